@@ -1,0 +1,29 @@
+"""`ser`: speech emotion recognition on cached features. Extract once, train a thousand heads, trust every number.
+
+The names below are imported when they are first used, so that `import ser` costs nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "load_table": "ser.metadata.table",
+    "FeatureStore": "ser.features.store",
+    "load_tensors": "ser.features.tensors",
+    "fit": "ser.train.fit",
+    "SerError": "ser.errors",
+}
+
+__all__ = [*_LAZY, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'ser' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

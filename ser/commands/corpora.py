@@ -1,0 +1,15 @@
+"""`ser corpora`: what corpora there are, and what each expects."""
+
+import click
+
+from ser.commands._base import Command, Session
+
+
+@click.command("corpora", cls=Command)
+@click.argument("name", required=False)
+def command(session: Session, name: str | None) -> None:
+    """List the corpora; with a NAME: its expected folders, citation and licence."""
+    from ser.metadata.catalogue import description, listing
+
+    for line in description(name) if name else listing():
+        click.echo(line)

@@ -1,0 +1,85 @@
+"""`ser extract`: a corpus's audio and text -> feature stores."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Items, Session
+
+
+def _layers(value: str) -> "str | tuple[int, ...]":
+    return value if value in ("last", "all") else tuple(int(v) for v in value.split(","))
+
+
+def _shard(value: str) -> tuple[int, int]:
+    index, _, count = value.partition("/")
+    if not 0 <= int(index) < int(count):
+        raise ValueError
+    return int(index), int(count)
+
+
+class _Parsed(click.ParamType):  # type: ignore[type-arg]
+    """A value that a function parses."""
+
+    def __init__(self, parse: Any, name: str, expected: str) -> None:
+        self.parse, self.name, self.expected = parse, name, expected
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self.parse(value) if isinstance(value, str) else value
+        except ValueError:
+            self.fail(f"{value!r} is not {self.expected}", param, ctx)
+
+
+@click.command("extract", cls=Command)
+@click.option("--dataset", "datasets", type=Items(), required=True, help="Dataset, or several: emodb,ravdess.")
+@click.option("--root", type=click.Path(path_type=Path), help="The corpus folder; where the audio lies.")
+@click.option("--audio", type=Items(), help="Audio encoders: short names, hub ids (also id@revision) or folders.")
+@click.option(
+    "--text", type=Items(), help="Text encoders, likewise.  [default for both: emotion2vec, and bert if text]"
+)
+@click.option("--level", type=click.Choice(["utterance", "frame"]), help="One vector an utterance, or one a frame.")
+@click.option(
+    "--layers",
+    type=_Parsed(_layers, "last|all|LIST", "last, all, or layer numbers such as 6,9"),
+    default="last",
+    show_default=True,
+    help="Hidden layers to keep; 0 is the input of the first.",
+)
+@click.option("--pooling", type=click.Choice(["cls", "mean"]), help="Of text, at utterance level.")
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."
+)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes of signal processing.  [default: all cores]")
+@click.option(
+    "--shard",
+    type=_Parsed(_shard, "I/N", "I/N, with I from 0 to N - 1"),
+    default="0/1",
+    help="Do part I of N, beside other processes; a run without --shard, or ser store merge, then merges.",
+)
+@click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
+@click.option("--revision", help="Commit of the model's hub repository.")
+@click.option("--overwrite", is_flag=True, help="Start the stores afresh.")
+def command(session: Session, datasets: list[str], root: Path | None, **options: Any) -> None:
+    """Extract features of audio and text into HDF5 stores, going on where an earlier run stopped."""
+    from ser.errors import ConfigError
+    from ser.extract.request import Request, extract_dataset
+
+    if root is not None and len(datasets) > 1:
+        raise ConfigError("--root is one corpus's folder", expected="one --dataset", found=", ".join(datasets))
+    if options["shard"][1] > 1 and options["overwrite"]:
+        raise ConfigError("--overwrite and --shard: each process would remove what the others have written")
+    options["jobs"] = options["jobs"] or os.cpu_count() or 1
+    request = Request(**options)
+    failed = 0
+    for dataset in datasets:
+        for report in extract_dataset(dataset, root, request, session.workspace, session.quiet, session.warn):
+            session.say(report.line())
+            for note in report.notes():
+                session.warn(note)
+            failed += report.failed
+    if failed:
+        raise click.exceptions.Exit(3)

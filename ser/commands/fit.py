@@ -1,0 +1,26 @@
+"""`ser fit`: train a head over seeds and folds on cached features."""
+
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Session
+from ser.commands._training import arguments, report, training_options
+
+
+@click.command("fit", cls=Command)
+@click.option("--dataset", help="Dataset with features.  [default: the only one]")
+@training_options
+def command(session: Session, dataset: str | None, **options: Any) -> None:
+    """Train a head over seeds and folds on cached features; writes results/….json.
+
+    \b
+    ser fit --runs 5
+    ser fit --dataset emodb --head mlp --protocol speaker --scheme native --runs 5
+    """
+    from ser.features.tensors import choose_dataset
+    from ser.train.fit import fit
+
+    name = dataset or choose_dataset(session.workspace)
+    summary = fit(name, session.workspace, quiet=session.quiet, **arguments(**options))
+    report(session, summary, options["output"])

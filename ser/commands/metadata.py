@@ -1,0 +1,42 @@
+"""`ser metadata`: a corpus folder, or a table of one's own, becomes `metadata/NAME.csv`."""
+
+from pathlib import Path
+
+import click
+
+from ser.commands._base import Command, Plugin, Session
+
+
+@click.command("metadata", cls=Command)
+@click.option(
+    "--dataset", required=True, metavar="NAME", help="Name of the table; a corpus's own name finds its plugin."
+)
+@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="The corpus folder.")
+@click.option("--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="A table file of one's own.")
+@click.option(
+    "--format", "plugin", type=Plugin("ser.metadata.corpora"), help="How to read it, where NAME does not say."
+)
+def command(session: Session, dataset: str, root: Path | None, source: Path | None, plugin: str | None) -> None:
+    """Parse a corpus into metadata/NAME.csv, with a sidecar NAME.json.
+
+    \b
+    ser metadata --dataset cremad --root DIR
+    ser metadata --dataset mine --format folder --root DIR
+    ser metadata --dataset mine --from FILE.csv
+    """
+    given = source or root
+    if given is None or (source and root):
+        raise click.UsageError("Give the corpus folder with --root, or a table file with --from.")
+    from ser.metadata.build import build, earlier_root, summary
+    from ser.metadata.table import write_table
+
+    before = earlier_root(dataset, session.workspace)
+    built = build(dataset, given, plugin, quiet=session.quiet)
+    path = write_table(built.table, session.workspace)
+    if before is not None and before != built.table.root:
+        session.say(f"this replaces the table made from {before}")
+    for line in summary(built, path):
+        session.say(line)
+    if built.unreadable:
+        click.echo(built.unreadable.line(built.table.root), err=True)
+        raise click.exceptions.Exit(3)

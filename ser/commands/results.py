@@ -1,0 +1,100 @@
+"""`ser results`: the records as tables and pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Group, Session
+
+METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
+
+
+@click.group("results", cls=Group)
+def command() -> None:
+    """List, show and plot results."""
+
+
+@command.command("list", cls=Command)
+@click.option("--dataset", help="Only results on this dataset, as source or target.")
+@click.option("--head", help="Only results of this head.")
+@click.option("--sort", type=METRICS, help="Order by a metric, best last.  [default: by date, newest last]")
+def list_results(session: Session, dataset: str | None, head: str | None, sort: str | None) -> None:
+    """List all results: experiment, dataset, head, scheme, protocol, runs, UA, WA, date; newest last."""
+    from ser.results.find import list_summaries
+    from ser.results.tables import table
+
+    folder = session.workspace.results
+    found, damaged = list_summaries(folder)
+    if dataset is not None:
+        found = [line for line in found if dataset in line.dataset.replace("->", " ").replace("+", " ").split()]
+    if head is not None:
+        found = [line for line in found if line.head == head]
+    if sort is not None:
+        found.sort(key=lambda line: line.scores[sort])
+    if found:
+        click.echo(table(found))
+    else:
+        session.warn(f"No results in {folder}." if dataset is head is None else f"No such results in {folder}.")
+    for line in damaged:
+        click.echo(line, err=True)
+    if damaged:
+        raise click.exceptions.Exit(3)
+
+
+@command.command("show", cls=Command)
+@click.argument("name")
+@click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+def show(session: Session, name: str, form: str) -> None:
+    """Show one result.
+
+    NAME is an experiment, a beginning of its name that no other has, or a JSON file.
+    """
+    from ser.results.schema import dumps
+    from ser.results.show import text
+    from ser.results.tables import as_csv
+
+    path, summary = _read(session, name)
+    if form == "json":
+        click.echo(dumps(summary))
+    elif form == "csv":
+        click.echo(as_csv(summary), nl=False)
+    else:
+        click.echo(text(summary, path))
+
+
+@command.command("plot", cls=Command)
+@click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(["confusion", "curve", "fewshot"]),
+    help="confusion matrix, learning curves, or score over target data.  [default: fewshot if it is one, or confusion]",
+)
+@click.option("--metric", type=METRICS, default="UA", show_default=True, help="Of a few-shot plot.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File ending in .png, .svg or .pdf.  [default: NAME.KIND.png beside the result]",
+)
+def plot(session: Session, name: str, kind: str | None, metric: str, output: Path | None) -> None:
+    """Plot one result into a file; NAME as for `show`."""
+    from ser.results import plots
+
+    path, summary = _read(session, name)
+    kind = kind or ("fewshot" if "percentages" in summary else "confusion")
+    output = output or path.with_name(f"{path.name.removesuffix('.json')}.{kind}.png")
+    if kind == "curve":
+        figure = plots.learning_curves(summary, path)
+    elif kind == "fewshot":
+        figure = plots.fewshot_curve(summary, metric)
+    else:
+        figure = plots.confusion_matrix(summary)
+    plots.save(figure, output)
+    session.say(f"Written: {output}")
+
+
+def _read(session: Session, name: str) -> tuple[Path, dict[str, Any]]:
+    from ser.results.find import find_summary, read_summary
+
+    path = find_summary(name, session.workspace.results)
+    return path, read_summary(path)

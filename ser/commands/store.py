@@ -1,0 +1,76 @@
+"""`ser store`: looks after feature stores."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Items, Session
+
+
+def _which(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose stores."""
+    store = click.option("--store", "stores", type=Items(), help="Names of stores.  [default: all]")
+    dataset = click.option("--dataset", "datasets", type=Items(), help="Datasets.  [default: all]")
+    return dataset(store(function))
+
+
+@click.group("store", context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Look after feature stores."""
+
+
+@command.command("info", cls=Command)
+@_which
+def info(session: Session, **which: Any) -> None:
+    """Say what each store holds; with --verbose, also where its features came from."""
+    from ser.features.store import FeatureStore
+    from ser.features.upkeep import choose, describe, details
+
+    for path in choose(session.workspace, **which):
+        with FeatureStore(path) as store:
+            click.echo(describe(store))
+            if session.verbose:
+                click.echo(details(store))
+
+
+@command.command("verify", cls=Command)
+@_which
+@click.option("--repair", is_flag=True, help="Drop what is damaged, so that `ser extract` makes it again.")
+def verify(session: Session, repair: bool, **which: Any) -> None:
+    """Compare every utterance with its check sum; exit code 3 where something is damaged."""
+    from ser.features import upkeep
+
+    sound = True
+    for path in upkeep.choose(session.workspace, **which):
+        finding = upkeep.verify(path, repair, session.warn)
+        session.say(finding.line())
+        sound &= finding.sound
+    if not sound:
+        raise click.exceptions.Exit(3)
+
+
+@command.command("merge", cls=Command)
+@_which
+def merge(session: Session, **which: Any) -> None:
+    """Merge the shards of each store into one file, in the table's order."""
+    from ser.features import upkeep
+
+    for path in upkeep.choose(session.workspace, **which):
+        session.say(upkeep.merge(path, session.workspace, session.warn))
+
+
+@command.command("export", cls=Command)
+@_which
+@click.option("--format", "kind", type=click.Choice(["npz", "csv", "parquet"]), default="npz", show_default=True)
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write to.")
+def export(session: Session, kind: str, output: Path, **which: Any) -> None:
+    """Write stores as .npz (any), .csv or .parquet (one vector an utterance)."""
+    from ser.features import upkeep
+    from ser.features.store import FeatureStore
+
+    for path in upkeep.choose(session.workspace, **which):
+        with FeatureStore(path) as store:
+            written = upkeep.export(store, output / f"{path.parent.name}.{path.name.removesuffix('.h5')}.{kind}")
+        session.say(f"{path.parent.name} {path.name.removesuffix('.h5')}: {len(store)} utterances -> {written}")

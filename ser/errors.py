@@ -1,0 +1,68 @@
+"""Errors that say what was expected, what was found and what to do about it.
+
+Every error that a user can cause or meet is a `SerError`. The command line prints it as one line and ends with
+exit code 1; anything else that escapes is a defect of the program.
+"""
+
+
+class SerError(Exception):
+    """An error with a message for people.
+
+    Args:
+        problem: what is wrong, with the name of the thing it is wrong with.
+        expected: what would have been right.
+        found: what was there instead.
+        action: what to do about it.
+    """
+
+    def __init__(
+        self, problem: str, *, expected: object = None, found: object = None, action: str | None = None
+    ) -> None:
+        self.problem = problem
+        self.expected = expected
+        self.found = found
+        self.action = action
+        super().__init__(self.line())
+
+    def line(self) -> str:
+        """The whole message in one line."""
+        text = self.problem
+        if self.expected is not None:
+            text += f"; expected {self.expected}"
+        if self.found is not None:
+            text += f"; found {self.found}"
+        if self.action is not None:
+            text += f". {self.action}"
+        return " ".join(text.split())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions with keyword-only arguments do not survive pickling (worker processes) by themselves.
+        return (_rebuild, (type(self), self.problem, self.expected, self.found, self.action))
+
+
+def _rebuild(kind: type[SerError], problem: str, expected: object, found: object, action: str | None) -> SerError:
+    return kind(problem, expected=expected, found=found, action=action)
+
+
+class ConfigError(SerError):
+    """An option, a name or a configuration that does not fit."""
+
+
+class CorpusError(SerError):
+    """A corpus folder, a table, a label scheme or a protocol that does not fit."""
+
+
+class AudioError(SerError):
+    """One utterance's audio or text cannot be used. Extraction lists it in `failures.csv` and goes on."""
+
+
+class EncoderError(SerError):
+    """An encoder cannot be loaded or run: missing weights, missing package, wrong library version."""
+
+
+class StoreError(SerError):
+    """A feature store is missing, damaged, or of another encoder than asked for."""
+
+
+class TrainingError(SerError):
+    """Training cannot be done: no data of a class, values that are not finite, and the like."""

@@ -1,0 +1,206 @@
+"""Audio files -> mono float32 at the rate an encoder wants, or an `AudioError` that says what is wrong with the file.
+
+soundfile (libsndfile) decodes wav, flac, ogg, opus, mp3, aiff and the like; ffmpeg, where it is installed, what
+libsndfile cannot: mp4, m4a, webm and other containers. Nothing is repaired and nothing is replaced by zeros: audio
+that cannot be trusted is refused.
+"""
+
+import hashlib
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import AudioError
+from ser.extract.decoding import opened, refuse_other_files
+
+MAX_SECONDS = 1800.0  # half an hour: longer than that is a whole recording, not an utterance
+SILENCE_PEAK = 1e-4  # of full scale, around the mean: three steps of 16 bits, so dither alone counts as silence
+SEGMENT_SLACK = 0.05  # s that a segment's end may lie behind the file's: time stamps are rounded
+CLIPPED_SHARE = 1e-3  # a share of clipped samples above this deserves a warning
+
+Audio = NDArray[np.float32]
+
+
+def load(
+    path: Path | str,
+    sample_rate: int,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    channel: float | None = None,
+) -> Audio:
+    """Decode a file or a segment of it, as mono, at a sample rate.
+
+    Args:
+        path: the file.
+        sample_rate: Hz wanted. Other rates are resampled with soxr, quality HQ.
+        start, end: s within the file; None (or NaN, as in a table) is its beginning and its end.
+        channel: 0-based; None (or NaN) is the mean of all.
+
+    Returns:
+        float32 `(samples,)`, full scale 1.
+
+    Raises:
+        AudioError: the file is gone, empty, a Git LFS pointer, a page of HTML, cut short, cannot be decoded, is longer
+            than `MAX_SECONDS`, has values that are not finite, or the segment or channel is not in it.
+    """
+    audio, rate = decode(path, start=start, end=end, channel=channel)
+    return resample(audio, rate, sample_rate)
+
+
+def decode(
+    path: Path | str, *, start: float | None = None, end: float | None = None, channel: float | None = None
+) -> tuple[Audio, int]:
+    """As `load`, at the file's own sample rate.
+
+    Returns:
+        float32 `(samples,)` and the rate in Hz.
+    """
+    path = Path(path)
+    start, end, channel = _given(start), _given(end), _given(channel)
+    with opened(path) as sound:
+        rate = int(sound.samplerate)
+        first, last = _bounds(path, sound.frames, rate, start, end)
+        sound.seek(first)
+        data = sound.read(last - first, dtype="float32", always_2d=True)
+    if len(data) < last - first:
+        raise AudioError(f"{path} is cut short", expected=f"{last - first} samples", found=len(data), action=_AGAIN)
+    return _mono(path, data, channel), rate
+
+
+def resample(audio: Audio, rate: int, wanted: int) -> Audio:
+    """Change the sample rate with soxr, quality HQ.
+
+    Args:
+        audio: float32 `(samples,)`.
+        rate, wanted: Hz.
+    """
+    if rate == wanted or not len(audio):
+        return audio
+    import soxr
+
+    resampled: Audio = soxr.resample(audio, rate, wanted, quality="HQ")
+    return resampled
+
+
+def check(audio: Audio, sample_rate: int, minimum: int, name: str = "the audio") -> None:
+    """Refuse audio that no encoder can use.
+
+    Args:
+        audio: float32 `(samples,)` at `sample_rate` Hz.
+        minimum: the encoder's receptive field, samples.
+        name: what the message calls the audio.
+
+    Raises:
+        AudioError: no samples, values that are not finite, shorter than the receptive field, or silent.
+    """
+    if not len(audio):
+        raise AudioError(f"{name} is empty", expected="samples", found="none")
+    if not np.isfinite(audio).all():
+        count = int((~np.isfinite(audio)).sum())
+        raise AudioError(f"{name} has values that are not finite", found=f"{count} of {len(audio)} samples")
+    if len(audio) < minimum:
+        raise AudioError(
+            f"{name} is shorter than the encoder's receptive field",
+            expected=f"{minimum} samples at {sample_rate} Hz ({1000 * minimum / sample_rate:.0f} ms) or more",
+            found=f"{len(audio)} samples",
+        )
+    if (float(audio.max()) - float(audio.min())) / 2 < SILENCE_PEAK:
+        raise AudioError(f"{name} is silent", expected=f"a peak of {SILENCE_PEAK:g} of full scale or more")
+
+
+def clipped_share(audio: Audio) -> float:
+    """Share of samples that are clipped: in runs of three or more at a peak of full scale (0.99 or above).
+
+    Clipping is no error; a share above `CLIPPED_SHARE` deserves a warning. Measure at the file's own rate (`decode`):
+    resampling rounds the flat tops off.
+
+    Args:
+        audio: `(samples,)`, full scale 1.
+
+    >>> clipped_share(np.array([0, 1, 1, 1, 0, -0.5, 1, 1], dtype=np.float32))
+    0.375
+    """
+    if not len(audio):
+        return 0.0
+    flat = 0
+    for signed in (audio, -audio):
+        peak = float(signed.max())
+        if peak >= 0.99:
+            at_peak = np.concatenate(([False], signed >= peak - 1e-6, [False]))
+            edges = np.flatnonzero(at_peak[1:] != at_peak[:-1])
+            runs = edges[1::2] - edges[::2]
+            flat += int(runs[runs >= 3].sum())
+    return flat / len(audio)
+
+
+def source_hash(
+    path: Path | str, start: float | None = None, end: float | None = None, channel: float | None = None
+) -> bytes:
+    """SHA-256 of what features are made of: the file's bytes, and the segment and channel where any is given.
+
+    For a whole file it is what `sha256sum` prints.
+
+    Raises:
+        AudioError: the file is gone or empty, cannot be read, or is no audio but a Git LFS pointer or a page of HTML.
+    """
+    path = Path(path)
+    refuse_other_files(path)
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise AudioError(f"cannot read {path}", found=error.strerror) from None
+    segment = [_given(start), _given(end), _given(channel)]
+    if any(value is not None for value in segment):
+        digest.update(f"\0{segment!r}".encode())
+    return digest.digest()
+
+
+_AGAIN = "Download or copy the file again."
+
+
+def _given(value: float | None) -> float | None:
+    """A table's empty number is NaN: the same as None."""
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def _bounds(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
+    seconds = frames / rate
+    if not frames:
+        raise AudioError(f"{path} is empty", expected="samples", found="none")
+    begin, stop = start or 0.0, seconds if end is None else end
+    if begin < 0 or begin >= seconds or stop > seconds + SEGMENT_SLACK or stop <= begin:
+        raise AudioError(
+            f"the segment {begin:g}-{stop:g} s is outside of {path}",
+            expected=f"times within its {seconds:.3f} s",
+            action="Check the start and end columns of the table.",
+        )
+    if stop - begin > MAX_SECONDS:
+        raise AudioError(
+            f"{path} is too long for one utterance",
+            expected=f"{MAX_SECONDS:.0f} s at most",
+            found=f"{stop - begin:.0f} s",
+            action="Give start and end of each utterance in the table.",
+        )
+    first, last = round(begin * rate), min(round(stop * rate), frames)
+    if last <= first:
+        raise AudioError(f"the segment {begin:g}-{stop:g} s of {path} has no samples", expected="one sample or more")
+    return first, last
+
+
+def _mono(path: Path, data: NDArray[np.float32], channel: float | None) -> Audio:
+    """`(samples, channels)` -> `(samples,)`."""
+    if not np.isfinite(data).all():
+        count = int((~np.isfinite(data)).any(axis=1).sum())
+        raise AudioError(f"{path} has values that are not finite", found=f"{count} of {len(data)} samples")
+    if channel is None:
+        return data[:, 0] if data.shape[1] == 1 else data.mean(axis=1, dtype=np.float64).astype(np.float32)
+    if channel != int(channel) or not 0 <= channel < data.shape[1]:
+        expected = f"0 to {data.shape[1] - 1}" if data.shape[1] > 1 else "0: the file is mono"
+        raise AudioError(f"{path} has no channel {channel:g}", expected=expected)
+    return np.ascontiguousarray(data[:, int(channel)])

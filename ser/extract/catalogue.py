@@ -1,0 +1,53 @@
+"""What encoders there are, in words: made from the folder of plugins. Nothing heavy is imported."""
+
+from types import ModuleType
+
+from ser import registry
+from ser.extract.encoder import ENCODERS, find
+from ser.extract.weights import fetch_command
+
+HEADER: tuple[str, ...] = ("name", "modality", "features", "levels (default first)", "licence", "hub id")
+
+
+def listing() -> list[str]:
+    """A table: one line an encoder or checkpoint, under a line of headings."""
+    plugins = {name: registry.load(ENCODERS, name) for name in registry.names(ENCODERS)}
+    rows = [HEADER]
+    for name in sorted(plugins, key=lambda n: (plugins[n].MODALITY, n)):
+        rows += _rows(name, plugins[name])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _rows(name: str, plugin: ModuleType) -> list[tuple[str, ...]]:
+    levels = ", ".join(plugin.LEVELS)
+    if not plugin.CHECKPOINTS:
+        return [(name, plugin.MODALITY, plugin.DIM, levels, plugin.LICENCE, "")]
+    return [
+        (short, plugin.MODALITY, str(known.dim), levels, known.licence or plugin.LICENCE, known.hub)
+        for short, known in plugin.CHECKPOINTS.items()
+    ]
+
+
+def description(name: str) -> list[str]:
+    """All about one encoder: a family, a checkpoint's short name or hub id, or a folder.
+
+    Raises:
+        ConfigError: there is none of that name; the message lists those there are.
+    """
+    plugin = find(name)
+    family = plugin.__name__.rsplit(".", 1)[-1]
+    lines = [(plugin.__doc__ or "").strip(), ""]
+    facts = {"family": family, "source": plugin.SOURCE, "modality": plugin.MODALITY, "levels": ", ".join(plugin.LEVELS)}
+    hits = {s: c for s, c in plugin.CHECKPOINTS.items() if name in (s, c.hub, c.hub.split("/")[-1])}
+    if hits:
+        short, known = next(iter(hits.items()))
+        facts |= {"name": short, "features": str(known.dim), "trained on": known.note}
+        facts |= {"licence": known.licence or plugin.LICENCE, "hub id": known.hub, "download": fetch_command(known.hub)}
+    else:
+        facts["licence"] = plugin.LICENCE
+        if plugin.CHECKPOINTS:
+            facts["checkpoints"] = ", ".join(plugin.CHECKPOINTS)
+        else:
+            facts["features"] = plugin.DIM
+    return lines + [f"{key + ':':<13}{value}" for key, value in facts.items()]

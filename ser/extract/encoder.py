@@ -1,0 +1,175 @@
+"""What an encoder is: a frozen function from one utterance's audio or text to its features.
+
+A plugin in `ser/extract/encoders/` is one file a family. It opens with its facts and has one function:
+
+    MODALITY = "audio"                       # or "text"
+    SOURCE, LICENCE = ...                    # who published it; a paper, and the licence of the weights
+    LEVELS = ("utterance", "frame")          # the first is the default
+    CHECKPOINTS = {"wav2vec2-base": Checkpoint("facebook/wav2vec2-base", 768, "..."), ...}   # {}: no weights
+    DIM = "88 (25 a frame)"                  # where there are no checkpoints: features, in words
+    def load(name: str, options: Options) -> Encoder
+    def accepts(name: str) -> bool           # optional: names that are neither of CHECKPOINTS nor the plugin's own
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ser import registry
+from ser.errors import ConfigError
+
+ENCODERS = "ser.extract.encoders"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Published weights with a short name.
+
+    Attributes:
+        hub: id on the hub.
+        dim: features a frame.
+        note: what a user should know: training data, language, size.
+        licence: of these weights, where the plugin's differ.
+    """
+
+    hub: str
+    dim: int
+    note: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user asks of an encoder.
+
+    Attributes:
+        level: `utterance` or `frame`; None is the plugin's default.
+        layers: `last`, `all`, or indices of hidden layers (0 is the input of the first).
+        pooling: text: `cls` or `mean`; None is the plugin's default.
+        device: `cpu`, `cuda`, `cuda:1`, ...
+        dtype: `float32`, `bfloat16`, `float16`: what the encoder computes in.
+        weights: a folder that holds models (below their hub id or their last name), used before any cache or network.
+        revision: a commit of the hub repository.
+    """
+
+    level: str | None = None
+    layers: str | tuple[int, ...] = "last"
+    pooling: str | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    weights: Path | None = None
+    revision: str | None = None
+
+
+class Encoder(ABC):
+    """A loaded encoder.
+
+    Attributes:
+        name: the store's name: the short name, then what differs from the default: `wav2vec2-base`,
+            `wav2vec2-base.frame`, `wav2vec2-base.layer-6`. Letters, digits, `-`, `_` and, before a suffix, `.`.
+        modality: `audio` or `text`.
+        level: `utterance` (one vector, or one a layer) or `frame` (a sequence of vectors).
+        dim: features a vector.
+        sample_rate: Hz that audio is wanted in; 0 for text.
+        minimum: samples under which an utterance is refused (the receptive field).
+        vocabulary: for integer features (word pieces), how many ids there are; 0 otherwise.
+        processes: whether utterances are best spread over worker processes (signal processing), or the encoder
+            uses the machine by itself (torch models).
+        identity: all that changes the values: plugin, model id, revision, sha256 of the weights, layer, pooling,
+            preprocessing, dtype, versions of libraries that compute. JSON-able. A store of another identity is refused.
+        assets: small texts that belong to the features (a tokenizer), kept in the store.
+    """
+
+    name: str
+    modality: str
+    level: str
+    dim: int
+    sample_rate: int = 0
+    minimum: int = 1
+    vocabulary: int = 0
+    processes: bool = False
+    identity: dict[str, Any]
+    assets: dict[str, str]
+
+    def prepare(self, texts: Sequence[str], assets: dict[str, str]) -> None:  # noqa: B027
+        """Called once before encoding, for encoders that are made from the corpus (a word-piece vocabulary).
+
+        Args:
+            texts: the texts of the corpus's training part (all texts where it has none).
+            assets: what an existing store of this name holds; {} where there is none.
+        """
+
+    @abstractmethod
+    def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
+        """Features of each input; they do not depend on the inputs beside it.
+
+        Args:
+            inputs: audio (each float32 `(samples,)` at `sample_rate`) or texts.
+
+        Returns:
+            One array an input: `(dim,)` or `(layers, dim)` for utterances, `(frames, dim)` for frames; float32, or
+            int32 `(tokens, 1)` for word pieces.
+        """
+
+
+def find(name: str, modality: str | None = None) -> ModuleType:
+    """The plugin that a name belongs to: a plugin's own name, a short name of its checkpoints, a hub id or a folder.
+
+    Args:
+        modality: of plugins that might know a hub id (it does not say what it is of), take one of this modality.
+
+    Raises:
+        ConfigError: nothing of that name; the message lists what there is.
+    """
+    plugins = {n: registry.load(ENCODERS, n) for n in registry.names(ENCODERS)}
+    if name in plugins:
+        return plugins[name]
+    for plugin in plugins.values():
+        hubs = {checkpoint.hub for checkpoint in plugin.CHECKPOINTS.values()}
+        if name in plugin.CHECKPOINTS or name in hubs | {hub.split("/")[-1] for hub in hubs}:
+            return plugin
+    for plugin in sorted(plugins.values(), key=lambda p: modality not in (None, p.MODALITY)):
+        if getattr(plugin, "accepts", lambda _: False)(name):
+            return plugin
+    raise registry.unknown("encoder", name, short_names(modality))
+
+
+def short_names(modality: str | None = None) -> list[str]:
+    """All names that `--audio` and `--text` know without a hub id."""
+    found: list[str] = []
+    for name in registry.names(ENCODERS):
+        plugin = registry.load(ENCODERS, name)
+        if modality in (None, plugin.MODALITY):
+            found += list(plugin.CHECKPOINTS) or [name]
+    return found
+
+
+def load(name: str, modality: str, options: Options) -> Encoder:
+    """The encoder of that name.
+
+    Args:
+        name: short name, hub id (`facebook/wav2vec2-base`, also `...@revision`), or local folder.
+        modality: `audio` or `text`: what it must be.
+
+    Raises:
+        ConfigError: unknown, of the other modality, or a level it does not have.
+        EncoderError: its package or its weights cannot be had.
+    """
+    name, _, revision = name.partition("@") if not Path(name).exists() else (name, "", "")
+    plugin = find(name, modality)
+    if modality != plugin.MODALITY:
+        raise ConfigError(
+            f"--{modality} {name}: this is an encoder of {plugin.MODALITY}", expected=f"--{plugin.MODALITY}"
+        )
+    if options.level is not None and options.level not in plugin.LEVELS:
+        raise ConfigError(f"{name} has no {options.level} level", expected=" or ".join(plugin.LEVELS))
+    if revision:
+        options = Options(**{**options.__dict__, "revision": revision})
+    encoder = plugin.load(name, options)
+    assert isinstance(encoder, Encoder)
+    return encoder

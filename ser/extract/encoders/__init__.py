@@ -1,0 +1,1 @@
+"""Plugins: one file an encoder family. See `ser.extract.encoder` for what a file holds."""

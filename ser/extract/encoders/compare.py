@@ -1,0 +1,25 @@
+"""ComParE 2016: the feature set of the Interspeech computational paralinguistics challenges, by openSMILE.
+
+Schuller et al., Interspeech 2016 (10.21437/Interspeech.2016-129). Audio `(samples,)` at 16 kHz -> 6,373 functionals
+an utterance (`(6373,)`), or 65 low-level descriptors every 10 ms (`(frames, 65)`).
+"""
+
+from ser.extract import smile
+from ser.extract.encoder import Checkpoint, Options
+from ser.extract.smile import Smile
+
+MODALITY = "audio"
+SOURCE = f"Schuller et al., Interspeech 2016; {smile.SOURCE}"
+LICENCE = smile.LICENCE
+LEVELS = smile.LEVELS
+CHECKPOINTS: dict[str, Checkpoint] = {}
+DIM = "6373 (65 a frame)"
+
+
+def load(name: str, options: Options) -> Smile:
+    """The ComParE encoder.
+
+    Raises:
+        EncoderError: opensmile is not installed.
+    """
+    return Smile("compare", "ComParE_2016", options)

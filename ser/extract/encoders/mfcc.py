@@ -1,0 +1,47 @@
+"""MFCC: 39 static coefficients at 22,050 Hz, as TIM-Net reads them.
+
+Ye et al., ICASSP 2023 (arXiv:2211.08233). Audio `(samples,)` at 22,050 Hz -> `(1 + samples // 512, 39)`, 43 Hz:
+`librosa.feature.mfcc(n_mfcc=39)` with librosa's defaults (window and FFT 2,048 samples, hop 512, Hann, 128 Slaney
+mel bands, dB below the utterance's maximum cut at 80, orthonormal DCT-II). That is what TIM-Net's published code
+computes; its text names a window of 50 ms, a hop of 12.5 ms and a Hamming window. TIM-Net also cuts or pads each
+corpus to one length, which is left to the head here.
+
+Utterance level: mean and standard deviation of each coefficient over time (78 numbers).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.extract.encoder import Checkpoint, Options
+from ser.extract.spectral import Spectral
+
+MODALITY = "audio"
+SOURCE = "Ye et al., ICASSP 2023 (TIM-Net); librosa"
+LICENCE = "no weights (librosa: ISC)"
+LEVELS = ("frame", "utterance")
+CHECKPOINTS: dict[str, Checkpoint] = {}
+DIM = "39 (78 pooled)"
+SAMPLE_RATE, WINDOW, HOP, BANDS, COEFFICIENTS = 22050, 2048, 512, 128, 39
+
+
+def load(name: str, options: Options) -> "Mfcc":
+    """The MFCC encoder."""
+    return Mfcc(options)
+
+
+class Mfcc(Spectral):
+    """Mel-frequency cepstral coefficients."""
+
+    sample_rate = SAMPLE_RATE
+    minimum = WINDOW
+
+    def __init__(self, options: Options) -> None:
+        settings = {"window": WINDOW, "hop": HOP, "bands": BANDS, "coefficients": COEFFICIENTS}
+        super().__init__("mfcc", options, bands=COEFFICIENTS, identity=settings)
+
+    def frames(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        from librosa.feature import mfcc
+
+        coefficients = mfcc(y=audio, sr=SAMPLE_RATE, n_mfcc=COEFFICIENTS, n_fft=WINDOW, hop_length=HOP, n_mels=BANDS)
+        transposed: NDArray[np.float32] = coefficients.T
+        return transposed

@@ -1,0 +1,163 @@
+"""Text encoders through transformers: BERT, RoBERTa, XLM-RoBERTa, DistilBERT, DeBERTa and others of that kind.
+
+Devlin et al., NAACL 2019 (BERT, arXiv:1810.04805); Liu et al., 2019 (RoBERTa, arXiv:1907.11692); Conneau et al.,
+ACL 2020 (XLM-R, arXiv:1911.02116); Sanh et al., 2019 (DistilBERT, arXiv:1910.01108); He et al., ICLR 2023 (DeBERTa
+v3, arXiv:2111.09543).
+
+A text -> tokens `(tokens, dim)`, the special ones included: the first is `[CLS]` (`<s>`), the last `[SEP]`
+(`</s>`). Utterance level is the first token's vector (`cls`, the default) or the mean of all (`mean`): the first
+and the mean of what frame level keeps. Texts are batched with others of exactly the same number of tokens, so there
+is no padding. A text longer than the model's limit is cut there, with a warning.
+"""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import AudioError, ConfigError, EncoderError
+from ser.extract.encoder import Checkpoint, Encoder, Options
+from ser.extract.frozen import DTYPES, chosen_layers, device, finite, only, require, store_name, versions
+from ser.extract.hubs import Found
+from ser.extract.pretrained import NEEDS, load_strictly, load_tokenizer, weights_identity
+from ser.extract.weights import Name, is_hub_id, locate, understand
+
+MODALITY = "text"
+SOURCE = "Google, Meta AI, Hugging Face, Microsoft; through transformers"
+LICENCE = "Apache-2.0"
+LEVELS = ("utterance", "frame")
+CHECKPOINTS = {
+    "bert": Checkpoint("google-bert/bert-base-uncased", 768, "English, books and Wikipedia"),
+    "bert-large": Checkpoint("google-bert/bert-large-uncased", 1024, "English, books and Wikipedia"),
+    "bert-multilingual": Checkpoint("google-bert/bert-base-multilingual-cased", 768, "104 languages, Wikipedia"),
+    "distilbert": Checkpoint("distilbert/distilbert-base-uncased", 768, "English, distilled from BERT"),
+    "roberta": Checkpoint("FacebookAI/roberta-base", 768, "English, 160 GB of text", "MIT"),
+    "roberta-large": Checkpoint("FacebookAI/roberta-large", 1024, "English, 160 GB of text", "MIT"),
+    "xlm-roberta": Checkpoint("FacebookAI/xlm-roberta-base", 768, "100 languages, 2.5 TB of text", "MIT"),
+    "xlm-roberta-large": Checkpoint("FacebookAI/xlm-roberta-large", 1024, "100 languages, 2.5 TB of text", "MIT"),
+    "deberta": Checkpoint("microsoft/deberta-v3-base", 768, "English, 160 GB of text", "MIT"),
+    "deberta-large": Checkpoint("microsoft/deberta-v3-large", 1024, "English, 160 GB of text", "MIT"),
+}
+TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentencepiece.bpe.model", "tokenizer.model")
+POOLINGS = ("cls", "mean")
+# The pooler is a head over [CLS] that features do not go through.
+UNUSED = r"^pooler\."
+BATCH_TOKENS = 2048  # fastest on a CPU; on a GPU it is small, and texts are short
+
+
+def accepts(name: str) -> bool:
+    """Hub ids and folders of models in general: `load` finds out whether it is a text encoder."""
+    return is_hub_id(name) or (Path(name).expanduser() / "config.json").is_file()
+
+
+def load(name: str, options: Options) -> "Text":
+    """A text encoder by short name, hub id or folder.
+
+    Raises:
+        ConfigError: pooling at frame level.
+        EncoderError: the files cannot be had, are of another kind of model, or lack a weight.
+    """
+    require("transformers", "encoders")
+    only(options, name, layers=[options.layers], pooling=POOLINGS, dtype=DTYPES)
+    device(options.device)
+    if options.pooling is not None and options.level == "frame":
+        raise ConfigError(f"{name}: --pooling {options.pooling} is for utterance level", expected="no --pooling")
+    known = understand(name, "text", CHECKPOINTS)
+    found = locate(known, options, (*NEEDS, TOKENIZER))
+    return Text(known, found, options)
+
+
+class Text(Encoder):
+    """A loaded text encoder."""
+
+    modality = MODALITY
+
+    def __init__(self, name: Name, found: Found, options: Options) -> None:
+        from transformers import AutoModel
+
+        self.tokenizer = load_tokenizer(found)
+        self.model = load_strictly(AutoModel, found, options.dtype, UNUSED)
+        config = self.model.config
+        if getattr(config, "is_encoder_decoder", False) or not hasattr(config, "hidden_size"):
+            raise EncoderError(f"{found.model} is no text encoder", expected="BERT or its kin", found=config.model_type)
+        self.level = options.level or "utterance"
+        self.pooling = (options.pooling or "cls") if self.level == "utterance" else None
+        self.dim = int(config.hidden_size)
+        depth = int(config.num_hidden_layers)
+        self.layers = chosen_layers(options.layers, depth, self.level)
+        self.stacked = self.level == "utterance" and (options.layers == "all" or len(self.layers) > 1)
+        self.limit = token_limit(self.tokenizer, config)
+        self.name = store_name(name.short, options, "utterance", "cls")
+        self.device = device(options.device)
+        self.model.to(self.device)
+        self.assets = {}
+        self.identity = {
+            "plugin": "text",
+            "model": found.model,
+            "revision": found.revision,
+            "level": self.level,
+            "layers": self.layers,
+            "last_layer": depth,
+            "pooling": self.pooling,
+            "special_tokens": "included",
+            "longest": self.limit,
+            "dtype": options.dtype,
+            **weights_identity(found, "config.json", "tokenizer_config.json", *TOKENIZER),
+            "versions": versions("torch", "transformers", "tokenizers"),
+        }
+        if name.checkpoint is not None and name.checkpoint.dim != self.dim:
+            raise EncoderError(
+                f"{found.folder} is not {name.model}", expected=f"{name.checkpoint.dim} features", found=self.dim
+            )
+        probed = self.encode(["A test."])[0]
+        if probed.shape[-1] != self.dim:
+            raise EncoderError(f"{self.name} gives another dimension", expected=self.dim, found=probed.shape)
+
+    def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
+        ids = [self._ids(text) for text in inputs]
+        by_length: dict[int, list[int]] = defaultdict(list)
+        for index, tokens in enumerate(ids):
+            by_length[len(tokens)].append(index)
+        features: dict[int, NDArray[Any]] = {}
+        for length, indices in by_length.items():
+            size = max(1, BATCH_TOKENS // length)
+            for first in range(0, len(indices), size):
+                batch = indices[first : first + size]
+                features |= zip(batch, self._encode([ids[i] for i in batch]), strict=True)
+        return [features[index] for index in range(len(inputs))]
+
+    def _ids(self, text: str) -> list[int]:
+        if not text.strip():
+            raise AudioError("there is no text", expected="words", found=repr(text))
+        ids: list[int] = self.tokenizer(text, verbose=False)["input_ids"]
+        if len(ids) > self.limit:
+            warnings.warn(f"a text of {len(ids)} tokens was cut at {self.limit}: {text[:40]!r}...", stacklevel=3)
+            ids = self.tokenizer(text, truncation=True, max_length=self.limit)["input_ids"]
+        return ids
+
+    def _encode(self, ids: list[list[int]]) -> list[NDArray[np.float32]]:
+        """Texts of one length, each to `(dim,)`, `(layers, dim)` or `(tokens, dim)`."""
+        import torch
+
+        tokens = torch.tensor(ids, device=self.device)
+        with torch.inference_mode():
+            output = self.model(tokens, attention_mask=torch.ones_like(tokens), output_hidden_states=True)
+        depth = self.identity["last_layer"]
+        states = [output.last_hidden_state if n == depth else output.hidden_states[n] for n in self.layers]
+        layers = torch.stack([state.float() for state in states], dim=1).cpu().numpy()  # (texts, layers, tokens, dim)
+        if self.level == "frame":
+            return [finite(text[0]) for text in layers]
+        pooled = layers[:, :, 0] if self.pooling == "cls" else layers.mean(axis=2, dtype=np.float64)
+        return [finite(text if self.stacked else text[0]) for text in pooled.astype(np.float32)]
+
+
+def token_limit(tokenizer: Any, config: Any) -> int:
+    """The longest text that the model has positions for, special tokens included."""
+    positions = int(getattr(config, "max_position_embeddings", 512) or 512)
+    if config.model_type in ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl"):
+        positions -= int(config.pad_token_id) + 1  # their positions start behind the padding's
+    return min(positions, int(tokenizer.model_max_length))

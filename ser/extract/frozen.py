@@ -1,0 +1,198 @@
+"""What the encoders with weights share: choice of layers, pooling, device, dtype, the store's name, identity."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import AudioError, ConfigError, EncoderError
+from ser.extract.encoder import Encoder, Options
+from ser.extract.hubs import Found
+from ser.extract.weights import Name
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+class Frozen(Encoder):
+    """An encoder whose hidden layers are sequences of frames.
+
+    Layer 0 is the input of the first block, layer `depth` the model's last hidden state: with the final layer norm
+    where the model has one (transformers' `hidden_states[-1]` of such models lacks it).
+
+    Utterance level is the mean over frames, accumulated in float64.
+    """
+
+    processes = False
+
+    def __init__(self, name: Name, found: Found, options: Options, *, plugin: str, dim: int, depth: int) -> None:
+        self.level = options.level or "utterance"
+        self.dim = dim
+        self.layers = chosen_layers(options.layers, depth, self.level)
+        self.stacked = self.level == "utterance" and (options.layers == "all" or len(self.layers) > 1)
+        self.name = store_name(name.short, options, "utterance")
+        self.device = device(options.device)
+        self.dtype = options.dtype
+        self.assets = {}
+        self.identity = {
+            "plugin": plugin,
+            "model": found.model,
+            "revision": found.revision,
+            "level": self.level,
+            "layers": self.layers,
+            "last_layer": depth,
+            "pooling": "mean" if self.level == "utterance" else None,
+            "dtype": self.dtype,
+        }
+        if name.checkpoint is not None and name.checkpoint.dim != dim:
+            raise EncoderError(
+                f"{found.folder} is not {name.model}", expected=f"{name.checkpoint.dim} features", found=dim
+            )
+
+    @abstractmethod
+    def hidden(self, audio: NDArray[np.float32]) -> list[Any]:
+        """The chosen layers of one utterance, each a tensor `(frames, dim)`."""
+
+    def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
+        import torch
+
+        # TF32 convolutions are on by default and cost three digits.
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            return [self._encode(audio) for audio in inputs]
+
+    def _encode(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        if len(audio) < self.minimum:
+            expected = f"{self.minimum} samples at {self.sample_rate} Hz or more"
+            raise AudioError(
+                "the audio is shorter than the encoder's receptive field", expected=expected, found=len(audio)
+            )
+        layers = [layer.float().cpu().numpy() for layer in self.hidden(audio)]
+        if self.level == "frame":
+            return finite(layers[0])
+        pooled = np.stack([layer.mean(axis=0, dtype=np.float64) for layer in layers]).astype(np.float32)
+        return finite(pooled if self.stacked else pooled[0])
+
+    def probe(self) -> None:
+        """Encode a second of noise: a model that does not run, or has other dimensions than stated, fails here.
+
+        Raises:
+            EncoderError: the output is not `(..., dim)`.
+        """
+        noise = np.random.default_rng(0).normal(0, 0.1, max(self.minimum, self.sample_rate)).astype(np.float32)
+        features = self.encode([noise])[0]
+        if features.shape[-1] != self.dim:
+            raise EncoderError(f"{self.name} gives another dimension", expected=self.dim, found=features.shape)
+
+
+def chosen_layers(layers: str | tuple[int, ...], depth: int, level: str) -> list[int]:
+    """Which layers to keep, as indices from 0 to `depth`.
+
+    Raises:
+        ConfigError: there is no such layer, or several are asked for at frame level.
+    """
+    if layers == "last":
+        return [depth]
+    if isinstance(layers, str):
+        chosen = list(range(depth + 1))
+        if layers != "all":
+            raise ConfigError(f"--layers {layers}", expected="last, all, or numbers")
+    else:
+        chosen = list(layers)
+    wrong = [layer for layer in chosen if not 0 <= layer <= depth]
+    if wrong or not chosen:
+        raise ConfigError(f"there is no layer {wrong[0] if wrong else chosen}", expected=f"0 to {depth}")
+    if level == "frame" and len(chosen) > 1:
+        raise ConfigError("frame level keeps one layer", expected="--layers last, or one number", found=layers)
+    return chosen
+
+
+def store_name(short: str, options: Options, level: str, pooling: str = "mean") -> str:
+    """The store's name: the short name, then what differs from the plugin's defaults.
+
+    >>> store_name("wavlm-base", Options(level="frame", layers=(6,)), "utterance")
+    'wavlm-base.frame.layer-6'
+    """
+    parts = [short]
+    if options.level not in (None, level):
+        parts.append(str(options.level))
+    if options.pooling not in (None, pooling):
+        parts.append(str(options.pooling))
+    if options.layers == "all":
+        parts.append("layers-all")
+    elif options.layers != "last":
+        numbers = "-".join(map(str, options.layers))
+        parts.append(f"layer-{numbers}" if len(options.layers) == 1 else f"layers-{numbers}")
+    return ".".join(parts)
+
+
+def only(options: Options, name: str, **allowed: Sequence[Any]) -> None:
+    """Refuse options that an encoder has no use for, rather than ignore them.
+
+    Args:
+        allowed: option name -> what it may be besides its default.
+
+    Raises:
+        ConfigError: an option is something else.
+    """
+    default = Options()
+    for key in ("layers", "pooling", "dtype"):
+        value = getattr(options, key)
+        values = [getattr(default, key), *allowed.get(key, ())]
+        if value not in values:
+            known = ", ".join(str(v) for v in values if v is not None)
+            raise ConfigError(f"{name}: --{key} {value}", expected=known or f"no --{key}: it has none")
+
+
+def device(name: str) -> str:
+    """A torch device; `auto` is the first GPU, or else the CPU.
+
+    Raises:
+        ConfigError: this machine has no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if not (index or "0").isdigit() or int(index or 0) >= there.get(kind, 0):
+        known = ["auto", "cpu"] + [k for k in ("cuda", "mps") if there[k]]
+        raise ConfigError(f"there is no device {name!r} here", expected=f"one of {', '.join(known)}")
+    return name
+
+
+def torch_dtype(name: str) -> Any:
+    """One of `DTYPES` as torch's."""
+    import torch
+
+    return getattr(torch, name)
+
+
+def finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Refuse features that are not finite.
+
+    Raises:
+        AudioError: naming how many.
+    """
+    if not np.isfinite(features).all():
+        count = int((~np.isfinite(features)).sum())
+        raise AudioError("the encoder gives features that are not finite", found=f"{count} of {features.size} values")
+    return features
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of the packages that compute."""
+    return {package: version(package) for package in packages}
+
+
+def require(package: str, extra: str) -> None:
+    """Refuse to go on without an optional package.
+
+    Raises:
+        EncoderError: naming the command that installs it.
+    """
+    if find_spec(package) is None:
+        raise EncoderError(f"the package {package} is not installed", action=f"Install it: pip install 'ser[{extra}]'")

@@ -1,0 +1,105 @@
+"""The utterances of a table as one modality's sources: where the audio or the text is, and the hash of it."""
+
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ser.errors import AudioError, CorpusError
+from ser.extract.audio import source_hash
+from ser.extract.failures import Failure
+from ser.metadata.table import Table
+
+
+@dataclass(frozen=True)
+class Item:
+    """What one utterance's features are made of: audio where `path` is given, else the text.
+
+    Attributes:
+        id: utterance id.
+        path: the audio file.
+        start, end: s within it; None is its beginning and its end.
+        channel: 0-based; None is the mean of all.
+        text: the text, for text encoders.
+    """
+
+    id: str
+    path: Path | None = None
+    start: float | None = None
+    end: float | None = None
+    channel: float | None = None
+    text: str = ""
+
+
+def audio_items(table: Table) -> list[Item]:
+    """The utterances that have audio.
+
+    Raises:
+        CorpusError: none has, or the corpus folder is gone.
+    """
+    frame = table.frame[table.frame["path"] != ""]
+    if frame.empty:
+        raise CorpusError(
+            f"{table.dataset} has no audio", action="Give its audio with --root, or take a text encoder with --text."
+        )
+    if not table.root.is_dir():
+        raise CorpusError(
+            f"the audio of {table.dataset} is gone: there is no folder {table.root}",
+            action="Say with --root where the corpus lies now.",
+        )
+    columns = (frame[c] for c in ("utterance_id", "path", "start", "end", "channel"))
+    return [Item(i, table.root / p, _given(s), _given(e), _given(c)) for i, p, s, e, c in zip(*columns, strict=True)]
+
+
+def text_items(table: Table) -> list[Item]:
+    """The utterances that have text, by length and then in the table's order: an encoder meets equal lengths together.
+
+    Raises:
+        CorpusError: none has.
+    """
+    frame = table.frame[table.frame["text"].str.strip() != ""]
+    if frame.empty:
+        raise CorpusError(
+            f"{table.dataset} has no text",
+            action="Take an audio encoder with --audio, or give the table a column text.",
+        )
+    items = [Item(i, text=t) for i, t in zip(frame["utterance_id"], frame["text"], strict=True)]
+    return sorted(items, key=lambda item: len(item.text))
+
+
+def training_texts(table: Table) -> list[str]:
+    """Texts that an encoder may be made from: those of the training part, or all where the table has no parts."""
+    frame = table.frame[table.frame["text"].str.strip() != ""]
+    train = frame[frame["split"] == "train"]
+    return list((frame if train.empty else train)["text"])
+
+
+def hashes(items: Sequence[Item]) -> tuple[dict[str, bytes], list[Failure]]:
+    """SHA-256 of each item's source, and the items whose source cannot be read."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        found = list(zip(items, pool.map(_hash, items), strict=True))
+    return (
+        {item.id: result for item, result in found if isinstance(result, bytes)},
+        [Failure.of(item.id, item.path, result) for item, result in found if isinstance(result, AudioError)],
+    )
+
+
+def _hash(item: Item) -> "bytes | AudioError":
+    if item.path is None:
+        return hashlib.sha256(item.text.encode()).digest()
+    try:
+        return source_hash(item.path, item.start, item.end, item.channel)
+    except AudioError as error:
+        return error
+
+
+def without(table: Table, items: Iterable[Item]) -> int:
+    """How many utterances of the table are not among the items."""
+    return len(table.frame) - sum(1 for _ in items)
+
+
+def _given(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,120 @@
+"""Loading transformers models strictly, from a folder.
+
+A model whose checkpoint lacks a weight runs happily with random numbers in its place: transformers and funasr only
+print a warning. Here that is an error.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ser.errors import EncoderError
+from ser.extract.frozen import torch_dtype
+from ser.extract.hubs import TENSORS, Found
+from ser.extract.weights import sha256, tensor_files
+
+NEEDS = (("config.json",), TENSORS)
+
+
+def model_config(found: Found) -> dict[str, Any]:
+    """`config.json` of a model folder.
+
+    Raises:
+        EncoderError: it is not JSON.
+    """
+    try:
+        content = json.loads((found.folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"cannot read {found.folder / 'config.json'}", found=error) from None
+    if not isinstance(content, dict):
+        raise EncoderError(f"{found.folder / 'config.json'} is no model configuration", expected="a mapping")
+    return content
+
+
+def load_strictly(kind: Any, found: Found, dtype: str, unused: str, **options: Any) -> Any:
+    """Load a transformers model from a folder, in evaluation mode, with every weight that it uses.
+
+    Args:
+        kind: the model class.
+        dtype: what to compute in, whatever the checkpoint was saved in.
+        unused: regular expression of weights that may be missing because features do not depend on them.
+        options: passed on to `from_pretrained`.
+
+    Raises:
+        EncoderError: the files are damaged, of another architecture, or lack a weight.
+    """
+    safe = tensor_files(found.folder)[0].suffix == ".safetensors"
+    try:
+        with quiet_transformers():
+            model, report = kind.from_pretrained(
+                found.folder,
+                dtype=torch_dtype(dtype),
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=safe,
+                output_loading_info=True,
+                **options,
+            )
+    except MemoryError:
+        raise
+    except Exception as error:  # of transformers, torch, pickle and safetensors: a damaged file shows in many ways
+        raise EncoderError(f"cannot load the model in {found.folder}", found=str(error)[:300]) from None
+    lacking = sorted(key for key in report["missing_keys"] if not re.search(unused, key))
+    if lacking or report["mismatched_keys"]:
+        refuse_missing(found, lacking, list(report["mismatched_keys"]))
+    return model.eval().requires_grad_(False)
+
+
+def refuse_missing(found: Found, lacking: Sequence[str], mismatched: Sequence[Any] = ()) -> None:
+    """Raise the error for a checkpoint that would leave weights random.
+
+    Raises:
+        EncoderError: always.
+    """
+    names = [*lacking, *(str(item[0] if isinstance(item, tuple) else item) for item in mismatched)]
+    raise EncoderError(
+        f"the checkpoint in {found.folder} lacks weights that the encoder uses: they would be random numbers",
+        expected="all of them",
+        found=f"{len(names)} missing or of another shape: {', '.join(names[:3])}" + (", ..." if len(names) > 3 else ""),
+        action="Is it a complete download, of this architecture?",
+    )
+
+
+def weights_identity(found: Found, *settings: str) -> dict[str, str]:
+    """Hashes of the weights and of the settings files that change features."""
+    there = [found.folder / file for file in settings if (found.folder / file).is_file()]
+    return {"weights_sha256": sha256(tensor_files(found.folder)), "settings_sha256": sha256(there)}
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers from printing its load report and progress bars: what matters in them is an error here."""
+    from transformers.utils import logging as said
+
+    level, bar = said.get_verbosity(), said.is_progress_bar_enabled()
+    said.set_verbosity(logging.CRITICAL)
+    said.disable_progress_bar()
+    try:
+        yield
+    finally:
+        said.set_verbosity(level)
+        if bar:
+            said.enable_progress_bar()
+
+
+def load_tokenizer(found: Found) -> Any:
+    """The tokenizer in a model folder.
+
+    Raises:
+        EncoderError: it cannot be made from the files that are there.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet_transformers():
+            return AutoTokenizer.from_pretrained(found.folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # of transformers, tokenizers, sentencepiece or protobuf
+        raise EncoderError(f"cannot load the tokenizer in {found.folder}", found=str(error)[:200]) from None

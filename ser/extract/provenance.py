@@ -1,0 +1,49 @@
+"""Where features came from: device, threads, versions, time. Kept in the store; it is no part of its identity."""
+
+import os
+import platform
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import ser
+from ser.extract.encoder import Encoder
+
+_PACKAGES = (
+    "numpy",
+    "h5py",
+    "soundfile",
+    "soxr",
+    "librosa",
+    "opensmile",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "funasr",
+)
+
+
+def provenance(encoder: Encoder, jobs: int) -> dict[str, Any]:
+    """Facts of this run: JSON-able."""
+    torch = sys.modules.get("torch")
+    return {
+        "ser": ser.__version__,
+        "device": str(getattr(encoder, "device", "cpu")),
+        "threads": 1 if encoder.processes or torch is None else torch.get_num_threads(),
+        "jobs": jobs if encoder.processes else 1,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "versions": {"python": platform.python_version(), **_versions()},
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the packages that have a part in it, as far as they are installed."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,84 @@
+"""What a user asks of `ser extract`, and which encoders that means for a dataset."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ser.errors import ConfigError
+from ser.extract.encoder import Options, find, load
+from ser.extract.engine import extract
+from ser.extract.report import Report
+from ser.metadata.build import ensure_table
+from ser.metadata.table import Table
+from ser.workspace import Workspace
+
+DEFAULT_AUDIO, DEFAULT_TEXT = "emotion2vec", "bert"
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one call; see `Options` and `extract`.
+
+    Attributes:
+        audio, text: encoder names; where neither is given, the defaults that the dataset has sources for.
+    """
+
+    audio: list[str] | None = None
+    text: list[str] | None = None
+    level: str | None = None
+    layers: str | tuple[int, ...] = "last"
+    pooling: str | None = None
+    device: str = "auto"
+    dtype: str = "float32"
+    jobs: int = 1
+    shard: tuple[int, int] = (0, 1)
+    weights: Path | None = None
+    revision: str | None = None
+    overwrite: bool = False
+
+    def encoders(self, table: Table) -> list[tuple[str, str]]:
+        """`(modality, name)` of each encoder to run."""
+        if self.audio or self.text:
+            return [*(("audio", n) for n in self.audio or []), *(("text", n) for n in self.text or [])]
+        audio = [("audio", DEFAULT_AUDIO)] if table.has("path") else []
+        return [*audio, *([("text", DEFAULT_TEXT)] if table.has("text") else [])]
+
+    def options(self, modality: str) -> Options:
+        """What is asked of an encoder of a modality. Pooling is of text, where any is asked for."""
+        pooling = self.pooling if modality == "text" or not self.text else None
+        return Options(self.level, self.layers, pooling, self.device, self.dtype, self.weights, self.revision)
+
+
+def extract_dataset(
+    dataset: str,
+    root: Path | None,
+    request: Request,
+    workspace: Workspace,
+    quiet: bool,
+    say: Callable[[str], None],
+) -> Iterator[Report]:
+    """Make the table if it is not there yet, then every store that is asked for; a report each.
+
+    Raises:
+        ConfigError: an unknown encoder; nothing is extracted then.
+    """
+    table = ensure_table(dataset, workspace, root, say=say, quiet=quiet)
+    wanted = request.encoders(table)
+    for modality, name in wanted:  # before hours are spent on the first
+        plugin = find(name.partition("@")[0] if not Path(name).exists() else name, modality)
+        if modality != plugin.MODALITY:
+            raise ConfigError(f"--{modality} {name}: this is an encoder of {plugin.MODALITY}")
+    if not (request.audio or request.text):
+        say(f"{dataset}: encoders {', '.join(name for _, name in wanted)} (choose others with --audio and --text)")
+    for modality, name in wanted:
+        encoder = load(name, modality, request.options(modality))
+        yield extract(
+            table,
+            encoder,
+            workspace,
+            jobs=request.jobs,
+            shard=request.shard,
+            quiet=quiet,
+            overwrite=request.overwrite,
+            say=say,
+        )

@@ -1,0 +1,61 @@
+"""What the spectral encoders share: frames of one utterance, or their mean and standard deviation over time."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import AudioError
+from ser.extract.encoder import Encoder, Options
+from ser.extract.frozen import finite, only, store_name, versions
+
+
+class Spectral(Encoder):
+    """Frames computed by signal processing. No weights, no torch: many processes at once.
+
+    Frame level is the default. Utterance level is the mean, then the standard deviation of each feature over time
+    (`(2 * bands,)`), of the frames as they are before any normalisation over the utterance: of normalised ones the mean
+    would be 0.
+    """
+
+    modality = "audio"
+    processes = True
+
+    def __init__(self, plugin: str, options: Options, *, bands: int, identity: dict[str, Any]) -> None:
+        only(options, plugin)
+        self.level = options.level or "frame"
+        self.dim = bands if self.level == "frame" else 2 * bands
+        self.name = store_name(plugin, options, "frame")
+        self.assets = {}
+        self.identity = {
+            "plugin": plugin,
+            "model": None,
+            "level": self.level,
+            "pooling": "mean and standard deviation" if self.level == "utterance" else None,
+            "sample_rate": self.sample_rate,
+            **identity,
+            "versions": versions("librosa", "numpy", "scipy"),
+        }
+
+    @abstractmethod
+    def frames(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`(samples,)` -> `(frames, bands)`."""
+
+    def normalised(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What frame level makes of the frames."""
+        return frames
+
+    def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
+        return [self._encode(audio) for audio in inputs]
+
+    def _encode(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        if len(audio) < self.minimum:
+            expected = f"{self.minimum} samples at {self.sample_rate} Hz or more"
+            raise AudioError("the audio is shorter than one analysis window", expected=expected, found=len(audio))
+        frames = self.frames(audio)
+        if self.level == "frame":
+            return finite(self.normalised(frames).astype(np.float32))
+        both = [frames.mean(axis=0, dtype=np.float64), frames.std(axis=0, dtype=np.float64)]
+        return finite(np.concatenate(both).astype(np.float32))

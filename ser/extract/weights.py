@@ -1,0 +1,157 @@
+"""Finding a model's files: a local folder, `--weights DIR`, the local cache, the network, in that order; hashing them.
+
+Models are always loaded from a folder found here, never by name, so that no library goes to the network by itself:
+what is missing is known at once and said in one line.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ser.errors import ConfigError, EncoderError
+from ser.extract.encoder import Checkpoint, Options
+from ser.extract.hubs import TENSORS, Fetch, Found, Unreachable, hugging_face_cache, hugging_face_hub
+
+Needs = Sequence[Sequence[str]]  # of each group of file names, one must be there
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a user's name for a model means.
+
+    Attributes:
+        short: what stores are named after.
+        model: hub id, or the local folder as given.
+        folder: the local folder, where it is one.
+        checkpoint: the published checkpoint, where it is a known one.
+    """
+
+    short: str
+    model: str
+    folder: Path | None
+    checkpoint: Checkpoint | None
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name looks like `organisation/model`."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
+
+
+def understand(name: str, family: str, checkpoints: Mapping[str, Checkpoint]) -> Name:
+    """Tell apart short names, hub ids and folders.
+
+    Args:
+        name: as the user gave it.
+        family: the plugin's name.
+        checkpoints: the plugin's.
+
+    Raises:
+        ConfigError: the name of a family that has no default checkpoint.
+    """
+    for short, checkpoint in checkpoints.items():
+        if name in (short, checkpoint.hub, checkpoint.hub.split("/")[-1]):
+            return Name(short, checkpoint.hub, None, checkpoint)
+    if name == family:
+        expected = f"one of {', '.join(checkpoints)}, a hub id, or a folder"
+        raise ConfigError(f"{name!r} is a family of encoders", expected=expected)
+    folder = Path(name).expanduser()
+    short = plain(folder.resolve().name if folder.is_dir() else name.split("/")[-1])
+    return Name(short, name, folder if folder.is_dir() else None, None)
+
+
+def plain(name: str) -> str:
+    """A name fit for a store's: lower-case letters, digits, `-` and `_`.
+
+    >>> plain("wav2vec2-large-xlsr-53.v2")
+    'wav2vec2-large-xlsr-53-v2'
+    """
+    return re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") or "model"
+
+
+def locate(name: Name, options: Options, needs: Needs, fetch: Sequence[Fetch] | None = None) -> Found:
+    """The folder of a model's files.
+
+    Args:
+        needs: which files must be there.
+        fetch: where to look after `--weights`, in order; each gives what it has or None. Default: the Hugging Face
+            cache, then its hub.
+
+    Raises:
+        EncoderError: there is no such model, or it can be had neither from the disk nor from the network.
+    """
+    if name.folder is not None:
+        lacking = missing(name.folder, needs)
+        if lacking:
+            raise EncoderError(
+                f"{name.folder} is no folder of model files", expected=lacking, found=_listing(name.folder)
+            )
+        return Found(name.folder, name.folder.resolve().name)
+    for below in (name.model, name.model.split("/")[-1], name.short):
+        if options.weights is not None and not missing(options.weights / below, needs):
+            return Found(options.weights / below, name.model)
+    reasons: list[str] = []
+    for source in (hugging_face_cache, hugging_face_hub) if fetch is None else fetch:
+        try:
+            found = source(name.model, options)
+        except Unreachable as error:
+            reasons.append(str(error))
+            continue
+        if found is not None and not missing(found.folder, needs):
+            return found
+    looked = f"{options.weights} or the cache" if options.weights is not None else "the cache"
+    raise EncoderError(
+        f"the files of {name.model} are not in {looked}, and the network does not give them",
+        found="; ".join(reasons) or None,
+        action=f"Where there is a network: {fetch_command(name.model, options.revision)}, or copy the folder "
+        f"{name.model.split('/')[-1]} into a folder DIR and give --weights DIR.",
+    )
+
+
+def missing(folder: Path, needs: Needs) -> str | None:
+    """The first group of which the folder has no file, in words; None where all is there."""
+    for group in needs:
+        if not any((folder / file).is_file() for file in group):
+            return " or ".join(group)
+    return None
+
+
+def fetch_command(model: str, revision: str | None = None) -> str:
+    """The shell command that downloads a model into the cache."""
+    if model.startswith("iic/"):
+        return f"modelscope download --model {model}" + (f" --revision {revision}" if revision else "")
+    return f"hf download {model}" + (f" --revision {revision}" if revision else "")
+
+
+def tensor_files(folder: Path) -> list[Path]:
+    """The files that hold the weights that transformers reads from a folder: safetensors before pickles."""
+    for kind in TENSORS:
+        if (folder / kind).is_file():
+            if ".index." not in kind:
+                return [folder / kind]
+            stem, suffix = kind.removesuffix(".index.json").split(".")
+            return sorted(folder.glob(f"{stem}-*.{suffix}"))
+    return []
+
+
+def sha256(files: Sequence[Path]) -> str:
+    """SHA-256 of one file; of several, that of their names and hashes."""
+    digests = [_digest(file) for file in files]
+    if len(files) == 1:
+        return digests[0]
+    lines = "".join(f"{digest}  {file.name}\n" for digest, file in zip(digests, files, strict=True))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _listing(folder: Path) -> str:
+    files = sorted(p.name for p in folder.iterdir())
+    return ", ".join(files[:6]) + (", ..." if len(files) > 6 else "") if files else "nothing"

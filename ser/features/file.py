@@ -1,0 +1,154 @@
+"""One file of a feature store, written and read. What lies where: `layout`."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import StoreError
+from ser.features.layout import FRAME, SCHEMA, VALUES, Damaged, Facts, Index, arrays_of, index_checksum, to_json
+from ser.features.sink import Sink
+
+_FORMAT = ("v108", "v108")  # HDF5 1.8: the first format whose own structures have check sums
+
+
+def write_file(
+    path: Path, facts: Facts, provenance: dict[str, Any], index: Index, blocks: Iterable[NDArray[Any]]
+) -> None:
+    """Write a whole file.
+
+    Args:
+        path: where; the caller renames it.
+        blocks: the values in the index's order, `(rows, ...)` each, in as many blocks as is convenient.
+
+    Raises:
+        OSError: a full disk or the like, naming the file.
+    """
+    sink = Sink(path)
+    try:
+        # The data lie on disk when the caller has called fsync: the `with` flushes and closes, the sink is unbuffered.
+        with h5py.File(sink, "w", libver=_FORMAT) as file:
+            _write_index(file, facts, provenance, index)
+            _write_values(file, VALUES[facts.level], int(index.n_frames.sum()), blocks, sink)
+    finally:
+        sink.file.close()
+    if sink.error is not None:
+        raise OSError(sink.error.errno, sink.error.strerror, str(path))
+
+
+def _write_index(file: h5py.File, facts: Facts, provenance: dict[str, Any], index: Index) -> None:
+    attributes = {
+        **asdict(facts),
+        "identity": to_json(facts.identity),
+        "provenance": to_json(provenance),
+        "schema": SCHEMA,
+    }
+    assets = attributes.pop("assets")
+    arrays = arrays_of(index)
+    for name, value in attributes.items():
+        file.attrs[name] = value
+    for name, array in arrays.items():
+        file[name] = array
+    for name, text in assets.items():
+        content = text.encode()
+        file.create_dataset(f"assets/{name}", data=content, dtype=h5py.string_dtype("utf-8", max(1, len(content))))
+    if facts.level == FRAME:
+        file["offsets"] = index.offsets
+    file.attrs["index_crc32"] = index_checksum(attributes, assets, arrays)
+
+
+def _write_values(file: h5py.File, name: str, rows: int, blocks: Iterable[NDArray[Any]], sink: "Sink") -> None:
+    dataset, begin = None, 0
+    for block in blocks:
+        if dataset is None:
+            dataset = file.create_dataset(name, (rows, *block.shape[1:]), block.dtype)
+        dataset[begin : begin + len(block)] = block
+        begin += len(block)
+        if sink.error is not None:
+            return
+    assert begin == rows, f"{rows} rows announced, {begin} given"
+
+
+class StoreFile:
+    """One file, for reading: its index in memory, its values on disk.
+
+    Args:
+        path: the file.
+        keep: keep it open (the merged file). Shards, of which there may be thousands, are opened as they are read.
+
+    Raises:
+        Damaged: it is truncated, or its index is not what was written.
+        StoreError: it is no feature store of this schema.
+        OSError: it is not there or may not be read.
+    """
+
+    def __init__(self, path: Path, keep: bool = False) -> None:
+        self.path = path
+        self._file: h5py.File | None = None
+        file = _open(path)
+        try:
+            self._load(file)
+        except (KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
+            file.close()
+            raise Damaged(path, error) from None
+        except StoreError:
+            file.close()
+            raise
+        if keep:
+            self._file = file
+        else:
+            file.close()
+
+    def _load(self, file: h5py.File) -> None:
+        attributes = {name: _plain(value) for name, value in file.attrs.items()}
+        if attributes.get("schema") != SCHEMA:
+            raise StoreError(f"{self.path} is no feature store", expected=SCHEMA, found=attributes.get("schema"))
+        crc = attributes.pop("index_crc32")
+        assets = {name: item[()].decode() for name, item in file["assets"].items()} if "assets" in file else {}
+        arrays = {name: file[name][:] for name in ("utt_id", "source_sha256", "n_samples", "n_frames", "crc32")}
+        if index_checksum(attributes, assets, arrays) != crc:
+            raise ValueError("an index that does not match its check sum")
+        self.provenance: dict[str, Any] = json.loads(attributes.pop("provenance"))
+        attributes["identity"] = json.loads(attributes["identity"])
+        del attributes["schema"]
+        self.facts = Facts(**attributes, assets=assets)
+        ids = [i.decode() for i in arrays["utt_id"]]
+        self.index = Index(ids, *(arrays[n] for n in ("source_sha256", "n_samples", "n_frames", "crc32")))
+        self.offsets = self.index.offsets
+        values = file[VALUES[self.facts.level]]
+        self.tail, self.dtype = values.shape[1:], values.dtype
+        if len(values) != self.offsets[-1]:
+            raise ValueError(f"{len(values)} rows of values where the index has {self.offsets[-1]}")
+
+    def block(self, begin: int, end: int) -> NDArray[Any]:
+        """Rows `begin` to `end` of the values, in one contiguous read."""
+        file = self._file or _open(self.path)
+        try:
+            return cast(NDArray[Any], file[VALUES[self.facts.level]][begin:end])
+        except (KeyError, RuntimeError, OSError) as error:
+            raise Damaged(self.path, error) from None
+        finally:
+            if file is not self._file:
+                file.close()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _open(path: Path) -> h5py.File:
+    path.open("rb").close()  # a file that is not there or may not be read is not a damaged one
+    try:
+        return h5py.File(path, "r", locking=False)
+    except (OSError, RuntimeError) as error:
+        raise Damaged(path, error) from None
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,59 @@
+"""Whether two stores are of the same features, what differs where they are not, and where features came from."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ser.errors import StoreError
+from ser.features.layout import Facts
+
+
+def differences(there: Facts, here: Facts) -> list[str]:
+    """What differs, a phrase a key: `layer is 12 there and 6 here`."""
+    old, new = _flat(asdict(there)), _flat(asdict(here))
+    return [
+        f"{key} differs"
+        if key.startswith("assets.")
+        else f"{key} is {_show(old, key)} there and {_show(new, key)} here"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+def refuse_other(path: Path, there: Facts, here: Facts) -> None:
+    """Raise a StoreError if a store of these facts cannot take features of those."""
+    differing = differences(there, here)
+    if differing:
+        raise StoreError(
+            f"the feature store {path} was made otherwise: {'; '.join(differing)}",
+            action="--overwrite starts this store afresh; another --workspace keeps both.",
+        )
+
+
+def merged_provenance(parts: list[dict[str, Any]], now: dict[str, Any]) -> dict[str, Any]:
+    """Provenance of a merged file: that of the newest part, and under `earlier` those that differ but in time."""
+    runs: list[dict[str, Any]] = []
+    for part in [*parts, now or parts[-1]]:
+        for run in [*part.get("earlier", []), {k: v for k, v in part.items() if k != "earlier"}]:
+            runs = [r for r in runs if _timeless(r) != _timeless(run)] + [run]
+    return {**runs[-1], **({"earlier": runs[:-1]} if runs[:-1] else {})}
+
+
+def _timeless(run: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in run.items() if k != "time"}
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        # The identity's own keys speak for themselves: `layer`, not `identity.layer`.
+        name = f"{prefix}{key}"
+        if isinstance(item, dict):
+            flat |= _flat(item, "" if name == "identity" else f"{name}.")
+        else:
+            flat[name] = item
+    return flat
+
+
+def _show(flat: dict[str, Any], key: str) -> str:
+    return str(flat[key]) if key in flat else "not given"

@@ -1,0 +1,124 @@
+"""One HDF5 file of a feature store: written once, never changed. A store is one merged file, shards of this layout, or both.
+
+    utt_id         fixed-length UTF-8 (N,)
+    source_sha256  uint8 (N, 32)     of what the features were made of: audio bytes and segment, or the text
+    n_samples      int64 (N,)        at the encoder's rate; 0 for text
+    n_frames       int64 (N,)        1 for utterance level
+    crc32          uint32 (N,)       of each utterance's bytes
+    pooled         float32 (N, D) or (N, L, D)                        level `utterance`
+    frames, offsets   (sum T, D) float32, float16 or int32; int64 (N + 1)   level `frame`
+    assets/        texts that belong to the features, such as a tokenizer
+
+The root's attributes are the facts (`Facts`, identity as JSON), the provenance (JSON), and `index_crc32`, the check sum of
+all the above but the values. The file format is HDF5 1.8's, whose own structures carry check sums too: a flipped bit
+anywhere is found, by the format, by `index_crc32`, or by an utterance's `crc32`.
+"""
+
+import json
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import StoreError
+
+SCHEMA = "ser.store/1"
+UTTERANCE, FRAME = "utterance", "frame"
+VALUES = {UTTERANCE: "pooled", FRAME: "frames"}
+DTYPES = {UTTERANCE: ("float32",), FRAME: ("float32", "float16", "int32")}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What all utterances of a store have in common.
+
+    Attributes:
+        encoder: short name.
+        modality: `audio` or `text`.
+        level: `utterance` or `frame`.
+        dim: features a vector.
+        identity: all that changes the values; a store of another identity is refused.
+        sample_rate: Hz; 0 for text.
+        vocabulary: for integer features, how many ids there are; 0 otherwise.
+        assets: texts kept with the features.
+    """
+
+    encoder: str
+    modality: str
+    level: str
+    dim: int
+    identity: dict[str, Any]
+    sample_rate: int = 0
+    vocabulary: int = 0
+    assets: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """What is known of each utterance of a file, row by row. Arrays as in the layout above."""
+
+    ids: list[str]
+    sources: NDArray[np.uint8]
+    n_samples: NDArray[np.int64]
+    n_frames: NDArray[np.int64]
+    crc32: NDArray[np.uint32]
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Row of the values where each utterance begins, and the end: `(N + 1,)`."""
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.n_frames, dtype=np.int64)])
+
+    def take(self, rows: NDArray[np.int64]) -> "Index":
+        """The index of some rows, in that order."""
+        ids = [self.ids[row] for row in rows]
+        return Index(ids, self.sources[rows], self.n_samples[rows], self.n_frames[rows], self.crc32[rows])
+
+
+class Damaged(StoreError):
+    """A file of a store that is truncated or whose bytes have changed."""
+
+    def __init__(self, path: Path, found: object) -> None:
+        self.path = path
+        super().__init__(
+            f"the feature store {path} is truncated or damaged",
+            found=" ".join(str(found).split())[:160],
+            action="`ser store verify` says what is; the same `ser extract` sets the file aside and makes it again.",
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (StoreError, (self.line(),))
+
+
+def checksum(values: NDArray[Any]) -> int:
+    """CRC-32 of an array's bytes."""
+    return zlib.crc32(np.ascontiguousarray(values).data)
+
+
+def arrays_of(index: Index) -> dict[str, NDArray[Any]]:
+    """The index as the datasets of a file."""
+    encoded = [i.encode() for i in index.ids]
+    width = max(1, *map(len, encoded)) if encoded else 1
+    return {
+        "utt_id": np.array(encoded, dtype=h5py.string_dtype("utf-8", width)),
+        "source_sha256": index.sources,
+        "n_samples": index.n_samples,
+        "n_frames": index.n_frames,
+        "crc32": index.crc32,
+    }
+
+
+def index_checksum(attributes: dict[str, Any], assets: dict[str, str], arrays: dict[str, NDArray[Any]]) -> int:
+    """CRC-32 over all of a file but its values."""
+    crc = zlib.crc32(to_json([attributes, assets]).encode())
+    for name in sorted(arrays):
+        crc = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), crc)
+    return crc
+
+
+def to_json(value: object) -> str:
+    """JSON that is the same for equal values."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,79 @@
+"""Standardise features by the statistics of named utterances: the choice decides whether test data is looked at."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.errors import ConfigError
+from ser.features.tensors import Block, Tensors
+from ser.registry import unknown
+
+CHOICES = ("none", "train", "corpus", "speaker")
+STAMPS = {
+    "corpus": "normalised per corpus: uses the unlabelled features of test utterances (transductive)",
+    "speaker": "normalised per speaker: uses the unlabelled test data of that speaker (transductive)",
+}
+
+
+def normalise(data: Tensors, how: str, train: NDArray[np.int64]) -> tuple[Tensors, dict[str, dict[str, Any]]]:
+    """Standardise features to mean 0 and standard deviation 1; ids are left as they are.
+
+    Args:
+        how: whose statistics are used. `none`; `train`: the training utterances (row positions `train`); `corpus`: all
+            utterances of the dataset; `speaker`: each speaker's own utterances, test speakers too. The last two use
+            unlabelled test data (transductive), and records are stamped so.
+
+    Returns:
+        The new tensors, and for `train` the statistics by store (`mean`, `std`), to apply to other data.
+
+    Raises:
+        ConfigError: unknown choice, or `speaker` where speakers are not known.
+    """
+    if how not in CHOICES:
+        raise unknown("normalisation", how, list(CHOICES))
+    if how == "none":
+        return data, {}
+    everyone = np.arange(len(data.frame))
+    if how == "speaker":
+        speakers = data.frame["speaker"].to_numpy()
+        if (speakers == "").any():
+            raise ConfigError(f"{data.dataset}: --normalize speaker needs the speaker of every utterance")
+        groups = [np.flatnonzero(speakers == s) for s in pd.unique(data.frame["speaker"])]
+        return data.with_blocks([_standardise_groups(b, groups) for b in data.blocks]), {}
+    used = train if how == "train" else everyone
+    statistics = {b.name: _statistics(b, used) for b in data.blocks if not b.vocabulary}
+    return apply_statistics(data, statistics), statistics
+
+
+def apply_statistics(data: Tensors, statistics: dict[str, dict[str, Any]]) -> Tensors:
+    """Standardise with the statistics of other utterances, by store name."""
+    blocks = []
+    for block in data.blocks:
+        s = statistics.get(block.name)
+        blocks.append(block if s is None else replace(block, values=_scaled(block.values, s)))
+    return data.with_blocks(blocks)
+
+
+def _statistics(block: Block, positions: NDArray[np.int64]) -> dict[str, Any]:
+    values = block.rows(positions).astype(np.float64)
+    mean, std = values.mean(axis=0), values.std(axis=0)
+    # A feature that does not vary carries nothing; dividing by its rounding noise would make it the loudest of all.
+    std = np.where(std > 1e-6 * np.maximum(1.0, np.abs(mean)), std, 1.0)
+    return {"mean": mean.astype(np.float32), "std": std.astype(np.float32)}
+
+
+def _scaled(values: NDArray[Any], s: dict[str, Any]) -> NDArray[Any]:
+    return np.asarray((values - s["mean"]) / s["std"], dtype=np.float32)
+
+
+def _standardise_groups(block: Block, groups: list[NDArray[np.int64]]) -> Block:
+    if block.vocabulary:
+        return block
+    values = np.empty_like(block.values)
+    for group in groups:
+        rows = block.frame_rows(group) if block.framewise else group
+        values[rows] = _scaled(block.values[rows], _statistics(block, group))
+    return replace(block, values=values)

@@ -1,0 +1,212 @@
+"""Writing a feature store: immutable shards as the work goes on, one contiguous file in the table's order at the end.
+
+A shard and the merged file are written aside, synchronised, and renamed: a kill at any time leaves every committed
+utterance readable. Appending in place was measured to lose committed rows.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import StoreError
+from ser.features.file import write_file
+from ser.features.identity import merged_provenance, refuse_other
+from ser.features.layout import Damaged, Facts, to_json
+from ser.features.lock import Lock
+from ser.features.pack import Record, pack
+from ser.features.ragged import batches
+from ser.features.store import FeatureStore, shards_folder, store_files
+from ser.workspace import writing
+
+
+class StoreWriter:
+    """Adds utterances to a feature store. A context manager that holds the store's lock.
+
+    Args:
+        path: `features/<dataset>/<store>.h5`.
+        facts: what the store is of; None takes those of the store there is.
+        provenance: device, threads, versions, time of this run; JSON-able.
+        shared: whether other processes write other utterances at the same time; such a writer does not merge.
+        overwrite: start afresh; what is there is removed by the first commit.
+        say: told, in a line, of damaged files that are set aside.
+
+    Attributes:
+        stored: id -> SHA-256 of its source, of all that is committed and not damaged.
+
+    Raises:
+        StoreError: the store there is of another identity (the message names what differs), another process is
+            writing it, or `facts` is None and there is none.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        facts: Facts | None,
+        *,
+        provenance: dict[str, Any] | None = None,
+        shared: bool = False,
+        overwrite: bool = False,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.path, self._say, self._shared, self._fresh = path, say, shared, overwrite
+        self._lock = Lock(path, shared, self._clean)
+        try:
+            self.stored: dict[str, bytes] = {}
+            self._damaged: set[str] = set()
+            found = None if overwrite else self._look()
+            if facts is None:
+                self.facts = found if found is not None else FeatureStore(path).facts
+            else:
+                self.facts = replace(facts, identity=json.loads(to_json(facts.identity)))
+                if found is not None:
+                    refuse_other(path, found, self.facts)
+        except BaseException:
+            self._lock.close()
+            raise
+        self.provenance = provenance or {}
+        self._number = 1 + max((int(p.name[:6]) for p in store_files(path) if p != path), default=0)
+        self._token = f"{os.getpid()}-{secrets.token_hex(3)}"  # process numbers repeat between containers
+
+    def __enter__(self) -> "StoreWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Write one immutable shard; when this returns, it is on disk.
+
+        Raises:
+            StoreError: values of another shape or type than the store's, not finite, or an id twice.
+            OSError: a full disk or the like. What was committed before is untouched.
+        """
+        if not records:
+            return
+        index, values = pack(records, self.facts)
+        if self._fresh:
+            self._remove(store_files(self.path))
+            self._fresh = False
+        folder = shards_folder(self.path)
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            _sync(folder.parent)
+        with writing(folder / f"{self._number:06d}-{self._token}.h5") as temporary:
+            write_file(temporary, self.facts, self.provenance, index, [values])
+        self._number += 1
+        self.stored.update({r.id: r.source for r in records})
+        self._damaged -= set(index.ids)
+
+    def check(self) -> list[str]:
+        """Compare all that is stored with its check sums.
+
+        Shards that hold damage are set aside; damaged rows of the merged file are left out of the next merge.
+
+        Returns:
+            Ids that were stored and no longer are.
+        """
+        before = set(self.stored)
+        while store_files(self.path):
+            try:
+                with FeatureStore(self.path) as store:
+                    self._damaged = {i for i, _, sound in store.checked(store.ids) if not sound}
+                    at_fault = {store.file_of(i) for i in self._damaged} - {self.path}
+            except Damaged as error:
+                self._set_aside(error.path)
+                continue
+            for path in at_fault:
+                self._set_aside(path)
+            if not at_fault:
+                break
+        self._look()
+        return sorted(before - set(self.stored))
+
+    def merge(self, order: Sequence[str]) -> None:
+        """Write everything into one contiguous file and remove the shards.
+
+        Args:
+            order: utterance ids, the table's. What is stored and not among them is dropped.
+
+        Raises:
+            StoreError: this writer shares the store, bytes do not match their check sum, or nothing would be left.
+            OSError: a full disk or the like. The shards are untouched.
+        """
+        if self._shared:
+            raise StoreError(f"{self.path}: a writer of a part of the work does not merge", action="`ser store merge`.")
+        files = store_files(self.path)
+        if not files or self._fresh:
+            return
+        with FeatureStore(self.path) as store:
+            keep = [i for i in order if i in store and i not in self._damaged]
+            if not keep:
+                raise StoreError(
+                    f"none of the {len(store)} utterances of {self.path} is in the table",
+                    action="Is it the right table? `ser extract --overwrite` starts the store afresh.",
+                )
+            if files != [self.path] or store.ids != keep:
+                provenance = merged_provenance(store.provenances, self.provenance)
+                with writing(self.path) as temporary:
+                    write_file(temporary, self.facts, provenance, store.index(keep), _blocks(store, keep))
+        self._remove([f for f in files if f != self.path])
+        self.stored = {i: self.stored[i] for i in keep}
+
+    def _look(self) -> Facts | None:
+        """Read what is there, setting aside what cannot be read."""
+        self.stored = {}
+        while store_files(self.path):
+            try:
+                with FeatureStore(self.path) as store:
+                    self.stored = {i: s for i, s in store.sources().items() if i not in self._damaged}
+                    return store.facts
+            except Damaged as error:
+                self._set_aside(error.path)
+        return None
+
+    def _set_aside(self, path: Path) -> None:
+        aside = path.with_name(f"{path.name}.damaged")
+        if path != self.path:
+            aside = self.path.with_name(f"{self.path.stem}.{path.name}.damaged")
+        with suppress(FileNotFoundError):  # another process of the same work was faster
+            path.replace(aside)
+            self._say(f"{path} is damaged: set aside as {aside.name}; its utterances are extracted again")
+
+    def _clean(self) -> None:
+        for folder, pattern in (
+            (self.path.parent, f".{self.path.name}.*.tmp"),
+            (shards_folder(self.path), ".*.tmp"),
+        ):
+            for left_over in folder.glob(pattern):
+                left_over.unlink(missing_ok=True)
+
+    def _remove(self, files: Sequence[Path]) -> None:
+        for file in files:
+            file.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty, or not there
+            shards_folder(self.path).rmdir()
+
+
+def _blocks(store: FeatureStore, ids: Sequence[str]) -> Iterator[NDArray[Any]]:
+    """The values of the utterances in blocks of a bounded size, each compared with its check sum."""
+    sizes = store.index(ids).n_frames * store.row_bytes
+    for first, last in batches(sizes):
+        block = []
+        for utterance, values, sound in store.checked(ids[first:last]):
+            if not sound:
+                raise Damaged(store.file_of(utterance), f"{utterance}, which does not match its check sum")
+            block.append(values)
+        yield np.concatenate(block)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Corpora become one table: parsing, labels, protocols and audits."""

@@ -1,0 +1,164 @@
+"""From a corpus folder to its table in the workspace: parse, measure, tell, write."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ser import registry
+from ser.errors import ConfigError, CorpusError
+from ser.metadata.headers import Unreadable, measure, refuse_all_unreadable
+from ser.metadata.parsing import LOG
+from ser.metadata.schema import check_name
+from ser.metadata.table import CORPORA, Table, load_table, make_table, parse_corpus, write_table
+from ser.workspace import Workspace
+
+Say = Callable[[str], None]
+SUFFIXES = {".csv": "csv", ".tsv": "csv", ".tab": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """A table just made, and what is to be said of it.
+
+    Attributes:
+        table: with durations; not yet written.
+        notes: what the plugin left out.
+        unreadable: audio files without a header.
+    """
+
+    table: Table
+    notes: list[str]
+    unreadable: Unreadable
+
+
+def plugin_for(dataset: str, source: Path, plugin: str | None = None) -> str:
+    """Which corpus plugin reads a source: the one named, else by a file's ending, else the one called like the dataset.
+
+    Raises:
+        ConfigError: none of them is a plugin.
+    """
+    name = plugin or (SUFFIXES.get(source.suffix.lower()) if source.is_file() else None) or dataset
+    if name not in registry.names(CORPORA):
+        error = registry.unknown("corpus", name, registry.names(CORPORA))
+        near = f"{error.action} " if error.action else ""
+        hint = f"For a corpus of your own: ser metadata --dataset {dataset} --format folder --root DIR"
+        raise ConfigError(error.problem, expected=error.expected, action=near + hint)
+    return name
+
+
+def build(dataset: str, root: Path, plugin: str | None = None, quiet: bool = False) -> Built:
+    """Parse a corpus and measure its audio; nothing is written.
+
+    Args:
+        dataset: the table's name.
+        root: the corpus folder, or the file for plugins that read one.
+        plugin: which plugin parses it; see `plugin_for`.
+
+    Raises:
+        CorpusError: the folder is not as the plugin expects, a row is not valid, or none of its audio can be read.
+    """
+    check_name(dataset)
+    with _notes() as notes:
+        parsed = parse_corpus(plugin_for(dataset, root, plugin), root, dataset)
+    durations, unreadable = measure(parsed.frame, parsed.root, quiet)
+    refuse_all_unreadable(unreadable, parsed.root, parsed.facts["title"])
+    frame = parsed.frame.assign(duration=durations)
+    facts = {**parsed.facts, "notes": notes, "unreadable": {r: len(p) for r, p in unreadable.reasons.items()}}
+    return Built(make_table(frame.to_dict("records"), dataset, facts), notes, unreadable)
+
+
+def ensure_table(
+    dataset: str,
+    workspace: Workspace,
+    root: Path | None = None,
+    plugin: str | None = None,
+    say: Say | None = None,
+    quiet: bool = False,
+) -> Table:
+    """The dataset's table: the one in the workspace, or one made from the root and written there.
+
+    A table made from another root is kept; its audio is then looked for below the root given here, for this call.
+
+    Args:
+        root: the corpus folder; None where the table is already there.
+        say: what to do with each line that a user should see; by default a warning is logged.
+
+    Raises:
+        CorpusError: there is neither a table nor a root, or the corpus cannot be parsed.
+    """
+    tell = say or LOG.warning
+    if workspace.table(dataset).is_file() or root is None:
+        table = load_table(dataset, workspace)
+        return table if root is None else _moved(table, root, tell)
+    built = build(dataset, root, plugin, quiet)
+    path = write_table(built.table, workspace)
+    for line in summary(built, path) + ([built.unreadable.line(built.table.root)] if built.unreadable else []):
+        tell(line)
+    return built.table
+
+
+def earlier_root(dataset: str, workspace: Workspace) -> Path | None:
+    """The corpus folder that an existing table was made from; None where there is no readable table."""
+    try:
+        root = load_table(dataset, workspace).facts.get("root")
+    except CorpusError:
+        return None
+    return Path(root) if root else None
+
+
+def _moved(table: Table, root: Path, tell: Say) -> Table:
+    here = (root if root.is_dir() else root.parent).resolve()
+    if not table.facts.get("root") or table.root == here:
+        return Table(table.frame, table.dataset, {**table.facts, "root": str(here)})
+    tell(
+        f"{table.dataset}: the table was made from {table.root}; its audio is now read below {here}. "
+        f"To make the table anew: ser metadata --dataset {table.dataset} --root {root}"
+    )
+    return Table(table.frame, table.dataset, {**table.facts, "root": str(here)})
+
+
+def summary(built: Built, path: Path) -> list[str]:
+    """Lines for people: what the table holds, how it differs from the release, what was left out."""
+    frame, facts = built.table.frame, built.table.facts
+    counts = facts["counts"]
+    languages = ", ".join(sorted(set(frame["language"]) - {""})) or "language not known"
+    speakers = f"{counts['speakers']} speakers" if counts["speakers"] else "speakers not known"
+    length = f"{counts['hours']:.2f} h" if counts["hours"] else "length not known"
+    lines = [
+        f"{path}: {len(frame)} utterances, {speakers}, {length}, {languages}",
+        "emotions: " + ", ".join(f"{e or 'none'} {n}" for e, n in counts["emotions"].items()),
+        f"licence: {facts['licence']}",
+        *_difference(len(frame), facts.get("utterances_of_release")),
+    ]
+    silent = int((frame["path"] == "").sum())
+    if silent:
+        lines.append(f"without audio: {silent} of {len(frame)} utterances (text only)")
+    return lines + [f"note: {note}" for note in built.notes]
+
+
+def _difference(found: int, release: int | None) -> list[str]:
+    if release is None or found == release:
+        return []
+    differs = f"{release - found} are missing" if found < release else f"{found - release} more than the release has"
+    return [f"the release has {release} utterances, {found} were found: {differs}"]
+
+
+@contextmanager
+def _notes() -> Iterator[list[str]]:
+    """What the plugins note while the block runs."""
+    notes: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            notes.append(record.getMessage())
+
+    handler, propagate = Collect(), LOG.propagate
+    LOG.addHandler(handler)
+    LOG.propagate = False
+    try:
+        yield notes
+    finally:
+        LOG.removeHandler(handler)
+        LOG.propagate = propagate

@@ -1,0 +1,39 @@
+"""A corpus of one's own, from a CSV or TSV file (or JSON lines, by its ending)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ser.errors import CorpusError
+from ser.metadata.imports import read_delimited, read_json_lines, translate
+from ser.metadata.labels import SYNONYMS
+
+TITLE = "CSV or TSV file"
+CITATION = "none: a corpus of one's own"
+LICENCE = "that of the audio it names"
+URL = ""
+LANGUAGE = ""
+TREE = """
+FILE.csv                a header, then a row an utterance: path, emotion, speaker, text, ... (as in the utterance table)
+*.wav                   audio; paths are relative to the file's folder
+"""
+LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
+UTTERANCES = None
+SENTENCES = None
+NOTES = (
+    "Usual other names of columns are known: file, wav, audio_path; label; speaker_id; transcript, sentence; and more.",
+    "Emotion words that are not known become the emotion 'other' and keep their label. Other columns are ignored.",
+)
+
+
+def parse(root: Path) -> Iterator[dict[str, Any]]:
+    """Rows of the file; ids are made of the paths where it has none.
+
+    Raises:
+        CorpusError: a folder, or a file that is no table.
+    """
+    if root.is_dir():
+        raise CorpusError(f"{root} is a folder", expected="a file", action="Give it with: --from FILE --format csv")
+    read = read_json_lines if root.suffix.lower() in (".jsonl", ".ndjson") else read_delimited
+    rows, folder = read(root)
+    yield from translate(rows, folder, root)

@@ -1,0 +1,158 @@
+"""IEMOCAP: ten actors in five sessions of two, scripted and improvised dialogues, with annotators' votes.
+
+An evaluation file (`dialog/EmoEvaluation/NAME.txt`) has a block an utterance: `[start - end]`, utterance, label (the
+majority of the annotators; `xxx` where there is none), `[valence, activation, dominance]` (means, scale 1 to 5), then a line
+an annotator. `C-E2:` is an evaluator's categories, `C-F1:` and `C-M1:` are the actors' own, `A-...:` are dimensions.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ser.metadata.parsing import canonical, files_below, left_out, read_text, stem
+
+TITLE = "IEMOCAP, the Interactive Emotional Dyadic Motion Capture Database"
+CITATION = (
+    "C. Busso, M. Bulut, C.-C. Lee, A. Kazemzadeh, E. Mower, S. Kim, J. N. Chang, S. Lee, S. S. Narayanan: IEMOCAP: "
+    "Interactive emotional dyadic motion capture database. Language Resources and Evaluation 42(4), 335-359, 2008. "
+    "doi:10.1007/s10579-008-9076-6"
+)
+LICENCE = "for research, on request from SAIL, University of Southern California (release form)"
+URL = "https://sail.usc.edu/iemocap/"
+RELEASE = "IEMOCAP_full_release"
+LANGUAGE = "en"
+TREE = """
+Session1/ ... Session5/
+  sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav      10,039 files
+  dialog/EmoEvaluation/Ses01F_impro01.txt                   labels, votes, valence, activation, dominance, times
+  dialog/transcriptions/Ses01F_impro01.txt                  text
+"""
+LABELS = {
+    "ang": "anger",
+    "hap": "happiness",
+    "exc": "excitement",
+    "sad": "sadness",
+    "fru": "frustration",
+    "fea": "fear",
+    "sur": "surprise",
+    "neu": "neutral",
+    "dis": "disgust",
+    "oth": "other",
+    "xxx": "",  # the annotators do not agree
+}
+UTTERANCES = 10039
+SENTENCES = None
+NOTES = (
+    "The letter after the session (Ses01F_...) says who wears the markers; who speaks is in the last part (..._M003).",
+    "Votes are the evaluators' (C-E lines), without the actors' own (C-F, C-M); of two labels each gets half a vote.",
+    "Valence, arousal (activation) and dominance are the means of the evaluators, on a scale from 1 to 5.",
+    "Half of the dialogues are scripted: their texts recur in all sessions.",
+)
+WORDS = {
+    "anger": "anger",
+    "happiness": "happiness",
+    "excited": "excitement",
+    "sadness": "sadness",
+    "frustration": "frustration",
+    "fear": "fear",
+    "surprise": "surprise",
+    "neutral": "neutral",
+    "neutral state": "neutral",
+    "disgust": "disgust",
+    "other": "other",
+}
+_UTTERANCE = r"(Ses0(\d)[FM]_\w+_([FM])\d{3}[a-z]?)"
+_HEAD = re.compile(r"\[(\d+\.\d+) - (\d+\.\d+)\]\s+" + _UTTERANCE + r"\s+(\w{3})\s+\[([\d.]+), ([\d.]+), ([\d.]+)\]")
+_SPOKEN = re.compile(_UTTERANCE + r"\s*\[[\d.]+-[\d.]+\]:\s*(.*)$")
+_EVALUATOR = re.compile(r"C-E\d+:\s*(.*)$")
+
+
+def parse(root: Path) -> Iterator[dict[str, Any]]:
+    """Rows of all evaluated utterances, in the order of sessions, dialogues and turns.
+
+    Raises:
+        CorpusError: a label that IEMOCAP does not have.
+    """
+    audio, texts, evaluations = _files(root)
+    used = 0
+    for file in sorted(evaluations, key=lambda p: (p.parts[-4:], p.name)):
+        rows = _evaluated(read_text(file), file)
+        spoken = _spoken(texts.get(file.stem))
+        for turn, (_, name, row) in enumerate(sorted(rows, key=lambda r: r[:2])):
+            path = audio.get(name, "")
+            used += bool(path)
+            yield {**row, "path": path, "text": spoken.get(name, ""), "dialogue": file.stem, "turn": turn}
+    left_out(len(audio) - used, "wav files without an evaluation")
+
+
+def _files(root: Path) -> tuple[dict[str, str], dict[str, Path], list[Path]]:
+    """Utterance -> wav; dialogue -> transcription; evaluation files. Paths may lie deeper than the root."""
+    audio, texts, evaluations = {}, {}, []
+    for path in files_below(root, ".wav", ".txt"):
+        parts = path.split("/")
+        if path.lower().endswith(".wav"):
+            if "sentences" in parts:
+                audio[stem(path)] = path
+        elif parts[-2:-1] == ["EmoEvaluation"]:
+            evaluations.append(root / path)
+        elif parts[-2:-1] == ["transcriptions"]:
+            texts[stem(path)] = root / path
+    return audio, texts, evaluations
+
+
+def _evaluated(text: str, file: Path) -> list[tuple[float, str, dict[str, Any]]]:
+    """(begin in s, utterance, row) of one evaluation file; votes go to the utterance whose head came last."""
+    rows: list[tuple[float, str, dict[str, Any]]] = []
+    counts: dict[str, float] = {}
+    malformed = 0
+    for line in text.splitlines():
+        head = _HEAD.match(line)
+        if head:
+            begin, end, name, session, gender, label = head.groups()[:6]
+            counts = {}
+            row = {
+                "utterance_id": name,
+                "label": label,
+                "emotion": canonical(LABELS, label, f"{file}: {name}"),
+                "votes": counts,
+                "valence": head[7],
+                "arousal": head[8],
+                "dominance": head[9],
+                "speaker": f"Ses0{session}{gender}",
+                "gender": "female" if gender == "F" else "male",
+                "session": f"Ses0{session}",
+                "duration": round(float(end) - float(begin), 4),
+            }
+            rows.append((float(begin), name, row))
+        elif line.startswith("[") and "Ses" in line:
+            malformed += 1
+        else:
+            _vote(line, counts)
+    left_out(malformed, f"malformed lines of {file.name}")
+    for _, _, row in rows:
+        row["votes"] = _shares(row["votes"])
+    return rows
+
+
+def _vote(line: str, counts: dict[str, float]) -> None:
+    """Add an evaluator's line to the counts: `C-E2:\\tAnger; Frustration;\\t()`. Other lines are not votes."""
+    evaluator = _EVALUATOR.match(line)
+    if evaluator is None:
+        return
+    words = [w.strip().lower() for w in evaluator[1].split("(", 1)[0].split(";")]
+    named = [WORDS.get(w, "other") for w in words if w]
+    for emotion in named:
+        counts[emotion] = counts.get(emotion, 0.0) + 1 / len(named)
+
+
+def _shares(counts: dict[str, float]) -> dict[str, float] | None:
+    total = sum(counts.values())
+    return {e: round(n / total, 6) for e, n in counts.items()} if total else None
+
+
+def _spoken(file: Path | None) -> dict[str, str]:
+    """Utterance -> text. The stamp `[006.2901-008.2357]:` is no text; lines without one, and of speakers XX, have no row."""
+    lines = read_text(file).splitlines() if file else []
+    found = (_SPOKEN.match(line) for line in lines)
+    return {match[1]: match[4].strip() for match in found if match}

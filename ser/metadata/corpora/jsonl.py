@@ -1,0 +1,37 @@
+"""A corpus of one's own, from a file of JSON lines."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ser.errors import CorpusError
+from ser.metadata.imports import read_json_lines, translate
+from ser.metadata.labels import SYNONYMS
+
+TITLE = "JSON lines file"
+CITATION = "none: a corpus of one's own"
+LICENCE = "that of the audio it names"
+URL = ""
+LANGUAGE = ""
+TREE = """
+FILE.jsonl              an object a line: {"path": "a.wav", "emotion": "angry", "speaker": "s1", "text": "...", ...}
+*.wav                   audio; paths are relative to the file's folder
+"""
+LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
+UTTERANCES = None
+SENTENCES = None
+NOTES = (
+    "Keys are the columns of the utterance table, or their usual other names, as for csv; votes may be an object.",
+)
+
+
+def parse(root: Path) -> Iterator[dict[str, Any]]:
+    """Rows of the file; ids are made of the paths where it has none.
+
+    Raises:
+        CorpusError: a folder, or a line that is no JSON object.
+    """
+    if root.is_dir():
+        raise CorpusError(f"{root} is a folder", expected="a file", action="Give it with: --from FILE --format jsonl")
+    rows, folder = read_json_lines(root)
+    yield from translate(rows, folder, root)

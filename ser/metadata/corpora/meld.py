@@ -1,0 +1,139 @@
+"""MELD: dialogues of the television series Friends, with text, speaker and emotion of each utterance.
+
+Works from the three CSV files alone (text); audio is there where the release's video files are.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ser.errors import CorpusError
+from ser.metadata.parsing import LOG, canonical, files_below, left_out, read_text, stem
+
+TITLE = "MELD, the Multimodal EmotionLines Dataset"
+CITATION = (
+    "S. Poria, D. Hazarika, N. Majumder, G. Naik, E. Cambria, R. Mihalcea: MELD: A Multimodal Multi-Party Dataset for Emotion "
+    "Recognition in Conversations. ACL 2019, 527-536. doi:10.18653/v1/P19-1050"
+)
+LICENCE = "GPL-3.0 (annotations and code); the video is of a television series"
+URL = "https://affective-meld.github.io"
+RELEASE = "MELD.Raw"
+LANGUAGE = "en"
+TREE = """
+train_sent_emo.csv  dev_sent_emo.csv  test_sent_emo.csv     here or in train/, dev/, test/; enough for text
+train_splits/dia0_utt0.mp4                                  video, if it is there; wav of the same name comes first
+dev_splits_complete/dia0_utt0.mp4
+output_repeated_splits_test/dia0_utt0.mp4
+"""
+LABELS = {
+    "anger": "anger",
+    "disgust": "disgust",
+    "fear": "fear",
+    "joy": "happiness",
+    "neutral": "neutral",
+    "sadness": "sadness",
+    "surprise": "surprise",
+}
+UTTERANCES = 13708
+SENTENCES = None
+NOTES = (
+    "The official split shares 69 speakers between training and test: the six main characters speak in all parts.",
+    "Known faults of the release (its issue tracker): train dia125_utt3.mp4 is damaged, dev dia110_utt7.mp4 is not "
+    "there, test dia38_utt4.mp4 and dia220_utt0.mp4 are minutes long; some clips hold a part of another utterance.",
+    "Durations without audio are those of the subtitles.",
+)
+SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+_COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
+_CLIP = re.compile(r"dia\d+_utt\d+$")
+
+
+def parse(root: Path) -> Iterator[dict[str, Any]]:
+    """Rows of the CSV files that are there, with the path of their clip where there is one.
+
+    Raises:
+        CorpusError: no CSV file, one without its columns, or an emotion that MELD does not have.
+    """
+    tables = {stem(p).removesuffix("_sent_emo"): root / p for p in files_below(root, "_sent_emo.csv")}
+    tables = {split: tables[split] for split in SPLITS if split in tables}
+    if not tables:
+        raise CorpusError(
+            f"{root} holds no table of MELD",
+            expected=", ".join(f"{split}_sent_emo.csv" for split in SPLITS),
+            action="Give the folder that holds them, or folders with them, with --root.",
+        )
+    clips, other = _clips(root)
+    missing = used = 0
+    for split, table in tables.items():
+        for cells in _read(table):
+            row = _row(cells, split, table)
+            row["path"] = clips.get(row["utterance_id"], "")
+            used += bool(row["path"])
+            missing += not row["path"]
+            yield row
+    if set(SPLITS) - set(tables):
+        LOG.warning("not there: %s", ", ".join(f"{s}_sent_emo.csv" for s in SPLITS if s not in tables))
+    if used and missing:
+        LOG.warning("utterances without their clip: %d (text only)", missing)
+    left_out(len(clips) - used + other, "clips that are in no CSV")
+
+
+def _clips(root: Path) -> tuple[dict[str, str], int]:
+    """Utterance -> its clip, a sound file before the video; and how many are of no split or of no such name.
+
+    A clip's split is the one whose word is in the name of its folder, or of the nearest folder above that has one.
+    """
+    found: dict[str, str] = {}
+    other = 0
+    files = sorted(files_below(root, ".wav", ".flac", ".mp4"), key=lambda p: p.lower().endswith(".mp4"))
+    for path in files:
+        folders = path.lower().split("/")[:-1]
+        split = next((s for folder in reversed(folders) for s in SPLITS if s in folder), None)
+        if split is None or not _CLIP.match(stem(path)):
+            other += 1
+        else:
+            found.setdefault(f"{split}_{stem(path)}", path)
+    return found, other
+
+
+def _read(table: Path) -> Iterator[dict[str, str]]:
+    reader = csv.DictReader(io.StringIO(read_text(table), newline=""))
+    lacking = set(_COLUMNS) - set(reader.fieldnames or ())
+    if lacking:
+        found = ", ".join(reader.fieldnames or ()) or "nothing"
+        raise CorpusError(f"{table}", expected=f"columns {', '.join(_COLUMNS)}", found=found)
+    yield from reader
+
+
+def _row(cells: dict[str, str], split: str, table: Path) -> dict[str, Any]:
+    dialogue, turn = int(cells["Dialogue_ID"]), int(cells["Utterance_ID"])
+    name = f"{split}_dia{dialogue}_utt{turn}"
+    season, episode = cells.get("Season", ""), cells.get("Episode", "")
+    begin, end = _seconds(cells.get("StartTime", "")), _seconds(cells.get("EndTime", ""))
+    return {
+        "utterance_id": name,
+        "duration": round(end - begin, 3) if begin is not None and end is not None and end > begin else None,
+        "text": cells["Utterance"].strip(),
+        "label": cells["Emotion"],
+        "emotion": canonical(LABELS, cells["Emotion"], f"{table}: {name}"),
+        "speaker": cells["Speaker"].strip(),
+        "session": f"s{int(season):02d}e{int(episode):02d}" if season and episode else "",
+        "dialogue": f"{split}_dia{dialogue}",
+        "turn": turn,
+        "split": SPLITS[split],
+    }
+
+
+def _seconds(stamp: str) -> float | None:
+    """`00:16:16,059` -> 976.059; None for what is no time.
+
+    >>> _seconds("00:16:16,059")
+    976.059
+    """
+    match = re.fullmatch(r"(\d+):(\d+):(\d+)(?:[,.](\d+))?", stamp.strip())
+    if match is None:
+        return None
+    hours, minutes, seconds, fraction = match.groups(default="0")
+    return int(hours) * 3600 + int(minutes) * 60 + float(f"{seconds}.{fraction}")

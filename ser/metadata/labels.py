@@ -1,0 +1,158 @@
+"""Canonical emotions and the label schemes over them.
+
+A scheme is applied when tensors are made, never before: one table and one feature store serve every scheme. Names, never
+numbers, cross between corpora.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ser.errors import ConfigError
+from ser.registry import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CANONICAL = (
+    "anger",
+    "happiness",
+    "neutral",
+    "sadness",
+    "fear",
+    "disgust",
+    "surprise",
+    "calm",
+    "excitement",
+    "frustration",
+    "boredom",
+    "contempt",
+    "other",
+)
+
+# Words that people use for the canonical emotions, for corpora without a label list of their own (folder, csv).
+SYNONYMS = {
+    "anger": ("angry", "ang", "anger"),
+    "happiness": ("happy", "hap", "happiness", "joy", "joyful"),
+    "neutral": ("neutral", "neu"),
+    "sadness": ("sad", "sadness"),
+    "fear": ("fear", "fearful", "fea", "afraid", "scared"),
+    "disgust": ("disgust", "disgusted", "dis"),
+    "surprise": ("surprise", "surprised", "sur", "ps", "pleasant_surprise"),
+    "calm": ("calm", "calmness"),
+    "excitement": ("excitement", "excited", "exc"),
+    "frustration": ("frustration", "frustrated", "fru"),
+    "boredom": ("boredom", "bored", "bor"),
+    "contempt": ("contempt", "contemptuous"),
+    "other": ("other", "oth"),
+}
+_BY_WORD = {word: name for name, words in SYNONYMS.items() for word in words}
+
+
+def from_word(word: str) -> str:
+    """Canonical emotion of an everyday word; `other` for one that is not known.
+
+    >>> from_word("Angry"), from_word("whispered")
+    ('anger', 'other')
+    """
+    plain = word.strip().lower().replace(" ", "_").replace("-", "_")
+    return _BY_WORD.get(plain, "other")
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Classes in order, and which canonical emotion (or corpus label) goes to which.
+
+    Attributes:
+        name: as given on the command line.
+        classes: class names; their order is the order of the numbers.
+        mapping: canonical emotion, or the corpus's own label, -> class. What is not in it is left out.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    mapping: dict[str, str]
+
+    def apply(self, frame: "pd.DataFrame") -> "pd.Series[str]":
+        """Class name of each row, "" for rows that the scheme leaves out. The label wins over the emotion."""
+        by_emotion = frame["emotion"].map(self.mapping)
+        return frame["label"].map(self.mapping).fillna(by_emotion).fillna("")
+
+
+def _plain(name: str, *classes: str, **extra: str) -> Scheme:
+    return Scheme(name, classes, {**{c: c for c in classes}, **extra})
+
+
+_FOUR = ("anger", "happiness", "neutral", "sadness")
+SCHEMES = {
+    s.name: s
+    for s in (
+        _plain("4", *_FOUR, excitement="happiness"),
+        _plain("4-noexc", *_FOUR),
+        _plain("6-iemocap", "happiness", "sadness", "neutral", "anger", "excitement", "frustration"),
+        _plain("6", "anger", "disgust", "fear", "happiness", "neutral", "sadness"),
+        _plain("7", "anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
+        _plain("8", "neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise"),
+        _plain(
+            "4-ravdess",
+            *_FOUR,
+            calm="happiness",
+            fear="sadness",
+            disgust="anger",
+            surprise="happiness",
+        ),
+    )
+}
+
+
+def native(frame: "pd.DataFrame") -> Scheme:
+    """The corpus's own classes: its canonical emotions in canonical order, then, by name, labels that are `other`."""
+    present = set(frame["emotion"]) - {"", "other"}
+    others = sorted(set(frame.loc[frame["emotion"] == "other", "label"]) - {""} - present)
+    classes = tuple(e for e in CANONICAL if e in present) + tuple(others)
+    return Scheme("native", classes, {c: c for c in classes})
+
+
+def load_scheme(name: str, frame: "pd.DataFrame") -> Scheme:
+    """A scheme by name, `native`, or from a file of one's own.
+
+    Args:
+        name: a name of `SCHEMES`, `native`, or a JSON/YAML file `{class: [emotion or label, ...], ...}`.
+        frame: the rows it will be applied to; `native` is made from them.
+
+    Raises:
+        ConfigError: there is no such scheme, or the file is not of that form.
+    """
+    if name == "native":
+        return native(frame)
+    if name in SCHEMES:
+        return SCHEMES[name]
+    path = Path(name)
+    if path.suffix not in (".json", ".yaml", ".yml"):
+        raise unknown("scheme", name, [*SCHEMES, "native", "a .json or .yaml file"])
+    return _from_file(path)
+
+
+def _from_file(path: Path) -> Scheme:
+    if not path.is_file():
+        raise ConfigError(f"there is no label scheme {path}", action="Give a .json or .yaml file that is there.")
+    import yaml
+
+    form = "{class: [emotion or label, ...], ...}"
+    text = path.read_text(encoding="utf-8")
+    try:
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} is no label scheme", expected=form, found=error) from None
+    if not isinstance(content, dict) or not all(isinstance(v, (list, str)) for v in content.values()):
+        raise ConfigError(f"{path} is no label scheme", expected=form)
+    mapping: dict[str, str] = {}
+    for name, members in content.items():
+        for member in [members] if isinstance(members, str) else members:
+            if str(member) in mapping:
+                raise ConfigError(f"{path}: {member!r} is in two classes", expected="every emotion in one class")
+            mapping[str(member)] = str(name)
+    if len(content) < 2:
+        raise ConfigError(f"{path}: {len(content)} class", expected="two or more")
+    return Scheme(path.stem, tuple(str(c) for c in content), mapping)

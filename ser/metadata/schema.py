@@ -1,0 +1,122 @@
+"""The columns of the utterance table and what they may hold."""
+
+import json
+import re
+from typing import Any
+
+import pandas as pd
+
+from ser.errors import ConfigError, CorpusError
+from ser.metadata.labels import CANONICAL
+
+TEXT, NUMBER = "text", "number"
+COLUMNS: dict[str, str] = {
+    "utterance_id": TEXT,
+    "path": TEXT,  # relative to the corpus root; empty where there is no audio
+    "start": NUMBER,  # s within the file; empty: its beginning
+    "end": NUMBER,  # s within the file; empty: its end
+    "channel": NUMBER,  # 0-based; empty: mean of all
+    "duration": NUMBER,  # s
+    "text": TEXT,
+    "text_source": TEXT,  # corpus, asr, simulated
+    "emotion": TEXT,  # canonical; empty: the corpus gives none (no agreement, say)
+    "label": TEXT,  # the corpus's own
+    "votes": TEXT,  # JSON: canonical emotion -> share of annotators; under 1 in sum where the release tells no more
+    "intensity": TEXT,
+    "valence": NUMBER,  # on the corpus's own scale, which its plugin states
+    "arousal": NUMBER,
+    "dominance": NUMBER,
+    "speaker": TEXT,
+    "gender": TEXT,  # female, male, or empty
+    "age": NUMBER,  # years
+    "session": TEXT,
+    "dialogue": TEXT,
+    "turn": NUMBER,
+    "language": TEXT,  # ISO 639-1
+    "split": TEXT,  # train, validation, test: the corpus's own, where there is one
+}
+SPLITS = ("train", "validation", "test")
+TEXT_SOURCES = ("corpus", "asr", "simulated")
+GENDERS = ("female", "male")
+NOT_NEGATIVE = ("start", "duration", "channel", "age", "turn")
+
+
+def check_name(dataset: str) -> str:
+    """A dataset's name, if it can be a file's name everywhere.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", dataset):
+        raise ConfigError(f"{dataset!r} is no name for a dataset", expected="letters, digits, '-', '_' and '.'")
+    return dataset
+
+
+def validate(frame: pd.DataFrame, dataset: str) -> None:
+    """Check a table's rows.
+
+    Args:
+        frame: all of `COLUMNS`; text is "" where there is none, numbers NaN.
+
+    Raises:
+        CorpusError: naming the first row at fault.
+    """
+
+    def refuse(bad: "pd.Series[bool]", column: str, expected: str) -> None:
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            name = frame["utterance_id"].iloc[row] or f"row {row + 1}"
+            found = repr(frame[column].iloc[row])
+            raise CorpusError(f"{dataset}: {name}: column {column}", expected=expected, found=found)
+
+    def among(column: str, allowed: tuple[str, ...]) -> None:
+        refuse(frame[column].ne("") & ~frame[column].isin(allowed), column, f"{', '.join(allowed)}, or nothing")
+
+    if not len(frame):
+        raise CorpusError(f"{dataset}: there is no utterance", expected="one or more")
+    refuse(frame["utterance_id"] == "", "utterance_id", "an id")
+    _unique(frame["utterance_id"], dataset)
+    for column in ("utterance_id", "path"):
+        refuse(frame[column].str.contains(r"[\x00-\x1f\x7f]", regex=True), column, "no control characters")
+    for column, kind in COLUMNS.items():
+        if kind == TEXT:
+            refuse(frame[column].str.contains("\x00", regex=False), column, "no NUL characters")
+    among("emotion", CANONICAL)
+    among("split", SPLITS)
+    among("text_source", TEXT_SOURCES)
+    among("gender", GENDERS)
+    for column in NOT_NEGATIVE:
+        refuse(frame[column] < 0, column, "0 or more")
+    refuse(frame["end"].notna() & (frame["end"] <= frame["start"].fillna(0)), "end", "a time after start, in s")
+    refuse((frame["path"] == "") & (frame["text"] == ""), "path", "audio or text")
+    refuse(
+        ~frame["votes"].map(_are_votes).astype(bool),
+        "votes",
+        'JSON such as {"anger": 0.75, "fear": 0.25}: shares by canonical emotion, together 1 or less',
+    )
+
+
+def _unique(ids: "pd.Series[Any]", dataset: str) -> None:
+    twice = ids.duplicated(keep=False)
+    if twice.any():
+        name = ids[twice].iloc[0]
+        raise CorpusError(
+            f"{dataset}: utterance id {name!r} is there {int((ids == name).sum())} times",
+            expected="every id once",
+            action="Make the ids unique, with the file's folder in them for instance.",
+        )
+
+
+def _are_votes(text: str) -> bool:
+    if text == "":
+        return True
+    try:
+        votes = json.loads(text)
+    except ValueError:
+        return False
+    if not isinstance(votes, dict) or not votes or not set(votes) <= set(CANONICAL):
+        return False
+    shares = list(votes.values())
+    if not all(isinstance(s, (int, float)) and not isinstance(s, bool) for s in shares):
+        return False
+    return all(s >= 0 for s in shares) and 0 < sum(shares) <= 1.001

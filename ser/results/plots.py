@@ -1,0 +1,175 @@
+"""Pictures of summaries: confusion matrix, few-shot curve, learning curves. No display is needed.
+
+Colours: one hue from light to dark, and Okabe and Ito's palette (Wong, Nature Methods 2011): both are told apart by people
+with any common colour blindness, and in grey.
+"""
+
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ser.errors import ConfigError
+from ser.results.find import dataset
+from ser.results.schema import read_json
+from ser.workspace import writing
+
+FORMATS = (".png", ".svg", ".pdf")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+FULL_NAMES = {
+    "UA": "UA (unweighted average recall)",
+    "WA": "WA (accuracy)",
+    "WF1": "weighted F1",
+    "Macro_F1": "macro F1",
+}
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure whole; the same figure gives the same bytes on every day.
+
+    Raises:
+        ConfigError: the file's ending is no known format.
+    """
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
+        raise ConfigError(f"cannot plot into {path}", expected=f"a file ending in {', '.join(FORMATS)}")
+    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    with (
+        mpl.rc_context({"svg.hashsalt": "ser", "svg.fonttype": "none", "pdf.fonttype": 42}),
+        writing(path) as temporary,
+    ):
+        figure.savefig(temporary, format=ending[1:], dpi=150, metadata=dates.get(ending, {}))
+
+
+def confusion_matrix(summary: dict[str, Any]) -> Figure:
+    """Counts and row percentages of the pooled test predictions; of a few-shot summary, at its largest percentage."""
+    part, where = summary, ""
+    if "percentages" in summary:
+        name = list(summary["percentages"])[-1]
+        part, where = summary["percentages"][name], f", at {name} of the target's data"
+    matrix = part["confusion_matrix"]
+    labels, counts = matrix["labels"], np.array(matrix["counts"])
+    total = counts.sum(axis=1, keepdims=True)
+    share = counts / np.maximum(total, 1)
+    size = max(2.6, 0.68 * len(labels))  # of the cells, in inches; beside them stand labels and the colour bar
+    figure = Figure(figsize=(size + 2.5, size + 1.6), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for i in range(len(labels)):
+        for j in range(len(labels)):
+            words = f"{100 * share[i, j]:.0f} %\n{counts[i, j]}" if total[i, 0] else "none"
+            colour = "white" if share[i, j] > 0.55 else "black"
+            axes.text(j, i, words, ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    ua = part["pooled"]["UA"]["mean"]
+    _title(figure, summary, f"UA {ua:.3f}, counts over {_runs(matrix['runs'])}{where}")
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=28, ticks=[0, 0.5, 1])
+    bar.ax.set_yticklabels(["0 %", "50 %", "100 %"])
+    bar.set_label("share of the true class")
+    return figure
+
+
+def fewshot_curve(summary: dict[str, Any], metric: str = "UA") -> Figure:
+    """A metric over the amount of labelled target data, with its interval over runs, and the zero-shot line.
+
+    Raises:
+        ConfigError: the summary is not of a few-shot experiment.
+    """
+    if "percentages" not in summary:
+        raise ConfigError(f"{summary['experiment']} is no few-shot result", expected="--kind confusion or curve")
+    shares = [float(name.rstrip("%")) for name in summary["percentages"]]
+    parts = list(summary["percentages"].values())
+    scores = [part["pooled"][metric] for part in parts]
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    mean = [s["mean"] for s in scores]
+    if all(s["ci_95"] for s in scores):
+        low, high = ([s["ci_95"][side] for s in scores] for side in (0, 1))
+        axes.fill_between(shares, low, high, color=PALETTE[0], alpha=0.2, linewidth=0, label="95 % interval over runs")
+        axes.errorbar(shares, mean, [np.subtract(mean, low), np.subtract(high, mean)], color=PALETTE[0], capsize=3)
+    label = "source model + target data" if "source" in summary else "target data"
+    axes.plot(shares, mean, color=PALETTE[0], marker="o", label=label)
+    if "source" in summary:
+        zero = summary["source"]["zero_shot"]["pooled"][metric]["mean"]
+        axes.axhline(zero, color=PALETTE[1], linestyle="--", label=f"no target data (zero-shot), {zero:.3f}")
+    if len(shares) > 1 and max(shares) / min(shares) > 20:
+        axes.set_xscale("log")
+    axes.set_xticks(shares, [f"{s:g} %\n{_size(part['n_samples'])}" for s, part in zip(shares, parts, strict=True)])
+    axes.minorticks_off()
+    axes.set_xlabel("labelled target data (share and utterances)")
+    axes.set_ylabel(FULL_NAMES[metric])
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    _title(figure, summary, f"{_runs(scores[0]['n'])}, test predictions pooled over folds")
+    return figure
+
+
+def learning_curves(summary: dict[str, Any], path: Path) -> Figure:
+    """Every curve of every run and fold over the epochs, and their mean as far as the shortest run went.
+
+    Args:
+        path: the summary's file: the runs' records are found from its folder.
+
+    Raises:
+        ConfigError: a record is missing or damaged, or none has curves.
+    """
+    curves: dict[str, list[list[float]]] = {}
+    for run in summary["runs"]:
+        for name, values in read_json(path.parent / run["record"], "record").get("curves", {}).items():
+            numbers = [np.nan if v is None else float(v) for v in values]
+            if numbers:
+                curves.setdefault(name, []).append(numbers)
+    if not curves:
+        raise ConfigError(f"the runs of {summary['experiment']} have no learning curves")
+    panels = [p for p in (_panel(curves, True), _panel(curves, False)) if p]
+    figure = Figure(figsize=(5.4 * len(panels), 4.2), layout="constrained")
+    for number, panel in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, len(panels), number)
+        for (name, runs), colour in zip(panel.items(), PALETTE * len(panel), strict=False):
+            _curves(axes, name, runs, colour)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_ylabel("loss" if all("loss" in name.lower() for name in panel) else "score")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    records = len(summary["runs"])
+    _title(figure, summary, f"each of {records} trainings (thin), and their mean while all were still trained")
+    return figure
+
+
+def _panel(curves: dict[str, list[list[float]]], loss: bool) -> dict[str, list[list[float]]]:
+    return {name: runs for name, runs in curves.items() if ("loss" in name.lower()) == loss}
+
+
+def _curves(axes: Axes, name: str, runs: list[list[float]], colour: str) -> None:
+    for values in runs:
+        axes.plot(
+            range(1, len(values) + 1), values, color=colour, linewidth=0.6, alpha=max(0.12, 0.5 / len(runs) ** 0.5)
+        )
+    shortest = min(map(len, runs))
+    mean = np.mean([values[:shortest] for values in runs], axis=0)
+    axes.plot(range(1, shortest + 1), mean, color=colour, linewidth=2, label=name.replace("_", " "))
+
+
+def _size(value: int | dict[str, float]) -> str:
+    return f"{value['mean']:.0f}" if isinstance(value, dict) else str(value)
+
+
+def _runs(number: int) -> str:
+    return "1 run" if number == 1 else f"{number} runs"
+
+
+def _title(figure: Figure, summary: dict[str, Any], detail: str) -> None:
+    """Experiment on one line, dataset and detail below; what is longer than the picture is wide is cut or wrapped."""
+    room = int(figure.get_figwidth() * 11)
+    name = str(summary["experiment"])
+    name = name if len(name) <= room else name[: room - 3] + "..."
+    figure.suptitle("\n".join([name, *wrap(f"{dataset(summary)}, {detail}", room)]), fontsize=10)

@@ -1,0 +1,143 @@
+"""Records: a JSON and a CSV of predictions a run, a JSON summary an experiment. All are validated, then written whole.
+
+    results/<experiment>.json                              the summary
+    results/<experiment>/run-000.fold-00.json              a run's record
+    results/<experiment>/run-000.fold-00.csv               its predictions
+    results/<experiment>/run-000.fold-00.10pct.json        the same, of a few-shot run on 10 % of the target's data
+
+Numbers that are not finite are an error, never written. What is undefined by a metric's definition is null, and the schema
+says where that may be.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import ConfigError
+from ser.results.environment import environment
+from ser.results.find import Headline, find_summary, list_summaries, read_summary
+from ser.results.names import RUN_SCHEMA, config_hash, run_name
+from ser.results.predictions import TEXT_COLUMNS, check_predictions, metrics_from_predictions
+from ser.results.schema import RUN, SUMMARY, plain, read_json, validate, violation, write_json
+from ser.results.summary import summarise, summarise_fewshot
+from ser.workspace import writing
+
+__all__ = [
+    "Headline",
+    "config_hash",
+    "environment",
+    "find_summary",
+    "list_summaries",
+    "metrics_from_predictions",
+    "read_predictions",
+    "read_run",
+    "read_summary",
+    "run_name",
+    "summarise",
+    "summarise_fewshot",
+    "write_run",
+    "write_summary",
+]
+
+
+def write_run(folder: Path, record: dict[str, Any], predictions: pd.DataFrame) -> None:
+    """Write a run's predictions and then its record: a record that is there has its predictions beside it.
+
+    Args:
+        folder: `results/<experiment>`.
+        record: of `run.schema.json`; `schema`, `predictions` and `predictions_sha256` are filled in.
+        predictions: of this run and fold, see `ser.results.predictions`.
+
+    Raises:
+        TrainingError, ConfigError: not valid; nothing is written.
+    """
+    name = run_name(int(record["run"]), str(record["fold"]), record.get("percentage"))
+    classes = [column[2:] for column in predictions.columns if column.startswith("p_")]
+    check_predictions(predictions, classes)
+    types = {f"p_{name}": np.float32 for name in classes}
+    table = predictions.drop(columns="percentage", errors="ignore").astype(types)
+    data = table.to_csv(index=False, lineterminator="\n").encode("utf-8")
+    full = plain(
+        {
+            **record,
+            "schema": RUN_SCHEMA,
+            "fold": str(record["fold"]),
+            "predictions": f"{name}.csv",
+            "predictions_sha256": hashlib.sha256(data).hexdigest(),
+        }
+    )
+    validate(full, RUN, f"{name}.json")
+    with writing(folder / f"{name}.csv") as temporary:
+        temporary.write_bytes(data)
+    write_json(folder / f"{name}.json", full, RUN)
+
+
+def read_run(
+    folder: Path, run: int, fold: str, *, percentage: float | None = None, config_hash: str | None = None
+) -> tuple[dict[str, Any], pd.DataFrame] | None:
+    """A run that was written before, for resuming.
+
+    Args:
+        config_hash: where given, a record of another configuration does not count.
+
+    Returns:
+        The record and its predictions; None if either is absent, damaged, or of another run.
+    """
+    name = run_name(run, str(fold), percentage)
+    try:
+        record = read_json(folder / f"{name}.json", "record")
+        if violation(record, RUN) is not None or record["predictions"] != f"{name}.csv":
+            return None
+        data = (folder / record["predictions"]).read_bytes()
+    except (ConfigError, OSError):
+        return None
+    if hashlib.sha256(data).hexdigest() != record.get("predictions_sha256"):
+        return None
+    if (record["run"], record["fold"], record.get("percentage")) != (run, str(fold), percentage):
+        return None
+    if config_hash is not None and record.get("config_hash") != config_hash:
+        return None
+    return record, _frame(folder / record["predictions"], percentage)
+
+
+def _frame(path: Path, percentage: float | None) -> pd.DataFrame:
+    """A CSV of predictions: text as text (a speaker may be called NA), probabilities as float32."""
+    types: dict[Any, Any] = dict.fromkeys(TEXT_COLUMNS, str)
+    frame = pd.read_csv(path, dtype=types, keep_default_na=False, encoding="utf-8")
+    for column in frame.columns:
+        if column.startswith("p_"):
+            frame[column] = frame[column].astype(np.float32)
+    if percentage is not None:
+        frame["percentage"] = float(percentage)
+    return frame
+
+
+def read_predictions(path: Path, summary: dict[str, Any]) -> pd.DataFrame:
+    """All predictions of a summary's runs: what `metrics_from_predictions` makes its numbers of.
+
+    Args:
+        path: the summary's file: the runs' paths are relative to its folder.
+
+    Raises:
+        ConfigError: a file is missing or is no CSV of predictions.
+    """
+    frames = []
+    for run in summary["runs"]:
+        file = path.parent / run["predictions"]
+        try:
+            frames.append(_frame(file, run.get("percentage")))
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(f"cannot read the predictions {file}", found=error) from None
+    return pd.concat(frames, ignore_index=True)
+
+
+def write_summary(path: Path, summary: dict[str, Any]) -> None:
+    """Validate a summary and write it whole.
+
+    Raises:
+        TrainingError, ConfigError: not valid; nothing is written.
+    """
+    write_json(path, summary, SUMMARY)

@@ -1,0 +1,168 @@
+"""A summary as text for the terminal. Pure and light: summary in, text out."""
+
+from typing import Any
+
+from ser.results.find import dataset, fact
+from ser.results.names import METRICS
+from ser.results.tables import ABSENT, date, grid, interval, number
+
+CONFIG = ("head", "loss", "stores", "normalize")
+
+
+def text(summary: dict[str, Any], file: object) -> str:
+    """A whole summary for the terminal.
+
+    Args:
+        file: where the summary lies, for the last lines.
+    """
+    parts = [_facts(summary)]
+    if "percentages" in summary:
+        parts += _fewshot(summary)
+    else:
+        parts += [_metrics(summary), *_details(summary)]
+    parts.append(_files(summary, file))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _facts(summary: dict[str, Any]) -> str:
+    runs = summary["runs"]
+    number_of_runs = len({r["run"] for r in runs})
+    folds = len({r["fold"] for r in runs})
+    seconds = summary["time"]["seconds"]
+    rows = [
+        ["experiment", summary["experiment"]],
+        ["command", summary["command"]],
+        ["runs", f"{_many(number_of_runs, 'run')} of {_many(folds, 'fold')}, {seconds:.0f} s"],
+        ["date", f"{date(summary['time']['started'])} UTC"],
+        ["data", _data(summary)],
+        ["config", _config(summary)],
+        ["code", _code(summary["environment"])],
+    ]
+    rows += [["stamp" if i == 0 else "", stamp] for i, stamp in enumerate(summary["stamps"])]
+    return "\n".join(f"{name:<10}  {value}" for name, value in rows)
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def _data(summary: dict[str, Any]) -> str:
+    words = [dataset(summary)]
+    for key in ("scheme", "protocol"):
+        value = fact(summary, key)
+        words += [f"{key} {value}"] if value is not None else []
+    if "percentages" not in summary:
+        labels = summary["confusion_matrix"]["labels"]
+        tested = sum(row["support"] for row in summary["per_class"].values())
+        words.append(f"{len(labels)} classes, {tested:g} test utterances a run")
+    return ", ".join(words)
+
+
+def _config(summary: dict[str, Any]) -> str:
+    words = []
+    for key in CONFIG:
+        value = fact(summary, key)
+        if value not in (None, "", [], {}):
+            words.append(f"{key} {'+'.join(map(str, value)) if isinstance(value, (list, dict)) else value}")
+    return ", ".join([*words, f"hash {summary['config_hash']}"])
+
+
+def _code(environment: dict[str, Any]) -> str:
+    commit = environment.get("commit")
+    changed = " with changes" if environment.get("modified") else ""
+    at = f" at {commit[:10]}{changed}" if commit else ""
+    torch = environment["packages"].get("torch")
+    return f"ser {environment['ser']}{at}, Python {environment['python']}, torch {torch}, on {environment['device']}"
+
+
+def _metric_rows(part: str, metrics: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    for name in METRICS:
+        m = metrics[name]
+        mean = number(m["mean"]) + (f" ± {m['std']:.3f}" if m["std"] is not None else "")
+        speakers = interval(m.get("ci_95_speakers"))
+        rows.append([part if name == METRICS[0] else "", name, mean, interval(m["ci_95"]), speakers, str(m["n"])])
+    return rows
+
+
+def _metrics(summary: dict[str, Any]) -> str:
+    rows = [["", "", "mean ± std", "95 % over runs", "95 % over speakers", "runs"]]
+    for part in ("validation", "test", "pooled"):
+        rows += _metric_rows(part, summary[part]) if summary[part] is not None else []
+    notes = "test: mean over the folds of a run. pooled: all folds' test predictions of a run together."
+    return "\n".join([*grid(rows, left=2), notes])
+
+
+def _details(part: dict[str, Any]) -> list[str]:
+    found = [_confusion(part["confusion_matrix"]), _classes(part["per_class"])]
+    return [*found, *(_groups(part["groups"]) if "groups" in part else [])]
+
+
+def _confusion(matrix: dict[str, Any]) -> str:
+    labels, counts = matrix["labels"], matrix["counts"]
+    rows = [["true \\ predicted", *labels, "recall"]]
+    for i, row in enumerate(counts):
+        recall = number(row[i] / sum(row)) if sum(row) else ABSENT
+        rows.append([labels[i], *map(str, row), recall])
+    return "\n".join([f"confusion matrix, counts over {_many(matrix['runs'], 'run')}", *grid(rows)])
+
+
+def _classes(classes: dict[str, Any]) -> str:
+    rows = [["class", "precision", "recall", "F1", "support"]]
+    rows += [
+        [name, number(v["precision"]), number(v["recall"]), number(v["F1"]), f"{v['support']:g}"]
+        for name, v in classes.items()
+    ]
+    return "\n".join(grid(rows))
+
+
+def _groups(groups: dict[str, Any]) -> list[str]:
+    found = []
+    if groups["gender"]:
+        rows = [["gender", "UA", "WA", "utterances"]]
+        rows += [[name, number(v["UA"]), number(v["WA"]), str(v["n"])] for name, v in groups["gender"].items()]
+        gap = groups["gender_gap"]
+        rows += [["gap", number(gap["UA"]), number(gap["WA"]), ""]] if gap else []
+        found.append("\n".join(grid(rows)))
+    speakers = groups["speaker"]
+    if len(speakers) > 1:
+        order = sorted(speakers, key=lambda name: (speakers[name]["UA"], name))
+        lowest, highest = order[0], order[-1]
+        found.append(
+            f"{len(speakers)} speakers: UA from {number(speakers[lowest]['UA'])} ({lowest}, n {speakers[lowest]['n']})"
+            f" to {number(speakers[highest]['UA'])} ({highest}, n {speakers[highest]['n']})"
+        )
+    return found
+
+
+def _fewshot(summary: dict[str, Any]) -> list[str]:
+    rows = [["target data", "utterances", *METRICS, "UA, 95 % over runs", "runs"]]
+    source = summary.get("source")
+    parts = [("none", "0", source["zero_shot"]["pooled"])] if source else []
+    parts += [(name, _samples(part["n_samples"]), part["pooled"]) for name, part in summary["percentages"].items()]
+    for name, samples, metrics in parts:
+        means = [
+            number(metrics[m]["mean"]) + (f" ± {metrics[m]['std']:.3f}" if metrics[m]["std"] is not None else "")
+            for m in METRICS
+        ]
+        rows.append([name, samples, *means, interval(metrics["UA"]["ci_95"]), str(metrics["UA"]["n"])])
+    lines = grid(rows)
+    if source:
+        lines.append("none: the source model on the target's test set, before any target label.")
+    if source and source["validation"]:
+        ua = source["validation"]["UA"]
+        lines.append(f"The source model on its own validation set: UA {number(ua['mean'])}.")
+    last = list(summary["percentages"])[-1]
+    details = _details(summary["percentages"][last])
+    return ["\n".join(lines), f"at {last}:", *details]
+
+
+def _samples(value: int | dict[str, float]) -> str:
+    if isinstance(value, dict):
+        return f"{value['mean']:.0f} ({value['min']:g} to {value['max']:g})"
+    return str(value)
+
+
+def _files(summary: dict[str, Any], file: object) -> str:
+    folder = summary["runs"][0]["record"].rpartition("/")[0]
+    return f"summary     {file}\nruns        {folder or '.'}/ beside it: {len(summary['runs'])} records and predictions"

@@ -1,0 +1,78 @@
+"""Aligned columns for the terminal, the list of results, and a summary as CSV. Pure and light."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ser.results.find import Headline
+from ser.results.names import METRICS
+
+ABSENT = "-"
+
+
+def grid(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """Columns aligned with two blanks between: the first `left` columns to the left, the others to the right.
+
+    >>> grid([["UA", "0.5"], ["WF1", "12"]])
+    ['UA   0.5', 'WF1   12']
+    """
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def number(value: float | None) -> str:
+    """A score with three digits; `-` where there is none."""
+    return ABSENT if value is None else f"{value:.3f}"
+
+
+def interval(values: Sequence[float] | None) -> str:
+    """`0.612 to 0.655`; `-` where there is none."""
+    return ABSENT if values is None else f"{values[0]:.3f} to {values[1]:.3f}"
+
+
+def date(started: str) -> str:
+    """ISO 8601 -> day and minute."""
+    return started[:16].replace("T", " ")
+
+
+def table(headlines: Iterable[Headline]) -> str:
+    """The list of results, one line each, in the order given."""
+    rows = [["experiment", "command", "dataset", "head", "scheme", "protocol", "runs", "of", "UA", "WA", "date (UTC)"]]
+    rows += [
+        [
+            *(line.experiment, line.command, line.dataset, line.head, line.scheme, line.protocol, str(line.runs)),
+            *(line.at, number(line.scores["UA"]), number(line.scores["WA"]), date(line.started)),
+        ]
+        for line in headlines
+    ]
+    return "\n".join(grid(rows, left=6))
+
+
+def as_csv(summary: dict[str, Any]) -> str:
+    """One line a part, metric and percentage: mean, std, interval and the values of the runs."""
+    columns = ["experiment", "percentage", "part", "metric", "mean", "std", "ci_95_low", "ci_95_high", "n", "values"]
+    parts: list[tuple[str, str, dict[str, Any] | None]] = []
+    if "percentages" in summary:
+        source = summary.get("source")
+        if source:
+            parts += [("0", part, source["zero_shot"][part]) for part in ("test", "pooled")]
+        for name, shot in summary["percentages"].items():
+            parts += [(name.rstrip("%"), part, shot.get(part)) for part in ("validation", "test", "pooled")]
+    else:
+        parts += [("", part, summary[part]) for part in ("validation", "test", "pooled")]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for percentage, part, metrics in parts:
+        for name in METRICS if metrics is not None else ():
+            m = (metrics or {})[name]
+            low, high = m["ci_95"] or (None, None)
+            values = " ".join(map(str, m["values"]))
+            row = [summary["experiment"], percentage, part, name, m["mean"], m["std"], low, high, m["n"], values]
+            writer.writerow(row)
+    return out.getvalue()

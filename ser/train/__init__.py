@@ -1,0 +1,1 @@
+"""Tensors -> trained heads (stage two). Needs neither transformers nor funasr."""

@@ -1,0 +1,53 @@
+"""Features resident on the device, and batches taken from them by index."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ser.features.tensors import Block
+from ser.train.layers import Feature, Input
+
+
+class Resident:
+    """The blocks of a dataset as tensors on a device.
+
+    Args:
+        blocks: features, aligned with the labels.
+        device: `cpu`, `cuda`, ...
+    """
+
+    def __init__(self, blocks: Sequence[Block], device: str = "cpu") -> None:
+        self.device = device
+        self.inputs = [Input(b.name, b.modality, b.dim, b.framewise, b.vocabulary, b.layers) for b in blocks]
+        self.values = {b.name: torch.from_numpy(np.ascontiguousarray(b.values)).to(device) for b in blocks}
+        self.offsets = {b.name: torch.from_numpy(b.offsets).to(device) for b in blocks if b.offsets is not None}
+
+    @property
+    def framewise(self) -> bool:
+        return bool(self.offsets)
+
+    def batch(self, rows: Tensor) -> dict[str, Feature]:
+        """Features of the utterances `rows (runs, batch)`."""
+        return {i.name: self._feature(i.name, rows) for i in self.inputs}
+
+    def _feature(self, name: str, rows: Tensor) -> Feature:
+        values = self.values[name]
+        if name not in self.offsets:
+            return Feature(values[rows], None)
+        first, last = self.offsets[name][rows], self.offsets[name][rows + 1]
+        steps = torch.arange(int((last - first).max()), device=self.device)
+        frames = first[..., None] + steps
+        mask = frames < last[..., None]
+        picked = values[torch.where(mask, frames, 0)]
+        return Feature(picked * mask[..., None], mask)
+
+    def chunks(self, rows: NDArray[np.int64], size: int) -> list[Tensor]:
+        """Rows in groups for evaluation: framewise ones sorted by length, so that little is padded."""
+        order = torch.as_tensor(rows, dtype=torch.long, device=self.device)
+        if self.offsets:
+            offsets = next(iter(self.offsets.values()))
+            order = order[(offsets[order + 1] - offsets[order]).argsort(stable=True)]
+        return list(torch.split(order, size))

@@ -1,0 +1,82 @@
+"""How many runs go together, and where: the one place that decides about stacks, workers and threads."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import torch
+
+from ser.errors import ConfigError
+from ser.train.config import Config
+from ser.train.head import build, is_stackable, part_of
+from ser.train.layers import Input
+from ser.train.parameters import flatten
+
+T = TypeVar("T")
+
+# On a CPU stacking wins while a stack's parameters and their optimiser state stay in cache.
+STACKED_PARAMETERS = 300_000
+LARGEST_STACK = 64
+
+
+def stack_size(config: Config, inputs: Sequence[Input], classes: int, runs: int, device: str) -> int:
+    """How many runs to train together: all where the head is small or the device a GPU, one where it cannot be stacked.
+
+    Framewise features are trained one run at a time: the padding of a batch would otherwise depend on the neighbours.
+    """
+    head = build(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
+    if not is_stackable(head) or any(i.framewise for i in inputs):
+        return 1
+    if device == "cpu" and flatten(head).numel() > STACKED_PARAMETERS:
+        return 1
+    return min(runs, LARGEST_STACK)
+
+
+def groups(runs: Sequence[int], size: int) -> list[list[int]]:
+    """Runs in stacks of at most `size`.
+
+    >>> groups([0, 1, 2, 3, 4], 2)
+    [[0, 1], [2, 3], [4]]
+    """
+    return [list(runs[k : k + size]) for k in range(0, len(runs), size)]
+
+
+def pick_device(device: str) -> str:
+    """`auto` is the GPU where there is one.
+
+    Raises:
+        ConfigError: a GPU is asked for and there is none.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"--device {device}: torch {torch.__version__} finds no GPU", action="Take --device cpu.")
+    return device
+
+
+def workers(jobs: int | None, units: int, device: str) -> int:
+    """Worker processes to use: one a core, never more than there are units; one where a GPU does the work."""
+    if device != "cpu":
+        return 1
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(jobs or available, units))
+
+
+def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[T]:
+    """Results of `function(*unit)` in the order of the units, as they come.
+
+    Workers are processes with one intra-op thread each: two threads a process lose more than they win as soon as
+    anything else runs on the machine. Large arrays reach them as memory maps.
+    """
+    if jobs == 1 or len(units) == 1:
+        yield from (function(*unit) for unit in units)
+        return
+    from joblib import Parallel, delayed
+
+    parallel = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")
+    yield from parallel(delayed(_single_threaded)(function, unit) for unit in units)
+
+
+def _single_threaded(function: Callable[..., T], unit: tuple[Any, ...]) -> T:
+    torch.set_num_threads(1)
+    return function(*unit)

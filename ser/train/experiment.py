@@ -1,0 +1,171 @@
+"""What every experiment does around training: choose the data, check the protocol, describe it for the record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.errors import ConfigError
+from ser.features.normalise import STAMPS
+from ser.features.tensors import Tensors
+from ser.metadata import audit, splits
+from ser.results.metrics import scores
+from ser.results.record import config_hash
+from ser.train.config import Config
+from ser.workspace import Workspace
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A dataset under a protocol, and what the record says of it.
+
+    Attributes:
+        data: tensors before normalisation.
+        protocol: its name.
+        folds: row positions.
+        facts: the record's `data`.
+        stamps: sentences that the result must carry.
+    """
+
+    data: Tensors
+    protocol: str
+    folds: list[splits.Fold]
+    facts: dict[str, Any]
+    stamps: list[str]
+
+
+def prepare(data: Tensors, protocol: str | None, options: splits.Options, normalize: str, scheme: str) -> Setup:
+    """Folds of the data under a protocol (None: the one that fits the table), audited."""
+    protocol = protocol or splits.default_protocol(data.table)
+    folds = splits.make_folds(protocol, data.table, data.frame, data.labels, options)
+    report = audit.verdict(data.dataset, protocol, data.frame, folds)
+    stamps = audit.stamps(report, data.table.facts, data.modalities)
+    stamps += [STAMPS[normalize]] if normalize in STAMPS else []
+    stamps += _empty_classes(data, folds)
+    facts = {
+        **describe(data, scheme),
+        "protocol": protocol,
+        "folds": [
+            {
+                "name": f.name,
+                "train": len(f.train),
+                "validation": len(f.validation),
+                "test": len(f.test),
+                "validation_by": f.validation_by,
+            }
+            for f in folds
+        ],
+        "fold_options": {**vars(options), "file": options.file.name if options.file else None},
+        "normalize": normalize,
+        "audit": report,
+    }
+    return Setup(data, protocol, folds, facts, stamps)
+
+
+def describe(data: Tensors, scheme: str) -> dict[str, Any]:
+    """The record's account of a dataset: table, stores, scheme and what was left out."""
+    counts = np.bincount(data.labels, minlength=len(data.classes))
+    return {
+        "dataset": data.dataset,
+        "corpus": data.table.facts.get("corpus"),
+        "licence": data.table.facts.get("licence"),
+        "table": {"path": f"metadata/{data.dataset}.csv", "sha256": data.table.sha256},
+        "stores": data.stores,
+        "scheme": scheme,
+        "utterances": len(data.frame),
+        "classes": {c: int(n) for c, n in zip(data.classes, counts, strict=True)},
+        "dropped": data.dropped,
+    }
+
+
+def _empty_classes(data: Tensors, folds: list[splits.Fold]) -> list[str]:
+    found = []
+    for part in ("train", "test"):
+        lacking = {
+            c
+            for f in folds
+            for c in set(range(len(data.classes))) - set(np.unique(data.labels[getattr(f, part)]).tolist())
+        }
+        if lacking:
+            names = ", ".join(data.classes[c] for c in sorted(lacking))
+            found.append(f"classes missing from the {part} part of some fold: {names}")
+    return found
+
+
+def identity(config: Config, seed: int, *facts: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The record's `config`: all that decides an experiment's numbers but how many runs there are.
+
+    Its hash names the experiment, so `--runs 10` goes on from `--runs 5`.
+
+    Args:
+        config: how heads are trained.
+        seed: of the experiment.
+        facts: of each dataset, see `prepare` and `describe`.
+    """
+    keys = ("dataset", "scheme", "classes", "protocol", "fold_options", "normalize")
+    return {
+        **config.as_dict(),
+        **more,
+        "seed": seed,
+        "inputs": [
+            {
+                **{k: f[k] for k in keys if k in f},
+                "table": f["table"]["sha256"],
+                "stores": {name: store["sha256"] for name, store in f["stores"].items()},
+            }
+            for f in facts
+        ],
+    }
+
+
+def place(workspace: Workspace, output: Path | None, words: Sequence[str], what: dict[str, Any]) -> tuple[str, Path]:
+    """The experiment's name and the file of its summary; run records lie in the folder of the same name.
+
+    Raises:
+        ConfigError: `output` is no JSON file.
+    """
+    if output is not None:
+        if output.suffix != ".json":
+            raise ConfigError(f"--output {output}", expected="a file that ends in .json")
+        return output.stem, output
+    name = "-".join([*words, config_hash(what)[:8]])
+    return name, workspace.results / f"{name}.json"
+
+
+def prediction_rows(
+    data: Tensors, rows: NDArray[np.int64], probabilities: NDArray[np.float64], **columns: Any
+) -> pd.DataFrame:
+    """Predictions of some rows as the record keeps them: one row an utterance, `p_<class>` columns last."""
+    classes = np.array(data.classes, dtype=object)
+    frame = data.frame.iloc[rows]
+    table = pd.DataFrame(
+        {
+            "utterance_id": frame["utterance_id"].to_numpy(),
+            **columns,
+            "true": classes[data.labels[rows]],
+            "predicted": classes[probabilities.argmax(-1)],
+            "speaker": frame["speaker"].to_numpy(),
+            "gender": frame["gender"].to_numpy(),
+        }
+    )
+    shares = pd.DataFrame(probabilities, columns=[f"p_{c}" for c in data.classes])
+    joined: pd.DataFrame = pd.concat([table, shares], axis=1)
+    return joined
+
+
+def scores_by_split(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The four metrics of a run's validation and test predictions."""
+    parts = {s: predictions[predictions["split"] == s] for s in ("validation", "test")}
+    return {s: scores(p["true"].to_numpy(), p["predicted"].to_numpy(), classes) for s, p in parts.items() if len(p)}
+
+
+def collapse_note(predictions: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+    """A remark where every test utterance got the same class."""
+    predicted = predictions.loc[predictions["split"] == "test", "predicted"].unique()
+    if len(predicted) == 1 and len(classes) > 1:
+        return [f"collapsed: every test utterance is predicted {predicted[0]}"]
+    return []

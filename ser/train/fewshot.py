@@ -1,0 +1,297 @@
+"""`fewshot`: how much labelled target data is a source model worth? A curve over percentages of the target's training set.
+
+The source model is trained once a seed. From it, for each target fold and percentage, a copy is fine-tuned on a nested,
+stratified subset; the target's validation part is not used (those labels would be shots that are not counted), so the last
+epoch is taken. Percentage 0 is the source model itself, zero-shot. Without a source, heads start from random weights.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ser.errors import ConfigError, StoreError
+from ser.features.normalise import apply_statistics, normalise
+from ser.features.tensors import Tensors, choose_dataset, load_tensors
+from ser.metadata.splits import Fold, Options, hold_out
+from ser.progress import progress
+from ser.results import record
+from ser.train import executor, experiment, streams
+from ser.train.config import Config, make_config
+from ser.train.learner import Learner, weights_of
+from ser.train.shots import subsets
+from ser.train.trainer import Trained
+from ser.workspace import Workspace
+
+Run = tuple[dict[str, Any], pd.DataFrame]
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """Source models of some runs: their weights a part, and the predictions of their own validation set."""
+
+    weights: list[Tensor]
+    trained: list[Trained]
+    validation: list[pd.DataFrame]
+    n: dict[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    source: Tensors | None
+    target: Tensors
+    config: Config
+    tuning: Config
+    percentages: tuple[float, ...]
+    normalize: str
+    seed: int
+    device: str
+    experiment: str
+    config_hash: str
+
+
+def fewshot(
+    target: str,
+    source: str | None = None,
+    workspace: Workspace | str | Path = ".",
+    *,
+    percentages: Sequence[float] = (10, 20, 50, 100),
+    head: str = "mlp",
+    scheme: str = "4",
+    protocol: str | None = None,
+    runs: int = 5,
+    seed: int = 0,
+    stores: Sequence[str] | None = None,
+    modalities: Sequence[str] | None = None,
+    normalize: str = "train",
+    folds: Options | None = None,
+    tune_epochs: int = 30,
+    lr_factor: float = 0.3,
+    output: Path | None = None,
+    jobs: int | None = None,
+    stack: int | None = None,
+    device: str = "auto",
+    quiet: bool = True,
+    command: str = "ser.fewshot",
+    **training: Any,
+) -> dict[str, Any]:
+    """The curve over the amount of labelled target data, and its record.
+
+    Args:
+        target, source: datasets of the workspace with the same features; no source trains from random weights.
+        percentages: of the target's training part, each fold.
+        protocol: of the target.
+        normalize: `train` uses the statistics of the source's training utterances for both corpora (without a source,
+            of the target's training part, unlabelled); `corpus` and `speaker` use each corpus's, each speaker's own.
+        tune_epochs, lr_factor: fine-tuning: epochs, and share of the learning rate.
+
+    Returns:
+        The summary, as written; for the other arguments see `ser.train.fit.fit`.
+
+    Raises:
+        StoreError: the two corpora's features are not of the same encoder.
+        ConfigError: they share fewer than two classes.
+    """
+    started = datetime.now(timezone.utc)
+    space = workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
+    config = make_config(head, **training)
+    tuning = replace(config, epochs=tune_epochs, lr=config.lr * lr_factor, selection="last", patience=0)
+    if source is None:
+        tuning = replace(config, selection="last", patience=0)
+    chosen = {"scheme": scheme, "stores": stores, "modalities": modalities}
+    there, here = _shared(target, source, space, chosen)
+    setup = experiment.prepare(there, protocol, folds or Options(), normalize, scheme)
+    facts = [setup.facts] + ([{**experiment.describe(here, scheme), "normalize": normalize}] if here else [])
+    asked = experiment.identity(config, seed, *facts, tuning=tuning.as_dict(), percentages=sorted(percentages))
+    words = ["fewshot", *([source] if source else []), target, head, setup.protocol, Path(scheme).stem]
+    name, path = experiment.place(space, output, words, asked)
+    place = executor.pick_device(device)
+    shares = tuple(sorted({float(p) for p in percentages}))
+    job = _Job(here, there, config, tuning, shares, normalize, seed, place, name, record.config_hash(asked))
+    done = _run(job, setup.folds, path.with_suffix(""), range(runs), jobs, stack, quiet)
+    order = [f.name for f in setup.folds]
+    done.sort(key=lambda r: (r[0]["percentage"], r[0]["run"], order.index(r[0]["fold"])))
+    datasets = {f["dataset"]: f for f in facts}
+    summary = record.summarise_fewshot(
+        experiment=name,
+        command=command,
+        config=asked,
+        data={"source": source, "target": target, "scheme": scheme, "protocol": setup.protocol, "datasets": datasets},
+        stamps=setup.stamps + _stamps(here),
+        runs=[r for r, _ in done],
+        predictions=pd.concat([p for _, p in done], ignore_index=True),
+        classes=list(there.classes),
+        started=started,
+        seconds=sum(r["seconds"] for r, _ in done),
+        device=place,
+        folder=path.stem,
+        extra={"notes": sorted({f"run {r['run']}, fold {r['fold']}: {n}" for r, _ in done for n in r["notes"]})},
+    )
+    record.write_summary(path, summary)
+    return summary
+
+
+def _stamps(source: Tensors | None) -> list[str]:
+    synthetic = source is not None and source.table.facts.get("synthetic")
+    return ["synthetic source: its audio is synthesised, no recording of people"] if synthetic else []
+
+
+def _shared(
+    target: str, source: str | None, space: Workspace, chosen: dict[str, Any]
+) -> tuple[Tensors, Tensors | None]:
+    """Tensors of both corpora over the classes that both have, from stores of the same encoders."""
+    there = load_tensors(target, space, **chosen)
+    if source is None:
+        return there, None
+    if source == target:
+        raise ConfigError(f"source and target are both {target}", expected="two corpora", action="Leave out --source.")
+    here = load_tensors(source, space, **chosen)
+    classes = [c for c in here.classes if c in there.classes]
+    if len(classes) < 2:
+        raise ConfigError(
+            f"{source} and {target} share {len(classes)} classes of scheme {chosen['scheme']}",
+            expected="two or more",
+            found=f"{', '.join(here.classes)} and {', '.join(there.classes)}",
+        )
+    for name, store in here.stores.items():
+        other = there.stores.get(name)
+        if other is None or other["identity"] != store["identity"]:
+            differs = sorted(k for k in store["identity"] if other and other["identity"].get(k) != store["identity"][k])
+            raise StoreError(
+                f"the features of {source} and {target} are not of the same encoder",
+                expected=f"{name} of the same identity in both",
+                found=f"a difference in {', '.join(differs)}" if other else f"{', '.join(there.stores)} in {target}",
+                action="Extract both with the same options.",
+            )
+    both = {**chosen, "classes": classes}
+    return load_tensors(target, space, **both), load_tensors(source, space, **both)
+
+
+def _run(
+    job: _Job, folds: list[Fold], folder: Path, runs: Sequence[int], jobs: int | None, stack: int | None, quiet: bool
+) -> list[Run]:
+    done: list[Run] = []
+    shares = [*([0.0] if job.source else []), *job.percentages]
+    missing: dict[str, list[int]] = {}
+    for fold in folds:
+        for k in runs:
+            earlier = [record.read_run(folder, k, fold.name, percentage=p, config_hash=job.config_hash) for p in shares]
+            found = [r for r in earlier if r is not None]
+            if len(found) == len(shares):
+                done += found
+            else:
+                missing.setdefault(fold.name, []).append(k)
+    inputs = Learner(job.target, job.config).residents[0][1].inputs
+    size = stack or executor.stack_size(job.config, inputs, len(job.target.classes), len(runs), job.device)
+    needed = sorted({k for ks in missing.values() for k in ks})
+    stacks = executor.groups(needed, size)
+    sources: list[_Source | None] = [None] * len(stacks)
+    if job.source is not None:
+        units = [(job, g) for g in stacks]
+        results = executor.run_units(_train_source, units, executor.workers(jobs, len(units), job.device))
+        sources = list(progress(results, len(units), f"{job.experiment}: source", "stack", quiet))
+    work = [
+        (job, f, g, s)
+        for f in folds
+        for g, s in zip(stacks, sources, strict=True)
+        if set(g) & set(missing.get(f.name, []))
+    ]
+    results_of_folds = executor.run_units(_tune, work, executor.workers(jobs, len(work), job.device))
+    for finished in progress(results_of_folds, len(work), job.experiment, "stack", quiet):
+        for run, predictions in finished:
+            record.write_run(folder, run, predictions)
+            done.append((run, predictions))
+    known = {(r["percentage"], r["run"], r["fold"]): (r, p) for r, p in done}
+    return list(known.values())
+
+
+def _train_source(job: _Job, runs: list[int]) -> _Source:
+    """Train source models once a seed, on all of the source but a validation part."""
+    assert job.source is not None
+    rows, validation = hold_out(job.source.frame, job.source.labels, Options())
+    data, _ = normalise(job.source, job.normalize, rows)
+    learner = Learner(data, job.config, job.device)
+    parts = learner.train(rows, validation, [streams.derive(job.seed, k, "source") for k in runs])
+    weights = weights_of(parts)
+    probabilities = learner.predict(weights, validation)
+    frames = [
+        experiment.prediction_rows(data, validation, probabilities[slot], run=k, fold="", split="validation")
+        for slot, k in enumerate(runs)
+    ]
+    return _Source(weights, learner.merge(parts), frames, {"train": len(rows), "validation": len(validation)})
+
+
+def _tune(job: _Job, fold: Fold, runs: list[int], source: _Source | None) -> list[Run]:
+    """Fine-tune a stack of runs on each share of one fold's training part, and predict its test part."""
+    data = _normalised_target(job, fold)
+    learner = Learner(data, job.tuning, job.device)
+    seeds = [streams.derive(job.seed, k, fold.name) for k in runs]
+    shots = [subsets(data.labels, fold.train, job.percentages, s) for s in seeds]
+    finished: list[Run] = []
+    if source is not None:
+        probabilities = learner.predict(source.weights, fold.test)
+        for slot, k in enumerate(runs):
+            own = source.validation[slot].assign(fold=fold.name)
+            row: dict[str, Any] = {"epochs": source.trained[slot].epochs, "best_epoch": source.trained[slot].best_epoch}
+            row |= {"curves": source.trained[slot].curves, "selection": f"source validation {job.config.selection}"}
+            row |= {"seconds": source.trained[slot].seconds, "n": {**source.n, "test": len(fold.test)}}
+            finished.append(_recorded(job, data, fold, k, seeds[slot], 0.0, probabilities[slot], row, own))
+    for share in job.percentages:
+        rows = np.stack([s[share] for s in shots])
+        start = source.weights if source is not None else None
+        parts = learner.train(rows, fold.validation[:0], [streams.derive(s, share) for s in seeds], start)
+        probabilities = learner.predict(weights_of(parts), fold.test)
+        for slot, (k, trained) in enumerate(zip(runs, learner.merge(parts), strict=True)):
+            row = {"epochs": trained.epochs, "best_epoch": trained.best_epoch, "curves": trained.curves}
+            row |= {"selection": "last epoch", "seconds": trained.seconds}
+            row |= {"n": {"train": rows.shape[1], "validation": 0, "test": len(fold.test)}}
+            finished.append(_recorded(job, data, fold, k, seeds[slot], share, probabilities[slot], row, None))
+    return finished
+
+
+def _normalised_target(job: _Job, fold: Fold) -> Tensors:
+    if job.source is None or job.normalize != "train":
+        return normalise(job.target, job.normalize, fold.train)[0]
+    rows, _ = hold_out(job.source.frame, job.source.labels, Options())
+    return apply_statistics(job.target, normalise(job.source, "train", rows)[1])
+
+
+def _recorded(
+    job: _Job,
+    data: Tensors,
+    fold: Fold,
+    run: int,
+    seed: int,
+    share: float,
+    probabilities: NDArray[np.float64],
+    row: dict[str, Any],
+    validation: pd.DataFrame | None,
+) -> Run:
+    test = experiment.prediction_rows(data, fold.test, probabilities, run=run, fold=fold.name, split="test")
+    predictions = test if validation is None else pd.concat([validation, test], ignore_index=True)
+    return {
+        "experiment": job.experiment,
+        "config_hash": job.config_hash,
+        "run": run,
+        "fold": fold.name,
+        "seed": seed,
+        "percentage": share,
+        **row,
+        **experiment.scores_by_split(predictions, data.classes),
+        "notes": experiment.collapse_note(predictions, data.classes),
+    }, predictions.assign(percentage=share)
+
+
+def choose_pair(workspace: Workspace, source: str | None, target: str | None) -> tuple[str | None, str]:
+    """Source and target where the user named none or one: IEMOCAP -> CREMA-D where both are cached."""
+    if target is None and source is None and workspace.stores("iemocap") and workspace.stores("cremad"):
+        return "iemocap", "cremad"
+    if target is None and source is not None:
+        raise ConfigError(f"--source {source} without a target", expected="--target NAME")
+    return source, target or choose_dataset(workspace)

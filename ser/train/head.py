@@ -1,0 +1,112 @@
+"""What a head is, and how a plugin in `ser/train/heads/` offers one.
+
+A plugin is one file: a docstring that opens with what it is and who published it, `DEFAULTS` (training options that suit
+it, beaten by the command line) and a class `Head(nn.Module)`:
+
+    def __init__(self, inputs: list[Input], classes: int, **options) -> None
+    def forward(self, batch: dict[str, Feature]) -> Tensor          # logits (runs, batch, classes)
+
+Built of `ser.train.layers` it trains many runs at once. With `stackable = False` it may be any `nn.Module`: it then trains
+one run at a time, and sees its features and gives its logits with a leading run dimension of 1.
+
+A plugin with `PART = "mlp"` instead of a class trains that head on each modality by itself and joins their predictions
+with its function `combine(probabilities)`.
+"""
+
+import inspect
+import threading
+from itertools import pairwise
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ser import registry
+from ser.errors import ConfigError, TrainingError
+from ser.train.layers import Dropout, Feature, Input, Linear
+
+HEADS = "ser.train.heads"
+_INITIALISING = threading.Lock()  # torch.nn draws initial weights from the global stream of the process
+
+
+def plugin(name: str) -> ModuleType:
+    """The head plugin of that name."""
+    return registry.load(HEADS, name)
+
+
+def part_of(name: str) -> str:
+    """The head that is trained: the plugin itself, or the part that a late fusion trains on each modality."""
+    return str(getattr(plugin(name), "PART", name))
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """A head's own options and their defaults."""
+    signature = inspect.signature(plugin(part_of(name)).Head.__init__)
+    return {
+        n: p.default
+        for n, p in signature.parameters.items()
+        if p.default is not inspect.Parameter.empty and p.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+
+
+def build(name: str, inputs: list[Input], classes: int, options: dict[str, Any], seed: int) -> nn.Module:
+    """A head for one run with its initial weights, drawn from the given seed alone.
+
+    Raises:
+        ConfigError: an option that the head does not have.
+        TrainingError: inputs that the head cannot take.
+    """
+    known = options_of(name)
+    strange = sorted(set(options) - set(known))
+    if strange:
+        raise registry.unknown(f"option of head {name}:", strange[0], sorted(known))
+    with _INITIALISING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = plugin(name).Head(inputs, classes, **options)
+    assert isinstance(head, nn.Module)
+    return head
+
+
+def is_stackable(head: nn.Module) -> bool:
+    return bool(getattr(head, "stackable", True))
+
+
+def sizes(option: str | tuple[int, ...] | list[int] | int) -> tuple[int, ...]:
+    """Layer sizes from an option: `512,256`, a number, or a sequence; `0` or an empty one is none."""
+    if isinstance(option, int):
+        option = (option,)
+    if isinstance(option, str):
+        option = tuple(int(v) for v in option.split(",") if v.strip())
+    return tuple(int(v) for v in option if int(v) > 0)
+
+
+class Classifier(nn.Module):
+    """Linear, ReLU, dropout for each hidden size, then linear to the classes: `(runs, batch, inputs)` -> logits."""
+
+    def __init__(self, inputs: int, classes: int, hidden: tuple[int, ...], dropout: float) -> None:
+        super().__init__()
+        widths = (inputs, *hidden)
+        self.hidden = nn.ModuleList(Linear(a, b) for a, b in pairwise(widths))
+        self.dropout = Dropout(dropout)
+        self.output = Linear(widths[-1], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.hidden:
+            x = self.dropout(torch.relu(layer(x)))
+        out: Tensor = self.output(x)
+        return out
+
+
+def require(inputs: list[Input], head: str, fits: bool, what: str) -> None:
+    """Refuse inputs that a head cannot take.
+
+    Raises:
+        TrainingError: naming what it takes and what it was given.
+    """
+    if not fits:
+        found = ", ".join(f"{i.name} ({i.modality}, {'frames' if i.framewise else 'pooled'})" for i in inputs)
+        raise TrainingError(f"head {head} cannot take these features", expected=what, found=found)
+
+
+__all__ = ["Classifier", "ConfigError", "Feature", "Input", "build", "is_stackable", "options_of", "plugin", "require"]

@@ -1,0 +1,41 @@
+"""BiLSTM over word pieces or frames: embedding 128, one bidirectional LSTM of 256 units a direction, mean over real steps.
+
+Hochreiter & Schmidhuber 1997; Graves & Schmidhuber 2005. Word pieces are embedded first. An LSTM has no form with a
+leading run dimension, so this head is an ordinary module and trains one run at a time. Sequences are packed: padding has
+no effect.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ser.train.head import require
+from ser.train.layers import Enter, Feature, Input
+
+DEFAULTS = {"lr": 1e-3, "epochs": 20, "patience": 5}
+
+
+class Head(nn.Module):
+    """`(1, batch, frames, D)` a store -> `(1, batch, classes)`; framewise stores only."""
+
+    stackable = False
+
+    def __init__(self, inputs: list[Input], classes: int, hidden: int = 256, dropout: float = 0.3) -> None:
+        super().__init__()
+        require(inputs, "bilstm", all(i.framewise for i in inputs), "sequences: frames or word pieces")
+        self.inputs = [i.name for i in inputs]
+        self.enter = nn.ModuleList(Enter(i) for i in inputs)
+        self.lstm = nn.ModuleList(nn.LSTM(e.size, hidden, batch_first=True, bidirectional=True) for e in self.enter)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(2 * hidden * len(inputs), classes)
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        means = []
+        for name, enter, lstm in zip(self.inputs, self.enter, self.lstm, strict=True):
+            x, mask = self.dropout(enter(batch[name]))[0], batch[name].mask
+            assert mask is not None
+            lengths = mask[0].sum(-1)
+            packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+            steps, _ = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=x.shape[1])
+            means.append(steps.sum(1) / lengths[:, None])
+        out: Tensor = self.output(self.dropout(torch.cat(means, dim=-1)))
+        return out[None]

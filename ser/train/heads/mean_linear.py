@@ -1,0 +1,32 @@
+"""EmoBox's head: linear, ReLU, mean over real frames, linear (Ma et al., Interspeech 2024).
+
+On word pieces the first linear layer follows a learned embedding, which makes it a bag of word pieces. Pooled features
+count as one frame. Several stores each have their own first layer; their means are concatenated.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ser.train.layers import Dropout, Enter, Feature, Input, Linear, mean
+
+DEFAULTS = {"lr": 1e-3, "epochs": 60}
+
+
+class Head(nn.Module):
+    """`(runs, batch, frames, D)` -> `(runs, batch, hidden)` a store -> `(runs, batch, classes)`."""
+
+    def __init__(self, inputs: list[Input], classes: int, hidden: int = 256, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.inputs = [i.name for i in inputs]
+        self.enter = nn.ModuleList(Enter(i) for i in inputs)
+        self.project = nn.ModuleList(Linear(e.size, hidden) for e in self.enter)  # type: ignore[arg-type]
+        self.dropout = Dropout(dropout)
+        self.output = Linear(hidden * len(inputs), classes)
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        means = [
+            mean(torch.relu(project(self.dropout(enter(batch[n])))), batch[n].mask)
+            for n, enter, project in zip(self.inputs, self.enter, self.project, strict=True)
+        ]
+        out: Tensor = self.output(self.dropout(torch.cat(means, dim=-1)))
+        return out

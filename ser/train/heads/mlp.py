@@ -1,0 +1,35 @@
+"""Multi-layer perceptron on mean-pooled features: in-512-256-K with ReLU and dropout.
+
+Features of several stores are concatenated; framewise ones are averaged over their real frames first.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ser.train.head import Classifier, sizes
+from ser.train.layers import Dropout, Enter, Feature, Input, mean
+
+DEFAULTS = {"lr": 1e-3, "epochs": 60}
+
+
+class Head(nn.Module):
+    """Logits of the concatenated mean features: `(runs, batch, sum of D)` -> `(runs, batch, classes)`."""
+
+    def __init__(
+        self,
+        inputs: list[Input],
+        classes: int,
+        hidden: str = "512,256",
+        dropout: float = 0.3,
+        input_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.inputs = [i.name for i in inputs]
+        self.enter = nn.ModuleList(Enter(i) for i in inputs)
+        self.dropout = Dropout(input_dropout)
+        self.classifier = Classifier(sum(e.size for e in self.enter), classes, sizes(hidden), dropout)  # type: ignore[misc]
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        pooled = [mean(enter(batch[n]), batch[n].mask) for n, enter in zip(self.inputs, self.enter, strict=True)]
+        out: Tensor = self.classifier(self.dropout(torch.cat(pooled, dim=-1)))
+        return out

@@ -1,0 +1,109 @@
+"""A head on a dataset, whole or in parts: what every experiment trains and asks for probabilities.
+
+A late fusion trains its part on each modality by itself; any other head is one part that sees all modalities.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, stack
+
+from ser.errors import TrainingError
+from ser.features.tensors import Block, Tensors
+from ser.train import streams
+from ser.train.batches import Resident
+from ser.train.config import Config
+from ser.train.head import part_of, plugin
+from ser.train.trainer import Data, Trained, predict, train
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(eq=False)
+class Learner:
+    """One configuration over one dataset's (normalised) tensors.
+
+    Attributes:
+        data: the tensors.
+        config: how to train.
+        device: where.
+    """
+
+    data: Tensors
+    config: Config
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        self.part = replace(self.config, head=part_of(self.config.head))
+        self.residents = [(name, Resident(blocks, self.device)) for name, blocks in _parts(self.data, self.config.head)]
+
+    def train(
+        self, rows: Rows, validation: Rows, seeds: Sequence[int], start: list[Tensor] | None = None
+    ) -> list[list[Trained]]:
+        """Train one run a seed; a list of parts, each a list of runs.
+
+        Args:
+            rows: training rows, `(m,)` or `(runs, m)`.
+            validation: validation rows.
+            start: weights of each part, `(runs, n)`, in place of random ones.
+        """
+        return [
+            train(
+                self._data(resident, rows, validation),
+                self.part,
+                seeds if len(self.residents) == 1 else [streams.derive(s, name) for s in seeds],
+                None if start is None else start[k],
+            )
+            for k, (name, resident) in enumerate(self.residents)
+        ]
+
+    def predict(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:
+        """Probabilities `(runs, len(rows), classes)` under the weights of each part.
+
+        Raises:
+            TrainingError: a probability is not finite.
+        """
+        nothing = rows[:0]
+        parts = [
+            predict(self._data(resident, nothing, nothing), self.part, weights[k], rows)
+            for k, (_, resident) in enumerate(self.residents)
+        ]
+        joined = parts[0] if len(parts) == 1 else np.asarray(plugin(self.config.head).combine(parts))
+        if not np.isfinite(joined).all():
+            raise TrainingError(
+                "predicted probabilities are not finite", action="Check the features: ser store verify."
+            )
+        return joined
+
+    def _data(self, resident: Resident, rows: Rows, validation: Rows) -> Data:
+        return Data(resident, self.data.labels, len(self.data.classes), rows, validation)
+
+    def merge(self, parts: list[list[Trained]]) -> list[Trained]:
+        """One outcome a run: that of the only part, or the parts' with their curves side by side."""
+        if len(parts) == 1:
+            return parts[0]
+        merged = []
+        for of_run in zip(*parts, strict=True):
+            curves = {
+                f"{name}_{curve}": values
+                for (name, _), t in zip(self.residents, of_run, strict=True)
+                for curve, values in t.curves.items()
+            }
+            notes = [f"{n}: {note}" for (n, _), t in zip(self.residents, of_run, strict=True) for note in t.notes]
+            longest = max(of_run, key=lambda t: t.epochs)
+            seconds = sum(t.seconds for t in of_run)
+            merged.append(Trained(of_run[0].weights, longest.epochs, longest.best_epoch, curves, notes, seconds))
+        return merged
+
+
+def weights_of(parts: list[list[Trained]]) -> list[Tensor]:
+    """The chosen weights of each part, `(runs, n)`."""
+    return [stack([t.weights for t in runs]) for runs in parts]
+
+
+def _parts(data: Tensors, head: str) -> list[tuple[str, Sequence[Block]]]:
+    if part_of(head) == head:
+        return [("all", data.blocks)]
+    return [(block.name, [block]) for block in data.blocks]

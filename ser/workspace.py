@@ -1,0 +1,67 @@
+"""The folder a user works in: `metadata/`, `features/` and `results/`, and how files are written into it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths below a workspace's root. Nothing is created until something is written."""
+
+    root: Path = Path()
+
+    def table(self, dataset: str) -> Path:
+        """The utterance table of a dataset."""
+        return self.root / "metadata" / f"{dataset}.csv"
+
+    def features(self, dataset: str) -> Path:
+        """The folder of a dataset's feature stores."""
+        return self.root / "features" / dataset
+
+    def store(self, dataset: str, name: str) -> Path:
+        """One feature store; its shards lie in a folder of the same name ending in `.shards`."""
+        return self.features(dataset) / f"{name}.h5"
+
+    @property
+    def results(self) -> Path:
+        """The folder of the records."""
+        return self.root / "results"
+
+    def datasets(self) -> list[str]:
+        """Datasets that have a table."""
+        return sorted(p.stem for p in (self.root / "metadata").glob("*.csv"))
+
+    def stores(self, dataset: str) -> list[str]:
+        """Names of a dataset's feature stores: merged ones and ones that are shards only."""
+        found = {p.stem for p in self.features(dataset).glob("*.h5")}
+        found |= {p.parent.name.removesuffix(".shards") for p in self.features(dataset).glob("*.shards/*.h5")}
+        return sorted(found)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Write a file aside and rename it: a kill at any time leaves the old file or the new one, whole.
+
+    Yields:
+        A temporary path in the same folder; what is written there becomes `path` when the block ends well.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,118 @@
+"""`ser metadata` and `ser corpora` from the command line."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from ser import registry
+from ser.cli import main
+from ser.metadata.table import CORPORA, load_table
+
+
+@pytest.fixture(scope="module")
+def trees() -> ModuleType:
+    file = Path(__file__).parents[1] / "metadata" / "trees.py"
+    spec = importlib.util.spec_from_file_location("metadata_trees", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(tmp_path: Path, *words: object) -> int:
+    return main([*map(str, words), "--workspace", str(tmp_path / "w")])
+
+
+def test_a_corpus_by_its_name(trees: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = trees.cremad(tmp_path / "tree")
+    assert run(tmp_path, "metadata", "--dataset", "cremad", "--root", root) == 0
+    out = capsys.readouterr().out
+    for part in ("4 utterances, 3 speakers", "sadness 2", "Open Database License", "the release has 7442 utterances"):
+        assert part in out
+    table = load_table("cremad", tmp_path / "w")
+    assert table.root == root.resolve()
+    assert table.has("age")
+    assert json.loads((tmp_path / "w/metadata/cremad.json").read_text())["counts"]["utterances"] == 4
+
+
+def test_ones_own_folder_and_file(trees: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        run(tmp_path, "metadata", "--dataset", "mine", "--format", "folder", "--root", trees.folder(tmp_path / "f"))
+        == 0
+    )
+    assert "note: folders that are no known emotion word (emotion: other): whispered" in capsys.readouterr().out
+    assert run(tmp_path, "metadata", "--dataset", "mine", "--from", trees.csv(tmp_path / "c")) == 0
+    assert "this replaces the table made from" in capsys.readouterr().out
+    assert run(tmp_path, "metadata", "--dataset", "j", "--format", "jsonl", "--from", trees.jsonl(tmp_path / "j")) == 0
+    assert "without audio: 1 of 2 utterances" in capsys.readouterr().out
+    assert load_table("mine", tmp_path / "w").facts["corpus"] == "csv"
+
+
+def test_some_unreadable_files_end_with_3(
+    trees: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = trees.emodb(tmp_path / "tree")
+    trees.written(root / "wav" / "03a01Wa.wav", trees.POINTER)
+    assert run(tmp_path, "metadata", "--dataset", "emodb", "--root", root, "--quiet") == 3
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "1 of 4 audio files cannot be read: Git LFS pointer 1 (wav/03a01Wa.wav)" in said.err
+    assert len(load_table("emodb", tmp_path / "w").frame) == 4
+
+
+def test_pointers_only_is_one_clear_message(
+    trees: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = trees.cremad(tmp_path / "tree")
+    for wav in root.rglob("*.wav"):
+        wav.write_text(trees.POINTER)
+    assert run(tmp_path, "metadata", "--dataset", "cremad", "--root", root, "--quiet") == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "all 4 audio files" in said
+    assert "git lfs pull" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--dataset", "emodb"], 2, "--root"),
+        (["--dataset", "emodb", "--root", ".", "--from", "x.csv"], 2, "--root"),
+        (["--dataset", "nosuch", "--root", "."], 1, "unknown corpus 'nosuch'"),
+        (["--dataset", "emodb", "--root", "/nowhere"], 1, "there is no /nowhere"),
+        (["--dataset", "a/b", "--format", "folder", "--root", "."], 1, "is no name for a dataset"),
+        (["--dataset", "mine", "--format", "tarball", "--root", "."], 2, "tarball"),
+    ],
+)
+def test_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, message: str
+) -> None:
+    assert run(tmp_path, "metadata", *words) == code
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "w").exists()
+
+
+def test_corpora_lists_every_plugin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "corpora") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["name", *registry.names(CORPORA)]
+
+
+@pytest.mark.parametrize("name", registry.names(CORPORA))
+def test_corpora_describes_one(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugin = registry.load(CORPORA, name)
+    assert run(tmp_path, "corpora", name) == 0
+    out = capsys.readouterr().out
+    assert plugin.CITATION in out
+    assert plugin.LICENCE in out
+    assert all(line in out for line in plugin.TREE.strip("\n").splitlines())
+
+
+def test_corpora_of_no_such_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "corpora", "emodv") == 1
+    assert "Did you mean 'emodb'?" in capsys.readouterr().err

@@ -1,0 +1,87 @@
+"""What many tests need: one thread (workers are processes), and a workspace with features that tell emotions apart."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ser.features.layout import Facts
+from ser.features.pack import Record
+from ser.features.writer import StoreWriter
+from ser.metadata.table import make_table, write_table
+from ser.workspace import Workspace
+
+EMOTIONS = ("anger", "happiness", "neutral", "sadness")
+torch.set_num_threads(1)
+
+
+class Maker:
+    """Makes datasets in a workspace: a table, and stores of features whose means differ by emotion and speaker."""
+
+    def __init__(self, root: Path) -> None:
+        self.space = Workspace(root)
+
+    def table(
+        self, name: str, *, speakers: int = 6, each: int = 4, emotions: tuple[str, ...] = EMOTIONS, **facts: Any
+    ) -> list[str]:
+        """A table of `speakers x emotions x each` utterances; returns the emotion of each."""
+        rows = [
+            {
+                "utterance_id": f"{name}-s{s}-{e}-{k}",
+                "path": f"{s}/{e}{k}.wav",
+                "emotion": e,
+                "label": e,
+                "speaker": f"s{s}",
+                "gender": "female" if s % 2 else "male",
+                "session": f"session{s // 2}",
+                "text": f"sentence {k}",
+                "split": ("train", "train", "train", "validation", "test", "test")[s % 6],
+            }
+            for s in range(speakers)
+            for e in emotions
+            for k in range(each)
+        ]
+        write_table(make_table(rows, name, {"corpus": "csv", **facts}), self.space)
+        return [r["emotion"] for r in rows]
+
+    def store(
+        self,
+        dataset: str,
+        name: str = "toy",
+        *,
+        modality: str = "audio",
+        framewise: bool = False,
+        vocabulary: int = 0,
+        dim: int = 8,
+        strength: float = 2.0,
+        identity: dict[str, Any] | None = None,
+        leave_out: int = 0,
+    ) -> None:
+        """A store of a dataset: features are a vector of the emotion, times `strength`, plus noise."""
+        from ser.metadata.table import load_table
+
+        frame = load_table(dataset, self.space).frame
+        rng = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{dataset}{name}".encode()).digest()[:4], "little"))
+        centres = np.random.default_rng(7).normal(size=(len(EMOTIONS), dim)) * strength
+        records = []
+        for row in range(len(frame) - leave_out):
+            emotion = EMOTIONS.index(frame["emotion"].iloc[row]) if frame["emotion"].iloc[row] in EMOTIONS else 0
+            frames = int(rng.integers(3, 9)) if framewise else 1
+            if vocabulary:
+                values: Any = (1 + emotion * 3 + rng.integers(0, 3, (frames, 1))).astype(np.int32)
+            else:
+                values = (centres[emotion] + rng.normal(size=(frames, dim))).astype(np.float32)
+            records.append(Record(frame["utterance_id"].iloc[row], values if framewise else values[0], bytes(32)))
+        level = "frame" if framewise else "utterance"
+        facts = Facts(name, modality, level, 1 if vocabulary else dim, identity or {"encoder": name}, 0, vocabulary)
+        with StoreWriter(self.space.store(dataset, name), facts) as writer:
+            writer.commit(records)
+            writer.merge([r.id for r in records])
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> Maker:
+    return Maker(tmp_path)

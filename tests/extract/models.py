@@ -1,0 +1,218 @@
+"""Builders of tiny models with random weights: the true architectures, saved as their publishers save them.
+
+Every builder takes an empty folder, fills it and returns it; the same seed gives the same weights.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CONV = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48}
+STABLE = {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True}
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "i", "am", "so", "happy", "sad", "to", "##day", ".", "!", "un"]
+
+
+def wav2vec2(folder: Path, *, normalise: bool = True, dtype: str = "float32", **settings: Any) -> Path:
+    """As `facebook/wav2vec2-base`: the pretraining model, whose quantizer the encoder has no use for."""
+    from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+
+    heads = {"num_codevectors_per_group": 8, "codevector_dim": 16, "proj_codevector_dim": 16}
+    return _speech(
+        folder, Wav2Vec2ForPreTraining, Wav2Vec2Config(**SMALL, **CONV, **heads, **settings), normalise, dtype
+    )
+
+
+def wav2vec2_large(folder: Path) -> Path:
+    """As `facebook/wav2vec2-large-lv60` and XLS-R: layer norm in the stem, stable layer norm."""
+    return wav2vec2(folder, **STABLE)
+
+
+def hubert(folder: Path) -> Path:
+    from transformers import HubertConfig, HubertModel
+
+    return _speech(folder, HubertModel, HubertConfig(**SMALL, **CONV))
+
+
+def wavlm(folder: Path) -> Path:
+    """As `microsoft/wavlm-base`, which does not normalise the waveform."""
+    from transformers import WavLMConfig, WavLMModel
+
+    return _speech(folder, WavLMModel, WavLMConfig(**SMALL, **CONV), normalise=False)
+
+
+def data2vec(folder: Path) -> Path:
+    from transformers import Data2VecAudioConfig, Data2VecAudioModel
+
+    return _speech(folder, Data2VecAudioModel, Data2VecAudioConfig(**SMALL, **CONV, conv_pos_kernel_size=5))
+
+
+def whisper(folder: Path) -> Path:
+    """As `openai/whisper-tiny`: encoder and decoder, half precision."""
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+    size = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 1, "vocab_size": 60}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
+    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    _save(folder, WhisperForConditionalGeneration, WhisperConfig(**size, **heads, **ids), "float16")
+    WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
+    return folder
+
+
+def bert(folder: Path) -> Path:
+    """As `bert-base-uncased`: the pretraining model with its `cls.*` heads, and a `vocab.txt`."""
+    from transformers import BertConfig, BertForPreTraining
+
+    _save(folder, BertForPreTraining, BertConfig(**SMALL, vocab_size=len(PIECES), max_position_embeddings=24))
+    return _word_pieces(folder, "BertTokenizer")
+
+
+def distilbert(folder: Path) -> Path:
+    from transformers import DistilBertConfig, DistilBertForMaskedLM
+
+    size = {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 48, "max_position_embeddings": 24}
+    _save(folder, DistilBertForMaskedLM, DistilBertConfig(**size, vocab_size=len(PIECES)))
+    return _word_pieces(folder, "DistilBertTokenizer")
+
+
+def xlm_roberta(folder: Path) -> Path:
+    """As `xlm-roberta-base`: no pooler in the checkpoint, padding has id 1, a unigram `tokenizer.json`."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    pieces = [
+        "<s>",
+        "<pad>",
+        "</s>",
+        "<unk>",
+        "▁",
+        "▁i",
+        "▁am",
+        "▁so",
+        "▁happy",
+        "▁sad",
+        "▁to",
+        "day",
+        ".",
+        "!",
+        "<mask>",
+    ]
+    ids = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+    settings = XLMRobertaConfig(**SMALL, **ids, vocab_size=len(pieces), max_position_embeddings=26)
+    _save(folder, XLMRobertaForMaskedLM, settings)
+    tokenizer = Tokenizer(models.Unigram([(piece, -float(n)) for n, piece in enumerate(pieces)], unk_id=3))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    settings_json = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 24, **special}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings_json))
+    return folder
+
+
+def emotion2vec(folder: Path) -> Path:
+    """In funasr's layout, as `iic/emotion2vec_base`: like the release, the checkpoint has no weights of the decoder."""
+    import torch
+    from omegaconf import OmegaConf
+
+    from ser.extract.encoders.emotion2vec import undisturbed
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with undisturbed():
+        from funasr.models.emotion2vec.model import Emotion2vec
+
+        torch.manual_seed(0)
+        state = Emotion2vec(model_conf=_emotion2vec_settings()).state_dict()
+    (folder / "config.yaml").write_text(
+        OmegaConf.to_yaml({"model": "Emotion2vec", "model_conf": _emotion2vec_settings()})
+    )
+    torch.save({"model": {key: value for key, value in state.items() if ".decoder." not in key}}, folder / "model.pt")
+    files = {"file_path_metas": {"init_param": "model.pt", "config": "config.yaml"}}
+    (folder / "configuration.json").write_text(
+        json.dumps({"framework": "pytorch", "model": {"type": "funasr"}, **files})
+    )
+    return folder
+
+
+SPEECH: dict[str, Callable[[Path], Path]] = {
+    "wav2vec2": wav2vec2,
+    "wav2vec2-large": wav2vec2_large,
+    "hubert": hubert,
+    "wavlm": wavlm,
+    "data2vec": data2vec,
+    "whisper": whisper,
+}
+TEXT: dict[str, Callable[[Path], Path]] = {"bert": bert, "distilbert": distilbert, "xlm-roberta": xlm_roberta}
+
+
+def _speech(folder: Path, kind: Any, config: Any, normalise: bool = True, dtype: str = "float32") -> Path:
+    from transformers import Wav2Vec2FeatureExtractor
+
+    _save(folder, kind, config, dtype)
+    Wav2Vec2FeatureExtractor(do_normalize=normalise).save_pretrained(folder)
+    return folder
+
+
+def _save(folder: Path, kind: Any, config: Any, dtype: str = "float32") -> None:
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = kind(config).to(getattr(torch, dtype))
+        model.save_pretrained(folder)
+
+
+def _word_pieces(folder: Path, kind: str) -> Path:
+    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n")
+    settings = {"tokenizer_class": kind, "do_lower_case": True, "model_max_length": 24}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def _emotion2vec_settings() -> dict[str, Any]:
+    blocks = {"start_drop_path_rate": 0.0, "end_drop_path_rate": 0.0}
+    decoder = {"input_dropout": 0.1, "decoder_dim": 16, "decoder_groups": 4, "decoder_kernel": 5, "decoder_layers": 2}
+    decoder |= {"add_positions_masked": False, "add_positions_all": False, "decoder_residual": True}
+    decoder |= {"projection_layers": 1, "projection_ratio": 2.0}
+    positions = {"conv_pos_width": 95, "conv_pos_groups": 4, "conv_pos_depth": 5, "conv_pos_pre_ln": False}
+    alibi = {"use_alibi_encoder": True, "alibi_scale": 1.0, "learned_alibi": False, "alibi_max_pos": None}
+    alibi |= {"learned_alibi_scale": True, "learned_alibi_scale_per_head": True, "learned_alibi_scale_per_layer": False}
+    audio = {
+        **blocks,
+        **positions,
+        **alibi,
+        "type": "AUDIO",
+        "prenet_depth": 2,
+        "prenet_layerdrop": 0.05,
+        "prenet_dropout": 0.1,
+        "num_extra_tokens": 10,
+        "init_extra_token_zero": True,
+        "model_depth": 2,
+        "num_alibi_heads": 2,
+        "local_grad_mult": 1.0,
+        "extractor_mode": "layer_norm",
+        "feature_encoder_spec": "[(16, 10, 5)] + [(16, 3, 2)] * 4 + [(16,2,2)] + [(16,2,2)]",
+        "decoder": decoder,
+    }
+    rates = {"encoder_dropout": 0.1, "attention_dropout": 0.1, "activation_dropout": 0.0, "post_mlp_drop": 0.1}
+    return {
+        **blocks,
+        **rates,
+        "dropout_input": 0.0,
+        "layerdrop": 0.05,
+        "depth": 2,
+        "num_heads": 2,
+        "embed_dim": 32,
+        "mlp_ratio": 2.0,
+        "norm_eps": 1e-5,
+        "norm_affine": True,
+        "layer_norm_first": False,
+        "end_of_block_targets": False,
+        "average_top_k_layers": 2,
+        "clone_batch": 8,
+        "loss_beta": 0.0,
+        "loss_scale": None,
+        "normalize": True,
+        "modalities": {"audio": audio},
+    }

@@ -1,0 +1,192 @@
+"""One generic test over every encoder plugin, tomorrow's too: its facts, and what every encoder promises."""
+
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ser import registry
+from ser.errors import AudioError, ConfigError
+from ser.extract import encoder as base
+from ser.extract.encoder import ENCODERS, Encoder, Options
+
+PLUGINS = registry.names(ENCODERS)
+# Families with weights are tried with tiny models; those without, by their own name.
+TINY = {"speech": "wav2vec2", "whisper": "whisper", "emotion2vec": "emotion2vec", "text": "bert"}
+TEXTS = ["i am so happy today !", "sad", "so sad .", "happy happy", "i am to ."]
+CASES = [(name, level) for name in PLUGINS for level in registry.load(ENCODERS, name).LEVELS]
+
+Make = Callable[..., Encoder]
+
+
+@pytest.fixture(scope="module")
+def make(tiny: Callable[[str], Path]) -> Make:
+    def build(plugin: str, **options: Any) -> Encoder:
+        modality = registry.load(ENCODERS, plugin).MODALITY
+        name = str(tiny(TINY[plugin])) if plugin in TINY else plugin
+        encoder = base.load(name, modality, Options(**options))
+        encoder.prepare(TEXTS, {})
+        return encoder
+
+    return build
+
+
+def inputs(encoder: Encoder) -> list[Any]:
+    if encoder.modality == "text":
+        return TEXTS
+    generator = np.random.default_rng(0)
+    lengths = [encoder.minimum, encoder.sample_rate // 2, encoder.minimum + 500]
+    return [_speechlike(n, encoder.sample_rate, generator) for n in lengths]
+
+
+def _speechlike(samples: int, rate: int, generator: np.random.Generator) -> np.ndarray:
+    time = np.arange(samples) / rate
+    voice = sum(np.sin(2 * np.pi * 140 * k * time) / k for k in range(1, 9))
+    return (0.1 * voice + generator.normal(0, 0.01, samples)).astype(np.float32)
+
+
+def alike(left: np.ndarray, right: np.ndarray) -> None:
+    distance = np.linalg.norm(left.astype(float) - right) / max(np.linalg.norm(right.astype(float)), 1e-12)
+    assert distance <= 1e-5
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_facts(name: str) -> None:
+    plugin = registry.load(ENCODERS, name)
+    assert plugin.MODALITY in ("audio", "text")
+    assert plugin.SOURCE
+    assert plugin.LICENCE
+    assert set(plugin.LEVELS) <= {"utterance", "frame"}
+    assert len(registry.summary(plugin)) > 20
+    for short, checkpoint in plugin.CHECKPOINTS.items():
+        assert base.find(short) is plugin
+        assert base.find(checkpoint.hub) is plugin
+        assert base.find(checkpoint.hub.split("/")[-1]) is plugin
+        assert checkpoint.dim > 0
+        assert checkpoint.note
+    if not plugin.CHECKPOINTS:
+        assert plugin.DIM
+
+
+def test_short_names_are_unique() -> None:
+    assert len(base.short_names()) == len(set(base.short_names()))
+    assert {"bert", "wordpiece"} <= set(base.short_names("text"))
+    assert {"egemaps", "emotion2vec", "wav2vec2-base"} <= set(base.short_names("audio"))
+
+
+def test_listing_imports_nothing_heavy() -> None:
+    heavy = "('torch', 'transformers', 'funasr', 'librosa', 'opensmile', 'scipy', 'soundfile')"
+    code = "import sys; from ser.extract import catalogue; catalogue.listing()\n"
+    code += f"print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_what_every_encoder_promises(make: Make, name: str, level: str) -> None:
+    encoder = make(name, level=level)
+    assert encoder.level == level
+    assert encoder.name.replace(".", "").replace("-", "").replace("_", "").isalnum()
+    together = encoder.encode(inputs(encoder))
+    alone = [encoder.encode([one])[0] for one in inputs(encoder)]
+    for features, single in zip(together, alone, strict=True):
+        assert features.dtype == (np.int32 if encoder.vocabulary else np.float32)
+        assert features.shape[-1] == encoder.dim
+        assert features.ndim == (1 if level == "utterance" else 2)
+        assert features.shape[0] >= 1
+        assert np.isfinite(features).all()
+        alike(features, single)  # what lies beside an utterance does not change it
+    for features, again in zip(together, encoder.encode(inputs(encoder)), strict=True):
+        assert features.tobytes() == again.tobytes()
+    for features, backwards in zip(together, encoder.encode(inputs(encoder)[::-1])[::-1], strict=True):
+        alike(features, backwards)
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_identity(make: Make, name: str) -> None:
+    levels = registry.load(ENCODERS, name).LEVELS
+    encoder = make(name)
+    assert encoder.level == levels[0]
+    assert json.loads(json.dumps(encoder.identity)) == encoder.identity
+    assert encoder.identity == make(name).identity
+    assert encoder.identity["plugin"] == name
+    assert encoder.identity["versions"]
+    if name in TINY:
+        assert len(encoder.identity["weights_sha256"]) == 64
+    for level in levels[1:]:
+        other = make(name, level=level)
+        assert other.identity != encoder.identity
+        assert other.name == f"{encoder.name}.{level}"
+
+
+@pytest.mark.parametrize("name", [n for n in PLUGINS if registry.load(ENCODERS, n).MODALITY == "audio"])
+def test_too_short_audio_is_refused(make: Make, name: str) -> None:
+    encoder = make(name)
+    audio = inputs(encoder)[0]
+    assert len(encoder.encode([audio])) == 1
+    with pytest.raises(AudioError, match=f"{encoder.minimum} samples"):
+        encoder.encode([audio[:-1]])
+
+
+@pytest.mark.parametrize("name", [n for n in PLUGINS if registry.load(ENCODERS, n).MODALITY == "text"])
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_empty_text_is_refused(make: Make, name: str, text: str) -> None:
+    with pytest.raises(AudioError, match="no text"):
+        make(name).encode([text])
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_signal_encoders_travel_to_other_processes(make: Make, name: str) -> None:
+    encoder = make(name)
+    if not encoder.processes:
+        pytest.skip(f"{name} uses the machine by itself")
+    before = encoder.encode(inputs(encoder))
+    after = pickle.loads(pickle.dumps(encoder)).encode(inputs(encoder))
+    assert [a.tobytes() for a in after] == [b.tobytes() for b in before]
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize("options", [{"layers": "first"}, {"layers": (99,)}, {"pooling": "max"}, {"dtype": "float8"}])
+def test_options_that_do_not_fit_are_refused(make: Make, name: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make(name, **options)
+    assert "\n" not in caught.value.line()
+
+
+def test_names_that_do_not_fit() -> None:
+    with pytest.raises(ConfigError, match="wav2vec2-base"):
+        base.load("wav2vec2-bse", "audio", Options())
+    with pytest.raises(ConfigError, match="encoder of text"):
+        base.load("bert", "audio", Options())
+    with pytest.raises(ConfigError, match="no utterance level"):
+        base.load("wordpiece", "text", Options(level="utterance"))
+    for family, modality in [("speech", "audio"), ("whisper", "audio"), ("text", "text")]:
+        with pytest.raises(ConfigError, match="family"):
+            base.load(family, modality, Options())
+    for name, modality in [("emotion2vec", "audio"), ("wavlm-base", "audio"), ("bert", "text")]:
+        with pytest.raises(ConfigError, match="no device"):
+            base.load(name, modality, Options(device="cuda:99"))
+
+
+def every_store_name() -> Sequence[tuple[Options, str]]:
+    return [
+        (Options(), "wavlm-base"),
+        (Options(level="frame"), "wavlm-base.frame"),
+        (Options(layers=(6,)), "wavlm-base.layer-6"),
+        (Options(layers="all"), "wavlm-base.layers-all"),
+        (Options(layers=(0, 6, 12)), "wavlm-base.layers-0-6-12"),
+        (Options(level="utterance", layers="last", pooling="mean"), "wavlm-base"),
+    ]
+
+
+@pytest.mark.parametrize(("options", "expected"), every_store_name())
+def test_store_names_say_what_differs_from_the_default(options: Options, expected: str) -> None:
+    from ser.extract.frozen import store_name
+
+    assert store_name("wavlm-base", options, "utterance") == expected

@@ -1,0 +1,308 @@
+"""Speech encoders against the libraries called directly, on tiny models of the true architectures."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ser.errors import ConfigError, EncoderError
+from ser.extract import encoder as base
+from ser.extract.encoder import Options
+
+WAVE = ["wav2vec2", "wav2vec2-large", "hubert", "wavlm", "data2vec"]
+ALL = [*WAVE, "whisper", "emotion2vec"]
+Tiny = Callable[[str], Path]
+
+
+def load(folder: Path, **options: Any) -> Any:
+    return base.load(str(folder), "audio", Options(**options))
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    return (generator.normal(0, 0.1, samples) + 0.05).astype(np.float32)
+
+
+def distance(left: np.ndarray, right: Any) -> float:
+    expected = np.asarray(right, dtype=np.float64)
+    assert left.shape == expected.shape
+    return float(np.linalg.norm(left - expected) / np.linalg.norm(expected))
+
+
+def directly(
+    folder: Path, audio: np.ndarray, dtype: torch.dtype = torch.float32
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Last hidden state and all hidden states `(frames, dim)` by plain transformers, normalising by hand."""
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(folder, dtype=dtype).eval()
+    values = audio.astype(np.float64)
+    if json.loads((folder / "preprocessor_config.json").read_text())["do_normalize"]:
+        values = (values - values.mean()) / np.sqrt(values.var() + 1e-7)
+    with torch.no_grad():
+        output = model(torch.tensor(values, dtype=torch.float32)[None].to(dtype), output_hidden_states=True)
+    return output.last_hidden_state[0].float().numpy(), [state[0].float().numpy() for state in output.hidden_states]
+
+
+@pytest.mark.parametrize("name", WAVE)
+def test_features_are_those_of_transformers(tiny: Tiny, name: str) -> None:
+    audio = noise(8000)
+    last, hidden = directly(tiny(name), audio)
+    assert distance(load(tiny(name), level="frame").encode([audio])[0], last) < 1e-5
+    assert distance(load(tiny(name)).encode([audio])[0], last.mean(axis=0, dtype=np.float64)) < 1e-5
+    layers = load(tiny(name), layers="all").encode([audio])[0]
+    means = [state.mean(axis=0, dtype=np.float64) for state in [*hidden[:-1], last]]
+    assert distance(layers, np.stack(means)) < 1e-5
+    # A lower layer alone, for which the blocks above it are not run.
+    assert distance(load(tiny(name), layers=(1,)).encode([audio])[0], means[1]) < 1e-5
+    assert distance(load(tiny(name), layers=(0,), level="frame").encode([audio])[0], hidden[0]) < 1e-5
+    assert distance(load(tiny(name), layers=(2, 0)).encode([audio])[0], np.stack([means[2], means[0]])) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["wav2vec2-large"])
+def test_last_has_the_final_layer_norm(tiny: Tiny, name: str) -> None:
+    features = load(tiny(name), level="frame").encode([noise(8000)])[0]
+    # A fresh LayerNorm has weight 1 and bias 0.
+    np.testing.assert_allclose(features.mean(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose(features.std(axis=1), 1, atol=1e-3)
+
+
+def test_only_checkpoints_that_say_so_normalise_the_waveform(tiny: Tiny) -> None:
+    audio = noise(8000)
+    shifted = 0.1 * audio + 0.5
+    wav2vec2, wavlm = load(tiny("wav2vec2")), load(tiny("wavlm"))
+    assert distance(*wav2vec2.encode([audio, shifted])) < 2e-4
+    assert distance(*wavlm.encode([audio, shifted])) > 2e-2
+    assert wav2vec2.identity["normalise"] == "utterance"
+    assert wavlm.identity["normalise"] is None
+
+
+@pytest.mark.parametrize("samples", [400, 719, 720, 16000])
+def test_frames_are_one_every_320_samples(tiny: Tiny, samples: int) -> None:
+    frames = 1 + (samples - 400) // 320
+    for name in ("wav2vec2", "emotion2vec"):
+        assert load(tiny(name), level="frame").encode([noise(samples)])[0].shape == (frames, 32)
+    assert load(tiny("whisper"), level="frame").encode([noise(samples)])[0].shape == (-(-samples // 320), 32)
+
+
+def test_whisper_is_the_encoder_of_the_whole_model(tiny: Tiny) -> None:
+    from transformers import WhisperFeatureExtractor, WhisperModel
+
+    audio = noise(10000)
+    model = WhisperModel.from_pretrained(tiny("whisper"), dtype=torch.float32).eval()
+    mel = WhisperFeatureExtractor.from_pretrained(tiny("whisper"))(audio, sampling_rate=16000, return_tensors="pt")
+    with torch.no_grad():
+        output = model.encoder(mel.input_features, output_hidden_states=True)
+    last = output.last_hidden_state[0, :32].numpy()  # 10,000 / 320 = 31.25
+    assert distance(load(tiny("whisper"), level="frame").encode([audio])[0], last) < 1e-5
+    pooled = load(tiny("whisper"), layers=(1, 3)).encode([audio])[0]
+    means = [output.hidden_states[1][0, :32].double().mean(0).numpy(), last.mean(axis=0, dtype=np.float64)]
+    assert distance(pooled, np.stack(means)) < 1e-5
+
+
+def test_whisper_reads_long_audio_in_windows_of_30_s(tiny: Tiny) -> None:
+    encoder = load(tiny("whisper"), level="frame")
+    audio = noise(31 * 16000)
+    whole, first, rest = encoder.encode([audio, audio[: 30 * 16000], audio[30 * 16000 :]])
+    assert len(whole) == 1550
+    np.testing.assert_array_equal(whole, np.concatenate([first, rest]))
+
+
+def test_emotion2vec_is_what_funasr_generates(tiny: Tiny) -> None:
+    from ser.extract.encoders.emotion2vec import undisturbed
+
+    with undisturbed():
+        from funasr import AutoModel
+
+        model = AutoModel(model=str(tiny("emotion2vec")), disable_update=True, disable_pbar=True, device="cpu")
+        for samples in (400, 16000, 30000):
+            audio = noise(samples)
+            for level in ("utterance", "frame"):
+                options = {"granularity": level, "extract_embedding": True, "disable_pbar": True}
+                expected = model.generate(audio, **options)[0]["feats"]
+                assert distance(load(tiny("emotion2vec"), level=level).encode([audio])[0], expected) <= 1e-5
+
+
+def test_layers_of_emotion2vec(tiny: Tiny) -> None:
+    audio = noise(8000)
+    encoder = load(tiny("emotion2vec"), layers="all")
+    layers = encoder.encode([audio])[0]
+    assert layers.shape == (5, 32)  # two blocks of the audio encoder, two above, and the input
+    np.testing.assert_array_equal(layers[4], load(tiny("emotion2vec")).encode([audio])[0])
+    assert len({layer.tobytes() for layer in layers}) == 5
+    # One block makes each layer of the one before it.
+    frames = [load(tiny("emotion2vec"), layers=(n,), level="frame").encode([audio])[0] for n in range(5)]
+    for n, mean in enumerate(layers):
+        assert distance(mean, frames[n].mean(axis=0, dtype=np.float64)) < 1e-6
+
+
+def test_funasr_leaves_the_process_as_it_was(tiny: Tiny) -> None:
+    import logging
+    import random
+
+    torch.manual_seed(5)
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tobytes()  # noqa: NPY002
+    threads, handlers = torch.get_num_threads(), list(logging.getLogger().handlers)
+    load(tiny("emotion2vec")).encode([noise(4000)])
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert random.getstate() == states[1]
+    assert np.random.get_state()[1].tobytes() == states[2]  # noqa: NPY002
+    assert torch.get_num_threads() == threads
+    assert logging.getLogger().handlers == handlers
+
+
+def _without(folder: Path, target: Path, key: str) -> Path:
+    """A copy of a model whose checkpoint lacks every tensor with `key` in its name."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(folder, target)
+    pickled = target / "model.pt"
+    tensors = torch.load(pickled)["model"] if pickled.exists() else load_file(target / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if key not in name}
+    assert len(kept) < len(tensors)
+    if pickled.exists():
+        torch.save({"model": kept}, pickled)
+    else:
+        save_file(kept, target / "model.safetensors", metadata={"format": "pt"})
+    return target
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("wav2vec2", "encoder.layers.1.feed_forward.output_dense.bias"),
+        ("wav2vec2", "pos_conv_embed"),
+        ("hubert", "feature_projection.projection.weight"),
+        ("wavlm", "rel_attn_embed"),
+        ("data2vec", "feature_extractor.conv_layers.3.conv.weight"),
+        ("whisper", "encoder.layers.2.fc1.weight"),
+        ("whisper", "encoder.conv1.weight"),
+        ("emotion2vec", "extra_tokens"),
+        ("emotion2vec", "blocks.1.attn.qkv.weight"),
+    ],
+)
+def test_a_checkpoint_that_lacks_a_weight_is_refused(tiny: Tiny, tmp_path: Path, name: str, key: str) -> None:
+    broken = _without(tiny(name), tmp_path / "broken", key)
+    with pytest.raises(EncoderError, match="lacks weights") as caught:
+        load(broken)
+    assert key.split(".")[-1] in caught.value.line()
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("wav2vec2", "masked_spec_embed"), ("wav2vec2", "quantizer"), ("whisper", "decoder")],
+)
+def test_weights_that_no_feature_depends_on_may_lack(tiny: Tiny, tmp_path: Path, name: str, key: str) -> None:
+    audio = noise(4000)
+    partial = _without(tiny(name), tmp_path / "partial", key)
+    np.testing.assert_array_equal(load(partial).encode([audio])[0], load(tiny(name)).encode([audio])[0])
+
+
+def test_a_checkpoint_of_another_size_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    folder = tmp_path / "other"
+    shutil.copytree(tiny("hubert"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 64}))
+    with pytest.raises(EncoderError, match=r"other"):
+        load(folder)
+
+
+def test_a_damaged_checkpoint_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    for name, file in [("hubert", "model.safetensors"), ("emotion2vec", "model.pt")]:
+        folder = tmp_path / name
+        shutil.copytree(tiny(name), folder)
+        (folder / file).write_bytes((folder / file).read_bytes()[:3000])
+        with pytest.raises(EncoderError) as caught:
+            load(folder)
+        assert str(folder) in caught.value.line()
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    import pickle
+    import zipfile
+
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    folder = tmp_path / "evil"
+    shutil.copytree(tiny("emotion2vec"), folder)
+    with zipfile.ZipFile(folder / "model.pt", "w") as archive:
+        archive.writestr("model/data.pkl", pickle.dumps({"model": Evil()}, protocol=2))
+        archive.writestr("model/version", "3\n")
+    with pytest.raises(EncoderError, match=r"damaged or no checkpoint"):
+        load(folder)
+    shutil.copy(tiny("emotion2vec") / "model.pt", folder / "model.pt")
+    settings = (folder / "config.yaml").read_text()
+    assert "[(16, 10, 5)]" in settings
+    harm = f"[__import__('pathlib').Path('{tmp_path}/ran').touch()]"
+    (folder / "config.yaml").write_text(settings.replace("[(16, 10, 5)]", harm.replace("'", "''")))
+    with pytest.raises(EncoderError, match=r"cannot use"):
+        load(folder)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_half_precision_checkpoint_computes_in_float32(tmp_path: Path, models: ModuleType) -> None:
+    half = models.wav2vec2(tmp_path / "half", dtype="float16")
+    audio = noise(4000)
+    encoder = load(half)
+    assert encoder.model.dtype == torch.float32
+    last, _ = directly(half, audio)
+    assert distance(encoder.encode([audio])[0], last.mean(axis=0, dtype=np.float64)) < 1e-5
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_lower_precision_is_close_and_another_identity(tiny: Tiny, name: str) -> None:
+    audio = noise(8000)
+    exact, half = load(tiny(name)), load(tiny(name), dtype="bfloat16")
+    features = half.encode([audio])[0]
+    assert features.dtype == np.float32
+    # Random weights magnify rounding: features of tiny models are only nearly alike.
+    assert 1e-6 < distance(features, exact.encode([audio])[0]) < 0.5
+    assert half.identity != exact.identity
+    if name in WAVE:
+        last, _ = directly(tiny(name), audio, torch.bfloat16)
+        assert distance(features, last.mean(axis=0, dtype=np.float64)) < 2e-2
+
+
+def test_pickled_weights_load_and_safetensors_win(tiny: Tiny, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    folder, audio = tmp_path / "bin", noise(4000)
+    shutil.copytree(tiny("hubert"), folder)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    both = load(folder)
+    assert both.identity["weights_sha256"] == load(tiny("hubert")).identity["weights_sha256"]
+    (folder / "model.safetensors").unlink()
+    pickled = load(folder)
+    assert pickled.identity["weights_sha256"] != both.identity["weights_sha256"]
+    np.testing.assert_array_equal(pickled.encode([audio])[0], both.encode([audio])[0])
+
+
+def test_models_of_another_kind_are_refused(tiny: Tiny, tmp_path: Path) -> None:
+    folder = tmp_path / "bert-as-speech"
+    shutil.copytree(tiny("bert"), folder)
+    shutil.copy(tiny("wav2vec2") / "preprocessor_config.json", folder)
+    with pytest.raises(EncoderError, match="no speech encoder"):
+        load(folder)
+
+
+def test_a_model_without_its_preprocessor_settings_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    folder = tmp_path / "bare"
+    shutil.copytree(tiny("wav2vec2"), folder)
+    (folder / "preprocessor_config.json").unlink()
+    with pytest.raises(EncoderError, match=r"preprocessor_config\.json"):
+        load(folder)
+
+
+def test_frame_level_keeps_one_layer(tiny: Tiny) -> None:
+    with pytest.raises(ConfigError, match="one layer"):
+        load(tiny("wav2vec2"), level="frame", layers="all")
+    with pytest.raises(ConfigError, match="0 to 3"):
+        load(tiny("wav2vec2"), layers=(4,))

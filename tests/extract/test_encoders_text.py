@@ -1,0 +1,211 @@
+"""Text encoders and word pieces against the libraries called directly."""
+
+import csv
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ser.errors import AudioError, ConfigError, EncoderError
+from ser.extract import encoder as base
+from ser.extract.encoder import Options
+
+DATA = Path(__file__).parents[2] / "../shared/data"
+TEXTS = ["I am so happy today!", "sad", "so sad.", "I am unhappy.", "Sad!", "happy to", "I am so sad today."]
+Tiny = Callable[[str], Path]
+
+
+def load(name: object, **options: Any) -> Any:
+    return base.load(str(name), "text", Options(**options))
+
+
+@pytest.mark.parametrize("name", ["bert", "distilbert", "xlm-roberta"])
+def test_features_are_those_of_transformers(tiny: Tiny, name: str) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny(name))
+    model = AutoModel.from_pretrained(tiny(name), dtype=torch.float32).eval()
+    features = {
+        "cls": load(tiny(name)).encode(TEXTS),
+        "mean": load(tiny(name), pooling="mean").encode(TEXTS),
+        "frame": load(tiny(name), level="frame").encode(TEXTS),
+        "layers": load(tiny(name), layers=(0, 2), pooling="mean").encode(TEXTS),
+    }
+    for n, text in enumerate(TEXTS):
+        with torch.no_grad():
+            output = model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True)
+        last = output.last_hidden_state[0].numpy()
+        assert len(last) == len(tokenizer(text)["input_ids"])
+        np.testing.assert_allclose(features["frame"][n], last, atol=1e-5)
+        np.testing.assert_allclose(features["cls"][n], last[0], atol=1e-5)
+        np.testing.assert_allclose(features["mean"][n], last.mean(axis=0), atol=1e-5)
+        layers = np.stack([output.hidden_states[layer][0].numpy().mean(axis=0) for layer in (0, 2)])
+        np.testing.assert_allclose(features["layers"][n], layers, atol=1e-5)
+
+
+def test_pooled_is_pooled_from_the_frames_that_are_kept(tiny: Tiny) -> None:
+    frames = load(tiny("bert"), level="frame").encode(TEXTS)
+    for pooling, pool in [("cls", lambda f: f[0]), ("mean", lambda f: f.mean(axis=0))]:
+        for pooled, frame in zip(load(tiny("bert"), pooling=pooling).encode(TEXTS), frames, strict=True):
+            np.testing.assert_allclose(pooled, pool(frame), atol=1e-6)
+
+
+def test_names_of_poolings(tiny: Tiny) -> None:
+    assert load(tiny("bert")).name == "tiny-bert"
+    assert load(tiny("bert"), pooling="cls", level="utterance").name == "tiny-bert"
+    assert load(tiny("bert"), pooling="mean", layers=(1,)).name == "tiny-bert.mean.layer-1"
+    assert load(tiny("bert"), level="frame").name == "tiny-bert.frame"
+    with pytest.raises(ConfigError, match="utterance level"):
+        load(tiny("bert"), level="frame", pooling="mean")
+
+
+@pytest.mark.parametrize(("name", "limit"), [("bert", 24), ("xlm-roberta", 24)])
+def test_long_texts_are_cut_at_the_models_limit_with_a_warning(tiny: Tiny, name: str, limit: int) -> None:
+    encoder = load(tiny(name), level="frame")
+    assert encoder.identity["longest"] == limit
+    long = "so happy " * 30
+    with pytest.warns(UserWarning, match=f"cut at {limit}"):
+        features = encoder.encode([long])[0]
+    assert features.shape == (limit, 32)
+
+
+def test_a_text_encoder_without_a_weight_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny("bert"), folder)
+    tensors = load_file(folder / "model.safetensors")
+    pooler = {key: tensor for key, tensor in tensors.items() if "pooler" not in key}
+    assert len(pooler) < len(tensors)
+    save_file(pooler, folder / "model.safetensors", metadata={"format": "pt"})
+    np.testing.assert_array_equal(load(folder).encode(["sad"])[0], load(tiny("bert")).encode(["sad"])[0])
+    broken = {key: tensor for key, tensor in pooler.items() if "layer.1.attention.self.query.weight" not in key}
+    save_file(broken, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EncoderError, match="lacks weights"):
+        load(folder)
+
+
+def test_a_speech_model_is_no_text_encoder(tiny: Tiny) -> None:
+    with pytest.raises(EncoderError, match="tokenizer"):
+        load(tiny("wav2vec2"))
+
+
+def test_word_pieces_of_the_corpus() -> None:
+    encoder = load("wordpiece")
+    texts = ["Happy, happy dogs!", "happy dogs bark", "the dogs barked", "the happy barker"]
+    encoder.prepare(texts, {})
+    ids = encoder.encode([*texts, "HAPPY dogs", "Ünhäppy ☃"])
+    assert encoder.vocabulary == 1 + max(encoder.tokenizer.get_vocab().values())
+    for one in ids:
+        assert one.dtype == np.int32
+        assert one.ndim == 2
+        assert one.shape[1] == 1
+        assert one.min() >= 1  # 0 is padding
+        assert one.max() < encoder.vocabulary
+    assert ids[4].ravel().tolist() == [ids[1][0, 0], ids[1][1, 0]]  # case does not matter; frequent words are whole
+    assert ids[0][0, 0] == ids[1][0, 0]
+    unknown = encoder.tokenizer.token_to_id("[UNK]")
+    assert ids[5].ravel().tolist().count(unknown) >= 1  # a snowman was not in the corpus
+
+
+def test_word_pieces_are_those_that_occur_in_training_text() -> None:
+    encoder = load("wordpiece")
+    encoder.prepare(["good good morning morning"] * 2, {})
+    assert {"good", "morning"} <= set(encoder.tokenizer.get_vocab())
+    assert "##x" not in encoder.tokenizer.get_vocab()
+    # `##o` written by a speaker is two signs and a letter, not the piece of that name.
+    assert "##o" in encoder.tokenizer.get_vocab()
+    assert encoder.tokenizer.encode("##o", add_special_tokens=False).tokens == ["[UNK]", "[UNK]", "o"]
+
+
+def test_word_pieces_of_a_store_are_used_again() -> None:
+    first = load("wordpiece")
+    first.prepare(["happy dogs", "happy cats"], {})
+    again = load("wordpiece")
+    again.prepare(["quite other texts", "of other words"], first.assets)
+    assert again.identity == first.identity
+    assert again.assets == first.assets
+    np.testing.assert_array_equal(again.encode(["happy cats"])[0], first.encode(["happy cats"])[0])
+    other = load("wordpiece")
+    other.prepare(["quite other texts", "of other words"], {})
+    assert other.identity != first.identity
+    with pytest.raises(EncoderError, match="damaged"):
+        load("wordpiece").prepare([], {"tokenizer.json": "{"})
+
+
+def test_word_pieces_need_a_vocabulary_and_texts() -> None:
+    encoder = load("wordpiece")
+    with pytest.raises(EncoderError, match="no vocabulary"):
+        encoder.encode(["happy"])
+    with pytest.raises(EncoderError, match="no texts"):
+        encoder.prepare(["", " "], {})
+    encoder.prepare(["happy"], {})
+    with pytest.raises(AudioError, match="no text"):
+        encoder.encode(["\u200b"])  # nothing is left of a zero-width space
+
+
+CODE = """
+import hashlib, sys
+from ser.extract.encoder import Options, load
+texts = open(sys.argv[1], encoding="utf-8").read().split("\\n")
+encoder = load("wordpiece", "text", Options())
+encoder.prepare(texts, {})
+print(hashlib.sha256(encoder.assets["tokenizer.json"].encode()).hexdigest())
+"""
+
+
+def test_word_pieces_do_not_depend_on_the_process_or_the_threads(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    letters = list("abcdefghijklmnopqrstuvwxyzäöüß")
+    words = ["".join(generator.choice(letters, generator.integers(2, 9))) for _ in range(400)]
+    texts = [" ".join(generator.choice(words, generator.integers(2, 12))) for _ in range(1500)]
+    (tmp_path / "texts").write_text("\n".join(texts), encoding="utf-8")
+    (tmp_path / "shuffled").write_text("\n".join(texts[::-1]), encoding="utf-8")
+    runs = []
+    for threads, file in [("1", "texts"), ("2", "texts"), ("4", "shuffled"), ("1", "shuffled")]:
+        settings = {"RAYON_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "true" if threads != "1" else "false"}
+        command = [sys.executable, "-c", CODE, str(tmp_path / file)]
+        environment = {**os.environ, **settings}
+        runs.append(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip())
+    assert len(set(runs)) == 1
+    encoder = load("wordpiece")
+    encoder.prepare(texts, {})
+    assert hashlib.sha256(encoder.assets["tokenizer.json"].encode()).hexdigest() == runs[0]
+
+
+def test_word_pieces_of_a_published_tokenizer(tiny: Tiny) -> None:
+    encoder = load(f"wordpiece:{tiny('bert')}")
+    assert encoder.name == "wordpiece-tiny-bert"
+    assert encoder.vocabulary == 15
+    pieces = ["i", "am", "so", "happy", "to", "##day", "!"]
+    expected = [encoder.tokenizer.token_to_id(piece) for piece in pieces]
+    assert encoder.encode(["I am so happy today!"])[0].ravel().tolist() == expected
+    # XLM-R's padding is id 1: all ids move up, so that 0 is padding here too.
+    shifted = load(f"wordpiece:{tiny('xlm-roberta')}")
+    assert shifted.vocabulary == 16
+    plain = shifted.tokenizer.encode("sad", add_special_tokens=False).ids
+    assert shifted.encode(["sad"])[0].ravel().tolist() == [1 + i for i in plain]
+    again = load("wordpiece")
+    again.prepare([], shifted.assets)
+    np.testing.assert_array_equal(again.encode(["sad"])[0], shifted.encode(["sad"])[0])
+
+
+@pytest.mark.skipif(not (DATA / "meld").is_dir(), reason="the real corpora (../shared/data) are not here")
+def test_word_pieces_of_meld() -> None:
+    with (DATA / "meld/train_sent_emo.csv").open(encoding="utf-8") as file:
+        texts = [row["Utterance"] for row in csv.DictReader(file)]
+    encoder = load("wordpiece")
+    encoder.prepare(texts, {})
+    assert 4000 < encoder.vocabulary <= 8000
+    ids = np.concatenate(encoder.encode([text for text in texts if text.strip()]))
+    assert (ids == encoder.tokenizer.token_to_id("[UNK]")).mean() < 0.001
+    assert 8 < len(ids) / len(texts) < 15

@@ -1,0 +1,149 @@
+"""Where models are looked for, and what is said when they are not there."""
+
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser.errors import EncoderError
+from ser.extract import encoder as base
+from ser.extract import hubs, weights
+from ser.extract.encoder import Options
+
+Tiny = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Empty caches, and a network that knows no host."""
+    from huggingface_hub import constants
+
+    def refuse(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "modelscope"))
+
+
+@pytest.mark.parametrize(
+    ("name", "modality", "command"),
+    [
+        ("wav2vec2-base", "audio", "hf download facebook/wav2vec2-base"),
+        ("someone/wav2vec2-of-mine", "audio", "hf download someone/wav2vec2-of-mine"),
+        ("wavlm-large@abc123", "audio", "hf download microsoft/wavlm-large --revision abc123"),
+        ("whisper-tiny", "audio", "hf download openai/whisper-tiny"),
+        ("bert", "text", "hf download google-bert/bert-base-uncased"),
+        ("bert-base-uncased", "text", "hf download google-bert/bert-base-uncased"),
+        ("wordpiece:bert", "text", "hf download google-bert/bert-base-uncased"),
+        ("emotion2vec", "audio", "modelscope download --model iic/emotion2vec_base"),
+        ("iic/emotion2vec_plus_large", "audio", "modelscope download --model iic/emotion2vec_plus_large"),
+    ],
+)
+def test_without_network_one_line_names_what_is_missing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, modality: str, command: str
+) -> None:
+    begin = time.monotonic()
+    with pytest.raises(EncoderError) as caught:
+        base.load(name, modality, Options(weights=tmp_path))
+    assert time.monotonic() - begin < 15  # importing what asks the network takes a while; no retries
+    line = caught.value.line()
+    assert command in line
+    assert str(tmp_path) in line
+    assert "--weights DIR" in line
+    assert "\n" not in line
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_weights_folder_by_hub_id_last_name_and_short_name(tiny: Tiny, tmp_path: Path) -> None:
+    audio = np.random.default_rng(0).normal(0, 0.1, 4000).astype(np.float32)
+    expected = base.load(str(tiny("hubert")), "audio", Options()).encode([audio])[0]
+    for below in ("someone/hubert-of-mine", "hubert-of-mine"):
+        shutil.copytree(tiny("hubert"), tmp_path / below)
+        encoder = base.load("someone/hubert-of-mine", "audio", Options(weights=tmp_path))
+        assert encoder.name == "hubert-of-mine"
+        assert encoder.identity["model"] == "someone/hubert-of-mine"
+        np.testing.assert_array_equal(encoder.encode([audio])[0], expected)
+        shutil.rmtree(tmp_path / below.split("/")[0])
+
+
+def test_the_local_cache_serves_without_network(tiny: Tiny, tmp_path: Path) -> None:
+    commit = "0123456789012345678901234567890123456789"
+    repository = tmp_path / "hub" / "models--someone--BERT.v2"
+    shutil.copytree(tiny("bert"), repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    encoder = base.load("someone/BERT.v2", "text", Options())
+    assert encoder.name == "bert-v2"
+    assert encoder.identity["revision"] == commit
+    pinned = base.load(f"someone/BERT.v2@{commit}", "text", Options())
+    assert pinned.identity == encoder.identity
+    with pytest.raises(EncoderError, match="are not in the cache"):
+        base.load("someone/BERT.v2@feed", "text", Options())
+
+
+def test_a_cache_that_lacks_a_file_is_not_enough(tiny: Tiny, tmp_path: Path) -> None:
+    commit = "0123456789012345678901234567890123456789"
+    repository = tmp_path / "hub" / "models--someone--bert"
+    shutil.copytree(tiny("bert"), repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    (repository / "snapshots" / commit / "model.safetensors").unlink()
+    with pytest.raises(EncoderError, match="hf download someone/bert"):
+        base.load("someone/bert", "text", Options())
+
+
+def test_another_model_under_a_published_name_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    shutil.copytree(tiny("wav2vec2"), tmp_path / "wav2vec2-base")
+    with pytest.raises(EncoderError, match=r"768 features.*found 32"):
+        base.load("wav2vec2-base", "audio", Options(weights=tmp_path))
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(EncoderError, match=r"model.safetensors or .*found config.json"):
+        base.load(str(tmp_path), "audio", Options())
+
+
+def test_emotion2vec_in_the_mirrors_cache(tiny: Tiny, tmp_path: Path) -> None:
+    commit = "0123456789012345678901234567890123456789"
+    repository = tmp_path / "hub" / "models--emotion2vec--emotion2vec_tiny"
+    shutil.copytree(tiny("emotion2vec"), repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    encoder = base.load("iic/emotion2vec_tiny", "audio", Options())
+    assert encoder.name == "emotion2vec_tiny"
+    assert encoder.identity["revision"] == commit
+
+
+def test_what_is_downloaded() -> None:
+    common = [
+        "README.md",
+        ".gitattributes",
+        "config.json",
+        "tokenizer.json",
+        "vocab.txt",
+        "onnx/model.onnx",
+        "tf_model.h5",
+    ]
+    settings = ["config.json", "tokenizer.json", "vocab.txt"]
+    both = [*common, "model.safetensors", "pytorch_model.bin"]
+    assert hubs.wanted(both) == sorted([*settings, "model.safetensors"])
+    assert hubs.wanted([*common, "pytorch_model.bin"]) == sorted([*settings, "pytorch_model.bin"])
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
+    assert hubs.wanted([*common, *shards, "pytorch_model.bin"]) == sorted([*settings, *shards])
+    assert hubs.wanted(["config.yaml", "model.pt", "example/test.wav"]) == ["config.yaml", "model.pt"]
+
+
+def test_hashes_of_several_files_depend_on_each(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_bytes(b"1")
+    second.write_bytes(b"2")
+    before = weights.sha256([first, second])
+    second.write_bytes(b"3")
+    assert weights.sha256([first, second]) != before
+    assert weights.sha256([first]) == "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"

@@ -1,0 +1,125 @@
+"""Joining tables and stores: by id, with labels applied last, and gaps named."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ser.errors import ConfigError, StoreError
+from ser.features.normalise import apply_statistics, normalise
+from ser.features.store import FeatureStore
+from ser.features.tensors import choose_dataset, load_tensors
+from ser.metadata.table import load_table
+
+
+def test_rows_are_joined_by_id_and_labels_follow_the_scheme(maker: Any) -> None:
+    emotions = maker.table("toy")
+    maker.store("toy")
+    data = load_tensors("toy", maker.space)
+    assert data.classes == ("anger", "happiness", "neutral", "sadness")
+    assert [data.classes[k] for k in data.labels] == emotions
+    with FeatureStore(maker.space.store("toy", "toy")) as store:
+        for row in (0, 17, 95):
+            np.testing.assert_array_equal(data.blocks[0].values[row], store[data.frame["utterance_id"].iloc[row]])
+
+
+def test_a_scheme_leaves_utterances_out_and_counts_them(maker: Any) -> None:
+    maker.table("toy", emotions=("anger", "excitement", "boredom", "sadness"))
+    maker.store("toy")
+    data = load_tensors("toy", maker.space, scheme="4")
+    assert data.classes == ("anger", "happiness", "sadness")
+    assert data.dropped == {"not in scheme 4: boredom": 24}
+    assert len(data.frame) == 72
+    assert load_tensors("toy", maker.space, scheme="native").classes == ("anger", "sadness", "excitement", "boredom")
+
+
+def test_an_utterance_without_features_is_named(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy", leave_out=2)
+    with pytest.raises(StoreError, match=r"lacks 2 of 96 utterances, first toy-s5-sadness-2"):
+        load_tensors("toy", maker.space)
+    gone = load_table("toy", maker.space).ids[-2:]
+    (maker.space.features("toy") / "toy.failures.csv").write_text(
+        "utterance_id,path,reason\n" + "".join(f"{i},x,empty\n" for i in gone)
+    )
+    data = load_tensors("toy", maker.space)
+    assert data.dropped == {"no toy features": 2}
+    assert len(data.frame) == 94
+
+
+def test_several_stores_of_a_modality_must_be_chosen(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy", "one")
+    maker.store("toy", "two.frame", framewise=True)
+    maker.store("toy", "words", modality="text", framewise=True, vocabulary=13)
+    with pytest.raises(ConfigError, match=r"several stores of audio features: one, two\.frame.*--audio NAME"):
+        load_tensors("toy", maker.space)
+    data = load_tensors("toy", maker.space, stores=["two", "words"])
+    assert [(b.name, b.framewise, b.vocabulary) for b in data.blocks] == [("two.frame", True, 0), ("words", True, 13)]
+    assert [b.name for b in load_tensors("toy", maker.space, modalities=["text"]).blocks] == ["words"]
+    with pytest.raises(ConfigError, match="Did you mean 'words'"):
+        load_tensors("toy", maker.space, stores=["word"])
+
+
+def test_frames_of_chosen_utterances(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy", framewise=True)
+    block = load_tensors("toy", maker.space).blocks[0]
+    assert block.offsets is not None
+    rows = np.array([5, 2, 90])
+    parts = [block.values[block.offsets[r] : block.offsets[r + 1]] for r in rows]
+    np.testing.assert_array_equal(block.rows(rows), np.concatenate(parts))
+
+
+def test_the_only_dataset_is_chosen_and_several_are_listed(maker: Any) -> None:
+    with pytest.raises(ConfigError, match="ser extract"):
+        choose_dataset(maker.space)
+    for name in ("one", "two"):
+        maker.table(name)
+        maker.store(name)
+        if name == "one":
+            assert choose_dataset(maker.space) == "one"
+    with pytest.raises(ConfigError, match="found one, two"):
+        choose_dataset(maker.space)
+
+
+@pytest.mark.parametrize("framewise", [False, True])
+def test_normalising_by_training_statistics_ignores_all_other_rows(maker: Any, framewise: bool) -> None:
+    maker.table("toy")
+    maker.store("toy", framewise=framewise)
+    data = load_tensors("toy", maker.space)
+    train = np.arange(0, 60)
+    scaled, statistics = normalise(data, "train", train)
+    values = scaled.blocks[0].rows(train)
+    np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(values.std(axis=0), 1, atol=1e-5)
+    data.blocks[0].values[data.blocks[0].frame_rows(np.arange(60, 96)) if framewise else np.arange(60, 96)] += 100
+    again, same = normalise(data, "train", train)
+    np.testing.assert_array_equal(again.blocks[0].rows(train), values)
+    np.testing.assert_array_equal(same["toy"]["mean"], statistics["toy"]["mean"])
+    np.testing.assert_array_equal(apply_statistics(data, same).blocks[0].values, again.blocks[0].values)
+
+
+@pytest.mark.parametrize("framewise", [False, True])
+def test_normalising_by_speaker_gives_every_speaker_mean_0_and_deviation_1(maker: Any, framewise: bool) -> None:
+    maker.table("toy")
+    maker.store("toy", framewise=framewise)
+    data, _ = normalise(load_tensors("toy", maker.space), "speaker", np.arange(10))
+    for speaker in ("s0", "s5"):
+        values = data.blocks[0].rows(np.flatnonzero(data.frame["speaker"] == speaker))
+        np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(values.std(axis=0), 1, atol=1e-5)
+
+
+def test_ids_are_not_normalised_and_a_constant_feature_stays_finite(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    maker.store("toy", "words", modality="text", framewise=True, vocabulary=13)
+    data = load_tensors("toy", maker.space)
+    data.blocks[0].values[:, 3] = 1e6
+    scaled, statistics = normalise(data, "corpus", np.arange(3))
+    np.testing.assert_array_equal(scaled.blocks[1].values, data.blocks[1].values)
+    assert set(statistics) == {"toy"}
+    np.testing.assert_array_equal(scaled.blocks[0].values[:, 3], 0)
+    with pytest.raises(ConfigError, match="Did you mean 'speaker'"):
+        normalise(data, "speakers", np.arange(3))

@@ -1,0 +1,117 @@
+"""Making a table: durations from headers, files that are no audio, and what is told."""
+
+import logging
+import time
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from ser.errors import ConfigError, CorpusError
+from ser.metadata.build import build, ensure_table, plugin_for
+from ser.metadata.parsing import LOG
+from ser.metadata.table import make_table, parse_corpus, read_table, write_table
+from ser.workspace import Workspace
+
+
+def test_unreadable_files_have_no_duration_and_are_told_by_reason(trees: ModuleType, tmp_path: Path) -> None:
+    root = trees.emodb(tmp_path)
+    trees.written(root / "wav" / "03a01Wa.wav", trees.POINTER)
+    trees.written(root / "wav" / "03a01Wb.wav", trees.POINTER)
+    trees.written(root / "wav" / "03a01Wc.wav", "<!DOCTYPE html><html>404</html>")
+    trees.written(root / "wav" / "03a01Ta.wav", "")
+    trees.written(root / "wav" / "03a01Tb.wav", "RIFF, but no more")
+    built = build("emodb", root, quiet=True)
+    frame = built.table.frame.set_index("utterance_id")
+    assert frame["duration"].isna().sum() == 5
+    assert frame.loc["03a01Fa", "duration"] == pytest.approx(0.25)
+    line = built.unreadable.line(root)
+    assert line.startswith("5 of 8 audio files cannot be read: Git LFS pointer 2 (wav/03a01Wa.wav, ...); ")
+    assert all(part in line for part in ("HTML page 1", "empty 1", "not readable as audio 1", "git lfs pull"))
+    assert built.table.facts["unreadable"]["Git LFS pointer"] == 2
+
+
+def test_a_cremad_tree_of_pointers_gives_one_message(trees: ModuleType, tmp_path: Path) -> None:
+    root = trees.cremad(tmp_path / "CREMA-D")
+    for wav in root.rglob("*.wav"):
+        wav.write_text(trees.POINTER)
+    with pytest.raises(CorpusError) as refused:
+        ensure_table("cremad", Workspace(tmp_path), root)
+    line = str(refused.value)
+    assert "all 4 audio files" in line
+    assert "are Git LFS pointers" in line
+    assert f"cd {root} && git lfs install && git lfs pull" in line
+    assert not (tmp_path / "metadata").exists()
+
+
+def test_audio_that_is_gone_is_told(trees: ModuleType, tmp_path: Path) -> None:
+    file = trees.written(tmp_path / "t.csv", "path,emotion\na.wav,joy\nb.wav,fear\n")
+    with pytest.raises(CorpusError, match=r"2 of 2 audio files cannot be read: not there 2 \(a.wav, ...\)"):
+        build("mine", file, quiet=True)
+
+
+def test_a_table_is_made_once_and_then_kept(trees: ModuleType, tmp_path: Path) -> None:
+    root, space, said = trees.emodb(tmp_path / "emodb"), Workspace(tmp_path / "w"), []
+    made = ensure_table("emodb", space, root, say=said.append, quiet=True)
+    assert len(made.frame) == 3
+    assert said[0].endswith("emodb.csv: 3 utterances, 3 speakers, 0.00 h, de")
+    assert "the release has 535 utterances, 3 were found: 532 are missing" in said
+    trees.sound(root / "wav" / "03a01Wa.wav")
+    said.clear()
+    again = ensure_table("emodb", space, root, say=said.append)
+    assert again.frame.equals(made.frame)
+    assert again.facts == made.facts
+    assert said == []
+
+
+def test_another_root_is_told_and_used_for_the_audio(trees: ModuleType, tmp_path: Path) -> None:
+    first, second = trees.emodb(tmp_path / "a"), trees.emodb(tmp_path / "b")
+    space, said = Workspace(tmp_path / "w"), []
+    ensure_table("emodb", space, first, say=lambda _: None, quiet=True)
+    table = ensure_table("emodb", space, second, say=said.append)
+    assert table.root == second.resolve()
+    assert len(said) == 1
+    assert str(first) in said[0]
+    assert str(second) in said[0]
+    assert read_table(space.table("emodb")).root == first.resolve()  # the table itself is left as it was
+
+
+def test_without_a_table_and_a_root(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="Make it with: ser metadata --dataset emodb --root DIR"):
+        ensure_table("emodb", Workspace(tmp_path))
+
+
+def test_which_plugin(trees: ModuleType, tmp_path: Path) -> None:
+    assert plugin_for("emodb", tmp_path) == "emodb"
+    assert plugin_for("mine", tmp_path, "folder") == "folder"
+    assert plugin_for("meld", trees.written(tmp_path / "t.tsv", "")) == "csv"
+    with pytest.raises(ConfigError, match=r"unknown corpus 'emodb2'.*Did you mean 'emodb'.*--format folder"):
+        plugin_for("emodb2", tmp_path)
+
+
+def test_notes_are_collected_and_the_log_is_left_as_it_was(
+    trees: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = trees.emodb(tmp_path)
+    trees.sound(root / "wav" / "other.wav")
+    handlers = list(LOG.handlers)
+    built = build("emodb", root, quiet=True)
+    assert built.notes == ["wav files that are not named as EmoDB's are left out: 1"]
+    assert built.table.facts["notes"] == built.notes
+    assert LOG.handlers == handlers
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        parse_corpus("emodb", root)  # without a collector the note goes to the log
+    assert "left out: 1" in caplog.text
+
+
+def test_time_grows_with_the_number_of_utterances_not_its_square(tmp_path: Path) -> None:
+    def seconds(number: int) -> float:
+        rows = [{"utterance_id": f"u{n}", "text": f"say {n}", "votes": {"anger": 1}, "turn": n} for n in range(number)]
+        begin = time.process_time()
+        read_table(write_table(make_table(rows, "mine"), Workspace(tmp_path)))
+        return time.process_time() - begin
+
+    small = np.median([seconds(500) for _ in range(3)])
+    assert seconds(8000) < 16 * 6 * max(small, 0.005)

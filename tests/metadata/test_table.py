@@ -1,0 +1,213 @@
+"""The utterance table: what it refuses, and that what is written reads back."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ser.errors import ConfigError, CorpusError, SerError
+from ser.metadata.csvtext import from_csv, to_csv
+from ser.metadata.labels import CANONICAL
+from ser.metadata.table import COLUMNS, Table, corpus, load_table, make_table, read_table, write_table
+from ser.workspace import Workspace
+
+GOOD = {"utterance_id": "u1", "path": "a.wav", "emotion": "anger", "label": "A"}
+
+
+def table(*rows: dict[str, Any], **facts: Any) -> Table:
+    return make_table(rows or (GOOD,), "mine", facts)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"utterance_id": ""}, "row 2: column utterance_id; expected an id"),
+        ({"utterance_id": "u1"}, "utterance id 'u1' is there 2 times; expected every id once"),
+        ({"utterance_id": "a\nb"}, "column utterance_id; expected no control characters"),
+        ({"path": "a\t.wav"}, "column path; expected no control characters"),
+        ({"text": "a\x00b"}, "u2: column text; expected no NUL characters"),
+        ({"emotion": "angry"}, "u2: column emotion; expected anger, happiness,"),
+        ({"split": "dev"}, "u2: column split; expected train, validation, test, or nothing; found 'dev'"),
+        ({"text": "x", "text_source": "me"}, "column text_source; expected corpus, asr, simulated"),
+        ({"gender": "F"}, "column gender; expected female, male, or nothing; found 'F'"),
+        ({"start": -0.5}, "column start; expected 0 or more; found"),
+        ({"duration": -1}, "column duration; expected 0 or more"),
+        ({"channel": -1}, "column channel; expected 0 or more"),
+        ({"age": -3}, "column age; expected 0 or more"),
+        ({"start": 2, "end": 2}, "column end; expected a time after start, in s"),
+        ({"end": 0}, "column end; expected a time after start, in s"),
+        ({"path": ""}, "column path; expected audio or text"),
+        ({"valence": "high"}, "column valence, row 2; expected a number; found 'high'"),
+        ({"valence": "inf"}, "column valence, row 2; expected a number; found 'inf'"),
+        ({"votes": "anger"}, "column votes; expected JSON"),
+        ({"votes": "[1]"}, "column votes; expected JSON"),
+        ({"votes": {}}, "column votes; expected JSON"),
+        ({"votes": {"angry": 1}}, "column votes; expected JSON"),
+        ({"votes": {"anger": 0.9, "fear": 0.9}}, "column votes; expected JSON"),
+        ({"votes": {"anger": -0.1, "fear": 0.2}}, "column votes; expected JSON"),
+        ({"votes": {"anger": "1"}}, "column votes; expected JSON"),
+        ({"mood": "good"}, "unknown column 'mood'; expected columns among utterance_id, path"),
+    ],
+)
+def test_a_wrong_row_is_refused_by_name(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(CorpusError) as refused:
+        table(GOOD, {**GOOD, "utterance_id": "u2", **change})
+    assert message in str(refused.value)
+
+
+def test_a_table_without_rows_is_refused() -> None:
+    with pytest.raises(CorpusError, match="there is no utterance"):
+        make_table([], "mine")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b"])
+def test_a_name_that_is_no_file_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="is no name for a dataset"):
+        make_table([GOOD], name)
+
+
+def test_votes_may_sum_to_less_than_one_and_are_json() -> None:
+    made = table({**GOOD, "votes": {"happiness": 0.65}})
+    assert json.loads(made.frame["votes"].iloc[0]) == {"happiness": 0.65}
+
+
+def test_cells_stay_as_they_were_written() -> None:
+    made = table({**GOOD, "speaker": 1}, {"utterance_id": "u2", "text": "x", "speaker": None, "age": "31", "turn": ""})
+    assert made.frame["speaker"].tolist() == ["1", ""]  # not 1.0, as a column of numbers with a gap would have it
+    assert made.frame["age"].iloc[1] == 31
+    assert math.isnan(made.frame["turn"].iloc[1])
+
+
+def test_language_and_text_source_come_from_the_facts() -> None:
+    made = table({**GOOD, "text": "hello"}, {**GOOD, "utterance_id": "u2", "language": "fr"}, language="en")
+    assert made.frame["language"].tolist() == ["en", "fr"]
+    assert made.frame["text_source"].tolist() == ["corpus", ""]
+
+
+def test_counts(tmp_path: Path) -> None:
+    made = table({**GOOD, "duration": 1800, "speaker": "a"}, {**GOOD, "utterance_id": "u2", "duration": 1800})
+    assert made.facts["counts"] == {"utterances": 2, "speakers": 1, "hours": 1.0, "emotions": {"anger": 2}}
+    assert made.has("speaker")
+    assert not made.has("votes")
+    assert not made.has("age")
+
+
+# Writing and reading
+
+MANGLED = [
+    "01",
+    "NA",
+    "nan",
+    "None",
+    "null",
+    "1e5",
+    "1.0",
+    "True",
+    "-",
+    "#1",
+    " padded ",
+    "2024-01-02",
+    "007",
+    "ä",
+    "🙂",
+]
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
+texts = st.one_of(words, st.text(alphabet=',"\n\r\t; \x85\u2028\ufeffa', max_size=12), st.sampled_from(MANGLED))
+names = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12), st.sampled_from(MANGLED)
+)
+numbers = st.one_of(st.none(), st.floats(0, 1e9), st.integers(0, 10**9))
+row = st.fixed_dictionaries(
+    {"path": names, "text": texts, "label": texts, "speaker": texts, "valence": numbers, "duration": numbers},
+    optional={"emotion": st.sampled_from(CANONICAL), "age": numbers, "turn": st.integers(0, 999)},
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(names, row, min_size=1, max_size=5))
+def test_what_is_written_reads_back(tmp_path: Path, rows: dict[str, dict[str, Any]]) -> None:
+    made = make_table([{"utterance_id": name, **cells} for name, cells in rows.items()], "mine", {"language": "en"})
+    path = write_table(made, Workspace(tmp_path))
+    again = read_table(path)
+    assert again.ids == list(rows)
+    assert again.frame.equals(made.frame)
+    assert again.facts == made.facts
+    assert again.sha256 == made.sha256 != ""
+    assert to_csv(again.frame, COLUMNS) == path.read_bytes()
+
+
+def test_whole_numbers_have_no_point_and_the_sidecar_is_json(tmp_path: Path) -> None:
+    path = write_table(table({**GOOD, "age": 31.0, "turn": 3, "duration": 1.5}), Workspace(tmp_path))
+    line = path.read_text().splitlines()[1]
+    assert ",31," in line
+    assert ",3," in line
+    assert ",1.5," in line
+    assert json.loads(path.with_suffix(".json").read_text())["dataset"] == "mine"
+    assert sorted(p.name for p in path.parent.iterdir()) == ["mine.csv", "mine.json"]  # nothing temporary is left
+
+
+def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    path = write_table(table({**GOOD, "text": "a,b"}), Workspace(tmp_path))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_table(path).frame["text"].tolist() == ["a,b"]
+
+
+def test_a_table_of_fewer_columns_is_read(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("utterance_id,text\nu1,hello\n")
+    made = read_table(tmp_path / "old.csv")
+    assert list(made.frame.columns) == list(COLUMNS)
+    assert made.dataset == "old"
+
+
+def test_a_very_long_text_is_no_damage() -> None:
+    assert from_csv(b"text\n" + b"a" * 300_000 + b"\n", "t")[0]["text"] == "a" * 300_000
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty; expected a header"),
+        (b"utterance_id,text\nu1\n", "row 1; expected 2 fields; found 1"),
+        (b'utterance_id,text\nu1,"open\n', "is no CSV; found"),
+        (b"utterance_id,text\nu1,\xff\n", "is no CSV; found"),
+        (b"utterance_id,text\n", "there is no utterance"),
+    ],
+)
+def test_a_damaged_table_is_told_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(CorpusError) as refused:
+        read_table(tmp_path / "t.csv")
+    assert message in str(refused.value)
+
+
+def test_a_damaged_sidecar_and_a_missing_table(tmp_path: Path) -> None:
+    path = write_table(table(), Workspace(tmp_path))
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(CorpusError, match=r"mine.json is damaged; expected JSON"):
+        read_table(path)
+    with pytest.raises(CorpusError, match="cannot read the table"):
+        read_table(tmp_path / "nothing.csv")
+
+
+def test_a_file_name_that_is_not_unicode_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="not Unicode"):
+        write_table(table({**GOOD, "path": "caf\udce9.wav"}), Workspace(tmp_path))
+    assert list((tmp_path / "metadata").iterdir()) == []
+
+
+def test_load_table_lists_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="Make it with: ser metadata --dataset mine"):
+        load_table("mine", tmp_path)
+    write_table(table(), Workspace(tmp_path))
+    assert load_table("mine", tmp_path).ids == ["u1"]
+    with pytest.raises(CorpusError, match="expected one of mine"):
+        load_table("other", tmp_path)
+
+
+def test_an_unknown_plugin_is_told_with_the_nearest() -> None:
+    with pytest.raises(SerError, match=r"unknown corpus 'iemocapp'.*Did you mean 'iemocap'"):
+        corpus("iemocapp")

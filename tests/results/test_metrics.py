@@ -1,0 +1,143 @@
+"""Metrics against values worked out by hand and against formulas written again here."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ser.results import metrics
+from ser.results.names import METRICS
+
+CLASSES = ["anger", "happiness", "neutral", "sadness"]
+# truth: 4 anger, 2 happiness, 2 neutral, no sadness.
+TRUTH = ["anger"] * 4 + ["happiness"] * 2 + ["neutral"] * 2
+GUESS = ["anger", "anger", "anger", "happiness", "happiness", "anger", "neutral", "sadness"]
+
+pairs = st.integers(2, 6).flatmap(
+    lambda k: st.tuples(
+        st.just(k), st.lists(st.tuples(st.integers(0, k - 1), st.integers(0, k - 1)), min_size=1, max_size=60)
+    )
+)
+
+
+def test_by_hand() -> None:
+    # recalls 3/4, 1/2, 1/2; precisions 3/4, 1/2, 1/1, 0/1; F1 3/4, 1/2, 2/3, 0
+    found = metrics.scores(TRUTH, GUESS, CLASSES)
+    assert found["WA"] == pytest.approx(5 / 8)
+    assert found["UA"] == pytest.approx((3 / 4 + 1 / 2 + 1 / 2) / 3)  # not / 4: sadness is not in the truth
+    assert found["WF1"] == pytest.approx((4 * 3 / 4 + 2 * 1 / 2 + 2 * 2 / 3) / 8)
+    assert found["Macro_F1"] == pytest.approx((3 / 4 + 1 / 2 + 2 / 3 + 0) / 4)  # sadness is predicted: F1 0
+    assert list(found) == list(METRICS)
+
+
+def test_per_class_by_hand() -> None:
+    found = metrics.per_class(TRUTH, GUESS, [*CLASSES, "fear"])
+    assert found["anger"] == {"precision": 0.75, "recall": 0.75, "F1": 0.75, "support": 4}
+    assert found["neutral"] == {"precision": 1.0, "recall": 0.5, "F1": pytest.approx(2 / 3), "support": 2}
+    assert found["sadness"] == {"precision": 0.0, "recall": None, "F1": 0.0, "support": 0}
+    assert found["fear"] == {"precision": None, "recall": None, "F1": None, "support": 0}
+
+
+def test_confusion_by_hand() -> None:
+    assert metrics.confusion(TRUTH, GUESS, CLASSES).tolist() == [[3, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]]
+
+
+def test_a_class_never_predicted_has_precision_zero() -> None:
+    assert metrics.per_class([0, 1], [0, 0], ["a", "b"])["b"] == {"precision": 0, "recall": 0, "F1": 0, "support": 1}
+
+
+def _again(pairs: list[tuple[int, int]], k: int) -> dict[str, float]:
+    """The four metrics, straight from their definitions."""
+    n = len(pairs)
+    support = [sum(t == c for t, _ in pairs) for c in range(k)]
+    found = [sum(p == c for _, p in pairs) for c in range(k)]
+    right = [sum(t == p == c for t, p in pairs) for c in range(k)]
+    f1 = [2 * right[c] / (support[c] + found[c]) if support[c] + found[c] else None for c in range(k)]
+    recalls = [right[c] / support[c] for c in range(k) if support[c]]
+    known = [f for f in f1 if f is not None]
+    return {
+        "UA": sum(recalls) / len(recalls),
+        "WA": sum(right) / n,
+        "WF1": sum(support[c] * (f1[c] or 0) for c in range(k)) / n,
+        "Macro_F1": sum(known) / len(known),
+    }
+
+
+@given(pairs)
+def test_both_ways_equal_the_definitions(case: tuple[int, list[tuple[int, int]]]) -> None:
+    k, both = case
+    truth, guess = [t for t, _ in both], [p for _, p in both]
+    names = [f"c{i}" for i in range(k)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # none of scikit-learn's or NumPy's warnings may leak
+        direct = metrics.scores(truth, guess, names)
+        counts = metrics.scores_from_counts(metrics.confusion(truth, guess, names))
+    for name, value in _again(both, k).items():
+        assert direct[name] == pytest.approx(value, abs=1e-12)
+        assert float(counts[name]) == pytest.approx(value, abs=1e-12)
+        assert 0 <= direct[name] <= 1
+
+
+@given(pairs)
+def test_per_class_equals_the_counts(case: tuple[int, list[tuple[int, int]]]) -> None:
+    k, both = case
+    truth, guess = [t for t, _ in both], [p for _, p in both]
+    names = [f"c{i}" for i in range(k)]
+    direct = metrics.per_class(truth, guess, names)
+    counts = metrics.class_scores(metrics.confusion(truth, guess, names))
+    for score in ("precision", "recall", "F1", "support"):
+        values = [np.nan if direct[n][score] is None else direct[n][score] for n in names]
+        np.testing.assert_allclose(counts[score], np.array(values, dtype=float), atol=1e-12)
+
+
+@given(pairs, st.randoms())
+def test_invariances(case: tuple[int, list[tuple[int, int]]], random: object) -> None:
+    """Order of the utterances, names and order of the classes, and classes that do not occur change nothing."""
+    k, both = case
+    truth, guess = [t for t, _ in both], [p for _, p in both]
+    names = [f"c{i}" for i in range(k)]
+    base = metrics.scores(truth, guess, names)
+    shuffled = list(both)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert metrics.scores([t for t, _ in shuffled], [p for _, p in shuffled], names) == pytest.approx(base)
+    words = ([names[t] for t in truth], [names[p] for p in guess])
+    assert metrics.scores(*words, names[::-1]) == pytest.approx(base)
+    assert metrics.scores(truth, guess, [*names, "never"]) == base
+
+
+@given(pairs)
+def test_all_right_is_one(case: tuple[int, list[tuple[int, int]]]) -> None:
+    k, both = case
+    truth = [t for t, _ in both]
+    assert metrics.scores(truth, truth, [f"c{i}" for i in range(k)]) == dict.fromkeys(METRICS, 1.0)
+
+
+def test_stacks_keep_their_shape_and_empty_ones_are_nan() -> None:
+    counts = np.zeros((2, 3, 4, 4), dtype=np.int64)
+    counts[0, 0] = np.eye(4, dtype=np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = metrics.scores_from_counts(counts)
+    for name in METRICS:
+        assert found[name].shape == (2, 3)
+        assert found[name][0, 0] == 1.0
+        assert np.isnan(found[name][1]).all()
+
+
+@pytest.mark.parametrize(
+    ("truth", "guess", "words"),
+    [
+        (["anger"], ["joy"], "'joy' is not among the classes"),
+        ([0, 4], [0, 0], "4 is not among"),
+        ([0, -1], [0, 0], "-1 is not among"),
+        ([0], [0, 1], "1 true labels and 2 predicted"),
+        ([], [], "no utterances"),
+        ([[0]], [[0]], "shape"),
+    ],
+)
+def test_refused(truth: list[object], guess: list[object], words: str) -> None:
+    for function in (metrics.wa, metrics.ua, metrics.wf1, metrics.macro_f1, metrics.confusion, metrics.per_class):
+        with pytest.raises(ValueError, match=words):
+            function(truth, guess, CLASSES)  # type: ignore[operator]

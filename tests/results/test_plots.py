@@ -1,0 +1,133 @@
+"""Pictures: what is drawn is what the summary says, and nothing is cut off or lies over something else."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ser.cli import cli
+from ser.errors import ConfigError
+from ser.metadata.labels import CANONICAL
+from ser.results import plots
+
+Write = Callable[..., tuple[Path, dict[str, Any]]]
+Simulate = Callable[..., pd.DataFrame]
+
+
+def _boxes(figure: Figure, texts: list[Any]) -> list[Any]:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    return [t.get_window_extent(renderer) for t in texts if t.get_text()]
+
+
+def _inside(figure: Figure) -> bool:
+    """Whether all that is drawn, labels and titles too, lies within the picture."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = figure.get_tightbbox(canvas.get_renderer())  # in inches
+    width, height = figure.get_size_inches()
+    return bool(drawn.x0 >= -0.01 and drawn.y0 >= -0.01 and drawn.x1 <= width + 0.01 and drawn.y1 <= height + 0.01)
+
+
+@pytest.mark.parametrize("classes", [["a", "b"], list(CANONICAL[:4]), list(CANONICAL)])
+def test_confusion_cells(tmp_path: Path, write_experiment: Write, simulate: Simulate, classes: list[str]) -> None:
+    frame = simulate(classes=classes, a_speaker=60, runs=2)
+    _, summary = write_experiment(tmp_path, "a-name-" * 12, frame=frame)
+    figure = plots.confusion_matrix(summary)
+    axes = figure.axes[0]
+    counts = np.array(summary["confusion_matrix"]["counts"])
+    cells = [text.get_text().split("\n") for text in axes.texts]
+    assert [int(cell[1]) for cell in cells] == counts.ravel().tolist()
+    share = 100 * counts / counts.sum(1, keepdims=True)
+    assert [cell[0] for cell in cells] == [f"{value:.0f} %" for value in share.ravel()]
+    assert [t.get_text() for t in axes.get_yticklabels()] == classes
+    assert _inside(figure)
+    boxes = _boxes(figure, list(axes.texts))
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_a_class_without_utterances_is_marked(tmp_path: Path, write_experiment: Write, simulate: Simulate) -> None:
+    _, summary = write_experiment(tmp_path, frame=simulate().assign(p_fear=np.float32(0)))
+    figure = plots.confusion_matrix(summary)
+    assert [t.get_text() for t in figure.axes[0].texts][-5:] == ["none"] * 5
+
+
+@pytest.mark.parametrize("shares", [(0, 10, 20, 50), (0, 1, 2, 5, 10, 20, 50, 100), (10,)])
+def test_fewshot_curve(
+    tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate, shares: tuple[float, ...]
+) -> None:
+    _, summary = write_experiment(tmp_path, frame=simulate_fewshot(shares, a_speaker=6))
+    figure = plots.fewshot_curve(summary, "WA")
+    axes = figure.axes[0]
+    lines = {line.get_label(): line for line in axes.lines}
+    means = [part["pooled"]["WA"]["mean"] for part in summary["percentages"].values()]
+    curve = next(line for label, line in lines.items() if str(label).endswith("target data"))
+    assert np.asarray(curve.get_ydata()).tolist() == means
+    assert np.asarray(curve.get_xdata()).tolist() == [s for s in shares if s]
+    if 0 in shares:
+        zero = next(line for label, line in lines.items() if "zero-shot" in str(label))
+        assert np.asarray(zero.get_ydata())[0] == summary["source"]["zero_shot"]["pooled"]["WA"]["mean"]
+    assert _inside(figure)
+    boxes = _boxes(figure, list(axes.get_xticklabels()))
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_fewshot_curve_of_one_run_has_no_interval(
+    tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate
+) -> None:
+    _, summary = write_experiment(tmp_path, frame=simulate_fewshot(runs=1))
+    assert not plots.fewshot_curve(summary).axes[0].collections
+
+
+def test_learning_curves_show_every_run(tmp_path: Path, write_experiment: Write) -> None:
+    path, summary = write_experiment(tmp_path)
+    figure = plots.learning_curves(summary, path)
+    losses, scores = figure.axes
+    assert (losses.get_ylabel(), scores.get_ylabel()) == ("loss", "score")
+    assert len(scores.lines) == len(summary["runs"]) + 1
+    assert len(losses.lines) == 2 * (len(summary["runs"]) + 1)
+    assert _inside(figure)
+
+
+@pytest.mark.parametrize(("ending", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_plot_writes_the_same_bytes_without_a_display(
+    tmp_path: Path, write_experiment: Write, monkeypatch: pytest.MonkeyPatch, ending: str, magic: bytes
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    path, _ = write_experiment(tmp_path / "results")
+    outputs = []
+    for name in ("one", "two"):
+        output = tmp_path / f"{name}.{ending}"
+        result = CliRunner().invoke(cli, ["results", "plot", str(path), "--output", str(output)])
+        assert result.exit_code == 0, result.output
+        outputs.append(output.read_bytes())
+    assert outputs[0].startswith(magic)
+    assert outputs[0] == outputs[1]
+
+
+def test_plot_into_the_results_folder(tmp_path: Path, write_experiment: Write) -> None:
+    write_experiment(tmp_path / "results", "v1.2-mlp")
+    result = CliRunner().invoke(cli, ["results", "plot", "v1.2", "--kind", "curve", "--workspace", str(tmp_path)])
+    assert result.exit_code == 0
+    assert (tmp_path / "results" / "v1.2-mlp.curve.png").stat().st_size > 1000
+    assert str(mpl.get_backend()).lower() != "tkagg"
+
+
+def test_refused(tmp_path: Path, write_experiment: Write) -> None:
+    path, summary = write_experiment(tmp_path)
+    with pytest.raises(ConfigError, match="no few-shot result"):
+        plots.fewshot_curve(summary)
+    with pytest.raises(ConfigError, match=r"\.png, \.svg, \.pdf"):
+        plots.save(plots.confusion_matrix(summary), tmp_path / "x.jpg")
+    (tmp_path / summary["runs"][0]["record"]).unlink()
+    with pytest.raises(ConfigError, match="cannot read the record"):
+        plots.learning_curves(summary, path)

@@ -1,0 +1,299 @@
+"""Records: written whole, validated, read back the same, refused when damaged; summaries recomputed from predictions."""
+
+import copy
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from jsonschema import Draft202012Validator
+
+from ser.errors import ConfigError, TrainingError
+from ser.results import record, schema
+from ser.results.environment import environment
+from ser.results.names import METRICS, run_name
+
+Simulate = Callable[..., pd.DataFrame]
+Write = Callable[..., tuple[Path, dict[str, Any]]]
+CLASSES = ["anger", "happiness", "neutral", "sadness"]
+
+
+@pytest.fixture
+def run(simulate: Simulate, record_of: Callable[..., dict[str, Any]]) -> tuple[dict[str, Any], pd.DataFrame]:
+    frame = simulate(runs=1, folds=2)
+    part = frame[frame["fold"] == "2"].reset_index(drop=True)
+    return record_of(part, "trial", CLASSES, config_hash="0123456789ab"), part
+
+
+def test_config_hash_ignores_order_and_container_types() -> None:
+    a = record.config_hash({"head": "mlp", "sizes": (512, 256), "file": Path("x"), "lr": np.float64(0.1)})
+    assert a == record.config_hash({"lr": 0.1, "file": "x", "sizes": [512, 256], "head": "mlp"})
+    assert a != record.config_hash({"lr": 0.2, "file": "x", "sizes": [512, 256], "head": "mlp"})
+    assert len(a) == 12
+    assert set(a) <= set("0123456789abcdef")
+
+
+def test_run_names_differ_for_different_folds() -> None:
+    folds = ["1", "01", "10", "Ses01", "a b", "a_b", "a/b", "a\\b", "ä", "ö", ".."]
+    assert len({run_name(0, f) for f in folds}) == len(folds)
+    assert all(set(run_name(0, f)) <= set("abcdefghijklmnopqrstuvwxyzS0123456789_.-") for f in folds)
+    assert run_name(1, "2", 10) != run_name(1, "2", 10.5) != run_name(1, "2")
+
+
+def test_environment_names_versions_and_no_machine() -> None:
+    found = environment("cpu")
+    assert found["packages"]["numpy"] == np.__version__
+    assert found["device"] == "cpu"
+    assert str(Path.home()) not in json.dumps(found)
+
+
+def test_a_run_comes_back_as_it_was(tmp_path: Path, run: tuple[dict[str, Any], pd.DataFrame]) -> None:
+    content, frame = run
+    record.write_run(tmp_path, content, frame)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run-000.fold-02.csv", "run-000.fold-02.json"]
+    found = record.read_run(tmp_path, 0, "2")
+    assert found is not None
+    assert {k: found[0][k] for k in content} == content
+    pd.testing.assert_frame_equal(found[1], frame, check_dtype=False)
+    assert found[1]["p_anger"].dtype == np.float32
+    assert (found[1]["p_anger"] == frame["p_anger"]).all()
+
+
+def test_odd_names_survive(tmp_path: Path, run: tuple[dict[str, Any], pd.DataFrame]) -> None:
+    content, frame = run
+    frame = frame.assign(speaker="NA", fold="Phoebe, Sr. ä/b", gender="")
+    frame.loc[0, "utterance_id"] = '007,"nan"'
+    record.write_run(tmp_path, {**content, "fold": "Phoebe, Sr. ä/b"}, frame)
+    found = record.read_run(tmp_path, 0, "Phoebe, Sr. ä/b")
+    assert found is not None
+    assert found[1]["utterance_id"][0] == '007,"nan"'
+    assert set(found[1]["speaker"]) == {"NA"}
+    assert set(found[1]["gender"]) == {""}
+
+
+@pytest.mark.parametrize("ending", [".json", ".csv"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "flipped", "empty"])
+def test_a_damaged_run_is_none(
+    tmp_path: Path, run: tuple[dict[str, Any], pd.DataFrame], ending: str, damage: str
+) -> None:
+    record.write_run(tmp_path, *run)
+    path = tmp_path / f"run-000.fold-02{ending}"
+    data = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        changed = bytearray(data)
+        changed[20] ^= 0x80
+        path.write_bytes({"cut": data[: len(data) // 2], "flipped": bytes(changed), "empty": b""}[damage])
+    assert record.read_run(tmp_path, 0, "2") is None
+
+
+def test_another_run_is_none(tmp_path: Path, run: tuple[dict[str, Any], pd.DataFrame]) -> None:
+    record.write_run(tmp_path, *run)
+    assert record.read_run(tmp_path, 1, "2") is None
+    assert record.read_run(tmp_path, 0, "1") is None
+    assert record.read_run(tmp_path, 0, "2", percentage=10) is None
+    assert record.read_run(tmp_path, 0, "2", config_hash="ba9876543210") is None
+    assert record.read_run(tmp_path, 0, "2", config_hash="0123456789ab") is not None
+    for ending in (".json", ".csv"):  # a copy under another run's name is not that run
+        (tmp_path / f"run-005.fold-02{ending}").write_bytes((tmp_path / f"run-000.fold-02{ending}").read_bytes())
+    assert record.read_run(tmp_path, 5, "2") is None
+
+
+def test_fewshot_runs_are_kept_apart(tmp_path: Path, run: tuple[dict[str, Any], pd.DataFrame]) -> None:
+    content, frame = run
+    for share in (0.0, 10.0, 12.5):
+        record.write_run(tmp_path, {**content, "percentage": share}, frame.assign(percentage=share))
+    found = record.read_run(tmp_path, 0, "2", percentage=12.5)
+    assert found is not None
+    assert set(found[1]["percentage"]) == {12.5}
+    assert len(list(tmp_path.glob("*.json"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": "one"}, "seed"),
+        ({"n": {"train": 3}}, "validation"),
+        ({"test": {"UA": 0.5}}, "WA"),
+        ({"test": {"UA": 1.5, "WA": 0, "WF1": 0, "Macro_F1": 0}}, "1.5"),
+        ({"curves": {"loss": [1.0, float("nan")]}}, r"not finite at \$\.curves\.loss\[1\]"),
+        ({"seconds": float("inf")}, "not finite"),
+        ({"notes": "text"}, "notes"),
+        ({"notes": [object()]}, "object"),
+    ],
+)
+def test_a_wrong_run_is_refused_and_nothing_is_written(
+    tmp_path: Path, run: tuple[dict[str, Any], pd.DataFrame], change: dict[str, Any], words: str
+) -> None:
+    with pytest.raises((ConfigError, TrainingError), match=words):
+        record.write_run(tmp_path, {**run[0], **change}, run[1])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [schema.RUN, schema.SUMMARY])
+def test_the_schemas_are_draft_2020_12(kind: str) -> None:
+    Draft202012Validator.check_schema(schema.schema(kind))
+    assert schema.schema(kind)["$schema"].endswith("draft/2020-12/schema")
+
+
+def test_a_summary_can_be_recomputed_from_its_predictions(tmp_path: Path, write_experiment: Write) -> None:
+    path, written = write_experiment(tmp_path)
+    summary = record.read_summary(path)
+    assert summary == schema.plain(written)
+    again = record.metrics_from_predictions(record.read_predictions(path, summary), CLASSES)
+    assert schema.plain(again) == {key: summary[key] for key in again}
+    assert summary["test"]["UA"]["n"] == 3
+    assert len(summary["runs"]) == 6
+    for row in summary["runs"]:
+        stored = json.loads((tmp_path / row["record"]).read_text())
+        assert (stored["run"], stored["fold"], stored["seed"]) == (row["run"], row["fold"], row["seed"])
+        assert (tmp_path / row["predictions"]).is_file()
+
+
+def test_the_mean_of_the_runs_own_scores_is_the_summarys(tmp_path: Path, write_experiment: Write) -> None:
+    path, summary = write_experiment(tmp_path)
+    for metric in METRICS:
+        own: dict[int, list[float]] = {}
+        for row in summary["runs"]:
+            stored = json.loads((path.parent / row["record"]).read_text())
+            own.setdefault(row["run"], []).append(stored["test"][metric])
+        assert summary["test"][metric]["values"] == pytest.approx([np.mean(own[r]) for r in sorted(own)])
+
+
+def test_a_fewshot_summary(tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate) -> None:
+    path, _ = write_experiment(tmp_path, "shots", frame=simulate_fewshot((0, 10, 12.5)))
+    summary = record.read_summary(path)
+    assert list(summary["percentages"]) == ["10%", "12.5%"]
+    assert summary["percentages"]["10%"]["n_samples"] == 40
+    frame = record.read_predictions(path, summary)
+    for share, stored in ((0.0, summary["source"]["zero_shot"]), (12.5, summary["percentages"]["12.5%"])):
+        again = record.metrics_from_predictions(frame[frame["percentage"] == share], CLASSES)
+        assert stored["test"] == schema.plain(again["test"])
+        assert stored["pooled"] == schema.plain(again["pooled"])
+    source = record.metrics_from_predictions(frame[frame["percentage"] == 0], CLASSES)
+    assert summary["source"]["validation"] == schema.plain(source["validation"])
+    assert "test" not in summary
+
+
+def test_fewshot_sizes_that_differ_are_described(
+    simulate_fewshot: Simulate, record_of: Callable[..., dict[str, Any]]
+) -> None:
+    frame = simulate_fewshot((10,))
+    records = []
+    for number, (_, part) in enumerate(frame.groupby(["run", "fold"])):
+        content = record_of(part, "x", CLASSES, percentage=10.0)
+        records.append({**content, "n": {**content["n"], "train": 40 + number % 2}})
+    common = {"experiment": "x", "command": "fewshot", "config": {}, "data": {}, "stamps": [], "started": "2026-01-01"}
+    summary = record.summarise_fewshot(runs=records, predictions=frame, classes=CLASSES, seconds=1, **common)
+    assert summary["percentages"]["10%"]["n_samples"] == {"mean": 40.5, "min": 40, "max": 41}
+    assert "source" not in summary
+    zero = frame.assign(percentage=0.0)
+    with pytest.raises(TrainingError, match="no few-shot predictions"):
+        record.summarise_fewshot(runs=records, predictions=zero, classes=CLASSES, seconds=1, **common)
+
+
+def test_the_start_is_written_in_utc_and_extra_keys_may_not_hide_others(
+    tmp_path: Path, write_experiment: Write
+) -> None:
+    started = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
+    _, summary = write_experiment(tmp_path, started=started, extra={"audit": {"verdict": "clean"}})
+    assert summary["time"]["started"] == "2026-01-02T01:04:05+00:00"
+    assert summary["audit"] == {"verdict": "clean"}
+    with pytest.raises(TrainingError, match="'pooled'"):
+        write_experiment(tmp_path, extra={"pooled": {}})
+
+
+def _without(*keys: str) -> Callable[[dict[str, Any]], None]:
+    def change(summary: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            summary = summary[key]
+        del summary[keys[-1]]
+
+    return change
+
+
+def _with(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(summary: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            summary = summary[key]
+        summary[keys[-1]] = value
+
+    return change
+
+
+WRONG = [
+    *(_without(key) for key in ("test", "pooled", "confusion_matrix", "per_class", "groups", "validation")),
+    *(_without(key) for key in ("experiment", "command", "config", "config_hash", "data", "stamps", "runs", "time")),
+    _without("test", "UA"),
+    _without("test", "UA", "values"),
+    _with("test", "UA", "mean", value=1.2),
+    _with("test", "UA", "mean", value=None),
+    _with("test", "UA", "sd", value=0.1),
+    _with("pooled", "UA", "ci_95", value=[0.1]),
+    _with("schema", value="ser.summary/2"),
+    _with("config_hash", value="xyz"),
+    _with("runs", value=[]),
+    _with("runs", 0, "seed", value=1.5),
+    _with("confusion_matrix", "counts", value=[[0.5]]),
+    _with("per_class", "anger", "recall", value=2),
+    _with("stamps", value="a stamp"),
+    _with("percentages", value={"ten": {}}),
+]
+
+
+@pytest.fixture(scope="module")
+def valid(tmp_path_factory: pytest.TempPathFactory, write_experiment: Write) -> dict[str, Any]:
+    _, summary = write_experiment(tmp_path_factory.mktemp("valid"))
+    content: dict[str, Any] = schema.plain(summary)
+    return content
+
+
+@pytest.mark.parametrize("change", WRONG)
+def test_a_wrong_summary_is_neither_written_nor_read(
+    tmp_path: Path, valid: dict[str, Any], change: Callable[[dict[str, Any]], None]
+) -> None:
+    path = tmp_path / "x.json"
+    record.write_summary(path, valid)
+    before = path.read_bytes()
+    wrong = copy.deepcopy(valid)
+    change(wrong)
+    with pytest.raises(ConfigError):
+        record.write_summary(path, wrong)
+    assert path.read_bytes() == before
+    path.write_text(json.dumps(wrong))
+    with pytest.raises(ConfigError):
+        record.read_summary(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot read the summary"),
+        (b"", "damaged or cut short"),
+        (b'{"schema": "ser.sum', "damaged or cut short"),
+        (b"\xff\xfe\x00", "damaged or cut short"),
+        (b"[1]", "expected a JSON object"),
+        (b'{"schema": "ser.run/1"}', "found 'ser.run/1'"),
+        (b'{"schema": "ser.summary/1"}', "required property"),
+    ],
+)
+def test_errors_of_reading_are_named(tmp_path: Path, content: bytes | None, words: str) -> None:
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=words) as caught:
+        record.read_summary(path)
+    assert "x.json" in str(caught.value)
+
+
+def test_json_is_compact_and_the_same_content() -> None:
+    value = {"a": list(range(100)), "b": {"c": [1.5, None, True], "ä": "x" * 200}, "d": [{"e": "f" * 90}] * 2, "g": []}
+    text = schema.dumps(value)
+    assert json.loads(text) == value
+    assert "ä" in text
+    assert len(text.splitlines()) < 15

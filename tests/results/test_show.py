@@ -1,0 +1,182 @@
+"""What the terminal shows: numbers of the summary, under the right names."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from ser.cli import cli
+from ser.errors import ConfigError
+from ser.results.find import find_summary, list_summaries
+from ser.results.show import text
+from ser.results.tables import as_csv, grid
+
+Write = Callable[..., tuple[Path, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def written(
+    tmp_path_factory: pytest.TempPathFactory, write_experiment: Write, simulate_fewshot: Callable[..., pd.DataFrame]
+) -> Path:
+    root = tmp_path_factory.mktemp("workspace")
+    folder = root / "results"
+    write_experiment(folder, "emodb-mlp", started="2026-01-03T00:00:00+00:00")
+    config = {"head": "linear", "scheme": "native", "protocol": "session"}
+    changes = {"config": config, "data": {"dataset": "ravdess"}, "started": "2026-01-01T00:00:00+00:00"}
+    write_experiment(folder, "ravdess-linear", **changes)
+    write_experiment(folder, "ravdess-emodb", frame=simulate_fewshot(), started="2026-01-02T00:00:00+00:00")
+    return root
+
+
+@pytest.fixture
+def space(tmp_path: Path, written: Path) -> Path:
+    """A workspace of three results, to be changed at will."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def ser(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(a) for a in arguments])
+
+
+def _rows(output: str) -> list[str]:
+    return [line.split()[0] for line in output.splitlines()[1:]]
+
+
+def test_list_is_by_date_newest_last(space: Path) -> None:
+    result = ser("results", "list", "--workspace", space)
+    assert result.exit_code == 0
+    assert _rows(result.output) == ["ravdess-linear", "ravdess-emodb", "emodb-mlp"]
+    line = result.output.splitlines()[1]
+    for word in ("fit", "ravdess", "linear", "native", "session", "3", "pooled", "2026-01-01"):
+        assert word in line
+    summary = json.loads((space / "results" / "ravdess-linear.json").read_text())
+    assert f"{summary['pooled']['UA']['mean']:.3f}" in line
+    assert "50%" in result.output.splitlines()[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--dataset", "ravdess"], ["ravdess-linear", "ravdess-emodb"]),
+        (["--dataset", "emodb"], ["ravdess-emodb", "emodb-mlp"]),
+        (["--head", "linear"], ["ravdess-linear"]),
+        (["--head", "linear", "--dataset", "emodb"], []),
+    ],
+)
+def test_list_filters(space: Path, options: list[str], expected: list[str]) -> None:
+    result = ser("results", "list", "--workspace", space, *options)
+    assert result.exit_code == 0
+    if expected:
+        assert _rows(result.stdout) == expected
+    else:
+        assert "No such results" in result.stderr
+
+
+@pytest.mark.parametrize("metric", ["UA", "WA", "wf1", "Macro_F1"])
+def test_list_sorts_best_last(space: Path, metric: str) -> None:
+    headlines, _ = list_summaries(space / "results")
+    name = next(m for m in headlines[0].scores if m.lower() == metric.lower())
+    expected = [h.experiment for h in sorted(headlines, key=lambda h: h.scores[name])]
+    assert _rows(ser("results", "list", "--workspace", space, "--sort", metric).output) == expected
+
+
+def test_damaged_files_are_named_and_the_others_listed(space: Path) -> None:
+    (space / "results" / "broken.json").write_text('{"schema": "ser.summary/1", "exper')
+    (space / "results" / "half.json").write_text('{"schema": "ser.summary/1", "experiment": "half"}')
+    (space / "results" / "mine.json").write_text('{"notes": "not a summary"}')
+    result = ser("results", "list", "--workspace", space)
+    assert result.exit_code == 3
+    assert len(_rows(result.stdout)) == 3
+    assert "broken.json" in result.stderr
+    assert "half.json" in result.stderr
+    assert "mine.json" not in result.stderr
+
+
+def test_an_empty_workspace_says_so(tmp_path: Path) -> None:
+    result = ser("results", "list", "--workspace", tmp_path)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "No results in" in result.stderr
+    with pytest.raises(ConfigError, match="there are no results in"):
+        find_summary("x", tmp_path)
+
+
+def test_names_may_be_shortened(space: Path) -> None:
+    folder = space / "results"
+    assert find_summary("emo", folder) == folder / "emodb-mlp.json"
+    assert find_summary("emodb-mlp", folder) == folder / "emodb-mlp.json"
+    assert find_summary(str(folder / "emodb-mlp.json"), Path("elsewhere")) == folder / "emodb-mlp.json"
+    with pytest.raises(ConfigError, match="begins 2 results; expected one of ravdess-emodb, ravdess-linear"):
+        find_summary("rav", folder)
+    with pytest.raises(ConfigError, match=r"unknown result 'emodb-mpl'.*Did you mean emodb-mlp"):
+        find_summary("emodb-mpl", folder)
+
+
+def test_text_has_every_number(space: Path) -> None:
+    summary = json.loads((space / "results" / "emodb-mlp.json").read_text())
+    shown = text(summary, "FILE.json")
+    for part in ("validation", "test", "pooled"):
+        for metric in summary[part].values():
+            assert f"{metric['mean']:.3f} ± {metric['std']:.3f}" in shown
+            assert f"{metric['ci_95'][0]:.3f} to {metric['ci_95'][1]:.3f}" in shown
+    for label, row in zip(summary["confusion_matrix"]["labels"], summary["confusion_matrix"]["counts"], strict=True):
+        line = next(x for x in shown.splitlines() if x.startswith(label) and len(x.split()) == 6)
+        assert line.split()[1:5] == [str(count) for count in row]
+        assert line.split()[5] == f"{row[summary['confusion_matrix']['labels'].index(label)] / sum(row):.3f}"
+    assert summary["stamps"][0] in shown
+    assert "3 runs of 2 folds" in shown
+    assert "72 test utterances a run" in shown
+    assert summary["config_hash"] in shown
+    assert "FILE.json" in shown
+
+
+def test_text_of_fewshot(space: Path) -> None:
+    summary = json.loads((space / "results" / "ravdess-emodb.json").read_text())
+    lines = text(summary, "f").splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("target data"))
+    assert [line.split()[0] for line in lines[start + 1 : start + 5]] == ["none", "10%", "20%", "50%"]
+    assert f"{summary['source']['zero_shot']['pooled']['UA']['mean']:.3f}" in lines[start + 1]
+    assert f"{summary['percentages']['20%']['pooled']['WF1']['mean']:.3f}" in lines[start + 3]
+    assert "at 50%:" in lines
+
+
+def test_text_of_one_run_without_validation(
+    tmp_path: Path, write_experiment: Write, simulate: Callable[..., pd.DataFrame]
+) -> None:
+    frame = simulate(runs=1, folds=1, splits=("test",)).assign(speaker="", gender="")
+    _, summary = write_experiment(tmp_path, frame=frame)
+    shown = text(summary, "f")
+    assert "±" not in shown.replace("mean ± std", "")
+    assert "validation" not in shown
+    assert "1 run of 1 fold" in shown
+
+
+def test_show_as_json_and_csv(space: Path) -> None:
+    path = space / "results" / "emodb-mlp.json"
+    summary = json.loads(path.read_text())
+    assert json.loads(ser("results", "show", path, "--format", "json").output) == summary
+    rows = list(csv.DictReader(io.StringIO(ser("results", "show", path, "--format", "csv").output)))
+    assert len(rows) == 3 * 4
+    ua = next(r for r in rows if (r["part"], r["metric"]) == ("pooled", "UA"))
+    assert float(ua["mean"]) == summary["pooled"]["UA"]["mean"]
+    assert [float(v) for v in ua["values"].split()] == summary["pooled"]["UA"]["values"]
+    shots = json.loads((space / "results" / "ravdess-emodb.json").read_text())
+    rows = list(csv.DictReader(io.StringIO(as_csv(shots))))
+    assert {r["percentage"] for r in rows} == {"0", "10", "20", "50"}
+
+
+def test_show_refuses_what_is_no_summary(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}")
+    result = ser("results", "show", tmp_path / "x.json")
+    assert isinstance(result.exception, ConfigError)
+
+
+def test_grid_aligns() -> None:
+    assert grid([["a", "bb", "1"], ["ccc", "d", "22"]], left=2) == ["a    bb   1", "ccc  d   22"]

@@ -1,0 +1,207 @@
+"""The command line: exit codes, configuration files, errors that name things, and nothing heavy at the start."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ser
+from ser import registry
+from ser.cli import COMMANDS, main
+
+HEAVY = ["torch", "pandas", "numpy", "h5py", "sklearn", "scipy", "matplotlib", "transformers", "librosa", "jsonschema"]
+
+
+def _modules_after(*arguments: str) -> set[str]:
+    code = f"import sys\nfrom ser.cli import main\ncode = main({list(arguments)!r})\nprint(code, *sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    words = done.stderr.split()
+    assert words[0] == "0", done.stderr[:300]
+    return set(words[1:])
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("results", "--help"), ("results", "list", "--help")]
+)
+def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    assert sorted(_modules_after(*arguments) & set(HEAVY)) == []
+
+
+def test_listing_results_imports_nothing_heavy(tmp_path: Path) -> None:
+    assert sorted(_modules_after("results", "list", "--quiet", "--workspace", str(tmp_path)) & set(HEAVY)) == []
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.split("Commands:")[1].splitlines() if line.strip()]
+    assert listed == list(registry.names(COMMANDS))
+
+
+@pytest.mark.parametrize("name", registry.names(COMMANDS))
+def test_every_command_has_help_and_a_summary(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    assert "Usage: ser " + name in capsys.readouterr().out
+    command = registry.load(COMMANDS, name).command
+    assert command.name == name
+    assert command.help
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert ser.__version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (["reslts"], "'results'"),
+        (["results", "lst"], "'list'"),
+        (["hedas"], "'heads'"),
+        (["results", "ploot"], "'plot'"),
+    ],
+)
+def test_an_unknown_command_names_the_nearest(
+    arguments: list[str], near: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    assert f"unknown command {arguments[-1]!r}" in message
+    assert f"Did you mean {near}?" in message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["results", "list", "--srot", "UA"],
+        ["results", "list", "--sort", "UAR"],
+        ["results", "show"],
+        ["heads", "extra"],
+    ],
+)
+def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert "Error:" in capsys.readouterr().err
+
+
+def test_what_cannot_be_done_is_1_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["results", "show", "x", "--workspace", str(tmp_path)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("ser: there are no results in")
+    assert len(message.splitlines()) == 1
+
+
+def test_verbose_has_the_traceback(tmp_path: Path) -> None:
+    with pytest.raises(ser.SerError):
+        main(["results", "show", "x", "--verbose", "--workspace", str(tmp_path)])
+
+
+def test_some_items_failed_is_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a.json").write_text("{")
+    assert main(["results", "list", "--workspace", str(tmp_path)]) == 3
+    assert "a.json" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_1_and_says_that_what_is_done_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupted(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ser.results.find.list_summaries", interrupted)
+    assert main(["results", "list", "--workspace", str(tmp_path)]) == 1
+    assert "What was done is kept" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "words"), [(28, "the disk is full"), (13, "--workspace"), (5, "Input/output")])
+def test_errors_of_the_disk(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, number: int, words: str
+) -> None:
+    def fail(folder: Path) -> None:
+        raise OSError(number, "Input/output error", "results/x")
+
+    monkeypatch.setattr("ser.results.find.list_summaries", fail)
+    assert main(["results", "list", "--workspace", str(tmp_path)]) == 1
+    message = capsys.readouterr().err
+    assert words in message
+    assert "results/x" in message
+
+
+@pytest.fixture
+def sort_seen(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """What `ser results list` was given as `--sort`."""
+    from ser.commands import results
+
+    seen: list[str | None] = []
+    command = results.command.commands["list"]
+
+    def callback(**options: object) -> None:
+        sort = options["sort"]
+        seen.append(None if sort is None else str(sort))
+
+    monkeypatch.setattr(command, "callback", callback)
+    return seen
+
+
+def test_the_configuration_gives_defaults_and_the_command_line_beats_them(
+    tmp_path: Path, sort_seen: list[str | None]
+) -> None:
+    (tmp_path / "ser.yaml").write_text("results: {list: {sort: WA}}\nfit: {runs: 3}\n")
+    other = tmp_path / "other.yaml"
+    other.write_text("results:\n  list:\n    sort: WF1\n")
+    base = ["results", "list", "--workspace", str(tmp_path)]
+    assert main(base) == 0
+    assert main([*base, "--sort", "UA"]) == 0
+    assert main([*base, "--config", str(other)]) == 0
+    assert main([*base, f"--config={other}", "--sort=UA"]) == 0
+    assert sort_seen == ["WA", "UA", "WF1", "UA"]
+
+
+def test_without_a_configuration_nothing_is_set(tmp_path: Path, sort_seen: list[str | None]) -> None:
+    assert main(["results", "list", "--workspace", str(tmp_path)]) == 0
+    (tmp_path / "ser.yaml").write_text("# nothing yet\n")
+    assert main(["results", "list", "--workspace", str(tmp_path)]) == 0
+    assert sort_seen == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("reslts: {list: {sort: UA}}", ["unknown section of ser.yaml: 'reslts'", "Did you mean 'results'?"]),
+        ("results: {lst: {sort: UA}}", ["'lst'", "Did you mean 'list'?"]),
+        ("results: {list: {srot: UA}}", ["'srot'", "Did you mean 'sort'?"]),
+        ("results: {list: 5}", ["no configuration"]),
+        ("- results", ["no configuration"]),
+        ("results: [", ["cannot read the configuration"]),
+    ],
+)
+def test_a_wrong_configuration_names_its_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, words: list[str]
+) -> None:
+    (tmp_path / "ser.yaml").write_text(content)
+    assert main(["results", "list", "--workspace", str(tmp_path)]) == 1
+    message = capsys.readouterr().err
+    assert "ser.yaml" in message
+    for word in words:
+        assert word in message
+
+
+def test_a_wrong_value_in_the_configuration_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ser.yaml").write_text("results: {list: {sort: UAR}}")
+    assert main(["results", "list", "--workspace", str(tmp_path)]) == 2
+    assert "UAR" in capsys.readouterr().err
+
+
+def test_a_configuration_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["results", "list", "--config", str(tmp_path / "no.yaml")]) == 1
+    assert "no.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "package"), [("heads", "ser.train.heads"), ("losses", "ser.train.losses")])
+def test_plugins_are_listed_with_what_they_are(command: str, package: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(registry.names(package))
+    for line in lines:
+        assert registry.summary(registry.load(package, line.split()[0])) in line

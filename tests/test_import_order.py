@@ -1,0 +1,118 @@
+"""Each room imports only itself and rooms below it; heavy packages stay in the one room that needs them."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ser
+
+ROOT = Path(ser.__file__).parent
+ROWS = [
+    {"errors", "registry", "workspace", "progress"},
+    {"metadata", "synthesis"},  # the demo's corpus is made from nothing but NumPy
+    {"features"},
+    {"results"},
+    {"extract", "train"},
+    {"predict"},
+    {"commands"},
+    {"cli"},
+]
+RANK = {room: rank for rank, rooms in enumerate(ROWS) for room in rooms}
+ENCODER_PACKAGES = {"transformers", "funasr", "opensmile", "librosa"}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def imports(source: str, module: str, is_package: bool = False) -> Iterator[str]:
+    """Dotted names that a module imports anywhere in it, in functions and for types too."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = module.split(".")
+                base = ".".join(
+                    [*parts[: len(parts) - node.level + is_package], *([node.module] if node.module else [])]
+                )
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "id", getattr(node.func, "attr", "")) in ("import_module", "load", "names")
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+            and isinstance(node.args[0].value, str)
+        ):
+            yield node.args[0].value  # import_module("ser.x"), registry.load("ser.x", ...)
+
+
+def faults(source: str, module: str, is_package: bool = False) -> list[str]:
+    """What is wrong with a module's imports."""
+    room = [*module.split("."), ""][1]
+    found = []
+    for name in imports(source, module, is_package):
+        top, _, rest = name.partition(".")
+        if top in ENCODER_PACKAGES and room != "extract":
+            found.append(f"{module} imports {name}: only ser.extract may")
+        if top != "ser" or not rest or room not in RANK:
+            continue
+        other = rest.split(".")[0]
+        if other not in RANK:
+            continue  # a name of ser/__init__.py itself, such as __version__
+        if RANK[other] > RANK[room] or (RANK[other] == RANK[room] > 0 and other != room):
+            found.append(f"{module} imports {name}: {room} is not above {other}")
+    return found
+
+
+def _module(path: Path) -> str:
+    parts = ["ser", *path.relative_to(ROOT).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@pytest.mark.parametrize("path", FILES, ids=_module)
+def test_import_order(path: Path) -> None:
+    assert faults(path.read_text(encoding="utf-8"), _module(path), path.name == "__init__.py") == []
+
+
+def test_every_room_has_its_row() -> None:
+    rooms = {_module(p).split(".")[1] for p in FILES if len(_module(p).split(".")) > 1}
+    assert rooms <= set(RANK), f"new rooms: {sorted(rooms - set(RANK))}"
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("ser.train.fit", "from ser.extract.engine import extract"),
+        ("ser.train.fit", "def f():\n    import ser.extract.audio"),
+        ("ser.train.heads.mlp", "from ser.commands import _base"),
+        ("ser.train.heads.mlp", "from ...extract import audio"),
+        ("ser.extract.engine", "from ser.train.fit import fit"),
+        (
+            "ser.metadata.table",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ser.features import store",
+        ),
+        ("ser.features.tensors", "from ser import results"),
+        ("ser.results.record", "from importlib import import_module\nimport_module('ser.train.fit')"),
+        ("ser.errors", "import ser.metadata.table"),
+        ("ser.train.fit", "import transformers"),
+        ("ser.commands.extract", "def f():\n    from transformers import AutoModel"),
+        ("ser.features.store", "import librosa.filters"),
+    ],
+)
+def test_a_fault_is_found(module: str, source: str) -> None:
+    assert len(faults(source, module)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("ser.train.fit", "from ser.results.record import write_run\nimport torch\nfrom . import trainer"),
+        ("ser.extract.encoders.wav2vec2", "import transformers"),
+        ("ser.cli", "import ser\nser.__version__"),
+        ("ser.registry", "from ser.errors import ConfigError"),
+        ("ser.results.environment", "from ser import __version__"),
+    ],
+)
+def test_what_is_right_passes(module: str, source: str) -> None:
+    assert faults(source, module) == []

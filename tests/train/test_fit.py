@@ -1,0 +1,187 @@
+"""`fit` and `fewshot` from features to records: runs are themselves, resuming goes on, stamps and numbers are true."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import recall_score
+
+from ser.errors import ConfigError, StoreError
+from ser.results.record import metrics_from_predictions, read_predictions, read_summary
+from ser.train import executor
+from ser.train.fewshot import choose_pair, fewshot
+from ser.train.fit import fit
+from ser.train.shots import subsets
+
+FAST: dict[str, Any] = {"epochs": 12, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 16}}
+
+
+def files(maker: Any) -> Any:
+    return maker.space.results
+
+
+def predictions_of(maker: Any, summary: dict[str, Any]) -> pd.DataFrame:
+    return read_predictions(files(maker) / f"{summary['experiment']}.json", summary)
+
+
+def test_the_summary_is_what_the_predictions_say(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    summary = fit("toy", maker.space, protocol="speaker", runs=2, **FAST)
+    assert read_summary(files(maker) / f"{summary['experiment']}.json") == json.loads(json.dumps(summary))
+    predictions = predictions_of(maker, summary)
+    assert len(summary["runs"]) == 2 * 6
+    again = json.loads(json.dumps(metrics_from_predictions(predictions, list(summary["data"]["classes"]))))
+    for part in ("validation", "test", "pooled", "confusion_matrix", "per_class"):
+        assert again[part] == json.loads(json.dumps(summary[part])), part
+    test = predictions[(predictions["split"] == "test") & (predictions["run"] == 1)]
+    assert len(test) == 96 == test["utterance_id"].nunique()
+    own = recall_score(test["true"], test["predicted"], average="macro")
+    assert summary["pooled"]["UA"]["values"][1] == pytest.approx(own)
+    assert summary["pooled"]["UA"]["mean"] > 0.8
+    assert summary["data"]["audit"]["speaker_independent"] is True
+
+
+def test_run_k_is_the_same_among_any_others(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    few = predictions_of(maker, fit("toy", maker.space, runs=2, output=files(maker) / "a.json", **FAST))
+    many = fit("toy", maker.space, runs=4, stack=3, output=files(maker) / "b.json", **FAST)
+    columns = [c for c in few.columns if c.startswith("p_")]
+    more = predictions_of(maker, many)
+    for run in (0, 1):
+        a, b = few[few["run"] == run], more[more["run"] == run]
+        np.testing.assert_array_equal(a[columns].to_numpy(), b[columns].to_numpy())
+
+
+def test_finished_runs_are_read_and_not_trained_again(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    first = fit("toy", maker.space, protocol="speaker", runs=2, **FAST)
+    (files(maker) / first["experiment"] / "run-001.fold-s3.json").unlink()
+    trained: list[Any] = []
+    real = executor.run_units
+
+    def counting(function: Any, units: Any, jobs: int) -> Any:
+        trained.extend(units)
+        return real(function, units, jobs)
+
+    monkeypatch.setattr(executor, "run_units", counting)
+    second = fit("toy", maker.space, protocol="speaker", runs=2, **FAST)
+    assert [(u[1].name, u[2]) for u in trained] == [("s3", [1])]
+    assert second["pooled"] == first["pooled"]
+    trained.clear()
+    other = fit("toy", maker.space, protocol="speaker", runs=2, **{**FAST, "lr": 2e-3})
+    assert other["config_hash"] != first["config_hash"]
+    assert len(trained) == 6
+
+
+def test_the_test_labels_change_nothing_but_the_test_scores(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    before = predictions_of(maker, fit("toy", maker.space, runs=1, **FAST))
+    path = maker.space.table("toy")
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    test = (frame["split"] == "test").to_numpy()
+    for column in ("emotion", "label"):
+        frame.loc[test, column] = np.roll(frame.loc[test, column].to_numpy(), 5)
+    frame.to_csv(path, index=False)
+    after = predictions_of(maker, fit("toy", maker.space, runs=1, **FAST))
+    columns = [c for c in before.columns if c.startswith("p_")]
+    np.testing.assert_array_equal(before[columns].to_numpy(), after[columns].to_numpy())
+    assert not (before["true"] == after["true"]).all()
+
+
+def test_modalities_late_fusion_and_stamps(maker: Any) -> None:
+    maker.table("toy", sentences=4, synthetic=True)
+    maker.store("toy")
+    maker.store("toy", "words", modality="text", framewise=True, vocabulary=13)
+    for head in ("late", "cross_attention", "early"):
+        summary = fit("toy", maker.space, head=head, runs=2, normalize="speaker", **FAST)
+        assert set(summary["data"]["stores"]) == {"toy", "words"}
+        assert summary["pooled"]["UA"]["mean"] > 0.7
+        stamps = " ".join(summary["stamps"])
+        for word in ("synthetic", "4 sentences", "normalised per speaker"):
+            assert word in stamps
+    assert "words_validation_UA" in json.loads(next((files(maker)).glob("*late*/run-000*.json")).read_text())["curves"]
+    alone = fit("toy", maker.space, modalities=["audio"], runs=1, **FAST)
+    assert set(alone["data"]["stores"]) == {"toy"}
+    assert "sentences" not in " ".join(alone["stamps"])
+
+
+def test_shots_are_nested_and_stratified_and_a_matter_of_the_seed() -> None:
+    labels = np.repeat([0, 1, 2], [50, 30, 4])
+    rows = np.arange(84)[::2]
+    parts = subsets(labels, rows, [10, 20, 50, 100], 3)
+    sizes = [np.bincount(labels[p]).tolist() for p in parts.values()]
+    assert sizes == [[2, 2, 1], [5, 3, 1], [12, 8, 1], [25, 15, 2]]
+    for small, large in ((10, 20), (20, 50), (50, 100)):
+        assert set(parts[small]) <= set(parts[large])
+    assert set(parts[100]) == set(rows)
+    assert list(parts[20]) == list(subsets(labels, rows, [20], 3)[20])
+    assert list(parts[20]) != list(subsets(labels, rows, [20], 4)[20])
+    with pytest.raises(ConfigError, match="above 0"):
+        subsets(labels, rows, [0, 10], 3)
+
+
+def test_fewshot_trains_the_source_once_a_seed(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("source", "target"):
+        maker.table(name)
+        maker.store(name)
+    calls: list[str] = []
+    real = executor.run_units
+
+    def counting(function: Any, units: Any, jobs: int) -> Any:
+        calls.extend(function.__name__ for _ in units)
+        return real(function, units, jobs)
+
+    monkeypatch.setattr(executor, "run_units", counting)
+    options = {"percentages": [10, 50, 100], "protocol": "speaker", "runs": 2, "tune_epochs": 3}
+    summary = fewshot("target", "source", maker.space, **options, **FAST)
+    assert calls.count("_train_source") == 1
+    assert list(summary["percentages"]) == ["10%", "50%", "100%"]
+    assert [p["n_samples"] for p in summary["percentages"].values()] == [8, 32, 64]
+    assert summary["source"]["zero_shot"]["pooled"]["UA"]["mean"] > 0.8
+    assert len(summary["runs"]) == 4 * 2 * 6
+    predictions = predictions_of(maker, summary)
+    assert set(predictions["percentage"]) == {0.0, 10.0, 50.0, 100.0}
+    assert {i.split("-")[0] for i in predictions["utterance_id"][predictions["split"] == "validation"]} == {"source"}
+    calls.clear()
+    assert fewshot("target", "source", maker.space, **options, **FAST)["percentages"] == summary["percentages"]
+    assert calls == []
+
+
+def test_fewshot_without_a_source_learns_from_the_shots_alone(maker: Any) -> None:
+    maker.table("target")
+    maker.store("target")
+    summary = fewshot("target", None, maker.space, percentages=[10, 100], runs=2, protocol="speaker", **FAST)
+    assert "source" not in summary
+    few, all_ = (summary["percentages"][p]["pooled"]["UA"]["mean"] for p in ("10%", "100%"))
+    assert few < all_
+
+
+def test_fewshot_refuses_other_features_and_no_shared_classes(maker: Any) -> None:
+    maker.table("source")
+    maker.table("target", emotions=("fear", "boredom"))
+    maker.store("source")
+    maker.store("target", identity={"encoder": "toy", "revision": "2"})
+    with pytest.raises(ConfigError, match="share 0 classes"):
+        fewshot("target", "source", maker.space, scheme="native", **FAST)
+    maker.table("other")
+    maker.store("other", identity={"encoder": "toy", "revision": "2"})
+    with pytest.raises(StoreError, match="not of the same encoder"):
+        fewshot("other", "source", maker.space, **FAST)
+    with pytest.raises(ConfigError, match="both source"):
+        fewshot("source", "source", maker.space, **FAST)
+
+
+def test_the_default_pair_is_iemocap_to_cremad(maker: Any) -> None:
+    for name in ("iemocap", "cremad", "emodb"):
+        maker.table(name)
+        maker.store(name)
+    assert choose_pair(maker.space, None, None) == ("iemocap", "cremad")
+    assert choose_pair(maker.space, None, "emodb") == (None, "emodb")
+    with pytest.raises(ConfigError, match="--target"):
+        choose_pair(maker.space, "emodb", None)

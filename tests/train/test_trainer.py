@@ -1,0 +1,145 @@
+"""The trainer: stopping, selection, weights, clipping, and what it refuses."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ser.errors import ConfigError, TrainingError
+from ser.train import streams
+from ser.train.config import Config, make_config
+from ser.train.layers import Linear
+from ser.train.losses.cross_entropy import class_weights, loss
+from ser.train.parameters import Parameters
+from ser.train.schedule import factor
+from ser.train.trainer import Data, predict, train
+
+
+def test_one_run_is_the_usual_loop(data: Callable[..., Data]) -> None:
+    """The same numbers as torch.nn.Linear, CrossEntropyLoss and AdamW in the loop that everybody writes."""
+    toy = data()
+    config = make_config("linear", epochs=3, lr=1e-2, batch_size=32, schedule="constant", selection="last", clip=0)
+    (trained,) = train(toy, config, [7])
+    x, y = torch.from_numpy(toy.resident.values["pooled"].numpy()), torch.from_numpy(toy.labels)
+    bound = 1 / np.sqrt(12)
+    layer = torch.nn.Linear(12, 4)
+    torch.manual_seed(streams.derive(7, "init"))
+    layer.weight.data = torch.empty(1, 12, 4).uniform_(-bound, bound)[0].T.contiguous()
+    layer.bias.data = torch.empty(1, 1, 4).uniform_(-bound, bound)[0, 0]
+    counts = torch.bincount(y[:100])
+    criterion = torch.nn.CrossEntropyLoss(100 / (4 * counts), label_smoothing=0.1)
+    optimiser = torch.optim.AdamW(layer.parameters(), lr=1e-2, weight_decay=0.01)
+    for epoch in (1, 2, 3):
+        order = torch.randperm(100, generator=streams.generator(7, "order", epoch))
+        for rows in order.split(32):
+            optimiser.zero_grad()
+            criterion(layer(x[rows]), y[rows]).backward()
+            optimiser.step()
+    size = 12 * 4
+    torch.testing.assert_close(trained.weights[:size].view(12, 4), layer.weight.T, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(trained.weights[size : size + 4], layer.bias, rtol=1e-4, atol=1e-6)
+
+
+def test_the_best_epoch_s_weights_are_kept_and_predict_uses_them(data: Callable[..., Data]) -> None:
+    toy = data()
+    config = make_config("mlp", epochs=12, patience=0, lr=3e-3)
+    for trained in train(toy, config, [1, 2]):
+        scores = trained.curves["validation_UA"]
+        assert len(scores) == trained.epochs == 12
+        assert scores[trained.best_epoch - 1] == pytest.approx(max(scores))
+        probabilities = predict(toy, config, trained.weights[None], toy.validation)[0]
+        np.testing.assert_allclose(probabilities.sum(-1), 1)
+        y = toy.labels[toy.validation]
+        recalls = [(probabilities.argmax(-1) == y)[y == c].mean() for c in range(4)]
+        assert np.mean(recalls) == pytest.approx(max(scores), abs=1e-6)
+
+
+def test_a_run_stops_when_its_patience_ends_and_the_others_go_on(data: Callable[..., Data]) -> None:
+    toy = data()
+    config = make_config("mlp", epochs=60, patience=3)
+    results = train(toy, config, list(range(6)))
+    assert len({r.epochs for r in results}) > 1
+    for r in results:
+        assert r.epochs == 60 or r.epochs == r.best_epoch + 3
+        assert len(r.curves["loss"]) == r.epochs
+
+
+def test_runs_may_have_training_rows_of_their_own(data: Callable[..., Data]) -> None:
+    toy = data()
+    config = make_config("linear", epochs=5)
+    own = np.stack([np.arange(0, 40), np.arange(40, 80)])
+    together = train(replace(toy, train=own), config, [3, 4])
+    alone = train(replace(toy, train=own[1]), config, [4])
+    assert torch.equal(together[1].weights, alone[0].weights)
+
+
+def test_fine_tuning_starts_from_the_given_weights(data: Callable[..., Data]) -> None:
+    toy = data()
+    config = make_config("linear", epochs=1, lr=1e-9, weight_decay=0.0, selection="last")
+    start = torch.randn(2, 128)
+    for r, trained in enumerate(train(toy, config, [1, 2], start)):
+        torch.testing.assert_close(trained.weights[:52], start[r, :52], rtol=0, atol=1e-6)
+
+
+def test_a_non_finite_loss_and_a_single_class_are_errors(data: Callable[..., Data]) -> None:
+    toy = data()
+    with pytest.raises(TrainingError, match="fewer than two classes"):
+        train(replace(toy, labels=np.zeros(150, dtype=np.int64)), make_config("linear"), [0])
+    toy.resident.values["pooled"] = toy.resident.values["pooled"].clone()
+    toy.resident.values["pooled"][3, 2] = float("nan")
+    with pytest.raises(TrainingError, match="not finite in epoch 1"):
+        train(toy, make_config("linear"), [0])
+
+
+def test_a_collapsed_run_is_named(data: Callable[..., Data]) -> None:
+    toy = data()
+    toy.resident.values["pooled"] = torch.zeros_like(toy.resident.values["pooled"])
+    (trained,) = train(toy, make_config("linear", epochs=5), [0])
+    assert "collapsed: validation UA stayed at 0.250" in trained.notes[0]
+
+
+def test_clipping_is_per_run() -> None:
+    block = Parameters([lambda: Linear(3, 2), lambda: Linear(3, 2)])
+    block.gradient = torch.tensor([[3.0, 4.0], [0.3, 0.4]])
+    block.clip(1.0)
+    torch.testing.assert_close(block.gradient, torch.tensor([[0.6, 0.8], [0.3, 0.4]]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_is_torch_s(smoothing: float) -> None:
+    logits, labels = torch.randn(3, 10, 4), torch.randint(0, 4, (3, 10))
+    weights = torch.rand(3, 4) + 0.1
+    for r in range(3):
+        reference = torch.nn.functional.cross_entropy(logits[r], labels[r], weights[r], label_smoothing=smoothing)
+        torch.testing.assert_close(loss(logits, labels, weights, smoothing)[r], reference)
+
+
+def test_balanced_weights_survive_a_missing_class() -> None:
+    weights = class_weights(torch.tensor([[6, 2, 0], [4, 4, 4]]))
+    torch.testing.assert_close(weights, torch.tensor([[8 / 12, 2.0, 0.0], [1.0, 1.0, 1.0]]))
+
+
+def test_schedules() -> None:
+    assert factor("constant", 3, 10) == 1
+    cosine = [factor("cosine", s, 100) for s in range(100)]
+    assert cosine[4] == pytest.approx(0.45)
+    assert max(cosine) <= 1
+    assert cosine[-1] < 1e-3
+    cycle = [factor("one-cycle", s, 100) for s in range(100)]
+    assert cycle[0] == pytest.approx(1 / 25, abs=1e-3)
+    assert int(np.argmax(cycle)) in (29, 30)
+    assert cycle[-1] < 1e-3
+
+
+def test_a_configuration_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'epochs'"):
+        make_config("mlp", epoch=3)
+    for wrong in ({"lr": -1.0}, {"schedule": "none"}, {"label_smoothing": 1.0}, {"epochs": 0}, {"selection": "test"}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            make_config("mlp", **wrong)
+    assert make_config("linear").lr == 1e-2
+    assert make_config("linear", lr=3e-4).lr == 3e-4
+    assert isinstance(make_config("late").as_dict()["head_options"], dict)
+    assert Config().as_dict()["batch_size"] == 32
