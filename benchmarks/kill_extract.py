@@ -51,10 +51,12 @@ def compare(arguments: argparse.Namespace, folder: Path) -> int:
     first, seconds = timed([*command, str(folder / "whole")], shards_folder(whole))
     print(f"in one go: {seconds:.1f} s, the first shard after {first:.1f} s; {os.cpu_count()} cores", flush=True)
     rng = random.Random(arguments.seed)
-    longest = first + 3 * (seconds - first) / arguments.kills  # about so that the last kill still meets work
     hits = kept = 0
+    total = sound(whole)
     for number in range(1, arguments.kills + 1):
-        delay = rng.uniform(0, longest)
+        # Paced by what is left to do, so that the last kill still meets work.
+        share = 1.2 / (arguments.kills - number + 2)
+        delay = rng.uniform(0, first + share * (seconds - first) * (1 - kept / total))
         hit = kill_after([*command, str(folder / "killed")], delay)
         hits += hit
         before, kept = kept, sound(killed)

@@ -15,7 +15,7 @@ ROWS = [
     {"features"},
     {"results"},
     {"extract", "train"},
-    {"predict"},
+    {"predict", "demo"},
     {"commands"},
     {"cli"},
 ]

@@ -5,6 +5,7 @@ Chunk by chunk, each an immutable shard of the store: after a kill at any time t
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from ser.errors import StoreError
@@ -126,16 +127,18 @@ class _Run:
     def _commits(self, wanted: set[str]) -> Iterator[None]:
         """Commit chunk after chunk; yields once an utterance."""
         by_id = {item for chunk in self.mine for item in chunk if item.id in wanted}
-        for outcome in outcomes(self.encoder, remaining(self.mine, by_id), self.sources, self.jobs):
-            try:
-                self.writer.commit(outcome.records)
-            except KeyboardInterrupt:
-                self.writer.commit(outcome.records)
-                raise
-            self.done.update(record.id for record in outcome.records)
-            self.samples += sum(record.n_samples for record in outcome.records)
-            self.failures += outcome.failures
-            yield from [None] * (len(outcome.records) + len(outcome.failures))
+        todo = remaining(self.mine, by_id)
+        with closing(outcomes(self.encoder, todo, self.sources, self.jobs)) as results:
+            for outcome in results:
+                try:
+                    self.writer.commit(outcome.records)
+                except KeyboardInterrupt:
+                    self.writer.commit(outcome.records)
+                    raise
+                self.done.update(record.id for record in outcome.records)
+                self.samples += sum(record.n_samples for record in outcome.records)
+                self.failures += outcome.failures
+                yield from [None] * (len(outcome.records) + len(outcome.failures))
 
 
 def _facts(encoder: Encoder) -> Facts:

@@ -1,7 +1,8 @@
 """Chunks to outcomes: one after another in this process, or spread over worker processes."""
 
 import pickle
-from collections.abc import Iterator
+import warnings
+from collections.abc import Generator, Iterator
 from concurrent.futures.process import BrokenProcessPool
 
 from ser.errors import EncoderError
@@ -10,7 +11,9 @@ from ser.extract.items import Item
 from ser.extract.work import Outcome, encode_chunk, work
 
 
-def outcomes(encoder: Encoder, todo: list[list[Item]], sources: dict[str, bytes], jobs: int) -> Iterator[Outcome]:
+def outcomes(
+    encoder: Encoder, todo: list[list[Item]], sources: dict[str, bytes], jobs: int
+) -> Generator[Outcome, None, None]:
     """Encode chunk after chunk, in their order.
 
     Args:
@@ -44,10 +47,15 @@ def _in_processes(encoder: Encoder, todo: list[list[Item]], sources: dict[str, b
     with parallel_config(backend="loky", inner_max_num_threads=1):
         results = Parallel(n_jobs=jobs, return_as="generator", batch_size=1, max_nbytes=None)(tasks)
     try:
-        yield from results
+        for outcome in results:  # noqa: UP028 - `yield from` would close the results before `finally`
+            yield outcome
     except BrokenProcessPool as error:
         raise EncoderError(
             f"{encoder.name}: a worker process was ended from outside, for want of memory perhaps",
             found=str(error).split("\n")[0],
             action="What was done is kept; give the same command again, with fewer --jobs.",
         ) from None
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib's, of results that were not used: an interrupt, a full disk
+            results.close()

@@ -51,15 +51,23 @@ def _write_index(file: h5py.File, facts: Facts, provenance: dict[str, Any], inde
     assets = attributes.pop("assets")
     arrays = arrays_of(index)
     for name, value in attributes.items():
-        file.attrs[name] = value
+        if isinstance(value, str):
+            # Of fixed length: those of variable length lie in a heap without check sums, and HDF5 was seen to loop
+            # for ever over one with a flipped bit.
+            file.attrs.create(name, value.encode(), dtype=_fixed(value.encode()))
+        else:
+            file.attrs[name] = value
     for name, array in arrays.items():
         file[name] = array
     for name, text in assets.items():
-        content = text.encode()
-        file.create_dataset(f"assets/{name}", data=content, dtype=h5py.string_dtype("utf-8", max(1, len(content))))
+        file.create_dataset(f"assets/{name}", data=text.encode(), dtype=_fixed(text.encode()))
     if facts.level == FRAME:
         file["offsets"] = index.offsets
     file.attrs["index_crc32"] = index_checksum(attributes, assets, arrays)
+
+
+def _fixed(content: bytes) -> np.dtype[Any]:
+    return cast("np.dtype[Any]", h5py.string_dtype("utf-8", max(1, len(content))))
 
 
 def _write_values(file: h5py.File, name: str, rows: int, blocks: Iterable[NDArray[Any]], sink: "Sink") -> None:
@@ -145,10 +153,12 @@ class StoreFile:
 def _open(path: Path) -> h5py.File:
     path.open("rb").close()  # a file that is not there or may not be read is not a damaged one
     try:
-        return h5py.File(path, "r", locking=False)
+        return h5py.File(path, "r", locking="best-effort")
     except (OSError, RuntimeError) as error:
         raise Damaged(path, error) from None
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):  # also np.bytes_
+        return value.decode()
     return value.item() if isinstance(value, np.generic) else value

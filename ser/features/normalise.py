@@ -11,6 +11,7 @@ from ser.errors import ConfigError
 from ser.features.tensors import Block, Tensors
 from ser.registry import unknown
 
+LIMIT = 3.0  # standard deviations
 CHOICES = ("none", "train", "corpus", "speaker")
 STAMPS = {
     "corpus": "normalised per corpus: uses the unlabelled features of test utterances (transductive)",
@@ -18,13 +19,19 @@ STAMPS = {
 }
 
 
-def normalise(data: Tensors, how: str, train: NDArray[np.int64]) -> tuple[Tensors, dict[str, dict[str, Any]]]:
+def normalise(
+    data: Tensors, how: str, train: NDArray[np.int64], limit: float = LIMIT
+) -> tuple[Tensors, dict[str, dict[str, Any]]]:
     """Standardise features to mean 0 and standard deviation 1; ids are left as they are.
+
+    What is then beyond `limit` standard deviations is set to the limit. Functionals have heavy tails, and a value that no
+    training utterance came near would otherwise carry a head far from all that it was fitted on.
 
     Args:
         how: whose statistics are used. `none`; `train`: the training utterances (row positions `train`); `corpus`: all
             utterances of the dataset; `speaker`: each speaker's own utterances, test speakers too. The last two use
             unlabelled test data (transductive), and records are stamped so.
+        limit: in standard deviations; 0 is no limit.
 
     Returns:
         The new tensors, and for `train` the statistics by store (`mean`, `std`), to apply to other data.
@@ -42,18 +49,18 @@ def normalise(data: Tensors, how: str, train: NDArray[np.int64]) -> tuple[Tensor
         if (speakers == "").any():
             raise ConfigError(f"{data.dataset}: --normalize speaker needs the speaker of every utterance")
         groups = [np.flatnonzero(speakers == s) for s in pd.unique(data.frame["speaker"])]
-        return data.with_blocks([_standardise_groups(b, groups) for b in data.blocks]), {}
+        return data.with_blocks([_standardise_groups(b, groups, limit) for b in data.blocks]), {}
     used = train if how == "train" else everyone
     statistics = {b.name: _statistics(b, used) for b in data.blocks if not b.vocabulary}
-    return apply_statistics(data, statistics), statistics
+    return apply_statistics(data, statistics, limit), statistics
 
 
-def apply_statistics(data: Tensors, statistics: dict[str, dict[str, Any]]) -> Tensors:
+def apply_statistics(data: Tensors, statistics: dict[str, dict[str, Any]], limit: float = LIMIT) -> Tensors:
     """Standardise with the statistics of other utterances, by store name."""
     blocks = []
     for block in data.blocks:
         s = statistics.get(block.name)
-        blocks.append(block if s is None else replace(block, values=_scaled(block.values, s)))
+        blocks.append(block if s is None else replace(block, values=_scaled(block.values, s, limit)))
     return data.with_blocks(blocks)
 
 
@@ -65,15 +72,16 @@ def _statistics(block: Block, positions: NDArray[np.int64]) -> dict[str, Any]:
     return {"mean": mean.astype(np.float32), "std": std.astype(np.float32)}
 
 
-def _scaled(values: NDArray[Any], s: dict[str, Any]) -> NDArray[Any]:
-    return np.asarray((values - s["mean"]) / s["std"], dtype=np.float32)
+def _scaled(values: NDArray[Any], s: dict[str, Any], limit: float) -> NDArray[Any]:
+    scaled = np.asarray((values - s["mean"]) / s["std"], dtype=np.float32)
+    return scaled.clip(-limit, limit) if limit else scaled
 
 
-def _standardise_groups(block: Block, groups: list[NDArray[np.int64]]) -> Block:
+def _standardise_groups(block: Block, groups: list[NDArray[np.int64]], limit: float) -> Block:
     if block.vocabulary:
         return block
     values = np.empty_like(block.values)
     for group in groups:
         rows = block.frame_rows(group) if block.framewise else group
-        values[rows] = _scaled(block.values[rows], _statistics(block, group))
+        values[rows] = _scaled(block.values[rows], _statistics(block, group), limit)
     return replace(block, values=values)

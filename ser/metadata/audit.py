@@ -16,8 +16,8 @@ def sharing(frame: pd.DataFrame, folds: list[Fold]) -> dict[str, dict[str, Any]]
 
     Returns:
         For speaker, session, dialogue and sentence: `test`: how many the test parts have (the mean over folds),
-        `shared`: how many of those are in training or validation too (the largest over folds); `known` false where the
-        table does not say.
+        `shared`: how many of those are in training too, `shared_with_validation`: in validation (the largest over folds);
+        `known` false where the table does not say.
     """
     found: dict[str, dict[str, Any]] = {}
     for name, column in GROUPS.items():
@@ -25,13 +25,14 @@ def sharing(frame: pd.DataFrame, folds: list[Fold]) -> dict[str, dict[str, Any]]
         if not (values != "").any():
             found[name] = {"known": False}
             continue
-        tests, shared = [], []
+        tests, shared, validated = [], [], []
         for fold in folds:
             test = set(values[fold.test]) - {""}
-            rest = set(values[np.concatenate([fold.train, fold.validation])]) - {""}
             tests.append(len(test))
-            shared.append(len(test & rest))
-        found[name] = {"known": True, "test": float(np.mean(tests)), "shared": int(max(shared))}
+            shared.append(len(test & set(values[fold.train])))
+            validated.append(len(test & set(values[fold.validation])))
+        counts = {"shared": max(shared), "shared_with_validation": max(validated)}
+        found[name] = {"known": True, "test": float(np.mean(tests)), **counts}
     return found
 
 
@@ -51,13 +52,18 @@ def verdict(dataset: str, protocol: str, frame: pd.DataFrame, folds: list[Fold])
             raise CorpusError(f"{dataset}: protocol {protocol}, fold {fold.name}: an utterance is in two parts")
     shares = sharing(frame, folds)
     for group in DISJOINT[protocol]:
-        if shares[group].get("shared"):
+        if _overlap(shares[group]):
             raise CorpusError(
                 f"{dataset}: protocol {protocol} promises disjoint {group}s",
-                found=f"{shares[group]['shared']} {group}s in training and in test",
+                found=f"{_overlap(shares[group])} {group}s in training or validation, and in test",
             )
     speaker = shares["speaker"]
-    return {"shares": shares, "overlap": 0, "speaker_independent": not speaker["shared"] if speaker["known"] else None}
+    return {"shares": shares, "overlap": 0, "speaker_independent": not _overlap(speaker) if speaker["known"] else None}
+
+
+def _overlap(share: dict[str, Any]) -> int:
+    """How many of the test parts' groups were seen before the test, to fit weights or to pick the epoch."""
+    return max(int(share.get("shared", 0)), int(share.get("shared_with_validation", 0)))
 
 
 def stamps(audit: dict[str, Any], facts: dict[str, Any], modalities: set[str]) -> list[str]:
@@ -66,6 +72,8 @@ def stamps(audit: dict[str, Any], facts: dict[str, Any], modalities: set[str]) -
     shared = audit["shares"]["speaker"].get("shared", 0)
     if shared:
         found.append(f"speakers shared: {shared} of the test speakers are in training too")
+    elif audit["speaker_independent"] is False:
+        found.append("speakers shared: test speakers are in validation, which picks the epoch")
     if audit["speaker_independent"] is None:
         found.append("speakers unknown: the table does not say who speaks, so test speakers may be in training")
     if facts.get("synthetic"):

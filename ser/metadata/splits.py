@@ -19,9 +19,8 @@ from ser.metadata.table import Table, corpus
 from ser.registry import unknown
 
 Rows = NDArray[np.int64]
-VALIDATION_SHARE = (
-    0.2  # of the training groups (speakers); of the training utterances where groups cannot be held apart
-)
+# Of the training groups (speakers), or of the training utterances where groups cannot be held apart.
+VALIDATION_SHARE = 0.15
 
 
 @dataclass(frozen=True, eq=False)

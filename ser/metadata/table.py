@@ -129,7 +129,7 @@ def parse_corpus(name: str, root: Path, dataset: str | None = None) -> Table:
 
 
 def _facts(plugin: Corpus, name: str, root: Path) -> dict[str, Any]:
-    return {
+    facts = {
         "corpus": name,
         "title": plugin.TITLE,
         "release": getattr(plugin, "RELEASE", None),
@@ -139,8 +139,13 @@ def _facts(plugin: Corpus, name: str, root: Path) -> dict[str, Any]:
         "language": plugin.LANGUAGE,
         "sentences": plugin.SENTENCES,
         "utterances_of_release": plugin.UTTERANCES,
-        "synthetic": bool(getattr(plugin, "SYNTHETIC", False)) or (root / "SYNTHETIC.txt").is_file(),
+        "synthetic": (root / "SYNTHETIC.txt").is_file(),
     }
+    if facts["synthetic"]:  # the corpus's layout, but nothing of the corpus
+        licence = "none needed: synthesised, no recording of people"
+        facts |= {"title": f"SYNTHETIC speech in the layout of {plugin.TITLE}", "licence": licence, "citation": ""}
+        facts |= {"release": None, "utterances_of_release": None}
+    return facts
 
 
 def make_table(rows: Iterable[dict[str, Any]], dataset: str, facts: dict[str, Any] | None = None) -> Table:

@@ -172,4 +172,6 @@ def _title(figure: Figure, summary: dict[str, Any], detail: str) -> None:
     room = int(figure.get_figwidth() * 11)
     name = str(summary["experiment"])
     name = name if len(name) <= room else name[: room - 3] + "..."
-    figure.suptitle("\n".join([name, *wrap(f"{dataset(summary)}, {detail}", room)]), fontsize=10)
+    lines = [name, *wrap(f"{dataset(summary)}, {detail}", room)]
+    lines += ["SYNTHETIC audio, no recording of people"] if any("synthetic" in s for s in summary["stamps"]) else []
+    figure.suptitle("\n".join(lines), fontsize=10)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ser.errors import ConfigError, StoreError
-from ser.features.normalise import apply_statistics, normalise
+from ser.features.normalise import LIMIT, apply_statistics, normalise
 from ser.features.tensors import Tensors, choose_dataset, load_tensors
 from ser.metadata.splits import Fold, Options, hold_out
 from ser.progress import progress
@@ -40,6 +40,7 @@ class _Source:
     trained: list[Trained]
     validation: list[pd.DataFrame]
     n: dict[str, int]
+    folds: int  # of the target, which share the cost of the source in the records
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,7 @@ class _Job:
     tuning: Config
     percentages: tuple[float, ...]
     normalize: str
+    limit: float
     seed: int
     device: str
     experiment: str
@@ -70,6 +72,7 @@ def fewshot(
     stores: Sequence[str] | None = None,
     modalities: Sequence[str] | None = None,
     normalize: str = "train",
+    limit: float = LIMIT,
     folds: Options | None = None,
     tune_epochs: int = 30,
     lr_factor: float = 0.3,
@@ -108,12 +111,14 @@ def fewshot(
     there, here = _shared(target, source, space, chosen)
     setup = experiment.prepare(there, protocol, folds or Options(), normalize, scheme)
     facts = [setup.facts] + ([{**experiment.describe(here, scheme), "normalize": normalize}] if here else [])
-    asked = experiment.identity(config, seed, *facts, tuning=tuning.as_dict(), percentages=sorted(percentages))
+    asked = experiment.identity(
+        config, seed, *facts, limit=limit, tuning=tuning.as_dict(), percentages=sorted(percentages)
+    )
     words = ["fewshot", *([source] if source else []), target, head, setup.protocol, Path(scheme).stem]
     name, path = experiment.place(space, output, words, asked)
     place = executor.pick_device(device)
     shares = tuple(sorted({float(p) for p in percentages}))
-    job = _Job(here, there, config, tuning, shares, normalize, seed, place, name, record.config_hash(asked))
+    job = _Job(here, there, config, tuning, shares, normalize, limit, seed, place, name, record.config_hash(asked))
     done = _run(job, setup.folds, path.with_suffix(""), range(runs), jobs, stack, quiet)
     order = [f.name for f in setup.folds]
     done.sort(key=lambda r: (r[0]["percentage"], r[0]["run"], order.index(r[0]["fold"])))
@@ -193,7 +198,7 @@ def _run(
     stacks = executor.groups(needed, size)
     sources: list[_Source | None] = [None] * len(stacks)
     if job.source is not None:
-        units = [(job, g) for g in stacks]
+        units = [(job, g, len(folds)) for g in stacks]
         results = executor.run_units(_train_source, units, executor.workers(jobs, len(units), job.device))
         sources = list(progress(results, len(units), f"{job.experiment}: source", "stack", quiet))
     work = [
@@ -211,11 +216,11 @@ def _run(
     return list(known.values())
 
 
-def _train_source(job: _Job, runs: list[int]) -> _Source:
+def _train_source(job: _Job, runs: list[int], folds: int) -> _Source:
     """Train source models once a seed, on all of the source but a validation part."""
     assert job.source is not None
     rows, validation = hold_out(job.source.frame, job.source.labels, Options())
-    data, _ = normalise(job.source, job.normalize, rows)
+    data, _ = normalise(job.source, job.normalize, rows, job.limit)
     learner = Learner(data, job.config, job.device)
     parts = learner.train(rows, validation, [streams.derive(job.seed, k, "source") for k in runs])
     weights = weights_of(parts)
@@ -224,7 +229,7 @@ def _train_source(job: _Job, runs: list[int]) -> _Source:
         experiment.prediction_rows(data, validation, probabilities[slot], run=k, fold="", split="validation")
         for slot, k in enumerate(runs)
     ]
-    return _Source(weights, learner.merge(parts), frames, {"train": len(rows), "validation": len(validation)})
+    return _Source(weights, learner.merge(parts), frames, {"train": len(rows), "validation": len(validation)}, folds)
 
 
 def _tune(job: _Job, fold: Fold, runs: list[int], source: _Source | None) -> list[Run]:
@@ -240,7 +245,7 @@ def _tune(job: _Job, fold: Fold, runs: list[int], source: _Source | None) -> lis
             own = source.validation[slot].assign(fold=fold.name)
             row: dict[str, Any] = {"epochs": source.trained[slot].epochs, "best_epoch": source.trained[slot].best_epoch}
             row |= {"curves": source.trained[slot].curves, "selection": f"source validation {job.config.selection}"}
-            row |= {"seconds": source.trained[slot].seconds, "n": {**source.n, "test": len(fold.test)}}
+            row |= {"seconds": source.trained[slot].seconds / source.folds, "n": {**source.n, "test": len(fold.test)}}
             finished.append(_recorded(job, data, fold, k, seeds[slot], 0.0, probabilities[slot], row, own))
     for share in job.percentages:
         rows = np.stack([s[share] for s in shots])
@@ -257,9 +262,9 @@ def _tune(job: _Job, fold: Fold, runs: list[int], source: _Source | None) -> lis
 
 def _normalised_target(job: _Job, fold: Fold) -> Tensors:
     if job.source is None or job.normalize != "train":
-        return normalise(job.target, job.normalize, fold.train)[0]
+        return normalise(job.target, job.normalize, fold.train, job.limit)[0]
     rows, _ = hold_out(job.source.frame, job.source.labels, Options())
-    return apply_statistics(job.target, normalise(job.source, "train", rows)[1])
+    return apply_statistics(job.target, normalise(job.source, "train", rows)[1], job.limit)
 
 
 def _recorded(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ser.features.normalise import normalise
+from ser.features.normalise import LIMIT, normalise
 from ser.features.tensors import Tensors, load_tensors
 from ser.metadata.splits import Fold, Options
 from ser.progress import progress
@@ -35,6 +35,7 @@ def fit(
     stores: Sequence[str] | None = None,
     modalities: Sequence[str] | None = None,
     normalize: str = "train",
+    limit: float = LIMIT,
     folds: Options | None = None,
     output: Path | None = None,
     jobs: int | None = None,
@@ -54,7 +55,7 @@ def fit(
         runs: seeds; run k has the same numbers whatever `runs` is.
         seed: of the experiment.
         stores, modalities: which features; None takes all cached modalities.
-        normalize: `none`, `train`, `corpus`, `speaker`.
+        normalize, limit: see `ser.features.normalise.normalise`.
         folds: options of the protocol.
         output: summary file; None names it after the experiment in `results/`.
         jobs, stack: workers, and runs trained together; None lets the executor choose.
@@ -68,10 +69,10 @@ def fit(
     config = make_config(head, **training)
     data = load_tensors(dataset, space, scheme=scheme, stores=stores, modalities=modalities)
     setup = experiment.prepare(data, protocol, folds or Options(), normalize, scheme)
-    asked = experiment.identity(config, seed, setup.facts)
+    asked = experiment.identity(config, seed, setup.facts, limit=limit)
     name, path = experiment.place(space, output, ["fit", dataset, head, setup.protocol, Path(scheme).stem], asked)
     place = executor.pick_device(device)
-    job = _Job(data, config, normalize, seed, place, name, record.config_hash(asked))
+    job = _Job(data, config, normalize, limit, seed, place, name, record.config_hash(asked))
     done = _run(job, setup.folds, path.with_suffix(""), range(runs), jobs, stack, quiet)
     done.sort(key=lambda r: (r[0]["run"], [f.name for f in setup.folds].index(r[0]["fold"])))
     notes = sorted({f"run {r['run']}, fold {r['fold']}: {n}" for r, _ in done for n in r["notes"]})
@@ -99,6 +100,7 @@ class _Job:
     data: Tensors
     config: Config
     normalize: str
+    limit: float
     seed: int
     device: str
     experiment: str
@@ -128,7 +130,7 @@ def _run(
 
 def _unit(job: _Job, fold: Fold, runs: list[int]) -> list[Run]:
     """Train a stack of runs on one fold, and predict its validation and test parts."""
-    data, _ = normalise(job.data, job.normalize, fold.train)
+    data, _ = normalise(job.data, job.normalize, fold.train, job.limit)
     learner = Learner(data, job.config, job.device)
     seeds = [streams.derive(job.seed, k, fold.name) for k in runs]
     parts = learner.train(fold.train, fold.validation, seeds)

@@ -98,7 +98,7 @@ class Embedding(nn.Module):
 
     def __init__(self, vocabulary: int, size: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(1, vocabulary, size))
+        self.weight = nn.Parameter(torch.randn(1, vocabulary, size) * 0.1)
 
     def forward(self, ids: Tensor) -> Tensor:
         return torch.stack([F.embedding(i, w) for i, w in zip(ids, self.weight, strict=True)])

@@ -71,9 +71,11 @@ def test_long_texts_are_cut_at_the_models_limit_with_a_warning(tiny: Tiny, name:
     encoder = load(tiny(name), level="frame")
     assert encoder.identity["longest"] == limit
     long = "so happy " * 30
-    with pytest.warns(UserWarning, match=f"cut at {limit}"):
-        features = encoder.encode([long])[0]
-    assert features.shape == (limit, 32)
+    with pytest.warns(UserWarning, match=f"over {limit} tokens are cut") as caught:
+        features = encoder.encode([long, "sad", long + "so"])
+    assert [len(f) for f in features] == [limit, len(encoder.encode(["sad"])[0]), limit]
+    assert len(caught) == 1
+    assert encoder.cut == 2
 
 
 def test_a_text_encoder_without_a_weight_is_refused(tiny: Tiny, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import errno
 import itertools
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +105,7 @@ def test_the_layout_is_the_documented_one(path: Path) -> None:
         assert list(file["offsets"]) == [0, len(records[0].values), sum(len(r.values) for r in records)]
         assert file["frames"].chunks is None
         assert file["frames"].compression is None
-        assert file.attrs["schema"] == "ser.store/1"
+        assert file.attrs["schema"] == b"ser.store/1"
     assert store_files(path) == [path]
 
 
@@ -319,7 +318,7 @@ class Full:
 
 
 @pytest.fixture
-def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[Full]:
+def full(monkeypatch: pytest.MonkeyPatch) -> Full:
     disk = Full(10**9)
 
     class File:
@@ -339,7 +338,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[Full]:
         self.file = File(self.file)  # type: ignore[assignment]
 
     monkeypatch.setattr(sink.Sink, "__init__", limited)
-    yield disk
+    return disk
 
 
 @pytest.mark.parametrize("room", [0, 100, 700, 1500, 2500])
@@ -347,7 +346,7 @@ def test_a_full_disk_leaves_what_was_committed(path: Path, full: Full, room: int
     records = write(path, "abc")
     with StoreWriter(path, facts()) as writer:
         full.room = room
-        with pytest.raises(OSError, match="toy.shards") as caught:
+        with pytest.raises(OSError, match=r"toy\.shards") as caught:
             writer.commit([record("d")])
         assert caught.value.errno == errno.ENOSPC
         full.room = room

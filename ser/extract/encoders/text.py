@@ -72,7 +72,12 @@ def load(name: str, options: Options) -> "Text":
 
 
 class Text(Encoder):
-    """A loaded text encoder."""
+    """A loaded text encoder.
+
+    Attributes:
+        limit: tokens that the model has positions for.
+        cut: how many texts were longer, and cut, so far.
+    """
 
     modality = MODALITY
 
@@ -91,6 +96,7 @@ class Text(Encoder):
         self.layers = chosen_layers(options.layers, depth, self.level)
         self.stacked = self.level == "utterance" and (options.layers == "all" or len(self.layers) > 1)
         self.limit = token_limit(self.tokenizer, config)
+        self.cut = 0
         self.name = store_name(name.short, options, "utterance", "cls")
         self.device = device(options.device)
         self.model.to(self.device)
@@ -135,7 +141,10 @@ class Text(Encoder):
             raise AudioError("there is no text", expected="words", found=repr(text))
         ids: list[int] = self.tokenizer(text, verbose=False)["input_ids"]
         if len(ids) > self.limit:
-            warnings.warn(f"a text of {len(ids)} tokens was cut at {self.limit}: {text[:40]!r}...", stacklevel=3)
+            if not self.cut:  # once is enough
+                first = f"the first has {len(ids)}: {text[:40]!r}..."
+                warnings.warn(f"{self.name}: texts of over {self.limit} tokens are cut there; {first}", stacklevel=2)
+            self.cut += 1
             ids = self.tokenizer(text, truncation=True, max_length=self.limit)["input_ids"]
         return ids
 

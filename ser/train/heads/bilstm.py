@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ser.train.head import require
 from ser.train.layers import Enter, Feature, Input
 
-DEFAULTS = {"lr": 1e-3, "epochs": 20, "patience": 5}
+DEFAULTS = {"lr": 2e-3, "batch_size": 64, "epochs": 12, "patience": 4}
 
 
 class Head(nn.Module):
@@ -19,7 +19,7 @@ class Head(nn.Module):
 
     stackable = False
 
-    def __init__(self, inputs: list[Input], classes: int, hidden: int = 256, dropout: float = 0.3) -> None:
+    def __init__(self, inputs: list[Input], classes: int, hidden: int = 256, dropout: float = 0.5) -> None:
         super().__init__()
         require(inputs, "bilstm", all(i.framewise for i in inputs), "sequences: frames or word pieces")
         self.inputs = [i.name for i in inputs]

@@ -1,4 +1,4 @@
-"""Multi-layer perceptron on mean-pooled features: in-512-256-K with ReLU and dropout.
+"""Multi-layer perceptron on mean-pooled features: in-512-256-K with ReLU, and dropout of the inputs too (Srivastava 2014).
 
 Features of several stores are concatenated; framewise ones are averaged over their real frames first.
 """
@@ -20,8 +20,8 @@ class Head(nn.Module):
         inputs: list[Input],
         classes: int,
         hidden: str = "512,256",
-        dropout: float = 0.3,
-        input_dropout: float = 0.0,
+        dropout: float = 0.5,
+        input_dropout: float = 0.2,
     ) -> None:
         super().__init__()
         self.inputs = [i.name for i in inputs]

@@ -1,0 +1,137 @@
+"""Extraction in processes of its own: killed at random moments, shared by two, spread over workers, interrupted."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser.features.store import FeatureStore, shards_folder
+
+COUNT, CHUNK = 128, 16
+SCRIPT = Path(__file__).with_name("toy_encoder.py")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    for number in range(COUNT):
+        noise = np.random.default_rng(number).normal(0, 0.1, 800 + 7 * number).astype(np.float32)
+        soundfile.write(folder / f"u{number:03d}.wav", noise, 8000, subtype="FLOAT")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store made in one go."""
+    work = tmp_path_factory.mktemp("whole")
+    assert f"{COUNT} done, 0 skipped, 0 failed" in finish(start(root, work))
+    return stored(work)
+
+
+def start(root: Path, work: Path, *options: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, str(SCRIPT), str(root), str(work), *options]
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: "subprocess.Popen[str]") -> str:
+    said, complained = process.communicate(timeout=100)
+    assert process.returncode == 0, complained
+    return said
+
+
+def stored(work: Path) -> Path:
+    return work / "features" / "toy" / "moments.h5"
+
+
+def shards(path: Path) -> int:
+    return len(list(shards_folder(path).glob("*.h5")))
+
+
+def wait_for_shards(process: "subprocess.Popen[str]", path: Path, count: int) -> None:
+    until = time.monotonic() + 60
+    while shards(path) < count and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+
+
+def kill(process: "subprocess.Popen[str]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
+def assert_equal(one: Path, other: Path) -> None:
+    with FeatureStore(one) as a, FeatureStore(other) as b:
+        assert a.ids == b.ids
+        assert len(a) == COUNT
+        assert a.sources() == b.sources()
+        for utterance in a.ids:
+            np.testing.assert_array_equal(a[utterance], b[utterance])
+    assert not [p for p in other.parent.rglob("*") if p.name.endswith(".tmp") or p.suffix == ".shards"]
+
+
+def moments(kills: int) -> Iterator[tuple[int, float]]:
+    """Random moments: how many new shards to wait for, and how long after that (s)."""
+    rng = random.Random()
+    for number in range(kills):
+        yield (number + 1) % 2, rng.uniform(0, 0.25)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_killed_at_random_moments_it_goes_on(root: Path, whole: Path, tmp_path: Path, jobs: str) -> None:
+    path, committed = stored(tmp_path), 0
+    for new, delay in moments(5 if jobs == "1" else 2):
+        process = start(root, tmp_path, "--sleep", "0.01", "--jobs", jobs)
+        wait_for_shards(process, path, shards(path) + new)
+        time.sleep(delay)
+        kill(process)  # on a busy machine it may have ended by then
+        if path.exists() or shards(path):
+            with FeatureStore(path) as store:
+                assert store.verify() == []
+                assert len(store) >= committed
+                assert len(store) % CHUNK == 0
+                committed = len(store)
+    assert committed
+    assert f"{COUNT - committed} done, {committed} skipped, 0 failed" in finish(start(root, tmp_path, "--jobs", jobs))
+    assert_equal(whole, path)
+
+
+def test_two_processes_share_the_work(root: Path, whole: Path, tmp_path: Path) -> None:
+    both = [start(root, tmp_path, "--shard", index, "2", "--sleep", "0.002") for index in ("0", "1")]
+    for process in both:
+        assert f"{COUNT // 2} done, 0 skipped, 0 failed" in finish(process)
+    assert not stored(tmp_path).exists()
+    assert f"0 done, {COUNT} skipped, 0 failed" in finish(start(root, tmp_path))
+    assert_equal(whole, stored(tmp_path))
+
+
+def test_an_interrupt_of_workers_is_quiet_and_keeps_what_is_done(root: Path, whole: Path, tmp_path: Path) -> None:
+    process = start(root, tmp_path, "--sleep", "0.02", "--jobs", "2")
+    wait_for_shards(process, stored(tmp_path), 2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, complained = process.communicate(timeout=60)
+    assert process.returncode not in (0, None)
+    assert complained.strip().endswith("KeyboardInterrupt")
+    assert complained.count("Traceback") == 1  # the script's own; the workers end without a word
+    assert shards(stored(tmp_path)) >= 2
+    finish(start(root, tmp_path))
+    assert_equal(whole, stored(tmp_path))
+
+
+def test_a_second_process_is_refused_while_the_first_writes(root: Path, tmp_path: Path) -> None:
+    first = start(root, tmp_path, "--sleep", "0.05")
+    wait_for_shards(first, stored(tmp_path), 1)
+    second = start(root, tmp_path)
+    _, complained = second.communicate(timeout=60)
+    assert second.returncode != 0
+    assert "another process is writing" in complained
+    kill(first)
+    assert "0 failed" in finish(start(root, tmp_path))  # the dead process's lock is free

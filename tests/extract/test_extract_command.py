@@ -1,0 +1,193 @@
+"""`ser extract` and `ser store` from the command line."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from ser.cli import main
+from ser.extract.request import Request
+from ser.features.store import FeatureStore, shards_folder
+from ser.metadata.table import make_table
+
+COUNT = 6
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """`label/*.wav`, as the corpus plugin `folder` reads it."""
+    root = tmp_path / "corpus"
+    for number in range(COUNT):
+        path = root / ("anger" if number % 2 else "neutral") / f"u{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).normal(0, 0.1, 8000).astype(np.float32)
+        soundfile.write(path, noise, 16000)
+    return root
+
+
+Ser = Callable[..., int]
+
+
+@pytest.fixture
+def ser(tmp_path: Path) -> Ser:
+    def run(*words: str) -> int:
+        return main([*words, "--workspace", str(tmp_path / "work")])
+
+    return run
+
+
+@pytest.fixture
+def table(ser: Ser, corpus: Path) -> None:
+    assert ser("metadata", "--dataset", "mine", "--format", "folder", "--root", str(corpus)) == 0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "work" / "features" / "mine" / "logmel.h5"
+
+
+EXTRACT = ("extract", "--dataset", "mine", "--audio", "logmel", "--jobs", "1")
+
+
+def test_extract_says_what_it_did(
+    ser: Ser, table: None, store: Path, capsys: pytest.CaptureFixture[str], corpus: Path
+) -> None:
+    assert ser(*EXTRACT) == 0
+    assert f"mine logmel: {COUNT} done, 0 skipped, 0 failed -> {store} (" in capsys.readouterr().out
+    with FeatureStore(store) as made:
+        assert len(made) == COUNT
+        assert made[made.ids[0]].shape[1] == made.dim == 64
+    (corpus / "neutral" / "u0.wav").write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize 1\n")
+    assert ser(*EXTRACT) == 3
+    said = capsys.readouterr()
+    assert f"mine logmel: 0 done, {COUNT - 1} skipped, 1 failed" in said.out
+    assert "logmel.failures.csv" in said.err
+    assert ser(*EXTRACT, "--quiet") == 3
+    assert capsys.readouterr().out == ""
+
+
+def test_pointers_in_place_of_audio_are_one_message(
+    ser: Ser, table: None, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, path in enumerate(corpus.rglob("*.wav")):
+        path.write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize %d\n" % 10**number)
+    capsys.readouterr()
+    assert ser(*EXTRACT) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert f"none of {COUNT} utterances can be used, all of them alike" in said[0]
+    assert "git lfs pull" in said[0]
+
+
+def test_root_may_move(ser: Ser, table: None, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    moved = corpus.rename(corpus.with_name("moved"))
+    assert ser(*EXTRACT) == 1
+    assert "--root" in capsys.readouterr().err
+    assert ser(*EXTRACT, "--root", str(moved)) == 0
+    assert "its audio is now read below" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--audio", "logmle"], 1, "Did you mean 'logmel'"),
+        (["--text", "logmel"], 1, "this is an encoder of audio"),
+        (["--audio", "logmel", "--shard", "2/2"], 2, "is not I/N"),
+        (["--audio", "logmel", "--layers", "some"], 2, "is not last, all"),
+        (["--audio", "logmel", "--shard", "0/2", "--overwrite"], 1, "--overwrite and --shard"),
+        (["--dataset", "mine,other", "--root", "."], 1, "--root is one corpus's folder"),
+        (["--text", "wordpiece"], 1, "mine has no text"),
+    ],
+)
+def test_wrong_usage(
+    ser: Ser, table: None, words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    assert ser("extract", *([] if "--dataset" in words else ["--dataset", "mine"]), *words) == code
+    assert message in capsys.readouterr().err
+    assert not store.exists()
+
+
+def test_default_encoders_are_those_of_what_the_corpus_has() -> None:
+    audio = {"utterance_id": "a", "path": "a.wav", "label": "x", "emotion": "neutral"}
+    text = {"utterance_id": "b", "text": "b", "label": "x", "emotion": "neutral"}
+    both = Request().encoders(make_table([audio, text], "t"))
+    assert both == [("audio", "emotion2vec"), ("text", "bert")]
+    assert Request().encoders(make_table([audio], "t")) == [("audio", "emotion2vec")]
+    assert Request().encoders(make_table([text], "t")) == [("text", "bert")]
+    assert Request(text=["wordpiece"]).encoders(make_table([audio, text], "t")) == [("text", "wordpiece")]
+
+
+def test_shards_and_the_store_commands(
+    ser: Ser, table: None, store: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert ser(*EXTRACT, "--shard", "0/2") == 0
+    assert ser(*EXTRACT, "--shard", "1/2") == 0
+    assert len(list(shards_folder(store).glob("*.h5"))) == 1  # six utterances are one chunk
+    capsys.readouterr()
+    assert ser("store", "info") == 0
+    assert "1 shards to merge" in capsys.readouterr().out
+    assert ser("store", "merge", "--dataset", "mine", "--store", "logmel") == 0
+    assert f"mine logmel: 1 shards merged, {COUNT} utterances" in capsys.readouterr().out
+    assert ser("store", "merge") == 0
+    assert "mine logmel: merged already" in capsys.readouterr().out
+    assert ser("store", "info", "--verbose") == 0
+    first, _, rest = capsys.readouterr().out.partition("\n")
+    assert first.startswith(f"mine logmel: {COUNT} utterances, audio, frame level, 64 float32, 16000 Hz")
+    assert json.loads(rest)["identity"]["plugin"] == "logmel"
+    assert ser("store", "export", "--output", str(tmp_path / "out")) == 0
+    with np.load(tmp_path / "out" / "mine.logmel.npz") as exported, FeatureStore(store) as made:
+        assert list(exported["ids"]) == made.ids
+        begin, end = exported["offsets"][1:3]
+        np.testing.assert_array_equal(exported["features"][begin:end], made[made.ids[1]])
+    capsys.readouterr()
+    assert ser("store", "export", "--format", "csv") == 1
+    assert "is not one vector an utterance" in capsys.readouterr().err
+    assert ser("store", "info", "--store", "logmle") == 1
+    assert "Did you mean 'logmel'" in capsys.readouterr().err
+
+
+def test_verify_finds_and_repair_drops(ser: Ser, table: None, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ser(*EXTRACT) == 0
+    assert ser("store", "verify") == 0
+    assert f"{COUNT} utterances, all as they were written" in capsys.readouterr().out
+    with FeatureStore(store) as made:
+        spoilt = made.ids[2]
+        needle = made[spoilt].tobytes()
+    content = bytearray(store.read_bytes())
+    content[content.find(needle)] ^= 1
+    store.write_bytes(content)
+    assert ser("store", "verify") == 3
+    assert f"damaged: {spoilt}. `ser store verify --repair` drops them" in capsys.readouterr().out
+    assert ser("store", "verify", "--repair") == 3
+    assert ser("store", "verify") == 0
+    capsys.readouterr()
+    assert ser(*EXTRACT) == 0
+    assert f"1 done, {COUNT - 1} skipped, 0 failed" in capsys.readouterr().out
+    os.truncate(store, 1000)
+    assert ser("store", "info") == 1
+    assert "is truncated or damaged" in capsys.readouterr().err
+    assert ser("store", "verify") == 3
+    assert "1 files and 0 utterances damaged" in capsys.readouterr().out
+    assert ser("store", "verify", "--repair") == 3
+    assert ser("store", "verify") == 1
+    assert "there are no feature stores" in capsys.readouterr().err
+    assert ser(*EXTRACT) == 0
+    assert f"{COUNT} done, 0 skipped" in capsys.readouterr().out
+
+
+def test_export_of_pooled_features_is_a_table(ser: Ser, table: None, store: Path, tmp_path: Path) -> None:
+    from ser.features.layout import Facts
+    from ser.features.pack import Record
+    from ser.features.writer import StoreWriter
+
+    pooled = store.with_name("pooled.h5")
+    with StoreWriter(pooled, Facts("pooled", "audio", "utterance", 2, {})) as writer:
+        writer.commit([Record(i, np.array([n, 0.5], np.float32), bytes(32)) for n, i in enumerate("ab")])
+    assert ser("store", "export", "--store", "pooled", "--format", "csv", "--output", str(tmp_path)) == 0
+    frame = pd.read_csv(tmp_path / "mine.pooled.csv")
+    assert frame.to_dict("list") == {"utterance_id": ["a", "b"], "f0": [0.0, 1.0], "f1": [0.5, 0.5]}
