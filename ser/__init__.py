@@ -13,6 +13,7 @@ _LAZY = {
     "FeatureStore": "ser.features.store",
     "load_tensors": "ser.features.tensors",
     "fit": "ser.train.fit",
+    "Predictor": "ser.predict",
     "SerError": "ser.errors",
 }
 

@@ -10,6 +10,7 @@ from ser.commands._training import arguments, report, training_options
 
 @click.command("fit", cls=Command)
 @click.option("--dataset", help="Dataset with features.  [default: the only one]")
+@click.option("--save", is_flag=True, help="Also write each run's head, for ser predict.")
 @training_options
 def command(session: Session, dataset: str | None, **options: Any) -> None:
     """Train a head over seeds and folds on cached features; writes results/….json.

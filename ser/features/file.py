@@ -1,5 +1,6 @@
 """One file of a feature store, written and read. What lies where: `layout`."""
 
+import errno
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -103,7 +104,7 @@ class StoreFile:
             self._load(file)
         except (KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
             file.close()
-            raise Damaged(path, error) from None
+            raise _judged(path, error) from None
         except StoreError:
             file.close()
             raise
@@ -139,7 +140,7 @@ class StoreFile:
         try:
             return cast(NDArray[Any], file[VALUES[self.facts.level]][begin:end])
         except (KeyError, RuntimeError, OSError) as error:
-            raise Damaged(self.path, error) from None
+            raise _judged(self.path, error) from None
         finally:
             if file is not self._file:
                 file.close()
@@ -155,7 +156,16 @@ def _open(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r", locking="best-effort")
     except (OSError, RuntimeError) as error:
-        raise Damaged(path, error) from None
+        raise _judged(path, error) from None
+
+
+def _judged(path: Path, error: Exception) -> Exception:
+    """What an error of HDF5 means. Only of damage may it be concluded that a file be set aside."""
+    if isinstance(error, OSError) and error.errno not in (None, errno.EIO):
+        return error
+    if any(word in str(error) for word in ("lock file", "file locking", "already open")):
+        return StoreError(f"the feature store {path} is in use elsewhere", action="Close it there.")
+    return Damaged(path, error)
 
 
 def _plain(value: Any) -> Any:

@@ -64,6 +64,15 @@ def apply_statistics(data: Tensors, statistics: dict[str, dict[str, Any]], limit
     return data.with_blocks(blocks)
 
 
+def scale(block: Block, how: str, statistics: dict[str, dict[str, Any]], limit: float) -> Block:
+    """Standardise a block of new utterances as a head was: by the stored statistics, or (`speaker`) by their own."""
+    if block.vocabulary or how == "none":
+        return block
+    everyone = np.arange(len(block.values) if block.offsets is None else len(block.offsets) - 1)
+    known = statistics.get(block.name) or _statistics(block, everyone)
+    return replace(block, values=_scaled(block.values, known, limit))
+
+
 def _statistics(block: Block, positions: NDArray[np.int64]) -> dict[str, Any]:
     values = block.rows(positions).astype(np.float64)
     mean, std = values.mean(axis=0), values.std(axis=0)

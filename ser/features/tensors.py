@@ -4,7 +4,7 @@ Utterances are joined by id, never by position. Labels are applied here, so one 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Block:
         values: `(n, D)` pooled, `(n, L, D)` pooled per layer, or `(sum T, D)` framewise; float32, int32 for ids.
         offsets: framewise: utterance i is `values[offsets[i]:offsets[i + 1]]`; None when pooled.
         vocabulary: number of ids where the features are word pieces, else 0.
+        assets: texts that belong to the features (a tokenizer).
     """
 
     name: str
@@ -39,6 +40,7 @@ class Block:
     values: NDArray[Any]
     offsets: NDArray[np.int64] | None = None
     vocabulary: int = 0
+    assets: dict[str, str] = field(default_factory=dict)
 
     @property
     def framewise(self) -> bool:
@@ -251,9 +253,15 @@ def _block(name: str, store: FeatureStore, ids: list[str]) -> Block:
     read = store.read(ids)
     if isinstance(read, np.ndarray):
         return Block(name, store.modality, np.asarray(read, dtype=np.float32))
-    kind = np.int32 if store.vocabulary else np.float32
-    return Block(name, store.modality, read.values.astype(kind, copy=False), read.offsets, store.vocabulary)
+    values = read.values.astype(np.int32 if store.vocabulary else np.float32, copy=False)
+    return Block(name, store.modality, values, read.offsets, store.vocabulary, dict(store.assets))
 
 
 def _store_facts(store: FeatureStore) -> dict[str, Any]:
-    return {"path": store.path.name, "sha256": store.sha256, "level": store.level, "identity": store.attrs["identity"]}
+    return {
+        "path": store.path.name,
+        "sha256": store.sha256,
+        "encoder": store.facts.encoder,
+        "level": store.level,
+        "identity": store.attrs["identity"],
+    }

@@ -13,10 +13,12 @@ from ser.features.tensors import Tensors, load_tensors
 from ser.metadata.splits import Fold, Options
 from ser.progress import progress
 from ser.results import record
+from ser.results.names import run_name
 from ser.train import executor, experiment, streams
 from ser.train.batches import Resident
 from ser.train.config import Config, make_config
 from ser.train.learner import Learner, weights_of
+from ser.train.saved import save_head
 from ser.train.trainer import Trained
 from ser.workspace import Workspace
 
@@ -37,6 +39,7 @@ def fit(
     normalize: str = "train",
     limit: float = LIMIT,
     folds: Options | None = None,
+    save: bool = False,
     output: Path | None = None,
     jobs: int | None = None,
     stack: int | None = None,
@@ -57,6 +60,7 @@ def fit(
         stores, modalities: which features; None takes all cached modalities.
         normalize, limit: see `ser.features.normalise.normalise`.
         folds: options of the protocol.
+        save: also write each run's head, for `ser.Predictor`.
         output: summary file; None names it after the experiment in `results/`.
         jobs, stack: workers, and runs trained together; None lets the executor choose.
         device: `auto`, `cpu`, `cuda`, ...
@@ -72,7 +76,8 @@ def fit(
     asked = experiment.identity(config, seed, setup.facts, limit=limit)
     name, path = experiment.place(space, output, ["fit", dataset, head, setup.protocol, Path(scheme).stem], asked)
     place = executor.pick_device(device)
-    job = _Job(data, config, normalize, limit, seed, place, name, record.config_hash(asked))
+    heads = path.with_suffix("") if save else None
+    job = _Job(data, config, normalize, limit, seed, place, name, record.config_hash(asked), setup.stamps, heads)
     done = _run(job, setup.folds, path.with_suffix(""), range(runs), jobs, stack, quiet)
     done.sort(key=lambda r: (r[0]["run"], [f.name for f in setup.folds].index(r[0]["fold"])))
     notes = sorted({f"run {r['run']}, fold {r['fold']}: {n}" for r, _ in done for n in r["notes"]})
@@ -105,6 +110,8 @@ class _Job:
     device: str
     experiment: str
     config_hash: str
+    stamps: list[str]
+    save: Path | None
 
 
 def _run(
@@ -117,6 +124,11 @@ def _run(
     size = stack or executor.stack_size(job.config, inputs, len(job.data.classes), len(runs), job.device)
     for fold in folds:
         earlier = {k: record.read_run(folder, k, fold.name, config_hash=job.config_hash) for k in runs}
+        if job.save is not None:
+            earlier = {
+                k: r if (folder / f"{run_name(k, fold.name)}.safetensors").exists() else None
+                for k, r in earlier.items()
+            }
         done += [r for r in earlier.values() if r is not None]
         units += [(job, fold, g) for g in executor.groups([k for k in runs if earlier[k] is None], size)]
     workers = executor.workers(jobs, len(units), job.device)
@@ -130,7 +142,7 @@ def _run(
 
 def _unit(job: _Job, fold: Fold, runs: list[int]) -> list[Run]:
     """Train a stack of runs on one fold, and predict its validation and test parts."""
-    data, _ = normalise(job.data, job.normalize, fold.train, job.limit)
+    data, statistics = normalise(job.data, job.normalize, fold.train, job.limit)
     learner = Learner(data, job.config, job.device)
     seeds = [streams.derive(job.seed, k, fold.name) for k in runs]
     parts = learner.train(fold.train, fold.validation, seeds)
@@ -143,6 +155,18 @@ def _unit(job: _Job, fold: Fold, runs: list[int]) -> list[Run]:
             for s, rows in splits.items()
         ]
         finished.append(_recorded(job, fold, k, seeds[slot], trained, pd.concat(frames, ignore_index=True)))
+        if job.save is not None:
+            save_head(
+                job.save / f"{run_name(k, fold.name)}.safetensors",
+                data=job.data,
+                config=job.config,
+                weights=[part[slot].weights for part in parts],
+                normalize=job.normalize,
+                limit=job.limit,
+                statistics=statistics if job.normalize == "train" else {},
+                stamps=job.stamps,
+                source={"experiment": job.experiment, "run": k, "fold": fold.name, "seed": seeds[slot]},
+            )
     return finished
 
 

@@ -3,6 +3,8 @@
 import errno
 import itertools
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +304,25 @@ def test_a_file_that_is_no_store_is_not_set_aside(path: Path) -> None:
     with pytest.raises(StoreError, match="no feature store"):
         StoreWriter(path, facts())
     assert path.exists()
+
+
+def test_a_file_open_elsewhere_is_not_set_aside(path: Path) -> None:
+    write(path, "a", merge=True)
+    hold = (
+        "import h5py, sys; f = h5py.File(sys.argv[1], 'r+', locking=True); print('open', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold, str(path)], stdin=-1, stdout=-1) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises((OSError, StoreError)) as caught:
+            StoreWriter(path, facts())
+        assert not isinstance(caught.value, Damaged)
+        other.communicate(b"")
+    with h5py.File(path, "r", locking=False), pytest.raises(StoreError, match="in use elsewhere") as caught:
+        StoreWriter(path, facts())
+    assert not isinstance(caught.value, Damaged)
+    with StoreWriter(path, facts()) as writer:
+        assert set(writer.stored) == {"a"}
 
 
 class Full:

@@ -1,0 +1,150 @@
+"""A trained head on disk: one safetensors file with the weights and, as JSON in its header, all that is needed to use it.
+
+The header holds classes (the label encoder), head and options, what each store's features were (encoder and identity, so
+that new audio gets the same ones), the statistics of the normalisation, and the stamps of the data it was trained on.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ser.errors import ConfigError
+from ser.features.normalise import scale
+from ser.features.tensors import Block, Tensors
+from ser.results.names import config_hash
+from ser.train.batches import Resident
+from ser.train.config import Config, make_config
+from ser.train.head import part_of, plugin
+from ser.train.layers import Input
+from ser.train.trainer import Data, predict
+from ser.workspace import writing
+
+SCHEMA = "ser.head/1"
+
+
+def save_head(
+    path: Path,
+    *,
+    data: Tensors,
+    config: Config,
+    weights: list[Tensor],
+    normalize: str,
+    limit: float,
+    statistics: dict[str, dict[str, Any]],
+    stamps: list[str],
+    source: dict[str, Any],
+) -> None:
+    """Write one run's head.
+
+    Args:
+        path: ends in `.safetensors`.
+        data: what it was trained on.
+        weights: of each part, `(n,)`.
+        statistics: of the normalisation by store; {} where there is none to apply to new data.
+        source: where it comes from: experiment, run, fold, seed.
+    """
+    from safetensors.torch import save_file
+
+    about = {
+        "schema": SCHEMA,
+        "classes": list(data.classes),
+        "dataset": data.dataset,
+        "config": config.as_dict(),
+        "config_hash": config_hash(config.as_dict()),
+        "inputs": [i._asdict() for i in Resident(data.blocks).inputs],
+        "stores": {b.name: {**data.stores[b.name], "assets": b.assets} for b in data.blocks},
+        "normalize": normalize,
+        "limit": limit,
+        "stamps": stamps,
+        **source,
+    }
+    tensors = {f"weights.{k}": w.detach().cpu().contiguous() for k, w in enumerate(weights)}
+    for name, s in statistics.items():
+        tensors |= {f"{key}:{name}": torch.from_numpy(np.ascontiguousarray(s[key])) for key in ("mean", "std")}
+    with writing(path) as temporary:
+        save_file(tensors, temporary, metadata={"ser": json.dumps(about, ensure_ascii=False, allow_nan=False)})
+
+
+@dataclass(frozen=True, eq=False)
+class SavedHead:
+    """A head read back.
+
+    Attributes:
+        about: the header.
+        config: how it was trained.
+        weights: of each part, `(n,)`.
+        statistics: by store.
+    """
+
+    about: dict[str, Any]
+    config: Config
+    weights: list[Tensor]
+    statistics: dict[str, dict[str, Any]]
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.about["classes"])
+
+    @property
+    def inputs(self) -> list[Input]:
+        return [Input(**i) for i in self.about["inputs"]]
+
+    def probabilities(self, blocks: list[Block], device: str = "cpu") -> NDArray[np.float64]:
+        """Class probabilities of new utterances, `(n, classes)`.
+
+        Args:
+            blocks: raw features, one block for each of `inputs`, in that order. With a head that was normalised per
+                speaker or per corpus, the statistics of these very utterances are used: give those of one speaker.
+
+        Raises:
+            ConfigError: features of another shape than the head was trained on.
+        """
+        for block, wanted in zip(blocks, self.inputs, strict=True):
+            if (block.dim, block.framewise, block.layers) != (wanted.dim, wanted.framewise, wanted.layers):
+                raise ConfigError(
+                    f"features of {block.name} do not fit the head", expected=wanted, found=block.values.shape
+                )
+        scaled = [scale(b, str(self.about["normalize"]), self.statistics, float(self.about["limit"])) for b in blocks]
+        count = len(scaled[0].values) if scaled[0].offsets is None else len(scaled[0].offsets) - 1
+        rows = np.arange(count)
+        labels, nothing = np.zeros(count, dtype=np.int64), rows[:0]
+        parts = [scaled] if part_of(self.config.head) == self.config.head else [[b] for b in scaled]
+        config = Config(**{**asdict(self.config), "head": part_of(self.config.head)})
+        found = [
+            predict(Data(Resident(part, device), labels, len(self.classes), nothing, nothing), config, w[None], rows)[0]
+            for part, w in zip(parts, self.weights, strict=True)
+        ]
+        return found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found))
+
+
+def load_head(path: Path) -> SavedHead:
+    """Read a saved head; nothing is unpickled.
+
+    Raises:
+        ConfigError: the file is missing or is no head of this program.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    advice = "Train one with: ser fit ... --save"
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("ser", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"cannot read the head {path}", found=error, action=advice) from None
+    if about.get("schema") != SCHEMA:
+        raise ConfigError(f"{path} is no head of ser", expected=SCHEMA, found=about.get("schema"), action=advice)
+    options = {k: v for k, v in about["config"].items() if k != "head"}
+    statistics: dict[str, dict[str, Any]] = {}
+    for name, tensor in tensors.items():
+        key, colon, store = name.partition(":")
+        if colon:
+            statistics.setdefault(store, {})[key] = tensor.numpy()
+    weights = [tensors[f"weights.{k}"] for k in range(sum(n.startswith("weights.") for n in tensors))]
+    return SavedHead(about, make_config(about["config"]["head"], **options), weights, statistics)
