@@ -14,6 +14,7 @@ _LAZY = {
     "load_tensors": "ser.features.tensors",
     "fit": "ser.train.fit",
     "Predictor": "ser.predict",
+    "HeadClassifier": "ser.train.estimator",
     "SerError": "ser.errors",
 }
 

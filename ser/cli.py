@@ -52,14 +52,16 @@ def main(arguments: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("ser: interrupted. What was done is kept; the same command goes on from there.", err=True)
         return 1
-    except (SerError, OSError, MemoryError) as error:
-        if "--verbose" in arguments:
+    except (SerError, OSError, MemoryError, RuntimeError) as error:
+        line = _line(error)
+        if line is None or "--verbose" in arguments:
             raise
-        click.echo(f"ser: {_line(error)}", err=True)
+        click.echo(f"ser: {line}", err=True)
         return 1
 
 
-def _line(error: BaseException) -> str:
+def _line(error: Exception) -> str | None:
+    """What to tell of an error; None for one that is a defect of the program."""
     if isinstance(error, SerError):
         return error.line()
     if isinstance(error, MemoryError):
@@ -73,7 +75,10 @@ def _line(error: BaseException) -> str:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return f"may not write or read{where}: {error.strerror}. Choose another folder with --workspace."
         return f"{error.strerror or error}{where}"
-    return str(error)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.cuda.OutOfMemoryError):
+        return "the GPU is out of memory. What was done is kept: try again with a smaller batch, or with --device cpu."
+    return None
 
 
 def entry() -> None:

@@ -47,6 +47,9 @@ def writing(path: Path) -> Iterator[Path]:
 
     Yields:
         A temporary path in the same folder; what is written there becomes `path` when the block ends well.
+
+    Raises:
+        OSError: a full disk or the like, with the file's name; `path` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -55,6 +58,9 @@ def writing(path: Path) -> Iterator[Path]:
         _sync(temporary)
         temporary.replace(path)
         _sync(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say what was being written
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

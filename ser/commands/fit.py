@@ -10,6 +10,14 @@ from ser.commands._training import arguments, report, training_options
 
 @click.command("fit", cls=Command)
 @click.option("--dataset", help="Dataset with features.  [default: the only one]")
+@click.option(
+    "--refit",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Train again on training and validation for the epochs that validation picked; auto: where the protocol has no "
+    "validation part of its own.",
+)
 @click.option("--save", is_flag=True, help="Also write each run's head, for ser predict.")
 @training_options
 def command(session: Session, dataset: str | None, **options: Any) -> None:

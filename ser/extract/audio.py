@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import AudioError
-from ser.extract.decoding import opened, refuse_other_files
+from ser.extract.decoding import AGAIN, opened, refuse_other_files
 
 MAX_SECONDS = 1800.0  # half an hour: longer than that is a whole recording, not an utterance
 SILENCE_PEAK = 1e-4  # of full scale, around the mean: three steps of 16 bits, so dither alone counts as silence
@@ -66,7 +66,7 @@ def decode(
         sound.seek(first)
         data = sound.read(last - first, dtype="float32", always_2d=True)
     if len(data) < last - first:
-        raise AudioError(f"{path} is cut short", expected=f"{last - first} samples", found=len(data), action=_AGAIN)
+        raise AudioError(f"{path} is cut short", expected=f"{last - first} samples", found=len(data), action=AGAIN)
     return _mono(path, data, channel), rate
 
 
@@ -97,18 +97,27 @@ def check(audio: Audio, sample_rate: int, minimum: int, name: str = "the audio")
         AudioError: no samples, values that are not finite, shorter than the receptive field, or silent.
     """
     if not len(audio):
-        raise AudioError(f"{name} is empty", expected="samples", found="none")
+        raise AudioError(f"{name} is empty", expected="samples", found="none", action=AGAIN)
     if not np.isfinite(audio).all():
         count = int((~np.isfinite(audio)).sum())
-        raise AudioError(f"{name} has values that are not finite", found=f"{count} of {len(audio)} samples")
+        raise AudioError(
+            f"{name} has values that are not finite", found=f"{count} of {len(audio)} samples", action=ANEW
+        )
     if len(audio) < minimum:
         raise AudioError(
             f"{name} is shorter than the encoder's receptive field",
             expected=f"{minimum} samples at {sample_rate} Hz ({1000 * minimum / sample_rate:.0f} ms) or more",
             found=f"{len(audio)} samples",
+            action="Give a longer piece, or leave it out of the table.",
         )
-    if (float(audio.max()) - float(audio.min())) / 2 < SILENCE_PEAK:
-        raise AudioError(f"{name} is silent", expected=f"a peak of {SILENCE_PEAK:g} of full scale or more")
+    peak = (float(audio.max()) - float(audio.min())) / 2
+    if peak < SILENCE_PEAK:
+        raise AudioError(
+            f"{name} is silent",
+            expected=f"a peak of {SILENCE_PEAK:g} of full scale or more",
+            found=f"{peak:.1g}",
+            action="Is it the right recording? If so, leave it out of the table.",
+        )
 
 
 def clipped_share(audio: Audio) -> float:
@@ -161,7 +170,7 @@ def source_hash(
     return digest.digest()
 
 
-_AGAIN = "Download or copy the file again."
+ANEW = "Write the file anew from its source, or leave it out of the table."
 
 
 def _given(value: float | None) -> float | None:
@@ -172,7 +181,7 @@ def _given(value: float | None) -> float | None:
 def _bounds(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
     seconds = frames / rate
     if not frames:
-        raise AudioError(f"{path} is empty", expected="samples", found="none")
+        raise AudioError(f"{path} is empty", expected="samples", found="none", action=AGAIN)
     begin, stop = start or 0.0, seconds if end is None else end
     if begin < 0 or begin >= seconds or stop > seconds + SEGMENT_SLACK or stop <= begin:
         raise AudioError(
@@ -197,7 +206,7 @@ def _mono(path: Path, data: NDArray[np.float32], channel: float | None) -> Audio
     """`(samples, channels)` -> `(samples,)`."""
     if not np.isfinite(data).all():
         count = int((~np.isfinite(data)).any(axis=1).sum())
-        raise AudioError(f"{path} has values that are not finite", found=f"{count} of {len(data)} samples")
+        raise AudioError(f"{path} has values that are not finite", found=f"{count} of {len(data)} samples", action=ANEW)
     if channel is None:
         return data[:, 0] if data.shape[1] == 1 else data.mean(axis=1, dtype=np.float64).astype(np.float32)
     if channel != int(channel) or not 0 <= channel < data.shape[1]:

@@ -17,6 +17,7 @@ CONTAINERS = frozenset(
 )
 FFMPEG_SECONDS = 900
 INSTALL_FFMPEG = "Install ffmpeg (apt install ffmpeg, brew install ffmpeg, or conda install -c conda-forge ffmpeg)."
+AGAIN = "Download or copy the file again."
 
 LFS_POINTER = b"version https://git-lfs"
 # A wav written to a pipe has a data size of 0 or one near 2 or 4 GiB: its writer could not go back to fill it in.
@@ -51,8 +52,7 @@ def opened(path: Path) -> Iterator[Any]:
             _refuse_cut(path, sound)
             yield sound
     except soundfile.LibsndfileError as error:
-        action = None if shutil.which("ffmpeg") else f"Is it audio? If so: {INSTALL_FFMPEG}"
-        raise AudioError(f"{path} cannot be decoded", found=error.error_string, action=action) from None
+        raise _undecodable(path, str(error.error_string)) from None
 
 
 def refuse_other_files(path: Path) -> None:
@@ -71,7 +71,7 @@ def refuse_other_files(path: Path) -> None:
     except OSError as error:
         raise AudioError(f"cannot read {path}", found=error.strerror) from None
     if not head:
-        raise AudioError(f"{path} is empty", expected="audio", found="0 bytes")
+        raise AudioError(f"{path} is empty", expected="audio", found="0 bytes", action=AGAIN)
     if head.startswith(LFS_POINTER):
         raise AudioError(
             f"{path} is a Git LFS pointer, not audio",
@@ -95,7 +95,7 @@ def _refuse_cut(path: Path, sound: Any) -> None:
             f"{path} is cut short",
             expected=f"{cut[1]} bytes of audio",
             found=cut[2],
-            action="Download or copy the file again.",
+            action=AGAIN,
         )
 
 
@@ -131,8 +131,18 @@ def _converted(path: Path, before: str | None = None) -> Iterator[Path]:
             raise AudioError(f"{path} cannot be decoded", found=f"ffmpeg took over {FFMPEG_SECONDS} s") from None
         if done.returncode or not wav.is_file():
             said = done.stderr.decode(errors="replace").strip().splitlines() or ["ffmpeg failed"]
-            raise AudioError(f"{path} cannot be decoded", found=before or _short(said))
+            raise _undecodable(path, before or _short(said))
         yield wav
+
+
+def _undecodable(path: Path, said: str) -> AudioError:
+    other = "" if shutil.which("ffmpeg") else f" If its format is an uncommon one: {INSTALL_FFMPEG}"
+    return AudioError(
+        f"{path} cannot be decoded",
+        expected="audio that libsndfile or ffmpeg reads",
+        found=said.rstrip("."),
+        action=AGAIN + other,
+    )
 
 
 def _short(lines: list[str]) -> str:

@@ -80,6 +80,8 @@ def extract(
         skipped=run.skipped,
         failed=len(run.failures),
         without=len(table.frame) - len(items),
+        first=f"{run.failures[0].id}: {run.failures[0].reason}" if run.failures else "",
+        clipped=sorted(run.clipped),
         failures_path=listed if run.failures else None,
         store_path=shards_folder(path) if sliced else path,
         seconds=max(time.monotonic() - begin, 1e-9),
@@ -88,7 +90,7 @@ def extract(
 
 
 class _Run:
-    """One pass over the chunks: what is done is in the store, what failed in `failures`."""
+    """One pass over the chunks: what is done is in the store, what failed in `failures`, loud audio in `clipped`."""
 
     def __init__(
         self,
@@ -104,6 +106,7 @@ class _Run:
         self.jobs, self.quiet, self.say = jobs, quiet, say
         self.sources, self.failures = gather.hashes([item for chunk in mine for item in chunk])
         self.done: set[str] = set()
+        self.clipped: set[str] = set()
         self.skipped = self.samples = 0
 
     @property
@@ -138,6 +141,7 @@ class _Run:
                 self.done.update(record.id for record in outcome.records)
                 self.samples += sum(record.n_samples for record in outcome.records)
                 self.failures += outcome.failures
+                self.clipped.update(outcome.clipped)
                 yield from [None] * (len(outcome.records) + len(outcome.failures))
 
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ser.extract.audio import CLIPPED_SHARE
+from ser.metadata.parsing import few
+
 
 @dataclass(frozen=True)
 class Report:
@@ -15,6 +18,8 @@ class Report:
         skipped: utterances that were there already.
         failed: utterances that could not be extracted; they are tried again the next time.
         without: utterances of the table that have no audio, or no text.
+        first: the first that failed, and why; empty where none did.
+        clipped: ids of utterances extracted now whose audio is clipped.
         failures_path: where the failed ones are listed; None where there are none.
         store_path: the merged file, or the folder of the shards where the work is shared.
         seconds: time it took.
@@ -28,6 +33,8 @@ class Report:
     skipped: int
     failed: int
     without: int
+    first: str
+    clipped: list[str]
     failures_path: Path | None
     store_path: Path
     seconds: float
@@ -48,5 +55,11 @@ class Report:
         if self.without:
             found.append(f"{self.dataset}: {self.without} utterances without {self.modality}")
         if self.failures_path:
-            found.append(f"{self.dataset} {self.store}: {self.failed} failed, listed in {self.failures_path}")
+            listed = f"{self.failed} failed, listed in {self.failures_path}"
+            found.append(f"{self.dataset} {self.store}: {listed}; the first is {self.first}")
+        if self.clipped:
+            found.append(
+                f"{self.dataset} {self.store}: {len(self.clipped)} have clipped audio, with over {CLIPPED_SHARE:.1%} of the "
+                f"samples cut off at full scale, and are extracted as they are: {few(self.clipped, 3)}"
+            )
         return found

@@ -21,10 +21,11 @@ from ser.features.pack import Record
 
 @dataclass
 class Outcome:
-    """What became of a chunk so far."""
+    """What became of a chunk so far; `clipped` are ids of utterances whose audio is."""
 
     records: list[Record] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    clipped: list[str] = field(default_factory=list)
 
 
 def encode_chunk(encoder: Encoder, items: Sequence[Item], sources: dict[str, bytes], outcome: Outcome) -> None:
@@ -40,10 +41,11 @@ def encode_chunk(encoder: Encoder, items: Sequence[Item], sources: dict[str, byt
         return
     for item in items:
         try:
-            sound = _decode(item, encoder)
+            sound, clipped = _decode(item, encoder)
         except (AudioError, OSError) as error:
             outcome.failures.append(Failure.of(item.id, item.path, error))
             continue
+        outcome.clipped += [item.id] if clipped else []
         _note(item, _encode_alone(encoder, sound), len(sound), encoder, sources[item.id], outcome)
 
 
@@ -64,36 +66,48 @@ def _unpickled(encoder: bytes) -> Encoder:
     return loaded
 
 
-def _decode(item: Item, encoder: Encoder) -> NDArray[np.float32]:
+def _decode(item: Item, encoder: Encoder) -> tuple[NDArray[np.float32], bool]:
+    """The audio at the encoder's rate, and whether it is clipped."""
     assert item.path is not None
-    sound = audio.load(item.path, encoder.sample_rate, start=item.start, end=item.end, channel=item.channel)
+    own, rate = audio.decode(item.path, start=item.start, end=item.end, channel=item.channel)
+    sound = audio.resample(own, rate, encoder.sample_rate)
     audio.check(sound, encoder.sample_rate, encoder.minimum, str(item.path))
-    return sound
+    return sound, audio.clipped_share(own) > audio.CLIPPED_SHARE
 
 
 def _encode_texts(encoder: Encoder, texts: Sequence[str]) -> Sequence["NDArray[Any] | Exception"]:
+    """Features of each text, or why it has none. A batch that fails (no memory, one bad text) is halved."""
+    if len(texts) == 1:
+        return [_encode_alone(encoder, texts[0])]
     try:
         return encoder.encode(texts)
-    except Exception:  # whichever text it was: each alone says so
-        return [_encode_alone(encoder, text) for text in texts]
+    except Exception as error:
+        full = _out_of_memory(error)
+    if full:
+        _empty_gpu()
+    half = len(texts) // 2
+    return [*_encode_texts(encoder, texts[:half]), *_encode_texts(encoder, texts[half:])]
 
 
-def _encode_alone(encoder: Encoder, source: Any) -> "NDArray[Any] | Exception":
+def _encode_alone(encoder: Encoder, source: Any, again: bool = True) -> "NDArray[Any] | Exception":
     """One utterance's features, or why it has none. A GPU that is out of memory is emptied and tried once more."""
     try:
-        try:
-            return encoder.encode([source])[0]
-        except RuntimeError as error:
-            if not _out_of_memory(error):
-                raise
-            sys.modules["torch"].cuda.empty_cache()
-            return encoder.encode([source])[0]
+        return encoder.encode([source])[0]
     except (AudioError, EncoderError) as error:
         return error
     except Exception as error:
-        hint = "It is too long for this GPU: try --device cpu." if _out_of_memory(error) else None
-        what = "the GPU is out of memory" if hint else f"the encoder failed with {type(error).__name__}"
-        return EncoderError(what, found=str(error).split("\n")[0], action=hint)
+        full = _out_of_memory(error)
+        if not (full and again):
+            hint = "It is too long for this GPU: try --device cpu." if full else None
+            what = "the GPU is out of memory" if full else f"the encoder failed with {type(error).__name__}"
+            return EncoderError(what, found=str(error).split("\n")[0], action=hint)
+    _empty_gpu()
+    return _encode_alone(encoder, source, again=False)
+
+
+def _empty_gpu() -> None:
+    """Give back what is cached. Not within `except`: the error holds on to all that the failed try had allocated."""
+    sys.modules["torch"].cuda.empty_cache()
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -29,11 +29,12 @@ def write_file(
 
     Raises:
         OSError: a full disk or the like, naming the file.
+        KeyboardInterrupt: when HDF5 has let go of the file.
     """
     sink = Sink(path)
     try:
         # The data lie on disk when the caller has called fsync: the `with` flushes and closes, the sink is unbuffered.
-        with h5py.File(sink, "w", libver=_FORMAT) as file:
+        with sink.keeping_interrupts(), h5py.File(sink, "w", libver=_FORMAT) as file:
             _write_index(file, facts, provenance, index)
             _write_values(file, VALUES[facts.level], int(index.n_frames.sum()), blocks, sink)
     finally:
@@ -78,7 +79,7 @@ def _write_values(file: h5py.File, name: str, rows: int, blocks: Iterable[NDArra
             dataset = file.create_dataset(name, (rows, *block.shape[1:]), block.dtype)
         dataset[begin : begin + len(block)] = block
         begin += len(block)
-        if sink.error is not None:
+        if sink.stopped:
             return
     assert begin == rows, f"{rows} rows announced, {begin} given"
 

@@ -10,6 +10,8 @@ from ser.features.layout import Facts
 
 def differences(there: Facts, here: Facts) -> list[str]:
     """What differs, a phrase a key: `layer is 12 there and 6 here`."""
+    if there.encoder != here.encoder:  # then all differs
+        return [f"encoder is {there.encoder} there and {here.encoder} here"]
     old, new = _flat(asdict(there)), _flat(asdict(here))
     return [
         f"{key} differs"

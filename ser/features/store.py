@@ -72,10 +72,15 @@ class FeatureStore:
         return iter(self.ids)
 
     def __getitem__(self, utterance: str) -> NDArray[Any]:
-        """Features of one utterance: `(D,)` or `(L, D)`; framewise `(T, D)`."""
+        """Features of one utterance: `(D,)` or `(L, D)`; framewise `(T, D)`.
+
+        Raises:
+            StoreError: it is not in the store, or its bytes are not those that were written.
+        """
         ((file, row),) = self._locate([utterance])
         begin, end = self._files[file].offsets[row : row + 2]
         block = self._files[file].block(int(begin), int(end))
+        self._refuse_damage(utterance, block, self._files[file].index.crc32[row])
         return block if self.level == FRAME else np.asarray(block[0])
 
     def read(self, ids: Sequence[str]) -> "NDArray[Any] | Ragged":
@@ -85,8 +90,16 @@ class FeatureStore:
             Utterance level: `(n, D)` or `(n, L, D)`. Frame level: `Ragged`.
 
         Raises:
-            StoreError: an id that is not in the store, or is asked for twice; named.
+            StoreError: an id that is not in the store, or is asked for twice, or whose bytes are not those that were
+                written; named.
         """
+        found = self._read(ids)
+        for row, crc in enumerate(self.index(ids).crc32):
+            self._refuse_damage(ids[row], found.values[found.offsets[row] : found.offsets[row + 1]], crc)
+        return found if self.level == FRAME else found.values
+
+    def _read(self, ids: Sequence[str]) -> Ragged:
+        """Values of some utterances one after another, as they are on disk."""
         where = np.array(self._locate(ids), dtype=np.int64).reshape(-1, 2)
         lengths = self._column("n_frames", where)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
@@ -95,7 +108,7 @@ class FeatureStore:
             chosen = np.flatnonzero(where[:, 0] == number)
             if len(chosen):
                 gather(file, where[chosen, 1], values, offsets[chosen])
-        return Ragged(values, offsets) if self.level == FRAME else values
+        return Ragged(values, offsets)
 
     def index(self, ids: Sequence[str]) -> Index:
         """Source hashes, lengths and check sums of some utterances, in the order asked for."""
@@ -125,11 +138,9 @@ class FeatureStore:
         """Each utterance's id, rows of values, and whether they match their check sum; a block is read at a time."""
         known = self.index(ids)
         for first, last in batches(known.n_frames * self.row_bytes):
-            found = self.read(ids[first:last])
-            values = found.values if isinstance(found, Ragged) else found
-            ends = np.cumsum(known.n_frames[first:last])
+            found = self._read(ids[first:last])
             for row, utterance in enumerate(ids[first:last]):
-                part = values[ends[row] - known.n_frames[first + row] : ends[row]]
+                part = found.values[found.offsets[row] : found.offsets[row + 1]]
                 yield utterance, part, checksum(part) == known.crc32[first + row]
 
     def file_of(self, utterance: str) -> Path:
@@ -156,6 +167,15 @@ class FeatureStore:
     def row_bytes(self) -> int:
         """Bytes of one row of values: of an utterance, or of a frame."""
         return int(np.prod(self._files[-1].tail, dtype=np.int64) * self._files[-1].dtype.itemsize)
+
+    def _refuse_damage(self, utterance: str, values: NDArray[Any], crc: int) -> None:
+        if checksum(values) != crc:
+            raise StoreError(
+                f"the feature store {self.file_of(utterance)} is damaged",
+                expected=f"the features of {utterance} as they were written",
+                found="others, by their check sum",
+                action="`ser store verify --repair` drops what is damaged; `ser extract` then makes it again.",
+            )
 
     def _column(self, name: str, where: NDArray[np.int64]) -> NDArray[Any]:
         columns = [getattr(file.index, name) for file in self._files]

@@ -80,7 +80,11 @@ def canonical(labels: dict[str, str], label: str, where: object) -> str:
         CorpusError: the corpus has no such label.
     """
     if label not in labels:
-        raise CorpusError(f"{where}: unknown label {label!r}", expected=f"one of {', '.join(labels)}")
+        raise CorpusError(
+            f"{where}: unknown label {label!r}",
+            expected=f"one of {', '.join(labels)}",
+            action="Correct it, or take that utterance out of the corpus folder.",
+        )
     return labels[label]
 
 

@@ -31,6 +31,7 @@ class Fold:
         name: which fold: the test session, the test speaker, or a number.
         train, validation, test: positions in the frame that the protocol was given; disjoint.
         validation_by: what validation was taken by: `speaker`, `session`, `split` or `utterance`.
+        carved: whether validation was taken out of what the protocol gives to training (else it is a part of its own).
     """
 
     name: str
@@ -38,6 +39,7 @@ class Fold:
     validation: Rows
     test: Rows
     validation_by: str = "utterance"
+    carved: bool = False
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,7 @@ def _hold_out(fold: Fold, frame: pd.DataFrame, labels: Rows, options: Options) -
         raise CorpusError(
             f"validation by {by}: the training part has {len(groups)}", expected="three or more, all known"
         )
-    return replace(fold, train=fold.train[~out], validation=fold.train[out], validation_by=kind)
+    return replace(fold, train=fold.train[~out], validation=fold.train[out], validation_by=kind, carved=True)
 
 
 def _number(name: str) -> int:

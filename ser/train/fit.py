@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ser.features.normalise import LIMIT, normalise
@@ -39,6 +40,7 @@ def fit(
     normalize: str = "train",
     limit: float = LIMIT,
     folds: Options | None = None,
+    refit: str = "auto",
     save: bool = False,
     output: Path | None = None,
     jobs: int | None = None,
@@ -60,6 +62,9 @@ def fit(
         stores, modalities: which features; None takes all cached modalities.
         normalize, limit: see `ser.features.normalise.normalise`.
         folds: options of the protocol.
+        refit: whether the head that is tested is trained again, on training and validation, for the number of epochs that
+            validation picked: `always`, `never`, or `auto`: where validation was carved out of the protocol's training
+            part, and not where it is a published part of its own. Validation scores are of the head before.
         save: also write each run's head, for `ser.Predictor`.
         output: summary file; None names it after the experiment in `results/`.
         jobs, stack: workers, and runs trained together; None lets the executor choose.
@@ -73,11 +78,11 @@ def fit(
     config = make_config(head, **training)
     data = load_tensors(dataset, space, scheme=scheme, stores=stores, modalities=modalities)
     setup = experiment.prepare(data, protocol, folds or Options(), normalize, scheme)
-    asked = experiment.identity(config, seed, setup.facts, limit=limit)
+    asked = experiment.identity(config, seed, setup.facts, limit=limit, refit=refit)
     name, path = experiment.place(space, output, ["fit", dataset, head, setup.protocol, Path(scheme).stem], asked)
     place = executor.pick_device(device)
     heads = path.with_suffix("") if save else None
-    job = _Job(data, config, normalize, limit, seed, place, name, record.config_hash(asked), setup.stamps, heads)
+    job = _Job(data, config, normalize, limit, seed, place, name, record.config_hash(asked), setup.stamps, heads, refit)
     done = _run(job, setup.folds, path.with_suffix(""), range(runs), jobs, stack, quiet)
     done.sort(key=lambda r: (r[0]["run"], [f.name for f in setup.folds].index(r[0]["fold"])))
     notes = sorted({f"run {r['run']}, fold {r['fold']}: {n}" for r, _ in done for n in r["notes"]})
@@ -112,6 +117,7 @@ class _Job:
     config_hash: str
     stamps: list[str]
     save: Path | None
+    refit: str
 
 
 def _run(
@@ -146,10 +152,16 @@ def _unit(job: _Job, fold: Fold, runs: list[int]) -> list[Run]:
     learner = Learner(data, job.config, job.device)
     seeds = [streams.derive(job.seed, k, fold.name) for k in runs]
     parts = learner.train(fold.train, fold.validation, seeds)
+    final = parts
+    if _refits(job, fold):
+        final = learner.retrain(np.concatenate([fold.train, fold.validation]), seeds, parts)
     splits = {"validation": fold.validation, "test": fold.test}
-    probabilities = {s: learner.predict(weights_of(parts), rows) for s, rows in splits.items()}
+    chosen = {"validation": weights_of(parts), "test": weights_of(final)}
+    probabilities = {s: learner.predict(chosen[s], rows) for s, rows in splits.items()}
     finished = []
     for slot, (k, trained) in enumerate(zip(runs, learner.merge(parts), strict=True)):
+        if final is not parts:
+            trained.seconds += sum(part[slot].seconds for part in final)
         frames = [
             experiment.prediction_rows(data, rows, probabilities[s][slot], run=k, fold=fold.name, split=s)
             for s, rows in splits.items()
@@ -160,7 +172,7 @@ def _unit(job: _Job, fold: Fold, runs: list[int]) -> list[Run]:
                 job.save / f"{run_name(k, fold.name)}.safetensors",
                 data=job.data,
                 config=job.config,
-                weights=[part[slot].weights for part in parts],
+                weights=[part[slot].weights for part in final],
                 normalize=job.normalize,
                 limit=job.limit,
                 statistics=statistics if job.normalize == "train" else {},
@@ -168,6 +180,10 @@ def _unit(job: _Job, fold: Fold, runs: list[int]) -> list[Run]:
                 source={"experiment": job.experiment, "run": k, "fold": fold.name, "seed": seeds[slot]},
             )
     return finished
+
+
+def _refits(job: _Job, fold: Fold) -> bool:
+    return job.refit == "always" or (job.refit == "auto" and fold.carved)
 
 
 def _recorded(job: _Job, fold: Fold, run: int, seed: int, trained: Trained, predictions: pd.DataFrame) -> Run:
@@ -181,7 +197,8 @@ def _recorded(job: _Job, fold: Fold, run: int, seed: int, trained: Trained, pred
         "n": {"train": len(fold.train), "validation": len(fold.validation), "test": len(fold.test)},
         "epochs": trained.epochs,
         "best_epoch": trained.best_epoch,
-        "selection": f"validation {job.config.selection}" if job.config.selection != "last" else "last epoch",
+        "selection": (f"validation {job.config.selection}" if job.config.selection != "last" else "last epoch")
+        + (", then trained again on training and validation for as many epochs" if _refits(job, fold) else ""),
         "curves": trained.curves,
         **experiment.scores_by_split(predictions, classes),
         "seconds": trained.seconds,

@@ -53,11 +53,34 @@ class Learner:
             train(
                 self._data(resident, rows, validation),
                 self.part,
-                seeds if len(self.residents) == 1 else [streams.derive(s, name) for s in seeds],
+                self._seeds(name, seeds),
                 None if start is None else start[k],
             )
             for k, (name, resident) in enumerate(self.residents)
         ]
+
+    def retrain(self, rows: Rows, seeds: Sequence[int], parts: list[list[Trained]]) -> list[list[Trained]]:
+        """Train each run again on other rows, for as many epochs as were best before; the schedule ends with them.
+
+        Args:
+            rows: training rows, `(m,)`.
+            parts: what `train` gave for these seeds.
+        """
+        return [
+            [
+                train(
+                    self._data(resident, rows, rows[:0]),
+                    replace(self.part, epochs=trained.best_epoch, selection="last", patience=0),
+                    [seed],
+                )[0]
+                for seed, trained in zip(self._seeds(name, seeds), runs, strict=True)
+            ]
+            for (name, resident), runs in zip(self.residents, parts, strict=True)
+        ]
+
+    def _seeds(self, name: str, seeds: Sequence[int]) -> list[int]:
+        """Seeds of a part: those of the runs where there is one part, else of its own."""
+        return list(seeds) if len(self.residents) == 1 else [streams.derive(s, name) for s in seeds]
 
     def predict(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:
         """Probabilities `(runs, len(rows), classes)` under the weights of each part.

@@ -20,6 +20,7 @@ from ser.train.layers import Dropout
 from ser.train.losses.cross_entropy import class_weights
 from ser.train.parameters import Parameters, keep_state
 from ser.train.schedule import factor
+from ser.train.selection import Choice
 
 EVALUATION_ROWS = 512
 
@@ -128,7 +129,7 @@ class _Stack:
         )
         self.alive = list(range(len(seeds)))
         self.results = [Trained(self.parameters.theta[r].detach().clone()) for r in range(len(seeds))]
-        self.best = [(-np.inf, -np.inf)] * len(seeds)
+        self.choices = [Choice(config.selection) for _ in seeds]
         self.steps = -(-self.rows.shape[1] // config.batch_size)
         self.step = 0
 
@@ -203,8 +204,9 @@ class _Stack:
             result, score = self.results[r], scores[slot]
             result.epochs = epoch
             for name, value in {"loss": float(losses[slot]), **score}.items():
-                result.curves.setdefault(name, []).append(value)
-            if self._better(r, score):
+                if not name.endswith("_error"):
+                    result.curves.setdefault(name, []).append(value)
+            if self.choices[r].takes(score):
                 result.best_epoch = epoch
                 result.weights = self.parameters.theta[slot].detach().clone()
             patience = self.config.patience
@@ -212,17 +214,6 @@ class _Stack:
                 stay.append(slot)
         if len(stay) < len(self.alive):
             self._leave(stay)
-
-    def _better(self, run: int, score: dict[str, float]) -> bool:
-        choice = self.config.selection
-        if choice == "last":
-            return True
-        loss = -score["validation_loss"]
-        value = (loss, loss) if choice == "loss" else (round(score[f"validation_{choice}"], 9), loss)
-        if value > self.best[run]:  # of equal scores the lower loss: scores on few utterances tie often
-            self.best[run] = value
-            return True
-        return False
 
     def _validate(self) -> list[dict[str, float]]:
         rows = self.data.validation
@@ -234,10 +225,17 @@ class _Stack:
         there = torch.bincount(labels[0], minlength=self.data.classes)
         recall = torch.zeros(len(logits), self.data.classes, dtype=torch.double, device=self.device)
         recall.scatter_add_(1, labels, hits)
-        ua = (recall / there.clamp_min(1)).sum(1) / (there > 0).sum()
+        classes = (there > 0).sum()
+        ua = (recall / there.clamp_min(1)).sum(1) / classes
+        # Standard errors, from recalls with one hit and one miss added, so that a recall of 1 on few is not held certain.
+        share = (recall + 1) / (there + 2)
+        ua_error = ((share * (1 - share) / (there + 2)) * (there > 0)).sum(1).sqrt() / classes
+        wa = hits.mean(1)
+        wa_error = (wa * (1 - wa) / len(rows)).sqrt()
+        names = ("validation_loss", "validation_UA", "validation_WA", "validation_UA_error", "validation_WA_error")
         return [
-            {"validation_loss": float(x), "validation_UA": float(u), "validation_WA": float(w)}
-            for x, u, w in zip(losses, ua, hits.mean(1), strict=True)
+            dict(zip(names, map(float, values), strict=True))
+            for values in zip(losses, ua, wa, ua_error, wa_error, strict=True)
         ]
 
     def _leave(self, stay: list[int]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ser.train.head import Classifier, sizes
 from ser.train.layers import Dropout, Enter, Feature, Input, mean
 
-DEFAULTS = {"lr": 1e-3, "epochs": 60}
+DEFAULTS = {"lr": 1e-3, "epochs": 40}
 
 
 class Head(nn.Module):
