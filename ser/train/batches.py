@@ -1,5 +1,6 @@
 """Features resident on the device, and batches taken from them by index."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,8 +23,11 @@ class Resident:
     def __init__(self, blocks: Sequence[Block], device: str = "cpu") -> None:
         self.device = device
         self.inputs = [Input(b.name, b.modality, b.dim, b.framewise, b.vocabulary, b.layers) for b in blocks]
-        self.values = {b.name: torch.from_numpy(np.ascontiguousarray(b.values)).to(device) for b in blocks}
-        self.offsets = {b.name: torch.from_numpy(b.offsets).to(device) for b in blocks if b.offsets is not None}
+        with warnings.catch_warnings():
+            # Workers get large arrays as read-only memory maps; nothing here writes into them.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self.values = {b.name: torch.from_numpy(np.ascontiguousarray(b.values)).to(device) for b in blocks}
+            self.offsets = {b.name: torch.from_numpy(b.offsets).to(device) for b in blocks if b.offsets is not None}
 
     @property
     def framewise(self) -> bool:

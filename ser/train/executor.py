@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 
 from ser.errors import ConfigError
+from ser.parallel import in_order
 from ser.train.config import Config
 from ser.train.head import build, is_stackable, part_of
 from ser.train.layers import Input
@@ -71,10 +72,9 @@ def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs
     if jobs == 1 or len(units) == 1:
         yield from (function(*unit) for unit in units)
         return
-    from joblib import Parallel, delayed
-
-    parallel = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")
-    yield from parallel(delayed(_single_threaded)(function, unit) for unit in units)
+    yield from in_order(
+        _single_threaded, ((function, unit) for unit in units), jobs, "training", pre_dispatch="2*n_jobs"
+    )
 
 
 def _single_threaded(function: Callable[..., T], unit: tuple[Any, ...]) -> T:

@@ -1,0 +1,54 @@
+"""What goes together and where; a killed worker is one line, not a traceback."""
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from ser.errors import ConfigError, SerError
+from ser.features.tensors import Block
+from ser.train import executor
+from ser.train.batches import Resident
+from ser.train.config import make_config
+from ser.train.trainer import Data
+
+
+def test_results_come_in_order_from_workers_with_one_thread() -> None:
+    assert list(executor.run_units(divmod, [(k, 3) for k in range(7)], 2)) == [divmod(k, 3) for k in range(7)]
+    assert list(executor.run_units(torch.get_num_threads, [()] * 3, 2)) == [1, 1, 1]
+
+
+def test_a_killed_worker_is_named_as_such() -> None:
+    with pytest.raises(SerError, match=r"worker process was ended from outside.*--jobs"):
+        list(executor.run_units(os._exit, [(9,)] * 4, 2))
+
+
+def test_small_heads_are_stacked_and_others_are_not(data: Callable[..., Data]) -> None:
+    pooled, frames = data("pooled").resident.inputs, data("frames").resident.inputs
+    assert executor.stack_size(make_config("mlp"), pooled, 4, 5, "cpu") == 5
+    assert executor.stack_size(make_config("mlp"), pooled, 4, 1000, "cpu") == executor.LARGEST_STACK
+    assert executor.stack_size(make_config("cross_attention"), pooled, 4, 5, "cpu") == 1
+    assert executor.stack_size(make_config("cross_attention"), pooled, 4, 5, "cuda") == 5
+    assert executor.stack_size(make_config("mean_linear"), frames, 4, 5, "cpu") == 1
+    assert executor.stack_size(make_config("bilstm"), frames, 4, 5, "cuda") == 1
+    assert executor.groups(range(5), 2) == [[0, 1], [2, 3], [4]]
+
+
+def test_workers_are_bounded_by_units_and_cores() -> None:
+    assert executor.workers(8, 3, "cpu") == 3
+    assert executor.workers(None, 1000, "cpu") >= 1
+    assert executor.workers(8, 3, "cuda") == 1
+    assert executor.pick_device("cpu") == "cpu"
+    if not torch.cuda.is_available():
+        assert executor.pick_device("auto") == "cpu"
+        with pytest.raises(ConfigError, match="finds no GPU"):
+            executor.pick_device("cuda")
+
+
+@pytest.mark.filterwarnings("error")
+def test_arrays_that_may_not_be_written_are_taken_without_remark() -> None:
+    values = np.ones((4, 3), dtype=np.float32)
+    values.flags.writeable = False  # as the memory maps are that workers get
+    assert Resident([Block("x", "audio", values)]).values["x"].sum() == 12
