@@ -25,7 +25,8 @@ def command(session: Session, source: str | None, target: str | None, **options:
     \b
     ser fewshot --source ravdess --target emodb --audio egemaps --percentages 10,20,50 --runs 5
     """
-    from ser.train.fewshot import choose_pair, fewshot
+    from ser.train.fewshot import fewshot
+    from ser.train.pairs import choose_pair
 
     source, target = choose_pair(session.workspace, source, target)
     summary = fewshot(target, source, session.workspace, quiet=session.quiet, **arguments(**options))

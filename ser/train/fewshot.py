@@ -16,15 +16,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ser.errors import ConfigError, StoreError
 from ser.features.normalise import LIMIT, apply_statistics, normalise
-from ser.features.tensors import Tensors, choose_dataset, load_tensors
+from ser.features.tensors import Tensors
 from ser.metadata.splits import Fold, Options, hold_out
 from ser.progress import progress
 from ser.results import record
 from ser.train import executor, experiment, streams
 from ser.train.config import Config, make_config
 from ser.train.learner import Learner, weights_of
+from ser.train.pairs import shared
 from ser.train.shots import subsets
 from ser.train.trainer import Trained
 from ser.workspace import Workspace
@@ -108,7 +108,7 @@ def fewshot(
     if source is None:
         tuning = replace(config, selection="last", patience=0)
     chosen = {"scheme": scheme, "stores": stores, "modalities": modalities}
-    there, here = _shared(target, source, space, chosen)
+    there, here = shared(target, source, space, chosen)
     setup = experiment.prepare(there, protocol, folds or Options(), normalize, scheme)
     facts = [setup.facts] + ([{**experiment.describe(here, scheme), "normalize": normalize}] if here else [])
     asked = experiment.identity(
@@ -145,37 +145,6 @@ def fewshot(
 def _stamps(source: Tensors | None) -> list[str]:
     synthetic = source is not None and source.table.facts.get("synthetic")
     return ["synthetic source: its audio is synthesised, no recording of people"] if synthetic else []
-
-
-def _shared(
-    target: str, source: str | None, space: Workspace, chosen: dict[str, Any]
-) -> tuple[Tensors, Tensors | None]:
-    """Tensors of both corpora over the classes that both have, from stores of the same encoders."""
-    there = load_tensors(target, space, **chosen)
-    if source is None:
-        return there, None
-    if source == target:
-        raise ConfigError(f"source and target are both {target}", expected="two corpora", action="Leave out --source.")
-    here = load_tensors(source, space, **chosen)
-    classes = [c for c in here.classes if c in there.classes]
-    if len(classes) < 2:
-        raise ConfigError(
-            f"{source} and {target} share {len(classes)} classes of scheme {chosen['scheme']}",
-            expected="two or more",
-            found=f"{', '.join(here.classes)} and {', '.join(there.classes)}",
-        )
-    for name, store in here.stores.items():
-        other = there.stores.get(name)
-        if other is None or other["identity"] != store["identity"]:
-            differs = sorted(k for k in store["identity"] if other and other["identity"].get(k) != store["identity"][k])
-            raise StoreError(
-                f"the features of {source} and {target} are not of the same encoder",
-                expected=f"{name} of the same identity in both",
-                found=f"a difference in {', '.join(differs)}" if other else f"{', '.join(there.stores)} in {target}",
-                action="Extract both with the same options.",
-            )
-    both = {**chosen, "classes": classes}
-    return load_tensors(target, space, **both), load_tensors(source, space, **both)
 
 
 def _run(
@@ -291,12 +260,3 @@ def _recorded(
         **experiment.scores_by_split(predictions, data.classes),
         "notes": experiment.collapse_note(predictions, data.classes),
     }, predictions.assign(percentage=share)
-
-
-def choose_pair(workspace: Workspace, source: str | None, target: str | None) -> tuple[str | None, str]:
-    """Source and target where the user named none or one: IEMOCAP -> CREMA-D where both are cached."""
-    if target is None and source is None and workspace.stores("iemocap") and workspace.stores("cremad"):
-        return "iemocap", "cremad"
-    if target is None and source is not None:
-        raise ConfigError(f"--source {source} without a target", expected="--target NAME")
-    return source, target or choose_dataset(workspace)

@@ -11,8 +11,9 @@ from sklearn.metrics import recall_score
 from ser.errors import ConfigError, StoreError
 from ser.results.record import metrics_from_predictions, read_predictions, read_summary
 from ser.train import executor
-from ser.train.fewshot import choose_pair, fewshot
+from ser.train.fewshot import fewshot
 from ser.train.fit import fit
+from ser.train.pairs import choose_pair
 from ser.train.shots import subsets
 
 FAST: dict[str, Any] = {"epochs": 12, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 16}}
