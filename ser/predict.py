@@ -49,11 +49,12 @@ class Predictor:
             _encoder(i, self.head.about["stores"][i.name], (encoders or {}).get(i.name), weights, device, say)
             for i in self.head.inputs
         ]
-        if self.head.about["normalize"] in ("speaker", "corpus"):
-            say(
-                f"the head was normalised per {self.head.about['normalize']}: the files given are standardised together, "
-                "so give the recordings of one speaker, and a dozen or more of them"
-            )
+        if self._by_speaker:
+            say("the head was normalised per speaker: the files given are standardised together, as one speaker's")
+
+    @property
+    def _by_speaker(self) -> bool:
+        return str(self.head.about["normalize"]) == "speaker"
 
     def predict(self, files: Sequence[Path | str], texts: Sequence[str] | None = None) -> pd.DataFrame:
         """Emotions of recordings.
@@ -72,6 +73,10 @@ class Predictor:
         modalities = {i.modality for i in self.head.inputs}
         if "text" in modalities and (texts is None or len(texts) != len(files)):
             raise ConfigError("this head was trained on text too", expected="one text a file (--texts FILE)")
+        if self._by_speaker and len(files) < 2:
+            raise ConfigError(
+                "this head was normalised per speaker", expected="several recordings of one speaker", found="1 file"
+            )
         good: list[int] = []
         features: list[list[NDArray[Any]]] = []
         errors = [""] * len(files)

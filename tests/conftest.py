@@ -59,6 +59,7 @@ class Maker:
         strength: float = 2.0,
         identity: dict[str, Any] | None = None,
         leave_out: int = 0,
+        source: bytes = bytes(32),
     ) -> None:
         """A store of a dataset: features are a vector of the emotion, times `strength`, plus noise."""
         from ser.metadata.table import load_table
@@ -74,10 +75,10 @@ class Maker:
                 values: Any = (1 + emotion * 3 + rng.integers(0, 3, (frames, 1))).astype(np.int32)
             else:
                 values = (centres[emotion] + rng.normal(size=(frames, dim))).astype(np.float32)
-            records.append(Record(frame["utterance_id"].iloc[row], values if framewise else values[0], bytes(32)))
+            records.append(Record(frame["utterance_id"].iloc[row], values if framewise else values[0], source))
         level = "frame" if framewise else "utterance"
         facts = Facts(name, modality, level, 1 if vocabulary else dim, identity or {"encoder": name}, 0, vocabulary)
-        with StoreWriter(self.space.store(dataset, name), facts) as writer:
+        with StoreWriter(self.space.store(dataset, name), facts, overwrite=True) as writer:
             writer.commit(records)
             writer.merge([r.id for r in records])
 

@@ -80,14 +80,35 @@ class Command(click.Command):
         except (OSError, yaml.YAMLError) as error:
             raise ConfigError(f"cannot read the configuration {path}", found=error) from None
         section = _inner(path, content, self.name or "", ctx)
-        known = {option.lstrip("-"): p.name for p in self.params for option in p.opts if option.startswith("--")}
+        known = {option.lstrip("-"): p for p in self.params for option in p.opts if option.startswith("--")}
         values: dict[str, Any] = {}
         for key, value in section.items():
             name = str(key).replace("_", "-")
             if name not in known:
                 raise unknown(f"option of {self.name} in {path.name}:", str(key), sorted(known))
-            values[str(known[name])] = ",".join(map(str, value)) if isinstance(value, list) else value
+            values[str(known[name].name)] = _default(value, getattr(known[name], "multiple", False))
         return values
+
+
+def _default(value: Any, multiple: bool) -> Any:
+    """A value of the configuration as click takes it: one text, or several for an option that may be repeated.
+
+    Where it may be repeated, `{hidden: 256}`, `[hidden=256]` and `hidden=256` are the same.
+    """
+    if not multiple:
+        return ",".join(map(str, value)) if isinstance(value, list) else value
+    if isinstance(value, dict):
+        return [f"{key}={_scalar(v)}" for key, v in value.items()]
+    return [str(v) for v in value] if isinstance(value, list) else str(value).split()
+
+
+def _scalar(value: Any) -> str:
+    """A value as one would write it on the command line, from which YAML reads the same value."""
+    import yaml
+
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(yaml.safe_dump(value, default_flow_style=True, width=2**31)).splitlines()[0]
 
 
 def _inner(path: Path, content: Any, name: str, ctx: click.Context) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Options that every training command has."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ _OPTIONS: list[Callable[..., Any]] = [
     click.option("--clip", type=float, help="Largest gradient norm of a run; 0: no clipping.  [default: 1]"),
     click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]"),
     click.option("--stack", type=click.IntRange(min=1), help="Runs trained together.  [default: chosen by size]"),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
     click.option(
         "--output", type=click.Path(dir_okay=False, path_type=Path), help="Summary file.  [default: in results/]"
     ),
@@ -100,6 +101,8 @@ def arguments(**options: Any) -> dict[str, Any]:
 
     from ser.metadata.splits import Options
 
+    _refuse_device(options["device"])
+    _refuse_contradiction(options)
     audio, text = options.pop("audio"), options.pop("text")
     file, number, by = options.pop("fold_file"), options.pop("folds"), options.pop("validation")
     seed = options.pop("split_seed")
@@ -112,12 +115,28 @@ def arguments(**options: Any) -> dict[str, Any]:
     }
 
 
-def _pairs(words: tuple[str, ...] | str) -> dict[str, Any] | None:
+def _refuse_device(device: str) -> None:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", device):
+        raise ConfigError(f"--device {device}", expected="auto, cpu, cuda, cuda:N or mps")
+
+
+def _refuse_contradiction(options: dict[str, Any]) -> None:
+    """A store that is named is used, so `--modalities` must not leave its modality out."""
+    wanted = options["modalities"]
+    for modality in ("audio", "text"):
+        if wanted and options[modality] and modality not in wanted:
+            raise ConfigError(
+                f"--{modality} {','.join(options[modality])} contradicts --modalities {','.join(wanted)}",
+                action=f"Leave --{modality} out, or add {modality} to --modalities.",
+            )
+
+
+def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
     """`hidden=256` -> `{"hidden": 256}`; values are numbers where they look like numbers."""
     import yaml
 
     pairs = {}
-    for word in words.split() if isinstance(words, str) else words:
+    for word in words:
         key, equals, value = word.partition("=")
         if not equals:
             raise ConfigError(f"--head-option {word}", expected="KEY=VALUE")

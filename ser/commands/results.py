@@ -20,7 +20,7 @@ def command() -> None:
 @click.option("--head", help="Only results of this head.")
 @click.option("--sort", type=METRICS, help="Order by a metric, best last.  [default: by date, newest last]")
 def list_results(session: Session, dataset: str | None, head: str | None, sort: str | None) -> None:
-    """List all results: experiment, dataset, head, scheme, protocol, runs, UA, WA, date; newest last."""
+    """List all results: experiment, dataset, features, head, protocol, runs, UA, WA, date, stamps; newest last."""
     from ser.results.find import list_summaries
     from ser.results.tables import table
 

@@ -49,6 +49,13 @@ def normalise(
         if (speakers == "").any():
             raise ConfigError(f"{data.dataset}: --normalize speaker needs the speaker of every utterance")
         groups = [np.flatnonzero(speakers == s) for s in pd.unique(data.frame["speaker"])]
+        alone = [str(speakers[g[0]]) for g in groups if len(g) < 2]
+        if alone:
+            raise ConfigError(
+                f"{data.dataset}: --normalize speaker: {len(alone)} speakers have one utterance, {alone[0]} first",
+                expected="two or more of each: the features of one are all 0 against their own mean",
+                action="Take --normalize train or corpus.",
+            )
         return data.with_blocks([_standardise_groups(b, groups, limit) for b in data.blocks]), {}
     used = train if how == "train" else everyone
     statistics = {b.name: _statistics(b, used) for b in data.blocks if not b.vocabulary}

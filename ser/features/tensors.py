@@ -3,6 +3,8 @@
 Utterances are joined by id, never by position. Labels are applied here, so one extraction serves every label scheme.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from ser.metadata.table import Table, load_table
 from ser.registry import unknown
 from ser.workspace import Workspace
 
+UNKNOWN_SOURCE = bytes(32)  # of features that were imported, not extracted
 MODALITIES = ("audio", "text", "visual")
 
 
@@ -140,7 +143,7 @@ def load_tensors(
         number = {c: k for k, c in enumerate(present)}
         labels = np.array([number[n] for n in names], dtype=np.int64)
         blocks = tuple(_block(n, s, list(frame["utterance_id"])) for n, s in opened.items())
-        facts = {n: _store_facts(s) for n, s in opened.items()}
+        facts = {n: _store_facts(s, list(frame["utterance_id"])) for n, s in opened.items()}
     finally:
         for store in opened.values():
             store.close()
@@ -243,10 +246,23 @@ def _with_features(
                 expected="features of every utterance of the table",
                 action=f"Go on with: ser extract --dataset {table.dataset} --{store.modality} {name.split('.')[0]}",
             )
+        if store.modality == "text":
+            _refuse_stale(store, frame[has], table.dataset)
         if not has.all():
             dropped[f"no {name} features"] = int((~has).sum())
         frame, names = frame[has].reset_index(drop=True), names[has]
     return frame, names
+
+
+def _refuse_stale(store: FeatureStore, frame: pd.DataFrame, dataset: str) -> None:
+    """Texts that are no longer those of the features. (Audio is compared by `ser extract`, where it lies.)"""
+    sources = store.sources()
+    for utterance, text in zip(frame["utterance_id"], frame["text"], strict=True):
+        if sources[utterance] not in (hashlib.sha256(text.encode()).digest(), UNKNOWN_SOURCE):
+            raise StoreError(
+                f"the text of {utterance} is not the one that its features in {store.path} were made of",
+                action=f"Bring the store up to date: ser extract --dataset {dataset} --text {store.facts.encoder}",
+            )
 
 
 def _block(name: str, store: FeatureStore, ids: list[str]) -> Block:
@@ -257,8 +273,11 @@ def _block(name: str, store: FeatureStore, ids: list[str]) -> Block:
     return Block(name, store.modality, values, read.offsets, store.vocabulary, dict(store.assets))
 
 
-def _store_facts(store: FeatureStore) -> dict[str, Any]:
+def _store_facts(store: FeatureStore, ids: list[str]) -> dict[str, Any]:
+    identity = json.dumps(store.attrs["identity"], sort_keys=True)
+    values = "".join(f"{i} {crc:08x}\n" for i, crc in zip(ids, store.index(ids).crc32, strict=True))
     return {
+        "features_sha256": hashlib.sha256((identity + values).encode()).hexdigest(),  # of the values, not of the file
         "path": store.path.name,
         "sha256": store.sha256,
         "encoder": store.facts.encoder,

@@ -17,7 +17,8 @@ def sharing(frame: pd.DataFrame, folds: list[Fold]) -> dict[str, dict[str, Any]]
     Returns:
         For speaker, session, dialogue and sentence: `test`: how many the test parts have (the mean over folds),
         `shared`: how many of those are in training too, `shared_with_validation`: in validation (the largest over folds);
-        `known` false where the table does not say.
+        `known` false where the table does not say,
+        `unknown` the rows without one.
     """
     found: dict[str, dict[str, Any]] = {}
     for name, column in GROUPS.items():
@@ -32,7 +33,8 @@ def sharing(frame: pd.DataFrame, folds: list[Fold]) -> dict[str, dict[str, Any]]
             shared.append(len(test & set(values[fold.train])))
             validated.append(len(test & set(values[fold.validation])))
         counts = {"shared": max(shared), "shared_with_validation": max(validated)}
-        found[name] = {"known": True, "test": float(np.mean(tests)), **counts}
+        unknown = int((values == "").sum())
+        found[name] = {"known": True, "unknown": unknown, "test": float(np.mean(tests)), **counts}
     return found
 
 
@@ -58,7 +60,10 @@ def verdict(dataset: str, protocol: str, frame: pd.DataFrame, folds: list[Fold])
                 found=f"{_overlap(shares[group])} {group}s in training or validation, and in test",
             )
     speaker = shares["speaker"]
-    return {"shares": shares, "overlap": 0, "speaker_independent": not _overlap(speaker) if speaker["known"] else None}
+    independent = (
+        None if not speaker["known"] or (speaker["unknown"] and not _overlap(speaker)) else not _overlap(speaker)
+    )
+    return {"shares": shares, "overlap": 0, "speaker_independent": independent}
 
 
 def _overlap(share: dict[str, Any]) -> int:
@@ -69,11 +74,10 @@ def _overlap(share: dict[str, Any]) -> int:
 def stamps(audit: dict[str, Any], facts: dict[str, Any], modalities: set[str]) -> list[str]:
     """Sentences that a result of this data must carry."""
     found = []
-    shared = audit["shares"]["speaker"].get("shared", 0)
-    if shared:
-        found.append(f"speakers shared: {shared} of the test speakers are in training too")
-    elif audit["speaker_independent"] is False:
-        found.append("speakers shared: test speakers are in validation, which picks the epoch")
+    speaker = audit["shares"]["speaker"]
+    for part, count in (("training", "shared"), ("validation, which picks the epoch", "shared_with_validation")):
+        if speaker.get(count):
+            found.append(f"speakers shared: {speaker[count]} of the test speakers are in {part} too")
     if audit["speaker_independent"] is None:
         found.append("speakers unknown: the table does not say who speaks, so test speakers may be in training")
     if facts.get("synthetic"):

@@ -38,9 +38,18 @@ def plugin_for(dataset: str, source: Path, plugin: str | None = None) -> str:
 
     Raises:
         ConfigError: none of them is a plugin.
+        CorpusError: there is no such source, and no plugin that could say what it should look like.
     """
     name = plugin or (SUFFIXES.get(source.suffix.lower()) if source.is_file() else None) or dataset
     if name not in registry.names(CORPORA):
+        if not source.exists():
+            raise CorpusError(f"there is no {source}")
+        if source.is_file():
+            raise ConfigError(
+                f"{source}: unknown kind of table {source.suffix!r}",
+                expected=f"a file ending in {', '.join(SUFFIXES)}",
+                action="Or say how to read it with --format csv or --format jsonl.",
+            )
         error = registry.unknown("corpus", name, registry.names(CORPORA))
         near = f"{error.action} " if error.action else ""
         hint = f"For a corpus of your own: ser metadata --dataset {dataset} --format folder --root DIR"

@@ -92,7 +92,7 @@ def refuse_all_unreadable(found: Unreadable, root: Path, title: str) -> None:
             found="about 130 bytes of text each, as a clone or a download without Git LFS leaves them",
             action=f"Install Git LFS, then: cd {root} && git lfs install && git lfs pull; then give this command again.",
         )
-    raise CorpusError(f"{title}: {found.line(root)}", action="Check --root.")
+    raise CorpusError(f"{title}: {found.line(root).rstrip('.')}", action="Check --root.")
 
 
 def _duration(header: float, unread: bool, start: float, end: float, stated: float) -> float:

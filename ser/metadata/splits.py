@@ -222,6 +222,9 @@ def _leave_out(name: str, test: NDArray[Any]) -> Fold:
 def _hold_out(fold: Fold, frame: pd.DataFrame, labels: Rows, options: Options) -> Fold:
     """Take the validation part out of training: whole speakers where training has three or more, else utterances."""
     by = options.validation
+    speakers = frame["speaker"].to_numpy()
+    if by == "auto" and set(speakers[fold.train]) & set(speakers[fold.test]):
+        by = "utterance"  # whole speakers would be in validation and in test
     values = frame["speaker" if by == "auto" else by].to_numpy()[fold.train] if by != "utterance" else np.array([])
     groups = np.array(sorted(set(values)), dtype=object)
     rng = np.random.default_rng([options.seed, _number(fold.name)])

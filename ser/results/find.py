@@ -21,6 +21,8 @@ class Headline:
         at: what the scores are of: `pooled`, or for few-shot the largest percentage.
         scores: metric -> mean over runs.
         started: ISO 8601, UTC.
+        features: names of the stores, joined by `+`.
+        stamps: how many there are.
     """
 
     path: Path
@@ -34,6 +36,8 @@ class Headline:
     at: str
     scores: dict[str, float]
     started: str
+    features: str
+    stamps: int
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -98,6 +102,8 @@ def headline(path: Path, summary: dict[str, Any]) -> Headline:
         at=at,
         scores={name: float(metrics[name]["mean"]) for name in METRICS},
         started=summary["time"]["started"],
+        features="+".join(fact(summary, "stores") or ()),
+        stamps=len(summary["stamps"]),
     )
 
 

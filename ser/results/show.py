@@ -7,6 +7,8 @@ from ser.results.names import METRICS
 from ser.results.tables import ABSENT, date, grid, interval, number
 
 CONFIG = ("head", "loss", "stores", "normalize")
+FEW_RUNS = 3  # with fewer, an interval over runs says nothing: with two, t is 12.7
+FEW_UTTERANCES = 10  # of a speaker: with fewer, the UA is chance
 
 
 def text(summary: dict[str, Any], file: object) -> str:
@@ -29,12 +31,14 @@ def _facts(summary: dict[str, Any]) -> str:
     number_of_runs = len({r["run"] for r in runs})
     folds = len({r["fold"] for r in runs})
     seconds = summary["time"]["seconds"]
+    left_out = _left_out(summary["data"])
     rows = [
         ["experiment", summary["experiment"]],
         ["command", summary["command"]],
         ["runs", f"{_many(number_of_runs, 'run')} of {_many(folds, 'fold')}, {seconds:.0f} s"],
         ["date", f"{date(summary['time']['started'])} UTC"],
         ["data", _data(summary)],
+        *([["left out", left_out]] if left_out else []),
         ["config", _config(summary)],
         ["code", _code(summary["environment"])],
     ]
@@ -56,6 +60,14 @@ def _data(summary: dict[str, Any]) -> str:
         tested = sum(row["support"] for row in summary["per_class"].values())
         words.append(f"{len(labels)} classes, {tested:g} test utterances a run")
     return ", ".join(words)
+
+
+def _left_out(data: dict[str, Any]) -> str:
+    """Why utterances of the table are not in use, and how many; for few-shot of each dataset."""
+    if "datasets" in data:
+        found = {name: _left_out(part) for name, part in data["datasets"].items()}
+        return "; ".join(f"{name}: {reasons}" for name, reasons in found.items() if reasons)
+    return ", ".join(f"{reason}: {count}" for reason, count in data.get("dropped", {}).items())
 
 
 def _config(summary: dict[str, Any]) -> str:
@@ -81,8 +93,12 @@ def _metric_rows(part: str, metrics: dict[str, Any]) -> list[list[str]]:
         m = metrics[name]
         mean = number(m["mean"]) + (f" ± {m['std']:.3f}" if m["std"] is not None else "")
         speakers = interval(m.get("ci_95_speakers"))
-        rows.append([part if name == METRICS[0] else "", name, mean, interval(m["ci_95"]), speakers, str(m["n"])])
+        rows.append([part if name == METRICS[0] else "", name, mean, _over_runs(m), speakers, str(m["n"])])
     return rows
+
+
+def _over_runs(metric: dict[str, Any]) -> str:
+    return interval(metric["ci_95"] if metric["n"] >= FEW_RUNS else None)
 
 
 def _metrics(summary: dict[str, Any]) -> str:
@@ -124,15 +140,22 @@ def _groups(groups: dict[str, Any]) -> list[str]:
         gap = groups["gender_gap"]
         rows += [["gap", number(gap["UA"]), number(gap["WA"]), ""]] if gap else []
         found.append("\n".join(grid(rows)))
-    speakers = groups["speaker"]
-    if len(speakers) > 1:
-        order = sorted(speakers, key=lambda name: (speakers[name]["UA"], name))
-        lowest, highest = order[0], order[-1]
-        found.append(
-            f"{len(speakers)} speakers: UA from {number(speakers[lowest]['UA'])} ({lowest}, n {speakers[lowest]['n']})"
-            f" to {number(speakers[highest]['UA'])} ({highest}, n {speakers[highest]['n']})"
-        )
-    return found
+    return found + _speakers(groups["speaker"])
+
+
+def _speakers(speakers: dict[str, Any]) -> list[str]:
+    """The lowest and the highest speaker, of those with enough utterances."""
+    enough = {name: v for name, v in speakers.items() if v["n"] >= FEW_UTTERANCES}
+    if len(enough) < 2:
+        return []
+    order = sorted(enough, key=lambda name: (enough[name]["UA"], name))
+    lowest, highest = ((name, enough[name]) for name in (order[0], order[-1]))
+    fewer = len(speakers) - len(enough)
+    left_out = f"; {fewer} with fewer than {FEW_UTTERANCES} utterances left out" if fewer else ""
+    return [
+        f"{len(enough)} speakers: UA from {number(lowest[1]['UA'])} ({lowest[0]}, n {lowest[1]['n']})"
+        f" to {number(highest[1]['UA'])} ({highest[0]}, n {highest[1]['n']}){left_out}"
+    ]
 
 
 def _fewshot(summary: dict[str, Any]) -> list[str]:
@@ -145,7 +168,7 @@ def _fewshot(summary: dict[str, Any]) -> list[str]:
             number(metrics[m]["mean"]) + (f" ± {metrics[m]['std']:.3f}" if metrics[m]["std"] is not None else "")
             for m in METRICS
         ]
-        rows.append([name, samples, *means, interval(metrics["UA"]["ci_95"]), str(metrics["UA"]["n"])])
+        rows.append([name, samples, *means, _over_runs(metrics["UA"]), str(metrics["UA"]["n"])])
     lines = grid(rows)
     if source:
         lines.append("none: the source model on the target's test set, before any target label.")

@@ -41,16 +41,20 @@ def date(started: str) -> str:
 
 
 def table(headlines: Iterable[Headline]) -> str:
-    """The list of results, one line each, in the order given."""
-    rows = [["experiment", "command", "dataset", "head", "scheme", "protocol", "runs", "of", "UA", "WA", "date (UTC)"]]
+    """The list of results, one line each, in the order given; `2*` are two stamps."""
+    lines = list(headlines)
+    head = ["experiment", "command", "dataset", "features", "head", "scheme", "protocol"]
+    rows = [[*head, "runs", "of", "UA", "WA", "date (UTC)", "stamps"]]
     rows += [
         [
-            *(line.experiment, line.command, line.dataset, line.head, line.scheme, line.protocol, str(line.runs)),
-            *(line.at, number(line.scores["UA"]), number(line.scores["WA"]), date(line.started)),
+            *(line.experiment, line.command, line.dataset, line.features, line.head, line.scheme, line.protocol),
+            *(str(line.runs), line.at, number(line.scores["UA"]), number(line.scores["WA"]), date(line.started)),
+            f"{line.stamps}*" if line.stamps else "",
         ]
-        for line in headlines
+        for line in lines
     ]
-    return "\n".join(grid(rows, left=6))
+    note = ["stamps: see ser results show NAME"] if any(line.stamps for line in lines) else []
+    return "\n".join([*grid(rows, left=len(head)), *note])
 
 
 def as_csv(summary: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ser.errors import ConfigError
 from ser.registry import unknown
-from ser.train.head import plugin
+from ser.train.head import options_of, plugin
 
 SCHEDULES = ("constant", "cosine", "one-cycle")
 SELECTIONS = ("UA", "WA", "loss", "last")
@@ -63,8 +63,28 @@ def make_config(head: str, **given: Any) -> Config:
         raise unknown("training option", strange[0], sorted(known))
     defaults = {**getattr(plugin(head), "DEFAULTS", {}), "head": head}
     config = replace(Config(), **{**defaults, **{k: v for k, v in given.items() if v is not None}})
+    config = replace(config, head_options=_head_options(head, dict(config.head_options)))
     _check(config)
     return config
+
+
+def _head_options(head: str, given: dict[str, Any]) -> dict[str, Any]:
+    """All of a head's options, resolved: a later change of a default does not change a stored configuration."""
+    known = options_of(head)
+    for name, value in given.items():
+        if name not in known:
+            raise unknown(f"option of head {head}:", name, sorted(known))
+        default = known[name]
+        kinds = (int, float) if isinstance(default, float) else (str, int) if isinstance(default, str) else (int,)
+        low, high = (0, 1) if "dropout" in name else (1, float("inf"))
+        fits = isinstance(value, kinds) and not isinstance(value, bool)
+        if fits and not isinstance(value, str):
+            fits = low <= value < high
+        if not fits:
+            numbers = "0 or more and below 1" if "dropout" in name else "1 or more"
+            expected = "numbers such as 512,256" if isinstance(default, str) else numbers
+            raise ConfigError(f"option {name} of head {head}", expected=expected, found=repr(value))
+    return {**known, **given}
 
 
 def _check(config: Config) -> None:

@@ -70,7 +70,11 @@ def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs
     anything else runs on the machine. Large arrays reach them as memory maps.
     """
     if jobs == 1 or len(units) == 1:
-        yield from (function(*unit) for unit in units)
+        threads = torch.get_num_threads()
+        try:  # one thread here too: sums over two differ in the last bit, and a run must not depend on the others
+            yield from (_single_threaded(function, unit) for unit in units)
+        finally:
+            torch.set_num_threads(threads)
         return
     yield from in_order(
         _single_threaded, ((function, unit) for unit in units), jobs, "training", pre_dispatch="2*n_jobs"

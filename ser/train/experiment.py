@@ -1,12 +1,14 @@
 """What every experiment does around training: choose the data, check the protocol, describe it for the record."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError
@@ -14,7 +16,7 @@ from ser.features.normalise import STAMPS
 from ser.features.tensors import Tensors
 from ser.metadata import audit, splits
 from ser.results.metrics import scores
-from ser.results.record import config_hash
+from ser.results.record import config_hash, read_summary
 from ser.train.config import Config
 from ser.workspace import Workspace
 
@@ -46,9 +48,13 @@ def prepare(data: Tensors, protocol: str | None, options: splits.Options, normal
     stamps = audit.stamps(report, data.table.facts, data.modalities)
     stamps += [STAMPS[normalize]] if normalize in STAMPS else []
     stamps += _empty_classes(data, folds)
+    missing = sum(n for reason, n in data.dropped.items() if reason.startswith("no ") and reason.endswith(" features"))
+    stamps += [f"left out: {missing} utterances have no features"] if missing else []
+    used = np.unique(np.concatenate([np.concatenate([f.train, f.validation, f.test]) for f in folds]))
     facts = {
         **describe(data, scheme),
         "protocol": protocol,
+        "folds_sha256": _folds_digest(data, folds),
         "folds": [
             {
                 "name": f.name,
@@ -63,7 +69,15 @@ def prepare(data: Tensors, protocol: str | None, options: splits.Options, normal
         "normalize": normalize,
         "audit": report,
     }
+    if len(used) < len(data.frame):
+        facts["dropped"] = {**data.dropped, f"in no part of protocol {protocol}": len(data.frame) - len(used)}
     return Setup(data, protocol, folds, facts, stamps)
+
+
+def _folds_digest(data: Tensors, folds: list[splits.Fold]) -> str:
+    ids = data.frame["utterance_id"].to_numpy()
+    parts = ("train", "validation", "test")
+    return digest(f"{f.name} {p} {i}" for f in folds for p in parts for i in ids[getattr(f, p)])
 
 
 def describe(data: Tensors, scheme: str) -> dict[str, Any]:
@@ -75,6 +89,12 @@ def describe(data: Tensors, scheme: str) -> dict[str, Any]:
         "licence": data.table.facts.get("licence"),
         "table": {"path": f"metadata/{data.dataset}.csv", "sha256": data.table.sha256},
         "stores": data.stores,
+        "rows_sha256": digest(
+            f"{i}\t{data.classes[k]}\t{s}\t{g}"
+            for i, k, s, g in zip(
+                data.frame["utterance_id"], data.labels, data.frame["speaker"], data.frame["gender"], strict=True
+            )
+        ),
         "scheme": scheme,
         "utterances": len(data.frame),
         "classes": {c: int(n) for c, n in zip(data.classes, counts, strict=True)},
@@ -106,20 +126,32 @@ def identity(config: Config, seed: int, *facts: dict[str, Any], **more: Any) -> 
         seed: of the experiment.
         facts: of each dataset, see `prepare` and `describe`.
     """
-    keys = ("dataset", "scheme", "classes", "protocol", "fold_options", "normalize")
+    keys = ("dataset", "scheme", "classes", "protocol", "normalize", "rows_sha256", "folds_sha256")
     return {
         **config.as_dict(),
         **more,
         "seed": seed,
+        "code": {"train": _code(), "torch": torch.__version__},
         "inputs": [
             {
                 **{k: f[k] for k in keys if k in f},
-                "table": f["table"]["sha256"],
-                "stores": {name: store["sha256"] for name, store in f["stores"].items()},
+                "stores": {name: store["features_sha256"] for name, store in f["stores"].items()},
             }
             for f in facts
         ],
     }
+
+
+def _code() -> str:
+    """SHA-256 of the code that decides a head's numbers: a run is not resumed under other code than it began with."""
+    here = Path(__file__).parent
+    files = [*sorted(here.rglob("*.py")), here.parent / "features" / "normalise.py"]
+    return digest(p.read_text(encoding="utf-8") for p in files)[:12]
+
+
+def digest(lines: Iterable[str]) -> str:
+    """SHA-256 of some texts, in order."""
+    return hashlib.sha256("\0".join(lines).encode()).hexdigest()
 
 
 def place(workspace: Workspace, output: Path | None, words: Sequence[str], what: dict[str, Any]) -> tuple[str, Path]:
@@ -131,6 +163,8 @@ def place(workspace: Workspace, output: Path | None, words: Sequence[str], what:
     if output is not None:
         if output.suffix != ".json":
             raise ConfigError(f"--output {output}", expected="a file that ends in .json")
+        if output.exists() and read_summary(output)["config_hash"] != config_hash(what):
+            raise ConfigError(f"{output} is the record of another experiment", action="Choose another --output.")
         return output.stem, output
     name = "-".join([*words, config_hash(what)[:8]])
     return name, workspace.results / f"{name}.json"

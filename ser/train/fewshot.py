@@ -128,7 +128,7 @@ def fewshot(
         command=command,
         config=asked,
         data={"source": source, "target": target, "scheme": scheme, "protocol": setup.protocol, "datasets": datasets},
-        stamps=setup.stamps + _stamps(here),
+        stamps=setup.stamps + _stamps(here, normalize),
         runs=[r for r, _ in done],
         predictions=pd.concat([p for _, p in done], ignore_index=True),
         classes=list(there.classes),
@@ -142,7 +142,9 @@ def fewshot(
     return summary
 
 
-def _stamps(source: Tensors | None) -> list[str]:
+def _stamps(source: Tensors | None, normalize: str) -> list[str]:
+    if source is None and normalize == "train":
+        return ["normalised by all of the target's training part, of which only the stated share has labels"]
     synthetic = source is not None and source.table.facts.get("synthetic")
     return ["synthetic source: its audio is synthesised, no recording of people"] if synthetic else []
 

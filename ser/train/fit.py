@@ -19,7 +19,7 @@ from ser.train import executor, experiment, streams
 from ser.train.batches import Resident
 from ser.train.config import Config, make_config
 from ser.train.learner import Learner, weights_of
-from ser.train.saved import save_head
+from ser.train.saved import load_head, save_head
 from ser.train.trainer import Trained
 from ser.workspace import Workspace
 
@@ -131,10 +131,7 @@ def _run(
     for fold in folds:
         earlier = {k: record.read_run(folder, k, fold.name, config_hash=job.config_hash) for k in runs}
         if job.save is not None:
-            earlier = {
-                k: r if (folder / f"{run_name(k, fold.name)}.safetensors").exists() else None
-                for k, r in earlier.items()
-            }
+            earlier = {k: r if _head_of(job, folder, k, fold.name) else None for k, r in earlier.items()}
         done += [r for r in earlier.values() if r is not None]
         units += [(job, fold, g) for g in executor.groups([k for k in runs if earlier[k] is None], size)]
     workers = executor.workers(jobs, len(units), job.device)
@@ -144,6 +141,12 @@ def _run(
             record.write_run(folder, run, predictions)
             done.append((run, predictions))
     return done
+
+
+def _head_of(job: _Job, folder: Path, run: int, fold: str) -> bool:
+    """Whether a run's saved head is there and of this configuration."""
+    path = folder / f"{run_name(run, fold)}.safetensors"
+    return path.exists() and load_head(path).about["config_hash"] == job.config_hash
 
 
 def _unit(job: _Job, fold: Fold, runs: list[int]) -> list[Run]:
@@ -175,9 +178,15 @@ def _unit(job: _Job, fold: Fold, runs: list[int]) -> list[Run]:
                 weights=[part[slot].weights for part in final],
                 normalize=job.normalize,
                 limit=job.limit,
-                statistics=statistics if job.normalize == "train" else {},
+                statistics=statistics,
                 stamps=job.stamps,
-                source={"experiment": job.experiment, "run": k, "fold": fold.name, "seed": seeds[slot]},
+                source={
+                    "experiment": job.experiment,
+                    "config_hash": job.config_hash,
+                    "run": k,
+                    "fold": fold.name,
+                    "seed": seeds[slot],
+                },
             )
     return finished
 

@@ -77,7 +77,12 @@ def sizes(option: str | tuple[int, ...] | list[int] | int) -> tuple[int, ...]:
     if isinstance(option, int):
         option = (option,)
     if isinstance(option, str):
-        option = tuple(int(v) for v in option.split(",") if v.strip())
+        try:
+            option = tuple(int(v) for v in option.split(",") if v.strip())
+        except ValueError:
+            raise ConfigError(
+                "sizes of hidden layers", expected="numbers such as 512,256", found=repr(option)
+            ) from None
     return tuple(int(v) for v in option if int(v) > 0)
 
 
@@ -109,4 +114,4 @@ def require(inputs: list[Input], head: str, fits: bool, what: str) -> None:
         raise TrainingError(f"head {head} cannot take these features", expected=what, found=found)
 
 
-__all__ = ["Classifier", "ConfigError", "Feature", "Input", "build", "is_stackable", "options_of", "plugin", "require"]
+__all__ = ["Classifier", "Feature", "Input", "build", "is_stackable", "options_of", "plugin", "require"]

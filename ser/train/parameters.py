@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ser.errors import TrainingError
+
 ALIGN = 64
 
 # Views of one block are not laid out as autograd would choose; the cost is nil here, and the remark would alarm users.
@@ -32,6 +34,13 @@ class Parameters:
         self.head.to(device)
         # A layer of ser.train.layers has a leading 1 that becomes the number of runs; an ordinary module has not.
         self.leading = bool(getattr(self.head, "stackable", True))
+        # What a module keeps beside its parameters (running statistics of batch normalisation) belongs to its weights.
+        self.buffers = list(self.head.buffers())
+        if self.leading and self.buffers:
+            raise TrainingError(
+                "a head with buffers (batch normalisation, say) cannot be stacked",
+                action="Give it `stackable = False`.",
+            )
         self.shapes = [p.shape for p in self.head.parameters()]
         size = sum(s.numel() for s in self.shapes)
         padded = -(-size // ALIGN) * ALIGN
@@ -53,9 +62,32 @@ class Parameters:
             parameter.grad = self.gradient[:, part].view(form)
             start += shape.numel()
 
+    def row(self, slot: int) -> Tensor:
+        """A copy of one run's weights, `(n,)`: parameters and, where there are any, buffers after them."""
+        parts = [
+            self.theta[slot, : self.size].detach(),
+            *(b.detach().reshape(-1).to(self.theta.dtype) for b in self.buffers),
+        ]
+        return torch.cat(parts).clone()
+
     def load(self, rows: Tensor) -> None:
-        """Set the weights of all runs, `(runs, n)`."""
+        """Set the weights of all runs, `(runs, n)`.
+
+        Raises:
+            TrainingError: they are of another head.
+        """
+        extra = sum(b.numel() for b in self.buffers)
+        if rows.shape != (len(self.theta), self.size + extra):
+            raise TrainingError(
+                "the weights are of another head",
+                expected=(len(self.theta), self.size + extra),
+                found=tuple(rows.shape),
+            )
         self.theta.data[:, : self.size] = rows[:, : self.size]
+        start = self.size
+        for buffer in self.buffers:
+            buffer.copy_(rows[0, start : start + buffer.numel()].view(buffer.shape).to(buffer.dtype))
+            start += buffer.numel()
 
     def clip(self, limit: float) -> None:
         """Scale each run's gradient down to a norm of at most `limit`, run by run."""

@@ -17,7 +17,6 @@ from torch import Tensor
 from ser.errors import ConfigError
 from ser.features.normalise import scale
 from ser.features.tensors import Block, Tensors
-from ser.results.names import config_hash
 from ser.train.batches import Resident
 from ser.train.config import Config, make_config
 from ser.train.head import part_of, plugin
@@ -56,7 +55,6 @@ def save_head(
         "classes": list(data.classes),
         "dataset": data.dataset,
         "config": config.as_dict(),
-        "config_hash": config_hash(config.as_dict()),
         "inputs": [i._asdict() for i in Resident(data.blocks).inputs],
         "stores": {b.name: {**data.stores[b.name], "assets": b.assets} for b in data.blocks},
         "normalize": normalize,
@@ -100,7 +98,7 @@ class SavedHead:
 
         Args:
             blocks: raw features, one block for each of `inputs`, in that order. With a head that was normalised per
-                speaker or per corpus, the statistics of these very utterances are used: give those of one speaker.
+                speaker, the statistics of these very utterances are used: give those of one speaker.
 
         Raises:
             ConfigError: features of another shape than the head was trained on.

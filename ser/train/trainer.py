@@ -128,7 +128,7 @@ class _Stack:
             [self.parameters.theta], lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
         self.alive = list(range(len(seeds)))
-        self.results = [Trained(self.parameters.theta[r].detach().clone()) for r in range(len(seeds))]
+        self.results = [Trained(self.parameters.row(r)) for r in range(len(seeds))]
         self.choices = [Choice(config.selection) for _ in seeds]
         self.steps = -(-self.rows.shape[1] // config.batch_size)
         self.step = 0
@@ -208,7 +208,7 @@ class _Stack:
                     result.curves.setdefault(name, []).append(value)
             if self.choices[r].takes(score):
                 result.best_epoch = epoch
-                result.weights = self.parameters.theta[slot].detach().clone()
+                result.weights = self.parameters.row(slot)
             patience = self.config.patience
             if epoch < self.config.epochs and (not patience or epoch - result.best_epoch < patience):
                 stay.append(slot)

@@ -112,6 +112,11 @@ def test_wrong_usage(
     assert not store.exists()
 
 
+def test_the_help_says_where_shards_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["extract", "--help"]) == 0
+    assert "I from 0 to N - 1" in " ".join(capsys.readouterr().out.split())
+
+
 def test_default_encoders_are_those_of_what_the_corpus_has() -> None:
     audio = {"utterance_id": "a", "path": "a.wav", "label": "x", "emotion": "neutral"}
     text = {"utterance_id": "b", "text": "b", "label": "x", "emotion": "neutral"}

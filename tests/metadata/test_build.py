@@ -49,6 +49,9 @@ def test_audio_that_is_gone_is_told(trees: ModuleType, tmp_path: Path) -> None:
     file = trees.written(tmp_path / "t.csv", "path,emotion\na.wav,joy\nb.wav,fear\n")
     with pytest.raises(CorpusError, match=r"2 of 2 audio files cannot be read: not there 2 \(a.wav, ...\)"):
         build("mine", file, quiet=True)
+    with pytest.raises(CorpusError) as refused:
+        build("mine", file, quiet=True)
+    assert str(refused.value).endswith("(a.wav, ...). Check --root.")
 
 
 def test_a_table_is_made_once_and_then_kept(trees: ModuleType, tmp_path: Path) -> None:
@@ -88,6 +91,12 @@ def test_which_plugin(trees: ModuleType, tmp_path: Path) -> None:
     assert plugin_for("meld", trees.written(tmp_path / "t.tsv", "")) == "csv"
     with pytest.raises(ConfigError, match=r"unknown corpus 'emodb2'.*Did you mean 'emodb'.*--format folder"):
         plugin_for("emodb2", tmp_path)
+    with pytest.raises(CorpusError, match=r"there is no .*nofile\.csv$"):
+        plugin_for("mine", tmp_path / "nofile.csv")
+    with pytest.raises(
+        ConfigError, match=r"t\.xlsx: unknown kind of table '\.xlsx'; expected .*\.csv, \.tsv.*--format"
+    ):
+        plugin_for("mine", trees.written(tmp_path / "t.xlsx", ""))
 
 
 def test_notes_are_collected_and_the_log_is_left_as_it_was(

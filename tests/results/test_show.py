@@ -47,7 +47,7 @@ def ser(*arguments: object) -> Result:
 
 
 def _rows(output: str) -> list[str]:
-    return [line.split()[0] for line in output.splitlines()[1:]]
+    return [line.split()[0] for line in output.splitlines()[1:] if not line.startswith("stamps:")]
 
 
 def test_list_is_by_date_newest_last(space: Path) -> None:
@@ -60,6 +60,24 @@ def test_list_is_by_date_newest_last(space: Path) -> None:
     summary = json.loads((space / "results" / "ravdess-linear.json").read_text())
     assert f"{summary['pooled']['UA']['mean']:.3f}" in line
     assert "50%" in result.output.splitlines()[2]
+
+
+def test_list_has_features_and_a_mark_for_stamps(tmp_path: Path, write_experiment: Write) -> None:
+    folder = tmp_path / "results"
+    stores = {"stores": {"egemaps": {}, "bert": {}}}
+    few = {"source": "a", "target": "b", "datasets": {"b": {"stores": {"mfcc": {}}}, "a": {"stores": {"other": {}}}}}
+    write_experiment(folder, "one", data={"dataset": "emodb", **stores}, stamps=[])
+    write_experiment(folder, "two", data=few, stamps=[])
+    listed = ser("results", "list", "--workspace", tmp_path).output
+    assert " egemaps+bert " in listed.splitlines()[1]
+    assert " mfcc " in listed.splitlines()[2]
+    assert "*" not in listed
+    assert "see ser results show" not in listed
+    write_experiment(folder, "two", data=few, stamps=["x", "y"])
+    lines = ser("results", "list", "--workspace", tmp_path).output.splitlines()
+    assert not lines[1].endswith("*")
+    assert lines[2].endswith(" 2*")
+    assert lines[3] == "stamps: see ser results show NAME"
 
 
 @pytest.mark.parametrize(
@@ -156,6 +174,37 @@ def test_text_of_one_run_without_validation(
     assert "±" not in shown.replace("mean ± std", "")
     assert "validation" not in shown
     assert "1 run of 1 fold" in shown
+
+
+def test_text_says_what_was_left_out(tmp_path: Path, write_experiment: Write) -> None:
+    _, summary = write_experiment(tmp_path)
+    assert "left out" not in text(summary, "f")
+    summary["data"]["dropped"] = {"not in scheme 4: fear": 43, "no mfcc features": 2}
+    assert "left out    not in scheme 4: fear: 43, no mfcc features: 2" in text(summary, "f").splitlines()
+    datasets = {"a": {"dropped": {"no mfcc features": 1}}, "b": {"dropped": {}}, "c": {"dropped": {"x": 3}}}
+    summary["data"] = {"source": "a", "target": "c", "datasets": datasets}
+    assert "left out    a: no mfcc features: 1; c: x: 3" in text(summary, "f").splitlines()
+
+
+def test_no_interval_over_two_runs(
+    tmp_path: Path, write_experiment: Write, simulate: Callable[..., pd.DataFrame]
+) -> None:
+    _, summary = write_experiment(tmp_path, frame=simulate(runs=2))
+    low, high = summary["pooled"]["UA"]["ci_95"]  # the record keeps it
+    shown = text(summary, "f")
+    assert f"{low:.3f} to {high:.3f}" not in shown
+    low, high = summary["pooled"]["UA"]["ci_95_speakers"]
+    assert f"{low:.3f} to {high:.3f}" in shown
+
+
+def test_speakers_with_few_utterances_are_not_compared(tmp_path: Path, write_experiment: Write) -> None:
+    _, summary = write_experiment(tmp_path)
+    speakers = {"a": {"UA": 0.0, "WA": 0.0, "n": 9}, "b": {"UA": 0.4, "WA": 0.4, "n": 10}}
+    summary["groups"]["speaker"] = {**speakers, "c": {"UA": 0.7, "WA": 0.7, "n": 12}}
+    expected = "2 speakers: UA from 0.400 (b, n 10) to 0.700 (c, n 12); 1 with fewer than 10 utterances left out"
+    assert expected in text(summary, "f").splitlines()
+    summary["groups"]["speaker"] = speakers
+    assert "speakers: UA from" not in text(summary, "f")
 
 
 def test_show_as_json_and_csv(space: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import recall_score
 
 from ser.errors import ConfigError, StoreError
+from ser.metadata.splits import Options
 from ser.results.record import metrics_from_predictions, read_predictions, read_summary
 from ser.train import executor
 from ser.train.fewshot import fewshot
@@ -77,6 +78,68 @@ def test_finished_runs_are_read_and_not_trained_again(maker: Any, monkeypatch: p
     other = fit("toy", maker.space, protocol="speaker", runs=2, **{**FAST, "lr": 2e-3})
     assert other["config_hash"] != first["config_hash"]
     assert len(trained) == 6
+
+
+def test_what_changes_the_numbers_is_another_experiment(maker: Any, tmp_path: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    scheme, folds = tmp_path / "two.json", tmp_path / "folds.csv"
+    scheme.write_text('{"high": ["anger"], "low": ["sadness"]}')
+    ids = pd.read_csv(maker.space.table("toy"), dtype=str)["utterance_id"]
+
+    def write(name: Any) -> None:
+        folds.write_text("fold,utterance_id\n" + "".join(f"{name(i, k)},{i}\n" for k, i in enumerate(ids)))
+
+    def hash_of() -> str:
+        options = Options(file=folds)
+        summary = fit("toy", maker.space, scheme=str(scheme), protocol="emobox", folds=options, runs=1, **FAST)
+        return str(summary["config_hash"])
+
+    write(lambda i, k: i.split("-")[1][1:])
+    first = hash_of()
+    assert hash_of() == first
+    write(lambda i, k: k % 6)
+    second = hash_of()
+    scheme.write_text('{"high": ["happiness"], "low": ["sadness"]}')
+    third = hash_of()
+    maker.store("toy", strength=0.5)
+    assert len({first, second, third, hash_of()}) == 4
+
+
+def test_an_output_file_is_not_overwritten_by_another_experiment(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    output = files(maker) / "mine.json"
+    fit("toy", maker.space, runs=1, output=output, save=True, **FAST)
+    before = output.read_bytes()
+    with pytest.raises(ConfigError, match="another experiment"):
+        fit("toy", maker.space, runs=1, output=output, normalize="none", **FAST)
+    assert output.read_bytes() == before
+
+
+def test_features_of_other_texts_are_refused(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy", "words", modality="text", framewise=True, vocabulary=13, source=b"\1" * 32)
+    with pytest.raises(StoreError, match=r"text of toy-s0-anger-0 is not the one.*ser extract"):
+        fit("toy", maker.space, head="mean_linear", runs=1, **FAST)
+
+
+def test_unknown_speakers_and_missing_features_are_stamped(maker: Any) -> None:
+    maker.table("toy")
+    path = maker.space.table("toy")
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    frame.loc[:30, "speaker"] = ""
+    frame.loc[40:44, "split"] = ""
+    frame.to_csv(path, index=False)
+    maker.store("toy", leave_out=1)
+    lost = frame["utterance_id"].iloc[-1]
+    (maker.space.features("toy") / "toy.failures.csv").write_text(f"utterance_id,path,reason\n{lost},x,silent\n")
+    summary = fit("toy", maker.space, protocol="official", runs=1, **FAST)
+    assert summary["data"]["audit"]["speaker_independent"] is None
+    assert summary["data"]["dropped"]["in no part of protocol official"] == 5
+    stamps = " ".join(summary["stamps"])
+    assert "speakers unknown" in stamps
+    assert "left out: 1 utterances have no features" in stamps
 
 
 def test_the_test_labels_change_nothing_but_the_test_scores(maker: Any) -> None:

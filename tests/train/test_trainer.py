@@ -10,7 +10,8 @@ import torch
 from ser.errors import ConfigError, TrainingError
 from ser.train import streams
 from ser.train.config import Config, make_config
-from ser.train.layers import Linear
+from ser.train.head import build
+from ser.train.layers import Input, Linear
 from ser.train.losses.cross_entropy import class_weights, loss
 from ser.train.parameters import Parameters
 from ser.train.schedule import factor
@@ -95,7 +96,7 @@ def test_runs_may_have_training_rows_of_their_own(data: Callable[..., Data]) -> 
 def test_fine_tuning_starts_from_the_given_weights(data: Callable[..., Data]) -> None:
     toy = data()
     config = make_config("linear", epochs=1, lr=1e-9, weight_decay=0.0, selection="last")
-    start = torch.randn(2, 128)
+    start = torch.randn(2, 52)
     for r, trained in enumerate(train(toy, config, [1, 2], start)):
         torch.testing.assert_close(trained.weights[:52], start[r, :52], rtol=0, atol=1e-6)
 
@@ -115,6 +116,22 @@ def test_a_collapsed_run_is_named(data: Callable[..., Data]) -> None:
     toy.resident.values["pooled"] = torch.zeros_like(toy.resident.values["pooled"])
     (trained,) = train(toy, make_config("linear", epochs=5), [0])
     assert "collapsed: validation UA stayed at 0.250" in trained.notes[0]
+
+
+def test_buffers_of_an_ordinary_module_are_part_of_its_weights() -> None:
+    """Batch normalisation predicts with its running statistics: without them a stored head gives chance."""
+    module = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
+    module.stackable = False  # type: ignore[assignment]
+    block = Parameters([lambda: module])
+    module[0].running_mean += 5  # type: ignore[operator, union-attr]
+    kept = block.row(0)
+    module[0].running_mean.zero_()  # type: ignore[operator, union-attr]
+    block.load(kept[None])
+    assert module[0].running_mean.tolist() == [5.0, 5.0, 5.0]  # type: ignore[operator, union-attr]
+    with pytest.raises(TrainingError, match="of another head"):
+        block.load(kept[None, :-1])
+    with pytest.raises(TrainingError, match="cannot be stacked"):
+        Parameters([lambda: torch.nn.BatchNorm1d(3)])
 
 
 def test_clipping_is_per_run() -> None:
@@ -156,6 +173,12 @@ def test_a_configuration_refuses_what_it_does_not_know() -> None:
     for wrong in ({"lr": -1.0}, {"schedule": "none"}, {"label_smoothing": 1.0}, {"epochs": 0}, {"selection": "test"}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             make_config("mlp", **wrong)
+    for option in ({"dropout": 2}, {"dropout": "foo"}, {"hidden": "abc"}, {"hidden": 0.5}, {"input_dropout": -0.1}):
+        with pytest.raises(ConfigError):
+            build(
+                "mlp", [Input("x", "audio", 3, False)], 2, dict(make_config("mlp", head_options=option).head_options), 0
+            )
+    assert make_config("mlp", head_options={"dropout": 0.1}).head_options["hidden"] == "512,256"
     assert make_config("linear").lr == 1e-2
     assert make_config("linear", lr=3e-4).lr == 3e-4
     assert isinstance(make_config("late").as_dict()["head_options"], dict)

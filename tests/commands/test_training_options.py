@@ -1,0 +1,76 @@
+"""Options of the training commands that are refused or read before any training."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ser.cli import main
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What `ser.train.fit.fit` was called with."""
+    calls: list[dict[str, Any]] = []
+
+    def fit(dataset: str, workspace: object, **options: Any) -> dict[str, Any]:
+        calls.append(options)
+        return {}
+
+    monkeypatch.setattr("ser.train.fit.fit", fit)
+    monkeypatch.setattr("ser.commands.fit.report", lambda *_: None)
+    return calls
+
+
+def run(tmp_path: Path, *words: str) -> int:
+    return main(["fit", "--dataset", "d", "--workspace", str(tmp_path), *words])
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_devices(tmp_path: Path, fitted: list[dict[str, Any]], device: str) -> None:
+    assert run(tmp_path, "--device", device) == 0
+    assert fitted[0]["device"] == device
+
+
+@pytest.mark.parametrize("device", ["foo", "cuda:", "cuda:x", ""])
+def test_an_unknown_device_is_refused_in_one_line(
+    tmp_path: Path, fitted: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], device: str
+) -> None:
+    assert run(tmp_path, "--device", device) == 1
+    said = capsys.readouterr().err
+    assert "expected auto, cpu, cuda, cuda:N or mps" in said
+    assert said.count("\n") == 1
+    assert fitted == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{hidden: 256, rate: 1.0e-5, gate: true, sizes: [8, 4]}",
+        "[hidden=256, rate=1.0e-5, gate=true, 'sizes=8,4']",
+        "hidden=256 rate=1.0e-5 gate=true sizes=8,4",
+    ],
+)
+def test_head_options_of_the_configuration(tmp_path: Path, fitted: list[dict[str, Any]], content: str) -> None:
+    (tmp_path / "ser.yaml").write_text(f"fit:\n  head_option: {content}\n")
+    assert run(tmp_path) == 0
+    assert fitted[0]["head_options"] == {"hidden": 256, "rate": 1e-5, "gate": True, "sizes": "8,4"}
+    assert run(tmp_path, "--head-option", "hidden=8") == 0
+    assert fitted[1]["head_options"] == {"hidden": 8}
+
+
+def test_lists_of_the_configuration(tmp_path: Path, fitted: list[dict[str, Any]]) -> None:
+    (tmp_path / "ser.yaml").write_text("fit: {audio: [mfcc, egemaps], head_option: {name: '7'}}")
+    assert run(tmp_path) == 0
+    assert fitted[0]["stores"] == ["mfcc", "egemaps"]
+    assert fitted[0]["head_options"] == {"name": "7"}
+
+
+@pytest.mark.parametrize(("named", "other"), [("audio", "text"), ("text", "audio")])
+def test_a_store_of_a_modality_that_is_left_out_is_refused(
+    tmp_path: Path, fitted: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], named: str, other: str
+) -> None:
+    assert run(tmp_path, f"--{named}", "x", "--modalities", other) == 1
+    assert f"--{named} x contradicts --modalities {other}" in capsys.readouterr().err
+    assert fitted == []
+    assert run(tmp_path, f"--{named}", "x", "--modalities", named) == 0
