@@ -38,7 +38,7 @@ def run(
     runs: int = 5,
     jobs: int = 1,
     speakers: int = 12,
-    sentences: int = 5,
+    sentences: int = 4,
     quiet: bool = False,
     say: Callable[[str], None] = print,
 ) -> Made:

@@ -58,7 +58,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     "--shard",
     type=_Parsed(_shard, "I/N", "I/N, with I from 0 to N - 1"),
     default="0/1",
-    help="Do part I of N, I from 0 to N - 1, beside other processes; a run without --shard, or ser store merge, then merges.",
+    help="Do part I (0 to N - 1) of N, beside other processes; a run without --shard, or ser store merge, then merges.",
 )
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
 @click.option("--revision", help="Commit of the model's hub repository.")

@@ -114,7 +114,7 @@ def test_wrong_usage(
 
 def test_the_help_says_where_shards_begin(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["extract", "--help"]) == 0
-    assert "I from 0 to N - 1" in " ".join(capsys.readouterr().out.split())
+    assert "part I (0 to N - 1) of N" in " ".join(capsys.readouterr().out.split())
 
 
 def test_default_encoders_are_those_of_what_the_corpus_has() -> None:

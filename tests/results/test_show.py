@@ -64,8 +64,12 @@ def test_list_is_by_date_newest_last(space: Path) -> None:
 
 def test_list_has_features_and_a_mark_for_stamps(tmp_path: Path, write_experiment: Write) -> None:
     folder = tmp_path / "results"
-    stores = {"stores": {"egemaps": {}, "bert": {}}}
-    few = {"source": "a", "target": "b", "datasets": {"b": {"stores": {"mfcc": {}}}, "a": {"stores": {"other": {}}}}}
+    stores: dict[str, Any] = {"stores": {"egemaps": {}, "bert": {}}}
+    few: dict[str, Any] = {
+        "source": "a",
+        "target": "b",
+        "datasets": {"b": {"stores": {"mfcc": {}}}, "a": {"stores": {"other": {}}}},
+    }
     write_experiment(folder, "one", data={"dataset": "emodb", **stores}, stamps=[])
     write_experiment(folder, "two", data=few, stamps=[])
     listed = ser("results", "list", "--workspace", tmp_path).output
