@@ -1,6 +1,7 @@
 """What many tests need: one thread (workers are processes), and a workspace with features that tell emotions apart."""
 
 import hashlib
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from ser.workspace import Workspace
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 torch.set_num_threads(1)
+# A shell without job control starts what it runs in the background with SIGINT ignored, and children inherit that: the
+# tests that interrupt would then wait for nothing. A handler of Python's is reset to the default in children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Maker:
