@@ -41,6 +41,7 @@ class _Source:
     validation: list[pd.DataFrame]
     n: dict[str, int]
     folds: int  # of the target, which share the cost of the source in the records
+    statistics: dict[str, dict[str, Any]]  # of the training utterances, by store; {} where others normalise
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,13 +112,11 @@ def fewshot(
     there, here = shared(target, source, space, chosen)
     setup = experiment.prepare(there, protocol, folds or Options(), normalize, scheme)
     facts = [setup.facts] + ([{**experiment.describe(here, scheme), "normalize": normalize}] if here else [])
-    asked = experiment.identity(
-        config, seed, *facts, limit=limit, tuning=tuning.as_dict(), percentages=sorted(percentages)
-    )
+    shares = tuple(sorted({float(p) for p in percentages}))
+    asked = experiment.identity(config, seed, *facts, limit=limit, tuning=tuning.as_dict(), percentages=list(shares))
     words = ["fewshot", *([source] if source else []), target, head, setup.protocol, Path(scheme).stem]
     name, path = experiment.place(space, output, words, asked)
     place = executor.pick_device(device)
-    shares = tuple(sorted({float(p) for p in percentages}))
     job = _Job(here, there, config, tuning, shares, normalize, limit, seed, place, name, record.config_hash(asked))
     done = _run(job, setup.folds, path.with_suffix(""), range(runs), jobs, stack, quiet)
     order = [f.name for f in setup.folds]
@@ -191,7 +190,7 @@ def _train_source(job: _Job, runs: list[int], folds: int) -> _Source:
     """Train source models once a seed, on all of the source but a validation part."""
     assert job.source is not None
     rows, validation = hold_out(job.source.frame, job.source.labels, Options())
-    data, _ = normalise(job.source, job.normalize, rows, job.limit)
+    data, statistics = normalise(job.source, job.normalize, rows, job.limit)
     learner = Learner(data, job.config, job.device)
     parts = learner.train(rows, validation, [streams.derive(job.seed, k, "source") for k in runs])
     weights = weights_of(parts)
@@ -200,12 +199,16 @@ def _train_source(job: _Job, runs: list[int], folds: int) -> _Source:
         experiment.prediction_rows(data, validation, probabilities[slot], run=k, fold="", split="validation")
         for slot, k in enumerate(runs)
     ]
-    return _Source(weights, learner.merge(parts), frames, {"train": len(rows), "validation": len(validation)}, folds)
+    n = {"train": len(rows), "validation": len(validation)}
+    return _Source(weights, learner.merge(parts), frames, n, folds, statistics)
 
 
 def _tune(job: _Job, fold: Fold, runs: list[int], source: _Source | None) -> list[Run]:
     """Fine-tune a stack of runs on each share of one fold's training part, and predict its test part."""
-    data = _normalised_target(job, fold)
+    if source is not None and job.normalize == "train":
+        data = apply_statistics(job.target, source.statistics, job.limit)
+    else:
+        data = normalise(job.target, job.normalize, fold.train, job.limit)[0]
     learner = Learner(data, job.tuning, job.device)
     seeds = [streams.derive(job.seed, k, fold.name) for k in runs]
     shots = [subsets(data.labels, fold.train, job.percentages, s) for s in seeds]
@@ -229,13 +232,6 @@ def _tune(job: _Job, fold: Fold, runs: list[int], source: _Source | None) -> lis
             row |= {"n": {"train": rows.shape[1], "validation": 0, "test": len(fold.test)}}
             finished.append(_recorded(job, data, fold, k, seeds[slot], share, probabilities[slot], row, None))
     return finished
-
-
-def _normalised_target(job: _Job, fold: Fold) -> Tensors:
-    if job.source is None or job.normalize != "train":
-        return normalise(job.target, job.normalize, fold.train, job.limit)[0]
-    rows, _ = hold_out(job.source.frame, job.source.labels, Options())
-    return apply_statistics(job.target, normalise(job.source, "train", rows)[1], job.limit)
 
 
 def _recorded(

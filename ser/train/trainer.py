@@ -187,9 +187,8 @@ class _Stack:
         return losses.detach()
 
     def _seed_dropout(self, seeds: list[int], epoch: int) -> None:
-        if (
-            not self.parameters.leading
-        ):  # an ordinary module draws from the global stream; its process has this run only
+        if not self.parameters.leading:
+            # An ordinary module draws from the global stream; its process has this run only.
             torch.manual_seed(streams.derive(seeds[0], "dropout", epoch))
         generators = [streams.generator(s, "dropout", epoch, device=self.device) for s in seeds]
         for module in self.parameters.head.modules():
