@@ -59,7 +59,7 @@ def run(
         table = build(name, folder, "cremad", quiet=True).table
         write_table(table, workspace)
         encoder = load(ENCODER, "audio", EncoderOptions(level="utterance"))
-        say(extract(table, encoder, workspace, jobs=jobs, quiet=quiet).line())
+        say(extract(table, encoder, workspace, jobs=jobs, quiet=quiet)[0].line())
     source, target = CORPORA
     options: dict[str, Any] = {"scheme": "6", "protocol": "speaker", "folds": Options(folds=4), "runs": runs}
     typed = f"--workspace {workspace.root} --scheme 6 --protocol speaker --folds 4 --runs {runs}"

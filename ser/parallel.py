@@ -1,5 +1,6 @@
-"""Work spread over processes, its results in order: joblib, and what it leaves to its callers."""
+"""Work spread over processes, its results in order: joblib, and what it leaves to its callers; how many cores there are."""
 
+import os
 import warnings
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures.process import BrokenProcessPool
@@ -8,6 +9,11 @@ from typing import Any, TypeVar
 from ser.errors import SerError
 
 T = TypeVar("T")
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(

@@ -67,10 +67,11 @@ def merge(session: Session, **which: Any) -> None:
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write to.")
 def export(session: Session, kind: str, output: Path, **which: Any) -> None:
     """Write stores as .npz (any), .csv or .parquet (one vector an utterance)."""
-    from ser.features import upkeep
+    from ser.features.export import export as write
     from ser.features.store import FeatureStore
+    from ser.features.upkeep import choose
 
-    for path in upkeep.choose(session.workspace, **which):
+    for path in choose(session.workspace, **which):
         with FeatureStore(path) as store:
-            written = upkeep.export(store, output / f"{path.parent.name}.{path.name.removesuffix('.h5')}.{kind}")
+            written = write(store, output / f"{path.parent.name}.{path.name.removesuffix('.h5')}.{kind}")
         session.say(f"{path.parent.name} {path.name.removesuffix('.h5')}: {len(store)} utterances -> {written}")

@@ -55,6 +55,7 @@ class Options:
         dtype: `float32`, `bfloat16`, `float16`: what the encoder computes in.
         weights: a folder that holds models (below their hub id or their last name), used before any cache or network.
         revision: a commit of the hub repository.
+        batch_seconds: s of audio in a batch, padding included; 0 is one utterance at a time; None suits the device.
     """
 
     level: str | None = None
@@ -64,6 +65,7 @@ class Options:
     dtype: str = "float32"
     weights: Path | None = None
     revision: str | None = None
+    batch_seconds: float | None = None
 
 
 class Encoder(ABC):
@@ -83,6 +85,10 @@ class Encoder(ABC):
         identity: all that changes the values: plugin, model id, revision, sha256 of the weights, layer, pooling,
             preprocessing, dtype, versions of libraries that compute. JSON-able. A store of another identity is refused.
         assets: small texts that belong to the features (a tokenizer), kept in the store.
+        device: what computes: `cpu`, `cuda`, `cuda:1`, ...
+        of_corpus: whether it is made from a corpus (`prepare`), and is another one for each.
+        store_dtype: what the features are stored as: `float32`, or at frame level `float16` (set by the caller).
+        equal: whether a batch takes inputs of equal cost only.
     """
 
     name: str
@@ -95,6 +101,10 @@ class Encoder(ABC):
     processes: bool = False
     identity: dict[str, Any]
     assets: dict[str, str]
+    device: str = "cpu"
+    of_corpus: bool = False
+    store_dtype: str = "float32"
+    equal: bool = False
 
     def prepare(self, texts: Sequence[str], assets: dict[str, str]) -> None:  # noqa: B027
         """Called once before encoding, for encoders that are made from the corpus (a word-piece vocabulary).
@@ -103,6 +113,19 @@ class Encoder(ABC):
             texts: the texts of the corpus's training part (all texts where it has none).
             assets: what an existing store of this name holds; {} where there is none.
         """
+
+    @property
+    def budget(self) -> int:
+        """The most that the inputs of a batch may cost, each counted as the costliest of them; 0 is one by one."""
+        return 0
+
+    def costs(self, inputs: Sequence[Any]) -> list[int]:
+        """What each input costs in a batch.
+
+        Args:
+            inputs: audio: numbers of samples; else the texts.
+        """
+        return [int(n) for n in inputs] if self.modality == "audio" else [1] * len(inputs)
 
     @abstractmethod
     def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:

@@ -1,179 +1,186 @@
-"""Stage one: decide what is to extract, decode and encode it, commit it; then merge the store.
+"""Stage one: decide what is to extract, decode and encode it, commit it; then merge the stores.
 
-Chunk by chunk, each an immutable shard of the store: after a kill at any time the same call goes on from there.
+All encoders of a run share one pass over the table: a recording is decoded once. Chunk by chunk, each an immutable shard
+of the store: after a kill at any time the same call goes on from there.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from pathlib import Path
+from contextlib import ExitStack, closing
 
-from ser.errors import StoreError
+from ser.errors import ConfigError
 from ser.extract import items as gather
 from ser.extract.encoder import Encoder
-from ser.extract.failures import Failure, all_failed, write_failures
 from ser.extract.items import Item
-from ser.extract.plan import AUDIO_CHUNK, TEXT_CHUNK, chunks, part, plan, remaining
+from ser.extract.lane import Lane, facts, prepare
+from ser.extract.pipeline import Pipeline, Task
+from ser.extract.plan import AUDIO_CHUNK, CHUNK_SECONDS, TEXT_CHUNK, batches, by_cost, chunks, merged, part
 from ser.extract.provenance import provenance
 from ser.extract.report import Report
-from ser.extract.workers import outcomes
-from ser.features.layout import Facts
-from ser.features.store import FeatureStore, shards_folder
+from ser.extract.verify import verify
 from ser.features.writer import StoreWriter
 from ser.metadata.table import Table
 from ser.progress import progress
 from ser.workspace import Workspace
 
+Say = Callable[[str], None]
+
 
 def extract(
     table: Table,
-    encoder: Encoder,
+    encoders: Encoder | Sequence[Encoder],
     workspace: Workspace,
     *,
     jobs: int = 1,
     shard: tuple[int, int] = (0, 1),
+    check: int = 0,
     quiet: bool = False,
     overwrite: bool = False,
-    say: Callable[[str], None] = lambda _: None,
-) -> Report:
-    """Bring the store of a dataset and an encoder up to date.
+    say: Say = lambda _: None,
+) -> list[Report]:
+    """Bring the stores of a dataset and some encoders up to date.
 
     Args:
         table: the utterances; `table.root` is where their audio lies.
-        encoder: loaded.
-        workspace: the store is `features/<dataset>/<encoder.name>.h5` in it.
-        jobs: worker processes, for encoders that ask for them.
+        encoders: loaded, each of another name.
+        workspace: the stores are `features/<dataset>/<encoder.name>.h5` in it.
+        jobs: threads, or worker processes for encoders that ask for them.
         shard: `(I, N)` does every N-th chunk, from the I-th, and leaves the merging to a later call without it.
-        overwrite: start the store afresh.
+        check: encode so many utterances of each store again, each alone, and say how much they differ.
+        overwrite: start the stores afresh.
         say: told what a user should know, a line at a time.
 
+    Returns:
+        What was done, a report an encoder.
+
     Raises:
-        StoreError: the store is of another encoder, or another process is writing it.
+        StoreError: a store is of another encoder, or another process is writing it.
         CorpusError: the table has no such modality, or the folder of its audio is gone.
         AudioError: not one utterance could be extracted.
         KeyboardInterrupt, OSError: what was done is committed.
     """
     begin = time.monotonic()
-    path = workspace.store(table.dataset, encoder.name)
-    items = gather.audio_items(table) if encoder.modality == "audio" else gather.text_items(table)
-    if encoder.modality == "text":
-        encoder.prepare(gather.training_texts(table), {} if overwrite else _assets(path))
+    chosen = [encoders] if isinstance(encoders, Encoder) else list(encoders)
+    twice = sorted({e.name for e in chosen if [o.name for o in chosen].count(e.name) > 1})
+    if twice:
+        raise ConfigError("two encoders would write the same store", expected="each name once", found=", ".join(twice))
     sliced = shard[1] > 1
-    mine = part(chunks(items, AUDIO_CHUNK if encoder.modality == "audio" else TEXT_CHUNK), shard)
-    ran = provenance(encoder, jobs)
-    with StoreWriter(path, _facts(encoder), provenance=ran, shared=sliced, overwrite=overwrite, say=say) as writer:
-        run = _Run(table, encoder, writer, mine, jobs, quiet, say)
-        run.go()
+    with ExitStack() as stack:
+        run = _Run(table, chosen, workspace, stack, jobs, shard, overwrite, say)
+        run.go(quiet)
+        for lane in run.lanes:
+            if not sliced and lane.committed and lane.writer.check():
+                run.go(quiet)  # a disk damaged a shard meanwhile
+        if check:
+            for lane in run.lanes:
+                if lane.done or lane.skipped:
+                    verify(lane, check)
         if not sliced:
-            if run.committed and writer.check():
-                run.go()  # a disk damaged a shard meanwhile
-            writer.merge(table.ids)
-    listed = workspace.features(table.dataset) / f"{encoder.name}.failures{_suffix(shard)}.csv"
-    _list_failures(listed, run.failures, sliced)
-    if run.failures and not run.done and not run.skipped:
-        raise all_failed(f"{table.dataset} {encoder.name}", run.failures, listed)
-    return Report(
-        dataset=table.dataset,
-        store=encoder.name + (f" [shard {shard[0]}/{shard[1]}]" if sliced else ""),
-        modality=encoder.modality,
-        done=len(run.done),
-        skipped=run.skipped,
-        failed=len(run.failures),
-        without=len(table.frame) - len(items),
-        first=f"{run.failures[0].id}: {run.failures[0].reason}" if run.failures else "",
-        clipped=sorted(run.clipped),
-        failures_path=listed if run.failures else None,
-        store_path=shards_folder(path) if sliced else path,
-        seconds=max(time.monotonic() - begin, 1e-9),
-        audio_seconds=run.samples / encoder.sample_rate if encoder.sample_rate else 0.0,
-    )
+            for lane in run.lanes:
+                lane.writer.merge(table.ids, anew=lane.verified is not None)
+        seconds = time.monotonic() - begin
+        return [lane.report(workspace, shard, seconds) for lane in run.lanes]
 
 
 class _Run:
-    """One pass over the chunks: what is done is in the store, what failed in `failures`, loud audio in `clipped`."""
+    """One pass over a table."""
 
     def __init__(
         self,
         table: Table,
-        encoder: Encoder,
-        writer: StoreWriter,
-        mine: Sequence[Sequence[Item]],
+        encoders: Sequence[Encoder],
+        workspace: Workspace,
+        stack: ExitStack,
         jobs: int,
-        quiet: bool,
-        say: Callable[[str], None],
+        shard: tuple[int, int],
+        overwrite: bool,
+        say: Say,
     ) -> None:
-        self.table, self.encoder, self.writer, self.mine = table, encoder, writer, mine
-        self.jobs, self.quiet, self.say = jobs, quiet, say
-        self.sources, self.failures = gather.hashes([item for chunk in mine for item in chunk])
-        self.done: set[str] = set()
-        self.clipped: set[str] = set()
-        self.skipped = self.samples = 0
+        self.jobs, self.say, self.label = jobs, say, f"{table.dataset} {', '.join(e.name for e in encoders)}"
+        self.lanes: list[Lane] = []
+        self.chunks: list[tuple[list[Item], list[str]]] = []  # utterances, and the encoders that they are for
+        for modality in ("audio", "text"):
+            same = [e for e in encoders if e.modality == modality]
+            if not same:
+                continue
+            items = gather.audio_items(table) if modality == "audio" else gather.text_items(table)
+            sources, failures = gather.hashes(items)
+            for encoder in same:
+                path = workspace.store(table.dataset, encoder.name)
+                prepare(table, encoder, path, overwrite)
+                ran = provenance(encoder, jobs)
+                opened = StoreWriter(
+                    path, facts(encoder), provenance=ran, shared=shard[1] > 1, overwrite=overwrite, say=say
+                )
+                writer = stack.enter_context(opened)
+                self.lanes.append(Lane(table, encoder, writer, items, sources, failures))
+            if modality == "audio":
+                self.chunks += [(c, [e.name for e in same]) for c in audio_chunks(items, same)]
+            else:
+                self.chunks += [(c, [e.name]) for e in same for c in text_chunks(items, e)]
+        self.chunks = part(self.chunks, shard)
+        mine: dict[str, set[str]] = {lane.encoder.name: set() for lane in self.lanes}
+        for chunk, names in self.chunks:
+            for name in names:
+                mine[name].update(item.id for item in chunk)
+        for lane in self.lanes:
+            lane.items = [item for item in lane.items if item.id in mine[lane.encoder.name]]
+            lane.failures = [f for f in lane.failures if f.id in mine[lane.encoder.name]]
 
-    @property
-    def committed(self) -> bool:
-        """Whether there are shards to merge."""
-        return shards_folder(self.writer.path).exists()
-
-    def go(self) -> None:
+    def go(self, quiet: bool) -> None:
         """Extract what is to do."""
-        failed = {f.id for f in self.failures}
-        ids = [item.id for chunk in self.mine for item in chunk if item.id not in failed]
-        decided = plan(ids, self.sources, self.writer.stored)
-        self.skipped = len(set(decided.done) - self.done)
-        if decided.stale:
-            self.say(f"{len(decided.stale)} utterances have changed since they were extracted: extracted again")
-        wanted = {*decided.todo, *decided.stale}
-        label = f"{self.table.dataset} {self.encoder.name}"
-        for _ in progress(self._commits(wanted), len(wanted), label, "utt", self.quiet):
+        wanted = {lane.encoder.name: lane.wanted(self.say) for lane in self.lanes}
+        total = sum(map(len, wanted.values()))
+        for _ in progress(self._commits(wanted), total, self.label, "utt", quiet):
             pass
 
-    def _commits(self, wanted: set[str]) -> Iterator[None]:
-        """Commit chunk after chunk; yields once an utterance."""
-        by_id = {item for chunk in self.mine for item in chunk if item.id in wanted}
-        todo = remaining(self.mine, by_id)
-        with closing(outcomes(self.encoder, todo, self.sources, self.jobs)) as results:
-            for outcome in results:
-                try:
-                    self.writer.commit(outcome.records)
-                except KeyboardInterrupt:
-                    self.writer.commit(outcome.records)
-                    raise
-                self.done.update(record.id for record in outcome.records)
-                self.samples += sum(record.n_samples for record in outcome.records)
-                self.failures += outcome.failures
-                self.clipped.update(outcome.clipped)
-                yield from [None] * (len(outcome.records) + len(outcome.failures))
+    def _commits(self, wanted: dict[str, set[str]]) -> Iterator[None]:
+        """Commit chunk after chunk; yields once an utterance and encoder."""
+        lanes = {lane.encoder.name: lane for lane in self.lanes}
+        pipeline = Pipeline(
+            [lane.encoder for lane in self.lanes], {n: lane.sources for n, lane in lanes.items()}, self.jobs
+        )
+        said: set[str] = set()
+        with closing(pipeline.run(self._tasks(wanted))) as results:
+            for outcomes in results:
+                for name, outcome in outcomes.items():
+                    for note in set(outcome.notes) - said:
+                        said.add(note)
+                        self.say(note)
+                    yield from [None] * lanes[name].take(outcome)
+
+    def _tasks(self, wanted: dict[str, set[str]]) -> list[Task]:
+        tasks = []
+        for chunk, names in self.chunks:
+            ids = {item.id for item in chunk}
+            todo = {name: ids & wanted[name] for name in names}
+            todo = {name: some for name, some in todo.items() if some}
+            if todo:
+                union = set.union(*todo.values())
+                tasks.append(Task([item for item in chunk if item.id in union], todo))
+        return tasks
 
 
-def _facts(encoder: Encoder) -> Facts:
-    return Facts(
-        encoder=encoder.name.split(".")[0],
-        modality=encoder.modality,
-        level=encoder.level,
-        dim=encoder.dim,
-        identity=encoder.identity,
-        sample_rate=encoder.sample_rate,
-        vocabulary=encoder.vocabulary,
-        assets=encoder.assets,
-    )
+def audio_chunks(items: Sequence[Item], encoders: Sequence[Encoder]) -> list[list[Item]]:
+    """What is decoded and committed together: of batching encoders, whole batches of utterances of like length.
+
+    A pure function of the table and the encoders, whatever is done already: an utterance is encoded beside the same
+    neighbours when an extraction goes on as when it is made in one go.
+    """
+    budget = max((e.budget / e.sample_rate for e in encoders), default=0.0)
+    if not budget:
+        return chunks(items, AUDIO_CHUNK)
+    seconds = gather.lengths(items)
+    order = by_cost(seconds)
+    costs = [seconds[k] for k in order]
+    groups = merged(batches(costs, budget), costs, AUDIO_CHUNK, CHUNK_SECONDS)
+    return [[items[order[k]] for k in group] for group in groups]
 
 
-def _assets(path: Path) -> dict[str, str]:
-    """The assets of the store there is; none where there is none that can be read."""
-    try:
-        with FeatureStore(path) as store:
-            return dict(store.assets)
-    except StoreError:
-        return {}
-
-
-def _suffix(shard: tuple[int, int]) -> str:
-    return f"-{shard[0]}of{shard[1]}" if shard[1] > 1 else ""
-
-
-def _list_failures(path: Path, failures: list[Failure], sliced: bool) -> None:
-    write_failures(path, failures)
-    if not sliced:
-        # Those of the shards have been tried again.
-        for other in path.parent.glob(f"{path.name.removesuffix('.csv')}-*of*.csv"):
-            other.unlink(missing_ok=True)
+def text_chunks(items: Sequence[Item], encoder: Encoder) -> list[list[Item]]:
+    """Likewise for texts: of like numbers of tokens, so that a batch finds many that are equal."""
+    costs = encoder.costs([item.text for item in items])
+    order = by_cost(costs)
+    sorted_costs = [costs[k] for k in order]
+    groups = merged(batches(sorted_costs, encoder.budget, encoder.equal), sorted_costs, TEXT_CHUNK, float("inf"))
+    return [[items[order[k]] for k in group] for group in groups]

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ class Item:
         start, end: s within it; None is its beginning and its end.
         channel: 0-based; None is the mean of all.
         text: the text, for text encoders.
+        seconds: how long the audio is, as far as the table knows; for planning only.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Item:
     end: float | None = None
     channel: float | None = None
     text: str = ""
+    seconds: float | None = None
 
 
 def audio_items(table: Table) -> list[Item]:
@@ -50,12 +52,15 @@ def audio_items(table: Table) -> list[Item]:
             f"the audio of {table.dataset} is gone: there is no folder {table.root}",
             action="Say with --root where the corpus lies now.",
         )
-    columns = (frame[c] for c in ("utterance_id", "path", "start", "end", "channel"))
-    return [Item(i, table.root / p, _given(s), _given(e), _given(c)) for i, p, s, e, c in zip(*columns, strict=True)]
+    columns = (frame[c] for c in ("utterance_id", "path", "start", "end", "channel", "duration"))
+    return [
+        Item(i, table.root / p, _given(s), _given(e), _given(c), seconds=_given(d))
+        for i, p, s, e, c, d in zip(*columns, strict=True)
+    ]
 
 
 def text_items(table: Table) -> list[Item]:
-    """The utterances that have text, by length and then in the table's order: an encoder meets equal lengths together.
+    """The utterances that have text.
 
     Raises:
         CorpusError: none has.
@@ -66,8 +71,7 @@ def text_items(table: Table) -> list[Item]:
             f"{table.dataset} has no text",
             action="Take an audio encoder with --audio, or give the table a column text.",
         )
-    items = [Item(i, text=t) for i, t in zip(frame["utterance_id"], frame["text"], strict=True)]
-    return sorted(items, key=lambda item: len(item.text))
+    return [Item(i, text=t) for i, t in zip(frame["utterance_id"], frame["text"], strict=True)]
 
 
 def training_texts(table: Table) -> list[str]:
@@ -96,9 +100,25 @@ def _hash(item: Item) -> "bytes | AudioError":
         return error
 
 
-def without(table: Table, items: Iterable[Item]) -> int:
-    """How many utterances of the table are not among the items."""
-    return len(table.frame) - sum(1 for _ in items)
+def lengths(items: Sequence[Item]) -> list[float]:
+    """Seconds of audio of each item: the table's, or what the file's header says; 0 where neither does."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(_seconds, items))
+
+
+def _seconds(item: Item) -> float:
+    if item.seconds is not None:
+        return item.seconds
+    if item.start is not None and item.end is not None:
+        return item.end - item.start
+    assert item.path is not None
+    import soundfile
+
+    try:
+        whole = float(soundfile.info(item.path).duration)
+    except (OSError, soundfile.LibsndfileError):
+        return 0.0  # a container, or damaged: decoding it will tell
+    return max(0.0, (whole if item.end is None else item.end) - (item.start or 0.0))
 
 
 def _given(value: float) -> float | None:

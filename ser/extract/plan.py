@@ -6,8 +6,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-AUDIO_CHUNK = 16  # utterances a commit: a second to a minute of work, which is what a kill loses
-TEXT_CHUNK = 512  # large enough that an encoder finds many texts of one length in it
+# What is committed together is what a kill loses: so many utterances, or so much audio, whichever is first.
+AUDIO_CHUNK, CHUNK_SECONDS = 16, 600.0
+TEXT_CHUNK = 128
+CLOSE = 0.9  # a batch takes no input that costs less than this share of its costliest
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,59 @@ def chunks(items: Sequence[T], size: int) -> list[list[T]]:
     return [list(items[begin : begin + size]) for begin in range(0, len(items), size)]
 
 
+def by_cost(costs: Sequence[float]) -> list[int]:
+    """Positions, the costliest first, equal ones in their order.
+
+    Costliest first, so that what does not fit into memory shows at once, and the time left is not promised too short.
+
+    >>> by_cost([1, 3, 2, 3])
+    [1, 3, 2, 0]
+    """
+    return sorted(range(len(costs)), key=lambda position: -costs[position])
+
+
+def batches(costs: Sequence[float], budget: float, equal: bool = False) -> list[list[int]]:
+    """Consecutive positions that go together, of inputs in descending order of cost.
+
+    A batch costs its number of inputs times its costliest. It is closed when the next input would pass the budget, or
+    costs less than `CLOSE` of the costliest, which bounds the padding. A pure function: the same corpus gives the same
+    batches whatever is done already.
+
+    Args:
+        budget: 0 is one input a batch. An input that costs more by itself goes alone.
+        equal: whether a batch takes inputs of one cost only.
+
+    >>> batches([10, 10, 9.5, 7, 7], budget=30)
+    [[0, 1, 2], [3, 4]]
+    """
+    found: list[list[int]] = []
+    most = 0.0
+    for position, cost in enumerate(costs):
+        least = most if equal else CLOSE * most
+        if found and budget and least <= cost <= most and (len(found[-1]) + 1) * most <= budget:
+            found[-1].append(position)
+        else:
+            found.append([position])
+            most = cost
+    return found
+
+
+def merged(groups: Iterable[Sequence[int]], costs: Sequence[float], count: int, cost: float) -> list[list[int]]:
+    """Consecutive groups joined until they have so many positions, or cost so much; no group is split.
+
+    >>> merged([[0], [1], [2, 3], [4]], [1, 1, 1, 1, 1], count=2, cost=9)
+    [[0, 1], [2, 3], [4]]
+    """
+    found: list[list[int]] = []
+    full = True
+    for group in groups:
+        if full:
+            found.append([])
+        found[-1] += group
+        full = len(found[-1]) >= count or sum(costs[p] for p in found[-1]) >= cost
+    return found
+
+
 def part(all_chunks: Sequence[T], shard: tuple[int, int]) -> list[T]:
     """The chunks of shard `I` of `N`: every N-th, from the I-th.
 
@@ -69,9 +124,3 @@ def part(all_chunks: Sequence[T], shard: tuple[int, int]) -> list[T]:
     """
     index, count = shard
     return list(all_chunks[index::count])
-
-
-def remaining(all_chunks: Iterable[Sequence[T]], wanted: "set[T]") -> list[list[T]]:
-    """The chunks without the items that are not wanted; empty chunks are left out."""
-    kept = ([item for item in chunk if item in wanted] for chunk in all_chunks)
-    return [chunk for chunk in kept if chunk]

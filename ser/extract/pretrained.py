@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from ser.errors import EncoderError
-from ser.extract.frozen import torch_dtype
+from ser.extract.choices import torch_dtype
 from ser.extract.hubs import TENSORS, Found
 from ser.extract.weights import sha256, tensor_files
 
 NEEDS = (("config.json",), TENSORS)
+PREPROCESSOR = ("preprocessor_config.json", "processor_config.json")
 
 
 def model_config(found: Found) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sys
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -26,12 +25,12 @@ _PACKAGES = (
 
 def provenance(encoder: Encoder, jobs: int) -> dict[str, Any]:
     """Facts of this run: JSON-able."""
-    torch = sys.modules.get("torch")
     return {
         "ser": ser.__version__,
         "device": str(getattr(encoder, "device", "cpu")),
-        "threads": 1 if encoder.processes or torch is None else torch.get_num_threads(),
-        "jobs": jobs if encoder.processes else 1,
+        "jobs": jobs,
+        "batch_budget": encoder.budget,
+        "probe": getattr(encoder, "probed", None),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "versions": {"python": platform.python_version(), **_versions()},
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),

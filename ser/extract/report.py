@@ -6,6 +6,8 @@ from pathlib import Path
 from ser.extract.audio import CLIPPED_SHARE
 from ser.metadata.parsing import few
 
+EXACT = 1e-5  # relative difference up to which float32 features count as the same
+
 
 @dataclass(frozen=True)
 class Report:
@@ -24,6 +26,8 @@ class Report:
         store_path: the merged file, or the folder of the shards where the work is shared.
         seconds: time it took.
         audio_seconds: length of the audio extracted now; 0 for text.
+        verified: how many utterances were encoded again alone, and the largest relative difference; None if none were.
+        exact: whether the features are float32, computed and stored: of others no exactness is claimed.
     """
 
     dataset: str
@@ -39,6 +43,8 @@ class Report:
     store_path: Path
     seconds: float
     audio_seconds: float
+    verified: tuple[int, float] | None = None
+    exact: bool = True
 
     def line(self) -> str:
         """The summary for people."""
@@ -47,7 +53,16 @@ class Report:
             speed = f"{self.done / self.seconds:.0f} texts/s"
         took = ", ".join([f"{self.seconds:.0f} s", *([speed] if speed else [])])
         counts = f"{self.done} done, {self.skipped} skipped, {self.failed} failed"
-        return f"{self.dataset} {self.store}: {counts} -> {self.store_path} ({took})"
+        checked = ""
+        if self.verified is not None:
+            count, largest = self.verified
+            checked = f"; {count} encoded again alone: largest relative difference {largest:.1e}"
+        return f"{self.dataset} {self.store}: {counts} -> {self.store_path} ({took}){checked}"
+
+    @property
+    def differs(self) -> bool:
+        """Whether features that claim to be exact were not, when they were encoded again."""
+        return self.verified is not None and self.exact and self.verified[1] > EXACT
 
     def notes(self) -> list[str]:
         """What else a user should know."""
@@ -57,6 +72,11 @@ class Report:
         if self.failures_path:
             listed = f"{self.failed} failed, listed in {self.failures_path}"
             found.append(f"{self.dataset} {self.store}: {listed}; the first is {self.first}")
+        if self.differs:
+            found.append(
+                f"{self.dataset} {self.store}: features differ by more than {EXACT:g} from those of single utterances. "
+                "Was the store made on another device, or with other versions? `ser store info --verbose` tells."
+            )
         if self.clipped:
             found.append(
                 f"{self.dataset} {self.store}: {len(self.clipped)} have clipped audio, with over {CLIPPED_SHARE:.1%} of the "

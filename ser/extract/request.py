@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser.errors import ConfigError
-from ser.extract.encoder import Options, find, load
+from ser.extract.encoder import Encoder, Options, find, load
 from ser.extract.engine import extract
 from ser.extract.report import Report
 from ser.metadata.build import ensure_table
@@ -35,6 +35,9 @@ class Request:
     weights: Path | None = None
     revision: str | None = None
     overwrite: bool = False
+    batch_seconds: float | None = None
+    store_dtype: str = "float32"
+    verify: int = 0
 
     def encoders(self, table: Table) -> list[tuple[str, str]]:
         """`(modality, name)` of each encoder to run."""
@@ -46,7 +49,9 @@ class Request:
     def options(self, modality: str) -> Options:
         """What is asked of an encoder of a modality. Pooling is of text, where any is asked for."""
         pooling = self.pooling if modality == "text" or not self.text else None
-        return Options(self.level, self.layers, pooling, self.device, self.dtype, self.weights, self.revision)
+        return Options(
+            self.level, self.layers, pooling, self.device, self.dtype, self.weights, self.revision, self.batch_seconds
+        )
 
 
 def extract_dataset(
@@ -56,8 +61,12 @@ def extract_dataset(
     workspace: Workspace,
     quiet: bool,
     say: Callable[[str], None],
+    cache: dict[tuple[str, str], Encoder],
 ) -> Iterator[Report]:
     """Make the table if it is not there yet, then every store that is asked for; a report each.
+
+    Args:
+        cache: encoders that are loaded; filled.
 
     Raises:
         ConfigError: an unknown encoder; nothing is extracted then.
@@ -70,15 +79,26 @@ def extract_dataset(
             raise ConfigError(f"--{modality} {name}: this is an encoder of {plugin.MODALITY}")
     if not (request.audio or request.text):
         say(f"{dataset}: encoders {', '.join(name for _, name in wanted)} (choose others with --audio and --text)")
-    for modality, name in wanted:
-        encoder = load(name, modality, request.options(modality))
-        yield extract(
-            table,
-            encoder,
-            workspace,
-            jobs=request.jobs,
-            shard=request.shard,
-            quiet=quiet,
-            overwrite=request.overwrite,
-            say=say,
-        )
+    encoders = [_loaded(name, modality, request, cache) for modality, name in wanted]
+    yield from extract(
+        table,
+        encoders,
+        workspace,
+        jobs=request.jobs,
+        shard=request.shard,
+        check=request.verify,
+        quiet=quiet,
+        overwrite=request.overwrite,
+        say=say,
+    )
+
+
+def _loaded(name: str, modality: str, request: Request, cache: dict[tuple[str, str], Encoder]) -> Encoder:
+    """An encoder, loaded once for all corpora; one that is made from the corpus is loaded for each."""
+    encoder = cache.get((modality, name)) or load(name, modality, request.options(modality))
+    if request.store_dtype != "float32" and (encoder.level != "frame" or encoder.vocabulary):
+        raise ConfigError(f"--store-dtype {request.store_dtype} is for frames of numbers", expected="--level frame")
+    encoder.store_dtype = request.store_dtype
+    if not encoder.of_corpus:
+        cache[modality, name] = encoder
+    return encoder

@@ -1,9 +1,8 @@
 """Decode and encode the utterances of one chunk, one utterance's failure being its own."""
 
 import pickle
-import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
@@ -16,48 +15,118 @@ from ser.extract import audio
 from ser.extract.encoder import Encoder
 from ser.extract.failures import Failure
 from ser.extract.items import Item
+from ser.extract.plan import batches, by_cost
 from ser.features.pack import Record
+
+Inputs = list[tuple[Item, Any]]  # an utterance, and its audio `(samples,)` or its text
+Results = list["NDArray[Any] | Exception"]
 
 
 @dataclass
 class Outcome:
-    """What became of a chunk so far; `clipped` are ids of utterances whose audio is."""
+    """What became of a chunk so far, for one encoder.
+
+    Attributes:
+        records: features, in the order of the chunk.
+        failures: utterances that have none, and why.
+        clipped: ids of utterances whose audio is clipped.
+        notes: what a user should know.
+    """
 
     records: list[Record] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     clipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-def encode_chunk(encoder: Encoder, items: Sequence[Item], sources: dict[str, bytes], outcome: Outcome) -> None:
-    """Fill an outcome utterance by utterance, so that an interrupt leaves in it what was done.
+class Decoded:
+    """The audio of a chunk's utterances, decoded once and resampled once a rate, whoever asks for it."""
 
-    Args:
-        sources: SHA-256 of each item's source.
-        outcome: filled.
-    """
+    def __init__(self) -> None:
+        self._own: dict[str, tuple[NDArray[np.float32], int] | Exception] = {}
+        self._resampled: dict[tuple[str, int], NDArray[np.float32]] = {}
+        self.clipped: set[str] = set()
+
+    def at(self, item: Item, sample_rate: int) -> NDArray[np.float32]:
+        """The utterance's audio at a rate.
+
+        Raises:
+            AudioError, OSError: it cannot be decoded.
+        """
+        if item.id not in self._own:
+            self._own[item.id] = self._decode(item)
+        own = self._own[item.id]
+        if isinstance(own, Exception):
+            raise own
+        key = item.id, sample_rate
+        if key not in self._resampled:
+            self._resampled[key] = audio.resample(*own, sample_rate)
+        return self._resampled[key]
+
+    def _decode(self, item: Item) -> tuple[NDArray[np.float32], int] | Exception:
+        assert item.path is not None
+        try:
+            own = audio.decode(item.path, start=item.start, end=item.end, channel=item.channel)
+        except (AudioError, OSError) as error:
+            return error
+        if len(own[0]) and audio.clipped_share(own[0]) > audio.CLIPPED_SHARE:
+            self.clipped.add(item.id)
+        return own
+
+
+def gather(encoder: Encoder, items: Sequence[Item], decoded: Decoded, outcome: Outcome) -> Inputs:
+    """What the encoder is given of each item; what cannot be used becomes a failure of the outcome."""
     if encoder.modality == "text":
-        for item, result in zip(items, _encode_texts(encoder, [item.text for item in items]), strict=True):
-            _note(item, result, 0, encoder, sources[item.id], outcome)
-        return
+        return [(item, item.text) for item in items]
+    inputs: Inputs = []
     for item in items:
         try:
-            sound, clipped = _decode(item, encoder)
+            sound = decoded.at(item, encoder.sample_rate)
+            audio.check(sound, encoder.sample_rate, encoder.minimum, str(item.path))
         except (AudioError, OSError) as error:
             outcome.failures.append(Failure.of(item.id, item.path, error))
             continue
-        outcome.clipped += [item.id] if clipped else []
-        _note(item, _encode_alone(encoder, sound), len(sound), encoder, sources[item.id], outcome)
+        outcome.clipped += [item.id] if item.id in decoded.clipped else []
+        inputs.append((item, sound))
+    return inputs
 
 
-def work(encoder: bytes, items: Sequence[Item], sources: dict[str, bytes]) -> Outcome:
-    """`encode_chunk` in a worker process, which unpickles the encoder once."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends its workers
+def encode(
+    encoder: Encoder,
+    inputs: Inputs,
+    sources: dict[str, bytes],
+    outcome: Outcome,
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    """Fill an outcome batch by batch, so that an interrupt leaves in it what was done.
+
+    Args:
+        sources: SHA-256 of each item's source.
+        stopped: asked before each batch whether to leave off.
+    """
+    given = [source for _, source in inputs]
+    costs = encoder.costs([len(s) for s in given] if encoder.modality == "audio" else given) if given else []
+    order = by_cost(costs)
+    groups = batches([costs[k] for k in order], encoder.budget, encoder.equal)
+    if encoder.modality == "text" and not encoder.budget:
+        groups = [list(range(len(order)))] if order else []  # what costs next to nothing goes in one call
+    for group in groups:
+        if stopped():
+            return
+        chosen = [inputs[order[k]] for k in group]
+        for (item, source), result in zip(chosen, _encode(encoder, [s for _, s in chosen], outcome), strict=True):
+            n_samples = len(source) if encoder.modality == "audio" else 0
+            _note(item, result, n_samples, encoder, sources[item.id], outcome)
+
+
+def work(encoder: bytes, inputs: Inputs, sources: dict[str, bytes]) -> Outcome:
+    """`encode` in a worker process, which unpickles each encoder once."""
     outcome = Outcome()
-    encode_chunk(_unpickled(encoder), items, sources, outcome)
+    encode(_unpickled(encoder), inputs, sources, outcome)
     return outcome
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def _unpickled(encoder: bytes) -> Encoder:
     loaded = cast(Encoder, pickle.loads(encoder))  # our own bytes, from the parent process
     torch = sys.modules.get("torch")
@@ -66,27 +135,22 @@ def _unpickled(encoder: bytes) -> Encoder:
     return loaded
 
 
-def _decode(item: Item, encoder: Encoder) -> tuple[NDArray[np.float32], bool]:
-    """The audio at the encoder's rate, and whether it is clipped."""
-    assert item.path is not None
-    own, rate = audio.decode(item.path, start=item.start, end=item.end, channel=item.channel)
-    sound = audio.resample(own, rate, encoder.sample_rate)
-    audio.check(sound, encoder.sample_rate, encoder.minimum, str(item.path))
-    return sound, audio.clipped_share(own) > audio.CLIPPED_SHARE
-
-
-def _encode_texts(encoder: Encoder, texts: Sequence[str]) -> Sequence["NDArray[Any] | Exception"]:
-    """Features of each text, or why it has none. A batch that fails (no memory, one bad text) is halved."""
-    if len(texts) == 1:
-        return [_encode_alone(encoder, texts[0])]
+def _encode(encoder: Encoder, sources: Sequence[Any], outcome: Outcome) -> Results:
+    """Features of each source, or why it has none. A batch that fails (no memory, one bad text) is halved."""
+    if len(sources) == 1:
+        return [_encode_alone(encoder, sources[0])]
     try:
-        return encoder.encode(texts)
+        return list(encoder.encode(sources))
     except Exception as error:
         full = _out_of_memory(error)
     if full:
         _empty_gpu()
-    half = len(texts) // 2
-    return [*_encode_texts(encoder, texts[:half]), *_encode_texts(encoder, texts[half:])]
+        halve = getattr(encoder, "halve", None)
+        if halve is not None:
+            left = halve()
+            outcome.notes.append(f"{encoder.name}: the GPU is out of memory; from here on {left:g} s of audio a batch")
+    half = len(sources) // 2
+    return [*_encode(encoder, sources[:half], outcome), *_encode(encoder, sources[half:], outcome)]
 
 
 def _encode_alone(encoder: Encoder, source: Any, again: bool = True) -> "NDArray[Any] | Exception":
@@ -127,7 +191,7 @@ def _note(
 
 
 def _usable(features: NDArray[Any], encoder: Encoder) -> NDArray[Any]:
-    """Features that a store takes: finite, not empty, of the dimension stated."""
+    """Features that a store takes: finite, not empty, of the dimension stated, in the store's type."""
     if not np.isfinite(features).all():
         count = int((~np.isfinite(features)).sum())
         raise EncoderError("features that are not finite", found=f"{count} of {features.size} values")
@@ -135,4 +199,15 @@ def _usable(features: NDArray[Any], encoder: Encoder) -> NDArray[Any]:
         raise EncoderError("no features at all", expected="one frame or more", found=features.shape)
     if features.shape[-1] != encoder.dim:
         raise EncoderError(f"{encoder.name} gives another dimension", expected=encoder.dim, found=features.shape)
+    if encoder.store_dtype == "float16" and features.dtype == np.float32:
+        largest = float(np.abs(features).max())
+        if largest > LARGEST:
+            raise EncoderError(
+                "features that float16 cannot hold", expected="at most 65504", found=f"{largest:g}", action=WIDER
+            )
+        return features.astype(np.float16)
     return features
+
+
+LARGEST = 65504  # of float16
+WIDER = "Leave out --store-dtype float16."

@@ -2,7 +2,10 @@
 
 import errno
 import json
-from collections.abc import Iterable
+import os
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 
 from ser.errors import StoreError
 from ser.features.layout import FRAME, SCHEMA, VALUES, Damaged, Facts, Index, arrays_of, index_checksum, to_json
+from ser.features.padded import Padded
 from ser.features.sink import Sink
 
 _FORMAT = ("v108", "v108")  # HDF5 1.8: the first format whose own structures have check sums
@@ -28,7 +32,7 @@ def write_file(
         blocks: the values in the index's order, `(rows, ...)` each, in as many blocks as is convenient.
 
     Raises:
-        OSError: a full disk or the like, naming the file.
+        OSError: a full disk or the like, without a name: `path` is a temporary one.
         KeyboardInterrupt: when HDF5 has let go of the file.
     """
     sink = Sink(path)
@@ -40,7 +44,7 @@ def write_file(
     finally:
         sink.file.close()
     if sink.error is not None:
-        raise OSError(sink.error.errno, sink.error.strerror, str(path))
+        raise OSError(sink.error.errno, sink.error.strerror)
 
 
 def _write_index(file: h5py.File, facts: Facts, provenance: dict[str, Any], index: Index) -> None:
@@ -77,6 +81,7 @@ def _write_values(file: h5py.File, name: str, rows: int, blocks: Iterable[NDArra
     for block in blocks:
         if dataset is None:
             dataset = file.create_dataset(name, (rows, *block.shape[1:]), block.dtype)
+            file.flush()  # all else lies before the values: of a truncated file, those that are left can be read
         dataset[begin : begin + len(block)] = block
         begin += len(block)
         if sink.stopped:
@@ -87,9 +92,13 @@ def _write_values(file: h5py.File, name: str, rows: int, blocks: Iterable[NDArra
 class StoreFile:
     """One file, for reading: its index in memory, its values on disk.
 
+    HDF5 reads the index, and says where the values begin. They lie there as one run of bytes, in the memory's own form,
+    so they are read by the operating system straight to where they are wanted: without HDF5's buffers and its one lock.
+
     Args:
         path: the file.
         keep: keep it open (the merged file). Shards, of which there may be thousands, are opened as they are read.
+        torn: take what there is of a truncated file whose index is whole; the values that lack are not sound.
 
     Raises:
         Damaged: it is truncated, or its index is not what was written.
@@ -97,22 +106,18 @@ class StoreFile:
         OSError: it is not there or may not be read.
     """
 
-    def __init__(self, path: Path, keep: bool = False) -> None:
+    def __init__(self, path: Path, keep: bool = False, torn: bool = False) -> None:
         self.path = path
-        self._file: h5py.File | None = None
-        file = _open(path)
-        try:
-            self._load(file)
-        except (KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
-            file.close()
-            raise _judged(path, error) from None
-        except StoreError:
-            file.close()
-            raise
-        if keep:
-            self._file = file
-        else:
-            file.close()
+        self._kept: int | None = None
+        with _open(path, torn) as file:
+            try:
+                self._load(file)
+            except (KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
+                raise judged(path, error) from None
+            if keep:
+                # The same open file, whatever becomes of the name: a merge may replace it.
+                self._kept = os.dup(file.id.get_vfd_handle())
+                self._release = weakref.finalize(self, os.close, self._kept)
 
     def _load(self, file: h5py.File) -> None:
         attributes = {name: _plain(value) for name, value in file.attrs.items()}
@@ -127,41 +132,57 @@ class StoreFile:
         attributes["identity"] = json.loads(attributes["identity"])
         del attributes["schema"]
         self.facts = Facts(**attributes, assets=assets)
-        ids = [i.decode() for i in arrays["utt_id"]]
+        ids = [i.decode() for i in arrays["utt_id"].tolist()]
         self.index = Index(ids, *(arrays[n] for n in ("source_sha256", "n_samples", "n_frames", "crc32")))
         self.offsets = self.index.offsets
         values = file[VALUES[self.facts.level]]
-        self.tail, self.dtype = values.shape[1:], values.dtype
+        self.tail, self.dtype, self.begin = values.shape[1:], values.dtype, values.id.get_offset()
         if len(values) != self.offsets[-1]:
             raise ValueError(f"{len(values)} rows of values where the index has {self.offsets[-1]}")
+        if self.begin is None:
+            raise StoreError(
+                f"the values of {self.path} are not in one piece",
+                expected="a file as `ser extract` writes it, neither chunked nor compressed",
+            )
 
-    def block(self, begin: int, end: int) -> NDArray[Any]:
-        """Rows `begin` to `end` of the values, in one contiguous read."""
-        file = self._file or _open(self.path)
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row of values: of an utterance, or of a frame."""
+        return int(np.prod(self.tail, dtype=np.int64) * self.dtype.itemsize)
+
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """The file's number for the operating system; the values begin at byte `begin`."""
+        if self._kept is not None:
+            yield self._kept
+            return
         try:
-            return cast(NDArray[Any], file[VALUES[self.facts.level]][begin:end])
-        except (KeyError, RuntimeError, OSError) as error:
-            raise _judged(self.path, error) from None
+            handle = os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            raise StoreError(f"{self.path} was merged while it was read", action="Open the store again.") from None
+        try:
+            yield handle
         finally:
-            if file is not self._file:
-                file.close()
+            os.close(handle)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._kept is not None:
+            self._kept = None
+            self._release()
 
 
-def _open(path: Path) -> h5py.File:
+def _open(path: Path, torn: bool) -> h5py.File:
     path.open("rb").close()  # a file that is not there or may not be read is not a damaged one
     try:
+        if torn:
+            return h5py.File(Padded(path), "r")
         return h5py.File(path, "r", locking="best-effort")
     except (OSError, RuntimeError) as error:
-        raise _judged(path, error) from None
+        raise judged(path, error) from None
 
 
-def _judged(path: Path, error: Exception) -> Exception:
-    """What an error of HDF5 means. Only of damage may it be concluded that a file be set aside."""
+def judged(path: Path, error: Exception) -> Exception:
+    """What an error of reading means. Only of damage may it be concluded that a file be set aside."""
     if isinstance(error, OSError) and error.errno not in (None, errno.EIO):
         return error
     if any(word in str(error) for word in ("lock file", "file locking", "already open")):

@@ -37,12 +37,14 @@ def merged_provenance(parts: list[dict[str, Any]], now: dict[str, Any]) -> dict[
     runs: list[dict[str, Any]] = []
     for part in [*parts, now or parts[-1]]:
         for run in [*part.get("earlier", []), {k: v for k, v in part.items() if k != "earlier"}]:
-            runs = [r for r in runs if _timeless(r) != _timeless(run)] + [run]
+            same = [r for r in runs if _timeless(r) == _timeless(run)]
+            checked = [{"verified": r["verified"]} for r in same if "verified" in r]
+            runs = [r for r in runs if r not in same] + [{**(checked[-1] if checked else {}), **run}]
     return {**runs[-1], **({"earlier": runs[:-1]} if runs[:-1] else {})}
 
 
 def _timeless(run: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in run.items() if k != "time"}
+    return {k: v for k, v in run.items() if k not in ("time", "verified")}
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -16,6 +16,7 @@ anywhere is found, by the format, by `index_crc32`, or by an utterance's `crc32`
 
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,35 @@ class Damaged(StoreError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (StoreError, (self.line(),))
+
+
+class DamagedRows(StoreError):
+    """Some utterances of a file whose values have changed."""
+
+    def __init__(self, path: Path, ids: Sequence[str]) -> None:
+        super().__init__(
+            f"the feature store {path} is damaged",
+            expected=f"the features of {some(ids)} as they were written",
+            found="others, by their check sum" if len(ids) == 1 else "others, by their check sums",
+            action="`ser store verify --repair` drops what is damaged; `ser extract` then makes it again.",
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (StoreError, (self.line(),))
+
+
+def some(ids: Sequence[str], most: int = 5) -> str:
+    """The first few ids, for a message."""
+    return ", ".join(ids[:most]) + (f" and {len(ids) - most} more" if len(ids) > most else "")
+
+
+def concatenated(parts: Sequence[Index]) -> Index:
+    """The indexes of several files, one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = ("sources", "n_samples", "n_frames", "crc32")
+    ids = [utterance for part in parts for utterance in part.ids]
+    return Index(ids, *(np.concatenate([getattr(part, column) for part in parts]) for column in columns))
 
 
 def checksum(values: NDArray[Any]) -> int:

@@ -1,5 +1,7 @@
 """Standardise features by the statistics of named utterances: the choice decides whether test data is looked at."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +14,7 @@ from ser.features.tensors import Block, Tensors
 from ser.registry import unknown
 
 LIMIT = 3.0  # standard deviations
+_PART_BYTES = 2**25
 CHOICES = ("none", "train", "corpus", "speaker")
 STAMPS = {
     "corpus": "normalised per corpus: uses the unlabelled features of test utterances (transductive)",
@@ -81,16 +84,34 @@ def scale(block: Block, how: str, statistics: dict[str, dict[str, Any]], limit: 
 
 
 def _statistics(block: Block, positions: NDArray[np.int64]) -> dict[str, Any]:
-    values = block.rows(positions).astype(np.float64)
-    mean, std = values.mean(axis=0), values.std(axis=0)
+    count = len(_rows(block, positions))
+    mean = sum(part.sum(axis=0) for part in _parts(block, positions)) / count
+    std = np.sqrt(sum(((part - mean) ** 2).sum(axis=0) for part in _parts(block, positions)) / count)
     # A feature that does not vary carries nothing; dividing by its rounding noise would make it the loudest of all.
     std = np.where(std > 1e-6 * np.maximum(1.0, np.abs(mean)), std, 1.0)
     return {"mean": mean.astype(np.float32), "std": std.astype(np.float32)}
 
 
+def _rows(block: Block, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Row numbers of the vectors of some utterances."""
+    return block.frame_rows(positions) if block.framewise else positions
+
+
+def _parts(block: Block, positions: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+    """The vectors of some utterances, some at a time, in double precision."""
+    rows = _rows(block, positions)
+    step = max(1, _PART_BYTES // (8 * math.prod(block.values.shape[1:])))
+    for begin in range(0, len(rows), step):
+        yield block.values[rows[begin : begin + step]].astype(np.float64)
+
+
 def _scaled(values: NDArray[Any], s: dict[str, Any], limit: float) -> NDArray[Any]:
-    scaled = np.asarray((values - s["mean"]) / s["std"], dtype=np.float32)
-    return scaled.clip(-limit, limit) if limit else scaled
+    scaled: NDArray[Any] = values - s["mean"]
+    scaled /= s["std"]  # in place, here and below: frames may fill half of the memory
+    scaled = scaled.astype(np.float32, copy=False)
+    if limit:
+        np.clip(scaled, -limit, limit, out=scaled)
+    return scaled
 
 
 def _standardise_groups(block: Block, groups: list[NDArray[np.int64]], limit: float) -> Block:
@@ -98,6 +119,6 @@ def _standardise_groups(block: Block, groups: list[NDArray[np.int64]], limit: fl
         return block
     values = np.empty_like(block.values)
     for group in groups:
-        rows = block.frame_rows(group) if block.framewise else group
+        rows = _rows(block, group)
         values[rows] = _scaled(block.values[rows], _statistics(block, group), limit)
     return replace(block, values=values)

@@ -4,18 +4,18 @@ A row of a later shard wins over the same id in an earlier shard or in the merge
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ser.errors import StoreError
 from ser.features.file import StoreFile
-from ser.features.layout import FRAME, Index, checksum
-from ser.features.ragged import Ragged, batches, gather
+from ser.features.layout import FRAME, DamagedRows, Index, concatenated, some
+from ser.features.ragged import Ragged, batches, fill
 
 
 class FeatureStore:
@@ -44,7 +44,9 @@ class FeatureStore:
                     f"{file.path} is of another encoder than {newest.path}",
                     action="Start the store afresh with `ser extract --overwrite`.",
                 )
-        self._rows = {i: (f, row) for f, file in enumerate(self._files) for row, i in enumerate(file.index.ids)}
+        self._index = concatenated([file.index for file in self._files])
+        self._starts = np.cumsum([0, *(len(file.index.ids) for file in self._files)])  # of each file in the index
+        self._rows = {utterance: row for row, utterance in enumerate(self._index.ids)}
         self.ids = list(self._rows)
         self.assets = self.facts.assets
         self.attrs: dict[str, Any] = {k: v for k, v in vars(self.facts).items() if k != "assets"}
@@ -77,14 +79,14 @@ class FeatureStore:
         Raises:
             StoreError: it is not in the store, or its bytes are not those that were written.
         """
-        ((file, row),) = self._locate([utterance])
-        begin, end = self._files[file].offsets[row : row + 2]
-        block = self._files[file].block(int(begin), int(end))
-        self._refuse_damage(utterance, block, self._files[file].index.crc32[row])
-        return block if self.level == FRAME else np.asarray(block[0])
+        values = self._sound([utterance]).values
+        return values if self.level == FRAME else np.asarray(values[0])
 
-    def read(self, ids: Sequence[str]) -> "NDArray[Any] | Ragged":
-        """Features of some utterances, in the order asked for.
+    def read(self, ids: Sequence[str], dtype: DTypeLike | None = None) -> "NDArray[Any] | Ragged":
+        """Features of some utterances, in the order asked for. Needs the memory of the result, and 64 MiB.
+
+        Args:
+            dtype: of the result; None: as they are stored. float16 becomes float32 a block at a time.
 
         Returns:
             Utterance level: `(n, D)` or `(n, L, D)`. Frame level: `Ragged`.
@@ -93,28 +95,59 @@ class FeatureStore:
             StoreError: an id that is not in the store, or is asked for twice, or whose bytes are not those that were
                 written; named.
         """
-        found = self._read(ids)
-        for row, crc in enumerate(self.index(ids).crc32):
-            self._refuse_damage(ids[row], found.values[found.offsets[row] : found.offsets[row + 1]], crc)
+        if dtype is None or self.dtype == dtype:
+            found = self._sound(ids)
+        else:
+            offsets = self.offsets(ids)
+            found = Ragged(np.empty((int(offsets[-1]), *self.shape), dtype), offsets)
+            begin = 0
+            for block in self.blocks(ids):
+                found.values[begin : begin + len(block.values)] = block.values
+                begin += len(block.values)
         return found if self.level == FRAME else found.values
 
-    def _read(self, ids: Sequence[str]) -> Ragged:
-        """Values of some utterances one after another, as they are on disk."""
-        where = np.array(self._locate(ids), dtype=np.int64).reshape(-1, 2)
-        lengths = self._column("n_frames", where)
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        values = np.empty((int(offsets[-1]), *self._files[-1].tail), self.dtype)
-        for number, file in enumerate(self._files):
-            chosen = np.flatnonzero(where[:, 0] == number)
-            if len(chosen):
-                gather(file, where[chosen, 1], values, offsets[chosen])
-        return Ragged(values, offsets)
+    def offsets(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Row of the values of `read` where each utterance begins, and the end: `(n + 1,)`."""
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(self._index.n_frames[self._locate(ids)])])
+
+    def blocks(self, ids: Sequence[str]) -> Iterator[Ragged]:
+        """The features of some utterances, in that order, in blocks of a bounded size (16 MiB).
+
+        Yields:
+            Several utterances at once; at utterance level, each has one row.
+
+        Raises:
+            StoreError: as of `read`.
+        """
+        for part in self._batches(ids):
+            yield self._sound(part)
+
+    def _batches(self, ids: Sequence[str]) -> Iterator[Sequence[str]]:
+        sizes = self._index.n_frames[self._locate(ids)] * self._files[-1].row_bytes
+        return (ids[first:last] for first, last in batches(sizes))
+
+    def _sound(self, ids: Sequence[str]) -> Ragged:
+        found, sound = self._read(ids)
+        if not sound.all():
+            damaged = [ids[row] for row in np.flatnonzero(~sound).tolist()]
+            raise DamagedRows(self.file_of(damaged[0]), damaged)
+        return found
+
+    def _read(self, ids: Sequence[str]) -> tuple[Ragged, NDArray[np.bool_]]:
+        """Values of some utterances one after another, as they are on disk, and whether they are as they were written."""
+        rows = self._locate(ids)
+        offsets = self.offsets(ids)
+        values = np.empty((int(offsets[-1]), *self.shape), self.dtype)
+        sound = np.zeros(len(rows), np.bool_)
+        numbers = np.searchsorted(self._starts, rows, "right") - 1
+        for number in np.flatnonzero(np.bincount(numbers)):
+            chosen = np.flatnonzero(numbers == number)
+            sound[chosen] = fill(self._files[number], rows[chosen] - self._starts[number], values, offsets[chosen])
+        return Ragged(values, offsets), sound
 
     def index(self, ids: Sequence[str]) -> Index:
         """Source hashes, lengths and check sums of some utterances, in the order asked for."""
-        where = np.array(self._locate(ids), dtype=np.int64).reshape(-1, 2)
-        columns = (self._column(name, where) for name in ("sources", "n_samples", "n_frames", "crc32"))
-        return Index(list(ids), *columns)
+        return self._index.take(self._locate(ids))
 
     def sources(self) -> dict[str, bytes]:
         """SHA-256 of what each utterance's features were made of."""
@@ -132,20 +165,17 @@ class FeatureStore:
         Raises:
             StoreError: a file is truncated.
         """
-        return [utterance for utterance, _, sound in self.checked(self.ids) if not sound]
-
-    def checked(self, ids: Sequence[str]) -> Iterator[tuple[str, NDArray[Any], bool]]:
-        """Each utterance's id, rows of values, and whether they match their check sum; a block is read at a time."""
-        known = self.index(ids)
-        for first, last in batches(known.n_frames * self.row_bytes):
-            found = self._read(ids[first:last])
-            for row, utterance in enumerate(ids[first:last]):
-                part = found.values[found.offsets[row] : found.offsets[row + 1]]
-                yield utterance, part, checksum(part) == known.crc32[first + row]
+        return [
+            i
+            for part in self._batches(self.ids)
+            for i, sound in zip(part, self._read(part)[1], strict=True)
+            if not sound
+        ]
 
     def file_of(self, utterance: str) -> Path:
         """The file an utterance is read from."""
-        return self._files[self._locate([utterance])[0][0]].path
+        (row,) = self._locate([utterance])
+        return self._files[int(np.searchsorted(self._starts, row, "right")) - 1].path
 
     @property
     def provenances(self) -> list[dict[str, Any]]:
@@ -163,42 +193,22 @@ class FeatureStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row of values: of an utterance, or of a frame."""
-        return int(np.prod(self._files[-1].tail, dtype=np.int64) * self._files[-1].dtype.itemsize)
-
-    def _refuse_damage(self, utterance: str, values: NDArray[Any], crc: int) -> None:
-        if checksum(values) != crc:
+    def _locate(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Rows of the index."""
+        try:
+            rows = np.fromiter(map(self._rows.__getitem__, ids), np.int64, len(ids))
+        except KeyError:
+            missing = [i for i in ids if i not in self._rows]
             raise StoreError(
-                f"the feature store {self.file_of(utterance)} is damaged",
-                expected=f"the features of {utterance} as they were written",
-                found="others, by their check sum",
-                action="`ser store verify --repair` drops what is damaged; `ser extract` then makes it again.",
-            )
-
-    def _column(self, name: str, where: NDArray[np.int64]) -> NDArray[Any]:
-        columns = [getattr(file.index, name) for file in self._files]
-        result = np.empty((len(where), *columns[-1].shape[1:]), columns[-1].dtype)
-        for number, column in enumerate(columns):
-            chosen = where[:, 0] == number
-            result[chosen] = column[where[chosen, 1]]
-        return result
-
-    def _locate(self, ids: Sequence[str]) -> list[tuple[int, int]]:
-        missing = [i for i in ids if i not in self._rows]
-        if missing:
-            raise StoreError(
-                f"{self.path} lacks {len(missing)} of the {len(ids)} utterances asked for: {_some(missing)}",
+                f"{self.path} lacks {len(missing)} of the {len(ids)} utterances asked for: {some(missing)}",
                 action="`ser extract` adds what is missing.",
-            )
-        if len(set(ids)) < len(ids):
+            ) from None
+        ordered = np.sort(rows)  # `np.unique` would import `numpy.ma`, which takes longer than reading a small store
+        if (ordered[1:] == ordered[:-1]).any():
             seen: set[str] = set()
             twice = [i for i in ids if i in seen or seen.add(i)]  # type: ignore[func-returns-value]
-            raise StoreError(
-                f"{self.path}: asked for the same utterance twice: {_some(twice)}", expected="each id once"
-            )
-        return [self._rows[i] for i in ids]
+            raise StoreError(f"{self.path}: asked for the same utterance twice: {some(twice)}", expected="each id once")
+        return rows
 
 
 def shards_folder(path: Path) -> Path:
@@ -233,11 +243,6 @@ def _absent(path: Path) -> StoreError:
         expected=f"one of those of {path.parent.name}: {', '.join(sorted(there))}" if there else None,
         action=f"Make it with: ser extract --dataset {path.parent.name} --audio {name} (or --text {name})",
     )
-
-
-def _some(ids: Iterable[str], most: int = 5) -> str:
-    listed = list(ids)
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
 
 
 def _sha256(path: Path) -> str:

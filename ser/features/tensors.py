@@ -6,6 +6,7 @@ Utterances are joined by id, never by position. Labels are applied here, so one 
 import hashlib
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,10 @@ def load_tensors(
             )
         number = {c: k for k, c in enumerate(present)}
         labels = np.array([number[n] for n in names], dtype=np.int64)
-        blocks = tuple(_block(n, s, list(frame["utterance_id"])) for n, s in opened.items())
+        with ThreadPoolExecutor() as pool:
+            for store in opened.values():
+                pool.submit(getattr, store, "sha256")  # of the whole file: takes longer than reading it
+            blocks = tuple(_block(n, s, list(frame["utterance_id"])) for n, s in opened.items())
         facts = {n: _store_facts(s, list(frame["utterance_id"])) for n, s in opened.items()}
     finally:
         for store in opened.values():
@@ -266,11 +270,12 @@ def _refuse_stale(store: FeatureStore, frame: pd.DataFrame, dataset: str) -> Non
 
 
 def _block(name: str, store: FeatureStore, ids: list[str]) -> Block:
-    read = store.read(ids)
+    # Frames stored in float16 are widened here, not a batch at a time: what normalises and trains them computes in
+    # float32. So they take twice the memory of the file, and no more.
+    read = store.read(ids, np.int32 if store.vocabulary else np.float32)
     if isinstance(read, np.ndarray):
-        return Block(name, store.modality, np.asarray(read, dtype=np.float32))
-    values = read.values.astype(np.int32 if store.vocabulary else np.float32, copy=False)
-    return Block(name, store.modality, values, read.offsets, store.vocabulary, dict(store.assets))
+        return Block(name, store.modality, read)
+    return Block(name, store.modality, read.values, read.offsets, store.vocabulary, dict(store.assets))
 
 
 def _store_facts(store: FeatureStore, ids: list[str]) -> dict[str, Any]:

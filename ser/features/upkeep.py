@@ -1,21 +1,18 @@
-"""Looking after feature stores: which there are, what they hold, whether they are sound, and writing them otherwise."""
+"""Looking after feature stores: which there are, what they hold, whether they are sound."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ser.errors import ConfigError, StoreError
+from ser.features.file import StoreFile
 from ser.features.layout import Damaged
-from ser.features.store import FeatureStore, Ragged, store_files
+from ser.features.store import FeatureStore, store_files
 from ser.features.writer import StoreWriter
 from ser.metadata.table import load_table
 from ser.registry import unknown
-from ser.workspace import Workspace, writing
+from ser.workspace import Workspace
 
 
 def choose(workspace: Workspace, datasets: Sequence[str] | None, stores: Sequence[str] | None) -> list[Path]:
@@ -94,7 +91,9 @@ class Finding:
         if self.sound:
             return f"{dataset} {name}: {self.count} utterances, all as they were written"
         listed = [*map(str, self.broken), *self.damaged]
-        what = f"{len(self.broken)} files and {len(self.damaged)} utterances damaged: {', '.join(listed)}"
+        counts = ((len(self.broken), "file"), (len(self.damaged), "utterance"))
+        counted = " and ".join(f"{n} {kind}{'s' * (n > 1)}" for n, kind in counts if n)
+        what = f"{counted} damaged: {', '.join(listed)}"
         again = f"ser extract --dataset {dataset} makes what is missing again"
         how = f"dropped; {again}" if self.repaired else f"`ser store verify --repair` drops them, and {again}"
         return f"{dataset} {name}: {what}. {how}."
@@ -104,20 +103,26 @@ def verify(path: Path, repair: bool, say: Callable[[str], None]) -> Finding:
     """Compare a store with its check sums.
 
     Args:
-        repair: set damaged files aside, and drop damaged utterances of the merged file.
+        repair: set damaged files aside, and drop damaged utterances.
     """
-    broken: list[Path] = []
+    broken = [file for file in store_files(path) if not _readable(file)]
     damaged: list[str] = []
     count = 0
-    try:
+    if not broken:
         with FeatureStore(path) as store:
             count, damaged = len(store), store.verify()
-    except Damaged as error:
-        broken = [error.path]
     if repair and (broken or damaged):
         _drop_damage(path, say)
         return Finding(path, count, damaged, broken, repaired=True)
     return Finding(path, count, damaged, broken)
+
+
+def _readable(path: Path) -> bool:
+    try:
+        StoreFile(path)
+    except Damaged:
+        return False
+    return True
 
 
 def _drop_damage(path: Path, say: Callable[[str], None]) -> None:
@@ -145,45 +150,3 @@ def merge(path: Path, workspace: Workspace, say: Callable[[str], None]) -> str:
     line = f"{name}: {len(shards)} shards merged, {len(writer.stored)} utterances"
     line += f", {dropped} no longer in the table dropped" if dropped else ""
     return line + (f", {len(lost)} damaged: extract them again" if lost else "")
-
-
-def export(store: FeatureStore, path: Path) -> Path:
-    """Write a store's features for other programs.
-
-    Args:
-        path: its ending says how: `.npz` (`ids`, `features`; framewise also `offsets`), `.csv` or `.parquet` (a column
-            `utterance_id`, then one a feature).
-
-    Raises:
-        StoreError: not one vector an utterance, for a table.
-        ConfigError: a package is missing.
-    """
-    read = store.read(store.ids)
-    if path.suffix == ".npz":
-        arrays: dict[str, Any] = {"ids": np.array(store.ids)}
-        if isinstance(read, Ragged):
-            arrays |= {"features": read.values, "offsets": read.offsets}
-        else:
-            arrays["features"] = read
-        with writing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
-        return path
-    if isinstance(read, Ragged) or read.ndim != 2:
-        raise StoreError(f"{store.path} is not one vector an utterance", action="Export it with --format npz.")
-    return _export_table(store.ids, read, path)
-
-
-def _export_table(ids: list[str], values: NDArray[np.float32], path: Path) -> Path:
-    import pandas as pd
-
-    frame = pd.DataFrame(values, columns=[f"f{i}" for i in range(values.shape[1])])
-    frame.insert(0, "utterance_id", ids)
-    with writing(path) as temporary:
-        if path.suffix == ".csv":
-            frame.to_csv(temporary, index=False, lineterminator="\n")
-            return path
-        try:
-            frame.to_parquet(temporary, index=False)
-        except ImportError:
-            raise ConfigError("parquet needs the package pyarrow", action="Install it: pip install pyarrow") from None
-    return path

@@ -7,14 +7,11 @@ utterance readable. Appending in place was measured to lose committed rows.
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ser.errors import StoreError
 from ser.features.file import write_file
@@ -22,7 +19,7 @@ from ser.features.identity import merged_provenance, refuse_other
 from ser.features.layout import Damaged, Facts, to_json
 from ser.features.lock import Lock
 from ser.features.pack import Record, pack
-from ser.features.ragged import batches
+from ser.features.salvage import salvage
 from ser.features.store import FeatureStore, shards_folder, store_files
 from ser.workspace import writing
 
@@ -107,7 +104,7 @@ class StoreWriter:
     def check(self) -> list[str]:
         """Compare all that is stored with its check sums.
 
-        Shards that hold damage are set aside; damaged rows of the merged file are left out of the next merge.
+        Shards that hold damage are written anew without it; the merged file is so by the next merge.
 
         Returns:
             Ids that were stored and no longer are.
@@ -116,7 +113,7 @@ class StoreWriter:
         while store_files(self.path):
             try:
                 with FeatureStore(self.path) as store:
-                    self._damaged = {i for i, _, sound in store.checked(store.ids) if not sound}
+                    self._damaged = set(store.verify())
                     at_fault = {store.file_of(i) for i in self._damaged} - {self.path}
             except Damaged as error:
                 self._set_aside(error.path)
@@ -128,11 +125,12 @@ class StoreWriter:
         self._look()
         return sorted(before - set(self.stored))
 
-    def merge(self, order: Sequence[str]) -> None:
+    def merge(self, order: Sequence[str], anew: bool = False) -> None:
         """Write everything into one contiguous file and remove the shards.
 
         Args:
             order: utterance ids, the table's. What is stored and not among them is dropped.
+            anew: write the file also where nothing has changed but the provenance.
 
         Raises:
             StoreError: this writer shares the store, bytes do not match their check sum, or nothing would be left.
@@ -150,10 +148,11 @@ class StoreWriter:
                     f"none of the {len(store)} utterances of {self.path} is in the table",
                     action="Is it the right table? `ser extract --overwrite` starts the store afresh.",
                 )
-            if files != [self.path] or store.ids != keep:
+            if anew or files != [self.path] or store.ids != keep:
                 provenance = merged_provenance(store.provenances, self.provenance)
                 with writing(self.path) as temporary:
-                    write_file(temporary, self.facts, provenance, store.index(keep), _blocks(store, keep))
+                    values = (block.values for block in store.blocks(keep))
+                    write_file(temporary, self.facts, provenance, store.index(keep), values)
         self._remove([f for f in files if f != self.path])
         self.stored = {i: self.stored[i] for i in keep}
 
@@ -174,8 +173,7 @@ class StoreWriter:
         if path != self.path:
             aside = self.path.with_name(f"{self.path.stem}.{path.name}.damaged")
         with suppress(FileNotFoundError):  # another process of the same work was faster
-            path.replace(aside)
-            self._say(f"{path} is damaged: set aside as {aside.name}; its utterances are extracted again")
+            self._say(salvage(path, aside))
 
     def _clean(self) -> None:
         for folder, pattern in (
@@ -190,18 +188,6 @@ class StoreWriter:
             file.unlink(missing_ok=True)
         with suppress(OSError):  # not empty, or not there
             shards_folder(self.path).rmdir()
-
-
-def _blocks(store: FeatureStore, ids: Sequence[str]) -> Iterator[NDArray[Any]]:
-    """The values of the utterances in blocks of a bounded size, each compared with its check sum."""
-    sizes = store.index(ids).n_frames * store.row_bytes
-    for first, last in batches(sizes):
-        block = []
-        for utterance, values, sound in store.checked(ids[first:last]):
-            if not sound:
-                raise Damaged(store.file_of(utterance), f"{utterance}, which does not match its check sum")
-            block.append(values)
-        yield np.concatenate(block)
 
 
 def _sync(folder: Path) -> None:

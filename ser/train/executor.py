@@ -1,13 +1,12 @@
 """How many runs go together, and where: the one place that decides about stacks, workers and threads."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
 
 from ser.errors import ConfigError
-from ser.parallel import in_order
+from ser.parallel import cores, in_order
 from ser.train.config import Config
 from ser.train.head import build, is_stackable, part_of
 from ser.train.layers import Input
@@ -59,8 +58,7 @@ def workers(jobs: int | None, units: int, device: str) -> int:
     """Worker processes to use: one a core, never more than there are units; one where a GPU does the work."""
     if device != "cpu":
         return 1
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(jobs or available, units))
+    return max(1, min(jobs or cores(), units))
 
 
 def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[T]:

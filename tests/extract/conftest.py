@@ -26,7 +26,7 @@ def tiny(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Callab
 
     def build(name: str) -> Path:
         if name not in built:
-            builder = (models.SPEECH | models.TEXT | {"emotion2vec": models.emotion2vec})[name]
+            builder = (models.SPEECH | models.TEXT | models.EMOTION2VEC)[name]
             built[name] = builder(tmp_path_factory.mktemp("models") / f"tiny-{name}")
         return built[name]
 

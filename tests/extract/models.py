@@ -4,7 +4,9 @@ Every builder takes an empty folder, fills it and returns it; the same seed give
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -111,22 +113,27 @@ def xlm_roberta(folder: Path) -> Path:
     return folder
 
 
-def emotion2vec(folder: Path) -> Path:
-    """In funasr's layout, as `iic/emotion2vec_base`: like the release, the checkpoint has no weights of the decoder."""
+def emotion2vec(folder: Path, model: dict[str, Any] | None = None, audio: dict[str, Any] | None = None) -> Path:
+    """In funasr's layout, as `iic/emotion2vec_base`: like the release, the checkpoint has no weights of the decoder.
+
+    Args:
+        model, audio: settings that differ from the release's.
+    """
     import torch
     from omegaconf import OmegaConf
 
-    from ser.extract.encoders.emotion2vec import undisturbed
-
     folder.mkdir(parents=True, exist_ok=True)
+    settings = _emotion2vec_settings() | (model or {})
+    settings["modalities"]["audio"] |= audio or {}
     with undisturbed():
         from funasr.models.emotion2vec.model import Emotion2vec
 
         torch.manual_seed(0)
-        state = Emotion2vec(model_conf=_emotion2vec_settings()).state_dict()
-    (folder / "config.yaml").write_text(
-        OmegaConf.to_yaml({"model": "Emotion2vec", "model_conf": _emotion2vec_settings()})
-    )
+        state = Emotion2vec(model_conf=settings).state_dict()
+        for key, value in state.items():
+            if key.endswith("alibi_scale"):
+                value.uniform_(0.2, 1.5)
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml({"model": "Emotion2vec", "model_conf": settings}))
     torch.save({"model": {key: value for key, value in state.items() if ".decoder." not in key}}, folder / "model.pt")
     files = {"file_path_metas": {"init_param": "model.pt", "config": "config.yaml"}}
     (folder / "configuration.json").write_text(
@@ -135,6 +142,27 @@ def emotion2vec(folder: Path) -> Path:
     return folder
 
 
+def emotion2vec_layers(folder: Path) -> Path:
+    """As emotion2vec, with a bias of attention for each layer, fewer biased heads, an even kernel, and a first norm."""
+    layers = {
+        "learned_alibi_scale_per_layer": True,
+        "num_alibi_heads": 1,
+        "conv_pos_width": 90,
+        "conv_pos_pre_ln": True,
+    }
+    return emotion2vec(folder, audio=layers)
+
+
+def emotion2vec_before(folder: Path) -> Path:
+    """As emotion2vec, with norms before the blocks' parts, without bias of attention, and a group norm in the stem."""
+    return emotion2vec(folder, {"layer_norm_first": True}, {"use_alibi_encoder": False, "extractor_mode": "default"})
+
+
+EMOTION2VEC: dict[str, Callable[[Path], Path]] = {
+    "emotion2vec": emotion2vec,
+    "emotion2vec-layers": emotion2vec_layers,
+    "emotion2vec-before": emotion2vec_before,
+}
 SPEECH: dict[str, Callable[[Path], Path]] = {
     "wav2vec2": wav2vec2,
     "wav2vec2-large": wav2vec2_large,
@@ -216,3 +244,26 @@ def _emotion2vec_settings() -> dict[str, Any]:
         "normalize": True,
         "modalities": {"audio": audio},
     }
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Undo what importing and building with funasr does to the process: random states, threads, log handlers, prints."""
+    import logging
+    import random
+
+    import numpy as np
+    import torch
+
+    root, threads = logging.getLogger(), torch.get_num_threads()
+    handlers, level = list(root.handlers), root.level
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the global state is the point)
+    try:
+        with torch.random.fork_rng(devices=[]), redirect_stdout(StringIO()):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        torch.set_num_threads(threads)
+        root.handlers[:] = handlers
+        root.setLevel(level)

@@ -187,6 +187,6 @@ def every_store_name() -> Sequence[tuple[Options, str]]:
 
 @pytest.mark.parametrize(("options", "expected"), every_store_name())
 def test_store_names_say_what_differs_from_the_default(options: Options, expected: str) -> None:
-    from ser.extract.frozen import store_name
+    from ser.extract.choices import store_name
 
     assert store_name("wavlm-base", options, "utterance") == expected

@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import soundfile
 
-from ser.errors import AudioError, CorpusError, EncoderError, StoreError
+from ser.errors import AudioError, ConfigError, CorpusError, EncoderError, StoreError
 from ser.extract.engine import extract
 from ser.extract.report import Report
 from ser.features.store import FeatureStore, shards_folder, store_files
@@ -53,7 +53,7 @@ Run = Callable[..., Report]
 @pytest.fixture
 def run(toy: ModuleType, root: Path, space: Workspace) -> Run:
     def go(encoder: Any = None, table: Table | None = None, **options: Any) -> Report:
-        return extract(table or toy.table_of(root), encoder or toy.Moments(), space, quiet=True, **options)
+        return extract(table or toy.table_of(root), encoder or toy.Moments(), space, quiet=True, **options)[0]
 
     return go
 
@@ -125,9 +125,10 @@ def test_a_deleted_source_is_a_failure_and_its_features_stay(
 ) -> None:
     table = toy.table_of(root)
     run(table=table)
+    content = (root / "u004.wav").read_bytes()
     (root / "u004.wav").unlink()
     (root / "u005.wav").unlink()
-    toy.make_corpus(root, 5)  # u004 is as it was
+    (root / "u004.wav").write_bytes(content)
     report = run(table=table)
     assert counts(report) == (0, COUNT - 1, 1)
     assert "u005.wav" in reasons(report)["u005"]
@@ -140,7 +141,7 @@ def test_a_changed_source_is_extracted_again(run: Run, root: Path, space: Worksp
     (root / "u009.wav").write_bytes((root / "u001.wav").read_bytes())
     said: list[str] = []
     assert counts(run(say=said.append)) == (1, COUNT - 1, 0)
-    assert said == ["1 utterances have changed since they were extracted: extracted again"]
+    assert said == ["moments: 1 utterances have changed since they were extracted: extracted again"]
     with FeatureStore(space.store("toy", "moments")) as store:
         np.testing.assert_array_equal(store["u009"], expected(root, "u001"))
         assert store.ids == sorted(store.ids)
@@ -304,7 +305,7 @@ def test_text_is_encoded_with_what_the_training_part_knows(
     assert (*counts(report), report.without) == (3, 0, 0, 1)
     assert report.notes() == ["toy: 1 utterances without text"]
     assert encoder.prepared == (["abba"], {})
-    assert encoder.calls == [["a", "cab", "abba"]]
+    assert encoder.calls == [["abba", "cab", "a"]]
     with FeatureStore(space.store("toy", "letters")) as store:
         assert store.ids == ["t0", "t1", "t3"]
         assert store["t1"].tolist() == [[0], [1], [2]]
@@ -334,3 +335,167 @@ def test_a_corpus_without_the_modality_is_an_error(toy: ModuleType, root: Path, 
     rows = [{"utterance_id": "a", "text": "b", "label": "x", "emotion": "neutral"}]
     with pytest.raises(CorpusError, match="toy has no audio"):
         run(table=make_table(rows, "toy", {"root": str(root)}))
+
+
+class Batched:
+    """Moments of batches: what each encoder saw is noted."""
+
+    def __new__(cls, toy: ModuleType, name: str = "batched", budget: int = 3000, rate: int = 8000) -> Any:
+        class Encoder(toy.Moments):  # type: ignore[name-defined, misc]
+            sample_rate = rate
+            seen: ClassVar[list[list[int]]] = []
+
+            @property
+            def budget(self) -> int:
+                return self.left
+
+            def halve(self) -> float:
+                self.left //= 2
+                return self.left / self.sample_rate
+
+            def encode(self, inputs: Any) -> Any:
+                self.seen.append([len(i) for i in inputs])
+                return super().encode(inputs)
+
+        encoder = Encoder(name)
+        encoder.seen, encoder.left = [], budget
+        return encoder
+
+
+def test_batches_are_of_like_lengths_within_the_budget(run: Run, toy: ModuleType, root: Path, space: Workspace) -> None:
+    encoder = Batched(toy)
+    assert counts(run(encoder, toy.table_of(root))) == (COUNT, 0, 0)
+    assert sum(map(len, encoder.seen)) == COUNT
+    assert max(map(len, encoder.seen)) == 3
+    for batch in encoder.seen:
+        assert len(batch) * max(batch) <= 3000
+        assert min(batch) >= 0.9 * max(batch)
+    with FeatureStore(space.store("toy", "batched")) as store:
+        assert store.ids == sorted(store.ids)
+        for name in store.ids:
+            np.testing.assert_array_equal(store[name], expected(root, name))
+
+
+def test_one_pass_serves_all_encoders(
+    run: Run, toy: ModuleType, root: Path, space: Workspace, decoded: list[str]
+) -> None:
+    table = toy.table_of(root, text=lambda name: name)
+    run(toy.Moments(), table)
+    (root / "u003.wav").write_bytes(b"no audio")
+    decoded.clear()
+    encoders = [toy.Moments(), toy.Moments("second", other=True), Batched(toy), toy.Letters()]
+    reports = extract(table, encoders, space, jobs=2, quiet=True)
+    assert [counts(r) for r in reports] == [(0, COUNT - 1, 1), (COUNT - 1, 0, 1), (COUNT - 1, 0, 1), (COUNT, 0, 0)]
+    assert sorted(decoded) == sorted(p.name for p in root.glob("*.wav"))  # each once
+    for name in ("moments", "second", "batched"):
+        with FeatureStore(space.store("toy", name)) as store:
+            for utterance in store.ids:
+                if utterance != "u003":
+                    np.testing.assert_array_equal(store[utterance], expected(root, utterance))
+            assert len(store) == COUNT - (name != "moments")
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that were decoded."""
+    from ser.extract import audio
+
+    names: list[str] = []
+    real = audio.decode
+
+    def decode(path: Any, **options: Any) -> Any:
+        names.append(Path(path).name)
+        return real(path, **options)
+
+    monkeypatch.setattr(audio, "decode", decode)
+    return names
+
+
+def test_two_encoders_of_one_name_are_refused(toy: ModuleType, root: Path, space: Workspace) -> None:
+    with pytest.raises(ConfigError, match="same store"):
+        extract(toy.table_of(root), [toy.Moments(), toy.Moments(window=2)], space)
+
+
+def test_a_store_that_does_not_fit_stops_all_before_any_work(toy: ModuleType, root: Path, space: Workspace) -> None:
+    table = toy.table_of(root)
+    extract(table, toy.Moments(), space, quiet=True)
+    with pytest.raises(StoreError, match="window"):
+        extract(table, [toy.Moments("other"), toy.Moments(window=2)], space, quiet=True)
+    assert not space.store("toy", "other").exists()
+
+
+def test_a_gpu_out_of_memory_halves_the_batches(run: Run, toy: ModuleType) -> None:
+    import torch
+
+    encoder = Batched(toy, budget=16000)
+    real = type(encoder).encode
+
+    def encode(self: Any, inputs: Any) -> Any:
+        if len(inputs) > 4:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return real(self, inputs)
+
+    type(encoder).encode = encode
+    said: list[str] = []
+    assert counts(run(encoder, say=said.append)) == (COUNT, 0, 0)
+    assert max(map(len, encoder.seen)) <= 4
+    assert encoder.left < 16000
+    assert any("out of memory; from here on" in line for line in said)
+
+
+@pytest.mark.parametrize("sliced", [False, True])
+def test_verify_says_how_far_the_store_is_from_single_utterances(
+    run: Run, toy: ModuleType, space: Workspace, sliced: bool
+) -> None:
+    class Sloppy(toy.Moments):  # type: ignore[name-defined, misc]
+        def encode(self, inputs: Any) -> Any:
+            self.calls += 1
+            error = 0.0 if self.calls > COUNT // (1 + sliced) else 1e-3
+            return [f * (1 + error) for f in super().encode(inputs)]
+
+    encoder = Sloppy()
+    encoder.calls = 0
+    report = run(encoder, check=7, shard=(0, 2) if sliced else (0, 1))
+    assert report.verified is not None
+    assert report.verified[0] == 7
+    assert report.verified[1] == pytest.approx(1e-3, rel=0.01)
+    assert "7 encoded again alone: largest relative difference 1.0e-03" in report.line()
+    if not sliced:
+        again = toy.Moments()
+        assert run(again, check=3).verified[0] == 3
+        with FeatureStore(space.store("toy", "moments")) as store:
+            held = store.attrs["provenance"]
+        assert held["verified"] == {
+            "utterances": 3,
+            "largest_difference": pytest.approx(1e-3, rel=0.01),
+            "against": "alone",
+        }
+
+
+def test_frames_may_be_stored_as_float16(toy: ModuleType, root: Path, space: Workspace) -> None:
+    class Frames(toy.Moments):  # type: ignore[name-defined, misc]
+        level, dim = "frame", 2
+
+        def _one(self, audio: Any) -> Any:
+            return audio[: len(audio) // 2 * 2].reshape(-1, 2) * self.scale
+
+    encoder = Frames()
+    encoder.scale, encoder.store_dtype = 1.0, "float16"
+    table = toy.table_of(root)
+    extract(table, encoder, space, quiet=True)
+    with FeatureStore(space.store("toy", "moments")) as store:
+        assert store.dtype == np.float16
+        assert store.attrs["identity"]["stored_as"] == "float16"
+        audio, _ = soundfile.read(root / "u000.wav", dtype="float32")
+        np.testing.assert_allclose(store["u000"], audio.reshape(-1, 2), rtol=1e-3, atol=1e-7)
+    encoder.scale = 1e7
+    with pytest.raises(AudioError, match="float16 cannot hold"):
+        extract(table, encoder, space, quiet=True, overwrite=True)
+
+
+def test_threads_are_as_they_were(run: Run) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    run(jobs=4)
+    assert torch.get_num_threads() == before

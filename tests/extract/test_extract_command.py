@@ -177,7 +177,7 @@ def test_verify_finds_and_repair_drops(ser: Ser, table: None, store: Path, capsy
     assert ser("store", "info") == 1
     assert "is truncated or damaged" in capsys.readouterr().err
     assert ser("store", "verify") == 3
-    assert "1 files and 0 utterances damaged" in capsys.readouterr().out
+    assert "1 file damaged: " in capsys.readouterr().out
     assert ser("store", "verify", "--repair") == 3
     assert ser("store", "verify") == 1
     assert "there are no feature stores" in capsys.readouterr().err

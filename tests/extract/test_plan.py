@@ -1,9 +1,11 @@
 """Deciding what to extract, on its own."""
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser.extract.plan import chunks, part, plan, remaining
+from ser.extract.plan import batches, by_cost, chunks, merged, part, plan
 
 HASHES = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from([b"1", b"2"]))
 
@@ -32,10 +34,32 @@ def test_shards_are_the_whole_and_share_nothing(count: int, size: int, shards: i
     assert sorted(i for p in parts for chunk in p for i in chunk) == list(range(count))
 
 
-@given(done=st.sets(st.integers(0, 40)), size=st.integers(1, 9))
-def test_going_on_keeps_the_boundaries(done: set[int], size: int) -> None:
-    whole = chunks(range(40), size)
-    left = remaining(whole, set(range(40)) - done)
-    assert [i for chunk in left for i in chunk] == [i for i in range(40) if i not in done]
-    for chunk in left:
-        assert len({i // size for i in chunk}) == 1
+def padding(lengths: "np.ndarray", budget: float) -> float:
+    """Share of padding in the batches of some lengths."""
+    order = by_cost(list(lengths))
+    costs = [float(lengths[k]) for k in order]
+    whole = sum(len(b) * max(costs[k] for k in b) for b in batches(costs, budget))
+    return 1 - sum(costs) / whole
+
+
+@pytest.mark.parametrize("shape", ["ravdess", "meld"])
+def test_little_is_padded(shape: str) -> None:
+    generator = np.random.default_rng(0)
+    lengths = generator.normal(3.7, 0.3, 1440).clip(2.9, 5.3)
+    if shape == "meld":
+        lengths = generator.gamma(1.5, 2.1, 13000).clip(0.1, 40)
+    assert padding(lengths, 240) < 0.03
+    assert padding(lengths, 16) < 0.03
+
+
+@given(st.lists(st.integers(0, 50), max_size=60), st.integers(0, 200), st.booleans())
+def test_batches_hold_each_once_in_order_within_the_budget(lengths: list[int], budget: int, equal: bool) -> None:
+    costs = sorted(lengths, reverse=True)
+    found = batches(costs, budget, equal)
+    assert [k for batch in found for k in batch] == list(range(len(costs)))
+    for batch in found:
+        most, least = costs[batch[0]], costs[batch[-1]]
+        assert len(batch) == 1 or (budget and len(batch) * most <= budget)
+        assert least == most if equal else least >= 0.9 * most
+    groups = merged(found, costs, 5, 100)
+    assert [k for group in groups for k in group] == list(range(len(costs)))

@@ -103,6 +103,22 @@ def test_normalising_by_training_statistics_ignores_all_other_rows(maker: Any, f
 
 
 @pytest.mark.parametrize("framewise", [False, True])
+def test_statistics_do_not_depend_on_how_much_is_in_memory(
+    maker: Any, monkeypatch: pytest.MonkeyPatch, framewise: bool
+) -> None:
+    maker.table("toy")
+    maker.store("toy", framewise=framewise)
+    data = load_tensors("toy", maker.space)
+    train = np.random.default_rng(0).permutation(96)[:70]
+    values = data.blocks[0].rows(train).astype(np.float64)
+    for size in (1, 1000, 2**25):
+        monkeypatch.setattr("ser.features.normalise._PART_BYTES", size)
+        _, statistics = normalise(data, "train", train)
+        np.testing.assert_allclose(statistics["toy"]["mean"], values.mean(axis=0), rtol=1e-6)
+        np.testing.assert_allclose(statistics["toy"]["std"], values.std(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("framewise", [False, True])
 def test_normalising_by_speaker_gives_every_speaker_mean_0_and_deviation_1(maker: Any, framewise: bool) -> None:
     maker.table("toy")
     maker.store("toy", framewise=framewise)

@@ -5,22 +5,21 @@ arXiv:2111.09296); Hsu et al., TASLP 2021 (HuBERT, arXiv:2106.07447); Chen et al
 arXiv:2110.13900); Baevski et al., ICML 2022 (data2vec, arXiv:2202.03555).
 
 Audio `(samples,)` at 16 kHz -> frames `(1 + (samples - 400) // 320, dim)`, 50 Hz. Waveforms are normalised to zero
-mean and unit variance over the utterance where the checkpoint's preprocessor says so, and only there. Every
-utterance is encoded by itself, so what lies beside it cannot change it.
+mean and unit variance over the utterance where the checkpoint's preprocessor says so, and only there.
+
+Batches are exact: an utterance's features are the same alone and beside others. Normalisation is of each utterance
+before padding; the stem is computed utterance by utterance, or with group norms over each utterance's own frames;
+the frames of padding are masked in attention and zeroed before every positional convolution (data2vec stacks five,
+and what one makes of padding would reach real frames through the next).
 """
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ser.errors import EncoderError
-from ser.extract.encoder import Checkpoint, Options
-from ser.extract.frozen import DTYPES, Frozen, device, only, require, versions
-from ser.extract.hubs import Found
-from ser.extract.pretrained import NEEDS, load_strictly, model_config, quiet_transformers, weights_identity
-from ser.extract.weights import Name, is_hub_id, locate, understand
+from ser.extract.choices import DTYPES, device, only, require
+from ser.extract.encoder import Checkpoint, Encoder, Options
+from ser.extract.pretrained import NEEDS, PREPROCESSOR, model_config
+from ser.extract.weights import is_hub_id, locate, understand
 
 MODALITY = "audio"
 SOURCE = "Meta AI and Microsoft; through transformers"
@@ -49,10 +48,6 @@ CHECKPOINTS = {
     "data2vec-large": Checkpoint("facebook/data2vec-audio-large", 1024, "English read speech, LibriSpeech 960 h"),
 }
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
-PREPROCESSOR = ("preprocessor_config.json", "processor_config.json")
-# Only training masks frames; without it the embedding that stands for masked ones is read by nothing.
-UNUSED = r"^masked_spec_embed$"
-NORMALISATION_EPS = 1e-7  # transformers' Wav2Vec2FeatureExtractor
 
 
 def accepts(name: str) -> bool:
@@ -64,7 +59,7 @@ def _is_model_folder(name: str) -> bool:
     return (Path(name).expanduser() / "config.json").is_file()
 
 
-def load(name: str, options: Options) -> Frozen:
+def load(name: str, options: Options) -> Encoder:
     """A Wav2Vec2-like model by short name, hub id or folder; Whisper where the folder or the id turns out to be one.
 
     Raises:
@@ -85,52 +80,6 @@ def load(name: str, options: Options) -> Frozen:
         raise EncoderError(
             f"{known.model} is no speech encoder", expected=f"{kinds}, whisper", found=config.get("model_type")
         )
-    encoder = Speech(known, found, options)
-    encoder.probe()
-    return encoder
+    from ser.extract.models.speech import Speech
 
-
-class Speech(Frozen):
-    """A loaded Wav2Vec2-like model."""
-
-    modality = MODALITY
-
-    def __init__(self, name: Name, found: Found, options: Options) -> None:
-        from transformers import AutoFeatureExtractor, AutoModel
-
-        self.model = load_strictly(AutoModel, found, options.dtype, UNUSED)
-        with quiet_transformers():
-            self.extractor = AutoFeatureExtractor.from_pretrained(found.folder, local_files_only=True)
-        config = self.model.config
-        super().__init__(name, found, options, plugin="speech", dim=config.hidden_size, depth=config.num_hidden_layers)
-        self.sample_rate = int(self.extractor.sampling_rate)
-        self.minimum = receptive_field(config.conv_kernel, config.conv_stride)
-        # Blocks above the highest layer asked for need not run. One more is kept: transformers' versions differ in
-        # whether the last hidden state has been normalised.
-        del self.model.encoder.layers[max(self.layers) + 1 :]
-        self.model.to(self.device)
-        self.identity |= weights_identity(found, "config.json", *PREPROCESSOR)
-        self.identity |= {
-            "sample_rate": self.sample_rate,
-            "normalise": "utterance" if self.extractor.do_normalize else None,
-            "normalise_eps": NORMALISATION_EPS if self.extractor.do_normalize else None,
-            "versions": versions("torch", "transformers"),
-        }
-
-    def hidden(self, audio: NDArray[np.float32]) -> list[Any]:
-        values = self.extractor(audio, sampling_rate=self.sample_rate, return_tensors="pt").input_values
-        output = self.model(values.to(self.device, self.model.dtype), output_hidden_states=True)
-        depth = self.identity["last_layer"]
-        return [(output.last_hidden_state if n == depth else output.hidden_states[n])[0] for n in self.layers]
-
-
-def receptive_field(kernels: list[int], strides: list[int]) -> int:
-    """Samples that the first frame of a stack of convolutions reads.
-
-    >>> receptive_field([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2])
-    400
-    """
-    field = 1
-    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
-        field = (field - 1) * stride + kernel
-    return field
+    return Speech(known, found, options)

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import AudioError, ConfigError, EncoderError
+from ser.extract.choices import DTYPES, chosen_layers, device, only, require, store_name, versions
 from ser.extract.encoder import Checkpoint, Encoder, Options
-from ser.extract.frozen import DTYPES, chosen_layers, device, finite, only, require, store_name, versions
 from ser.extract.hubs import Found
 from ser.extract.pretrained import NEEDS, load_strictly, load_tokenizer, weights_identity
 from ser.extract.weights import Name, is_hub_id, locate, understand
@@ -46,7 +46,7 @@ TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentence
 POOLINGS = ("cls", "mean")
 # The pooler is a head over [CLS] that features do not go through.
 UNUSED = r"^pooler\."
-BATCH_TOKENS = 2048  # fastest on a CPU; on a GPU it is small, and texts are short
+BATCH_TOKENS = 2048
 
 
 def accepts(name: str) -> bool:
@@ -80,6 +80,7 @@ class Text(Encoder):
     """
 
     modality = MODALITY
+    equal = True
 
     def __init__(self, name: Name, found: Found, options: Options) -> None:
         from transformers import AutoModel
@@ -100,6 +101,7 @@ class Text(Encoder):
         self.name = store_name(name.short, options, "utterance", "cls")
         self.device = device(options.device)
         self.model.to(self.device)
+        self.taps = _taps(self.model, depth, self.layers)
         self.assets = {}
         self.identity = {
             "plugin": "text",
@@ -123,8 +125,16 @@ class Text(Encoder):
         if probed.shape[-1] != self.dim:
             raise EncoderError(f"{self.name} gives another dimension", expected=self.dim, found=probed.shape)
 
+    @property
+    def budget(self) -> int:
+        return BATCH_TOKENS
+
+    def costs(self, inputs: Sequence[str]) -> list[int]:
+        """Tokens of each text."""
+        return [min(len(ids), self.limit) for ids in self.tokenizer(list(inputs), verbose=False)["input_ids"]]
+
     def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
-        ids = [self._ids(text) for text in inputs]
+        ids = self._ids(inputs)
         by_length: dict[int, list[int]] = defaultdict(list)
         for index, tokens in enumerate(ids):
             by_length[len(tokens)].append(index)
@@ -136,16 +146,19 @@ class Text(Encoder):
                 features |= zip(batch, self._encode([ids[i] for i in batch]), strict=True)
         return [features[index] for index in range(len(inputs))]
 
-    def _ids(self, text: str) -> list[int]:
-        if not text.strip():
-            raise AudioError("there is no text", expected="words", found=repr(text))
-        ids: list[int] = self.tokenizer(text, verbose=False)["input_ids"]
-        if len(ids) > self.limit:
-            if not self.cut:  # once is enough
-                first = f"the first has {len(ids)}: {text[:40]!r}..."
-                warnings.warn(f"{self.name}: texts of over {self.limit} tokens are cut there; {first}", stacklevel=2)
-            self.cut += 1
-            ids = self.tokenizer(text, truncation=True, max_length=self.limit)["input_ids"]
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        for text in texts:
+            if not text.strip():
+                raise AudioError("there is no text", expected="words", found=repr(text))
+        ids: list[list[int]] = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        for index, (text, tokens) in enumerate(zip(texts, ids, strict=True)):
+            if len(tokens) > self.limit:
+                if not self.cut:  # once is enough
+                    first = f"the first has {len(tokens)}: {text[:40]!r}..."
+                    said = f"{self.name}: texts of over {self.limit} tokens are cut there; {first}"
+                    warnings.warn(said, stacklevel=2)
+                self.cut += 1
+                ids[index] = self.tokenizer(text, truncation=True, max_length=self.limit)["input_ids"]
         return ids
 
     def _encode(self, ids: list[list[int]]) -> list[NDArray[np.float32]]:
@@ -154,14 +167,32 @@ class Text(Encoder):
 
         tokens = torch.tensor(ids, device=self.device)
         with torch.inference_mode():
-            output = self.model(tokens, attention_mask=torch.ones_like(tokens), output_hidden_states=True)
-        depth = self.identity["last_layer"]
-        states = [output.last_hidden_state if n == depth else output.hidden_states[n] for n in self.layers]
+            states = self._states(tokens)
         layers = torch.stack([state.float() for state in states], dim=1).cpu().numpy()  # (texts, layers, tokens, dim)
         if self.level == "frame":
-            return [finite(text[0]) for text in layers]
+            return [text[0].copy() for text in layers]
         pooled = layers[:, :, 0] if self.pooling == "cls" else layers.mean(axis=2, dtype=np.float64)
-        return [finite(text if self.stacked else text[0]) for text in pooled.astype(np.float32)]
+        return [text if self.stacked else text[0] for text in pooled.astype(np.float32)]
+
+    def _states(self, tokens: Any) -> list[Any]:
+        """The chosen layers of texts `(texts, tokens)`, each `(texts, tokens, dim)`."""
+        import torch
+
+        seen = torch.ones_like(tokens)
+        if self.taps is not None:
+            states: list[Any] = self.taps.run(lambda: self.model(tokens, attention_mask=seen).last_hidden_state)
+            return states
+        output = self.model(tokens, attention_mask=seen, output_hidden_states=True)
+        depth = self.identity["last_layer"]
+        return [output.last_hidden_state if n == depth else output.hidden_states[n] for n in self.layers]
+
+
+def _taps(model: Any, depth: int, layers: list[int]) -> Any:
+    """What stops the model at the highest layer asked for; None for models whose blocks are not a list."""
+    from ser.extract.models.taps import Taps, blocks_of
+
+    blocks = blocks_of(model, depth)
+    return None if blocks is None else Taps(blocks, layers)
 
 
 def token_limit(tokenizer: Any, config: Any) -> int:

@@ -6,17 +6,11 @@ was trained with shorter audio padded to that; the frames of padding are left ou
 read in windows of 30 s, one after another.
 """
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
 from ser.errors import EncoderError
-from ser.extract.encoder import Checkpoint, Options
-from ser.extract.frozen import DTYPES, Frozen, device, only, require, versions
-from ser.extract.hubs import Found
-from ser.extract.pretrained import NEEDS, load_strictly, model_config, quiet_transformers, weights_identity
-from ser.extract.weights import Name, locate, understand
+from ser.extract.choices import DTYPES, device, only, require
+from ser.extract.encoder import Checkpoint, Encoder, Options
+from ser.extract.pretrained import NEEDS, PREPROCESSOR, model_config
+from ser.extract.weights import locate, understand
 
 MODALITY = "audio"
 SOURCE = "OpenAI; through transformers"
@@ -32,11 +26,9 @@ CHECKPOINTS = {
         "openai/whisper-large-v3", 1280, "99 languages, 5,000,000 h, transcribed by v2 for the most part"
     ),
 }
-PREPROCESSOR = ("preprocessor_config.json", "processor_config.json")
-STRIDE = 2  # of the second convolution: spectrogram frames an encoder frame
 
 
-def load(name: str, options: Options) -> "Whisper":
+def load(name: str, options: Options) -> Encoder:
     """A Whisper encoder by short name, hub id or folder.
 
     Raises:
@@ -50,49 +42,6 @@ def load(name: str, options: Options) -> "Whisper":
     kind = model_config(found).get("model_type")
     if kind != "whisper":
         raise EncoderError(f"{known.model} is no Whisper model", expected="whisper", found=kind)
-    encoder = Whisper(known, found, options)
-    encoder.probe()
-    return encoder
+    from ser.extract.models.whisper import Whisper
 
-
-class Whisper(Frozen):
-    """A loaded Whisper encoder; the decoder is not loaded."""
-
-    modality = MODALITY
-
-    def __init__(self, name: Name, found: Found, options: Options) -> None:
-        from transformers import AutoFeatureExtractor
-        from transformers.models.whisper.modeling_whisper import WhisperEncoder
-
-        prefix = {r"^(model\.)?encoder\.": ""}  # of the encoder within the whole model
-        self.model = load_strictly(WhisperEncoder, found, options.dtype, r"$^", key_mapping=prefix)
-        with quiet_transformers():
-            self.extractor = AutoFeatureExtractor.from_pretrained(found.folder, local_files_only=True)
-        config = self.model.config
-        super().__init__(name, found, options, plugin="whisper", dim=config.d_model, depth=config.encoder_layers)
-        self.sample_rate = int(self.extractor.sampling_rate)
-        self.minimum = int(self.extractor.n_fft)
-        del self.model.layers[max(self.layers) + 1 :]  # blocks above the highest layer asked for; one to spare
-        self.model.to(self.device)
-        self.identity |= weights_identity(found, "config.json", *PREPROCESSOR)
-        self.identity |= {
-            "sample_rate": self.sample_rate,
-            "window": self.extractor.chunk_length,
-            "versions": versions("torch", "transformers", "numpy"),
-        }
-
-    def hidden(self, audio: NDArray[np.float32]) -> list[Any]:
-        import torch
-
-        window = self.extractor.n_samples
-        windows = [self._window(audio[first : first + window]) for first in range(0, len(audio), window)]
-        return [torch.cat(parts) for parts in zip(*windows, strict=True)]
-
-    def _window(self, audio: NDArray[np.float32]) -> list[Any]:
-        """The chosen layers of at most 30 s, `(ceil(samples / 320), dim)` each."""
-        mel = self.extractor(audio, sampling_rate=self.sample_rate, return_tensors="pt").input_features
-        output = self.model(mel.to(self.device, self.model.dtype), output_hidden_states=True)
-        frames = -(-len(audio) // (self.extractor.hop_length * STRIDE))
-        depth = self.identity["last_layer"]
-        states = [output.last_hidden_state if n == depth else output.hidden_states[n] for n in self.layers]
-        return [state[0, :frames] for state in states]
+    return Whisper(known, found, options)

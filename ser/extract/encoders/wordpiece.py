@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from ser import registry
 from ser.errors import AudioError, EncoderError
+from ser.extract.choices import only, require, versions
 from ser.extract.encoder import ENCODERS, Checkpoint, Encoder, Options
-from ser.extract.frozen import only, require, versions
 from ser.extract.pretrained import load_tokenizer
 from ser.extract.weights import locate, understand
 
@@ -75,6 +75,7 @@ class WordPiece(Encoder):
     def __init__(self, name: str = "wordpiece", model: str | None = None, revision: str | None = None) -> None:
         self.name = name
         self.tokenizer: Any = None
+        self.of_corpus = model is None
         self.shift = 0
         self.assets = {}
         self.identity = {

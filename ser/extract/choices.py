@@ -1,6 +1,5 @@
-"""What the encoders with weights share: choice of layers, pooling, device, dtype, the store's name, identity."""
+"""What the encoders share in reading their options: layers, the store's name, device, dtype, packages they need."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -10,81 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import AudioError, ConfigError, EncoderError
-from ser.extract.encoder import Encoder, Options
-from ser.extract.hubs import Found
-from ser.extract.weights import Name
+from ser.extract.encoder import Options
 
 DTYPES = ("float32", "bfloat16", "float16")
-
-
-class Frozen(Encoder):
-    """An encoder whose hidden layers are sequences of frames.
-
-    Layer 0 is the input of the first block, layer `depth` the model's last hidden state: with the final layer norm
-    where the model has one (transformers' `hidden_states[-1]` of such models lacks it).
-
-    Utterance level is the mean over frames, accumulated in float64.
-    """
-
-    processes = False
-
-    def __init__(self, name: Name, found: Found, options: Options, *, plugin: str, dim: int, depth: int) -> None:
-        self.level = options.level or "utterance"
-        self.dim = dim
-        self.layers = chosen_layers(options.layers, depth, self.level)
-        self.stacked = self.level == "utterance" and (options.layers == "all" or len(self.layers) > 1)
-        self.name = store_name(name.short, options, "utterance")
-        self.device = device(options.device)
-        self.dtype = options.dtype
-        self.assets = {}
-        self.identity = {
-            "plugin": plugin,
-            "model": found.model,
-            "revision": found.revision,
-            "level": self.level,
-            "layers": self.layers,
-            "last_layer": depth,
-            "pooling": "mean" if self.level == "utterance" else None,
-            "dtype": self.dtype,
-        }
-        if name.checkpoint is not None and name.checkpoint.dim != dim:
-            raise EncoderError(
-                f"{found.folder} is not {name.model}", expected=f"{name.checkpoint.dim} features", found=dim
-            )
-
-    @abstractmethod
-    def hidden(self, audio: NDArray[np.float32]) -> list[Any]:
-        """The chosen layers of one utterance, each a tensor `(frames, dim)`."""
-
-    def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
-        import torch
-
-        # TF32 convolutions are on by default and cost three digits.
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            return [self._encode(audio) for audio in inputs]
-
-    def _encode(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
-        if len(audio) < self.minimum:
-            expected = f"{self.minimum} samples at {self.sample_rate} Hz or more"
-            raise AudioError(
-                "the audio is shorter than the encoder's receptive field", expected=expected, found=len(audio)
-            )
-        layers = [layer.float().cpu().numpy() for layer in self.hidden(audio)]
-        if self.level == "frame":
-            return finite(layers[0])
-        pooled = np.stack([layer.mean(axis=0, dtype=np.float64) for layer in layers]).astype(np.float32)
-        return finite(pooled if self.stacked else pooled[0])
-
-    def probe(self) -> None:
-        """Encode a second of noise: a model that does not run, or has other dimensions than stated, fails here.
-
-        Raises:
-            EncoderError: the output is not `(..., dim)`.
-        """
-        noise = np.random.default_rng(0).normal(0, 0.1, max(self.minimum, self.sample_rate)).astype(np.float32)
-        features = self.encode([noise])[0]
-        if features.shape[-1] != self.dim:
-            raise EncoderError(f"{self.name} gives another dimension", expected=self.dim, found=features.shape)
 
 
 def chosen_layers(layers: str | tuple[int, ...], depth: int, level: str) -> list[int]:

@@ -1,0 +1,144 @@
+"""One encoder's part in a run: its store, what is to do of it, what was done."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ser.errors import StoreError
+from ser.extract import items as gather
+from ser.extract.encoder import Encoder
+from ser.extract.failures import Failure, all_failed, write_failures
+from ser.extract.items import Item
+from ser.extract.plan import plan
+from ser.extract.report import Report
+from ser.extract.work import Outcome
+from ser.features.layout import Facts
+from ser.features.store import FeatureStore, shards_folder
+from ser.features.writer import StoreWriter
+from ser.metadata.table import Table
+from ser.workspace import Workspace
+
+
+class Lane:
+    """One encoder over one table.
+
+    Args:
+        items: the utterances that have its modality, in the order of the table.
+        sources: SHA-256 of each item's source, of those that can be read.
+        failures: the others.
+
+    Attributes:
+        done: ids extracted in this run.
+        skipped: how many were there already.
+        clipped: ids of those extracted whose audio is.
+        verified: of `--verify`: how many, and the largest relative difference.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        encoder: Encoder,
+        writer: StoreWriter,
+        items: Sequence[Item],
+        sources: dict[str, bytes],
+        failures: Sequence[Failure],
+    ) -> None:
+        self.table, self.encoder, self.writer, self.items = table, encoder, writer, items
+        self.sources, self.failures = sources, list(failures)
+        self.done: set[str] = set()
+        self.clipped: set[str] = set()
+        self.skipped = self.samples = 0
+        self.verified: tuple[int, float] | None = None
+
+    def wanted(self, say: Callable[[str], None]) -> set[str]:
+        """Ids that are to do, or whose source has changed."""
+        failed = {f.id for f in self.failures}
+        decided = plan([i.id for i in self.items if i.id not in failed], self.sources, self.writer.stored)
+        self.skipped = len(set(decided.done) - self.done)
+        if decided.stale:
+            count = f"{len(decided.stale)} utterances have changed since they were extracted"
+            say(f"{self.encoder.name}: {count}: extracted again")
+        return {*decided.todo, *decided.stale}
+
+    def take(self, outcome: Outcome) -> int:
+        """Commit what became of a chunk; how many utterances it was."""
+        try:
+            self.writer.commit(outcome.records)
+        except KeyboardInterrupt:
+            self.writer.commit(outcome.records)
+            raise
+        self.done.update(record.id for record in outcome.records)
+        self.samples += sum(record.n_samples for record in outcome.records)
+        self.failures += outcome.failures
+        self.clipped.update(outcome.clipped)
+        return len(outcome.records) + len(outcome.failures)
+
+    @property
+    def committed(self) -> bool:
+        """Whether there are shards to merge."""
+        return shards_folder(self.writer.path).exists()
+
+    def report(self, workspace: Workspace, shard: tuple[int, int], seconds: float) -> Report:
+        """What was done; the failures are written beside the store.
+
+        Raises:
+            AudioError: not one utterance could be extracted.
+        """
+        table, encoder, sliced = self.table, self.encoder, shard[1] > 1
+        suffix = f"-{shard[0]}of{shard[1]}" if sliced else ""
+        listed = workspace.features(table.dataset) / f"{encoder.name}.failures{suffix}.csv"
+        write_failures(listed, self.failures)
+        if not sliced:  # those of the shards have been tried again
+            for other in listed.parent.glob(f"{encoder.name}.failures-*of*.csv"):
+                other.unlink(missing_ok=True)
+        if self.failures and not self.done and not self.skipped:
+            raise all_failed(f"{table.dataset} {encoder.name}", self.failures, listed)
+        path = self.writer.path
+        return Report(
+            dataset=table.dataset,
+            store=encoder.name + (f" [shard {shard[0]}/{shard[1]}]" if sliced else ""),
+            modality=encoder.modality,
+            done=len(self.done),
+            skipped=self.skipped,
+            failed=len(self.failures),
+            without=len(table.frame) - len(self.items),
+            first=f"{self.failures[0].id}: {self.failures[0].reason}" if self.failures else "",
+            clipped=sorted(self.clipped),
+            failures_path=listed if self.failures else None,
+            store_path=shards_folder(path) if sliced else path,
+            seconds=max(seconds, 1e-9),
+            audio_seconds=self.samples / encoder.sample_rate if encoder.sample_rate else 0.0,
+            verified=self.verified,
+            exact=encoder.identity.get("dtype", "float32") == encoder.store_dtype == "float32",
+        )
+
+
+def prepare(table: Table, encoder: Encoder, path: Path, overwrite: bool) -> None:
+    """Let an encoder that is made from the corpus make itself, or take what an existing store holds."""
+    if encoder.modality == "text":
+        encoder.prepare(gather.training_texts(table), {} if overwrite else _assets(path))
+
+
+def facts(encoder: Encoder) -> Facts:
+    """What the encoder's store says of all its utterances."""
+    identity = encoder.identity
+    if encoder.store_dtype != "float32":
+        identity = {**identity, "stored_as": encoder.store_dtype}
+    return Facts(
+        encoder=encoder.name.split(".")[0],
+        modality=encoder.modality,
+        level=encoder.level,
+        dim=encoder.dim,
+        identity=identity,
+        sample_rate=encoder.sample_rate,
+        vocabulary=encoder.vocabulary,
+        assets=encoder.assets,
+    )
+
+
+def _assets(path: Path) -> dict[str, str]:
+    """The assets of the store there is; none where there is none that can be read."""
+    try:
+        with FeatureStore(path) as store:
+            return dict(store.assets)
+    except StoreError:
+        return {}

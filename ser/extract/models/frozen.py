@@ -1,0 +1,190 @@
+"""What the audio encoders with weights share: exact batches, choice of layers, pooling, a probe at the start."""
+
+import threading
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.backends import cudnn
+
+from ser.errors import AudioError, EncoderError
+from ser.extract.choices import chosen_layers, device, store_name
+from ser.extract.encoder import Encoder, Options
+from ser.extract.hubs import Found
+from ser.extract.models.padding import valid
+from ser.extract.weights import Name
+
+# Seconds of audio in a batch. On a CPU the products are large enough with few utterances, and more only leave the
+# cache; on a GPU this is some 5 GB for the convolutions of a model in float32.
+CPU_SECONDS, GPU_SECONDS = 16.0, 240.0
+TOLERANCE = 1e-4  # relative difference that a batch may make in the probe; rounding makes some 1e-6
+PROBES = (0.25, 0.4, 0.11)  # s
+
+
+class Frozen(Encoder):
+    """An encoder whose hidden layers are sequences of frames.
+
+    Layer 0 is the input of the first block, layer `depth` the model's last hidden state: with the final layer norm
+    where the model has one (transformers' `hidden_states[-1]` of such models lacks it). Blocks above the highest layer
+    asked for are not computed.
+
+    Utterance level is the mean over an utterance's own frames, accumulated in float64.
+
+    Attributes:
+        probed: largest relative difference that the probe found between a batch and its utterances alone.
+    """
+
+    processes = False
+    probed = 0.0
+
+    def __init__(self, name: Name, found: Found, options: Options, *, plugin: str, dim: int, depth: int) -> None:
+        self.level = options.level or "utterance"
+        self.dim = dim
+        self.layers = chosen_layers(options.layers, depth, self.level)
+        self.stacked = self.level == "utterance" and (options.layers == "all" or len(self.layers) > 1)
+        self.name = store_name(name.short, options, "utterance")
+        self.device = device(options.device)
+        self.dtype = options.dtype
+        self.batch_seconds = options.batch_seconds
+        self.assets = {}
+        self.identity = {
+            "plugin": plugin,
+            "model": found.model,
+            "revision": found.revision,
+            "level": self.level,
+            "layers": self.layers,
+            "last_layer": depth,
+            "pooling": "mean" if self.level == "utterance" else None,
+            "dtype": self.dtype,
+        }
+        if name.checkpoint is not None and name.checkpoint.dim != dim:
+            raise EncoderError(
+                f"{found.folder} is not {name.model}", expected=f"{name.checkpoint.dim} features", found=dim
+            )
+
+    @property
+    def budget(self) -> int:
+        seconds = self.batch_seconds
+        if seconds is None:
+            seconds = CPU_SECONDS if self.device == "cpu" else GPU_SECONDS
+        return int(seconds * self.sample_rate)
+
+    def halve(self) -> float:
+        """Take half as much audio in a batch from now on; the seconds that are left."""
+        self.batch_seconds = self.budget / self.sample_rate / 2
+        return self.batch_seconds
+
+    @abstractmethod
+    def hidden(self, inputs: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], list[int]]:
+        """The chosen layers of a batch: each a tensor `(batch, frames, dim)`, and how many frames of each row are real."""
+
+    def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
+        for audio in inputs:
+            self._refuse_short(audio)
+        with torch.inference_mode(), exact_convolutions(self.device):
+            return self._features(*self.hidden(inputs))
+
+    def _refuse_short(self, audio: NDArray[np.float32]) -> None:
+        if len(audio) < self.minimum:
+            expected = f"{self.minimum} samples at {self.sample_rate} Hz or more"
+            raise AudioError(
+                "the audio is shorter than the encoder's receptive field", expected=expected, found=len(audio)
+            )
+
+    def _features(self, layers: list[Tensor], frames: list[int]) -> list[NDArray[np.float32]]:
+        if self.level == "frame":
+            block = layers[0].float().cpu().numpy()
+            return [block[row, :count].copy() for row, count in enumerate(frames)]
+        pooled = torch.stack([mean_over(layer, frames) for layer in layers], dim=1).float().cpu().numpy()
+        return list(pooled if self.stacked else pooled[:, 0])
+
+    def probe(self, expected: Sequence[Tensor] | None = None) -> None:
+        """Encode three short pieces of noise as a batch, and compare each with itself alone.
+
+        This fails when a version of the library behaves otherwise than the batches here count on. It is done in
+        float32, before the model is cast to what it computes in: the rounding of bfloat16 would hide an error.
+
+        Args:
+            expected: the highest layer asked for, `(frames, dim)` a piece, as the untouched model gives it; without it
+                the pieces are encoded alone.
+
+        Raises:
+            EncoderError: the output is not `(..., dim)`, or a batch changes the features.
+        """
+        pieces = self.pieces()
+        with torch.inference_mode(), exact_convolutions(self.device):
+            batch = self._top(pieces)
+            alone = [self._top([piece])[0] for piece in pieces] if expected is None else expected
+        if batch[0].shape[-1] != self.dim:
+            raise EncoderError(f"{self.name} gives another dimension", expected=self.dim, found=tuple(batch[0].shape))
+        self.probed = max(_distance(row, one) for row, one in zip(batch, alone, strict=True))
+        if not self.probed <= TOLERANCE:
+            raise EncoderError(
+                f"{self.name}: a batch changes the features",
+                expected=f"a relative difference of {TOLERANCE:g} at most",
+                found=f"{self.probed:.2g} between a batch and the untouched model",
+                action="The installed libraries behave otherwise than those this was written with: see `ser doctor`.",
+            )
+
+    def pieces(self) -> list[NDArray[np.float32]]:
+        """What the probe encodes: noise of three lengths, one of them the shortest there can be."""
+        generator = np.random.default_rng(0)
+        lengths = [*(int(seconds * self.sample_rate) for seconds in PROBES), self.minimum]
+        return [generator.normal(0.01, 0.1, max(self.minimum, n)).astype(np.float32) for n in lengths]
+
+    def _top(self, inputs: list[NDArray[np.float32]]) -> list[Tensor]:
+        """The highest layer asked for, `(frames, dim)` an input."""
+        layers, frames = self.hidden(inputs)
+        top = layers[self.layers.index(max(self.layers))]
+        return [top[row, :count] for row, count in enumerate(frames)]
+
+
+def mean_over(layer: Tensor, frames: Sequence[int]) -> Tensor:
+    """Mean over each row's own frames, `(batch, frames, dim)` -> `(batch, dim)`, in float64 where the device has it."""
+    wide = torch.float32 if layer.device.type == "mps" else torch.float64
+    mask = valid(frames, layer.device)
+    if mask is None:
+        return layer.mean(1, dtype=wide)
+    # Not a product with the mask: what lies in padding need not be finite.
+    kept = torch.where(mask[..., None], layer, torch.zeros((), dtype=layer.dtype, device=layer.device))
+    return kept.sum(1, dtype=wide) / mask.sum(1, keepdim=True)
+
+
+def _distance(left: Tensor, right: Tensor) -> float:
+    """||left - right|| / ||right||; infinite where the shapes differ."""
+    if left.shape != right.shape:
+        return float("inf")
+    left, right = left.double().cpu(), right.double().cpu()
+    return float((left - right).norm() / right.norm().clamp_min(1e-30))
+
+
+class _Tf32:
+    """How many threads are within `exact_convolutions`, and what the setting was before the first."""
+
+    lock = threading.Lock()
+    inside = 0
+    before = True
+
+
+@contextmanager
+def exact_convolutions(device: str) -> Iterator[None]:
+    """Keep a GPU's convolutions in float32: TF32, the default, costs three digits. The setting is of the whole process."""
+    if not device.startswith("cuda"):
+        yield
+        return
+    with _Tf32.lock:
+        if not _Tf32.inside:
+            _Tf32.before, cudnn.allow_tf32 = cudnn.allow_tf32, False
+        _Tf32.inside += 1
+    try:
+        yield
+    finally:
+        with _Tf32.lock:
+            _Tf32.inside -= 1
+            if not _Tf32.inside:
+                cudnn.allow_tf32 = _Tf32.before

@@ -1,0 +1,209 @@
+"""The chunks of a run on their way: threads decode and encode, whoever asks gets the outcomes in order.
+
+Each thread takes a chunk, decodes it and gives it to every encoder that wants it; while one computes, others decode and
+the caller writes. On a CPU an encoder computes in as many threads as there are jobs, one intra-op thread each: two
+teams of OpenMP threads on the same cores cost several times the processor time. On a GPU two threads at a time may
+compute, each on a stream of its own, so that one's copies go on behind the other's kernels. Signal processing, which
+Python threads would not speed up, is sent to worker processes.
+"""
+
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ser.errors import SerError
+from ser.extract.encoder import Encoder
+from ser.extract.items import Item
+from ser.extract.work import Decoded, Inputs, Outcome, encode, gather, work
+
+MOST_THREADS = 8  # beyond this, Python's lock is the limit: each computes with several intra-op threads then
+GPU_THREADS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One chunk.
+
+    Attributes:
+        items: its utterances.
+        wanted: of each encoder, the ids it is to encode.
+    """
+
+    items: Sequence[Item]
+    wanted: dict[str, set[str]]
+
+
+class Pipeline:
+    """Runs tasks; a context manager.
+
+    Args:
+        encoders: loaded; by name.
+        sources: SHA-256 of each utterance's source, for each encoder.
+        jobs: threads, and processes.
+    """
+
+    def __init__(self, encoders: Sequence[Encoder], sources: dict[str, dict[str, bytes]], jobs: int) -> None:
+        self.encoders = {e.name: e for e in encoders}
+        self.sources = sources
+        self.jobs = jobs
+        self.stop = threading.Event()
+        self.spread = jobs > 1 and any(e.processes for e in encoders)
+        gpu = [e for e in encoders if e.device != "cpu"]
+        self.threads = min(jobs, MOST_THREADS)
+        if self.spread:
+            self.threads = max(self.threads, jobs + 1)
+        if gpu:
+            self.threads = max(self.threads, GPU_THREADS + min(MOST_THREADS, os.cpu_count() or 1))
+        self.slots: dict[str, queue.Queue[Any]] = {device: _slots(device) for device in {e.device for e in gpu}}
+        self.pickled = {e.name: pickle.dumps(e) for e in encoders if e.processes} if self.spread else {}
+
+    def run(self, tasks: Sequence[Task]) -> Generator[dict[str, Outcome], None, None]:
+        """The outcome of each task for each encoder, in the order of the tasks.
+
+        Raises:
+            SerError: a worker process was killed.
+            KeyboardInterrupt: after the outcomes of what was done of the chunks at hand.
+        """
+        pending: deque[Future[tuple[dict[str, Outcome], BaseException | None]]] = deque()
+        waiting = iter(tasks)
+        with _intra_op(max(1, self.jobs // min(self.jobs, MOST_THREADS))), ThreadPoolExecutor(self.threads) as pool:
+            try:
+                while True:
+                    while len(pending) < 2 * self.threads and (task := next(waiting, None)) is not None:
+                        pending.append(pool.submit(self._task, task))
+                    if not pending:
+                        return
+                    outcomes, error = pending[0].result()
+                    pending.popleft()
+                    yield outcomes
+                    if error is not None:
+                        raise error
+            except GeneratorExit:
+                raise
+            except BaseException:
+                self.stop.set()
+                yield from _rest(pending)
+                raise
+            finally:
+                self.stop.set()
+                for future in pending:
+                    future.cancel()
+                if pending and self.spread:
+                    _end_workers()
+
+    def _task(self, task: Task) -> tuple[dict[str, Outcome], BaseException | None]:
+        """A chunk's outcomes as far as they came, and what stopped it, where something did."""
+        outcomes = {name: Outcome() for name in task.wanted}
+        decoded = Decoded()
+        try:
+            for name, outcome in outcomes.items():
+                chosen = [item for item in task.items if item.id in task.wanted[name]]
+                if not self.stop.is_set():
+                    self._encode(self.encoders[name], chosen, decoded, outcome)
+        except BaseException as error:
+            return outcomes, _explained(error, list(task.wanted))
+        return outcomes, None
+
+    def _encode(self, encoder: Encoder, items: list[Item], decoded: Decoded, outcome: Outcome) -> None:
+        inputs = gather(encoder, items, decoded, outcome)
+        sources = self.sources[encoder.name]
+        if encoder.name in self.pickled:
+            self._send(encoder, inputs, {i.id: sources[i.id] for i, _ in inputs}, outcome)
+            return
+        with self._slot(encoder.device):
+            encode(encoder, inputs, sources, outcome, self.stop.is_set)
+
+    def _send(self, encoder: Encoder, inputs: Inputs, sources: dict[str, bytes], outcome: Outcome) -> None:
+        """Have a worker process encode."""
+        from joblib.externals.loky import get_reusable_executor
+
+        single = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        with _STARTING:
+            pool = get_reusable_executor(max_workers=self.jobs, env=single, timeout=60, initializer=_ignore_interrupts)
+        done: Outcome = pool.submit(work, self.pickled[encoder.name], inputs, sources).result()
+        outcome.records += done.records
+        outcome.failures += done.failures
+
+    @contextmanager
+    def _slot(self, device: str) -> Iterator[None]:
+        """Leave to compute on a device: on a GPU, one of its streams."""
+        if device not in self.slots:
+            yield
+            return
+        stream = self.slots[device].get()
+        try:
+            with nullcontext() if stream is None else sys.modules["torch"].cuda.stream(stream):
+                yield
+        finally:
+            self.slots[device].put(stream)
+
+
+_STARTING = threading.Lock()
+
+
+def _ignore_interrupts() -> None:
+    """In a worker process: the parent is interrupted, and ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _slots(device: str) -> "queue.Queue[Any]":
+    """Streams of a GPU; of other devices nothing but leave."""
+    slots: queue.Queue[Any] = queue.Queue()
+    torch = sys.modules["torch"]
+    for _ in range(GPU_THREADS):
+        slots.put(torch.cuda.Stream(device) if device.startswith("cuda") else None)
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)  # the weights, which came on another stream, are there
+    return slots
+
+
+@contextmanager
+def _intra_op(threads: int) -> Iterator[None]:
+    """Give torch so many threads an operation, within the block."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _rest(pending: "deque[Future[tuple[dict[str, Outcome], BaseException | None]]]") -> Iterator[dict[str, Outcome]]:
+    """Outcomes of the chunks that were begun, as far as they came."""
+    begun = [future for future in pending if not future.cancel()]
+    pending.clear()
+    for future in begun:
+        yield future.result()[0]
+
+
+def _explained(error: BaseException, names: list[str]) -> BaseException:
+    from concurrent.futures.process import BrokenProcessPool
+
+    if not isinstance(error, BrokenProcessPool):
+        return error
+    return SerError(
+        f"{', '.join(names)}: a worker process was ended from outside, for want of memory perhaps",
+        found=str(error).split("\n")[0],
+        action="What was done is kept; give the same command again, with fewer --jobs.",
+    )
+
+
+def _end_workers() -> None:
+    """End the worker processes at once: what they compute is not wanted any more."""
+    from joblib.externals.loky import get_reusable_executor
+
+    with suppress(Exception):
+        get_reusable_executor(kill_workers=True).shutdown(wait=True, kill_workers=True)
