@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ser.errors import ConfigError
+
 EMBEDDING = 128  # size of learned word-piece embeddings
 
 
@@ -132,10 +134,15 @@ class Attention(nn.Module):
 
     With a single key the softmax is 1 whatever the query, so the output is the key's value: for `single=True` queries and
     keys are not computed, which is the same function with fewer parameters.
+
+    Raises:
+        ConfigError: the size is no multiple of the number of heads.
     """
 
     def __init__(self, size: int, heads: int, single: bool = False) -> None:
         super().__init__()
+        if size % heads:
+            raise ConfigError(f"attention of width {size} with {heads} heads", expected=f"a multiple of {heads}")
         self.heads = heads
         self.query = None if single else Linear(size, size)
         self.key = None if single else Linear(size, size)
@@ -152,6 +159,16 @@ class Attention(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys)
         out: Tensor = self.output(mixed.transpose(1, 2).reshape(x.shape))
         return out
+
+    def weights(self, x: Tensor, source: Tensor, mask: Tensor | None) -> Tensor:
+        """What each query gives to each key, `(runs, batch, heads, N, M)`, adding up to 1 over keys; for pictures."""
+        if self.query is None or self.key is None:
+            return torch.ones(*x.shape[:2], self.heads, x.shape[2], 1, device=x.device)
+        q, k = self._split(self.query(x)), self._split(self.key(source))
+        scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+        if mask is not None:
+            scores = scores.masked_fill(~mask.flatten(0, 1)[:, None, None, :], -math.inf)
+        return scores.softmax(-1).view(*x.shape[:2], *scores.shape[1:])
 
     def _split(self, x: Tensor) -> Tensor:
         runs, batch, length, size = x.shape

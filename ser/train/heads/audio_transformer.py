@@ -1,0 +1,54 @@
+"""Audio transformer: patches of 8 log-mel frames, 4 pre-norm layers of 192 with 4 heads, mean over real patches.
+
+Patches as tokens: Dosovitskiy et al., ICLR 2021 (ViT); on spectrograms: Gong, Chung & Glass, Interspeech 2021 (AST). A patch
+is `patch` frames side by side with all their bands (80 ms at 100 Hz), so that tokens run along time alone, where AST has
+squares of 16 x 16 that overlap; there is no class token but the mean, and nothing is pretrained. Linear to H, LayerNorm,
+positions, dropout, the layers, mean, linear. Zeros fill the last patch: for features that are z-scored, their mean. Any
+framewise audio store will do; several each have their own encoder, and their means are concatenated.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ser.train.head import require
+from ser.train.layers import Dropout, Feature, Input, Linear, mean
+from ser.train.transformer import Tokens, Transformer
+
+DEFAULTS = {"lr": 5e-4, "epochs": 40, "patience": 10}
+
+
+class Head(nn.Module):
+    """`(runs, batch, frames, D)` a store -> `(runs, batch, classes)`; framewise audio only."""
+
+    def __init__(
+        self,
+        inputs: list[Input],
+        classes: int,
+        hidden: int = 192,
+        layers: int = 4,
+        heads: int = 4,
+        dropout: float = 0.2,
+        patch: int = 8,
+        positions: str = "sinusoidal",
+        norm: str = "pre",
+    ) -> None:
+        super().__init__()
+        fits = all(i.framewise and i.modality == "audio" for i in inputs)
+        require(inputs, "audio_transformer", fits, "audio as a sequence of frames, such as logmel")
+        self.inputs = [i.name for i in inputs]
+        self.patches = nn.ModuleList(Tokens(i, hidden, dropout, positions, patch) for i in inputs)
+        self.encode = nn.ModuleList(Transformer(hidden, layers, heads, dropout, norm) for _ in inputs)
+        self.dropout = Dropout(dropout)
+        self.output = Linear(hidden * len(inputs), classes)
+
+    def embed(self, batch: dict[str, Feature]) -> Tensor:
+        """The means over patches, `(runs, batch, H x stores)`."""
+        means = []
+        for name, patches, encode in zip(self.inputs, self.patches, self.encode, strict=True):
+            x, mask = patches(batch[name])
+            means.append(mean(encode(x, mask), mask))
+        return torch.cat(means, dim=-1)
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        out: Tensor = self.output(self.dropout(self.embed(batch)))
+        return out

@@ -1,0 +1,92 @@
+"""Audio patches x text tokens: cross-attention in both directions between patches of audio frames and word pieces.
+
+The patch-based fusion of Lian (University of Copenhagen, 2025), after co-attention between modalities (Lu et al., NeurIPS
+2019; Tsai et al., ACL 2019). Each side becomes tokens (patches of `patch` audio frames; word pieces or text frames one by
+one), then a transformer encoder of its own (`layers`, pre-norm), then `cross` post-norm layers in which patches attend to
+tokens and tokens to patches (both from the states before the layer). Means over real positions, concatenation, linear 2H-H,
+GELU, dropout, linear H-K. The description names the parts, not their sizes: those here are ours.
+
+`attention(batch)` gives the weights that patches give to tokens, for a picture.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ser.train.head import require
+from ser.train.layers import Dropout, Feature, Input, Linear, mean
+from ser.train.transformer import Layer, Tokens, Transformer
+
+DEFAULTS = {"lr": 5e-4, "epochs": 40, "patience": 10}
+States = tuple[Tensor, Tensor]
+
+
+class Head(nn.Module):
+    """One framewise audio and one framewise text store, `(runs, batch, frames, D)` each -> `(runs, batch, classes)`."""
+
+    def __init__(
+        self,
+        inputs: list[Input],
+        classes: int,
+        hidden: int = 192,
+        layers: int = 2,
+        cross: int = 1,
+        heads: int = 4,
+        dropout: float = 0.2,
+        patch: int = 8,
+        positions: str = "sinusoidal",
+    ) -> None:
+        super().__init__()
+        sides = sorted(i.modality for i in inputs)
+        fits = sides == ["audio", "text"] and all(i.framewise for i in inputs)
+        require(
+            inputs, "patch_attention", fits, "one audio and one text store, both sequences, such as logmel, wordpiece"
+        )
+        audio, text = sorted(inputs, key=lambda i: i.modality)
+        self.inputs = [audio.name, text.name]
+        widths = (patch, 1)
+        self.tokens = nn.ModuleList(
+            Tokens(i, hidden, dropout, positions, width) for i, width in zip((audio, text), widths, strict=True)
+        )
+        self.encode = nn.ModuleList(Transformer(hidden, layers, heads, dropout) for _ in self.inputs)
+        self.cross = nn.ModuleList(
+            nn.ModuleList(Layer(hidden, heads, dropout, "post") for _ in self.inputs) for _ in range(cross)
+        )
+        self.fuse = Linear(2 * hidden, hidden)
+        self.dropout = Dropout(dropout)
+        self.output = Linear(hidden, classes)
+
+    def embed(self, batch: dict[str, Feature]) -> Tensor:
+        """Both sides fused, `(runs, batch, H)`."""
+        states, masks = self._encoded(batch)
+        for layer in self.cross:
+            states = self._crossed(layer, states, masks)
+        means = [mean(s, m) for s, m in zip(states, masks, strict=True)]
+        return nn.functional.gelu(self.fuse(torch.cat(means, dim=-1)))
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        out: Tensor = self.output(self.dropout(self.embed(batch)))
+        return out
+
+    def attention(self, batch: dict[str, Feature]) -> Tensor:
+        """How much each patch attends to each token in the last cross layer, `(runs, batch, patches, tokens)`, mean over
+        heads; a real patch's weights are 0 on padding and 1 in all."""
+        states, masks = self._encoded(batch)
+        *before, last = self.cross
+        for layer in before:
+            states = self._crossed(layer, states, masks)
+        to_text = cast(Layer, cast(nn.ModuleList, last)[0])
+        return to_text.attention.weights(states[0], states[1], masks[1]).mean(2)
+
+    def _encoded(self, batch: dict[str, Feature]) -> tuple[States, States]:
+        """States and masks of patches and of tokens."""
+        (patches, patch_mask), (tokens, token_mask) = (
+            tokens(batch[name]) for name, tokens in zip(self.inputs, self.tokens, strict=True)
+        )
+        return (self.encode[0](patches, patch_mask), self.encode[1](tokens, token_mask)), (patch_mask, token_mask)
+
+    @staticmethod
+    def _crossed(layer: nn.Module, states: States, masks: States) -> States:
+        to_text, to_audio = cast(nn.ModuleList, layer)
+        return to_text(states[0], masks[1], states[1]), to_audio(states[1], masks[0], states[0])

@@ -1,0 +1,52 @@
+"""Transformer encoder over word pieces or text frames: embedding 128, 2 layers of 128 with 4 heads, mean over real tokens.
+
+Vaswani et al., NeurIPS 2017; pre-norm layers: Xiong et al., ICML 2020. Word pieces are embedded first, frames of a text
+encoder enter as they are: linear to H, LayerNorm, positions (`sinusoidal`, `learned` or `none`), dropout, the layers, mean.
+It is trained from scratch: no weights of a language model. Where the paper scales embeddings by sqrt(H), LayerNorm brings
+them to the size of the positions. Several stores each have their own encoder; their means are concatenated.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ser.train.head import require
+from ser.train.layers import Dropout, Feature, Input, Linear, mean
+from ser.train.transformer import Tokens, Transformer
+
+DEFAULTS = {"lr": 5e-4, "batch_size": 64, "epochs": 12, "patience": 4}
+
+
+class Head(nn.Module):
+    """`(runs, batch, tokens, D)` a store -> `(runs, batch, classes)`; framewise text only."""
+
+    def __init__(
+        self,
+        inputs: list[Input],
+        classes: int,
+        hidden: int = 128,
+        layers: int = 2,
+        heads: int = 4,
+        dropout: float = 0.3,
+        positions: str = "sinusoidal",
+        norm: str = "pre",
+    ) -> None:
+        super().__init__()
+        fits = all(i.framewise and i.modality == "text" for i in inputs)
+        require(inputs, "text_transformer", fits, "text as a sequence: word pieces or frames")
+        self.inputs = [i.name for i in inputs]
+        self.tokens = nn.ModuleList(Tokens(i, hidden, dropout, positions) for i in inputs)
+        self.encode = nn.ModuleList(Transformer(hidden, layers, heads, dropout, norm) for _ in inputs)
+        self.dropout = Dropout(dropout)
+        self.output = Linear(hidden * len(inputs), classes)
+
+    def embed(self, batch: dict[str, Feature]) -> Tensor:
+        """The means over tokens, `(runs, batch, H x stores)`."""
+        means = []
+        for name, tokens, encode in zip(self.inputs, self.tokens, self.encode, strict=True):
+            x, mask = tokens(batch[name])
+            means.append(mean(encode(x, mask), mask))
+        return torch.cat(means, dim=-1)
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        out: Tensor = self.output(self.dropout(self.embed(batch)))
+        return out
