@@ -6,10 +6,10 @@
 Three cases, sizes of a real corpus, values random: 7,442 x 1,792 pooled vectors in float32; the frames of 7,442 utterances,
 930,000 x 768, in float32; and the same frames kept in float16 and read as float32. Each way reads all utterances in table
 order (but where it says otherwise) into one block of memory of its own. Every reading is a process of its own; the ways take
-turns, round after round; the medians of the rounds are printed. The page cache is warm: all files are read once before,
-and readings that went to the disk all the same are counted. The libraries are loaded before the clock starts, and as much
-memory as a way may need has been touched and freed by another process. Memory is the peak of the process above what it had
-before the clock started.
+turns, round after round; the medians of the rounds are printed. The page cache is warm: the files are read just before, and
+readings that went to the disk all the same are counted. The libraries are loaded before the clock starts, and as much memory
+as a way may need has been touched and freed by another process. Memory is the peak of the process above what it had before
+the clock started.
 """
 
 import argparse
@@ -111,6 +111,17 @@ WAYS: dict[str, tuple[str, Callable[..., NDArray[Any]]]] = {
 }
 
 
+FILES = {"datasets": "datasets.h5", "npy": "npy", "pickle": "features.pickle"}
+
+
+def warm(path: Path) -> None:
+    """Read a file, or those of a folder, into the page cache."""
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        with file.open("rb", buffering=0) as opened:
+            while opened.read(2**22):
+                pass
+
+
 def names(folder: Path) -> list[str]:
     return list(json.loads((folder / "names.json").read_text()))
 
@@ -194,15 +205,11 @@ def measure(case: str, count: int, rounds: int, root: Path) -> None:
     folder.mkdir()
     ways = [way for way in WAYS if case != "half" or way in ("store", "shuffled", "bytes", "copy", "again")]
     rows, size = make(case, count, folder, ways)
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                while file.read(2**24):
-                    pass
     found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     for number in range(rounds):
         for way in ways:
             np.ones(2 * size + 2**26, np.uint8)  # touched and freed: a virtual machine's first touch of memory is slow
+            warm(folder / FILES.get(way, "store.h5"))
             command = [sys.executable, __file__, "--child", way, "--folder", str(folder)]
             command += ["--check"] if number == 0 else []
             found[way].append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))

@@ -65,6 +65,8 @@ class Pipeline:
             self.threads = max(self.threads, GPU_THREADS + min(MOST_THREADS, os.cpu_count() or 1))
         self.slots: dict[str, queue.Queue[Any]] = {device: _slots(device) for device in {e.device for e in gpu}}
         self.pickled = {e.name: pickle.dumps(e) for e in encoders if e.processes} if self.spread else {}
+        if self.spread:
+            _workers(jobs)  # here, not in a thread: joblib's modules import each other in a circle
 
     def run(self, tasks: Sequence[Task]) -> Generator[dict[str, Outcome], None, None]:
         """The outcome of each task for each encoder, in the order of the tasks.
@@ -98,7 +100,8 @@ class Pipeline:
                 for future in pending:
                     future.cancel()
                 if pending and self.spread:
-                    _end_workers()
+                    with suppress(Exception):  # what they compute is not wanted any more
+                        _workers(self.jobs).shutdown(wait=True, kill_workers=True)
 
     def _task(self, task: Task) -> tuple[dict[str, Outcome], BaseException | None]:
         """A chunk's outcomes as far as they came, and what stopped it, where something did."""
@@ -124,11 +127,8 @@ class Pipeline:
 
     def _send(self, encoder: Encoder, inputs: Inputs, sources: dict[str, bytes], outcome: Outcome) -> None:
         """Have a worker process encode."""
-        from joblib.externals.loky import get_reusable_executor
-
-        single = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         with _STARTING:
-            pool = get_reusable_executor(max_workers=self.jobs, env=single, timeout=60, initializer=_ignore_interrupts)
+            pool = _workers(self.jobs)
         done: Outcome = pool.submit(work, self.pickled[encoder.name], inputs, sources).result()
         outcome.records += done.records
         outcome.failures += done.failures
@@ -148,6 +148,14 @@ class Pipeline:
 
 
 _STARTING = threading.Lock()
+
+
+def _workers(jobs: int) -> Any:
+    """Worker processes with one thread each, started where they are not there yet."""
+    from joblib.externals.loky import get_reusable_executor
+
+    single = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    return get_reusable_executor(max_workers=jobs, env=single, timeout=60, initializer=_ignore_interrupts)
 
 
 def _ignore_interrupts() -> None:
@@ -199,11 +207,3 @@ def _explained(error: BaseException, names: list[str]) -> BaseException:
         found=str(error).split("\n")[0],
         action="What was done is kept; give the same command again, with fewer --jobs.",
     )
-
-
-def _end_workers() -> None:
-    """End the worker processes at once: what they compute is not wanted any more."""
-    from joblib.externals.loky import get_reusable_executor
-
-    with suppress(Exception):
-        get_reusable_executor(kill_workers=True).shutdown(wait=True, kill_workers=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, EncoderError
 from ser.extract.encoder import Encoder, Options, find, load
 from ser.extract.engine import extract
 from ser.extract.report import Report
@@ -70,6 +70,7 @@ def extract_dataset(
 
     Raises:
         ConfigError: an unknown encoder; nothing is extracted then.
+        EncoderError: an encoder that cannot be loaded; after the others are done.
     """
     table = ensure_table(dataset, workspace, root, say=say, quiet=quiet)
     wanted = request.encoders(table)
@@ -79,7 +80,15 @@ def extract_dataset(
             raise ConfigError(f"--{modality} {name}: this is an encoder of {plugin.MODALITY}")
     if not (request.audio or request.text):
         say(f"{dataset}: encoders {', '.join(name for _, name in wanted)} (choose others with --audio and --text)")
-    encoders = [_loaded(name, modality, request, cache) for modality, name in wanted]
+    encoders: list[Encoder] = []
+    unloaded: EncoderError | None = None
+    for modality, name in wanted:
+        try:
+            encoders.append(_loaded(name, modality, request, cache))
+        except EncoderError as error:  # the others are extracted first
+            unloaded = unloaded or error
+    if unloaded is not None and not encoders:
+        raise unloaded
     yield from extract(
         table,
         encoders,
@@ -91,6 +100,8 @@ def extract_dataset(
         overwrite=request.overwrite,
         say=say,
     )
+    if unloaded is not None:
+        raise unloaded
 
 
 def _loaded(name: str, modality: str, request: Request, cache: dict[tuple[str, str], Encoder]) -> Encoder:

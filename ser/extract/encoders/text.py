@@ -46,7 +46,7 @@ TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentence
 POOLINGS = ("cls", "mean")
 # The pooler is a head over [CLS] that features do not go through.
 UNUSED = r"^pooler\."
-BATCH_TOKENS = 2048
+CPU_TOKENS, GPU_TOKENS = 2048, 16384  # in a batch
 
 
 def accepts(name: str) -> bool:
@@ -127,7 +127,7 @@ class Text(Encoder):
 
     @property
     def budget(self) -> int:
-        return BATCH_TOKENS
+        return CPU_TOKENS if self.device == "cpu" else GPU_TOKENS
 
     def costs(self, inputs: Sequence[str]) -> list[int]:
         """Tokens of each text."""
@@ -140,7 +140,7 @@ class Text(Encoder):
             by_length[len(tokens)].append(index)
         features: dict[int, NDArray[Any]] = {}
         for length, indices in by_length.items():
-            size = max(1, BATCH_TOKENS // length)
+            size = max(1, self.budget // length)
             for first in range(0, len(indices), size):
                 batch = indices[first : first + size]
                 features |= zip(batch, self._encode([ids[i] for i in batch]), strict=True)

@@ -1,0 +1,57 @@
+"""CNN and BiLSTM on a log-mel spectrogram: convolutions for local patterns, an LSTM over their steps, mean, linear.
+
+Satt et al., Interspeech 2017; Zhao et al., Biomed. Signal Process. Control 2019; the sizes are ours: three 3 x 3 layers of 32,
+64 and 128 channels (`channels`), each with maximum over 2 x 2 cells, batch normalisation and ReLU, so that a step is 8
+frames (80 ms of log-mel); one LSTM of 128 units a direction (`hidden`); mean over real steps.
+
+Batch normalisation takes the statistics of real frames (`ser.train.convolution.BatchNorm`) and sequences are packed: padding
+has no effect. Utterances longer than `frames` (1,000, 10 s of log-mel) are read in the middle. An LSTM has no form with a
+leading run dimension: this head trains one run at a time.
+"""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from ser.train.convolution import BatchNorm, Shrink
+from ser.train.head import sizes
+from ser.train.layers import Input, mean
+from ser.train.spectrogram import Spectrogram
+
+DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
+
+
+class Head(Spectrogram):
+    """`(1, batch, frames, bands)` -> `(1, batch, 2 hidden)` -> `(1, batch, classes)`; one audio store, framewise."""
+
+    stackable = False
+
+    def __init__(
+        self,
+        inputs: list[Input],
+        classes: int,
+        channels: str = "32,64,128",
+        hidden: int = 128,
+        frames: int = 1000,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__(inputs, "cnn_bilstm", classes, frames=frames, size=2 * hidden, dropout=dropout)
+        widths = (1, *sizes(channels))
+        self.layers = nn.ModuleList(Shrink(a, b, BatchNorm) for a, b in pairwise(widths))
+        bands = -(-inputs[0].dim // 2 ** (len(widths) - 1))
+        self.lstm = nn.LSTM(widths[-1] * bands, hidden, batch_first=True, bidirectional=True)
+
+    def read(self, picture: Tensor, mask: Tensor) -> Tensor:
+        x = picture
+        for layer in self.layers:
+            x, mask = layer(x, mask)
+        steps = self.dropout(x.transpose(2, 3).flatten(3))
+        return mean(packed(self.lstm, steps[0], mask[0])[None], mask)
+
+
+def packed(lstm: nn.LSTM, x: Tensor, mask: Tensor) -> Tensor:
+    """An LSTM's outputs `(batch, frames, outputs)` on sequences `(batch, frames, D)`, without padding and zero in it."""
+    lengths = mask.sum(-1).cpu()
+    sequences = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    steps: Tensor = nn.utils.rnn.pad_packed_sequence(lstm(sequences)[0], batch_first=True, total_length=x.shape[1])[0]
+    return steps

@@ -1,0 +1,73 @@
+"""ResNet-18 on a spectrogram, from random weights: 7 x 7 convolution, four stages of two residual blocks, mean, linear.
+
+He et al., CVPR 2016. Stages of 64, 128, 256 and 512 channels (`hidden` is the first), all but the first halve frames and
+bands, as do the first convolution and the maximum after it: a cell of the last picture covers 32 frames. One channel in, so
+the first kernel is that of the paper with one third of its weights; 11.2 M parameters.
+
+Differences: batch normalisation takes the statistics of real frames (`ser.train.convolution.BatchNorm`) and the mean is over
+real cells, so that padding has no effect; utterances longer than `frames` (1,000, 10 s of log-mel) are read in the middle.
+Trains one run at a time.
+"""
+
+from torch import Tensor, nn
+
+from ser.train.convolution import BatchNorm, Conv2d, halve
+from ser.train.layers import Input, mean
+from ser.train.spectrogram import Spectrogram
+
+DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
+
+
+class Head(Spectrogram):
+    """`(1, batch, frames, bands)` -> `(1, batch, 8 hidden)` -> `(1, batch, classes)`; one audio store, framewise."""
+
+    stackable = False
+
+    def __init__(
+        self, inputs: list[Input], classes: int, hidden: int = 64, frames: int = 1000, dropout: float = 0.0
+    ) -> None:
+        super().__init__(inputs, "resnet18", classes, frames=frames, size=8 * hidden, dropout=dropout)
+        self.enter = Conv2d(1, hidden, kernel=7, stride=2)
+        self.norm = BatchNorm(hidden)
+        widths = [hidden, hidden, 2 * hidden, 4 * hidden, 8 * hidden]
+        self.stages = nn.ModuleList(
+            Block(widths[k + half], widths[k + 1], stride=2 if k and not half else 1)
+            for k in range(4)
+            for half in (0, 1)
+        )
+        for module in self.modules():
+            if isinstance(module, Conv2d):  # He et al., ICCV 2015, by the outputs
+                nn.init.kaiming_normal_(module.weight.data[0], mode="fan_out", nonlinearity="relu")
+
+    def maps(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The last picture, `(1, batch, 8 hidden, frames / 32, bands / 32)`, and its mask."""
+        mask = mask[..., ::2]
+        x, mask = halve(self.norm(self.enter(picture), mask).relu_(), mask, kernel=3)
+        for block in self.stages:
+            x, mask = block(x, mask)
+        return x, mask
+
+    def read(self, picture: Tensor, mask: Tensor) -> Tensor:
+        x, mask = self.maps(picture, mask)
+        return mean(x.mean(-1).transpose(2, 3), mask)
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions with batch normalisation, and a shortcut: the input, or its projection where the size changes."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.first, self.first_norm = Conv2d(inputs, outputs, stride=stride), BatchNorm(outputs)
+        self.second, self.second_norm = Conv2d(outputs, outputs), BatchNorm(outputs)
+        changes = stride > 1 or inputs != outputs
+        self.project = Conv2d(inputs, outputs, kernel=1, stride=stride) if changes else None
+        self.project_norm = BatchNorm(outputs) if changes else None
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        mask = mask[..., :: self.stride]
+        y = self.first_norm(self.first(x), mask).relu_()
+        y = self.second_norm(self.second(y), mask)
+        if self.project is not None and self.project_norm is not None:
+            x = self.project_norm(self.project(x), mask)
+        return (x + y).relu_(), mask

@@ -1,0 +1,129 @@
+"""Text-centred cross-modal attention: text steps look into audio and into visual frames, each modality encoded its own way.
+
+After a student project on IEMOCAP's dialogue features (Poria et al., ACL 2017); attention from text to the others as in MulT
+(Tsai et al., ACL 2019), here in that one direction only. Text: two BiLSTM layers of `hidden` (64) units a direction. Audio: a
+transformer block of 4 heads with a feed-forward layer of 2048 (Vaswani et al. 2017; no positions). Visual: two convolutions
+of kernel 3 with ReLU, multi-head attention. Then cross-attention from text to audio and from text to visual (residual,
+LayerNorm), concatenation with text, linear, ReLU, mean over real text steps, linear. Sizes that the project leaves open are
+ours: all encoders have 2 `hidden` features.
+
+Audio and visual may be missing: text alone is a BiLSTM. Padding has no effect. Trains one run at a time.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ser.errors import ConfigError
+from ser.train.convolution import Conv1d
+from ser.train.head import require
+from ser.train.heads.cnn_bilstm import packed
+from ser.train.layers import Attention, Dropout, Enter, Feature, Input, LayerNorm, Linear, mean
+
+DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 30, "patience": 10}
+
+
+class Head(nn.Module):
+    """`(1, batch, frames, D)` a store, one a modality -> `(1, batch, 2 hidden)` -> `(1, batch, classes)`."""
+
+    stackable = False
+
+    def __init__(
+        self,
+        inputs: list[Input],
+        classes: int,
+        hidden: int = 64,
+        heads: int = 4,
+        feed: int = 2048,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        by = {i.modality: i for i in inputs}
+        fits = "text" in by and len(by) == len(inputs) and all(i.framewise for i in inputs)
+        require(inputs, "text_centred", fits, "text, and audio or visual if any: one store each, frames or words")
+        if 2 * hidden % heads:
+            raise ConfigError(
+                "option heads of head text_centred", expected=f"a divisor of {2 * hidden} (2 hidden)", found=heads
+            )
+        width = 2 * hidden
+        encode: dict[str, nn.Module] = {}
+        if "audio" in by:
+            encode["audio"] = Audio(by["audio"], width, heads, feed, dropout)
+        if "visual" in by:
+            encode["visual"] = Visual(by["visual"], width, heads)
+        self.inputs = {modality: i.name for modality, i in by.items()}
+        self.text = Text(by["text"], hidden, dropout)
+        self.encode = nn.ModuleDict(encode)
+        self.cross = nn.ModuleDict({m: Attention(width, heads) for m in self.encode})
+        self.norm = nn.ModuleDict({m: LayerNorm(width) for m in self.encode})
+        self.fuse = Linear(width * len(inputs), width)
+        self.dropout = Dropout(dropout)
+        self.output = Linear(width, classes)
+
+    def steps(self, batch: dict[str, Feature]) -> Tensor:
+        """One vector a text step, `(1, batch, text steps, 2 hidden)`."""
+        text = self.text(batch[self.inputs["text"]])
+        found = [text]
+        for modality, encode in self.encode.items():
+            feature = batch[self.inputs[modality]]
+            seen = self.cross[modality](text, encode(feature), feature.mask)
+            found.append(self.norm[modality](text + self.dropout(seen)))
+        return torch.relu(self.fuse(self.dropout(torch.cat(found, dim=-1))))
+
+    def embed(self, batch: dict[str, Feature]) -> Tensor:
+        """Mean over text steps, `(1, batch, 2 hidden)`."""
+        return mean(self.steps(batch), batch[self.inputs["text"]].mask)
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        out: Tensor = self.output(self.dropout(self.embed(batch)))
+        return out
+
+
+class Text(nn.Module):
+    """Two BiLSTM layers: words or frames -> `(1, batch, frames, 2 hidden)`."""
+
+    def __init__(self, source: Input, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.enter = Enter(source)
+        self.lstm = nn.LSTM(
+            self.enter.size, hidden, num_layers=2, batch_first=True, bidirectional=True, dropout=dropout
+        )
+        self.dropout = Dropout(dropout)
+
+    def forward(self, feature: Feature) -> Tensor:
+        assert feature.mask is not None
+        return packed(self.lstm, self.dropout(self.enter(feature))[0], feature.mask[0])[None]
+
+
+class Audio(nn.Module):
+    """Linear, then a post-norm transformer block: frames -> `(1, batch, frames, width)`."""
+
+    def __init__(self, source: Input, width: int, heads: int, feed: int, dropout: float) -> None:
+        super().__init__()
+        self.enter = Enter(source)
+        self.linear = Linear(self.enter.size, width)
+        self.attention, self.norm = Attention(width, heads), LayerNorm(width)
+        self.widen, self.narrow, self.last_norm = Linear(width, feed), Linear(feed, width), LayerNorm(width)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, feature: Feature) -> Tensor:
+        x = self.linear(self.enter(feature))
+        x = self.norm(x + self.dropout(self.attention(x, x, feature.mask)))
+        out: Tensor = self.last_norm(x + self.dropout(self.narrow(self.dropout(torch.relu(self.widen(x))))))
+        return out
+
+
+class Visual(nn.Module):
+    """Two convolutions over frames, then attention with residual and LayerNorm: frames -> `(1, batch, frames, width)`."""
+
+    def __init__(self, source: Input, width: int, heads: int) -> None:
+        super().__init__()
+        self.enter = Enter(source)
+        self.first, self.second = Conv1d(self.enter.size, width), Conv1d(width, width)
+        self.attention, self.norm = Attention(width, heads), LayerNorm(width)
+
+    def forward(self, feature: Feature) -> Tensor:
+        assert feature.mask is not None
+        x = torch.relu(self.first(self.enter(feature), feature.mask))
+        x = torch.relu(self.second(x, feature.mask))
+        out: Tensor = self.norm(x + self.attention(x, x, feature.mask))
+        return out

@@ -1,0 +1,77 @@
+"""TIM-Net on MFCC frames: bidirectional temporal-aware blocks at growing dilations, and a learned sum over their scales.
+
+Ye et al., "Temporal Modeling Matters: A Novel Temporal Emotional Modeling Approach for Speech Emotion Recognition", ICASSP
+2023 (arXiv:2211.08233). Frames `(frames, 39)` go through a 1 x 1 convolution a direction, then through `blocks` (8; the
+authors take 10 on IEMOCAP) blocks a direction, the j-th with dilation 2^(j-1):  F_j = F_(j-1) * sigmoid(A(F_(j-1))), where A is
+twice a causal convolution of kernel 2, normalisation, ReLU and dropout of whole features. Scale j is the mean over frames of
+both directions' F_j, the embedding is the sum of the scales with learned weights. The last of 8 blocks sees 510 frames
+back, and as many ahead.
+
+The backward direction looks ahead in the sequence as it stands, which is the same as the published reversal, and needs no
+turning of padded sequences. Differences: layer normalisation of each frame in place of batch normalisation, so that runs
+stack and padding counts nowhere; weights of the scales start at their mean, not at random around 0; a layer takes features
+of any size to `hidden` (39), where published code keeps the size. The published code picks the epoch by its test fold.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ser.train.convolution import Conv1d
+from ser.train.head import require
+from ser.train.layers import Dropout, Feature, Input, LayerNorm, Linear, mean
+
+DEFAULTS = {"lr": 3e-3, "batch_size": 64, "epochs": 80, "patience": 20}
+
+
+class Head(nn.Module):
+    """`(runs, batch, frames, D)` -> `(runs, batch, hidden)` -> `(runs, batch, classes)`; one store, framewise."""
+
+    def __init__(
+        self, inputs: list[Input], classes: int, hidden: int = 39, blocks: int = 8, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        fits = len(inputs) == 1 and inputs[0].framewise and not inputs[0].vocabulary
+        require(inputs, "timnet", fits, "one store of frames, such as mfcc")
+        self.input = inputs[0].name
+        self.enter = nn.ModuleList(Linear(inputs[0].dim, hidden) for _ in (-1, 1))
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(Block(hidden, direction * 2**j, dropout) for j in range(blocks)) for direction in (-1, 1)
+        )
+        self.scales = nn.Parameter(torch.full((1, blocks), 1 / blocks))
+        self.output = Linear(hidden, classes)
+
+    def embed(self, batch: dict[str, Feature]) -> Tensor:
+        """The sum over scales, `(runs, batch, hidden)`."""
+        values, mask = batch[self.input]
+        assert mask is not None
+        total: list[Tensor] = []
+        for enter, blocks in zip(self.enter, self.blocks, strict=True):
+            x, scales = enter(values) * mask[..., None], []
+            for block in cast(nn.ModuleList, blocks):
+                x = block(x, mask)
+                scales.append(mean(x, mask))
+            total.append(torch.stack(scales, dim=2))
+        return ((total[0] + total[1]) * self.scales[:, None, :, None]).sum(2)
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        out: Tensor = self.output(self.embed(batch))
+        return out
+
+
+class Block(nn.Module):
+    """Temporal-aware block: x * sigmoid(A(x)). A step of -d looks back d frames, one of d ahead."""
+
+    def __init__(self, size: int, step: int, dropout: float) -> None:
+        super().__init__()
+        self.convolve = nn.ModuleList(Conv1d(size, size, (step, 0)) for _ in range(2))
+        self.norm = nn.ModuleList(LayerNorm(size) for _ in range(2))
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        gate = x
+        for convolve, norm in zip(self.convolve, self.norm, strict=True):
+            gate = torch.relu(norm(convolve(gate, mask))) * mask[..., None]
+            gate = gate * self.dropout(torch.ones_like(gate[:, :, :1]))
+        return x * gate.sigmoid()
