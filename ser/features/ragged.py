@@ -71,15 +71,30 @@ def fill(file: StoreFile, rows: NDArray[np.int64], out: NDArray[Any], into: NDAr
 
 def _read(handle: int, parts: Sequence[memoryview], at: int) -> None:
     """Fill all parts with what lies from byte `at` on, and zeros where the file has ended."""
-    got = os.preadv(handle, parts, at)
+    got = _readv(handle, parts, at)
     if got == sum(map(len, parts)):
         return
     for part in parts:  # more than the system reads at once, or a file that ends early
         while part:
-            got = os.preadv(handle, [part], at)
+            got = _readv(handle, [part], at)
             if not got:
                 part[:] = bytes(got := len(part))
             part, at = part[got:], at + got
+
+
+def _readv(handle: int, parts: Sequence[memoryview], at: int) -> int:
+    """Read into the parts, one after another, from byte `at` on; how many bytes it was."""
+    if hasattr(os, "preadv"):
+        return os.preadv(handle, parts, at)
+    os.lseek(handle, at, os.SEEK_SET)  # Windows: one thread then, as the position is the file's
+    got = 0
+    for part in parts:
+        data = os.read(handle, len(part))
+        part[: len(data)] = data
+        got += len(data)
+        if len(data) < len(part):
+            break
+    return got
 
 
 def _runs(begins: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -97,7 +112,7 @@ def _runs(begins: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[tuple[
 
 def _spread(read: Callable[[tuple[int, int]], None], runs: list[tuple[int, int]], alone: bool) -> None:
     """Do all runs, in several threads where that is faster: reading and check sums leave Python's lock."""
-    threads = 1 if alone else min(_THREADS, os.cpu_count() or 1, len(runs))
+    threads = 1 if alone or not hasattr(os, "preadv") else min(_THREADS, os.cpu_count() or 1, len(runs))
     if threads < 2:
         for run in runs:
             read(run)

@@ -7,7 +7,6 @@ a test compares the two. funasr itself is not imported: that takes seconds, and 
 features.
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ser.extract.models.alibi import Alibi, Bias
 from ser.extract.models.padding import Zeroing, padded, valid
 from ser.extract.models.stem import Convolution, Stem, frames_of
 
@@ -74,7 +74,7 @@ class Emotion2vecNet(nn.Module):
         x = features + audio.positions(features, mask)
         x = torch.cat([audio.extra_tokens.expand(len(x), -1, -1), x], dim=1)
         x = x if self.before else audio.context_encoder["norm"](x)
-        bias = _Bias(audio, features.shape[1], mask, x.dtype)
+        bias = Bias(audio.alibi(), audio.extra, features.shape[1], mask, x.dtype)
         kept: dict[int, Tensor] = {}
         for number, block in enumerate([*audio.blocks, *self.blocks]):
             kept[number] = x
@@ -120,6 +120,10 @@ class _Audio(nn.Module):
     @property
     def stem_layers(self) -> list[nn.Module]:
         return list(self.local_encoder["conv_layers"].children())
+
+    def alibi(self) -> Alibi | None:
+        """The scales of the attention's bias; None where it has none."""
+        return Alibi(self.alibi_scale, self.heads, self.block_heads) if self.heads else None
 
     def prepare(self) -> None:
         """To be called when the weights are loaded and on their device: on a CPU the stem is computed as products."""
@@ -182,57 +186,6 @@ class _Block(nn.Module):
     def _feed(self, x: Tensor) -> Tensor:
         out: Tensor = self.mlp["fc2"](F.gelu(self.mlp["fc1"](x)))
         return out
-
-
-class _Bias:
-    """What is added to the attention of each block: distances times scales, and -inf where a key is padding.
-
-    Args:
-        frames: of the batch, without the extra tokens, which are at no distance from any.
-        mask: `(batch, frames)`; None where all are real.
-    """
-
-    def __init__(self, audio: _Audio, frames: int, mask: Tensor | None, dtype: torch.dtype) -> None:
-        self.audio, self.frames, self.dtype = audio, frames, dtype
-        self.hidden = None if mask is None else ~F.pad(mask, (audio.extra, 0), value=True)[:, None, None]
-        device = audio.extra_tokens.device
-        if audio.heads:
-            place = torch.arange(frames, device=device, dtype=torch.float32)
-            self.distances = -(place[None] - place[:, None]).abs()
-            self.slopes = torch.tensor(slopes(audio.heads), device=device)[:, None, None]
-        self.cache: dict[int, Tensor | None] = {}
-
-    def of(self, block: int) -> Tensor | None:
-        """The bias of a block, `(batch or 1, heads, N, N)`, or what broadcasts to it."""
-        shared = not self.audio.heads or len(self.audio.alibi_scale) == 1
-        key = 0 if shared else block
-        if key not in self.cache:
-            self.cache = {key: self._of(key)}  # the one before is not needed again
-        return self.cache[key]
-
-    def _of(self, block: int) -> Tensor | None:
-        bias = None
-        if self.audio.heads:
-            scale = self.audio.alibi_scale[block].float().clamp_min(0)[0]
-            bias = F.pad(self.slopes * self.distances * scale, (self.audio.extra, 0, self.audio.extra, 0))
-            spare = self.audio.block_heads - self.audio.heads
-            bias = F.pad(bias, (0, 0, 0, 0, 0, spare))[None].to(self.dtype)
-        if self.hidden is None:
-            return bias
-        if bias is None:
-            return ~self.hidden
-        return bias.masked_fill(self.hidden, float("-inf"))
-
-
-def slopes(heads: int) -> list[float]:
-    """ALiBi's slopes of each head: a geometric sequence, that of the next lower power of two and every other of the next.
-
-    >>> slopes(4)
-    [0.25, 0.0625, 0.015625, 0.00390625]
-    """
-    lower = 2 ** math.floor(math.log2(heads))
-    own = [2.0 ** (-8 * (k + 1) / lower) for k in range(lower)]
-    return own if lower == heads else own + slopes(2 * lower)[0::2][: heads - lower]
 
 
 def convolutions(spec: str) -> list[tuple[int, int, int]]:

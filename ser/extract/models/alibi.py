@@ -1,0 +1,73 @@
+"""The bias that data2vec 2.0 and emotion2vec add to attention: ALiBi with learned scales (Press et al., ICLR 2022)."""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Alibi(NamedTuple):
+    """What a model has learned of it.
+
+    Attributes:
+        scale: `(blocks or 1, 1, heads or 1, 1, 1)`, float32.
+        heads: how many heads have a bias.
+        all_heads: how many there are.
+    """
+
+    scale: Tensor
+    heads: int
+    all_heads: int
+
+
+class Bias:
+    """What is added to the attention of each block: distances times scales, and -inf where a key is padding.
+
+    Args:
+        alibi: None where only padding matters.
+        extra: tokens in front of the frames, which are at no distance from any.
+        frames: of the batch, without the extra tokens.
+        mask: `(batch, frames)`; None where all are real.
+        dtype: of queries and keys.
+    """
+
+    def __init__(self, alibi: Alibi | None, extra: int, frames: int, mask: Tensor | None, dtype: torch.dtype) -> None:
+        self.alibi, self.extra, self.frames, self.dtype = alibi, extra, frames, dtype
+        self.hidden = None if mask is None else ~F.pad(mask, (extra, 0), value=True)[:, None, None]
+        self.cache: dict[int, Tensor | None] = {}
+
+    def of(self, block: int) -> Tensor | None:
+        """The bias of a block, `(batch or 1, heads, N, N)`, or what broadcasts to it."""
+        shared = self.alibi is None or len(self.alibi.scale) == 1
+        key = 0 if shared else block
+        if key not in self.cache:
+            self.cache = {key: self._of(key)}  # the one before is not needed again
+        return self.cache[key]
+
+    def _of(self, block: int) -> Tensor | None:
+        bias = None if self.alibi is None else self._distances(self.alibi, block)
+        if self.hidden is None:
+            return bias
+        return ~self.hidden if bias is None else bias.masked_fill(self.hidden, float("-inf"))
+
+    def _distances(self, alibi: Alibi, block: int) -> Tensor:
+        device = alibi.scale.device
+        place = torch.arange(self.frames, device=device, dtype=torch.float32)
+        distances = -(place[None] - place[:, None]).abs()
+        slope = torch.tensor(slopes(alibi.heads), device=device)[:, None, None]
+        scale = alibi.scale[block].float().clamp_min(0)[0]
+        bias = F.pad(slope * distances * scale, (self.extra, 0, self.extra, 0))
+        return F.pad(bias, (0, 0, 0, 0, 0, alibi.all_heads - alibi.heads))[None].to(self.dtype)
+
+
+def slopes(heads: int) -> list[float]:
+    """ALiBi's slopes of each head: a geometric sequence, that of the next lower power of two and every other of the next.
+
+    >>> slopes(4)
+    [0.25, 0.0625, 0.015625, 0.00390625]
+    """
+    lower = 2 ** math.floor(math.log2(heads))
+    own = [2.0 ** (-8 * (k + 1) / lower) for k in range(lower)]
+    return own if lower == heads else own + slopes(2 * lower)[0::2][: heads - lower]
