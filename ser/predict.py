@@ -108,7 +108,8 @@ def _encoder(
     device: str,
     say: Callable[[str], None],
 ) -> Encoder:
-    identity = store["identity"]
+    # What the features were rounded to when they were stored is no part of the encoder.
+    identity = {key: value for key, value in store["identity"].items() if key != "stored_as"}
     layers = identity.get("layers")
     options = Options(
         level=identity["level"],

@@ -79,7 +79,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     help="Encode N utterances of each store again, alone, and say how much they differ.",
 )
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
-@click.option("--revision", help="Commit of the model's hub repository.")
+@click.option("--revision", help="Commit of the model's hub repository; of several: id@revision.")
 @click.option("--overwrite", is_flag=True, help="Start the stores afresh.")
 def command(session: Session, datasets: list[str], root: Path | None, **options: Any) -> None:
     """Extract features of audio and text into HDF5 stores, going on where an earlier run stopped."""

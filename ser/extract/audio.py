@@ -8,6 +8,7 @@ that cannot be trusted is refused.
 import hashlib
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +154,15 @@ def source_hash(
     For a whole file it is what `sha256sum` prints.
 
     Raises:
+        AudioError: as of `file_hash`.
+    """
+    return segment_hash(file_hash(path), start, end, channel)
+
+
+def file_hash(path: Path | str) -> Any:
+    """A hashlib object that has read a file.
+
+    Raises:
         AudioError: the file is gone or empty, cannot be read, or is no audio but a Git LFS pointer or a page of HTML.
     """
     path = Path(path)
@@ -164,10 +174,16 @@ def source_hash(
                 digest.update(block)
     except OSError as error:
         raise AudioError(f"cannot read {path}", found=error.strerror) from None
+    return digest
+
+
+def segment_hash(file: Any, start: float | None, end: float | None, channel: float | None) -> bytes:
+    """`source_hash` of a file that was read already, as one is that holds many utterances."""
+    digest = file.copy()
     segment = [_given(start), _given(end), _given(channel)]
     if any(value is not None for value in segment):
         digest.update(f"\0{segment!r}".encode())
-    return digest.digest()
+    return bytes(digest.digest())
 
 
 ANEW = "Write the file anew from its source, or leave it out of the table."

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 
-from ser.errors import ConfigError
+from ser.errors import AudioError, ConfigError
 from ser.extract import items as gather
 from ser.extract.encoder import Encoder
 from ser.extract.items import Item
@@ -78,8 +78,25 @@ def extract(
         if not sliced:
             for lane in run.lanes:
                 lane.writer.merge(table.ids, anew=lane.verified is not None)
-        seconds = time.monotonic() - begin
-        return [lane.report(workspace, shard, seconds) for lane in run.lanes]
+        return _reports(run.lanes, workspace, shard, time.monotonic() - begin, say)
+
+
+def _reports(
+    lanes: Sequence[Lane], workspace: Workspace, shard: tuple[int, int], seconds: float, say: Say
+) -> list[Report]:
+    """The report of each encoder; if one could use nothing, what the others did is said before its error."""
+    made: list[Report] = []
+    useless: AudioError | None = None
+    for lane in lanes:
+        try:
+            made.append(lane.report(workspace, shard, seconds))
+        except AudioError as error:
+            useless = useless or error
+    if useless is not None:
+        for report in made:
+            say(report.line())
+        raise useless
+    return made
 
 
 class _Run:

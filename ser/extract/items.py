@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ser.errors import AudioError, CorpusError
-from ser.extract.audio import source_hash
+from ser.extract.audio import file_hash, segment_hash
 from ser.extract.failures import Failure
 from ser.metadata.table import Table
 
@@ -82,22 +83,30 @@ def training_texts(table: Table) -> list[str]:
 
 
 def hashes(items: Sequence[Item]) -> tuple[dict[str, bytes], list[Failure]]:
-    """SHA-256 of each item's source, and the items whose source cannot be read."""
+    """SHA-256 of each item's source, and the items whose source cannot be read. A file is read once, however many it holds."""
+    paths = list(dict.fromkeys(item.path for item in items if item.path is not None))
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        found = list(zip(items, pool.map(_hash, items), strict=True))
+        files = dict(zip(paths, pool.map(_read, paths), strict=True))
+    found = [(item, _hash(item, files)) for item in items]
     return (
         {item.id: result for item, result in found if isinstance(result, bytes)},
         [Failure.of(item.id, item.path, result) for item, result in found if isinstance(result, AudioError)],
     )
 
 
-def _hash(item: Item) -> "bytes | AudioError":
-    if item.path is None:
-        return hashlib.sha256(item.text.encode()).digest()
+def _read(path: Path) -> Any:
+    """The hash of a file, or the error of reading it."""
     try:
-        return source_hash(item.path, item.start, item.end, item.channel)
+        return file_hash(path)
     except AudioError as error:
         return error
+
+
+def _hash(item: Item, files: dict[Path, Any]) -> "bytes | AudioError":
+    if item.path is None:
+        return hashlib.sha256(item.text.encode()).digest()
+    file = files[item.path]
+    return file if isinstance(file, AudioError) else segment_hash(file, item.start, item.end, item.channel)
 
 
 def lengths(items: Sequence[Item]) -> list[float]:

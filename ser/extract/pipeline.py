@@ -3,8 +3,8 @@
 Each thread takes a chunk, decodes it and gives it to every encoder that wants it; while one computes, others decode and
 the caller writes. On a CPU an encoder computes in as many threads as there are jobs, one intra-op thread each: two
 teams of OpenMP threads on the same cores cost several times the processor time. On a GPU two threads at a time may
-compute, each on a stream of its own, so that one's copies go on behind the other's kernels. Signal processing, which
-Python threads would not speed up, is sent to worker processes.
+compute, each on a stream of its own, so that one's copies go on behind the other's kernels; on Apple's only one may.
+Signal processing, which Python threads would not speed up, is sent to worker processes.
 """
 
 import os
@@ -164,13 +164,15 @@ def _ignore_interrupts() -> None:
 
 
 def _slots(device: str) -> "queue.Queue[Any]":
-    """Streams of a GPU; of other devices nothing but leave."""
+    """Streams of a GPU; of Apple's, which two threads at once crash, leave for one."""
     slots: queue.Queue[Any] = queue.Queue()
     torch = sys.modules["torch"]
+    if not device.startswith("cuda"):
+        slots.put(None)
+        return slots
     for _ in range(GPU_THREADS):
-        slots.put(torch.cuda.Stream(device) if device.startswith("cuda") else None)
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)  # the weights, which came on another stream, are there
+        slots.put(torch.cuda.Stream(device))
+    torch.cuda.synchronize(device)  # the weights, which came on another stream, are there
     return slots
 
 

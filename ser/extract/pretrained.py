@@ -119,3 +119,18 @@ def load_tokenizer(found: Found) -> Any:
             return AutoTokenizer.from_pretrained(found.folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # of transformers, tokenizers, sentencepiece or protobuf
         raise EncoderError(f"cannot load the tokenizer in {found.folder}", found=str(error)[:200]) from None
+
+
+def load_extractor(found: Found) -> Any:
+    """The feature extractor in a model folder: what makes a model's input of audio.
+
+    Raises:
+        EncoderError: it cannot be made from the files that are there.
+    """
+    from transformers import AutoFeatureExtractor
+
+    try:
+        with quiet_transformers():
+            return AutoFeatureExtractor.from_pretrained(found.folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # of transformers and json
+        raise EncoderError(f"cannot load the preprocessor in {found.folder}", found=str(error)[:200]) from None

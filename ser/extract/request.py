@@ -75,6 +75,8 @@ def extract_dataset(
     table = ensure_table(dataset, workspace, root, say=say, quiet=quiet)
     wanted = request.encoders(table)
     for modality, name in wanted:  # before hours are spent on the first
+        if request.revision is not None and len(wanted) > 1:
+            raise ConfigError("--revision is a commit of one model", expected="NAME@REVISION where there are several")
         plugin = find(name.partition("@")[0] if not Path(name).exists() else name, modality)
         if modality != plugin.MODALITY:
             raise ConfigError(f"--{modality} {name}: this is an encoder of {plugin.MODALITY}")

@@ -1,6 +1,7 @@
 """Decode and encode the utterances of one chunk, one utterance's failure being its own."""
 
 import pickle
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -175,8 +176,12 @@ def _empty_gpu() -> None:
 
 
 def _out_of_memory(error: Exception) -> bool:
+    """Whether a GPU has no memory left; cuBLAS, cuDNN and Apple's GPUs say so in other words than torch."""
     torch = sys.modules.get("torch")
-    return torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)
+    if torch is None or not isinstance(error, RuntimeError):
+        return False
+    said = re.search(r"CU\w+_STATUS_ALLOC_FAILED|(CUDA|HIP|MPS).*out of memory", str(error))
+    return isinstance(error, torch.cuda.OutOfMemoryError) or said is not None
 
 
 def _note(

@@ -157,7 +157,7 @@ class StoreFile:
             yield self._kept
             return
         try:
-            handle = os.open(self.path, os.O_RDONLY)
+            handle = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except FileNotFoundError:
             raise StoreError(f"{self.path} was merged while it was read", action="Open the store again.") from None
         try:

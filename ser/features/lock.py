@@ -1,11 +1,15 @@
 """Who may write a feature store: one process alone, or several that share the work. The kernel frees a dead process's lock."""
 
+import errno
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from ser.errors import StoreError
+
+PATIENCE = 5.0  # s: processes that share the work and start at once are each alone for a moment, to clean
 
 
 class Lock:
@@ -17,21 +21,33 @@ class Lock:
         clean: called while nobody else has the store, so that temporary files there are a dead process's.
 
     Raises:
-        StoreError: another process is writing the store.
+        StoreError: another process is writing the store, or its file system knows no locks.
     """
 
     def __init__(self, store: Path, shared: bool, clean: Callable[[], None]) -> None:
         store.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(store.with_name(f".{store.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
-        alone = self._take(fcntl.LOCK_EX)
-        if alone:
-            clean()
-        if not (self._take(fcntl.LOCK_SH) if shared else alone):
+        try:
+            alone = self._take(fcntl.LOCK_EX)
+            if alone:
+                clean()
+            if not (self._share() if shared else alone):
+                raise StoreError(
+                    f"another process is writing the feature store {store}",
+                    action="Wait for it to end. To share the work, start every process with --shard I/N.",
+                )
+        except OSError as error:
             self.close()
-            raise StoreError(
-                f"another process is writing the feature store {store}",
-                action="Wait for it to end. To share the work, start every process with --shard I/N.",
-            )
+            if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+                raise StoreError(
+                    f"the file system of {store.parent} has no file locks",
+                    found=error.strerror,
+                    action="Choose a folder on another disk with --workspace (Lustre has locks if mounted with `flock`).",
+                ) from None
+            raise
+        except BaseException:
+            self.close()
+            raise
 
     def _take(self, kind: int) -> bool:
         try:
@@ -39,6 +55,13 @@ class Lock:
         except BlockingIOError:
             return False
         return True
+
+    def _share(self) -> bool:
+        """Take the lock that all who share the work hold, once nobody is alone."""
+        until = time.monotonic() + PATIENCE
+        while not (taken := self._take(fcntl.LOCK_SH)) and time.monotonic() < until:
+            time.sleep(0.02)
+        return taken
 
     def close(self) -> None:
         """Let others write."""

@@ -37,6 +37,24 @@ def hubert(folder: Path) -> Path:
     return _speech(folder, HubertModel, HubertConfig(**SMALL, **CONV))
 
 
+def hubert_batch_norm(folder: Path) -> Path:
+    """Batch norm in place of weight norm before the positional convolution, no norm before the projection."""
+    from safetensors.torch import load_file, save_file
+    from transformers import HubertConfig, HubertModel
+
+    settings = HubertConfig(**SMALL, **CONV, conv_pos_batch_norm=True, feat_proj_layer_norm=False)
+    weights = _speech(folder, HubertModel, settings) / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["encoder.pos_conv_embed.batch_norm.bias"] += 0.1  # what it makes of zeros is not zero, as after training
+    save_file(tensors, weights, metadata={"format": "pt"})
+    return folder
+
+
+def mms(folder: Path) -> Path:
+    """As `facebook/mms-1b-all`: a small adapter in every block."""
+    return wav2vec2(folder, **STABLE, adapter_attn_dim=4)
+
+
 def wavlm(folder: Path) -> Path:
     """As `microsoft/wavlm-base`, which does not normalise the waveform."""
     from transformers import WavLMConfig, WavLMModel
@@ -167,6 +185,8 @@ SPEECH: dict[str, Callable[[Path], Path]] = {
     "wav2vec2": wav2vec2,
     "wav2vec2-large": wav2vec2_large,
     "hubert": hubert,
+    "hubert-batch-norm": hubert_batch_norm,
+    "mms": mms,
     "wavlm": wavlm,
     "data2vec": data2vec,
     "whisper": whisper,

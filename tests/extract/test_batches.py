@@ -16,13 +16,14 @@ from ser import registry
 from ser.errors import EncoderError
 from ser.extract import encoder as base
 from ser.extract.encoder import ENCODERS, Encoder, Options
+from ser.extract.models.frozen import Frozen
 from ser.extract.models.padding import ValidGroupNorm, Zeroing, padded, valid
 from ser.extract.models.stem import Convolution, Stem, frames_of, receptive_field
 from ser.extract.models.taps import Taps, blocks_of
 
 # Of each family with weights, all architectures that differ in how a batch could change features.
 TINY = {
-    "speech": ["wav2vec2", "wav2vec2-large", "hubert", "wavlm", "data2vec"],
+    "speech": ["wav2vec2", "wav2vec2-large", "mms", "hubert", "hubert-batch-norm", "wavlm", "data2vec"],
     "whisper": ["whisper"],
     "emotion2vec": ["emotion2vec", "emotion2vec-layers", "emotion2vec-before"],
     "text": ["bert", "distilbert", "xlm-roberta"],
@@ -94,7 +95,7 @@ def test_nor_with_the_stem_that_a_gpu_uses(tiny: Callable[[str], Path], model: s
     encoder.exact_stem(products=False)
     try:
         together = encoder.encode(inputs)
-        assert bool(encoder.norms) == (model in ("wav2vec2", "hubert", "wavlm"))
+        assert bool(encoder.norms) == (model in ("wav2vec2", "hubert", "hubert-batch-norm", "wavlm"))
         for features, source, other in zip(together, inputs, products, strict=True):
             assert worst(features, encoder.encode([source])[0]) <= EXACT
             assert worst(features, other) <= EXACT
@@ -190,6 +191,24 @@ def test_group_norm_over_valid_frames() -> None:
         torch.testing.assert_close(row[:, : one.shape[1]], usual(one[None])[0])
         assert not row[:, one.shape[1] :].any()
     torch.testing.assert_close(norm(batch), usual(batch))
+
+
+def test_only_to_an_nvidia_gpu_are_values_moved_without_waiting() -> None:
+    """On Apple's, memory that is given back before the copy has ended would be read."""
+    calls: list[Any] = []
+
+    class Values:
+        def pin_memory(self) -> "Values":
+            calls.append("pinned")
+            return self
+
+        def to(self, device: str, **how: Any) -> "Values":
+            calls.append((device, how))
+            return self
+
+    for device in ("cuda:1", "mps"):
+        Frozen.moved(SimpleNamespace(device=device), Values())  # type: ignore[arg-type]
+    assert calls == ["pinned", ("cuda:1", {"non_blocking": True}), ("mps", {})]
 
 
 def test_masks() -> None:

@@ -131,7 +131,7 @@ def test_distutils() -> None:
     assert packages.check_distutils(True, (3, 11)).found == "part of Python"
     assert packages.check_distutils(True, (3, 12)).found == "from setuptools"
     missing = packages.check_distutils(False, (3, 12))
-    assert missing.verdict == "problem"
+    assert missing.verdict == "note"
     assert "pip install setuptools" in missing.action
 
 
@@ -151,6 +151,10 @@ def test_model_classes(error: str, broken: list[str], words: str) -> None:
     assert finding.found == f"BertModel cannot be imported: {error}"
     assert words in finding.action
     assert packages.check_models("funasr", Outcome({"a:B": ""})).verdict == "ok"
+    of_funasr = packages.check_models("funasr", outcome, broken)  # nothing of ser fails without them
+    assert of_funasr.verdict == "note"
+    assert of_funasr.action.startswith("ser extracts without funasr's models")
+    assert words.replace("transformers", "funasr") in of_funasr.action
 
 
 # Probes in processes of their own
@@ -244,7 +248,7 @@ def test_bfloat16(tmp_path: Path) -> None:
     [
         (2, 2, 2, "ok", "OMP_NUM_THREADS=2"),
         (64, 4, 64, "note", "set OMP_NUM_THREADS=4"),
-        (4, 4, 64, "note", "--jobs 4"),
+        (4, 4, 64, "ok", "4 of 64 cores usable"),
         (None, 2, 2, "ok", "2 of 2 cores"),
     ],
 )
@@ -252,6 +256,14 @@ def test_threads(threads: int | None, usable: int, cores: int, verdict: str, wor
     finding = machine.check_threads(Outcome({"threads": threads}), {"OMP_NUM_THREADS": "2"}, usable, cores)
     assert finding.verdict == verdict
     assert words in finding.line()
+
+
+def test_the_default_of_jobs_counts_the_cores_that_are_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ser.parallel import cores
+
+    assert cores() == machine.usable_cores()
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert cores() == machine.usable_cores() == 1
 
 
 @pytest.mark.parametrize(
@@ -407,8 +419,9 @@ def test_broken_packages_end_in_findings_and_exit_code_3(tmp_path: Path) -> None
     findings = {f["name"]: f for f in said["findings"]}
     assert {"name", "verdict", "found", "action", "expected"} == set(findings["python"])
     problems = {name for name, f in findings.items() if f["verdict"] == "problem"}
-    assert {"torchaudio", "h5py", "torch", "transformers models", "funasr models", "feature store", "gpu"} <= problems
+    assert {"torchaudio", "h5py", "torch", "transformers models", "feature store", "gpu"} <= problems
     assert said["problems"] == len(problems)
+    assert findings["funasr models"]["verdict"] == "note"
     assert "libcudart" in findings["torchaudio"]["found"]
     assert "SIGSEGV" in findings["torch"]["found"]
     assert "dtype size changed" in findings["feature store"]["found"]

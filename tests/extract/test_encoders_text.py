@@ -5,7 +5,9 @@ import hashlib
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,40 @@ def test_long_texts_are_cut_at_the_models_limit_with_a_warning(tiny: Tiny, name:
     assert [len(f) for f in features] == [limit, len(encoder.encode(["sad"])[0]), limit]
     assert len(caught) == 1
     assert encoder.cut == 2
+
+
+def test_threads_may_share_an_encoder_of_long_and_short_texts(tiny: Tiny) -> None:
+    """Where a tokenizer cuts is a setting of the whole tokenizer, and may not be changed while it works."""
+    encoder = load(tiny("bert"), level="frame")
+    kinds = [["so happy " * 2000, "sad"], ["so happy " * 3000], ["i am sad"] * 40]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = [encoder.encode(texts) for texts in kinds]
+        with ThreadPoolExecutor(6) as pool:
+            results = list(pool.map(lambda n: (n % 3, encoder.encode(kinds[n % 3])), range(60)))
+    for kind, features in results:
+        for one, other in zip(features, expected[kind], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_the_limit_of_models_whose_positions_start_behind_the_paddings(tiny: Tiny) -> None:
+    from types import SimpleNamespace
+
+    from transformers import BertConfig, BertModel, MPNetConfig, MPNetModel
+
+    from ser.extract.encoders.text import token_limit
+
+    size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8, "vocab_size": 9}
+    endless = SimpleNamespace(model_max_length=10**30)
+    mpnet = MPNetModel(MPNetConfig(**size, max_position_embeddings=20)).eval()
+    limit = token_limit(endless, mpnet)
+    assert limit == 18
+    with torch.no_grad():
+        mpnet(torch.full((1, limit), 5))
+        with pytest.raises(IndexError):
+            mpnet(torch.full((1, limit + 1), 5))
+    assert token_limit(endless, BertModel(BertConfig(**size, max_position_embeddings=20))) == 20
+    assert token_limit(SimpleNamespace(model_max_length=7), mpnet) == 7
 
 
 def test_a_text_encoder_without_a_weight_is_refused(tiny: Tiny, tmp_path: Path) -> None:

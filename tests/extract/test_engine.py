@@ -191,8 +191,16 @@ def test_an_encoder_that_fails_on_one_utterance_goes_on(run: Run, toy: ModuleTyp
     assert reasons(report) == {"u002": "too odd", "u003": "the encoder failed with ValueError; found shapes"}
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA out of memory. Tried to allocate",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "MPS backend out of memory (MPS allocated: 1 GB)",
+    ],
+)
 @pytest.mark.parametrize("failures", [1, 2])
-def test_a_gpu_out_of_memory_is_tried_once_more(run: Run, toy: ModuleType, failures: int) -> None:
+def test_a_gpu_out_of_memory_is_tried_once_more(run: Run, toy: ModuleType, failures: int, said: str) -> None:
     import torch
 
     tries: list[int] = []
@@ -200,7 +208,7 @@ def test_a_gpu_out_of_memory_is_tried_once_more(run: Run, toy: ModuleType, failu
     def hook(audio: Any) -> None:
         if len(audio) == 814 and len(tries) < failures:
             tries.append(1)
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+            raise (torch.cuda.OutOfMemoryError if said.startswith("CUDA out") else RuntimeError)(said)
 
     encoder = toy.Moments()
     encoder.hook = hook
@@ -411,6 +419,46 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+def test_what_others_did_is_said_where_one_encoder_can_use_nothing(
+    toy: ModuleType, root: Path, space: Workspace
+) -> None:
+    wants = toy.Moments("wants-more")
+    wants.minimum = 10**6
+    said: list[str] = []
+    with pytest.raises(AudioError, match=rf"toy wants-more: none of {COUNT} utterances can be used"):
+        extract(toy.table_of(root), [wants, toy.Moments()], space, quiet=True, say=said.append)
+    assert said[-1].startswith(f"toy moments: {COUNT} done, 0 skipped, 0 failed")
+
+
+def test_a_recording_of_many_utterances_is_hashed_once(
+    toy: ModuleType, root: Path, space: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ser.extract import audio, items
+
+    read: list[str] = []
+    real = audio.file_hash
+
+    def hashed(path: Path) -> Any:
+        read.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(items, "file_hash", hashed)
+    times = [(0.0, 0.05), (0.05, 0.1), (0.02, None)]
+    rows: list[dict[str, Any]] = [
+        {"utterance_id": f"s{n}", "path": name, "start": start, "end": end, "label": "x", "emotion": "neutral"}
+        for n, (name, (start, end)) in enumerate([*(("u009.wav", t) for t in times), ("u001.wav", (None, None))])
+    ]
+    table = make_table(rows, "toy", {"root": str(root)})
+    assert counts(run(table=table)) == (4, 0, 0)
+    assert sorted(read) == ["u001.wav", "u009.wav"]
+    with FeatureStore(space.store("toy", "moments")) as store:
+        for row in rows:
+            assert store.sources()[row["utterance_id"]] == audio.source_hash(
+                root / row["path"], row["start"], row["end"]
+            )
+        assert len(set(store.sources().values())) == 4
+
+
 def test_two_encoders_of_one_name_are_refused(toy: ModuleType, root: Path, space: Workspace) -> None:
     with pytest.raises(ConfigError, match="same store"):
         extract(toy.table_of(root), [toy.Moments(), toy.Moments(window=2)], space)
@@ -491,6 +539,12 @@ def test_frames_may_be_stored_as_float16(toy: ModuleType, root: Path, space: Wor
     encoder.scale = 1e7
     with pytest.raises(AudioError, match="float16 cannot hold"):
         extract(table, encoder, space, quiet=True, overwrite=True)
+
+
+def test_two_threads_at_once_are_for_nvidias_gpus_only() -> None:
+    from ser.extract.pipeline import _slots
+
+    assert _slots("mps").qsize() == 1
 
 
 def test_threads_are_as_they_were(run: Run) -> None:

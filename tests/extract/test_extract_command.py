@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 
 from ser.cli import main
+from ser.errors import ConfigError
 from ser.extract.request import Request
 from ser.features.store import FeatureStore, shards_folder
 from ser.metadata.table import make_table
@@ -102,6 +104,11 @@ def test_root_may_move(ser: Ser, table: None, corpus: Path, capsys: pytest.Captu
         (["--audio", "logmel", "--shard", "0/2", "--overwrite"], 1, "--overwrite and --shard"),
         (["--dataset", "mine,other", "--root", "."], 1, "--root is one corpus's folder"),
         (["--text", "wordpiece"], 1, "mine has no text"),
+        (
+            ["--audio", "logmel,mfcc", "--revision", "abc"],
+            1,
+            "--revision is a commit of one model; expected NAME@REVISION",
+        ),
     ],
 )
 def test_wrong_usage(
@@ -196,3 +203,19 @@ def test_export_of_pooled_features_is_a_table(ser: Ser, table: None, store: Path
     assert ser("store", "export", "--store", "pooled", "--format", "csv", "--output", str(tmp_path)) == 0
     frame = pd.read_csv(tmp_path / "mine.pooled.csv")
     assert frame.to_dict("list") == {"utterance_id": ["a", "b"], "f0": [0.0, 1.0], "f1": [0.5, 0.5]}
+
+
+def test_a_head_trained_on_rounded_features_finds_its_encoder() -> None:
+    """float16 is how frames were stored, not how they were computed: `ser predict` must not refuse the encoder for it."""
+    from types import SimpleNamespace
+
+    from ser.extract.encoder import Options, load
+    from ser.predict import _encoder
+
+    logmel = load("logmel", "audio", Options())
+    kept = {"encoder": "logmel", "identity": {**logmel.identity, "stored_as": "float16"}}
+    source: Any = SimpleNamespace(modality="audio", name="logmel")
+    assert _encoder(source, kept, None, None, "cpu", print).identity == logmel.identity
+    kept["identity"] = {**logmel.identity, "window": 1}
+    with pytest.raises(ConfigError, match="not the one that the head was trained with"):
+        _encoder(source, kept, None, None, "cpu", print)

@@ -121,8 +121,6 @@ def check_threads(torch: Outcome, environment: Mapping[str, str], usable: int, c
     if threads and threads > usable:
         action = f"More threads than cores slow each other down: set OMP_NUM_THREADS={usable}"
         return Finding("threads", "note", found, action)
-    if usable < cores:
-        return Finding("threads", "note", found, f"Commands with --jobs take all {cores}: give --jobs {usable}")
     return Finding("threads", "ok", found)
 
 

@@ -16,6 +16,7 @@ MODELS = {  # package -> what the encoders take from it
     "transformers": ("transformers:Wav2Vec2Model", "transformers:WhisperModel", "transformers:BertModel"),
     "funasr": ("funasr.models.emotion2vec.model:Emotion2vec",),
 }
+UNUSED = "ser extracts without funasr's models; its tests compare with them."
 NEIGHBOURS = ("torchaudio", "torchvision")  # of torch: not needed, but imported by others where they are installed
 
 
@@ -145,8 +146,8 @@ def check_distutils(there: bool, python: tuple[int, int] = sys.version_info[:2])
     """distutils, which funasr's emotion2vec imports: part of Python before 3.12, of setuptools since."""
     if there:
         return Finding("distutils", "ok", "part of Python" if python < (3, 12) else "from setuptools")
-    action = "Install it: pip install setuptools, and leave SETUPTOOLS_USE_DISTUTILS unset"
-    return Finding("distutils", "problem", "missing: funasr's emotion2vec imports it", action)
+    action = f"{UNUSED} For those: pip install setuptools, and leave SETUPTOOLS_USE_DISTUTILS unset"
+    return Finding("distutils", "note", "missing: funasr's emotion2vec imports it", action)
 
 
 def check_models(package: str, outcome: Outcome, broken: Sequence[str] = ()) -> Finding:
@@ -161,7 +162,10 @@ def check_models(package: str, outcome: Outcome, broken: Sequence[str] = ()) -> 
     if not bad:
         return Finding(name, "ok", "can be imported")
     found = f"{', '.join(bad)} cannot be imported: {next(iter(bad.values()))}"
-    return Finding(name, "problem", found, _cure(package, " ".join(bad.values()), broken))
+    cure = _cure(package, " ".join(bad.values()), broken)
+    if package == "funasr":
+        return Finding(name, "note", found, f"{UNUSED} For those: {cure}")
+    return Finding(name, "problem", found, cure)
 
 
 def _cure(package: str, errors: str, broken: Sequence[str]) -> str:

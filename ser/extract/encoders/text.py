@@ -10,6 +10,7 @@ and the mean of what frame level keeps. Texts are batched with others of exactly
 is no padding. A text longer than the model's limit is cut there, with a warning.
 """
 
+import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
@@ -85,7 +86,7 @@ class Text(Encoder):
     def __init__(self, name: Name, found: Found, options: Options) -> None:
         from transformers import AutoModel
 
-        self.tokenizer = load_tokenizer(found)
+        self.tokenizer, self._tokenizing = load_tokenizer(found), threading.Lock()
         self.model = load_strictly(AutoModel, found, options.dtype, UNUSED)
         config = self.model.config
         if getattr(config, "is_encoder_decoder", False) or not hasattr(config, "hidden_size"):
@@ -96,7 +97,7 @@ class Text(Encoder):
         depth = int(config.num_hidden_layers)
         self.layers = chosen_layers(options.layers, depth, self.level)
         self.stacked = self.level == "utterance" and (options.layers == "all" or len(self.layers) > 1)
-        self.limit = token_limit(self.tokenizer, config)
+        self.limit = token_limit(self.tokenizer, self.model)
         self.cut = 0
         self.name = store_name(name.short, options, "utterance", "cls")
         self.device = device(options.device)
@@ -131,7 +132,7 @@ class Text(Encoder):
 
     def costs(self, inputs: Sequence[str]) -> list[int]:
         """Tokens of each text."""
-        return [min(len(ids), self.limit) for ids in self.tokenizer(list(inputs), verbose=False)["input_ids"]]
+        return [min(len(ids), self.limit) for ids in self._tokenized(list(inputs))]
 
     def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
         ids = self._ids(inputs)
@@ -146,11 +147,16 @@ class Text(Encoder):
                 features |= zip(batch, self._encode([ids[i] for i in batch]), strict=True)
         return [features[index] for index in range(len(inputs))]
 
+    def _tokenized(self, texts: "str | list[str]", **options: Any) -> Any:
+        """Ids of a text, or of several. One thread at a time: where a tokenizer cuts is a setting of all its calls."""
+        with self._tokenizing:
+            return self.tokenizer(texts, verbose=False, **options)["input_ids"]
+
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         for text in texts:
             if not text.strip():
                 raise AudioError("there is no text", expected="words", found=repr(text))
-        ids: list[list[int]] = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        ids: list[list[int]] = self._tokenized(list(texts))
         for index, (text, tokens) in enumerate(zip(texts, ids, strict=True)):
             if len(tokens) > self.limit:
                 if not self.cut:  # once is enough
@@ -158,7 +164,7 @@ class Text(Encoder):
                     said = f"{self.name}: texts of over {self.limit} tokens are cut there; {first}"
                     warnings.warn(said, stacklevel=2)
                 self.cut += 1
-                ids[index] = self.tokenizer(text, truncation=True, max_length=self.limit)["input_ids"]
+                ids[index] = self._tokenized(text, truncation=True, max_length=self.limit)
         return ids
 
     def _encode(self, ids: list[list[int]]) -> list[NDArray[np.float32]]:
@@ -195,9 +201,11 @@ def _taps(model: Any, depth: int, layers: list[int]) -> Any:
     return None if blocks is None else Taps(blocks, layers)
 
 
-def token_limit(tokenizer: Any, config: Any) -> int:
+def token_limit(tokenizer: Any, model: Any) -> int:
     """The longest text that the model has positions for, special tokens included."""
-    positions = int(getattr(config, "max_position_embeddings", 512) or 512)
-    if config.model_type in ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl"):
-        positions -= int(config.pad_token_id) + 1  # their positions start behind the padding's
+    positions = int(getattr(model.config, "max_position_embeddings", 512) or 512)
+    tables = [module for name, module in model.named_modules() if name.endswith("position_embeddings")]
+    paddings = [table.padding_idx for table in tables if getattr(table, "padding_idx", None) is not None]
+    if paddings:
+        positions -= int(paddings[0]) + 1  # those of RoBERTa and its kin start behind the padding's
     return min(positions, int(tokenizer.model_max_length))

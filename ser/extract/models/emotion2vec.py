@@ -73,9 +73,7 @@ class Emotion2vec(Frozen):
         source = torch.from_numpy(audio)
         if self.normalise:
             source = nn.functional.layer_norm(source, source.shape, eps=NORMALISATION_EPS)
-        if self.device.startswith("cuda"):
-            source = source.pin_memory()
-        return source.to(self.device, self.values_dtype, non_blocking=True)
+        return self.moved(source).to(self.values_dtype)
 
 
 def checkpoint_file(folder: Path) -> Path:

@@ -83,6 +83,16 @@ class Frozen(Encoder):
     def hidden(self, inputs: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], list[int]]:
         """The chosen layers of a batch: each a tensor `(batch, frames, dim)`, and how many frames of each row are real."""
 
+    def moved(self, values: Tensor) -> Tensor:
+        """Values on the device.
+
+        To an NVIDIA GPU the copy goes on behind the computation, from pinned memory, which torch keeps until it has ended.
+        Elsewhere it is waited for: an Apple GPU may read memory that was given back meanwhile (pytorch issue 189690).
+        """
+        if self.device.startswith("cuda"):
+            return values.pin_memory().to(self.device, non_blocking=True)
+        return values.to(self.device)
+
     def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
         for audio in inputs:
             self._refuse_short(audio)
@@ -104,7 +114,7 @@ class Frozen(Encoder):
         return list(pooled if self.stacked else pooled[:, 0])
 
     def probe(self, expected: Sequence[Tensor] | None = None) -> None:
-        """Encode three short pieces of noise as a batch, and compare each with itself alone.
+        """Encode four short pieces of noise as a batch, and compare each with itself alone.
 
         This fails when a version of the library behaves otherwise than the batches here count on. It is done in
         float32, before the model is cast to what it computes in: the rounding of bfloat16 would hide an error.
@@ -159,7 +169,7 @@ def _distance(left: Tensor, right: Tensor) -> float:
     """||left - right|| / ||right||; infinite where the shapes differ."""
     if left.shape != right.shape:
         return float("inf")
-    left, right = left.double().cpu(), right.double().cpu()
+    left, right = left.cpu().double(), right.cpu().double()  # Apple's GPUs have no float64
     return float((left - right).norm() / right.norm().clamp_min(1e-30))
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ser.errors import EncoderError
 from ser.extract.choices import torch_dtype, versions
 from ser.extract.encoder import Options
 from ser.extract.hubs import Found
@@ -17,7 +18,7 @@ from ser.extract.models.frozen import Frozen, exact_convolutions
 from ser.extract.models.padding import ValidGroupNorm, Zeroing, padded, valid
 from ser.extract.models.stem import Convolution, Stem, frames_of, receptive_field
 from ser.extract.models.taps import Taps
-from ser.extract.pretrained import PREPROCESSOR, load_strictly, quiet_transformers, weights_identity
+from ser.extract.pretrained import PREPROCESSOR, load_extractor, load_strictly, weights_identity
 from ser.extract.weights import Name
 
 # Only training masks frames; without it the embedding that stands for masked ones is read by nothing.
@@ -35,12 +36,16 @@ class Speech(Frozen):
     norms: list[ValidGroupNorm]
 
     def __init__(self, name: Name, found: Found, options: Options) -> None:
-        from transformers import AutoFeatureExtractor, AutoModel
+        from transformers import AutoModel
 
         self.model = load_strictly(AutoModel, found, "float32", UNUSED)
-        with quiet_transformers():
-            self.extractor = AutoFeatureExtractor.from_pretrained(found.folder, local_files_only=True)
+        self.extractor = load_extractor(found)
         config = self.model.config
+        if getattr(config, "add_adapter", False):
+            raise EncoderError(
+                f"{found.folder} has an adapter behind its encoder, which joins frames",
+                expected="a model without one (config.json: add_adapter)",
+            )
         super().__init__(name, found, options, plugin="speech", dim=config.hidden_size, depth=config.num_hidden_layers)
         self.sample_rate = int(self.extractor.sampling_rate)
         self.minimum = receptive_field(config.conv_kernel, config.conv_stride)
@@ -74,13 +79,11 @@ class Speech(Frozen):
             features = padded([self.stem(row.to(self.device)) for row in rows])
         else:
             first = [frames_of(len(row), config.conv_kernel[:1], config.conv_stride[:1]) for row in rows]
-            batch = padded(rows)
-            if self.device.startswith("cuda"):
-                batch = batch.pin_memory().to(self.device, non_blocking=True)
+            batch = self.moved(padded(rows))
             with ExitStack() as stack:
                 for norm in self.norms:
                     stack.enter_context(norm.lengths(first))
-                features = self.model.feature_extractor(batch.to(self.device)).transpose(1, 2)
+                features = self.model.feature_extractor(batch).transpose(1, 2)
         mask = valid(frames, self.device)
         with self.zeroing.over(mask):
             return self.taps.run(lambda: self._encoded(features, mask)), frames

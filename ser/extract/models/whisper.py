@@ -13,7 +13,7 @@ from ser.extract.hubs import Found
 from ser.extract.models.frozen import Frozen
 from ser.extract.models.padding import padded
 from ser.extract.models.taps import Taps
-from ser.extract.pretrained import PREPROCESSOR, load_strictly, quiet_transformers, weights_identity
+from ser.extract.pretrained import PREPROCESSOR, load_extractor, load_strictly, weights_identity
 from ser.extract.weights import Name
 
 STRIDE = 2  # of the second convolution: spectrogram frames an encoder frame
@@ -25,13 +25,11 @@ class Whisper(Frozen):
     modality = "audio"
 
     def __init__(self, name: Name, found: Found, options: Options) -> None:
-        from transformers import AutoFeatureExtractor
         from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
         prefix = {r"^(model\.)?encoder\.": ""}  # of the encoder within the whole model
         self.model = load_strictly(WhisperEncoder, found, "float32", r"$^", key_mapping=prefix)
-        with quiet_transformers():
-            self.extractor = AutoFeatureExtractor.from_pretrained(found.folder, local_files_only=True)
+        self.extractor = load_extractor(found)
         config = self.model.config
         super().__init__(name, found, options, plugin="whisper", dim=config.d_model, depth=config.encoder_layers)
         self.sample_rate = int(self.extractor.sampling_rate)
@@ -55,9 +53,7 @@ class Whisper(Frozen):
     def hidden(self, inputs: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], list[int]]:
         windows = [audio[k : k + self.window] for audio in inputs for k in range(0, len(audio), self.window)]
         mel = self.extractor(windows, sampling_rate=self.sample_rate, return_tensors="pt").input_features
-        if self.device.startswith("cuda"):
-            mel = mel.pin_memory()
-        mel = mel.to(self.device, self.model.dtype, non_blocking=True)
+        mel = self.moved(mel).to(self.model.dtype)
         layers = self.taps.run(lambda: self.model(mel).last_hidden_state)
         counts = [-(-len(audio) // self.window) for audio in inputs]
         frames = [-(-len(audio) // (self.extractor.hop_length * STRIDE)) for audio in inputs]
