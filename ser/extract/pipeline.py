@@ -127,9 +127,9 @@ class Pipeline:
 
     def _send(self, encoder: Encoder, inputs: Inputs, sources: dict[str, bytes], outcome: Outcome) -> None:
         """Have a worker process encode."""
-        with _STARTING:
-            pool = _workers(self.jobs)
-        done: Outcome = pool.submit(work, self.pickled[encoder.name], inputs, sources).result()
+        with _STARTING, _deaf():
+            future = _workers(self.jobs).submit(work, self.pickled[encoder.name], inputs, sources)
+        done: Outcome = future.result()
         outcome.records += done.records
         outcome.failures += done.failures
 
@@ -148,6 +148,19 @@ class Pipeline:
 
 
 _STARTING = threading.Lock()
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that this thread starts get no interrupts, also while they are still importing."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _workers(jobs: int) -> Any:
