@@ -13,6 +13,8 @@ _LAZY = {
     "FeatureStore": "ser.features.store",
     "load_tensors": "ser.features.tensors",
     "fit": "ser.train.fit",
+    "search": "ser.train.search",
+    "ablate": "ser.train.ablation",
     "Predictor": "ser.predict",
     "HeadClassifier": "ser.train.estimator",
     "SerError": "ser.errors",

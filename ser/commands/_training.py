@@ -8,10 +8,25 @@ from typing import Any
 import click
 
 from ser.commands._base import Items, Plugin, Session
+from ser.commands._learning import LEARNING
 from ser.errors import ConfigError
+from ser.train.classical import PREFIX
+
+
+class Head(Plugin):
+    """The name of a head: a plugin's, or `sklearn:` and a class of scikit-learn, which is looked up when it is used."""
+
+    def __init__(self) -> None:
+        super().__init__("ser.train.heads")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value) if str(value).startswith(PREFIX) else super().convert(value, param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return super().get_metavar(param, ctx)[:-1] + f"|{PREFIX}CLASS]"
+
 
 _OPTIONS: list[Callable[..., Any]] = [
-    click.option("--head", type=Plugin("ser.train.heads"), default="mlp", show_default=True, help="Architecture."),
     click.option(
         "--head-option",
         "head_options",
@@ -63,21 +78,7 @@ _OPTIONS: list[Callable[..., Any]] = [
     ),
     click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Seeds."),
     click.option("--seed", default=0, show_default=True, help="Of the experiment."),
-    click.option("--loss", type=Plugin("ser.train.losses"), help="Loss.  [default: cross_entropy]"),
-    click.option("--epochs", type=int, help="At most so many.  [default: the head's]"),
-    click.option("--batch-size", type=int, help="Utterances a step.  [default: the head's, 32 for most]"),
-    click.option("--lr", type=float, help="Highest learning rate.  [default: the head's]"),
-    click.option("--weight-decay", type=float, help="Of AdamW.  [default: 0.01]"),
-    click.option("--schedule", type=click.Choice(["constant", "cosine", "one-cycle"]), help="[default: one-cycle]"),
-    click.option(
-        "--patience", type=int, help="Epochs without a better validation score; 0: never stop.  [default: 15]"
-    ),
-    click.option(
-        "--selection", type=click.Choice(["UA", "WA", "loss", "last"]), help="What picks the epoch.  [default: UA]"
-    ),
-    click.option("--class-weights", type=click.Choice(["balanced", "none"]), help="[default: balanced]"),
-    click.option("--label-smoothing", type=float, help="[default: 0.1]"),
-    click.option("--clip", type=float, help="Largest gradient norm of a run; 0: no clipping.  [default: 1]"),
+    *LEARNING,
     click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]"),
     click.option("--stack", type=click.IntRange(min=1), help="Runs trained together.  [default: chosen by size]"),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
@@ -87,11 +88,15 @@ _OPTIONS: list[Callable[..., Any]] = [
 ]
 
 
-def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the training options to a command's function; `arguments` makes keyword arguments of them."""
+def training_options(command: Callable[..., Any], head: str = "mlp") -> Callable[..., Any]:
+    """Add the training options to a command's function; `arguments` makes keyword arguments of them.
+
+    Args:
+        head: the default one.
+    """
     for option in reversed(_OPTIONS):
         command = option(command)
-    return command
+    return click.option("--head", type=Head(), default=head, show_default=True, help="Architecture.")(command)
 
 
 def arguments(**options: Any) -> dict[str, Any]:
@@ -135,17 +140,20 @@ def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
     """`hidden=256` -> `{"hidden": 256}`; values are numbers where they look like numbers."""
     import yaml
 
+    from ser.train.settings import scalar
+
     pairs = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
             raise ConfigError(f"--head-option {word}", expected="KEY=VALUE")
-        pairs[key] = value if "," in value else yaml.safe_load(value)
+        read = value if "," in value else yaml.safe_load(value)
+        pairs[key] = scalar(value) if read == value else read  # YAML takes 1e-3 for a text
     return pairs or None
 
 
 def report(session: Session, summary: dict[str, Any], output: Path | None) -> None:
-    """Print a summary as `ser results show` does."""
-    from ser.results.show import text
+    """Print a summary, an ablation or a search as `ser results show` does."""
+    from ser.results.show import any_text
 
-    session.say(text(summary, output or session.workspace.results / f"{summary['experiment']}.json"))
+    session.say(any_text(summary, output or session.workspace.results / f"{summary['experiment']}.json"))

@@ -1,4 +1,4 @@
-"""`ser fit`: train a head over seeds and folds on cached features."""
+"""`ser fit`: train a head over seeds and folds on cached features, or search its settings."""
 
 from typing import Any
 
@@ -19,17 +19,38 @@ from ser.commands._training import arguments, report, training_options
     "validation part of its own.",
 )
 @click.option("--save", is_flag=True, help="Also write each run's head, for ser predict.")
+@click.option(
+    "--grid",
+    multiple=True,
+    metavar="KEY=VALUES",
+    help="Try every value, as lr=1e-3,1e-4 or head.hidden=128,[512,256]; validation UA chooses. May be repeated.",
+)
+@click.option(
+    "--random",
+    type=click.IntRange(min=1),
+    help="Draw so many settings from --grid, which may then have ranges, as lr=1e-4:1e-2:log.",
+)
 @training_options
-def command(session: Session, dataset: str | None, **options: Any) -> None:
+def command(session: Session, dataset: str | None, grid: tuple[str, ...], random: int | None, **options: Any) -> None:
     """Train a head over seeds and folds on cached features; writes results/….json.
 
     \b
     ser fit --runs 5
     ser fit --dataset emodb --head mlp --protocol speaker --scheme native --runs 5
+    ser fit --dataset emodb --head sklearn:SVC --head-option kernel=linear --scheme native
+    ser fit --grid lr=1e-3,3e-4 --grid head.hidden=128,256
     """
     from ser.features.tensors import choose_dataset
     from ser.train.fit import fit
+    from ser.train.search import search
+    from ser.train.settings import parse_grid
 
     name = dataset or choose_dataset(session.workspace)
-    summary = fit(name, session.workspace, quiet=session.quiet, **arguments(**options))
-    report(session, summary, options["output"])
+    given = {"quiet": session.quiet, **arguments(**options)}
+    if not grid and random is None:
+        report(session, fit(name, session.workspace, **given), options["output"])
+        return
+    found = search(name, session.workspace, grid=parse_grid(grid), random=random, **given)
+    report(session, found, options["output"])
+    if found["failed"]:
+        raise click.exceptions.Exit(3)

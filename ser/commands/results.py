@@ -46,21 +46,23 @@ def list_results(session: Session, dataset: str | None, head: str | None, sort: 
 @click.argument("name")
 @click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
 def show(session: Session, name: str, form: str) -> None:
-    """Show one result.
+    """Show one result: an experiment, an ablation or a search.
 
     NAME is an experiment, a beginning of its name that no other has, or a JSON file.
     """
+    from ser.results.find import find_summary, read_any
     from ser.results.schema import dumps
-    from ser.results.show import text
+    from ser.results.show import any_text
     from ser.results.tables import as_csv
 
-    path, summary = _read(session, name)
+    path = find_summary(name, session.workspace.results)
+    result = read_any(path)
     if form == "json":
-        click.echo(dumps(summary))
+        click.echo(dumps(result))
     elif form == "csv":
-        click.echo(as_csv(summary), nl=False)
+        click.echo(as_csv(_read(session, name)[1]), nl=False)
     else:
-        click.echo(text(summary, path))
+        click.echo(any_text(result, path))
 
 
 @command.command("plot", cls=Command)

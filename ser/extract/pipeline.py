@@ -65,8 +65,7 @@ class Pipeline:
             self.threads = max(self.threads, GPU_THREADS + min(MOST_THREADS, os.cpu_count() or 1))
         self.slots: dict[str, queue.Queue[Any]] = {device: _slots(device) for device in {e.device for e in gpu}}
         self.pickled = {e.name: pickle.dumps(e) for e in encoders if e.processes} if self.spread else {}
-        if self.spread:
-            _workers(jobs)  # here, not in a thread: joblib's modules import each other in a circle
+        self.workers = _workers(jobs) if self.spread else None
 
     def run(self, tasks: Sequence[Task]) -> Generator[dict[str, Outcome], None, None]:
         """The outcome of each task for each encoder, in the order of the tasks.
@@ -99,9 +98,9 @@ class Pipeline:
                 self.stop.set()
                 for future in pending:
                     future.cancel()
-                if pending and self.spread:
-                    with suppress(Exception):  # what they compute is not wanted any more
-                        _workers(self.jobs).shutdown(wait=True, kill_workers=True)
+                if self.workers is not None:
+                    with suppress(Exception):  # where chunks are pending, what they compute is not wanted any more
+                        self.workers.shutdown(wait=bool(pending), kill_workers=bool(pending))
 
     def _task(self, task: Task) -> tuple[dict[str, Outcome], BaseException | None]:
         """A chunk's outcomes as far as they came, and what stopped it, where something did."""
@@ -127,8 +126,9 @@ class Pipeline:
 
     def _send(self, encoder: Encoder, inputs: Inputs, sources: dict[str, bytes], outcome: Outcome) -> None:
         """Have a worker process encode."""
+        assert self.workers is not None
         with _STARTING, _deaf():
-            future = _workers(self.jobs).submit(work, self.pickled[encoder.name], inputs, sources)
+            future = self.workers.submit(work, self.pickled[encoder.name], inputs, sources)
         done: Outcome = future.result()
         outcome.records += done.records
         outcome.failures += done.failures
@@ -164,11 +164,14 @@ def _deaf() -> Iterator[None]:
 
 
 def _workers(jobs: int) -> Any:
-    """Worker processes with one thread each, started where they are not there yet."""
-    from joblib.externals.loky import get_reusable_executor
+    """Worker processes with one thread each, which start with the first work.
+
+    Not loky's reusable ones: joblib takes those for its own where it finds some, and then lacks what it would have added.
+    """
+    from joblib.externals.loky import ProcessPoolExecutor
 
     single = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return get_reusable_executor(max_workers=jobs, env=single, timeout=60, initializer=_ignore_interrupts)
+    return ProcessPoolExecutor(jobs, env=single, timeout=60, initializer=_ignore_interrupts)
 
 
 def _ignore_interrupts() -> None:

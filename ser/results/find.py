@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.results.names import METRICS, SUMMARY_SCHEMA
-from ser.results.schema import SUMMARY, read_json, validate
+from ser.results.names import ABLATION_SCHEMA, METRICS, SEARCH_SCHEMA, SUMMARY_SCHEMA
+from ser.results.schema import ABLATION, SEARCH, SUMMARY, read_json, validate
+
+STUDIES = {ABLATION_SCHEMA: ABLATION, SEARCH_SCHEMA: SEARCH}  # made of several experiments, each with its summary
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,20 @@ def read_summary(path: Path) -> dict[str, Any]:
     _refuse_other(path, summary)
     validate(summary, SUMMARY, path)
     return summary
+
+
+def read_any(path: Path) -> dict[str, Any]:
+    """Read and validate a summary, an ablation or a search: its `schema` says which it is.
+
+    Raises:
+        ConfigError: as `read_summary`.
+    """
+    found = read_json(path, "result")
+    kind = STUDIES.get(str(found.get("schema")))
+    if kind is None:
+        return read_summary(path)
+    validate(found, kind, path)
+    return found
 
 
 def _refuse_other(path: Path, summary: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ from ser.results.schema import plain
 METRICS = ("UA", "WA", "WF1", "Macro_F1")
 RUN_SCHEMA = "ser.run/1"
 SUMMARY_SCHEMA = "ser.summary/1"
+ABLATION_SCHEMA = "ser.ablation/1"
+SEARCH_SCHEMA = "ser.search/1"
 
 
 def config_hash(config: dict[str, Any]) -> str:

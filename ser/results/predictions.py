@@ -132,6 +132,13 @@ def _groups(test: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
     return result
 
 
+def _by_fold(test: pd.DataFrame, counts: Counts) -> dict[str, Any]:
+    """Test metrics of each fold, `counts (runs, folds, K, K)`, described over runs; folds that are numbers in their order."""
+    names = np.unique(test["fold"].to_numpy(dtype=str)).tolist()
+    order = sorted(range(len(names)), key=lambda k: (len(names[k]) if names[k].isdecimal() else 99, names[k]))
+    return {names[k]: {**_over_runs(scores_from_counts(counts[:, k])), "n": int(counts[0, k].sum())} for k in order}
+
+
 def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
     """All numbers of a summary, from the predictions alone.
 
@@ -143,7 +150,7 @@ def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) 
         `validation` (None where there is none) and `test`: per run the mean over folds of each fold's metric, described
         over runs; `pooled`: per run over the test predictions of all folds together, described over runs, with the
         interval over speakers; `confusion_matrix`: test counts summed over folds and runs; `per_class`: pooled, mean
-        over runs; `groups`: by gender and speaker.
+        over runs; `groups`: by gender and speaker; `folds`: each fold's test metrics over runs, and its utterances `n`.
 
     Raises:
         TrainingError: the frame is not of that form, there is no test prediction, runs differ in their folds, or an
@@ -178,4 +185,5 @@ def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) 
         },
         "per_class": _by_class(pooled_counts, classes),
         "groups": _groups(test, classes),
+        "folds": _by_fold(test, counts["test"]),
     }

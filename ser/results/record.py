@@ -18,7 +18,7 @@ import pandas as pd
 
 from ser.errors import ConfigError
 from ser.results.environment import environment
-from ser.results.find import Headline, find_summary, list_summaries, read_summary
+from ser.results.find import STUDIES, Headline, find_summary, list_summaries, read_any, read_summary
 from ser.results.names import RUN_SCHEMA, config_hash, run_name
 from ser.results.predictions import TEXT_COLUMNS, check_predictions, metrics_from_predictions
 from ser.results.schema import RUN, SUMMARY, plain, read_json, validate, violation, write_json
@@ -32,6 +32,7 @@ __all__ = [
     "find_summary",
     "list_summaries",
     "metrics_from_predictions",
+    "read_any",
     "read_predictions",
     "read_run",
     "read_summary",
@@ -39,6 +40,7 @@ __all__ = [
     "summarise",
     "summarise_fewshot",
     "write_run",
+    "write_study",
     "write_summary",
 ]
 
@@ -141,3 +143,12 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
         TrainingError, ConfigError: not valid; nothing is written.
     """
     write_json(path, summary, SUMMARY)
+
+
+def write_study(path: Path, study: dict[str, Any]) -> None:
+    """Validate an ablation or a search by its schema and write it whole.
+
+    Raises:
+        TrainingError, ConfigError: not valid; nothing is written.
+    """
+    write_json(path, study, STUDIES[study["schema"]])

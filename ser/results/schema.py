@@ -12,13 +12,13 @@ from typing import Any
 from ser.errors import ConfigError, TrainingError
 from ser.workspace import writing
 
-SUMMARY, RUN = "summary", "run"
+SUMMARY, RUN, ABLATION, SEARCH = "summary", "run", "ablation", "search"
 WIDTH = 110
 
 
 @cache
 def schema(kind: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a kind of record, `summary` or `run`."""
+    """The JSON Schema (draft 2020-12) of a kind of record: `summary`, `run`, `ablation` or `search`."""
     content: dict[str, Any] = json.loads(Path(__file__).with_name(f"{kind}.schema.json").read_text(encoding="utf-8"))
     return content
 

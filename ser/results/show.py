@@ -2,13 +2,19 @@
 
 from typing import Any
 
-from ser.results.find import dataset, fact
+from ser.results.find import STUDIES, dataset, fact
 from ser.results.names import METRICS
+from ser.results.studies import study_text
 from ser.results.tables import ABSENT, date, grid, interval, number
 
 CONFIG = ("head", "loss", "stores", "normalize")
 FEW_RUNS = 3  # with fewer, an interval over runs says nothing: with two, t is 12.7
 FEW_UTTERANCES = 10  # of a speaker: with fewer, the UA is chance
+
+
+def any_text(result: dict[str, Any], file: object) -> str:
+    """A summary, an ablation or a search for the terminal."""
+    return study_text(result, file) if result["schema"] in STUDIES else text(result, file)
 
 
 def text(summary: dict[str, Any], file: object) -> str:
@@ -21,7 +27,7 @@ def text(summary: dict[str, Any], file: object) -> str:
     if "percentages" in summary:
         parts += _fewshot(summary)
     else:
-        parts += [_metrics(summary), *_details(summary)]
+        parts += [_metrics(summary), *_folds(summary.get("folds", {})), *_details(summary)]
     parts.append(_files(summary, file))
     return "\n\n".join(part for part in parts if part)
 
@@ -107,6 +113,20 @@ def _metrics(summary: dict[str, Any]) -> str:
         rows += _metric_rows(part, summary[part]) if summary[part] is not None else []
     notes = "test: mean over the folds of a run. pooled: all folds' test predictions of a run together."
     return "\n".join([*grid(rows, left=2), notes])
+
+
+def _folds(folds: dict[str, Any]) -> list[str]:
+    """Test scores fold by fold, where there are several."""
+    if len(folds) < 2:
+        return []
+    rows = [["fold", "utterances", *METRICS]]
+    for name, fold in folds.items():
+        scores = [
+            f"{number(fold[m]['mean'])}" + (f" ± {fold[m]['std']:.3f}" if fold[m]["std"] is not None else "")
+            for m in METRICS
+        ]
+        rows.append([name, str(fold["n"]), *scores])
+    return ["\n".join(grid(rows))]
 
 
 def _details(part: dict[str, Any]) -> list[str]:

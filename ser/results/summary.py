@@ -41,7 +41,7 @@ def summarise(
     Raises:
         TrainingError: the predictions do not fit together; see `metrics_from_predictions`.
     """
-    head = _head(experiment, command, config, data, stamps, started, seconds, device)
+    head = opening(experiment, command, config, data, stamps, started, seconds, device)
     numbers = metrics_from_predictions(predictions, classes)
     return _with_extra({**head, **numbers, "runs": _runs(runs, folder or experiment)}, extra)
 
@@ -74,7 +74,7 @@ def summarise_fewshot(
     """
     if "percentage" not in predictions.columns:
         raise TrainingError("few-shot predictions have no column 'percentage'")
-    head = _head(experiment, command, config, data, stamps, started, seconds, device)
+    head = opening(experiment, command, config, data, stamps, started, seconds, device)
     shares = sorted(float(p) for p in predictions["percentage"].unique())
     if not any(shares):
         raise TrainingError("there are no few-shot predictions", expected="rows of a percentage above 0")
@@ -93,7 +93,7 @@ def summarise_fewshot(
     return _with_extra({**head, **body, "runs": _runs(runs, folder or experiment)}, extra)
 
 
-def _head(
+def opening(
     experiment: str,
     command: str,
     config: dict[str, Any],
@@ -102,11 +102,13 @@ def _head(
     started: datetime | str,
     seconds: float,
     device: str,
+    schema: str = SUMMARY_SCHEMA,
 ) -> dict[str, Any]:
+    """What all results begin with: what was asked, of which data, when and by which code."""
     if isinstance(started, datetime):
         started = started.astimezone(timezone.utc).isoformat(timespec="seconds")
     return {
-        "schema": SUMMARY_SCHEMA,
+        "schema": schema,
         "experiment": experiment,
         "command": command,
         "config": plain(config),

@@ -6,10 +6,15 @@ from typing import Any
 
 from ser.errors import ConfigError
 from ser.registry import unknown
+from ser.train import objective
+from ser.train.averaging import KINDS
 from ser.train.head import options_of, plugin
+from ser.train.schedule import cycle_ends
 
-SCHEDULES = ("constant", "cosine", "one-cycle")
+SCHEDULES = ("constant", "linear", "cosine", "one-cycle")
+CYCLES = {"schedule": "cycles", "selection": "last", "patience": 0}  # what a snapshot ensemble is trained with
 SELECTIONS = ("UA", "WA", "loss", "last")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -19,18 +24,25 @@ class Config:
     Attributes:
         head: plugin name.
         head_options: the head's own options.
-        loss: plugin name.
+        loss: plugin name, or a sum such as `cross_entropy,cb_focal:0.3`.
         epochs: at most so many.
         batch_size: utterances a step.
         lr: highest learning rate of AdamW.
         weight_decay: decoupled.
-        schedule: `constant`; `cosine` (linear warm-up over 10 % of the steps, then cosine to 0); `one-cycle` (Smith 2018:
-            up over 30 %, down to 0).
+        schedule: `constant`; `linear` and `cosine` (linear warm-up over 10 % of the steps, then to 0); `one-cycle` (Smith
+            2018: up over 30 %, down to 0); `cycles`, of a snapshot ensemble only.
         patience: epochs without a better validation score after which a run stops; 0 never stops early.
         selection: the validation score that picks the epoch (`UA`, `WA`, `loss`), or `last`.
         class_weights: `balanced` (N / (K n_c)) or `none`.
         label_smoothing: in [0, 1).
         clip: largest gradient norm of a run; 0 does not clip.
+        precision: of the forward pass in training, `float32` or `bfloat16` (autocast); weights, losses and predictions are
+            float32.
+        average: of weights, `none`, `swa` or `ema`; see `ser.train.averaging`.
+        snapshots: heads of one run, each the end of a cosine cycle, whose probabilities are averaged (Huang et al., ICLR
+            2017); 1 is an ordinary run.
+        mixup, time_masks, band_masks, feature_noise, modality_dropout: augmentation of training batches, see
+            `ser.train.augment`; masks are written `2x30`: two, of at most 30 frames or bands; 0 or "" is off.
     """
 
     head: str = "mlp"
@@ -46,6 +58,14 @@ class Config:
     class_weights: str = "balanced"
     label_smoothing: float = 0.1
     clip: float = 1.0
+    precision: str = "float32"
+    average: str = "none"
+    snapshots: int = 1
+    mixup: float = 0.0
+    time_masks: str = ""
+    band_masks: str = ""
+    feature_noise: float = 0.0
+    modality_dropout: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "head_options": dict(self.head_options)}
@@ -61,10 +81,15 @@ def make_config(head: str, **given: Any) -> Config:
     strange = sorted(set(given) - known)
     if strange:
         raise unknown("training option", strange[0], sorted(known))
-    defaults = {**getattr(plugin(head), "DEFAULTS", {}), "head": head}
-    config = replace(Config(), **{**defaults, **{k: v for k, v in given.items() if v is not None}})
-    config = replace(config, head_options=_head_options(head, dict(config.head_options)))
+    chosen = {k: v for k, v in given.items() if v is not None}
+    cycles = CYCLES if chosen.get("snapshots", 1) != 1 else {}
+    defaults = {**getattr(plugin(head), "DEFAULTS", {}), **cycles, "head": head}
+    config = replace(Config(), **{name: _typed(name, value) for name, value in {**defaults, **chosen}.items()})
+    options = _head_options(head, dict(config.head_options))
+    config = replace(config, head_options=options, loss=objective.canonical(config.loss))
     _check(config)
+    _check_snapshots(config)
+    objective.check(config.loss, head, mixup=config.mixup > 0)
     return config
 
 
@@ -74,17 +99,56 @@ def _head_options(head: str, given: dict[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if name not in known:
             raise unknown(f"option of head {head}:", name, sorted(known))
-        default = known[name]
-        kinds = (int, float) if isinstance(default, float) else (str, int) if isinstance(default, str) else (int,)
-        low, high = (0, 1) if "dropout" in name else (1, float("inf"))
-        fits = isinstance(value, kinds) and not isinstance(value, bool)
-        if fits and not isinstance(value, str):
-            fits = low <= value < high
+        fits, expected = _fits(name, known[name], value)
         if not fits:
-            numbers = "0 or more and below 1" if "dropout" in name else "1 or more"
-            expected = "numbers such as 512,256" if isinstance(default, str) else numbers
             raise ConfigError(f"option {name} of head {head}", expected=expected, found=repr(value))
-    return {**known, **given}
+    return {**known, **{n: float(v) if isinstance(known[n], float) else v for n, v in given.items()}}
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A value of the type of the option's default, so that the same settings are written in the same way.
+
+    Raises:
+        ConfigError: it is of another.
+    """
+    default = getattr(Config(), name)
+    kinds = {float: (int, float), int: (int,), str: (str,)}.get(type(default))
+    if kinds is None:
+        return value
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        expected = {float: "a number", int: "a whole number", str: "a word"}[type(default)]
+        raise ConfigError(f"{name} = {value!r}", expected=expected)
+    return float(value) if isinstance(default, float) else value
+
+
+def _fits(name: str, default: Any, value: Any) -> tuple[bool, str]:
+    """Whether a value is of the kind of an option's default and in its range, and what is expected."""
+    if isinstance(default, bool):
+        return isinstance(value, bool), "true or false"
+    if isinstance(value, bool):
+        return False, f"a value such as {default}"
+    if isinstance(default, str):
+        words = "numbers such as " if default[:1].isdigit() else "a word such as "
+        return isinstance(value, (str, int)), words + default
+    if "dropout" in name:
+        return isinstance(value, (int, float)) and 0 <= value < 1, "0 or more and below 1"
+    if isinstance(default, float):
+        return isinstance(value, (int, float)) and 0 < value < float("inf"), "a number above 0"
+    return isinstance(value, int) and value >= 1, "a whole number, 1 or more"
+
+
+def masks(text: str) -> tuple[int, int]:
+    """How many masks, and the widest: `2x30` -> `(2, 30)`; an empty text is none.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if not text:
+        return 0, 0
+    number, times, width = str(text).partition("x")
+    if not (times and number.isdecimal() and width.isdecimal() and int(number) and int(width)):
+        raise ConfigError(f"masks {text}", expected="a number and a width, such as 2x30")
+    return int(number), int(width)
 
 
 def _check(config: Config) -> None:
@@ -96,10 +160,34 @@ def _check(config: Config) -> None:
         ("patience", config.patience >= 0, "0 (never stop early) or more"),
         ("label_smoothing", 0 <= config.label_smoothing < 1, "0 or more and below 1"),
         ("clip", config.clip >= 0, "0 (do not clip) or more"),
-        ("schedule", config.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
+        ("schedule", config.schedule in (*SCHEDULES, "cycles"), f"one of {', '.join(SCHEDULES)}"),
         ("selection", config.selection in SELECTIONS, f"one of {', '.join(SELECTIONS)}"),
         ("class_weights", config.class_weights in ("balanced", "none"), "balanced or none"),
+        ("precision", config.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
+        ("average", config.average in KINDS, f"one of {', '.join(KINDS)}"),
+        ("snapshots", config.snapshots >= 1, "1 or more"),
+        ("mixup", 0 <= config.mixup < float("inf"), "0 (off) or more"),
+        ("feature_noise", 0 <= config.feature_noise < float("inf"), "0 (off) or more"),
+        ("modality_dropout", 0 <= config.modality_dropout < 1, "0 (off) or more and below 1"),
     ]
     for name, fits, expected in ranges:
         if not fits:
             raise ConfigError(f"{name} = {getattr(config, name)}", expected=expected)
+    masks(config.time_masks)
+    masks(config.band_masks)
+
+
+def _check_snapshots(config: Config) -> None:
+    """A snapshot ensemble goes with its own schedule, takes the end of each cycle, and averages no weights."""
+    if config.snapshots == 1:
+        if config.schedule == "cycles":
+            raise ConfigError("schedule cycles is that of a snapshot ensemble", action="Add --snapshots 5.")
+        return
+    cycle_ends(config.epochs, config.snapshots)
+    for name, needed in {**CYCLES, "average": "none"}.items():
+        if getattr(config, name) != needed:
+            raise ConfigError(
+                f"{name} = {getattr(config, name)} with snapshots",
+                expected=needed,
+                action=f"Leave --{name} out, or --snapshots.",
+            )

@@ -56,6 +56,13 @@ class Conv2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(1, outputs, inputs, kernel, kernel).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.stride > 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # torch 2.13 on a CPU: a strided bfloat16 convolution of a narrow picture reads memory that was never written.
+            with torch.autocast("cpu", enabled=False):
+                return self._convolve(x.float())
+        return self._convolve(x)
+
+    def _convolve(self, x: Tensor) -> Tensor:
         convolve = partial(F.conv2d, stride=self.stride, padding=self.weight.shape[-1] // 2)
         if len(x) == 1:
             return convolve(x[0], self.weight[0])[None]
@@ -106,6 +113,11 @@ class _Standardise(torch.autograd.Function):
 standardise: Callable[[Tensor, Tensor, tuple[int, ...], float], tuple[Tensor, ...]] = _Standardise.apply
 
 
+def whole(x: Tensor) -> Tensor:
+    """In float32 what autocast gave in less: counts and variances need it."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation of pictures (Ioffe & Szegedy 2015) by the statistics of real frames.
 
@@ -125,6 +137,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(1, 1, channels, 1, 1))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = whole(x)
         real = mask[:, :, None, :, None].to(x.dtype)
         if not self.training:
             scale = self.weight * (self.running_var + self.eps).rsqrt()
@@ -149,6 +162,7 @@ class GroupNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, channels))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = whole(x)
         real = mask[:, :, None, :, None].to(x.dtype)
         grouped = x.reshape(*x.shape[:2], self.groups, -1, *x.shape[3:])
         y, *_ = standardise(grouped, real[:, :, None], (3, 4, 5), self.eps)

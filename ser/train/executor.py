@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import torch
 
 from ser.errors import ConfigError
-from ser.parallel import cores, in_order
+from ser.parallel import cores, in_order, keep_memory
 from ser.train.config import Config
 from ser.train.head import build, is_stackable, part_of
 from ser.train.layers import Input
@@ -19,16 +19,39 @@ STACKED_PARAMETERS = 300_000
 LARGEST_STACK = 64
 
 
-def stack_size(config: Config, inputs: Sequence[Input], classes: int, runs: int, device: str) -> int:
-    """How many runs to train together: all where the head is small or the device a GPU, one where it cannot be stacked.
+def stack_size(
+    config: Config,
+    inputs: Sequence[Input],
+    classes: int,
+    runs: int,
+    device: str,
+    *,
+    folds: int = 1,
+    asked: int | None = None,
+) -> int:
+    """How many runs to train together: many where the head is small or the device a GPU, one where it cannot be stacked.
 
-    Framewise features are trained one run at a time: the padding of a batch would otherwise depend on the neighbours.
+    Framewise features are trained one run at a time: the padding of a batch, and with it the draws of dropout, would depend
+    on the neighbours. On a CPU every core gets something to do: 20 runs on two are two stacks of 10.
+
+    Args:
+        folds: on which each run is trained.
+        asked: by the user, instead.
+
+    Raises:
+        ConfigError: a stack is asked for where there can be none.
     """
     head = build(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
-    if not is_stackable(head) or any(i.framewise for i in inputs):
-        return 1
-    if device == "cpu" and flatten(head).numel() > STACKED_PARAMETERS:
-        return 1
+    single = "it is no stack of layers with a leading run dimension" if not is_stackable(head) else None
+    single = "its features are framewise" if any(i.framewise for i in inputs) else single
+    if single and asked and asked > 1:
+        raise ConfigError(f"--stack {asked}: head {config.head} trains one run at a time, as {single}")
+    if single or asked:
+        return asked or 1
+    if device == "cpu":
+        if flatten(head).numel() > STACKED_PARAMETERS:
+            return 1
+        runs = min(runs, -(-runs * folds // workers(None, runs * folds, device)))
     return min(runs, LARGEST_STACK)
 
 
@@ -81,4 +104,5 @@ def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs
 
 def _single_threaded(function: Callable[..., T], unit: tuple[Any, ...]) -> T:
     torch.set_num_threads(1)
+    keep_memory()
     return function(*unit)

@@ -1,6 +1,7 @@
 """What every experiment does around training: choose the data, check the protocol, describe it for the record."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from ser.features.normalise import STAMPS
 from ser.features.tensors import Tensors
 from ser.metadata import audit, splits
 from ser.results.metrics import scores
-from ser.results.record import config_hash, read_summary
-from ser.train.config import Config
+from ser.results.record import config_hash, read_any
+from ser.train.recipe import Recipe
 from ser.workspace import Workspace
 
 
@@ -116,7 +117,7 @@ def _empty_classes(data: Tensors, folds: list[splits.Fold]) -> list[str]:
     return found
 
 
-def identity(config: Config, seed: int, *facts: dict[str, Any], **more: Any) -> dict[str, Any]:
+def identity(config: Recipe, seed: int, *facts: dict[str, Any], **more: Any) -> dict[str, Any]:
     """The record's `config`: all that decides an experiment's numbers but how many runs there are.
 
     Its hash names the experiment, so `--runs 10` goes on from `--runs 5`.
@@ -154,20 +155,28 @@ def digest(lines: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(lines).encode()).hexdigest()
 
 
-def place(workspace: Workspace, output: Path | None, words: Sequence[str], what: dict[str, Any]) -> tuple[str, Path]:
+def place(
+    workspace: Workspace, output: Path | str | None, words: Sequence[str], what: dict[str, Any]
+) -> tuple[str, Path]:
     """The experiment's name and the file of its summary; run records lie in the folder of the same name.
 
     Raises:
         ConfigError: `output` is no JSON file.
     """
     if output is not None:
+        output = Path(output)
         if output.suffix != ".json":
             raise ConfigError(f"--output {output}", expected="a file that ends in .json")
-        if output.exists() and read_summary(output)["config_hash"] != config_hash(what):
+        if output.exists() and read_any(output)["config_hash"] != config_hash(what):
             raise ConfigError(f"{output} is the record of another experiment", action="Choose another --output.")
         return output.stem, output
-    name = "-".join([*words, config_hash(what)[:8]])
+    name = "-".join([*words, config_hash(what)[:8]]).replace(":", "-")
     return name, workspace.results / f"{name}.json"
+
+
+def beside(here: Path, there: Path) -> str:
+    """Where a file lies as seen from another's folder, with `/` between the steps."""
+    return Path(os.path.relpath(there, here.parent)).as_posix()
 
 
 def prediction_rows(

@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor
 
+from ser.errors import ConfigError
 from ser.features.normalise import LIMIT, apply_statistics, normalise
 from ser.features.tensors import Tensors
 from ser.metadata.splits import Fold, Options, hold_out
 from ser.progress import progress
 from ser.results import record
 from ser.train import executor, experiment, streams
-from ser.train.config import Config, make_config
-from ser.train.learner import Learner, weights_of
+from ser.train.begin import notes_of
+from ser.train.classical import Classical
 from ser.train.pairs import shared
+from ser.train.recipe import Recipe, device_of, learner_of, make_recipe, stack_of, stamps_of
 from ser.train.shots import subsets
 from ser.train.trainer import Trained
 from ser.workspace import Workspace
@@ -36,10 +37,11 @@ Run = tuple[dict[str, Any], pd.DataFrame]
 class _Source:
     """Source models of some runs: their weights a part, and the predictions of their own validation set."""
 
-    weights: list[Tensor]
+    weights: list[Any]
     trained: list[Trained]
     validation: list[pd.DataFrame]
     n: dict[str, int]
+    selection: str  # what picked the epoch
     folds: int  # of the target, which share the cost of the source in the records
     statistics: dict[str, dict[str, Any]]  # of the training utterances, by store; {} where others normalise
 
@@ -48,8 +50,8 @@ class _Source:
 class _Job:
     source: Tensors | None
     target: Tensors
-    config: Config
-    tuning: Config
+    config: Recipe
+    tuning: Recipe
     percentages: tuple[float, ...]
     normalize: str
     limit: float
@@ -104,10 +106,8 @@ def fewshot(
     """
     started = datetime.now(timezone.utc)
     space = workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
-    config = make_config(head, **training)
-    tuning = replace(config, epochs=tune_epochs, lr=config.lr * lr_factor, selection="last", patience=0)
-    if source is None:
-        tuning = replace(config, selection="last", patience=0)
+    config = make_recipe(head, **training)
+    tuning = _tuning(config, source, tune_epochs, lr_factor)
     chosen = {"scheme": scheme, "stores": stores, "modalities": modalities}
     there, here = shared(target, source, space, chosen)
     setup = experiment.prepare(there, protocol, folds or Options(), normalize, scheme)
@@ -116,7 +116,7 @@ def fewshot(
     asked = experiment.identity(config, seed, *facts, limit=limit, tuning=tuning.as_dict(), percentages=list(shares))
     words = ["fewshot", *([source] if source else []), target, head, setup.protocol, Path(scheme).stem]
     name, path = experiment.place(space, output, words, asked)
-    place = executor.pick_device(device)
+    place = device_of(config, device)
     job = _Job(here, there, config, tuning, shares, normalize, limit, seed, place, name, record.config_hash(asked))
     done = _run(job, setup.folds, path.with_suffix(""), range(runs), jobs, stack, quiet)
     order = [f.name for f in setup.folds]
@@ -127,7 +127,7 @@ def fewshot(
         command=command,
         config=asked,
         data={"source": source, "target": target, "scheme": scheme, "protocol": setup.protocol, "datasets": datasets},
-        stamps=setup.stamps + _stamps(here, normalize),
+        stamps=setup.stamps + stamps_of(config) + _stamps(here, normalize),
         runs=[r for r, _ in done],
         predictions=pd.concat([p for _, p in done], ignore_index=True),
         classes=list(there.classes),
@@ -135,10 +135,23 @@ def fewshot(
         seconds=sum(r["seconds"] for r, _ in done),
         device=place,
         folder=path.stem,
-        extra={"notes": sorted({f"run {r['run']}, fold {r['fold']}: {n}" for r, _ in done for n in r["notes"]})},
+        extra={"notes": notes_of(done)},
     )
     record.write_summary(path, summary)
     return summary
+
+
+def _tuning(config: Recipe, source: str | None, epochs: int, lr_factor: float) -> Recipe:
+    """How the target's shots are learned: gently from a source model, in full without one."""
+    if isinstance(config, Classical):
+        if source is not None:
+            raise ConfigError(
+                f"{config.head} cannot be fine-tuned from {source}", expected="a neural head, or no source"
+            )
+        return config
+    if source is None:
+        return replace(config, selection="last", patience=0)
+    return replace(config, epochs=epochs, lr=config.lr * lr_factor, selection="last", patience=0)
 
 
 def _stamps(source: Tensors | None, normalize: str) -> list[str]:
@@ -162,8 +175,7 @@ def _run(
                 done += found
             else:
                 missing.setdefault(fold.name, []).append(k)
-    inputs = Learner(job.target, job.config).residents[0][1].inputs
-    size = stack or executor.stack_size(job.config, inputs, len(job.target.classes), len(runs), job.device)
+    size = stack_of(job.config, job.target, len(runs), job.device, stack, len(folds))
     needed = sorted({k for ks in missing.values() for k in ks})
     stacks = executor.groups(needed, size)
     sources: list[_Source | None] = [None] * len(stacks)
@@ -191,16 +203,18 @@ def _train_source(job: _Job, runs: list[int], folds: int) -> _Source:
     assert job.source is not None
     rows, validation = hold_out(job.source.frame, job.source.labels, Options())
     data, statistics = normalise(job.source, job.normalize, rows, job.limit)
-    learner = Learner(data, job.config, job.device)
+    learner = learner_of(data, job.config, job.device)
     parts = learner.train(rows, validation, [streams.derive(job.seed, k, "source") for k in runs])
-    weights = weights_of(parts)
+    weights = learner.weights(parts)
     probabilities = learner.predict(weights, validation)
     frames = [
         experiment.prediction_rows(data, validation, probabilities[slot], run=k, fold="", split="validation")
         for slot, k in enumerate(runs)
     ]
     n = {"train": len(rows), "validation": len(validation)}
-    return _Source(weights, learner.merge(parts), frames, n, folds, statistics)
+    trained = learner.merge(parts)
+    selection = f"source {learner.account(trained[0], False)['selection']}"
+    return _Source(weights, trained, frames, n, selection, folds, statistics)
 
 
 def _tune(job: _Job, fold: Fold, runs: list[int], source: _Source | None) -> list[Run]:
@@ -209,7 +223,7 @@ def _tune(job: _Job, fold: Fold, runs: list[int], source: _Source | None) -> lis
         data = apply_statistics(job.target, source.statistics, job.limit)
     else:
         data = normalise(job.target, job.normalize, fold.train, job.limit)[0]
-    learner = Learner(data, job.tuning, job.device)
+    learner = learner_of(data, job.tuning, job.device)
     seeds = [streams.derive(job.seed, k, fold.name) for k in runs]
     shots = [subsets(data.labels, fold.train, job.percentages, s) for s in seeds]
     finished: list[Run] = []
@@ -217,18 +231,16 @@ def _tune(job: _Job, fold: Fold, runs: list[int], source: _Source | None) -> lis
         probabilities = learner.predict(source.weights, fold.test)
         for slot, k in enumerate(runs):
             own = source.validation[slot].assign(fold=fold.name)
-            row: dict[str, Any] = {"epochs": source.trained[slot].epochs, "best_epoch": source.trained[slot].best_epoch}
-            row |= {"curves": source.trained[slot].curves, "selection": f"source validation {job.config.selection}"}
+            row = learner.account(source.trained[slot], False) | {"selection": source.selection}
             row |= {"seconds": source.trained[slot].seconds / source.folds, "n": {**source.n, "test": len(fold.test)}}
             finished.append(_recorded(job, data, fold, k, seeds[slot], 0.0, probabilities[slot], row, own))
     for share in job.percentages:
         rows = np.stack([s[share] for s in shots])
         start = source.weights if source is not None else None
         parts = learner.train(rows, fold.validation[:0], [streams.derive(s, share) for s in seeds], start)
-        probabilities = learner.predict(weights_of(parts), fold.test)
+        probabilities = learner.predict(learner.weights(parts), fold.test)
         for slot, (k, trained) in enumerate(zip(runs, learner.merge(parts), strict=True)):
-            row = {"epochs": trained.epochs, "best_epoch": trained.best_epoch, "curves": trained.curves}
-            row |= {"selection": "last epoch", "seconds": trained.seconds}
+            row = {**learner.account(trained, False), "seconds": trained.seconds, "notes": trained.notes}
             row |= {"n": {"train": rows.shape[1], "validation": 0, "test": len(fold.test)}}
             finished.append(_recorded(job, data, fold, k, seeds[slot], share, probabilities[slot], row, None))
     return finished
@@ -256,5 +268,5 @@ def _recorded(
         "percentage": share,
         **row,
         **experiment.scores_by_split(predictions, data.classes),
-        "notes": experiment.collapse_note(predictions, data.classes),
+        "notes": row.get("notes", []) + experiment.collapse_note(predictions, data.classes),
     }, predictions.assign(percentage=share)

@@ -5,6 +5,9 @@ it, beaten by the command line) and a class `Head(nn.Module)`:
 
     def __init__(self, inputs: list[Input], classes: int, **options) -> None
     def forward(self, batch: dict[str, Feature]) -> Tensor          # logits (runs, batch, classes)
+    def embed(self, batch: dict[str, Feature]) -> Tensor            # (runs, batch, E); where it has one, `forward` calls it
+
+Losses on embeddings (supervised contrastive, prototypes) read what `embed` gave.
 
 Built of `ser.train.layers` it trains many runs at once. With `stackable = False` it may be any `nn.Module`: it then trains
 one run at a time, and sees its features and gives its logits with a leading run dimension of 1.
@@ -15,6 +18,8 @@ with its function `combine(probabilities)`.
 
 import inspect
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -61,11 +66,18 @@ def build(name: str, inputs: list[Input], classes: int, options: dict[str, Any],
     strange = sorted(set(options) - set(known))
     if strange:
         raise registry.unknown(f"option of head {name}:", strange[0], sorted(known))
-    with _INITIALISING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawing(seed):
         head = plugin(name).Head(inputs, classes, **options)
     assert isinstance(head, nn.Module)
     return head
+
+
+@contextmanager
+def drawing(seed: int) -> Iterator[None]:
+    """Initial weights drawn within come from this seed alone, and leave the process's global stream as it was."""
+    with _INITIALISING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def is_stackable(head: nn.Module) -> bool:
@@ -96,11 +108,19 @@ class Classifier(nn.Module):
         self.dropout = Dropout(dropout)
         self.output = Linear(widths[-1], classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.hidden:
-            x = self.dropout(torch.relu(layer(x)))
-        out: Tensor = self.output(x)
+    def embed(self, x: Tensor) -> Tensor:
+        """The last hidden layer, before its dropout, `(runs, batch, last hidden size)`."""
+        for k, layer in enumerate(self.hidden):
+            x = torch.relu(layer(self.dropout(x) if k else x))
+        return x
+
+    def classify(self, embedding: Tensor) -> Tensor:
+        """What `forward` does after `embed`."""
+        out: Tensor = self.output(self.dropout(embedding) if len(self.hidden) else embedding)
         return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classify(self.embed(x))
 
 
 def require(inputs: list[Input], head: str, fits: bool, what: str) -> None:
@@ -114,4 +134,4 @@ def require(inputs: list[Input], head: str, fits: bool, what: str) -> None:
         raise TrainingError(f"head {head} cannot take these features", expected=what, found=found)
 
 
-__all__ = ["Classifier", "Feature", "Input", "build", "is_stackable", "options_of", "plugin", "require"]
+__all__ = ["Classifier", "Feature", "Input", "build", "drawing", "is_stackable", "options_of", "plugin", "require"]

@@ -7,7 +7,7 @@ Each layer does for R runs at once what its namesake in `torch.nn` does for one:
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ser.errors import ConfigError
 
 EMBEDDING = 128  # size of learned word-piece embeddings
+MOSTLY_REAL = 0.95  # of a batch's frames: with less padding than the rest, packing costs more than it saves
 
 
 class Input(NamedTuple):
@@ -50,18 +51,58 @@ class Feature(NamedTuple):
     mask: Tensor | None
 
 
+class Weight(nn.Parameter):
+    """A weight whose gradient may be written in place: `stale` says that what is there is of an earlier step."""
+
+    stale: bool = False
+
+
+class _Affine(torch.autograd.Function):
+    """x W + b whose weight's gradient goes straight to where it is kept, not through a buffer that is then added to it.
+
+    For large weights and small batches the buffer, its addition and the zeroing before cost as much as the product.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.weight = weight
+        return torch.baddbmm(bias, x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor]:
+        x, weight = ctx.saved_tensors
+        for into, source, g in zip(ctx.weight.grad, x, gradient, strict=True):
+            if ctx.weight.stale:
+                torch.mm(source.t(), g, out=into)
+            else:
+                into.addmm_(source.t(), g)
+        ctx.weight.stale = False
+        inward = torch.bmm(gradient, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
+        return inward, None, gradient.sum(1, keepdim=True)
+
+
 class Linear(nn.Module):
-    """x W + b for each run. Input `(runs, ..., inputs)`, output `(runs, ..., outputs)`."""
+    """x W + b for each run. Input `(runs, ..., inputs)`, output `(runs, ..., outputs)`.
+
+    `size` is the number of weights of one run. Where the trainer has marked the weight (`ser.train.parameters`), its gradient
+    is written in place.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         bound = 1 / math.sqrt(inputs)
-        self.weight = nn.Parameter(torch.empty(1, inputs, outputs).uniform_(-bound, bound))
+        self.size = inputs * outputs
+        self.weight = Weight(torch.empty(1, inputs, outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(1, 1, outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
         flat = x.reshape(x.shape[0], -1, x.shape[-1])
-        return torch.baddbmm(self.bias, flat, self.weight).view(*x.shape[:-1], -1)
+        if self.weight.stale and torch.is_grad_enabled():
+            out: Tensor = _Affine.apply(flat, self.weight, self.bias)  # type: ignore[no-untyped-call]
+        else:
+            out = torch.baddbmm(self.bias, flat, self.weight)
+        return out.view(*x.shape[:-1], -1)
 
 
 class LayerNorm(nn.Module):
@@ -149,15 +190,31 @@ class Attention(nn.Module):
         self.value = Linear(size, size)
         self.output = Linear(size, size)
 
-    def forward(self, x: Tensor, source: Tensor, mask: Tensor | None) -> Tensor:
-        """Queries from `x (runs, batch, N, H)`, keys and values from `source (runs, batch, M, H)` -> `(runs, batch, N, H)`."""
+    def forward(
+        self,
+        x: Tensor,
+        source: Tensor,
+        mask: Tensor | None,
+        packing: "Packing | None" = None,
+        source_packing: "Packing | None" = None,
+    ) -> Tensor:
+        """Queries from `x (runs, batch, N, H)`, keys and values from `source (runs, batch, M, H)` -> `(runs, batch, N, H)`.
+
+        Where a packing is given, that side is packed, and so is the result; the mask is that of the padded keys.
+        """
         if self.query is None or self.key is None:
             alone: Tensor = self.output(self.value(source))
-            return alone.expand_as(x)
-        q, k, v = (self._split(part) for part in (self.query(x), self.key(source), self.value(source)))
+            return alone.expand_as(x) if packing is None else packing.pack(alone.expand(-1, *packing.shape, -1))
+        q, k, v = self.query(x), self.key(source), self.value(source)
+        if packing is not None:
+            q = packing.pad(q)
+        if source_packing is not None:
+            k, v = source_packing.pad(k), source_packing.pad(v)
+        shape = q.shape
+        q, k, v = (self._split(part) for part in (q, k, v))
         keys = None if mask is None else mask.flatten(0, 1)[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys)
-        out: Tensor = self.output(mixed.transpose(1, 2).reshape(x.shape))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys).transpose(1, 2).reshape(shape)
+        out: Tensor = self.output(mixed if packing is None else packing.pack(mixed))
         return out
 
     def weights(self, x: Tensor, source: Tensor, mask: Tensor | None) -> Tensor:
@@ -173,6 +230,34 @@ class Attention(nn.Module):
     def _split(self, x: Tensor) -> Tensor:
         runs, batch, length, size = x.shape
         return x.reshape(runs * batch, length, self.heads, size // self.heads).transpose(1, 2)
+
+
+class Packing:
+    """The real frames of a padded batch, side by side: what works on each frame by itself need not work on padding.
+
+    Args:
+        mask: `(1, batch, frames)`, true where a frame is real.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        self.shape = mask.shape[1:]
+        self.index = mask.flatten().nonzero()[:, 0]
+
+    @classmethod
+    def of(cls, mask: Tensor | None) -> "Packing | None":
+        """A packing where it pays: one run on a CPU (a GPU would have to wait for the lengths), and padding to leave out."""
+        if mask is None or len(mask) > 1 or mask.device.type != "cpu" or int(mask.sum()) > MOSTLY_REAL * mask.numel():
+            return None
+        return cls(mask)
+
+    def pack(self, x: Tensor) -> Tensor:
+        """`(1, batch, frames, H)` -> `(1, 1, real frames, H)`."""
+        return x.flatten(1, 2).index_select(1, self.index)[:, None]
+
+    def pad(self, x: Tensor) -> Tensor:
+        """`(1, 1, real frames, H)` -> `(1, batch, frames, H)`, 0 in padding."""
+        padded = x.new_zeros(1, self.shape.numel(), x.shape[-1])
+        return padded.index_copy(1, self.index, x[:, 0]).view(1, *self.shape, -1)
 
 
 def mean(x: Tensor, mask: Tensor | None) -> Tensor:

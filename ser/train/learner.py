@@ -5,6 +5,7 @@ A late fusion trains its part on each modality by itself; any other head is one 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,10 @@ class Learner:
             for (name, resident), runs in zip(self.residents, parts, strict=True)
         ]
 
+    def weights(self, parts: list[list[Trained]]) -> list[Tensor]:
+        """The chosen weights of each part, `(runs, n)`."""
+        return [stack([t.weights for t in runs]) for runs in parts]
+
     def _seeds(self, name: str, seeds: Sequence[int]) -> list[int]:
         """Seeds of a part: those of the runs where there is one part, else of its own."""
         return list(seeds) if len(self.residents) == 1 else [streams.derive(s, name) for s in seeds]
@@ -100,8 +105,23 @@ class Learner:
             )
         return joined
 
+    def account(self, trained: Trained, refitted: bool) -> dict[str, Any]:
+        """What a run's record says of the training."""
+        selection = self.config.selection
+        chosen = "last epoch" if selection == "last" else f"validation {selection}"
+        if self.config.snapshots > 1:
+            chosen = f"mean of {self.config.snapshots} snapshots"
+        again = ", then trained again on training and validation for as many epochs" if refitted else ""
+        return {
+            "epochs": trained.epochs,
+            "best_epoch": trained.best_epoch,
+            "selection": chosen + again,
+            "curves": trained.curves,
+        }
+
     def _data(self, resident: Resident, rows: Rows, validation: Rows) -> Data:
-        return Data(resident, self.data.labels, len(self.data.classes), rows, validation)
+        vad = self.data.frame[["valence", "arousal", "dominance"]].to_numpy(dtype=np.float64)
+        return Data(resident, self.data.labels, len(self.data.classes), rows, validation, self.data.classes, vad)
 
     def merge(self, parts: list[list[Trained]]) -> list[Trained]:
         """One outcome a run: that of the only part, or the parts' with their curves side by side."""
@@ -119,11 +139,6 @@ class Learner:
             seconds = sum(t.seconds for t in of_run)
             merged.append(Trained(of_run[0].weights, longest.epochs, longest.best_epoch, curves, notes, seconds))
         return merged
-
-
-def weights_of(parts: list[list[Trained]]) -> list[Tensor]:
-    """The chosen weights of each part, `(runs, n)`."""
-    return [stack([t.weights for t in runs]) for runs in parts]
 
 
 def _parts(data: Tensors, head: str) -> list[tuple[str, Sequence[Block]]]:

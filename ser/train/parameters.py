@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ser.errors import TrainingError
+from ser.train.layers import Linear
 
 ALIGN = 64
+DIRECT = 1 << 16  # a weight's numbers from which writing its gradient in place pays
 
 # Views of one block are not laid out as autograd would choose; the cost is nil here, and the remark would alarm users.
 warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
@@ -24,13 +26,25 @@ class Parameters:
     Args:
         builds: one function a run, each giving a head with that run's initial weights; all of one shape.
         device: where the block lies.
+        beside: one function a run, each giving what is trained with the head and is no part of its weights (prototypes of
+            a loss); its parameters follow the head's in the block.
+        direct: whether gradients of large weights are written straight into the block (`ser.train.layers.Linear`), for
+            training in float32 on a CPU; elsewhere it is ignored.
     """
 
-    def __init__(self, builds: Sequence[Callable[[], nn.Module]], device: str = "cpu") -> None:
+    def __init__(
+        self,
+        builds: Sequence[Callable[[], nn.Module]],
+        device: str = "cpu",
+        beside: Sequence[Callable[[], nn.Module]] = (),
+        direct: bool = False,
+    ) -> None:
+        self.direct = direct and device == "cpu"
         rows = []
-        for build in builds:
-            self.head = build()
-            rows.append(flatten(self.head))
+        self.beside: nn.Module = nn.ModuleList()
+        for build, extra in zip(builds, beside or [nn.ModuleList] * len(builds), strict=True):
+            self.head, self.beside = build(), extra()
+            rows.append(torch.cat([flatten(self.head), flatten(self.beside)]))
         self.head.to(device)
         # A layer of ser.train.layers has a leading 1 that becomes the number of runs; an ordinary module has not.
         self.leading = bool(getattr(self.head, "stackable", True))
@@ -41,12 +55,11 @@ class Parameters:
                 "a head with buffers (batch normalisation, say) cannot be stacked",
                 action="Give it `stackable = False`.",
             )
-        self.shapes = [p.shape for p in self.head.parameters()]
-        size = sum(s.numel() for s in self.shapes)
-        padded = -(-size // ALIGN) * ALIGN
-        self.size = size
-        self.theta = torch.zeros(len(rows), padded, device=device)
-        self.theta[:, :size] = torch.stack(rows)
+        self.shapes = [p.shape for p in (*self.head.parameters(), *self.beside.parameters())]
+        self.size = sum(p.numel() for p in self.head.parameters())
+        whole = sum(s.numel() for s in self.shapes)
+        self.theta = torch.zeros(len(rows), -(-whole // ALIGN) * ALIGN, device=device)
+        self.theta[:, :whole] = torch.stack(rows)
         self.bind()
 
     def bind(self) -> None:
@@ -55,12 +68,45 @@ class Parameters:
         self.gradient = torch.zeros_like(self.theta)
         self.theta.grad = self.gradient
         runs, start = len(self.theta), 0
-        for parameter, shape in zip(self.head.parameters(), self.shapes, strict=True):
+        for parameter, shape in zip((*self.head.parameters(), *self.beside.parameters()), self.shapes, strict=True):
             part = slice(start, start + shape.numel())
             form = (runs, *shape[1:]) if self.leading else tuple(shape)
             parameter.data = self.theta.data[:, part].view(form)
             parameter.grad = self.gradient[:, part].view(form)
             start += shape.numel()
+        self._find_direct()
+
+    def _find_direct(self) -> None:
+        """The weights whose gradients are written in place, and the parts of the block between them."""
+        modules = [m for m in self.head.modules() if isinstance(m, Linear) and m.size >= DIRECT] if self.direct else []
+        self.written = [m.weight for m in modules]
+        found = {id(w) for w in self.written}
+        self.gathered: list[slice] = []
+        start = end = 0
+        for parameter in (*self.head.parameters(), *self.beside.parameters()):
+            size = parameter.numel() // (len(self.theta) if self.leading else 1)
+            if id(parameter) in found:
+                self.gathered += [slice(start, end)] if end > start else []
+                start = end + size
+            end += size
+        self.gathered += [slice(start, end)] if end > start else []
+
+    def clear(self) -> None:
+        """Before a step's backward pass: gradients are 0, or will be written over."""
+        if not self.written:
+            self.gradient.zero_()
+            return
+        for weight in self.written:
+            weight.stale = True
+        for part in self.gathered:
+            self.gradient[:, part].zero_()
+
+    def settle(self) -> None:
+        """After a step's backward pass: the gradient of a weight that it did not reach is 0."""
+        for weight in self.written:
+            if weight.stale and weight.grad is not None:
+                weight.grad.zero_()
+            weight.stale = False
 
     def row(self, slot: int) -> Tensor:
         """A copy of one run's weights, `(n,)`: parameters and, where there are any, buffers after them."""
@@ -92,12 +138,18 @@ class Parameters:
     def clip(self, limit: float) -> None:
         """Scale each run's gradient down to a norm of at most `limit`, run by run."""
         norm = self.gradient.norm(dim=1, keepdim=True)
-        self.gradient.mul_((limit / (norm + 1e-6)).clamp_max(1.0))
+        scale = (limit / (norm + 1e-6)).clamp_max(1.0)
+        if self.gradient.device.type == "cpu" and self.size >= DIRECT:  # multiplying by 1 costs more than looking first
+            for row, factor in zip(self.gradient, scale[:, 0].tolist(), strict=True):
+                if factor < 1:
+                    row.mul_(factor)
+            return
+        self.gradient.mul_(scale)
 
 
 def flatten(head: nn.Module) -> Tensor:
     """All parameters of one run's head in one vector, in the order of `head.parameters()`."""
-    return torch.cat([p.detach().reshape(-1) for p in head.parameters()])
+    return torch.cat([torch.empty(0), *(p.detach().reshape(-1) for p in head.parameters())])
 
 
 def keep_state(optimiser: torch.optim.Optimizer, old: Tensor, new: Tensor, rows: Tensor) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ser import registry
 from ser.errors import ConfigError
-from ser.train.layers import Attention, Dropout, Enter, Feature, Input, LayerNorm, Linear
+from ser.train.layers import Attention, Dropout, Enter, Feature, Input, LayerNorm, Linear, Packing
 
 POSITIONS = ("sinusoidal", "learned", "none")
 NORMS = ("pre", "post")
@@ -125,13 +125,25 @@ class Layer(nn.Module):
         self.last_norm = LayerNorm(hidden)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, source: Tensor | None = None) -> Tensor:
-        """`x (runs, batch, N, H)` attends to itself, or to `source (runs, batch, M, H)`; the mask is that of the keys."""
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        source: Tensor | None = None,
+        packing: Packing | None = None,
+        source_packing: Packing | None = None,
+    ) -> Tensor:
+        """`x (runs, batch, N, H)` attends to itself, or to `source (runs, batch, M, H)`; the mask is that of the keys.
+
+        Either may be packed; without a source, `packing` is that of both.
+        """
+        keys = packing if source is None else source_packing
         if self.pre:
             y = self.norm(x)
-            x = x + self.dropout(self.attention(y, y if source is None else source, mask))
+            x = x + self.dropout(self.attention(y, y if source is None else source, mask, packing, keys))
             return x + self._feed(self.last_norm(x))
-        x = self.norm(x + self.dropout(self.attention(x, x if source is None else source, mask)))
+        seen = self.attention(x, x if source is None else source, mask, packing, keys)
+        x = self.norm(x + self.dropout(seen))
         out: Tensor = self.last_norm(x + self._feed(x))
         return out
 
@@ -149,6 +161,9 @@ class Transformer(nn.Module):
         self.norm = LayerNorm(hidden) if norm == "pre" else None
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        packing = Packing.of(mask)
+        x = x if packing is None else packing.pack(x)
         for layer in self.layers:
-            x = layer(x, mask)
-        return x if self.norm is None else self.norm(x)
+            x = layer(x, mask, packing=packing)
+        x = x if self.norm is None else self.norm(x)
+        return x if packing is None else packing.pad(x)

@@ -135,3 +135,16 @@ def test_a_second_process_is_refused_while_the_first_writes(root: Path, tmp_path
     assert "another process is writing" in complained
     kill(first)
     assert "0 failed" in finish(start(root, tmp_path))  # the dead process's lock is free
+
+
+def test_joblib_still_works_where_an_encoder_had_workers() -> None:
+    """In one process, as `ser demo` goes on from features to training."""
+    script = (
+        "from ser.extract.pipeline import _workers\n"
+        "from ser.parallel import in_order\n"
+        "if __name__ == '__main__':\n"
+        "    assert _workers(2).submit(abs, -1).result() == 1\n"
+        "    print(list(in_order(divmod, [(7, 3), (8, 3)], 2, 'dividing')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "[(2, 1), (2, 2)]", done.stderr

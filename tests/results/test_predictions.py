@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, recall_score
 
 from ser.errors import TrainingError
 from ser.results.predictions import metrics_from_predictions
@@ -39,6 +39,18 @@ def test_test_and_validation_are_means_over_folds_and_pooled_is_over_all(simulat
     assert numbers["pooled"][metric]["values"] == pytest.approx(pooled)
     low, high = numbers["pooled"][metric]["ci_95_speakers"]
     assert low < numbers["pooled"][metric]["mean"] < high
+
+
+def test_each_fold_has_its_own_numbers(simulate: Simulate) -> None:
+    frame = simulate(runs=3, folds=12, speakers=12)
+    folds = metrics_from_predictions(frame, CLASSES)["folds"]
+    assert list(folds) == sorted(folds, key=int)
+    test = frame[frame["split"] == "test"]
+    for name, fold in test.groupby("fold"):
+        assert folds[name]["n"] == len(fold) / 3
+        runs = [(r["true"], r["predicted"]) for _, r in fold.groupby("run")]
+        values = [recall_score(t, p, labels=t.unique(), average="macro") for t, p in runs]
+        assert folds[name]["UA"]["values"] == pytest.approx(values)
 
 
 def test_confusion_per_class_and_groups(simulate: Simulate) -> None:

@@ -25,14 +25,20 @@ def test_a_killed_worker_is_named_as_such() -> None:
         list(executor.run_units(os._exit, [(9,)] * 4, 2))
 
 
-def test_small_heads_are_stacked_and_others_are_not(data: Callable[..., Data]) -> None:
+def test_small_heads_are_stacked_and_others_are_not(data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch) -> None:
     pooled, frames = data("pooled").resident.inputs, data("frames").resident.inputs
-    assert executor.stack_size(make_config("mlp"), pooled, 4, 5, "cpu") == 5
+    monkeypatch.setattr(executor, "cores", lambda: 2)
+    assert executor.stack_size(make_config("mlp"), pooled, 4, 5, "cpu") == 3  # and 2: each core has something to do
+    assert executor.stack_size(make_config("mlp"), pooled, 4, 5, "cpu", folds=6) == 5
+    assert executor.stack_size(make_config("mlp"), pooled, 4, 5, "cpu", asked=4) == 4
     assert executor.stack_size(make_config("mlp"), pooled, 4, 1000, "cpu") == executor.LARGEST_STACK
     assert executor.stack_size(make_config("cross_attention"), pooled, 4, 5, "cpu") == 1
     assert executor.stack_size(make_config("cross_attention"), pooled, 4, 5, "cuda") == 5
     assert executor.stack_size(make_config("mean_linear"), frames, 4, 5, "cpu") == 1
     assert executor.stack_size(make_config("bilstm"), frames, 4, 5, "cuda") == 1
+    for name in ("mean_linear", "bilstm"):
+        with pytest.raises(ConfigError, match=rf"--stack 2: head {name} trains one run at a time, as"):
+            executor.stack_size(make_config(name), frames, 4, 5, "cpu", asked=2)
     assert executor.groups(range(5), 2) == [[0, 1], [2, 3], [4]]
 
 

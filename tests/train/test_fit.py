@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.metrics import recall_score
 
-from ser.errors import ConfigError, StoreError
+from ser.errors import ConfigError, StoreError, TrainingError
 from ser.metadata.splits import Options
 from ser.results.record import metrics_from_predictions, read_predictions, read_summary
 from ser.train import executor
+from ser.train import runs as runs_of_experiments
 from ser.train.fewshot import fewshot
 from ser.train.fit import fit
 from ser.train.pairs import choose_pair
@@ -249,3 +251,64 @@ def test_the_default_pair_is_iemocap_to_cremad(maker: Any) -> None:
     assert choose_pair(maker.space, None, "emodb") == (None, "emodb")
     with pytest.raises(ConfigError, match="--target"):
         choose_pair(maker.space, "emodb", None)
+
+
+def test_every_way_of_training_is_recorded_and_its_heads_can_be_used(maker: Any) -> None:
+    from ser.features.tensors import load_tensors
+    from ser.train.saved import load_head
+
+    maker.table("toy")
+    frame = pd.read_csv(maker.space.table("toy"), dtype=str, keep_default_na=False)
+    values = {"anger": 1, "happiness": 5, "neutral": 3, "sadness": 2}
+    frame["valence"] = [values[e] for e in frame["emotion"]]
+    frame.to_csv(maker.space.table("toy"), index=False)
+    maker.store("toy")
+    maker.store("toy", "words", modality="text", dim=6)
+    sums = {"loss": "cross_entropy,vad:0.2,prototype:0.01", "modality_dropout": 0.2, "feature_noise": 0.1}
+    given = {**FAST, "head_options": {"hidden": "16"}, "epochs": 12}
+    for own in (
+        {**sums, "average": "swa"},
+        {"snapshots": 3, "mixup": 0.2},
+        {"average": "ema", "precision": "bfloat16"},
+    ):
+        summary = fit("toy", maker.space, runs=2, protocol="official", save=True, **given, **own)
+        assert {k: summary["config"][k] for k in own} == own
+        assert summary["test"]["UA"]["mean"] > 0.6
+        (path,) = (files(maker) / summary["experiment"]).glob("run-001*.safetensors")
+        probabilities = load_head(path).probabilities(list(load_tensors("toy", maker.space).blocks))
+        table = predictions_of(maker, summary)
+        table = table[(table["run"] == 1) & (table["split"] == "test")].set_index("utterance_id")
+        ids = list(load_tensors("toy", maker.space).frame["utterance_id"])
+        recorded = table[[c for c in table.columns if c.startswith("p_")]]
+        np.testing.assert_allclose(probabilities[[ids.index(i) for i in table.index]], recorded, atol=1e-5)
+
+
+def test_a_collapse_is_named_by_its_class(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    summary = fit("toy", maker.space, runs=1, protocol="official", limit=1e-9, **{**FAST, "lr": 1e-12})  # features of 0
+    predictions = predictions_of(maker, summary)
+    (only,) = predictions[predictions["split"] == "validation"]["predicted"].unique()
+    assert any(f"every validation utterance is predicted {only} from epoch 1 on" in n for n in summary["notes"])
+
+
+def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    whole = predictions_of(maker, fit("toy", maker.space, runs=4, stack=4, output=files(maker) / "a.json", **FAST))
+    real, tried = runs_of_experiments._stack, []
+
+    def cramped(job: Any, fold: Any, runs: list[int]) -> Any:
+        tried.append(runs)
+        if len(runs) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(job, fold, runs)
+
+    monkeypatch.setattr(runs_of_experiments, "_stack", cramped)
+    room = 1
+    halves = predictions_of(maker, fit("toy", maker.space, runs=4, stack=4, output=files(maker) / "b.json", **FAST))
+    assert tried[:4] == [[0, 1, 2, 3], [0, 1], [0], [1]]
+    pd.testing.assert_frame_equal(whole, halves)
+    room = 0
+    with pytest.raises(TrainingError, match="not enough memory for one run of head mlp"):
+        fit("toy", maker.space, runs=2, stack=2, output=files(maker) / "c.json", **FAST)

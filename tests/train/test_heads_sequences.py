@@ -290,7 +290,7 @@ def test_default_sizes_are_those_of_the_description() -> None:
 
 def test_dropout_leaves_runs_their_own() -> None:
     """In training, a run of a stack gets the masks of its own generator and nobody else's."""
-    batch = sequences(2, [8, 3, 5])
+    batch = sequences(2, [8, 8, 8])
     first = {n: Feature(f.values[:1], f.mask[:1]) for n, f in batch.items() if f.mask is not None}
     for name in HEADS:
         alone, both = made(name).train(), stack([made(name, 0), made(name, 1)]).train()

@@ -114,8 +114,11 @@ def test_a_non_finite_loss_and_a_single_class_are_errors(data: Callable[..., Dat
 def test_a_collapsed_run_is_named(data: Callable[..., Data]) -> None:
     toy = data()
     toy.resident.values["pooled"] = torch.zeros_like(toy.resident.values["pooled"])
+    toy = replace(toy, names=("anger", "happiness", "neutral", "sadness"))
     (trained,) = train(toy, make_config("linear", epochs=5), [0])
-    assert "collapsed: validation UA stayed at 0.250" in trained.notes[0]
+    guess = int(predict(toy, make_config("linear"), trained.weights[None], toy.validation)[0].argmax(-1)[0])
+    name = toy.names[guess]
+    assert trained.notes == [f"collapsed: every validation utterance is predicted {name} from epoch 1 on"]
 
 
 def test_buffers_of_an_ordinary_module_are_part_of_its_weights() -> None:
@@ -183,3 +186,32 @@ def test_a_configuration_refuses_what_it_does_not_know() -> None:
     assert make_config("linear", lr=3e-4).lr == 3e-4
     assert isinstance(make_config("late").as_dict()["head_options"], dict)
     assert Config().as_dict()["batch_size"] == 32
+
+
+def test_options_have_the_type_of_their_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ser.train import config
+
+    known = {"gate": False, "scale": 0.5, "size": 8, "words": "pre", "hidden": "512,256", "dropout": 0.1}
+    monkeypatch.setattr(config, "options_of", lambda _: known)
+    given = {"gate": True, "scale": 3, "size": 2, "words": "post", "hidden": 64, "dropout": 0}
+    found = make_config("mlp", head_options=given).head_options
+    assert found == given
+    assert isinstance(found["scale"], float)
+    for wrong, said in (
+        ({"gate": 1}, "true or false"),
+        ({"gate": "yes"}, "true or false"),
+        ({"scale": 0.0}, "a number above 0"),
+        ({"scale": float("inf")}, "a number above 0"),
+        ({"scale": True}, "a value such as 0.5"),
+        ({"size": 2.5}, "a whole number, 1 or more"),
+        ({"size": True}, "a value such as 8"),
+        ({"words": 0.1}, "a word such as pre"),
+        ({"hidden": 0.5}, "numbers such as 512,256"),
+        ({"dropout": 1}, "0 or more and below 1"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            make_config("mlp", head_options=wrong)
+    for key, value in (("lr", "fast"), ("epochs", 2.5), ("mixup", True), ("loss", 3)):
+        with pytest.raises(ConfigError, match=f"{key} ="):
+            make_config("mlp", **{key: value})
+    assert isinstance(make_config("mlp", mixup=1).mixup, float)

@@ -28,7 +28,8 @@ class Head(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(2 * hidden * len(inputs), classes)
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: dict[str, Feature]) -> Tensor:
+        """The means over steps, `(1, batch, 2 hidden x stores)`."""
         means = []
         for name, enter, lstm in zip(self.inputs, self.enter, self.lstm, strict=True):
             x, mask = self.dropout(enter(batch[name]))[0], batch[name].mask
@@ -37,5 +38,8 @@ class Head(nn.Module):
             packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
             steps, _ = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=x.shape[1])
             means.append(steps.sum(1) / lengths[:, None])
-        out: Tensor = self.output(self.dropout(torch.cat(means, dim=-1)))
-        return out[None]
+        return torch.cat(means, dim=-1)[None]
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        out: Tensor = self.output(self.dropout(self.embed(batch)))
+        return out

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ser.train.heads.early import Project
-from ser.train.layers import Attention, Dropout, Feature, Input, LayerNorm, Linear, mean
+from ser.train.layers import Dropout, Feature, Input, Linear, Packing, mean
+from ser.train.transformer import Layer
 
 DEFAULTS = {"lr": 1e-4, "epochs": 60}
 
@@ -39,52 +40,50 @@ class Head(nn.Module):
         self.project = nn.ModuleList(Project(i, hidden, dropout) for i in inputs)
         self.modality = nn.Parameter(torch.randn(1, len(inputs), hidden) * 0.02)
         single = [not i.framewise for i in inputs]
-        self.encode = nn.ModuleList(Block(hidden, heads, dropout, s) for s in single)
+        self.encode = nn.ModuleList(Layer(hidden, heads, dropout, single=s) for s in single)
         others = [all(single[:k] + single[k + 1 :]) and len(inputs) == 2 for k in range(len(inputs))]
         depth = layers if len(inputs) > 1 else 0
         self.cross = nn.ModuleList(
-            nn.ModuleList(Block(hidden, heads, dropout, s) for s in others) for _ in range(depth)
+            nn.ModuleList(Layer(hidden, heads, dropout, single=s) for s in others) for _ in range(depth)
         )
         self.fuse = Linear(hidden * len(inputs), hidden)
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden, classes)
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
-        states, masks = [], []
+    def embed(self, batch: dict[str, Feature]) -> Tensor:
+        """All stores fused, `(runs, batch, H)`."""
+        states, masks, packings = [], [], []
         for k, name in enumerate(self.inputs):
-            state, mask = self.project[k](batch[name]), batch[name].mask
+            values, mask = batch[name]
+            packing = Packing.of(mask)
+            feature = batch[name] if packing is None else Feature(packing.pack(values), mask)
+            state = self.project[k](feature)
             if mask is None:
                 state, mask = state.unsqueeze(2), torch.ones_like(state[..., :1], dtype=torch.bool)
             state = state + self.modality[:, k, None, None]
-            states.append(self.encode[k](state, state, mask))
+            states.append(self.encode[k](state, mask, packing=packing))
             masks.append(mask)
+            packings.append(packing)
         for layer in self.cross:
             blocks = enumerate(cast(nn.ModuleList, layer))
-            states = [block(states[k], *self._others(states, masks, k)) for k, block in blocks]
-        means = [mean(s, m) for s, m in zip(states, masks, strict=True)]
-        out: Tensor = self.output(self.dropout(nn.functional.gelu(self.fuse(torch.cat(means, dim=-1)))))
+            states = [self._look(block, states, masks, packings, k) for k, block in blocks]
+        padded = [s if p is None else p.pad(s) for s, p in zip(states, packings, strict=True)]
+        means = [mean(s, m) for s, m in zip(padded, masks, strict=True)]
+        return nn.functional.gelu(self.fuse(torch.cat(means, dim=-1)))
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        out: Tensor = self.output(self.dropout(self.embed(batch)))
         return out
 
     @staticmethod
-    def _others(states: list[Tensor], masks: list[Tensor], k: int) -> tuple[Tensor, Tensor]:
-        """Frames of all stores but the k-th, one after another."""
-        return torch.cat(states[:k] + states[k + 1 :], dim=2), torch.cat(masks[:k] + masks[k + 1 :], dim=2)
-
-
-class Block(nn.Module):
-    """Post-norm transformer block: attention, residual, LayerNorm; H-4H-H with GELU, residual, LayerNorm."""
-
-    def __init__(self, hidden: int, heads: int, dropout: float, single: bool) -> None:
-        super().__init__()
-        self.attention = Attention(hidden, heads, single)
-        self.norm = LayerNorm(hidden)
-        self.widen = Linear(hidden, 4 * hidden)
-        self.narrow = Linear(4 * hidden, hidden)
-        self.last_norm = LayerNorm(hidden)
-        self.dropout = Dropout(dropout)
-
-    def forward(self, x: Tensor, source: Tensor, mask: Tensor) -> Tensor:
-        x = self.norm(x + self.dropout(self.attention(x, source, mask)))
-        wide = self.dropout(nn.functional.gelu(self.widen(x)))
-        out: Tensor = self.last_norm(x + self.dropout(self.narrow(wide)))
-        return out
+    def _look(
+        block: nn.Module, states: list[Tensor], masks: list[Tensor], packings: list[Packing | None], k: int
+    ) -> Tensor:
+        """The k-th store's frames after attention to those of all other stores."""
+        others = [j for j in range(len(states)) if j != k]
+        if len(others) == 1:
+            (j,) = others
+            return cast(Tensor, block(states[k], masks[j], states[j], packings[k], packings[j]))
+        padded = [states[j] if (p := packings[j]) is None else p.pad(states[j]) for j in others]
+        mask, source = torch.cat([masks[j] for j in others], 2), torch.cat(padded, 2)
+        return cast(Tensor, block(states[k], mask, source, packings[k]))

@@ -22,10 +22,13 @@ class Head(nn.Module):
         self.project = nn.ModuleList(Project(i, hidden, dropout) for i in inputs)
         self.classifier = Classifier(hidden * len(inputs), classes, (hidden,), dropout)
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: dict[str, Feature]) -> Tensor:
+        """The hidden layer of the classifier, `(runs, batch, H)`."""
         means = [mean(p(batch[n]), batch[n].mask) for n, p in zip(self.inputs, self.project, strict=True)]
-        out: Tensor = self.classifier(torch.cat(means, dim=-1))
-        return out
+        return self.classifier.embed(torch.cat(means, dim=-1))
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        return self.classifier.classify(self.embed(batch))
 
 
 class Project(nn.Module):

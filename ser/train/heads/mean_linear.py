@@ -23,10 +23,14 @@ class Head(nn.Module):
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden * len(inputs), classes)
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: dict[str, Feature]) -> Tensor:
+        """The means over frames, `(runs, batch, hidden x stores)`."""
         means = [
             mean(torch.relu(project(self.dropout(enter(batch[n])))), batch[n].mask)
             for n, enter, project in zip(self.inputs, self.enter, self.project, strict=True)
         ]
-        out: Tensor = self.output(self.dropout(torch.cat(means, dim=-1)))
+        return torch.cat(means, dim=-1)
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        out: Tensor = self.output(self.dropout(self.embed(batch)))
         return out

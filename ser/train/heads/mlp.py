@@ -29,7 +29,10 @@ class Head(nn.Module):
         self.dropout = Dropout(input_dropout)
         self.classifier = Classifier(sum(e.size for e in self.enter), classes, sizes(hidden), dropout)  # type: ignore[misc]
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: dict[str, Feature]) -> Tensor:
+        """The last hidden layer, `(runs, batch, last hidden size)`."""
         pooled = [mean(enter(batch[n]), batch[n].mask) for n, enter in zip(self.inputs, self.enter, strict=True)]
-        out: Tensor = self.classifier(self.dropout(torch.cat(pooled, dim=-1)))
-        return out
+        return self.classifier.embed(self.dropout(torch.cat(pooled, dim=-1)))
+
+    def forward(self, batch: dict[str, Feature]) -> Tensor:
+        return self.classifier.classify(self.embed(batch))

@@ -1,8 +1,17 @@
-"""Cross-entropy with class weights and label smoothing (Szegedy et al. 2016)."""
+"""Cross-entropy with class weights and label smoothing (Szegedy et al., CVPR 2016)."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ser.train.objective import Batch, Term
+
+
+class Loss(Term):
+    """`loss` below, with the class weights and the smoothing of the configuration."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        return loss(batch.logits, batch.labels, batch.weights, batch.smoothing)
 
 
 def loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:

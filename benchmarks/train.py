@@ -1,0 +1,214 @@
+"""What `ser fit` costs beside the usual training loop (`usual_loop.py`) and beside the bound of this machine.
+
+    python benchmarks/train.py [--case cross_attention ...] [--rounds 3] [--runs N] [--epochs E] [--utterances 2755]
+
+Both are whole processes, from the interpreter's start to the result, on the same random features, the same number of epochs
+and steps of 16 utterances; they take turns, medians of wall time, ratios of each round. Both validate every epoch and predict
+the test part. The loop has torch's own number of threads, `ser fit` its own choice. `per run` subtracts what a process takes
+for one epoch of one run on 64 utterances: start-up and imports.
+
+For the bound of `cross_attention` (printed with it): the matrix products of a step, forward and backward, at the speed that two
+processes with one thread each reach on products of these shapes, and one pass of the fused optimiser over its state.
+"""
+
+import argparse
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+HERE = Path(__file__).parent
+CLASSES = ("anger", "happiness", "neutral", "sadness")
+
+
+class Case(NamedTuple):
+    """A head on features: its name, (dimensions, shortest and longest frames) a store, its options, runs, epochs."""
+
+    head: str
+    stores: tuple[tuple[int, int, int], ...]
+    options: tuple[str, ...] = ()
+    runs: int = 5
+    epochs: int = 2
+    utterances: int = 2755
+
+
+POOLED = ((768, 1, 1), (1024, 1, 1))
+CASES = {
+    "cross_attention": Case("cross_attention", POOLED),
+    "linear": Case("linear", POOLED, runs=20, epochs=10),
+    "mlp": Case("mlp", POOLED, ("hidden=64",), runs=20, epochs=10),
+    "cross_attention_frames": Case(
+        "cross_attention", ((768, 100, 100), (768, 20, 20)), runs=2, epochs=1, utterances=600
+    ),
+    "cross_attention_mixed": Case("cross_attention", ((768, 50, 250), (768, 10, 40)), runs=2, epochs=1, utterances=600),
+    "resnet18": Case("resnet18", ((64, 300, 300),), runs=2, epochs=1, utterances=300),
+    "cnn_bilstm": Case("cnn_bilstm", ((64, 300, 300),), runs=2, epochs=1, utterances=600),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--runs", type=int)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--utterances", type=int)
+    arguments = parser.parse_args()
+    given = {k: v for k in ("runs", "epochs", "utterances") if (v := getattr(arguments, k))}
+    print(f"{os.cpu_count()} cores; wall seconds, medians of {arguments.rounds} rounds that take turns\n")
+    print(
+        "| case | runs x epochs | steps an epoch | usual loop | ser fit | times faster | the same, without start-up |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    for name in arguments.case:
+        compare(name, CASES[name]._replace(**given), arguments.rounds)
+
+
+def compare(name: str, case: Case, rounds: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="ser-train-") as folder:
+        large, small = Path(folder) / "large", Path(folder) / "small"
+        make(case, large)
+        make(case._replace(utterances=64), small)
+        idle = [usual(small, name, 1, 1), ours(small, case, 1, 1)]
+        times = []
+        for number in range(rounds):
+            ways = [
+                lambda: usual(large, name, case.runs, case.epochs),
+                lambda: ours(large, case, case.runs, case.epochs),
+            ]
+            taken = {k: ways[k]() for k in ((0, 1) if number % 2 else (1, 0))}
+            times.append((taken[0], taken[1]))
+    loop, own = (statistics.median(t[k] for t in times) for k in (0, 1))
+    whole = statistics.median(a / b for a, b in times)
+    bare = statistics.median((a - idle[0]) / (b - idle[1]) for a, b in times)
+    steps = -(-case.utterances // 16)
+    print(
+        f"| {name} | {case.runs} x {case.epochs} | {steps} | {loop:.1f} | {own:.1f} | {whole:.2f} | {bare:.2f} |",
+        flush=True,
+    )
+    if name == "cross_attention":
+        matmul, state = bound(case)
+        best = (matmul + state) * steps * case.epochs * case.runs / (os.cpu_count() or 1)
+        print(
+            f"\nbound: products {matmul * 1e3:.1f} ms and optimiser {state * 1e3:.1f} ms a step and core; all steps "
+            f"{best:.1f} s; reached {best / (own - idle[1]):.2f} of it without start-up, the usual loop {best / loop:.2f}\n"
+        )
+
+
+def make(case: Case, folder: Path) -> None:
+    """The features as a workspace of `ser`, and as arrays for the loop; 400 utterances more each for validation and test."""
+    from ser.features.layout import Facts
+    from ser.features.pack import Record
+    from ser.features.writer import StoreWriter
+    from ser.metadata.table import make_table, write_table
+    from ser.workspace import Workspace
+
+    random = np.random.default_rng(0)
+    parts = np.repeat(["train", "validation", "test"], [case.utterances, *[min(400, case.utterances // 4)] * 2])
+    labels = random.integers(0, len(CLASSES), len(parts))
+    rows = [
+        {
+            "utterance_id": f"u{k:06d}",
+            "path": f"{k}.wav",
+            "emotion": CLASSES[y],
+            "label": CLASSES[y],
+            "speaker": f"{part}-{k % 10}",
+            "text": "text",
+            "split": part,
+        }
+        for k, (y, part) in enumerate(zip(labels, parts, strict=True))
+    ]
+    folder.mkdir(parents=True)
+    space = Workspace(folder)
+    write_table(make_table(rows, "bench", {"corpus": "csv"}), space)
+    np.save(folder / "labels.npy", labels)
+    for part in ("train", "validation", "test"):
+        np.save(folder / f"{part}.npy", np.flatnonzero(parts == part))
+    for number, (dim, low, high) in enumerate(case.stores):
+        frames = random.integers(low, high + 1, len(parts))
+        offsets = np.concatenate([[0], np.cumsum(frames)])
+        centres = random.normal(size=(len(CLASSES), dim)) * 0.1
+        values = (np.repeat(centres[labels], frames, 0) + random.normal(size=(offsets[-1], dim))).astype(np.float32)
+        np.save(folder / f"values_{number}.npy", values)
+        np.save(folder / f"offsets_{number}.npy", offsets)
+        level = "frame" if high > 1 else "utterance"
+        facts = Facts(f"store{number}", ("audio", "text")[number], level, dim, {"encoder": f"store{number}"}, 0, 0)
+        with StoreWriter(space.store("bench", f"store{number}"), facts) as writer:
+            pieces = [values[a:b] if high > 1 else values[a] for a, b in itertools.pairwise(offsets)]
+            writer.commit([Record(r["utterance_id"], p, bytes(32)) for r, p in zip(rows, pieces, strict=True)])
+            writer.merge([r["utterance_id"] for r in rows])
+
+
+def usual(folder: Path, name: str, runs: int, epochs: int) -> float:
+    return timed([sys.executable, str(HERE / "usual_loop.py"), str(folder), name, str(runs), str(epochs)])
+
+
+def ours(folder: Path, case: Case, runs: int, epochs: int) -> float:
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-c", "from ser.cli import entry; entry()", "fit", "--workspace", str(folder)]
+        command += ["--head", case.head, "--protocol", "official", "--runs", str(runs), "--epochs", str(epochs)]
+        command += ["--batch-size", "16", "--lr", "1e-4", "--patience", "0", "--refit", "never", "--quiet"]
+        command += [word for option in case.options for word in ("--head-option", option)]
+        return timed([*command, "--output", f"{out}/summary.json"])
+
+
+def timed(command: list[str]) -> float:
+    begin = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return time.monotonic() - begin
+
+
+def bound(case: Case) -> tuple[float, float]:
+    """Seconds of a step's matrix products and of the optimiser's pass, on one core while the other does the same."""
+    with get_context("spawn").Pool(os.cpu_count()) as pool:
+        results = pool.map(measure, [case] * (os.cpu_count() or 1))
+    products, passes = zip(*results, strict=True)
+    return statistics.median(products), statistics.median(passes)
+
+
+def measure(case: Case) -> tuple[float, float]:
+    import torch
+
+    from ser.train.head import build
+    from ser.train.layers import Input
+    from ser.train.parameters import flatten
+
+    torch.set_num_threads(1)
+    inputs = [Input(f"s{k}", ("audio", "text")[k], dim, high > 1) for k, (dim, _, high) in enumerate(case.stores)]
+    head = build(case.head, inputs, len(CLASSES), {}, 0)
+    shapes = [p.shape[1:] for p in head.parameters() if p.ndim == 3 and p.shape[1] > 1]
+    theta = torch.zeros(1, flatten(head).numel(), requires_grad=True)
+    theta.grad = torch.full_like(theta, 1e-3)
+    optimiser = torch.optim.AdamW([theta], fused=True)
+    pairs = [(torch.randn(16, a), torch.randn(a, b), torch.randn(16, b)) for a, b in shapes]
+
+    def products() -> Any:
+        for x, w, g in pairs:
+            x @ w
+            g @ w.t()
+            x.t() @ g
+
+    return repeat(products), repeat(optimiser.step)
+
+
+def repeat(function: Any, times: int = 40) -> float:
+    taken = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        function()
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken[5:])
+
+
+if __name__ == "__main__":
+    main()

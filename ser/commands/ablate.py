@@ -1,0 +1,36 @@
+"""`ser ablate`: each modality alone, a simple fusion and the full model, compared in pairs."""
+
+from functools import partial
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Session
+from ser.commands._training import Head, arguments, report, training_options
+
+
+@click.command("ablate", cls=Command)
+@click.option("--dataset", help="Dataset with features of two modalities or more.  [default: the only one]")
+@click.option("--simple", type=Head(), default="early", show_default=True, help="The simple fusion.")
+@click.option(
+    "--refit",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="As for ser fit.",
+)
+@partial(training_options, head="cross_attention")
+def command(session: Session, dataset: str | None, **options: Any) -> None:
+    """What does each part bring? Each modality alone, a simple fusion, the full model; writes results/ablate-….json.
+
+    All have the same utterances, folds and seeds, and are ordinary experiments. The full model (--head) is compared with each
+    of the others by paired permutation tests.
+
+    \b
+    ser ablate --dataset meld --scheme 7 --runs 5
+    """
+    from ser.features.tensors import choose_dataset
+    from ser.train.ablation import ablate
+
+    name = dataset or choose_dataset(session.workspace)
+    report(session, ablate(name, session.workspace, quiet=session.quiet, **arguments(**options)), options["output"])

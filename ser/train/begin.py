@@ -1,0 +1,159 @@
+"""An experiment's beginning and end: from options to a job with its folds, and from finished runs to the summary."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser.errors import ConfigError
+from ser.features.normalise import LIMIT
+from ser.features.tensors import Tensors, load_tensors
+from ser.metadata.splits import Fold, Options
+from ser.results import record
+from ser.train import experiment
+from ser.train.classical import is_classical
+from ser.train.recipe import device_of, make_recipe, stamps_of
+from ser.train.runs import Job, Run
+from ser.workspace import Workspace
+
+MANY_NOTES = 10  # of one kind; more are counted, the runs' own records have them
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Everything that `ser.train.fit.fit` takes but dataset, workspace, head and training options; described there."""
+
+    scheme: str = "4"
+    protocol: str | None = None
+    runs: int = 5
+    seed: int = 0
+    stores: Sequence[str] | None = None
+    modalities: Sequence[str] | None = None
+    normalize: str = "train"
+    limit: float = LIMIT
+    folds: Options | None = None
+    refit: str = "auto"
+    save: bool = False
+    output: Path | str | None = None
+    jobs: int | None = None
+    stack: int | None = None
+    device: str = "auto"
+    quiet: bool = True
+    command: str = "ser.fit"
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """An experiment that can be trained.
+
+    Attributes:
+        job: what its workers need.
+        setup: data under the protocol, with what the record says of it.
+        asked: the record's `config`.
+        path: of the summary.
+        runs: numbers of the runs.
+    """
+
+    job: Job
+    setup: experiment.Setup
+    asked: dict[str, Any]
+    path: Path
+    runs: range
+
+    @property
+    def folds(self) -> list[Fold]:
+        return self.setup.folds
+
+
+def split_options(given: dict[str, Any]) -> tuple[FitOptions, dict[str, Any]]:
+    """Options of the experiment, and those of training, which are checked by the head's configuration."""
+    known = {f.name for f in fields(FitOptions)}
+    return (
+        FitOptions(**{k: v for k, v in given.items() if k in known}),
+        {k: v for k, v in given.items() if k not in known},
+    )
+
+
+def open_workspace(workspace: Workspace | str | Path) -> Workspace:
+    return workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
+
+
+def load(dataset: str, space: Workspace, options: FitOptions) -> Tensors:
+    """The dataset's tensors under the options' scheme and choice of features."""
+    return load_tensors(dataset, space, scheme=options.scheme, stores=options.stores, modalities=options.modalities)
+
+
+def begin(data: Tensors, space: Workspace, head: str, training: dict[str, Any], options: FitOptions) -> Begun:
+    """Check everything, and say what is to be trained; nothing is written.
+
+    Args:
+        training: fields of the head's configuration.
+
+    Raises:
+        ConfigError: an option that is unknown or does not fit.
+    """
+    if options.save and is_classical(head):
+        raise ConfigError(
+            f"--save: head {head} cannot be saved; nothing that scikit-learn writes can be read without unpickling",
+            action="Save a neural head, such as --head linear.",
+        )
+    recipe = make_recipe(head, **training)
+    place = device_of(recipe, options.device)
+    setup = experiment.prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
+    asked = experiment.identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)
+    words = ["fit", data.dataset, head, setup.protocol, Path(options.scheme).stem]
+    name, path = experiment.place(space, options.output, words, asked)
+    job = Job(
+        data=data,
+        config=recipe,
+        normalize=options.normalize,
+        limit=options.limit,
+        seed=options.seed,
+        device=place,
+        experiment=name,
+        config_hash=record.config_hash(asked),
+        stamps=setup.stamps + stamps_of(recipe),
+        folder=path.with_suffix(""),
+        refit=options.refit,
+        save=options.save,
+    )
+    return Begun(job, setup, asked, path, range(options.runs))
+
+
+def conclude(begun: Begun, done: list[Run], command: str, started: datetime) -> dict[str, Any]:
+    """Write the summary of all runs, and give it."""
+    order = [f.name for f in begun.folds]
+    done = sorted(done, key=lambda r: (r[0]["run"], order.index(r[0]["fold"])))
+    summary = record.summarise(
+        experiment=begun.job.experiment,
+        command=command,
+        config=begun.asked,
+        data=begun.setup.facts,
+        stamps=begun.job.stamps,
+        runs=[r for r, _ in done],
+        predictions=pd.concat([p for _, p in done], ignore_index=True),
+        classes=list(begun.job.data.classes),
+        started=started,
+        seconds=sum(r["seconds"] for r, _ in done),
+        device=begun.job.device,
+        folder=begun.path.stem,
+        extra={"notes": notes_of(done)},
+    )
+    record.write_summary(begun.path, summary)
+    return summary
+
+
+def notes_of(done: list[Run]) -> list[str]:
+    """The runs' remarks, each with the run and the fold it is of, or with how many it is of where those are many."""
+    where: dict[str, list[str]] = {}
+    for row, _ in done:
+        for note in row["notes"]:
+            where.setdefault(note, []).append(f"run {row['run']}, fold {row['fold']}")
+    found = []
+    for note, places in where.items():
+        many = len(places) > MANY_NOTES
+        found += [f"{p}: {note}" for p in ([f"{len(places)} of {len(done)} runs x folds"] if many else places)]
+    return sorted(found)

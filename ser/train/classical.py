@@ -1,0 +1,174 @@
+"""Classifiers of scikit-learn as heads: `sklearn:SVC`, `sklearn:LogisticRegression`, any of them by its class name.
+
+They see pooled features and give the classical line that a neural head has to beat, under the same protocols, normalisation
+and records. (Pedregosa et al., "Scikit-learn: Machine Learning in Python", JMLR 2011; BSD-3-Clause.)
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from ser.errors import ConfigError
+from ser.registry import unknown
+
+PREFIX = "sklearn:"
+SUMMARY = (
+    "any classifier of scikit-learn by its class name, as sklearn:LogisticRegression or sklearn:SVC; pooled features"
+)
+# Where an estimator has a random_state that these options leave unused, all runs are equal and are trained once.
+_EXACT: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "LogisticRegression": lambda o: o["solver"] not in ("liblinear", "sag", "saga"),
+    "LinearSVC": lambda o: o["dual"] is False,
+    "NuSVC": lambda o: o.get("probability") is not True,
+    "RidgeClassifier": lambda o: o["solver"] not in ("auto", "sag", "saga"),
+    "SVC": lambda o: o.get("probability") is not True,
+}
+
+
+@dataclass(frozen=True)
+class Classical:
+    """How a classifier of scikit-learn is fitted: what `ser.train.config.Config` is to a neural head.
+
+    Attributes:
+        head: `sklearn:` and the class's name.
+        head_options: parameters of the class that are given; the others have scikit-learn's defaults.
+        class_weights: `balanced` or `none`.
+        balance: how they are balanced: `class_weight`, `sample_weight`, or `none` where the class takes neither.
+        probabilities: `predict_proba`, or `softmax of decision_function` where the class has no probabilities.
+        scikit_learn: its version, whose defaults are part of the configuration.
+    """
+
+    head: str
+    head_options: Mapping[str, Any] = field(default_factory=dict)
+    class_weights: str = "balanced"
+    balance: str = "none"
+    probabilities: str = "predict_proba"
+    scikit_learn: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "head_options": dict(self.head_options)}
+
+    @property
+    def random(self) -> bool:
+        """Whether runs differ: whether the fit draws anything at random."""
+        options = estimator(self, 0).get_params(deep=False)
+        rule = _EXACT.get(self.head.removeprefix(PREFIX))
+        return "random_state" in options and not (rule is not None and rule(options))
+
+    @property
+    def stamps(self) -> list[str]:
+        """What a reader of the numbers must know."""
+        found = [] if self.random else [f"{self.head} draws nothing at random: all runs are equal"]
+        if self.class_weights == "balanced" and self.balance == "none":
+            found.append(f"{self.head} takes neither class nor sample weights: classes are not balanced")
+        if self.probabilities != "predict_proba":
+            found.append(f"{self.head} has no probabilities: they are the {self.probabilities}, not calibrated")
+        return found
+
+
+def is_classical(head: str) -> bool:
+    """Whether a head's name is one of scikit-learn's."""
+    return head.startswith(PREFIX)
+
+
+def make_classical(head: str, **given: Any) -> Classical:
+    """The configuration of a classifier of scikit-learn (None is not given).
+
+    Raises:
+        ConfigError: no such classifier, or one that needs others to be built of; a training option, which would mean
+            nothing; an option that the class does not have, or a random_state, which is the run's.
+    """
+    import sklearn
+    from sklearn.utils.validation import has_fit_parameter
+
+    kind = _class(head)
+    known = {"head_options", "class_weights"}
+    strange = [f"--{n.replace('_', '-')}" for n, v in given.items() if n not in known and not _is_absent(v)]
+    if strange:
+        raise ConfigError(
+            f"{', '.join(sorted(strange))} means nothing to head {head}",
+            expected="--class-weights, and options of its own: --head-option C=0.1",
+        )
+    options = {k: _value(v) for k, v in (given.get("head_options") or {}).items()}
+    _check_options(head, kind, options)
+    weights = given.get("class_weights") or "balanced"
+    if weights not in ("balanced", "none"):
+        raise ConfigError(f"class_weights = {weights}", expected="balanced or none")
+    made = kind(**options)
+    balance = "none"
+    if weights == "balanced" and options.get("class_weight") is None:
+        if "class_weight" in made.get_params(deep=False):
+            balance = "class_weight"
+        elif has_fit_parameter(made, "sample_weight"):
+            balance = "sample_weight"
+    if options.get("class_weight") is not None:
+        balance = "class_weight"
+    scores = "predict_proba" if hasattr(made, "predict_proba") else "softmax of decision_function"
+    if not hasattr(made, "predict_proba") and not hasattr(made, "decision_function"):
+        raise ConfigError(f"{head} scores no classes", expected="predict_proba or decision_function")
+    return Classical(head, options, weights, balance, scores, str(sklearn.__version__))
+
+
+def estimator(config: Classical, seed: int) -> Any:
+    """The unfitted classifier of one run."""
+    made = _class(config.head)(**config.head_options)
+    options = made.get_params(deep=False)
+    if config.balance == "class_weight" and options.get("class_weight") is None:
+        made.set_params(class_weight="balanced")
+    if "random_state" in options:
+        made.set_params(random_state=seed % 2**32)
+    return made
+
+
+@cache
+def _classes() -> dict[str, Any]:
+    """Classifiers of scikit-learn by name."""
+    from sklearn.utils import all_estimators
+
+    return dict(all_estimators(type_filter="classifier"))
+
+
+def _class(head: str) -> Any:
+    name = head.removeprefix(PREFIX)
+    if name not in _classes():
+        near = get_close_matches(name.lower(), {n.lower(): n for n in _classes()}, n=3, cutoff=0.5)
+        names = [n for low in near for n in _classes() if n.lower() == low]
+        raise ConfigError(
+            f"unknown head {head!r}: scikit-learn has no classifier {name!r}",
+            expected="the name of a class such as LogisticRegression, SVC or RandomForestClassifier",
+            action=f"Did you mean {' or '.join(repr(PREFIX + n) for n in names)}?" if names else None,
+        )
+    kind = _classes()[name]
+    try:
+        kind()
+    except TypeError:
+        raise ConfigError(
+            f"{head} is made of other classifiers", expected="a classifier that stands by itself"
+        ) from None
+    return kind
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or value is False or value == ()
+
+
+def _check_options(head: str, kind: Any, options: dict[str, Any]) -> None:
+    known = sorted(kind().get_params(deep=False))
+    for name in options:
+        if name not in known:
+            raise unknown(f"option of head {head}:", name, known)
+    if "random_state" in options:
+        raise ConfigError(f"random_state of {head} is the run's own seed", action="Choose another --seed instead.")
+
+
+def _value(value: Any) -> Any:
+    """`100,50` -> `(100, 50)`, for options that are several numbers."""
+    if not isinstance(value, str) or "," not in value:
+        return value
+    try:
+        parts = [float(v) for v in value.split(",") if v.strip()]
+    except ValueError:
+        return value
+    return tuple(int(p) if p.is_integer() else p for p in parts)

@@ -1,0 +1,176 @@
+"""A classifier of scikit-learn on a dataset's tensors, with the interface of `ser.train.learner.Learner`."""
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from torch import empty
+
+from ser.errors import ConfigError, TrainingError
+from ser.features.tensors import Block, Tensors
+from ser.train.classical import Classical, estimator
+from ser.train.data import Trained
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(eq=False)
+class Fitted(Trained):
+    """One run's outcome: the fitted estimator takes the place of weights."""
+
+    estimator: Any = None
+
+
+class ClassicalLearner:
+    """One configuration over one dataset's (normalised) tensors.
+
+    Args:
+        data: the tensors; framewise features are averaged over their frames, stored layers over the layers, and the
+            stores are concatenated: `(utterances, features)` in double precision.
+        config: how to fit.
+
+    Raises:
+        ConfigError: word ids, of which an average means nothing.
+    """
+
+    def __init__(self, data: Tensors, config: Classical) -> None:
+        self.data, self.config = data, config
+        refuse_words(data.blocks, config.head)
+        self.values = np.concatenate([_pooled(b) for b in data.blocks], axis=1)
+
+    def train(
+        self, rows: Rows, validation: Rows, seeds: Sequence[int], start: list[Any] | None = None
+    ) -> list[list[Trained]]:
+        """Fit one run a seed; where nothing is random and the rows are the same, once for all of them.
+
+        Args:
+            rows: training rows, `(m,)` or `(runs, m)`.
+            validation: not used: nothing is chosen.
+            start: refused: scikit-learn's classifiers are not fine-tuned.
+
+        Raises:
+            TrainingError: fewer than two classes, or what scikit-learn refuses.
+        """
+        if start is not None:
+            raise ConfigError(f"{self.config.head} cannot be fine-tuned", action="Leave --source out.")
+        if rows.ndim == 1 and not self.config.random:
+            return [self._share(rows, seeds)]
+        each = rows if rows.ndim == 2 else np.broadcast_to(rows, (len(seeds), len(rows)))
+        return [[self._fit(r, s) for r, s in zip(each, seeds, strict=True)]]
+
+    def retrain(self, rows: Rows, seeds: Sequence[int], parts: list[list[Trained]]) -> list[list[Trained]]:
+        """Fit again on other rows, `(m,)`: nothing was chosen, so nothing is carried over."""
+        return self.train(rows, rows[:0], seeds)
+
+    def weights(self, parts: list[list[Trained]]) -> list[Any]:
+        """The fitted estimators, a list of runs."""
+        return [t.estimator for t in parts[0] if isinstance(t, Fitted)]
+
+    def predict(self, weights: list[Any], rows: Rows) -> NDArray[np.float64]:
+        """Probabilities `(runs, len(rows), classes)`; a class that was not in training has 0.
+
+        Raises:
+            TrainingError: a probability is not finite.
+        """
+        found: dict[int, NDArray[np.float64]] = {}
+        for fitted in weights:
+            if id(fitted) not in found:
+                found[id(fitted)] = self._probabilities(fitted, rows)
+        return np.stack([found[id(fitted)] for fitted in weights])
+
+    def merge(self, parts: list[list[Trained]]) -> list[Trained]:
+        return parts[0]
+
+    def account(self, trained: Trained, refitted: bool) -> dict[str, Any]:
+        """What a run's record says of the fit."""
+        again = ", then fitted again on training and validation" if refitted else ""
+        return {"selection": f"nothing is chosen{again}", "probabilities": self.config.probabilities}
+
+    def _share(self, rows: Rows, seeds: Sequence[int]) -> list[Trained]:
+        one = self._fit(rows, seeds[0])
+        seconds = one.seconds / len(seeds)
+        return [Fitted(empty(0), notes=list(one.notes), seconds=seconds, estimator=one.estimator) for _ in seeds]
+
+    def _fit(self, rows: Rows, seed: int) -> Fitted:
+        from sklearn.utils.class_weight import compute_sample_weight
+        from threadpoolctl import threadpool_limits
+
+        x, y = self.values[rows], self.data.labels[rows]
+        if len(np.unique(y)) < 2:
+            raise TrainingError(
+                "the training part has fewer than two classes", action="Take more data or another scheme."
+            )
+        made = estimator(self.config, seed)
+        weights = (
+            {"sample_weight": compute_sample_weight("balanced", y)} if self.config.balance == "sample_weight" else {}
+        )
+        begin = time.perf_counter()
+        with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
+            warnings.simplefilter("always")
+            try:
+                made.fit(x, y, **weights)
+            except (ValueError, TypeError) as error:
+                raise TrainingError(f"{self.config.head}: {_line(error)}") from None
+        notes = sorted({f"{w.category.__name__}: {_line(w.message)}" for w in caught})
+        return Fitted(empty(0), notes=notes, seconds=time.perf_counter() - begin, estimator=made)
+
+    def _probabilities(self, fitted: Any, rows: Rows) -> NDArray[np.float64]:
+        from threadpoolctl import threadpool_limits
+
+        classes = [int(c) for c in fitted.classes_]
+        with threadpool_limits(1):
+            if self.config.probabilities == "predict_proba":
+                shares = np.asarray(fitted.predict_proba(self.values[rows]), dtype=np.float64)
+            else:
+                scores = np.asarray(fitted.decision_function(self.values[rows]), dtype=np.float64)
+                if scores.ndim == 1:  # of the second of two classes: the softmax is then the logistic function
+                    scores = np.stack([np.zeros_like(scores), scores], axis=1)
+                if scores.shape[1] != len(classes):
+                    raise ConfigError(
+                        f"{self.config.head} scores pairs of classes", expected="decision_function_shape=ovr"
+                    )
+                shares = softmax(scores, axis=1)
+        if not np.isfinite(shares).all():
+            raise TrainingError(
+                "predicted probabilities are not finite", action="Check the features: ser store verify."
+            )
+        full = np.zeros((len(rows), len(self.data.classes)))
+        full[:, classes] = shares
+        return full
+
+
+def _line(message: object) -> str:
+    """The first paragraph of a message of scikit-learn, in one line."""
+    return " ".join(str(message).split("\n\n")[0].split())[:200]
+
+
+def refuse_words(blocks: Sequence[Block], head: str) -> None:
+    """Refuse word ids.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    for block in blocks:
+        if block.vocabulary:
+            raise ConfigError(
+                f"{head} cannot take the word ids of {block.name}: their average means nothing",
+                expected="vectors: other --text features, such as bert",
+                action="Or leave the text out: --modalities audio.",
+            )
+
+
+def _pooled(block: Block) -> NDArray[np.float64]:
+    """A store's features as one vector an utterance, `(n, D)`."""
+    if block.offsets is not None:
+        lengths = np.diff(block.offsets)
+        if not lengths.all():
+            raise TrainingError(f"{block.name}: an utterance has no frames", expected="one or more")
+        sums = np.add.reduceat(block.values, block.offsets[:-1], axis=0, dtype=np.float64)
+        return np.asarray(sums / lengths[:, None])
+    values = block.values.astype(np.float64)
+    return np.asarray(values.mean(axis=1) if values.ndim == 3 else values)

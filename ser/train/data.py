@@ -1,0 +1,54 @@
+"""What a stack of runs is trained on, and what comes of a run."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ser.train.batches import Resident
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What one stack is trained on.
+
+    Attributes:
+        resident: the features.
+        labels: class number of every row, `(n,)`.
+        classes: how many classes.
+        train: training rows, `(m,)` for all runs, or `(runs, m)` for runs with training sets of their own.
+        validation: validation rows; may be empty when the last epoch is taken.
+        names: of the classes, for notes; () where they have none.
+        vad: valence, arousal and dominance of every row on the corpus's scale, `(n, 3)`, NaN where unknown; None where no
+            loss reads them.
+    """
+
+    resident: Resident
+    labels: NDArray[np.int64]
+    classes: int
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    names: tuple[str, ...] = ()
+    vad: NDArray[np.float64] | None = None
+
+
+@dataclass(eq=False)
+class Trained:
+    """One run's outcome.
+
+    Attributes:
+        weights: of the chosen epoch, `(n,)`; of a snapshot ensemble those of all its snapshots, one after another.
+        epochs, best_epoch: epochs trained, and the chosen one (1-based).
+        curves: one value an epoch: `loss` (training), `validation_loss` (plain cross-entropy, whatever is trained with),
+            `validation_UA`, `validation_WA`.
+        notes: what a reader must know, a collapse for instance.
+        seconds: of the stack, divided by its runs.
+    """
+
+    weights: Tensor
+    epochs: int = 0
+    best_epoch: int = 0
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0

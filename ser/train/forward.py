@@ -1,0 +1,69 @@
+"""Heads of a stack of runs, and what they say of utterances."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ser.train import objective, streams
+from ser.train.config import Config
+from ser.train.data import Data
+from ser.train.head import build
+from ser.train.parameters import Parameters
+
+EVALUATION_ROWS = 512
+
+
+def predict(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Class probabilities of rows under trained weights; the mean over snapshots where there are several.
+
+    Args:
+        weights: `(runs, n)`.
+
+    Returns:
+        `(runs, len(rows), classes)`.
+    """
+    parameters = Parameters(heads(data, config, [0] * len(weights)), data.resident.device)
+    found = []
+    for snapshot in weights.chunk(config.snapshots, dim=1):
+        parameters.load(snapshot)
+        found.append(logits(parameters, data, rows).double().softmax(-1))
+    return torch.stack(found).mean(0).cpu().numpy()
+
+
+def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[], nn.Module]]:
+    """One function a run, giving its head with initial weights from its seed."""
+    options = dict(config.head_options)
+
+    def start(seed: int) -> nn.Module:
+        return build(config.head, data.resident.inputs, data.classes, options, streams.derive(seed, "init"))
+
+    return [partial(start, s) for s in seeds]
+
+
+def trainable(data: Data, config: Config, seeds: Sequence[int]) -> tuple[Parameters, objective.Objective]:
+    """The block of a stack, with what its losses learn, and the losses, whose parameters are views of it."""
+    terms = objective.parse(config.loss)
+    builds, size = heads(data, config, seeds), 0
+    if any(objective.term(name).reads_embedding for name in terms):
+        first = torch.zeros(1, 1, dtype=torch.long, device=data.resident.device)
+        size = objective.embedding_size(builds[0]().to(data.resident.device), data.resident.batch(first))
+    losses = [partial(objective.build, terms, data.classes, size, s) for s in seeds]
+    direct = config.precision == "float32"
+    parameters = Parameters(builds, data.resident.device, losses, direct)
+    assert isinstance(parameters.beside, objective.Objective)
+    return parameters, parameters.beside
+
+
+@torch.no_grad()
+def logits(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> Tensor:
+    """Of some rows, `(runs, len(rows), classes)`, in evaluation mode."""
+    parameters.head.eval()
+    runs = len(parameters.theta)
+    out = torch.empty(runs, len(data.labels), data.classes, device=data.resident.device)
+    for chunk in data.resident.chunks(rows, EVALUATION_ROWS):
+        out[:, chunk] = parameters.head(data.resident.batch(chunk.expand(runs, -1)))
+    return out[:, torch.as_tensor(rows, device=out.device)]

@@ -1,0 +1,92 @@
+"""Scores of a stack of runs on validation data, and the collapse to one class that they may show."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ser.train.losses.cross_entropy import loss
+
+COLLAPSE = 3  # epochs in a row with one predicted class
+
+
+class Score(NamedTuple):
+    """One run's validation: scores by name, and the only class that was predicted (None where there are several)."""
+
+    values: dict[str, float]
+    only: int | None = None
+
+
+@torch.no_grad()
+def validate(logits: Tensor, labels: Tensor, classes: int) -> list[Score]:
+    """Scores of each run: `validation_loss`, `validation_UA`, `validation_WA`, and standard errors `..._error` of the last two.
+
+    The loss is plain cross-entropy, without weights and smoothing, whatever is trained with. Everything is computed on the
+    device and fetched at once.
+
+    Args:
+        logits: `(runs, rows, classes)`.
+        labels: `(rows,)`.
+    """
+    runs, rows = logits.shape[:2]
+    each = labels.expand(runs, -1)
+    losses = loss(logits, each, torch.ones(runs, classes, device=logits.device))
+    guesses = logits.argmax(-1)
+    hits = (guesses == each).double()
+    there = torch.bincount(labels, minlength=classes)
+    recall = torch.zeros(runs, classes, dtype=torch.double, device=logits.device)
+    recall.scatter_add_(1, each, hits)
+    number = (there > 0).sum()
+    ua = (recall / there.clamp_min(1)).sum(1) / number
+    # Standard errors, from recalls with one hit and one miss added, so that a recall of 1 on few is not held certain.
+    share = (recall + 1) / (there + 2)
+    ua_error = ((share * (1 - share) / (there + 2)) * (there > 0)).sum(1).sqrt() / number
+    wa = hits.mean(1)
+    wa_error = (wa * (1 - wa) / rows).sqrt()
+    only = torch.where((guesses == guesses[:, :1]).all(1), guesses[:, 0], -1)
+    table = torch.stack([v.double() for v in (losses, ua, wa, ua_error, wa_error, only)], dim=1).tolist()
+    names = ("validation_loss", "validation_UA", "validation_WA", "validation_UA_error", "validation_WA_error")
+    return [
+        Score(dict(zip(names, values, strict=True)), int(last) if last >= 0 and rows > 1 else None)
+        for *values, last in table
+    ]
+
+
+@dataclass
+class Collapse:
+    """Follows one run's epochs: spells of at least three epochs in which all of validation is predicted one class.
+
+    Attributes:
+        spells: `(class, first epoch, last epoch)` of those found.
+    """
+
+    spells: list[tuple[int, int, int]] = field(default_factory=list)
+    current: tuple[int, int] | None = None  # class, first epoch
+
+    def see(self, epoch: int, only: int | None) -> None:
+        """Take in an epoch (1-based) and the only class that it predicts, if so."""
+        if only is None or (self.current and self.current[0] != only):
+            self.current = None
+        if only is None:
+            return
+        self.current = self.current or (only, epoch)
+        first = self.current[1]
+        if epoch - first + 1 >= COLLAPSE:
+            found = (only, first, epoch)
+            goes_on = bool(self.spells) and self.spells[-1][:2] == found[:2]
+            self.spells = [*(self.spells[:-1] if goes_on else self.spells), found]
+
+    def notes(self, names: tuple[str, ...], epochs: int) -> list[str]:
+        """A sentence a spell.
+
+        Args:
+            names: of the classes; () gives their numbers.
+            epochs: that the run was trained.
+        """
+        said = []
+        for only, first, last in self.spells:
+            name = names[only] if names else f"class {only}"
+            when = f"from epoch {first} on" if last == epochs else f"in epochs {first} to {last}, then recovered"
+            said.append(f"collapsed: every validation utterance is predicted {name} {when}")
+        return said

@@ -1,0 +1,124 @@
+"""Ablation: the same utterances, folds and seeds for every variant; ordinary records; a paired test."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ser.cli import main
+from ser.errors import ConfigError
+from ser.features.tensors import load_tensors
+from ser.results.find import read_any
+from ser.results.record import read_predictions, read_summary
+from ser.train import executor
+from ser.train.ablation import FULL, ablate, variants
+from ser.train.fit import fit
+
+FAST: dict[str, Any] = {"epochs": 12, "runs": 2, "protocol": "speaker", "jobs": 1, "lr": 1e-2}
+
+
+@pytest.fixture
+def space(maker: Any) -> Any:
+    """Audio that says little and text that says more; one utterance has no text features."""
+    maker.table("toy")
+    maker.store("toy", strength=0.15)
+    maker.store("toy", "words", modality="text", strength=2.0, leave_out=1)
+    lost = load_tensors("toy", maker.space, modalities=["audio"]).frame["utterance_id"].iloc[-1]
+    failures = maker.space.features("toy") / "words.failures.csv"
+    failures.write_text(f"utterance_id,path,reason\n{lost},x,empty\n")
+    return maker.space
+
+
+def test_variants_of_two_modalities(space: Any) -> None:
+    data = load_tensors("toy", space)
+    found = variants(data, "cross_attention", "early")
+    assert [(v.name, v.head, v.stores) for v in found] == [
+        ("audio only", "cross_attention", ("toy",)),
+        ("text only", "cross_attention", ("words",)),
+        ("simple fusion", "early", ("toy", "words")),
+        (FULL, "cross_attention", ("toy", "words")),
+    ]
+    assert [v.name for v in variants(data, "early", "early")] == ["audio only", "text only", FULL]
+    assert {v.head for v in variants(data, "sklearn:SVC", "early")[:2]} == {"sklearn:SVC"}
+
+
+def test_a_head_that_needs_both_is_replaced_where_there_is_one(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy", "frames", framewise=True)
+    maker.store("toy", "words", modality="text", framewise=True, vocabulary=13)
+    found = variants(load_tensors("toy", maker.space), "patch_attention", "early")
+    assert [v.head for v in found] == ["mean_linear", "mean_linear", "early", "patch_attention"]
+
+
+def test_the_same_utterances_and_ordinary_records(space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[Any] = []
+    real = executor.run_units
+
+    def counting(function: Any, units: Any, jobs: int) -> Any:
+        trained.extend(units)
+        return real(function, units, jobs)
+
+    monkeypatch.setattr(executor, "run_units", counting)
+    options = {"head": "early", "simple": "linear", "head_options": {"hidden": 16}, **FAST}
+    found = ablate("toy", space, **options)
+    path = space.results / f"{found['experiment']}.json"
+    assert read_any(path) == json.loads(json.dumps(found))
+    assert [v["name"] for v in found["variants"]] == ["audio only", "text only", "simple fusion", FULL]
+    ids = set()
+    for row in found["variants"]:
+        summary = read_summary(path.parent / row["record"])
+        assert summary["pooled"] == row["pooled"]
+        assert set(summary["data"]["stores"]) == set(row["stores"])
+        frame = read_predictions(path.parent / row["record"], summary)
+        ids.add(frozenset(zip(frame["fold"], frame["split"], frame["utterance_id"], strict=True)))
+        assert frame["utterance_id"].nunique() == 95
+    assert len(ids) == 1
+    by_name = {c["variant"]: c for c in found["comparisons"]}
+    assert list(by_name) == ["audio only", "text only", "simple fusion"]
+    pooled = {v["name"]: v["pooled"]["UA"]["mean"] for v in found["variants"]}
+    for name, c in by_name.items():
+        assert c["difference"] == pytest.approx(pooled[FULL] - pooled[name])
+        assert c["p"] <= c["p_holm"] <= 1
+    audio = by_name["audio only"]
+    assert audio["difference"] > 0.2
+    assert audio["tests"]["speakers"]["units"] == 6
+    assert audio["tests"]["models"]["units"] == 12
+    before = len(trained)
+    again = ablate("toy", space, **options)
+    assert len(trained) == before
+    assert again["comparisons"] == found["comparisons"]
+    fit("toy", space, head="early", head_options={"hidden": 16}, **FAST)  # the full model is this very experiment
+    assert len(trained) == before
+
+
+def test_one_modality_is_refused_with_what_to_extract(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    with pytest.raises(ConfigError, match=r"features of audio only.*ser extract --dataset toy --text bert"):
+        ablate("toy", maker.space, **FAST)
+
+
+def test_the_command_and_what_is_shown(space: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "ablate",
+        "--workspace",
+        str(space.root),
+        "--runs",
+        "2",
+        "--epochs",
+        "4",
+        "--jobs",
+        "1",
+        "--head",
+        "linear",
+    ]
+    assert main([*words, "--simple", "sklearn:LogisticRegression", "--protocol", "official"]) == 1
+    assert "--epochs means nothing to head sklearn" in capsys.readouterr().err
+    assert main([*words, "--simple", "early", "--protocol", "official"]) == 0
+    said = capsys.readouterr().out
+    assert main(["results", "show", "ablate-toy", "--workspace", str(space.root)]) == 0
+    assert capsys.readouterr().out == said
+    for word in ("audio only", "text only", "simple fusion", FULL, "full model minus", "p, Holm"):
+        assert word in said
+    assert main(["results", "plot", "ablate-toy", "--workspace", str(space.root)]) == 1
+    assert "is no summary" in capsys.readouterr().err
