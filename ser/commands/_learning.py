@@ -45,6 +45,11 @@ LEARNING: list[Callable[..., Any]] = [
     click.option("--class-weights", type=click.Choice(["balanced", "none"]), help="[default: balanced]"),
     click.option("--label-smoothing", type=float, help="[default: 0.1]"),
     click.option("--clip", type=float, help="Largest gradient norm of a run; 0: no clipping.  [default: 1]"),
+    click.option(
+        "--context",
+        type=click.Choice(["utterance", "dialogue"]),
+        help="What a head sees at once: an utterance, or the turns of a dialogue.  [default: utterance]",
+    ),
     click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="Of training.  [default: float32]"),
     click.option(
         "--average",

@@ -33,6 +33,14 @@ class Resident:
     def framewise(self) -> bool:
         return bool(self.offsets)
 
+    def units(self, rows: Tensor) -> Tensor:
+        """What an epoch goes through, and a batch is made of: utterances `(runs, m)`; dialogues in `ser.train.turns`."""
+        return rows
+
+    def flat(self, logits: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the utterances of some units, `(runs, n, classes)`, and their rows, `(runs, n)`."""
+        return logits, units
+
     def batch(self, rows: Tensor) -> dict[str, Feature]:
         """Features of the utterances `rows (runs, batch)`."""
         return {i.name: self._feature(i.name, rows) for i in self.inputs}
@@ -40,12 +48,12 @@ class Resident:
     def _feature(self, name: str, rows: Tensor) -> Feature:
         values = self.values[name]
         if name not in self.offsets:
-            return Feature(values[rows], None)
+            return Feature(_rows(values, rows), None)
         first, last = self.offsets[name][rows], self.offsets[name][rows + 1]
         steps = torch.arange(int((last - first).max()), device=self.device)
         frames = first[..., None] + steps
         mask = frames < last[..., None]
-        picked = values[torch.where(mask, frames, 0)]
+        picked = _rows(values, torch.where(mask, frames, 0))
         return Feature(picked * mask[..., None], mask)
 
     def chunks(self, rows: NDArray[np.int64], size: int) -> list[Tensor]:
@@ -55,3 +63,8 @@ class Resident:
             offsets = next(iter(self.offsets.values()))
             order = order[(offsets[order + 1] - offsets[order]).argsort(stable=True)]
         return list(torch.split(order, size))
+
+
+def _rows(values: Tensor, rows: Tensor) -> Tensor:
+    """`values[rows]`, three times as fast for whole rows."""
+    return values.index_select(0, rows.reshape(-1)).view(*rows.shape, *values.shape[1:])

@@ -101,6 +101,10 @@ def begin(data: Tensors, space: Workspace, head: str, training: dict[str, Any], 
             action="Save a neural head, such as --head linear.",
         )
     recipe = make_recipe(head, **training)
+    if options.save and getattr(recipe, "context", "utterance") == "dialogue":
+        raise ConfigError(
+            "--save with --context dialogue", action="Leave --save out: ser predict knows no dialogues yet."
+        )
     place = device_of(recipe, options.device)
     setup = experiment.prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
     asked = experiment.identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)

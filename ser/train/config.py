@@ -15,6 +15,7 @@ SCHEDULES = ("constant", "linear", "cosine", "one-cycle")
 CYCLES = {"schedule": "cycles", "selection": "last", "patience": 0}  # what a snapshot ensemble is trained with
 SELECTIONS = ("UA", "WA", "loss", "last")
 PRECISIONS = ("float32", "bfloat16")
+CONTEXTS = ("utterance", "dialogue")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Config:
         class_weights: `balanced` (N / (K n_c)) or `none`.
         label_smoothing: in [0, 1).
         clip: largest gradient norm of a run; 0 does not clip.
+        context: what a head sees at once, an `utterance` or the turns of a `dialogue`, see `ser.train.turns`; a batch is then
+            so many dialogues.
         precision: of the forward pass in training, `float32` or `bfloat16` (autocast); weights, losses and predictions are
             float32.
         average: of weights, `none`, `swa` or `ema`; see `ser.train.averaging`.
@@ -58,6 +61,7 @@ class Config:
     class_weights: str = "balanced"
     label_smoothing: float = 0.1
     clip: float = 1.0
+    context: str = "utterance"
     precision: str = "float32"
     average: str = "none"
     snapshots: int = 1
@@ -163,6 +167,7 @@ def _check(config: Config) -> None:
         ("schedule", config.schedule in (*SCHEDULES, "cycles"), f"one of {', '.join(SCHEDULES)}"),
         ("selection", config.selection in SELECTIONS, f"one of {', '.join(SELECTIONS)}"),
         ("class_weights", config.class_weights in ("balanced", "none"), "balanced or none"),
+        ("context", config.context in CONTEXTS, f"one of {', '.join(CONTEXTS)}"),
         ("precision", config.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
         ("average", config.average in KINDS, f"one of {', '.join(KINDS)}"),
         ("snapshots", config.snapshots >= 1, "1 or more"),
@@ -175,6 +180,12 @@ def _check(config: Config) -> None:
             raise ConfigError(f"{name} = {getattr(config, name)}", expected=expected)
     masks(config.time_masks)
     masks(config.band_masks)
+    if config.context == "dialogue":
+        for name in ("mixup", "time_masks", "band_masks"):
+            if getattr(config, name):
+                raise ConfigError(f"{name} with context dialogue", action=f"Leave {name} out.")
+        if any(objective.term(name).reads_embedding for name in objective.parse(config.loss)):
+            raise ConfigError(f"loss {config.loss} with context dialogue", expected="losses on logits alone")
 
 
 def _check_snapshots(config: Config) -> None:

@@ -1,5 +1,6 @@
 """How many runs go together, and where: the one place that decides about stacks, workers and threads."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ T = TypeVar("T")
 # On a CPU stacking wins while a stack's parameters and their optimiser state stay in cache.
 STACKED_PARAMETERS = 300_000
 LARGEST_STACK = 64
+SHORT = 10.0  # seconds of work for which starting processes does not pay
 
 
 def stack_size(
@@ -84,21 +86,35 @@ def workers(jobs: int | None, units: int, device: str) -> int:
     return max(1, min(jobs or cores(), units))
 
 
-def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[T]:
+def seconds(config: Config, inputs: Sequence[Input], classes: int, rows: int, runs: int) -> float:
+    """Roughly what training a stack takes on one core; infinite for what must not share its process with others.
+
+    A step costs its calls, the matrix products of its parameters at 20 GFLOP/s, and AdamW's pass over them at 8 GB/s.
+    """
+    head = build(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
+    if not is_stackable(head) or any(i.framewise for i in inputs):
+        return math.inf
+    a_run = flatten(head).numel() * (6 * config.batch_size / 20e9 + 28 / 8e9)
+    return config.epochs * -(-rows // config.batch_size) * (1e-3 + runs * a_run)
+
+
+def run_units(
+    function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs: int, threads: bool = False
+) -> Iterator[T]:
     """Results of `function(*unit)` in the order of the units, as they come.
 
     Workers are processes with one intra-op thread each: two threads a process lose more than they win as soon as
-    anything else runs on the machine. Large arrays reach them as memory maps.
+    anything else runs on the machine. Large arrays reach them as memory maps. Threads are for short work (`seconds`).
     """
     if jobs == 1 or len(units) == 1:
-        threads = torch.get_num_threads()
+        before = torch.get_num_threads()
         try:  # one thread here too: sums over two differ in the last bit, and a run must not depend on the others
             yield from (_single_threaded(function, unit) for unit in units)
         finally:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(before)
         return
     yield from in_order(
-        _single_threaded, ((function, unit) for unit in units), jobs, "training", pre_dispatch="2*n_jobs"
+        _single_threaded, ((function, unit) for unit in units), jobs, "training", threads, pre_dispatch="2*n_jobs"
     )
 
 

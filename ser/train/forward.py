@@ -13,6 +13,7 @@ from ser.train.config import Config
 from ser.train.data import Data
 from ser.train.head import build
 from ser.train.parameters import Parameters
+from ser.train.turns import PerTurn
 
 EVALUATION_ROWS = 512
 
@@ -39,7 +40,8 @@ def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[],
     options = dict(config.head_options)
 
     def start(seed: int) -> nn.Module:
-        return build(config.head, data.resident.inputs, data.classes, options, streams.derive(seed, "init"))
+        head = build(config.head, data.resident.inputs, data.classes, options, streams.derive(seed, "init"))
+        return head if config.context == "utterance" else PerTurn(head, config.head)
 
     return [partial(start, s) for s in seeds]
 
@@ -65,5 +67,7 @@ def logits(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> Tenso
     runs = len(parameters.theta)
     out = torch.empty(runs, len(data.labels), data.classes, device=data.resident.device)
     for chunk in data.resident.chunks(rows, EVALUATION_ROWS):
-        out[:, chunk] = parameters.head(data.resident.batch(chunk.expand(runs, -1)))
+        units = chunk.expand(runs, *chunk.shape)
+        guess, own = data.resident.flat(parameters.head(data.resident.batch(units)), units)
+        out[:, own[0]] = guess
     return out[:, torch.as_tensor(rows, device=out.device)]

@@ -18,6 +18,7 @@ from ser.train.batches import Resident
 from ser.train.config import Config
 from ser.train.head import part_of, plugin
 from ser.train.trainer import Data, Trained, predict, train
+from ser.train.turns import resident_of
 
 Rows = NDArray[np.int64]
 
@@ -38,7 +39,10 @@ class Learner:
 
     def __post_init__(self) -> None:
         self.part = replace(self.config, head=part_of(self.config.head))
-        self.residents = [(name, Resident(blocks, self.device)) for name, blocks in _parts(self.data, self.config.head)]
+        self.residents = [
+            (name, resident_of(self.data, blocks, self.config, self.device))
+            for name, blocks in _parts(self.data, self.config.head)
+        ]
 
     def train(
         self, rows: Rows, validation: Rows, seeds: Sequence[int], start: list[Tensor] | None = None

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.train import executor
-from ser.train.batches import Resident
 from ser.train.classical import Classical, is_classical, make_classical
 from ser.train.classical_learner import ClassicalLearner, refuse_words
 from ser.train.config import Config, make_config
 from ser.train.data import Trained
 from ser.train.learner import Learner
+from ser.train.turns import resident_of
 
 Recipe: TypeAlias = Config | Classical
 Rows = NDArray[np.int64]
@@ -76,7 +76,7 @@ def stack_of(recipe: Recipe, data: Tensors, runs: int, device: str, stack: int |
             raise ConfigError(f"--stack means nothing to head {recipe.head}")
         refuse_words(data.blocks, recipe.head)
         return 1 if recipe.random else runs
-    inputs = Resident(data.blocks).inputs
+    inputs = resident_of(data, data.blocks, recipe).inputs
     return executor.stack_size(recipe, inputs, len(data.classes), runs, device, folds=folds, asked=stack)
 
 

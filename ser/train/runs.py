@@ -17,6 +17,7 @@ from ser.progress import progress
 from ser.results import record
 from ser.results.names import run_name
 from ser.train import executor, experiment, streams
+from ser.train.batches import Resident
 from ser.train.config import Config
 from ser.train.data import Trained
 from ser.train.recipe import Recipe, learner_of, stack_of
@@ -76,12 +77,27 @@ def train(
         keep_going: give a unit's error in place of its runs, and go on with the others.
     """
     workers = executor.workers(jobs, len(units), units[0][0].device if units else "cpu")
-    results = executor.run_units(_guarded if keep_going else _unit, units, workers)
+    results = executor.run_units(_guarded if keep_going else _unit, units, workers, _is_short(units))
     for unit, finished in zip(units, progress(results, len(units), label, "stack", quiet), strict=True):
         if not isinstance(finished, SerError):
             for run, predictions in finished:
                 record.write_run(unit[0].folder, run, predictions)
         yield unit[0], finished
+
+
+def _is_short(units: Sequence[Unit]) -> bool:
+    """Whether threads of this process will have trained all units before worker processes would have begun."""
+    total, jobs = 0.0, {id(job): job for job, _, _ in units}
+    for key, job in jobs.items():
+        if not isinstance(job.config, Config) or job.config.context != "utterance" or total > executor.SHORT:
+            return False
+        inputs = Resident(job.data.blocks).inputs
+        for own, fold, runs in units:
+            if id(own) == key:
+                total += executor.seconds(job.config, inputs, len(job.data.classes), len(fold.train), len(runs))
+                if total > executor.SHORT:
+                    return False
+    return True
 
 
 def _has_head(job: Job, run: int, fold: str) -> bool:

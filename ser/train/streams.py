@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 
@@ -19,6 +20,11 @@ def derive(*parts: object) -> int:
 def generator(seed: int, *purpose: object, device: str = "cpu") -> torch.Generator:
     """A generator for one purpose of one run (`init`, `order`, `dropout`, ... and the epoch)."""
     return torch.Generator(device=device).manual_seed(derive(seed, *purpose))
+
+
+def bits(seed: int, *purpose: object) -> np.random.BitGenerator:
+    """Raw bits for one purpose of one run, faster than a torch generator gives numbers on a CPU (SFC64)."""
+    return np.random.SFC64(derive(seed, *purpose))
 
 
 def permutations(seeds: Sequence[int], epoch: int, length: int) -> torch.Tensor:

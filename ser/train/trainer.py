@@ -42,12 +42,12 @@ class _Stack:
     def __init__(self, data: Data, config: Config, seeds: list[int], start: Tensor | None) -> None:
         self.data, self.config, self.seeds = data, config, seeds
         self.device = data.resident.device
-        self.rows = torch.as_tensor(data.train, dtype=torch.long, device=self.device).expand(len(seeds), -1)
+        rows = torch.as_tensor(data.train, dtype=torch.long, device=self.device).expand(len(seeds), -1)
         self.parameters, self.objective = trainable(data, config, seeds)
         self.tap = objective.Tap(self.parameters.head) if self.objective.reads_embedding else None
         if start is not None:
             self.parameters.load(start.chunk(config.snapshots, dim=1)[-1].to(self.device))
-        self.targets = Targets(data, self.rows, config, self.objective.reads_vad)
+        self.targets = Targets(data, rows, config, self.objective.reads_vad)
         self.augment = augmentation(config, data.resident.inputs, self.device)
         self.average = None if config.average == "none" else Average(config.average, self.parameters, config.epochs)
         self.optimiser = torch.optim.AdamW(
@@ -61,7 +61,8 @@ class _Stack:
         self.collapses = [Collapse() for _ in seeds]
         self.snapshots: list[list[Tensor]] = [[] for _ in seeds]
         self.ends = cycle_ends(config.epochs, config.snapshots)
-        self.steps = -(-self.rows.shape[1] // config.batch_size)
+        self.units = data.resident.units(rows)
+        self.steps = -(-self.units.shape[1] // config.batch_size)
         self.step = 0
 
     def run(self) -> list[Trained]:
@@ -87,14 +88,14 @@ class _Stack:
         if self.augment is not None:
             self.augment.begin(seeds, epoch, self.steps)
         self.parameters.head.train()
-        order = streams.permutations(seeds, epoch, self.rows.shape[1]).to(self.device)
-        rows = self.rows.gather(1, order)
+        order = streams.permutations(seeds, epoch, self.units.shape[1]).to(self.device)
+        units = self.units.take_along_dim(order.view(*order.shape, *[1] * (self.units.ndim - 2)), dim=1)
         total = torch.zeros(len(seeds), device=self.device)
-        for step, part in enumerate(torch.split(rows, self.config.batch_size, dim=1)):
+        for step, part in enumerate(torch.split(units, self.config.batch_size, dim=1)):
             self.optimiser.param_groups[0]["lr"] = self.config.lr * self._rate(epoch)
             total += self._update(part, step) * part.shape[1]
             self.step += 1
-        losses: list[float] = (total / rows.shape[1]).tolist()
+        losses: list[float] = (total / units.shape[1]).tolist()
         if not np.isfinite(losses).all():
             raise TrainingError(
                 f"the loss is not finite in epoch {epoch}",
@@ -113,13 +114,13 @@ class _Stack:
             step = min(step, (first_averaged(self.config.epochs) - 1) * self.steps)
         return factor(self.config.schedule, step, steps)
 
-    def _update(self, rows: Tensor, step: int) -> Tensor:
-        batch, share = self.data.resident.batch(rows), None
+    def _update(self, units: Tensor, step: int) -> Tensor:
+        batch, share = self.data.resident.batch(units), None
         if self.augment is not None:
             batch, share = self.augment(batch, step)
         self.parameters.clear()
         with self.cast:
-            guess = self.parameters.head(batch)
+            guess, rows = self.data.resident.flat(self.parameters.head(batch), units)
         embedding = None if self.tap is None else self.tap.take().float()
         losses: Tensor = self.objective(self.targets.batch(rows, guess.float(), embedding), share)
         losses.sum().backward()  # type: ignore[no-untyped-call]
@@ -135,7 +136,12 @@ class _Stack:
         if not self.parameters.leading:
             # An ordinary module draws from the global stream; its process has this run only.
             torch.manual_seed(streams.derive(seeds[0], "dropout", epoch))
-        generators = [streams.generator(s, "dropout", epoch, device=self.device) for s in seeds]
+        generators: list[torch.Generator | np.random.BitGenerator] = [
+            streams.bits(s, "dropout", epoch)
+            if self.device == "cpu"
+            else streams.generator(s, "dropout", epoch, device=self.device)
+            for s in seeds
+        ]
         for module in self.parameters.head.modules():
             if isinstance(module, Dropout):
                 module.generators = generators
@@ -187,7 +193,7 @@ class _Stack:
         self.parameters.theta = old.detach()[index].clone()
         self.parameters.bind()
         keep_state(self.optimiser, old, self.parameters.theta, index)
-        self.rows = self.rows[index]
+        self.units = self.units[index]
         self.targets.keep(index)
         if self.average is not None:
             self.average.keep(index)

@@ -1,6 +1,7 @@
 """What goes together and where; a killed worker is one line, not a traceback."""
 
 import os
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -58,3 +59,14 @@ def test_arrays_that_may_not_be_written_are_taken_without_remark() -> None:
     values = np.ones((4, 3), dtype=np.float32)
     values.flags.writeable = False  # as the memory maps are that workers get
     assert Resident([Block("x", "audio", values)]).values["x"].sum() == 12
+
+
+def test_short_work_is_done_in_threads(data: Callable[..., Data]) -> None:
+    names = set(
+        executor.run_units(lambda _: threading.current_thread().name, [(k,) for k in range(4)], 2, threads=True)
+    )
+    assert threading.main_thread().name not in names
+    pooled, frames = data("pooled").resident.inputs, data("frames").resident.inputs
+    short = executor.seconds(make_config("linear", epochs=10), pooled, 4, 100, 5)
+    assert 0 < short < executor.SHORT < executor.seconds(make_config("linear", epochs=1000), pooled, 4, 10000, 5)
+    assert executor.seconds(make_config("mean_linear"), frames, 4, 100, 5) == float("inf")

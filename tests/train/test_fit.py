@@ -68,9 +68,9 @@ def test_finished_runs_are_read_and_not_trained_again(maker: Any, monkeypatch: p
     trained: list[Any] = []
     real = executor.run_units
 
-    def counting(function: Any, units: Any, jobs: int) -> Any:
+    def counting(function: Any, units: Any, jobs: int, threads: bool = False) -> Any:
         trained.extend(units)
-        return real(function, units, jobs)
+        return real(function, units, jobs, threads)
 
     monkeypatch.setattr(executor, "run_units", counting)
     second = fit("toy", maker.space, protocol="speaker", runs=2, **FAST)
@@ -199,9 +199,9 @@ def test_fewshot_trains_the_source_once_a_seed(maker: Any, monkeypatch: pytest.M
     calls: list[str] = []
     real = executor.run_units
 
-    def counting(function: Any, units: Any, jobs: int) -> Any:
+    def counting(function: Any, units: Any, jobs: int, threads: bool = False) -> Any:
         calls.extend(function.__name__ for _ in units)
-        return real(function, units, jobs)
+        return real(function, units, jobs, threads)
 
     monkeypatch.setattr(executor, "run_units", counting)
     options = {"percentages": [10, 50, 100], "protocol": "speaker", "runs": 2, "tune_epochs": 3}

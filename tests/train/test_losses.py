@@ -263,7 +263,7 @@ def test_a_sum_learns_and_only_the_head_is_kept(head: str, rated: Callable[..., 
     assert not torch.equal(summed.weights, alone.weights)
     rows = np.arange(125, 150)
     guess = predict(toy, plain, summed.weights[None], rows)[0].argmax(-1)
-    assert (guess == toy.labels[rows]).mean() > 0.8
+    assert (guess == toy.labels[rows]).mean() > 0.7
 
 
 def test_the_losses_own_parameters_are_trained(rated: Callable[..., Data]) -> None:

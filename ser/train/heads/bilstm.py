@@ -5,11 +5,14 @@ leading run dimension, so this head is an ordinary module and trains one run at 
 no effect.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from ser.train.head import require
-from ser.train.layers import Enter, Feature, Input
+from ser.train.heads.cnn_bilstm import packed
+from ser.train.layers import Enter, Feature, Input, mean
 
 DEFAULTS = {"lr": 2e-3, "batch_size": 64, "epochs": 12, "patience": 4}
 
@@ -28,17 +31,23 @@ class Head(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(2 * hidden * len(inputs), classes)
 
+    def _each(self, batch: dict[str, Feature]) -> list[Tensor]:
+        """Of each store, one vector a step, `(1, batch, steps, 2 hidden)`, 0 in padding."""
+        found = []
+        for name, enter, lstm in zip(self.inputs, self.enter, self.lstm, strict=True):
+            mask = batch[name].mask
+            assert mask is not None
+            found.append(packed(cast(nn.LSTM, lstm), self.dropout(enter(batch[name]))[0], mask[0])[None])
+        return found
+
+    def steps(self, batch: dict[str, Feature]) -> Tensor:
+        """The stores' steps side by side, `(1, batch, steps, 2 hidden x stores)`; for turns, which are as many in each."""
+        return torch.cat(self._each(batch), dim=-1)
+
     def embed(self, batch: dict[str, Feature]) -> Tensor:
         """The means over steps, `(1, batch, 2 hidden x stores)`."""
-        means = []
-        for name, enter, lstm in zip(self.inputs, self.enter, self.lstm, strict=True):
-            x, mask = self.dropout(enter(batch[name]))[0], batch[name].mask
-            assert mask is not None
-            lengths = mask[0].sum(-1)
-            packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-            steps, _ = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=x.shape[1])
-            means.append(steps.sum(1) / lengths[:, None])
-        return torch.cat(means, dim=-1)[None]
+        stores = zip(self.inputs, self._each(batch), strict=True)
+        return torch.cat([mean(steps, batch[name].mask) for name, steps in stores], dim=-1)
 
     def forward(self, batch: dict[str, Feature]) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))
