@@ -97,7 +97,8 @@ def ablate(
         head: the full model.
         simple: the fusion that it has to beat.
         output: file of the ablation; None names it in `results/`.
-        options: as for `ser.train.fit.fit`. Training options hold for all variants; `head_options` for those with `head`.
+        options: as for `ser.train.fit.fit`. Training options hold for all variants; `head_options` for those with `head`, and
+            `modality_dropout` for those with several modalities.
 
     Returns:
         The ablation, as written (`ablation.schema.json`).
@@ -144,6 +145,8 @@ def _begin(
     own = dict(training)
     if variant.head != full:
         own.pop("head_options", None)
+    if len(variant.modalities) == 1:
+        own.pop("modality_dropout", None)  # there is nothing that could be left out
     return begin(data, space, variant.head, own, replace(options, output=None))
 
 
