@@ -1,11 +1,14 @@
 """What `ser fit` costs beside the usual training loop (`usual_loop.py`) and beside the bound of this machine.
 
     python benchmarks/train.py [--case cross_attention ...] [--rounds 3] [--runs N] [--epochs E] [--utterances 2755]
+    python benchmarks/train.py --cost
 
 Both are whole processes, from the interpreter's start to the result, on the same random features, the same number of epochs
 and steps of 16 utterances; they take turns, medians of wall time, ratios of each round. Both validate every epoch and predict
 the test part. The loop has torch's own number of threads, `ser fit` its own choice. `per run` subtracts what a process takes
 for one epoch of one run on 64 utterances: start-up and imports.
+
+`--cost` runs `ser fit` alone: over numbers of runs, and of utterances, with the largest memory of a process.
 
 For the bound of `cross_attention` (printed with it): the matrix products of a step, forward and backward, at the speed that two
 processes with one thread each reach on products of these shapes, and one pass of the fused optimiser over its state.
@@ -40,17 +43,18 @@ class Case(NamedTuple):
     utterances: int = 2755
 
 
+peak: list[int] = []  # kB, of the largest process of each command
 POOLED = ((768, 1, 1), (1024, 1, 1))
 CASES = {
-    "cross_attention": Case("cross_attention", POOLED),
-    "linear": Case("linear", POOLED, runs=20, epochs=10),
-    "mlp": Case("mlp", POOLED, ("hidden=64",), runs=20, epochs=10),
+    "cross_attention": Case("cross_attention", POOLED, epochs=3),
+    "linear": Case("linear", POOLED, runs=20, epochs=20),
+    "mlp": Case("mlp", POOLED, ("hidden=64",), runs=20, epochs=15),
     "cross_attention_frames": Case(
-        "cross_attention", ((768, 100, 100), (768, 20, 20)), runs=2, epochs=1, utterances=600
+        "cross_attention", ((768, 100, 100), (768, 20, 20)), runs=2, epochs=1, utterances=320
     ),
-    "cross_attention_mixed": Case("cross_attention", ((768, 50, 250), (768, 10, 40)), runs=2, epochs=1, utterances=600),
+    "cross_attention_mixed": Case("cross_attention", ((768, 50, 250), (768, 10, 40)), runs=2, epochs=1, utterances=320),
     "resnet18": Case("resnet18", ((64, 300, 300),), runs=2, epochs=1, utterances=300),
-    "cnn_bilstm": Case("cnn_bilstm", ((64, 300, 300),), runs=2, epochs=1, utterances=600),
+    "cnn_bilstm": Case("cnn_bilstm", ((64, 300, 300),), runs=2, epochs=1, utterances=320),
 }
 
 
@@ -61,7 +65,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--utterances", type=int)
+    parser.add_argument("--cost", action="store_true")
     arguments = parser.parse_args()
+    if arguments.cost:
+        cost()
+        return
     given = {k: v for k in ("runs", "epochs", "utterances") if (v := getattr(arguments, k))}
     print(f"{os.cpu_count()} cores; wall seconds, medians of {arguments.rounds} rounds that take turns\n")
     print(
@@ -101,6 +109,20 @@ def compare(name: str, case: Case, rounds: int) -> None:
             f"\nbound: products {matmul * 1e3:.1f} ms and optimiser {state * 1e3:.1f} ms a step and core; all steps "
             f"{best:.1f} s; reached {best / (own - idle[1]):.2f} of it without start-up, the usual loop {best / loop:.2f}\n"
         )
+
+
+def cost() -> None:
+    """`ser fit` over numbers of runs and of utterances: wall seconds and memory."""
+    print(f"{os.cpu_count()} cores, two epochs\n\n| case | runs | utterances | wall | peak memory of a process |")
+    print("| --- | --- | --- | --- | --- |", flush=True)
+    rows = [(name, runs, 2755) for name in ("linear", "mlp", "cross_attention") for runs in (1, 5, 20)]
+    rows += [("mlp", 5, utterances) for utterances in (1000, 10_000, 100_000)]
+    for name, runs, utterances in rows:
+        with tempfile.TemporaryDirectory(prefix="ser-train-") as folder:
+            case = CASES[name]._replace(utterances=utterances)
+            make(case, Path(folder) / "space")
+            seconds = ours(Path(folder) / "space", case, runs, 2)
+        print(f"| {name} | {runs} | {utterances:,} | {seconds:.1f} s | {peak[-1] / 1024:.0f} MB |", flush=True)
 
 
 def make(case: Case, folder: Path) -> None:
@@ -162,9 +184,15 @@ def ours(folder: Path, case: Case, runs: int, epochs: int) -> float:
 
 def timed(command: list[str]) -> float:
     begin = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    script = (
+        "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:]).returncode; "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
+    )
+    whole = [sys.executable, "-c", script, *command]
+    done = subprocess.run(whole, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    peak.append(int(done.stdout.split()[-1]))
     return time.monotonic() - begin
 
 

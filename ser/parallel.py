@@ -21,20 +21,14 @@ def cores() -> int:
 
 
 def in_order(
-    function: Callable[..., T],
-    units: Iterable[tuple[Any, ...]],
-    jobs: int,
-    what: str,
-    threads: bool = False,
-    **options: Any,
+    function: Callable[..., T], units: Iterable[tuple[Any, ...]], jobs: int, what: str, **options: Any
 ) -> Generator[T, None, None]:
-    """Results of `function(*unit)` as they come, in the order of the units, from `jobs` worker processes, or threads.
+    """Results of `function(*unit)` as they come, in the order of the units, from `jobs` worker processes.
 
-    Each worker process has one intra-op thread: two OpenMP teams on the same cores cost several times the processor time.
+    Each worker has one intra-op thread: two OpenMP teams on the same cores cost several times the processor time.
 
     Args:
         what: named in the error.
-        threads: threads of this process; for short work, which would be done before a process has started.
         options: of `joblib.Parallel`.
 
     Raises:
@@ -42,7 +36,7 @@ def in_order(
     """
     from joblib import Parallel, delayed, parallel_config
 
-    with parallel_config(backend="threading") if threads else parallel_config("loky", inner_max_num_threads=1):
+    with parallel_config("loky", inner_max_num_threads=1):
         results = Parallel(n_jobs=jobs, return_as="generator", **options)(delayed(function)(*unit) for unit in units)
     try:
         for result in results:  # noqa: UP028 - `yield from` would close the results before `finally`

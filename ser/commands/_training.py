@@ -147,7 +147,10 @@ def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
         key, equals, value = word.partition("=")
         if not equals:
             raise ConfigError(f"--head-option {word}", expected="KEY=VALUE")
-        read = value if "," in value else yaml.safe_load(value)
+        try:
+            read = value if "," in value else yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"--head-option {word}", expected="KEY=VALUE, the value a number or a word") from None
         pairs[key] = scalar(value) if read == value else read  # YAML takes 1e-3 for a text
     return pairs or None
 

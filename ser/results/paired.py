@@ -5,7 +5,8 @@ them (or many, drawn at random) give the distribution of the difference (Good, "
 of Hypotheses", 2005; Dror et al., ACL 2018). What is exchanged decides what is asked:
 
 - models: would other seeds turn the result round? In each fold the trained models of both are dealt anew to A and B; the test
-  speakers stay as they are.
+  speakers stay as they are. Where nothing is random in one of them (a logistic regression, say), its runs are copies and cannot
+  be dealt: each model of the other changes places with it.
 - speakers: would other speakers? A's and B's predictions of a speaker are swapped, of all runs together; the models stay.
 
 Either alone is too sure of itself where the other kind of luck is at work (a simulation in the tests), so a difference has to
@@ -164,12 +165,16 @@ def compare(
     by_fold = [_counts(frame, classes, frame["fold"]) for frame in frames]
     by_speaker = [_counts(frame, classes, frame["speaker"].astype(str)) for frame in frames]
     known = len(by_speaker[0]) > 1 and not (frames[0]["speaker"] == "").any()
-    copies = _is_copies(frames)
+    each = [_is_copies(frame) for frame in frames]
+    copies = all(each)
     models = [c[:, :1] for c in by_fold] if copies else by_fold
     tests: dict[str, Any] = {"models": None, "speakers": None}
     units = len(models[0]) * models[0].shape[1]
     if units > 1:
-        p = deal_test(models[0], models[1], metric, permutations=permutations, seed=seed)
+        # Copies cannot be dealt among models that vary: each model changes places with what it is compared with.
+        test = deal_test if each[0] == each[1] else swap_test
+        pair = models if test is deal_test else [c.reshape(units, 1, *c.shape[2:]) for c in models]
+        p = test(pair[0], pair[1], metric, permutations=permutations, seed=seed)
         tests["models"] = {"p": p, "units": units}
     if known:
         p = swap_test(by_speaker[0], by_speaker[1], metric, permutations=permutations, seed=seed)
@@ -197,9 +202,10 @@ def _effect(gaps: NDArray[np.float64]) -> float | None:
     return float(gaps.mean()) / spread if spread > 1e-12 else None
 
 
-def _is_copies(frames: list[pd.DataFrame]) -> bool:
-    """Whether all runs of both predict the same: nothing is random in them, and five are no more evidence than one."""
-    return all((f.groupby(["fold", "utterance_id"])["predicted"].nunique() == 1).all() for f in frames)
+def _is_copies(frame: pd.DataFrame) -> bool:
+    """Whether all of several runs predict the same: nothing is random in them, and five are no more evidence than one."""
+    alike = (frame.groupby(["fold", "utterance_id"])["predicted"].nunique() == 1).all()
+    return bool(alike) and frame["run"].nunique() > 1
 
 
 def _test_rows(frame: pd.DataFrame) -> pd.DataFrame:

@@ -49,6 +49,7 @@ def _facts(summary: dict[str, Any]) -> str:
         ["code", _code(summary["environment"])],
     ]
     rows += [["stamp" if i == 0 else "", stamp] for i, stamp in enumerate(summary["stamps"])]
+    rows += [["note" if i == 0 else "", note] for i, note in enumerate(summary.get("notes", []))]
     return "\n".join(f"{name:<10}  {value}" for name, value in rows)
 
 

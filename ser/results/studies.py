@@ -26,6 +26,7 @@ def _facts(study: dict[str, Any]) -> str:
         ["data", ", ".join(words)],
     ]
     rows += [["stamp" if i == 0 else "", stamp] for i, stamp in enumerate(study["stamps"])]
+    rows += [["note" if i == 0 else "", note] for i, note in enumerate(study["notes"])]
     return "\n".join(f"{name:<10}  {value}" for name, value in rows)
 
 

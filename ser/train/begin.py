@@ -12,6 +12,7 @@ from ser.errors import ConfigError
 from ser.features.normalise import LIMIT
 from ser.features.tensors import Tensors, load_tensors
 from ser.metadata.splits import Fold, Options
+from ser.registry import unknown
 from ser.results import record
 from ser.train import experiment
 from ser.train.classical import is_classical
@@ -19,6 +20,7 @@ from ser.train.recipe import device_of, make_recipe, stamps_of
 from ser.train.runs import Job, Run
 from ser.workspace import Workspace
 
+REFITS = ("auto", "always", "never")
 MANY_NOTES = 10  # of one kind; more are counted, the runs' own records have them
 
 
@@ -77,6 +79,16 @@ def split_options(given: dict[str, Any]) -> tuple[FitOptions, dict[str, Any]]:
     )
 
 
+def check_runs(runs: int) -> None:
+    """Refuse an experiment of no runs.
+
+    Raises:
+        ConfigError: fewer than one.
+    """
+    if runs < 1:
+        raise ConfigError(f"runs = {runs}", expected="1 or more")
+
+
 def open_workspace(workspace: Workspace | str | Path) -> Workspace:
     return workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
 
@@ -100,6 +112,9 @@ def begin(data: Tensors, space: Workspace, head: str, training: dict[str, Any], 
             f"--save: head {head} cannot be saved; nothing that scikit-learn writes can be read without unpickling",
             action="Save a neural head, such as --head linear.",
         )
+    check_runs(options.runs)
+    if options.refit not in REFITS:
+        raise unknown("refit", options.refit, REFITS)
     recipe = make_recipe(head, **training)
     if options.save and getattr(recipe, "context", "utterance") == "dialogue":
         raise ConfigError(

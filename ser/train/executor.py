@@ -18,7 +18,7 @@ T = TypeVar("T")
 # On a CPU stacking wins while a stack's parameters and their optimiser state stay in cache.
 STACKED_PARAMETERS = 300_000
 LARGEST_STACK = 64
-SHORT = 10.0  # seconds of work for which starting processes does not pay
+SHORT = 8.0  # seconds of work for which starting processes, which takes four, does not pay on two cores
 
 
 def stack_size(
@@ -28,6 +28,7 @@ def stack_size(
     runs: int,
     device: str,
     *,
+    rows: int = 0,
     folds: int = 1,
     asked: int | None = None,
 ) -> int:
@@ -37,6 +38,7 @@ def stack_size(
     on the neighbours. On a CPU every core gets something to do: 20 runs on two are two stacks of 10.
 
     Args:
+        rows: of the training part; short work is not split over cores.
         folds: on which each run is trained.
         asked: by the user, instead.
 
@@ -53,7 +55,8 @@ def stack_size(
     if device == "cpu":
         if flatten(head).numel() > STACKED_PARAMETERS:
             return 1
-        runs = min(runs, -(-runs * folds // workers(None, runs * folds, device)))
+        if folds * seconds(config, inputs, classes, rows, runs) > SHORT:
+            runs = min(runs, -(-runs * folds // workers(None, runs * folds, device)))
     return min(runs, LARGEST_STACK)
 
 
@@ -70,12 +73,16 @@ def pick_device(device: str) -> str:
     """`auto` is the GPU where there is one.
 
     Raises:
-        ConfigError: a GPU is asked for and there is none.
+        ConfigError: a GPU is asked for and there is none, or none of that number.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    kind, _, number = device.partition(":")
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(kind, 1)
+    if there == 0:
         raise ConfigError(f"--device {device}: torch {torch.__version__} finds no GPU", action="Take --device cpu.")
+    if number and int(number) >= there:
+        raise ConfigError(f"--device {device}", expected=f"a GPU from cuda:0 to cuda:{there - 1}")
     return device
 
 
@@ -87,35 +94,34 @@ def workers(jobs: int | None, units: int, device: str) -> int:
 
 
 def seconds(config: Config, inputs: Sequence[Input], classes: int, rows: int, runs: int) -> float:
-    """Roughly what training a stack takes on one core; infinite for what must not share its process with others.
+    """Roughly what training a stack of a head takes on one core; infinite where features are framewise.
 
-    A step costs its calls, the matrix products of its parameters at 20 GFLOP/s, and AdamW's pass over them at 8 GB/s.
+    A step costs its calls, the matrix products of its parameters at 60 GFLOP/s, and AdamW's pass over them at 20 GB/s.
     """
     head = build(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
     if not is_stackable(head) or any(i.framewise for i in inputs):
         return math.inf
-    a_run = flatten(head).numel() * (6 * config.batch_size / 20e9 + 28 / 8e9)
+    a_run = flatten(head).numel() * (6 * config.batch_size / 60e9 + 28 / 20e9)
     return config.epochs * -(-rows // config.batch_size) * (1e-3 + runs * a_run)
 
 
-def run_units(
-    function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs: int, threads: bool = False
-) -> Iterator[T]:
+def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[T]:
     """Results of `function(*unit)` in the order of the units, as they come.
 
     Workers are processes with one intra-op thread each: two threads a process lose more than they win as soon as
-    anything else runs on the machine. Large arrays reach them as memory maps. Threads are for short work (`seconds`).
+    anything else runs on the machine. Large arrays reach them as memory maps. Threads of
+    one process would wait for each other: stacks of small heads are half Python.
     """
-    if jobs == 1 or len(units) == 1:
-        before = torch.get_num_threads()
-        try:  # one thread here too: sums over two differ in the last bit, and a run must not depend on the others
-            yield from (_single_threaded(function, unit) for unit in units)
-        finally:
-            torch.set_num_threads(before)
-        return
-    yield from in_order(
-        _single_threaded, ((function, unit) for unit in units), jobs, "training", threads, pre_dispatch="2*n_jobs"
-    )
+    before = torch.get_num_threads()
+    calls = ((function, unit) for unit in units)
+    try:
+        if jobs == 1 or len(units) == 1:
+            # One thread here too: sums over two differ in the last bit, and a run must not depend on the others.
+            yield from (_single_threaded(*call) for call in calls)
+        else:
+            yield from in_order(_single_threaded, calls, jobs, "training", pre_dispatch="2*n_jobs")
+    finally:
+        torch.set_num_threads(before)
 
 
 def _single_threaded(function: Callable[..., T], unit: tuple[Any, ...]) -> T:

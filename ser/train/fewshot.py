@@ -22,11 +22,11 @@ from ser.metadata.splits import Fold, Options, hold_out
 from ser.progress import progress
 from ser.results import record
 from ser.train import executor, experiment, streams
-from ser.train.begin import notes_of
+from ser.train.begin import check_runs, notes_of
 from ser.train.classical import Classical
 from ser.train.pairs import shared
 from ser.train.recipe import Recipe, device_of, learner_of, make_recipe, stack_of, stamps_of
-from ser.train.shots import subsets
+from ser.train.shots import check_percentages, subsets
 from ser.train.trainer import Trained
 from ser.workspace import Workspace
 
@@ -108,6 +108,8 @@ def fewshot(
     space = workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
     config = make_recipe(head, **training)
     tuning = _tuning(config, source, tune_epochs, lr_factor)
+    check_percentages(percentages)
+    check_runs(runs)
     chosen = {"scheme": scheme, "stores": stores, "modalities": modalities}
     there, here = shared(target, source, space, chosen)
     setup = experiment.prepare(there, protocol, folds or Options(), normalize, scheme)
@@ -149,6 +151,10 @@ def _tuning(config: Recipe, source: str | None, epochs: int, lr_factor: float) -
                 f"{config.head} cannot be fine-tuned from {source}", expected="a neural head, or no source"
             )
         return config
+    if epochs < 1:
+        raise ConfigError(f"tune_epochs = {epochs}", expected="1 or more")
+    if not 0 < lr_factor < float("inf"):
+        raise ConfigError(f"lr_factor = {lr_factor}", expected="above 0")
     if source is None:
         return replace(config, selection="last", patience=0)
     return replace(config, epochs=epochs, lr=config.lr * lr_factor, selection="last", patience=0)
@@ -175,7 +181,7 @@ def _run(
                 done += found
             else:
                 missing.setdefault(fold.name, []).append(k)
-    size = stack_of(job.config, job.target, len(runs), job.device, stack, len(folds))
+    size = stack_of(job.config, job.target, len(runs), job.device, stack, [len(f.train) for f in folds])
     needed = sorted({k for ks in missing.values() for k in ks})
     stacks = executor.groups(needed, size)
     sources: list[_Source | None] = [None] * len(stacks)

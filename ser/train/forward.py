@@ -31,8 +31,8 @@ def predict(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]
     found = []
     for snapshot in weights.chunk(config.snapshots, dim=1):
         parameters.load(snapshot)
-        found.append(logits(parameters, data, rows).double().softmax(-1))
-    return torch.stack(found).mean(0).cpu().numpy()
+        found.append(logits(parameters, data, rows).cpu().double().softmax(-1))
+    return torch.stack(found).mean(0).numpy()
 
 
 def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[], nn.Module]]:

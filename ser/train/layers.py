@@ -6,7 +6,9 @@ Each layer does for R runs at once what its namesake in `torch.nn` does for one:
 """
 
 import math
+import weakref
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,9 +56,30 @@ class Feature(NamedTuple):
 
 
 class Weight(nn.Parameter):
-    """A weight whose gradient may be written in place: `stale` says that what is there is of an earlier step."""
+    """A weight whose gradient may be written in place: `stale` says that what is there is of an earlier step.
+
+    Autograd adds to what is there. Where a head reads the weight itself, and no call of its layer has written a gradient in
+    this step, it has to find 0: `watch` sees to that.
+    """
 
     stale: bool = False
+    watched: bool = False
+    squares: list[Tensor] | None = None  # of the gradient, a sum a run, taken while it was in the cache
+
+    def watch(self) -> None:
+        """From now on clear a stale gradient before autograd adds to it."""
+        if not self.watched:
+            self.watched = True
+            self.register_hook(partial(_clear_stale, weakref.ref(self)))  # type: ignore[no-untyped-call]
+
+
+def _clear_stale(reference: "weakref.ref[Weight]", gradient: Tensor | None) -> None:
+    weight = reference()
+    if gradient is not None and weight is not None and weight.stale and weight.grad is not None:
+        weight.grad.zero_()
+        weight.stale = False
+    if gradient is not None and weight is not None:
+        weight.squares = None
 
 
 class _Affine(torch.autograd.Function):
@@ -74,11 +97,13 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor]:
         x, weight = ctx.saved_tensors
+        ctx.weight.squares = []
         for into, source, g in zip(ctx.weight.grad, x, gradient, strict=True):
             if ctx.weight.stale:
                 torch.mm(source.t(), g, out=into)
             else:
                 into.addmm_(source.t(), g)
+            ctx.weight.squares.append(torch.dot(into.view(-1), into.view(-1)))
         ctx.weight.stale = False
         inward = torch.bmm(gradient, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
         return inward, None, gradient.sum(1, keepdim=True)
@@ -142,7 +167,7 @@ class Dropout(nn.Module):
                 row.bernoulli_(keep / STEPS, generator=stream)
             else:
                 bits = stream.random_raw(-(-row.numel() // 4)).view(np.uint16)[: row.numel()]
-                row.copy_(torch.from_numpy(bits < keep).view(row.shape))
+                row.copy_(torch.from_numpy((bits < keep).view(np.uint8)).view(row.shape))
         return x * mask.mul_(STEPS / keep)
 
 

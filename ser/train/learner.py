@@ -67,21 +67,22 @@ class Learner:
     def retrain(self, rows: Rows, seeds: Sequence[int], parts: list[list[Trained]]) -> list[list[Trained]]:
         """Train each run again on other rows, for as many epochs as were best before; the schedule ends with them.
 
+        Runs of equally many epochs are trained together.
+
         Args:
             rows: training rows, `(m,)`.
             parts: what `train` gave for these seeds.
         """
-        return [
-            [
-                train(
-                    self._data(resident, rows, rows[:0]),
-                    replace(self.part, epochs=trained.best_epoch, selection="last", patience=0),
-                    [seed],
-                )[0]
-                for seed, trained in zip(self._seeds(name, seeds), runs, strict=True)
-            ]
-            for (name, resident), runs in zip(self.residents, parts, strict=True)
-        ]
+        found = []
+        for (name, resident), runs in zip(self.residents, parts, strict=True):
+            data, own = self._data(resident, rows, rows[:0]), self._seeds(name, seeds)
+            again: dict[int, Trained] = {}
+            for epochs in sorted({t.best_epoch for t in runs}):
+                slots = [k for k, t in enumerate(runs) if t.best_epoch == epochs]
+                config = replace(self.part, epochs=epochs, selection="last", patience=0)
+                again |= zip(slots, train(data, config, [own[k] for k in slots]), strict=True)
+            found.append([again[k] for k in range(len(runs))])
+        return found
 
     def weights(self, parts: list[list[Trained]]) -> list[Tensor]:
         """The chosen weights of each part, `(runs, n)`."""

@@ -80,6 +80,8 @@ class Parameters:
         """The weights whose gradients are written in place, and the parts of the block between them."""
         modules = [m for m in self.head.modules() if isinstance(m, Linear) and m.size >= DIRECT] if self.direct else []
         self.written = [m.weight for m in modules]
+        for weight in self.written:
+            weight.watch()
         found = {id(w) for w in self.written}
         self.gathered: list[slice] = []
         start = end = 0
@@ -106,6 +108,7 @@ class Parameters:
         for weight in self.written:
             if weight.stale and weight.grad is not None:
                 weight.grad.zero_()
+                weight.squares = None
             weight.stale = False
 
     def row(self, slot: int) -> Tensor:
@@ -135,16 +138,36 @@ class Parameters:
             buffer.copy_(rows[0, start : start + buffer.numel()].view(buffer.shape).to(buffer.dtype))
             start += buffer.numel()
 
-    def clip(self, limit: float) -> None:
-        """Scale each run's gradient down to a norm of at most `limit`, run by run."""
-        norm = self.gradient.norm(dim=1, keepdim=True)
-        scale = (limit / (norm + 1e-6)).clamp_max(1.0)
-        if self.gradient.device.type == "cpu" and self.size >= DIRECT:  # multiplying by 1 costs more than looking first
-            for row, factor in zip(self.gradient, scale[:, 0].tolist(), strict=True):
-                if factor < 1:
-                    row.mul_(factor)
-            return
-        self.gradient.mul_(scale)
+    def clip(self, limit: float) -> Tensor | None:
+        """Scale each run's gradient down to a norm of at most `limit`, run by run.
+
+        Returns:
+            None; or, of one run with large weights, by what its gradient is still to be divided: the fused optimiser does that
+            on its way (`grad_scale`), which saves a pass.
+        """
+        if not self.written:
+            norm = self.gradient.norm(dim=1, keepdim=True)
+            self.gradient.mul_((limit / (norm + 1e-6)).clamp_max(1.0))
+            return None
+        divisors = [((norm + 1e-6) / limit).clamp_min(1.0) for norm in self._norms()]
+        if len(divisors) == 1:
+            return divisors[0] if float(divisors[0]) > 1 else None
+        for row, divisor in zip(self.gradient, divisors, strict=True):
+            if float(divisor) > 1:
+                row.div_(divisor)
+        return None
+
+    def _norms(self) -> list[Tensor]:
+        """Norms of the runs' gradients, from sums of squares that were taken as they were written, where they were."""
+        found = []
+        for run, row in enumerate(self.gradient):
+            squares = [torch.dot(row[part], row[part]) for part in self.gathered]
+            for weight in self.written:
+                assert weight.grad is not None
+                flat = weight.grad[run].view(-1)
+                squares.append(torch.dot(flat, flat) if weight.squares is None else weight.squares[run])
+            found.append(torch.stack(squares).sum().sqrt())
+        return found
 
 
 def flatten(head: nn.Module) -> Tensor:

@@ -65,8 +65,8 @@ def device_of(recipe: Recipe, device: str) -> str:
     return "cpu"
 
 
-def stack_of(recipe: Recipe, data: Tensors, runs: int, device: str, stack: int | None, folds: int = 1) -> int:
-    """How many runs to train together; `stack` where it is given.
+def stack_of(recipe: Recipe, data: Tensors, runs: int, device: str, stack: int | None, rows: Sequence[int]) -> int:
+    """How many runs to train together; `stack` where it is given. `rows` are those of the folds' training parts.
 
     Raises:
         ConfigError: `stack` or word ids with a classical head, or a stack of what trains one run at a time.
@@ -77,7 +77,9 @@ def stack_of(recipe: Recipe, data: Tensors, runs: int, device: str, stack: int |
         refuse_words(data.blocks, recipe.head)
         return 1 if recipe.random else runs
     inputs = resident_of(data, data.blocks, recipe).inputs
-    return executor.stack_size(recipe, inputs, len(data.classes), runs, device, folds=folds, asked=stack)
+    return executor.stack_size(
+        recipe, inputs, len(data.classes), runs, device, rows=max(rows), folds=len(rows), asked=stack
+    )
 
 
 def stamps_of(recipe: Recipe) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -58,7 +59,7 @@ def plan(job: Job, folds: Sequence[Fold], runs: Sequence[int], stack: int | None
     """The runs that were recorded before, and units of work (runs trained together) for those that are missing."""
     done: list[Run] = []
     units: list[Unit] = []
-    size = stack_of(job.config, job.data, len(runs), job.device, stack, len(folds))
+    size = stack_of(job.config, job.data, len(runs), job.device, stack, [len(f.train) for f in folds])
     for fold in folds:
         earlier = {k: record.read_run(job.folder, k, fold.name, config_hash=job.config_hash) for k in runs}
         if job.save:
@@ -76,8 +77,8 @@ def train(
     Args:
         keep_going: give a unit's error in place of its runs, and go on with the others.
     """
-    workers = executor.workers(jobs, len(units), units[0][0].device if units else "cpu")
-    results = executor.run_units(_guarded if keep_going else _unit, units, workers, _is_short(units))
+    workers = 1 if _is_short(units) else executor.workers(jobs, len(units), units[0][0].device)
+    results = executor.run_units(_guarded if keep_going else _unit, units, workers)
     for unit, finished in zip(units, progress(results, len(units), label, "stack", quiet), strict=True):
         if not isinstance(finished, SerError):
             for run, predictions in finished:
@@ -86,7 +87,7 @@ def train(
 
 
 def _is_short(units: Sequence[Unit]) -> bool:
-    """Whether threads of this process will have trained all units before worker processes would have begun."""
+    """Whether this process will have trained all units before workers would have begun and done so."""
     total, jobs = 0.0, {id(job): job for job, _, _ in units}
     for key, job in jobs.items():
         if not isinstance(job.config, Config) or job.config.context != "utterance" or total > executor.SHORT:
@@ -94,10 +95,18 @@ def _is_short(units: Sequence[Unit]) -> bool:
         inputs = Resident(job.data.blocks).inputs
         for own, fold, runs in units:
             if id(own) == key:
-                total += executor.seconds(job.config, inputs, len(job.data.classes), len(fold.train), len(runs))
+                cost = partial(executor.seconds, job.config, inputs, len(job.data.classes), len(fold.train))
+                total += cost(len(runs))
+                if _refits(job, fold):  # runs differ in their epochs then, and train nearly each by itself
+                    total += len(runs) * cost(1)
                 if total > executor.SHORT:
                     return False
     return True
+
+
+def _refits(job: Job, fold: Fold) -> bool:
+    """Whether runs are trained again on training and validation."""
+    return job.refit == "always" or (job.refit == "auto" and fold.carved)
 
 
 def _has_head(job: Job, run: int, fold: str) -> bool:
@@ -124,6 +133,10 @@ def _unit(job: Job, fold: Fold, runs: list[int]) -> list[Run]:
                 found=str(error).split("\n")[0],
                 action="Take a smaller --batch-size, or --device cpu.",
             ) from None
+    except TrainingError as error:
+        where = f"run {runs[0]}" if len(runs) == 1 else f"one of runs {', '.join(map(str, runs))}"
+        problem = f"{error.problem} ({where}, fold {fold.name})"
+        raise TrainingError(problem, expected=error.expected, found=error.found, action=error.action) from None
     torch.cuda.empty_cache()  # outside of `except`, which holds the tensors; nothing happens without a GPU
     middle = len(runs) // 2
     return _unit(job, fold, runs[:middle]) + _unit(job, fold, runs[middle:])
@@ -135,7 +148,7 @@ def _stack(job: Job, fold: Fold, runs: list[int]) -> list[Run]:
     learner = learner_of(data, job.config, job.device)
     seeds = [streams.derive(job.seed, k, fold.name) for k in runs]
     parts = learner.train(fold.train, fold.validation, seeds)
-    refits = job.refit == "always" or (job.refit == "auto" and fold.carved)
+    refits = _refits(job, fold)
     final = parts
     if refits:
         final = learner.retrain(np.concatenate([fold.train, fold.validation]), seeds, parts)

@@ -46,7 +46,7 @@ def search(
 
     Args:
         grid: values by training option, options of the head as `head.NAME`: `{"lr": [1e-3, 1e-4], "head.hidden": [128]}`;
-            or with `random` ranges: `"1e-4:1e-2:log"`.
+            heads themselves as `head`; or with `random` ranges: `"1e-4:1e-2:log"`.
         random: draw so many settings; None tries all combinations.
         output: file of the search; None names it in `results/`.
         options: as for `ser.train.fit.fit`.
@@ -67,13 +67,14 @@ def search(
     begun = []
     for setting in tried:
         own = training_of(setting, training)
-        begun.append(_or_error(begin, data, space, head, own, replace(general, output=None)))
+        begun.append(_or_error(begin, data, space, own.pop("head", head), own, replace(general, output=None)))
     tried, begun = _different(tried, begun)
     first = next((b for b in begun if isinstance(b, Begun)), None)
     if first is None:
         raise next(b for b in begun if isinstance(b, SerError))
+    what = "heads" if any("head" in setting for setting in tried) else head
     asked = {
-        "head": head,
+        "head": what,
         "random": random,
         "settings": [
             {"setting": s, "config_hash": b.job.config_hash if isinstance(b, Begun) else None}
@@ -81,7 +82,7 @@ def search(
         ],
         "base": first.asked["inputs"],
     }
-    words = ["search", dataset, head, first.setup.protocol, Path(general.scheme).stem]
+    words = ["search", dataset, what, first.setup.protocol, Path(general.scheme).stem]
     name, path = experiment.place(space, output, words, asked)
     done = _train(begun, general.jobs, general.stack, name, general.quiet)
     summaries = [
@@ -97,7 +98,7 @@ def search(
             command,
             asked,
             first.setup.facts,
-            [*first.job.stamps, *_stamps(len(tried), len(first.folds))],
+            [*_stamps_of(begun), *_stamps(len(tried), len(first.folds))],
             started,
             sum(r["seconds"] for d in done if not isinstance(d, SerError) for r, _ in d),
             first.job.device,
@@ -173,6 +174,11 @@ def _row(path: Path, setting: Setting, begun: Begin, done: Done, summary: dict[s
         "validation": summary["validation"] if summary is not None else None,
         "error": error.line() if error is not None else None,
     }
+
+
+def _stamps_of(begun: list[Begin]) -> list[str]:
+    """Stamps of all settings, each once: heads differ in theirs."""
+    return list(dict.fromkeys(s for b in begun if isinstance(b, Begun) for s in b.job.stamps))
 
 
 def _stamps(tried: int, folds: int) -> list[str]:

@@ -10,7 +10,8 @@ class Choice:
     `loss` takes the lowest validation loss, `last` the last epoch. `UA` and `WA` follow the one-standard-error rule
     (Breiman et al. 1984): scores within one standard error of the highest are held equal, and among those the lowest loss
     decides. A validation part of one speaker has a standard error of several points, and the highest of sixty such scores
-    is mostly luck; on a large one the rule is the plain maximum.
+    is mostly luck; on a large one the rule is the plain maximum. Weights of epochs that were passed over are not kept, so a
+    higher score later on does not bring them back.
 
     Attributes:
         selection: `UA`, `WA`, `loss` or `last`.

@@ -26,11 +26,20 @@ def subsets(
     Returns:
         Percentage -> sorted row positions.
     """
-    if not percentages or not all(0 < p <= 100 for p in percentages):
-        raise ConfigError(f"percentages {list(percentages)}", expected="numbers above 0 and up to 100")
+    check_percentages(percentages)
     rng = np.random.default_rng(streams.derive(seed, "shots"))
     orders = [rng.permutation(rows[labels[rows] == c]) for c in np.unique(labels[rows])]
     return {
         p: np.sort(np.concatenate([order[: max(1, round(p / 100 * len(order)))] for order in orders]))
         for p in percentages
     }
+
+
+def check_percentages(percentages: Sequence[float]) -> None:
+    """Refuse shares that are none.
+
+    Raises:
+        ConfigError: no number, or one outside of (0, 100].
+    """
+    if not percentages or not all(0 < p <= 100 for p in percentages):
+        raise ConfigError(f"percentages {list(percentages)}", expected="numbers above 0 and up to 100")

@@ -126,7 +126,7 @@ class _Stack:
         losses.sum().backward()  # type: ignore[no-untyped-call]
         self.parameters.settle()
         if self.config.clip:
-            self.parameters.clip(self.config.clip)
+            self.optimiser.grad_scale = self.parameters.clip(self.config.clip)  # type: ignore[attr-defined]
         self.optimiser.step()
         if self.average is not None:
             self.average.after_step()

@@ -33,9 +33,10 @@ def validate(logits: Tensor, labels: Tensor, classes: int) -> list[Score]:
     each = labels.expand(runs, -1)
     losses = loss(logits, each, torch.ones(runs, classes, device=logits.device))
     guesses = logits.argmax(-1)
-    hits = (guesses == each).double()
+    wide = torch.float32 if logits.device.type == "mps" else torch.float64  # Apple's GPUs have no double precision
+    hits = (guesses == each).to(wide)
     there = torch.bincount(labels, minlength=classes)
-    recall = torch.zeros(runs, classes, dtype=torch.double, device=logits.device)
+    recall = torch.zeros(runs, classes, dtype=wide, device=logits.device)
     recall.scatter_add_(1, each, hits)
     number = (there > 0).sum()
     ua = (recall / there.clamp_min(1)).sum(1) / number
@@ -45,7 +46,7 @@ def validate(logits: Tensor, labels: Tensor, classes: int) -> list[Score]:
     wa = hits.mean(1)
     wa_error = (wa * (1 - wa) / rows).sqrt()
     only = torch.where((guesses == guesses[:, :1]).all(1), guesses[:, 0], -1)
-    table = torch.stack([v.double() for v in (losses, ua, wa, ua_error, wa_error, only)], dim=1).tolist()
+    table = torch.stack([v.to(wide) for v in (losses, ua, wa, ua_error, wa_error, only)], dim=1).tolist()
     names = ("validation_loss", "validation_UA", "validation_WA", "validation_UA_error", "validation_WA_error")
     return [
         Score(dict(zip(names, values, strict=True)), int(last) if last >= 0 and rows > 1 else None)

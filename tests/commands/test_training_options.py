@@ -74,3 +74,11 @@ def test_a_store_of_a_modality_that_is_left_out_is_refused(
     assert f"--{named} x contradicts --modalities {other}" in capsys.readouterr().err
     assert fitted == []
     assert run(tmp_path, f"--{named}", "x", "--modalities", named) == 0
+
+
+def test_a_head_option_that_is_no_value_is_refused_in_one_line(
+    tmp_path: Path, fitted: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "--head-option", "hidden=[") == 1
+    assert capsys.readouterr().err.startswith("ser: --head-option hidden=[; expected KEY=VALUE")
+    assert fitted == []

@@ -174,6 +174,16 @@ def test_copies_of_a_run_are_no_more_evidence(pair: tuple[pd.DataFrame, pd.DataF
     assert compare(*(c.assign(speaker="") for c in copies), CLASSES)["ci_95"] is None
 
 
+def test_one_system_without_luck_is_compared_model_by_model(pair: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    """Five models, all better than one that has no seeds: under the null a coin thrown five times, 2 / 32."""
+    better, worse = (f[f["fold"] == f["fold"].iloc[0]].assign(speaker="") for f in pair)
+    varied = pd.concat([better, better[better["run"] == 0].assign(run=4)], ignore_index=True)
+    constant = pd.concat([worse[worse["run"] == 0].assign(run=k) for k in range(5)], ignore_index=True)
+    for a, b in ((varied, constant), (constant, varied)):
+        found = compare(a, b, CLASSES)
+        assert found["tests"]["models"] == {"p": 2 / 2**5, "units": 5}
+
+
 def test_where_speakers_are_not_known_runs_are_compared(pair: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     a, b = (f.assign(speaker="") for f in pair)
     found = compare(a, b, CLASSES, permutations=999)

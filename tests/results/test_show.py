@@ -233,3 +233,11 @@ def test_show_refuses_what_is_no_summary(tmp_path: Path) -> None:
 
 def test_grid_aligns() -> None:
     assert grid([["a", "bb", "1"], ["ccc", "d", "22"]], left=2) == ["a    bb   1", "ccc  d   22"]
+
+
+def test_notes_are_told(tmp_path: Path, write_experiment: Write) -> None:
+    note = "run 1, fold 03: collapsed: every test utterance is predicted anger"
+    path, summary = write_experiment(tmp_path, "noted", extra={"notes": [note, "run 2, fold 03: another"]})
+    told = text(summary, path)
+    assert f"note        {note}" in told
+    assert "run 2, fold 03: another" in told

@@ -54,9 +54,9 @@ def test_the_same_utterances_and_ordinary_records(space: Any, monkeypatch: pytes
     trained: list[Any] = []
     real = executor.run_units
 
-    def counting(function: Any, units: Any, jobs: int, threads: bool = False) -> Any:
+    def counting(function: Any, units: Any, jobs: int) -> Any:
         trained.extend(units)
-        return real(function, units, jobs, threads)
+        return real(function, units, jobs)
 
     monkeypatch.setattr(executor, "run_units", counting)
     options = {"head": "early", "simple": "linear", "head_options": {"hidden": 16}, **FAST}

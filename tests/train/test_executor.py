@@ -1,8 +1,8 @@
 """What goes together and where; a killed worker is one line, not a traceback."""
 
 import os
-import threading
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -29,8 +29,9 @@ def test_a_killed_worker_is_named_as_such() -> None:
 def test_small_heads_are_stacked_and_others_are_not(data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch) -> None:
     pooled, frames = data("pooled").resident.inputs, data("frames").resident.inputs
     monkeypatch.setattr(executor, "cores", lambda: 2)
-    assert executor.stack_size(make_config("mlp"), pooled, 4, 5, "cpu") == 3  # and 2: each core has something to do
-    assert executor.stack_size(make_config("mlp"), pooled, 4, 5, "cpu", folds=6) == 5
+    long = partial(executor.stack_size, make_config("mlp"), pooled, 4, 5, "cpu", rows=100_000)
+    assert long() == 3  # and 2: each core has something to do
+    assert long(folds=6) == 5
     assert executor.stack_size(make_config("mlp"), pooled, 4, 5, "cpu", asked=4) == 4
     assert executor.stack_size(make_config("mlp"), pooled, 4, 1000, "cpu") == executor.LARGEST_STACK
     assert executor.stack_size(make_config("cross_attention"), pooled, 4, 5, "cpu") == 1
@@ -52,6 +53,16 @@ def test_workers_are_bounded_by_units_and_cores() -> None:
         assert executor.pick_device("auto") == "cpu"
         with pytest.raises(ConfigError, match="finds no GPU"):
             executor.pick_device("cuda")
+    if not torch.backends.mps.is_available():
+        with pytest.raises(ConfigError, match="finds no GPU"):
+            executor.pick_device("mps")
+
+
+def test_a_gpu_of_a_number_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert executor.pick_device("cuda:1") == "cuda:1"
+    with pytest.raises(ConfigError, match="--device cuda:2; expected a GPU from cuda:0 to cuda:1"):
+        executor.pick_device("cuda:2")
 
 
 @pytest.mark.filterwarnings("error")
@@ -61,12 +72,12 @@ def test_arrays_that_may_not_be_written_are_taken_without_remark() -> None:
     assert Resident([Block("x", "audio", values)]).values["x"].sum() == 12
 
 
-def test_short_work_is_done_in_threads(data: Callable[..., Data]) -> None:
-    names = set(
-        executor.run_units(lambda _: threading.current_thread().name, [(k,) for k in range(4)], 2, threads=True)
-    )
-    assert threading.main_thread().name not in names
+def test_short_work_is_not_spread(data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch) -> None:
     pooled, frames = data("pooled").resident.inputs, data("frames").resident.inputs
-    short = executor.seconds(make_config("linear", epochs=10), pooled, 4, 100, 5)
-    assert 0 < short < executor.SHORT < executor.seconds(make_config("linear", epochs=1000), pooled, 4, 10000, 5)
+    config = make_config("linear", epochs=10)
+    assert 0 < executor.seconds(config, pooled, 4, 100, 5) < executor.SHORT
+    assert executor.seconds(make_config("linear", epochs=1000), pooled, 4, 10000, 5) > executor.SHORT
     assert executor.seconds(make_config("mean_linear"), frames, 4, 100, 5) == float("inf")
+    monkeypatch.setattr(executor, "cores", lambda: 2)
+    assert executor.stack_size(config, pooled, 4, 20, "cpu", rows=100) == 20
+    assert executor.stack_size(config, pooled, 4, 20, "cpu", rows=1_000_000) == 10

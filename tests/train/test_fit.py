@@ -68,9 +68,9 @@ def test_finished_runs_are_read_and_not_trained_again(maker: Any, monkeypatch: p
     trained: list[Any] = []
     real = executor.run_units
 
-    def counting(function: Any, units: Any, jobs: int, threads: bool = False) -> Any:
+    def counting(function: Any, units: Any, jobs: int) -> Any:
         trained.extend(units)
-        return real(function, units, jobs, threads)
+        return real(function, units, jobs)
 
     monkeypatch.setattr(executor, "run_units", counting)
     second = fit("toy", maker.space, protocol="speaker", runs=2, **FAST)
@@ -199,9 +199,9 @@ def test_fewshot_trains_the_source_once_a_seed(maker: Any, monkeypatch: pytest.M
     calls: list[str] = []
     real = executor.run_units
 
-    def counting(function: Any, units: Any, jobs: int, threads: bool = False) -> Any:
+    def counting(function: Any, units: Any, jobs: int) -> Any:
         calls.extend(function.__name__ for _ in units)
-        return real(function, units, jobs, threads)
+        return real(function, units, jobs)
 
     monkeypatch.setattr(executor, "run_units", counting)
     options = {"percentages": [10, 50, 100], "protocol": "speaker", "runs": 2, "tune_epochs": 3}
@@ -312,3 +312,61 @@ def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch
     room = 0
     with pytest.raises(TrainingError, match="not enough memory for one run of head mlp"):
         fit("toy", maker.space, runs=2, stack=2, output=files(maker) / "c.json", **FAST)
+
+
+def test_no_runs_and_unknown_words_are_refused_before_anything_is_trained(maker: Any) -> None:
+    for name in ("source", "target"):
+        maker.table(name)
+        maker.store(name)
+    for wrong, said in (({"runs": 0}, "runs = 0"), ({"refit": "allways"}, "Did you mean 'always'")):
+        with pytest.raises(ConfigError, match=said):
+            fit("target", maker.space, **{**FAST, **wrong})
+    for wrong, said in (
+        ({"runs": 0}, "runs = 0"),
+        ({"percentages": [0, 10]}, "above 0"),
+        ({"percentages": []}, "above 0"),
+        ({"tune_epochs": 0}, "tune_epochs = 0"),
+        ({"lr_factor": -1.0}, "lr_factor = -1.0"),
+    ):
+        for source in ("source", None):
+            with pytest.raises(ConfigError, match=said):
+                fewshot("target", source, maker.space, **{**FAST, **wrong})
+    assert not list(files(maker).glob("*/*.json"))
+
+
+def test_runs_of_equal_epochs_are_trained_again_together_and_are_themselves(
+    maker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ser.train import learner
+
+    maker.table("toy")
+    maker.store("toy", strength=0.3)
+    stacks: list[tuple[int, int]] = []
+    real = learner.train
+
+    def counting(data: Any, config: Any, seeds: Any, start: Any = None) -> Any:
+        stacks.append((len(data.validation), len(seeds)))
+        return real(data, config, seeds, start)
+
+    monkeypatch.setattr(learner, "train", counting)
+    given = {**FAST, "protocol": "official", "refit": "always", "runs": 4}
+    together = fit("toy", maker.space, stack=4, output=files(maker) / "a.json", **given)
+    sizes = [number for held, number in stacks if not held]
+    best = [r["best_epoch"] for r in together["runs"]]
+    assert sorted(sizes) == sorted(best.count(e) for e in set(best))
+    assert sum(sizes) == 4
+    assert max(sizes) > 1
+    alone = fit("toy", maker.space, stack=1, output=files(maker) / "b.json", **given)
+    pd.testing.assert_frame_equal(predictions_of(maker, together), predictions_of(maker, alone))
+
+
+def test_a_run_that_diverges_is_named(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    given = {**FAST, "lr": 1e30, "clip": 0.0, "protocol": "official", "runs": 2}
+    for stack, said in (
+        (1, r"not finite in epoch \d+ \(run 0, fold official\)"),
+        (2, r"\(one of runs 0, 1, fold official\)"),
+    ):
+        with pytest.raises(TrainingError, match=said):
+            fit("toy", maker.space, stack=stack, **given)

@@ -38,7 +38,7 @@ def test_no_step_waits_for_the_device(options: dict[str, Any], data: Callable[..
     config = make_config("gated", epochs=2, head_options={"hidden": 16}, **options)
     stack = trainer._Stack(on_gpu(data("pooled+pooled")), config, [1, 2, 3], None)
     stack._epoch(1)
-    rows = stack.rows[:, :32].contiguous()
+    rows = stack.units[:, :32].contiguous()
     torch.cuda.set_sync_debug_mode("error")
     try:
         stack._update(rows, 0)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 
 from ser import registry
 from ser.errors import ConfigError, TrainingError
@@ -120,6 +121,15 @@ def test_an_unknown_option_names_the_nearest(data: Callable[..., Data]) -> None:
         build("mlp", data().resident.inputs, 4, {"hiden": 3}, 0)
     with pytest.raises(ConfigError, match="Did you mean 'mlp'"):
         plugin("mpl")
+
+
+def test_late_fusion_by_logits_is_the_softmax_of_their_mean() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(2, 3, 5, 4)) * 4  # parts, runs, utterances, classes
+    found = plugin("late_logits").combine(list(softmax(logits, axis=-1)))
+    np.testing.assert_allclose(found, softmax(logits.mean(0), axis=-1))
+    certain = plugin("late_logits").combine([np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]])])
+    np.testing.assert_allclose(certain, [[0.5, 0.5]])
 
 
 def test_late_fusion_is_the_mean_of_probabilities() -> None:

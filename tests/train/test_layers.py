@@ -6,7 +6,7 @@ from torch import nn
 
 from ser.train import layers
 from ser.train.layers import Feature, Input
-from ser.train.streams import generator
+from ser.train.streams import bits, generator
 
 
 def stacked(make: object, runs: int = 3) -> tuple[nn.Module, list[nn.Module]]:
@@ -93,3 +93,15 @@ def test_mean_counts_real_frames_only() -> None:
     torch.testing.assert_close(layers.mean(x, mask)[0, 0], x[0, 0, :2].mean(0))
     torch.testing.assert_close(layers.mean(x, mask)[0, 1], x[0, 1].mean(0))
     assert layers.mean(x, None) is x
+
+
+def test_dropout_from_raw_bits_has_its_rate_and_is_each_run_s_own() -> None:
+    layer = layers.Dropout(0.25)
+    x = torch.ones(3, 101, 199)  # no multiple of the four numbers of a draw
+    layer.generators = [bits(s, "dropout") for s in (1, 2, 3)]
+    together = layer(x)
+    layer.generators = [bits(2, "dropout")]
+    assert torch.equal(layer(x[:1])[0], together[1])
+    assert not torch.equal(together[0], together[1])
+    assert together.unique().tolist() == pytest.approx([0.0, 4 / 3])
+    assert ((together == 0).double().mean((1, 2)) - 0.25).abs().max() < 0.01

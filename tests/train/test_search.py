@@ -128,9 +128,9 @@ def test_settings_are_ordinary_experiments_and_are_resumed(maker: Any, monkeypat
     trained: list[Any] = []
     real = executor.run_units
 
-    def counting(function: Any, units: Any, jobs: int, threads: bool = False) -> Any:
+    def counting(function: Any, units: Any, jobs: int) -> Any:
         trained.extend(units)
-        return real(function, units, jobs, threads)
+        return real(function, units, jobs)
 
     monkeypatch.setattr(executor, "run_units", counting)
     found = search("toy", maker.space, grid={"lr": [1e-2, 1e-3, 1e-2]}, **FAST)
@@ -182,3 +182,14 @@ def test_a_setting_that_is_refused_before_training_fails_alone(maker: Any) -> No
 
 def test_the_first_of_equals_is_chosen() -> None:
     assert choose([None, 0.2, 0.3, 0.3]) == 2
+
+
+def test_heads_can_be_searched_with_the_stamps_of_each(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    grid = {"head": ["linear", "sklearn:LogisticRegression", "mpl"]}
+    found = search("toy", maker.space, grid=grid, runs=2, protocol="speaker", jobs=1)
+    assert found["experiment"].startswith("search-toy-heads-speaker-4-")
+    assert [s["experiment"] and s["experiment"].split("-")[2] for s in found["settings"]] == ["linear", "sklearn", None]
+    assert "Did you mean 'mlp'" in found["settings"][2]["error"]
+    assert "sklearn:LogisticRegression draws nothing at random: all runs are equal" in found["stamps"]

@@ -1,5 +1,6 @@
 """The trainer: stopping, selection, weights, clipping, and what it refuses."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import torch
 from ser.errors import ConfigError, TrainingError
 from ser.train import streams
 from ser.train.config import Config, make_config
+from ser.train.forward import trainable
 from ser.train.head import build
 from ser.train.layers import Input, Linear
 from ser.train.losses.cross_entropy import class_weights, loss
@@ -215,3 +217,42 @@ def test_options_have_the_type_of_their_default(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(ConfigError, match=f"{key} ="):
             make_config("mlp", **{key: value})
     assert isinstance(make_config("mlp", mixup=1).mixup, float)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.05, 1e9])
+def test_large_weights_give_the_same_bits_alone_and_beside_others(data: Callable[..., Data], clip: float) -> None:
+    """Their gradients are written in place, their norms taken meanwhile, and one run is clipped by the optimiser."""
+    config = make_config("mlp", epochs=3, clip=clip, head_options={"hidden": "260,260"}, average="ema")
+    toy = data("pooled")
+    together, alone = train(toy, config, [5, 6, 7]), train(toy, config, [6])
+    assert torch.equal(together[1].weights, alone[0].weights)
+    assert together[1].curves == alone[0].curves
+
+
+def test_clipping_is_that_of_torch(data: Callable[..., Data]) -> None:
+    """One step of a head with large weights against autograd, `clip_grad_norm_` and AdamW on a copy."""
+    config = make_config(
+        "mlp",
+        epochs=1,
+        batch_size=100,
+        clip=0.05,
+        schedule="constant",
+        selection="last",
+        lr=1e-2,
+        label_smoothing=0.0,
+        class_weights="none",
+        head_options={"hidden": "260,260", "dropout": 0.0, "input_dropout": 0.0},
+    )
+    toy = data("pooled")
+    (trained,) = train(toy, config, [3])
+    parameters, _ = trainable(toy, config, [3])
+    head = copy.deepcopy(parameters.head)
+    for parameter in head.parameters():
+        parameter.grad = None
+    optimiser = torch.optim.AdamW(head.parameters(), lr=1e-2, weight_decay=config.weight_decay)
+    logits = head(toy.resident.batch(torch.from_numpy(toy.train)[None]))[0]
+    torch.nn.functional.cross_entropy(logits, torch.from_numpy(toy.labels[toy.train])).backward()
+    assert float(torch.nn.utils.clip_grad_norm_(head.parameters(), 0.05)) > 0.05
+    optimiser.step()
+    expected = torch.cat([p.detach().flatten() for p in head.parameters()])
+    torch.testing.assert_close(trained.weights, expected, rtol=1e-4, atol=2e-5)
