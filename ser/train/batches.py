@@ -11,6 +11,10 @@ from torch import Tensor
 from ser.features.tensors import Block
 from ser.train.layers import Feature, Input
 
+FRAMES = (
+    8192  # of a group in evaluation, padding counted: more leaves the cache, and a long utterance could fill the memory
+)
+
 
 class Resident:
     """The blocks of a dataset as tensors on a device.
@@ -57,12 +61,18 @@ class Resident:
         return Feature(picked * mask[..., None], mask)
 
     def chunks(self, rows: NDArray[np.int64], size: int) -> list[Tensor]:
-        """Rows in groups for evaluation: framewise ones sorted by length, so that little is padded."""
+        """Rows in groups for evaluation: framewise ones sorted by length, so that little is padded, and by `FRAMES`."""
         order = torch.as_tensor(rows, dtype=torch.long, device=self.device)
-        if self.offsets:
-            offsets = next(iter(self.offsets.values()))
-            order = order[(offsets[order + 1] - offsets[order]).argsort(stable=True)]
-        return list(torch.split(order, size))
+        if not self.offsets or not len(order):
+            return list(torch.split(order, size))
+        offsets = next(iter(self.offsets.values()))
+        lengths, by = (offsets[order + 1] - offsets[order]).sort(stable=True)
+        groups, first = [], 0
+        for k, length in enumerate(lengths.tolist()):
+            if k > first and (k - first >= size or (k - first + 1) * length > FRAMES):
+                groups.append(order[by[first:k]])
+                first = k
+        return [*groups, order[by[first:]]]
 
 
 def _rows(values: Tensor, rows: Tensor) -> Tensor:
