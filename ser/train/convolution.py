@@ -85,7 +85,7 @@ def halve(x: Tensor, mask: Tensor, kernel: int = 2) -> tuple[Tensor, Tensor]:
     """
     flat = F.pad(x.flatten(0, 1), (0, 0, 0, x.shape[3] % 2))
     small = F.max_pool2d(flat, kernel, 2, padding=(kernel - 1) // 2, ceil_mode=kernel == 2)
-    return real_only(small.unflatten(0, x.shape[:2]), mask[..., ::2]), mask[..., ::2]
+    return real_only(small.view(*x.shape[:2], *small.shape[1:]), mask[..., ::2]), mask[..., ::2]
 
 
 def real_only(x: Tensor, mask: Tensor) -> Tensor:
