@@ -17,6 +17,10 @@ class Workspace:
         """The utterance table of a dataset."""
         return self.root / "metadata" / f"{dataset}.csv"
 
+    def folds(self, dataset: str) -> Path:
+        """The published folds of a dataset, where its import brought some."""
+        return self.root / "metadata" / "folds" / f"{dataset}.csv"
+
     def features(self, dataset: str) -> Path:
         """The folder of a dataset's feature stores."""
         return self.root / "features" / dataset

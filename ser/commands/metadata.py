@@ -23,16 +23,16 @@ def command(session: Session, dataset: str, root: Path | None, source: Path | No
     ser metadata --dataset cremad --root DIR
     ser metadata --dataset mine --format folder --root DIR
     ser metadata --dataset mine --from FILE.csv
+    ser metadata --dataset emovo --from EmoBox/data/emovo/emovo.jsonl --format emobox
     """
     given = source or root
     if given is None or (source and root):
         raise click.UsageError("Give the corpus folder with --root, or a table file with --from.")
-    from ser.metadata.build import build, earlier_root, summary
-    from ser.metadata.table import write_table
+    from ser.metadata.build import build, earlier_root, keep, summary
 
     before = earlier_root(dataset, session.workspace)
     built = build(dataset, given, plugin, quiet=session.quiet)
-    path = write_table(built.table, session.workspace)
+    path = keep(built, session.workspace)
     if before is not None and before != built.table.root:
         session.say(f"this replaces the table made from {before}")
     for line in summary(built, path):

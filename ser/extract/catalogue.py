@@ -5,8 +5,12 @@ from types import ModuleType
 from ser import registry
 from ser.extract.encoder import ENCODERS, find
 from ser.extract.weights import fetch_command
+from ser.metadata import ledger
+from ser.metadata.parsing import few
 
-HEADER: tuple[str, ...] = ("name", "modality", "features", "levels (default first)", "licence", "hub id")
+HEADER: tuple[str, ...] = (
+    "name", "modality", "features", "levels (default first)", "licence", "hub id", "corpora seen")  # fmt: skip
+MOST = 3  # corpora named in a line; the rest is counted
 
 
 def listing() -> list[str]:
@@ -22,11 +26,21 @@ def listing() -> list[str]:
 def _rows(name: str, plugin: ModuleType) -> list[tuple[str, ...]]:
     levels = ", ".join(plugin.LEVELS)
     if not plugin.CHECKPOINTS:
-        return [(name, plugin.MODALITY, plugin.DIM, levels, plugin.LICENCE, "")]
+        return [(name, plugin.MODALITY, plugin.DIM, levels, plugin.LICENCE, "", _seen(name))]
     return [
-        (short, plugin.MODALITY, str(known.dim), levels, known.licence or plugin.LICENCE, known.hub)
+        (short, plugin.MODALITY, str(known.dim), levels, known.licence or plugin.LICENCE, known.hub, _seen(short))
         for short, known in plugin.CHECKPOINTS.items()
     ]
+
+
+def _seen(name: str) -> str:
+    """Corpora that the ledger says an encoder has seen, or may have, in brief."""
+    found = ledger.entry(name)
+    if found is None or (found.otherwise == ledger.UNKNOWN and not found.seen):
+        return "not known"
+    surely = [c for c, status in found.seen.items() if status in (ledger.FINE_TUNING, ledger.PRE_TRAINING)]
+    doubtful = [f"{c}?" for c, status in found.seen.items() if status == ledger.UNKNOWN]
+    return few([*surely, *doubtful], MOST) or "none"
 
 
 def description(name: str) -> list[str]:
@@ -50,4 +64,6 @@ def description(name: str) -> list[str]:
             facts["checkpoints"] = ", ".join(plugin.CHECKPOINTS)
         else:
             facts["features"] = plugin.DIM
-    return lines + [f"{key + ':':<13}{value}" for key, value in facts.items()]
+    lines += [f"{key + ':':<13}{value}" for key, value in facts.items()]
+    names = (facts["name"], facts["hub id"]) if hits else (name,)
+    return [*lines, *(f"{'seen:' if n == 0 else '':<13}{text}" for n, text in enumerate(ledger.in_words(*names)))]

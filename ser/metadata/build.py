@@ -3,15 +3,16 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ser import registry
 from ser.errors import ConfigError, CorpusError
+from ser.metadata.foldfile import Line, write_folds
 from ser.metadata.headers import Unreadable, measure, refuse_all_unreadable
 from ser.metadata.parsing import LOG
 from ser.metadata.schema import check_name
-from ser.metadata.table import CORPORA, Table, load_table, make_table, parse_corpus, write_table
+from ser.metadata.table import CORPORA, Table, corpus, load_table, make_table, parse_corpus, write_table
 from ser.workspace import Workspace
 
 Say = Callable[[str], None]
@@ -26,11 +27,13 @@ class Built:
         table: with durations; not yet written.
         notes: what the plugin left out.
         unreadable: audio files without a header.
+        folds: published folds that came with it.
     """
 
     table: Table
     notes: list[str]
     unreadable: Unreadable
+    folds: tuple[Line, ...] = ()
 
 
 def plugin_for(dataset: str, source: Path, plugin: str | None = None) -> str:
@@ -70,12 +73,25 @@ def build(dataset: str, root: Path, plugin: str | None = None, quiet: bool = Fal
     """
     check_name(dataset)
     with _notes() as notes:
-        parsed = parse_corpus(plugin_for(dataset, root, plugin), root, dataset)
+        name = plugin_for(dataset, root, plugin)
+        parsed = parse_corpus(name, root, dataset)
+        published = getattr(corpus(name), "folds", None)
+        folds = tuple(published(root)) if published else ()
     durations, unreadable = measure(parsed.frame, parsed.root, quiet)
     refuse_all_unreadable(unreadable, parsed.root, parsed.facts["title"])
     frame = parsed.frame.assign(duration=durations)
     facts = {**parsed.facts, "notes": notes, "unreadable": {r: len(p) for r, p in unreadable.reasons.items()}}
-    return Built(make_table(frame.to_dict("records"), dataset, facts), notes, unreadable)
+    return Built(make_table(frame.to_dict("records"), dataset, facts), notes, unreadable, folds)
+
+
+def keep(built: Built, workspace: Workspace) -> Path:
+    """Write a table into the workspace, with the folds that came with it; returns the table's path."""
+    folds = workspace.folds(built.table.dataset)
+    if built.folds:
+        write_folds(folds, built.folds)
+    else:
+        folds.unlink(missing_ok=True)  # of an earlier table of that name
+    return write_table(built.table, workspace)
 
 
 def ensure_table(
@@ -102,10 +118,10 @@ def ensure_table(
         table = load_table(dataset, workspace)
         return table if root is None else _moved(table, root, tell)
     built = build(dataset, root, plugin, quiet)
-    path = write_table(built.table, workspace)
+    path = keep(built, workspace)
     for line in summary(built, path) + ([built.unreadable.line(built.table.root)] if built.unreadable else []):
         tell(line)
-    return built.table
+    return replace(built.table, path=path)
 
 
 def earlier_root(dataset: str, workspace: Workspace) -> Path | None:
@@ -120,12 +136,12 @@ def earlier_root(dataset: str, workspace: Workspace) -> Path | None:
 def _moved(table: Table, root: Path, tell: Say) -> Table:
     here = (root if root.is_dir() else root.parent).resolve()
     if not table.facts.get("root") or table.root == here:
-        return Table(table.frame, table.dataset, {**table.facts, "root": str(here)})
+        return replace(table, facts={**table.facts, "root": str(here)})
     tell(
         f"{table.dataset}: the table was made from {table.root}; its audio is now read below {here}. "
         f"To make the table anew: ser metadata --dataset {table.dataset} --root {root}"
     )
-    return Table(table.frame, table.dataset, {**table.facts, "root": str(here)})
+    return replace(table, facts={**table.facts, "root": str(here)})
 
 
 def summary(built: Built, path: Path) -> list[str]:
@@ -144,6 +160,9 @@ def summary(built: Built, path: Path) -> list[str]:
     silent = int((frame["path"] == "").sum())
     if silent:
         lines.append(f"without audio: {silent} of {len(frame)} utterances (text only)")
+    if built.folds:
+        names = list(dict.fromkeys(fold for fold, _, _ in built.folds))
+        lines.append(f"folds: {len(names)} published, kept beside the table; --protocol emobox takes them")
     return lines + [f"note: {note}" for note in built.notes]
 
 

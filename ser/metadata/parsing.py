@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ser.errors import CorpusError
@@ -49,6 +50,37 @@ def stem(path: str) -> str:
     '03a01Fa'
     """
     return path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+
+
+def named_as(
+    root: Path, pattern: re.Pattern[str], corpus: str, *suffixes: str, name: Callable[[str], str] = stem
+) -> Iterator[tuple[str, re.Match[str]]]:
+    """Audio files that are named as a corpus's are, anywhere below a folder, each name once; the others are noted.
+
+    Archives are often unpacked into folders of their own, and some public copies hold every file twice.
+
+    Args:
+        pattern: of the whole name.
+        corpus: whose files they are, for the note.
+        suffixes: lower-case endings; `.wav` by default.
+        name: path -> what the pattern is compared with, and what tells files apart.
+
+    Yields:
+        The path relative to the root, and the match.
+    """
+    seen: set[str] = set()
+    strange = copies = 0
+    for path in files_below(root, *(suffixes or (".wav",))):
+        match = pattern.fullmatch(name(path))
+        if match is None:
+            strange += 1
+        elif match[0] in seen:
+            copies += 1
+        else:
+            seen.add(match[0])
+            yield path, match
+    left_out(copies, "second copies of a file")
+    left_out(strange, f"audio files that are not named as {corpus}'s are")
 
 
 def read_text(path: Path) -> str:

@@ -19,6 +19,7 @@ COLUMNS: dict[str, str] = {
     "duration": NUMBER,  # s
     "text": TEXT,
     "text_source": TEXT,  # corpus, asr, simulated
+    "prompt": TEXT,  # id of the fixed sentence that is read, where the corpus has such a set
     "emotion": TEXT,  # canonical; empty: the corpus gives none (no agreement, say)
     "label": TEXT,  # the corpus's own
     "votes": TEXT,  # JSON: canonical emotion -> share of annotators; under 1 in sum where the release tells no more

@@ -4,7 +4,6 @@ A protocol is a pure function from the rows in use to folds of row positions. `D
 share between training (with validation) and test; `ser.metadata.audit` checks the promise on the rows.
 """
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
+from ser.metadata.foldfile import Published, read_folds
 from ser.metadata.table import Table, corpus
 from ser.registry import unknown
 
@@ -32,6 +32,11 @@ class Fold:
         train, validation, test: positions in the frame that the protocol was given; disjoint.
         validation_by: what validation was taken by: `speaker`, `session`, `split` or `utterance`.
         carved: whether validation was taken out of what the protocol gives to training (else it is a part of its own).
+        unlabelled: rows of a target corpus whose features training may use, never their labels; None without adaptation.
+        oracle: rows of the target whose labels the model selection of that name may read, and no other.
+        before: what is trained on first, its weights being the start here (fine-tuning).
+        stream: name of the random streams. Folds that are trained alike and share it are trained once, and tested each;
+            empty: the fold's name.
     """
 
     name: str
@@ -40,6 +45,10 @@ class Fold:
     test: Rows
     validation_by: str = "utterance"
     carved: bool = False
+    unlabelled: Rows | None = None
+    oracle: Rows | None = None
+    before: "Fold | None" = None
+    stream: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,18 +108,18 @@ def _speaker(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) 
 
 
 def _emobox(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
-    if options.file is not None:
-        tests = _read_folds(options.file, frame)
-    else:
-        groups = (
-            getattr(corpus(table.facts.get("corpus", "")), "EMOBOX_FOLDS", None) if table.facts.get("corpus") else None
-        )
-        _require(table, "emobox", groups is not None, "published folds in its plugin, or --fold-file CSV")
-        assert groups is not None
-        speaker = frame["speaker"].to_numpy()
-        tests = {str(k): np.isin(speaker, [str(s) for s in g]) for k, g in enumerate(groups, start=1)}
-        missing = ~np.logical_or.reduce(list(tests.values()))
-        _require(table, "emobox", not missing.any(), "speakers of the release only")
+    file = options.file or table.folds_file
+    if file is not None:
+        published = read_folds(file, list(frame["utterance_id"]))
+        return [_published(name, fold, frame, labels, options) for name, fold in published.items() if fold.test.any()]
+    known = table.facts.get("corpus")
+    groups = getattr(corpus(known), "EMOBOX_FOLDS", None) if known else None
+    _require(table, "emobox", groups is not None, "published folds, or --fold-file CSV")
+    assert groups is not None
+    speaker = frame["speaker"].to_numpy()
+    tests = {str(k): np.isin(speaker, [str(s) for s in g]) for k, g in enumerate(groups, start=1)}
+    missing = ~np.logical_or.reduce(list(tests.values()))
+    _require(table, "emobox", not missing.any(), "speakers of the release only")
     return [_hold_out(_leave_out(n, m), frame, labels, options) for n, m in tests.items() if m.any()]
 
 
@@ -251,23 +260,12 @@ def _number(name: str) -> int:
     return int.from_bytes(name.encode()[-6:], "little")
 
 
-def _read_folds(path: Path, frame: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-    except OSError as error:
-        raise ConfigError(f"cannot read the folds {path}", found=error.strerror) from None
-    if not rows or not {"fold", "utterance_id"} <= set(rows[0]):
-        raise ConfigError(f"{path} holds no folds", expected="a CSV with columns fold and utterance_id")
-    fold_of = {r["utterance_id"]: r["fold"] for r in rows}
-    ids = list(frame["utterance_id"])
-    lacking = [i for i in ids if i not in fold_of]
-    if lacking:
-        raise ConfigError(
-            f"{path} has no fold for {len(lacking)} utterances, {lacking[0]} first", expected="a fold for each"
-        )
-    of_row = np.array([fold_of[i] for i in ids], dtype=object)
-    return {name: of_row == name for name in sorted(set(of_row), key=lambda f: (len(f), f))}
+def _published(name: str, fold: Published, frame: pd.DataFrame, labels: Rows, options: Options) -> Fold:
+    """A fold as published; where it has no validation part, one is taken out of training."""
+    train, validation, test = (np.flatnonzero(m) for m in (fold.train, fold.validation, fold.test))
+    if len(validation):
+        return Fold(name, train, validation, test, "split")
+    return _hold_out(Fold(name, train, validation, test), frame, labels, options)
 
 
 def _require(table: Table, protocol: str, fits: bool, what: str) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -32,8 +32,9 @@ class Corpus(Protocol):
     empty cell, votes are a dict. What `parse` leaves out it notes (`ser.metadata.parsing.left_out`).
 
     A plugin may also have `RELEASE` (which one the facts are of), `NOTES` (a tuple of sentences that a user should know),
-    `EMOBOX_FOLDS` (speakers of each test fold of the EmoBox benchmark, in fold order) and `SYNTHETIC` (true: no
-    recording of people).
+    `EMOBOX_FOLDS` (speakers of each test fold of the EmoBox benchmark, in fold order), `LANGUAGES` (where rows differ) and
+    `SYNTHETIC` (true: no recording of people); and functions: `facts(root)`, entries of the sidecar that differ from the
+    constants, and `folds(root)`, published folds as lines of `ser.metadata.foldfile`.
     """
 
     TITLE: str
@@ -59,11 +60,13 @@ class Table:
         frame: one row an utterance with the columns of `COLUMNS`; text is "" where there is none, numbers NaN.
         dataset: the name in the workspace.
         facts: the sidecar: corpus, root, licence, citation, language, sentences, counts, sha256 and others.
+        path: the file it was read from; None for one that was just made.
     """
 
     frame: pd.DataFrame
     dataset: str
     facts: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -73,6 +76,12 @@ class Table:
     def root(self) -> Path:
         """The corpus folder that `path` is relative to."""
         return Path(self.facts.get("root", "."))
+
+    @property
+    def folds_file(self) -> Path | None:
+        """The published folds that lie beside the table, if there are any."""
+        file = self.path.parent / "folds" / self.path.name if self.path else None
+        return file if file is not None and file.is_file() else None
 
     @property
     def sentences(self) -> int | None:
@@ -141,6 +150,8 @@ def _facts(plugin: Corpus, name: str, root: Path) -> dict[str, Any]:
         "utterances_of_release": plugin.UTTERANCES,
         "synthetic": (root / "SYNTHETIC.txt").is_file(),
     }
+    own = getattr(plugin, "facts", None)
+    facts |= own(root) if own else {}
     if facts["synthetic"]:  # the corpus's layout, but nothing of the corpus
         licence = "none needed: synthesised, no recording of people"
         facts |= {"title": f"SYNTHETIC speech in the layout of {plugin.TITLE}", "licence": licence, "citation": ""}
@@ -235,7 +246,7 @@ def read_table(path: Path) -> Table:
         ) from None
     table = make_table(rows, path.stem, facts)
     table.facts["sha256"] = hashlib.sha256(content).hexdigest()
-    return table
+    return replace(table, path=path)
 
 
 def load_table(dataset: str, workspace: Workspace | str | Path = ".") -> Table:

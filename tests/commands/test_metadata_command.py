@@ -114,5 +114,5 @@ def test_corpora_describes_one(name: str, tmp_path: Path, capsys: pytest.Capture
 
 
 def test_corpora_of_no_such_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(tmp_path, "corpora", "emodv") == 1
+    assert run(tmp_path, "corpora", "emodbb") == 1
     assert "Did you mean 'emodb'?" in capsys.readouterr().err

@@ -105,7 +105,7 @@ def check_package(wanted: Requirement, found: str | None, error: str = "") -> Fi
     what = f"'ser[{wanted.extra}]'" if wanted.extra else f"'{wanted.package}>={wanted.minimum or 0}'"
     if found is None:
         if wanted.extra:
-            return Finding(wanted.package, "note", "not installed", f"For its encoders: pip install {what}")
+            return Finding(wanted.package, "note", "not installed", f"Where you need it: pip install {what}")
         return Finding(wanted.package, "problem", "not installed", f"Install it: pip install {what}")
     if error:
         again = f"pip install --force-reinstall {wanted.package}"

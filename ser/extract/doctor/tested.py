@@ -6,7 +6,9 @@ A test holds the two equal and prints what belongs here. Of two versions the fir
 PYTHONS = ((3, 10), (3, 13))  # first and last
 
 TESTED: dict[str, tuple[str, ...]] = {
+    "audformat": ("1.4.2", "1.4.3"),
     "click": ("8.5.1",),
+    "datasets": ("5.2.0",),
     "funasr": ("1.4.16",),
     "h5py": ("3.16.0",),
     "joblib": ("1.6.0",),

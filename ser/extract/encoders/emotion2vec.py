@@ -23,11 +23,9 @@ MODALITY = "audio"
 SOURCE = "Ma et al., Shanghai Jiao Tong University and Alibaba; weights through funasr's hubs"
 LICENCE = "FunASR model licence"
 LEVELS = ("utterance", "frame")
-_PLUS = "fine-tuned on emotion labels, academic corpora among them: IEMOCAP, CREMA-D, MELD, RAVDESS"
+_PLUS = "fine-tuned on emotion labels, those of academic corpora first"  # which: ser.metadata.ledger
 CHECKPOINTS = {
-    "emotion2vec": Checkpoint(
-        "iic/emotion2vec_base", 768, "self-supervised, 262 h of emotional speech, IEMOCAP and MELD among them"
-    ),
+    "emotion2vec": Checkpoint("iic/emotion2vec_base", 768, "self-supervised, 262 h of emotional English speech"),
     "emotion2vec-base-finetuned": Checkpoint("iic/emotion2vec_base_finetuned", 768, _PLUS),
     "emotion2vec-plus-seed": Checkpoint("iic/emotion2vec_plus_seed", 768, _PLUS),
     "emotion2vec-plus-base": Checkpoint("iic/emotion2vec_plus_base", 768, _PLUS),

@@ -49,6 +49,8 @@ NOTES = (
     "Valence, arousal (activation) and dominance are the means of the evaluators, on a scale from 1 to 5.",
     "Half of the dialogues are scripted: their texts recur in all sessions.",
 )
+# Test speakers of EmoBox's five folds: one session each (Ma et al., Interspeech 2024).
+EMOBOX_FOLDS = tuple((f"Ses0{n}F", f"Ses0{n}M") for n in range(1, 6))
 WORDS = {
     "anger": "anger",
     "happiness": "happiness",

@@ -1,0 +1,94 @@
+"""A folder of Hugging Face `datasets`: saved by `save_to_disk`, or the Parquet files of a hub repository. Needs the package.
+
+Audio that is kept inside the dataset is written out once, below `ser_audio/` in the folder, so that it can be read again.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ser.errors import CorpusError
+from ser.metadata.imports import SPLITS, translate
+from ser.metadata.labels import SYNONYMS
+from ser.metadata.optional import optional
+from ser.workspace import writing
+
+TITLE = "Hugging Face dataset"
+CITATION = "none: that of the dataset"
+LICENCE = "that of the dataset"
+URL = ""
+LANGUAGE = ""
+TREE = """
+dataset_dict.json, train/, ...      as save_to_disk leaves them (or dataset_info.json and *.arrow, for one split)
+data/train-00000-of-00001.parquet   or the Parquet files of a hub repository, named after their split
+"""
+LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
+UTTERANCES = None
+SENTENCES = None
+NOTES = (
+    "ser metadata --dataset NAME --format datasets --root DIR; needs: pip install 'ser[datasets]'.",
+    "Columns are known by the same names as for csv; numbers of a ClassLabel become its words.",
+    "Audio inside the dataset is written to ser_audio/ in its folder, once: that takes as much space again.",
+)
+OUT = "ser_audio"
+
+
+def parse(root: Path) -> Iterator[dict[str, Any]]:
+    """Rows of all splits.
+
+    Raises:
+        CorpusError: the package or the dataset is not there, or its audio cannot be written out.
+    """
+    package = optional("datasets")
+    rows: list[dict[str, Any]] = []
+    for split, data in _splits(root, package).items():
+        audio = next((name for name, kind in data.features.items() if isinstance(kind, package.Audio)), None)
+        words = {name: kind for name, kind in data.features.items() if isinstance(kind, package.ClassLabel)}
+        for number, cells in enumerate(_stored(data)):
+            row = {name: words[name].int2str(v) if name in words and v is not None else v for name, v in cells.items()}
+            if audio is not None:
+                row["path"] = _file(row.pop(audio), root, split, number)
+            rows.append({**row, **({"split": split} if split in SPLITS and "split" not in row else {})})
+    yield from translate(rows, root, root)
+
+
+def _splits(root: Path, package: Any) -> dict[str, Any]:
+    """Split -> dataset; one without splits is called `all`."""
+    parquet: dict[str, list[str]] = {}
+    for path in sorted([*root.glob("*.parquet"), *root.glob("data/*.parquet")]):
+        if not path.name.startswith("."):
+            parquet.setdefault(path.name.split("-")[0].removesuffix(".parquet"), []).append(str(path))
+    try:
+        if parquet:
+            return {split: package.Dataset.from_parquet(files) for split, files in parquet.items()}
+        saved = package.load_from_disk(str(root))
+    except Exception as error:
+        raise CorpusError(
+            f"{root}: no Hugging Face dataset",
+            expected="a folder as save_to_disk or a hub repository leaves it",
+            found=error,
+        ) from error
+    return dict(saved) if isinstance(saved, package.DatasetDict) else {"all": saved}
+
+
+def _stored(data: Any) -> Iterator[dict[str, Any]]:
+    """Cells as they are stored: audio is not decoded, which would need another package."""
+    for batch in data.with_format("arrow").iter(batch_size=256):
+        yield from batch.to_pylist()
+
+
+def _file(audio: dict[str, Any] | None, root: Path, split: str, number: int) -> str:
+    """Where the audio lies, relative to the root; what the dataset holds itself is written out."""
+    if not audio:
+        return ""
+    path, content = audio.get("path") or "", audio.get("bytes")
+    if content is None:
+        return str(path)
+    out = root / OUT / split / (Path(path).name or f"{number:06d}.wav")
+    if not (out.is_file() and out.stat().st_size == len(content)):
+        try:
+            with writing(out) as temporary:
+                temporary.write_bytes(content)
+        except OSError as error:
+            raise CorpusError(f"cannot write the dataset's audio to {out}", found=error.strerror) from None
+    return out.relative_to(root).as_posix()

@@ -1,0 +1,82 @@
+"""nEMO: nine Polish actors, 90 sentences, six emotions.
+
+File names: speaker, emotion, sentence: `MK0_fear_13.wav`. `data.tsv` has the text, and the speaker's gender and age.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ser.errors import CorpusError
+from ser.metadata.parsing import LOG, canonical, named_as, read_text
+
+TITLE = "nEMO, a dataset of emotional speech in Polish"
+CITATION = (
+    "I. Christop: nEMO: Dataset of Emotional Speech in Polish. LREC-COLING 2024, 12111-12116. "
+    "doi:10.48550/arXiv.2404.06292"
+)
+LICENCE = "CC BY-NC-SA 4.0"
+URL = "https://github.com/amu-cai/nEMO"
+LANGUAGE = "pl"
+TREE = """
+samples/MK0_fear_13.wav             4,481 files
+data.tsv                            file_id, emotion, raw_text, normalized_text, speaker_id, gender, age
+"""
+LABELS = {
+    "anger": "anger",
+    "fear": "fear",
+    "happiness": "happiness",
+    "neutral": "neutral",
+    "sadness": "sadness",
+    "surprised": "surprise",
+}
+UTTERANCES = 4481
+SENTENCES = 90
+NOTES = (
+    "All sentences are said in all emotions: text says little or nothing about the emotion.",
+    "The copy on the Hugging Face hub keeps the audio in Parquet files; this plugin reads the repository on GitHub.",
+)
+_NAME = re.compile(r"([A-Z]{2}\d)_([a-z]+)_(\d+)")
+_COLUMNS = ("file_id", "raw_text", "gender", "age")
+
+
+def parse(root: Path) -> Iterator[dict[str, Any]]:
+    """Rows of the files named as those of nEMO, anywhere below the folder.
+
+    Raises:
+        CorpusError: a file name with an emotion that nEMO does not have, or a `data.tsv` without its columns.
+    """
+    facts = _facts(root)
+    for path, name in named_as(root, _NAME, "nEMO"):
+        known = facts.get(name[0], {})
+        yield {
+            "utterance_id": name[0],
+            "path": path,
+            "text": known.get("raw_text", ""),
+            "prompt": name[3],
+            "label": name[2],
+            "emotion": canonical(LABELS, name[2], path),
+            "speaker": name[1],
+            "gender": known.get("gender", ""),
+            "age": known.get("age"),
+        }
+
+
+def _facts(root: Path) -> dict[str, dict[str, str]]:
+    """Utterance -> its line of `data.tsv`, which lies at the root or above `samples/`; {} where it is not there."""
+    file = next(
+        (p for p in (root / "data.tsv", root.parent / "data.tsv", *root.glob("*/data.tsv")) if p.is_file()), None
+    )
+    if file is None:
+        LOG.warning("not there: data.tsv; so no text, gender and age")
+        return {}
+    reader = csv.DictReader(io.StringIO(read_text(file), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+    if not set(_COLUMNS) <= set(reader.fieldnames or ()):
+        raise CorpusError(
+            f"{file}", expected=f"columns {', '.join(_COLUMNS)}", found=", ".join(reader.fieldnames or ())
+        )
+    rows = ({k: (v or "").strip() for k, v in row.items() if isinstance(k, str)} for row in reader)
+    return {row["file_id"].removesuffix(".wav"): row for row in rows}

@@ -1,0 +1,61 @@
+"""SUBESCO: twenty actors of Bangladesh, ten sentences, seven emotions, five takes each. Bengali.
+
+File names: gender and number of the speaker, name, sentence, emotion, take: `F_01_OISHI_S_1_ANGRY_1.wav`.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ser.metadata.parsing import canonical, named_as, stem
+
+TITLE = "SUBESCO, the SUST Bangla Emotional Speech Corpus"
+CITATION = (
+    "S. Sultana, M. S. Rahman, M. R. Selim, M. Z. Iqbal: SUST Bangla Emotional Speech Corpus (SUBESCO): An audio-only "
+    "emotional speech corpus for Bangla. PLoS ONE 16(4): e0250173, 2021. doi:10.1371/journal.pone.0250173"
+)
+LICENCE = "CC BY 4.0"
+URL = "https://zenodo.org/records/4526477"
+RELEASE = "1.1"
+LANGUAGE = "bn"
+TREE = """
+SUBESCO/F_01_OISHI_S_1_ANGRY_1.wav          7,000 files in one folder
+"""
+LABELS = {
+    "ANGRY": "anger",
+    "DISGUST": "disgust",
+    "FEAR": "fear",
+    "HAPPY": "happiness",
+    "NEUTRAL": "neutral",
+    "SAD": "sadness",
+    "SURPRISE": "surprise",
+}
+UTTERANCES = 7000
+SENTENCES = 10
+NOTES = (
+    "All sentences are said in all emotions; the release has no texts, prompts are the sentences' numbers.",
+    "The file F_02_MONIKA_S_2_SURPRISE_3].wav of the release has a bracket too many; its utterance is named without it.",
+    "Files of two sampling rates: 44.1 and 48 kHz.",
+    "EmoBox has five folds of four speakers: import its file to have them (--format emobox).",
+)
+_NAME = re.compile(r"([FM]_\d\d)_[A-Za-z]+_S_(\d+)_([A-Za-z]+)_\d")
+
+
+def parse(root: Path) -> Iterator[dict[str, Any]]:
+    """Rows of the files named as those of SUBESCO, anywhere below the folder.
+
+    Raises:
+        CorpusError: a file name with an emotion that SUBESCO does not have.
+    """
+    for path, name in named_as(root, _NAME, "SUBESCO", name=lambda path: stem(path).rstrip("]")):
+        label = name[3].upper()
+        yield {
+            "utterance_id": name[0],
+            "path": path,
+            "prompt": name[2],
+            "label": label,
+            "emotion": canonical(LABELS, label, path),
+            "speaker": name[1],
+            "gender": "female" if name[1].startswith("F") else "male",
+        }

@@ -1,0 +1,69 @@
+"""TESS: two actresses of Toronto, 26 and 64 years old, 200 words in one carrier phrase, seven emotions.
+
+File names: actress (OAF older, YAF younger), word, emotion: `OAF_back_angry.wav`.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ser.metadata.parsing import canonical, named_as, stem
+
+TITLE = "TESS, the Toronto Emotional Speech Set"
+CITATION = (
+    "M. K. Pichora-Fuller, K. Dupuis: Toronto emotional speech set (TESS). Borealis, University of Toronto Dataverse, "
+    "2020. doi:10.5683/SP2/E8H2MF"
+)
+LICENCE = "CC BY-NC-ND 4.0"
+URL = "https://doi.org/10.5683/SP2/E8H2MF"
+LANGUAGE = "en"
+TREE = """
+OAF_back_angry.wav                  2,800 files, all in one folder
+OAF_angry/OAF_back_angry.wav        or in 14 folders: OAF_Fear/, OAF_Pleasant_surprise/, YAF_pleasant_surprised/, ...
+"""
+LABELS = {
+    "angry": "anger",
+    "disgust": "disgust",
+    "fear": "fear",
+    "happy": "happiness",
+    "neutral": "neutral",
+    "ps": "surprise",  # pleasant surprise
+    "sad": "sadness",
+}
+UTTERANCES = 2800
+SENTENCES = 200
+NOTES = (
+    "Two speakers only: no protocol holds speakers apart with a training part of more than one voice.",
+    "All 200 words are said in all seven emotions by both speakers: random parts share every word.",
+    "The file OA_bite_neutral.wav of the release lacks a letter; its utterance is OAF_bite_neutral here.",
+    "One circulating copy holds all files a second time in a folder of the same name; copies are used once.",
+)
+AGES = {"OAF": 64, "YAF": 26}
+_NAME = re.compile(r"(OAF|YAF)_([A-Za-z']+)_([A-Za-z]+)")
+
+
+def parse(root: Path) -> Iterator[dict[str, Any]]:
+    """Rows of the files named as those of TESS, anywhere below the folder.
+
+    Raises:
+        CorpusError: a file name with an emotion that TESS does not have.
+    """
+    for path, name in named_as(root, _NAME, "TESS", name=_mended):
+        label = name[3].lower()
+        yield {
+            "utterance_id": name[0],
+            "path": path,
+            "text": f"Say the word {name[2].lower()}.",
+            "prompt": name[2].lower(),
+            "label": label,
+            "emotion": canonical(LABELS, label, path),
+            "speaker": name[1],
+            "gender": "female",
+            "age": AGES[name[1]],
+        }
+
+
+def _mended(path: str) -> str:
+    name = stem(path)
+    return "OAF_" + name[3:] if name.startswith("OA_") else name

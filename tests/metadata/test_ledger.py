@@ -1,0 +1,88 @@
+"""What encoders have seen: the ledger's form, and the sentences that results carry."""
+
+import pytest
+
+from ser import registry
+from ser.metadata import ledger
+from ser.metadata.emobox import LANGUAGES
+from ser.metadata.table import CORPORA, corpus
+
+ENCODERS = "ser.extract.encoders"
+STORE = {"encoder": "emotion2vec", "identity": {"model": "iic/emotion2vec_base"}}
+
+
+@pytest.mark.parametrize(
+    ("names", "of", "status"),
+    [
+        (("emotion2vec", "iic/emotion2vec_base"), "iemocap", "pre-training"),
+        (("emotion2vec",), "ravdess", "clean"),
+        (("emotion2vec/emotion2vec_plus_large",), "cremad", "fine-tuning"),
+        (("emotion2vec-plus-seed",), "nemo", "clean"),
+        (("emotion2vec-plus-base",), "nemo", "unknown"),
+        (("emotion2vec-base-finetuned",), "emodb", "unknown"),
+        (("superb/wav2vec2-base-superb-er",), "iemocap", "fine-tuning"),
+        (("facebook/wav2vec2-base",), "iemocap", "clean"),
+        (("facebook/wav2vec2-xls-r-300m",), "urdu", "unknown"),
+        (("facebook/wav2vec2-xls-r-300m",), "emodb", "clean"),
+        (("openai/whisper-large-v3",), "ravdess", "unknown"),
+        (("egemaps", ""), "iemocap", "clean"),
+        (("facebook/wav2vec2-base-960h-finetuned-on-something",), "emodb", "unknown"),
+        (("someone/wav2vec2-xls-r-300m-emotion",), "emodb", "unknown"),
+        (("speechbrain/emotion-diarization-wavlm-large",), "ravdess", "fine-tuning"),
+        (("superb/hubert-large-superb-er",), "ravdess", "clean"),
+        (("models/Emotion2vec_Base/",), "meld", "pre-training"),
+    ],
+)
+def test_status(names: tuple[str, ...], of: str, status: str) -> None:
+    assert ledger.status(of, *names) == status
+
+
+def test_every_encoder_that_is_offered_is_in_the_ledger() -> None:
+    for name in registry.names(ENCODERS):
+        plugin = registry.load(ENCODERS, name)
+        for short, known in plugin.CHECKPOINTS.items():
+            assert ledger.entry(short) is not None, short
+            assert ledger.entry(known.hub) is ledger.entry(short), known.hub
+        if not plugin.CHECKPOINTS:
+            assert ledger.entry(name) is not None, name
+
+
+def test_entries_are_well_formed() -> None:
+    names = [n for e in ledger.LEDGER for n in e.names]
+    assert len(names) == len(set(names))
+    known = {*registry.names(CORPORA), *LANGUAGES, "mosei", "asvpesd", "esd"}
+    for entry in ledger.LEDGER:
+        assert entry.source
+        assert {*entry.seen.values(), entry.otherwise} <= set(ledger.STATUSES)
+        assert set(entry.seen) <= known
+    assert len(ledger.EMOBOX) == 32
+    assert set(ledger.EMOBOX) == {*LANGUAGES, "asvpesd", "esd"}  # those two are of several languages
+
+
+def test_stamps_say_who_saw_what() -> None:
+    facts = {"corpus": "iemocap", "utterances_of_release": 10039}
+    (sentence,) = ledger.stamps(facts, {"emotion2vec.frame": STORE, "egemaps": {"encoder": "egemaps"}})
+    assert sentence.startswith("encoder has seen this corpus: emotion2vec.frame in pre-training; ")
+    assert "Ma et al." in sentence
+    (sentence,) = ledger.stamps(facts, {"mine": {"encoder": "mine", "identity": {"model": "someone/mine"}}})
+    assert sentence == "encoder may have seen this corpus: mine; what it was trained on is not known here"
+    assert ledger.stamps({"corpus": "emodb", "utterances_of_release": 535}, {"e": STORE}) == []
+
+
+def test_stamps_of_imports_of_ones_own_and_of_synthetic_corpora() -> None:
+    assert len(ledger.stamps({"corpus": "emobox", "source_corpus": "meld"}, {"e": STORE})) == 1
+    whisper = {"w": {"encoder": "whisper-tiny", "identity": {"model": "openai/whisper-tiny"}}}
+    assert ledger.stamps({"corpus": "csv", "utterances_of_release": None}, whisper) == []
+    assert ledger.stamps({"corpus": "emodb", "synthetic": True, "utterances_of_release": None}, whisper) == []
+    assert ledger.stamps({}, whisper) == []
+
+
+def test_words_for_people() -> None:
+    lines = ledger.in_words("emotion2vec")
+    assert lines[0] == "pre-training: iemocap, meld, mead, mosei, msppodcast"
+    assert lines[1] == "clean: all others"
+    assert ledger.in_words("whisper-tiny")[0] == "unknown: all"
+    assert ledger.in_words("no/such")[0].startswith("not in the ledger")
+    assert "emotion2vec" in ledger.encoders_that_saw("meld")["pre-training"]
+    assert "clean" not in ledger.encoders_that_saw("emodb")
+    assert corpus("iemocap").UTTERANCES
