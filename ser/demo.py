@@ -13,7 +13,7 @@ from ser.extract.engine import extract
 from ser.metadata.build import build
 from ser.metadata.splits import Options
 from ser.metadata.table import write_table
-from ser.results import plots
+from ser.results import curves, plots
 from ser.results.show import text
 from ser.synthesis import make_corpus
 from ser.train.fewshot import fewshot
@@ -71,7 +71,7 @@ def run(
     command = f"ser fewshot --source {source} --target {target} --percentages {','.join(map(str, shares))} {typed}"
     say(f"\n$ {command}\n")
     summary = fewshot(target, source, workspace, percentages=shares, **options, jobs=jobs, quiet=quiet, command=command)
-    few = _shown(summary, plots.fewshot_curve(summary), workspace, say)
+    few = _shown(summary, curves.fewshot_curve(summary), workspace, say)
     return Made(fitted, few)
 
 

@@ -49,12 +49,17 @@ class Predictor:
             _encoder(i, self.head.about["stores"][i.name], (encoders or {}).get(i.name), weights, device, say)
             for i in self.head.inputs
         ]
-        if self._by_speaker:
-            say("the head was normalised per speaker: the files given are standardised together, as one speaker's")
+        if self._together:
+            say(
+                f"the head was normalised per {self._together}: the files given are standardised together, as one"
+                f" {self._together}'s"
+            )
 
     @property
-    def _by_speaker(self) -> bool:
-        return str(self.head.about["normalize"]) == "speaker"
+    def _together(self) -> str:
+        """What the files given are all of, where they are standardised by their own statistics; else nothing."""
+        how = str(self.head.about["normalize"])
+        return how if how == "speaker" or (how == "corpus" and not self.head.statistics) else ""
 
     def predict(self, files: Sequence[Path | str], texts: Sequence[str] | None = None) -> pd.DataFrame:
         """Emotions of recordings.
@@ -73,9 +78,11 @@ class Predictor:
         modalities = {i.modality for i in self.head.inputs}
         if "text" in modalities and (texts is None or len(texts) != len(files)):
             raise ConfigError("this head was trained on text too", expected="one text a file (--texts FILE)")
-        if self._by_speaker and len(files) < 2:
+        if self._together and len(files) < 2:
             raise ConfigError(
-                "this head was normalised per speaker", expected="several recordings of one speaker", found="1 file"
+                f"this head was normalised per {self._together}",
+                expected=f"several recordings of one {self._together}",
+                found="1 file",
             )
         good: list[int] = []
         features: list[list[NDArray[Any]]] = []

@@ -36,7 +36,9 @@ def load(package: str, name: str) -> ModuleType:
 def kind(package: str) -> str:
     """What one plugin of a package is called: `"ser.train.losses"` -> `"loss"`."""
     folder = package.rsplit(".", 1)[-1]
-    return {"corpora": "corpus", "losses": "loss"}.get(folder, folder.removesuffix("s"))
+    return {"corpora": "corpus", "losses": "loss", "fewshot_methods": "few-shot method"}.get(
+        folder, folder.removesuffix("s")
+    )
 
 
 def unknown(kind: str, name: str, known: tuple[str, ...] | list[str]) -> ConfigError:

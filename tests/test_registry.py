@@ -9,7 +9,15 @@ from ser import registry
 from ser.errors import ConfigError
 
 ROOT = Path(ser.__file__).parent
-PACKAGES = ["ser.commands", "ser.metadata.corpora", "ser.extract.encoders", "ser.train.heads", "ser.train.losses"]
+PACKAGES = [
+    "ser.commands",
+    "ser.metadata.corpora",
+    "ser.extract.encoders",
+    "ser.train.heads",
+    "ser.train.losses",
+    "ser.train.adapt",
+    "ser.train.fewshot_methods",
+]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -48,6 +56,7 @@ def test_a_new_file_is_a_new_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("ser.train.heads", "head"),
         ("ser.extract.encoders", "encoder"),
         ("ser.train.adapt", "adapt"),
+        ("ser.train.fewshot_methods", "few-shot method"),
     ],
 )
 def test_kind(package: str, kind: str) -> None:

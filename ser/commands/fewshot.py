@@ -6,28 +6,45 @@ import click
 
 from ser.commands._base import Command, Items, Session
 from ser.commands._training import arguments, report, training_options
+from ser.registry import names
 
 
 @click.command("fewshot", cls=Command)
 @click.option("--source", help="Labelled corpus to start from.  [default: iemocap where it and cremad are cached]")
 @click.option("--target", help="Corpus to learn from few labels of.  [default: cremad, or the only dataset]")
 @click.option(
-    "--percentages", type=Items(float), default="10,20,50,100", show_default=True, help="Of its training part."
+    "--methods",
+    type=Items(),
+    default="finetune",
+    show_default=True,
+    help=f"One, or several to be compared: {', '.join(names('ser.train.fewshot_methods'))}.",
 )
+@click.option("--percentages", type=Items(float), help="Of its training part.  [default: 10,20,50,100 without --shots]")
+@click.option("--shots", type=Items(int), help="Utterances of each class, as 1,5,10.")
+@click.option("--speaker-aware", is_flag=True, help="Use up one speaker before the next: few labels from few speakers.")
 @click.option("--tune-epochs", default=30, show_default=True, help="Epochs of fine-tuning.")
 @click.option("--lr-factor", default=0.3, show_default=True, help="Learning rate of fine-tuning, as a share of --lr.")
+@click.option(
+    "--freeze",
+    type=click.Choice(["none", "encoder"]),
+    default="none",
+    show_default=True,
+    help="encoder: fine-tuning trains only what comes after the head's embedding.",
+)
 @training_options
 def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
-    """Fine-tune a source model on growing parts of the target's training data; writes results/….json.
+    """Learn from growing parts of the target's training data, from a source model; writes results/….json.
 
-    Parts are nested, stratified and the same for every head; the source model is trained once a seed.
+    Parts are nested, stratified and the same for every head and method; the source model is trained once a seed. Several
+    methods are compared in a study, which with scratch among them says how many labels each saves.
 
     \b
     ser fewshot --source ravdess --target emodb --audio egemaps --percentages 10,20,50 --runs 5
+    ser fewshot --source ravdess --target emodb --methods finetune,prototypical,simpleshot,scratch --shots 1,5,10
     """
     from ser.train.fewshot import fewshot
     from ser.train.pairs import choose_pair
 
     source, target = choose_pair(session.workspace, source, target)
-    summary = fewshot(target, source, session.workspace, quiet=session.quiet, **arguments(**options))
-    report(session, summary, options["output"])
+    found = fewshot(target, source, session.workspace, quiet=session.quiet, **arguments(**options))
+    report(session, found, options["output"])

@@ -46,11 +46,13 @@ def list_results(session: Session, dataset: str | None, head: str | None, sort: 
 @click.argument("name")
 @click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
 def show(session: Session, name: str, form: str) -> None:
-    """Show one result: an experiment, an ablation or a search.
+    """Show one result: an experiment, or a study made of several: an ablation, a search, a transfer, a matrix.
 
     NAME is an experiment, a beginning of its name that no other has, or a JSON file.
     """
+    from ser.results import matrices
     from ser.results.find import find_summary, read_any
+    from ser.results.names import MATRIX_SCHEMA
     from ser.results.schema import dumps
     from ser.results.show import any_text
     from ser.results.tables import as_csv
@@ -59,6 +61,8 @@ def show(session: Session, name: str, form: str) -> None:
     result = read_any(path)
     if form == "json":
         click.echo(dumps(result))
+    elif form == "csv" and result["schema"] == MATRIX_SCHEMA:
+        click.echo(matrices.as_csv(result), nl=False)
     elif form == "csv":
         click.echo(as_csv(_read(session, name)[1]), nl=False)
     else:
@@ -69,10 +73,11 @@ def show(session: Session, name: str, form: str) -> None:
 @click.argument("name")
 @click.option(
     "--kind",
-    type=click.Choice(["confusion", "curve", "fewshot"]),
-    help="confusion matrix, learning curves, or score over target data.  [default: fewshot if it is one, or confusion]",
+    type=click.Choice(["confusion", "curve", "fewshot", "matrix"]),
+    help="confusion matrix, learning curves, score over target data, or transfer matrix.  [default: what it is, or "
+    "confusion]",
 )
-@click.option("--metric", type=METRICS, default="UA", show_default=True, help="Of a few-shot plot.")
+@click.option("--metric", type=METRICS, default="UA", show_default=True, help="Of a few-shot or matrix plot.")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -80,15 +85,24 @@ def show(session: Session, name: str, form: str) -> None:
 )
 def plot(session: Session, name: str, kind: str | None, metric: str, output: Path | None) -> None:
     """Plot one result into a file; NAME as for `show`."""
-    from ser.results import plots
+    from ser.results import curves, heatmap, plots
+    from ser.results.find import find_summary, read_any, read_summary
+    from ser.results.names import FEWSHOT_SCHEMA, MATRIX_SCHEMA
 
-    path, summary = _read(session, name)
-    kind = kind or ("fewshot" if "percentages" in summary else "confusion")
+    path = find_summary(name, session.workspace.results)
+    summary = read_any(path)
+    study = summary["schema"] == FEWSHOT_SCHEMA
+    matrix = summary["schema"] == MATRIX_SCHEMA
+    if not (study or matrix) or kind in ("confusion", "curve"):
+        summary = read_summary(path)  # says what it is instead
+    kind = kind or ("matrix" if matrix else "fewshot" if study or "percentages" in summary else "confusion")
     output = output or path.with_name(f"{path.name.removesuffix('.json')}.{kind}.png")
-    if kind == "curve":
+    if kind == "matrix":
+        figure = heatmap.matrix(summary, metric)
+    elif kind == "curve":
         figure = plots.learning_curves(summary, path)
     elif kind == "fewshot":
-        figure = plots.fewshot_curve(summary, metric)
+        figure = curves.fewshot_curve(summary, metric)
     else:
         figure = plots.confusion_matrix(summary)
     plots.save(figure, output)

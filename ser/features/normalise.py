@@ -16,6 +16,13 @@ from ser.registry import unknown
 LIMIT = 3.0  # standard deviations
 _PART_BYTES = 2**25
 CHOICES = ("none", "train", "corpus", "speaker")
+# What each choice means where a head is trained on one corpus and tested on another.
+BETWEEN_CORPORA = {
+    "none": "features as they are stored",
+    "train": "all corpora by the statistics of the training utterances",
+    "corpus": "each corpus by the statistics of all its own utterances",
+    "speaker": "each speaker by the statistics of all their own utterances",
+}
 STAMPS = {
     "corpus": "normalised per corpus: uses the unlabelled features of test utterances (transductive)",
     "speaker": "normalised per speaker: uses the unlabelled test data of that speaker (transductive)",
@@ -31,9 +38,10 @@ def normalise(
     training utterance came near would otherwise carry a head far from all that it was fitted on.
 
     Args:
-        how: whose statistics are used. `none`; `train`: the training utterances (row positions `train`); `corpus`: all
-            utterances of the dataset; `speaker`: each speaker's own utterances, test speakers too. The last two use
-            unlabelled test data (transductive), and records are stamped so.
+        how: whose statistics are used. `none`; `train`: the training utterances (row positions `train`), in a transfer
+            those of the source; `corpus`: all utterances of the dataset, in a transfer each corpus by its own; `speaker`:
+            each speaker's own utterances, test speakers too. The last two use unlabelled test data (transductive), and
+            records are stamped so.
         limit: in standard deviations; 0 is no limit.
 
     Returns:
@@ -47,6 +55,10 @@ def normalise(
     if how == "none":
         return data, {}
     everyone = np.arange(len(data.frame))
+    if how == "corpus" and "dataset" in data.frame:  # several, joined
+        corpora = data.frame["dataset"].to_numpy()
+        groups = [np.flatnonzero(corpora == name) for name in pd.unique(data.frame["dataset"])]
+        return data.with_blocks([_standardise_groups(b, groups, limit) for b in data.blocks]), {}
     if how == "speaker":
         speakers = data.frame["speaker"].to_numpy()
         if (speakers == "").any():

@@ -7,10 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.results.names import ABLATION_SCHEMA, METRICS, SEARCH_SCHEMA, SUMMARY_SCHEMA
-from ser.results.schema import ABLATION, SEARCH, SUMMARY, read_json, validate
+from ser.results.names import (
+    ABLATION_SCHEMA,
+    FEWSHOT_SCHEMA,
+    MATRIX_SCHEMA,
+    METRICS,
+    SEARCH_SCHEMA,
+    SUMMARY_SCHEMA,
+    TRANSFER_SCHEMA,
+    amount_value,
+)
+from ser.results.schema import ABLATION, FEWSHOT, MATRIX, SEARCH, SUMMARY, TRANSFER, read_json, validate
 
-STUDIES = {ABLATION_SCHEMA: ABLATION, SEARCH_SCHEMA: SEARCH}  # made of several experiments, each with its summary
+STUDIES = {
+    ABLATION_SCHEMA: ABLATION,
+    SEARCH_SCHEMA: SEARCH,
+    TRANSFER_SCHEMA: TRANSFER,
+    MATRIX_SCHEMA: MATRIX,
+    FEWSHOT_SCHEMA: FEWSHOT,
+}  # made of several experiments, each with its summary
 
 
 @dataclass(frozen=True)
@@ -20,7 +35,7 @@ class Headline:
     Attributes:
         path: the summary's file.
         command: the command's name.
-        at: what the scores are of: `pooled`, or for few-shot the largest percentage.
+        at: what the scores are of: `pooled`, or for few-shot the largest amount.
         scores: metric -> mean over runs.
         started: ISO 8601, UTC.
         features: names of the stores, joined by `+`.
@@ -55,7 +70,7 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 
 def read_any(path: Path) -> dict[str, Any]:
-    """Read and validate a summary, an ablation or a search: its `schema` says which it is.
+    """Read and validate a summary or a study: its `schema` says which it is.
 
     Raises:
         ConfigError: as `read_summary`.
@@ -102,7 +117,7 @@ def list_summaries(folder: Path) -> tuple[list[Headline], list[str]]:
 def headline(path: Path, summary: dict[str, Any]) -> Headline:
     """What the list shows of a summary."""
     if "percentages" in summary:
-        at = max(summary["percentages"], key=lambda name: float(name.rstrip("%")))
+        at = max(summary["percentages"], key=amount_value)
         metrics = summary["percentages"][at]["pooled"]
     else:
         at, metrics = "pooled", summary["pooled"]

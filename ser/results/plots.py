@@ -1,4 +1,4 @@
-"""Pictures of summaries: confusion matrix, few-shot curve, learning curves. No display is needed.
+"""Pictures of summaries: confusion matrix, learning curves; few-shot curves are in `ser.results.curves`. No display is needed.
 
 Colours: one hue from light to dark, and Okabe and Ito's palette (Wong, Nature Methods 2011): both are told apart by people
 with any common colour blindness, and in grey.
@@ -70,45 +70,10 @@ def confusion_matrix(summary: dict[str, Any]) -> Figure:
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     ua = part["pooled"]["UA"]["mean"]
-    _title(figure, summary, f"UA {ua:.3f}, counts over {_runs(matrix['runs'])}{where}")
+    title(figure, summary, f"UA {ua:.3f}, counts over {runs_of(matrix['runs'])}{where}")
     bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=28, ticks=[0, 0.5, 1])
     bar.ax.set_yticklabels(["0 %", "50 %", "100 %"])
     bar.set_label("share of the true class")
-    return figure
-
-
-def fewshot_curve(summary: dict[str, Any], metric: str = "UA") -> Figure:
-    """A metric over the amount of labelled target data, with its interval over runs, and the zero-shot line.
-
-    Raises:
-        ConfigError: the summary is not of a few-shot experiment.
-    """
-    if "percentages" not in summary:
-        raise ConfigError(f"{summary['experiment']} is no few-shot result", expected="--kind confusion or curve")
-    shares = [float(name.rstrip("%")) for name in summary["percentages"]]
-    parts = list(summary["percentages"].values())
-    scores = [part["pooled"][metric] for part in parts]
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-    axes = figure.add_subplot()
-    mean = [s["mean"] for s in scores]
-    if all(s["ci_95"] for s in scores):
-        low, high = ([s["ci_95"][side] for s in scores] for side in (0, 1))
-        axes.fill_between(shares, low, high, color=PALETTE[0], alpha=0.2, linewidth=0, label="95 % interval over runs")
-        axes.errorbar(shares, mean, [np.subtract(mean, low), np.subtract(high, mean)], color=PALETTE[0], capsize=3)
-    label = "source model + target data" if "source" in summary else "target data"
-    axes.plot(shares, mean, color=PALETTE[0], marker="o", label=label)
-    if "source" in summary:
-        zero = summary["source"]["zero_shot"]["pooled"][metric]["mean"]
-        axes.axhline(zero, color=PALETTE[1], linestyle="--", label=f"no target data (zero-shot), {zero:.3f}")
-    if len(shares) > 1 and max(shares) / min(shares) > 20:
-        axes.set_xscale("log")
-    axes.set_xticks(shares, [f"{s:g} %\n{_size(part['n_samples'])}" for s, part in zip(shares, parts, strict=True)])
-    axes.minorticks_off()
-    axes.set_xlabel("labelled target data (share and utterances)")
-    axes.set_ylabel(FULL_NAMES[metric])
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    _title(figure, summary, f"{_runs(scores[0]['n'])}, test predictions pooled over folds")
     return figure
 
 
@@ -141,7 +106,7 @@ def learning_curves(summary: dict[str, Any], path: Path) -> Figure:
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     records = len(summary["runs"])
-    _title(figure, summary, f"each of {records} trainings (thin), and their mean while all were still trained")
+    title(figure, summary, f"each of {records} trainings (thin), and their mean while all were still trained")
     return figure
 
 
@@ -159,15 +124,11 @@ def _curves(axes: Axes, name: str, runs: list[list[float]], colour: str) -> None
     axes.plot(range(1, shortest + 1), mean, color=colour, linewidth=2, label=name.replace("_", " "))
 
 
-def _size(value: int | dict[str, float]) -> str:
-    return f"{value['mean']:.0f}" if isinstance(value, dict) else str(value)
-
-
-def _runs(number: int) -> str:
+def runs_of(number: int) -> str:
     return "1 run" if number == 1 else f"{number} runs"
 
 
-def _title(figure: Figure, summary: dict[str, Any], detail: str) -> None:
+def title(figure: Figure, summary: dict[str, Any], detail: str) -> None:
     """Experiment on one line, dataset and detail below; what is longer than the picture is wide is cut or wrapped."""
     room = int(figure.get_figwidth() * 11)
     name = str(summary["experiment"])

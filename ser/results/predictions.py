@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ser.errors import TrainingError
 from ser.results.metrics import class_scores, encode, scores_from_counts
-from ser.results.names import METRICS
+from ser.results.names import AMOUNTS, METRICS
 from ser.results.statistics import cluster_intervals, describe, tally
 
 TEXT_COLUMNS = ("utterance_id", "fold", "split", "true", "predicted", "speaker", "gender")
@@ -49,7 +49,7 @@ def check_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> None
     if bad.any():
         name = predictions["utterance_id"].iloc[int(bad.argmax())]
         raise TrainingError(f"the probabilities of {name!r} are not finite", action="Did training diverge? Lower --lr.")
-    keys = [k for k in ("percentage", "run", "fold", "split", "utterance_id") if k in predictions.columns]
+    keys = [k for k in (*AMOUNTS, "run", "fold", "split", "utterance_id") if k in predictions.columns]
     _refuse_twice(predictions, keys, "within one run, fold and split")
 
 

@@ -4,6 +4,7 @@
     results/<experiment>/run-000.fold-00.json              a run's record
     results/<experiment>/run-000.fold-00.csv               its predictions
     results/<experiment>/run-000.fold-00.10pct.json        the same, of a few-shot run on 10 % of the target's data
+    results/<experiment>/run-000.fold-00.5shots.json       and on 5 utterances of each class
 
 Numbers that are not finite are an error, never written. What is undefined by a metric's definition is null, and the schema
 says where that may be.
@@ -19,7 +20,7 @@ import pandas as pd
 from ser.errors import ConfigError
 from ser.results.environment import environment
 from ser.results.find import STUDIES, Headline, find_summary, list_summaries, read_any, read_summary
-from ser.results.names import RUN_SCHEMA, config_hash, run_name
+from ser.results.names import AMOUNTS, RUN_SCHEMA, amount_of, config_hash, run_name
 from ser.results.predictions import TEXT_COLUMNS, check_predictions, metrics_from_predictions
 from ser.results.schema import RUN, SUMMARY, plain, read_json, validate, violation, write_json
 from ser.results.summary import summarise, summarise_fewshot
@@ -56,11 +57,11 @@ def write_run(folder: Path, record: dict[str, Any], predictions: pd.DataFrame) -
     Raises:
         TrainingError, ConfigError: not valid; nothing is written.
     """
-    name = run_name(int(record["run"]), str(record["fold"]), record.get("percentage"))
+    name = run_name(int(record["run"]), str(record["fold"]), **amount_of(record))
     classes = [column[2:] for column in predictions.columns if column.startswith("p_")]
     check_predictions(predictions, classes)
     types = {f"p_{name}": np.float32 for name in classes}
-    table = predictions.drop(columns="percentage", errors="ignore").astype(types)
+    table = predictions.drop(columns=list(AMOUNTS), errors="ignore").astype(types)
     data = table.to_csv(index=False, lineterminator="\n").encode("utf-8")
     full = plain(
         {
@@ -78,17 +79,24 @@ def write_run(folder: Path, record: dict[str, Any], predictions: pd.DataFrame) -
 
 
 def read_run(
-    folder: Path, run: int, fold: str, *, percentage: float | None = None, config_hash: str | None = None
+    folder: Path,
+    run: int,
+    fold: str,
+    *,
+    percentage: float | None = None,
+    shots: int | None = None,
+    config_hash: str | None = None,
 ) -> tuple[dict[str, Any], pd.DataFrame] | None:
     """A run that was written before, for resuming.
 
     Args:
+        percentage, shots: of a few-shot run, one of them.
         config_hash: where given, a record of another configuration does not count.
 
     Returns:
         The record and its predictions; None if either is absent, damaged, or of another run.
     """
-    name = run_name(run, str(fold), percentage)
+    name = run_name(run, str(fold), percentage, shots)
     try:
         record = read_json(folder / f"{name}.json", "record")
         if violation(record, RUN) is not None or record["predictions"] != f"{name}.csv":
@@ -98,22 +106,23 @@ def read_run(
         return None
     if hashlib.sha256(data).hexdigest() != record.get("predictions_sha256"):
         return None
-    if (record["run"], record["fold"], record.get("percentage")) != (run, str(fold), percentage):
+    amount = amount_of({"percentage": percentage, "shots": shots})
+    if (record["run"], record["fold"], amount_of(record)) != (run, str(fold), amount):
         return None
     if config_hash is not None and record.get("config_hash") != config_hash:
         return None
-    return record, _frame(folder / record["predictions"], percentage)
+    return record, _frame(folder / record["predictions"], amount)
 
 
-def _frame(path: Path, percentage: float | None) -> pd.DataFrame:
+def _frame(path: Path, amount: dict[str, Any]) -> pd.DataFrame:
     """A CSV of predictions: text as text (a speaker may be called NA), probabilities as float32."""
-    types: dict[Any, Any] = dict.fromkeys(TEXT_COLUMNS, str)
+    types: dict[Any, Any] = dict.fromkeys((*TEXT_COLUMNS, "dataset"), str)
     frame = pd.read_csv(path, dtype=types, keep_default_na=False, encoding="utf-8")
     for column in frame.columns:
         if column.startswith("p_"):
             frame[column] = frame[column].astype(np.float32)
-    if percentage is not None:
-        frame["percentage"] = float(percentage)
+    for key, value in amount.items():
+        frame[key] = float(value)
     return frame
 
 
@@ -130,7 +139,7 @@ def read_predictions(path: Path, summary: dict[str, Any]) -> pd.DataFrame:
     for run in summary["runs"]:
         file = path.parent / run["predictions"]
         try:
-            frames.append(_frame(file, run.get("percentage")))
+            frames.append(_frame(file, amount_of(run)))
         except (OSError, ValueError, KeyError) as error:
             raise ConfigError(f"cannot read the predictions {file}", found=error) from None
     return pd.concat(frames, ignore_index=True)
@@ -146,7 +155,7 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
 
 
 def write_study(path: Path, study: dict[str, Any]) -> None:
-    """Validate an ablation or a search by its schema and write it whole.
+    """Validate a study (an ablation, a search, ...) by its schema and write it whole.
 
     Raises:
         TrainingError, ConfigError: not valid; nothing is written.

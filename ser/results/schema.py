@@ -12,15 +12,23 @@ from typing import Any
 from ser.errors import ConfigError, TrainingError
 from ser.workspace import writing
 
-SUMMARY, RUN, ABLATION, SEARCH = "summary", "run", "ablation", "search"
+SUMMARY, RUN, ABLATION, SEARCH, TRANSFER, MATRIX = "summary", "run", "ablation", "search", "transfer", "matrix"
+FEWSHOT = "fewshot"
 WIDTH = 110
 
 
 @cache
 def schema(kind: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a kind of record: `summary`, `run`, `ablation` or `search`."""
-    content: dict[str, Any] = json.loads(Path(__file__).with_name(f"{kind}.schema.json").read_text(encoding="utf-8"))
-    return content
+    """The JSON Schema (draft 2020-12) of a kind of record: `summary`, `run`, or a study: `ablation`, `search`, ...
+
+    What several have in common is in `shared.schema.json`, and is added to those that bring no definitions of their own.
+    """
+    content, shared = (
+        json.loads(Path(__file__).with_name(f"{name}.schema.json").read_text(encoding="utf-8"))
+        for name in (kind, "shared")
+    )
+    found: dict[str, Any] = shared | content
+    return found
 
 
 @cache

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from ser.results.fewshots import samples
 from ser.results.find import STUDIES, dataset, fact
 from ser.results.names import METRICS
 from ser.results.studies import study_text
 from ser.results.tables import ABSENT, date, grid, interval, number
+from ser.results.transfers import summary_parts
 
 CONFIG = ("head", "loss", "stores", "normalize")
 FEW_RUNS = 3  # with fewer, an interval over runs says nothing: with two, t is 12.7
@@ -13,7 +15,7 @@ FEW_UTTERANCES = 10  # of a speaker: with fewer, the UA is chance
 
 
 def any_text(result: dict[str, Any], file: object) -> str:
-    """A summary, an ablation or a search for the terminal."""
+    """A summary or a study for the terminal."""
     return study_text(result, file) if result["schema"] in STUDIES else text(result, file)
 
 
@@ -28,6 +30,7 @@ def text(summary: dict[str, Any], file: object) -> str:
         parts += _fewshot(summary)
     else:
         parts += [_metrics(summary), *_folds(summary.get("folds", {})), *_details(summary)]
+    parts += summary_parts(summary)
     parts.append(_files(summary, file))
     return "\n\n".join(part for part in parts if part)
 
@@ -183,13 +186,13 @@ def _fewshot(summary: dict[str, Any]) -> list[str]:
     rows = [["target data", "utterances", *METRICS, "UA, 95 % over runs", "runs"]]
     source = summary.get("source")
     parts = [("none", "0", source["zero_shot"]["pooled"])] if source else []
-    parts += [(name, _samples(part["n_samples"]), part["pooled"]) for name, part in summary["percentages"].items()]
-    for name, samples, metrics in parts:
+    parts += [(name, samples(part["n_samples"]), part["pooled"]) for name, part in summary["percentages"].items()]
+    for name, size, metrics in parts:
         means = [
             number(metrics[m]["mean"]) + (f" ± {metrics[m]['std']:.3f}" if metrics[m]["std"] is not None else "")
             for m in METRICS
         ]
-        rows.append([name, samples, *means, _over_runs(metrics["UA"]), str(metrics["UA"]["n"])])
+        rows.append([name, size, *means, _over_runs(metrics["UA"]), str(metrics["UA"]["n"])])
     lines = grid(rows)
     if source:
         lines.append("none: the source model on the target's test set, before any target label.")
@@ -199,12 +202,6 @@ def _fewshot(summary: dict[str, Any]) -> list[str]:
     last = list(summary["percentages"])[-1]
     details = _details(summary["percentages"][last])
     return ["\n".join(lines), f"at {last}:", *details]
-
-
-def _samples(value: int | dict[str, float]) -> str:
-    if isinstance(value, dict):
-        return f"{value['mean']:.0f} ({value['min']:g} to {value['max']:g})"
-    return str(value)
 
 
 def _files(summary: dict[str, Any], file: object) -> str:

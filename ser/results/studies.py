@@ -1,19 +1,28 @@
-"""An ablation or a search as text for the terminal. Pure and light: study in, text out."""
+"""A study as text for the terminal. Pure and light: study in, text out."""
 
 from typing import Any
 
+from ser.results.fewshots import fewshot_text
 from ser.results.find import dataset, fact
-from ser.results.names import METRICS, SEARCH_SCHEMA
-from ser.results.tables import ABSENT, date, grid, interval, number
+from ser.results.matrices import matrix_text
+from ser.results.names import FEWSHOT_SCHEMA, MATRIX_SCHEMA, METRICS, SEARCH_SCHEMA, TRANSFER_SCHEMA
+from ser.results.tables import compared, date, grid, score, scores
+from ser.results.transfers import transfer_text
 
 
 def study_text(study: dict[str, Any], file: object) -> str:
-    """A whole ablation or search for the terminal.
+    """A whole study for the terminal.
 
     Args:
         file: where it lies, for the last line.
     """
-    body = _search(study) if study["schema"] == SEARCH_SCHEMA else _ablation(study)
+    bodies = {
+        SEARCH_SCHEMA: _search,
+        TRANSFER_SCHEMA: transfer_text,
+        MATRIX_SCHEMA: matrix_text,
+        FEWSHOT_SCHEMA: fewshot_text,
+    }
+    body = bodies.get(study["schema"], _ablation)(study)
     return "\n\n".join([_facts(study), *body, f"study       {file}"])
 
 
@@ -30,26 +39,14 @@ def _facts(study: dict[str, Any]) -> str:
     return "\n".join(f"{name:<10}  {value}" for name, value in rows)
 
 
-def _scores(metrics: dict[str, Any]) -> list[str]:
-    return [_score(metrics[name]) for name in METRICS]
-
-
-def _score(metric: dict[str, Any]) -> str:
-    return number(metric["mean"]) + (f" ± {metric['std']:.3f}" if metric["std"] is not None else "")
-
-
 def _ablation(study: dict[str, Any]) -> list[str]:
     rows = [["variant", "head", "features", *METRICS, "runs"]]
     for v in study["variants"]:
-        rows.append([v["name"], v["head"], "+".join(v["stores"]), *_scores(v["pooled"]), str(v["pooled"]["UA"]["n"])])
+        rows.append([v["name"], v["head"], "+".join(v["stores"]), *scores(v["pooled"]), str(v["pooled"]["UA"]["n"])])
     table = "\n".join([*grid(rows, left=3), "Test predictions of all folds together, mean ± std over runs."])
     rows = [["full model minus", "UA", "95 %", "effect", "p over models", "p over speakers", "p, Holm"]]
     for c in study["comparisons"]:
-        tests = [c["tests"][name] for name in ("models", "speakers")]
-        effect = ABSENT if c["effect_size"] is None else f"{c['effect_size']:.2f}"
-        cells = [f"{c['difference']:+.3f}", interval(c["ci_95"]), effect]
-        cells += [ABSENT if t is None else f"{t['p']:.4f} ({t['units']})" for t in tests]
-        rows.append([c["variant"], *cells, ABSENT if c["p_holm"] is None else f"{c['p_holm']:.4f}"])
+        rows.append([c["variant"], *compared(c)])
     note = (
         "Permutation tests: models (run x fold) dealt anew within each fold; predictions of a speaker swapped; in brackets\n"
         "the number of each. Holm: of the larger p, for the number of rows. Five speakers cannot give a p below 0.0625."
@@ -66,14 +63,14 @@ def _search(study: dict[str, Any]) -> list[str]:
             failed.append(f"failed      {setting(s['setting'])}: {s['error']}")
             continue
         mark = "chosen" if s["setting"] == chosen["setting"] else ""
-        rows.append([setting(s["setting"]), _score(s["validation"]["UA"]), _score(s["validation"]["WA"]), mark])
+        rows.append([setting(s["setting"]), score(s["validation"]["UA"]), score(s["validation"]["WA"]), mark])
     lines = [*grid(rows), f"{study['tried']} settings tried, {study['failed']} failed; chosen by {study['chosen_by']}."]
-    scores = [["test", *METRICS], [f"chosen: {setting(chosen['setting'])}", *_scores(chosen["pooled"])]]
+    tests = [["test", *METRICS], [f"chosen: {setting(chosen['setting'])}", *scores(chosen["pooled"])]]
     note = "Test predictions of all folds together."
     if "nested" in study:
-        scores.append(["nested: chosen fold by fold", *_scores(study["nested"]["pooled"])])
+        tests.append(["nested: chosen fold by fold", *scores(study["nested"]["pooled"])])
         note += " nested: each fold's setting chosen on its own validation part."
-    parts = ["\n".join(lines), "\n".join([*grid(scores), note]), f"record      {chosen['record']}, beside this one"]
+    parts = ["\n".join(lines), "\n".join([*grid(tests), note]), f"record      {chosen['record']}, beside this one"]
     return [*parts[:1], *(["\n".join(failed)] if failed else []), *parts[1:]]
 
 

@@ -30,9 +30,32 @@ def number(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.3f}"
 
 
+def scores(metrics: dict[str, Any]) -> list[str]:
+    """All metrics, mean ± std over runs."""
+    return [score(metrics[name]) for name in METRICS]
+
+
+def score(metric: dict[str, Any]) -> str:
+    return number(metric["mean"]) + (f" ± {metric['std']:.3f}" if metric["std"] is not None else "")
+
+
 def interval(values: Sequence[float] | None) -> str:
     """`0.612 to 0.655`; `-` where there is none."""
     return ABSENT if values is None else f"{values[0]:.3f} to {values[1]:.3f}"
+
+
+def compared(comparison: dict[str, Any]) -> list[str]:
+    """Difference, its interval, effect size, and p of both tests and after Holm, for a row of a table."""
+    effect = comparison["effect_size"]
+    tests = [comparison["tests"][name] for name in ("models", "speakers")]
+    p = comparison["p_holm"]
+    return [
+        f"{comparison['difference']:+.3f}",
+        interval(comparison["ci_95"]),
+        ABSENT if effect is None else f"{effect:.2f}",
+        *(ABSENT if t is None else f"{t['p']:.4f} ({t['units']})" for t in tests),
+        ABSENT if p is None else f"{p:.4f}",
+    ]
 
 
 def date(started: str) -> str:

@@ -23,6 +23,7 @@ from ser.train.batches import Resident
 from ser.train.begin import Begun, begin, conclude, load, notes_of, open_workspace, split_options
 from ser.train.classical import is_classical
 from ser.train.head import build, part_of
+from ser.train.job import Run
 from ser.workspace import Workspace
 
 FULL = "full model"
@@ -150,7 +151,7 @@ def _begin(
     return begin(data, space, variant.head, own, replace(options, output=None))
 
 
-def _train(begun: list[Begun], jobs: int | None, stack: int | None, label: str, quiet: bool) -> list[list[trained.Run]]:
+def _train(begun: list[Begun], jobs: int | None, stack: int | None, label: str, quiet: bool) -> list[list[Run]]:
     """The runs of each variant; all that are missing are trained together."""
     planned = [trained.plan(b.job, b.folds, b.runs, stack) for b in begun]
     done = [d for d, _ in planned]

@@ -14,10 +14,11 @@ from ser.features.tensors import Tensors, load_tensors
 from ser.metadata.splits import Fold, Options
 from ser.registry import unknown
 from ser.results import record
+from ser.results.names import amount_name, amount_of
 from ser.train import experiment
-from ser.train.classical import is_classical
-from ser.train.recipe import device_of, make_recipe, stamps_of
-from ser.train.runs import Job, Run
+from ser.train.classical import Classical
+from ser.train.job import Job, Run
+from ser.train.recipe import Recipe, device_of, make_recipe, stamps_of
 from ser.workspace import Workspace
 
 REFITS = ("auto", "always", "never")
@@ -89,6 +90,23 @@ def check_runs(runs: int) -> None:
         raise ConfigError(f"runs = {runs}", expected="1 or more")
 
 
+def refuse_save(recipe: Recipe) -> None:
+    """Refuse to save a head that `ser predict` could not use.
+
+    Raises:
+        ConfigError: a classifier of scikit-learn, or a head over dialogues.
+    """
+    if isinstance(recipe, Classical):
+        raise ConfigError(
+            f"--save: head {recipe.head} cannot be saved; nothing that scikit-learn writes can be read without unpickling",
+            action="Save a neural head, such as --head linear.",
+        )
+    if recipe.context == "dialogue":
+        raise ConfigError(
+            "--save with --context dialogue", action="Leave --save out: ser predict knows no dialogues yet."
+        )
+
+
 def open_workspace(workspace: Workspace | str | Path) -> Workspace:
     return workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
 
@@ -107,26 +125,43 @@ def begin(data: Tensors, space: Workspace, head: str, training: dict[str, Any], 
     Raises:
         ConfigError: an option that is unknown or does not fit.
     """
-    if options.save and is_classical(head):
-        raise ConfigError(
-            f"--save: head {head} cannot be saved; nothing that scikit-learn writes can be read without unpickling",
-            action="Save a neural head, such as --head linear.",
-        )
     check_runs(options.runs)
     if options.refit not in REFITS:
         raise unknown("refit", options.refit, REFITS)
     recipe = make_recipe(head, **training)
-    if options.save and getattr(recipe, "context", "utterance") == "dialogue":
-        raise ConfigError(
-            "--save with --context dialogue", action="Leave --save out: ser predict knows no dialogues yet."
-        )
-    place = device_of(recipe, options.device)
     setup = experiment.prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
     asked = experiment.identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)
-    words = ["fit", data.dataset, head, setup.protocol, Path(options.scheme).stem]
+    return assemble(setup, recipe, asked, ["fit", data.dataset], space, options, setup.stamps + stamps_of(recipe))
+
+
+def assemble(
+    setup: experiment.Setup,
+    recipe: Recipe,
+    asked: dict[str, Any],
+    words: Sequence[str],
+    space: Workspace,
+    options: FitOptions,
+    stamps: list[str],
+    **more: Any,
+) -> Begun:
+    """An experiment of data under a protocol and a head's configuration.
+
+    Args:
+        asked: the record's `config`.
+        words: what its name begins with.
+        stamps: sentences that its record must carry.
+        more: attributes of the job: how a fold is gone on from, what is balanced.
+
+    Raises:
+        ConfigError: a head that is to be saved and cannot be, or a device that is not there.
+    """
+    if options.save:
+        refuse_save(recipe)
+    place = device_of(recipe, options.device)
+    words = [*words, recipe.head, setup.protocol, Path(options.scheme).stem]
     name, path = experiment.place(space, options.output, words, asked)
     job = Job(
-        data=data,
+        data=setup.data,
         config=recipe,
         normalize=options.normalize,
         limit=options.limit,
@@ -134,16 +169,17 @@ def begin(data: Tensors, space: Workspace, head: str, training: dict[str, Any], 
         device=place,
         experiment=name,
         config_hash=record.config_hash(asked),
-        stamps=setup.stamps + stamps_of(recipe),
+        stamps=stamps,
         folder=path.with_suffix(""),
         refit=options.refit,
         save=options.save,
+        **more,
     )
     return Begun(job, setup, asked, path, range(options.runs))
 
 
-def conclude(begun: Begun, done: list[Run], command: str, started: datetime) -> dict[str, Any]:
-    """Write the summary of all runs, and give it."""
+def conclude(begun: Begun, done: list[Run], command: str, started: datetime, **extra: Any) -> dict[str, Any]:
+    """Write the summary of all runs, and give it; `extra` keys are added to it."""
     order = [f.name for f in begun.folds]
     done = sorted(done, key=lambda r: (r[0]["run"], order.index(r[0]["fold"])))
     summary = record.summarise(
@@ -159,7 +195,7 @@ def conclude(begun: Begun, done: list[Run], command: str, started: datetime) -> 
         seconds=sum(r["seconds"] for r, _ in done),
         device=begun.job.device,
         folder=begun.path.stem,
-        extra={"notes": notes_of(done)},
+        extra={"notes": notes_of(done), **extra},
     )
     record.write_summary(begun.path, summary)
     return summary
@@ -168,11 +204,15 @@ def conclude(begun: Begun, done: list[Run], command: str, started: datetime) -> 
 def notes_of(done: list[Run]) -> list[str]:
     """The runs' remarks, each with the run and the fold it is of, or with how many it is of where those are many."""
     where: dict[str, list[str]] = {}
+    some = any(amount_of(row) for row, _ in done)
+    kinds = "runs x folds x amounts" if some else "runs x folds"
     for row, _ in done:
         for note in row["notes"]:
-            where.setdefault(note, []).append(f"run {row['run']}, fold {row['fold']}")
+            amount = amount_of(row)
+            at = f", {amount_name(**amount)}" if amount else ""
+            where.setdefault(note, []).append(f"run {row['run']}, fold {row['fold']}{at}")
     found = []
     for note, places in where.items():
         many = len(places) > MANY_NOTES
-        found += [f"{p}: {note}" for p in ([f"{len(places)} of {len(done)} runs x folds"] if many else places)]
+        found += [f"{p}: {note}" for p in ([f"{len(places)} of {len(done)} {kinds}"] if many else places)]
     return sorted(found)

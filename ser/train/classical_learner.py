@@ -41,10 +41,17 @@ class ClassicalLearner:
     def __init__(self, data: Tensors, config: Classical) -> None:
         self.data, self.config = data, config
         refuse_words(data.blocks, config.head)
-        self.values = np.concatenate([_pooled(b) for b in data.blocks], axis=1)
+        self.values = pooled(data.blocks)
 
     def train(
-        self, rows: Rows, validation: Rows, seeds: Sequence[int], start: list[Any] | None = None
+        self,
+        rows: Rows,
+        validation: Rows,
+        seeds: Sequence[int],
+        start: list[Any] | None = None,
+        *,
+        unlabelled: Rows | None = None,
+        oracle: Rows | None = None,
     ) -> list[list[Trained]]:
         """Fit one run a seed; where nothing is random and the rows are the same, once for all of them.
 
@@ -52,20 +59,31 @@ class ClassicalLearner:
             rows: training rows, `(m,)` or `(runs, m)`.
             validation: not used: nothing is chosen.
             start: refused: scikit-learn's classifiers are not fine-tuned.
+            unlabelled, oracle: refused: they are not adapted, and no epoch is chosen.
 
         Raises:
             TrainingError: fewer than two classes, or what scikit-learn refuses.
         """
         if start is not None:
             raise ConfigError(f"{self.config.head} cannot be fine-tuned", action="Leave --source out.")
+        if unlabelled is not None or oracle is not None:
+            raise ConfigError(f"{self.config.head} cannot be adapted to a target", action="Take a neural head: mlp.")
         if rows.ndim == 1 and not self.config.random:
             return [self._share(rows, seeds)]
         each = rows if rows.ndim == 2 else np.broadcast_to(rows, (len(seeds), len(rows)))
         return [[self._fit(r, s) for r, s in zip(each, seeds, strict=True)]]
 
-    def retrain(self, rows: Rows, seeds: Sequence[int], parts: list[list[Trained]]) -> list[list[Trained]]:
-        """Fit again on other rows, `(m,)`: nothing was chosen, so nothing is carried over."""
-        return self.train(rows, rows[:0], seeds)
+    def retrain(
+        self,
+        rows: Rows,
+        seeds: Sequence[int],
+        parts: list[list[Trained]],
+        start: list[Any] | None = None,
+        *,
+        unlabelled: Rows | None = None,
+    ) -> list[list[Trained]]:
+        """Fit again on other rows: nothing was chosen, so nothing is carried over."""
+        return self.train(rows, np.arange(0), seeds, start, unlabelled=unlabelled)
 
     def weights(self, parts: list[list[Trained]]) -> list[Any]:
         """The fitted estimators, a list of runs."""
@@ -98,7 +116,6 @@ class ClassicalLearner:
 
     def _fit(self, rows: Rows, seed: int) -> Fitted:
         from sklearn.utils.class_weight import compute_sample_weight
-        from threadpoolctl import threadpool_limits
 
         x, y = self.values[rows], self.data.labels[rows]
         if len(np.unique(y)) < 2:
@@ -109,15 +126,8 @@ class ClassicalLearner:
         weights = (
             {"sample_weight": compute_sample_weight("balanced", y)} if self.config.balance == "sample_weight" else {}
         )
-        begin = time.perf_counter()
-        with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
-            warnings.simplefilter("always")
-            try:
-                made.fit(x, y, **weights)
-            except (ValueError, TypeError) as error:
-                raise TrainingError(f"{self.config.head}: {_line(error)}") from None
-        notes = sorted({f"{w.category.__name__}: {_line(w.message)}" for w in caught})
-        return Fitted(empty(0), notes=notes, seconds=time.perf_counter() - begin, estimator=made)
+        notes, seconds = fit_alone(made, self.config.head, x, y, **weights)
+        return Fitted(empty(0), notes=notes, seconds=seconds, estimator=made)
 
     def _probabilities(self, fitted: Any, rows: Rows) -> NDArray[np.float64]:
         from threadpoolctl import threadpool_limits
@@ -144,6 +154,27 @@ class ClassicalLearner:
         return full
 
 
+def fit_alone(made: Any, name: str, x: NDArray[np.float64], y: Rows, **weights: Any) -> tuple[list[str], float]:
+    """Fit an estimator of scikit-learn on one thread; what it warned of, and seconds.
+
+    Args:
+        name: of the head or method, for messages.
+
+    Raises:
+        TrainingError: what scikit-learn refuses.
+    """
+    from threadpoolctl import threadpool_limits
+
+    begin = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
+        warnings.simplefilter("always")
+        try:
+            made.fit(x, y, **weights)
+        except (ValueError, TypeError) as error:
+            raise TrainingError(f"{name}: {_line(error)}") from None
+    return sorted({f"{w.category.__name__}: {_line(w.message)}" for w in caught}), time.perf_counter() - begin
+
+
 def _line(message: object) -> str:
     """The first paragraph of a message of scikit-learn, in one line."""
     return " ".join(str(message).split("\n\n")[0].split())[:200]
@@ -162,6 +193,11 @@ def refuse_words(blocks: Sequence[Block], head: str) -> None:
                 expected="vectors: other --text features, such as bert",
                 action="Or leave the text out: --modalities audio.",
             )
+
+
+def pooled(blocks: Sequence[Block]) -> NDArray[np.float64]:
+    """The stores' features as one vector an utterance, `(n, sum of D)`."""
+    return np.concatenate([_pooled(b) for b in blocks], axis=1)
 
 
 def _pooled(block: Block) -> NDArray[np.float64]:

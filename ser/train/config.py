@@ -6,14 +6,16 @@ from typing import Any
 
 from ser.errors import ConfigError
 from ser.registry import unknown
-from ser.train import objective
+from ser.train import alignment, objective
 from ser.train.averaging import KINDS
+from ser.train.freezing import FREEZES
 from ser.train.head import options_of, plugin
 from ser.train.schedule import cycle_ends
+from ser.train.selection import SOURCE, TARGET
 
 SCHEDULES = ("constant", "linear", "cosine", "one-cycle")
 CYCLES = {"schedule": "cycles", "selection": "last", "patience": 0}  # what a snapshot ensemble is trained with
-SELECTIONS = ("UA", "WA", "loss", "last")
+SELECTIONS = (*SOURCE, *TARGET)
 PRECISIONS = ("float32", "bfloat16")
 CONTEXTS = ("utterance", "dialogue")
 
@@ -33,7 +35,8 @@ class Config:
         schedule: `constant`; `linear` and `cosine` (linear warm-up over 10 % of the steps, then to 0); `one-cycle` (Smith
             2018: up over 30 %, down to 0); `cycles`, of a snapshot ensemble only.
         patience: epochs without a better validation score after which a run stops; 0 never stops early.
-        selection: the validation score that picks the epoch (`UA`, `WA`, `loss`), or `last`.
+        selection: the validation score that picks the epoch (`UA`, `WA`, `loss`), or `last`; with a target corpus also
+            `entropy`, `iwv`, `dev` and `oracle`, see `ser.train.criteria`.
         class_weights: `balanced` (N / (K n_c)) or `none`.
         label_smoothing: in [0, 1).
         clip: largest gradient norm of a run; 0 does not clip.
@@ -46,6 +49,10 @@ class Config:
             2017); 1 is an ordinary run.
         mixup, time_masks, band_masks, feature_noise, modality_dropout: augmentation of training batches, see
             `ser.train.augment`; masks are written `2x30`: two, of at most 30 frames or bands; 0 or "" is off.
+        adapt: a method that aligns the features of an unlabelled target corpus, or `none`; see `ser.train.alignment`.
+        adapt_weight: lambda, by which the gradient of the method's loss is multiplied on its way into the head.
+        adapt_ramp: lambda's schedule, `constant` or `dann`; "" for the method's own.
+        freeze: `encoder` trains only what comes after the embedding of given weights, see `ser.train.freezing`; or `none`.
     """
 
     head: str = "mlp"
@@ -70,6 +77,10 @@ class Config:
     band_masks: str = ""
     feature_noise: float = 0.0
     modality_dropout: float = 0.0
+    adapt: str = "none"
+    adapt_weight: float = 1.0
+    adapt_ramp: str = ""
+    freeze: str = "none"
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "head_options": dict(self.head_options)}
@@ -90,9 +101,11 @@ def make_config(head: str, **given: Any) -> Config:
     defaults = {**getattr(plugin(head), "DEFAULTS", {}), **cycles, "head": head}
     config = replace(Config(), **{name: _typed(name, value) for name, value in {**defaults, **chosen}.items()})
     options = _head_options(head, dict(config.head_options))
-    config = replace(config, head_options=options, loss=objective.canonical(config.loss))
+    ramp = alignment.check(config.adapt, config.adapt_weight, config.adapt_ramp)
+    config = replace(config, head_options=options, loss=objective.canonical(config.loss), adapt_ramp=ramp)
     _check(config)
     _check_snapshots(config)
+    _check_transfer(config)
     objective.check(config.loss, head, mixup=config.mixup > 0)
     return config
 
@@ -174,6 +187,7 @@ def _check(config: Config) -> None:
         ("mixup", 0 <= config.mixup < float("inf"), "0 (off) or more"),
         ("feature_noise", 0 <= config.feature_noise < float("inf"), "0 (off) or more"),
         ("modality_dropout", 0 <= config.modality_dropout < 1, "0 (off) or more and below 1"),
+        ("freeze", config.freeze in FREEZES, f"one of {', '.join(FREEZES)}"),
     ]
     for name, fits, expected in ranges:
         if not fits:
@@ -202,3 +216,24 @@ def _check_snapshots(config: Config) -> None:
                 expected=needed,
                 action=f"Leave --{name} out, or --snapshots.",
             )
+
+
+def _check_transfer(config: Config) -> None:
+    """What reads embeddings needs a head that has them; utterances of two corpora are not mixed, nor are dialogues aligned."""
+    adapts, freezes = config.adapt != alignment.NONE, config.freeze != "none"
+    readers = {
+        f"adapt {config.adapt}": adapts,
+        f"freeze {config.freeze}": freezes,
+        "selection dev": config.selection == "dev",
+    }
+    for reader, asked in readers.items():
+        if asked:
+            objective.require_embedding(config.head, reader)
+    if config.context == "dialogue":
+        for reader, asked in {**readers, f"selection {config.selection}": config.selection in TARGET}.items():
+            if asked:
+                raise ConfigError(f"{reader} with context dialogue", expected="context utterance")
+    if adapts and config.mixup:
+        raise ConfigError(f"adapt {config.adapt} with mixup, which would mix the corpora", action="Leave --mixup out.")
+    if adapts and freezes:
+        raise ConfigError(f"adapt {config.adapt} with freeze {config.freeze}: nothing is left to adapt")

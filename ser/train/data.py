@@ -22,6 +22,8 @@ class Data:
         names: of the classes, for notes; () where they have none.
         vad: valence, arousal and dominance of every row on the corpus's scale, `(n, 3)`, NaN where unknown; None where no
             loss reads them.
+        unlabelled: rows of a target corpus, `(m,)`, whose features may be used, never their labels; None where there is none.
+        oracle: validation rows of the target, whose labels the selection `oracle` alone may read.
     """
 
     resident: Resident
@@ -31,6 +33,8 @@ class Data:
     validation: NDArray[np.int64]
     names: tuple[str, ...] = ()
     vad: NDArray[np.float64] | None = None
+    unlabelled: NDArray[np.int64] | None = None
+    oracle: NDArray[np.int64] | None = None
 
 
 @dataclass(eq=False)
@@ -41,7 +45,8 @@ class Trained:
         weights: of the chosen epoch, `(n,)`; of a snapshot ensemble those of all its snapshots, one after another.
         epochs, best_epoch: epochs trained, and the chosen one (1-based).
         curves: one value an epoch: `loss` (training), `validation_loss` (plain cross-entropy, whatever is trained with),
-            `validation_UA`, `validation_WA`.
+            `validation_UA`, `validation_WA`; with adaptation `adaptation_loss` (before lambda, and no part of `loss`); with a
+            selection for a target corpus `selection_NAME`, see `ser.train.criteria`.
         notes: what a reader must know, a collapse for instance.
         seconds: of the stack, divided by its runs.
     """

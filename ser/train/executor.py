@@ -101,7 +101,8 @@ def seconds(config: Config, inputs: Sequence[Input], classes: int, rows: int, ru
     head = build(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
     if not is_stackable(head) or any(i.framewise for i in inputs):
         return math.inf
-    a_run = flatten(head).numel() * (6 * config.batch_size / 60e9 + 28 / 20e9)
+    utterances = config.batch_size * (1 if config.adapt == "none" else 2)  # of source, and as many of the target
+    a_run = flatten(head).numel() * (6 * utterances / 60e9 + 28 / 20e9)
     return config.epochs * -(-rows // config.batch_size) * (1e-3 + runs * a_run)
 
 

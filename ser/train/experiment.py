@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError
 from ser.features.normalise import STAMPS
 from ser.features.tensors import Tensors
-from ser.metadata import audit, splits
+from ser.metadata import audit, ledger, splits
 from ser.results.metrics import scores
 from ser.results.record import config_hash, read_any
 from ser.train.recipe import Recipe
@@ -47,6 +47,7 @@ def prepare(data: Tensors, protocol: str | None, options: splits.Options, normal
     folds = splits.make_folds(protocol, data.table, data.frame, data.labels, options)
     report = audit.verdict(data.dataset, protocol, data.frame, folds)
     stamps = audit.stamps(report, data.table.facts, data.modalities)
+    stamps += ledger.stamps(data.table.facts, data.stores)
     stamps += [STAMPS[normalize]] if normalize in STAMPS else []
     stamps += _empty_classes(data, folds)
     missing = sum(n for reason, n in data.dropped.items() if reason.startswith("no ") and reason.endswith(" features"))
@@ -150,6 +151,12 @@ def _code() -> str:
     return digest(p.read_text(encoding="utf-8") for p in files)[:12]
 
 
+def tested_only(stamps: Sequence[str]) -> list[str]:
+    """The stamps that hold where a dataset is only tested on: what its training part has or shares does not matter then."""
+    apart = ("speakers shared", "speakers unknown", "classes missing from the train part")
+    return [s for s in stamps if not s.startswith(apart)]
+
+
 def digest(lines: Iterable[str]) -> str:
     """SHA-256 of some texts, in order."""
     return hashlib.sha256("\0".join(lines).encode()).hexdigest()
@@ -182,7 +189,10 @@ def beside(here: Path, there: Path) -> str:
 def prediction_rows(
     data: Tensors, rows: NDArray[np.int64], probabilities: NDArray[np.float64], **columns: Any
 ) -> pd.DataFrame:
-    """Predictions of some rows as the record keeps them: one row an utterance, `p_<class>` columns last."""
+    """Predictions of some rows as the record keeps them: one row an utterance, `p_<class>` columns last.
+
+    Where the data are several corpora joined, a column `dataset` says which a row is of.
+    """
     classes = np.array(data.classes, dtype=object)
     frame = data.frame.iloc[rows]
     table = pd.DataFrame(
@@ -193,6 +203,7 @@ def prediction_rows(
             "predicted": classes[probabilities.argmax(-1)],
             "speaker": frame["speaker"].to_numpy(),
             "gender": frame["gender"].to_numpy(),
+            **({"dataset": frame["dataset"].to_numpy()} if "dataset" in frame else {}),
         }
     )
     shares = pd.DataFrame(probabilities, columns=[f"p_{c}" for c in data.classes])

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ser.train import objective, streams
+from ser.train import alignment, objective, streams
 from ser.train.config import Config
 from ser.train.data import Data
+from ser.train.freezing import encoder_of, frozen
 from ser.train.head import build
 from ser.train.parameters import Parameters
 from ser.train.turns import PerTurn
@@ -35,6 +36,17 @@ def predict(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]
     return torch.stack(found).mean(0).numpy()
 
 
+def embed(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Embeddings of rows under trained weights, `(runs, len(rows), E)`; of snapshots, those of the last.
+
+    Args:
+        weights: `(runs, n)`.
+    """
+    parameters = Parameters(heads(data, config, [0] * len(weights)), data.resident.device)
+    parameters.load(weights.chunk(config.snapshots, dim=1)[-1])
+    return embeddings(parameters, data, rows).cpu().double().numpy()
+
+
 def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[], nn.Module]]:
     """One function a run, giving its head with initial weights from its seed."""
     options = dict(config.head_options)
@@ -47,13 +59,21 @@ def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[],
 
 
 def trainable(data: Data, config: Config, seeds: Sequence[int]) -> tuple[Parameters, objective.Objective]:
-    """The block of a stack, with what its losses learn, and the losses, whose parameters are views of it."""
+    """The block of a stack, with what its losses and its adaptation learn, and these, whose parameters are views of it."""
     terms = objective.parse(config.loss)
     builds, size = heads(data, config, seeds), 0
-    if any(objective.term(name).reads_embedding for name in terms):
-        first = torch.zeros(1, 1, dtype=torch.long, device=data.resident.device)
+    first = torch.zeros(1, 1, dtype=torch.long, device=data.resident.device)
+    if config.adapt != alignment.NONE or any(objective.term(name).reads_embedding for name in terms):
         size = objective.embedding_size(builds[0]().to(data.resident.device), data.resident.batch(first))
-    losses = [partial(objective.build, terms, data.classes, size, s) for s in seeds]
+    if config.freeze != "none":
+        encoder = encoder_of(builds[0]().to(data.resident.device), data.resident.batch(first))
+        builds = [partial(frozen, build, encoder) for build in builds]
+
+    def beside(seed: int) -> nn.Module:
+        method = alignment.build(config.adapt, data.classes, size, config.adapt_weight, config.adapt_ramp, seed)
+        return objective.build(terms, data.classes, size, seed, method)
+
+    losses = [partial(beside, s) for s in seeds]
     direct = config.precision == "float32"
     parameters = Parameters(builds, data.resident.device, losses, direct)
     assert isinstance(parameters.beside, objective.Objective)
@@ -71,3 +91,16 @@ def logits(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> Tenso
         guess, own = data.resident.flat(parameters.head(data.resident.batch(units)), units)
         out[:, own[0]] = guess
     return out[:, torch.as_tensor(rows, device=out.device)]
+
+
+@torch.no_grad()
+def embeddings(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> Tensor:
+    """What `embed` gives for some rows, `(runs, len(rows), E)`, in evaluation mode."""
+    head = parameters.head.eval()
+    runs = len(parameters.theta)
+    chunks = data.resident.chunks(rows, EVALUATION_ROWS)
+    found = [head.embed(data.resident.batch(c.expand(runs, -1))) for c in chunks]  # type: ignore[operator]
+    order = torch.cat(chunks)
+    where = torch.empty(len(data.labels), dtype=torch.long, device=order.device)
+    where[order] = torch.arange(len(order), device=order.device)
+    return torch.cat(found, dim=1)[:, where[torch.as_tensor(rows, device=order.device)]]

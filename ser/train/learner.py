@@ -4,6 +4,7 @@ A late fusion trains its part on each modality by itself; any other head is one 
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,9 @@ from ser.features.tensors import Block, Tensors
 from ser.train import streams
 from ser.train.batches import Resident
 from ser.train.config import Config
+from ser.train.forward import embed
 from ser.train.head import part_of, plugin
+from ser.train.selection import account
 from ser.train.trainer import Data, Trained, predict, train
 from ser.train.turns import resident_of
 
@@ -44,8 +47,21 @@ class Learner:
             for name, blocks in _parts(self.data, self.config.head)
         ]
 
+    def under(self, config: Config) -> "Learner":
+        """The same features in the same place, under another configuration of the same head."""
+        other = copy(self)
+        other.config, other.part = config, replace(config, head=self.part.head)
+        return other
+
     def train(
-        self, rows: Rows, validation: Rows, seeds: Sequence[int], start: list[Tensor] | None = None
+        self,
+        rows: Rows,
+        validation: Rows,
+        seeds: Sequence[int],
+        start: list[Tensor] | None = None,
+        *,
+        unlabelled: Rows | None = None,
+        oracle: Rows | None = None,
     ) -> list[list[Trained]]:
         """Train one run a seed; a list of parts, each a list of runs.
 
@@ -53,10 +69,11 @@ class Learner:
             rows: training rows, `(m,)` or `(runs, m)`.
             validation: validation rows.
             start: weights of each part, `(runs, n)`, in place of random ones.
+            unlabelled, oracle: rows of a target corpus, see `ser.train.data.Data`.
         """
         return [
             train(
-                self._data(resident, rows, validation),
+                self._data(resident, rows, validation, unlabelled, oracle),
                 self.part,
                 self._seeds(name, seeds),
                 None if start is None else start[k],
@@ -64,24 +81,36 @@ class Learner:
             for k, (name, resident) in enumerate(self.residents)
         ]
 
-    def retrain(self, rows: Rows, seeds: Sequence[int], parts: list[list[Trained]]) -> list[list[Trained]]:
+    def retrain(
+        self,
+        rows: Rows,
+        seeds: Sequence[int],
+        parts: list[list[Trained]],
+        start: list[Tensor] | None = None,
+        *,
+        unlabelled: Rows | None = None,
+    ) -> list[list[Trained]]:
         """Train each run again on other rows, for as many epochs as were best before; the schedule ends with them.
 
         Runs of equally many epochs are trained together.
 
         Args:
-            rows: training rows, `(m,)`.
+            rows: training rows, `(m,)` or `(runs, m)`.
             parts: what `train` gave for these seeds.
+            start, unlabelled: as `train` had them.
         """
         found = []
-        for (name, resident), runs in zip(self.residents, parts, strict=True):
-            data, own = self._data(resident, rows, rows[:0]), self._seeds(name, seeds)
+        for k, ((name, resident), runs) in enumerate(zip(self.residents, parts, strict=True)):
+            own = self._seeds(name, seeds)
             again: dict[int, Trained] = {}
             for epochs in sorted({t.best_epoch for t in runs}):
-                slots = [k for k, t in enumerate(runs) if t.best_epoch == epochs]
+                slots = [slot for slot, t in enumerate(runs) if t.best_epoch == epochs]
                 config = replace(self.part, epochs=epochs, selection="last", patience=0)
-                again |= zip(slots, train(data, config, [own[k] for k in slots]), strict=True)
-            found.append([again[k] for k in range(len(runs))])
+                begin = None if start is None else start[k][slots]
+                which = rows if rows.ndim == 1 else rows[slots]
+                data = self._data(resident, which, np.arange(0), unlabelled)
+                again |= zip(slots, train(data, config, [own[slot] for slot in slots], begin), strict=True)
+            found.append([again[slot] for slot in range(len(runs))])
         return found
 
     def weights(self, parts: list[list[Trained]]) -> list[Tensor]:
@@ -110,10 +139,18 @@ class Learner:
             )
         return joined
 
+    def embed(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:
+        """What the head's `embed` gives, those of several parts one after another, `(runs, len(rows), E)`."""
+        nothing = rows[:0]
+        parts = [
+            embed(self._data(resident, nothing, nothing), self.part, weights[k], rows)
+            for k, (_, resident) in enumerate(self.residents)
+        ]
+        return np.concatenate(parts, axis=-1)
+
     def account(self, trained: Trained, refitted: bool) -> dict[str, Any]:
         """What a run's record says of the training."""
-        selection = self.config.selection
-        chosen = "last epoch" if selection == "last" else f"validation {selection}"
+        chosen = account(self.config.selection)
         if self.config.snapshots > 1:
             chosen = f"mean of {self.config.snapshots} snapshots"
         again = ", then trained again on training and validation for as many epochs" if refitted else ""
@@ -124,9 +161,26 @@ class Learner:
             "curves": trained.curves,
         }
 
-    def _data(self, resident: Resident, rows: Rows, validation: Rows) -> Data:
+    def _data(
+        self,
+        resident: Resident,
+        rows: Rows,
+        validation: Rows,
+        unlabelled: Rows | None = None,
+        oracle: Rows | None = None,
+    ) -> Data:
         vad = self.data.frame[["valence", "arousal", "dominance"]].to_numpy(dtype=np.float64)
-        return Data(resident, self.data.labels, len(self.data.classes), rows, validation, self.data.classes, vad)
+        return Data(
+            resident,
+            self.data.labels,
+            len(self.data.classes),
+            rows,
+            validation,
+            self.data.classes,
+            vad,
+            unlabelled,
+            oracle,
+        )
 
     def merge(self, parts: list[list[Trained]]) -> list[Trained]:
         """One outcome a run: that of the only part, or the parts' with their curves side by side."""

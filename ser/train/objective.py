@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ser import registry
 from ser.errors import ConfigError
 from ser.train import streams
+from ser.train.alignment import Adaptation
 from ser.train.head import drawing, part_of, plugin
 from ser.train.layers import Feature
 
@@ -109,12 +110,8 @@ def check(text: str, head: str, mixup: bool) -> None:
     deep = [name for name, kind in kinds.items() if kind.reads_embedding]
     if len(deep) == len(kinds):
         raise ConfigError(f"loss {text} trains no classifier", action=f"Add one that does: --loss cross_entropy,{text}")
-    if deep and not offers_embedding(head):
-        offering = [h for h in registry.names("ser.train.heads") if offers_embedding(h)]
-        raise ConfigError(
-            f"loss {deep[0]} reads an embedding, and head {head} has none",
-            expected=f"one of the heads {', '.join(offering)}",
-        )
+    if deep:
+        require_embedding(head, f"loss {deep[0]}")
     rigid = [name for name, kind in kinds.items() if not kind.mixes]
     if mixup and rigid:
         raise ConfigError(f"loss {rigid[0]} has no meaning for mixed labels", action="Leave --mixup or this loss out.")
@@ -130,19 +127,37 @@ def offers_embedding(head: str) -> bool:
     return hasattr(plugin(part_of(head)).Head, "embed")
 
 
+def require_embedding(head: str, reader: str) -> None:
+    """Refuse a head without `embed`.
+
+    Raises:
+        ConfigError: listing those that have it.
+    """
+    if not offers_embedding(head):
+        offering = [h for h in registry.names("ser.train.heads") if offers_embedding(h)]
+        raise ConfigError(
+            f"{reader} reads an embedding, and head {head} has none",
+            expected=f"one of the heads {', '.join(offering)}",
+        )
+
+
 class Objective(nn.Module):
     """The weighted sum of one step's losses.
 
     Args:
         terms: weights by name.
         classes, size: see `Term`.
+        adaptation: a method that is trained beside the losses, and is no part of the sum; see `ser.train.alignment`.
     """
 
-    def __init__(self, terms: Mapping[str, float], classes: int, size: int = 0) -> None:
+    def __init__(
+        self, terms: Mapping[str, float], classes: int, size: int = 0, adaptation: Adaptation | None = None
+    ) -> None:
         super().__init__()
+        self.adaptation = adaptation
         self.weights = list(terms.values())
         self.terms = nn.ModuleList(term(name)(classes, size) for name in terms)
-        self.reads_embedding = any(term(name).reads_embedding for name in terms)
+        self.reads_embedding = adaptation is not None or any(term(name).reads_embedding for name in terms)
         self.reads_vad = any(term(name).reads_vad for name in terms)
 
     def forward(self, batch: Batch, share: Tensor | None = None) -> Tensor:
@@ -169,10 +184,12 @@ class Objective(nn.Module):
         return total
 
 
-def build(terms: Mapping[str, float], classes: int, size: int, seed: int) -> Objective:
+def build(
+    terms: Mapping[str, float], classes: int, size: int, seed: int, adaptation: Adaptation | None = None
+) -> Objective:
     """The objective of one run, its losses' own parameters drawn from the given seed alone."""
     with drawing(streams.derive(seed, "loss")):
-        return Objective(terms, classes, size)
+        return Objective(terms, classes, size, adaptation)
 
 
 class Tap:

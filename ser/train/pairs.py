@@ -1,10 +1,24 @@
-"""Two corpora for transfer: which, and over which classes and features."""
+"""Two corpora for transfer: which, over which classes, and the folds of source-only, adapted, target-only and tuned training.
 
-from typing import Any
+All are folds over the rows of both corpora joined, with the target's test parts under its own protocol. Everything that begins
+with the source shares one validation part of it and one stream, `source`.
+"""
 
-from ser.errors import ConfigError, StoreError
-from ser.features.tensors import Tensors, choose_dataset, load_tensors
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ser.errors import ConfigError
+from ser.features.normalise import BETWEEN_CORPORA
+from ser.features.tensors import Tensors, choose_dataset
+from ser.metadata import languages
+from ser.metadata.splits import Fold, Options, hold_out
+from ser.train import experiment
+from ser.train.begin import FitOptions
+from ser.train.joint import join, label_space, load_shared
 from ser.workspace import Workspace
+
+STREAM = "source"
 
 
 def choose_pair(workspace: Workspace, source: str | None, target: str | None) -> tuple[str | None, str]:
@@ -16,30 +30,109 @@ def choose_pair(workspace: Workspace, source: str | None, target: str | None) ->
     return source, target or choose_dataset(workspace)
 
 
-def shared(target: str, source: str | None, space: Workspace, chosen: dict[str, Any]) -> tuple[Tensors, Tensors | None]:
-    """Tensors of both corpora over the classes that both have, from stores of the same encoders."""
-    there = load_tensors(target, space, **chosen)
-    if source is None:
-        return there, None
-    if source == target:
-        raise ConfigError(f"source and target are both {target}", expected="two corpora", action="Leave out --source.")
-    here = load_tensors(source, space, **chosen)
-    classes = [c for c in here.classes if c in there.classes]
-    if len(classes) < 2:
-        raise ConfigError(
-            f"{source} and {target} share {len(classes)} classes of scheme {chosen['scheme']}",
-            expected="two or more",
-            found=f"{', '.join(here.classes)} and {', '.join(there.classes)}",
-        )
-    for name, store in here.stores.items():
-        other = there.stores.get(name)
-        if other is None or other["identity"] != store["identity"]:
-            differs = sorted(k for k in store["identity"] if other and other["identity"].get(k) != store["identity"][k])
-            raise StoreError(
-                f"the features of {source} and {target} are not of the same encoder",
-                expected=f"{name} of the same identity in both",
-                found=f"a difference in {', '.join(differs)}" if other else f"{', '.join(there.stores)} in {target}",
-                action="Extract both with the same options.",
+def need_pair(workspace: Workspace, source: str | None, target: str | None) -> tuple[str, str]:
+    """`choose_pair` where there has to be a source.
+
+    Raises:
+        ConfigError: none is named.
+    """
+    if source is None and not (target is None and workspace.stores("iemocap") and workspace.stores("cremad")):
+        cached = [d for d in workspace.datasets() if workspace.stores(d)]
+        raise ConfigError("no source is named", expected="--source NAME --target NAME", found=", ".join(cached) or None)
+    source, target = choose_pair(workspace, source, target)
+    assert source is not None
+    return source, target
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Source and target under the target's protocol.
+
+    Attributes:
+        source, target: tensors over the shared classes.
+        setup: of both joined; `folds` are those of training on the target alone.
+        first: training on the source: its training and validation rows, no test part.
+    """
+
+    source: Tensors
+    target: Tensors
+    setup: experiment.Setup
+    first: Fold
+
+    @property
+    def target_only(self) -> list[Fold]:
+        """Training on the target's labels: what adaptation could reach at best, or fine-tuning has to beat."""
+        return self.setup.folds
+
+    @property
+    def source_only(self) -> list[Fold]:
+        """The source's head on each test part of the target; trained once a seed."""
+        return [replace(self.first, name=f.name, test=f.test) for f in self.setup.folds]
+
+    @property
+    def adapted(self) -> list[Fold]:
+        """Labels of the source, and features, without labels, of all that is not in the target's test part."""
+        return [
+            replace(
+                self.first,
+                name=f.name,
+                test=f.test,
+                unlabelled=np.sort(np.concatenate([f.train, f.validation])),
+                oracle=f.validation,
+                stream="",
             )
-    both = {**chosen, "classes": classes}
-    return load_tensors(target, space, **both), load_tensors(source, space, **both)
+            for f in self.setup.folds
+        ]
+
+    @property
+    def tuned(self) -> list[Fold]:
+        """The source first, then the target's training part."""
+        return [replace(f, before=self.first) for f in self.setup.folds]
+
+
+def prepare_pair(source: str, target: str, space: Workspace, options: FitOptions) -> Pair:
+    """Load both over their shared classes, and lay out the folds.
+
+    Raises:
+        ConfigError: they share fewer than two classes.
+        StoreError: their features are not of the same encoders.
+    """
+    chosen = {"scheme": options.scheme, "stores": options.stores, "modalities": options.modalities}
+    here, there = load_shared([source, target], space, chosen)
+    setup = experiment.prepare(there, options.protocol, options.folds or Options(), options.normalize, options.scheme)
+    first = source_fold(here, options)
+    datasets = [{**experiment.describe(here, options.scheme), "normalize": options.normalize}, setup.facts]
+    facts = {
+        "source": source,
+        "target": target,
+        "scheme": options.scheme,
+        "protocol": setup.protocol,
+        "normalize": options.normalize,
+        "normalization": BETWEEN_CORPORA[options.normalize],
+        "languages": {"source": languages.spoken(here.frame), "target": languages.spoken(there.frame)},
+        "label_space": {"classes": list(there.classes), "corpora": [label_space(d) for d in (here, there)]},
+        "datasets": {d["dataset"]: d for d in datasets},
+    }
+    synthetic = here.table.facts.get("synthetic")
+    stamps = ["synthetic source: its audio is synthesised, no recording of people"] if synthetic else []
+    stamps += cross_language(here, there)
+    folds = [moved(f, len(here.frame)) for f in setup.folds]
+    joined = experiment.Setup(join([here, there]), setup.protocol, folds, facts, setup.stamps + stamps)
+    return Pair(here, there, joined, first)
+
+
+def source_fold(source: Tensors, options: FitOptions) -> Fold:
+    """Training on a source: all of its rows but a validation part; no test part."""
+    train, validation = hold_out(source.frame, source.labels, Options(seed=(options.folds or Options()).seed))
+    return Fold(STREAM, train, validation, train[:0], stream=STREAM)
+
+
+def cross_language(source: Tensors, target: Tensors) -> list[str]:
+    """The stamp of two corpora that share no language; none where they do, or where one's is not known."""
+    crossing = languages.crossing(languages.spoken(source.frame), languages.spoken(target.frame))
+    return [] if crossing is None else [f"cross-language: {crossing}"]
+
+
+def moved(fold: Fold, by: int) -> Fold:
+    """The same rows in a frame where others come before."""
+    return replace(fold, train=fold.train + by, validation=fold.validation + by, test=fold.test + by)

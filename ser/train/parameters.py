@@ -46,6 +46,7 @@ class Parameters:
             self.head, self.beside = build(), extra()
             rows.append(torch.cat([flatten(self.head), flatten(self.beside)]))
         self.head.to(device)
+        self.beside.to(device)
         # A layer of ser.train.layers has a leading 1 that becomes the number of runs; an ordinary module has not.
         self.leading = bool(getattr(self.head, "stackable", True))
         # What a module keeps beside its parameters (running statistics of batch normalisation) belongs to its weights.
@@ -79,7 +80,7 @@ class Parameters:
     def _find_direct(self) -> None:
         """The weights whose gradients are written in place, and the parts of the block between them."""
         modules = [m for m in self.head.modules() if isinstance(m, Linear) and m.size >= DIRECT] if self.direct else []
-        self.written = [m.weight for m in modules]
+        self.written = [m.weight for m in modules if m.weight.requires_grad]
         for weight in self.written:
             weight.watch()
         found = {id(w) for w in self.written}

@@ -24,10 +24,25 @@ class Learns(Protocol):
     """What an experiment asks of a learner; see `ser.train.learner.Learner`."""
 
     def train(
-        self, rows: Rows, validation: Rows, seeds: Sequence[int], start: list[Any] | None = None
+        self,
+        rows: Rows,
+        validation: Rows,
+        seeds: Sequence[int],
+        start: list[Any] | None = None,
+        *,
+        unlabelled: Rows | None = None,
+        oracle: Rows | None = None,
     ) -> list[list[Trained]]: ...
 
-    def retrain(self, rows: Rows, seeds: Sequence[int], parts: list[list[Trained]]) -> list[list[Trained]]: ...
+    def retrain(
+        self,
+        rows: Rows,
+        seeds: Sequence[int],
+        parts: list[list[Trained]],
+        start: list[Any] | None = None,
+        *,
+        unlabelled: Rows | None = None,
+    ) -> list[list[Trained]]: ...
 
     def weights(self, parts: list[list[Trained]]) -> list[Any]: ...
 

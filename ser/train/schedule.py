@@ -1,6 +1,7 @@
 """Learning-rate schedules as pure functions of training progress."""
 
 import math
+from collections.abc import Sequence
 
 from ser.errors import ConfigError
 
@@ -29,6 +30,22 @@ def factor(schedule: str, step: int, steps: int) -> float:
     if progress < RISE:
         return START + (1 - START) * 0.5 * (1 - math.cos(math.pi * progress / RISE))
     return 0.5 * (1 + math.cos(math.pi * (progress - RISE) / (1 - RISE)))
+
+
+def rate(schedule: str, step: int, per_epoch: int, ends: Sequence[int], last: int | None = None) -> float:
+    """Share of the highest learning rate at a step (0-based) of a training.
+
+    Args:
+        per_epoch: steps of an epoch.
+        ends: the last epoch of each cycle; of all of the training, where it is one.
+        last: the step from which on the rate stays as it is.
+    """
+    if schedule == "cycles":
+        epoch = step // per_epoch + 1
+        end = next(e for e in ends if epoch <= e)
+        begin = max((e for e in ends if e < end), default=0)
+        return factor("cycles", step - begin * per_epoch, (end - begin) * per_epoch)
+    return factor(schedule, step if last is None else min(step, last), per_epoch * ends[-1])
 
 
 def cycle_ends(epochs: int, cycles: int) -> list[int]:

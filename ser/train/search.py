@@ -22,13 +22,14 @@ from ser.results.summary import opening
 from ser.train import experiment
 from ser.train import runs as trained
 from ser.train.begin import Begun, begin, conclude, load, notes_of, open_workspace, split_options
+from ser.train.job import Run, Unit
 from ser.train.settings import Values, settings, training_of
 from ser.workspace import Workspace
 
 CHOSEN_BY = "validation UA, mean over runs and folds"
 Setting: TypeAlias = dict[str, Any]
 Begin: TypeAlias = Begun | SerError
-Done: TypeAlias = list[trained.Run] | SerError
+Done: TypeAlias = list[Run] | SerError
 
 
 def search(
@@ -145,7 +146,7 @@ def _different(tried: list[Setting], begun: list[Begin]) -> tuple[list[Setting],
 def _train(begun: list[Begin], jobs: int | None, stack: int | None, label: str, quiet: bool) -> list[Done]:
     """The runs of each setting, or its error; all that are missing are trained together."""
     done: list[Done] = []
-    units: list[trained.Unit] = []
+    units: list[Unit] = []
     place: dict[int, int] = {}
     for k, b in enumerate(begun):
         planned = b if isinstance(b, SerError) else _or_error(trained.plan, b.job, b.folds, b.runs, stack)

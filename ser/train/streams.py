@@ -27,6 +27,26 @@ def bits(seed: int, *purpose: object) -> np.random.BitGenerator:
     return np.random.SFC64(derive(seed, *purpose))
 
 
+def dropout(seeds: Sequence[int], epoch: int, device: str) -> list[torch.Generator | np.random.BitGenerator]:
+    """What each run draws its dropout masks of an epoch from, see `ser.train.layers.Dropout`."""
+    if device == "cpu":
+        return [bits(s, "dropout", epoch) for s in seeds]
+    return [generator(s, "dropout", epoch, device=device) for s in seeds]
+
+
 def permutations(seeds: Sequence[int], epoch: int, length: int) -> torch.Tensor:
     """The order in which each run sees its training rows in an epoch, `(runs, length)`."""
     return torch.stack([torch.randperm(length, generator=generator(s, "order", epoch)) for s in seeds])
+
+
+def cyclic(seeds: Sequence[int], length: int, first: int, count: int) -> torch.Tensor:
+    """Draws `first` to `first + count` of each run from `length` target rows, `(runs, count)`.
+
+    A run goes through all rows in an order of its own, then again in another, and so on, independent of its source order.
+    """
+    passes = range(first // length, -(-(first + count) // length))
+    begin = first - passes.start * length
+    drawn = [
+        torch.cat([torch.randperm(length, generator=generator(s, "target order", k)) for k in passes]) for s in seeds
+    ]
+    return torch.stack(drawn)[:, begin : begin + count]

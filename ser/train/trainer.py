@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from ser.errors import TrainingError
-from ser.train import objective, streams
+from ser.train import alignment, objective, streams
 from ser.train.augment import augmentation
 from ser.train.averaging import Average, first_averaged
 from ser.train.config import Config
+from ser.train.criteria import criterion
 from ser.train.data import Data, Trained
 from ser.train.forward import logits, predict, trainable
+from ser.train.freezing import Kept
 from ser.train.layers import Dropout
 from ser.train.parameters import keep_state
-from ser.train.schedule import cycle_ends, factor
+from ser.train.schedule import cycle_ends, rate
 from ser.train.selection import Choice
 from ser.train.targets import Targets
 from ser.train.validation import Collapse, Score, validate
@@ -33,7 +35,7 @@ def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None
         start: initial weights `(runs, n)` in place of random ones (fine-tuning); of snapshots, the last.
 
     Raises:
-        TrainingError: no training data of two classes, or a loss that is not finite.
+        TrainingError: no training data of two classes, a loss that is not finite, or no rows or weights for what is asked.
     """
     return _Stack(data, config, list(seeds), start).run()
 
@@ -43,10 +45,13 @@ class _Stack:
         self.data, self.config, self.seeds = data, config, seeds
         self.device = data.resident.device
         rows = torch.as_tensor(data.train, dtype=torch.long, device=self.device).expand(len(seeds), -1)
+        self.unlabelled = alignment.rows_of(config.adapt, data.unlabelled, self.device)
         self.parameters, self.objective = trainable(data, config, seeds)
+        self.criterion = criterion(data, config.selection, len(seeds))
         self.tap = objective.Tap(self.parameters.head) if self.objective.reads_embedding else None
         if start is not None:
             self.parameters.load(start.chunk(config.snapshots, dim=1)[-1].to(self.device))
+        self.kept = Kept(self.parameters, start is not None) if config.freeze != "none" else None
         self.targets = Targets(data, rows, config, self.objective.reads_vad)
         self.augment = augmentation(config, data.resident.inputs, self.device)
         self.average = None if config.average == "none" else Average(config.average, self.parameters, config.epochs)
@@ -64,6 +69,8 @@ class _Stack:
         self.units = data.resident.units(rows)
         self.steps = -(-self.units.shape[1] // config.batch_size)
         self.step = 0
+        # With `swa` the learning rate stays where it was when averaging began.
+        self.last_moving = (first_averaged(config.epochs) - 1) * self.steps if config.average == "swa" else None
 
     def run(self) -> list[Trained]:
         begin = time.perf_counter()
@@ -81,8 +88,8 @@ class _Stack:
             result.notes += collapse.notes(self.data.names, result.epochs)
         return self.results
 
-    def _epoch(self, epoch: int) -> list[float]:
-        """Train one epoch; the mean loss of each run that is alive."""
+    def _epoch(self, epoch: int) -> dict[str, list[float]]:
+        """Train one epoch; the mean losses of each run that is alive, by the names of their curves."""
         seeds = [self.seeds[r] for r in self.alive]
         self._seed_dropout(seeds, epoch)
         if self.augment is not None:
@@ -90,29 +97,25 @@ class _Stack:
         self.parameters.head.train()
         order = streams.permutations(seeds, epoch, self.units.shape[1]).to(self.device)
         units = self.units.take_along_dim(order.view(*order.shape, *[1] * (self.units.ndim - 2)), dim=1)
-        total = torch.zeros(len(seeds), device=self.device)
-        for step, part in enumerate(torch.split(units, self.config.batch_size, dim=1)):
-            self.optimiser.param_groups[0]["lr"] = self.config.lr * self._rate(epoch)
+        batches = torch.split(units, self.config.batch_size, dim=1)
+        if self.unlabelled is not None:  # each batch is followed by as many rows of the target
+            drawn = streams.cyclic(seeds, len(self.unlabelled), (epoch - 1) * units.shape[1], units.shape[1])
+            target = torch.split(self.unlabelled[drawn.to(self.device)], self.config.batch_size, dim=1)
+            batches = tuple(torch.cat(pair, dim=1) for pair in zip(batches, target, strict=True))
+        total = torch.zeros(1 if self.unlabelled is None else 2, len(seeds), device=self.device)
+        for step, part in enumerate(batches):
+            share = rate(self.config.schedule, self.step, self.steps, self.ends, self.last_moving)
+            self.optimiser.param_groups[0]["lr"] = self.config.lr * share
             total += self._update(part, step) * part.shape[1]
             self.step += 1
-        losses: list[float] = (total / units.shape[1]).tolist()
-        if not np.isfinite(losses).all():
+        found: list[list[float]] = (total / sum(b.shape[1] for b in batches)).tolist()
+        losses = dict(zip(("loss", "adaptation_loss"), found, strict=False))
+        if not np.isfinite(found).all():
             raise TrainingError(
                 f"the loss is not finite in epoch {epoch}",
                 action="Lower --lr, or check the features: ser store verify.",
             )
         return losses
-
-    def _rate(self, epoch: int) -> float:
-        """Share of the highest learning rate at this step."""
-        step, steps = self.step, self.steps * self.config.epochs
-        if self.config.schedule == "cycles":
-            end = next(e for e in self.ends if epoch <= e)
-            begin = max((e for e in self.ends if e < end), default=0)
-            return factor("cycles", step - begin * self.steps, (end - begin) * self.steps)
-        if self.config.average == "swa":  # stays where it was when averaging began
-            step = min(step, (first_averaged(self.config.epochs) - 1) * self.steps)
-        return factor(self.config.schedule, step, steps)
 
     def _update(self, units: Tensor, step: int) -> Tensor:
         batch, share = self.data.resident.batch(units), None
@@ -121,41 +124,55 @@ class _Stack:
         self.parameters.clear()
         with self.cast:
             guess, rows = self.data.resident.flat(self.parameters.head(batch), units)
-        embedding = None if self.tap is None else self.tap.take().float()
-        losses: Tensor = self.objective(self.targets.batch(rows, guess.float(), embedding), share)
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        losses, aim = self._losses(rows, guess.float(), None if self.tap is None else self.tap.take().float(), share)
+        aim.sum().backward()  # type: ignore[no-untyped-call]
         self.parameters.settle()
         if self.config.clip:
             self.optimiser.grad_scale = self.parameters.clip(self.config.clip)  # type: ignore[attr-defined]
         self.optimiser.step()
+        if self.kept is not None:
+            self.kept.restore()
         if self.average is not None:
             self.average.after_step()
-        return losses.detach()
+        return losses
+
+    def _losses(
+        self, rows: Tensor, guess: Tensor, embedding: Tensor | None, share: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Each run's losses, `(1 or 2, runs)`, and what is to be minimised, `(runs,)`.
+
+        With adaptation the second half of the batch is of the target; its rows are read by nothing but features.
+        """
+        method = self.objective.adaptation
+        if method is None or embedding is None:
+            loss: Tensor = self.objective(self.targets.batch(rows, guess, embedding), share)
+            return loss.detach()[None], loss
+        (own, _), halves = rows.chunk(2, dim=1), zip(embedding.chunk(2, dim=1), guess.chunk(2, dim=1), strict=True)
+        source, target = (alignment.View(*half) for half in halves)
+        loss = self.objective(self.targets.batch(own, source.logits, source.embedding))
+        progress = self.step / (self.steps * self.config.epochs)
+        distance: Tensor = method(source, target, progress)
+        return torch.stack([loss.detach(), distance.detach()]), loss + method.factor(progress) * distance
 
     def _seed_dropout(self, seeds: list[int], epoch: int) -> None:
         if not self.parameters.leading:
             # An ordinary module draws from the global stream; its process has this run only.
             torch.manual_seed(streams.derive(seeds[0], "dropout", epoch))
-        generators: list[torch.Generator | np.random.BitGenerator] = [
-            streams.bits(s, "dropout", epoch)
-            if self.device == "cpu"
-            else streams.generator(s, "dropout", epoch, device=self.device)
-            for s in seeds
-        ]
-        for module in self.parameters.head.modules():
+        generators = streams.dropout(seeds, epoch, self.device)
+        for module in (*self.parameters.head.modules(), *self.objective.modules()):
             if isinstance(module, Dropout):
                 module.generators = generators
 
-    def _judge(self, epoch: int, losses: list[float]) -> list[int]:
-        """Score the epoch on validation and keep the best weights; the slots of the runs that go on."""
-        scores = self._validate() if len(self.data.validation) else [Score({}) for _ in self.alive]
+    def _judge(self, epoch: int, losses: dict[str, list[float]]) -> list[int]:
+        """Score the epoch and keep the best weights; the slots of the runs that go on."""
+        scores = self._scores()
         first = 1 if self.average is None else self.average.first
         stay = []
         for slot, r in enumerate(self.alive):
             result, score = self.results[r], scores[slot]
             result.epochs = epoch
-            for name, value in {"loss": losses[slot], **score.values}.items():
-                if not name.endswith("_error"):
+            for name, value in {**{n: v[slot] for n, v in losses.items()}, **score.values}.items():
+                if not name.endswith("_error") and name != "oracle_loss":
                     result.curves.setdefault(name, []).append(value)
             self.collapses[r].see(epoch, score.only)
             if epoch >= first and self.choices[r].takes(score.values):
@@ -176,10 +193,17 @@ class _Stack:
             kept.append(weights)
         return torch.cat(kept) if len(kept) == self.config.snapshots else weights
 
-    def _validate(self) -> list[Score]:
-        rows = self.data.validation
-        labels = self.targets.labels[torch.as_tensor(rows, device=self.device)]
-        return validate(logits(self.parameters, self.data, rows), labels, self.data.classes)
+    def _scores(self) -> list[Score]:
+        """Of each run: on the validation rows, where there are any, and on a target corpus, where the selection asks for it."""
+        rows, guess, scores = self.data.validation, None, [Score({}) for _ in self.alive]
+        if len(rows):
+            guess = logits(self.parameters, self.data, rows)
+            labels = self.targets.labels[torch.as_tensor(rows, device=self.device)]
+            scores = validate(guess, labels, self.data.classes)
+        if self.criterion is not None:
+            for score, more in zip(scores, self.criterion(self.parameters, self.alive, guess), strict=True):
+                score.values.update(more)
+        return scores
 
     def _leave(self, stay: list[int]) -> None:
         """Keep the runs in these slots only: the others cost nothing from here on."""
@@ -195,6 +219,8 @@ class _Stack:
         keep_state(self.optimiser, old, self.parameters.theta, index)
         self.units = self.units[index]
         self.targets.keep(index)
+        if self.kept is not None:
+            self.kept.keep(index)
         if self.average is not None:
             self.average.keep(index)
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from ser.cli import cli
 from ser.errors import ConfigError
 from ser.metadata.labels import CANONICAL
-from ser.results import plots
+from ser.results import curves, plots
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 Simulate = Callable[..., pd.DataFrame]
@@ -66,7 +66,7 @@ def test_fewshot_curve(
     tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate, shares: tuple[float, ...]
 ) -> None:
     _, summary = write_experiment(tmp_path, frame=simulate_fewshot(shares, a_speaker=6))
-    figure = plots.fewshot_curve(summary, "WA")
+    figure = curves.fewshot_curve(summary, "WA")
     axes = figure.axes[0]
     lines = {line.get_label(): line for line in axes.lines}
     means = [part["pooled"]["WA"]["mean"] for part in summary["percentages"].values()]
@@ -85,7 +85,7 @@ def test_fewshot_curve_of_one_run_has_no_interval(
     tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate
 ) -> None:
     _, summary = write_experiment(tmp_path, frame=simulate_fewshot(runs=1))
-    assert not plots.fewshot_curve(summary).axes[0].collections
+    assert not curves.fewshot_curve(summary).axes[0].collections
 
 
 def test_learning_curves_show_every_run(tmp_path: Path, write_experiment: Write) -> None:
@@ -125,7 +125,7 @@ def test_plot_into_the_results_folder(tmp_path: Path, write_experiment: Write) -
 def test_refused(tmp_path: Path, write_experiment: Write) -> None:
     path, summary = write_experiment(tmp_path)
     with pytest.raises(ConfigError, match="no few-shot result"):
-        plots.fewshot_curve(summary)
+        curves.fewshot_curve(summary)
     with pytest.raises(ConfigError, match=r"\.png, \.svg, \.pdf"):
         plots.save(plots.confusion_matrix(summary), tmp_path / "x.jpg")
     (tmp_path / summary["runs"][0]["record"]).unlink()

@@ -135,7 +135,9 @@ def test_a_wrong_run_is_refused_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", [schema.RUN, schema.SUMMARY, schema.ABLATION, schema.SEARCH])
+@pytest.mark.parametrize(
+    "kind", [schema.RUN, schema.SUMMARY, schema.ABLATION, schema.SEARCH, schema.TRANSFER, schema.FEWSHOT]
+)
 def test_the_schemas_are_draft_2020_12(kind: str) -> None:
     Draft202012Validator.check_schema(schema.schema(kind))
     assert schema.schema(kind)["$schema"].endswith("draft/2020-12/schema")

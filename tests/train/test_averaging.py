@@ -13,7 +13,7 @@ from ser.train.averaging import Average
 from ser.train.config import make_config
 from ser.train.head import HEADS, options_of, part_of
 from ser.train.parameters import Parameters
-from ser.train.schedule import cycle_ends, factor
+from ser.train.schedule import cycle_ends, factor, rate
 from ser.train.trainer import Data, predict, train
 from ser.train.validation import Collapse, validate
 
@@ -35,14 +35,10 @@ def test_swa_holds_the_rate_and_chooses_among_averages(data: Callable[..., Data]
     from ser.train import trainer
 
     stack = trainer._Stack(data(), make_config("mlp", epochs=8, average="swa", patience=1), [1, 2], None)
-    rates = []
-    for step in range(8 * stack.steps):
-        stack.step = step
-        rates.append(stack._rate(1 + step // stack.steps))
+    rates = [rate("one-cycle", s, stack.steps, stack.ends, stack.last_moving) for s in range(8 * stack.steps)]
     held = rates[6 * stack.steps :]
     assert set(held) == {factor("one-cycle", 6 * stack.steps, 8 * stack.steps)}
     assert rates[: 6 * stack.steps] == [factor("one-cycle", s, 8 * stack.steps) for s in range(6 * stack.steps)]
-    stack.step = 0
     for result in stack.run():
         assert result.best_epoch in (7, 8)
         assert result.epochs >= 7  # patience begins with the averages

@@ -24,7 +24,6 @@ from ser.results.record import read_predictions
 from ser.train import streams
 from ser.train.classical import Classical, make_classical
 from ser.train.classical_learner import ClassicalLearner
-from ser.train.fewshot import fewshot
 from ser.train.fit import fit
 
 TOY: dict[str, Any] = {"protocol": "speaker", "jobs": 1}
@@ -247,18 +246,6 @@ def test_numbers_with_commas_are_several(maker: Any) -> None:
     assert replace(config, scikit_learn="") == Classical(
         "sklearn:MLPClassifier", config.head_options, "balanced", config.balance
     )
-
-
-def test_fewshot_fits_each_share_and_refuses_a_source(maker: Any) -> None:
-    for name in ("source", "target"):
-        maker.table(name)
-        maker.store(name, strength=0.6)
-    options: dict[str, Any] = {"head": "sklearn:LogisticRegression", "percentages": [10, 100], "runs": 2, **TOY}
-    summary = fewshot("target", None, maker.space, **options)
-    few, everything = (summary["percentages"][p]["pooled"]["UA"]["mean"] for p in ("10%", "100%"))
-    assert few < everything
-    with pytest.raises(ConfigError, match="cannot be fine-tuned"):
-        fewshot("target", "source", maker.space, **options)
 
 
 def test_the_command_line_takes_them(maker: Any, capsys: pytest.CaptureFixture[str]) -> None:

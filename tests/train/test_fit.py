@@ -1,4 +1,4 @@
-"""`fit` and `fewshot` from features to records: runs are themselves, resuming goes on, stamps and numbers are true."""
+"""`fit` from features to records: runs are themselves, resuming goes on, stamps and numbers are true."""
 
 import json
 from typing import Any
@@ -13,11 +13,9 @@ from ser.errors import ConfigError, StoreError, TrainingError
 from ser.metadata.splits import Options
 from ser.results.record import metrics_from_predictions, read_predictions, read_summary
 from ser.train import executor
-from ser.train import runs as runs_of_experiments
-from ser.train.fewshot import fewshot
+from ser.train import unit as units
 from ser.train.fit import fit
 from ser.train.pairs import choose_pair
-from ser.train.shots import subsets
 
 FAST: dict[str, Any] = {"epochs": 12, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 16}}
 
@@ -74,7 +72,7 @@ def test_finished_runs_are_read_and_not_trained_again(maker: Any, monkeypatch: p
 
     monkeypatch.setattr(executor, "run_units", counting)
     second = fit("toy", maker.space, protocol="speaker", runs=2, **FAST)
-    assert [(u[1].name, u[2]) for u in trained] == [("s3", [1])]
+    assert [(u[1][0].name, u[2]) for u in trained] == [("s3", [1])]
     assert second["pooled"] == first["pooled"]
     trained.clear()
     other = fit("toy", maker.space, protocol="speaker", runs=2, **{**FAST, "lr": 2e-3})
@@ -177,72 +175,6 @@ def test_modalities_late_fusion_and_stamps(maker: Any) -> None:
     assert "sentences" not in " ".join(alone["stamps"])
 
 
-def test_shots_are_nested_and_stratified_and_a_matter_of_the_seed() -> None:
-    labels = np.repeat([0, 1, 2], [50, 30, 4])
-    rows = np.arange(84)[::2]
-    parts = subsets(labels, rows, [10, 20, 50, 100], 3)
-    sizes = [np.bincount(labels[p]).tolist() for p in parts.values()]
-    assert sizes == [[2, 2, 1], [5, 3, 1], [12, 8, 1], [25, 15, 2]]
-    for small, large in ((10, 20), (20, 50), (50, 100)):
-        assert set(parts[small]) <= set(parts[large])
-    assert set(parts[100]) == set(rows)
-    assert list(parts[20]) == list(subsets(labels, rows, [20], 3)[20])
-    assert list(parts[20]) != list(subsets(labels, rows, [20], 4)[20])
-    with pytest.raises(ConfigError, match="above 0"):
-        subsets(labels, rows, [0, 10], 3)
-
-
-def test_fewshot_trains_the_source_once_a_seed(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("source", "target"):
-        maker.table(name)
-        maker.store(name)
-    calls: list[str] = []
-    real = executor.run_units
-
-    def counting(function: Any, units: Any, jobs: int) -> Any:
-        calls.extend(function.__name__ for _ in units)
-        return real(function, units, jobs)
-
-    monkeypatch.setattr(executor, "run_units", counting)
-    options = {"percentages": [10, 50, 100], "protocol": "speaker", "runs": 2, "tune_epochs": 3}
-    summary = fewshot("target", "source", maker.space, **options, **FAST)
-    assert calls.count("_train_source") == 1
-    assert list(summary["percentages"]) == ["10%", "50%", "100%"]
-    assert [p["n_samples"] for p in summary["percentages"].values()] == [8, 32, 64]
-    assert summary["source"]["zero_shot"]["pooled"]["UA"]["mean"] > 0.8
-    assert len(summary["runs"]) == 4 * 2 * 6
-    predictions = predictions_of(maker, summary)
-    assert set(predictions["percentage"]) == {0.0, 10.0, 50.0, 100.0}
-    assert {i.split("-")[0] for i in predictions["utterance_id"][predictions["split"] == "validation"]} == {"source"}
-    calls.clear()
-    assert fewshot("target", "source", maker.space, **options, **FAST)["percentages"] == summary["percentages"]
-    assert calls == []
-
-
-def test_fewshot_without_a_source_learns_from_the_shots_alone(maker: Any) -> None:
-    maker.table("target")
-    maker.store("target")
-    summary = fewshot("target", None, maker.space, percentages=[10, 100], runs=2, protocol="speaker", **FAST)
-    assert "source" not in summary
-    few, all_ = (summary["percentages"][p]["pooled"]["UA"]["mean"] for p in ("10%", "100%"))
-    assert few < all_
-
-
-def test_fewshot_refuses_other_features_and_no_shared_classes(maker: Any) -> None:
-    maker.table("source")
-    maker.table("target", emotions=("fear", "boredom"))
-    maker.store("source")
-    maker.store("target", identity={"encoder": "toy", "revision": "2"})
-    with pytest.raises(ConfigError, match="share 0 classes"):
-        fewshot("target", "source", maker.space, scheme="native", **FAST)
-    maker.table("other")
-    maker.store("other", identity={"encoder": "toy", "revision": "2"})
-    with pytest.raises(StoreError, match="not of the same encoder"):
-        fewshot("other", "source", maker.space, **FAST)
-    with pytest.raises(ConfigError, match="both source"):
-        fewshot("source", "source", maker.space, **FAST)
-
-
 def test_the_default_pair_is_iemocap_to_cremad(maker: Any) -> None:
     for name in ("iemocap", "cremad", "emodb"):
         maker.table(name)
@@ -296,7 +228,7 @@ def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch
     maker.table("toy")
     maker.store("toy")
     whole = predictions_of(maker, fit("toy", maker.space, runs=4, stack=4, output=files(maker) / "a.json", **FAST))
-    real, tried = runs_of_experiments._stack, []
+    real, tried = units._stack, []
 
     def cramped(job: Any, fold: Any, runs: list[int]) -> Any:
         tried.append(runs)
@@ -304,7 +236,7 @@ def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(job, fold, runs)
 
-    monkeypatch.setattr(runs_of_experiments, "_stack", cramped)
+    monkeypatch.setattr(units, "_stack", cramped)
     room = 1
     halves = predictions_of(maker, fit("toy", maker.space, runs=4, stack=4, output=files(maker) / "b.json", **FAST))
     assert tried[:4] == [[0, 1, 2, 3], [0, 1], [0], [1]]
@@ -321,16 +253,6 @@ def test_no_runs_and_unknown_words_are_refused_before_anything_is_trained(maker:
     for wrong, said in (({"runs": 0}, "runs = 0"), ({"refit": "allways"}, "Did you mean 'always'")):
         with pytest.raises(ConfigError, match=said):
             fit("target", maker.space, **{**FAST, **wrong})
-    for wrong, said in (
-        ({"runs": 0}, "runs = 0"),
-        ({"percentages": [0, 10]}, "above 0"),
-        ({"percentages": []}, "above 0"),
-        ({"tune_epochs": 0}, "tune_epochs = 0"),
-        ({"lr_factor": -1.0}, "lr_factor = -1.0"),
-    ):
-        for source in ("source", None):
-            with pytest.raises(ConfigError, match=said):
-                fewshot("target", source, maker.space, **{**FAST, **wrong})
     assert not list(files(maker).glob("*/*.json"))
 
 

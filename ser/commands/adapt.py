@@ -1,0 +1,45 @@
+"""`ser adapt`: unsupervised domain adaptation, beside the source's head alone and training on the target."""
+
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Items, Session
+from ser.commands._training import arguments, report, training_options
+
+
+@click.command("adapt", cls=Command)
+@click.option("--source", help="Corpus with labels.  [default: iemocap where it and cremad are cached]")
+@click.option("--target", help="Corpus whose labels are not used.  [default: cremad]")
+@click.option(
+    "--method", "methods", type=Items(), default="dann", show_default=True, help="One or several; see ser adaptations."
+)
+@click.option("--lambda", "weights", type=Items(float), help="Weights of the method, each tried.  [default: 1]")
+@click.option(
+    "--ramp",
+    type=click.Choice(["constant", "dann"]),
+    help="Lambda over training: as it is, or rising from 0 as in DANN.  [default: the method's]",
+)
+@click.option(
+    "--criterion",
+    type=click.Choice(["source", "entropy", "iwv", "dev", "oracle"]),
+    default="source",
+    show_default=True,
+    help="What picks the epoch and the lambda, without labels of the target; oracle uses them (stamped).",
+)
+@training_options
+def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
+    """Train on a source's labels and a target's features; writes results/adapt-….json.
+
+    Beside each method stand, on the same seeds, the source's head alone and training on the target's labels: the gain, its
+    interval and p-value, the share of the gap that was closed, and negative transfer.
+
+    \b
+    ser adapt --source ravdess --target emodb --audio egemaps --method dann,coral --lambda 0.1,1 --runs 20
+    """
+    from ser.train.adaptation import adapt
+    from ser.train.pairs import need_pair
+
+    source, target = need_pair(session.workspace, source, target)
+    found = adapt(source, target, session.workspace, quiet=session.quiet, **arguments(**options))
+    report(session, found, options["output"])

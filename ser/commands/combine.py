@@ -1,0 +1,40 @@
+"""`ser combine`: one head for several corpora, beside a head of each alone."""
+
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Items, Session
+from ser.commands._training import arguments, report, training_options
+
+
+@click.command("combine", cls=Command)
+@click.option("--datasets", type=Items(), required=True, help="Two corpora or more.")
+@click.option(
+    "--balance",
+    type=click.Choice(["corpus", "none"]),
+    default="corpus",
+    show_default=True,
+    help="corpus: each corpus equally often in an epoch, the smaller ones repeated; none: every utterance once.",
+)
+@click.option(
+    "--refit",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="As for ser fit; auto: where no corpus has a validation part of its own.",
+)
+@click.option("--save", is_flag=True, help="Also write each run's combined head, for ser predict.")
+@training_options
+def command(session: Session, datasets: list[str], **options: Any) -> None:
+    """Train on the union of corpora, report on each; writes results/combine-….json.
+
+    Each corpus keeps its own protocol, and is compared with a head of its own on the same test utterances: does combining help?
+
+    \b
+    ser combine --datasets ravdess,emodb --audio egemaps --runs 5
+    """
+    from ser.train.combined import combine
+
+    found = combine(datasets, session.workspace, quiet=session.quiet, **arguments(**options))
+    report(session, found, options["output"])

@@ -1,0 +1,39 @@
+"""`ser finetune`: train on a source corpus, then on a target."""
+
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Session
+from ser.commands._training import arguments, report, training_options
+
+
+@click.command("finetune", cls=Command)
+@click.option("--source", help="Corpus to begin with.  [default: iemocap where it and cremad are cached]")
+@click.option("--target", help="Corpus to go on with.  [default: cremad]")
+@click.option(
+    "--freeze",
+    type=click.Choice(["none", "encoder"]),
+    default="none",
+    show_default=True,
+    help="encoder: train only what comes after the head's embedding.",
+)
+@click.option("--tune-epochs", type=click.IntRange(min=1), help="Of the second training.  [default: as the first]")
+@click.option(
+    "--lr-factor", default=0.1, show_default=True, help="Learning rate of the second training, as a share of --lr."
+)
+@training_options
+def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
+    """Pretrain on a source, fine-tune on a target's training part; writes results/finetune-….json.
+
+    Beside it stand, on the same seeds, the source's head alone and training on the target alone.
+
+    \b
+    ser finetune --source ravdess --target emodb --audio egemaps --freeze encoder --runs 5
+    """
+    from ser.train.finetuning import finetune
+    from ser.train.pairs import need_pair
+
+    source, target = need_pair(session.workspace, source, target)
+    found = finetune(source, target, session.workspace, quiet=session.quiet, **arguments(**options))
+    report(session, found, options["output"])

@@ -1,0 +1,54 @@
+"""`ser transfer`: a source's head on a target without any target data, or every corpus on every other."""
+
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Items, Session
+from ser.commands._training import arguments, report, training_options
+
+
+@click.command("transfer", cls=Command)
+@click.option("--source", help="Corpus to train on.  [default: iemocap where it and cremad are cached]")
+@click.option("--target", help="Corpus to test on.  [default: cremad]")
+@click.option("--matrix", is_flag=True, help="Each of --datasets as source and as target, as a table and a heat map.")
+@click.option("--datasets", type=Items(), help="Of --matrix.  [default: all that have features]")
+@click.option("--save", is_flag=True, help="Also write each run's head, for ser predict.")
+@training_options
+def command(
+    session: Session,
+    source: str | None,
+    target: str | None,
+    matrix: bool,
+    datasets: list[str] | None,
+    **options: Any,
+) -> None:
+    """Test a source's head on a target corpus it has seen nothing of (zero-shot); writes results/….json.
+
+    The classes are those that both have under --scheme; --protocol is the target's. With --matrix all pairs, over the classes
+    that all corpora have, and each corpus by its own protocol on the diagonal: results/matrix-….json, .csv and .matrix.png.
+
+    \b
+    ser transfer --source ravdess --target emodb --audio egemaps --runs 5
+    ser transfer --matrix --datasets ravdess,emodb,cremad --audio egemaps --runs 5
+    """
+    from ser.errors import ConfigError
+    from ser.train.matrix import matrix as every
+    from ser.train.pairs import need_pair
+    from ser.train.zeroshot import transfer
+
+    if matrix and (source or target):
+        raise ConfigError("--matrix with --source or --target", expected="--matrix --datasets A,B,...")
+    if datasets and not matrix:
+        raise ConfigError(
+            "--datasets without --matrix", expected="--source A --target B, or --matrix --datasets A,B,..."
+        )
+    given = {"quiet": session.quiet, **arguments(**options)}
+    if matrix:
+        found = every(datasets, session.workspace, **given)
+        report(session, found, options["output"])
+        path = options["output"] or session.workspace.results / f"{found['experiment']}.json"
+        session.say(f"table       {path.with_suffix('.csv')}\npicture     {path.with_suffix('.matrix.png')}")
+        return
+    source, target = need_pair(session.workspace, source, target)
+    report(session, transfer(source, target, session.workspace, **given), options["output"])

@@ -1,0 +1,93 @@
+"""A study of few-shot methods as text for the terminal. Pure and light: study in, text out."""
+
+from typing import Any
+
+from ser.results.names import METRICS
+from ser.results.tables import ABSENT, compared, grid, number, score, scores
+
+NOTE = (
+    "Pooled UA. Permutation tests: runs dealt anew; predictions of a speaker swapped; in brackets the number of each. Holm:\n"
+    "of the larger p, for the number of rows."
+)
+WORTH = (
+    "worth: the amount with which training from scratch has the same pooled UA, linear between its points in the logarithm of\n"
+    "the amount; saved: share of the labels that scratch would need beyond those used. Of means over runs, without an interval."
+)
+
+
+def samples(value: int | dict[str, float]) -> str:
+    """A number, or its mean and spread."""
+    if isinstance(value, dict):
+        return f"{value['mean']:.0f} ({value['min']:g} to {value['max']:g})"
+    return str(value)
+
+
+def fewshot_text(study: dict[str, Any]) -> list[str]:
+    """Its parts: curves, comparisons, labels saved."""
+    parts = ["\n".join(_curves(study)), "\n".join(_best(study))]
+    if study["comparisons"]:
+        rows = [
+            [
+                "amount",
+                f"minus {study['reference']}",
+                "UA",
+                "95 %",
+                "effect",
+                "p over runs",
+                "p over speakers",
+                "p, Holm",
+            ]
+        ]
+        rows += [[c["amount"], c["method"], *compared(c)] for c in study["comparisons"]]
+        parts.append("\n".join([*grid(rows, left=2), NOTE]))
+    if study["saved_labels"]:
+        rows = [["method", "target data", "UA", "worth", "saved"]]
+        rows += [
+            [r["method"], r["amount"], number(r["score"]), worth_text(r), _saved(r)] for r in study["saved_labels"]
+        ]
+        parts.append("\n".join([*grid(rows, left=2), WORTH]))
+    return parts
+
+
+def worth_text(row: dict[str, Any]) -> str:
+    """What a score is worth in target data.
+
+    >>> worth_text({"worth": 100.0, "relation": "more than", "unit": "%"})
+    'not reached within 100 %'
+    """
+    unit = "shot" if row["unit"] == "shots" and row["worth"] == 1 else row["unit"]
+    if row["relation"] == "more than":
+        return f"not reached within {row['worth']:g} {unit}"
+    if row["relation"] == "at most":
+        return f"no more than {row['worth']:g} {unit}"
+    return f"{row['worth']:.0f} {unit}" if row["worth"] >= 10 else f"{row['worth']:.1f} {unit}"
+
+
+def _saved(row: dict[str, Any]) -> str:
+    if row["saved"] is None:
+        return ABSENT
+    if row["saved"] < 0:
+        return f"none: {1 - row['saved']:.1f} times as many"
+    return f"{100 * row['saved']:.0f} %"
+
+
+def _curves(study: dict[str, Any]) -> list[str]:
+    """Methods by amounts: pooled UA."""
+    points = study["methods"][0]["curve"]
+    rows = [["pooled UA", *(p["amount"] for p in points)]]
+    if study["source"]:
+        rows.append(["source only", *[score(study["source"]["zero_shot"]["pooled"]["UA"])] * len(points)])
+    rows += [[m["name"], *(score(p["pooled"]["UA"]) for p in m["curve"])] for m in study["methods"]]
+    rows.append(["utterances", *(samples(p["n_samples"]) for p in points)])
+    if all("n_speakers" in p for p in points):
+        rows.append(["speakers", *(samples(p["n_speakers"]) for p in points)])
+    runs = points[0]["pooled"]["UA"]["n"]
+    return [*grid(rows), f"Test predictions of all folds of the target together, mean ± std over {runs} runs."]
+
+
+def _best(study: dict[str, Any]) -> list[str]:
+    """All metrics at the largest amount."""
+    last = study["methods"][0]["curve"][-1]["amount"]
+    rows = [[f"at {last}", *METRICS]]
+    rows += [[m["name"], *scores(m["curve"][-1]["pooled"])] for m in study["methods"]]
+    return grid(rows)

@@ -1,0 +1,57 @@
+"""What each way of transfer gains over the source's head alone: paired differences, the share of the gap closed, in words."""
+
+from collections.abc import Sequence
+from math import comb
+from typing import Any
+
+import pandas as pd
+
+from ser.results import paired
+
+SIGNIFICANT = 0.05
+
+
+def comparisons(
+    predictions: dict[str, pd.DataFrame], scores: dict[str, float], classes: Sequence[str], source: str, oracle: str
+) -> list[dict[str, Any]]:
+    """Each variant against the source's head alone, p-values adjusted for their number (Holm).
+
+    Args:
+        predictions: by variant.
+        scores: pooled UA by variant, mean over runs.
+        source: name of the variant that the others are compared with.
+        oracle: name of the one that a gap is measured to; it need not be there.
+    """
+    whole = {name: frame.assign(fold="all") for name, frame in predictions.items()}
+    others = [name for name in whole if name != source]
+    found = [paired.compare(whole[name], whole[source], classes) for name in others]
+    few = len(others) * 2 / comb(2 * (runs := whole[source]["run"].nunique()), runs) > SIGNIFICANT
+    adjusted = iter(paired.holm([c["p"] for c in found if c["p"] is not None]))
+    gap = scores[oracle] - scores[source] if oracle in scores else 0.0
+    rows = []
+    for name, c in zip(others, found, strict=True):
+        p = next(adjusted) if c["p"] is not None else None
+        closed = c["difference"] / gap if gap > 0 and name != oracle else None
+        rows.append(
+            {"variant": name, **c, "p_holm": p, "gap_closed": closed, "verdict": verdict(c["difference"], p, few)}
+        )
+    return rows
+
+
+def verdict(gain: float, p: float | None, few: bool = False) -> str:
+    """A gain over the source's head alone in words.
+
+    Args:
+        p: adjusted for the number of comparisons.
+        few: whether there are too few runs for any difference to be significant.
+
+    >>> verdict(-0.02, 0.3), verdict(0.2, 1.0, few=True)
+    ('negative transfer on average, not significant', 'gain on average; too few runs for a test')
+    """
+    if p is None or few:
+        return (
+            "gain" if gain > 0 else "negative transfer" if gain < 0 else "no gain"
+        ) + " on average; too few runs for a test"
+    if p < SIGNIFICANT:
+        return "better than the source alone" if gain > 0 else "negative transfer: worse than the source alone"
+    return "no gain shown" if gain >= 0 else "negative transfer on average, not significant"

@@ -1,0 +1,1 @@
+"""Plugins: one file a method of unsupervised domain adaptation."""

@@ -1,0 +1,1 @@
+"""Plugins: one file a method of learning from few labelled utterances of a target corpus."""

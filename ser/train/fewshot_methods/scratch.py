@@ -1,0 +1,18 @@
+"""The same head from random weights on the same shots: what the others are measured by, no transfer.
+
+Its curve over the amount of target data says how many labels another method saves at equal UA (`ser.results.saved_labels`). It
+is trained with the settings of the source model's training, not with those of fine-tuning, and takes the last epoch. Features
+are normalised as for the others, with `--normalize train` by the statistics of the source.
+"""
+
+from collections.abc import Sequence
+
+from ser.train.fewshot_task import Answer, Rows, Task, trained
+
+FROM_SOURCE = False
+NEEDS_SOURCE = True
+READS_EMBEDDING = False
+
+
+def learn(task: Task, shots: Rows, seeds: Sequence[int]) -> Answer:
+    return trained(task.fresh, task, shots, seeds, None)

@@ -1,0 +1,103 @@
+"""The study of several few-shot methods: their curves, how they compare at each amount, and the labels they save."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser.results import paired, record
+from ser.results.names import FEWSHOT_SCHEMA, amount_name, amount_of, amount_value
+from ser.results.saved_labels import saved_labels
+from ser.results.summary import opening
+from ser.train.begin import notes_of
+from ser.train.fewshot_runs import Done
+
+SCRATCH = "scratch"
+METRIC = "UA"
+
+
+def write_study(
+    path: Path,
+    *,
+    experiment: str,
+    command: str,
+    config: dict[str, Any],
+    data: dict[str, Any],
+    stamps: list[str],
+    started: datetime,
+    device: str,
+    classes: list[str],
+    summaries: dict[str, tuple[dict[str, Any], str]],
+    done: Done,
+) -> dict[str, Any]:
+    """Compare the methods, write the study and give it.
+
+    Args:
+        summaries: by method, each with its place as seen from the study; the first is what the others are compared with.
+        done: the runs, by method.
+    """
+    curves = {name: _curve(summary) for name, (summary, _) in summaries.items()}
+    source = next((s["source"] for s, _ in summaries.values() if "source" in s), None)
+    scores = {n: {p["amount"]: p["pooled"][METRIC]["mean"] for p in c} for n, c in curves.items()}
+    zero = None if source is None else source["zero_shot"]["pooled"][METRIC]["mean"]
+    others = {name: own for name, own in scores.items() if name != SCRATCH}
+    study = {
+        **opening(experiment, command, config, data, stamps, started, _seconds(done), device, FEWSHOT_SCHEMA),
+        "notes": [f"{name}: {note}" for name, runs in done.items() for note in notes_of(runs)],
+        "methods": [
+            {"name": name, "experiment": summary["experiment"], "record": place, "curve": curves[name]}
+            for name, (summary, place) in summaries.items()
+        ],
+        "source": source
+        and {
+            "zero_shot": {part: source["zero_shot"][part] for part in ("test", "pooled")},
+            "validation": source["validation"],
+        },
+        "reference": next(iter(summaries)),
+        "comparisons": comparisons(done, classes),
+        "saved_labels": saved_labels(others, scores.get(SCRATCH, {}), zero),
+    }
+    record.write_study(path, study)
+    return study
+
+
+def _curve(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    keys = ("n_samples", "n_speakers", "test", "pooled")
+    return [
+        {"amount": name, **{k: part[k] for k in keys if k in part}} for name, part in summary["percentages"].items()
+    ]
+
+
+def _seconds(done: Done) -> float:
+    """Of all training: the source models, which each method's record has its own account of, count once."""
+    alone = sum(r["seconds"] for runs in done.values() for r, _ in runs if r.get("percentage") != 0)
+    source = [sum(r["seconds"] for r, _ in runs if r.get("percentage") == 0) for runs in done.values()]
+    return float(alone + max(source))
+
+
+def comparisons(done: Done, classes: list[str]) -> list[dict[str, Any]]:
+    """Each method against the first at each amount, p-values adjusted for the number of all (Holm).
+
+    Runs are dealt whole, as one source model is tested in all folds.
+    """
+    parts = {name: _by_amount(runs) for name, runs in done.items()}
+    first, *others = parts
+    found = [
+        {"amount": amount, "method": name, **paired.compare(parts[name][amount], whole, classes, METRIC)}
+        for amount, whole in parts[first].items()
+        for name in others
+    ]
+    adjusted = iter(paired.holm([c["p"] for c in found if c["p"] is not None]))
+    return [{**c, "p_holm": next(adjusted) if c["p"] is not None else None} for c in found]
+
+
+def _by_amount(runs: list[Any]) -> dict[str, pd.DataFrame]:
+    """Predictions by amount, all folds as one."""
+    frames: dict[str, list[pd.DataFrame]] = {}
+    for row, predictions in runs:
+        if row.get("percentage") != 0:
+            frames.setdefault(amount_name(**amount_of(row)), []).append(predictions)
+    return {
+        name: pd.concat(frames[name], ignore_index=True).assign(fold="all") for name in sorted(frames, key=amount_value)
+    }

@@ -1,0 +1,173 @@
+"""What a worker does in few-shot learning: train source models, and learn from the shots of one fold by some methods."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from ser.errors import TrainingError
+from ser.features.normalise import normalise
+from ser.features.tensors import Tensors
+from ser.metadata.splits import Fold
+from ser.train import experiment, streams
+from ser.train.fewshot_job import Job, Source
+from ser.train.fewshot_task import Answer, Task, method
+from ser.train.job import Run
+from ser.train.learner import Learner
+from ser.train.recipe import learner_of
+from ser.train.shots import NOTHING, Amount, lacking, subsets
+
+T = TypeVar("T")
+
+
+def train_source(job: Job, runs: list[int]) -> Source:
+    """Train source models of some runs, once for all folds, amounts and methods."""
+    assert job.first is not None
+    first = job.first
+
+    def whole() -> Source:
+        learner = learner_of(job.data, job.config, job.device)
+        seeds = [streams.derive(job.seed, k, first.stream) for k in runs]
+        parts = learner.train(first.train, first.validation, seeds)
+        merged, weights = learner.merge(parts), learner.weights(parts)
+        accounts = [learner.account(t, False) for t in merged]
+        accounts = [{**a, "selection": f"source {a['selection']}"} for a in accounts]
+        return Source(weights, merged, accounts, learner.predict(weights, first.validation))
+
+    def halves(middle: int) -> Source:
+        a, b = train_source(job, runs[:middle]), train_source(job, runs[middle:])
+        weights = [torch.cat(pair) for pair in zip(a.weights, b.weights, strict=True)]
+        validation = np.concatenate([a.validation, b.validation])
+        return Source(weights, a.trained + b.trained, a.account + b.account, validation)
+
+    return _within_memory(job, runs, "source", whole, halves)
+
+
+def learn(
+    job: Job, fold: Fold, runs: list[int], source: Source | None, methods: list[str]
+) -> list[tuple[str, list[Run]]]:
+    """Learn from each amount of one fold's training part by each method, and predict its test part: runs by method."""
+
+    def halves(middle: int) -> list[tuple[str, list[Run]]]:
+        parts = [slice(None, middle), slice(middle, None)]
+        found = [learn(job, fold, runs[p], None if source is None else source.of(p), methods) for p in parts]
+        return [(name, a + b) for (name, a), (_, b) in zip(*found, strict=True)]
+
+    return _within_memory(job, runs, f"fold {fold.name}", lambda: _learn(job, fold, runs, source, methods), halves)
+
+
+def _within_memory(job: Job, runs: list[int], where: str, whole: Callable[[], T], halves: Callable[[int], T]) -> T:
+    """`whole()`; where the device has no memory for it, half of the runs after the other half."""
+    try:
+        return whole()
+    except torch.OutOfMemoryError as error:
+        if len(runs) == 1:
+            raise TrainingError(
+                f"{job.device} has not enough memory for one run of head {job.config.head}",
+                found=str(error).split("\n")[0],
+                action="Take a smaller --batch-size, or --device cpu.",
+            ) from None
+    except TrainingError as error:
+        which = f"run {runs[0]}" if len(runs) == 1 else f"one of runs {', '.join(map(str, runs))}"
+        problem = f"{error.problem} ({which}, {where})"
+        raise TrainingError(problem, expected=error.expected, found=error.found, action=error.action) from None
+    torch.cuda.empty_cache()  # outside of `except`, which holds the tensors; nothing happens without a GPU
+    return halves(len(runs) // 2)
+
+
+def _learn(
+    job: Job, fold: Fold, runs: list[int], source: Source | None, methods: list[str]
+) -> list[tuple[str, list[Run]]]:
+    data = job.data
+    if job.each_fold is not None:
+        how, limit = job.each_fold
+        data = normalise(data, how, fold.train, limit)[0]
+    learner = learner_of(data, job.tuning, job.device)
+    fresh = learner.under(job.fresh) if isinstance(learner, Learner) else learner  # type: ignore[arg-type]
+    base = fold.train[:0] if job.first is None else job.first.train
+    task = Task(data, learner, fresh, None if source is None else source.weights, base, fold.train, fold.test)
+    seeds = [streams.derive(job.seed, k, fold.name) for k in runs]
+    speakers = data.frame["speaker"].to_numpy()
+    drawn = [subsets(data.labels, fold.train, job.amounts, s, speakers if job.speaker_aware else None) for s in seeds]
+    zero = None if source is None else learner.predict(source.weights, fold.test)
+    found = []
+    for name in methods:
+        described: list[Run] = []
+        if source is not None and zero is not None and method(name).FROM_SOURCE:
+            described += [_zero_shot(job, data, fold, name, k, seeds[r], source, zero, r) for r, k in enumerate(runs)]
+        for amount in job.amounts:
+            rows = np.stack([own[amount] for own in drawn])
+            answer = method(name).learn(task, rows, [streams.derive(s, amount.name) for s in seeds])
+            few = lacking(data.labels, fold.train, amount, data.classes)
+            for r, k in enumerate(runs):
+                row = _account(answer, r, rows[r], fold, speakers, few)
+                described.append(_recorded(job, name, data, fold, k, seeds[r], amount, answer.probabilities[r], row))
+        found.append((name, described))
+    return found
+
+
+def _account(
+    answer: Answer, slot: int, rows: NDArray[np.int64], fold: Fold, speakers: NDArray[Any], notes: list[str]
+) -> dict[str, Any]:
+    """What a run's record says of its shots and how they were learned."""
+    who = set(speakers[rows])
+    return {
+        **answer.account[slot],
+        "n": {"train": len(rows), "validation": 0, "test": len(fold.test)},
+        **({} if "" in who else {"speakers": len(who)}),
+        "seconds": answer.seconds[slot],
+        "notes": notes + (answer.notes[slot] if answer.notes else []),
+    }
+
+
+def _zero_shot(
+    job: Job,
+    data: Tensors,
+    fold: Fold,
+    name: str,
+    run: int,
+    seed: int,
+    source: Source,
+    probabilities: NDArray[np.float64],
+    slot: int,
+) -> Run:
+    """The source model itself on the target's test part, with its own validation part and its share of the training."""
+    assert job.first is not None
+    trained, validation = source.trained[slot], job.first.validation
+    n = {"train": len(job.first.train), "validation": len(validation), "test": len(fold.test)}
+    row = {**source.account[slot], "n": n, "seconds": trained.seconds / job.folds, "notes": list(trained.notes)}
+    own = experiment.prediction_rows(
+        data, validation, source.validation[slot], run=run, fold=fold.name, split="validation"
+    )
+    return _recorded(job, name, data, fold, run, seed, NOTHING, probabilities[slot], row, own)
+
+
+def _recorded(
+    job: Job,
+    name: str,
+    data: Tensors,
+    fold: Fold,
+    run: int,
+    seed: int,
+    amount: Amount,
+    probabilities: NDArray[np.float64],
+    row: dict[str, Any],
+    validation: pd.DataFrame | None = None,
+) -> Run:
+    test = experiment.prediction_rows(data, fold.test, probabilities, run=run, fold=fold.name, split="test")
+    predictions = test if validation is None else pd.concat([validation, test], ignore_index=True)
+    title, config_hash = job.names[name]
+    return {
+        "experiment": title,
+        "config_hash": config_hash,
+        "run": run,
+        "fold": fold.name,
+        "seed": seed,
+        **amount.facts,
+        **row,
+        **experiment.scores_by_split(predictions, data.classes),
+        "notes": row["notes"] + experiment.collapse_note(predictions, data.classes),
+    }, predictions.assign(**amount.facts)

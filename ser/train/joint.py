@@ -1,0 +1,144 @@
+"""Several corpora as one: their rows one after another, over the classes and features that all of them have.
+
+Speakers of a joint frame are called `corpus/speaker`; ids too, where two corpora share one. A column `dataset` says where a
+row is from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import ConfigError, StoreError
+from ser.features.normalise import BETWEEN_CORPORA
+from ser.features.tensors import Block, Tensors, load_tensors
+from ser.metadata import languages
+from ser.workspace import Workspace
+
+
+def load_shared(names: Sequence[str], space: Workspace, chosen: dict[str, Any]) -> list[Tensors]:
+    """Tensors of several corpora over the classes that all have, from stores of the same encoders.
+
+    Args:
+        chosen: `scheme`, `stores` and `modalities` of `load_tensors`.
+
+    Raises:
+        ConfigError: a corpus is named twice, or they share fewer than two classes.
+        StoreError: features of two corpora are not of the same encoder.
+    """
+    twice = sorted({n for n in names if list(names).count(n) > 1})
+    if twice:
+        raise ConfigError(f"{twice[0]} is named twice", expected="different corpora")
+    alone = [load_tensors(name, space, **chosen) for name in names]
+    classes = [c for c in alone[0].classes if all(c in other.classes for other in alone)]
+    if len(classes) < 2:
+        raise ConfigError(
+            f"{' and '.join(names)} share {len(classes)} classes of scheme {chosen['scheme']}",
+            expected="two or more",
+            found=" and ".join(", ".join(data.classes) for data in alone),
+        )
+    for other in alone[1:]:
+        _same_encoders(alone[0], other)
+    if all(list(data.classes) == classes for data in alone):
+        return alone
+    return [load_tensors(name, space, **chosen, classes=classes) for name in names]
+
+
+def _same_encoders(here: Tensors, there: Tensors) -> None:
+    for name in dict.fromkeys([*here.stores, *there.stores]):
+        store, other = here.stores.get(name), there.stores.get(name)
+        if store is not None and other is not None and store["identity"] == other["identity"]:
+            continue
+        if store is None or other is None:
+            lacking = here if store is None else there
+            found = f"{', '.join(lacking.stores)} in {lacking.dataset}"
+        else:
+            keys = {*store["identity"], *other["identity"]}
+            differs = sorted(k for k in keys if store["identity"].get(k) != other["identity"].get(k))
+            found = f"a difference in {', '.join(differs)}"
+        raise StoreError(
+            f"the features of {here.dataset} and {there.dataset} are not of the same encoder",
+            expected=f"{name} of the same identity in both",
+            found=found,
+            action="Extract both with the same options, or name features that both have: --audio, --text.",
+        )
+
+
+def join(parts: Sequence[Tensors]) -> Tensors:
+    """Corpora of the same classes and stores as one.
+
+    Rows of the k-th begin at the sum of the lengths of those before it. `dropped` counts all of them; `table` and `stores`
+    are the first's, for what is the same in all (the encoders).
+    """
+    frames = [data.frame.assign(dataset=data.dataset) for data in parts]
+    for frame in frames:
+        known = frame["speaker"] != ""
+        frame.loc[known, "speaker"] = frame["dataset"] + "/" + frame["speaker"]
+    ids = pd.concat([f["utterance_id"] for f in frames])
+    if ids.duplicated().any():
+        for frame in frames:
+            frame["utterance_id"] = frame["dataset"] + "/" + frame["utterance_id"]
+    blocks = [_joined([data.blocks[k] for data in parts]) for k in range(len(parts[0].blocks))]
+    dropped: dict[str, int] = {}
+    for data in parts:
+        for reason, number in data.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + number
+    return replace(
+        parts[0],
+        dataset="+".join(data.dataset for data in parts),
+        frame=pd.concat(frames, ignore_index=True),
+        labels=np.concatenate([data.labels for data in parts]),
+        blocks=tuple(blocks),
+        dropped=dropped,
+    )
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    values = np.concatenate([b.values for b in blocks])
+    if blocks[0].offsets is None:
+        return replace(blocks[0], values=values)
+    begins = np.cumsum([0, *(len(b.values) for b in blocks[:-1])])
+    parts = [
+        b.offsets[(k > 0) :] + begin
+        for k, (b, begin) in enumerate(zip(blocks, begins, strict=True))
+        if b.offsets is not None
+    ]
+    return replace(blocks[0], values=values, offsets=np.concatenate(parts))
+
+
+def named_stamps(parts: Sequence[Tensors], each: Sequence[list[str]]) -> list[str]:
+    """Stamps of several corpora: those that all carry once, the others with the corpus's name."""
+    common = [s for s in each[0] if all(s in other for other in each)]
+    return common + [
+        f"{data.dataset}: {s}" for data, own in zip(parts, each, strict=True) for s in own if s not in common
+    ]
+
+
+def starts_of(parts: Sequence[Tensors]) -> list[int]:
+    """Where the rows of each begin in `join` of them."""
+    return list(accumulate((len(data.frame) for data in parts[:-1]), initial=0))
+
+
+def shared_facts(parts: Sequence[Tensors], scheme: str, normalize: str) -> dict[str, Any]:
+    """What a record says of corpora that are used together: names, languages, label space, normalisation."""
+    return {
+        "dataset": "+".join(data.dataset for data in parts),
+        "scheme": scheme,
+        "normalize": normalize,
+        "normalization": BETWEEN_CORPORA[normalize],
+        "languages": {data.dataset: languages.spoken(data.frame) for data in parts},
+        "label_space": {"classes": list(parts[0].classes), "corpora": [label_space(data) for data in parts]},
+    }
+
+
+def label_space(data: Tensors) -> dict[str, Any]:
+    """What of a corpus is in the shared classes, and which emotions were left out with how many utterances."""
+    left_out = {
+        reason.partition(": ")[2]: number
+        for reason, number in data.dropped.items()
+        if reason.startswith("not in scheme")
+    }
+    return {"dataset": data.dataset, "utterances": len(data.frame), "left_out": left_out}

@@ -1,0 +1,210 @@
+"""Transfer from a source corpus to a target: variants (source only, adapted, fine-tuned, target only) and what each gains.
+
+All variants have the same seeds, the same test utterances of the target, and records of their own, which are used again
+where they are there. Each is compared with the source's head alone, in pairs; runs are dealt whole, because one source head
+is tested in all folds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser.errors import SerError
+from ser.metadata.splits import Fold
+from ser.results import record
+from ser.results.gains import comparisons
+from ser.results.names import TRANSFER_SCHEMA
+from ser.results.permuted import suspects
+from ser.results.summary import opening
+from ser.train import experiment
+from ser.train import runs as trained
+from ser.train.begin import Begun, FitOptions, assemble, check_runs, conclude, notes_of
+from ser.train.classical import is_classical
+from ser.train.job import Run
+from ser.train.pairs import Pair
+from ser.train.recipe import Recipe, make_recipe, stamps_of
+from ser.train.selection import LOWEST, TARGET
+from ser.workspace import Workspace
+
+SOURCE_ONLY, TARGET_ONLY = "source only", "target only"
+ORACLE = "trained on the target's labels: what the others are measured by, no transfer"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of a transfer study.
+
+    Attributes:
+        name: as it is shown.
+        folds: what is trained and tested.
+        training: options of the head's configuration that differ from what all have.
+        tuning: those of the second training where there is one, else None.
+        stamps: sentences that its record must carry.
+        facts: what the study says of it: method, lambda.
+    """
+
+    name: str
+    folds: Sequence[Fold]
+    training: dict[str, Any] = field(default_factory=dict)
+    tuning: dict[str, Any] | None = None
+    stamps: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def source_only(pair: Pair) -> Variant:
+    return Variant(SOURCE_ONLY, pair.source_only, facts={"method": "none"})
+
+
+def target_only(pair: Pair) -> Variant:
+    return Variant(TARGET_ONLY, pair.target_only, stamps=(ORACLE,), facts={"method": "oracle"})
+
+
+def study(
+    task: str,
+    pair: Pair,
+    variants: Sequence[Variant],
+    space: Workspace,
+    head: str,
+    training: dict[str, Any],
+    options: FitOptions,
+) -> dict[str, Any]:
+    """Train all variants, compare each with the source's head alone, and write the study.
+
+    Args:
+        task: the command's name, which the record begins with.
+        training: fields of the head's configuration, for all variants.
+
+    Returns:
+        The study, as written (`transfer.schema.json`).
+    """
+    started = datetime.now(timezone.utc)
+    check_runs(options.runs)
+    begun = [begin_variant(pair.setup, v, space, head, training, options) for v in variants]
+    asked = {"head": head, "task": task, "variants": {v.name: b.asked for v, b in zip(variants, begun, strict=True)}}
+    words = [task, pair.source.dataset, pair.target.dataset, head, pair.setup.protocol, Path(options.scheme).stem]
+    name, path = experiment.place(space, options.output, words, asked)
+    done = train_all(begun, options, name)
+    summaries = [conclude_variant(b, d, options.command, started) for b, d in zip(begun, done, strict=True)]
+    predictions = {v.name: pd.concat([p for _, p in d], ignore_index=True) for v, d in zip(variants, done, strict=True)}
+    scores = {v.name: float(s["pooled"]["UA"]["mean"]) for v, s in zip(variants, summaries, strict=True)}
+    found = {
+        **opening(
+            name,
+            options.command,
+            asked,
+            pair.setup.facts,
+            pair.setup.stamps,
+            started,
+            sum(r["seconds"] for d in done for r, _ in d),
+            begun[0].job.device,
+            TRANSFER_SCHEMA,
+        ),
+        "task": task,
+        "notes": [f"{v.name}: {n}" for v, d in zip(variants, done, strict=True) for n in notes_of(d)],
+        "variants": _choose(
+            [_row(v, b, d, s, path) for v, b, d, s in zip(variants, begun, done, summaries, strict=True)]
+        ),
+        "comparisons": comparisons(predictions, scores, list(pair.target.classes), SOURCE_ONLY, TARGET_ONLY),
+        "suspects": _suspects(
+            {v.name: predictions[v.name] for v in variants if v.tuning is None and v.name != TARGET_ONLY},
+            list(pair.target.classes),
+        ),
+    }
+    record.write_study(path, found)
+    return found
+
+
+def _suspects(predictions: dict[str, pd.DataFrame], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Of the heads that have seen no label of the target: an adapted one shows a swap more plainly than the source's."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for name, frame in predictions.items():
+        for suspect in suspects(frame, classes):
+            found.setdefault(tuple(suspect["classes"]), {**suspect, "variant": name})
+    return list(found.values())
+
+
+def begin_variant(
+    setup: experiment.Setup,
+    variant: Variant,
+    space: Workspace,
+    head: str,
+    training: dict[str, Any],
+    options: FitOptions,
+    words: Sequence[str] | None = None,
+    output: Path | str | None = None,
+) -> Begun:
+    """Check a variant, and say what is to be trained.
+
+    A classifier of scikit-learn, of which validation chooses nothing, is fitted again on training and validation.
+
+    Args:
+        words: what the experiment's name begins with; None: source, target and the variant's name.
+        output: of its summary; None names it after the experiment.
+    """
+    recipe = make_recipe(head, **{**training, **variant.training})
+    tuning = None if variant.tuning is None else make_recipe(head, **{**training, **variant.tuning})
+    facts = list(setup.facts["datasets"].values())
+    more = {} if tuning is None else {"tuning": tuning.as_dict()}
+    asked = experiment.identity(recipe, options.seed, *facts, limit=options.limit, variant=variant.name, **more)
+    words = words or [setup.facts["source"], setup.facts["target"], variant.name.replace(" ", "-")]
+    stamps = experiment.tested_only(setup.stamps) if variant.name == SOURCE_ONLY else setup.stamps
+    stamps = [*stamps, *variant.stamps, *stamps_of(recipe)]
+    general = replace(options, output=output, refit="always" if is_classical(head) else "never")
+    own = experiment.Setup(setup.data, setup.protocol, list(variant.folds), setup.facts, setup.stamps)
+    return assemble(own, recipe, asked, words, space, general, stamps, tuning=tuning)
+
+
+def conclude_variant(begun: Begun, done: list[Run], command: str, started: datetime) -> dict[str, Any]:
+    """Write a variant's summary, with the classes that are mostly predicted as each other."""
+    predictions = pd.concat([p for _, p in done], ignore_index=True)
+    return conclude(begun, done, command, started, suspects=suspects(predictions, begun.job.data.classes))
+
+
+def train_all(begun: Sequence[Begun], options: FitOptions, label: str) -> list[list[Run]]:
+    """The runs of each experiment; all that are missing are trained together."""
+    planned = [trained.plan(b.job, b.folds, b.runs, options.stack) for b in begun]
+    done = [d for d, _ in planned]
+    order = {id(b.job): k for k, b in enumerate(begun)}
+    for job, finished in trained.train([u for _, us in planned for u in us], options.jobs, label, options.quiet):
+        assert not isinstance(finished, SerError)
+        done[order[id(job)]].extend(finished)
+    return done
+
+
+def _row(variant: Variant, begun: Begun, done: list[Run], summary: dict[str, Any], path: Path) -> dict[str, Any]:
+    chosen = {"selection_score": _selection_score(begun.job.config, done)} if "selection" in variant.facts else {}
+    return {
+        "name": variant.name,
+        **variant.facts,
+        **chosen,
+        "stamps": list(variant.stamps),
+        "experiment": begun.job.experiment,
+        "record": experiment.beside(path, begun.path),
+        **{part: summary[part] for part in ("validation", "test", "pooled")},
+    }
+
+
+def _selection_score(recipe: Recipe, done: list[Run]) -> float | None:
+    """What picked the epochs, at the epochs picked: mean over runs and folds; None where it was no score."""
+    selection = getattr(recipe, "selection", "last")
+    name = f"{'selection' if selection in TARGET else 'validation'}_{selection}"
+    values = [
+        r["curves"][name][r["best_epoch"] - 1] for r, _ in done if name in r.get("curves", {}) and r["best_epoch"]
+    ]
+    return sum(values) / len(values) if values else None
+
+
+def _choose(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mark, of each method that has several weights, the row with the best selection score."""
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == method and row.get("selection_score") is not None]
+        if len(own) > 1:
+            sign = -1 if own[0]["selection"] in (*LOWEST, "source loss") else 1
+            best = max(own, key=lambda row: sign * row["selection_score"])
+            for row in own:
+                row["chosen"] = row is best
+    return rows

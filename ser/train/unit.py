@@ -1,0 +1,182 @@
+"""A unit of work: a stack of runs, trained on a fold or on several that share their training, predicted and described."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ser.errors import SerError, TrainingError
+from ser.features.normalise import normalise
+from ser.metadata.splits import Fold
+from ser.results.names import run_name
+from ser.train import experiment, streams
+from ser.train.balance import drawn, sampled
+from ser.train.config import Config
+from ser.train.data import Trained
+from ser.train.job import Job, Run, first_of, head_name, refits
+from ser.train.recipe import Learns, learner_of
+from ser.train.saved import save_head
+
+
+def guarded(job: Job, folds: list[Fold], runs: list[int]) -> list[Run] | SerError:
+    try:
+        return train_unit(job, folds, runs)
+    except SerError as error:
+        return error
+
+
+def train_unit(job: Job, folds: list[Fold], runs: list[int]) -> list[Run]:
+    """Train a stack of runs on some folds; where the device has no memory for it, half of them after the other half."""
+    try:
+        return _stack(job, folds, runs)
+    except torch.OutOfMemoryError as error:
+        if len(runs) == 1:
+            raise TrainingError(
+                f"{job.device} has not enough memory for one run of head {job.config.head}",
+                found=str(error).split("\n")[0],
+                action="Take a smaller --batch-size, or --device cpu.",
+            ) from None
+    except TrainingError as error:
+        where = f"run {runs[0]}" if len(runs) == 1 else f"one of runs {', '.join(map(str, runs))}"
+        problem = f"{error.problem} ({where}, fold {', '.join(f.name for f in folds)})"
+        raise TrainingError(problem, expected=error.expected, found=error.found, action=error.action) from None
+    torch.cuda.empty_cache()  # outside of `except`, which holds the tensors; nothing happens without a GPU
+    middle = len(runs) // 2
+    return train_unit(job, folds, runs[:middle]) + train_unit(job, folds, runs[middle:])
+
+
+def _stack(job: Job, folds: list[Fold], runs: list[int]) -> list[Run]:
+    """Train a stack of runs, once for all of the folds but what each fold trains by itself, and predict each fold's parts."""
+    first = first_of(folds[0])
+    data, statistics = normalise(job.data, job.normalize, first.train, job.limit)
+    learner = learner_of(data, job.config, job.device)
+    parts = _train_on(job, learner, first, _seeds(job, first, runs))
+    if job.tuning is None:
+        return _finish(job, folds, runs, learner, statistics, parts, parts)
+    tuner = learner_of(data, job.tuning, job.device)
+    finished = []
+    for fold in folds:
+        tuned = _train_on(job, tuner, fold, _seeds(job, fold, runs), learner.weights(parts))
+        finished += _finish(job, [fold], runs, tuner, statistics, tuned, parts, len(folds))
+    return finished
+
+
+def _seeds(job: Job, fold: Fold, runs: list[int]) -> list[int]:
+    return [streams.derive(job.seed, k, fold.stream or fold.name) for k in runs]
+
+
+def _train_on(
+    job: Job, learner: Learns, fold: Fold, seeds: list[int], start: list[Any] | None = None
+) -> list[list[Trained]]:
+    rows = sampled(job, fold.train, seeds)
+    if fold.unlabelled is None:
+        return learner.train(rows, fold.validation, seeds, start)
+    return learner.train(rows, fold.validation, seeds, start, unlabelled=fold.unlabelled, oracle=fold.oracle)
+
+
+def _finish(
+    job: Job,
+    folds: list[Fold],
+    runs: list[int],
+    learner: Learns,
+    statistics: dict[str, dict[str, Any]],
+    parts: list[list[Trained]],
+    before: list[list[Trained]],
+    shared: int = 1,
+) -> list[Run]:
+    """Train again where that is wanted, predict each fold's validation and test part, and describe the runs.
+
+    Args:
+        parts: trained on these folds.
+        before: what they went on from, itself shared by so many folds; the same as `parts` where that is nothing.
+    """
+    fold, final = folds[0], parts
+    again, seeds = refits(job, fold), _seeds(job, fold, runs)
+    if again:
+        final = learner.retrain(sampled(job, np.concatenate([fold.train, fold.validation]), seeds), seeds, parts)
+    weights = learner.weights(final)
+    validation = learner.predict(learner.weights(parts), fold.validation)
+    tests = [learner.predict(weights, f.test) for f in folds]
+    finished = []
+    for slot, (k, trained) in enumerate(zip(runs, learner.merge(parts), strict=True)):
+        others = ([final] if again else []) + ([before] if before is not parts else [])
+        for other in others:
+            trained.seconds += sum(part[slot].seconds for part in other) / (1 if other is final else shared)
+            trained.notes += [n for n in _notes(other, slot) if n not in trained.notes]
+        trained.seconds /= len(folds)
+        account = learner.account(trained, again)
+        for one, test in zip(folds, tests, strict=True):
+            rows = [("validation", fold.validation, validation), ("test", one.test, test)]
+            frames = [
+                experiment.prediction_rows(job.data, which, p[slot], run=k, fold=one.name, split=s)
+                for s, which, p in rows
+            ]
+            own = replace(trained, notes=list(trained.notes))
+            finished.append(_recorded(job, one, k, seeds[slot], own, account, pd.concat(frames, ignore_index=True)))
+        if job.save:
+            _save(job, fold, k, seeds[slot], [part[slot] for part in final], statistics)
+    return finished
+
+
+def _notes(parts: list[list[Trained]], slot: int) -> list[str]:
+    return [note for part in parts for note in part[slot].notes]
+
+
+def _save(
+    job: Job, fold: Fold, run: int, seed: int, parts: list[Trained], statistics: dict[str, dict[str, Any]]
+) -> None:
+    assert isinstance(job.config, Config)
+    name = head_name(fold)
+    save_head(
+        job.folder / f"{run_name(run, name)}.safetensors",
+        data=job.data,
+        config=job.config,
+        weights=[part.weights for part in parts],
+        normalize=job.normalize,
+        limit=job.limit,
+        statistics=statistics,
+        stamps=job.stamps,
+        source={
+            "experiment": job.experiment,
+            "config_hash": job.config_hash,
+            "run": run,
+            "fold": name,
+            "seed": seed,
+            "dataset": _trained_on(job, fold),
+        },
+    )
+
+
+def _trained_on(job: Job, fold: Fold) -> str:
+    """The corpora that a head was trained on."""
+    if "dataset" not in job.data.frame:
+        return job.data.dataset
+    rows = np.concatenate([f.train for f in (fold.before, fold) if f is not None])
+    return "+".join(pd.unique(job.data.frame["dataset"].iloc[rows]))
+
+
+def _recorded(
+    job: Job, fold: Fold, run: int, seed: int, trained: Trained, account: dict[str, Any], predictions: pd.DataFrame
+) -> Run:
+    classes = job.data.classes
+    return {
+        "experiment": job.experiment,
+        "config_hash": job.config_hash,
+        "run": run,
+        "fold": fold.name,
+        "seed": seed,
+        "n": {
+            "train": len(fold.train),
+            "validation": len(fold.validation),
+            "test": len(fold.test),
+            **({} if fold.unlabelled is None else {"unlabelled": len(fold.unlabelled)}),
+            **({} if fold.before is None else {"before": len(fold.before.train)}),
+            **({} if job.balance == "none" else {"sampled": drawn(job, fold.train)}),
+        },
+        **account,
+        **experiment.scores_by_split(predictions, classes),
+        "seconds": trained.seconds,
+        "notes": trained.notes + experiment.collapse_note(predictions, classes),
+    }, predictions

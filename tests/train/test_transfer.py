@@ -1,0 +1,318 @@
+"""Transfer: two corpora joined, variants on the same seeds, gains recomputed, and nothing learnt from the target's labels."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser.cli import main
+from ser.errors import ConfigError
+from ser.features.normalise import normalise
+from ser.features.tensors import load_tensors
+from ser.metadata.table import load_table, write_table
+from ser.results.find import read_any
+from ser.results.gains import comparisons, verdict
+from ser.results.permuted import suspects
+from ser.results.record import read_predictions, read_summary
+from ser.train import executor
+from ser.train.adaptation import adapt
+from ser.train.begin import FitOptions
+from ser.train.finetuning import finetune
+from ser.train.fit import fit
+from ser.train.joint import join
+from ser.train.pairs import prepare_pair
+from ser.train.transfer import SOURCE_ONLY, TARGET_ONLY
+
+FAST: dict[str, Any] = {"epochs": 8, "runs": 2, "protocol": "speaker", "jobs": 1, "lr": 1e-2, "normalize": "none"}
+SHARED = {"encoder": "toy"}
+
+
+@pytest.fixture
+def space(maker: Any) -> Any:
+    """Two corpora with three shared classes; the features of one emotion lie in the same place in both."""
+    maker.table("a", speakers=6)
+    maker.table("b", speakers=4, emotions=("anger", "boredom", "neutral", "sadness"))
+    for name in ("a", "b"):
+        maker.store(name, identity=SHARED, strength=0.6)
+    return maker.space
+
+
+def predictions(space: Any, study: dict[str, Any], name: str) -> pd.DataFrame:
+    (row,) = [v for v in study["variants"] if v["name"] == name]
+    path = space.results / row["record"]
+    return read_predictions(path, read_summary(path))
+
+
+def test_two_corpora_joined_keep_their_rows(space: Any) -> None:
+    a, b = (load_tensors(name, space, classes=["anger", "neutral", "sadness"]) for name in "ab")
+    both = join([a, b])
+    assert list(both.frame["utterance_id"]) == [*a.frame["utterance_id"], *b.frame["utterance_id"]]
+    assert set(both.frame["speaker"]) == {f"a/s{k}" for k in range(6)} | {f"b/s{k}" for k in range(4)}
+    np.testing.assert_array_equal(both.blocks[0].values, np.concatenate([a.blocks[0].values, b.blocks[0].values]))
+    np.testing.assert_array_equal(both.labels, np.concatenate([a.labels, b.labels]))
+    each, _ = normalise(both, "corpus", np.arange(3), 0)
+    for rows, own in ((slice(0, len(a.labels)), a), (slice(len(a.labels), None), b)):
+        values = own.blocks[0].values
+        expected = (values - values.mean(0)) / values.std(0)
+        np.testing.assert_allclose(each.blocks[0].values[rows], expected, atol=1e-5)
+
+
+def test_frames_of_two_corpora_are_joined_by_their_offsets(maker: Any) -> None:
+    for name in ("a", "b"):
+        maker.table(name, speakers=4)
+        maker.store(name, framewise=True, identity=SHARED)
+    a, b = (load_tensors(name, maker.space) for name in "ab")
+    block = join([a, b]).blocks[0]
+    assert block.offsets is not None
+    for own, first in ((a, 0), (b, len(a.labels))):
+        for k in (0, len(own.labels) - 1):
+            expected = own.blocks[0].rows(np.array([k]))
+            np.testing.assert_array_equal(block.rows(np.array([first + k])), expected)
+
+
+def test_ids_that_two_corpora_share_are_told_apart(space: Any) -> None:
+    shutil.copy(space.table("a"), space.table("c"))
+    a = load_tensors("a", space)
+    both = join([a, a.__class__(**{**vars(a), "dataset": "c"})])
+    assert both.frame["utterance_id"].is_unique
+    assert both.frame["utterance_id"].iloc[0] == "a/" + a.frame["utterance_id"].iloc[0]
+
+
+def test_the_folds_of_a_pair_share_no_row(space: Any) -> None:
+    pair = prepare_pair("a", "b", space, FitOptions(protocol="speaker"))
+    size = len(pair.source.labels)
+    for source, adapted, own, tuned in zip(pair.source_only, pair.adapted, pair.target_only, pair.tuned, strict=True):
+        assert max(source.train.max(), source.validation.max()) < size <= min(own.train.min(), own.test.min())
+        assert adapted.unlabelled is not None
+        assert adapted.oracle is not None
+        assert tuned.before is not None
+        assert not set(adapted.unlabelled) & set(adapted.test)
+        assert sorted([*adapted.unlabelled, *adapted.test]) == list(range(size, len(pair.setup.data.labels)))
+        assert set(adapted.oracle) <= set(adapted.unlabelled)
+        np.testing.assert_array_equal(tuned.before.train, source.train)
+        assert not tuned.before.test.size
+        assert [*tuned.test] == [*own.test] == [*source.test]
+        assert source.stream == tuned.before.stream == "source"
+        assert adapted.stream == ""
+
+
+def test_adaptation_stands_beside_source_and_oracle_and_its_gains_add_up(space: Any) -> None:
+    study = adapt("a", "b", space, methods=["mmd", "coral"], weights=[0.5, 2.0], **FAST)
+    names = [v["name"] for v in study["variants"]]
+    assert names == [SOURCE_ONLY, "mmd 0.5", "mmd 2", "coral 0.5", "coral 2", TARGET_ONLY]
+    assert study == read_any(space.results / f"{study['experiment']}.json")
+    ua = {v["name"]: v["pooled"]["UA"]["mean"] for v in study["variants"]}
+    gap = ua[TARGET_ONLY] - ua[SOURCE_ONLY]
+    for c in study["comparisons"]:
+        assert c["difference"] == pytest.approx(ua[c["variant"]] - ua[SOURCE_ONLY])
+        if c["variant"] != TARGET_ONLY and gap > 0:
+            assert c["gap_closed"] == pytest.approx(c["difference"] / gap)
+        assert "too few runs" in c["verdict"]
+    for method in ("mmd", "coral"):
+        own = [v for v in study["variants"] if v["method"] == method]
+        assert sorted(v["chosen"] for v in own) == [False, True]
+        assert own[0]["chosen"] == (own[0]["selection_score"] >= own[1]["selection_score"])
+    shares = [predictions(space, study, name).filter(like="p_").to_numpy() for name in names]
+    assert all(not np.array_equal(shares[1], other) for other in shares[2:5])
+    space_of = study["data"]["label_space"]
+    assert space_of["classes"] == ["anger", "neutral", "sadness"]
+    assert [c["left_out"] for c in space_of["corpora"]] == [{"happiness": 24}, {"boredom": 16}]
+
+
+def test_the_source_is_trained_once_a_seed_and_records_are_used_again(space: Any, monkeypatch: Any) -> None:
+    units: list[Any] = []
+    real = executor.run_units
+
+    def counting(function: Any, given: Any, jobs: int) -> Any:
+        units.extend(given)
+        return real(function, given, jobs)
+
+    monkeypatch.setattr(executor, "run_units", counting)
+    first = adapt("a", "b", space, methods=["coral"], stack=2, **FAST)
+    assert [len(folds) for _, folds, _ in units] == [4, *[1] * 4, *[1] * 4]  # source only; adapted; target only
+    units.clear()
+    again = adapt("a", "b", space, methods=["coral", "mmd"], stack=2, **FAST)
+    assert {job.config.adapt for job, _, _ in units} == {"mmd"}
+    assert again["variants"][0] == first["variants"][0]
+    assert again["variants"][1] == first["variants"][1]
+
+
+def test_source_only_is_the_same_head_in_every_fold(space: Any) -> None:
+    study = adapt("a", "b", space, methods=["coral"], **FAST)
+    frame = predictions(space, study, SOURCE_ONLY)
+    validation = frame[frame["split"] == "validation"]
+    for _, one in validation.groupby(["run", "utterance_id"]):
+        assert len(one) == 4
+        assert one.filter(like="p_").drop_duplicates().shape[0] == 1
+
+
+def permute_labels(space: Any, name: str) -> None:
+    table = load_table(name, space)
+    frame = table.frame.copy()
+    order = np.random.default_rng(3).permutation(len(frame))
+    frame[["emotion", "label"]] = frame[["emotion", "label"]].to_numpy()[order]
+    write_table(type(table)(**{**vars(table), "frame": frame}), space)
+
+
+@pytest.mark.parametrize("criterion", ["source", "entropy", "iwv", "dev"])
+def test_labels_of_the_target_change_nothing_but_test_scores(maker: Any, criterion: str) -> None:
+    for name in ("a", "b"):
+        maker.table(name, speakers=4)
+        maker.store(name, identity=SHARED, strength=0.6)
+    found = []
+    for _ in range(2):
+        study = adapt("a", "b", maker.space, methods=["dann"], criterion=criterion, **{**FAST, "epochs": 5})
+        found.append([predictions(maker.space, study, name) for name in (SOURCE_ONLY, "dann 1")])
+        permute_labels(maker.space, "b")
+    for before, after in zip(*found, strict=True):
+        assert (before["true"] != after["true"]).any()
+        pd.testing.assert_frame_equal(before.drop(columns="true"), after.drop(columns="true"))
+
+
+def test_the_oracle_criterion_is_stamped(space: Any) -> None:
+    study = adapt("a", "b", space, methods=["coral"], criterion="oracle", **FAST)
+    rows = {v["name"]: v for v in study["variants"]}
+    assert any("labels of the target's validation part" in s for s in rows["coral 1"]["stamps"])
+    record = read_summary(space.results / rows["coral 1"]["record"])
+    assert set(rows["coral 1"]["stamps"]) <= set(record["stamps"])
+    assert any("no transfer" in s for s in rows[TARGET_ONLY]["stamps"])
+
+
+def test_finetuning_goes_on_from_the_source(space: Any) -> None:
+    still = finetune("a", "b", space, lr_factor=1e-6, tune_epochs=1, **FAST)
+    shares = [predictions(space, still, n).filter(like="p_").to_numpy() for n in (SOURCE_ONLY, "fine-tuned")]
+    frames = [predictions(space, still, n) for n in (SOURCE_ONLY, "fine-tuned")]
+    tests = [s[f["split"] == "test"] for s, f in zip(shares, frames, strict=True)]
+    np.testing.assert_allclose(tests[0], tests[1], atol=1e-4)  # hardly any learning: the source's head
+    moved = finetune("a", "b", space, lr_factor=1.0, freeze="encoder", **FAST)
+    ua = {v["name"]: v["pooled"]["UA"]["mean"] for v in moved["variants"]}
+    assert set(ua) == {SOURCE_ONLY, "fine-tuned, encoder frozen", TARGET_ONLY}
+    assert moved["variants"][0] == still["variants"][0]
+
+
+def test_what_cannot_be_adapted_is_refused(space: Any) -> None:
+    for given, said in (
+        ({"methods": ["dan"]}, "Did you mean 'dann'"),
+        ({"methods": ["none"]}, "no method"),
+        ({"head": "linear"}, "embedding"),
+        ({"head": "sklearn:SVC"}, "cannot be adapted"),
+        ({"weights": [-1.0]}, "adapt_weight"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            adapt("a", "b", space, **{**FAST, **given})
+    with pytest.raises(ConfigError, match="named twice"):
+        adapt("a", "a", space, **FAST)
+    with pytest.raises(ConfigError, match="above 0"):
+        finetune("a", "b", space, lr_factor=0.0, **FAST)
+    assert not list(Path(space.results).glob("*"))
+
+
+def confused(shares: list[list[float]], each: int = 100, speaker: str = "") -> pd.DataFrame:
+    rows = [
+        {"true": str(t), "predicted": str(p), "split": "test", "speaker": speaker}
+        for t, row in enumerate(shares)
+        for p, share in enumerate(row)
+        for _ in range(round(share * each))
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_swapped_labels_are_named_and_mere_confusion_is_not() -> None:
+    classes = ["0", "1", "2"]
+    swapped = [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.2, 0.7, 0.1]]
+    (found,) = suspects(confused(swapped), classes)
+    assert found["classes"] == ["1", "2"]
+    assert [c["share"] for c in found["confusion"]] == pytest.approx([0.8, 0.7])
+    weak = [[0.4, 0.3, 0.3], [0.3, 0.3, 0.4], [0.3, 0.4, 0.3]]
+    collapsed = [[1.0, 0, 0], [1.0, 0, 0], [1.0, 0, 0]]
+    for other in (weak, collapsed, np.eye(3).tolist()):
+        assert suspects(confused(other), classes) == []
+
+
+def test_a_weak_swap_counts_if_it_holds_over_speakers() -> None:
+    """Recall as it is: 0.3 and 0.3; exchanged: 0.4 and 0.4. Of ten speakers two are the other way round."""
+    classes = ["0", "1", "2"]
+    swapped, straight = (
+        [[0.3, 0.4, 0.3], [0.4, 0.3, 0.3], [0.2, 0.2, 0.6]],
+        [[0.5, 0.3, 0.2], [0.3, 0.5, 0.2], [0, 0, 1.0]],
+    )
+    people = [confused(swapped, speaker=f"s{k}") for k in range(10)]
+    (found,) = suspects(pd.concat(people), classes)
+    assert found["classes"] == ["0", "1"]
+    assert found["gain"] == pytest.approx(0.1)
+    assert found["p"] == pytest.approx(2**-10)  # all ten signs alike: one way in 2 ** 10
+    mixed = [confused(straight if k % 2 else swapped, speaker=f"s{k}") for k in range(10)]
+    assert suspects(pd.concat(mixed), classes) == []
+    assert suspects(pd.concat(people[:4]), classes) == []  # too few to tell
+
+
+def test_a_swapped_label_map_is_named_in_the_report(maker: Any, capsys: Any) -> None:
+    for name in ("a", "b"):
+        maker.table(name, speakers=4)
+        maker.store(name, identity=SHARED, strength=2.0)
+    straight = adapt("a", "b", maker.space, methods=["coral"], **FAST)
+    assert straight["suspects"] == []
+    table = load_table("b", maker.space)
+    frame = table.frame.replace({"emotion": {"neutral": "sadness", "sadness": "neutral"}})
+    frame["label"] = frame["emotion"]
+    write_table(type(table)(**{**vars(table), "frame": frame}), maker.space)
+    swapped = adapt("a", "b", maker.space, methods=["coral"], **FAST)
+    assert [s["classes"] for s in swapped["suspects"]] == [["neutral", "sadness"]]
+    assert main(["results", "show", swapped["experiment"], "--workspace", str(maker.space.root)]) == 0
+    assert "neutral and sadness may be swapped" in capsys.readouterr().out
+
+
+def test_words_for_a_gain() -> None:
+    assert verdict(0.1, 0.01) == "better than the source alone"
+    assert verdict(-0.1, 0.01).startswith("negative transfer: worse")
+    assert verdict(0.1, 0.2) == "no gain shown"
+    assert verdict(-0.1, None) == "negative transfer on average; too few runs for a test"
+
+
+def test_no_gap_is_closed_where_the_oracle_is_not_above() -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        [
+            {
+                "run": r,
+                "fold": "x",
+                "utterance_id": f"u{k}",
+                "speaker": f"s{k % 4}",
+                "true": "01"[k % 2],
+                "split": "test",
+            }
+            for r in range(5)
+            for k in range(40)
+        ]
+    )
+    good = rows.assign(predicted=rows["true"])
+    bad = rows.assign(predicted=rng.permutation(rows["true"].to_numpy()))
+    frames = {"none": good, "method": bad, "oracle": bad}
+    scores = {"none": 1.0, "method": 0.5, "oracle": 0.5}
+    method, oracle = comparisons(frames, scores, ["0", "1"], "none", "oracle")
+    assert method["gap_closed"] is None
+    assert oracle["gap_closed"] is None
+    assert method["difference"] < 0
+    assert "negative transfer" in method["verdict"]
+
+
+def test_the_command_needs_a_source(maker: Any, capsys: Any) -> None:
+    maker.table("a")
+    maker.store("a")
+    assert main(["adapt", "--target", "a", "--workspace", str(maker.space.root)]) == 1
+    assert "--source NAME" in capsys.readouterr().err
+
+
+def test_fit_is_as_it_was(space: Any) -> None:
+    """The oracle's line is an ordinary fit on the target but for its classes: both corpora's."""
+    alone = fit("b", space, scheme="4", refit="never", **FAST)
+    assert alone["data"]["classes"].keys() == {"anger", "neutral", "sadness"}
+    study = adapt("a", "b", space, methods=["coral"], **FAST)
+    own = predictions(space, study, TARGET_ONLY)
+    path = space.results / f"{alone['experiment']}.json"
+    same = read_predictions(path, read_summary(path))
+    np.testing.assert_array_equal(own["predicted"], same["predicted"])
+    np.testing.assert_array_equal(own.filter(like="p_"), same.filter(like="p_"))
