@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.audio import reading
 from ser.errors import AudioError, ConfigError
-from ser.extract import audio
 from ser.extract.encoder import Encoder, Options, load
 from ser.features.tensors import Block
 from ser.train.layers import Input
@@ -144,8 +144,8 @@ def _encoder(
 def _features(encoder: Encoder, file: Path, text: str) -> NDArray[Any]:
     if encoder.modality == "text":
         return encoder.encode([text])[0]
-    sound = audio.load(file, encoder.sample_rate)
-    audio.check(sound, encoder.sample_rate, encoder.minimum, str(file))
+    sound = reading.load(file, encoder.sample_rate)
+    reading.check(sound, encoder.sample_rate, encoder.minimum, str(file))
     return encoder.encode([sound])[0]
 
 

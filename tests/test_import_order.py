@@ -11,6 +11,7 @@ import ser
 ROOT = Path(ser.__file__).parent
 ROWS = [
     {"errors", "registry", "workspace", "progress", "parallel"},
+    {"audio"},
     {"metadata", "synthesis"},  # the demo's corpus is made from nothing but NumPy
     {"features"},
     {"results"},
@@ -84,9 +85,9 @@ def test_every_room_has_its_row() -> None:
     ("module", "source"),
     [
         ("ser.train.fit", "from ser.extract.engine import extract"),
-        ("ser.train.fit", "def f():\n    import ser.extract.audio"),
+        ("ser.train.fit", "def f():\n    import ser.extract.items"),
         ("ser.train.heads.mlp", "from ser.commands import _base"),
-        ("ser.train.heads.mlp", "from ...extract import audio"),
+        ("ser.train.heads.mlp", "from ...extract import items"),
         ("ser.extract.engine", "from ser.train.fit import fit"),
         (
             "ser.metadata.table",

@@ -39,14 +39,15 @@ _OPTIONS: list[Callable[..., Any]] = [
     ),
     click.option(
         "--protocol",
-        type=click.Choice(["official", "session", "speaker", "emobox", "seed1", "random"]),
+        type=click.Choice(["official", "session", "speaker", "emobox", "seed1", "random", "file"]),
         help="Who is in train, validation, test.  [default: what the table allows, in this order]",
     ),
-    click.option("--folds", type=click.IntRange(min=3), help="Number of folds, for speaker and random."),
+    click.option("--folds", type=click.IntRange(min=3), help="Number of folds, for session, speaker and random."),
+    click.option("--stratified", is_flag=True, help="With --folds: groups dealt so that folds have the same classes."),
     click.option(
         "--fold-file",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="CSV with columns fold and utterance_id (its test fold), for emobox.",
+        help="CSV with columns utterance_id, fold and part (of `ser audit --write-folds`), or fold alone: its test fold.",
     ),
     click.option(
         "--validation",
@@ -110,12 +111,12 @@ def arguments(**options: Any) -> dict[str, Any]:
     _refuse_contradiction(options)
     audio, text = options.pop("audio"), options.pop("text")
     file, number, by = options.pop("fold_file"), options.pop("folds"), options.pop("validation")
-    seed = options.pop("split_seed")
+    seed, stratified = options.pop("split_seed"), options.pop("stratified")
     return {
         **options,
         "stores": [*(audio or []), *(text or [])] or None,
         "head_options": _pairs(options["head_options"]),
-        "folds": Options(folds=number, seed=seed, file=file, validation=by),
+        "folds": Options(folds=number, seed=seed, file=file, validation=by, stratified=stratified),
         "command": shlex.join(["ser", *sys.argv[1:]]),
     }
 

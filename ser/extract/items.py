@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ser.audio.reading import file_hash, segment_hash
 from ser.errors import AudioError, CorpusError
-from ser.extract.audio import file_hash, segment_hash
 from ser.extract.failures import Failure
 from ser.metadata.table import Table
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.extract.audio import CLIPPED_SHARE
+from ser.audio.reading import CLIPPED_SHARE
 from ser.metadata.parsing import few
 
 EXACT = 1e-5  # relative difference up to which float32 features count as the same

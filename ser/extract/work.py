@@ -11,8 +11,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ser.audio import reading
 from ser.errors import AudioError, EncoderError
-from ser.extract import audio
 from ser.extract.encoder import Encoder
 from ser.extract.failures import Failure
 from ser.extract.items import Item
@@ -61,16 +61,16 @@ class Decoded:
             raise own
         key = item.id, sample_rate
         if key not in self._resampled:
-            self._resampled[key] = audio.resample(*own, sample_rate)
+            self._resampled[key] = reading.resample(*own, sample_rate)
         return self._resampled[key]
 
     def _decode(self, item: Item) -> tuple[NDArray[np.float32], int] | Exception:
         assert item.path is not None
         try:
-            own = audio.decode(item.path, start=item.start, end=item.end, channel=item.channel)
+            own = reading.decode(item.path, start=item.start, end=item.end, channel=item.channel)
         except (AudioError, OSError) as error:
             return error
-        if len(own[0]) and audio.clipped_share(own[0]) > audio.CLIPPED_SHARE:
+        if len(own[0]) and reading.clipped_share(own[0]) > reading.CLIPPED_SHARE:
             self.clipped.add(item.id)
         return own
 
@@ -83,7 +83,7 @@ def gather(encoder: Encoder, items: Sequence[Item], decoded: Decoded, outcome: O
     for item in items:
         try:
             sound = decoded.at(item, encoder.sample_rate)
-            audio.check(sound, encoder.sample_rate, encoder.minimum, str(item.path))
+            reading.check(sound, encoder.sample_rate, encoder.minimum, str(item.path))
         except (AudioError, OSError) as error:
             outcome.failures.append(Failure.of(item.id, item.path, error))
             continue

@@ -4,11 +4,56 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ser.errors import CorpusError
+from ser.metadata.copies import Copies, crossing
 from ser.metadata.splits import DISJOINT, Fold
 
-GROUPS = {"speaker": "speaker", "session": "session", "dialogue": "dialogue", "sentence": "text"}
+GROUPS = ("speaker", "session", "dialogue", "sentence")
+
+
+def values_of(frame: pd.DataFrame, group: str) -> NDArray[np.object_]:
+    """The group of each row, "" where the table does not say; a sentence is its prompt's id, without one the text."""
+    if group == "sentence":
+        group = "prompt" if "prompt" in frame and (frame["prompt"] != "").any() else "text"
+    return np.asarray(frame[group].to_numpy(), dtype=object)
+
+
+def fold_sharing(frame: pd.DataFrame, fold: Fold) -> dict[str, dict[str, Any]]:
+    """What one test part shares with training and validation.
+
+    Returns:
+        For each of `GROUPS` that the table knows: `test`, the groups that the test part has; `shared` and
+        `shared_with_validation`, those of them that the other parts have too, those with most test utterances first;
+        `utterances` and `utterances_with_validation`, how many test utterances are of those groups.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name in GROUPS:
+        codes, values = pd.factorize(values_of(frame, name))
+        if set(values) <= {""}:
+            continue
+        known = np.asarray(values != "", dtype=bool)
+        test = codes[fold.test]
+        in_test, in_train, in_validation = (
+            _present(codes[rows], known) for rows in (fold.test, fold.train, fold.validation)
+        )
+        order = np.lexsort((values.astype(str), -np.bincount(test, minlength=len(values))))
+        found[name] = {
+            "test": int(in_test.sum()),
+            "shared": list(values[order][(in_test & in_train)[order]]),
+            "shared_with_validation": list(values[order][(in_test & in_validation)[order]]),
+            "utterances": int(in_train[test].sum()),
+            "utterances_with_validation": int(in_validation[test].sum()),
+        }
+    return found
+
+
+def _present(codes: NDArray[np.int64], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which of the groups these rows have; rows whose group is not known have none."""
+    there = np.zeros(len(known), dtype=bool)
+    there[codes] = True
+    return there & known
 
 
 def sharing(frame: pd.DataFrame, folds: list[Fold]) -> dict[str, dict[str, Any]]:
@@ -17,41 +62,44 @@ def sharing(frame: pd.DataFrame, folds: list[Fold]) -> dict[str, dict[str, Any]]
     Returns:
         For speaker, session, dialogue and sentence: `test`: how many the test parts have (the mean over folds),
         `shared`: how many of those are in training too, `shared_with_validation`: in validation (the largest over folds);
-        `known` false where the table does not say,
-        `unknown` the rows without one.
+        `utterances`: the share of a test part's utterances that are of groups in training (the largest over folds);
+        `known` false where the table does not say, `unknown` the rows without one.
     """
+    by_fold = [fold_sharing(frame, fold) for fold in folds]
     found: dict[str, dict[str, Any]] = {}
-    for name, column in GROUPS.items():
-        values = frame[column].to_numpy()
-        if not (values != "").any():
+    for name in GROUPS:
+        if not any(name in shares for shares in by_fold):
             found[name] = {"known": False}
             continue
-        tests, shared, validated = [], [], []
-        for fold in folds:
-            test = set(values[fold.test]) - {""}
-            tests.append(len(test))
-            shared.append(len(test & set(values[fold.train])))
-            validated.append(len(test & set(values[fold.validation])))
-        counts = {"shared": max(shared), "shared_with_validation": max(validated)}
-        unknown = int((values == "").sum())
-        found[name] = {"known": True, "unknown": unknown, "test": float(np.mean(tests)), **counts}
+        shares = [s[name] for s in by_fold]
+        found[name] = {
+            "known": True,
+            "unknown": int((values_of(frame, name) == "").sum()),
+            "test": float(np.mean([s["test"] for s in shares])),
+            "shared": max(len(s["shared"]) for s in shares),
+            "shared_with_validation": max(len(s["shared_with_validation"]) for s in shares),
+            "utterances": max(s["utterances"] / max(1, len(f.test)) for s, f in zip(shares, folds, strict=True)),
+        }
     return found
 
 
-def verdict(dataset: str, protocol: str, frame: pd.DataFrame, folds: list[Fold]) -> dict[str, Any]:
+def verdict(
+    dataset: str, protocol: str, frame: pd.DataFrame, folds: list[Fold], copies: Copies | None = None
+) -> dict[str, Any]:
     """The audit that a record carries.
 
+    Args:
+        copies: what `ser audit` found in the audio of this very table; None where it was not asked.
+
     Returns:
-        `shares` (see `sharing`), `overlap` (utterances in two parts of a fold: always 0, else an error), and
-        `speaker_independent`: true, false, or null where speakers are not known.
+        `shares` (see `sharing`), `overlap` (utterances in two parts of a fold: always 0, else an error),
+        `speaker_independent`: true, false, or null where speakers are not known, and `copies`: null where the audio was
+        not audited, else how often test audio is in training or validation too (see `ser.metadata.copies.crossing`).
 
     Raises:
         CorpusError: a part overlaps another, or the protocol breaks its own promise.
     """
-    for fold in folds:
-        rows = np.concatenate([fold.train, fold.validation, fold.test])
-        if len(np.unique(rows)) != len(rows):
-            raise CorpusError(f"{dataset}: protocol {protocol}, fold {fold.name}: an utterance is in two parts")
+    refuse_overlap(dataset, protocol, folds)
     shares = sharing(frame, folds)
     for group in DISJOINT[protocol]:
         if _overlap(shares[group]):
@@ -63,7 +111,20 @@ def verdict(dataset: str, protocol: str, frame: pd.DataFrame, folds: list[Fold])
     independent = (
         None if not speaker["known"] or (speaker["unknown"] and not _overlap(speaker)) else not _overlap(speaker)
     )
-    return {"shares": shares, "overlap": 0, "speaker_independent": independent}
+    found = None if copies is None else {k: crossing(p, frame, folds).facts() for k, p in copies.pairs().items()}
+    return {"shares": shares, "overlap": 0, "speaker_independent": independent, "copies": found}
+
+
+def refuse_overlap(dataset: str, protocol: str, folds: list[Fold]) -> None:
+    """Refuse folds that use an utterance twice.
+
+    Raises:
+        CorpusError: naming the fold.
+    """
+    for fold in folds:
+        rows = np.concatenate([fold.train, fold.validation, fold.test])
+        if len(np.unique(rows)) != len(rows):
+            raise CorpusError(f"{dataset}: protocol {protocol}, fold {fold.name}: an utterance is in two parts")
 
 
 def _overlap(share: dict[str, Any]) -> int:
@@ -80,6 +141,13 @@ def stamps(audit: dict[str, Any], facts: dict[str, Any], modalities: set[str]) -
             found.append(f"speakers shared: {speaker[count]} of the test speakers are in {part} too")
     if audit["speaker_independent"] is None:
         found.append("speakers unknown: the table does not say who speaks, so test speakers may be in training")
+    for kind, words in (("identical", "identical audio"), ("near_identical", "the same recordings")):
+        copies = (audit.get("copies") or {}).get(kind, {})
+        if copies.get("test_utterances"):
+            found.append(
+                f"{words}: {copies['test_utterances']} test utterances are in training or validation too"
+                f"{', some under another label' if copies['labels_differ'] else ''}"
+            )
     if facts.get("synthetic"):
         found.append("synthetic: the audio is synthesised, no recording of people")
     if facts.get("sentences") and "text" in modalities:

@@ -1,87 +1,136 @@
-"""Published folds in a file of their own: CSV with a line for each utterance that a fold does not train on.
+"""Folds in a file that other tools read and write: a CSV with columns `utterance_id`, `fold`, `part`.
 
-    fold,utterance_id,part
-    1,aesdd-a03-3,test
+    utterance_id,fold,part
+    03a01Fa,1,test
 
-`part` is `test`, `validation` or `unused` (in no part of the fold). What a fold does not name is its training part, so that
-an utterance that is never tested needs no line. Without the column `part` every line is `test`, and each utterance needs one.
+`part` is `train`, `validation`, `test`, or `unused` (in no part of the fold). A fold without any `train` line trains on all
+that it does not name. Two more columns, `validation_by` and `carved`, say where validation came from; a file may lack them.
+A file without `part` names the fold that tests each utterance.
 """
 
 import csv
 import io
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from ser.errors import ConfigError
+from ser.metadata.folds import PARTS, Fold, leave_out
 from ser.workspace import writing
 
-PARTS = ("test", "validation", "unused")
-FIELDS = ("fold", "utterance_id", "part")
+UNUSED = "unused"
+FIELDS = ("utterance_id", "fold", "part")
+SOURCE = ("validation_by", "carved")
 Line = tuple[str, str, str]  # fold, utterance, part
 
 
-@dataclass(frozen=True, eq=False)
-class Published:
-    """One fold, as masks over the utterances it was read for; each `(n,)`. What is in none of them is for training."""
+def write_folds(path: Path, lines: Iterable[Line], sources: Mapping[str, tuple[str, bool]] | None = None) -> None:
+    """Write the file, whole or not at all; an earlier one is replaced.
 
-    test: NDArray[np.bool_]
-    validation: NDArray[np.bool_]
-    unused: NDArray[np.bool_]
-
-    @property
-    def train(self) -> NDArray[np.bool_]:
-        return np.asarray(~(self.test | self.validation | self.unused))
-
-
-def write_folds(path: Path, lines: Iterable[Line]) -> None:
-    """Write the file; an earlier one is replaced."""
+    Args:
+        sources: fold -> what validation was taken by, and whether out of training; see `Fold`.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FIELDS)
-    writer.writerows(lines)
+    writer.writerow((*FIELDS, *(SOURCE if sources else ())))
+    for fold, utterance, part in lines:
+        by, carved = (sources or {}).get(fold, ("", False))
+        writer.writerow((utterance, fold, part, *((by, "yes" if carved else "no") if sources else ())))
     with writing(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def read_folds(path: Path, ids: list[str]) -> dict[str, Published]:
-    """The folds of some utterances, by name; utterances that the file has and the list has not are passed over.
+def save_folds(path: Path, frame: pd.DataFrame, folds: list[Fold]) -> None:
+    """Write folds over the rows of a frame, so that `read_folds` gives the same again."""
+    write_folds(path, _lines(frame, folds), {f.name: (f.validation_by, f.carved) for f in folds})
+
+
+def _lines(frame: pd.DataFrame, folds: list[Fold]) -> Iterator[Line]:
+    ids = list(frame["utterance_id"])
+    for fold in folds:
+        part_of = np.full(len(ids), UNUSED, dtype=object)
+        for part, rows in fold.parts().items():
+            part_of[rows] = part
+        yield from ((fold.name, utterance, part) for utterance, part in zip(ids, part_of, strict=True))
+
+
+def read_folds(path: Path, frame: pd.DataFrame) -> list[Fold]:
+    """The folds of a file over the rows of a frame, those that test any of them. Without validation, it is empty.
+
+    Lines of utterances that the frame has not are passed over: a label scheme may leave some out.
 
     Raises:
-        ConfigError: the file cannot be read, has other columns or parts, or lacks the fold of an utterance.
+        ConfigError: no such file or columns, an unknown part, an utterance twice in a fold, or one that the file lacks.
     """
-    rows = _rows(path)
-    if "part" not in rows[0]:
-        _complete(path, {row["utterance_id"] for row in rows}, ids)
-    position = {utterance: n for n, utterance in enumerate(ids)}
-    found: dict[str, dict[str, NDArray[np.bool_]]] = {}
-    for number, row in enumerate(rows, start=2):
-        part = row.get("part", "test")
-        if part not in PARTS:
-            raise ConfigError(f"{path}, line {number}: part {part!r}", expected=f"one of {', '.join(PARTS)}")
-        masks = found.setdefault(row["fold"], {p: np.zeros(len(ids), dtype=bool) for p in PARTS})
-        if row["utterance_id"] in position:
-            masks[part][position[row["utterance_id"]]] = True
-    return {name: Published(**found[name]) for name in sorted(found, key=lambda f: (len(f), f))}
+    lines = _read(path)
+    position = {utterance: row for row, utterance in enumerate(frame["utterance_id"])}
+    if "part" not in lines[0]:
+        return _tests(path, lines, position)
+    parts: dict[str, dict[int, str]] = {}
+    sources: dict[str, tuple[str, bool]] = {}
+    for number, line in enumerate(lines, start=2):
+        fold, part = line["fold"], line["part"]
+        if part not in (*PARTS, UNUSED):
+            raise ConfigError(
+                f"{path}, line {number}: unknown part {part!r}", expected=f"{', '.join(PARTS)} or {UNUSED}"
+            )
+        of_fold = parts.setdefault(fold, {})
+        sources[fold] = (line.get("validation_by") or "split", (line.get("carved") or "no") == "yes")
+        row = position.get(line["utterance_id"])
+        if row is not None and of_fold.setdefault(row, part) != part:
+            raise ConfigError(f"{path}, line {number}: {line['utterance_id']} is in two parts of fold {fold}")
+    explicit = {line["fold"] for line in lines if line["part"] == "train"}
+    found = [_fold(path, name, of, name in explicit, position, sources[name]) for name, of in parts.items()]
+    return [fold for fold in found if len(fold.test)]
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-    except OSError as error:
-        raise ConfigError(f"cannot read the folds {path}", found=error.strerror) from None
-    if not rows or not {"fold", "utterance_id"} <= set(rows[0]):
-        raise ConfigError(f"{path} holds no folds", expected="a CSV with columns fold and utterance_id")
-    return rows
+def _fold(
+    path: Path, name: str, part_of: dict[int, str], explicit: bool, position: dict[str, int], source: tuple[str, bool]
+) -> Fold:
+    unnamed = [utterance for utterance, row in position.items() if row not in part_of]
+    if explicit and unnamed:
+        raise ConfigError(
+            f"{path}: fold {name} has no part for {len(unnamed)} utterances, {unnamed[0]} first",
+            expected=f"a line for each, or no {PARTS[0]} line at all",
+        )
+    part_of = part_of | {position[utterance]: "train" for utterance in unnamed}
+    rows = [np.array(sorted(r for r, p in part_of.items() if p == part), dtype=np.int64) for part in PARTS]
+    return Fold(name, rows[0], rows[1], rows[2], *source)
 
 
-def _complete(path: Path, listed: set[str], ids: list[str]) -> None:
-    lacking = [i for i in ids if i not in listed]
+def _tests(path: Path, lines: list[dict[str, str]], position: dict[str, int]) -> list[Fold]:
+    """Folds of a file that names each utterance's test fold only."""
+    fold_of = {line["utterance_id"]: line["fold"] for line in lines}
+    lacking = [i for i in position if i not in fold_of]
     if lacking:
         raise ConfigError(
             f"{path} has no fold for {len(lacking)} utterances, {lacking[0]} first", expected="a fold for each"
         )
+    twice = next((line["utterance_id"] for line in lines if fold_of[line["utterance_id"]] != line["fold"]), None)
+    if twice is not None:
+        raise ConfigError(
+            f"{path}: two folds test {twice}",
+            expected="one for each utterance",
+            action=f"For folds that overlap, give the columns {', '.join(FIELDS)}.",
+        )
+    of_row = np.array([fold_of[i] for i in position], dtype=object)
+    return [leave_out(name, of_row == name) for name in sorted(set(of_row), key=lambda f: (len(f), f))]
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            lines = list(csv.DictReader(handle))
+    except OSError as error:
+        raise ConfigError(f"cannot read the folds {path}", found=error.strerror) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{path} is no CSV", found=error) from None
+    if not lines or not {"fold", "utterance_id"} <= set(lines[0]):
+        raise ConfigError(
+            f"{path} holds no folds",
+            expected="a CSV with columns fold and utterance_id",
+            action="One that has them: ser audit --dataset NAME --protocol P --write-folds FILE.csv",
+        )
+    return lines

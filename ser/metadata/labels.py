@@ -76,8 +76,8 @@ class Scheme:
 
     def apply(self, frame: "pd.DataFrame") -> "pd.Series[str]":
         """Class name of each row, "" for rows that the scheme leaves out. The label wins over the emotion."""
-        by_emotion = frame["emotion"].map(self.mapping)
-        return frame["label"].map(self.mapping).fillna(by_emotion).fillna("")
+        by_label, by_emotion = (frame[column].map(self.mapping).astype(object) for column in ("label", "emotion"))
+        return by_label.fillna(by_emotion).fillna("")
 
 
 def _plain(name: str, *classes: str, **extra: str) -> Scheme:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from ser import registry
 from ser.errors import CorpusError
+from ser.metadata.copies import Copies, read_copies
 from ser.metadata.csvtext import from_csv, to_csv
 from ser.metadata.schema import COLUMNS, TEXT, check_name, validate
 from ser.workspace import Workspace, writing
@@ -61,12 +62,14 @@ class Table:
         dataset: the name in the workspace.
         facts: the sidecar: corpus, root, licence, citation, language, sentences, counts, sha256 and others.
         path: the file it was read from; None for one that was just made.
+        copies: audio that is in it twice, where `ser audit` has looked for it.
     """
 
     frame: pd.DataFrame
     dataset: str
     facts: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    copies: Copies | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -262,4 +265,5 @@ def load_table(dataset: str, workspace: Workspace | str | Path = ".") -> Table:
             expected=f"one of {', '.join(space.datasets())}" if space.datasets() else "a table",
             action=f"Make it with: ser metadata --dataset {dataset} --root DIR",
         )
-    return read_table(space.table(dataset))
+    table = read_table(space.table(dataset))
+    return replace(table, copies=read_copies(space, dataset, table.sha256))

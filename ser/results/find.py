@@ -9,6 +9,7 @@ from typing import Any
 from ser.errors import ConfigError
 from ser.results.names import (
     ABLATION_SCHEMA,
+    AUDIT_SCHEMA,
     FEWSHOT_SCHEMA,
     MATRIX_SCHEMA,
     METRICS,
@@ -76,7 +77,7 @@ def read_any(path: Path) -> dict[str, Any]:
         ConfigError: as `read_summary`.
     """
     found = read_json(path, "result")
-    kind = STUDIES.get(str(found.get("schema")))
+    kind = {**STUDIES, AUDIT_SCHEMA: "audit"}.get(str(found.get("schema")))
     if kind is None:
         return read_summary(path)
     validate(found, kind, path)

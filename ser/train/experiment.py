@@ -43,9 +43,9 @@ class Setup:
 
 def prepare(data: Tensors, protocol: str | None, options: splits.Options, normalize: str, scheme: str) -> Setup:
     """Folds of the data under a protocol (None: the one that fits the table), audited."""
-    protocol = protocol or splits.default_protocol(data.table)
+    protocol = protocol or splits.default_protocol(data.table, options)
     folds = splits.make_folds(protocol, data.table, data.frame, data.labels, options)
-    report = audit.verdict(data.dataset, protocol, data.frame, folds)
+    report = audit.verdict(data.dataset, protocol, data.frame, folds, data.table.copies)
     stamps = audit.stamps(report, data.table.facts, data.modalities)
     stamps += ledger.stamps(data.table.facts, data.stores)
     stamps += [STAMPS[normalize]] if normalize in STAMPS else []

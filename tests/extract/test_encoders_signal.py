@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import scipy.fft
 
+from ser.audio import reading as decoding
 from ser.errors import AudioError, EncoderError
-from ser.extract import audio as decoding
 from ser.extract import encoder as base
 from ser.extract.encoder import Encoder, Options
 

@@ -406,7 +406,7 @@ def test_one_pass_serves_all_encoders(
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were decoded."""
-    from ser.extract import audio
+    from ser.audio import reading as audio
 
     names: list[str] = []
     real = audio.decode
@@ -433,7 +433,8 @@ def test_what_others_did_is_said_where_one_encoder_can_use_nothing(
 def test_a_recording_of_many_utterances_is_hashed_once(
     toy: ModuleType, root: Path, space: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ser.extract import audio, items
+    from ser.audio import reading as audio
+    from ser.extract import items
 
     read: list[str] = []
     real = audio.file_hash

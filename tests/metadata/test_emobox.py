@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ser.cli import main
@@ -140,7 +141,7 @@ def test_from_the_command_line_by_file_and_by_folder(
     assert main([*words, "--from", str(file)]) == 0
     said = capsys.readouterr().out
     assert "folds: 1 published, kept beside the table" in said
-    assert (tmp_path / "w/metadata/folds/t.csv").read_text() == "fold,utterance_id,part\n1,tess-OAF-back,test\n"
+    assert (tmp_path / "w/metadata/folds/t.csv").read_text() == "utterance_id,fold,part\ntess-OAF-back,1,test\n"
     assert Workspace(tmp_path / "w").datasets() == ["t"]
     assert main([*words, "--root", str(file.parent)]) == 0
     assert load_table("t", tmp_path / "w").frame["split"].tolist() == ["test", "train", "train", "train"]
@@ -179,12 +180,13 @@ def test_a_damaged_map_and_a_folder_of_many(trees: ModuleType, tmp_path: Path) -
 def test_fold_files_read_back_and_say_what_is_wrong(tmp_path: Path) -> None:
     file = tmp_path / "f.csv"
     write_folds(file, [("2", "a", "test"), ("10", "b", "test"), ("10", "c", "validation"), ("2", "gone", "unused")])
-    folds = read_folds(file, ["a", "b", "c"])
-    assert list(folds) == ["2", "10"]
-    assert folds["2"].train.tolist() == [False, True, True]
-    assert folds["10"].validation.tolist() == [False, False, True]
+    first, second = read_folds(file, pd.DataFrame({"utterance_id": ["a", "b", "c"]}))
+    assert (first.name, second.name) == ("2", "10")
+    assert first.train.tolist() == [1, 2]
+    assert second.validation.tolist() == [2]
     file.write_text("fold,utterance_id,part\n1,a,tset\n")
-    with pytest.raises(ConfigError, match=r"line 2: part 'tset'; expected one of test, validation, unused"):
-        read_folds(file, ["a"])
+    one = pd.DataFrame({"utterance_id": ["a"]})
+    with pytest.raises(ConfigError, match="'tset'"):
+        read_folds(file, one)
     with pytest.raises(ConfigError, match="cannot read the folds"):
-        read_folds(tmp_path / "none.csv", ["a"])
+        read_folds(tmp_path / "none.csv", one)

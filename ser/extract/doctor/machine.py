@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ser.extract.decoding import INSTALL_FFMPEG
+from ser.audio.decoding import INSTALL_FFMPEG
 from ser.extract.doctor.child import Outcome
 from ser.extract.doctor.finding import Finding
 

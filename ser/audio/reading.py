@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ser.audio.decoding import AGAIN, opened, refuse_other_files
 from ser.errors import AudioError
-from ser.extract.decoding import AGAIN, opened, refuse_other_files
 
 MAX_SECONDS = 1800.0  # half an hour: longer than that is a whole recording, not an utterance
 SILENCE_PEAK = 1e-4  # of full scale, around the mean: three steps of 16 bits, so dither alone counts as silence

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from ser.audio import decoding
+from ser.audio import reading as audio
 from ser.errors import AudioError
-from ser.extract import audio, decoding
 
 RATE = 16000
 

@@ -1,0 +1,81 @@
+"""`ser audit`: what could make a dataset's numbers mislead, before anything is trained."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Session
+
+PROTOCOLS = ("official", "session", "speaker", "emobox", "seed1", "random", "file")
+
+
+@click.command("audit", cls=Command)
+@click.option(
+    "--dataset", required=True, metavar="NAME", help="A table of the workspace; with --root it is made first."
+)
+@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="The corpus folder, where the audio lies.")
+@click.option("--protocol", type=click.Choice(PROTOCOLS), help="Whose folds.  [default: what the table allows]")
+@click.option("--folds", type=click.IntRange(min=3), help="Number of folds, for session, speaker and random.")
+@click.option("--stratified", is_flag=True, help="With --folds: groups dealt so that folds have the same classes.")
+@click.option(
+    "--fold-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CSV with columns utterance_id, fold and part, or fold alone: its test fold.",
+)
+@click.option(
+    "--validation",
+    type=click.Choice(["auto", "speaker", "session", "utterance"]),
+    default="auto",
+    show_default=True,
+    help="What validation takes whole from training.",
+)
+@click.option("--split-seed", default=0, show_default=True, help="Of the protocol's shuffles.")
+@click.option("--scheme", default="native", show_default=True, help="Label scheme: which rows and classes are in use.")
+@click.option(
+    "--longest",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Seconds; longer utterances are told.",
+)
+@click.option("--no-audio", is_flag=True, help="Look at the table and the folds only.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]")
+@click.option(
+    "--write-folds",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write the folds, as CSV.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(session: Session, dataset: str, form: str, **options: Any) -> None:
+    """Find what a dataset's parts share, copies, unusable audio, missing classes; exit code 3 for errors and warnings.
+
+    \b
+    ser audit --dataset ravdess --root DIR
+    ser audit --dataset emodb --protocol emobox --fold-file emodb_folds.csv
+    ser audit --dataset mine --protocol speaker --folds 5 --stratified --write-folds folds.csv
+    """
+    from ser.metadata.splits import Options
+    from ser.results.audit import audit_dataset
+    from ser.results.audit_text import audit_text
+    from ser.results.schema import dumps
+
+    file, number, by = options.pop("fold_file"), options.pop("folds"), options.pop("validation")
+    chosen = Options(number, options.pop("split_seed"), file, by, options.pop("stratified"))
+    record, path = audit_dataset(
+        dataset,
+        session.workspace,
+        options=chosen,
+        audio=not options.pop("no_audio"),
+        quiet=session.quiet,
+        say=session.warn,
+        **options,
+    )
+    if form == "json":
+        click.echo(dumps(record))
+    else:
+        session.say(audit_text(record))
+        session.say(f"\nwritten: {path}")
+    if record["counts"]["error"] or record["counts"]["warning"]:
+        raise click.exceptions.Exit(3)

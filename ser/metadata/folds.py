@@ -1,0 +1,81 @@
+"""What a fold is, and the choices within a protocol."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import ConfigError
+
+Rows = NDArray[np.int64]
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Row positions of one fold.
+
+    Attributes:
+        name: which fold: the test session, the test speaker, or a number.
+        train, validation, test: positions in the frame that the protocol was given; disjoint.
+        validation_by: what validation was taken by: `speaker`, `session`, `split`, `utterance`, or `file` where it came
+            from a file that does not say.
+        carved: whether validation was taken out of what the protocol gives to training (else it is a part of its own).
+        unlabelled: rows of a target corpus whose features training may use, never their labels; None without adaptation.
+        oracle: rows of the target whose labels the model selection of that name may read, and no other.
+        before: what is trained on first, its weights being the start here (fine-tuning).
+        stream: name of the random streams. Folds that are trained alike and share it are trained once, and tested each;
+            empty: the fold's name.
+    """
+
+    name: str
+    train: Rows
+    validation: Rows
+    test: Rows
+    validation_by: str = "utterance"
+    carved: bool = False
+    unlabelled: Rows | None = None
+    oracle: Rows | None = None
+    before: "Fold | None" = None
+    stream: str = ""
+
+    def parts(self) -> dict[str, Rows]:
+        """Part -> row positions."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices within a protocol.
+
+    Attributes:
+        folds: number of folds; None is one a group (leave one out), or a single split.
+        seed: of the shuffles. The same for all runs, so that runs differ by training alone.
+        file: CSV with columns `fold` and `utterance_id`, for `file` and `emobox`; see `ser.metadata.foldfile`.
+        validation: `auto`, or `speaker`, `session`, `utterance`: what whole groups validation takes from training.
+        stratified: deal whole groups to the folds so that each has about the same share of every class.
+    """
+
+    folds: int | None = None
+    seed: int = 0
+    file: Path | None = None
+    validation: str = "auto"
+    stratified: bool = False
+
+
+def leave_out(name: str, test: NDArray[Any]) -> Fold:
+    """A fold whose test part is a mask, all else being training."""
+    nothing = np.empty(0, dtype=np.int64)
+    return Fold(name, np.flatnonzero(~test), nothing, np.flatnonzero(test))
+
+
+def enough(folds: int, groups: int, what: str) -> None:
+    """Refuse a number of folds that there are not groups enough for.
+
+    Raises:
+        ConfigError: fewer than three, or more than groups.
+    """
+    if not 3 <= folds <= groups:
+        raise ConfigError(f"--folds {folds}", expected=f"3 to {groups} (there are {groups} {what})")

@@ -1,0 +1,117 @@
+"""Whole groups (speakers, sessions) dealt to folds, and the groups that validation takes out of training."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.errors import ConfigError, CorpusError
+from ser.metadata.folds import Fold, Options, Rows, enough, leave_out
+
+# Of the training groups (speakers), or of the training utterances where groups cannot be held apart.
+VALIDATION_SHARE = 0.15
+Groups = NDArray[np.object_]
+
+
+def deal(values: Groups, labels: Rows, options: Options, what: str) -> dict[str, Groups]:
+    """Test groups of each fold: one group a fold, or `--folds K` times several.
+
+    Args:
+        values: group of each row, `(n,)`.
+        labels: class number of each row, `(n,)`; used where `options.stratified`.
+        what: the groups' name in an error: `speakers`.
+
+    Raises:
+        ConfigError: more folds than groups, or stratified folds without a number of them.
+    """
+    groups = np.array(sorted(set(values)), dtype=object)
+    if options.folds is None:
+        if options.stratified:
+            raise ConfigError(
+                "--stratified without --folds: leave-one-out has no choice to make", action="Add --folds K."
+            )
+        return {str(g): np.array([g], dtype=object) for g in groups}
+    enough(options.folds, len(groups), what)
+    if options.stratified:
+        parts = _stratified(values, labels, options.folds, options.seed)
+        return {str(k): np.array(sorted(set(values[rows])), dtype=object) for k, rows in enumerate(parts)}
+    shuffled = np.random.default_rng(options.seed).permutation(groups)
+    return {str(k): shuffled[k :: options.folds] for k in range(options.folds)}
+
+
+def _stratified(values: Groups, labels: Rows, folds: int, seed: int) -> list[Rows]:
+    """Rows of each part, whole groups together, classes spread evenly: scikit-learn's StratifiedGroupKFold."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer utterances than folds: the audit says so
+        try:
+            return [test for _, test in splitter.split(np.zeros(len(values)), labels, list(values))]
+        except ValueError as error:
+            raise ConfigError(f"--stratified with {folds} folds", found=error, action="Take fewer --folds.") from None
+
+
+def hold_out(fold: Fold, frame: pd.DataFrame, labels: Rows, options: Options) -> Fold:
+    """Take the validation part out of training: whole speakers where training has three or more, else utterances.
+
+    Raises:
+        CorpusError: validation by a group of which training has fewer than three.
+    """
+    by = options.validation
+    speakers = frame["speaker"].to_numpy()
+    if by == "auto" and set(speakers[fold.train]) & set(speakers[fold.test]):
+        by = "utterance"  # whole speakers would be in validation and in test
+    values = frame["speaker" if by == "auto" else by].to_numpy()[fold.train] if by != "utterance" else np.array([])
+    groups = np.array(sorted(set(values)), dtype=object)
+    rng = np.random.default_rng([options.seed, _number(fold.name)])
+    if by != "utterance" and len(groups) >= 3 and "" not in groups:
+        out = np.isin(values, list(_chosen(values, groups, labels[fold.train], rng, options.stratified)))
+        kind = "speaker" if by == "auto" else by
+    elif by in ("auto", "utterance"):
+        out = np.zeros(len(fold.train), dtype=bool)
+        for label in np.unique(labels[fold.train]):
+            rows = rng.permutation(np.flatnonzero(labels[fold.train] == label))
+            out[rows[: max(1, round(VALIDATION_SHARE * len(rows)))] if len(rows) > 1 else rows[:0]] = True
+        if not out.any() and len(out) > 1:  # one utterance a class: validation gets one all the same
+            out[rng.integers(len(out))] = True
+        kind = "utterance"
+    else:
+        raise CorpusError(
+            f"validation by {by}: the training part has {len(groups)}", expected="three or more, all known"
+        )
+    return replace(fold, train=fold.train[~out], validation=fold.train[out], validation_by=kind, carved=True)
+
+
+def _chosen(values: Groups, groups: Groups, labels: Rows, rng: np.random.Generator, stratified: bool) -> Groups:
+    """The groups that validation takes: drawn, or where stratified such that its classes are as training's."""
+    if not stratified:
+        drawn: Groups = rng.permutation(groups)[: max(1, round(VALIDATION_SHARE * len(groups)))]
+        return drawn
+    parts = min(round(1 / VALIDATION_SHARE), len(groups), int(np.bincount(labels).max()))
+    rows = next(r for r in _stratified(values, labels, max(2, parts), int(rng.integers(2**31))) if len(r))
+    return np.array(sorted(set(values[rows])), dtype=object)
+
+
+def all_but(values: Groups, dealt: dict[str, Groups]) -> list[Fold]:
+    """A fold for each of the dealt groups, which are its test part; without validation."""
+    return [leave_out(name, np.isin(values, list(groups))) for name, groups in dealt.items()]
+
+
+def next_as_validation(values: Groups, dealt: dict[str, Groups], by: str) -> list[Fold]:
+    """As `all_but`, with the next fold's test groups as validation: parts that share no group, all three."""
+    names = list(dealt)
+    folds = []
+    for number, name in enumerate(names):
+        test, other = list(dealt[name]), list(dealt[names[(number + 1) % len(names)]])
+        train = np.flatnonzero(~np.isin(values, [*test, *other]))
+        folds.append(
+            Fold(name, train, np.flatnonzero(np.isin(values, other)), np.flatnonzero(np.isin(values, test)), by)
+        )
+    return folds
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(name.encode()[-6:], "little")

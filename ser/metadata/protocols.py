@@ -1,0 +1,139 @@
+"""The protocols, each a pure function from the rows in use to folds of row positions."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.errors import ConfigError, CorpusError
+from ser.metadata.foldfile import read_folds
+from ser.metadata.folds import Fold, Options, Rows, enough, leave_out
+from ser.metadata.groups import all_but, deal, hold_out, next_as_validation
+from ser.metadata.table import Table, corpus
+
+Maker = Callable[[Table, pd.DataFrame, "NDArray[np.int64]", Options], list[Fold]]
+
+
+def _official(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+    split = frame["split"].to_numpy()
+    _require(table, "official", bool((split == "train").any() and (split == "test").any()), "an official split")
+    train, validation, test = (np.flatnonzero(split == part) for part in ("train", "validation", "test"))
+    if len(validation):
+        return [Fold("official", train, validation, test, "split")]
+    return [hold_out(Fold("official", train, validation, test), frame, labels, options)]
+
+
+def _session(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+    values = frame["session"].to_numpy()
+    fits = len(set(values) - {""}) >= 3 and "" not in values
+    _require(table, "session", fits, "three or more sessions, known for every row")
+    dealt = deal(values, labels, options, "sessions")
+    if options.validation in ("speaker", "utterance"):
+        return [hold_out(fold, frame, labels, options) for fold in all_but(values, dealt)]
+    return next_as_validation(values, dealt, "session")
+
+
+def _speaker(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+    values = frame["speaker"].to_numpy()
+    fits = len(set(values) - {""}) >= 3 and "" not in values
+    _require(table, "speaker", fits, "three or more speakers, known for every row")
+    dealt = deal(values, labels, options, "speakers")
+    return [hold_out(fold, frame, labels, options) for fold in all_but(values, dealt)]
+
+
+def _emobox(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+    file = options.file or table.folds_file
+    if file is not None:
+        return _from(file, frame, labels, options)
+    plugin = table.facts.get("corpus")
+    groups = getattr(corpus(plugin), "EMOBOX_FOLDS", None) if plugin else None
+    _require(table, "emobox", groups is not None, "published folds in its plugin, or --fold-file CSV")
+    assert groups is not None
+    speaker = frame["speaker"].to_numpy()
+    tests = {str(k): np.isin(speaker, [str(s) for s in g]) for k, g in enumerate(groups, start=1)}
+    missing = ~np.logical_or.reduce(list(tests.values()))
+    _require(table, "emobox", not missing.any(), "speakers of the release only")
+    return [hold_out(leave_out(n, m), frame, labels, options) for n, m in tests.items() if m.any()]
+
+
+def _file(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+    if options.file is None:
+        raise ConfigError("protocol file takes its folds from a file", expected="--fold-file FILE.csv")
+    return _from(options.file, frame, labels, options)
+
+
+def _from(file: Path, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+    """Folds of a file; where one has no validation part, one is taken out of training."""
+    folds = read_folds(file, frame)
+    return [fold if len(fold.validation) else hold_out(fold, frame, labels, options) for fold in folds]
+
+
+def _seed1(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+    values = frame["session"].to_numpy()
+    sessions = sorted(set(values) - {""})
+    if len(sessions) == 5 and "" not in values:
+        train, validation, test = (
+            np.flatnonzero(np.isin(values, s)) for s in (sessions[:3], sessions[3:4], sessions[4:])
+        )
+        return [Fold("seed1", train, validation, test, "session")]
+    values = frame["speaker"].to_numpy()
+    speakers = np.array(sorted(set(values)), dtype=object)
+    _require(table, "seed1", len(speakers) >= 5 and "" not in values, "five sessions, or five or more speakers")
+    order = np.random.default_rng(options.seed).permutation(speakers)
+    tenth = max(1, round(len(order) / 10))
+    parts = (order[2 * tenth :], order[tenth : 2 * tenth], order[:tenth])
+    train, validation, test = (np.flatnonzero(np.isin(values, list(p))) for p in parts)
+    return [Fold("seed1", train, validation, test, "speaker")]
+
+
+def _random(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+    number = options.folds or 10  # one split of 80/10/10 by default
+    enough(number, len(frame), "utterances")
+    rng = np.random.default_rng(options.seed)
+    part = np.empty(len(frame), dtype=np.int64)
+    start = 0
+    for label in np.unique(labels):  # dealt out in turn, class after class: stratified, and parts of equal size
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        part[rows] = (start + np.arange(len(rows))) % number
+        start += len(rows)
+    folds = []
+    for k in range(number if options.folds else 1):
+        other = (k + 1) % number
+        train = np.flatnonzero(~np.isin(part, [k, other]))
+        folds.append(Fold(str(k), train, np.flatnonzero(part == other), np.flatnonzero(part == k), "utterance"))
+    return folds
+
+
+PROTOCOLS: dict[str, Maker] = {
+    "official": _official,
+    "session": _session,
+    "speaker": _speaker,
+    "emobox": _emobox,
+    "seed1": _seed1,
+    "random": _random,
+    "file": _file,
+}
+# What a protocol promises not to share between training and test.
+DISJOINT: dict[str, tuple[str, ...]] = {
+    "official": (),
+    "session": ("session",),
+    "speaker": ("speaker",),
+    "emobox": (),
+    "seed1": ("speaker",),
+    "random": (),
+    "file": (),
+}
+COUNTED = ("session", "speaker", "random")  # --folds says how many
+STRATIFIED = ("session", "speaker")  # random always is
+
+
+def _require(table: Table, protocol: str, fits: bool, what: str) -> None:
+    if not fits:
+        others = [p for p in PROTOCOLS if p != protocol]
+        raise CorpusError(
+            f"{table.dataset}: protocol {protocol} does not fit",
+            expected=what,
+            action=f"Choose another --protocol: {', '.join(others)}.",
+        )
