@@ -22,8 +22,8 @@ from ser.registry import names
 @click.option("--percentages", type=Items(float), help="Of its training part.  [default: 10,20,50,100 without --shots]")
 @click.option("--shots", type=Items(int), help="Utterances of each class, as 1,5,10.")
 @click.option("--speaker-aware", is_flag=True, help="Use up one speaker before the next: few labels from few speakers.")
-@click.option("--tune-epochs", default=30, show_default=True, help="Epochs of fine-tuning.")
-@click.option("--lr-factor", default=0.3, show_default=True, help="Learning rate of fine-tuning, as a share of --lr.")
+@click.option("--tune-epochs", type=int, help="Epochs of fine-tuning from a source.  [default: 30]")
+@click.option("--lr-factor", type=float, help="Its learning rate, as a share of --lr.  [default: 0.3]")
 @click.option(
     "--freeze",
     type=click.Choice(["none", "encoder"]),

@@ -26,8 +26,8 @@ class Fold:
         unlabelled: rows of a target corpus whose features training may use, never their labels; None without adaptation.
         oracle: rows of the target whose labels the model selection of that name may read, and no other.
         before: what is trained on first, its weights being the start here (fine-tuning).
-        stream: name of the random streams. Folds that are trained alike and share it are trained once, and tested each;
-            empty: the fold's name.
+        stream: name of the random streams. Folds that share it and have no unlabelled rows are trained once, and tested
+            each; empty: the fold's name.
     """
 
     name: str

@@ -45,6 +45,9 @@ def fewshot_curve(result: dict[str, Any], metric: str = "UA") -> Figure:
             axes.set_ylabel(FULL_NAMES[metric])
         else:
             axes.tick_params(labelleft=False)
+    if shared:  # an interval of Student's t over two runs may go far beyond
+        low, high = shared.get_ylim()
+        shared.set_ylim(max(low, -0.02), min(high, 1.02))
     handles, labels = shared.get_legend_handles_labels() if shared else ([], [])
     figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False)
     n = points[0]["pooled"][metric]["n"]

@@ -20,14 +20,16 @@ def comparisons(
         predictions: by variant.
         scores: pooled UA by variant, mean over runs.
         source: name of the variant that the others are compared with.
-        oracle: name of the one that a gap is measured to; it need not be there.
+        oracle: name of the one that a gap is measured to; it need not be there. There is a gap where the whole interval of
+            its gain is above 0.
     """
     whole = {name: frame.assign(fold="all") for name, frame in predictions.items()}
     others = [name for name in whole if name != source]
     found = [paired.compare(whole[name], whole[source], classes) for name in others]
     few = len(others) * 2 / comb(2 * (runs := whole[source]["run"].nunique()), runs) > SIGNIFICANT
     adjusted = iter(paired.holm([c["p"] for c in found if c["p"] is not None]))
-    gap = scores[oracle] - scores[source] if oracle in scores else 0.0
+    known = next((c["ci_95"] for name, c in zip(others, found, strict=True) if name == oracle), None)
+    gap = scores[oracle] - scores[source] if known is not None and known[0] > 0 else 0.0
     rows = []
     for name, c in zip(others, found, strict=True):
         p = next(adjusted) if c["p"] is not None else None

@@ -7,7 +7,7 @@ the same. Each cycle of another permutation is a suspect in one of two cases:
 
 - it is plain: every class is predicted as its partner for at least `TAKEN` and as itself for at most `KEPT` of its utterances;
 - it is significant: recall of these classes would be higher by `GAIN` or more if they were exchanged, over speakers too
-  (Wilcoxon's signed-rank test, one-sided, p below `LEVEL`; five speakers or more).
+  (Wilcoxon's signed-rank test, one-sided; p times the number of pairs of classes, for having been chosen, below `LEVEL`).
 
 Across corpora heads are often poor, so that swapped labels show in the second way only, or not at all: no suspect is no proof.
 """
@@ -31,9 +31,9 @@ def suspects(predictions: pd.DataFrame, classes: Sequence[str]) -> list[dict[str
     """Cycles of classes that may be swapped, from the test predictions of all runs.
 
     Returns:
-        For each cycle `classes`; `gain`: by how much their mean recall would rise if they were exchanged; `p` over
-        speakers, None where there are fewer than five or they are not known; and `confusion`: true class, class it is predicted
-        as, share.
+        For each cycle `classes`; `gain`: by how much their mean recall would rise if they were exchanged; `p` over speakers,
+        adjusted, None where there are fewer than five or they are not known; and `confusion`: true class, class it is
+        predicted as, share.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -89,4 +89,5 @@ def _over_speakers(test: pd.DataFrame, classes: Sequence[str], cycle: list[int],
             gains.append(float(np.nanmean(each)))
     if len(gains) < 5 or not np.any(gains):
         return None
-    return float(wilcoxon(gains, alternative="greater").pvalue)
+    pairs = len(classes) * (len(classes) - 1) // 2
+    return min(1.0, pairs * float(wilcoxon(gains, alternative="greater").pvalue))

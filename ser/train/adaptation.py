@@ -14,6 +14,7 @@ from ser.train.transfer import Variant, source_only, study, target_only
 from ser.workspace import Workspace
 
 METHODS = "ser.train.adapt"
+BESIDE = ("none", "oracle")  # source only and target only, which are always there
 ORACLE = "the epoch was picked by labels of the target's validation part (oracle)"
 
 
@@ -34,7 +35,8 @@ def adapt(
 
     Args:
         source, target: datasets of the workspace with the same features.
-        methods: plugins of `ser.train.adapt`; `none` and `oracle` are always there.
+        methods: plugins of `ser.train.adapt`; `none` (source only) and `oracle` (target only) are always there, and can be
+            named to have them alone.
         weights: lambda, each is tried; None: 1.
         ramp: lambda over training, `constant` or `dann`; None: as the method was published.
         criterion: what picks the epoch, and the lambda of a method: `source` (the source's validation part by `selection`),
@@ -63,10 +65,10 @@ def adapt(
 
 
 def _methods(names: Sequence[str]) -> list[str]:
-    found = [name for name in dict.fromkeys(names) if name not in ("none", "oracle")]
+    found = [name for name in dict.fromkeys(names) if name not in BESIDE]
     for name in found:
         registry.load(METHODS, name)
-    if not found:
+    if not names:
         raise ConfigError("no method of adaptation is named", expected=f"one of {', '.join(registry.names(METHODS))}")
     return found
 
@@ -78,9 +80,12 @@ def _adapted(
     stamps = (ORACLE,) if criterion == "oracle" else ()
     by = criterion if selection else f"source {training.get('selection') or 'UA'}"
     found = []
+    for weight in weights:
+        if not 0 <= weight < float("inf"):
+            raise ConfigError(f"--lambda {weight:g}", expected="0 or more")
     for method in methods:
         for weight in dict.fromkeys(weights):
-            name = f"{method} {weight:g}"
+            name = f"{method} {weight:g}" if float(f"{weight:g}") == weight else f"{method} {weight!r}"
             facts = {"method": method, "lambda": weight, "selection": by}
             given = {"adapt": method, "adapt_weight": weight, "adapt_ramp": ramp, **selection}
             found.append(Variant(name, pair.adapted, given, stamps=stamps, facts=facts))

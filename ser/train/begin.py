@@ -178,8 +178,16 @@ def assemble(
     return Begun(job, setup, asked, path, range(options.runs))
 
 
-def conclude(begun: Begun, done: list[Run], command: str, started: datetime, **extra: Any) -> dict[str, Any]:
-    """Write the summary of all runs, and give it; `extra` keys are added to it."""
+def conclude(
+    begun: Begun, done: list[Run], command: str, started: datetime, *, part: bool = False, **extra: Any
+) -> dict[str, Any]:
+    """Write the summary of all runs, and give it.
+
+    Args:
+        part: whether the experiment is part of a study: a summary of more runs, which another study or the user may have
+            asked for, is then left as it is.
+        extra: keys that are added.
+    """
     order = [f.name for f in begun.folds]
     done = sorted(done, key=lambda r: (r[0]["run"], order.index(r[0]["fold"])))
     summary = record.summarise(
@@ -197,8 +205,18 @@ def conclude(begun: Begun, done: list[Run], command: str, started: datetime, **e
         folder=begun.path.stem,
         extra={"notes": notes_of(done), **extra},
     )
-    record.write_summary(begun.path, summary)
+    if not (part and _has_more(begun)):
+        record.write_summary(begun.path, summary)
     return summary
+
+
+def _has_more(begun: Begun) -> bool:
+    """Whether there is a summary of the same experiment over more runs."""
+    if not begun.path.exists():
+        return False
+    there = record.read_any(begun.path)
+    same = there["config_hash"] == begun.job.config_hash
+    return same and len({r["run"] for r in there["runs"]}) > len(begun.runs)
 
 
 def notes_of(done: list[Run]) -> list[str]:

@@ -71,7 +71,7 @@ def combine(
     union = _union(parts, alone, space, head, balance, training, replace(general, refit=alone[0].job.refit))
     done = train_all([union, *alone], general, union.job.experiment)
     for b, d in zip(alone, done[1:], strict=True):
-        conclude(b, d, command, started)
+        conclude(b, d, command, started, part=True)
     frames = [pd.concat([p for _, p in d], ignore_index=True) for d in done]
     reports = _reports(parts, alone, union, frames)
     return conclude(union, done[0], command, started, datasets=reports)
@@ -162,25 +162,26 @@ def _reports(
     """By corpus: the combined head's numbers, those of its own head, and their difference, p-values adjusted (Holm)."""
     joined, starts, classes = union.job.data, starts_of(parts), list(parts[0].classes)
     found: dict[str, Any] = {}
-    for data, begun, start, single in zip(parts, alone, starts, frames[1:], strict=True):
+    for data, begun, start, other in zip(parts, alone, starts, frames[1:], strict=True):
         rows = joined.frame.iloc[start : start + len(data.frame)]
         own = own_predictions(frames[0], data, rows, [f.name for f in begun.folds])
         numbers = record.metrics_from_predictions(own, classes)
-        single_numbers = record.metrics_from_predictions(single, classes)
+        other_numbers = record.metrics_from_predictions(other, classes)
         found[data.dataset] = {
             **numbers,
             "alone": {
                 "experiment": begun.job.experiment,
                 "record": experiment.beside(union.path, begun.path),
-                **{part: single_numbers[part] for part in ("validation", "test", "pooled")},
+                **{part: other_numbers[part] for part in ("validation", "test", "pooled")},
             },
-            "comparison": paired.compare(own, single, classes),
+            "comparison": paired.compare(own, other, classes),
         }
     comparisons = [part["comparison"] for part in found.values()]
     adjusted = iter(paired.holm([c["p"] for c in comparisons if c["p"] is not None]))
     for c in comparisons:
         c["p_holm"] = None if c["p"] is None else next(adjusted)
-        c["verdict"] = verdict(c["difference"], c["p_holm"])
+        single = c["tests"]["models"] is None and getattr(union.job.config, "random", True)
+        c["verdict"] = verdict(c["difference"], c["p_holm"], single)
     return found
 
 
@@ -201,14 +202,17 @@ def own_predictions(predictions: pd.DataFrame, data: Tensors, rows: pd.DataFrame
     return frame
 
 
-def verdict(gain: float, p: float | None) -> str:
+def verdict(gain: float, p: float | None, single: bool = False) -> str:
     """Whether training on all corpora helps one of them, in words; `p` is adjusted.
 
-    >>> verdict(0.02, 0.3), verdict(-0.02, 0.01)
-    ('no difference shown', 'combining hurts')
+    Args:
+        single: whether there is one model of each kind, so that another seed might turn the result round.
+
+    >>> verdict(0.02, 0.3), verdict(-0.02, 0.01), verdict(-0.02, 0.01, single=True)
+    ('no difference shown', 'combining hurts', 'one model each: no test over models is possible')
     """
-    if p is None:
-        return "one run and no speakers: no test is possible"
+    if p is None or single:
+        return "one model each: no test over models is possible"
     if p >= SIGNIFICANT:
         return "no difference shown"
     return "combining helps" if gain > 0 else "combining hurts"

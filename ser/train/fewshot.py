@@ -38,6 +38,8 @@ from ser.train.recipe import device_of, make_recipe, stamps_of
 from ser.train.shots import amounts
 from ser.workspace import Workspace
 
+TUNE_EPOCHS, LR_FACTOR = 30, 0.3  # of fine-tuning
+
 
 def fewshot(
     target: str,
@@ -49,8 +51,8 @@ def fewshot(
     shots: Sequence[int] | None = None,
     speaker_aware: bool = False,
     head: str = "mlp",
-    tune_epochs: int = 30,
-    lr_factor: float = 0.3,
+    tune_epochs: int | None = None,
+    lr_factor: float | None = None,
     freeze: str = "none",
     command: str = "ser.fewshot",
     **options: Any,
@@ -62,7 +64,8 @@ def fewshot(
         methods: plugins of `ser.train.fewshot_methods`.
         percentages, shots: of each class of the target's training part, each fold; 10, 20, 50 and 100 % where neither is given.
         speaker_aware: one speaker is used up before the next, see `ser.train.shots.subsets`.
-        tune_epochs, lr_factor, freeze: fine-tuning: epochs, share of the learning rate, and whether the encoder learns.
+        tune_epochs, lr_factor, freeze: of fine-tuning from a source: epochs (None: 30), share of the learning rate (None: 0.3),
+            and whether the encoder learns.
         options: as for `ser.train.fit.fit`; `protocol` and `folds` are the target's. With `normalize="train"` the statistics
             are of the source's training utterances for both corpora; without a source of the target's training part,
             unlabelled.
@@ -80,7 +83,10 @@ def fewshot(
     config = make_recipe(head, **training)
     _check(general)
     names = check_methods(methods, head, source, getattr(config, "context", "utterance"))
-    tuning, fresh = recipes(config, source, tune_epochs, lr_factor, freeze)
+    _check_tuning(source, tune_epochs=tune_epochs, lr_factor=lr_factor)
+    epochs = TUNE_EPOCHS if tune_epochs is None else tune_epochs
+    factor = LR_FACTOR if lr_factor is None else lr_factor
+    tuning, fresh = recipes(config, source, epochs, factor, freeze)
     device_of(config, general.device)
     asked = Asked(config, tuning, fresh, amounts(percentages, shots), speaker_aware, general)
     ground = lay_ground(target, source, space, general)
@@ -117,6 +123,19 @@ def _check(options: FitOptions) -> None:
         raise ConfigError(
             "few-shot heads are neither saved nor trained again", action="Leave save and refit out; see ser finetune."
         )
+
+
+def _check_tuning(source: str | None, **given: Any) -> None:
+    """Refuse settings of fine-tuning where there is nothing to go on from.
+
+    Raises:
+        ConfigError: naming one.
+    """
+    for name, value in given.items():
+        if value is not None and source is None:
+            raise ConfigError(
+                f"{name} = {value} without a source", expected="a source, from which a head is fine-tuned"
+            )
 
 
 def _conclude(curve: Curve, ground: Ground, asked: Asked, done: list[Run], started: datetime) -> dict[str, Any]:

@@ -51,8 +51,8 @@ def first_of(fold: Fold) -> Fold:
 
 
 def head_name(fold: Fold) -> str:
-    """What a fold's saved head is called by: heads of one stream are one head."""
-    return fold.stream or fold.name
+    """What a fold's saved head is called by: heads of one stream are one head, unless each is adapted to rows of its own."""
+    return fold.name if fold.unlabelled is not None else fold.stream or fold.name
 
 
 def refits(job: Job, fold: Fold) -> bool:

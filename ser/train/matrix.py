@@ -89,7 +89,7 @@ def matrix(
     done = train_all(begun, general, name)
     number = len(corpora.parts)
     for k, (b, d) in enumerate(zip(begun, done, strict=True)):
-        (conclude if k < number else conclude_variant)(b, d, command, started)
+        (conclude if k < number else conclude_variant)(b, d, command, started, part=True)
     frames = [pd.concat([p for _, p in d], ignore_index=True) for d in done]
     cells = [_cell(corpora, s, t, begun, frames, path) for s in range(number) for t in range(number)]
     study = {

@@ -71,7 +71,10 @@ class Pair:
 
     @property
     def adapted(self) -> list[Fold]:
-        """Labels of the source, and features, without labels, of all that is not in the target's test part."""
+        """Labels of the source, and features, without labels, of all that is not in the target's test part.
+
+        Initial weights and the order of the source's rows are those of source only.
+        """
         return [
             replace(
                 self.first,
@@ -79,7 +82,6 @@ class Pair:
                 test=f.test,
                 unlabelled=np.sort(np.concatenate([f.train, f.validation])),
                 oracle=f.validation,
-                stream="",
             )
             for f in self.setup.folds
         ]

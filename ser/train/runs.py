@@ -39,7 +39,8 @@ def trained_once(folds: Sequence[Fold]) -> list[list[Fold]]:
     groups: dict[tuple[str, str], list[Fold]] = {}
     for fold in folds:
         first = first_of(fold)
-        key = ("stream", first.stream) if first.stream else ("fold", fold.name)
+        alike = first.stream and first.unlabelled is None  # of each fold, other rows are unlabelled
+        key = ("stream", first.stream) if alike else ("fold", fold.name)
         groups.setdefault(key, []).append(fold)
     return list(groups.values())
 

@@ -88,7 +88,7 @@ def study(
     words = [task, pair.source.dataset, pair.target.dataset, head, pair.setup.protocol, Path(options.scheme).stem]
     name, path = experiment.place(space, options.output, words, asked)
     done = train_all(begun, options, name)
-    summaries = [conclude_variant(b, d, options.command, started) for b, d in zip(begun, done, strict=True)]
+    summaries = [conclude_variant(b, d, options.command, started, part=True) for b, d in zip(begun, done, strict=True)]
     predictions = {v.name: pd.concat([p for _, p in d], ignore_index=True) for v, d in zip(variants, done, strict=True)}
     scores = {v.name: float(s["pooled"]["UA"]["mean"]) for v, s in zip(variants, summaries, strict=True)}
     found = {
@@ -97,7 +97,7 @@ def study(
             options.command,
             asked,
             pair.setup.facts,
-            pair.setup.stamps,
+            _stamps(pair, variants),
             started,
             sum(r["seconds"] for d in done for r, _ in d),
             begun[0].job.device,
@@ -116,6 +116,12 @@ def study(
     }
     record.write_study(path, found)
     return found
+
+
+def _stamps(pair: Pair, variants: Sequence[Variant]) -> list[str]:
+    """Those of the pair, and of each variant that is compared with the two that are always there."""
+    own = [f"{v.name}: {s}" for v in variants if v.name not in (SOURCE_ONLY, TARGET_ONLY) for s in v.stamps]
+    return [*pair.setup.stamps, *own]
 
 
 def _suspects(predictions: dict[str, pd.DataFrame], classes: Sequence[str]) -> list[dict[str, Any]]:
@@ -149,7 +155,11 @@ def begin_variant(
     tuning = None if variant.tuning is None else make_recipe(head, **{**training, **variant.tuning})
     facts = list(setup.facts["datasets"].values())
     more = {} if tuning is None else {"tuning": tuning.as_dict()}
-    asked = experiment.identity(recipe, options.seed, *facts, limit=options.limit, variant=variant.name, **more)
+    # A row of a matrix tests whole corpora and a transfer a corpus's folds, both by the same facts: the folds tell them apart.
+    tested = [f.name for f in variant.folds]
+    asked = experiment.identity(
+        recipe, options.seed, *facts, limit=options.limit, variant=variant.name, tested=tested, **more
+    )
     words = words or [setup.facts["source"], setup.facts["target"], variant.name.replace(" ", "-")]
     stamps = experiment.tested_only(setup.stamps) if variant.name == SOURCE_ONLY else setup.stamps
     stamps = [*stamps, *variant.stamps, *stamps_of(recipe)]
@@ -158,10 +168,12 @@ def begin_variant(
     return assemble(own, recipe, asked, words, space, general, stamps, tuning=tuning)
 
 
-def conclude_variant(begun: Begun, done: list[Run], command: str, started: datetime) -> dict[str, Any]:
-    """Write a variant's summary, with the classes that are mostly predicted as each other."""
+def conclude_variant(
+    begun: Begun, done: list[Run], command: str, started: datetime, part: bool = False
+) -> dict[str, Any]:
+    """Write a variant's summary, with the classes that are mostly predicted as each other; `part`: of a study."""
     predictions = pd.concat([p for _, p in done], ignore_index=True)
-    return conclude(begun, done, command, started, suspects=suspects(predictions, begun.job.data.classes))
+    return conclude(begun, done, command, started, part=part, suspects=suspects(predictions, begun.job.data.classes))
 
 
 def train_all(begun: Sequence[Begun], options: FitOptions, label: str) -> list[list[Run]]:

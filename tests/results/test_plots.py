@@ -81,6 +81,16 @@ def test_fewshot_curve(
     assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
+def test_fewshot_curve_shows_scores_where_an_interval_is_wider_than_they_can_be(
+    tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate
+) -> None:
+    _, summary = write_experiment(tmp_path, frame=simulate_fewshot(runs=2))
+    next(iter(summary["percentages"].values()))["pooled"]["UA"]["ci_95"] = [-1.5, 2.0]
+    low, high = curves.fewshot_curve(summary).axes[0].get_ylim()
+    assert low == pytest.approx(0, abs=0.05)
+    assert high == pytest.approx(1, abs=0.05)
+
+
 def test_fewshot_curve_of_one_run_has_no_interval(
     tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate
 ) -> None:

@@ -210,6 +210,19 @@ def test_a_saved_head_is_of_both(two: Any) -> None:
     np.testing.assert_allclose(test[SHARES], shares, atol=1e-5)
 
 
+def test_one_model_of_each_is_no_verdict(maker: Any) -> None:
+    for name in ("one", "two"):
+        maker.table(name)  # an official split: one fold, whose test part has two speakers
+        maker.store(name)
+    options = {**FAST, "protocol": "official", "runs": 1}
+    for report in combine(["one", "two"], maker.space, **options)["datasets"].values():
+        assert report["comparison"]["tests"]["models"] is None
+        assert report["comparison"]["p_holm"] is not None
+        assert report["comparison"]["verdict"] == "one model each: no test over models is possible"
+    for report in combine(["one", "two"], maker.space, **{**options, "runs": 2})["datasets"].values():
+        assert report["comparison"]["verdict"] == "no difference shown"
+
+
 def test_a_classifier_of_scikit_learn(two: Any) -> None:
     given = {"head": "sklearn:LogisticRegression", "runs": 2, "jobs": 1, "protocol": "speaker"}
     balanced_found = combine(["big", "small"], two.space, **given)

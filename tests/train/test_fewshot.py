@@ -299,6 +299,9 @@ def test_without_a_source_heads_learn_from_the_shots_alone(maker: Any) -> None:
     assert any("unlabelled" in s or "only the stated share has labels" in s for s in study["stamps"])
     with pytest.raises(ConfigError, match="scratch means nothing without a source"):
         fewshot("target", None, maker.space, methods=["scratch"], **given)
+    for name in ("tune_epochs", "lr_factor"):
+        with pytest.raises(ConfigError, match=f"{name} = 1 without a source"):
+            fewshot("target", None, maker.space, **given, **{name: 1})
 
 
 def test_classical_heads_fit_each_share_and_refuse_a_source(maker: Any) -> None:

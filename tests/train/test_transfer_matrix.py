@@ -190,7 +190,10 @@ def test_a_matrix_of_two_is_both_directions_and_both_fits(maker: Any, units: lis
     assert read_any(path) == json.loads(json.dumps(study))
     cells = matrices.by_pair(study)
     for source, target in (("one", "two"), ("two", "one")):
+        before = (maker.space.results / cells[source, target]["record"]).read_bytes()
         alone = transfer(source, target, maker.space, **FAST)
+        assert (maker.space.results / cells[source, target]["record"]).read_bytes() == before
+        assert cells[source, target]["experiment"] != alone["experiment"]
         assert cells[source, target]["pooled"] == alone["pooled"]
         values = [part["validation"]["UA"]["values"] for part in (cells[source, target], alone)]
         assert values[0] == pytest.approx(values[1])
