@@ -47,9 +47,10 @@ def verdict(gain: float, p: float | None, few: bool = False) -> str:
         p: adjusted for the number of comparisons.
         few: whether there are too few runs for any difference to be significant.
 
-    >>> verdict(-0.02, 0.3), verdict(0.2, 1.0, few=True)
-    ('negative transfer on average, not significant', 'gain on average; too few runs for a test')
+    >>> verdict(-0.02, 0.3), verdict(0.2, 1.0, few=True), verdict(-0.0001, 0.9)
+    ('negative transfer on average, not significant', 'gain on average; too few runs for a test', 'no gain shown')
     """
+    gain = round(gain, 3)  # as it is shown
     if p is None or few:
         return (
             "gain" if gain > 0 else "negative transfer" if gain < 0 else "no gain"

@@ -1,14 +1,12 @@
 """What a worker does in few-shot learning: train source models, and learn from the shots of one fold by some methods."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from ser.errors import TrainingError
 from ser.features.normalise import normalise
 from ser.features.tensors import Tensors
 from ser.metadata.splits import Fold
@@ -17,10 +15,9 @@ from ser.train.fewshot_job import Job, Source
 from ser.train.fewshot_task import Answer, Task, method
 from ser.train.job import Run
 from ser.train.learner import Learner
+from ser.train.memory import within_memory
 from ser.train.recipe import learner_of
 from ser.train.shots import NOTHING, Amount, lacking, subsets
-
-T = TypeVar("T")
 
 
 def train_source(job: Job, runs: list[int]) -> Source:
@@ -43,7 +40,7 @@ def train_source(job: Job, runs: list[int]) -> Source:
         validation = np.concatenate([a.validation, b.validation])
         return Source(weights, a.trained + b.trained, a.account + b.account, validation)
 
-    return _within_memory(job, runs, "source", whole, halves)
+    return within_memory(job.device, job.config.head, runs, "source", whole, halves)
 
 
 def learn(
@@ -56,26 +53,9 @@ def learn(
         found = [learn(job, fold, runs[p], None if source is None else source.of(p), methods) for p in parts]
         return [(name, a + b) for (name, a), (_, b) in zip(*found, strict=True)]
 
-    return _within_memory(job, runs, f"fold {fold.name}", lambda: _learn(job, fold, runs, source, methods), halves)
-
-
-def _within_memory(job: Job, runs: list[int], where: str, whole: Callable[[], T], halves: Callable[[int], T]) -> T:
-    """`whole()`; where the device has no memory for it, half of the runs after the other half."""
-    try:
-        return whole()
-    except torch.OutOfMemoryError as error:
-        if len(runs) == 1:
-            raise TrainingError(
-                f"{job.device} has not enough memory for one run of head {job.config.head}",
-                found=str(error).split("\n")[0],
-                action="Take a smaller --batch-size, or --device cpu.",
-            ) from None
-    except TrainingError as error:
-        which = f"run {runs[0]}" if len(runs) == 1 else f"one of runs {', '.join(map(str, runs))}"
-        problem = f"{error.problem} ({which}, {where})"
-        raise TrainingError(problem, expected=error.expected, found=error.found, action=error.action) from None
-    torch.cuda.empty_cache()  # outside of `except`, which holds the tensors; nothing happens without a GPU
-    return halves(len(runs) // 2)
+    return within_memory(
+        job.device, job.config.head, runs, f"fold {fold.name}", lambda: _learn(job, fold, runs, source, methods), halves
+    )
 
 
 def _learn(

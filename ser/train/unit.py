@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from ser.errors import SerError, TrainingError
+from ser.errors import SerError
 from ser.features.normalise import normalise
 from ser.metadata.splits import Fold
 from ser.results.names import run_name
@@ -16,6 +15,7 @@ from ser.train.balance import drawn, sampled
 from ser.train.config import Config
 from ser.train.data import Trained
 from ser.train.job import Job, Run, first_of, head_name, refits
+from ser.train.memory import within_memory
 from ser.train.recipe import Learns, learner_of
 from ser.train.saved import save_head
 
@@ -29,22 +29,12 @@ def guarded(job: Job, folds: list[Fold], runs: list[int]) -> list[Run] | SerErro
 
 def train_unit(job: Job, folds: list[Fold], runs: list[int]) -> list[Run]:
     """Train a stack of runs on some folds; where the device has no memory for it, half of them after the other half."""
-    try:
-        return _stack(job, folds, runs)
-    except torch.OutOfMemoryError as error:
-        if len(runs) == 1:
-            raise TrainingError(
-                f"{job.device} has not enough memory for one run of head {job.config.head}",
-                found=str(error).split("\n")[0],
-                action="Take a smaller --batch-size, or --device cpu.",
-            ) from None
-    except TrainingError as error:
-        where = f"run {runs[0]}" if len(runs) == 1 else f"one of runs {', '.join(map(str, runs))}"
-        problem = f"{error.problem} ({where}, fold {', '.join(f.name for f in folds)})"
-        raise TrainingError(problem, expected=error.expected, found=error.found, action=error.action) from None
-    torch.cuda.empty_cache()  # outside of `except`, which holds the tensors; nothing happens without a GPU
-    middle = len(runs) // 2
-    return train_unit(job, folds, runs[:middle]) + train_unit(job, folds, runs[middle:])
+
+    def halves(middle: int) -> list[Run]:
+        return train_unit(job, folds, runs[:middle]) + train_unit(job, folds, runs[middle:])
+
+    where = f"fold {', '.join(f.name for f in folds)}"
+    return within_memory(job.device, job.config.head, runs, where, lambda: _stack(job, folds, runs), halves)
 
 
 def _stack(job: Job, folds: list[Fold], runs: list[int]) -> list[Run]:
