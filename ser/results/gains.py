@@ -12,32 +12,32 @@ SIGNIFICANT = 0.05
 
 
 def comparisons(
-    predictions: dict[str, pd.DataFrame], scores: dict[str, float], classes: Sequence[str], source: str, oracle: str
+    predictions: dict[str, pd.DataFrame], classes: Sequence[str], source: str, oracle: str
 ) -> list[dict[str, Any]]:
     """Each variant against the source's head alone, p-values adjusted for their number (Holm).
 
     Args:
         predictions: by variant.
-        scores: pooled UA by variant, mean over runs.
         source: name of the variant that the others are compared with.
         oracle: name of the one that a gap is measured to; it need not be there. There is a gap where the whole interval of
             its gain is above 0.
     """
     whole = {name: frame.assign(fold="all") for name, frame in predictions.items()}
     others = [name for name in whole if name != source]
-    found = [paired.compare(whole[name], whole[source], classes) for name in others]
-    few = len(others) * 2 / comb(2 * (runs := whole[source]["run"].nunique()), runs) > SIGNIFICANT
-    adjusted = iter(paired.holm([c["p"] for c in found if c["p"] is not None]))
-    known = next((c["ci_95"] for name, c in zip(others, found, strict=True) if name == oracle), None)
-    gap = scores[oracle] - scores[source] if known is not None and known[0] > 0 else 0.0
-    rows = []
-    for name, c in zip(others, found, strict=True):
-        p = next(adjusted) if c["p"] is not None else None
-        closed = c["difference"] / gap if gap > 0 and name != oracle else None
-        rows.append(
-            {"variant": name, **c, "p_holm": p, "gap_closed": closed, "verdict": verdict(c["difference"], p, few)}
-        )
-    return rows
+    runs = whole[source]["run"].nunique()
+    few = len(others) * 2 / comb(2 * runs, runs) > SIGNIFICANT
+    found = paired.with_holm(
+        [{"variant": name, **paired.compare(whole[name], whole[source], classes)} for name in others]
+    )
+    top = next((c for c in found if c["variant"] == oracle and c["ci_95"] is not None and c["ci_95"][0] > 0), None)
+    return [
+        {
+            **c,
+            "gap_closed": None if top is None or c is top else c["difference"] / top["difference"],
+            "verdict": verdict(c["difference"], c["p_holm"], few),
+        }
+        for c in found
+    ]
 
 
 def verdict(gain: float, p: float | None, few: bool = False) -> str:

@@ -104,6 +104,16 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(v) for v in adjusted]
 
 
+def with_holm(comparisons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `compare` gave for several pairs, each with `p_holm`: its p adjusted for the number of all that have one, else None.
+
+    >>> with_holm([{"p": 0.02}, {"p": None}, {"p": 0.01}])
+    [{'p': 0.02, 'p_holm': 0.02}, {'p': None, 'p_holm': None}, {'p': 0.01, 'p_holm': 0.02}]
+    """
+    adjusted = iter(holm([c["p"] for c in comparisons if c["p"] is not None]))
+    return [{**c, "p_holm": None if c["p"] is None else next(adjusted)} for c in comparisons]
+
+
 def difference_interval(
     a: Counts, b: Counts, metric: str = "UA", *, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
 ) -> list[float]:

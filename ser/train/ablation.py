@@ -12,18 +12,17 @@ from typing import Any
 
 import pandas as pd
 
-from ser.errors import ConfigError, SerError, TrainingError
+from ser.errors import ConfigError, TrainingError
 from ser.features.tensors import Tensors
 from ser.results import paired, record
 from ser.results.names import ABLATION_SCHEMA
 from ser.results.summary import opening
 from ser.train import experiment
-from ser.train import runs as trained
 from ser.train.batches import Resident
 from ser.train.begin import Begun, begin, conclude, load, notes_of, open_workspace, split_options
 from ser.train.classical import is_classical
 from ser.train.head import build, part_of
-from ser.train.job import Run
+from ser.train.runs import train_all
 from ser.workspace import Workspace
 
 FULL = "full model"
@@ -114,7 +113,7 @@ def ablate(
     asked = {"head": head, "simple": simple, "variants": {v.name: b.asked for v, b in zip(rows, begun, strict=True)}}
     words = ["ablate", dataset, head, full.setup.protocol, Path(general.scheme).stem]
     name, path = experiment.place(space, output, words, asked)
-    done = _train(begun, general.jobs, general.stack, name, general.quiet)
+    done = train_all(begun, general, name)
     summaries = [conclude(b, d, command, started) for b, d in zip(begun, done, strict=True)]
     study = {
         **opening(
@@ -151,16 +150,6 @@ def _begin(
     return begin(data, space, variant.head, own, replace(options, output=None))
 
 
-def _train(begun: list[Begun], jobs: int | None, stack: int | None, label: str, quiet: bool) -> list[list[Run]]:
-    """The runs of each variant; all that are missing are trained together."""
-    planned = [trained.plan(b.job, b.folds, b.runs, stack) for b in begun]
-    done = [d for d, _ in planned]
-    for job, finished in trained.train([u for _, units in planned for u in units], jobs, label, quiet):
-        assert not isinstance(finished, SerError)
-        done[[b.job for b in begun].index(job)].extend(finished)
-    return done
-
-
 def _row(variant: Variant, begun: Begun, summary: dict[str, Any], path: Path) -> dict[str, Any]:
     return {
         "name": variant.name,
@@ -175,11 +164,10 @@ def _row(variant: Variant, begun: Begun, summary: dict[str, Any], path: Path) ->
 
 def comparisons(predictions: dict[str, pd.DataFrame], classes: list[str], full: str = FULL) -> list[dict[str, Any]]:
     """The full model against each of the others, with p-values adjusted for their number."""
-    others = [name for name in predictions if name != full]
-    found = [paired.compare(predictions[full], predictions[name], classes) for name in others]
-    known = [c["p"] for c in found if c["p"] is not None]
-    adjusted = iter(paired.holm(known))
-    return [
-        {"variant": name, **c, "p_holm": next(adjusted) if c["p"] is not None else None}
-        for name, c in zip(others, found, strict=True)
-    ]
+    return paired.with_holm(
+        [
+            {"variant": name, **paired.compare(predictions[full], other, classes)}
+            for name, other in predictions.items()
+            if name != full
+        ]
+    )

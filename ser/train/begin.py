@@ -47,6 +47,11 @@ class FitOptions:
     quiet: bool = True
     command: str = "ser.fit"
 
+    @property
+    def features(self) -> dict[str, Any]:
+        """What `load_tensors` takes of them."""
+        return {"scheme": self.scheme, "stores": self.stores, "modalities": self.modalities}
+
 
 @dataclass(frozen=True, eq=False)
 class Begun:
@@ -113,7 +118,7 @@ def open_workspace(workspace: Workspace | str | Path) -> Workspace:
 
 def load(dataset: str, space: Workspace, options: FitOptions) -> Tensors:
     """The dataset's tensors under the options' scheme and choice of features."""
-    return load_tensors(dataset, space, scheme=options.scheme, stores=options.stores, modalities=options.modalities)
+    return load_tensors(dataset, space, **options.features)
 
 
 def begin(data: Tensors, space: Workspace, head: str, training: dict[str, Any], options: FitOptions) -> Begun:

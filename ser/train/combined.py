@@ -23,10 +23,10 @@ from ser.results import paired, record
 from ser.results.gains import SIGNIFICANT
 from ser.train import experiment
 from ser.train.begin import Begun, FitOptions, assemble, begin, check_runs, conclude, open_workspace, split_options
-from ser.train.joint import join, load_shared, named_stamps, shared_facts, starts_of
+from ser.train.joint import join, load_shared, named_stamps, shared_facts, short, starts_of
 from ser.train.pairs import moved
 from ser.train.recipe import make_recipe, stamps_of
-from ser.train.transfer import train_all
+from ser.train.runs import train_all
 from ser.workspace import Workspace
 
 BALANCES = ("corpus", "none")
@@ -65,8 +65,7 @@ def combine(
         raise unknown("balance", balance, BALANCES)
     if len(datasets) < 2:
         raise ConfigError("a union of fewer than two corpora", expected="--datasets A,B,...", found=", ".join(datasets))
-    chosen = {"scheme": general.scheme, "stores": general.stores, "modalities": general.modalities}
-    parts = load_shared(datasets, space, chosen)
+    parts = load_shared(datasets, space, general.features)
     alone = _alone(parts, space, head, training, general)
     union = _union(parts, alone, space, head, balance, training, replace(general, refit=alone[0].job.refit))
     done = train_all([union, *alone], general, union.job.experiment)
@@ -122,8 +121,7 @@ def _union(
     stamps = named_stamps(parts, [b.setup.stamps for b in alone]) + own
     more = {"limit": options.limit, "refit": options.refit, "balance": balance}
     asked = experiment.identity(recipe, options.seed, *facts["datasets"].values(), task="combine", **more)
-    names = [d.dataset for d in parts]
-    words = ["combine", "+".join(names) if len(names) <= 4 else f"{len(names)}-corpora"]
+    words = ["combine", short([d.dataset for d in parts])]
     return assemble(setup, recipe, asked, words, space, options, stamps, balance=balance)
 
 
@@ -176,12 +174,10 @@ def _reports(
             },
             "comparison": paired.compare(own, other, classes),
         }
-    comparisons = [part["comparison"] for part in found.values()]
-    adjusted = iter(paired.holm([c["p"] for c in comparisons if c["p"] is not None]))
-    for c in comparisons:
-        c["p_holm"] = None if c["p"] is None else next(adjusted)
+    compared = paired.with_holm([part["comparison"] for part in found.values()])
+    for part, c in zip(found.values(), compared, strict=True):
         single = c["tests"]["models"] is None and getattr(union.job.config, "random", True)
-        c["verdict"] = verdict(c["difference"], c["p_holm"], single)
+        part["comparison"] = {**c, "verdict": verdict(c["difference"], c["p_holm"], single)}
     return found
 
 

@@ -83,13 +83,13 @@ def comparisons(done: Done, classes: list[str]) -> list[dict[str, Any]]:
     """
     parts = {name: _by_amount(runs) for name, runs in done.items()}
     first, *others = parts
-    found = [
-        {"amount": amount, "method": name, **paired.compare(parts[name][amount], whole, classes, METRIC)}
-        for amount, whole in parts[first].items()
-        for name in others
-    ]
-    adjusted = iter(paired.holm([c["p"] for c in found if c["p"] is not None]))
-    return [{**c, "p_holm": next(adjusted) if c["p"] is not None else None} for c in found]
+    return paired.with_holm(
+        [
+            {"amount": amount, "method": name, **paired.compare(parts[name][amount], whole, classes, METRIC)}
+            for amount, whole in parts[first].items()
+            for name in others
+        ]
+    )
 
 
 def _by_amount(runs: list[Any]) -> dict[str, pd.DataFrame]:

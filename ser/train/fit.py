@@ -5,11 +5,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ser.errors import SerError
 from ser.features.normalise import LIMIT
 from ser.metadata.splits import Options
-from ser.train import runs as trained
 from ser.train.begin import FitOptions, begin, conclude, load, open_workspace
+from ser.train.runs import train_all
 from ser.workspace import Workspace
 
 
@@ -83,8 +82,5 @@ def fit(
     )
     space = open_workspace(workspace)
     begun = begin(load(dataset, space, options), space, head, training, options)
-    done, units = trained.plan(begun.job, begun.folds, begun.runs, stack)
-    for _, finished in trained.train(units, jobs, begun.job.experiment, quiet):
-        assert not isinstance(finished, SerError)
-        done += finished
+    (done,) = train_all([begun], options, begun.job.experiment)
     return conclude(begun, done, command, started)

@@ -117,6 +117,11 @@ def named_stamps(parts: Sequence[Tensors], each: Sequence[list[str]]) -> list[st
     ]
 
 
+def short(names: Sequence[str]) -> str:
+    """Names of corpora for the name of a file, which has to end somewhere."""
+    return "+".join(names) if len(names) <= 4 else f"{len(names)}-corpora"
+
+
 def starts_of(parts: Sequence[Tensors]) -> list[int]:
     """Where the rows of each begin in `join` of them."""
     return list(accumulate((len(data.frame) for data in parts[:-1]), initial=0))

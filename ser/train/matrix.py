@@ -26,9 +26,10 @@ from ser.results.summary import opening
 from ser.train import experiment
 from ser.train.begin import Begun, FitOptions, begin, check_runs, conclude, notes_of, open_workspace, split_options
 from ser.train.classical import is_classical
-from ser.train.joint import join, load_shared, named_stamps, shared_facts, starts_of
+from ser.train.joint import join, load_shared, named_stamps, shared_facts, short, starts_of
 from ser.train.pairs import cross_language, moved, source_fold
-from ser.train.transfer import SOURCE_ONLY, Variant, begin_variant, conclude_variant, train_all
+from ser.train.runs import train_all
+from ser.train.transfer import SOURCE_ONLY, Variant, begin_variant, conclude_variant
 from ser.workspace import Workspace
 
 
@@ -84,7 +85,7 @@ def matrix(
     corpora = _prepare(_named(datasets, space), space, head, training, general)
     begun = [*corpora.within, *(_abroad(corpora, k, space, head, training, general) for k in range(len(corpora.parts)))]
     asked = {"head": head, "task": "matrix", "experiments": {b.job.experiment: b.asked for b in begun}}
-    words = ["matrix", _short(corpora.names), head, corpora.facts["protocol"], Path(general.scheme).stem]
+    words = ["matrix", short(corpora.names), head, corpora.facts["protocol"], Path(general.scheme).stem]
     name, path = experiment.place(space, general.output, words, asked)
     done = train_all(begun, general, name)
     number = len(corpora.parts)
@@ -128,8 +129,7 @@ def _named(datasets: Sequence[str] | None, space: Workspace) -> list[str]:
 
 
 def _prepare(names: list[str], space: Workspace, head: str, training: dict[str, Any], options: FitOptions) -> _Corpora:
-    chosen = {"scheme": options.scheme, "stores": options.stores, "modalities": options.modalities}
-    parts = load_shared(names, space, chosen)
+    parts = load_shared(names, space, options.features)
     within = [begin(d, space, head, training, replace(options, output=None)) for d in parts]
     facts = {
         **shared_facts(parts, options.scheme, options.normalize),
@@ -162,13 +162,8 @@ def _abroad(
     protocol = "+".join(dict.fromkeys(corpora.within[t].setup.protocol for t in others))
     setup = experiment.Setup(corpora.joined, protocol, folds, facts, list(dict.fromkeys(stamps)))
     variant = Variant(SOURCE_ONLY, folds)
-    words = [source.dataset, _short(names), "source-only"]
+    words = [source.dataset, short(names), "source-only"]
     return begin_variant(setup, variant, space, head, training, options, words=words)
-
-
-def _short(names: Sequence[str]) -> str:
-    """Names of corpora for the name of a file, which has to end somewhere."""
-    return "+".join(names) if len(names) <= 4 else f"{len(names)}-corpora"
 
 
 def _cell(

@@ -99,8 +99,7 @@ def prepare_pair(source: str, target: str, space: Workspace, options: FitOptions
         ConfigError: they share fewer than two classes.
         StoreError: their features are not of the same encoders.
     """
-    chosen = {"scheme": options.scheme, "stores": options.stores, "modalities": options.modalities}
-    here, there = load_shared([source, target], space, chosen)
+    here, there = load_shared([source, target], space, options.features)
     setup = experiment.prepare(there, options.protocol, options.folds or Options(), options.normalize, options.scheme)
     first = source_fold(here, options)
     datasets = [{**experiment.describe(here, options.scheme), "normalize": options.normalize}, setup.facts]

@@ -10,6 +10,7 @@ from ser.results import record
 from ser.results.names import run_name
 from ser.train import executor
 from ser.train.batches import Resident
+from ser.train.begin import Begun, FitOptions
 from ser.train.config import Config
 from ser.train.job import Job, Run, Unit, first_of, head_name, refits
 from ser.train.recipe import stack_of
@@ -66,6 +67,17 @@ def train(
             for run, predictions in finished:
                 record.write_run(unit[0].folder, run, predictions)
         yield unit[0], finished
+
+
+def train_all(begun: Sequence[Begun], options: FitOptions, label: str) -> list[list[Run]]:
+    """The runs of each experiment; all that are missing are trained together."""
+    planned = [plan(b.job, b.folds, b.runs, options.stack) for b in begun]
+    done = [d for d, _ in planned]
+    order = {id(b.job): k for k, b in enumerate(begun)}
+    for job, finished in train([u for _, us in planned for u in us], options.jobs, label, options.quiet):
+        assert not isinstance(finished, SerError)
+        done[order[id(job)]].extend(finished)
+    return done
 
 
 def _is_short(units: Sequence[Unit]) -> bool:

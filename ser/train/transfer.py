@@ -13,7 +13,6 @@ from typing import Any
 
 import pandas as pd
 
-from ser.errors import SerError
 from ser.metadata.splits import Fold
 from ser.results import record
 from ser.results.gains import comparisons
@@ -21,12 +20,12 @@ from ser.results.names import TRANSFER_SCHEMA
 from ser.results.permuted import suspects
 from ser.results.summary import opening
 from ser.train import experiment
-from ser.train import runs as trained
 from ser.train.begin import Begun, FitOptions, assemble, check_runs, conclude, notes_of
 from ser.train.classical import is_classical
 from ser.train.job import Run
 from ser.train.pairs import Pair
 from ser.train.recipe import Recipe, make_recipe, stamps_of
+from ser.train.runs import train_all
 from ser.train.selection import LOWEST, TARGET
 from ser.workspace import Workspace
 
@@ -90,7 +89,6 @@ def study(
     done = train_all(begun, options, name)
     summaries = [conclude_variant(b, d, options.command, started, part=True) for b, d in zip(begun, done, strict=True)]
     predictions = {v.name: pd.concat([p for _, p in d], ignore_index=True) for v, d in zip(variants, done, strict=True)}
-    scores = {v.name: float(s["pooled"]["UA"]["mean"]) for v, s in zip(variants, summaries, strict=True)}
     found = {
         **opening(
             name,
@@ -108,11 +106,8 @@ def study(
         "variants": _choose(
             [_row(v, b, d, s, path) for v, b, d, s in zip(variants, begun, done, summaries, strict=True)]
         ),
-        "comparisons": comparisons(predictions, scores, list(pair.target.classes), SOURCE_ONLY, TARGET_ONLY),
-        "suspects": _suspects(
-            {v.name: predictions[v.name] for v in variants if v.tuning is None and v.name != TARGET_ONLY},
-            list(pair.target.classes),
-        ),
+        "comparisons": comparisons(predictions, list(pair.target.classes), SOURCE_ONLY, TARGET_ONLY),
+        "suspects": _suspects(variants, summaries),
     }
     record.write_study(path, found)
     return found
@@ -124,12 +119,13 @@ def _stamps(pair: Pair, variants: Sequence[Variant]) -> list[str]:
     return [*pair.setup.stamps, *own]
 
 
-def _suspects(predictions: dict[str, pd.DataFrame], classes: Sequence[str]) -> list[dict[str, Any]]:
+def _suspects(variants: Sequence[Variant], summaries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of the heads that have seen no label of the target: an adapted one shows a swap more plainly than the source's."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
-    for name, frame in predictions.items():
-        for suspect in suspects(frame, classes):
-            found.setdefault(tuple(suspect["classes"]), {**suspect, "variant": name})
+    for variant, summary in zip(variants, summaries, strict=True):
+        if variant.tuning is None and variant.name != TARGET_ONLY:
+            for suspect in summary["suspects"]:
+                found.setdefault(tuple(suspect["classes"]), {**suspect, "variant": variant.name})
     return list(found.values())
 
 
@@ -174,17 +170,6 @@ def conclude_variant(
     """Write a variant's summary, with the classes that are mostly predicted as each other; `part`: of a study."""
     predictions = pd.concat([p for _, p in done], ignore_index=True)
     return conclude(begun, done, command, started, part=part, suspects=suspects(predictions, begun.job.data.classes))
-
-
-def train_all(begun: Sequence[Begun], options: FitOptions, label: str) -> list[list[Run]]:
-    """The runs of each experiment; all that are missing are trained together."""
-    planned = [trained.plan(b.job, b.folds, b.runs, options.stack) for b in begun]
-    done = [d for d, _ in planned]
-    order = {id(b.job): k for k, b in enumerate(begun)}
-    for job, finished in trained.train([u for _, us in planned for u in us], options.jobs, label, options.quiet):
-        assert not isinstance(finished, SerError)
-        done[order[id(job)]].extend(finished)
-    return done
 
 
 def _row(variant: Variant, begun: Begun, done: list[Run], summary: dict[str, Any], path: Path) -> dict[str, Any]:

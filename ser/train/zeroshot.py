@@ -9,7 +9,8 @@ from typing import Any
 
 from ser.train.begin import check_runs, open_workspace, split_options
 from ser.train.pairs import prepare_pair
-from ser.train.transfer import begin_variant, conclude_variant, source_only, train_all
+from ser.train.runs import train_all
+from ser.train.transfer import begin_variant, conclude_variant, source_only
 from ser.workspace import Workspace
 
 

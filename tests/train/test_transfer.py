@@ -324,8 +324,7 @@ def test_no_gap_is_closed_where_the_oracle_is_not_above() -> None:
     good = rows.assign(predicted=rows["true"])
     bad = rows.assign(predicted=rng.permutation(rows["true"].to_numpy()))
     frames = {"none": good, "method": bad, "oracle": bad}
-    scores = {"none": 1.0, "method": 0.5, "oracle": 0.5}
-    method, oracle = comparisons(frames, scores, ["0", "1"], "none", "oracle")
+    method, oracle = comparisons(frames, ["0", "1"], "none", "oracle")
     assert method["gap_closed"] is None
     assert oracle["gap_closed"] is None
     assert method["difference"] < 0
