@@ -1,6 +1,5 @@
 """A unit of work: a stack of runs, trained on a fold or on several that share their training, predicted and described."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,8 +102,8 @@ def _finish(
                 experiment.prediction_rows(job.data, which, p[slot], run=k, fold=one.name, split=s)
                 for s, which, p in rows
             ]
-            own = replace(trained, notes=list(trained.notes))
-            finished.append(_recorded(job, one, k, seeds[slot], own, account, pd.concat(frames, ignore_index=True)))
+            predictions = pd.concat(frames, ignore_index=True)
+            finished.append(_recorded(job, one, k, seeds[slot], trained, account, predictions))
         if job.save:
             _save(job, fold, k, seeds[slot], [part[slot] for part in final], statistics)
     return finished
