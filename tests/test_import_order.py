@@ -16,7 +16,7 @@ ROWS = [
     {"features"},
     {"results"},
     {"extract", "train"},
-    {"predict", "demo"},
+    {"predict", "demo", "explain"},
     {"commands"},
     {"cli"},
 ]

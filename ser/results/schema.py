@@ -13,7 +13,7 @@ from ser.errors import ConfigError, TrainingError
 from ser.workspace import writing
 
 SUMMARY, RUN, ABLATION, SEARCH, TRANSFER, MATRIX = "summary", "run", "ablation", "search", "transfer", "matrix"
-FEWSHOT = "fewshot"
+FEWSHOT, EXPLANATIONS = "fewshot", "explanations"
 WIDTH = 110
 
 

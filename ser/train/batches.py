@@ -47,9 +47,10 @@ class Resident:
 
     def batch(self, rows: Tensor) -> dict[str, Feature]:
         """Features of the utterances `rows (runs, batch)`."""
-        return {i.name: self._feature(i.name, rows) for i in self.inputs}
+        return {i.name: self.feature(i.name, rows) for i in self.inputs}
 
-    def _feature(self, name: str, rows: Tensor) -> Feature:
+    def feature(self, name: str, rows: Tensor) -> Feature:
+        """One store's features of the utterances `rows (runs, batch)`."""
         values = self.values[name]
         if name not in self.offsets:
             return Feature(_rows(values, rows), None)

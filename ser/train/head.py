@@ -6,6 +6,9 @@ it, beaten by the command line) and a class `Head(nn.Module)`:
     def __init__(self, inputs: list[Input], classes: int, **options) -> None
     def forward(self, batch: dict[str, Feature]) -> Tensor          # logits (runs, batch, classes)
     def embed(self, batch: dict[str, Feature]) -> Tensor            # (runs, batch, E); where it has one, `forward` calls it
+    def attends(self) -> Attends                                    # where it has attention: which store looks at which
+
+`attends` names the stores of each attention layer, by its place among the head's modules, for pictures of what was attended to.
 
 Losses on embeddings (supervised contrastive, prototypes) read what `embed` gave.
 
@@ -32,6 +35,7 @@ from ser.errors import ConfigError, TrainingError
 from ser.train.layers import Dropout, Feature, Input, Linear
 
 HEADS = "ser.train.heads"
+Attends = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]  # module -> stores of its queries, and of its keys
 _INITIALISING = threading.Lock()  # torch.nn draws initial weights from the global stream of the process
 
 
@@ -121,6 +125,11 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classify(self.embed(x))
+
+
+def others(stores: list[str], k: int) -> tuple[str, ...]:
+    """All stores but the k-th."""
+    return tuple(stores[:k] + stores[k + 1 :])
 
 
 def require(inputs: list[Input], head: str, fits: bool, what: str) -> None:

@@ -186,11 +186,12 @@ class Enter(nn.Module):
     """From a store's features to dense vectors: ids are embedded, stored layers are summed with learned weights.
 
     The weighted sum is a softmax over layers, one weight a layer (Peters et al. 2018; as SUPERB, Yang et al. 2021).
-    `size` is the dimension that comes out.
+    `size` is the dimension that comes out, `store` the store's name.
     """
 
     def __init__(self, source: Input, embedding: int = EMBEDDING) -> None:
         super().__init__()
+        self.store = source.name
         self.embedding = Embedding(source.vocabulary, embedding) if source.vocabulary else None
         self.weights = nn.Parameter(torch.zeros(1, source.layers)) if source.layers > 1 else None
         self.size = embedding if source.vocabulary else source.dim

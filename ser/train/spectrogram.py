@@ -37,7 +37,7 @@ class Spectrogram(nn.Module):
         frames: longer utterances are read in the middle only.
         size: of the embedding.
 
-    A head adds `read(picture, mask)`: `(runs, batch, 1, frames, bands)` -> `(runs, batch, size)`.
+    A head adds `maps` and `pool`: what its convolutions make of a picture, and what becomes of that.
     """
 
     def __init__(self, inputs: list[Input], name: str, classes: int, *, frames: int, size: int, dropout: float) -> None:
@@ -48,8 +48,17 @@ class Spectrogram(nn.Module):
         self.dropout = Dropout(dropout)
         self.output = Linear(size, classes)
 
-    def read(self, picture: Tensor, mask: Tensor) -> Tensor:
+    def maps(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """`(runs, batch, 1, frames, bands)` -> the last picture, `(runs, batch, channels, frames / s, bands / s)`; its mask."""
         raise NotImplementedError
+
+    def pool(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The last picture as one vector, `(runs, batch, size)`."""
+        raise NotImplementedError
+
+    def read(self, picture: Tensor, mask: Tensor) -> Tensor:
+        """`(runs, batch, 1, frames, bands)` -> `(runs, batch, size)`."""
+        return self.pool(*self.maps(picture, mask))
 
     def embed(self, batch: dict[str, Feature]) -> Tensor:
         """The vector before the last layer, `(runs, batch, size)`."""

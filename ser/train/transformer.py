@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ser import registry
 from ser.errors import ConfigError
+from ser.train.head import Attends
 from ser.train.layers import Attention, Dropout, Enter, Feature, Input, LayerNorm, Linear, Packing
 
 POSITIONS = ("sinusoidal", "learned", "none")
@@ -167,3 +168,12 @@ class Transformer(nn.Module):
             x = layer(x, mask, packing=packing)
         x = x if self.norm is None else self.norm(x)
         return x if packing is None else packing.pad(x)
+
+
+def self_attention(encoders: nn.ModuleList, stores: list[str], place: str = "encode") -> Attends:
+    """What `attends` of a head says of its transformers, one a store, that are its modules `place`."""
+    return {
+        f"{place}.{k}.layers.{n}.attention": ((store,), (store,))
+        for k, (encoder, store) in enumerate(zip(encoders, stores, strict=True))
+        for n in range(len(encoder.layers))  # type: ignore[arg-type]
+    }

@@ -10,9 +10,9 @@ framewise audio store will do; several each have their own encoder, and their me
 import torch
 from torch import Tensor, nn
 
-from ser.train.head import require
+from ser.train.head import Attends, require
 from ser.train.layers import Dropout, Feature, Input, Linear, mean
-from ser.train.transformer import Tokens, Transformer
+from ser.train.transformer import Tokens, Transformer, self_attention
 
 DEFAULTS = {"lr": 5e-4, "epochs": 40, "patience": 10}
 
@@ -48,6 +48,9 @@ class Head(nn.Module):
             x, mask = patches(batch[name])
             means.append(mean(encode(x, mask), mask))
         return torch.cat(means, dim=-1)
+
+    def attends(self) -> Attends:
+        return self_attention(self.encode, self.inputs)
 
     def forward(self, batch: dict[str, Feature]) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))

@@ -41,13 +41,11 @@ class Head(Spectrogram):
         self.hidden = Linear(widths[-1] * bands, hidden)
 
     def maps(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The last picture, `(runs, batch, channels, frames / 16, bands / 16)`, and its mask."""
         x = picture
         for layer in self.layers:
             x, mask = layer(x, mask)
         return x, mask
 
-    def read(self, picture: Tensor, mask: Tensor) -> Tensor:
-        x, mask = self.maps(picture, mask)
+    def pool(self, x: Tensor, mask: Tensor) -> Tensor:
         pooled = mean(x.transpose(2, 3).flatten(3), mask)
         return torch.relu(self.hidden(self.dropout(pooled)))

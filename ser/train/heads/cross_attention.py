@@ -16,6 +16,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ser.train.head import Attends, others
 from ser.train.heads.early import Project
 from ser.train.layers import Dropout, Feature, Input, Linear, Packing, mean
 from ser.train.transformer import Layer
@@ -74,6 +75,14 @@ class Head(nn.Module):
     def forward(self, batch: dict[str, Feature]) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))
         return out
+
+    def attends(self) -> Attends:
+        each = {f"encode.{k}.attention": ((name,), (name,)) for k, name in enumerate(self.inputs)}
+        return each | {
+            f"cross.{layer}.{k}.attention": ((name,), others(self.inputs, k))
+            for layer in range(len(self.cross))
+            for k, name in enumerate(self.inputs)
+        }
 
     @staticmethod
     def _look(

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser.train.head import Classifier
+from ser.train.head import Attends, Classifier, others
 from ser.train.layers import Attention, Dropout, Enter, Feature, Input, LayerNorm, Linear
 from ser.train.pooling import AttentiveStatistics, Score
 
@@ -63,6 +63,13 @@ class Head(nn.Module):
     def gates(self, batch: dict[str, Feature]) -> Tensor:
         """How much each store counts for each utterance, `(runs, batch, stores)`: they add up to 1."""
         return self._gates(self._projected(batch))
+
+    def attends(self) -> Attends:
+        pools: Attends = {f"project.{k}.pool": ((), (name,)) for k, name in enumerate(self.inputs)}
+        return pools | {
+            f"cross.{k}.attention": ((name,), others(self.inputs, k))
+            for k, name in enumerate(self.inputs if self.cross else [])
+        }
 
     def _projected(self, batch: dict[str, Feature]) -> Tensor:
         """`(runs, batch, stores, 2 W)`."""

@@ -14,9 +14,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ser.train.head import require
+from ser.train.head import Attends, others, require
 from ser.train.layers import Dropout, Feature, Input, Linear, mean
-from ser.train.transformer import Layer, Tokens, Transformer
+from ser.train.transformer import Layer, Tokens, Transformer, self_attention
 
 DEFAULTS = {"lr": 5e-4, "epochs": 40, "patience": 10}
 States = tuple[Tensor, Tensor]
@@ -78,6 +78,13 @@ class Head(nn.Module):
             states = self._crossed(layer, states, masks)
         to_text = cast(Layer, cast(nn.ModuleList, last)[0])
         return to_text.attention.weights(states[0], states[1], masks[1]).mean(2)
+
+    def attends(self) -> Attends:
+        return self_attention(self.encode, self.inputs) | {
+            f"cross.{n}.{k}.attention": ((name,), others(self.inputs, k))
+            for n in range(len(self.cross))
+            for k, name in enumerate(self.inputs)
+        }
 
     def _encoded(self, batch: dict[str, Feature]) -> tuple[States, States]:
         """States and masks of patches and of tokens."""

@@ -40,15 +40,13 @@ class Head(Spectrogram):
                 nn.init.kaiming_normal_(module.weight.data[0], mode="fan_out", nonlinearity="relu")
 
     def maps(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The last picture, `(1, batch, 8 hidden, frames / 32, bands / 32)`, and its mask."""
         mask = mask[..., ::2]
         x, mask = halve(self.norm(self.enter(picture), mask).relu_(), mask, kernel=3)
         for block in self.stages:
             x, mask = block(x, mask)
         return x, mask
 
-    def read(self, picture: Tensor, mask: Tensor) -> Tensor:
-        x, mask = self.maps(picture, mask)
+    def pool(self, x: Tensor, mask: Tensor) -> Tensor:
         return mean(x.mean(-1).transpose(2, 3), mask)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ser.errors import ConfigError
 from ser.train.convolution import Conv1d
-from ser.train.head import require
+from ser.train.head import Attends, require
 from ser.train.heads.cnn_bilstm import packed
 from ser.train.layers import Attention, Dropout, Enter, Feature, Input, LayerNorm, Linear, mean
 
@@ -68,6 +68,11 @@ class Head(nn.Module):
             seen = self.cross[modality](text, encode(feature), feature.mask)
             found.append(self.norm[modality](text + self.dropout(seen)))
         return torch.relu(self.fuse(self.dropout(torch.cat(found, dim=-1))))
+
+    def attends(self) -> Attends:
+        text = (self.inputs["text"],)
+        own: Attends = {f"encode.{m}.attention": ((self.inputs[m],), (self.inputs[m],)) for m in self.encode}
+        return own | {f"cross.{m}": (text, (self.inputs[m],)) for m in self.encode}
 
     def embed(self, batch: dict[str, Feature]) -> Tensor:
         """Mean over text steps, `(1, batch, 2 hidden)`."""

@@ -9,9 +9,9 @@ them to the size of the positions. Several stores each have their own encoder; t
 import torch
 from torch import Tensor, nn
 
-from ser.train.head import require
+from ser.train.head import Attends, require
 from ser.train.layers import Dropout, Feature, Input, Linear, mean
-from ser.train.transformer import Tokens, Transformer
+from ser.train.transformer import Tokens, Transformer, self_attention
 
 DEFAULTS = {"lr": 5e-4, "batch_size": 64, "epochs": 12, "patience": 4}
 
@@ -46,6 +46,9 @@ class Head(nn.Module):
             x, mask = tokens(batch[name])
             means.append(mean(encode(x, mask), mask))
         return torch.cat(means, dim=-1)
+
+    def attends(self) -> Attends:
+        return self_attention(self.encode, self.inputs)
 
     def forward(self, batch: dict[str, Feature]) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))

@@ -1,0 +1,145 @@
+"""A saved head opened on the utterances of a cached corpus, so that its inside can be looked at."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ser.errors import ConfigError
+from ser.features.normalise import normalise, scale
+from ser.features.tensors import Block, Tensors
+from ser.train.batches import Resident
+from ser.train.config import Config
+from ser.train.data import Data
+from ser.train.forward import EVALUATION_ROWS, heads
+from ser.train.head import part_of, plugin
+from ser.train.layers import Feature
+from ser.train.parameters import Parameters
+from ser.train.saved import SavedHead
+
+
+class Swapped(Resident):
+    """Features of which a store can give, in place of an utterance's own, those of its partner.
+
+    Attributes:
+        partners: store -> row number of each row's partner, `(n,)`; stores that are not named give their own.
+    """
+
+    def __init__(self, blocks: Sequence[Block], device: str = "cpu") -> None:
+        super().__init__(blocks, device)
+        self.partners: Mapping[str, Tensor] = {}
+
+    def feature(self, name: str, rows: Tensor) -> Feature:
+        partner = self.partners.get(name)
+        return super().feature(name, rows if partner is None else partner[rows])
+
+
+@dataclass(eq=False)
+class Opened:
+    """One head of one run, with weights, and the features that it reads.
+
+    Attributes:
+        saved: the head's file.
+        data: the corpus, its features standardised as the head expects.
+        parts: the modules in evaluation mode with their features: one, or for a late fusion one a modality.
+    """
+
+    saved: SavedHead
+    data: Tensors
+    parts: list[tuple[nn.Module, Swapped]]
+
+    @property
+    def module(self) -> nn.Module:
+        """The head itself; of a late fusion, the first part."""
+        return self.parts[0][0]
+
+    @property
+    def resident(self) -> Swapped:
+        return self.parts[0][1]
+
+    def probabilities(
+        self, rows: NDArray[np.int64], partners: Mapping[str, NDArray[np.int64]] | None = None
+    ) -> NDArray[np.float64]:
+        """Class probabilities of rows, `(len(rows), classes)`; with `partners`, see `Swapped`."""
+        found = []
+        for module, resident in self.parts:
+            resident.partners = {name: torch.as_tensor(p) for name, p in (partners or {}).items()}
+            found.append(_probabilities(module, resident, rows))
+            resident.partners = {}
+        return found[0] if len(found) == 1 else np.asarray(plugin(self.saved.config.head).combine(found))
+
+
+@torch.no_grad()
+def _probabilities(module: nn.Module, resident: Resident, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    out: NDArray[np.float64] | None = None
+    place = {int(row): k for k, row in enumerate(rows)}
+    for chunk in resident.chunks(rows, EVALUATION_ROWS):
+        shares = module(resident.batch(chunk[None]))[0].double().softmax(-1).numpy()
+        out = np.empty((len(rows), shares.shape[-1])) if out is None else out
+        out[[place[int(row)] for row in chunk]] = shares
+    assert out is not None
+    return out
+
+
+def words_of(block: Block, row: int) -> list[str]:
+    """The word pieces of an utterance as text; [] where the features are no word pieces."""
+    if not block.vocabulary or "tokenizer.json" not in block.assets:
+        return []
+    vocabulary = json.loads(block.assets["tokenizer.json"])["model"]["vocab"]
+    pairs = vocabulary.items() if isinstance(vocabulary, dict) else ((p[0], k) for k, p in enumerate(vocabulary))
+    named = {number + int(block.assets.get("shift", "0")): piece for piece, number in pairs}
+    return [named.get(int(k), str(k)) for k in block.rows(np.array([row]))[:, 0]]
+
+
+def open_head(saved: SavedHead, data: Tensors) -> Opened:
+    """A saved head on a corpus's features.
+
+    Args:
+        saved: see `ser.train.saved.load_head`.
+        data: raw features of the stores that the head reads.
+
+    Raises:
+        ConfigError: a head on dialogues; other classes; stores that are missing or of another shape.
+    """
+    if saved.config.context != "utterance":
+        raise ConfigError(
+            "explanations are of utterances", found=f"a head on sequences of turns (--context {saved.config.context})"
+        )
+    if list(data.classes) != saved.classes:
+        raise ConfigError(
+            "the head's classes are not those of the tensors", expected=saved.classes, found=list(data.classes)
+        )
+    blocks = {b.name: b for b in data.blocks}
+    for wanted in saved.inputs:
+        block = blocks.get(wanted.name)
+        if block is None:
+            raise ConfigError(f"the head reads {wanted.name}", found=f"stores {', '.join(blocks)} of {data.dataset}")
+        if (block.dim, block.framewise, block.layers) != (wanted.dim, wanted.framewise, wanted.layers):
+            raise ConfigError(
+                f"features of {block.name} do not fit the head", expected=wanted, found=block.values.shape
+            )
+    data = standardised(saved, data.with_blocks([blocks[i.name] for i in saved.inputs]))
+    whole = part_of(saved.config.head) == saved.config.head
+    groups = [list(data.blocks)] if whole else [[b] for b in data.blocks]
+    config = Config(**{**asdict(saved.config), "head": part_of(saved.config.head)})
+    parts = []
+    for group, weights in zip(groups, saved.weights, strict=True):
+        resident = Swapped(group)
+        nothing = np.zeros(0, dtype=np.int64)
+        known = Data(resident, data.labels, len(saved.classes), nothing, nothing)
+        parameters = Parameters(heads(known, config, [0]))
+        parameters.load(weights[None].chunk(config.snapshots, dim=1)[-1])
+        parts.append((parameters.head.eval(), resident))
+    return Opened(saved, data, parts)
+
+
+def standardised(saved: SavedHead, data: Tensors) -> Tensors:
+    """Features as the head was trained on them: by its own statistics, or by those of this corpus or its speakers."""
+    how, limit = str(saved.about["normalize"]), float(saved.about["limit"])
+    if how == "train" or saved.statistics:
+        return replace(data, blocks=tuple(scale(b, how, saved.statistics, limit) for b in data.blocks))
+    return normalise(data, how, np.arange(len(data.frame)), limit)[0]

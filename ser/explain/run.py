@@ -1,0 +1,240 @@
+"""Explain an experiment's heads: layers and modalities over all of them, activation and attention on examples."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import ConfigError
+from ser.explain import pictures
+from ser.explain.activation import class_activation
+from ser.explain.attention import attention_maps
+from ser.explain.layer_weights import layer_weights
+from ser.explain.opened import Opened, open_head, words_of
+from ser.explain.shapley import Contributions, contributions
+from ser.features.tensors import Tensors
+from ser.results.plots import save
+from ser.results.schema import EXPLANATIONS, write_json
+from ser.train.saved import load_head
+from ser.train.spectrogram import Spectrogram
+from ser.workspace import writing
+
+SCHEMA = "ser.explanations/1"
+SHOWN = 6  # layers of attention in one picture, the last ones; the arrays have all
+
+
+@dataclass(frozen=True)
+class HeadFile:
+    """A saved head and the utterances that it may be shown on.
+
+    Attributes:
+        path: `.safetensors`.
+        run, fold: of the experiment.
+        ids: what it was not trained on.
+    """
+
+    path: Path
+    run: int
+    fold: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row of one head to look at closely."""
+
+    opened: Opened
+    file: HeadFile
+    row: int
+    shares: NDArray[np.float64]
+
+
+def explain(
+    files: Sequence[HeadFile],
+    data: Tensors,
+    folder: Path,
+    name: str,
+    *,
+    examples: int = 1,
+    draws: int = 20,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Write arrays and pictures of what heads look at.
+
+    Layer weights and contributions of modalities are over all heads. Activation and attention are of examples, by the heads
+    of the first run: of each true class the utterances that were recognised, and that were missed, with most confidence.
+
+    Args:
+        files: heads of one experiment.
+        data: raw features of the corpus under the heads' classes.
+        folder: where `explanations.json`, PNG and NPZ files go.
+        name: of the experiment, for titles.
+        examples: right ones, and wrong ones, a class.
+        draws: partners an utterance for the contributions of modalities.
+
+    Returns:
+        What `explanations.json` holds.
+
+    Raises:
+        ConfigError: no heads, a head on dialogues or on other features, or nothing that can be explained.
+    """
+    if not files:
+        raise ConfigError(f"{name} has no saved heads", action="Train it with --save.")
+    layers: dict[str, list[NDArray[np.float64]]] = {}
+    shared: list[tuple[Contributions, NDArray[np.int64]]] = []
+    chosen: list[Example] = []
+    inputs = load_head(files[0].path).inputs
+    for number, file in enumerate(files, 1):
+        opened = open_head(load_head(file.path), data)
+        rows = np.flatnonzero(data.frame["utterance_id"].isin(file.ids).to_numpy())
+        for store, weights in layer_weights(opened).items():
+            layers.setdefault(store, []).append(weights)
+        if len({i.modality for i in inputs}) > 1:
+            shared.append((contributions(opened, rows, draws=draws), data.labels[rows]))
+        if file.run == files[0].run and _looks(opened):
+            chosen += _candidates(opened, file, rows, examples)
+        say(f"explained {number} of {len(files)} heads")
+    if not (layers or shared or chosen):
+        raise ConfigError(
+            f"nothing in {name} to explain: one modality, one layer, no attention, no convolutions",
+            expected="a head on a spectrogram, on sequences, on all layers of an encoder, or on several modalities",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {
+        "schema": SCHEMA,
+        "experiment": name,
+        "dataset": data.dataset,
+        "heads": [{"file": f.path.name, "run": f.run, "fold": f.fold, "utterances": len(f.ids)} for f in files],
+        "layers": _layers(layers, data, folder, name),
+        "modalities": _modalities(shared, data.classes, draws, folder, name),
+        "examples": [_show(e, folder) for e in _best(chosen, examples, len(data.classes))],
+    }
+    write_json(folder / "explanations.json", found, EXPLANATIONS)
+    return found
+
+
+def _looks(opened: Opened) -> bool:
+    return any(isinstance(m, Spectrogram) or hasattr(m, "attends") for m, _ in opened.parts)
+
+
+def _candidates(opened: Opened, file: HeadFile, rows: NDArray[np.int64], count: int) -> list[Example]:
+    """Of one head's rows, for each class the surest right ones and the surest wrong ones."""
+    shares = opened.probabilities(rows)
+    labels, predicted, sure = opened.data.labels[rows], shares.argmax(-1), shares.max(-1)
+    found = []
+    for label in range(shares.shape[1]):
+        for right in (True, False):
+            fitting = np.flatnonzero((labels == label) & ((predicted == label) == right))
+            best = fitting[np.argsort(-sure[fitting], kind="stable")[:count]]
+            found += [Example(opened, file, int(rows[k]), shares[k]) for k in best]
+    return found
+
+
+def _best(found: Iterable[Example], count: int, classes: int) -> list[Example]:
+    """The surest over all heads, in order of class, right ones first."""
+    groups: dict[tuple[int, bool], list[Example]] = {}
+    for e in found:
+        label = int(e.opened.data.labels[e.row])
+        groups.setdefault((label, int(e.shares.argmax()) != label), []).append(e)
+    ordered = (groups.get((k, wrong), []) for k in range(classes) for wrong in (False, True))
+    return [e for group in ordered for e in sorted(group, key=lambda e: -e.shares.max())[:count]]
+
+
+def _show(example: Example, folder: Path) -> dict[str, Any]:
+    """Pictures and arrays of one example."""
+    opened, row, data = example.opened, example.row, example.opened.data
+    utterance = str(data.frame["utterance_id"].iloc[row])
+    label, guess = int(data.labels[row]), int(example.shares.argmax())
+    true, predicted = data.classes[label], data.classes[guess]
+    seconds = float(data.frame["duration"].iloc[row])
+    stem = re.sub(r"[^A-Za-z0-9._-]", "_", utterance)
+    title = f"{utterance}: {true}, recognised as {predicted} ({example.shares[guess]:.2f}); {opened.saved.config.head}"
+    arrays: dict[str, NDArray[Any]] = {"probabilities": example.shares}
+    shown: dict[str, Any] = {
+        "utterance_id": utterance,
+        "true": true,
+        "predicted": predicted,
+        "probability": float(example.shares[guess]),
+        "head": example.file.path.name,
+        "arrays": f"{stem}.npz",
+        "pictures": [],
+        "attention": [],
+    }
+    if isinstance(opened.module, Spectrogram):
+        maps = {}
+        for number in dict.fromkeys((guess, label)):
+            maps[data.classes[number]], picture = class_activation(opened, row, number)
+            arrays[f"activation {data.classes[number]}"] = maps[data.classes[number]]
+        arrays["spectrogram"] = picture
+        covered = seconds * min(1.0, len(picture) / _frames(opened, row))
+        save(pictures.activation(picture, maps, covered, title), folder / f"{stem}.activation.png")
+        shown["pictures"].append(f"{stem}.activation.png")
+    attended = attention_maps(opened, row)
+    if attended:
+        spoken = [i.name for i in opened.saved.inputs if i.modality == "audio"]
+        words = {b.name: words_of(b, row) for b in data.blocks}
+        save(pictures.attention(attended[-SHOWN:], seconds, spoken, words, title), folder / f"{stem}.attention.png")
+        shown["pictures"].append(f"{stem}.attention.png")
+        arrays |= {f"attention {m.layer}": m.weights for m in attended}
+        shown["attention"] = [{"layer": m.layer, "queries": list(m.queries), "keys": list(m.keys)} for m in attended]
+    with writing(folder / shown["arrays"]) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    return shown
+
+
+def _frames(opened: Opened, row: int) -> int:
+    offsets = opened.data.blocks[0].offsets
+    assert offsets is not None
+    return int(offsets[row + 1] - offsets[row])
+
+
+def _layers(
+    layers: dict[str, list[NDArray[np.float64]]], data: Tensors, folder: Path, name: str
+) -> dict[str, dict[str, Any]]:
+    if not layers:
+        return {}
+    numbers = {s: data.stores[s]["identity"].get("layers") or list(range(len(w[0]))) for s, w in layers.items()}
+    stacked = {store: np.stack(weights) for store, weights in layers.items()}
+    save(pictures.layers(stacked, numbers, name), folder / "layers.png")
+    return {
+        store: {
+            "layers": numbers[store],
+            "mean": w.mean(0),
+            "std": w.std(0, ddof=1) if len(w) > 1 else None,
+            "values": w,
+        }
+        for store, w in stacked.items()
+    }
+
+
+def _modalities(
+    shared: list[tuple[Contributions, NDArray[np.int64]]], classes: Sequence[str], draws: int, folder: Path, name: str
+) -> dict[str, Any]:
+    if not shared:
+        return {}
+    names = shared[0][0].modalities
+    values = np.stack([c.UA_values for c, _ in shared])
+    # Of each utterance, what each modality adds to the probability of its true class.
+    true = np.concatenate([c.values[:, np.arange(len(y)), y] for c, y in shared], axis=1)
+    labels = np.concatenate([y for _, y in shared])
+    by_class = {c: true[:, labels == k].mean(1).tolist() for k, c in enumerate(classes) if (labels == k).any()}
+    save(pictures.modalities(names, values, by_class, name), folder / "modalities.png")
+    return {
+        "players": list(names),
+        "draws": draws,
+        "UA_without_any": float(np.mean([c.UA[frozenset()] for c, _ in shared])),
+        "UA_with_only": {
+            "+".join(m for m in names if m in s): float(np.mean([c.UA[s] for c, _ in shared]))
+            for s in shared[0][0].UA
+            if s
+        },
+        "shapley_of_UA": {
+            m: {"mean": float(v.mean()), "std": float(v.std(ddof=1)) if len(v) > 1 else None, "values": v}
+            for m, v in zip(names, values.T, strict=True)
+        },
+        "shapley_of_true_class": {c: dict(zip(names, v, strict=True)) for c, v in by_class.items()},
+    }
