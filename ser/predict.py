@@ -13,6 +13,7 @@ from ser.audio import reading
 from ser.errors import AudioError, ConfigError
 from ser.extract.encoder import Encoder, Options, load
 from ser.features.tensors import Block
+from ser.metadata.texts import ASR, kind, source_of
 from ser.train.layers import Input
 from ser.train.saved import load_head
 
@@ -115,8 +116,10 @@ def _encoder(
     device: str,
     say: Callable[[str], None],
 ) -> Encoder:
-    # What the features were rounded to when they were stored is no part of the encoder.
-    identity = {key: value for key, value in store["identity"].items() if key != "stored_as"}
+    # What the features were rounded to when they were stored, and whose text they are of, is no part of the encoder.
+    identity = {key: value for key, value in store["identity"].items() if key not in ("stored_as", "text_source")}
+    if "text_source" in store["identity"]:
+        say(f"{source.name}: the head was trained on {_in_words(store['identity'])}, so give it such texts")
     layers = identity.get("layers")
     options = Options(
         level=identity["level"],
@@ -139,6 +142,12 @@ def _encoder(
             found={k: encoder.identity.get(k) for k in differs},
         )
     return encoder
+
+
+def _in_words(identity: dict[str, Any]) -> str:
+    if kind(source_of(identity)) == ASR:
+        return f"transcripts by {identity['text_source'].get('model')}"
+    return "simulated sentences, which leak the label"
 
 
 def _features(encoder: Encoder, file: Path, text: str) -> NDArray[Any]:

@@ -39,6 +39,13 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--text", type=Items(), help="Text encoders, likewise.  [default for both: emotion2vec, and bert if text]"
 )
+@click.option(
+    "--text-source",
+    default="corpus",
+    show_default=True,
+    metavar="SOURCE",
+    help="corpus: the table's text; asr, asr-MODEL: of ser transcribe; simulated, simulated-SEED: gives labels away.",
+)
 @click.option("--level", type=click.Choice(["utterance", "frame"]), help="One vector an utterance, or one a frame.")
 @click.option(
     "--layers",

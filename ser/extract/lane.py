@@ -15,6 +15,7 @@ from ser.features.layout import Facts
 from ser.features.store import FeatureStore, shards_folder
 from ser.features.writer import StoreWriter
 from ser.metadata.table import Table
+from ser.metadata.texts import JOINT
 from ser.workspace import Workspace
 
 
@@ -124,7 +125,7 @@ def facts(encoder: Encoder) -> Facts:
     if encoder.store_dtype != "float32":
         identity = {**identity, "stored_as": encoder.store_dtype}
     return Facts(
-        encoder=encoder.name.split(".")[0],
+        encoder=encoder.name.partition(".")[0].partition(JOINT)[0],
         modality=encoder.modality,
         level=encoder.level,
         dim=encoder.dim,

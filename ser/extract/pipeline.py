@@ -76,7 +76,7 @@ class Pipeline:
         """
         pending: deque[Future[tuple[dict[str, Outcome], BaseException | None]]] = deque()
         waiting = iter(tasks)
-        with _intra_op(max(1, self.jobs // min(self.jobs, MOST_THREADS))), ThreadPoolExecutor(self.threads) as pool:
+        with intra_op(max(1, self.jobs // min(self.jobs, MOST_THREADS))), ThreadPoolExecutor(self.threads) as pool:
             try:
                 while True:
                     while len(pending) < 2 * self.threads and (task := next(waiting, None)) is not None:
@@ -193,7 +193,7 @@ def _slots(device: str) -> "queue.Queue[Any]":
 
 
 @contextmanager
-def _intra_op(threads: int) -> Iterator[None]:
+def intra_op(threads: int) -> Iterator[None]:
     """Give torch so many threads an operation, within the block."""
     torch = sys.modules.get("torch")
     if torch is None:

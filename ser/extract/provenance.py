@@ -25,12 +25,16 @@ _PACKAGES = (
 
 def provenance(encoder: Encoder, jobs: int) -> dict[str, Any]:
     """Facts of this run: JSON-able."""
+    own = {"batch_budget": encoder.budget, "probe": getattr(encoder, "probed", None)}
+    return {**surroundings(encoder.device, jobs), **own}
+
+
+def surroundings(device: str, jobs: int) -> dict[str, Any]:
+    """Where and when something is computed, by which versions: JSON-able."""
     return {
         "ser": ser.__version__,
-        "device": str(getattr(encoder, "device", "cpu")),
+        "device": device,
         "jobs": jobs,
-        "batch_budget": encoder.budget,
-        "probe": getattr(encoder, "probed", None),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "versions": {"python": platform.python_version(), **_versions()},
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),

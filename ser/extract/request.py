@@ -1,5 +1,6 @@
 """What a user asks of `ser extract`, and which encoders that means for a dataset."""
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from ser.errors import ConfigError, EncoderError
 from ser.extract.encoder import Encoder, Options, find, load
 from ser.extract.engine import extract
 from ser.extract.report import Report
+from ser.metadata import texts
 from ser.metadata.build import ensure_table
 from ser.metadata.table import Table
 from ser.workspace import Workspace
@@ -21,6 +23,7 @@ class Request:
 
     Attributes:
         audio, text: encoder names; where neither is given, the defaults that the dataset has sources for.
+        text_source: whose text is encoded; see `ser.metadata.texts`.
     """
 
     audio: list[str] | None = None
@@ -38,6 +41,7 @@ class Request:
     batch_seconds: float | None = None
     store_dtype: str = "float32"
     verify: int = 0
+    text_source: str = texts.CORPUS
 
     def encoders(self, table: Table) -> list[tuple[str, str]]:
         """`(modality, name)` of each encoder to run."""
@@ -73,6 +77,8 @@ def extract_dataset(
         EncoderError: an encoder that cannot be loaded; after the others are done.
     """
     table = ensure_table(dataset, workspace, root, say=say, quiet=quiet)
+    source = texts.resolve(request.text_source, dataset, workspace)
+    table = texts.table_with_text(table, source, workspace)
     wanted = request.encoders(table)
     for modality, name in wanted:  # before hours are spent on the first
         if request.revision is not None and len(wanted) > 1:
@@ -82,11 +88,14 @@ def extract_dataset(
             raise ConfigError(f"--{modality} {name}: this is an encoder of {plugin.MODALITY}")
     if not (request.audio or request.text):
         say(f"{dataset}: encoders {', '.join(name for _, name in wanted)} (choose others with --audio and --text)")
+    if source != texts.CORPUS and not any(modality == "text" for modality, _ in wanted):
+        raise ConfigError(f"--text-source {source} is for text", expected="a text encoder: --text NAME")
     encoders: list[Encoder] = []
     unloaded: EncoderError | None = None
     for modality, name in wanted:
         try:
-            encoders.append(_loaded(name, modality, request, cache))
+            encoder = _loaded(name, modality, request, cache)
+            encoders.append(_of_source(encoder, source, dataset, workspace) if modality == "text" else encoder)
         except EncoderError as error:  # the others are extracted first
             unloaded = unloaded or error
     if unloaded is not None and not encoders:
@@ -115,3 +124,14 @@ def _loaded(name: str, modality: str, request: Request, cache: dict[tuple[str, s
     if not encoder.of_corpus:
         cache[modality, name] = encoder
     return encoder
+
+
+def _of_source(encoder: Encoder, source: str, dataset: str, workspace: Workspace) -> Encoder:
+    """The encoder as that of another text than the table's: with a store and an identity of its own."""
+    if source == texts.CORPUS:
+        return encoder
+    other = copy.copy(encoder)
+    short, dot, suffix = encoder.name.partition(".")
+    other.name = f"{short}{texts.JOINT}{source}{dot}{suffix}"
+    other.identity = {**encoder.identity, "text_source": texts.identity(source, dataset, workspace)}
+    return other

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,22 @@ from ser.extract.plan import batches, by_cost
 from ser.features.pack import Record
 
 Inputs = list[tuple[Item, Any]]  # an utterance, and its audio `(samples,)` or its text
-Results = list["NDArray[Any] | Exception"]
+
+
+class Encodes(Protocol):
+    """An encoder, or a model that makes something else of audio. It may have `halve()`: take less at once, and say how much."""
+
+    name: str
+
+    def encode(self, inputs: Sequence[Any]) -> list[Any]: ...
+
+
+class Hears(Protocol):
+    """What decoding has to know of who asks for audio."""
+
+    modality: str
+    sample_rate: int
+    minimum: int
 
 
 @dataclass
@@ -75,7 +90,7 @@ class Decoded:
         return own
 
 
-def gather(encoder: Encoder, items: Sequence[Item], decoded: Decoded, outcome: Outcome) -> Inputs:
+def gather(encoder: Hears, items: Sequence[Item], decoded: Decoded, outcome: Outcome) -> Inputs:
     """What the encoder is given of each item; what cannot be used becomes a failure of the outcome."""
     if encoder.modality == "text":
         return [(item, item.text) for item in items]
@@ -115,7 +130,7 @@ def encode(
         if stopped():
             return
         chosen = [inputs[order[k]] for k in group]
-        for (item, source), result in zip(chosen, _encode(encoder, [s for _, s in chosen], outcome), strict=True):
+        for (item, source), result in zip(chosen, encode_each(encoder, [s for _, s in chosen], outcome), strict=True):
             n_samples = len(source) if encoder.modality == "audio" else 0
             _note(item, result, n_samples, encoder, sources[item.id], outcome)
 
@@ -136,8 +151,8 @@ def _unpickled(encoder: bytes) -> Encoder:
     return loaded
 
 
-def _encode(encoder: Encoder, sources: Sequence[Any], outcome: Outcome) -> Results:
-    """Features of each source, or why it has none. A batch that fails (no memory, one bad text) is halved."""
+def encode_each(encoder: Encodes, sources: Sequence[Any], outcome: Outcome) -> list[Any]:
+    """What becomes of each source, or the error why nothing. A batch that fails (no memory, one bad text) is halved."""
     if len(sources) == 1:
         return [_encode_alone(encoder, sources[0])]
     try:
@@ -151,11 +166,11 @@ def _encode(encoder: Encoder, sources: Sequence[Any], outcome: Outcome) -> Resul
             left = halve()
             outcome.notes.append(f"{encoder.name}: the GPU is out of memory; from here on {left:g} s of audio a batch")
     half = len(sources) // 2
-    return [*_encode(encoder, sources[:half], outcome), *_encode(encoder, sources[half:], outcome)]
+    return [*encode_each(encoder, sources[:half], outcome), *encode_each(encoder, sources[half:], outcome)]
 
 
-def _encode_alone(encoder: Encoder, source: Any, again: bool = True) -> "NDArray[Any] | Exception":
-    """One utterance's features, or why it has none. A GPU that is out of memory is emptied and tried once more."""
+def _encode_alone(encoder: Encodes, source: Any, again: bool = True) -> Any:
+    """One utterance's features, or the error why it has none. A GPU that is out of memory is emptied and tried once more."""
     try:
         return encoder.encode([source])[0]
     except (AudioError, EncoderError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ser.errors import StoreError
 
+SHARE = " To share the work, start every process with --shard I/N."
 PATIENCE = 5.0  # s: processes that share the work and start at once are each alone for a moment, to clean
 
 
@@ -19,12 +20,15 @@ class Lock:
         store: the store's path; the lock is a hidden file beside it.
         shared: whether others that share the work may write too. An exclusive holder is alone.
         clean: called while nobody else has the store, so that temporary files there are a dead process's.
+        what, hint: for the message, where it is no feature store.
 
     Raises:
         StoreError: another process is writing the store, or its file system knows no locks.
     """
 
-    def __init__(self, store: Path, shared: bool, clean: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Path, shared: bool, clean: Callable[[], None], what: str = "feature store", hint: str = SHARE
+    ) -> None:
         store.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(store.with_name(f".{store.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -32,10 +36,7 @@ class Lock:
             if alone:
                 clean()
             if not (self._share() if shared else alone):
-                raise StoreError(
-                    f"another process is writing the feature store {store}",
-                    action="Wait for it to end. To share the work, start every process with --shard I/N.",
-                )
+                raise StoreError(f"another process is writing the {what} {store}", action=f"Wait for it to end.{hint}")
         except OSError as error:
             self.close()
             if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, StoreError
 from ser.features.store import FeatureStore
+from ser.metadata import texts
 from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.table import Table, load_table
 from ser.registry import unknown
@@ -101,6 +102,12 @@ class Tensors:
     def modalities(self) -> set[str]:
         return {b.modality for b in self.blocks}
 
+    @property
+    def text_sources(self) -> dict[str, str]:
+        """Store of text -> where the text is from, see `ser.metadata.texts`."""
+        names = [b.name for b in self.blocks if b.modality == "text"]
+        return {name: texts.source_of(self.stores[name]["identity"]) for name in names}
+
     def with_blocks(self, blocks: Sequence[Block]) -> "Tensors":
         return replace(self, blocks=tuple(blocks))
 
@@ -129,7 +136,7 @@ def load_tensors(
     """
     space = workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
     table = load_table(dataset, space)
-    opened = {n: FeatureStore(space.store(dataset, n)) for n in choose_stores(space, dataset, stores, modalities)}
+    opened = {n: FeatureStore(space.store(dataset, n)) for n in choose_stores(space, table, stores, modalities)}
     try:
         rule = load_scheme(scheme, table.frame)
         frame, names, dropped = _rows(table, rule, classes)
@@ -172,13 +179,16 @@ def choose_dataset(workspace: Workspace) -> str:
 
 
 def choose_stores(
-    workspace: Workspace, dataset: str, stores: Sequence[str] | None, modalities: Sequence[str] | None
+    workspace: Workspace, table: Table, stores: Sequence[str] | None, modalities: Sequence[str] | None
 ) -> list[str]:
     """Names of the stores to take: those named, or the only one of each modality.
+
+    Stores of simulated text are taken by name only.
 
     Raises:
         ConfigError: none cached, an unknown name, or several of one modality and none named.
     """
+    dataset = table.dataset
     cached = workspace.stores(dataset)
     if not cached:
         raise ConfigError(
@@ -188,11 +198,20 @@ def choose_stores(
     if stores:
         return [_named(name, cached, dataset) for name in stores]
     by_modality: dict[str, list[str]] = {}
+    simulated: list[str] = []
     for name in cached:
         with FeatureStore(workspace.store(dataset, name)) as store:
-            by_modality.setdefault(store.modality, []).append(name)
+            if store.modality == "text" and texts.is_simulated(texts.source_of(store.facts.identity), table.frame):
+                simulated.append(name)
+            else:
+                by_modality.setdefault(store.modality, []).append(name)
     wanted = list(modalities or [m for m in MODALITIES if m in by_modality])
     lacking = [m for m in wanted if m not in by_modality]
+    if simulated and (not wanted or "text" in lacking):
+        raise ConfigError(
+            f"the only text of {dataset} is simulated, which leaks the label: {', '.join(simulated)}",
+            action=f"To study that, name it: --text {simulated[0]}.",
+        )
     if lacking:
         raise ConfigError(f"{dataset} has no {lacking[0]} features", found=f"stores {', '.join(cached)}")
     for modality in wanted:
@@ -207,7 +226,7 @@ def choose_stores(
 def _named(name: str, cached: list[str], dataset: str) -> str:
     if name in cached:
         return name
-    short = [c for c in cached if c.split(".")[0] == name]
+    short = [c for c in cached if c.split(".")[0] == name or (name.endswith("+asr") and c.startswith(f"{name}-"))]
     if len(short) == 1:
         return short[0]
     if short:
@@ -237,7 +256,8 @@ def _with_features(
     """Leave out utterances whose features are known to be impossible; any other gap is an error that names the id."""
     for name, store in opened.items():
         has = frame["utterance_id"].isin(set(store.ids)).to_numpy()
-        excused = (frame["path" if store.modality == "audio" else "text"] == "").to_numpy()
+        told = texts.with_text(frame, texts.source_of(store.facts.identity), table.dataset, space)
+        excused = (told["path" if store.modality == "audio" else "text"] == "").to_numpy()
         failures = space.features(table.dataset) / f"{name}.failures.csv"
         if failures.exists():
             failed = pd.read_csv(failures, dtype=str, keep_default_na=False)["utterance_id"]
@@ -248,24 +268,24 @@ def _with_features(
             raise StoreError(
                 f"{store.path} lacks {gap.sum()} of {len(frame)} utterances, first {missing}",
                 expected="features of every utterance of the table",
-                action=f"Go on with: ser extract --dataset {table.dataset} --{store.modality} {name.split('.')[0]}",
+                action=f"Go on with: ser extract --dataset {table.dataset} --{store.modality} {texts.options_of(name)}",
             )
         if store.modality == "text":
-            _refuse_stale(store, frame[has], table.dataset)
+            _refuse_stale(name, store, told[has], table.dataset)
         if not has.all():
             dropped[f"no {name} features"] = int((~has).sum())
         frame, names = frame[has].reset_index(drop=True), names[has]
     return frame, names
 
 
-def _refuse_stale(store: FeatureStore, frame: pd.DataFrame, dataset: str) -> None:
+def _refuse_stale(name: str, store: FeatureStore, frame: pd.DataFrame, dataset: str) -> None:
     """Texts that are no longer those of the features. (Audio is compared by `ser extract`, where it lies.)"""
     sources = store.sources()
     for utterance, text in zip(frame["utterance_id"], frame["text"], strict=True):
         if sources[utterance] not in (hashlib.sha256(text.encode()).digest(), UNKNOWN_SOURCE):
             raise StoreError(
                 f"the text of {utterance} is not the one that its features in {store.path} were made of",
-                action=f"Bring the store up to date: ser extract --dataset {dataset} --text {store.facts.encoder}",
+                action=f"Bring the store up to date: ser extract --dataset {dataset} --text {texts.options_of(name)}",
             )
 
 

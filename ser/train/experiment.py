@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError
 from ser.features.normalise import STAMPS
 from ser.features.tensors import Tensors
-from ser.metadata import audit, ledger, splits
+from ser.metadata import audit, ledger, splits, texts
 from ser.results.metrics import scores
 from ser.results.record import config_hash, read_any
 from ser.train.recipe import Recipe
@@ -46,7 +46,8 @@ def prepare(data: Tensors, protocol: str | None, options: splits.Options, normal
     protocol = protocol or splits.default_protocol(data.table, options)
     folds = splits.make_folds(protocol, data.table, data.frame, data.labels, options)
     report = audit.verdict(data.dataset, protocol, data.frame, folds, data.table.copies)
-    stamps = audit.stamps(report, data.table.facts, data.modalities)
+    stamps = audit.stamps(report, data.table.facts, _spoken(data))
+    stamps += texts.stamps(data.text_sources, data.table.frame, {n: s["identity"] for n, s in data.stores.items()})
     stamps += ledger.stamps(data.table.facts, data.stores)
     stamps += [STAMPS[normalize]] if normalize in STAMPS else []
     stamps += _empty_classes(data, folds)
@@ -74,6 +75,13 @@ def prepare(data: Tensors, protocol: str | None, options: splits.Options, normal
     if len(used) < len(data.frame):
         facts["dropped"] = {**data.dropped, f"in no part of protocol {protocol}": len(data.frame) - len(used)}
     return Setup(data, protocol, folds, facts, stamps)
+
+
+def _spoken(data: Tensors) -> set[str]:
+    """Modalities of what people said: sentences that were made up say nothing of the corpus's."""
+    sources = data.text_sources.values()
+    made_up = bool(sources) and all(texts.is_simulated(source, data.table.frame) for source in sources)
+    return data.modalities - ({"text"} if made_up else set())
 
 
 def _folds_digest(data: Tensors, folds: list[splits.Fold]) -> str:

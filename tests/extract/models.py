@@ -4,6 +4,7 @@ Every builder takes an empty folder, fills it and returns it; the same seed give
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -13,6 +14,7 @@ from typing import Any
 CONV = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
 SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48}
 STABLE = {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True}
+LANGUAGES = ("en", "de", "fr", "es")
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "i", "am", "so", "happy", "sad", "to", "##day", ".", "!", "un"]
 
 
@@ -78,6 +80,85 @@ def whisper(folder: Path) -> Path:
     _save(folder, WhisperForConditionalGeneration, WhisperConfig(**size, **heads, **ids), "float16")
     WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
     return folder
+
+
+def whisper_speaking(folder: Path, *, english: bool = False, positions: int = 24, **size: int) -> Path:
+    """As `openai/whisper-tiny`, or `-tiny.en`, with all that transcribing takes.
+
+    A byte-level BPE tokenizer with Whisper's special tokens and time stamps, and a generation configuration that lets it say
+    letters only. The weights are large, so that texts differ between recordings.
+
+    Args:
+        positions: of the decoder: the longest text in tokens.
+    """
+    from safetensors.torch import load_file, save_file
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+    ids = _whisper_tokenizer(folder, english)
+    end, start = ids["<|endoftext|>"], ids["<|startoftranscript|>"]
+    dims = {
+        "d_model": 32,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_ffn_dim": 48,
+        "decoder_ffn_dim": 48,
+    } | size
+    special = {"pad_token_id": end, "bos_token_id": end, "eos_token_id": end, "decoder_start_token_id": start}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    config = WhisperConfig(
+        **dims,
+        **heads,
+        **special,
+        vocab_size=len(ids),
+        max_target_positions=positions,
+        init_std=0.3,
+        begin_suppress_tokens=[end],
+    )
+    _save(folder, WhisperForConditionalGeneration, config)
+    weights = folder / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["model.decoder.embed_tokens.weight"][ids["<|0.00|>"] :] *= (
+        0.1  # there are so many that others would have no chance
+    )
+    save_file(tensors, weights, metadata={"format": "pt"})
+    WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
+    said = re.compile(r"Ġ?[a-z]+|<\|(\d+\.\d\d|endoftext)\|>")
+    quiet = sorted(number for token, number in ids.items() if not said.fullmatch(token))
+    settings = {
+        **special,
+        "is_multilingual": not english,
+        "no_timestamps_token_id": ids["<|notimestamps|>"],
+        "max_length": positions,
+        "max_initial_timestamp_index": 50,
+        "suppress_tokens": quiet,
+        "begin_suppress_tokens": [end],
+        "return_timestamps": False,
+    }
+    if not english:
+        settings["lang_to_id"] = {f"<|{code}|>": ids[f"<|{code}|>"] for code in LANGUAGES}
+        settings["task_to_id"] = {task: ids[f"<|{task}|>"] for task in ("transcribe", "translate")}
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def _whisper_tokenizer(folder: Path, english: bool) -> dict[str, int]:
+    """Write `vocab.json` and what belongs to it; returns every token's id."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import WhisperTokenizer
+
+    plain = Tokenizer(models.BPE())
+    plain.pre_tokenizer, plain.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=320, initial_alphabet=alphabet, show_progress=False)
+    plain.train_from_iterator([" kids are talking by the door", " dogs are sitting by the door"] * 3, trainer)
+    content = json.loads(plain.to_str())["model"]
+    tokenizer = WhisperTokenizer(vocab=content["vocab"], merges=[tuple(pair) for pair in content["merges"]])
+    tasks = ["<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
+    languages = [] if english else [f"<|{code}|>" for code in LANGUAGES]
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|startoftranscript|>", *languages, *tasks]})
+    tokenizer.add_tokens([f"<|{0.02 * k:.2f}|>" for k in range(1501)])
+    tokenizer.save_pretrained(folder)
+    return dict(tokenizer.get_vocab())
 
 
 def bert(folder: Path) -> Path:

@@ -1,0 +1,80 @@
+"""`ser transcribe`: a corpus's audio -> transcripts by Whisper."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Items, Session
+
+
+@click.command("transcribe", cls=Command)
+@click.option("--dataset", "datasets", type=Items(), required=True, help="Dataset, or several: emodb,ravdess.")
+@click.option("--root", type=click.Path(path_type=Path), help="The corpus folder; where the audio lies.")
+@click.option(
+    "--model",
+    default="whisper-small",
+    show_default=True,
+    help="A Whisper model: short name (see ser encoders), hub id or folder.",
+)
+@click.option(
+    "--language",
+    default="table",
+    show_default=True,
+    help="Of all utterances: en, de, ...; table: what the table says, detected where it does not; detect: of each.",
+)
+@click.option(
+    "--beams", type=click.IntRange(min=1), default=1, show_default=True, help="Of the beam search; 1 is greedy."
+)
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."
+)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), help="Cores to use.  [default: all]")
+@click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
+@click.option("--revision", help="Commit of the model's hub repository.")
+@click.option("--overwrite", is_flag=True, help="Transcribe all afresh.")
+def command(
+    session: Session,
+    datasets: list[str],
+    root: Path | None,
+    model: str,
+    language: str,
+    beams: int,
+    jobs: int | None,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Transcribe a corpus by Whisper into metadata/NAME.asr-MODEL.jsonl, going on where an earlier run stopped.
+
+    `ser extract --text bert --text-source asr` then makes features of the transcripts.
+    """
+    from ser.errors import ConfigError
+    from ser.extract.encoder import Options
+    from ser.extract.models.transcriber import load_transcriber
+    from ser.extract.transcripts import transcribe
+    from ser.metadata.build import ensure_table
+    from ser.parallel import cores
+
+    if root is not None and len(datasets) > 1:
+        raise ConfigError("--root is one corpus's folder", expected="one --dataset", found=", ".join(datasets))
+    tables = [ensure_table(name, session.workspace, root, say=session.warn, quiet=session.quiet) for name in datasets]
+    loaded = load_transcriber(model, Options(**options), language, beams)
+    failed = 0
+    for table in tables:
+        report = transcribe(
+            table,
+            loaded,
+            session.workspace,
+            jobs=jobs or cores(),
+            quiet=session.quiet,
+            overwrite=overwrite,
+            say=session.warn,
+        )
+        for line in report.lines():
+            session.say(line)
+        for note in report.notes():
+            session.warn(note)
+        failed += report.failed
+    if failed:
+        raise click.exceptions.Exit(3)

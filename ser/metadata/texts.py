@@ -1,0 +1,167 @@
+"""Where an utterance's text comes from: the corpus, speech recognition, or sentences made up from its label.
+
+A source goes by a name: `corpus` (the table's own text), `asr-MODEL` (transcripts of `ser transcribe`), `simulated` or
+`simulated-SEED` (`ser.metadata.simulated`). Features of another text than the table's are a store of their own, called after
+encoder and source: `bert+asr-whisper-small`, `bert+simulated.frame`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from ser.errors import ConfigError, CorpusError
+from ser.metadata import simulated
+from ser.metadata.schema import TEXT_SOURCES
+from ser.metadata.table import Table
+from ser.metadata.transcripts import PREFIX, Transcripts, failures_file, transcripts_file, transcripts_there
+from ser.workspace import Workspace
+
+CORPUS, ASR, SIMULATED = TEXT_SOURCES
+JOINT = "+"  # between encoder and source in a store's name
+LEAKS = "simulated text leaks the label"  # how the stamp of such results begins
+
+
+def kind(source: str) -> str:
+    """Which of `TEXT_SOURCES` a source is.
+
+    >>> kind("asr-whisper-small"), kind("simulated-3"), kind("corpus")
+    ('asr', 'simulated', 'corpus')
+    """
+    return source.partition("-")[0]
+
+
+def resolve(asked: str, dataset: str, workspace: Workspace) -> str:
+    """A source's full name: `asr` is the only model's there is.
+
+    Raises:
+        ConfigError: no such source, or several models' transcripts and none named.
+    """
+    if asked == CORPUS or re.fullmatch(rf"{SIMULATED}(-[1-9]\d*)?", asked):
+        return asked
+    there = transcripts_there(workspace, dataset)
+    if asked in there:
+        return asked
+    if asked == ASR and len(there) == 1:
+        return there[0]
+    if asked == ASR and there:
+        raise ConfigError(
+            f"{dataset} has transcripts of several models: {', '.join(there)}", action="Name one of them."
+        )
+    if asked == ASR or asked.startswith(PREFIX):
+        raise _no_transcripts(dataset, asked)
+    raise ConfigError(
+        f"there is no text source {asked!r}", expected="corpus, asr, asr-MODEL, simulated, simulated-SEED"
+    )
+
+
+def identity(source: str, dataset: str, workspace: Workspace) -> dict[str, Any]:
+    """What makes the source's text, as far as two corpora could have it in common: no languages of one of them."""
+    made = simulated.identity()
+    if kind(source) == ASR:
+        made = _transcripts(source, dataset, workspace).identity
+        made.pop("language", None)
+    return {"name": source, **made}
+
+
+def with_text(frame: pd.DataFrame, source: str, dataset: str, workspace: Workspace) -> pd.DataFrame:
+    """Rows of a table with the text of a source; "" where that has none.
+
+    Raises:
+        CorpusError: there are no transcripts, or not of all that have audio.
+    """
+    if source == CORPUS:
+        return frame
+    if kind(source) == ASR:
+        by_id = _transcripts(source, dataset, workspace).by_id
+        _refuse_gap(frame, set(by_id), source, dataset, workspace)
+        texts = [by_id[i].text if i in by_id else "" for i in frame["utterance_id"]]
+    else:
+        seed = int(source.partition("-")[2] or 0)
+        pairs = zip(frame["emotion"], frame["utterance_id"], strict=True)
+        texts = [simulated.sentence(emotion, utterance, seed) for emotion, utterance in pairs]
+    told: pd.DataFrame = frame.assign(text=texts, text_source=[kind(source) if text else "" for text in texts])
+    return told
+
+
+def table_with_text(table: Table, source: str, workspace: Workspace) -> Table:
+    """A table with the text of a source, as `with_text`."""
+    return replace(table, frame=with_text(table.frame, source, table.dataset, workspace))
+
+
+def source_of(identity: Mapping[str, Any]) -> str:
+    """The source of the text that a store's features were made of, from the store's identity."""
+    return str(identity.get("text_source", {}).get("name", CORPUS))
+
+
+def options_of(store: str) -> str:
+    """What to give `ser extract` after `--text` for a store of text.
+
+    >>> options_of("bert.frame"), options_of("bert+asr-whisper-small.frame")
+    ('bert', 'bert --text-source asr-whisper-small')
+    """
+    encoder, _, source = store.partition(".")[0].partition(JOINT)
+    return f"{encoder} --text-source {source}" if source else encoder
+
+
+def is_simulated(source: str, frame: pd.DataFrame) -> bool:
+    """Whether a source's text gives labels away: simulated sentences, also those that a table came with."""
+    return kind(source) == SIMULATED or (source == CORPUS and bool((frame["text_source"] == SIMULATED).any()))
+
+
+def stamps(sources: Mapping[str, str], frame: pd.DataFrame, identities: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Sentences that results of text must carry.
+
+    Args:
+        sources: store of text -> its source.
+        frame: the table's rows.
+        identities: of the stores.
+    """
+    found = []
+    for store, source in sources.items():
+        if is_simulated(source, frame):
+            found.append(
+                f"{LEAKS}: the sentences of {store} were written for each emotion and chosen by the true label"
+            )
+        elif kind(source) == ASR:
+            model = identities[store].get("text_source", {}).get("model", source)
+            found.append(f"recognised text: {store} is of transcripts by {model}, not of the corpus's text")
+        elif (frame["text_source"] == ASR).any():
+            found.append(f"recognised text: {store} is of a table whose text is by speech recognition")
+    return found
+
+
+def _transcripts(source: str, dataset: str, workspace: Workspace) -> Transcripts:
+    made = Transcripts(transcripts_file(workspace, dataset, source))
+    if made.found is None:
+        raise _no_transcripts(dataset, source)
+    return made
+
+
+def _refuse_gap(frame: pd.DataFrame, known: set[str], source: str, dataset: str, workspace: Workspace) -> None:
+    """Refuse transcripts that are not finished: those that failed are listed, others are still to be made."""
+    listed = failures_file(workspace, dataset, source)
+    if listed.is_file():
+        known = known | set(pd.read_csv(listed, dtype=str, keep_default_na=False)["utterance_id"])
+    lacking = _with_audio(frame, known)
+    if lacking:
+        raise CorpusError(
+            f"{len(lacking)} utterances of {dataset} have no transcript in {source}, first {lacking[0]}",
+            action=f"Go on with: {_command(dataset, source)}",
+        )
+
+
+def _with_audio(frame: pd.DataFrame, known: Iterable[str]) -> list[str]:
+    """Ids of rows that have audio and are not among the known."""
+    return list(frame.loc[(frame["path"] != "") & ~frame["utterance_id"].isin(set(known)), "utterance_id"])
+
+
+def _no_transcripts(dataset: str, source: str) -> CorpusError:
+    return CorpusError(f"{dataset} has no transcripts {source}", action=f"Make them with: {_command(dataset, source)}")
+
+
+def _command(dataset: str, source: str) -> str:
+    model = source.removeprefix(PREFIX)
+    return f"ser transcribe --dataset {dataset}" + ("" if model == ASR else f" --model {model}")
