@@ -36,9 +36,8 @@ def load(package: str, name: str) -> ModuleType:
 def kind(package: str) -> str:
     """What one plugin of a package is called: `"ser.train.losses"` -> `"loss"`."""
     folder = package.rsplit(".", 1)[-1]
-    return {"corpora": "corpus", "losses": "loss", "fewshot_methods": "few-shot method"}.get(
-        folder, folder.removesuffix("s")
-    )
+    names = {"corpora": "corpus", "losses": "loss", "fewshot_methods": "few-shot method", "reports": "report format"}
+    return names.get(folder, folder.removesuffix("s"))
 
 
 def unknown(kind: str, name: str, known: tuple[str, ...] | list[str]) -> ConfigError:

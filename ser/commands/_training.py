@@ -86,6 +86,12 @@ _OPTIONS: list[Callable[..., Any]] = [
     click.option(
         "--output", type=click.Path(dir_okay=False, path_type=Path), help="Summary file.  [default: in results/]"
     ),
+    click.option(
+        "--log",
+        multiple=True,
+        type=Plugin("ser.results.loggers"),
+        help="Also write curves and scores into a tracker, in results/. May be repeated.",
+    ),
 ]
 
 
@@ -106,7 +112,9 @@ def arguments(**options: Any) -> dict[str, Any]:
     import sys
 
     from ser.metadata.splits import Options
+    from ser.results.tracking import need
 
+    need(options.pop("log"))
     _refuse_device(options["device"])
     _refuse_contradiction(options)
     audio, text = options.pop("audio"), options.pop("text")
@@ -156,8 +164,16 @@ def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
     return pairs or None
 
 
-def report(session: Session, summary: dict[str, Any], output: Path | None) -> None:
-    """Print a summary, an ablation or a search as `ser results show` does."""
-    from ser.results.show import any_text
+def report(session: Session, summary: dict[str, Any], options: dict[str, Any]) -> None:
+    """Print a result as `ser results show` does, and write it into the trackers that were asked for.
 
-    session.say(any_text(summary, output or session.workspace.results / f"{summary['experiment']}.json"))
+    Args:
+        options: of the command line: `output` and `log`.
+    """
+    from ser.results.show import any_text
+    from ser.results.tracking import log
+
+    path = options["output"] or session.workspace.results / f"{summary['experiment']}.json"
+    session.say(any_text(summary, path))
+    for line in log(summary, path, options["log"]):
+        session.say(f"log         {line}")

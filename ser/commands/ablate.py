@@ -33,4 +33,4 @@ def command(session: Session, dataset: str | None, **options: Any) -> None:
     from ser.train.ablation import ablate
 
     name = dataset or choose_dataset(session.workspace)
-    report(session, ablate(name, session.workspace, quiet=session.quiet, **arguments(**options)), options["output"])
+    report(session, ablate(name, session.workspace, quiet=session.quiet, **arguments(**options)), options)

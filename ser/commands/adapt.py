@@ -42,4 +42,4 @@ def command(session: Session, source: str | None, target: str | None, **options:
 
     source, target = need_pair(session.workspace, source, target)
     found = adapt(source, target, session.workspace, quiet=session.quiet, **arguments(**options))
-    report(session, found, options["output"])
+    report(session, found, options)

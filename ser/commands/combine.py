@@ -37,4 +37,4 @@ def command(session: Session, datasets: list[str], **options: Any) -> None:
     from ser.train.combined import combine
 
     found = combine(datasets, session.workspace, quiet=session.quiet, **arguments(**options))
-    report(session, found, options["output"])
+    report(session, found, options)

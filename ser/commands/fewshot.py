@@ -47,4 +47,4 @@ def command(session: Session, source: str | None, target: str | None, **options:
 
     source, target = choose_pair(session.workspace, source, target)
     found = fewshot(target, source, session.workspace, quiet=session.quiet, **arguments(**options))
-    report(session, found, options["output"])
+    report(session, found, options)

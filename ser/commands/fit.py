@@ -49,9 +49,9 @@ def command(session: Session, dataset: str | None, grid: tuple[str, ...], random
     name = dataset or choose_dataset(session.workspace)
     given = {"quiet": session.quiet, **arguments(**options)}
     if not grid and random is None:
-        report(session, fit(name, session.workspace, **given), options["output"])
+        report(session, fit(name, session.workspace, **given), options)
         return
     found = search(name, session.workspace, grid=parse_grid(grid), random=random, **given)
-    report(session, found, options["output"])
+    report(session, found, options)
     if found["failed"]:
         raise click.exceptions.Exit(3)

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from ser.commands import _plot, _report
 from ser.commands._base import Command, Group, Session
 
 METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
@@ -12,7 +13,11 @@ METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
 
 @click.group("results", cls=Group)
 def command() -> None:
-    """List, show and plot results."""
+    """List, show, plot and report results."""
+
+
+command.add_command(_plot.command)
+command.add_command(_report.command)
 
 
 @command.command("list", cls=Command)
@@ -67,46 +72,6 @@ def show(session: Session, name: str, form: str) -> None:
         click.echo(as_csv(_read(session, name)[1]), nl=False)
     else:
         click.echo(any_text(result, path))
-
-
-@command.command("plot", cls=Command)
-@click.argument("name")
-@click.option(
-    "--kind",
-    type=click.Choice(["confusion", "curve", "fewshot", "matrix"]),
-    help="confusion matrix, learning curves, score over target data, or transfer matrix.  [default: what it is, or "
-    "confusion]",
-)
-@click.option("--metric", type=METRICS, default="UA", show_default=True, help="Of a few-shot or matrix plot.")
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File ending in .png, .svg or .pdf.  [default: NAME.KIND.png beside the result]",
-)
-def plot(session: Session, name: str, kind: str | None, metric: str, output: Path | None) -> None:
-    """Plot one result into a file; NAME as for `show`."""
-    from ser.results import curves, heatmap, plots
-    from ser.results.find import find_summary, read_any, read_summary
-    from ser.results.names import FEWSHOT_SCHEMA, MATRIX_SCHEMA
-
-    path = find_summary(name, session.workspace.results)
-    summary = read_any(path)
-    study = summary["schema"] == FEWSHOT_SCHEMA
-    matrix = summary["schema"] == MATRIX_SCHEMA
-    if not (study or matrix) or kind in ("confusion", "curve"):
-        summary = read_summary(path)  # says what it is instead
-    kind = kind or ("matrix" if matrix else "fewshot" if study or "percentages" in summary else "confusion")
-    output = output or path.with_name(f"{path.name.removesuffix('.json')}.{kind}.png")
-    if kind == "matrix":
-        figure = heatmap.matrix(summary, metric)
-    elif kind == "curve":
-        figure = plots.learning_curves(summary, path)
-    elif kind == "fewshot":
-        figure = curves.fewshot_curve(summary, metric)
-    else:
-        figure = plots.confusion_matrix(summary)
-    plots.save(figure, output)
-    session.say(f"Written: {output}")
 
 
 def _read(session: Session, name: str) -> tuple[Path, dict[str, Any]]:

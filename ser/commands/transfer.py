@@ -46,9 +46,9 @@ def command(
     given = {"quiet": session.quiet, **arguments(**options)}
     if matrix:
         found = every(datasets, session.workspace, **given)
-        report(session, found, options["output"])
+        report(session, found, options)
         path = options["output"] or session.workspace.results / f"{found['experiment']}.json"
         session.say(f"table       {path.with_suffix('.csv')}\npicture     {path.with_suffix('.matrix.png')}")
         return
     source, target = need_pair(session.workspace, source, target)
-    report(session, transfer(source, target, session.workspace, **given), options["output"])
+    report(session, transfer(source, target, session.workspace, **given), options)

@@ -27,7 +27,7 @@ def fewshot_curve(result: dict[str, Any], metric: str = "UA") -> Figure:
     Raises:
         ConfigError: it is neither.
     """
-    methods = _methods(result)
+    methods = methods_of(result)
     points = next(iter(methods.values()))
     panels = [share for share in (False, True) if any(amount_value(p["amount"])[0] is share for p in points)]
     figure = Figure(figsize=(1.2 + 5.4 * len(panels), 4.8), layout="constrained")
@@ -56,12 +56,12 @@ def fewshot_curve(result: dict[str, Any], metric: str = "UA") -> Figure:
     return figure
 
 
-def _methods(result: dict[str, Any]) -> dict[str, Points]:
+def methods_of(result: dict[str, Any]) -> dict[str, Points]:
     """Curves by their names in the legend."""
     if result["schema"] == FEWSHOT_SCHEMA:
         return {m["name"]: m["curve"] for m in result["methods"]}
     if "percentages" not in result:
-        raise ConfigError(f"{result['experiment']} is no few-shot result", expected="--kind confusion or curve")
+        raise ConfigError(f"{result['experiment']} is no few-shot result", expected="a result of ser fewshot")
     name = "source model + target data" if "source" in result else "target data"
     return {name: [{"amount": amount, **part} for amount, part in result["percentages"].items()]}
 

@@ -24,29 +24,27 @@ def samples(value: int | dict[str, float]) -> str:
 
 def fewshot_text(study: dict[str, Any]) -> list[str]:
     """Its parts: curves, comparisons, labels saved."""
-    parts = ["\n".join(_curves(study)), "\n".join(_best(study))]
+    parts = ["\n".join([*grid(curve_rows(study)), runs_note(study)]), "\n".join(grid(best_rows(study)))]
     if study["comparisons"]:
-        rows = [
-            [
-                "amount",
-                f"minus {study['reference']}",
-                "UA",
-                "95 %",
-                "effect",
-                "p over runs",
-                "p over speakers",
-                "p, Holm",
-            ]
-        ]
-        rows += [[c["amount"], c["method"], *compared(c)] for c in study["comparisons"]]
-        parts.append("\n".join([*grid(rows, left=2), NOTE]))
+        parts.append("\n".join([*grid(minus_rows(study), left=2), NOTE]))
     if study["saved_labels"]:
-        rows = [["method", "target data", "UA", "worth", "saved"]]
-        rows += [
-            [r["method"], r["amount"], number(r["score"]), worth_text(r), _saved(r)] for r in study["saved_labels"]
-        ]
-        parts.append("\n".join([*grid(rows, left=2), WORTH]))
+        parts.append("\n".join([*grid(saved_rows(study), left=2), WORTH]))
     return parts
+
+
+def minus_rows(study: dict[str, Any]) -> list[list[str]]:
+    """The reference method against each other one, the heading first."""
+    tests = ["effect", "p over runs", "p over speakers", "p, Holm"]
+    rows = [["amount", f"minus {study['reference']}", "UA", "95 %", *tests]]
+    return [*rows, *([c["amount"], c["method"], *compared(c)] for c in study["comparisons"])]
+
+
+def saved_rows(study: dict[str, Any]) -> list[list[str]]:
+    """What each method's score is worth in labels, the heading first."""
+    rows = [["method", "target data", "UA", "worth", "saved"]]
+    for r in study["saved_labels"]:
+        rows.append([r["method"], r["amount"], number(r["score"]), worth_text(r), _saved(r)])
+    return rows
 
 
 def worth_text(row: dict[str, Any]) -> str:
@@ -71,8 +69,8 @@ def _saved(row: dict[str, Any]) -> str:
     return f"{100 * row['saved']:.0f} %"
 
 
-def _curves(study: dict[str, Any]) -> list[str]:
-    """Methods by amounts: pooled UA."""
+def curve_rows(study: dict[str, Any]) -> list[list[str]]:
+    """Methods by amounts: pooled UA, the heading first."""
     points = study["methods"][0]["curve"]
     rows = [["pooled UA", *(p["amount"] for p in points)]]
     if study["source"]:
@@ -81,13 +79,15 @@ def _curves(study: dict[str, Any]) -> list[str]:
     rows.append(["utterances", *(samples(p["n_samples"]) for p in points)])
     if all("n_speakers" in p for p in points):
         rows.append(["speakers", *(samples(p["n_speakers"]) for p in points)])
-    runs = points[0]["pooled"]["UA"]["n"]
-    return [*grid(rows), f"Test predictions of all folds of the target together, mean ± std over {runs} runs."]
+    return rows
 
 
-def _best(study: dict[str, Any]) -> list[str]:
-    """All metrics at the largest amount."""
+def runs_note(study: dict[str, Any]) -> str:
+    runs = study["methods"][0]["curve"][0]["pooled"]["UA"]["n"]
+    return f"Test predictions of all folds of the target together, mean ± std over {runs} runs."
+
+
+def best_rows(study: dict[str, Any]) -> list[list[str]]:
+    """All metrics at the largest amount, the heading first."""
     last = study["methods"][0]["curve"][-1]["amount"]
-    rows = [[f"at {last}", *METRICS]]
-    rows += [[m["name"], *scores(m["curve"][-1]["pooled"])] for m in study["methods"]]
-    return grid(rows)
+    return [[f"at {last}", *METRICS], *([m["name"], *scores(m["curve"][-1]["pooled"])] for m in study["methods"])]

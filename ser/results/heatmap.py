@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from ser.errors import ConfigError
 from ser.results.matrices import by_pair
 from ser.results.names import MATRIX_SCHEMA
-from ser.results.plots import title
+from ser.results.plots import INK, as_vector, title
 
 GAP = 0.15  # between the matrix and its means, in cells
 COLOURS = "Blues"
@@ -44,7 +44,7 @@ def matrix(study: dict[str, Any], metric: str = "UA") -> Figure:
             _draw(axes, column, row, cell["pooled"][metric], scale, _marks(cell))
         _draw(axes, number + GAP, row, study["sources"][source][metric], scale)
         _draw(axes, row, number + GAP, study["targets"][source][metric], scale)
-        axes.add_patch(Rectangle((row + 0.04, row + 0.04), 0.92, 0.92, fill=False, edgecolor="black", linewidth=1.5))
+        axes.add_patch(Rectangle((row + 0.04, row + 0.04), 0.92, 0.92, fill=False, edgecolor=INK, linewidth=1.5))
     axes.set(xlim=(0, number + 1 + GAP), ylim=(number + 1 + GAP, 0), aspect=0.72)
     places = [*(k + 0.5 for k in range(number)), number + GAP + 0.5]
     turned: dict[str, Any] = {"rotation": 40, "ha": "left", "rotation_mode": "anchor"} if room > 0.7 else {}
@@ -56,6 +56,7 @@ def matrix(study: dict[str, Any], metric: str = "UA") -> Figure:
     axes.set_xlabel("tested on")
     axes.set_ylabel("trained on")
     bar = figure.colorbar(ScalarMappable(scale, COLOURS), ax=axes, shrink=0.8, aspect=28)
+    as_vector(bar)
     bar.set_label(metric.replace("_", " ") + (", from chance to 1" if metric == "UA" else ""))
     words = "framed: within a corpus, under its own protocol; others: means without the frame"
     signs = {"/": "no language shared", "?": "classes predicted as each other, see the report"}
@@ -70,7 +71,7 @@ def matrix(study: dict[str, Any], metric: str = "UA") -> Figure:
 def _draw(axes: Axes, x: float, y: float, value: dict[str, Any], scale: Normalize, marks: str = "") -> None:
     share = min(1.0, max(0.0, float(scale(value["mean"]))))
     face = colormaps[COLOURS](share)
-    ink = "white" if np.dot(face[:3], (0.299, 0.587, 0.114)) < 0.5 else "black"  # by how bright the cell looks
+    ink = "white" if np.dot(face[:3], (0.299, 0.587, 0.114)) < 0.5 else INK  # by how bright the cell looks
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor=face, edgecolor="white", linewidth=1))
     spread = "" if value["std"] is None else f"\n± {value['std']:.3f}"
     axes.text(x + 0.5, y + 0.5, f"{value['mean']:.3f}{spread}", ha="center", va="center", fontsize=9, color=ink)

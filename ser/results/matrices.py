@@ -48,15 +48,23 @@ def by_pair(study: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
 
 def matrix_text(study: dict[str, Any]) -> list[str]:
     """Its parts: the table, label spaces, suspects, where it lies as CSV and picture."""
+    parts = ["\n".join([*grid(matrix_rows(study)), NOTE]), "\n".join(space_lines(study["data"]["label_space"]))]
+    found = suspect_lines(study)
+    return [*parts, *(["\n".join(found)] if found else [])]
+
+
+def matrix_rows(study: dict[str, Any]) -> list[list[str]]:
+    """Sources by targets: pooled UA, the heading first."""
     names, cells = study["datasets"], by_pair(study)
     rows = [["trained on", *names, "others"]]
     for source in names:
         shown = [_shown(cells[source, target]) for target in names]
         rows.append([source, *shown, score(study["sources"][source]["UA"])])
-    rows.append(["others", *(score(study["targets"][t]["UA"]) for t in names), ABSENT])
-    parts = ["\n".join([*grid(rows), NOTE]), "\n".join(space_lines(study["data"]["label_space"]))]
-    found = [suspect_line(s, f"{c['source']} -> {c['target']}: ") for c in study["cells"] for s in c["suspects"]]
-    return [*parts, *(["\n".join(found)] if found else [])]
+    return [*rows, ["others", *(score(study["targets"][t]["UA"]) for t in names), ABSENT]]
+
+
+def suspect_lines(study: dict[str, Any]) -> list[str]:
+    return [suspect_line(s, f"{c['source']} -> {c['target']}: ") for c in study["cells"] for s in c["suspects"]]
 
 
 def _shown(cell: dict[str, Any]) -> str:

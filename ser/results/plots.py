@@ -1,9 +1,11 @@
 """Pictures of summaries: confusion matrix, learning curves; few-shot curves are in `ser.results.curves`. No display is needed.
 
 Colours: one hue from light to dark, and Okabe and Ito's palette (Wong, Nature Methods 2011): both are told apart by people
-with any common colour blindness, and in grey.
+with any common colour blindness, and in grey. What is plainly black (frames, words, lines of reference) has the colour of
+the text around it where a picture is part of a page; `INK` on a coloured cell stays dark.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -11,16 +13,20 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ser.errors import ConfigError
 from ser.results.find import dataset
-from ser.results.schema import read_json
+from ser.results.source import Source
 from ser.workspace import writing
 
 FORMATS = (".png", ".svg", ".pdf")
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+INK = "#111111"  # words on a light cell
+MANY_TRAININGS = 20  # more are drawn as their median and a band
+BAND = (10, 90)  # percentiles
 FULL_NAMES = {
     "UA": "UA (unweighted average recall)",
     "WA": "WA (accuracy)",
@@ -59,11 +65,13 @@ def confusion_matrix(summary: dict[str, Any]) -> Figure:
     size = max(2.6, 0.68 * len(labels))  # of the cells, in inches; beside them stand labels and the colour bar
     figure = Figure(figsize=(size + 2.5, size + 1.6), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    edges = np.arange(len(labels) + 1) - 0.5
+    image = axes.pcolormesh(edges, edges, share, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=0.5)
+    axes.set(aspect="equal", ylim=(len(labels) - 0.5, -0.5))
     for i in range(len(labels)):
         for j in range(len(labels)):
             words = f"{100 * share[i, j]:.0f} %\n{counts[i, j]}" if total[i, 0] else "none"
-            colour = "white" if share[i, j] > 0.55 else "black"
+            colour = "white" if share[i, j] > 0.55 else INK
             axes.text(j, i, words, ha="center", va="center", fontsize=8, color=colour)
     axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(labels)), labels)
@@ -72,13 +80,17 @@ def confusion_matrix(summary: dict[str, Any]) -> Figure:
     ua = part["pooled"]["UA"]["mean"]
     title(figure, summary, f"UA {ua:.3f}, counts over {runs_of(matrix['runs'])}{where}")
     bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=28, ticks=[0, 0.5, 1])
+    as_vector(bar)
     bar.ax.set_yticklabels(["0 %", "50 %", "100 %"])
     bar.set_label("share of the true class")
     return figure
 
 
 def learning_curves(summary: dict[str, Any], path: Path) -> Figure:
-    """Every curve of every run and fold over the epochs, and their mean as far as the shortest run went.
+    """The curves of every training (a run on a fold) over the epochs, and their mean; of many, their median and a band.
+
+    Trainings may end early: at an epoch, mean, median and band are of those that were still trained, and they end where fewer
+    than half are.
 
     Args:
         path: the summary's file: the runs' records are found from its folder.
@@ -86,16 +98,11 @@ def learning_curves(summary: dict[str, Any], path: Path) -> Figure:
     Raises:
         ConfigError: a record is missing or damaged, or none has curves.
     """
-    curves: dict[str, list[list[float]]] = {}
-    for run in summary["runs"]:
-        for name, values in read_json(path.parent / run["record"], "record").get("curves", {}).items():
-            numbers = [np.nan if v is None else float(v) for v in values]
-            if numbers:
-                curves.setdefault(name, []).append(numbers)
+    curves = curves_of(Source(path, summary).records)
     if not curves:
         raise ConfigError(f"the runs of {summary['experiment']} have no learning curves")
     panels = [p for p in (_panel(curves, True), _panel(curves, False)) if p]
-    figure = Figure(figsize=(5.4 * len(panels), 4.2), layout="constrained")
+    figure = Figure(figsize=(5.0 * len(panels), 4.2), layout="constrained")
     for number, panel in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), number)
         for (name, runs), colour in zip(panel.items(), PALETTE * len(panel), strict=False):
@@ -105,9 +112,26 @@ def learning_curves(summary: dict[str, Any], path: Path) -> Figure:
         axes.set_ylabel("loss" if all("loss" in name.lower() for name in panel) else "score")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    records = len(summary["runs"])
-    title(figure, summary, f"each of {records} trainings (thin), and their mean while all were still trained")
+    records = max(map(len, curves.values()))
+    if records > MANY_TRAININGS:
+        low, high = BAND
+        detail = f"median of {records} trainings, band from the {low}th to the {high}th percentile"
+    else:
+        detail = f"each of {records} trainings (thin), and their mean"
+    early = len({len(values) for values in next(iter(curves.values()))}) > 1
+    title(figure, summary, detail + (", over those still trained, while at least half are" if early else ""))
     return figure
+
+
+def curves_of(records: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
+    """The records' curves by name, a list a training; what is undefined is NaN."""
+    curves: dict[str, list[list[float]]] = {}
+    for record in records:
+        for name, values in record.get("curves", {}).items():
+            numbers = [np.nan if v is None else float(v) for v in values]
+            if numbers:
+                curves.setdefault(name, []).append(numbers)
+    return curves
 
 
 def _panel(curves: dict[str, list[list[float]]], loss: bool) -> dict[str, list[list[float]]]:
@@ -115,13 +139,26 @@ def _panel(curves: dict[str, list[list[float]]], loss: bool) -> dict[str, list[l
 
 
 def _curves(axes: Axes, name: str, runs: list[list[float]], colour: str) -> None:
+    padded = np.full((len(runs), max(map(len, runs))), np.nan)
+    for row, values in zip(padded, runs, strict=True):
+        row[: len(values)] = values
+    kept = padded[:, : int((np.arange(padded.shape[1]) < np.median([len(v) for v in runs])).sum())]
+    epochs, label = np.arange(1, kept.shape[1] + 1), name.replace("_", " ")
+    if len(runs) > MANY_TRAININGS:
+        low, middle, high = np.nanpercentile(kept, [BAND[0], 50, BAND[1]], axis=0)
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.plot(epochs, middle, color=colour, linewidth=2, label=label)
+        return
     for values in runs:
-        axes.plot(
-            range(1, len(values) + 1), values, color=colour, linewidth=0.6, alpha=max(0.12, 0.5 / len(runs) ** 0.5)
-        )
-    shortest = min(map(len, runs))
-    mean = np.mean([values[:shortest] for values in runs], axis=0)
-    axes.plot(range(1, shortest + 1), mean, color=colour, linewidth=2, label=name.replace("_", " "))
+        axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=0.6, alpha=0.5 / len(runs) ** 0.3)
+    axes.plot(epochs, np.nanmean(kept, axis=0), color=colour, linewidth=2, label=label)
+
+
+def as_vector(bar: Colorbar) -> None:
+    """Have a colour bar drawn as shapes without seams, not as an embedded image."""
+    assert bar.solids is not None
+    bar.solids.set_rasterized(False)
+    bar.solids.set_edgecolor("face")
 
 
 def runs_of(number: int) -> str:
@@ -136,3 +173,10 @@ def title(figure: Figure, summary: dict[str, Any], detail: str) -> None:
     lines = [name, *wrap(f"{dataset(summary)}, {detail}", room)]
     lines += ["SYNTHETIC audio, no recording of people"] if any("synthetic" in s for s in summary["stamps"]) else []
     figure.suptitle("\n".join(lines), fontsize=10)
+
+
+def strip_title(figure: Figure) -> str:
+    """Take the title away, for a picture that has a caption; gives what it said besides the experiment's name."""
+    words = " ".join(figure.get_suptitle().split("\n")[1:])
+    figure.suptitle("")
+    return words

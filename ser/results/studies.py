@@ -9,6 +9,12 @@ from ser.results.names import FEWSHOT_SCHEMA, MATRIX_SCHEMA, METRICS, SEARCH_SCH
 from ser.results.tables import compared, date, grid, score, scores
 from ser.results.transfers import transfer_text
 
+POOLED = "Test predictions of all folds together, mean ± std over runs."
+TESTS = (
+    "Permutation tests: models (run x fold) dealt anew within each fold; predictions of a speaker swapped; in brackets\n"
+    "the number of each. Holm: of the larger p, for the number of rows. Five speakers cannot give a p below 0.0625."
+)
+
 
 def study_text(study: dict[str, Any], file: object) -> str:
     """A whole study for the terminal.
@@ -40,38 +46,63 @@ def _facts(study: dict[str, Any]) -> str:
 
 
 def _ablation(study: dict[str, Any]) -> list[str]:
+    table = "\n".join([*grid(ablation_rows(study), left=3), POOLED])
+    return [table, "\n".join([*grid(difference_rows(study)), TESTS])]
+
+
+def ablation_rows(study: dict[str, Any]) -> list[list[str]]:
+    """Variants and their scores, the heading first."""
     rows = [["variant", "head", "features", *METRICS, "runs"]]
     for v in study["variants"]:
         rows.append([v["name"], v["head"], "+".join(v["stores"]), *scores(v["pooled"]), str(v["pooled"]["UA"]["n"])])
-    table = "\n".join([*grid(rows, left=3), "Test predictions of all folds together, mean ± std over runs."])
+    return rows
+
+
+def difference_rows(study: dict[str, Any]) -> list[list[str]]:
+    """The full model against each other variant, the heading first."""
     rows = [["full model minus", "UA", "95 %", "effect", "p over models", "p over speakers", "p, Holm"]]
-    for c in study["comparisons"]:
-        rows.append([c["variant"], *compared(c)])
-    note = (
-        "Permutation tests: models (run x fold) dealt anew within each fold; predictions of a speaker swapped; in brackets\n"
-        "the number of each. Holm: of the larger p, for the number of rows. Five speakers cannot give a p below 0.0625."
-    )
-    return [table, "\n".join([*grid(rows), note])]
+    return [*rows, *([c["variant"], *compared(c)] for c in study["comparisons"])]
 
 
 def _search(study: dict[str, Any]) -> list[str]:
-    chosen = study["chosen"]
+    failed = [f"failed      {line}" for line in failed_settings(study)]
+    lines = [*grid(setting_rows(study)), search_note(study)]
+    rows, note = chosen_rows(study)
+    parts = [
+        "\n".join(lines),
+        "\n".join([*grid(rows), note]),
+        f"record      {study['chosen']['record']}, beside this one",
+    ]
+    return [*parts[:1], *(["\n".join(failed)] if failed else []), *parts[1:]]
+
+
+def search_note(study: dict[str, Any]) -> str:
+    return f"{study['tried']} settings tried, {study['failed']} failed; chosen by {study['chosen_by']}."
+
+
+def failed_settings(study: dict[str, Any]) -> list[str]:
+    return [f"{setting(s['setting'])}: {s['error']}" for s in study["settings"] if s["error"] is not None]
+
+
+def setting_rows(study: dict[str, Any]) -> list[list[str]]:
+    """Settings and their validation scores, the heading first."""
     rows = [["setting", "validation UA", "validation WA", ""]]
-    failed = []
     for s in study["settings"]:
-        if s["error"] is not None:
-            failed.append(f"failed      {setting(s['setting'])}: {s['error']}")
-            continue
-        mark = "chosen" if s["setting"] == chosen["setting"] else ""
-        rows.append([setting(s["setting"]), score(s["validation"]["UA"]), score(s["validation"]["WA"]), mark])
-    lines = [*grid(rows), f"{study['tried']} settings tried, {study['failed']} failed; chosen by {study['chosen_by']}."]
-    tests = [["test", *METRICS], [f"chosen: {setting(chosen['setting'])}", *scores(chosen["pooled"])]]
+        if s["error"] is None:
+            mark = "chosen" if s["setting"] == study["chosen"]["setting"] else ""
+            rows.append([setting(s["setting"]), score(s["validation"]["UA"]), score(s["validation"]["WA"]), mark])
+    return rows
+
+
+def chosen_rows(study: dict[str, Any]) -> tuple[list[list[str]], str]:
+    """Test scores of what was chosen, the heading first, and a note."""
+    chosen = study["chosen"]
+    rows = [["test", *METRICS], [f"chosen: {setting(chosen['setting'])}", *scores(chosen["pooled"])]]
     note = "Test predictions of all folds together."
     if "nested" in study:
-        tests.append(["nested: chosen fold by fold", *scores(study["nested"]["pooled"])])
+        rows.append(["nested: chosen fold by fold", *scores(study["nested"]["pooled"])])
         note += " nested: each fold's setting chosen on its own validation part."
-    parts = ["\n".join(lines), "\n".join([*grid(tests), note]), f"record      {chosen['record']}, beside this one"]
-    return [*parts[:1], *(["\n".join(failed)] if failed else []), *parts[1:]]
+    return rows, note
 
 
 def setting(values: dict[str, Any]) -> str:

@@ -14,24 +14,35 @@ COMBINED = (
     "same test utterances. Permutation tests: models dealt anew in each fold; predictions of a speaker swapped; in brackets\n"
     "the number of each. Holm: of the larger p, for the number of rows."
 )
+VARIANTS = "Test predictions of all folds of the target together, mean ± std over runs."
 TESTS = ("effect", "p over models", "p over speakers", "p, Holm")
 
 
 def transfer_text(study: dict[str, Any]) -> list[str]:
     """Its parts: variants, gains, label spaces, suspects."""
+    table = "\n".join([*grid(variant_rows(study)), VARIANTS])
+    parts = [table, "\n".join([*grid(gain_rows(study)), NOTE]), "\n".join(space_lines(study["data"]["label_space"]))]
+    return [*parts, *(["\n".join(map(suspect_line, study["suspects"]))] if study["suspects"] else [])]
+
+
+def variant_rows(study: dict[str, Any]) -> list[list[str]]:
+    """Variants and their scores, the heading first."""
     some = any("selection_score" in v for v in study["variants"])
     rows = [["variant", *METRICS, "runs", *(["selection", "score"] if some else []), ""]]
     for v in study["variants"]:
         chosen = [str(v.get("selection", "")), number(v.get("selection_score"))] if some else []
         mark = "chosen" if v.get("chosen") else ""
         rows.append([v["name"], *scores(v["pooled"]), str(v["pooled"]["UA"]["n"]), *chosen, mark])
-    table = "\n".join([*grid(rows), "Test predictions of all folds of the target together, mean ± std over runs."])
+    return rows
+
+
+def gain_rows(study: dict[str, Any]) -> list[list[str]]:
+    """Gains over source only with their tests, the heading first."""
     rows = [["gain of", "UA", "95 %", "effect", "p over runs", "p over speakers", "p, Holm", "gap", "verdict"]]
     for c in study["comparisons"]:
         gap = ABSENT if c["gap_closed"] is None else f"{100 * c['gap_closed']:.0f} %"
         rows.append([c["variant"], *compared(c), gap, c["verdict"]])
-    parts = [table, "\n".join([*grid(rows), NOTE]), "\n".join(space_lines(study["data"]["label_space"]))]
-    return [*parts, *(["\n".join(map(suspect_line, study["suspects"]))] if study["suspects"] else [])]
+    return rows
 
 
 def space_lines(space: dict[str, Any]) -> list[str]:
@@ -57,16 +68,21 @@ def summary_parts(summary: dict[str, Any]) -> list[str]:
     if "label_space" not in data:
         return []
     lines = space_lines(data["label_space"])
-    lines.append(f"normalised  {data['normalization']}")
+    lines += [f"normalised  {data['normalization']}"] if "normalization" in data else []
     found = [suspect_line(s) for s in summary.get("suspects", [])]
     parts = ["\n".join([*lines, *found])]
     return [_corpora(summary["datasets"]), *parts] if "datasets" in summary else parts
 
 
 def _corpora(datasets: dict[str, Any]) -> str:
+    return "\n".join([*grid(corpus_rows(datasets)), COMBINED])
+
+
+def corpus_rows(datasets: dict[str, Any]) -> list[list[str]]:
+    """Each corpus of a combined head beside its own head, the heading first."""
     rows = [["corpus", *METRICS, "own head, UA", "combined minus own", "95 %", *TESTS, "verdict"]]
     for name, part in datasets.items():
         c = part["comparison"]
         own = score(part["alone"]["pooled"]["UA"])
         rows.append([name, *scores(part["pooled"]), own, *compared(c), c["verdict"]])
-    return "\n".join([*grid(rows), COMBINED])
+    return rows

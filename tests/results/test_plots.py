@@ -126,9 +126,9 @@ def test_plot_writes_the_same_bytes_without_a_display(
 
 def test_plot_into_the_results_folder(tmp_path: Path, write_experiment: Write) -> None:
     write_experiment(tmp_path / "results", "v1.2-mlp")
-    result = CliRunner().invoke(cli, ["results", "plot", "v1.2", "--kind", "curve", "--workspace", str(tmp_path)])
+    result = CliRunner().invoke(cli, ["results", "plot", "v1.2", "--kind", "curves", "--workspace", str(tmp_path)])
     assert result.exit_code == 0
-    assert (tmp_path / "results" / "v1.2-mlp.curve.png").stat().st_size > 1000
+    assert (tmp_path / "results" / "v1.2-mlp.curves.png").stat().st_size > 1000
     assert str(mpl.get_backend()).lower() != "tkagg"
 
 

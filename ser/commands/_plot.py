@@ -1,0 +1,49 @@
+"""`ser results plot`: pictures of a result, for a paper or a talk."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Items, Session
+from ser.registry import names
+
+METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
+
+
+@click.command("plot", cls=Command)
+@click.argument("name")
+@click.option(
+    "--kind",
+    "kinds",
+    type=Items(),
+    help=f"One or several of {', '.join(names('ser.results.pictures'))}, or all that fit.  [default: what it is]",
+)
+@click.option("--metric", type=METRICS, default="UA", show_default=True, help="Of the pictures that show one.")
+@click.option(
+    "--format",
+    "formats",
+    type=Items(),
+    help="One or several of png, svg, pdf: text stays text.  [default: png]",
+)
+@click.option(
+    "--title/--no-title", default=True, help="Experiment, dataset, n and what intervals are, above the picture."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A folder, or for one picture a file ending in .png, .svg or .pdf.  [default: beside the result]",
+)
+def command(session: Session, name: str, **options: Any) -> None:
+    """Plot one result into NAME.KIND.png; NAME as for `show`. Colours are told apart by people who are colour-blind.
+
+    \b
+    ser results plot NAME --kind confusion,classes --format pdf,svg --output figures
+    ser results plot NAME --kind all
+    """
+    from ser.results.export import plot_into
+    from ser.results.source import read_source
+
+    source = read_source(name, session.workspace.results)
+    for path in plot_into(source, **options):
+        session.say(f"Written: {path}")

@@ -1,0 +1,106 @@
+"""MLflow tracking: a run for the experiment with its configuration and scores, and one below it for each training."""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ser.results.provenance import flat
+from ser.results.schema import dumps
+from ser.results.source import Source
+
+PACKAGE = "mlflow"
+DATABASE = "mlflow.db"
+BATCH = 900  # metrics in one call; MLflow takes 1000
+CHANGING = ("command", "environment", "time")  # of a record that is otherwise the same when its command is given again
+LONGEST = 500  # characters of a parameter
+MARK = "ser.content"  # a tag: which content a run was written from
+
+
+def write(source: Source, folder: Path) -> str:
+    """Write into `folder/mlflow.db`, or where MLFLOW_TRACKING_URI says; what was written of this experiment before is replaced.
+
+    Args:
+        source: a summary.
+        folder: of the results.
+
+    Returns:
+        How to look at it.
+    """
+    from mlflow import MlflowClient
+
+    place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / DATABASE).resolve().as_posix()}"
+    client = MlflowClient(tracking_uri=place)
+    experiment = _experiment(client, source, folder)
+    lasting = {key: value for key, value in source.result.items() if key not in CHANGING}
+    content = hashlib.sha256(dumps(lasting).encode()).hexdigest()
+    earlier = client.search_runs([experiment], max_results=50_000)
+    if not any(run.data.tags.get(MARK) == content for run in earlier):
+        parent = _summary(client, experiment, source)
+        for run, record in zip(source.runs, source.records, strict=True):
+            _run(client, experiment, parent, Path(run["record"]).stem, record)
+        client.set_tag(parent, MARK, content)  # last: one that was cut short has no mark
+        for run in earlier:
+            client.delete_run(run.info.run_id)
+    return f"mlflow ui --backend-store-uri {place}"
+
+
+def _experiment(client: Any, source: Source, folder: Path) -> str:
+    name = str(source.result["experiment"])
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    return str(client.create_experiment(name, artifact_location=(folder / "mlflow").resolve().as_uri()))
+
+
+def _summary(client: Any, experiment: str, source: Source) -> str:
+    result = source.result
+    tags = {
+        "mlflow.runName": str(result["experiment"]),
+        "ser.command": result["command"],
+        "ser.config_hash": result["config_hash"],
+        "ser.stamps": "; ".join(result["stamps"]),
+        "ser.commit": str(result["environment"].get("commit") or ""),
+    }
+    run = str(client.create_run(experiment, tags=tags).info.run_id)
+    for name, value in flat(result["config"]):
+        client.log_param(run, _safe(name), value[:LONGEST])
+    values = [
+        (f"{split}.{metric}", float(value["mean"]), 0)
+        for split in ("validation", "test", "pooled")
+        for metric, value in (source.part.get(split) or {}).items()
+    ]
+    _log(client, run, values)
+    client.set_terminated(run)
+    return run
+
+
+def _run(client: Any, experiment: str, parent: str, name: str, record: dict[str, Any]) -> None:
+    tags = {"mlflow.runName": name, "mlflow.parentRunId": parent, "ser.fold": str(record["fold"])}
+    run = str(client.create_run(experiment, tags=tags).info.run_id)
+    client.log_param(run, "seed", str(record["seed"]))
+    values = [
+        (f"curves.{curve}", float(value), epoch)
+        for curve, numbers in record.get("curves", {}).items()
+        for epoch, value in enumerate(numbers, start=1)
+        if value is not None
+    ]
+    last = record.get("best_epoch") or 0
+    for split in ("validation", "test"):
+        values += [(f"{split}.{metric}", float(v), last) for metric, v in (record.get(split) or {}).items()]
+    _log(client, run, values)
+    client.set_terminated(run)
+
+
+def _log(client: Any, run: str, values: list[tuple[str, float, int]]) -> None:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    for start in range(0, len(values), BATCH):
+        client.log_batch(run, metrics=[Metric(n, v, now, step) for n, v, step in values[start : start + BATCH]])
+
+
+def _safe(name: str) -> str:
+    """A name as MLflow takes it: letters, digits, `_-. :/`."""
+    return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)

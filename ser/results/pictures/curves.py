@@ -1,0 +1,29 @@
+"""Learning curves: losses and validation scores over the epochs."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ser.results.plots import curves_of, learning_curves
+from ser.results.source import Source
+
+ORDER = 60
+
+
+def fits(source: Source) -> bool:
+    return source.is_summary and bool(curves_of(source.records))
+
+
+def draw(source: Source, metric: str) -> Figure:
+    return learning_curves(source.result, source.path)
+
+
+def words(source: Source, metric: str) -> str:
+    curves = curves_of(source.records)
+    lengths = [len(values) for values in next(iter(curves.values()))]
+    last = ", ".join(
+        f"{name.replace('_', ' ')} {np.nanmedian([v[-1] for v in runs]):.3f}" for name, runs in curves.items()
+    )
+    epochs = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else str(lengths[0])
+    best = sorted(r["best_epoch"] for r in source.records if r.get("best_epoch") is not None)
+    picked = f"; chosen epochs {best[0]} to {best[-1]}" if best else ""
+    return f"{len(lengths)} trainings of {epochs} epochs{picked}. Medians at the end: {last}."

@@ -1,0 +1,1 @@
+"""Plugins: one file a format of reports. `write(report, path)`; `ENDING` is the file's."""

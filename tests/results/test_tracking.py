@@ -1,0 +1,92 @@
+"""Trackers: TensorBoard and MLflow get what the records say, once; a package that is missing is told before training."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from ser.cli import cli
+from ser.errors import ConfigError
+from ser.registry import load, names
+from ser.results import tracking
+from ser.results.source import Source
+
+Write = Callable[..., tuple[Path, dict[str, Any]]]
+
+
+def _scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def test_tensorboard_has_what_the_records_say(tmp_path: Path, write_experiment: Write) -> None:
+    pytest.importorskip("tensorboard")
+    path, summary = write_experiment(tmp_path, "one")
+    for _ in range(2):  # given again, nothing is there twice
+        (line,) = tracking.log(summary, path, ["tensorboard"])
+    assert line == f"tensorboard --logdir {tmp_path / 'tensorboard'}"
+    place = tmp_path / "tensorboard" / "one"
+    assert len(list(place.iterdir())) == len(summary["runs"]) + 1
+    files = [p.name for p in place.rglob("*") if p.is_file()]
+    assert files == ["events.out.tfevents.0.ser"] * len(files)  # no name of a computer
+    for run, record in zip(summary["runs"], Source(path, summary).records, strict=True):
+        found = _scalars(place / Path(run["record"]).stem)
+        for name, values in record["curves"].items():
+            assert [step for step, _ in found[f"curves/{name}"]] == list(range(1, len(values) + 1))
+            assert [v for _, v in found[f"curves/{name}"]] == pytest.approx(values)
+        assert found["test/UA"] == [(record["best_epoch"], pytest.approx(record["test"]["UA"]))]
+    assert _scalars(place / "summary")["pooled/UA"] == [(0, pytest.approx(summary["pooled"]["UA"]["mean"]))]
+
+
+def test_mlflow_has_what_the_records_say(
+    tmp_path: Path, write_experiment: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    path, summary = write_experiment(tmp_path, "one")
+    tracking.log(summary, path, ["mlflow"])
+    later = {**summary, "time": {**summary["time"], "seconds": 99.0}}
+    tracking.log(later, path, ["mlflow"])  # the same numbers: nothing is added
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("one")
+    runs = {r.data.tags["mlflow.runName"]: r for r in client.search_runs([experiment.experiment_id], run_view_type=3)}
+    assert len(runs) == len(summary["runs"]) + 1
+    parent = runs["one"]
+    assert parent.data.metrics["pooled.UA"] == pytest.approx(summary["pooled"]["UA"]["mean"])
+    assert parent.data.params["head"] == summary["config"]["head"]
+    assert parent.data.tags["ser.stamps"] == summary["stamps"][0]
+    record = Source(path, summary).records[0]
+    run = runs[Path(summary["runs"][0]["record"]).stem]
+    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    history = client.get_metric_history(run.info.run_id, "curves.train_loss")
+    assert [h.value for h in sorted(history, key=lambda h: h.step)] == pytest.approx(record["curves"]["train_loss"])
+
+
+def test_a_study_is_its_summaries(tmp_path: Path, write_experiment: Write) -> None:
+    write_experiment(tmp_path, "one")
+    write_experiment(tmp_path, "two")
+    study = {"variants": [{"record": "one.json"}, {"record": "two.json"}, {"record": "one.json"}]}
+    assert [s.result["experiment"] for s in tracking.members(study, tmp_path / "study.json")] == ["one", "two"]
+
+
+@pytest.mark.parametrize("name", names(tracking.LOGGERS))
+def test_a_missing_package_is_told_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(tracking, "find_spec", lambda package: None)
+    package = load(tracking.LOGGERS, name).PACKAGE
+    result = CliRunner().invoke(cli, ["fit", "--dataset", "x", "--log", name, "--workspace", str(tmp_path)])
+    assert isinstance(result.exception, ConfigError)
+    assert result.exception.line() == (
+        f"--log {name} needs the package {package}. Install it: pip install 'ser[{name}]'"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_tracker_is_refused() -> None:
+    result = CliRunner().invoke(cli, ["fit", "--log", "wandb"])
+    assert result.exit_code == 2
+    assert "unknown logger 'wandb'; expected one of mlflow, tensorboard" in result.output
