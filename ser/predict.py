@@ -118,6 +118,12 @@ def _encoder(
 ) -> Encoder:
     # What the features were rounded to when they were stored, and whose text they are of, is no part of the encoder.
     identity = {key: value for key, value in store["identity"].items() if key not in ("stored_as", "text_source")}
+    if identity.get("model") == "imported":
+        raise ConfigError(
+            f"this head was trained on features that were imported ({source.name})",
+            expected="features that ser can compute of new audio",
+            action=f"Import those of the new recordings too: ser store import --features {source.modality}:{source.name}=FILE",
+        )
     if "text_source" in store["identity"]:
         say(f"{source.name}: the head was trained on {_in_words(store['identity'])}, so give it such texts")
     layers = identity.get("layers")

@@ -26,6 +26,7 @@ class Head(Plugin):
         return super().get_metavar(param, ctx)[:-1] + f"|{PREFIX}CLASS]"
 
 
+MODALITIES = ("audio", "text", "visual")
 _OPTIONS: list[Callable[..., Any]] = [
     click.option(
         "--head-option",
@@ -51,7 +52,7 @@ _OPTIONS: list[Callable[..., Any]] = [
     ),
     click.option(
         "--validation",
-        type=click.Choice(["auto", "speaker", "session", "utterance"]),
+        type=click.Choice(["auto", "speaker", "session", "dialogue", "utterance"]),
         default="auto",
         show_default=True,
         help="What validation takes whole from training.",
@@ -61,7 +62,10 @@ _OPTIONS: list[Callable[..., Any]] = [
     ),
     click.option("--audio", type=Items(), help="Audio stores to use, by encoder or store name."),
     click.option("--text", type=Items(), help="Text stores to use, by encoder or store name."),
-    click.option("--modalities", type=Items(), help="audio, text: use these only.  [default: all that are cached]"),
+    click.option("--visual", type=Items(), help="Visual stores to use, which are imported, by name."),
+    click.option(
+        "--modalities", type=Items(), help="audio, text, visual: use these only.  [default: all that are cached]"
+    ),
     click.option(
         "--normalize",
         type=click.Choice(["none", "train", "corpus", "speaker"]),
@@ -117,12 +121,12 @@ def arguments(**options: Any) -> dict[str, Any]:
     need(options.pop("log"))
     _refuse_device(options["device"])
     _refuse_contradiction(options)
-    audio, text = options.pop("audio"), options.pop("text")
+    named = [name for modality in MODALITIES for name in options.pop(modality) or []]
     file, number, by = options.pop("fold_file"), options.pop("folds"), options.pop("validation")
     seed, stratified = options.pop("split_seed"), options.pop("stratified")
     return {
         **options,
-        "stores": [*(audio or []), *(text or [])] or None,
+        "stores": named or None,
         "head_options": _pairs(options["head_options"]),
         "folds": Options(folds=number, seed=seed, file=file, validation=by, stratified=stratified),
         "command": shlex.join(["ser", *sys.argv[1:]]),
@@ -137,7 +141,7 @@ def _refuse_device(device: str) -> None:
 def _refuse_contradiction(options: dict[str, Any]) -> None:
     """A store that is named is used, so `--modalities` must not leave its modality out."""
     wanted = options["modalities"]
-    for modality in ("audio", "text"):
+    for modality in MODALITIES:
         if wanted and options[modality] and modality not in wanted:
             raise ConfigError(
                 f"--{modality} {','.join(options[modality])} contradicts --modalities {','.join(wanted)}",

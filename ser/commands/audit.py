@@ -25,7 +25,7 @@ PROTOCOLS = ("official", "session", "speaker", "emobox", "seed1", "random", "fil
 )
 @click.option(
     "--validation",
-    type=click.Choice(["auto", "speaker", "session", "utterance"]),
+    type=click.Choice(["auto", "speaker", "session", "dialogue", "utterance"]),
     default="auto",
     show_default=True,
     help="What validation takes whole from training.",

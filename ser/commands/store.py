@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Items, Session
+from ser.commands._importing import command as import_command
 
 
 def _which(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,3 +76,6 @@ def export(session: Session, kind: str, output: Path, **which: Any) -> None:
         with FeatureStore(path) as store:
             written = write(store, output / f"{path.parent.name}.{path.name.removesuffix('.h5')}.{kind}")
         session.say(f"{path.parent.name} {path.name.removesuffix('.h5')}: {len(store)} utterances -> {written}")
+
+
+command.add_command(import_command)

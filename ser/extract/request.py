@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.errors import ConfigError, EncoderError
+from ser.errors import ConfigError, CorpusError, EncoderError
 from ser.extract.encoder import Encoder, Options, find, load
 from ser.extract.engine import extract
 from ser.extract.report import Report
@@ -80,6 +80,12 @@ def extract_dataset(
     source = texts.resolve(request.text_source, dataset, workspace)
     table = texts.table_with_text(table, source, workspace)
     wanted = request.encoders(table)
+    if not wanted:
+        raise CorpusError(
+            f"{dataset} has neither audio nor text to extract features of",
+            found=f"stores {', '.join(workspace.stores(dataset)) or 'none'}, table {workspace.table(dataset)}",
+            action="Imported features are added to by ser store import.",
+        )
     for modality, name in wanted:  # before hours are spent on the first
         if request.revision is not None and len(wanted) > 1:
             raise ConfigError("--revision is a commit of one model", expected="NAME@REVISION where there are several")

@@ -39,7 +39,7 @@ class Facts:
 
     Attributes:
         encoder: short name.
-        modality: `audio` or `text`.
+        modality: `audio`, `text` or `visual`.
         level: `utterance` or `frame`.
         dim: features a vector.
         identity: all that changes the values; a store of another identity is refused.

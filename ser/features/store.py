@@ -53,7 +53,7 @@ class FeatureStore:
         self.attrs["provenance"] = newest.provenance
 
     level = property(lambda self: str(self.facts.level), doc="`utterance` or `frame`.")
-    modality = property(lambda self: str(self.facts.modality), doc="`audio` or `text`.")
+    modality = property(lambda self: str(self.facts.modality), doc="`audio`, `text` or `visual`.")
     dim = property(lambda self: int(self.facts.dim), doc="Features a vector.")
     vocabulary = property(lambda self: int(self.facts.vocabulary), doc="Ids there are; 0 for real-valued features.")
     dtype = property(lambda self: self._files[-1].dtype, doc="Of the values.")

@@ -256,8 +256,9 @@ def _with_features(
     """Leave out utterances whose features are known to be impossible; any other gap is an error that names the id."""
     for name, store in opened.items():
         has = frame["utterance_id"].isin(set(store.ids)).to_numpy()
+        imported = store.facts.identity.get("model") == "imported"  # then the table's audio and text say nothing of it
         told = texts.with_text(frame, texts.source_of(store.facts.identity), table.dataset, space)
-        excused = (told["path" if store.modality == "audio" else "text"] == "").to_numpy()
+        excused = (told["path" if store.modality == "audio" else "text"] == "").to_numpy() & (not imported)
         failures = space.features(table.dataset) / f"{name}.failures.csv"
         if failures.exists():
             failed = pd.read_csv(failures, dtype=str, keep_default_na=False)["utterance_id"]
@@ -268,7 +269,9 @@ def _with_features(
             raise StoreError(
                 f"{store.path} lacks {gap.sum()} of {len(frame)} utterances, first {missing}",
                 expected="features of every utterance of the table",
-                action=f"Go on with: ser extract --dataset {table.dataset} --{store.modality} {texts.options_of(name)}",
+                action=f"Go on with: ser store import --dataset {table.dataset} --features {store.modality}:{name}=FILE"
+                if imported
+                else f"Go on with: ser extract --dataset {table.dataset} --{store.modality} {texts.options_of(name)}",
             )
         if store.modality == "text":
             _refuse_stale(name, store, told[has], table.dataset)

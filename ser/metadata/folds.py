@@ -54,7 +54,7 @@ class Options:
         folds: number of folds; None is one a group (leave one out), or a single split.
         seed: of the shuffles. The same for all runs, so that runs differ by training alone.
         file: CSV with columns `fold` and `utterance_id`, for `file` and `emobox`; see `ser.metadata.foldfile`.
-        validation: `auto`, or `speaker`, `session`, `utterance`: what whole groups validation takes from training.
+        validation: `auto`, or `speaker`, `session`, `dialogue`, `utterance`: what whole groups validation takes from training.
         stratified: deal whole groups to the folds so that each has about the same share of every class.
     """
 

@@ -57,20 +57,19 @@ def _stratified(values: Groups, labels: Rows, folds: int, seed: int) -> list[Row
 def hold_out(fold: Fold, frame: pd.DataFrame, labels: Rows, options: Options) -> Fold:
     """Take the validation part out of training: whole speakers where training has three or more, else utterances.
 
+    Where nobody knows who speaks, whole dialogues: turns of one dialogue are like one another.
+
     Raises:
         CorpusError: validation by a group of which training has fewer than three.
     """
-    by = options.validation
-    speakers = frame["speaker"].to_numpy()
-    if by == "auto" and set(speakers[fold.train]) & set(speakers[fold.test]):
-        by = "utterance"  # whole speakers would be in validation and in test
-    values = frame["speaker" if by == "auto" else by].to_numpy()[fold.train] if by != "utterance" else np.array([])
+    by = _apart(frame, fold) if options.validation == "auto" else options.validation
+    values = frame[by].to_numpy()[fold.train] if by != "utterance" else np.array([])
     groups = np.array(sorted(set(values)), dtype=object)
     rng = np.random.default_rng([options.seed, _number(fold.name)])
     if by != "utterance" and len(groups) >= 3 and "" not in groups:
         out = np.isin(values, list(_chosen(values, groups, labels[fold.train], rng, options.stratified)))
-        kind = "speaker" if by == "auto" else by
-    elif by in ("auto", "utterance"):
+        kind = by
+    elif by == "utterance":
         out = np.zeros(len(fold.train), dtype=bool)
         for label in np.unique(labels[fold.train]):
             rows = rng.permutation(np.flatnonzero(labels[fold.train] == label))
@@ -83,6 +82,19 @@ def hold_out(fold: Fold, frame: pd.DataFrame, labels: Rows, options: Options) ->
             f"validation by {by}: the training part has {len(groups)}", expected="three or more, all known"
         )
     return replace(fold, train=fold.train[~out], validation=fold.train[out], validation_by=kind, carved=True)
+
+
+def _apart(frame: pd.DataFrame, fold: Fold) -> str:
+    """What can be held apart: speakers, or dialogues where nobody knows who speaks; else utterances.
+
+    Not groups that the test part has too: they would be whole in validation, and in test.
+    """
+    for column in ("speaker", "dialogue"):
+        if column in frame and (frame[column] != "").any():
+            values = frame[column].to_numpy()
+            train = set(values[fold.train])
+            return column if len(train) >= 3 and "" not in train and not train & set(values[fold.test]) else "utterance"
+    return "utterance"
 
 
 def _chosen(values: Groups, groups: Groups, labels: Rows, rng: np.random.Generator, stratified: bool) -> Groups:

@@ -200,9 +200,13 @@ def stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, Any]]) ->
         stores: store name -> at least `encoder`, and `identity` with `model`.
     """
     corpus = facts.get("source_corpus") or facts.get("corpus")
-    if not corpus or facts.get("synthetic") or not (facts.get("source_corpus") or facts.get("utterances_of_release")):
-        return []
+    imported = [name for name, store in stores.items() if store.get("identity", {}).get("model") == "imported"]
     found = []
+    if imported:
+        why = "if what made them was trained on labels of these utterances, scores of the training and validation parts mislead"
+        found.append(f"imported features: {', '.join(imported)}; {why}")
+    if not corpus or facts.get("synthetic") or not (facts.get("source_corpus") or facts.get("utterances_of_release")):
+        return found
     for name, store in stores.items():
         known = entry(str(store.get("encoder", name)), str(store.get("identity", {}).get("model", "")))
         kind = known.status(corpus) if known else UNKNOWN

@@ -53,11 +53,12 @@ def check_name(dataset: str) -> str:
     return dataset
 
 
-def validate(frame: pd.DataFrame, dataset: str) -> None:
+def validate(frame: pd.DataFrame, dataset: str, bare: bool = False) -> None:
     """Check a table's rows.
 
     Args:
         frame: all of `COLUMNS`; text is "" where there is none, numbers NaN.
+        bare: whether rows may have neither audio nor text, their features being imported.
 
     Raises:
         CorpusError: naming the first row at fault.
@@ -89,7 +90,8 @@ def validate(frame: pd.DataFrame, dataset: str) -> None:
     for column in NOT_NEGATIVE:
         refuse(frame[column] < 0, column, "0 or more")
     refuse(frame["end"].notna() & (frame["end"] <= frame["start"].fillna(0)), "end", "a time after start, in s")
-    refuse((frame["path"] == "") & (frame["text"] == ""), "path", "audio or text")
+    if not bare:
+        refuse((frame["path"] == "") & (frame["text"] == ""), "path", "audio or text")
     refuse(
         ~frame["votes"].map(_are_votes).astype(bool),
         "votes",

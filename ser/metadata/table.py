@@ -184,7 +184,7 @@ def make_table(rows: Iterable[dict[str, Any]], dataset: str, facts: dict[str, An
     facts = dict(facts or {})
     frame.loc[frame["language"] == "", "language"] = facts.get("language") or ""
     frame.loc[(frame["text"] != "") & (frame["text_source"] == ""), "text_source"] = "corpus"
-    validate(frame, check_name(dataset))
+    validate(frame, check_name(dataset), bare=facts.get("features") == "imported")
     facts["dataset"] = dataset
     facts["counts"] = {
         "utterances": len(frame),

@@ -48,7 +48,7 @@ def _audio(record: dict[str, Any]) -> str:
     audio = record["audio"]
     if audio is None:
         silent = any(f["kind"] == "text-only" and f["count"] == f["of"] for f in record["findings"])
-        return "none: text only" if silent else "not looked at"
+        return "none" if silent else "not looked at"
     rates = ", ".join(f"{rate} Hz" for rate in audio["rates"])
     unusable = f", {audio['unusable']:,} cannot be used" if audio["unusable"] else ""
     return f"{audio['utterances']:,} utterances, {audio['hours']:.2f} h, {rates or 'none readable'}{unusable}"

@@ -170,3 +170,15 @@ def test_stamps_name_synthetic_audio_and_fixed_sentences() -> None:
     assert audit.stamps(report, {"sentences": 2}, {"audio"}) == []
     assert "2 sentences" in audit.stamps(report, {"sentences": 2}, {"audio", "text"})[0]
     assert "synthetic" in audit.stamps(report, {"synthetic": True}, {"audio"})[0]
+
+
+def test_validation_takes_whole_dialogues_where_nobody_knows_who_speaks() -> None:
+    table, frame, labels = corpus(speaker="")
+    frame = frame.assign(split=frame["split"].replace("validation", "train"))
+    talks = frame.assign(dialogue=[i.split("-")[0] for i in frame["utterance_id"]])
+    (fold,) = make_folds("official", table, talks, labels)
+    assert fold.validation_by == "dialogue"
+    parts = {part: set(talks["dialogue"].iloc[rows]) for part, rows in fold.parts().items()}
+    assert not parts["validation"] & (parts["train"] | parts["test"])
+    (fold,) = make_folds("official", table, frame, labels)
+    assert fold.validation_by == "utterance"

@@ -11,8 +11,11 @@ Seen = Callable[[Mapping[str, Any], str | None], "str | None"]
 
 
 def not_known(identity: Mapping[str, Any], corpus: str | None) -> str | None:
-    """What a store itself can say: signal processing has seen nothing; of trained weights it keeps the hash, no history."""
-    return None if "weights_sha256" in identity else ""
+    """What a store itself can say: signal processing has seen nothing; of trained weights it keeps the hash, no history.
+
+    Of imported features nobody has said how they were made.
+    """
+    return None if "weights_sha256" in identity or identity.get("model") == "imported" else ""
 
 
 def encoders(stores: Mapping[str, Mapping[str, Any]], corpus: str | None, seen: Seen = not_known) -> list[Finding]:

@@ -1,0 +1,161 @@
+"""Files of features, one a modality and part, joined: by utterance id, or where that is asked for by row."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ser.errors import ConfigError, CorpusError
+from ser.features.importing.loading import Loaded, Options, load
+from ser.features.importing.model import Feature, Imported, labelled
+from ser.features.importing.sources import FACTS, Source, sha256
+from ser.metadata.imports import GENDERS, SPLITS
+from ser.metadata.table import Table
+
+
+@dataclass(eq=False)
+class _Part:
+    """What the files of one part say together."""
+
+    name: str
+    loaded: list[Loaded]
+
+
+def gather(sources: Sequence[Source], options: Options, table: Table | None = None) -> Imported:
+    """Read all sources and join them.
+
+    Args:
+        sources: files of features, and facts that go with them.
+        table: the dataset's table, where there is one: files joined by row are in its order.
+
+    Raises:
+        ConfigError, CorpusError: files that do not go together: other counts, other labels; ids that are not there.
+    """
+    features: dict[str, Feature] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    for part in _parts(sources, options):
+        ids = _ids(part, options, table)
+        for loaded, own in zip(part.loaded, ids, strict=True):
+            feature = features.setdefault(loaded.source.store, Feature(loaded.source.store, loaded.source.modality))
+            if feature.modality != loaded.source.modality:
+                raise ConfigError(f"store {feature.store} of {feature.modality} and of {loaded.source.modality}")
+            feature.pieces.append((own, loaded.values))
+            feature.files[f"{part.name} {loaded.source.file}".strip()] = sha256(loaded.source.path)
+        for utterance, row in _rows(part, ids, options).items():
+            if utterance in rows and part.name:
+                raise CorpusError(f"utterance {utterance!r} is in two parts", expected="every id once")
+            rows[utterance] = row
+    return Imported(list(rows.values()), list(features.values()))
+
+
+def _parts(sources: Sequence[Source], options: Options) -> list[_Part]:
+    """Files loaded, those of one part together; a pickle of several parts is in each."""
+    beside: dict[str, dict[str, Source]] = defaultdict(dict)
+    for source in sources:
+        if source.what in FACTS:
+            beside[source.part][source.what] = source
+    parts: dict[str, list[Loaded]] = {}
+    for source in sources:
+        if source.what in FACTS:
+            continue
+        for loaded in load(source, options, beside[source.part]):
+            if any(loaded.source.store == other.source.store for other in parts.get(loaded.part, [])):
+                raise ConfigError(
+                    f"two files for the store {source.store} of the same part",
+                    action=f"Give one of them a name of its own: {source.what}:NAME=FILE.",
+                )
+            parts.setdefault(loaded.part, []).append(loaded)
+    for part, facts in beside.items():
+        if facts and part not in parts:
+            raise ConfigError(
+                f"--{part or 'features'} has no features", expected="text=FILE, audio=FILE or visual=FILE"
+            )
+    return [_Part(name, loaded) for name, loaded in parts.items()]
+
+
+def _ids(part: _Part, options: Options, table: Table | None) -> list[list[str]]:
+    """Utterance ids of each file's rows."""
+    without = [loaded for loaded in part.loaded if loaded.ids is None]
+    if not without:
+        return [loaded.ids for loaded in part.loaded if loaded.ids is not None]
+    first = without[0]
+    if not (options.rows or first.dialogues):
+        raise ConfigError(
+            f"{first.name} does not say which utterance a row is of",
+            expected="an id in every row (--id COLUMN, or ids=FILE)",
+            action="If row k of every file is the same utterance, say so: --rows.",
+        )
+    for loaded in part.loaded:
+        if len(loaded.values) != len(first.values):
+            raise CorpusError(
+                f"{loaded.name} and {first.name} are not aligned by row",
+                expected=f"{len(first.values)} rows in both",
+                found=f"{len(loaded.values)}",
+            )
+        _same(loaded, first, "turns of the dialogues", loaded.facts.get("dialogue"), first.facts.get("dialogue"))
+        _same(loaded, first, "labels", loaded.labels, first.labels)
+    given = next((loaded.ids for loaded in part.loaded if loaded.ids is not None), None)
+    ids = given or _of_table(part, len(first.values), table) or _made(part, first)
+    return [loaded.ids or ids for loaded in part.loaded]
+
+
+def _same(loaded: Loaded, first: Loaded, what: str, here: list[Any] | None, there: list[Any] | None) -> None:
+    """Files that go together by row have the same labels: the one thing by which that can be seen."""
+    if here is None or there is None or here == there:
+        return
+    row = next(k for k, pair in enumerate(zip(here, there, strict=True)) if pair[0] != pair[1])
+    raise CorpusError(
+        f"{loaded.name} and {first.name} are not aligned by row",
+        expected=f"the same {what} in both",
+        found=f"{here[row]} and {there[row]} in row {row + 1}",
+        action="If a column is no label, do not name it with --label.",
+    )
+
+
+def _of_table(part: _Part, count: int, table: Table | None) -> list[str] | None:
+    if table is None:
+        return None
+    frame = table.frame[table.frame["split"] == part.name] if part.name else table.frame
+    if len(frame) != count:
+        raise CorpusError(
+            f"{part.loaded[0].name}: {count} rows",
+            expected=f"{len(frame)}, as the table of {table.dataset} has {'in ' + part.name if part.name else 'in all'}",
+            action="Without --rows, with ids, a file may have other rows than the table.",
+        )
+    return list(frame["utterance_id"])
+
+
+def _made(part: _Part, first: Loaded) -> list[str]:
+    """Ids made of the part and the row, or of the dialogue and the turn."""
+    if first.dialogues:
+        turns = zip(first.facts["dialogue"], first.facts["turn"], strict=True)
+        return [f"{dialogue}-{turn:03d}" for dialogue, turn in turns]
+    width = max(4, len(str(len(first.values))))
+    return [f"{part.name or 'row'}-{k:0{width}d}" for k in range(1, len(first.values) + 1)]
+
+
+def _rows(part: _Part, ids: list[list[str]], options: Options) -> dict[str, dict[str, Any]]:
+    """What the part's files say of each utterance."""
+    rows: dict[str, dict[str, Any]] = {}
+    for loaded, own in zip(part.loaded, ids, strict=True):
+        for utterance in own:
+            rows.setdefault(utterance, {"utterance_id": utterance, **({"split": part.name} if part.name else {})})
+        for utterance, label in zip(own, loaded.labels or (), strict=False):
+            named = labelled(label, options.label_names, loaded.name)
+            if rows[utterance].setdefault("label", named["label"]) != named["label"]:
+                raise CorpusError(
+                    f"{loaded.name}: the label of {utterance}",
+                    expected=f"{rows[utterance]['label']!r}, as in the other files",
+                    found=repr(named["label"]),
+                )
+            rows[utterance].update(named)
+        for column, cells in loaded.facts.items():
+            for utterance, cell in zip(own, cells, strict=True):
+                rows[utterance].setdefault(column, _cell(column, cell, part.name))
+    return rows
+
+
+def _cell(column: str, cell: Any, part: str) -> Any:
+    if column == "gender":
+        return GENDERS.get(str(cell).strip().lower(), "")
+    return SPLITS.get(str(cell).strip().lower(), part) if column == "split" else cell

@@ -1,0 +1,181 @@
+"""An import written into the workspace: the utterance table, where there is none yet, and a feature store for each modality."""
+
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+
+import ser
+from ser.errors import CorpusError, StoreError
+from ser.features.failures import Failure, write_failures
+from ser.features.importing.model import Feature, Imported
+from ser.features.layout import FRAME, UTTERANCE, Facts, some
+from ser.features.pack import Record
+from ser.features.ragged import BLOCK_BYTES
+from ser.features.tensors import UNKNOWN_SOURCE
+from ser.features.writer import StoreWriter
+from ser.metadata.table import Table, make_table, write_table
+from ser.workspace import Workspace
+
+IMPORTED = "imported"  # the model of features that were made elsewhere
+FACTS = {
+    "corpus": None,
+    "title": "Imported features",
+    "licence": "that of the features and of their corpus",
+    "citation": "none given: that of the features and of their corpus",
+    "features": IMPORTED,
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was written of one store.
+
+    Attributes:
+        line: for people.
+        failed: utterances of the table that got no features.
+    """
+
+    line: str
+    failed: int
+
+
+def keep(
+    imported: Imported,
+    dataset: str,
+    workspace: Workspace,
+    table: Table | None = None,
+    overwrite: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Kept]:
+    """Write the table, unless there is one, then each store.
+
+    Args:
+        table: the table there is: features are joined to it by id.
+        overwrite: start stores afresh that are of other files.
+
+    Raises:
+        CorpusError: no labels for a new table; labels that are not those of the table there is.
+        StoreError: features of several widths, no utterance of the table, or a store of other files.
+    """
+    if table is None:
+        table = _table(imported, dataset)
+        path = write_table(table, workspace)
+        counts = table.frame["label"].replace("", "no label").value_counts()
+        say(f"{path}: {len(table.frame)} utterances; labels: {', '.join(f'{k} {n}' for k, n in counts.items())}")
+    else:
+        _refuse_other_labels(imported, table)
+    for feature in imported.features:
+        yield _keep(feature, table, workspace, overwrite, say)
+
+
+def _table(imported: Imported, dataset: str) -> Table:
+    if not any(row.get("label") for row in imported.rows):
+        raise CorpusError(
+            f"there is no table of {dataset}, and the files have no labels",
+            expected="--label COLUMN, or labels=FILE",
+            action=f"Or make the table first: ser metadata --dataset {dataset} --from FILE.csv",
+        )
+    return make_table(imported.rows, dataset, {**FACTS, "language": "", **imported.facts, "notes": imported.notes})
+
+
+def _refuse_other_labels(imported: Imported, table: Table) -> None:
+    known = dict(zip(table.frame["utterance_id"], table.frame["label"], strict=True))
+    for row in imported.rows:
+        own, there = row.get("label"), known.get(row["utterance_id"])
+        if own and there and own != there:
+            raise CorpusError(
+                f"the label of {row['utterance_id']} is {own!r} in the files and {there!r} in the table of {table.dataset}",
+                action="Are these features of that corpus? --label-names gives the names of the files' numbers, in order.",
+            )
+
+
+def _keep(feature: Feature, table: Table, workspace: Workspace, overwrite: bool, say: Callable[[str], None]) -> Kept:
+    wanted = set(table.ids)
+    first = next((np.asarray(v) for _, values in feature.pieces for v in values if np.size(v)), None)
+    if first is None or first.ndim not in (1, 2):
+        raise StoreError(f"{feature.store}: no features", expected="(D,) or (frames, D) of an utterance",
+                         found=None if first is None else first.shape)  # fmt: skip
+    level = UTTERANCE if first.ndim == 1 else FRAME
+    identity = {"encoder": feature.store, "model": IMPORTED, "level": level, "files": feature.files}
+    facts = Facts(feature.store, feature.modality, level, first.shape[-1], identity)
+    failures: dict[str, Failure] = {}
+    zeros = elsewhere = 0
+    path = workspace.store(table.dataset, feature.store)
+    with StoreWriter(path, facts, provenance=_provenance(), overwrite=overwrite, say=say) as writer:
+        records: list[Record] = []
+        size = 0
+        for utterance, values in _each(feature):
+            if utterance not in wanted:
+                elsewhere += 1
+                continue
+            fault = _fault(values, first.shape)
+            if fault:
+                failures[utterance] = Failure(utterance, "", fault, fault)
+                continue
+            zeros += not values.any()
+            records.append(Record(utterance, values, UNKNOWN_SOURCE))
+            size += values.nbytes
+            if size >= BLOCK_BYTES:
+                writer.commit(records)
+                records, size = [], 0
+        writer.commit(records)
+        if not writer.stored:
+            raise _nothing(feature, table, failures, elsewhere)
+        writer.merge(table.ids)
+        lacking = [i for i in table.ids if i not in writer.stored]
+        count = len(writer.stored)
+    why = "not in the files that were imported"
+    listed = [failures.get(i) or Failure(i, "", why, why) for i in lacking]
+    write_failures(path.with_name(f"{feature.store}.failures.csv"), listed)
+    return Kept(_line(feature, table, facts, count, len(listed), elsewhere, zeros), len(listed))
+
+
+def _each(feature: Feature) -> Iterator[tuple[str, Any]]:
+    seen: set[str] = set()
+    for ids, values in feature.pieces:
+        for utterance, value in zip(ids, values, strict=True):
+            if utterance in seen:
+                raise StoreError(f"{feature.store}: utterance {utterance!r} is there twice", expected="every id once")
+            seen.add(utterance)
+            yield utterance, np.ascontiguousarray(value, dtype=np.float32)
+
+
+def _fault(values: Any, like: tuple[int, ...]) -> str:
+    """Why an utterance's features cannot be used; empty where they can."""
+    if values.size == 0:
+        return "no frame"
+    if values.ndim != len(like) or values.shape[-1] != like[-1]:
+        return f"features {values.shape} where others are {like}"
+    return "" if np.isfinite(values).all() else "features that are not finite"
+
+
+def _nothing(feature: Feature, table: Table, failures: dict[str, Failure], elsewhere: int) -> StoreError:
+    if failures:
+        return StoreError(f"{feature.store}: none of {len(failures)} utterances can be used",
+                          found=next(iter(failures.values())).reason)  # fmt: skip
+    return StoreError(
+        f"{feature.store}: none of its {elsewhere} utterances is in the table of {table.dataset}",
+        expected=f"ids such as {some(table.ids, 2)}",
+        found=some(feature.pieces[0][0], 2),
+    )
+
+
+def _line(feature: Feature, table: Table, facts: Facts, count: int, failed: int, elsewhere: int, zeros: int) -> str:
+    parts = [f"{table.dataset} {feature.store}: {count} utterances, {facts.modality}, {facts.level} level, {facts.dim}"]
+    if failed:
+        parts.append(f"{failed} without features (listed in {feature.store}.failures.csv)")
+    if elsewhere:
+        parts.append(f"{elsewhere} that are not in the table left out")
+    if zeros:
+        parts.append(f"{zeros} are all zeros: if that stands for missing, leave these out of the files")
+    return "; ".join(parts)
+
+
+def _provenance() -> dict[str, Any]:
+    versions = {"python": platform.python_version(), "numpy": np.__version__}
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"ser": ser.__version__, "versions": versions, "time": now}
