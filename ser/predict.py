@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ser.audio import reading
 from ser.errors import AudioError, ConfigError
 from ser.extract.encoder import Encoder, Options, load
-from ser.features.tensors import Block
+from ser.features.blocks import Block
 from ser.metadata.texts import ASR, kind, source_of
 from ser.train.layers import Input
 from ser.train.saved import load_head

@@ -90,3 +90,9 @@ class Maker:
 @pytest.fixture
 def maker(tmp_path: Path) -> Maker:
     return Maker(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def maker_type() -> type[Maker]:
+    """For workspaces that several tests share."""
+    return Maker

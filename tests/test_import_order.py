@@ -17,6 +17,7 @@ ROWS = [
     {"results"},
     {"extract", "train"},
     {"predict", "demo", "explain"},
+    {"evaluation"},
     {"commands"},
     {"cli"},
 ]

@@ -67,6 +67,11 @@ _OPTIONS: list[Callable[..., Any]] = [
         "--modalities", type=Items(), help="audio, text, visual: use these only.  [default: all that are cached]"
     ),
     click.option(
+        "--views",
+        type=Items(),
+        help="Augmented views of the audio that training utterances are drawn among: all, tta, or names.  [default: none]",
+    ),
+    click.option(
         "--normalize",
         type=click.Choice(["none", "train", "corpus", "speaker"]),
         default="train",

@@ -85,6 +85,24 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     metavar="N",
     help="Encode N utterances of each store again, alone, and say how much they differ.",
 )
+@click.option(
+    "--views",
+    type=Items(),
+    help="Augmented views beside the original: tta (speed 0.95 and 1.05, noise at 15 and 20 dB), names (speed0.9, tempo1.1, "
+    "pitch+2, noise15, white15, pink20, reverb, gain-6), a number of random ones, or classwise1, ... by the emotion.",
+)
+@click.option(
+    "--noise-folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Recordings that noise is taken from, as MUSAN.  [default: white noise]",
+)
+@click.option(
+    "--impulses",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Impulse responses of rooms, for reverb.  [default: simulated rooms]",
+)
+@click.option("--view-seed", default=0, show_default=True, help="Of what views draw for each utterance.")
+@click.option("--view-scheme", default="4", show_default=True, help="Label scheme of classwise views.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
 @click.option("--revision", help="Commit of the model's hub repository; of several: id@revision.")
 @click.option("--overwrite", is_flag=True, help="Start the stores afresh.")

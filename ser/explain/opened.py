@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
+from ser.features.blocks import Block
 from ser.features.normalise import normalise, scale
-from ser.features.tensors import Block, Tensors
+from ser.features.tensors import Tensors
 from ser.train.batches import Resident
 from ser.train.config import Config
 from ser.train.data import Data

@@ -16,12 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from ser import registry
 from ser.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ser.extract.views import View
 
 ENCODERS = "ser.extract.encoders"
 
@@ -89,6 +92,8 @@ class Encoder(ABC):
         of_corpus: whether it is made from a corpus (`prepare`), and is another one for each.
         store_dtype: what the features are stored as: `float32`, or at frame level `float16` (set by the caller).
         equal: whether a batch takes inputs of equal cost only.
+        spectrogram: whether its features are frames of bands around a mean of 0, on which masks mean something.
+        view: the augmented view of the audio that it is given; None is the audio as it is.
     """
 
     name: str
@@ -105,6 +110,8 @@ class Encoder(ABC):
     of_corpus: bool = False
     store_dtype: str = "float32"
     equal: bool = False
+    spectrogram: bool = False
+    view: "View | None" = None
 
     def prepare(self, texts: Sequence[str], assets: dict[str, str]) -> None:  # noqa: B027
         """Called once before encoding, for encoders that are made from the corpus (a word-piece vocabulary).
@@ -138,6 +145,10 @@ class Encoder(ABC):
             One array an input: `(dim,)` or `(layers, dim)` for utterances, `(frames, dim)` for frames; float32, or
             int32 `(tokens, 1)` for word pieces.
         """
+
+    def finish(self, features: NDArray[Any], utterance: str, emotion: str) -> NDArray[Any]:
+        """What is stored of an utterance's features: themselves, unless a view masks them."""
+        return features
 
 
 def find(name: str, modality: str | None = None) -> ModuleType:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 from ser.errors import AudioError, ConfigError
 from ser.extract import items as gather
 from ser.extract.encoder import Encoder
+from ser.extract.failures import Failure
 from ser.extract.items import Item
 from ser.extract.lane import Lane, facts, prepare
 from ser.extract.pipeline import Pipeline, Task
@@ -113,7 +114,7 @@ class _Run:
         overwrite: bool,
         say: Say,
     ) -> None:
-        self.jobs, self.say, self.label = jobs, say, f"{table.dataset} {', '.join(e.name for e in encoders)}"
+        self.jobs, self.say, self.label = jobs, say, f"{table.dataset} {_names(encoders)}"
         self.lanes: list[Lane] = []
         self.chunks: list[tuple[list[Item], list[str]]] = []  # utterances, and the encoders that they are for
         for modality in ("audio", "text"):
@@ -121,6 +122,8 @@ class _Run:
             if not same:
                 continue
             items = gather.audio_items(table) if modality == "audio" else gather.text_items(table)
+            for scheme in [e.view.scheme for e in same if e.view is not None and e.view.scheme is not None][:1]:
+                items = gather.labelled(items, table, scheme)  # all views of a call have one
             sources, failures = gather.hashes(items)
             for encoder in same:
                 path = workspace.store(table.dataset, encoder.name)
@@ -130,7 +133,7 @@ class _Run:
                     path, facts(encoder), provenance=ran, shared=shard[1] > 1, overwrite=overwrite, say=say
                 )
                 writer = stack.enter_context(opened)
-                self.lanes.append(Lane(table, encoder, writer, items, sources, failures))
+                self.lanes.append(_lane(table, encoder, writer, items, sources, failures))
             if modality == "audio":
                 self.chunks += [(c, [e.name for e in same]) for c in audio_chunks(items, same)]
             else:
@@ -142,7 +145,8 @@ class _Run:
                 mine[name].update(item.id for item in chunk)
         for lane in self.lanes:
             lane.items = [item for item in lane.items if item.id in mine[lane.encoder.name]]
-            lane.failures = [f for f in lane.failures if f.id in mine[lane.encoder.name]]
+            own = {item.id for item in lane.items}
+            lane.failures = [f for f in lane.failures if f.id in own]
 
     def go(self, quiet: bool) -> None:
         """Extract what is to do."""
@@ -176,6 +180,28 @@ class _Run:
                 union = set.union(*todo.values())
                 tasks.append(Task([item for item in chunk if item.id in union], todo))
         return tasks
+
+
+def _lane(
+    table: Table,
+    encoder: Encoder,
+    writer: StoreWriter,
+    items: list[Item],
+    sources: dict[str, bytes],
+    failures: Sequence[Failure],
+) -> Lane:
+    """An encoder's part in the run. A view that is chosen by the label is of the utterances whose label has a policy."""
+    classes = encoder.view.classes if encoder.view is not None else ()
+    if not classes:
+        return Lane(table, encoder, writer, items, sources, failures)
+    chosen = [item for item in items if item.emotion in classes]
+    return Lane(table, encoder, writer, chosen, gather.with_emotions(chosen, sources), failures)
+
+
+def _names(encoders: Sequence[Encoder]) -> str:
+    """The encoders, and how many views there are of them, for the progress bar."""
+    views = sum(e.view is not None for e in encoders)
+    return ", ".join(e.name for e in encoders if e.view is None) + (f" and {views} views" if views else "")
 
 
 def audio_chunks(items: Sequence[Item], encoders: Sequence[Encoder]) -> list[list[Item]]:

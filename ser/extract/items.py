@@ -5,13 +5,14 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ser.audio.reading import file_hash, segment_hash
 from ser.errors import AudioError, CorpusError
 from ser.extract.failures import Failure
+from ser.metadata.labels import Scheme
 from ser.metadata.table import Table
 
 
@@ -26,6 +27,7 @@ class Item:
         channel: 0-based; None is the mean of all.
         text: the text, for text encoders.
         seconds: how long the audio is, as far as the table knows; for planning only.
+        emotion: its class under a label scheme, where a view is chosen by it; "" elsewhere.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Item:
     channel: float | None = None
     text: str = ""
     seconds: float | None = None
+    emotion: str = ""
 
 
 def audio_items(table: Table) -> list[Item]:
@@ -58,6 +61,12 @@ def audio_items(table: Table) -> list[Item]:
         Item(i, table.root / p, _given(s), _given(e), _given(c), seconds=_given(d))
         for i, p, s, e, c, d in zip(*columns, strict=True)
     ]
+
+
+def labelled(items: Sequence[Item], table: Table, scheme: Scheme) -> list[Item]:
+    """The items with their classes under a label scheme; "" for those that it leaves out."""
+    classes = dict(zip(table.frame["utterance_id"], scheme.apply(table.frame), strict=True))
+    return [replace(item, emotion=classes[item.id]) for item in items]
 
 
 def text_items(table: Table) -> list[Item]:
@@ -92,6 +101,15 @@ def hashes(items: Sequence[Item]) -> tuple[dict[str, bytes], list[Failure]]:
         {item.id: result for item, result in found if isinstance(result, bytes)},
         [Failure.of(item.id, item.path, result) for item, result in found if isinstance(result, AudioError)],
     )
+
+
+def with_emotions(items: Sequence[Item], sources: dict[str, bytes]) -> dict[str, bytes]:
+    """Hashes of sources that are the audio and the class by which it is augmented: of another class it is made anew."""
+    return {
+        item.id: hashlib.sha256(sources[item.id] + item.emotion.encode()).digest()
+        for item in items
+        if item.id in sources
+    }
 
 
 def _read(path: Path) -> Any:

@@ -13,6 +13,7 @@ from ser.extract.report import Report
 from ser.extract.work import Outcome
 from ser.features.layout import Facts
 from ser.features.store import FeatureStore, shards_folder
+from ser.features.views import split_name
 from ser.features.writer import StoreWriter
 from ser.metadata.table import Table
 from ser.metadata.texts import JOINT
@@ -85,6 +86,7 @@ class Lane:
             AudioError: not one utterance could be extracted.
         """
         table, encoder, sliced = self.table, self.encoder, shard[1] > 1
+        classes = encoder.view.classes if encoder.view is not None else ()
         suffix = f"-{shard[0]}of{shard[1]}" if sliced else ""
         listed = workspace.features(table.dataset) / f"{encoder.name}.failures{suffix}.csv"
         write_failures(listed, self.failures)
@@ -102,6 +104,7 @@ class Lane:
             skipped=self.skipped,
             failed=len(self.failures),
             without=len(table.frame) - len(self.items),
+            lacking=", ".join(classes[:-1]) + f" or {classes[-1]}" if classes else encoder.modality,
             first=f"{self.failures[0].id}: {self.failures[0].reason}" if self.failures else "",
             clipped=sorted(self.clipped),
             failures_path=listed if self.failures else None,
@@ -125,7 +128,7 @@ def facts(encoder: Encoder) -> Facts:
     if encoder.store_dtype != "float32":
         identity = {**identity, "stored_as": encoder.store_dtype}
     return Facts(
-        encoder=encoder.name.partition(".")[0].partition(JOINT)[0],
+        encoder=split_name(encoder.name)[0].partition(".")[0].partition(JOINT)[0],
         modality=encoder.modality,
         level=encoder.level,
         dim=encoder.dim,

@@ -19,7 +19,7 @@ class Report:
         done: utterances extracted now.
         skipped: utterances that were there already.
         failed: utterances that could not be extracted; they are tried again the next time.
-        without: utterances of the table that have no audio, or no text.
+        without: utterances of the table that have no audio, or no text, or no emotion that a view is made for.
         first: the first that failed, and why; empty where none did.
         clipped: ids of utterances extracted now whose audio is clipped.
         failures_path: where the failed ones are listed; None where there are none.
@@ -28,6 +28,7 @@ class Report:
         audio_seconds: length of the audio extracted now; 0 for text.
         verified: how many utterances were encoded again alone, and the largest relative difference; None if none were.
         exact: whether the features are float32, computed and stored: of others no exactness is claimed.
+        lacking: what those `without` have not.
     """
 
     dataset: str
@@ -45,6 +46,7 @@ class Report:
     audio_seconds: float
     verified: tuple[int, float] | None = None
     exact: bool = True
+    lacking: str = ""
 
     def line(self) -> str:
         """The summary for people."""
@@ -68,7 +70,7 @@ class Report:
         """What else a user should know."""
         found = []
         if self.without:
-            found.append(f"{self.dataset}: {self.without} utterances without {self.modality}")
+            found.append(f"{self.dataset}: {self.without} utterances without {self.lacking or self.modality}")
         if self.failures_path:
             listed = f"{self.failed} failed, listed in {self.failures_path}"
             found.append(f"{self.dataset} {self.store}: {listed}; the first is {self.first}")

@@ -8,9 +8,12 @@ from pathlib import Path
 from ser.errors import ConfigError, CorpusError, EncoderError
 from ser.extract.encoder import Encoder, Options, find, load
 from ser.extract.engine import extract
+from ser.extract.recordings import open_folder
 from ser.extract.report import Report
+from ser.extract.views import View, Viewed, make_views
 from ser.metadata import texts
 from ser.metadata.build import ensure_table
+from ser.metadata.labels import load_scheme
 from ser.metadata.table import Table
 from ser.workspace import Workspace
 
@@ -24,6 +27,10 @@ class Request:
     Attributes:
         audio, text: encoder names; where neither is given, the defaults that the dataset has sources for.
         text_source: whose text is encoded; see `ser.metadata.texts`.
+        views: augmented views of the audio, made beside the features of the audio as it is; see `ser.extract.policies.names`.
+        noise_folder, impulses: recordings that views are made with; None: white noise, and simulated rooms.
+        view_seed: of what views draw.
+        view_scheme: label scheme of class-differentiated views.
     """
 
     audio: list[str] | None = None
@@ -42,6 +49,11 @@ class Request:
     store_dtype: str = "float32"
     verify: int = 0
     text_source: str = texts.CORPUS
+    views: list[str] | None = None
+    noise_folder: Path | None = None
+    impulses: Path | None = None
+    view_seed: int = 0
+    view_scheme: str = "4"
 
     def encoders(self, table: Table) -> list[tuple[str, str]]:
         """`(modality, name)` of each encoder to run."""
@@ -96,6 +108,7 @@ def extract_dataset(
         say(f"{dataset}: encoders {', '.join(name for _, name in wanted)} (choose others with --audio and --text)")
     if source != texts.CORPUS and not any(modality == "text" for modality, _ in wanted):
         raise ConfigError(f"--text-source {source} is for text", expected="a text encoder: --text NAME")
+    views = _views(request, table, [modality for modality, _ in wanted])
     encoders: list[Encoder] = []
     unloaded: EncoderError | None = None
     for modality, name in wanted:
@@ -108,7 +121,7 @@ def extract_dataset(
         raise unloaded
     yield from extract(
         table,
-        encoders,
+        [*encoders, *(Viewed(encoder, view) for encoder in encoders if encoder.modality == "audio" for view in views)],
         workspace,
         jobs=request.jobs,
         shard=request.shard,
@@ -119,6 +132,27 @@ def extract_dataset(
     )
     if unloaded is not None:
         raise unloaded
+
+
+def _views(request: Request, table: Table, modalities: list[str]) -> list[View]:
+    """The augmented views that are asked for.
+
+    Raises:
+        ConfigError: views of text, or options of views without any.
+    """
+    words = request.views or []
+    if words and "audio" not in modalities:
+        raise ConfigError("--views are of audio, and there is no audio encoder", expected="--audio NAME")
+    for option, folder in (("--noise-folder", request.noise_folder), ("--impulses", request.impulses)):
+        if folder is not None and not words:
+            raise ConfigError(f"{option} is for --views", expected="--views noise15, reverb, ...")
+    return make_views(
+        words,
+        request.view_seed,
+        None if request.noise_folder is None else open_folder(request.noise_folder, "--noise-folder"),
+        None if request.impulses is None else open_folder(request.impulses, "--impulses"),
+        load_scheme(request.view_scheme, table.frame),
+    )
 
 
 def _loaded(name: str, modality: str, request: Request, cache: dict[tuple[str, str], Encoder]) -> Encoder:

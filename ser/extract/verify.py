@@ -37,7 +37,7 @@ def verify(lane: Lane, count: int) -> None:
             inputs = gather(encoder, [item], Decoded(), outcome)
             if not inputs:
                 raise AudioError(f"{item.id} is stored, and cannot be used now: {outcome.failures[0].reason}")
-            alone = encoder.encode([inputs[0][1]])[0]
+            alone = encoder.finish(encoder.encode([inputs[0][1]])[0], item.id, item.emotion)
             largest = max(largest, difference(store[item.id], alone, item.id))
     lane.verified = len(chosen), largest
     lane.writer.provenance["verified"] = {"utterances": len(chosen), "largest_difference": largest, "against": "alone"}

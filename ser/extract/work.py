@@ -17,6 +17,7 @@ from ser.extract.encoder import Encoder
 from ser.extract.failures import Failure
 from ser.extract.items import Item
 from ser.extract.plan import batches, by_cost
+from ser.extract.views import View
 from ser.features.pack import Record
 
 Inputs = list[tuple[Item, Any]]  # an utterance, and its audio `(samples,)` or its text
@@ -36,6 +37,9 @@ class Hears(Protocol):
     modality: str
     sample_rate: int
     minimum: int
+
+    @property
+    def view(self) -> View | None: ...
 
 
 @dataclass
@@ -61,6 +65,7 @@ class Decoded:
     def __init__(self) -> None:
         self._own: dict[str, tuple[NDArray[np.float32], int] | Exception] = {}
         self._resampled: dict[tuple[str, int], NDArray[np.float32]] = {}
+        self._viewed: dict[tuple[str, int, str], NDArray[np.float32]] = {}
         self.clipped: set[str] = set()
 
     def at(self, item: Item, sample_rate: int) -> NDArray[np.float32]:
@@ -78,6 +83,13 @@ class Decoded:
         if key not in self._resampled:
             self._resampled[key] = reading.resample(*own, sample_rate)
         return self._resampled[key]
+
+    def view(self, item: Item, sample_rate: int, view: View) -> NDArray[np.float32]:
+        """The utterance's audio in an augmented view, made once a rate."""
+        key = item.id, sample_rate, view.name
+        if key not in self._viewed:
+            self._viewed[key] = view.apply(self.at(item, sample_rate), sample_rate, item.id, item.emotion)
+        return self._viewed[key]
 
     def _decode(self, item: Item) -> tuple[NDArray[np.float32], int] | Exception:
         assert item.path is not None
@@ -99,6 +111,9 @@ def gather(encoder: Hears, items: Sequence[Item], decoded: Decoded, outcome: Out
         try:
             sound = decoded.at(item, encoder.sample_rate)
             reading.check(sound, encoder.sample_rate, encoder.minimum, str(item.path))
+            if encoder.view is not None:
+                sound = decoded.view(item, encoder.sample_rate, encoder.view)
+                reading.check(sound, encoder.sample_rate, encoder.minimum, f"{item.path} as {encoder.view.name}")
         except (AudioError, OSError) as error:
             outcome.failures.append(Failure.of(item.id, item.path, error))
             continue
@@ -205,7 +220,8 @@ def _note(
     try:
         if isinstance(result, Exception):
             raise result
-        outcome.records.append(Record(item.id, _usable(result, encoder), source, n_samples))
+        features = encoder.finish(_usable(result, encoder), item.id, item.emotion)
+        outcome.records.append(Record(item.id, features, source, n_samples))
     except (AudioError, EncoderError) as error:
         outcome.failures.append(Failure.of(item.id, item.path, error))
 

@@ -10,7 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError
-from ser.features.tensors import Block, Tensors
+from ser.features.blocks import Block
+from ser.features.choices import Choices
+from ser.features.tensors import Tensors
 from ser.registry import unknown
 
 LIMIT = 3.0  # standard deviations
@@ -33,6 +35,9 @@ def normalise(
     data: Tensors, how: str, train: NDArray[np.int64], limit: float = LIMIT
 ) -> tuple[Tensors, dict[str, dict[str, Any]]]:
     """Standardise features to mean 0 and standard deviation 1; ids are left as they are.
+
+    Augmented views count in no statistics: test data, which are never augmented, are standardised by the same ones, and heads
+    with and without views differ in what they draw alone.
 
     What is then beyond `limit` standard deviations is set to the limit. Functionals have heavy tails, and a value that no
     training utterance came near would otherwise carry a head far from all that it was fitted on.
@@ -58,7 +63,7 @@ def normalise(
     if how == "corpus" and "dataset" in data.frame:  # several, joined
         corpora = data.frame["dataset"].to_numpy()
         groups = [np.flatnonzero(corpora == name) for name in pd.unique(data.frame["dataset"])]
-        return data.with_blocks([_standardise_groups(b, groups, limit) for b in data.blocks]), {}
+        return data.with_blocks([_standardise_groups(b, groups, limit, data.choices) for b in data.blocks]), {}
     if how == "speaker":
         speakers = data.frame["speaker"].to_numpy()
         if (speakers == "").any():
@@ -71,7 +76,7 @@ def normalise(
                 expected="two or more of each: the features of one are all 0 against their own mean",
                 action="Take --normalize train or corpus.",
             )
-        return data.with_blocks([_standardise_groups(b, groups, limit) for b in data.blocks]), {}
+        return data.with_blocks([_standardise_groups(b, groups, limit, data.choices) for b in data.blocks]), {}
     used = train if how == "train" else everyone
     statistics = {b.name: _statistics(b, used) for b in data.blocks if not b.vocabulary}
     return apply_statistics(data, statistics, limit), statistics
@@ -126,11 +131,14 @@ def _scaled(values: NDArray[Any], s: dict[str, Any], limit: float) -> NDArray[An
     return scaled
 
 
-def _standardise_groups(block: Block, groups: list[NDArray[np.int64]], limit: float) -> Block:
+def _standardise_groups(
+    block: Block, groups: list[NDArray[np.int64]], limit: float, choices: Choices | None = None
+) -> Block:
     if block.vocabulary:
         return block
     values = np.empty_like(block.values)
     for group in groups:
-        rows = _rows(block, group)
+        views = group[:0] if choices is None or block.name not in choices.stores else choices.of(group)
+        rows = _rows(block, np.concatenate([group, views]))
         values[rows] = _scaled(block.values[rows], _statistics(block, group), limit)
     return replace(block, values=values)

@@ -4,10 +4,9 @@ Utterances are joined by id, never by position. Labels are applied here, so one 
 """
 
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,62 +15,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, StoreError
+from ser.features.blocks import Block, facts_of, read_block
+from ser.features.choices import Choices, load_choices
+from ser.features.choosing import choose_stores
 from ser.features.store import FeatureStore
+from ser.features.views import refuse_by_label
 from ser.metadata import texts
 from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.table import Table, load_table
-from ser.registry import unknown
 from ser.workspace import Workspace
 
 UNKNOWN_SOURCE = bytes(32)  # of features that were imported, not extracted
-MODALITIES = ("audio", "text", "visual")
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """Features of n utterances from one store.
-
-    Attributes:
-        name: the store's name.
-        modality: audio, text or visual.
-        values: `(n, D)` pooled, `(n, L, D)` pooled per layer, or `(sum T, D)` framewise; float32, int32 for ids.
-        offsets: framewise: utterance i is `values[offsets[i]:offsets[i + 1]]`; None when pooled.
-        vocabulary: number of ids where the features are word pieces, else 0.
-        assets: texts that belong to the features (a tokenizer).
-    """
-
-    name: str
-    modality: str
-    values: NDArray[Any]
-    offsets: NDArray[np.int64] | None = None
-    vocabulary: int = 0
-    assets: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def framewise(self) -> bool:
-        return self.offsets is not None
-
-    @property
-    def dim(self) -> int:
-        return int(self.values.shape[-1])
-
-    @property
-    def layers(self) -> int:
-        """Stored layers of a pooled block; 1 where there is one vector."""
-        return int(self.values.shape[1]) if not self.framewise and self.values.ndim == 3 else 1
-
-    def rows(self, positions: NDArray[np.int64]) -> NDArray[Any]:
-        """All vectors of some utterances, `(m, D)` or `(m, L, D)`; framewise: their frames one after another."""
-        if self.offsets is None:
-            return np.asarray(self.values[positions])
-        return np.asarray(self.values[self.frame_rows(positions)])
-
-    def frame_rows(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Row numbers of the frames of some utterances, one utterance after another."""
-        assert self.offsets is not None
-        lengths = np.diff(self.offsets)[positions]
-        first = np.repeat(self.offsets[positions] - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
-        return np.asarray(first + np.arange(int(lengths.sum())), dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +37,11 @@ class Tensors:
         frame: the rows in use, in table order, `(n, columns)`.
         labels: class number of each row, `(n,)`.
         classes: class names in order.
-        blocks: one a store, aligned with `frame`.
+        blocks: one a store, aligned with `frame`; views, where there are any, follow.
         table: the whole table.
         dropped: reason -> number of the table's utterances that are not in use.
         stores: store name -> path, sha256 and identity, for the record.
+        choices: augmented views that training rows are drawn among, in the blocks after the rows of `frame`; None: none.
     """
 
     dataset: str
@@ -97,6 +52,7 @@ class Tensors:
     table: Table
     dropped: dict[str, int]
     stores: dict[str, dict[str, Any]]
+    choices: Choices | None = None
 
     @property
     def modalities(self) -> set[str]:
@@ -120,6 +76,7 @@ def load_tensors(
     stores: Sequence[str] | None = None,
     modalities: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
+    views: Sequence[str] | None = None,
 ) -> Tensors:
     """Tensors of a dataset under a label scheme.
 
@@ -129,6 +86,7 @@ def load_tensors(
         stores: names of stores, or short names of encoders; None takes the only store of each modality.
         modalities: take stores of these only; None takes all that are cached.
         classes: keep these classes of the scheme only, in this order (the label space shared with another corpus).
+        views: augmented views of the audio that training may draw among: names, `all`, or `tta`.
 
     Raises:
         ConfigError: several stores of one modality and none named, or no such store.
@@ -138,6 +96,8 @@ def load_tensors(
     table = load_table(dataset, space)
     opened = {n: FeatureStore(space.store(dataset, n)) for n in choose_stores(space, table, stores, modalities)}
     try:
+        for name, store in opened.items():
+            refuse_by_label(name, store.attrs["identity"], "the features of validation and test data")
         rule = load_scheme(scheme, table.frame)
         frame, names, dropped = _rows(table, rule, classes)
         frame, names = _with_features(table, frame, names, opened, space, dropped)
@@ -153,85 +113,47 @@ def load_tensors(
         with ThreadPoolExecutor() as pool:
             for store in opened.values():
                 pool.submit(getattr, store, "sha256")  # of the whole file: takes longer than reading it
-            blocks = tuple(_block(n, s, list(frame["utterance_id"])) for n, s in opened.items())
-        facts = {n: _store_facts(s, list(frame["utterance_id"])) for n, s in opened.items()}
+            blocks = [read_block(n, s, list(frame["utterance_id"])) for n, s in opened.items()]
+        facts = {n: facts_of(s, list(frame["utterance_id"])) for n, s in opened.items()}
+        choices = None
+        if views:
+            blocks, choices = load_choices(views, space.features(dataset), blocks, opened, list(frame["utterance_id"]))
     finally:
         for store in opened.values():
             store.close()
-    return Tensors(dataset, frame, labels, present, blocks, table, dropped, facts)
+    return Tensors(dataset, frame, labels, present, tuple(blocks), table, dropped, facts, choices)
 
 
-def choose_dataset(workspace: Workspace) -> str:
-    """The only dataset of a workspace that has features.
+def load_features(
+    dataset: str,
+    workspace: Workspace,
+    stores: Sequence[str],
+    keep: Callable[[pd.DataFrame], NDArray[np.bool_]] | None = None,
+) -> Tensors:
+    """Features of utterances whatever their emotion: there are no classes, and every class number is -1.
 
-    Raises:
-        ConfigError: there is none, or several: they are listed.
-    """
-    cached = [d for d in workspace.datasets() if workspace.stores(d)]
-    if len(cached) == 1:
-        return cached[0]
-    raise ConfigError(
-        f"{len(cached)} datasets have features in {workspace.root.resolve()}",
-        expected="one, or --dataset NAME",
-        found=", ".join(cached) or None,
-        action=None if cached else "Extract some: ser extract --dataset NAME --root DIR",
-    )
-
-
-def choose_stores(
-    workspace: Workspace, table: Table, stores: Sequence[str] | None, modalities: Sequence[str] | None
-) -> list[str]:
-    """Names of the stores to take: those named, or the only one of each modality.
-
-    Stores of simulated text are taken by name only.
+    Args:
+        stores: names of stores.
+        keep: which rows of the table; None takes all.
 
     Raises:
-        ConfigError: none cached, an unknown name, or several of one modality and none named.
+        ConfigError, StoreError: as `load_tensors`.
     """
-    dataset = table.dataset
-    cached = workspace.stores(dataset)
-    if not cached:
-        raise ConfigError(
-            f"{dataset} has no features in {workspace.features(dataset)}",
-            action=f"Extract some: ser extract --dataset {dataset} --audio egemaps",
-        )
-    if stores:
-        return [_named(name, cached, dataset) for name in stores]
-    by_modality: dict[str, list[str]] = {}
-    simulated: list[str] = []
-    for name in cached:
-        with FeatureStore(workspace.store(dataset, name)) as store:
-            if store.modality == "text" and texts.is_simulated(texts.source_of(store.facts.identity), table.frame):
-                simulated.append(name)
-            else:
-                by_modality.setdefault(store.modality, []).append(name)
-    wanted = list(modalities or [m for m in MODALITIES if m in by_modality])
-    lacking = [m for m in wanted if m not in by_modality]
-    if simulated and (not wanted or "text" in lacking):
-        raise ConfigError(
-            f"the only text of {dataset} is simulated, which leaks the label: {', '.join(simulated)}",
-            action=f"To study that, name it: --text {simulated[0]}.",
-        )
-    if lacking:
-        raise ConfigError(f"{dataset} has no {lacking[0]} features", found=f"stores {', '.join(cached)}")
-    for modality in wanted:
-        if len(by_modality[modality]) > 1:
-            raise ConfigError(
-                f"{dataset} has several stores of {modality} features: {', '.join(by_modality[modality])}",
-                action=f"Choose with --{modality} NAME.",
-            )
-    return [by_modality[m][0] for m in wanted]
-
-
-def _named(name: str, cached: list[str], dataset: str) -> str:
-    if name in cached:
-        return name
-    short = [c for c in cached if c.split(".")[0] == name or (name.endswith("+asr") and c.startswith(f"{name}-"))]
-    if len(short) == 1:
-        return short[0]
-    if short:
-        raise ConfigError(f"{dataset} has several stores of {name}: {', '.join(short)}", action="Name one of them.")
-    raise unknown(f"store of {dataset}:", name, cached)
+    table = load_table(dataset, workspace)
+    names = choose_stores(workspace, table, stores, None)
+    opened = {n: FeatureStore(workspace.store(dataset, n)) for n in names}
+    try:
+        frame = table.frame if keep is None else table.frame[keep(table.frame)].reset_index(drop=True)
+        dropped: dict[str, int] = {}
+        nothing = np.full(len(frame), "", dtype=object)
+        frame, _ = _with_features(table, frame, nothing, opened, workspace, dropped)
+        ids = list(frame["utterance_id"])
+        blocks = tuple(read_block(n, s, ids) for n, s in opened.items())
+        facts = {n: facts_of(s, ids) for n, s in opened.items()}
+    finally:
+        for store in opened.values():
+            store.close()
+    return Tensors(dataset, frame, np.full(len(frame), -1), (), blocks, table, dropped, facts)
 
 
 def _rows(
@@ -290,25 +212,3 @@ def _refuse_stale(name: str, store: FeatureStore, frame: pd.DataFrame, dataset: 
                 f"the text of {utterance} is not the one that its features in {store.path} were made of",
                 action=f"Bring the store up to date: ser extract --dataset {dataset} --text {texts.options_of(name)}",
             )
-
-
-def _block(name: str, store: FeatureStore, ids: list[str]) -> Block:
-    # Frames stored in float16 are widened here, not a batch at a time: what normalises and trains them computes in
-    # float32. So they take twice the memory of the file, and no more.
-    read = store.read(ids, np.int32 if store.vocabulary else np.float32)
-    if isinstance(read, np.ndarray):
-        return Block(name, store.modality, read)
-    return Block(name, store.modality, read.values, read.offsets, store.vocabulary, dict(store.assets))
-
-
-def _store_facts(store: FeatureStore, ids: list[str]) -> dict[str, Any]:
-    identity = json.dumps(store.attrs["identity"], sort_keys=True)
-    values = "".join(f"{i} {crc:08x}\n" for i, crc in zip(ids, store.index(ids).crc32, strict=True))
-    return {
-        "features_sha256": hashlib.sha256((identity + values).encode()).hexdigest(),  # of the values, not of the file
-        "path": store.path.name,
-        "sha256": store.sha256,
-        "encoder": store.facts.encoder,
-        "level": store.level,
-        "identity": store.attrs["identity"],
-    }

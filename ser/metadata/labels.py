@@ -47,6 +47,8 @@ SYNONYMS = {
     "contempt": ("contempt", "contemptuous"),
     "other": ("other", "oth"),
 }
+FILES = (".json", ".yaml", ".yml")
+WITHOUT = "-without-"
 _BY_WORD = {word: name for name, words in SYNONYMS.items() for word in words}
 
 
@@ -118,20 +120,35 @@ def load_scheme(name: str, frame: "pd.DataFrame") -> Scheme:
     """A scheme by name, `native`, or from a file of one's own.
 
     Args:
-        name: a name of `SCHEMES`, `native`, or a JSON/YAML file `{class: [emotion or label, ...], ...}`.
+        name: a name of `SCHEMES`, `native`, or a JSON/YAML file `{class: [emotion or label, ...], ...}`; the first two also
+            as `NAME-without-CLASS`, of which several are joined by `+`.
         frame: the rows it will be applied to; `native` is made from them.
 
     Raises:
-        ConfigError: there is no such scheme, or the file is not of that form.
+        ConfigError: there is no such scheme, the file is not of that form, or it has no such class to leave out.
     """
+    whole, without, left_out = name.partition(WITHOUT)
+    if without and Path(name).suffix not in FILES:
+        return _reduced(load_scheme(whole, frame), left_out.split("+"), name)
     if name == "native":
         return native(frame)
     if name in SCHEMES:
         return SCHEMES[name]
     path = Path(name)
-    if path.suffix not in (".json", ".yaml", ".yml"):
+    if path.suffix not in FILES:
         raise unknown("scheme", name, [*SCHEMES, "native", "a .json or .yaml file"])
     return _from_file(path)
+
+
+def _reduced(scheme: Scheme, left_out: list[str], name: str) -> Scheme:
+    """A scheme without some of its classes."""
+    for one in left_out:
+        if one not in scheme.classes:
+            raise unknown(f"class of scheme {scheme.name}:", one, scheme.classes)
+    classes = tuple(c for c in scheme.classes if c not in left_out)
+    if len(classes) < 2:
+        raise ConfigError(f"scheme {name}: {len(classes)} class", expected="two or more")
+    return Scheme(name, classes, {word: c for word, c in scheme.mapping.items() if c in classes})
 
 
 def _from_file(path: Path) -> Scheme:

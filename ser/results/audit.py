@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.features.store import FeatureStore
+from ser.features.views import originals
 from ser.metadata import ledger
 from ser.metadata.auditing.encoders import encoders, not_known
 from ser.metadata.auditing.finding import Finding
@@ -100,7 +101,7 @@ def _seen(identity: Mapping[str, Any], corpus: str | None) -> str | None:
 def _identities(workspace: Workspace, dataset: str) -> dict[str, dict[str, Any]]:
     """Identity of the encoder of each of a dataset's stores."""
     found = {}
-    for name in workspace.stores(dataset):
+    for name in originals(workspace.stores(dataset)):
         with FeatureStore(workspace.store(dataset, name)) as store:
             found[name] = dict(store.attrs["identity"])
     return found

@@ -10,6 +10,7 @@ from ser.errors import ConfigError
 from ser.results.names import (
     ABLATION_SCHEMA,
     AUDIT_SCHEMA,
+    EVALUATION_SCHEMA,
     FEWSHOT_SCHEMA,
     MATRIX_SCHEMA,
     METRICS,
@@ -18,7 +19,7 @@ from ser.results.names import (
     TRANSFER_SCHEMA,
     amount_value,
 )
-from ser.results.schema import ABLATION, FEWSHOT, MATRIX, SEARCH, SUMMARY, TRANSFER, read_json, validate
+from ser.results.schema import ABLATION, EVALUATION, FEWSHOT, MATRIX, SEARCH, SUMMARY, TRANSFER, read_json, validate
 
 STUDIES = {
     ABLATION_SCHEMA: ABLATION,
@@ -27,6 +28,8 @@ STUDIES = {
     MATRIX_SCHEMA: MATRIX,
     FEWSHOT_SCHEMA: FEWSHOT,
 }  # made of several experiments, each with its summary
+
+OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def read_any(path: Path) -> dict[str, Any]:
         ConfigError: as `read_summary`.
     """
     found = read_json(path, "result")
-    kind = {**STUDIES, AUDIT_SCHEMA: "audit"}.get(str(found.get("schema")))
+    kind = {**STUDIES, AUDIT_SCHEMA: "audit", EVALUATION_SCHEMA: EVALUATION}.get(str(found.get("schema")))
     if kind is None:
         return read_summary(path)
     validate(found, kind, path)
@@ -184,7 +187,7 @@ def find_summary(name: str, folder: Path) -> Path:
     wanted = name.removesuffix(".json")
     if wanted in names:
         return folder / f"{wanted}.json"
-    fitting = [n for n in names if n.startswith(wanted)]
+    fitting = [n for n in names if n.startswith(wanted) and (OF_ANOTHER not in n or OF_ANOTHER in wanted)]
     if len(fitting) > 1:
         raise ConfigError(f"{name!r} begins {len(fitting)} results", expected=f"one of {', '.join(fitting)}")
     if not fitting:

@@ -17,6 +17,7 @@ TRANSFER_SCHEMA = "ser.transfer/1"
 MATRIX_SCHEMA = "ser.matrix/1"
 FEWSHOT_SCHEMA = "ser.fewshot/1"
 AUDIT_SCHEMA = "ser.audit/1"
+EVALUATION_SCHEMA = "ser.evaluation/1"
 AMOUNTS = ("percentage", "shots")  # how a few-shot run's record says how much target data it had
 
 

@@ -13,7 +13,7 @@ from ser.errors import ConfigError, TrainingError
 from ser.workspace import writing
 
 SUMMARY, RUN, ABLATION, SEARCH, TRANSFER, MATRIX = "summary", "run", "ablation", "search", "transfer", "matrix"
-FEWSHOT, EXPLANATIONS = "fewshot", "explanations"
+FEWSHOT, EXPLANATIONS, EVALUATION = "fewshot", "explanations", "evaluation"
 WIDTH = 110
 
 
@@ -21,13 +21,14 @@ WIDTH = 110
 def schema(kind: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a kind of record: `summary`, `run`, or a study: `ablation`, `search`, ...
 
-    What several have in common is in `shared.schema.json`, and is added to those that bring no definitions of their own.
+    What several have in common is in `shared.schema.json`: its definitions are added where a kind has none of that name.
     """
     content, shared = (
         json.loads(Path(__file__).with_name(f"{name}.schema.json").read_text(encoding="utf-8"))
         for name in (kind, "shared")
     )
-    found: dict[str, Any] = shared | content
+    definitions = shared["$defs"] | content.get("$defs", {})
+    found: dict[str, Any] = shared | content | {"$defs": definitions}
     return found
 
 

@@ -3,9 +3,10 @@
 from typing import Any
 
 from ser.results.audit_text import audit_text
+from ser.results.evaluation_text import evaluation_text
 from ser.results.fewshots import samples
 from ser.results.find import STUDIES, dataset, fact
-from ser.results.names import AUDIT_SCHEMA, METRICS
+from ser.results.names import AUDIT_SCHEMA, EVALUATION_SCHEMA, METRICS
 from ser.results.studies import study_text
 from ser.results.tables import ABSENT, date, grid, interval, number
 from ser.results.transfers import summary_parts
@@ -16,9 +17,11 @@ FEW_UTTERANCES = 10  # of a speaker: with fewer, the UA is chance
 
 
 def any_text(result: dict[str, Any], file: object) -> str:
-    """A summary, a study or an audit for the terminal."""
+    """A summary, a study, an audit or an evaluation for the terminal."""
     if result["schema"] == AUDIT_SCHEMA:
         return audit_text(result)
+    if result["schema"] == EVALUATION_SCHEMA:
+        return evaluation_text(result, file)
     return study_text(result, file) if result["schema"] in STUDIES else text(result, file)
 
 

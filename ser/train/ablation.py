@@ -67,7 +67,9 @@ def variants(data: Tensors, head: str, simple: str) -> list[Variant]:
 def only(data: Tensors, stores: Sequence[str]) -> Tensors:
     """The same utterances with the features of some stores."""
     blocks = tuple(b for b in data.blocks if b.name in stores)
-    return replace(data, blocks=blocks, stores={n: facts for n, facts in data.stores.items() if n in stores})
+    choices = None if data.choices is None else data.choices.only(stores)
+    kept = {n: facts for n, facts in data.stores.items() if n in stores}
+    return replace(data, blocks=blocks, stores=kept, choices=choices)
 
 
 def _head_alone(data: Tensors, head: str) -> str:

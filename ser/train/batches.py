@@ -8,8 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ser.features.tensors import Block
+from ser.features.blocks import Block
+from ser.train import views
 from ser.train.layers import Feature, Input
+from ser.train.views import Drawn
 
 FRAMES = (
     8192  # of a group in evaluation, padding counted: more leaves the cache, and a long utterance could fill the memory
@@ -45,9 +47,9 @@ class Resident:
         """Logits of the utterances of some units, `(runs, n, classes)`, and their rows, `(runs, n)`."""
         return logits, units
 
-    def batch(self, rows: Tensor) -> dict[str, Feature]:
-        """Features of the utterances `rows (runs, batch)`."""
-        return {i.name: self.feature(i.name, rows) for i in self.inputs}
+    def batch(self, rows: Tensor, drawn: Drawn | None = None) -> dict[str, Feature]:
+        """Features of the utterances `rows (runs, batch)`, or of the views of them that are drawn."""
+        return {i.name: self.feature(i.name, views.of(rows, i.name, drawn)) for i in self.inputs}
 
     def feature(self, name: str, rows: Tensor) -> Feature:
         """One store's features of the utterances `rows (runs, batch)`."""

@@ -35,6 +35,7 @@ class FitOptions:
     seed: int = 0
     stores: Sequence[str] | None = None
     modalities: Sequence[str] | None = None
+    views: Sequence[str] | None = None
     normalize: str = "train"
     limit: float = LIMIT
     folds: Options | None = None
@@ -50,7 +51,12 @@ class FitOptions:
     @property
     def features(self) -> dict[str, Any]:
         """What `load_tensors` takes of them."""
-        return {"scheme": self.scheme, "stores": self.stores, "modalities": self.modalities}
+        return {
+            "scheme": self.scheme,
+            "stores": self.stores,
+            "modalities": self.modalities,
+            "views": self.views,
+        }
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,8 @@ from scipy.special import softmax
 from torch import empty
 
 from ser.errors import ConfigError, TrainingError
-from ser.features.tensors import Block, Tensors
+from ser.features.blocks import Block
+from ser.features.tensors import Tensors
 from ser.train.classical import Classical, estimator
 from ser.train.data import Trained
 
@@ -41,6 +42,7 @@ class ClassicalLearner:
     def __init__(self, data: Tensors, config: Classical) -> None:
         self.data, self.config = data, config
         refuse_words(data.blocks, config.head)
+        refuse_views(data, config.head)
         self.values = pooled(data.blocks)
 
     def train(
@@ -178,6 +180,19 @@ def fit_alone(made: Any, name: str, x: NDArray[np.float64], y: Rows, **weights: 
 def _line(message: object) -> str:
     """The first paragraph of a message of scikit-learn, in one line."""
     return " ".join(str(message).split("\n\n")[0].split())[:200]
+
+
+def refuse_views(data: Tensors, head: str) -> None:
+    """Refuse augmented views.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    if data.choices is not None:
+        raise ConfigError(
+            f"{head} has no epochs, in each of which it could draw among views",
+            action="Leave --views out, or take a neural head, such as --head linear.",
+        )
 
 
 def refuse_words(blocks: Sequence[Block], head: str) -> None:

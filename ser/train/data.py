@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ser.features.choices import Choices
 from ser.train.batches import Resident
 
 
@@ -24,6 +25,7 @@ class Data:
             loss reads them.
         unlabelled: rows of a target corpus, `(m,)`, whose features may be used, never their labels; None where there is none.
         oracle: validation rows of the target, whose labels the selection `oracle` alone may read.
+        choices: augmented views that training rows are drawn among; None where there are none.
     """
 
     resident: Resident
@@ -35,6 +37,7 @@ class Data:
     vad: NDArray[np.float64] | None = None
     unlabelled: NDArray[np.int64] | None = None
     oracle: NDArray[np.int64] | None = None
+    choices: Choices | None = None
 
 
 @dataclass(eq=False)

@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ser.features.tensors import Block
+from ser.features.blocks import Block
 from ser.train import streams
 from ser.train.batches import Resident
 from ser.train.config import make_config

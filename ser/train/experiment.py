@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError
 from ser.features.normalise import STAMPS
 from ser.features.tensors import Tensors
+from ser.features.views import split_name
 from ser.metadata import audit, ledger, splits, texts
 from ser.results.metrics import scores
 from ser.results.record import config_hash, read_any
@@ -49,6 +50,8 @@ def prepare(data: Tensors, protocol: str | None, options: splits.Options, normal
     stamps = audit.stamps(report, data.table.facts, _spoken(data))
     stamps += texts.stamps(data.text_sources, data.table.frame, {n: s["identity"] for n, s in data.stores.items()})
     stamps += ledger.stamps(data.table.facts, data.stores)
+    stamps += [f"{name} is an augmented view, in training and test" for name in data.stores if split_name(name)[1]]
+    stamps += [data.choices.stamp] if data.choices is not None else []
     stamps += [STAMPS[normalize]] if normalize in STAMPS else []
     stamps += _empty_classes(data, folds)
     missing = sum(n for reason, n in data.dropped.items() if reason.startswith("no ") and reason.endswith(" features"))
@@ -109,6 +112,7 @@ def describe(data: Tensors, scheme: str) -> dict[str, Any]:
         "utterances": len(data.frame),
         "classes": {c: int(n) for c, n in zip(data.classes, counts, strict=True)},
         "dropped": data.dropped,
+        **({} if data.choices is None else {"views": {"names": data.choices.names, "stores": data.choices.facts}}),
     }
 
 
@@ -146,16 +150,25 @@ def identity(config: Recipe, seed: int, *facts: dict[str, Any], **more: Any) -> 
             {
                 **{k: f[k] for k in keys if k in f},
                 "stores": {name: store["features_sha256"] for name, store in f["stores"].items()},
+                **_views(f),
             }
             for f in facts
         ],
     }
 
 
+def _views(facts: dict[str, Any]) -> dict[str, Any]:
+    """The views that a dataset's training rows are drawn among, by their hashes; nothing where there are none."""
+    if "views" not in facts:
+        return {}
+    return {"views": {name: store["features_sha256"] for name, store in facts["views"]["stores"].items()}}
+
+
 def _code() -> str:
     """SHA-256 of the code that decides a head's numbers: a run is not resumed under other code than it began with."""
     here = Path(__file__).parent
-    files = [*sorted(here.rglob("*.py")), here.parent / "features" / "normalise.py"]
+    features = [here.parent / "features" / f"{name}.py" for name in ("choices", "normalise")]
+    files = [*sorted(here.rglob("*.py")), *features]
     return digest(p.read_text(encoding="utf-8") for p in files)[:12]
 
 

@@ -23,6 +23,7 @@ def fit(
     seed: int = 0,
     stores: Sequence[str] | None = None,
     modalities: Sequence[str] | None = None,
+    views: Sequence[str] | None = None,
     normalize: str = "train",
     limit: float = LIMIT,
     folds: Options | None = None,
@@ -47,6 +48,8 @@ def fit(
         runs: seeds; run k has the same numbers whatever `runs` is.
         seed: of the experiment.
         stores, modalities: which features; None takes all cached modalities.
+        views: augmented views of the audio that training utterances are drawn among, one for each utterance, run and epoch:
+            names, `all` that are there, or `tta`; None is the original alone. Validation and test are always the original.
         normalize, limit: see `ser.features.normalise.normalise`.
         folds: options of the protocol.
         refit: whether the head that is tested is trained again, on training and validation, for the number of epochs that
@@ -68,6 +71,7 @@ def fit(
         seed=seed,
         stores=stores,
         modalities=modalities,
+        views=views,
         normalize=normalize,
         limit=limit,
         folds=folds,

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError, StoreError
+from ser.features.blocks import Block
+from ser.features.choices import joined
 from ser.features.normalise import BETWEEN_CORPORA
-from ser.features.tensors import Block, Tensors, load_tensors
+from ser.features.tensors import Tensors, load_tensors
 from ser.metadata import languages
 from ser.workspace import Workspace
 
@@ -41,26 +43,35 @@ def load_shared(names: Sequence[str], space: Workspace, chosen: dict[str, Any]) 
             found=" and ".join(", ".join(data.classes) for data in alone),
         )
     for other in alone[1:]:
-        _same_encoders(alone[0], other)
+        same_encoders(alone[0].dataset, alone[0].stores, other.dataset, other.stores)
     if all(list(data.classes) == classes for data in alone):
         return alone
     return [load_tensors(name, space, **chosen, classes=classes) for name in names]
 
 
-def _same_encoders(here: Tensors, there: Tensors) -> None:
-    for name in dict.fromkeys([*here.stores, *there.stores]):
-        store, other = here.stores.get(name), there.stores.get(name)
+def same_encoders(here: str, ours: dict[str, Any], there: str, others: dict[str, Any]) -> None:
+    """Refuse features of two corpora that are not of the same encoders.
+
+    Args:
+        here, there: names of the corpora.
+        ours, others: store name -> facts with its `identity`.
+
+    Raises:
+        StoreError: a store that one lacks, or of another identity; it names what differs.
+    """
+    for name in dict.fromkeys([*ours, *others]):
+        store, other = ours.get(name), others.get(name)
         if store is not None and other is not None and store["identity"] == other["identity"]:
             continue
         if store is None or other is None:
-            lacking = here if store is None else there
-            found = f"{', '.join(lacking.stores)} in {lacking.dataset}"
+            lacking, of = (ours, here) if store is None else (others, there)
+            found = f"{', '.join(lacking)} in {of}"
         else:
             keys = {*store["identity"], *other["identity"]}
             differs = sorted(k for k in keys if store["identity"].get(k) != other["identity"].get(k))
             found = f"a difference in {', '.join(differs)}"
         raise StoreError(
-            f"the features of {here.dataset} and {there.dataset} are not of the same encoder",
+            f"the features of {here} and {there} are not of the same encoder",
             expected=f"{name} of the same identity in both",
             found=found,
             action="Extract both with the same options, or name features that both have: --audio, --text.",
@@ -81,7 +92,8 @@ def join(parts: Sequence[Tensors]) -> Tensors:
     if ids.duplicated().any():
         for frame in frames:
             frame["utterance_id"] = frame["dataset"] + "/" + frame["utterance_id"]
-    blocks = [_joined([data.blocks[k] for data in parts]) for k in range(len(parts[0].blocks))]
+    counts = [len(data.frame) for data in parts]
+    blocks = [_joined([data.blocks[k] for data in parts], counts) for k in range(len(parts[0].blocks))]
     dropped: dict[str, int] = {}
     for data in parts:
         for reason, number in data.dropped.items():
@@ -93,20 +105,19 @@ def join(parts: Sequence[Tensors]) -> Tensors:
         labels=np.concatenate([data.labels for data in parts]),
         blocks=tuple(blocks),
         dropped=dropped,
+        choices=joined([data.choices for data in parts], counts),
     )
 
 
-def _joined(blocks: Sequence[Block]) -> Block:
-    values = np.concatenate([b.values for b in blocks])
+def _joined(blocks: Sequence[Block], counts: Sequence[int]) -> Block:
+    """Blocks one after another: first the utterances of all, so many of each, then the views of all."""
+    cut = [(b.values, c if b.offsets is None else int(b.offsets[c])) for b, c in zip(blocks, counts, strict=True)]
+    values = np.concatenate([*(v[:end] for v, end in cut), *(v[end:] for v, end in cut)])
     if blocks[0].offsets is None:
         return replace(blocks[0], values=values)
-    begins = np.cumsum([0, *(len(b.values) for b in blocks[:-1])])
-    parts = [
-        b.offsets[(k > 0) :] + begin
-        for k, (b, begin) in enumerate(zip(blocks, begins, strict=True))
-        if b.offsets is not None
-    ]
-    return replace(blocks[0], values=values, offsets=np.concatenate(parts))
+    lengths = [(np.diff(b.offsets), c) for b, c in zip(blocks, counts, strict=True) if b.offsets is not None]
+    each = np.concatenate([*(n[:c] for n, c in lengths), *(n[c:] for n, c in lengths)])
+    return replace(blocks[0], values=values, offsets=np.concatenate([[0], np.cumsum(each)]))
 
 
 def named_stamps(parts: Sequence[Tensors], each: Sequence[list[str]]) -> list[str]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, stack
 
 from ser.errors import TrainingError
-from ser.features.tensors import Block, Tensors
+from ser.features.blocks import Block
+from ser.features.tensors import Tensors
 from ser.train import streams
 from ser.train.batches import Resident
 from ser.train.config import Config
@@ -180,6 +181,7 @@ class Learner:
             vad,
             unlabelled,
             oracle,
+            self.data.choices,
         )
 
     def merge(self, parts: list[list[Trained]]) -> list[Trained]:

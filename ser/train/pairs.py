@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ser.errors import ConfigError
+from ser.features.choosing import choose_dataset
 from ser.features.normalise import BETWEEN_CORPORA
-from ser.features.tensors import Tensors, choose_dataset
+from ser.features.tensors import Tensors
 from ser.metadata import languages
 from ser.metadata.splits import Fold, Options, hold_out
 from ser.train import experiment

@@ -10,7 +10,7 @@ from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.train import executor
 from ser.train.classical import Classical, is_classical, make_classical
-from ser.train.classical_learner import ClassicalLearner, refuse_words
+from ser.train.classical_learner import ClassicalLearner, refuse_views, refuse_words
 from ser.train.config import Config, make_config
 from ser.train.data import Trained
 from ser.train.learner import Learner
@@ -90,6 +90,7 @@ def stack_of(recipe: Recipe, data: Tensors, runs: int, device: str, stack: int |
         if stack is not None:
             raise ConfigError(f"--stack means nothing to head {recipe.head}")
         refuse_words(data.blocks, recipe.head)
+        refuse_views(data, recipe.head)
         return 1 if recipe.random else runs
     inputs = resident_of(data, data.blocks, recipe).inputs
     return executor.stack_size(

@@ -5,7 +5,8 @@ that new audio gets the same ones), the statistics of the normalisation, and the
 """
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ser.errors import ConfigError
+from ser.features.blocks import Block
 from ser.features.normalise import scale
-from ser.features.tensors import Block, Tensors
+from ser.features.tensors import Tensors
 from ser.train.batches import Resident
 from ser.train.config import Config, make_config
 from ser.train.head import part_of, plugin
@@ -103,22 +105,38 @@ class SavedHead:
         Raises:
             ConfigError: features of another shape than the head was trained on.
         """
+        parts = self.parts(self.standardised(blocks), device)
+        found = [predict(data, config, w, np.arange(len(data.labels)))[0] for data, config, w in parts]
+        return found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found))
+
+    def standardised(self, blocks: Sequence[Block]) -> list[Block]:
+        """Raw features as the head wants them, by the statistics it was saved with, or else by their own.
+
+        Raises:
+            ConfigError: features of another shape than the head was trained on.
+        """
         for block, wanted in zip(blocks, self.inputs, strict=True):
             if (block.dim, block.framewise, block.layers) != (wanted.dim, wanted.framewise, wanted.layers):
                 raise ConfigError(
                     f"features of {block.name} do not fit the head", expected=wanted, found=block.values.shape
                 )
-        scaled = [scale(b, str(self.about["normalize"]), self.statistics, float(self.about["limit"])) for b in blocks]
-        count = len(scaled[0].values) if scaled[0].offsets is None else len(scaled[0].offsets) - 1
-        rows = np.arange(count)
-        labels, nothing = np.zeros(count, dtype=np.int64), rows[:0]
-        parts = [scaled] if part_of(self.config.head) == self.config.head else [[b] for b in scaled]
-        config = Config(**{**asdict(self.config), "head": part_of(self.config.head)})
-        found = [
-            predict(Data(Resident(part, device), labels, len(self.classes), nothing, nothing), config, w[None], rows)[0]
+        limit = float(self.about["limit"])
+        return [scale(b, str(self.about["normalize"]), self.statistics, limit) for b in blocks]
+
+    def parts(self, blocks: Sequence[Block], device: str = "cpu") -> list[tuple[Data, Config, Tensor]]:
+        """Of each part (one, but of a late fusion) its data, its configuration and its weights `(1, n)`.
+
+        Args:
+            blocks: standardised features.
+        """
+        count = len(blocks[0].values) if blocks[0].offsets is None else len(blocks[0].offsets) - 1
+        labels, nothing = np.zeros(count, dtype=np.int64), np.arange(0)
+        parts = [list(blocks)] if part_of(self.config.head) == self.config.head else [[b] for b in blocks]
+        config = replace(self.config, head=part_of(self.config.head))
+        return [
+            (Data(Resident(part, device), labels, len(self.classes), nothing, nothing), config, w[None])
             for part, w in zip(parts, self.weights, strict=True)
         ]
-        return found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found))
 
 
 def load_head(path: Path) -> SavedHead:

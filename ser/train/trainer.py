@@ -23,6 +23,7 @@ from ser.train.schedule import cycle_ends, rate
 from ser.train.selection import Choice
 from ser.train.targets import Targets
 from ser.train.validation import Collapse, Score, validate
+from ser.train.views import Drawn
 
 
 def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None = None) -> list[Trained]:
@@ -54,6 +55,7 @@ class _Stack:
         self.kept = Kept(self.parameters, start is not None) if config.freeze != "none" else None
         self.targets = Targets(data, rows, config, self.objective.reads_vad)
         self.augment = augmentation(config, data.resident.inputs, self.device)
+        self.drawn = None if data.choices is None else Drawn(data.choices, rows)
         self.average = None if config.average == "none" else Average(config.average, self.parameters, config.epochs)
         self.optimiser = torch.optim.AdamW(
             [self.parameters.theta], lr=config.lr, weight_decay=config.weight_decay, fused=True
@@ -94,6 +96,8 @@ class _Stack:
         self._seed_dropout(seeds, epoch)
         if self.augment is not None:
             self.augment.begin(seeds, epoch, self.steps)
+        if self.drawn is not None:
+            self.drawn.begin(seeds, epoch)
         self.parameters.head.train()
         order = streams.permutations(seeds, epoch, self.units.shape[1]).to(self.device)
         units = self.units.take_along_dim(order.view(*order.shape, *[1] * (self.units.ndim - 2)), dim=1)
@@ -118,7 +122,7 @@ class _Stack:
         return losses
 
     def _update(self, units: Tensor, step: int) -> Tensor:
-        batch, share = self.data.resident.batch(units), None
+        batch, share = self.data.resident.batch(units, self.drawn), None
         if self.augment is not None:
             batch, share = self.augment(batch, step)
         self.parameters.clear()
@@ -219,6 +223,8 @@ class _Stack:
         keep_state(self.optimiser, old, self.parameters.theta, index)
         self.units = self.units[index]
         self.targets.keep(index)
+        if self.drawn is not None:
+            self.drawn.keep(index)
         if self.kept is not None:
             self.kept.keep(index)
         if self.average is not None:

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ser.errors import ConfigError, TrainingError
-from ser.features.tensors import Block, Tensors
+from ser.features.blocks import Block
+from ser.features.tensors import Tensors
+from ser.train import views
 from ser.train.batches import Resident
 from ser.train.config import Config
 from ser.train.layers import Feature
+from ser.train.views import Drawn
 
 
 class Turns(Resident):
@@ -60,11 +63,14 @@ class Turns(Resident):
         parts = list(torch.split(rows, lengths.tolist()))
         return nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=-1)
 
-    def batch(self, units: Tensor) -> dict[str, Feature]:
+    def batch(self, units: Tensor, drawn: Drawn | None = None) -> dict[str, Feature]:
         """Features of dialogues `(runs, batch, longest)`, as sequences `(runs, batch, turns, D)`."""
         mask = self._mask(units)
         rows = units[..., : mask.shape[-1]].clamp_min(0)
-        return {i.name: Feature(self.values[i.name][rows] * mask[..., None], mask) for i in self.inputs}
+        return {
+            i.name: Feature(self.values[i.name][views.of(rows, i.name, drawn)] * mask[..., None], mask)
+            for i in self.inputs
+        }
 
     def flat(self, logits: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
         """Of `(1, batch, turns, classes)`: `(1, all turns, classes)`, and their rows `(1, all turns)`."""

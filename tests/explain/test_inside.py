@@ -17,7 +17,8 @@ from ser.explain.attention import attention_maps
 from ser.explain.layer_weights import layer_weights
 from ser.explain.opened import Opened, open_head
 from ser.explain.shapley import contributions, shapley
-from ser.features.tensors import Block, Tensors
+from ser.features.blocks import Block
+from ser.features.tensors import Tensors
 from ser.train.batches import Resident
 from ser.train.config import make_config
 from ser.train.forward import heads

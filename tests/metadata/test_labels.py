@@ -101,6 +101,20 @@ def test_a_wrong_scheme_is_told(tmp_path: Path, content: str, message: str) -> N
         load_scheme(str(tmp_path / "s.yaml"), frame(("anger", "a")))
 
 
+def test_classes_are_left_out_of_a_scheme_by_its_name() -> None:
+    rows = frame(("anger", "W"), ("boredom", "L"), ("happiness", "F"), ("excitement", "X"), ("sadness", "T"))
+    rule = load_scheme("native-without-boredom", rows)
+    assert rule.classes == ("anger", "happiness", "sadness", "excitement")
+    assert rule.apply(rows).tolist() == ["anger", "", "happiness", "excitement", "sadness"]
+    rule = load_scheme("4-without-happiness+neutral", rows)  # and with happiness its excitement
+    assert rule.classes == ("anger", "sadness")
+    assert rule.apply(rows).tolist() == ["anger", "", "", "", "sadness"]
+    with pytest.raises(ConfigError, match=r"unknown class of scheme 4: 'boredom'"):
+        load_scheme("4-without-boredom", rows)
+    with pytest.raises(ConfigError, match="1 class"):
+        load_scheme("4-without-happiness+neutral+anger", rows)
+
+
 def test_unknown_schemes_and_damaged_json(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown scheme '4-ravdes'.*Did you mean '4-ravdess'"):
         load_scheme("4-ravdes", frame(("anger", "a")))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ser.features.tensors import Block
+from ser.features.blocks import Block
 from ser.train.batches import Resident
 from ser.train.trainer import Data
 

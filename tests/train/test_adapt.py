@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ser import registry
 from ser.errors import ConfigError, TrainingError
-from ser.features.tensors import Block, load_tensors
+from ser.features.blocks import Block
+from ser.features.tensors import load_tensors
 from ser.train import alignment, streams, trainer
 from ser.train.adapt import cdan
 from ser.train.adapt.coral import coral

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ser.errors import ConfigError, TrainingError
-from ser.features.tensors import Block
+from ser.features.blocks import Block
 from ser.train import streams
 from ser.train.augment import Augment, augmentation, mix, spans
 from ser.train.batches import Resident

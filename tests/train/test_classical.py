@@ -18,7 +18,8 @@ from sklearn.svm import SVC, LinearSVC
 
 from ser.cli import main
 from ser.errors import ConfigError, SerError, TrainingError
-from ser.features.tensors import Block, load_tensors
+from ser.features.blocks import Block
+from ser.features.tensors import load_tensors
 from ser.metadata.splits import Options, make_folds
 from ser.results.record import read_predictions
 from ser.train import streams

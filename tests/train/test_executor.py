@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ser.errors import ConfigError, SerError
-from ser.features.tensors import Block
+from ser.features.blocks import Block
 from ser.train import executor
 from ser.train.batches import Resident
 from ser.train.config import make_config

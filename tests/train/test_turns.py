@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ser.errors import ConfigError, TrainingError
-from ser.features.tensors import Block
+from ser.features.blocks import Block
 from ser.metadata.table import load_table, make_table, write_table
 from ser.train import streams
 from ser.train.config import make_config

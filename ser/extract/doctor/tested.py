@@ -8,6 +8,7 @@ PYTHONS = ((3, 10), (3, 13))  # first and last
 TESTED: dict[str, tuple[str, ...]] = {
     "audformat": ("1.4.2", "1.4.3"),
     "click": ("8.5.1",),
+    "colorednoise": ("2.2.0",),
     "datasets": ("5.2.0",),
     "funasr": ("1.4.16",),
     "h5py": ("3.16.0",),
@@ -18,6 +19,8 @@ TESTED: dict[str, tuple[str, ...]] = {
     "numpy": ("2.2.6", "2.4.6"),
     "opensmile": ("2.6.0",),
     "pandas": ("2.3.3", "3.1.1"),
+    "pyroomacoustics": ("0.10.1",),
+    "python-stretch": ("0.3.1",),
     "pyyaml": ("6.0.3",),
     "safetensors": ("0.8.0",),
     "scikit-learn": ("1.7.2", "1.9.1"),

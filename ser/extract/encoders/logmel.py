@@ -41,6 +41,7 @@ class LogMel(Spectral):
         settings = {"window": WINDOW, "hop": HOP, "bands": BANDS, "mel": "slaney", "log": "natural", "floor": FLOOR}
         normalise = "utterance, over bands and frames" if (options.level or "frame") == "frame" else None
         super().__init__("logmel", options, bands=BANDS, identity={**settings, "normalise": normalise})
+        self.spectrogram = normalise is not None
 
     def frames(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         from librosa.feature import melspectrogram

@@ -90,6 +90,7 @@ class Transcriber:
     """
 
     modality = "audio"
+    view = None
 
     def __init__(self, name: Name, found: Found, options: Options, language: str, beams: int) -> None:
         from transformers import WhisperForConditionalGeneration

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser.errors import ConfigError
-from ser.features.tensors import MODALITIES
+from ser.features.choosing import MODALITIES
 
 FACTS = ("ids", "labels", "lengths", "speakers")  # what a file may hold beside features
 PARTS = ("", "train", "validation", "test")

@@ -1,0 +1,52 @@
+"""`ser evaluate`: everything one asks of trained heads, on their own corpus or another."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Session
+
+
+@click.command("evaluate", cls=Command)
+@click.option(
+    "--model",
+    required=True,
+    metavar="NAME|FILE",
+    help="An experiment, by name or file, with all its runs and folds; or one saved head's file.",
+)
+@click.option("--dataset", help="Cached corpus.  [default: the one it was tested on]")
+@click.option("--scheme", help="Label scheme of another corpus.  [default: the record's]")
+@click.option("--calibrate", is_flag=True, help="Temperature scaling, fitted on each fold's validation predictions.")
+@click.option("--tta", is_flag=True, help="Also the mean over the stored views: ser extract --views tta.")
+@click.option(
+    "--novelty",
+    multiple=True,
+    metavar="emotion:NAME|DATASET",
+    help="Tell an emotion that was left out of training, or another corpus, from what is known. May be repeated.",
+)
+@click.option("--amount", metavar="SIZE", help='Of a few-shot record: "10%" or "5 shots".  [default: the largest]')
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Record.  [default: beside the summary]"
+)
+@click.option("--device", default="cpu", show_default=True)
+def command(session: Session, model: str, novelty: tuple[str, ...], **options: Any) -> None:
+    """Calibration, abstention, novelty, ensembles, votes and gaps of trained heads; writes results/….evaluation-….json.
+
+    On a corpus that the heads have seen, the recorded test rows of each fold are evaluated; another corpus is predicted by
+    each saved head (ser fit --save).
+
+    \b
+    ser evaluate --model EXPERIMENT --calibrate
+    ser evaluate --model results/EXPERIMENT/run-000.fold-00.safetensors --dataset other
+    ser evaluate --model EXPERIMENT --novelty emotion:boredom --novelty noises
+    """
+    import shlex
+    import sys
+
+    from ser.evaluation.evaluate import evaluate
+    from ser.results.evaluation_text import evaluation_text
+
+    words = shlex.join(["ser", *sys.argv[1:]])
+    record, path = evaluate(model, session.workspace, novelty=novelty, command=words, **options)
+    session.say(evaluation_text(record, path))

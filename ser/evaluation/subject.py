@@ -1,0 +1,177 @@
+"""What is evaluated: an experiment with all its runs and folds, or one saved head, and what its record says of it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser.errors import ConfigError
+from ser.results.find import STUDIES, find_summary, read_any
+from ser.results.names import AUDIT_SCHEMA, amount_name, amount_of, amount_value, run_name
+from ser.results.record import read_predictions
+from ser.results.schema import read_json
+from ser.train.saved import load_head
+from ser.workspace import Workspace
+
+ENDING = ".safetensors"
+SHARED_FOLDS = ("source",)  # heads that were trained once for all folds are called after their stream
+Key = tuple[int, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A record, or a head that may have one.
+
+    Attributes:
+        name: what its evaluation's file is called after.
+        path: of the summary; of the head where it has none.
+        summary: None where a head lies alone.
+        runs: the summary's runs that are evaluated: all, or those of one head, or of one amount of target data.
+        heads: saved heads by run and fold.
+        single: whether it is one head.
+        amount: of target data, of a few-shot record.
+    """
+
+    name: str
+    path: Path
+    summary: dict[str, Any] | None
+    runs: list[dict[str, Any]]
+    heads: dict[Key, Path]
+    single: bool
+    amount: str = ""
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """Those of the runs, validation and test."""
+        assert self.summary is not None
+        rows: pd.DataFrame = read_predictions(self.path, {**self.summary, "runs": self.runs}).astype({"fold": str})
+        return rows
+
+    @property
+    def classes(self) -> list[str]:
+        if self.summary is None:
+            return load_head(next(iter(self.heads.values()))).classes
+        return [c[2:] for c in self.predictions.columns if c.startswith("p_")]
+
+    @property
+    def corpora(self) -> list[str]:
+        """All corpora that it was trained or tested on."""
+        if self.summary is None:
+            return str(load_head(next(iter(self.heads.values()))).about["dataset"]).split("+")
+        data = self.summary["data"]
+        return list(data["datasets"]) if "datasets" in data else [str(data["dataset"])]
+
+    @property
+    def tested(self) -> str | None:
+        """The corpus it was tested on: the only one, or the target; None where it was tested on several."""
+        target = None if self.summary is None else self.summary["data"].get("target")
+        return str(target) if target else self.corpora[0] if len(self.corpora) == 1 else None
+
+    @property
+    def scheme(self) -> str | None:
+        return None if self.summary is None else self.summary["data"].get("scheme")
+
+    @property
+    def stamps(self) -> list[str]:
+        if self.summary is None:
+            return list(load_head(next(iter(self.heads.values()))).about["stamps"])
+        return list(self.summary["stamps"])
+
+    def record(self, key: Key) -> dict[str, Any]:
+        """The record of a run and fold; of a head that several folds share, that of the first."""
+        return read_json(self.path.parent / self._run_of(key)["record"], "record")
+
+    def rows_of(self, key: Key) -> pd.DataFrame:
+        """The recorded predictions of a head: those of its run and fold; of all folds that share it."""
+        run, fold = key
+        own: pd.DataFrame = self.predictions[self.predictions["run"] == run]
+        return own if fold in SHARED_FOLDS else own[own["fold"] == fold]
+
+    def _run_of(self, key: Key) -> dict[str, Any]:
+        run, fold = key
+        return next(r for r in self.runs if r["run"] == run and (fold in SHARED_FOLDS or str(r["fold"]) == fold))
+
+    @property
+    def lacking(self) -> list[str]:
+        """Runs and folds without a saved head."""
+        return [
+            f"run {r['run']}, fold {r['fold']}"
+            for r in self.runs
+            if not {(r["run"], str(r["fold"])), *((r["run"], f) for f in SHARED_FOLDS)} & set(self.heads)
+        ]
+
+    def need_heads(self, what: str) -> None:
+        """Refuse what cannot be told from probabilities alone.
+
+        Raises:
+            ConfigError: heads are missing; it says which command saves them.
+        """
+        lacking = self.lacking
+        if lacking or not self.heads:
+            some = f"{len(lacking)} of {len(self.runs)} are missing, first {lacking[0]}" if lacking else "none"
+            command = self.summary["command"] if self.summary else "ser fit ..."
+            raise ConfigError(
+                f"{what} needs the saved heads of {self.name}",
+                found=some,
+                action=f"Train again with: {command} --save" if command.startswith("ser ") else "Train with save=True.",
+            )
+
+
+def find_subject(model: str, workspace: Workspace, amount: str | None = None) -> Subject:
+    """An experiment by name or file, or a saved head by file.
+
+    Args:
+        model: as for `ser results show`, or a file that ends in `.safetensors`.
+        amount: of a few-shot record, as `10%` or `5 shots`; None takes the largest.
+
+    Raises:
+        ConfigError: there is no such, or it is a study, whose experiments are listed.
+    """
+    if model.endswith(ENDING):
+        return _of_head(Path(model))
+    path = find_summary(model, workspace.results)
+    summary = read_any(path)
+    if summary["schema"] in STUDIES or summary["schema"] == AUDIT_SCHEMA or "runs" not in summary:
+        rows = [row for key in ("variants", "methods", "settings", "sources") for row in summary.get(key, [])]
+        parts = dict.fromkeys(str(row["experiment"]) for row in rows if isinstance(row, dict) and row.get("experiment"))
+        raise ConfigError(
+            f"{path.name} is no experiment",
+            expected=f"one of its experiments: {', '.join(parts)}" if parts else "an experiment or a saved head",
+        )
+    runs, chosen = list(summary["runs"]), ""
+    if "percentages" in summary:
+        names = sorted({amount_name(**amount_of(r)) for r in runs} - {amount_name(0)}, key=amount_value)
+        chosen = amount or names[-1]
+        if chosen not in names:
+            raise ConfigError(f"--amount {chosen}", expected=f"one of {', '.join(names)}")
+        runs = [r for r in runs if amount_name(**amount_of(r)) == chosen]
+    elif amount is not None:
+        raise ConfigError(f"--amount {amount}: {path.name} is no few-shot record", action="Leave --amount out.")
+    folder = path.with_name(path.name.removesuffix(".json"))
+    heads = {}
+    for r in runs:
+        for fold in (str(r["fold"]), *SHARED_FOLDS):
+            file = folder / f"{run_name(r['run'], fold)}{ENDING}"
+            if file.is_file():
+                heads[int(r["run"]), fold] = file
+                break
+    return Subject(str(summary["experiment"]), path, summary, runs, heads, False, chosen)
+
+
+def _of_head(path: Path) -> Subject:
+    about = load_head(path).about
+    key = (int(about["run"]), str(about["fold"]))
+    file = path.resolve().parent
+    file = file.with_name(f"{file.name}.json")
+    name = f"{about['experiment']}.{path.name.removesuffix(ENDING)}"
+    if not file.is_file():
+        return Subject(name, path, None, [], {key: path}, True)
+    summary = read_any(file)
+    if summary.get("config_hash") != about["config_hash"]:
+        raise ConfigError(f"{path} is not of the experiment {file}", action="Train it again: ser fit ... --save")
+    runs = [r for r in summary["runs"] if r["run"] == key[0] and (key[1] in SHARED_FOLDS or str(r["fold"]) == key[1])]
+    if not runs:
+        raise ConfigError(f"{file} has no run {key[0]}, fold {key[1]}")
+    return Subject(name, file, summary, runs, {key: path}, True)

@@ -1,0 +1,86 @@
+"""What augmentation does to audio: pure functions of `(samples,)` float32. Signal processing is soxr's, Signalsmith's, SciPy's.
+
+Speed is resampling, so that pitch and formants move with the tempo (Ko et al., Interspeech 2015); pitch and tempo alone are
+changed by Signalsmith Stretch (python-stretch; MIT), whose random phases are seeded here.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Audio = NDArray[np.float32]
+
+
+def speed(audio: Audio, rate: int, factor: float) -> Audio:
+    """Play so many times as fast: `samples / factor` samples, all frequencies times `factor`."""
+    import soxr
+
+    faster: Audio = soxr.resample(audio, rate * factor, rate, quality="HQ")
+    return faster
+
+
+def tempo(audio: Audio, rate: int, factor: float) -> Audio:
+    """So many times as fast, at the same pitch."""
+    return _stretched(audio, rate, factor, 0.0)
+
+
+def pitch(audio: Audio, rate: int, semitones: float) -> Audio:
+    """So many semitones higher, of the same length."""
+    return _stretched(audio, rate, 1.0, semitones)
+
+
+def _stretched(audio: Audio, rate: int, factor: float, semitones: float) -> Audio:
+    from python_stretch import Signalsmith
+
+    stretch = Signalsmith.Stretch(0)
+    stretch.preset(1, rate)
+    stretch.setTransposeSemitones(semitones)
+    stretch.setTimeFactor(factor)
+    changed: Any = stretch.process(audio[None])
+    return np.asarray(changed[0], dtype=np.float32)
+
+
+def gain(audio: Audio, decibels: float) -> Audio:
+    """Louder by so many dB. Nothing is clipped: samples may lie beyond full scale."""
+    return np.asarray(audio * 10 ** (decibels / 20), dtype=np.float32)
+
+
+def add(audio: Audio, noise: NDArray[np.float64], snr: float) -> Audio:
+    """Audio with noise at a signal-to-noise ratio over the whole utterance.
+
+    The ratio is `10 log10(var(audio) / var(noise))`: of powers without the mean, as a constant offset cannot be heard.
+
+    Args:
+        noise: `(samples,)`, of any level but 0.
+        snr: dB.
+    """
+    plain = noise - noise.mean()
+    factor = np.sqrt(np.var(audio, dtype=np.float64) / np.var(plain) / 10 ** (snr / 10))
+    return np.asarray(audio + factor * plain, dtype=np.float32)
+
+
+def white(samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Gaussian noise."""
+    return rng.standard_normal(samples)
+
+
+def pink(samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Noise whose power falls with 1/f (Timmer & König, A&A 1995; the package colorednoise)."""
+    from colorednoise import powerlaw_psd_gaussian
+
+    noise: NDArray[np.float64] = powerlaw_psd_gaussian(1, samples, random_state=rng)
+    return noise
+
+
+def reverberate(audio: Audio, impulse: NDArray[np.float64]) -> Audio:
+    """Audio in a room: convolved with its impulse response, of the same length and power.
+
+    The direct sound, the response's largest value, stays where it was; the echoes of the last samples are cut off.
+    """
+    from scipy.signal import oaconvolve
+
+    direct = int(np.abs(impulse).argmax())
+    wet = oaconvolve(audio.astype(np.float64), impulse)[direct : direct + len(audio)]
+    power = np.mean(np.square(audio, dtype=np.float64))
+    return np.asarray(wet * np.sqrt(power / max(np.mean(wet**2), 1e-30)), dtype=np.float32)

@@ -1,0 +1,204 @@
+"""Augmented views at extraction: an encoder on audio that was changed first, into a store of its own beside the original.
+
+What is done to an utterance is a function of its id, the view and the seed, and of nothing else: not of the batch, of the
+order, of other utterances, or of the encoder, but for its sample rate. Audio is changed at the rate that the encoder hears, so
+that a signal-to-noise ratio is one of what it hears.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import ConfigError
+from ser.extract import effects, policies, rooms
+from ser.extract.choices import require, versions
+from ser.extract.encoder import Encoder
+from ser.extract.recordings import Folder
+from ser.features.views import MARK
+from ser.metadata.labels import Scheme
+
+# What computes an operation, by the names of package and module; of an extra but NumPy, SciPy and soxr.
+PACKAGES = {
+    "speed": ("soxr", "soxr"),
+    "tempo": ("python-stretch", "python_stretch"),
+    "pitch": ("python-stretch", "python_stretch"),
+    "pink": ("colorednoise", "colorednoise"),
+    "reverb": ("scipy", "scipy"),
+}
+ROOMS = ("pyroomacoustics", "pyroomacoustics")
+
+
+@dataclass(frozen=True)
+class View:
+    """One view.
+
+    Attributes:
+        name: see `policies.names`.
+        seed: of its draws.
+        noises: what `noise` takes its noise from; None is white noise.
+        impulses: measured responses for `reverb`; None simulates rooms.
+        scheme: by whose classes a class-differentiated view chooses; None for other views.
+    """
+
+    name: str
+    seed: int = 0
+    noises: Folder | None = None
+    impulses: Folder | None = None
+    scheme: Scheme | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes whose utterances have this view; () where all have."""
+        return () if self.scheme is None else tuple(c for c in self.scheme.classes if c in policies.CLASSWISE)
+
+    def stream(self, utterance: str, purpose: str) -> np.random.Generator:
+        """A random stream of an utterance in this view."""
+        text = "\x1f".join((str(self.seed), self.name, utterance, purpose))
+        return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little"))
+
+    def operations(self, utterance: str, emotion: str = "") -> list[policies.Operation]:
+        """What is done to an utterance, in order."""
+        return policies.operations(self.name, emotion, lambda purpose: self.stream(utterance, purpose))
+
+    def apply(self, audio: effects.Audio, rate: int, utterance: str, emotion: str = "") -> effects.Audio:
+        """The utterance's audio in this view.
+
+        Args:
+            audio: `(samples,)`, not silent.
+            rate: Hz.
+            emotion: its class, of a class-differentiated view.
+
+        Raises:
+            AudioError: a recording that is to be added cannot be read.
+        """
+        for name, number in self.operations(utterance, emotion):
+            audio = self._done(name, number, audio, rate, self.stream(utterance, name))
+        return audio
+
+    def _done(
+        self, name: str, number: float, audio: effects.Audio, rate: int, rng: np.random.Generator
+    ) -> effects.Audio:
+        if name in ("speed", "tempo", "pitch"):
+            changed: effects.Audio = getattr(effects, name)(
+                audio, rate, **{"semitones" if name == "pitch" else "factor": number}
+            )
+            return changed
+        if name == "gain":
+            return effects.gain(audio, number)
+        if name == "reverb":
+            if self.impulses is not None:
+                return effects.reverberate(audio, self.impulses.impulse(rate, rng))
+            return effects.reverberate(audio, rooms.impulse(self.seed, int(rng.integers(rooms.ROOMS)), rate))
+        if name == "noise" and self.noises is not None:
+            return effects.add(audio, self.noises.noise(len(audio), rate, rng), number)
+        return effects.add(audio, (effects.pink if name == "pink" else effects.white)(len(audio), rng), number)
+
+    def mask(self, frames: NDArray[Any], utterance: str, emotion: str) -> NDArray[Any]:
+        """A log-mel spectrogram `(frames, bands)` with the masks of the emotion's policy; masked is 0, its mean."""
+        strength = policies.CLASSWISE[emotion].get("masks") if self.classes else None
+        if strength is None:
+            return frames
+        masked: NDArray[Any] = frames.copy()
+        rng = self.stream(utterance, "masks")
+        for axis, (count, widest) in enumerate(policies.MASKS[strength].values()):
+            length = frames.shape[axis]
+            most = min(widest, int(policies.LONGEST * length)) if axis == 0 else min(widest, length)
+            for _ in range(count):
+                width = int(rng.integers(most + 1))
+                first = int(rng.integers(length - width + 1))
+                masked[(slice(None),) * axis + (slice(first, first + width),)] = 0
+        return masked
+
+    def definition(self, masks: bool) -> dict[str, Any]:
+        """All that decides this view, for the identity of its stores. JSON-able."""
+        used = policies.uses(self.name)
+        packages = [PACKAGES[o][0] for o in sorted(used) if o in PACKAGES]
+        found: dict[str, Any] = {"name": self.name, "seed": self.seed, **policies.definition(self.name)}
+        if "noise" in used:
+            found["noise"] = "white" if self.noises is None else self.noises.definition
+        if "reverb" in used:
+            found["rooms"] = rooms.definition() if self.impulses is None else self.impulses.definition
+            packages += [ROOMS[0]] * (self.impulses is None)
+        if self.scheme is not None:
+            found |= {"scheme": self.scheme.name, "labels": self.scheme.mapping, "classes": self.classes}
+            found["masked"] = masks
+        return {**found, "versions": versions("numpy", *dict.fromkeys(packages))}
+
+
+class Viewed(Encoder):
+    """An encoder on a view of the audio; it has the name `ENCODER@VIEW`."""
+
+    def __init__(self, encoder: Encoder, view: View) -> None:
+        self.encoder, self.view = encoder, view
+        self.name = f"{encoder.name}{MARK}{view.name}"
+        self.masks = encoder.spectrogram
+        self.identity = {**encoder.identity, "view": view.definition(self.masks)}
+        for name in ("modality", "level", "dim", "sample_rate", "minimum", "processes", "assets", "device", "equal"):
+            setattr(self, name, getattr(encoder, name))
+        self.store_dtype = encoder.store_dtype
+        if hasattr(encoder, "halve"):
+            self.halve = encoder.halve
+
+    @property
+    def budget(self) -> int:
+        return self.encoder.budget
+
+    def costs(self, inputs: Sequence[Any]) -> list[int]:
+        return self.encoder.costs(inputs)
+
+    def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
+        return self.encoder.encode(inputs)
+
+    def finish(self, features: NDArray[Any], utterance: str, emotion: str) -> NDArray[Any]:
+        return self.view.mask(features, utterance, emotion) if self.view is not None and self.masks else features
+
+
+def make_views(
+    words: Sequence[str],
+    seed: int = 0,
+    noises: Folder | None = None,
+    impulses: Folder | None = None,
+    scheme: Scheme | None = None,
+) -> list[View]:
+    """The views that a user asks for.
+
+    Args:
+        words: see `policies.names`.
+        scheme: of class-differentiated views.
+
+    Raises:
+        ConfigError: a word that names no view, or recordings or a scheme that none of them has a use for.
+        EncoderError: a package is not installed.
+    """
+    wanted = policies.names(list(words))
+    used: set[str] = set().union(*map(policies.uses, wanted)) if wanted else set()
+    for given, operation, option in ((noises, "noise", "--noise-folder"), (impulses, "reverb", "--impulses")):
+        if given is not None and operation not in used:
+            raise ConfigError(f"{option}: none of the views {', '.join(wanted)} has {operation}")
+    for operation in used & set(PACKAGES):
+        require(PACKAGES[operation][1], "views")
+    if "reverb" in used and impulses is None:
+        require(ROOMS[1], "views")
+    views = []
+    for name in wanted:
+        does, by_class = policies.uses(name), policies.kind(name) == "classwise"
+        views.append(
+            View(
+                name,
+                seed,
+                noises if "noise" in does else None,
+                impulses if "reverb" in does else None,
+                scheme if by_class else None,
+            )
+        )
+        if by_class and len(views[-1].classes) < 2:
+            raise ConfigError(
+                f"--views {name} under scheme {scheme.name if scheme else 'none'}",
+                expected=f"classes of {', '.join(policies.CLASSWISE)}",
+                action="Choose another with --view-scheme.",
+            )
+    return views

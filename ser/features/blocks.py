@@ -1,0 +1,94 @@
+"""The features of some utterances from one store, as a head reads them."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.features.store import FeatureStore
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Features of n utterances from one store.
+
+    Attributes:
+        name: the store's name.
+        modality: audio, text or visual.
+        values: `(n, D)` pooled, `(n, L, D)` pooled per layer, or `(sum T, D)` framewise; float32, int32 for ids.
+        offsets: framewise: utterance i is `values[offsets[i]:offsets[i + 1]]`; None when pooled.
+        vocabulary: number of ids where the features are word pieces, else 0.
+        assets: texts that belong to the features (a tokenizer).
+    """
+
+    name: str
+    modality: str
+    values: NDArray[Any]
+    offsets: NDArray[np.int64] | None = None
+    vocabulary: int = 0
+    assets: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def framewise(self) -> bool:
+        return self.offsets is not None
+
+    @property
+    def dim(self) -> int:
+        return int(self.values.shape[-1])
+
+    @property
+    def layers(self) -> int:
+        """Stored layers of a pooled block; 1 where there is one vector."""
+        return int(self.values.shape[1]) if not self.framewise and self.values.ndim == 3 else 1
+
+    def rows(self, positions: NDArray[np.int64]) -> NDArray[Any]:
+        """All vectors of some utterances, `(m, D)` or `(m, L, D)`; framewise: their frames one after another."""
+        if self.offsets is None:
+            return np.asarray(self.values[positions])
+        return np.asarray(self.values[self.frame_rows(positions)])
+
+    def frame_rows(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Row numbers of the frames of some utterances, one utterance after another."""
+        assert self.offsets is not None
+        lengths = np.diff(self.offsets)[positions]
+        first = np.repeat(self.offsets[positions] - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
+        return np.asarray(first + np.arange(int(lengths.sum())), dtype=np.int64)
+
+
+def read_block(name: str, store: FeatureStore, ids: list[str]) -> Block:
+    """Features of some utterances from a store."""
+    # Frames stored in float16 are widened here, not a batch at a time: what normalises and trains them computes in
+    # float32. So they take twice the memory of the file, and no more.
+    read = store.read(ids, np.int32 if store.vocabulary else np.float32)
+    if isinstance(read, np.ndarray):
+        return Block(name, store.modality, read)
+    return Block(name, store.modality, read.values, read.offsets, store.vocabulary, dict(store.assets))
+
+
+def facts_of(store: FeatureStore, ids: list[str]) -> dict[str, Any]:
+    """What a record says of a store, of which some utterances are used."""
+    identity = json.dumps(store.attrs["identity"], sort_keys=True)
+    values = "".join(f"{i} {crc:08x}\n" for i, crc in zip(ids, store.index(ids).crc32, strict=True))
+    return {
+        "features_sha256": hashlib.sha256((identity + values).encode()).hexdigest(),  # of the values, not of the file
+        "path": store.path.name,
+        "sha256": store.sha256,
+        "encoder": store.facts.encoder,
+        "level": store.level,
+        "identity": store.attrs["identity"],
+    }
+
+
+def stored_block(path: Path, name: str, ids: Sequence[str]) -> Block:
+    """Features of some utterances from one store's file, under the name of another (a view's under that of its store).
+
+    Raises:
+        StoreError: there is no such store, or it lacks an utterance.
+    """
+    with FeatureStore(path) as store:
+        return read_block(name, store, list(ids))

@@ -1,0 +1,175 @@
+"""Views that training may draw among: their rows lie after those of the utterances, in the blocks of audio features.
+
+An utterance without some view (a class-differentiated one of an emotion that has no policy) is drawn among those it has.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import ConfigError, StoreError
+from ser.features.blocks import Block, facts_of, read_block
+from ser.features.layout import some
+from ser.features.store import FeatureStore
+from ser.features.views import MARK, by_label, named, view_stores
+
+NO_VIEW = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """Augmented views of n utterances.
+
+    Attributes:
+        names: of the views.
+        rows: `(n, views)`: the utterance of a block that an utterance's view is, from n; `NO_VIEW` where it has none.
+        stores: names of the blocks that have them; features of other blocks are always those of the utterance.
+        facts: by name of the view's store, for the record: path, hashes and identity.
+    """
+
+    names: tuple[str, ...]
+    rows: NDArray[np.int64]
+    stores: frozenset[str]
+    facts: dict[str, dict[str, Any]]
+
+    def of(self, utterances: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of all views of some utterances."""
+        rows = self.rows[utterances]
+        return np.asarray(rows[rows != NO_VIEW])
+
+    @property
+    def schemes(self) -> dict[str, str]:
+        """Of the views that were chosen by the label: the label scheme."""
+        found = {name.partition(MARK)[2]: by_label(facts["identity"]) for name, facts in self.facts.items()}
+        return {view: scheme for view, scheme in found.items() if scheme}
+
+    @property
+    def stamp(self) -> str:
+        """What a result must say of them."""
+        labelled = "".join(f"; {view} by the true label, scheme {scheme}" for view, scheme in self.schemes.items())
+        return f"training utterances drawn among augmented views: original, {', '.join(self.names)}{labelled}"
+
+    def only(self, stores: Sequence[str]) -> "Choices | None":
+        """The views of some blocks."""
+        kept = self.stores & set(stores)
+        facts = {n: f for n, f in self.facts.items() if n.partition(MARK)[0] in kept}
+        return replace(self, stores=kept, facts=facts) if kept else None
+
+
+def load_choices(
+    words: Sequence[str], folder: Path, blocks: Sequence[Block], opened: dict[str, FeatureStore], ids: Sequence[str]
+) -> tuple[list[Block], Choices]:
+    """The views of the audio features, appended to their blocks.
+
+    Args:
+        words: names of views, `all`, or `tta`.
+        folder: of the dataset's stores.
+        blocks: features of the utterances.
+        opened: their stores, by name.
+        ids: of the utterances.
+
+    Raises:
+        ConfigError: no audio features, or a view is not there.
+        StoreError: a view is of other features or of other audio than the original, or lacks utterances.
+    """
+    audio = [b.name for b in blocks if b.modality == "audio"]
+    if not audio:
+        raise ConfigError("--views are of audio, and there are no audio features", expected="--audio NAME")
+    there = {name: view_stores(folder, name) for name in audio}
+    views = named(words, list(there[audio[0]]), audio[0], folder.name)
+    for name in audio[1:]:
+        named(views, list(there[name]), name, folder.name)
+    stores = {(n, v): FeatureStore(there[n][v]) for n in audio for v in views}
+    try:
+        has = np.ones((len(ids), len(views)), np.bool_)
+        for (name, view), store in stores.items():
+            has[:, views.index(view)] &= _has(store, opened[name], ids)
+        rows = np.where(has, len(ids) + np.cumsum(has.T).reshape(has.T.shape).T - 1, NO_VIEW)
+        chosen = {v: [i for i, yes in zip(ids, has[:, k].tolist(), strict=True) if yes] for k, v in enumerate(views)}
+        grown = [
+            _appended(b, [(stores[b.name, v], chosen[v]) for v in views]) if b.name in audio else b for b in blocks
+        ]
+        facts = {f"{n}{MARK}{v}": facts_of(store, chosen[v]) for (n, v), store in stores.items()}
+    finally:
+        for store in stores.values():
+            store.close()
+    return grown, Choices(tuple(views), rows.astype(np.int64), frozenset(audio), facts)
+
+
+def _has(view: FeatureStore, original: FeatureStore, ids: Sequence[str]) -> NDArray[np.bool_]:
+    """Which utterances a view has; those it should have and has not are an error, but for what could not be extracted."""
+    identity = {k: v for k, v in view.attrs["identity"].items() if k != "view"}
+    again = "Make it again: ser extract --views ... --overwrite, with the options of the original."
+    if identity != original.attrs["identity"] or "view" not in view.attrs["identity"]:
+        differs = sorted(k for k in identity if identity.get(k) != original.attrs["identity"].get(k))
+        raise StoreError(
+            f"{view.path} is no view of {original.path}", found=f"a difference in {', '.join(differs)}", action=again
+        )
+    has = np.fromiter((i in view for i in ids), np.bool_, len(ids))
+    if by_label(view.attrs["identity"]):
+        return has
+    lacking = [i for i, there in zip(ids, has.tolist(), strict=True) if not there]
+    failures = view.path.with_name(f"{view.path.name.removesuffix('.h5')}.failures.csv")
+    if lacking and failures.exists():
+        with failures.open(newline="", encoding="utf-8") as file:
+            failed = {row["utterance_id"] for row in csv.DictReader(file)}
+        lacking = [i for i in lacking if i not in failed]
+    if lacking:
+        raise StoreError(
+            f"{view.path} lacks {len(lacking)} of {len(ids)} utterances: {some(lacking)}",
+            action="Give the `ser extract --views ...` again that made it: it goes on.",
+        )
+    both = [i for i, there in zip(ids, has.tolist(), strict=True) if there]
+    here, there = view.index(both).sources, original.index(both).sources
+    if not np.array_equal(here, there):
+        number = int((here != there).any(axis=1).sum())
+        raise StoreError(
+            f"{view.path}: {number} utterances are views of other audio than {original.path}", action=again
+        )
+    return has
+
+
+def _appended(block: Block, more: Sequence[tuple[FeatureStore, list[str]]]) -> Block:
+    """A block followed by the features of some utterances of other stores, read one store at a time."""
+    ends = np.cumsum([len(block.values), *(int(store.offsets(ids)[-1]) for store, ids in more)]).tolist()
+    values = np.empty((ends[-1], *block.values.shape[1:]), block.values.dtype)
+    values[: ends[0]] = block.values
+    offsets = [] if block.offsets is None else [block.offsets]
+    for (store, ids), first, last in zip(more, ends, ends[1:], strict=False):
+        read = read_block(block.name, store, ids)
+        values[first:last] = read.values
+        offsets += [] if read.offsets is None else [read.offsets[1:] + first]
+    return replace(block, values=values, offsets=np.concatenate(offsets) if offsets else None)
+
+
+def joined(each: Sequence["Choices | None"], counts: Sequence[int]) -> "Choices | None":
+    """The views of several corpora whose utterances lie one after another, and their views after all utterances.
+
+    Args:
+        counts: utterances of each.
+
+    Raises:
+        ConfigError: corpora with other views.
+    """
+    some_views = [c for c in each if c is not None]
+    if not some_views:
+        return None
+    first = some_views[0]
+    if len(some_views) < len(each) or any(c.names != first.names for c in some_views):
+        raise ConfigError("corpora with different views", expected="the same of each: name them with --views")
+    for other in some_views[1:]:
+        for name, facts in other.facts.items():
+            if name in first.facts and facts["identity"] != first.facts[name]["identity"]:
+                raise StoreError(
+                    f"{name} is not the same view in both corpora", action="Extract both with the same options."
+                )
+    rows, begin = [], sum(counts)
+    for choices, count in zip(some_views, counts, strict=True):
+        rows.append(np.where(choices.rows == NO_VIEW, NO_VIEW, choices.rows - count + begin))
+        begin += int((choices.rows != NO_VIEW).sum())
+    return replace(first, rows=np.concatenate(rows))

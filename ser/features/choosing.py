@@ -1,0 +1,95 @@
+"""Which dataset and which stores are meant, where a user names none or gives a short name."""
+
+from collections.abc import Sequence
+
+from ser.errors import ConfigError
+from ser.features.store import FeatureStore
+from ser.features.views import originals, split_name
+from ser.metadata import texts
+from ser.metadata.table import Table
+from ser.registry import unknown
+from ser.workspace import Workspace
+
+MODALITIES = ("audio", "text", "visual")
+
+
+def choose_dataset(workspace: Workspace) -> str:
+    """The only dataset of a workspace that has features.
+
+    Raises:
+        ConfigError: there is none, or several: they are listed.
+    """
+    cached = [d for d in workspace.datasets() if originals(workspace.stores(d))]
+    if len(cached) == 1:
+        return cached[0]
+    raise ConfigError(
+        f"{len(cached)} datasets have features in {workspace.root.resolve()}",
+        expected="one, or --dataset NAME",
+        found=", ".join(cached) or None,
+        action=None if cached else "Extract some: ser extract --dataset NAME --root DIR",
+    )
+
+
+def choose_stores(
+    workspace: Workspace, table: Table, stores: Sequence[str] | None, modalities: Sequence[str] | None
+) -> list[str]:
+    """Names of the stores to take: those named, or the only one of each modality.
+
+    Stores of simulated text are taken by name only.
+
+    Raises:
+        ConfigError: none cached, an unknown name, or several of one modality and none named.
+    """
+    dataset = table.dataset
+    cached = workspace.stores(dataset)
+    if not cached:
+        raise ConfigError(
+            f"{dataset} has no features in {workspace.features(dataset)}",
+            action=f"Extract some: ser extract --dataset {dataset} --audio egemaps",
+        )
+    if stores:
+        return [_named(name, cached, dataset) for name in stores]
+    by_modality: dict[str, list[str]] = {}
+    simulated: list[str] = []
+    for name in originals(cached):  # a view is taken where it is named, never by itself
+        with FeatureStore(workspace.store(dataset, name)) as store:
+            if store.modality == "text" and texts.is_simulated(texts.source_of(store.facts.identity), table.frame):
+                simulated.append(name)
+            else:
+                by_modality.setdefault(store.modality, []).append(name)
+    wanted = list(modalities or [m for m in MODALITIES if m in by_modality])
+    lacking = [m for m in wanted if m not in by_modality]
+    if simulated and (not wanted or "text" in lacking):
+        raise ConfigError(
+            f"the only text of {dataset} is simulated, which leaks the label: {', '.join(simulated)}",
+            action=f"To study that, name it: --text {simulated[0]}.",
+        )
+    if lacking:
+        raise ConfigError(f"{dataset} has no {lacking[0]} features", found=f"stores {', '.join(cached)}")
+    for modality in wanted:
+        if len(by_modality[modality]) > 1:
+            raise ConfigError(
+                f"{dataset} has several stores of {modality} features: {', '.join(by_modality[modality])}",
+                action=f"Choose with --{modality} NAME.",
+            )
+    return [by_modality[m][0] for m in wanted]
+
+
+def _named(name: str, cached: list[str], dataset: str) -> str:
+    if name in cached:
+        return name
+    short = [c for c in cached if _goes_by(c, *split_name(name))]
+    if len(short) == 1:
+        return short[0]
+    if short:
+        raise ConfigError(f"{dataset} has several stores of {name}: {', '.join(short)}", action="Name one of them.")
+    raise unknown(f"store of {dataset}:", name, cached)
+
+
+def _goes_by(store: str, name: str, view: str) -> bool:
+    """Whether a store may be called by a name: its encoder's, with `+asr` for the transcripts of whatever model."""
+    whole, own = split_name(store)
+    short = whole.split(".")[0]
+    return own == view and (
+        short == name or (name.endswith(f"{texts.JOINT}{texts.ASR}") and short.startswith(f"{name}-"))
+    )

@@ -1,0 +1,95 @@
+"""Names of augmented views: a view of a store is a store beside it, `STORE@VIEW.h5`, of the same utterances.
+
+Views are made by `ser extract --views`; training draws among them (`ser.features.choices`), evaluation averages over them.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ser.errors import ConfigError
+
+MARK = "@"
+TTA_VIEWS = ("speed0.95", "speed1.05", "noise15", "noise20")
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The store and the view of a store's name; the view of an original is "".
+
+    >>> split_name("egemaps@noise15"), split_name("egemaps")
+    (('egemaps', 'noise15'), ('egemaps', ''))
+    """
+    store, _, view = name.partition(MARK)
+    return store, view
+
+
+def originals(names: Iterable[str]) -> list[str]:
+    """The names that are of no view.
+
+    >>> originals(["egemaps", "egemaps@noise15"])
+    ['egemaps']
+    """
+    return [name for name in names if MARK not in name]
+
+
+def view_stores(folder: Path, store: str) -> dict[str, Path]:
+    """The views of a store that are there, by name, and the paths to open them with.
+
+    Args:
+        folder: of the dataset's stores.
+        store: the original's name.
+    """
+    merged = {path.name.removesuffix(".h5") for path in folder.glob("*.h5")}
+    shards = {path.parent.name.removesuffix(".shards") for path in folder.glob("*.shards/*.h5")}
+    found = (name for name in sorted(merged | shards) if split_name(name)[0] == store)
+    return {view: folder / f"{name}.h5" for name in found if (view := split_name(name)[1])}
+
+
+def by_label(identity: Mapping[str, Any]) -> str:
+    """The label scheme by whose classes a store's utterances were augmented, or ""."""
+    return str((identity.get("view") or {}).get("scheme") or "")
+
+
+def refuse_by_label(name: str, identity: Mapping[str, Any], use: str) -> None:
+    """Refuse a view that was chosen by the true label anywhere but on training rows.
+
+    Args:
+        name: of the store.
+        identity: the store's.
+        use: what it was to be, as in "the features of validation and test data".
+
+    Raises:
+        ConfigError: the view is such a one.
+    """
+    scheme = by_label(identity)
+    if scheme:
+        raise ConfigError(
+            f"{name} cannot be {use}: what was done to an utterance tells its true label (scheme {scheme})",
+            expected="features that do not depend on the label",
+            action=f"Draw it for training utterances: --audio {split_name(name)[0]} --views {split_name(name)[1]}",
+        )
+
+
+def named(words: Sequence[str], there: Sequence[str], store: str, dataset: str) -> list[str]:
+    """The views that are asked for: names, `all` that are there, or `tta`.
+
+    Raises:
+        ConfigError: one that is not there.
+
+    >>> named(["tta", "reverb"], ["reverb", *TTA_VIEWS], "egemaps", "emodb")
+    ['speed0.95', 'speed1.05', 'noise15', 'noise20', 'reverb']
+    """
+    lists: dict[str, Sequence[str]] = {"tta": TTA_VIEWS, "all": there}
+    wanted = list(dict.fromkeys(view for word in words for view in lists.get(word, [word])))
+    lacking = [view for view in wanted if view not in there]
+    if lacking or not wanted:
+        again = ",".join(lacking) or "tta"
+        raise ConfigError(
+            f"{dataset} has no view {', '.join(lacking)} of {store}"
+            if lacking
+            else f"{dataset} has no views of {store}",
+            found=", ".join(there) or "no views",
+            action=f"Make it: ser extract --dataset {dataset} --audio {re.split('[.]', store)[0]} --views {again}",
+        )
+    return wanted

@@ -1,0 +1,152 @@
+"""Calibration: does a probability of 0.8 come true in 80 of 100 cases; and one temperature that makes it so.
+
+All functions are pure and take probabilities `(n, K)` and class numbers `(n,)`. Logits are had back from stored probabilities
+as their logarithms: they differ from the head's by a number an utterance, which the softmax takes out again.
+
+- Temperature: softmax(z / T), T > 0 (Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017). It
+  changes no prediction. T minimises the negative log-likelihood, which is convex in 1 / T.
+- ECE: mean gap between confidence (the largest probability) and accuracy, over bins (Naeini, Cooper, Hauskrecht: AAAI 2015).
+  Bins hold equally many utterances, not equal widths: with those most utterances fall into the last (Nixon et al.: Measuring
+  Calibration in Deep Learning, CVPR workshops 2019; Nguyen & O'Connor, EMNLP 2015).
+- Brier: Brier, Monthly Weather Review 1950, the sum over classes: 0 to 2.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import log_softmax, softmax
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BINS = 15  # as Guo et al.
+LOWEST, HIGHEST = 0.05, 20.0  # temperature; beyond, nothing but the sharpest or the flattest is asked for
+FLOOR = float(np.finfo(np.float32).tiny)  # records keep probabilities in float32: what is below is 0 there
+SCORES = ("NLL", "Brier", "ECE")
+CHANCE = "ECE_by_chance"
+
+
+def logits_of(probabilities: Floats) -> Floats:
+    """Logarithms of probabilities `(n, K)`; a 0 counts as the smallest normal number of float32.
+
+    >>> np.exp(logits_of(np.array([[0.25, 0.75]]))).tolist()
+    [[0.25, 0.75]]
+    """
+    return np.asarray(np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), FLOOR)))
+
+
+def fit_temperature(logits: Floats, labels: Ints) -> float:
+    """The temperature that minimises the negative log-likelihood, from `LOWEST` to `HIGHEST`.
+
+    With b = 1 / T, d NLL / d b = mean(sum_k p_k z_k - z_y) rises with b (its derivative is the variance of z under p): its
+    root is the minimum, and there is one at most.
+
+    Args:
+        logits: `(n, K)`, up to a number an utterance.
+        labels: `(n,)`.
+
+    Raises:
+        ValueError: no utterances.
+
+    >>> z = np.log([[0.9, 0.1]] * 10)  # says 90 %, right in 7 of 10
+    >>> p = softmax(z / fit_temperature(z, np.array([0] * 7 + [1] * 3)), axis=1)
+    >>> round(float(p[0, 0]), 6)
+    0.7
+    """
+    if not len(labels):
+        raise ValueError("a temperature is fitted on utterances, and there are none")
+    z = np.asarray(logits, dtype=np.float64)
+    z = z - z.max(axis=1, keepdims=True)
+    true = z[np.arange(len(labels)), labels]
+
+    def slope(log_b: float) -> float:
+        b = float(np.exp(log_b))
+        return float(((softmax(z * b, axis=1) * z).sum(axis=1) - true).mean())
+
+    low, high = -float(np.log(HIGHEST)), -float(np.log(LOWEST))
+    if slope(low) >= 0:
+        return HIGHEST
+    if slope(high) <= 0:
+        return LOWEST
+    return float(np.exp(-brentq(slope, low, high, xtol=1e-10)))
+
+
+def is_bound(temperature: float) -> bool:
+    """Whether a temperature is the largest or the smallest there is: no inner minimum was found."""
+    return temperature in (LOWEST, HIGHEST)
+
+
+def scaled(probabilities: Floats, temperature: float | Floats) -> Floats:
+    """Probabilities under a temperature, `(n, K)`; one for all, or `(n,)`.
+
+    >>> scaled(np.array([[0.2, 0.8]]), 1.0).round(6).tolist()
+    [[0.2, 0.8]]
+    """
+    return np.asarray(softmax(logits_of(probabilities) / np.reshape(temperature, (-1, 1)), axis=1))
+
+
+def nll(probabilities: Floats, labels: Ints) -> float:
+    """Negative log-likelihood, mean of -log p_y in nats; range 0 up. log K is that of knowing nothing."""
+    logp = log_softmax(logits_of(probabilities), axis=1)
+    return float(-logp[np.arange(len(labels)), labels].mean())
+
+
+def brier(probabilities: Floats, labels: Ints) -> float:
+    """Brier score, mean over utterances of sum_k (p_k - [y = k])^2; range 0 to 2.
+
+    >>> brier(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 0]))
+    1.0
+    """
+    aim = np.eye(probabilities.shape[1])[labels]
+    return float(((probabilities - aim) ** 2).sum(axis=1).mean())
+
+
+def reliability(probabilities: Floats, labels: Ints, bins: int = BINS) -> dict[str, Floats]:
+    """The reliability curve: utterances in order of confidence, in bins of equally many (they differ by one at most).
+
+    Returns:
+        `confidence`, `accuracy`: means of each bin, and `n`; `(min(bins, n),)` each.
+    """
+    confidence = probabilities.max(axis=1)
+    right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    order = np.argsort(confidence, kind="stable")
+    parts = np.array_split(order, min(bins, len(order)))
+    return {
+        "confidence": np.array([confidence[p].mean() for p in parts]),
+        "accuracy": np.array([right[p].mean() for p in parts]),
+        "n": np.array([float(len(p)) for p in parts]),
+    }
+
+
+def ece(probabilities: Floats, labels: Ints, bins: int = BINS) -> float:
+    """Expected calibration error over bins of equally many utterances; range 0 to 1.
+
+    A perfectly calibrated head has more than 0, see `chance_ece`: compare with that, and heads on the same utterances.
+
+    >>> ece(np.array([[0.8, 0.2]] * 10), np.array([0] * 8 + [1] * 2), bins=1) < 1e-12
+    True
+    """
+    curve = reliability(probabilities, labels, bins)
+    return float((curve["n"] * np.abs(curve["confidence"] - curve["accuracy"])).sum() / curve["n"].sum())
+
+
+def chance_ece(probabilities: Floats, bins: int = BINS) -> float:
+    """The ECE to be expected of a head with these confidences that are perfectly calibrated, for there are so few utterances.
+
+    Each answer is then right with the probability c that it says; the gap of a bin of m is about normal with the variance
+    sum c (1 - c) / m^2, and its mean is the root of that times sqrt(2 / pi).
+    """
+    confidence = np.sort(probabilities.max(axis=1))
+    parts = np.array_split(confidence, min(bins, len(confidence)))
+    spread = sum(float(np.sqrt((c * (1 - c)).sum())) for c in parts)
+    return float(np.sqrt(2 / np.pi) * spread / len(confidence))
+
+
+def probability_scores(probabilities: Floats, labels: Ints, bins: int = BINS) -> dict[str, float]:
+    """All of `SCORES`, and `CHANCE`."""
+    return {
+        "NLL": nll(probabilities, labels),
+        "Brier": brier(probabilities, labels),
+        "ECE": ece(probabilities, labels, bins),
+        CHANCE: chance_ece(probabilities, bins),
+    }

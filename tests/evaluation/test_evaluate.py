@@ -1,0 +1,399 @@
+"""`ser evaluate` from records and saved heads to its own record: what is tested, and what may not be."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import recall_score, roc_auc_score
+
+from ser.cli import main
+from ser.errors import ConfigError, StoreError, TrainingError
+from ser.evaluation.evaluate import evaluate
+from ser.features.blocks import stored_block
+from ser.features.layout import Facts
+from ser.features.pack import Record
+from ser.features.store import FeatureStore
+from ser.features.tensors import load_tensors
+from ser.features.views import TTA_VIEWS
+from ser.features.writer import StoreWriter
+from ser.metadata.table import load_table, write_table
+from ser.results import calibration
+from ser.results.find import find_summary, list_summaries, read_any
+from ser.results.record import read_predictions, read_summary
+from ser.results.show import any_text
+from ser.train.combined import combine
+from ser.train.fewshot import fewshot
+from ser.train.fit import fit
+from ser.train.saved import load_head
+from ser.train.zeroshot import transfer
+from ser.workspace import Workspace
+
+FAST: dict[str, Any] = {"epochs": 6, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 16}, "runs": 2}
+SHARED = {"encoder": "toy"}
+P = ["p_anger", "p_happiness", "p_neutral", "p_sadness"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, maker_type: Any) -> Path:
+    """Corpora a, b, c; heads of a, of a without sadness, and of a on b."""
+    root = tmp_path_factory.mktemp("workspace")
+    maker = maker_type(root)
+    for name, speakers in (("a", 6), ("b", 4), ("c", 3)):
+        maker.table(name, speakers=speakers)
+        maker.store(name, identity=SHARED, strength=0.6)
+    fit("a", maker.space, save=True, protocol="speaker", output=root / "results" / "whole.json", **FAST)
+    few = {**FAST, "scheme": "4-without-sadness", "protocol": "speaker"}
+    fit("a", maker.space, save=True, output=root / "results" / "less.json", **few)
+    fit("a", maker.space, protocol="speaker", output=root / "results" / "bare.json", **{**FAST, "runs": 1})
+    transfer("a", "b", maker.space, save=True, protocol="speaker", output=root / "results" / "moved.json", **FAST)
+    return root
+
+
+@pytest.fixture
+def space(tmp_path: Path, trained: Path) -> Path:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def predictions(space: Path, name: str) -> pd.DataFrame:
+    path = space / "results" / f"{name}.json"
+    return read_predictions(path, read_summary(path))
+
+
+def evaluated(space: Path, model: str, **options: Any) -> dict[str, Any]:
+    record, path = evaluate(model, space, **options)
+    assert read_any(path) == json.loads(json.dumps(record))  # valid by its schema, and as it was given
+    assert any_text(record, path).startswith("evaluation")
+    return record
+
+
+def test_of_its_own_corpus_the_recorded_test_rows_are_evaluated(space: Path) -> None:
+    record = evaluated(space, "whole", calibrate=True)
+    summary = read_summary(space / "results" / "whole.json")
+    assert record["scores"] == json.loads(json.dumps(summary["pooled"]))
+    assert record["data"]["own"] is True
+    assert record["unit"] == "run"
+    rows = predictions(space, "whole")
+    held, test = rows[rows["split"] == "validation"], rows[rows["split"] == "test"]
+    assert len(record["temperature"]["values"]) == 2 * 6
+    assert record["temperature"]["refitted"] is True
+    one = record["temperature"]["values"][3]
+    own = held[(held["run"] == one["run"]) & (held["fold"] == one["fold"])]
+    labels = np.array([P.index(f"p_{t}") for t in own["true"]])
+    fitted = calibration.fit_temperature(np.log(own[P].to_numpy(dtype=float)), labels)
+    assert one["temperature"] == pytest.approx(fitted)
+    assert one["n"] == len(own)
+    first = test[test["run"] == 0]
+    nll = -np.log(first[P].to_numpy(dtype=float))[np.arange(len(first)), [P.index(f"p_{t}") for t in first["true"]]]
+    assert record["probabilities"]["uncalibrated"]["NLL"]["values"][0] == pytest.approx(nll.mean())
+    mean = test.groupby("utterance_id")[P].mean()
+    truth = test.groupby("utterance_id")["true"].first()
+    ua = recall_score(truth, [P[k][2:] for k in mean.to_numpy().argmax(1)], average="macro")
+    assert record["ensemble"]["scores"]["UA"]["mean"] == pytest.approx(ua)
+    gap = record["ensemble"]["scores"]["UA"]["mean"] - record["scores"]["UA"]["mean"]
+    assert record["ensemble"]["comparison"]["difference"] == pytest.approx(gap)
+
+
+def test_test_labels_do_not_touch_the_temperature(space: Path) -> None:
+    before = evaluated(space, "whole", calibrate=True)
+    for file in (space / "results" / "whole").glob("*.csv"):
+        rows = pd.read_csv(file, dtype={"fold": str}, keep_default_na=False)
+        test = rows["split"] == "test"
+        rows.loc[test, "true"] = np.random.default_rng(0).permutation(rows.loc[test, "true"].to_numpy())  # in all runs
+        rows.to_csv(file, index=False)
+    after = evaluated(space, "whole", calibrate=True)
+    assert after["temperature"] == before["temperature"]
+    assert after["scores"] != before["scores"]
+
+
+def test_a_head_is_tested_on_its_folds_rows_alone(space: Path) -> None:
+    file = space / "results" / "whole" / "run-001.fold-s3.safetensors"
+    record = evaluated(space, str(file), calibrate=True)
+    rows = predictions(space, "whole")
+    rows = rows[(rows["run"] == 1) & (rows["fold"] == "s3") & (rows["split"] == "test")]
+    assert record["data"]["utterances"] == len(rows) == 16
+    assert record["scores"]["UA"]["mean"] == pytest.approx(
+        recall_score(rows["true"], rows["predicted"], average="macro")
+    )
+    assert record["ensemble"] is None
+    assert [v["fold"] for v in record["temperature"]["values"]] == ["s3"]
+
+
+def test_a_head_without_its_record_is_not_tested_on_what_it_may_have_learnt(space: Path, tmp_path: Path) -> None:
+    lone = tmp_path / "lone" / "head.safetensors"
+    lone.parent.mkdir()
+    shutil.copy(space / "results" / "whole" / "run-000.fold-s1.safetensors", lone)
+    with pytest.raises(ConfigError, match="without its record nobody knows"):
+        evaluate(str(lone), space, dataset="a")
+    with pytest.raises(ConfigError, match="expected --scheme, with the classes anger"):
+        evaluate(str(lone), space, dataset="b")
+    with pytest.raises(ConfigError, match="--calibrate"):
+        evaluate(str(lone), space, dataset="b", scheme="4", calibrate=True)
+    record = evaluated(space, str(lone), dataset="b", scheme="4", novelty=["c"])
+    assert record["data"]["utterances"] == 64
+    assert record["novelty"][0]["scores"]["knn"] is None
+    assert "training utterances are not known" in record["novelty"][0]["notes"][0]
+
+
+def test_another_corpus_is_predicted_by_each_head(space: Path) -> None:
+    record = evaluated(space, "whole", dataset="b", calibrate=True)
+    assert record["unit"] == "head"
+    assert record["scores"]["UA"]["n"] == 12
+    table = pd.read_csv(space / "results" / record["files"]["predictions"]["path"], dtype={"fold": str})
+    assert len(table) == 12 * 64
+    each = [recall_score(g["true"], g["predicted"], average="macro") for _, g in table.groupby(["run", "fold"])]
+    assert record["scores"]["UA"]["mean"] == pytest.approx(np.mean(each))
+    assert record["scores"]["UA"]["mean"] > 0.4  # the emotions lie in the same places
+    assert record["temperature"]["values"][0]["n"] == 16
+    head = load_head(space / "results" / "whole" / "run-000.fold-s0.safetensors")
+    data = load_tensors("b", space, classes=head.classes)
+    first = table[(table["run"] == 0) & (table["fold"] == "s0")]
+    np.testing.assert_allclose(first[P].to_numpy(), head.probabilities(list(data.blocks)), atol=1e-5)
+
+
+def test_audio_that_was_trained_on_is_left_out_of_another_corpus(space: Path, maker_type: Any) -> None:
+    maker = maker_type(space)
+    maker.store("a", identity=SHARED, strength=0.6, source=bytes([7]) * 32)
+    with FeatureStore(maker.space.store("b", "toy")) as store:
+        values, ids = np.asarray(store.read(store.ids)), store.ids
+    facts = Facts("toy", "audio", "utterance", 8, SHARED, 0, 0)
+    with StoreWriter(maker.space.store("b", "toy"), facts, overwrite=True) as writer:
+        writer.commit(
+            [Record(i, v, bytes([7 if k < 10 else 8]) * 32) for k, (i, v) in enumerate(zip(ids, values, strict=True))]
+        )
+        writer.merge(ids)
+    record = evaluated(space, "whole", dataset="b")
+    assert record["data"]["utterances"] == 54
+    assert any("10 utterances whose audio" in stamp for stamp in record["stamps"])
+
+
+def test_a_transfers_head_is_tested_on_the_target_and_never_on_the_source(space: Path) -> None:
+    record = evaluated(space, "moved", dataset="b", calibrate=True)
+    assert record["scores"] == json.loads(json.dumps(read_summary(space / "results" / "moved.json")["pooled"]))
+    with pytest.raises(ConfigError, match="trained on a, and on none of it tested"):
+        evaluate("moved", space, dataset="a")
+    assert evaluated(space, "moved")["data"]["dataset"] == "b"
+    other = evaluated(space, "moved", dataset="c", calibrate=True)
+    assert other["scores"]["UA"]["n"] == 2  # one head a run serves all folds
+    assert {v["fold"] for v in other["temperature"]["values"]} == {"source"}
+
+
+def test_novelty_of_an_emotion_left_out_is_of_the_folds_test_speakers(space: Path) -> None:
+    record = evaluated(space, "less", novelty=["emotion:sadness", "c"])
+    sad, corpus = record["novelty"]
+    assert sad["n"] == {"known": 72, "novel": 24}
+    assert corpus["n"] == {"known": 72, "novel": 48}
+    table = pd.read_csv(space / "results" / record["files"]["novelty-emotion_sadness"]["path"], dtype={"fold": str})
+    assert len(table) == 2 * 6 * 16
+    speaker = table["utterance_id"].str.split("-").str[1]
+    assert (speaker == table["fold"]).all()
+    for name in ("energy", "max_softmax", "mahalanobis", "knn"):
+        each = table.groupby(["run", "fold"]).apply(
+            lambda g, n=name: roc_auc_score(g["novel"], g[n]), include_groups=False
+        )
+        assert sad["scores"][name]["AUROC"]["mean"] == pytest.approx(each.mean(), abs=1e-6)
+    assert sad["scores"]["mahalanobis"]["AUROC"]["mean"] > 0.5
+
+
+def test_training_rows_alone_teach_the_distances(space: Path) -> None:
+    before = evaluated(space, "less", novelty=["c"])
+    maker_path = space / "features" / "c" / "toy.h5"
+    with FeatureStore(maker_path) as store:
+        values, ids = np.asarray(store.read(store.ids)), store.ids
+    facts = Facts("toy", "audio", "utterance", 8, SHARED, 0, 0)
+    with StoreWriter(maker_path, facts, overwrite=True) as writer:
+        writer.commit([Record(i, v + 100, bytes(32)) for i, v in zip(ids, values, strict=True)])
+        writer.merge(ids)
+    after = evaluated(space, "less", novelty=["c"])
+    tables = [pd.read_csv(space / "results" / r["files"]["novelty-c"]["path"]) for r in (before, after)]
+    known = [t[t["novel"] == 0][["mahalanobis", "knn"]].to_numpy() for t in tables]
+    np.testing.assert_array_equal(known[0], known[1])
+    assert after["novelty"][0]["scores"]["mahalanobis"]["AUROC"]["mean"] == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("whole", {"novelty": ["emotion:sadness"]}, "fit --scheme 4-without-sadness --save"),
+        ("whole", {"novelty": ["emotion:envy"]}, "expected one of anger, happiness, neutral, sadness"),
+        ("whole", {"novelty": ["a"]}, "knows it"),
+        ("whole", {"novelty": ["nowhere"]}, "there is no table"),
+        ("whole", {"scheme": "6"}, "Leave --scheme out"),
+        ("whole", {"amount": "10%"}, "no few-shot record"),
+        ("whole", {"tta": True}, "ser extract --dataset a --audio toy --views"),
+        ("bare", {"novelty": ["c"]}, "needs the saved heads"),
+        ("bare", {"dataset": "b"}, "needs the saved heads"),
+        ("nothing", {}, "unknown result"),
+        ("whole", {"output": Path("x.txt")}, "ends in .json"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_with_what_to_do(
+    trained: Path, model: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(Exception, match=re.escape(message)) as caught:
+        evaluate(model, trained, **options)
+    assert type(caught.value).__module__ == "ser.errors"
+    assert not list((trained / "results").glob("*.evaluation-*"))
+
+
+def views_of(space: Path, change: float, identity: dict[str, Any] | None = None) -> None:
+    with FeatureStore(space / "features" / "a" / "toy.h5") as store:
+        values, ids = np.asarray(store.read(store.ids)), store.ids
+    for k, view in enumerate(TTA_VIEWS):
+        name = f"toy@{view}"
+        facts = Facts("toy", "audio", "utterance", 8, {**SHARED, "view": {"name": view}, **(identity or {})}, 0, 0)
+        with StoreWriter(space / "features" / "a" / f"{name}.h5", facts, overwrite=True) as writer:
+            writer.commit([Record(i, v + change * (k + 1), bytes(32)) for i, v in zip(ids, values, strict=True)])
+            writer.merge(ids)
+
+
+def test_views_are_averaged_and_those_that_tell_the_label_are_refused(space: Path) -> None:
+    views_of(space, 0.0)
+    record = evaluated(space, "whole", tta=True, calibrate=True)
+    assert record["tta"]["views"] == ["original", *TTA_VIEWS]
+    assert record["tta"]["scores"] == record["scores"]
+    assert record["tta"]["comparison"]["difference"] == 0
+    views_of(space, 0.3)
+    record = evaluated(space, "whole", tta=True)
+    assert record["tta"]["probabilities"]["uncalibrated"]["NLL"] != record["probabilities"]["uncalibrated"]["NLL"]
+    rows = pd.read_csv(space / "results" / record["files"]["tta"]["path"], dtype={"fold": str})
+    head = load_head(space / "results" / "whole" / "run-000.fold-s2.safetensors")
+    own = rows[(rows["run"] == 0) & (rows["fold"] == "s2")]
+    ids = list(own["utterance_id"])
+    files = ["toy.h5", *(f"toy@{view}.h5" for view in TTA_VIEWS)]
+    mean = np.mean(
+        [head.probabilities([stored_block(space / "features" / "a" / file, "toy", ids)]) for file in files], axis=0
+    )
+    np.testing.assert_allclose(own[P].to_numpy(), mean, atol=1e-5)
+    views_of(space, 0.3, {"view": {"scheme": "4"}})
+    with pytest.raises(ConfigError, match="tells its true label"):
+        evaluate("whole", space, tta=True)
+    views_of(space, 0.3, {"encoder": "other"})
+    with pytest.raises(StoreError, match="a difference in encoder"):
+        evaluate("whole", space, tta=True)
+
+
+def test_features_that_are_no_longer_those_of_the_record_are_refused(space: Path) -> None:
+    path = space / "features" / "a" / "toy.h5"
+    with FeatureStore(path) as store:
+        values, ids = np.asarray(store.read(store.ids)), store.ids
+    facts = Facts("toy", "audio", "utterance", 8, SHARED, 0, 0)
+    with StoreWriter(path, facts, overwrite=True) as writer:
+        writer.commit([Record(i, v * 1.5 + 1, bytes(32)) for i, v in zip(ids, values, strict=True)])
+        writer.merge(ids)
+    with pytest.raises(StoreError, match="no longer gives the probabilities of its record"):
+        evaluate("less", space, novelty=["c"])
+
+
+def test_votes_are_compared_where_the_table_has_them(space: Path) -> None:
+    table = load_table("a", space)
+    shares = [json.dumps({e: 0.8, "anger" if e != "anger" else "fear": 0.2}) for e in table.frame["emotion"]]
+    write_table(type(table)(table.frame.assign(votes=shares), "a", table.facts), Workspace(space))
+    record = evaluated(space, "whole", calibrate=True)
+    votes = record["votes"]
+    assert votes["n"] == votes["complete"] == 96
+    assert votes["human"] == {"WA": pytest.approx(0.8), "UA": pytest.approx(0.8)}
+    assert votes["head"]["UA"] == {k: v for k, v in record["scores"]["UA"].items() if k != "ci_95_speakers"}
+    assert votes["pairwise"]["annotators"] == pytest.approx((4 * 3 + 0) / (5 * 4), abs=0.15)
+    assert votes["uncalibrated"]["cross_entropy"]["mean"] > votes["uncalibrated"]["entropy"]["mean"]
+    assert votes["calibrated"] is not None
+
+
+def test_snapshots_are_set_beside_the_last_one(space: Path) -> None:
+    options = {**FAST, "snapshots": 3, "epochs": 6}
+    fit("a", Workspace(space), save=True, protocol="speaker", output=space / "results" / "shots.json", **options)
+    record = evaluated(space, "shots")
+    rows = predictions(space, "shots")
+    assert record["snapshots"]["members"] == 3 == len(record["snapshots"]["UA_of_each"])
+    test = rows[rows["split"] == "test"]
+    ua = np.mean([recall_score(g["true"], g["predicted"], average="macro") for _, g in test.groupby("run")])
+    gap = ua - record["snapshots"]["UA_of_each"][-1]
+    assert record["snapshots"]["comparison_with_last"]["difference"] == pytest.approx(gap)
+
+
+def test_the_command_writes_beside_the_summary_and_lists_stay_as_they_were(
+    space: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = [line.experiment for line in list_summaries(space / "results")[0]]
+    assert main(["evaluate", "--model", "less", "--calibrate", "--novelty", "c", "--workspace", str(space)]) == 0
+    out = capsys.readouterr().out
+    for word in ("temperature", "ECE", "AURC", "mahalanobis", "mean of runs minus one by one", "female minus male"):
+        assert word in out
+    (path,) = (space / "results").glob("less.evaluation-*.json")
+    assert path.name == "less.evaluation-a-calibrated-novelty-c.json"
+    assert [line.experiment for line in list_summaries(space / "results")[0]] == before
+    assert find_summary("les", space / "results").name == "less.json"
+    assert find_summary("less.evaluation", space / "results") == path
+    assert main(["results", "show", path.name.removesuffix(".json"), "--workspace", str(space)]) == 0
+    assert capsys.readouterr().out.split("\n")[4:] == out.split("\n")[4:]
+    assert main(["evaluate", "--model", "none", "--workspace", str(space)]) == 1
+    assert main(["evaluate", "--workspace", str(space)]) == 2
+
+
+def test_where_speakers_standardise_themselves_the_novel_are_among_the_known(space: Path) -> None:
+    options = {**FAST, "scheme": "4-without-sadness", "normalize": "speaker"}
+    fit("a", Workspace(space), save=True, protocol="speaker", output=space / "results" / "own.json", **options)
+    record = evaluated(space, "own", novelty=["emotion:sadness"])
+    assert record["novelty"][0]["n"] == {"known": 72, "novel": 24}
+    data = load_tensors("a", space).blocks[0].values
+    frame = load_table("a", space).frame
+    speaker = (frame["speaker"] == "s0").to_numpy()
+    head = load_head(space / "results" / "own" / "run-000.fold-s0.safetensors")
+    block = load_tensors("a", space).blocks[0]
+    expected = head.probabilities([type(block)("toy", "audio", data[speaker])]).max(1)  # all of one speaker's
+    table = pd.read_csv(space / "results" / record["files"]["novelty-emotion_sadness"]["path"], dtype={"fold": str})
+    rows = table[(table["run"] == 0) & (table["fold"] == "s0")].set_index("utterance_id")
+    found = -rows.loc[frame["utterance_id"][speaker], "max_softmax"].to_numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_few_shot_record_is_evaluated_at_an_amount(space: Path) -> None:
+    options = {k: v for k, v in FAST.items() if k != "jobs"}
+    output = space / "results" / "few.json"
+    fewshot("b", "a", Workspace(space), percentages=[20, 50], protocol="speaker", output=output, **options)
+    summary = read_summary(output)
+    for amount in ("20%", None):
+        record = evaluated(space, "few", amount=amount)
+        assert record["model"]["amount"] == (amount or "50%")
+        assert record["data"]["dataset"] == "b"
+        part = summary["percentages"][amount or "50%"]["pooled"]
+        assert record["scores"] == json.loads(json.dumps(part))
+    with pytest.raises(TrainingError, match="no validation predictions"):
+        evaluate("few", space, calibrate=True)
+    with pytest.raises(ConfigError, match="expected one of 20%, 50%"):
+        evaluate("few", space, amount="30%")
+    with pytest.raises(ConfigError, match="trained on a, and on none of it tested"):
+        evaluate("few", space, dataset="a")
+
+
+def test_a_union_is_evaluated_on_each_of_its_corpora(space: Path) -> None:
+    combine(["a", "c"], Workspace(space), protocol="speaker", output=space / "results" / "union.json", **FAST)
+    rows = predictions(space, "union")
+    with pytest.raises(ConfigError, match="--dataset a or c"):
+        evaluate("union", space)
+    for name, size in (("a", 96), ("c", 48)):
+        record = evaluated(space, "union", dataset=name, calibrate=True)
+        test = rows[(rows["split"] == "test") & (rows["dataset"] == name)]
+        assert record["data"]["utterances"] == size == test["utterance_id"].nunique()
+        ua = np.mean([recall_score(g["true"], g["predicted"], average="macro") for _, g in test.groupby("run")])
+        assert record["scores"]["UA"]["mean"] == pytest.approx(ua)
+
+
+@pytest.mark.parametrize("head", ["late", "linear", "cross_attention"])
+def test_heads_of_several_modalities_frames_and_parts(head: str, tmp_path: Path, maker_type: Any) -> None:
+    maker = maker_type(tmp_path)
+    for name in ("a", "c"):
+        maker.table(name, speakers=3)
+        maker.store(name, "frames", framewise=True, identity=SHARED)
+        maker.store(name, "words", modality="text", identity=SHARED)
+    options = {**FAST, "runs": 1, "head_options": {"hidden": 16} if head == "late" else {}, "epochs": 2}
+    output = tmp_path / "results" / "both.json"
+    fit("a", maker.space, head=head, save=True, protocol="speaker", output=output, **options)
+    record = evaluated(tmp_path, "both", novelty=["c"], calibrate=True)  # the heads give what their record has
+    assert all(found is not None for found in record["novelty"][0]["scores"].values())
+    assert evaluated(tmp_path, "both", dataset="c")["data"]["utterances"] == 48
