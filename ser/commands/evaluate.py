@@ -25,6 +25,18 @@ from ser.commands._base import Command, Session
     metavar="emotion:NAME|DATASET",
     help="Tell an emotion that was left out of training, or another corpus, from what is known. May be repeated.",
 )
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Also what the heads look at: class activation, attention, encoder layers, modalities; as PNG and NPZ.",
+)
+@click.option(
+    "--examples",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="For --explain: utterances recognised, and missed, a class.",
+)
 @click.option("--amount", metavar="SIZE", help='Of a few-shot record: "10%" or "5 shots".  [default: the largest]')
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Record.  [default: beside the summary]"
@@ -40,6 +52,7 @@ def command(session: Session, model: str, novelty: tuple[str, ...], **options: A
     ser evaluate --model EXPERIMENT --calibrate
     ser evaluate --model results/EXPERIMENT/run-000.fold-00.safetensors --dataset other
     ser evaluate --model EXPERIMENT --novelty emotion:boredom --novelty noises
+    ser evaluate --model EXPERIMENT --explain
     """
     import shlex
     import sys
@@ -48,5 +61,5 @@ def command(session: Session, model: str, novelty: tuple[str, ...], **options: A
     from ser.results.evaluation_text import evaluation_text
 
     words = shlex.join(["ser", *sys.argv[1:]])
-    record, path = evaluate(model, session.workspace, novelty=novelty, command=words, **options)
+    record, path = evaluate(model, session.workspace, novelty=novelty, command=words, say=session.warn, **options)
     session.say(evaluation_text(record, path))

@@ -1,7 +1,7 @@
 """`evaluate`: everything one asks of trained heads on a cached corpus, and its record."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import ConfigError, SerError
-from ser.evaluation import parts, record
+from ser.evaluation import explanations, parts, record
 from ser.evaluation.asked import Asked, ask, table_of
 from ser.evaluation.novel import evaluate_novelty, find_novel
 from ser.evaluation.subject import find_subject
@@ -30,10 +30,13 @@ def evaluate(
     calibrate: bool = False,
     tta: bool = False,
     novelty: Sequence[str] = (),
+    explain: bool = False,
+    examples: int = 1,
     amount: str | None = None,
     output: Path | None = None,
     device: str = "cpu",
     command: str = "ser.evaluate",
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, Any], Path]:
     """Evaluate an experiment or a saved head on a cached corpus, and write the record.
 
@@ -45,8 +48,11 @@ def evaluate(
         calibrate: temperature scaling, fitted on the validation predictions of each run and fold.
         tta: also the mean over the original and the stored views of test-time augmentation.
         novelty: `emotion:NAME`, an emotion of the corpus that the heads were not trained on, or another cached corpus.
+        explain: write arrays and pictures of what the heads look at, into a folder beside the record.
+        examples: for these, utterances that were recognised, and that were missed, a class.
         amount: of target data, of a few-shot record; None takes the largest.
         output: of the record; None is beside the summary.
+        say: told how far explaining has come.
 
     Returns:
         The record, as written (`evaluation.schema.json`), and its file.
@@ -64,7 +70,7 @@ def evaluate(
             action="Keep the results folder together, or leave --calibrate out.",
         )
     path = record.place(subject, space, output, dataset, calibrate, tta, novelty)
-    asked = ask(subject, dataset, scheme, space, device, features=tta or bool(novelty))
+    asked = ask(subject, dataset, scheme, space, device, features=tta or explain or bool(novelty))
     found = evaluation.temperatures(asked.held, subject.classes) if calibrate else None
     table, notes = table_of(asked, space)
     files: dict[str, pd.DataFrame] = {} if asked.own else {"predictions": asked.test}
@@ -78,6 +84,9 @@ def evaluate(
         entry, scores = evaluate_novelty(novel, subject, asked.test, asked.source, training, asked.own)
         result["novelty"].append(entry)
         files[f"novelty-{record.safe(kind)}"] = scores
+    if explain:
+        assert asked.source is not None
+        result["explanations"] = explanations.write(subject, asked.test, asked.source, path, examples, say)
     document = plain(
         {
             **record.opening(asked, command, table, device),
@@ -107,6 +116,7 @@ def _plain(
         "votes": None,
         "tta": None,
         "novelty": [],
+        "explanations": None,
     }
     if table is not None:
         try:

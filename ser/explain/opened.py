@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,13 +11,10 @@ from torch import Tensor, nn
 
 from ser.errors import ConfigError
 from ser.features.blocks import Block
-from ser.features.normalise import normalise, scale
 from ser.features.tensors import Tensors
 from ser.train.batches import Resident
-from ser.train.config import Config
-from ser.train.data import Data
 from ser.train.forward import EVALUATION_ROWS, heads
-from ser.train.head import part_of, plugin
+from ser.train.head import plugin
 from ser.train.layers import Feature
 from ser.train.parameters import Parameters
 from ser.train.saved import SavedHead
@@ -45,7 +42,7 @@ class Opened:
 
     Attributes:
         saved: the head's file.
-        data: the corpus, its features standardised as the head expects.
+        data: the corpus.
         parts: the modules in evaluation mode with their features: one, or for a late fusion one a modality.
     """
 
@@ -96,15 +93,16 @@ def words_of(block: Block, row: int) -> list[str]:
     return [named.get(int(k), str(k)) for k in block.rows(np.array([row]))[:, 0]]
 
 
-def open_head(saved: SavedHead, data: Tensors) -> Opened:
+def open_head(saved: SavedHead, data: Tensors, blocks: Sequence[Block] | None = None) -> Opened:
     """A saved head on a corpus's features.
 
     Args:
         saved: see `ser.train.saved.load_head`.
-        data: raw features of the stores that the head reads.
+        data: raw features of the stores that the head reads, under its classes.
+        blocks: these features as the head was trained on them; None: by its own statistics.
 
     Raises:
-        ConfigError: a head on dialogues; other classes; stores that are missing or of another shape.
+        ConfigError: a head on dialogues; other classes; other stores, or features of another shape.
     """
     if saved.config.context != "utterance":
         raise ConfigError(
@@ -114,33 +112,14 @@ def open_head(saved: SavedHead, data: Tensors) -> Opened:
         raise ConfigError(
             "the head's classes are not those of the tensors", expected=saved.classes, found=list(data.classes)
         )
-    blocks = {b.name: b for b in data.blocks}
-    for wanted in saved.inputs:
-        block = blocks.get(wanted.name)
-        if block is None:
-            raise ConfigError(f"the head reads {wanted.name}", found=f"stores {', '.join(blocks)} of {data.dataset}")
-        if (block.dim, block.framewise, block.layers) != (wanted.dim, wanted.framewise, wanted.layers):
-            raise ConfigError(
-                f"features of {block.name} do not fit the head", expected=wanted, found=block.values.shape
-            )
-    data = standardised(saved, data.with_blocks([blocks[i.name] for i in saved.inputs]))
-    whole = part_of(saved.config.head) == saved.config.head
-    groups = [list(data.blocks)] if whole else [[b] for b in data.blocks]
-    config = Config(**{**asdict(saved.config), "head": part_of(saved.config.head)})
+    stores, wanted = [b.name for b in data.blocks], [i.name for i in saved.inputs]
+    if stores != wanted:
+        raise ConfigError(f"the head reads {', '.join(wanted)}", found=f"stores {', '.join(stores)} of {data.dataset}")
+    blocks = saved.standardised(data.blocks) if blocks is None else blocks
     parts = []
-    for group, weights in zip(groups, saved.weights, strict=True):
-        resident = Swapped(group)
-        nothing = np.zeros(0, dtype=np.int64)
-        known = Data(resident, data.labels, len(saved.classes), nothing, nothing)
+    for known, config, weights in saved.parts(blocks):
         parameters = Parameters(heads(known, config, [0]))
-        parameters.load(weights[None].chunk(config.snapshots, dim=1)[-1])
-        parts.append((parameters.head.eval(), resident))
+        parameters.load(weights.chunk(config.snapshots, dim=1)[-1])
+        names = [i.name for i in known.resident.inputs]
+        parts.append((parameters.head.eval(), Swapped([b for b in blocks if b.name in names])))
     return Opened(saved, data, parts)
-
-
-def standardised(saved: SavedHead, data: Tensors) -> Tensors:
-    """Features as the head was trained on them: by its own statistics, or by those of this corpus or its speakers."""
-    how, limit = str(saved.about["normalize"]), float(saved.about["limit"])
-    if how == "train" or saved.statistics:
-        return replace(data, blocks=tuple(scale(b, how, saved.statistics, limit) for b in data.blocks))
-    return normalise(data, how, np.arange(len(data.frame)), limit)[0]

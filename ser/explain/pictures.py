@@ -23,11 +23,12 @@ def activation(
     Args:
         spectrogram: `(frames, bands)`.
         maps: what the class is -> its map, `(frames, bands)`; what is negative is drawn as 0.
-        seconds: how long the utterance is.
+        seconds: how long the utterance is; NaN: not known, and the axis counts frames.
     """
     figure = Figure(figsize=(7, 1.9 * (1 + len(maps)) + 0.7), layout="constrained")
     axes = figure.subplots(1 + len(maps), 1, sharex=True, squeeze=False)[:, 0]
-    extent = (0.0, seconds, 0.0, float(spectrogram.shape[1]))
+    known = seconds == seconds
+    extent = (0.0, seconds if known else float(len(spectrogram)), 0.0, float(spectrogram.shape[1]))
     axes[0].imshow(spectrogram.T, origin="lower", aspect="auto", extent=extent, cmap="gray_r")
     axes[0].set_title("features as the head reads them", fontsize=9, loc="left")
     top = max(float(values.max()) for values in maps.values())
@@ -47,7 +48,7 @@ def activation(
     figure.colorbar(image, ax=axes[1:], label="HiResCAM (logits a cell)", fraction=0.04)
     for panel in axes:
         panel.set_ylabel("band")
-    axes[-1].set_xlabel("time (s)")
+    axes[-1].set_xlabel("time (s)" if known else "frame")
     figure.suptitle(fill(title, 76), fontsize=10)
     return figure
 
@@ -86,8 +87,8 @@ def attention(
             if len(pieces) == count <= TICKS:
                 turned = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if ticks == panel.set_xticks else {}
                 ticks(np.arange(count) + 0.5, pieces, fontsize=7, **turned)
-        panel.set_ylabel("attends: " + _axis(one.queries, spoken))
-        panel.set_xlabel("to: " + _axis(one.keys, spoken))
+        panel.set_ylabel("attends: " + _axis(one.queries, seconds, spoken))
+        panel.set_xlabel("to: " + _axis(one.keys, seconds, spoken))
     for panel in grid[len(maps) :]:
         panel.set_visible(False)
     figure.suptitle(fill(title, 44 * columns), fontsize=10)
@@ -101,7 +102,7 @@ def _line(
     panel.plot((np.arange(len(weights)) + 0.5) * wide / len(weights), weights, color=PALETTE[0])
     panel.set_ylim(bottom=0)
     panel.set_ylabel("weight in the mean")
-    panel.set_xlabel(_axis(keys, spoken))
+    panel.set_xlabel(_axis(keys, seconds, spoken))
 
 
 def _timed(stores: tuple[str, ...], spoken: Sequence[str]) -> bool:
@@ -112,9 +113,9 @@ def _length(stores: tuple[str, ...], count: int, seconds: float, spoken: Sequenc
     return seconds if _timed(stores, spoken) and seconds == seconds else float(count)
 
 
-def _axis(stores: tuple[str, ...], spoken: Sequence[str]) -> str:
+def _axis(stores: tuple[str, ...], seconds: float, spoken: Sequence[str]) -> str:
     return " then ".join(stores) + (
-        " (s)" if _timed(stores, spoken) else " (tokens)" if len(stores) == 1 else " (steps)"
+        " (s)" if _timed(stores, spoken) and seconds == seconds else " (tokens)" if len(stores) == 1 else " (steps)"
     )
 
 

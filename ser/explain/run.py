@@ -15,11 +15,12 @@ from ser.explain.activation import class_activation
 from ser.explain.attention import attention_maps
 from ser.explain.layer_weights import layer_weights
 from ser.explain.opened import Opened, open_head, words_of
-from ser.explain.shapley import Contributions, contributions
+from ser.explain.shapley import DRAWS, Contributions, contributions
+from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.results.plots import save
 from ser.results.schema import EXPLANATIONS, write_json
-from ser.train.saved import load_head
+from ser.train.saved import SavedHead, load_head
 from ser.train.spectrogram import Spectrogram
 from ser.workspace import writing
 
@@ -34,13 +35,13 @@ class HeadFile:
     Attributes:
         path: `.safetensors`.
         run, fold: of the experiment.
-        ids: what it was not trained on.
+        rows: of the corpus, `(m,)`: what it was not trained on.
     """
 
     path: Path
     run: int
     fold: str
-    ids: tuple[str, ...]
+    rows: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ def explain(
     folder: Path,
     name: str,
     *,
+    standardise: Callable[[SavedHead], Sequence[Block]] | None = None,
     examples: int = 1,
-    draws: int = 20,
+    draws: int = DRAWS,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Write arrays and pictures of what heads look at.
@@ -73,6 +75,7 @@ def explain(
         data: raw features of the corpus under the heads' classes.
         folder: where `explanations.json`, PNG and NPZ files go.
         name: of the experiment, for titles.
+        standardise: gives the features as a head was trained on them; None: by the head's own statistics.
         examples: right ones, and wrong ones, a class.
         draws: partners an utterance for the contributions of modalities.
 
@@ -80,20 +83,18 @@ def explain(
         What `explanations.json` holds.
 
     Raises:
-        ConfigError: no heads, a head on dialogues or on other features, or nothing that can be explained.
+        ConfigError: a head on dialogues or on other features, or nothing that can be explained.
     """
-    if not files:
-        raise ConfigError(f"{name} has no saved heads", action="Train it with --save.")
     layers: dict[str, list[NDArray[np.float64]]] = {}
     shared: list[tuple[Contributions, NDArray[np.int64]]] = []
     chosen: list[Example] = []
-    inputs = load_head(files[0].path).inputs
+    modalities = {i.modality for i in load_head(files[0].path).inputs}
     for number, file in enumerate(files, 1):
-        opened = open_head(load_head(file.path), data)
-        rows = np.flatnonzero(data.frame["utterance_id"].isin(file.ids).to_numpy())
+        saved, rows = load_head(file.path), file.rows
+        opened = open_head(saved, data, None if standardise is None else standardise(saved))
         for store, weights in layer_weights(opened).items():
             layers.setdefault(store, []).append(weights)
-        if len({i.modality for i in inputs}) > 1:
+        if len(modalities) > 1:
             shared.append((contributions(opened, rows, draws=draws), data.labels[rows]))
         if file.run == files[0].run and _looks(opened):
             chosen += _candidates(opened, file, rows, examples)
@@ -108,7 +109,7 @@ def explain(
         "schema": SCHEMA,
         "experiment": name,
         "dataset": data.dataset,
-        "heads": [{"file": f.path.name, "run": f.run, "fold": f.fold, "utterances": len(f.ids)} for f in files],
+        "heads": [{"file": f.path.name, "run": f.run, "fold": f.fold, "utterances": len(f.rows)} for f in files],
         "layers": _layers(layers, data, folder, name),
         "modalities": _modalities(shared, data.classes, draws, folder, name),
         "examples": [_show(e, folder) for e in _best(chosen, examples, len(data.classes))],
@@ -187,7 +188,7 @@ def _show(example: Example, folder: Path) -> dict[str, Any]:
 
 
 def _frames(opened: Opened, row: int) -> int:
-    offsets = opened.data.blocks[0].offsets
+    offsets = next(b.offsets for b in opened.data.blocks if b.name == opened.saved.inputs[0].name)
     assert offsets is not None
     return int(offsets[row + 1] - offsets[row])
 

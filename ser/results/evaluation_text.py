@@ -214,4 +214,7 @@ def _novelty(record: dict[str, Any]) -> str:
 
 def _files(record: dict[str, Any], file: object) -> str:
     names = ", ".join(f["path"] for f in record["files"].values())
-    return f"written     {file}" + (f"\nbeside it   {names}" if names else "")
+    looks = (
+        f"\nlooks at    {record['explanations']} beside it, with pictures and arrays" if record["explanations"] else ""
+    )
+    return f"written     {file}" + (f"\nbeside it   {names}" if names else "") + looks
