@@ -106,10 +106,10 @@ def test_some_items_failed_is_3(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_an_interrupt_is_1_and_says_that_what_is_done_is_kept(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def interrupted(folder: Path) -> None:
+    def interrupted(folder: Path, quiet: bool) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ser.results.find.list_summaries", interrupted)
+    monkeypatch.setattr("ser.results.listing.list_results", interrupted)
     assert main(["results", "list", "--workspace", str(tmp_path)]) == 1
     assert "What was done is kept" in capsys.readouterr().err
 
@@ -118,10 +118,10 @@ def test_an_interrupt_is_1_and_says_that_what_is_done_is_kept(
 def test_errors_of_the_disk(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, number: int, words: str
 ) -> None:
-    def fail(folder: Path) -> None:
+    def fail(folder: Path, quiet: bool) -> None:
         raise OSError(number, "Input/output error", "results/x")
 
-    monkeypatch.setattr("ser.results.find.list_summaries", fail)
+    monkeypatch.setattr("ser.results.listing.list_results", fail)
     assert main(["results", "list", "--workspace", str(tmp_path)]) == 1
     message = capsys.readouterr().err
     assert words in message
@@ -162,7 +162,7 @@ def test_without_a_configuration_nothing_is_set(tmp_path: Path, sort_seen: list[
     assert main(["results", "list", "--workspace", str(tmp_path)]) == 0
     (tmp_path / "ser.yaml").write_text("# nothing yet\n")
     assert main(["results", "list", "--workspace", str(tmp_path)]) == 0
-    assert sort_seen == [None, None]
+    assert sort_seen == ["started", "started"]
 
 
 @pytest.mark.parametrize(

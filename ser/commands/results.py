@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ser.commands import _plot, _report
+from ser.commands import _compare, _list, _plot, _report, _verify
 from ser.commands._base import Command, Group, Session
 
 METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
@@ -13,38 +13,11 @@ METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
 
 @click.group("results", cls=Group)
 def command() -> None:
-    """List, show, plot and report results."""
+    """List, show, compare, report and plot results, and recompute them."""
 
 
-command.add_command(_plot.command)
-command.add_command(_report.command)
-
-
-@command.command("list", cls=Command)
-@click.option("--dataset", help="Only results on this dataset, as source or target.")
-@click.option("--head", help="Only results of this head.")
-@click.option("--sort", type=METRICS, help="Order by a metric, best last.  [default: by date, newest last]")
-def list_results(session: Session, dataset: str | None, head: str | None, sort: str | None) -> None:
-    """List all results: experiment, dataset, features, head, protocol, runs, UA, WA, date, stamps; newest last."""
-    from ser.results.find import list_summaries
-    from ser.results.tables import table
-
-    folder = session.workspace.results
-    found, damaged = list_summaries(folder)
-    if dataset is not None:
-        found = [line for line in found if dataset in line.dataset.replace("->", " ").replace("+", " ").split()]
-    if head is not None:
-        found = [line for line in found if line.head == head]
-    if sort is not None:
-        found.sort(key=lambda line: line.scores[sort])
-    if found:
-        click.echo(table(found))
-    else:
-        session.warn(f"No results in {folder}." if dataset is head is None else f"No such results in {folder}.")
-    for line in damaged:
-        click.echo(line, err=True)
-    if damaged:
-        raise click.exceptions.Exit(3)
+for _part in (_list, _compare, _report, _plot, _verify):
+    command.add_command(_part.command)
 
 
 @command.command("show", cls=Command)

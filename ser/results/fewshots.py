@@ -6,8 +6,8 @@ from ser.results.names import METRICS
 from ser.results.tables import ABSENT, compared, grid, number, score, scores
 
 NOTE = (
-    "Pooled UA. Permutation tests: runs dealt anew; predictions of a speaker swapped; in brackets the number of each. Holm:\n"
-    "of the larger p, for the number of rows."
+    "Pooled UA. Permutation tests: runs dealt anew; predictions of a speaker swapped; in brackets the number of each.\n"
+    "p: of both together, Holm over the rows."
 )
 WORTH = (
     "worth: the amount with which training from scratch has the same pooled UA, linear between its points in the logarithm of\n"

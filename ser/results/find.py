@@ -1,7 +1,6 @@
-"""Find and read summaries in a results folder. Light: `ser results list` reads thousands with nothing but `json`."""
+"""Find and read results in their folder, and what is in them. Light."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,26 @@ from ser.errors import ConfigError
 from ser.results.names import (
     ABLATION_SCHEMA,
     AUDIT_SCHEMA,
+    COMPARISON_SCHEMA,
     EVALUATION_SCHEMA,
     FEWSHOT_SCHEMA,
     MATRIX_SCHEMA,
-    METRICS,
     SEARCH_SCHEMA,
     SUMMARY_SCHEMA,
     TRANSFER_SCHEMA,
-    amount_value,
 )
-from ser.results.schema import ABLATION, EVALUATION, FEWSHOT, MATRIX, SEARCH, SUMMARY, TRANSFER, read_json, validate
+from ser.results.schema import (
+    ABLATION,
+    COMPARISON,
+    EVALUATION,
+    FEWSHOT,
+    MATRIX,
+    SEARCH,
+    SUMMARY,
+    TRANSFER,
+    read_json,
+    validate,
+)
 
 STUDIES = {
     ABLATION_SCHEMA: ABLATION,
@@ -30,35 +39,6 @@ STUDIES = {
 }  # made of several experiments, each with its summary
 
 OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
-
-
-@dataclass(frozen=True)
-class Headline:
-    """One line of the list of results.
-
-    Attributes:
-        path: the summary's file.
-        command: the command's name.
-        at: what the scores are of: `pooled`, or for few-shot the largest amount.
-        scores: metric -> mean over runs.
-        started: ISO 8601, UTC.
-        features: names of the stores, joined by `+`.
-        stamps: how many there are.
-    """
-
-    path: Path
-    experiment: str
-    command: str
-    dataset: str
-    head: str
-    scheme: str
-    protocol: str
-    runs: int
-    at: str
-    scores: dict[str, float]
-    started: str
-    features: str
-    stamps: int
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -80,7 +60,8 @@ def read_any(path: Path) -> dict[str, Any]:
         ConfigError: as `read_summary`.
     """
     found = read_json(path, "result")
-    kind = {**STUDIES, AUDIT_SCHEMA: "audit", EVALUATION_SCHEMA: EVALUATION}.get(str(found.get("schema")))
+    others = {AUDIT_SCHEMA: "audit", EVALUATION_SCHEMA: EVALUATION, COMPARISON_SCHEMA: COMPARISON}
+    kind = {**STUDIES, **others}.get(str(found.get("schema")))
     if kind is None:
         return read_summary(path)
     validate(found, kind, path)
@@ -92,54 +73,6 @@ def _refuse_other(path: Path, summary: dict[str, Any]) -> None:
         raise ConfigError(
             f"{path} is no summary", expected=f"schema {SUMMARY_SCHEMA}", found=repr(summary.get("schema"))
         )
-
-
-def read_summaries(paths: Iterable[Path]) -> tuple[list[Headline], list[str]]:
-    """Headlines of summaries, oldest first, and a line for each file that is damaged.
-
-    JSON files of another kind are passed over. Nothing is validated against the schema: that would take ten times as long.
-    """
-    found: list[Headline] = []
-    damaged: list[str] = []
-    for path in paths:
-        try:
-            summary = read_json(path, "summary")
-            if summary.get("schema") == SUMMARY_SCHEMA:
-                found.append(headline(path, summary))
-        except ConfigError as error:
-            damaged.append(error.line())
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            damaged.append(f"{path} is a damaged summary: {type(error).__name__} {error}")
-    return sorted(found, key=lambda line: (line.started, line.experiment)), damaged
-
-
-def list_summaries(folder: Path) -> tuple[list[Headline], list[str]]:
-    """`read_summaries` of a results folder."""
-    return read_summaries(sorted(folder.glob("*.json")))
-
-
-def headline(path: Path, summary: dict[str, Any]) -> Headline:
-    """What the list shows of a summary."""
-    if "percentages" in summary:
-        at = max(summary["percentages"], key=amount_value)
-        metrics = summary["percentages"][at]["pooled"]
-    else:
-        at, metrics = "pooled", summary["pooled"]
-    return Headline(
-        path=path,
-        experiment=summary["experiment"],
-        command=verb(summary["command"]),
-        dataset=dataset(summary),
-        head=str(fact(summary, "head") or ""),
-        scheme=str(fact(summary, "scheme") or ""),
-        protocol=str(fact(summary, "protocol") or ""),
-        runs=len({run["run"] for run in summary["runs"]}),
-        at=at,
-        scores={name: float(metrics[name]["mean"]) for name in METRICS},
-        started=summary["time"]["started"],
-        features="+".join(fact(summary, "stores") or ()),
-        stamps=len(summary["stamps"]),
-    )
 
 
 def verb(command: str) -> str:

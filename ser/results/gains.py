@@ -1,12 +1,13 @@
-"""What each way of transfer gains over the source's head alone: paired differences, the share of the gap closed, in words."""
+"""Paired differences within a study: a transfer's gains, in words too, an ablation's and few-shot methods'."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import comb
 from typing import Any
 
 import pandas as pd
 
 from ser.results import paired
+from ser.results.names import amount_name, amount_of, amount_value
 
 SIGNIFICANT = 0.05
 
@@ -58,3 +59,46 @@ def verdict(gain: float, p: float | None, few: bool = False) -> str:
     if p < SIGNIFICANT:
         return "better than the source alone" if gain > 0 else "negative transfer: worse than the source alone"
     return "no gain shown" if gain >= 0 else "negative transfer on average, not significant"
+
+
+def against(full: str, predictions: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """The full model of an ablation against each of the other variants, with p-values adjusted for their number."""
+    return paired.with_holm(
+        [
+            {"variant": name, **paired.compare(predictions[full], other, classes)}
+            for name, other in predictions.items()
+            if name != full
+        ]
+    )
+
+
+def by_amount(
+    done: Mapping[str, Sequence[tuple[Mapping[str, Any], pd.DataFrame]]], classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Each few-shot method against the first at each amount, p-values adjusted for the number of all (Holm).
+
+    Runs are dealt whole, as one source model is tested in all folds.
+
+    Args:
+        done: by method its runs: what says the amount (`amount_of`), and predictions.
+    """
+    parts = {name: _whole(runs) for name, runs in done.items()}
+    first, *others = parts
+    return paired.with_holm(
+        [
+            {"amount": amount, "method": name, **paired.compare(parts[name][amount], whole, classes)}
+            for amount, whole in parts[first].items()
+            for name in others
+        ]
+    )
+
+
+def _whole(runs: Sequence[tuple[Mapping[str, Any], pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """Predictions by amount, all folds as one."""
+    frames: dict[str, list[pd.DataFrame]] = {}
+    for row, predictions in runs:
+        if row.get("percentage") != 0:
+            frames.setdefault(amount_name(**amount_of(row)), []).append(predictions)
+    return {
+        name: pd.concat(frames[name], ignore_index=True).assign(fold="all") for name in sorted(frames, key=amount_value)
+    }

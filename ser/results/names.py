@@ -18,6 +18,7 @@ MATRIX_SCHEMA = "ser.matrix/1"
 FEWSHOT_SCHEMA = "ser.fewshot/1"
 AUDIT_SCHEMA = "ser.audit/1"
 EVALUATION_SCHEMA = "ser.evaluation/1"
+COMPARISON_SCHEMA = "ser.comparison/1"
 AMOUNTS = ("percentage", "shots")  # how a few-shot run's record says how much target data it had
 
 

@@ -9,11 +9,11 @@ of Hypotheses", 2005; Dror et al., ACL 2018). What is exchanged decides what is 
   be dealt: each model of the other changes places with it.
 - speakers: would other speakers? A's and B's predictions of a speaker are swapped, of all runs together; the models stay.
 
-Either alone is too sure of itself where the other kind of luck is at work (a simulation in the tests), so a difference has to
-stand both: `p` is the larger of the two (an intersection-union test: Berger, Technometrics 1982).
+Either alone is too sure of itself where the other kind of luck is at work, and so is the larger of the two where both are. `p`
+is of both together (`permutation.joint_test`; `benchmarks/statistics.md` has the sizes of all of them).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,72 +23,10 @@ from numpy.typing import NDArray
 from ser.errors import TrainingError
 from ser.results.metrics import encode, scores_from_counts
 from ser.results.names import METRICS
+from ser.results.permutation import BLOCK, PERMUTATIONS, Counts, deal_test, joint_test, swap_test
 from ser.results.statistics import describe, tally
 
-PERMUTATIONS = 9999
 RESAMPLES = 2000
-_BLOCK = 256
-
-Counts = NDArray[np.int64]
-
-
-def swap_test(a: Counts, b: Counts, metric: str = "UA", *, permutations: int = PERMUTATIONS, seed: int = 0) -> float:
-    """Two-sided p-value of the difference in a metric when units of A and B are swapped.
-
-    The statistic is the mean over runs of the metric on the counts of all units. Where there are no more than `permutations`
-    ways of swapping, all are taken and p is exact: the share of them with a difference at least as large. Otherwise as many are
-    drawn, and p = (1 + those at least as large) / (1 + drawn) (Phipson & Smyth 2010), which is never 0.
-
-    Args:
-        a, b: `(units, runs, K, K)` confusion counts of the same utterances.
-        seed: of the draws.
-
-    >>> right, wrong = np.array([[1, 0], [0, 1]]), np.array([[0, 1], [1, 0]])
-    >>> a, b = np.stack([right] * 6)[:, None], np.stack([wrong] * 6)[:, None]
-    >>> swap_test(a, b), swap_test(a, a)
-    (0.03125, 1.0)
-    """
-    units = len(a)
-    exact = 2**units <= permutations if units < 63 else False
-    if exact:
-        swaps = (np.arange(2**units)[:, None] >> np.arange(units)) & 1
-    else:
-        swaps = np.random.default_rng(seed).integers(0, 2, (permutations, units))
-    observed = abs(_difference(a.sum(0)[None], b.sum(0)[None], metric)[0])
-    larger = 0
-    flat, delta = (a.sum(0), b.sum(0)), (b - a).reshape(units, -1).astype(np.float64)
-    for block in np.array_split(swaps, -(-len(swaps) // _BLOCK)):
-        moved = (block.astype(np.float64) @ delta).reshape(len(block), *a.shape[1:])
-        larger += int((np.abs(_difference(flat[0] + moved, flat[1] - moved, metric)) >= observed - 1e-12).sum())
-    return larger / len(swaps) if exact else (1 + larger) / (1 + len(swaps))
-
-
-def deal_test(a: Counts, b: Counts, metric: str = "UA", *, permutations: int = PERMUTATIONS, seed: int = 0) -> float:
-    """Two-sided p-value of the difference in a metric when the models of each fold are dealt anew to A and B.
-
-    The statistic is the mean over runs of the metric on the counts of all folds. p is as in `swap_test` where it is drawn.
-
-    Args:
-        a, b: `(folds, runs, K, K)` confusion counts of the same utterances.
-        seed: of the draws.
-    """
-    folds, runs = a.shape[:2]
-    models = np.concatenate([a, b], axis=1).astype(np.float64)
-    rng = np.random.default_rng(seed)
-    observed = abs(_difference(a.sum(0)[None], b.sum(0)[None], metric)[0])
-    larger, left = 0, permutations
-    while left:
-        block = min(left, _BLOCK)
-        order = rng.random((block, folds, 2 * runs)).argsort(-1)
-        dealt = models[np.arange(folds)[None, :, None], order].sum(1)
-        larger += int((np.abs(_difference(dealt[:, :runs], dealt[:, runs:], metric)) >= observed - 1e-12).sum())
-        left -= block
-    return (1 + larger) / (1 + permutations)
-
-
-def _difference(a: NDArray[Any], b: NDArray[Any], metric: str) -> NDArray[np.float64]:
-    """Metric of A minus metric of B, mean over runs: `(n, runs, K, K)` each -> `(n,)`."""
-    return np.asarray((scores_from_counts(a)[metric] - scores_from_counts(b)[metric]).mean(-1))
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -114,13 +52,49 @@ def with_holm(comparisons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**c, "p_holm": None if c["p"] is None else next(adjusted)} for c in comparisons]
 
 
+def drawn(
+    systems: Sequence[Counts], of: Callable[[Any], Any], *, resamples: int = RESAMPLES, seed: int = 0
+) -> list[NDArray[np.float64]]:
+    """What some systems score when units (speakers, say) and runs are drawn again, both with replacement.
+
+    Drawing both is the pigeonhole bootstrap (Owen, Annals of Applied Statistics 2007); it errs on the wide side. All systems
+    get the same draws, so what they have in common cancels in their differences.
+
+    Args:
+        systems: `(units, runs, K, K)` each, of the same units.
+        of: counts `(..., K, K)` -> scores `(..., *rest)`.
+
+    Returns:
+        `(resamples, *rest)` for each system, mean over the drawn runs; NaN where a score is not defined in a draw.
+    """
+    units, runs = systems[0].shape[:2]
+    rng = np.random.default_rng(seed)
+    who = rng.multinomial(units, np.full(units, 1 / units), size=resamples).astype(np.float64)
+    which = rng.multinomial(runs, np.full(runs, 1 / runs), size=resamples) / runs
+    found: list[NDArray[np.float64]] = []
+    for system in systems:
+        flat, values = system.reshape(units, -1).astype(np.float64), []
+        for rows in np.array_split(np.arange(resamples), -(-resamples // BLOCK)):
+            scores = np.asarray(of((who[rows] @ flat).reshape(len(rows), *system.shape[1:])))
+            values.append(np.einsum("nr...,nr->n...", scores, which[rows]))
+        found.append(np.concatenate(values))
+    return found
+
+
+def percentiles(draws: NDArray[np.float64], confidence: float = 0.95) -> list[float] | None:
+    """Percentile interval `[low, high]` of draws `(n,)`; NaN are left out, None where nothing else is there."""
+    known = draws[~np.isnan(draws)]
+    if not len(known):
+        return None
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(known, [tail, 1 - tail])
+    return [float(low), float(high)]
+
+
 def difference_interval(
     a: Counts, b: Counts, metric: str = "UA", *, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
 ) -> list[float]:
-    """Percentile interval of the difference when speakers and runs are drawn again, both with replacement.
-
-    Drawing both is the pigeonhole bootstrap (Owen, Annals of Applied Statistics 2007); it errs on the wide side. A and B
-    get the same draws, so what they have in common cancels.
+    """Percentile interval of the difference when speakers and runs are drawn again, see `drawn`.
 
     Args:
         a, b: `(speakers, runs, K, K)`.
@@ -128,19 +102,10 @@ def difference_interval(
     Returns:
         `[low, high]`.
     """
-    speakers, runs = a.shape[:2]
-    rng = np.random.default_rng(seed)
-    who = rng.multinomial(speakers, np.full(speakers, 1 / speakers), size=resamples).astype(np.float64)
-    which = rng.multinomial(runs, np.full(runs, 1 / runs), size=resamples) / runs
-    shape, values = a.shape[1:], []
-    flat = [x.reshape(speakers, -1).astype(np.float64) for x in (a, b)]
-    for rows in np.array_split(np.arange(resamples), -(-resamples // _BLOCK)):
-        sums = [(who[rows] @ x).reshape(len(rows), *shape) for x in flat]
-        gap = scores_from_counts(sums[0])[metric] - scores_from_counts(sums[1])[metric]
-        values.append((np.nan_to_num(gap) * which[rows]).sum(-1))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
-    return [float(low), float(high)]
+    draws = drawn([a, b], lambda counts: scores_from_counts(counts)[metric], resamples=resamples, seed=seed)
+    found = percentiles(draws[0] - draws[1], confidence)
+    assert found is not None  # every draw has a speaker
+    return found
 
 
 def compare(
@@ -162,20 +127,20 @@ def compare(
         `metric`; `difference` (A minus B); `ci_95` (over speakers and runs; Student's t over runs where speakers are not
         known; None where neither is possible); `effect_size`: mean over standard deviation of the speakers' differences, or
         the models' (Cohen's d_z), None where those do not vary; `tests`: by `models` and `speakers` the `p` and the number of
-        `units` of each system, None where there are fewer than two (runs that are copies of each other count once); `p`: the
-        larger of the two, None without any.
+        `units` of each system, None where there are fewer than two (runs that are copies of each other count once); `p`: of
+        both together, the larger of the two where there is one run, None without any.
 
     Raises:
         TrainingError: they were not tested on the same.
     """
     if metric not in METRICS:
         raise ValueError(f"unknown metric {metric!r}; expected one of {', '.join(METRICS)}")
-    frames = [_test_rows(frame) for frame in (a, b)]
+    frames = [tested_rows(frame) for frame in (a, b)]
     _refuse_others(*frames)
-    by_fold = [_counts(frame, classes, frame["fold"]) for frame in frames]
-    by_speaker = [_counts(frame, classes, frame["speaker"].astype(str)) for frame in frames]
+    by_fold = [unit_counts(frame, classes, frame["fold"]) for frame in frames]
+    by_speaker = [unit_counts(frame, classes, frame["speaker"].astype(str)) for frame in frames]
     known = len(by_speaker[0]) > 1 and not (frames[0]["speaker"] == "").any()
-    each = [_is_copies(frame) for frame in frames]
+    each = [is_copies(frame) for frame in frames]
     copies = all(each)
     models = [c[:, :1] for c in by_fold] if copies else by_fold
     tests: dict[str, Any] = {"models": None, "speakers": None}
@@ -184,12 +149,16 @@ def compare(
         # Copies cannot be dealt among models that vary: each model changes places with what it is compared with.
         test = deal_test if each[0] == each[1] else swap_test
         pair = models if test is deal_test else [c.reshape(units, 1, *c.shape[2:]) for c in models]
-        p = test(pair[0], pair[1], metric, permutations=permutations, seed=seed)
-        tests["models"] = {"p": p, "units": units}
+        over = test(pair[0], pair[1], metric, permutations=permutations, seed=seed)
+        tests["models"] = {"p": over, "units": units}
     if known:
-        p = swap_test(by_speaker[0], by_speaker[1], metric, permutations=permutations, seed=seed)
-        tests["speakers"] = {"p": p, "units": len(by_speaker[0])}
-    p_values = [t["p"] for t in tests.values() if t is not None]
+        over = swap_test(by_speaker[0], by_speaker[1], metric, permutations=permutations, seed=seed)
+        tests["speakers"] = {"p": over, "units": len(by_speaker[0])}
+    p = _larger(tests)
+    if units > 1 and known and not copies and models[0].shape[1] > 1:
+        (one, other), speaker, fold = cell_counts(frames, classes)
+        dealt = each[0] == each[1]
+        p = joint_test(one, other, speaker, fold, metric, dealt=dealt, permutations=permutations, seed=seed)
     over_speakers = difference_interval(by_speaker[0], by_speaker[1], metric, seed=seed) if known else None
     gaps = scores_from_counts(by_fold[0].sum(0))[metric] - scores_from_counts(by_fold[1].sum(0))[metric]
     return {
@@ -198,8 +167,26 @@ def compare(
         "ci_95": over_speakers if known or copies else describe(gaps)["ci_95"],
         "effect_size": _effect(_gaps(by_speaker, metric).mean(1) if known else _gaps(by_fold, metric).ravel()),
         "tests": tests,
-        "p": max(p_values) if p_values else None,
+        "p": p,
     }
+
+
+def _larger(tests: dict[str, Any]) -> float | None:
+    return max((t["p"] for t in tests.values() if t is not None), default=None)
+
+
+def cell_counts(
+    frames: Sequence[pd.DataFrame], classes: Sequence[str]
+) -> tuple[list[Counts], NDArray[np.int64], NDArray[np.int64]]:
+    """Counts `(cells, runs, K, K)` of each frame, and the numbers of each cell's speaker and fold.
+
+    Args:
+        frames: test predictions of the same utterances in the same folds.
+    """
+    units = [frame["speaker"].astype(str) + "\t" + frame["fold"].astype(str) for frame in frames]
+    cells = pd.Series(sorted(units[0].unique())).str.split("\t", n=1, expand=True)
+    speaker, fold = (np.unique(cells[k].to_numpy(dtype=str), return_inverse=True)[1] for k in (0, 1))
+    return [unit_counts(f, classes, u) for f, u in zip(frames, units, strict=True)], speaker, fold
 
 
 def _gaps(pair: list[Counts], metric: str) -> NDArray[np.float64]:
@@ -212,13 +199,14 @@ def _effect(gaps: NDArray[np.float64]) -> float | None:
     return float(gaps.mean()) / spread if spread > 1e-12 else None
 
 
-def _is_copies(frame: pd.DataFrame) -> bool:
+def is_copies(frame: pd.DataFrame) -> bool:
     """Whether all of several runs predict the same: nothing is random in them, and five are no more evidence than one."""
     alike = (frame.groupby(["fold", "utterance_id"])["predicted"].nunique() == 1).all()
     return bool(alike) and frame["run"].nunique() > 1
 
 
-def _test_rows(frame: pd.DataFrame) -> pd.DataFrame:
+def tested_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The test predictions in the order of runs, folds and utterances."""
     rows = frame[frame["split"] == "test"].astype({"fold": str}).sort_values(["run", "fold", "utterance_id"])
     ordered: pd.DataFrame = rows.reset_index(drop=True)
     return ordered
@@ -234,7 +222,7 @@ def _refuse_others(a: pd.DataFrame, b: pd.DataFrame) -> None:
             )
 
 
-def _counts(frame: pd.DataFrame, classes: Sequence[str], unit: "pd.Series[str]") -> Counts:
+def unit_counts(frame: pd.DataFrame, classes: Sequence[str], unit: "pd.Series[str]") -> Counts:
     """Confusion counts `(units, runs, K, K)`."""
     names, number = np.unique(unit.to_numpy(dtype=str), return_inverse=True)
     runs, run = np.unique(frame["run"].to_numpy(dtype=np.int64), return_inverse=True)

@@ -19,7 +19,7 @@ import pandas as pd
 
 from ser.errors import ConfigError
 from ser.results.environment import environment
-from ser.results.find import STUDIES, Headline, find_summary, list_summaries, read_any, read_summary
+from ser.results.find import STUDIES, find_summary, read_any, read_summary
 from ser.results.names import AMOUNTS, RUN_SCHEMA, amount_of, config_hash, run_name
 from ser.results.predictions import TEXT_COLUMNS, check_predictions, metrics_from_predictions
 from ser.results.schema import RUN, SUMMARY, plain, read_json, validate, violation, write_json
@@ -27,11 +27,9 @@ from ser.results.summary import summarise, summarise_fewshot
 from ser.workspace import writing
 
 __all__ = [
-    "Headline",
     "config_hash",
     "environment",
     "find_summary",
-    "list_summaries",
     "metrics_from_predictions",
     "read_any",
     "read_predictions",

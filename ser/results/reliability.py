@@ -1,54 +1,15 @@
-"""Reliability of the stored probabilities: how often the predicted class is right, against how sure the head was of it.
-
-Naeini, Cooper & Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015 (ECE); bins of equal
-mass: Nixon et al., "Measuring Calibration in Deep Learning", CVPR Workshops 2019.
-"""
+"""Reliability diagram of stored probabilities: how often the predicted class is right, against how sure the head was of it."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from ser.results.calibration import ece, reliability
 from ser.results.metrics import encode
 from ser.results.plots import PALETTE
 from ser.results.statistics import describe
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-BINS = 15
-
-
-def reliability(probabilities: Floats, labels: Ints, bins: int = BINS) -> dict[str, Floats]:
-    """Accuracy and mean confidence in bins of equal mass: predictions by confidence, in parts that differ by one at most.
-
-    Args:
-        probabilities: `(n, K)`.
-        labels: `(n,)`, the true classes' numbers.
-
-    Returns:
-        `confidence`, `accuracy`, `n`: `(min(bins, n),)` each.
-
-    >>> found = reliability(np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]]), np.array([0, 1, 1]), bins=2)
-    >>> found["accuracy"].tolist(), found["n"].tolist()
-    ([1.0, 0.0], [2.0, 1.0])
-    """
-    sure = probabilities.max(axis=1)
-    right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    parts = np.array_split(np.argsort(sure, kind="stable"), min(bins, len(sure)))
-    return {
-        "confidence": np.array([sure[part].mean() for part in parts]),
-        "accuracy": np.array([right[part].mean() for part in parts]),
-        "n": np.array([float(len(part)) for part in parts]),
-    }
-
-
-def ece(probabilities: Floats, labels: Ints, bins: int = BINS) -> float:
-    """Expected calibration error: sum over bins of n_b / n |accuracy_b - confidence_b|; 0 to 1."""
-    found = reliability(probabilities, labels, bins)
-    return float((found["n"] * np.abs(found["accuracy"] - found["confidence"])).sum() / found["n"].sum())
 
 
 def of_predictions(test: pd.DataFrame) -> dict[str, Any]:

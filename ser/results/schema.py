@@ -13,7 +13,7 @@ from ser.errors import ConfigError, TrainingError
 from ser.workspace import writing
 
 SUMMARY, RUN, ABLATION, SEARCH, TRANSFER, MATRIX = "summary", "run", "ablation", "search", "transfer", "matrix"
-FEWSHOT, EXPLANATIONS, EVALUATION = "fewshot", "explanations", "evaluation"
+FEWSHOT, EXPLANATIONS, EVALUATION, COMPARISON = "fewshot", "explanations", "evaluation", "comparison"
 WIDTH = 110
 
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 from ser.results.audit_text import audit_text
+from ser.results.comparison_text import comparison_text
 from ser.results.evaluation_text import evaluation_text
 from ser.results.fewshots import samples
 from ser.results.find import STUDIES, dataset, fact
-from ser.results.names import AUDIT_SCHEMA, EVALUATION_SCHEMA, METRICS
+from ser.results.names import AUDIT_SCHEMA, COMPARISON_SCHEMA, EVALUATION_SCHEMA, METRICS
 from ser.results.studies import study_text
 from ser.results.tables import ABSENT, date, grid, interval, number
 from ser.results.transfers import summary_parts
@@ -17,11 +18,13 @@ FEW_UTTERANCES = 10  # of a speaker: with fewer, the UA is chance
 
 
 def any_text(result: dict[str, Any], file: object) -> str:
-    """A summary, a study, an audit or an evaluation for the terminal."""
+    """A summary, a study, an audit, an evaluation or a comparison for the terminal."""
     if result["schema"] == AUDIT_SCHEMA:
         return audit_text(result)
     if result["schema"] == EVALUATION_SCHEMA:
         return evaluation_text(result, file)
+    if result["schema"] == COMPARISON_SCHEMA:
+        return comparison_text(result, file)
     return study_text(result, file) if result["schema"] in STUDIES else text(result, file)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ser.errors import TrainingError
-from ser.results.metrics import Labels, encode, scores_from_counts
+from ser.results.metrics import scores_from_counts
 from ser.results.names import METRICS
 
 RESAMPLES = 1000
@@ -89,31 +89,3 @@ def cluster_intervals(
     tail = (1 - confidence) / 2
     intervals = np.quantile(np.concatenate(blocks, axis=1), [tail, 1 - tail], axis=1).T
     return {name: [float(lo), float(hi)] for name, (lo, hi) in zip(METRICS, intervals, strict=True)}
-
-
-def bootstrap(
-    truth: Labels,
-    predicted: Labels,
-    classes: Sequence[str],
-    clusters: Sequence[str] | NDArray[Any],
-    metric: str = "UA",
-    *,
-    resamples: int = RESAMPLES,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> list[float] | None:
-    """`cluster_intervals` of one metric on one set of predictions; None with fewer than two clusters.
-
-    Raises:
-        ValueError: unequal lengths, an unknown metric, or a label that is not among the classes.
-    """
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r}; expected one of {', '.join(METRICS)}")
-    t, p = encode(truth, classes), encode(predicted, classes)
-    names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
-    if not len(t) == len(p) == len(cluster):
-        raise ValueError(f"{len(t)} true labels, {len(p)} predicted ones and {len(cluster)} clusters")
-    k = len(classes)
-    counts = tally((len(names), k, k), cluster.astype(np.int64), t, p)
-    found = cluster_intervals(counts[:, None], resamples=resamples, confidence=confidence, seed=seed)
-    return None if found is None else found[metric]

@@ -12,7 +12,7 @@ from ser.results.transfers import transfer_text
 POOLED = "Test predictions of all folds together, mean ± std over runs."
 TESTS = (
     "Permutation tests: models (run x fold) dealt anew within each fold; predictions of a speaker swapped; in brackets\n"
-    "the number of each. Holm: of the larger p, for the number of rows. Five speakers cannot give a p below 0.0625."
+    "the number of each. p: of both together, Holm over the rows. Five speakers cannot give a p below 0.0625."
 )
 
 

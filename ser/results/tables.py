@@ -3,9 +3,10 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from typing import Any
 
-from ser.results.find import Headline
+from ser.results.headlines import STUDY, Headline
 from ser.results.names import METRICS
 
 ABSENT = "-"
@@ -70,7 +71,8 @@ def table(headlines: Iterable[Headline]) -> str:
     rows = [[*head, "runs", "of", "UA", "WA", "date (UTC)", "stamps"]]
     rows += [
         [
-            *(line.experiment, line.command, line.dataset, line.features, line.head, line.scheme, line.protocol),
+            *(line.experiment, f"{line.command} (study)" if line.kind == STUDY else line.command, line.dataset),
+            *(line.features, line.head, line.scheme, line.protocol),
             *(str(line.runs), line.at, number(line.scores["UA"]), number(line.scores["WA"]), date(line.started)),
             f"{line.stamps}*" if line.stamps else "",
         ]
@@ -78,6 +80,17 @@ def table(headlines: Iterable[Headline]) -> str:
     ]
     note = ["stamps: see ser results show NAME"] if any(line.stamps for line in lines) else []
     return "\n".join([*grid(rows, left=len(head)), *note])
+
+
+def list_csv(headlines: Iterable[Headline]) -> str:
+    """The list of results as CSV, all columns."""
+    lines = [line.facts() for line in headlines]
+    out = io.StringIO()
+    columns = [f.name for f in fields(Headline) if f.name != "scores"]
+    writer = csv.DictWriter(out, [*columns, *METRICS], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return out.getvalue()
 
 
 def as_csv(summary: dict[str, Any]) -> str:

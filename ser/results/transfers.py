@@ -7,12 +7,12 @@ from ser.results.tables import ABSENT, compared, grid, number, score, scores
 
 NOTE = (
     "Gain over the source's head alone, pooled UA. Permutation tests: runs dealt anew; predictions of a speaker swapped; in\n"
-    "brackets the number of each. Holm: of the larger p, for the number of rows. Gap: share of the way to target only."
+    "brackets the number of each. p: of both together, Holm over the rows. Gap: share of the way to target only."
 )
 COMBINED = (
     "Test predictions of each corpus's folds together, mean ± std over runs; beside the head of that corpus alone, on the\n"
     "same test utterances. Permutation tests: models dealt anew in each fold; predictions of a speaker swapped; in brackets\n"
-    "the number of each. Holm: of the larger p, for the number of rows."
+    "the number of each. p: of both together, Holm over the rows."
 )
 VARIANTS = "Test predictions of all folds of the target together, mean ± std over runs."
 TESTS = ("effect", "p over models", "p over speakers", "p, Holm")

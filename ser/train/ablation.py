@@ -14,7 +14,8 @@ import pandas as pd
 
 from ser.errors import ConfigError, TrainingError
 from ser.features.tensors import Tensors
-from ser.results import paired, record
+from ser.results import record
+from ser.results.gains import against
 from ser.results.names import ABLATION_SCHEMA
 from ser.results.summary import opening
 from ser.train import experiment
@@ -132,7 +133,8 @@ def ablate(
         "notes": [f"{v.name}: {n}" for v, d in zip(rows, done, strict=True) for n in notes_of(d)],
         "full": FULL,
         "variants": [_row(v, b, s, path) for v, b, s in zip(rows, begun, summaries, strict=True)],
-        "comparisons": comparisons(
+        "comparisons": against(
+            FULL,
             {v.name: pd.concat([p for _, p in d], ignore_index=True) for v, d in zip(rows, done, strict=True)},
             list(data.classes),
         ),
@@ -162,14 +164,3 @@ def _row(variant: Variant, begun: Begun, summary: dict[str, Any], path: Path) ->
         "record": experiment.beside(path, begun.path),
         **{part: summary[part] for part in ("validation", "test", "pooled")},
     }
-
-
-def comparisons(predictions: dict[str, pd.DataFrame], classes: list[str], full: str = FULL) -> list[dict[str, Any]]:
-    """The full model against each of the others, with p-values adjusted for their number."""
-    return paired.with_holm(
-        [
-            {"variant": name, **paired.compare(predictions[full], other, classes)}
-            for name, other in predictions.items()
-            if name != full
-        ]
-    )

@@ -4,10 +4,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from ser.results import paired, record
-from ser.results.names import FEWSHOT_SCHEMA, amount_name, amount_of, amount_value
+from ser.results import record
+from ser.results.gains import by_amount
+from ser.results.names import FEWSHOT_SCHEMA
 from ser.results.saved_labels import saved_labels
 from ser.results.summary import opening
 from ser.train.begin import notes_of
@@ -55,7 +54,7 @@ def write_study(
             "validation": source["validation"],
         },
         "reference": next(iter(summaries)),
-        "comparisons": comparisons(done, classes),
+        "comparisons": by_amount(done, classes),
         "saved_labels": saved_labels(others, scores.get(SCRATCH, {}), zero),
     }
     record.write_study(path, study)
@@ -74,30 +73,3 @@ def _seconds(done: Done) -> float:
     alone = sum(r["seconds"] for runs in done.values() for r, _ in runs if r.get("percentage") != 0)
     source = [sum(r["seconds"] for r, _ in runs if r.get("percentage") == 0) for runs in done.values()]
     return float(alone + max(source))
-
-
-def comparisons(done: Done, classes: list[str]) -> list[dict[str, Any]]:
-    """Each method against the first at each amount, p-values adjusted for the number of all (Holm).
-
-    Runs are dealt whole, as one source model is tested in all folds.
-    """
-    parts = {name: _by_amount(runs) for name, runs in done.items()}
-    first, *others = parts
-    return paired.with_holm(
-        [
-            {"amount": amount, "method": name, **paired.compare(parts[name][amount], whole, classes, METRIC)}
-            for amount, whole in parts[first].items()
-            for name in others
-        ]
-    )
-
-
-def _by_amount(runs: list[Any]) -> dict[str, pd.DataFrame]:
-    """Predictions by amount, all folds as one."""
-    frames: dict[str, list[pd.DataFrame]] = {}
-    for row, predictions in runs:
-        if row.get("percentage") != 0:
-            frames.setdefault(amount_name(**amount_of(row)), []).append(predictions)
-    return {
-        name: pd.concat(frames[name], ignore_index=True).assign(fold="all") for name in sorted(frames, key=amount_value)
-    }

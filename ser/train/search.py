@@ -12,11 +12,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-import pandas as pd
-
 from ser.errors import ConfigError, SerError
 from ser.results import record
+from ser.results.choices import choose, nested
 from ser.results.names import SEARCH_SCHEMA, config_hash
 from ser.results.summary import opening
 from ser.train import experiment
@@ -115,15 +113,6 @@ def search(
     return study
 
 
-def choose(scores: list[float | None]) -> int:
-    """Number of the setting with the highest validation score; the first of equals. None is one that failed.
-
-    >>> choose([0.5, None, 0.7, 0.7])
-    2
-    """
-    return max((k for k, s in enumerate(scores) if s is not None), key=lambda k: (scores[k], -k))
-
-
 def _or_error(function: Any, *arguments: Any) -> Any:
     try:
         return function(*arguments)
@@ -203,15 +192,6 @@ def _chosen(
     chosen = {key: rows[k][key] for key in ("setting", "experiment", "record", "validation")}
     chosen |= {part: summary[part] for part in ("test", "pooled")}
     found: dict[str, Any] = {"chosen": chosen, "notes": notes_of(of_chosen)}
-    folds = sorted({r["fold"] for r, _ in of_chosen})
-    if len(folds) < 2:
-        return found
-    picked: dict[str, Setting] = {}
-    frames: list[pd.DataFrame] = []
-    for fold in folds:
-        of_fold = [[(r, p) for r, p in d if r["fold"] == fold] if not isinstance(d, SerError) else [] for d in done]
-        best = choose([float(np.mean([r["validation"]["UA"] for r, _ in d])) if d else None for d in of_fold])
-        picked[fold] = rows[best]["setting"]
-        frames += [p for _, p in of_fold[best]]
-    numbers = record.metrics_from_predictions(pd.concat(frames, ignore_index=True), classes)
-    return {**found, "nested": {"settings": picked, "test": numbers["test"], "pooled": numbers["pooled"]}}
+    runs = [[] if isinstance(d, SerError) else d for d in done]
+    picked = nested([row["setting"] for row in rows], runs, classes)
+    return found if picked is None else {**found, "nested": picked}

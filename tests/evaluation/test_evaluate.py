@@ -23,7 +23,8 @@ from ser.features.views import TTA_VIEWS
 from ser.features.writer import StoreWriter
 from ser.metadata.table import load_table, write_table
 from ser.results import calibration
-from ser.results.find import find_summary, list_summaries, read_any
+from ser.results.find import find_summary, read_any
+from ser.results.listing import list_results
 from ser.results.record import read_predictions, read_summary
 from ser.results.show import any_text
 from ser.train.combined import combine
@@ -319,14 +320,14 @@ def test_snapshots_are_set_beside_the_last_one(space: Path) -> None:
 def test_the_command_writes_beside_the_summary_and_lists_stay_as_they_were(
     space: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = [line.experiment for line in list_summaries(space / "results")[0]]
+    before = [line.experiment for line in list_results(space / "results")[0]]
     assert main(["evaluate", "--model", "less", "--calibrate", "--novelty", "c", "--workspace", str(space)]) == 0
     out = capsys.readouterr().out
     for word in ("temperature", "ECE", "AURC", "mahalanobis", "mean of runs minus one by one", "female minus male"):
         assert word in out
     (path,) = (space / "results").glob("less.evaluation-*.json")
     assert path.name == "less.evaluation-a-calibrated-novelty-c.json"
-    assert [line.experiment for line in list_summaries(space / "results")[0]] == before
+    assert [line.experiment for line in list_results(space / "results")[0]] == before
     assert find_summary("les", space / "results").name == "less.json"
     assert find_summary("less.evaluation", space / "results") == path
     assert main(["results", "show", path.name.removesuffix(".json"), "--workspace", str(space)]) == 0

@@ -45,12 +45,12 @@ def test_views_of_a_store_are_found_and_never_taken_by_themselves(viewed: Any, t
     assert found == {v: folder / f"toy.frame@{v}.h5" for v in ("noise15", "speed0.95")}
     assert len(FeatureStore(found["noise15"])) == 96
     assert view_stores(folder, "words") == {}
-    assert choose_stores(viewed.space, "toy", None, ["text"]) == ["words"]
+    assert choose_stores(viewed.space, load_table("toy", viewed.space), None, ["text"]) == ["words"]
     with pytest.raises(ConfigError, match=r"several stores of audio features: toy, toy\.frame\. "):
-        choose_stores(viewed.space, "toy", None, None)
-    assert choose_stores(viewed.space, "toy", ["toy@noise15"], None) == ["toy@noise15"]
+        choose_stores(viewed.space, load_table("toy", viewed.space), None, None)
+    assert choose_stores(viewed.space, load_table("toy", viewed.space), ["toy@noise15"], None) == ["toy@noise15"]
     (folder / "toy.h5").unlink()
-    assert choose_stores(viewed.space, "toy", ["toy"], None) == ["toy.frame"]
+    assert choose_stores(viewed.space, load_table("toy", viewed.space), ["toy"], None) == ["toy.frame"]
     viewed.table("other")
     viewed.store("other", "toy@noise15", identity=NOISE)
     assert choose_dataset(viewed.space) == "toy"

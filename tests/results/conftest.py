@@ -69,7 +69,7 @@ def record_of(part: pd.DataFrame, experiment: str, classes: Sequence[str], **mor
         "experiment": experiment,
         "run": run,
         "fold": fold,
-        "seed": 1000 + run,
+        "seed": 1000 + run + (100 * int(fold) if fold.isdecimal() else 0),
         "n": sizes,
         "epochs": length,
         "best_epoch": length - 3,

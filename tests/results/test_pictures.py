@@ -19,8 +19,9 @@ from ser.cli import cli
 from ser.errors import ConfigError
 from ser.registry import load, names
 from ser.results import export, plots
+from ser.results.calibration import ece, reliability
 from ser.results.gallery import PICTURES, default_kind, draw, kinds
-from ser.results.reliability import ece, of_predictions, reliability
+from ser.results.reliability import of_predictions
 from ser.results.source import Source
 from ser.results.spread import SCORES, over_classes, over_groups
 

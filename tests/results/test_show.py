@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 
 from ser.cli import cli
 from ser.errors import ConfigError
-from ser.results.find import find_summary, list_summaries
+from ser.results.find import find_summary
+from ser.results.listing import list_results
 from ser.results.show import text
 from ser.results.tables import as_csv, grid
 
@@ -104,7 +105,7 @@ def test_list_filters(space: Path, options: list[str], expected: list[str]) -> N
 
 @pytest.mark.parametrize("metric", ["UA", "WA", "wf1", "Macro_F1"])
 def test_list_sorts_best_last(space: Path, metric: str) -> None:
-    headlines, _ = list_summaries(space / "results")
+    headlines, _ = list_results(space / "results")
     name = next(m for m in headlines[0].scores if m.lower() == metric.lower())
     expected = [h.experiment for h in sorted(headlines, key=lambda h: h.scores[name])]
     assert _rows(ser("results", "list", "--workspace", space, "--sort", metric).output) == expected

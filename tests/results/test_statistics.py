@@ -1,10 +1,13 @@
 """Intervals against tables, SciPy and simulation."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import f1_score, recall_score
 
 from ser.errors import TrainingError
 from ser.results import statistics
@@ -47,43 +50,70 @@ def test_tally_equals_a_loop() -> None:
     np.testing.assert_array_equal(statistics.tally((3, 4, 5), a, b, c), expected)
 
 
-def test_bootstrap_equals_a_plain_one() -> None:
+def interval(truth: Any, guess: Any, k: int, clusters: Any, metric: str, **options: Any) -> list[float] | None:
+    """Of one metric on one set of predictions, clusters drawn again."""
+    names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
+    counts = statistics.tally((len(names), k, k), cluster, np.asarray(truth), np.asarray(guess))
+    found = statistics.cluster_intervals(counts[:, None], **options)
+    return None if found is None else found[metric]
+
+
+def test_bootstrap_equals_a_plain_one_and_scipys() -> None:
     """The same interval, within the noise of resampling, as drawing speakers one by one and concatenating their rows."""
     random = np.random.default_rng(1)
     truth = random.integers(0, 3, 240)
     speaker = np.repeat(np.arange(12), 20)
     skill = random.uniform(0.2, 0.9, 12)[speaker]
     guess = np.where(random.random(240) < skill, truth, random.integers(0, 3, 240))
-    found = statistics.bootstrap(truth, guess, ["a", "b", "c"], speaker, "WA", resamples=4000)
+    found = interval(truth, guess, 3, speaker, "WA", resamples=4000)
     right = [(truth == guess)[speaker == s].mean() for s in range(12)]  # equal sizes: WA is the mean over speakers
     plain = [np.mean(random.choice(right, 12)) for _ in range(4000)]
     assert found is not None
     assert found == pytest.approx(np.quantile(plain, [0.025, 0.975]), abs=0.02)
+    theirs = stats.bootstrap((right,), np.mean, method="percentile", n_resamples=4000, rng=random).confidence_interval
+    assert found == pytest.approx([theirs.low, theirs.high], abs=0.02)
+
+
+@pytest.mark.parametrize("metric", ["UA", "Macro_F1"])
+def test_bootstrap_of_rows_by_scikit_learn(metric: str) -> None:
+    """Speakers of unequal size, over two runs: rows of the drawn speakers concatenated, scored by scikit-learn."""
+    random = np.random.default_rng(2)
+    speaker = np.repeat(np.arange(8), [5, 10, 15, 20, 25, 30, 35, 40])
+    truth = random.integers(0, 3, len(speaker))
+    guess = [np.where(random.random(len(truth)) < 0.6, truth, random.integers(0, 3, len(truth))) for _ in range(2)]
+    counts = np.stack([statistics.tally((8, 3, 3), speaker, truth, g) for g in guess], axis=1)
+    found = statistics.cluster_intervals(counts, resamples=3000, seed=4)
+    assert found is not None
+    values = []
+    for _ in range(600):
+        rows = np.concatenate([np.flatnonzero(speaker == s) for s in random.integers(0, 8, 8)])
+        score = {
+            "UA": lambda t, g: recall_score(t, g, average="macro"),
+            "Macro_F1": lambda t, g: f1_score(t, g, average="macro"),
+        }[metric]
+        values.append(np.mean([score(truth[rows], g[rows]) for g in guess]))
+    assert found[metric] == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.025)
 
 
 def test_bootstrap_of_equal_speakers_is_a_point_and_of_one_is_none() -> None:
     truth, guess = [0, 0, 1, 1] * 5, [0, 1, 1, 1] * 5
     speakers = np.repeat(np.arange(5), 4)
     for metric, value in (("UA", 0.75), ("WA", 0.75)):
-        assert statistics.bootstrap(truth, guess, ["a", "b"], speakers, metric) == pytest.approx([value, value])
-    assert statistics.bootstrap(truth, guess, ["a", "b"], np.zeros(20), "UA") is None
+        assert interval(truth, guess, 2, speakers, metric) == pytest.approx([value, value])
+    assert interval(truth, guess, 2, np.zeros(20), "UA") is None
 
 
 def test_the_interval_over_speakers_is_wider_than_over_utterances_when_speakers_differ() -> None:
     truth = np.zeros(400, dtype=int)
     guess = np.repeat([0, 1, 0, 1, 0, 0, 1, 0], 50)
     speakers = np.repeat(np.arange(8), 50)
-    wide = statistics.bootstrap(truth, guess, ["a", "b"], speakers, "WA")
-    narrow = statistics.bootstrap(truth, guess, ["a", "b"], np.arange(400), "WA")
+    wide = interval(truth, guess, 2, speakers, "WA")
+    narrow = interval(truth, guess, 2, np.arange(400), "WA")
     assert wide is not None
     assert narrow is not None
     assert wide[1] - wide[0] > 3 * (narrow[1] - narrow[0])
 
 
-def test_bootstrap_is_repeatable_and_refuses_an_unknown_metric() -> None:
-    arguments = ([0, 1, 1, 0], [0, 1, 0, 0], ["a", "b"], ["x", "x", "y", "y"])
-    assert statistics.bootstrap(*arguments, seed=3) == statistics.bootstrap(*arguments, seed=3)
-    with pytest.raises(ValueError, match="unknown metric"):
-        statistics.bootstrap(*arguments, "UAR")
-    with pytest.raises(ValueError, match="clusters"):
-        statistics.bootstrap([0], [0], ["a", "b"], ["x", "y"])
+def test_bootstrap_is_repeatable() -> None:
+    arguments = ([0, 1, 1, 0], [0, 1, 0, 0], 2, ["x", "x", "y", "y"], "UA")
+    assert interval(*arguments, seed=3) == interval(*arguments, seed=3)

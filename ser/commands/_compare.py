@@ -1,0 +1,63 @@
+"""`ser results compare`: results against each other, in pairs."""
+
+from pathlib import Path
+
+import click
+
+from ser.commands._base import Command, Items, Session
+
+METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
+
+
+@click.command("compare", cls=Command)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--metric", type=METRICS, default="UA", show_default=True, help="That is tested.")
+@click.option(
+    "--at", help="Few-shot: the amount of target data, 10% or '5 shots'.  [default: the largest that all have]"
+)
+@click.option("--allow", type=Items(), default="", help="Stamps that void a comparison and are let through, by name.")
+@click.option("--force", is_flag=True, help="Let all such stamps through; the result says so.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the comparison as JSON too.")
+def command(
+    session: Session,
+    names: tuple[str, ...],
+    metric: str,
+    at: str | None,
+    allow: list[str],
+    force: bool,
+    output: Path | None,
+) -> None:
+    """Compare results on the same test utterances: paired tests, intervals, effect size, seeds needed.
+
+    NAME as for `show`; a study stands for the experiments that it is made of. Runs pair by seed and fold.
+
+    \b
+    ser results compare fit-ravdess-mlp fit-ravdess-linear
+    ser results compare adapt-ravdess-emodb --allow oracle --output compared.json
+    """
+    import shlex
+
+    from ser.errors import ConfigError
+    from ser.results.comparison import compare_results
+    from ser.results.comparison_text import comparison_text
+    from ser.results.schema import COMPARISON, write_json
+
+    if output is not None and output.suffix != ".json":
+        raise ConfigError(f"--output {output}", expected="a file that ends in .json")
+    words = ["ser results compare", *map(shlex.quote, names), f"--metric {metric}"]
+    words += [f"--at {shlex.quote(at)}"] if at else []
+    words += [f"--allow {','.join(allow)}"] if allow else []
+    words += ["--force"] if force else []
+    found = compare_results(
+        names,
+        session.workspace.results,
+        metric=metric,
+        at=at,
+        allow=allow,
+        force=force,
+        output=output,
+        command=" ".join(words),
+    )
+    if output is not None:
+        write_json(output, found, COMPARISON)
+    session.say(comparison_text(found, output))

@@ -1,0 +1,49 @@
+"""`ser results verify`: every number of a record computed again."""
+
+import click
+
+from ser.commands._base import Command, Session
+
+SHOWN = 20
+
+
+@click.command("verify", cls=Command)
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--all", "every", is_flag=True, help="All results of the workspace.")
+@click.option("--strict", is_flag=True, help="What is not there to be checked is a fault too.")
+def command(session: Session, names: tuple[str, ...], every: bool, strict: bool) -> None:
+    """Recompute all numbers of results from their predictions, and check the hashes of what they were made of.
+
+    NAME as for `show`. Exit code 3 where anything differs; each difference is listed.
+    """
+    from ser.results.find import find_summary
+    from ser.results.verify import verify, verify_all
+
+    if every == bool(names):
+        raise click.UsageError("name results, or give --all")
+    folder = session.workspace.results
+    found = (
+        verify_all(folder, session.workspace)
+        if every
+        else (verify(find_summary(name, folder), session.workspace) for name in names)
+    )
+    number = failed = 0
+    for verdict in found:
+        number += 1
+        faults = [d.line() for d in verdict.differences] + (verdict.missing if strict else [])
+        failed += bool(faults)
+        state = f"{len(faults)} differences" if faults else "as recorded"
+        session.say(
+            f"{verdict.path.name}: {state}; {verdict.numbers:,} values recomputed, {verdict.files} files compared"
+        )
+        shown = faults if session.verbose else faults[:SHOWN]
+        for line in shown:
+            click.echo(f"  {line}", err=True)
+        if len(faults) > len(shown):
+            click.echo(f"  ... and {len(faults) - len(shown)} more: --verbose lists all", err=True)
+        for line in [] if strict else verdict.missing:
+            session.say(f"  not checked: {line}")
+    if every:
+        session.say(f"{number} results, {failed} with differences")
+    if failed:
+        raise click.exceptions.Exit(3)

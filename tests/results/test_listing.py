@@ -1,0 +1,229 @@
+"""The list of results: every record and study, filtered and sorted, and an index that is never believed over the files."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from ser.cli import cli, main
+from ser.results import listing
+from ser.results.listing import INDEX, list_results, ordered, select
+from ser.results.names import METRICS
+
+Write = Callable[..., tuple[Path, dict[str, Any]]]
+MEAN = {m: {"mean": 0.25 * k, "n": 3} for k, m in enumerate(METRICS, 1)}
+OTHER = {m: {"mean": 0.1, "n": 3} for m in METRICS}
+
+
+def study(schema: str, **body: Any) -> dict[str, Any]:
+    return {
+        "schema": schema,
+        "experiment": schema.split("/")[0].removeprefix("ser."),
+        "command": f"ser {schema.split('/')[0].removeprefix('ser.')} --runs 3",
+        "config": {"head": "mlp"},
+        "data": {"source": "a", "target": "b", "scheme": "4", "protocol": "speaker", "stores": {"toy.frame": {}}},
+        "stamps": ["cross-language"],
+        "time": {"started": "2026-02-02T00:00:00+00:00"},
+        **body,
+    }
+
+
+STUDIES = {
+    "ablation": study(
+        "ser.ablation/1", full="full", variants=[{"name": "audio", "pooled": OTHER}, {"name": "full", "pooled": MEAN}]
+    ),
+    "search": study("ser.search/1", chosen={"pooled": MEAN}),
+    "transfer": study(
+        "ser.transfer/1",
+        variants=[
+            {"name": "source only", "method": "none", "pooled": OTHER},
+            {"name": "dann 1", "method": "dann", "pooled": MEAN},
+            {"name": "target only", "method": "oracle", "pooled": OTHER},
+        ],
+    ),
+    "matrix": study("ser.matrix/1", sources={"a": MEAN, "b": MEAN}),
+    "fewshot": study(
+        "ser.fewshot/1",
+        reference="finetune",
+        methods=[
+            {"name": "finetune", "curve": [{"amount": "20%", "pooled": MEAN}, {"amount": "10%", "pooled": OTHER}]}
+        ],
+    ),
+}
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if all files had been there for long."""
+    monkeypatch.setattr(listing, "SETTLED", -(10**20))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, write_experiment: Write) -> Path:
+    place = tmp_path / "results"
+    write_experiment(place, "first")
+    write_experiment(place, "second", data={"dataset": "ravdess", "stores": {"wavlm.frame": {}}}, stamps=[])
+    write_experiment(place, "third", command="ser adapt --runs 2", started="2026-03-04T05:06:07+00:00")
+    return place
+
+
+def test_studies_are_listed_with_what_their_scores_are_of(tmp_path: Path) -> None:
+    for name, content in STUDIES.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    lines, damaged = list_results(tmp_path)
+    assert damaged == []
+    found = {line.experiment: line for line in lines}
+    assert {name: line.at for name, line in found.items()} == {
+        "ablation": "full",
+        "search": "chosen",
+        "transfer": "dann 1",
+        "matrix": "across corpora",
+        "fewshot": "finetune, 20%",
+    }
+    for line in lines:
+        assert line.scores == {m: pytest.approx(0.25 * k) for k, m in enumerate(METRICS, 1)}
+        assert (line.kind, line.runs, line.dataset, line.head) == ("study", 3, "a -> b", "mlp")
+        assert (line.features, line.stamps) == ("toy.frame", 1)
+
+
+def test_of_several_methods_the_baseline_is_shown(tmp_path: Path) -> None:
+    content = json.loads(json.dumps(STUDIES["transfer"]))
+    content["variants"].append({"name": "mmd 1", "method": "mmd", "pooled": MEAN})
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    assert list_results(tmp_path)[0][0].at == "source only"
+    content["variants"][-1]["chosen"] = True
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    assert list_results(tmp_path)[0][0].at == "mmd 1"
+
+
+@pytest.mark.usefixtures("settled")
+def test_the_index_gives_the_same_lines_without_reading_a_record(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cold = list_results(folder)
+    assert (folder / INDEX).exists()
+    monkeypatch.setattr(listing, "read_headline", None)
+    assert list_results(folder) == cold
+    assert [line.experiment for line in cold[0]] == ["first", "second", "third"]
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("how", ["in place", "renamed", "old times"])
+def test_a_changed_record_is_never_shown_as_it_was(folder: Path, how: str) -> None:
+    list_results(folder)
+    path = folder / "second.json"
+    before = path.stat()
+    content = json.loads(path.read_text())
+    old = content["pooled"]["UA"]["mean"]
+    text = path.read_text().replace(repr(old), repr(old)[:-1] + str((int(repr(old)[-1]) + 1) % 10))
+    assert len(text) == before.st_size  # nothing but the content tells
+    if how == "renamed":
+        (folder / "new").write_text(text)
+        os.utime(folder / "new", ns=(before.st_atime_ns, before.st_mtime_ns))
+        (folder / "new").replace(path)
+    else:
+        path.write_text(text)
+        if how == "old times":
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    new = next(line for line in list_results(folder)[0] if line.experiment == "second").scores["UA"]
+    assert new == json.loads(text)["pooled"]["UA"]["mean"] != old
+
+
+def test_what_has_just_changed_is_not_kept(folder: Path) -> None:
+    list_results(folder)
+    assert json.loads((folder / INDEX).read_text())["files"] == {}
+
+
+@pytest.mark.usefixtures("settled")
+def test_gone_and_damaged_files(folder: Path) -> None:
+    list_results(folder)
+    (folder / "first.json").unlink()
+    (folder / "third.json").write_text('{"schema": "ser.summary/1"')
+    (folder / "notes.json").write_text('{"schema": "mine"}')
+    for _ in range(2):
+        lines, damaged = list_results(folder)
+        assert [line.experiment for line in lines] == ["second"]
+        assert len(damaged) == 1
+        assert "third.json is no JSON" in damaged[0]
+    assert set(json.loads((folder / INDEX).read_text())["files"]) == {"second.json", "notes.json"}
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"code": "another", "files": {"first.json": [[1], null]}}'])
+def test_a_damaged_or_older_index_is_made_again(folder: Path, content: str) -> None:
+    (folder / INDEX).write_text(content)
+    assert len(list_results(folder)[0]) == 3
+    assert len(json.loads((folder / INDEX).read_text())["files"]) == 3
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_folder_that_may_only_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def refused(path: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+        yield
+
+    monkeypatch.setattr(listing, "writing", refused)
+    assert len(list_results(folder)[0]) == 3
+    assert not (folder / INDEX).exists()
+
+
+def test_no_folder_is_an_empty_list(tmp_path: Path) -> None:
+    assert list_results(tmp_path / "results") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ({"dataset": "ravdess"}, ["second"]),
+        ({"head": "mlp"}, ["first", "second", "third"]),
+        ({"head": "linear"}, []),
+        ({"command": "adapt"}, ["third"]),
+        ({"protocol": "speaker", "scheme": "4"}, ["first", "second", "third"]),
+        ({"protocol": "session"}, []),
+        ({"features": "wavlm"}, ["second"]),
+        ({"features": "wavlm.frame"}, ["second"]),
+        ({"since": "2026-03-04"}, ["third"]),
+        ({"since": "2026-03-04T05:06:08"}, []),
+        ({"stamps": True}, ["first", "third"]),
+        ({"stamps": False}, ["second"]),
+        ({"kind": "study"}, []),
+        ({"kind": "experiment", "dataset": None}, ["first", "second", "third"]),
+    ],
+)
+def test_filters(folder: Path, asked: dict[str, Any], names: list[str]) -> None:
+    assert [line.experiment for line in select(list_results(folder)[0], **asked)] == names
+
+
+def test_the_best_and_the_newest_are_last(
+    tmp_path: Path, write_experiment: Write, simulate: Callable[..., Any]
+) -> None:
+    for k, skill in enumerate((2.0, 0.2, 1.0)):
+        write_experiment(tmp_path, f"e{k}", frame=simulate(skill=skill), started=f"2026-01-0{k + 1}T00:00:00+00:00")
+    lines = list_results(tmp_path)[0]
+    assert [line.experiment for line in ordered(lines, "UA")] == ["e1", "e2", "e0"]
+    assert [line.experiment for line in ordered(lines, "WF1", 1)] == ["e0"]
+    assert [line.experiment for line in ordered(lines, limit=2)] == ["e1", "e2"]
+    assert len(ordered(lines, limit=9)) == 3
+
+
+def test_the_command(folder: Path) -> None:
+    space = ["--workspace", str(folder.parent)]
+    found = CliRunner().invoke(cli, ["results", "list", "--json", "--sort", "UA", *space])
+    rows = json.loads(found.stdout)
+    assert [set(row) >= {"experiment", "path", "UA", "kind"} for row in rows] == [True] * 3
+    assert rows[0]["path"] == f"{rows[0]['experiment']}.json"
+    found = CliRunner().invoke(cli, ["results", "list", "--csv", "--dataset", "ravdess", *space])
+    assert [row["experiment"] for row in csv.DictReader(io.StringIO(found.stdout))] == ["second"]
+    found = CliRunner().invoke(cli, ["results", "list", "--no-stamps", "--since", "2026-01-01", *space])
+    assert [line.split()[0] for line in found.stdout.splitlines()] == ["experiment", "second"]
+    found = CliRunner().invoke(cli, ["results", "list", "--head", "linear", *space])
+    assert found.stdout == ""
+    assert "No such results" in found.stderr
+    assert main(["results", "list", "--since", "yesterday", *space]) == 2
+    assert main(["results", "list", "--sort", "beauty", *space]) == 2

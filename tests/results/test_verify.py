@@ -1,0 +1,358 @@
+"""Verification: what was written is found as it was; every number, prediction and file that was changed is found."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from ser.cli import cli, main
+from ser.errors import ConfigError
+from ser.results.predictions import metrics_from_predictions
+from ser.results.record import read_predictions, read_summary
+from ser.results.verdict import Verdict
+from ser.results.verify import verify, verify_all
+from ser.workspace import Workspace
+
+Write = Callable[..., tuple[Path, dict[str, Any]]]
+Place = list[Any]
+CLASSES = ["anger", "happiness", "neutral", "sadness"]
+SECONDS = 9.0  # of six runs of 1.5 s
+
+
+@pytest.fixture
+def path(tmp_path: Path, write_experiment: Write) -> Path:
+    return write_experiment(tmp_path / "results", seconds=SECONDS)[0]
+
+
+def differences(path: Path) -> list[str]:
+    return [d.where for d in verify(path, Workspace(path.parent.parent)).differences]
+
+
+def test_what_was_written_is_as_recorded(path: Path) -> None:
+    found = verify(path, Workspace(path.parent.parent))
+    assert found.differences == []
+    assert found.missing == []
+    assert found.numbers > 300
+    assert found.files == 6
+
+
+def leaves(value: Any, place: Place) -> Iterator[Place]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, [*place, key])
+    elif isinstance(value, list):
+        for k, item in enumerate(value):
+            yield from leaves(item, [*place, k])
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield place
+
+
+def changed(content: Any, place: Place, by: float) -> Any:
+    """A copy with one number a little larger or smaller, within 0 and 1 where it is there."""
+    content = json.loads(json.dumps(content))
+    inner = content
+    for step in place[:-1]:
+        inner = inner[step]
+    old = inner[place[-1]]
+    inner[place[-1]] = old + 1 if isinstance(old, int) else old - by if old > 0.5 else old + by
+    return content
+
+
+def test_each_single_number_that_is_changed_is_found(path: Path) -> None:
+    """All of them, one after another, by a millionth."""
+    summary = read_summary(path)
+    again = metrics_from_predictions(read_predictions(path, summary), CLASSES)
+    numbers = {key: summary[key] for key in again}
+    places = list(leaves(numbers, []))
+    assert len(places) > 200
+    for place in places:
+        verdict = Verdict(path)
+        verdict.compare(changed(numbers, place, 1e-6), again)
+        (found,) = verdict.differences
+        assert found.where == "$" + "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in place)
+    fine = Verdict(path)
+    fine.compare(numbers, again)
+    assert fine.differences == []
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ["validation", "UA", "mean"],
+        ["test", "WA", "std"],
+        ["test", "UA", "n"],
+        ["pooled", "WF1", "ci_95", 0],
+        ["pooled", "UA", "ci_95_speakers", 1],
+        ["pooled", "Macro_F1", "values", 2],
+        ["confusion_matrix", "counts", 1, 2],
+        ["confusion_matrix", "runs"],
+        ["per_class", "anger", "precision"],
+        ["per_class", "neutral", "recall"],
+        ["per_class", "sadness", "F1"],
+        ["per_class", "sadness", "support"],
+        ["groups", "gender", "female", "UA"],
+        ["groups", "gender", "male", "n"],
+        ["groups", "gender_gap", "WA"],
+        ["groups", "speaker", "s03", "UA"],
+        ["groups", "speaker_gap", "UA"],
+        ["folds", "1", "UA", "mean"],
+        ["folds", "2", "n"],
+        ["time", "seconds"],
+        ["config", "runs"],
+        ["runs", 0, "seed"],
+        ["runs", 1, "best_epoch"],
+        ["runs", 2, "seconds"],
+    ],
+)
+def test_a_changed_number_in_the_file_is_found(path: Path, place: Place) -> None:
+    path.write_text(json.dumps(changed(json.loads(path.read_text()), place, 1e-4)))
+    found = differences(path)
+    assert len(found) == 1
+    if place[0] == "config":
+        assert found == ["$.config_hash"]
+    elif place[0] == "runs":
+        assert found[0].endswith(f".json.{place[2]}")
+    else:
+        assert found[0].startswith(f"$.{place[0]}.")
+
+
+@pytest.mark.parametrize(
+    "place", [["test", "UA"], ["validation", "WF1"], ["n", "test"], ["seed"], ["best_epoch"], ["run"], ["seconds"]]
+)
+def test_a_changed_number_in_a_run_is_found(path: Path, place: Place) -> None:
+    run = path.parent / "emodb-mlp" / "run-001.fold-02.json"
+    run.write_text(json.dumps(changed(json.loads(run.read_text()), place, 1e-4)))
+    assert any(
+        f"run-001.fold-02.json{' $' if len(place) > 1 else ''}.{'.'.join(place)}" in w for w in differences(path)
+    )
+
+
+def alter(run: Path, change: Callable[[pd.DataFrame], pd.DataFrame], signed: bool) -> None:
+    """Change the predictions of a run; signed: with their new hash in the run's record."""
+    frame = pd.read_csv(run.with_suffix(".csv"), dtype={"fold": str}, keep_default_na=False)
+    frame = change(frame)
+    frame.to_csv(run.with_suffix(".csv"), index=False, lineterminator="\n")
+    if signed:
+        content = json.loads(run.read_text())
+        content["predictions_sha256"] = hashlib.sha256(run.with_suffix(".csv").read_bytes()).hexdigest()
+        run.write_text(json.dumps(content))
+
+
+def other_class(frame: pd.DataFrame) -> pd.DataFrame:
+    row = int(np.flatnonzero((frame["split"] == "test") & (frame["predicted"] == frame["true"]))[0])
+    frame.loc[row, "predicted"] = next(c for c in CLASSES if c != frame.loc[row, "predicted"])
+    return frame
+
+
+def other_truth(frame: pd.DataFrame) -> pd.DataFrame:
+    row = int(np.flatnonzero(frame["split"] == "test")[0])
+    frame.loc[row, "true"] = next(c for c in CLASSES if c != frame.loc[row, "true"])
+    return frame
+
+
+def other_share(frame: pd.DataFrame) -> pd.DataFrame:
+    frame.loc[3, [f"p_{c}" for c in CLASSES]] = [0.25 + 0.01 * k for k in range(4)]
+    frame.loc[3, "predicted"] = frame.loc[3, "predicted"] if frame.loc[3, "predicted"] != "sadness" else "anger"
+    return frame
+
+
+@pytest.mark.parametrize("change", [other_class, other_truth, other_share])
+def test_a_changed_prediction_is_found_also_under_a_new_hash(
+    path: Path, change: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
+    run = path.parent / "emodb-mlp" / "run-002.fold-01.json"
+    alter(run, change, signed=False)
+    assert any("SHA-256" in where for where in differences(path))
+    alter(run, lambda frame: frame, signed=True)
+    found = differences(path)
+    assert found
+    assert not any("SHA-256" in where for where in found)
+
+
+def test_a_prediction_less_or_of_another_run_is_found(path: Path) -> None:
+    run = path.parent / "emodb-mlp" / "run-000.fold-01.json"
+    alter(run, lambda frame: frame.drop(index=frame.index[-1]), signed=True)
+    assert any("$.n." in where for where in differences(path))
+    alter(run, lambda frame: frame.assign(run=5), signed=True)
+    assert any("run and fold of" in where for where in differences(path))
+
+
+@pytest.mark.parametrize("ending", [".json", ".csv"])
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_missing_or_damaged_file_is_found(path: Path, ending: str, damage: str) -> None:
+    file = path.parent / "emodb-mlp" / f"run-001.fold-01{ending}"
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:200])
+    verdict = verify(path, Workspace(path.parent.parent))
+    assert any(file.name in d.where for d in verdict.differences)
+
+
+def test_few_shot_amounts_and_the_source_are_recomputed(
+    tmp_path: Path, write_experiment: Write, simulate_fewshot: Callable[..., pd.DataFrame]
+) -> None:
+    path, _ = write_experiment(tmp_path / "results", "few", frame=simulate_fewshot((0, 10, 20)))
+    assert differences(path) == []
+    content = json.loads(path.read_text())
+    for place in (
+        ["percentages", "10%", "pooled", "UA", "mean"],
+        ["percentages", "20%", "n_samples"],
+        ["source", "zero_shot", "test", "WA", "std"],
+        ["source", "validation", "UA", "mean"],
+    ):
+        path.write_text(json.dumps(changed(content, place, 1e-4)))
+        assert differences(path) == ["$." + ".".join(place)]
+
+
+def test_a_file_that_is_no_record(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"schema": "ser.audit/1"}')
+    with pytest.raises(ConfigError, match="cannot be recomputed"):
+        verify(tmp_path / "x.json", Workspace(tmp_path))
+    (tmp_path / "y.json").write_text('{"schema": "ser.summary/1"}')
+    (found,) = verify(tmp_path / "y.json", Workspace(tmp_path)).differences
+    assert "required" in found.line()
+    (tmp_path / "z.json").write_text("{")
+    assert [len(v.differences) for v in verify_all(tmp_path, Workspace(tmp_path))] == [1, 1]
+
+
+def test_the_command(path: Path) -> None:
+    space = ["--workspace", str(path.parent.parent)]
+    done = CliRunner().invoke(cli, ["results", "verify", "emodb", *space])
+    assert (done.exit_code, "as recorded" in done.output) == (0, True)
+    assert main(["results", "verify", *space]) == 2
+    assert main(["results", "verify", "emodb", "--all", *space]) == 2
+    content = changed(json.loads(path.read_text()), ["pooled", "UA", "mean"], 1e-4)
+    path.write_text(json.dumps(content))
+    done = CliRunner().invoke(cli, ["results", "verify", "--all", *space])
+    assert done.exit_code == 3
+    stored = content["pooled"]["UA"]["mean"]
+    assert f"$.pooled.UA.mean: stored {stored!r}, recomputed " in done.stderr
+    assert "1 results, 1 with differences" in done.stdout
+
+
+FAST: dict[str, Any] = {"epochs": 3, "runs": 2, "jobs": 1, "lr": 1e-2, "head_options": {"hidden": 8}}
+
+
+@pytest.fixture
+def trained(maker: Any) -> Any:
+    """Two corpora with features, and an experiment on the first."""
+    from ser.train.fit import fit
+
+    for name, language in (("one", "en"), ("two", "de")):
+        maker.table(name, speakers=4, each=2, language=language)
+        maker.store(name, strength=0.7)
+    maker.fitted = fit("one", maker.space, head="mlp", protocol="speaker", **FAST)
+    return maker
+
+
+def test_tables_and_stores_are_compared_with_their_hashes(trained: Any) -> None:
+    space = trained.space
+    path = space.results / f"{trained.fitted['experiment']}.json"
+    found = verify(path, space)
+    assert (found.differences, found.missing) == ([], [])
+    assert found.files == 8 + 2
+    store = space.store("one", "toy")
+    whole = store.read_bytes()
+    trained.store("one", strength=0.71)
+    assert any("features/one/toy.h5" in where for where in differences(path))
+    store.write_bytes(whole)
+    assert differences(path) == []
+    trained.table("one", speakers=4, each=2, language="fr")
+    trained.table("one", speakers=4, each=3, language="en")
+    assert any("metadata/one.csv" in where for where in differences(path))
+    space.table("one").unlink()
+    store.unlink()
+    found = verify(path, space)
+    assert found.differences == []
+    assert len(found.missing) == 2
+    assert main(["results", "verify", path.stem, "--workspace", str(space.root)]) == 0
+    assert main(["results", "verify", path.stem, "--strict", "--workspace", str(space.root)]) == 3
+
+
+def test_a_true_label_that_is_not_the_tables_is_found(trained: Any) -> None:
+    path = trained.space.results / f"{trained.fitted['experiment']}.json"
+    for run in sorted(path.with_suffix("").glob("*.json")):
+        alter(run, _mislabel, signed=True)
+    assert any(where == "true label of one one-s0-anger-0" for where in differences(path))
+
+
+def _mislabel(frame: pd.DataFrame) -> pd.DataFrame:
+    frame.loc[frame["utterance_id"] == "one-s0-anger-0", "true"] = "sadness"
+    return frame
+
+
+def _rewritten(path: Path, place: Place) -> list[str]:
+    """Differences with one number of the file changed, and the file as it was again."""
+    before = path.read_text()
+    path.write_text(json.dumps(changed(json.loads(before), place, 1e-4)))
+    found = differences(path)
+    path.write_text(before)
+    return found
+
+
+def _study(trained: Any, kind: str) -> dict[str, Any]:
+    from ser.train.ablation import ablate
+    from ser.train.adaptation import adapt
+    from ser.train.combined import combine
+    from ser.train.fewshot import fewshot
+    from ser.train.matrix import matrix
+    from ser.train.search import search
+
+    space = trained.space
+    if kind == "adapt":
+        return adapt("one", "two", space, head="mlp", protocol="speaker", methods=["coral"], **FAST)
+    if kind == "ablate":
+        trained.store("one", "words", modality="text")
+        return ablate("one", space, head="early", simple="early", protocol="speaker", **FAST)
+    if kind == "matrix":
+        return matrix(["one", "two"], space, head="mlp", protocol="speaker", **FAST)
+    if kind == "combine":
+        return combine(["one", "two"], space, head="mlp", protocol="speaker", **FAST)
+    if kind == "search":
+        return search("one", space, head="mlp", protocol="speaker", grid={"weight_decay": [0.0, 0.1]}, **FAST)
+    options = {"protocol": "speaker", "percentages": [50.0, 100.0], "methods": ["scratch", "simpleshot"]}
+    return fewshot("two", "one", space, head="mlp", **options, **FAST)
+
+
+PLACES: dict[str, list[Place]] = {
+    "adapt": [
+        ["variants", 1, "pooled", "UA", "mean"],
+        ["variants", 1, "selection_score"],
+        ["comparisons", 0, "difference"],
+        ["comparisons", 1, "tests", "speakers", "p"],
+    ],
+    "ablate": [["variants", 0, "test", "UA", "mean"], ["comparisons", 1, "p_holm"], ["comparisons", 0, "effect_size"]],
+    "matrix": [["cells", 1, "pooled", "WA", "std"], ["sources", "one", "UA", "mean"], ["cells", 0, "utterances"]],
+    "combine": [
+        ["datasets", "one", "pooled", "UA", "mean"],
+        ["datasets", "two", "alone", "test", "WA", "mean"],
+        ["datasets", "two", "comparison", "p"],
+    ],
+    "search": [
+        ["settings", 0, "validation", "UA", "mean"],
+        ["chosen", "pooled", "UA", "mean"],
+        ["nested", "test", "UA", "n"],
+    ],
+    "fewshot": [
+        ["methods", 0, "curve", 0, "pooled", "UA", "mean"],
+        ["comparisons", 0, "difference"],
+        ["saved_labels", 0, "score"],
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", list(PLACES))
+def test_the_numbers_of_studies_are_recomputed(trained: Any, kind: str) -> None:
+    study = _study(trained, kind)
+    path = trained.space.results / f"{study['experiment']}.json"
+    assert verify(path, trained.space).differences == []
+    for place in PLACES[kind]:
+        where = "$" + "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in place)
+        assert where in _rewritten(path, place)
