@@ -12,8 +12,8 @@ dropout are those of the head without augmentation. Prints a table, and writes n
 `cnn2d` as it is published takes a minute an epoch on one core; `--head-option channels=8,16,32,64 --head-option frames=250`
 takes five seconds: fewer channels, and 2.5 s from the middle of each utterance, where speech is.
 
-The difference is that of pooled UA, mean over runs, with its 95 % interval over speakers and runs and its p-value, the
-larger of two permutation tests over models and over speakers (`ser.results.paired`), adjusted for the number of policies.
+The difference is that of pooled UA, mean over runs, with its 95 % interval over speakers and runs and its p-value over
+models and speakers together (`ser.results.paired`), adjusted for the number of policies.
 """
 
 import argparse

@@ -47,6 +47,7 @@ def setup() -> configparser.ConfigParser:
 
 def test_the_table_of_versions_is_that_of_the_constraints() -> None:
     parser = setup()
+    # mlflow holds pyarrow back, so it is not pinned
     extras = [
         v for k, v in parser["options.extras_require"].items() if k not in ("all", "dev", "mlflow")
     ]  # that holds pyarrow back, so it is not pinned
