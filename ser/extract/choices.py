@@ -1,14 +1,12 @@
-"""What the encoders share in reading their options: layers, the store's name, device, dtype, packages they need."""
+"""What the encoders share in reading their options: layers, the store's name, device, dtype."""
 
 from collections.abc import Sequence
-from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.errors import AudioError, ConfigError, EncoderError
+from ser.errors import AudioError, ConfigError
 from ser.extract.encoder import Options
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -108,18 +106,3 @@ def finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
         count = int((~np.isfinite(features)).sum())
         raise AudioError("the encoder gives features that are not finite", found=f"{count} of {features.size} values")
     return features
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Versions of the packages that compute."""
-    return {package: version(package) for package in packages}
-
-
-def require(package: str, extra: str) -> None:
-    """Refuse to go on without an optional package.
-
-    Raises:
-        EncoderError: naming the command that installs it.
-    """
-    if find_spec(package) is None:
-        raise EncoderError(f"the package {package} is not installed", action=f"Install it: pip install 'ser[{extra}]'")

@@ -10,7 +10,8 @@ from ser.extract.encoder import Encoder, Options, find, load
 from ser.extract.engine import extract
 from ser.extract.recordings import open_folder
 from ser.extract.report import Report
-from ser.extract.views import View, Viewed, make_views
+from ser.extract.viewed import Viewed
+from ser.extract.views import View, make_views
 from ser.metadata import texts
 from ser.metadata.build import ensure_table
 from ser.metadata.labels import load_scheme

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import AudioError, EncoderError
-from ser.extract.choices import only, store_name, versions
+from ser.extract.choices import only, store_name
 from ser.extract.encoder import Encoder, Options
+from ser.extract.needs import versions
 
 SAMPLE_RATE = 16000
 MINIMUM = 960  # samples: the longest analysis window, 60 ms; openSMILE gives NaN for less

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import AudioError
-from ser.extract.choices import finite, only, store_name, versions
+from ser.extract.choices import finite, only, store_name
 from ser.extract.encoder import Encoder, Options
+from ser.extract.needs import versions
 
 
 class Spectral(Encoder):

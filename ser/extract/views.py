@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError
 from ser.extract import effects, policies, rooms
-from ser.extract.choices import require, versions
-from ser.extract.encoder import Encoder
+from ser.extract.needs import require, versions
 from ser.extract.recordings import Folder
-from ser.features.views import MARK
 from ser.metadata.labels import Scheme
 
 # What computes an operation, by the names of package and module; of an extra but NumPy, SciPy and soxr.
@@ -127,34 +125,6 @@ class View:
             found |= {"scheme": self.scheme.name, "labels": self.scheme.mapping, "classes": self.classes}
             found["masked"] = masks
         return {**found, "versions": versions("numpy", *dict.fromkeys(packages))}
-
-
-class Viewed(Encoder):
-    """An encoder on a view of the audio; it has the name `ENCODER@VIEW`."""
-
-    def __init__(self, encoder: Encoder, view: View) -> None:
-        self.encoder, self.view = encoder, view
-        self.name = f"{encoder.name}{MARK}{view.name}"
-        self.masks = encoder.spectrogram
-        self.identity = {**encoder.identity, "view": view.definition(self.masks)}
-        for name in ("modality", "level", "dim", "sample_rate", "minimum", "processes", "assets", "device", "equal"):
-            setattr(self, name, getattr(encoder, name))
-        self.store_dtype = encoder.store_dtype
-        if hasattr(encoder, "halve"):
-            self.halve = encoder.halve
-
-    @property
-    def budget(self) -> int:
-        return self.encoder.budget
-
-    def costs(self, inputs: Sequence[Any]) -> list[int]:
-        return self.encoder.costs(inputs)
-
-    def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
-        return self.encoder.encode(inputs)
-
-    def finish(self, features: NDArray[Any], utterance: str, emotion: str) -> NDArray[Any]:
-        return self.view.mask(features, utterance, emotion) if self.view is not None and self.masks else features
 
 
 def make_views(

@@ -15,7 +15,8 @@ from ser.extract import effects, policies
 from ser.extract.encoder import Options, load
 from ser.extract.engine import extract
 from ser.extract.recordings import open_folder
-from ser.extract.views import View, Viewed, make_views
+from ser.extract.viewed import Viewed
+from ser.extract.views import View, make_views
 from ser.features.store import FeatureStore
 from ser.features.views import TTA_VIEWS, view_stores
 from ser.metadata.labels import SCHEMES

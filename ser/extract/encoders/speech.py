@@ -16,8 +16,9 @@ and what one makes of padding would reach real frames through the next).
 from pathlib import Path
 
 from ser.errors import EncoderError
-from ser.extract.choices import DTYPES, device, only, require
+from ser.extract.choices import DTYPES, device, only
 from ser.extract.encoder import Checkpoint, Encoder, Options
+from ser.extract.needs import require
 from ser.extract.pretrained import NEEDS, PREPROCESSOR, model_config
 from ser.extract.weights import is_hub_id, locate, understand
 

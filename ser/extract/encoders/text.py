@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import AudioError, ConfigError, EncoderError
-from ser.extract.choices import DTYPES, chosen_layers, device, only, require, store_name, versions
+from ser.extract.choices import DTYPES, chosen_layers, device, only, store_name
 from ser.extract.encoder import Checkpoint, Encoder, Options
 from ser.extract.hubs import Found
+from ser.extract.needs import require, versions
 from ser.extract.pretrained import NEEDS, load_strictly, load_tokenizer, weights_identity
 from ser.extract.weights import Name, is_hub_id, locate, understand
 

@@ -7,8 +7,9 @@ read in windows of 30 s, one after another.
 """
 
 from ser.errors import EncoderError
-from ser.extract.choices import DTYPES, device, only, require
+from ser.extract.choices import DTYPES, device, only
 from ser.extract.encoder import Checkpoint, Encoder, Options
+from ser.extract.needs import require
 from ser.extract.pretrained import NEEDS, PREPROCESSOR, model_config
 from ser.extract.weights import locate, understand
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from ser import registry
 from ser.errors import AudioError, EncoderError
-from ser.extract.choices import only, require, versions
+from ser.extract.choices import only
 from ser.extract.encoder import ENCODERS, Checkpoint, Encoder, Options
+from ser.extract.needs import require, versions
 from ser.extract.pretrained import load_tokenizer
 from ser.extract.weights import locate, understand
 

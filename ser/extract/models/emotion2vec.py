@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from ser.errors import EncoderError
 from ser.extract import weights
-from ser.extract.choices import torch_dtype, versions
+from ser.extract.choices import torch_dtype
 from ser.extract.encoder import Options
 from ser.extract.hubs import Found
 from ser.extract.models.emotion2vec_net import Emotion2vecNet
 from ser.extract.models.frozen import Frozen
 from ser.extract.models.stem import receptive_field
+from ser.extract.needs import versions
 from ser.extract.pretrained import refuse_missing
 from ser.extract.weights import Name
 

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ser.errors import EncoderError
-from ser.extract.choices import torch_dtype, versions
+from ser.extract.choices import torch_dtype
 from ser.extract.encoder import Options
 from ser.extract.hubs import Found
 from ser.extract.models.frozen import Frozen, exact_convolutions
 from ser.extract.models.padding import ValidGroupNorm, Zeroing, padded, valid
 from ser.extract.models.stem import Convolution, Stem, frames_of, receptive_field
 from ser.extract.models.taps import Taps
+from ser.extract.needs import versions
 from ser.extract.pretrained import PREPROCESSOR, load_extractor, load_strictly, weights_identity
 from ser.extract.weights import Name
 

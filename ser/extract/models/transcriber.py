@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from ser import registry
 from ser.errors import ConfigError, EncoderError
-from ser.extract.choices import DTYPES, device, only, require, torch_dtype, versions
+from ser.extract.choices import DTYPES, device, only, torch_dtype
 from ser.extract.encoder import ENCODERS, Options
 from ser.extract.hubs import Found
+from ser.extract.needs import require, versions
 from ser.extract.plan import chunks
 from ser.extract.pretrained import (
     NEEDS,

@@ -7,12 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ser.extract.choices import torch_dtype, versions
+from ser.extract.choices import torch_dtype
 from ser.extract.encoder import Options
 from ser.extract.hubs import Found
 from ser.extract.models.frozen import Frozen
 from ser.extract.models.padding import padded
 from ser.extract.models.taps import Taps
+from ser.extract.needs import versions
 from ser.extract.pretrained import PREPROCESSOR, load_extractor, load_strictly, weights_identity
 from ser.extract.weights import Name
 
