@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ser.errors import ConfigError, StoreError
+from ser.errors import ConfigError
 from ser.evaluation.outputs import Floats, Rows, Source
 from ser.evaluation.predicting import head_of, refuse_other, replaced
 from ser.evaluation.subject import Key, Subject
 from ser.features.blocks import stored_block
+from ser.features.choices import rows_of
 from ser.features.store import FeatureStore
 from ser.features.views import TTA_VIEWS, named, refuse_by_label, view_stores
 from ser.workspace import Workspace
@@ -41,7 +42,7 @@ def view_sources(source: Source, dataset: str, space: Workspace) -> list[Source]
 
     Raises:
         ConfigError: a view is not there; it says which command makes it. Or one was chosen by the true label.
-        StoreError: a view of another encoder.
+        StoreError: a view of another encoder, or of other audio.
     """
     data = source.data
     ids = list(data.frame["utterance_id"])
@@ -59,20 +60,14 @@ def view_sources(source: Source, dataset: str, space: Workspace) -> list[Source]
                 blocks.append(block)
                 continue
             path = there[block.name][view]
-            _refuse_view(path, data.stores[block.name]["identity"])
+            _refuse_view(path, space.store(dataset, block.name), data.frame)
             blocks.append(stored_block(path, block.name, ids))
         found.append(Source(data.with_blocks(blocks), source.device))
     return found
 
 
-def _refuse_view(path: Path, original: dict[str, object]) -> None:
-    """Refuse a view that tells the label, or that is not of the original's encoder."""
-    with FeatureStore(path) as store:
-        identity = store.attrs["identity"]
-    refuse_by_label(path.stem, identity, "averaged over in an evaluation")
-    differs = sorted(k for k, v in original.items() if k != "versions" and identity.get(k) != v)
-    if differs:
-        raise StoreError(
-            f"{path} is not a view of the features that the head was trained on",
-            found=f"a difference in {', '.join(differs)}",
-        )
+def _refuse_view(path: Path, original: Path, frame: pd.DataFrame) -> None:
+    """Refuse a view that tells the label, or that is not of the original's encoder and audio."""
+    with FeatureStore(path) as view, FeatureStore(original) as store:
+        refuse_by_label(path.stem, view.attrs["identity"], "averaged over in an evaluation")
+        rows_of(view, store, frame)

@@ -12,6 +12,7 @@ from typing import Any
 from ser.audio.reading import file_hash, segment_hash
 from ser.errors import AudioError, CorpusError
 from ser.extract.failures import Failure
+from ser.features.views import source_as
 from ser.metadata.labels import Scheme
 from ser.metadata.table import Table
 
@@ -105,11 +106,7 @@ def hashes(items: Sequence[Item]) -> tuple[dict[str, bytes], list[Failure]]:
 
 def with_emotions(items: Sequence[Item], sources: dict[str, bytes]) -> dict[str, bytes]:
     """Hashes of sources that are the audio and the class by which it is augmented: of another class it is made anew."""
-    return {
-        item.id: hashlib.sha256(sources[item.id] + item.emotion.encode()).digest()
-        for item in items
-        if item.id in sources
-    }
+    return {item.id: source_as(sources[item.id], item.emotion) for item in items if item.id in sources}
 
 
 def _read(path: Path) -> Any:

@@ -4,19 +4,21 @@ An utterance without some view (a class-differentiated one of an emotion that ha
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, facts_of, read_block
 from ser.features.layout import some
 from ser.features.store import FeatureStore
-from ser.features.views import MARK, by_label, named, view_stores
+from ser.features.views import MARK, by_label, named, source_as, view_stores
+from ser.metadata.labels import Scheme
 
 NO_VIEW = -1
 
@@ -62,7 +64,7 @@ class Choices:
 
 
 def load_choices(
-    words: Sequence[str], folder: Path, blocks: Sequence[Block], opened: dict[str, FeatureStore], ids: Sequence[str]
+    words: Sequence[str], folder: Path, blocks: Sequence[Block], opened: dict[str, FeatureStore], frame: pd.DataFrame
 ) -> tuple[list[Block], Choices]:
     """The views of the audio features, appended to their blocks.
 
@@ -71,12 +73,13 @@ def load_choices(
         folder: of the dataset's stores.
         blocks: features of the utterances.
         opened: their stores, by name.
-        ids: of the utterances.
+        frame: the utterances' rows of the table.
 
     Raises:
         ConfigError: no audio features, or a view is not there.
-        StoreError: a view is of other features or of other audio than the original, or lacks utterances.
+        StoreError: as `rows_of`.
     """
+    ids = list(frame["utterance_id"])
     audio = [b.name for b in blocks if b.modality == "audio"]
     if not audio:
         raise ConfigError("--views are of audio, and there are no audio features", expected="--audio NAME")
@@ -88,7 +91,7 @@ def load_choices(
     try:
         has = np.ones((len(ids), len(views)), np.bool_)
         for (name, view), store in stores.items():
-            has[:, views.index(view)] &= _has(store, opened[name], ids)
+            has[:, views.index(view)] &= rows_of(store, opened[name], frame)
         rows = np.where(has, len(ids) + np.cumsum(has.T).reshape(has.T.shape).T - 1, NO_VIEW)
         chosen = {v: [i for i, yes in zip(ids, has[:, k].tolist(), strict=True) if yes] for k, v in enumerate(views)}
         grown = [
@@ -101,37 +104,60 @@ def load_choices(
     return grown, Choices(tuple(views), rows.astype(np.int64), frozenset(audio), facts)
 
 
-def _has(view: FeatureStore, original: FeatureStore, ids: Sequence[str]) -> NDArray[np.bool_]:
-    """Which utterances a view has; those it should have and has not are an error, but for what could not be extracted."""
-    identity = {k: v for k, v in view.attrs["identity"].items() if k != "view"}
-    again = "Make it again: ser extract --views ... --overwrite, with the options of the original."
-    if identity != original.attrs["identity"] or "view" not in view.attrs["identity"]:
+def rows_of(view: FeatureStore, original: FeatureStore, frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which utterances a view has, `(n,)`; where it chose by the label, those of its classes.
+
+    Args:
+        frame: the utterances' rows of the table.
+
+    Raises:
+        StoreError: a view of other features or of other audio than the original, or by other labels than the table's; or it
+            lacks an utterance that it should have, and that was not found impossible.
+    """
+    about = view.attrs["identity"]
+    identity = {k: v for k, v in about.items() if k != "view"}
+    again = "Make it again: the `ser extract --views ...` that made it, with the options of the original."
+    if identity != original.attrs["identity"] or "view" not in about:
         differs = sorted(k for k in identity if identity.get(k) != original.attrs["identity"].get(k))
         raise StoreError(
-            f"{view.path} is no view of {original.path}", found=f"a difference in {', '.join(differs)}", action=again
+            f"{view.path} is no view of {original.path}",
+            found=f"a difference in {', '.join(differs)}",
+            action=f"{again[:-1]}, and --overwrite.",
         )
-    has = np.fromiter((i in view for i in ids), np.bool_, len(ids))
-    if by_label(view.attrs["identity"]):
-        return has
-    lacking = [i for i, there in zip(ids, has.tolist(), strict=True) if not there]
+    classes = _classes(about["view"], frame)
+    wanted = np.ones(len(frame), np.bool_) if classes is None else np.isin(classes, about["view"]["classes"])
+    has = np.fromiter((i in view for i in frame["utterance_id"]), np.bool_, len(frame))
     failures = view.path.with_name(f"{view.path.name.removesuffix('.h5')}.failures.csv")
+    lacking = frame["utterance_id"][wanted & ~has].tolist()
     if lacking and failures.exists():
         with failures.open(newline="", encoding="utf-8") as file:
             failed = {row["utterance_id"] for row in csv.DictReader(file)}
         lacking = [i for i in lacking if i not in failed]
     if lacking:
         raise StoreError(
-            f"{view.path} lacks {len(lacking)} of {len(ids)} utterances: {some(lacking)}",
+            f"{view.path} lacks {len(lacking)} of {int(wanted.sum())} utterances: {some(lacking)}",
             action="Give the `ser extract --views ...` again that made it: it goes on.",
         )
-    both = [i for i, there in zip(ids, has.tolist(), strict=True) if there]
-    here, there = view.index(both).sources, original.index(both).sources
-    if not np.array_equal(here, there):
-        number = int((here != there).any(axis=1).sum())
+    both = frame["utterance_id"][has].tolist()
+    own = original.index(both).sources
+    if classes is not None:
+        made_of = [source_as(bytes(s), c) for s, c in zip(own, classes[has], strict=True)]
+        own = np.frombuffer(b"".join(made_of), np.uint8).reshape(-1, 32)
+    others = (view.index(both).sources != own).any(axis=1)
+    if others.any():
+        what = "audio" if classes is None else "audio, or by other labels of the table,"
         raise StoreError(
-            f"{view.path}: {number} utterances are views of other audio than {original.path}", action=again
+            f"{view.path}: {int(others.sum())} utterances are views of other {what} than {original.path}", action=again
         )
     return has
+
+
+def _classes(view: Mapping[str, Any], frame: pd.DataFrame) -> NDArray[Any] | None:
+    """The class of each row under the scheme of a view that chose by it; None where it did not."""
+    if not view.get("scheme"):
+        return None
+    scheme = Scheme(str(view["scheme"]), tuple(view["classes"]), dict(view["labels"]))
+    return scheme.apply(frame).to_numpy(dtype=object)
 
 
 def _appended(block: Block, more: Sequence[tuple[FeatureStore, list[str]]]) -> Block:

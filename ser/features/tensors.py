@@ -117,7 +117,7 @@ def load_tensors(
         facts = {n: facts_of(s, list(frame["utterance_id"])) for n, s in opened.items()}
         choices = None
         if views:
-            blocks, choices = load_choices(views, space.features(dataset), blocks, opened, list(frame["utterance_id"]))
+            blocks, choices = load_choices(views, space.features(dataset), blocks, opened, frame)
     finally:
         for store in opened.values():
             store.close()

@@ -3,6 +3,7 @@
 Views are made by `ser extract --views`; training draws among them (`ser.features.choices`), evaluation averages over them.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -49,6 +50,11 @@ def view_stores(folder: Path, store: str) -> dict[str, Path]:
 def by_label(identity: Mapping[str, Any]) -> str:
     """The label scheme by whose classes a store's utterances were augmented, or ""."""
     return str((identity.get("view") or {}).get("scheme") or "")
+
+
+def source_as(source: bytes, emotion: str) -> bytes:
+    """What a class-differentiated view of an utterance is made of: its audio (by SHA-256), and the class that chose for it."""
+    return hashlib.sha256(source + emotion.encode()).digest()
 
 
 def refuse_by_label(name: str, identity: Mapping[str, Any], use: str) -> None:

@@ -242,14 +242,14 @@ def test_what_cannot_be_told_is_refused_with_what_to_do(
     assert not list((trained / "results").glob("*.evaluation-*"))
 
 
-def views_of(space: Path, change: float, identity: dict[str, Any] | None = None) -> None:
+def views_of(space: Path, change: float, identity: dict[str, Any] | None = None, source: bytes = bytes(32)) -> None:
     with FeatureStore(space / "features" / "a" / "toy.h5") as store:
         values, ids = np.asarray(store.read(store.ids)), store.ids
     for k, view in enumerate(TTA_VIEWS):
         name = f"toy@{view}"
         facts = Facts("toy", "audio", "utterance", 8, {**SHARED, "view": {"name": view}, **(identity or {})}, 0, 0)
         with StoreWriter(space / "features" / "a" / f"{name}.h5", facts, overwrite=True) as writer:
-            writer.commit([Record(i, v + change * (k + 1), bytes(32)) for i, v in zip(ids, values, strict=True)])
+            writer.commit([Record(i, v + change * (k + 1), source) for i, v in zip(ids, values, strict=True)])
             writer.merge(ids)
 
 
@@ -273,6 +273,9 @@ def test_views_are_averaged_and_those_that_tell_the_label_are_refused(space: Pat
     np.testing.assert_allclose(own[P].to_numpy(), mean, atol=1e-5)
     views_of(space, 0.3, {"view": {"scheme": "4"}})
     with pytest.raises(ConfigError, match="tells its true label"):
+        evaluate("whole", space, tta=True)
+    views_of(space, 0.3, source=b"x" * 32)
+    with pytest.raises(StoreError, match="views of other audio"):
         evaluate("whole", space, tta=True)
     views_of(space, 0.3, {"encoder": "other"})
     with pytest.raises(StoreError, match="a difference in encoder"):

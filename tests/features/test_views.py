@@ -1,5 +1,7 @@
 """Views of a store: their names, what loads them, and how they are joined, standardised and refused."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +11,23 @@ import pytest
 from ser.errors import ConfigError, StoreError
 from ser.features.choices import NO_VIEW
 from ser.features.choosing import choose_dataset, choose_stores
+from ser.features.layout import Facts
 from ser.features.normalise import normalise
+from ser.features.pack import Record
 from ser.features.store import FeatureStore
 from ser.features.tensors import load_tensors
 from ser.features.views import TTA_VIEWS, originals, split_name, view_stores
-from ser.metadata.table import load_table
+from ser.features.writer import StoreWriter
+from ser.metadata.table import load_table, write_table
 from ser.train.joint import join
 
 NOISE = {"plugin": "toy", "view": {"name": "noise15"}}
 SPEED = {"plugin": "toy", "view": {"name": "speed0.95"}}
-CLASSWISE = {"plugin": "toy", "view": {"name": "classwise1", "scheme": "4"}}
+CLASSES = ("anger", "happiness")
+CLASSWISE = {
+    "plugin": "toy",
+    "view": {"name": "classwise1", "scheme": "4", "classes": CLASSES, "labels": {c: c for c in (*CLASSES, "sadness")}},
+}
 
 
 @pytest.fixture
@@ -75,18 +84,56 @@ def test_views_follow_the_utterances_in_their_block(viewed: Any, name: str) -> N
 
 
 def test_only_some_utterances_have_a_view_by_label(viewed: Any) -> None:
-    viewed.store("toy", "toy@classwise1", identity=CLASSWISE, leave_out=40)
+    classwise(viewed)
     data = load_tensors("toy", viewed.space, stores=["toy"], views=["all"])
     assert data.choices is not None
     assert data.choices.names == ("classwise1", "noise15", "speed0.95")
-    assert (data.choices.rows[:, 0] == NO_VIEW).tolist() == [False] * 56 + [True] * 40
-    assert sorted(data.choices.of(np.arange(96)).tolist()) == list(range(96, 96 + 56 + 2 * 96))
+    chosen = data.frame["emotion"].isin(CLASSES).to_numpy()
+    assert ((data.choices.rows[:, 0] == NO_VIEW) == ~chosen).all()
+    assert sorted(data.choices.of(np.arange(96)).tolist()) == list(range(96, 96 + 48 + 2 * 96))
     assert data.choices.schemes == {"classwise1": "4"}
     assert data.choices.stamp.endswith(
         "original, classwise1, noise15, speed0.95; classwise1 by the true label, scheme 4"
     )
     with pytest.raises(ConfigError, match=r"toy@classwise1 cannot be the features of validation and test data"):
         load_tensors("toy", viewed.space, stores=["toy@classwise1"])
+
+
+def classwise(viewed: Any, leave_out: int = 0, source: bytes = bytes(32)) -> None:
+    """A view by the emotion, of the utterances of its two classes."""
+    frame = load_table("toy", viewed.space).frame
+    own = frame[frame["emotion"].isin(CLASSES)]
+    pairs = list(zip(own["utterance_id"], own["emotion"], strict=True))[leave_out:]
+    made = [hashlib.sha256(source + emotion.encode()).digest() for _, emotion in pairs]
+    facts = Facts("toy", "audio", "utterance", 8, CLASSWISE, 0, 0)
+    with StoreWriter(viewed.space.store("toy", "toy@classwise1"), facts, overwrite=True) as writer:
+        values = np.zeros(8, np.float32)
+        writer.commit([Record(i, values, s) for (i, _), s in zip(pairs, made, strict=True)])
+        writer.merge([i for i, _ in pairs])
+
+
+def test_a_view_by_label_is_of_the_labels_and_the_audio_as_they_are(viewed: Any) -> None:
+    def load() -> Any:
+        return load_tensors("toy", viewed.space, stores=["toy"], views=["classwise1"])
+
+    classwise(viewed, leave_out=3)
+    with pytest.raises(StoreError, match="lacks 3 of 48 utterances"):
+        load()
+    classwise(viewed, source=b"x" * 32)
+    with pytest.raises(StoreError, match="48 utterances are views of other audio, or by other labels"):
+        load()
+    classwise(viewed)
+    load()
+    table = load_table("toy", viewed.space)
+    frame = table.frame.copy()
+    swapped = frame["emotion"].map({"anger": "happiness", "happiness": "anger"}).fillna(frame["emotion"])
+    write_table(replace(table, frame=frame.assign(emotion=swapped, label=swapped)), viewed.space)
+    with pytest.raises(StoreError, match="48 utterances are views of other audio, or by other labels"):
+        load()
+    fewer = frame["emotion"].replace("anger", "sadness")
+    write_table(replace(table, frame=frame.assign(emotion=fewer, label=fewer)), viewed.space)
+    with pytest.raises(StoreError, match="24 utterances are views of other audio, or by other labels"):
+        load()
 
 
 def test_views_that_are_not_there_or_not_of_these_features(viewed: Any) -> None:
