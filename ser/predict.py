@@ -124,6 +124,12 @@ def _encoder(
             expected="features that ser can compute of new audio",
             action=f"Import those of the new recordings too: ser store import --features {source.modality}:{source.name}=FILE",
         )
+    if "view" in identity:
+        raise ConfigError(
+            f"this head was trained on an augmented view ({source.name}), which new audio does not have",
+            expected="a head on the features of the audio as it is",
+            action="Train on the original, and draw among the views: --views.",
+        )
     if "text_source" in store["identity"]:
         say(f"{source.name}: the head was trained on {_in_words(store['identity'])}, so give it such texts")
     layers = identity.get("layers")

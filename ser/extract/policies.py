@@ -51,6 +51,7 @@ CLASSWISE: dict[str, dict[str, Any]] = {
 # Masks in time and over bands: how many, and the widest, in frames or bands; in time a fifth of the utterance at most.
 MASKS = {"strong": {"time": (2, 40), "bands": (2, 12)}, "slight": {"time": (1, 15), "bands": (1, 6)}}
 LONGEST = 0.2
+VIEWS = 100  # random ones, at most: each is a store as large as the original
 
 
 def names(words: list[str]) -> list[str]:
@@ -70,6 +71,8 @@ def names(words: list[str]) -> list[str]:
         if word == "tta":
             found += TTA_VIEWS
         elif word.isdecimal():
+            if not 0 < int(word) <= VIEWS:
+                raise ConfigError(f"--views {word}", expected=f"1 to {VIEWS} random views")
             found += [f"random{k + 1}" for k in range(int(word))]
         else:
             found.append(_name(word))

@@ -147,6 +147,8 @@ def _views(request: Request, table: Table, modalities: list[str]) -> list[View]:
     for option, folder in (("--noise-folder", request.noise_folder), ("--impulses", request.impulses)):
         if folder is not None and not words:
             raise ConfigError(f"{option} is for --views", expected="--views noise15, reverb, ...")
+    if not words and (request.view_seed, request.view_scheme) != (0, "4"):
+        raise ConfigError("--view-seed and --view-scheme are for --views", expected="--views random1, classwise1, ...")
     return make_views(
         words,
         request.view_seed,

@@ -149,7 +149,7 @@ def _refuse_gap(frame: pd.DataFrame, known: set[str], source: str, dataset: str,
     if lacking:
         raise CorpusError(
             f"{len(lacking)} utterances of {dataset} have no transcript in {source}, first {lacking[0]}",
-            action=f"Go on with: {_command(dataset, source)}",
+            action=f"Go on with: {_command(dataset, source, _transcripts(source, dataset, workspace).identity)}",
         )
 
 
@@ -162,6 +162,13 @@ def _no_transcripts(dataset: str, source: str) -> CorpusError:
     return CorpusError(f"{dataset} has no transcripts {source}", action=f"Make them with: {_command(dataset, source)}")
 
 
-def _command(dataset: str, source: str) -> str:
-    model = source.removeprefix(PREFIX)
-    return f"ser transcribe --dataset {dataset}" + ("" if model == ASR else f" --model {model}")
+def _command(dataset: str, source: str, identity: Mapping[str, Any] | None = None) -> str:
+    """The command that makes transcripts, as far as their header says how they were begun."""
+    asked = identity or {}
+    model = str(asked.get("model", source.removeprefix(PREFIX)))
+    language, beams = asked.get("language", "table"), asked.get("decoding", {}).get("beams", 1)
+    words = [f"ser transcribe --dataset {dataset}"]
+    words += [f"--model {model}"] if model != ASR else []
+    words += [f"--language {language}"] if language != "table" else []
+    words += [f"--beams {beams}"] if beams != 1 else []
+    return " ".join(words)

@@ -58,6 +58,9 @@ def source(table: Table, name: str) -> Any:
 
 def test_names_of_views() -> None:
     assert policies.names(["tta", "2"]) == [*TTA_VIEWS, "random1", "random2"]
+    for word in ("0", "101"):
+        with pytest.raises(ConfigError, match="1 to 100 random views"):
+            policies.names([word])
     assert policies.names(["pitch2", "pitch-2", "gain6", "noise15.0", "speed0.950", "reverb", "classwise3"]) == [
         "pitch+2",
         "pitch-2",

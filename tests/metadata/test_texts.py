@@ -13,7 +13,7 @@ from ser.errors import ConfigError, CorpusError
 from ser.metadata import simulated, texts
 from ser.metadata.journal import Journal
 from ser.metadata.labels import CANONICAL
-from ser.metadata.table import make_table
+from ser.metadata.table import load_table, make_table
 from ser.metadata.transcripts import Transcript, Transcripts, transcripts_file, transcripts_there
 from ser.workspace import Workspace
 
@@ -164,3 +164,14 @@ def test_stamps(source: str, of_table: str, stamp: str | None) -> None:
     found = texts.stamps({"s": source}, rows, {"s": {"text_source": {"name": source, "model": "me/toy"}}})
     assert [text.startswith(str(stamp)) for text in found] == ([] if stamp is None else [True])
     assert texts.is_simulated(source, rows) == (stamp is not None and stamp.startswith(texts.LEAKS))
+
+
+def test_how_transcripts_are_gone_on_with_is_how_they_were_begun(tmp_path: Path, maker_type: Any) -> None:
+    space = maker_type(tmp_path).space
+    maker_type(tmp_path).table("toy", speakers=1, each=1)
+    identity = {"model": "models/tiny-speaking", "language": "de", "decoding": {"beams": 3, "temperature": 0}}
+    made = Transcripts(transcripts_file(space, "toy", "asr-tiny-speaking"), {"identity": identity, "provenance": {}})
+    made.add([("toy-s0-anger-0", Transcript("hallo", bytes(32)))])
+    wanted = "ser transcribe --dataset toy --model models/tiny-speaking --language de --beams 3"
+    with pytest.raises(CorpusError, match=wanted):
+        texts.with_text(load_table("toy", space).frame, "asr-tiny-speaking", "toy", space)
