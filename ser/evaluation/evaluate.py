@@ -69,10 +69,18 @@ def evaluate(
             f"--calibrate: {subject.path} lies without its record, whose validation predictions a temperature needs",
             action="Keep the results folder together, or leave --calibrate out.",
         )
-    path = record.place(subject, space, output, dataset, calibrate, tta, novelty)
+    if calibrate and subject.amount:
+        raise ConfigError(
+            f"--calibrate: the few-shot heads of {subject.name} have no validation part, for all labelled utterances of the"
+            " target were learnt from; nothing is left to fit a temperature on",
+            action="Leave --calibrate out, or evaluate an experiment of ser finetune.",
+        )
+    asked_for = (dataset, scheme, calibrate, tta, novelty, examples if explain else 0)
+    path = record.place(subject, space, output, *asked_for)
     asked = ask(subject, dataset, scheme, space, device, features=tta or explain or bool(novelty))
     found = evaluation.temperatures(asked.held, subject.classes) if calibrate else None
     table, notes = table_of(asked, space)
+    notes += record.validation_notes(asked, calibrate)
     files: dict[str, pd.DataFrame] = {} if asked.own else {"predictions": asked.test}
     result = _plain(asked, found, table, notes)
     if tta:

@@ -95,7 +95,8 @@ def temperatures(asked: Asked, found: evaluation.Temperatures) -> dict[str, Any]
     numbers = list(found.values())
     again = any("trained again" in str(_selection(asked.subject, run, fold)) for run, fold in found)
     return {
-        "fitted_on": "validation predictions of the same run and fold",
+        "fitted_on": f"validation predictions of the same run and fold, of {' and '.join(validated(asked))}",
+        "corpora": validated(asked),
         "refitted": again,
         "mean": sum(numbers) / len(numbers),
         "min": min(numbers),
@@ -103,6 +104,26 @@ def temperatures(asked: Asked, found: evaluation.Temperatures) -> dict[str, Any]
         "at_bound": sum(map(is_bound, numbers)),
         "values": values,
     }
+
+
+def validated(asked: Asked) -> list[str]:
+    """The corpora that the validation predictions are of; none where there are none."""
+    held = asked.held
+    if not len(held):
+        return []
+    if "dataset" in held:
+        return [str(name) for name in pd.unique(held["dataset"])]
+    return [asked.subject.tested or asked.subject.corpora[0]]
+
+
+def validation_notes(asked: Asked, calibrate: bool) -> list[str]:
+    """A warning where what is fitted on validation is not fitted on the corpus that is tested."""
+    corpora = validated(asked)
+    if corpora in ([], [asked.dataset]):
+        return []
+    what = "the temperature and the thresholds of abstention come" if calibrate else "thresholds of abstention come"
+    other = "together" if asked.dataset in corpora else f"not of {asked.dataset}, and may not fit it"
+    return [f"{what} from validation predictions of {' and '.join(corpora)}, {other}"]
 
 
 def _selection(subject: Subject, run: int, fold: str) -> object:
@@ -121,22 +142,41 @@ def place(
     space: Workspace,
     output: Path | None,
     dataset: str | None,
+    scheme: str | None,
     calibrate: bool,
     tta: bool,
     novelty: Sequence[str],
+    explained: int,
 ) -> Path:
-    """Beside the summary, named after what was asked, so that no evaluation takes another's place."""
+    """Beside the summary, named after what was asked, so that no evaluation takes another's place.
+
+    Args:
+        scheme: as it was asked for; that of the record has no place in the name.
+        explained: examples of `--explain`, 0 without it.
+    """
     if output is not None:
         if output.suffix != ".json":
             raise ConfigError(f"--output {output}", expected="a file that ends in .json")
         return output
-    words = [dataset or subject.tested or "", subject.amount, "calibrated" * calibrate, "tta" * tta]
+    amount = subject.amount.replace("%", "pct").replace(" ", "")
+    words = [dataset or subject.tested or "", _labels(scheme, subject), amount, "calibrated" * calibrate, "tta" * tta]
     words.append("novelty-" * bool(novelty) + "+".join(novelty))
+    words.append("" if not explained else "explained" if explained == 1 else f"explained-{explained}")
     ending = "-".join(safe(word) for word in words if word)
     if len(ending) > LONG:  # a file's name has to end somewhere
         ending = f"{ending[:LONG]}-{hashlib.sha256(ending.encode()).hexdigest()[:8]}"
     folder = space.results if subject.summary is None else subject.path.parent
     return folder / f"{subject.name}.evaluation-{ending}.json"
+
+
+def _labels(scheme: str | None, subject: Subject) -> str:
+    """Another label scheme than the record's, as part of a name; of a file its name and what is in it."""
+    if scheme is None or scheme == subject.scheme:
+        return ""
+    file = Path(scheme)
+    if not file.is_file():
+        return f"scheme-{scheme}"
+    return f"scheme-{file.stem}-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
 
 
 def safe(word: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.results.find import STUDIES, find_summary, read_any
+from ser.results.find import STUDIES, find_summary, read_any, verb
 from ser.results.names import AUDIT_SCHEMA, amount_name, amount_of, amount_value, run_name
 from ser.results.record import read_predictions
 from ser.results.schema import read_json
@@ -16,6 +16,7 @@ from ser.train.saved import load_head
 from ser.workspace import Workspace
 
 ENDING = ".safetensors"
+SAVING = ("fit", "combine", "transfer", "adapt", "finetune")  # commands with --save
 SHARED_FOLDS = ("source",)  # heads that were trained once for all folds are called after their stream
 Key = tuple[int, str]
 
@@ -112,11 +113,18 @@ class Subject:
         if lacking or not self.heads:
             some = f"{len(lacking)} of {len(self.runs)} are missing, first {lacking[0]}" if lacking else "none"
             command = self.summary["command"] if self.summary else "ser fit ..."
-            raise ConfigError(
-                f"{what} needs the saved heads of {self.name}",
-                found=some,
-                action=f"Train again with: {command} --save" if command.startswith("ser ") else "Train with save=True.",
-            )
+            raise ConfigError(f"{what} needs the saved heads of {self.name}", found=some, action=_saving(command))
+
+
+def _saving(command: str) -> str:
+    """How the heads of an experiment are saved, by the command that trained it."""
+    if "--grid" in command or "--random" in command:
+        return "Fit the chosen setting by itself: ser fit ... --save"
+    if verb(command) not in SAVING:
+        return f"ser {verb(command)} saves no heads: train with one of ser {', ser '.join(SAVING)}, and --save."
+    if not command.startswith("ser "):
+        return "Train with save=True."
+    return f"Train again with: {command}" if "--save" in command.split() else f"Train again with: {command} --save"
 
 
 def find_subject(model: str, workspace: Workspace, amount: str | None = None) -> Subject:

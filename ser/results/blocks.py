@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ser.results.gallery import Picture
@@ -63,7 +64,15 @@ class Command:
     text: str
 
 
-Block = Text | Notice | Facts | Table | Command | Picture
+@dataclass(frozen=True)
+class Image:
+    """A PNG file that was drawn before, which the report takes into itself. `words`: the same for who does not see it."""
+
+    path: Path
+    words: str
+
+
+Block = Text | Notice | Facts | Table | Command | Picture | Image
 
 
 @dataclass(frozen=True)

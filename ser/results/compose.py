@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import ser
 from ser.errors import ConfigError
 from ser.results.blocks import Report, Section, Table, Text
+from ser.results.evaluation_report import evaluation_sections, evaluations_of
 from ser.results.find import dataset, fact
+from ser.results.names import EVALUATION_SCHEMA
 from ser.results.provenance import provenance
 from ser.results.show import FEW_RUNS
 from ser.results.source import Source
@@ -34,7 +36,9 @@ def compose(sources: Sequence[Source]) -> Report:
 
 
 def _sections(source: Source) -> list[Section]:
-    body = summary_sections(source) if source.is_summary else study_sections(source)
+    if source.schema == EVALUATION_SCHEMA:
+        return evaluation_sections(source)
+    body = [*summary_sections(source), *evaluations_of(source)] if source.is_summary else study_sections(source)
     return [*body, *provenance(source)]
 
 
@@ -45,11 +49,17 @@ def _refuse(sources: Sequence[Source]) -> None:
     twice = [p for p in names if names.count(p) > 1]
     if twice:
         raise ConfigError(f"{twice[0].name} is named twice", action="Name each result once.")
-    others = [s for s in sources if not s.is_summary and s.schema not in BODIES]
+    evaluations = [s for s in sources if s.schema == EVALUATION_SCHEMA]
+    if evaluations and len(sources) > 1:
+        raise ConfigError(
+            f"{evaluations[0].path.name} is an evaluation, and several results are asked for",
+            expected="summaries and studies, whose evaluations come with them; or one evaluation by itself",
+        )
+    others = [s for s in sources if not s.is_summary and s.schema not in (*BODIES, EVALUATION_SCHEMA)]
     if others:
         raise ConfigError(
             f"there is no report of {others[0].path.name}",
-            expected="a summary or a study",
+            expected="a summary, a study or an evaluation",
             found=others[0].schema,
             action="See it with: ser results show",
         )

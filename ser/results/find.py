@@ -83,7 +83,7 @@ def verb(command: str) -> str:
 
 def fact(summary: dict[str, Any], key: str) -> Any:
     """A value by its key: the one least deep in `data`, then in `config`; None where there is none."""
-    for part in (summary["data"], summary["config"]):
+    for part in (summary["data"], summary.get("config", {})):
         level: list[Any] = [part]
         while level:
             found = [place[key] for place in level if isinstance(place, dict) and key in place]
@@ -99,7 +99,7 @@ def _items(place: dict[str, Any] | list[Any]) -> Iterable[Any]:
 
 def dataset(summary: dict[str, Any]) -> str:
     """The dataset's name; `source -> target` where there are two."""
-    for part in (summary["data"], summary["config"]):
+    for part in (summary["data"], summary.get("config", {})):
         source, target = part.get("source"), part.get("target")
         if isinstance(source, str) and isinstance(target, str):
             return f"{source} -> {target}"

@@ -58,5 +58,7 @@ def default_kind(source: Source) -> str:
     """
     found = kinds(source)
     if not found:
-        raise ConfigError(f"{source.path.name} has no picture", expected="a summary or a study", found=source.schema)
+        raise ConfigError(
+            f"{source.path.name} has no picture", expected="a summary, a study or an evaluation", found=source.schema
+        )
     return found[0]

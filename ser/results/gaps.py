@@ -5,7 +5,9 @@ from sums: `r` is that share, and UA of a group the mean over classes of the mea
 
 - Between genders: speakers are drawn again with replacement within each gender (cluster bootstrap: Davison & Hinkley 1997,
   ch. 3.8); the interval is of the difference.
-- Of a speaker: the speaker's utterances are drawn again. It says how well this speaker is known, not other speakers.
+- Of a speaker: the speaker's utterances are drawn again, within each class (stratified bootstrap: Davison & Hinkley 1997, ch.
+  3.2), so that no class drops out of the mean and the draws scatter around the speaker's UA. It says how well this speaker is
+  known, not other speakers.
 - Between the highest and the lowest speaker: the difference of two that were picked for being extreme, so it is large even
   where all speakers are alike. `chance` is the same gap when utterances of a class are dealt to the speakers at random (999
   times), `p` how often that is as large.
@@ -171,10 +173,14 @@ def speaker_gaps(
 
 
 def _resampled(r: Rights, rows: NDArray[np.int64], resamples: int, rng: np.random.Generator) -> dict[str, Floats]:
-    """Scores of one speaker when the utterances are drawn again, `(resamples,)` each."""
-    aim = np.eye(int(r.label.max()) + 1)[r.label[rows]]
-    weights = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=resamples).astype(np.float64)
-    return _scores(weights @ (aim * r.right[rows, None]), weights @ aim)
+    """Scores of one speaker when the utterances of each class are drawn again, `(resamples,)` each."""
+    k = int(r.label.max()) + 1
+    right, number = np.zeros((resamples, k)), np.zeros((resamples, k))
+    for label in np.unique(r.label[rows]):
+        own = r.right[rows][r.label[rows] == label]
+        weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=resamples).astype(np.float64)
+        right[:, label], number[:, label] = weights @ own, len(own)
+    return _scores(right, number)
 
 
 def _by_chance(r: Rights, unit: NDArray[np.int64], units: int, permutations: int, rng: np.random.Generator) -> Floats:

@@ -4,16 +4,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ser.results.calibration import ece, reliability
+from ser.results.calibration import chance_ece, ece, reliability
 from ser.results.metrics import encode
 from ser.results.plots import PALETTE
 from ser.results.statistics import describe
 
 
 def of_predictions(test: pd.DataFrame) -> dict[str, Any]:
-    """`reliability` of all test predictions together; over runs `ECE`, and `gap`: confidence minus accuracy.
+    """`reliability` of all test predictions together; over runs `ECE`, `ECE_by_chance` (that of a perfectly
+    calibrated head with these confidences), and `gap`: confidence minus accuracy.
 
     Args:
         test: rows of any number of runs, with a column `p_<class>` a class.
@@ -27,6 +29,7 @@ def of_predictions(test: pd.DataFrame) -> dict[str, Any]:
     return {
         **{name: values.tolist() for name, values in reliability(shares, labels).items()},
         "ECE": describe([ece(shares[rows], labels[rows]) for rows in own]),
+        "ECE_by_chance": describe([chance_ece(shares[rows]) for rows in own]),
         "gap": describe([float(gaps[rows].mean()) for rows in own]),
     }
 
@@ -34,7 +37,25 @@ def of_predictions(test: pd.DataFrame) -> dict[str, Any]:
 def diagram(found: dict[str, Any]) -> Figure:
     """Reliability diagram: accuracy over confidence, a point a bin, beside the line of perfect calibration."""
     figure = Figure(figsize=(4.6, 4.6), layout="constrained")
-    axes = figure.add_subplot()
+    _panel(figure.add_subplot(), found)
+    return figure
+
+
+def diagrams(found: dict[str, dict[str, Any]]) -> Figure:
+    """Diagrams beside each other, in the same axes.
+
+    Args:
+        found: heading -> curve (`confidence`, `accuracy`), from left to right.
+    """
+    figure = Figure(figsize=(4.2 * len(found), 4.7), layout="constrained")
+    for place, (heading, curve) in enumerate(found.items(), 1):
+        axes = figure.add_subplot(1, len(found), place)
+        _panel(axes, curve)
+        axes.set_title(heading, fontsize=10)
+    return figure
+
+
+def _panel(axes: Axes, found: dict[str, Any]) -> None:
     axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, label="perfectly calibrated")
     sure, accuracy = np.array(found["confidence"]), np.array(found["accuracy"])
     axes.vlines(
@@ -46,4 +67,3 @@ def diagram(found: dict[str, Any]) -> Figure:
     axes.set_ylabel("accuracy: share of predictions that are right")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="upper left")
-    return figure

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from ser.results import gaps
 from ser.results.blocks import Block, Notice, Section, Table, Text, table_of
+from ser.results.evaluation_tables import gender_note, gender_rows
 from ser.results.fewshots import samples
 from ser.results.find import dataset, fact
 from ser.results.gallery import draw, kinds
@@ -152,7 +154,9 @@ def _genders(source: Source) -> list[Block]:
     table = _group_table(source, "gender", "Each gender, mean over runs")
     gap = source.part["groups"]["gender_gap"]
     note = f"Widest gap: UA {number(gap['UA'])}, WA {number(gap['WA'])}."
-    return [Table(table.caption, table.head, table.rows, note=note)]
+    found = gaps.gender_gaps(gaps.rights_of(source.test, source.classes))
+    between = [] if found is None else [table_of("Genders over speakers", gender_rows(found), note=gender_note(found))]
+    return [Table(table.caption, table.head, table.rows, note=note), *between]
 
 
 def _speakers(source: Source) -> list[Block]:
@@ -177,13 +181,17 @@ def _reliability(source: Source) -> list[Block]:
     found = of_predictions(source.test)
     rows = [
         ["expected calibration error (ECE)", score(found["ECE"])],
+        ["ECE of a perfectly calibrated head, by chance", number(found["ECE_by_chance"]["mean"])],
         ["confidence minus accuracy", score(found["gap"])],
     ]
     bins = [
         [f"{low:.3f}", f"{right:.3f}", f"{n:.0f}"]
         for low, right, n in zip(found["confidence"], found["accuracy"], found["n"], strict=True)
     ]
-    note = "As stored: no temperature was fitted. ECE: Naeini et al. 2015, of each run, in bins of equal mass."
+    note = (
+        "Probabilities as stored; under temperatures fitted on validation: ser evaluate --calibrate. ECE: Naeini et al. 2015,"
+        " of each run, in bins of equal mass, so small that a perfectly calibrated head has more than 0 too."
+    )
     return [
         Table("Calibration, mean ± std over runs", ["measure", "value"], rows, note=note),
         Table("The points of the diagram", ["confidence", "accuracy", "predictions"], bins, left=0, closed=True),

@@ -5,7 +5,17 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ser.results.names import ABLATION_SCHEMA, FEWSHOT_SCHEMA, MATRIX_SCHEMA, METRICS, SEARCH_SCHEMA, TRANSFER_SCHEMA
+from ser.results.evaluation_tables import PROBABILITIES, STATES, parts_of
+from ser.results.find import dataset
+from ser.results.names import (
+    ABLATION_SCHEMA,
+    EVALUATION_SCHEMA,
+    FEWSHOT_SCHEMA,
+    MATRIX_SCHEMA,
+    METRICS,
+    SEARCH_SCHEMA,
+    TRANSFER_SCHEMA,
+)
 from ser.results.source import Source
 
 COLUMNS = ("experiment", "of", "split", "metric", "mean", "std", "ci_95_low", "ci_95_high", "n")
@@ -22,7 +32,7 @@ def tidy(source: Source) -> list[dict[str, Any]]:
     found = []
     for of, part in _parts(source):
         for split in SPLITS:
-            for metric in METRICS if part.get(split) else ():
+            for metric in [m for m in (*METRICS, *PROBABILITIES) if m in (part.get(split) or {})]:
                 value = part[split][metric]
                 low, high = value["ci_95"] or (None, None)
                 numbers = [value["mean"], value["std"], low, high, value["n"]]
@@ -34,7 +44,12 @@ def tidy(source: Source) -> list[dict[str, Any]]:
 def _parts(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     """What has scores, by name."""
     result = source.result
-    if source.is_summary and source.amount is None:
+    if source.schema == EVALUATION_SCHEMA:
+        for name, part in parts_of(result).items():
+            yield f"{dataset(result)}, {name}", {"pooled": part["scores"]}
+            states = {s: part["probabilities"][s] for s in STATES if part["probabilities"][s] is not None}
+            yield from ((f"{dataset(result)}, {name}, {state}", {"pooled": found}) for state, found in states.items())
+    elif source.is_summary and source.amount is None:
         yield "", result
     elif source.is_summary:
         if result.get("source"):

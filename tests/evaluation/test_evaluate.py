@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import recall_score, roc_auc_score
 
 from ser.cli import main
-from ser.errors import ConfigError, StoreError, TrainingError
+from ser.errors import ConfigError, StoreError
 from ser.evaluation.evaluate import evaluate
 from ser.features.blocks import stored_block
 from ser.features.layout import Facts
@@ -79,6 +79,8 @@ def test_of_its_own_corpus_the_recorded_test_rows_are_evaluated(space: Path) -> 
     assert record["scores"] == json.loads(json.dumps(summary["pooled"]))
     assert record["data"]["own"] is True
     assert record["unit"] == "run"
+    assert record["notes"] == []
+    assert record["temperature"]["fitted_on"].endswith("fold, of a")
     rows = predictions(space, "whole")
     held, test = rows[rows["split"] == "validation"], rows[rows["split"] == "test"]
     assert len(record["temperature"]["values"]) == 2 * 6
@@ -179,7 +181,10 @@ def test_a_transfers_head_is_tested_on_the_target_and_never_on_the_source(space:
     with pytest.raises(ConfigError, match="trained on a, and on none of it tested"):
         evaluate("moved", space, dataset="a")
     assert evaluated(space, "moved")["data"]["dataset"] == "b"
+    assert "of a, not of b, and may not fit it" in record["notes"][0]
+    assert record["temperature"]["corpora"] == ["a"]
     other = evaluated(space, "moved", dataset="c", calibrate=True)
+    assert "validation predictions of a, not of c" in other["notes"][0]
     assert other["scores"]["UA"]["n"] == 2  # one head a run serves all folds
     assert {v["fold"] for v in other["temperature"]["values"]} == {"source"}
 
@@ -215,6 +220,74 @@ def test_training_rows_alone_teach_the_distances(space: Path) -> None:
     known = [t[t["novel"] == 0][["mahalanobis", "knn"]].to_numpy() for t in tables]
     np.testing.assert_array_equal(known[0], known[1])
     assert after["novelty"][0]["scores"]["mahalanobis"]["AUROC"]["mean"] == 1
+
+
+def test_what_validation_is_of_is_said_where_it_is_not_what_is_tested(space: Path) -> None:
+    record = evaluated(space, "whole", dataset="b", calibrate=True)
+    (note,) = record["notes"]
+    assert note.startswith(
+        "the temperature and the thresholds of abstention come from validation predictions of a, not of b"
+    )
+    assert record["temperature"]["fitted_on"].endswith("fold, of a")
+    assert note in any_text(record, "file")
+    (note,) = evaluated(space, "whole", dataset="b")["notes"]
+    assert note.startswith("thresholds of abstention come")
+
+
+def test_no_evaluation_takes_anothers_place(space: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("{anger: anger, happiness: happiness, neutral: neutral}")
+    asked: list[dict[str, Any]] = [{}, {"scheme": "native"}, {"scheme": str(own)}, {"calibrate": True}]
+    paths = [evaluate("whole", space, dataset="b", **options)[1] for options in asked]
+    assert len(set(paths)) == len(paths)
+    assert paths[0].name == "whole.evaluation-b.json"
+    assert evaluate("whole", space, dataset="b", scheme="4")[1] == paths[0]  # the record's, so the same
+    assert [read_any(p)["data"]["scheme"] for p in paths[:2]] == ["4", "native"]
+    own.write_text("{anger: anger, neutral: neutral}")
+    assert evaluate("whole", space, dataset="b", scheme=str(own))[1] not in paths
+
+
+@pytest.fixture
+def two_modalities(tmp_path: Path, maker_type: Any) -> Path:
+    maker = maker_type(tmp_path)
+    for name, speakers in (("a", 4), ("b", 3)):
+        maker.table(name, speakers=speakers)
+        maker.store(name, identity=SHARED, strength=0.6)
+        maker.store(name, "words", modality="text", identity=SHARED)
+    return tmp_path
+
+
+@pytest.mark.parametrize("way", ["adapt", "finetune"])
+def test_adapted_and_fine_tuned_heads_are_saved_and_evaluated(
+    way: str, two_modalities: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = ["--workspace", str(two_modalities)]
+    more = ["--method", "coral"] if way == "adapt" else []
+    words = [way, "--source", "a", "--target", "b", "--scheme", "4-without-sadness", "--protocol", "speaker"]
+    words += ["--runs", "1", "--epochs", "3", "--head-option", "hidden=16", "--jobs", "1", *more]
+    assert main([*words, *space]) == 0
+    capsys.readouterr()
+    variant = "coral-1" if way == "adapt" else "fine-tuned"
+    (path,) = (two_modalities / "results").glob(f"a-b-{variant}-*.json")
+    with pytest.raises(ConfigError, match="needs the saved heads"):
+        evaluate(path.stem, two_modalities, novelty=["emotion:sadness"])
+    assert main([*words, "--save", *space]) == 0
+    record = evaluated(two_modalities, path.stem, novelty=["emotion:sadness"], explain=True)
+    assert record["model"]["heads"] == 3
+    assert record["novelty"][0]["n"] == {"known": 36, "novel": 12}
+    assert (record["novelty"][0]["scores"]["mahalanobis"] is None) is (way == "finetune")
+    assert (path.parent / str(record["explanations"])).with_name("modalities.png").is_file()
+    plain_path = evaluate(path.stem, two_modalities, novelty=["emotion:sadness"])[1]
+    assert read_any(plain_path)["explanations"] is None
+    assert (path.parent / str(record["explanations"])).parent.name.endswith("-explained.explanations")
+    (head,) = (two_modalities / "results" / path.stem).glob("run-000.fold-s1.safetensors")
+    rows = predictions(two_modalities, path.stem)
+    rows = rows[(rows["fold"] == "s1") & (rows["split"] == "test")]
+    saved = load_head(head)
+    ids = [str(i).removeprefix("b/") for i in rows["utterance_id"]]
+    blocks = [stored_block(two_modalities / "features" / "b" / f"{i.name}.h5", i.name, ids) for i in saved.inputs]
+    found = saved.probabilities(blocks)
+    np.testing.assert_allclose(found, rows[[f"p_{c}" for c in saved.classes]].to_numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -367,8 +440,14 @@ def test_a_few_shot_record_is_evaluated_at_an_amount(space: Path) -> None:
         assert record["data"]["dataset"] == "b"
         part = summary["percentages"][amount or "50%"]["pooled"]
         assert record["scores"] == json.loads(json.dumps(part))
-    with pytest.raises(TrainingError, match="no validation predictions"):
+        _, path = evaluate("few", space, amount=amount)
+        assert path.name == f"few.evaluation-b-{'20pct' if amount else '50pct'}.json"
+    with pytest.raises(ConfigError, match="have no validation part, for all labelled utterances"):
         evaluate("few", space, calibrate=True)
+    with pytest.raises(
+        ConfigError, match=r"fewshot saves no heads: train with one of ser fit, .* ser adapt, ser finetune"
+    ):
+        evaluate("few", space, novelty=["c"])
     with pytest.raises(ConfigError, match="expected one of 20%, 50%"):
         evaluate("few", space, amount="30%")
     with pytest.raises(ConfigError, match="trained on a, and on none of it tested"):
@@ -382,6 +461,8 @@ def test_a_union_is_evaluated_on_each_of_its_corpora(space: Path) -> None:
         evaluate("union", space)
     for name, size in (("a", 96), ("c", 48)):
         record = evaluated(space, "union", dataset=name, calibrate=True)
+        assert record["temperature"]["corpora"] == ["a", "c"]
+        assert "of a and c, together" in record["notes"][0]
         test = rows[(rows["split"] == "test") & (rows["dataset"] == name)]
         assert record["data"]["utterances"] == size == test["utterance_id"].nunique()
         ua = np.mean([recall_score(g["true"], g["predicted"], average="macro") for _, g in test.groupby("run")])

@@ -84,6 +84,21 @@ def test_speakers_that_are_alike_differ_as_chance_does_and_others_more() -> None
     assert found["gap"]["highest"] in ("s05", "s06", "s07")
 
 
+def test_draws_of_a_speaker_scatter_around_the_speaker_where_classes_are_rare() -> None:
+    """A class of few utterances drops out of no draw; the deviation is that of independent means of each class, by hand."""
+    sizes, shares = [20, 2, 3, 1], [0.25, 0.5, 1 / 3, 0.0]
+    right = np.concatenate([np.arange(n) < round(n * s) for n, s in zip(sizes, shares, strict=True)]).astype(float)
+    label = np.repeat(np.arange(4), sizes)
+    speaker = np.repeat(["x"], len(label)).astype(object)
+    draws = gaps._resampled(
+        gaps.Rights(right, label, speaker, speaker), np.arange(len(label)), 20000, np.random.default_rng(0)
+    )
+    variance = sum(s * (1 - s) / n for n, s in zip(sizes, shares, strict=True)) / 16
+    assert draws["UA"].mean() == pytest.approx(np.mean(shares), abs=4 * np.sqrt(variance / 20000))
+    assert draws["UA"].std() == pytest.approx(np.sqrt(variance), rel=0.03)
+    assert draws["WA"].mean() == pytest.approx(right.mean(), abs=0.003)
+
+
 def test_what_is_not_known_is_not_told(simulate: Any) -> None:
     test = simulate(splits=("test",))
     assert gaps.gender_gaps(gaps.rights_of(test.assign(gender=""), CLASSES)) is None

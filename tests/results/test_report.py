@@ -413,5 +413,7 @@ def test_studies(folder: Path, schema: str) -> None:
 
 
 def test_an_audit_has_no_report(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no report of x\.json; expected a summary or a study; found ser\.audit/1"):
+    with pytest.raises(
+        ConfigError, match=r"no report of x\.json; expected a summary, a study or an evaluation; found ser\.audit/1"
+    ):
         compose([Source(folder / "x.json", {"schema": "ser.audit/1", "stamps": []})])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.results.blocks import Block, Command, Facts, Notice, Report, Section, Table, Text
+from ser.results.blocks import Block, Command, Facts, Image, Notice, Report, Section, Table, Text
 from ser.results.gallery import Picture
 from ser.results.plots import strip_title
 from ser.workspace import writing
@@ -62,8 +62,20 @@ def _block(document: Any, block: Block, level: int) -> None:
         document.add_paragraph().add_run(block.text).font.name = "Courier New"
     elif isinstance(block, Picture):
         _picture(document, block)
+    elif isinstance(block, Image):
+        _image(document, block)
     else:
         _table(document, Table(block.caption, ["name", "value"], block.rows, 2) if isinstance(block, Facts) else block)
+
+
+def _image(document: Any, image: Image) -> None:
+    from docx.shared import Inches
+
+    shape = document.add_picture(str(image.path))
+    if shape.width > Inches(PAGE):
+        shape.width, shape.height = Inches(PAGE), round(shape.height * Inches(PAGE) / shape.width)
+    shape._inline.docPr.set("descr", image.words)
+    document.add_paragraph(image.words, style="Caption")
 
 
 def _picture(document: Any, picture: Picture) -> None:

@@ -1,12 +1,13 @@
 """One HTML page that opens from disk, light and dark, made for screen readers too; nothing in it is fetched from elsewhere."""
 
+import base64
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ser.results import svg
-from ser.results.blocks import Block, Report, Section
+from ser.results.blocks import Block, Image, Report, Section
 from ser.results.gallery import Picture
 from ser.results.plots import strip_title
 from ser.workspace import writing
@@ -39,7 +40,7 @@ def render(report: Report) -> str:
     def drawn(picture: Picture) -> dict[str, Any]:
         return _drawn(picture, ids("figure"))
 
-    environment.globals |= {"kind_of": _kind, "drawn": drawn}
+    environment.globals |= {"kind_of": _kind, "drawn": drawn, "embedded": _embedded}
     return environment.get_template(TEMPLATE).render(report=report, parts=[Part.of(s, 2, ids) for s in report.sections])
 
 
@@ -72,6 +73,11 @@ class Part:
 
 def _kind(block: Block) -> str:
     return type(block).__name__.lower()
+
+
+def _embedded(image: Image) -> str:
+    """The file as the source of an `img`, so that the page needs nothing beside it."""
+    return f"data:image/png;base64,{base64.b64encode(image.path.read_bytes()).decode('ascii')}"
 
 
 def _drawn(picture: Picture, name: str) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Markdown with tables, for a repository or an issue; pictures are SVG files in a folder beside it."""
 
+import re
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from ser.results.blocks import Block, Command, Facts, Notice, Report, Section, Table, Text
+from ser.results.blocks import Block, Command, Facts, Image, Notice, Report, Section, Table, Text
 from ser.results.plots import save
 from ser.workspace import writing
 
@@ -44,6 +45,12 @@ def _block(block: Block, level: int, pictures: Path, numbers: "count[int]") -> I
         yield from _table(block)
     elif isinstance(block, Command):
         yield from (f"{_escaped(block.caption)}:", "", *(f"    {line}" for line in block.text.splitlines()))
+    elif isinstance(block, Image):
+        file = pictures / f"{next(numbers):02d}-{re.sub(r'[^A-Za-z0-9._-]', '_', block.path.name)}"
+        with writing(file) as temporary:
+            temporary.write_bytes(block.path.read_bytes())
+        about = _escaped(block.words).replace("[", "(").replace("]", ")")
+        yield from (f"![{about}]({pictures.name}/{file.name})", "", _escaped(block.words))
     else:
         file = pictures / f"{next(numbers):02d}-{block.kind}.svg"
         save(block.figure, file)

@@ -1,0 +1,220 @@
+"""Evaluations as pictures and in reports: what is drawn and written is what the record says."""
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from matplotlib.figure import Figure
+
+from ser.cli import cli
+from ser.errors import ConfigError
+from ser.evaluation.evaluate import evaluate
+from ser.results import evaluation_tables as tables
+from ser.results.compose import compose
+from ser.results.evaluation_text import evaluation_text
+from ser.results.gallery import draw, kinds
+from ser.results.metrics import METRICS
+from ser.results.plots import save
+from ser.results.reports.html import render
+from ser.results.source import Source, read_source
+from ser.results.statistics import describe
+from ser.results.tables import interval, number, score
+from ser.results.tidy import tidy
+
+Write = Callable[..., tuple[Path, dict[str, Any]]]
+SCORES = {"energy": 0.3, "max_softmax": 0.4, "mahalanobis": 0.9, "knn": None}
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory, write_experiment: Write) -> Path:
+    """An experiment and its evaluation; of that novelty and explanations are made up, for they need heads."""
+    root = tmp_path_factory.mktemp("workspace")
+    write_experiment(root / "results", "one")
+    record, path = evaluate("one", root, calibrate=True)
+    found = {n: v and {"AUROC": describe([v, v + 0.01, v + 0.02]), "FPR95": describe([0.5])} for n, v in SCORES.items()}
+    entry = {
+        "novel": "emotion:<envy>",
+        "dataset": "emodb",
+        "n": {"known": 72, "novel": 9},
+        "heads": 6,
+        "without_novel": 1,
+    }
+    folder = path.with_name("looks")
+    figure = Figure()
+    figure.add_subplot().plot([0, 1])
+    save(figure, folder / "u.activation.png")
+    example = {"utterance_id": 'u"<1>', "true": "anger", "predicted": "sadness", "probability": 0.75, "attention": []}
+    shown = {
+        "schema": "ser.explanations/1",
+        "experiment": "one",
+        "dataset": "emodb",
+        "heads": [{"file": "h.safetensors", "run": 0, "fold": "1", "utterances": 3}],
+        "layers": {},
+        "modalities": {},
+        "examples": [
+            {
+                **example,
+                "head": "h.safetensors",
+                "arrays": "u.npz",
+                "pictures": ["u.activation.png", "gone.attention.png"],
+            }
+        ],
+    }
+    (folder / "explanations.json").write_text(json.dumps(shown))
+    record |= {"novelty": [{**entry, "neighbour": 10, "scores": found, "notes": ["no knn: <why>"]}]}
+    path.write_text(json.dumps({**record, "explanations": "looks/explanations.json"}))
+    return root
+
+
+@pytest.fixture(scope="module")
+def source(space: Path) -> Source:
+    return read_source("one.evaluation", space / "results")
+
+
+def test_the_kinds_of_an_evaluation(source: Source) -> None:
+    assert kinds(source) == ["reliability", "coverage", "novelty", "gaps"]
+    for kind in kinds(source):
+        picture = draw(source, kind)
+        assert picture.words.endswith(".")
+        assert "one" in picture.figure.get_suptitle().split("\n")
+
+
+def test_reliability_is_before_and_after_in_the_same_axes_with_both_errors(source: Source) -> None:
+    picture = draw(source, "reliability")
+    before, after = picture.figure.axes
+    for axes, state in ((before, "uncalibrated"), (after, "calibrated")):
+        found = source.result["probabilities"][state]
+        (line,) = [x for x in axes.lines if x.get_label() == "head"]
+        np.testing.assert_allclose(line.get_xdata(), found["reliability"]["confidence"])
+        np.testing.assert_allclose(line.get_ydata(), found["reliability"]["accuracy"])
+        told = f"ECE {score(found['ECE'])} (by chance {number(found['ECE_by_chance']['mean'])})"
+        assert told in axes.get_title()
+        assert told in picture.words
+        assert axes.get_xlim() == axes.get_ylim() == (0, 1)
+
+
+def test_coverage_has_the_curves_and_a_perfect_order_by_hand(source: Source) -> None:
+    axes = draw(source, "coverage").figure.axes[0]
+    curve = source.result["selective"]["curve"]
+    lines = {str(x.get_label()): np.asarray(x.get_ydata(), dtype=float) for x in axes.lines}
+    np.testing.assert_allclose(next(v for k, v in lines.items() if k.startswith("one by one")), curve["risk"])
+    assert any(k.startswith("mean of runs") for k in lines)
+    wrong = np.sort(np.arange(1000) < round(1000 * curve["risk"][-1]))  # all right answers first
+    order = np.cumsum(wrong) / np.arange(1, 1001)
+    np.testing.assert_allclose(lines["perfect order"], order[9::10], atol=2e-3)
+    held = source.result["selective"]["from_validation"]
+    (points,) = [v for k, v in lines.items() if k.startswith("threshold")]
+    np.testing.assert_allclose(points, [v["risk"]["mean"] for v in held.values() if v["risk"] is not None])
+
+
+def test_novelty_is_bars_from_zero_beside_chance(source: Source) -> None:
+    picture = draw(source, "novelty")
+    axes = picture.figure.axes[0]
+    np.testing.assert_allclose([p.get_width() for p in axes.patches], [0.31, 0.41, 0.91])
+    assert [t.get_text() for t in axes.get_yticklabels()][2] == "emotion:<envy>: mahalanobis"
+    assert any(list(x.get_xdata()) == [0.5, 0.5] for x in axes.lines)
+    assert "mahalanobis 0.910" in picture.words
+
+
+def test_gaps_have_the_intervals_of_the_record(source: Source) -> None:
+    axes = draw(source, "gaps").figure.axes[0]
+    spans = [tuple(x.get_xdata()) for x in axes.lines if len(np.atleast_1d(x.get_xdata())) == 2]
+    for group in source.result["groups"].values():
+        for g in group["groups"].values():
+            assert tuple(g["UA"]["ci_95"]) in spans
+
+
+def test_a_summarys_report_takes_in_the_evaluations_beside_it(space: Path) -> None:
+    record = read_source("one.evaluation", space / "results").result
+    page = render(compose([read_source("one", space / "results")]))
+    assert "Evaluation: emodb-calibrated" in page
+    for state in ("uncalibrated", "calibrated"):
+        found = record["probabilities"][state]
+        for measure in ("NLL", "Brier", "ECE"):
+            assert score(found[measure]) in page
+        assert number(found["ECE_by_chance"]["mean"]) in page
+    (gap,) = record["groups"]["gender"]["gaps"]
+    assert f"{gap['UA']['difference']:+.3f} ({interval(gap['UA']['ci_95'])})" in page
+    assert "emotion:&lt;envy&gt;" in page
+    assert "no knn: &lt;why&gt;" in page
+    assert "no temperature was fitted" not in page
+    assert len(set(re.findall(r' id="([^"]+)"', page))) == len(re.findall(r' id="([^"]+)"', page))
+
+
+def test_pictures_of_explanations_are_inside_the_page_with_words(space: Path, source: Source) -> None:
+    page = render(compose([source]))
+    ((data, words),) = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]+)"', page)
+    assert base64.b64decode(data) == (space / "results" / "looks" / "u.activation.png").read_bytes()
+    assert words == "Class activation of u&#34;&lt;1&gt;: anger, recognised as sadness (0.75), by h.safetensors."
+    assert "gone.attention.png" in page  # said to be missing
+    assert not re.search(r'(?:src|href)="(?!data:|#)', page)
+
+
+def test_the_other_formats(space: Path, tmp_path: Path) -> None:
+    from docx import Document
+
+    for ending in ("md", "tex", "docx", "csv"):
+        wanted = [*("results", "report", str(space / "results" / "one.evaluation-emodb-calibrated.json"))]
+        result = CliRunner().invoke(cli, [*wanted, "--output", str(tmp_path / f"e.{ending}")])
+        assert result.exit_code == 0, result.output
+    (image,) = (tmp_path / "e_files").glob("*.png")
+    assert f"(e_files/{image.name})" in (tmp_path / "e.md").read_text()
+    shapes = Document(str(tmp_path / "e.docx")).inline_shapes
+    assert len(shapes) == 5
+    assert "by chance" in (tmp_path / "e.tex").read_text()
+
+
+def test_rows_have_scores_and_probability_scores(source: Source) -> None:
+    rows = {(r["of"], r["metric"]): r["mean"] for r in tidy(source)}
+    record = source.result
+    for metric in METRICS:
+        assert rows["emodb, one by one", metric] == record["scores"][metric]["mean"]
+    for state in ("uncalibrated", "calibrated"):
+        assert rows[f"emodb, one by one, {state}", "ECE"] == record["probabilities"][state]["ECE"]["mean"]
+        ensemble = record["ensemble"]["probabilities"][state]
+        assert rows[f"emodb, mean of runs, {state}", "NLL"] == ensemble["NLL"]["mean"]
+
+
+def test_what_is_not_of_this_summary_is_named_and_left_out(tmp_path: Path, write_experiment: Write) -> None:
+    write_experiment(tmp_path / "results", "one")
+    record, path = evaluate("one", tmp_path)
+    other = {**record, "model": {**record["model"], "config_hash": "0" * 12}}
+    path.with_name("one.evaluation-other.json").write_text(json.dumps(other))
+    path.with_name("one.evaluation-torn.json").write_text("{")
+    page = render(compose([read_source("one", tmp_path / "results")]))
+    assert page.count("Evaluation: emodb<") == 2  # in the contents, and above its section
+    assert "Evaluation: other" not in page
+    assert "one.evaluation-other.json is of another configuration" in page
+    assert "one.evaluation-torn.json" in page
+
+
+def test_an_evaluation_is_not_put_beside_other_results(space: Path) -> None:
+    sources = [read_source(name, space / "results") for name in ("one", "one.evaluation")]
+    with pytest.raises(ConfigError, match="is an evaluation"):
+        compose(sources)
+
+
+def test_the_p_of_both_kinds_of_luck_is_printed(source: Source) -> None:
+    record = source.result
+    comparison = record["ensemble"]["comparison"]
+    text = evaluation_text(record, "file")
+    head, row = next(
+        (a, b) for a, b in zip(text.split("\n"), text.split("\n")[1:], strict=False) if a.startswith("paired")
+    )
+    assert head.split("  ")[-1].strip() == "p"
+    assert row.split()[-1] == f"{comparison['p']:.4f}"
+    changed = {**record, "ensemble": {**record["ensemble"], "comparison": {**comparison, "p": 0.0123}}}
+    assert tables.paired_rows(changed)[1][-1] == "0.0123"
+
+
+def test_intervals_of_few_speakers_are_said_to_be_too_narrow(source: Source) -> None:
+    found = source.result["groups"]["gender"]
+    assert "Of so few speakers, 4 (female) and 2 (male)" in tables.gender_note(found)
+    many = {"groups": {name: {**g, "speakers": 12} for name, g in found["groups"].items()}}
+    assert tables.gender_note(many) == "Speakers drawn again within each gender."
