@@ -25,6 +25,9 @@ from ser.commands._base import Command, Items, Session
 @click.option(
     "--label", metavar="COLUMN", help="Labels: a column's name or number; -1 is the last.  [default: by name]"
 )
+@click.option(
+    "--columns", type=Items(), help="Of a table, the features: names, numbers, FIRST:LAST.  [default: by name]"
+)
 @click.option("--label-names", type=Items(), help="Names of the labels 0, 1, ...: negative,positive")
 @click.option("--frames", "axis", flag_value="frames", help="Of three axes, the second is frames of an utterance.")
 @click.option("--turns", "axis", flag_value="turns", help="Of three axes, the second is turns of a dialogue.")
@@ -41,11 +44,12 @@ def command(
     rows: bool,
     id_column: str | None,
     label: str | None,
+    columns: list[str] | None,
     label_names: list[str] | None,
     axis: str | None,
     overwrite: bool,
 ) -> None:
-    """Import features that were made elsewhere: CSV, NPY, NPZ, pickles, folders of UTTERANCE_ID.npy.
+    """Import features that were made elsewhere: CSV, Parquet, NPY, NPZ, pickles, folders of UTTERANCE_ID.npy.
 
     NAME is text, audio or visual, or with a name for the store visual:openface; or ids, labels, lengths (or masks),
     speakers. FILE.npz:KEY and FILE.pkl:KEY/KEY take one array of several.
@@ -63,7 +67,7 @@ def command(
     given = {"": features, "train": train, "validation": validation, "test": test}
     sources = [parse(word, part) for part, words in given.items() for word in words]
     names = tuple(label_names) if label_names else None
-    options = Options(rows, id_column, label, names, axis)
+    options = Options(rows, id_column, label, names, axis, tuple(columns) if columns else None)
     more = {"pickle": pickle, "fields": fields, "overwrite": overwrite, "say": session.say}
     kept = import_features(dataset, session.workspace, sources, options, **more)  # type: ignore[arg-type]
     for store in kept:

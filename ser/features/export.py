@@ -1,5 +1,6 @@
 """Writing a feature store for other programs, a part at a time in memory."""
 
+import json
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError, StoreError
 from ser.features.layout import FRAME
 from ser.features.store import FeatureStore
+from ser.features.telling import IDENTITY, refuse_bare
 from ser.workspace import writing
 
 if TYPE_CHECKING:
@@ -21,15 +23,17 @@ def export(store: FeatureStore, path: Path) -> Path:
     """Write a store's features for other programs.
 
     Args:
-        path: its ending says how: `.npz` (`ids`, `features`; framewise also `offsets`), `.csv` or `.parquet` (a column
-            `utterance_id`, then one a feature).
+        path: its ending says how: `.npz` (`ids`, `features`, `identity`; framewise also `offsets`), `.csv` or `.parquet` (a
+            column `utterance_id`, then one a feature; of Parquet the metadata have `ser.identity`). The identity is JSON.
 
     Raises:
-        StoreError: not one vector an utterance, for a table.
+        StoreError: not one vector an utterance, for a table; features that tell the label, for a CSV, which cannot say so.
         ConfigError: a package is missing.
     """
     if path.suffix != ".npz" and (store.level == FRAME or len(store.shape) != 1):
         raise StoreError(f"{store.path} is not one vector an utterance", action="Export it with --format npz.")
+    if path.suffix == ".csv":
+        refuse_bare(store.path, store.facts.identity)
     with writing(path) as temporary:
         {".npz": _write_npz, ".csv": _write_csv, ".parquet": _write_parquet}[path.suffix](store, temporary)
     return path
@@ -43,6 +47,11 @@ def _write_npz(store: FeatureStore, path: Path) -> None:
         _write_array(archive, "features", values, (int(offsets[-1]), *store.shape))
         if store.level == FRAME:
             _write_array(archive, "offsets", [offsets])
+        _write_array(archive, IDENTITY, [np.array(_identity(store))])
+
+
+def _identity(store: FeatureStore) -> str:
+    return json.dumps({"encoder": store.facts.encoder, **store.facts.identity}, ensure_ascii=False, sort_keys=True)
 
 
 def _write_array(
@@ -53,7 +62,7 @@ def _write_array(
         for number, block in enumerate(blocks):
             if number == 0:
                 descr = np.lib.format.dtype_to_descr(block.dtype)
-                header = {"descr": descr, "fortran_order": False, "shape": shape or block.shape}
+                header = {"descr": descr, "fortran_order": False, "shape": block.shape if shape is None else shape}
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(np.ascontiguousarray(block).view(np.uint8).data)
 
@@ -86,6 +95,8 @@ def _write_parquet(store: FeatureStore, path: Path) -> None:
     try:
         for frame in _frames(store):
             table = pa.Table.from_pandas(frame, preserve_index=False)
+            carried = {**(table.schema.metadata or {}), f"ser.{IDENTITY}": _identity(store)}
+            table = table.replace_schema_metadata(carried)
             writer = writer or pq.ParquetWriter(path, table.schema)
             writer.write_table(table)
     finally:

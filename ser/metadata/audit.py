@@ -94,7 +94,8 @@ def verdict(
     Returns:
         `shares` (see `sharing`), `overlap` (utterances in two parts of a fold: always 0, else an error),
         `speaker_independent`: true, false, or null where speakers are not known, and `copies`: null where the audio was
-        not audited, else how often test audio is in training or validation too (see `ser.metadata.copies.crossing`).
+        not audited, else how often test audio is in training or validation too (see `ser.metadata.copies.crossing`);
+        `validation`: see `validation_sharing`.
 
     Raises:
         CorpusError: a part overlaps another, or the protocol breaks its own promise.
@@ -112,7 +113,15 @@ def verdict(
         None if not speaker["known"] or (speaker["unknown"] and not _overlap(speaker)) else not _overlap(speaker)
     )
     found = None if copies is None else {k: crossing(p, frame, folds).facts() for k, p in copies.pairs().items()}
-    return {"shares": shares, "overlap": 0, "speaker_independent": independent, "copies": found}
+    own = validation_sharing(frame, folds)
+    return {"shares": shares, "overlap": 0, "speaker_independent": independent, "validation": own, "copies": found}
+
+
+def validation_sharing(frame: pd.DataFrame, folds: list[Fold]) -> dict[str, int]:
+    """How far validation has the voices of training: `speakers`, the most of a fold that both have; `folds` where any are."""
+    speaker = values_of(frame, "speaker")
+    common = [len((set(speaker[f.train]) & set(speaker[f.validation])) - {""}) for f in folds]
+    return {"speakers": max(common, default=0), "folds": sum(map(bool, common))}
 
 
 def refuse_overlap(dataset: str, protocol: str, folds: list[Fold]) -> None:
@@ -141,6 +150,12 @@ def stamps(audit: dict[str, Any], facts: dict[str, Any], modalities: set[str]) -
             found.append(f"speakers shared: {speaker[count]} of the test speakers are in {part} too")
     if audit["speaker_independent"] is None:
         found.append("speakers unknown: the table does not say who speaks, so test speakers may be in training")
+    own = audit.get("validation") or {}
+    if audit["speaker_independent"] and own.get("speakers"):
+        found.append(
+            f"validation shares speakers with training in {own['folds']} of the folds, up to {own['speakers']}: it picks the "
+            "epoch by voices that are known, the test has new ones"
+        )
     for kind, words in (("identical", "identical audio"), ("near_identical", "the same recordings")):
         copies = (audit.get("copies") or {}).get(kind, {})
         if copies.get("test_utterances"):

@@ -208,11 +208,23 @@ def stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, Any]]) ->
     if not corpus or facts.get("synthetic") or not (facts.get("source_corpus") or facts.get("utterances_of_release")):
         return found
     for name, store in stores.items():
-        known = entry(str(store.get("encoder", name)), str(store.get("identity", {}).get("model", "")))
-        kind = known.status(corpus) if known else UNKNOWN
-        if kind in (FINE_TUNING, PRE_TRAINING):
-            found.append(f"encoder has seen this corpus: {name} in {kind}; {known.source if known else ''}")
-        elif kind == UNKNOWN:
-            why = known.source if known else "what it was trained on is not known here"
-            found.append(f"encoder may have seen this corpus: {name}; {why}")
+        identity = store.get("identity", {})
+        found += _seen("encoder", name, corpus, str(store.get("encoder", name)), str(identity.get("model", "")))
+        model = recogniser(identity)
+        found += _seen("speech recogniser", f"{name}, text by {model}", corpus, model) if model else []
     return found
+
+
+def recogniser(identity: Mapping[str, Any]) -> str:
+    """The model whose transcripts a store's features are of, by the store's identity; "" where there is none."""
+    return str((identity.get("text_source") or {}).get("model") or "")
+
+
+def _seen(what: str, which: str, corpus: str, *names: str) -> list[str]:
+    """The sentence on one model; none where it is clean."""
+    known = entry(*names)
+    kind = known.status(corpus) if known else UNKNOWN
+    if kind in (FINE_TUNING, PRE_TRAINING):
+        return [f"{what} has seen this corpus: {which} in {kind}; {known.source if known else ''}"]
+    why = known.source if known else "what it was trained on is not known here"
+    return [f"{what} may have seen this corpus: {which}; {why}"] if kind == UNKNOWN else []

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ser.features.auditing import store_findings
 from ser.features.store import FeatureStore
 from ser.features.views import originals
 from ser.metadata import ledger
@@ -74,7 +75,8 @@ def audit_dataset(
     if sound is not None:
         write_copies(workspace, dataset, table.sha256, sound.copies)
         subject = replace(subject, table=replace(table, copies=sound.copies))
-    found = [*encoders(_identities(workspace, dataset), table.facts.get("corpus"), _seen), *more]
+    found = [*encoders(_identities(workspace, dataset), table.facts.get("corpus"), _seen)]
+    found += [*store_findings(workspace, subject), *more]
     audit = examine(subject, scheme, sound, longest, found)
     record = {
         **audit.record,
@@ -88,12 +90,19 @@ def audit_dataset(
 
 
 def _seen(identity: Mapping[str, Any], corpus: str | None) -> str | None:
-    """What the ledger says of an encoder and a corpus; see `ser.metadata.auditing.encoders.Seen`."""
-    known = ledger.entry(str(identity.get("encoder", "")), str(identity.get("model", "")))
-    if known is None:
-        return not_known(identity, corpus)
-    status = known.status(corpus or "")
-    if status in (ledger.FINE_TUNING, ledger.PRE_TRAINING):
+    """What the ledger says of an encoder, and of the recogniser of its text; see `ser.metadata.auditing.encoders.Seen`."""
+    names = str(identity.get("encoder", "")), str(identity.get("model", ""))
+    own = not_known(identity, corpus) if ledger.entry(*names) is None else _status(corpus, *names)
+    recogniser = ledger.recogniser(identity)
+    heard = _status(corpus, recogniser) if recogniser else ""
+    said = "; ".join(words for words in (own, heard and f"recogniser: {heard}") if words)
+    return said or (None if own is None or heard is None else "")
+
+
+def _status(corpus: str | None, *names: str) -> str | None:
+    known = ledger.entry(*names)
+    status = known.status(corpus or "") if known else ledger.UNKNOWN
+    if known and status in (ledger.FINE_TUNING, ledger.PRE_TRAINING):
         return f"{status} ({known.source})"
     return None if status == ledger.UNKNOWN else ""
 

@@ -1,5 +1,6 @@
 """Stores written for other programs, whatever the size of the parts."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,10 @@ def store(folder: Path, kind: str, dtype: str = "float32") -> FeatureStore:
 def test_npz(tmp_path: Path, kind: str, dtype: str) -> None:
     made = store(tmp_path, kind, dtype)
     with np.load(export(made, tmp_path / "toy.npz")) as exported:
-        names = {"ids", "features"} | ({"offsets"} if kind == "frames" else set())
+        names = {"ids", "features", "identity"} | ({"offsets"} if kind == "frames" else set())
         assert set(exported) == names
         assert list(exported["ids"]) == made.ids
+        assert json.loads(str(exported["identity"])) == {"encoder": "toy", **made.facts.identity}
         read: Any = made.read(made.ids)
         np.testing.assert_array_equal(exported["features"], read.values if kind == "frames" else read)
         assert exported["features"].dtype == dtype

@@ -86,3 +86,20 @@ def test_words_for_people() -> None:
     assert "emotion2vec" in ledger.encoders_that_saw("meld")["pre-training"]
     assert "clean" not in ledger.encoders_that_saw("emodb")
     assert corpus("iemocap").UTTERANCES
+
+
+def test_the_recogniser_of_a_text_is_judged_too() -> None:
+    facts = {"corpus": "emodb", "utterances_of_release": 535}
+
+    def of(model: str) -> list[str]:
+        heard = {"encoder": "wordpiece", "identity": {"model": None, "text_source": {"name": "asr-x", "model": model}}}
+        return ledger.stamps(facts, {"wordpiece+asr-x": heard})
+
+    (sentence,) = of("openai/whisper-small")
+    assert sentence.startswith(
+        "speech recogniser may have seen this corpus: wordpiece+asr-x, text by openai/whisper-small; "
+    )
+    assert "Radford et al." in sentence
+    assert of("tiny-speaking")[0].endswith("what it was trained on is not known here")
+    assert of("facebook/wav2vec2-base") == []
+    assert ledger.stamps(facts, {"wordpiece": {"encoder": "wordpiece", "identity": {"model": None}}}) == []

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from ser.errors import ConfigError, CorpusError
 from ser.metadata import audit
+from ser.metadata.auditing.finding import Subject
+from ser.metadata.auditing.leakage import leakage
 from ser.metadata.splits import PROTOCOLS, Fold, Options, default_protocol, hold_out, make_folds
 from ser.metadata.table import Table, make_table
 from ser.metadata.table import corpus as corpus_plugin
@@ -182,3 +184,24 @@ def test_validation_takes_whole_dialogues_where_nobody_knows_who_speaks() -> Non
     assert not parts["validation"] & (parts["train"] | parts["test"])
     (fold,) = make_folds("official", table, frame, labels)
     assert fold.validation_by == "utterance"
+
+
+def test_validation_by_voices_of_training_is_said() -> None:
+    table, frame, labels = corpus(speakers=4)
+    folds = make_folds("speaker", table, frame, labels, Options(folds=3, stratified=True))
+    speaker = frame["speaker"].to_numpy()
+    common = [set(speaker[f.train]) & set(speaker[f.validation]) for f in folds]
+    assert any(common)  # of two training speakers none can be held out
+    report = audit.verdict("toy", "speaker", frame, folds)
+    assert report["speaker_independent"] is True
+    assert report["validation"] == {"speakers": max(map(len, common)), "folds": sum(map(bool, common))}
+    (stamp,) = audit.stamps(report, {}, {"audio"})
+    assert stamp.startswith(f"validation shares speakers with training in {sum(map(bool, common))} of the folds")
+    findings = {f.kind: f for f in leakage(Subject(table, frame, labels, tuple("abcd"), "speaker", folds))}
+    found = findings["validation-speakers"]
+    assert (found.count, found.of) == (sum(map(bool, common)), 3)
+    assert found.examples == tuple(f.name for f, own in zip(folds, common, strict=True) if own)
+    whole = make_folds("speaker", table, frame, labels)  # three training speakers: one is held out
+    assert audit.stamps(audit.verdict("toy", "speaker", frame, whole), {}, {"audio"}) == []
+    subject = Subject(table, frame, labels, tuple("abcd"), "speaker", whole)
+    assert "validation-speakers" not in {f.kind for f in leakage(subject)}

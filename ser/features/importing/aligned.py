@@ -10,6 +10,7 @@ from ser.features.importing.loading import Loaded, Options, load
 from ser.features.importing.model import Feature, Imported, labelled
 from ser.features.importing.sources import FACTS, Source, sha256
 from ser.metadata.imports import GENDERS, SPLITS
+from ser.metadata.parsing import few
 from ser.metadata.table import Table
 
 
@@ -32,6 +33,7 @@ def gather(sources: Sequence[Source], options: Options, table: Table | None = No
         ConfigError, CorpusError: files that do not go together: other counts, other labels; ids that are not there.
     """
     features: dict[str, Feature] = {}
+    notes: list[str] = []
     rows: dict[str, dict[str, Any]] = {}
     for part in _parts(sources, options):
         ids = _ids(part, options, table)
@@ -39,13 +41,27 @@ def gather(sources: Sequence[Source], options: Options, table: Table | None = No
             feature = features.setdefault(loaded.source.store, Feature(loaded.source.store, loaded.source.modality))
             if feature.modality != loaded.source.modality:
                 raise ConfigError(f"store {feature.store} of {feature.modality} and of {loaded.source.modality}")
+            _same_columns(loaded, feature)
+            if loaded.left_out:
+                notes.append(f"{loaded.name}: no features are {few(loaded.left_out)}; --columns names those that are")
             feature.pieces.append((own, loaded.values))
             feature.files[f"{part.name} {loaded.source.file}".strip()] = sha256(loaded.source.path)
         for utterance, row in _rows(part, ids, options).items():
             if utterance in rows and part.name:
                 raise CorpusError(f"utterance {utterance!r} is in two parts", expected="every id once")
             rows[utterance] = row
-    return Imported(list(rows.values()), list(features.values()))
+    return Imported(list(rows.values()), list(features.values()), notes=notes)
+
+
+def _same_columns(loaded: Loaded, feature: Feature) -> None:
+    """Files of several parts have the same features in the same order, by their names."""
+    if feature.pieces and loaded.names != feature.names and len(loaded.names) == len(feature.names):
+        one, other = next(pair for pair in zip(loaded.names, feature.names, strict=True) if pair[0] != pair[1])
+        raise CorpusError(
+            f"{loaded.name} has other columns than the files before it", expected=repr(other), found=repr(one)
+        )
+    if not feature.pieces:
+        feature.names.extend(loaded.names)
 
 
 def _parts(sources: Sequence[Source], options: Options) -> list[_Part]:
@@ -151,11 +167,14 @@ def _rows(part: _Part, ids: list[list[str]], options: Options) -> dict[str, dict
             rows[utterance].update(named)
         for column, cells in loaded.facts.items():
             for utterance, cell in zip(own, cells, strict=True):
-                rows[utterance].setdefault(column, _cell(column, cell, part.name))
+                rows[utterance].setdefault(column, _cell(column, cell, part.name, loaded.name))
     return rows
 
 
-def _cell(column: str, cell: Any, part: str) -> Any:
+def _cell(column: str, cell: Any, part: str, where: str) -> Any:
+    word = str(cell).strip().lower()
     if column == "gender":
-        return GENDERS.get(str(cell).strip().lower(), "")
-    return SPLITS.get(str(cell).strip().lower(), part) if column == "split" else cell
+        return GENDERS.get(word, "")
+    if column == "split" and word and word not in SPLITS:
+        raise CorpusError(f"{where}: split {str(cell)!r}", expected=f"one of {', '.join(SPLITS)}")
+    return SPLITS.get(word, part) if column == "split" else cell

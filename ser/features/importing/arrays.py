@@ -1,43 +1,23 @@
-"""Files of features as arrays: CSV (also compressed), NPY, NPZ, an entry of a pickle, a folder of `UTTERANCE_ID.npy`."""
+"""Files of features as arrays: tables, NPY, NPZ, an entry of a pickle, a folder of `UTTERANCE_ID.npy`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
-from ser.features.importing.delimited import columns_of, head
+from ser.features.importing.columns import numbered
+from ser.features.importing.model import Content
 from ser.features.importing.pickles import read_pickle
 from ser.features.importing.sources import Source
-from ser.metadata.imports import choose
+from ser.features.importing.tables import open_table, read_table
+from ser.features.telling import IDENTITY, refuse_exported
 from ser.metadata.parsing import few
 
 PICKLES = (".pkl", ".pickle")
-# Columns of a file with a header that are facts of the utterance, not features. (`valence` or `duration` may be either.)
-_FACTS = ("path", "text", "speaker", "gender", "session", "dialogue", "turn", "language", "split")
-Values = Sequence[NDArray[Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Content:
-    """What a file holds.
-
-    Attributes:
-        values: one array an utterance: `(D,)` or `(frames, D)`; or of dialogues, `(turns, D)`.
-        ids: their utterance ids, where it has them.
-        labels: their labels, where it has a column of them.
-        facts: other columns of the utterance table, by name.
-    """
-
-    values: Values
-    ids: list[str] | None = None
-    labels: list[Any] | None = None
-    facts: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Folder(Sequence[NDArray[Any]]):
@@ -59,28 +39,34 @@ class Folder(Sequence[NDArray[Any]]):
         return _npy(self.files[index])
 
 
-def read(source: Source, id_column: str | None = None, label: str | None = None) -> Content:
+def read(
+    source: Source, id_column: str | None = None, label: str | None = None, columns: Sequence[str] | None = None
+) -> Content:
     """Read features with what the file says of their utterances.
 
     Args:
         id_column, label: name of a column, or its number (from 0; from -1 backwards).
+        columns: those that are features, of a table: names, numbers, or FIRST:LAST; None takes all that may be.
 
     Raises:
         CorpusError: it cannot be read, or is not of numbers.
         ConfigError: it holds several arrays and none is named, or there is no such column.
     """
+    arrays = source.path.is_dir() or source.path.suffix.lower() in (".npy", ".npz", *PICKLES)
+    if columns and arrays:
+        raise ConfigError(f"--columns, and {source.name} is no table", expected="CSV, TSV or Parquet")
+    if not arrays:
+        return read_table(source, id_column, label, columns)
     if source.path.is_dir():
         files = sorted(source.path.glob("*.npy"))
         if not files:
             raise CorpusError(f"there is no .npy file in {source.path}", expected="UTTERANCE_ID.npy for each utterance")
         return Content(Folder(files), [f.stem for f in files])
-    if source.path.suffix.lower() in (".npy", ".npz", *PICKLES):
-        return _split(array(source), source, label)
-    return _table(source, id_column, label)
+    return _split(array(source), source, label)
 
 
 def array(source: Source) -> Any:
-    """The array that a source names: `(n, D)`, `(n, frames, D)`, texts, or a list; a CSV of one column as `(n,)`.
+    """The array that a source names: `(n, D)`, `(n, frames, D)`, texts, or a list; a table of one column as `(n,)`.
 
     Raises:
         CorpusError: it cannot be read, or there is no such entry.
@@ -93,10 +79,10 @@ def array(source: Source) -> Any:
         return _npz(source)
     if suffix in PICKLES:
         return _entry(pickled(source.path), source)
-    names, delimiter, header = head(source.path)
-    if len(names) != 1:
-        raise CorpusError(f"{source.path} is of several columns", expected="one", found=len(names))
-    return columns_of(source.path, names, delimiter, header, names).iloc[:, 0].to_numpy()
+    table = open_table(source.path)
+    if len(table.names) != 1:
+        raise CorpusError(f"{source.path} is of several columns", expected="one", found=len(table.names))
+    return table.read(table.names).iloc[:, 0].to_numpy()
 
 
 def pickled(path: Path) -> Any:
@@ -122,6 +108,7 @@ def _npz(source: Source) -> Any:
     try:
         with np.load(source.path, allow_pickle=False) as archive:
             names = list(archive)
+            refuse_exported(source.name, archive[IDENTITY] if IDENTITY in names else None)
             key = source.key or ("features" if "features" in names else names[0] if len(names) == 1 else "")
             if key not in names:
                 raise ConfigError(
@@ -165,48 +152,8 @@ def _split(values: Any, source: Source, label: str | None) -> Content:
     _refuse_texts(values, source)
     if label is None or values.ndim != 2:
         return Content(values, ids)
-    column = _number(label, values.shape[1], source)
+    column = numbered(label, values.shape[1], source.name)
     return Content(np.delete(values, column, axis=1), ids, values[:, column].tolist())
-
-
-def _table(source: Source, id_column: str | None, label: str | None) -> Content:
-    names, delimiter, header = head(source.path)
-
-    def take(asked: str | None) -> str | None:
-        if asked is None or asked in names:
-            return asked
-        return names[_number(asked, len(names), source)]
-
-    known = choose(names)[0] if header else {}
-    labels = take(label) or known.get("label") or known.get("emotion")
-    ids = take(id_column) or known.get("utterance_id")
-    facts = {name: known[name] for name in _FACTS if name in known and known[name] not in (labels, ids)}
-    words = [name for name in (labels, ids, *facts.values()) if name is not None]
-    frame = columns_of(source.path, names, delimiter, header, words)
-    columns = [n for n in names if n not in words]
-    strange = [n for n in columns if not pd.api.types.is_numeric_dtype(frame[n])]
-    if strange or not columns:
-        raise CorpusError(
-            f"{source.path}: "
-            + (f"column {strange[0]!r} holds texts" if strange else "there is no column of features"),
-            expected="features as numbers; ids with --id COLUMN, labels with --label COLUMN",
-        )
-    return Content(
-        frame[columns].to_numpy(np.float64),
-        None if ids is None else frame[ids].tolist(),
-        None if labels is None else frame[labels].tolist(),
-        {name: frame[column].tolist() for name, column in facts.items()},
-    )
-
-
-def _number(asked: str, count: int, source: Source) -> int:
-    try:
-        number = int(asked)
-    except ValueError:
-        raise ConfigError(f"{source.name}: there is no column {asked!r}", expected="its name, or its number") from None
-    if not -count <= number < count:
-        raise ConfigError(f"{source.name}: there is no column {number}", expected=f"one of {count}")
-    return number % count
 
 
 def _refuse_texts(values: NDArray[Any], source: Source) -> None:

@@ -15,8 +15,11 @@ from ser.features.importing.model import Feature, Imported
 from ser.features.layout import FRAME, UTTERANCE, Facts, some
 from ser.features.pack import Record
 from ser.features.ragged import BLOCK_BYTES
+from ser.features.scrutiny import scrutinise
+from ser.features.store import FeatureStore
 from ser.features.tensors import UNKNOWN_SOURCE
 from ser.features.writer import StoreWriter
+from ser.metadata.parsing import few
 from ser.metadata.table import Table, make_table, write_table
 from ser.workspace import Workspace
 
@@ -131,7 +134,11 @@ def _keep(feature: Feature, table: Table, workspace: Workspace, overwrite: bool,
     why = "not in the files that were imported"
     listed = [failures.get(i) or Failure(i, "", why, why) for i in lacking]
     write_failures(path.with_name(f"{feature.store}.failures.csv"), listed)
-    return Kept(_line(feature, table, facts, count, len(listed), elsewhere, zeros), len(listed))
+    line = _line(feature, table, facts, count, len(listed), elsewhere, zeros)
+    with FeatureStore(path) as store:
+        found = scrutinise(store, dict(zip(table.ids, table.frame["label"], strict=True))).telling
+    named = [feature.names[k] if feature.names else f"feature {k}" for k in found]
+    return Kept(f"{line}; {few(named)} alone tells the label: a column of labels?" if named else line, len(listed))
 
 
 def _each(feature: Feature) -> Iterator[tuple[str, Any]]:
@@ -166,6 +173,8 @@ def _nothing(feature: Feature, table: Table, failures: dict[str, Failure], elsew
 
 def _line(feature: Feature, table: Table, facts: Facts, count: int, failed: int, elsewhere: int, zeros: int) -> str:
     parts = [f"{table.dataset} {feature.store}: {count} utterances, {facts.modality}, {facts.level} level, {facts.dim}"]
+    if feature.names:
+        parts[0] += f" ({' to '.join(dict.fromkeys((feature.names[0], feature.names[-1])))})"
     if failed:
         parts.append(f"{failed} without features (listed in {feature.store}.failures.csv)")
     if elsewhere:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
-from ser.features.importing.arrays import PICKLES, Content, array, pickled, read
-from ser.features.importing.model import Values
+from ser.features.importing.arrays import PICKLES, array, pickled, read
+from ser.features.importing.model import Content, Values, labelled
 from ser.features.importing.sources import Source
 
 FRAMES, TURNS = "frames", "turns"
@@ -30,6 +30,7 @@ class Options:
         id_column, label: column of ids, of labels: its name, or its number.
         label_names: names of the labels 0, 1, ...
         axis: what the second of three axes is: `frames` of an utterance, or `turns` of a dialogue.
+        columns: of a table, those that are features: names, numbers, or FIRST:LAST; None takes all that may be.
     """
 
     rows: bool = False
@@ -37,6 +38,7 @@ class Options:
     label: str | None = None
     label_names: tuple[str, ...] | None = None
     axis: str | None = None
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class Loaded:
 
     Attributes:
         values: one array an utterance, `(D,)` or `(frames, D)`.
-        ids, labels, facts: as of `Content`.
+        ids, labels, facts, names, left_out: as of `Content`.
         dialogues: whether the utterances are turns that the file has in order.
     """
 
@@ -56,6 +58,8 @@ class Loaded:
     labels: list[Any] | None = None
     facts: dict[str, list[Any]] = field(default_factory=dict)
     dialogues: bool = False
+    names: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -75,7 +79,7 @@ def load(source: Source, options: Options, beside: Mapping[str, Source]) -> Iter
             for part, (data, labels, lengths) in _TUPLES[len(value)].items():
                 yield _dialogues(source, part, np.asarray(value[data]), value[labels], value[lengths], {})
             return
-    content = read(source, options.id_column, options.label)
+    content = read(source, options.id_column, options.label, options.columns)
     facts = {what: array(other) for what, other in beside.items()}
     deep = isinstance(content.values, np.ndarray) and content.values.ndim == 3
     if deep and options.axis is None:
@@ -88,10 +92,10 @@ def load(source: Source, options: Options, beside: Mapping[str, Source]) -> Iter
             source, source.part, np.asarray(content.values), facts.get("labels"), facts.get("lengths"), facts
         )
         return
-    yield _utterances(source, content, facts)
+    yield _utterances(source, content, facts, options)
 
 
-def _utterances(source: Source, content: Content, facts: dict[str, Any]) -> Loaded:
+def _utterances(source: Source, content: Content, facts: dict[str, Any], options: Options) -> Loaded:
     count, values = len(content.values), content.values
     for what in facts:
         if len(facts[what]) != count:
@@ -104,7 +108,29 @@ def _utterances(source: Source, content: Content, facts: dict[str, Any]) -> Load
     ids = [str(i) for i in facts["ids"]] if "ids" in facts else content.ids
     labels = _classes(facts["labels"], 1) if "labels" in facts else content.labels
     more = {"speaker": [str(s) for s in facts["speakers"]]} if "speakers" in facts else {}
-    return Loaded(source, source.part, values, ids, labels, {**content.facts, **more})
+    _agree(source, "id", ids, content.ids)
+    _agree(source, "label", *(_words(given, options, source) for given in (labels, content.labels)))
+    _agree(source, "speaker", more.get("speaker"), content.facts.get("speaker"))
+    found = {**content.facts, **more}
+    return Loaded(source, source.part, values, ids, labels, found, names=content.names, left_out=content.left_out)
+
+
+def _agree(source: Source, what: str, beside: list[str] | None, own: list[str] | None) -> None:
+    """Refuse what lies beside a file and is not what the file itself says."""
+    if beside is None or own is None:
+        return
+    row = next((k for k, pair in enumerate(zip(beside, own, strict=True)) if all(pair) and pair[0] != pair[1]), None)
+    if row is not None:
+        raise CorpusError(
+            f"{what}s=FILE is not of {source.name}, which has {what}s of its own",
+            expected=f"{own[row]!r} in row {row + 1}",
+            found=repr(beside[row]),
+            action=f"Leave {what}s= out, or take the column out of the file.",
+        )
+
+
+def _words(given: list[Any] | None, options: Options, source: Source) -> list[str] | None:
+    return None if given is None else [labelled(cell, options.label_names, source.name)["label"] for cell in given]
 
 
 def _dialogues(

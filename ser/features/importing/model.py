@@ -13,6 +13,27 @@ Values = Sequence[NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
+class Content:
+    """What a file holds.
+
+    Attributes:
+        values: one array an utterance: `(D,)` or `(frames, D)`; or of dialogues, `(turns, D)`.
+        ids: their utterance ids, where it has them.
+        labels: their labels, where it has a column of them.
+        facts: other columns of the utterance table, by name.
+        names: of the features, where it has a header.
+        left_out: columns that are facts of an utterance, not features, and have no other use here.
+    """
+
+    values: Values
+    ids: list[str] | None = None
+    labels: list[Any] | None = None
+    facts: dict[str, list[str]] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
 class Feature:
     """Features of one store.
 
@@ -21,12 +42,14 @@ class Feature:
         modality: audio, text or visual.
         pieces: utterance ids and their features, `(D,)` or `(frames, D)` each; a piece a file.
         files: file's name -> its SHA-256.
+        names: of the features, where the files have a header.
     """
 
     store: str
     modality: str
     pieces: list[tuple[list[str], Values]] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ser.metadata.audit import fold_sharing, values_of
+from ser.metadata.audit import fold_sharing, validation_sharing, values_of
 from ser.metadata.auditing.finding import ERROR, INFO, WARNING, Finding, Subject, over, share, some
 
 OFTEN = 0.5  # of the test utterances: sentences that training has too are then more than greetings
@@ -29,6 +29,8 @@ def leakage(subject: Subject) -> list[Finding]:
         shares = [s[group] for s in by_fold if group in s]
         if shares:
             found += _shared(subject, group, shares)
+    if not any(finding.kind.startswith("shared-speakers") for finding in found):
+        found += _validation(subject)
     return [*found, *_unknown_speakers(subject), *_fixed_text(subject), *_other_label(subject)]
 
 
@@ -95,6 +97,25 @@ def _shared(subject: Subject, group: str, shares: list[dict[str, Any]]) -> list[
             )
         )
     return found
+
+
+def _validation(subject: Subject) -> list[Finding]:
+    """Validation by voices that training knows, where the test has new ones."""
+    own = validation_sharing(subject.frame, subject.folds)
+    if not own["folds"]:
+        return []
+    return [
+        Finding(
+            "validation-speakers",
+            WARNING,
+            "folds whose validation has speakers of training",
+            own["folds"],
+            len(subject.folds),
+            f"up to {own['speakers']} speakers; the test parts have new ones",
+            some(fold.name for fold in subject.folds if validation_sharing(subject.frame, [fold])["folds"]),
+            "The epoch is picked by known voices. More speakers in training (more --folds), or a fixed number of epochs.",
+        )
+    ]
 
 
 def _unknown_speakers(subject: Subject) -> list[Finding]:

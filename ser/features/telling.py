@@ -1,0 +1,61 @@
+"""What gives labels away in features: in how they were made, by the identity that they carry.
+
+A store's identity goes with what `ser store export` writes, so that a file which comes back is known for what it is.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ser.errors import ConfigError, StoreError
+from ser.features.views import by_label
+from ser.metadata import texts
+
+IDENTITY = "identity"
+
+
+def why(identity: Mapping[str, Any]) -> str:
+    """How a store's features come to tell the true label; "" where they do not."""
+    scheme = by_label(identity)
+    if scheme:
+        return f"what was done to an utterance tells its true label (scheme {scheme})"
+    if texts.kind(texts.source_of(identity)) == texts.SIMULATED:
+        return "the sentences were chosen by the true label"
+    return ""
+
+
+def refuse_bare(name: object, identity: Mapping[str, Any]) -> None:
+    """Refuse to write such features to a file that cannot say so.
+
+    Raises:
+        StoreError: they are.
+    """
+    told = why(identity)
+    if told:
+        raise StoreError(
+            f"{name} cannot be exported to a file that does not say what it is: {told}",
+            action="Export it with --format npz or parquet, which carry the store's identity.",
+        )
+
+
+def refuse_exported(name: str, carried: Any) -> None:
+    """Refuse to import features of such a store.
+
+    Args:
+        name: of the file.
+        carried: what it says of the store's identity, as JSON or parsed; None, or anything else, where it says nothing.
+
+    Raises:
+        ConfigError: they are.
+    """
+    try:
+        identity = carried if isinstance(carried, dict) else json.loads(str(carried))
+    except ValueError:
+        return
+    told = why(identity) if isinstance(identity, dict) else ""
+    if told:
+        raise ConfigError(
+            f"{name} cannot be imported: {told}",
+            expected="features that do not depend on the label",
+            action="Where it was exported from, the store is used as what it is: ser fit --audio or --text with its name.",
+        )
