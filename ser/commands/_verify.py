@@ -28,6 +28,7 @@ def command(session: Session, names: tuple[str, ...], every: bool, strict: bool)
         else (verify(find_summary(name, folder), session.workspace) for name in names)
     )
     number = failed = 0
+    said: list[str] = []  # what holds of all is said once
     for verdict in found:
         number += 1
         faults = [d.line() for d in verdict.differences] + (verdict.missing if strict else [])
@@ -41,7 +42,9 @@ def command(session: Session, names: tuple[str, ...], every: bool, strict: bool)
             click.echo(f"  {line}", err=True)
         if len(faults) > len(shown):
             click.echo(f"  ... and {len(faults) - len(shown)} more: --verbose lists all", err=True)
-        for line in [] if strict else verdict.missing:
+        beyond = [line for line in verdict.beyond if line not in said]
+        said += beyond
+        for line in [*([] if strict else verdict.missing), *beyond]:
             session.say(f"  not checked: {line}")
     if every:
         session.say(f"{number} results, {failed} with differences")

@@ -70,14 +70,14 @@ def read_block(name: str, store: FeatureStore, ids: list[str]) -> Block:
     return Block(name, store.modality, read.values, read.offsets, store.vocabulary, dict(store.assets))
 
 
-def facts_of(store: FeatureStore, ids: list[str]) -> dict[str, Any]:
-    """What a record says of a store, of which some utterances are used."""
+def facts_of(store: FeatureStore, ids: list[str], hashed: bool = True) -> dict[str, Any]:
+    """What a record says of a store, of which some utterances are used; `hashed`: with the hash of the file."""
     identity = json.dumps(store.attrs["identity"], sort_keys=True)
     values = "".join(f"{i} {crc:08x}\n" for i, crc in zip(ids, store.index(ids).crc32, strict=True))
     return {
         "features_sha256": hashlib.sha256((identity + values).encode()).hexdigest(),  # of the values, not of the file
         "path": store.path.name,
-        "sha256": store.sha256,
+        **({"sha256": store.sha256} if hashed else {}),
         "encoder": store.facts.encoder,
         "level": store.level,
         "identity": store.attrs["identity"],

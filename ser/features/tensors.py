@@ -77,6 +77,7 @@ def load_tensors(
     modalities: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
     views: Sequence[str] | None = None,
+    values: bool = True,
 ) -> Tensors:
     """Tensors of a dataset under a label scheme.
 
@@ -87,6 +88,7 @@ def load_tensors(
         modalities: take stores of these only; None takes all that are cached.
         classes: keep these classes of the scheme only, in this order (the label space shared with another corpus).
         views: augmented views of the audio that training may draw among: names, `all`, or `tta`.
+        values: False reads no features and hashes no file: blocks are `(n, 0)`, all else is the same.
 
     Raises:
         ConfigError: several stores of one modality and none named, or no such store.
@@ -110,11 +112,14 @@ def load_tensors(
             )
         number = {c: k for k, c in enumerate(present)}
         labels = np.array([number[n] for n in names], dtype=np.int64)
-        with ThreadPoolExecutor() as pool:
-            for store in opened.values():
-                pool.submit(getattr, store, "sha256")  # of the whole file: takes longer than reading it
-            blocks = [read_block(n, s, list(frame["utterance_id"])) for n, s in opened.items()]
-        facts = {n: facts_of(s, list(frame["utterance_id"])) for n, s in opened.items()}
+        nothing = np.empty((len(frame), 0), dtype=np.float32)
+        blocks = [Block(n, s.modality, nothing) for n, s in opened.items()]
+        if values:
+            with ThreadPoolExecutor() as pool:
+                for store in opened.values():
+                    pool.submit(getattr, store, "sha256")  # of the whole file: takes longer than reading it
+                blocks = [read_block(n, s, list(frame["utterance_id"])) for n, s in opened.items()]
+        facts = {n: facts_of(s, list(frame["utterance_id"]), hashed=values) for n, s in opened.items()}
         choices = None
         if views:
             blocks, choices = load_choices(views, space.features(dataset), blocks, opened, frame)

@@ -135,7 +135,7 @@ def _pair(one: Member, other: Member, classes: list[str], metric: str) -> dict[s
     random = sum(not paired.is_copies(f) for f in frames)
     return {
         **found,
-        "power": power.estimate(a, b, who, where, metric, known=known, random=random),
+        "power": power.estimate(a, b, who, where, metric, known=known, random=random, p=found["p"]),
         "per_class": differences.by_class(speakers, classes, known),
         "gender": differences.by_gender(frames, classes, metric),
         "speaker": differences.by_speaker(frames, classes, metric),

@@ -3,14 +3,14 @@
 from typing import Any
 
 from ser.results.names import METRICS
-from ser.results.tables import ABSENT, compared, date, grid, interval, number, scores
+from ser.results.tables import ABSENT, TESTS, date, grid, interval, number, scores, tested
 
 FEW_PAIRS = 3  # with more, classes, genders and speakers are in the record alone
 NOTE = (
     "Permutation tests: models (run x fold) dealt anew; predictions of a speaker swapped; in brackets the number of each.\n"
     "p: of both together; Holm: for the number of rows. 95 %: speakers and runs drawn again. effect: mean over standard\n"
     "deviation of the speakers' differences (Cohen's d_z). seeds: runs with which a test at 0.05 would find a true difference\n"
-    "of this size in 80 of 100 cases."
+    "of this size in 80 of 100 cases; too hopeful with few runs."
 )
 DETAILS = "Intervals draw speakers (for a speaker: utterances) and runs again; they are not adjusted for their number."
 
@@ -61,22 +61,28 @@ def _compared(comparison: dict[str, Any]) -> list[str]:
 
 
 def _pairs(comparison: dict[str, Any]) -> list[str]:
-    tests = ["p over models", "p over speakers", "p, Holm"]
-    rows = [["", comparison["metric"], "95 %", "effect", *tests[:2], "p", tests[2], "seeds"]]
-    why = []
+    return [*grid(difference_rows(comparison)), NOTE, *remarks(comparison)]
+
+
+def difference_rows(comparison: dict[str, Any]) -> list[list[str]]:
+    """Pairs with their difference and its tests, the heading first."""
+    rows = [["", comparison["metric"], "95 %", *TESTS, "seeds"]]
     for pair in comparison["pairs"]:
-        cells, power = compared(pair), pair["power"]
-        p = ABSENT if pair["p"] is None else f"{pair['p']:.4f}"
-        seeds = ABSENT if power["seeds"] is None else str(power["seeds"])
-        rows.append([_name(pair), *cells[:-1], p, cells[-1], seeds])
-        if power["why"]:
-            more = (
-                f"; about {power['speakers']} would do"
-                if power["speakers"] and "speakers differ" in power["why"]
-                else ""
-            )
-            why.append(f"{_name(pair)}: {power['why']}{more}.")
-    return [*grid(rows), NOTE, *why]
+        seeds = pair["power"]["seeds"]
+        rows.append([_name(pair), *tested(pair), ABSENT if seeds is None else str(seeds)])
+    return rows
+
+
+def remarks(comparison: dict[str, Any]) -> list[str]:
+    """Why there is no number of seeds, a line a pair; the number of speakers that would do where they are what lacks."""
+    found = []
+    for pair in comparison["pairs"]:
+        power = pair["power"]
+        more = ""
+        if power["speakers"] and "speakers differ" in power["why"]:
+            more = f"; with these {comparison['runs']} runs of each about {power['speakers']} would do"
+        found += [f"{_name(pair)}: {power['why']}{more}."] if power["why"] else []
+    return found
 
 
 def _name(pair: dict[str, Any]) -> str:

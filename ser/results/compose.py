@@ -4,19 +4,15 @@ from collections.abc import Sequence
 
 import ser
 from ser.errors import ConfigError
-from ser.results.blocks import Report, Section, Table, Text
+from ser.results.blocks import Report, Section
+from ser.results.compared_report import comparison_section
 from ser.results.evaluation_report import evaluation_sections, evaluations_of
-from ser.results.find import dataset, fact
 from ser.results.names import EVALUATION_SCHEMA
 from ser.results.provenance import provenance
-from ser.results.show import FEW_RUNS
 from ser.results.source import Source
 from ser.results.study_report import BODIES, study_sections
 from ser.results.summary_report import summary_sections
-from ser.results.tables import ABSENT, interval, number
 from ser.results.tidy import tidy
-
-SAME = ("scheme", "protocol", "rows_sha256", "folds_sha256")  # what two results must share to be compared
 
 
 def compose(sources: Sequence[Source]) -> Report:
@@ -32,7 +28,7 @@ def compose(sources: Sequence[Source]) -> Report:
         name = str(sources[0].result["experiment"])
         return Report(name, _sections(sources[0]), rows, about)
     inner = [Section(str(s.result["experiment"]), (), _sections(s)) for s in sources]
-    return Report(f"{len(sources)} results compared", [_comparison(sources), *inner], rows, about)
+    return Report(f"{len(sources)} results compared", [comparison_section(sources), *inner], rows, about)
 
 
 def _sections(source: Source) -> list[Section]:
@@ -63,28 +59,3 @@ def _refuse(sources: Sequence[Source]) -> None:
             found=others[0].schema,
             action="See it with: ser results show",
         )
-
-
-def _comparison(sources: Sequence[Source]) -> Section:
-    head = ["experiment", "dataset", "head", "features", "of", "UA", "std", "95 % over runs", "runs", "stamps"]
-    rows = []
-    for s in sources:
-        best = [row for row in tidy(s) if row["split"] == "pooled" and row["metric"] == "UA"]
-        for row in best if not s.is_summary else best[-1:]:
-            low = None if row["ci_95_low"] is None or row["n"] < FEW_RUNS else [row["ci_95_low"], row["ci_95_high"]]
-            words = [row["experiment"], dataset(s.result), str(fact(s.result, "head") or ABSENT)]
-            words += ["+".join(fact(s.result, "stores") or ()) or ABSENT, row["of"] or "all test folds"]
-            numbers = [number(row["mean"]), number(row["std"]), interval(low), str(row["n"])]
-            rows.append([*words, *numbers, str(len(s.result["stamps"]))])
-    note = "Test predictions of all folds together. No test of differences: see ser results compare."
-    differing = [key for key in SAME if len({str(fact(s.result, key)) for s in sources}) > 1]
-    blocks: list[Table | Text] = []
-    if differing:
-        plain = {"rows_sha256": "test utterances", "folds_sha256": "folds"}
-        blocks.append(
-            Text(
-                f"Not directly comparable: these results differ in {', '.join(plain.get(k, k) for k in differing)}.",
-                lead=True,
-            )
-        )
-    return Section("Comparison", [*blocks, Table("Pooled UA of each result", head, rows, left=5, note=note)])

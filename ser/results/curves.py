@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ser.errors import ConfigError
+from ser.results.bars import FEW_RUNS
+from ser.results.find import fact
 from ser.results.names import FEWSHOT_SCHEMA, amount_value
 from ser.results.plots import FULL_NAMES, PALETTE, runs_of, title
 
@@ -17,9 +19,10 @@ Points = list[dict[str, Any]]  # each with `amount`, `n_samples`, `pooled`
 
 
 def fewshot_curve(result: dict[str, Any], metric: str = "UA") -> Figure:
-    """A metric over the amount of labelled target data, with its interval over runs, and the zero-shot line.
+    """A metric over the amount of labelled target data, with its interval over three runs or more, and the zero-shot line.
 
-    Percentages and shots have a panel each. Where there are several methods, points of one amount stand side by side.
+    Of UA there is chance too. Percentages and shots have a panel each. Where there are several methods, points of one amount
+    stand side by side.
 
     Args:
         result: a few-shot summary, or a study of several methods.
@@ -41,19 +44,28 @@ def fewshot_curve(result: dict[str, Any], metric: str = "UA") -> Figure:
             axes.axhline(
                 zero, color=ZERO, linestyle="--", linewidth=1.2, label=f"no target data (zero-shot), {zero:.3f}"
             )
+        if metric == "UA":
+            chance = chance_of(result)
+            axes.axhline(chance, color=ZERO, linestyle=":", linewidth=1.2, label=f"chance, {chance:.3f}")
         if number == 1:
             axes.set_ylabel(FULL_NAMES[metric])
         else:
             axes.tick_params(labelleft=False)
-    if shared:  # an interval of Student's t over two runs may go far beyond
+    if shared:  # an interval of Student's t over few runs may go far beyond
         low, high = shared.get_ylim()
         shared.set_ylim(max(low, -0.02), min(high, 1.02))
     handles, labels = shared.get_legend_handles_labels() if shared else ([], [])
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(1 + len(panels), len(labels)), frameon=False)
     n = points[0]["pooled"][metric]["n"]
-    interval = ", 95 % intervals over runs" if points[0]["pooled"][metric]["ci_95"] else ""
+    interval = ", 95 % intervals over runs" if n >= FEW_RUNS else ""
     title(figure, result, f"{runs_of(n)}{interval}, pooled over folds")
     return figure
+
+
+def chance_of(result: dict[str, Any]) -> float:
+    """The UA of guessing, by the number of classes."""
+    parts = list(result.get("percentages", {}).values())
+    return 1 / len(parts[0]["confusion_matrix"]["labels"] if parts else fact(result, "classes"))
 
 
 def methods_of(result: dict[str, Any]) -> dict[str, Points]:
@@ -79,7 +91,7 @@ def _panel(axes: Axes, methods: dict[str, Points], share: bool, metric: str) -> 
         style = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)], "label": name}
         mean = np.array([s["mean"] for s in scores])
         axes.plot(place, mean, markersize=5, linewidth=1.5, **style)  # type: ignore[arg-type]
-        if all(s["ci_95"] for s in scores):
+        if all(s["ci_95"] and s["n"] >= FEW_RUNS for s in scores):
             low, high = np.array([s["ci_95"] for s in scores]).T
             axes.errorbar(
                 place, mean, [mean - low, high - mean], color=style["color"], fmt="none", capsize=3, elinewidth=1

@@ -3,11 +3,11 @@
 from typing import Any
 
 from ser.results.names import METRICS
-from ser.results.tables import ABSENT, compared, grid, number, score, scores
+from ser.results.tables import ABSENT, TESTS, grid, number, score, scores, tested
 
 NOTE = (
-    "Pooled UA. Permutation tests: runs dealt anew; predictions of a speaker swapped; in brackets the number of each.\n"
-    "p: of both together, Holm over the rows."
+    "Pooled UA. Permutation tests: models dealt anew, a run whole; predictions of a speaker swapped; in brackets the number\n"
+    "of each. p: of both together, Holm over the rows; not given under 4 runs."
 )
 WORTH = (
     "worth: the amount with which training from scratch has the same pooled UA, linear between its points in the logarithm of\n"
@@ -34,9 +34,8 @@ def fewshot_text(study: dict[str, Any]) -> list[str]:
 
 def minus_rows(study: dict[str, Any]) -> list[list[str]]:
     """The reference method against each other one, the heading first."""
-    tests = ["effect", "p over runs", "p over speakers", "p, Holm"]
-    rows = [["amount", f"minus {study['reference']}", "UA", "95 %", *tests]]
-    return [*rows, *([c["amount"], c["method"], *compared(c)] for c in study["comparisons"])]
+    rows = [["amount", f"minus {study['reference']}", "UA", "95 %", *TESTS]]
+    return [*rows, *([c["amount"], c["method"], *tested(c)] for c in study["comparisons"])]
 
 
 def saved_rows(study: dict[str, Any]) -> list[list[str]]:

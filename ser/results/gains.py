@@ -1,7 +1,6 @@
 """Paired differences within a study: a transfer's gains, in words too, an ablation's and few-shot methods'."""
 
 from collections.abc import Mapping, Sequence
-from math import comb
 from typing import Any
 
 import pandas as pd
@@ -10,6 +9,7 @@ from ser.results import paired
 from ser.results.names import amount_name, amount_of, amount_value
 
 SIGNIFICANT = 0.05
+ENOUGH_RUNS = 4  # with fewer that are dealt whole, p of both together is off: `benchmarks/statistics.md`
 
 
 def comparisons(
@@ -25,34 +25,37 @@ def comparisons(
     """
     whole = {name: frame.assign(fold="all") for name, frame in predictions.items()}
     others = [name for name in whole if name != source]
-    runs = whole[source]["run"].nunique()
-    few = len(others) * 2 / comb(2 * runs, runs) > SIGNIFICANT
     found = paired.with_holm(
-        [{"variant": name, **paired.compare(whole[name], whole[source], classes)} for name in others]
+        [{"variant": name, **_dealt_whole(whole[name], whole[source], classes)} for name in others]
     )
     top = next((c for c in found if c["variant"] == oracle and c["ci_95"] is not None and c["ci_95"][0] > 0), None)
     return [
         {
             **c,
             "gap_closed": None if top is None or c is top else c["difference"] / top["difference"],
-            "verdict": verdict(c["difference"], c["p_holm"], few),
+            "verdict": verdict(c["difference"], c["p_holm"]),
         }
         for c in found
     ]
 
 
-def verdict(gain: float, p: float | None, few: bool = False) -> str:
+def _dealt_whole(a: pd.DataFrame, b: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    """`paired.compare` of frames whose folds count as one; p is None under `ENOUGH_RUNS` runs."""
+    found = paired.compare(a, b, classes)
+    return found if a["run"].nunique() >= ENOUGH_RUNS else {**found, "p": None}
+
+
+def verdict(gain: float, p: float | None) -> str:
     """A gain over the source's head alone in words.
 
     Args:
-        p: adjusted for the number of comparisons.
-        few: whether there are too few runs for any difference to be significant.
+        p: adjusted for the number of comparisons; None where there are too few runs for it.
 
-    >>> verdict(-0.02, 0.3), verdict(0.2, 1.0, few=True), verdict(-0.0001, 0.9)
+    >>> verdict(-0.02, 0.3), verdict(0.2, None), verdict(-0.0001, 0.9)
     ('negative transfer on average, not significant', 'gain on average; too few runs for a test', 'no gain shown')
     """
     gain = round(gain, 3)  # as it is shown
-    if p is None or few:
+    if p is None:
         return (
             "gain" if gain > 0 else "negative transfer" if gain < 0 else "no gain"
         ) + " on average; too few runs for a test"
@@ -86,7 +89,7 @@ def by_amount(
     first, *others = parts
     return paired.with_holm(
         [
-            {"amount": amount, "method": name, **paired.compare(parts[name][amount], whole, classes)}
+            {"amount": amount, "method": name, **_dealt_whole(parts[name][amount], whole, classes)}
             for amount, whole in parts[first].items()
             for name in others
         ]

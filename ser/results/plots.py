@@ -138,20 +138,32 @@ def _panel(curves: dict[str, list[list[float]]], loss: bool) -> dict[str, list[l
     return {name: runs for name, runs in curves.items() if ("loss" in name.lower()) == loss}
 
 
-def _curves(axes: Axes, name: str, runs: list[list[float]], colour: str) -> None:
+def drawn(runs: list[list[float]]) -> np.ndarray[Any, Any]:
+    """The line of one curve of all trainings, `(epochs,)`: their mean, of many their median; see `learning_curves`."""
+    kept = _kept(runs)
+    middle = np.nanmedian(kept, axis=0) if len(runs) > MANY_TRAININGS else np.nanmean(kept, axis=0)
+    return np.asarray(middle)
+
+
+def _kept(runs: list[list[float]]) -> np.ndarray[Any, Any]:
+    """`(trainings, epochs)`, NaN after the end of one, as far as half are trained."""
     padded = np.full((len(runs), max(map(len, runs))), np.nan)
     for row, values in zip(padded, runs, strict=True):
         row[: len(values)] = values
-    kept = padded[:, : int((np.arange(padded.shape[1]) < np.median([len(v) for v in runs])).sum())]
+    return padded[:, : int((np.arange(padded.shape[1]) < np.median([len(v) for v in runs])).sum())]
+
+
+def _curves(axes: Axes, name: str, runs: list[list[float]], colour: str) -> None:
+    kept, line = _kept(runs), drawn(runs)
     epochs, label = np.arange(1, kept.shape[1] + 1), name.replace("_", " ")
     if len(runs) > MANY_TRAININGS:
-        low, middle, high = np.nanpercentile(kept, [BAND[0], 50, BAND[1]], axis=0)
+        low, high = np.nanpercentile(kept, BAND, axis=0)
         axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
-        axes.plot(epochs, middle, color=colour, linewidth=2, label=label)
+        axes.plot(epochs, line, color=colour, linewidth=2, label=label)
         return
     for values in runs:
         axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=0.6, alpha=0.5 / len(runs) ** 0.3)
-    axes.plot(epochs, np.nanmean(kept, axis=0), color=colour, linewidth=2, label=label)
+    axes.plot(epochs, line, color=colour, linewidth=2, label=label)
 
 
 def as_vector(bar: Colorbar) -> None:

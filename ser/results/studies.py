@@ -6,7 +6,8 @@ from ser.results.fewshots import fewshot_text
 from ser.results.find import dataset, fact
 from ser.results.matrices import matrix_text
 from ser.results.names import FEWSHOT_SCHEMA, MATRIX_SCHEMA, METRICS, SEARCH_SCHEMA, TRANSFER_SCHEMA
-from ser.results.tables import compared, date, grid, score, scores
+from ser.results.tables import TESTS as COLUMNS
+from ser.results.tables import date, grid, score, scores, tested
 from ser.results.transfers import transfer_text
 
 POOLED = "Test predictions of all folds together, mean ± std over runs."
@@ -60,8 +61,8 @@ def ablation_rows(study: dict[str, Any]) -> list[list[str]]:
 
 def difference_rows(study: dict[str, Any]) -> list[list[str]]:
     """The full model against each other variant, the heading first."""
-    rows = [["full model minus", "UA", "95 %", "effect", "p over models", "p over speakers", "p, Holm"]]
-    return [*rows, *([c["variant"], *compared(c)] for c in study["comparisons"])]
+    rows = [["full model minus", "UA", "95 %", *COLUMNS]]
+    return [*rows, *([c["variant"], *tested(c)] for c in study["comparisons"])]
 
 
 def _search(study: dict[str, Any]) -> list[str]:

@@ -59,6 +59,22 @@ def compared(comparison: dict[str, Any]) -> list[str]:
     ]
 
 
+TESTS = (
+    "effect",
+    "p over models",
+    "p over speakers",
+    "p",
+    "p, Holm",
+)  # headings of what `tested` gives after the interval
+
+
+def tested(comparison: dict[str, Any]) -> list[str]:
+    """As `compared`, with p of both kinds of luck together before Holm's."""
+    *cells, adjusted = compared(comparison)
+    p = comparison["p"]
+    return [*cells, ABSENT if p is None else f"{p:.4f}", adjusted]
+
+
 def date(started: str) -> str:
     """ISO 8601 -> day and minute."""
     return started[:16].replace("T", " ")

@@ -16,6 +16,7 @@ from ser.results.names import (
     SEARCH_SCHEMA,
     TRANSFER_SCHEMA,
 )
+from ser.results.show import FEW_RUNS
 from ser.results.source import Source
 
 COLUMNS = ("experiment", "of", "split", "metric", "mean", "std", "ci_95_low", "ci_95_high", "n")
@@ -27,14 +28,14 @@ def tidy(source: Source) -> list[dict[str, Any]]:
 
     Returns:
         Dicts of `COLUMNS`: `of` is the variant, the amount of target data, or the pair of corpora, "" where there is one
-        thing only; `n` is the number of runs.
+        thing only; `n` is the number of runs, of which there are three or more where there is an interval.
     """
     found = []
     for of, part in _parts(source):
         for split in SPLITS:
             for metric in [m for m in (*METRICS, *PROBABILITIES) if m in (part.get(split) or {})]:
                 value = part[split][metric]
-                low, high = value["ci_95"] or (None, None)
+                low, high = (value["ci_95"] if value["n"] >= FEW_RUNS else None) or (None, None)
                 numbers = [value["mean"], value["std"], low, high, value["n"]]
                 facts = [source.result["experiment"], of, split, metric]
                 found.append(dict(zip(COLUMNS, [*facts, *numbers], strict=True)))

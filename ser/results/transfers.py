@@ -3,11 +3,12 @@
 from typing import Any
 
 from ser.results.names import METRICS
-from ser.results.tables import ABSENT, compared, grid, number, score, scores
+from ser.results.tables import ABSENT, TESTS, grid, number, score, scores, tested
 
 NOTE = (
-    "Gain over the source's head alone, pooled UA. Permutation tests: runs dealt anew; predictions of a speaker swapped; in\n"
-    "brackets the number of each. p: of both together, Holm over the rows. Gap: share of the way to target only."
+    "Gain over the source's head alone, pooled UA. Permutation tests: models dealt anew, a run whole; predictions of a\n"
+    "speaker swapped; in brackets the number of each. p: of both together, Holm over the rows; not given under 4 runs.\n"
+    "Gap: share of the way to target only."
 )
 COMBINED = (
     "Test predictions of each corpus's folds together, mean ± std over runs; beside the head of that corpus alone, on the\n"
@@ -15,7 +16,6 @@ COMBINED = (
     "the number of each. p: of both together, Holm over the rows."
 )
 VARIANTS = "Test predictions of all folds of the target together, mean ± std over runs."
-TESTS = ("effect", "p over models", "p over speakers", "p, Holm")
 
 
 def transfer_text(study: dict[str, Any]) -> list[str]:
@@ -38,10 +38,10 @@ def variant_rows(study: dict[str, Any]) -> list[list[str]]:
 
 def gain_rows(study: dict[str, Any]) -> list[list[str]]:
     """Gains over source only with their tests, the heading first."""
-    rows = [["gain of", "UA", "95 %", "effect", "p over runs", "p over speakers", "p, Holm", "gap", "verdict"]]
+    rows = [["gain of", "UA", "95 %", *TESTS, "gap", "verdict"]]
     for c in study["comparisons"]:
         gap = ABSENT if c["gap_closed"] is None else f"{100 * c['gap_closed']:.0f} %"
-        rows.append([c["variant"], *compared(c), gap, c["verdict"]])
+        rows.append([c["variant"], *tested(c), gap, c["verdict"]])
     return rows
 
 
@@ -84,5 +84,5 @@ def corpus_rows(datasets: dict[str, Any]) -> list[list[str]]:
     for name, part in datasets.items():
         c = part["comparison"]
         own = score(part["alone"]["pooled"]["UA"])
-        rows.append([name, *scores(part["pooled"]), own, *compared(c), c["verdict"]])
+        rows.append([name, *scores(part["pooled"]), own, *tested(c), c["verdict"]])
     return rows

@@ -39,6 +39,7 @@ class Verdict:
         files: how many were compared by their hash.
         differences: faults.
         missing: what is not there to be checked: no fault of the record.
+        beyond: what nothing could be compared with, wherever the record lies.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Verdict:
     files: int = 0
     differences: list[Difference] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    beyond: list[str] = field(default_factory=list)
 
     def add(self, where: str, stored: Any, again: Any) -> None:
         self.differences.append(Difference(where, stored, again))
@@ -69,7 +71,9 @@ class Verdict:
 
 def _same(stored: Any, again: Any) -> bool:
     numbers = [v for v in (stored, again) if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    if len(numbers) == 2:
+    if len(numbers) == 2 and any(
+        isinstance(v, float) for v in numbers
+    ):  # two integers are the same or not: a seed has 19 digits
         return math.isclose(stored, again, rel_tol=CLOSE, abs_tol=NEAR)
     return bool(stored == again)
 

@@ -18,6 +18,7 @@ from ser.results.record import summarise_fewshot
 from ser.results.retrace import Runs, classes_of, retrace, tested_labels
 from ser.results.schema import SUMMARY, read_json, violation
 from ser.results.verdict import Verdict
+from ser.results.verify_account import verify_account
 from ser.results.verify_data import verify_data
 from ser.results.verify_study import study_numbers, union_numbers
 from ser.workspace import Workspace
@@ -73,7 +74,9 @@ def verify_all(folder: Path, space: Workspace) -> Iterator[Verdict]:
 
 def _verify_summary(path: Path, summary: dict[str, Any], space: Workspace, verdict: Verdict) -> None:
     runs = retrace(path, summary, verdict)
-    verify_data(summary["data"], space, verdict, tested_labels(runs.frames) if runs.frames else None)
+    labels = tested_labels(runs.frames) if runs.frames else None
+    unchanged = verify_data(summary["data"], space, verdict, labels)
+    verify_account(summary, runs, unchanged, space, verdict)
     if not runs.whole:
         verdict.missing.append("the numbers cannot be recomputed without all runs")
         return

@@ -1,36 +1,35 @@
 """The tables and feature stores that a record names: are they still what it was computed from?"""
 
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from ser.errors import SerError
 from ser.results.verdict import Verdict
+from ser.results.verify_account import corpora
 from ser.workspace import Workspace
 
 
-def verify_data(data: dict[str, Any], space: Workspace, verdict: Verdict, labels: pd.DataFrame | None = None) -> None:
+def verify_data(
+    data: dict[str, Any], space: Workspace, verdict: Verdict, labels: pd.DataFrame | None = None
+) -> list[str]:
     """Compare tables and stores with the hashes in a record's `data`; what is not there is said.
 
     Args:
         labels: true labels of the predictions, see `retrace.tested_labels`: compared with those of an unchanged table.
+
+    Returns:
+        The datasets whose tables and stores are there and have the same values.
     """
-    for name, facts in _corpora(data):
+    unchanged = []
+    for name, _, facts in corpora(data):
         same = _table(name, facts, space, verdict)
-        _stores(name, facts, space, verdict)
+        if _stores(name, facts, space, verdict) and same:
+            unchanged.append(name)
         if same and labels is not None:
             _labels(name, facts, space, labels, verdict)
-
-
-def _corpora(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each dataset with its table and stores."""
-    if "table" in data:
-        yield str(data["dataset"]), data
-    for name, part in data.get("datasets", {}).items():
-        if isinstance(part, dict) and "table" in part:
-            yield str(name), part
+    return unchanged
 
 
 def _table(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict) -> bool:
@@ -45,14 +44,16 @@ def _table(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict)
     return bool(digest == facts["table"]["sha256"])
 
 
-def _stores(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict) -> None:
+def _stores(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict) -> bool:
     """By the file's hash; where that is another, by the hash of the values, which merging does not change."""
     from ser.features.store import FeatureStore
 
+    same = True
     for store, known in facts["stores"].items():
         where = f"features/{name}/{store}.h5"
         if store not in space.stores(name):
             verdict.missing.append(f"the feature store {where} is not in the workspace")
+            same = False
             continue
         verdict.files += 1
         try:
@@ -63,11 +64,14 @@ def _stores(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict
             again = _values(name, store, facts, space)
         except SerError as error:
             verdict.add(f"{where}, SHA-256", known["sha256"], error.line())
+            same = False
             continue
         if again != known["features_sha256"]:
             verdict.add(f"{where}, SHA-256 of the values", known["features_sha256"], again)
+            same = False
         else:
             verdict.missing.append(f"the feature store {where} was rewritten; its values are the same")
+    return same
 
 
 def _values(name: str, store: str, facts: dict[str, Any], space: Workspace) -> str:

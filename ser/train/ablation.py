@@ -17,10 +17,11 @@ from ser.features.tensors import Tensors
 from ser.results import record
 from ser.results.gains import against
 from ser.results.names import ABLATION_SCHEMA
+from ser.results.notes import notes_of
 from ser.results.summary import opening
 from ser.train import experiment
 from ser.train.batches import Resident
-from ser.train.begin import Begun, begin, conclude, load, notes_of, open_workspace, split_options
+from ser.train.begin import Begun, begin, conclude, load, open_workspace, split_options
 from ser.train.classical import is_classical
 from ser.train.head import build, part_of
 from ser.train.runs import train_all

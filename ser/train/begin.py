@@ -14,7 +14,7 @@ from ser.features.tensors import Tensors, load_tensors
 from ser.metadata.splits import Fold, Options
 from ser.registry import unknown
 from ser.results import record
-from ser.results.names import amount_name, amount_of
+from ser.results.notes import notes_of
 from ser.train import experiment
 from ser.train.classical import Classical
 from ser.train.job import Job, Run
@@ -22,7 +22,6 @@ from ser.train.recipe import Recipe, device_of, make_recipe, stamps_of
 from ser.workspace import Workspace
 
 REFITS = ("auto", "always", "never")
-MANY_NOTES = 10  # of one kind; more are counted, the runs' own records have them
 
 
 @dataclass(frozen=True)
@@ -228,20 +227,3 @@ def _has_more(begun: Begun) -> bool:
     there = record.read_any(begun.path)
     same = there["config_hash"] == begun.job.config_hash
     return same and len({r["run"] for r in there["runs"]}) > len(begun.runs)
-
-
-def notes_of(done: list[Run]) -> list[str]:
-    """The runs' remarks, each with the run and the fold it is of, or with how many it is of where those are many."""
-    where: dict[str, list[str]] = {}
-    some = any(amount_of(row) for row, _ in done)
-    kinds = "runs x folds x amounts" if some else "runs x folds"
-    for row, _ in done:
-        for note in row["notes"]:
-            amount = amount_of(row)
-            at = f", {amount_name(**amount)}" if amount else ""
-            where.setdefault(note, []).append(f"run {row['run']}, fold {row['fold']}{at}")
-    found = []
-    for note, places in where.items():
-        many = len(places) > MANY_NOTES
-        found += [f"{p}: {note}" for p in ([f"{len(places)} of {len(done)} {kinds}"] if many else places)]
-    return sorted(found)

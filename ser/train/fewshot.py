@@ -15,8 +15,9 @@ import pandas as pd
 
 from ser.errors import ConfigError
 from ser.results import record
+from ser.results.notes import notes_of
 from ser.train import experiment
-from ser.train.begin import FitOptions, check_runs, notes_of, open_workspace, split_options
+from ser.train.begin import FitOptions, check_runs, open_workspace, split_options
 from ser.train.classical_learner import refuse_words
 from ser.train.fewshot_ground import (
     PLAIN,

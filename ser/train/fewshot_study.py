@@ -7,9 +7,9 @@ from typing import Any
 from ser.results import record
 from ser.results.gains import by_amount
 from ser.results.names import FEWSHOT_SCHEMA
+from ser.results.notes import notes_of
 from ser.results.saved_labels import saved_labels
 from ser.results.summary import opening
-from ser.train.begin import notes_of
 from ser.train.fewshot_runs import Done
 
 SCRATCH = "scratch"

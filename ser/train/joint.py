@@ -18,6 +18,7 @@ from ser.features.choices import joined
 from ser.features.normalise import BETWEEN_CORPORA
 from ser.features.tensors import Tensors, load_tensors
 from ser.metadata import languages
+from ser.results.account import label_space
 from ser.workspace import Workspace
 
 
@@ -148,13 +149,3 @@ def shared_facts(parts: Sequence[Tensors], scheme: str, normalize: str) -> dict[
         "languages": {data.dataset: languages.spoken(data.frame) for data in parts},
         "label_space": {"classes": list(parts[0].classes), "corpora": [label_space(data) for data in parts]},
     }
-
-
-def label_space(data: Tensors) -> dict[str, Any]:
-    """What of a corpus is in the shared classes, and which emotions were left out with how many utterances."""
-    left_out = {
-        reason.partition(": ")[2]: number
-        for reason, number in data.dropped.items()
-        if reason.startswith("not in scheme")
-    }
-    return {"dataset": data.dataset, "utterances": len(data.frame), "left_out": left_out}

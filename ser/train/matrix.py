@@ -20,11 +20,12 @@ from ser.metadata import languages
 from ser.metadata.splits import Fold
 from ser.results import heatmap, matrices, record
 from ser.results.names import MATRIX_SCHEMA
+from ser.results.notes import notes_of
 from ser.results.permuted import suspects
 from ser.results.plots import save
 from ser.results.summary import opening
 from ser.train import experiment
-from ser.train.begin import Begun, FitOptions, begin, check_runs, conclude, notes_of, open_workspace, split_options
+from ser.train.begin import Begun, FitOptions, begin, check_runs, conclude, open_workspace, split_options
 from ser.train.classical import is_classical
 from ser.train.joint import join, load_shared, named_stamps, shared_facts, short, starts_of
 from ser.train.pairs import cross_language, moved, source_fold

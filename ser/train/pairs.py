@@ -14,9 +14,10 @@ from ser.features.normalise import BETWEEN_CORPORA
 from ser.features.tensors import Tensors
 from ser.metadata import languages
 from ser.metadata.splits import Fold, Options, hold_out
+from ser.results.account import label_space
 from ser.train import experiment
 from ser.train.begin import FitOptions
-from ser.train.joint import join, label_space, load_shared
+from ser.train.joint import join, load_shared
 from ser.workspace import Workspace
 
 STREAM = "source"

@@ -16,10 +16,11 @@ from ser.errors import ConfigError, SerError
 from ser.results import record
 from ser.results.choices import choose, nested
 from ser.results.names import SEARCH_SCHEMA, config_hash
+from ser.results.notes import notes_of
 from ser.results.summary import opening
 from ser.train import experiment
 from ser.train import runs as trained
-from ser.train.begin import Begun, begin, conclude, load, notes_of, open_workspace, split_options
+from ser.train.begin import Begun, begin, conclude, load, open_workspace, split_options
 from ser.train.job import Run, Unit
 from ser.train.settings import Values, settings, training_of
 from ser.workspace import Workspace

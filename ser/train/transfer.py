@@ -17,10 +17,11 @@ from ser.metadata.splits import Fold
 from ser.results import record
 from ser.results.gains import comparisons
 from ser.results.names import TRANSFER_SCHEMA
+from ser.results.notes import notes_of
 from ser.results.permuted import suspects
 from ser.results.summary import opening
 from ser.train import experiment
-from ser.train.begin import Begun, FitOptions, assemble, check_runs, conclude, notes_of
+from ser.train.begin import Begun, FitOptions, assemble, check_runs, conclude
 from ser.train.classical import is_classical
 from ser.train.job import Run
 from ser.train.pairs import Pair

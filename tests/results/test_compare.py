@@ -18,6 +18,7 @@ from ser.results.comparable import pair, read_members
 from ser.results.comparison import compare_results
 from ser.results.comparison_text import comparison_text
 from ser.results.find import read_any
+from ser.results.permutation import variances
 from ser.results.record import write_summary
 from ser.results.schema import COMPARISON, violation
 from ser.results.stamps import VOIDS, refuse_void, voids
@@ -296,6 +297,37 @@ def test_where_speakers_differ_too_much_no_number_of_seeds_will_do() -> None:
     assert found["why"] == "no number of seeds: 12 speakers differ too much"
     assert found["speakers"] > 12
     assert found["now"] < 0.8
+
+
+def test_speakers_are_asked_for_at_the_runs_that_there_are() -> None:
+    """Each speaker has its own models (leave one speaker out): n speakers for S shrink the whole variance by S / n."""
+    from scipy import stats
+
+    random = np.random.default_rng(5)
+    a, b = counted(random, 2, 0.03, 0.0, 0.06)
+    own = np.arange(12)
+    found = power.estimate(a, b, own, own, "UA", known=True, random=2)
+    hits = [c[..., [0, 1], [0, 1]].sum(-1).mean(1) / 100 for c in (a, b)]  # both classes have 50 of each speaker
+    gaps = hits[0] - hits[1]
+    d = abs(gaps.mean()) / gaps.std(ddof=1)
+
+    def of(n: int) -> float:
+        border = stats.t.isf(0.025, n - 1)
+        return float(stats.nct.sf(border, n - 1, d * np.sqrt(n)))
+
+    assert found["speakers"] > 12
+    assert of(found["speakers"] - 1) < 0.8 <= of(found["speakers"])
+    # With unlimited seeds the noise within a speaker would be gone, and fewer would do: that is not what is asked.
+    _, v_s, v_c = variances(a, b, own, own, "UA")
+    assert v_c > 0.1 * v_s
+
+
+def test_nothing_is_asked_for_where_p_is_far_from_the_level() -> None:
+    a, b = counted(np.random.default_rng(3), 6, 0.02, 0.01, 0.1)
+    near, far = (asked(a, b, p=p) for p in (0.1, 0.45))
+    assert near["speakers"] is not None
+    assert (far["seeds"], far["speakers"], far["now"]) == (None, None, near["now"])
+    assert "mostly noise" in far["why"]
 
 
 def test_what_has_no_answer_says_why() -> None:

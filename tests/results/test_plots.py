@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from ser.cli import cli
 from ser.errors import ConfigError
 from ser.metadata.labels import CANONICAL
+from ser.registry import load
 from ser.results import curves, plots
+from ser.results.source import Source
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 Simulate = Callable[..., pd.DataFrame]
@@ -84,18 +86,48 @@ def test_fewshot_curve(
 def test_fewshot_curve_shows_scores_where_an_interval_is_wider_than_they_can_be(
     tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate
 ) -> None:
-    _, summary = write_experiment(tmp_path, frame=simulate_fewshot(runs=2))
+    _, summary = write_experiment(tmp_path, frame=simulate_fewshot(runs=3))
     next(iter(summary["percentages"].values()))["pooled"]["UA"]["ci_95"] = [-1.5, 2.0]
     low, high = curves.fewshot_curve(summary).axes[0].get_ylim()
     assert low == pytest.approx(0, abs=0.05)
     assert high == pytest.approx(1, abs=0.05)
 
 
-def test_fewshot_curve_of_one_run_has_no_interval(
+@pytest.mark.parametrize("runs", [1, 2, 3])
+def test_fewshot_curve_of_few_runs_has_no_interval(
+    tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate, runs: int
+) -> None:
+    _, summary = write_experiment(tmp_path, frame=simulate_fewshot(runs=runs))
+    figure = curves.fewshot_curve(summary)
+    assert bool(figure.axes[0].collections) == (runs > 2)
+    assert ("95 % intervals" in figure.get_suptitle()) == (runs > 2)
+
+
+def test_fewshot_curve_shows_chance_of_ua_alone(
     tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate
 ) -> None:
-    _, summary = write_experiment(tmp_path, frame=simulate_fewshot(runs=1))
-    assert not curves.fewshot_curve(summary).axes[0].collections
+    _, summary = write_experiment(tmp_path, frame=simulate_fewshot())
+    figure = curves.fewshot_curve(summary)
+    assert _inside(figure)
+    lines = {str(line.get_label()): line for line in figure.axes[0].lines}
+    assert np.unique(np.asarray(lines["chance, 0.250"].get_ydata())).tolist() == [1 / 4]
+    assert not any("chance" in str(line.get_label()) for line in curves.fewshot_curve(summary, "WA").axes[0].lines)
+
+
+@pytest.mark.parametrize("runs", [3, 12])
+def test_the_words_of_learning_curves_are_where_their_lines_end(
+    tmp_path: Path, write_experiment: Write, simulate: Simulate, runs: int
+) -> None:
+    """Six trainings are drawn with their mean, 24 with their median."""
+    path, summary = write_experiment(tmp_path, frame=simulate(runs=runs, a_speaker=4))
+    figure = plots.learning_curves(summary, path)
+    words = load("ser.results.pictures", "curves").words(Source(path, summary), "UA")
+    assert ("the median" if runs == 12 else "the mean") in words
+    named = [line for axes in figure.axes for line in axes.lines if not str(line.get_label()).startswith("_")]
+    assert len(named) == 3
+    for line in named:
+        ends = np.asarray(line.get_ydata(), dtype=float)
+        assert f"{line.get_label()} {ends[-1]:.3f} (epoch {len(ends)})" in words
 
 
 def test_learning_curves_show_every_run(tmp_path: Path, write_experiment: Write) -> None:

@@ -197,7 +197,26 @@ def test_several_are_compared_first(folder: Path) -> None:
     first = parsed.tables[0]
     assert [row[0] for row in first[1:]] == ["one", "two"]
     assert [row[5] for row in first[1:]] == [f"{s['pooled']['UA']['mean']:.3f}" for s in found]
-    assert "Not directly comparable: these results differ in scheme, protocol." in " ".join(parsed.text)
+    assert "Not compared: the results are not comparable: another label scheme; found one: 4; two: native" in " ".join(
+        parsed.text
+    )
+
+
+def test_what_can_be_compared_is_tested_as_the_command_does(
+    tmp_path: Path, write_experiment: Write, simulate: Callable[..., pd.DataFrame]
+) -> None:
+    from ser.results.comparison import compare_results
+
+    results = tmp_path / "results"
+    write_experiment(results, "a", frame=simulate(skill=1.5))
+    write_experiment(results, "b", frame=simulate(skill=0.8))
+    _, parsed, _ = _page(results, "a", "b")
+    (pair,) = compare_results(["a", "b"], results)["pairs"]
+    head, row = parsed.tables[1]
+    cells = dict(zip(head, row, strict=True))
+    assert (row[0], cells["UA"], cells["p"]) == ("A - B", f"{pair['difference']:+.3f}", f"{pair['p']:.4f}")
+    assert cells["p, Holm"] == f"{pair['p_holm']:.4f}"
+    assert "A is a, B is b. Paired: 3 runs by seed, 2 folds." in " ".join(parsed.text)
 
 
 def test_contrast_is_enough_in_light_and_dark(folder: Path) -> None:
@@ -264,6 +283,14 @@ def test_tidy_csv(folder: Path, tmp_path: Path) -> None:
     ]
     assert {r["of"] for r in rows if r["experiment"] == "few"} == {"no target data", "10%", "20%", "50%"}
     assert len(rows) == len(tidy(Source(folder / "one.json", summary))) + 4 * 2 * 4 + 3 * 4
+
+
+def test_tidy_rows_of_few_runs_have_no_interval(
+    tmp_path: Path, write_experiment: Write, simulate: Callable[..., pd.DataFrame]
+) -> None:
+    for runs in (2, 3):
+        path, summary = write_experiment(tmp_path / str(runs), frame=simulate(runs=runs))
+        assert {row["ci_95_low"] is None for row in tidy(Source(path, summary))} == {runs == 2}
 
 
 def test_markdown_pictures_are_there(folder: Path, tmp_path: Path) -> None:

@@ -222,6 +222,17 @@ def test_a_file_that_is_no_record(tmp_path: Path) -> None:
     assert [len(v.differences) for v in verify_all(tmp_path, Workspace(tmp_path))] == [1, 1]
 
 
+def test_a_long_seed_is_compared_to_the_last_digit() -> None:
+    seed = 5_123_456_789_012_345_678
+    for other in (seed + 1, seed + 100):
+        verdict = Verdict(Path("x.json"))
+        verdict.compare({"seed": other}, {"seed": seed})
+        assert len(verdict.differences) == 1
+    fine = Verdict(Path("x.json"))
+    fine.compare([seed, 0.1 + 0.2, 1], [seed, 0.3, 1.0])
+    assert fine.differences == []
+
+
 def test_the_command(path: Path) -> None:
     space = ["--workspace", str(path.parent.parent)]
     done = CliRunner().invoke(cli, ["results", "verify", "emodb", *space])
@@ -274,6 +285,59 @@ def test_tables_and_stores_are_compared_with_their_hashes(trained: Any) -> None:
     assert len(found.missing) == 2
     assert main(["results", "verify", path.stem, "--workspace", str(space.root)]) == 0
     assert main(["results", "verify", path.stem, "--strict", "--workspace", str(space.root)]) == 3
+
+
+EDITS: list[tuple[Place, Any]] = [
+    (["stamps"], []),
+    (["stamps", 0], "nothing to see"),
+    (["notes"], ["all is well"]),
+    (["data", "utterances"], 5000),
+    (["data", "dataset"], "other"),
+    (["data", "classes", "anger"], 9),
+    (["data", "rows_sha256"], "0" * 64),
+    (["data", "folds_sha256"], "0" * 64),
+    (["data", "folds", 0, "train"], 99),
+    (["data", "folds", 1, "name"], "s9"),
+    (["data", "folds", 1, "validation_by"], "utterance"),
+    (["data", "audit", "speaker_independent"], False),
+    (["data", "audit", "shares", "speaker", "shared"], 2),
+    (["data", "stores", "toy", "features_sha256"], "0" * 64),
+    (["data", "normalize"], "train"),
+    (["data", "dropped"], {"not in scheme 4: fear": 2}),
+]
+
+
+def test_what_a_record_says_of_its_data_is_made_again(trained: Any) -> None:
+    from ser.train.fit import fit
+
+    fitted = fit("one", trained.space, head="mlp", protocol="speaker", normalize="speaker", **FAST)
+    path = trained.space.results / f"{fitted['experiment']}.json"
+    content = json.loads(path.read_text())
+    assert len(content["stamps"]) == 1
+    assert differences(path) == []
+    for place, value in EDITS:
+        edited = json.loads(json.dumps(content))
+        inner = edited
+        for step in place[:-1]:
+            inner = inner[step]
+        assert inner[place[-1]] != value
+        inner[place[-1]] = value
+        path.write_text(json.dumps(edited))
+        assert differences(path), place
+    path.write_text(json.dumps({**content, "stamps": [*content["stamps"], "of another kind"], "command": "ser fit"}))
+    found = verify(path, trained.space)
+    assert found.differences == []
+    assert [("command" in line, "of another kind" in line) for line in found.beyond] == [(True, False), (False, True)]
+
+
+def test_copies_that_were_found_after_training_are_no_fault(trained: Any) -> None:
+    from ser.metadata.copies import Copies, write_copies
+
+    path = trained.space.results / f"{trained.fitted['experiment']}.json"
+    ids = ("one-s0-anger-0", "one-s1-anger-0")
+    digest = hashlib.sha256(trained.space.table("one").read_bytes()).hexdigest()
+    write_copies(trained.space, "one", digest, Copies(identical=(ids,)))
+    assert differences(path) == []
 
 
 def test_a_true_label_that_is_not_the_tables_is_found(trained: Any) -> None:

@@ -110,6 +110,7 @@ def test_adaptation_stands_beside_source_and_oracle_and_its_gains_add_up(space: 
         if c["variant"] != TARGET_ONLY and study["comparisons"][-1]["ci_95"][0] > 0:
             assert c["gap_closed"] == pytest.approx(c["difference"] / gap)
         assert "too few runs" in c["verdict"]
+        assert (c["p"], c["p_holm"]) == (None, None)  # what is no test has no p beside it
     for method in ("mmd", "coral"):
         own = [v for v in study["variants"] if v["method"] == method]
         assert sorted(v["chosen"] for v in own) == [False, True]
@@ -329,6 +330,38 @@ def test_no_gap_is_closed_where_the_oracle_is_not_above() -> None:
     assert oracle["gap_closed"] is None
     assert method["difference"] < 0
     assert "negative transfer" in method["verdict"]
+
+
+@pytest.mark.parametrize("runs", [2, 3, 4])
+def test_of_few_runs_that_are_dealt_whole_there_is_no_p_and_no_verdict_by_it(runs: int) -> None:
+    rng = np.random.default_rng(1)
+    truth = np.array(["0", "1"] * 60)
+    rows = [
+        pd.DataFrame(
+            {
+                "run": r,
+                "fold": "x",
+                "utterance_id": [f"u{k}" for k in range(120)],
+                "speaker": [f"s{k % 12}" for k in range(120)],
+                "true": truth,
+                "split": "test",
+            }
+        )
+        for r in range(runs)
+    ]
+    frames = {}
+    for name, skill in (("none", 0.55), ("method", 0.9)):
+        right = [rng.random(120) < skill for _ in rows]
+        guesses = [np.where(ok, truth, np.where(truth == "0", "1", "0")) for ok in right]
+        frames[name] = pd.concat([f.assign(predicted=g) for f, g in zip(rows, guesses, strict=True)])
+    (found,) = comparisons(frames, ["0", "1"], "none", "oracle")
+    assert found["difference"] > 0.2
+    if runs < 4:
+        assert (found["p"], found["p_holm"]) == (None, None)
+        assert found["verdict"] == "gain on average; too few runs for a test"
+    else:
+        assert found["p"] == found["p_holm"] < 0.05
+        assert found["verdict"] == "better than the source alone"
 
 
 def test_the_command_needs_a_source(maker: Any, capsys: Any) -> None:

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from ser.results.curves import fewshot_curve, methods_of
+from ser.results.curves import chance_of, fewshot_curve, methods_of
 from ser.results.names import FEWSHOT_SCHEMA
 from ser.results.source import Source
 
@@ -23,4 +23,5 @@ def words(source: Source, metric: str) -> str:
         found.append(f"no target data {source.result['source']['zero_shot']['pooled'][metric]['mean']:.3f}")
     for name, curve in methods_of(source.result).items():
         found.append(f"{name}: " + ", ".join(f"{p['amount']} {p['pooled'][metric]['mean']:.3f}" for p in curve))
+    found += [f"chance {chance_of(source.result):.3f}"] if metric == "UA" else []
     return f"{metric.replace('_', ' ')}. " + "; ".join(found) + "."
