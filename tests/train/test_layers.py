@@ -27,10 +27,11 @@ def test_linear_is_torch_linear_run_by_run() -> None:
 
 
 def test_initial_weights_have_the_range_of_torch_linear() -> None:
+    torch.manual_seed(0)
     weight = layers.Linear(400, 300).weight.detach()
     reference = nn.Linear(400, 300).weight.detach()
     assert abs(float(weight.std() / reference.std()) - 1) < 0.02
-    assert float(weight.abs().max()) <= 1 / 20
+    assert float(weight.abs().max()) <= 1 / 20 + 1e-8  # the bound as a float32
 
 
 def test_layer_norm_is_torch_layer_norm() -> None:

@@ -17,6 +17,7 @@ TESTED: dict[str, tuple[str, ...]] = {
     "jsonschema": ("4.26.0",),
     "librosa": ("0.11.0",),
     "matplotlib": ("3.10.9", "3.11.2"),
+    "mlflow": ("3.17.2",),  # tried in an environment of its own: it holds pyarrow back, so it is not pinned
     "numpy": ("2.2.6", "2.4.6"),
     "opensmile": ("2.6.0",),
     "pandas": ("2.3.3", "3.1.1"),
