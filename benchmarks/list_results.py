@@ -97,7 +97,7 @@ def make(folder: Path, number: int, shapes: list[tuple[int, int]]) -> int:
         content["time"]["started"] = "STARTED"
         for k, metric in enumerate(METRICS):
             content["pooled"][metric]["mean"] = 0.123456780 + k
-        texts.append(dumps(content))
+        texts.append(dumps(content) + "\n")
     random, total = np.random.default_rng(1), 0
     for n in range(number):
         name, text = f"fit-ravdess-{HEADS[n % 4]}-speaker-4-{n:08x}", texts[n % len(texts)]

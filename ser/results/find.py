@@ -1,6 +1,5 @@
 """Find and read results in their folder, and what is in them. Light."""
 
-from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ STUDIES = {
     FEWSHOT_SCHEMA: FEWSHOT,
 }  # made of several experiments, each with its summary
 
+_CONTAINERS = (dict, list)  # of JSON, nothing else
 OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
 
 
@@ -84,17 +84,16 @@ def verb(command: str) -> str:
 def fact(summary: dict[str, Any], key: str) -> Any:
     """A value by its key: the one least deep in `data`, then in `config`; None where there is none."""
     for part in (summary["data"], summary.get("config", {})):
-        level: list[Any] = [part]
+        level: list[dict[str, Any] | list[Any]] = [part]
         while level:
-            found = [place[key] for place in level if isinstance(place, dict) and key in place]
-            if found:
-                return found[0]
-            level = [item for place in level if isinstance(place, (dict, list)) for item in _items(place)]
+            below: list[dict[str, Any] | list[Any]] = []
+            for place in level:
+                if isinstance(place, dict) and key in place:
+                    return place[key]
+                values = place.values() if isinstance(place, dict) else place
+                below += [value for value in values if type(value) in _CONTAINERS]
+            level = below
     return None
-
-
-def _items(place: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return place.values() if isinstance(place, dict) else place
 
 
 def dataset(summary: dict[str, Any]) -> str:

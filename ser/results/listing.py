@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import astuple, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def list_results(folder: Path, quiet: bool = True) -> tuple[list[Headline], list
         if line is not None:
             found.append(line)
         if now - max(key[1], key[2]) > SETTLED:
-            kept[name] = [key, known[name] if name in known else None if line is None else astuple(line)[1:]]
+            kept[name] = [key, known[name] if name in known else None if line is None else [*vars(line).values()][1:]]
     if len(known) < len(files) or len(kept) != len(before):
         _write_index(folder, kept)
     return sorted(found, key=lambda line: (line.started, line.experiment)), damaged

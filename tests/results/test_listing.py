@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from ser.cli import cli, main
-from ser.results import listing
+from ser.errors import ConfigError
+from ser.results import headlines, listing
 from ser.results.listing import INDEX, list_results, ordered, select
 from ser.results.names import METRICS
 
@@ -227,3 +228,24 @@ def test_the_command(folder: Path) -> None:
     assert "No such results" in found.stderr
     assert main(["results", "list", "--since", "yesterday", *space]) == 2
     assert main(["results", "list", "--sort", "beauty", *space]) == 2
+
+
+def test_reading_the_parts_that_are_shown_gives_what_reading_all_gives(folder: Path, tmp_path: Path) -> None:
+    """A summary as it is written is read in part; the same JSON laid out otherwise is read whole."""
+    written = [p for p in sorted(folder.glob("*.json")) if headlines._parts_of_summary(p) is not None]
+    assert written
+    for path in written:
+        quick = headlines.read_headline(path)
+        other = tmp_path / "otherwise" / path.name
+        other.parent.mkdir(exist_ok=True)
+        other.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8"))), encoding="utf-8")
+        assert headlines._parts_of_summary(other) is None
+        whole = headlines.read_headline(other)
+        assert quick is not None
+        assert whole is not None
+        assert quick.facts() == whole.facts()
+    cut = written[0].read_bytes()[:-200]
+    written[0].write_bytes(cut)
+    assert headlines._parts_of_summary(written[0]) is None
+    with pytest.raises(ConfigError, match="damaged or cut short"):
+        headlines.read_headline(written[0])
