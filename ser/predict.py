@@ -13,6 +13,7 @@ from ser.audio import reading
 from ser.errors import AudioError, ConfigError
 from ser.extract.encoder import Encoder, Options, load
 from ser.features.blocks import Block
+from ser.metadata.ledger import is_imported
 from ser.metadata.texts import ASR, kind, source_of
 from ser.train.layers import Input
 from ser.train.saved import load_head
@@ -118,7 +119,7 @@ def _encoder(
 ) -> Encoder:
     # What the features were rounded to when they were stored, and whose text they are of, is no part of the encoder.
     identity = {key: value for key, value in store["identity"].items() if key not in ("stored_as", "text_source")}
-    if identity.get("model") == "imported":
+    if is_imported(identity):
         raise ConfigError(
             f"this head was trained on features that were imported ({source.name})",
             expected="features that ser can compute of new audio",

@@ -16,11 +16,11 @@ from ser.features.normalise import STAMPS
 from ser.metadata import ledger
 from ser.metadata.table import Table
 from ser.results import evaluation
+from ser.results.account import tested_only
 from ser.results.calibration import BINS, is_bound
 from ser.results.environment import environment
 from ser.results.metrics import confusion, per_class
 from ser.results.names import EVALUATION_SCHEMA
-from ser.train.experiment import tested_only
 from ser.workspace import Workspace, writing
 
 LONG = 80

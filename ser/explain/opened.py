@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from ser.errors import ConfigError
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.train.batches import Resident
-from ser.train.forward import EVALUATION_ROWS, heads
+from ser.train.data import Data
+from ser.train.forward import heads, logits
 from ser.train.head import plugin
 from ser.train.layers import Feature
 from ser.train.parameters import Parameters
@@ -44,11 +45,13 @@ class Opened:
         saved: the head's file.
         data: the corpus.
         parts: the modules in evaluation mode with their features: one, or for a late fusion one a modality.
+        heads: the same with the block of their weights, and with all that prediction asks for.
     """
 
     saved: SavedHead
     data: Tensors
     parts: list[tuple[nn.Module, Swapped]]
+    heads: list[tuple[Parameters, Data]]
 
     @property
     def module(self) -> nn.Module:
@@ -64,23 +67,11 @@ class Opened:
     ) -> NDArray[np.float64]:
         """Class probabilities of rows, `(len(rows), classes)`; with `partners`, see `Swapped`."""
         found = []
-        for module, resident in self.parts:
+        for (_, resident), (parameters, known) in zip(self.parts, self.heads, strict=True):
             resident.partners = {name: torch.as_tensor(p) for name, p in (partners or {}).items()}
-            found.append(_probabilities(module, resident, rows))
+            found.append(logits(parameters, known, rows)[0].double().softmax(-1).numpy())
             resident.partners = {}
         return found[0] if len(found) == 1 else np.asarray(plugin(self.saved.config.head).combine(found))
-
-
-@torch.no_grad()
-def _probabilities(module: nn.Module, resident: Resident, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    out: NDArray[np.float64] | None = None
-    place = {int(row): k for k, row in enumerate(rows)}
-    for chunk in resident.chunks(rows, EVALUATION_ROWS):
-        shares = module(resident.batch(chunk[None]))[0].double().softmax(-1).numpy()
-        out = np.empty((len(rows), shares.shape[-1])) if out is None else out
-        out[[place[int(row)] for row in chunk]] = shares
-    assert out is not None
-    return out
 
 
 def words_of(block: Block, row: int) -> list[str]:
@@ -116,10 +107,12 @@ def open_head(saved: SavedHead, data: Tensors, blocks: Sequence[Block] | None = 
     if stores != wanted:
         raise ConfigError(f"the head reads {', '.join(wanted)}", found=f"stores {', '.join(stores)} of {data.dataset}")
     blocks = saved.standardised(data.blocks) if blocks is None else blocks
-    parts = []
+    parts, loaded = [], []
     for known, config, weights in saved.parts(blocks):
         parameters = Parameters(heads(known, config, [0]))
         parameters.load(weights.chunk(config.snapshots, dim=1)[-1])
         names = [i.name for i in known.resident.inputs]
-        parts.append((parameters.head.eval(), Swapped([b for b in blocks if b.name in names])))
-    return Opened(saved, data, parts)
+        resident = Swapped([b for b in blocks if b.name in names])
+        parts.append((parameters.head.eval(), resident))
+        loaded.append((parameters, replace(known, resident=resident)))
+    return Opened(saved, data, parts, loaded)

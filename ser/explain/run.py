@@ -88,13 +88,12 @@ def explain(
     layers: dict[str, list[NDArray[np.float64]]] = {}
     shared: list[tuple[Contributions, NDArray[np.int64]]] = []
     chosen: list[Example] = []
-    modalities = {i.modality for i in load_head(files[0].path).inputs}
     for number, file in enumerate(files, 1):
         saved, rows = load_head(file.path), file.rows
         opened = open_head(saved, data, None if standardise is None else standardise(saved))
         for store, weights in layer_weights(opened).items():
             layers.setdefault(store, []).append(weights)
-        if len(modalities) > 1:
+        if len({i.modality for i in saved.inputs}) > 1:
             shared.append((contributions(opened, rows, draws=draws), data.labels[rows]))
         if file.run == files[0].run and _looks(opened):
             chosen += _candidates(opened, file, rows, examples)

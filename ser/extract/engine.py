@@ -11,7 +11,6 @@ from contextlib import ExitStack, closing
 from ser.errors import AudioError, ConfigError
 from ser.extract import items as gather
 from ser.extract.encoder import Encoder
-from ser.extract.failures import Failure
 from ser.extract.items import Item
 from ser.extract.lane import Lane, facts, prepare
 from ser.extract.pipeline import Pipeline, Task
@@ -19,6 +18,7 @@ from ser.extract.plan import AUDIO_CHUNK, CHUNK_SECONDS, TEXT_CHUNK, batches, by
 from ser.extract.provenance import provenance
 from ser.extract.report import Report
 from ser.extract.verify import verify
+from ser.features.failures import Failure
 from ser.features.writer import StoreWriter
 from ser.metadata.table import Table
 from ser.progress import progress

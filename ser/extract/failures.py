@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser.errors import AudioError, SerError
-from ser.features.failures import Failure, write_failures
-
-__all__ = ["Failure", "all_failed", "write_failures"]
+from ser.features.failures import Failure
 
 
 def all_failed(what: str, failures: Sequence[Failure], path: Path) -> SerError:

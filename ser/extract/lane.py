@@ -6,11 +6,12 @@ from pathlib import Path
 from ser.errors import StoreError
 from ser.extract import items as gather
 from ser.extract.encoder import Encoder
-from ser.extract.failures import Failure, all_failed, write_failures
+from ser.extract.failures import all_failed
 from ser.extract.items import Item
 from ser.extract.plan import plan
 from ser.extract.report import Report
 from ser.extract.work import Outcome
+from ser.features.failures import Failure, write_failures
 from ser.features.layout import Facts
 from ser.features.store import FeatureStore, shards_folder
 from ser.features.views import split_name

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser.errors import StoreError
-from ser.extract.failures import Failure, all_failed, write_failures
+from ser.extract.failures import all_failed
 from ser.extract.items import Item, audio_items, hashes
 from ser.extract.models.transcriber import Spoken, Transcriber
 from ser.extract.pipeline import intra_op
@@ -20,6 +20,7 @@ from ser.extract.plan import chunks, plan
 from ser.extract.provenance import surroundings
 from ser.extract.worderrors import WordErrors, word_errors
 from ser.extract.work import Decoded, Inputs, Outcome, encode_each, gather
+from ser.features.failures import Failure, write_failures
 from ser.features.lock import Lock
 from ser.metadata.table import Table
 from ser.metadata.transcripts import Transcript, Transcripts, failures_file, transcripts_file

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from ser.audio import reading
 from ser.errors import AudioError, EncoderError
 from ser.extract.encoder import Encoder
-from ser.extract.failures import Failure
 from ser.extract.items import Item
 from ser.extract.plan import batches, by_cost
 from ser.extract.views import View
+from ser.features.failures import Failure
 from ser.features.pack import Record
 
 Inputs = list[tuple[Item, Any]]  # an utterance, and its audio `(samples,)` or its text

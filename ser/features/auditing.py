@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ser.features.importing.keep import IMPORTED
 from ser.features.scrutiny import Scrutiny, scrutinise
 from ser.features.store import FeatureStore
 from ser.features.views import by_label
 from ser.metadata import texts
 from ser.metadata.auditing.finding import ERROR, INFO, WARNING, Finding, Subject, over, share, some
 from ser.metadata.copies import crossing
+from ser.metadata.ledger import is_imported
 from ser.workspace import Workspace
 
 
@@ -29,7 +29,7 @@ def store_findings(workspace: Workspace, subject: Subject) -> list[Finding]:
         with FeatureStore(workspace.store(subject.table.dataset, name)) as store:
             identities[name] = store.facts.identity
             text += [name] if store.modality == "text" else []
-            if store.facts.identity.get("model") == IMPORTED:
+            if is_imported(store.facts.identity):
                 looked[name] = scrutinise(store, labels)
     simulated = [n for n in text if texts.is_simulated(texts.source_of(identities[n]), subject.table.frame)]
     return [*_made_of_labels(identities, simulated), *_imported(looked, subject)]

@@ -22,6 +22,7 @@ from ser.features.store import FeatureStore
 from ser.features.views import refuse_by_label
 from ser.metadata import texts
 from ser.metadata.labels import Scheme, load_scheme
+from ser.metadata.ledger import is_imported
 from ser.metadata.table import Table, load_table
 from ser.workspace import Workspace
 
@@ -183,7 +184,7 @@ def _with_features(
     """Leave out utterances whose features are known to be impossible; any other gap is an error that names the id."""
     for name, store in opened.items():
         has = frame["utterance_id"].isin(set(store.ids)).to_numpy()
-        imported = store.facts.identity.get("model") == "imported"  # then the table's audio and text say nothing of it
+        imported = is_imported(store.facts.identity)  # then the table's audio and text say nothing of it
         told = texts.with_text(frame, texts.source_of(store.facts.identity), table.dataset, space)
         excused = (told["path" if store.modality == "audio" else "text"] == "").to_numpy() & (not imported)
         failures = space.features(table.dataset) / f"{name}.failures.csv"

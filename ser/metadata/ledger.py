@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+IMPORTED = "imported"  # the model of features that were made elsewhere, and what their table says of itself
 STATUSES = ("fine-tuning", "pre-training", "unknown", "clean")
 FINE_TUNING, PRE_TRAINING, UNKNOWN, CLEAN = STATUSES
 # The corpora of the EmoBox benchmark, as far as they have a plugin here or are often met.
@@ -192,6 +193,11 @@ def encoders_that_saw(corpus: str) -> dict[str, list[str]]:
     return found
 
 
+def is_imported(identity: Mapping[str, Any]) -> bool:
+    """Whether a store's features were made elsewhere (`ser store import`)."""
+    return identity.get("model") == IMPORTED
+
+
 def stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Sentences that results of a corpus must carry, where an encoder has seen it, or may have.
 
@@ -200,7 +206,7 @@ def stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, Any]]) ->
         stores: store name -> at least `encoder`, and `identity` with `model`.
     """
     corpus = facts.get("source_corpus") or facts.get("corpus")
-    imported = [name for name, store in stores.items() if store.get("identity", {}).get("model") == "imported"]
+    imported = [name for name, store in stores.items() if is_imported(store.get("identity", {}))]
     found = []
     if imported:
         why = "if what made them was trained on labels of these utterances, scores of the training and validation parts mislead"

@@ -18,6 +18,7 @@ from ser import registry
 from ser.errors import CorpusError
 from ser.metadata.copies import Copies, read_copies
 from ser.metadata.csvtext import from_csv, to_csv
+from ser.metadata.ledger import IMPORTED
 from ser.metadata.schema import COLUMNS, TEXT, check_name, validate
 from ser.workspace import Workspace, writing
 
@@ -184,7 +185,7 @@ def make_table(rows: Iterable[dict[str, Any]], dataset: str, facts: dict[str, An
     facts = dict(facts or {})
     frame.loc[frame["language"] == "", "language"] = facts.get("language") or ""
     frame.loc[(frame["text"] != "") & (frame["text_source"] == ""), "text_source"] = "corpus"
-    validate(frame, check_name(dataset), bare=facts.get("features") == "imported")
+    validate(frame, check_name(dataset), bare=facts.get("features") == IMPORTED)
     facts["dataset"] = dataset
     facts["counts"] = {
         "utterances": len(frame),

@@ -13,7 +13,7 @@ from ser.features.normalise import LIMIT
 from ser.features.tensors import Tensors, load_tensors
 from ser.metadata.splits import Fold, Options
 from ser.registry import unknown
-from ser.results import record
+from ser.results import account, record
 from ser.results.notes import notes_of
 from ser.train import experiment
 from ser.train.classical import Classical
@@ -71,7 +71,7 @@ class Begun:
     """
 
     job: Job
-    setup: experiment.Setup
+    setup: account.Setup
     asked: dict[str, Any]
     path: Path
     runs: range
@@ -139,13 +139,13 @@ def begin(data: Tensors, space: Workspace, head: str, training: dict[str, Any], 
     if options.refit not in REFITS:
         raise unknown("refit", options.refit, REFITS)
     recipe = make_recipe(head, **training)
-    setup = experiment.prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
+    setup = account.prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
     asked = experiment.identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)
     return assemble(setup, recipe, asked, ["fit", data.dataset], space, options, setup.stamps + stamps_of(recipe))
 
 
 def assemble(
-    setup: experiment.Setup,
+    setup: account.Setup,
     recipe: Recipe,
     asked: dict[str, Any],
     words: Sequence[str],

@@ -20,6 +20,7 @@ from ser.features.tensors import Tensors
 from ser.metadata.splits import Fold
 from ser.registry import unknown
 from ser.results import paired, record
+from ser.results.account import Setup
 from ser.results.gains import SIGNIFICANT
 from ser.train import experiment
 from ser.train.begin import Begun, FitOptions, assemble, begin, check_runs, conclude, open_workspace, split_options
@@ -114,7 +115,7 @@ def _union(
         "folds": account,
         "datasets": {d.dataset: b.setup.facts for d, b in zip(parts, alone, strict=True)},
     }
-    setup = experiment.Setup(join(parts), facts["protocol"], folds, facts, [])
+    setup = Setup(join(parts), facts["protocol"], folds, facts, [])
     own = stamps_of(recipe)
     if balance == "corpus":
         own = [s for s in own if "all runs are equal" not in s]  # what is repeated is drawn at random

@@ -12,24 +12,11 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
-from ser.results.account import Setup, describe, digest, prepare, tested_only
+from ser.results.account import digest
 from ser.results.metrics import scores
 from ser.results.record import config_hash, read_any
 from ser.train.recipe import Recipe
 from ser.workspace import Workspace
-
-__all__ = [
-    "Setup",
-    "beside",
-    "collapse_note",
-    "describe",
-    "identity",
-    "place",
-    "prediction_rows",
-    "prepare",
-    "scores_by_split",
-    "tested_only",
-]
 
 
 def identity(config: Recipe, seed: int, *facts: dict[str, Any], **more: Any) -> dict[str, Any]:

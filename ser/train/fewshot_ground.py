@@ -10,7 +10,7 @@ import numpy as np
 from ser.errors import ConfigError
 from ser.features.normalise import normalise
 from ser.metadata.splits import Fold, Options
-from ser.results import record
+from ser.results import account, record
 from ser.train import experiment
 from ser.train.begin import FitOptions, load
 from ser.train.classical import Classical
@@ -53,7 +53,7 @@ class Ground:
         first: training on the source; None without one.
     """
 
-    setup: experiment.Setup
+    setup: account.Setup
     first: Fold | None
 
 
@@ -93,7 +93,7 @@ def lay_ground(target: str, source: str | None, space: Workspace, options: FitOp
         pair = prepare_pair(source, target, space, options)
         return Ground(pair.setup, pair.first)
     data = load(target, space, options)
-    setup = experiment.prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
+    setup = account.prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
     facts = {
         "source": None,
         "target": target,

@@ -18,7 +18,7 @@ from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.metadata import languages
 from ser.metadata.splits import Fold
-from ser.results import heatmap, matrices, record
+from ser.results import account, heatmap, matrices, record
 from ser.results.names import MATRIX_SCHEMA
 from ser.results.notes import notes_of
 from ser.results.permuted import suspects
@@ -152,16 +152,16 @@ def _abroad(
         target = corpora.within[t]
         tested = np.sort(np.concatenate([f.test for f in target.folds])) + corpora.starts[t]
         folds.append(replace(first, name=corpora.names[t], test=tested))
-        own = [f"{corpora.names[t]}: {s}" for s in experiment.tested_only(target.setup.stamps)]
+        own = [f"{corpora.names[t]}: {s}" for s in account.tested_only(target.setup.stamps)]
         stamps += [*own, *cross_language(source, corpora.parts[t])]
     datasets = {
-        source.dataset: {**experiment.describe(source, options.scheme), "normalize": options.normalize},
+        source.dataset: {**account.describe(source, options.scheme), "normalize": options.normalize},
         **{corpora.names[t]: corpora.facts["datasets"][corpora.names[t]] for t in others},
     }
     names = [corpora.names[t] for t in others]
     facts = {**corpora.facts, "source": source.dataset, "target": "+".join(names), "datasets": datasets}
     protocol = "+".join(dict.fromkeys(corpora.within[t].setup.protocol for t in others))
-    setup = experiment.Setup(corpora.joined, protocol, folds, facts, list(dict.fromkeys(stamps)))
+    setup = account.Setup(corpora.joined, protocol, folds, facts, list(dict.fromkeys(stamps)))
     variant = Variant(SOURCE_ONLY, folds)
     words = [source.dataset, short(names), "source-only"]
     return begin_variant(setup, variant, space, head, training, options, words=words)

@@ -14,8 +14,8 @@ from ser.features.normalise import BETWEEN_CORPORA
 from ser.features.tensors import Tensors
 from ser.metadata import languages
 from ser.metadata.splits import Fold, Options, hold_out
+from ser.results import account
 from ser.results.account import label_space
-from ser.train import experiment
 from ser.train.begin import FitOptions
 from ser.train.joint import join, load_shared
 from ser.workspace import Workspace
@@ -58,7 +58,7 @@ class Pair:
 
     source: Tensors
     target: Tensors
-    setup: experiment.Setup
+    setup: account.Setup
     first: Fold
 
     @property
@@ -102,9 +102,9 @@ def prepare_pair(source: str, target: str, space: Workspace, options: FitOptions
         StoreError: their features are not of the same encoders.
     """
     here, there = load_shared([source, target], space, options.features)
-    setup = experiment.prepare(there, options.protocol, options.folds or Options(), options.normalize, options.scheme)
+    setup = account.prepare(there, options.protocol, options.folds or Options(), options.normalize, options.scheme)
     first = source_fold(here, options)
-    datasets = [{**experiment.describe(here, options.scheme), "normalize": options.normalize}, setup.facts]
+    datasets = [{**account.describe(here, options.scheme), "normalize": options.normalize}, setup.facts]
     facts = {
         "source": source,
         "target": target,
@@ -120,7 +120,7 @@ def prepare_pair(source: str, target: str, space: Workspace, options: FitOptions
     stamps = ["synthetic source: its audio is synthesised, no recording of people"] if synthetic else []
     stamps += cross_language(here, there)
     folds = [moved(f, len(here.frame)) for f in setup.folds]
-    joined = experiment.Setup(join([here, there]), setup.protocol, folds, facts, setup.stamps + stamps)
+    joined = account.Setup(join([here, there]), setup.protocol, folds, facts, setup.stamps + stamps)
     return Pair(here, there, joined, first)
 
 

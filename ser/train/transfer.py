@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ser.metadata.splits import Fold
-from ser.results import record
+from ser.results import account, record
 from ser.results.gains import comparisons
 from ser.results.names import TRANSFER_SCHEMA
 from ser.results.notes import notes_of
@@ -131,7 +131,7 @@ def _suspects(variants: Sequence[Variant], summaries: Sequence[dict[str, Any]]) 
 
 
 def begin_variant(
-    setup: experiment.Setup,
+    setup: account.Setup,
     variant: Variant,
     space: Workspace,
     head: str,
@@ -158,10 +158,10 @@ def begin_variant(
         recipe, options.seed, *facts, limit=options.limit, variant=variant.name, tested=tested, **more
     )
     words = words or [setup.facts["source"], setup.facts["target"], variant.name.replace(" ", "-")]
-    stamps = experiment.tested_only(setup.stamps) if variant.name == SOURCE_ONLY else setup.stamps
+    stamps = account.tested_only(setup.stamps) if variant.name == SOURCE_ONLY else setup.stamps
     stamps = [*stamps, *variant.stamps, *stamps_of(recipe)]
     general = replace(options, output=output, refit="always" if is_classical(head) else "never")
-    own = experiment.Setup(setup.data, setup.protocol, list(variant.folds), setup.facts, setup.stamps)
+    own = account.Setup(setup.data, setup.protocol, list(variant.folds), setup.facts, setup.stamps)
     return assemble(own, recipe, asked, words, space, general, stamps, tuning=tuning)
 
 

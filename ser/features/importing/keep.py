@@ -19,11 +19,11 @@ from ser.features.scrutiny import scrutinise
 from ser.features.store import FeatureStore
 from ser.features.tensors import UNKNOWN_SOURCE
 from ser.features.writer import StoreWriter
+from ser.metadata.ledger import IMPORTED
 from ser.metadata.parsing import few
 from ser.metadata.table import Table, make_table, write_table
 from ser.workspace import Workspace
 
-IMPORTED = "imported"  # the model of features that were made elsewhere
 FACTS = {
     "corpus": None,
     "title": "Imported features",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ser.metadata.auditing.finding import INFO, WARNING, Finding, some
+from ser.metadata.ledger import is_imported
 
 # Says of an encoder's identity (see `ser.extract.encoder`) and a corpus: "" for not seen, None for not known, else in which
 # training and by whose word.
@@ -15,7 +16,7 @@ def not_known(identity: Mapping[str, Any], corpus: str | None) -> str | None:
 
     Of imported features nobody has said how they were made.
     """
-    return None if "weights_sha256" in identity or identity.get("model") == "imported" else ""
+    return None if "weights_sha256" in identity or is_imported(identity) else ""
 
 
 def encoders(stores: Mapping[str, Mapping[str, Any]], corpus: str | None, seen: Seen = not_known) -> list[Finding]:
