@@ -49,8 +49,8 @@ class Conv2d(nn.Module):
     What it leaves in padding is not zero: a normalisation, which makes it zero again, has to follow.
 
     Args:
-        channels_last: lay pictures out channels last, where one run is trained: faster for few channels (`cnn_bilstm` 1.17
-            times, one CPU thread), slower for many (`resnet18` 0.8), and nothing where the normalisation copies.
+        channels_last: lay pictures out channels last, where one run is trained: faster for up to 128 channels, as are the
+            maximum and the normalisation after it; slower for more, in pictures as small as those have here.
     """
 
     def __init__(
@@ -72,10 +72,18 @@ class Conv2d(nn.Module):
         convolve = partial(F.conv2d, stride=self.stride, padding=self.weight.shape[-1] // 2)
         if len(x) == 1:
             x = x.squeeze(0)  # not x[0], whose backward pass copies
-            if self.channels_last:
-                x = x.contiguous(memory_format=torch.channels_last)
-            return convolve(x, self.weight.squeeze(0))[None]
+            return convolve(_laid_out(x, self.channels_last), self.weight.squeeze(0))[None]
         return torch.stack([convolve(a, w) for a, w in zip(x, self.weight, strict=True)])
+
+
+def _laid_out(x: Tensor, channels_last: bool) -> Tensor:
+    """Pictures `(batch, channels, frames, bands)` with channels last in memory, or first."""
+    if not channels_last:
+        return x.contiguous()
+    if x.shape[1] > 1:
+        return x.contiguous(memory_format=torch.channels_last)
+    _, _, frames, bands = x.shape  # one channel is both at once: it is the strides that say which is meant
+    return x.contiguous().as_strided(x.shape, (frames * bands, 1, bands, 1))
 
 
 def halve(x: Tensor, mask: Tensor, kernel: int = 2) -> tuple[Tensor, Tensor]:
@@ -83,7 +91,9 @@ def halve(x: Tensor, mask: Tensor, kernel: int = 2) -> tuple[Tensor, Tensor]:
 
     The zeros after the last real frame count in a cell's maximum, in an utterance alone as beside a longer one.
     """
-    flat = F.pad(x.flatten(0, 1), (0, 0, 0, x.shape[3] % 2))
+    flat = x.flatten(0, 1)
+    if x.shape[3] % 2:
+        flat = F.pad(flat, (0, 0, 0, 1))
     small = F.max_pool2d(flat, kernel, 2, padding=(kernel - 1) // 2, ceil_mode=kernel == 2)
     return real_only(small.view(*x.shape[:2], *small.shape[1:]), mask[..., ::2]), mask[..., ::2]
 
@@ -127,6 +137,66 @@ class _Standardise(torch.autograd.Function):
         return g.addcmul_(y, along, value=-1).mul_(scale), None, None, None
 
 
+class _Normalise(torch.autograd.Function):
+    """Batch normalisation of pictures `(batch, channels, frames, bands)` by their real cells; 0 in padding.
+
+    torch's own statistics over all cells, padding being zero, are carried over to the real ones, a share r of all: their mean
+    is m / r and, with that mean, their variance v / r - (1 - r) mean^2. Then no pass over the picture is made with a mask.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
+        count = mask.sum() * x.shape[3]
+        share = count / (x.numel() // x.shape[1])
+        x = _zero_padding(x.clone(), mask)
+        mean, variance = torch.batch_norm_update_stats(x, None, None, 0.0)
+        mean = mean / share
+        variance = (variance / share - (1 - share) * mean.square()).clamp_min(0)
+        y = torch.native_batch_norm(x, weight, bias, mean, variance, False, 0.0, eps)[0]
+        ctx.save_for_backward(x, mask, weight, mean, variance, count)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance, count)
+        return _zero_padding(y, mask), mean, variance, count
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        x, mask, weight, mean, variance, count = ctx.saved_tensors
+        g, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        scale = (variance + ctx.eps).rsqrt()
+        padding = _sum_in_padding(gradient, mask)
+        to_bias, to_weight = to_bias - padding, to_weight + mean * scale * padding
+        slope = -weight * scale.square() * to_weight / count
+        g.addcmul_(x, _by_channel(slope)).sub_(_by_channel(slope * mean + weight * scale * to_bias / count))
+        return _zero_padding(g, mask), None, to_weight, to_bias, None
+
+
+def _by_channel(x: Tensor) -> Tensor:
+    return x[:, None, None]
+
+
+def _zero_padding(x: Tensor, mask: Tensor) -> Tensor:
+    """Pictures `(batch, channels, frames, bands)` with zeros in padding, in place; on a CPU only padding is touched."""
+    if x.device.type != "cpu":
+        return x.mul_(mask[:, None, :, None])
+    x.transpose(1, 2)[_padding(mask)] = 0
+    return x
+
+
+def _sum_in_padding(x: Tensor, mask: Tensor) -> Tensor:
+    """The sum over padding, `(channels,)`."""
+    if x.device.type != "cpu":
+        return (x * ~mask[:, None, :, None]).sum((0, 2, 3))
+    return x.transpose(1, 2)[_padding(mask)].sum((0, 2))
+
+
+def _padding(mask: Tensor) -> tuple[Tensor, ...]:
+    """Utterances and frames of padding, as numbers: with a mask torch would go through the whole picture."""
+    return (~mask).nonzero(as_tuple=True)
+
+
+normalise: Callable[[Tensor, Tensor, Tensor, Tensor, float], tuple[Tensor, ...]] = _Normalise.apply
 standardise: Callable[[Tensor, Tensor, tuple[int, ...], float], tuple[Tensor, ...]] = _Standardise.apply
 
 
@@ -148,35 +218,37 @@ class BatchNorm(nn.Module):
     """Batch normalisation of pictures (Ioffe & Szegedy 2015) by the statistics of real frames.
 
     Without padding it is `torch.nn.BatchNorm2d`. Padding counts neither in training nor for the running statistics, which
-    serve in evaluation. Because of these a head that has it trains one run at a time.
+    serve in evaluation. Because of these a head that has it trains one run at a time. A ReLU may follow in here, where it can
+    be in place: outside, on what is a view, in-place operations cost the backward pass three copies.
     """
 
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int, relu: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
-        self.momentum, self.eps = momentum, eps
+        self.relu, self.momentum, self.eps = relu, momentum, eps
         self.weight = nn.Parameter(torch.ones(1, 1, channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(1, 1, channels, 1, 1))
         self.register_buffer("running_mean", torch.zeros(1, 1, channels, 1, 1))
         self.register_buffer("running_var", torch.ones(1, 1, channels, 1, 1))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        x = whole(x)
-        several = x.numel() > x.shape[2]  # torch refuses statistics of one value
+        x, inside = whole(x).squeeze(0), mask.squeeze(0)
+        weight, bias = self.weight.view(-1), self.bias.view(-1)
+        several = x.numel() > x.shape[1]  # torch refuses statistics of one value
         if not self.training or (several and not is_padded(mask)):
             mean, variance = self.running_mean.view(-1), self.running_var.view(-1)
-            weight, bias = self.weight.view(-1), self.bias.view(-1)
-            flat = x.squeeze(0)
-            y = F.batch_norm(flat, mean, variance, weight, bias, self.training, self.momentum, self.eps)[None]
-            return y if self.training else real_only(y, mask)
-        real = cells(mask, x)
-        y, mean, variance, count = standardise(x, real, (1, 3, 4), self.eps)
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1).clamp_min(1), self.momentum)
-        return torch.addcmul(self.bias * real, y, self.weight)
+            y = F.batch_norm(x, mean, variance, weight, bias, self.training, self.momentum, self.eps)
+        else:
+            y, mean, variance, count = normalise(x, inside, weight, bias, self.eps)
+            with torch.no_grad():
+                self.running_mean.lerp_(mean.view_as(self.running_mean), self.momentum)
+                unbiased = variance * count / (count - 1).clamp_min(1)
+                self.running_var.lerp_(unbiased.view_as(self.running_var), self.momentum)
+        if not self.training:
+            y = real_only(y[None], mask).squeeze(0)
+        return (y.relu_() if self.relu else y)[None]
 
 
 class GroupNorm(nn.Module):
@@ -185,9 +257,9 @@ class GroupNorm(nn.Module):
     Groups are 8, or fewer where the channels cannot be divided so. No utterance depends on the others of its batch.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int, relu: bool = False, eps: float = 1e-5) -> None:
         super().__init__()
-        self.groups, self.eps = math.gcd(8, channels), eps
+        self.groups, self.relu, self.eps = math.gcd(8, channels), relu, eps
         self.weight = nn.Parameter(torch.ones(1, channels))
         self.bias = nn.Parameter(torch.zeros(1, channels))
 
@@ -197,7 +269,8 @@ class GroupNorm(nn.Module):
         grouped = x.reshape(*x.shape[:2], self.groups, -1, *x.shape[3:])
         y, *_ = standardise(grouped, real[:, :, None], (3, 4, 5), self.eps)
         weight, bias = self.weight[:, None, :, None, None], self.bias[:, None, :, None, None]
-        return torch.addcmul(bias * real, y.reshape(x.shape), weight)
+        out = torch.addcmul(bias * real, y.reshape(x.shape), weight)
+        return out.relu_() if self.relu else out
 
 
 class Shrink(nn.Module):
@@ -208,8 +281,8 @@ class Shrink(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, norm: type[BatchNorm] | type[GroupNorm]) -> None:
         super().__init__()
-        self.convolve, self.norm = Conv2d(inputs, outputs, channels_last=norm is BatchNorm), norm(outputs)
+        self.convolve, self.norm = Conv2d(inputs, outputs, channels_last=norm is BatchNorm), norm(outputs, relu=True)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         x, mask = halve(real_only(self.convolve(x), mask), mask)
-        return self.norm(x, mask).relu_(), mask
+        return self.norm(x, mask), mask

@@ -166,6 +166,36 @@ def test_a_halved_utterance_is_the_same_alone_and_beside_a_longer_one(kernel: in
     assert there.sum(-1).tolist() == [[2, 5]]
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_normalisation_of_padded_pictures_is_that_of_their_real_cells(layout: torch.memory_format) -> None:
+    values, mask = pictures([[6, 2, 4]], 3)
+    there = mask[0]
+    x = (values[0].double() + 3 * torch.randn(3, 3, 6, 5).double()).contiguous(
+        memory_format=layout
+    )  # not zero in padding
+    weight, bias = torch.randn(3).double(), torch.randn(3).double()
+    inputs = [v.requires_grad_() for v in (x, weight, bias)]
+
+    def by_cells(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        cells = x.transpose(1, 2)[there].transpose(1, 2).flatten(0, 1)  # real frames and bands, then channels
+        y = F.batch_norm(cells, None, None, weight, bias, training=True)
+        out = torch.zeros_like(x).transpose(1, 2)
+        out[there] = y.view(-1, 5, 3).transpose(1, 2)
+        return out.transpose(1, 2)
+
+    def ours(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return convolution.normalise(x, there, weight, bias, 1e-5)[0]
+
+    torch.testing.assert_close(ours(*inputs), by_cells(*inputs))
+    upstream = torch.randn_like(x)  # not zero in padding either
+    for mine, reference in zip(
+        torch.autograd.grad(ours(*inputs), inputs, upstream),
+        torch.autograd.grad(by_cells(*inputs), inputs, upstream),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, reference)
+
+
 def test_a_temporal_block_sees_three_frames_and_only_back() -> None:
     block = timnet.Block(4, -3, 0.0).eval()
     assert reached([block]) == [14, 17, 20]

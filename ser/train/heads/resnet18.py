@@ -15,6 +15,7 @@ from ser.train.convolution import BatchNorm, Conv2d, halve
 from ser.train.layers import Input, mean
 from ser.train.spectrogram import Spectrogram
 
+CHANNELS_LAST = 128  # stages of up to so many channels are faster with channels last in memory
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
 
 
@@ -27,8 +28,8 @@ class Head(Spectrogram):
         self, inputs: list[Input], classes: int, hidden: int = 64, frames: int = 1000, dropout: float = 0.0
     ) -> None:
         super().__init__(inputs, "resnet18", classes, frames=frames, size=8 * hidden, dropout=dropout)
-        self.enter = Conv2d(1, hidden, kernel=7, stride=2)
-        self.norm = BatchNorm(hidden)
+        self.enter = Conv2d(1, hidden, kernel=7, stride=2, channels_last=True)
+        self.norm = BatchNorm(hidden, relu=True)
         widths = [hidden, hidden, 2 * hidden, 4 * hidden, 8 * hidden]
         self.stages = nn.ModuleList(
             Block(widths[k + half], widths[k + 1], stride=2 if k and not half else 1)
@@ -41,7 +42,7 @@ class Head(Spectrogram):
 
     def maps(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         mask = mask[..., ::2]
-        x, mask = halve(self.norm(self.enter(picture), mask).relu_(), mask, kernel=3)
+        x, mask = halve(self.norm(self.enter(picture), mask), mask, kernel=3)
         for block in self.stages:
             x, mask = block(x, mask)
         return x, mask
@@ -56,15 +57,17 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        self.first, self.first_norm = Conv2d(inputs, outputs, stride=stride), BatchNorm(outputs)
-        self.second, self.second_norm = Conv2d(outputs, outputs), BatchNorm(outputs)
+        last = outputs <= CHANNELS_LAST
+        self.first = Conv2d(inputs, outputs, stride=stride, channels_last=last)
+        self.second = Conv2d(outputs, outputs, channels_last=last)
+        self.first_norm, self.second_norm = BatchNorm(outputs, relu=True), BatchNorm(outputs)
         changes = stride > 1 or inputs != outputs
-        self.project = Conv2d(inputs, outputs, kernel=1, stride=stride) if changes else None
+        self.project = Conv2d(inputs, outputs, kernel=1, stride=stride, channels_last=last) if changes else None
         self.project_norm = BatchNorm(outputs) if changes else None
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         mask = mask[..., :: self.stride]
-        y = self.first_norm(self.first(x), mask).relu_()
+        y = self.first_norm(self.first(x), mask)
         y = self.second_norm(self.second(y), mask)
         if self.project is not None and self.project_norm is not None:
             x = self.project_norm(self.project(x), mask)
