@@ -1,14 +1,15 @@
 """What `ser fit` costs beside the usual training loop (`usual_loop.py`) and beside the bound of this machine.
 
     python benchmarks/train.py [--case cross_attention ...] [--rounds 3] [--runs N] [--epochs E] [--utterances 2755]
-    python benchmarks/train.py --cost
+    python benchmarks/train.py --cost [--device cuda]
 
 Both are whole processes, from the interpreter's start to the result, on the same random features, the same number of epochs
 and steps of 16 utterances; they take turns, medians of wall time, ratios of each round. Both validate every epoch and predict
 the test part. The loop has torch's own number of threads, `ser fit` its own choice. `per run` subtracts what a process takes
 for one epoch of one run on 64 utterances: start-up and imports.
 
-`--cost` runs `ser fit` alone: over numbers of runs, and of utterances, with the largest memory of a process.
+`--cost` runs `ser fit` alone: over numbers of runs, and of utterances, with the largest memory of a process; on a GPU
+100 runs too. Times of one run's are without start-up: without what one epoch takes.
 
 For the bound of `cross_attention` (printed with it): the matrix products of a step, forward and backward, at the speed that two
 processes with one thread each reach on products of these shapes, and one pass of the fused optimiser over its state.
@@ -66,9 +67,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--utterances", type=int)
     parser.add_argument("--cost", action="store_true")
+    parser.add_argument("--device", default="cpu", help="of --cost")
     arguments = parser.parse_args()
     if arguments.cost:
-        cost()
+        cost(arguments.device)
         return
     given = {k: v for k in ("runs", "epochs", "utterances") if (v := getattr(arguments, k))}
     print(f"{os.cpu_count()} cores; wall seconds, medians of {arguments.rounds} rounds that take turns\n")
@@ -111,18 +113,26 @@ def compare(name: str, case: Case, rounds: int) -> None:
         )
 
 
-def cost() -> None:
-    """`ser fit` over numbers of runs and of utterances: wall seconds and memory."""
-    print(f"{os.cpu_count()} cores, two epochs\n\n| case | runs | utterances | wall | peak memory of a process |")
-    print("| --- | --- | --- | --- | --- |", flush=True)
-    rows = [(name, runs, 2755) for name in ("linear", "mlp", "cross_attention") for runs in (1, 5, 20)]
+def cost(device: str) -> None:
+    """`ser fit` over numbers of runs and of utterances: wall seconds, times those of one run, and memory."""
+    epochs = 2 if device == "cpu" else 40  # a GPU takes seconds to start
+    print(f"{os.cpu_count()} cores, {device}, {epochs} epochs\n")
+    print("| case | runs | utterances | wall | times one run's, without start-up | peak memory of a process |")
+    print("| --- | --- | --- | --- | --- | --- |", flush=True)
+    many = (1, 5, 20) if device == "cpu" else (1, 5, 20, 100)
+    rows = [(name, runs, 2755) for name in ("linear", "mlp", "cross_attention") for runs in many]
     rows += [("mlp", 5, utterances) for utterances in (1000, 10_000, 100_000)]
+    one = {}
     for name, runs, utterances in rows:
         with tempfile.TemporaryDirectory(prefix="ser-train-") as folder:
-            case = CASES[name]._replace(utterances=utterances)
-            make(case, Path(folder) / "space")
-            seconds = ours(Path(folder) / "space", case, runs, 2)
-        print(f"| {name} | {runs} | {utterances:,} | {seconds:.1f} s | {peak[-1] / 1024:.0f} MB |", flush=True)
+            case, space = CASES[name]._replace(utterances=utterances), Path(folder) / "space"
+            make(case, space)
+            seconds = ours(space, case, runs, epochs, device)
+            memory = peak[-1]
+            bare = seconds - ours(space, case, runs, 1, device)
+        one[name, utterances] = one.get((name, utterances), bare) if runs > 1 else bare
+        times = f"{bare / one[name, utterances]:.2f}" if utterances == 2755 else ""
+        print(f"| {name} | {runs} | {utterances:,} | {seconds:.1f} s | {times} | {memory / 1024:.0f} MB |", flush=True)
 
 
 def make(case: Case, folder: Path) -> None:
@@ -173,11 +183,23 @@ def usual(folder: Path, name: str, runs: int, epochs: int) -> float:
     return timed([sys.executable, str(HERE / "usual_loop.py"), str(folder), name, str(runs), str(epochs)])
 
 
-def ours(folder: Path, case: Case, runs: int, epochs: int) -> float:
+def ours(folder: Path, case: Case, runs: int, epochs: int, device: str = "cpu") -> float:
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-c", "from ser.cli import entry; entry()", "fit", "--workspace", str(folder)]
         command += ["--head", case.head, "--protocol", "official", "--runs", str(runs), "--epochs", str(epochs)]
-        command += ["--batch-size", "16", "--lr", "1e-4", "--patience", "0", "--refit", "never", "--quiet"]
+        command += [
+            "--batch-size",
+            "16",
+            "--lr",
+            "1e-4",
+            "--patience",
+            "0",
+            "--refit",
+            "never",
+            "--quiet",
+            "--device",
+            device,
+        ]
         command += [word for option in case.options for word in ("--head-option", option)]
         return timed([*command, "--output", f"{out}/summary.json"])
 

@@ -1,7 +1,11 @@
 """What many tests need: one thread (workers are processes), and a workspace with features that tell emotions apart."""
 
 import hashlib
+import importlib.util
 import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +100,14 @@ def maker(tmp_path: Path) -> Maker:
 def maker_type() -> type[Maker]:
     """For workspaces that several tests share."""
     return Maker
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[Any]]:
+    """`with gpu() as device`: within, there is a simulated device `cuda`, see `simulated.py` beside this file."""
+    spec = importlib.util.spec_from_file_location("ser_test_simulated", Path(__file__).with_name("simulated.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return partial(module.simulated_gpu, monkeypatch)

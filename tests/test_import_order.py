@@ -10,7 +10,7 @@ import ser
 
 ROOT = Path(ser.__file__).parent
 ROWS = [
-    {"errors", "registry", "workspace", "progress", "parallel"},
+    {"errors", "registry", "workspace", "progress", "parallel", "accelerator"},
     {"audio"},
     {"metadata", "synthesis"},  # the demo's corpus is made from nothing but NumPy
     {"features"},

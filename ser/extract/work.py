@@ -1,7 +1,6 @@
 """Decode and encode the utterances of one chunk, one utterance's failure being its own."""
 
 import pickle
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ser import accelerator
 from ser.audio import reading
 from ser.errors import AudioError, EncoderError
 from ser.extract.encoder import Encoder
@@ -173,9 +173,9 @@ def encode_each(encoder: Encodes, sources: Sequence[Any], outcome: Outcome) -> l
     try:
         return list(encoder.encode(sources))
     except Exception as error:
-        full = _out_of_memory(error)
+        full = accelerator.is_full(error)
     if full:
-        _empty_gpu()
+        accelerator.empty()
         halve = getattr(encoder, "halve", None)
         if halve is not None:
             left = halve()
@@ -191,27 +191,13 @@ def _encode_alone(encoder: Encodes, source: Any, again: bool = True) -> Any:
     except (AudioError, EncoderError) as error:
         return error
     except Exception as error:
-        full = _out_of_memory(error)
+        full = accelerator.is_full(error)
         if not (full and again):
             hint = "It is too long for this GPU: try --device cpu." if full else None
             what = "the GPU is out of memory" if full else f"the encoder failed with {type(error).__name__}"
             return EncoderError(what, found=str(error).split("\n")[0], action=hint)
-    _empty_gpu()
+    accelerator.empty()
     return _encode_alone(encoder, source, again=False)
-
-
-def _empty_gpu() -> None:
-    """Give back what is cached. Not within `except`: the error holds on to all that the failed try had allocated."""
-    sys.modules["torch"].cuda.empty_cache()
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether a GPU has no memory left; cuBLAS, cuDNN and Apple's GPUs say so in other words than torch."""
-    torch = sys.modules.get("torch")
-    if torch is None or not isinstance(error, RuntimeError):
-        return False
-    said = re.search(r"CU\w+_STATUS_ALLOC_FAILED|(CUDA|HIP|MPS).*out of memory", str(error))
-    return isinstance(error, torch.cuda.OutOfMemoryError) or said is not None
 
 
 def _note(

@@ -14,9 +14,8 @@ from ser.train import experiment, streams
 from ser.train.fewshot_job import Job, Source
 from ser.train.fewshot_task import Answer, Task, method
 from ser.train.job import Run
-from ser.train.learner import Learner
 from ser.train.memory import within_memory
-from ser.train.recipe import learner_of
+from ser.train.recipe import again, learner_of
 from ser.train.shots import NOTHING, Amount, lacking, subsets
 
 
@@ -66,7 +65,7 @@ def _learn(
         how, limit = job.each_fold
         data = normalise(data, how, fold.train, limit)[0]
     learner = learner_of(data, job.tuning, job.device)
-    fresh = learner.under(job.fresh) if isinstance(learner, Learner) else learner  # type: ignore[arg-type]
+    fresh = again(learner, job.fresh)
     base = fold.train[:0] if job.first is None else job.first.train
     task = Task(data, learner, fresh, None if source is None else source.weights, base, fold.train, fold.test)
     seeds = [streams.derive(job.seed, k, fold.name) for k in runs]

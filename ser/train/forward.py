@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ser.accelerator import exact
 from ser.train import alignment, objective, streams
 from ser.train.config import Config
 from ser.train.data import Data
@@ -28,7 +29,7 @@ def predict(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]
     Returns:
         `(runs, len(rows), classes)`.
     """
-    parameters = Parameters(heads(data, config, [0] * len(weights)), data.resident.device)
+    parameters = _unfilled(data, config, len(weights))
     found = []
     for snapshot in weights.chunk(config.snapshots, dim=1):
         parameters.load(snapshot)
@@ -42,9 +43,15 @@ def embed(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]) 
     Args:
         weights: `(runs, n)`.
     """
-    parameters = Parameters(heads(data, config, [0] * len(weights)), data.resident.device)
+    parameters = _unfilled(data, config, len(weights))
     parameters.load(weights.chunk(config.snapshots, dim=1)[-1])
     return embeddings(parameters, data, rows).cpu().double().numpy()
+
+
+def _unfilled(data: Data, config: Config, runs: int) -> Parameters:
+    """A block for weights that are yet to be loaded; one head is built, whose initial weights nothing reads."""
+    head = heads(data, config, [0])[0]()
+    return Parameters([lambda: head] * runs, data.resident.device)
 
 
 def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[], nn.Module]]:
@@ -86,10 +93,11 @@ def logits(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> Tenso
     parameters.head.eval()
     runs = len(parameters.theta)
     out = torch.empty(runs, len(data.labels), data.classes, device=data.resident.device)
-    for chunk in data.resident.chunks(rows, EVALUATION_ROWS):
-        units = chunk.expand(runs, *chunk.shape)
-        guess, own = data.resident.flat(parameters.head(data.resident.batch(units)), units)
-        out[:, own[0]] = guess
+    with exact(data.resident.device):
+        for chunk in data.resident.chunks(rows, EVALUATION_ROWS):
+            units = chunk.expand(runs, *chunk.shape)
+            guess, own = data.resident.flat(parameters.head(data.resident.batch(units)), units)
+            out[:, own[0]] = guess
     return out[:, torch.as_tensor(rows, device=out.device)]
 
 
@@ -99,7 +107,8 @@ def embeddings(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> T
     head = parameters.head.eval()
     runs = len(parameters.theta)
     chunks = data.resident.chunks(rows, EVALUATION_ROWS)
-    found = [head.embed(data.resident.batch(c.expand(runs, -1))) for c in chunks]  # type: ignore[operator]
+    with exact(data.resident.device):
+        found = [head.embed(data.resident.batch(c.expand(runs, -1))) for c in chunks]  # type: ignore[operator]
     order = torch.cat(chunks)
     where = torch.empty(len(data.labels), dtype=torch.long, device=order.device)
     where[order] = torch.arange(len(order), device=order.device)

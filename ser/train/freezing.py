@@ -5,12 +5,14 @@ norm, and after each step of the optimiser, which would decay them, they are put
 keeps its statistics. Its dropout stays on: what is learned on top sees what it would see if all of it learned.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.backends import cudnn
 
 from ser.errors import TrainingError
 from ser.train.layers import Feature
@@ -40,15 +42,25 @@ def encoder_of(head: nn.Module, batch: dict[str, Feature]) -> Encoder:
 
     hooks = [m.register_forward_hook(partial(note, name)) for name, m in keeping.items()]
     head.eval()
-    with torch.enable_grad():
-        embedding = head.embed(batch)  # type: ignore[operator]
-    for hook in hooks:
-        hook.remove()
     named = dict(head.named_parameters())
-    if not embedding.requires_grad:  # features as they are
-        return Encoder(set(), called)
-    gradients = torch.autograd.grad(embedding.sum(), list(named.values()), allow_unused=True)
+    with torch.enable_grad(), _without_cudnn():
+        embedding = head.embed(batch)  # type: ignore[operator]
+        for hook in hooks:
+            hook.remove()
+        if not embedding.requires_grad:  # features as they are
+            return Encoder(set(), called)
+        gradients = torch.autograd.grad(embedding.sum(), list(named.values()), allow_unused=True)
     return Encoder({n for n, g in zip(named, gradients, strict=True) if g is not None}, called)
+
+
+@contextmanager
+def _without_cudnn() -> Iterator[None]:
+    """Without cuDNN, whose LSTM has no backward pass in evaluation mode."""
+    before, cudnn.enabled = cudnn.enabled, False
+    try:
+        yield
+    finally:
+        cudnn.enabled = before
 
 
 def frozen(build: Callable[[], nn.Module], encoder: Encoder) -> nn.Module:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
+from ser.train.draws import Draws
 
 EMBEDDING = 128  # size of learned word-piece embeddings
 STEPS = 1 << 16  # of a dropout probability: one for each value of the 16 bits that are drawn
@@ -149,18 +150,22 @@ class Dropout(nn.Module):
     """Dropout whose masks come from each run's own stream (set by the trainer).
 
     On a CPU a stream is a NumPy bit generator, of which each feature takes 16 bits: eight times as fast as torch's own draws,
-    with the probability rounded to 1/65536 and the scale that belongs to it. On a GPU it is a torch generator.
+    with the probability rounded to 1/65536 and the scale that belongs to it. On an NVIDIA GPU the bits are drawn for many
+    layers at a time (`ser.train.draws`), on Apple's by a torch generator.
     """
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
-        self.generators: Sequence[torch.Generator | np.random.BitGenerator] = ()
+        self.generators: Sequence[torch.Generator | np.random.BitGenerator] | Draws = ()
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
         keep = max(1, round((1 - self.p) * STEPS))
+        if isinstance(self.generators, Draws):
+            kept = self.generators.below(keep, x[0].numel()).view(x.shape)
+            return x * kept.to(x.dtype).mul_(STEPS / keep)
         mask = torch.empty_like(x)
         for row, stream in zip(mask, self.generators, strict=True):
             if isinstance(stream, torch.Generator):

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import torch
-
+from ser import accelerator
 from ser.errors import TrainingError
 
 T = TypeVar("T")
@@ -26,7 +25,9 @@ def within_memory(
     """
     try:
         return whole()
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not accelerator.is_full(error):
+            raise
         if len(runs) == 1:
             raise TrainingError(
                 f"{device} has not enough memory for one run of head {head}",
@@ -37,5 +38,5 @@ def within_memory(
         which = f"run {runs[0]}" if len(runs) == 1 else f"one of runs {', '.join(map(str, runs))}"
         problem = f"{error.problem} ({which}, {where})"
         raise TrainingError(problem, expected=error.expected, found=error.found, action=error.action) from None
-    torch.cuda.empty_cache()  # outside of `except`, which holds the tensors; nothing happens without a GPU
+    accelerator.empty()
     return halves(len(runs) // 2)

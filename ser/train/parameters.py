@@ -18,6 +18,8 @@ DIRECT = 1 << 16  # a weight's numbers from which writing its gradient in place 
 
 # Views of one block are not laid out as autograd would choose; the cost is nil here, and the remark would alarm users.
 warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
+# Nor as cuDNN wants an LSTM's, which copies them in each pass: some microseconds. What it advises would break the views.
+warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk of memory")
 
 
 class Parameters:

@@ -67,6 +67,11 @@ def learner_of(data: Tensors, recipe: Recipe, device: str = "cpu") -> Learns:
     return ClassicalLearner(data, recipe) if isinstance(recipe, Classical) else Learner(data, recipe, device)
 
 
+def again(learner: Learns, recipe: Recipe) -> Learns:
+    """A learner of another configuration of the same head, on the same features where they lie."""
+    return learner.under(recipe) if isinstance(learner, Learner) and isinstance(recipe, Config) else learner
+
+
 def device_of(recipe: Recipe, device: str) -> str:
     """Where to train; scikit-learn's classifiers are fitted on the CPU.
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ser.train.draws import Draws
+
 
 def derive(*parts: object) -> int:
     """A 63-bit seed from names and numbers: SHA-256 of them, so that close inputs give unrelated seeds.
@@ -27,11 +29,12 @@ def bits(seed: int, *purpose: object) -> np.random.BitGenerator:
     return np.random.SFC64(derive(seed, *purpose))
 
 
-def dropout(seeds: Sequence[int], epoch: int, device: str) -> list[torch.Generator | np.random.BitGenerator]:
+def dropout(seeds: Sequence[int], epoch: int, device: str) -> list[torch.Generator | np.random.BitGenerator] | Draws:
     """What each run draws its dropout masks of an epoch from, see `ser.train.layers.Dropout`."""
     if device == "cpu":
         return [bits(s, "dropout", epoch) for s in seeds]
-    return [generator(s, "dropout", epoch, device=device) for s in seeds]
+    generators = [generator(s, "dropout", epoch, device=device) for s in seeds]
+    return Draws(generators, device) if device.startswith("cuda") else [*generators]
 
 
 def permutations(seeds: Sequence[int], epoch: int, length: int) -> torch.Tensor:

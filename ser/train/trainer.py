@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ser.accelerator import exact
 from ser.errors import TrainingError
 from ser.train import alignment, objective, streams
 from ser.train.augment import augmentation
@@ -38,7 +39,8 @@ def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None
     Raises:
         TrainingError: no training data of two classes, a loss that is not finite, or no rows or weights for what is asked.
     """
-    return _Stack(data, config, list(seeds), start).run()
+    with exact(data.resident.device):
+        return _Stack(data, config, list(seeds), start).run()
 
 
 class _Stack:

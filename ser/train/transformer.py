@@ -40,7 +40,7 @@ class Positions(nn.Module):
         if self.kind == "none":
             return x
         if self.table is None:
-            return x + sinusoids(x.shape[2], x.shape[3]).to(x)
+            return x + sinusoids(x.shape[2], x.shape[3], x.device).to(x.dtype)
         if x.shape[2] > self.table.shape[1]:
             raise ConfigError(
                 "an utterance is longer than the learned positions",
@@ -51,10 +51,10 @@ class Positions(nn.Module):
         return x + self.table[:, None, : x.shape[2]]
 
 
-def sinusoids(length: int, size: int) -> Tensor:
-    """Vectors of the places 0 to length - 1, `(length, size)`."""
-    rate = torch.exp(torch.arange(0, size, 2) * (-math.log(10000) / size))
-    angle = torch.arange(length)[:, None] * rate
+def sinusoids(length: int, size: int, device: torch.device | None = None) -> Tensor:
+    """Vectors of the places 0 to length - 1, `(length, size)`; made where they are used: a GPU would wait for a copy."""
+    rate = torch.exp(torch.arange(0, size, 2, device=device) * (-math.log(10000) / size))
+    angle = torch.arange(length, device=device)[:, None] * rate
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :size]
 
 

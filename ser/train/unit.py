@@ -15,7 +15,7 @@ from ser.train.config import Config
 from ser.train.data import Trained
 from ser.train.job import Job, Run, first_of, head_name, refits
 from ser.train.memory import within_memory
-from ser.train.recipe import Learns, learner_of
+from ser.train.recipe import Learns, again, learner_of
 from ser.train.saved import save_head
 
 
@@ -44,7 +44,7 @@ def _stack(job: Job, folds: list[Fold], runs: list[int]) -> list[Run]:
     parts = _train_on(job, learner, first, _seeds(job, first, runs))
     if job.tuning is None:
         return _finish(job, folds, runs, learner, statistics, parts, parts)
-    tuner = learner_of(data, job.tuning, job.device)
+    tuner = again(learner, job.tuning)
     finished = []
     for fold in folds:
         tuned = _train_on(job, tuner, fold, _seeds(job, fold, runs), learner.weights(parts))

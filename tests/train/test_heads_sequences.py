@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ser.errors import ConfigError, TrainingError
 from ser.train.head import build, plugin
+from ser.train.heads.cnn_bilstm import packed
 from ser.train.layers import Attention, Dropout, Feature, Input
 from ser.train.pooling import FLOOR, AttentiveStatistics
 from ser.train.transformer import Layer, Positions, Tokens, Transformer, patches, sinusoids
@@ -321,3 +322,25 @@ def test_an_utterance_without_frames_is_no_reason_for_values_that_are_not_finite
     assert AttentiveStatistics(5, 7).weights(torch.randn(1, 2, 3, 5), nothing).tolist() == torch.zeros(1, 2, 3).tolist()
     for name in HEADS:
         assert bool(made(name)(sequences(1, [5, 0, 5])).isfinite().all()), name
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_packed_layers_are_an_lstm_of_two(dropout: float) -> None:
+    """One after another, with dropout between: torch's own of two layers, weights and draws alike, without padding."""
+    torch.manual_seed(0)
+    whole = nn.LSTM(5, 4, num_layers=2, dropout=dropout, batch_first=True, bidirectional=True)
+    torch.manual_seed(0)
+    layers = nn.ModuleList([nn.LSTM(5, 4, batch_first=True, bidirectional=True), nn.Dropout(dropout)])
+    layers.append(nn.LSTM(8, 4, batch_first=True, bidirectional=True))
+    x, lengths = torch.randn(3, 7, 5), torch.tensor([7, 2, 5])
+    mask = torch.arange(7) < lengths[:, None]
+    torch.manual_seed(1)
+    found = packed(layers, x, mask)
+    torch.manual_seed(1)
+    sequences = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    expected = nn.utils.rnn.pad_packed_sequence(whole(sequences)[0], batch_first=True)[0]
+    assert torch.equal(found, expected)
+    assert not found[~mask].any()
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.manual_seed(1)
+        assert torch.equal(packed(layers, x, mask), found)  # in float32 there too

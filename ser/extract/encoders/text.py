@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ser.accelerator import exact
 from ser.errors import AudioError, ConfigError, EncoderError
 from ser.extract.choices import DTYPES, chosen_layers, device, only, store_name
 from ser.extract.encoder import Checkpoint, Encoder, Options
@@ -173,7 +174,7 @@ class Text(Encoder):
         import torch
 
         tokens = torch.tensor(ids, device=self.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), exact(self.device):
             states = self._states(tokens)
         layers = torch.stack([state.float() for state in states], dim=1).cpu().numpy()  # (texts, layers, tokens, dim)
         if self.level == "frame":

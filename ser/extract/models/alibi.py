@@ -37,6 +37,8 @@ class Bias:
         self.alibi, self.extra, self.frames, self.dtype = alibi, extra, frames, dtype
         self.hidden = None if mask is None else ~F.pad(mask, (extra, 0), value=True)[:, None, None]
         self.cache: dict[int, Tensor | None] = {}
+        # Once a batch: a GPU waits for each copy of numbers to it.
+        self.slope = None if alibi is None else torch.tensor(slopes(alibi.heads), device=alibi.scale.device)
 
     def of(self, block: int) -> Tensor | None:
         """The bias of a block, `(batch or 1, heads, N, N)`, or what broadcasts to it."""
@@ -53,12 +55,11 @@ class Bias:
         return ~self.hidden if bias is None else bias.masked_fill(self.hidden, float("-inf"))
 
     def _distances(self, alibi: Alibi, block: int) -> Tensor:
-        device = alibi.scale.device
-        place = torch.arange(self.frames, device=device, dtype=torch.float32)
+        assert self.slope is not None
+        place = torch.arange(self.frames, device=alibi.scale.device, dtype=torch.float32)
         distances = -(place[None] - place[:, None]).abs()
-        slope = torch.tensor(slopes(alibi.heads), device=device)[:, None, None]
         scale = alibi.scale[block].float().clamp_min(0)[0]
-        bias = F.pad(slope * distances * scale, (self.extra, 0, self.extra, 0))
+        bias = F.pad(self.slope[:, None, None] * distances * scale, (self.extra, 0, self.extra, 0))
         return F.pad(bias, (0, 0, 0, 0, 0, alibi.all_heads - alibi.heads))[None].to(self.dtype)
 
 

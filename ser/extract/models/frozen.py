@@ -1,17 +1,15 @@
 """What the audio encoders with weights share: exact batches, choice of layers, pooling, a probe at the start."""
 
-import threading
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.backends import cudnn
 
+from ser.accelerator import exact
 from ser.errors import AudioError, EncoderError
 from ser.extract.choices import chosen_layers, device, store_name
 from ser.extract.encoder import Encoder, Options
@@ -96,7 +94,7 @@ class Frozen(Encoder):
     def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
         for audio in inputs:
             self._refuse_short(audio)
-        with torch.inference_mode(), exact_convolutions(self.device):
+        with torch.inference_mode(), exact(self.device):
             return self._features(*self.hidden(inputs))
 
     def _refuse_short(self, audio: NDArray[np.float32]) -> None:
@@ -127,7 +125,7 @@ class Frozen(Encoder):
             EncoderError: the output is not `(..., dim)`, or a batch changes the features.
         """
         pieces = self.pieces()
-        with torch.inference_mode(), exact_convolutions(self.device):
+        with torch.inference_mode(), exact(self.device):
             batch = self._top(pieces)
             alone = [self._top([piece])[0] for piece in pieces] if expected is None else expected
         if batch[0].shape[-1] != self.dim:
@@ -171,30 +169,3 @@ def _distance(left: Tensor, right: Tensor) -> float:
         return float("inf")
     left, right = left.cpu().double(), right.cpu().double()  # Apple's GPUs have no float64
     return float((left - right).norm() / right.norm().clamp_min(1e-30))
-
-
-class _Tf32:
-    """How many threads are within `exact_convolutions`, and what the setting was before the first."""
-
-    lock = threading.Lock()
-    inside = 0
-    before = True
-
-
-@contextmanager
-def exact_convolutions(device: str) -> Iterator[None]:
-    """Keep a GPU's convolutions in float32: TF32, the default, costs three digits. The setting is of the whole process."""
-    if not device.startswith("cuda"):
-        yield
-        return
-    with _Tf32.lock:
-        if not _Tf32.inside:
-            _Tf32.before, cudnn.allow_tf32 = cudnn.allow_tf32, False
-        _Tf32.inside += 1
-    try:
-        yield
-    finally:
-        with _Tf32.lock:
-            _Tf32.inside -= 1
-            if not _Tf32.inside:
-                cudnn.allow_tf32 = _Tf32.before

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ser.accelerator import exact
 from ser.errors import EncoderError
 from ser.extract.choices import torch_dtype
 from ser.extract.encoder import Options
 from ser.extract.hubs import Found
-from ser.extract.models.frozen import Frozen, exact_convolutions
+from ser.extract.models.frozen import Frozen
 from ser.extract.models.padding import ValidGroupNorm, Zeroing, padded, valid
 from ser.extract.models.stem import Convolution, Stem, frames_of, receptive_field
 from ser.extract.models.taps import Taps
@@ -58,7 +59,7 @@ class Speech(Frozen):
             "normalise_eps": NORMALISATION_EPS if self.extractor.do_normalize else None,
             "versions": versions("torch", "transformers"),
         }
-        with torch.inference_mode(), exact_convolutions(self.device):
+        with torch.inference_mode(), exact(self.device):
             untouched = [self._untouched(piece, max(self.layers)) for piece in self.pieces()]
         self.taps = Taps(self.model.encoder.layers, self.layers)
         positions = [m for m in self.model.encoder.pos_conv_embed.modules() if isinstance(m, nn.Conv1d)]

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ser import registry
+from ser.accelerator import exact
 from ser.errors import ConfigError, EncoderError
 from ser.extract.choices import DTYPES, device, only, torch_dtype
 from ser.extract.encoder import ENCODERS, Options
@@ -167,7 +168,7 @@ class Transcriber:
         if not self.languages:
             return ""
         frames = self.window // int(self.extractor.hop_length)
-        with torch.inference_mode(), quiet_transformers():
+        with torch.inference_mode(), exact(self.device), quiet_transformers():
             token = int(self.model.detect_language(features[..., :frames], num_segment_frames=frames)[0])
         return {number: code for code, number in self.languages.items()}[token]
 
@@ -176,7 +177,7 @@ class Transcriber:
         stacked = torch.cat(list(features))
         chosen = {"language": language, "task": "transcribe"} if self.languages else {}
         long = stacked.shape[-1] > self.window // int(self.extractor.hop_length)
-        with torch.inference_mode(), quiet_transformers():
+        with torch.inference_mode(), exact(self.device), quiet_transformers():
             ids = self.model.generate(
                 stacked,
                 attention_mask=torch.ones(stacked.shape[0], stacked.shape[-1], dtype=torch.long, device=self.device),

@@ -5,8 +5,6 @@ leading run dimension, so this head is an ordinary module and trains one run at 
 no effect.
 """
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
@@ -37,7 +35,7 @@ class Head(nn.Module):
         for name, enter, lstm in zip(self.inputs, self.enter, self.lstm, strict=True):
             mask = batch[name].mask
             assert mask is not None
-            found.append(packed(cast(nn.LSTM, lstm), self.dropout(enter(batch[name]))[0], mask[0])[None])
+            found.append(packed([lstm], self.dropout(enter(batch[name]))[0], mask[0])[None])
         return found
 
     def steps(self, batch: dict[str, Feature]) -> Tensor:

@@ -9,8 +9,10 @@ has no effect. Utterances longer than `frames` (1,000, 10 s of log-mel) are read
 leading run dimension: this head trains one run at a time.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from ser.train.convolution import BatchNorm, Shrink
@@ -49,12 +51,21 @@ class Head(Spectrogram):
 
     def pool(self, x: Tensor, mask: Tensor) -> Tensor:
         steps = self.dropout(x.transpose(2, 3).flatten(3))
-        return mean(packed(self.lstm, steps[0], mask[0])[None], mask)
+        return mean(packed([self.lstm], steps[0], mask[0])[None], mask)
 
 
-def packed(lstm: nn.LSTM, x: Tensor, mask: Tensor) -> Tensor:
-    """An LSTM's outputs `(batch, frames, outputs)` on sequences `(batch, frames, D)`, without padding and zero in it."""
+def packed(layers: Iterable[nn.Module], x: Tensor, mask: Tensor) -> Tensor:
+    """Outputs `(batch, frames, outputs)` of layers on sequences `(batch, frames, D)`, without padding and zero in it.
+
+    Args:
+        layers: LSTMs of one layer, and dropout between them. Not LSTMs of several layers with a dropout of their own: cuDNN
+            draws that from a stream that no seed reaches, so that a run would depend on those before it.
+    """
     lengths = mask.sum(-1).cpu()
-    sequences = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-    steps: Tensor = nn.utils.rnn.pad_packed_sequence(lstm(sequences)[0], batch_first=True, total_length=x.shape[1])[0]
+    # In float32: under autocast cuDNN's LSTM would compute in float16, whose gradients vanish where nothing scales them.
+    with torch.autocast(x.device.type, enabled=False):
+        at = nn.utils.rnn.pack_padded_sequence(x.float(), lengths, batch_first=True, enforce_sorted=False)
+        for layer in layers:
+            at = layer(at)[0] if isinstance(layer, nn.LSTM) else at._replace(data=layer(at.data))
+        steps: Tensor = nn.utils.rnn.pad_packed_sequence(at, batch_first=True, total_length=x.shape[1])[0]
     return steps

@@ -89,14 +89,14 @@ class Text(nn.Module):
     def __init__(self, source: Input, hidden: int, dropout: float) -> None:
         super().__init__()
         self.enter = Enter(source)
-        self.lstm = nn.LSTM(
-            self.enter.size, hidden, num_layers=2, batch_first=True, bidirectional=True, dropout=dropout
-        )
-        self.dropout = Dropout(dropout)
+        sizes = (self.enter.size, 2 * hidden)
+        self.lstm = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True, bidirectional=True) for size in sizes)
+        self.dropout, self.between = Dropout(dropout), nn.Dropout(dropout)
 
     def forward(self, feature: Feature) -> Tensor:
         assert feature.mask is not None
-        return packed(self.lstm, self.dropout(self.enter(feature))[0], feature.mask[0])[None]
+        layers = [self.lstm[0], self.between, self.lstm[1]]
+        return packed(layers, self.dropout(self.enter(feature))[0], feature.mask[0])[None]
 
 
 class Audio(nn.Module):

@@ -1,0 +1,90 @@
+"""What an NVIDIA GPU needs beside a CPU: float32 that is float32, and to know when its memory is full."""
+
+import gc
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+_FULL = re.compile(r"CU\w+_STATUS_ALLOC_FAILED|(CUDA|HIP|MPS).*out of memory")
+
+
+class _Exact:
+    """How many threads are within `exact`, and what the settings were before the first."""
+
+    lock = threading.Lock()
+    inside = 0
+    before: ClassVar[list[tuple[Any, str, Any]]] = []
+
+
+@contextmanager
+def exact(device: str) -> Iterator[None]:
+    """Within the block a GPU computes float32 in float32, and a convolution gives the same numbers each time.
+
+    torch lets cuDNN round the inputs of convolutions and LSTMs to TF32, 10 bits of a number, by itself, and those of matrix
+    products where a program or a container's environment says so. The settings are of the whole process, and are put back when
+    the last block has ended.
+    """
+    if not device.startswith("cuda"):
+        yield
+        return
+    with _Exact.lock:
+        if not _Exact.inside:
+            _Exact.before = _set(_wanted())
+        _Exact.inside += 1
+    try:
+        yield
+    finally:
+        with _Exact.lock:
+            _Exact.inside -= 1
+            if not _Exact.inside:
+                _set(_Exact.before)
+
+
+def _wanted() -> list[tuple[Any, str, Any]]:
+    import torch
+    from torch.backends import cuda, cudnn
+
+    settings: list[tuple[Any, str, Any]] = [
+        (cudnn, "deterministic", True),
+        (cudnn, "allow_tf32", False),
+        (torch, "float32_matmul_precision", "highest"),
+    ]
+    kinds = [getattr(cudnn, "conv", None), getattr(cudnn, "rnn", None), cuda.matmul]  # from torch 2.9 on
+    return settings + [(k, "fp32_precision", "ieee") for k in kinds if hasattr(k, "fp32_precision")]
+
+
+def _set(settings: list[tuple[Any, str, Any]]) -> list[tuple[Any, str, Any]]:
+    """Make settings; what they were before."""
+    before = []
+    for where, name, _ in settings:
+        try:
+            get = getattr(where, f"get_{name}", None)
+            before.append((where, name, getattr(where, name) if get is None else get()))
+        except RuntimeError:
+            continue  # torch refuses to say where old and new ways of setting it were mixed; the new one says it
+    for where, name, value in settings:
+        put = getattr(where, f"set_{name}", None)
+        setattr(where, name, value) if put is None else put(value)
+    return before
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a GPU has no memory left; cuBLAS, cuDNN, the driver and Apple's GPUs say so in other words than torch."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(error, RuntimeError):
+        return False
+    return isinstance(error, torch.OutOfMemoryError) or _FULL.search(str(error)) is not None
+
+
+def empty() -> None:
+    """Give back what no tensor uses any more; nothing happens without a GPU.
+
+    Not to be called within `except`: the error holds on to all that the failed try had allocated.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        gc.collect()  # a graph that a hook or a closure refers back to is not freed by the end of its function
+        torch.cuda.empty_cache()
