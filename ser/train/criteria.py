@@ -70,18 +70,14 @@ class Criterion:
             alive: their numbers.
             validation: logits of the validation rows, `(runs, rows, classes)`.
 
-        Raises:
-            TrainingError: a score is not finite.
+        Returns:
+            Scores by name; those of a run that gives values that are not finite are not either.
         """
         if self.selection in ("iwv", "dev"):
             assert validation is not None
-            found = self._risks(parameters, alive, validation)
-        else:
-            guess = logits(parameters, self.data, self.target)
-            found = self._oracle(guess) if self.selection == "oracle" else self._information(guess)
-        if not all(np.isfinite(v) for scores in found for v in scores.values()):
-            raise TrainingError(f"selection {self.selection} is not finite", action="Lower --lr.")
-        return found
+            return self._risks(parameters, alive, validation)
+        guess = logits(parameters, self.data, self.target)
+        return self._oracle(guess) if self.selection == "oracle" else self._information(guess)
 
     def _information(self, guess: Tensor) -> list[dict[str, float]]:
         return [{"selection_entropy": v} for v in information(guess).tolist()]
@@ -114,7 +110,9 @@ class Criterion:
         ]
 
     def _ratio(self, values: Array, run: int) -> Array:
-        """Weights of the validation rows of one run, from values `(len(self.rows), D)`."""
+        """Weights of the validation rows of one run, from values `(len(self.rows), D)`; not numbers where one is not finite."""
+        if not np.isfinite(values).all():
+            return np.full(len(self.data.validation), np.nan)
         parts = (self.source[min(run, len(self.source) - 1)], thinned(self.target), self.data.validation)
         source, target, at = (values[np.searchsorted(self.rows, rows)] for rows in parts)
         return density_ratio(source, target, at)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ser.errors import TrainingError
 from ser.features.choices import Choices
 from ser.train.batches import Resident
 
@@ -52,6 +53,7 @@ class Trained:
             selection for a target corpus `selection_NAME`, see `ser.train.criteria`.
         notes: what a reader must know, a collapse for instance.
         seconds: of the stack, divided by its runs.
+        error: why there is no result: the run diverged; its weights are not numbers then. None where there is one.
     """
 
     weights: Tensor
@@ -60,3 +62,4 @@ class Trained:
     curves: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    error: TrainingError | None = None

@@ -44,6 +44,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             ValueError: fewer than two classes, or values that are not finite.
+            TrainingError: training diverged.
         """
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
@@ -62,6 +63,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         resident = Resident([Block("features", "audio", np.ascontiguousarray(X))])
         data = Data(resident, labels.astype(np.int64), len(self.classes_), rows, held)
         (trained,) = train(data, self._config, [streams.derive(self.seed, "estimator")])
+        if trained.error is not None:
+            raise trained.error
         self.weights_ = trained.weights[None]
         return self
 

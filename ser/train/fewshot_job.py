@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ser.errors import SerError
 from ser.features.tensors import Tensors
 from ser.metadata.splits import Fold
 from ser.train.data import Trained
@@ -48,17 +49,21 @@ class Source:
     """Source models of a stack of runs.
 
     Attributes:
+        runs: their numbers.
         weights: of each part, `(runs, n)`.
         trained: one a run.
         account: of each run, what the record says of the training.
         validation: probabilities of the source's validation part, `(runs, rows, classes)`.
+        errors: of the runs of the stack that diverged, and are none of these.
     """
 
+    runs: list[int]
     weights: list[Any]
     trained: list[Trained]
     account: list[dict[str, Any]]
     validation: NDArray[np.float64]
+    errors: list[SerError]
 
     def of(self, slots: slice) -> "Source":
         weights = [w[slots] for w in self.weights]
-        return Source(weights, self.trained[slots], self.account[slots], self.validation[slots])
+        return Source(self.runs[slots], weights, self.trained[slots], self.account[slots], self.validation[slots], [])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from ser.errors import SerError
 from ser.metadata.splits import Fold
 from ser.progress import progress
 from ser.results import record
@@ -11,6 +12,7 @@ from ser.results.names import amount_name, amount_of, amount_value
 from ser.train import executor
 from ser.train.batches import Resident
 from ser.train.config import Config
+from ser.train.diverged import refuse
 from ser.train.fewshot_job import Job, Source
 from ser.train.fewshot_task import method
 from ser.train.fewshot_unit import learn, train_source
@@ -35,6 +37,9 @@ def run_all(
     Args:
         folders: of the runs' records, by method.
         jobs, stack: workers, and runs trained together; None lets the executor choose.
+
+    Raises:
+        TrainingError: runs diverged; all others are trained and recorded before.
     """
     done, missing = _earlier(job, folds, folders, runs)
     needed = sorted({k for lacking in missing.values() for _, k in lacking})
@@ -43,17 +48,22 @@ def run_all(
     one = 1 if _is_short(job, folds, len(needed)) else jobs
     label = next(iter(job.names.values()))[0]
     sources = _sources(job, stacks, missing, one, label, quiet)
+    errors = [e for source in sources if source is not None for e in source.errors]
     work = []
     for fold in folds:
-        for group, source in zip(stacks, sources, strict=True):
+        for stack_runs, source in zip(stacks, sources, strict=True):
+            group = stack_runs if source is None else source.runs
             methods = [m for m, lacking in missing.items() if any((fold.name, k) in lacking for k in group)]
             work += [(job, fold, group, source, methods)] if methods else []
     results = executor.run_units(learn, work, executor.workers(one, len(work), job.device))
     for finished in progress(results, len(work), label, "stack", quiet):
         for name, described in finished:
-            for row, predictions in described:
+            sound = [r for r in described if not isinstance(r, SerError)]
+            for row, predictions in sound:
                 record.write_run(folders[name], row, predictions)
-            done[name] += described
+            done[name] += sound
+            errors += [e for e in described if isinstance(e, SerError)]
+    refuse(errors, sum(map(len, done.values())), list(folders.values()))
     return {name: _once(found, folds) for name, found in done.items()}
 
 

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from ser import registry
-from ser.errors import ConfigError
+from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
 from ser.train.classical import is_classical
 from ser.train.classical_learner import pooled
+from ser.train.diverged import strange
 from ser.train.learner import Learner
 from ser.train.objective import require_embedding
 from ser.train.recipe import Learns
@@ -114,12 +115,18 @@ class Answer:
         account: for each run what its record says of the learning (`selection` and the like).
         seconds: of each run.
         notes: of each run, what a reader must know.
+        errors: of each run, what is wrong where it diverged.
     """
 
     probabilities: Array
     account: list[dict[str, Any]]
     seconds: list[float]
     notes: list[list[str]] = field(default_factory=list)
+    errors: Sequence[SerError | None] = ()
+
+    def error(self, slot: int) -> SerError | None:
+        """Why a run has no result; None where it has one."""
+        return (self.errors[slot] if self.errors else None) or strange(self.probabilities[slot])
 
 
 def method(name: str) -> ModuleType:
@@ -163,6 +170,7 @@ def trained(learner: Learns, task: Task, shots: Rows, seeds: Sequence[int], star
         [learner.account(t, False) for t in merged],
         [t.seconds for t in merged],
         [t.notes for t in merged],
+        [t.error for t in merged],
     )
 
 

@@ -11,9 +11,10 @@ from ser.features.normalise import normalise
 from ser.features.tensors import Tensors
 from ser.metadata.splits import Fold
 from ser.train import experiment, streams
+from ser.train.diverged import apart, folds_named, located, strange
 from ser.train.fewshot_job import Job, Source
 from ser.train.fewshot_task import Answer, Task, method
-from ser.train.job import Run
+from ser.train.job import Finished, Run
 from ser.train.memory import within_memory
 from ser.train.recipe import again, learner_of
 from ser.train.shots import NOTHING, Amount, lacking, subsets
@@ -27,27 +28,34 @@ def train_source(job: Job, runs: list[int]) -> Source:
     def whole() -> Source:
         learner = learner_of(job.data, job.config, job.device)
         seeds = [streams.derive(job.seed, k, first.stream) for k in runs]
-        parts = learner.train(first.train, first.validation, seeds)
+        errors, sound, (parts,) = apart(runs, "source", learner.train(first.train, first.validation, seeds))
+        if not sound:
+            return Source([], [], [], [], np.zeros((0, len(first.validation), len(job.data.classes))), errors)
         merged, weights = learner.merge(parts), learner.weights(parts)
         accounts = [learner.account(t, False) for t in merged]
         accounts = [{**a, "selection": f"source {a['selection']}"} for a in accounts]
-        return Source(weights, merged, accounts, learner.predict(weights, first.validation))
+        return Source(sound, weights, merged, accounts, learner.predict(weights, first.validation), errors)
 
     def halves(middle: int) -> Source:
         a, b = train_source(job, runs[:middle]), train_source(job, runs[middle:])
-        weights = [torch.cat(pair) for pair in zip(a.weights, b.weights, strict=True)]
+        weights = [torch.cat(each) for each in zip(*(s.weights for s in (a, b) if s.runs), strict=True)]
         validation = np.concatenate([a.validation, b.validation])
-        return Source(weights, a.trained + b.trained, a.account + b.account, validation)
+        together = (a.runs + b.runs, weights, a.trained + b.trained, a.account + b.account, validation)
+        return Source(*together, a.errors + b.errors)
 
     return within_memory(job.device, job.config.head, runs, "source", whole, halves)
 
 
 def learn(
     job: Job, fold: Fold, runs: list[int], source: Source | None, methods: list[str]
-) -> list[tuple[str, list[Run]]]:
-    """Learn from each amount of one fold's training part by each method, and predict its test part: runs by method."""
+) -> list[tuple[str, Finished]]:
+    """Learn from each amount of one fold's training part by each method, and predict its test part.
 
-    def halves(middle: int) -> list[tuple[str, list[Run]]]:
+    Returns:
+        By method the runs, and an error for each that diverged.
+    """
+
+    def halves(middle: int) -> list[tuple[str, Finished]]:
         parts = [slice(None, middle), slice(middle, None)]
         found = [learn(job, fold, runs[p], None if source is None else source.of(p), methods) for p in parts]
         return [(name, a + b) for (name, a), (_, b) in zip(*found, strict=True)]
@@ -59,7 +67,7 @@ def learn(
 
 def _learn(
     job: Job, fold: Fold, runs: list[int], source: Source | None, methods: list[str]
-) -> list[tuple[str, list[Run]]]:
+) -> list[tuple[str, Finished]]:
     data = job.data
     if job.each_fold is not None:
         how, limit = job.each_fold
@@ -72,16 +80,25 @@ def _learn(
     speakers = data.frame["speaker"].to_numpy()
     drawn = [subsets(data.labels, fold.train, job.amounts, s, speakers if job.speaker_aware else None) for s in seeds]
     zero = None if source is None else learner.predict(source.weights, fold.test)
-    found = []
+    found, where = [], folds_named([fold])
     for name in methods:
-        described: list[Run] = []
+        described: Finished = []
         if source is not None and zero is not None and method(name).FROM_SOURCE:
-            described += [_zero_shot(job, data, fold, name, k, seeds[r], source, zero, r) for r, k in enumerate(runs)]
+            for r, k in enumerate(runs):
+                error = strange(zero[r])
+                if error is not None:
+                    described.append(located(error, f"run {k}", where, f"source, by {name}"))
+                else:
+                    described.append(_zero_shot(job, data, fold, name, k, seeds[r], source, zero, r))
         for amount in job.amounts:
             rows = np.stack([own[amount] for own in drawn])
             answer = method(name).learn(task, rows, [streams.derive(s, amount.name) for s in seeds])
             few = lacking(data.labels, fold.train, amount, data.classes)
             for r, k in enumerate(runs):
+                error = answer.error(r)
+                if error is not None:
+                    described.append(located(error, f"run {k}", where, f"{amount.name} by {name}"))
+                    continue
                 row = _account(answer, r, rows[r], fold, speakers, few)
                 described.append(_recorded(job, name, data, fold, k, seeds[r], amount, answer.probabilities[r], row))
         found.append((name, described))

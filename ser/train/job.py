@@ -6,11 +6,13 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from ser.errors import SerError
 from ser.features.tensors import Tensors
 from ser.metadata.splits import Fold
 from ser.train.recipe import Recipe
 
 Run: TypeAlias = tuple[dict[str, Any], pd.DataFrame]
+Finished: TypeAlias = list[Run | SerError]  # an error for each run that diverged
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, stack
 
-from ser.errors import TrainingError
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.train import streams
@@ -64,7 +63,7 @@ class Learner:
         unlabelled: Rows | None = None,
         oracle: Rows | None = None,
     ) -> list[list[Trained]]:
-        """Train one run a seed; a list of parts, each a list of runs.
+        """Train one run a seed; a list of parts, each a list of runs. One that diverges has its `error`.
 
         Args:
             rows: training rows, `(m,)` or `(runs, m)`.
@@ -97,7 +96,7 @@ class Learner:
 
         Args:
             rows: training rows, `(m,)` or `(runs, m)`.
-            parts: what `train` gave for these seeds.
+            parts: what `train` gave for these seeds, none of which diverged.
             start, unlabelled: as `train` had them.
         """
         found = []
@@ -123,22 +122,13 @@ class Learner:
         return list(seeds) if len(self.residents) == 1 else [streams.derive(s, name) for s in seeds]
 
     def predict(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:
-        """Probabilities `(runs, len(rows), classes)` under the weights of each part.
-
-        Raises:
-            TrainingError: a probability is not finite.
-        """
+        """Probabilities `(runs, len(rows), classes)` under the weights of each part; of huge weights some are not finite."""
         nothing = rows[:0]
         parts = [
             predict(self._data(resident, nothing, nothing), self.part, weights[k], rows)
             for k, (_, resident) in enumerate(self.residents)
         ]
-        joined = parts[0] if len(parts) == 1 else np.asarray(plugin(self.config.head).combine(parts))
-        if not np.isfinite(joined).all():
-            raise TrainingError(
-                "predicted probabilities are not finite", action="Check the features: ser store verify."
-            )
-        return joined
+        return parts[0] if len(parts) == 1 else np.asarray(plugin(self.config.head).combine(parts))
 
     def embed(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:
         """What the head's `embed` gives, those of several parts one after another, `(runs, len(rows), E)`."""
@@ -198,7 +188,9 @@ class Learner:
             notes = [f"{n}: {note}" for (n, _), t in zip(self.residents, of_run, strict=True) for note in t.notes]
             longest = max(of_run, key=lambda t: t.epochs)
             seconds = sum(t.seconds for t in of_run)
-            merged.append(Trained(of_run[0].weights, longest.epochs, longest.best_epoch, curves, notes, seconds))
+            error = next((t.error for t in of_run if t.error is not None), None)
+            best = longest.best_epoch
+            merged.append(Trained(of_run[0].weights, longest.epochs, best, curves, notes, seconds, error))
         return merged
 
 

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from ser import accelerator
 from ser.errors import TrainingError
+from ser.train.diverged import located
 
 T = TypeVar("T")
 
@@ -36,7 +37,6 @@ def within_memory(
             ) from None
     except TrainingError as error:
         which = f"run {runs[0]}" if len(runs) == 1 else f"one of runs {', '.join(map(str, runs))}"
-        problem = f"{error.problem} ({which}, {where})"
-        raise TrainingError(problem, expected=error.expected, found=error.found, action=error.action) from None
+        raise located(error, which, where) from None
     accelerator.empty()
     return halves(len(runs) // 2)

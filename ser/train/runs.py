@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from ser.errors import SerError
+from ser.errors import SerError, TrainingError
 from ser.metadata.splits import Fold
 from ser.progress import progress
 from ser.results import record
@@ -12,6 +12,7 @@ from ser.train import executor
 from ser.train.batches import Resident
 from ser.train.begin import Begun, FitOptions
 from ser.train.config import Config
+from ser.train.diverged import refuse
 from ser.train.job import Job, Run, Unit, first_of, head_name, refits
 from ser.train.recipe import stack_of
 from ser.train.saved import load_head
@@ -54,29 +55,39 @@ def _earlier(job: Job, run: int, fold: Fold) -> Run | None:
 
 def train(
     units: Sequence[Unit], jobs: int | None, label: str, quiet: bool, keep_going: bool = False
-) -> Iterator[tuple[Job, list[Run] | SerError]]:
+) -> Iterator[tuple[Job, list[Run], list[SerError]]]:
     """Train units, of one job or of several, and record their runs as they finish.
 
     Args:
-        keep_going: give a unit's error in place of its runs, and go on with the others.
+        keep_going: where a unit cannot be trained at all, give its error, and go on with the others.
+
+    Yields:
+        Of each unit its job, the runs that were finished, and the errors of those that diverged.
     """
     workers = 1 if _is_short(units) else executor.workers(jobs, len(units), units[0][0].device)
     results = executor.run_units(guarded if keep_going else train_unit, units, workers)
     for unit, finished in zip(units, progress(results, len(units), label, "stack", quiet), strict=True):
-        if not isinstance(finished, SerError):
-            for run, predictions in finished:
-                record.write_run(unit[0].folder, run, predictions)
-        yield unit[0], finished
+        done = [r for r in finished if not isinstance(r, SerError)]
+        for run, predictions in done:
+            record.write_run(unit[0].folder, run, predictions)
+        yield unit[0], done, [r for r in finished if isinstance(r, SerError)]
 
 
 def train_all(begun: Sequence[Begun], options: FitOptions, label: str) -> list[list[Run]]:
-    """The runs of each experiment; all that are missing are trained together."""
+    """The runs of each experiment; all that are missing are trained together.
+
+    Raises:
+        TrainingError: runs diverged; all others are trained and recorded before.
+    """
     planned = [plan(b.job, b.folds, b.runs, options.stack) for b in begun]
     done = [d for d, _ in planned]
     order = {id(b.job): k for k, b in enumerate(begun)}
-    for job, finished in train([u for _, us in planned for u in us], options.jobs, label, options.quiet):
-        assert not isinstance(finished, SerError)
+    errors: list[SerError] = []
+    for job, finished, diverged in train([u for _, us in planned for u in us], options.jobs, label, options.quiet):
         done[order[id(job)]].extend(finished)
+        whose = "" if len(begun) == 1 else f"{job.experiment}: "
+        errors += [TrainingError(whose + e.problem) for e in diverged]
+    refuse(errors, sum(map(len, done)), [b.job.folder for b in begun])
     return done
 
 

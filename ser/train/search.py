@@ -146,11 +146,11 @@ def _train(begun: list[Begin], jobs: int | None, stack: int | None, label: str, 
         done.append(planned[0])
         units += planned[1]
         place[id(b.job)] = k
-    for job, finished in trained.train(units, jobs, label, quiet, keep_going=True):
+    for job, finished, errors in trained.train(units, jobs, label, quiet, keep_going=True):
         k = place[id(job)]
         so_far = done[k]
-        if isinstance(finished, SerError):
-            done[k] = finished
+        if errors:
+            done[k] = errors[0]
         elif not isinstance(so_far, SerError):
             so_far.extend(finished)
     return done

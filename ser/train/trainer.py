@@ -1,21 +1,21 @@
 """One loop that trains a stack of runs: same data and shapes, each run with its own streams, stopping and best weights."""
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ser.accelerator import exact
-from ser.errors import TrainingError
 from ser.train import alignment, objective, streams
 from ser.train.augment import augmentation
 from ser.train.averaging import Average, first_averaged
 from ser.train.config import Config
 from ser.train.criteria import criterion
 from ser.train.data import Data, Trained
+from ser.train.diverged import not_finite
 from ser.train.forward import logits, predict, trainable
 from ser.train.freezing import Kept
 from ser.train.layers import Dropout
@@ -30,6 +30,8 @@ from ser.train.views import Drawn
 def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None = None) -> list[Trained]:
     """Train one run a seed, together.
 
+    A run that diverges leaves the stack in that epoch, with its `error`; the others are as they would be without it.
+
     Args:
         data: features, labels and rows.
         config: how.
@@ -37,7 +39,7 @@ def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None
         start: initial weights `(runs, n)` in place of random ones (fine-tuning); of snapshots, the last.
 
     Raises:
-        TrainingError: no training data of two classes, a loss that is not finite, or no rows or weights for what is asked.
+        TrainingError: no training data of two classes, or no rows or weights for what is asked.
     """
     with exact(data.resident.device):
         return _Stack(data, config, list(seeds), start).run()
@@ -80,6 +82,8 @@ class _Stack:
         begin = time.perf_counter()
         for epoch in range(1, self.config.epochs + 1):
             losses = self._epoch(epoch)
+            if not self.alive:
+                break
             if self.average is not None:
                 self.average.after_epoch(epoch)
             with nullcontext() if self.average is None else self.average.applied():
@@ -93,7 +97,7 @@ class _Stack:
         return self.results
 
     def _epoch(self, epoch: int) -> dict[str, list[float]]:
-        """Train one epoch; the mean losses of each run that is alive, by the names of their curves."""
+        """Train one epoch; the mean losses of each run that is still alive after it, by the names of their curves."""
         seeds = [self.seeds[r] for r in self.alive]
         self._seed_dropout(seeds, epoch)
         if self.augment is not None:
@@ -114,14 +118,27 @@ class _Stack:
             self.optimiser.param_groups[0]["lr"] = self.config.lr * share
             total += self._update(part, step) * part.shape[1]
             self.step += 1
-        found: list[list[float]] = (total / sum(b.shape[1] for b in batches)).tolist()
-        losses = dict(zip(("loss", "adaptation_loss"), found, strict=False))
-        if not np.isfinite(found).all():
-            raise TrainingError(
-                f"the loss is not finite in epoch {epoch}",
-                action="Lower --lr, or check the features: ser store verify.",
-            )
-        return losses
+        found = self._without_diverged(epoch, total / sum(b.shape[1] for b in batches))
+        return dict(zip(("loss", "adaptation_loss"), found, strict=False))
+
+    def _without_diverged(self, epoch: int, losses: Tensor) -> list[list[float]]:
+        """The losses `(1 or 2, runs)` of the runs that go on: those whose losses or weights are not finite leave before they
+        are judged, as some scores are computed for the stack as a whole."""
+        stay = []
+        checks = torch.stack([losses.isfinite().all(0), self.parameters.finite()]).T.tolist()
+        for slot, (loss, weights) in enumerate(checks):
+            if loss and weights:
+                stay.append(slot)
+            else:
+                self._fail(slot, epoch, "the weights are" if loss else "the loss is")
+        self._leave(stay)
+        kept: list[list[float]] = losses[:, stay].tolist()
+        return kept
+
+    def _fail(self, slot: int, epoch: int, what: str) -> None:
+        result = self.results[self.alive[slot]]
+        result.error = not_finite(what, epoch)
+        result.weights = torch.cat([self.parameters.row(slot)] * self.config.snapshots).fill_(math.nan)
 
     def _update(self, units: Tensor, step: int) -> Tensor:
         batch, share = self.data.resident.batch(units, self.drawn), None
@@ -176,6 +193,10 @@ class _Stack:
         stay = []
         for slot, r in enumerate(self.alive):
             result, score = self.results[r], scores[slot]
+            wrong = [name for name, value in score.values.items() if not math.isfinite(value)]
+            if wrong:
+                self._fail(slot, epoch, f"the {wrong[0].replace('_', ' ')} is")
+                continue
             result.epochs = epoch
             for name, value in {**{n: v[slot] for n, v in losses.items()}, **score.values}.items():
                 if not name.endswith("_error") and name != "oracle_loss":

@@ -1,9 +1,11 @@
 """A unit of work: a stack of runs, trained on a fold or on several that share their training, predicted and described."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ser.errors import SerError
 from ser.features.normalise import normalise
@@ -13,40 +15,46 @@ from ser.train import experiment, streams
 from ser.train.balance import drawn, sampled
 from ser.train.config import Config
 from ser.train.data import Trained
-from ser.train.job import Job, Run, first_of, head_name, refits
+from ser.train.diverged import Parts, apart, folds_named, located, strange
+from ser.train.job import Finished, Job, Run, first_of, head_name, refits
 from ser.train.memory import within_memory
 from ser.train.recipe import Learns, again, learner_of
 from ser.train.saved import save_head
 
 
-def guarded(job: Job, folds: list[Fold], runs: list[int]) -> list[Run] | SerError:
+def guarded(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     try:
         return train_unit(job, folds, runs)
     except SerError as error:
-        return error
+        return [error]
 
 
-def train_unit(job: Job, folds: list[Fold], runs: list[int]) -> list[Run]:
-    """Train a stack of runs on some folds; where the device has no memory for it, half of them after the other half."""
+def train_unit(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
+    """Train a stack of runs on some folds; where the device has no memory for it, half of them after the other half.
 
-    def halves(middle: int) -> list[Run]:
+    Returns:
+        A run for each of them and each fold, and an error for each that diverged.
+    """
+
+    def halves(middle: int) -> Finished:
         return train_unit(job, folds, runs[:middle]) + train_unit(job, folds, runs[middle:])
 
-    where = f"fold {', '.join(f.name for f in folds)}"
+    where = folds_named(folds)
     return within_memory(job.device, job.config.head, runs, where, lambda: _stack(job, folds, runs), halves)
 
 
-def _stack(job: Job, folds: list[Fold], runs: list[int]) -> list[Run]:
+def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     """Train a stack of runs, once for all of the folds but what each fold trains by itself, and predict each fold's parts."""
     first = first_of(folds[0])
     data, statistics = normalise(job.data, job.normalize, first.train, job.limit)
     learner = learner_of(data, job.config, job.device)
     parts = _train_on(job, learner, first, _seeds(job, first, runs))
     if job.tuning is None:
-        return _finish(job, folds, runs, learner, statistics, parts, parts)
+        return _finish(job, folds, runs, learner, statistics, parts, [])
+    errors, runs, (parts,) = apart(runs, folds_named(folds), parts)
     tuner = again(learner, job.tuning)
-    finished = []
-    for fold in folds:
+    finished: Finished = [*errors]
+    for fold in folds if runs else ():
         tuned = _train_on(job, tuner, fold, _seeds(job, fold, runs), learner.weights(parts))
         finished += _finish(job, [fold], runs, tuner, statistics, tuned, parts, len(folds))
     return finished
@@ -56,9 +64,7 @@ def _seeds(job: Job, fold: Fold, runs: list[int]) -> list[int]:
     return [streams.derive(job.seed, k, fold.stream or fold.name) for k in runs]
 
 
-def _train_on(
-    job: Job, learner: Learns, fold: Fold, seeds: list[int], start: list[Any] | None = None
-) -> list[list[Trained]]:
+def _train_on(job: Job, learner: Learns, fold: Fold, seeds: list[int], start: list[Any] | None = None) -> Parts:
     rows = sampled(job, fold.train, seeds)
     if fold.unlabelled is None:
         return learner.train(rows, fold.validation, seeds, start)
@@ -71,45 +77,49 @@ def _finish(
     runs: list[int],
     learner: Learns,
     statistics: dict[str, dict[str, Any]],
-    parts: list[list[Trained]],
-    before: list[list[Trained]],
+    parts: Parts,
+    before: Parts,
     shared: int = 1,
-) -> list[Run]:
+) -> Finished:
     """Train again where that is wanted, predict each fold's validation and test part, and describe the runs.
 
     Args:
         parts: trained on these folds.
-        before: what they went on from, itself shared by so many folds; the same as `parts` where that is nothing.
+        before: what they went on from, itself shared by so many folds; of no part where that is nothing.
     """
-    fold, final = folds[0], parts
-    again, seeds = refits(job, fold), _seeds(job, fold, runs)
+    fold, where = folds[0], folds_named(folds)
+    errors, runs, (parts, before) = apart(runs, where, parts, before)
+    again, final = bool(runs) and refits(job, fold), parts
     if again:
+        seeds = _seeds(job, fold, runs)
         final = learner.retrain(sampled(job, np.concatenate([fold.train, fold.validation]), seeds), seeds, parts)
-    weights = learner.weights(final)
+        diverged, runs, (parts, before, final) = apart(runs, where, parts, before, final)
+        errors += diverged
+    finished: Finished = [*errors]
+    if not runs:
+        return finished
+    seeds, weights = _seeds(job, fold, runs), learner.weights(final)
     validation = learner.predict(learner.weights(parts), fold.validation)
     tests = [learner.predict(weights, f.test) for f in folds]
-    finished = []
     for slot, (k, trained) in enumerate(zip(runs, learner.merge(parts), strict=True)):
-        others = ([final] if again else []) + ([before] if before is not parts else [])
-        for other in others:
+        error = strange(validation[slot], *(test[slot] for test in tests))
+        if error is not None:
+            finished.append(located(error, f"run {k}", where))
+            continue
+        for other in [final, before] if again else [before]:
             trained.seconds += sum(part[slot].seconds for part in other) / (1 if other is final else shared)
             trained.notes += [n for n in _notes(other, slot) if n not in trained.notes]
         trained.seconds /= len(folds)
         account = learner.account(trained, again)
         for one, test in zip(folds, tests, strict=True):
-            rows = [("validation", fold.validation, validation), ("test", one.test, test)]
-            frames = [
-                experiment.prediction_rows(job.data, which, p[slot], run=k, fold=one.name, split=s)
-                for s, which, p in rows
-            ]
-            predictions = pd.concat(frames, ignore_index=True)
-            finished.append(_recorded(job, one, k, seeds[slot], trained, account, predictions))
+            predicted = [("validation", fold.validation, validation[slot]), ("test", one.test, test[slot])]
+            finished.append(_recorded(job, one, k, seeds[slot], trained, account, predicted))
         if job.save:
             _save(job, fold, k, seeds[slot], [part[slot] for part in final], statistics)
     return finished
 
 
-def _notes(parts: list[list[Trained]], slot: int) -> list[str]:
+def _notes(parts: Parts, slot: int) -> list[str]:
     return [note for part in parts for note in part[slot].notes]
 
 
@@ -147,9 +157,21 @@ def _trained_on(job: Job, fold: Fold) -> str:
 
 
 def _recorded(
-    job: Job, fold: Fold, run: int, seed: int, trained: Trained, account: dict[str, Any], predictions: pd.DataFrame
+    job: Job,
+    fold: Fold,
+    run: int,
+    seed: int,
+    trained: Trained,
+    account: dict[str, Any],
+    predicted: Sequence[tuple[str, NDArray[np.int64], NDArray[np.float64]]],
 ) -> Run:
+    """What is recorded of a run; `predicted` has splits, their rows and the probabilities."""
     classes = job.data.classes
+    frames = [
+        experiment.prediction_rows(job.data, rows, shares, run=run, fold=fold.name, split=split)
+        for split, rows, shares in predicted
+    ]
+    predictions = pd.concat(frames, ignore_index=True)
     return {
         "experiment": job.experiment,
         "config_hash": job.config_hash,
