@@ -148,52 +148,57 @@ class _Normalise(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
         count = mask.sum() * x.shape[3]
         share = count / (x.numel() // x.shape[1])
-        x = _zero_padding(x.clone(), mask)
+        padding = _Padding(mask)
+        x = padding.zero(x.clone())
         mean, variance = torch.batch_norm_update_stats(x, None, None, 0.0)
         mean = mean / share
         variance = (variance / share - (1 - share) * mean.square()).clamp_min(0)
         y = torch.native_batch_norm(x, weight, bias, mean, variance, False, 0.0, eps)[0]
-        ctx.save_for_backward(x, mask, weight, mean, variance, count)
-        ctx.eps = eps
+        ctx.save_for_backward(x, weight, mean, variance, count)
+        ctx.padding, ctx.eps = padding, eps
         ctx.mark_non_differentiable(mean, variance, count)
-        return _zero_padding(y, mask), mean, variance, count
+        return padding.zero(y), mean, variance, count
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        x, mask, weight, mean, variance, count = ctx.saved_tensors
+        x, weight, mean, variance, count = ctx.saved_tensors
         g, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
             gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
         scale = (variance + ctx.eps).rsqrt()
-        padding = _sum_in_padding(gradient, mask)
-        to_bias, to_weight = to_bias - padding, to_weight + mean * scale * padding
+        beyond = ctx.padding.sum(gradient)
+        to_bias, to_weight = to_bias - beyond, to_weight + mean * scale * beyond
         slope = -weight * scale.square() * to_weight / count
         g.addcmul_(x, _by_channel(slope)).sub_(_by_channel(slope * mean + weight * scale * to_bias / count))
-        return _zero_padding(g, mask), None, to_weight, to_bias, None
+        return ctx.padding.zero(g), None, to_weight, to_bias, None
 
 
 def _by_channel(x: Tensor) -> Tensor:
     return x[:, None, None]
 
 
-def _zero_padding(x: Tensor, mask: Tensor) -> Tensor:
-    """Pictures `(batch, channels, frames, bands)` with zeros in padding, in place; on a CPU only padding is touched."""
-    if x.device.type != "cpu":
-        return x.mul_(mask[:, None, :, None])
-    x.transpose(1, 2)[_padding(mask)] = 0
-    return x
+class _Padding:
+    """Which cells of pictures `(batch, channels, frames, bands)` are padding.
 
+    On a CPU only these are gone through, by their numbers; on a GPU, which would be waited for to know how many there are, all.
+    """
 
-def _sum_in_padding(x: Tensor, mask: Tensor) -> Tensor:
-    """The sum over padding, `(channels,)`."""
-    if x.device.type != "cpu":
-        return (x * ~mask[:, None, :, None]).sum((0, 2, 3))
-    return x.transpose(1, 2)[_padding(mask)].sum((0, 2))
+    def __init__(self, mask: Tensor) -> None:
+        self.factor = mask[:, None, :, None] if mask.device.type != "cpu" else None
+        self.index = (~mask).nonzero(as_tuple=True) if self.factor is None else ()
 
+    def zero(self, x: Tensor) -> Tensor:
+        """Pictures with zeros in padding, in place."""
+        if self.factor is not None:
+            return x.mul_(self.factor)
+        x.transpose(1, 2)[self.index] = 0
+        return x
 
-def _padding(mask: Tensor) -> tuple[Tensor, ...]:
-    """Utterances and frames of padding, as numbers: with a mask torch would go through the whole picture."""
-    return (~mask).nonzero(as_tuple=True)
+    def sum(self, x: Tensor) -> Tensor:
+        """The sum over padding, `(channels,)`."""
+        return (
+            (x * ~self.factor).sum((0, 2, 3)) if self.factor is not None else x.transpose(1, 2)[self.index].sum((0, 2))
+        )
 
 
 normalise: Callable[[Tensor, Tensor, Tensor, Tensor, float], tuple[Tensor, ...]] = _Normalise.apply
