@@ -47,6 +47,8 @@ class Predictor:
     ) -> None:
         self.head = load_head(Path(model))
         self.classes = self.head.classes
+        for note in self.head.notes:
+            say(note)
         self.encoders = [
             _encoder(i, self.head.about["stores"][i.name], (encoders or {}).get(i.name), weights, device, say)
             for i in self.head.inputs

@@ -6,9 +6,10 @@ import pandas as pd
 
 from ser.errors import ConfigError, SerError
 from ser.evaluation.outputs import Source
-from ser.evaluation.predicting import head_of, load_for, predict_all, recorded, unseen, validation_of
+from ser.evaluation.predicting import load_for, predict_all, recorded, unseen, validation_of
 from ser.evaluation.subject import Subject
 from ser.metadata.table import Table, load_table
+from ser.train.saved import head_facts
 from ser.workspace import Workspace
 
 
@@ -84,9 +85,9 @@ def _own(subject: Subject, dataset: str, scheme: str | None, space: Workspace, d
 
 
 def _has_snapshots(subject: Subject) -> bool:
-    return (
-        bool(subject.heads) and not subject.lacking and head_of(next(iter(subject.heads.values()))).config.snapshots > 1
-    )
+    if not subject.heads or subject.lacking:
+        return False
+    return int(head_facts(next(iter(subject.heads.values())))["config"].get("snapshots", 1)) > 1
 
 
 def table_of(asked: Asked, space: Workspace) -> tuple[Table | None, list[str]]:

@@ -80,7 +80,7 @@ def evaluate(
     asked = ask(subject, dataset, scheme, space, device, features=tta or explain or bool(novelty))
     found = evaluation.temperatures(asked.held, subject.classes) if calibrate else None
     table, notes = table_of(asked, space)
-    notes += record.validation_notes(asked, calibrate)
+    notes += record.validation_notes(asked, calibrate) + record.head_notes(asked)
     files: dict[str, pd.DataFrame] = {} if asked.own else {"predictions": asked.test}
     result = _plain(asked, found, table, notes)
     if tta:

@@ -137,7 +137,9 @@ def _scored(
     if not _moves(head):
         old = rows[[f"p_{c}" for c in subject.classes]].to_numpy(dtype=np.float64)
         refuse_other(found[0].probabilities, old, subject, key)
-    scores = [{"energy": novelty.energy(o.logits), "max_softmax": novelty.max_softmax(o.probabilities)} for o in found]
+    scores = [{"max_softmax": novelty.max_softmax(o.probabilities)} for o in found]
+    for own, o in zip(scores, found, strict=True):
+        own |= {} if o.logits is None else {"energy": novelty.energy(o.logits)}
     if trained is not None:
         distance, nearest = novelty.Mahalanobis(*trained), novelty.Neighbours(trained[0])
         for own, o in zip(scores, found, strict=True):
@@ -193,5 +195,5 @@ def _entry(
         "without_novel": len(subject.heads) - len(values),
         "neighbour": novelty.NEIGHBOUR,
         "scores": {name: scores.get(name) for name in novelty.SCORES},
-        "notes": list(training.notes),
+        "notes": [*training.notes, *([] if "energy" in names else ["no energy: a classical head has no logits"])],
     }

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from ser.features.blocks import Block
 from ser.features.normalise import normalise
 from ser.features.tensors import Tensors
+from ser.train.classical import Classical
+from ser.train.classical_learner import pooled as side_by_side
 from ser.train.criteria import pooled
 from ser.train.forward import embed, heads, logits, predict
 from ser.train.head import plugin
@@ -50,6 +52,9 @@ class Source:
 
     def outputs(self, head: SavedHead, rows: Rows, embeddings: bool = False) -> "Outputs":
         """Of some utterances."""
+        if isinstance(head.config, Classical):
+            values = side_by_side(self.blocks(head))[rows]
+            return Outputs(head.classified(values), None, values if embeddings else None)
         found, each, vectors = [], [], []
         for data, config, weights in head.parts(self.blocks(head), self.device):
             found.append(predict(data, config, weights, rows)[0])
@@ -72,13 +77,13 @@ class Outputs:
 
     Attributes:
         probabilities: `(n, K)`.
-        logits: of each snapshot or part, `(members, n, K)`.
+        logits: of each snapshot or part, `(members, n, K)`; None of a classical head, which has none.
         embeddings: `(n, E)`: what the head's `embed` gives, or its standardised input where it has none (frames and layers
             averaged); None where they were not asked for, or are ids of words.
     """
 
     probabilities: Floats
-    logits: Floats
+    logits: Floats | None
     embeddings: Floats | None
 
 

@@ -20,6 +20,7 @@ from ser.results.ensemble import against_members, mean_of_runs
 from ser.results.metrics import scores
 from ser.results.paired import compare
 from ser.results.statistics import describe
+from ser.train.classical import Classical
 from ser.workspace import Workspace
 
 
@@ -59,7 +60,7 @@ def ensemble_part(
 def snapshot_part(subject: Subject, test: pd.DataFrame, source: Source) -> dict[str, Any] | None:
     """The snapshot ensemble of each run beside its single snapshots; None where heads have one, or are of several parts."""
     head = head_of(next(iter(subject.heads.values())))
-    count = head.config.snapshots
+    count = 1 if isinstance(head.config, Classical) else head.config.snapshots
     if count == 1 or len(head.weights) > 1:
         return None
     kept: dict[Key, Floats] = {}
@@ -67,7 +68,9 @@ def snapshot_part(subject: Subject, test: pd.DataFrame, source: Source) -> dict[
     def one(number: int) -> pd.DataFrame:
         def made(key: Key, rows: pd.DataFrame, where: Rows) -> Floats:
             if key not in kept:
-                kept[key] = softmax(source.outputs(head_of(subject.heads[key]), where).logits, axis=-1)
+                logits = source.outputs(head_of(subject.heads[key]), where).logits
+                assert logits is not None
+                kept[key] = softmax(logits, axis=-1)
             return np.asarray(kept[key][number])
 
         return replaced(subject, test, source, made)

@@ -21,6 +21,7 @@ from ser.results.calibration import BINS, is_bound
 from ser.results.environment import environment
 from ser.results.metrics import confusion, per_class
 from ser.results.names import EVALUATION_SCHEMA
+from ser.train.saved import head_facts
 from ser.workspace import Workspace, writing
 
 LONG = 80
@@ -126,6 +127,11 @@ def validation_notes(asked: Asked, calibrate: bool) -> list[str]:
     return [f"{what} from validation predictions of {' and '.join(corpora)}, {other}"]
 
 
+def head_notes(asked: Asked) -> list[str]:
+    """What the heads say of themselves, where they are run."""
+    return [] if asked.source is None else list(head_of(next(iter(asked.subject.heads.values()))).notes)
+
+
 def _selection(subject: Subject, run: int, fold: str) -> object:
     return subject.record((run, fold)).get("selection")
 
@@ -133,7 +139,7 @@ def _selection(subject: Subject, run: int, fold: str) -> object:
 def average_of(subject: Subject) -> str:
     """The average of weights that the heads were trained with, `none`, `swa` or `ema`."""
     if subject.heads:
-        return head_of(next(iter(subject.heads.values()))).config.average
+        return str(head_facts(next(iter(subject.heads.values())))["config"].get("average", "none"))
     return str((subject.summary or {}).get("config", {}).get("average", "none"))
 
 

@@ -12,7 +12,7 @@ from ser.results.find import STUDIES, find_summary, read_any, verb
 from ser.results.names import AUDIT_SCHEMA, amount_name, amount_of, amount_value, run_name
 from ser.results.record import read_predictions
 from ser.results.schema import read_json
-from ser.train.saved import load_head
+from ser.train.saved import head_facts
 from ser.workspace import Workspace
 
 ENDING = ".safetensors"
@@ -53,14 +53,14 @@ class Subject:
     @property
     def classes(self) -> list[str]:
         if self.summary is None:
-            return load_head(next(iter(self.heads.values()))).classes
+            return list(head_facts(next(iter(self.heads.values())))["classes"])
         return [c[2:] for c in self.predictions.columns if c.startswith("p_")]
 
     @property
     def corpora(self) -> list[str]:
         """All corpora that it was trained or tested on."""
         if self.summary is None:
-            return str(load_head(next(iter(self.heads.values()))).about["dataset"]).split("+")
+            return str(head_facts(next(iter(self.heads.values())))["dataset"]).split("+")
         data = self.summary["data"]
         return list(data["datasets"]) if "datasets" in data else [str(data["dataset"])]
 
@@ -77,7 +77,7 @@ class Subject:
     @property
     def stamps(self) -> list[str]:
         if self.summary is None:
-            return list(load_head(next(iter(self.heads.values()))).about["stamps"])
+            return list(head_facts(next(iter(self.heads.values())))["stamps"])
         return list(self.summary["stamps"])
 
     def record(self, key: Key) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def find_subject(model: str, workspace: Workspace, amount: str | None = None) ->
 
 
 def _of_head(path: Path) -> Subject:
-    about = load_head(path).about
+    about = head_facts(path)
     key = (int(about["run"]), str(about["fold"]))
     file = path.resolve().parent
     file = file.with_name(f"{file.name}.json")

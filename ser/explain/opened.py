@@ -13,6 +13,8 @@ from ser.errors import ConfigError
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.train.batches import Resident
+from ser.train.classical import Classical, neural_only
+from ser.train.classical_learner import vectors
 from ser.train.data import Data
 from ser.train.forward import heads, logits
 from ser.train.head import plugin
@@ -74,6 +76,32 @@ class Opened:
         return found[0] if len(found) == 1 else np.asarray(plugin(self.saved.config.head).combine(found))
 
 
+@dataclass(eq=False)
+class Classified(Opened):
+    """A classical head: it has probabilities, and nothing inside to look at.
+
+    Attributes:
+        vectors: store -> its standardised features, pooled, `(n, D)`.
+    """
+
+    vectors: dict[str, NDArray[np.float64]]
+
+    @property
+    def module(self) -> nn.Module:
+        raise neural_only(self.saved.config.head)
+
+    @property
+    def resident(self) -> Swapped:
+        raise neural_only(self.saved.config.head)
+
+    def probabilities(
+        self, rows: NDArray[np.int64], partners: Mapping[str, NDArray[np.int64]] | None = None
+    ) -> NDArray[np.float64]:
+        swapped = partners or {}
+        chosen = [v[swapped[name][rows] if name in swapped else rows] for name, v in self.vectors.items()]
+        return self.saved.classified(np.concatenate(chosen, axis=1))
+
+
 def words_of(block: Block, row: int) -> list[str]:
     """The word pieces of an utterance as text; [] where the features are no word pieces."""
     if not block.vocabulary or "tokenizer.json" not in block.assets:
@@ -95,7 +123,7 @@ def open_head(saved: SavedHead, data: Tensors, blocks: Sequence[Block] | None = 
     Raises:
         ConfigError: a head on dialogues; other classes; other stores, or features of another shape.
     """
-    if saved.config.context != "utterance":
+    if not isinstance(saved.config, Classical) and saved.config.context != "utterance":
         raise ConfigError(
             "explanations are of utterances", found=f"a head on sequences of turns (--context {saved.config.context})"
         )
@@ -107,6 +135,8 @@ def open_head(saved: SavedHead, data: Tensors, blocks: Sequence[Block] | None = 
     if stores != wanted:
         raise ConfigError(f"the head reads {', '.join(wanted)}", found=f"stores {', '.join(stores)} of {data.dataset}")
     blocks = saved.standardised(data.blocks) if blocks is None else blocks
+    if isinstance(saved.config, Classical):
+        return Classified(saved, data, [], [], {b.name: vectors(b) for b in blocks})
     parts, loaded = [], []
     for known, config, weights in saved.parts(blocks):
         parameters = Parameters(heads(known, config, [0]))

@@ -20,6 +20,7 @@ from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.results.plots import save
 from ser.results.schema import EXPLANATIONS, write_json
+from ser.train.classical import Classical, neural_only
 from ser.train.saved import SavedHead, load_head
 from ser.train.spectrogram import Spectrogram
 from ser.workspace import writing
@@ -99,6 +100,8 @@ def explain(
             chosen += _candidates(opened, file, rows, examples)
         say(f"explained {number} of {len(files)} heads")
     if not (layers or shared or chosen):
+        if files and isinstance(saved.config, Classical):
+            raise neural_only(saved.config.head)
         raise ConfigError(
             f"nothing in {name} to explain: one modality, one layer, no attention, no convolutions",
             expected="a head on a spectrogram, on sequences, on all layers of an encoder, or on several modalities",

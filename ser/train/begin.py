@@ -104,14 +104,9 @@ def refuse_save(recipe: Recipe) -> None:
     """Refuse to save a head that `ser predict` could not use.
 
     Raises:
-        ConfigError: a classifier of scikit-learn, or a head over dialogues.
+        ConfigError: a head over dialogues.
     """
-    if isinstance(recipe, Classical):
-        raise ConfigError(
-            f"--save: head {recipe.head} cannot be saved; nothing that scikit-learn writes can be read without unpickling",
-            action="Save a neural head, such as --head linear.",
-        )
-    if recipe.context == "dialogue":
+    if not isinstance(recipe, Classical) and recipe.context == "dialogue":
         raise ConfigError(
             "--save with --context dialogue", action="Leave --save out: ser predict knows no dialogues yet."
         )

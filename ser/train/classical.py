@@ -73,6 +73,16 @@ def is_classical(head: str) -> bool:
     return head.startswith(PREFIX)
 
 
+def neural_only(head: str) -> ConfigError:
+    """What is said where something is asked of a classical head that only a neural one has."""
+    return ConfigError(
+        f"{head} has neither layers nor gradients to look at",
+        expected="a neural head, such as --head linear",
+        action="Use the probabilities of a classical head: ser predict, and ser evaluate with --calibrate, --tta, --novelty."
+        " Where it is on several modalities, --explain tells what each of them adds.",
+    )
+
+
 def make_classical(head: str, **given: Any) -> Classical:
     """The configuration of a classifier of scikit-learn (None is not given).
 
@@ -83,7 +93,7 @@ def make_classical(head: str, **given: Any) -> Classical:
     import sklearn
     from sklearn.utils.validation import has_fit_parameter
 
-    kind = _class(head)
+    kind = class_of(head)
     known = {"head_options", "class_weights"}
     strange = [f"--{n.replace('_', '-')}" for n, v in given.items() if n not in known and not _is_absent(v)]
     if strange:
@@ -113,7 +123,7 @@ def make_classical(head: str, **given: Any) -> Classical:
 
 def estimator(config: Classical, seed: int) -> Any:
     """The unfitted classifier of one run."""
-    made = _class(config.head)(**config.head_options)
+    made = class_of(config.head)(**config.head_options)
     options = made.get_params(deep=False)
     if config.balance == "class_weight" and options.get("class_weight") is None:
         made.set_params(class_weight="balanced")
@@ -130,7 +140,12 @@ def _classes() -> dict[str, Any]:
     return dict(all_estimators(type_filter="classifier"))
 
 
-def _class(head: str) -> Any:
+def class_of(head: str) -> Any:
+    """The class of a classical head.
+
+    Raises:
+        ConfigError: no such classifier, or one that needs others to be built of.
+    """
     name = head.removeprefix(PREFIX)
     if name not in _classes():
         near = get_close_matches(name.lower(), {n.lower(): n for n in _classes()}, n=3, cutoff=0.5)

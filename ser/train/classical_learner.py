@@ -100,7 +100,7 @@ class ClassicalLearner:
         found: dict[int, NDArray[np.float64]] = {}
         for fitted in weights:
             if id(fitted) not in found:
-                found[id(fitted)] = self._probabilities(fitted, rows)
+                found[id(fitted)] = shares_of(fitted, self.config, self.values[rows], len(self.data.classes))
         return np.stack([found[id(fitted)] for fitted in weights])
 
     def merge(self, parts: list[list[Trained]]) -> list[Trained]:
@@ -131,29 +131,36 @@ class ClassicalLearner:
         notes, seconds = fit_alone(made, self.config.head, x, y, **weights)
         return Fitted(empty(0), notes=notes, seconds=seconds, estimator=made)
 
-    def _probabilities(self, fitted: Any, rows: Rows) -> NDArray[np.float64]:
-        from threadpoolctl import threadpool_limits
 
-        classes = [int(c) for c in fitted.classes_]
-        with threadpool_limits(1):
-            if self.config.probabilities == "predict_proba":
-                shares = np.asarray(fitted.predict_proba(self.values[rows]), dtype=np.float64)
-            else:
-                scores = np.asarray(fitted.decision_function(self.values[rows]), dtype=np.float64)
-                if scores.ndim == 1:  # of the second of two classes: the softmax is then the logistic function
-                    scores = np.stack([np.zeros_like(scores), scores], axis=1)
-                if scores.shape[1] != len(classes):
-                    raise ConfigError(
-                        f"{self.config.head} scores pairs of classes", expected="decision_function_shape=ovr"
-                    )
-                shares = softmax(scores, axis=1)
-        if not np.isfinite(shares).all():
-            raise TrainingError(
-                "predicted probabilities are not finite", action="Check the features: ser store verify."
-            )
-        full = np.zeros((len(rows), len(self.data.classes)))
-        full[:, classes] = shares
-        return full
+def shares_of(fitted: Any, config: Classical, values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Probabilities `(n, count)` by a fitted classifier; a class that was not in training has 0.
+
+    Args:
+        values: pooled features, `(n, D)`.
+        count: how many classes there are.
+
+    Raises:
+        ConfigError: it scores pairs of classes.
+        TrainingError: a probability is not finite.
+    """
+    from threadpoolctl import threadpool_limits
+
+    classes = [int(c) for c in fitted.classes_]
+    with threadpool_limits(1):
+        if config.probabilities == "predict_proba":
+            shares = np.asarray(fitted.predict_proba(values), dtype=np.float64)
+        else:
+            scores = np.asarray(fitted.decision_function(values), dtype=np.float64)
+            if scores.ndim == 1:  # of the second of two classes: the softmax is then the logistic function
+                scores = np.stack([np.zeros_like(scores), scores], axis=1)
+            if scores.shape[1] != len(classes):
+                raise ConfigError(f"{config.head} scores pairs of classes", expected="decision_function_shape=ovr")
+            shares = softmax(scores, axis=1)
+    if not np.isfinite(shares).all():
+        raise TrainingError("predicted probabilities are not finite", action="Check the features: ser store verify.")
+    full = np.zeros((len(values), count))
+    full[:, classes] = shares
+    return full
 
 
 def fit_alone(made: Any, name: str, x: NDArray[np.float64], y: Rows, **weights: Any) -> tuple[list[str], float]:
@@ -212,10 +219,10 @@ def refuse_words(blocks: Sequence[Block], head: str) -> None:
 
 def pooled(blocks: Sequence[Block]) -> NDArray[np.float64]:
     """The stores' features as one vector an utterance, `(n, sum of D)`."""
-    return np.concatenate([_pooled(b) for b in blocks], axis=1)
+    return np.concatenate([vectors(b) for b in blocks], axis=1)
 
 
-def _pooled(block: Block) -> NDArray[np.float64]:
+def vectors(block: Block) -> NDArray[np.float64]:
     """A store's features as one vector an utterance, `(n, D)`."""
     if block.offsets is not None:
         lengths = np.diff(block.offsets)

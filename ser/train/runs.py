@@ -15,7 +15,7 @@ from ser.train.config import Config
 from ser.train.diverged import refuse
 from ser.train.job import Job, Run, Unit, first_of, head_name, refits
 from ser.train.recipe import stack_of
-from ser.train.saved import load_head
+from ser.train.saved import head_facts
 from ser.train.unit import guarded, train_unit
 
 
@@ -114,4 +114,4 @@ def _is_short(units: Sequence[Unit]) -> bool:
 def _has_head(job: Job, run: int, fold: Fold) -> bool:
     """Whether a run's saved head is there and of this configuration."""
     path = job.folder / f"{run_name(run, head_name(fold))}.safetensors"
-    return path.exists() and load_head(path).about["config_hash"] == job.config_hash
+    return path.exists() and head_facts(path)["config_hash"] == job.config_hash

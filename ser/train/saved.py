@@ -1,5 +1,7 @@
 """A trained head on disk: one safetensors file with the weights and, as JSON in its header, all that is needed to use it.
 
+Of a classical head the weights are the fitted classifier of scikit-learn, as the bytes of a skops file.
+
 The header holds classes (the label encoder), head and options, what each store's features were (encoder and identity, so
 that new audio gets the same ones), the statistics of the normalisation, and the stamps of the data it was trained on.
 """
@@ -15,26 +17,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
 from ser.features.normalise import scale
 from ser.features.tensors import Tensors
 from ser.train.batches import Resident
+from ser.train.classical import Classical, is_classical, neural_only
+from ser.train.classical_learner import pooled, shares_of
+from ser.train.classical_saved import pack, unpack
 from ser.train.config import Config, make_config
 from ser.train.head import part_of, plugin
 from ser.train.layers import Input
+from ser.train.recipe import Recipe
 from ser.train.trainer import Data, predict
 from ser.workspace import writing
 
 SCHEMA = "ser.head/1"
+CLASSIFIER = "classifier.skops"
 
 
 def save_head(
     path: Path,
     *,
     data: Tensors,
-    config: Config,
-    weights: list[Tensor],
+    config: Recipe,
+    weights: list[Any],
     normalize: str,
     limit: float,
     statistics: dict[str, dict[str, Any]],
@@ -46,7 +53,7 @@ def save_head(
     Args:
         path: ends in `.safetensors`.
         data: what it was trained on.
-        weights: of each part, `(n,)`.
+        weights: of each part, `(n,)`; of a classical head the fitted classifier.
         statistics: of the normalisation by store; {} where there is none to apply to new data.
         source: where it comes from: experiment, run, fold, seed.
     """
@@ -64,7 +71,10 @@ def save_head(
         "stamps": stamps,
         **source,
     }
-    tensors = {f"weights.{k}": w.detach().cpu().contiguous() for k, w in enumerate(weights)}
+    if isinstance(config, Classical):
+        tensors = {CLASSIFIER: torch.frombuffer(bytearray(pack(weights[0], config.head)), dtype=torch.uint8)}
+    else:
+        tensors = {f"weights.{k}": w.detach().cpu().contiguous() for k, w in enumerate(weights)}
     for name, s in statistics.items():
         tensors |= {f"{key}:{name}": torch.from_numpy(np.ascontiguousarray(s[key])) for key in ("mean", "std")}
     with writing(path) as temporary:
@@ -78,14 +88,16 @@ class SavedHead:
     Attributes:
         about: the header.
         config: how it was trained.
-        weights: of each part, `(n,)`.
+        weights: of each part, `(n,)`; of a classical head the fitted classifier.
         statistics: by store.
+        notes: what its user should know.
     """
 
     about: dict[str, Any]
-    config: Config
-    weights: list[Tensor]
+    config: Recipe
+    weights: list[Any]
     statistics: dict[str, dict[str, Any]]
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -94,6 +106,17 @@ class SavedHead:
     @property
     def inputs(self) -> list[Input]:
         return [Input(**i) for i in self.about["inputs"]]
+
+    @property
+    def neural(self) -> Config:
+        """How a neural head was trained.
+
+        Raises:
+            ConfigError: a classical head, which has nothing inside that could be looked at.
+        """
+        if isinstance(self.config, Classical):
+            raise neural_only(self.config.head)
+        return self.config
 
     def probabilities(self, blocks: list[Block], device: str = "cpu") -> NDArray[np.float64]:
         """Class probabilities of new utterances, `(n, classes)`.
@@ -105,9 +128,33 @@ class SavedHead:
         Raises:
             ConfigError: features of another shape than the head was trained on.
         """
+        if isinstance(self.config, Classical):
+            return self.classified(pooled(self.standardised(blocks)))
         parts = self.parts(self.standardised(blocks), device)
         found = [predict(data, config, w, np.arange(len(data.labels)))[0] for data, config, w in parts]
         return found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found))
+
+    def classified(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Class probabilities by a classical head, `(n, classes)`.
+
+        Args:
+            values: standardised features, pooled and side by side, `(n, D)`.
+
+        Raises:
+            ConfigError: the classifier cannot be run by this scikit-learn.
+        """
+        assert isinstance(self.config, Classical)
+        try:
+            return shares_of(self.weights[0], self.config, values, len(self.classes))
+        except SerError:
+            raise
+        except Exception as error:  # attributes of another version fail in many ways
+            raise ConfigError(
+                f"{self.config.head} cannot be run",
+                expected=f"scikit-learn {self.config.scikit_learn}, which saved it",
+                found=f"{type(error).__name__}: {error}"[:200].rstrip("."),
+                action="Train it again: ser fit ... --save",
+            ) from None
 
     def standardised(self, blocks: Sequence[Block]) -> list[Block]:
         """Raw features as the head wants them, by the statistics it was saved with, or else by their own.
@@ -128,39 +175,64 @@ class SavedHead:
 
         Args:
             blocks: standardised features.
+
+        Raises:
+            ConfigError: a classical head.
         """
+        whole = self.neural
         count = len(blocks[0].values) if blocks[0].offsets is None else len(blocks[0].offsets) - 1
         labels, nothing = np.zeros(count, dtype=np.int64), np.arange(0)
-        parts = [list(blocks)] if part_of(self.config.head) == self.config.head else [[b] for b in blocks]
-        config = replace(self.config, head=part_of(self.config.head))
+        parts = [list(blocks)] if part_of(whole.head) == whole.head else [[b] for b in blocks]
+        config = replace(whole, head=part_of(whole.head))
         return [
             (Data(Resident(part, device), labels, len(self.classes), nothing, nothing), config, w[None])
             for part, w in zip(parts, self.weights, strict=True)
         ]
 
 
-def load_head(path: Path) -> SavedHead:
-    """Read a saved head; nothing is unpickled.
+def head_facts(path: Path) -> dict[str, Any]:
+    """The header of a saved head; weights are not read.
 
     Raises:
         ConfigError: the file is missing or is no head of this program.
     """
-    from safetensors import SafetensorError, safe_open
+    return _read(path, whole=False)[0]
 
-    advice = "Train one with: ser fit ... --save"
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("ser", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(f"cannot read the head {path}", found=error, action=advice) from None
-    if about.get("schema") != SCHEMA:
-        raise ConfigError(f"{path} is no head of ser", expected=SCHEMA, found=about.get("schema"), action=advice)
+
+def load_head(path: Path) -> SavedHead:
+    """Read a saved head; nothing is unpickled.
+
+    Raises:
+        ConfigError: the file is missing, is no head of this program, or holds what is not to be trusted.
+    """
+    about, tensors = _read(path)
     options = {k: v for k, v in about["config"].items() if k != "head"}
     statistics: dict[str, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         key, colon, store = name.partition(":")
         if colon:
             statistics.setdefault(store, {})[key] = tensor.numpy()
+    if is_classical(about["config"]["head"]):
+        config = Classical(**about["config"])
+        columns = sum(i["dim"] for i in about["inputs"])
+        content = tensors[CLASSIFIER].numpy().tobytes() if CLASSIFIER in tensors else b""
+        fitted, notes = unpack(content, config, columns, str(path))
+        return SavedHead(about, config, [fitted], statistics, notes)
     weights = [tensors[f"weights.{k}"] for k in range(sum(n.startswith("weights.") for n in tensors))]
     return SavedHead(about, make_config(about["config"]["head"], **options), weights, statistics)
+
+
+def _read(path: Path, whole: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors of a file."""
+    from safetensors import SafetensorError, safe_open
+
+    advice = "Train one with: ser fit ... --save"
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("ser", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()} if whole else {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"cannot read the head {path}", found=error, action=advice) from None
+    if about.get("schema") != SCHEMA:
+        raise ConfigError(f"{path} is no head of ser", expected=SCHEMA, found=about.get("schema"), action=advice)
+    return about, tensors

@@ -13,7 +13,7 @@ from ser.metadata.splits import Fold
 from ser.results.names import run_name
 from ser.train import experiment, streams
 from ser.train.balance import drawn, sampled
-from ser.train.config import Config
+from ser.train.classical_learner import Fitted
 from ser.train.data import Trained
 from ser.train.diverged import Parts, apart, folds_named, located, strange
 from ser.train.job import Finished, Job, Run, first_of, head_name, refits
@@ -126,13 +126,12 @@ def _notes(parts: Parts, slot: int) -> list[str]:
 def _save(
     job: Job, fold: Fold, run: int, seed: int, parts: list[Trained], statistics: dict[str, dict[str, Any]]
 ) -> None:
-    assert isinstance(job.config, Config)
     name = head_name(fold)
     save_head(
         job.folder / f"{run_name(run, name)}.safetensors",
         data=job.data,
         config=job.config,
-        weights=[part.weights for part in parts],
+        weights=[part.estimator if isinstance(part, Fitted) else part.weights for part in parts],
         normalize=job.normalize,
         limit=job.limit,
         statistics=statistics,

@@ -219,7 +219,6 @@ def test_what_does_not_converge_is_noted(maker: Any) -> None:
         ("sklearn:SVC", {"lr": 1e-3, "batch_size": 8}, "--batch-size, --lr means nothing to head sklearn:SVC"),
         ("sklearn:SVC", {"patience": 0}, "--patience means nothing"),
         ("sklearn:SVC", {"class_weights": "some"}, "balanced or none"),
-        ("sklearn:SVC", {"save": True}, "--save"),
         ("sklearn:SVC", {"stack": 3}, "--stack"),
         ("sklearn:SVC", {"device": "cuda"}, "--device cuda"),
         ("sklearn:SVC", {"head_options": {"C": -1.0}}, "sklearn:SVC: The 'C' parameter of SVC must be"),

@@ -156,8 +156,10 @@ def test_classifiers_of_scikit_learn(maker: Any) -> None:
     for name in there.classes:
         np.testing.assert_allclose(test[f"p_{name}"], expected.loc[test.index, name], atol=2e-4)
     assert found["data"]["normalization"].startswith("all corpora by the statistics of the training")
-    with pytest.raises(ConfigError, match="cannot be saved"):
-        transfer("here", "there", maker.space, save=True, **given)
+    saved = transfer("here", "there", maker.space, save=True, **given)
+    (file, *_) = (maker.space.results / saved["experiment"]).glob("*.fold-source.safetensors")
+    again = pd.DataFrame(load_head(file).probabilities(list(there.blocks)), index=expected.index)
+    np.testing.assert_allclose(again.loc[test.index], test[[f"p_{n}" for n in there.classes]], atol=1e-6)
     corpus = transfer("here", "there", maker.space, normalize="corpus", **given)
     assert any("transductive" in s for s in corpus["stamps"])
     assert corpus["data"]["normalization"] == "each corpus by the statistics of all its own utterances"

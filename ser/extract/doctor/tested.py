@@ -30,6 +30,7 @@ TESTED: dict[str, tuple[str, ...]] = {
     "scikit-learn": ("1.7.2", "1.9.1"),
     "scipy": ("1.15.3", "1.17.1"),
     "setuptools": ("84.2.1",),
+    "skops": ("0.16.0",),
     "soundfile": ("0.14.0",),
     "soxr": ("1.1.0",),
     "tensorboard": ("2.21.0",),

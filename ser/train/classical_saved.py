@@ -1,0 +1,130 @@
+"""A fitted classifier of scikit-learn as bytes, and back, without pickle: the format of skops.
+
+skops (Hugging Face and the scikit-learn developers; MIT) writes a zip of JSON and NumPy arrays, and before it makes any object
+of such a file it says which types it names. Those of scikit-learn's public classes, NumPy and SciPy it knows; `TRUSTED` are
+the other ones that scikit-learn's own classifiers are made of. Everything else is refused before anything is made of it.
+"""
+
+import warnings
+from copy import copy
+from typing import Any
+from zipfile import ZIP_DEFLATED
+
+from ser.errors import ConfigError
+from ser.train.classical import PREFIX, Classical, class_of
+from ser.train.treecheck import check_trees
+
+TRUSTED = (
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # see treecheck
+    "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+    "sklearn.gaussian_process.kernels.ConstantKernel",
+    "sklearn.gaussian_process.kernels.Product",
+    "sklearn.gaussian_process.kernels.RBF",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.tree._tree.Tree",  # see treecheck
+)
+
+
+def pack(fitted: Any, head: str) -> bytes:
+    """A fitted classifier as a file of skops.
+
+    Raises:
+        ConfigError: it holds what could not be read back.
+    """
+    from skops import io as skops
+
+    if _has_index(fitted):
+        fitted = copy(fitted)
+        fitted._tree = None
+    try:
+        content: bytes = skops.dumps(fitted, compression=ZIP_DEFLATED)
+        strange = _strange(content)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"--save: {head} cannot be saved", found=error, action="Leave --save out.") from None
+    if strange:
+        raise ConfigError(
+            f"--save: {head} cannot be saved",
+            expected="parts that can be read back safely",
+            found=", ".join(strange),
+            action="Leave --save out, or choose other options of the head.",
+        )
+    return content
+
+
+def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple[Any, tuple[str, ...]]:
+    """A fitted classifier, and what a user of it should know.
+
+    Args:
+        content: a file of skops.
+        config: what it is said to be.
+        columns: how many features it is given.
+        place: the head's file, for messages.
+
+    Raises:
+        ConfigError: types that no classifier of scikit-learn has, a damaged file, another class, or trees that lead nowhere.
+    """
+    import sklearn
+    from sklearn.exceptions import InconsistentVersionWarning
+    from skops import io as skops
+
+    kind = class_of(config.head)
+    try:
+        strange = _strange(content)
+        if not strange:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                fitted = skops.loads(content, trusted=list(TRUSTED))
+    except Exception as error:  # of skops, zipfile, json, NumPy and scikit-learn: damage shows in many ways
+        raise ConfigError(
+            f"cannot read the classifier in {place}",
+            expected=f"a {config.head} of scikit-learn {config.scikit_learn}; this is {sklearn.__version__}",
+            found=f"{type(error).__name__}: {error}"[:200].rstrip("."),
+            action="Train it again: ser fit ... --save",
+        ) from None
+    if strange:
+        raise ConfigError(
+            f"{place} holds types that no classifier of scikit-learn is made of: nothing was loaded",
+            expected=f"types of scikit-learn {sklearn.__version__}, NumPy and SciPy; its header says scikit-learn"
+            f" {config.scikit_learn}",
+            found=", ".join(strange),
+            action="Do not use the file. If you made it yourself, with another scikit-learn: take that one, or train it again.",
+        )
+    if type(fitted) is not kind:
+        raise ConfigError(
+            f"{place} does not hold what it says", expected=config.head, found=PREFIX + type(fitted).__name__
+        )
+    check_trees(fitted, columns, place)
+    _index(fitted)
+    versions = {
+        str(w.message.original_sklearn_version) for w in caught if isinstance(w.message, InconsistentVersionWarning)
+    }
+    return fitted, tuple(
+        f"{config.head} was saved by scikit-learn {version}, and this is {sklearn.__version__}: it may not say the same; "
+        f"train it again, or install scikit-learn {version}"
+        for version in sorted(versions)
+    )
+
+
+def _strange(content: bytes) -> list[str]:
+    """Types of a file that are not to be trusted."""
+    from skops import io as skops
+
+    return sorted(set(skops.get_untrusted_types(data=content)) - set(TRUSTED))
+
+
+def _has_index(fitted: Any) -> bool:
+    """Whether neighbours are looked for in a tree over the training utterances, which itself is not saved."""
+    return getattr(fitted, "_fit_method", None) in ("kd_tree", "ball_tree")
+
+
+def _index(fitted: Any) -> None:
+    """Build the tree over the training utterances again, as `fit` did."""
+    if _has_index(fitted):
+        from sklearn.neighbors import BallTree, KDTree
+
+        kind = KDTree if fitted._fit_method == "kd_tree" else BallTree
+        options = fitted.effective_metric_params_
+        fitted._tree = kind(fitted._fit_X, fitted.leaf_size, metric=fitted.effective_metric_, **options)

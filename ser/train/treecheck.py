@@ -1,0 +1,99 @@
+"""Whether the decision trees in a classifier lead somewhere: scikit-learn follows their node numbers without looking.
+
+A tree of scikit-learn is an array of nodes that name their children and the feature they ask for. Prediction follows these
+numbers without bounds (skops names this as its reason not to trust such types), so a damaged file could end the program or
+let it run for ever. scikit-learn writes children behind their parent: where that holds, every path ends.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import ConfigError
+
+
+def check_trees(fitted: Any, columns: int, place: str) -> None:
+    """Refuse trees whose nodes lead out of the tree or of the features.
+
+    Args:
+        fitted: a classifier of scikit-learn.
+        columns: how many features it is given.
+        place: its file, for the message.
+
+    Raises:
+        ConfigError: there is such a tree.
+    """
+    from sklearn.ensemble import BaggingClassifier
+    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+    from sklearn.tree._tree import Tree
+
+    own = getattr(fitted, "estimators_features_", None)
+    if isinstance(fitted, BaggingClassifier) and own is not None:  # each of its trees sees some of the features
+        members = list(fitted.estimators_)
+        good = len(members) == len(own)
+        for member, features in zip(members, own, strict=False):
+            check_trees(member, len(features), place)
+        found: list[Any] = []
+    else:
+        found = list(_walk(fitted, set()))
+        good = not any(isinstance(f, BaggingClassifier) for f in found)
+    for part in found:
+        if isinstance(part, Tree):
+            good = good and _is_sound_tree(part, columns)
+        elif isinstance(part, TreePredictor):
+            good = good and _is_sound_predictor(part.nodes, columns)
+    if not good:
+        raise ConfigError(
+            f"a decision tree in {place} leads out of its nodes or features",
+            expected="a tree as scikit-learn grows it",
+            action="The file is damaged or forged; train it again: ser fit ... --save",
+        )
+
+
+def _walk(value: Any, seen: set[int]) -> Iterator[Any]:
+    """All objects that a classifier holds."""
+    if id(value) in seen or isinstance(value, (str, bytes, int, float, bool, type(None))):
+        return
+    seen.add(id(value))
+    yield value
+    inside: Any = ()
+    if isinstance(value, dict):
+        inside = value.values()
+    elif isinstance(value, (list, tuple, set)):
+        inside = value
+    elif isinstance(value, np.ndarray):
+        inside = value.ravel() if value.dtype == object else ()
+    elif hasattr(value, "__dict__"):
+        inside = vars(value).values()
+    for part in inside:
+        yield from _walk(part, seen)
+
+
+def _is_sound_tree(tree: Any, columns: int) -> bool:
+    """A `sklearn.tree._tree.Tree`."""
+    if tree.n_features != columns or not 0 < tree.node_count <= tree.capacity:
+        return False
+    left, right = tree.children_left, tree.children_right
+    leaf = left == -1  # the one thing that scikit-learn looks at
+    return _lead_on(left[~leaf], right[~leaf], tree.feature[~leaf], np.flatnonzero(~leaf), len(left), columns)
+
+
+def _is_sound_predictor(nodes: NDArray[Any], columns: int) -> bool:
+    """Nodes of a `TreePredictor`; of cached features none is a category."""
+    if not len(nodes) or nodes["is_categorical"].any():
+        return False
+    inner = np.flatnonzero(nodes["is_leaf"] == 0)
+    left, right = nodes["left"][inner], nodes["right"][inner]
+    return _lead_on(left, right, nodes["feature_idx"][inner], inner, len(nodes), columns)
+
+
+def _lead_on(
+    left: NDArray[Any], right: NDArray[Any], feature: NDArray[Any], node: NDArray[Any], count: int, columns: int
+) -> bool:
+    """Whether children lie behind their parents, within the tree, and features are there."""
+    children = np.stack([left, right]).astype(np.int64)
+    asked = feature.astype(np.int64)
+    inside = (children > node).all() and (children < count).all()
+    return bool(inside and (asked >= 0).all() and (asked < columns).all())
