@@ -1,6 +1,5 @@
 """A trained head and its encoders -> emotions of new audio (and text)."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from ser.extract.encoder import Encoder, Options, load
 from ser.features.blocks import Block
 from ser.metadata.ledger import is_imported
 from ser.metadata.texts import ASR, kind, source_of
+from ser.predicting.answer import notes, table
+from ser.predicting.given import Given, given
 from ser.train.layers import Input
 from ser.train.saved import load_head
-
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".aiff", ".aif", ".webm")
 
 
 class Predictor:
@@ -53,62 +52,100 @@ class Predictor:
             _encoder(i, self.head.about["stores"][i.name], (encoders or {}).get(i.name), weights, device, say)
             for i in self.head.inputs
         ]
-        if self._together:
-            say(
-                f"the head was normalised per {self._together}: the files given are standardised together, as one"
-                f" {self._together}'s"
-            )
+        self.say = say
 
     @property
-    def _together(self) -> str:
-        """What the files given are all of, where they are standardised by their own statistics; else nothing."""
-        how = str(self.head.about["normalize"])
-        return how if how == "speaker" or (how == "corpus" and not self.head.statistics) else ""
+    def reads_dialogues(self) -> bool:
+        """Whether the head sees the turns of a dialogue at once."""
+        return self.head.config.context == "dialogue"
 
-    def predict(self, files: Sequence[Path | str], texts: Sequence[str] | None = None) -> pd.DataFrame:
-        """Emotions of recordings.
+    def predict(
+        self,
+        files: Sequence[Path | str] | None = None,
+        texts: Sequence[str] | None = None,
+        dialogues: Sequence[Any] | None = None,
+        *,
+        turns: Sequence[int] | None = None,
+        speakers: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Emotions of recordings, or of texts.
 
         Args:
-            files: audio files; any format that can be decoded.
+            files: audio files; any format that can be decoded. None for heads that were trained on text alone.
             texts: what is said in each, for heads that were trained on text.
+            dialogues: which dialogue each is a turn of, for heads that were trained on dialogues; None: all are one.
+            turns: their order in it, whole numbers; None: the order given.
+            speakers: who speaks. A head that was normalised per speaker standardises each speaker's by their own; None:
+                all are one speaker's.
 
         Returns:
-            One row a file: `file`, `predicted`, `probability`, `error`, and `p_<class>` columns. Where a file cannot be
-            used, `error` says why and the others are empty.
+            One row a file, in the order given: `file` (`text` where there are no files), for dialogues `dialogue` and
+            `turn`, then `predicted`, `probability`, `error`, and `p_<class>` columns. Where one cannot be used, `error` says
+            why, the others are empty, and the rest of its dialogue is predicted without it.
 
         Raises:
-            ConfigError: the head wants texts and there are none, or not one a file.
+            ConfigError: the head wants files or texts and there are none, or not one a row; or a turn is there twice.
         """
-        modalities = {i.modality for i in self.head.inputs}
-        if "text" in modalities and (texts is None or len(texts) != len(files)):
-            raise ConfigError("this head was trained on text too", expected="one text a file (--texts FILE)")
-        if self._together and len(files) < 2:
-            raise ConfigError(
-                f"this head was normalised per {self._together}",
-                expected=f"several recordings of one {self._together}",
-                found="1 file",
-            )
-        good: list[int] = []
-        features: list[list[NDArray[Any]]] = []
-        errors = [""] * len(files)
-        for k, file in enumerate(files):
-            try:
-                features.append([_features(e, Path(file), texts[k] if texts else "") for e in self.encoders])
-                good.append(k)
-            except AudioError as error:
-                errors[k] = error.line()
-        table = pd.DataFrame({"file": [str(f) for f in files], "predicted": "", "probability": np.nan, "error": errors})
-        shares = np.full((len(files), len(self.classes)), np.nan)
-        if good:
+        return self.answer(given(files, texts, dialogues, turns, speakers))
+
+    def answer(self, asked: Given) -> pd.DataFrame:
+        """As `predict`, of what was checked before."""
+        self._refuse(asked)
+        errors = np.full(len(asked), "", dtype=object)
+        features = [self._features(asked, k, errors) for k in range(len(asked))]
+        self._refuse_alone(asked, errors)
+        good = np.flatnonzero(errors == "")
+        shares = np.full((len(asked), len(self.classes)), np.nan)
+        if len(good):
             shares[good] = self.head.probabilities(
-                [_block(i, [f[n] for f in features]) for n, i in enumerate(self.head.inputs)]
+                [_block(i, [features[k][n] for k in good]) for n, i in enumerate(self.head.inputs)],
+                turns=asked.places(good) if self.reads_dialogues else None,
+                speakers=np.array(asked.speakers, dtype=object)[good] if asked.speakers else None,
             )
-            table.loc[good, "predicted"] = np.array(self.classes, dtype=object)[shares[good].argmax(-1)]
-            table["probability"] = np.where(np.isin(np.arange(len(files)), good), shares.max(-1), np.nan)
-        joined: pd.DataFrame = pd.concat(
-            [table, pd.DataFrame(shares, columns=[f"p_{c}" for c in self.classes])], axis=1
-        )
-        return joined
+        for note in notes(asked, errors, self.reads_dialogues, self.head.standardises_by):
+            self.say(note)
+        return table(asked, errors, shares, self.classes, self.reads_dialogues)
+
+    def _refuse(self, asked: Given) -> None:
+        """Refuse what the head cannot be asked."""
+        modalities = {i.modality for i in self.head.inputs}
+        if "text" in modalities and asked.texts is None:
+            raise ConfigError(
+                "this head was trained on text too" if "audio" in modalities else "this head was trained on text",
+                expected="one text a file (--texts FILE, or a column text in --list FILE)",
+            )
+        if "audio" in modalities and asked.files is None:
+            raise ConfigError("this head was trained on audio", expected="audio files")
+        how = self.head.standardises_by
+        if how == "speaker" and asked.speakers and "" in asked.speakers:
+            raise ConfigError(
+                "this head was normalised per speaker",
+                expected="the speaker of every row, or of none",
+                found=f"row {asked.speakers.index('') + 1} has none",
+            )
+        if how and len(asked) < 2:
+            raise ConfigError(
+                f"this head was normalised per {how}", expected=f"several recordings of one {how}", found="1 file"
+            )
+
+    def _features(self, asked: Given, row: int, errors: NDArray[Any]) -> list[NDArray[Any]]:
+        file = asked.files[row] if asked.files else ""
+        text = asked.texts[row] if asked.texts else ""
+        try:
+            return [_features(e, file, text) for e in self.encoders]
+        except AudioError as error:
+            errors[row] = error.line()
+            return []
+
+    def _refuse_alone(self, asked: Given, errors: NDArray[Any]) -> None:
+        """Of what is standardised by itself, one recording alone would be all 0."""
+        how, good = self.head.standardises_by, np.flatnonzero(errors == "")
+        if not how:
+            return
+        by = asked.speakers if how == "speaker" and asked.speakers else [f"the {how}"] * len(asked)
+        for name, rows in pd.Series(good).groupby([by[k] for k in good]):
+            if len(rows) < 2:
+                errors[rows] = f"the only recording of {name} that can be used; the head was normalised per {how}"
 
 
 def _encoder(
@@ -165,11 +202,13 @@ def _in_words(identity: dict[str, Any]) -> str:
     return "simulated sentences, which leak the label"
 
 
-def _features(encoder: Encoder, file: Path, text: str) -> NDArray[Any]:
+def _features(encoder: Encoder, file: str, text: str) -> NDArray[Any]:
     if encoder.modality == "text":
         return encoder.encode([text])[0]
-    sound = reading.load(file, encoder.sample_rate)
-    reading.check(sound, encoder.sample_rate, encoder.minimum, str(file))
+    if not file:
+        raise AudioError("there is no file", expected="audio")
+    sound = reading.load(Path(file), encoder.sample_rate)
+    reading.check(sound, encoder.sample_rate, encoder.minimum, file)
     return encoder.encode([sound])[0]
 
 
@@ -178,33 +217,3 @@ def _block(source: Input, features: list[NDArray[Any]]) -> Block:
         return Block(source.name, source.modality, np.stack(features))
     offsets = np.concatenate([[0], np.cumsum([len(f) for f in features])]).astype(np.int64)
     return Block(source.name, source.modality, np.concatenate(features), offsets, source.vocabulary)
-
-
-def audio_files(paths: Sequence[Path]) -> list[Path]:
-    """Files as given; of a folder, the audio files below it in order of name.
-
-    Raises:
-        ConfigError: a path that is not there, or no audio at all.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise ConfigError(f"there is no {path}", expected="audio files or folders of them")
-        inside = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        found += inside
-    if not found:
-        raise ConfigError("no audio found", expected=f"files that end in {', '.join(SUFFIXES)}")
-    return found
-
-
-def rendered(table: pd.DataFrame, form: str) -> str:
-    """Predictions as text: `table` (rounded), `csv`, or `jsonl` (empty values left out)."""
-    if form == "csv":
-        return table.to_csv(index=False, lineterminator="\n").rstrip("\n")
-    if form == "jsonl":
-        rows = ({k: v for k, v in r.items() if v != "" and v == v} for r in table.to_dict("records"))
-        return "\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
-    good = table["error"] == ""
-    shown = table[good].drop(columns="error")
-    lines = [shown.to_string(index=False, float_format=lambda v: f"{v:.3f}")] if len(shown) else []
-    return "\n".join(lines + [f"{r.file}: {r.error}" for r in table[~good].itertuples()])

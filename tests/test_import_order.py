@@ -15,7 +15,7 @@ ROWS = [
     {"metadata", "synthesis"},  # the demo's corpus is made from nothing but NumPy
     {"features"},
     {"results"},
-    {"extract", "train"},
+    {"extract", "train", "predicting"},
     {"predict", "demo", "explain"},
     {"evaluation"},
     {"commands"},

@@ -8,9 +8,15 @@ from ser.commands._base import Command, Items, Session
 
 
 @click.command("predict", cls=Command)
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--model", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A head: ser fit --save.")
 @click.option("--texts", type=click.Path(dir_okay=False, path_type=Path), help="What is said: one line a file.")
+@click.option(
+    "--list",
+    "table",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="In place of FILES: a CSV with columns file or text or both, and speaker, dialogue, turn as far as they are known.",
+)
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
 @click.option("--encoders", type=Items(), help="STORE=NAME or folder, where an encoder's weights have moved.")
@@ -20,6 +26,7 @@ def command(
     files: tuple[Path, ...],
     model: Path,
     texts: Path | None,
+    table: Path | None,
     form: str,
     weights: Path | None,
     encoders: list[str] | None,
@@ -27,15 +34,19 @@ def command(
 ) -> None:
     """Emotions of audio files (or folders of them), as a table, CSV or JSON lines.
 
+    A head that was trained on dialogues takes the files as one, in the order given, and of folders each as one.
+
     \b
     ser predict recordings/*.wav --model results/EXPERIMENT/run-000.fold-official.safetensors
+    ser predict --list turns.csv --model results/EXPERIMENT/run-000.fold-official.safetensors
     """
-    from ser.predict import Predictor, audio_files, rendered
+    from ser.predict import Predictor
+    from ser.predicting.answer import rendered
+    from ser.predicting.given import asked_for
 
     moved = dict(pair.partition("=")[::2] for pair in encoders or [])
     predictor = Predictor(model, weights=weights, device=device, encoders=moved, say=session.warn)
-    lines = texts.read_text(encoding="utf-8").splitlines() if texts else None
-    table = predictor.predict(audio_files(files), lines)
-    click.echo(rendered(table, form))
-    if (table["error"] != "").any():
+    found = predictor.answer(asked_for(files, texts, table, predictor.reads_dialogues))
+    click.echo(rendered(found, form))
+    if (found["error"] != "").any():
         raise click.exceptions.Exit(3)

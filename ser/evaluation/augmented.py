@@ -30,7 +30,7 @@ def averaged(subject: Subject, test: pd.DataFrame, sources: Sequence[Source]) ->
 
     def mean(key: Key, rows: pd.DataFrame, where: Rows) -> Floats:
         head = head_of(subject.heads[key])
-        each = [s.probabilities(head)[where] for s in sources]
+        each = [s.outputs(head, where).probabilities for s in sources]
         refuse_other(each[0], rows[columns].to_numpy(dtype=np.float64), subject, key)
         return np.asarray(np.mean(each, axis=0))
 

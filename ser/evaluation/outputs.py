@@ -18,6 +18,7 @@ from ser.train.head import plugin
 from ser.train.objective import offers_embedding
 from ser.train.parameters import Parameters
 from ser.train.saved import SavedHead
+from ser.train.turns import turns_of
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -51,18 +52,19 @@ class Source:
         return self.outputs(head, np.arange(len(self.data.frame))).probabilities
 
     def outputs(self, head: SavedHead, rows: Rows, embeddings: bool = False) -> "Outputs":
-        """Of some utterances."""
+        """Of some utterances; of heads on dialogues, each among those turns of its dialogue that are asked for."""
         if isinstance(head.config, Classical):
             values = side_by_side(self.blocks(head))[rows]
             return Outputs(head.classified(values), None, values if embeddings else None)
         found, each, vectors = [], [], []
-        for data, config, weights in head.parts(self.blocks(head), self.device):
+        turns = turns_of(self.data) if head.config.context == "dialogue" else None
+        for data, config, weights in head.parts(self.blocks(head), self.device, turns):
             found.append(predict(data, config, weights, rows)[0])
             parameters = Parameters(heads(data, config, [0]), data.resident.device)
             for snapshot in weights.chunk(config.snapshots, dim=1):
                 parameters.load(snapshot)
                 each.append(logits(parameters, data, rows).cpu().double().numpy()[0])
-            if embeddings and offers_embedding(config.head):
+            if embeddings and (turns is not None or offers_embedding(config.head)):
                 vectors.append(embed(data, config, weights, rows)[0])
             elif embeddings and not any(i.vocabulary for i in data.resident.inputs):
                 vectors.append(pooled(data.resident, rows))

@@ -123,7 +123,7 @@ def open_head(saved: SavedHead, data: Tensors, blocks: Sequence[Block] | None = 
     Raises:
         ConfigError: a head on dialogues; other classes; other stores, or features of another shape.
     """
-    if not isinstance(saved.config, Classical) and saved.config.context != "utterance":
+    if saved.config.context != "utterance":
         raise ConfigError(
             "explanations are of utterances", found=f"a head on sequences of turns (--context {saved.config.context})"
         )

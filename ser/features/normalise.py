@@ -91,13 +91,27 @@ def apply_statistics(data: Tensors, statistics: dict[str, dict[str, Any]], limit
     return data.with_blocks(blocks)
 
 
-def scale(block: Block, how: str, statistics: dict[str, dict[str, Any]], limit: float) -> Block:
-    """Standardise a block of new utterances as a head was: by the stored statistics, or (`speaker`) by their own."""
+def scale(
+    block: Block,
+    how: str,
+    statistics: dict[str, dict[str, Any]],
+    limit: float,
+    speakers: NDArray[np.object_] | None = None,
+) -> Block:
+    """Standardise a block of new utterances as a head was: by the stored statistics, or (`speaker`) by their own.
+
+    Args:
+        speakers: of each utterance, `(n,)`, whose own are taken; None: all are of one.
+    """
     if block.vocabulary or how == "none":
         return block
+    known = statistics.get(block.name)
+    if known is None and how == "speaker" and speakers is not None:
+        groups = [np.flatnonzero(speakers == name) for name in pd.unique(speakers)]
+        wide = replace(block, values=block.values.astype(np.float32, copy=False))
+        return _standardise_groups(wide, groups, limit)
     everyone = np.arange(len(block.values) if block.offsets is None else len(block.offsets) - 1)
-    known = statistics.get(block.name) or _statistics(block, everyone)
-    return replace(block, values=_scaled(block.values, known, limit))
+    return replace(block, values=_scaled(block.values, known or _statistics(block, everyone), limit))
 
 
 def _statistics(block: Block, positions: NDArray[np.int64]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from ser.registry import unknown
 from ser.results import account, record
 from ser.results.notes import notes_of
 from ser.train import experiment
-from ser.train.classical import Classical
 from ser.train.job import Job, Run
 from ser.train.recipe import Recipe, device_of, make_recipe, stamps_of
 from ser.workspace import Workspace
@@ -100,18 +99,6 @@ def check_runs(runs: int) -> None:
         raise ConfigError(f"runs = {runs}", expected="1 or more")
 
 
-def refuse_save(recipe: Recipe) -> None:
-    """Refuse to save a head that `ser predict` could not use.
-
-    Raises:
-        ConfigError: a head over dialogues.
-    """
-    if not isinstance(recipe, Classical) and recipe.context == "dialogue":
-        raise ConfigError(
-            "--save with --context dialogue", action="Leave --save out: ser predict knows no dialogues yet."
-        )
-
-
 def open_workspace(workspace: Workspace | str | Path) -> Workspace:
     return workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
 
@@ -160,8 +147,6 @@ def assemble(
     Raises:
         ConfigError: a head that is to be saved and cannot be, or a device that is not there.
     """
-    if options.save:
-        refuse_save(recipe)
     place = device_of(recipe, options.device)
     words = [*words, recipe.head, setup.protocol, Path(options.scheme).stem]
     name, path = experiment.place(space, options.output, words, asked)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from ser.errors import ConfigError
 from ser.registry import unknown
@@ -46,6 +46,7 @@ class Classical:
     balance: str = "none"
     probabilities: str = "predict_proba"
     scikit_learn: str = ""
+    context: ClassVar[str] = "utterance"
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "head_options": dict(self.head_options)}

@@ -106,10 +106,14 @@ def embeddings(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> T
     """What `embed` gives for some rows, `(runs, len(rows), E)`, in evaluation mode."""
     head = parameters.head.eval()
     runs = len(parameters.theta)
-    chunks = data.resident.chunks(rows, EVALUATION_ROWS)
+    found, owners = [], []
     with exact(data.resident.device):
-        found = [head.embed(data.resident.batch(c.expand(runs, -1))) for c in chunks]  # type: ignore[operator]
-    order = torch.cat(chunks)
+        for chunk in data.resident.chunks(rows, EVALUATION_ROWS):
+            units = chunk.expand(runs, *chunk.shape)
+            vectors, own = data.resident.flat(head.embed(data.resident.batch(units)), units)  # type: ignore[operator]
+            found.append(vectors)
+            owners.append(own[0])
+    order = torch.cat(owners)
     where = torch.empty(len(data.labels), dtype=torch.long, device=order.device)
     where[order] = torch.arange(len(order), device=order.device)
     return torch.cat(found, dim=1)[:, where[torch.as_tensor(rows, device=order.device)]]

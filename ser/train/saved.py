@@ -30,10 +30,12 @@ from ser.train.head import part_of, plugin
 from ser.train.layers import Input
 from ser.train.recipe import Recipe
 from ser.train.trainer import Data, predict
+from ser.train.turns import Turns
 from ser.workspace import writing
 
 SCHEMA = "ser.head/1"
 CLASSIFIER = "classifier.skops"
+Turn = tuple[NDArray[np.int64], NDArray[np.int64]]  # numbers of the dialogue and of the turn of each utterance
 
 
 def save_head(
@@ -118,19 +120,35 @@ class SavedHead:
             raise neural_only(self.config.head)
         return self.config
 
-    def probabilities(self, blocks: list[Block], device: str = "cpu") -> NDArray[np.float64]:
+    @property
+    def standardises_by(self) -> str:
+        """`speaker` or `corpus`, where new utterances are standardised by their own statistics; else nothing."""
+        how = str(self.about["normalize"])
+        own = how == "speaker" or (how == "corpus" and not self.statistics)
+        return how if own and not all(i.vocabulary for i in self.inputs) else ""
+
+    def probabilities(
+        self,
+        blocks: list[Block],
+        device: str = "cpu",
+        *,
+        turns: Turn | None = None,
+        speakers: NDArray[np.object_] | None = None,
+    ) -> NDArray[np.float64]:
         """Class probabilities of new utterances, `(n, classes)`.
 
         Args:
             blocks: raw features, one block for each of `inputs`, in that order. With a head that was normalised per
-                speaker, the statistics of these very utterances are used: give those of one speaker.
+                speaker, the statistics of these very utterances are used.
+            turns: numbers of each utterance's dialogue and turn, for a head on dialogues.
+            speakers: of each utterance, `(n,)`; None: all are of one.
 
         Raises:
-            ConfigError: features of another shape than the head was trained on.
+            ConfigError: features of another shape than the head was trained on, or no turns for a head on dialogues.
         """
         if isinstance(self.config, Classical):
-            return self.classified(pooled(self.standardised(blocks)))
-        parts = self.parts(self.standardised(blocks), device)
+            return self.classified(pooled(self.standardised(blocks, speakers)))
+        parts = self.parts(self.standardised(blocks, speakers), device, turns)
         found = [predict(data, config, w, np.arange(len(data.labels)))[0] for data, config, w in parts]
         return found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found))
 
@@ -156,7 +174,7 @@ class SavedHead:
                 action="Train it again: ser fit ... --save",
             ) from None
 
-    def standardised(self, blocks: Sequence[Block]) -> list[Block]:
+    def standardised(self, blocks: Sequence[Block], speakers: NDArray[np.object_] | None = None) -> list[Block]:
         """Raw features as the head wants them, by the statistics it was saved with, or else by their own.
 
         Raises:
@@ -168,13 +186,16 @@ class SavedHead:
                     f"features of {block.name} do not fit the head", expected=wanted, found=block.values.shape
                 )
         limit = float(self.about["limit"])
-        return [scale(b, str(self.about["normalize"]), self.statistics, limit) for b in blocks]
+        return [scale(b, str(self.about["normalize"]), self.statistics, limit, speakers) for b in blocks]
 
-    def parts(self, blocks: Sequence[Block], device: str = "cpu") -> list[tuple[Data, Config, Tensor]]:
+    def parts(
+        self, blocks: Sequence[Block], device: str = "cpu", turns: Turn | None = None
+    ) -> list[tuple[Data, Config, Tensor]]:
         """Of each part (one, but of a late fusion) its data, its configuration and its weights `(1, n)`.
 
         Args:
             blocks: standardised features.
+            turns: as `probabilities`.
 
         Raises:
             ConfigError: a classical head.
@@ -185,9 +206,16 @@ class SavedHead:
         parts = [list(blocks)] if part_of(whole.head) == whole.head else [[b] for b in blocks]
         config = replace(whole, head=part_of(whole.head))
         return [
-            (Data(Resident(part, device), labels, len(self.classes), nothing, nothing), config, w[None])
+            (Data(self._resident(part, device, turns), labels, len(self.classes), nothing, nothing), config, w[None])
             for part, w in zip(parts, self.weights, strict=True)
         ]
+
+    def _resident(self, blocks: Sequence[Block], device: str, turns: Turn | None) -> Resident:
+        if self.config.context == "utterance":
+            return Resident(blocks, device)
+        if turns is None:
+            raise ConfigError("this head reads dialogues", expected="the dialogue and the turn of each utterance")
+        return Turns(blocks, *turns, device)
 
 
 def head_facts(path: Path) -> dict[str, Any]:

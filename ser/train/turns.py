@@ -84,7 +84,8 @@ class Turns(Resident):
 
     def chunks(self, rows: NDArray[np.int64], size: int) -> list[Tensor]:
         """The dialogues of some rows in groups of about so many turns."""
-        units = self._sequences(torch.as_tensor(rows, dtype=torch.long, device=self.device))
+        # A row that is asked for twice is one turn all the same.
+        units = self._sequences(torch.as_tensor(np.unique(rows), dtype=torch.long, device=self.device))
         return list(torch.split(units, max(1, size // units.shape[1])))
 
 
@@ -106,9 +107,13 @@ class PerTurn(nn.Module):
             )
         self.head = head
 
+    def embed(self, batch: dict[str, Feature]) -> Tensor:
+        """The head's vector of every step, `(1, batch, turns, E)`."""
+        out: Tensor = self.head.steps(batch)  # type: ignore[operator]
+        return out
+
     def forward(self, batch: dict[str, Feature]) -> Tensor:
-        head = self.head
-        out: Tensor = head.output(head.dropout(head.steps(batch)))  # type: ignore[operator]
+        out: Tensor = self.head.output(self.head.dropout(self.embed(batch)))  # type: ignore[operator]
         return out
 
 
@@ -120,12 +125,23 @@ def resident_of(data: Tensors, blocks: Sequence[Block], config: Config, device: 
     """
     if config.context == "utterance":
         return Resident(blocks, device)
+    return Turns(blocks, *turns_of(data), device)
+
+
+def turns_of(data: Tensors) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number of each utterance's dialogue and of its turn, each `(n,)`.
+
+    Raises:
+        ConfigError: a table without dialogues.
+    """
     dialogue, turn = data.frame["dialogue"], data.frame["turn"]
-    missing = int((dialogue.isna() | turn.isna()).sum())
+    missing = int((dialogue.isna() | (dialogue == "") | turn.isna()).sum())
     if missing:
         raise ConfigError(
-            f"--context dialogue: {missing} of {len(dialogue)} utterances of {data.dataset} have no dialogue or no turn",
+            f"context dialogue: {missing} of {len(dialogue)} utterances of {data.dataset} have no dialogue or no turn",
             expected="columns dialogue and turn in the utterance table",
-            action="Leave --context dialogue out.",
+            action="Leave --context dialogue out in training.",
         )
-    return Turns(blocks, pd.factorize(dialogue)[0].astype(np.int64), turn.to_numpy(np.int64), device)
+    if "dataset" in data.frame:  # several, joined
+        dialogue = data.frame["dataset"] + "/" + dialogue
+    return pd.factorize(dialogue)[0].astype(np.int64), turn.to_numpy(np.int64)

@@ -1,20 +1,22 @@
 """Dialogues: turns in order, parts apart, a label a turn; and what context is worth where it decides the label."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from ser.errors import ConfigError, TrainingError
 from ser.features.blocks import Block
 from ser.metadata.table import load_table, make_table, write_table
-from ser.train import streams
+from ser.train import forward, streams
 from ser.train.config import make_config
 from ser.train.fit import fit
 from ser.train.forward import predict
 from ser.train.trainer import Data, train
-from ser.train.turns import Turns
+from ser.train.turns import Turns, turns_of
 
 SMALL: dict[str, Any] = {"hidden": 16}
 
@@ -95,8 +97,6 @@ def test_fit_labels_every_turn(maker: Any) -> None:
     assert summary["config"]["context"] == "dialogue"
     with pytest.raises(ConfigError, match="head mlp gives one label a sequence"):
         fit("toy", maker.space, head="mlp", context="dialogue")
-    with pytest.raises(ConfigError, match="--save with --context dialogue"):
-        fit("toy", maker.space, head="bilstm", context="dialogue", save=True)
 
 
 def test_what_dialogues_cannot_have_is_refused() -> None:
@@ -107,3 +107,21 @@ def test_what_dialogues_cannot_have_is_refused() -> None:
     frames = Block("a", "text", np.zeros((4, 2), np.float32), np.array([0, 2, 4]))
     with pytest.raises(TrainingError, match="cannot be the features of turns"):
         Turns([frames], np.array([0, 0]), np.array([0, 1]))
+
+
+def test_a_turn_asked_for_twice_is_one_turn() -> None:
+    resident, labels = echoes(4)
+    config = make_config("bilstm", head_options=SMALL, context="dialogue")
+    data = Data(resident, labels, 3, np.arange(0), np.arange(0))
+    (parameters, _) = forward.trainable(data, config, [1])
+    once, twice = (forward.logits(parameters, data, rows)[0] for rows in (np.arange(24), np.arange(48) % 24))
+    assert torch.equal(torch.cat([once, once]), twice)
+
+
+def test_dialogues_of_two_corpora_with_one_name_are_two() -> None:
+    frame = pd.DataFrame({"dialogue": ["1", "1", "2", "1"], "turn": [0.0, 1.0, 0.0, 0.0], "dataset": [*"aaab"]})
+    data: Any = SimpleNamespace(frame=frame, dataset="a+b")
+    assert turns_of(data)[0].tolist() == [0, 0, 1, 2]
+    frame.loc[2, "dialogue"] = ""
+    with pytest.raises(ConfigError, match="1 of 4 utterances"):
+        turns_of(data)

@@ -1,0 +1,1 @@
+"""What a saved head is asked, and what it answers, around `ser.predict`."""

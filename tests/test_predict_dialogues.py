@@ -1,0 +1,301 @@
+"""Heads on dialogues, and speakers apart, on new recordings: the same numbers as on the stored corpus."""
+
+import csv
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from ser import Predictor
+from ser.cli import main
+from ser.errors import ConfigError
+from ser.metadata.table import load_table
+from ser.predicting.given import audio_files, given
+from ser.train.saved import load_head
+from ser.workspace import Workspace
+
+RATE = 16000
+TONES = {"anger": 440.0, "sadness": 160.0}
+TEXTS = ["i am so happy", "sad today .", "today !", "i am to un"]
+TURNS = 5
+HEADS = {
+    "sound": ["--audio", "mfcc", "--head", "bilstm", "--context", "dialogue", "--normalize", "train"],
+    "own": ["--audio", "mfcc", "--head", "bilstm", "--context", "dialogue", "--normalize", "speaker"],
+    "words": ["--text", "tiny-bert", "--head", "text_centred", "--context", "dialogue"],
+    "both": ["--audio", "mfcc", "--text", "tiny-bert", "--head", "text_centred", "--context", "dialogue"],
+    "plain": ["--audio", "mfcc", "--head", "linear", "--normalize", "speaker"],
+}
+
+
+def _corpus(root: Path) -> None:
+    """Ten dialogues of five turns of two speakers each, listed in random order."""
+    rng, rows = np.random.default_rng(0), []
+    (root / "sound").mkdir(parents=True)
+    for dialogue in range(10):
+        for turn in range(TURNS):
+            emotion = list(TONES)[int(rng.integers(2))]
+            time = np.arange(int(RATE * rng.uniform(0.3, 0.5))) / RATE
+            tone = np.sin(2 * np.pi * TONES[emotion] * (1 + 0.1 * rng.normal()) * time)
+            name = f"sound/d{dialogue}/t{8 + turn}.wav"  # names in alphabetical order are not the turns' order
+            (root / name).parent.mkdir(exist_ok=True)
+            soundfile.write(root / name, 0.3 * tone + 0.02 * rng.normal(size=len(time)), RATE)
+            row = {"path": name, "emotion": emotion, "dialogue": f"d{dialogue}", "turn": 8 + turn}
+            who = f"s{dialogue}{'ab'[turn % 2]}"
+            split = "train" if dialogue < 6 else "validation" if dialogue < 8 else "test"
+            rows.append({**row, "speaker": who, "text": TEXTS[int(rng.integers(4))], "split": split})
+    rng.shuffle(rows)
+    with (root / "mine.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _tiny_bert(folder: Path) -> Path:
+    """Of the extraction tests' builders. (Test folders are no packages, so they cannot be imported by name.)"""
+    path = Path(__file__).parent / "extract" / "models.py"
+    spec = importlib.util.spec_from_file_location("ser_test_models", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    built: Path = module.bert(folder)
+    return built
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with features and saved heads of `HEADS`."""
+    root = tmp_path_factory.mktemp("dialogues")
+    _corpus(root)
+    bert = _tiny_bert(root / "tiny-bert")
+    common = ["--workspace", str(root), "--quiet"]
+    assert main(["metadata", "--dataset", "mine", "--format", "csv", "--from", str(root / "mine.csv"), *common]) == 0
+    encoders = ["--audio", "mfcc", "--text", str(bert), "--level", "utterance", "--jobs", "1"]
+    assert main(["extract", "--dataset", "mine", *encoders, *common]) == 0
+    for name, options in HEADS.items():
+        small = [] if name == "plain" else ["--head-option", "hidden=8", "--batch-size", "4"]
+        few = ["--runs", "1", "--epochs", "4", "--jobs", "1", "--scheme", "native", "--protocol", "official"]
+        output = ["--output", str(root / "results" / f"{name}.json")]
+        assert main(["fit", *options, *small, *few, "--save", *output, *common]) == 0
+    return root
+
+
+def _model(root: Path, name: str) -> Path:
+    (found,) = (root / "results" / name).glob("*.safetensors")
+    return found
+
+
+def _tested(root: Path, name: str) -> pd.DataFrame:
+    """The recorded test predictions of a head, with the table's columns, in random order."""
+    (path,) = (root / "results" / name).glob("*.csv")
+    recorded = pd.read_csv(path)
+    table = load_table("mine", Workspace(root)).frame[["utterance_id", "path", "text", "dialogue", "turn"]]
+    rows = recorded[recorded["split"] == "test"].merge(table, on="utterance_id")
+    assert len(rows) == 2 * TURNS
+    return rows.sample(frac=1, random_state=3).reset_index(drop=True)
+
+
+def _given(root: Path, rows: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "files": [root / p for p in rows["path"]],
+        "texts": list(rows["text"]),
+        "dialogues": list(rows["dialogue"]),
+        "turns": [int(t) for t in rows["turn"]],
+        "speakers": list(rows["speaker"]),
+    }
+
+
+@pytest.mark.parametrize("name", list(HEADS))
+def test_test_dialogues_as_new_files_get_what_the_record_has(trained: Path, name: str) -> None:
+    rows = _tested(trained, name)
+    asked = _given(trained, rows)
+    found = Predictor(_model(trained, name), encoders=_moved(trained, name)).predict(**asked)
+    columns = ["p_anger", "p_sadness"]
+    np.testing.assert_allclose(found[columns], rows[columns], atol=2e-6)
+    assert list(found["predicted"]) == list(rows["predicted"])
+    assert list(found["file"]) == [str(f) for f in asked["files"]]
+    assert ("dialogue" in found) == (name != "plain")
+
+
+def _moved(root: Path, name: str) -> dict[str, str]:
+    stores = [i.name for i in load_head(_model(root, name)).inputs]
+    return {store: str(root / "tiny-bert") for store in stores if "bert" in store}
+
+
+def test_order_neighbours_and_dialogues_count(trained: Path) -> None:
+    rows = _tested(trained, "sound")
+    asked = _given(trained, rows)
+    said: list[str] = []
+    predictor = Predictor(_model(trained, "sound"), say=said.append)
+    whole = predictor.predict(**asked)["p_anger"].to_numpy()
+    assert said == []
+    backwards = predictor.predict(**{**asked, "turns": [-t for t in asked["turns"]]})["p_anger"].to_numpy()
+    assert np.abs(whole - backwards).max() > 1e-4
+    joined = predictor.predict(asked["files"])
+    assert said == ["10 turns, 1 dialogue: in the order given"]
+    assert np.abs(whole - joined["p_anger"]).max() > 1e-4
+    assert list(joined["turn"]) == list(range(1, 11))
+    one = [k for k, d in enumerate(asked["dialogues"]) if d == asked["dialogues"][0]]
+    alone = predictor.predict(**{n: [v[k] for k in one] for n, v in asked.items()})
+    np.testing.assert_allclose(alone["p_anger"], whole[one], atol=1e-6)
+
+
+def test_a_turn_that_cannot_be_used_is_left_out_of_its_dialogue(trained: Path) -> None:
+    rows = _tested(trained, "sound")
+    asked = _given(trained, rows)
+    said: list[str] = []
+    predictor = Predictor(_model(trained, "sound"), say=said.append)
+    bad = 4
+    broken = {**asked, "files": [f if k != bad else trained / "not-there.wav" for k, f in enumerate(asked["files"])]}
+    found = predictor.predict(**broken)
+    name = asked["dialogues"][bad]
+    assert said == [f"turns that cannot be used: the others of their dialogues ({name}) are predicted without them"]
+    assert "not-there.wav" in found["error"][bad]
+    assert found["predicted"][bad] == ""
+    rest = [k for k in range(len(rows)) if k != bad]
+    without = predictor.predict(**{n: [v[k] for k in rest] for n, v in asked.items()})
+    np.testing.assert_allclose(found["p_anger"][rest], without["p_anger"], atol=1e-6)
+    said.clear()
+    lone = predictor.predict([asked["files"][0]])
+    assert lone["predicted"][0] in TONES
+    assert said[1] == "dialogues of one turn: 1; the head was trained to see a turn among others"
+
+
+def test_speakers_are_standardised_apart(trained: Path) -> None:
+    rows = _tested(trained, "plain")
+    asked = _given(trained, rows)
+    said: list[str] = []
+    predictor = Predictor(_model(trained, "plain"), say=said.append)
+    apart = predictor.predict(asked["files"], speakers=asked["speakers"])["p_anger"]
+    assert said == ["each of 4 speakers is standardised by their own recordings"]
+    said.clear()
+    together = predictor.predict(asked["files"])["p_anger"]
+    assert said == ["the head was normalised per speaker: all that is given is standardised together, as one speaker's"]
+    assert np.abs(apart - together).max() > 1e-3
+    first = asked["speakers"][0]
+    own = [k for k, s in enumerate(asked["speakers"]) if s == first]
+    np.testing.assert_allclose(predictor.predict([asked["files"][k] for k in own])["p_anger"], apart[own], atol=1e-6)
+    new = predictor.predict(asked["files"], speakers=["new", *asked["speakers"][1:]])
+    assert new["error"][0].startswith("the only recording of new that can be used")
+    assert (new["error"] == "").sum() == len(rows) - 1 - (1 if len(own) == 2 else 0)
+    with pytest.raises(ConfigError, match="row 2 has none"):
+        predictor.predict(asked["files"][:2], speakers=["a", ""])
+    with pytest.raises(ConfigError, match="several recordings of one speaker"):
+        predictor.predict(asked["files"][:1])
+
+
+def test_a_list_on_the_command_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = _tested(trained, "own")
+    path = trained / "turns.csv"
+    columns = {"path": "file", "dialogue": "dialogue", "turn": "turn", "speaker": "speaker"}
+    rows.rename(columns=columns)[list(columns.values())].to_csv(path, index=False)
+    model = ["--model", str(_model(trained, "own"))]
+    assert main(["predict", "--list", str(path), *model, "--format", "jsonl"]) == 0
+    told = capsys.readouterr()
+    found = [json.loads(line) for line in told.out.splitlines()]
+    assert [r["file"] for r in found] == [str(trained / p) for p in rows["path"]]
+    assert [(r["dialogue"], r["turn"]) for r in found] == list(zip(rows["dialogue"], rows["turn"], strict=True))
+    np.testing.assert_allclose([r["p_anger"] for r in found], rows["p_anger"], atol=2e-6)
+    assert "each of 4 speakers" in told.err
+    assert main(["predict", str(path), "--list", str(path), *model]) == 1
+    assert "beside files" in capsys.readouterr().err
+    assert main(["predict", *model]) == 1
+    assert "no audio found" in capsys.readouterr().err
+
+
+def test_each_folder_is_a_dialogue_in_order_of_name(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = _tested(trained, "sound").sort_values(["dialogue", "turn"])
+    folders = [str(trained / "sound" / d) for d in ("d8", "d9")]
+    model = ["--model", str(_model(trained, "sound"))]
+    assert main(["predict", *folders, *model, "--format", "csv"]) == 0
+    told = capsys.readouterr()
+    found = pd.read_csv(pd.io.common.StringIO(told.out))
+    assert [Path(f).name for f in found["file"]] == [f"t{k}.wav" for k in range(8, 13)] * 2
+    np.testing.assert_allclose(found["p_anger"], rows["p_anger"], atol=2e-6)
+    assert list(found["turn"]) == [1, 2, 3, 4, 5] * 2
+    assert "10 turns, 2 dialogues: each folder is one, its files in order of name" in told.err
+    assert main(["predict", str(trained / "sound"), *model]) == 0
+    assert "50 turns, 10 dialogues" in capsys.readouterr().err
+
+
+def test_texts_alone(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = _tested(trained, "words")
+    moved = next(f"{k}={v}" for k, v in _moved(trained, "words").items())
+    options = ["--model", str(_model(trained, "words")), "--encoders", moved, "--format", "csv"]
+    listed = tmp_path / "turns.tsv"
+    rows[["text", "dialogue", "turn"]].to_csv(listed, index=False, sep="\t")
+    assert main(["predict", "--list", str(listed), *options]) == 0
+    found = pd.read_csv(pd.io.common.StringIO(capsys.readouterr().out))
+    assert list(found["text"]) == list(rows["text"])
+    np.testing.assert_allclose(found["p_anger"], rows["p_anger"], atol=2e-6)
+    one = rows[rows["dialogue"] == "d8"].sort_values("turn")
+    (tmp_path / "lines.txt").write_text("\n".join([*one["text"], " "]) + "\n")
+    assert main(["predict", "--texts", str(tmp_path / "lines.txt"), *options]) == 3
+    found = pd.read_csv(pd.io.common.StringIO(capsys.readouterr().out))
+    np.testing.assert_allclose(found["p_anger"][:-1], one["p_anger"], atol=2e-6)
+    assert "there is no text" in found["error"].iloc[-1]
+
+
+def test_what_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:
+    predictor = Predictor(_model(trained, "both"), encoders=_moved(trained, "both"))
+    with pytest.raises(ConfigError, match=r"trained on text too.*column text"):
+        predictor.predict(["a.wav"])
+    with pytest.raises(ConfigError, match="trained on audio"):
+        predictor.predict(texts=["a"])
+    with pytest.raises(ConfigError, match="dialogue x has turn 3 twice"):
+        given(["a.wav", "b.wav", "c.wav"], dialogues=["x", "y", "x"], turns=[3, 3, 3])
+    with pytest.raises(ConfigError, match="row 2 names no dialogue"):
+        given(["a.wav", "b.wav"], dialogues=["x", float("nan")])
+    with pytest.raises(ConfigError, match=r"turn of row 2.*whole number.*1\.5"):
+        given(["a.wav", "b.wav"], turns=[1, "1.5"])
+    with pytest.raises(ConfigError, match="one a row: 2; found 1"):
+        given(["a.wav", "b.wav"], ["one"])
+    with pytest.raises(ConfigError, match="nothing to predict"):
+        given([])
+    lists = {
+        "file,dialog\na.wav,1\n": "column of .*dialog",
+        "file,turn\na.wav,1\n": "does not say which dialogue",
+        "file,dialogue\n": "lists nothing",
+    }
+    for content, message in lists.items():
+        (tmp_path / "list.csv").write_text(content)
+        with pytest.raises(ConfigError, match=message):
+            from_csv(tmp_path / "list.csv")
+    with pytest.raises(ConfigError, match="there is no file"):
+        from_csv(tmp_path / "nothing.csv")
+
+
+def from_csv(path: Path) -> Any:
+    from ser.predicting.given import from_list
+
+    return from_list(path, dialogues=True)
+
+
+def test_files_of_a_folder_are_in_order_of_their_numbers(tmp_path: Path) -> None:
+    for name in ("b/u1.wav", "a/u10.wav", "a/u9.wav", "a/U2.WAV", "a/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [f.relative_to(tmp_path).as_posix() for f in audio_files([tmp_path])]
+    assert found == ["a/U2.WAV", "a/u9.wav", "a/u10.wav", "b/u1.wav"]
+
+
+def test_an_evaluation_sees_the_same_dialogues(trained: Path) -> None:
+    from ser.evaluation.outputs import Source, positions
+    from ser.features.tensors import load_tensors
+
+    rows = _tested(trained, "sound")
+    head = load_head(_model(trained, "sound"))
+    data = load_tensors("mine", Workspace(trained), scheme="native", modalities=["audio"])
+    where = positions(data, list(rows["utterance_id"]), "mine")
+    found = Source(data).outputs(head, np.concatenate([where, where[:3]]), embeddings=True)
+    np.testing.assert_allclose(found.probabilities[:10], rows[["p_anger", "p_sadness"]], atol=1e-6)
+    np.testing.assert_array_equal(found.probabilities[10:], found.probabilities[:3])
+    assert found.embeddings is not None
+    assert found.embeddings.shape == (13, 16)
+    np.testing.assert_array_equal(found.embeddings[10:], found.embeddings[:3])
+    assert len(np.unique(found.embeddings[:10], axis=0)) == 10
