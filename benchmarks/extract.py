@@ -179,12 +179,17 @@ def run_text(name: str, arguments: argparse.Namespace, folder: Path) -> str:
     table = make_table(rows, "bench", {})
     model = AutoModel.from_pretrained(arguments.models / name).eval().to(arguments.device)
     tokenizer = AutoTokenizer.from_pretrained(arguments.models / name)
-    tokens = generator.integers(10, 20000, (len(texts), int(counts.mean()) + 2))
-    noise = torch.from_numpy(tokens).to(arguments.device)
+    # As many tokens in sum, all texts of one length or of one token more.
+    words, longer = divmod(int(counts.sum()), len(texts))
+    parts = [generator.integers(10, 20000, (n, words + 2 + k)) for k, n in enumerate((len(texts) - longer, longer))]
+    noise = [torch.from_numpy(part).to(arguments.device) for part in parts]
     bounds = {
-        f"bound {n}": partial(forward, lambda x: model(x).last_hidden_state, noise.split(n), sync) for n in (32, 128)
+        f"bound {n}": partial(
+            forward, lambda x: model(x).last_hidden_state, [b for t in noise for b in t.split(n)], sync
+        )
+        for n in (32, 128)
     }
-    even = [" ".join(["w1"] * int(counts.mean()))] * len(texts)
+    even = [" ".join(["w1"] * (words + (k >= len(texts) - longer))) for k in range(len(texts))]
     choices = {"ser": arguments.dtype} | ({} if gpu else {"ser bf16": "bfloat16"})
     encoders = {
         n: load(str(arguments.models / name), "text", Options(device=arguments.device, dtype=d))
