@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ser.errors import ConfigError, TrainingError
-from ser.train import convolution
+from ser.train import convolution, norms
 from ser.train.head import build
 from ser.train.heads import timnet
 from ser.train.layers import Feature, Input
@@ -73,7 +73,7 @@ def test_initial_convolutions_have_the_range_of_torch() -> None:
 
 
 def test_batch_norm_without_padding_is_that_of_torch() -> None:
-    layer, reference = convolution.BatchNorm(3), nn.BatchNorm2d(3)
+    layer, reference = norms.BatchNorm(3), nn.BatchNorm2d(3)
     for p, q in zip(layer.parameters(), reference.parameters(), strict=True):
         p.data.uniform_(0.5, 2)
         q.data = p.data.flatten().clone()
@@ -99,7 +99,7 @@ def test_batch_norm_without_padding_is_that_of_torch() -> None:
 
 def test_batch_norm_with_padding_is_that_of_the_real_frames_alone() -> None:
     lengths = [6, 2, 4]
-    layer, reference = convolution.BatchNorm(3), nn.BatchNorm2d(3)
+    layer, reference = norms.BatchNorm(3), nn.BatchNorm2d(3)
     x, mask = pictures([lengths], 3)
     x = x + 7  # what padding holds must not matter
     out = layer(x, mask)
@@ -111,14 +111,14 @@ def test_batch_norm_with_padding_is_that_of_the_real_frames_alone() -> None:
 
 
 def test_batch_norm_of_one_value_is_its_bias() -> None:
-    layer = convolution.BatchNorm(2)
+    layer = norms.BatchNorm(2)
     out = layer(torch.full((1, 1, 2, 1, 1), 3.0), torch.ones(1, 1, 1, dtype=torch.bool))
     torch.testing.assert_close(out, torch.zeros_like(out))
     assert bool(layer.running_var.isfinite().all())
 
 
 def test_group_norm_is_that_of_torch_for_each_utterance_alone() -> None:
-    layer = stacked([convolution.GroupNorm(16) for _ in range(2)])
+    layer = stacked([norms.GroupNorm(16) for _ in range(2)])
     for p in layer.parameters():
         p.data = torch.randn(2, 16)
     x, mask = pictures([[6, 2], [3, 5]], 16)
@@ -135,7 +135,7 @@ def test_the_gradient_of_standardising_is_right() -> None:
     real = mask[:, :, None, :, None].double()
 
     def standardised(values: Tensor) -> Tensor:
-        return convolution.standardise(values, real, (1, 3, 4), 1e-5)[0]
+        return norms.standardise(values, real, (1, 3, 4), 1e-5)[0]
 
     assert torch.autograd.gradcheck(standardised, (x.double().requires_grad_(),))
 
@@ -184,7 +184,7 @@ def test_normalisation_of_padded_pictures_is_that_of_their_real_cells(layout: to
         return out.transpose(1, 2)
 
     def ours(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return convolution.normalise(x, there, weight, bias, 1e-5)[0]
+        return norms.normalise(x, there, weight, bias, 1e-5)[0]
 
     torch.testing.assert_close(ours(*inputs), by_cells(*inputs))
     upstream = torch.randn_like(x)  # not zero in padding either
