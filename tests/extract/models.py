@@ -64,6 +64,13 @@ def wavlm(folder: Path) -> Path:
     return _speech(folder, WavLMModel, WavLMConfig(**SMALL, **CONV), normalise=False)
 
 
+def wavlm_stable(folder: Path) -> Path:
+    """As `microsoft/wavlm-large`: norms before the blocks' parts."""
+    from transformers import WavLMConfig, WavLMModel
+
+    return _speech(folder, WavLMModel, WavLMConfig(**SMALL, **CONV, **STABLE))
+
+
 def data2vec(folder: Path) -> Path:
     from transformers import Data2VecAudioConfig, Data2VecAudioModel
 
@@ -269,6 +276,7 @@ SPEECH: dict[str, Callable[[Path], Path]] = {
     "hubert-batch-norm": hubert_batch_norm,
     "mms": mms,
     "wavlm": wavlm,
+    "wavlm-stable": wavlm_stable,
     "data2vec": data2vec,
     "whisper": whisper,
 }

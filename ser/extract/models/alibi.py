@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ser.extract.models.distance import LONG, attend, windows
+
 
 class Alibi(NamedTuple):
     """What a model has learned of it.
@@ -25,6 +27,8 @@ class Alibi(NamedTuple):
 class Bias:
     """What is added to the attention of each block: distances times scales, and -inf where a key is padding.
 
+    Of batches of more than `distance.LONG` frames it is made for some queries at a time.
+
     Args:
         alibi: None where only padding matters.
         extra: tokens in front of the frames, which are at no distance from any.
@@ -40,6 +44,25 @@ class Bias:
         # Once a batch: a GPU waits for each copy of numbers to it.
         self.slope = None if alibi is None else torch.tensor(slopes(alibi.heads), device=alibi.scale.device)
 
+    def attend(self, block: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The attention of a block with its bias; all are `(batch, heads, N, dim)`, N with the extra tokens."""
+        if self.alibi is None or self.frames <= LONG:
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=self.of(block))
+        place = torch.arange(self.frames - 1, -self.frames, -1, device=q.device, dtype=torch.float32)
+        lines = self._added(self.alibi, block, place[None])[:, 0]
+        hidden = None if self.hidden is None else self.hidden.flip(-1)
+
+        def fill(bias: Tensor, head: int, begin: int) -> None:
+            first, last = (max(n - self.extra, 0) for n in (begin, begin + bias.shape[2]))
+            none = bias.shape[2] - (last - first)  # queries of extra tokens, whose bias is 0, as is that of their keys
+            bias[:, :, :none] = 0
+            bias[..., self.frames :] = 0
+            bias[:, :, none:, : self.frames] = windows(lines[head], first, last)
+            if hidden is not None:
+                bias.masked_fill_(hidden, float("-inf"))
+
+        return attend(q, k, v, fill)
+
     def of(self, block: int) -> Tensor | None:
         """The bias of a block, `(batch or 1, heads, N, N)`, or what broadcasts to it."""
         shared = self.alibi is None or len(self.alibi.scale) == 1
@@ -49,18 +72,22 @@ class Bias:
         return self.cache[key]
 
     def _of(self, block: int) -> Tensor | None:
-        bias = None if self.alibi is None else self._distances(self.alibi, block)
+        bias = None if self.alibi is None else self._whole(self.alibi, block)
         if self.hidden is None:
             return bias
         return ~self.hidden if bias is None else bias.masked_fill(self.hidden, float("-inf"))
 
-    def _distances(self, alibi: Alibi, block: int) -> Tensor:
-        assert self.slope is not None
+    def _whole(self, alibi: Alibi, block: int) -> Tensor:
         place = torch.arange(self.frames, device=alibi.scale.device, dtype=torch.float32)
-        distances = -(place[None] - place[:, None]).abs()
-        scale = alibi.scale[block].float().clamp_min(0)[0]
-        bias = F.pad(self.slope[:, None, None] * distances * scale, (self.extra, 0, self.extra, 0))
-        return F.pad(bias, (0, 0, 0, 0, 0, alibi.all_heads - alibi.heads))[None].to(self.dtype)
+        bias = self._added(alibi, block, place[None] - place[:, None])
+        return F.pad(bias, (self.extra, 0, self.extra, 0))[None]
+
+    def _added(self, alibi: Alibi, block: int, apart: Tensor) -> Tensor:
+        """What each head adds at distances `(a, b)`, `(heads, a, b)`; 0 of heads that have no bias."""
+        assert self.slope is not None
+        scale = alibi.scale[0 if len(alibi.scale) == 1 else block].float().clamp_min(0)[0]
+        bias = self.slope[:, None, None] * -apart.abs() * scale
+        return F.pad(bias, (0, 0, 0, 0, 0, alibi.all_heads - alibi.heads)).to(self.dtype)
 
 
 def slopes(heads: int) -> list[float]:

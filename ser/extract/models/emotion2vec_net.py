@@ -80,7 +80,7 @@ class Emotion2vecNet(nn.Module):
             kept[number] = x
             if number == max(layers):
                 break
-            x = block(x, bias.of(number))
+            x = block(x, bias, number)
         else:
             kept[self.depth] = x if self.norm is None else self.norm(x)
         return [kept[n][:, audio.extra :] for n in layers], frames
@@ -166,20 +166,20 @@ class _Block(nn.Module):
         self.attn = nn.ModuleDict({"qkv": nn.Linear(dim, 3 * dim), "proj": nn.Linear(dim, dim)})
         self.mlp = nn.ModuleDict({"fc1": nn.Linear(dim, wide), "fc2": nn.Linear(wide, dim)})
 
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, bias: Bias, number: int) -> Tensor:
         if self.before:
-            x = x + self._attend(self.norm1(x), bias)
+            x = x + self._attend(self.norm1(x), bias, number)
             x = self._feed(self.norm2(x))
             return x + x  # the residual is the feed-forward's own output, as in the published code
-        x = self.norm1(x + self._attend(x, bias))
+        x = self.norm1(x + self._attend(x, bias, number))
         out: Tensor = self.norm2(x + self._feed(x))
         return out
 
-    def _attend(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def _attend(self, x: Tensor, bias: Bias, number: int) -> Tensor:
         batch, length, dim = x.shape
         qkv = self.attn["qkv"](x).view(batch, length, 3, self.heads, dim // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        mixed = bias.attend(number, q, k, v)
         out: Tensor = self.attn["proj"](mixed.transpose(1, 2).reshape(batch, length, dim))
         return out
 

@@ -130,14 +130,15 @@ class Frozen(Encoder):
             alone = [self._top([piece])[0] for piece in pieces] if expected is None else expected
         if batch[0].shape[-1] != self.dim:
             raise EncoderError(f"{self.name} gives another dimension", expected=self.dim, found=tuple(batch[0].shape))
-        self.probed = max(_distance(row, one) for row, one in zip(batch, alone, strict=True))
-        if not self.probed <= TOLERANCE:
+        found = max(_distance(row, one) for row, one in zip(batch, alone, strict=True))
+        if not found <= TOLERANCE:
             raise EncoderError(
                 f"{self.name}: a batch changes the features",
                 expected=f"a relative difference of {TOLERANCE:g} at most",
-                found=f"{self.probed:.2g} between a batch and the untouched model",
+                found=f"{found:.2g} between a batch and the untouched model",
                 action="The installed libraries behave otherwise than those this was written with: see `ser doctor`.",
             )
+        self.probed = max(self.probed, found)
 
     def pieces(self) -> list[NDArray[np.float32]]:
         """What the probe encodes: noise of three lengths, one of them the shortest there can be."""

@@ -15,6 +15,7 @@ from ser.errors import EncoderError
 from ser.extract.choices import torch_dtype
 from ser.extract.encoder import Options
 from ser.extract.hubs import Found
+from ser.extract.models import wavlm
 from ser.extract.models.frozen import Frozen
 from ser.extract.models.padding import ValidGroupNorm, Zeroing, padded, valid
 from ser.extract.models.stem import Convolution, Stem, frames_of, receptive_field
@@ -67,9 +68,13 @@ class Speech(Frozen):
             if parametrize.is_parametrized(convolution, "weight"):  # weight norm, else computed in every pass
                 parametrize.remove_parametrizations(convolution, "weight")
         self.zeroing = Zeroing(positions)
+        long = wavlm.swap(self.model.encoder.layers) if config.model_type == "wavlm" else []
         products = self.device == "cpu"
         self.exact_stem(products)
         self.probe(untouched)
+        if long:
+            with wavlm.all_long(long):
+                self.probe(untouched)
         self.model.to(torch_dtype(self.dtype))
         self.exact_stem(products)
 

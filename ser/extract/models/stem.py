@@ -6,13 +6,18 @@ the faster one: on a CPU `Stem` computes each utterance by itself, as matrix pro
 the place of the library's group norm (see `padding`) and leaves the rest as it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from ser.extract.models.distance import LONG
+
 ROWS = 256  # frames of 512 channels: half a megabyte in float32
+PIECE = 512  # frames of the last layer, 10 s: 67 MB of the first layer's, in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +50,41 @@ class Stem:
         self.strides = [int(c.layer.stride[0]) for c in layers]
 
     def __call__(self, audio: Tensor) -> Tensor:
-        """One utterance `(samples,)`, in the weights' dtype."""
+        """One utterance `(samples,)`, in the weights' dtype; piece by piece where it has more than `LONG` frames."""
+        frames = self.frames(len(audio))
+        if frames <= LONG or any(isinstance(c.norm, nn.GroupNorm) for _, c in self.layers[1:]):
+            return self._computed(audio)
+        norm = self.layers[0][1].norm
+        affine = None
+        if isinstance(norm, nn.GroupNorm):
+            count = frames_of(len(audio), self.kernels[:1], self.strides[:1])
+            affine = _affine_of(norm, lambda: self._first(audio, count), count)
+        step, field = prod(self.strides), receptive_field(self.kernels, self.strides)
+        begins = range(0, frames, PIECE)
+        ends = [(min(begin + PIECE, frames) - 1) * step + field for begin in begins]
+        pieces = (audio[begin * step : end] for begin, end in zip(begins, ends, strict=True))
+        return torch.cat([self._computed(piece, affine) for piece in pieces])
+
+    def _computed(self, audio: Tensor, affine: "Affine | None" = None) -> Tensor:
+        """A piece or the whole; `affine` is what the first layer's group norm does, None where that is taken from here."""
         x = audio[:, None]
         for (weight, layer), kernel, stride in zip(self.layers, self.kernels, self.strides, strict=True):
             x = _convolve(x, weight, layer.layer.bias, kernel, stride)
             if isinstance(layer.norm, nn.GroupNorm):
-                x = _normalise_channels(x, layer.norm)
+                x = _normalise_channels(x, layer.norm, affine)
             elif layer.norm is not None:
                 x = layer.norm(x)
             x = layer.activation(x)
         return x
+
+    def _first(self, audio: Tensor, count: int) -> Iterator[Tensor]:
+        """The `count` frames of the first convolution, in blocks of `ROWS`."""
+        (weight, layer), kernel, stride = self.layers[0], self.kernels[0], self.strides[0]
+        for begin in range(0, count, ROWS):
+            last = min(begin + ROWS, count) - 1
+            yield _convolve(
+                audio[begin * stride : last * stride + kernel, None], weight, layer.layer.bias, kernel, stride
+            )
 
     def frames(self, samples: int) -> int:
         """Frames that come of so many samples."""
@@ -110,22 +140,32 @@ def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return x @ weight if bias is None else torch.addmm(bias, x, weight)
 
 
-def _normalise_channels(x: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """Group norm of one channel a group, over time, in place; statistics in two passes, in float32.
+Affine: TypeAlias = tuple[Tensor, Tensor]  # the factor of each channel, and what is added to it
 
-    In blocks of rows that stay in the cache: three times as fast as on the whole. (torch's own for frames first takes one
-    pass, and loses digits where a channel's mean is large.)
+
+def _normalise_channels(x: Tensor, norm: nn.GroupNorm, affine: Affine | None = None) -> Tensor:
+    """Group norm of one channel a group, over time, in place.
+
+    In blocks of rows that stay in the cache: three times as fast as on the whole.
     """
-    if norm.num_groups != norm.num_channels:
-        raise ValueError(f"a group norm of another kind: {norm}")
     blocks = torch.split(x, ROWS)
-    ones = torch.ones(1, ROWS, device=x.device)
-    sums = [ones[:, : len(b)] @ b.float() for b in blocks]
-    mean = torch.cat(sums).sum(0, keepdim=True) / len(x)
-    squares = [ones[:, : len(b)] @ (b.float() - mean).square_() for b in blocks]
-    square = torch.cat(squares).sum(0, keepdim=True) / len(x)
-    scale = (square + norm.eps).rsqrt_() * norm.weight.float()
-    shift = norm.bias.float() - mean * scale
+    scale, shift = affine or _affine_of(norm, lambda: blocks, len(x))
     for block in blocks:
         block.copy_(torch.addcmul(shift, block.float(), scale))
     return x
+
+
+def _affine_of(norm: nn.GroupNorm, blocks: Callable[[], Iterable[Tensor]], count: int) -> Affine:
+    """What a group norm does to `count` frames; statistics in two passes, in float32.
+
+    (torch's own for frames first takes one pass, and loses digits where a channel's mean is large.)
+    """
+    if norm.num_groups != norm.num_channels:
+        raise ValueError(f"a group norm of another kind: {norm}")
+    ones = torch.ones(1, ROWS, device=norm.weight.device)
+    sums = [ones[:, : len(b)] @ b.float() for b in blocks()]
+    mean = torch.cat(sums).sum(0, keepdim=True) / count
+    squares = [ones[:, : len(b)] @ (b.float() - mean).square_() for b in blocks()]
+    square = torch.cat(squares).sum(0, keepdim=True) / count
+    scale = (square + norm.eps).rsqrt_() * norm.weight.float()
+    return scale, norm.bias.float() - mean * scale
