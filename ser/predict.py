@@ -86,7 +86,7 @@ class Predictor:
         Raises:
             ConfigError: the head wants files or texts and there are none, or not one a row; or a turn is there twice.
         """
-        return self.answer(given(files, texts, dialogues, turns, speakers))
+        return self.answer(given(files, texts, dialogues, turns, speakers, reads_dialogues=self.reads_dialogues))
 
     def answer(self, asked: Given) -> pd.DataFrame:
         """As `predict`, of what was checked before."""
@@ -143,7 +143,7 @@ class Predictor:
         if not how:
             return
         by = asked.speakers if how == "speaker" and asked.speakers else [f"the {how}"] * len(asked)
-        for name, rows in pd.Series(good).groupby([by[k] for k in good]):
+        for name, rows in pd.Series(good).groupby(np.array([by[k] for k in good], dtype=object)):
             if len(rows) < 2:
                 errors[rows] = f"the only recording of {name} that can be used; the head was normalised per {how}"
 

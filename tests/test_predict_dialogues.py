@@ -299,3 +299,32 @@ def test_an_evaluation_sees_the_same_dialogues(trained: Path) -> None:
     assert found.embeddings.shape == (13, 16)
     np.testing.assert_array_equal(found.embeddings[10:], found.embeddings[:3])
     assert len(np.unique(found.embeddings[:10], axis=0)) == 10
+
+
+def test_heads_on_utterances_do_not_look_at_turns(trained: Path, tmp_path: Path) -> None:
+    rows = _tested(trained, "plain").head(4)
+    again = {**_given(trained, rows), "turns": [1, 1, 2, 2.5], "dialogues": ["a", "", "a", "a"]}
+    said: list[str] = []
+    predictor = Predictor(_model(trained, "plain"), say=said.append)
+    alike = predictor.predict(**{k: again[k] for k in ("files", "speakers")})
+    pd.testing.assert_frame_equal(predictor.predict(**again), alike)
+    assert "the head reads one utterance at a time: dialogues and turns are not used" in said
+
+
+def test_the_last_recording_of_a_speaker_is_named(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    files = [_given(trained, _tested(trained, "plain"))["files"][0], tmp_path / "broken.wav"]
+    found = Predictor(_model(trained, "plain")).predict(files)
+    assert found["error"][0].startswith("the only recording of the speaker that can be used")
+
+
+@pytest.mark.parametrize("turn", [7, "7", "7.0", 7.0, 1_700_000_000_000_000_001])
+def test_turns_are_whole_numbers_to_the_last_digit(turn: object) -> None:
+    found = given(["a.wav", "b.wav"], turns=[turn, 8])
+    assert found.turns == [1_700_000_000_000_000_001 if turn == 1_700_000_000_000_000_001 else 7, 8]
+
+
+@pytest.mark.parametrize("turn", [7.5, "x", 1e30, float("nan"), None, 2**63])
+def test_what_is_no_turn_is_refused(turn: object) -> None:
+    with pytest.raises(ConfigError, match="the turn of row 1"):
+        given(["a.wav", "b.wav"], turns=[turn, 8])

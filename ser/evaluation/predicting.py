@@ -150,11 +150,22 @@ def replaced(
 
 
 def per_head(subject: Subject, test: pd.DataFrame) -> list[tuple[Key, pd.DataFrame]]:
-    """The test rows of each saved head; of those that folds share, of all its folds."""
+    """The test rows of each saved head; of those that folds share, of all its folds.
+
+    Raises:
+        ConfigError: a head on dialogues that several folds share: each fold tested it on sequences of its own turns alone.
+    """
     found = []
     for key in subject.heads:
         own = test[test["run"] == key[0]]
         own = own if key[1] in SHARED_FOLDS else own[own["fold"] == key[1]]
+        if own["fold"].nunique() > 1 and head_of(subject.heads[key]).config.context == "dialogue":
+            raise ConfigError(
+                f"a head on dialogues that {own['fold'].nunique()} folds share cannot be run again as it was tested: each fold "
+                "showed it its own turns of a dialogue alone",
+                expected="a head of one fold",
+                action="Take a protocol of one fold: --protocol official.",
+            )
         if len(own):
             found.append((key, own))
     return found

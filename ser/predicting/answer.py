@@ -46,7 +46,7 @@ def notes(asked: Given, errors: NDArray[Any], dialogues: bool, by: str) -> Itera
     elif by:
         yield f"the head was normalised per {by}: all that is given is standardised together, as one {by}'s"
     if not dialogues:
-        if asked.dialogues or asked.turns:
+        if asked.unused:
             yield "the head reads one utterance at a time: dialogues and turns are not used"
         return
     names, good = np.array(asked.dialogue_names, dtype=object), errors == ""

@@ -32,6 +32,7 @@ class Given:
         turns: whole numbers, a larger one is later; None: the order of the rows.
         speakers: who speaks; a name is the same speaker in all dialogues.
         how: in words, how dialogues came about that were not named.
+        unused: whether dialogues or turns were given to a head that reads none.
     """
 
     files: list[str] | None = None
@@ -40,6 +41,7 @@ class Given:
     turns: list[int] | None = None
     speakers: list[str] | None = None
     how: str = ""
+    unused: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -73,8 +75,13 @@ def given(
     dialogues: Sequence[Any] | None = None,
     turns: Sequence[Any] | None = None,
     speakers: Sequence[str] | None = None,
+    *,
+    reads_dialogues: bool = True,
 ) -> Given:
     """Check what is given; each is one a row.
+
+    Args:
+        reads_dialogues: whether the head does; if not, dialogues and turns are not looked at.
 
     Raises:
         ConfigError: nothing, columns of unlike lengths, a row without its dialogue or turn, or a turn that is there twice.
@@ -87,6 +94,10 @@ def given(
     for name, values in there.items():
         if len(values) != rows:
             raise ConfigError(f"{name} of what is to be predicted", expected=f"one a row: {rows}", found=len(values))
+    unused = not reads_dialogues and bool({"dialogues", "turns"} & set(there))
+    if not reads_dialogues:
+        dialogues = turns = None
+        there = {name: values for name, values in there.items() if name not in ("dialogues", "turns")}
     how = "in the order given" if turns is None else "in the order of their turns"
     if dialogues is not None:
         there["dialogues"] = [_named(value, row) for row, value in enumerate(there["dialogues"], start=1)]
@@ -95,7 +106,9 @@ def given(
         there["turns"] = [_whole(value, row) for row, value in enumerate(there["turns"], start=1)]
     for name in {"files", "texts", "speakers"} & set(there):
         there[name] = ["" if pd.isna(value) else str(value) for value in there[name]]
-    found = Given(**there, how=how)
+    found = Given(**there, how=how, unused=unused)
+    if not reads_dialogues:
+        return found
     twice = [place for place, n in Counter(zip(found.dialogue_names, found.turn_numbers, strict=True)).items() if n > 1]
     if twice:
         dialogue, turn = twice[0]
@@ -148,7 +161,9 @@ def from_list(path: Path, dialogues: bool) -> Given:
     files = column["file"]
     if files is not None:
         files = [str(folder / file) if file else "" for file in files]
-    return given(files, column["text"], column["dialogue"], column["turn"], column["speaker"])
+    return given(
+        files, column["text"], column["dialogue"], column["turn"], column["speaker"], reads_dialogues=dialogues
+    )
 
 
 def from_paths(paths: Sequence[Path], texts: Path | None, dialogues: bool) -> Given:
@@ -163,10 +178,10 @@ def from_paths(paths: Sequence[Path], texts: Path | None, dialogues: bool) -> Gi
     """
     lines = None if texts is None else read_text(_there(texts)).splitlines()
     if not paths and lines is not None:
-        return given(None, lines)
+        return given(None, lines, reads_dialogues=dialogues)
     files = audio_files(paths)
     if not dialogues or not any(path.is_dir() for path in paths):
-        return given(files, lines)
+        return given(files, lines, reads_dialogues=dialogues)
     loose = set(paths)
     names = [LOOSE if file in loose else f"{file.parent}/" for file in files]
     rest = ", the other files are one in the order given" if LOOSE in names else ""
@@ -208,9 +223,11 @@ def _named(value: Any, row: int) -> str:
 
 
 def _whole(value: Any, row: int) -> int:
-    try:
-        if float(value) == int(float(value)):
-            return int(float(value))
-    except (TypeError, ValueError, OverflowError):
-        pass
+    for number in (str, float):  # `1.0` is one too; through float, large numbers would lose digits
+        try:
+            whole = int(number(value))
+            if (number is str or whole == float(value)) and abs(whole) < 2**63:
+                return whole
+        except (TypeError, ValueError, OverflowError):
+            continue
     raise ConfigError(f"the turn of row {row}", expected="a whole number in every row, or none", found=repr(value))

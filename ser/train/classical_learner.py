@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,11 +92,7 @@ class ClassicalLearner:
         return [t.estimator for t in parts[0] if isinstance(t, Fitted)]
 
     def predict(self, weights: list[Any], rows: Rows) -> NDArray[np.float64]:
-        """Probabilities `(runs, len(rows), classes)`; a class that was not in training has 0.
-
-        Raises:
-            TrainingError: a probability is not finite.
-        """
+        """Probabilities `(runs, len(rows), classes)`; a class that was not in training has 0."""
         found: dict[int, NDArray[np.float64]] = {}
         for fitted in weights:
             if id(fitted) not in found:
@@ -114,7 +110,7 @@ class ClassicalLearner:
     def _share(self, rows: Rows, seeds: Sequence[int]) -> list[Trained]:
         one = self._fit(rows, seeds[0])
         seconds = one.seconds / len(seeds)
-        return [Fitted(empty(0), notes=list(one.notes), seconds=seconds, estimator=one.estimator) for _ in seeds]
+        return [replace(one, notes=list(one.notes), seconds=seconds) for _ in seeds]
 
     def _fit(self, rows: Rows, seed: int) -> Fitted:
         from sklearn.utils.class_weight import compute_sample_weight
@@ -128,7 +124,12 @@ class ClassicalLearner:
         weights = (
             {"sample_weight": compute_sample_weight("balanced", y)} if self.config.balance == "sample_weight" else {}
         )
-        notes, seconds = fit_alone(made, self.config.head, x, y, **weights)
+        try:
+            notes, seconds = fit_alone(made, self.config.head, x, y, **weights)
+        except TrainingError as error:
+            if "non-finite" not in error.problem:  # an option that no run can be fitted with
+                raise
+            return Fitted(empty(0), error=error)
         return Fitted(empty(0), notes=notes, seconds=seconds, estimator=made)
 
 
@@ -141,7 +142,6 @@ def shares_of(fitted: Any, config: Classical, values: NDArray[np.float64], count
 
     Raises:
         ConfigError: it scores pairs of classes.
-        TrainingError: a probability is not finite.
     """
     from threadpoolctl import threadpool_limits
 
@@ -156,8 +156,6 @@ def shares_of(fitted: Any, config: Classical, values: NDArray[np.float64], count
             if scores.shape[1] != len(classes):
                 raise ConfigError(f"{config.head} scores pairs of classes", expected="decision_function_shape=ovr")
             shares = softmax(scores, axis=1)
-    if not np.isfinite(shares).all():
-        raise TrainingError("predicted probabilities are not finite", action="Check the features: ser store verify.")
     full = np.zeros((len(values), count))
     full[:, classes] = shares
     return full

@@ -10,7 +10,7 @@ from copy import copy
 from typing import Any
 from zipfile import ZIP_DEFLATED
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, SerError
 from ser.train.classical import PREFIX, Classical, class_of
 from ser.train.treecheck import check_trees
 
@@ -77,6 +77,11 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 fitted = skops.loads(content, trusted=list(TRUSTED))
+            if type(fitted) is kind:
+                check_trees(fitted, columns, place)
+                _index(fitted)
+    except SerError:
+        raise
     except Exception as error:  # of skops, zipfile, json, NumPy and scikit-learn: damage shows in many ways
         raise ConfigError(
             f"cannot read the classifier in {place}",
@@ -96,8 +101,6 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
         raise ConfigError(
             f"{place} does not hold what it says", expected=config.head, found=PREFIX + type(fitted).__name__
         )
-    check_trees(fitted, columns, place)
-    _index(fitted)
     versions = {
         str(w.message.original_sklearn_version) for w in caught if isinstance(w.message, InconsistentVersionWarning)
     }

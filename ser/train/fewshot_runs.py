@@ -53,8 +53,13 @@ def run_all(
     for fold in folds:
         for stack_runs, source in zip(stacks, sources, strict=True):
             group = stack_runs if source is None else source.runs
-            methods = [m for m, lacking in missing.items() if any((fold.name, k) in lacking for k in group)]
-            work += [(job, fold, group, source, methods)] if methods else []
+            alone = [k for k in stack_runs if k not in group]  # their source diverged
+            for runs_of, begun, names in (
+                (group, source, list(missing)),
+                (alone, None, [m for m in missing if not method(m).FROM_SOURCE]),
+            ):
+                methods = [m for m in names if any((fold.name, k) in missing[m] for k in runs_of)]
+                work += [(job, fold, runs_of, begun, methods)] if methods else []
     results = executor.run_units(learn, work, executor.workers(one, len(work), job.device))
     for finished in progress(results, len(work), label, "stack", quiet):
         for name, described in finished:

@@ -85,7 +85,7 @@ def _learn(
         described: Finished = []
         if source is not None and zero is not None and method(name).FROM_SOURCE:
             for r, k in enumerate(runs):
-                error = strange(zero[r])
+                error = strange(zero[r], source.validation[r])
                 if error is not None:
                     described.append(located(error, f"run {k}", where, f"source, by {name}"))
                 else:

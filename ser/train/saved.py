@@ -26,6 +26,7 @@ from ser.train.classical import Classical, is_classical, neural_only
 from ser.train.classical_learner import pooled, shares_of
 from ser.train.classical_saved import pack, unpack
 from ser.train.config import Config, make_config
+from ser.train.diverged import strange
 from ser.train.head import part_of, plugin
 from ser.train.layers import Input
 from ser.train.recipe import Recipe
@@ -160,10 +161,11 @@ class SavedHead:
 
         Raises:
             ConfigError: the classifier cannot be run by this scikit-learn.
+            TrainingError: a probability is not finite.
         """
         assert isinstance(self.config, Classical)
         try:
-            return shares_of(self.weights[0], self.config, values, len(self.classes))
+            shares = shares_of(self.weights[0], self.config, values, len(self.classes))
         except SerError:
             raise
         except Exception as error:  # attributes of another version fail in many ways
@@ -173,6 +175,10 @@ class SavedHead:
                 found=f"{type(error).__name__}: {error}"[:200].rstrip("."),
                 action="Train it again: ser fit ... --save",
             ) from None
+        odd = strange(shares)
+        if odd is not None:
+            raise odd
+        return shares
 
     def standardised(self, blocks: Sequence[Block], speakers: NDArray[np.object_] | None = None) -> list[Block]:
         """Raw features as the head wants them, by the statistics it was saved with, or else by their own.
@@ -241,7 +247,10 @@ def load_head(path: Path) -> SavedHead:
         if colon:
             statistics.setdefault(store, {})[key] = tensor.numpy()
     if is_classical(about["config"]["head"]):
-        config = Classical(**about["config"])
+        try:
+            config = Classical(**about["config"])
+        except TypeError as error:
+            raise ConfigError(f"{path} is of another version of ser", found=error, action="Train it again.") from None
         columns = sum(i["dim"] for i in about["inputs"])
         content = tensors[CLASSIFIER].numpy().tobytes() if CLASSIFIER in tensors else b""
         fitted, notes = unpack(content, config, columns, str(path))

@@ -89,8 +89,8 @@ def _finish(
     """
     fold, where = folds[0], folds_named(folds)
     errors, runs, (parts, before) = apart(runs, where, parts, before)
-    again, final = bool(runs) and refits(job, fold), parts
-    if again:
+    refit, final = bool(runs) and refits(job, fold), parts
+    if refit:
         seeds = _seeds(job, fold, runs)
         final = learner.retrain(sampled(job, np.concatenate([fold.train, fold.validation]), seeds), seeds, parts)
         diverged, runs, (parts, before, final) = apart(runs, where, parts, before, final)
@@ -106,11 +106,11 @@ def _finish(
         if error is not None:
             finished.append(located(error, f"run {k}", where))
             continue
-        for other in [final, before] if again else [before]:
+        for other in [final, before] if refit else [before]:
             trained.seconds += sum(part[slot].seconds for part in other) / (1 if other is final else shared)
             trained.notes += [n for n in _notes(other, slot) if n not in trained.notes]
         trained.seconds /= len(folds)
-        account = learner.account(trained, again)
+        account = learner.account(trained, refit)
         for one, test in zip(folds, tests, strict=True):
             predicted = [("validation", fold.validation, validation[slot]), ("test", one.test, test[slot])]
             finished.append(_recorded(job, one, k, seeds[slot], trained, account, predicted))

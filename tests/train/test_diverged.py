@@ -13,7 +13,7 @@ import torch
 from ser.cli import main
 from ser.errors import SerError, TrainingError
 from ser.results.record import read_predictions, read_summary
-from ser.train import executor, streams, trainer
+from ser.train import classical_learner, executor, streams, trainer
 from ser.train.ablation import ablate
 from ser.train.adaptation import adapt
 from ser.train.begin import Begun, FitOptions, begin, load
@@ -21,6 +21,7 @@ from ser.train.config import make_config
 from ser.train.estimator import HeadClassifier
 from ser.train.fewshot import fewshot
 from ser.train.finetuning import finetune
+from ser.train.fit import fit
 from ser.train.job import Run
 from ser.train.search import search
 from ser.train.shots import Amount
@@ -379,3 +380,45 @@ def test_few_shot_learning_keeps_what_was_finished(maker: Any, poison: Callable[
     poison(lambda *_: False)
     again = fewshot("target", "source", maker.space, **given)
     assert [m["curve"] for m in again["methods"]] == [m["curve"] for m in whole["methods"]]
+
+
+def test_what_needs_no_source_is_learned_where_the_source_diverges(maker: Any, poison: Callable[..., None]) -> None:
+    for name in ("source", "target"):
+        maker.table(name)
+        maker.store(name)
+    given: dict[str, Any] = {"protocol": "official", "runs": 2, "tune_epochs": 2, "shots": [2], **FAST}
+    given |= {"methods": ["prototypical", "scratch"], "stack": 2}
+    source: list[int] = []
+
+    def when(stack: Any, seed: int, epoch: int) -> bool:
+        if not source:
+            source.append(stack.seeds[1])
+        return seed in source
+
+    poison(when)
+    with pytest.raises(TrainingError, match=r"run 1, source"):
+        fewshot("target", "source", maker.space, **given)
+    kept = {f.name.split("-")[1]: len(list(f.glob("*.csv*"))) for f in maker.space.results.glob("*") if f.is_dir()}
+    assert sorted(kept.values()) == [
+        2,
+        2,
+    ]  # by prototypical run 0 with no shot and with two, by scratch both runs with two
+
+
+def test_a_classifier_of_scikit_learn_that_diverges_leaves_the_others(
+    maker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, bad = classical_learner.fit_alone, seed_in(1, "official") % 2**32
+
+    def fit_alone(made: Any, name: str, *data: Any, **weights: Any) -> Any:
+        if made.random_state == bad:
+            raise TrainingError(f"{name}: Solver produced non-finite parameter weights.")
+        return real(made, name, *data, **weights)
+
+    maker.table("toy")
+    maker.store("toy")
+    monkeypatch.setattr(classical_learner, "fit_alone", fit_alone)
+    options: dict[str, Any] = {"protocol": "official", "runs": 3, "jobs": 1}
+    with pytest.raises(TrainingError, match=r"1 training diverged: .*non-finite.* \(run 1, fold official\)"):
+        fit("toy", maker.space, head="sklearn:MLPClassifier", head_options={"max_iter": 5}, **options)
+    assert len(list(maker.space.results.glob("*/*.csv*"))) == 2

@@ -30,9 +30,16 @@ def learn(task: Task, shots: Rows, seeds: Sequence[int]) -> Answer:
     for run, (own, labels) in enumerate(zip(known, task.data.labels[shots], strict=True)):
         if len(np.unique(labels)) < 2:
             raise TrainingError("the shots have fewer than two classes", action="Take more data or another scheme.")
+        there = test[run if len(test) > 1 else 0]
+        if not (np.isfinite(own).all() and np.isfinite(there).all()):  # the run's source model is of no use
+            answer.probabilities[run] = np.nan
+            answer.account.append({})
+            answer.seconds.append(0.0)
+            answer.notes.append([])
+            continue
         made = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=ITERATIONS))
         notes, seconds = fit_alone(made, "method linear", own, labels)
-        answer.probabilities[run][:, made.classes_] = made.predict_proba(test[run if len(test) > 1 else 0])
+        answer.probabilities[run][:, made.classes_] = made.predict_proba(there)
         answer.account.append({"selection": "nothing is chosen"})
         answer.seconds.append(seconds)
         answer.notes.append(notes)
