@@ -178,10 +178,10 @@ def from_paths(paths: Sequence[Path], texts: Path | None, dialogues: bool) -> Gi
     """
     lines = None if texts is None else read_text(_there(texts)).splitlines()
     if not paths and lines is not None:
-        return given(None, lines, reads_dialogues=dialogues)
+        return given(None, lines)
     files = audio_files(paths)
     if not dialogues or not any(path.is_dir() for path in paths):
-        return given(files, lines, reads_dialogues=dialogues)
+        return given(files, lines)
     loose = set(paths)
     names = [LOOSE if file in loose else f"{file.parent}/" for file in files]
     rest = ", the other files are one in the order given" if LOOSE in names else ""

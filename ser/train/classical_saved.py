@@ -83,11 +83,10 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
     except SerError:
         raise
     except Exception as error:  # of skops, zipfile, json, NumPy and scikit-learn: damage shows in many ways
-        raise ConfigError(
+        raise unusable(
             f"cannot read the classifier in {place}",
-            expected=f"a {config.head} of scikit-learn {config.scikit_learn}; this is {sklearn.__version__}",
-            found=f"{type(error).__name__}: {error}"[:200].rstrip("."),
-            action="Train it again: ser fit ... --save",
+            f"a {config.head} of scikit-learn {config.scikit_learn}; this is {sklearn.__version__}",
+            error,
         ) from None
     if strange:
         raise ConfigError(
@@ -108,6 +107,16 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
         f"{config.head} was saved by scikit-learn {version}, and this is {sklearn.__version__}: it may not say the same; "
         f"train it again, or install scikit-learn {version}"
         for version in sorted(versions)
+    )
+
+
+def unusable(problem: str, expected: str, error: Exception) -> ConfigError:
+    """What to say of a saved classifier that scikit-learn fails on, which it does in many ways."""
+    return ConfigError(
+        problem,
+        expected=expected,
+        found=f"{type(error).__name__}: {error}"[:200].rstrip("."),
+        action="Train it again: ser fit ... --save",
     )
 
 

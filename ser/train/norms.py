@@ -22,28 +22,26 @@ def is_padded(mask: Tensor) -> bool:
 
 
 class _Standardise(torch.autograd.Function):
-    """(x - mean) / deviation of real values over dimensions, 0 in padding; also the mean, variance and number of them.
+    """(x - mean) / deviation of real values over dimensions, 0 in padding.
 
     By hand, because over pictures the many small steps that autograd would take last longer than the convolutions.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, real: Tensor, dims: tuple[int, ...], eps: float) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, x: Tensor, real: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
         every = math.prod(x.shape[d] for d in dims if real.shape[d] == 1)
         count = real.sum(dims, keepdim=True).clamp_min(1) * every
         y = x * real
-        mean = y.sum(dims, keepdim=True) / count
-        y.addcmul_(mean, real, value=-1)
+        y.addcmul_(y.sum(dims, keepdim=True) / count, real, value=-1)
         variance = torch.linalg.vector_norm(y, dim=dims, keepdim=True).square() / count
         scale = (variance + eps).rsqrt()
         y.mul_(scale)
         ctx.save_for_backward(y, real, scale, count)
         ctx.dims = dims
-        ctx.mark_non_differentiable(mean, variance, count)
-        return y, mean, variance, count
+        return y
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         y, real, scale, count = ctx.saved_tensors
         g = gradient * real
         along = (g * y).sum(ctx.dims, keepdim=True) / count
@@ -116,7 +114,7 @@ class _Padding:
 
 
 normalise: Callable[[Tensor, Tensor, Tensor, Tensor, float], tuple[Tensor, ...]] = _Normalise.apply
-standardise: Callable[[Tensor, Tensor, tuple[int, ...], float], tuple[Tensor, ...]] = _Standardise.apply
+standardise: Callable[[Tensor, Tensor, tuple[int, ...], float], Tensor] = _Standardise.apply
 
 
 def whole(x: Tensor) -> Tensor:
@@ -186,7 +184,7 @@ class GroupNorm(nn.Module):
         x = whole(x)
         real = cells(mask, x)
         grouped = x.reshape(*x.shape[:2], self.groups, -1, *x.shape[3:])
-        y, *_ = standardise(grouped, real[:, :, None], (3, 4, 5), self.eps)
+        y = standardise(grouped, real[:, :, None], (3, 4, 5), self.eps)
         weight, bias = self.weight[:, None, :, None, None], self.bias[:, None, :, None, None]
         out = torch.addcmul(bias * real, y.reshape(x.shape), weight)
         return out.relu_() if self.relu else out

@@ -24,7 +24,7 @@ from ser.features.tensors import Tensors
 from ser.train.batches import Resident
 from ser.train.classical import Classical, is_classical, neural_only
 from ser.train.classical_learner import pooled, shares_of
-from ser.train.classical_saved import pack, unpack
+from ser.train.classical_saved import pack, unpack, unusable
 from ser.train.config import Config, make_config
 from ser.train.diverged import strange
 from ser.train.head import part_of, plugin
@@ -169,11 +169,8 @@ class SavedHead:
         except SerError:
             raise
         except Exception as error:  # attributes of another version fail in many ways
-            raise ConfigError(
-                f"{self.config.head} cannot be run",
-                expected=f"scikit-learn {self.config.scikit_learn}, which saved it",
-                found=f"{type(error).__name__}: {error}"[:200].rstrip("."),
-                action="Train it again: ser fit ... --save",
+            raise unusable(
+                f"{self.config.head} cannot be run", f"scikit-learn {self.config.scikit_learn}, which saved it", error
             ) from None
         odd = strange(shares)
         if odd is not None:
