@@ -187,19 +187,8 @@ def ours(folder: Path, case: Case, runs: int, epochs: int, device: str = "cpu") 
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-c", "from ser.cli import entry; entry()", "fit", "--workspace", str(folder)]
         command += ["--head", case.head, "--protocol", "official", "--runs", str(runs), "--epochs", str(epochs)]
-        command += [
-            "--batch-size",
-            "16",
-            "--lr",
-            "1e-4",
-            "--patience",
-            "0",
-            "--refit",
-            "never",
-            "--quiet",
-            "--device",
-            device,
-        ]
+        command += ["--batch-size", "16", "--lr", "1e-4", "--patience", "0", "--refit", "never", "--quiet"]
+        command += ["--device", device]
         command += [word for option in case.options for word in ("--head-option", option)]
         return timed([*command, "--output", f"{out}/summary.json"])
 

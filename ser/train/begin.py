@@ -145,7 +145,7 @@ def assemble(
         more: attributes of the job: how a fold is gone on from, what is balanced.
 
     Raises:
-        ConfigError: a head that is to be saved and cannot be, or a device that is not there.
+        ConfigError: a device that is not there.
     """
     place = device_of(recipe, options.device)
     words = [*words, recipe.head, setup.protocol, Path(options.scheme).stem]
