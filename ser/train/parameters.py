@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ser.errors import TrainingError
 from ser.train.layers import Linear
+from ser.train.optimiser import block
 
 ALIGN = 64
 DIRECT = 1 << 16  # a weight's numbers from which writing its gradient in place pays
@@ -61,14 +62,14 @@ class Parameters:
         self.shapes = [p.shape for p in (*self.head.parameters(), *self.beside.parameters())]
         self.size = sum(p.numel() for p in self.head.parameters())
         whole = sum(s.numel() for s in self.shapes)
-        self.theta = torch.zeros(len(rows), -(-whole // ALIGN) * ALIGN, device=device)
+        self.theta = block((len(rows), -(-whole // ALIGN) * ALIGN), device)
         self.theta[:, :whole] = torch.stack(rows)
         self.bind()
 
     def bind(self) -> None:
         """Make the head's parameters, and their gradients, views of the block. Call after `theta` is replaced."""
         self.theta = self.theta.detach().requires_grad_()
-        self.gradient = torch.zeros_like(self.theta)
+        self.gradient = block(self.theta.shape, self.theta.device)
         self.theta.grad = self.gradient
         runs, start = len(self.theta), 0
         for parameter, shape in zip((*self.head.parameters(), *self.beside.parameters()), self.shapes, strict=True):
@@ -180,10 +181,3 @@ class Parameters:
 def flatten(head: nn.Module) -> Tensor:
     """All parameters of one run's head in one vector, in the order of `head.parameters()`."""
     return torch.cat([torch.empty(0), *(p.detach().reshape(-1) for p in head.parameters())])
-
-
-def keep_state(optimiser: torch.optim.Optimizer, old: Tensor, new: Tensor, rows: Tensor) -> None:
-    """Move an optimiser from one block to another that holds some of its rows, state included."""
-    state = optimiser.state.pop(old, {})
-    optimiser.param_groups[0]["params"] = [new]
-    optimiser.state[new] = {k: v[rows] if v.ndim == 2 else v for k, v in state.items()}

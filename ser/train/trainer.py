@@ -19,7 +19,7 @@ from ser.train.diverged import not_finite
 from ser.train.forward import logits, predict, trainable
 from ser.train.freezing import Kept
 from ser.train.layers import Dropout
-from ser.train.parameters import keep_state
+from ser.train.optimiser import AdamW
 from ser.train.schedule import cycle_ends, rate
 from ser.train.selection import Choice
 from ser.train.targets import Targets
@@ -61,9 +61,8 @@ class _Stack:
         self.augment = augmentation(config, data.resident.inputs, self.device)
         self.drawn = None if data.choices is None else Drawn(data.choices, rows)
         self.average = None if config.average == "none" else Average(config.average, self.parameters, config.epochs)
-        self.optimiser = torch.optim.AdamW(
-            [self.parameters.theta], lr=config.lr, weight_decay=config.weight_decay, fused=True
-        )
+        self.optimiser = AdamW(self.parameters.theta, config.weight_decay)
+        self.lr = config.lr
         half = config.precision == "bfloat16"
         self.cast = torch.autocast(torch.device(self.device).type, torch.bfloat16) if half else nullcontext()
         self.alive = list(range(len(seeds)))
@@ -115,7 +114,7 @@ class _Stack:
         total = torch.zeros(1 if self.unlabelled is None else 2, len(seeds), device=self.device)
         for step, part in enumerate(batches):
             share = rate(self.config.schedule, self.step, self.steps, self.ends, self.last_moving)
-            self.optimiser.param_groups[0]["lr"] = self.config.lr * share
+            self.lr = self.config.lr * share
             total += self._update(part, step) * part.shape[1]
             self.step += 1
         found = self._without_diverged(epoch, total / sum(b.shape[1] for b in batches))
@@ -150,9 +149,7 @@ class _Stack:
         losses, aim = self._losses(rows, guess.float(), None if self.tap is None else self.tap.take().float(), share)
         aim.sum().backward()  # type: ignore[no-untyped-call]
         self.parameters.settle()
-        if self.config.clip:
-            self.optimiser.grad_scale = self.parameters.clip(self.config.clip)  # type: ignore[attr-defined]
-        self.optimiser.step()
+        self.optimiser.step(self.lr, self.parameters.clip(self.config.clip) if self.config.clip else None)
         if self.kept is not None:
             self.kept.restore()
         if self.average is not None:
@@ -240,10 +237,9 @@ class _Stack:
         if not stay:
             return
         index = torch.as_tensor(stay, device=self.device)
-        old = self.parameters.theta
-        self.parameters.theta = old.detach()[index].clone()
+        self.parameters.theta = self.parameters.theta.detach()[index]
         self.parameters.bind()
-        keep_state(self.optimiser, old, self.parameters.theta, index)
+        self.optimiser.keep(index, self.parameters.theta)
         self.units = self.units[index]
         self.targets.keep(index)
         if self.drawn is not None:
