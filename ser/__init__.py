@@ -17,7 +17,7 @@ _LAZY = {
     "ablate": "ser.train.ablation",
     "adapt": "ser.train.adaptation",
     "combine": "ser.train.combined",
-    "fewshot": "ser.train.fewshot",
+    "fewshot": "ser.train.fewshot.run",
     "finetune": "ser.train.finetuning",
     "matrix": "ser.train.matrix",
     "transfer": "ser.train.zeroshot",

@@ -16,7 +16,7 @@ from ser.metadata.table import write_table
 from ser.results import curves, plots
 from ser.results.show import text
 from ser.synthesis import make_corpus
-from ser.train.fewshot import fewshot
+from ser.train.fewshot.run import fewshot
 from ser.train.fit import fit
 from ser.workspace import Workspace
 

@@ -36,7 +36,7 @@ def load(package: str, name: str) -> ModuleType:
 def kind(package: str) -> str:
     """What one plugin of a package is called: `"ser.train.losses"` -> `"loss"`."""
     folder = package.rsplit(".", 1)[-1]
-    names = {"corpora": "corpus", "losses": "loss", "fewshot_methods": "few-shot method", "reports": "report format"}
+    names = {"corpora": "corpus", "losses": "loss", "methods": "few-shot method", "reports": "report format"}
     return names.get(folder, folder.removesuffix("s"))
 
 

@@ -16,7 +16,7 @@ PACKAGES = [
     "ser.train.heads",
     "ser.train.losses",
     "ser.train.adapt",
-    "ser.train.fewshot_methods",
+    "ser.train.fewshot.methods",
 ]
 
 
@@ -56,7 +56,7 @@ def test_a_new_file_is_a_new_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("ser.train.heads", "head"),
         ("ser.extract.encoders", "encoder"),
         ("ser.train.adapt", "adapt"),
-        ("ser.train.fewshot_methods", "few-shot method"),
+        ("ser.train.fewshot.methods", "few-shot method"),
     ],
 )
 def test_kind(package: str, kind: str) -> None:

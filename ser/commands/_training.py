@@ -10,7 +10,7 @@ import click
 from ser.commands._base import Items, Plugin, Session
 from ser.commands._learning import LEARNING
 from ser.errors import ConfigError
-from ser.train.classical import PREFIX
+from ser.train.classical.classifier import PREFIX
 
 
 class Head(Plugin):

@@ -17,7 +17,7 @@ from ser.registry import names
     type=Items(),
     default="finetune",
     show_default=True,
-    help=f"One, or several to be compared: {', '.join(names('ser.train.fewshot_methods'))}.",
+    help=f"One, or several to be compared: {', '.join(names('ser.train.fewshot.methods'))}.",
 )
 @click.option("--percentages", type=Items(float), help="Of its training part.  [default: 10,20,50,100 without --shots]")
 @click.option("--shots", type=Items(int), help="Utterances of each class, as 1,5,10.")
@@ -42,7 +42,7 @@ def command(session: Session, source: str | None, target: str | None, **options:
     ser fewshot --source ravdess --target emodb --audio egemaps --percentages 10,20,50 --runs 5
     ser fewshot --source ravdess --target emodb --methods finetune,prototypical,simpleshot,scratch --shots 1,5,10
     """
-    from ser.train.fewshot import fewshot
+    from ser.train.fewshot.run import fewshot
     from ser.train.pairs import choose_pair
 
     source, target = choose_pair(session.workspace, source, target)

@@ -8,7 +8,7 @@ from ser.commands._base import Command, Session, overview
 @click.command("heads", cls=Command)
 def command(session: Session) -> None:
     """List the heads: name and what it is. Any classifier of scikit-learn is a head too, as sklearn:SVC."""
-    from ser.train.classical import PREFIX, SUMMARY
+    from ser.train.classical.classifier import PREFIX, SUMMARY
 
     click.echo(overview("ser.train.heads"))
     click.echo(f"{PREFIX + 'CLASS':<17}  {SUMMARY}")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ser.features.blocks import Block
 from ser.features.normalise import normalise
 from ser.features.tensors import Tensors
-from ser.train.classical import Classical
-from ser.train.classical_learner import pooled as side_by_side
+from ser.train.classical.classifier import Classical
+from ser.train.classical.learner import pooled as side_by_side
 from ser.train.criteria import pooled
 from ser.train.forward import embed, heads, logits, predict
 from ser.train.head import plugin

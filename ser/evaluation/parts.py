@@ -20,7 +20,7 @@ from ser.results.ensemble import against_members, mean_of_runs
 from ser.results.metrics import scores
 from ser.results.paired import compare
 from ser.results.statistics import describe
-from ser.train.classical import Classical
+from ser.train.classical.classifier import Classical
 from ser.workspace import Workspace
 
 

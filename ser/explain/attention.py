@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ser.explain.opened import Opened
-from ser.train.layers import Attention
+from ser.train.attention import Attention
 from ser.train.pooling import AttentiveStatistics
 
 

@@ -13,8 +13,8 @@ from ser.errors import ConfigError
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.train.batches import Resident
-from ser.train.classical import Classical, neural_only
-from ser.train.classical_learner import vectors
+from ser.train.classical.classifier import Classical, neural_only
+from ser.train.classical.learner import vectors
 from ser.train.data import Data
 from ser.train.forward import heads, logits
 from ser.train.head import plugin

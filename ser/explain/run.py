@@ -20,7 +20,7 @@ from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.results.plots import save
 from ser.results.schema import EXPLANATIONS, write_json
-from ser.train.classical import Classical, neural_only
+from ser.train.classical.classifier import Classical, neural_only
 from ser.train.saved import SavedHead, load_head
 from ser.train.spectrogram import Spectrogram
 from ser.workspace import writing

@@ -22,7 +22,7 @@ from ser.results.summary import opening
 from ser.train import experiment
 from ser.train.batches import Resident
 from ser.train.begin import Begun, begin, conclude, load, open_workspace, split_options
-from ser.train.classical import is_classical
+from ser.train.classical.classifier import is_classical
 from ser.train.head import build, part_of
 from ser.train.runs import train_all
 from ser.workspace import Workspace

@@ -8,7 +8,7 @@ from typing import Any
 from ser import registry
 from ser.errors import ConfigError
 from ser.train.begin import open_workspace, split_options
-from ser.train.classical import is_classical
+from ser.train.classical.classifier import is_classical
 from ser.train.pairs import Pair, prepare_pair
 from ser.train.transfer import Variant, source_only, study, target_only
 from ser.workspace import Workspace

@@ -16,6 +16,8 @@ from ser.registry import unknown
 from ser.results import account, record
 from ser.results.notes import notes_of
 from ser.train import experiment
+from ser.train.classical.classifier import Classical
+from ser.train.classical.saved import check_savable
 from ser.train.job import Job, Run
 from ser.train.recipe import Recipe, device_of, make_recipe, stamps_of
 from ser.workspace import Workspace
@@ -121,6 +123,8 @@ def begin(data: Tensors, space: Workspace, head: str, training: dict[str, Any], 
     if options.refit not in REFITS:
         raise unknown("refit", options.refit, REFITS)
     recipe = make_recipe(head, **training)
+    if options.save and isinstance(recipe, Classical):
+        check_savable(recipe)
     setup = account.prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
     asked = experiment.identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)
     return assemble(setup, recipe, asked, ["fit", data.dataset], space, options, setup.stamps + stamps_of(recipe))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ser.errors import ConfigError
 from ser.train.begin import open_workspace, split_options
-from ser.train.classical import is_classical
+from ser.train.classical.classifier import is_classical
 from ser.train.pairs import prepare_pair
 from ser.train.recipe import make_recipe
 from ser.train.transfer import Variant, source_only, study, target_only

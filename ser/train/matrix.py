@@ -26,7 +26,7 @@ from ser.results.plots import save
 from ser.results.summary import opening
 from ser.train import experiment
 from ser.train.begin import Begun, FitOptions, begin, check_runs, conclude, open_workspace, split_options
-from ser.train.classical import is_classical
+from ser.train.classical.classifier import is_classical
 from ser.train.joint import join, load_shared, named_stamps, shared_facts, short, starts_of
 from ser.train.pairs import cross_language, moved, source_fold
 from ser.train.runs import train_all

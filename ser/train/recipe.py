@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.train import executor
-from ser.train.classical import Classical, is_classical, make_classical
-from ser.train.classical_learner import ClassicalLearner, refuse_views, refuse_words
+from ser.train.classical.classifier import Classical, is_classical, make_classical
+from ser.train.classical.learner import ClassicalLearner, refuse_views, refuse_words
 from ser.train.config import Config, make_config
 from ser.train.data import Trained
 from ser.train.learner import Learner

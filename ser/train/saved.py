@@ -22,9 +22,9 @@ from ser.features.blocks import Block
 from ser.features.normalise import scale
 from ser.features.tensors import Tensors
 from ser.train.batches import Resident
-from ser.train.classical import Classical, is_classical, neural_only
-from ser.train.classical_learner import pooled, shares_of
-from ser.train.classical_saved import pack, unpack, unusable
+from ser.train.classical.classifier import Classical, is_classical, neural_only
+from ser.train.classical.learner import pooled, shares_of
+from ser.train.classical.saved import pack, unpack, unusable
 from ser.train.config import Config, make_config
 from ser.train.diverged import strange
 from ser.train.head import part_of, plugin

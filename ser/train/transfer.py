@@ -22,7 +22,7 @@ from ser.results.permuted import suspects
 from ser.results.summary import opening
 from ser.train import experiment
 from ser.train.begin import Begun, FitOptions, assemble, check_runs, conclude
-from ser.train.classical import is_classical
+from ser.train.classical.classifier import is_classical
 from ser.train.job import Run
 from ser.train.pairs import Pair
 from ser.train.recipe import Recipe, make_recipe, stamps_of

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from ser import registry
 from ser.errors import ConfigError
+from ser.train.attention import Attention, Packing
 from ser.train.head import Attends
-from ser.train.layers import Attention, Dropout, Enter, Feature, Input, LayerNorm, Linear, Packing
+from ser.train.layers import Dropout, Enter, Feature, Input, LayerNorm, Linear
 
 POSITIONS = ("sinusoidal", "learned", "none")
 NORMS = ("pre", "post")
@@ -111,7 +112,7 @@ class Layer(nn.Module):
         hidden: H.
         heads: of the attention; H is a multiple of it.
         norm: `pre` or `post`.
-        single: there is one key only; see `ser.train.layers.Attention`.
+        single: there is one key only; see `ser.train.attention.Attention`.
     """
 
     def __init__(self, hidden: int, heads: int, dropout: float, norm: str = "post", single: bool = False) -> None:

@@ -13,7 +13,7 @@ from ser.metadata.splits import Fold
 from ser.results.names import run_name
 from ser.train import experiment, streams
 from ser.train.balance import drawn, sampled
-from ser.train.classical_learner import Fitted
+from ser.train.classical.learner import Fitted
 from ser.train.data import Trained
 from ser.train.diverged import Parts, apart, folds_named, located, strange
 from ser.train.job import Finished, Job, Run, first_of, head_name, refits

@@ -28,7 +28,7 @@ from ser.results.listing import list_results
 from ser.results.record import read_predictions, read_summary
 from ser.results.show import any_text
 from ser.train.combined import combine
-from ser.train.fewshot import fewshot
+from ser.train.fewshot.run import fewshot
 from ser.train.fit import fit
 from ser.train.saved import load_head
 from ser.train.zeroshot import transfer

@@ -19,11 +19,11 @@ from ser.explain.opened import Opened, open_head
 from ser.explain.shapley import contributions, shapley
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
+from ser.train.attention import Attention
 from ser.train.batches import Resident
 from ser.train.config import make_config
 from ser.train.forward import heads
 from ser.train.head import HEADS, options_of, part_of
-from ser.train.layers import Attention
 from ser.train.parameters import Parameters
 from ser.train.pooling import AttentiveStatistics
 from ser.train.saved import SavedHead

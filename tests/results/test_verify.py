@@ -365,7 +365,7 @@ def _study(trained: Any, kind: str) -> dict[str, Any]:
     from ser.train.ablation import ablate
     from ser.train.adaptation import adapt
     from ser.train.combined import combine
-    from ser.train.fewshot import fewshot
+    from ser.train.fewshot.run import fewshot
     from ser.train.matrix import matrix
     from ser.train.search import search
 

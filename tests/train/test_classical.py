@@ -23,8 +23,8 @@ from ser.features.tensors import load_tensors
 from ser.metadata.splits import Options, make_folds
 from ser.results.record import read_predictions
 from ser.train import streams
-from ser.train.classical import Classical, make_classical
-from ser.train.classical_learner import ClassicalLearner
+from ser.train.classical.classifier import Classical, make_classical
+from ser.train.classical.learner import ClassicalLearner
 from ser.train.fit import fit
 
 TOY: dict[str, Any] = {"protocol": "speaker", "jobs": 1}

@@ -31,10 +31,10 @@ from ser.features.tensors import load_tensors
 from ser.results.record import read_predictions, read_summary
 from ser.synthesis import make_corpus
 from ser.train import unit as units
-from ser.train.classical import Classical, _classes, make_classical
-from ser.train.classical import estimator as unfitted
-from ser.train.classical_learner import shares_of
-from ser.train.classical_saved import pack, unpack
+from ser.train.classical.classifier import Classical, _classes, make_classical
+from ser.train.classical.classifier import estimator as unfitted
+from ser.train.classical.learner import shares_of
+from ser.train.classical.saved import pack, unpack
 from ser.train.fit import fit
 from ser.train.saved import CLASSIFIER, SavedHead, head_facts, load_head
 
@@ -124,6 +124,20 @@ def test_every_classifier_of_scikit_learn_comes_back_as_it_was() -> None:
         seen
     )
     assert len(seen) > 25
+
+
+def test_what_cannot_be_saved_is_known_before_training(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ser.train.classical.saved.TRUSTED", ())
+    monkeypatch.setattr("ser.train.classical.learner.ClassicalLearner.train", lambda *_, **__: pytest.fail("trained"))
+    given: dict[str, Any] = {
+        "head": "sklearn:DecisionTreeClassifier",
+        "protocol": "speaker",
+        "jobs": 1,
+        "stores": ["toy"],
+    }
+    with pytest.raises(ConfigError, match=r"--save: sklearn:DecisionTreeClassifier cannot be saved"):
+        fit("a", space, save=True, output=space / "results" / "no.json", **given)
+    assert not (space / "results" / "no").exists()
 
 
 @pytest.mark.parametrize("algorithm", ["kd_tree", "ball_tree"])

@@ -13,18 +13,19 @@ import torch
 from ser.cli import main
 from ser.errors import SerError, TrainingError
 from ser.results.record import read_predictions, read_summary
-from ser.train import classical_learner, executor, streams, trainer
+from ser.train import executor, streams, trainer
 from ser.train.ablation import ablate
 from ser.train.adaptation import adapt
 from ser.train.begin import Begun, FitOptions, begin, load
+from ser.train.classical import learner as classical_learner
 from ser.train.config import make_config
 from ser.train.estimator import HeadClassifier
-from ser.train.fewshot import fewshot
+from ser.train.fewshot.run import fewshot
+from ser.train.fewshot.shots import Amount
 from ser.train.finetuning import finetune
 from ser.train.fit import fit
 from ser.train.job import Run
 from ser.train.search import search
-from ser.train.shots import Amount
 from ser.train.trainer import Data, Trained, train
 from ser.train.unit import train_unit
 

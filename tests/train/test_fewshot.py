@@ -22,13 +22,14 @@ from ser.features.tensors import load_tensors
 from ser.results import record
 from ser.results.find import read_any
 from ser.results.record import read_predictions
-from ser.train import executor, fewshot_unit
+from ser.train import executor
 from ser.train.adaptation import adapt
-from ser.train.fewshot import fewshot
-from ser.train.fewshot_task import METHODS, Task, method
+from ser.train.fewshot import unit as fewshot_unit
+from ser.train.fewshot.run import fewshot
+from ser.train.fewshot.shots import Amount, amounts, lacking, subsets
+from ser.train.fewshot.task import METHODS, Task, method
 from ser.train.learner import Learner
 from ser.train.recipe import make_recipe
-from ser.train.shots import Amount, amounts, lacking, subsets
 
 FAST: dict[str, Any] = {"epochs": 12, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 16}}
 SOME: dict[str, Any] = {"protocol": "official", "runs": 2, "tune_epochs": 3, **FAST}

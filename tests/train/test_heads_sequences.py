@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ser.errors import ConfigError, TrainingError
+from ser.train.attention import Attention
 from ser.train.head import build, plugin
 from ser.train.heads.cnn_bilstm import packed
-from ser.train.layers import Attention, Dropout, Feature, Input
+from ser.train.layers import Dropout, Feature, Input
 from ser.train.pooling import FLOOR, AttentiveStatistics
 from ser.train.transformer import Layer, Positions, Tokens, Transformer, patches, sinusoids
 

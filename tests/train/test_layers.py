@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from ser.train import layers
+from ser.train.attention import Attention, Packing
 from ser.train.layers import Feature, Input
 from ser.train.streams import bits, generator
 
@@ -43,8 +44,37 @@ def test_layer_norm_is_torch_layer_norm() -> None:
         torch.testing.assert_close(layer(x)[r], reference)
 
 
+def test_layer_norm_of_large_runs_is_torch_s_and_the_same_bits_alone() -> None:
+    """There the runs go one after another, with torch's own weights."""
+    layer = layers.LayerNorm(64)
+    weight, bias, x = torch.randn(3, 64), torch.randn(3, 64), torch.randn(3, 4, 32, 64)
+    assert x[0].numel() > layers.LARGE > x[0, 0].numel()
+    pulls, found = torch.randn(3, 4, 32, 64), []
+    for runs in (slice(0, 3), slice(1, 2)):
+        layer.weight, layer.bias = (nn.Parameter(v[runs].clone()) for v in (weight, bias))
+        inputs = x[runs].clone().requires_grad_()
+        out = layer(inputs)
+        (out * pulls[runs]).sum().backward()
+        found.append((out, inputs.grad, layer.weight.grad, layer.bias.grad))
+    torch.testing.assert_close(found[0][0][1], nn.functional.layer_norm(x[1], (64,), weight[1], bias[1]))
+    assert all(torch.equal(a[1], b[0]) for a, b in zip(*found, strict=True))
+    assert layer(x[1:2].bfloat16()).dtype == torch.float32  # what autocast gave in less is whole again
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_attention_needs_no_mask_where_nothing_is_padded(packed: bool) -> None:
+    layer = Attention(8, 2)
+    x, source = torch.randn(1, 3, 4, 8), torch.randn(1, 3, 5, 8)
+    mask = torch.ones(1, 3, 5, dtype=torch.bool)
+    longer = torch.cat([source, torch.randn(1, 3, 1, 8)], 2)  # of which the last is padding, so that the mask is used
+    padded = torch.cat([mask, torch.zeros(1, 3, 1, dtype=torch.bool)], 2)
+    packing = Packing(padded) if packed else None
+    given = longer if packing is None else packing.pack(longer)
+    torch.testing.assert_close(layer(x, source, mask), layer(x, given, padded, source_packing=packing))
+
+
 def test_attention_is_torch_multihead_attention() -> None:
-    layer = layers.Attention(8, 2)
+    layer = Attention(8, 2)
     reference = nn.MultiheadAttention(8, 2, batch_first=True)
     parts = (layer.query, layer.key, layer.value)
     reference.in_proj_weight.data = torch.cat([p.weight[0].T for p in parts if p is not None])
@@ -57,7 +87,7 @@ def test_attention_is_torch_multihead_attention() -> None:
 
 
 def test_attention_over_one_key_is_the_full_attention_without_queries_and_keys() -> None:
-    full, single = layers.Attention(8, 2), layers.Attention(8, 2, single=True)
+    full, single = Attention(8, 2), Attention(8, 2, single=True)
     single.value.load_state_dict(full.value.state_dict())
     single.output.load_state_dict(full.output.state_dict())
     x, source = torch.randn(1, 3, 4, 8), torch.randn(1, 3, 1, 8)

@@ -1,4 +1,4 @@
-"""What a few-shot method is given, and how a plugin in `ser/train/fewshot_methods/` offers one.
+"""What a few-shot method is given, and how a plugin in `ser/train/fewshot/methods/` offers one.
 
 A plugin is one file: a docstring that opens with what it is and who published it, and
 
@@ -25,14 +25,14 @@ from scipy.special import softmax
 from ser import registry
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
-from ser.train.classical import is_classical
-from ser.train.classical_learner import pooled
+from ser.train.classical.classifier import is_classical
+from ser.train.classical.learner import pooled
 from ser.train.diverged import strange
 from ser.train.learner import Learner
 from ser.train.objective import require_embedding
 from ser.train.recipe import Learns
 
-METHODS = "ser.train.fewshot_methods"
+METHODS = "ser.train.fewshot.methods"
 Rows = NDArray[np.int64]
 Array = NDArray[np.float64]
 

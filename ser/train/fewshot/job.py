@@ -10,8 +10,8 @@ from ser.errors import SerError
 from ser.features.tensors import Tensors
 from ser.metadata.splits import Fold
 from ser.train.data import Trained
+from ser.train.fewshot.shots import Amount
 from ser.train.recipe import Recipe
-from ser.train.shots import Amount
 
 
 @dataclass(frozen=True, eq=False)

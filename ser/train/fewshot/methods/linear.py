@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ser.errors import TrainingError
-from ser.train.classical_learner import fit_alone
-from ser.train.fewshot_task import Answer, Rows, Task
+from ser.train.classical.learner import fit_alone
+from ser.train.fewshot.task import Answer, Rows, Task
 
 FROM_SOURCE = True
 NEEDS_SOURCE = False

@@ -10,7 +10,7 @@ from ser.results.names import FEWSHOT_SCHEMA
 from ser.results.notes import notes_of
 from ser.results.saved_labels import saved_labels
 from ser.results.summary import opening
-from ser.train.fewshot_runs import Done
+from ser.train.fewshot.runs import Done
 
 SCRATCH = "scratch"
 METRIC = "UA"

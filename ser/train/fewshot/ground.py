@@ -13,11 +13,11 @@ from ser.metadata.splits import Fold, Options
 from ser.results import account, record
 from ser.train import experiment
 from ser.train.begin import FitOptions, load
-from ser.train.classical import Classical
-from ser.train.fewshot_job import Job
+from ser.train.classical.classifier import Classical
+from ser.train.fewshot.job import Job
+from ser.train.fewshot.shots import Amount
 from ser.train.pairs import prepare_pair
 from ser.train.recipe import Recipe, device_of, make_recipe
-from ser.train.shots import Amount
 from ser.workspace import Workspace
 
 PLAIN = "finetune"  # the method whose record is called after the command alone

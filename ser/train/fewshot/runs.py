@@ -13,12 +13,12 @@ from ser.train import executor
 from ser.train.batches import Resident
 from ser.train.config import Config
 from ser.train.diverged import refuse
-from ser.train.fewshot_job import Job, Source
-from ser.train.fewshot_task import method
-from ser.train.fewshot_unit import learn, train_source
+from ser.train.fewshot.job import Job, Source
+from ser.train.fewshot.shots import NOTHING
+from ser.train.fewshot.task import method
+from ser.train.fewshot.unit import learn, train_source
 from ser.train.job import Run
 from ser.train.recipe import stack_of
-from ser.train.shots import NOTHING
 
 Done = dict[str, list[Run]]
 

@@ -6,13 +6,17 @@ the other ones that scikit-learn's own classifiers are made of. Everything else 
 """
 
 import warnings
+from contextlib import suppress
 from copy import copy
 from typing import Any
 from zipfile import ZIP_DEFLATED
 
-from ser.errors import ConfigError, SerError
-from ser.train.classical import PREFIX, Classical, class_of
-from ser.train.treecheck import check_trees
+import numpy as np
+
+from ser.errors import ConfigError, SerError, TrainingError
+from ser.train.classical.classifier import PREFIX, Classical, class_of, estimator
+from ser.train.classical.learner import fit_alone
+from ser.train.classical.treecheck import check_trees
 
 TRUSTED = (
     "sklearn.calibration._CalibratedClassifier",
@@ -52,6 +56,20 @@ def pack(fitted: Any, head: str) -> bytes:
             action="Leave --save out, or choose other options of the head.",
         )
     return content
+
+
+def check_savable(config: Classical) -> None:
+    """Fit a small one and pack it: what cannot be saved is to be known before the training, not after it.
+
+    Raises:
+        ConfigError: see `pack`.
+    """
+    y = np.arange(60) % 3
+    x = np.random.default_rng(0).normal(size=(len(y), 4)) + y[:, None]
+    trial = estimator(config, 0)
+    with suppress(TrainingError):  # options for more data than this: then only the training can tell
+        fit_alone(trial, config.head, x, y)
+        pack(trial, config.head)
 
 
 def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple[Any, tuple[str, ...]]:

@@ -14,7 +14,7 @@ from torch import empty
 from ser.errors import ConfigError, TrainingError
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
-from ser.train.classical import Classical, estimator
+from ser.train.classical.classifier import Classical, estimator
 from ser.train.data import Trained
 
 Rows = NDArray[np.int64]

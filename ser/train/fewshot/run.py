@@ -18,8 +18,8 @@ from ser.results import record
 from ser.results.notes import notes_of
 from ser.train import experiment
 from ser.train.begin import FitOptions, check_runs, open_workspace, split_options
-from ser.train.classical_learner import refuse_words
-from ser.train.fewshot_ground import (
+from ser.train.classical.learner import refuse_words
+from ser.train.fewshot.ground import (
     PLAIN,
     Asked,
     Curve,
@@ -31,12 +31,12 @@ from ser.train.fewshot_ground import (
     place,
     recipes,
 )
-from ser.train.fewshot_runs import run_all
-from ser.train.fewshot_study import write_study
-from ser.train.fewshot_task import check_methods, method
+from ser.train.fewshot.runs import run_all
+from ser.train.fewshot.shots import amounts
+from ser.train.fewshot.study import write_study
+from ser.train.fewshot.task import check_methods, method
 from ser.train.job import Run
 from ser.train.recipe import device_of, make_recipe, stamps_of
-from ser.train.shots import amounts
 from ser.workspace import Workspace
 
 TUNE_EPOCHS, LR_FACTOR = 30, 0.3  # of fine-tuning
@@ -62,9 +62,9 @@ def fewshot(
 
     Args:
         target, source: datasets of the workspace with the same features; no source trains from random weights.
-        methods: plugins of `ser.train.fewshot_methods`.
+        methods: plugins of `ser.train.fewshot.methods`.
         percentages, shots: of each class of the target's training part, each fold; 10, 20, 50 and 100 % where neither is given.
-        speaker_aware: one speaker is used up before the next, see `ser.train.shots.subsets`.
+        speaker_aware: one speaker is used up before the next, see `ser.train.fewshot.shots.subsets`.
         tune_epochs, lr_factor, freeze: of fine-tuning from a source: epochs (None: 30), share of the learning rate (None: 0.3),
             and whether the encoder learns.
         options: as for `ser.train.fit.fit`; `protocol` and `folds` are the target's. With `normalize="train"` the statistics

@@ -12,12 +12,12 @@ from ser.features.tensors import Tensors
 from ser.metadata.splits import Fold
 from ser.train import experiment, streams
 from ser.train.diverged import apart, folds_named, located, strange
-from ser.train.fewshot_job import Job, Source
-from ser.train.fewshot_task import Answer, Task, method
+from ser.train.fewshot.job import Job, Source
+from ser.train.fewshot.shots import NOTHING, Amount, lacking, subsets
+from ser.train.fewshot.task import Answer, Task, method
 from ser.train.job import Finished, Run
 from ser.train.memory import within_memory
 from ser.train.recipe import again, learner_of
-from ser.train.shots import NOTHING, Amount, lacking, subsets
 
 
 def train_source(job: Job, runs: list[int]) -> Source:
