@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from ser.cli import main
 from ser.errors import ConfigError, StoreError
+from ser.evaluation import predicting
 from ser.evaluation.evaluate import evaluate
+from ser.evaluation.subject import SHARED_FOLDS
 from ser.features.blocks import stored_block
 from ser.features.layout import Facts
 from ser.features.pack import Record
@@ -482,3 +485,18 @@ def test_heads_of_several_modalities_frames_and_parts(head: str, tmp_path: Path,
     record = evaluated(tmp_path, "both", novelty=["c"], calibrate=True)  # the heads give what their record has
     assert all(found is not None for found in record["novelty"][0]["scores"].values())
     assert evaluated(tmp_path, "both", dataset="c")["data"]["utterances"] == 48
+
+
+@pytest.mark.parametrize("context", ["dialogue", "utterance"])
+def test_a_dialogue_head_that_folds_share_is_not_run_again(context: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fold tested it on sequences of its own turns; beside other turns it would say something else."""
+    head = SimpleNamespace(config=SimpleNamespace(context=context))
+    monkeypatch.setattr(predicting, "head_of", lambda _: head)
+    subject: Any = SimpleNamespace(heads={(0, next(iter(SHARED_FOLDS))): Path("head")})
+    test = pd.DataFrame({"run": [0, 0, 1], "fold": ["1", "2", "1"]})
+    if context == "dialogue":
+        with pytest.raises(ConfigError, match="that 2 folds share cannot be run again"):
+            predicting.per_head(subject, test)
+        test = test[test["fold"] == "1"]
+    ((key, rows),) = predicting.per_head(subject, test)
+    assert (key[0], set(rows["run"])) == (0, {0})
