@@ -14,6 +14,8 @@ import soundfile
 from ser import Predictor
 from ser.cli import main
 from ser.errors import ConfigError
+from ser.features.blocks import stored_block
+from ser.features.views import TTA_VIEWS
 from ser.metadata.table import load_table
 from ser.predicting.given import audio_files, given
 from ser.train.saved import load_head
@@ -328,3 +330,24 @@ def test_turns_are_whole_numbers_to_the_last_digit(turn: object) -> None:
 def test_what_is_no_turn_is_refused(turn: object) -> None:
     with pytest.raises(ConfigError, match="the turn of row 1"):
         given(["a.wav", "b.wav"], turns=[turn, 8])
+
+
+@pytest.mark.parametrize("name", ["sound", "both"])
+def test_views_are_averaged_dialogue_by_dialogue(trained: Path, name: str) -> None:
+    """`ser evaluate --tta`: each view of all turns as a dialogue of its own, words as they are, then the mean."""
+    common, views = ["--workspace", str(trained), "--quiet"], ["--level", "utterance", "--views", "tta"]
+    assert main(["extract", "--dataset", "mine", "--audio", "mfcc", *views, "--jobs", "1", *common]) == 0
+    output = trained / "results" / f"{name}-tta.json"
+    assert main(["evaluate", "--model", name, "--tta", "--output", str(output), *common]) == 0
+    rows = _tested(trained, name).sort_values(["dialogue", "turn"])
+    head, ids = load_head(_model(trained, name)), list(rows["utterance_id"])
+    turns = rows["dialogue"].factorize()[0].astype(np.int64), rows["turn"].to_numpy(dtype=np.int64)
+    features, found = Workspace(trained).features("mine"), []
+    for view in ["", *(f"@{v}" for v in TTA_VIEWS)]:
+        stores = [f"{i.name}{view}.h5" if i.modality == "audio" else f"{i.name}.h5" for i in head.inputs]
+        blocks = [stored_block(features / s, i.name, ids) for s, i in zip(stores, head.inputs, strict=True)]
+        found.append(head.probabilities(blocks, turns=turns, speakers=rows["speaker"].to_numpy(dtype=object)))
+    files = json.loads(output.read_text())["files"]
+    said = pd.read_csv(output.parent / files["tta"]["path"]).set_index("utterance_id").loc[ids]
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+    np.testing.assert_allclose(said[[f"p_{c}" for c in head.classes]], np.mean(found, axis=0), atol=1e-6)

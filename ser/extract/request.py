@@ -12,6 +12,7 @@ from ser.extract.recordings import open_folder
 from ser.extract.report import Report
 from ser.extract.viewed import Viewed
 from ser.extract.views import View, make_views
+from ser.features.names import JOINT
 from ser.metadata import texts
 from ser.metadata.build import ensure_table
 from ser.metadata.labels import load_scheme
@@ -175,6 +176,6 @@ def _of_source(encoder: Encoder, source: str, dataset: str, workspace: Workspace
         return encoder
     other = copy.copy(encoder)
     short, dot, suffix = encoder.name.partition(".")
-    other.name = f"{short}{texts.JOINT}{source}{dot}{suffix}"
+    other.name = f"{short}{JOINT}{source}{dot}{suffix}"
     other.identity = {**encoder.identity, "text_source": texts.identity(source, dataset, workspace)}
     return other

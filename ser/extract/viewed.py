@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ser.extract.encoder import Encoder
 from ser.extract.views import View
-from ser.features.views import MARK
+from ser.features.names import MARK
 
 
 class Viewed(Encoder):

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, facts_of, read_block
 from ser.features.layout import some
+from ser.features.names import MARK
 from ser.features.store import FeatureStore
-from ser.features.views import MARK, by_label, named, source_as, view_stores
+from ser.features.views import by_label, named, source_as, view_stores
 from ser.metadata.labels import Scheme
 
 NO_VIEW = -1

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ser.errors import ConfigError
+from ser.features.names import JOINT
 from ser.features.store import FeatureStore
 from ser.features.views import originals, split_name
 from ser.metadata import texts
@@ -90,6 +91,4 @@ def _goes_by(store: str, name: str, view: str) -> bool:
     """Whether a store may be called by a name: its encoder's, with `+asr` for the transcripts of whatever model."""
     whole, own = split_name(store)
     short = whole.split(".")[0]
-    return own == view and (
-        short == name or (name.endswith(f"{texts.JOINT}{texts.ASR}") and short.startswith(f"{name}-"))
-    )
+    return own == view and (short == name or (name.endswith(f"{JOINT}{texts.ASR}") and short.startswith(f"{name}-")))

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from ser.errors import StoreError
 from ser.features.file import StoreFile
 from ser.features.layout import FRAME, DamagedRows, Index, concatenated, some
+from ser.features.names import options_of
 from ser.features.ragged import Ragged, batches, fill
 
 
@@ -241,7 +242,7 @@ def _absent(path: Path) -> StoreError:
     return StoreError(
         f"there is no feature store {path}",
         expected=f"one of those of {path.parent.name}: {', '.join(sorted(there))}" if there else None,
-        action=f"Make it with: ser extract --dataset {path.parent.name} --audio {name} (or --text {name})",
+        action=f"Make it with: ser extract --dataset {path.parent.name} --audio {options_of(name)} (or --text)",
     )
 
 

@@ -18,6 +18,7 @@ from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, facts_of, read_block
 from ser.features.choices import Choices, load_choices
 from ser.features.choosing import choose_stores
+from ser.features.names import options_of
 from ser.features.store import FeatureStore
 from ser.features.views import refuse_by_label
 from ser.metadata import texts
@@ -199,7 +200,7 @@ def _with_features(
                 expected="features of every utterance of the table",
                 action=f"Go on with: ser store import --dataset {table.dataset} --features {store.modality}:{name}=FILE"
                 if imported
-                else f"Go on with: ser extract --dataset {table.dataset} --{store.modality} {texts.options_of(name)}",
+                else f"Go on with: ser extract --dataset {table.dataset} --{store.modality} {options_of(name)}",
             )
         if store.modality == "text":
             _refuse_stale(name, store, told[has], table.dataset)
@@ -216,5 +217,5 @@ def _refuse_stale(name: str, store: FeatureStore, frame: pd.DataFrame, dataset: 
         if sources[utterance] not in (hashlib.sha256(text.encode()).digest(), UNKNOWN_SOURCE):
             raise StoreError(
                 f"the text of {utterance} is not the one that its features in {store.path} were made of",
-                action=f"Bring the store up to date: ser extract --dataset {dataset} --text {texts.options_of(name)}",
+                action=f"Bring the store up to date: ser extract --dataset {dataset} --text {options_of(name)}",
             )

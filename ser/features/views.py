@@ -4,14 +4,13 @@ Views are made by `ser extract --views`; training draws among them (`ser.feature
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
+from ser.features.names import MARK, options_of
 
-MARK = "@"
 TTA_VIEWS = ("speed0.95", "speed1.05", "noise15", "noise20")
 
 
@@ -96,6 +95,6 @@ def named(words: Sequence[str], there: Sequence[str], store: str, dataset: str) 
             if lacking
             else f"{dataset} has no views of {store}",
             found=", ".join(there) or "no views",
-            action=f"Make it: ser extract --dataset {dataset} --audio {re.split('[.]', store)[0]} --views {again}",
+            action=f"Make it: ser extract --dataset {dataset} --audio {options_of(store)} --views {again}",
         )
     return wanted

@@ -20,7 +20,6 @@ from ser.metadata.transcripts import PREFIX, Transcripts, failures_file, transcr
 from ser.workspace import Workspace
 
 CORPUS, ASR, SIMULATED = TEXT_SOURCES
-JOINT = "+"  # between encoder and source in a store's name
 LEAKS = "simulated text leaks the label"  # how the stamp of such results begins
 
 
@@ -94,16 +93,6 @@ def table_with_text(table: Table, source: str, workspace: Workspace) -> Table:
 def source_of(identity: Mapping[str, Any]) -> str:
     """The source of the text that a store's features were made of, from the store's identity."""
     return str(identity.get("text_source", {}).get("name", CORPUS))
-
-
-def options_of(store: str) -> str:
-    """What to give `ser extract` after `--text` for a store of text.
-
-    >>> options_of("bert.frame"), options_of("bert+asr-whisper-small.frame")
-    ('bert', 'bert --text-source asr-whisper-small')
-    """
-    encoder, _, source = store.partition(".")[0].partition(JOINT)
-    return f"{encoder} --text-source {source}" if source else encoder
 
 
 def is_simulated(source: str, frame: pd.DataFrame) -> bool:

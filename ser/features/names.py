@@ -1,0 +1,24 @@
+"""Names of feature stores, read back: what `ser extract` was asked for (`ser.extract.choices.store_name` makes them)."""
+
+import re
+
+JOINT = "+"  # between encoder and source of the text
+MARK = "@"  # before the name of an augmented view
+
+
+def options_of(store: str) -> str:
+    """What to give `ser extract` after `--audio` or `--text` for a store, as its name tells it.
+
+    >>> options_of("bert.frame"), options_of("bert+asr-whisper-small.cls.layers-3-5")
+    ('bert --level frame', 'bert --text-source asr-whisper-small --pooling cls --layers 3,5')
+    """
+    first, *parts = store.partition(MARK)[0].split(".")
+    encoder, _, source = first.partition(JOINT)
+    words = [encoder, *(["--text-source", source] if source else [])]
+    for part in parts:
+        layers = re.fullmatch(r"layers?-(.+)", part)
+        if layers:
+            words += ["--layers", layers[1].replace("-", ",")]
+        else:
+            words += ["--level" if part in ("frame", "utterance") else "--pooling", part]
+    return " ".join(words)

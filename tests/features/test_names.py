@@ -1,0 +1,26 @@
+"""What `ser extract` is asked for is read back from a store's name, so that an error's advice makes the same store."""
+
+import pytest
+
+from ser.extract.choices import store_name
+from ser.extract.encoder import Options
+from ser.features.names import options_of
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (Options(), "wavlm-base"),
+        (Options(level="frame"), "wavlm-base --level frame"),
+        (Options(level="frame", layers=(6,)), "wavlm-base --level frame --layers 6"),
+        (Options(layers=(1, 2), pooling="cls"), "wavlm-base --pooling cls --layers 1,2"),
+        (Options(layers="all"), "wavlm-base --layers all"),
+    ],
+)
+def test_the_words_that_made_a_store(options: Options, words: str) -> None:
+    assert options_of(store_name("wavlm-base", options, "utterance")) == words
+    assert options_of(store_name("wavlm-base", options, "utterance") + "@speed0.95") == words
+
+
+def test_the_text_s_source_is_among_them() -> None:
+    assert options_of("bert+simulated-3.frame") == "bert --text-source simulated-3 --level frame"
