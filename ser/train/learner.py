@@ -18,6 +18,7 @@ from ser.train import streams
 from ser.train.batches import Resident
 from ser.train.config import Config
 from ser.train.forward import embed
+from ser.train.halves import Half
 from ser.train.head import part_of, plugin
 from ser.train.selection import account
 from ser.train.trainer import Data, Trained, predict, train
@@ -62,6 +63,7 @@ class Learner:
         *,
         unlabelled: Rows | None = None,
         oracle: Rows | None = None,
+        half: Half | None = None,
     ) -> list[list[Trained]]:
         """Train one run a seed; a list of parts, each a list of runs. One that diverges has its `error`.
 
@@ -70,6 +72,7 @@ class Learner:
             validation: validation rows.
             start: weights of each part, `(runs, n)`, in place of random ones.
             unlabelled, oracle: rows of a target corpus, see `ser.train.data.Data`.
+            half: of the training, for a head of one part.
         """
         return [
             train(
@@ -77,6 +80,7 @@ class Learner:
                 self.part,
                 self._seeds(name, seeds),
                 None if start is None else start[k],
+                half,
             )
             for k, (name, resident) in enumerate(self.residents)
         ]

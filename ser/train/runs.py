@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ser.errors import SerError, TrainingError
 from ser.metadata.splits import Fold
@@ -13,8 +15,9 @@ from ser.train.batches import Resident
 from ser.train.begin import Begun, FitOptions
 from ser.train.config import Config
 from ser.train.diverged import refuse
-from ser.train.job import Job, Run, Unit, first_of, head_name, refits
+from ser.train.job import Finished, Job, Run, Unit, first_of, head_name, refits
 from ser.train.recipe import stack_of
+from ser.train.rounds import divided
 from ser.train.saved import head_facts
 from ser.train.unit import guarded, train_unit
 
@@ -65,12 +68,21 @@ def train(
         Of each unit its job, the runs that were finished, and the errors of those that diverged.
     """
     workers = 1 if _is_short(units) else executor.workers(jobs, len(units), units[0][0].device)
-    results = executor.run_units(guarded if keep_going else train_unit, units, workers)
-    for unit, finished in zip(units, progress(results, len(units), label, "stack", quiet), strict=True):
-        done = [r for r in finished if not isinstance(r, SerError)]
-        for run, predictions in done:
-            record.write_run(unit[0].folder, run, predictions)
-        yield unit[0], done, [r for r in finished if isinstance(r, SerError)]
+    with TemporaryDirectory(prefix="ser-") as between:
+        order = divided(units, workers, Path(between))
+        work = [(*unit, half) for unit, half in order]
+        results = executor.run_units(guarded if keep_going else train_unit, work, workers)
+        shown = progress(results, len(work), label, "stack", quiet)
+        for (unit, half), finished in zip(order, shown, strict=True):
+            if half is None or half.epochs is None:
+                yield from _record(unit, finished)
+
+
+def _record(unit: Unit, finished: Finished) -> Iterator[tuple[Job, list[Run], list[SerError]]]:
+    done = [r for r in finished if not isinstance(r, SerError)]
+    for run, predictions in done:
+        record.write_run(unit[0].folder, run, predictions)
+    yield unit[0], done, [r for r in finished if isinstance(r, SerError)]
 
 
 def train_all(begun: Sequence[Begun], options: FitOptions, label: str) -> list[list[Run]]:

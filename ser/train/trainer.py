@@ -18,6 +18,7 @@ from ser.train.data import Data, Trained
 from ser.train.diverged import not_finite
 from ser.train.forward import logits, predict, trainable
 from ser.train.freezing import Kept
+from ser.train.halves import Half, leave, resume
 from ser.train.layers import Dropout
 from ser.train.optimiser import AdamW
 from ser.train.schedule import cycle_ends, rate
@@ -27,7 +28,9 @@ from ser.train.validation import Collapse, Score, validate
 from ser.train.views import Drawn
 
 
-def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None = None) -> list[Trained]:
+def train(
+    data: Data, config: Config, seeds: Sequence[int], start: Tensor | None = None, half: Half | None = None
+) -> list[Trained]:
     """Train one run a seed, together.
 
     A run that diverges leaves the stack in that epoch, with its `error`; the others are as they would be without it.
@@ -37,15 +40,26 @@ def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None
         config: how.
         seeds: one a run; all randomness of a run comes from its seed.
         start: initial weights `(runs, n)` in place of random ones (fine-tuning); of snapshots, the last.
+        half: train the first or the second half only, see `ser.train.halves`; what a first half gives is unfinished.
 
     Raises:
         TrainingError: no training data of two classes, or no rows or weights for what is asked.
     """
     with exact(data.resident.device):
-        return _Stack(data, config, list(seeds), start).run()
+        stack = Stack(data, config, list(seeds), start)
+        if half is None:
+            return stack.run()
+        if half.epochs is None:
+            resume(stack, half.path)
+            return stack.run()
+        unfinished = stack.run(half.epochs)
+        leave(stack, half.path)
+        return unfinished
 
 
-class _Stack:
+class Stack:
+    """Runs that are trained together, between their epochs."""
+
     def __init__(self, data: Data, config: Config, seeds: list[int], start: Tensor | None) -> None:
         self.data, self.config, self.seeds = data, config, seeds
         self.device = data.resident.device
@@ -73,25 +87,26 @@ class _Stack:
         self.ends = cycle_ends(config.epochs, config.snapshots)
         self.units = data.resident.units(rows)
         self.steps = -(-self.units.shape[1] // config.batch_size)
-        self.step = 0
+        self.epoch, self.step, self.spent = 0, 0, 0.0  # so many were trained, in so many seconds
         # With `swa` the learning rate stays where it was when averaging began.
         self.last_moving = (first_averaged(config.epochs) - 1) * self.steps if config.average == "swa" else None
 
-    def run(self) -> list[Trained]:
-        begin = time.perf_counter()
-        for epoch in range(1, self.config.epochs + 1):
-            losses = self._epoch(epoch)
+    def run(self, until: int | None = None) -> list[Trained]:
+        """Train to the end, or until an epoch is over."""
+        begin = time.perf_counter() - self.spent
+        while self.alive and self.epoch < (until or self.config.epochs):
+            self.epoch += 1
+            losses = self._epoch(self.epoch)
             if not self.alive:
                 break
             if self.average is not None:
-                self.average.after_epoch(epoch)
+                self.average.after_epoch(self.epoch)
             with nullcontext() if self.average is None else self.average.applied():
-                stay = self._judge(epoch, losses)
+                stay = self._judge(self.epoch, losses)
             self._leave(stay)
-            if not self.alive:
-                break
-        for result, collapse in zip(self.results, self.collapses, strict=True):
-            result.seconds = (time.perf_counter() - begin) / len(self.results)
+        self.spent = time.perf_counter() - begin
+        for result, collapse in zip(self.results, self.collapses, strict=True) if until is None else ():
+            result.seconds = self.spent / len(self.results)
             result.notes += collapse.notes(self.data.names, result.epochs)
         return self.results
 

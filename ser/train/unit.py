@@ -16,39 +16,50 @@ from ser.train.balance import drawn, sampled
 from ser.train.classical.learner import Fitted
 from ser.train.data import Trained
 from ser.train.diverged import Parts, apart, folds_named, located, strange
+from ser.train.halves import Half
 from ser.train.job import Finished, Job, Run, first_of, head_name, refits
+from ser.train.learner import Learner
 from ser.train.memory import within_memory
 from ser.train.recipe import Learns, again, learner_of
 from ser.train.saved import save_head
 
 
-def guarded(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
+def guarded(job: Job, folds: list[Fold], runs: list[int], half: Half | None = None) -> Finished:
     try:
-        return train_unit(job, folds, runs)
+        return train_unit(job, folds, runs, half)
     except SerError as error:
         return [error]
 
 
-def train_unit(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
+def train_unit(job: Job, folds: list[Fold], runs: list[int], half: Half | None = None) -> Finished:
     """Train a stack of runs on some folds; where the device has no memory for it, half of them after the other half.
 
+    Args:
+        half: train the one run's first half only, or go on with its second.
+
     Returns:
-        A run for each of them and each fold, and an error for each that diverged.
+        A run for each of them and each fold, and an error for each that diverged; nothing of a first half.
     """
 
     def halves(middle: int) -> Finished:
         return train_unit(job, folds, runs[:middle]) + train_unit(job, folds, runs[middle:])
 
     where = folds_named(folds)
-    return within_memory(job.device, job.config.head, runs, where, lambda: _stack(job, folds, runs), halves)
+    return within_memory(job.device, job.config.head, runs, where, lambda: _stack(job, folds, runs, half), halves)
 
 
-def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
+def _stack(job: Job, folds: list[Fold], runs: list[int], half: Half | None) -> Finished:
     """Train a stack of runs, once for all of the folds but what each fold trains by itself, and predict each fold's parts."""
     first = first_of(folds[0])
     data, statistics = normalise(job.data, job.normalize, first.train, job.limit)
     learner = learner_of(data, job.config, job.device)
-    parts = _train_on(job, learner, first, _seeds(job, first, runs))
+    if half is not None and isinstance(learner, Learner):
+        seeds = _seeds(job, first, runs)
+        parts = learner.train(sampled(job, first.train, seeds), first.validation, seeds, half=half)
+        if half.epochs is not None:
+            return []
+    else:
+        parts = _train_on(job, learner, first, _seeds(job, first, runs))
     if job.tuning is None:
         return _finish(job, folds, runs, learner, statistics, parts, [])
     errors, runs, (parts,) = apart(runs, folds_named(folds), parts)

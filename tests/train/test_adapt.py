@@ -297,7 +297,7 @@ def test_lambdas_give_different_numbers_and_different_heads_can_be_adapted(
 
 def test_the_method_s_parameters_are_trained_the_run_s_own_and_thrown_away(pair: Callable[..., Data]) -> None:
     config = make_config("mlp", adapt="dann", loss="cross_entropy,prototype:0.01", **SMALL)
-    stack = trainer._Stack(pair(), config, [1, 2], None)
+    stack = trainer.Stack(pair(), config, [1, 2], None)
     method = stack.objective.adaptation
     assert method is not None
     before = [p.clone() for p in method.parameters()]

@@ -34,7 +34,7 @@ def test_swa_is_the_mean_of_the_last_quarter_s_weights(data: Callable[..., Data]
 def test_swa_holds_the_rate_and_chooses_among_averages(data: Callable[..., Data]) -> None:
     from ser.train import trainer
 
-    stack = trainer._Stack(data(), make_config("mlp", epochs=8, average="swa", patience=1), [1, 2], None)
+    stack = trainer.Stack(data(), make_config("mlp", epochs=8, average="swa", patience=1), [1, 2], None)
     rates = [rate("one-cycle", s, stack.steps, stack.ends, stack.last_moving) for s in range(8 * stack.steps)]
     held = rates[6 * stack.steps :]
     assert set(held) == {factor("one-cycle", 6 * stack.steps, 8 * stack.steps)}

@@ -36,7 +36,7 @@ When = Callable[[Any, int, int], bool]
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Set a weight of a run, `when(stack, seed, epoch)`, before the epoch's first step, or after its last."""
-    real = {name: getattr(trainer._Stack, name) for name in ("_seed_dropout", "_update")}
+    real = {name: getattr(trainer.Stack, name) for name in ("_seed_dropout", "_update")}
 
     def put(when: When, value: float = float("inf"), last: bool = False) -> None:
         def strike(stack: Any) -> None:
@@ -56,8 +56,8 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 strike(self)
             return losses
 
-        monkeypatch.setattr(trainer._Stack, "_seed_dropout", begun)
-        monkeypatch.setattr(trainer._Stack, "_update", updated)
+        monkeypatch.setattr(trainer.Stack, "_seed_dropout", begun)
+        monkeypatch.setattr(trainer.Stack, "_update", updated)
 
     return put
 

@@ -36,7 +36,7 @@ def on_gpu(toy: Data) -> Data:
 @pytest.mark.parametrize("options", [{}, EVERYTHING], ids=["plain", "everything"])
 def test_no_step_waits_for_the_device(options: dict[str, Any], data: Callable[..., Data]) -> None:
     config = make_config("gated", epochs=2, head_options={"hidden": 16}, **options)
-    stack = trainer._Stack(on_gpu(data("pooled+pooled")), config, [1, 2, 3], None)
+    stack = trainer.Stack(on_gpu(data("pooled+pooled")), config, [1, 2, 3], None)
     stack._epoch(1)
     rows = stack.units[:, :32].contiguous()
     torch.cuda.set_sync_debug_mode("error")

@@ -270,7 +270,7 @@ def test_the_losses_own_parameters_are_trained(rated: Callable[..., Data]) -> No
     from ser.train import trainer
 
     config = make_config("mlp", loss=SUM, epochs=3, patience=0, head_options={"hidden": "16"})
-    stack = trainer._Stack(rated(), config, [1, 2], None)
+    stack = trainer.Stack(rated(), config, [1, 2], None)
     before = [p.clone() for p in stack.objective.parameters()]
     assert not torch.equal(before[0][0], before[0][1])
     stack.run()

@@ -62,7 +62,7 @@ def small(name: str, **options: Any) -> Any:
 
 def step(data: Data, config: Any, seeds: list[int], device: Any) -> Counter[str]:
     """What a GPU would be waited for in one step, which is not the first."""
-    stack = trainer._Stack(data, config, seeds, None)
+    stack = trainer.Stack(data, config, seeds, None)
     stack._seed_dropout(seeds, 1)
     if stack.augment is not None:
         stack.augment.begin(seeds, 1, 2)

@@ -1,0 +1,143 @@
+"""Runs in halves: all workers end together, and nothing that is trained changes by a bit."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ser.features.tensors import load_tensors
+from ser.train import rounds, trainer
+from ser.train.begin import FitOptions, begin
+from ser.train.config import make_config
+from ser.train.data import Data, Trained
+from ser.train.executor import groups
+from ser.train.fit import fit
+from ser.train.halves import Half
+from ser.train.rounds import divided, share_out
+from ser.train.runs import plan
+
+PLAIN: dict[str, Any] = {"epochs": 6, "patience": 0, "lr": 1e-2}
+HEADS: list[tuple[str, str, dict[str, Any]]] = [
+    (
+        "mlp",
+        "pooled",
+        {"head_options": {"hidden": "260,260"}, "mixup": 0.2},
+    ),  # weights whose gradients are written in place
+    ("cross_attention", "pooled+pooled", {"head_options": {"hidden": 16, "heads": 2}, "modality_dropout": 0.3}),
+    ("bilstm", "frames", {"head_options": {"hidden": 8}, "patience": 1}),
+    ("resnet18", "frames", {"head_options": {"hidden": 8}, "epochs": 3}),  # running statistics
+]
+
+
+def ends(order: list[tuple[int, float]], jobs: int) -> float:
+    """When the last worker is done, each taking the next piece when it is free; second halves follow first ones."""
+    free, begun = [0.0] * jobs, dict[int, float]()
+    for unit, share in order:
+        worker = int(np.argmin(free))
+        if unit in begun:
+            assert free[worker] >= begun[unit] - 1e-6, "its first half is not done yet"
+            share = 1 - next(s for u, s in order if u == unit)
+        free[worker] += share
+        begun[unit] = free[worker]
+    return max(free)
+
+
+@pytest.mark.parametrize("jobs", range(1, 9))
+def test_all_workers_end_together(jobs: int) -> None:
+    for units in range(1, 40):
+        order = share_out(units, jobs)
+        assert sorted({u for u, _ in order}) == list(range(units))
+        for unit in range(units):
+            shares = [share for u, share in order if u == unit]
+            assert shares == [1.0] or (len(shares) == 2 and 0 < shares[0] < shares[1] == 1.0)
+        best, plain = max(1.0, units / jobs), -(-units // jobs)
+        assert ends(order, jobs) <= (best + 1e-6 if plain > rounds.GAIN * best else plain)
+
+
+@pytest.mark.parametrize(("head", "kind", "options"), HEADS, ids=[h for h, _, _ in HEADS])
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_halves_are_the_whole_bit_for_bit(
+    head: str, kind: str, options: dict[str, Any], epochs: int, data: Callable[..., Data], tmp_path: Path
+) -> None:
+    config, path = make_config(head, **(PLAIN | options)), tmp_path / "between"
+    (whole,) = trainer.train(data(kind), config, [5])
+    trainer.train(data(kind), config, [5], half=Half(path, epochs))
+    assert path.exists()
+    torch.manual_seed(99)  # another process's stream
+    (halves,) = trainer.train(data(kind), config, [5], half=Half(path))
+    assert not path.exists()
+    assert same(whole, halves)
+    (alone,) = trainer.train(data(kind), config, [5], half=Half(path))  # nothing was left there
+    assert same(whole, alone)
+
+
+def same(one: Trained, other: Trained) -> bool:
+    assert one.epochs == other.epochs > 0
+    assert (one.best_epoch, one.curves, one.notes) == (other.best_epoch, other.curves, other.notes)
+    return torch.equal(one.weights, other.weights)
+
+
+def test_a_run_that_ends_in_its_first_half_is_not_gone_on_with(data: Callable[..., Data], tmp_path: Path) -> None:
+    config = make_config("mlp", **(PLAIN | {"epochs": 30, "patience": 2, "lr": 0.1, "schedule": "constant"}))
+    (whole,) = trainer.train(data(), config, [5])
+    assert whole.epochs < 25
+    trainer.train(data(), config, [5], half=Half(tmp_path / "between", 28))
+    (halves,) = trainer.train(data(), config, [5], half=Half(tmp_path / "between"))
+    assert same(whole, halves)
+
+
+def test_a_run_that_diverges_in_its_first_half_is_reported_by_the_second(
+    data: Callable[..., Data], tmp_path: Path
+) -> None:
+    config = make_config("mlp", **(PLAIN | {"lr": 1e30, "clip": 0.0}))
+    trainer.train(data(), config, [5], half=Half(tmp_path / "between", 4))
+    (failed,) = trainer.train(data(), config, [5], half=Half(tmp_path / "between"))
+    assert failed.error is not None
+
+
+def test_an_experiment_in_halves_has_the_same_records(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three runs on two workers; then the same in one process, where nothing is divided."""
+    maker.table("a")
+    maker.store("a", identity={"encoder": "toy"}, strength=0.6)
+    given: dict[str, Any] = {"head": "mlp", "protocol": "official", "runs": 3, "stack": 1, "epochs": 4, "lr": 1e-2}
+    given["refit"] = "always"
+    found = []
+    monkeypatch.setattr("ser.train.runs._is_short", lambda _: False)
+    seen: list[int] = []
+    real = rounds.divided
+    monkeypatch.setattr("ser.train.runs.divided", lambda *a: seen.append(len(real(*a))) or real(*a))
+    for jobs in (2, 1):
+        path = maker.space.results / f"jobs-{jobs}.json"
+        fit("a", maker.space, jobs=jobs, output=path, **given)
+        summary = json.loads(path.read_text())
+        rows = [pd.read_csv(p) for p in sorted(path.with_suffix("").glob("*.csv"))]
+        curves = [json.loads(p.read_text())["curves"] for p in sorted(path.with_suffix("").glob("*.json"))]
+        found.append((summary["pooled"]["UA"]["values"], curves, pd.concat(rows)))
+    assert seen == [4, 3]
+    assert found[0][:2] == found[1][:2]
+    pd.testing.assert_frame_equal(found[0][2], found[1][2])
+
+
+def test_what_has_more_state_than_a_plain_run_is_not_divided(maker: Any, tmp_path: Path) -> None:
+    maker.table("a")
+    maker.store("a", identity={"encoder": "toy"}, strength=0.6)
+    options = FitOptions(protocol="official", scheme="4", refit="never")
+    begun = begin(load_tensors("a", maker.space), maker.space, "mlp", {"epochs": 10}, options)
+
+    def halves(runs: int = 3, jobs: int = 2, stack: int = 1, **changes: Any) -> list[int | None]:
+        job = replace(begun.job, config=replace(begun.job.config, **changes))  # type: ignore[type-var]
+        _, units = plan(job, begun.folds, range(runs), stack)
+        assert [u[2] for u in units] == groups(range(runs), stack)
+        return [half.epochs for _, half in divided(units, jobs, tmp_path) if half is not None]
+
+    assert halves() == [5, None]
+    assert halves(jobs=1) == halves(runs=4) == halves(runs=2) == halves(runs=6, stack=2) == []
+    for changes in ({"average": "ema"}, {"snapshots": 2}, {"freeze": "encoder"}, {"adapt": "dann"}, {"head": "late"}):
+        assert halves(**changes) == []
+    assert halves(runs=5, jobs=4) == [8, 5, 2, None, None, None]
