@@ -3,13 +3,11 @@
 What is trained does not change by a bit: all that a run draws is derived from its seed and the epoch.
 """
 
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-
-if TYPE_CHECKING:
-    from ser.train.trainer import Stack
 
 
 class Half(NamedTuple):
@@ -24,32 +22,22 @@ class Half(NamedTuple):
     epochs: int | None = None
 
 
-def leave(stack: "Stack", path: Path) -> None:
-    """Write what a stack is between two epochs, whole or not at all."""
-    kept = {
-        "tensors": [t.detach().clone() for t in _tensors(stack)],
-        "place": (stack.epoch, stack.step, stack.spent, stack.alive),
-        "results": (stack.results, stack.choices, stack.collapses),
-    }
+def leave(state: dict[str, Any], path: Path) -> None:
+    """Write what a run is between two epochs, whole or not at all; where there is no room for it, not."""
     beside = path.with_suffix(".writing")
-    with beside.open("wb") as file:
-        torch.save(kept, file)
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            torch.save(state, file)
+        beside.replace(path)
+    except (OSError, RuntimeError):  # a full disk, in Python's words or in torch's
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
-def resume(stack: "Stack", path: Path) -> None:
-    """Make a new stack what another was when it was left; nothing where none was left."""
+def found(path: Path) -> dict[str, Any] | None:
+    """What was left, which is gone from there then; None where nothing was."""
     if not path.exists():
-        return
-    kept = torch.load(path, weights_only=False)  # of this very experiment, in a folder of its own
+        return None
+    state: dict[str, Any] = torch.load(path, weights_only=False)  # of this very call, in a folder of its own
     path.unlink()
-    with torch.no_grad():
-        for there, value in zip(_tensors(stack), kept["tensors"], strict=True):
-            there.copy_(value)
-    stack.epoch, stack.step, stack.spent, stack.alive = kept["place"]
-    stack.results, stack.choices, stack.collapses = kept["results"]
-
-
-def _tensors(stack: "Stack") -> list[torch.Tensor]:
-    optimiser = stack.optimiser
-    return [stack.parameters.theta, *stack.parameters.buffers, optimiser.mean, optimiser.square, optimiser.steps]
+    return state

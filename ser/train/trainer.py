@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from ser.train.data import Data, Trained
 from ser.train.diverged import not_finite
 from ser.train.forward import logits, predict, trainable
 from ser.train.freezing import Kept
-from ser.train.halves import Half, leave, resume
+from ser.train.halves import Half, found, leave
 from ser.train.layers import Dropout
 from ser.train.optimiser import AdamW
 from ser.train.schedule import cycle_ends, rate
@@ -47,14 +48,14 @@ def train(
     """
     with exact(data.resident.device):
         stack = Stack(data, config, list(seeds), start)
-        if half is None:
-            return stack.run()
-        if half.epochs is None:
-            resume(stack, half.path)
-            return stack.run()
-        unfinished = stack.run(half.epochs)
-        leave(stack, half.path)
-        return unfinished
+        if half is not None and half.epochs is not None:
+            unfinished = stack.run(half.epochs)
+            leave(stack.state(), half.path)
+            return unfinished
+        begun = None if half is None else found(half.path)
+        if begun is not None:
+            stack.go_on_from(begun)
+        return stack.run()
 
 
 class Stack:
@@ -109,6 +110,26 @@ class Stack:
             result.seconds = self.spent / len(self.results)
             result.notes += collapse.notes(self.data.names, result.epochs)
         return self.results
+
+    def state(self) -> dict[str, Any]:
+        """All that a plain stack is between two epochs; for runs without averages, snapshots, adaptation and freezing."""
+        return {
+            "tensors": [t.detach().clone() for t in self._tensors()],
+            "place": (self.epoch, self.step, self.spent, self.alive),
+            "results": (self.results, self.choices, self.collapses),
+        }
+
+    def go_on_from(self, state: dict[str, Any]) -> None:
+        """Make a new stack what another of the same runs was."""
+        with torch.no_grad():
+            for tensor, value in zip(self._tensors(), state["tensors"], strict=True):
+                tensor.copy_(value)
+        self.epoch, self.step, self.spent, self.alive = state["place"]
+        self.results, self.choices, self.collapses = state["results"]
+
+    def _tensors(self) -> list[Tensor]:
+        optimiser = self.optimiser
+        return [self.parameters.theta, *self.parameters.buffers, optimiser.mean, optimiser.square, optimiser.steps]
 
     def _epoch(self, epoch: int) -> dict[str, list[float]]:
         """Train one epoch; the mean losses of each run that is still alive after it, by the names of their curves."""

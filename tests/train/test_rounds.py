@@ -92,6 +92,23 @@ def test_a_run_that_ends_in_its_first_half_is_not_gone_on_with(data: Callable[..
     assert same(whole, halves)
 
 
+def test_where_a_run_cannot_be_left_it_is_trained_whole(
+    data: Callable[..., Data], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Any, file: Any) -> None:
+        file.write(b"some")
+        raise OSError(28, "No space left on device")
+
+    config, path = make_config("mlp", **PLAIN), tmp_path / "between"
+    (whole,) = trainer.train(data(), config, [5])
+    with monkeypatch.context() as patch:
+        patch.setattr("ser.train.halves.torch.save", full)
+        trainer.train(data(), config, [5], half=Half(path, 2))
+    assert list(tmp_path.iterdir()) == []
+    (halves,) = trainer.train(data(), config, [5], half=Half(path))
+    assert same(whole, halves)
+
+
 def test_a_run_that_diverges_in_its_first_half_is_reported_by_the_second(
     data: Callable[..., Data], tmp_path: Path
 ) -> None:
