@@ -70,7 +70,7 @@ def train(
     workers = 1 if _is_short(units) else executor.workers(jobs, len(units), units[0][0].device)
     with TemporaryDirectory(prefix="ser-") as between:
         order = divided(units, workers, Path(between))
-        work = [(*unit, half) for unit, half in order]
+        work = [unit if half is None else (*unit, half) for unit, half in order]
         results = executor.run_units(guarded if keep_going else train_unit, work, workers)
         shown = progress(results, len(work), label, "stack", quiet)
         for (unit, half), finished in zip(order, shown, strict=True):

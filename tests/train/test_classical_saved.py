@@ -270,9 +270,9 @@ def test_what_has_no_head_is_fitted_again(space: Path, tmp_path: Path, monkeypat
     done: list[list[int]] = []
     real = units._stack
 
-    def seen(job: Any, folds: Any, runs: list[int]) -> Any:
+    def seen(job: Any, folds: Any, runs: list[int], *half: Any) -> Any:
         done.append(runs)
-        return real(job, folds, runs)
+        return real(job, folds, runs, *half)
 
     monkeypatch.setattr(units, "_stack", seen)
     given: dict[str, Any] = {

@@ -230,11 +230,11 @@ def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch
     whole = predictions_of(maker, fit("toy", maker.space, runs=4, stack=4, output=files(maker) / "a.json", **FAST))
     real, tried = units._stack, []
 
-    def cramped(job: Any, fold: Any, runs: list[int]) -> Any:
+    def cramped(job: Any, fold: Any, runs: list[int], *half: Any) -> Any:
         tried.append(runs)
         if len(runs) > room:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(job, fold, runs)
+        return real(job, fold, runs, *half)
 
     monkeypatch.setattr(units, "_stack", cramped)
     room = 1
@@ -266,9 +266,9 @@ def test_runs_of_equal_epochs_are_trained_again_together_and_are_themselves(
     stacks: list[tuple[int, int]] = []
     real = learner.train
 
-    def counting(data: Any, config: Any, seeds: Any, start: Any = None) -> Any:
+    def counting(data: Any, config: Any, seeds: Any, *more: Any) -> Any:
         stacks.append((len(data.validation), len(seeds)))
-        return real(data, config, seeds, start)
+        return real(data, config, seeds, *more)
 
     monkeypatch.setattr(learner, "train", counting)
     given = {**FAST, "protocol": "official", "refit": "always", "runs": 4}
