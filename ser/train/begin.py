@@ -123,8 +123,6 @@ def begin(data: Tensors, space: Workspace, head: str, training: dict[str, Any], 
     if options.refit not in REFITS:
         raise unknown("refit", options.refit, REFITS)
     recipe = make_recipe(head, **training)
-    if options.save and isinstance(recipe, Classical):
-        check_savable(recipe)
     setup = account.prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
     asked = experiment.identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)
     return assemble(setup, recipe, asked, ["fit", data.dataset], space, options, setup.stamps + stamps_of(recipe))
@@ -149,8 +147,10 @@ def assemble(
         more: attributes of the job: how a fold is gone on from, what is balanced.
 
     Raises:
-        ConfigError: a device that is not there.
+        ConfigError: a device that is not there; a head that is to be saved and cannot be.
     """
+    if options.save and isinstance(recipe, Classical):
+        check_savable(recipe)
     place = device_of(recipe, options.device)
     words = [*words, recipe.head, setup.protocol, Path(options.scheme).stem]
     name, path = experiment.place(space, options.output, words, asked)

@@ -1,7 +1,7 @@
 """How many runs go together, and where: the one place that decides about stacks, workers and threads."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -106,7 +106,7 @@ def seconds(config: Config, inputs: Sequence[Input], classes: int, rows: int, ru
     return config.epochs * -(-rows // config.batch_size) * (1e-3 + runs * a_run)
 
 
-def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[T]:
+def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs: int) -> Generator[T, None, None]:
     """Results of `function(*unit)` in the order of the units, as they come.
 
     Workers are processes with one intra-op thread each: two threads a process lose more than they win as soon as

@@ -1,4 +1,4 @@
-"""A run's training in two halves, which different workers may train: what is left between them, and found again.
+"""A run's training in two halves, of any size, for different workers: what is left between them, and found again.
 
 What is trained does not change by a bit: all that a run draws is derived from its seed and the epoch.
 """
@@ -39,5 +39,6 @@ def found(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     state: dict[str, Any] = torch.load(path, weights_only=False)  # of this very call, in a folder of its own
-    path.unlink()
+    with suppress(OSError):
+        path.unlink()
     return state

@@ -1,4 +1,4 @@
-"""Which worker trains what: runs that do not go up evenly are trained in halves, so that all workers end together.
+"""Which worker trains what: equal runs that do not go up evenly are trained in halves, so that all workers end together.
 
 Five equal runs on two workers are three rounds, in the last of which one worker has nothing to do. A run that one worker
 begins and another ends makes two and a half of them (McNaughton's wrap-around rule, Management Science 6(1), 1959: the runs lie
@@ -15,6 +15,7 @@ from ser.train.job import Unit, refits
 from ser.train.selection import SOURCE
 
 GAIN = 1.05  # times faster, from which it is done
+EQUAL = 1.2  # times as many utterances
 REFITTED = 1.6  # with training again on training and validation, what a run takes of its first training
 
 
@@ -41,15 +42,15 @@ def share_out(units: int, jobs: int) -> list[tuple[int, float]]:
     return [(unit, share) for _, unit, share in sorted(pieces, key=lambda p: p[0])]
 
 
-def divided(units: Sequence[Unit], jobs: int, folder: Path) -> list[tuple[Unit, Half | None]]:
-    """Units in the order to begin them, one run of them in halves where that is faster.
+def divided(units: Sequence[Unit], jobs: int, folder: Path) -> list[tuple[int, Half | None]]:
+    """Numbers of units in the order to begin them; some in halves where they are equal and that is faster.
 
     Args:
         folder: for runs between their halves.
     """
-    if jobs == 1 or not all(_divisible(unit) for unit in units):
-        return [(unit, None) for unit in units]
-    found: list[tuple[Unit, Half | None]] = []
+    if jobs == 1 or not _are_equal(units) or not all(map(_divisible, units)):
+        return [(number, None) for number in range(len(units))]
+    found: list[tuple[int, Half | None]] = []
     order = share_out(len(units), jobs)
     cut = {number for number, share in order if share < 1}
     for number, share in order:
@@ -57,17 +58,27 @@ def divided(units: Sequence[Unit], jobs: int, folder: Path) -> list[tuple[Unit, 
         assert isinstance(job.config, Config)
         whole = job.config.epochs * (REFITTED if refits(job, folds[0]) else 1)
         first = max(1, min(job.config.epochs, round(share * whole)))
-        found.append((units[number], Half(path, first if share < 1 else None) if number in cut else None))
+        found.append((number, Half(path, first if share < 1 else None) if number in cut else None))
     return found
 
 
+def _are_equal(units: Sequence[Unit]) -> bool:
+    """Whether units take about as long: of one job, on about as many utterances."""
+    sizes = [len(folds[0].train) for _, folds, _ in units]
+    return len({id(job) for job, _, _ in units}) == 1 and max(sizes) <= EQUAL * min(sizes)
+
+
 def _divisible(unit: Unit) -> bool:
-    """Whether a unit is the plain training of one run, of which weights, moments and scores are all there is between epochs."""
+    """Whether a unit is the plain training of one run, of which weights, moments and scores are all there is between epochs.
+
+    Not one that may stop early: its second half would be taken up while the first goes on, and nobody knows where to cut it.
+    """
     job, (fold, *_), runs = unit
     config = job.config
     return (
         isinstance(config, Config)
         and len(runs) == 1
+        and config.patience == 0
         and part_of(config.head) == config.head
         and fold.before is None
         and fold.unlabelled is None

@@ -1,6 +1,7 @@
 """Runs of experiments: which are missing, training them over workers, and their records as they finish."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,24 +66,32 @@ def train(
         keep_going: where a unit cannot be trained at all, give its error, and go on with the others.
 
     Yields:
-        Of each unit its job, the runs that were finished, and the errors of those that diverged.
+        Of each unit, in their order, its job, the runs that were finished, and the errors of those that diverged.
     """
     workers = 1 if _is_short(units) else executor.workers(jobs, len(units), units[0][0].device)
-    with TemporaryDirectory(prefix="ser-") as between:
+    done: dict[int, Finished] = {}
+    following = 0
+    for number, finished in progress(_trained(units, workers, keep_going), len(units), label, "stack", quiet):
+        for result in finished:
+            if not isinstance(result, SerError):
+                record.write_run(units[number][0].folder, *result)
+        done[number] = finished
+        while following in done:  # in the order of the units, whatever the workers' is
+            results = done.pop(following)
+            errors = [r for r in results if isinstance(r, SerError)]
+            yield units[following][0], [r for r in results if not isinstance(r, SerError)], errors
+            following += 1
+
+
+def _trained(units: Sequence[Unit], workers: int, keep_going: bool) -> Iterator[tuple[int, Finished]]:
+    """Numbers of units, as they are finished, and what came of them."""
+    with TemporaryDirectory(prefix="ser-", ignore_cleanup_errors=True) as between:
         order = divided(units, workers, Path(between))
-        work = [unit if half is None else (*unit, half) for unit, half in order]
-        results = executor.run_units(guarded if keep_going else train_unit, work, workers)
-        shown = progress(results, len(work), label, "stack", quiet)
-        for (unit, half), finished in zip(order, shown, strict=True):
-            if half is None or half.epochs is None:
-                yield from _record(unit, finished)
-
-
-def _record(unit: Unit, finished: Finished) -> Iterator[tuple[Job, list[Run], list[SerError]]]:
-    done = [r for r in finished if not isinstance(r, SerError)]
-    for run, predictions in done:
-        record.write_run(unit[0].folder, run, predictions)
-    yield unit[0], done, [r for r in finished if isinstance(r, SerError)]
+        work = [units[number] if half is None else (*units[number], half) for number, half in order]
+        with closing(executor.run_units(guarded if keep_going else train_unit, work, workers)) as results:
+            for (number, half), finished in zip(order, results, strict=True):
+                if half is None or half.epochs is None:
+                    yield number, finished
 
 
 def train_all(begun: Sequence[Begun], options: FitOptions, label: str) -> list[list[Run]]:

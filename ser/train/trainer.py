@@ -78,8 +78,8 @@ class Stack:
         self.average = None if config.average == "none" else Average(config.average, self.parameters, config.epochs)
         self.optimiser = AdamW(self.parameters.theta, config.weight_decay)
         self.lr = config.lr
-        half = config.precision == "bfloat16"
-        self.cast = torch.autocast(torch.device(self.device).type, torch.bfloat16) if half else nullcontext()
+        lower = config.precision == "bfloat16"
+        self.cast = torch.autocast(torch.device(self.device).type, torch.bfloat16) if lower else nullcontext()
         self.alive = list(range(len(seeds)))
         self.results = [Trained(self.parameters.row(r)) for r in range(len(seeds))]
         self.choices = [Choice(config.selection) for _ in seeds]
@@ -114,7 +114,7 @@ class Stack:
     def state(self) -> dict[str, Any]:
         """All that a plain stack is between two epochs; for runs without averages, snapshots, adaptation and freezing."""
         return {
-            "tensors": [t.detach().clone() for t in self._tensors()],
+            "tensors": [t.detach() for t in self._tensors()],
             "place": (self.epoch, self.step, self.spent, self.alive),
             "results": (self.results, self.choices, self.collapses),
         }

@@ -20,7 +20,7 @@ from ser.train.executor import groups
 from ser.train.fit import fit
 from ser.train.halves import Half
 from ser.train.rounds import divided, share_out
-from ser.train.runs import plan
+from ser.train.runs import plan, train
 
 PLAIN: dict[str, Any] = {"epochs": 6, "patience": 0, "lr": 1e-2}
 HEADS: list[tuple[str, str, dict[str, Any]]] = [
@@ -63,15 +63,26 @@ def test_all_workers_end_together(jobs: int) -> None:
 @pytest.mark.parametrize(("head", "kind", "options"), HEADS, ids=[h for h, _, _ in HEADS])
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_halves_are_the_whole_bit_for_bit(
-    head: str, kind: str, options: dict[str, Any], epochs: int, data: Callable[..., Data], tmp_path: Path
+    head: str,
+    kind: str,
+    options: dict[str, Any],
+    epochs: int,
+    data: Callable[..., Data],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    trained: list[int] = []
+    real = trainer.Stack._epoch
+    monkeypatch.setattr(trainer.Stack, "_epoch", lambda self, epoch: trained.append(epoch) or real(self, epoch))
     config, path = make_config(head, **(PLAIN | options)), tmp_path / "between"
     (whole,) = trainer.train(data(kind), config, [5])
     trainer.train(data(kind), config, [5], half=Half(path, epochs))
     assert path.exists()
+    assert trained[whole.epochs :] == list(range(1, epochs + 1))
     torch.manual_seed(99)  # another process's stream
     (halves,) = trainer.train(data(kind), config, [5], half=Half(path))
     assert not path.exists()
+    assert trained[whole.epochs :] == list(range(1, whole.epochs + 1))  # each epoch once
     assert same(whole, halves)
     (alone,) = trainer.train(data(kind), config, [5], half=Half(path))  # nothing was left there
     assert same(whole, alone)
@@ -118,11 +129,40 @@ def test_a_run_that_diverges_in_its_first_half_is_reported_by_the_second(
     assert failed.error is not None
 
 
+def test_units_come_in_their_own_order(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the workers' is: what is chosen by means, and what is said of errors, is the same with any --jobs."""
+    maker.table("a")
+    maker.store("a", identity={"encoder": "toy"}, strength=0.6)
+    options = FitOptions(protocol="official", scheme="4", refit="never", stack=1)
+    begun = begin(load_tensors("a", maker.space), maker.space, "mlp", {"epochs": 4, "patience": 0}, options)
+    _, units = plan(begun.job, begun.folds, range(5), 1)
+    begun_in: list[int] = []
+
+    def here(function: Any, work: Any, _: int) -> Any:
+        for unit in work:
+            begun_in.append(unit[2][0])
+            yield function(*unit)
+
+    monkeypatch.setattr("ser.train.runs._is_short", lambda _: False)
+    monkeypatch.setattr("ser.train.executor.run_units", here)
+    found = [done[0][0]["run"] for _, done, _ in train(units, 2, "label", quiet=True)]
+    assert begun_in == [0, 2, 3, 1, 4, 2]
+    assert found == [0, 1, 2, 3, 4]
+
+
 def test_an_experiment_in_halves_has_the_same_records(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three runs on two workers; then the same in one process, where nothing is divided."""
     maker.table("a")
     maker.store("a", identity={"encoder": "toy"}, strength=0.6)
-    given: dict[str, Any] = {"head": "mlp", "protocol": "official", "runs": 3, "stack": 1, "epochs": 4, "lr": 1e-2}
+    given: dict[str, Any] = {
+        "head": "mlp",
+        "protocol": "official",
+        "runs": 3,
+        "stack": 1,
+        "epochs": 4,
+        "lr": 1e-2,
+        "patience": 0,
+    }
     given["refit"] = "always"
     found = []
     monkeypatch.setattr("ser.train.runs._is_short", lambda _: False)
@@ -145,16 +185,31 @@ def test_what_has_more_state_than_a_plain_run_is_not_divided(maker: Any, tmp_pat
     maker.table("a")
     maker.store("a", identity={"encoder": "toy"}, strength=0.6)
     options = FitOptions(protocol="official", scheme="4", refit="never")
-    begun = begin(load_tensors("a", maker.space), maker.space, "mlp", {"epochs": 10}, options)
+    begun = begin(load_tensors("a", maker.space), maker.space, "mlp", {"epochs": 10, "patience": 0}, options)
 
-    def halves(runs: int = 3, jobs: int = 2, stack: int = 1, **changes: Any) -> list[int | None]:
+    def halves(runs: int = 3, jobs: int = 2, stack: int = 1, **changes: Any) -> list[tuple[int, int | None]]:
         job = replace(begun.job, config=replace(begun.job.config, **changes))  # type: ignore[type-var]
         _, units = plan(job, begun.folds, range(runs), stack)
         assert [u[2] for u in units] == groups(range(runs), stack)
-        return [half.epochs for _, half in divided(units, jobs, tmp_path) if half is not None]
+        found = [(number, half) for number, half in divided(units, jobs, tmp_path) if half is not None]
+        assert len({half.path for _, half in found}) == len({number for number, _ in found}) == len(found) / 2
+        assert (
+            len({(number, half.path) for number, half in found}) == len(found) / 2
+        )  # both halves of a run have one place
+        return [(number, half.epochs) for number, half in found]
 
-    assert halves() == [5, None]
+    assert halves() == [(1, 5), (1, None)]
     assert halves(jobs=1) == halves(runs=4) == halves(runs=2) == halves(runs=6, stack=2) == []
-    for changes in ({"average": "ema"}, {"snapshots": 2}, {"freeze": "encoder"}, {"adapt": "dann"}, {"head": "late"}):
+    for changes in (
+        {"patience": 3},
+        {"average": "ema"},
+        {"snapshots": 2},
+        {"freeze": "encoder"},
+        {"adapt": "dann"},
+        {"head": "late"},
+    ):
         assert halves(**changes) == []
-    assert halves(runs=5, jobs=4) == [8, 5, 2, None, None, None]
+    assert halves(runs=5, jobs=4) == [(1, 8), (2, 5), (3, 2), (3, None), (2, None), (1, None)]
+    own, other = (plan(job, begun.folds, range(3), 1)[1] for job in (begun.job, replace(begun.job)))
+    assert any(half for _, half in divided(own, 2, tmp_path))
+    assert not any(half for _, half in divided([*own[:2], *other[2:]], 2, tmp_path))  # another job may take any time
