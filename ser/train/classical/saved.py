@@ -30,6 +30,7 @@ TRUSTED = (
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",  # see treecheck
 )
+SMALL = {"n_estimators": 5, "max_iter": 50}  # at most, of the trial that tells what can be saved
 
 
 def pack(fitted: Any, head: str) -> bytes:
@@ -67,6 +68,9 @@ def check_savable(config: Classical) -> None:
     y = np.arange(60) % 3
     x = np.random.default_rng(0).normal(size=(len(y), 4)) + y[:, None]
     trial = estimator(config, 0)
+    for name, most in SMALL.items():
+        if isinstance(size := trial.get_params(deep=False).get(name), int) and size > most:
+            trial.set_params(**{name: most})
     with suppress(TrainingError):  # options for more data than this: then only the training can tell
         fit_alone(trial, config.head, x, y)
         pack(trial, config.head)
