@@ -13,9 +13,8 @@ from ser.extract.report import Report
 from ser.extract.work import Outcome
 from ser.features.failures import Failure, write_failures
 from ser.features.layout import Facts
-from ser.features.names import JOINT
+from ser.features.names import JOINT, split_name
 from ser.features.store import FeatureStore, shards_folder
-from ser.features.views import split_name
 from ser.features.writer import StoreWriter
 from ser.metadata.table import Table
 from ser.workspace import Workspace

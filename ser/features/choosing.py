@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from ser.errors import ConfigError
-from ser.features.names import JOINT
+from ser.features.names import JOINT, originals, split_name
 from ser.features.store import FeatureStore
-from ser.features.views import originals, split_name
 from ser.metadata import texts
 from ser.metadata.table import Table
 from ser.registry import unknown

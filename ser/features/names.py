@@ -1,9 +1,29 @@
 """Names of feature stores, read back: what `ser extract` was asked for (`ser.extract.choices.store_name` makes them)."""
 
 import re
+from collections.abc import Iterable
 
 JOINT = "+"  # between encoder and source of the text
 MARK = "@"  # before the name of an augmented view
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The store and the view of a store's name; the view of an original is "".
+
+    >>> split_name("egemaps@noise15"), split_name("egemaps")
+    (('egemaps', 'noise15'), ('egemaps', ''))
+    """
+    store, _, view = name.partition(MARK)
+    return store, view
+
+
+def originals(names: Iterable[str]) -> list[str]:
+    """The names that are of no view.
+
+    >>> originals(["egemaps", "egemaps@noise15"])
+    ['egemaps']
+    """
+    return [name for name in names if MARK not in name]
 
 
 def options_of(store: str) -> str:
@@ -12,7 +32,7 @@ def options_of(store: str) -> str:
     >>> options_of("bert.frame"), options_of("bert+asr-whisper-small.cls.layers-3-5")
     ('bert --level frame', 'bert --text-source asr-whisper-small --pooling cls --layers 3,5')
     """
-    first, *parts = store.partition(MARK)[0].split(".")
+    first, *parts = split_name(store)[0].split(".")
     encoder, _, source = first.partition(JOINT)
     words = [encoder, *(["--text-source", source] if source else [])]
     for part in parts:

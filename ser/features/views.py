@@ -4,33 +4,14 @@ Views are made by `ser extract --views`; training draws among them (`ser.feature
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.features.names import MARK, options_of
+from ser.features.names import options_of, split_name
 
 TTA_VIEWS = ("speed0.95", "speed1.05", "noise15", "noise20")
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """The store and the view of a store's name; the view of an original is "".
-
-    >>> split_name("egemaps@noise15"), split_name("egemaps")
-    (('egemaps', 'noise15'), ('egemaps', ''))
-    """
-    store, _, view = name.partition(MARK)
-    return store, view
-
-
-def originals(names: Iterable[str]) -> list[str]:
-    """The names that are of no view.
-
-    >>> originals(["egemaps", "egemaps@noise15"])
-    ['egemaps']
-    """
-    return [name for name in names if MARK not in name]
 
 
 def view_stores(folder: Path, store: str) -> dict[str, Path]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ser.features.names import split_name
 from ser.features.normalise import STAMPS
 from ser.features.tensors import Tensors
-from ser.features.views import split_name
 from ser.metadata import audit, ledger, splits, texts
 
 

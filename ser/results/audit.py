@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ser.features.auditing import store_findings
+from ser.features.names import originals
 from ser.features.store import FeatureStore
-from ser.features.views import originals
 from ser.metadata import ledger
 from ser.metadata.auditing.encoders import encoders, not_known
 from ser.metadata.auditing.finding import Finding

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ser.workspace import writing
+
 
 class Half(NamedTuple):
     """One half of a run's training.
@@ -21,17 +23,16 @@ class Half(NamedTuple):
     path: Path
     epochs: int | None = None
 
+    @property
+    def is_first(self) -> bool:
+        return self.epochs is not None
+
 
 def leave(state: dict[str, Any], path: Path) -> None:
     """Write what a run is between two epochs, whole or not at all; where there is no room for it, not."""
-    beside = path.with_suffix(".writing")
-    try:
-        with beside.open("wb") as file:
-            torch.save(state, file)
-        beside.replace(path)
-    except (OSError, RuntimeError):  # a full disk, in Python's words or in torch's
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
+    # A full disk is an OSError of Python's or a RuntimeError of torch's.
+    with suppress(OSError, RuntimeError), writing(path) as beside, beside.open("wb") as file:
+        torch.save(state, file)
 
 
 def found(path: Path) -> dict[str, Any] | None:

@@ -90,7 +90,7 @@ def _trained(units: Sequence[Unit], workers: int, keep_going: bool) -> Iterator[
         work = [units[number] if half is None else (*units[number], half) for number, half in order]
         with closing(executor.run_units(guarded if keep_going else train_unit, work, workers)) as results:
             for (number, half), finished in zip(order, results, strict=True):
-                if half is None or half.epochs is None:
+                if half is None or not half.is_first:
                     yield number, finished
 
 

@@ -48,7 +48,7 @@ def train(
     """
     with exact(data.resident.device):
         stack = Stack(data, config, list(seeds), start)
-        if half is not None and half.epochs is not None:
+        if half is not None and half.is_first:
             unfinished = stack.run(half.epochs)
             leave(stack.state(), half.path)
             return unfinished

@@ -53,13 +53,9 @@ def _stack(job: Job, folds: list[Fold], runs: list[int], half: Half | None) -> F
     first = first_of(folds[0])
     data, statistics = normalise(job.data, job.normalize, first.train, job.limit)
     learner = learner_of(data, job.config, job.device)
-    if half is not None and isinstance(learner, Learner):
-        seeds = _seeds(job, first, runs)
-        parts = learner.train(sampled(job, first.train, seeds), first.validation, seeds, half=half)
-        if half.epochs is not None:
-            return []
-    else:
-        parts = _train_on(job, learner, first, _seeds(job, first, runs))
+    parts = _train_on(job, learner, first, _seeds(job, first, runs), half=half)
+    if half is not None and half.is_first:
+        return []
     if job.tuning is None:
         return _finish(job, folds, runs, learner, statistics, parts, [])
     errors, runs, (parts,) = apart(runs, folds_named(folds), parts)
@@ -75,8 +71,13 @@ def _seeds(job: Job, fold: Fold, runs: list[int]) -> list[int]:
     return [streams.derive(job.seed, k, fold.stream or fold.name) for k in runs]
 
 
-def _train_on(job: Job, learner: Learns, fold: Fold, seeds: list[int], start: list[Any] | None = None) -> Parts:
+def _train_on(
+    job: Job, learner: Learns, fold: Fold, seeds: list[int], start: list[Any] | None = None, half: Half | None = None
+) -> Parts:
     rows = sampled(job, fold.train, seeds)
+    if half is not None:
+        assert isinstance(learner, Learner)
+        return learner.train(rows, fold.validation, seeds, start, half=half)
     if fold.unlabelled is None:
         return learner.train(rows, fold.validation, seeds, start)
     return learner.train(rows, fold.validation, seeds, start, unlabelled=fold.unlabelled, oracle=fold.oracle)

@@ -12,11 +12,12 @@ from ser.errors import ConfigError, StoreError
 from ser.features.choices import NO_VIEW
 from ser.features.choosing import choose_dataset, choose_stores
 from ser.features.layout import Facts
+from ser.features.names import originals, split_name
 from ser.features.normalise import normalise
 from ser.features.pack import Record
 from ser.features.store import FeatureStore
 from ser.features.tensors import load_tensors
-from ser.features.views import TTA_VIEWS, originals, split_name, view_stores
+from ser.features.views import TTA_VIEWS, view_stores
 from ser.features.writer import StoreWriter
 from ser.metadata.table import load_table, write_table
 from ser.train.joint import join
