@@ -13,7 +13,7 @@ dropout are those of the head without augmentation. Prints a table, and writes n
 takes five seconds: fewer channels, and 2.5 s from the middle of each utterance, where speech is.
 
 The difference is that of pooled UA, mean over runs, with its 95 % interval over speakers and runs and its p-value over
-models and speakers together (`ser.results.paired`), adjusted for the number of policies.
+models and speakers together (`ser.results.statistics.paired`), adjusted for the number of policies.
 """
 
 import argparse
@@ -27,10 +27,10 @@ import pandas as pd
 
 from ser.commands._training import _pairs as pairs
 from ser.metadata.splits import Options
-from ser.results.paired import compare, with_holm
-from ser.results.record import metrics_from_predictions
-from ser.train.begin import FitOptions, begin, conclude, load, open_workspace
-from ser.train.runs import train_all
+from ser.results.records.record import metrics_from_predictions
+from ser.results.statistics.paired import compare, with_holm
+from ser.train.runs.experiment import FitOptions, begin, conclude, load, open_workspace
+from ser.train.runs.scheduler import train_all
 
 OFF = "off"
 

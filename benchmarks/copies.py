@@ -20,7 +20,7 @@ import soxr
 from ser.audio.fingerprint import Words, fingerprint
 from ser.audio.measure import Measured
 from ser.audio.reading import Audio, decode
-from ser.metadata.auditing.matching import LEAST, LIMIT, error_rate, find_copies
+from ser.audit.near_copies import LEAST, LIMIT, error_rate, find_copies
 from ser.metadata.table import parse_corpus
 
 SAMPLE = 60

@@ -22,13 +22,13 @@ import numpy as np
 import torch
 
 from ser.metadata.splits import Fold
-from ser.train.begin import FitOptions
 from ser.train.fewshot.ground import Asked, Ground, curves_of, lay_ground, make_job, recipes
 from ser.train.fewshot.job import Job, Source
 from ser.train.fewshot.shots import amounts
 from ser.train.fewshot.unit import learn, train_source
-from ser.train.job import Run
-from ser.train.recipe import make_recipe
+from ser.train.runs.experiment import FitOptions
+from ser.train.runs.job import Run
+from ser.train.runs.recipe import make_recipe
 from ser.workspace import Workspace
 
 WAYS = ("once a seed", "per percentage", "per percentage and fold")

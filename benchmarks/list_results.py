@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.results.names import METRICS
-from ser.results.record import summarise
-from ser.results.schema import SUMMARY, dumps, validate
+from ser.results.records.names import METRICS
+from ser.results.records.record import summarise
+from ser.schema import SUMMARY, dumps, validate
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
 SHAPES = [(5, 24), (20, 6), (5, 6)]  # runs and folds

@@ -26,7 +26,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ser.audio.measure import Measured
-from ser.metadata.auditing.matching import find_copies
+from ser.audit.near_copies import find_copies
 
 LABELS = ("angry", "happy", "neutral", "sad")
 SPEAKERS = 50

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.results.permutation import deal_test, joint_test, observed_difference, swap_test
-from ser.results.power import estimate
+from ser.results.statistics.permutation import deal_test, joint_test, observed_difference, swap_test
+from ser.results.statistics.power import estimate
 
 PERMUTATIONS = 199
 LEVEL = 0.05

@@ -222,9 +222,9 @@ def bound(case: Case) -> tuple[float, float]:
 def measure(case: Case) -> tuple[float, float]:
     import torch
 
-    from ser.train.head import build
-    from ser.train.layers import Input
-    from ser.train.parameters import flatten
+    from ser.train.nn.head import build
+    from ser.train.nn.layers import Input
+    from ser.train.nn.parameters import flatten
 
     torch.set_num_threads(1)
     inputs = [Input(f"s{k}", ("audio", "text")[k], dim, high > 1) for k, (dim, _, high) in enumerate(case.stores)]

@@ -13,11 +13,11 @@ from ser.extract.engine import extract
 from ser.metadata.build import build
 from ser.metadata.splits import Options
 from ser.metadata.table import write_table
-from ser.results import curves, plots
-from ser.results.show import text
+from ser.results.plotting import fewshot_curves, style
+from ser.results.report.show import text
 from ser.synthesis import make_corpus
-from ser.train.fewshot.run import fewshot
-from ser.train.fit import fit
+from ser.train.experiments.fewshot import fewshot
+from ser.train.experiments.fit import fit
 from ser.workspace import Workspace
 
 CORPORA = {"demo-studio": ("studio", 1), "demo-room": ("room", 2)}  # name -> accent, seed
@@ -66,12 +66,12 @@ def run(
     command = f"ser fit --dataset {source} {typed}"
     say(f"\n$ {command}\n")
     summary = fit(source, workspace, **options, jobs=jobs, quiet=quiet, command=command)
-    fitted = _shown(summary, plots.confusion_matrix(summary), workspace, say)
+    fitted = _shown(summary, style.confusion_matrix(summary), workspace, say)
     shares = (10, 20, 50)
     command = f"ser fewshot --source {source} --target {target} --percentages {','.join(map(str, shares))} {typed}"
     say(f"\n$ {command}\n")
     summary = fewshot(target, source, workspace, percentages=shares, **options, jobs=jobs, quiet=quiet, command=command)
-    few = _shown(summary, curves.fewshot_curve(summary), workspace, say)
+    few = _shown(summary, fewshot_curves.fewshot_curve(summary), workspace, say)
     return Made(fitted, few)
 
 
@@ -79,6 +79,6 @@ def _shown(summary: dict[str, Any], figure: Figure, workspace: Workspace, say: C
     """Print a summary and write its picture beside it."""
     path = workspace.results / f"{summary['experiment']}.json"
     say(text(summary, path))
-    plots.save(figure, path.with_suffix(".png"))
+    style.save(figure, path.with_suffix(".png"))
     say(f"picture     {path.with_suffix('.png')}")
     return path

@@ -11,7 +11,7 @@ from torch.backends import cuda, cudnn
 from ser import accelerator
 from ser.accelerator import exact, is_full
 from ser.errors import TrainingError
-from ser.train.memory import within_memory
+from ser.train.runs.memory import within_memory
 
 
 def settings() -> list[Any]:
@@ -62,10 +62,10 @@ def test_training_and_predicting_are_exact(monkeypatch: pytest.MonkeyPatch) -> N
     import numpy as np
 
     from ser.features.blocks import Block
-    from ser.train import convolution
-    from ser.train.batches import Resident
-    from ser.train.config import make_config
-    from ser.train.trainer import Data, predict, train
+    from ser.train.loop.batches import Resident
+    from ser.train.loop.config import make_config
+    from ser.train.loop.trainer import Data, predict, train
+    from ser.train.nn import convolution
 
     seen: set[bool] = set()
     usual = torch.nn.functional.conv2d
@@ -77,8 +77,8 @@ def test_training_and_predicting_are_exact(monkeypatch: pytest.MonkeyPatch) -> N
     (run,) = train(data, config, [0])
     assert seen == {True}  # a CPU's convolutions are none of cuDNN's
     seen.clear()
-    monkeypatch.setattr("ser.train.trainer.exact", lambda _: exact("cuda"))
-    monkeypatch.setattr("ser.train.forward.exact", lambda _: exact("cuda"))
+    monkeypatch.setattr("ser.train.loop.trainer.exact", lambda _: exact("cuda"))
+    monkeypatch.setattr("ser.train.loop.forward.exact", lambda _: exact("cuda"))
     train(data, config, [0])
     predict(data, config, run.weights[None], np.arange(4))
     assert seen == {False}

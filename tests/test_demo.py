@@ -10,9 +10,9 @@ import ser
 from ser.cli import main
 from ser.demo import run
 from ser.errors import ConfigError
-from ser.results.record import read_summary
+from ser.results.records.record import read_summary
 from ser.synthesis import make_corpus
-from ser.train.saved import load_head
+from ser.train.checkpoint import load_head
 from ser.workspace import Workspace
 
 

@@ -10,14 +10,16 @@ import ser
 
 ROOT = Path(ser.__file__).parent
 ROWS = [
-    {"errors", "registry", "workspace", "progress", "parallel", "accelerator"},
+    {"errors", "registry", "workspace", "progress", "parallel", "accelerator", "schema"},
     {"audio"},
     {"metadata", "synthesis"},  # the demo's corpus is made from nothing but NumPy
     {"features"},
+    {"audit"},
     {"results"},
-    {"extract", "train", "predicting"},
-    {"predict", "demo", "explain"},
+    {"extract", "train"},
+    {"predict", "explain"},
     {"evaluation"},
+    {"demo"},
     {"commands"},
     {"cli"},
 ]
@@ -85,19 +87,22 @@ def test_every_room_has_its_row() -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("ser.train.fit", "from ser.extract.engine import extract"),
-        ("ser.train.fit", "def f():\n    import ser.extract.items"),
+        ("ser.train.experiments.fit", "from ser.extract.engine import extract"),
+        ("ser.train.experiments.fit", "def f():\n    import ser.extract.items"),
         ("ser.train.heads.mlp", "from ser.commands import _base"),
         ("ser.train.heads.mlp", "from ...extract import items"),
-        ("ser.extract.engine", "from ser.train.fit import fit"),
+        ("ser.extract.engine", "from ser.train.experiments.fit import fit"),
         (
             "ser.metadata.table",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ser.features import store",
         ),
         ("ser.features.tensors", "from ser import results"),
-        ("ser.results.record", "from importlib import import_module\nimport_module('ser.train.fit')"),
+        (
+            "ser.results.records.record",
+            "from importlib import import_module\nimport_module('ser.train.experiments.fit')",
+        ),
         ("ser.errors", "import ser.metadata.table"),
-        ("ser.train.fit", "import transformers"),
+        ("ser.train.experiments.fit", "import transformers"),
         ("ser.commands.extract", "def f():\n    from transformers import AutoModel"),
         ("ser.features.store", "import librosa.filters"),
     ],
@@ -109,11 +114,14 @@ def test_a_fault_is_found(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("ser.train.fit", "from ser.results.record import write_run\nimport torch\nfrom . import trainer"),
+        (
+            "ser.train.experiments.fit",
+            "from ser.results.records.record import write_run\nimport torch\nfrom . import trainer",
+        ),
         ("ser.extract.encoders.wav2vec2", "import transformers"),
         ("ser.cli", "import ser\nser.__version__"),
         ("ser.registry", "from ser.errors import ConfigError"),
-        ("ser.results.environment", "from ser import __version__"),
+        ("ser.results.records.environment", "from ser import __version__"),
     ],
 )
 def test_what_is_right_passes(module: str, source: str) -> None:

@@ -17,8 +17,8 @@ from ser.errors import ConfigError
 from ser.features.blocks import stored_block
 from ser.features.views import TTA_VIEWS
 from ser.metadata.table import load_table
-from ser.predicting.given import audio_files, given
-from ser.train.saved import load_head
+from ser.predict.inputs import audio_files, given
+from ser.train.checkpoint import load_head
 from ser.workspace import Workspace
 
 RATE = 16000
@@ -273,7 +273,7 @@ def test_what_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:
 
 
 def from_csv(path: Path) -> Any:
-    from ser.predicting.given import from_list
+    from ser.predict.inputs import from_list
 
     return from_list(path, dialogues=True)
 

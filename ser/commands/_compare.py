@@ -38,9 +38,9 @@ def command(
     import shlex
 
     from ser.errors import ConfigError
-    from ser.results.comparison import compare_results
-    from ser.results.comparison_text import comparison_text
-    from ser.results.schema import COMPARISON, write_json
+    from ser.results.report.comparison_text import comparison_text
+    from ser.results.statistics.comparison import compare_results
+    from ser.schema import COMPARISON, write_json
 
     if output is not None and output.suffix != ".json":
         raise ConfigError(f"--output {output}", expected="a file that ends in .json")

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.results.headlines import EXPERIMENT, STUDY
-from ser.results.listing import SORTS
+from ser.results.records.headlines import EXPERIMENT, STUDY
+from ser.results.records.listing import SORTS
 
 
 @click.command("list", cls=Command)
@@ -42,9 +42,9 @@ def command(
     \b
     ser results list --dataset ravdess --head mlp --sort UA --limit 10
     """
-    from ser.results import listing
-    from ser.results.schema import dumps
-    from ser.results.tables import list_csv, table
+    from ser.results.records import listing
+    from ser.results.report.tables import list_csv, table
+    from ser.schema import dumps
 
     folder = session.workspace.results
     every, damaged = listing.list_results(folder, session.quiet)

@@ -17,7 +17,7 @@ METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
     "--kind",
     "kinds",
     type=Items(),
-    help=f"One or several of {', '.join(names('ser.results.pictures'))}, or all that fit.  [default: what it is]",
+    help=f"One or several of {', '.join(names('ser.results.plotting.pictures'))}, or all that fit.  [default: what it is]",
 )
 @click.option("--metric", type=METRICS, default="UA", show_default=True, help="Of the pictures that show one.")
 @click.option(
@@ -41,8 +41,8 @@ def command(session: Session, name: str, **options: Any) -> None:
     ser results plot NAME --kind confusion,classes --format pdf,svg --output figures
     ser results plot NAME --kind all
     """
-    from ser.results.export import plot_into
-    from ser.results.source import read_source
+    from ser.results.plotting.export import plot_into
+    from ser.results.records.result import read_source
 
     source = read_source(name, session.workspace.results)
     for path in plot_into(source, **options):

@@ -10,7 +10,7 @@ from ser.commands._base import Command, Plugin, Session
 @click.command("report", cls=Command)
 @click.argument("results", nargs=-1, required=True, metavar="NAME...")
 @click.option(
-    "--format", "form", type=Plugin("ser.results.reports"), help="[default: by the ending of --output, or html]"
+    "--format", "form", type=Plugin("ser.results.report.formats"), help="[default: by the ending of --output, or html]"
 )
 @click.option(
     "--output",
@@ -27,6 +27,6 @@ def command(session: Session, results: tuple[str, ...], form: str | None, output
     ser results report NAME OTHER --output both.html
     ser results report NAME --format latex
     """
-    from ser.results.reporting import write_report
+    from ser.results.report.write import write_report
 
     session.say(f"Written: {write_report(results, session.workspace.results, form, output)}")

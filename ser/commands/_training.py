@@ -116,12 +116,12 @@ def training_options(command: Callable[..., Any], head: str = "mlp") -> Callable
 
 
 def arguments(**options: Any) -> dict[str, Any]:
-    """Keyword arguments of `ser.train.fit.fit` and its siblings, from the options of the command line."""
+    """Keyword arguments of `ser.train.experiments.fit.fit` and its siblings, from the options of the command line."""
     import shlex
     import sys
 
     from ser.metadata.splits import Options
-    from ser.results.tracking import need
+    from ser.results.loggers.tracking import need
 
     need(options.pop("log"))
     _refuse_device(options["device"])
@@ -158,7 +158,7 @@ def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
     """`hidden=256` -> `{"hidden": 256}`; values are numbers where they look like numbers."""
     import yaml
 
-    from ser.train.settings import scalar
+    from ser.train.experiments.search_space import scalar
 
     pairs = {}
     for word in words:
@@ -179,8 +179,8 @@ def report(session: Session, summary: dict[str, Any], options: dict[str, Any]) -
     Args:
         options: of the command line: `output` and `log`.
     """
-    from ser.results.show import any_text
-    from ser.results.tracking import log
+    from ser.results.loggers.tracking import log
+    from ser.results.report.show import any_text
 
     path = options["output"] or session.workspace.results / f"{summary['experiment']}.json"
     session.say(any_text(summary, path))

@@ -16,8 +16,8 @@ def command(session: Session, names: tuple[str, ...], every: bool, strict: bool)
 
     NAME as for `show`. Exit code 3 where anything differs; each difference is listed.
     """
-    from ser.results.find import find_summary
-    from ser.results.verify import verify, verify_all
+    from ser.results.records.find import find_summary
+    from ser.results.verification.verify import verify, verify_all
 
     if every == bool(names):
         raise click.UsageError("name results, or give --all")

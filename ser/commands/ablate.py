@@ -30,7 +30,7 @@ def command(session: Session, dataset: str | None, **options: Any) -> None:
     ser ablate --dataset meld --scheme 7 --runs 5
     """
     from ser.features.choosing import choose_dataset
-    from ser.train.ablation import ablate
+    from ser.train.experiments.ablate import ablate
 
     name = dataset or choose_dataset(session.workspace)
     report(session, ablate(name, session.workspace, quiet=session.quiet, **arguments(**options)), options)

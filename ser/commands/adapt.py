@@ -40,8 +40,8 @@ def command(session: Session, source: str | None, target: str | None, **options:
     \b
     ser adapt --source ravdess --target emodb --audio egemaps --method dann,coral --lambda 0.1,1 --runs 20
     """
-    from ser.train.adaptation import adapt
-    from ser.train.pairs import need_pair
+    from ser.train.experiments.adapt import adapt
+    from ser.train.runs.source_target import need_pair
 
     source, target = need_pair(session.workspace, source, target)
     found = adapt(source, target, session.workspace, quiet=session.quiet, **arguments(**options))

@@ -56,10 +56,10 @@ def command(session: Session, dataset: str, form: str, **options: Any) -> None:
     ser audit --dataset emodb --protocol emobox --fold-file emodb_folds.csv
     ser audit --dataset mine --protocol speaker --folds 5 --stratified --write-folds folds.csv
     """
+    from ser.audit.audit import audit_dataset
     from ser.metadata.splits import Options
-    from ser.results.audit import audit_dataset
-    from ser.results.audit_text import audit_text
-    from ser.results.schema import dumps
+    from ser.results.report.audit_text import audit_text
+    from ser.schema import dumps
 
     file, number, by = options.pop("fold_file"), options.pop("folds"), options.pop("validation")
     chosen = Options(number, options.pop("split_seed"), file, by, options.pop("stratified"))

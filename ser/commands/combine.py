@@ -34,7 +34,7 @@ def command(session: Session, datasets: list[str], **options: Any) -> None:
     \b
     ser combine --datasets ravdess,emodb --audio egemaps --runs 5
     """
-    from ser.train.combined import combine
+    from ser.train.experiments.combine import combine
 
     found = combine(datasets, session.workspace, quiet=session.quiet, **arguments(**options))
     report(session, found, options)

@@ -58,7 +58,7 @@ def command(session: Session, model: str, novelty: tuple[str, ...], **options: A
     import sys
 
     from ser.evaluation.evaluate import evaluate
-    from ser.results.evaluation_text import evaluation_text
+    from ser.results.report.evaluation_text import evaluation_text
 
     words = shlex.join(["ser", *sys.argv[1:]])
     record, path = evaluate(model, session.workspace, novelty=novelty, command=words, say=session.warn, **options)

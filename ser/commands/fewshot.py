@@ -42,8 +42,8 @@ def command(session: Session, source: str | None, target: str | None, **options:
     ser fewshot --source ravdess --target emodb --audio egemaps --percentages 10,20,50 --runs 5
     ser fewshot --source ravdess --target emodb --methods finetune,prototypical,simpleshot,scratch --shots 1,5,10
     """
-    from ser.train.fewshot.run import fewshot
-    from ser.train.pairs import choose_pair
+    from ser.train.experiments.fewshot import fewshot
+    from ser.train.runs.source_target import choose_pair
 
     source, target = choose_pair(session.workspace, source, target)
     found = fewshot(target, source, session.workspace, quiet=session.quiet, **arguments(**options))

@@ -34,8 +34,8 @@ def command(session: Session, source: str | None, target: str | None, **options:
     \b
     ser finetune --source ravdess --target emodb --audio egemaps --freeze encoder --runs 5
     """
-    from ser.train.finetuning import finetune
-    from ser.train.pairs import need_pair
+    from ser.train.experiments.finetune import finetune
+    from ser.train.runs.source_target import need_pair
 
     source, target = need_pair(session.workspace, source, target)
     found = finetune(source, target, session.workspace, quiet=session.quiet, **arguments(**options))

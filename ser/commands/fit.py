@@ -42,9 +42,9 @@ def command(session: Session, dataset: str | None, grid: tuple[str, ...], random
     ser fit --grid lr=1e-3,3e-4 --grid head.hidden=128,256
     """
     from ser.features.choosing import choose_dataset
-    from ser.train.fit import fit
-    from ser.train.search import search
-    from ser.train.settings import parse_grid
+    from ser.train.experiments.fit import fit
+    from ser.train.experiments.search import search
+    from ser.train.experiments.search_space import parse_grid
 
     name = dataset or choose_dataset(session.workspace)
     given = {"quiet": session.quiet, **arguments(**options)}

@@ -40,9 +40,9 @@ def command(
     ser predict recordings/*.wav --model results/EXPERIMENT/run-000.fold-official.safetensors
     ser predict --list turns.csv --model results/EXPERIMENT/run-000.fold-official.safetensors
     """
-    from ser.predict import Predictor
-    from ser.predicting.answer import rendered
-    from ser.predicting.given import asked_for
+    from ser.predict.answer import rendered
+    from ser.predict.inputs import asked_for
+    from ser.predict.predictor import Predictor
 
     moved = dict(pair.partition("=")[::2] for pair in encoders or [])
     predictor = Predictor(model, weights=weights, device=device, encoders=moved, say=session.warn)

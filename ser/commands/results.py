@@ -28,12 +28,12 @@ def show(session: Session, name: str, form: str) -> None:
 
     NAME is an experiment, a beginning of its name that no other has, or a JSON file.
     """
-    from ser.results import matrices
-    from ser.results.find import find_summary, read_any
-    from ser.results.names import MATRIX_SCHEMA
-    from ser.results.schema import dumps
-    from ser.results.show import any_text
-    from ser.results.tables import as_csv
+    from ser.results.records.find import find_summary, read_any
+    from ser.results.records.names import MATRIX_SCHEMA
+    from ser.results.report import matrices
+    from ser.results.report.show import any_text
+    from ser.results.report.tables import as_csv
+    from ser.schema import dumps
 
     path = find_summary(name, session.workspace.results)
     result = read_any(path)
@@ -48,7 +48,7 @@ def show(session: Session, name: str, form: str) -> None:
 
 
 def _read(session: Session, name: str) -> tuple[Path, dict[str, Any]]:
-    from ser.results.find import find_summary, read_summary
+    from ser.results.records.find import find_summary, read_summary
 
     path = find_summary(name, session.workspace.results)
     return path, read_summary(path)

@@ -33,9 +33,9 @@ def command(
     ser transfer --matrix --datasets ravdess,emodb,cremad --audio egemaps --runs 5
     """
     from ser.errors import ConfigError
-    from ser.train.matrix import matrix as every
-    from ser.train.pairs import need_pair
-    from ser.train.zeroshot import transfer
+    from ser.train.experiments.transfer import transfer
+    from ser.train.experiments.transfer_matrix import matrix as every
+    from ser.train.runs.source_target import need_pair
 
     if matrix and (source or target):
         raise ConfigError("--matrix with --source or --target", expected="--matrix --datasets A,B,...")

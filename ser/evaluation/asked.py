@@ -9,7 +9,7 @@ from ser.evaluation.outputs import Source
 from ser.evaluation.predicting import load_for, predict_all, recorded, unseen, validation_of
 from ser.evaluation.subject import Subject
 from ser.metadata.table import Table, load_table
-from ser.train.saved import head_facts
+from ser.train.checkpoint import head_facts
 from ser.workspace import Workspace
 
 

@@ -15,9 +15,9 @@ from ser.evaluation.novel import evaluate_novelty, find_novel
 from ser.evaluation.subject import find_subject
 from ser.evaluation.training import Training
 from ser.metadata.table import Table
-from ser.results import evaluation
-from ser.results.schema import EVALUATION, plain, write_json
-from ser.train.begin import open_workspace
+from ser.results.metrics import evaluation
+from ser.schema import EVALUATION, plain, write_json
+from ser.train.runs.experiment import open_workspace
 from ser.workspace import Workspace
 
 

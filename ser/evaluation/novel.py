@@ -1,4 +1,4 @@
-"""Novelty of utterances of an emotion that was left out, or of another corpus, by the scores of `ser.results.novelty`."""
+"""Novelty scores of utterances of an emotion that was left out, or of another corpus (`ser.results.metrics.novelty`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from ser.evaluation.training import Training
 from ser.features.tensors import load_features
 from ser.metadata.labels import load_scheme
 from ser.metadata.table import load_table
-from ser.results import novelty
-from ser.results.statistics import describe
-from ser.train.joint import same_encoders
-from ser.train.saved import SavedHead
+from ser.results.metrics import novelty
+from ser.results.statistics.intervals import describe
+from ser.train.checkpoint import SavedHead
+from ser.train.runs.joined_corpora import same_encoders
 from ser.workspace import Workspace
 
 EMOTION = "emotion:"

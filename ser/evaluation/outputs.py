@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from ser.features.blocks import Block
 from ser.features.normalise import normalise
 from ser.features.tensors import Tensors
+from ser.train.checkpoint import SavedHead
 from ser.train.classical.classifier import Classical
 from ser.train.classical.learner import pooled as side_by_side
-from ser.train.criteria import pooled
-from ser.train.forward import embed, heads, logits, predict
-from ser.train.head import plugin
-from ser.train.objective import offers_embedding
-from ser.train.parameters import Parameters
-from ser.train.saved import SavedHead
-from ser.train.turns import turns_of
+from ser.train.loop.dialogues import turns_of
+from ser.train.loop.forward import embed, heads, logits, predict
+from ser.train.loop.objective import offers_embedding
+from ser.train.loop.target_criteria import pooled
+from ser.train.nn.head import plugin
+from ser.train.nn.parameters import Parameters
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -15,11 +15,11 @@ from ser.evaluation.subject import Key, Subject
 from ser.features.views import TTA_VIEWS
 from ser.metadata.labels import load_scheme
 from ser.metadata.table import Table
-from ser.results import evaluation, gaps, softlabels
-from ser.results.ensemble import against_members, mean_of_runs
-from ser.results.metrics import scores
-from ser.results.paired import compare
-from ser.results.statistics import describe
+from ser.results.metrics import evaluation, gaps, soft_labels
+from ser.results.metrics.classification import scores
+from ser.results.metrics.ensemble import against_members, mean_of_runs
+from ser.results.statistics.intervals import describe
+from ser.results.statistics.paired import compare
 from ser.train.classical.classifier import Classical
 from ser.workspace import Workspace
 
@@ -103,7 +103,7 @@ def soft_part(
     found: evaluation.Temperatures | None,
 ) -> dict[str, Any] | None:
     """Predictions beside the annotators' votes; None where the table has none for the classes."""
-    votes = softlabels.votes_of(table.frame, load_scheme(scheme, table.frame).mapping, classes)
+    votes = soft_labels.votes_of(table.frame, load_scheme(scheme, table.frame).mapping, classes)
     place = {utterance: k for k, utterance in enumerate(votes.ids)}
     ids = test["utterance_id"].astype(str).str.removeprefix(f"{table.dataset}/")
     where = np.array([place.get(a, place.get(b, -1)) for a, b in zip(test["utterance_id"], ids, strict=True)])
@@ -120,7 +120,7 @@ def soft_part(
     unit = evaluation.units(rows, together).assign(at=at)
     groups = [g for _, g in unit.groupby("run")]
     pairs = [
-        softlabels.pairwise(
+        soft_labels.pairwise(
             votes.shares[g["at"]][votes.complete[g["at"]]],
             _numbers(g["predicted"], classes)[votes.complete[g["at"]]],
         )
@@ -130,7 +130,7 @@ def soft_part(
     return {
         "n": len(first),
         "complete": int(complete.sum()),
-        "human": softlabels.human(shares, label[first]),
+        "human": soft_labels.human(shares, label[first]),
         "head": {
             m: describe([scores(g["true"].to_numpy(), g["predicted"].to_numpy(), classes)[m] for g in groups])
             for m in ("WA", "UA")
@@ -150,11 +150,11 @@ def _numbers(names: "pd.Series[str]", classes: Sequence[str]) -> Rows:
 
 
 def _distances(
-    rows: pd.DataFrame, at: Rows, votes: softlabels.Votes, classes: Sequence[str], together: bool
+    rows: pd.DataFrame, at: Rows, votes: soft_labels.Votes, classes: Sequence[str], together: bool
 ) -> dict[str, Any]:
     unit = evaluation.units(rows, together).assign(at=at)
     each = [
-        softlabels.distances(evaluation.shares(g, classes), votes.shares[g["at"]], votes.complete[g["at"]])
+        soft_labels.distances(evaluation.shares(g, classes), votes.shares[g["at"]], votes.complete[g["at"]])
         for _, g in unit.groupby("run")
     ]
     return {name: describe([e[name] for e in each]) for name in each[0]}

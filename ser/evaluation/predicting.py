@@ -15,9 +15,9 @@ from ser.features.choosing import choose_stores
 from ser.features.store import FeatureStore
 from ser.features.tensors import UNKNOWN_SOURCE, Tensors, load_tensors
 from ser.metadata.table import load_table
-from ser.train.experiment import prediction_rows
-from ser.train.joint import same_encoders
-from ser.train.saved import SavedHead, load_head
+from ser.train.checkpoint import SavedHead, load_head
+from ser.train.runs.identity import prediction_rows
+from ser.train.runs.joined_corpora import same_encoders
 from ser.workspace import Workspace
 
 SAME = 5e-3  # probabilities of the same head on another machine, in another precision of the matrix product

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ser.audit.setup import tested_only
 from ser.errors import ConfigError
 from ser.evaluation.asked import Asked
 from ser.evaluation.predicting import head_of
@@ -15,13 +16,12 @@ from ser.evaluation.subject import Subject
 from ser.features.normalise import STAMPS
 from ser.metadata import ledger
 from ser.metadata.table import Table
-from ser.results import evaluation
-from ser.results.account import tested_only
-from ser.results.calibration import BINS, is_bound
-from ser.results.environment import environment
-from ser.results.metrics import confusion, per_class
-from ser.results.names import EVALUATION_SCHEMA
-from ser.train.saved import head_facts
+from ser.results.metrics import evaluation
+from ser.results.metrics.calibration import BINS, is_bound
+from ser.results.metrics.classification import confusion, per_class
+from ser.results.records.environment import environment
+from ser.results.records.names import EVALUATION_SCHEMA
+from ser.train.checkpoint import head_facts
 from ser.workspace import Workspace, writing
 
 LONG = 80

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.results.find import STUDIES, find_summary, read_any, verb
-from ser.results.names import AUDIT_SCHEMA, amount_name, amount_of, amount_value, run_name
-from ser.results.record import read_predictions
-from ser.results.schema import read_json
-from ser.train.saved import head_facts
+from ser.results.records.find import STUDIES, find_summary, read_any, verb
+from ser.results.records.names import AUDIT_SCHEMA, amount_name, amount_of, amount_value, run_name
+from ser.results.records.record import read_predictions
+from ser.schema import read_json
+from ser.train.checkpoint import head_facts
 from ser.workspace import Workspace
 
 ENDING = ".safetensors"

@@ -6,7 +6,7 @@ from ser.errors import SerError
 from ser.evaluation.outputs import Floats, Rows, Source
 from ser.evaluation.predicting import load_for
 from ser.evaluation.subject import Key, Subject
-from ser.train.saved import SavedHead
+from ser.train.checkpoint import SavedHead
 from ser.workspace import Workspace
 
 

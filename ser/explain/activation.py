@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ser.errors import ConfigError
 from ser.explain.opened import Opened
-from ser.train.spectrogram import Spectrogram, middle
+from ser.train.nn.spectrogram import Spectrogram, middle
 
 
 def class_activation(opened: Opened, row: int, label: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

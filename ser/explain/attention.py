@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ser.explain.opened import Opened
-from ser.train.attention import Attention
-from ser.train.pooling import AttentiveStatistics
+from ser.train.nn.attention import Attention
+from ser.train.nn.pooling import AttentiveStatistics
 
 
 @dataclass(frozen=True, eq=False)

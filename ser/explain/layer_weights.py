@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.explain.opened import Opened
-from ser.train.layers import Enter
+from ser.train.nn.layers import Enter
 
 
 def layer_weights(opened: Opened) -> dict[str, NDArray[np.float64]]:

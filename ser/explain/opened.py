@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from ser.errors import ConfigError
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
-from ser.train.batches import Resident
+from ser.train.checkpoint import SavedHead
 from ser.train.classical.classifier import Classical, neural_only
 from ser.train.classical.learner import vectors
-from ser.train.data import Data
-from ser.train.forward import heads, logits
-from ser.train.head import plugin
-from ser.train.layers import Feature
-from ser.train.parameters import Parameters
-from ser.train.saved import SavedHead
+from ser.train.loop.batches import Resident
+from ser.train.loop.data import Data
+from ser.train.loop.forward import heads, logits
+from ser.train.nn.head import plugin
+from ser.train.nn.layers import Feature
+from ser.train.nn.parameters import Parameters
 
 
 class Swapped(Resident):
@@ -116,7 +116,7 @@ def open_head(saved: SavedHead, data: Tensors, blocks: Sequence[Block] | None = 
     """A saved head on a corpus's features.
 
     Args:
-        saved: see `ser.train.saved.load_head`.
+        saved: see `ser.train.checkpoint.load_head`.
         data: raw features of the stores that the head reads, under its classes.
         blocks: these features as the head was trained on them; None: by its own statistics.
 

@@ -1,4 +1,4 @@
-"""Pictures of what a head looks at. Colours as in `ser.results.plots`: one hue or cividis, told apart in grey too."""
+"""Pictures of what a head looks at. Colours as in `ser.results.plotting.style`: one hue or cividis, told apart in grey too."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ser.explain.attention import AttentionMap
-from ser.results.plots import PALETTE
+from ser.results.plotting.style import PALETTE
 
 COLOURS = "cividis"
 TICKS = 30  # tokens that are written out

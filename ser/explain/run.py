@@ -18,11 +18,11 @@ from ser.explain.opened import Opened, open_head, words_of
 from ser.explain.shapley import DRAWS, Contributions, contributions
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
-from ser.results.plots import save
-from ser.results.schema import EXPLANATIONS, write_json
+from ser.results.plotting.style import save
+from ser.schema import EXPLANATIONS, write_json
+from ser.train.checkpoint import SavedHead, load_head
 from ser.train.classical.classifier import Classical, neural_only
-from ser.train.saved import SavedHead, load_head
-from ser.train.spectrogram import Spectrogram
+from ser.train.nn.spectrogram import Spectrogram
 from ser.workspace import writing
 
 SCHEMA = "ser.explanations/1"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError
 from ser.explain.opened import Opened
-from ser.results.metrics import ua
+from ser.results.metrics.classification import ua
 
 DRAWS = 20
 Coalition = frozenset[str]

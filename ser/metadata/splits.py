@@ -1,7 +1,7 @@
 """Protocols: who is in train, validation and test.
 
 A protocol is a pure function from the rows in use to folds of row positions (`ser.metadata.protocols`). `DISJOINT` says what
-it promises not to share between training (with validation) and test; `ser.metadata.audit` checks the promise on the rows.
+it promises not to share between training (with validation) and test; `ser.audit.sharing` checks the promise on the rows.
 """
 
 import numpy as np

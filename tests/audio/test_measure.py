@@ -11,7 +11,7 @@ import soxr
 from ser.audio.faults import FAULTS
 from ser.audio.fingerprint import fingerprint
 from ser.audio.measure import measure
-from ser.metadata.auditing.matching import LIMIT, error_rate
+from ser.audit.near_copies import LIMIT, error_rate
 
 RATE = 16000
 

@@ -10,14 +10,14 @@ from ser.cli import main
 
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What `ser.train.fit.fit` was called with."""
+    """What `ser.train.experiments.fit.fit` was called with."""
     calls: list[dict[str, Any]] = []
 
     def fit(dataset: str, workspace: object, **options: Any) -> dict[str, Any]:
         calls.append(options)
         return {}
 
-    monkeypatch.setattr("ser.train.fit.fit", fit)
+    monkeypatch.setattr("ser.train.experiments.fit.fit", fit)
     monkeypatch.setattr("ser.commands.fit.report", lambda *_: None)
     return calls
 

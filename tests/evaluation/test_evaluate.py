@@ -25,16 +25,16 @@ from ser.features.tensors import load_tensors
 from ser.features.views import TTA_VIEWS
 from ser.features.writer import StoreWriter
 from ser.metadata.table import load_table, write_table
-from ser.results import calibration
-from ser.results.find import find_summary, read_any
-from ser.results.listing import list_results
-from ser.results.record import read_predictions, read_summary
-from ser.results.show import any_text
-from ser.train.combined import combine
-from ser.train.fewshot.run import fewshot
-from ser.train.fit import fit
-from ser.train.saved import load_head
-from ser.train.zeroshot import transfer
+from ser.results.metrics import calibration
+from ser.results.records.find import find_summary, read_any
+from ser.results.records.listing import list_results
+from ser.results.records.record import read_predictions, read_summary
+from ser.results.report.show import any_text
+from ser.train.checkpoint import load_head
+from ser.train.experiments.combine import combine
+from ser.train.experiments.fewshot import fewshot
+from ser.train.experiments.fit import fit
+from ser.train.experiments.transfer import transfer
 from ser.workspace import Workspace
 
 FAST: dict[str, Any] = {"epochs": 6, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 16}, "runs": 2}

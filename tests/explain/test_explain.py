@@ -11,8 +11,8 @@ from sklearn.metrics import recall_score
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.evaluation.evaluate import evaluate
-from ser.results.record import read_predictions, read_summary
-from ser.train.fit import fit
+from ser.results.records.record import read_predictions, read_summary
+from ser.train.experiments.fit import fit
 
 FAST: dict[str, Any] = {
     "epochs": 2,

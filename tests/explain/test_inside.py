@@ -19,15 +19,15 @@ from ser.explain.opened import Opened, open_head
 from ser.explain.shapley import contributions, shapley
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
-from ser.train.attention import Attention
-from ser.train.batches import Resident
-from ser.train.config import make_config
-from ser.train.forward import heads
-from ser.train.head import HEADS, options_of, part_of
-from ser.train.parameters import Parameters
-from ser.train.pooling import AttentiveStatistics
-from ser.train.saved import SavedHead
-from ser.train.trainer import Data, train
+from ser.train.checkpoint import SavedHead
+from ser.train.loop.batches import Resident
+from ser.train.loop.config import make_config
+from ser.train.loop.forward import heads
+from ser.train.loop.trainer import Data, train
+from ser.train.nn.attention import Attention
+from ser.train.nn.head import HEADS, options_of, part_of
+from ser.train.nn.parameters import Parameters
+from ser.train.nn.pooling import AttentiveStatistics
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 N = 24

@@ -210,7 +210,7 @@ def test_a_head_trained_on_rounded_features_finds_its_encoder() -> None:
     from types import SimpleNamespace
 
     from ser.extract.encoder import Options, load
-    from ser.predict import _encoder
+    from ser.predict.predictor import _encoder
 
     logmel = load("logmel", "audio", Options())
     kept = {"encoder": "logmel", "identity": {**logmel.identity, "stored_as": "float16"}}

@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ser.audit.audit import audit_dataset
+from ser.audit.examine import subject_of
+from ser.audit.finding import ERROR, INFO, WARNING, Finding
+from ser.audit.stores import store_findings
 from ser.errors import ConfigError, StoreError
-from ser.features.auditing import store_findings
 from ser.features.export import export
 from ser.features.importing.run import import_features
 from ser.features.importing.sources import parse
 from ser.features.scrutiny import scrutinise
 from ser.features.store import FeatureStore
-from ser.metadata.auditing.finding import ERROR, INFO, WARNING, Finding
-from ser.metadata.auditing.run import subject_of
 from ser.metadata.splits import Options
 from ser.metadata.table import load_table
-from ser.results.audit import audit_dataset
 
 VIEW = {"encoder": "toy", "view": {"name": "classwise1", "scheme": "4"}}
 SIMULATED = {"encoder": "toy", "text_source": {"name": "simulated"}}

@@ -20,7 +20,7 @@ from ser.features.tensors import load_tensors
 from ser.features.views import TTA_VIEWS, view_stores
 from ser.features.writer import StoreWriter
 from ser.metadata.table import load_table, write_table
-from ser.train.joint import join
+from ser.train.runs.joined_corpora import join
 
 NOISE = {"plugin": "toy", "view": {"name": "noise15"}}
 SPEED = {"plugin": "toy", "view": {"name": "speed0.95"}}

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ser.audit import sharing
+from ser.audit.agreement import alpha, facts, vote_counts
+from ser.audit.examine import examine, subject_of
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, Subject, in_use
+from ser.audit.recordings import cramers_v
+from ser.audit.seen_corpora import encoders
 from ser.errors import CorpusError
-from ser.metadata import audit
-from ser.metadata.auditing.agreement import alpha, facts, vote_counts
-from ser.metadata.auditing.encoders import encoders
-from ser.metadata.auditing.finding import ERROR, INFO, WARNING, Finding, Subject, in_use
-from ser.metadata.auditing.recordings import cramers_v
-from ser.metadata.auditing.run import examine, subject_of
 from ser.metadata.build import build
 from ser.metadata.copies import Copies, crossing, read_copies, write_copies
 from ser.metadata.splits import Fold, Options
@@ -127,8 +127,8 @@ def test_a_sentence_under_another_label() -> None:
 
 def test_a_prompt_s_id_is_the_sentence_where_a_table_has_it() -> None:
     frame = make_table(rows(), "toy").frame.assign(prompt="p1")
-    assert set(audit.values_of(frame, "sentence")) == {"p1"}
-    assert len(set(audit.values_of(frame.assign(prompt=""), "sentence"))) == 240
+    assert set(sharing.values_of(frame, "sentence")) == {"p1"}
+    assert len(set(sharing.values_of(frame.assign(prompt=""), "sentence"))) == 240
 
 
 def test_speakers_that_are_not_known() -> None:
@@ -313,14 +313,14 @@ def test_a_copy_of_a_copy_counts() -> None:
 def test_a_record_s_verdict_has_the_copies_of_its_own_folds() -> None:
     frame = make_table(rows(12), "toy").frame
     folds = [Fold("0", np.arange(6), np.arange(6, 8), np.arange(8, 12))]
-    assert audit.verdict("toy", "random", frame, folds)["copies"] is None
-    report = audit.verdict("toy", "random", frame, folds, Copies((("u000", "u008"),), (("u001", "u010"),)))
+    assert sharing.verdict("toy", "random", frame, folds)["copies"] is None
+    report = sharing.verdict("toy", "random", frame, folds, Copies((("u000", "u008"),), (("u001", "u010"),)))
     assert report["copies"]["identical"] == {"pairs": 1, "across": 1, "test_utterances": 1, "labels_differ": 0}
-    said = audit.stamps(report, {}, {"audio"})
+    said = sharing.stamps(report, {}, {"audio"})
     assert "identical audio: 1 test utterances are in training or validation too" in said
     assert "the same recordings: 1 test utterances are in training or validation too, some under another label" in said
-    within = audit.verdict("toy", "random", frame, folds, Copies((("u000", "u001"),)))
-    assert not any("audio" in s for s in audit.stamps(within, {}, {"audio"}))
+    within = sharing.verdict("toy", "random", frame, folds, Copies((("u000", "u001"),)))
+    assert not any("audio" in s for s in sharing.stamps(within, {}, {"audio"}))
 
 
 def test_copies_are_kept_for_the_table_they_were_found_in(tmp_path: Path) -> None:

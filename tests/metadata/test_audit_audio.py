@@ -11,18 +11,18 @@ import soundfile
 import soxr
 from jsonschema import Draft202012Validator
 
+from ser.audit import measurements as listening
+from ser.audit import sharing
+from ser.audit.examine import subject_of
+from ser.audit.finding import Finding
+from ser.audit.measurement_cache import Cache
+from ser.audit.measurements import Sound, listen
+from ser.audit.recordings import duplicates, recordings
 from ser.cli import main
 from ser.errors import CorpusError
-from ser.metadata import audit
-from ser.metadata.auditing import sound as listening
-from ser.metadata.auditing.cache import Cache
-from ser.metadata.auditing.finding import Finding
-from ser.metadata.auditing.recordings import duplicates, recordings
-from ser.metadata.auditing.run import subject_of
-from ser.metadata.auditing.sound import Sound, listen
 from ser.metadata.splits import Options
 from ser.metadata.table import Table, load_table, make_table, write_table
-from ser.results.schema import schema, violation
+from ser.schema import schema, violation
 from ser.workspace import Workspace
 
 RATE = 16000
@@ -349,8 +349,8 @@ def test_records_carry_what_the_audit_found(corpus: Corpus) -> None:
     assert table.copies is not None
     assert table.copies.identical == (("u00", "u10"),)
     made = subject_of(table, None, Options(), "native")
-    verdict = audit.verdict("toy", "official", made.frame, made.folds, table.copies)
-    assert any(s.startswith("identical audio: 1 test utterances") for s in audit.stamps(verdict, {}, {"audio"}))
+    verdict = sharing.verdict("toy", "official", made.frame, made.folds, table.copies)
+    assert any(s.startswith("identical audio: 1 test utterances") for s in sharing.stamps(verdict, {}, {"audio"}))
     corpus.rows[0]["emotion"] = "fear"  # another table: the audit said nothing of it
     assert corpus.table().copies is None
 

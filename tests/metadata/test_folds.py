@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ser.audit import sharing
 from ser.errors import ConfigError, CorpusError
-from ser.metadata import audit
 from ser.metadata.foldfile import read_folds, save_folds, write_folds
 from ser.metadata.splits import PROTOCOLS, Fold, Options, default_protocol, make_folds
 from ser.metadata.table import Table, make_table
@@ -67,7 +67,7 @@ def test_k_folds_keep_groups_whole_in_all_three_parts(protocol: str, stratified:
         taken = validation if validation != "auto" else protocol
         held = {part: set(frame[taken].iloc[rows]) for part, rows in fold.parts().items()}
         assert not held["validation"] & held["train"]
-    audit.verdict("toy", protocol, frame, folds)
+    sharing.verdict("toy", protocol, frame, folds)
 
 
 def test_session_folds_validate_on_the_next_folds_sessions() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.results import record
-from ser.results.metrics import scores
+from ser.results.metrics.classification import scores
+from ser.results.records import record
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
 STARTED = "2026-01-02T03:04:05+00:00"

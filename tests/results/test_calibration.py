@@ -10,7 +10,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
 from ser.errors import TrainingError
-from ser.results import calibration, evaluation
+from ser.results.metrics import calibration, evaluation
 
 
 def sampled(n: int, k: int, seed: int, sharp: float = 2.0) -> tuple[np.ndarray, np.ndarray]:

@@ -13,15 +13,15 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from ser.cli import cli, main
 from ser.errors import ConfigError
-from ser.results import paired, power
-from ser.results.comparable import pair, read_members
-from ser.results.comparison import compare_results
-from ser.results.comparison_text import comparison_text
-from ser.results.find import read_any
-from ser.results.permutation import variances
-from ser.results.record import write_summary
-from ser.results.schema import COMPARISON, violation
-from ser.results.stamps import VOIDS, refuse_void, voids
+from ser.results.records.find import read_any
+from ser.results.records.record import write_summary
+from ser.results.records.stamps import VOIDS, refuse_void, voids
+from ser.results.report.comparison_text import comparison_text
+from ser.results.statistics import paired, power
+from ser.results.statistics.comparability import pair, read_members
+from ser.results.statistics.comparison import compare_results
+from ser.results.statistics.permutation import variances
+from ser.schema import COMPARISON, violation
 
 Simulate = Callable[..., pd.DataFrame]
 Write = Callable[..., tuple[Path, dict[str, Any]]]

@@ -15,17 +15,17 @@ from matplotlib.figure import Figure
 from ser.cli import cli
 from ser.errors import ConfigError
 from ser.evaluation.evaluate import evaluate
-from ser.results import evaluation_tables as tables
-from ser.results.compose import compose
-from ser.results.evaluation_text import evaluation_text
-from ser.results.gallery import draw, kinds
-from ser.results.metrics import METRICS
-from ser.results.plots import save
-from ser.results.reports.html import render
-from ser.results.source import Source, read_source
-from ser.results.statistics import describe
-from ser.results.tables import interval, number, score
-from ser.results.tidy import tidy
+from ser.results.metrics.classification import METRICS
+from ser.results.plotting.gallery import draw, kinds
+from ser.results.plotting.style import save
+from ser.results.records.result import Source, read_source
+from ser.results.report import evaluation_tables as tables
+from ser.results.report.compose import compose
+from ser.results.report.evaluation_text import evaluation_text
+from ser.results.report.formats.html import render
+from ser.results.report.tables import interval, number, score
+from ser.results.report.tidy import tidy
+from ser.results.statistics.intervals import describe
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 SCORES = {"energy": 0.3, "max_softmax": 0.4, "mahalanobis": 0.9, "knn": None}

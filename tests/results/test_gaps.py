@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import recall_score
 
-from ser.results import gaps
+from ser.results.metrics import gaps
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
 

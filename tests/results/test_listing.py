@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from ser.cli import cli, main
 from ser.errors import ConfigError
-from ser.results import headlines, listing
-from ser.results.listing import INDEX, list_results, ordered, select
-from ser.results.names import METRICS
+from ser.results.records import headlines, listing
+from ser.results.records.listing import INDEX, list_results, ordered, select
+from ser.results.records.names import METRICS
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 MEAN = {m: {"mean": 0.25 * k, "n": 3} for k, m in enumerate(METRICS, 1)}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser.results import metrics
-from ser.results.names import METRICS
+from ser.results.metrics import classification
+from ser.results.records.names import METRICS
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
 # truth: 4 anger, 2 happiness, 2 neutral, no sadness.
@@ -24,7 +24,7 @@ pairs = st.integers(2, 6).flatmap(
 
 def test_by_hand() -> None:
     # recalls 3/4, 1/2, 1/2; precisions 3/4, 1/2, 1/1, 0/1; F1 3/4, 1/2, 2/3, 0
-    found = metrics.scores(TRUTH, GUESS, CLASSES)
+    found = classification.scores(TRUTH, GUESS, CLASSES)
     assert found["WA"] == pytest.approx(5 / 8)
     assert found["UA"] == pytest.approx((3 / 4 + 1 / 2 + 1 / 2) / 3)  # not / 4: sadness is not in the truth
     assert found["WF1"] == pytest.approx((4 * 3 / 4 + 2 * 1 / 2 + 2 * 2 / 3) / 8)
@@ -33,7 +33,7 @@ def test_by_hand() -> None:
 
 
 def test_per_class_by_hand() -> None:
-    found = metrics.per_class(TRUTH, GUESS, [*CLASSES, "fear"])
+    found = classification.per_class(TRUTH, GUESS, [*CLASSES, "fear"])
     assert found["anger"] == {"precision": 0.75, "recall": 0.75, "F1": 0.75, "support": 4}
     assert found["neutral"] == {"precision": 1.0, "recall": 0.5, "F1": pytest.approx(2 / 3), "support": 2}
     assert found["sadness"] == {"precision": 0.0, "recall": None, "F1": 0.0, "support": 0}
@@ -41,11 +41,21 @@ def test_per_class_by_hand() -> None:
 
 
 def test_confusion_by_hand() -> None:
-    assert metrics.confusion(TRUTH, GUESS, CLASSES).tolist() == [[3, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]]
+    assert classification.confusion(TRUTH, GUESS, CLASSES).tolist() == [
+        [3, 1, 0, 0],
+        [1, 1, 0, 0],
+        [0, 0, 1, 1],
+        [0, 0, 0, 0],
+    ]
 
 
 def test_a_class_never_predicted_has_precision_zero() -> None:
-    assert metrics.per_class([0, 1], [0, 0], ["a", "b"])["b"] == {"precision": 0, "recall": 0, "F1": 0, "support": 1}
+    assert classification.per_class([0, 1], [0, 0], ["a", "b"])["b"] == {
+        "precision": 0,
+        "recall": 0,
+        "F1": 0,
+        "support": 1,
+    }
 
 
 def _again(pairs: list[tuple[int, int]], k: int) -> dict[str, float]:
@@ -72,8 +82,8 @@ def test_both_ways_equal_the_definitions(case: tuple[int, list[tuple[int, int]]]
     names = [f"c{i}" for i in range(k)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # none of scikit-learn's or NumPy's warnings may leak
-        direct = metrics.scores(truth, guess, names)
-        counts = metrics.scores_from_counts(metrics.confusion(truth, guess, names))
+        direct = classification.scores(truth, guess, names)
+        counts = classification.scores_from_counts(classification.confusion(truth, guess, names))
     for name, value in _again(both, k).items():
         assert direct[name] == pytest.approx(value, abs=1e-12)
         assert float(counts[name]) == pytest.approx(value, abs=1e-12)
@@ -85,8 +95,8 @@ def test_per_class_equals_the_counts(case: tuple[int, list[tuple[int, int]]]) ->
     k, both = case
     truth, guess = [t for t, _ in both], [p for _, p in both]
     names = [f"c{i}" for i in range(k)]
-    direct = metrics.per_class(truth, guess, names)
-    counts = metrics.class_scores(metrics.confusion(truth, guess, names))
+    direct = classification.per_class(truth, guess, names)
+    counts = classification.class_scores(classification.confusion(truth, guess, names))
     for score in ("precision", "recall", "F1", "support"):
         values = [np.nan if direct[n][score] is None else direct[n][score] for n in names]
         np.testing.assert_allclose(counts[score], np.array(values, dtype=float), atol=1e-12)
@@ -98,20 +108,20 @@ def test_invariances(case: tuple[int, list[tuple[int, int]]], random: object) ->
     k, both = case
     truth, guess = [t for t, _ in both], [p for _, p in both]
     names = [f"c{i}" for i in range(k)]
-    base = metrics.scores(truth, guess, names)
+    base = classification.scores(truth, guess, names)
     shuffled = list(both)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert metrics.scores([t for t, _ in shuffled], [p for _, p in shuffled], names) == pytest.approx(base)
+    assert classification.scores([t for t, _ in shuffled], [p for _, p in shuffled], names) == pytest.approx(base)
     words = ([names[t] for t in truth], [names[p] for p in guess])
-    assert metrics.scores(*words, names[::-1]) == pytest.approx(base)
-    assert metrics.scores(truth, guess, [*names, "never"]) == base
+    assert classification.scores(*words, names[::-1]) == pytest.approx(base)
+    assert classification.scores(truth, guess, [*names, "never"]) == base
 
 
 @given(pairs)
 def test_all_right_is_one(case: tuple[int, list[tuple[int, int]]]) -> None:
     k, both = case
     truth = [t for t, _ in both]
-    assert metrics.scores(truth, truth, [f"c{i}" for i in range(k)]) == dict.fromkeys(METRICS, 1.0)
+    assert classification.scores(truth, truth, [f"c{i}" for i in range(k)]) == dict.fromkeys(METRICS, 1.0)
 
 
 def test_stacks_keep_their_shape_and_empty_ones_are_nan() -> None:
@@ -119,7 +129,7 @@ def test_stacks_keep_their_shape_and_empty_ones_are_nan() -> None:
     counts[0, 0] = np.eye(4, dtype=np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = metrics.scores_from_counts(counts)
+        found = classification.scores_from_counts(counts)
     for name in METRICS:
         assert found[name].shape == (2, 3)
         assert found[name][0, 0] == 1.0
@@ -138,6 +148,13 @@ def test_stacks_keep_their_shape_and_empty_ones_are_nan() -> None:
     ],
 )
 def test_refused(truth: list[object], guess: list[object], words: str) -> None:
-    for function in (metrics.wa, metrics.ua, metrics.wf1, metrics.macro_f1, metrics.confusion, metrics.per_class):
+    for function in (
+        classification.wa,
+        classification.ua,
+        classification.wf1,
+        classification.macro_f1,
+        classification.confusion,
+        classification.per_class,
+    ):
         with pytest.raises(ValueError, match=words):
             function(truth, guess, CLASSES)  # type: ignore[operator]

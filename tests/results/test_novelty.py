@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist, mahalanobis
 from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from ser.results import novelty
+from ser.results.metrics import novelty
 
 
 def test_energy_is_that_of_the_logits_and_members_are_averaged() -> None:

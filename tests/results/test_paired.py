@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.stats import permutation_test
 
 from ser.errors import TrainingError
-from ser.results.metrics import scores
-from ser.results.paired import compare, difference_interval, holm
-from ser.results.permutation import deal_test, joint_test, observed_difference, swap_test, variances
+from ser.results.metrics.classification import scores
+from ser.results.statistics.paired import compare, difference_interval, holm
+from ser.results.statistics.permutation import deal_test, joint_test, observed_difference, swap_test, variances
 
 Simulate = Callable[..., pd.DataFrame]
 CLASSES = ["anger", "happiness", "neutral", "sadness"]

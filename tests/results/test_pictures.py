@@ -18,12 +18,12 @@ from sklearn.metrics import precision_recall_fscore_support, recall_score
 from ser.cli import cli
 from ser.errors import ConfigError
 from ser.registry import load, names
-from ser.results import export, plots
-from ser.results.calibration import ece, reliability
-from ser.results.gallery import PICTURES, default_kind, draw, kinds
-from ser.results.reliability import of_predictions
-from ser.results.source import Source
-from ser.results.spread import SCORES, over_classes, over_groups
+from ser.results.metrics.calibration import ece, reliability
+from ser.results.metrics.spread import SCORES, over_classes, over_groups
+from ser.results.plotting import export, style
+from ser.results.plotting.gallery import PICTURES, default_kind, draw, kinds
+from ser.results.plotting.reliability import of_predictions
+from ser.results.records.result import Source
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 Simulate = Callable[..., pd.DataFrame]
@@ -152,11 +152,11 @@ def test_many_trainings_are_a_band(source: Source) -> None:
     many = [{**record, "curves": {"loss": [1.0 + 0.01 * k] * (10 + k % 3)}} for k in range(101)]
     again = Source(source.path, source.result)
     again.__dict__["records"] = many
-    curves = plots.curves_of(many)
+    curves = style.curves_of(many)
     assert len(curves["loss"]) == 101
     figure = Figure()
     axes = figure.add_subplot()
-    plots._curves(axes, "loss", curves["loss"], "#0072B2")
+    style._curves(axes, "loss", curves["loss"], "#0072B2")
     (line,) = axes.lines
     assert np.asarray(line.get_ydata())[0] == pytest.approx(1.5)  # the median of 1.00 ... 2.00
     assert len(axes.collections) == 1
@@ -180,7 +180,7 @@ def test_colours_are_told_apart() -> None:
         linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
         return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
-    from ser.results.bars import BARS
+    from ser.results.plotting.bars import BARS
 
     light = [luminance(c) for c in BARS]
     assert all((max(a, b) + 0.05) / (min(a, b) + 0.05) > 1.4 for a, b in pairwise(light))

@@ -17,8 +17,8 @@ from ser.cli import cli
 from ser.errors import ConfigError
 from ser.metadata.labels import CANONICAL
 from ser.registry import load
-from ser.results import curves, plots
-from ser.results.source import Source
+from ser.results.plotting import fewshot_curves, style
+from ser.results.records.result import Source
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 Simulate = Callable[..., pd.DataFrame]
@@ -44,7 +44,7 @@ def _inside(figure: Figure) -> bool:
 def test_confusion_cells(tmp_path: Path, write_experiment: Write, simulate: Simulate, classes: list[str]) -> None:
     frame = simulate(classes=classes, a_speaker=60, runs=2)
     _, summary = write_experiment(tmp_path, "a-name-" * 12, frame=frame)
-    figure = plots.confusion_matrix(summary)
+    figure = style.confusion_matrix(summary)
     axes = figure.axes[0]
     counts = np.array(summary["confusion_matrix"]["counts"])
     cells = [text.get_text().split("\n") for text in axes.texts]
@@ -59,7 +59,7 @@ def test_confusion_cells(tmp_path: Path, write_experiment: Write, simulate: Simu
 
 def test_a_class_without_utterances_is_marked(tmp_path: Path, write_experiment: Write, simulate: Simulate) -> None:
     _, summary = write_experiment(tmp_path, frame=simulate().assign(p_fear=np.float32(0)))
-    figure = plots.confusion_matrix(summary)
+    figure = style.confusion_matrix(summary)
     assert [t.get_text() for t in figure.axes[0].texts][-5:] == ["none"] * 5
 
 
@@ -68,7 +68,7 @@ def test_fewshot_curve(
     tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate, shares: tuple[float, ...]
 ) -> None:
     _, summary = write_experiment(tmp_path, frame=simulate_fewshot(shares, a_speaker=6))
-    figure = curves.fewshot_curve(summary, "WA")
+    figure = fewshot_curves.fewshot_curve(summary, "WA")
     axes = figure.axes[0]
     lines = {line.get_label(): line for line in axes.lines}
     means = [part["pooled"]["WA"]["mean"] for part in summary["percentages"].values()]
@@ -88,7 +88,7 @@ def test_fewshot_curve_shows_scores_where_an_interval_is_wider_than_they_can_be(
 ) -> None:
     _, summary = write_experiment(tmp_path, frame=simulate_fewshot(runs=3))
     next(iter(summary["percentages"].values()))["pooled"]["UA"]["ci_95"] = [-1.5, 2.0]
-    low, high = curves.fewshot_curve(summary).axes[0].get_ylim()
+    low, high = fewshot_curves.fewshot_curve(summary).axes[0].get_ylim()
     assert low == pytest.approx(0, abs=0.05)
     assert high == pytest.approx(1, abs=0.05)
 
@@ -98,7 +98,7 @@ def test_fewshot_curve_of_few_runs_has_no_interval(
     tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate, runs: int
 ) -> None:
     _, summary = write_experiment(tmp_path, frame=simulate_fewshot(runs=runs))
-    figure = curves.fewshot_curve(summary)
+    figure = fewshot_curves.fewshot_curve(summary)
     assert bool(figure.axes[0].collections) == (runs > 2)
     assert ("95 % intervals" in figure.get_suptitle()) == (runs > 2)
 
@@ -107,11 +107,13 @@ def test_fewshot_curve_shows_chance_of_ua_alone(
     tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate
 ) -> None:
     _, summary = write_experiment(tmp_path, frame=simulate_fewshot())
-    figure = curves.fewshot_curve(summary)
+    figure = fewshot_curves.fewshot_curve(summary)
     assert _inside(figure)
     lines = {str(line.get_label()): line for line in figure.axes[0].lines}
     assert np.unique(np.asarray(lines["chance, 0.250"].get_ydata())).tolist() == [1 / 4]
-    assert not any("chance" in str(line.get_label()) for line in curves.fewshot_curve(summary, "WA").axes[0].lines)
+    assert not any(
+        "chance" in str(line.get_label()) for line in fewshot_curves.fewshot_curve(summary, "WA").axes[0].lines
+    )
 
 
 @pytest.mark.parametrize("runs", [3, 12])
@@ -120,8 +122,8 @@ def test_the_words_of_learning_curves_are_where_their_lines_end(
 ) -> None:
     """Six trainings are drawn with their mean, 24 with their median."""
     path, summary = write_experiment(tmp_path, frame=simulate(runs=runs, a_speaker=4))
-    figure = plots.learning_curves(summary, path)
-    words = load("ser.results.pictures", "curves").words(Source(path, summary), "UA")
+    figure = style.learning_curves(summary, path)
+    words = load("ser.results.plotting.pictures", "curves").words(Source(path, summary), "UA")
     assert ("the median" if runs == 12 else "the mean") in words
     named = [line for axes in figure.axes for line in axes.lines if not str(line.get_label()).startswith("_")]
     assert len(named) == 3
@@ -132,7 +134,7 @@ def test_the_words_of_learning_curves_are_where_their_lines_end(
 
 def test_learning_curves_show_every_run(tmp_path: Path, write_experiment: Write) -> None:
     path, summary = write_experiment(tmp_path)
-    figure = plots.learning_curves(summary, path)
+    figure = style.learning_curves(summary, path)
     losses, scores = figure.axes
     assert (losses.get_ylabel(), scores.get_ylabel()) == ("loss", "score")
     assert len(scores.lines) == len(summary["runs"]) + 1
@@ -167,9 +169,9 @@ def test_plot_into_the_results_folder(tmp_path: Path, write_experiment: Write) -
 def test_refused(tmp_path: Path, write_experiment: Write) -> None:
     path, summary = write_experiment(tmp_path)
     with pytest.raises(ConfigError, match="no few-shot result"):
-        curves.fewshot_curve(summary)
+        fewshot_curves.fewshot_curve(summary)
     with pytest.raises(ConfigError, match=r"\.png, \.svg, \.pdf"):
-        plots.save(plots.confusion_matrix(summary), tmp_path / "x.jpg")
+        style.save(style.confusion_matrix(summary), tmp_path / "x.jpg")
     (tmp_path / summary["runs"][0]["record"]).unlink()
     with pytest.raises(ConfigError, match="cannot read the record"):
-        plots.learning_curves(summary, path)
+        style.learning_curves(summary, path)

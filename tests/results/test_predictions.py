@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, recall_score
 
 from ser.errors import TrainingError
-from ser.results.predictions import metrics_from_predictions
+from ser.results.metrics.predictions import metrics_from_predictions
 
 Simulate = Callable[..., pd.DataFrame]
 CLASSES = ["anger", "happiness", "neutral", "sadness"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
-from ser.results.predictions import metrics_from_predictions
+from ser.results.metrics.predictions import metrics_from_predictions
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
 GENDER = {"s0": "female", "s1": "male", "s2": "female", "s3": "male", "s4": "male"}

@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from jsonschema import Draft202012Validator
 
+from ser import schema
 from ser.errors import ConfigError, TrainingError
-from ser.results import record, schema
-from ser.results.environment import environment
-from ser.results.names import METRICS, run_name
+from ser.results.records import record
+from ser.results.records.environment import environment
+from ser.results.records.names import METRICS, run_name
 
 Simulate = Callable[..., pd.DataFrame]
 Write = Callable[..., tuple[Path, dict[str, Any]]]

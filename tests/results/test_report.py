@@ -20,13 +20,13 @@ from click.testing import CliRunner, Result
 from ser.cli import cli
 from ser.errors import ConfigError
 from ser.registry import names
-from ser.results.compose import compose
-from ser.results.names import METRICS
-from ser.results.reporting import FORMATS, write_report
-from ser.results.reports.html import render
-from ser.results.reports.latex import escaped
-from ser.results.source import Source
-from ser.results.tidy import tidy
+from ser.results.records.names import METRICS
+from ser.results.records.result import Source
+from ser.results.report.compose import compose
+from ser.results.report.formats.html import render
+from ser.results.report.formats.latex import escaped
+from ser.results.report.tidy import tidy
+from ser.results.report.write import FORMATS, write_report
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -95,7 +95,7 @@ def _page(folder: Path, *results: str) -> tuple[str, Page, list[dict[str, Any]]]
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
-    from ser.results.find import read_any
+    from ser.results.records.find import read_any
 
     return read_any(folder / f"{name}.json")
 
@@ -205,7 +205,7 @@ def test_several_are_compared_first(folder: Path) -> None:
 def test_what_can_be_compared_is_tested_as_the_command_does(
     tmp_path: Path, write_experiment: Write, simulate: Callable[..., pd.DataFrame]
 ) -> None:
-    from ser.results.comparison import compare_results
+    from ser.results.statistics.comparison import compare_results
 
     results = tmp_path / "results"
     write_experiment(results, "a", frame=simulate(skill=1.5))
@@ -343,7 +343,7 @@ def test_docx(folder: Path, tmp_path: Path) -> None:
 
 
 def test_docx_without_its_package(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ser.results.reports.docx.find_spec", lambda name: None)
+    monkeypatch.setattr("ser.results.report.formats.docx.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"needs python-docx.*pip install 'ser\[docx\]'"):
         write_report(["one"], folder, "docx", tmp_path / "x.docx")
     assert list(tmp_path.iterdir()) == []

@@ -14,10 +14,10 @@ from click.testing import CliRunner, Result
 
 from ser.cli import cli
 from ser.errors import ConfigError
-from ser.results.find import find_summary
-from ser.results.listing import list_results
-from ser.results.show import text
-from ser.results.tables import as_csv, grid
+from ser.results.records.find import find_summary
+from ser.results.records.listing import list_results
+from ser.results.report.show import text
+from ser.results.report.tables import as_csv, grid
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 

@@ -9,16 +9,16 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
-from ser.results import softlabels
+from ser.results.metrics import soft_labels
 
 CLASSES = ["anger", "happiness", "sadness"]
 MAPPING = {"anger": "anger", "happiness": "happiness", "excitement": "happiness", "sadness": "sadness"}
 
 
-def votes(*texts: dict[str, float]) -> softlabels.Votes:
+def votes(*texts: dict[str, float]) -> soft_labels.Votes:
     rows = [json.dumps(t) if t else "" for t in texts]
     frame = pd.DataFrame({"utterance_id": [f"u{k}" for k in range(len(rows))], "votes": rows})
-    return softlabels.votes_of(frame, MAPPING, CLASSES)
+    return soft_labels.votes_of(frame, MAPPING, CLASSES)
 
 
 def test_votes_go_to_the_class_of_their_emotion() -> None:
@@ -37,7 +37,7 @@ def test_votes_go_to_the_class_of_their_emotion() -> None:
 def test_distances_of_whole_votes_are_scipys() -> None:
     rng = np.random.default_rng(0)
     p, q = rng.dirichlet(np.ones(3), (2, 20))
-    found = softlabels.distances(p, q, np.ones(20, dtype=bool))
+    found = soft_labels.distances(p, q, np.ones(20, dtype=bool))
     assert found["cross_entropy"] == pytest.approx(np.mean(entropy(q, axis=1) + entropy(q, p, axis=1)))
     assert found["entropy"] == pytest.approx(np.mean(entropy(q, axis=1)))
     assert found["JS"] == pytest.approx(np.mean([jensenshannon(a, b, base=2) ** 2 for a, b in zip(p, q, strict=True)]))
@@ -49,9 +49,9 @@ def test_distances_of_whole_votes_are_scipys() -> None:
             ]
         )
     )
-    scaled = softlabels.distances(p, q * 0.5, np.ones(20, dtype=bool))  # half of the votes fell on no class
+    scaled = soft_labels.distances(p, q * 0.5, np.ones(20, dtype=bool))  # half of the votes fell on no class
     assert scaled == pytest.approx(found)
-    same = softlabels.distances(q, q, np.ones(20, dtype=bool))
+    same = soft_labels.distances(q, q, np.ones(20, dtype=bool))
     assert same["JS"] == pytest.approx(0, abs=1e-9)
     assert same["TVD"] == pytest.approx(0, abs=1e-9)
     assert same["cross_entropy"] == pytest.approx(same["entropy"])
@@ -59,26 +59,26 @@ def test_distances_of_whole_votes_are_scipys() -> None:
 
 def test_of_one_share_two_outcomes_are_compared() -> None:
     p, q = np.array([[0.2, 0.3, 0.5]]), np.array([[0.0, 0.0, 0.9]])
-    found = softlabels.distances(p, q, np.array([False]))
+    found = soft_labels.distances(p, q, np.array([False]))
     assert found["TVD"] == pytest.approx(0.4)
     assert found["cross_entropy"] == pytest.approx(-0.9 * np.log(0.5) - 0.1 * np.log(0.5))
     assert found["JS"] == pytest.approx(jensenshannon([0.5, 0.5], [0.9, 0.1], base=2) ** 2)
-    whole = softlabels.distances(p, np.array([[0.1, 0.0, 0.9]]), np.array([True]))
+    whole = soft_labels.distances(p, np.array([[0.1, 0.0, 0.9]]), np.array([True]))
     assert found["TVD"] <= whole["TVD"]
     assert found["JS"] <= whole["JS"]
 
 
 def test_one_annotator_against_the_label_and_two_against_each_other() -> None:
     shares = np.array([[1.0, 0, 0], [0.5, 0.5, 0], [0, 0.2, 0.8]])
-    found = softlabels.human(shares, np.array([0, 0, 2]))
+    found = soft_labels.human(shares, np.array([0, 0, 2]))
     assert found == {"WA": pytest.approx((1 + 0.5 + 0.8) / 3), "UA": pytest.approx((0.75 + 0.8) / 2)}
     counts = np.array([[7, 3, 0], [10, 0, 0], [0, 3, 7], [1, 9, 0]])
     pairs = []
     for row in counts:
         each = np.repeat(np.arange(3), row)
         pairs.append(np.mean([a == b for a, b in combinations(each, 2)]))
-    found = softlabels.pairwise(counts / 10, np.array([0, 0, 2, 0]))
+    found = soft_labels.pairwise(counts / 10, np.array([0, 0, 2, 0]))
     assert found is not None
     assert found["annotators"] == pytest.approx(np.mean(pairs))
     assert found["head"] == pytest.approx((0.7 + 1 + 0.7 + 0.1) / 4)
-    assert softlabels.pairwise(np.zeros((0, 3)), np.zeros(0, dtype=np.int64)) is None
+    assert soft_labels.pairwise(np.zeros((0, 3)), np.zeros(0, dtype=np.int64)) is None

@@ -10,11 +10,11 @@ from scipy import stats
 from sklearn.metrics import f1_score, recall_score
 
 from ser.errors import TrainingError
-from ser.results import statistics
+from ser.results.statistics import intervals
 
 
 def test_describe_by_hand() -> None:
-    found = statistics.describe([0.6, 0.7, 0.8])
+    found = intervals.describe([0.6, 0.7, 0.8])
     assert found["mean"] == pytest.approx(0.7)
     assert found["std"] == pytest.approx(0.1)
     half = 4.302653 * 0.1 / 3**0.5  # Student's t with 2 degrees of freedom, 97.5 %, from a printed table
@@ -24,7 +24,7 @@ def test_describe_by_hand() -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=30))
 def test_describe_equals_scipy(values: list[float]) -> None:
-    found = statistics.describe(values)
+    found = intervals.describe(values)
     assert found["std"] == pytest.approx(np.std(values, ddof=1))
     if found["std"] > 1e-9:
         expected = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
@@ -32,13 +32,13 @@ def test_describe_equals_scipy(values: list[float]) -> None:
 
 
 def test_one_value_has_no_deviation() -> None:
-    assert statistics.describe([0.5]) == {"mean": 0.5, "std": None, "ci_95": None, "n": 1, "values": [0.5]}
+    assert intervals.describe([0.5]) == {"mean": 0.5, "std": None, "ci_95": None, "n": 1, "values": [0.5]}
 
 
 @pytest.mark.parametrize("values", [[], [0.5, float("nan")], [float("inf")], [[0.5]]])
 def test_describe_refuses(values: list[float]) -> None:
     with pytest.raises(TrainingError):
-        statistics.describe(values)
+        intervals.describe(values)
 
 
 def test_tally_equals_a_loop() -> None:
@@ -47,14 +47,14 @@ def test_tally_equals_a_loop() -> None:
     expected = np.zeros((3, 4, 5), dtype=np.int64)
     for i, j, k in zip(a, b, c, strict=True):
         expected[i, j, k] += 1
-    np.testing.assert_array_equal(statistics.tally((3, 4, 5), a, b, c), expected)
+    np.testing.assert_array_equal(intervals.tally((3, 4, 5), a, b, c), expected)
 
 
 def interval(truth: Any, guess: Any, k: int, clusters: Any, metric: str, **options: Any) -> list[float] | None:
     """Of one metric on one set of predictions, clusters drawn again."""
     names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
-    counts = statistics.tally((len(names), k, k), cluster, np.asarray(truth), np.asarray(guess))
-    found = statistics.cluster_intervals(counts[:, None], **options)
+    counts = intervals.tally((len(names), k, k), cluster, np.asarray(truth), np.asarray(guess))
+    found = intervals.cluster_intervals(counts[:, None], **options)
     return None if found is None else found[metric]
 
 
@@ -81,8 +81,8 @@ def test_bootstrap_of_rows_by_scikit_learn(metric: str) -> None:
     speaker = np.repeat(np.arange(8), [5, 10, 15, 20, 25, 30, 35, 40])
     truth = random.integers(0, 3, len(speaker))
     guess = [np.where(random.random(len(truth)) < 0.6, truth, random.integers(0, 3, len(truth))) for _ in range(2)]
-    counts = np.stack([statistics.tally((8, 3, 3), speaker, truth, g) for g in guess], axis=1)
-    found = statistics.cluster_intervals(counts, resamples=3000, seed=4)
+    counts = np.stack([intervals.tally((8, 3, 3), speaker, truth, g) for g in guess], axis=1)
+    found = intervals.cluster_intervals(counts, resamples=3000, seed=4)
     assert found is not None
     values = []
     for _ in range(600):

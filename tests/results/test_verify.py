@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from ser.cli import cli, main
 from ser.errors import ConfigError
-from ser.results.predictions import metrics_from_predictions
-from ser.results.record import read_predictions, read_summary
-from ser.results.verdict import Verdict
-from ser.results.verify import verify, verify_all
+from ser.results.metrics.predictions import metrics_from_predictions
+from ser.results.records.record import read_predictions, read_summary
+from ser.results.verification.verdict import Verdict
+from ser.results.verification.verify import verify, verify_all
 from ser.workspace import Workspace
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
@@ -254,7 +254,7 @@ FAST: dict[str, Any] = {"epochs": 3, "runs": 2, "jobs": 1, "lr": 1e-2, "head_opt
 @pytest.fixture
 def trained(maker: Any) -> Any:
     """Two corpora with features, and an experiment on the first."""
-    from ser.train.fit import fit
+    from ser.train.experiments.fit import fit
 
     for name, language in (("one", "en"), ("two", "de")):
         maker.table(name, speakers=4, each=2, language=language)
@@ -308,7 +308,7 @@ EDITS: list[tuple[Place, Any]] = [
 
 
 def test_what_a_record_says_of_its_data_is_made_again(trained: Any) -> None:
-    from ser.train.fit import fit
+    from ser.train.experiments.fit import fit
 
     fitted = fit("one", trained.space, head="mlp", protocol="speaker", normalize="speaker", **FAST)
     path = trained.space.results / f"{fitted['experiment']}.json"
@@ -362,12 +362,12 @@ def _rewritten(path: Path, place: Place) -> list[str]:
 
 
 def _study(trained: Any, kind: str) -> dict[str, Any]:
-    from ser.train.ablation import ablate
-    from ser.train.adaptation import adapt
-    from ser.train.combined import combine
-    from ser.train.fewshot.run import fewshot
-    from ser.train.matrix import matrix
-    from ser.train.search import search
+    from ser.train.experiments.ablate import ablate
+    from ser.train.experiments.adapt import adapt
+    from ser.train.experiments.combine import combine
+    from ser.train.experiments.fewshot import fewshot
+    from ser.train.experiments.search import search
+    from ser.train.experiments.transfer_matrix import matrix
 
     space = trained.space
     if kind == "adapt":

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ser.features.blocks import Block
-from ser.train.batches import Resident
-from ser.train.trainer import Data
+from ser.train.loop.batches import Resident
+from ser.train.loop.trainer import Data
 
 CLASSES = 4
 KINDS = {

@@ -8,11 +8,11 @@ import pytest
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.features.tensors import load_tensors
-from ser.results.find import read_any
-from ser.results.record import read_predictions, read_summary
-from ser.train import executor
-from ser.train.ablation import FULL, ablate, variants
-from ser.train.fit import fit
+from ser.results.records.find import read_any
+from ser.results.records.record import read_predictions, read_summary
+from ser.train.experiments.ablate import FULL, ablate, variants
+from ser.train.experiments.fit import fit
+from ser.train.runs import executor
 
 FAST: dict[str, Any] = {"epochs": 12, "runs": 2, "protocol": "speaker", "jobs": 1, "lr": 1e-2}
 

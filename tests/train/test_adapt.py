@@ -15,18 +15,19 @@ from ser import registry
 from ser.errors import ConfigError, TrainingError
 from ser.features.blocks import Block
 from ser.features.tensors import load_tensors
-from ser.train import alignment, streams, trainer
 from ser.train.adapt import cdan
 from ser.train.adapt.coral import coral
 from ser.train.adapt.mmd import median, mmd2
-from ser.train.alignment import METHODS, View, alpha, reverse
-from ser.train.batches import Resident
-from ser.train.config import make_config
-from ser.train.discriminator import domain_loss
-from ser.train.head import HEADS
-from ser.train.learner import Learner
-from ser.train.recipe import learner_of, make_recipe
-from ser.train.trainer import Data, predict, train
+from ser.train.loop import adaptation, trainer
+from ser.train.loop.adaptation import METHODS, View, alpha, reverse
+from ser.train.loop.batches import Resident
+from ser.train.loop.config import make_config
+from ser.train.loop.learner import Learner
+from ser.train.loop.trainer import Data, predict, train
+from ser.train.nn import streams
+from ser.train.nn.discriminator import domain_loss
+from ser.train.nn.head import HEADS
+from ser.train.runs.recipe import learner_of, make_recipe
 
 ALL = registry.names(METHODS)
 RUNS, BATCH, SIZE, CLASSES = 3, 6, 5, 4
@@ -57,10 +58,10 @@ def views(seed: int = 0) -> tuple[View, View]:
     return View(draw(SIZE), draw(CLASSES)), View(draw(SIZE) * 2 + 1, draw(CLASSES))
 
 
-def stacked(name: str, **options: Any) -> alignment.Adaptation:
+def stacked(name: str, **options: Any) -> adaptation.Adaptation:
     """A method of three runs, in double precision, its own parameters different in each."""
     torch.manual_seed(1)
-    method = alignment.method(name)(CLASSES, SIZE, **options).double()
+    method = adaptation.method(name)(CLASSES, SIZE, **options).double()
     for parameter in method.parameters():
         parameter.data = torch.randn(RUNS, *parameter.shape[1:], dtype=torch.double) * 0.3
     return method
@@ -113,7 +114,7 @@ def _fixed_median(name: str, source: View, target: View) -> Callable[..., Tensor
     return lambda _, s, t, __: mmd2(s.embedding, t.embedding, variances) / 5
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if alignment.method(n).reverses])
+@pytest.mark.parametrize("name", [n for n in ALL if adaptation.method(n).reverses])
 def test_a_discriminator_learns_at_full_strength_whatever_lambda(name: str) -> None:
     gradients = []
     for weight in (0.1, 3.0):
@@ -199,7 +200,7 @@ def test_the_bandwidth_is_the_median_squared_distance() -> None:
         distances = torch.pdist(z[r]).square().sort().values
         assert found.item() == pytest.approx(distances[(len(distances) - 1) // 2].item())
     same = View(torch.ones(1, 4, SIZE), torch.zeros(1, 4, CLASSES))
-    assert alignment.method("mmd")(CLASSES, SIZE)(same, same, 0.0).tolist() == [0.0]
+    assert adaptation.method("mmd")(CLASSES, SIZE)(same, same, 0.0).tolist() == [0.0]
 
 
 def test_coral_against_known_covariances() -> None:

@@ -10,12 +10,12 @@ import torch
 
 from ser.errors import ConfigError, TrainingError
 from ser.features.blocks import Block
-from ser.train import streams
-from ser.train.augment import Augment, augmentation, mix, spans
-from ser.train.batches import Resident
-from ser.train.config import make_config, masks
-from ser.train.layers import Feature
-from ser.train.trainer import Data, predict, train
+from ser.train.loop.augmentation import Augment, augmentation, mix, spans
+from ser.train.loop.batches import Resident
+from ser.train.loop.config import make_config, masks
+from ser.train.loop.trainer import Data, predict, train
+from ser.train.nn import streams
+from ser.train.nn.layers import Feature
 
 EVERYTHING = {"mixup": 0.4, "feature_noise": 0.2, "modality_dropout": 0.2}
 

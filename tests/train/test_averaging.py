@@ -9,13 +9,13 @@ import torch
 
 from ser import registry
 from ser.errors import ConfigError
-from ser.train.averaging import Average
-from ser.train.config import make_config
-from ser.train.head import HEADS, options_of, part_of
-from ser.train.parameters import Parameters
-from ser.train.schedule import cycle_ends, factor, rate
-from ser.train.trainer import Data, predict, train
-from ser.train.validation import Collapse, validate
+from ser.train.loop.averaging import Average
+from ser.train.loop.config import make_config
+from ser.train.loop.schedule import cycle_ends, factor, rate
+from ser.train.loop.trainer import Data, predict, train
+from ser.train.loop.validation import Collapse, validate
+from ser.train.nn.head import HEADS, options_of, part_of
+from ser.train.nn.parameters import Parameters
 
 LAST = {"selection": "last", "patience": 0, "schedule": "constant"}
 
@@ -32,7 +32,7 @@ def test_swa_is_the_mean_of_the_last_quarter_s_weights(data: Callable[..., Data]
 
 
 def test_swa_holds_the_rate_and_chooses_among_averages(data: Callable[..., Data]) -> None:
-    from ser.train import trainer
+    from ser.train.loop import trainer
 
     stack = trainer.Stack(data(), make_config("mlp", epochs=8, average="swa", patience=1), [1, 2], None)
     rates = [rate("one-cycle", s, stack.steps, stack.ends, stack.last_moving) for s in range(8 * stack.steps)]

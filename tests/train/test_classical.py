@@ -21,11 +21,11 @@ from ser.errors import ConfigError, SerError, TrainingError
 from ser.features.blocks import Block
 from ser.features.tensors import load_tensors
 from ser.metadata.splits import Options, make_folds
-from ser.results.record import read_predictions
-from ser.train import streams
+from ser.results.records.record import read_predictions
 from ser.train.classical.classifier import Classical, make_classical
 from ser.train.classical.learner import ClassicalLearner
-from ser.train.fit import fit
+from ser.train.experiments.fit import fit
+from ser.train.nn import streams
 
 TOY: dict[str, Any] = {"protocol": "speaker", "jobs": 1}
 

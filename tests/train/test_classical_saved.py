@@ -28,15 +28,15 @@ from ser.explain.opened import open_head
 from ser.explain.shapley import contributions
 from ser.features.blocks import stored_block
 from ser.features.tensors import load_tensors
-from ser.results.record import read_predictions, read_summary
+from ser.results.records.record import read_predictions, read_summary
 from ser.synthesis import make_corpus
-from ser.train import unit as units
+from ser.train.checkpoint import CLASSIFIER, SavedHead, head_facts, load_head
 from ser.train.classical.classifier import Classical, _classes, make_classical
 from ser.train.classical.classifier import estimator as unfitted
 from ser.train.classical.learner import shares_of
 from ser.train.classical.saved import pack, unpack
-from ser.train.fit import fit
-from ser.train.saved import CLASSIFIER, SavedHead, head_facts, load_head
+from ser.train.experiments.fit import fit
+from ser.train.runs import worker as units
 
 HEADS: dict[str, dict[str, Any]] = {
     "LogisticRegression": {},

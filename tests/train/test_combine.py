@@ -14,14 +14,14 @@ from ser.errors import ConfigError
 from ser.features.tensors import load_tensors
 from ser.metadata.splits import make_folds
 from ser.metadata.table import make_table, write_table
-from ser.results import paired
-from ser.results.record import read_predictions, read_run, read_summary
-from ser.train import unit
-from ser.train.balance import balanced
-from ser.train.combined import combine, own_predictions, union_folds
-from ser.train.fit import fit
-from ser.train.joint import join
-from ser.train.saved import load_head
+from ser.results.records.record import read_predictions, read_run, read_summary
+from ser.results.statistics import paired
+from ser.train.checkpoint import load_head
+from ser.train.experiments.combine import combine, own_predictions, union_folds
+from ser.train.experiments.fit import fit
+from ser.train.runs import worker
+from ser.train.runs.balance import balanced
+from ser.train.runs.joined_corpora import join
 
 FAST: dict[str, Any] = {
     "epochs": 4,
@@ -117,7 +117,7 @@ def test_class_weights_are_of_the_sampled_rows_and_refits_are_balanced_too(
     two: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    real = unit.learner_of
+    real = worker.learner_of
 
     def spying(*given: Any) -> Any:
         learner = real(*given)
@@ -126,7 +126,7 @@ def test_class_weights_are_of_the_sampled_rows_and_refits_are_balanced_too(
             setattr(learner, name, lambda rows, *a, m=method, n=name, **k: seen.append((n, rows)) or m(rows, *a, **k))
         return learner
 
-    monkeypatch.setattr(unit, "learner_of", spying)
+    monkeypatch.setattr(worker, "learner_of", spying)
     found = combine(["big", "small"], two.space, **{**FAST, "refit": "auto"})
     union = [(n, rows) for n, rows in seen if rows.ndim == 2]
     assert [n for n, _ in union] == ["train", "retrain"] * 4

@@ -12,22 +12,24 @@ import torch
 
 from ser.cli import main
 from ser.errors import SerError, TrainingError
-from ser.results.record import read_predictions, read_summary
-from ser.train import executor, streams, trainer
-from ser.train.ablation import ablate
-from ser.train.adaptation import adapt
-from ser.train.begin import Begun, FitOptions, begin, load
+from ser.results.records.record import read_predictions, read_summary
 from ser.train.classical import learner as classical_learner
-from ser.train.config import make_config
-from ser.train.estimator import HeadClassifier
-from ser.train.fewshot.run import fewshot
+from ser.train.classical.estimator import HeadClassifier
+from ser.train.experiments.ablate import ablate
+from ser.train.experiments.adapt import adapt
+from ser.train.experiments.fewshot import fewshot
+from ser.train.experiments.finetune import finetune
+from ser.train.experiments.fit import fit
+from ser.train.experiments.search import search
 from ser.train.fewshot.shots import Amount
-from ser.train.finetuning import finetune
-from ser.train.fit import fit
-from ser.train.job import Run
-from ser.train.search import search
-from ser.train.trainer import Data, Trained, train
-from ser.train.unit import train_unit
+from ser.train.loop import trainer
+from ser.train.loop.config import make_config
+from ser.train.loop.trainer import Data, Trained, train
+from ser.train.nn import streams
+from ser.train.runs import executor
+from ser.train.runs.experiment import Begun, FitOptions, begin, load
+from ser.train.runs.job import Run
+from ser.train.runs.worker import train_unit
 
 FAST: dict[str, Any] = {"epochs": 6, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 16}}
 When = Callable[[Any, int, int], bool]

@@ -10,10 +10,10 @@ import torch
 
 from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
-from ser.train import executor
-from ser.train.batches import Resident
-from ser.train.config import make_config
-from ser.train.trainer import Data
+from ser.train.loop.batches import Resident
+from ser.train.loop.config import make_config
+from ser.train.loop.trainer import Data
+from ser.train.runs import executor
 
 
 def test_results_come_in_order_from_workers_with_one_thread() -> None:

@@ -19,17 +19,17 @@ from ser.cli import cli
 from ser.errors import ConfigError, StoreError
 from ser.features.normalise import normalise
 from ser.features.tensors import load_tensors
-from ser.results import record
-from ser.results.find import read_any
-from ser.results.record import read_predictions
-from ser.train import executor
-from ser.train.adaptation import adapt
+from ser.results.records import record
+from ser.results.records.find import read_any
+from ser.results.records.record import read_predictions
+from ser.train.experiments.adapt import adapt
+from ser.train.experiments.fewshot import fewshot
 from ser.train.fewshot import unit as fewshot_unit
-from ser.train.fewshot.run import fewshot
 from ser.train.fewshot.shots import Amount, amounts, lacking, subsets
 from ser.train.fewshot.task import METHODS, Task, method
-from ser.train.learner import Learner
-from ser.train.recipe import make_recipe
+from ser.train.loop.learner import Learner
+from ser.train.runs import executor
+from ser.train.runs.recipe import make_recipe
 
 FAST: dict[str, Any] = {"epochs": 12, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 16}}
 SOME: dict[str, Any] = {"protocol": "official", "runs": 2, "tune_epochs": 3, **FAST}

@@ -11,11 +11,11 @@ from sklearn.metrics import recall_score
 
 from ser.errors import ConfigError, StoreError, TrainingError
 from ser.metadata.splits import Options
-from ser.results.record import metrics_from_predictions, read_predictions, read_summary
-from ser.train import executor
-from ser.train import unit as units
-from ser.train.fit import fit
-from ser.train.pairs import choose_pair
+from ser.results.records.record import metrics_from_predictions, read_predictions, read_summary
+from ser.train.experiments.fit import fit
+from ser.train.runs import executor
+from ser.train.runs import worker as units
+from ser.train.runs.source_target import choose_pair
 
 FAST: dict[str, Any] = {"epochs": 12, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 16}}
 
@@ -187,7 +187,7 @@ def test_the_default_pair_is_iemocap_to_cremad(maker: Any) -> None:
 
 def test_every_way_of_training_is_recorded_and_its_heads_can_be_used(maker: Any) -> None:
     from ser.features.tensors import load_tensors
-    from ser.train.saved import load_head
+    from ser.train.checkpoint import load_head
 
     maker.table("toy")
     frame = pd.read_csv(maker.space.table("toy"), dtype=str, keep_default_na=False)
@@ -259,7 +259,7 @@ def test_no_runs_and_unknown_words_are_refused_before_anything_is_trained(maker:
 def test_runs_of_equal_epochs_are_trained_again_together_and_are_themselves(
     maker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ser.train import learner
+    from ser.train.loop import learner
 
     maker.table("toy")
     maker.store("toy", strength=0.3)

@@ -7,7 +7,7 @@ from ser.metadata.copies import Copies, write_copies
 from ser.metadata.foldfile import save_folds
 from ser.metadata.splits import Options, make_folds
 from ser.metadata.table import load_table
-from ser.train.fit import fit
+from ser.train.experiments.fit import fit
 
 FAST = {"scheme": "native", "runs": 1, "epochs": 2, "head": "linear", "quiet": True}
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from ser.errors import ConfigError, TrainingError
-from ser.train.config import Config, make_config
-from ser.train.forward import embeddings, heads, logits, trainable
-from ser.train.freezing import encoder_of
-from ser.train.trainer import Data, train
+from ser.train.loop.config import Config, make_config
+from ser.train.loop.forward import embeddings, heads, logits, trainable
+from ser.train.loop.freezing import encoder_of
+from ser.train.loop.trainer import Data, train
 
 HEADS: dict[str, tuple[str, dict[str, Any], set[str]]] = {
     "mlp": ("pooled", {"hidden": "260,260"}, {"classifier.output.weight", "classifier.output.bias"}),
@@ -102,7 +102,7 @@ def test_what_learns_is_a_linear_layer_on_fixed_embeddings(data: Callable[..., D
     layer = torch.nn.Linear(32, 4)
     layer.weight.data, layer.bias.data = start[-132:-4].view(32, 4).T.clone(), start[-4:].clone()
     optimiser = torch.optim.AdamW(layer.parameters(), lr=1e-2, weight_decay=0.01)
-    from ser.train import streams
+    from ser.train.nn import streams
 
     for epoch in (1, 2, 3):
         for rows in torch.randperm(100, generator=streams.generator(7, "order", epoch)).split(32):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from ser.train import trainer
-from ser.train.batches import Resident
-from ser.train.config import make_config
-from ser.train.trainer import Data, predict, train
+from ser.train.loop import trainer
+from ser.train.loop.batches import Resident
+from ser.train.loop.config import make_config
+from ser.train.loop.trainer import Data, predict, train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

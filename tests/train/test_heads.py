@@ -9,10 +9,10 @@ from scipy.special import softmax
 
 from ser import registry
 from ser.errors import ConfigError, TrainingError
-from ser.train.batches import Resident
-from ser.train.config import make_config
-from ser.train.head import HEADS, build, is_stackable, options_of, part_of, plugin
-from ser.train.trainer import Data, predict, train
+from ser.train.loop.batches import Resident
+from ser.train.loop.config import make_config
+from ser.train.loop.trainer import Data, predict, train
+from ser.train.nn.head import HEADS, build, is_stackable, options_of, part_of, plugin
 
 KINDS = ("pooled", "layers", "frames", "words", "pooled+pooled", "frames+words", "pooled+words", "three")
 ALL = [(name, kind) for name in registry.names(HEADS) for kind in KINDS]

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ser.errors import ConfigError, TrainingError
-from ser.train import convolution, norms
-from ser.train.head import build
 from ser.train.heads import timnet
-from ser.train.layers import Feature, Input
-from ser.train.spectrogram import in_pieces, middle
+from ser.train.nn import convolution, norms
+from ser.train.nn.head import build
+from ser.train.nn.layers import Feature, Input
+from ser.train.nn.spectrogram import in_pieces, middle
 
 MEL = Input("mel", "audio", 20, True)
 PICTURES = ("resnet18", "cnn2d", "cnn_bilstm")

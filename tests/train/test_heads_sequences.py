@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ser.errors import ConfigError, TrainingError
-from ser.train.attention import Attention
-from ser.train.head import build, plugin
 from ser.train.heads.cnn_bilstm import packed
-from ser.train.layers import Dropout, Feature, Input
-from ser.train.pooling import FLOOR, AttentiveStatistics
-from ser.train.transformer import Layer, Positions, Tokens, Transformer, patches, sinusoids
+from ser.train.nn.attention import Attention
+from ser.train.nn.head import build, plugin
+from ser.train.nn.layers import Dropout, Feature, Input
+from ser.train.nn.pooling import FLOOR, AttentiveStatistics
+from ser.train.nn.transformer import Layer, Positions, Tokens, Transformer, patches, sinusoids
 
 AUDIO = Input("a", "audio", 6, True)
 TEXT = Input("t", "text", 1, True, vocabulary=30)

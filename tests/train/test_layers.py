@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from ser.train import layers
-from ser.train.attention import Attention, Packing
-from ser.train.layers import Feature, Input
-from ser.train.streams import bits, generator
+from ser.train.nn import layers
+from ser.train.nn.attention import Attention, Packing
+from ser.train.nn.layers import Feature, Input
+from ser.train.nn.streams import bits, generator
 
 
 def stacked(make: object, runs: int = 3) -> tuple[nn.Module, list[nn.Module]]:

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ser import registry
 from ser.errors import ConfigError, TrainingError
-from ser.train import objective
-from ser.train.config import make_config
-from ser.train.head import HEADS, build, options_of, part_of
+from ser.train.loop import objective
+from ser.train.loop.config import make_config
+from ser.train.loop.objective import LOSSES, Batch, Objective
+from ser.train.loop.targets import Targets
+from ser.train.loop.trainer import Data, predict, train
 from ser.train.losses import cb_focal, supcon, vad
-from ser.train.objective import LOSSES, Batch, Objective
-from ser.train.targets import Targets
-from ser.train.trainer import Data, predict, train
+from ser.train.nn.head import HEADS, build, options_of, part_of
 
 ALL = registry.names(LOSSES)
 RUNS, ROWS, CLASSES, SIZE = 3, 10, 4, 5
@@ -267,7 +267,7 @@ def test_a_sum_learns_and_only_the_head_is_kept(head: str, rated: Callable[..., 
 
 
 def test_the_losses_own_parameters_are_trained(rated: Callable[..., Data]) -> None:
-    from ser.train import trainer
+    from ser.train.loop import trainer
 
     config = make_config("mlp", loss=SUM, epochs=3, patience=0, head_options={"hidden": "16"})
     stack = trainer.Stack(rated(), config, [1, 2], None)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ser.train.config import make_config
-from ser.train.layers import Linear
-from ser.train.parameters import DIRECT, Parameters
-from ser.train.trainer import Data, train
+from ser.train.loop.config import make_config
+from ser.train.loop.trainer import Data, train
+from ser.train.nn.layers import Linear
+from ser.train.nn.parameters import DIRECT, Parameters
 
 SIZE = 256  # SIZE * SIZE weights are enough to be written in place
 

@@ -12,15 +12,16 @@ import pytest
 import torch
 
 from ser.features.tensors import load_tensors
-from ser.train import rounds, trainer
-from ser.train.begin import FitOptions, begin
-from ser.train.config import make_config
-from ser.train.data import Data, Trained
-from ser.train.executor import groups
-from ser.train.fit import fit
-from ser.train.halves import Half
-from ser.train.rounds import divided, share_out
-from ser.train.runs import plan, train
+from ser.train.experiments.fit import fit
+from ser.train.loop import trainer
+from ser.train.loop.config import make_config
+from ser.train.loop.data import Data, Trained
+from ser.train.runs import rounds
+from ser.train.runs.executor import groups
+from ser.train.runs.experiment import FitOptions, begin
+from ser.train.runs.halves import Half
+from ser.train.runs.rounds import divided, share_out
+from ser.train.runs.scheduler import plan, train
 
 PLAIN: dict[str, Any] = {"epochs": 6, "patience": 0, "lr": 1e-2}
 HEADS: list[tuple[str, str, dict[str, Any]]] = [
@@ -113,7 +114,7 @@ def test_where_a_run_cannot_be_left_it_is_trained_whole(
     config, path = make_config("mlp", **PLAIN), tmp_path / "between"
     (whole,) = trainer.train(data(), config, [5])
     with monkeypatch.context() as patch:
-        patch.setattr("ser.train.halves.torch.save", full)
+        patch.setattr("ser.train.runs.halves.torch.save", full)
         trainer.train(data(), config, [5], half=Half(path, 2))
     assert list(tmp_path.iterdir()) == []
     (halves,) = trainer.train(data(), config, [5], half=Half(path))
@@ -143,8 +144,8 @@ def test_units_come_in_their_own_order(maker: Any, monkeypatch: pytest.MonkeyPat
             begun_in.append(unit[2][0])
             yield function(*unit)
 
-    monkeypatch.setattr("ser.train.runs._is_short", lambda _: False)
-    monkeypatch.setattr("ser.train.executor.run_units", here)
+    monkeypatch.setattr("ser.train.runs.scheduler._is_short", lambda _: False)
+    monkeypatch.setattr("ser.train.runs.executor.run_units", here)
     found = [done[0][0]["run"] for _, done, _ in train(units, 2, "label", quiet=True)]
     assert begun_in == [0, 2, 3, 1, 4, 2]
     assert found == [0, 1, 2, 3, 4]
@@ -165,10 +166,10 @@ def test_an_experiment_in_halves_has_the_same_records(maker: Any, monkeypatch: p
     }
     given["refit"] = "always"
     found = []
-    monkeypatch.setattr("ser.train.runs._is_short", lambda _: False)
+    monkeypatch.setattr("ser.train.runs.scheduler._is_short", lambda _: False)
     seen: list[int] = []
     real = rounds.divided
-    monkeypatch.setattr("ser.train.runs.divided", lambda *a: seen.append(len(real(*a))) or real(*a))
+    monkeypatch.setattr("ser.train.runs.scheduler.divided", lambda *a: seen.append(len(real(*a))) or real(*a))
     for jobs in (2, 1):
         path = maker.space.results / f"jobs-{jobs}.json"
         fit("a", maker.space, jobs=jobs, output=path, **given)

@@ -10,14 +10,14 @@ from sklearn.metrics import recall_score
 
 from ser.cli import main
 from ser.errors import ConfigError, SerError
-from ser.results.choices import choose
-from ser.results.find import read_any
-from ser.results.record import read_predictions, read_summary
-from ser.results.studies import study_text
-from ser.train import executor
-from ser.train.fit import fit
-from ser.train.search import search
-from ser.train.settings import Range, parse_grid, settings, training_of
+from ser.results.records.find import read_any
+from ser.results.records.record import read_predictions, read_summary
+from ser.results.report.studies import study_text
+from ser.results.statistics.choices import choose
+from ser.train.experiments.fit import fit
+from ser.train.experiments.search import search
+from ser.train.experiments.search_space import Range, parse_grid, settings, training_of
+from ser.train.runs import executor
 
 FAST: dict[str, Any] = {"epochs": 6, "runs": 2, "protocol": "speaker", "jobs": 1}
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from ser.errors import ConfigError, TrainingError
-from ser.train import selection
-from ser.train.config import make_config
-from ser.train.criteria import Criterion, information, pooled
-from ser.train.forward import embeddings, trainable
-from ser.train.reweighting import MOST, controlled_risk, density_ratio, effective, thinned, weighted_risk
-from ser.train.selection import TARGET, Choice
-from ser.train.trainer import Data, train
+from ser.train.loop import selection
+from ser.train.loop.config import make_config
+from ser.train.loop.forward import embeddings, trainable
+from ser.train.loop.importance_weights import MOST, controlled_risk, density_ratio, effective, thinned, weighted_risk
+from ser.train.loop.selection import TARGET, Choice
+from ser.train.loop.target_criteria import Criterion, information, pooled
+from ser.train.loop.trainer import Data, train
 
 BLIND = [name for name in TARGET if name != "oracle"]
 SMALL: dict[str, Any] = {"epochs": 6, "patience": 0, "head_options": {"hidden": "16"}}

@@ -14,16 +14,16 @@ from ser import registry
 from ser.errors import TrainingError
 from ser.features.blocks import Block
 from ser.features.choices import Choices
-from ser.train import alignment, objective, trainer
-from ser.train.batches import Resident
-from ser.train.config import make_config
-from ser.train.draws import AT_ONCE, Draws
-from ser.train.forward import embed
-from ser.train.freezing import encoder_of
-from ser.train.head import HEADS, options_of, part_of
-from ser.train.selection import TARGET
-from ser.train.trainer import Data, predict, train
-from ser.train.turns import Turns
+from ser.train.loop import adaptation, objective, trainer
+from ser.train.loop.batches import Resident
+from ser.train.loop.config import make_config
+from ser.train.loop.dialogues import Turns
+from ser.train.loop.forward import embed
+from ser.train.loop.freezing import encoder_of
+from ser.train.loop.selection import TARGET
+from ser.train.loop.trainer import Data, predict, train
+from ser.train.nn.draws import AT_ONCE, Draws
+from ser.train.nn.head import HEADS, options_of, part_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:PyTorch was compiled without cuDNN")
 Gpu = Callable[[], AbstractContextManager[Any]]
@@ -112,7 +112,7 @@ def test_a_head_trains_on_one_device_and_says_there_what_it_says_on_the_cpu(
 
 EVERY = {
     **{f"loss {n}": {"loss": f"cross_entropy,{n}"} for n in registry.names(objective.LOSSES) if n != "cross_entropy"},
-    **{f"adapt {n}": {"adapt": n} for n in registry.names(alignment.METHODS)},
+    **{f"adapt {n}": {"adapt": n} for n in registry.names(adaptation.METHODS)},
     **{f"selection {n}": {"adapt": "coral", "selection": n} for n in TARGET},
     "mixup and noise": {"mixup": 0.2, "feature_noise": 0.1, "modality_dropout": 0.3},
     "ema": {"average": "ema", "schedule": "cosine", "clip": 0.01},

@@ -15,9 +15,9 @@ from ser.metadata.simulated import sentence
 from ser.metadata.table import Table, load_table
 from ser.metadata.texts import LEAKS
 from ser.metadata.transcripts import Transcript, Transcripts, transcripts_file
-from ser.results.stamps import refuse_void, voids
-from ser.train.ablation import ablate
-from ser.train.fit import fit
+from ser.results.records.stamps import refuse_void, voids
+from ser.train.experiments.ablate import ablate
+from ser.train.experiments.fit import fit
 from ser.workspace import Workspace
 
 FIXED = "fixed sentences"

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from ser.errors import ConfigError, TrainingError
-from ser.train import streams
-from ser.train.config import Config, make_config
-from ser.train.forward import trainable
-from ser.train.head import build
-from ser.train.layers import Input, Linear
+from ser.train.loop.config import Config, make_config
+from ser.train.loop.forward import trainable
+from ser.train.loop.schedule import factor
+from ser.train.loop.selection import Choice
+from ser.train.loop.trainer import Data, predict, train
 from ser.train.losses.cross_entropy import class_weights, loss
-from ser.train.parameters import Parameters
-from ser.train.schedule import factor
-from ser.train.selection import Choice
-from ser.train.trainer import Data, predict, train
+from ser.train.nn import streams
+from ser.train.nn.head import build
+from ser.train.nn.layers import Input, Linear
+from ser.train.nn.parameters import Parameters
 
 
 def test_one_run_is_the_usual_loop(data: Callable[..., Data]) -> None:
@@ -191,7 +191,7 @@ def test_a_configuration_refuses_what_it_does_not_know() -> None:
 
 
 def test_options_have_the_type_of_their_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ser.train import config
+    from ser.train.loop import config
 
     known = {"gate": False, "scale": 0.5, "size": 8, "words": "pre", "hidden": "512,256", "dropout": 0.1}
     monkeypatch.setattr(config, "options_of", lambda _: known)

@@ -13,18 +13,18 @@ from ser.errors import ConfigError
 from ser.features.normalise import normalise
 from ser.features.tensors import load_tensors
 from ser.metadata.table import load_table, write_table
-from ser.results.find import read_any
-from ser.results.gains import comparisons, verdict
-from ser.results.permuted import suspects
-from ser.results.record import read_predictions, read_summary
-from ser.train import executor
-from ser.train.adaptation import adapt
-from ser.train.begin import FitOptions
-from ser.train.finetuning import finetune
-from ser.train.fit import fit
-from ser.train.joint import join
-from ser.train.pairs import prepare_pair
-from ser.train.transfer import SOURCE_ONLY, TARGET_ONLY
+from ser.results.metrics.swapped_labels import suspects
+from ser.results.records.find import read_any
+from ser.results.records.record import read_predictions, read_summary
+from ser.results.statistics.gains import comparisons, verdict
+from ser.train.experiments.adapt import adapt
+from ser.train.experiments.finetune import finetune
+from ser.train.experiments.fit import fit
+from ser.train.experiments.study import SOURCE_ONLY, TARGET_ONLY
+from ser.train.runs import executor
+from ser.train.runs.experiment import FitOptions
+from ser.train.runs.joined_corpora import join
+from ser.train.runs.source_target import prepare_pair
 
 FAST: dict[str, Any] = {"epochs": 8, "runs": 2, "protocol": "speaker", "jobs": 1, "lr": 1e-2, "normalize": "none"}
 SHARED = {"encoder": "toy"}

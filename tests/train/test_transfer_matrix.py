@@ -19,15 +19,16 @@ from ser.features.tensors import load_tensors
 from ser.metadata.languages import crossing, spoken
 from ser.metadata.splits import Options, hold_out
 from ser.metadata.table import load_table, make_table, write_table
-from ser.results import heatmap, matrices
-from ser.results.find import read_any
-from ser.results.record import read_predictions, read_summary
-from ser.train import executor
-from ser.train.adaptation import adapt
-from ser.train.fit import fit
-from ser.train.matrix import matrix
-from ser.train.saved import load_head
-from ser.train.zeroshot import transfer
+from ser.results.plotting import heatmap
+from ser.results.records.find import read_any
+from ser.results.records.record import read_predictions, read_summary
+from ser.results.report import matrices
+from ser.train.checkpoint import load_head
+from ser.train.experiments.adapt import adapt
+from ser.train.experiments.fit import fit
+from ser.train.experiments.transfer import transfer
+from ser.train.experiments.transfer_matrix import matrix
+from ser.train.runs import executor
 
 FAST: dict[str, Any] = {
     "epochs": 6,

@@ -11,12 +11,13 @@ import torch
 from ser.errors import ConfigError, TrainingError
 from ser.features.blocks import Block
 from ser.metadata.table import load_table, make_table, write_table
-from ser.train import forward, streams
-from ser.train.config import make_config
-from ser.train.fit import fit
-from ser.train.forward import predict
-from ser.train.trainer import Data, train
-from ser.train.turns import Turns, turns_of
+from ser.train.experiments.fit import fit
+from ser.train.loop import forward
+from ser.train.loop.config import make_config
+from ser.train.loop.dialogues import Turns, turns_of
+from ser.train.loop.forward import predict
+from ser.train.loop.trainer import Data, train
+from ser.train.nn import streams
 
 SMALL: dict[str, Any] = {"hidden": 16}
 

@@ -11,12 +11,12 @@ import torch
 from ser.errors import ConfigError
 from ser.features.blocks import Block
 from ser.features.choices import NO_VIEW, Choices
-from ser.train.batches import Resident
-from ser.train.config import make_config
-from ser.train.fit import fit
-from ser.train.trainer import Data, predict, train
-from ser.train.turns import Turns
-from ser.train.views import Drawn, of
+from ser.train.experiments.fit import fit
+from ser.train.loop.batches import Resident
+from ser.train.loop.config import make_config
+from ser.train.loop.dialogues import Turns
+from ser.train.loop.trainer import Data, predict, train
+from ser.train.loop.view_draws import Drawn, of
 
 COUNT, VIEWS = 150, 3
 

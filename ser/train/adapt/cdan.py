@@ -17,9 +17,9 @@ import math
 import torch
 from torch import Tensor
 
-from ser.train import streams
-from ser.train.alignment import Adaptation, View, reverse
-from ser.train.discriminator import Discriminator, domain_loss
+from ser.train.loop.adaptation import Adaptation, View, reverse
+from ser.train.nn import streams
+from ser.train.nn.discriminator import Discriminator, domain_loss
 
 LARGEST = 4096  # product of the sizes that is still computed
 RANDOM = 1024  # numbers of the randomised map

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from ser.train.alignment import Adaptation, View
+from ser.train.loop.adaptation import Adaptation, View
 
 
 class Method(Adaptation):

@@ -11,8 +11,8 @@ discriminator learns at full strength all the time.
 import torch
 from torch import Tensor
 
-from ser.train.alignment import Adaptation, View, reverse
-from ser.train.discriminator import Discriminator, domain_loss
+from ser.train.loop.adaptation import Adaptation, View, reverse
+from ser.train.nn.discriminator import Discriminator, domain_loss
 
 
 class Method(Adaptation):

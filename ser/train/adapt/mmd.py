@@ -12,7 +12,7 @@ covariances only; `dann` and `cdan` learn what to compare.
 import torch
 from torch import Tensor
 
-from ser.train.alignment import Adaptation, View
+from ser.train.loop.adaptation import Adaptation, View
 
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SMALLEST = 1e-12  # variance, where all embeddings are the same

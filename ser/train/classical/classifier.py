@@ -29,7 +29,7 @@ _EXACT: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 @dataclass(frozen=True)
 class Classical:
-    """How a classifier of scikit-learn is fitted: what `ser.train.config.Config` is to a neural head.
+    """How a classifier of scikit-learn is fitted: what `ser.train.loop.config.Config` is to a neural head.
 
     Attributes:
         head: `sklearn:` and the class's name.

@@ -1,4 +1,4 @@
-"""A classifier of scikit-learn on a dataset's tensors, with the interface of `ser.train.learner.Learner`."""
+"""A classifier of scikit-learn on a dataset's tensors, with the interface of `ser.train.loop.learner.Learner`."""
 
 import time
 import warnings
@@ -15,7 +15,7 @@ from ser.errors import ConfigError, TrainingError
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.train.classical.classifier import Classical, estimator
-from ser.train.data import Trained
+from ser.train.loop.data import Trained
 
 Rows = NDArray[np.int64]
 

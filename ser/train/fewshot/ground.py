@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from ser.audit.setup import Setup, prepare
 from ser.errors import ConfigError
 from ser.features.normalise import normalise
 from ser.metadata.splits import Fold, Options
-from ser.results import account, record
-from ser.train import experiment
-from ser.train.begin import FitOptions, load
+from ser.results.records import record
 from ser.train.classical.classifier import Classical
 from ser.train.fewshot.job import Job
 from ser.train.fewshot.shots import Amount
-from ser.train.pairs import prepare_pair
-from ser.train.recipe import Recipe, device_of, make_recipe
+from ser.train.runs import identity as identities
+from ser.train.runs.experiment import FitOptions, load
+from ser.train.runs.recipe import Recipe, device_of, make_recipe
+from ser.train.runs.source_target import prepare_pair
 from ser.workspace import Workspace
 
 PLAIN = "finetune"  # the method whose record is called after the command alone
@@ -53,7 +54,7 @@ class Ground:
         first: training on the source; None without one.
     """
 
-    setup: account.Setup
+    setup: Setup
     first: Fold | None
 
 
@@ -93,7 +94,7 @@ def lay_ground(target: str, source: str | None, space: Workspace, options: FitOp
         pair = prepare_pair(source, target, space, options)
         return Ground(pair.setup, pair.first)
     data = load(target, space, options)
-    setup = account.prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
+    setup = prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
     facts = {
         "source": None,
         "target": target,
@@ -108,7 +109,7 @@ def lay_ground(target: str, source: str | None, space: Workspace, options: FitOp
 
 def identity(ground: Ground, asked: Asked) -> dict[str, Any]:
     """The `config` of all methods' records."""
-    return experiment.identity(
+    return identities.identity(
         asked.config,
         asked.options.seed,
         *ground.setup.facts["datasets"].values(),
@@ -127,7 +128,7 @@ def place(
     facts = ground.setup.facts
     pair = [facts[key] for key in ("source", "target") if facts[key]]
     words = [first, *pair, asked.config.head, ground.setup.protocol, Path(asked.options.scheme).stem]
-    return experiment.place(space, output, words, what)
+    return identities.place(space, output, words, what)
 
 
 def curves_of(methods: Sequence[str], ground: Ground, asked: Asked, space: Workspace) -> list[Curve]:

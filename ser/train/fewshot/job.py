@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from ser.errors import SerError
 from ser.features.tensors import Tensors
 from ser.metadata.splits import Fold
-from ser.train.data import Trained
 from ser.train.fewshot.shots import Amount
-from ser.train.recipe import Recipe
+from ser.train.loop.data import Trained
+from ser.train.runs.recipe import Recipe
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,18 +7,18 @@ from pathlib import Path
 from ser.errors import SerError
 from ser.metadata.splits import Fold
 from ser.progress import progress
-from ser.results import record
-from ser.results.names import amount_name, amount_of, amount_value
-from ser.train import executor
-from ser.train.batches import Resident
-from ser.train.config import Config
-from ser.train.diverged import refuse
+from ser.results.records import record
+from ser.results.records.names import amount_name, amount_of, amount_value
 from ser.train.fewshot.job import Job, Source
 from ser.train.fewshot.shots import NOTHING
 from ser.train.fewshot.task import method
 from ser.train.fewshot.unit import learn, train_source
-from ser.train.job import Run
-from ser.train.recipe import stack_of
+from ser.train.loop.batches import Resident
+from ser.train.loop.config import Config
+from ser.train.runs import executor
+from ser.train.runs.divergence import refuse
+from ser.train.runs.job import Run
+from ser.train.runs.recipe import stack_of
 
 Done = dict[str, list[Run]]
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError
-from ser.results.names import amount_name
-from ser.train import streams
+from ser.results.records.names import amount_name
+from ser.train.nn import streams
 
 Rows = NDArray[np.int64]
 

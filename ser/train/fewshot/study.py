@@ -4,12 +4,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ser.results import record
-from ser.results.gains import by_amount
-from ser.results.names import FEWSHOT_SCHEMA
-from ser.results.notes import notes_of
-from ser.results.saved_labels import saved_labels
-from ser.results.summary import opening
+from ser.results.metrics.saved_labels import saved_labels
+from ser.results.records import record
+from ser.results.records.names import FEWSHOT_SCHEMA
+from ser.results.records.notes import notes_of
+from ser.results.records.summary import opening
+from ser.results.statistics.gains import by_amount
 from ser.train.fewshot.runs import Done
 
 SCRATCH = "scratch"

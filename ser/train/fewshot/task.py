@@ -27,10 +27,10 @@ from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
 from ser.train.classical.classifier import is_classical
 from ser.train.classical.learner import pooled
-from ser.train.diverged import strange
-from ser.train.learner import Learner
-from ser.train.objective import require_embedding
-from ser.train.recipe import Learns
+from ser.train.loop.learner import Learner
+from ser.train.loop.objective import require_embedding
+from ser.train.runs.divergence import strange
+from ser.train.runs.recipe import Learns
 
 METHODS = "ser.train.fewshot.methods"
 Rows = NDArray[np.int64]

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from ser.features.normalise import normalise
 from ser.features.tensors import Tensors
 from ser.metadata.splits import Fold
-from ser.train import experiment, streams
-from ser.train.diverged import apart, folds_named, located, strange
 from ser.train.fewshot.job import Job, Source
 from ser.train.fewshot.shots import NOTHING, Amount, lacking, subsets
 from ser.train.fewshot.task import Answer, Task, method
-from ser.train.job import Finished, Run
-from ser.train.memory import within_memory
-from ser.train.recipe import again, learner_of
+from ser.train.nn import streams
+from ser.train.runs import identity
+from ser.train.runs.divergence import apart, folds_named, located, strange
+from ser.train.runs.job import Finished, Run
+from ser.train.runs.memory import within_memory
+from ser.train.runs.recipe import again, learner_of
 
 
 def train_source(job: Job, runs: list[int]) -> Source:
@@ -135,7 +136,7 @@ def _zero_shot(
     trained, validation = source.trained[slot], job.first.validation
     n = {"train": len(job.first.train), "validation": len(validation), "test": len(fold.test)}
     row = {**source.account[slot], "n": n, "seconds": trained.seconds / job.folds, "notes": list(trained.notes)}
-    own = experiment.prediction_rows(
+    own = identity.prediction_rows(
         data, validation, source.validation[slot], run=run, fold=fold.name, split="validation"
     )
     return _recorded(job, name, data, fold, run, seed, NOTHING, probabilities[slot], row, own)
@@ -153,7 +154,7 @@ def _recorded(
     row: dict[str, Any],
     validation: pd.DataFrame | None = None,
 ) -> Run:
-    test = experiment.prediction_rows(data, fold.test, probabilities, run=run, fold=fold.name, split="test")
+    test = identity.prediction_rows(data, fold.test, probabilities, run=run, fold=fold.name, split="test")
     predictions = test if validation is None else pd.concat([validation, test], ignore_index=True)
     title, config_hash = job.names[name]
     return {
@@ -164,6 +165,6 @@ def _recorded(
         "seed": seed,
         **amount.facts,
         **row,
-        **experiment.scores_by_split(predictions, data.classes),
-        "notes": row["notes"] + experiment.collapse_note(predictions, data.classes),
+        **identity.scores_by_split(predictions, data.classes),
+        "notes": row["notes"] + identity.collapse_note(predictions, data.classes),
     }, predictions.assign(**amount.facts)

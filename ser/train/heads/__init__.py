@@ -1,1 +1,1 @@
-"""Plugins: one file an architecture. See `ser.train.head` for what a file holds."""
+"""Plugins: one file an architecture. See `ser.train.nn.head` for what a file holds."""

@@ -10,9 +10,9 @@ framewise audio store will do; several each have their own encoder, and their me
 import torch
 from torch import Tensor, nn
 
-from ser.train.head import Attends, require
-from ser.train.layers import Dropout, Feature, Input, Linear, mean
-from ser.train.transformer import Tokens, Transformer, self_attention
+from ser.train.nn.head import Attends, require
+from ser.train.nn.layers import Dropout, Feature, Input, Linear, mean
+from ser.train.nn.transformer import Tokens, Transformer, self_attention
 
 DEFAULTS = {"lr": 5e-4, "epochs": 40, "patience": 10}
 

@@ -8,9 +8,9 @@ no effect.
 import torch
 from torch import Tensor, nn
 
-from ser.train.head import require
 from ser.train.heads.cnn_bilstm import packed
-from ser.train.layers import Enter, Feature, Input, mean
+from ser.train.nn.head import require
+from ser.train.nn.layers import Enter, Feature, Input, mean
 
 DEFAULTS = {"lr": 2e-3, "batch_size": 64, "epochs": 12, "patience": 4}
 

@@ -14,11 +14,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ser.train.convolution import Shrink
-from ser.train.head import sizes
-from ser.train.layers import Input, Linear, mean
-from ser.train.norms import GroupNorm
-from ser.train.spectrogram import Spectrogram
+from ser.train.nn.convolution import Shrink
+from ser.train.nn.head import sizes
+from ser.train.nn.layers import Input, Linear, mean
+from ser.train.nn.norms import GroupNorm
+from ser.train.nn.spectrogram import Spectrogram
 
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
 

@@ -4,7 +4,7 @@ Satt et al., Interspeech 2017; Zhao et al., Biomed. Signal Process. Control 2019
 64 and 128 channels (`channels`), each with maximum over 2 x 2 cells, batch normalisation and ReLU, so that a step is 8
 frames (80 ms of log-mel); one LSTM of 128 units a direction (`hidden`); mean over real steps.
 
-Batch normalisation takes the statistics of real frames (`ser.train.norms.BatchNorm`) and sequences are packed: padding
+Batch normalisation takes the statistics of real frames (`ser.train.nn.norms.BatchNorm`) and sequences are packed: padding
 has no effect. Utterances longer than `frames` (1,000, 10 s of log-mel) are read in the middle. An LSTM has no form with a
 leading run dimension: this head trains one run at a time.
 """
@@ -15,11 +15,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ser.train.convolution import Shrink
-from ser.train.head import sizes
-from ser.train.layers import Input, mean
-from ser.train.norms import BatchNorm
-from ser.train.spectrogram import Spectrogram
+from ser.train.nn.convolution import Shrink
+from ser.train.nn.head import sizes
+from ser.train.nn.layers import Input, mean
+from ser.train.nn.norms import BatchNorm
+from ser.train.nn.spectrogram import Spectrogram
 
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
 

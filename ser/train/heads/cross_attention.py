@@ -6,7 +6,8 @@ LayerNorm), mean over real frames, concatenation, linear 2H-H, GELU, dropout, li
 co-attention between modalities: Lu et al. 2019 (ViLBERT), Tsai et al. 2019 (MulT).
 
 Of pooled features a sequence has length one: the softmax over one key is 1, queries and keys do nothing, and attention is
-a linear map of the other modality. That exact simplified form is computed (`single=True` in `ser.train.attention.Attention`),
+a linear map of the other modality. That exact simplified form is computed (`single=True` in
+`ser.train.nn.attention.Attention`),
 with fewer parameters: pooled cross-attention is not attention. With one store only there is no cross-attention, and what
 remains is the transformer layer.
 """
@@ -16,11 +17,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ser.train.attention import Packing
-from ser.train.head import Attends, others
 from ser.train.heads.early import Project
-from ser.train.layers import Dropout, Feature, Input, Linear, mean
-from ser.train.transformer import Layer
+from ser.train.nn.attention import Packing
+from ser.train.nn.head import Attends, others
+from ser.train.nn.layers import Dropout, Feature, Input, Linear, mean
+from ser.train.nn.transformer import Layer
 
 DEFAULTS = {"lr": 1e-4, "epochs": 60}
 

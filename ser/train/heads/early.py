@@ -7,8 +7,8 @@ frames; concatenation; linear, ReLU, dropout, linear.
 import torch
 from torch import Tensor, nn
 
-from ser.train.head import Classifier
-from ser.train.layers import Dropout, Enter, Feature, Input, LayerNorm, Linear, mean
+from ser.train.nn.head import Classifier
+from ser.train.nn.layers import Dropout, Enter, Feature, Input, LayerNorm, Linear, mean
 
 DEFAULTS = {"lr": 5e-4, "epochs": 60}
 

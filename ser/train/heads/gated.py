@@ -22,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser.train.attention import Attention
-from ser.train.head import Attends, Classifier, others
-from ser.train.layers import Dropout, Enter, Feature, Input, LayerNorm, Linear
-from ser.train.pooling import AttentiveStatistics, Score
+from ser.train.nn.attention import Attention
+from ser.train.nn.head import Attends, Classifier, others
+from ser.train.nn.layers import Dropout, Enter, Feature, Input, LayerNorm, Linear
+from ser.train.nn.pooling import AttentiveStatistics, Score
 
 DEFAULTS = {"lr": 3e-4, "epochs": 50, "schedule": "cosine"}
 

@@ -6,7 +6,7 @@ Features of several stores are concatenated; framewise ones are averaged over th
 import torch
 from torch import Tensor, nn
 
-from ser.train.layers import Enter, Feature, Input, Linear, mean
+from ser.train.nn.layers import Enter, Feature, Input, Linear, mean
 
 DEFAULTS = {"lr": 1e-2, "weight_decay": 0.01, "epochs": 100}
 

@@ -7,7 +7,7 @@ count as one frame. Several stores each have their own first layer; their means 
 import torch
 from torch import Tensor, nn
 
-from ser.train.layers import Dropout, Enter, Feature, Input, Linear, mean
+from ser.train.nn.layers import Dropout, Enter, Feature, Input, Linear, mean
 
 DEFAULTS = {"lr": 1e-3, "epochs": 60}
 

@@ -6,8 +6,8 @@ Features of several stores are concatenated; framewise ones are averaged over th
 import torch
 from torch import Tensor, nn
 
-from ser.train.head import Classifier, sizes
-from ser.train.layers import Dropout, Enter, Feature, Input, mean
+from ser.train.nn.head import Classifier, sizes
+from ser.train.nn.layers import Dropout, Enter, Feature, Input, mean
 
 DEFAULTS = {"lr": 1e-3, "epochs": 40}
 

@@ -14,9 +14,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ser.train.head import Attends, others, require
-from ser.train.layers import Dropout, Feature, Input, Linear, mean
-from ser.train.transformer import Layer, Tokens, Transformer, self_attention
+from ser.train.nn.head import Attends, others, require
+from ser.train.nn.layers import Dropout, Feature, Input, Linear, mean
+from ser.train.nn.transformer import Layer, Tokens, Transformer, self_attention
 
 DEFAULTS = {"lr": 5e-4, "epochs": 40, "patience": 10}
 States = tuple[Tensor, Tensor]

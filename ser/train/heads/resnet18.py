@@ -4,17 +4,17 @@ He et al., CVPR 2016. Stages of 64, 128, 256 and 512 channels (`hidden` is the f
 bands, as do the first convolution and the maximum after it: a cell of the last picture covers 32 frames. One channel in, so
 the first kernel is that of the paper with one third of its weights; 11.2 M parameters.
 
-Differences: batch normalisation takes the statistics of real frames (`ser.train.norms.BatchNorm`) and the mean is over
+Differences: batch normalisation takes the statistics of real frames (`ser.train.nn.norms.BatchNorm`) and the mean is over
 real cells, so that padding has no effect; utterances longer than `frames` (1,000, 10 s of log-mel) are read in the middle.
 Trains one run at a time.
 """
 
 from torch import Tensor, nn
 
-from ser.train.convolution import Conv2d, halve
-from ser.train.layers import Input, mean
-from ser.train.norms import BatchNorm
-from ser.train.spectrogram import Spectrogram
+from ser.train.nn.convolution import Conv2d, halve
+from ser.train.nn.layers import Input, mean
+from ser.train.nn.norms import BatchNorm
+from ser.train.nn.spectrogram import Spectrogram
 
 CHANNELS_LAST = 128  # stages of up to so many channels are faster with channels last in memory
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}

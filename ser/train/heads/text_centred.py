@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
-from ser.train.attention import Attention
-from ser.train.convolution import Conv1d
-from ser.train.head import Attends, require
 from ser.train.heads.cnn_bilstm import packed
-from ser.train.layers import Dropout, Enter, Feature, Input, LayerNorm, Linear, mean
+from ser.train.nn.attention import Attention
+from ser.train.nn.convolution import Conv1d
+from ser.train.nn.head import Attends, require
+from ser.train.nn.layers import Dropout, Enter, Feature, Input, LayerNorm, Linear, mean
 
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 30, "patience": 10}
 

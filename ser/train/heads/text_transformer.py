@@ -9,9 +9,9 @@ them to the size of the positions. Several stores each have their own encoder; t
 import torch
 from torch import Tensor, nn
 
-from ser.train.head import Attends, require
-from ser.train.layers import Dropout, Feature, Input, Linear, mean
-from ser.train.transformer import Tokens, Transformer, self_attention
+from ser.train.nn.head import Attends, require
+from ser.train.nn.layers import Dropout, Feature, Input, Linear, mean
+from ser.train.nn.transformer import Tokens, Transformer, self_attention
 
 DEFAULTS = {"lr": 5e-4, "batch_size": 64, "epochs": 12, "patience": 4}
 

@@ -18,9 +18,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ser.train.convolution import Conv1d
-from ser.train.head import require
-from ser.train.layers import Dropout, Feature, Input, LayerNorm, Linear, mean
+from ser.train.nn.convolution import Conv1d
+from ser.train.nn.head import require
+from ser.train.nn.layers import Dropout, Feature, Input, LayerNorm, Linear, mean
 
 DEFAULTS = {"lr": 3e-3, "batch_size": 64, "epochs": 80, "patience": 20}
 

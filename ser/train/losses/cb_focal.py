@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ser.train.objective import Batch, Term
+from ser.train.loop.objective import Batch, Term
 
 BETA = 0.9999
 GAMMA = 2.0

@@ -9,8 +9,8 @@ by those of the training part, which changes no CCC. With mixup they are mixed a
 import torch
 from torch import Tensor
 
-from ser.train.layers import Linear
-from ser.train.objective import Batch, Term
+from ser.train.loop.objective import Batch, Term
+from ser.train.nn.layers import Linear
 
 EPSILON = 1e-8
 

@@ -1,6 +1,7 @@
 """The same head from random weights on the same shots: what the others are measured by, no transfer.
 
-Its curve over the amount of target data says how many labels another method saves at equal UA (`ser.results.saved_labels`). It
+Its curve over the amount of target data says how many labels another method saves at equal UA
+(`ser.results.metrics.saved_labels`). It
 is trained with the settings of the source model's training, not with those of fine-tuning, and takes the last epoch. Features
 are normalised as for the others, with `--normalize train` by the statistics of the source.
 """

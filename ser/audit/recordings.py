@@ -1,0 +1,151 @@
+"""Findings on the audio itself: what cannot be used, what should be heard, and copies across the folds."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from ser.audio.measure import Measured
+from ser.audio.reading import CLIPPED_SHARE, SILENCE_PEAK
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, Subject, over, share, some
+from ser.audit.measurements import Sound
+from ser.metadata.copies import crossing
+
+SHORTEST = 400  # samples at 16 kHz: the receptive field of the speech encoders
+LONGEST = 60.0  # s
+TELLING = 0.3  # Cramer's V of sample rate and class: from here on the rate helps to guess the class
+
+AGAIN = "Download or copy these files again."
+FAULTS = {
+    "missing": ("files that are not there", "Is --root the corpus folder that the table was made from?"),
+    "pointer": ("Git LFS pointers in place of audio", "In the corpus's repository: git lfs install && git lfs pull"),
+    "web-page": ("pages of HTML in place of audio", "The download gave a login or error page. " + AGAIN),
+    "empty": ("empty files", AGAIN),
+    "truncated": ("truncated files: their header says more than they have", AGAIN),
+    "undecodable": ("files that cannot be decoded", AGAIN),
+    "needs-ffmpeg": ("files that need ffmpeg", "Install ffmpeg: ser doctor says how."),
+    "not-finite": (
+        "audio with values that are not finite",
+        "Write these files anew from their source, or leave them out.",
+    ),
+    "segment": ("segments outside of their file", "Check the columns start and end of the table."),
+    "channel": ("channels that their file has not", "Check the column channel of the table."),
+    "too-long": ("files of over half an hour, without start and end", "Give start and end of each utterance."),
+}
+
+
+def recordings(sound: Sound, longest: float = LONGEST) -> list[Finding]:
+    """Findings on single recordings.
+
+    Args:
+        longest: s; longer utterances are told.
+    """
+    frame, measured = sound.frame, sound.measured
+    ids = frame["utterance_id"].to_numpy()
+    found = []
+    for fault, (what, action) in FAULTS.items():
+        bad = [i for i, m in zip(ids, measured, strict=True) if m.fault == fault]
+        if bad:
+            found.append(Finding(f"audio-{fault}", ERROR, what, len(bad), len(ids), examples=some(bad), action=action))
+    tests: list[tuple[str, str, str, Callable[[Measured], bool], Callable[[Measured], str], str]] = [
+        ("silent", ERROR, f"silent: no sample over {SILENCE_PEAK:g} of full scale", lambda m: m.peak < SILENCE_PEAK,
+         lambda m: f"{m.seconds:.1f} s", "They say nothing of any emotion: leave them out of the table."),
+        ("short", ERROR, f"shorter than {SHORTEST} samples at 16 kHz", lambda m: m.seconds * 16000 < SHORTEST,
+         lambda m: f"{1000 * m.seconds:.0f} ms", "No speech encoder takes them: leave them out, or mend start and end."),
+        ("long", WARNING, f"longer than {longest:g} s", lambda m: m.seconds > longest,
+         lambda m: f"{m.seconds:.0f} s", "One label for so long? Give start and end, or raise --longest."),
+        ("clipped", WARNING, f"clipped: over {CLIPPED_SHARE:.1%} of the samples", lambda m: m.clipped > CLIPPED_SHARE,
+         lambda m: f"{m.clipped:.1%}", "Loud emotions clip first: a head may learn the distortion. Listen to some."),
+    ]  # fmt: skip
+    for kind, severity, what, test, number, action in tests:
+        bad = [f"{i} ({number(m)})" for i, m in zip(ids, measured, strict=True) if not m.fault and test(m)]
+        if bad:
+            found.append(
+                Finding(f"audio-{kind}", severity, what, len(bad), len(ids), examples=some(bad), action=action)
+            )
+    return [*found, *_rates(frame, measured)]
+
+
+def _rates(frame: pd.DataFrame, measured: list[Measured]) -> list[Finding]:
+    """Several sample rates in one corpus; worse where they go with the class."""
+    rates = pd.Series([m.rate for m in measured])
+    there = rates > 0
+    counts = rates[there].value_counts()
+    if len(counts) < 2:
+        return []
+    table = pd.crosstab(rates[there], frame["emotion"][there])
+    strength = cramers_v(table.to_numpy())
+    telling = strength >= TELLING
+    return [
+        Finding(
+            "sample-rates",
+            WARNING if telling else INFO,
+            "several sample rates",
+            len(counts),
+            None,
+            f"association with the emotion: Cramer's V {strength:.2f}",
+            some(f"{rate} Hz: {n:,}" for rate, n in counts.items()),
+            "The rate gives the emotion away, also after resampling: bring all to the lowest rate first."
+            if telling
+            else "",
+        )
+    ]
+
+
+def cramers_v(table: "np.typing.NDArray[np.int64]") -> float:
+    """Association of two nominal variables, 0 to 1, from their contingency table (H. Cramer, 1946); 0 for a single column."""
+    if min(table.shape) < 2:
+        return 0.0
+    from scipy.stats.contingency import association
+
+    return float(association(table, method="cramer", correction=False))
+
+
+def duplicates(sound: Sound, subject: Subject) -> list[Finding]:
+    """Findings on copies of the same audio."""
+    found = []
+    for kind, words in (("identical", "identical audio"), ("near_identical", "the same recording")):
+        lies = crossing(sound.copies.pairs()[kind], subject.frame, subject.folds)
+        name = kind.replace("_", "-")
+        if not lies.pairs:
+            continue
+        if lies.across:
+            found.append(
+                Finding(
+                    f"{name}-across",
+                    ERROR,
+                    f"pairs of {words}, in test and in training or validation",
+                    len(lies.across),
+                    len(lies.pairs),
+                    f"{share(lies.test_utterances, subject.tested)} test utterances{over(len(subject.folds))}",
+                    some(" = ".join(pair) for pair in lies.across),
+                    "Leave one of each out of the table, or keep them in one part: the test tests memory.",
+                )
+            )
+        within = [pair for pair in lies.pairs if pair not in set(lies.across)]
+        if within:
+            found.append(
+                Finding(
+                    f"{name}-within",
+                    WARNING,
+                    f"pairs of {words}, in one part of every fold",
+                    len(within),
+                    examples=some(" = ".join(pair) for pair in within),
+                    action="They count twice: leave one of each out, or say so.",
+                )
+            )
+        emotion = dict(zip(subject.frame["utterance_id"], subject.frame["emotion"], strict=True))
+        differ = [(a, b) for a, b in lies.pairs if emotion[a] != emotion[b]]
+        if differ:
+            found.append(
+                Finding(
+                    f"{name}-labels",
+                    ERROR,
+                    f"pairs of {words} under two labels",
+                    len(differ),
+                    len(lies.pairs),
+                    examples=some(f"{a} ({emotion[a]}) = {b} ({emotion[b]})" for a, b in differ),
+                    action="One of the labels is wrong, or the label is not in the audio.",
+                )
+            )
+    return found

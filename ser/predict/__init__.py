@@ -1,0 +1,1 @@
+"""A saved head and its encoders on new recordings."""

@@ -1,1 +1,0 @@
-"""What a saved head is asked, and what it answers, around `ser.predict`."""

@@ -1,0 +1,1 @@
+"""Pure functions of predictions: each number is defined once, here."""

@@ -1,0 +1,44 @@
+"""Ensembles: the mean of several heads' probabilities, beside these heads one by one.
+
+Deep ensembles: Lakshminarayanan, Pritzel, Blundell, NeurIPS 2017. Runs of the same fold have the same test utterances, so the
+comparison is paired; the temperature of an ensemble is its own, fitted after averaging (Rahaman & Thiery, NeurIPS 2021).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from ser.errors import TrainingError
+from ser.results.statistics.paired import compare
+
+
+def mean_of_runs(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Predictions of the mean of all runs' probabilities, fold by fold: one run, of number 0.
+
+    Raises:
+        TrainingError: a run lacks an utterance that another has.
+    """
+    columns = [f"p_{name}" for name in classes]
+    keys = ["fold", "split", "utterance_id"]
+    runs = predictions["run"].nunique()
+    groups = predictions.groupby(keys, sort=False)
+    if (groups.size() != runs).any():
+        raise TrainingError("the runs did not predict the same utterances", expected="the same folds in every run")
+    rows = groups.first().reset_index()
+    rows[columns] = groups[columns].mean().to_numpy()
+    best = rows[columns].to_numpy().argmax(axis=1)
+    found: pd.DataFrame = rows.assign(run=0, predicted=[classes[k] for k in best])[list(predictions.columns)]
+    return found
+
+
+def against_members(
+    ensemble: pd.DataFrame, predictions: pd.DataFrame, classes: Sequence[str], metric: str = "UA"
+) -> dict[str, Any]:
+    """`compare` of the ensemble's test predictions (one run) with those of its members, as many runs as there are.
+
+    Each member changes places with the ensemble, which is the same beside all of them.
+    """
+    runs = sorted(predictions["run"].unique())
+    beside = pd.concat([ensemble.assign(run=run) for run in runs], ignore_index=True)
+    return compare(beside, predictions, classes, metric)

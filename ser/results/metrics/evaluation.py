@@ -1,0 +1,194 @@
+"""The numbers of an evaluation, from predictions alone: scores, calibration, abstention. Pure functions.
+
+A unit is what predicts every test utterance once: a run, where the folds share the corpus out among them; a head (run and
+fold), where each head predicts all of another corpus. Numbers are described over units.
+
+The temperature and the thresholds of abstention come from the validation rows of the same run and fold; a label of a test
+row is read by nothing but the scores.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.errors import TrainingError
+from ser.results.metrics import abstention as selective
+from ser.results.metrics import calibration
+from ser.results.metrics.classification import encode
+from ser.results.metrics.predictions import metrics_from_predictions
+from ser.results.statistics.intervals import describe
+
+Floats = NDArray[np.float64]
+Temperatures = Mapping[tuple[int, str], float]
+CURVE = 100  # points of the risk-coverage curve
+
+
+def units(test: pd.DataFrame, together: bool) -> pd.DataFrame:
+    """Test predictions with one number of `run` a unit.
+
+    Args:
+        together: whether the folds of a run are of different utterances; else each head is a unit.
+    """
+    if together:
+        return test
+    number = test.groupby(["run", "fold"], sort=True).ngroup()
+    found: pd.DataFrame = test.assign(run=number.to_numpy(), fold="all")
+    return found
+
+
+def by_head(rows: pd.DataFrame) -> list[tuple[tuple[int, str], pd.DataFrame]]:
+    """Predictions of each run and fold."""
+    found: list[tuple[tuple[int, str], pd.DataFrame]] = []
+    for run, own in rows.groupby(rows["run"].astype(int)):
+        found += [((int(str(run)), str(fold)), part) for fold, part in own.groupby(own["fold"].astype(str))]
+    return found
+
+
+def shares(rows: pd.DataFrame, classes: Sequence[str]) -> Floats:
+    """Probabilities `(n, K)`."""
+    return np.asarray(rows[[f"p_{name}" for name in classes]].to_numpy(dtype=np.float64))
+
+
+def truth(rows: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Class numbers `(n,)`."""
+    return encode(rows["true"].to_numpy(), classes)
+
+
+def temperatures(validation: pd.DataFrame, classes: Sequence[str]) -> dict[tuple[int, str], float]:
+    """The temperature of each run and fold, from its validation predictions.
+
+    Raises:
+        TrainingError: there are none.
+    """
+    if not len(validation):
+        raise TrainingError(
+            "there are no validation predictions to fit a temperature on", action="Leave --calibrate out."
+        )
+    return {
+        key: calibration.fit_temperature(calibration.logits_of(shares(rows, classes)), truth(rows, classes))
+        for key, rows in by_head(validation)
+    }
+
+
+def calibrated(rows: pd.DataFrame, classes: Sequence[str], found: Temperatures) -> pd.DataFrame:
+    """The same predictions with the probabilities under the temperature of their run and fold.
+
+    Raises:
+        TrainingError: a run and fold that there is no temperature of.
+    """
+    keys = list(zip(rows["run"].astype(int), rows["fold"].astype(str), strict=True))
+    lacking = sorted(set(keys) - set(found))
+    if lacking:
+        run, fold = lacking[0]
+        raise TrainingError(f"run {run}, fold {fold} has no validation predictions to fit a temperature on")
+    values = calibration.scaled(shares(rows, classes), np.array([found[key] for key in keys]))
+    found_rows: pd.DataFrame = rows.assign(**{f"p_{name}": values[:, k] for k, name in enumerate(classes)})
+    return found_rows
+
+
+def numbers(
+    test: pd.DataFrame,
+    validation: pd.DataFrame | None,
+    classes: Sequence[str],
+    together: bool,
+    found: Temperatures | None,
+) -> dict[str, Any]:
+    """What is said of a set of predictions.
+
+    Args:
+        test, validation: predictions; validation of the same runs and folds, None where there are none.
+        found: temperatures, where probabilities are to be calibrated.
+
+    Returns:
+        `scores`: the four metrics over all test utterances; `probabilities`: `uncalibrated`, and `calibrated` and `change` or
+        None; `selective`, of the calibrated probabilities where there are any.
+    """
+    plain = units(test, together)
+    scaled = None if found is None else calibrated(test, classes, found)
+    if validation is not None and found is not None:
+        validation = calibrated(validation, classes, found)
+    before = _probabilities(plain, classes)
+    after = None if scaled is None else _probabilities(units(scaled, together), classes)
+    return {
+        "scores": metrics_from_predictions(plain, classes)["pooled"],
+        "probabilities": {
+            "uncalibrated": _described(before),
+            "calibrated": None if after is None else _described(after),
+            "change": None if after is None else _change(before, after),
+        },
+        "selective": abstention(test if scaled is None else scaled, validation, classes, together),
+    }
+
+
+def _probabilities(test: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Scores and reliability curve of each unit."""
+    found = []
+    for _, rows in test.groupby("run"):
+        p, y = shares(rows, classes), truth(rows, classes)
+        found.append({**calibration.probability_scores(p, y), "reliability": calibration.reliability(p, y)})
+    return found
+
+
+def _described(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Over units; the curve is the mean of the units' bins, the i-th of each."""
+    curve = {key: np.mean([f["reliability"][key] for f in found], axis=0) for key in ("confidence", "accuracy", "n")}
+    names = (*calibration.SCORES, calibration.CHANCE)
+    return {name: describe([f[name] for f in found]) for name in names} | {"reliability": curve}
+
+
+def _change(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str, Any]:
+    """After minus before, unit by unit."""
+    return {
+        name: describe([a[name] - b[name] for a, b in zip(after, before, strict=True)]) for name in calibration.SCORES
+    }
+
+
+def abstention(
+    test: pd.DataFrame, validation: pd.DataFrame | None, classes: Sequence[str], together: bool
+) -> dict[str, Any]:
+    """Risk against coverage, and what thresholds from validation make of the test utterances."""
+    each = [
+        (rows, *_certain(rows, classes)) for _, rows in units(test.assign(at=test["fold"]), together).groupby("run")
+    ]
+    grid = np.arange(1, CURVE + 1) / CURVE
+    curves = [selective.risk_curve(c, right) for _, c, right in each]
+    risks = [curve[np.maximum(np.ceil(grid * len(curve) - 1e-9).astype(int), 1) - 1] for curve in curves]
+    return {
+        "AURC": describe([selective.aurc(c, right) for _, c, right in each]),
+        "E_AURC": describe([selective.excess_aurc(c, right) for _, c, right in each]),
+        "curve": {"coverage": grid, "risk": np.mean(risks, axis=0)},
+        "accuracy_at": {
+            f"{share:g}": describe([selective.accuracy_at(c, right, share) for _, c, right in each])
+            for share in selective.COVERAGES
+        },
+        "coverage_at": {
+            f"{risk:g}": describe([selective.coverage_at(c, right, risk) for _, c, right in each])
+            for risk in selective.RISKS
+        },
+        "from_validation": None
+        if validation is None or not len(validation)
+        else {f"{risk:g}": _thresholded(test, validation, classes, together, risk) for risk in selective.RISKS},
+    }
+
+
+def _certain(rows: pd.DataFrame, classes: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
+    p = shares(rows, classes)
+    return p.max(axis=1), p.argmax(axis=1) == truth(rows, classes)
+
+
+def _thresholded(
+    test: pd.DataFrame, validation: pd.DataFrame, classes: Sequence[str], together: bool, risk: float
+) -> dict[str, Any]:
+    """Coverage and risk on the test utterances, each fold under the threshold that its validation part asks for."""
+    limits = {key: selective.threshold(*_certain(rows, classes), risk) for key, rows in by_head(validation)}
+    keys = zip(test["run"].astype(int), test["fold"].astype(str), strict=True)
+    confidence, right = _certain(test, classes)
+    answered = confidence >= np.array([limits.get(key, np.inf) for key in keys])
+    unit = units(test, together)["run"].to_numpy()
+    names = np.unique(unit)
+    cover = [float(answered[unit == u].mean()) for u in names]
+    reached = [float(1 - right[(unit == u) & answered].mean()) for u in names if answered[unit == u].any()]
+    return {"coverage": describe(cover), "risk": describe(reached) if reached else None}

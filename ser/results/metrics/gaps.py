@@ -1,0 +1,195 @@
+"""Gaps between genders and between speakers, with intervals, and how large a gap chance alone would make.
+
+UA of a group is linear in how often each utterance is right, its share over runs (or heads), so all of it is computed
+from sums: `r` is that share, and UA of a group the mean over classes of the mean r of its utterances of the class.
+
+- Between genders: speakers are drawn again with replacement within each gender (cluster bootstrap: Davison & Hinkley 1997,
+  ch. 3.8); the interval is of the difference.
+- Of a speaker: the speaker's utterances are drawn again, within each class (stratified bootstrap: Davison & Hinkley 1997, ch.
+  3.2), so that no class drops out of the mean and the draws scatter around the speaker's UA. It says how well this speaker is
+  known, not other speakers.
+- Between the highest and the lowest speaker: the difference of two that were picked for being extreme, so it is large even
+  where all speakers are alike. `chance` is the same gap when utterances of a class are dealt to the speakers at random (999
+  times), `p` how often that is as large.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.results.metrics.classification import encode
+
+Floats = NDArray[np.float64]
+RESAMPLES = 1000
+PERMUTATIONS = 999
+FEW = 10  # utterances; a speaker with fewer is left out of the gap
+
+
+@dataclass(frozen=True, eq=False)
+class Rights:
+    """One row an utterance.
+
+    Attributes:
+        right: share of runs that are right, `(n,)`.
+        label: class number, `(n,)`.
+        speaker, gender: "" where not known, `(n,)`.
+    """
+
+    right: Floats
+    label: NDArray[np.int64]
+    speaker: NDArray[Any]
+    gender: NDArray[Any]
+
+
+def rights_of(test: pd.DataFrame, classes: Sequence[str]) -> Rights:
+    """From test predictions of any number of runs and folds."""
+    right = (test["true"] == test["predicted"]).astype(float)
+    rows = test.assign(right=right).groupby("utterance_id", sort=True)
+    found = rows.agg({"right": "mean", "true": "first", "speaker": "first", "gender": "first"})
+    label = encode(found["true"].to_numpy(), classes)
+    speaker, gender = (found[c].astype(str).to_numpy(dtype=object) for c in ("speaker", "gender"))
+    return Rights(found["right"].to_numpy(dtype=np.float64), label, speaker, gender)
+
+
+def _sums(r: Rights, unit: NDArray[np.int64], units: int) -> tuple[Floats, Floats]:
+    """Of each unit and class the sum of `right` and the number of utterances, `(units, K)` each."""
+    k = int(r.label.max()) + 1
+    cell = unit * k + r.label
+    right = np.bincount(cell, r.right, units * k).astype(np.float64)
+    number = np.bincount(cell, minlength=units * k).astype(np.float64)
+    return right.reshape(units, k), number.reshape(units, k)
+
+
+def _scores(right: Floats, number: Floats) -> dict[str, Floats]:
+    """`(..., K)` sums -> UA and WA, `(...)`; NaN where there are no utterances."""
+    some = number > 0
+    recall = np.where(some, right / np.maximum(number, 1e-12), 0.0)
+    defined, total = some.sum(-1), number.sum(-1)
+    empty = defined == 0
+    return {
+        "UA": np.where(empty, np.nan, recall.sum(-1) / np.maximum(defined, 1)),
+        "WA": np.where(empty, np.nan, right.sum(-1) / np.maximum(total, 1e-12)),
+    }
+
+
+def _interval(values: Floats) -> list[float] | None:
+    known = values[~np.isnan(values)]
+    return [float(v) for v in np.quantile(known, [0.025, 0.975])] if len(known) else None
+
+
+def gender_gaps(r: Rights, *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any] | None:
+    """Scores of each gender and their differences; None where fewer than two genders or not all speakers are known.
+
+    Returns:
+        `groups`: gender -> UA and WA, each `mean` and `ci_95`, `n`, `speakers`; `gaps`: `between`, UA and WA each
+        `difference` and `ci_95`. Intervals are None with fewer than two speakers of a gender.
+    """
+    known = r.gender != ""
+    genders = sorted(set(r.gender[known]))
+    if len(genders) < 2 or (r.speaker[known] == "").any():
+        return None
+    rng = np.random.default_rng(seed)
+    groups, draws = {}, {}
+    for name in genders:
+        own = np.flatnonzero(r.gender == name)
+        speakers, unit = np.unique(r.speaker[own].astype(str), return_inverse=True)
+        count = len(speakers)
+        sums = _sums(Rights(r.right[own], r.label[own], r.speaker[own], r.gender[own]), unit.astype(np.int64), count)
+        weights = rng.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
+        drawn = _scores(weights @ sums[0], weights @ sums[1])
+        draws[name] = drawn if count > 1 else {m: np.full(resamples, np.nan) for m in drawn}
+        whole = _scores(sums[0].sum(0), sums[1].sum(0))
+        groups[name] = {
+            **{m: {"mean": float(v), "ci_95": _interval(draws[name][m])} for m, v in whole.items()},
+            "n": len(own),
+            "speakers": count,
+        }
+    gaps = [
+        {
+            "between": [a, b],
+            **{
+                m: {
+                    "difference": groups[a][m]["mean"] - groups[b][m]["mean"],  # type: ignore[index]
+                    "ci_95": _interval(draws[a][m] - draws[b][m]),
+                }
+                for m in ("UA", "WA")
+            },
+        }
+        for a, b in combinations(genders, 2)
+    ]
+    return {"groups": groups, "gaps": gaps}
+
+
+def speaker_gaps(
+    r: Rights, *, resamples: int = RESAMPLES, permutations: int = PERMUTATIONS, seed: int = 0
+) -> dict[str, Any] | None:
+    """Scores of each speaker with `FEW` utterances or more, and the gap in UA; None with fewer than two such.
+
+    Returns:
+        `groups`: speaker -> UA and WA, each `mean` and `ci_95`, `n`; `left_out`: speakers with fewer utterances; `std`: of the
+        speakers' UA; `gap`: `lowest`, `highest`, `difference`, `ci_95` (of these two, as if they had been named before),
+        `chance` (mean and 95 % quantile of the gap by chance) and `p`.
+    """
+    names, number = np.unique(r.speaker[r.speaker != ""].astype(str), return_counts=True)
+    enough = names[number >= FEW]
+    if len(enough) < 2:
+        return None
+    use = np.isin(r.speaker.astype(str), enough)
+    r = Rights(r.right[use], r.label[use], r.speaker[use], r.gender[use])
+    unit = np.searchsorted(enough, r.speaker.astype(str)).astype(np.int64)
+    rng = np.random.default_rng(seed)
+    whole = _scores(*_sums(r, unit, len(enough)))
+    draws = {m: np.empty((len(enough), resamples)) for m in whole}
+    for s in range(len(enough)):
+        for m, values in _resampled(r, np.flatnonzero(unit == s), resamples, rng).items():
+            draws[m][s] = values
+    low, high = int(whole["UA"].argmin()), int(whole["UA"].argmax())
+    chance = _by_chance(r, unit, len(enough), permutations, rng)
+    gap = float(whole["UA"][high] - whole["UA"][low])
+    return {
+        "groups": {
+            str(name): {
+                **{m: {"mean": float(v[s]), "ci_95": _interval(draws[m][s])} for m, v in whole.items()},
+                "n": int((unit == s).sum()),
+            }
+            for s, name in enumerate(enough)
+        },
+        "left_out": len(names) - len(enough),
+        "std": float(whole["UA"].std(ddof=1)),
+        "gap": {
+            "lowest": str(enough[low]),
+            "highest": str(enough[high]),
+            "difference": gap,
+            "ci_95": _interval(draws["UA"][high] - draws["UA"][low]),
+            "chance": {"mean": float(chance.mean()), "quantile_95": float(np.quantile(chance, 0.95))},
+            "p": float((1 + (chance >= gap - 1e-12).sum()) / (1 + permutations)),
+        },
+    }
+
+
+def _resampled(r: Rights, rows: NDArray[np.int64], resamples: int, rng: np.random.Generator) -> dict[str, Floats]:
+    """Scores of one speaker when the utterances of each class are drawn again, `(resamples,)` each."""
+    k = int(r.label.max()) + 1
+    right, number = np.zeros((resamples, k)), np.zeros((resamples, k))
+    for label in np.unique(r.label[rows]):
+        own = r.right[rows][r.label[rows] == label]
+        weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=resamples).astype(np.float64)
+        right[:, label], number[:, label] = weights @ own, len(own)
+    return _scores(right, number)
+
+
+def _by_chance(r: Rights, unit: NDArray[np.int64], units: int, permutations: int, rng: np.random.Generator) -> Floats:
+    """Gaps between the highest and the lowest UA when utterances of a class are dealt to the speakers at random."""
+    found, places = np.empty(permutations), [np.flatnonzero(r.label == k) for k in np.unique(r.label)]
+    for n in range(permutations):
+        dealt = r.right.copy()
+        for rows in places:
+            dealt[rows] = r.right[rng.permutation(rows)]
+        ua = _scores(*_sums(Rights(dealt, r.label, r.speaker, r.gender), unit, units))["UA"]
+        found[n] = np.ptp(ua)
+    return found

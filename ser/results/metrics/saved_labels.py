@@ -1,0 +1,75 @@
+"""How many labels a method saves: the amount of target data with which training from scratch does as well as it."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ser.results.records.names import amount_value
+
+
+def worth(score: float, amounts: Sequence[float], scores: Sequence[float]) -> tuple[float, str]:
+    """The amount at which a curve first reaches a score, linear between its points in the logarithm of the amount.
+
+    Args:
+        amounts: of target data, ascending, above 0.
+        scores: of training from scratch with them.
+
+    Returns:
+        The amount, and `about`; `at most` where the first point is there already, `more than` where the last is not.
+
+    >>> value, relation = worth(0.6, [10, 100], [0.5, 0.7])
+    >>> round(value, 3), relation
+    (31.623, 'about')
+    >>> worth(0.4, [10, 100], [0.5, 0.7]), worth(0.8, [10, 100], [0.5, 0.7])
+    ((10.0, 'at most'), (100.0, 'more than'))
+    """
+    if score <= scores[0]:
+        return float(amounts[0]), "at most"
+    for k in range(1, len(amounts)):
+        if scores[k] >= score:
+            share = (score - scores[k - 1]) / (scores[k] - scores[k - 1])
+            low, high = math.log(amounts[k - 1]), math.log(amounts[k])
+            return math.exp(low + share * (high - low)), "about"
+    return float(amounts[-1]), "more than"
+
+
+def saved_labels(
+    curves: dict[str, dict[str, float]], scratch: dict[str, float], zero_shot: float | None
+) -> list[dict[str, Any]]:
+    """What each method's scores are worth in target data.
+
+    Percentages are measured on the curve of percentages, shots on that of shots.
+
+    Args:
+        curves: by method and amount (`amount_name`) the score.
+        scratch: by amount the score of training from scratch.
+        zero_shot: score of the source model itself; None without one.
+
+    Returns:
+        For each method and amount, and for the source model at amount `0%`: `method`, `amount`, `score`, `worth`, `relation`
+        (see `worth`), `unit` (`%` or `shots`) and `saved`: the share of the labels that scratch would need beyond those used,
+        1 - amount / worth, negative where scratch needs fewer; None where the worth is a bound.
+    """
+    rows = []
+    for share in (False, True):
+        points = sorted((amount_value(name)[1], s) for name, s in scratch.items() if amount_value(name)[0] is share)
+        if not points:
+            continue
+        asked = [("source only", "0%", zero_shot)] if zero_shot is not None and share else []
+        asked += [(m, a, s) for m, curve in curves.items() for a, s in curve.items() if amount_value(a)[0] is share]
+        for name, amount, score in asked:
+            assert score is not None
+            value, relation = worth(score, *(list(column) for column in zip(*points, strict=True)))
+            used = amount_value(amount)[1]
+            rows.append(
+                {
+                    "method": name,
+                    "amount": amount,
+                    "score": score,
+                    "worth": value,
+                    "relation": relation,
+                    "unit": "%" if share else "shots",
+                    "saved": 1 - used / value if relation == "about" else None,
+                }
+            )
+    return rows

@@ -1,0 +1,63 @@
+"""How much classes, speakers and genders differ, run by run: the intervals that a summary's means do not have.
+
+Pure: predictions in, `describe`d values out. The means are those of the summary's `per_class` and `groups`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.results.metrics.classification import class_scores, encode, scores_from_counts
+from ser.results.statistics.intervals import describe, tally
+
+SCORES = ("precision", "recall", "F1")
+
+
+def over_classes(test: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Precision, recall and F1 of each class over runs, all folds of a run together.
+
+    Args:
+        test: test predictions (`ser.results.metrics.predictions`) of any number of runs.
+
+    Returns:
+        class -> score -> as `describe` gives it, over the runs where it is defined; None where it is in no run.
+    """
+    values = class_scores(_counts(test, classes, np.zeros(len(test), dtype=np.int64), 1)[0])
+    return {name: {score: _described(values[score][:, k]) for score in SCORES} for k, name in enumerate(classes)}
+
+
+def over_groups(test: pd.DataFrame, classes: Sequence[str], column: str) -> dict[str, dict[str, Any]]:
+    """UA and WA of each group over runs, all folds of a run together, and its utterances `n` a run.
+
+    Args:
+        column: `speaker` or `gender`; rows where it is empty are left out.
+
+    Returns:
+        group -> `{"UA": described, "WA": described, "n": int}`; {} where there are no groups.
+    """
+    test = test[test[column] != ""]
+    names, group = np.unique(test[column].to_numpy(dtype=str), return_inverse=True)
+    if not len(names):
+        return {}
+    counts = _counts(test, classes, group.astype(np.int64), len(names))
+    values, n = scores_from_counts(counts), counts.sum((-1, -2)).mean(axis=1)
+    return {
+        str(name): {**{m: _described(values[m][i]) for m in ("UA", "WA")}, "n": round(float(n[i]))}
+        for i, name in enumerate(names)
+    }
+
+
+def _counts(test: pd.DataFrame, classes: Sequence[str], group: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
+    """Confusion counts `(groups, runs, K, K)`."""
+    runs, run = np.unique(test["run"].to_numpy(dtype=np.int64), return_inverse=True)
+    truth, guess = encode(test["true"].to_numpy(), classes), encode(test["predicted"].to_numpy(), classes)
+    k = len(classes)
+    return tally((groups, len(runs), k, k), group, run.astype(np.int64), truth, guess)
+
+
+def _described(values: NDArray[np.float64]) -> dict[str, Any] | None:
+    defined = values[~np.isnan(values)]
+    return describe(defined) if len(defined) else None

@@ -1,0 +1,93 @@
+"""Classes that fit better as each other: the sign of a label map that is swapped between two corpora.
+
+A head that is no better than chance confuses everything with everything. One that takes `neutral` for `sadness` and the
+reverse more often than not has learned both classes under the other's name. Which classes to look at is said by the
+permutation of the classes that agrees best with the confusion matrix (Kuhn 1955, by SciPy): the identity where labels mean
+the same. Each cycle of another permutation is a suspect in one of two cases:
+
+- it is plain: every class is predicted as its partner for at least `TAKEN` and as itself for at most `KEPT` of its utterances;
+- it is significant: recall of these classes would be higher by `GAIN` or more if they were exchanged, over speakers too
+  (Wilcoxon's signed-rank test, one-sided; p times the number of pairs of classes, for having been chosen, below `LEVEL`).
+
+Across corpora heads are often poor, so that swapped labels show in the second way only, or not at all: no suspect is no proof.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.results.metrics.classification import encode
+
+TAKEN, KEPT = 0.5, 0.25
+GAIN, LEVEL = 0.05, 0.05
+
+Shares = NDArray[np.float64]
+
+
+def suspects(predictions: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Cycles of classes that may be swapped, from the test predictions of all runs.
+
+    Returns:
+        For each cycle `classes`; `gain`: by how much their mean recall would rise if they were exchanged; `p` over speakers,
+        adjusted, None where there are fewer than five or they are not known; and `confusion`: true class, class it is
+        predicted as, share.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    test = predictions[predictions["split"] == "test"]
+    whole = _shares(test, classes)
+    partner = linear_sum_assignment(-np.nan_to_num(whole))[1]
+    found = []
+    for cycle in _cycles(partner):
+        to = partner[cycle]
+        straight, crossed = whole[cycle, cycle], whole[cycle, to]
+        gain = float((crossed - straight).mean())
+        p = _over_speakers(test, classes, cycle, to)
+        plain = bool((crossed >= TAKEN).all() and (straight <= KEPT).all())
+        if plain or (p is not None and p < LEVEL and gain >= GAIN):
+            confusion = [
+                {"true": classes[a], "predicted": classes[b], "share": float(whole[a, b])}
+                for a, b in zip(cycle, to, strict=True)
+            ]
+            found.append({"classes": [classes[c] for c in cycle], "gain": gain, "p": p, "confusion": confusion})
+    return found
+
+
+def _shares(rows: pd.DataFrame, classes: Sequence[str]) -> Shares:
+    """Share of each true class that is predicted as each, `(K, K)`; NaN in the rows of classes that are absent."""
+    counts = np.zeros((len(classes), len(classes)))
+    np.add.at(counts, (encode(rows["true"].to_numpy(), classes), encode(rows["predicted"].to_numpy(), classes)), 1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(counts / counts.sum(1, keepdims=True))
+
+
+def _cycles(partner: NDArray[np.int64]) -> list[list[int]]:
+    """Cycles of a permutation, those of length one left out."""
+    found, seen = [], set()
+    for first in range(len(partner)):
+        cycle, k = [], first
+        while k not in seen:
+            seen.add(k)
+            cycle.append(k)
+            k = int(partner[k])
+        found += [cycle] if len(cycle) > 1 else []
+    return found
+
+
+def _over_speakers(test: pd.DataFrame, classes: Sequence[str], cycle: list[int], to: NDArray[np.int64]) -> float | None:
+    """p of the gain over speakers who have at least one of the classes."""
+    from scipy.stats import wilcoxon
+
+    gains = []
+    for speaker, rows in test.groupby("speaker"):
+        own = _shares(rows, classes)
+        each = own[cycle, to] - own[cycle, cycle]
+        if speaker != "" and not np.isnan(each).all():
+            gains.append(float(np.nanmean(each)))
+    if len(gains) < 5 or not np.any(gains):
+        return None
+    pairs = len(classes) * (len(classes) - 1) // 2
+    return min(1.0, pairs * float(wilcoxon(gains, alternative="greater").pvalue))

@@ -1,0 +1,1 @@
+"""JSON records of runs, summaries and studies: written, read, found, listed."""

@@ -1,0 +1,68 @@
+"""Where a result was computed: versions, machine, commit. Nothing that names a person, a host or a folder."""
+
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import ser
+
+PACKAGES = ("torch", "numpy", "scipy", "h5py", "pandas", "scikit-learn")
+
+
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """The environment for a record.
+
+    Args:
+        device: what was computed on: `cpu`, `cuda`, `cuda:1`.
+
+    Returns:
+        `python`, `platform`, `cpus`, `ser`, `packages` (None for one that is not installed), `commit` and `modified`
+        (of `ser`'s own git checkout; None where it is installed without one), `device`.
+    """
+    commit, modified = _git()
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpus": os.cpu_count() or 1,
+        "ser": ser.__version__,
+        "packages": {name: _version(name) for name in PACKAGES},
+        "commit": commit,
+        "modified": modified,
+        "device": _device(device),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _device(name: str) -> str:
+    torch = sys.modules.get("torch")  # whoever trained on a GPU has imported it
+    if torch is None or not name.startswith("cuda"):
+        return name
+    return f"{name} ({torch.cuda.get_device_name(name)})"
+
+
+@cache
+def _git() -> tuple[str | None, bool | None]:
+    root = Path(__file__).parents[3]
+    if not (root / ".git").exists():
+        return None, None
+    try:
+        commit = _run(root, "rev-parse", "HEAD")
+        return commit, bool(_run(root, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+
+
+def _run(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()

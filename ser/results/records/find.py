@@ -1,0 +1,126 @@
+"""Find and read results in their folder, and what is in them. Light."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ser.errors import ConfigError
+from ser.results.records.names import (
+    ABLATION_SCHEMA,
+    AUDIT_SCHEMA,
+    COMPARISON_SCHEMA,
+    EVALUATION_SCHEMA,
+    FEWSHOT_SCHEMA,
+    MATRIX_SCHEMA,
+    SEARCH_SCHEMA,
+    SUMMARY_SCHEMA,
+    TRANSFER_SCHEMA,
+)
+from ser.schema import ABLATION, COMPARISON, EVALUATION, FEWSHOT, MATRIX, SEARCH, SUMMARY, TRANSFER, read_json, validate
+
+STUDIES = {
+    ABLATION_SCHEMA: ABLATION,
+    SEARCH_SCHEMA: SEARCH,
+    TRANSFER_SCHEMA: TRANSFER,
+    MATRIX_SCHEMA: MATRIX,
+    FEWSHOT_SCHEMA: FEWSHOT,
+}  # made of several experiments, each with its summary
+
+_CONTAINERS = (dict, list)  # of JSON, nothing else
+OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """Read and validate a summary.
+
+    Raises:
+        ConfigError: the file is missing, no JSON, of another kind or version, or not valid; says which.
+    """
+    summary = read_json(path, "summary")
+    _refuse_other(path, summary)
+    validate(summary, SUMMARY, path)
+    return summary
+
+
+def read_any(path: Path) -> dict[str, Any]:
+    """Read and validate a summary or a study: its `schema` says which it is.
+
+    Raises:
+        ConfigError: as `read_summary`.
+    """
+    found = read_json(path, "result")
+    others = {AUDIT_SCHEMA: "audit", EVALUATION_SCHEMA: EVALUATION, COMPARISON_SCHEMA: COMPARISON}
+    kind = {**STUDIES, **others}.get(str(found.get("schema")))
+    if kind is None:
+        return read_summary(path)
+    validate(found, kind, path)
+    return found
+
+
+def _refuse_other(path: Path, summary: dict[str, Any]) -> None:
+    if summary.get("schema") != SUMMARY_SCHEMA:
+        raise ConfigError(
+            f"{path} is no summary", expected=f"schema {SUMMARY_SCHEMA}", found=repr(summary.get("schema"))
+        )
+
+
+def verb(command: str) -> str:
+    """The command's name: `ser fit --runs 5` and `ser.fit` -> `fit`."""
+    words = [word.removeprefix("ser.") for word in command.split() if word != "ser"]
+    return words[0] if words else command
+
+
+def fact(summary: dict[str, Any], key: str) -> Any:
+    """A value by its key: the one least deep in `data`, then in `config`; None where there is none."""
+    for part in (summary["data"], summary.get("config", {})):
+        level: list[dict[str, Any] | list[Any]] = [part]
+        while level:
+            below: list[dict[str, Any] | list[Any]] = []
+            for place in level:
+                if isinstance(place, dict) and key in place:
+                    return place[key]
+                values = place.values() if isinstance(place, dict) else place
+                below += [value for value in values if type(value) in _CONTAINERS]
+            level = below
+    return None
+
+
+def dataset(summary: dict[str, Any]) -> str:
+    """The dataset's name; `source -> target` where there are two."""
+    for part in (summary["data"], summary.get("config", {})):
+        source, target = part.get("source"), part.get("target")
+        if isinstance(source, str) and isinstance(target, str):
+            return f"{source} -> {target}"
+    target = fact(summary, "target")
+    found = fact(summary, "dataset") or (target if isinstance(target, str) else "")
+    return str(found)
+
+
+def find_summary(name: str, folder: Path) -> Path:
+    """The file of a summary, by its path, its name in the results folder, or a beginning that only one name has.
+
+    Raises:
+        ConfigError: no such summary, with the nearest; or several, listing them.
+    """
+    if name.endswith(".json") and Path(name).is_file():
+        return Path(name)
+    names = sorted(path.name.removesuffix(".json") for path in folder.glob("*.json"))
+    wanted = name.removesuffix(".json")
+    if wanted in names:
+        return folder / f"{wanted}.json"
+    fitting = [n for n in names if n.startswith(wanted) and (OF_ANOTHER not in n or OF_ANOTHER in wanted)]
+    if len(fitting) > 1:
+        raise ConfigError(f"{name!r} begins {len(fitting)} results", expected=f"one of {', '.join(fitting)}")
+    if not fitting:
+        raise _no_result(name, names, folder)
+    return folder / f"{fitting[0]}.json"
+
+
+def _no_result(name: str, names: list[str], folder: Path) -> ConfigError:
+    if not names:
+        return ConfigError(f"there are no results in {folder}", action="Train something first: ser fit --help")
+    near = get_close_matches(name, names, n=3)
+    return ConfigError(
+        f"unknown result {name!r}",
+        action=f"Did you mean {' or '.join(near)}?" if near else "See them all with: ser results list",
+    )

@@ -1,0 +1,146 @@
+"""The list of results: a line for each record of a folder, kept in an index so that thousands are listed at once.
+
+Reading a record takes a millisecond or more, most of it for runs and folds that the list does not show. So what it shows of
+each file is kept beside the records, in `.list.cache`, under the file's size, times of change and number: a file that is not
+exactly the one that was read is read again. A file that changed less than two seconds ago is not kept, as another change
+might leave no trace in its times. The index also names the code that made it. It can be deleted at any time.
+
+Light: nothing but the standard library.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ser.errors import ConfigError
+from ser.progress import progress
+from ser.results.records.headlines import Headline, read_headline
+from ser.results.records.names import METRICS
+from ser.workspace import writing
+
+INDEX = ".list.cache"
+MANY = 500  # records to read, of which progress is shown
+SETTLED = 2_000_000_000  # ns after a change in which a file's times do not tell it from its next version
+
+
+def list_results(folder: Path, quiet: bool = True) -> tuple[list[Headline], list[str]]:
+    """Headlines of all experiments and studies of a folder, oldest first, and a line for each file that is damaged.
+
+    JSON files of another kind are passed over. Nothing is validated against the schema: that would take ten times as long.
+
+    Args:
+        quiet: show no progress where many have to be read.
+    """
+    before, now = _read_index(folder), time.time_ns()
+    kept: dict[str, Any] = {}
+    found: list[Headline] = []
+    damaged: list[str] = []
+    files = sorted(_files(folder))
+    known = {name: before[name][1] for name, key in files if name in before and before[name][0] == key}
+    few = quiet or len(files) - len(known) <= MANY
+    for name, key in progress(files, len(files), "reading results for the first time", "result", few):
+        if name in known:
+            line = None if known[name] is None else Headline(folder / name, *known[name])
+        else:
+            try:
+                line = read_headline(folder / name)
+            except ConfigError as error:
+                damaged.append(error.line())
+                continue
+        if line is not None:
+            found.append(line)
+        if now - max(key[1], key[2]) > SETTLED:
+            kept[name] = [key, known[name] if name in known else None if line is None else [*vars(line).values()][1:]]
+    if len(known) < len(files) or len(kept) != len(before):
+        _write_index(folder, kept)
+    return sorted(found, key=lambda line: (line.started, line.experiment)), damaged
+
+
+def _files(folder: Path) -> Iterable[tuple[str, list[int]]]:
+    """Names of the JSON files, each with what tells one version of it from another."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(".json") and not entry.name.startswith("."):
+                    stat = entry.stat()
+                    yield entry.name, [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+    except FileNotFoundError:
+        return
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / INDEX).read_bytes())
+        return dict(content["files"]) if content["code"] == _code() else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _write_index(folder: Path, files: dict[str, Any]) -> None:
+    try:
+        with writing(folder / INDEX) as temporary:
+            temporary.write_text(json.dumps({"code": _code(), "files": files}, separators=(",", ":")), encoding="utf-8")
+    except OSError:
+        pass  # a folder that may only be read is listed all the same, every time anew
+
+
+def _code() -> str:
+    """The code that makes headlines: an index of another one is not used."""
+    parts = [
+        Path(__file__).with_name(name).read_bytes() for name in ("listing.py", "headlines.py", "find.py", "names.py")
+    ]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+SORTS = (*METRICS, *(f.name for f in fields(Headline) if f.name not in ("path", "scores", "at")))
+
+
+def select(
+    lines: Iterable[Headline],
+    *,
+    dataset: str | None = None,
+    features: str | None = None,
+    since: str | None = None,
+    stamps: bool | None = None,
+    **equal: str | None,
+) -> list[Headline]:
+    """The lines that fit all of what is asked for.
+
+    Args:
+        dataset: as the only one, source, target or one of several.
+        features: a store, or the short name of its encoder.
+        since: ISO 8601, UTC; a day will do.
+        stamps: with any, or with none.
+        equal: `kind`, `head`, `command`, `scheme`, `protocol`: the very word.
+    """
+    tests: list[Callable[[Headline], bool]] = []
+    if dataset is not None:
+        tests.append(lambda line: dataset in line.dataset.replace("->", " ").replace("+", " ").split())
+    if features is not None:
+        tests.append(lambda line: any(features in (f, f.split(".")[0]) for f in line.features.split("+")))
+    if since is not None:
+        tests.append(lambda line: line.started[: len(since)] >= since)
+    if stamps is not None:
+        tests.append(lambda line: (line.stamps > 0) == stamps)
+    tests += [partial(_is, key, value) for key, value in equal.items() if value is not None]
+    return [line for line in lines if all(test(line) for test in tests)]
+
+
+def _is(key: str, value: str, line: Headline) -> bool:
+    found = str(getattr(line, key))
+    return value == found or (key == "protocol" and value in found.split("+"))
+
+
+def ordered(lines: list[Headline], sort: str = "started", limit: int | None = None) -> list[Headline]:
+    """In the order of a metric or a column, the highest last; of these the last ones."""
+    if sort in METRICS:
+        lines = sorted(lines, key=lambda line: line.scores[sort])
+    else:
+        lines = sorted(lines, key=lambda line: (getattr(line, sort), line.started, line.experiment))
+    return lines if limit is None else lines[max(0, len(lines) - limit) :]

@@ -1,0 +1,75 @@
+"""Names that records are known by: the metrics, a configuration's hash, the files of a run. Light."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ser.schema import plain
+
+METRICS = ("UA", "WA", "WF1", "Macro_F1")
+RUN_SCHEMA = "ser.run/1"
+SUMMARY_SCHEMA = "ser.summary/1"
+ABLATION_SCHEMA = "ser.ablation/1"
+SEARCH_SCHEMA = "ser.search/1"
+TRANSFER_SCHEMA = "ser.transfer/1"
+MATRIX_SCHEMA = "ser.matrix/1"
+FEWSHOT_SCHEMA = "ser.fewshot/1"
+AUDIT_SCHEMA = "ser.audit/1"
+EVALUATION_SCHEMA = "ser.evaluation/1"
+COMPARISON_SCHEMA = "ser.comparison/1"
+AMOUNTS = ("percentage", "shots")  # how a few-shot run's record says how much target data it had
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """First 12 hexadecimal digits of the SHA-256 of the configuration's JSON with sorted keys.
+
+    >>> config_hash({"runs": 5, "head": "mlp"}) == config_hash({"head": "mlp", "runs": 5})
+    True
+    """
+    text = json.dumps(plain(config), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
+
+
+def amount_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record says of how much labelled target data its run had; {} where it is no few-shot run."""
+    return {key: record[key] for key in AMOUNTS if record.get(key) is not None}
+
+
+def amount_name(percentage: float | None = None, shots: int | None = None) -> str:
+    """The key of an amount in a few-shot summary.
+
+    >>> amount_name(12.5), amount_name(shots=1), amount_name(shots=5)
+    ('12.5%', '1 shot', '5 shots')
+    """
+    if shots is not None:
+        return f"{shots} shot" if shots == 1 else f"{shots} shots"
+    return f"{percentage:g}%"
+
+
+def amount_value(name: str) -> tuple[bool, float]:
+    """An amount's key as whether it is a share, and its number; sorted by this, shots come before shares.
+
+    >>> sorted(["100%", "10 shots", "2%", "5 shots"], key=amount_value)
+    ['5 shots', '10 shots', '2%', '100%']
+    """
+    return name.endswith("%"), float(name.rstrip("%").split()[0])
+
+
+def run_name(run: int, fold: str, percentage: float | None = None, shots: int | None = None) -> str:
+    """File name, without its ending, of a run's record and predictions. Different folds have different names.
+
+    >>> run_name(0, "3"), run_name(12, "Ses01", 10.0), run_name(1, "2", shots=5)
+    ('run-000.fold-03', 'run-012.fold-Ses01.10pct', 'run-001.fold-02.5shots')
+    """
+    if re.fullmatch("0|[1-9][0-9]*", fold):
+        safe = f"{int(fold):02d}"
+    else:
+        safe = re.sub(r"[^A-Za-z0-9_-]", "_", fold)
+        if safe != fold or safe.isdigit():  # "01" is not the fold "1"
+            safe += "-" + hashlib.sha256(fold.encode("utf-8")).hexdigest()[:6]
+    name = f"run-{run:03d}.fold-{safe}"
+    if shots is not None:
+        return f"{name}.{shots}shots"
+    return name if percentage is None else f"{name}.{percentage:g}pct"

@@ -1,0 +1,88 @@
+"""One HTML page that opens from disk, light and dark, made for screen readers too; nothing in it is fetched from elsewhere."""
+
+import base64
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ser.results.plotting import svg
+from ser.results.plotting.gallery import Picture
+from ser.results.plotting.style import strip_title
+from ser.results.report.blocks import Block, Image, Report, Section
+from ser.workspace import writing
+
+ENDING = ".html"
+TEMPLATE = "page.html.j2"
+WIDE = 600  # pixels: wider figures are scrolled on a small screen, others shrink
+
+
+def write(report: Report, path: Path) -> None:
+    """Write the page whole."""
+    page = render(report)
+    with writing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def render(report: Report) -> str:
+    """The page's text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    ids = Ids()
+
+    def drawn(picture: Picture) -> dict[str, Any]:
+        return _drawn(picture, ids("figure"))
+
+    environment.globals |= {"kind_of": _kind, "drawn": drawn, "embedded": _embedded}
+    return environment.get_template(TEMPLATE).render(report=report, parts=[Part.of(s, 2, ids) for s in report.sections])
+
+
+class Ids:
+    """Ids that differ from all that were given before."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+
+    def __call__(self, words: str) -> str:
+        name = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") or "part"
+        self._seen[name] = self._seen.get(name, 0) + 1
+        return name if self._seen[name] == 1 else f"{name}-{self._seen[name]}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section with its id and the level of its heading."""
+
+    section: Section
+    level: int
+    id: str
+    parts: list["Part"]
+
+    @classmethod
+    def of(cls, section: Section, level: int, ids: Ids) -> "Part":
+        name = ids(section.title)
+        return cls(section, level, name, [cls.of(s, level + 1, ids) for s in section.sections])
+
+
+def _kind(block: Block) -> str:
+    return type(block).__name__.lower()
+
+
+def _embedded(image: Image) -> str:
+    """The file as the source of an `img`, so that the page needs nothing beside it."""
+    return f"data:image/png;base64,{base64.b64encode(image.path.read_bytes()).decode('ascii')}"
+
+
+def _drawn(picture: Picture, name: str) -> dict[str, Any]:
+    """What the template needs of a picture; its title becomes the caption."""
+    caption = strip_title(picture.figure)
+    width = svg.width(picture.figure)
+    code = svg.inline(picture.figure, name, picture.about, picture.words)
+    return {"svg": code, "caption": caption, "width": width, "wide": width > WIDE}

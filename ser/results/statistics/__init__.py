@@ -1,0 +1,1 @@
+"""Intervals, paired tests, power, and which results may be compared."""

@@ -1,0 +1,240 @@
+"""Which results can be compared: the same data, scheme, protocol, classes and test utterances; and which of their runs pair."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser.errors import ConfigError
+from ser.results.records.find import STUDIES, dataset, fact, find_summary, read_any, read_summary
+from ser.results.records.names import amount_name, amount_of, amount_value
+from ser.results.records.record import read_predictions
+from ser.results.statistics.paired import tested_rows
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One of the results that are compared.
+
+    Attributes:
+        path: of its summary.
+        amount: of a few-shot result, the amount of target data that is compared.
+        classes: in the summary's order.
+        runs: rows of the summary's `runs` (of the amount).
+        frame: their test predictions, in the order of runs, folds and utterances.
+    """
+
+    path: Path
+    summary: dict[str, Any]
+    amount: str | None
+    classes: list[str]
+    runs: list[dict[str, Any]]
+    frame: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        experiment = str(self.summary["experiment"])
+        return experiment if self.amount is None else f"{experiment} at {self.amount}"
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """How runs were matched.
+
+    Attributes:
+        by: `seed`, or `run` where the results share no seeds.
+        runs: how many pair.
+        folds: their names; `all` where a model is tested in several.
+        notes: what was left out.
+    """
+
+    by: str
+    runs: int
+    folds: list[str]
+    notes: list[str]
+
+
+def read_members(names: Sequence[str], folder: Path, at: str | None = None) -> list[Member]:
+    """The results of some names; a study stands for the experiments that it is made of.
+
+    Args:
+        names: as for `find_summary`.
+        folder: of the results.
+        at: amount of target data of few-shot results; None: the largest that all of them have.
+
+    Raises:
+        ConfigError: no such result, fewer than two, or an amount that one lacks.
+    """
+    paths = [path for name in names for path in _experiments(find_summary(name, folder))]
+    summaries = {path.resolve(): (path, read_summary(path)) for path in paths}
+    if len(summaries) < 2:
+        raise ConfigError("a comparison needs two results or more", found=", ".join(names))
+    few = [
+        set(s["percentages"]) | ({"0%"} if "source" in s else set())
+        for _, s in summaries.values()
+        if "percentages" in s
+    ]
+    if few and at is None:
+        common = set.intersection(*few)
+        at = max(common, key=amount_value) if common else None
+    return [_member(path, summary, at) for path, summary in summaries.values()]
+
+
+def _experiments(path: Path) -> list[Path]:
+    """The summary itself, or those of a study's experiments; of a search that of the chosen setting alone."""
+    found = read_any(path)
+    if found["schema"] not in STUDIES:
+        return [path]
+    rows = (
+        [found["chosen"]]
+        if "chosen" in found
+        else next((found[k] for k in ("variants", "methods", "cells") if k in found), [])
+    )
+    return list(dict.fromkeys(path.parent / row["record"] for row in rows))
+
+
+def _member(path: Path, summary: dict[str, Any], at: str | None) -> Member:
+    runs, amount, part = summary["runs"], None, summary
+    if "percentages" in summary:
+        parts = dict(summary["percentages"])
+        parts |= {"0%": summary["source"]["zero_shot"]} if "source" in summary else {}
+        if at not in parts:
+            raise ConfigError(
+                f"{summary['experiment']} has no amount {at}"
+                if at
+                else "the few-shot results have no amount in common",
+                expected=f"--at one of {', '.join(sorted(parts, key=amount_value))}",
+            )
+        amount, part = at, parts[at]
+        runs = [row for row in runs if amount_name(**amount_of(row)) == at]
+    frame = tested_rows(read_predictions(path, {"runs": runs}))
+    return Member(path, summary, amount, list(part["confusion_matrix"]["labels"]), runs, frame)
+
+
+def tested_on(summary: dict[str, Any]) -> str:
+    """The dataset whose utterances are tested: of a transfer the target."""
+    target = summary["data"].get("target")
+    return target if isinstance(target, str) else dataset(summary)
+
+
+def pair(members: Sequence[Member]) -> tuple[list[Member], Pairing]:
+    """The members with the runs and folds that all have, numbered alike.
+
+    Runs pair by the seed of each fold; where no seed is shared (a transfer's source model is trained once for all folds), by
+    their number. Where a model is tested in several folds, these count as one: `all`.
+
+    Raises:
+        ConfigError: they are not comparable; says in what they differ.
+    """
+    _refuse_other_data(members)
+    notes: list[str] = []
+    folds = _common([list(dict.fromkeys(r["fold"] for r in m.runs)) for m in members], "folds", members, notes)
+    keys = [_keys(m, folds) for m in members]
+    by = "seed"
+    common = [key for key in keys[0].values() if all(key in own.values() for own in keys[1:])]
+    if not common:
+        by = "run"
+        keys = [{run: (run,) for run in own} for own in keys]
+        common = [key for key in keys[0].values() if all(key in own.values() for own in keys[1:])]
+        notes.append("the results share no seeds: runs are matched by their number")
+    if not common:
+        raise ConfigError("the results have no run in common", found=_each(members, lambda m: f"{len(_runs(m))} runs"))
+    for member, own in zip(members, keys, strict=True):
+        left = len(own) - len(common)
+        notes += [f"{member.name}: {left} of {len(own)} runs have no counterpart and are left out"] if left else []
+    merged = any(_shares_models(m, folds) for m in members)
+    number = {key: k for k, key in enumerate(common)}
+    found = [_chosen(m, own, number, folds, merged) for m, own in zip(members, keys, strict=True)]
+    _refuse_other_utterances(found)
+    if merged and len(folds) > 1:
+        notes.append(f"one model is tested in several folds: the {len(folds)} folds count as one")
+    return found, Pairing(by, len(common), ["all"] if merged else folds, notes)
+
+
+def _common(each: list[list[str]], what: str, members: Sequence[Member], notes: list[str]) -> list[str]:
+    common = [name for name in each[0] if all(name in own for own in each[1:])]
+    if not common:
+        raise ConfigError(f"the results have no {what} in common", found=_each(members, lambda m: ", ".join(_folds(m))))
+    for member, own in zip(members, each, strict=True):
+        left = len(own) - len(common)
+        notes += [f"{member.name}: {left} of {len(own)} {what} are in it alone and are left out"] if left else []
+    return common
+
+
+def _keys(member: Member, folds: list[str]) -> dict[int, tuple[int, ...]]:
+    """By run: the seeds of the folds; runs that lack one of the folds are left out."""
+    seeds = {(r["run"], r["fold"]): int(r["seed"]) for r in member.runs}
+    return {
+        run: tuple(seeds[run, fold] for fold in folds)
+        for run in _runs(member)
+        if all((run, fold) in seeds for fold in folds)
+    }
+
+
+def _runs(member: Member) -> list[int]:
+    return list(dict.fromkeys(int(r["run"]) for r in member.runs))
+
+
+def _folds(member: Member) -> list[str]:
+    return list(dict.fromkeys(str(r["fold"]) for r in member.runs))
+
+
+def _shares_models(member: Member, folds: list[str]) -> bool:
+    """Whether folds of a run are of one model, or begin with the same weights: a source's, which all of them go on from."""
+    rows = [r for r in member.runs if r["fold"] in folds]
+    alike = len({(r["run"], r["seed"]) for r in rows}) < len(rows)
+    return alike or "source" in member.summary or isinstance(member.summary["data"].get("source"), str)
+
+
+def _chosen(
+    member: Member, keys: dict[int, tuple[int, ...]], number: dict[tuple[int, ...], int], folds: list[str], merged: bool
+) -> Member:
+    runs = {run: number[key] for run, key in keys.items() if key in number}
+    frame = member.frame[member.frame["run"].isin(runs) & member.frame["fold"].isin(folds)]
+    frame = frame.assign(run=frame["run"].map(runs), **({"fold": "all"} if merged else {}))
+    return replace(member, frame=tested_rows(frame))
+
+
+def _refuse_other_data(members: Sequence[Member]) -> None:
+    facts: dict[str, Callable[[Member], str]] = {
+        "another dataset": lambda m: tested_on(m.summary),
+        "another label scheme": lambda m: str(fact(m.summary, "scheme")),
+        "another protocol": lambda m: str(fact(m.summary, "protocol")),
+        "other classes": lambda m: ", ".join(sorted(m.classes)),
+    }
+    for what, of in facts.items():
+        if len({of(m) for m in members}) > 1:
+            raise ConfigError(f"the results are not comparable: {what}", found=_each(members, of))
+
+
+def _refuse_other_utterances(members: Sequence[Member]) -> None:
+    """What is compared run by run must be the same utterances, of the same speakers, with the same labels."""
+    first, *others = members
+    columns = ["run", "fold", "utterance_id"]
+    for other in others:
+        both = first.frame.merge(other.frame, on=columns, how="outer", suffixes=("", "_other"), indicator=True)
+        alone = both[both["_merge"] != "both"]
+        if len(alone):
+            missing = sorted(set(alone["utterance_id"]))
+            raise ConfigError(
+                f"{first.name} and {other.name} were not tested on the same utterances",
+                expected="the same test utterances in each fold",
+                found=f"{len(missing)} that only one of them has, or has in another fold: {', '.join(missing[:3])}"
+                f"{', ...' if len(missing) > 3 else ''}",
+                action="Train both on utterances that have all features: --audio and --text name the same stores' utterances.",
+            )
+        for column in ("true", "speaker"):
+            differs = both[column] != both[f"{column}_other"]
+            if differs.any():
+                row = both[differs].iloc[0]
+                raise ConfigError(
+                    f"{first.name} and {other.name} differ in column {column} of {differs.sum()} test predictions",
+                    expected="the same table behind both",
+                    found=f"{row['utterance_id']}: {row[column]!r} and {row[f'{column}_other']!r}",
+                )
+
+
+def _each(members: Sequence[Member], of: Callable[[Member], str]) -> str:
+    return "; ".join(f"{m.name}: {of(m)}" for m in members)

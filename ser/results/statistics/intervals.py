@@ -1,0 +1,91 @@
+"""Mean, deviation and intervals: over runs (Student's t) and over speakers (cluster bootstrap)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from ser.errors import TrainingError
+from ser.results.metrics.classification import scores_from_counts
+from ser.results.records.names import METRICS
+
+RESAMPLES = 1000
+
+
+def describe(values: Sequence[float] | NDArray[Any], confidence: float = 0.95) -> dict[str, Any]:
+    """Mean, standard deviation and interval of one number a run.
+
+    mean m, std s = sqrt(sum (x_i - m)^2 / (n - 1)), interval m ± t_{n-1, 1 - (1 - c) / 2} s / sqrt(n). The interval is about
+    the mean over seeds: it says nothing about other speakers or other data, and is not cut to the metric's range.
+
+    Args:
+        values: `(n,)`, n of 1 or more.
+        confidence: c above.
+
+    Returns:
+        `{"mean", "std", "ci_95": [lo, hi], "n", "values"}`; with one value `std` and `ci_95` are None.
+
+    Raises:
+        TrainingError: no values, or one that is not finite.
+
+    >>> describe([0.5, 0.75])["mean"], describe([0.5])["ci_95"]
+    (0.625, None)
+    """
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or not len(x):
+        raise TrainingError("nothing to describe", expected="one number a run", found=f"an array of shape {x.shape}")
+    if not np.isfinite(x).all():
+        raise TrainingError(f"run {int((~np.isfinite(x)).argmax())} has a metric that is not finite", found=x.tolist())
+    result: dict[str, Any] = {"mean": float(x.mean()), "std": None, "ci_95": None, "n": len(x), "values": x.tolist()}
+    if len(x) > 1:
+        std = float(x.std(ddof=1))
+        half = float(stats.t.ppf((1 + confidence) / 2, len(x) - 1)) * std / float(np.sqrt(len(x)))
+        result |= {"std": std, "ci_95": [result["mean"] - half, result["mean"] + half]}
+    return result
+
+
+def tally(shape: tuple[int, ...], *indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count rows by several numbers at once.
+
+    Args:
+        shape: size of each axis of the result.
+        indices: one array `(n,)` an axis.
+
+    >>> tally((2, 2), np.array([0, 0, 1]), np.array([1, 1, 0])).tolist()
+    [[0, 2], [1, 0]]
+    """
+    flat = np.ravel_multi_index(indices, shape)
+    return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(np.int64)
+
+
+def cluster_intervals(
+    counts: NDArray[np.int64], *, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
+) -> dict[str, list[float]] | None:
+    """Percentile intervals of all metrics when speakers, not utterances, are drawn again with replacement.
+
+    Utterances of a speaker are alike, so the speakers are the sample (cluster bootstrap: Davison & Hinkley, "Bootstrap
+    Methods and their Application", 1997, ch. 3.8). In each resample a metric is computed per run over the drawn speakers and
+    then averaged over the runs; the runs themselves are not drawn.
+
+    Args:
+        counts: `(speakers, runs, K, K)` confusion counts.
+        seed: of the draws; the same counts and seed give the same interval.
+
+    Returns:
+        metric -> [lo, hi]; None with fewer than two speakers.
+    """
+    speakers, runs, k, _ = counts.shape
+    if speakers < 2:
+        return None
+    random = np.random.default_rng(seed)
+    weights = random.multinomial(speakers, np.full(speakers, 1 / speakers), size=resamples)
+    flat = counts.reshape(speakers, -1).astype(np.float64)
+    blocks = []  # of 100 resamples: many runs of many classes would not fit into memory at once
+    for block in np.split(weights.astype(np.float64), range(100, resamples, 100)):
+        values = scores_from_counts((block @ flat).reshape(len(block), runs, k, k))
+        blocks.append(np.stack([values[name].mean(axis=1) for name in METRICS]))
+    tail = (1 - confidence) / 2
+    intervals = np.quantile(np.concatenate(blocks, axis=1), [tail, 1 - tail], axis=1).T
+    return {name: [float(lo), float(hi)] for name, (lo, hi) in zip(METRICS, intervals, strict=True)}

@@ -1,0 +1,231 @@
+"""Two experiments compared on the same test utterances: a paired difference, its interval, and permutation tests.
+
+Under the null hypothesis the two systems can change places: which results are called A's is arbitrary. All ways of exchanging
+them (or many, drawn at random) give the distribution of the difference (Good, "Permutation, Parametric, and Bootstrap Tests
+of Hypotheses", 2005; Dror et al., ACL 2018). What is exchanged decides what is asked:
+
+- models: would other seeds turn the result round? In each fold the trained models of both are dealt anew to A and B; the test
+  speakers stay as they are. Where nothing is random in one of them (a logistic regression, say), its runs are copies and cannot
+  be dealt: each model of the other changes places with it.
+- speakers: would other speakers? A's and B's predictions of a speaker are swapped, of all runs together; the models stay.
+
+Either alone is too sure of itself where the other kind of luck is at work, and so is the larger of the two where both are. `p`
+is of both together (`permutation.joint_test`; `benchmarks/statistics.md` has the sizes of all of them).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.errors import TrainingError
+from ser.results.metrics.classification import encode, scores_from_counts
+from ser.results.records.names import METRICS
+from ser.results.statistics.intervals import describe, tally
+from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, deal_test, joint_test, swap_test
+
+RESAMPLES = 2000
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values adjusted for their number, so that 0.05 bounds the chance of any false positive (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p, kind="stable")
+    scaled = np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return [float(v) for v in adjusted]
+
+
+def with_holm(comparisons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `compare` gave for several pairs, each with `p_holm`: its p adjusted for the number of all that have one, else None.
+
+    >>> with_holm([{"p": 0.02}, {"p": None}, {"p": 0.01}])
+    [{'p': 0.02, 'p_holm': 0.02}, {'p': None, 'p_holm': None}, {'p': 0.01, 'p_holm': 0.02}]
+    """
+    adjusted = iter(holm([c["p"] for c in comparisons if c["p"] is not None]))
+    return [{**c, "p_holm": None if c["p"] is None else next(adjusted)} for c in comparisons]
+
+
+def drawn(
+    systems: Sequence[Counts], of: Callable[[Any], Any], *, resamples: int = RESAMPLES, seed: int = 0
+) -> list[NDArray[np.float64]]:
+    """What some systems score when units (speakers, say) and runs are drawn again, both with replacement.
+
+    Drawing both is the pigeonhole bootstrap (Owen, Annals of Applied Statistics 2007); it errs on the wide side. All systems
+    get the same draws, so what they have in common cancels in their differences.
+
+    Args:
+        systems: `(units, runs, K, K)` each, of the same units.
+        of: counts `(..., K, K)` -> scores `(..., *rest)`.
+
+    Returns:
+        `(resamples, *rest)` for each system, mean over the drawn runs; NaN where a score is not defined in a draw.
+    """
+    units, runs = systems[0].shape[:2]
+    rng = np.random.default_rng(seed)
+    who = rng.multinomial(units, np.full(units, 1 / units), size=resamples).astype(np.float64)
+    which = rng.multinomial(runs, np.full(runs, 1 / runs), size=resamples) / runs
+    found: list[NDArray[np.float64]] = []
+    for system in systems:
+        flat, values = system.reshape(units, -1).astype(np.float64), []
+        for rows in np.array_split(np.arange(resamples), -(-resamples // BLOCK)):
+            scores = np.asarray(of((who[rows] @ flat).reshape(len(rows), *system.shape[1:])))
+            values.append(np.einsum("nr...,nr->n...", scores, which[rows]))
+        found.append(np.concatenate(values))
+    return found
+
+
+def percentiles(draws: NDArray[np.float64], confidence: float = 0.95) -> list[float] | None:
+    """Percentile interval `[low, high]` of draws `(n,)`; NaN are left out, None where nothing else is there."""
+    known = draws[~np.isnan(draws)]
+    if not len(known):
+        return None
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(known, [tail, 1 - tail])
+    return [float(low), float(high)]
+
+
+def difference_interval(
+    a: Counts, b: Counts, metric: str = "UA", *, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
+) -> list[float]:
+    """Percentile interval of the difference when speakers and runs are drawn again, see `drawn`.
+
+    Args:
+        a, b: `(speakers, runs, K, K)`.
+
+    Returns:
+        `[low, high]`.
+    """
+    draws = drawn([a, b], lambda counts: scores_from_counts(counts)[metric], resamples=resamples, seed=seed)
+    found = percentiles(draws[0] - draws[1], confidence)
+    assert found is not None  # every draw has a speaker
+    return found
+
+
+def compare(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    classes: Sequence[str],
+    metric: str = "UA",
+    *,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compare two experiments by their test predictions.
+
+    Args:
+        a, b: frames of predictions with the same runs, folds and test utterances.
+        metric: one of `METRICS`; the difference is that of the pooled metric, mean over runs.
+
+    Returns:
+        `metric`; `difference` (A minus B); `ci_95` (over speakers and runs; Student's t over runs where speakers are not
+        known; None where neither is possible); `effect_size`: mean over standard deviation of the speakers' differences, or
+        the models' (Cohen's d_z), None where those do not vary; `tests`: by `models` and `speakers` the `p` and the number of
+        `units` of each system, None where there are fewer than two (runs that are copies of each other count once); `p`: of
+        both together, the larger of the two where there is one run, None without any.
+
+    Raises:
+        TrainingError: they were not tested on the same.
+    """
+    if metric not in METRICS:
+        raise ValueError(f"unknown metric {metric!r}; expected one of {', '.join(METRICS)}")
+    frames = [tested_rows(frame) for frame in (a, b)]
+    _refuse_others(*frames)
+    by_fold = [unit_counts(frame, classes, frame["fold"]) for frame in frames]
+    by_speaker = [unit_counts(frame, classes, frame["speaker"].astype(str)) for frame in frames]
+    known = len(by_speaker[0]) > 1 and not (frames[0]["speaker"] == "").any()
+    each = [is_copies(frame) for frame in frames]
+    copies = all(each)
+    models = [c[:, :1] for c in by_fold] if copies else by_fold
+    tests: dict[str, Any] = {"models": None, "speakers": None}
+    units = len(models[0]) * models[0].shape[1]
+    if units > 1:
+        # Copies cannot be dealt among models that vary: each model changes places with what it is compared with.
+        test = deal_test if each[0] == each[1] else swap_test
+        pair = models if test is deal_test else [c.reshape(units, 1, *c.shape[2:]) for c in models]
+        over = test(pair[0], pair[1], metric, permutations=permutations, seed=seed)
+        tests["models"] = {"p": over, "units": units}
+    if known:
+        over = swap_test(by_speaker[0], by_speaker[1], metric, permutations=permutations, seed=seed)
+        tests["speakers"] = {"p": over, "units": len(by_speaker[0])}
+    p = _larger(tests)
+    if units > 1 and known and not copies and models[0].shape[1] > 1:
+        (one, other), speaker, fold = cell_counts(frames, classes)
+        dealt = each[0] == each[1]
+        p = joint_test(one, other, speaker, fold, metric, dealt=dealt, permutations=permutations, seed=seed)
+    over_speakers = difference_interval(by_speaker[0], by_speaker[1], metric, seed=seed) if known else None
+    gaps = scores_from_counts(by_fold[0].sum(0))[metric] - scores_from_counts(by_fold[1].sum(0))[metric]
+    return {
+        "metric": metric,
+        "difference": float(gaps.mean()),
+        "ci_95": over_speakers if known or copies else describe(gaps)["ci_95"],
+        "effect_size": _effect(_gaps(by_speaker, metric).mean(1) if known else _gaps(by_fold, metric).ravel()),
+        "tests": tests,
+        "p": p,
+    }
+
+
+def _larger(tests: dict[str, Any]) -> float | None:
+    return max((t["p"] for t in tests.values() if t is not None), default=None)
+
+
+def cell_counts(
+    frames: Sequence[pd.DataFrame], classes: Sequence[str]
+) -> tuple[list[Counts], NDArray[np.int64], NDArray[np.int64]]:
+    """Counts `(cells, runs, K, K)` of each frame, and the numbers of each cell's speaker and fold.
+
+    Args:
+        frames: test predictions of the same utterances in the same folds.
+    """
+    units = [frame["speaker"].astype(str) + "\t" + frame["fold"].astype(str) for frame in frames]
+    cells = pd.Series(sorted(units[0].unique())).str.split("\t", n=1, expand=True)
+    speaker, fold = (np.unique(cells[k].to_numpy(dtype=str), return_inverse=True)[1] for k in (0, 1))
+    return [unit_counts(f, classes, u) for f, u in zip(frames, units, strict=True)], speaker, fold
+
+
+def _gaps(pair: list[Counts], metric: str) -> NDArray[np.float64]:
+    """Differences of each unit and run, `(units, runs)`."""
+    return np.asarray(scores_from_counts(pair[0])[metric] - scores_from_counts(pair[1])[metric])
+
+
+def _effect(gaps: NDArray[np.float64]) -> float | None:
+    spread = float(gaps.std(ddof=1)) if len(gaps) > 1 else 0.0
+    return float(gaps.mean()) / spread if spread > 1e-12 else None
+
+
+def is_copies(frame: pd.DataFrame) -> bool:
+    """Whether all of several runs predict the same: nothing is random in them, and five are no more evidence than one."""
+    alike = (frame.groupby(["fold", "utterance_id"])["predicted"].nunique() == 1).all()
+    return bool(alike) and frame["run"].nunique() > 1
+
+
+def tested_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The test predictions in the order of runs, folds and utterances."""
+    rows = frame[frame["split"] == "test"].astype({"fold": str}).sort_values(["run", "fold", "utterance_id"])
+    ordered: pd.DataFrame = rows.reset_index(drop=True)
+    return ordered
+
+
+def _refuse_others(a: pd.DataFrame, b: pd.DataFrame) -> None:
+    for column in ("run", "fold", "utterance_id", "true", "speaker"):
+        if len(a) != len(b) or (a[column].to_numpy() != b[column].to_numpy()).any():
+            raise TrainingError(
+                "the two experiments were not tested on the same",
+                expected="the same runs, folds, utterances and labels",
+                found=f"{len(a)} and {len(b)} test predictions" if len(a) != len(b) else f"another {column}",
+            )
+
+
+def unit_counts(frame: pd.DataFrame, classes: Sequence[str], unit: "pd.Series[str]") -> Counts:
+    """Confusion counts `(units, runs, K, K)`."""
+    names, number = np.unique(unit.to_numpy(dtype=str), return_inverse=True)
+    runs, run = np.unique(frame["run"].to_numpy(dtype=np.int64), return_inverse=True)
+    truth, guess = encode(frame["true"].to_numpy(), classes), encode(frame["predicted"].to_numpy(), classes)
+    shape = (len(names), len(runs), len(classes), len(classes))
+    return tally(shape, number.astype(np.int64), run.astype(np.int64), truth, guess)

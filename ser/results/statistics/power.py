@@ -1,0 +1,113 @@
+"""How many seeds, or speakers, would tell two systems apart: an estimate from the spread of a difference that was measured.
+
+The variance of a difference has a part of the models, which n seeds instead of r shrink by r / n, and a part of the speakers,
+which no seed shrinks. More speakers at the same number of seeds shrink all that varies from speaker to speaker, the luck of
+models that test one speaker alone too (leave one speaker out), but not that of models that speakers share. With t =
+difference / standard error, its degrees of freedom by Satterthwaite (Biometrics 1946), the power is that of the two-sided t
+test (Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988; for seeds: Colas et al., arXiv 1806.08295). The
+measured difference is taken for the true one: as rough as it is, so rough is the answer. Where p is above `FAR` there is
+none: the difference is mostly noise, and so would be any number made of it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.results.statistics.permutation import Counts, observed_difference, variances
+
+LEVEL, POWER, MOST, FAR = 0.05, 0.8, 1000, 0.2
+
+
+def power(difference: float, models: float, speakers: float, df_models: float, df_speakers: float) -> float:
+    """Power of the two-sided t test at `LEVEL`.
+
+    Args:
+        models, speakers: the two parts of the variance of the difference.
+        df_models, df_speakers: their degrees of freedom.
+
+    >>> round(power(0.5, 2 / 64, 0.0, 126, 1), 2)  # Cohen's table 2.3.5: d 0.5, two groups of 64
+    0.8
+    """
+    from scipy import stats
+
+    whole = models + speakers
+    if whole <= 0:
+        return 1.0 if difference else LEVEL
+    df = whole**2 / (models**2 / df_models + speakers**2 / df_speakers)
+    border = stats.t.isf(LEVEL / 2, df)
+    shift = abs(difference) / np.sqrt(whole)
+    found = stats.nct.sf(border, df, shift) + stats.nct.cdf(-border, df, shift)
+    return float(stats.norm.sf(border - shift) if np.isnan(found) else found)  # SciPy gives NaN where the shift is huge
+
+
+def estimate(
+    a: Counts,
+    b: Counts,
+    who: NDArray[np.int64],
+    where: NDArray[np.int64],
+    metric: str,
+    *,
+    known: bool,
+    random: int,
+    p: float | None = None,
+) -> dict[str, Any]:
+    """How many seeds and how many speakers would show the measured difference.
+
+    Args:
+        a, b: `(cells, runs, K, K)` confusion counts; a cell is a speaker in a fold.
+        who, where: numbers of each cell's speaker and fold.
+        known: whether speakers are known.
+        random: how many of the two systems have seeds: 0, 1 or 2.
+        p: of the difference, of both kinds of luck; None where there is none.
+
+    Returns:
+        `level`, `wanted` (power), `now`: the power with these runs and speakers; `seeds`: the fewest with which the power is
+        what is wanted; `speakers`: the fewest with which it would be with these seeds. None where they are no limit
+        themselves, cannot be estimated (one run, nothing is random, p above `FAR`), or are above `MOST`; `why` says so of the
+        seeds.
+    """
+    runs, folds, speakers = a.shape[1], int(where.max()) + 1, int(who.max()) + 1
+    difference = observed_difference(a, b, metric)
+    v_m, v_s, v_c = variances(a, b, who, where, metric)
+    between = max(0.0, v_s - v_c) if known else 0.0
+    several = max(1, speakers - 1)
+
+    def with_seeds(n: int) -> float:
+        return power(difference, v_m * runs / n, between, max(1, random * folds * (n - 1)), several)
+
+    def with_speakers(n: int) -> float:
+        return power(difference, max(0.0, v_m - v_c), v_s * speakers / n, max(1, random * folds * (runs - 1)), n - 1)
+
+    blind = runs < 2 and random > 0
+    result: dict[str, Any] = {"level": LEVEL, "wanted": POWER, "now": None, "seeds": None, "speakers": None, "why": ""}
+    if difference == 0:
+        return {**result, "why": "no difference was measured"}
+    if blind or (random == 0 and not known):
+        return {**result, "why": "one run each: the spread over seeds is not known"}
+    result["now"] = with_seeds(runs)
+    if p is not None and p > FAR:
+        return {
+            **result,
+            "why": f"p is above {FAR}: the difference is mostly noise, and says nothing of how many would show it",
+        }
+    if between > 0:
+        result["speakers"] = _fewest(with_speakers)
+    if random == 0:
+        return {**result, "why": "nothing is random in either: more seeds are the same model again"}
+    if power(difference, 0.0, between, 1, several) < POWER:
+        return {**result, "why": f"no number of seeds: {speakers} speakers differ too much"}
+    result["seeds"] = _fewest(with_seeds)
+    return result if result["seeds"] else {**result, "why": f"more than {MOST} seeds"}
+
+
+def _fewest(of: Callable[[int], float]) -> int | None:
+    """The smallest n from 2 to `MOST` with the power that is wanted; power grows with n."""
+    if of(MOST) < POWER:
+        return None
+    low, high = 1, MOST
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if of(middle) >= POWER else (middle, high)
+    return high

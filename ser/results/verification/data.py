@@ -1,0 +1,106 @@
+"""The tables and feature stores that a record names: are they still what it was computed from?"""
+
+import hashlib
+from typing import Any
+
+import pandas as pd
+
+from ser.errors import SerError
+from ser.results.verification.account import corpora
+from ser.results.verification.verdict import Verdict
+from ser.workspace import Workspace
+
+
+def verify_data(
+    data: dict[str, Any], space: Workspace, verdict: Verdict, labels: pd.DataFrame | None = None
+) -> list[str]:
+    """Compare tables and stores with the hashes in a record's `data`; what is not there is said.
+
+    Args:
+        labels: true labels of the predictions, see `retrace.tested_labels`: compared with those of an unchanged table.
+
+    Returns:
+        The datasets whose tables and stores are there and have the same values.
+    """
+    unchanged = []
+    for name, _, facts in corpora(data):
+        same = _table(name, facts, space, verdict)
+        if _stores(name, facts, space, verdict) and same:
+            unchanged.append(name)
+        if same and labels is not None:
+            _labels(name, facts, space, labels, verdict)
+    return unchanged
+
+
+def _table(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict) -> bool:
+    path = space.table(name)
+    if not path.exists():
+        verdict.missing.append(f"the table metadata/{path.name} is not in the workspace")
+        return False
+    verdict.files += 1
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != facts["table"]["sha256"]:
+        verdict.add(f"metadata/{path.name}, SHA-256", facts["table"]["sha256"], digest)
+    return bool(digest == facts["table"]["sha256"])
+
+
+def _stores(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict) -> bool:
+    """By the file's hash; where that is another, by the hash of the values, which merging does not change."""
+    from ser.features.store import FeatureStore
+
+    same = True
+    for store, known in facts["stores"].items():
+        where = f"features/{name}/{store}.h5"
+        if store not in space.stores(name):
+            verdict.missing.append(f"the feature store {where} is not in the workspace")
+            same = False
+            continue
+        verdict.files += 1
+        try:
+            with FeatureStore(space.store(name, store)) as opened:
+                digest = opened.sha256
+            if digest == known["sha256"]:
+                continue
+            again = _values(name, store, facts, space)
+        except SerError as error:
+            verdict.add(f"{where}, SHA-256", known["sha256"], error.line())
+            same = False
+            continue
+        if again != known["features_sha256"]:
+            verdict.add(f"{where}, SHA-256 of the values", known["features_sha256"], again)
+            same = False
+        else:
+            verdict.missing.append(f"the feature store {where} was rewritten; its values are the same")
+    return same
+
+
+def _values(name: str, store: str, facts: dict[str, Any], space: Workspace) -> str:
+    from ser.features.tensors import load_tensors
+
+    found = load_tensors(
+        name, space, scheme=facts["scheme"], stores=list(facts["stores"]), classes=list(facts["classes"])
+    )
+    return str(found.stores[store]["features_sha256"])
+
+
+def _labels(name: str, facts: dict[str, Any], space: Workspace, labels: pd.DataFrame, verdict: Verdict) -> None:
+    """What the predictions call true, against the table under the label scheme."""
+    from ser.metadata.labels import load_scheme
+    from ser.metadata.table import load_table
+
+    try:
+        table = load_table(name, space)
+        rule = load_scheme(facts["scheme"], table.frame)
+    except SerError as error:
+        verdict.missing.append(f"the labels of {name} cannot be compared: {error.line()}")
+        return
+    truth = dict(zip(table.frame["utterance_id"], rule.apply(table.frame), strict=True))
+    rows = labels[labels["dataset"].isin([name, ""])]
+    if not len(rows):
+        return
+    ids = rows["utterance_id"]
+    ids = ids.str.removeprefix(f"{name}/") if ids.str.startswith(f"{name}/").all() else ids
+    again = ids.map(truth)
+    verdict.numbers += len(rows)
+    for k in (again != rows["true"]).to_numpy().nonzero()[0][:5].tolist():
+        verdict.add(f"true label of {name} {ids.iloc[k]}", rows["true"].iloc[k], again.iloc[k])

@@ -1,0 +1,83 @@
+"""What a verification finds: numbers that differ from what they are recomputed to, and what could not be checked."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ser.schema import plain
+
+CLOSE = 1e-9  # relative; the same code on another machine adds up in another order
+NEAR = 1e-12  # absolute, of numbers that are 0 but for rounding
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A fault.
+
+    Attributes:
+        where: the place in the record, `$.pooled.UA.mean`, or the file.
+        stored: what is there.
+        again: what it should be.
+    """
+
+    where: str
+    stored: Any
+    again: Any
+
+    def line(self) -> str:
+        return f"{self.where}: stored {_short(self.stored)}, recomputed {_short(self.again)}"
+
+
+@dataclass
+class Verdict:
+    """Of one record.
+
+    Attributes:
+        numbers: how many values were recomputed and compared.
+        files: how many were compared by their hash.
+        differences: faults.
+        missing: what is not there to be checked: no fault of the record.
+        beyond: what nothing could be compared with, wherever the record lies.
+    """
+
+    path: Path
+    numbers: int = 0
+    files: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    beyond: list[str] = field(default_factory=list)
+
+    def add(self, where: str, stored: Any, again: Any) -> None:
+        self.differences.append(Difference(where, stored, again))
+
+    def compare(self, stored: Any, again: Any, where: str = "$") -> None:
+        """Compare two values of JSON, numbers nearly and all else exactly; each leaf that differs is a fault."""
+        self._compare(stored, plain(again), where)
+
+    def _compare(self, stored: Any, again: Any, where: str) -> None:
+        if isinstance(again, dict) and isinstance(stored, dict):
+            for key in dict.fromkeys([*stored, *again]):
+                self._compare(stored.get(key, _ABSENT), again.get(key, _ABSENT), f"{where}.{key}")
+        elif isinstance(again, list) and isinstance(stored, list) and len(again) == len(stored):
+            for k, (one, other) in enumerate(zip(stored, again, strict=True)):
+                self._compare(one, other, f"{where}[{k}]")
+        else:
+            self.numbers += 1
+            if not _same(stored, again):
+                self.add(where, stored, again)
+
+
+def _same(stored: Any, again: Any) -> bool:
+    numbers = [v for v in (stored, again) if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    if len(numbers) == 2 and any(
+        isinstance(v, float) for v in numbers
+    ):  # two integers are the same or not: a seed has 19 digits
+        return math.isclose(stored, again, rel_tol=CLOSE, abs_tol=NEAR)
+    return bool(stored == again)
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is _ABSENT else repr(value)
+    return text if len(text) <= 120 else f"{text[:120]}..."

@@ -1,0 +1,226 @@
+"""`combine`: one head for several corpora, trained on the union of their training parts, and whether that helps each of them.
+
+Every corpus keeps the folds of its own protocol. Where their numbers differ, the shorter list is gone through again: fold k of
+the union trains on fold k modulo K of a corpus with K folds, and a test part is tested the first time only, so that each
+utterance is tested once. Beside the combined head stand ordinary `fit` experiments on each corpus alone, with the same folds,
+classes and seeds, compared in pairs on the same test utterances.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.audit.setup import Setup
+from ser.errors import ConfigError
+from ser.features.tensors import Tensors
+from ser.metadata.splits import Fold
+from ser.registry import unknown
+from ser.results.records import record
+from ser.results.statistics import paired
+from ser.results.statistics.gains import SIGNIFICANT
+from ser.train.runs import identity
+from ser.train.runs.experiment import (
+    Begun,
+    FitOptions,
+    assemble,
+    begin,
+    check_runs,
+    conclude,
+    open_workspace,
+    split_options,
+)
+from ser.train.runs.joined_corpora import join, load_shared, named_stamps, shared_facts, short, starts_of
+from ser.train.runs.recipe import make_recipe, stamps_of
+from ser.train.runs.scheduler import train_all
+from ser.train.runs.source_target import moved
+from ser.workspace import Workspace
+
+BALANCES = ("corpus", "none")
+
+
+def combine(
+    datasets: Sequence[str],
+    workspace: Workspace | str | Path = ".",
+    *,
+    head: str = "mlp",
+    balance: str = "corpus",
+    command: str = "ser.combine",
+    **options: Any,
+) -> dict[str, Any]:
+    """Train on the union of some corpora, test on each, and write the record.
+
+    Args:
+        datasets: two or more of the workspace with the same features.
+        balance: `corpus`: each corpus equally often in an epoch, see `ser.train.runs.balance`; `none`: every utterance once.
+        options: as for `ser.train.experiments.fit.fit`; `protocol` None takes the one that fits each table. `refit`
+            `auto` trains again
+            where every corpus's validation part was carved out of training, else nowhere, and alike for all heads compared.
+
+    Returns:
+        The summary, as written. Its numbers are of all corpora together; `datasets` has those of each: `test`, `pooled` and the
+        others, `alone` (the head of that corpus only) and `comparison` (combined minus alone).
+
+    Raises:
+        ConfigError: fewer than two corpora, or fewer than two classes that all have.
+        StoreError: their features are not of the same encoder.
+    """
+    started = datetime.now(timezone.utc)
+    space = open_workspace(workspace)
+    general, training = split_options({**options, "command": command})
+    check_runs(general.runs)
+    if balance not in BALANCES:
+        raise unknown("balance", balance, BALANCES)
+    if len(datasets) < 2:
+        raise ConfigError("a union of fewer than two corpora", expected="--datasets A,B,...", found=", ".join(datasets))
+    parts = load_shared(datasets, space, general.features)
+    alone = _alone(parts, space, head, training, general)
+    union = _union(parts, alone, space, head, balance, training, replace(general, refit=alone[0].job.refit))
+    done = train_all([union, *alone], general, union.job.experiment)
+    for b, d in zip(alone, done[1:], strict=True):
+        conclude(b, d, command, started, part=True)
+    frames = [pd.concat([p for _, p in d], ignore_index=True) for d in done]
+    reports = _reports(parts, alone, union, frames)
+    return conclude(union, done[0], command, started, datasets=reports)
+
+
+def _alone(
+    parts: Sequence[Tensors], space: Workspace, head: str, training: dict[str, Any], options: FitOptions
+) -> list[Begun]:
+    """The experiments on each corpus by itself, trained again on validation in all of them or in none."""
+
+    def begun(refit: str) -> list[Begun]:
+        general = replace(options, output=None, save=False, refit=refit)
+        return [begin(data, space, head, training, general) for data in parts]
+
+    found = begun(options.refit)
+    carved = {fold.carved for b in found for fold in b.folds}
+    return begun("never") if options.refit == "auto" and len(carved) > 1 else found
+
+
+def _union(
+    parts: Sequence[Tensors],
+    alone: Sequence[Begun],
+    space: Workspace,
+    head: str,
+    balance: str,
+    training: dict[str, Any],
+    options: FitOptions,
+) -> Begun:
+    """The experiment on all corpora."""
+    recipe = make_recipe(head, **training)
+    if balance == "corpus" and getattr(recipe, "context", "utterance") == "dialogue":
+        raise ConfigError(
+            "--balance corpus with --context dialogue: a turn cannot be in its dialogue twice",
+            action="Take --balance none.",
+        )
+    folds, account = union_folds([b.folds for b in alone], parts)
+    facts = {
+        **shared_facts(parts, options.scheme, options.normalize),
+        "protocol": "+".join(dict.fromkeys(b.setup.protocol for b in alone)),
+        "balance": balance,
+        "folds": account,
+        "datasets": {d.dataset: b.setup.facts for d, b in zip(parts, alone, strict=True)},
+    }
+    setup = Setup(join(parts), facts["protocol"], folds, facts, [])
+    own = stamps_of(recipe)
+    if balance == "corpus":
+        own = [s for s in own if "all runs are equal" not in s]  # what is repeated is drawn at random
+    stamps = named_stamps(parts, [b.setup.stamps for b in alone]) + own
+    more = {"limit": options.limit, "refit": options.refit, "balance": balance}
+    asked = identity.identity(recipe, options.seed, *facts["datasets"].values(), task="combine", **more)
+    words = ["combine", short([d.dataset for d in parts])]
+    return assemble(setup, recipe, asked, words, space, options, stamps, balance=balance)
+
+
+def union_folds(each: Sequence[Sequence[Fold]], parts: Sequence[Tensors]) -> tuple[list[Fold], list[dict[str, Any]]]:
+    """Folds over the rows of all corpora joined, as many as the corpus with most has, and what the record says of them."""
+    starts = starts_of(parts)
+    folds, account = [], []
+    for k in range(max(map(len, each))):
+        pieces = [moved(own[k % len(own)], start) for own, start in zip(each, starts, strict=True)]
+        tested = [k < len(own) for own in each]
+        fold = Fold(
+            str(k),
+            np.concatenate([p.train for p in pieces]),
+            np.concatenate([p.validation for p in pieces]),
+            np.concatenate([p.test for p, is_tested in zip(pieces, tested, strict=True) if is_tested]),
+            "+".join(dict.fromkeys(p.validation_by for p in pieces)),
+            all(p.carved for p in pieces),
+        )
+        folds.append(fold)
+        account.append(
+            {
+                "name": fold.name,
+                **{part: len(getattr(fold, part)) for part in ("train", "validation", "test")},
+                "parts": {
+                    data.dataset: {"fold": piece.name, "tested": is_tested}
+                    for data, piece, is_tested in zip(parts, pieces, tested, strict=True)
+                },
+            }
+        )
+    return folds, account
+
+
+def _reports(
+    parts: Sequence[Tensors], alone: Sequence[Begun], union: Begun, frames: Sequence[pd.DataFrame]
+) -> dict[str, Any]:
+    """By corpus: the combined head's numbers, those of its own head, and their difference, p-values adjusted (Holm)."""
+    joined, starts, classes = union.job.data, starts_of(parts), list(parts[0].classes)
+    found: dict[str, Any] = {}
+    for data, begun, start, other in zip(parts, alone, starts, frames[1:], strict=True):
+        rows = joined.frame.iloc[start : start + len(data.frame)]
+        own = own_predictions(frames[0], data, rows, [f.name for f in begun.folds])
+        numbers = record.metrics_from_predictions(own, classes)
+        other_numbers = record.metrics_from_predictions(other, classes)
+        found[data.dataset] = {
+            **numbers,
+            "alone": {
+                "experiment": begun.job.experiment,
+                "record": identity.beside(union.path, begun.path),
+                **{part: other_numbers[part] for part in ("validation", "test", "pooled")},
+            },
+            "comparison": paired.compare(own, other, classes),
+        }
+    compared = paired.with_holm([part["comparison"] for part in found.values()])
+    for part, c in zip(found.values(), compared, strict=True):
+        single = c["tests"]["models"] is None and getattr(union.job.config, "random", True)
+        part["comparison"] = {**c, "verdict": verdict(c["difference"], c["p_holm"], single)}
+    return found
+
+
+def own_predictions(predictions: pd.DataFrame, data: Tensors, rows: pd.DataFrame, folds: Sequence[str]) -> pd.DataFrame:
+    """A corpus's rows of the union's predictions, in the folds that test it, under its own names.
+
+    Args:
+        predictions: of the union; folds are numbers.
+        rows: those of the corpus in the joined frame, in the order of `data.frame`.
+        folds: names of the corpus's own folds.
+    """
+    name_of = {str(k): name for k, name in enumerate(folds)}
+    chosen = (predictions["dataset"] == data.dataset) & predictions["fold"].isin(name_of)
+    frame: pd.DataFrame = predictions[chosen].copy()
+    for column in ("utterance_id", "speaker"):
+        frame[column] = frame[column].map(dict(zip(rows[column], data.frame[column], strict=True)))
+    frame["fold"] = frame["fold"].map(name_of)
+    return frame
+
+
+def verdict(gain: float, p: float | None, single: bool = False) -> str:
+    """Whether training on all corpora helps one of them, in words; `p` is adjusted.
+
+    Args:
+        single: whether there is one model of each kind, so that another seed might turn the result round.
+
+    >>> verdict(0.02, 0.3), verdict(-0.02, 0.01), verdict(-0.02, 0.01, single=True)
+    ('no difference shown', 'combining hurts', 'one model each: no test over models is possible')
+    """
+    if p is None or single:
+        return "one model each: no test over models is possible"
+    if p >= SIGNIFICANT:
+        return "no difference shown"
+    return "combining helps" if gain > 0 else "combining hurts"

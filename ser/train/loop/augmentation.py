@@ -1,0 +1,173 @@
+"""Augmentation of cached features, of training batches only; each run draws from a stream of its own.
+
+In this order, each where it is asked for: mixup, masks in time and over bands, noise, modality dropout. Features are
+standardised before training, so 0 is the mean of the training part: a masked or absent feature is set to it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ser.errors import TrainingError
+from ser.train.loop.config import Config, masks
+from ser.train.nn import streams
+from ser.train.nn.layers import Feature, Input
+
+LONGEST = 0.2  # of an utterance, that one mask in time may cover: p of SpecAugment
+
+Batch = dict[str, Feature]
+
+
+class Augment:
+    """The augmentation of a stack of runs.
+
+    - `mixup` (Zhang et al., ICLR 2018): each utterance is mixed with the next of its batch, whose order is random, with one
+      share from Beta(alpha, alpha) a run and step. Sequences are mixed frame by frame from their beginnings; past the end
+      of the shorter one it counts as 0.
+    - `time_masks`, `band_masks` (SpecAugment, Park et al., Interspeech 2019) of every framewise audio store: so many masks
+      an utterance, of 0 to so many frames or bands each; a mask in time covers at most a fifth of the utterance.
+    - `feature_noise`: Gaussian, of this standard deviation, on all features but word pieces.
+    - `modality_dropout`: the share of utterances of which one modality, drawn at random, is absent: its features are 0,
+      its frames stay, and its words become padding.
+
+    Args:
+        config: what to do.
+        inputs: of the head.
+        device: where the features lie.
+
+    Raises:
+        TrainingError: an augmentation that means nothing for these features.
+    """
+
+    def __init__(self, config: Config, inputs: Sequence[Input], device: str) -> None:
+        self.config, self.device = config, device
+        self.time, self.bands = masks(config.time_masks), masks(config.band_masks)
+        self.modalities = list(dict.fromkeys(i.modality for i in inputs))
+        self.inputs = {i.name: i for i in inputs}
+        self.generators: list[torch.Generator] = []
+        self.shares = torch.ones(0)
+        self._refuse(list(inputs))
+
+    def _refuse(self, inputs: list[Input]) -> None:
+        config = self.config
+        words = [i.name for i in inputs if i.vocabulary]
+        if config.mixup and words:
+            raise TrainingError(f"mixup cannot mix the word pieces of {words[0]}", action="Leave --mixup out.")
+        if (config.time_masks or config.band_masks) and not any(_is_masked(i) for i in inputs):
+            raise TrainingError("masks need framewise audio features", expected="frames, such as logmel")
+        if config.feature_noise and len(words) == len(inputs):
+            raise TrainingError("noise cannot be added to word pieces", action="Leave --feature-noise out.")
+        if config.modality_dropout and len(self.modalities) < 2:
+            raise TrainingError(
+                f"modality dropout with one modality, {self.modalities[0]}",
+                expected="two or more",
+                action="Leave --modality-dropout out.",
+            )
+
+    def begin(self, seeds: Sequence[int], epoch: int, steps: int) -> None:
+        """Start an epoch: fresh streams, and its shares of mixup."""
+        self.generators = [streams.generator(s, "augment", epoch, device=self.device) for s in seeds]
+        if self.config.mixup:
+            alpha = self.config.mixup
+            drawn = [np.random.default_rng(streams.derive(s, "mixup", epoch)).beta(alpha, alpha, steps) for s in seeds]
+            self.shares = torch.tensor(np.array(drawn), dtype=torch.float32).to(self.device)
+
+    def __call__(self, batch: Batch, step: int) -> tuple[Batch, Tensor | None]:
+        """An augmented batch, and the share of each run's own labels, `(runs,)`; None without mixup.
+
+        Args:
+            batch: features by store.
+            step: of the epoch, 0-based.
+        """
+        share = self.shares[:, step] if self.config.mixup else None
+        if share is not None:
+            batch = {name: mix(feature, share) for name, feature in batch.items()}
+        for name, source in self.inputs.items():
+            if _is_masked(source) and (self.time[0] or self.bands[0]):
+                batch[name] = self._masked(batch[name])
+            if self.config.feature_noise and not source.vocabulary:
+                batch[name] = self._noisy(batch[name])
+        if self.config.modality_dropout:
+            absent = self._absent(next(iter(batch.values())).values)
+            for name, source in self.inputs.items():
+                gone = absent[..., self.modalities.index(source.modality)]
+                values = batch[name].values
+                away = gone.view(*gone.shape, *[1] * (values.ndim - 2))
+                batch[name] = Feature(values.masked_fill(away, 0), batch[name].mask)
+        return batch, share
+
+    def _uniform(self, *shape: int) -> Tensor:
+        """Numbers in [0, 1), `(runs, *shape)`, each run's own."""
+        return torch.stack([torch.rand(shape, generator=g, device=self.device) for g in self.generators])
+
+    def _masked(self, feature: Feature) -> Feature:
+        values, there = feature
+        assert there is not None
+        runs, batch, frames, bands = values.shape
+        hidden = torch.zeros(runs, batch, frames, 1, dtype=torch.bool, device=self.device)
+        if self.time[0]:
+            lengths = there.sum(-1)
+            widest = (LONGEST * lengths).floor().clamp_max(self.time[1])
+            hidden = spans(self._uniform(batch, self.time[0], 2), widest, lengths, frames)[..., None]
+        if self.bands[0]:
+            whole = torch.full((runs, batch), bands, device=self.device)
+            widest = whole.clamp_max(self.bands[1])
+            hidden = hidden | spans(self._uniform(batch, self.bands[0], 2), widest, whole, bands)[:, :, None]
+        return Feature(values.masked_fill(hidden, 0), there)
+
+    def _noisy(self, feature: Feature) -> Feature:
+        values, there = feature
+        noise = torch.zeros_like(values)
+        for r, generator in enumerate(self.generators):
+            part = noise[r]
+            if there is not None and not values.is_cuda:
+                # As many frames as the run alone would be padded to, so that its draws do not depend on its neighbours.
+                part = part[:, : int(there[r].sum(-1).max())]
+            part.copy_(torch.randn(part.shape, generator=generator, device=self.device))
+        if there is not None:
+            noise = noise * there[..., None]
+        return Feature(values + self.config.feature_noise * noise, there)
+
+    def _absent(self, values: Tensor) -> Tensor:
+        """Which modality is absent of which utterance, `(runs, batch, modalities)`: one at most."""
+        count = len(self.modalities)
+        drawn = self._uniform(values.shape[1], 2)
+        which = (drawn[..., 1] * count).long().clamp_max(count - 1)
+        hit = drawn[..., 0] < self.config.modality_dropout
+        return hit[..., None] & (which[..., None] == torch.arange(count, device=self.device))
+
+
+def augmentation(config: Config, inputs: Sequence[Input], device: str) -> Augment | None:
+    """The augmentation that a configuration asks for; None where it asks for none."""
+    asked = (config.mixup, config.time_masks, config.band_masks, config.feature_noise, config.modality_dropout)
+    return Augment(config, inputs, device) if any(asked) else None
+
+
+def mix(feature: Feature, share: Tensor) -> Feature:
+    """Each utterance with the next of its batch: `share` of itself, `(runs,)`, the rest of the other."""
+    values, there = feature
+    own = share.view(-1, *[1] * (values.ndim - 1)).to(values.dtype)
+    mixed = own * values + (1 - own) * values.roll(-1, 1)
+    return Feature(mixed, None if there is None else there | there.roll(-1, 1))
+
+
+def spans(drawn: Tensor, widest: Tensor, lengths: Tensor, positions: int) -> Tensor:
+    """Where masks lie, `(runs, batch, positions)`: each a width in 0 ... widest, then a place where it fits.
+
+    Args:
+        drawn: uniform in [0, 1), `(runs, batch, masks, 2)`.
+        widest, lengths: `(runs, batch)`.
+        positions: frames of the padded batch, or bands.
+    """
+    most, whole = widest[..., None], lengths[..., None]
+    width = torch.minimum((drawn[..., 0] * (most + 1)).floor(), most)
+    first = torch.minimum((drawn[..., 1] * (whole - width + 1)).floor(), whole - width)
+    position = torch.arange(positions, device=drawn.device)
+    inside = (position >= first[..., None]) & (position < (first + width)[..., None])
+    return inside.any(2)
+
+
+def _is_masked(source: Input) -> bool:
+    return source.framewise and source.modality == "audio" and not source.vocabulary

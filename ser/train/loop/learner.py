@@ -1,0 +1,204 @@
+"""A head on a dataset, whole or in parts: what every experiment trains and asks for probabilities.
+
+A late fusion trains its part on each modality by itself; any other head is one part that sees all modalities.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, stack
+
+from ser.features.blocks import Block
+from ser.features.tensors import Tensors
+from ser.train.loop.batches import Resident
+from ser.train.loop.config import Config
+from ser.train.loop.dialogues import resident_of
+from ser.train.loop.forward import embed
+from ser.train.loop.selection import account
+from ser.train.loop.trainer import Data, Trained, predict, train
+from ser.train.nn import streams
+from ser.train.nn.head import part_of, plugin
+from ser.train.runs.halves import Half
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(eq=False)
+class Learner:
+    """One configuration over one dataset's (normalised) tensors.
+
+    Attributes:
+        data: the tensors.
+        config: how to train.
+        device: where.
+    """
+
+    data: Tensors
+    config: Config
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        self.part = replace(self.config, head=part_of(self.config.head))
+        self.residents = [
+            (name, resident_of(self.data, blocks, self.config, self.device))
+            for name, blocks in _parts(self.data, self.config.head)
+        ]
+
+    def under(self, config: Config) -> "Learner":
+        """The same features in the same place, under another configuration of the same head."""
+        other = copy(self)
+        other.config, other.part = config, replace(config, head=self.part.head)
+        return other
+
+    def train(
+        self,
+        rows: Rows,
+        validation: Rows,
+        seeds: Sequence[int],
+        start: list[Tensor] | None = None,
+        *,
+        unlabelled: Rows | None = None,
+        oracle: Rows | None = None,
+        half: Half | None = None,
+    ) -> list[list[Trained]]:
+        """Train one run a seed; a list of parts, each a list of runs. One that diverges has its `error`.
+
+        Args:
+            rows: training rows, `(m,)` or `(runs, m)`.
+            validation: validation rows.
+            start: weights of each part, `(runs, n)`, in place of random ones.
+            unlabelled, oracle: rows of a target corpus, see `ser.train.loop.data.Data`.
+            half: of the training, for a head of one part.
+        """
+        return [
+            train(
+                self._data(resident, rows, validation, unlabelled, oracle),
+                self.part,
+                self._seeds(name, seeds),
+                None if start is None else start[k],
+                half,
+            )
+            for k, (name, resident) in enumerate(self.residents)
+        ]
+
+    def retrain(
+        self,
+        rows: Rows,
+        seeds: Sequence[int],
+        parts: list[list[Trained]],
+        start: list[Tensor] | None = None,
+        *,
+        unlabelled: Rows | None = None,
+    ) -> list[list[Trained]]:
+        """Train each run again on other rows, for as many epochs as were best before; the schedule ends with them.
+
+        Runs of equally many epochs are trained together.
+
+        Args:
+            rows: training rows, `(m,)` or `(runs, m)`.
+            parts: what `train` gave for these seeds, none of which diverged.
+            start, unlabelled: as `train` had them.
+        """
+        found = []
+        for k, ((name, resident), runs) in enumerate(zip(self.residents, parts, strict=True)):
+            own = self._seeds(name, seeds)
+            again: dict[int, Trained] = {}
+            for epochs in sorted({t.best_epoch for t in runs}):
+                slots = [slot for slot, t in enumerate(runs) if t.best_epoch == epochs]
+                config = replace(self.part, epochs=epochs, selection="last", patience=0)
+                begin = None if start is None else start[k][slots]
+                which = rows if rows.ndim == 1 else rows[slots]
+                data = self._data(resident, which, np.arange(0), unlabelled)
+                again |= zip(slots, train(data, config, [own[slot] for slot in slots], begin), strict=True)
+            found.append([again[slot] for slot in range(len(runs))])
+        return found
+
+    def weights(self, parts: list[list[Trained]]) -> list[Tensor]:
+        """The chosen weights of each part, `(runs, n)`."""
+        return [stack([t.weights for t in runs]) for runs in parts]
+
+    def _seeds(self, name: str, seeds: Sequence[int]) -> list[int]:
+        """Seeds of a part: those of the runs where there is one part, else of its own."""
+        return list(seeds) if len(self.residents) == 1 else [streams.derive(s, name) for s in seeds]
+
+    def predict(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:
+        """Probabilities `(runs, len(rows), classes)` under the weights of each part; of huge weights some are not finite."""
+        nothing = rows[:0]
+        parts = [
+            predict(self._data(resident, nothing, nothing), self.part, weights[k], rows)
+            for k, (_, resident) in enumerate(self.residents)
+        ]
+        return parts[0] if len(parts) == 1 else np.asarray(plugin(self.config.head).combine(parts))
+
+    def embed(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:
+        """What the head's `embed` gives, those of several parts one after another, `(runs, len(rows), E)`."""
+        nothing = rows[:0]
+        parts = [
+            embed(self._data(resident, nothing, nothing), self.part, weights[k], rows)
+            for k, (_, resident) in enumerate(self.residents)
+        ]
+        return np.concatenate(parts, axis=-1)
+
+    def account(self, trained: Trained, refitted: bool) -> dict[str, Any]:
+        """What a run's record says of the training."""
+        chosen = account(self.config.selection)
+        if self.config.snapshots > 1:
+            chosen = f"mean of {self.config.snapshots} snapshots"
+        again = ", then trained again on training and validation for as many epochs" if refitted else ""
+        return {
+            "epochs": trained.epochs,
+            "best_epoch": trained.best_epoch,
+            "selection": chosen + again,
+            "curves": trained.curves,
+        }
+
+    def _data(
+        self,
+        resident: Resident,
+        rows: Rows,
+        validation: Rows,
+        unlabelled: Rows | None = None,
+        oracle: Rows | None = None,
+    ) -> Data:
+        vad = self.data.frame[["valence", "arousal", "dominance"]].to_numpy(dtype=np.float64)
+        return Data(
+            resident,
+            self.data.labels,
+            len(self.data.classes),
+            rows,
+            validation,
+            self.data.classes,
+            vad,
+            unlabelled,
+            oracle,
+            self.data.choices,
+        )
+
+    def merge(self, parts: list[list[Trained]]) -> list[Trained]:
+        """One outcome a run: that of the only part, or the parts' with their curves side by side."""
+        if len(parts) == 1:
+            return parts[0]
+        merged = []
+        for of_run in zip(*parts, strict=True):
+            curves = {
+                f"{name}_{curve}": values
+                for (name, _), t in zip(self.residents, of_run, strict=True)
+                for curve, values in t.curves.items()
+            }
+            notes = [f"{n}: {note}" for (n, _), t in zip(self.residents, of_run, strict=True) for note in t.notes]
+            longest = max(of_run, key=lambda t: t.epochs)
+            seconds = sum(t.seconds for t in of_run)
+            error = next((t.error for t in of_run if t.error is not None), None)
+            best = longest.best_epoch
+            merged.append(Trained(of_run[0].weights, longest.epochs, best, curves, notes, seconds, error))
+        return merged
+
+
+def _parts(data: Tensors, head: str) -> list[tuple[str, Sequence[Block]]]:
+    if part_of(head) == head:
+        return [("all", data.blocks)]
+    return [(block.name, [block]) for block in data.blocks]

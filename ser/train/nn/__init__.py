@@ -1,0 +1,1 @@
+"""Layers with a leading run dimension, parameters of a stack, random streams."""

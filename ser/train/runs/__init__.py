@@ -1,0 +1,1 @@
+"""From options to finished runs: the experiment, its units of work, the workers."""

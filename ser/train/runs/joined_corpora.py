@@ -1,0 +1,151 @@
+"""Several corpora as one: their rows one after another, over the classes and features that all of them have.
+
+Speakers of a joint frame are called `corpus/speaker`; ids too, where two corpora share one. A column `dataset` says where a
+row is from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.audit.setup import label_space
+from ser.errors import ConfigError, StoreError
+from ser.features.blocks import Block
+from ser.features.choices import joined
+from ser.features.normalise import BETWEEN_CORPORA
+from ser.features.tensors import Tensors, load_tensors
+from ser.metadata import languages
+from ser.workspace import Workspace
+
+
+def load_shared(names: Sequence[str], space: Workspace, chosen: dict[str, Any]) -> list[Tensors]:
+    """Tensors of several corpora over the classes that all have, from stores of the same encoders.
+
+    Args:
+        chosen: `scheme`, `stores` and `modalities` of `load_tensors`.
+
+    Raises:
+        ConfigError: a corpus is named twice, or they share fewer than two classes.
+        StoreError: features of two corpora are not of the same encoder.
+    """
+    twice = sorted({n for n in names if list(names).count(n) > 1})
+    if twice:
+        raise ConfigError(f"{twice[0]} is named twice", expected="different corpora")
+    alone = [load_tensors(name, space, **chosen) for name in names]
+    classes = [c for c in alone[0].classes if all(c in other.classes for other in alone)]
+    if len(classes) < 2:
+        raise ConfigError(
+            f"{' and '.join(names)} share {len(classes)} classes of scheme {chosen['scheme']}",
+            expected="two or more",
+            found=" and ".join(", ".join(data.classes) for data in alone),
+        )
+    for other in alone[1:]:
+        same_encoders(alone[0].dataset, alone[0].stores, other.dataset, other.stores)
+    if all(list(data.classes) == classes for data in alone):
+        return alone
+    return [load_tensors(name, space, **chosen, classes=classes) for name in names]
+
+
+def same_encoders(here: str, ours: dict[str, Any], there: str, others: dict[str, Any]) -> None:
+    """Refuse features of two corpora that are not of the same encoders.
+
+    Args:
+        here, there: names of the corpora.
+        ours, others: store name -> facts with its `identity`.
+
+    Raises:
+        StoreError: a store that one lacks, or of another identity; it names what differs.
+    """
+    for name in dict.fromkeys([*ours, *others]):
+        store, other = ours.get(name), others.get(name)
+        if store is not None and other is not None and store["identity"] == other["identity"]:
+            continue
+        if store is None or other is None:
+            lacking, of = (ours, here) if store is None else (others, there)
+            found = f"{', '.join(lacking)} in {of}"
+        else:
+            keys = {*store["identity"], *other["identity"]}
+            differs = sorted(k for k in keys if store["identity"].get(k) != other["identity"].get(k))
+            found = f"a difference in {', '.join(differs)}"
+        raise StoreError(
+            f"the features of {here} and {there} are not of the same encoder",
+            expected=f"{name} of the same identity in both",
+            found=found,
+            action="Extract both with the same options, or name features that both have: --audio, --text.",
+        )
+
+
+def join(parts: Sequence[Tensors]) -> Tensors:
+    """Corpora of the same classes and stores as one.
+
+    Rows of the k-th begin at the sum of the lengths of those before it. `dropped` counts all of them; `table` and `stores`
+    are the first's, for what is the same in all (the encoders).
+    """
+    frames = [data.frame.assign(dataset=data.dataset) for data in parts]
+    for frame in frames:
+        known = frame["speaker"] != ""
+        frame.loc[known, "speaker"] = frame["dataset"] + "/" + frame["speaker"]
+    ids = pd.concat([f["utterance_id"] for f in frames])
+    if ids.duplicated().any():
+        for frame in frames:
+            frame["utterance_id"] = frame["dataset"] + "/" + frame["utterance_id"]
+    counts = [len(data.frame) for data in parts]
+    blocks = [_joined([data.blocks[k] for data in parts], counts) for k in range(len(parts[0].blocks))]
+    dropped: dict[str, int] = {}
+    for data in parts:
+        for reason, number in data.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + number
+    return replace(
+        parts[0],
+        dataset="+".join(data.dataset for data in parts),
+        frame=pd.concat(frames, ignore_index=True),
+        labels=np.concatenate([data.labels for data in parts]),
+        blocks=tuple(blocks),
+        dropped=dropped,
+        choices=joined([data.choices for data in parts], counts),
+    )
+
+
+def _joined(blocks: Sequence[Block], counts: Sequence[int]) -> Block:
+    """Blocks one after another: first the utterances of all, so many of each, then the views of all."""
+    cut = [(b.values, c if b.offsets is None else int(b.offsets[c])) for b, c in zip(blocks, counts, strict=True)]
+    values = np.concatenate([*(v[:end] for v, end in cut), *(v[end:] for v, end in cut)])
+    if blocks[0].offsets is None:
+        return replace(blocks[0], values=values)
+    lengths = [(np.diff(b.offsets), c) for b, c in zip(blocks, counts, strict=True) if b.offsets is not None]
+    each = np.concatenate([*(n[:c] for n, c in lengths), *(n[c:] for n, c in lengths)])
+    return replace(blocks[0], values=values, offsets=np.concatenate([[0], np.cumsum(each)]))
+
+
+def named_stamps(parts: Sequence[Tensors], each: Sequence[list[str]]) -> list[str]:
+    """Stamps of several corpora: those that all carry once, the others with the corpus's name."""
+    common = [s for s in each[0] if all(s in other for other in each)]
+    return common + [
+        f"{data.dataset}: {s}" for data, own in zip(parts, each, strict=True) for s in own if s not in common
+    ]
+
+
+def short(names: Sequence[str]) -> str:
+    """Names of corpora for the name of a file, which has to end somewhere."""
+    return "+".join(names) if len(names) <= 4 else f"{len(names)}-corpora"
+
+
+def starts_of(parts: Sequence[Tensors]) -> list[int]:
+    """Where the rows of each begin in `join` of them."""
+    return list(accumulate((len(data.frame) for data in parts[:-1]), initial=0))
+
+
+def shared_facts(parts: Sequence[Tensors], scheme: str, normalize: str) -> dict[str, Any]:
+    """What a record says of corpora that are used together: names, languages, label space, normalisation."""
+    return {
+        "dataset": "+".join(data.dataset for data in parts),
+        "scheme": scheme,
+        "normalize": normalize,
+        "normalization": BETWEEN_CORPORA[normalize],
+        "languages": {data.dataset: languages.spoken(data.frame) for data in parts},
+        "label_space": {"classes": list(parts[0].classes), "corpora": [label_space(data) for data in parts]},
+    }

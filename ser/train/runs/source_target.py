@@ -1,0 +1,140 @@
+"""Two corpora for transfer: which, over which classes, and the folds of source-only, adapted, target-only and tuned training.
+
+All are folds over the rows of both corpora joined, with the target's test parts under its own protocol. Everything that begins
+with the source shares one validation part of it and one stream, `source`.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ser.audit.setup import Setup, describe, label_space, prepare
+from ser.errors import ConfigError
+from ser.features.choosing import choose_dataset
+from ser.features.normalise import BETWEEN_CORPORA
+from ser.features.tensors import Tensors
+from ser.metadata import languages
+from ser.metadata.splits import Fold, Options, hold_out
+from ser.train.runs.experiment import FitOptions
+from ser.train.runs.joined_corpora import join, load_shared
+from ser.workspace import Workspace
+
+STREAM = "source"
+
+
+def choose_pair(workspace: Workspace, source: str | None, target: str | None) -> tuple[str | None, str]:
+    """Source and target where the user named none or one: IEMOCAP -> CREMA-D where both are cached."""
+    if target is None and source is None and workspace.stores("iemocap") and workspace.stores("cremad"):
+        return "iemocap", "cremad"
+    if target is None and source is not None:
+        raise ConfigError(f"--source {source} without a target", expected="--target NAME")
+    return source, target or choose_dataset(workspace)
+
+
+def need_pair(workspace: Workspace, source: str | None, target: str | None) -> tuple[str, str]:
+    """`choose_pair` where there has to be a source.
+
+    Raises:
+        ConfigError: none is named.
+    """
+    if source is None and not (target is None and workspace.stores("iemocap") and workspace.stores("cremad")):
+        cached = [d for d in workspace.datasets() if workspace.stores(d)]
+        raise ConfigError("no source is named", expected="--source NAME --target NAME", found=", ".join(cached) or None)
+    source, target = choose_pair(workspace, source, target)
+    assert source is not None
+    return source, target
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Source and target under the target's protocol.
+
+    Attributes:
+        source, target: tensors over the shared classes.
+        setup: of both joined; `folds` are those of training on the target alone.
+        first: training on the source: its training and validation rows, no test part.
+    """
+
+    source: Tensors
+    target: Tensors
+    setup: Setup
+    first: Fold
+
+    @property
+    def target_only(self) -> list[Fold]:
+        """Training on the target's labels: what adaptation could reach at best, or fine-tuning has to beat."""
+        return self.setup.folds
+
+    @property
+    def source_only(self) -> list[Fold]:
+        """The source's head on each test part of the target; trained once a seed."""
+        return [replace(self.first, name=f.name, test=f.test) for f in self.setup.folds]
+
+    @property
+    def adapted(self) -> list[Fold]:
+        """Labels of the source, and features, without labels, of all that is not in the target's test part.
+
+        Initial weights and the order of the source's rows are those of source only.
+        """
+        return [
+            replace(
+                self.first,
+                name=f.name,
+                test=f.test,
+                unlabelled=np.sort(np.concatenate([f.train, f.validation])),
+                oracle=f.validation,
+            )
+            for f in self.setup.folds
+        ]
+
+    @property
+    def tuned(self) -> list[Fold]:
+        """The source first, then the target's training part."""
+        return [replace(f, before=self.first) for f in self.setup.folds]
+
+
+def prepare_pair(source: str, target: str, space: Workspace, options: FitOptions) -> Pair:
+    """Load both over their shared classes, and lay out the folds.
+
+    Raises:
+        ConfigError: they share fewer than two classes.
+        StoreError: their features are not of the same encoders.
+    """
+    here, there = load_shared([source, target], space, options.features)
+    setup = prepare(there, options.protocol, options.folds or Options(), options.normalize, options.scheme)
+    first = source_fold(here, options)
+    datasets = [{**describe(here, options.scheme), "normalize": options.normalize}, setup.facts]
+    facts = {
+        "source": source,
+        "target": target,
+        "scheme": options.scheme,
+        "protocol": setup.protocol,
+        "normalize": options.normalize,
+        "normalization": BETWEEN_CORPORA[options.normalize],
+        "languages": {"source": languages.spoken(here.frame), "target": languages.spoken(there.frame)},
+        "label_space": {"classes": list(there.classes), "corpora": [label_space(d) for d in (here, there)]},
+        "datasets": {d["dataset"]: d for d in datasets},
+    }
+    synthetic = here.table.facts.get("synthetic")
+    stamps = ["synthetic source: its audio is synthesised, no recording of people"] if synthetic else []
+    stamps += cross_language(here, there)
+    folds = [moved(f, len(here.frame)) for f in setup.folds]
+    joined = Setup(join([here, there]), setup.protocol, folds, facts, setup.stamps + stamps)
+    return Pair(here, there, joined, first)
+
+
+def source_fold(source: Tensors, options: FitOptions) -> Fold:
+    """Training on a source: all of its rows but a validation part; no test part."""
+    train, validation = hold_out(source.frame, source.labels, Options(seed=(options.folds or Options()).seed))
+    return Fold(STREAM, train, validation, train[:0], stream=STREAM)
+
+
+def cross_language(source: Tensors, target: Tensors) -> list[str]:
+    """The stamp of two corpora that share no language; none where they do, or where one's is not known."""
+    crossing = languages.crossing(languages.spoken(source.frame), languages.spoken(target.frame))
+    return [] if crossing is None else [f"cross-language: {crossing}"]
+
+
+def moved(fold: Fold, by: int) -> Fold:
+    """The same rows in a frame where others come before."""
+    return replace(fold, train=fold.train + by, validation=fold.validation + by, test=fold.test + by)
