@@ -230,11 +230,11 @@ def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch
     whole = predictions_of(maker, fit("toy", maker.space, runs=4, stack=4, output=files(maker) / "a.json", **FAST))
     real, tried = units._stack, []
 
-    def cramped(job: Any, fold: Any, runs: list[int], *half: Any) -> Any:
+    def cramped(job: Any, fold: Any, runs: list[int]) -> Any:
         tried.append(runs)
         if len(runs) > room:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(job, fold, runs, *half)
+        return real(job, fold, runs)
 
     monkeypatch.setattr(units, "_stack", cramped)
     room = 1
@@ -244,6 +244,25 @@ def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch
     room = 0
     with pytest.raises(TrainingError, match="not enough memory for one run of head mlp"):
         fit("toy", maker.space, runs=2, stack=2, output=files(maker) / "c.json", **FAST)
+
+
+def test_an_experiment_has_the_same_records_with_any_number_of_workers(
+    maker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three runs on two workers, then in one process."""
+    maker.table("toy")
+    maker.store("toy")
+    monkeypatch.setattr("ser.train.runs.scheduler._is_short", lambda _: False)
+    given: dict[str, Any] = FAST | {"runs": 3, "stack": 1, "patience": 0, "refit": "always"}
+    del given["jobs"]
+    found = []
+    for jobs in (2, 1):
+        path = files(maker) / f"jobs-{jobs}.json"
+        summary = fit("toy", maker.space, jobs=jobs, output=path, **given)
+        curves = [json.loads(p.read_text())["curves"] for p in sorted(path.with_suffix("").glob("*.json"))]
+        found.append((summary["pooled"]["UA"]["values"], curves, predictions_of(maker, summary)))
+    assert found[0][:2] == found[1][:2]
+    pd.testing.assert_frame_equal(found[0][2], found[1][2])
 
 
 def test_no_runs_and_unknown_words_are_refused_before_anything_is_trained(maker: Any) -> None:

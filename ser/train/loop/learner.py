@@ -22,7 +22,6 @@ from ser.train.loop.selection import account
 from ser.train.loop.trainer import Data, Trained, predict, train
 from ser.train.nn import streams
 from ser.train.nn.head import part_of, plugin
-from ser.train.runs.halves import Half
 
 Rows = NDArray[np.int64]
 
@@ -63,7 +62,6 @@ class Learner:
         *,
         unlabelled: Rows | None = None,
         oracle: Rows | None = None,
-        half: Half | None = None,
     ) -> list[list[Trained]]:
         """Train one run a seed; a list of parts, each a list of runs. One that diverges has its `error`.
 
@@ -72,7 +70,6 @@ class Learner:
             validation: validation rows.
             start: weights of each part, `(runs, n)`, in place of random ones.
             unlabelled, oracle: rows of a target corpus, see `ser.train.loop.data.Data`.
-            half: of the training, for a head of one part.
         """
         return [
             train(
@@ -80,7 +77,6 @@ class Learner:
                 self.part,
                 self._seeds(name, seeds),
                 None if start is None else start[k],
-                half,
             )
             for k, (name, resident) in enumerate(self.residents)
         ]

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,12 +26,9 @@ from ser.train.loop.view_draws import Drawn
 from ser.train.nn import streams
 from ser.train.nn.layers import Dropout
 from ser.train.runs.divergence import not_finite
-from ser.train.runs.halves import Half, found, leave
 
 
-def train(
-    data: Data, config: Config, seeds: Sequence[int], start: Tensor | None = None, half: Half | None = None
-) -> list[Trained]:
+def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None = None) -> list[Trained]:
     """Train one run a seed, together.
 
     A run that diverges leaves the stack in that epoch, with its `error`; the others are as they would be without it.
@@ -42,21 +38,12 @@ def train(
         config: how.
         seeds: one a run; all randomness of a run comes from its seed.
         start: initial weights `(runs, n)` in place of random ones (fine-tuning); of snapshots, the last.
-        half: train the first or the second half only, see `ser.train.runs.halves`; what a first half gives is unfinished.
 
     Raises:
         TrainingError: no training data of two classes, or no rows or weights for what is asked.
     """
     with exact(data.resident.device):
-        stack = Stack(data, config, list(seeds), start)
-        if half is not None and half.is_first:
-            unfinished = stack.run(half.epochs)
-            leave(stack.state(), half.path)
-            return unfinished
-        begun = None if half is None else found(half.path)
-        if begun is not None:
-            stack.go_on_from(begun)
-        return stack.run()
+        return Stack(data, config, list(seeds), start).run()
 
 
 class Stack:
@@ -89,48 +76,29 @@ class Stack:
         self.ends = cycle_ends(config.epochs, config.snapshots)
         self.units = data.resident.units(rows)
         self.steps = -(-self.units.shape[1] // config.batch_size)
-        self.epoch, self.step, self.spent = 0, 0, 0.0  # so many were trained, in so many seconds
+        self.step = 0
         # With `swa` the learning rate stays where it was when averaging began.
         self.last_moving = (first_averaged(config.epochs) - 1) * self.steps if config.average == "swa" else None
 
-    def run(self, until: int | None = None) -> list[Trained]:
-        """Train to the end, or until an epoch is over."""
-        begin = time.perf_counter() - self.spent
-        while self.alive and self.epoch < (until or self.config.epochs):
-            self.epoch += 1
-            losses = self._epoch(self.epoch)
+    def run(self) -> list[Trained]:
+        """Train until all runs have stopped."""
+        begin = time.perf_counter()
+        for epoch in range(1, self.config.epochs + 1):
+            losses = self._epoch(epoch)
             if not self.alive:
                 break
             if self.average is not None:
-                self.average.after_epoch(self.epoch)
+                self.average.after_epoch(epoch)
             with nullcontext() if self.average is None else self.average.applied():
-                stay = self._judge(self.epoch, losses)
+                stay = self._judge(epoch, losses)
             self._leave(stay)
-        self.spent = time.perf_counter() - begin
-        for result, collapse in zip(self.results, self.collapses, strict=True) if until is None else ():
-            result.seconds = self.spent / len(self.results)
+            if not self.alive:
+                break
+        seconds = (time.perf_counter() - begin) / len(self.results)
+        for result, collapse in zip(self.results, self.collapses, strict=True):
+            result.seconds = seconds
             result.notes += collapse.notes(self.data.names, result.epochs)
         return self.results
-
-    def state(self) -> dict[str, Any]:
-        """All that a plain stack is between two epochs; for runs without averages, snapshots, adaptation and freezing."""
-        return {
-            "tensors": [t.detach() for t in self._tensors()],
-            "place": (self.epoch, self.step, self.spent, self.alive),
-            "results": (self.results, self.choices, self.collapses),
-        }
-
-    def go_on_from(self, state: dict[str, Any]) -> None:
-        """Make a new stack what another of the same runs was."""
-        with torch.no_grad():
-            for tensor, value in zip(self._tensors(), state["tensors"], strict=True):
-                tensor.copy_(value)
-        self.epoch, self.step, self.spent, self.alive = state["place"]
-        self.results, self.choices, self.collapses = state["results"]
-
-    def _tensors(self) -> list[Tensor]:
-        optimiser = self.optimiser
-        return [self.parameters.theta, *self.parameters.buffers, optimiser.mean, optimiser.square, optimiser.steps]
 
     def _epoch(self, epoch: int) -> dict[str, list[float]]:
         """Train one epoch; the mean losses of each run that is still alive after it, by the names of their curves."""

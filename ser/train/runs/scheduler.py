@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ser.errors import SerError, TrainingError
 from ser.metadata.splits import Fold
@@ -17,9 +15,8 @@ from ser.train.loop.config import Config
 from ser.train.runs import executor
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Begun, FitOptions
-from ser.train.runs.job import Finished, Job, Run, Unit, first_of, head_name, refits
+from ser.train.runs.job import Job, Run, Unit, first_of, head_name, refits
 from ser.train.runs.recipe import stack_of
-from ser.train.runs.rounds import divided
 from ser.train.runs.worker import guarded, train_unit
 
 
@@ -69,29 +66,13 @@ def train(
         Of each unit, in their order, its job, the runs that were finished, and the errors of those that diverged.
     """
     workers = 1 if _is_short(units) else executor.workers(jobs, len(units), units[0][0].device)
-    done: dict[int, Finished] = {}
-    following = 0
-    for number, finished in progress(_trained(units, workers, keep_going), len(units), label, "stack", quiet):
-        for result in finished:
-            if not isinstance(result, SerError):
-                record.write_run(units[number][0].folder, *result)
-        done[number] = finished
-        while following in done:  # in the order of the units, whatever the workers' is
-            results = done.pop(following)
-            errors = [r for r in results if isinstance(r, SerError)]
-            yield units[following][0], [r for r in results if not isinstance(r, SerError)], errors
-            following += 1
-
-
-def _trained(units: Sequence[Unit], workers: int, keep_going: bool) -> Iterator[tuple[int, Finished]]:
-    """Numbers of units, as they are finished, and what came of them."""
-    with TemporaryDirectory(prefix="ser-", ignore_cleanup_errors=True) as between:
-        order = divided(units, workers, Path(between))
-        work = [units[number] if half is None else (*units[number], half) for number, half in order]
-        with closing(executor.run_units(guarded if keep_going else train_unit, work, workers)) as results:
-            for (number, half), finished in zip(order, results, strict=True):
-                if half is None or not half.is_first:
-                    yield number, finished
+    with closing(executor.run_units(guarded if keep_going else train_unit, units, workers)) as results:
+        in_order = progress(zip(units, results, strict=True), len(units), label, "stack", quiet)
+        for (job, _, _), finished in in_order:
+            runs = [r for r in finished if not isinstance(r, SerError)]
+            for run in runs:
+                record.write_run(job.folder, *run)
+            yield job, runs, [r for r in finished if isinstance(r, SerError)]
 
 
 def train_all(begun: Sequence[Begun], options: FitOptions, label: str) -> list[list[Run]]:

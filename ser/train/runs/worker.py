@@ -14,49 +14,42 @@ from ser.results.records.names import run_name
 from ser.train.checkpoint import save_head
 from ser.train.classical.learner import Fitted
 from ser.train.loop.data import Trained
-from ser.train.loop.learner import Learner
 from ser.train.nn import streams
 from ser.train.runs import identity
 from ser.train.runs.balance import drawn, sampled
 from ser.train.runs.divergence import Parts, apart, folds_named, located, strange
-from ser.train.runs.halves import Half
 from ser.train.runs.job import Finished, Job, Run, first_of, head_name, refits
 from ser.train.runs.memory import within_memory
 from ser.train.runs.recipe import Learns, again, learner_of
 
 
-def guarded(job: Job, folds: list[Fold], runs: list[int], half: Half | None = None) -> Finished:
+def guarded(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     try:
-        return train_unit(job, folds, runs, half)
+        return train_unit(job, folds, runs)
     except SerError as error:
         return [error]
 
 
-def train_unit(job: Job, folds: list[Fold], runs: list[int], half: Half | None = None) -> Finished:
+def train_unit(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     """Train a stack of runs on some folds; where the device has no memory for it, half of them after the other half.
 
-    Args:
-        half: train the one run's first half only, or go on with its second.
-
     Returns:
-        A run for each of them and each fold, and an error for each that diverged; nothing of a first half.
+        A run for each of them and each fold, and an error for each that diverged.
     """
 
     def halves(middle: int) -> Finished:
         return train_unit(job, folds, runs[:middle]) + train_unit(job, folds, runs[middle:])
 
     where = folds_named(folds)
-    return within_memory(job.device, job.config.head, runs, where, lambda: _stack(job, folds, runs, half), halves)
+    return within_memory(job.device, job.config.head, runs, where, lambda: _stack(job, folds, runs), halves)
 
 
-def _stack(job: Job, folds: list[Fold], runs: list[int], half: Half | None) -> Finished:
+def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     """Train a stack of runs, once for all of the folds but what each fold trains by itself, and predict each fold's parts."""
     first = first_of(folds[0])
     data, statistics = normalise(job.data, job.normalize, first.train, job.limit)
     learner = learner_of(data, job.config, job.device)
-    parts = _train_on(job, learner, first, _seeds(job, first, runs), half=half)
-    if half is not None and half.is_first:
-        return []
+    parts = _train_on(job, learner, first, _seeds(job, first, runs))
     if job.tuning is None:
         return _finish(job, folds, runs, learner, statistics, parts, [])
     errors, runs, (parts,) = apart(runs, folds_named(folds), parts)
@@ -72,13 +65,8 @@ def _seeds(job: Job, fold: Fold, runs: list[int]) -> list[int]:
     return [streams.derive(job.seed, k, fold.stream or fold.name) for k in runs]
 
 
-def _train_on(
-    job: Job, learner: Learns, fold: Fold, seeds: list[int], start: list[Any] | None = None, half: Half | None = None
-) -> Parts:
+def _train_on(job: Job, learner: Learns, fold: Fold, seeds: list[int], start: list[Any] | None = None) -> Parts:
     rows = sampled(job, fold.train, seeds)
-    if half is not None:
-        assert isinstance(learner, Learner)
-        return learner.train(rows, fold.validation, seeds, start, half=half)
     if fold.unlabelled is None:
         return learner.train(rows, fold.validation, seeds, start)
     return learner.train(rows, fold.validation, seeds, start, unlabelled=fold.unlabelled, oracle=fold.oracle)
