@@ -26,7 +26,7 @@ from typing import Any
 import pandas as pd
 
 from ser.commands._training import _pairs as pairs
-from ser.metadata.splits import Options
+from ser.metadata.folds.fold import FoldOptions
 from ser.results.records.record import metrics_from_predictions
 from ser.results.statistics.paired import compare, with_holm
 from ser.train.runs.experiment import FitOptions, begin, conclude, load, open_workspace
@@ -42,7 +42,7 @@ def main() -> None:
         protocol=given.protocol,
         runs=given.runs,
         stores=[given.audio],
-        folds=Options(file=given.fold_file),
+        folds=FoldOptions(file=given.fold_file),
         refit="never",
         jobs=given.jobs,
         command="benchmarks/augment.py",

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ser.features.store import FeatureStore, shards_folder, store_files
+from ser.features.stores.store import FeatureStore, shards_folder, store_files
 
 SER = [sys.executable, "-c", "from ser.cli import entry; entry()"]
 DONE = re.compile(r"(\d+) done, (\d+) skipped, (\d+) failed")

@@ -21,7 +21,7 @@ from ser.audio.fingerprint import Words, fingerprint
 from ser.audio.measure import Measured
 from ser.audio.reading import Audio, decode
 from ser.audit.near_copies import LEAST, LIMIT, error_rate, find_copies
-from ser.metadata.table import parse_corpus
+from ser.metadata.corpus import parse_corpus
 
 SAMPLE = 60
 Change = Callable[[Audio, int], tuple[Audio, int]]

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser.metadata.splits import Fold
+from ser.metadata.folds.fold import Fold
 from ser.train.fewshot.ground import Asked, Ground, curves_of, lay_ground, make_job, recipes
 from ser.train.fewshot.job import Job, Source
 from ser.train.fewshot.shots import amounts

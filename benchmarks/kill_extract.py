@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ser.errors import StoreError
-from ser.features.store import FeatureStore, shards_folder
+from ser.features.stores.store import FeatureStore, shards_folder
 
 
 def main() -> int:

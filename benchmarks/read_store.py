@@ -33,11 +33,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.features import ragged
-from ser.features.layout import Facts
-from ser.features.pack import Record
-from ser.features.store import FeatureStore
-from ser.features.writer import StoreWriter
+from ser.features.stores import bulk_reading
+from ser.features.stores.layout import Facts, Record
+from ser.features.stores.store import FeatureStore
+from ser.features.stores.writer import StoreWriter
 
 COUNT, POOLED, FRAMES, LENGTH = 7442, 1792, 768, 125
 CASES = {
@@ -63,7 +62,7 @@ def read_shuffled(folder: Path) -> NDArray[Any]:
 
 
 def read_unchecked(folder: Path) -> NDArray[Any]:
-    ragged.zlib = SimpleNamespace(crc32=lambda part: 0)  # type: ignore
+    bulk_reading.zlib = SimpleNamespace(crc32=lambda part: 0)  # type: ignore
     with FeatureStore(folder / "store.h5") as store:
         return store._read(store.ids)[0].values
 

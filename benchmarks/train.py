@@ -141,9 +141,8 @@ def cost(device: str, names: list[str]) -> None:
 
 def make(case: Case, folder: Path) -> None:
     """The features as a workspace of `ser`, and as arrays for the loop; 400 utterances more each for validation and test."""
-    from ser.features.layout import Facts
-    from ser.features.pack import Record
-    from ser.features.writer import StoreWriter
+    from ser.features.stores.layout import Facts, Record
+    from ser.features.stores.writer import StoreWriter
     from ser.metadata.table import make_table, write_table
     from ser.workspace import Workspace
 

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "load_table": "ser.metadata.table",
-    "FeatureStore": "ser.features.store",
+    "FeatureStore": "ser.features.stores.store",
     "load_tensors": "ser.features.tensors",
     "fit": "ser.train.experiments.fit",
     "search": "ser.train.experiments.search",

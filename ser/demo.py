@@ -11,7 +11,7 @@ from ser.extract.encoder import Options as EncoderOptions
 from ser.extract.encoder import load
 from ser.extract.engine import extract
 from ser.metadata.build import build
-from ser.metadata.splits import Options
+from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import write_table
 from ser.results.plotting import fewshot_curves, style
 from ser.results.report.show import text
@@ -61,7 +61,7 @@ def run(
         encoder = load(ENCODER, "audio", EncoderOptions(level="utterance"))
         say(extract(table, encoder, workspace, jobs=jobs, quiet=quiet)[0].line())
     source, target = CORPORA
-    options: dict[str, Any] = {"scheme": "6", "protocol": "speaker", "folds": Options(folds=4), "runs": runs}
+    options: dict[str, Any] = {"scheme": "6", "protocol": "speaker", "folds": FoldOptions(folds=4), "runs": runs}
     typed = f"--workspace {workspace.root} --scheme 6 --protocol speaker --folds 4 --runs {runs}"
     command = f"ser fit --dataset {source} {typed}"
     say(f"\n$ {command}\n")

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from ser.features.layout import Facts
-from ser.features.pack import Record
-from ser.features.writer import StoreWriter
+from ser.features.stores.layout import Facts, Record
+from ser.features.stores.writer import StoreWriter
 from ser.metadata.table import make_table, write_table
 from ser.workspace import Workspace
 

@@ -29,9 +29,9 @@ import torch
 from ser.cli import main
 from ser.extract.encoders.logmel import LogMel
 from ser.extract.encoders.wordpiece import WordPiece
-from ser.features.pack import Record
-from ser.features.store import FeatureStore, shards_folder, store_files
-from ser.features.writer import StoreWriter
+from ser.features.stores.layout import Record
+from ser.features.stores.store import FeatureStore, shards_folder, store_files
+from ser.features.stores.writer import StoreWriter
 from ser.synthesis import make_corpus
 
 RATE = 16000

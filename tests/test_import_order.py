@@ -104,7 +104,7 @@ def test_every_room_has_its_row() -> None:
         ("ser.errors", "import ser.metadata.table"),
         ("ser.train.experiments.fit", "import transformers"),
         ("ser.commands.extract", "def f():\n    from transformers import AutoModel"),
-        ("ser.features.store", "import librosa.filters"),
+        ("ser.features.stores.store", "import librosa.filters"),
     ],
 )
 def test_a_fault_is_found(module: str, source: str) -> None:

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ser.errors import ConfigError, CorpusError
-from ser.metadata.table import parse_corpus
+from ser.metadata.corpus import parse_corpus
 from ser.synthesis import MARKER, Utterance, make_corpus, plan, synthesise
 from ser.synthesis.phones import PHONES, SENTENCES, tracks
 from ser.synthesis.sound import glottal

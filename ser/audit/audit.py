@@ -15,13 +15,13 @@ from ser.audit.measurements import listen
 from ser.audit.recordings import LONGEST
 from ser.audit.seen_corpora import encoders, not_known
 from ser.audit.stores import store_findings
-from ser.features.names import originals
-from ser.features.store import FeatureStore
+from ser.features.stores.names import originals
+from ser.features.stores.store import FeatureStore
 from ser.metadata import ledger
 from ser.metadata.build import ensure_table
 from ser.metadata.copies import write_copies
-from ser.metadata.foldfile import save_folds
-from ser.metadata.splits import Options
+from ser.metadata.folds.fold import FoldOptions
+from ser.metadata.folds.fold_file import save_folds
 from ser.schema import write_json
 from ser.workspace import Workspace
 
@@ -39,7 +39,7 @@ def audit_dataset(
     *,
     root: Path | None = None,
     protocol: str | None = None,
-    options: Options | None = None,
+    options: FoldOptions | None = None,
     scheme: str = "native",
     longest: float = LONGEST,
     audio: bool = True,
@@ -66,7 +66,7 @@ def audit_dataset(
         ConfigError, CorpusError: no such dataset, or the protocol or scheme does not fit it.
     """
     started, clock = datetime.now(timezone.utc), time.monotonic()
-    options = options or Options()
+    options = options or FoldOptions()
     table = ensure_table(dataset, workspace, root, say=say, quiet=quiet)
     subject = subject_of(table, protocol, options, scheme)  # what does not fit is told before the audio is read
     if write_folds is not None:

@@ -13,7 +13,8 @@ from ser.audit.leakage import folds_facts, leakage
 from ser.audit.measurements import Sound
 from ser.audit.recordings import LONGEST, duplicates, recordings
 from ser.errors import CorpusError
-from ser.metadata.splits import Options, default_protocol, make_folds
+from ser.metadata.folds.fold import FoldOptions
+from ser.metadata.folds.protocols import default_protocol, make_folds
 from ser.metadata.table import Table
 
 SCHEMA = "ser.audit/1"
@@ -43,7 +44,7 @@ class Audit:
         return all(finding.severity == INFO for finding in self.findings)
 
 
-def subject_of(table: Table, protocol: str | None, options: Options, scheme: str) -> Subject:
+def subject_of(table: Table, protocol: str | None, options: FoldOptions, scheme: str) -> Subject:
     """The rows that a scheme keeps, under a protocol; None takes the one that fits the table.
 
     Raises:

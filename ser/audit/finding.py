@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import CorpusError
-from ser.metadata.folds import Fold, Rows
+from ser.metadata.folds.fold import Fold, Rows
 from ser.metadata.labels import load_scheme
 from ser.metadata.table import Table
 

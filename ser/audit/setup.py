@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from ser.audit import sharing
-from ser.features.names import split_name
 from ser.features.normalise import STAMPS
+from ser.features.stores.names import split_name
 from ser.features.tensors import Tensors
-from ser.metadata import ledger, splits, texts
+from ser.metadata import ledger
+from ser.metadata.folds import protocols
+from ser.metadata.folds.fold import Fold, FoldOptions
+from ser.metadata.texts import text_sources
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,21 +31,23 @@ class Setup:
 
     data: Tensors
     protocol: str
-    folds: list[splits.Fold]
+    folds: list[Fold]
     facts: dict[str, Any]
     stamps: list[str]
 
 
-def prepare(data: Tensors, protocol: str | None, options: splits.Options, normalize: str, scheme: str) -> Setup:
+def prepare(data: Tensors, protocol: str | None, options: FoldOptions, normalize: str, scheme: str) -> Setup:
     """Folds of the data under a protocol (None: the one that fits the table), audited."""
-    protocol = protocol or splits.default_protocol(data.table, options)
-    folds = splits.make_folds(protocol, data.table, data.frame, data.labels, options)
+    protocol = protocol or protocols.default_protocol(data.table, options)
+    folds = protocols.make_folds(protocol, data.table, data.frame, data.labels, options)
     report = sharing.verdict(data.dataset, protocol, data.frame, folds, data.table.copies)
     stamps = sharing.stamps(report, data.table.facts, _spoken(data))
-    stamps += texts.stamps(data.text_sources, data.table.frame, {n: s["identity"] for n, s in data.stores.items()})
+    stamps += text_sources.stamps(
+        data.text_sources, data.table.frame, {n: s["identity"] for n, s in data.stores.items()}
+    )
     stamps += ledger.stamps(data.table.facts, data.stores)
     stamps += [f"{name} is an augmented view, in training and test" for name in data.stores if split_name(name)[1]]
-    stamps += [data.choices.stamp] if data.choices is not None else []
+    stamps += [data.views.stamp] if data.views is not None else []
     stamps += [STAMPS[normalize]] if normalize in STAMPS else []
     stamps += _empty_classes(data, folds)
     missing = sum(n for reason, n in data.dropped.items() if reason.startswith("no ") and reason.endswith(" features"))
@@ -74,11 +79,11 @@ def prepare(data: Tensors, protocol: str | None, options: splits.Options, normal
 def _spoken(data: Tensors) -> set[str]:
     """Modalities of what people said: sentences that were made up say nothing of the corpus's."""
     sources = data.text_sources.values()
-    made_up = bool(sources) and all(texts.is_simulated(source, data.table.frame) for source in sources)
+    made_up = bool(sources) and all(text_sources.is_simulated(source, data.table.frame) for source in sources)
     return data.modalities - ({"text"} if made_up else set())
 
 
-def _folds_digest(data: Tensors, folds: list[splits.Fold]) -> str:
+def _folds_digest(data: Tensors, folds: list[Fold]) -> str:
     ids = data.frame["utterance_id"].to_numpy()
     parts = ("train", "validation", "test")
     return digest(f"{f.name} {p} {i}" for f in folds for p in parts for i in ids[getattr(f, p)])
@@ -103,11 +108,11 @@ def describe(data: Tensors, scheme: str) -> dict[str, Any]:
         "utterances": len(data.frame),
         "classes": {c: int(n) for c, n in zip(data.classes, counts, strict=True)},
         "dropped": data.dropped,
-        **({} if data.choices is None else {"views": {"names": data.choices.names, "stores": data.choices.facts}}),
+        **({} if data.views is None else {"views": {"names": data.views.names, "stores": data.views.facts}}),
     }
 
 
-def _empty_classes(data: Tensors, folds: list[splits.Fold]) -> list[str]:
+def _empty_classes(data: Tensors, folds: list[Fold]) -> list[str]:
     found = []
     for part in ("train", "test"):
         lacking = {

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from ser.errors import CorpusError
 from ser.metadata.copies import Copies, crossing
-from ser.metadata.splits import DISJOINT, Fold
+from ser.metadata.folds.fold import Fold
+from ser.metadata.folds.protocols import DISJOINT
 
 GROUPS = ("speaker", "session", "dialogue", "sentence")
 

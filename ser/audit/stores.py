@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from ser.audit.finding import ERROR, INFO, WARNING, Finding, Subject, over, share, some
-from ser.features.scrutiny import Scrutiny, scrutinise
-from ser.features.store import FeatureStore
+from ser.features.stores.store import FeatureStore
+from ser.features.value_checks import CheckedValues, check_values
 from ser.features.views import by_label
-from ser.metadata import texts
 from ser.metadata.copies import crossing
 from ser.metadata.ledger import is_imported
+from ser.metadata.texts import text_sources
 from ser.workspace import Workspace
 
 
@@ -23,15 +23,17 @@ def store_findings(workspace: Workspace, subject: Subject) -> list[Finding]:
     """
     identities: dict[str, Mapping[str, Any]] = {}
     text: list[str] = []
-    looked: dict[str, Scrutiny] = {}
+    looked: dict[str, CheckedValues] = {}
     labels = dict(zip(subject.frame["utterance_id"], (str(k) for k in subject.labels), strict=True))
     for name in workspace.stores(subject.table.dataset):
         with FeatureStore(workspace.store(subject.table.dataset, name)) as store:
             identities[name] = store.facts.identity
             text += [name] if store.modality == "text" else []
             if is_imported(store.facts.identity):
-                looked[name] = scrutinise(store, labels)
-    simulated = [n for n in text if texts.is_simulated(texts.source_of(identities[n]), subject.table.frame)]
+                looked[name] = check_values(store, labels)
+    simulated = [
+        n for n in text if text_sources.is_simulated(text_sources.source_of(identities[n]), subject.table.frame)
+    ]
     return [*_made_of_labels(identities, simulated), *_imported(looked, subject)]
 
 
@@ -65,7 +67,7 @@ def _made_of_labels(identities: Mapping[str, Mapping[str, Any]], simulated: list
     return found
 
 
-def _imported(looked: Mapping[str, Scrutiny], subject: Subject) -> list[Finding]:
+def _imported(looked: Mapping[str, CheckedValues], subject: Subject) -> list[Finding]:
     """What the values of imported features show, a finding a kind, over all stores."""
     found = []
     telling = {name: seen.telling for name, seen in looked.items() if seen.telling}

@@ -60,14 +60,14 @@ def command(
     ser store import --dataset talks --turns --rows --train text=t.npy --train lengths=n.npy --train labels=y.npy
     ser store import --dataset iemocap-talks --pickle IEMOCAP_features.pkl
     """
-    from ser.features.importing.loading import Options
-    from ser.features.importing.run import import_features
-    from ser.features.importing.sources import parse
+    from ser.features.importing.feature_files import parse
+    from ser.features.importing.import_features import import_features
+    from ser.features.importing.loading import ImportOptions
 
     given = {"": features, "train": train, "validation": validation, "test": test}
     sources = [parse(word, part) for part, words in given.items() for word in words]
     names = tuple(label_names) if label_names else None
-    options = Options(rows, id_column, label, names, axis, tuple(columns) if columns else None)
+    options = ImportOptions(rows, id_column, label, names, axis, tuple(columns) if columns else None)
     more = {"pickle": pickle, "fields": fields, "overwrite": overwrite, "say": session.say}
     kept = import_features(dataset, session.workspace, sources, options, **more)  # type: ignore[arg-type]
     for store in kept:

@@ -1,4 +1,4 @@
-"""Options that every training command has."""
+"FoldOptions that every training command has."
 
 import re
 from collections.abc import Callable
@@ -120,7 +120,7 @@ def arguments(**options: Any) -> dict[str, Any]:
     import shlex
     import sys
 
-    from ser.metadata.splits import Options
+    from ser.metadata.folds.fold import FoldOptions
     from ser.results.loggers.tracking import need
 
     need(options.pop("log"))
@@ -133,7 +133,7 @@ def arguments(**options: Any) -> dict[str, Any]:
         **options,
         "stores": named or None,
         "head_options": _pairs(options["head_options"]),
-        "folds": Options(folds=number, seed=seed, file=file, validation=by, stratified=stratified),
+        "folds": FoldOptions(folds=number, seed=seed, file=file, validation=by, stratified=stratified),
         "command": shlex.join(["ser", *sys.argv[1:]]),
     }
 

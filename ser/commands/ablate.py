@@ -29,7 +29,7 @@ def command(session: Session, dataset: str | None, **options: Any) -> None:
     \b
     ser ablate --dataset meld --scheme 7 --runs 5
     """
-    from ser.features.choosing import choose_dataset
+    from ser.features.store_selection import choose_dataset
     from ser.train.experiments.ablate import ablate
 
     name = dataset or choose_dataset(session.workspace)

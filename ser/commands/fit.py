@@ -41,7 +41,7 @@ def command(session: Session, dataset: str | None, grid: tuple[str, ...], random
     ser fit --dataset emodb --head sklearn:SVC --head-option kernel=linear --scheme native
     ser fit --grid lr=1e-3,3e-4 --grid head.hidden=128,256
     """
-    from ser.features.choosing import choose_dataset
+    from ser.features.store_selection import choose_dataset
     from ser.train.experiments.fit import fit
     from ser.train.experiments.search import search
     from ser.train.experiments.search_space import parse_grid

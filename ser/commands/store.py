@@ -26,8 +26,8 @@ def command() -> None:
 @_which
 def info(session: Session, **which: Any) -> None:
     """Say what each store holds; with --verbose, also where its features came from."""
-    from ser.features.store import FeatureStore
-    from ser.features.upkeep import choose, describe, details
+    from ser.features.stores.maintenance import choose, describe, details
+    from ser.features.stores.store import FeatureStore
 
     for path in choose(session.workspace, **which):
         with FeatureStore(path) as store:
@@ -41,11 +41,11 @@ def info(session: Session, **which: Any) -> None:
 @click.option("--repair", is_flag=True, help="Drop what is damaged, so that `ser extract` makes it again.")
 def verify(session: Session, repair: bool, **which: Any) -> None:
     """Compare every utterance with its check sum; exit code 3 where something is damaged."""
-    from ser.features import upkeep
+    from ser.features.stores import maintenance
 
     sound = True
-    for path in upkeep.choose(session.workspace, **which):
-        finding = upkeep.verify(path, repair, session.warn)
+    for path in maintenance.choose(session.workspace, **which):
+        finding = maintenance.verify(path, repair, session.warn)
         session.say(finding.line())
         sound &= finding.sound
     if not sound:
@@ -56,10 +56,10 @@ def verify(session: Session, repair: bool, **which: Any) -> None:
 @_which
 def merge(session: Session, **which: Any) -> None:
     """Merge the shards of each store into one file, in the table's order."""
-    from ser.features import upkeep
+    from ser.features.stores import maintenance
 
-    for path in upkeep.choose(session.workspace, **which):
-        session.say(upkeep.merge(path, session.workspace, session.warn))
+    for path in maintenance.choose(session.workspace, **which):
+        session.say(maintenance.merge(path, session.workspace, session.warn))
 
 
 @command.command("export", cls=Command)
@@ -69,8 +69,8 @@ def merge(session: Session, **which: Any) -> None:
 def export(session: Session, kind: str, output: Path, **which: Any) -> None:
     """Write stores as .npz (any), .csv or .parquet (one vector an utterance)."""
     from ser.features.export import export as write
-    from ser.features.store import FeatureStore
-    from ser.features.upkeep import choose
+    from ser.features.stores.maintenance import choose
+    from ser.features.stores.store import FeatureStore
 
     for path in choose(session.workspace, **which):
         with FeatureStore(path) as store:

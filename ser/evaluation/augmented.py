@@ -11,8 +11,8 @@ from ser.evaluation.outputs import Floats, Rows, Source
 from ser.evaluation.predicting import head_of, refuse_other, replaced
 from ser.evaluation.subject import Key, Subject
 from ser.features.blocks import stored_block
-from ser.features.choices import rows_of
-from ser.features.store import FeatureStore
+from ser.features.stores.store import FeatureStore
+from ser.features.view_rows import rows_of
 from ser.features.views import TTA_VIEWS, named, refuse_by_label, view_stores
 from ser.workspace import Workspace
 

@@ -11,8 +11,8 @@ from ser.errors import ConfigError, StoreError
 from ser.evaluation.outputs import Floats, Rows, Source, positions
 from ser.evaluation.subject import SHARED_FOLDS, Key, Subject
 from ser.features.blocks import stored_block
-from ser.features.choosing import choose_stores
-from ser.features.store import FeatureStore
+from ser.features.store_selection import choose_stores
+from ser.features.stores.store import FeatureStore
 from ser.features.tensors import UNKNOWN_SOURCE, Tensors, load_tensors
 from ser.metadata.table import load_table
 from ser.train.checkpoint import SavedHead, load_head

@@ -18,8 +18,8 @@ from ser.extract.plan import AUDIO_CHUNK, CHUNK_SECONDS, TEXT_CHUNK, batches, by
 from ser.extract.provenance import provenance
 from ser.extract.report import Report
 from ser.extract.verify import verify
-from ser.features.failures import Failure
-from ser.features.writer import StoreWriter
+from ser.features.stores.failures import Failure
+from ser.features.stores.writer import StoreWriter
 from ser.metadata.table import Table
 from ser.progress import progress
 from ser.workspace import Workspace

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser.errors import AudioError, SerError
-from ser.features.failures import Failure
+from ser.features.stores.failures import Failure
 
 
 def all_failed(what: str, failures: Sequence[Failure], path: Path) -> SerError:

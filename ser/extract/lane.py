@@ -11,11 +11,11 @@ from ser.extract.items import Item
 from ser.extract.plan import plan
 from ser.extract.report import Report
 from ser.extract.work import Outcome
-from ser.features.failures import Failure, write_failures
-from ser.features.layout import Facts
-from ser.features.names import JOINT, split_name
-from ser.features.store import FeatureStore, shards_folder
-from ser.features.writer import StoreWriter
+from ser.features.stores.failures import Failure, write_failures
+from ser.features.stores.layout import Facts
+from ser.features.stores.names import JOINT, split_name
+from ser.features.stores.store import FeatureStore, shards_folder
+from ser.features.stores.writer import StoreWriter
 from ser.metadata.table import Table
 from ser.workspace import Workspace
 

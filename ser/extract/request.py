@@ -12,11 +12,11 @@ from ser.extract.recordings import open_folder
 from ser.extract.report import Report
 from ser.extract.viewed import Viewed
 from ser.extract.views import View, make_views
-from ser.features.names import JOINT
-from ser.metadata import texts
+from ser.features.stores.names import JOINT
 from ser.metadata.build import ensure_table
 from ser.metadata.labels import load_scheme
 from ser.metadata.table import Table
+from ser.metadata.texts import text_sources
 from ser.workspace import Workspace
 
 DEFAULT_AUDIO, DEFAULT_TEXT = "emotion2vec", "bert"
@@ -28,7 +28,7 @@ class Request:
 
     Attributes:
         audio, text: encoder names; where neither is given, the defaults that the dataset has sources for.
-        text_source: whose text is encoded; see `ser.metadata.texts`.
+        text_source: whose text is encoded; see `ser.metadata.texts.text_sources`.
         views: augmented views of the audio, made beside the features of the audio as it is; see `ser.extract.policies.names`.
         noise_folder, impulses: recordings that views are made with; None: white noise, and simulated rooms.
         view_seed: of what views draw.
@@ -50,7 +50,7 @@ class Request:
     batch_seconds: float | None = None
     store_dtype: str = "float32"
     verify: int = 0
-    text_source: str = texts.CORPUS
+    text_source: str = text_sources.CORPUS
     views: list[str] | None = None
     noise_folder: Path | None = None
     impulses: Path | None = None
@@ -91,8 +91,8 @@ def extract_dataset(
         EncoderError: an encoder that cannot be loaded; after the others are done.
     """
     table = ensure_table(dataset, workspace, root, say=say, quiet=quiet)
-    source = texts.resolve(request.text_source, dataset, workspace)
-    table = texts.table_with_text(table, source, workspace)
+    source = text_sources.resolve(request.text_source, dataset, workspace)
+    table = text_sources.table_with_text(table, source, workspace)
     wanted = request.encoders(table)
     if not wanted:
         raise CorpusError(
@@ -108,7 +108,7 @@ def extract_dataset(
             raise ConfigError(f"--{modality} {name}: this is an encoder of {plugin.MODALITY}")
     if not (request.audio or request.text):
         say(f"{dataset}: encoders {', '.join(name for _, name in wanted)} (choose others with --audio and --text)")
-    if source != texts.CORPUS and not any(modality == "text" for modality, _ in wanted):
+    if source != text_sources.CORPUS and not any(modality == "text" for modality, _ in wanted):
         raise ConfigError(f"--text-source {source} is for text", expected="a text encoder: --text NAME")
     views = _views(request, table, [modality for modality, _ in wanted])
     encoders: list[Encoder] = []
@@ -172,10 +172,10 @@ def _loaded(name: str, modality: str, request: Request, cache: dict[tuple[str, s
 
 def _of_source(encoder: Encoder, source: str, dataset: str, workspace: Workspace) -> Encoder:
     """The encoder as that of another text than the table's: with a store and an identity of its own."""
-    if source == texts.CORPUS:
+    if source == text_sources.CORPUS:
         return encoder
     other = copy.copy(encoder)
     short, dot, suffix = encoder.name.partition(".")
     other.name = f"{short}{JOINT}{source}{dot}{suffix}"
-    other.identity = {**encoder.identity, "text_source": texts.identity(source, dataset, workspace)}
+    other.identity = {**encoder.identity, "text_source": text_sources.identity(source, dataset, workspace)}
     return other

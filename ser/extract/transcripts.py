@@ -20,10 +20,10 @@ from ser.extract.plan import chunks, plan
 from ser.extract.provenance import surroundings
 from ser.extract.worderrors import WordErrors, word_errors
 from ser.extract.work import Decoded, Inputs, Outcome, encode_each, gather
-from ser.features.failures import Failure, write_failures
-from ser.features.lock import Lock
+from ser.features.stores.failures import Failure, write_failures
+from ser.features.stores.lock import Lock
 from ser.metadata.table import Table
-from ser.metadata.transcripts import Transcript, Transcripts, failures_file, transcripts_file
+from ser.metadata.texts.transcripts import Transcript, Transcripts, failures_file, transcripts_file
 from ser.progress import progress
 from ser.workspace import Workspace
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ser.errors import AudioError, EncoderError
 from ser.extract.lane import Lane
 from ser.extract.work import Decoded, Outcome, gather
-from ser.features.store import FeatureStore
+from ser.features.stores.store import FeatureStore
 
 
 def verify(lane: Lane, count: int) -> None:

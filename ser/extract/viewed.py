@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ser.extract.encoder import Encoder
 from ser.extract.views import View
-from ser.features.names import MARK
+from ser.features.stores.names import MARK
 
 
 class Viewed(Encoder):

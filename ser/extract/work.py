@@ -17,8 +17,8 @@ from ser.extract.encoder import Encoder
 from ser.extract.items import Item
 from ser.extract.plan import batches, by_cost
 from ser.extract.views import View
-from ser.features.failures import Failure
-from ser.features.pack import Record
+from ser.features.stores.failures import Failure
+from ser.features.stores.layout import Record
 
 Inputs = list[tuple[Item, Any]]  # an utterance, and its audio `(samples,)` or its text
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.features.store import FeatureStore
+from ser.features.stores.store import FeatureStore
 
 
 @dataclass(frozen=True, eq=False)

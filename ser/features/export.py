@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, StoreError
-from ser.features.layout import FRAME
-from ser.features.store import FeatureStore
-from ser.features.telling import IDENTITY, refuse_bare
+from ser.features.label_leaks import IDENTITY, refuse_bare
+from ser.features.stores.layout import FRAME
+from ser.features.stores.store import FeatureStore
 from ser.workspace import writing
 
 if TYPE_CHECKING:

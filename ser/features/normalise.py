@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError
 from ser.features.blocks import Block
-from ser.features.choices import Choices
 from ser.features.tensors import Tensors
+from ser.features.view_rows import ViewRows
 from ser.registry import unknown
 
 LIMIT = 3.0  # standard deviations
 _PART_BYTES = 2**25
-CHOICES = ("none", "train", "corpus", "speaker")
+NORMALISATIONS = ("none", "train", "corpus", "speaker")
 # What each choice means where a head is trained on one corpus and tested on another.
 BETWEEN_CORPORA = {
     "none": "features as they are stored",
@@ -55,15 +55,15 @@ def normalise(
     Raises:
         ConfigError: unknown choice, or `speaker` where speakers are not known.
     """
-    if how not in CHOICES:
-        raise unknown("normalisation", how, list(CHOICES))
+    if how not in NORMALISATIONS:
+        raise unknown("normalisation", how, list(NORMALISATIONS))
     if how == "none":
         return data, {}
     everyone = np.arange(len(data.frame))
     if how == "corpus" and "dataset" in data.frame:  # several, joined
         corpora = data.frame["dataset"].to_numpy()
         groups = [np.flatnonzero(corpora == name) for name in pd.unique(data.frame["dataset"])]
-        return data.with_blocks([_standardise_groups(b, groups, limit, data.choices) for b in data.blocks]), {}
+        return data.with_blocks([_standardise_groups(b, groups, limit, data.views) for b in data.blocks]), {}
     if how == "speaker":
         speakers = data.frame["speaker"].to_numpy()
         if (speakers == "").any():
@@ -76,7 +76,7 @@ def normalise(
                 expected="two or more of each: the features of one are all 0 against their own mean",
                 action="Take --normalize train or corpus.",
             )
-        return data.with_blocks([_standardise_groups(b, groups, limit, data.choices) for b in data.blocks]), {}
+        return data.with_blocks([_standardise_groups(b, groups, limit, data.views) for b in data.blocks]), {}
     used = train if how == "train" else everyone
     statistics = {b.name: _statistics(b, used) for b in data.blocks if not b.vocabulary}
     return apply_statistics(data, statistics, limit), statistics
@@ -146,13 +146,13 @@ def _scaled(values: NDArray[Any], s: dict[str, Any], limit: float) -> NDArray[An
 
 
 def _standardise_groups(
-    block: Block, groups: list[NDArray[np.int64]], limit: float, choices: Choices | None = None
+    block: Block, groups: list[NDArray[np.int64]], limit: float, drawn: ViewRows | None = None
 ) -> Block:
     if block.vocabulary:
         return block
     values = np.empty_like(block.values)
     for group in groups:
-        views = group[:0] if choices is None or block.name not in choices.stores else choices.of(group)
+        views = group[:0] if drawn is None or block.name not in drawn.stores else drawn.of(group)
         rows = _rows(block, np.concatenate([group, views]))
         values[rows] = _scaled(block.values[rows], _statistics(block, group), limit)
     return replace(block, values=values)

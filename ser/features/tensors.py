@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, facts_of, read_block
-from ser.features.choices import Choices, load_choices
-from ser.features.choosing import choose_stores
-from ser.features.names import options_of
-from ser.features.store import FeatureStore
+from ser.features.store_selection import choose_stores
+from ser.features.stores.names import options_of
+from ser.features.stores.store import FeatureStore
+from ser.features.view_rows import ViewRows, load_view_rows
 from ser.features.views import refuse_by_label
-from ser.metadata import texts
 from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.ledger import is_imported
 from ser.metadata.table import Table, load_table
+from ser.metadata.texts import text_sources
 from ser.workspace import Workspace
 
 UNKNOWN_SOURCE = bytes(32)  # of features that were imported, not extracted
@@ -43,7 +43,7 @@ class Tensors:
         table: the whole table.
         dropped: reason -> number of the table's utterances that are not in use.
         stores: store name -> path, sha256 and identity, for the record.
-        choices: augmented views that training rows are drawn among, in the blocks after the rows of `frame`; None: none.
+        views: augmented views that training rows are drawn among, in the blocks after the rows of `frame`; None: none.
     """
 
     dataset: str
@@ -54,7 +54,7 @@ class Tensors:
     table: Table
     dropped: dict[str, int]
     stores: dict[str, dict[str, Any]]
-    choices: Choices | None = None
+    views: ViewRows | None = None
 
     @property
     def modalities(self) -> set[str]:
@@ -62,9 +62,9 @@ class Tensors:
 
     @property
     def text_sources(self) -> dict[str, str]:
-        """Store of text -> where the text is from, see `ser.metadata.texts`."""
+        """Store of text -> where the text is from, see `ser.metadata.texts.text_sources`."""
         names = [b.name for b in self.blocks if b.modality == "text"]
-        return {name: texts.source_of(self.stores[name]["identity"]) for name in names}
+        return {name: text_sources.source_of(self.stores[name]["identity"]) for name in names}
 
     def with_blocks(self, blocks: Sequence[Block]) -> "Tensors":
         return replace(self, blocks=tuple(blocks))
@@ -122,13 +122,13 @@ def load_tensors(
                     pool.submit(getattr, store, "sha256")  # of the whole file: takes longer than reading it
                 blocks = [read_block(n, s, list(frame["utterance_id"])) for n, s in opened.items()]
         facts = {n: facts_of(s, list(frame["utterance_id"]), hashed=values) for n, s in opened.items()}
-        choices = None
+        drawn = None
         if views:
-            blocks, choices = load_choices(views, space.features(dataset), blocks, opened, frame)
+            blocks, drawn = load_view_rows(views, space.features(dataset), blocks, opened, frame)
     finally:
         for store in opened.values():
             store.close()
-    return Tensors(dataset, frame, labels, present, tuple(blocks), table, dropped, facts, choices)
+    return Tensors(dataset, frame, labels, present, tuple(blocks), table, dropped, facts, drawn)
 
 
 def load_features(
@@ -186,7 +186,7 @@ def _with_features(
     for name, store in opened.items():
         has = frame["utterance_id"].isin(set(store.ids)).to_numpy()
         imported = is_imported(store.facts.identity)  # then the table's audio and text say nothing of it
-        told = texts.with_text(frame, texts.source_of(store.facts.identity), table.dataset, space)
+        told = text_sources.with_text(frame, text_sources.source_of(store.facts.identity), table.dataset, space)
         excused = (told["path" if store.modality == "audio" else "text"] == "").to_numpy() & (not imported)
         failures = space.features(table.dataset) / f"{name}.failures.csv"
         if failures.exists():

@@ -1,6 +1,6 @@
 """Names of augmented views: a view of a store is a store beside it, `STORE@VIEW.h5`, of the same utterances.
 
-Views are made by `ser extract --views`; training draws among them (`ser.features.choices`), evaluation averages over them.
+Views are made by `ser extract --views`; training draws among them (`ser.features.view_rows`), evaluation averages over them.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.features.names import options_of, split_name
+from ser.features.stores.names import options_of, split_name
 
 TTA_VIEWS = ("speed0.95", "speed1.05", "noise15", "noise20")
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ser import registry
 from ser.errors import ConfigError, CorpusError
-from ser.metadata.foldfile import Line, write_folds
-from ser.metadata.headers import Unreadable, measure, refuse_all_unreadable
+from ser.metadata.corpus import CORPORA, corpus, parse_corpus
+from ser.metadata.durations import Unreadable, measure, refuse_all_unreadable
+from ser.metadata.folds.fold_file import Line, write_folds
 from ser.metadata.parsing import LOG
 from ser.metadata.schema import check_name
-from ser.metadata.table import CORPORA, Table, corpus, load_table, make_table, parse_corpus, write_table
+from ser.metadata.table import Table, load_table, make_table, write_table
 from ser.workspace import Workspace
 
 Say = Callable[[str], None]

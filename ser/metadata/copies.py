@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import CorpusError
-from ser.metadata.folds import Fold
+from ser.metadata.folds.fold import Fold
 from ser.workspace import Workspace, writing
 
 SCHEMA = "ser.copies/1"

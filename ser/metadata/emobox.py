@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
-from ser.metadata.foldfile import Line
-from ser.metadata.imports import read_json_lines
+from ser.metadata.folds.fold_file import Line
 from ser.metadata.labels import from_word
 from ser.metadata.parsing import LOG, few, left_out, read_text
+from ser.metadata.table_files import read_json_lines
 
 LANGUAGES = {
     "aesdd": "el", "ased": "am", "cafe": "fr", "casia": "zh", "cremad": "en", "emns": "en", "emodb": "de", "emovdb": "en",

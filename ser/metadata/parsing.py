@@ -4,7 +4,10 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 from ser.errors import CorpusError
 
@@ -135,3 +138,14 @@ def left_out(number: int, what: str) -> None:
     """Note files or lines that a plugin does not use, if there are any."""
     if number:
         LOG.warning("%s left out: %d", what, number)
+
+
+def optional(package: str) -> ModuleType:
+    """An optional package, whose extra is called as it is.
+
+    Raises:
+        CorpusError: it is not installed; the message has the command that installs it.
+    """
+    if find_spec(package) is None:
+        raise CorpusError(f"the package {package} is not installed", action=f"Install it: pip install 'ser[{package}]'")
+    return import_module(package)

@@ -4,54 +4,28 @@
 the SHA-256 of the CSV's bytes.
 """
 
+import csv
 import hashlib
+import io
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import pandas as pd
 
-from ser import registry
 from ser.errors import CorpusError
 from ser.metadata.copies import Copies, read_copies
-from ser.metadata.csvtext import from_csv, to_csv
 from ser.metadata.ledger import IMPORTED
 from ser.metadata.schema import COLUMNS, TEXT, check_name, validate
 from ser.workspace import Workspace, writing
 
-CORPORA = "ser.metadata.corpora"
-__all__ = ["COLUMNS", "CORPORA", "Corpus", "Table", "corpus", "load_table", "make_table", "parse_corpus", "read_table"]
-__all__ += ["write_table"]
-
-
-class Corpus(Protocol):
-    """What a plugin in `ser/metadata/corpora/` holds: facts as constants, then `parse`.
-
-    A row that `parse` yields is a dict of any of `COLUMNS` with at least `utterance_id`, `label`, `emotion`; None is an
-    empty cell, votes are a dict. What `parse` leaves out it notes (`ser.metadata.parsing.left_out`).
-
-    A plugin may also have `RELEASE` (which one the facts are of), `NOTES` (a tuple of sentences that a user should know),
-    `EMOBOX_FOLDS` (speakers of each test fold of the EmoBox benchmark, in fold order), `LANGUAGES` (where rows differ) and
-    `SYNTHETIC` (true: no recording of people); and functions: `facts(root)`, entries of the sidecar that differ from the
-    constants, and `folds(root)`, published folds as lines of `ser.metadata.foldfile`.
-    """
-
-    TITLE: str
-    CITATION: str
-    LICENCE: str
-    URL: str
-    LANGUAGE: str  # ISO 639-1; "" where it differs between rows or is not known
-    TREE: str  # the expected layout, as a drawing
-    LABELS: dict[str, str]  # the corpus's label -> canonical emotion, "" for one that is no emotion
-    UTTERANCES: int | None  # rows of the whole release
-    SENTENCES: int | None  # size of the fixed set of sentences; None where speech is free
-
-    def parse(self, root: Path) -> Iterable[dict[str, Any]]:
-        """Read a corpus folder into rows."""
-        ...
+# pandas and Python's own writer leave a lone carriage return unquoted, and pandas reads `NA`, `01` and `1` as what they
+# are not: so a table is written and read here.
+_QUOTE = re.compile(r'[",\r\n]|^\s|\s$')
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,67 +74,6 @@ class Table:
         """Whether any row has a value in the column."""
         values = self.frame[column]
         return bool((values != "").any() if COLUMNS[column] == TEXT else values.notna().any())
-
-
-def corpus(name: str) -> Corpus:
-    """The corpus plugin of that name.
-
-    Raises:
-        ConfigError: there is none; the message lists those there are.
-    """
-    if name not in registry.names(CORPORA):
-        raise registry.unknown("corpus", name, registry.names(CORPORA))
-    return cast(Corpus, registry.load(CORPORA, name))
-
-
-def parse_corpus(name: str, root: Path, dataset: str | None = None) -> Table:
-    """Parse a corpus folder (or file) with a plugin.
-
-    Args:
-        name: the plugin.
-        root: the corpus folder, or the file for plugins that read one.
-        dataset: name of the table; the plugin's name by default.
-
-    Raises:
-        CorpusError: the folder is not there, is not laid out as the plugin expects, or its rows are not valid.
-    """
-    plugin = corpus(name)
-    if not root.exists():
-        raise CorpusError(
-            f"{plugin.TITLE}: there is no {root}",
-            expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
-            action="Give the corpus folder with --root.",
-        )
-    rows = list(plugin.parse(root))
-    if not rows:
-        raise CorpusError(
-            f"{plugin.TITLE}: no utterance found in {root}",
-            expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
-            action="Give the folder that holds this tree with --root.",
-        )
-    return make_table(rows, dataset or name, facts=_facts(plugin, name, root))
-
-
-def _facts(plugin: Corpus, name: str, root: Path) -> dict[str, Any]:
-    facts = {
-        "corpus": name,
-        "title": plugin.TITLE,
-        "release": getattr(plugin, "RELEASE", None),
-        "root": str((root if root.is_dir() else root.parent).resolve()),
-        "licence": plugin.LICENCE,
-        "citation": plugin.CITATION,
-        "language": plugin.LANGUAGE,
-        "sentences": plugin.SENTENCES,
-        "utterances_of_release": plugin.UTTERANCES,
-        "synthetic": (root / "SYNTHETIC.txt").is_file(),
-    }
-    own = getattr(plugin, "facts", None)
-    facts |= own(root) if own else {}
-    if facts["synthetic"]:  # the corpus's layout, but nothing of the corpus
-        licence = "none needed: synthesised, no recording of people"
-        facts |= {"title": f"SYNTHETIC speech in the layout of {plugin.TITLE}", "licence": licence, "citation": ""}
-        facts |= {"release": None, "utterances_of_release": None}
-    return facts
 
 
 def make_table(rows: Iterable[dict[str, Any]], dataset: str, facts: dict[str, Any] | None = None) -> Table:
@@ -268,3 +181,54 @@ def load_table(dataset: str, workspace: Workspace | str | Path = ".") -> Table:
         )
     table = read_table(space.table(dataset))
     return replace(table, copies=read_copies(space, dataset, table.sha256))
+
+
+def to_csv(frame: pd.DataFrame, columns: dict[str, str]) -> bytes:
+    """UTF-8 with `\\n` after each row.
+
+    Raises:
+        CorpusError: a text that is not Unicode (a file name of undecodable bytes, say).
+    """
+    parts = [[_quoted(v) for v in frame[c]] if k == TEXT else [_plain(v) for v in frame[c]] for c, k in columns.items()]
+    lines = [",".join(columns), *(",".join(row) for row in zip(*parts, strict=True))]
+    try:
+        return ("\n".join(lines) + "\n").encode()
+    except UnicodeEncodeError as error:
+        bad = error.object[max(0, error.start - 40) : error.end].rsplit("\n", 1)[-1]
+        raise CorpusError(f"the table holds text that is not Unicode: {bad!r}", action="Rename that file.") from None
+
+
+def from_csv(content: bytes, what: str) -> list[dict[str, Any]]:
+    """Rows by column name.
+
+    Args:
+        content: the file's bytes.
+        what: what to call it in an error.
+
+    Raises:
+        CorpusError: no CSV of UTF-8 text, or a row of another length than the header.
+    """
+    csv.field_size_limit(2**31 - 1)  # one long transcript is no damage
+    try:
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        header = next(reader, [])
+        rows = []
+        for number, row in enumerate(reader, start=1):
+            if len(row) != len(header):
+                raise CorpusError(f"{what}, row {number}", expected=f"{len(header)} fields", found=len(row))
+            rows.append(dict(zip(header, row, strict=True)))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{what} is no CSV", found=str(error)) from None
+    if not header:
+        raise CorpusError(f"{what} is empty", expected="a header and a row an utterance")
+    return rows
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if _QUOTE.search(text) else text
+
+
+def _plain(number: float) -> str:
+    if math.isnan(number):
+        return ""
+    return str(int(number)) if float(number).is_integer() else repr(float(number))

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError
-from ser.metadata.imports import read_delimited
 from ser.metadata.parsing import read_text
+from ser.metadata.table_files import read_delimited
 from ser.registry import unknown
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".aiff", ".aif", ".webm")

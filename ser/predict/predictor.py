@@ -13,7 +13,7 @@ from ser.errors import AudioError, ConfigError
 from ser.extract.encoder import Encoder, Options, load
 from ser.features.blocks import Block
 from ser.metadata.ledger import is_imported
-from ser.metadata.texts import ASR, kind, source_of
+from ser.metadata.texts.text_sources import ASR, kind, source_of
 from ser.predict.answer import notes, table
 from ser.predict.inputs import Given, given
 from ser.train.checkpoint import load_head

@@ -9,7 +9,8 @@ import pytest
 
 from ser import registry
 from ser.cli import main
-from ser.metadata.table import CORPORA, load_table
+from ser.metadata.corpus import CORPORA
+from ser.metadata.table import load_table
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,11 @@ from ser.evaluation import predicting
 from ser.evaluation.evaluate import evaluate
 from ser.evaluation.subject import SHARED_FOLDS
 from ser.features.blocks import stored_block
-from ser.features.layout import Facts
-from ser.features.pack import Record
-from ser.features.store import FeatureStore
+from ser.features.stores.layout import Facts, Record
+from ser.features.stores.store import FeatureStore
+from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import load_tensors
 from ser.features.views import TTA_VIEWS
-from ser.features.writer import StoreWriter
 from ser.metadata.table import load_table, write_table
 from ser.results.metrics import calibration
 from ser.results.records.find import find_summary, read_any

@@ -15,8 +15,8 @@ import soundfile
 from ser.errors import AudioError, ConfigError, CorpusError, EncoderError, StoreError
 from ser.extract.engine import extract
 from ser.extract.report import Report
-from ser.features.store import FeatureStore, shards_folder, store_files
-from ser.features.writer import StoreWriter
+from ser.features.stores.store import FeatureStore, shards_folder, store_files
+from ser.features.stores.writer import StoreWriter
 from ser.metadata.table import Table, make_table
 from ser.workspace import Workspace
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser.features.store import FeatureStore, shards_folder
+from ser.features.stores.store import FeatureStore, shards_folder
 
 COUNT, CHUNK = 128, 16
 SCRIPT = Path(__file__).with_name("toy_encoder.py")

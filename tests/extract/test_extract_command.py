@@ -14,7 +14,7 @@ import soundfile
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.extract.request import Request
-from ser.features.store import FeatureStore, shards_folder
+from ser.features.stores.store import FeatureStore, shards_folder
 from ser.metadata.table import make_table
 
 COUNT = 6
@@ -193,9 +193,8 @@ def test_verify_finds_and_repair_drops(ser: Ser, table: None, store: Path, capsy
 
 
 def test_export_of_pooled_features_is_a_table(ser: Ser, table: None, store: Path, tmp_path: Path) -> None:
-    from ser.features.layout import Facts
-    from ser.features.pack import Record
-    from ser.features.writer import StoreWriter
+    from ser.features.stores.layout import Facts, Record
+    from ser.features.stores.writer import StoreWriter
 
     pooled = store.with_name("pooled.h5")
     with StoreWriter(pooled, Facts("pooled", "audio", "utterance", 2, {})) as writer:

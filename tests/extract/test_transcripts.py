@@ -27,11 +27,11 @@ from ser.extract.encoder import Options
 from ser.extract.models.transcriber import Spoken, Transcriber, load_transcriber
 from ser.extract.transcripts import TranscriptReport, transcribe
 from ser.extract.worderrors import word_errors
-from ser.features.lock import Lock
-from ser.features.store import FeatureStore
+from ser.features.stores.lock import Lock
+from ser.features.stores.store import FeatureStore
 from ser.features.tensors import load_tensors
 from ser.metadata.table import Table, load_table, make_table, write_table
-from ser.metadata.transcripts import Transcripts
+from ser.metadata.texts.transcripts import Transcripts
 from ser.workspace import Workspace
 
 RATE, COUNT = 16000, 20

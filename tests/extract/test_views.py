@@ -17,7 +17,7 @@ from ser.extract.engine import extract
 from ser.extract.recordings import open_folder
 from ser.extract.viewed import Viewed
 from ser.extract.views import View, make_views
-from ser.features.store import FeatureStore
+from ser.features.stores.store import FeatureStore
 from ser.features.views import TTA_VIEWS, view_stores
 from ser.metadata.labels import SCHEMES
 from ser.metadata.table import Table, make_table

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser.features.layout import Facts
-from ser.features.pack import Record
-from ser.features.store import FeatureStore, shards_folder, store_files
-from ser.features.upkeep import verify
-from ser.features.writer import StoreWriter
+from ser.features.stores.layout import Facts, Record
+from ser.features.stores.maintenance import verify
+from ser.features.stores.store import FeatureStore, shards_folder, store_files
+from ser.features.stores.writer import StoreWriter
 
 FACTS = Facts("toy", "audio", "frame", 64, {"plugin": "toy"})
 NAMES = [f"u{n}" for n in range(12)]
@@ -139,7 +138,7 @@ def test_a_full_disk_while_keeping_what_is_sound_changes_nothing(path: Path, mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ser.features.salvage.write_file", full)
+    monkeypatch.setattr("ser.features.stores.writer.write_file", full)
     with pytest.raises(OSError, match="No space"):
         StoreWriter(path, FACTS)
     assert path.read_bytes() == half

@@ -10,17 +10,16 @@ import pytest
 
 from ser.errors import StoreError
 from ser.features.export import export
-from ser.features.layout import Facts
-from ser.features.pack import Record
-from ser.features.store import FeatureStore
-from ser.features.writer import StoreWriter
+from ser.features.stores.layout import Facts, Record
+from ser.features.stores.store import FeatureStore
+from ser.features.stores.writer import StoreWriter
 
 SHAPES = {"pooled": ("utterance", (3,)), "layers": ("utterance", (2, 3)), "frames": ("frame", (5, 3))}
 
 
 @pytest.fixture(params=[1, 30, 2**24])
 def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ser.features.ragged.BLOCK_BYTES", request.param)
+    monkeypatch.setattr("ser.features.stores.bulk_reading.BLOCK_BYTES", request.param)
 
 
 def store(folder: Path, kind: str, dtype: str = "float32") -> FeatureStore:

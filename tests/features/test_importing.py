@@ -13,10 +13,10 @@ import pytest
 
 from ser.cli import main
 from ser.errors import ConfigError, CorpusError, StoreError
-from ser.features.importing.loading import Options
-from ser.features.importing.run import import_features
-from ser.features.importing.sources import parse
-from ser.features.store import FeatureStore
+from ser.features.importing.feature_files import parse
+from ser.features.importing.import_features import import_features
+from ser.features.importing.loading import ImportOptions
+from ser.features.stores.store import FeatureStore
 from ser.features.tensors import load_tensors
 from ser.metadata.table import load_table
 from ser.workspace import Workspace
@@ -132,7 +132,7 @@ def test_files_that_are_not_aligned(mosi: Path, change: str, said: str, capsys: 
 
 def make(folder: Path, *words: str, dataset: str = "d", part: str = "", **options: Any) -> Workspace:
     space = Workspace(folder / "ws")
-    import_features(dataset, space, [parse(word, part) for word in words], Options(**options))
+    import_features(dataset, space, [parse(word, part) for word in words], ImportOptions(**options))
     return space
 
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from ser.errors import ConfigError, CorpusError, StoreError
-from ser.features.importing.delimited import head
-from ser.features.importing.loading import Options
-from ser.features.importing.run import import_features
-from ser.features.importing.sources import parse
-from ser.features.store import FeatureStore
+from ser.features.importing.feature_files import parse
+from ser.features.importing.import_features import import_features
+from ser.features.importing.loading import ImportOptions
+from ser.features.importing.tables import head
+from ser.features.stores.store import FeatureStore
 from ser.metadata.table import load_table
 from ser.workspace import Workspace
 
@@ -43,7 +43,7 @@ class Import:
     def file(self, file: Path, *more: str, **options: Any) -> Any:
         space = Workspace(self.folder / f"ws{len(list(self.folder.iterdir()))}")
         words = [parse(word) for word in (f"audio={file}", *more)]
-        (kept,) = import_features("d", space, words, Options(**options), say=self.told.append)
+        (kept,) = import_features("d", space, words, ImportOptions(**options), say=self.told.append)
         self.line, self.table = kept.line, load_table("d", space).frame
         store = FeatureStore(space.store("d", "audio"))
         assert store.ids == self.table["utterance_id"].tolist()
@@ -171,7 +171,7 @@ def test_parts_with_other_columns_are_refused(tmp_path: Path) -> None:
     PLAIN[20:].rename(columns={"f0": "f2", "f2": "f0"}).to_csv(tmp_path / "b.csv", index=False)
     words = [parse(f"audio={tmp_path / 'a.csv'}", "train"), parse(f"audio={tmp_path / 'b.csv'}", "test")]
     with pytest.raises(CorpusError, match=r"other columns than the files before it; expected 'f0'; found 'f2'"):
-        import_features("d", Workspace(tmp_path / "ws"), words, Options())
+        import_features("d", Workspace(tmp_path / "ws"), words, ImportOptions())
 
 
 def test_parquet(read: Import) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ser.errors import StoreError
-from ser.features import lock
-from ser.features.lock import Lock
+from ser.features.stores import lock
+from ser.features.stores.lock import Lock
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from ser.extract.choices import store_name
 from ser.extract.encoder import Options
-from ser.features.names import options_of
+from ser.features.stores.names import options_of
 
 
 @pytest.mark.parametrize(

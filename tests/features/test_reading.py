@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ser.errors import StoreError
-from ser.features import ragged
-from ser.features.layout import Facts
-from ser.features.pack import Record
-from ser.features.store import FeatureStore, Ragged, store_files
+from ser.features.stores import bulk_reading
+from ser.features.stores.bulk_reading import Ragged
+from ser.features.stores.layout import Facts, Record
+from ser.features.stores.store import FeatureStore, store_files
+from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import load_tensors
-from ser.features.writer import StoreWriter
 
 MIB = 2**20
 
@@ -63,7 +63,7 @@ def test_any_choice_is_read_as_it_was_written(
     ids = [f"u{n}" for n in chosen]
     with pytest.MonkeyPatch.context() as patch, FeatureStore(path) as store:
         for name, value in limits.items():
-            patch.setattr(ragged, name, value)
+            patch.setattr(bulk_reading, name, value)
         read, widened = store.read(ids), store.read(ids, np.float32)
         blocks = list(store.blocks(ids))
     assert isinstance(read, Ragged)
@@ -111,7 +111,7 @@ def test_memory_is_that_of_the_result(tmp_path: Path, monkeypatch: pytest.Monkey
     write(path, there, shards=10, merge=False)
     size = sum(v.nbytes for v in there.values())
     assert size > 12 * MIB
-    monkeypatch.setattr(ragged, "BLOCK_BYTES", MIB)
+    monkeypatch.setattr(bulk_reading, "BLOCK_BYTES", MIB)
     order = list(reversed(there))
 
     def merge() -> None:

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser.features import sink
-from ser.features.layout import Facts
-from ser.features.pack import Record
-from ser.features.store import FeatureStore
-from ser.features.writer import StoreWriter
+from ser.features.stores import hdf5_streams
+from ser.features.stores.layout import Facts, Record
+from ser.features.stores.store import FeatureStore
+from ser.features.stores.writer import StoreWriter
 
 FACTS = Facts("toy", "audio", "utterance", 3, {"plugin": "toy"})
 
@@ -22,15 +21,15 @@ def record(name: str) -> Record:
 
 def press(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> list[int]:
     """Ctrl-C in the call of that number of one of the methods that HDF5 calls; the list's length is how many there were."""
-    real, calls = getattr(sink.Sink, method), list[int]()
+    real, calls = getattr(hdf5_streams.Sink, method), list[int]()
 
-    def pressed(self: sink.Sink, *arguments: Any) -> Any:
+    def pressed(self: hdf5_streams.Sink, *arguments: Any) -> Any:
         calls.append(1)
         if len(calls) == call:
             signal.raise_signal(signal.SIGINT)
         return real(self, *arguments)
 
-    monkeypatch.setattr(sink.Sink, method, pressed)
+    monkeypatch.setattr(hdf5_streams.Sink, method, pressed)
     return calls
 
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ser.errors import StoreError
-from ser.features import sink
-from ser.features.layout import Damaged, Facts
-from ser.features.pack import Record
-from ser.features.store import FeatureStore, Ragged, shards_folder, store_files
-from ser.features.writer import StoreWriter
+from ser.features.stores import hdf5_streams
+from ser.features.stores.bulk_reading import Ragged
+from ser.features.stores.layout import Damaged, Facts, Record
+from ser.features.stores.store import FeatureStore, shards_folder, store_files
+from ser.features.stores.writer import StoreWriter
 
 KINDS = {
     "pooled": ("utterance", "float32", (3,)),
@@ -124,8 +124,8 @@ def test_attributes_and_assets(path: Path) -> None:
 
 
 def test_a_large_store_is_read_and_merged_in_blocks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ser.features.ragged.BLOCK_BYTES", 64)
-    monkeypatch.setattr("ser.features.ragged._GAP_BYTES", 12)
+    monkeypatch.setattr("ser.features.stores.bulk_reading.BLOCK_BYTES", 64)
+    monkeypatch.setattr("ser.features.stores.bulk_reading._GAP_BYTES", 12)
     names = "abcdefghijklmnop"
     records = {r.id: r for r in write(path, names, "frames")}
     order = [*reversed(names)]
@@ -352,13 +352,13 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Full:
         def write(self, data: Any) -> int:
             return disk.write(self.real, data)
 
-    original = sink.Sink.__init__
+    original = hdf5_streams.Sink.__init__
 
-    def limited(self: sink.Sink, path: Path) -> None:
+    def limited(self: hdf5_streams.Sink, path: Path) -> None:
         original(self, path)
         self.file = File(self.file)  # type: ignore[assignment]
 
-    monkeypatch.setattr(sink.Sink, "__init__", limited)
+    monkeypatch.setattr(hdf5_streams.Sink, "__init__", limited)
     return disk
 
 

@@ -12,11 +12,11 @@ from ser.audit.finding import ERROR, INFO, WARNING, Finding
 from ser.audit.stores import store_findings
 from ser.errors import ConfigError, StoreError
 from ser.features.export import export
-from ser.features.importing.run import import_features
-from ser.features.importing.sources import parse
-from ser.features.scrutiny import scrutinise
-from ser.features.store import FeatureStore
-from ser.metadata.splits import Options
+from ser.features.importing.feature_files import parse
+from ser.features.importing.import_features import import_features
+from ser.features.stores.store import FeatureStore
+from ser.features.value_checks import check_values
+from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import load_table
 
 VIEW = {"encoder": "toy", "view": {"name": "classwise1", "scheme": "4"}}
@@ -72,7 +72,7 @@ def imported(maker: Any, tmp_path: Path, change: Any, framewise: bool = False) -
 
 
 def findings(maker: Any) -> dict[str, Finding]:
-    subject = subject_of(load_table("toy", maker.space), "speaker", Options(), "native")
+    subject = subject_of(load_table("toy", maker.space), "speaker", FoldOptions(), "native")
     return {f.kind: f for f in store_findings(maker.space, subject)}
 
 
@@ -112,7 +112,7 @@ def test_few_rows_are_parted_by_chance(maker: Any) -> None:
     values: Any = store.read(store.ids)
     anger = np.array([labels[i] == "anger" for i in store.ids])
     assert (values[anger].max(axis=0) < values[~anger].min(axis=0)).any()
-    assert scrutinise(store, labels).telling == ()
+    assert check_values(store, labels).telling == ()
 
 
 def test_rows_that_are_the_same_across_parts_and_rows_of_zeros(maker: Any, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_rows_that_are_the_same_across_parts_and_rows_of_zeros(maker: Any, tmp_p
     assert (zero.severity, zero.count, zero.examples) == (WARNING, 2, (f"x: {ids[5]}", f"x: {ids[50]}"))
     assert set(found) == {"features-shared", "features-zero"}
     with FeatureStore(maker.space.store("toy", "x")) as store:
-        assert len(scrutinise(store, {}).twins) == 2
+        assert len(check_values(store, {}).twins) == 2
 
 
 def test_the_audit_tells_of_stores_that_were_made_with_labels(maker: Any) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ser.errors import ConfigError, StoreError
-from ser.features.choosing import choose_dataset
 from ser.features.normalise import apply_statistics, normalise
-from ser.features.store import FeatureStore
+from ser.features.store_selection import choose_dataset
+from ser.features.stores.store import FeatureStore
 from ser.features.tensors import load_tensors
 from ser.metadata.table import load_table
 

@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 
 from ser.errors import ConfigError, StoreError
-from ser.features.choices import NO_VIEW
-from ser.features.choosing import choose_dataset, choose_stores
-from ser.features.layout import Facts
-from ser.features.names import originals, split_name
 from ser.features.normalise import normalise
-from ser.features.pack import Record
-from ser.features.store import FeatureStore
+from ser.features.store_selection import choose_dataset, choose_stores
+from ser.features.stores.layout import Facts, Record
+from ser.features.stores.names import originals, split_name
+from ser.features.stores.store import FeatureStore
+from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import load_tensors
+from ser.features.view_rows import NO_VIEW
 from ser.features.views import TTA_VIEWS, view_stores
-from ser.features.writer import StoreWriter
 from ser.metadata.table import load_table, write_table
 from ser.train.runs.joined_corpora import join
 
@@ -70,32 +69,30 @@ def test_views_of_a_store_are_found_and_never_taken_by_themselves(viewed: Any, t
 def test_views_follow_the_utterances_in_their_block(viewed: Any, name: str) -> None:
     plain = load_tensors("toy", viewed.space, stores=[name, "words"])
     data = load_tensors("toy", viewed.space, stores=[name, "words"], views=["speed0.95", "noise15"])
-    assert plain.choices is None
-    assert data.choices is not None
-    assert data.choices.names == ("speed0.95", "noise15")
-    assert data.choices.stores == {name}
+    assert plain.views is None
+    assert data.views is not None
+    assert data.views.names == ("speed0.95", "noise15")
+    assert data.views.stores == {name}
     np.testing.assert_array_equal(data.blocks[1].values, plain.blocks[1].values)
     everyone = np.arange(96)
     np.testing.assert_array_equal(data.blocks[0].rows(everyone), plain.blocks[0].rows(everyone))
-    for column, view in enumerate(data.choices.names):
+    for column, view in enumerate(data.views.names):
         with FeatureStore(viewed.space.store("toy", f"{name}@{view}")) as store:
             for k in (0, 41, 95):
-                own = data.blocks[0].rows(data.choices.rows[[k], column])
+                own = data.blocks[0].rows(data.views.rows[[k], column])
                 np.testing.assert_array_equal(own.reshape(-1, 8), store[plain.frame["utterance_id"][k]].reshape(-1, 8))
 
 
 def test_only_some_utterances_have_a_view_by_label(viewed: Any) -> None:
     classwise(viewed)
     data = load_tensors("toy", viewed.space, stores=["toy"], views=["all"])
-    assert data.choices is not None
-    assert data.choices.names == ("classwise1", "noise15", "speed0.95")
+    assert data.views is not None
+    assert data.views.names == ("classwise1", "noise15", "speed0.95")
     chosen = data.frame["emotion"].isin(CLASSES).to_numpy()
-    assert ((data.choices.rows[:, 0] == NO_VIEW) == ~chosen).all()
-    assert sorted(data.choices.of(np.arange(96)).tolist()) == list(range(96, 96 + 48 + 2 * 96))
-    assert data.choices.schemes == {"classwise1": "4"}
-    assert data.choices.stamp.endswith(
-        "original, classwise1, noise15, speed0.95; classwise1 by the true label, scheme 4"
-    )
+    assert ((data.views.rows[:, 0] == NO_VIEW) == ~chosen).all()
+    assert sorted(data.views.of(np.arange(96)).tolist()) == list(range(96, 96 + 48 + 2 * 96))
+    assert data.views.schemes == {"classwise1": "4"}
+    assert data.views.stamp.endswith("original, classwise1, noise15, speed0.95; classwise1 by the true label, scheme 4")
     with pytest.raises(ConfigError, match=r"toy@classwise1 cannot be the features of validation and test data"):
         load_tensors("toy", viewed.space, stores=["toy@classwise1"])
 
@@ -169,14 +166,14 @@ def test_views_are_standardised_by_the_statistics_of_originals(viewed: Any, name
     np.testing.assert_array_equal(scaled[0].blocks[0].rows(everyone), plain[0].blocks[0].rows(everyone))
     for store, s in plain[1].items():
         np.testing.assert_array_equal(scaled[1][store]["mean"], s["mean"])
-    assert data.choices is not None
+    assert data.views is not None
     speakers = data.frame["speaker"].to_numpy()
     for k in (3, 90):
         base = {"train": train, "corpus": everyone, "speaker": np.flatnonzero(speakers == speakers[k])}[how]
         vectors = data.blocks[0].rows(base).astype(np.float64)
-        raw = data.blocks[0].rows(data.choices.rows[[k], 1])
+        raw = data.blocks[0].rows(data.views.rows[[k], 1])
         expected = np.clip((raw - vectors.mean(0)) / vectors.std(0), -3, 3)
-        np.testing.assert_allclose(scaled[0].blocks[0].rows(data.choices.rows[[k], 1]), expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(scaled[0].blocks[0].rows(data.views.rows[[k], 1]), expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["toy", "toy.frame"])
@@ -186,11 +183,11 @@ def test_corpora_are_joined_with_their_views(viewed: Any, name: str) -> None:
     viewed.store("other", f"{name}@noise15", framewise="frame" in name, identity=NOISE)
     parts = [load_tensors(d, viewed.space, stores=[name], views=["noise15"]) for d in ("toy", "other")]
     both = join(parts)
-    assert both.choices is not None
+    assert both.views is not None
     for k, (part, row) in {5: (0, 5), 95: (0, 95), 96: (1, 0), 130: (1, 34)}.items():
         own = parts[part]
-        assert own.choices is not None
-        for here, there in (([k], [row]), (both.choices.rows[[k], 0], own.choices.rows[[row], 0])):
+        assert own.views is not None
+        for here, there in (([k], [row]), (both.views.rows[[k], 0], own.views.rows[[row], 0])):
             np.testing.assert_array_equal(both.blocks[0].rows(np.asarray(here)), own.blocks[0].rows(np.asarray(there)))
     plain = load_tensors("other", viewed.space, stores=[name])
     with pytest.raises(ConfigError, match="corpora with different views"):

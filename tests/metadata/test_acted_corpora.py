@@ -11,7 +11,7 @@ import pytest
 from ser import registry
 from ser.errors import CorpusError
 from ser.metadata.build import build
-from ser.metadata.table import CORPORA, corpus, parse_corpus
+from ser.metadata.corpus import CORPORA, corpus, parse_corpus
 
 COLUMNS = ("emotion", "speaker", "gender", "prompt", "text")
 EXPECTED = {

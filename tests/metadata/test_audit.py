@@ -17,7 +17,7 @@ from ser.audit.seen_corpora import encoders
 from ser.errors import CorpusError
 from ser.metadata.build import build
 from ser.metadata.copies import Copies, crossing, read_copies, write_copies
-from ser.metadata.splits import Fold, Options
+from ser.metadata.folds.fold import Fold, FoldOptions
 from ser.metadata.table import make_table
 from ser.workspace import Workspace
 
@@ -42,7 +42,7 @@ def rows(count: int = 240, **columns: Any) -> list[dict[str, Any]]:
 
 def subject(made: list[dict[str, Any]], protocol: str = "official", **options: Any) -> Subject:
     table = make_table(made, "toy", options.pop("facts", {}))
-    return subject_of(table, protocol, Options(**options), "native")
+    return subject_of(table, protocol, FoldOptions(**options), "native")
 
 
 def found(made: list[dict[str, Any]], protocol: str = "official", **options: Any) -> dict[str, Finding]:
@@ -346,7 +346,7 @@ def test_association_of_two_nominal_variables() -> None:
 
 
 def test_meld_shares_69_speakers(real: Path) -> None:
-    made = subject_of(build("meld", real / "meld", quiet=True).table, None, Options(), "native")
+    made = subject_of(build("meld", real / "meld", quiet=True).table, None, FoldOptions(), "native")
     findings = {f.kind: f for f in examine(made, "native", None).findings}
     assert made.protocol == "official"
     shared = findings["shared-speakers"]
@@ -360,10 +360,10 @@ def test_meld_shares_69_speakers(real: Path) -> None:
 
 def test_emodb_shares_all_speakers_in_emoboxs_folds(real: Path) -> None:
     table = build("emodb", real / "emodb", quiet=True).table
-    made = subject_of(table, "emobox", Options(file=real / "emodb_emobox_folds.csv"), "native")
+    made = subject_of(table, "emobox", FoldOptions(file=real / "emodb_emobox_folds.csv"), "native")
     shared = next(f for f in examine(made, "native", None).findings if f.kind == "shared-speakers")
     assert (shared.severity, shared.count, shared.of) == (ERROR, 10, 10)
-    by_speaker = examine(subject_of(table, "speaker", Options(), "native"), "native", None)
+    by_speaker = examine(subject_of(table, "speaker", FoldOptions(), "native"), "native", None)
     assert "shared-speakers" not in {f.kind for f in by_speaker.findings}
 
 

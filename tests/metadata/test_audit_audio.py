@@ -20,7 +20,7 @@ from ser.audit.measurements import Sound, listen
 from ser.audit.recordings import duplicates, recordings
 from ser.cli import main
 from ser.errors import CorpusError
-from ser.metadata.splits import Options
+from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import Table, load_table, make_table, write_table
 from ser.schema import schema, violation
 from ser.workspace import Workspace
@@ -76,7 +76,7 @@ class Corpus:
 
     def copies(self) -> dict[str, Finding]:
         table = self.table()
-        return {f.kind: f for f in duplicates(self.listen(), subject_of(table, None, Options(), "native"))}
+        return {f.kind: f for f in duplicates(self.listen(), subject_of(table, None, FoldOptions(), "native"))}
 
     def recordings(self, **options: float) -> dict[str, Finding]:
         return {f.kind: f for f in recordings(self.listen(), **options)}
@@ -348,7 +348,7 @@ def test_records_carry_what_the_audit_found(corpus: Corpus) -> None:
     table = load_table("toy", corpus.space)
     assert table.copies is not None
     assert table.copies.identical == (("u00", "u10"),)
-    made = subject_of(table, None, Options(), "native")
+    made = subject_of(table, None, FoldOptions(), "native")
     verdict = sharing.verdict("toy", "official", made.frame, made.folds, table.copies)
     assert any(s.startswith("identical audio: 1 test utterances") for s in sharing.stamps(verdict, {}, {"audio"}))
     corpus.rows[0]["emotion"] = "fear"  # another table: the audit said nothing of it

@@ -10,8 +10,9 @@ import pytest
 
 from ser.errors import ConfigError, CorpusError
 from ser.metadata.build import build, ensure_table, plugin_for
+from ser.metadata.corpus import parse_corpus
 from ser.metadata.parsing import LOG
-from ser.metadata.table import make_table, parse_corpus, read_table, write_table
+from ser.metadata.table import make_table, read_table, write_table
 from ser.workspace import Workspace
 
 

@@ -11,8 +11,8 @@ import pytest
 from ser.errors import CorpusError
 from ser.metadata.build import build
 from ser.metadata.corpora import cremad, iemocap, ravdess
+from ser.metadata.corpus import parse_corpus
 from ser.metadata.parsing import files_below
-from ser.metadata.table import parse_corpus
 
 
 def rows(plugin: str, root: Path) -> dict[str, dict[str, Any]]:

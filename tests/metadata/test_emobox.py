@@ -12,8 +12,8 @@ import pytest
 from ser.cli import main
 from ser.errors import ConfigError, CorpusError
 from ser.metadata.build import build, keep
-from ser.metadata.foldfile import read_folds, write_folds
-from ser.metadata.splits import make_folds
+from ser.metadata.folds.fold_file import read_folds, write_folds
+from ser.metadata.folds.protocols import make_folds
 from ser.metadata.table import Table, load_table
 from ser.workspace import Workspace
 

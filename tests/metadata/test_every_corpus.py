@@ -9,8 +9,10 @@ import pytest
 from ser import registry
 from ser.errors import SerError
 from ser.metadata.build import build
+from ser.metadata.corpus import CORPORA, corpus, parse_corpus
 from ser.metadata.labels import CANONICAL
-from ser.metadata.table import COLUMNS, CORPORA, corpus, parse_corpus, read_table, write_table
+from ser.metadata.schema import COLUMNS
+from ser.metadata.table import read_table, write_table
 from ser.workspace import Workspace
 
 NAMES = registry.names(CORPORA)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from ser.audit import sharing
 from ser.errors import ConfigError, CorpusError
-from ser.metadata.foldfile import read_folds, save_folds, write_folds
-from ser.metadata.splits import PROTOCOLS, Fold, Options, default_protocol, make_folds
+from ser.metadata.folds.fold import Fold, FoldOptions
+from ser.metadata.folds.fold_file import read_folds, save_folds, write_folds
+from ser.metadata.folds.protocols import PROTOCOLS, default_protocol, make_folds
 from ser.metadata.table import Table, make_table
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
@@ -56,7 +57,7 @@ def unevenness(folds: list[Fold], labels: np.ndarray) -> float:
 @pytest.mark.parametrize("validation", ["auto", "speaker", "session"])
 def test_k_folds_keep_groups_whole_in_all_three_parts(protocol: str, stratified: bool, validation: str) -> None:
     table, frame, labels = corpus()
-    options = Options(folds=3, stratified=stratified, validation=validation)
+    options = FoldOptions(folds=3, stratified=stratified, validation=validation)
     folds = make_folds(protocol, table, frame, labels, options)
     assert [f.name for f in folds] == ["0", "1", "2"]
     assert sorted(np.concatenate([f.test for f in folds])) == list(range(len(frame)))
@@ -72,7 +73,7 @@ def test_k_folds_keep_groups_whole_in_all_three_parts(protocol: str, stratified:
 
 def test_session_folds_validate_on_the_next_folds_sessions() -> None:
     table, frame, labels = corpus()
-    folds = make_folds("session", table, frame, labels, Options(folds=3))
+    folds = make_folds("session", table, frame, labels, FoldOptions(folds=3))
     tests = [set(frame["session"].iloc[f.test]) for f in folds]
     assert [len(t) for t in tests] == [2, 2, 2]
     assert [set(frame["session"].iloc[f.validation]) for f in folds] == [tests[1], tests[2], tests[0]]
@@ -83,7 +84,7 @@ def test_stratified_folds_have_more_even_classes() -> None:
     plain, stratified = (
         np.mean(
             [
-                unevenness(make_folds("speaker", table, frame, labels, Options(4, seed, stratified=s)), labels)
+                unevenness(make_folds("speaker", table, frame, labels, FoldOptions(4, seed, stratified=s)), labels)
                 for seed in range(5)
             ]
         )
@@ -94,7 +95,7 @@ def test_stratified_folds_have_more_even_classes() -> None:
 
 def test_stratified_validation_has_the_classes_of_training() -> None:
     table, frame, labels = corpus(speakers=40, uneven=True)
-    for fold in make_folds("speaker", table, frame, labels, Options(4, 1, stratified=True)):
+    for fold in make_folds("speaker", table, frame, labels, FoldOptions(4, 1, stratified=True)):
         assert set(labels[fold.validation]) == set(range(4))
 
 
@@ -102,7 +103,8 @@ def test_the_seed_decides_and_alone() -> None:
     table, frame, labels = corpus()
     for stratified in (False, True):
         one, again, other = (
-            make_folds("speaker", table, frame, labels, Options(4, seed, stratified=stratified)) for seed in (0, 0, 1)
+            make_folds("speaker", table, frame, labels, FoldOptions(4, seed, stratified=stratified))
+            for seed in (0, 0, 1)
         )
         assert same(one, again)
         assert not same(one, other)
@@ -111,13 +113,13 @@ def test_the_seed_decides_and_alone() -> None:
 def test_options_without_use_are_refused() -> None:
     table, frame, labels = corpus()
     for protocol, options, words in (
-        ("official", Options(folds=5), "protocol official has no use for --folds"),
-        ("emobox", Options(folds=5), "no use for --folds"),
-        ("random", Options(folds=5, stratified=True), "no use for --stratified"),
-        ("speaker", Options(file=Path("f.csv")), "no use for --fold-file"),
-        ("speaker", Options(stratified=True), "leave-one-out has no choice to make. Add --folds K."),
-        ("session", Options(folds=7), r"expected 3 to 6 \(there are 6 sessions\)"),
-        ("file", Options(), "expected --fold-file"),
+        ("official", FoldOptions(folds=5), "protocol official has no use for --folds"),
+        ("emobox", FoldOptions(folds=5), "no use for --folds"),
+        ("random", FoldOptions(folds=5, stratified=True), "no use for --stratified"),
+        ("speaker", FoldOptions(file=Path("f.csv")), "no use for --fold-file"),
+        ("speaker", FoldOptions(stratified=True), "leave-one-out has no choice to make. Add --folds K."),
+        ("session", FoldOptions(folds=7), r"expected 3 to 6 \(there are 6 sessions\)"),
+        ("file", FoldOptions(), "expected --fold-file"),
     ):
         with pytest.raises(ConfigError, match=words):
             make_folds(protocol, table, frame, labels, options)
@@ -126,23 +128,23 @@ def test_options_without_use_are_refused() -> None:
 @pytest.mark.parametrize(
     ("protocol", "options"),
     [
-        ("official", Options()),
-        ("session", Options()),
-        ("session", Options(folds=3, stratified=True)),
-        ("speaker", Options()),
-        ("speaker", Options(folds=4, validation="session")),
-        ("random", Options(folds=3)),
-        ("seed1", Options()),
+        ("official", FoldOptions()),
+        ("session", FoldOptions()),
+        ("session", FoldOptions(folds=3, stratified=True)),
+        ("speaker", FoldOptions()),
+        ("speaker", FoldOptions(folds=4, validation="session")),
+        ("random", FoldOptions(folds=3)),
+        ("seed1", FoldOptions()),
     ],
 )
-def test_written_folds_are_read_back_the_same(tmp_path: Path, protocol: str, options: Options) -> None:
+def test_written_folds_are_read_back_the_same(tmp_path: Path, protocol: str, options: FoldOptions) -> None:
     table, frame, labels = corpus()
     folds = make_folds(protocol, table, frame, labels, options)
     file = tmp_path / "folds.csv"
     save_folds(file, frame, folds)
     assert same(read_folds(file, frame), folds)
-    assert same(make_folds("file", table, frame, labels, Options(file=file)), folds)
-    assert default_protocol(table, Options(file=file)) == "file"
+    assert same(make_folds("file", table, frame, labels, FoldOptions(file=file)), folds)
+    assert default_protocol(table, FoldOptions(file=file)) == "file"
     shuffled = frame.sample(frac=1, random_state=0).reset_index(drop=True)  # ids decide, not positions
     for fold, other in zip(folds, read_folds(file, shuffled), strict=True):
         for part, rows in fold.parts().items():
@@ -161,7 +163,7 @@ def test_the_file_is_a_plain_csv(tmp_path: Path) -> None:
 
 def test_a_scheme_that_keeps_fewer_utterances_takes_the_same_folds(tmp_path: Path) -> None:
     table, frame, labels = corpus()
-    save_folds(tmp_path / "f.csv", frame, make_folds("speaker", table, frame, labels, Options(3)))
+    save_folds(tmp_path / "f.csv", frame, make_folds("speaker", table, frame, labels, FoldOptions(3)))
     fewer = frame[frame["emotion"].isin(["anger", "sadness"])].reset_index(drop=True)
     for whole, part in zip(read_folds(tmp_path / "f.csv", frame), read_folds(tmp_path / "f.csv", fewer), strict=True):
         kept = set(fewer["utterance_id"])
@@ -176,7 +178,7 @@ def test_published_folds_may_name_only_what_is_not_for_training(tmp_path: Path) 
     ids = list(frame["utterance_id"])
     lines = [("1", i, "test") for i in ids[:8]] + [("1", i, "unused") for i in ids[8:10]]
     write_folds(tmp_path / "f.csv", [*lines, *(("2", i, "test") for i in ids[90:]), ("2", ids[80], "validation")])
-    first, second = make_folds("emobox", table, frame, labels, Options(file=tmp_path / "f.csv"))
+    first, second = make_folds("emobox", table, frame, labels, FoldOptions(file=tmp_path / "f.csv"))
     assert list(first.test) == list(range(8))
     assert not {8, 9} & set(np.concatenate([first.train, first.validation]))
     assert first.carved
@@ -219,7 +221,7 @@ def test_a_fold_without_training_is_refused(tmp_path: Path) -> None:
     table, frame, labels = corpus(speakers=3, each=4)
     write_folds(tmp_path / "f.csv", [("1", i, "test") for i in frame["utterance_id"]])
     with pytest.raises(CorpusError, match="the train part is empty"):
-        make_folds("file", table, frame, labels, Options(file=tmp_path / "f.csv"))
+        make_folds("file", table, frame, labels, FoldOptions(file=tmp_path / "f.csv"))
 
 
 def test_the_commands_offer_every_protocol() -> None:
@@ -241,7 +243,7 @@ def test_folds_are_a_partition_by_group(speakers: int, folds: int, seed: int, st
     table, frame, _ = corpus(speakers, 6)
     labels = np.array([random.randrange(3) for _ in range(len(frame))])  # type: ignore[attr-defined]
     try:
-        made = make_folds("speaker", table, frame, labels, Options(folds, seed, stratified=stratified))
+        made = make_folds("speaker", table, frame, labels, FoldOptions(folds, seed, stratified=stratified))
     except CorpusError:  # greedy stratification may leave a fold without a speaker: an error, and not a fold less
         assert stratified
         return

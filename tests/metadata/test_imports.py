@@ -8,8 +8,8 @@ import pytest
 
 from ser.errors import CorpusError
 from ser.metadata.build import build, plugin_for
-from ser.metadata.imports import choose
-from ser.metadata.table import parse_corpus
+from ser.metadata.column_names import choose
+from ser.metadata.corpus import parse_corpus
 
 
 def test_csv_knows_the_usual_names_of_columns(trees: ModuleType, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from ser import registry
 from ser.metadata import ledger
+from ser.metadata.corpus import CORPORA, corpus
 from ser.metadata.emobox import LANGUAGES
-from ser.metadata.table import CORPORA, corpus
 
 ENCODERS = "ser.extract.encoders"
 STORE = {"encoder": "emotion2vec", "identity": {"model": "iic/emotion2vec_base"}}

@@ -9,8 +9,8 @@ import pytest
 
 from ser.errors import CorpusError
 from ser.metadata.build import build
-from ser.metadata.optional import optional
-from ser.metadata.table import parse_corpus
+from ser.metadata.corpus import parse_corpus
+from ser.metadata.parsing import optional
 
 
 def test_audformat_joins_tables_splits_and_speakers(trees: ModuleType, tmp_path: Path) -> None:
@@ -69,6 +69,6 @@ def test_datasets_from_the_parquet_files_of_a_hub_repository(trees: ModuleType, 
 
 def test_a_package_that_is_not_there_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr("ser.metadata.optional.find_spec", lambda name: None)
+    monkeypatch.setattr("ser.metadata.parsing.find_spec", lambda name: None)
     with pytest.raises(CorpusError, match=r"datasets is not installed. Install it: pip install 'ser\[datasets\]'"):
         optional("datasets")

@@ -9,7 +9,7 @@ import pytest
 from ser.cli import main
 from ser.metadata.build import build
 from ser.metadata.corpora import cremad, ravdess
-from ser.metadata.table import parse_corpus
+from ser.metadata.corpus import parse_corpus
 
 
 def test_ravdess(real: Path) -> None:

@@ -12,9 +12,10 @@ from ser.audit import sharing
 from ser.audit.finding import Subject
 from ser.audit.leakage import leakage
 from ser.errors import ConfigError, CorpusError
-from ser.metadata.splits import PROTOCOLS, Fold, Options, default_protocol, hold_out, make_folds
+from ser.metadata.corpus import corpus as corpus_plugin
+from ser.metadata.folds.fold import Fold, FoldOptions
+from ser.metadata.folds.protocols import PROTOCOLS, default_protocol, make_folds, train_and_validation
 from ser.metadata.table import Table, make_table
-from ser.metadata.table import corpus as corpus_plugin
 
 
 def corpus(speakers: int = 10, each: int = 8, **columns: object) -> tuple[Table, pd.DataFrame, np.ndarray]:
@@ -77,7 +78,7 @@ def test_seed1_without_sessions_is_80_10_10_by_speaker() -> None:
 def test_speaker_leaves_one_out_or_makes_k_folds() -> None:
     table, frame, labels = corpus()
     assert len(make_folds("speaker", table, frame, labels)) == 10
-    folds = make_folds("speaker", table, frame, labels, Options(folds=5))
+    folds = make_folds("speaker", table, frame, labels, FoldOptions(folds=5))
     assert sorted(np.concatenate([f.test for f in folds])) == list(range(len(frame)))
     for fold in folds:
         speakers = [set(frame["speaker"].iloc[p]) for p in (fold.train, fold.validation, fold.test)]
@@ -104,12 +105,12 @@ def test_emobox_takes_folds_from_a_file(tmp_path: Path) -> None:
     table, frame, labels = corpus()
     file = tmp_path / "folds.csv"
     file.write_text("fold,utterance_id\n" + "".join(f"{k % 3 + 1},{i}\n" for k, i in enumerate(table.ids)))
-    folds = make_folds("emobox", table, frame, labels, Options(file=file))
+    folds = make_folds("emobox", table, frame, labels, FoldOptions(file=file))
     assert [f.name for f in folds] == ["1", "2", "3"]
     assert list(folds[1].test) == list(range(1, len(frame), 3))
     file.write_text("fold,utterance_id\n1,00-0\n")
     with pytest.raises(ConfigError, match="no fold for 79 utterances, 00-1 first"):
-        make_folds("emobox", table, frame, labels, Options(file=file))
+        make_folds("emobox", table, frame, labels, FoldOptions(file=file))
 
 
 def test_random_shares_speakers_and_is_stamped() -> None:
@@ -126,7 +127,7 @@ def test_random_shares_speakers_and_is_stamped() -> None:
 @given(st.integers(3, 12), st.integers(0, 5), st.integers(1, 9))
 def test_folds_are_a_partition_whatever_the_sizes(speakers: int, seed: int, each: int) -> None:
     table, frame, labels = corpus(speakers, each)
-    folds = make_folds("speaker", table, frame, labels, Options(folds=3, seed=seed))
+    folds = make_folds("speaker", table, frame, labels, FoldOptions(folds=3, seed=seed))
     assert sorted(np.concatenate([f.test for f in folds])) == list(range(len(frame)))
     for fold in folds:
         rows = np.concatenate([fold.train, fold.validation, fold.test])
@@ -148,7 +149,7 @@ def test_a_protocol_that_does_not_fit_says_what_it_needs() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'speaker'"):
         make_folds("speakers", table, frame, labels)
     with pytest.raises(ConfigError, match="--folds 99"):
-        make_folds("speaker", *corpus(), Options(folds=99))
+        make_folds("speaker", *corpus(), FoldOptions(folds=99))
 
 
 def test_an_overlap_and_a_broken_promise_are_errors() -> None:
@@ -161,7 +162,7 @@ def test_an_overlap_and_a_broken_promise_are_errors() -> None:
 
 def test_hold_out_keeps_whole_speakers() -> None:
     _, frame, labels = corpus()
-    train, validation = hold_out(frame, labels, Options())
+    train, validation = train_and_validation(frame, labels, FoldOptions())
     assert not set(frame["speaker"].iloc[train]) & set(frame["speaker"].iloc[validation])
     assert len(train) + len(validation) == len(frame)
 
@@ -188,7 +189,7 @@ def test_validation_takes_whole_dialogues_where_nobody_knows_who_speaks() -> Non
 
 def test_validation_by_voices_of_training_is_said() -> None:
     table, frame, labels = corpus(speakers=4)
-    folds = make_folds("speaker", table, frame, labels, Options(folds=3, stratified=True))
+    folds = make_folds("speaker", table, frame, labels, FoldOptions(folds=3, stratified=True))
     speaker = frame["speaker"].to_numpy()
     common = [set(speaker[f.train]) & set(speaker[f.validation]) for f in folds]
     assert any(common)  # of two training speakers none can be held out

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ser.errors import ConfigError, CorpusError, SerError
-from ser.metadata.csvtext import from_csv, to_csv
+from ser.metadata.corpus import corpus
 from ser.metadata.labels import CANONICAL
-from ser.metadata.table import COLUMNS, Table, corpus, load_table, make_table, read_table, write_table
+from ser.metadata.schema import COLUMNS
+from ser.metadata.table import Table, from_csv, load_table, make_table, read_table, to_csv, write_table
 from ser.workspace import Workspace
 
 GOOD = {"utterance_id": "u1", "path": "a.wav", "emotion": "anger", "label": "A"}

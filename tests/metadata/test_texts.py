@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from ser.errors import ConfigError, CorpusError
-from ser.metadata import simulated, texts
 from ser.metadata.journal import Journal
 from ser.metadata.labels import CANONICAL
 from ser.metadata.table import load_table, make_table
-from ser.metadata.transcripts import Transcript, Transcripts, transcripts_file, transcripts_there
+from ser.metadata.texts import simulated, text_sources
+from ser.metadata.texts.transcripts import Transcript, Transcripts, transcripts_file, transcripts_there
 from ser.workspace import Workspace
 
 HEADER = {"schema": "test/1", "by": "me"}
@@ -92,37 +92,37 @@ def test_transcripts_are_kept_and_put_in_order(tmp_path: Path) -> None:
 def test_text_of_transcripts_takes_the_place_of_the_corpus_s(tmp_path: Path) -> None:
     space = Workspace(tmp_path)
     some_transcripts(space)
-    told = texts.with_text(frame(), "asr-toy", "d", space)
+    told = text_sources.with_text(frame(), "asr-toy", "d", space)
     assert list(told["text"]) == ["Hello there.", "", ""]
     assert list(told["text_source"]) == ["asr", "", ""]
-    assert texts.with_text(frame(), "corpus", "d", space).equals(frame())
-    assert texts.identity("asr-toy", "d", space) == {"name": "asr-toy", "model": "me/toy"}
+    assert text_sources.with_text(frame(), "corpus", "d", space).equals(frame())
+    assert text_sources.identity("asr-toy", "d", space) == {"name": "asr-toy", "model": "me/toy"}
     three = frame().assign(utterance_id=["u0", "u1", "u5"], path="x.wav")
     with pytest.raises(CorpusError, match=r"1 utterances of d have no transcript in asr-toy, first u5.*ser transcribe"):
-        texts.with_text(three, "asr-toy", "d", space)
+        text_sources.with_text(three, "asr-toy", "d", space)
     listed = space.features("d") / "asr-toy.failures.csv"
     listed.parent.mkdir(parents=True)
     listed.write_text("utterance_id,path,reason\nu5,x.wav,silent\n")
-    assert list(texts.with_text(three, "asr-toy", "d", space)["text"]) == ["Hello there.", "", ""]
+    assert list(text_sources.with_text(three, "asr-toy", "d", space)["text"]) == ["Hello there.", "", ""]
 
 
 def test_names_of_sources(tmp_path: Path) -> None:
     space = Workspace(tmp_path)
     for name in ("corpus", "simulated", "simulated-12"):
-        assert texts.resolve(name, "d", space) == name
+        assert text_sources.resolve(name, "d", space) == name
     for name in ("asr", "asr-toy"):
         with pytest.raises(CorpusError, match=r"no transcripts.*ser transcribe --dataset d"):
-            texts.resolve(name, "d", space)
+            text_sources.resolve(name, "d", space)
     for name in ("simulated-0", "simulated-x", "whisper", ""):
         with pytest.raises(ConfigError, match="no text source"):
-            texts.resolve(name, "d", space)
+            text_sources.resolve(name, "d", space)
     some_transcripts(space)
-    assert texts.resolve("asr", "d", space) == texts.resolve("asr-toy", "d", space) == "asr-toy"
+    assert text_sources.resolve("asr", "d", space) == text_sources.resolve("asr-toy", "d", space) == "asr-toy"
     some_transcripts(space, "asr-other")
     assert transcripts_there(space, "d") == ["asr-other", "asr-toy"]
     assert space.datasets() == []  # a table's sidecar is no table
     with pytest.raises(ConfigError, match="several models: asr-other, asr-toy"):
-        texts.resolve("asr", "d", space)
+        text_sources.resolve("asr", "d", space)
 
 
 def test_simulated_sentences_depend_on_emotion_id_and_seed_alone() -> None:
@@ -136,16 +136,18 @@ def test_simulated_sentences_depend_on_emotion_id_and_seed_alone() -> None:
     assert len(set.union(*seen.values())) == sum(map(len, seen.values()))  # no sentence is of two emotions
     assert [simulated.sentence("fear", i) for i in ids] != [simulated.sentence("fear", i, 1) for i in ids]
     assert simulated.sentence("", "u1") == ""
-    script = "from ser.metadata.simulated import sentence; print([sentence('fear', f'u{k}', 3) for k in range(200)])"
+    script = (
+        "from ser.metadata.texts.simulated import sentence; print([sentence('fear', f'u{k}', 3) for k in range(200)])"
+    )
     there = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
     assert there == str([simulated.sentence("fear", i, 3) for i in ids])
 
 
 def test_simulated_text_of_a_table(tmp_path: Path) -> None:
-    told = texts.with_text(frame(), "simulated-3", "d", Workspace(tmp_path))
+    told = text_sources.with_text(frame(), "simulated-3", "d", Workspace(tmp_path))
     assert list(told["text"]) == [simulated.sentence("anger", "u0", 3), simulated.sentence("sadness", "u1", 3), ""]
     assert list(told["text_source"]) == ["simulated", "simulated", ""]
-    assert texts.identity("simulated-3", "d", Workspace(tmp_path))["name"] == "simulated-3"
+    assert text_sources.identity("simulated-3", "d", Workspace(tmp_path))["name"] == "simulated-3"
 
 
 @pytest.mark.parametrize(
@@ -161,9 +163,9 @@ def test_simulated_text_of_a_table(tmp_path: Path) -> None:
 )
 def test_stamps(source: str, of_table: str, stamp: str | None) -> None:
     rows = frame().assign(text_source=of_table)
-    found = texts.stamps({"s": source}, rows, {"s": {"text_source": {"name": source, "model": "me/toy"}}})
+    found = text_sources.stamps({"s": source}, rows, {"s": {"text_source": {"name": source, "model": "me/toy"}}})
     assert [text.startswith(str(stamp)) for text in found] == ([] if stamp is None else [True])
-    assert texts.is_simulated(source, rows) == (stamp is not None and stamp.startswith(texts.LEAKS))
+    assert text_sources.is_simulated(source, rows) == (stamp is not None and stamp.startswith(text_sources.LEAKS))
 
 
 def test_how_transcripts_are_gone_on_with_is_how_they_were_begun(tmp_path: Path, maker_type: Any) -> None:
@@ -174,4 +176,4 @@ def test_how_transcripts_are_gone_on_with_is_how_they_were_begun(tmp_path: Path,
     made.add([("toy-s0-anger-0", Transcript("hallo", bytes(32)))])
     wanted = "ser transcribe --dataset toy --model models/tiny-speaking --language de --beams 3"
     with pytest.raises(CorpusError, match=wanted):
-        texts.with_text(load_table("toy", space).frame, "asr-tiny-speaking", "toy", space)
+        text_sources.with_text(load_table("toy", space).frame, "asr-tiny-speaking", "toy", space)

@@ -20,7 +20,8 @@ from ser.cli import main
 from ser.errors import ConfigError, SerError, TrainingError
 from ser.features.blocks import Block
 from ser.features.tensors import load_tensors
-from ser.metadata.splits import Options, make_folds
+from ser.metadata.folds.fold import FoldOptions
+from ser.metadata.folds.protocols import make_folds
 from ser.results.records.record import read_predictions
 from ser.train.classical.classifier import Classical, make_classical
 from ser.train.classical.learner import ClassicalLearner
@@ -60,7 +61,7 @@ def test_the_numbers_are_those_of_scikit_learn_used_directly(maker: Any, name: s
     found = predictions(maker, summary).set_index(["fold", "split", "utterance_id"]).sort_index()
     data = load_tensors("toy", maker.space)
     x = data.blocks[0].values.astype(np.float64)
-    for fold in make_folds("speaker", data.table, data.frame, data.labels, Options()):
+    for fold in make_folds("speaker", data.table, data.frame, data.labels, FoldOptions()):
         mean, std = x[fold.train].mean(0), x[fold.train].std(0)
         scaled = np.clip((x - mean) / std, -3, 3).astype(np.float32).astype(np.float64)
         both = np.concatenate([fold.train, fold.validation])

@@ -12,7 +12,7 @@ from sklearn.metrics import recall_score
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.features.tensors import load_tensors
-from ser.metadata.splits import make_folds
+from ser.metadata.folds.protocols import make_folds
 from ser.metadata.table import make_table, write_table
 from ser.results.records.record import read_predictions, read_run, read_summary
 from ser.results.statistics import paired

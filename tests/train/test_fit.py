@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import recall_score
 
 from ser.errors import ConfigError, StoreError, TrainingError
-from ser.metadata.splits import Options
+from ser.metadata.folds.fold import FoldOptions
 from ser.results.records.record import metrics_from_predictions, read_predictions, read_summary
 from ser.train.experiments.fit import fit
 from ser.train.runs import executor
@@ -91,7 +91,7 @@ def test_what_changes_the_numbers_is_another_experiment(maker: Any, tmp_path: An
         folds.write_text("fold,utterance_id\n" + "".join(f"{name(i, k)},{i}\n" for k, i in enumerate(ids)))
 
     def hash_of() -> str:
-        options = Options(file=folds)
+        options = FoldOptions(file=folds)
         summary = fit("toy", maker.space, scheme=str(scheme), protocol="emobox", folds=options, runs=1, **FAST)
         return str(summary["config_hash"])
 

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from ser.metadata.copies import Copies, write_copies
-from ser.metadata.foldfile import save_folds
-from ser.metadata.splits import Options, make_folds
+from ser.metadata.folds.fold import FoldOptions
+from ser.metadata.folds.fold_file import save_folds
+from ser.metadata.folds.protocols import make_folds
 from ser.metadata.table import load_table
 from ser.train.experiments.fit import fit
 
@@ -33,11 +34,11 @@ def test_folds_from_a_file_give_the_numbers_of_their_protocol(maker: Any, tmp_pa
     maker.table("toy")
     maker.store("toy")
     table = load_table("toy", maker.space)
-    options = Options(folds=3, stratified=True)
+    options = FoldOptions(folds=3, stratified=True)
     labels = table.frame["emotion"].astype("category").cat.codes.to_numpy()
     save_folds(tmp_path / "f.csv", table.frame, make_folds("speaker", table, table.frame, labels, options))
     whole = fit("toy", maker.space, protocol="speaker", folds=options, **FAST)
-    read = fit("toy", maker.space, folds=Options(file=tmp_path / "f.csv"), **FAST)
+    read = fit("toy", maker.space, folds=FoldOptions(file=tmp_path / "f.csv"), **FAST)
     assert read["data"]["protocol"] == "file"
     assert read["data"]["folds_sha256"] == whole["data"]["folds_sha256"]
     assert read["data"]["folds"] == whole["data"]["folds"]

@@ -13,7 +13,7 @@ import torch
 from ser import registry
 from ser.errors import TrainingError
 from ser.features.blocks import Block
-from ser.features.choices import Choices
+from ser.features.view_rows import ViewRows
 from ser.train.loop import adaptation, objective, trainer
 from ser.train.loop.batches import Resident
 from ser.train.loop.config import make_config
@@ -141,9 +141,9 @@ def test_masks_keep_to_the_device(options: dict[str, Any], on: Callable[..., Dat
 
 
 def test_views_keep_to_the_device(on: Callable[..., Data], gpu: Gpu) -> None:
-    views = Choices(("a",), (np.arange(150) + 1)[:, None] % 150, frozenset({"pooled"}), {})
+    views = ViewRows(("a",), (np.arange(150) + 1)[:, None] % 150, frozenset({"pooled"}), {})
     with gpu() as device:
-        data = replace(on("pooled+pooled", "cuda"), choices=views)
+        data = replace(on("pooled+pooled", "cuda"), views=views)
         assert not step(data, small("mlp"), [1, 2], device)
         train(data, small("mlp"), [1, 2])
 

@@ -16,8 +16,9 @@ from sklearn.preprocessing import StandardScaler
 from ser.cli import cli, main
 from ser.errors import ConfigError
 from ser.features.tensors import load_tensors
+from ser.metadata.folds.fold import FoldOptions
+from ser.metadata.folds.protocols import train_and_validation
 from ser.metadata.languages import crossing, spoken
-from ser.metadata.splits import Options, hold_out
 from ser.metadata.table import load_table, make_table, write_table
 from ser.results.plotting import heatmap
 from ser.results.records.find import read_any
@@ -146,7 +147,7 @@ def test_classifiers_of_scikit_learn(maker: Any) -> None:
     given = {"head": "sklearn:LogisticRegression", "runs": 1, "jobs": 1, "protocol": "session"}
     found = transfer("here", "there", maker.space, **given)
     here, there = (load_tensors(n, maker.space) for n in ("here", "there"))
-    train, validation = hold_out(here.frame, here.labels, Options())
+    train, validation = train_and_validation(here.frame, here.labels, FoldOptions())
     scaler = StandardScaler().fit(here.blocks[0].values[train])
     x, z = (np.clip(scaler.transform(d.blocks[0].values), -3, 3) for d in (here, there))
     rows = np.concatenate([train, validation])

@@ -10,7 +10,7 @@ import torch
 
 from ser.errors import ConfigError
 from ser.features.blocks import Block
-from ser.features.choices import NO_VIEW, Choices
+from ser.features.view_rows import NO_VIEW, ViewRows
 from ser.train.experiments.fit import fit
 from ser.train.loop.batches import Resident
 from ser.train.loop.config import make_config
@@ -33,14 +33,14 @@ def with_views(data: Data, blocks: dict[str, Block], kind: str, seed: int = 0) -
         lengths = np.tile(np.diff(block.offsets), 1 + VIEWS)
         grown = replace(grown, offsets=np.concatenate([[0], np.cumsum(lengths)]))
     others = [blocks[i.name] for i in data.resident.inputs if i.name != kind]
-    choices = Choices(tuple("abc"), rows, frozenset({kind}), {})
-    return replace(data, resident=Resident([grown, *others]), choices=choices)
+    choices = ViewRows(tuple("abc"), rows, frozenset({kind}), {})
+    return replace(data, resident=Resident([grown, *others]), views=choices)
 
 
 def test_draws_are_uniform_over_what_an_utterance_has_and_of_training_rows_only() -> None:
     rows = 100 + np.arange(200).reshape(2, 100).T
     rows[50:, 0] = NO_VIEW
-    drawn = Drawn(Choices(("a", "b"), rows, frozenset({"x"}), {}), torch.arange(80).expand(2, -1))
+    drawn = Drawn(ViewRows(("a", "b"), rows, frozenset({"x"}), {}), torch.arange(80).expand(2, -1))
     seen = []
     for epoch in range(300):
         drawn.begin([5, 6], epoch)
@@ -61,7 +61,7 @@ def test_draws_are_uniform_over_what_an_utterance_has_and_of_training_rows_only(
 
 def test_a_runs_draws_do_not_depend_on_its_neighbours() -> None:
     rows = 60 + np.arange(120).reshape(2, 60).T
-    choices = Choices(("a", "b"), rows, frozenset({"x"}), {})
+    choices = ViewRows(("a", "b"), rows, frozenset({"x"}), {})
     together, alone = Drawn(choices, torch.arange(40).expand(3, -1)), Drawn(choices, torch.arange(40).expand(1, -1))
     together.keep(torch.tensor([0, 2]))
     together.begin([1, 9], 4)
@@ -90,8 +90,8 @@ def test_only_training_rows_see_views(data: Callable[..., Data], blocks: dict[st
     config = make_config("mlp", epochs=4, batch_size=16)
     (trained,) = train(viewed, config, [7])
     spoilt = with_views(data(), blocks, "pooled")
-    assert spoilt.choices is not None
-    others = spoilt.choices.of(np.arange(100, COUNT))
+    assert spoilt.views is not None
+    others = spoilt.views.of(np.arange(100, COUNT))
     spoilt.resident.values["pooled"][torch.as_tensor(others)] = float("nan")
     (again,) = train(spoilt, config, [7])
     assert torch.equal(again.weights, trained.weights)
@@ -107,8 +107,8 @@ def test_without_a_view_to_draw_training_is_bit_for_bit_what_it_was(
 ) -> None:
     config = make_config("mlp", epochs=4, batch_size=16)
     viewed = with_views(data(), blocks, "pooled")
-    assert viewed.choices is not None
-    nothing = replace(viewed, choices=replace(viewed.choices, rows=np.full((COUNT, VIEWS), NO_VIEW)))
+    assert viewed.views is not None
+    nothing = replace(viewed, views=replace(viewed.views, rows=np.full((COUNT, VIEWS), NO_VIEW)))
     (one,), (other,) = train(nothing, config, [1]), train(data(), config, [1])
     assert torch.equal(one.weights, other.weights)
 
@@ -117,7 +117,7 @@ def test_turns_of_dialogues_are_drawn_each_by_itself() -> None:
     values = np.arange(60, dtype=np.float32)[:, None]
     resident = Turns([Block("x", "audio", values)], np.arange(20) // 5, np.arange(20) % 5)
     rows = 20 + np.arange(40).reshape(2, 20).T
-    drawn = Drawn(Choices(("a", "b"), rows, frozenset({"x"}), {}), torch.arange(20)[None])
+    drawn = Drawn(ViewRows(("a", "b"), rows, frozenset({"x"}), {}), torch.arange(20)[None])
     drawn.begin([3], 1)
     units = resident.units(torch.arange(18)[None])
     batch = resident.batch(units, drawn)["x"]

@@ -98,10 +98,9 @@ def store(folder: str) -> Values:
     import h5py
     import numpy as np
 
-    from ser.features.layout import Facts
-    from ser.features.pack import Record
-    from ser.features.store import FeatureStore
-    from ser.features.writer import StoreWriter
+    from ser.features.stores.layout import Facts, Record
+    from ser.features.stores.store import FeatureStore
+    from ser.features.stores.writer import StoreWriter
 
     yield {"hdf5": h5py.version.hdf5_version}
     path = Path(folder) / "features" / "trial" / "trial.h5"

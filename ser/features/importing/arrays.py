@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
 from ser.features.importing.columns import numbered
-from ser.features.importing.model import Content
+from ser.features.importing.feature_files import Content, FeatureFile
 from ser.features.importing.pickles import read_pickle
-from ser.features.importing.sources import Source
 from ser.features.importing.tables import open_table, read_table
-from ser.features.telling import IDENTITY, refuse_exported
+from ser.features.label_leaks import IDENTITY, refuse_exported
 from ser.metadata.parsing import few
 
 PICKLES = (".pkl", ".pickle")
@@ -40,7 +39,7 @@ class Folder(Sequence[NDArray[Any]]):
 
 
 def read(
-    source: Source, id_column: str | None = None, label: str | None = None, columns: Sequence[str] | None = None
+    source: FeatureFile, id_column: str | None = None, label: str | None = None, columns: Sequence[str] | None = None
 ) -> Content:
     """Read features with what the file says of their utterances.
 
@@ -65,7 +64,7 @@ def read(
     return _split(array(source), source, label)
 
 
-def array(source: Source) -> Any:
+def array(source: FeatureFile) -> Any:
     """The array that a source names: `(n, D)`, `(n, frames, D)`, texts, or a list; a table of one column as `(n,)`.
 
     Raises:
@@ -104,7 +103,7 @@ def _npy(path: Path) -> NDArray[Any]:
                           found=error) from None  # fmt: skip
 
 
-def _npz(source: Source) -> Any:
+def _npz(source: FeatureFile) -> Any:
     try:
         with np.load(source.path, allow_pickle=False) as archive:
             names = list(archive)
@@ -123,7 +122,7 @@ def _npz(source: Source) -> Any:
                           found=error) from None  # fmt: skip
 
 
-def _entry(value: Any, source: Source) -> Any:
+def _entry(value: Any, source: FeatureFile) -> Any:
     """Follow `train/vision` through dicts, lists and tuples."""
     for step in source.key.split("/") if source.key else ():
         keys = {str(k): k for k in value} if isinstance(value, dict) else {}
@@ -139,7 +138,7 @@ def _entry(value: Any, source: Source) -> Any:
     return value
 
 
-def _split(values: Any, source: Source, label: str | None) -> Content:
+def _split(values: Any, source: FeatureFile, label: str | None) -> Content:
     """Ids that lie beside, as `ser store export` writes them, and a column of labels."""
     ids = None
     if source.path.suffix.lower() == ".npz" and source.key in ("", "features"):
@@ -156,7 +155,7 @@ def _split(values: Any, source: Source, label: str | None) -> Content:
     return Content(np.delete(values, column, axis=1), ids, values[:, column].tolist())
 
 
-def _refuse_texts(values: NDArray[Any], source: Source) -> None:
+def _refuse_texts(values: NDArray[Any], source: FeatureFile) -> None:
     if values.dtype.kind not in "biuf" or values.ndim < 2:
         raise CorpusError(
             f"{source.name} holds no features",

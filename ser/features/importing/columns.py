@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ser.errors import ConfigError, CorpusError
-from ser.metadata.imports import ALIASES, choose
+from ser.metadata.column_names import ALIASES, choose
 from ser.metadata.parsing import few
 from ser.metadata.schema import COLUMNS
 
@@ -104,7 +104,7 @@ def assign(
 
 
 def plain(name: str) -> str:
-    """A column's name as `ser.metadata.imports.choose` compares it."""
+    """A column's name as `ser.metadata.column_names.choose` compares it."""
     return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from ser.errors import ConfigError, CorpusError
-from ser.features.choosing import MODALITIES
 from ser.features.importing.arrays import pickled
-from ser.features.importing.model import Feature, Imported, labelled
-from ser.features.importing.sources import sha256
+from ser.features.importing.feature_files import Feature, Imported, labelled, sha256
+from ser.features.store_selection import MODALITIES
 
 FIELDS = ("ids", "speakers", "labels", "sentences", "train", "validation", "test", "-")
 _EKMAN = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")

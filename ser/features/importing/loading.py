@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
 from ser.features.importing.arrays import PICKLES, array, pickled, read
-from ser.features.importing.model import Content, Values, labelled
-from ser.features.importing.sources import Source
+from ser.features.importing.feature_files import Content, FeatureFile, Values, labelled
 
 FRAMES, TURNS = "frames", "turns"
 # Dialogue features of one modality, as Poria et al. (ACL 2017) publish them: a tuple of arrays (dialogues, turns, features),
@@ -22,7 +21,7 @@ _TUPLES = {
 
 
 @dataclass(frozen=True)
-class Options:
+class ImportOptions:
     """How files are read and joined.
 
     Attributes:
@@ -51,7 +50,7 @@ class Loaded:
         dialogues: whether the utterances are turns that the file has in order.
     """
 
-    source: Source
+    source: FeatureFile
     part: str
     values: Values
     ids: list[str] | None = None
@@ -66,7 +65,7 @@ class Loaded:
         return self.source.name
 
 
-def load(source: Source, options: Options, beside: Mapping[str, Source]) -> Iterator[Loaded]:
+def load(source: FeatureFile, options: ImportOptions, beside: Mapping[str, FeatureFile]) -> Iterator[Loaded]:
     """A file as features of utterances; a pickle of several parts as several.
 
     Raises:
@@ -95,7 +94,7 @@ def load(source: Source, options: Options, beside: Mapping[str, Source]) -> Iter
     yield _utterances(source, content, facts, options)
 
 
-def _utterances(source: Source, content: Content, facts: dict[str, Any], options: Options) -> Loaded:
+def _utterances(source: FeatureFile, content: Content, facts: dict[str, Any], options: ImportOptions) -> Loaded:
     count, values = len(content.values), content.values
     for what in facts:
         if len(facts[what]) != count:
@@ -115,7 +114,7 @@ def _utterances(source: Source, content: Content, facts: dict[str, Any], options
     return Loaded(source, source.part, values, ids, labels, found, names=content.names, left_out=content.left_out)
 
 
-def _agree(source: Source, what: str, beside: list[str] | None, own: list[str] | None) -> None:
+def _agree(source: FeatureFile, what: str, beside: list[str] | None, own: list[str] | None) -> None:
     """Refuse what lies beside a file and is not what the file itself says."""
     if beside is None or own is None:
         return
@@ -129,12 +128,12 @@ def _agree(source: Source, what: str, beside: list[str] | None, own: list[str] |
         )
 
 
-def _words(given: list[Any] | None, options: Options, source: Source) -> list[str] | None:
+def _words(given: list[Any] | None, options: ImportOptions, source: FeatureFile) -> list[str] | None:
     return None if given is None else [labelled(cell, options.label_names, source.name)["label"] for cell in given]
 
 
 def _dialogues(
-    source: Source, part: str, values: NDArray[Any], labels: Any, lengths: Any, facts: Mapping[str, Any]
+    source: FeatureFile, part: str, values: NDArray[Any], labels: Any, lengths: Any, facts: Mapping[str, Any]
 ) -> Loaded:
     """`(dialogues, turns, D)` with the number of turns of each, or a mask, as one vector a turn that is there."""
     if lengths is None:
@@ -160,7 +159,7 @@ def _dialogues(
     return Loaded(source, part, values[real], ids, classes, found, dialogues=True)
 
 
-def _turns_of(given: Any, real: NDArray[np.bool_], what: str, source: Source) -> list[Any]:
+def _turns_of(given: Any, real: NDArray[np.bool_], what: str, source: FeatureFile) -> list[Any]:
     """`(dialogues, turns)`, or a list of lists of the turns that are there, as one list."""
     if isinstance(given, (list, tuple)) and [len(g) for g in given] == real.sum(1).tolist():
         return [cell for turns in given for cell in turns]
@@ -180,7 +179,7 @@ def _classes(given: Any, axes: int) -> list[Any]:
     return list(values.reshape(-1).tolist())
 
 
-def _prefix(mask: Sequence[Any], source: Source) -> int:
+def _prefix(mask: Sequence[Any], source: FeatureFile) -> int:
     """Frames of a mask, which must come first."""
     real = np.asarray(mask, dtype=bool)
     count = int(real.sum())

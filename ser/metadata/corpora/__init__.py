@@ -1,1 +1,1 @@
-"""Plugins: one file a corpus. See `ser.metadata.table.Corpus` for what a file holds."""
+"""Plugins: one file a corpus. See `ser.metadata.corpus.Corpus` for what a file holds."""

@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ser.errors import CorpusError
-from ser.metadata.imports import choose, translate
+from ser.metadata.column_names import choose, translate
 from ser.metadata.labels import SYNONYMS
-from ser.metadata.optional import optional
+from ser.metadata.parsing import optional
 
 TITLE = "audformat database"
 CITATION = "none: that of the database"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
-from ser.metadata.imports import SPLITS, translate
+from ser.metadata.column_names import SPLITS, translate
 from ser.metadata.labels import SYNONYMS
-from ser.metadata.optional import optional
+from ser.metadata.parsing import optional
 from ser.workspace import writing
 
 TITLE = "Hugging Face dataset"

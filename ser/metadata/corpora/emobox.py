@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ser.metadata import emobox
-from ser.metadata.foldfile import Line
-from ser.metadata.imports import read_json_lines
+from ser.metadata.folds.fold_file import Line
 from ser.metadata.labels import SYNONYMS
+from ser.metadata.table_files import read_json_lines
 
 TITLE = "EmoBox metadata"
 CITATION = (

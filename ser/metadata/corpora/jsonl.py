@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
-from ser.metadata.imports import read_json_lines, translate
+from ser.metadata.column_names import translate
 from ser.metadata.labels import SYNONYMS
+from ser.metadata.table_files import read_json_lines
 
 TITLE = "JSON lines file"
 CITATION = "none: a corpus of one's own"

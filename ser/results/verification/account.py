@@ -82,7 +82,7 @@ def _again(
     """Make the account of one corpus again; gives the stamps that follow from it, as the record has them."""
     from ser.audit.setup import describe, prepare, tested_only
     from ser.features.tensors import load_tensors
-    from ser.metadata.folds import Options
+    from ser.metadata.folds.fold import FoldOptions
 
     options = part.get("fold_options", {})
     if options.get("file"):
@@ -97,7 +97,7 @@ def _again(
         else:
             if part["audit"].get("copies") is None:  # its audio was not listened to by then
                 data = replace(data, table=replace(data.table, copies=None))
-            setup = prepare(data, part["protocol"], Options(**options), part["normalize"], scheme)
+            setup = prepare(data, part["protocol"], FoldOptions(**options), part["normalize"], scheme)
             again, alone = setup.facts, "table" in summary["data"]
             expected = setup.stamps if alone else tested_only(setup.stamps)
     except CorpusError as error:

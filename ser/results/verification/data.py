@@ -46,7 +46,7 @@ def _table(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict)
 
 def _stores(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict) -> bool:
     """By the file's hash; where that is another, by the hash of the values, which merging does not change."""
-    from ser.features.store import FeatureStore
+    from ser.features.stores.store import FeatureStore
 
     same = True
     for store, known in facts["stores"].items():

@@ -193,7 +193,7 @@ def refuse_views(data: Tensors, head: str) -> None:
     Raises:
         ConfigError: there are some.
     """
-    if data.choices is not None:
+    if data.views is not None:
         raise ConfigError(
             f"{head} has no epochs, in each of which it could draw among views",
             action="Leave --views out, or take a neural head, such as --head linear.",

@@ -69,9 +69,9 @@ def variants(data: Tensors, head: str, simple: str) -> list[Variant]:
 def only(data: Tensors, stores: Sequence[str]) -> Tensors:
     """The same utterances with the features of some stores."""
     blocks = tuple(b for b in data.blocks if b.name in stores)
-    choices = None if data.choices is None else data.choices.only(stores)
+    views = None if data.views is None else data.views.only(stores)
     kept = {n: facts for n, facts in data.stores.items() if n in stores}
-    return replace(data, blocks=blocks, stores=kept, choices=choices)
+    return replace(data, blocks=blocks, stores=kept, views=views)
 
 
 def _head_alone(data: Tensors, head: str) -> str:

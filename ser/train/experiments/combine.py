@@ -18,7 +18,7 @@ import pandas as pd
 from ser.audit.setup import Setup
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
-from ser.metadata.splits import Fold
+from ser.metadata.folds.fold import Fold
 from ser.registry import unknown
 from ser.results.records import record
 from ser.results.statistics import paired

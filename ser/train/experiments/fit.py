@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.features.normalise import LIMIT
-from ser.metadata.splits import Options
+from ser.metadata.folds.fold import FoldOptions
 from ser.train.runs.experiment import FitOptions, begin, conclude, load, open_workspace
 from ser.train.runs.scheduler import train_all
 from ser.workspace import Workspace
@@ -26,7 +26,7 @@ def fit(
     views: Sequence[str] | None = None,
     normalize: str = "train",
     limit: float = LIMIT,
-    folds: Options | None = None,
+    folds: FoldOptions | None = None,
     refit: str = "auto",
     save: bool = False,
     output: Path | str | None = None,

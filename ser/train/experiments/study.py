@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ser.audit.setup import Setup, tested_only
-from ser.metadata.splits import Fold
+from ser.metadata.folds.fold import Fold
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records import record
 from ser.results.records.names import TRANSFER_SCHEMA

@@ -18,7 +18,7 @@ from ser.audit.setup import Setup, describe, tested_only
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.metadata import languages
-from ser.metadata.splits import Fold
+from ser.metadata.folds.fold import Fold
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.plotting import heatmap
 from ser.results.plotting.style import save

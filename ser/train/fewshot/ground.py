@@ -10,7 +10,7 @@ import numpy as np
 from ser.audit.setup import Setup, prepare
 from ser.errors import ConfigError
 from ser.features.normalise import normalise
-from ser.metadata.splits import Fold, Options
+from ser.metadata.folds.fold import Fold, FoldOptions
 from ser.results.records import record
 from ser.train.classical.classifier import Classical
 from ser.train.fewshot.job import Job
@@ -94,7 +94,7 @@ def lay_ground(target: str, source: str | None, space: Workspace, options: FitOp
         pair = prepare_pair(source, target, space, options)
         return Ground(pair.setup, pair.first)
     data = load(target, space, options)
-    setup = prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
+    setup = prepare(data, options.protocol, options.folds or FoldOptions(), options.normalize, options.scheme)
     facts = {
         "source": None,
         "target": target,

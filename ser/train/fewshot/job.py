@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ser.errors import SerError
 from ser.features.tensors import Tensors
-from ser.metadata.splits import Fold
+from ser.metadata.folds.fold import Fold
 from ser.train.fewshot.shots import Amount
 from ser.train.loop.data import Trained
 from ser.train.runs.recipe import Recipe

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ser.errors import SerError
-from ser.metadata.splits import Fold
+from ser.metadata.folds.fold import Fold
 from ser.progress import progress
 from ser.results.records import record
 from ser.results.records.names import amount_name, amount_of, amount_value

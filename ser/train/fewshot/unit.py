@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ser.features.normalise import normalise
 from ser.features.tensors import Tensors
-from ser.metadata.splits import Fold
+from ser.metadata.folds.fold import Fold
 from ser.train.fewshot.job import Job, Source
 from ser.train.fewshot.shots import NOTHING, Amount, lacking, subsets
 from ser.train.fewshot.task import Answer, Task, method

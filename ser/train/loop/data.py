@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ser.errors import TrainingError
-from ser.features.choices import Choices
+from ser.features.view_rows import ViewRows
 from ser.train.loop.batches import Resident
 
 
@@ -26,7 +26,7 @@ class Data:
             loss reads them.
         unlabelled: rows of a target corpus, `(m,)`, whose features may be used, never their labels; None where there is none.
         oracle: validation rows of the target, whose labels the selection `oracle` alone may read.
-        choices: augmented views that training rows are drawn among; None where there are none.
+        views: augmented views that training rows are drawn among; None where there are none.
     """
 
     resident: Resident
@@ -38,7 +38,7 @@ class Data:
     vad: NDArray[np.float64] | None = None
     unlabelled: NDArray[np.int64] | None = None
     oracle: NDArray[np.int64] | None = None
-    choices: Choices | None = None
+    views: ViewRows | None = None
 
 
 @dataclass(eq=False)

@@ -171,7 +171,7 @@ class Learner:
             vad,
             unlabelled,
             oracle,
-            self.data.choices,
+            self.data.views,
         )
 
     def merge(self, parts: list[list[Trained]]) -> list[Trained]:

@@ -62,7 +62,7 @@ class Stack:
         self.kept = Kept(self.parameters, start is not None) if config.freeze != "none" else None
         self.targets = Targets(data, rows, config, self.objective.reads_vad)
         self.augment = augmentation(config, data.resident.inputs, self.device)
-        self.drawn = None if data.choices is None else Drawn(data.choices, rows)
+        self.drawn = None if data.views is None else Drawn(data.views, rows)
         self.average = None if config.average == "none" else Average(config.average, self.parameters, config.epochs)
         self.optimiser = AdamW(self.parameters.theta, config.weight_decay)
         self.lr = config.lr

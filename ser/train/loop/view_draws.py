@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ser.features.choices import NO_VIEW, Choices
+from ser.features.view_rows import NO_VIEW, ViewRows
 from ser.train.nn import streams
 
 
@@ -18,17 +18,17 @@ class Drawn:
     """The draws of a stack of runs.
 
     Args:
-        choices: what there is to draw among.
+        views: what there is to draw among.
         rows: training rows, `(runs, m)`.
     """
 
-    def __init__(self, choices: Choices, rows: Tensor) -> None:
-        self.stores = choices.stores
-        device, count = rows.device, len(choices.rows)
-        views = torch.as_tensor(choices.rows, device=device)
-        there = views != NO_VIEW
+    def __init__(self, views: ViewRows, rows: Tensor) -> None:
+        self.stores = views.stores
+        device, count = rows.device, len(views.rows)
+        rows_of_views = torch.as_tensor(views.rows, device=device)
+        there = rows_of_views != NO_VIEW
         first = there.long().argsort(dim=1, descending=True, stable=True)
-        self.table = torch.cat([torch.arange(count, device=device)[:, None], views.gather(1, first)], dim=1)
+        self.table = torch.cat([torch.arange(count, device=device)[:, None], rows_of_views.gather(1, first)], dim=1)
         self.number = 1 + there.sum(1)
         self.trains = torch.zeros(len(rows), count, dtype=torch.bool, device=device).scatter_(1, rows, True)
         self.now = torch.zeros(0)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import SerError, TrainingError
-from ser.metadata.splits import Fold
+from ser.metadata.folds.fold import Fold
 from ser.train.loop.data import Trained
 
 Parts = list[list[Trained]]

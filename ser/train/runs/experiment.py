@@ -12,7 +12,7 @@ from ser.audit.setup import Setup, prepare
 from ser.errors import ConfigError
 from ser.features.normalise import LIMIT
 from ser.features.tensors import Tensors, load_tensors
-from ser.metadata.splits import Fold, Options
+from ser.metadata.folds.fold import Fold, FoldOptions
 from ser.registry import unknown
 from ser.results.records import record
 from ser.results.records.notes import notes_of
@@ -39,7 +39,7 @@ class FitOptions:
     views: Sequence[str] | None = None
     normalize: str = "train"
     limit: float = LIMIT
-    folds: Options | None = None
+    folds: FoldOptions | None = None
     refit: str = "auto"
     save: bool = False
     output: Path | str | None = None
@@ -124,7 +124,7 @@ def begin(data: Tensors, space: Workspace, head: str, training: dict[str, Any], 
     if options.refit not in REFITS:
         raise unknown("refit", options.refit, REFITS)
     recipe = make_recipe(head, **training)
-    setup = prepare(data, options.protocol, options.folds or Options(), options.normalize, options.scheme)
+    setup = prepare(data, options.protocol, options.folds or FoldOptions(), options.normalize, options.scheme)
     asked = identity.identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)
     return assemble(setup, recipe, asked, ["fit", data.dataset], space, options, setup.stamps + stamps_of(recipe))
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ser.errors import SerError
 from ser.features.tensors import Tensors
-from ser.metadata.splits import Fold
+from ser.metadata.folds.fold import Fold
 from ser.train.runs.recipe import Recipe
 
 Run: TypeAlias = tuple[dict[str, Any], pd.DataFrame]

@@ -15,9 +15,9 @@ import pandas as pd
 from ser.audit.setup import label_space
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block
-from ser.features.choices import joined
 from ser.features.normalise import BETWEEN_CORPORA
 from ser.features.tensors import Tensors, load_tensors
+from ser.features.view_rows import joined
 from ser.metadata import languages
 from ser.workspace import Workspace
 
@@ -106,7 +106,7 @@ def join(parts: Sequence[Tensors]) -> Tensors:
         labels=np.concatenate([data.labels for data in parts]),
         blocks=tuple(blocks),
         dropped=dropped,
-        choices=joined([data.choices for data in parts], counts),
+        views=joined([data.views for data in parts], counts),
     )
 
 

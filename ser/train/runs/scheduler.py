@@ -5,7 +5,7 @@ from contextlib import closing
 from functools import partial
 
 from ser.errors import SerError, TrainingError
-from ser.metadata.splits import Fold
+from ser.metadata.folds.fold import Fold
 from ser.progress import progress
 from ser.results.records import record
 from ser.results.records.names import run_name

@@ -10,11 +10,12 @@ import numpy as np
 
 from ser.audit.setup import Setup, describe, label_space, prepare
 from ser.errors import ConfigError
-from ser.features.choosing import choose_dataset
 from ser.features.normalise import BETWEEN_CORPORA
+from ser.features.store_selection import choose_dataset
 from ser.features.tensors import Tensors
 from ser.metadata import languages
-from ser.metadata.splits import Fold, Options, hold_out
+from ser.metadata.folds.fold import Fold, FoldOptions
+from ser.metadata.folds.protocols import train_and_validation
 from ser.train.runs.experiment import FitOptions
 from ser.train.runs.joined_corpora import join, load_shared
 from ser.workspace import Workspace
@@ -101,7 +102,7 @@ def prepare_pair(source: str, target: str, space: Workspace, options: FitOptions
         StoreError: their features are not of the same encoders.
     """
     here, there = load_shared([source, target], space, options.features)
-    setup = prepare(there, options.protocol, options.folds or Options(), options.normalize, options.scheme)
+    setup = prepare(there, options.protocol, options.folds or FoldOptions(), options.normalize, options.scheme)
     first = source_fold(here, options)
     datasets = [{**describe(here, options.scheme), "normalize": options.normalize}, setup.facts]
     facts = {
@@ -125,7 +126,9 @@ def prepare_pair(source: str, target: str, space: Workspace, options: FitOptions
 
 def source_fold(source: Tensors, options: FitOptions) -> Fold:
     """Training on a source: all of its rows but a validation part; no test part."""
-    train, validation = hold_out(source.frame, source.labels, Options(seed=(options.folds or Options()).seed))
+    train, validation = train_and_validation(
+        source.frame, source.labels, FoldOptions(seed=(options.folds or FoldOptions()).seed)
+    )
     return Fold(STREAM, train, validation, train[:0], stream=STREAM)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ser.errors import SerError
 from ser.features.normalise import normalise
-from ser.metadata.splits import Fold
+from ser.metadata.folds.fold import Fold
 from ser.results.records.names import run_name
 from ser.train.checkpoint import save_head
 from ser.train.classical.learner import Fitted

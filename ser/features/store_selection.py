@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from ser.errors import ConfigError
-from ser.features.names import JOINT, originals, split_name
-from ser.features.store import FeatureStore
-from ser.metadata import texts
+from ser.features.stores.names import JOINT, originals, split_name
+from ser.features.stores.store import FeatureStore
 from ser.metadata.table import Table
+from ser.metadata.texts import text_sources
 from ser.registry import unknown
 from ser.workspace import Workspace
 
@@ -53,7 +53,9 @@ def choose_stores(
     simulated: list[str] = []
     for name in originals(cached):  # a view is taken where it is named, never by itself
         with FeatureStore(workspace.store(dataset, name)) as store:
-            if store.modality == "text" and texts.is_simulated(texts.source_of(store.facts.identity), table.frame):
+            if store.modality == "text" and text_sources.is_simulated(
+                text_sources.source_of(store.facts.identity), table.frame
+            ):
                 simulated.append(name)
             else:
                 by_modality.setdefault(store.modality, []).append(name)
@@ -90,4 +92,6 @@ def _goes_by(store: str, name: str, view: str) -> bool:
     """Whether a store may be called by a name: its encoder's, with `+asr` for the transcripts of whatever model."""
     whole, own = split_name(store)
     short = whole.split(".")[0]
-    return own == view and (short == name or (name.endswith(f"{JOINT}{texts.ASR}") and short.startswith(f"{name}-")))
+    return own == view and (
+        short == name or (name.endswith(f"{JOINT}{text_sources.ASR}") and short.startswith(f"{name}-"))
+    )

@@ -1,8 +1,8 @@
-"""Where an utterance's text comes from: the corpus, speech recognition, or sentences made up from its label.
+"""Where the text of an utterance comes from: the corpus, speech recognition, or sentences made up from its label.
 
 A source goes by a name: `corpus` (the table's own text), `asr-MODEL` (transcripts of `ser transcribe`), `simulated` or
-`simulated-SEED` (`ser.metadata.simulated`). Features of another text than the table's are a store of their own, called after
-encoder and source: `bert+asr-whisper-small`, `bert+simulated.frame`.
+`simulated-SEED` (`ser.metadata.texts.simulated`). Features of another text than the table's are a store of their own, named
+after the encoder and the source: `bert+asr-whisper-small`, `bert+simulated.frame`.
 """
 
 import re
@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import ConfigError, CorpusError
-from ser.metadata import simulated
 from ser.metadata.schema import TEXT_SOURCES
 from ser.metadata.table import Table
-from ser.metadata.transcripts import PREFIX, Transcripts, failures_file, transcripts_file, transcripts_there
+from ser.metadata.texts import simulated
+from ser.metadata.texts.transcripts import PREFIX, Transcripts, failures_file, transcripts_file, transcripts_there
 from ser.workspace import Workspace
 
 CORPUS, ASR, SIMULATED = TEXT_SOURCES

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ser.errors import StoreError
-from ser.features.file import StoreFile
-from ser.features.layout import FRAME, DamagedRows, Index, concatenated, some
-from ser.features.names import options_of
-from ser.features.ragged import Ragged, batches, fill
+from ser.features.stores.bulk_reading import Ragged, batches, fill
+from ser.features.stores.file import StoreFile
+from ser.features.stores.layout import FRAME, DamagedRows, Index, concatenated, some
+from ser.features.stores.names import options_of
 
 
 class FeatureStore:

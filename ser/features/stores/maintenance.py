@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser.errors import ConfigError, StoreError
-from ser.features.file import StoreFile
-from ser.features.layout import Damaged
-from ser.features.store import FeatureStore, store_files
-from ser.features.writer import StoreWriter
+from ser.features.stores.file import StoreFile
+from ser.features.stores.layout import Damaged
+from ser.features.stores.store import FeatureStore, store_files
+from ser.features.stores.writer import StoreWriter
 from ser.metadata.table import load_table
 from ser.registry import unknown
 from ser.workspace import Workspace
@@ -64,7 +64,7 @@ def details(store: FeatureStore) -> str:
 
 
 @dataclass(frozen=True)
-class Finding:
+class StoreCheck:
     """What a check of one store found.
 
     Attributes:
@@ -99,7 +99,7 @@ class Finding:
         return f"{dataset} {name}: {what}. {how}."
 
 
-def verify(path: Path, repair: bool, say: Callable[[str], None]) -> Finding:
+def verify(path: Path, repair: bool, say: Callable[[str], None]) -> StoreCheck:
     """Compare a store with its check sums.
 
     Args:
@@ -113,8 +113,8 @@ def verify(path: Path, repair: bool, say: Callable[[str], None]) -> Finding:
             count, damaged = len(store), store.verify()
     if repair and (broken or damaged):
         _drop_damage(path, say)
-        return Finding(path, count, damaged, broken, repaired=True)
-    return Finding(path, count, damaged, broken)
+        return StoreCheck(path, count, damaged, broken, repaired=True)
+    return StoreCheck(path, count, damaged, broken)
 
 
 def _readable(path: Path) -> bool:

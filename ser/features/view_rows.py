@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, facts_of, read_block
-from ser.features.layout import some
-from ser.features.names import MARK
-from ser.features.store import FeatureStore
+from ser.features.stores.layout import some
+from ser.features.stores.names import MARK
+from ser.features.stores.store import FeatureStore
 from ser.features.views import by_label, named, source_as, view_stores
 from ser.metadata.labels import Scheme
 
@@ -25,7 +25,7 @@ NO_VIEW = -1
 
 
 @dataclass(frozen=True, eq=False)
-class Choices:
+class ViewRows:
     """Augmented views of n utterances.
 
     Attributes:
@@ -57,16 +57,16 @@ class Choices:
         labelled = "".join(f"; {view} by the true label, scheme {scheme}" for view, scheme in self.schemes.items())
         return f"training utterances drawn among augmented views: original, {', '.join(self.names)}{labelled}"
 
-    def only(self, stores: Sequence[str]) -> "Choices | None":
+    def only(self, stores: Sequence[str]) -> "ViewRows | None":
         """The views of some blocks."""
         kept = self.stores & set(stores)
         facts = {n: f for n, f in self.facts.items() if n.partition(MARK)[0] in kept}
         return replace(self, stores=kept, facts=facts) if kept else None
 
 
-def load_choices(
+def load_view_rows(
     words: Sequence[str], folder: Path, blocks: Sequence[Block], opened: dict[str, FeatureStore], frame: pd.DataFrame
-) -> tuple[list[Block], Choices]:
+) -> tuple[list[Block], ViewRows]:
     """The views of the audio features, appended to their blocks.
 
     Args:
@@ -102,7 +102,7 @@ def load_choices(
     finally:
         for store in stores.values():
             store.close()
-    return grown, Choices(tuple(views), rows.astype(np.int64), frozenset(audio), facts)
+    return grown, ViewRows(tuple(views), rows.astype(np.int64), frozenset(audio), facts)
 
 
 def rows_of(view: FeatureStore, original: FeatureStore, frame: pd.DataFrame) -> NDArray[np.bool_]:
@@ -174,7 +174,7 @@ def _appended(block: Block, more: Sequence[tuple[FeatureStore, list[str]]]) -> B
     return replace(block, values=values, offsets=np.concatenate(offsets) if offsets else None)
 
 
-def joined(each: Sequence["Choices | None"], counts: Sequence[int]) -> "Choices | None":
+def joined(each: Sequence["ViewRows | None"], counts: Sequence[int]) -> "ViewRows | None":
     """The views of several corpora whose utterances lie one after another, and their views after all utterances.
 
     Args:
@@ -196,7 +196,7 @@ def joined(each: Sequence["Choices | None"], counts: Sequence[int]) -> "Choices 
                     f"{name} is not the same view in both corpora", action="Extract both with the same options."
                 )
     rows, begin = [], sum(counts)
-    for choices, count in zip(some_views, counts, strict=True):
-        rows.append(np.where(choices.rows == NO_VIEW, NO_VIEW, choices.rows - count + begin))
-        begin += int((choices.rows != NO_VIEW).sum())
+    for views, count in zip(some_views, counts, strict=True):
+        rows.append(np.where(views.rows == NO_VIEW, NO_VIEW, views.rows - count + begin))
+        begin += int((views.rows != NO_VIEW).sum())
     return replace(first, rows=np.concatenate(rows))

@@ -1,4 +1,8 @@
-"""The protocols, each a pure function from the rows in use to folds of row positions."""
+"""Protocols: who is in train, validation and test.
+
+A protocol is a pure function from the rows in use to folds of row positions. `DISJOINT` says what it promises not to share
+between training (with validation) and test; `ser.audit.sharing` checks the promise on the rows.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,15 +12,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
-from ser.metadata.foldfile import read_folds
-from ser.metadata.folds import Fold, Options, Rows, enough, leave_out
-from ser.metadata.groups import all_but, deal, hold_out, next_as_validation
-from ser.metadata.table import Table, corpus
+from ser.metadata.corpus import corpus
+from ser.metadata.folds.fold import Fold, FoldOptions, Rows, enough, leave_out
+from ser.metadata.folds.fold_file import read_folds
+from ser.metadata.folds.groups import all_but, deal, hold_out, next_as_validation
+from ser.metadata.table import Table
+from ser.registry import unknown
 
-Maker = Callable[[Table, pd.DataFrame, "NDArray[np.int64]", Options], list[Fold]]
+Maker = Callable[[Table, pd.DataFrame, "NDArray[np.int64]", FoldOptions], list[Fold]]
 
 
-def _official(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+def _official(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> list[Fold]:
     split = frame["split"].to_numpy()
     _require(table, "official", bool((split == "train").any() and (split == "test").any()), "an official split")
     train, validation, test = (np.flatnonzero(split == part) for part in ("train", "validation", "test"))
@@ -25,7 +31,7 @@ def _official(table: Table, frame: pd.DataFrame, labels: Rows, options: Options)
     return [hold_out(Fold("official", train, validation, test), frame, labels, options)]
 
 
-def _session(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+def _session(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> list[Fold]:
     values = frame["session"].to_numpy()
     fits = len(set(values) - {""}) >= 3 and "" not in values
     _require(table, "session", fits, "three or more sessions, known for every row")
@@ -35,7 +41,7 @@ def _session(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) 
     return next_as_validation(values, dealt, "session")
 
 
-def _speaker(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+def _speaker(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> list[Fold]:
     values = frame["speaker"].to_numpy()
     fits = len(set(values) - {""}) >= 3 and "" not in values
     _require(table, "speaker", fits, "three or more speakers, known for every row")
@@ -43,7 +49,7 @@ def _speaker(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) 
     return [hold_out(fold, frame, labels, options) for fold in all_but(values, dealt)]
 
 
-def _emobox(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+def _emobox(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> list[Fold]:
     file = options.file or table.folds_file
     if file is not None:
         return _from(file, frame, labels, options)
@@ -58,19 +64,19 @@ def _emobox(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -
     return [hold_out(leave_out(n, m), frame, labels, options) for n, m in tests.items() if m.any()]
 
 
-def _file(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+def _file(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> list[Fold]:
     if options.file is None:
         raise ConfigError("protocol file takes its folds from a file", expected="--fold-file FILE.csv")
     return _from(options.file, frame, labels, options)
 
 
-def _from(file: Path, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+def _from(file: Path, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> list[Fold]:
     """Folds of a file; where one has no validation part, one is taken out of training."""
     folds = read_folds(file, frame)
     return [fold if len(fold.validation) else hold_out(fold, frame, labels, options) for fold in folds]
 
 
-def _seed1(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+def _seed1(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> list[Fold]:
     values = frame["session"].to_numpy()
     sessions = sorted(set(values) - {""})
     if len(sessions) == 5 and "" not in values:
@@ -88,7 +94,7 @@ def _seed1(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) ->
     return [Fold("seed1", train, validation, test, "speaker")]
 
 
-def _random(table: Table, frame: pd.DataFrame, labels: Rows, options: Options) -> list[Fold]:
+def _random(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> list[Fold]:
     number = options.folds or 10  # one split of 80/10/10 by default
     enough(number, len(frame), "utterances")
     rng = np.random.default_rng(options.seed)
@@ -137,3 +143,66 @@ def _require(table: Table, protocol: str, fits: bool, what: str) -> None:
             expected=what,
             action=f"Choose another --protocol: {', '.join(others)}.",
         )
+
+
+__all__ = ["DISJOINT", "PROTOCOLS", "Fold", "FoldOptions", "Rows", "default_protocol", "hold_out", "make_folds"]
+
+
+def default_protocol(table: Table, options: FoldOptions | None = None) -> str:
+    """The protocol taken when none is named: that of the fold file if one is given, else official, session, speaker, random."""
+    if options is not None and options.file is not None:
+        return "file"
+    if {"train", "test"} <= set(table.frame["split"]):
+        return "official"
+    if table.has("session") and table.frame["session"].nunique() >= 3:
+        return "session"
+    if table.has("speaker") and table.frame["speaker"].nunique() >= 3 and not (table.frame["speaker"] == "").any():
+        return "speaker"
+    return "random"
+
+
+def make_folds(
+    name: str, table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions | None = None
+) -> list[Fold]:
+    """The folds of a protocol over the rows in use.
+
+    Args:
+        name: a name of `PROTOCOLS`.
+        table: whose facts (published folds) and name are used.
+        frame: the rows in use, `(n, columns)`.
+        labels: class number of each row, `(n,)`; only for stratification.
+
+    Raises:
+        ConfigError: unknown protocol, or one that has no use for an option given.
+        CorpusError: the rows lack what the protocol needs, or a part of a fold would be empty.
+    """
+    if name not in PROTOCOLS:
+        raise unknown("protocol", name, list(PROTOCOLS))
+    options = options or FoldOptions()
+    _refuse_useless(name, options)
+    folds = PROTOCOLS[name](table, frame, labels, options)
+    for fold in folds:
+        for part, rows in fold.parts().items():
+            if not len(rows):
+                raise CorpusError(
+                    f"{table.dataset}: protocol {name}, fold {fold.name}: the {part} part is empty",
+                    action="Take another protocol, or a scheme that keeps more utterances.",
+                )
+    return folds
+
+
+def _refuse_useless(name: str, options: FoldOptions) -> None:
+    """An option that would change nothing is a misunderstanding."""
+    for option, given, fitting in (
+        ("--folds", options.folds is not None, COUNTED),
+        ("--stratified", options.stratified, STRATIFIED),
+        ("--fold-file", options.file is not None, ("file", "emobox")),
+    ):
+        if given and name not in fitting:
+            raise ConfigError(f"protocol {name} has no use for {option}", expected=f"--protocol {' or '.join(fitting)}")
+
+
+def train_and_validation(frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> tuple[Rows, Rows]:
+    """All rows in two parts, training and validation: by whole speakers where there are three or more."""
+    fold = hold_out(leave_out("all", np.zeros(len(frame), dtype=bool)), frame, labels, options)
+    return fold.train, fold.validation

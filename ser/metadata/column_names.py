@@ -1,7 +1,5 @@
 """One's own corpus from a table file: which column is what, and what people write into it."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -10,7 +8,7 @@ from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.labels import from_word
-from ser.metadata.parsing import LOG, few, read_text
+from ser.metadata.parsing import LOG, few
 from ser.metadata.schema import COLUMNS
 
 # Other names of a column; the first that a file has is taken. A column's own name comes before all of them.
@@ -40,49 +38,6 @@ GENDERS = {"f": "female", "w": "female", "woman": "female", "female": "female",
 SPLITS = {"train": "train", "training": "train", "dev": "validation", "val": "validation", "valid": "validation",
           "validation": "validation", "development": "validation", "test": "test", "eval": "test",
           "evaluation": "test"}  # fmt: skip
-
-
-def read_delimited(path: Path) -> tuple[list[dict[str, Any]], Path]:
-    """Rows of a CSV or TSV file (the delimiter is the commonest of comma, tab and semicolon in the header).
-
-    Raises:
-        CorpusError: it is no such file, or a row is longer than the header.
-    """
-    text = read_text(path)
-    first = text.split("\n", 1)[0]
-    delimiter = max(",\t;", key=first.count)
-    rows = []
-    try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        for row in reader:
-            if None in row or None in row.values():
-                wrong = "more" if None in row else "fewer"
-                raise CorpusError(f"{path}, line {reader.line_num}", expected="as many fields as the header has",
-                                  found=wrong)  # fmt: skip
-            rows.append(dict(row))
-    except csv.Error as error:
-        raise CorpusError(f"{path} is no CSV", found=str(error)) from None
-    return rows, path.parent
-
-
-def read_json_lines(path: Path) -> tuple[list[dict[str, Any]], Path]:
-    """Rows of a JSON lines file: one object a line; empty lines are skipped.
-
-    Raises:
-        CorpusError: a line is no JSON object.
-    """
-    rows = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise CorpusError(f"{path}, line {number}", expected="one JSON object a line", found=str(error)) from None
-        if not isinstance(row, dict):
-            raise CorpusError(f"{path}, line {number}", expected="a JSON object", found=type(row).__name__)
-        rows.append(row)
-    return rows, path.parent
 
 
 def translate(rows: Iterable[dict[str, Any]], folder: Path, where: object) -> Iterator[dict[str, Any]]:

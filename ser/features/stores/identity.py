@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import StoreError
-from ser.features.layout import Facts
+from ser.features.stores.layout import Facts
 
 
 def differences(there: Facts, here: Facts) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.metadata.folds import PARTS, Fold, leave_out
+from ser.metadata.folds.fold import PARTS, Fold, leave_out
 from ser.workspace import writing
 
 UNUSED = "unused"

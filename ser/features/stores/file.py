@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import StoreError
-from ser.features.layout import FRAME, SCHEMA, VALUES, Damaged, Facts, Index, arrays_of, index_checksum, to_json
-from ser.features.padded import Padded
-from ser.features.sink import Sink
+from ser.features.stores.hdf5_streams import Padded, Sink
+from ser.features.stores.layout import FRAME, SCHEMA, VALUES, Damaged, Facts, Index, arrays_of, index_checksum, to_json
 
 _FORMAT = ("v108", "v108")  # HDF5 1.8: the first format whose own structures have check sums
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.features.file import StoreFile, judged
+from ser.features.stores.file import StoreFile, judged
 
 BLOCK_BYTES = 2**24  # a store is worked through so much at a time; two such blocks are in memory, the next and the last
 _CALL_BYTES = 2**21  # read in one call, then compared while it is still in the processor's cache

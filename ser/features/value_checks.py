@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.features.store import FeatureStore
+from ser.features.stores.store import FeatureStore
 
 CHANCE = 1e-3  # that any feature of a store parts the classes without knowing them
 CODES = 4  # rows a value at least: a feature of fewer is a measurement, not a number that stands for something
@@ -19,7 +19,7 @@ ROWS = 20  # fewer say nothing of codes
 
 
 @dataclass(frozen=True)
-class Scrutiny:
+class CheckedValues:
     """What was found in a store.
 
     Attributes:
@@ -33,7 +33,7 @@ class Scrutiny:
     telling: tuple[int, ...]
 
 
-def scrutinise(store: FeatureStore, labels: Mapping[str, str]) -> Scrutiny:
+def check_values(store: FeatureStore, labels: Mapping[str, str]) -> CheckedValues:
     """Look at a store of vectors, or of frames by the mean of each utterance; a block at a time is in memory.
 
     Args:
@@ -56,7 +56,7 @@ def scrutinise(store: FeatureStore, labels: Mapping[str, str]) -> Scrutiny:
                 )
         ranges.add(*_labelled(ids, values, offsets, labels, number))
     twins = tuple((same[0], other) for same in alike.values() for other in same[1:])
-    return Scrutiny(tuple(zeros), twins, tuple(ranges.parted() | _codes(store, labels, number, ranges.coded())))
+    return CheckedValues(tuple(zeros), twins, tuple(ranges.parted() | _codes(store, labels, number, ranges.coded())))
 
 
 @dataclass

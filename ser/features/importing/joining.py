@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ser.errors import ConfigError, CorpusError
-from ser.features.importing.loading import Loaded, Options, load
-from ser.features.importing.model import Feature, Imported, labelled
-from ser.features.importing.sources import FACTS, Source, sha256
-from ser.metadata.imports import GENDERS, SPLITS
+from ser.features.importing.feature_files import FACTS, Feature, FeatureFile, Imported, labelled, sha256
+from ser.features.importing.loading import ImportOptions, Loaded, load
+from ser.metadata.column_names import GENDERS, SPLITS
 from ser.metadata.parsing import few
 from ser.metadata.table import Table
 
@@ -22,7 +21,7 @@ class _Part:
     loaded: list[Loaded]
 
 
-def gather(sources: Sequence[Source], options: Options, table: Table | None = None) -> Imported:
+def gather(sources: Sequence[FeatureFile], options: ImportOptions, table: Table | None = None) -> Imported:
     """Read all sources and join them.
 
     Args:
@@ -64,9 +63,9 @@ def _same_columns(loaded: Loaded, feature: Feature) -> None:
         feature.names.extend(loaded.names)
 
 
-def _parts(sources: Sequence[Source], options: Options) -> list[_Part]:
+def _parts(sources: Sequence[FeatureFile], options: ImportOptions) -> list[_Part]:
     """Files loaded, those of one part together; a pickle of several parts is in each."""
-    beside: dict[str, dict[str, Source]] = defaultdict(dict)
+    beside: dict[str, dict[str, FeatureFile]] = defaultdict(dict)
     for source in sources:
         if source.what in FACTS:
             beside[source.part][source.what] = source
@@ -89,7 +88,7 @@ def _parts(sources: Sequence[Source], options: Options) -> list[_Part]:
     return [_Part(name, loaded) for name, loaded in parts.items()]
 
 
-def _ids(part: _Part, options: Options, table: Table | None) -> list[list[str]]:
+def _ids(part: _Part, options: ImportOptions, table: Table | None) -> list[list[str]]:
     """Utterance ids of each file's rows."""
     without = [loaded for loaded in part.loaded if loaded.ids is None]
     if not without:
@@ -150,7 +149,7 @@ def _made(part: _Part, first: Loaded) -> list[str]:
     return [f"{part.name or 'row'}-{k:0{width}d}" for k in range(1, len(first.values) + 1)]
 
 
-def _rows(part: _Part, ids: list[list[str]], options: Options) -> dict[str, dict[str, Any]]:
+def _rows(part: _Part, ids: list[list[str]], options: ImportOptions) -> dict[str, dict[str, Any]]:
     """What the part's files say of each utterance."""
     rows: dict[str, dict[str, Any]] = {}
     for loaded, own in zip(part.loaded, ids, strict=True):

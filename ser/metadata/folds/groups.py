@@ -8,14 +8,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
-from ser.metadata.folds import Fold, Options, Rows, enough, leave_out
+from ser.metadata.folds.fold import Fold, FoldOptions, Rows, enough, leave_out
 
 # Of the training groups (speakers), or of the training utterances where groups cannot be held apart.
 VALIDATION_SHARE = 0.15
 Groups = NDArray[np.object_]
 
 
-def deal(values: Groups, labels: Rows, options: Options, what: str) -> dict[str, Groups]:
+def deal(values: Groups, labels: Rows, options: FoldOptions, what: str) -> dict[str, Groups]:
     """Test groups of each fold: one group a fold, or `--folds K` times several.
 
     Args:
@@ -54,7 +54,7 @@ def _stratified(values: Groups, labels: Rows, folds: int, seed: int) -> list[Row
             raise ConfigError(f"--stratified with {folds} folds", found=error, action="Take fewer --folds.") from None
 
 
-def hold_out(fold: Fold, frame: pd.DataFrame, labels: Rows, options: Options) -> Fold:
+def hold_out(fold: Fold, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> Fold:
     """Take the validation part out of training: whole speakers where training has three or more, else utterances.
 
     Where nobody knows who speaks, whole dialogues: turns of one dialogue are like one another.

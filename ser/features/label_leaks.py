@@ -9,7 +9,7 @@ from typing import Any
 
 from ser.errors import ConfigError, StoreError
 from ser.features.views import by_label
-from ser.metadata import texts
+from ser.metadata.texts import text_sources
 
 IDENTITY = "identity"
 
@@ -19,7 +19,7 @@ def why(identity: Mapping[str, Any]) -> str:
     scheme = by_label(identity)
     if scheme:
         return f"what was done to an utterance tells its true label (scheme {scheme})"
-    if texts.kind(texts.source_of(identity)) == texts.SIMULATED:
+    if text_sources.kind(text_sources.source_of(identity)) == text_sources.SIMULATED:
         return "the sentences were chosen by the true label"
     return ""
 

@@ -47,13 +47,13 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Options:
+class FoldOptions:
     """Choices within a protocol.
 
     Attributes:
         folds: number of folds; None is one a group (leave one out), or a single split.
         seed: of the shuffles. The same for all runs, so that runs differ by training alone.
-        file: CSV with columns `fold` and `utterance_id`, for `file` and `emobox`; see `ser.metadata.foldfile`.
+        file: CSV with columns `fold` and `utterance_id`, for `file` and `emobox`; see `ser.metadata.folds.fold_file`.
         validation: `auto`, or `speaker`, `session`, `dialogue`, `utterance`: what whole groups validation takes from training.
         stratified: deal whole groups to the folds so that each has about the same share of every class.
     """

@@ -1,27 +1,31 @@
 """An import written into the workspace: the utterance table, where there is none yet, and a feature store for each modality."""
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import ser
-from ser.errors import CorpusError, StoreError
-from ser.features.failures import Failure, write_failures
-from ser.features.importing.model import Feature, Imported
-from ser.features.layout import FRAME, UTTERANCE, Facts, some
-from ser.features.pack import Record
-from ser.features.ragged import BLOCK_BYTES
-from ser.features.scrutiny import scrutinise
-from ser.features.store import FeatureStore
+from ser.errors import ConfigError, CorpusError, StoreError
+from ser.features.importing.dialogues import read_dialogues
+from ser.features.importing.feature_files import Feature, FeatureFile, Imported
+from ser.features.importing.joining import gather
+from ser.features.importing.loading import ImportOptions
+from ser.features.stores.bulk_reading import BLOCK_BYTES
+from ser.features.stores.failures import Failure, write_failures
+from ser.features.stores.layout import FRAME, UTTERANCE, Facts, Record, some
+from ser.features.stores.store import FeatureStore
+from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import UNKNOWN_SOURCE
-from ser.features.writer import StoreWriter
+from ser.features.value_checks import check_values
 from ser.metadata.ledger import IMPORTED
 from ser.metadata.parsing import few
-from ser.metadata.table import Table, make_table, write_table
+from ser.metadata.schema import check_name
+from ser.metadata.table import Table, load_table, make_table, write_table
 from ser.workspace import Workspace
 
 FACTS = {
@@ -46,7 +50,50 @@ class Kept:
     failed: int
 
 
-def keep(
+def import_features(
+    dataset: str,
+    workspace: Workspace,
+    sources: Sequence[FeatureFile] = (),
+    options: ImportOptions | None = None,
+    *,
+    pickle: Path | None = None,
+    fields: Sequence[str] | None = None,
+    overwrite: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Kept]:
+    """Import features that were made elsewhere.
+
+    Args:
+        dataset: its table is made where there is none, or joined by utterance id where there is one.
+        sources: files, see `ser.features.importing.feature_files.parse`.
+        pickle: a pickle of whole dialogues, in place of sources.
+        fields: what the members of that pickle are.
+        overwrite: start stores afresh that were made of other files.
+        say: told what a user should know, a line at a time.
+
+    Returns:
+        What was written, one a store.
+
+    Raises:
+        ConfigError, CorpusError, StoreError: what does not fit, and what to do about it. Nothing is written then, unless a
+            store could not be.
+    """
+    check_name(dataset)
+    options = options or ImportOptions()
+    if bool(sources) == (pickle is not None):
+        raise ConfigError("nothing to import, or two kinds of it", expected="files of features, or --pickle FILE")
+    if fields and pickle is None:
+        raise ConfigError("--fields says what the members of a pickle are", expected="--pickle FILE")
+    there = workspace.table(dataset).is_file()
+    table = load_table(dataset, workspace) if there else None
+    names = options.label_names
+    imported = gather(sources, options, table) if pickle is None else read_dialogues(pickle, fields, names)
+    for note in imported.notes:
+        say(f"note: {note}")
+    return list(write_import(imported, dataset, workspace, table, overwrite, say))
+
+
+def write_import(
     imported: Imported,
     dataset: str,
     workspace: Workspace,
@@ -136,7 +183,7 @@ def _keep(feature: Feature, table: Table, workspace: Workspace, overwrite: bool,
     write_failures(path.with_name(f"{feature.store}.failures.csv"), listed)
     line = _line(feature, table, facts, count, len(listed), elsewhere, zeros)
     with FeatureStore(path) as store:
-        found = scrutinise(store, dict(zip(table.ids, table.frame["label"], strict=True))).telling
+        found = check_values(store, dict(zip(table.ids, table.frame["label"], strict=True))).telling
     named = [feature.names[k] if feature.names else f"feature {k}" for k in found]
     return Kept(f"{line}; {few(named)} alone tells the label: a column of labels?" if named else line, len(listed))
 

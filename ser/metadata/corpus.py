@@ -1,0 +1,151 @@
+"""A corpus as a plugin: its facts, its parser, and what people are told of it."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from ser import registry
+from ser.errors import CorpusError
+from ser.metadata import ledger
+from ser.metadata.table import Table, make_table
+
+CORPORA = "ser.metadata.corpora"
+
+
+class Corpus(Protocol):
+    """What a plugin in `ser/metadata/corpora/` holds: facts as constants, then `parse`.
+
+    A row that `parse` yields is a dict of any of `COLUMNS` with at least `utterance_id`, `label`, `emotion`; None is an
+    empty cell, votes are a dict. What `parse` leaves out it notes (`ser.metadata.parsing.left_out`).
+
+    A plugin may also have `RELEASE` (which one the facts are of), `NOTES` (a tuple of sentences that a user should know),
+    `EMOBOX_FOLDS` (speakers of each test fold of the EmoBox benchmark, in fold order), `LANGUAGES` (where rows differ) and
+    `SYNTHETIC` (true: no recording of people); and functions: `facts(root)`, entries of the sidecar that differ from the
+    constants, and `folds(root)`, published folds as lines of `ser.metadata.folds.fold_file`.
+    """
+
+    TITLE: str
+    CITATION: str
+    LICENCE: str
+    URL: str
+    LANGUAGE: str  # ISO 639-1; "" where it differs between rows or is not known
+    TREE: str  # the expected layout, as a drawing
+    LABELS: dict[str, str]  # the corpus's label -> canonical emotion, "" for one that is no emotion
+    UTTERANCES: int | None  # rows of the whole release
+    SENTENCES: int | None  # size of the fixed set of sentences; None where speech is free
+
+    def parse(self, root: Path) -> Iterable[dict[str, Any]]:
+        """Read a corpus folder into rows."""
+        ...
+
+
+def corpus(name: str) -> Corpus:
+    """The corpus plugin of that name.
+
+    Raises:
+        ConfigError: there is none; the message lists those there are.
+    """
+    if name not in registry.names(CORPORA):
+        raise registry.unknown("corpus", name, registry.names(CORPORA))
+    return cast(Corpus, registry.load(CORPORA, name))
+
+
+def parse_corpus(name: str, root: Path, dataset: str | None = None) -> Table:
+    """Parse a corpus folder (or file) with a plugin.
+
+    Args:
+        name: the plugin.
+        root: the corpus folder, or the file for plugins that read one.
+        dataset: name of the table; the plugin's name by default.
+
+    Raises:
+        CorpusError: the folder is not there, is not laid out as the plugin expects, or its rows are not valid.
+    """
+    plugin = corpus(name)
+    if not root.exists():
+        raise CorpusError(
+            f"{plugin.TITLE}: there is no {root}",
+            expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
+            action="Give the corpus folder with --root.",
+        )
+    rows = list(plugin.parse(root))
+    if not rows:
+        raise CorpusError(
+            f"{plugin.TITLE}: no utterance found in {root}",
+            expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
+            action="Give the folder that holds this tree with --root.",
+        )
+    return make_table(rows, dataset or name, facts=_facts(plugin, name, root))
+
+
+def _facts(plugin: Corpus, name: str, root: Path) -> dict[str, Any]:
+    facts = {
+        "corpus": name,
+        "title": plugin.TITLE,
+        "release": getattr(plugin, "RELEASE", None),
+        "root": str((root if root.is_dir() else root.parent).resolve()),
+        "licence": plugin.LICENCE,
+        "citation": plugin.CITATION,
+        "language": plugin.LANGUAGE,
+        "sentences": plugin.SENTENCES,
+        "utterances_of_release": plugin.UTTERANCES,
+        "synthetic": (root / "SYNTHETIC.txt").is_file(),
+    }
+    own = getattr(plugin, "facts", None)
+    facts |= own(root) if own else {}
+    if facts["synthetic"]:  # the corpus's layout, but nothing of the corpus
+        licence = "none needed: synthesised, no recording of people"
+        facts |= {"title": f"SYNTHETIC speech in the layout of {plugin.TITLE}", "licence": licence, "citation": ""}
+        facts |= {"release": None, "utterances_of_release": None}
+    return facts
+
+
+def listing() -> list[str]:
+    """A line a plugin below a header: name, language, utterances and sentences of the release, title, licence in brief."""
+    head = ("name", "language", "utterances", "sentences", "title", "licence")
+    rows = [head]
+    for name in registry.names(CORPORA):
+        facts = corpus(name)
+        utterances, sentences = (f"{n:,}" if n is not None else "-" for n in (facts.UTTERANCES, facts.SENTENCES))
+        licence = re.split(r" \(|; ", facts.LICENCE)[0]
+        rows.append((name, _languages(facts) or "-", utterances, sentences, facts.TITLE, licence))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def description(name: str) -> list[str]:
+    """Everything a plugin says of its corpus.
+
+    Raises:
+        ConfigError: there is no such plugin.
+    """
+    facts = corpus(name)
+    free = "not known" if not facts.URL else "free speech"
+    release = getattr(facts, "RELEASE", "")
+    labels: dict[str, list[str]] = {}
+    for label, emotion in facts.LABELS.items():
+        labels.setdefault(emotion or "no emotion", []).append(label)
+    lines = [
+        facts.TITLE,
+        "",
+        f"release     {release}" if release else "",
+        f"utterances  {facts.UTTERANCES:,}" if facts.UTTERANCES is not None else "",
+        f"sentences   {facts.SENTENCES if facts.SENTENCES is not None else free}",
+        f"language    {_languages(facts) or 'not known'}",
+        f"licence     {facts.LICENCE}",
+        f"citation    {facts.CITATION}",
+        f"see         {facts.URL}" if facts.URL else "",
+        "labels      " + "; ".join(f"{emotion}: {', '.join(words)}" for emotion, words in labels.items()),
+    ]
+    lines = [lines[0], "", *(line for line in lines[2:] if line)]
+    lines += ["", "expected tree", *(f"    {line}" for line in facts.TREE.strip("\n").splitlines())]
+    saw = ledger.encoders_that_saw(name)
+    if saw:
+        lines += ["", "encoders that have seen it", *(f"    in {kind}: {', '.join(who)}" for kind, who in saw.items())]
+    notes = getattr(facts, "NOTES", ())
+    return lines + (["", "to know", *(f"  - {note}" for note in notes)] if notes else [])
+
+
+def _languages(facts: Corpus) -> str:
+    return ", ".join(getattr(facts, "LANGUAGES", ())) or facts.LANGUAGE

@@ -1,0 +1,1 @@
+"""The text of utterances: the corpus's own, transcripts, and simulated sentences."""
