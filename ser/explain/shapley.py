@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError
 from ser.explain.opened import Opened
-from ser.results.metrics.classification import ua
+from ser.results.metrics.classification import scores
 
 DRAWS = 20
 Coalition = frozenset[str]
@@ -67,18 +67,18 @@ def contributions(opened: Opened, rows: NDArray[np.int64], *, draws: int = DRAWS
     random = np.random.default_rng(seed)
     partners = [_partners(len(opened.data.frame), rows, random) for _ in range(draws)]
     labels, modalities = opened.data.labels[rows], tuple(stores)
-    shares, scores = {}, {}
+    shares, score = {}, {}
     for coalition in coalitions_of(modalities):
         absent = [name for m in modalities if m not in coalition for name in stores[m]]
         found = [opened.probabilities(rows, dict.fromkeys(absent, p)) for p in (partners if absent else partners[:1])]
         shares[coalition] = np.mean(found, axis=0)
-        scores[coalition] = float(np.mean([ua(labels, p.argmax(-1), opened.saved.classes) for p in found]))
+        score[coalition] = float(np.mean([scores(labels, p.argmax(-1), opened.saved.classes)["UA"] for p in found]))
     return Contributions(
         modalities,
         np.stack([shapley(shares, m) for m in modalities]),
         shares,
-        scores,
-        np.array([float(shapley(scores, m)) for m in modalities]),
+        score,
+        np.array([float(shapley(score, m)) for m in modalities]),
     )
 
 

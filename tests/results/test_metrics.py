@@ -4,8 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support, recall_score
 
 from ser.results.metrics import classification
 from ser.results.records.names import METRICS
@@ -91,15 +93,41 @@ def test_both_ways_equal_the_definitions(case: tuple[int, list[tuple[int, int]]]
 
 
 @given(pairs)
-def test_per_class_equals_the_counts(case: tuple[int, list[tuple[int, int]]]) -> None:
+def test_values_are_those_of_scikit_learn(case: tuple[int, list[tuple[int, int]]]) -> None:
     k, both = case
     truth, guess = [t for t, _ in both], [p for _, p in both]
     names = [f"c{i}" for i in range(k)]
-    direct = classification.per_class(truth, guess, names)
-    counts = classification.class_scores(classification.confusion(truth, guess, names))
-    for score in ("precision", "recall", "F1", "support"):
-        values = [np.nan if direct[n][score] is None else direct[n][score] for n in names]
-        np.testing.assert_allclose(counts[score], np.array(values, dtype=float), atol=1e-12)
+    found, there = classification.scores(truth, guess, names), sorted(set(truth))
+    expected = {
+        "UA": recall_score(truth, guess, labels=there, average="macro", zero_division=0),
+        "WA": accuracy_score(truth, guess),
+        "WF1": f1_score(truth, guess, labels=there, average="weighted", zero_division=0),
+        "Macro_F1": f1_score(truth, guess, average="macro", zero_division=0),
+    }
+    assert found == pytest.approx(expected, abs=1e-12)
+    by_class = precision_recall_fscore_support(truth, guess, labels=range(k), zero_division=0)
+    for n, name in enumerate(names):
+        own = classification.per_class(truth, guess, names)[name]
+        for score, values in zip(("precision", "recall", "F1", "support"), by_class, strict=True):
+            assert own[score] is None or own[score] == pytest.approx(values[n], abs=1e-12)
+        assert (own["recall"] is None) == (n not in truth)
+        assert (own["precision"] is None) == (own["F1"] is None) == (n not in truth and n not in guess)
+
+
+def test_one_definition_for_numpy_and_torch_and_any_leading_dimensions() -> None:
+    random = np.random.default_rng(0)
+    support = random.integers(0, 5, (2, 3, 4))
+    support[0, 0] = 0
+    hits = random.integers(0, support + 1).astype(np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for function in (classification.ua, classification.wa):
+            found = function(hits, support)
+            assert found.shape == (2, 3)
+            assert np.isnan(found[0, 0])
+            assert np.isfinite(found[1]).all()
+            np.testing.assert_array_equal(function(torch.from_numpy(hits), torch.from_numpy(support)), found)
+            np.testing.assert_array_equal(function(hits, np.ones(4)), function(hits, np.ones((2, 3, 4))))
 
 
 @given(pairs, st.randoms())
@@ -148,13 +176,6 @@ def test_stacks_keep_their_shape_and_empty_ones_are_nan() -> None:
     ],
 )
 def test_refused(truth: list[object], guess: list[object], words: str) -> None:
-    for function in (
-        classification.wa,
-        classification.ua,
-        classification.wf1,
-        classification.macro_f1,
-        classification.confusion,
-        classification.per_class,
-    ):
+    for function in (classification.scores, classification.confusion, classification.per_class):
         with pytest.raises(ValueError, match=words):
             function(truth, guess, CLASSES)  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Classification metrics as pure functions, on scikit-learn, and the same metrics for whole stacks of confusion counts.
+"""Recall, UA, WA and F1: one definition of each, of counts, for single results and for stacks of thousands.
 
 `C[i, j]` is how many utterances of true class i were predicted as class j. With TP_k = C[k, k], n_k = sum_j C[k, j]
 (support), m_k = sum_i C[i, k] (predictions) and N = sum_k n_k:
@@ -7,30 +7,27 @@
 
 Conventions where these are 0 / 0, all of them stated by the functions that use them: a class absent from the truth has no
 recall and never enters UA; a class absent from truth and predictions has no F1 and never enters Macro_F1; a class that is
-in the truth but never predicted has precision 0, as in scikit-learn.
+in the truth but never predicted has precision 0. The values are those of scikit-learn (the tests compare them).
 
 Definitions: Schuller et al., "The INTERSPEECH 2009 Emotion Challenge" (UA, WA); Opitz & Burst, "Macro F1 and Macro F1"
 (arXiv 1911.03347, the mean of F1 values).
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    accuracy_score,
-    confusion_matrix,
-    f1_score,
-    precision_recall_fscore_support,
-    recall_score,
-)
 
 from ser.results.records.names import METRICS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Labels: TypeAlias = Sequence[str] | Sequence[int] | NDArray[Any]
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
+Counts = TypeVar("Counts", NDArray[Any], "Tensor")
 
 
 def encode(labels: Labels, classes: Sequence[str]) -> Ints:
@@ -65,64 +62,46 @@ def _both(truth: Labels, predicted: Labels, classes: Sequence[str]) -> tuple[Int
     return t, p
 
 
-def wa(truth: Labels, predicted: Labels, classes: Sequence[str]) -> float:
-    """Weighted accuracy: the share of utterances that are right, sum_k TP_k / N. Range 0 to 1, chance: the commonest class.
+def recall(hits: Counts, support: Counts) -> Counts:
+    """TP_k / n_k of each class, `(..., K)`; 0 for a class without utterances.
 
-    Raises:
-        ValueError: no utterances, unequal lengths, or a label that is not among the classes.
-
-    >>> wa(["anger", "anger", "anger", "sadness"], ["anger", "anger", "anger", "anger"], ["anger", "sadness"])
-    0.75
+    Args:
+        hits: utterances of each class that are right, or how often they are right over several runs, `(..., K)`.
+        support: utterances of each class, of the same shape or one that broadcasts to it.
     """
-    t, p = _both(truth, predicted, classes)
-    return float(accuracy_score(t, p))
+    found: Counts = hits / (support + (support == 0))
+    return found
 
 
-def ua(truth: Labels, predicted: Labels, classes: Sequence[str]) -> float:
-    """Unweighted average recall (UAR): the mean of recall_k over the classes that the truth has. Range 0 to 1.
+def ua(hits: Counts, support: Counts) -> Counts:
+    """Unweighted average recall (UAR), `(..., K)` -> `(...)`: the mean of recall_k over the classes that the truth has.
 
-    A class absent from the truth has no recall and is left out of the mean; it is not counted as 0.
+    A class absent from the truth has no recall and is left out of the mean; it is not counted as 0. Where there are no
+    utterances at all the value is NaN. Range 0 to 1. Arguments as `recall`, arrays of NumPy or tensors of torch.
 
-    Raises:
-        ValueError: no utterances, unequal lengths, or a label that is not among the classes.
-
-    >>> ua(["anger", "anger", "anger", "sadness"], ["anger"] * 4, ["anger", "neutral", "sadness"])
+    >>> float(ua(np.array([3, 0, 0]), np.array([3, 0, 1])))
     0.5
     """
-    t, p = _both(truth, predicted, classes)
-    return float(recall_score(t, p, labels=np.unique(t), average="macro", zero_division=0))
+    with np.errstate(invalid="ignore"):
+        mean: Counts = recall(hits, support).sum(-1) / (support > 0).sum(-1)
+    return mean
 
 
-def wf1(truth: Labels, predicted: Labels, classes: Sequence[str]) -> float:
-    """Weighted F1: sum_k (n_k / N) F1_k. Range 0 to 1. A class absent from the truth has weight 0.
+def wa(hits: Counts, support: Counts) -> Counts:
+    """Weighted accuracy, `(..., K)` -> `(...)`: the share of utterances that are right, sum_k TP_k / N.
 
-    Raises:
-        ValueError: no utterances, unequal lengths, or a label that is not among the classes.
+    Where there are no utterances the value is NaN. Range 0 to 1, chance: the commonest class. Arguments as `recall`.
 
-    >>> round(wf1(["anger", "anger", "anger", "sadness"], ["anger"] * 4, ["anger", "sadness"]), 6)
-    0.642857
+    >>> float(wa(np.array([3, 0]), np.array([3, 1])))
+    0.75
     """
-    t, p = _both(truth, predicted, classes)
-    return float(f1_score(t, p, labels=np.unique(t), average="weighted", zero_division=0))
-
-
-def macro_f1(truth: Labels, predicted: Labels, classes: Sequence[str]) -> float:
-    """Macro F1: the mean of F1_k over the classes that are in the truth or in the predictions. Range 0 to 1.
-
-    A class absent from the truth but predicted counts with F1 0; one absent from both is left out (scikit-learn's default).
-
-    Raises:
-        ValueError: no utterances, unequal lengths, or a label that is not among the classes.
-
-    >>> round(macro_f1(["anger", "anger", "anger", "sadness"], ["anger"] * 4, ["anger", "sadness"]), 6)
-    0.428571
-    """
-    t, p = _both(truth, predicted, classes)
-    return float(f1_score(t, p, labels=np.union1d(t, p), average="macro", zero_division=0))
+    with np.errstate(invalid="ignore"):
+        share: Counts = hits.sum(-1) / support.sum(-1)
+    return share
 
 
 def scores(truth: Labels, predicted: Labels, classes: Sequence[str]) -> dict[str, float]:
-    """All of `METRICS` by name.
+    """All of `METRICS` by name, see `scores_from_counts`.
 
     Raises:
         ValueError: no utterances, unequal lengths, or a label that is not among the classes.
@@ -130,8 +109,7 @@ def scores(truth: Labels, predicted: Labels, classes: Sequence[str]) -> dict[str
     >>> scores([0, 0, 1, 1], [0, 1, 1, 1], ["anger", "sadness"])["UA"]
     0.75
     """
-    functions = {"UA": ua, "WA": wa, "WF1": wf1, "Macro_F1": macro_f1}
-    return {name: functions[name](truth, predicted, classes) for name in METRICS}
+    return {name: float(value) for name, value in scores_from_counts(confusion(truth, predicted, classes)).items()}
 
 
 def confusion(truth: Labels, predicted: Labels, classes: Sequence[str]) -> Ints:
@@ -143,15 +121,17 @@ def confusion(truth: Labels, predicted: Labels, classes: Sequence[str]) -> Ints:
     >>> confusion(["sadness", "anger"], ["anger", "anger"], ["anger", "sadness"]).tolist()
     [[1, 0], [1, 0]]
     """
-    t, p = _both(truth, predicted, classes)
-    return np.asarray(confusion_matrix(t, p, labels=np.arange(len(classes))), dtype=np.int64)
+    t, p = encode(truth, classes), encode(predicted, classes)
+    if len(t) != len(p):
+        raise ValueError(f"{len(t)} true labels and {len(p)} predicted ones")
+    if not len(t):
+        raise ValueError("a metric of no utterances has no value")
+    k = len(classes)
+    return np.bincount(t * k + p, minlength=k * k).reshape(k, k).astype(np.int64)
 
 
 def per_class(truth: Labels, predicted: Labels, classes: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
-    """Precision, recall, F1 and support of each class, by name.
-
-    A class absent from the truth has recall None; one absent from truth and predictions has None for all three. A class in
-    the truth that is never predicted has precision 0.
+    """Precision, recall, F1 and support of each class, by name; None where `class_scores` has NaN.
 
     Raises:
         ValueError: no utterances, unequal lengths, or a label that is not among the classes.
@@ -159,33 +139,28 @@ def per_class(truth: Labels, predicted: Labels, classes: Sequence[str]) -> dict[
     >>> per_class(["anger", "anger"], ["anger", "sadness"], ["anger", "sadness", "fear"])["sadness"]
     {'precision': 0.0, 'recall': None, 'F1': 0.0, 'support': 0}
     """
-    t, p = _both(truth, predicted, classes)
-    values = precision_recall_fscore_support(t, p, labels=np.arange(len(classes)), zero_division=0)
-    result: dict[str, dict[str, float | int | None]] = {}
-    for k, name in enumerate(classes):
-        precision, recall, f1, support = (column[k] for column in values)
-        seen = support > 0 or bool((p == k).any())
-        result[name] = {
-            "precision": float(precision) if seen else None,
-            "recall": float(recall) if support > 0 else None,
-            "F1": float(f1) if seen else None,
-            "support": int(support),
+    by_class = class_scores(confusion(truth, predicted, classes))
+    return {
+        name: {
+            **{s: None if np.isnan(v[k]) else float(v[k]) for s, v in by_class.items()},
+            "support": int(by_class["support"][k]),
         }
-    return result
+        for k, name in enumerate(classes)
+    }
 
 
 def class_scores(counts: NDArray[Any]) -> dict[str, Floats]:
     """Precision, recall, F1 and support of stacks of confusion counts: `(..., K, K)` -> `(..., K)` each.
 
-    The same conventions as `per_class`, with NaN where that says None.
+    A class absent from the truth has recall NaN; one absent from truth and predictions has NaN for all three. A class in
+    the truth that is never predicted has precision 0.
     """
-    right = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
-    support, found = counts.sum(-1).astype(np.float64), counts.sum(-2).astype(np.float64)
+    hits, support, found = _margins(counts)
     seen = (support + found) > 0
     return {
-        "precision": np.where(seen, right / np.maximum(found, 1), np.nan),
-        "recall": np.where(support > 0, right / np.maximum(support, 1), np.nan),
-        "F1": np.where(seen, 2 * right / np.maximum(support + found, 1), np.nan),
+        "precision": np.where(seen, hits / np.maximum(found, 1), np.nan),
+        "recall": np.where(support > 0, recall(hits, support), np.nan),
+        "F1": np.where(seen, 2 * hits / np.maximum(support + found, 1), np.nan),
         "support": support,
     }
 
@@ -193,30 +168,27 @@ def class_scores(counts: NDArray[Any]) -> dict[str, Floats]:
 def scores_from_counts(counts: NDArray[Any]) -> dict[str, Floats]:
     """All of `METRICS` of stacks of confusion counts: `(..., K, K)` -> `(...)` each; NaN where there are no utterances.
 
-    Equal to `scores` (a test holds it), thousands of matrices at once: what many runs, folds, speakers and bootstrap
-    samples are computed with.
+    - `UA`, `WA`: see `ua` and `wa`.
+    - `WF1`: weighted F1, sum_k (n_k / N) F1_k. A class absent from the truth has weight 0.
+    - `Macro_F1`: the mean of F1_k over the classes that are in the truth or in the predictions. A class absent from the
+      truth but predicted counts with F1 0; one absent from both is left out (the default of scikit-learn).
 
     >>> scores_from_counts(np.array([[[3, 0], [1, 0]], [[1, 0], [0, 1]]]))["UA"].tolist()
     [0.5, 1.0]
     """
-    by_class = class_scores(counts)
-    support = by_class["support"]
-    total = support.sum(-1)
-    some = total > 0
-    right = np.trace(counts, axis1=-2, axis2=-1).astype(np.float64)
-    weighted = (support * np.nan_to_num(by_class["F1"])).sum(-1)
-    n = np.maximum(total, 1)
-    return {
-        "UA": _mean_of_defined(by_class["recall"]),
-        "WA": np.where(some, right / n, np.nan),
-        "WF1": np.where(some, weighted / n, np.nan),
-        "Macro_F1": _mean_of_defined(by_class["F1"]),
-    }
+    hits, support, found = _margins(counts)
+    f1 = 2 * hits / np.maximum(support + found, 1)
+    with np.errstate(invalid="ignore"):
+        values = {
+            "UA": ua(hits, support),
+            "WA": wa(hits, support),
+            "WF1": (support * f1).sum(-1) / support.sum(-1),
+            "Macro_F1": f1.sum(-1) / ((support + found) > 0).sum(-1),
+        }
+    return {name: np.asarray(values[name]) for name in METRICS}
 
 
-def _mean_of_defined(values: Floats) -> Floats:
-    """Mean over the last axis of what is not NaN; NaN where nothing is left (without NumPy's warning)."""
-    defined = ~np.isnan(values)
-    number = defined.sum(-1)
-    mean: Floats = np.where(number > 0, np.nansum(values, axis=-1) / np.maximum(number, 1), np.nan)
-    return mean
+def _margins(counts: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
+    """TP_k, n_k and m_k of stacks of confusion counts: `(..., K, K)` -> `(..., K)` each."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
+    return hits, counts.sum(-1).astype(np.float64), counts.sum(-2).astype(np.float64)

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.results.metrics.classification import encode
+from ser.results.metrics.classification import encode, ua, wa
 
 Floats = NDArray[np.float64]
 RESAMPLES = 1000
@@ -67,14 +67,7 @@ def _sums(r: Rights, unit: NDArray[np.int64], units: int) -> tuple[Floats, Float
 
 def _scores(right: Floats, number: Floats) -> dict[str, Floats]:
     """`(..., K)` sums -> UA and WA, `(...)`; NaN where there are no utterances."""
-    some = number > 0
-    recall = np.where(some, right / np.maximum(number, 1e-12), 0.0)
-    defined, total = some.sum(-1), number.sum(-1)
-    empty = defined == 0
-    return {
-        "UA": np.where(empty, np.nan, recall.sum(-1) / np.maximum(defined, 1)),
-        "WA": np.where(empty, np.nan, right.sum(-1) / np.maximum(total, 1e-12)),
-    }
+    return {"UA": ua(right, number), "WA": wa(right, number)}
 
 
 def _interval(values: Floats) -> list[float] | None:
@@ -190,6 +183,5 @@ def _by_chance(r: Rights, unit: NDArray[np.int64], units: int, permutations: int
         dealt = r.right.copy()
         for rows in places:
             dealt[rows] = r.right[rng.permutation(rows)]
-        ua = _scores(*_sums(Rights(dealt, r.label, r.speaker, r.gender), unit, units))["UA"]
-        found[n] = np.ptp(ua)
+        found[n] = np.ptp(ua(*_sums(Rights(dealt, r.label, r.speaker, r.gender), unit, units)))
     return found

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ser.results.metrics.classification import ua, wa
 from ser.train.losses.cross_entropy import loss
 
 COLLAPSE = 3  # epochs in a row with one predicted class
@@ -34,24 +35,28 @@ def validate(logits: Tensor, labels: Tensor, classes: int) -> list[Score]:
     losses = loss(logits, each, torch.ones(runs, classes, device=logits.device))
     guesses = logits.argmax(-1)
     wide = torch.float32 if logits.device.type == "mps" else torch.float64  # Apple's GPUs have no double precision
-    hits = (guesses == each).to(wide)
-    there = torch.bincount(labels, minlength=classes)
-    recall = torch.zeros(runs, classes, dtype=wide, device=logits.device)
-    recall.scatter_add_(1, each, hits)
-    number = (there > 0).sum()
-    ua = (recall / there.clamp_min(1)).sum(1) / number
-    # Standard errors, from recalls with one hit and one miss added, so that a recall of 1 on few is not held certain.
-    share = (recall + 1) / (there + 2)
-    ua_error = ((share * (1 - share) / (there + 2)) * (there > 0)).sum(1).sqrt() / number
-    wa = hits.mean(1)
-    wa_error = (wa * (1 - wa) / rows).sqrt()
+    hits = torch.zeros(runs, classes, dtype=wide, device=logits.device)
+    hits.scatter_add_(1, each, (guesses == each).to(wide))
+    support = torch.bincount(labels, minlength=classes)
+    right = wa(hits, support)
     only = torch.where((guesses == guesses[:, :1]).all(1), guesses[:, 0], -1)
-    table = torch.stack([v.to(wide) for v in (losses, ua, wa, ua_error, wa_error, only)], dim=1).tolist()
+    columns = (losses, ua(hits, support), right, _ua_error(hits, support), (right * (1 - right) / rows).sqrt(), only)
+    table = torch.stack([v.to(wide) for v in columns], dim=1).tolist()
     names = ("validation_loss", "validation_UA", "validation_WA", "validation_UA_error", "validation_WA_error")
     return [
         Score(dict(zip(names, values, strict=True)), int(last) if last >= 0 and rows > 1 else None)
         for *values, last in table
     ]
+
+
+def _ua_error(hits: Tensor, support: Tensor) -> Tensor:
+    """The standard error of UA, `(runs,)`, with one hit and one miss added to each class.
+
+    Without these a recall of 1 on few utterances would be held certain.
+    """
+    share = (hits + 1) / (support + 2)
+    there = support > 0
+    return ((share * (1 - share) / (support + 2)) * there).sum(1).sqrt() / there.sum()
 
 
 @dataclass
