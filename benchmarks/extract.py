@@ -67,7 +67,7 @@ def table_of(paths: Sequence[Path], seconds: np.ndarray) -> Any:
 
 
 def ours(encoder: Any, table: Any, folder: Path, jobs: int) -> None:
-    from ser.extract.engine import extract
+    from ser.extract.extraction import extract
     from ser.workspace import Workspace
 
     extract(table, encoder, Workspace(folder), jobs=jobs, quiet=True, overwrite=True)
@@ -132,7 +132,8 @@ def run(name: str, arguments: argparse.Namespace, folder: Path) -> str:
     """A line of the table."""
     import torch
 
-    from ser.extract.encoder import Options, load
+    from ser.extract.encoder import load
+    from ser.extract.options import EncoderOptions
 
     device, gpu = arguments.device, arguments.device != "cpu"
     sync: Step = torch.cuda.synchronize if gpu else (lambda: None)
@@ -147,7 +148,8 @@ def run(name: str, arguments: argparse.Namespace, folder: Path) -> str:
     bounds = {f"bound {n}": partial(forward, model, noise.split(n), sync) for n in sizes}
     choices = {"ser": arguments.dtype} | ({} if gpu else {"ser bf16": "bfloat16"})
     encoders = {
-        n: load(str(arguments.models / name), "audio", Options(device=device, dtype=d)) for n, d in choices.items()
+        n: load(str(arguments.models / name), "audio", EncoderOptions(device=device, dtype=d))
+        for n, d in choices.items()
     }
     jobs = 1 if not gpu else arguments.jobs
     even = list(np.random.default_rng(2).normal(0, 0.1, (len(seconds), samples)).astype(np.float32))
@@ -167,7 +169,8 @@ def run_text(name: str, arguments: argparse.Namespace, folder: Path) -> str:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    from ser.extract.encoder import Options, load
+    from ser.extract.encoder import load
+    from ser.extract.options import EncoderOptions
     from ser.metadata.table import make_table
 
     gpu = arguments.device != "cpu"
@@ -192,7 +195,7 @@ def run_text(name: str, arguments: argparse.Namespace, folder: Path) -> str:
     even = [" ".join(["w1"] * (words + (k >= len(texts) - longer))) for k in range(len(texts))]
     choices = {"ser": arguments.dtype} | ({} if gpu else {"ser bf16": "bfloat16"})
     encoders = {
-        n: load(str(arguments.models / name), "text", Options(device=arguments.device, dtype=d))
+        n: load(str(arguments.models / name), "text", EncoderOptions(device=arguments.device, dtype=d))
         for n, d in choices.items()
     }
     bounds |= {f"own {n}": partial(alone, encoders["ser"], even, n) for n in (32, 128)}

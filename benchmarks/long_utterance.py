@@ -33,11 +33,12 @@ def measure(name: str, folder: str, minutes: float, limit: float) -> dict[str, A
     """
     import numpy as np
 
-    from ser.extract.encoder import Options, load
+    from ser.extract.encoder import load
+    from ser.extract.options import EncoderOptions
 
     resource.setrlimit(resource.RLIMIT_AS, (int(limit * GB), int(limit * GB)))
     text = name == "bert"
-    encoder = load(folder or name, "text" if text else "audio", Options(layers=(2,) if folder else "last"))
+    encoder = load(folder or name, "text" if text else "audio", EncoderOptions(layers=(2,) if folder else "last"))
     if text:
         words = np.random.default_rng(0).integers(0, 20000, int(150 * minutes))  # so many a minute are spoken
         given: Any = " ".join(f"w{n}" for n in words)

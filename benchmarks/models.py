@@ -72,7 +72,7 @@ def emotion2vec(folder: Path) -> None:
     import torch
     import yaml
 
-    from ser.extract.models.emotion2vec_net import Emotion2vecNet
+    from ser.extract.models.emotion2vec_network import Emotion2vecNet
 
     audio = {
         "extractor_mode": "layer_norm", "feature_encoder_spec": "[(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512,2,2)] * 2",

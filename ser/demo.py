@@ -7,9 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ser.extract.encoder import Options as EncoderOptions
 from ser.extract.encoder import load
-from ser.extract.engine import extract
+from ser.extract.extraction import extract
+from ser.extract.options import EncoderOptions
 from ser.metadata.build import build
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import write_table

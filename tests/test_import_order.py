@@ -87,11 +87,11 @@ def test_every_room_has_its_row() -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("ser.train.experiments.fit", "from ser.extract.engine import extract"),
-        ("ser.train.experiments.fit", "def f():\n    import ser.extract.items"),
+        ("ser.train.experiments.fit", "from ser.extract.extraction import extract"),
+        ("ser.train.experiments.fit", "def f():\n    import ser.extract.utterances"),
         ("ser.train.heads.mlp", "from ser.commands import _base"),
         ("ser.train.heads.mlp", "from ...extract import items"),
-        ("ser.extract.engine", "from ser.train.experiments.fit import fit"),
+        ("ser.extract.extraction", "from ser.train.experiments.fit import fit"),
         (
             "ser.metadata.table",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ser.features import store",

@@ -109,7 +109,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 def command(session: Session, datasets: list[str], root: Path | None, **options: Any) -> None:
     """Extract features of audio and text into HDF5 stores, going on where an earlier run stopped."""
     from ser.errors import ConfigError
-    from ser.extract.request import Request, extract_dataset
+    from ser.extract.request import ExtractionRequest, extract_dataset
     from ser.parallel import cores
 
     if root is not None and len(datasets) > 1:
@@ -117,7 +117,7 @@ def command(session: Session, datasets: list[str], root: Path | None, **options:
     if options["shard"][1] > 1 and options["overwrite"]:
         raise ConfigError("--overwrite and --shard: each process would remove what the others have written")
     options["jobs"] = options["jobs"] or cores()
-    request = Request(**options)
+    request = ExtractionRequest(**options)
     failed = 0
     loaded: dict[tuple[str, str], Any] = {}
     for dataset in datasets:

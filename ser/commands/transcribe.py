@@ -50,16 +50,16 @@ def command(
     `ser extract --text bert --text-source asr` then makes features of the transcripts.
     """
     from ser.errors import ConfigError
-    from ser.extract.encoder import Options
-    from ser.extract.models.transcriber import load_transcriber
-    from ser.extract.transcripts import transcribe
+    from ser.extract.options import EncoderOptions
+    from ser.extract.transcription.transcribe import transcribe
+    from ser.extract.transcription.transcriber import load_transcriber
     from ser.metadata.build import ensure_table
     from ser.parallel import cores
 
     if root is not None and len(datasets) > 1:
         raise ConfigError("--root is one corpus's folder", expected="one --dataset", found=", ".join(datasets))
     tables = [ensure_table(name, session.workspace, root, say=session.warn, quiet=session.quiet) for name in datasets]
-    loaded = load_transcriber(model, Options(**options), language, beams)
+    loaded = load_transcriber(model, EncoderOptions(**options), language, beams)
     failed = 0
     for table in tables:
         report = transcribe(

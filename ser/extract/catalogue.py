@@ -3,8 +3,8 @@
 from types import ModuleType
 
 from ser import registry
+from ser.extract.checkpoints import fetch_command
 from ser.extract.encoder import ENCODERS, find
-from ser.extract.weights import fetch_command
 from ser.metadata import ledger
 from ser.metadata.parsing import few
 

@@ -7,7 +7,7 @@ A plugin in `ser/extract/encoders/` is one file a family. It opens with its fact
     LEVELS = ("utterance", "frame")          # the first is the default
     CHECKPOINTS = {"wav2vec2-base": Checkpoint("facebook/wav2vec2-base", 768, "..."), ...}   # {}: no weights
     DIM = "88 (25 a frame)"                  # where there are no checkpoints: features, in words
-    def load(name: str, options: Options) -> Encoder
+    def load(name: str, options: EncoderOptions) -> Encoder
     def accepts(name: str) -> bool           # optional: names that are neither of CHECKPOINTS nor the plugin's own
 """
 
@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from ser import registry
 from ser.errors import ConfigError
+from ser.extract.options import EncoderOptions
 
 if TYPE_CHECKING:
-    from ser.extract.views import View
+    from ser.extract.views.view import AudioView
 
 ENCODERS = "ser.extract.encoders"
 
@@ -44,31 +45,6 @@ class Checkpoint:
     dim: int
     note: str = ""
     licence: str = ""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a user asks of an encoder.
-
-    Attributes:
-        level: `utterance` or `frame`; None is the plugin's default.
-        layers: `last`, `all`, or indices of hidden layers (0 is the input of the first).
-        pooling: text: `cls` or `mean`; None is the plugin's default.
-        device: `cpu`, `cuda`, `cuda:1`, ...
-        dtype: `float32`, `bfloat16`, `float16`: what the encoder computes in.
-        weights: a folder that holds models (below their hub id or their last name), used before any cache or network.
-        revision: a commit of the hub repository.
-        batch_seconds: s of audio in a batch, padding included; 0 is one utterance at a time; None suits the device.
-    """
-
-    level: str | None = None
-    layers: str | tuple[int, ...] = "last"
-    pooling: str | None = None
-    device: str = "cpu"
-    dtype: str = "float32"
-    weights: Path | None = None
-    revision: str | None = None
-    batch_seconds: float | None = None
 
 
 class Encoder(ABC):
@@ -111,7 +87,7 @@ class Encoder(ABC):
     store_dtype: str = "float32"
     equal: bool = False
     spectrogram: bool = False
-    view: "View | None" = None
+    view: "AudioView | None" = None
 
     def prepare(self, texts: Sequence[str], assets: dict[str, str]) -> None:  # noqa: B027
         """Called once before encoding, for encoders that are made from the corpus (a word-piece vocabulary).
@@ -183,7 +159,7 @@ def short_names(modality: str | None = None) -> list[str]:
     return found
 
 
-def load(name: str, modality: str, options: Options) -> Encoder:
+def load(name: str, modality: str, options: EncoderOptions) -> Encoder:
     """The encoder of that name.
 
     Args:
@@ -203,7 +179,7 @@ def load(name: str, modality: str, options: Options) -> Encoder:
     if options.level is not None and options.level not in plugin.LEVELS:
         raise ConfigError(f"{name} has no {options.level} level", expected=" or ".join(plugin.LEVELS))
     if revision:
-        options = Options(**{**options.__dict__, "revision": revision})
+        options = EncoderOptions(**{**options.__dict__, "revision": revision})
     encoder = plugin.load(name, options)
     assert isinstance(encoder, Encoder)
     return encoder

@@ -7,17 +7,17 @@ from importlib import import_module
 from pathlib import Path
 
 from ser.errors import EncoderError
-from ser.extract.encoder import Options
+from ser.extract.options import EncoderOptions
 
 TENSORS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 TIMEOUT = 10.0  # s until a network that does not answer is called missing
 MIRROR = "emotion2vec"  # the organisation on Hugging Face's hub that has ModelScope's emotion2vec models
 
-Fetch = Callable[[str, Options], "Found | None"]
+Fetch = Callable[[str, EncoderOptions], "ModelFiles | None"]
 
 
 @dataclass(frozen=True)
-class Found:
+class ModelFiles:
     """A model's files.
 
     Attributes:
@@ -31,7 +31,7 @@ class Found:
     revision: str | None = None
 
 
-def hugging_face_cache(model: str, options: Options) -> Found | None:
+def hugging_face_cache(model: str, options: EncoderOptions) -> ModelFiles | None:
     """What the Hugging Face cache holds, without a network. Old ids without an organisation are the same models."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -41,11 +41,11 @@ def hugging_face_cache(model: str, options: Options) -> Found | None:
             folder = Path(snapshot_download(repo, revision=options.revision, local_files_only=True))
         except (LocalEntryNotFoundError, HFValidationError, FileNotFoundError):
             continue
-        return Found(folder, model, folder.name)
+        return ModelFiles(folder, model, folder.name)
     return None
 
 
-def hugging_face_hub(model: str, options: Options) -> Found | None:
+def hugging_face_hub(model: str, options: EncoderOptions) -> ModelFiles | None:
     """Download from the Hugging Face hub into its cache.
 
     Raises:
@@ -69,7 +69,7 @@ def hugging_face_hub(model: str, options: Options) -> Found | None:
         raise EncoderError(f"{model} has no revision {options.revision}", expected="a commit, branch or tag") from None
     except Exception as error:  # of whatever HTTP library huggingface_hub is built on this year
         raise unreachable(error) from None
-    return Found(Path(folder), model, info.sha)
+    return ModelFiles(Path(folder), model, info.sha)
 
 
 class Unreachable(Exception):
@@ -100,17 +100,17 @@ def wanted(files: Sequence[str]) -> list[str]:
     return sorted([*settings, *(file for file in top if file.endswith(".pt"))])
 
 
-def modelscope_cache(model: str, options: Options) -> Found | None:
+def modelscope_cache(model: str, options: EncoderOptions) -> ModelFiles | None:
     """What ModelScope's cache holds, without a network."""
     try:
         download = import_module("modelscope.hub.snapshot_download").snapshot_download
         folder = download(model, revision=options.revision, local_files_only=True)
     except Exception:  # not there, or another version's idea of a cache
         return None
-    return Found(Path(folder), model, options.revision)
+    return ModelFiles(Path(folder), model, options.revision)
 
 
-def modelscope_hub(model: str, options: Options) -> Found | None:
+def modelscope_hub(model: str, options: EncoderOptions) -> ModelFiles | None:
     """Download from ModelScope into its cache; its own retries take 20 s and more, so ask for a sign of life first.
 
     Raises:
@@ -125,14 +125,14 @@ def modelscope_hub(model: str, options: Options) -> Found | None:
         folder = download(model, revision=options.revision)
     except Exception as error:
         raise unreachable(error) from None
-    return Found(Path(folder), model, options.revision)
+    return ModelFiles(Path(folder), model, options.revision)
 
 
-def mirror_cache(model: str, options: Options) -> Found | None:
+def mirror_cache(model: str, options: EncoderOptions) -> ModelFiles | None:
     """The same model in the Hugging Face cache."""
     return hugging_face_cache(f"{MIRROR}/{model.split('/')[-1]}", options)
 
 
-def mirror_hub(model: str, options: Options) -> Found | None:
+def mirror_hub(model: str, options: EncoderOptions) -> ModelFiles | None:
     """The same model from the Hugging Face hub."""
     return hugging_face_hub(f"{MIRROR}/{model.split('/')[-1]}", options)

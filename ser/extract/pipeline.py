@@ -22,15 +22,15 @@ from typing import Any
 
 from ser.errors import SerError
 from ser.extract.encoder import Encoder
-from ser.extract.items import Item
-from ser.extract.work import Decoded, Inputs, Outcome, encode, gather, work
+from ser.extract.encoding import Decoded, Inputs, Outcome, encode, gather, work
+from ser.extract.utterances import Item
 
 MOST_THREADS = 8  # beyond this, Python's lock is the limit: each computes with several intra-op threads then
 GPU_THREADS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Chunk:
     """One chunk.
 
     Attributes:
@@ -67,7 +67,7 @@ class Pipeline:
         self.pickled = {e.name: pickle.dumps(e) for e in encoders if e.processes} if self.spread else {}
         self.workers = _workers(jobs) if self.spread else None
 
-    def run(self, tasks: Sequence[Task]) -> Generator[dict[str, Outcome], None, None]:
+    def run(self, tasks: Sequence[Chunk]) -> Generator[dict[str, Outcome], None, None]:
         """The outcome of each task for each encoder, in the order of the tasks.
 
         Raises:
@@ -102,7 +102,7 @@ class Pipeline:
                     with suppress(Exception):  # where chunks are pending, what they compute is not wanted any more
                         self.workers.shutdown(wait=bool(pending), kill_workers=bool(pending))
 
-    def _task(self, task: Task) -> tuple[dict[str, Outcome], BaseException | None]:
+    def _task(self, task: Chunk) -> tuple[dict[str, Outcome], BaseException | None]:
         """A chunk's outcomes as far as they came, and what stopped it, where something did."""
         outcomes = {name: Outcome() for name in task.wanted}
         decoded = Decoded()
@@ -127,7 +127,7 @@ class Pipeline:
     def _send(self, encoder: Encoder, inputs: Inputs, sources: dict[str, bytes], outcome: Outcome) -> None:
         """Have a worker process encode."""
         assert self.workers is not None
-        with _STARTING, _deaf():
+        with _STARTING, _interrupts_blocked():
             future = self.workers.submit(work, self.pickled[encoder.name], inputs, sources)
         done: Outcome = future.result()
         outcome.records += done.records
@@ -151,7 +151,7 @@ _STARTING = threading.Lock()
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
+def _interrupts_blocked() -> Iterator[None]:
     """Processes that this thread starts get no interrupts, also while they are still importing."""
     if not hasattr(signal, "pthread_sigmask"):
         yield

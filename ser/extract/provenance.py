@@ -1,12 +1,17 @@
-"""Where features came from: device, threads, versions, time. Kept in the store; it is no part of its identity."""
+"""The surroundings of an extraction: packages that must be installed, their versions, device, machine and time.
+
+Versions of what computes are part of a store's identity; the rest is kept in the store as its provenance.
+"""
 
 import os
 import platform
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Any
 
 import ser
+from ser.errors import EncoderError
 from ser.extract.encoder import Encoder
 
 _PACKAGES = (
@@ -23,26 +28,40 @@ _PACKAGES = (
 )
 
 
+def require(package: str, extra: str) -> None:
+    """Refuse to go on without an optional package.
+
+    Raises:
+        EncoderError: naming the command that installs it.
+    """
+    if find_spec(package) is None:
+        raise EncoderError(f"the package {package} is not installed", action=f"Install it: pip install 'ser[{extra}]'")
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """The installed versions of packages that must be there."""
+    return {package: version(package) for package in packages}
+
+
 def provenance(encoder: Encoder, jobs: int) -> dict[str, Any]:
-    """Facts of this run: JSON-able."""
+    """The surroundings of one encoder's extraction. JSON-able."""
     own = {"batch_budget": encoder.budget, "probe": getattr(encoder, "probed", None)}
     return {**surroundings(encoder.device, jobs), **own}
 
 
 def surroundings(device: str, jobs: int) -> dict[str, Any]:
-    """Where and when something is computed, by which versions: JSON-able."""
+    """The machine, the time and the versions with which something is computed. JSON-able."""
     return {
         "ser": ser.__version__,
         "device": device,
         "jobs": jobs,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **_installed_versions()},
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
 
 
-def _versions() -> dict[str, str]:
-    """Versions of the packages that have a part in it, as far as they are installed."""
+def _installed_versions() -> dict[str, str]:
     found = {}
     for package in _PACKAGES:
         try:

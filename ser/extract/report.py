@@ -1,16 +1,20 @@
 """What an extraction did, in numbers and in one line."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ser.audio.reading import CLIPPED_SHARE
+from ser.errors import AudioError, SerError
+from ser.features.stores.failures import Failure
 from ser.metadata.parsing import few
 
 EXACT = 1e-5  # relative difference up to which float32 features count as the same
 
 
 @dataclass(frozen=True)
-class Report:
+class ExtractionReport:
     """What one extraction did.
 
     Attributes:
@@ -85,3 +89,13 @@ class Report:
                 f"samples cut off at full scale, and are extracted as they are: {few(self.clipped, 3)}"
             )
         return found
+
+
+def all_failed(what: str, failures: Sequence[Failure], path: Path) -> SerError:
+    """The error where not one utterance could be extracted: the commonest reason, and how many share it."""
+    kind, count = Counter(f.kind for f in failures).most_common(1)[0]
+    first = next(f for f in failures if f.kind == kind)
+    alike = "all of them alike" if count == len(failures) else f"{count} of them alike"
+    return AudioError(
+        f"{what}: none of {len(failures)} utterances can be used, {alike} (listed in {path}): {first.reason}"
+    )

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser.errors import ConfigError, CorpusError, EncoderError
-from ser.extract.encoder import Encoder, Options, find, load
-from ser.extract.engine import extract
-from ser.extract.recordings import open_folder
-from ser.extract.report import Report
-from ser.extract.viewed import Viewed
-from ser.extract.views import View, make_views
+from ser.extract.encoder import Encoder, find, load
+from ser.extract.extraction import extract
+from ser.extract.options import EncoderOptions
+from ser.extract.report import ExtractionReport
+from ser.extract.views.recordings import open_folder
+from ser.extract.views.view import AudioView, ViewedEncoder, make_views
 from ser.features.stores.names import JOINT
 from ser.metadata.build import ensure_table
 from ser.metadata.labels import load_scheme
@@ -23,13 +23,13 @@ DEFAULT_AUDIO, DEFAULT_TEXT = "emotion2vec", "bert"
 
 
 @dataclass(frozen=True)
-class Request:
-    """The options of one call; see `Options` and `extract`.
+class ExtractionRequest:
+    """The options of one call; see `EncoderOptions` and `extract`.
 
     Attributes:
         audio, text: encoder names; where neither is given, the defaults that the dataset has sources for.
         text_source: whose text is encoded; see `ser.metadata.texts.text_sources`.
-        views: augmented views of the audio, made beside the features of the audio as it is; see `ser.extract.policies.names`.
+        views: augmented views of the audio, made beside the features of the audio as it is; see `policies.names`.
         noise_folder, impulses: recordings that views are made with; None: white noise, and simulated rooms.
         view_seed: of what views draw.
         view_scheme: label scheme of class-differentiated views.
@@ -64,10 +64,10 @@ class Request:
         audio = [("audio", DEFAULT_AUDIO)] if table.has("path") else []
         return [*audio, *([("text", DEFAULT_TEXT)] if table.has("text") else [])]
 
-    def options(self, modality: str) -> Options:
+    def options(self, modality: str) -> EncoderOptions:
         """What is asked of an encoder of a modality. Pooling is of text, where any is asked for."""
         pooling = self.pooling if modality == "text" or not self.text else None
-        return Options(
+        return EncoderOptions(
             self.level, self.layers, pooling, self.device, self.dtype, self.weights, self.revision, self.batch_seconds
         )
 
@@ -75,12 +75,12 @@ class Request:
 def extract_dataset(
     dataset: str,
     root: Path | None,
-    request: Request,
+    request: ExtractionRequest,
     workspace: Workspace,
     quiet: bool,
     say: Callable[[str], None],
     cache: dict[tuple[str, str], Encoder],
-) -> Iterator[Report]:
+) -> Iterator[ExtractionReport]:
     """Make the table if it is not there yet, then every store that is asked for; a report each.
 
     Args:
@@ -123,7 +123,10 @@ def extract_dataset(
         raise unloaded
     yield from extract(
         table,
-        [*encoders, *(Viewed(encoder, view) for encoder in encoders if encoder.modality == "audio" for view in views)],
+        [
+            *encoders,
+            *(ViewedEncoder(encoder, view) for encoder in encoders if encoder.modality == "audio" for view in views),
+        ],
         workspace,
         jobs=request.jobs,
         shard=request.shard,
@@ -136,7 +139,7 @@ def extract_dataset(
         raise unloaded
 
 
-def _views(request: Request, table: Table, modalities: list[str]) -> list[View]:
+def _views(request: ExtractionRequest, table: Table, modalities: list[str]) -> list[AudioView]:
     """The augmented views that are asked for.
 
     Raises:
@@ -159,7 +162,7 @@ def _views(request: Request, table: Table, modalities: list[str]) -> list[View]:
     )
 
 
-def _loaded(name: str, modality: str, request: Request, cache: dict[tuple[str, str], Encoder]) -> Encoder:
+def _loaded(name: str, modality: str, request: ExtractionRequest, cache: dict[tuple[str, str], Encoder]) -> Encoder:
     """An encoder, loaded once for all corpora; one that is made from the corpus is loaded for each."""
     encoder = cache.get((modality, name)) or load(name, modality, request.options(modality))
     if request.store_dtype != "float32" and (encoder.level != "frame" or encoder.vocabulary):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ser.audio import reading
 from ser.errors import AudioError, ConfigError
-from ser.extract.encoder import Encoder, Options, load
+from ser.extract.encoder import Encoder, load
+from ser.extract.options import EncoderOptions
 from ser.features.blocks import Block
 from ser.metadata.ledger import is_imported
 from ser.metadata.texts.text_sources import ASR, kind, source_of
@@ -173,7 +174,7 @@ def _encoder(
     if "text_source" in store["identity"]:
         say(f"{source.name}: the head was trained on {_in_words(store['identity'])}, so give it such texts")
     layers = identity.get("layers")
-    options = Options(
+    options = EncoderOptions(
         level=identity["level"],
         layers="last" if layers in (None, [identity.get("last_layer")]) else tuple(layers),
         pooling=identity.get("pooling") if source.modality == "text" else None,

@@ -13,7 +13,7 @@ import soundfile
 
 from ser.cli import main
 from ser.errors import ConfigError
-from ser.extract.request import Request
+from ser.extract.request import ExtractionRequest
 from ser.features.stores.store import FeatureStore, shards_folder
 from ser.metadata.table import make_table
 
@@ -127,11 +127,11 @@ def test_the_help_says_where_shards_begin(capsys: pytest.CaptureFixture[str]) ->
 def test_default_encoders_are_those_of_what_the_corpus_has() -> None:
     audio = {"utterance_id": "a", "path": "a.wav", "label": "x", "emotion": "neutral"}
     text = {"utterance_id": "b", "text": "b", "label": "x", "emotion": "neutral"}
-    both = Request().encoders(make_table([audio, text], "t"))
+    both = ExtractionRequest().encoders(make_table([audio, text], "t"))
     assert both == [("audio", "emotion2vec"), ("text", "bert")]
-    assert Request().encoders(make_table([audio], "t")) == [("audio", "emotion2vec")]
-    assert Request().encoders(make_table([text], "t")) == [("text", "bert")]
-    assert Request(text=["wordpiece"]).encoders(make_table([audio, text], "t")) == [("text", "wordpiece")]
+    assert ExtractionRequest().encoders(make_table([audio], "t")) == [("audio", "emotion2vec")]
+    assert ExtractionRequest().encoders(make_table([text], "t")) == [("text", "bert")]
+    assert ExtractionRequest(text=["wordpiece"]).encoders(make_table([audio, text], "t")) == [("text", "wordpiece")]
 
 
 def test_shards_and_the_store_commands(
@@ -208,10 +208,11 @@ def test_a_head_trained_on_rounded_features_finds_its_encoder() -> None:
     """float16 is how frames were stored, not how they were computed: `ser predict` must not refuse the encoder for it."""
     from types import SimpleNamespace
 
-    from ser.extract.encoder import Options, load
+    from ser.extract.encoder import load
+    from ser.extract.options import EncoderOptions
     from ser.predict.predictor import _encoder
 
-    logmel = load("logmel", "audio", Options())
+    logmel = load("logmel", "audio", EncoderOptions())
     kept = {"encoder": "logmel", "identity": {**logmel.identity, "stored_as": "float16"}}
     source: Any = SimpleNamespace(modality="audio", name="logmel")
     assert _encoder(source, kept, None, None, "cpu", print).identity == logmel.identity

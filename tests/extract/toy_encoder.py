@@ -14,7 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ser.extract.encoder import Encoder
-from ser.extract.engine import extract
+from ser.extract.extraction import extract
 from ser.metadata.table import Table, make_table
 from ser.workspace import Workspace
 

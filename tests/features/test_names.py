@@ -2,22 +2,21 @@
 
 import pytest
 
-from ser.extract.choices import store_name
-from ser.extract.encoder import Options
+from ser.extract.options import EncoderOptions, store_name
 from ser.features.stores.names import options_of
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (Options(), "wavlm-base"),
-        (Options(level="frame"), "wavlm-base --level frame"),
-        (Options(level="frame", layers=(6,)), "wavlm-base --level frame --layers 6"),
-        (Options(layers=(1, 2), pooling="cls"), "wavlm-base --pooling cls --layers 1,2"),
-        (Options(layers="all"), "wavlm-base --layers all"),
+        (EncoderOptions(), "wavlm-base"),
+        (EncoderOptions(level="frame"), "wavlm-base --level frame"),
+        (EncoderOptions(level="frame", layers=(6,)), "wavlm-base --level frame --layers 6"),
+        (EncoderOptions(layers=(1, 2), pooling="cls"), "wavlm-base --pooling cls --layers 1,2"),
+        (EncoderOptions(layers="all"), "wavlm-base --layers all"),
     ],
 )
-def test_the_words_that_made_a_store(options: Options, words: str) -> None:
+def test_the_words_that_made_a_store(options: EncoderOptions, words: str) -> None:
     assert options_of(store_name("wavlm-base", options, "utterance")) == words
     assert options_of(store_name("wavlm-base", options, "utterance") + "@speed0.95") == words
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from ser.errors import ConfigError, TrainingError
-from ser.extract.encoder import Options, load
-from ser.extract.engine import extract
-from ser.extract.request import Request, extract_dataset
+from ser.extract.encoder import load
+from ser.extract.extraction import extract
+from ser.extract.options import EncoderOptions
+from ser.extract.request import ExtractionRequest, extract_dataset
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import load_tensors
 from ser.metadata.table import Table, load_table
@@ -34,7 +35,7 @@ def space(maker: Any) -> Workspace:
 
 
 def words(space: Workspace, source: str) -> None:
-    request = Request(text=["wordpiece"], text_source=source)
+    request = ExtractionRequest(text=["wordpiece"], text_source=source)
     assert [r.failed for r in extract_dataset("toy", None, request, space, True, lambda _: None, {})] == [0]
 
 
@@ -96,7 +97,7 @@ def test_features_are_of_the_sentences_of_their_seed(space: Workspace) -> None:
             text=[sentence(e, i, seed) for e, i in zip(table.frame["emotion"], table.ids, strict=True)]
         )
         alone = Workspace(space.root / f"alone-{seed}")
-        extract(Table(frame, "toy", table.facts), load("wordpiece", "text", Options()), alone, quiet=True)
+        extract(Table(frame, "toy", table.facts), load("wordpiece", "text", EncoderOptions()), alone, quiet=True)
         with (
             FeatureStore(alone.store("toy", "wordpiece")) as expected,
             FeatureStore(space.store("toy", f"wordpiece+{source}")) as found,

@@ -121,9 +121,10 @@ def store(folder: str) -> Values:
 def caches() -> Values:
     """The hubs' caches, and which of the known checkpoints are in them, whole or in part."""
     from ser import registry
-    from ser.extract.encoder import ENCODERS, Options
+    from ser.extract.checkpoints import missing
+    from ser.extract.encoder import ENCODERS
     from ser.extract.hubs import hugging_face_cache, mirror_cache, modelscope_cache
-    from ser.extract.weights import missing
+    from ser.extract.options import EncoderOptions
 
     yield {"folders": {"Hugging Face": _hugging_face(), "ModelScope": _modelscope()}}
     held: list[str] = []
@@ -136,7 +137,7 @@ def caches() -> Values:
             known += 1
             of_modelscope = checkpoint.hub.startswith("iic/")
             looks = (modelscope_cache, mirror_cache) if of_modelscope else (hugging_face_cache,)
-            found = [f for look in looks if (f := look(checkpoint.hub, Options())) is not None]
+            found = [f for look in looks if (f := look(checkpoint.hub, EncoderOptions())) is not None]
             if found:
                 whole = any(missing(f.folder, getattr(plugin, "NEEDS", ())) is None for f in found)
                 (held if whole else partial).append(short)

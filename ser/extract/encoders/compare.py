@@ -4,19 +4,20 @@ Schuller et al., Interspeech 2016 (10.21437/Interspeech.2016-129). Audio `(sampl
 an utterance (`(6373,)`), or 65 low-level descriptors every 10 ms (`(frames, 65)`).
 """
 
-from ser.extract import smile
-from ser.extract.encoder import Checkpoint, Options
-from ser.extract.smile import Smile
+from ser.extract.encoder import Checkpoint
+from ser.extract.encoders import _opensmile
+from ser.extract.encoders._opensmile import Smile
+from ser.extract.options import EncoderOptions
 
 MODALITY = "audio"
-SOURCE = f"Schuller et al., Interspeech 2016; {smile.SOURCE}"
-LICENCE = smile.LICENCE
-LEVELS = smile.LEVELS
+SOURCE = f"Schuller et al., Interspeech 2016; {_opensmile.SOURCE}"
+LICENCE = _opensmile.LICENCE
+LEVELS = _opensmile.LEVELS
 CHECKPOINTS: dict[str, Checkpoint] = {}
 DIM = "6373 (65 a frame)"
 
 
-def load(name: str, options: Options) -> Smile:
+def load(name: str, options: EncoderOptions) -> Smile:
     """The ComParE encoder.
 
     Raises:

@@ -5,19 +5,20 @@ utterance (`(88,)`), or 25 low-level descriptors every 10 ms (`(frames, 25)`): p
 loudness, spectral shape, MFCC 1-4.
 """
 
-from ser.extract import smile
-from ser.extract.encoder import Checkpoint, Options
-from ser.extract.smile import Smile
+from ser.extract.encoder import Checkpoint
+from ser.extract.encoders import _opensmile
+from ser.extract.encoders._opensmile import Smile
+from ser.extract.options import EncoderOptions
 
 MODALITY = "audio"
-SOURCE = f"Eyben et al., IEEE TAC 2016; {smile.SOURCE}"
-LICENCE = smile.LICENCE
-LEVELS = smile.LEVELS
+SOURCE = f"Eyben et al., IEEE TAC 2016; {_opensmile.SOURCE}"
+LICENCE = _opensmile.LICENCE
+LEVELS = _opensmile.LEVELS
 CHECKPOINTS: dict[str, Checkpoint] = {}
 DIM = "88 (25 a frame)"
 
 
-def load(name: str, options: Options) -> Smile:
+def load(name: str, options: EncoderOptions) -> Smile:
     """The eGeMAPS encoder.
 
     Raises:

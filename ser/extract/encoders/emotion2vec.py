@@ -7,17 +7,16 @@ after its ten extra tokens.
 Batches are exact: an utterance's features are the same alone and beside others. It is normalised before padding, and
 the frames of padding are masked in attention and zeroed before each of the five positional convolutions.
 
-The network is this package's own (`ser.extract.models.emotion2vec_net`), with the parameters' published names; funasr's
+The network is this package's own (`ser.extract.models.emotion2vec_network`), with the parameters' published names; funasr's
 is the reference that a test compares it with. funasr is not needed to run it, but for its downloader, modelscope.
 """
 
 from pathlib import Path
 
-from ser.extract import weights
-from ser.extract.choices import DTYPES, device, only
-from ser.extract.encoder import Checkpoint, Encoder, Options
+from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
+from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.hubs import mirror_cache, mirror_hub, modelscope_cache, modelscope_hub
-from ser.extract.weights import locate, understand
+from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
 
 MODALITY = "audio"
 SOURCE = "Ma et al., Shanghai Jiao Tong University and Alibaba; weights through funasr's hubs"
@@ -39,19 +38,19 @@ def accepts(name: str) -> bool:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return (folder / "config.yaml").is_file() and not (folder / "config.json").is_file()
-    return weights.is_hub_id(name) and "emotion2vec" in name.lower()
+    return is_hub_id(name) and "emotion2vec" in name.lower()
 
 
-def load(name: str, options: Options) -> Encoder:
+def load(name: str, options: EncoderOptions) -> Encoder:
     """An emotion2vec model by short name, hub id or folder.
 
     Raises:
         EncoderError: the files cannot be had, or the checkpoint lacks a weight.
     """
-    only(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
-    device(options.device)
-    known = understand(name, "emotion2vec", CHECKPOINTS)
-    found = locate(known, options, NEEDS, (modelscope_cache, mirror_cache, modelscope_hub, mirror_hub))
+    refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
+    torch_device(options.device)
+    known = parse_model_name(name, "emotion2vec", CHECKPOINTS)
+    found = locate_model(known, options, NEEDS, (modelscope_cache, mirror_cache, modelscope_hub, mirror_hub))
     from ser.extract.models.emotion2vec import Emotion2vec
 
     return Emotion2vec(known, found, options)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import AudioError
-from ser.extract.encoder import Checkpoint, Options
-from ser.extract.spectral import Spectral
+from ser.extract.encoder import Checkpoint
+from ser.extract.encoders._spectral import Spectral
+from ser.extract.options import EncoderOptions
 
 MODALITY = "audio"
 SOURCE = "librosa (McFee et al., SciPy 2015)"
@@ -26,7 +27,7 @@ DIM = "64 (128 pooled)"
 SAMPLE_RATE, WINDOW, HOP, BANDS, FLOOR = 16000, 400, 160, 64, 1e-10
 
 
-def load(name: str, options: Options) -> "LogMel":
+def load(name: str, options: EncoderOptions) -> "LogMel":
     """The log-mel encoder."""
     return LogMel(options)
 
@@ -37,7 +38,7 @@ class LogMel(Spectral):
     sample_rate = SAMPLE_RATE
     minimum = WINDOW
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: EncoderOptions) -> None:
         settings = {"window": WINDOW, "hop": HOP, "bands": BANDS, "mel": "slaney", "log": "natural", "floor": FLOOR}
         normalise = "utterance, over bands and frames" if (options.level or "frame") == "frame" else None
         super().__init__("logmel", options, bands=BANDS, identity={**settings, "normalise": normalise})

@@ -12,8 +12,9 @@ Utterance level: mean and standard deviation of each coefficient over time (78 n
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.extract.encoder import Checkpoint, Options
-from ser.extract.spectral import Spectral
+from ser.extract.encoder import Checkpoint
+from ser.extract.encoders._spectral import Spectral
+from ser.extract.options import EncoderOptions
 
 MODALITY = "audio"
 SOURCE = "Ye et al., ICASSP 2023 (TIM-Net); librosa"
@@ -24,7 +25,7 @@ DIM = "39 (78 pooled)"
 SAMPLE_RATE, WINDOW, HOP, BANDS, COEFFICIENTS = 22050, 2048, 512, 128, 39
 
 
-def load(name: str, options: Options) -> "Mfcc":
+def load(name: str, options: EncoderOptions) -> "Mfcc":
     """The MFCC encoder."""
     return Mfcc(options)
 
@@ -35,7 +36,7 @@ class Mfcc(Spectral):
     sample_rate = SAMPLE_RATE
     minimum = WINDOW
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: EncoderOptions) -> None:
         settings = {"window": WINDOW, "hop": HOP, "bands": BANDS, "coefficients": COEFFICIENTS}
         super().__init__("mfcc", options, bands=COEFFICIENTS, identity=settings)
 

@@ -16,11 +16,11 @@ and what one makes of padding would reach real frames through the next).
 from pathlib import Path
 
 from ser.errors import EncoderError
-from ser.extract.choices import DTYPES, device, only
-from ser.extract.encoder import Checkpoint, Encoder, Options
-from ser.extract.needs import require
-from ser.extract.pretrained import NEEDS, PREPROCESSOR, model_config
-from ser.extract.weights import is_hub_id, locate, understand
+from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
+from ser.extract.encoder import Checkpoint, Encoder
+from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
+from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
+from ser.extract.provenance import require
 
 MODALITY = "audio"
 SOURCE = "Meta AI and Microsoft; through transformers"
@@ -60,17 +60,17 @@ def _is_model_folder(name: str) -> bool:
     return (Path(name).expanduser() / "config.json").is_file()
 
 
-def load(name: str, options: Options) -> Encoder:
+def load(name: str, options: EncoderOptions) -> Encoder:
     """A Wav2Vec2-like model by short name, hub id or folder; Whisper where the folder or the id turns out to be one.
 
     Raises:
         EncoderError: the files cannot be had, are of another kind of model, or lack a weight.
     """
     require("transformers", "encoders")
-    only(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
-    device(options.device)
-    known = understand(name, "speech", CHECKPOINTS)
-    found = locate(known, options, (*NEEDS, PREPROCESSOR))
+    refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
+    torch_device(options.device)
+    known = parse_model_name(name, "speech", CHECKPOINTS)
+    found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
     config = model_config(found)
     if config.get("model_type") == "whisper":
         from ser.extract.encoders import whisper

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from ser.accelerator import exact
 from ser.errors import AudioError, ConfigError, EncoderError
-from ser.extract.choices import DTYPES, chosen_layers, device, only, store_name
-from ser.extract.encoder import Checkpoint, Encoder, Options
-from ser.extract.hubs import Found
-from ser.extract.needs import require, versions
-from ser.extract.pretrained import NEEDS, load_strictly, load_tokenizer, weights_identity
-from ser.extract.weights import Name, is_hub_id, locate, understand
+from ser.extract.checkpoints import ModelName, is_hub_id, locate_model, parse_model_name
+from ser.extract.encoder import Checkpoint, Encoder
+from ser.extract.hubs import ModelFiles
+from ser.extract.models.loading import NEEDS, load_strictly, load_tokenizer, weights_identity
+from ser.extract.options import DTYPES, EncoderOptions, chosen_layers, refuse_unused, store_name, torch_device
+from ser.extract.provenance import require, versions
 
 MODALITY = "text"
 SOURCE = "Google, Meta AI, Hugging Face, Microsoft; through transformers"
@@ -57,7 +57,7 @@ def accepts(name: str) -> bool:
     return is_hub_id(name) or (Path(name).expanduser() / "config.json").is_file()
 
 
-def load(name: str, options: Options) -> "Text":
+def load(name: str, options: EncoderOptions) -> "Text":
     """A text encoder by short name, hub id or folder.
 
     Raises:
@@ -65,12 +65,12 @@ def load(name: str, options: Options) -> "Text":
         EncoderError: the files cannot be had, are of another kind of model, or lack a weight.
     """
     require("transformers", "encoders")
-    only(options, name, layers=[options.layers], pooling=POOLINGS, dtype=DTYPES)
-    device(options.device)
+    refuse_unused(options, name, layers=[options.layers], pooling=POOLINGS, dtype=DTYPES)
+    torch_device(options.device)
     if options.pooling is not None and options.level == "frame":
         raise ConfigError(f"{name}: --pooling {options.pooling} is for utterance level", expected="no --pooling")
-    known = understand(name, "text", CHECKPOINTS)
-    found = locate(known, options, (*NEEDS, TOKENIZER))
+    known = parse_model_name(name, "text", CHECKPOINTS)
+    found = locate_model(known, options, (*NEEDS, TOKENIZER))
     return Text(known, found, options)
 
 
@@ -85,7 +85,7 @@ class Text(Encoder):
     modality = MODALITY
     equal = True
 
-    def __init__(self, name: Name, found: Found, options: Options) -> None:
+    def __init__(self, name: ModelName, found: ModelFiles, options: EncoderOptions) -> None:
         from transformers import AutoModel
 
         self.tokenizer, self._tokenizing = load_tokenizer(found), threading.Lock()
@@ -102,9 +102,9 @@ class Text(Encoder):
         self.limit = token_limit(self.tokenizer, self.model)
         self.cut = 0
         self.name = store_name(name.short, options, "utterance", "cls")
-        self.device = device(options.device)
+        self.device = torch_device(options.device)
         self.model.to(self.device)
-        self.taps = _taps(self.model, depth, self.layers)
+        self.hidden_layers = _hidden_layers(self.model, depth, self.layers)
         self.assets = {}
         self.identity = {
             "plugin": "text",
@@ -187,20 +187,22 @@ class Text(Encoder):
         import torch
 
         seen = torch.ones_like(tokens)
-        if self.taps is not None:
-            states: list[Any] = self.taps.run(lambda: self.model(tokens, attention_mask=seen).last_hidden_state)
+        if self.hidden_layers is not None:
+            states: list[Any] = self.hidden_layers.run(
+                lambda: self.model(tokens, attention_mask=seen).last_hidden_state
+            )
             return states
         output = self.model(tokens, attention_mask=seen, output_hidden_states=True)
         depth = self.identity["last_layer"]
         return [output.last_hidden_state if n == depth else output.hidden_states[n] for n in self.layers]
 
 
-def _taps(model: Any, depth: int, layers: list[int]) -> Any:
+def _hidden_layers(model: Any, depth: int, layers: list[int]) -> Any:
     """What stops the model at the highest layer asked for; None for models whose blocks are not a list."""
-    from ser.extract.models.taps import Taps, blocks_of
+    from ser.extract.models.hidden_layers import HiddenLayers, blocks_of
 
     blocks = blocks_of(model, depth)
-    return None if blocks is None else Taps(blocks, layers)
+    return None if blocks is None else HiddenLayers(blocks, layers)
 
 
 def token_limit(tokenizer: Any, model: Any) -> int:

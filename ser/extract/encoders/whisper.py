@@ -7,11 +7,11 @@ read in windows of 30 s, one after another.
 """
 
 from ser.errors import EncoderError
-from ser.extract.choices import DTYPES, device, only
-from ser.extract.encoder import Checkpoint, Encoder, Options
-from ser.extract.needs import require
-from ser.extract.pretrained import NEEDS, PREPROCESSOR, model_config
-from ser.extract.weights import locate, understand
+from ser.extract.checkpoints import locate_model, parse_model_name
+from ser.extract.encoder import Checkpoint, Encoder
+from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
+from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
+from ser.extract.provenance import require
 
 MODALITY = "audio"
 SOURCE = "OpenAI; through transformers"
@@ -29,17 +29,17 @@ CHECKPOINTS = {
 }
 
 
-def load(name: str, options: Options) -> Encoder:
+def load(name: str, options: EncoderOptions) -> Encoder:
     """A Whisper encoder by short name, hub id or folder.
 
     Raises:
         EncoderError: the files cannot be had, are of another kind of model, or lack a weight.
     """
     require("transformers", "encoders")
-    only(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
-    device(options.device)
-    known = understand(name, "whisper", CHECKPOINTS)
-    found = locate(known, options, (*NEEDS, PREPROCESSOR))
+    refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
+    torch_device(options.device)
+    known = parse_model_name(name, "whisper", CHECKPOINTS)
+    found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
     kind = model_config(found).get("model_type")
     if kind != "whisper":
         raise EncoderError(f"{known.model} is no Whisper model", expected="whisper", found=kind)

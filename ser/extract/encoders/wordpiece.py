@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from ser import registry
 from ser.errors import AudioError, EncoderError
-from ser.extract.choices import only
-from ser.extract.encoder import ENCODERS, Checkpoint, Encoder, Options
-from ser.extract.needs import require, versions
-from ser.extract.pretrained import load_tokenizer
-from ser.extract.weights import locate, understand
+from ser.extract.checkpoints import locate_model, parse_model_name
+from ser.extract.encoder import ENCODERS, Checkpoint, Encoder
+from ser.extract.models.loading import load_tokenizer
+from ser.extract.options import EncoderOptions, refuse_unused
+from ser.extract.provenance import require, versions
 
 MODALITY = "text"
 SOURCE = "Schuster & Nakajima, ICASSP 2012; tokenizers"
@@ -43,20 +43,20 @@ def accepts(name: str) -> bool:
     return name.startswith("wordpiece:")
 
 
-def load(name: str, options: Options) -> "WordPiece":
+def load(name: str, options: EncoderOptions) -> "WordPiece":
     """The encoder of a vocabulary made from the corpus, or of a published one.
 
     Raises:
         EncoderError: the published tokenizer cannot be had.
     """
     require("tokenizers", "encoders")
-    only(options, "wordpiece")
+    refuse_unused(options, "wordpiece")
     source = name.partition(":")[2]
     if not source:
         return WordPiece()
     require("transformers", "encoders")
-    known = understand(source, "wordpiece", registry.load(ENCODERS, "text").CHECKPOINTS)
-    found = locate(known, options, TOKENIZER)
+    known = parse_model_name(source, "wordpiece", registry.load(ENCODERS, "text").CHECKPOINTS)
+    found = locate_model(known, options, TOKENIZER)
     tokenizer = load_tokenizer(found)
     if not getattr(tokenizer, "is_fast", False):
         raise EncoderError(f"the tokenizer of {known.model} has no fast form", expected="tokenizer.json or vocab.txt")

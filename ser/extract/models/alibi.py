@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ser.extract.models.distance import LONG, attend, windows
+from ser.extract.models.distance_bias import LONG, attend, windows
 
 
 class Alibi(NamedTuple):

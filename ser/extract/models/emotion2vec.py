@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ser.errors import EncoderError
-from ser.extract import weights
-from ser.extract.choices import torch_dtype
-from ser.extract.encoder import Options
-from ser.extract.hubs import Found
-from ser.extract.models.emotion2vec_net import Emotion2vecNet
-from ser.extract.models.frozen import Frozen
+from ser.extract.checkpoints import ModelName, sha256
+from ser.extract.hubs import ModelFiles
+from ser.extract.models.emotion2vec_network import Emotion2vecNet
+from ser.extract.models.frozen_encoder import Frozen
+from ser.extract.models.loading import refuse_missing
 from ser.extract.models.stem import receptive_field
-from ser.extract.needs import versions
-from ser.extract.pretrained import refuse_missing
-from ser.extract.weights import Name
+from ser.extract.options import EncoderOptions, torch_dtype
+from ser.extract.provenance import versions
 
 SAMPLE_RATE = 16000
 NORMALISATION_EPS = 1e-5
@@ -44,7 +42,7 @@ class Emotion2vec(Frozen):
     modality = "audio"
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, name: Name, found: Found, options: Options) -> None:
+    def __init__(self, name: ModelName, found: ModelFiles, options: EncoderOptions) -> None:
         checkpoint = checkpoint_file(found.folder)
         settings = read_settings(found.folder / "config.yaml")
         self.net = build(settings, found.folder / "config.yaml")
@@ -55,8 +53,8 @@ class Emotion2vec(Frozen):
         self.values_dtype = torch.float32
         to_device(self.net, self.device, torch.float32)
         self.identity |= {
-            "weights_sha256": weights.sha256([checkpoint]),
-            "settings_sha256": weights.sha256([found.folder / "config.yaml"]),
+            "weights_sha256": sha256([checkpoint]),
+            "settings_sha256": sha256([found.folder / "config.yaml"]),
             "sample_rate": SAMPLE_RATE,
             "normalise": "utterance" if self.normalise else None,
             "normalise_eps": NORMALISATION_EPS if self.normalise else None,
@@ -143,7 +141,7 @@ def _unusable(path: Path, error: Exception) -> EncoderError:
     return EncoderError(f"cannot use {path}", expected="the config.yaml of an emotion2vec model", found=found)
 
 
-def fill(model: nn.Module, checkpoint: Path, found: Found) -> None:
+def fill(model: nn.Module, checkpoint: Path, found: ModelFiles) -> None:
     """Load a checkpoint into a model; every weight must be there.
 
     Raises:

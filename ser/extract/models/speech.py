@@ -12,17 +12,16 @@ from torch.nn.utils import parametrize
 
 from ser.accelerator import exact
 from ser.errors import EncoderError
-from ser.extract.choices import torch_dtype
-from ser.extract.encoder import Options
-from ser.extract.hubs import Found
-from ser.extract.models import wavlm
-from ser.extract.models.frozen import Frozen
+from ser.extract.checkpoints import ModelName
+from ser.extract.hubs import ModelFiles
+from ser.extract.models import wavlm_attention
+from ser.extract.models.frozen_encoder import Frozen
+from ser.extract.models.hidden_layers import HiddenLayers
+from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, weights_identity
 from ser.extract.models.padding import ValidGroupNorm, Zeroing, padded, valid
 from ser.extract.models.stem import Convolution, Stem, frames_of, receptive_field
-from ser.extract.models.taps import Taps
-from ser.extract.needs import versions
-from ser.extract.pretrained import PREPROCESSOR, load_extractor, load_strictly, weights_identity
-from ser.extract.weights import Name
+from ser.extract.options import EncoderOptions, torch_dtype
+from ser.extract.provenance import versions
 
 # Only training masks frames; without it the embedding that stands for masked ones is read by nothing.
 UNUSED = r"^masked_spec_embed$"
@@ -38,7 +37,7 @@ class Speech(Frozen):
     stem: Stem | None
     norms: list[ValidGroupNorm]
 
-    def __init__(self, name: Name, found: Found, options: Options) -> None:
+    def __init__(self, name: ModelName, found: ModelFiles, options: EncoderOptions) -> None:
         from transformers import AutoModel
 
         self.model = load_strictly(AutoModel, found, "float32", UNUSED)
@@ -62,18 +61,18 @@ class Speech(Frozen):
         }
         with torch.inference_mode(), exact(self.device):
             untouched = [self._untouched(piece, max(self.layers)) for piece in self.pieces()]
-        self.taps = Taps(self.model.encoder.layers, self.layers)
+        self.hidden_layers = HiddenLayers(self.model.encoder.layers, self.layers)
         positions = [m for m in self.model.encoder.pos_conv_embed.modules() if isinstance(m, nn.Conv1d)]
         for convolution in positions:
             if parametrize.is_parametrized(convolution, "weight"):  # weight norm, else computed in every pass
                 parametrize.remove_parametrizations(convolution, "weight")
         self.zeroing = Zeroing(positions)
-        long = wavlm.swap(self.model.encoder.layers) if config.model_type == "wavlm" else []
+        long = wavlm_attention.swap(self.model.encoder.layers) if config.model_type == "wavlm" else []
         products = self.device == "cpu"
         self.exact_stem(products)
         self.probe(untouched)
         if long:
-            with wavlm.all_long(long):
+            with wavlm_attention.all_long(long):
                 self.probe(untouched)
         self.model.to(torch_dtype(self.dtype))
         self.exact_stem(products)
@@ -93,7 +92,7 @@ class Speech(Frozen):
                 features = self.model.feature_extractor(batch).transpose(1, 2)
         mask = valid(frames, self.device)
         with self.zeroing.over(mask):
-            return self.taps.run(lambda: self._encoded(features, mask)), frames
+            return self.hidden_layers.run(lambda: self._encoded(features, mask)), frames
 
     def _encoded(self, features: Tensor, mask: Tensor | None) -> Tensor:
         projected = self.model.feature_projection(features)

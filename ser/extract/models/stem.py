@@ -14,7 +14,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ser.extract.models.distance import LONG
+from ser.extract.models.distance_bias import LONG
 
 ROWS = 256  # frames of 512 channels: half a megabyte in float32
 PIECE = 512  # frames of the last layer, 10 s: 67 MB of the first layer's, in float32

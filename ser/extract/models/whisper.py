@@ -7,15 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ser.extract.choices import torch_dtype
-from ser.extract.encoder import Options
-from ser.extract.hubs import Found
-from ser.extract.models.frozen import Frozen
+from ser.extract.checkpoints import ModelName
+from ser.extract.hubs import ModelFiles
+from ser.extract.models.frozen_encoder import Frozen
+from ser.extract.models.hidden_layers import HiddenLayers
+from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, weights_identity
 from ser.extract.models.padding import padded
-from ser.extract.models.taps import Taps
-from ser.extract.needs import versions
-from ser.extract.pretrained import PREPROCESSOR, load_extractor, load_strictly, weights_identity
-from ser.extract.weights import Name
+from ser.extract.options import EncoderOptions, torch_dtype
+from ser.extract.provenance import versions
 
 STRIDE = 2  # of the second convolution: spectrogram frames an encoder frame
 
@@ -25,7 +24,7 @@ class Whisper(Frozen):
 
     modality = "audio"
 
-    def __init__(self, name: Name, found: Found, options: Options) -> None:
+    def __init__(self, name: ModelName, found: ModelFiles, options: EncoderOptions) -> None:
         from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
         prefix = {r"^(model\.)?encoder\.": ""}  # of the encoder within the whole model
@@ -37,7 +36,7 @@ class Whisper(Frozen):
         self.minimum = int(self.extractor.n_fft)
         self.window = int(self.extractor.n_samples)
         self.model.to(self.device)
-        self.taps = Taps(self.model.layers, self.layers)
+        self.hidden_layers = HiddenLayers(self.model.layers, self.layers)
         self.identity |= weights_identity(found, "config.json", *PREPROCESSOR)
         self.identity |= {
             "sample_rate": self.sample_rate,
@@ -55,7 +54,7 @@ class Whisper(Frozen):
         windows = [audio[k : k + self.window] for audio in inputs for k in range(0, len(audio), self.window)]
         mel = self.extractor(windows, sampling_rate=self.sample_rate, return_tensors="pt").input_features
         mel = self.moved(mel).to(self.model.dtype)
-        layers = self.taps.run(lambda: self.model(mel).last_hidden_state)
+        layers = self.hidden_layers.run(lambda: self.model(mel).last_hidden_state)
         counts = [-(-len(audio) // self.window) for audio in inputs]
         frames = [-(-len(audio) // (self.extractor.hop_length * STRIDE)) for audio in inputs]
         return [

@@ -1,4 +1,4 @@
-"""Names of feature stores, read back: what `ser extract` was asked for (`ser.extract.choices.store_name` makes them)."""
+"""Names of feature stores, read back: what `ser extract` was asked for (`ser.extract.options.store_name` makes them)."""
 
 import re
 from collections.abc import Iterable

@@ -1,16 +1,21 @@
 """One encoder's part in a run: its store, what is to do of it, what was done."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from ser.errors import StoreError
-from ser.extract import items as gather
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.errors import AudioError, EncoderError, StoreError
+from ser.extract import utterances as gather
 from ser.extract.encoder import Encoder
-from ser.extract.failures import all_failed
-from ser.extract.items import Item
+from ser.extract.encoding import Decoded, Outcome
+from ser.extract.encoding import gather as collect
 from ser.extract.plan import plan
-from ser.extract.report import Report
-from ser.extract.work import Outcome
+from ser.extract.report import ExtractionReport, all_failed
+from ser.extract.utterances import Item
 from ser.features.stores.failures import Failure, write_failures
 from ser.features.stores.layout import Facts
 from ser.features.stores.names import JOINT, split_name
@@ -20,7 +25,7 @@ from ser.metadata.table import Table
 from ser.workspace import Workspace
 
 
-class Lane:
+class StoreUpdate:
     """One encoder over one table.
 
     Args:
@@ -79,7 +84,7 @@ class Lane:
         """Whether there are shards to merge."""
         return shards_folder(self.writer.path).exists()
 
-    def report(self, workspace: Workspace, shard: tuple[int, int], seconds: float) -> Report:
+    def report(self, workspace: Workspace, shard: tuple[int, int], seconds: float) -> ExtractionReport:
         """What was done; the failures are written beside the store.
 
         Raises:
@@ -96,7 +101,7 @@ class Lane:
         if self.failures and not self.done and not self.skipped:
             raise all_failed(f"{table.dataset} {encoder.name}", self.failures, listed)
         path = self.writer.path
-        return Report(
+        return ExtractionReport(
             dataset=table.dataset,
             store=encoder.name + (f" [shard {shard[0]}/{shard[1]}]" if sliced else ""),
             modality=encoder.modality,
@@ -146,3 +151,51 @@ def _assets(path: Path) -> dict[str, str]:
             return dict(store.assets)
     except StoreError:
         return {}
+
+
+def verify(update: StoreUpdate, count: int) -> None:
+    """Compare stored features with those of batches of one, and note the largest difference in the store's provenance.
+
+    The difference is ||stored - alone|| / ||alone||, of vectors: at frame level the largest over an utterance's frames.
+    The utterances are chosen by a hash of their ids, the shortest and the longest first: always the same ones.
+
+    Args:
+        count: how many; all where there are fewer.
+
+    Raises:
+        EncoderError: an utterance that is stored cannot be encoded now, or gives another number of frames.
+    """
+    encoder = update.encoder
+    with FeatureStore(update.writer.path) as store:
+        there = [item for item in update.items if item.id in store]
+        by_hash = sorted(there, key=lambda item: hashlib.sha256(item.id.encode()).digest())
+        sizes = dict(zip(store.ids, store.index(store.ids).n_samples, strict=True))
+        by_size = sorted(there, key=lambda item: (sizes[item.id], len(item.text)))
+        chosen = list(dict.fromkeys([*by_size[:1], *by_size[-1:], *by_hash]))[:count]
+        largest = 0.0
+        for item in chosen:
+            outcome = Outcome()
+            inputs = collect(encoder, [item], Decoded(), outcome)
+            if not inputs:
+                raise AudioError(f"{item.id} is stored, and cannot be used now: {outcome.failures[0].reason}")
+            alone = encoder.finish(encoder.encode([inputs[0][1]])[0], item.id, item.emotion)
+            largest = max(largest, difference(store[item.id], alone, item.id))
+    update.verified = len(chosen), largest
+    update.writer.provenance["verified"] = {
+        "utterances": len(chosen),
+        "largest_difference": largest,
+        "against": "alone",
+    }
+
+
+def difference(stored: NDArray[Any], alone: NDArray[Any], name: str) -> float:
+    """Largest relative difference of the vectors of two arrays `(..., dim)`.
+
+    Raises:
+        EncoderError: they have different shapes.
+    """
+    if stored.shape != alone.shape:
+        raise EncoderError(f"{name}: another shape when encoded again", expected=stored.shape, found=alone.shape)
+    left, right = stored.astype(np.float64), alone.astype(np.float64)
+    distance = np.linalg.norm(left - right, axis=-1)
+    return float((distance / np.maximum(np.linalg.norm(right, axis=-1), 1e-30)).max(initial=0.0))

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import AudioError, EncoderError
-from ser.extract.choices import only, store_name
-from ser.extract.encoder import Encoder, Options
-from ser.extract.needs import versions
+from ser.extract.encoder import Encoder
+from ser.extract.options import EncoderOptions, refuse_unused, store_name
+from ser.extract.provenance import versions
 
 SAMPLE_RATE = 16000
 MINIMUM = 960  # samples: the longest analysis window, 60 ms; openSMILE gives NaN for less
@@ -31,13 +31,13 @@ class Smile(Encoder):
     sample_rate = SAMPLE_RATE
     minimum = MINIMUM
 
-    def __init__(self, plugin: str, features: str, options: Options) -> None:
+    def __init__(self, plugin: str, features: str, options: EncoderOptions) -> None:
         if find_spec("opensmile") is None:
             raise EncoderError(
                 "the package opensmile is not installed",
                 action="Install it: pip install 'ser[egemaps]' (openSMILE's licence: research and private use only).",
             )
-        only(options, plugin)
+        refuse_unused(options, plugin)
         self.features = features
         self.level = options.level or "utterance"
         self.dim = len(extractor(features, NAMES[self.level]).feature_names)

@@ -14,7 +14,8 @@ import pytest
 from ser import registry
 from ser.errors import AudioError, ConfigError
 from ser.extract import encoder as base
-from ser.extract.encoder import ENCODERS, Encoder, Options
+from ser.extract.encoder import ENCODERS, Encoder
+from ser.extract.options import EncoderOptions
 
 PLUGINS = registry.names(ENCODERS)
 # Families with weights are tried with tiny models; those without, by their own name.
@@ -30,7 +31,7 @@ def make(tiny: Callable[[str], Path]) -> Make:
     def build(plugin: str, **options: Any) -> Encoder:
         modality = registry.load(ENCODERS, plugin).MODALITY
         name = str(tiny(TINY[plugin])) if plugin in TINY else plugin
-        encoder = base.load(name, modality, Options(**options))
+        encoder = base.load(name, modality, EncoderOptions(**options))
         encoder.prepare(TEXTS, {})
         return encoder
 
@@ -161,32 +162,32 @@ def test_options_that_do_not_fit_are_refused(make: Make, name: str, options: dic
 
 def test_names_that_do_not_fit() -> None:
     with pytest.raises(ConfigError, match="wav2vec2-base"):
-        base.load("wav2vec2-bse", "audio", Options())
+        base.load("wav2vec2-bse", "audio", EncoderOptions())
     with pytest.raises(ConfigError, match="encoder of text"):
-        base.load("bert", "audio", Options())
+        base.load("bert", "audio", EncoderOptions())
     with pytest.raises(ConfigError, match="no utterance level"):
-        base.load("wordpiece", "text", Options(level="utterance"))
+        base.load("wordpiece", "text", EncoderOptions(level="utterance"))
     for family, modality in [("speech", "audio"), ("whisper", "audio"), ("text", "text")]:
         with pytest.raises(ConfigError, match="family"):
-            base.load(family, modality, Options())
+            base.load(family, modality, EncoderOptions())
     for name, modality in [("emotion2vec", "audio"), ("wavlm-base", "audio"), ("bert", "text")]:
         with pytest.raises(ConfigError, match="no device"):
-            base.load(name, modality, Options(device="cuda:99"))
+            base.load(name, modality, EncoderOptions(device="cuda:99"))
 
 
-def every_store_name() -> Sequence[tuple[Options, str]]:
+def every_store_name() -> Sequence[tuple[EncoderOptions, str]]:
     return [
-        (Options(), "wavlm-base"),
-        (Options(level="frame"), "wavlm-base.frame"),
-        (Options(layers=(6,)), "wavlm-base.layer-6"),
-        (Options(layers="all"), "wavlm-base.layers-all"),
-        (Options(layers=(0, 6, 12)), "wavlm-base.layers-0-6-12"),
-        (Options(level="utterance", layers="last", pooling="mean"), "wavlm-base"),
+        (EncoderOptions(), "wavlm-base"),
+        (EncoderOptions(level="frame"), "wavlm-base.frame"),
+        (EncoderOptions(layers=(6,)), "wavlm-base.layer-6"),
+        (EncoderOptions(layers="all"), "wavlm-base.layers-all"),
+        (EncoderOptions(layers=(0, 6, 12)), "wavlm-base.layers-0-6-12"),
+        (EncoderOptions(level="utterance", layers="last", pooling="mean"), "wavlm-base"),
     ]
 
 
 @pytest.mark.parametrize(("options", "expected"), every_store_name())
-def test_store_names_say_what_differs_from_the_default(options: Options, expected: str) -> None:
-    from ser.extract.choices import store_name
+def test_store_names_say_what_differs_from_the_default(options: EncoderOptions, expected: str) -> None:
+    from ser.extract.options import store_name
 
     assert store_name("wavlm-base", options, "utterance") == expected

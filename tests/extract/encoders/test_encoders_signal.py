@@ -12,13 +12,15 @@ import scipy.fft
 from ser.audio import reading as decoding
 from ser.errors import AudioError, EncoderError
 from ser.extract import encoder as base
-from ser.extract.encoder import Encoder, Options
+from ser.extract.encoder import Encoder
+from ser.extract.encoders import _opensmile
+from ser.extract.options import EncoderOptions
 
-DATA = Path(__file__).parents[2] / "../shared/data"
+DATA = Path(__file__).parents[3] / "../shared/data"
 
 
 def load(name: str, level: str | None = None) -> Encoder:
-    return base.load(name, "audio", Options(level=level))
+    return base.load(name, "audio", EncoderOptions(level=level))
 
 
 def voice(seconds: float, rate: int) -> np.ndarray:
@@ -127,9 +129,12 @@ def test_signal_features_are_the_same_bytes_in_another_process(tmp_path: Path) -
     audio = voice(0.6, 22050)
     np.save(tmp_path / "audio.npy", audio)
     code = (
-        "import hashlib, sys, numpy as np; from ser.extract.encoder import Options, load\n"
+        "import hashlib, sys, numpy as np; from ser.extract.encoder import load\n"
+        "from ser.extract.options import EncoderOptions\n"
         "audio = np.load(sys.argv[1])\n"
-        "for n in sys.argv[2:]: print(hashlib.sha256(load(n, 'audio', Options()).encode([audio])[0].tobytes()).hexdigest())"
+        "for n in sys.argv[2:]:\n"
+        "    features = load(n, 'audio', EncoderOptions()).encode([audio])[0]\n"
+        "    print(hashlib.sha256(features.tobytes()).hexdigest())"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "audio.npy"), *names]
     runs = {subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)}
@@ -141,24 +146,21 @@ def test_features_that_are_not_finite_are_an_error(monkeypatch: pytest.MonkeyPat
     pytest.importorskip("opensmile")
     import pandas as pd
 
-    from ser.extract import smile
-
     class Broken:
         feature_names = ("loudness", "jitter")
 
         def process_signal(self, audio: np.ndarray, rate: int) -> pd.DataFrame:
             return pd.DataFrame([[1.0, np.nan]], columns=self.feature_names)
 
-    monkeypatch.setattr(smile, "extractor", lambda *_: Broken())
+    monkeypatch.setattr(_opensmile, "extractor", lambda *_: Broken())
     with pytest.raises(AudioError, match=r"not finite.*jitter"):
         load("egemaps").encode([voice(0.5, 16000)])
 
 
 @pytest.mark.parametrize("name", ["egemaps", "compare"])
 def test_without_opensmile(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    from ser.extract import smile
 
-    monkeypatch.setattr(smile, "find_spec", lambda _: None)
+    monkeypatch.setattr(_opensmile, "find_spec", lambda _: None)
     with pytest.raises(EncoderError, match=r"pip install 'ser\[egemaps\]'.*research and private use"):
         load(name)
 

@@ -17,15 +17,15 @@ import torch
 
 from ser.errors import AudioError, ConfigError, EncoderError
 from ser.extract import encoder as base
-from ser.extract.encoder import Options
+from ser.extract.options import EncoderOptions
 
-DATA = Path(__file__).parents[2] / "../shared/data"
+DATA = Path(__file__).parents[3] / "../shared/data"
 TEXTS = ["I am so happy today!", "sad", "so sad.", "I am unhappy.", "Sad!", "happy to", "I am so sad today."]
 Tiny = Callable[[str], Path]
 
 
 def load(name: object, **options: Any) -> Any:
-    return base.load(str(name), "text", Options(**options))
+    return base.load(str(name), "text", EncoderOptions(**options))
 
 
 @pytest.mark.parametrize("name", ["bert", "distilbert", "xlm-roberta"])
@@ -193,9 +193,10 @@ def test_word_pieces_need_a_vocabulary_and_texts() -> None:
 
 CODE = """
 import hashlib, sys
-from ser.extract.encoder import Options, load
+from ser.extract.encoder import load
+from ser.extract.options import EncoderOptions
 texts = open(sys.argv[1], encoding="utf-8").read().split("\\n")
-encoder = load("wordpiece", "text", Options())
+encoder = load("wordpiece", "text", EncoderOptions())
 encoder.prepare(texts, {})
 print(hashlib.sha256(encoder.assets["tokenizer.json"].encode()).hexdigest())
 """

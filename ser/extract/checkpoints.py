@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser.errors import ConfigError, EncoderError
-from ser.extract.encoder import Checkpoint, Options
-from ser.extract.hubs import TENSORS, Fetch, Found, Unreachable, hugging_face_cache, hugging_face_hub
+from ser.extract.encoder import Checkpoint
+from ser.extract.hubs import TENSORS, Fetch, ModelFiles, Unreachable, hugging_face_cache, hugging_face_hub
+from ser.extract.options import EncoderOptions
 
 Needs = Sequence[Sequence[str]]  # of each group of file names, one must be there
 
 
 @dataclass(frozen=True)
-class Name:
+class ModelName:
     """What a user's name for a model means.
 
     Attributes:
@@ -39,7 +40,7 @@ def is_hub_id(name: str) -> bool:
     return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
 
 
-def understand(name: str, family: str, checkpoints: Mapping[str, Checkpoint]) -> Name:
+def parse_model_name(name: str, family: str, checkpoints: Mapping[str, Checkpoint]) -> ModelName:
     """Tell apart short names, hub ids and folders.
 
     Args:
@@ -52,13 +53,13 @@ def understand(name: str, family: str, checkpoints: Mapping[str, Checkpoint]) ->
     """
     for short, checkpoint in checkpoints.items():
         if name in (short, checkpoint.hub, checkpoint.hub.split("/")[-1]):
-            return Name(short, checkpoint.hub, None, checkpoint)
+            return ModelName(short, checkpoint.hub, None, checkpoint)
     if name == family:
         expected = f"one of {', '.join(checkpoints)}, a hub id, or a folder"
         raise ConfigError(f"{name!r} is a family of encoders", expected=expected)
     folder = Path(name).expanduser()
     short = plain(folder.resolve().name if folder.is_dir() else name.split("/")[-1])
-    return Name(short, name, folder if folder.is_dir() else None, None)
+    return ModelName(short, name, folder if folder.is_dir() else None, None)
 
 
 def plain(name: str) -> str:
@@ -70,7 +71,9 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") or "model"
 
 
-def locate(name: Name, options: Options, needs: Needs, fetch: Sequence[Fetch] | None = None) -> Found:
+def locate_model(
+    name: ModelName, options: EncoderOptions, needs: Needs, fetch: Sequence[Fetch] | None = None
+) -> ModelFiles:
     """The folder of a model's files.
 
     Args:
@@ -87,10 +90,10 @@ def locate(name: Name, options: Options, needs: Needs, fetch: Sequence[Fetch] | 
             raise EncoderError(
                 f"{name.folder} is no folder of model files", expected=lacking, found=_listing(name.folder)
             )
-        return Found(name.folder, name.folder.resolve().name)
+        return ModelFiles(name.folder, name.folder.resolve().name)
     for below in (name.model, name.model.split("/")[-1], name.short):
         if options.weights is not None and not missing(options.weights / below, needs):
-            return Found(options.weights / below, name.model)
+            return ModelFiles(options.weights / below, name.model)
     reasons: list[str] = []
     for source in (hugging_face_cache, hugging_face_hub) if fetch is None else fetch:
         try:

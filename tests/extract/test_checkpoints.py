@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from ser.errors import EncoderError
+from ser.extract import checkpoints, hubs
 from ser.extract import encoder as base
-from ser.extract import hubs, weights
-from ser.extract.encoder import Options
+from ser.extract.options import EncoderOptions
 
 Tiny = Callable[[str], Path]
 
@@ -49,7 +49,7 @@ def test_without_network_one_line_names_what_is_missing(
 ) -> None:
     begin = time.monotonic()
     with pytest.raises(EncoderError) as caught:
-        base.load(name, modality, Options(weights=tmp_path))
+        base.load(name, modality, EncoderOptions(weights=tmp_path))
     assert time.monotonic() - begin < 15  # importing what asks the network takes a while; no retries
     line = caught.value.line()
     assert command in line
@@ -61,10 +61,10 @@ def test_without_network_one_line_names_what_is_missing(
 
 def test_weights_folder_by_hub_id_last_name_and_short_name(tiny: Tiny, tmp_path: Path) -> None:
     audio = np.random.default_rng(0).normal(0, 0.1, 4000).astype(np.float32)
-    expected = base.load(str(tiny("hubert")), "audio", Options()).encode([audio])[0]
+    expected = base.load(str(tiny("hubert")), "audio", EncoderOptions()).encode([audio])[0]
     for below in ("someone/hubert-of-mine", "hubert-of-mine"):
         shutil.copytree(tiny("hubert"), tmp_path / below)
-        encoder = base.load("someone/hubert-of-mine", "audio", Options(weights=tmp_path))
+        encoder = base.load("someone/hubert-of-mine", "audio", EncoderOptions(weights=tmp_path))
         assert encoder.name == "hubert-of-mine"
         assert encoder.identity["model"] == "someone/hubert-of-mine"
         np.testing.assert_array_equal(encoder.encode([audio])[0], expected)
@@ -77,13 +77,13 @@ def test_the_local_cache_serves_without_network(tiny: Tiny, tmp_path: Path) -> N
     shutil.copytree(tiny("bert"), repository / "snapshots" / commit)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(commit)
-    encoder = base.load("someone/BERT.v2", "text", Options())
+    encoder = base.load("someone/BERT.v2", "text", EncoderOptions())
     assert encoder.name == "bert-v2"
     assert encoder.identity["revision"] == commit
-    pinned = base.load(f"someone/BERT.v2@{commit}", "text", Options())
+    pinned = base.load(f"someone/BERT.v2@{commit}", "text", EncoderOptions())
     assert pinned.identity == encoder.identity
     with pytest.raises(EncoderError, match="are not in the cache"):
-        base.load("someone/BERT.v2@feed", "text", Options())
+        base.load("someone/BERT.v2@feed", "text", EncoderOptions())
 
 
 def test_a_cache_that_lacks_a_file_is_not_enough(tiny: Tiny, tmp_path: Path) -> None:
@@ -94,19 +94,19 @@ def test_a_cache_that_lacks_a_file_is_not_enough(tiny: Tiny, tmp_path: Path) -> 
     (repository / "refs" / "main").write_text(commit)
     (repository / "snapshots" / commit / "model.safetensors").unlink()
     with pytest.raises(EncoderError, match="hf download someone/bert"):
-        base.load("someone/bert", "text", Options())
+        base.load("someone/bert", "text", EncoderOptions())
 
 
 def test_another_model_under_a_published_name_is_refused(tiny: Tiny, tmp_path: Path) -> None:
     shutil.copytree(tiny("wav2vec2"), tmp_path / "wav2vec2-base")
     with pytest.raises(EncoderError, match=r"768 features.*found 32"):
-        base.load("wav2vec2-base", "audio", Options(weights=tmp_path))
+        base.load("wav2vec2-base", "audio", EncoderOptions(weights=tmp_path))
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(EncoderError, match=r"model.safetensors or .*found config.json"):
-        base.load(str(tmp_path), "audio", Options())
+        base.load(str(tmp_path), "audio", EncoderOptions())
 
 
 def test_emotion2vec_in_the_mirrors_cache(tiny: Tiny, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_emotion2vec_in_the_mirrors_cache(tiny: Tiny, tmp_path: Path) -> None:
     shutil.copytree(tiny("emotion2vec"), repository / "snapshots" / commit)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(commit)
-    encoder = base.load("iic/emotion2vec_tiny", "audio", Options())
+    encoder = base.load("iic/emotion2vec_tiny", "audio", EncoderOptions())
     assert encoder.name == "emotion2vec_tiny"
     assert encoder.identity["revision"] == commit
 
@@ -143,7 +143,7 @@ def test_hashes_of_several_files_depend_on_each(tmp_path: Path) -> None:
     first, second = tmp_path / "a", tmp_path / "b"
     first.write_bytes(b"1")
     second.write_bytes(b"2")
-    before = weights.sha256([first, second])
+    before = checkpoints.sha256([first, second])
     second.write_bytes(b"3")
-    assert weights.sha256([first, second]) != before
-    assert weights.sha256([first]) == "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
+    assert checkpoints.sha256([first, second]) != before
+    assert checkpoints.sha256([first]) == "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"

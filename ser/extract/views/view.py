@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError
-from ser.extract import effects, policies, rooms
-from ser.extract.needs import require, versions
-from ser.extract.recordings import Folder
+from ser.extract.encoder import Encoder
+from ser.extract.provenance import require, versions
+from ser.extract.views import effects, policies, simulated_rooms
+from ser.extract.views.recordings import Folder
+from ser.features.stores.names import MARK
 from ser.metadata.labels import Scheme
 
 # What computes an operation, by the names of package and module; of an extra but NumPy, SciPy and soxr.
@@ -31,14 +33,14 @@ ROOMS = ("pyroomacoustics", "pyroomacoustics")
 
 
 @dataclass(frozen=True)
-class View:
+class AudioView:
     """One view.
 
     Attributes:
         name: see `policies.names`.
         seed: of its draws.
         noises: what `noise` takes its noise from; None is white noise.
-        impulses: measured responses for `reverb`; None simulates rooms.
+        impulses: measured responses for `reverb`; None simulates simulated_rooms.
         scheme: by whose classes a class-differentiated view chooses; None for other views.
     """
 
@@ -90,7 +92,9 @@ class View:
         if name == "reverb":
             if self.impulses is not None:
                 return effects.reverberate(audio, self.impulses.impulse(rate, rng))
-            return effects.reverberate(audio, rooms.impulse(self.seed, int(rng.integers(rooms.ROOMS)), rate))
+            return effects.reverberate(
+                audio, simulated_rooms.impulse(self.seed, int(rng.integers(simulated_rooms.ROOMS)), rate)
+            )
         if name == "noise" and self.noises is not None:
             return effects.add(audio, self.noises.noise(len(audio), rate, rng), number)
         return effects.add(audio, (effects.pink if name == "pink" else effects.white)(len(audio), rng), number)
@@ -119,7 +123,7 @@ class View:
         if "noise" in used:
             found["noise"] = "white" if self.noises is None else self.noises.definition
         if "reverb" in used:
-            found["rooms"] = rooms.definition() if self.impulses is None else self.impulses.definition
+            found["rooms"] = simulated_rooms.definition() if self.impulses is None else self.impulses.definition
             packages += [ROOMS[0]] * (self.impulses is None)
         if self.scheme is not None:
             found |= {"scheme": self.scheme.name, "labels": self.scheme.mapping, "classes": self.classes}
@@ -133,7 +137,7 @@ def make_views(
     noises: Folder | None = None,
     impulses: Folder | None = None,
     scheme: Scheme | None = None,
-) -> list[View]:
+) -> list[AudioView]:
     """The views that a user asks for.
 
     Args:
@@ -157,7 +161,7 @@ def make_views(
     for name in wanted:
         does, by_class = policies.uses(name), policies.kind(name) == "classwise"
         views.append(
-            View(
+            AudioView(
                 name,
                 seed,
                 noises if "noise" in does else None,
@@ -172,3 +176,31 @@ def make_views(
                 action="Choose another with --view-scheme.",
             )
     return views
+
+
+class ViewedEncoder(Encoder):
+    """An encoder on a view of the audio; it has the name `ENCODER@VIEW`."""
+
+    def __init__(self, encoder: Encoder, view: AudioView) -> None:
+        self.encoder, self.view = encoder, view
+        self.name = f"{encoder.name}{MARK}{view.name}"
+        self.masks = encoder.spectrogram
+        self.identity = {**encoder.identity, "view": view.definition(self.masks)}
+        for name in ("modality", "level", "dim", "sample_rate", "minimum", "processes", "assets", "device", "equal"):
+            setattr(self, name, getattr(encoder, name))
+        self.store_dtype = encoder.store_dtype
+        if hasattr(encoder, "halve"):
+            self.halve = encoder.halve
+
+    @property
+    def budget(self) -> int:
+        return self.encoder.budget
+
+    def costs(self, inputs: Sequence[Any]) -> list[int]:
+        return self.encoder.costs(inputs)
+
+    def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
+        return self.encoder.encode(inputs)
+
+    def finish(self, features: NDArray[Any], utterance: str, emotion: str) -> NDArray[Any]:
+        return self.view.mask(features, utterance, emotion) if self.view is not None and self.masks else features

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ser.accelerator import exact
 from ser.errors import AudioError, EncoderError
-from ser.extract.choices import chosen_layers, device, store_name
-from ser.extract.encoder import Encoder, Options
-from ser.extract.hubs import Found
+from ser.extract.checkpoints import ModelName
+from ser.extract.encoder import Encoder
+from ser.extract.hubs import ModelFiles
 from ser.extract.models.padding import valid
-from ser.extract.weights import Name
+from ser.extract.options import EncoderOptions, chosen_layers, store_name, torch_device
 
 # Seconds of audio in a batch. On a CPU the products are large enough with few utterances, and more only leave the
 # cache; on a GPU this is some 5 GB for the convolutions of a model in float32.
@@ -40,13 +40,15 @@ class Frozen(Encoder):
     processes = False
     probed = 0.0
 
-    def __init__(self, name: Name, found: Found, options: Options, *, plugin: str, dim: int, depth: int) -> None:
+    def __init__(
+        self, name: ModelName, found: ModelFiles, options: EncoderOptions, *, plugin: str, dim: int, depth: int
+    ) -> None:
         self.level = options.level or "utterance"
         self.dim = dim
         self.layers = chosen_layers(options.layers, depth, self.level)
         self.stacked = self.level == "utterance" and (options.layers == "all" or len(self.layers) > 1)
         self.name = store_name(name.short, options, "utterance")
-        self.device = device(options.device)
+        self.device = torch_device(options.device)
         self.dtype = options.dtype
         self.batch_seconds = options.batch_seconds
         self.assets = {}

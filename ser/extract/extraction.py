@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 
 from ser.errors import AudioError, ConfigError
-from ser.extract import items as gather
+from ser.extract import utterances as gather
 from ser.extract.encoder import Encoder
-from ser.extract.items import Item
-from ser.extract.lane import Lane, facts, prepare
-from ser.extract.pipeline import Pipeline, Task
+from ser.extract.pipeline import Chunk, Pipeline
 from ser.extract.plan import AUDIO_CHUNK, CHUNK_SECONDS, TEXT_CHUNK, batches, by_cost, chunks, merged, part
 from ser.extract.provenance import provenance
-from ser.extract.report import Report
-from ser.extract.verify import verify
+from ser.extract.report import ExtractionReport
+from ser.extract.store_update import StoreUpdate, facts, prepare, verify
+from ser.extract.utterances import Item
 from ser.features.stores.failures import Failure
 from ser.features.stores.writer import StoreWriter
 from ser.metadata.table import Table
@@ -38,7 +37,7 @@ def extract(
     quiet: bool = False,
     overwrite: bool = False,
     say: Say = lambda _: None,
-) -> list[Report]:
+) -> list[ExtractionReport]:
     """Bring the stores of a dataset and some encoders up to date.
 
     Args:
@@ -69,28 +68,28 @@ def extract(
     with ExitStack() as stack:
         run = _Run(table, chosen, workspace, stack, jobs, shard, overwrite, say)
         run.go(quiet)
-        for lane in run.lanes:
-            if not sliced and lane.committed and lane.writer.check():
+        for update in run.updates:
+            if not sliced and update.committed and update.writer.check():
                 run.go(quiet)  # a disk damaged a shard meanwhile
         if check:
-            for lane in run.lanes:
-                if lane.done or lane.skipped:
-                    verify(lane, check)
+            for update in run.updates:
+                if update.done or update.skipped:
+                    verify(update, check)
         if not sliced:
-            for lane in run.lanes:
-                lane.writer.merge(table.ids, anew=lane.verified is not None)
-        return _reports(run.lanes, workspace, shard, time.monotonic() - begin, say)
+            for update in run.updates:
+                update.writer.merge(table.ids, anew=update.verified is not None)
+        return _reports(run.updates, workspace, shard, time.monotonic() - begin, say)
 
 
 def _reports(
-    lanes: Sequence[Lane], workspace: Workspace, shard: tuple[int, int], seconds: float, say: Say
-) -> list[Report]:
+    updates: Sequence[StoreUpdate], workspace: Workspace, shard: tuple[int, int], seconds: float, say: Say
+) -> list[ExtractionReport]:
     """The report of each encoder; if one could use nothing, what the others did is said before its error."""
-    made: list[Report] = []
+    made: list[ExtractionReport] = []
     useless: AudioError | None = None
-    for lane in lanes:
+    for update in updates:
         try:
-            made.append(lane.report(workspace, shard, seconds))
+            made.append(update.report(workspace, shard, seconds))
         except AudioError as error:
             useless = useless or error
     if useless is not None:
@@ -115,7 +114,7 @@ class _Run:
         say: Say,
     ) -> None:
         self.jobs, self.say, self.label = jobs, say, f"{table.dataset} {_names(encoders)}"
-        self.lanes: list[Lane] = []
+        self.updates: list[StoreUpdate] = []
         self.chunks: list[tuple[list[Item], list[str]]] = []  # utterances, and the encoders that they are for
         for modality in ("audio", "text"):
             same = [e for e in encoders if e.modality == modality]
@@ -133,33 +132,33 @@ class _Run:
                     path, facts(encoder), provenance=ran, shared=shard[1] > 1, overwrite=overwrite, say=say
                 )
                 writer = stack.enter_context(opened)
-                self.lanes.append(_lane(table, encoder, writer, items, sources, failures))
+                self.updates.append(_store_update(table, encoder, writer, items, sources, failures))
             if modality == "audio":
                 self.chunks += [(c, [e.name for e in same]) for c in audio_chunks(items, same)]
             else:
                 self.chunks += [(c, [e.name]) for e in same for c in text_chunks(items, e)]
         self.chunks = part(self.chunks, shard)
-        mine: dict[str, set[str]] = {lane.encoder.name: set() for lane in self.lanes}
+        mine: dict[str, set[str]] = {update.encoder.name: set() for update in self.updates}
         for chunk, names in self.chunks:
             for name in names:
                 mine[name].update(item.id for item in chunk)
-        for lane in self.lanes:
-            lane.items = [item for item in lane.items if item.id in mine[lane.encoder.name]]
-            own = {item.id for item in lane.items}
-            lane.failures = [f for f in lane.failures if f.id in own]
+        for update in self.updates:
+            update.items = [item for item in update.items if item.id in mine[update.encoder.name]]
+            own = {item.id for item in update.items}
+            update.failures = [f for f in update.failures if f.id in own]
 
     def go(self, quiet: bool) -> None:
         """Extract what is to do."""
-        wanted = {lane.encoder.name: lane.wanted(self.say) for lane in self.lanes}
+        wanted = {update.encoder.name: update.wanted(self.say) for update in self.updates}
         total = sum(map(len, wanted.values()))
         for _ in progress(self._commits(wanted), total, self.label, "utt", quiet):
             pass
 
     def _commits(self, wanted: dict[str, set[str]]) -> Iterator[None]:
         """Commit chunk after chunk; yields once an utterance and encoder."""
-        lanes = {lane.encoder.name: lane for lane in self.lanes}
+        updates = {update.encoder.name: update for update in self.updates}
         pipeline = Pipeline(
-            [lane.encoder for lane in self.lanes], {n: lane.sources for n, lane in lanes.items()}, self.jobs
+            [update.encoder for update in self.updates], {n: update.sources for n, update in updates.items()}, self.jobs
         )
         said: set[str] = set()
         with closing(pipeline.run(self._tasks(wanted))) as results:
@@ -168,9 +167,9 @@ class _Run:
                     for note in set(outcome.notes) - said:
                         said.add(note)
                         self.say(note)
-                    yield from [None] * lanes[name].take(outcome)
+                    yield from [None] * updates[name].take(outcome)
 
-    def _tasks(self, wanted: dict[str, set[str]]) -> list[Task]:
+    def _tasks(self, wanted: dict[str, set[str]]) -> list[Chunk]:
         tasks = []
         for chunk, names in self.chunks:
             ids = {item.id for item in chunk}
@@ -178,24 +177,24 @@ class _Run:
             todo = {name: some for name, some in todo.items() if some}
             if todo:
                 union = set.union(*todo.values())
-                tasks.append(Task([item for item in chunk if item.id in union], todo))
+                tasks.append(Chunk([item for item in chunk if item.id in union], todo))
         return tasks
 
 
-def _lane(
+def _store_update(
     table: Table,
     encoder: Encoder,
     writer: StoreWriter,
     items: list[Item],
     sources: dict[str, bytes],
     failures: Sequence[Failure],
-) -> Lane:
+) -> StoreUpdate:
     """An encoder's part in the run. A view that is chosen by the label is of the utterances whose label has a policy."""
     classes = encoder.view.classes if encoder.view is not None else ()
     if not classes:
-        return Lane(table, encoder, writer, items, sources, failures)
+        return StoreUpdate(table, encoder, writer, items, sources, failures)
     chosen = [item for item in items if item.emotion in classes]
-    return Lane(table, encoder, writer, chosen, gather.with_emotions(chosen, sources), failures)
+    return StoreUpdate(table, encoder, writer, chosen, gather.with_emotions(chosen, sources), failures)
 
 
 def _names(encoders: Sequence[Encoder]) -> str:

@@ -13,8 +13,9 @@ import pytest
 import soundfile
 
 from ser.errors import AudioError, ConfigError, CorpusError, EncoderError, StoreError
-from ser.extract.engine import extract
-from ser.extract.report import Report
+from ser.extract import utterances
+from ser.extract.extraction import extract
+from ser.extract.report import ExtractionReport
 from ser.features.stores.store import FeatureStore, shards_folder, store_files
 from ser.features.stores.writer import StoreWriter
 from ser.metadata.table import Table, make_table
@@ -47,12 +48,12 @@ def space(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "work")
 
 
-Run = Callable[..., Report]
+Run = Callable[..., ExtractionReport]
 
 
 @pytest.fixture
 def run(toy: ModuleType, root: Path, space: Workspace) -> Run:
-    def go(encoder: Any = None, table: Table | None = None, **options: Any) -> Report:
+    def go(encoder: Any = None, table: Table | None = None, **options: Any) -> ExtractionReport:
         return extract(table or toy.table_of(root), encoder or toy.Moments(), space, quiet=True, **options)[0]
 
     return go
@@ -63,13 +64,13 @@ def expected(root: Path, name: str) -> Any:
     return np.array([len(audio), audio.mean(dtype=np.float64), audio.std(dtype=np.float64)], np.float32)
 
 
-def reasons(report: Report) -> dict[str, str]:
+def reasons(report: ExtractionReport) -> dict[str, str]:
     assert report.failures_path is not None
     with report.failures_path.open(newline="") as file:
         return {row["utterance_id"]: row["reason"] for row in csv.DictReader(file)}
 
 
-def counts(report: Report) -> tuple[int, int, int]:
+def counts(report: ExtractionReport) -> tuple[int, int, int]:
     return report.done, report.skipped, report.failed
 
 
@@ -434,7 +435,6 @@ def test_a_recording_of_many_utterances_is_hashed_once(
     toy: ModuleType, root: Path, space: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ser.audio import reading as audio
-    from ser.extract import items
 
     read: list[str] = []
     real = audio.file_hash
@@ -443,7 +443,7 @@ def test_a_recording_of_many_utterances_is_hashed_once(
         read.append(path.name)
         return real(path)
 
-    monkeypatch.setattr(items, "file_hash", hashed)
+    monkeypatch.setattr(utterances, "file_hash", hashed)
     times = [(0.0, 0.05), (0.05, 0.1), (0.02, None)]
     rows: list[dict[str, Any]] = [
         {"utterance_id": f"s{n}", "path": name, "start": start, "end": end, "label": "x", "emotion": "neutral"}

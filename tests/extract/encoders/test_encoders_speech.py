@@ -15,7 +15,7 @@ import torch
 
 from ser.errors import ConfigError, EncoderError
 from ser.extract import encoder as base
-from ser.extract.encoder import Options
+from ser.extract.options import EncoderOptions
 
 WAVE = ["wav2vec2", "wav2vec2-large", "mms", "hubert", "hubert-batch-norm", "wavlm", "data2vec"]
 ALL = [*WAVE, "whisper", "emotion2vec"]
@@ -23,7 +23,7 @@ Tiny = Callable[[str], Path]
 
 
 def load(folder: Path, **options: Any) -> Any:
-    return base.load(str(folder), "audio", Options(**options))
+    return base.load(str(folder), "audio", EncoderOptions(**options))
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:
@@ -144,8 +144,10 @@ def test_layers_of_emotion2vec(tiny: Tiny) -> None:
 
 
 def test_emotion2vec_does_without_funasr(tiny: Tiny) -> None:
-    code = "import sys; from ser.extract.encoder import Options, load\n"
-    code += "load(sys.argv[1], 'audio', Options()); print('funasr' in sys.modules, 'transformers' in sys.modules)"
+    code = "import sys; from ser.extract.encoder import load; from ser.extract.options import EncoderOptions\n"
+    code += (
+        "load(sys.argv[1], 'audio', EncoderOptions()); print('funasr' in sys.modules, 'transformers' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code, str(tiny("emotion2vec"))], capture_output=True, text=True)
     assert done.stdout.split() == ["False", "False"], done.stderr
 

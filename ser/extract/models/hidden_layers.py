@@ -11,7 +11,7 @@ class _Reached(Exception):
     """All that is wanted has been computed."""
 
 
-class Taps:
+class HiddenLayers:
     """Watches the inputs of a model's blocks: layer n is the input of block n, the last layer the model's output.
 
     The last layer is thus with the final layer norm where the model has one. Threads may share the model.

@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 from ser import registry
 from ser.accelerator import exact
 from ser.errors import ConfigError, EncoderError
-from ser.extract.choices import DTYPES, device, only, torch_dtype
-from ser.extract.encoder import ENCODERS, Options
-from ser.extract.hubs import Found
-from ser.extract.needs import require, versions
-from ser.extract.plan import chunks
-from ser.extract.pretrained import (
+from ser.extract.checkpoints import ModelName, locate_model, parse_model_name
+from ser.extract.encoder import ENCODERS
+from ser.extract.hubs import ModelFiles
+from ser.extract.models.loading import (
     NEEDS,
     PREPROCESSOR,
     load_extractor,
@@ -34,7 +32,9 @@ from ser.extract.pretrained import (
     quiet_transformers,
     weights_identity,
 )
-from ser.extract.weights import Name, locate, understand
+from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device, torch_dtype
+from ser.extract.plan import chunks
+from ser.extract.provenance import require, versions
 
 TOKENIZER = ("tokenizer.json", "vocab.json")
 GENERATION = "generation_config.json"  # which token is which language, which are never said
@@ -55,7 +55,7 @@ class Spoken:
     language: str = ""
 
 
-def load_transcriber(name: str, options: Options, language: str = TABLE, beams: int = 1) -> "Transcriber":
+def load_transcriber(name: str, options: EncoderOptions, language: str = TABLE, beams: int = 1) -> "Transcriber":
     """A Whisper model by short name, hub id or folder.
 
     Args:
@@ -69,10 +69,10 @@ def load_transcriber(name: str, options: Options, language: str = TABLE, beams: 
     """
     for package in ("transformers", "rapidfuzz"):  # the second for the word error rate, at the end of hours of work
         require(package, "encoders")
-    only(options, name, dtype=DTYPES)
-    device(options.device)
-    known = understand(name, "whisper", registry.load(ENCODERS, "whisper").CHECKPOINTS)
-    found = locate(known, options, (*NEEDS, PREPROCESSOR, TOKENIZER, (GENERATION,)))
+    refuse_unused(options, name, dtype=DTYPES)
+    torch_device(options.device)
+    known = parse_model_name(name, "whisper", registry.load(ENCODERS, "whisper").CHECKPOINTS)
+    found = locate_model(known, options, (*NEEDS, PREPROCESSOR, TOKENIZER, (GENERATION,)))
     model_type = model_config(found).get("model_type")
     if model_type != "whisper":
         raise EncoderError(f"{known.model} is no Whisper model", expected="whisper", found=model_type)
@@ -94,7 +94,7 @@ class Transcriber:
     modality = "audio"
     view = None
 
-    def __init__(self, name: Name, found: Found, options: Options, language: str, beams: int) -> None:
+    def __init__(self, name: ModelName, found: ModelFiles, options: EncoderOptions, language: str, beams: int) -> None:
         from transformers import WhisperForConditionalGeneration
 
         self.name = f"asr-{name.short}"
@@ -107,7 +107,7 @@ class Transcriber:
         self.language, self.beams = language, beams
         self.sample_rate, self.minimum = int(self.extractor.sampling_rate), int(self.extractor.n_fft)
         self.window = int(self.extractor.n_samples)
-        self.device = device(options.device)
+        self.device = torch_device(options.device)
         self.dtype = torch_dtype(options.dtype)
         self.model.to(self.device)
         self.batch = CPU_BATCH if self.device == "cpu" else GPU_BATCH
@@ -190,7 +190,7 @@ class Transcriber:
         texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [_tidy(text) for text in texts]
 
-    def _refuse_language(self, found: Found, language: str) -> None:
+    def _refuse_language(self, found: ModelFiles, language: str) -> None:
         known = sorted(self.languages) or ["en"]
         if language not in known:
             some = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")

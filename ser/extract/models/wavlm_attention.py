@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ser.extract.models.distance import LONG, attend, windows
+from ser.extract.models.distance_bias import LONG, attend, windows
 
 
 class LongAttention(nn.Module):

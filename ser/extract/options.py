@@ -1,15 +1,38 @@
 """What the encoders share in reading their options: layers, the store's name, device, dtype."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ser.errors import AudioError, ConfigError
-from ser.extract.encoder import Options
+from ser.errors import ConfigError
 
 DTYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """What a user asks of an encoder.
+
+    Attributes:
+        level: `utterance` or `frame`; None is the plugin's default.
+        layers: `last`, `all`, or indices of hidden layers (0 is the input of the first).
+        pooling: text: `cls` or `mean`; None is the plugin's default.
+        device: `cpu`, `cuda`, `cuda:1`, ...
+        dtype: `float32`, `bfloat16`, `float16`: what the encoder computes in.
+        weights: a folder that holds models (below their hub id or their last name), used before any cache or network.
+        revision: a commit of the hub repository.
+        batch_seconds: s of audio in a batch, padding included; 0 is one utterance at a time; None suits the device.
+    """
+
+    level: str | None = None
+    layers: str | tuple[int, ...] = "last"
+    pooling: str | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    weights: Path | None = None
+    revision: str | None = None
+    batch_seconds: float | None = None
 
 
 def chosen_layers(layers: str | tuple[int, ...], depth: int, level: str) -> list[int]:
@@ -34,10 +57,10 @@ def chosen_layers(layers: str | tuple[int, ...], depth: int, level: str) -> list
     return chosen
 
 
-def store_name(short: str, options: Options, level: str, pooling: str = "mean") -> str:
+def store_name(short: str, options: EncoderOptions, level: str, pooling: str = "mean") -> str:
     """The store's name: the short name, then what differs from the plugin's defaults.
 
-    >>> store_name("wavlm-base", Options(level="frame", layers=(6,)), "utterance")
+    >>> store_name("wavlm-base", EncoderOptions(level="frame", layers=(6,)), "utterance")
     'wavlm-base.frame.layer-6'
     """
     parts = [short]
@@ -53,7 +76,7 @@ def store_name(short: str, options: Options, level: str, pooling: str = "mean") 
     return ".".join(parts)
 
 
-def only(options: Options, name: str, **allowed: Sequence[Any]) -> None:
+def refuse_unused(options: EncoderOptions, name: str, **allowed: Sequence[Any]) -> None:
     """Refuse options that an encoder has no use for, rather than ignore them.
 
     Args:
@@ -62,7 +85,7 @@ def only(options: Options, name: str, **allowed: Sequence[Any]) -> None:
     Raises:
         ConfigError: an option is something else.
     """
-    default = Options()
+    default = EncoderOptions()
     for key in ("layers", "pooling", "dtype"):
         value = getattr(options, key)
         values = [getattr(default, key), *allowed.get(key, ())]
@@ -71,7 +94,7 @@ def only(options: Options, name: str, **allowed: Sequence[Any]) -> None:
             raise ConfigError(f"{name}: --{key} {value}", expected=known or f"no --{key}: it has none")
 
 
-def device(name: str) -> str:
+def torch_device(name: str) -> str:
     """A torch device; `auto` is the first GPU, or else the CPU.
 
     Raises:
@@ -94,15 +117,3 @@ def torch_dtype(name: str) -> Any:
     import torch
 
     return getattr(torch, name)
-
-
-def finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Refuse features that are not finite.
-
-    Raises:
-        AudioError: naming how many.
-    """
-    if not np.isfinite(features).all():
-        count = int((~np.isfinite(features)).sum())
-        raise AudioError("the encoder gives features that are not finite", found=f"{count} of {features.size} values")
-    return features

@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from ser.errors import EncoderError
-from ser.extract.choices import torch_dtype
-from ser.extract.hubs import TENSORS, Found
-from ser.extract.weights import sha256, tensor_files
+from ser.extract.checkpoints import sha256, tensor_files
+from ser.extract.hubs import TENSORS, ModelFiles
+from ser.extract.options import torch_dtype
 
 NEEDS = (("config.json",), TENSORS)
 PREPROCESSOR = ("preprocessor_config.json", "processor_config.json")
 
 
-def model_config(found: Found) -> dict[str, Any]:
+def model_config(found: ModelFiles) -> dict[str, Any]:
     """`config.json` of a model folder.
 
     Raises:
@@ -35,7 +35,7 @@ def model_config(found: Found) -> dict[str, Any]:
     return content
 
 
-def load_strictly(kind: Any, found: Found, dtype: str, unused: str, **options: Any) -> Any:
+def load_strictly(kind: Any, found: ModelFiles, dtype: str, unused: str, **options: Any) -> Any:
     """Load a transformers model from a folder, in evaluation mode, with every weight that it uses.
 
     Args:
@@ -69,7 +69,7 @@ def load_strictly(kind: Any, found: Found, dtype: str, unused: str, **options: A
     return model.eval().requires_grad_(False)
 
 
-def refuse_missing(found: Found, lacking: Sequence[str], mismatched: Sequence[Any] = ()) -> None:
+def refuse_missing(found: ModelFiles, lacking: Sequence[str], mismatched: Sequence[Any] = ()) -> None:
     """Raise the error for a checkpoint that would leave weights random.
 
     Raises:
@@ -84,7 +84,7 @@ def refuse_missing(found: Found, lacking: Sequence[str], mismatched: Sequence[An
     )
 
 
-def weights_identity(found: Found, *settings: str) -> dict[str, str]:
+def weights_identity(found: ModelFiles, *settings: str) -> dict[str, str]:
     """Hashes of the weights and of the settings files that change features."""
     there = [found.folder / file for file in settings if (found.folder / file).is_file()]
     return {"weights_sha256": sha256(tensor_files(found.folder)), "settings_sha256": sha256(there)}
@@ -106,7 +106,7 @@ def quiet_transformers() -> Iterator[None]:
             said.enable_progress_bar()
 
 
-def load_tokenizer(found: Found) -> Any:
+def load_tokenizer(found: ModelFiles) -> Any:
     """The tokenizer in a model folder.
 
     Raises:
@@ -121,7 +121,7 @@ def load_tokenizer(found: Found) -> Any:
         raise EncoderError(f"cannot load the tokenizer in {found.folder}", found=str(error)[:200]) from None
 
 
-def load_extractor(found: Found) -> Any:
+def load_extractor(found: ModelFiles) -> Any:
     """The feature extractor in a model folder: what makes a model's input of audio.
 
     Raises:

@@ -15,11 +15,12 @@ from torch import nn
 from ser import registry
 from ser.errors import EncoderError
 from ser.extract import encoder as base
-from ser.extract.encoder import ENCODERS, Encoder, Options
-from ser.extract.models.frozen import Frozen
+from ser.extract.encoder import ENCODERS, Encoder
+from ser.extract.models.frozen_encoder import Frozen
+from ser.extract.models.hidden_layers import HiddenLayers, blocks_of
 from ser.extract.models.padding import ValidGroupNorm, Zeroing, padded, valid
 from ser.extract.models.stem import Convolution, Stem, frames_of, receptive_field
-from ser.extract.models.taps import Taps, blocks_of
+from ser.extract.options import EncoderOptions
 
 # Of each family with weights, all architectures that differ in how a batch could change features.
 TINY = {
@@ -40,7 +41,7 @@ def load(tiny: Callable[[str], Path], plugin: str, model: str, **options: Any) -
     if key not in LOADED:
         family = registry.load(ENCODERS, plugin)
         name = str(tiny(model)) if plugin in TINY else plugin
-        LOADED[key] = base.load(name, family.MODALITY, Options(**options))
+        LOADED[key] = base.load(name, family.MODALITY, EncoderOptions(**options))
         LOADED[key].prepare(["i am so happy today !", "sad ."], {})
     return LOADED[key]
 
@@ -138,9 +139,9 @@ def test_the_probe_refuses_a_library_that_behaves_otherwise(
 ) -> None:
     monkeypatch.setattr(Zeroing, "_before", lambda *_: None)
     with pytest.raises(EncoderError, match=r"a batch changes the features; expected .* 0\.0001 .*ser doctor"):
-        base.load(str(tiny("data2vec")), "audio", Options())
+        base.load(str(tiny("data2vec")), "audio", EncoderOptions())
     monkeypatch.undo()
-    assert base.load(str(tiny("data2vec")), "audio", Options()).probed < EXACT  # type: ignore[attr-defined]
+    assert base.load(str(tiny("data2vec")), "audio", EncoderOptions()).probed < EXACT  # type: ignore[attr-defined]
 
 
 CONVOLUTIONS = [(6, 10, 5), (6, 3, 2), (6, 2, 2), (5, 5, 2), (4, 3, 3), (4, 1, 1)]
@@ -238,18 +239,18 @@ def test_no_block_above_the_highest_layer_is_computed() -> None:
             x = block(x)
         return x * 10
 
-    taps = Taps(model.blocks, [2, 0])
-    assert [float(t) for t in taps.run(forward)] == [2, 0]
+    hidden_layers = HiddenLayers(model.blocks, [2, 0])
+    assert [float(t) for t in hidden_layers.run(forward)] == [2, 0]
     assert calls == [0, 1]
     model.blocks = nn.ModuleList(Block(n) for n in range(2))
-    assert [float(t) for t in Taps(model.blocks, [1, 2]).run(forward)] == [1, 20]
+    assert [float(t) for t in HiddenLayers(model.blocks, [1, 2]).run(forward)] == [1, 20]
     assert blocks_of(nn.Sequential(nn.ModuleList([nn.Identity()])), 2) is None
 
 
 def test_layers_that_are_not_asked_for_are_not_computed(tiny: Callable[[str], Path]) -> None:
     for plugin, model in (("speech", "wav2vec2"), ("whisper", "whisper"), ("text", "bert")):
         encoder = load(tiny, plugin, model, layers=(1,))
-        assert len(encoder.taps.layers) == 1
+        assert len(encoder.hidden_layers.layers) == 1
         blocks = blocks_of(encoder.model, 2)
         assert blocks is not None
         ran: list[int] = []

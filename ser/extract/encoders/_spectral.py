@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import AudioError
-from ser.extract.choices import finite, only, store_name
-from ser.extract.encoder import Encoder, Options
-from ser.extract.needs import versions
+from ser.extract.encoder import Encoder
+from ser.extract.options import EncoderOptions, refuse_unused, store_name
+from ser.extract.provenance import versions
 
 
 class Spectral(Encoder):
@@ -24,8 +24,8 @@ class Spectral(Encoder):
     modality = "audio"
     processes = True
 
-    def __init__(self, plugin: str, options: Options, *, bands: int, identity: dict[str, Any]) -> None:
-        only(options, plugin)
+    def __init__(self, plugin: str, options: EncoderOptions, *, bands: int, identity: dict[str, Any]) -> None:
+        refuse_unused(options, plugin)
         self.level = options.level or "frame"
         self.dim = bands if self.level == "frame" else 2 * bands
         self.name = store_name(plugin, options, "frame")
@@ -60,3 +60,15 @@ class Spectral(Encoder):
             return finite(self.normalised(frames).astype(np.float32))
         both = [frames.mean(axis=0, dtype=np.float64), frames.std(axis=0, dtype=np.float64)]
         return finite(np.concatenate(both).astype(np.float32))
+
+
+def finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Refuse features that are not finite.
+
+    Raises:
+        AudioError: naming how many.
+    """
+    if not np.isfinite(features).all():
+        count = int((~np.isfinite(features)).sum())
+        raise AudioError("the encoder gives features that are not finite", found=f"{count} of {features.size} values")
+    return features

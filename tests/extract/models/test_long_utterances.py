@@ -16,11 +16,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ser.errors import EncoderError
 from ser.extract import encoder as base
-from ser.extract.encoder import Encoder, Options
-from ser.extract.models import alibi, distance, stem
+from ser.extract.encoder import Encoder
+from ser.extract.models import alibi, distance_bias, stem
 from ser.extract.models.alibi import slopes
 from ser.extract.models.stem import Convolution, Stem, receptive_field
-from ser.extract.models.wavlm import LongAttention
+from ser.extract.models.wavlm_attention import LongAttention
+from ser.extract.options import EncoderOptions
 
 Tiny = Callable[[str], Path]
 BIASED = ["emotion2vec", "emotion2vec-layers", "wavlm", "wavlm-stable"]
@@ -30,7 +31,7 @@ LOADED: dict[tuple[str, str], Any] = {}
 
 def load(tiny: Tiny, name: str, dtype: str = "float32") -> Any:
     if (name, dtype) not in LOADED:
-        LOADED[name, dtype] = base.load(str(tiny(name)), "audio", Options(level="frame", dtype=dtype))
+        LOADED[name, dtype] = base.load(str(tiny(name)), "audio", EncoderOptions(level="frame", dtype=dtype))
     return LOADED[name, dtype]
 
 
@@ -47,7 +48,7 @@ def long(encoder: Encoder, longest: int, block: int, piece: int = 10**9) -> Iter
     with (
         mock.patch.multiple(stem, LONG=longest, PIECE=piece),
         mock.patch.object(alibi, "LONG", longest),
-        mock.patch.object(distance, "CPU_BLOCK", block),
+        mock.patch.object(distance_bias, "CPU_BLOCK", block),
     ):
         for m in swapped:
             m.longest = longest
@@ -105,13 +106,13 @@ def test_an_utterance_over_the_limit_is_what_it_is_at_once(tiny: Tiny, name: str
     frames = 2149
     with Largest() as blocks:
         got = encoder.encode([audio])[0]
-    assert got.shape[0] == frames > distance.LONG
+    assert got.shape[0] == frames > distance_bias.LONG
     with long(encoder, 10**9, 1), Largest() as whole:
         expected = encoder.encode([audio])[0]
     assert worst(got, expected) <= EXACT
     if name in BIASED:
         assert whole.bytes >= 2 * frames**2 * 4
-    with long(encoder, distance.LONG, 2**20, 512), Largest() as blocks:
+    with long(encoder, distance_bias.LONG, 2**20, 512), Largest() as blocks:
         assert worst(encoder.encode([audio])[0], expected) <= EXACT
     assert blocks.bytes <= 3 * 2**20  # the audio itself is 2.75 MB
 
@@ -128,7 +129,7 @@ def test_long_in_bfloat16(tiny: Tiny, name: str) -> None:
 def test_the_limit_is_where_it_is_said_to_be(tiny: Tiny) -> None:
     """Up to the limit WavLM's attention is the library's, bit for bit; behind it, it is not called."""
     own = load(tiny, "wavlm").model.encoder.layers[0].attention
-    assert own.longest == distance.LONG == 2048
+    assert own.longest == distance_bias.LONG == 2048
     with torch.inference_mode():
         for frames, calls in ((2048, 1), (2049, 0)):
             states = torch.randn(1, frames, 32, generator=torch.Generator().manual_seed(0))
@@ -149,10 +150,10 @@ def test_attention_with_a_bias_by_distance(frames: int, heads: int, queries: int
     lines = torch.randn(heads, 2 * frames - 1, generator=generator)
 
     def fill(bias: torch.Tensor, head: int, begin: int) -> None:
-        bias[:] = distance.windows(lines[head], begin, begin + bias.shape[2])
+        bias[:] = distance_bias.windows(lines[head], begin, begin + bias.shape[2])
 
-    with mock.patch.object(distance, "CPU_BLOCK", queries * 2 * frames * 4):
-        got = distance.attend(q, k, v, fill)
+    with mock.patch.object(distance_bias, "CPU_BLOCK", queries * 2 * frames * 4):
+        got = distance_bias.attend(q, k, v, fill)
     for b, h, i in np.ndindex(2, heads, frames):
         scores = [float(q[b, h, i].double() @ k[b, h, j].double()) / 2 for j in range(frames)]
         scores = [s + float(lines[h, frames - 1 - (j - i)]) for j, s in enumerate(scores)]
@@ -212,4 +213,4 @@ def test_the_probe_sees_what_long_utterances_are_computed_with(tiny: Tiny, monke
     """A library whose gate is another one would be noticed, though no probe is long."""
     monkeypatch.setattr(LongAttention, "_gate", lambda _, heads: torch.ones_like(heads[..., :1]))
     with pytest.raises(EncoderError, match=r"a batch changes the features"):
-        base.load(str(tiny("wavlm")), "audio", Options())
+        base.load(str(tiny("wavlm")), "audio", EncoderOptions())

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser.errors import StoreError
-from ser.extract.failures import all_failed
-from ser.extract.items import Item, audio_items, hashes
-from ser.extract.models.transcriber import Spoken, Transcriber
+from ser.extract.encoding import Decoded, Inputs, Outcome, encode_each, gather
 from ser.extract.pipeline import intra_op
 from ser.extract.plan import chunks, plan
 from ser.extract.provenance import surroundings
-from ser.extract.worderrors import WordErrors, word_errors
-from ser.extract.work import Decoded, Inputs, Outcome, encode_each, gather
+from ser.extract.report import all_failed
+from ser.extract.transcription.transcriber import Spoken, Transcriber
+from ser.extract.transcription.word_error_rate import WordErrors, word_errors
+from ser.extract.utterances import Item, audio_items, hashes
 from ser.features.stores.failures import Failure, write_failures
 from ser.features.stores.lock import Lock
 from ser.metadata.table import Table

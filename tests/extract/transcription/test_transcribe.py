@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from ser.cli import main
 from ser.errors import AudioError, ConfigError, EncoderError, StoreError
-from ser.extract.encoder import Options
-from ser.extract.models.transcriber import Spoken, Transcriber, load_transcriber
-from ser.extract.transcripts import TranscriptReport, transcribe
-from ser.extract.worderrors import word_errors
+from ser.extract.options import EncoderOptions
+from ser.extract.transcription.transcribe import TranscriptReport, transcribe
+from ser.extract.transcription.transcriber import Spoken, Transcriber, load_transcriber
+from ser.extract.transcription.word_error_rate import word_errors
 from ser.features.stores.lock import Lock
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import load_tensors
@@ -52,7 +52,7 @@ def english(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="module")
 def heard(speaking: Path) -> Transcriber:
-    return load_transcriber(str(speaking), Options())
+    return load_transcriber(str(speaking), EncoderOptions())
 
 
 def sound(number: int, seconds: float = 1.0) -> NDArray[np.float32]:
@@ -155,8 +155,8 @@ def test_a_language_is_given_taken_from_the_table_or_detected(speaking: Path, he
         "",
         "",
     ]  # hi: not of this model
-    assert load_transcriber(str(speaking), Options(), "fr").language_of("de") == "fr"
-    assert load_transcriber(str(speaking), Options(), "detect").language_of("de") == ""
+    assert load_transcriber(str(speaking), EncoderOptions(), "fr").language_of("de") == "fr"
+    assert load_transcriber(str(speaking), EncoderOptions(), "detect").language_of("de") == ""
     model = WhisperForConditionalGeneration.from_pretrained(speaking)
     extractor = WhisperFeatureExtractor.from_pretrained(speaking)
     settings = json.loads((speaking / "generation_config.json").read_text())
@@ -170,17 +170,17 @@ def test_a_language_is_given_taken_from_the_table_or_detected(speaking: Path, he
         assert f"<|{language}|>" == likeliest
         assert text == by_transformers(speaking, sound(k), language)
     with pytest.raises(ConfigError, match="does not know the language 'xx'; expected one of de, en, es, fr"):
-        load_transcriber(str(speaking), Options(), "xx")
+        load_transcriber(str(speaking), EncoderOptions(), "xx")
 
 
 def test_a_model_of_english_only(english: Path, corpus: Corpus) -> None:
-    transcriber = load_transcriber(str(english), Options(), "en")
+    transcriber = load_transcriber(str(english), EncoderOptions(), "en")
     assert transcriber.encode([Spoken(sound(1))])[0][1] == ""
     corpus.table(language="de")
     with pytest.raises(ConfigError, match="transcribes English only; found language de"):
-        corpus.transcribe(load_transcriber(str(english), Options()))
+        corpus.transcribe(load_transcriber(str(english), EncoderOptions()))
     with pytest.raises(ConfigError, match="does not know the language 'de'; expected one of en"):
-        load_transcriber(str(english), Options(), "de")
+        load_transcriber(str(english), EncoderOptions(), "de")
 
 
 def test_what_was_made_is_kept_and_an_interrupt_loses_one_batch(
@@ -227,7 +227,7 @@ def test_killed_in_the_middle_it_goes_on(corpus: Corpus, speaking: Path, undistu
         str(corpus.space.root),
     ]
     slow = (  # half a second a batch, for the kill to come between
-        "import sys, time; import ser.extract.models.transcriber as t; e = t.Transcriber.encode; "
+        "import sys, time; import ser.extract.transcription.transcriber as t; e = t.Transcriber.encode; "
         "t.Transcriber.encode = lambda s, i: time.sleep(0.5) or e(s, i); from ser.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     process = subprocess.Popen(
@@ -290,7 +290,7 @@ def test_all_bad_is_one_error(corpus: Corpus, heard: Transcriber) -> None:
 def test_transcripts_made_otherwise_are_not_mixed(corpus: Corpus, heard: Transcriber, speaking: Path) -> None:
     corpus.transcribe(heard)
     before = corpus.file.read_bytes()
-    other = load_transcriber(str(speaking), Options(), beams=2)
+    other = load_transcriber(str(speaking), EncoderOptions(), beams=2)
     with pytest.raises(StoreError, match=r"made otherwise: decoding is .*'beams': 1.* there and .*'beams': 2.* here"):
         corpus.transcribe(other)
     assert corpus.file.read_bytes() == before
@@ -325,7 +325,7 @@ def test_without_the_model_one_line_says_how_to_get_it(
 
 def test_another_kind_of_model_is_refused(tiny: Callable[[str], Path]) -> None:
     with pytest.raises(EncoderError, match=r"generation_config\.json"):
-        load_transcriber(str(tiny("whisper")), Options())  # the encoder's files alone
+        load_transcriber(str(tiny("whisper")), EncoderOptions())  # the encoder's files alone
 
 
 def test_from_the_command_line_to_tensors_of_transcripts(

@@ -11,12 +11,12 @@ import soundfile
 
 from ser.cli import main
 from ser.errors import ConfigError, StoreError
-from ser.extract import effects, policies
-from ser.extract.encoder import Options, load
-from ser.extract.engine import extract
-from ser.extract.recordings import open_folder
-from ser.extract.viewed import Viewed
-from ser.extract.views import View, make_views
+from ser.extract.encoder import load
+from ser.extract.extraction import extract
+from ser.extract.options import EncoderOptions
+from ser.extract.views import effects, policies
+from ser.extract.views.recordings import open_folder
+from ser.extract.views.view import AudioView, ViewedEncoder, make_views
 from ser.features.stores.store import FeatureStore
 from ser.features.views import TTA_VIEWS, view_stores
 from ser.metadata.labels import SCHEMES
@@ -43,8 +43,8 @@ def table(tmp_path: Path) -> Table:
 
 def encoders(*words: str, **options: Any) -> list[Any]:
     """Log-mel on the audio and on views of it."""
-    encoder = load("logmel", "audio", Options())
-    return [encoder, *(Viewed(encoder, view) for view in make_views(words, scheme=SCHEMES["4"], **options))]
+    encoder = load("logmel", "audio", EncoderOptions())
+    return [encoder, *(ViewedEncoder(encoder, view) for view in make_views(words, scheme=SCHEMES["4"], **options))]
 
 
 def values(space: Workspace, name: str) -> dict[str, bytes]:
@@ -81,7 +81,7 @@ def test_views_lie_beside_the_original_and_are_of_its_audio(table: Table, tmp_pa
     assert [r.store for r in reports] == ["logmel", *(f"logmel@{v}" for v in (*TTA_VIEWS, "pitch+2"))]
     assert all(r.done == COUNT and r.verified == (3, 0.0) for r in reports)
     assert set(view_stores(space.features("toy"), "logmel")) == {*TTA_VIEWS, "pitch+2"}
-    encoder = load("logmel", "audio", Options())
+    encoder = load("logmel", "audio", EncoderOptions())
     with FeatureStore(space.store("toy", "logmel@speed0.95")) as store:
         assert store.ids == table.ids
         assert store.facts.encoder == "logmel"
@@ -117,8 +117,8 @@ def test_draws_are_of_utterance_view_and_seed() -> None:
         for name, number in operations:
             low, high = policies.RANDOM[name]
             assert low <= number <= high
-    assert View("random1").operations("u3") == views[0].operations("u3")
-    assert View("random1", seed=1).operations("u3") != views[0].operations("u3")
+    assert AudioView("random1").operations("u3") == views[0].operations("u3")
+    assert AudioView("random1", seed=1).operations("u3") != views[0].operations("u3")
 
 
 def test_another_seed_or_other_noises_are_another_store(table: Table, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_class_differentiated_view_follows_the_label_and_is_of_labelled_uttera
     ((name, semitones),) = policy.operations("u00", "anger")
     assert name == "pitch"
     assert -3 <= semitones <= 3
-    clean = load("logmel", "audio", Options()).encode([effects.pitch(source(table, "u00"), RATE, semitones)])[0]
+    clean = load("logmel", "audio", EncoderOptions()).encode([effects.pitch(source(table, "u00"), RATE, semitones)])[0]
     hidden = frames == 0
     assert 0 < hidden.sum() < hidden.size
     np.testing.assert_array_equal(frames[~hidden], clean[~hidden])

@@ -14,9 +14,9 @@ from ser import accelerator
 from ser.audio import reading
 from ser.errors import AudioError, EncoderError
 from ser.extract.encoder import Encoder
-from ser.extract.items import Item
 from ser.extract.plan import batches, by_cost
-from ser.extract.views import View
+from ser.extract.utterances import Item
+from ser.extract.views.view import AudioView
 from ser.features.stores.failures import Failure
 from ser.features.stores.layout import Record
 
@@ -39,7 +39,7 @@ class Hears(Protocol):
     minimum: int
 
     @property
-    def view(self) -> View | None: ...
+    def view(self) -> AudioView | None: ...
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Decoded:
             self._resampled[key] = reading.resample(*own, sample_rate)
         return self._resampled[key]
 
-    def view(self, item: Item, sample_rate: int, view: View) -> NDArray[np.float32]:
+    def view(self, item: Item, sample_rate: int, view: AudioView) -> NDArray[np.float32]:
         """The utterance's audio in an augmented view, made once a rate."""
         key = item.id, sample_rate, view.name
         if key not in self._viewed:

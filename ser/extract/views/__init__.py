@@ -1,0 +1,1 @@
+"""Augmented views of the audio: what is done to it, and encoders that read it."""
