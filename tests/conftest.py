@@ -19,6 +19,7 @@ from ser.metadata.table import make_table, write_table
 from ser.workspace import Workspace
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
+DATA = Path(__file__).parents[1] / "../shared/data"
 torch.set_num_threads(1)
 # A shell without job control starts what it runs in the background with SIGINT ignored, and children inherit that: the
 # tests that interrupt would then wait for nothing. A handler of Python's is reset to the default in children.
@@ -99,6 +100,14 @@ def maker(tmp_path: Path) -> Maker:
 def maker_type() -> type[Maker]:
     """For workspaces that several tests share."""
     return Maker
+
+
+@pytest.fixture
+def real() -> Path:
+    """The folder of real corpora; the test is skipped where it is not there."""
+    if not DATA.is_dir():
+        pytest.skip("the real corpora (../shared/data) are not here")
+    return DATA
 
 
 @pytest.fixture

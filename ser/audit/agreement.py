@@ -1,13 +1,15 @@
-"""How far annotators agree, where the table has their votes."""
+"""The agreement of annotators, where the table has their votes."""
 
 import json
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.audit.finding import INFO, WARNING, Finding, Subject, some
+from ser.audit.finding import INFO, WARNING, Finding, some
+from ser.audit.split_data import SplitTable
 from ser.metadata.labels import CANONICAL
 
 MOST_RATERS = 30
@@ -15,13 +17,40 @@ MANY = 0.1  # of the utterances with votes
 ROUNDING = 2e-6  # of a share: tables keep six digits
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """Numbers of agreement.
+
+    Attributes:
+        utterances: the number of utterances with votes.
+        complete: the number of those whose shares sum to 1.
+        alpha: Krippendorff's alpha over the complete ones; None where there are none.
+        raters: the median number of annotators that it takes (see `vote_counts`).
+        majority_share: the mean of the largest share.
+        without_majority: the number of utterances of which no emotion has more than half of the votes.
+        label_not_first: the number of utterances of which another emotion has more votes than the label.
+    """
+
+    utterances: int
+    complete: int
+    alpha: float | None
+    raters: int | None
+    majority_share: float
+    without_majority: int
+    label_not_first: int
+
+    def facts(self) -> dict[str, Any]:
+        """The numbers as they stand in the record of an audit."""
+        return asdict(self)
+
+
 def alpha(counts: NDArray[np.int64]) -> float:
-    """Krippendorff's alpha for nominal data: 1 - observed by expected disagreement.
+    """Compute Krippendorff's alpha for nominal data: 1 - observed / expected disagreement.
 
     K. Krippendorff: Computing Krippendorff's Alpha-Reliability, 2011, section C.
 
     Args:
-        counts: votes, `(units, values)`; units with fewer than two votes say nothing and are passed over.
+        counts: votes, `(units, values)`; units with fewer than two votes are left out, for they show no agreement.
 
     Returns:
         1 for perfect agreement, 0 for chance, NaN where there is nothing to disagree about.
@@ -38,16 +67,17 @@ def alpha(counts: NDArray[np.int64]) -> float:
 
 
 def vote_counts(shares: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Votes of each annotator from their shares: a table keeps shares only, of no stated number of annotators.
+    """Infer the votes from their shares, for a table keeps shares and not the number of annotators.
 
-    The smallest number that gives the shares is too small where they have a common divisor (all agree: one is enough). So it
-    is taken times whatever brings it nearest to the number that most utterances need at least, their upper quartile.
+    The smallest number of annotators that gives the shares is too small where they have a common divisor (where all agree,
+    one is enough). So it is multiplied by the whole number that brings it nearest to the number that most utterances need at
+    least, their upper quartile.
 
     Args:
         shares: `(units, values)`, each row summing to 1.
 
     Returns:
-        `(units, values)`; rows whose shares no number up to 30 gives are 0.
+        `(units, values)`; 0 in rows whose shares no number of annotators up to 30 gives.
     """
     least = np.zeros(len(shares), dtype=np.int64)
     for raters in range(MOST_RATERS, 0, -1):
@@ -60,7 +90,7 @@ def vote_counts(shares: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def votes_of(frame: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    """The rows that have votes, and the shares of each canonical emotion: `(n, 13)`."""
+    """Select the rows that have votes; return them and the share of each canonical emotion, `(n, 13)`."""
     rows = frame[frame["votes"] != ""]
     shares = np.zeros((len(rows), len(CANONICAL)))
     for n, text in enumerate(rows["votes"]):
@@ -69,54 +99,48 @@ def votes_of(frame: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     return rows, shares
 
 
-def facts(frame: pd.DataFrame) -> dict[str, Any] | None:
-    """Numbers of agreement: None where the table has no votes.
-
-    Returns:
-        `utterances` with votes; `complete`: those whose shares sum to 1; `alpha` over these, null where there are none, and
-        `raters`, the median number that it takes (see `vote_counts`); `majority_share`: the mean of the largest share;
-        `without_majority`: no emotion has more than half; `label_not_first`: another emotion has more votes than the label.
-    """
+def measure_agreement(frame: pd.DataFrame) -> Agreement | None:
+    """Measure the agreement of the annotators of a table; None where it has no votes."""
     rows, shares = votes_of(frame)
     if rows.empty:
         return None
     complete = np.abs(shares.sum(axis=1) - 1) < 1e-3
     counts = vote_counts(shares[complete])
-    found = alpha(counts) if complete.any() else float("nan")
-    return {
-        "utterances": len(rows),
-        "complete": int(complete.sum()),
-        "alpha": None if np.isnan(found) else round(found, 4),
-        "raters": int(np.median(counts.sum(axis=1))) if complete.any() else None,
-        "majority_share": round(float(shares.max(axis=1).mean()), 4),
-        "without_majority": int((shares.max(axis=1) <= 0.5).sum()),
-        "label_not_first": int(_against(rows, shares).sum()),
-    }
+    value = alpha(counts) if complete.any() else float("nan")
+    return Agreement(
+        len(rows),
+        int(complete.sum()),
+        None if np.isnan(value) else round(value, 4),
+        int(np.median(counts.sum(axis=1))) if complete.any() else None,
+        round(float(shares.max(axis=1).mean()), 4),
+        int((shares.max(axis=1) <= 0.5).sum()),
+        int(_label_not_first(rows, shares).sum()),
+    )
 
 
-def _against(rows: pd.DataFrame, shares: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Rows whose emotion has fewer votes than another."""
+def _label_not_first(rows: pd.DataFrame, shares: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mark the rows whose emotion has fewer votes than another, `(n,)`."""
     of_label = np.array([s[CANONICAL.index(e)] if e else np.inf for s, e in zip(shares, rows["emotion"], strict=True)])
     return np.asarray(shares.max(axis=1) > of_label)
 
 
-def agreement(subject: Subject) -> list[Finding]:
-    """Findings on the votes."""
-    numbers = facts(subject.frame)
+def agreement(split: SplitTable) -> list[Finding]:
+    """Find what the votes of the annotators say of the labels."""
+    numbers = measure_agreement(split.frame)
     if numbers is None:
         return []
-    rows, shares = votes_of(subject.frame)
-    whole = numbers["complete"] == numbers["utterances"]
-    value = "" if numbers["alpha"] is None else f"Krippendorff's alpha {numbers['alpha']:.2f} (nominal), "
-    lacking = "" if whole else "; what the other votes were the release does not say"
+    rows, shares = votes_of(split.frame)
+    whole = numbers.complete == numbers.utterances
+    value = "" if numbers.alpha is None else f"Krippendorff's alpha {numbers.alpha:.2f} (nominal), "
+    lacking = "" if whole else "; the release does not say what the other votes were"
     found = [
         Finding(
             "agreement",
             INFO,
             "utterances with annotators' votes",
-            numbers["utterances"],
-            len(subject.frame),
-            f"{value}mean share of the first emotion {numbers['majority_share']:.2f}{lacking}",
+            numbers.utterances,
+            len(split.frame),
+            f"{value}mean share of the first emotion {numbers.majority_share:.2f}{lacking}",
         )
     ]
     for kind, what, bad, action in (
@@ -129,7 +153,7 @@ def agreement(subject: Subject) -> list[Finding]:
         (
             "label-not-first",
             "utterances whose label is not what most annotators heard",
-            _against(rows, shares),
+            _label_not_first(rows, shares),
             "Say whether labels are what was intended or what was heard: a ceiling on accuracy follows from it.",
         ),
     ):

@@ -1,23 +1,27 @@
-"""`ser audit` as one call: table, folds and audio are examined, what is found is kept for every later record."""
+"""`ser audit`: examine table, folds, audio and stores, and keep what was found for every later record."""
 
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ser.audit.examine import examine, subject_of
-from ser.audit.finding import Finding
-from ser.audit.measurements import listen
-from ser.audit.recordings import LONGEST
-from ser.audit.seen_corpora import encoders, not_known
+import numpy as np
+
+from ser.audit.agreement import agreement, measure_agreement
+from ser.audit.classes import classes
+from ser.audit.finding import ERROR, INFO, SEVERITIES, WARNING, Finding
+from ser.audit.leakage import leakage, shared_audio
+from ser.audit.measurements import Sound, measure_audio
+from ser.audit.recordings import LONGEST, recordings
+from ser.audit.sharing import Verdict, fold_shares, verdict
+from ser.audit.split_data import SplitTable, split_table
 from ser.audit.stores import store_findings
-from ser.features.stores.names import originals
-from ser.features.stores.store import FeatureStore
-from ser.metadata import ledger
+from ser.errors import CorpusError
 from ser.metadata.build import ensure_table
 from ser.metadata.copies import write_copies
 from ser.metadata.folds.fold import FoldOptions
@@ -26,11 +30,53 @@ from ser.schema import write_json
 from ser.workspace import Workspace
 
 AUDIT = "audit"
+SCHEMA = "ser.audit/1"
 
 
-def audit_file(workspace: Workspace, dataset: str, protocol: str) -> Path:
-    """Where an audit is kept."""
-    return workspace.results / f"{AUDIT}-{dataset}-{protocol}.json"
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """The findings on a dataset, and what they are of.
+
+    Attributes:
+        split: the rows and folds.
+        scheme: the name of the label scheme.
+        sound: the audio; None where there is none, or it was left out.
+        findings: errors first, then warnings, then facts.
+        verdict: what records of these folds carry; None where the protocol breaks its promise, so that training refuses it.
+    """
+
+    split: SplitTable
+    scheme: str
+    sound: Sound | None
+    findings: tuple[Finding, ...]
+    verdict: Verdict | None
+
+    @property
+    def clean(self) -> bool:
+        """True where there is nothing but facts."""
+        return all(finding.severity == INFO for finding in self.findings)
+
+    def record(self) -> dict[str, Any]:
+        """The audit as its record has it, but for the command, the time and the options."""
+        split, table, agreed = self.split, self.split.table, measure_agreement(self.split.frame)
+        counts, labels = Counter(f.severity for f in self.findings), Counter(split.labels.tolist())
+        return {
+            "schema": SCHEMA,
+            "dataset": table.dataset,
+            "corpus": table.facts.get("corpus"),
+            "licence": table.facts.get("licence"),
+            "table": {"path": f"metadata/{table.dataset}.csv", "sha256": table.sha256},
+            "scheme": self.scheme,
+            "protocol": split.protocol,
+            "utterances": len(split.frame),
+            "classes": {name: labels[k] for k, name in enumerate(split.classes)},
+            "counts": {severity: counts[severity] for severity in SEVERITIES},
+            "findings": [finding.facts() for finding in self.findings],
+            "folds": _folds(split),
+            "agreement": None if agreed is None else agreed.facts(),
+            "audio": None if self.sound is None else _audio(self.sound),
+            "verdict": None if self.verdict is None else self.verdict.facts(),
+        }
 
 
 def audit_dataset(
@@ -49,68 +95,112 @@ def audit_dataset(
     quiet: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Any], Path]:
-    """Audit a dataset under a protocol; writes `results/audit-NAME-PROTOCOL.json` and `metadata/NAME.copies.json`.
+    """Audit a dataset under a protocol; write `results/audit-NAME-PROTOCOL.json` and `metadata/NAME.copies.json`.
 
     Args:
-        root: the corpus folder; makes the table where there is none.
+        root: the corpus folder; the table is made of it where there is none.
         protocol: None takes the one that fits the table.
-        longest: s; longer utterances are told.
-        audio: whether to decode the audio.
+        longest: s; longer utterances are a finding.
+        audio: decode the audio too.
         write_folds: a CSV to write the folds to.
         more: findings from elsewhere.
 
     Returns:
-        The audit, as `ser/results/audit.schema.json` describes it, and its file.
+        The record and its file.
 
     Raises:
-        ConfigError, CorpusError: no such dataset, or the protocol or scheme does not fit it.
+        ConfigError, CorpusError: there is no such dataset, or the protocol or scheme does not fit it.
     """
     started, clock = datetime.now(timezone.utc), time.monotonic()
     options = options or FoldOptions()
     table = ensure_table(dataset, workspace, root, say=say, quiet=quiet)
-    subject = subject_of(table, protocol, options, scheme)  # what does not fit is told before the audio is read
+    split = split_table(table, protocol, options, scheme)  # refuses what does not fit before the audio is read
     if write_folds is not None:
-        save_folds(write_folds, subject.frame, subject.folds)
-    sound = listen(table, workspace, jobs, quiet) if audio else None
+        save_folds(write_folds, split.frame, split.folds)
+    sound = measure_audio(table, workspace, jobs, quiet) if audio else None
     if sound is not None:
         write_copies(workspace, dataset, table.sha256, sound.copies)
-        subject = replace(subject, table=replace(table, copies=sound.copies))
-    found = [*encoders(_identities(workspace, dataset), table.facts.get("corpus"), _seen)]
-    found += [*store_findings(workspace, subject), *more]
-    audit = examine(subject, scheme, sound, longest, found)
+        split = replace(split, table=replace(table, copies=sound.copies))
+    audit = examine(split, scheme, sound, longest, [*store_findings(workspace, split), *more])
     record = {
-        **audit.record,
+        **audit.record(),
         "fold_options": {**vars(options), "file": options.file.name if options.file else None},
         "command": shlex.join(["ser", *sys.argv[1:]]),
         "time": {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - clock, 3)},
     }
-    path = audit_file(workspace, dataset, subject.protocol)
+    path = workspace.results / f"{AUDIT}-{dataset}-{split.protocol}.json"
     write_json(path, record, AUDIT)
     return record, path
 
 
-def _seen(identity: Mapping[str, Any], corpus: str | None) -> str | None:
-    """What the ledger says of an encoder, and of the recogniser of its text; see `ser.audit.seen_corpora.Seen`."""
-    names = str(identity.get("encoder", "")), str(identity.get("model", ""))
-    own = not_known(identity, corpus) if ledger.entry(*names) is None else _status(corpus, *names)
-    recogniser = ledger.recogniser(identity)
-    heard = _status(corpus, recogniser) if recogniser else ""
-    said = "; ".join(words for words in (own, heard and f"recogniser: {heard}") if words)
-    return said or (None if own is None or heard is None else "")
+def examine(
+    split: SplitTable, scheme: str, sound: Sound | None, longest: float = LONGEST, more: Sequence[Finding] = ()
+) -> Audit:
+    """Find all that could make numbers of these folds mislead.
+
+    Args:
+        sound: see `ser.audit.measurements.measure_audio`.
+        longest: s; longer utterances are a finding.
+        more: findings from elsewhere, on feature stores for instance.
+    """
+    found = leakage(split)
+    copies = split.table.copies if sound is None else sound.copies
+    judged: Verdict | None = None
+    try:
+        judged = verdict(split.table.dataset, split.protocol, split.frame, split.folds, copies)
+    except CorpusError as error:
+        said = f"{error.problem}: {error.found}"
+        found.append(Finding("broken-promise", ERROR, "the protocol does not keep its promise", 1, None, said))
+    found += [*classes(split), *agreement(split)]
+    if sound is not None:
+        found += [*recordings(sound, longest), *shared_audio(sound.copies, split)]
+    found += [*_corpus(split), *more]
+    findings = tuple(sorted(found, key=lambda f: SEVERITIES.index(f.severity)))
+    return Audit(split, scheme, sound, findings, judged)
 
 
-def _status(corpus: str | None, *names: str) -> str | None:
-    known = ledger.entry(*names)
-    status = known.status(corpus or "") if known else ledger.UNKNOWN
-    if known and status in (ledger.FINE_TUNING, ledger.PRE_TRAINING):
-        return f"{status} ({known.source})"
-    return None if status == ledger.UNKNOWN else ""
-
-
-def _identities(workspace: Workspace, dataset: str) -> dict[str, dict[str, Any]]:
-    """Identity of the encoder of each of a dataset's stores."""
-    found = {}
-    for name in originals(workspace.stores(dataset)):
-        with FeatureStore(workspace.store(dataset, name)) as store:
-            found[name] = dict(store.attrs["identity"])
+def _corpus(split: SplitTable) -> list[Finding]:
+    """Findings that follow from the corpus's own facts."""
+    facts, count = split.table.facts, len(split.table.frame)
+    found = []
+    release = facts.get("utterances_of_release")
+    if release is not None and release != count:
+        words = (
+            f"{release - count:,} are missing" if count < release else f"{count - release:,} more than the release has"
+        )
+        action = "Compare with others' results on the same utterances only, or complete the corpus."
+        found.append(Finding("release-count", WARNING, "not the whole release", count, release, words, action=action))
+    if facts.get("synthetic"):
+        found.append(Finding("synthetic", INFO, "synthesised audio, no recording of people", count, count))
+    silent = int((split.table.frame["path"] == "").sum())
+    if silent:
+        found.append(Finding("text-only", INFO, "utterances without audio", silent, count))
     return found
+
+
+def _folds(split: SplitTable) -> list[dict[str, Any]]:
+    """Each fold: its sizes, the test utterances of each class, and the groups that it shares."""
+    facts = []
+    for fold in split.folds:
+        counts = np.bincount(split.labels[fold.test], minlength=len(split.classes)).tolist()
+        facts.append(
+            {
+                "name": fold.name,
+                **{part: len(rows) for part, rows in fold.parts().items()},
+                "validation_by": fold.validation_by,
+                "test_classes": dict(zip(split.classes, counts, strict=True)),
+                "shares": {group: s.counts() for group, s in fold_shares(split.frame, fold).items()},
+            }
+        )
+    return facts
+
+
+def _audio(sound: Sound) -> dict[str, Any]:
+    rates = Counter(m.rate for m in sound.measured if m.rate)
+    return {
+        "utterances": len(sound.measured),
+        "unusable": sum(1 for m in sound.measured if m.fault),
+        "hours": round(sum(m.seconds for m in sound.measured) / 3600, 4),
+        "rates": {str(rate): n for rate, n in sorted(rates.items())},
+        "copies": {kind: [list(pair) for pair in pairs] for kind, pairs in sound.copies.pairs().items()},
+    }

@@ -1,13 +1,14 @@
-"""Classes: how uneven they are, which parts lack one, and test parts too small to tell anything."""
+"""Findings on the classes: uneven sizes, parts that lack one, test parts too small to show anything."""
 
 from math import sqrt
 
 import numpy as np
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Subject, some
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, some
+from ser.audit.split_data import SplitTable
 
 UNEVEN, VERY_UNEVEN = 3.0, 10.0  # the largest class by the smallest
-FEW = 30  # test utterances: with fewer, accuracy is known to 18 points at best
+FEW = 30  # test utterances: with fewer, the interval of an accuracy is up to ±18 points wide
 
 SEVERITY = {"train": ERROR, "validation": INFO, "test": WARNING}
 ACTION = {
@@ -17,13 +18,13 @@ ACTION = {
 }
 
 
-def classes(subject: Subject) -> list[Finding]:
-    """Findings on the classes, over all folds."""
-    return [*_imbalance(subject), *_missing(subject), *_small(subject), *_left_out(subject)]
+def classes(split: SplitTable) -> list[Finding]:
+    """Find what is wrong with the classes, over all folds."""
+    return [*_imbalance(split), *_missing(split), *_small(split), *_left_out(split)]
 
 
-def _imbalance(subject: Subject) -> list[Finding]:
-    counts = np.bincount(subject.labels, minlength=len(subject.classes))
+def _imbalance(split: SplitTable) -> list[Finding]:
+    counts = np.bincount(split.labels, minlength=len(split.classes))
     ratio = counts.max() / counts.min()
     if ratio < UNEVEN:
         return []
@@ -33,43 +34,43 @@ def _imbalance(subject: Subject) -> list[Finding]:
             "imbalance",
             WARNING if ratio >= VERY_UNEVEN else INFO,
             "classes of very different size",
-            len(subject.classes),
+            len(split.classes),
             None,
-            f"the largest is {ratio:.1f} times the smallest; always saying {subject.classes[order[0]]} gives "
+            f"the largest is {ratio:.1f} times the smallest; always saying {split.classes[order[0]]} gives "
             f"{100 * counts[order[0]] / counts.sum():.1f} % accuracy",
-            some(f"{subject.classes[k]} {counts[k]:,}" for k in order),
+            some(f"{split.classes[k]} {counts[k]:,}" for k in order),
             "Compare UA, not accuracy.",
         )
     ]
 
 
-def _missing(subject: Subject) -> list[Finding]:
-    """One finding a part: the folds in which it lacks a class."""
+def _missing(split: SplitTable) -> list[Finding]:
+    """One finding for each part: the folds in which it lacks a class."""
     found = []
     for part, severity in SEVERITY.items():
-        lacking = {}
-        for fold in subject.folds:
-            there = set(subject.labels[fold.parts()[part]].tolist())
-            missing = [name for k, name in enumerate(subject.classes) if k not in there]
-            if missing:
-                lacking[fold.name] = missing
-        if lacking:
+        missing = {}
+        for fold in split.folds:
+            there = set(split.labels[fold.parts()[part]].tolist())
+            names = [name for k, name in enumerate(split.classes) if k not in there]
+            if names:
+                missing[fold.name] = names
+        if missing:
             found.append(
                 Finding(
                     f"missing-class-{part}",
                     severity,
                     f"folds whose {part} part lacks a class",
-                    len(lacking),
-                    len(subject.folds),
-                    examples=some(f"{fold}: {', '.join(names)}" for fold, names in lacking.items()),
+                    len(missing),
+                    len(split.folds),
+                    examples=some(f"{fold}: {', '.join(names)}" for fold, names in missing.items()),
                     action=ACTION[part],
                 )
             )
     return found
 
 
-def _small(subject: Subject) -> list[Finding]:
-    small = [fold for fold in subject.folds if len(fold.test) < FEW]
+def _small(split: SplitTable) -> list[Finding]:
+    small = [fold for fold in split.folds if len(fold.test) < FEW]
     if not small:
         return []
     least = min(len(fold.test) for fold in small)
@@ -79,7 +80,7 @@ def _small(subject: Subject) -> list[Finding]:
             WARNING,
             f"folds with fewer than {FEW} test utterances",
             len(small),
-            len(subject.folds),
+            len(split.folds),
             f"the smallest has {least}: a 95 % interval of accuracy is up to ±{98 / sqrt(least):.0f} points wide",
             some(f"{fold.name}: {len(fold.test)}" for fold in small),
             "Take fewer folds (--folds K), or look at pooled scores only.",
@@ -87,9 +88,9 @@ def _small(subject: Subject) -> list[Finding]:
     ]
 
 
-def _left_out(subject: Subject) -> list[Finding]:
-    kept = set(subject.frame["utterance_id"])
-    frame = subject.table.frame
+def _left_out(split: SplitTable) -> list[Finding]:
+    kept = set(split.frame["utterance_id"])
+    frame = split.table.frame
     out = frame[~frame["utterance_id"].isin(kept)]
     if out.empty:
         return []

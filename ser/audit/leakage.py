@@ -1,15 +1,15 @@
-"""What the test parts share with training and validation: speakers, sessions, dialogues, sentences."""
+"""Findings on what the test parts share with training and validation: groups of utterances, sentences, copies of audio."""
 
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, over, share, some
+from ser.audit.sharing import FoldShare, crossing, fold_shares, group_values, validation_share
+from ser.audit.split_data import SplitTable
+from ser.metadata.copies import Copies
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Subject, over, share, some
-from ser.audit.sharing import fold_sharing, validation_sharing, values_of
-
-OFTEN = 0.5  # of the test utterances: sentences that training has too are then more than greetings
+OFTEN = 0.5  # of the test utterances: above, sentences that training has too are more than greetings
 FEW_TEXTS = 0.05  # distinct texts by utterances: below, the text is fixed, whatever the corpus says of itself
-ENOUGH_TEXTS = 100  # utterances with text, for that to be told
+ENOUGH_TEXTS = 100  # utterances with text: below, their number does not show whether the text is fixed
 
 SEVERITY = {"speaker": ERROR, "dialogue": ERROR, "session": WARNING, "sentence": INFO}
 ACTION = {
@@ -21,105 +21,79 @@ ACTION = {
 }
 
 
-def leakage(subject: Subject) -> list[Finding]:
-    """Findings on shared groups, over all folds."""
-    by_fold = [fold_sharing(subject.frame, fold) for fold in subject.folds]
+def leakage(split: SplitTable) -> list[Finding]:
+    """Find the groups and sentences that parts of folds share, over all folds."""
+    by_fold = [fold_shares(split.frame, fold) for fold in split.folds]
     found = []
     for group in SEVERITY:
         shares = [s[group] for s in by_fold if group in s]
         if shares:
-            found += _shared(subject, group, shares)
+            found += _shared(split, group, shares)
     if not any(finding.kind.startswith("shared-speakers") for finding in found):
-        found += _validation(subject)
-    return [*found, *_unknown_speakers(subject), *_fixed_text(subject), *_other_label(subject)]
+        found += _validation(split)
+    return [*found, *_unknown_speakers(split), *_fixed_text(split), *_other_label(split)]
 
 
-def folds_facts(subject: Subject) -> list[dict[str, Any]]:
-    """Each fold for the JSON: its sizes, the test utterances of each class, and what it shares."""
-    facts = []
-    for fold in subject.folds:
-        shares = fold_sharing(subject.frame, fold)
-        counts = np.bincount(subject.labels[fold.test], minlength=len(subject.classes)).tolist()
-        facts.append(
-            {
-                "name": fold.name,
-                **{part: len(rows) for part, rows in fold.parts().items()},
-                "validation_by": fold.validation_by,
-                "test_classes": dict(zip(subject.classes, counts, strict=True)),
-                "shares": {
-                    group: {
-                        "test": s["test"],
-                        "shared": len(s["shared"]),
-                        "shared_with_validation": len(s["shared_with_validation"]),
-                        "utterances": s["utterances"],
-                        "utterances_with_validation": s["utterances_with_validation"],
-                    }
-                    for group, s in shares.items()
-                },
-            }
-        )
-    return facts
-
-
-def _shared(subject: Subject, group: str, shares: list[dict[str, Any]]) -> list[Finding]:
-    """Groups of the test parts that training has, and those that only validation has."""
+def _shared(split: SplitTable, group: str, shares: Sequence[FoldShare]) -> list[Finding]:
+    """The groups of the test parts that training has, and those that only validation has."""
     found = []
     words = f"{group}s"
-    worst = max(shares, key=lambda s: len(s["shared"]))
-    if worst["shared"]:
-        concerned = sum(s["utterances"] for s in shares)
-        often = group == "sentence" and not _fixed(subject) and concerned > OFTEN * subject.tested
+    worst = max(shares, key=lambda s: len(s.shared))
+    fixed = group == "sentence" and _fixed(split)
+    if worst.shared:
+        concerned = sum(s.utterances for s in shares)
+        often = group == "sentence" and not fixed and concerned > OFTEN * split.tested
         found.append(
             Finding(
                 f"shared-{words}",
                 WARNING if often else SEVERITY[group],
                 f"test {words} in training",
-                len(worst["shared"]),
-                worst["test"],
-                f"{share(concerned, subject.tested)} test utterances{over(len(shares))}",
-                () if group == "sentence" and _fixed(subject) else some(worst["shared"]),
+                len(worst.shared),
+                worst.test,
+                f"{share(concerned, split.tested)} test utterances{over(len(shares))}",
+                () if fixed else some(worst.shared),
                 ACTION[group],
             )
         )
-    worst = max(shares, key=lambda s: len(s["shared_with_validation"]))
-    concerned = sum(s["utterances_with_validation"] for s in shares)
-    if worst["shared_with_validation"] and group != "sentence":
+    worst = max(shares, key=lambda s: len(s.shared_with_validation))
+    concerned = sum(s.utterances_with_validation for s in shares)
+    if worst.shared_with_validation and group != "sentence":
         found.append(
             Finding(
                 f"shared-{words}-validation",
                 INFO if found or SEVERITY[group] != ERROR else WARNING,
                 f"test {words} in validation",
-                len(worst["shared_with_validation"]),
-                worst["test"],
-                f"{share(concerned, subject.tested)} test utterances{over(len(shares))}",
-                some(worst["shared_with_validation"]),
+                len(worst.shared_with_validation),
+                worst.test,
+                f"{share(concerned, split.tested)} test utterances{over(len(shares))}",
+                some(worst.shared_with_validation),
                 "" if found else f"Validation picks the epoch: hold it out by {group}.",
             )
         )
     return found
 
 
-def _validation(subject: Subject) -> list[Finding]:
+def _validation(split: SplitTable) -> list[Finding]:
     """Validation by voices that training knows, where the test has new ones."""
-    own = validation_sharing(subject.frame, subject.folds)
-    if not own["folds"]:
+    own = validation_share(split.frame, split.folds)
+    if not own.folds:
         return []
     return [
         Finding(
             "validation-speakers",
             WARNING,
             "folds whose validation has speakers of training",
-            own["folds"],
-            len(subject.folds),
-            f"up to {own['speakers']} speakers; the test parts have new ones",
-            some(fold.name for fold in subject.folds if validation_sharing(subject.frame, [fold])["folds"]),
+            own.folds,
+            len(split.folds),
+            f"up to {own.speakers} speakers; the test parts have new ones",
+            some(fold.name for fold in split.folds if validation_share(split.frame, [fold]).folds),
             "The epoch is picked by known voices. More speakers in training (more --folds), or a fixed number of epochs.",
         )
     ]
 
 
-def _unknown_speakers(subject: Subject) -> list[Finding]:
-    unknown = subject.frame["speaker"] == ""
+def _unknown_speakers(split: SplitTable) -> list[Finding]:
+    unknown = split.frame["speaker"] == ""
     if not unknown.any():
         return []
     return [
@@ -129,23 +103,23 @@ def _unknown_speakers(subject: Subject) -> list[Finding]:
             "utterances whose speaker is not known",
             int(unknown.sum()),
             len(unknown),
-            examples=some(subject.frame["utterance_id"][unknown]),
+            examples=some(split.frame["utterance_id"][unknown]),
             action="Give the table a column speaker: without it nobody can say that test speakers are new.",
         )
     ]
 
 
-def _fixed(subject: Subject) -> int | None:
-    """Size of the fixed set of sentences, by the corpus's own word or as the texts show; None for free speech."""
-    if subject.table.sentences:
-        return subject.table.sentences
-    texts = [text for text in values_of(subject.frame, "sentence") if text]
+def _fixed(split: SplitTable) -> int | None:
+    """The size of the fixed set of sentences, by the corpus's own word or as the texts show; None for free speech."""
+    if split.table.sentences:
+        return split.table.sentences
+    texts = [text for text in group_values(split.frame, "sentence") if text]
     distinct = len(set(texts))
     return distinct if len(texts) >= ENOUGH_TEXTS and distinct <= FEW_TEXTS * len(texts) else None
 
 
-def _fixed_text(subject: Subject) -> list[Finding]:
-    sentences = _fixed(subject)
+def _fixed_text(split: SplitTable) -> list[Finding]:
+    sentences = _fixed(split)
     if sentences is None:
         return []
     return [
@@ -155,20 +129,20 @@ def _fixed_text(subject: Subject) -> list[Finding]:
             "fixed sentences: the text says nothing of the emotion",
             sentences,
             None,
-            f"{len(subject.frame):,} utterances say {sentences} sentences",
-            some(dict.fromkeys(t for t in subject.frame["text"] if t)),
+            f"{len(split.frame):,} utterances say {sentences} sentences",
+            some(dict.fromkeys(t for t in split.frame["text"] if t)),
             "Report audio alone. A result on text, or a gain by it, is worth nothing here.",
         )
     ]
 
 
-def _other_label(subject: Subject) -> list[Finding]:
+def _other_label(split: SplitTable) -> list[Finding]:
     """Test utterances whose sentence training knows under another label."""
-    texts, labels = values_of(subject.frame, "sentence"), subject.labels
+    texts, labels = group_values(split.frame, "sentence"), split.labels
     if not (texts != "").any():
         return []
     other, never, examples = 0, 0, []
-    for fold in subject.folds:
+    for fold in split.folds:
         known: dict[str, set[int]] = {}
         for text, label in zip(texts[fold.train], labels[fold.train], strict=True):
             known.setdefault(text, set()).add(int(label))
@@ -177,18 +151,67 @@ def _other_label(subject: Subject) -> list[Finding]:
             if trained - {int(labels[row])}:
                 other += 1
                 never += int(labels[row]) not in trained
-                examples.append(subject.frame["utterance_id"].iloc[row])
+                examples.append(split.frame["utterance_id"].iloc[row])
     if not other:
         return []
+    fixed = _fixed(split)
     return [
         Finding(
             "sentence-other-label",
             INFO,
             "test sentences in training under another label",
             other,
-            subject.tested,
+            split.tested,
             f"{never:,} of them never under their own",
-            () if _fixed(subject) else some(dict.fromkeys(examples)),
-            "" if _fixed(subject) else "Words alone cannot tell these apart: look at what text adds over audio.",
+            () if fixed else some(dict.fromkeys(examples)),
+            "" if fixed else "Words alone cannot tell these apart: look at what text adds over audio.",
         )
     ]
+
+
+def shared_audio(copies: Copies, split: SplitTable) -> list[Finding]:
+    """Find copies of the same audio: in test and training, within a part, and under two labels."""
+    found = []
+    emotion = dict(zip(split.frame["utterance_id"], split.frame["emotion"], strict=True))
+    for kind, words in (("identical", "identical audio"), ("near_identical", "the same recording")):
+        lies = crossing(copies.pairs()[kind], split.frame, split.folds)
+        name = kind.replace("_", "-")
+        if lies.across:
+            found.append(
+                Finding(
+                    f"{name}-across",
+                    ERROR,
+                    f"pairs of {words}, in test and in training or validation",
+                    len(lies.across),
+                    len(lies.pairs),
+                    f"{share(lies.test_utterances, split.tested)} test utterances{over(len(split.folds))}",
+                    some(" = ".join(pair) for pair in lies.across),
+                    "Leave one of each out of the table, or keep them in one part: the test tests memory.",
+                )
+            )
+        within = [pair for pair in lies.pairs if pair not in set(lies.across)]
+        if within:
+            found.append(
+                Finding(
+                    f"{name}-within",
+                    WARNING,
+                    f"pairs of {words}, in one part of every fold",
+                    len(within),
+                    examples=some(" = ".join(pair) for pair in within),
+                    action="They count twice: leave one of each out, or say so.",
+                )
+            )
+        differ = [(a, b) for a, b in lies.pairs if emotion[a] != emotion[b]]
+        if differ:
+            found.append(
+                Finding(
+                    f"{name}-labels",
+                    ERROR,
+                    f"pairs of {words} under two labels",
+                    len(differ),
+                    len(lies.pairs),
+                    examples=some(f"{a} ({emotion[a]}) = {b} ({emotion[b]})" for a, b in differ),
+                    action="One of the labels is wrong, or the label is not in the audio.",
+                )
+            )
+    return found

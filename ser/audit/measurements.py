@@ -1,17 +1,24 @@
-"""Every utterance's audio measured, over processes, with what is known from an earlier audit."""
+"""Measurements of every utterance's audio, made by several processes and kept in the workspace.
 
+The file `metadata/NAME.audio.jsonl` has one line for each utterance, appended as it is measured, so that a second audit
+reads no audio. A line counts as long as its file has the size and the time of change that it had.
+"""
+
+import base64
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ser.audio.measure import Measured, measure
-from ser.audit.measurement_cache import Cache, Key, State
 from ser.audit.near_copies import find_copies
 from ser.errors import CorpusError
 from ser.metadata.copies import Copies
+from ser.metadata.journal import Journal
 from ser.metadata.table import Table
 from ser.parallel import cores, in_order
 from ser.progress import progress
@@ -19,6 +26,62 @@ from ser.workspace import Workspace
 
 BATCH = 32  # utterances that a worker measures between two reports
 FEW = 2 * BATCH  # not worth starting processes for
+SCHEMA = "ser.audio/1"
+Key = tuple[str, float | None, float | None, float | None]  # path, start, end, channel
+State = tuple[int, int]  # bytes, time of change in ns
+
+
+class MeasurementCache:
+    """The measurements of one dataset's audio.
+
+    Args:
+        path: the file; written when something is first added.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._known: dict[Key, tuple[State, Measured]] = {}
+        self._journal = Journal(path, {"schema": SCHEMA})
+        for values in self._journal.entries:
+            entry = _entry(values)
+            if entry is not None:
+                self._known[entry[0]] = entry[1:]
+        self._journal.entries = []  # once is enough in memory
+
+    def get(self, key: Key, state: State) -> Measured | None:
+        """The measurement of a file in this state; None where there is none."""
+        known = self._known.get(key)
+        return known[1] if known is not None and known[0] == state else None
+
+    def add(self, measured: list[tuple[Key, State, Measured]]) -> None:
+        """Append lines; they are on the disk when this returns."""
+        self._journal.append(_values(*item) for item in measured)
+        self._known |= {key: (state, found) for key, state, found in measured}
+
+    def tidy(self) -> None:
+        """Write the file again where half of its lines are of files that have changed since."""
+        if self._journal.lines > 2 * len(self._known):
+            self._journal.rewrite(_values(key, *known) for key, known in self._known.items())
+
+
+def _values(key: Key, state: State, found: Measured) -> list[Any]:
+    words = base64.b64encode(found.words.astype("<u4").tobytes()).decode()
+    numbers = [found.seconds, found.rate, found.peak, found.clipped]
+    return [*key, *state, found.fault, *numbers, found.sha256, words]
+
+
+def _entry(values: Any) -> tuple[Key, State, Measured] | None:
+    """Read a line; None for one that is damaged, whose file is then measured again."""
+    try:
+        path, start, end, channel, size, changed, fault, seconds, rate, peak, clipped, sha256, words = values
+        times = [None if t is None else float(t) for t in (start, end, channel)]
+        numbers = [float(seconds), float(peak), float(clipped), *(t for t in times if t is not None)]
+        if not all(map(math.isfinite, numbers)) or not all(isinstance(t, str) for t in (path, fault, sha256)):
+            return None
+        fingerprint = np.frombuffer(base64.b64decode(words), dtype="<u4").astype(np.uint32)
+        found = Measured(fault, float(seconds), int(rate), float(peak), float(clipped), sha256, fingerprint)
+        return (path, times[0], times[1], times[2]), (int(size), int(changed)), found
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +90,9 @@ class Sound:
 
     Attributes:
         frame: the rows that have audio, in table order.
-        measured: facts of each of them.
+        measured: the measurements of each of them.
         copies: pairs with the same audio.
-        fresh: how many were measured now, not taken from an earlier audit.
+        fresh: the number that was measured now, and not taken from an earlier audit.
     """
 
     frame: pd.DataFrame
@@ -38,11 +101,11 @@ class Sound:
     fresh: int
 
 
-def listen(table: Table, workspace: Workspace, jobs: int | None = None, quiet: bool = False) -> Sound | None:
+def measure_audio(table: Table, workspace: Workspace, jobs: int | None = None, quiet: bool = False) -> Sound | None:
     """Measure all audio of a table; None where it has none.
 
     Args:
-        jobs: worker processes; by default one a core.
+        jobs: worker processes; None is one for each core.
 
     Raises:
         CorpusError: the corpus folder is gone.
@@ -59,7 +122,7 @@ def listen(table: Table, workspace: Workspace, jobs: int | None = None, quiet: b
         (path, _given(start), _given(end), _given(channel))
         for path, start, end, channel in zip(frame["path"], frame["start"], frame["end"], frame["channel"], strict=True)
     ]
-    cache = Cache(workspace.table(table.dataset).with_name(f"{table.dataset}.audio.jsonl"))
+    cache = MeasurementCache(workspace.table(table.dataset).with_name(f"{table.dataset}.audio.jsonl"))
     states = {path: _state(table.root / path) for path in dict.fromkeys(key[0] for key in keys)}
     wanted = [
         key for key in dict.fromkeys(keys) if (state := states[key[0]]) is not None and cache.get(key, state) is None
@@ -75,7 +138,7 @@ def listen(table: Table, workspace: Workspace, jobs: int | None = None, quiet: b
 def _measured(
     root: Path, keys: Sequence[Key], jobs: int, keep: Callable[[list[tuple[Key, Measured]]], None]
 ) -> Iterator[Measured]:
-    """Measurements as they come; each batch is kept before any of it is given."""
+    """Yield measurements as they come; each batch is kept before any of it is yielded."""
     batches = [keys[k : k + BATCH] for k in range(0, len(keys), BATCH)]
     units = [(root, batch) for batch in batches]
     if len(keys) <= FEW or jobs == 1:
@@ -92,7 +155,7 @@ def _batch(root: Path, keys: Sequence[Key]) -> list[Measured]:
 
 
 def _state(path: Path) -> State | None:
-    """Size and time of change of a file; None where there is none."""
+    """The size and the time of change of a file; None where there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -106,7 +169,7 @@ def _with_states(
     return [(key, state, one) for key, one in found if (state := states[key[0]]) is not None]
 
 
-def _of(cache: Cache, key: Key, state: State | None) -> Measured:
+def _of(cache: MeasurementCache, key: Key, state: State | None) -> Measured:
     found = None if state is None else cache.get(key, state)
     return Measured("missing") if found is None else found
 

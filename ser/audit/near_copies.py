@@ -1,9 +1,9 @@
 """Utterances with the same audio: the same samples, or fingerprints that differ in few bits.
 
 Candidates for the second share words of their fingerprints at the same distance in time; sorting all words finds them, so the
-time is n log n, not n squared. Each candidate's fingerprints are then laid over each other and their bits compared. The time
-that words stand in is their order in a recording, so a recording that begins earlier, ends later or is louder is found; one
-played faster or slower is not.
+time is n log n, not n squared. The fingerprints of each candidate are then laid over each other and their bits compared. Words
+are compared in their order in time, so a copy that begins earlier, ends later or is louder is found; one that is played
+faster or slower is not.
 
 The limit, 20 % of the bits: copies by MP3, Vorbis, Opus, u-law, resampling, gain, cuts and noise 20 dB below mostly differ in
 under 13 %; different recordings of one speaker, sentence and emotion in 24 % or more, in RAVDESS and in EmoDB, whose actors
@@ -31,11 +31,11 @@ Numbers = NDArray[np.int32]
 
 
 def find_copies(ids: Sequence[str], measured: Sequence[Measured]) -> Copies:
-    """Pairs of utterances with the same audio; silence is no audio.
+    """Find pairs of utterances with the same audio; silence is not counted.
 
     Args:
         ids: utterance ids, `(n,)`.
-        measured: facts of each.
+        measured: the measurements of each.
     """
     heard = [k for k, m in enumerate(measured) if not m.fault and m.peak >= SILENCE_PEAK]
     first: dict[str, int] = {}
@@ -49,7 +49,7 @@ def find_copies(ids: Sequence[str], measured: Sequence[Measured]) -> Copies:
 
 
 def _candidates(words: Sequence[Words]) -> list[tuple[int, int]]:
-    """Pairs of recordings that share words at one distance in time, the smaller number first."""
+    """Find pairs of recordings that share words at one distance in time; the smaller number comes first."""
     lengths = np.array([len(w) for w in words], dtype=np.int64)
     if not lengths.sum():
         return []
@@ -68,7 +68,7 @@ def _candidates(words: Sequence[Words]) -> list[tuple[int, int]]:
 
 
 def _votes(word: Words, owner: Numbers, time: Numbers, step: int, count: int, span: int) -> Rows:
-    """Pair and distance in time, as one number, of words that equal the one so many places on in the order of words."""
+    """Number the pair and the distance in time of each word that equals the one `step` places further in sorted order."""
     if len(word) <= step:
         return np.zeros(0, dtype=np.int64)
     equal = (word[step:] == word[:-step]) & (owner[step:] != owner[:-step])
@@ -79,7 +79,7 @@ def _votes(word: Words, owner: Numbers, time: Numbers, step: int, count: int, sp
 
 
 def _alike(one: Words, other: Words) -> bool:
-    """Whether two fingerprints are of the same recording: they differ in few bits where most words coincide."""
+    """Test for the same recording: its fingerprints differ in few bits at the distance where most words coincide."""
     distances = (
         np.flatnonzero((other == word) & (word != 0)) - position for position, word in enumerate(one) if word != 0
     )
@@ -89,7 +89,7 @@ def _alike(one: Words, other: Words) -> bool:
 
 
 def error_rate(one: Words, other: Words, distance: int) -> float:
-    """Share of bits that differ where word `t` of one lies on word `t + distance` of the other; 1 where too few do."""
+    """The share of bits that differ where word `t` of one lies on word `t + distance` of the other; 1 for too few."""
     first, second = max(0, -distance), max(0, distance)
     length = min(len(one) - first, len(other) - second)
     if length <= 0:

@@ -1,4 +1,4 @@
-"""Findings on the audio itself: what cannot be used, what should be heard, and copies across the folds."""
+"""Findings on single recordings: those that cannot be used, and those that somebody should listen to."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,8 @@ import pandas as pd
 
 from ser.audio.measure import Measured
 from ser.audio.reading import CLIPPED_SHARE, SILENCE_PEAK
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Subject, over, share, some
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, some
 from ser.audit.measurements import Sound
-from ser.metadata.copies import crossing
 
 SHORTEST = 400  # samples at 16 kHz: the receptive field of the speech encoders
 LONGEST = 60.0  # s
@@ -29,16 +28,16 @@ FAULTS = {
         "Write these files anew from their source, or leave them out.",
     ),
     "segment": ("segments outside of their file", "Check the columns start and end of the table."),
-    "channel": ("channels that their file has not", "Check the column channel of the table."),
+    "channel": ("channels that their file does not have", "Check the column channel of the table."),
     "too-long": ("files of over half an hour, without start and end", "Give start and end of each utterance."),
 }
 
 
 def recordings(sound: Sound, longest: float = LONGEST) -> list[Finding]:
-    """Findings on single recordings.
+    """Find recordings that cannot be used, are silent, short, long or clipped, and sample rates that differ.
 
     Args:
-        longest: s; longer utterances are told.
+        longest: s; longer utterances are a finding.
     """
     frame, measured = sound.frame, sound.measured
     ids = frame["utterance_id"].to_numpy()
@@ -67,7 +66,7 @@ def recordings(sound: Sound, longest: float = LONGEST) -> list[Finding]:
 
 
 def _rates(frame: pd.DataFrame, measured: list[Measured]) -> list[Finding]:
-    """Several sample rates in one corpus; worse where they go with the class."""
+    """Several sample rates in one corpus; a warning where they go with the class."""
     rates = pd.Series([m.rate for m in measured])
     there = rates > 0
     counts = rates[there].value_counts()
@@ -93,59 +92,12 @@ def _rates(frame: pd.DataFrame, measured: list[Measured]) -> list[Finding]:
 
 
 def cramers_v(table: "np.typing.NDArray[np.int64]") -> float:
-    """Association of two nominal variables, 0 to 1, from their contingency table (H. Cramer, 1946); 0 for a single column."""
+    """Compute the association of two nominal variables, 0 to 1, from their contingency table (H. Cramer, 1946).
+
+    0 for a table of a single row or column.
+    """
     if min(table.shape) < 2:
         return 0.0
     from scipy.stats.contingency import association
 
     return float(association(table, method="cramer", correction=False))
-
-
-def duplicates(sound: Sound, subject: Subject) -> list[Finding]:
-    """Findings on copies of the same audio."""
-    found = []
-    for kind, words in (("identical", "identical audio"), ("near_identical", "the same recording")):
-        lies = crossing(sound.copies.pairs()[kind], subject.frame, subject.folds)
-        name = kind.replace("_", "-")
-        if not lies.pairs:
-            continue
-        if lies.across:
-            found.append(
-                Finding(
-                    f"{name}-across",
-                    ERROR,
-                    f"pairs of {words}, in test and in training or validation",
-                    len(lies.across),
-                    len(lies.pairs),
-                    f"{share(lies.test_utterances, subject.tested)} test utterances{over(len(subject.folds))}",
-                    some(" = ".join(pair) for pair in lies.across),
-                    "Leave one of each out of the table, or keep them in one part: the test tests memory.",
-                )
-            )
-        within = [pair for pair in lies.pairs if pair not in set(lies.across)]
-        if within:
-            found.append(
-                Finding(
-                    f"{name}-within",
-                    WARNING,
-                    f"pairs of {words}, in one part of every fold",
-                    len(within),
-                    examples=some(" = ".join(pair) for pair in within),
-                    action="They count twice: leave one of each out, or say so.",
-                )
-            )
-        emotion = dict(zip(subject.frame["utterance_id"], subject.frame["emotion"], strict=True))
-        differ = [(a, b) for a, b in lies.pairs if emotion[a] != emotion[b]]
-        if differ:
-            found.append(
-                Finding(
-                    f"{name}-labels",
-                    ERROR,
-                    f"pairs of {words} under two labels",
-                    len(differ),
-                    len(lies.pairs),
-                    examples=some(f"{a} ({emotion[a]}) = {b} ({emotion[b]})" for a, b in differ),
-                    action="One of the labels is wrong, or the label is not in the audio.",
-                )
-            )
-    return found

@@ -1,43 +1,109 @@
-"""Findings on a dataset's feature stores: made with the true label, or made elsewhere and not what features should be."""
+"""Findings on the feature stores of a dataset: encoders that have seen the corpus, features made with the true label, and
+imported features whose values are not what features should be.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Subject, over, share, some
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, over, share, some
+from ser.audit.sharing import crossing
+from ser.audit.split_data import SplitTable
+from ser.features.stores.names import originals
 from ser.features.stores.store import FeatureStore
 from ser.features.value_checks import CheckedValues, check_values
 from ser.features.views import by_label
-from ser.metadata.copies import crossing
-from ser.metadata.ledger import is_imported
+from ser.metadata import ledger
 from ser.metadata.texts import text_sources
 from ser.workspace import Workspace
 
+Identities = Mapping[str, Mapping[str, Any]]  # store -> identity of its encoder
 
-def store_findings(workspace: Workspace, subject: Subject) -> list[Finding]:
-    """Findings on all stores of the dataset, views among them.
+
+def store_findings(workspace: Workspace, split: SplitTable) -> list[Finding]:
+    """Find what is wrong with the stores of the dataset, views among them.
 
     Raises:
         StoreError: a store of imported features is damaged.
     """
+    dataset = split.table.dataset
     identities: dict[str, Mapping[str, Any]] = {}
     text: list[str] = []
-    looked: dict[str, CheckedValues] = {}
-    labels = dict(zip(subject.frame["utterance_id"], (str(k) for k in subject.labels), strict=True))
-    for name in workspace.stores(subject.table.dataset):
-        with FeatureStore(workspace.store(subject.table.dataset, name)) as store:
+    imported: dict[str, CheckedValues] = {}
+    labels = dict(zip(split.frame["utterance_id"], (str(k) for k in split.labels), strict=True))
+    for name in workspace.stores(dataset):
+        with FeatureStore(workspace.store(dataset, name)) as store:
             identities[name] = store.facts.identity
             text += [name] if store.modality == "text" else []
-            if is_imported(store.facts.identity):
-                looked[name] = check_values(store, labels)
-    simulated = [
-        n for n in text if text_sources.is_simulated(text_sources.source_of(identities[n]), subject.table.frame)
+            if ledger.is_imported(store.facts.identity):
+                imported[name] = check_values(store, labels)
+    simulated = [n for n in text if text_sources.is_simulated(text_sources.source_of(identities[n]), split.table.frame)]
+    return [
+        *encoder_findings({n: identities[n] for n in originals(list(identities))}, split.table.facts.get("corpus")),
+        *_made_with_labels(identities, simulated),
+        *_imported(imported, split),
     ]
-    return [*_made_of_labels(identities, simulated), *_imported(looked, subject)]
 
 
-def _made_of_labels(identities: Mapping[str, Mapping[str, Any]], simulated: list[str]) -> list[Finding]:
+def encoder_findings(identities: Identities, corpus: str | None) -> list[Finding]:
+    """Find encoders that have seen a corpus in their own training, and those of which that is not known.
+
+    Args:
+        corpus: the dataset's corpus plugin.
+    """
+    said = {name: _seen(identity, corpus or "") for name, identity in identities.items()}
+    met = {name: words for name, words in said.items() if words}
+    unknown = [name for name, words in said.items() if words is None]
+    found = []
+    if met:
+        found.append(
+            Finding(
+                "encoder-seen",
+                WARNING,
+                "encoders that have seen this corpus",
+                len(met),
+                len(said),
+                examples=some(f"{name}: {words}" for name, words in met.items()),
+                action="Their scores here are not of new data: compare with an encoder that has not seen it.",
+            )
+        )
+    if unknown:
+        found.append(
+            Finding(
+                "encoder-unknown",
+                INFO,
+                "encoders whose training data are not known here",
+                len(unknown),
+                len(said),
+                examples=some(unknown),
+                action="Read on the model's page whether it was trained on this corpus.",
+            )
+        )
+    return found
+
+
+def _seen(identity: Mapping[str, Any], corpus: str) -> str | None:
+    """The training in which an encoder, or the recogniser of its text, has met a corpus; "" for none, None if not known."""
+    names = str(identity.get("encoder", "")), str(identity.get("model", ""))
+    own = _status(corpus, *names)
+    if ledger.entry(*names) is None and not ("weights_sha256" in identity or ledger.is_imported(identity)):
+        own = ""  # no trained weights: signal processing has seen nothing
+    recogniser = ledger.recogniser(identity)
+    heard = _status(corpus, recogniser) if recogniser else ""
+    words = "; ".join(words for words in (own, heard and f"recogniser: {heard}") if words)
+    return words or (None if own is None or heard is None else "")
+
+
+def _status(corpus: str, *names: str) -> str | None:
+    known = ledger.entry(*names)
+    status = known.status(corpus) if known else ledger.UNKNOWN
+    if known and status in (ledger.FINE_TUNING, ledger.PRE_TRAINING):
+        return f"{status} ({known.source})"
+    return None if status == ledger.UNKNOWN else ""
+
+
+def _made_with_labels(identities: Identities, simulated: list[str]) -> list[Finding]:
     views = [f"{name}: scheme {by_label(identity)}" for name, identity in identities.items() if by_label(identity)]
     found = []
     if simulated:
@@ -67,10 +133,10 @@ def _made_of_labels(identities: Mapping[str, Mapping[str, Any]], simulated: list
     return found
 
 
-def _imported(looked: Mapping[str, CheckedValues], subject: Subject) -> list[Finding]:
-    """What the values of imported features show, a finding a kind, over all stores."""
+def _imported(stores: Mapping[str, CheckedValues], split: SplitTable) -> list[Finding]:
+    """Findings on the values of imported features, one for each kind, over all stores."""
     found = []
-    telling = {name: seen.telling for name, seen in looked.items() if seen.telling}
+    telling = {name: seen.telling for name, seen in stores.items() if seen.telling}
     if telling:
         found.append(
             Finding(
@@ -82,25 +148,25 @@ def _imported(looked: Mapping[str, CheckedValues], subject: Subject) -> list[Fin
                 action="Is it a column of labels? Import again with --columns, or --label, and --overwrite.",
             )
         )
-    crossings = {name: crossing(seen.twins, subject.frame, subject.folds) for name, seen in looked.items()}
+    crossings = {name: crossing(seen.twins, split.frame, split.folds) for name, seen in stores.items()}
     across = {name: pairs for name, pairs in crossings.items() if pairs.test_utterances}
     if across:
         worst = max(across, key=lambda name: across[name].test_utterances)
-        tested = share(across[worst].test_utterances, subject.tested)
+        tested = share(across[worst].test_utterances, split.tested)
         found.append(
             Finding(
                 "features-shared",
                 WARNING,
                 "imported stores in which test and training have the same features",
                 len(across),
-                len(looked),
-                f"{worst}: {tested} test utterances{over(len(subject.folds))}",
+                len(stores),
+                f"{worst}: {tested} test utterances{over(len(split.folds))}",
                 some(f"{name}: {a} = {b}" for name, pairs in across.items() for a, b in pairs.across),
-                "Are these the same recordings, or one row for all that is missing?",
+                "Are these the same recordings, or does one row stand for all that is missing?",
             )
         )
-    used = set(subject.frame["utterance_id"])
-    zeros = {name: [i for i in seen.zeros if i in used] for name, seen in looked.items()}
+    used = set(split.frame["utterance_id"])
+    zeros = {name: [i for i in seen.zeros if i in used] for name, seen in stores.items()}
     if any(zeros.values()):
         found.append(
             Finding(
@@ -108,7 +174,7 @@ def _imported(looked: Mapping[str, CheckedValues], subject: Subject) -> list[Fin
                 WARNING,
                 "utterances whose imported features are all zero",
                 int(np.sum([len(ids) for ids in zeros.values()])),
-                len(used) * len(looked),
+                len(used) * len(stores),
                 examples=some(f"{name}: {i}" for name, ids in zeros.items() for i in ids),
                 action="If that stands for missing, leave them out of the files, and import again with --overwrite.",
             )

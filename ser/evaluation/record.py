@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ser.audit.setup import tested_only
+from ser.audit.split_data import tested_only
 from ser.errors import ConfigError
 from ser.evaluation.asked import Asked
 from ser.evaluation.predicting import head_of

@@ -1,12 +1,10 @@
-"""The example trees, and the real corpora where a developer has them."""
+"""The example trees."""
 
 import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-DATA = Path(__file__).parents[2] / "../shared/data"
 
 
 @pytest.fixture(scope="session")
@@ -18,11 +16,3 @@ def trees() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture
-def real() -> Path:
-    """The folder of real corpora; the test is skipped where it is not there."""
-    if not DATA.is_dir():
-        pytest.skip("the real corpora (../shared/data) are not here")
-    return DATA

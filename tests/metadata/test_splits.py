@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser.audit import sharing
-from ser.audit.finding import Subject
 from ser.audit.leakage import leakage
+from ser.audit.split_data import SplitTable
 from ser.errors import ConfigError, CorpusError
 from ser.metadata.corpus import corpus as corpus_plugin
 from ser.metadata.folds.fold import Fold, FoldOptions
@@ -118,7 +118,7 @@ def test_random_shares_speakers_and_is_stamped() -> None:
     (fold,) = make_folds("random", table, frame, labels)
     assert [len(fold.train), len(fold.validation), len(fold.test)] == [64, 8, 8]
     report = sharing.verdict("toy", "random", frame, [fold])
-    assert report["speaker_independent"] is False
+    assert report.speaker_independent is False
     assert any("speakers shared" in s for s in sharing.stamps(report, {}, {"audio"}))
     assert np.bincount(labels[fold.test]).tolist() == [2, 2, 2, 2]
 
@@ -194,15 +194,15 @@ def test_validation_by_voices_of_training_is_said() -> None:
     common = [set(speaker[f.train]) & set(speaker[f.validation]) for f in folds]
     assert any(common)  # of two training speakers none can be held out
     report = sharing.verdict("toy", "speaker", frame, folds)
-    assert report["speaker_independent"] is True
-    assert report["validation"] == {"speakers": max(map(len, common)), "folds": sum(map(bool, common))}
+    assert report.speaker_independent is True
+    assert report.facts()["validation"] == {"speakers": max(map(len, common)), "folds": sum(map(bool, common))}
     (stamp,) = sharing.stamps(report, {}, {"audio"})
     assert stamp.startswith(f"validation shares speakers with training in {sum(map(bool, common))} of the folds")
-    findings = {f.kind: f for f in leakage(Subject(table, frame, labels, tuple("abcd"), "speaker", folds))}
+    findings = {f.kind: f for f in leakage(SplitTable(table, frame, labels, tuple("abcd"), "speaker", folds))}
     found = findings["validation-speakers"]
     assert (found.count, found.of) == (sum(map(bool, common)), 3)
     assert found.examples == tuple(f.name for f, own in zip(folds, common, strict=True) if own)
     whole = make_folds("speaker", table, frame, labels)  # three training speakers: one is held out
     assert sharing.stamps(sharing.verdict("toy", "speaker", frame, whole), {}, {"audio"}) == []
-    subject = Subject(table, frame, labels, tuple("abcd"), "speaker", whole)
+    subject = SplitTable(table, frame, labels, tuple("abcd"), "speaker", whole)
     assert "validation-speakers" not in {f.kind for f in leakage(subject)}

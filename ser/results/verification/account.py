@@ -80,7 +80,7 @@ def _again(
     name: str, where: str, part: dict[str, Any], summary: dict[str, Any], space: Workspace, verdict: Verdict
 ) -> set[str]:
     """Make the account of one corpus again; gives the stamps that follow from it, as the record has them."""
-    from ser.audit.setup import describe, prepare, tested_only
+    from ser.audit.split_data import describe_data, split_data, tested_only
     from ser.features.tensors import load_tensors
     from ser.metadata.folds.fold import FoldOptions
 
@@ -93,11 +93,11 @@ def _again(
     try:
         data = load_tensors(name, space, scheme=scheme, stores=stores, classes=list(part["classes"]), values=False)
         if "protocol" not in part:
-            again = describe(data, scheme)
+            again = describe_data(data, scheme)
         else:
             if part["audit"].get("copies") is None:  # its audio was not listened to by then
                 data = replace(data, table=replace(data.table, copies=None))
-            setup = prepare(data, part["protocol"], FoldOptions(**options), part["normalize"], scheme)
+            setup = split_data(data, part["protocol"], FoldOptions(**options), part["normalize"], scheme)
             again, alone = setup.facts, "table" in summary["data"]
             expected = setup.stamps if alone else tested_only(setup.stamps)
     except CorpusError as error:

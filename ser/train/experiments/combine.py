@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.audit.setup import Setup
+from ser.audit.split_data import SplitData
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
@@ -126,7 +126,7 @@ def _union(
         "folds": account,
         "datasets": {d.dataset: b.setup.facts for d, b in zip(parts, alone, strict=True)},
     }
-    setup = Setup(join(parts), facts["protocol"], folds, facts, [])
+    setup = SplitData(join(parts), facts["protocol"], folds, facts, [])
     own = stamps_of(recipe)
     if balance == "corpus":
         own = [s for s in own if "all runs are equal" not in s]  # what is repeated is drawn at random

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from ser.audit.setup import Setup, tested_only
+from ser.audit.split_data import SplitData, tested_only
 from ser.metadata.folds.fold import Fold
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records import record
@@ -132,7 +132,7 @@ def _suspects(variants: Sequence[Variant], summaries: Sequence[dict[str, Any]]) 
 
 
 def begin_variant(
-    setup: Setup,
+    setup: SplitData,
     variant: Variant,
     space: Workspace,
     head: str,
@@ -162,7 +162,7 @@ def begin_variant(
     stamps = tested_only(setup.stamps) if variant.name == SOURCE_ONLY else setup.stamps
     stamps = [*stamps, *variant.stamps, *stamps_of(recipe)]
     general = replace(options, output=output, refit="always" if is_classical(head) else "never")
-    own = Setup(setup.data, setup.protocol, list(variant.folds), setup.facts, setup.stamps)
+    own = SplitData(setup.data, setup.protocol, list(variant.folds), setup.facts, setup.stamps)
     return assemble(own, recipe, asked, words, space, general, stamps, tuning=tuning)
 
 

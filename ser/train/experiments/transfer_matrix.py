@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.audit.setup import Setup, describe, tested_only
+from ser.audit.split_data import SplitData, describe_data, tested_only
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.metadata import languages
@@ -158,13 +158,13 @@ def _abroad(
         own = [f"{corpora.names[t]}: {s}" for s in tested_only(target.setup.stamps)]
         stamps += [*own, *cross_language(source, corpora.parts[t])]
     datasets = {
-        source.dataset: {**describe(source, options.scheme), "normalize": options.normalize},
+        source.dataset: {**describe_data(source, options.scheme), "normalize": options.normalize},
         **{corpora.names[t]: corpora.facts["datasets"][corpora.names[t]] for t in others},
     }
     names = [corpora.names[t] for t in others]
     facts = {**corpora.facts, "source": source.dataset, "target": "+".join(names), "datasets": datasets}
     protocol = "+".join(dict.fromkeys(corpora.within[t].setup.protocol for t in others))
-    setup = Setup(corpora.joined, protocol, folds, facts, list(dict.fromkeys(stamps)))
+    setup = SplitData(corpora.joined, protocol, folds, facts, list(dict.fromkeys(stamps)))
     variant = Variant(SOURCE_ONLY, folds)
     words = [source.dataset, short(names), "source-only"]
     return begin_variant(setup, variant, space, head, training, options, words=words)

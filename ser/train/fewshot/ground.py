@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ser.audit.setup import Setup, prepare
+from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError
 from ser.features.normalise import normalise
 from ser.metadata.folds.fold import Fold, FoldOptions
@@ -54,7 +54,7 @@ class Ground:
         first: training on the source; None without one.
     """
 
-    setup: Setup
+    setup: SplitData
     first: Fold | None
 
 
@@ -94,7 +94,7 @@ def lay_ground(target: str, source: str | None, space: Workspace, options: FitOp
         pair = prepare_pair(source, target, space, options)
         return Ground(pair.setup, pair.first)
     data = load(target, space, options)
-    setup = prepare(data, options.protocol, options.folds or FoldOptions(), options.normalize, options.scheme)
+    setup = split_data(data, options.protocol, options.folds or FoldOptions(), options.normalize, options.scheme)
     facts = {
         "source": None,
         "target": target,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ser.audit.setup import Setup, prepare
+from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError
 from ser.features.normalise import LIMIT
 from ser.features.tensors import Tensors, load_tensors
@@ -73,7 +73,7 @@ class Begun:
     """
 
     job: Job
-    setup: Setup
+    setup: SplitData
     asked: dict[str, Any]
     path: Path
     runs: range
@@ -124,13 +124,13 @@ def begin(data: Tensors, space: Workspace, head: str, training: dict[str, Any], 
     if options.refit not in REFITS:
         raise unknown("refit", options.refit, REFITS)
     recipe = make_recipe(head, **training)
-    setup = prepare(data, options.protocol, options.folds or FoldOptions(), options.normalize, options.scheme)
+    setup = split_data(data, options.protocol, options.folds or FoldOptions(), options.normalize, options.scheme)
     asked = identity.identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)
     return assemble(setup, recipe, asked, ["fit", data.dataset], space, options, setup.stamps + stamps_of(recipe))
 
 
 def assemble(
-    setup: Setup,
+    setup: SplitData,
     recipe: Recipe,
     asked: dict[str, Any],
     words: Sequence[str],

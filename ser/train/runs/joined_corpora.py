@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.audit.setup import label_space
+from ser.audit.split_data import label_space
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block
 from ser.features.normalise import BETWEEN_CORPORA

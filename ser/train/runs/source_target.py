@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ser.audit.setup import Setup, describe, label_space, prepare
+from ser.audit.split_data import SplitData, describe_data, label_space, split_data
 from ser.errors import ConfigError
 from ser.features.normalise import BETWEEN_CORPORA
 from ser.features.store_selection import choose_dataset
@@ -58,7 +58,7 @@ class Pair:
 
     source: Tensors
     target: Tensors
-    setup: Setup
+    setup: SplitData
     first: Fold
 
     @property
@@ -102,9 +102,9 @@ def prepare_pair(source: str, target: str, space: Workspace, options: FitOptions
         StoreError: their features are not of the same encoders.
     """
     here, there = load_shared([source, target], space, options.features)
-    setup = prepare(there, options.protocol, options.folds or FoldOptions(), options.normalize, options.scheme)
+    setup = split_data(there, options.protocol, options.folds or FoldOptions(), options.normalize, options.scheme)
     first = source_fold(here, options)
-    datasets = [{**describe(here, options.scheme), "normalize": options.normalize}, setup.facts]
+    datasets = [{**describe_data(here, options.scheme), "normalize": options.normalize}, setup.facts]
     facts = {
         "source": source,
         "target": target,
@@ -120,7 +120,7 @@ def prepare_pair(source: str, target: str, space: Workspace, options: FitOptions
     stamps = ["synthetic source: its audio is synthesised, no recording of people"] if synthetic else []
     stamps += cross_language(here, there)
     folds = [moved(f, len(here.frame)) for f in setup.folds]
-    joined = Setup(join([here, there]), setup.protocol, folds, facts, setup.stamps + stamps)
+    joined = SplitData(join([here, there]), setup.protocol, folds, facts, setup.stamps + stamps)
     return Pair(here, there, joined, first)
 
 

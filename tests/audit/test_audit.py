@@ -9,14 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser.audit import sharing
-from ser.audit.agreement import alpha, facts, vote_counts
-from ser.audit.examine import examine, subject_of
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Subject, in_use
+from ser.audit.agreement import alpha, measure_agreement, vote_counts
+from ser.audit.audit import examine
+from ser.audit.finding import ERROR, INFO, WARNING, Finding
 from ser.audit.recordings import cramers_v
-from ser.audit.seen_corpora import encoders
+from ser.audit.sharing import crossing
+from ser.audit.split_data import SplitTable, labelled_rows, split_table
+from ser.audit.stores import encoder_findings
 from ser.errors import CorpusError
 from ser.metadata.build import build
-from ser.metadata.copies import Copies, crossing, read_copies, write_copies
+from ser.metadata.copies import Copies, read_copies, write_copies
 from ser.metadata.folds.fold import Fold, FoldOptions
 from ser.metadata.table import make_table
 from ser.workspace import Workspace
@@ -40,23 +42,23 @@ def rows(count: int = 240, **columns: Any) -> list[dict[str, Any]]:
     return made
 
 
-def subject(made: list[dict[str, Any]], protocol: str = "official", **options: Any) -> Subject:
+def split(made: list[dict[str, Any]], protocol: str = "official", **options: Any) -> SplitTable:
     table = make_table(made, "toy", options.pop("facts", {}))
-    return subject_of(table, protocol, FoldOptions(**options), "native")
+    return split_table(table, protocol, FoldOptions(**options), "native")
 
 
 def found(made: list[dict[str, Any]], protocol: str = "official", **options: Any) -> dict[str, Finding]:
     """Findings by kind."""
-    findings = examine(subject(made, protocol, **options), "native", None).findings
+    findings = examine(split(made, protocol, **options), "native", None).findings
     assert len({f.kind for f in findings}) == len(findings)
     return {f.kind: f for f in findings}
 
 
 def test_a_clean_table_has_no_findings_but_that_it_is_text() -> None:
     assert set(found(rows())) == {"text-only"}
-    audited = examine(subject(rows()), "native", None)
+    audited = examine(split(rows()), "native", None)
     assert audited.clean
-    assert audited.record["counts"] == {"error": 0, "warning": 0, "info": 1}
+    assert audited.record()["counts"] == {"error": 0, "warning": 0, "info": 1}
 
 
 @pytest.mark.parametrize(("group", "severity"), [("speaker", ERROR), ("dialogue", ERROR), ("session", WARNING)])
@@ -127,8 +129,8 @@ def test_a_sentence_under_another_label() -> None:
 
 def test_a_prompt_s_id_is_the_sentence_where_a_table_has_it() -> None:
     frame = make_table(rows(), "toy").frame.assign(prompt="p1")
-    assert set(sharing.values_of(frame, "sentence")) == {"p1"}
-    assert len(set(sharing.values_of(frame.assign(prompt=""), "sentence"))) == 240
+    assert set(sharing.group_values(frame, "sentence")) == {"p1"}
+    assert len(set(sharing.group_values(frame.assign(prompt=""), "sentence"))) == 240
 
 
 def test_speakers_that_are_not_known() -> None:
@@ -174,7 +176,7 @@ def test_what_the_scheme_leaves_out_is_told() -> None:
     finding = found(rows(emotion=lambda k, row: row["emotion"] if k else ""))["left-out"]
     assert (finding.severity, finding.count, finding.detail) == (INFO, 1, "no emotion 1")
     with pytest.raises(CorpusError, match="scheme native keeps no utterance"):
-        in_use(make_table(rows(emotion=""), "toy"), "native")
+        labelled_rows(make_table(rows(emotion=""), "toy"), "native")
 
 
 def test_facts_of_the_corpus() -> None:
@@ -187,32 +189,36 @@ def test_facts_of_the_corpus() -> None:
 
 def test_a_protocol_that_breaks_its_promise_is_an_error_of_the_audit() -> None:
     made = rows(session=lambda k, row: f"ses{k % 5}")  # seed1 takes sessions, and promises speakers
-    audited = examine(subject(made, "seed1"), "native", None)
+    audited = examine(split(made, "seed1"), "native", None)
     finding = next(f for f in audited.findings if f.kind == "broken-promise")
     assert finding.severity == ERROR
     assert "promises disjoint speakers: 6 speakers" in finding.detail
-    assert audited.record["verdict"] is None
+    assert audited.record()["verdict"] is None
     assert "broken-promise" not in found(rows(), "seed1")
 
 
 def test_findings_from_elsewhere_are_sorted_in() -> None:
     more = [Finding("elsewhere", ERROR, "something", 1)]
-    audited = examine(subject(rows()), "native", None, more=more)
+    audited = examine(split(rows()), "native", None, more=more)
     assert [f.kind for f in audited.findings] == ["elsewhere", "text-only"]
     assert not audited.clean
 
 
 def test_encoders_that_have_seen_the_corpus() -> None:
-    stores = {"egemaps": {"plugin": "egemaps"}, "w2v": {"weights_sha256": "ab"}, "e2v": {"weights_sha256": "cd"}}
-    (unknown,) = encoders(stores, "ravdess")
-    assert (unknown.kind, unknown.severity, unknown.examples) == ("encoder-unknown", INFO, ("w2v", "e2v"))
-
-    def seen(identity: Any, corpus: str | None) -> str | None:
-        return {None: "", "ab": "", "cd": f"fine-tuned on {corpus}"}[identity.get("weights_sha256")]
-
-    (met,) = encoders(stores, "ravdess", seen)
-    assert (met.kind, met.severity, met.examples) == ("encoder-seen", WARNING, ("e2v: fine-tuned on ravdess",))
-    assert encoders({"egemaps": {}}, "ravdess") == []
+    trained = {"weights_sha256": "ab"}
+    stores = {
+        "egemaps": {"encoder": "egemaps"},
+        "w2v": {"encoder": "mine", **trained},
+        "signal": {"encoder": "my_own"},
+        "whisper": {"encoder": "whisper-small", **trained},
+    }
+    (unknown,) = encoder_findings(stores, "ravdess")
+    assert (unknown.kind, unknown.severity, unknown.examples) == ("encoder-unknown", INFO, ("w2v", "whisper"))
+    stores = {"e2v": {"encoder": "emotion2vec_plus_large", **trained}, "base": {"encoder": "wav2vec2-base", **trained}}
+    (met,) = encoder_findings(stores, "ravdess")
+    assert (met.kind, met.severity, met.count, met.of) == ("encoder-seen", WARNING, 1, 2)
+    assert met.examples[0].startswith("e2v: fine-tuning (fine-tuned in rounds")
+    assert encoder_findings({"egemaps": {}}, "ravdess") == []
 
 
 # --- agreement ---
@@ -283,9 +289,9 @@ def test_agreement_is_told_with_what_has_no_majority() -> None:
 
 
 def test_votes_that_do_not_sum_to_one_have_no_alpha() -> None:
-    numbers = facts(make_table(rows(votes=lambda k, row: {row["emotion"]: 0.9}), "toy").frame)
+    numbers = measure_agreement(make_table(rows(votes=lambda k, row: {row["emotion"]: 0.9}), "toy").frame)
     assert numbers is not None
-    assert (numbers["alpha"], numbers["complete"], numbers["majority_share"]) == (None, 0, 0.9)
+    assert (numbers.alpha, numbers.complete, numbers.majority_share) == (None, 0, 0.9)
 
 
 # --- copies and the verdict ---
@@ -313,9 +319,9 @@ def test_a_copy_of_a_copy_counts() -> None:
 def test_a_record_s_verdict_has_the_copies_of_its_own_folds() -> None:
     frame = make_table(rows(12), "toy").frame
     folds = [Fold("0", np.arange(6), np.arange(6, 8), np.arange(8, 12))]
-    assert sharing.verdict("toy", "random", frame, folds)["copies"] is None
+    assert sharing.verdict("toy", "random", frame, folds).copies is None
     report = sharing.verdict("toy", "random", frame, folds, Copies((("u000", "u008"),), (("u001", "u010"),)))
-    assert report["copies"]["identical"] == {"pairs": 1, "across": 1, "test_utterances": 1, "labels_differ": 0}
+    assert report.facts()["copies"]["identical"] == {"pairs": 1, "across": 1, "test_utterances": 1, "labels_differ": 0}
     said = sharing.stamps(report, {}, {"audio"})
     assert "identical audio: 1 test utterances are in training or validation too" in said
     assert "the same recordings: 1 test utterances are in training or validation too, some under another label" in said
@@ -346,7 +352,7 @@ def test_association_of_two_nominal_variables() -> None:
 
 
 def test_meld_shares_69_speakers(real: Path) -> None:
-    made = subject_of(build("meld", real / "meld", quiet=True).table, None, FoldOptions(), "native")
+    made = split_table(build("meld", real / "meld", quiet=True).table, None, FoldOptions(), "native")
     findings = {f.kind: f for f in examine(made, "native", None).findings}
     assert made.protocol == "official"
     shared = findings["shared-speakers"]
@@ -360,20 +366,20 @@ def test_meld_shares_69_speakers(real: Path) -> None:
 
 def test_emodb_shares_all_speakers_in_emoboxs_folds(real: Path) -> None:
     table = build("emodb", real / "emodb", quiet=True).table
-    made = subject_of(table, "emobox", FoldOptions(file=real / "emodb_emobox_folds.csv"), "native")
+    made = split_table(table, "emobox", FoldOptions(file=real / "emodb_emobox_folds.csv"), "native")
     shared = next(f for f in examine(made, "native", None).findings if f.kind == "shared-speakers")
     assert (shared.severity, shared.count, shared.of) == (ERROR, 10, 10)
-    by_speaker = examine(subject_of(table, "speaker", FoldOptions(), "native"), "native", None)
+    by_speaker = examine(split_table(table, "speaker", FoldOptions(), "native"), "native", None)
     assert "shared-speakers" not in {f.kind for f in by_speaker.findings}
 
 
 def test_cremads_votes_give_the_alpha_of_its_counts(real: Path) -> None:
     import csv
 
-    numbers = facts(build("cremad", real / "cremad_metadata", quiet=True).table.frame)
+    numbers = measure_agreement(build("cremad", real / "cremad_metadata", quiet=True).table.frame)
     assert numbers is not None
     (file,) = (real / "cremad_metadata").rglob("tabulatedVotes.csv")
     lines = [r for r in csv.DictReader(file.open()) if r[""].startswith("1")]  # of those who heard the voice alone
     counts = np.array([[int(r[letter]) for letter in "ADFHNS"] for r in lines])
-    assert numbers["alpha"] == pytest.approx(alpha(counts), abs=0.005)
-    assert numbers["without_majority"] == (counts.max(axis=1) <= counts.sum(axis=1) / 2).sum()
+    assert numbers.alpha == pytest.approx(alpha(counts), abs=0.005)
+    assert numbers.without_majority == (counts.max(axis=1) <= counts.sum(axis=1) / 2).sum()

@@ -11,13 +11,12 @@ import soundfile
 import soxr
 from jsonschema import Draft202012Validator
 
-from ser.audit import measurements as listening
-from ser.audit import sharing
-from ser.audit.examine import subject_of
+from ser.audit import measurements, sharing
 from ser.audit.finding import Finding
-from ser.audit.measurement_cache import Cache
-from ser.audit.measurements import Sound, listen
-from ser.audit.recordings import duplicates, recordings
+from ser.audit.leakage import shared_audio
+from ser.audit.measurements import MeasurementCache, Sound, measure_audio
+from ser.audit.recordings import recordings
+from ser.audit.split_data import split_table
 from ser.cli import main
 from ser.errors import CorpusError
 from ser.metadata.folds.fold import FoldOptions
@@ -70,13 +69,15 @@ class Corpus:
         return load_table("toy", self.space)
 
     def listen(self) -> Sound:
-        heard = listen(self.table(), self.space, jobs=1, quiet=True)
+        heard = measure_audio(self.table(), self.space, jobs=1, quiet=True)
         assert heard is not None
         return heard
 
     def copies(self) -> dict[str, Finding]:
         table = self.table()
-        return {f.kind: f for f in duplicates(self.listen(), subject_of(table, None, FoldOptions(), "native"))}
+        return {
+            f.kind: f for f in shared_audio(self.listen().copies, split_table(table, None, FoldOptions(), "native"))
+        }
 
     def recordings(self, **options: float) -> dict[str, Finding]:
         return {f.kind: f for f in recordings(self.listen(), **options)}
@@ -223,10 +224,10 @@ def test_sample_rates_and_whether_they_tell_the_class(corpus: Corpus) -> None:
 
 def test_audio_that_is_gone_or_was_never_there(corpus: Corpus) -> None:
     table = make_table([{"utterance_id": "a", "text": "a", "emotion": "anger"}], "text")
-    assert listen(table, corpus.space) is None
+    assert measure_audio(table, corpus.space) is None
     moved = make_table(corpus.rows, "toy", {"root": str(corpus.root / "gone")})
     with pytest.raises(CorpusError, match="leave the audio out with --no-audio"):
-        listen(moved, corpus.space)
+        measure_audio(moved, corpus.space)
 
 
 # --- the cache ---
@@ -254,8 +255,8 @@ def test_a_second_audit_decodes_only_what_has_changed(corpus: Corpus, monkeypatc
 
 
 def test_a_killed_audit_goes_on_where_it_was(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "BATCH", 4)
-    real, seen = listening.measure, []
+    monkeypatch.setattr(measurements, "BATCH", 4)
+    real, seen = measurements.measure, []
 
     def measure(path: Path, *segment: Any) -> Any:
         seen.append(path.name)
@@ -263,7 +264,7 @@ def test_a_killed_audit_goes_on_where_it_was(corpus: Corpus, monkeypatch: pytest
             raise KeyboardInterrupt
         return real(path, *segment)
 
-    monkeypatch.setattr(listening, "measure", measure)
+    monkeypatch.setattr(measurements, "measure", measure)
     with pytest.raises(KeyboardInterrupt):
         corpus.listen()
     file = corpus.space.root / "metadata" / "toy.audio.jsonl"
@@ -276,7 +277,15 @@ def test_a_killed_audit_goes_on_where_it_was(corpus: Corpus, monkeypatch: pytest
 def test_a_cache_of_another_version_or_of_nonsense_is_made_anew(corpus: Corpus) -> None:
     corpus.listen()
     file = corpus.space.root / "metadata" / "toy.audio.jsonl"
-    for content in (b'{"schema": "ser.audio/0"}\n' + file.read_bytes(), b"\xff\xfe\n\n", b""):
+    lines = file.read_bytes().splitlines(keepends=True)
+    odd = [json.dumps([*line[:4], 1e400, *line[5:]]).encode() for line in map(json.loads, lines[1:4])]
+    odd += [json.dumps([[line[0]], *line[1:]]).encode() for line in map(json.loads, lines[4:])]
+    for content in (
+        b'{"schema": "ser.audio/0"}\n' + file.read_bytes(),
+        b"\xff\xfe\n\n",
+        b"",
+        b"\n".join([lines[0].strip(), *odd, b""]),
+    ):
         file.write_bytes(content)
         assert corpus.listen().fresh == 12
         assert corpus.listen().fresh == 0
@@ -289,7 +298,7 @@ def test_stale_lines_do_not_pile_up(corpus: Corpus) -> None:
             corpus.write(k, babble(100 * turn + k))
         assert corpus.listen().fresh == 12
     assert len(file.read_bytes().splitlines()) <= 2 * 12 + 1
-    assert len(Cache(file)._known) == 12
+    assert len(MeasurementCache(file)._known) == 12
 
 
 def test_workers_measure_the_same(corpus: Corpus) -> None:
@@ -297,9 +306,9 @@ def test_workers_measure_the_same(corpus: Corpus) -> None:
         soundfile.write(corpus.root / f"u{k:02d}.wav", babble(k, 0.3), RATE)
         corpus.rows.append({**corpus.rows[0], "utterance_id": f"u{k:02d}", "path": f"u{k:02d}.wav"})
     table = corpus.table()
-    many = listen(table, corpus.space, jobs=2, quiet=True)
+    many = measure_audio(table, corpus.space, jobs=2, quiet=True)
     (corpus.space.root / "metadata" / "toy.audio.jsonl").unlink()
-    one = listen(table, corpus.space, jobs=1, quiet=True)
+    one = measure_audio(table, corpus.space, jobs=1, quiet=True)
     assert many is not None
     assert one is not None
     assert many.fresh == one.fresh == 70
@@ -348,7 +357,7 @@ def test_records_carry_what_the_audit_found(corpus: Corpus) -> None:
     table = load_table("toy", corpus.space)
     assert table.copies is not None
     assert table.copies.identical == (("u00", "u10"),)
-    made = subject_of(table, None, FoldOptions(), "native")
+    made = split_table(table, None, FoldOptions(), "native")
     verdict = sharing.verdict("toy", "official", made.frame, made.folds, table.copies)
     assert any(s.startswith("identical audio: 1 test utterances") for s in sharing.stamps(verdict, {}, {"audio"}))
     corpus.rows[0]["emotion"] = "fear"  # another table: the audit said nothing of it
@@ -374,8 +383,13 @@ def test_a_clean_audit_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["results", "list", "--workspace", str(tmp_path)]) == 0  # audits are no results, and no damaged ones
 
 
-def test_the_command_makes_the_table_where_there_is_none(trees: Any, tmp_path: Path) -> None:
-    root = trees.ravdess(tmp_path / "r")
+def test_the_command_makes_the_table_where_there_is_none(tmp_path: Path) -> None:
+    root = tmp_path / "r"
+    for actor in ("01", "02"):
+        (root / f"Actor_{actor}").mkdir(parents=True)
+        for emotion in ("03", "05"):
+            file = root / f"Actor_{actor}" / f"03-01-{emotion}-01-01-01-{actor}.wav"
+            soundfile.write(file, babble(int(actor + emotion)), RATE)
     words = ["audit", "--workspace", str(tmp_path), "--dataset", "ravdess", "--root", str(root), "--quiet"]
     assert main([*words, "--protocol", "speaker"]) == 1  # two speakers are too few for that, but the table is there
     assert (tmp_path / "metadata" / "ravdess.csv").is_file()
@@ -400,7 +414,7 @@ def test_ravdess_has_one_identical_pair_and_no_other_copies(real: Path, tmp_path
     rows = [r for r in ravdess.parse(real / "ravdess") if r["path"].split("/")[0] in ("Actor_02", "Actor_07")]
     table = make_table(rows, "ravdess", {"root": str(real / "ravdess")})
     clock = time.monotonic()
-    heard = listen(table, Workspace(tmp_path), jobs=1, quiet=True)
+    heard = measure_audio(table, Workspace(tmp_path), jobs=1, quiet=True)
     assert heard is not None
     assert heard.copies.identical == (("03-01-03-01-02-01-07", "03-01-03-01-02-02-07"),)
     assert heard.copies.near_identical == ()
