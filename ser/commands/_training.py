@@ -121,7 +121,7 @@ def arguments(**options: Any) -> dict[str, Any]:
     import sys
 
     from ser.metadata.folds.fold import FoldOptions
-    from ser.results.loggers.tracking import need
+    from ser.results.loggers import need
 
     need(options.pop("log"))
     _refuse_device(options["device"])
@@ -179,7 +179,7 @@ def report(session: Session, summary: dict[str, Any], options: dict[str, Any]) -
     Args:
         options: of the command line: `output` and `log`.
     """
-    from ser.results.loggers.tracking import log
+    from ser.results.loggers import log
     from ser.results.report.show import any_text
 
     path = options["output"] or session.workspace.results / f"{summary['experiment']}.json"

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from ser.cli import cli
 from ser.errors import ConfigError
 from ser.registry import load, names
-from ser.results.loggers import tracking
+from ser.results import loggers as tracking
 from ser.results.records.result import Source
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
