@@ -14,15 +14,16 @@ CORPORA = "ser.metadata.corpora"
 
 
 class Corpus(Protocol):
-    """What a plugin in `ser/metadata/corpora/` holds: facts as constants, then `parse`.
+    """The contents of a plugin in `ser/metadata/corpora/`: facts as constants, then `parse` and `example`.
 
     A row that `parse` yields is a dict of any of `COLUMNS` with at least `utterance_id`, `label`, `emotion`; None is an
     empty cell, votes are a dict. What `parse` leaves out it notes (`ser.metadata.parsing.left_out`).
 
     A plugin may also have `RELEASE` (which one the facts are of), `NOTES` (a tuple of sentences that a user should know),
-    `EMOBOX_FOLDS` (speakers of each test fold of the EmoBox benchmark, in fold order), `LANGUAGES` (where rows differ) and
-    `SYNTHETIC` (true: no recording of people); and functions: `facts(root)`, entries of the sidecar that differ from the
-    constants, and `folds(root)`, published folds as lines of `ser.metadata.folds.fold_file`.
+    `EMOBOX_FOLDS` (speakers of each test fold of the EmoBox benchmark, in fold order), `LANGUAGES` (where rows differ),
+    `PACKAGES` (optional packages that it needs) and `SYNTHETIC` (true: no recording of people); and functions: `facts(root)`,
+    entries of the sidecar that differ from the constants, and `folds(root)`, published folds as lines of
+    `ser.metadata.folds.fold_file`.
     """
 
     TITLE: str
@@ -37,6 +38,10 @@ class Corpus(Protocol):
 
     def parse(self, root: Path) -> Iterable[dict[str, Any]]:
         """Read a corpus folder into rows."""
+        ...
+
+    def example(self, root: Path) -> Path:
+        """Write a tiny corpus in the layout of the release into an empty folder; return what `parse` is given."""
         ...
 
 

@@ -1,35 +1,25 @@
 """`ser metadata` and `ser corpora` from the command line."""
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from ser import registry
 from ser.cli import main
-from ser.metadata.corpus import CORPORA
+from ser.metadata.corpora._example import write_text
+from ser.metadata.corpus import CORPORA, corpus
 from ser.metadata.table import load_table
 
-
-@pytest.fixture(scope="module")
-def trees() -> ModuleType:
-    file = Path(__file__).parents[1] / "metadata" / "trees.py"
-    spec = importlib.util.spec_from_file_location("metadata_trees", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab\nsize 66044\n"
 
 
 def run(tmp_path: Path, *words: object) -> int:
     return main([*map(str, words), "--workspace", str(tmp_path / "w")])
 
 
-def test_a_corpus_by_its_name(trees: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = trees.cremad(tmp_path / "tree")
+def test_a_corpus_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = corpus("cremad").example(tmp_path / "tree")
     assert run(tmp_path, "metadata", "--dataset", "cremad", "--root", root) == 0
     out = capsys.readouterr().out
     for part in ("4 utterances, 3 speakers", "sadness 2", "Open Database License", "the release has 7442 utterances"):
@@ -40,24 +30,43 @@ def test_a_corpus_by_its_name(trees: ModuleType, tmp_path: Path, capsys: pytest.
     assert json.loads((tmp_path / "w/metadata/cremad.json").read_text())["counts"]["utterances"] == 4
 
 
-def test_ones_own_folder_and_file(trees: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ones_own_folder_and_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
-        run(tmp_path, "metadata", "--dataset", "mine", "--format", "folder", "--root", trees.folder(tmp_path / "f"))
+        run(
+            tmp_path,
+            "metadata",
+            "--dataset",
+            "mine",
+            "--format",
+            "folder",
+            "--root",
+            corpus("folder").example(tmp_path / "f"),
+        )
         == 0
     )
     assert "note: folders that are no known emotion word (emotion: other): whispered" in capsys.readouterr().out
-    assert run(tmp_path, "metadata", "--dataset", "mine", "--from", trees.csv(tmp_path / "c")) == 0
+    assert run(tmp_path, "metadata", "--dataset", "mine", "--from", corpus("csv").example(tmp_path / "c")) == 0
     assert "this replaces the table made from" in capsys.readouterr().out
-    assert run(tmp_path, "metadata", "--dataset", "j", "--format", "jsonl", "--from", trees.jsonl(tmp_path / "j")) == 0
+    assert (
+        run(
+            tmp_path,
+            "metadata",
+            "--dataset",
+            "j",
+            "--format",
+            "jsonl",
+            "--from",
+            corpus("jsonl").example(tmp_path / "j"),
+        )
+        == 0
+    )
     assert "without audio: 1 of 2 utterances" in capsys.readouterr().out
     assert load_table("mine", tmp_path / "w").facts["corpus"] == "csv"
 
 
-def test_some_unreadable_files_end_with_3(
-    trees: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = trees.emodb(tmp_path / "tree")
-    trees.written(root / "wav" / "03a01Wa.wav", trees.POINTER)
+def test_some_unreadable_files_end_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = corpus("emodb").example(tmp_path / "tree")
+    write_text(root / "wav" / "03a01Wa.wav", POINTER)
     assert run(tmp_path, "metadata", "--dataset", "emodb", "--root", root, "--quiet") == 3
     said = capsys.readouterr()
     assert said.out == ""
@@ -66,12 +75,10 @@ def test_some_unreadable_files_end_with_3(
     assert len(load_table("emodb", tmp_path / "w").frame) == 4
 
 
-def test_pointers_only_is_one_clear_message(
-    trees: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = trees.cremad(tmp_path / "tree")
+def test_pointers_only_is_one_clear_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = corpus("cremad").example(tmp_path / "tree")
     for wav in root.rglob("*.wav"):
-        wav.write_text(trees.POINTER)
+        wav.write_text(POINTER)
     assert run(tmp_path, "metadata", "--dataset", "cremad", "--root", root, "--quiet") == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1

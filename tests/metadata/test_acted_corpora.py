@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from ser import registry
 from ser.errors import CorpusError
 from ser.metadata.build import build
+from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.corpus import CORPORA, corpus, parse_corpus
 
 COLUMNS = ("emotion", "speaker", "gender", "prompt", "text")
@@ -60,8 +60,8 @@ def rows(plugin: str, root: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in EXPECTED}))
-def test_names_are_read_as_published(name: str, trees: ModuleType, tmp_path: Path) -> None:
-    found = rows(name, getattr(trees, name)(tmp_path))
+def test_names_are_read_as_published(name: str, tmp_path: Path) -> None:
+    found = rows(name, corpus(name).example(tmp_path))
     for (plugin, utterance), values in EXPECTED.items():
         if plugin == name:
             assert tuple(found[utterance][c] for c in COLUMNS) == values, utterance
@@ -91,21 +91,23 @@ def test_banglaser_counts_neutral_apart() -> None:
     assert corpus("banglaser").UTTERANCES == 3 * 3 * 4 * 34 + 3 * 3 * 27
 
 
-def test_ages_intensities_languages_and_splits(trees: ModuleType, tmp_path: Path) -> None:
-    assert rows("tess", trees.tess(tmp_path / "t"))["YAF_back_angry"]["age"] == 26
-    french = rows("cafe", trees.cafe(tmp_path / "c"))
+def test_ages_intensities_languages_and_splits(tmp_path: Path) -> None:
+    assert rows("tess", corpus("tess").example(tmp_path / "t"))["YAF_back_angry"]["age"] == 26
+    french = rows("cafe", corpus("cafe").example(tmp_path / "c"))
     assert [(french[i]["age"], french[i]["intensity"]) for i in ("01-C-1-4", "12-T-2-1", "02-N-1-6")] == [
         (46, "low"), (37, "high"), (64, "")]  # fmt: skip
-    esd = rows("esd", trees.esd(tmp_path / "e"))
+    esd = rows("esd", corpus("esd").example(tmp_path / "e"))
     assert [esd[i]["language"] for i in ("0001_001750", "0011_000001")] == ["zh", "en"]
     assert [esd[i]["split"] for i in ("0011_000001", "0011_000351", "0011_000401")] == ["", "validation", "train"]
-    assert rows("nemo", trees.nemo(tmp_path / "n"))["EB0_neutral_13"]["age"] == 27
-    assert rows("banglaser", trees.banglaser(tmp_path / "b"))["03-01-03-02-03-02-34"]["intensity"] == "strong"
+    assert rows("nemo", corpus("nemo").example(tmp_path / "n"))["EB0_neutral_13"]["age"] == 27
+    assert (
+        rows("banglaser", corpus("banglaser").example(tmp_path / "b"))["03-01-03-02-03-02-34"]["intensity"] == "strong"
+    )
 
 
-def test_files_of_other_names_are_counted_and_second_copies_used_once(trees: ModuleType, tmp_path: Path) -> None:
-    root = trees.emovo(tmp_path)
-    trees.sound(root / "EMOVO" / "f1" / "prova.wav")
+def test_files_of_other_names_are_counted_and_second_copies_used_once(tmp_path: Path) -> None:
+    root = corpus("emovo").example(tmp_path)
+    write_tone(root / "EMOVO" / "f1" / "prova.wav")
     shutil.copytree(root / "EMOVO", root / "copy")
     built = build("emovo", root, quiet=True)
     assert len(built.table.frame) == 3
@@ -126,40 +128,38 @@ def test_files_of_other_names_are_counted_and_second_copies_used_once(trees: Mod
         ("iitkgp_sesc", "Speaker (1)/Season (1)/Joy_all.wav", "unknown label 'joy'"),
     ],
 )
-def test_what_the_corpus_has_not_is_an_error(
-    name: str, path: str, message: str, trees: ModuleType, tmp_path: Path
-) -> None:
-    trees.sound(tmp_path / path)
+def test_what_the_corpus_has_not_is_an_error(name: str, path: str, message: str, tmp_path: Path) -> None:
+    write_tone(tmp_path / path)
     with pytest.raises(CorpusError) as refused:
         parse_corpus(name, tmp_path)
     assert message in str(refused.value)
 
 
-def test_nemo_without_or_with_another_list(trees: ModuleType, tmp_path: Path) -> None:
-    root = trees.nemo(tmp_path)
+def test_nemo_without_or_with_another_list(tmp_path: Path) -> None:
+    root = corpus("nemo").example(tmp_path)
     assert rows("nemo", root / "samples")["MK0_fear_13"]["gender"] == "female"  # the list lies above
     (root / "data.tsv").unlink()
     built = build("nemo", root, quiet=True)
     assert built.notes == ["not there: data.tsv; so no text, gender and age"]
     assert not built.table.has("text")
-    trees.written(root / "data.tsv", "a\tb\n")
+    write_text(root / "data.tsv", "a\tb\n")
     with pytest.raises(CorpusError, match=r"data.tsv; expected columns file_id, .*; found a, b"):
         parse_corpus("nemo", root)
 
 
-def test_shemo_prefers_the_texts_that_were_put_right(trees: ModuleType, tmp_path: Path) -> None:
-    root = trees.shemo(tmp_path)
-    trees.written(root / "shemo.json", json.dumps({"F01A01": {"transcript": "b"}}))
+def test_shemo_prefers_the_texts_that_were_put_right(tmp_path: Path) -> None:
+    root = corpus("shemo").example(tmp_path)
+    write_text(root / "shemo.json", json.dumps({"F01A01": {"transcript": "b"}}))
     assert rows("shemo", root)["F01A01"]["text"] == "b"
-    trees.written(root / "modified_shemo.json", json.dumps({"F01A01.wav": {"transcript": "c"}}))
+    write_text(root / "modified_shemo.json", json.dumps({"F01A01.wav": {"transcript": "c"}}))
     assert rows("shemo", root)["F01A01"]["text"] == "c"
-    trees.written(root / "modified_shemo.json", "[1]")
+    write_text(root / "modified_shemo.json", "[1]")
     with pytest.raises(CorpusError, match=r"modified_shemo.json; expected JSON such as"):
         parse_corpus("shemo", root)
 
 
-def test_sesc_says_that_its_recordings_are_not_cut(trees: ModuleType, tmp_path: Path) -> None:
-    built = build("iitkgp_sesc", trees.iitkgp_sesc(tmp_path), quiet=True)
+def test_sesc_says_that_its_recordings_are_not_cut(tmp_path: Path) -> None:
+    built = build("iitkgp_sesc", corpus("iitkgp_sesc").example(tmp_path), quiet=True)
     assert built.notes == ["recordings of 15 sentences, not cut into utterances: 2"]
 
 

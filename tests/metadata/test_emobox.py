@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,8 @@ import pytest
 from ser.cli import main
 from ser.errors import ConfigError, CorpusError
 from ser.metadata.build import build, keep
+from ser.metadata.corpora._example import write_text, write_tone
+from ser.metadata.corpus import corpus
 from ser.metadata.folds.fold_file import read_folds, write_folds
 from ser.metadata.folds.protocols import make_folds
 from ser.metadata.table import Table, load_table
@@ -20,21 +21,28 @@ from ser.workspace import Workspace
 MAP = '{"gio": "Happy", "rab": "Angry", "Neu": "Neutral", "bor": "Boredom", "x": "No-agreement", "q": "Sarcastic"}'
 
 
-def source(
-    trees: ModuleType, folder: Path, corpus: str, rows: list[dict[str, Any]], speakers: list[str] | None
-) -> Path:
+def emobox_line(corpus: str, name: str, emo: str, **more: object) -> dict[str, Any]:
+    """An utterance as EmoBox writes it."""
+    facts = {"key": f"{corpus}-{name}", "dataset": corpus, "wav": f"downloads/{corpus}/{name}.wav", "type": "raw"}
+    numbers = {"sample_rate": 16000, "num_frame": 1600.0, "task": "category", "length": 0.1, "emo": emo, "channel": 1}
+    return {**facts, **numbers, **more}
+
+
+def json_lines(path: Path, rows: list[dict[str, Any]]) -> Path:
+    return write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def source(folder: Path, corpus: str, rows: list[dict[str, Any]], speakers: list[str] | None) -> Path:
     """`data/CORPUS/CORPUS.jsonl` with its audio, map and speakers; returns the file."""
     below = folder / "data" / corpus
     for row in rows:
-        trees.sound(folder / row["wav"], seconds=1.0)
+        write_tone(folder / row["wav"], seconds=1.0)
     if speakers is not None:
         lines = (f"{row['key']} 1 {who} 0 1.5e-05 <id={row['key']},lang=en,spk={who},emotion=e> e"
                  for row, who in zip(rows, speakers, strict=True))  # fmt: skip
-        trees.written(below / "data.seg.wrd.stm", "".join(f"{line}\n" for line in lines))
-    trees.written(below / "label_map.json", MAP)
-    file = trees.json_lines(below / f"{corpus}.jsonl", rows)
-    assert isinstance(file, Path)
-    return file
+        write_text(below / "data.seg.wrd.stm", "".join(f"{line}\n" for line in lines))
+    write_text(below / "label_map.json", MAP)
+    return json_lines(below / f"{corpus}.jsonl", rows)
 
 
 def table_of(file: Path, workspace: Path, name: str) -> Table:
@@ -42,10 +50,10 @@ def table_of(file: Path, workspace: Path, name: str) -> Table:
     return load_table(name, workspace)
 
 
-def test_codes_merged_labels_and_what_is_no_emotion(trees: ModuleType, tmp_path: Path) -> None:
+def test_codes_merged_labels_and_what_is_no_emotion(tmp_path: Path) -> None:
     labels = ("gio", "rab", "neu", "exc", "bor", "x", "q")
-    rows = [trees.emobox_line("emovo", f"{label}-f1-b1", label) for label in labels]
-    file = source(trees, tmp_path, "emovo", rows, ["F1"] * 6 + ["M2"])
+    rows = [emobox_line("emovo", f"{label}-f1-b1", label) for label in labels]
+    file = source(tmp_path, "emovo", rows, ["F1"] * 6 + ["M2"])
     file.with_name("label_map.json").rename(file.with_name("label_dict.json"))  # as EMOVO has it
     built = build("emovo", file, "emobox", quiet=True)
     frame = built.table.frame
@@ -60,24 +68,24 @@ def test_codes_merged_labels_and_what_is_no_emotion(trees: ModuleType, tmp_path:
     assert built.notes == ["labels that are no known emotion word (emotion: other): q"]
 
 
-def test_segments_of_one_recording(trees: ModuleType, tmp_path: Path) -> None:
-    rows = [{**trees.emobox_line("pavoque", "all", "rab", start_time=a, end_time=b, channel=2), "key": f"pavoque-{a}"}
+def test_segments_of_one_recording(tmp_path: Path) -> None:
+    rows = [{**emobox_line("pavoque", "all", "rab", start_time=a, end_time=b, channel=2), "key": f"pavoque-{a}"}
             for a, b in ((0.0, 0.25), (0.25, 0.75))]  # fmt: skip
-    frame = build("p", source(trees, tmp_path, "pavoque", rows, None), "emobox", quiet=True).table.frame
+    frame = build("p", source(tmp_path, "pavoque", rows, None), "emobox", quiet=True).table.frame
     assert frame["duration"].tolist() == [0.25, 0.5]
     assert frame["channel"].tolist() == [1.0, 1.0]
     assert (frame["speaker"] == "").all()
 
 
 @pytest.mark.parametrize("form", ["fold_{}/emovo_{}_fold_{}.jsonl", "fold{}/emovo_{}_fold{}.jsonl"])
-def test_folds_reach_the_protocol(trees: ModuleType, tmp_path: Path, form: str) -> None:
+def test_folds_reach_the_protocol(tmp_path: Path, form: str) -> None:
     speakers = [f"S{k % 4}" for k in range(24)]
-    rows = [trees.emobox_line("emovo", f"{k:02d}", ("gio", "rab")[k % 2]) for k in range(24)]
-    file = source(trees, tmp_path, "emovo", rows, speakers)
+    rows = [emobox_line("emovo", f"{k:02d}", ("gio", "rab")[k % 2]) for k in range(24)]
+    file = source(tmp_path, "emovo", rows, speakers)
     for fold in range(1, 5):
         for part in ("train", "test"):
             chosen = [r for r, s in zip(rows, speakers, strict=True) if (s == f"S{fold - 1}") == (part == "test")]
-            trees.json_lines(file.parent / form.format(fold, part, fold), chosen)
+            json_lines(file.parent / form.format(fold, part, fold), chosen)
     table = table_of(file, tmp_path / "w", "emovo")
     assert table.frame["split"].eq("").all()  # several folds are no split
     folds = make_folds("emobox", table, table.frame, np.arange(24) % 2)
@@ -88,11 +96,11 @@ def test_folds_reach_the_protocol(trees: ModuleType, tmp_path: Path, form: str) 
         assert fold.validation_by == "speaker"
 
 
-def test_validation_as_published_and_utterances_in_no_part(trees: ModuleType, tmp_path: Path) -> None:
-    rows = [trees.emobox_line("meld", f"{k:02d}", ("gio", "rab")[k % 2]) for k in range(12)]
-    file = source(trees, tmp_path, "meld", rows, ["A B"] * 12)
+def test_validation_as_published_and_utterances_in_no_part(tmp_path: Path) -> None:
+    rows = [emobox_line("meld", f"{k:02d}", ("gio", "rab")[k % 2]) for k in range(12)]
+    file = source(tmp_path, "meld", rows, ["A B"] * 12)
     for part, chosen in (("train", rows[:6]), ("valid", rows[6:8]), ("test", rows[8:10])):
-        trees.json_lines(file.parent / "fold_1" / f"meld_{part}_fold_1.jsonl", chosen)
+        json_lines(file.parent / "fold_1" / f"meld_{part}_fold_1.jsonl", chosen)
     table = table_of(file, tmp_path / "w", "meld")
     assert table.frame["split"].tolist() == ["train"] * 6 + ["validation"] * 2 + ["test"] * 2 + [""] * 2
     assert set(table.frame["speaker"]) == {"A B"}
@@ -101,42 +109,40 @@ def test_validation_as_published_and_utterances_in_no_part(trees: ModuleType, tm
     assert (fold.validation_by, fold.carved) == ("split", False)
 
 
-def test_an_older_set_of_folds_beside_is_not_taken(trees: ModuleType, tmp_path: Path) -> None:
-    rows = [trees.emobox_line("emodb", f"{k}", "rab") for k in range(4)]
-    file = source(trees, tmp_path, "emodb", rows, None)
+def test_an_older_set_of_folds_beside_is_not_taken(tmp_path: Path) -> None:
+    rows = [emobox_line("emodb", f"{k}", "rab") for k in range(4)]
+    file = source(tmp_path, "emodb", rows, None)
     old = [{"key": r["key"], "audio": r["wav"], "label": "rab"} for r in rows]
-    trees.json_lines(file.parent / "fold_1" / "emodb_test_fold1.jsonl", old[:3])
-    trees.json_lines(file.parent / "fold_1" / "emodb_test_fold_1.jsonl", rows[3:])
-    trees.json_lines(file.parent / "fold_1" / "emodb_train_fold_1.jsonl", rows[:3])
+    json_lines(file.parent / "fold_1" / "emodb_test_fold1.jsonl", old[:3])
+    json_lines(file.parent / "fold_1" / "emodb_test_fold_1.jsonl", rows[3:])
+    json_lines(file.parent / "fold_1" / "emodb_train_fold_1.jsonl", rows[:3])
     assert build("e", file, "emobox", quiet=True).folds == (("1", "emodb-3", "test"),)
 
 
-def test_speakers_that_are_none(trees: ModuleType, tmp_path: Path) -> None:
-    rows = [trees.emobox_line("mer2023", f"{k}", "rab") for k in range(3)]
-    built = build("m", source(trees, tmp_path / "a", "mer2023", rows, ["0", "1", "2"]), "emobox", quiet=True)
+def test_speakers_that_are_none(tmp_path: Path) -> None:
+    rows = [emobox_line("mer2023", f"{k}", "rab") for k in range(3)]
+    built = build("m", source(tmp_path / "a", "mer2023", rows, ["0", "1", "2"]), "emobox", quiet=True)
     assert not built.table.has("speaker")
     assert "every file as its own speaker" in built.notes[0]
-    rows = [trees.emobox_line("mesd", f"{k}", "rab") for k in range(4)]
-    built = build("m", source(trees, tmp_path / "b", "mesd", rows, ["Female", "Male", "Child", "Male"]), "emobox",
+    rows = [emobox_line("mesd", f"{k}", "rab") for k in range(4)]
+    built = build("m", source(tmp_path / "b", "mesd", rows, ["Female", "Male", "Child", "Male"]), "emobox",
                   quiet=True)  # fmt: skip
     assert not built.table.has("speaker")
     assert built.table.frame["gender"].tolist() == ["female", "male", "", "male"]
 
 
-def test_iemocap_tells_who_speaks_not_who_wears_the_markers(trees: ModuleType, tmp_path: Path) -> None:
+def test_iemocap_tells_who_speaks_not_who_wears_the_markers(tmp_path: Path) -> None:
     names = ("Ses01F_impro01_M003", "Ses01F_impro01_F000", "Ses05M_script01_1b_F012")
-    rows = [trees.emobox_line("iemocap", name, "exc") for name in names]
-    frame = build("i", source(trees, tmp_path, "iemocap", rows, ["Ses01F", "Ses01F", "Ses05M"]), "emobox",
+    rows = [emobox_line("iemocap", name, "exc") for name in names]
+    frame = build("i", source(tmp_path, "iemocap", rows, ["Ses01F", "Ses01F", "Ses05M"]), "emobox",
                   quiet=True).table.frame  # fmt: skip
     assert frame["speaker"].tolist() == ["Ses01M", "Ses01F", "Ses05F"]
     assert frame["session"].tolist() == ["Ses01", "Ses01", "Ses05"]
     assert set(frame["emotion"]) == {"excitement"}
 
 
-def test_from_the_command_line_by_file_and_by_folder(
-    trees: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = trees.emobox(tmp_path)
+def test_from_the_command_line_by_file_and_by_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = corpus("emobox").example(tmp_path)
     words = ["metadata", "--dataset", "t", "--format", "emobox", "--workspace", str(tmp_path / "w")]
     assert main([*words, "--from", str(file)]) == 0
     said = capsys.readouterr().out
@@ -146,7 +152,7 @@ def test_from_the_command_line_by_file_and_by_folder(
     assert main([*words, "--root", str(file.parent)]) == 0
     assert load_table("t", tmp_path / "w").frame["split"].tolist() == ["test", "train", "train", "train"]
     assert main(["metadata", "--dataset", "t", "--workspace", str(tmp_path / "w"), "--format", "csv", "--from",
-                 str(trees.csv(tmp_path / "c"))]) == 0  # fmt: skip
+                 str(corpus("csv").example(tmp_path / "c"))]) == 0  # fmt: skip
     assert not (tmp_path / "w/metadata/folds/t.csv").exists()  # another corpus of that name has other folds
 
 
@@ -158,21 +164,21 @@ def test_from_the_command_line_by_file_and_by_folder(
         ({"emo": None}, "found no emo"),
     ],
 )
-def test_what_emobox_would_not_write(change: dict[str, Any], message: str, trees: ModuleType, tmp_path: Path) -> None:
-    line = {k: v for k, v in {**trees.emobox_line("emovo", "a", "gio"), **change}.items() if v is not None}
-    trees.written(tmp_path / "emovo.jsonl", json.dumps(line))
+def test_what_emobox_would_not_write(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    line = {k: v for k, v in {**emobox_line("emovo", "a", "gio"), **change}.items() if v is not None}
+    write_text(tmp_path / "emovo.jsonl", json.dumps(line))
     with pytest.raises(CorpusError) as refused:
         build("e", tmp_path / "emovo.jsonl", "emobox", quiet=True)
     assert message in str(refused.value)
 
 
-def test_a_damaged_map_and_a_folder_of_many(trees: ModuleType, tmp_path: Path) -> None:
-    file = trees.emobox(tmp_path)
-    trees.written(file.with_name("label_map.json"), "[1]")
+def test_a_damaged_map_and_a_folder_of_many(tmp_path: Path) -> None:
+    file = corpus("emobox").example(tmp_path)
+    write_text(file.with_name("label_map.json"), "[1]")
     with pytest.raises(CorpusError, match=r"label_map.json; expected JSON such as"):
         build("t", file, "emobox", quiet=True)
-    trees.written(tmp_path / "many" / "a.jsonl", "")
-    trees.written(tmp_path / "many" / "b.jsonl", "")
+    write_text(tmp_path / "many" / "a.jsonl", "")
+    write_text(tmp_path / "many" / "b.jsonl", "")
     with pytest.raises(CorpusError, match=r"no EmoBox metadata; expected NAME/NAME.jsonl; found a.jsonl, b.jsonl"):
         build("t", tmp_path / "many", "emobox", quiet=True)
 

@@ -2,18 +2,18 @@
 
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from ser.errors import CorpusError
 from ser.metadata.build import build, plugin_for
 from ser.metadata.column_names import choose
-from ser.metadata.corpus import parse_corpus
+from ser.metadata.corpora._example import write_text, write_tone
+from ser.metadata.corpus import corpus, parse_corpus
 
 
-def test_csv_knows_the_usual_names_of_columns(trees: ModuleType, tmp_path: Path) -> None:
-    built = build("mine", trees.csv(tmp_path), quiet=True)
+def test_csv_knows_the_usual_names_of_columns(tmp_path: Path) -> None:
+    built = build("mine", corpus("csv").example(tmp_path), quiet=True)
     first, second = built.table.frame.to_dict("records")
     assert (first["utterance_id"], first["path"]) == ("audio/a", "audio/a.wav")
     assert (first["emotion"], first["label"], first["speaker"], first["gender"]) == ("anger", "angry", "01", "female")
@@ -25,14 +25,14 @@ def test_csv_knows_the_usual_names_of_columns(trees: ModuleType, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("name", "delimiter"), [("t.tsv", "\t"), ("t.csv", ";"), ("t.csv", ",")])
-def test_delimiters(tmp_path: Path, trees: ModuleType, name: str, delimiter: str) -> None:
+def test_delimiters(tmp_path: Path, name: str, delimiter: str) -> None:
     lines = [["id", "text", "emotion"], ["u1", "one", "joy"], ["u2", "two", "fear"]]
-    file = trees.written(tmp_path / name, "".join(delimiter.join(line) + "\r\n" for line in lines))
+    file = write_text(tmp_path / name, "".join(delimiter.join(line) + "\r\n" for line in lines))
     assert list(parse_corpus("csv", file).frame["emotion"]) == ["happiness", "fear"]
 
 
-def test_json_lines_by_format_and_by_ending(trees: ModuleType, tmp_path: Path) -> None:
-    file = trees.jsonl(tmp_path)
+def test_json_lines_by_format_and_by_ending(tmp_path: Path) -> None:
+    file = corpus("jsonl").example(tmp_path)
     frame = parse_corpus("jsonl", file).frame
     assert frame.equals(parse_corpus("csv", file).frame)
     assert list(frame["utterance_id"]) == ["a", "t1"]
@@ -41,15 +41,15 @@ def test_json_lines_by_format_and_by_ending(trees: ModuleType, tmp_path: Path) -
     assert plugin_for("mine", file) == "jsonl"
 
 
-def test_offset_and_duration_make_a_segment_and_folders_above_stay(trees: ModuleType, tmp_path: Path) -> None:
-    trees.sound(tmp_path / "other" / "a.wav")
-    inside = trees.sound(tmp_path / "in" / "b.wav")
+def test_offset_and_duration_make_a_segment_and_folders_above_stay(tmp_path: Path) -> None:
+    write_tone(tmp_path / "other" / "a.wav")
+    inside = write_tone(tmp_path / "in" / "b.wav")
     rows = [
         {"audio": str(tmp_path / "other" / "a.wav"), "offset": 0.02, "duration": 0.05},
         {"audio": str(inside), "label": ""},
         {"text": "no audio"},
     ]
-    file = trees.written(tmp_path / "in" / "t.jsonl", "\n".join(map(json.dumps, rows)))
+    file = write_text(tmp_path / "in" / "t.jsonl", "\n".join(map(json.dumps, rows)))
     frame = build("mine", file, quiet=True).table.frame
     assert frame["path"].tolist() == [str(tmp_path / "other" / "a.wav"), "b.wav", ""]
     assert frame["end"].iloc[0] == pytest.approx(0.07)
@@ -80,8 +80,8 @@ def test_a_columns_own_name_comes_first() -> None:
         ("", "no utterance found"),
     ],
 )
-def test_a_wrong_csv_is_told_in_one_line(trees: ModuleType, tmp_path: Path, content: str, message: str) -> None:
-    file = trees.written(tmp_path / "t.csv", content)
+def test_a_wrong_csv_is_told_in_one_line(tmp_path: Path, content: str, message: str) -> None:
+    file = write_text(tmp_path / "t.csv", content)
     with pytest.raises(CorpusError) as refused:
         parse_corpus("csv", file)
     assert message in str(refused.value)
@@ -91,13 +91,13 @@ def test_a_wrong_csv_is_told_in_one_line(trees: ModuleType, tmp_path: Path, cont
     ("content", "message"),
     [('{"path": "a.wav"}\n{"path"', "line 2; expected one JSON object a line"), ("[1]", "found list")],
 )
-def test_wrong_json_lines(trees: ModuleType, tmp_path: Path, content: str, message: str) -> None:
+def test_wrong_json_lines(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
-        parse_corpus("jsonl", trees.written(tmp_path / "t.jsonl", content))
+        parse_corpus("jsonl", write_text(tmp_path / "t.jsonl", content))
 
 
-def test_a_label_that_is_no_word_is_kept_and_told(trees: ModuleType, tmp_path: Path) -> None:
-    built = build("mine", trees.written(tmp_path / "t.csv", "text,label\nx,3\ny,Very-Angry\n"), quiet=True)
+def test_a_label_that_is_no_word_is_kept_and_told(tmp_path: Path) -> None:
+    built = build("mine", write_text(tmp_path / "t.csv", "text,label\nx,3\ny,Very-Angry\n"), quiet=True)
     assert built.table.frame["emotion"].tolist() == ["other", "other"]
     assert built.table.frame["label"].tolist() == ["3", "Very-Angry"]
     assert built.notes == ["labels that are no known emotion word (emotion: other): 3, Very-Angry"]

@@ -3,18 +3,18 @@
 import importlib.util
 import shutil
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from ser.errors import CorpusError
 from ser.metadata.build import build
-from ser.metadata.corpus import parse_corpus
+from ser.metadata.corpus import corpus, parse_corpus
 from ser.metadata.parsing import optional
 
 
-def test_audformat_joins_tables_splits_and_speakers(trees: ModuleType, tmp_path: Path) -> None:
-    built = build("toy", trees.audformat(tmp_path), "audformat", quiet=True)
+def test_audformat_joins_tables_splits_and_speakers(tmp_path: Path) -> None:
+    pytest.importorskip("audformat")
+    built = build("toy", corpus("audformat").example(tmp_path), "audformat", quiet=True)
     rows = {str(row["utterance_id"]): row for row in built.table.frame.to_dict("records")}
     assert {k: (r["emotion"], r["speaker"], r["gender"], r["split"], r["duration"]) for k, r in rows.items()} == {
         "audio/a@0.0": ("anger", "s1", "female", "test", 0.5),
@@ -26,8 +26,9 @@ def test_audformat_joins_tables_splits_and_speakers(trees: ModuleType, tmp_path:
     assert set(built.table.frame["language"]) == {"de"}
 
 
-def test_audformat_reads_no_pickle(trees: ModuleType, tmp_path: Path) -> None:
-    root = trees.audformat(tmp_path)
+def test_audformat_reads_no_pickle(tmp_path: Path) -> None:
+    pytest.importorskip("audformat")
+    root = corpus("audformat").example(tmp_path)
     shutil.copy(root / "db.segments.csv", root / "db.segments.pkl")  # beside a CSV it is passed over
     assert len(parse_corpus("audformat", root).frame) == 3
     (root / "db.segments.csv").unlink()
@@ -35,7 +36,7 @@ def test_audformat_reads_no_pickle(trees: ModuleType, tmp_path: Path) -> None:
         parse_corpus("audformat", root)
 
 
-def test_audformat_without_emotions_lists_its_tables(trees: ModuleType, tmp_path: Path) -> None:
+def test_audformat_without_emotions_lists_its_tables(tmp_path: Path) -> None:
     package = pytest.importorskip("audformat")
     database = package.Database("toy")
     database["files"] = package.Table(package.filewise_index(["a.wav"]))
@@ -45,8 +46,9 @@ def test_audformat_without_emotions_lists_its_tables(trees: ModuleType, tmp_path
         parse_corpus("audformat", tmp_path)
 
 
-def test_datasets_writes_its_audio_out_once(trees: ModuleType, tmp_path: Path) -> None:
-    root = trees.datasets(tmp_path / "d")
+def test_datasets_writes_its_audio_out_once(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    root = corpus("datasets").example(tmp_path / "d")
     frame = parse_corpus("datasets", root).frame
     assert frame["path"].tolist() == ["ser_audio/train/a.wav", "ser_audio/train/b.wav", "ser_audio/test/c.wav"]
     assert frame["emotion"].tolist() == ["happiness", "sadness", "happiness"]
@@ -58,9 +60,9 @@ def test_datasets_writes_its_audio_out_once(trees: ModuleType, tmp_path: Path) -
     assert (root / "ser_audio/train/a.wav").stat().st_mtime_ns == before
 
 
-def test_datasets_from_the_parquet_files_of_a_hub_repository(trees: ModuleType, tmp_path: Path) -> None:
+def test_datasets_from_the_parquet_files_of_a_hub_repository(tmp_path: Path) -> None:
     package = pytest.importorskip("datasets")
-    saved = package.load_from_disk(str(trees.datasets(tmp_path / "d")))
+    saved = package.load_from_disk(str(corpus("datasets").example(tmp_path / "d")))
     saved["train"].to_parquet(str(tmp_path / "hub" / "data" / "train-00000-of-00001.parquet"))
     frame = parse_corpus("datasets", tmp_path / "hub").frame
     assert frame["emotion"].tolist() == ["happiness", "sadness"]

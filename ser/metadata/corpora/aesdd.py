@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as
 
 TITLE = "AESDD, the Acted Emotional Speech Dynamic Database"
@@ -51,3 +52,8 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "emotion": canonical(LABELS, name[1], path),
             "speaker": name[3],
         }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    return write_tones(root, "anger/a01 (1).wav", "anger/a06 (5)b.wav", "fear/f10 (01).wav", "sadness/s20 (6).wav")

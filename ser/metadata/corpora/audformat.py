@@ -12,9 +12,11 @@ from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.column_names import choose, translate
+from ser.metadata.corpora._example import write_tone
 from ser.metadata.labels import SYNONYMS
 from ser.metadata.parsing import optional
 
+PACKAGES = ("audformat",)
 TITLE = "audformat database"
 CITATION = "none: that of the database"
 LICENCE = "that of the database"
@@ -59,6 +61,30 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             row |= {k: v for k, v in speakers.get(str(row.get("speaker", "")), {}).items() if k not in row}
             rows.setdefault(key, row)
     yield from translate(rows.values(), root, root)
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    write_tone(root / "audio" / "a.wav", seconds=2.0)
+    write_tone(root / "audio" / "b.wav")
+    package = optional("audformat")
+    database = package.Database("toy", languages=["deu"], license="CC0-1.0")
+    speakers = {"s1": {"gender": "female", "age": 30}, "s2": {"gender": "male"}}
+    database.schemes["emotion"] = package.Scheme(labels=["angry", "happy"])
+    database.schemes["speaker"] = package.Scheme(labels=speakers)
+    database.splits["test"] = package.Split(package.define.SplitType.TEST)
+
+    def add(table: str, index: Any, column: str, values: list[str], **options: str) -> None:
+        database[table] = package.Table(index, **options)
+        database[table][column] = package.Column(scheme_id=column)
+        database[table][column].set(values)
+
+    segments = package.segmented_index(["audio/a.wav", "audio/a.wav"], ["0s", "0.5s"], ["0.5s", "1.25s"])
+    add("segments", segments, "emotion", ["angry", "happy"], split_id="test")
+    add("whole", package.filewise_index(["audio/b.wav"]), "emotion", ["happy"])
+    add("files", package.filewise_index(["audio/a.wav", "audio/b.wav"]), "speaker", ["s1", "s2"])
+    database.save(str(root), storage_format="csv")
+    return root
 
 
 def facts(root: Path) -> dict[str, Any]:

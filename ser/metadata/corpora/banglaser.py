@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as
 
 TITLE = "BanglaSER, a speech emotion recognition dataset for the Bangla language"
@@ -56,3 +57,9 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "speaker": name[5],
             "gender": "male" if int(name[5]) % 2 else "female",
         }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    names = ("03-01-01-01-01-01-01", "03-01-03-02-03-02-34", "03-01-05-01-02-03-10")
+    return write_tones(root, *(f"BanglaSER/Actor {name[-2:]}/{name}.wav" for name in names))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as
 
 TITLE = "CaFE, the Canadian French Emotional speech dataset"
@@ -71,3 +72,9 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "gender": "male" if int(name[1]) % 2 else "female",
             "age": AGES[name[1]],
         }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    names = ("Colère/Faible/01-C-1-4", "Tristesse/Fort/12-T-2-1", "Neutre/02-N-1-6")
+    return write_tones(root, *(f"CaFE_48k/{name}.wav" for name in names))

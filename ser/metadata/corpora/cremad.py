@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
+from ser.metadata.corpora._example import write_text, write_tones
 from ser.metadata.parsing import LOG, canonical, files_below, left_out, read_text, stem
 
 TITLE = "CREMA-D, the Crowd-sourced Emotional Multimodal Actors Dataset"
@@ -99,6 +100,29 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "age": actor.get("Age"),
         }
     left_out(strange, "audio files that are not named as CREMA-D's are")
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    names = ("1001_IEO_ANG_HI", "1001_DFA_NEU_XX", "1002_WSI_SAD_LO", "1040_ITH_SAD_X")
+    write_tones(root, *(f"AudioWAV/{name}.wav" for name in names))
+    write_text(
+        root / "VideoDemographics.csv",
+        '"ActorID","Age","Sex","Race","Ethnicity"\n'
+        '1001,51,"Male","Caucasian","Not Hispanic"\n'
+        '1002,21,"Female","Caucasian","Not Hispanic"\n',
+    )
+    write_text(
+        root / "processedResults" / "tabulatedVotes.csv",
+        '"","A","D","F","H","N","S","fileName","numResponses","agreement","emoVote"\n'
+        '"100001",3,1,0,0,0,0,"1001_IEO_ANG_HI",4,0.75,"A"\n'  # voice only
+        '"100002",0,0,0,0,0,5,"1040_ITH_SAD_XX",5,1,"S"\n'
+        '"200001",0,0,9,0,0,0,"1001_IEO_ANG_HI",9,1,"F"\n'  # face only
+        '"300001",0,0,0,8,0,0,"1001_IEO_ANG_HI",8,1,"H"\n',  # audio-visual
+    )
+    listed = "".join(f'{n},"{name}"\n' for n, name in enumerate(names[:3], start=1))
+    write_text(root / "SentenceFilenames.csv", '"Stimulus_Number","Filename"\n' + listed)
+    return root
 
 
 def _audio(root: Path) -> tuple[dict[str, str], int]:

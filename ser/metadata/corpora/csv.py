@@ -6,6 +6,7 @@ from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.column_names import translate
+from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.labels import SYNONYMS
 from ser.metadata.table_files import read_delimited, read_json_lines
 
@@ -38,3 +39,15 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
     read = read_json_lines if root.suffix.lower() in (".jsonl", ".ndjson") else read_delimited
     rows, folder = read(root)
     yield from translate(rows, folder, root)
+
+
+def example(root: Path) -> Path:
+    """Write an example and return the file."""
+    write_tone(root / "audio" / "a.wav")
+    write_tone(root / "audio" / "b.wav", seconds=2.0)
+    table = (
+        "file,Label,speaker_id,sex,sentence,start,end,set,mood\n"
+        'audio/a.wav,angry,01,f,"Well, ""no"".\nNever.",,,dev,x\n'
+        "audio/b.wav,sad,02,M,NA,0.5,1.25,train,y\n"
+    )
+    return write_text(root / "mine.csv", table)

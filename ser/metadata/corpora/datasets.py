@@ -9,10 +9,12 @@ from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.column_names import SPLITS, translate
+from ser.metadata.corpora._example import write_tone
 from ser.metadata.labels import SYNONYMS
 from ser.metadata.parsing import optional
 from ser.workspace import writing
 
+PACKAGES = ("datasets",)
 TITLE = "Hugging Face dataset"
 CITATION = "none: that of the dataset"
 LICENCE = "that of the dataset"
@@ -50,6 +52,30 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
                 row["path"] = _file(row.pop(audio), root, split, number)
             rows.append({**row, **({"split": split} if split in SPLITS and "split" not in row else {})})
     yield from translate(rows, root, root)
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    package, arrow = optional("datasets"), optional("pyarrow")
+    features = package.Features(
+        {
+            "audio": package.Audio(),
+            "emotion": package.ClassLabel(names=["happy", "sad"]),
+            "speaker_id": package.Value("string"),
+        }
+    )
+    made = package.DatasetDict()
+    for split, names in (("train", "ab"), ("test", "c")):
+        files = [write_tone(root.parent / f"{name}.wav", seconds=0.5) for name in names]
+        columns = {
+            "audio": [{"bytes": file.read_bytes(), "path": file.name} for file in files],
+            "emotion": [int(name == "b") for name in names],
+            "speaker_id": [f"s-{name}" for name in names],
+        }
+        table = package.table.InMemoryTable(arrow.table(columns, schema=features.arrow_schema))
+        made[split] = package.Dataset(table, info=package.DatasetInfo(features=features))
+    made.save_to_disk(str(root))
+    return root
 
 
 def _splits(root: Path, package: Any) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """A corpus of the EmoBox benchmark, from its JSON lines file, with its published folds."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ser.metadata import emobox
+from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.folds.fold_file import Line
 from ser.metadata.labels import SYNONYMS
 from ser.metadata.table_files import read_json_lines
@@ -45,6 +47,24 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
         CorpusError: no such file, or a line that EmoBox would not write.
     """
     yield from emobox.rows_of(root)
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return the file to import."""
+    below, keys, lines = root / "data" / "tess", [], []
+    for name, emotion in {"OAF-back": "angry", "YAF-back": "ps", "OAF-bite": "neutral", "YAF-bite": "neutral"}.items():
+        key, wav = f"tess-{name}", f"downloads/tess/{name}.wav"
+        write_tone(root / wav)
+        facts = {"key": key, "dataset": "tess", "wav": wav, "type": "raw", "sample_rate": 16000, "num_frame": 1600.0}
+        facts |= {"task": "category", "length": 0.1, "emo": emotion, "channel": 1}
+        keys.append(key)
+        lines.append(json.dumps(facts) + "\n")
+    write_text(below / "label_map.json", '{"angry": "Angry", "ps": "Surprise", "neutral": "Neutral"}')
+    speakers = (f"{k} 1 {k[5:8]} 0 0.1 <id={k},lang=en,spk={k[5:8]},emotion=x> x\n" for k in keys)
+    write_text(below / "data.seg.wrd.stm", "".join(speakers))
+    write_text(below / "fold_1" / "tess_train_fold_1.jsonl", "".join(lines[1:]))
+    write_text(below / "fold_1" / "tess_test_fold_1.jsonl", lines[0])
+    return write_text(below / "tess.jsonl", "".join(lines))
 
 
 def facts(root: Path) -> dict[str, Any]:

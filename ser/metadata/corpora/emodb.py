@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
+from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.parsing import canonical, files_below, left_out, read_text, stem
 
 TITLE = "EmoDB, the Berlin Database of Emotional Speech"
@@ -96,6 +97,19 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "age": age,
         }
     left_out(strange, "wav files that are not named as EmoDB's are")
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    for name in ("03a01Fa", "08b09Wb", "16a07Nc"):
+        write_tone(root / "wav" / f"{name}.wav", seconds=0.25)
+    lines = (
+        "Nr.\tSatz\terkannt\tnatuerlich",
+        "1\xa0\xa0\t03a01Fa.wav\t65,00\xa0\xa0\t35,00\xa0",
+        "2\t08b09Wb.wav\t100,00\t95,00",
+    )
+    write_text(root / "erkennung.txt", "\n".join(lines) + "\n", "latin-1")
+    return root
 
 
 def _recognised(root: Path) -> dict[str, float]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as, stem
 
 TITLE = "EMOVO, an Italian emotional speech database"
@@ -74,3 +75,8 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "gender": "female" if name[2].startswith("f") else "male",
             "age": AGES[name[2]],
         }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    return write_tones(root, *(f"EMOVO/{name}.wav" for name in ("f1/gio-f1-b1", "m3/tri-m3-l3", "m3/neu-m3-d2")))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
+from ser.metadata.corpora._example import write_text, write_tones
 from ser.metadata.parsing import canonical, few, files_below, left_out, named_as, read_text, stem
 
 TITLE = "ESD, the Emotional Speech Database for voice conversion and speech synthesis"
@@ -71,6 +72,21 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "split": next((SPLITS[part] for part in path.split("/")[:-1] if part in SPLITS), ""),
         }
     left_out(len(lacking), f"texts of speakers without a complete list ({few(sorted(lacking))})")
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    top = root / "Emotion Speech Dataset"
+    write_text(top / "0001" / "0001.txt", "0001_001750\t他说 好。\t惊喜\n", "gb18030")
+    lines = (
+        "0011_000001\tThe nine the eggs, I keep.\tNeutral",
+        "0011_000351\tThe nine the eggs, I keep.\tAngry",
+        "0011_000401\tTom then climbed.\tAngry",
+    )
+    write_text(top / "0011" / "0011.txt", "\r\n".join(lines), "utf-16")
+    write_tones(top, "0001/Surprise/0001_001750.wav", "0011/Neutral/0011_000001.wav")
+    write_tones(top, "0011/Angry/evaluation/0011_000351.wav", "0011/Angry/train/0011_000401.wav")
+    return root
 
 
 def _same_folder(path: str, label: str) -> None:

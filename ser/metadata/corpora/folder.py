@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_tones
 from ser.metadata.labels import SYNONYMS, from_word
 from ser.metadata.parsing import AUDIO, LOG, few, files_below, left_out
 
@@ -47,3 +48,8 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
     left_out(elsewhere, "files that are not in LABEL/ or LABEL/SPEAKER/")
     if strange:
         LOG.warning("folders that are no known emotion word (emotion: other): %s", few(sorted(strange)))
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    return write_tones(root, "angry/a.wav", "Happy/anna/a.flac", "whispered/bert/a.wav")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.parsing import canonical, files_below, left_out, read_text, stem
 
 TITLE = "IEMOCAP, the Interactive Emotional Dyadic Motion Capture Database"
@@ -86,6 +87,43 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             used += bool(path)
             yield {**row, "path": path, "text": spoken.get(name, ""), "dialogue": file.stem, "turn": turn}
     left_out(len(audio) - used, "wav files without an evaluation")
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    name, below = "Ses01F_impro01", root / "Session1"
+    for turn in ("F000", "M000"):
+        write_tone(below / "sentences" / "wav" / name / f"{name}_{turn}.wav", seconds=0.5)
+    write_tone(below / "dialog" / "wav" / f"{name}.wav")  # both speakers: not an utterance
+    write_text(below / "dialog" / "EmoEvaluation" / f"{name}.txt", _EXAMPLE_EVALUATION)
+    write_text(below / "dialog" / "EmoEvaluation" / "Categorical" / f"{name}_e2_cat.txt", "x :Anger;")
+    write_text(below / "dialog" / "transcriptions" / f"{name}.txt", _EXAMPLE_TRANSCRIPT)
+    return root
+
+
+_EXAMPLE_EVALUATION = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
+
+[10.0100 - 11.3925]\tSes01F_impro01_M000\txxx\t[2.5000, 2.5000, 3.0000]
+C-E2:\tNeutral;\t()
+C-E3:\tAnger; Frustration;\t()
+C-E4:\tFrustration;\t(tense; annoyed)
+C-M1:\tHappiness;\t()
+A-E3:\tval 2; act 3; dom  4;\t(guarded; ready)
+A-M1:\tval 5; act 5; dom  5;\t()
+
+[6.2901 - 8.2357]\tSes01F_impro01_F000\tneu\t[2.5000, 2.0000, 3.5000]
+C-E2:\tNeutral;\t()
+C-E3:\tNeutral state;\t()
+C-E4:\tExcited;\t()
+C-F1:\tNeutral;\t(curious)
+A-E3:\tval 3; act 2; dom  2;\t()
+"""
+_EXAMPLE_TRANSCRIPT = (
+    "Ses01F_impro01_F000 [006.2901-008.2357]: Excuse me.\n"
+    "M: Yeah.\n"
+    "Ses01F_impro01_MXX0 [008.3000-009.0000]: [LAUGHTER]\n"
+    "Ses01F_impro01_M000 [010.0100-011.3925]: It's 10:30, isn't it?\n"
+)
 
 
 def _files(root: Path) -> tuple[dict[str, str], dict[str, Path], list[Path]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as, stem
 
 TITLE = "IITKGP-SEHSC, the Simulated Emotion Hindi Speech Corpus"
@@ -64,6 +65,12 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "speaker": name[1],
             "gender": "female" if name[1] in WOMEN else "male" if name[1] in MEN else "",
         }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    names = ("1/session2/anger/01.2.anger-3", "1/session3/sarcastic/71.3.sar-12", "10/session1/sadness/10.1.sad-3")
+    return write_tones(root, *(f"{name}.wav" for name in names))
 
 
 def _mended(path: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import LOG, canonical, files_below, left_out, stem
 
 TITLE = "IITKGP-SESC, the Simulated Emotion Speech Corpus in Telugu"
@@ -75,3 +76,13 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
     if whole:
         LOG.warning("recordings of 15 sentences, not cut into utterances: %d", whole)
     left_out(strange, "audio files that are not laid out as IITKGP-SESC's are")
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    return write_tones(
+        root,
+        "Speaker (1)/Season (2)/Anger_all.wav",
+        "Speaker (4)/Season (10)/Compasssion_all.wav",
+        "Speaker (10)/Season (1)/Happy_07.wav",
+    )

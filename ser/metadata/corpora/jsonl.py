@@ -6,6 +6,7 @@ from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.column_names import translate
+from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.labels import SYNONYMS
 from ser.metadata.table_files import read_json_lines
 
@@ -36,3 +37,13 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
         raise CorpusError(f"{root} is a folder", expected="a file", action="Give it with: --from FILE --format jsonl")
     rows, folder = read_json_lines(root)
     yield from translate(rows, folder, root)
+
+
+def example(root: Path) -> Path:
+    """Write an example and return the file."""
+    write_tone(root / "a.wav")
+    lines = (
+        '{"audio_filepath": "a.wav", "emotion": "Happy", "speaker": 7, "votes": {"happy": 3, "angry": 1}}\n'
+        '{"id": "t1", "transcript": "only text", "label": "fearful"}\n'
+    )
+    return write_text(root / "mine.jsonl", lines)

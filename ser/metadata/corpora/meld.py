@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
+from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.parsing import LOG, canonical, files_below, left_out, read_text, stem
 
 TITLE = "MELD, the Multimodal EmotionLines Dataset"
@@ -78,6 +79,22 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
     if used and missing:
         LOG.warning("utterances without their clip: %d (text only)", missing)
     left_out(len(clips) - used + other, "clips that are in no CSV")
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    head = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
+    rows = {
+        "train": '1,"He\x92s \x93lost\x94 it, totally.",Joey,joy,positive,0,0,8,21,"00:16:16,059","00:16:21,731"\n'
+        '2,What?,Monica,surprise,negative,0,1,8,21,"00:16:21,940","00:16:23,442"\n',
+        "dev": '1,Oh my God.,Phoebe,sadness,negative,0,0,4,7,"00:20:57,256","00:21:00,049"\n',
+        "test": '1,Why?,Mark,neutral,neutral,0,0,3,19,"00:14:38,127","00:14:38,127"\n',
+    }
+    for split, lines in rows.items():
+        write_text(root / f"{split}_sent_emo.csv", head + lines, "latin-1" if split == "train" else "utf-8")
+    write_text(root / "train_splits" / "dia0_utt0.mp4", "no video, only its name counts here")
+    write_tone(root / "output_repeated_splits_test" / "wav" / "dia0_utt0.wav", seconds=0.75)
+    return root
 
 
 def _clips(root: Path) -> tuple[dict[str, str], int]:

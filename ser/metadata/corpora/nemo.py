@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
+from ser.metadata.corpora._example import write_text, write_tones
 from ser.metadata.parsing import LOG, canonical, named_as, read_text
 
 TITLE = "nEMO, a dataset of emotional speech in Polish"
@@ -63,6 +64,19 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "gender": known.get("gender", ""),
             "age": known.get("age"),
         }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    write_text(
+        root / "data.tsv",
+        "file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage\n"
+        'MK0_fear_13.wav\tfear\tTo "jest" zdanie.\tto jest zdanie\t        MK0\tfemale\t23\n'
+        "KS0_surprised_35.wav\tsurprised\tAby upiec, muszę.\taby upiec muszę\t        KS0\tmale\t23\n"
+        'EB0_neutral_13.wav\tneutral\tTo "jest" zdanie.\tto jest zdanie\t        EB0\tfemale\t27\n',
+    )
+    names = ("MK0_fear_13", "KS0_surprised_35", "EB0_neutral_13")
+    return write_tones(root, *(f"samples/{name}.wav" for name in names))
 
 
 def _facts(root: Path) -> dict[str, dict[str, str]]:

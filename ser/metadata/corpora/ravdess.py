@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, files_below, left_out, stem
 
 TITLE = "RAVDESS, the Ryerson Audio-Visual Database of Emotional Speech and Song (speech, audio only)"
@@ -89,3 +90,9 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
     left_out(songs, "song files")
     left_out(copies, "second copies of a file")
     left_out(strange, "wav files that are not named as RAVDESS audio is")
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    names = ("03-01-01-01-01-01-01", "03-01-08-02-02-02-01", "03-01-06-02-02-01-12")
+    return write_tones(root, *(f"Actor_{name[-2:]}/{name}.wav" for name in names))

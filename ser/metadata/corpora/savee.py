@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as, stem
 
 TITLE = "SAVEE, the Surrey Audio-Visual Expressed Emotion Database (audio)"
@@ -63,6 +64,11 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "speaker": name[1],
             "gender": "male",
         }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    return write_tones(root, "AudioData/DC/a01.wav", "AudioData/DC/sa15.wav", "AudioData/KL/su03.wav", "ALL/JE_n30.wav")
 
 
 def _with_speaker(path: str) -> str:

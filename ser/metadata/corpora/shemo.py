@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
+from ser.metadata.corpora._example import write_text, write_tones
 from ser.metadata.parsing import canonical, files_below, named_as, read_text, stem
 
 TITLE = "ShEMO, the Sharif Emotional Speech Database"
@@ -55,6 +56,13 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "speaker": name[1],
             "gender": "female" if name[2] == "F" else "male",
         }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    write_text(root / "transcript" / "female" / "F01A01.ort", "دیگه نمی‌تونم.\n")
+    write_text(root / "transcript" / "male" / "M56W03.ort", "چی؟")
+    return write_tones(root, "female/F01A01.wav", "male/M56W03.wav")
 
 
 def _texts(root: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as, stem
 
 TITLE = "SUBESCO, the SUST Bangla Emotional Speech Corpus"
@@ -59,3 +60,9 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "speaker": name[1],
             "gender": "female" if name[1].startswith("F") else "male",
         }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    names = ("F_01_OISHI_S_10_ANGRY_1", "F_02_MONIKA_S_2_SURPRISE_3]", "M_10_TITAS_S_2_NEUTRAL_5")
+    return write_tones(root, *(f"SUBESCO/{name}.wav" for name in names))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as, stem
 
 TITLE = "TESS, the Toronto Emotional Speech Set"
@@ -62,6 +63,17 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "gender": "female",
             "age": AGES[name[1]],
         }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    write_tones(
+        root / "TESS Toronto emotional speech set data",
+        "OAF_neutral/OA_bite_neutral.wav",
+        "OAF_Pleasant_surprise/OAF_back_ps.wav",
+        "YAF_angry/YAF_back_angry.wav",
+    )
+    return write_tones(root, "YAF_sheep_sad.wav")
 
 
 def _mended(path: str) -> str:

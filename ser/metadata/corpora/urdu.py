@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as
 
 TITLE = "URDU, emotional utterances of Urdu talk shows"
@@ -47,3 +48,8 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
             "speaker": name[1],
             "gender": "male" if name[2] == "M" else "female",
         }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    return write_tones(root, "Angry/SM1_F1_A01.wav", "Happy/SF1_F10_H010.wav", "Neutral/SM5/SM5_F3_N057.wav")
