@@ -1,14 +1,27 @@
 """The command line: `ser COMMAND`. A command's module is loaded only when it is needed."""
 
+import signal
 import sys
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
 
 import click
 
 import ser
 from ser import registry
 from ser.errors import SerError
+from ser.parallel import stop_signals
 
 COMMANDS = "ser.commands"
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that ends the command, treated as an interrupt from the keyboard is."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Commands(click.Group):
@@ -39,7 +52,11 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 done, 1 could not be done, 2 wrong usage, 3 some items failed."""
+    """Run the command line.
+
+    Returns:
+        The exit code: 0 done, 1 could not be done, 2 wrong usage, 3 some items failed, 128 + n ended by signal n.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = cli.main(args=arguments, prog_name="ser", standalone_mode=False)
@@ -49,9 +66,13 @@ def main(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("ser: interrupted. What was done is kept; the same command goes on from there.", err=True)
-        return 1
+    except (click.Abort, KeyboardInterrupt) as error:
+        cause = error.__cause__ if isinstance(error, click.Abort) else error
+        number = cause.number if isinstance(cause, Stopped) else signal.SIGINT
+        how = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+        with suppress(OSError):  # after SIGHUP the terminal may be gone
+            click.echo(f"ser: {how}. What was done is kept; the same command goes on from there.", err=True)
+        return 128 + number
     except (SerError, OSError, MemoryError, RuntimeError) as error:
         line = _line(error)
         if line is None or "--verbose" in arguments:
@@ -81,6 +102,15 @@ def _line(error: Exception) -> str | None:
     return None
 
 
+def stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Handle a signal that ends the command: the work in progress is given up in order, as at an interrupt."""
+    signal.signal(number, signal.SIG_DFL)  # the second one ends the process at once
+    raise Stopped(number)
+
+
 def entry() -> None:
     """The console script."""
+    for number in stop_signals():
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, stop)
     sys.exit(main())

@@ -1,9 +1,13 @@
-"""Work spread over processes, its results in order: joblib, and what it leaves to its callers; how many cores there are."""
+"""Work spread over processes that end with their parent, its results in order; the number of cores."""
 
 import ctypes
+import os
+import signal
+import threading
+import time
 import warnings
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
@@ -11,6 +15,8 @@ from ser.errors import SerError
 
 T = TypeVar("T")
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+STOPS = ("SIGINT", "SIGTERM", "SIGHUP")  # the signals that end a command; SIGHUP does not exist everywhere
+PARENT_SECONDS = 1.0  # between two looks at the parent
 
 
 def cores() -> int:
@@ -34,9 +40,12 @@ def in_order(
     Raises:
         SerError: a worker process was killed.
     """
+    from concurrent.futures.process import BrokenProcessPool
+
     from joblib import Parallel, delayed, parallel_config
 
-    with parallel_config("loky", inner_max_num_threads=1):
+    tied = {"initializer": end_with_parent, "initargs": (os.getpid(),)}
+    with parallel_config("loky", inner_max_num_threads=1, **tied), signals_blocked():
         results = Parallel(n_jobs=jobs, return_as="generator", **options)(delayed(function)(*unit) for unit in units)
     try:
         for result in results:  # noqa: UP028 - `yield from` would close the results before `finally`
@@ -51,6 +60,55 @@ def in_order(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joblib's, of results that were not used: an interrupt, a full disk
             results.close()
+
+
+def stop_signals() -> list[signal.Signals]:
+    """The signals that end a command, as far as this system has them."""
+    return [signal.Signals[name] for name in STOPS if hasattr(signal, name)]
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Start processes within the block that never get the signals which end a command.
+
+    A terminal and a batch system send these signals to the workers too. The workers would print tracebacks, or be missed by
+    the parent before it hears of its own end. The parent ends them, and `end_with_parent` if it cannot. A process inherits the
+    blocked signals from the thread that starts it, so that it is safe while it still imports; this thread gets in the end
+    what came meanwhile.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as of_loky
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
+    for tracker in (resource_tracker, of_loky):  # they remove what killed processes leave in shared memory
+        tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())  # again, for their start unblocks signals
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent(parent: int) -> None:
+    """End this worker process soon after its parent, whatever ended that one: a worker alone would go on for minutes.
+
+    A thread looks once a second. Linux could send a signal by itself (PR_SET_PDEATHSIG), but at the end of the thread that
+    started the worker, which may be long before the end of the process.
+
+    Args:
+        parent: process id.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
 @cache

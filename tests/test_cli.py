@@ -103,14 +103,14 @@ def test_some_items_failed_is_3(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "a.json" in capsys.readouterr().err
 
 
-def test_an_interrupt_is_1_and_says_that_what_is_done_is_kept(
+def test_an_interrupt_is_130_and_says_that_what_is_done_is_kept(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def interrupted(folder: Path, quiet: bool) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ser.results.records.listing.list_results", interrupted)
-    assert main(["results", "list", "--workspace", str(tmp_path)]) == 1
+    assert main(["results", "list", "--workspace", str(tmp_path)]) == 130
     assert "What was done is kept" in capsys.readouterr().err
 
 

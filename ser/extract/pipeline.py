@@ -10,7 +10,6 @@ Signal processing, which Python threads would not speed up, is sent to worker pr
 import os
 import pickle
 import queue
-import signal
 import sys
 import threading
 from collections import deque
@@ -24,6 +23,7 @@ from ser.errors import SerError
 from ser.extract.encoder import Encoder
 from ser.extract.encoding import Decoded, Inputs, Outcome, encode, gather, work
 from ser.extract.utterances import Item
+from ser.parallel import end_with_parent, signals_blocked
 
 MOST_THREADS = 8  # beyond this, Python's lock is the limit: each computes with several intra-op threads then
 GPU_THREADS = 2
@@ -127,7 +127,7 @@ class Pipeline:
     def _send(self, encoder: Encoder, inputs: Inputs, sources: dict[str, bytes], outcome: Outcome) -> None:
         """Have a worker process encode."""
         assert self.workers is not None
-        with _STARTING, _interrupts_blocked():
+        with _STARTING, signals_blocked():
             future = self.workers.submit(work, self.pickled[encoder.name], inputs, sources)
         done: Outcome = future.result()
         outcome.records += done.records
@@ -150,19 +150,6 @@ class Pipeline:
 _STARTING = threading.Lock()
 
 
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Processes that this thread starts get no interrupts, also while they are still importing."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _workers(jobs: int) -> Any:
     """Worker processes with one thread each, which start with the first work.
 
@@ -171,12 +158,7 @@ def _workers(jobs: int) -> Any:
     from joblib.externals.loky import ProcessPoolExecutor
 
     single = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return ProcessPoolExecutor(jobs, env=single, timeout=60, initializer=_ignore_interrupts)
-
-
-def _ignore_interrupts() -> None:
-    """In a worker process: the parent is interrupted, and ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return ProcessPoolExecutor(jobs, env=single, timeout=60, initializer=end_with_parent, initargs=(os.getpid(),))
 
 
 def _slots(device: str) -> "queue.Queue[Any]":

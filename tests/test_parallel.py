@@ -1,0 +1,132 @@
+"""Worker processes: results in order, and their end with the command that started them, whatever ends it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ser.errors import SerError
+from ser.parallel import in_order
+
+PROC = Path("/proc")
+# A command whose work is to wait in two worker processes, each of which leaves a file of its number.
+WAITING = """
+import os, time
+import numpy as np
+import ser.results.records.listing
+from ser.cli import entry
+from ser.parallel import in_order
+
+def work(array, folder):
+    (folder / str(os.getpid())).touch()
+    time.sleep(300)
+
+def waiting(results, quiet):
+    array = np.zeros(1_000_000)  # goes to the workers as a file in shared memory
+    list(in_order(work, [(array, results)] * 4, 2, "waiting"))
+
+ser.results.records.listing.list_results = waiting
+entry()
+"""
+
+
+def test_results_come_in_the_order_of_the_units() -> None:
+    assert list(in_order(pow, [(k, 2) for k in range(5)], 2, "squares")) == [0, 1, 4, 9, 16]
+
+
+def test_a_worker_that_is_killed_is_an_error_that_says_so() -> None:
+    with pytest.raises(SerError, match="squares: a worker process was ended from outside"):
+        list(in_order(signal.raise_signal, [(signal.SIGKILL,)], 2, "squares"))
+
+
+def _stat(pid: int) -> tuple[str, int] | None:
+    """The state and the parent of a process; None for one that has ended."""
+    try:
+        words = (PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return None if words[0] == "Z" else (words[0], int(words[1]))
+
+
+def _children(pid: int) -> list[int]:
+    stats = {int(p.name): _stat(int(p.name)) for p in PROC.glob("[0-9]*")}
+    direct = [p for p, stat in stats.items() if stat is not None and stat[1] == pid]
+    return direct + [below for child in direct for below in _children(child)]
+
+
+def _shared(pid: int) -> list[str]:
+    return [p.name for p in Path("/dev/shm").iterdir() if f"_{pid}_" in p.name or f"-{pid}-" in p.name]
+
+
+@contextmanager
+def _command(workspace: Path) -> Iterator["subprocess.Popen[str]"]:
+    """The command above, once both of its workers are at work."""
+    (workspace / "results").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING, "results", "list", "--workspace", str(workspace)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until = time.monotonic() + 60
+        while len(list((workspace / "results").iterdir())) < 2 and time.monotonic() < until and process.poll() is None:
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.skipif(not (PROC / "self" / "stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize(
+    ("number", "group", "says"),
+    [
+        (signal.SIGTERM, False, "ended by SIGTERM"),
+        (signal.SIGTERM, True, "ended by SIGTERM"),  # as batch systems do
+        (signal.SIGHUP, True, "ended by SIGHUP"),  # as a terminal that is closed does
+        (signal.SIGINT, True, "interrupted"),  # as the keyboard does
+        (signal.SIGKILL, False, ""),
+    ],
+)
+def test_workers_end_with_the_command(number: signal.Signals, group: bool, says: str, tmp_path: Path) -> None:
+    with _command(tmp_path) as process:
+        children = _children(process.pid)
+        assert {int(p.name) for p in (tmp_path / "results").iterdir()} <= set(children)
+        assert len(children) >= 2
+        assert _shared(process.pid)
+        (os.killpg if group else os.kill)(process.pid, number)
+        _, said = process.communicate(timeout=30)
+        until = time.monotonic() + 15
+        while time.monotonic() < until and any(_stat(p) is not None for p in children):
+            time.sleep(0.05)
+        assert [p for p in children if _stat(p) is not None] == []
+        assert _shared(process.pid) == []
+    if number == signal.SIGKILL:
+        assert process.returncode == -number
+    else:
+        assert process.returncode == 128 + number
+        assert said.strip() == f"ser: {says}. What was done is kept; the same command goes on from there."
+
+
+def test_signals_that_are_ignored_stay_ignored(tmp_path: Path) -> None:
+    """As under nohup."""
+    code = (
+        "import os, signal\n"
+        "import ser.results.records.listing\n"
+        "from ser.cli import entry\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "def listed(folder, quiet):\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "    return [], []\n"
+        "ser.results.records.listing.list_results = listed\n"
+        "entry()\n"
+    )
+    words = ["results", "list", "--workspace", str(tmp_path)]
+    assert subprocess.run([sys.executable, "-c", code, *words], check=False).returncode == 0
