@@ -287,14 +287,15 @@ def test_files_of_a_folder_are_in_order_of_their_numbers(tmp_path: Path) -> None
 
 
 def test_an_evaluation_sees_the_same_dialogues(trained: Path) -> None:
-    from ser.evaluation.outputs import Source, positions
+    from ser.evaluation.head_outputs import CorpusFeatures
     from ser.features.tensors import load_tensors
 
     rows = _tested(trained, "sound")
     head = load_head(_model(trained, "sound"))
     data = load_tensors("mine", Workspace(trained), scheme="native", modalities=["audio"])
-    where = positions(data, list(rows["utterance_id"]), "mine")
-    found = Source(data).outputs(head, np.concatenate([where, where[:3]]), embeddings=True)
+    corpus = CorpusFeatures(data)
+    where = corpus.positions(list(rows["utterance_id"]))
+    found = corpus.outputs(head, np.concatenate([where, where[:3]]), embeddings=True)
     np.testing.assert_allclose(found.probabilities[:10], rows[["p_anger", "p_sadness"]], atol=1e-6)
     np.testing.assert_array_equal(found.probabilities[10:], found.probabilities[:3])
     assert found.embeddings is not None

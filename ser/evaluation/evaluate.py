@@ -1,4 +1,4 @@
-"""`evaluate`: everything one asks of trained heads on a cached corpus, and its record."""
+"""`ser evaluate`: evaluate trained heads on a cached corpus, and write the record."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,16 +6,20 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError, SerError
-from ser.evaluation import explanations, parts, record
-from ser.evaluation.asked import Asked, ask, table_of
-from ser.evaluation.novel import evaluate_novelty, find_novel
-from ser.evaluation.subject import find_subject
-from ser.evaluation.training import Training
-from ser.metadata.table import Table
-from ser.results.metrics import evaluation
+from ser.evaluation import record
+from ser.evaluation.ensembles import compare_snapshots, evaluate_mean_of_runs, evaluate_views
+from ser.evaluation.evaluated_model import EvaluatedModel, find_model
+from ser.evaluation.novelty import TrainingEmbeddings, evaluate_novelty, find_novel
+from ser.evaluation.predictions import EvaluatedPredictions, predictions_to_evaluate
+from ser.evaluation.votes import compare_with_votes
+from ser.explain.run import HeadFile
+from ser.explain.run import explain as explain_heads
+from ser.metadata.table import Table, load_table
+from ser.results.metrics import evaluation, gaps
 from ser.schema import EVALUATION, plain, write_json
 from ser.train.runs.experiment import open_workspace
 from ser.workspace import Workspace
@@ -44,60 +48,50 @@ def evaluate(
         model: a summary by name or file, with all its runs and folds; or a saved head's file.
         dataset: None takes the corpus that it was tested on. Of a corpus that it has seen, only the test rows of each
             fold are used; another corpus is predicted by each saved head.
-        scheme: label scheme of another corpus; None takes the record's. Classes meet by name.
+        scheme: label scheme of another corpus; None takes the record's. Classes are matched by name.
         calibrate: temperature scaling, fitted on the validation predictions of each run and fold.
-        tta: also the mean over the original and the stored views of test-time augmentation.
+        tta: also evaluate the mean over the original and the stored views of test-time augmentation.
         novelty: `emotion:NAME`, an emotion of the corpus that the heads were not trained on, or another cached corpus.
         explain: write arrays and pictures of what the heads look at, into a folder beside the record.
-        examples: for these, utterances that were recognised, and that were missed, a class.
+        examples: for these, the number of utterances of each class that were recognised, and that were missed.
         amount: of target data, of a few-shot record; None takes the largest.
-        output: of the record; None is beside the summary.
-        say: told how far explaining has come.
+        output: the file of the record; None is beside the summary.
+        say: receives the progress of explaining.
 
     Returns:
-        The record, as written (`evaluation.schema.json`), and its file.
+        The record, as written, and its file.
 
     Raises:
-        ConfigError: no such record, head or corpus, or what is asked cannot be told from it; it says what can be done.
+        ConfigError: there is no such record, head or corpus, or the answer does not follow from it; the message says what
+            can be done.
         StoreError: features that are not those of the heads.
     """
     started, clock = datetime.now(timezone.utc), time.monotonic()
     space = open_workspace(workspace)
-    subject = find_subject(str(model), space, amount)
-    if calibrate and subject.summary is None:
-        raise ConfigError(
-            f"--calibrate: {subject.path} lies without its record, whose validation predictions a temperature needs",
-            action="Keep the results folder together, or leave --calibrate out.",
-        )
-    if calibrate and subject.amount:
-        raise ConfigError(
-            f"--calibrate: the few-shot heads of {subject.name} have no validation part, for all labelled utterances of the"
-            " target were learnt from; nothing is left to fit a temperature on",
-            action="Leave --calibrate out, or evaluate an experiment of ser finetune.",
-        )
-    asked_for = (dataset, scheme, calibrate, tta, novelty, examples if explain else 0)
-    path = record.place(subject, space, output, *asked_for)
-    asked = ask(subject, dataset, scheme, space, device, features=tta or explain or bool(novelty))
-    found = evaluation.temperatures(asked.held, subject.classes) if calibrate else None
-    table, notes = table_of(asked, space)
-    notes += record.validation_notes(asked, calibrate) + record.head_notes(asked)
-    files: dict[str, pd.DataFrame] = {} if asked.own else {"predictions": asked.test}
-    result = _plain(asked, found, table, notes)
+    found = find_model(str(model), space, amount)
+    if calibrate:
+        _refuse_calibration(found)
+    options: dict[str, Any] = {"dataset": dataset, "scheme": scheme, "calibrate": calibrate, "tta": tta}
+    path = record.place(found, space, output, **options, novelty=novelty, examples=examples if explain else 0)
+    features = tta or explain or bool(novelty)
+    predictions = predictions_to_evaluate(found, dataset, scheme, space, device, features)
+    temperatures = evaluation.temperatures(predictions.held_out, found.classes) if calibrate else None
+    table, notes = _table_of(predictions, space)
+    notes += record.notes(predictions, calibrate)
+    files: dict[str, pd.DataFrame] = {} if predictions.own else {"predictions": predictions.test}
+    result = _plain_parts(predictions, temperatures, table, notes)
     if tta:
-        result["tta"], files["tta"] = parts.tta_part(asked, space, found)
-    training = Training(subject, space, str(subject.scheme or asked.scheme), device)
+        result["tta"], files["tta"] = evaluate_views(predictions, space, temperatures)
+    training = TrainingEmbeddings(found, space, str(found.scheme or predictions.scheme), device)
     for kind in novelty:
-        assert asked.source is not None
-        novel = find_novel(kind, subject, asked.source, space, asked.scheme, asked.dataset, device)
-        entry, scores = evaluate_novelty(novel, subject, asked.test, asked.source, training, asked.own)
+        entry, scores = evaluate_novelty(find_novel(kind, predictions, space), predictions, training)
         result["novelty"].append(entry)
         files[f"novelty-{record.safe(kind)}"] = scores
     if explain:
-        assert asked.source is not None
-        result["explanations"] = explanations.write(subject, asked.test, asked.source, path, examples, say)
+        result["explanations"] = _explain(predictions, path, examples, say)
     document = plain(
         {
-            **record.opening(asked, command, table, device),
+            **record.opening(predictions, command, table, device),
             **result,
             "notes": notes,
             "files": record.write_tables(path, files),
@@ -108,19 +102,48 @@ def evaluate(
     return document, path
 
 
-def _plain(
-    asked: Asked, found: evaluation.Temperatures | None, table: Table | None, notes: list[str]
+def _refuse_calibration(model: EvaluatedModel) -> None:
+    if model.summary is None:
+        raise ConfigError(
+            f"--calibrate: {model.path} lies without its record, whose validation predictions a temperature needs",
+            action="Keep the results folder together, or leave --calibrate out.",
+        )
+    if model.amount:
+        raise ConfigError(
+            f"--calibrate: the few-shot heads of {model.name} have no validation part, for all labelled utterances of the"
+            " target were learnt from; nothing is left to fit a temperature on",
+            action="Leave --calibrate out, or evaluate an experiment of ser finetune.",
+        )
+
+
+def _table_of(predictions: EvaluatedPredictions, space: Workspace) -> tuple[Table | None, list[str]]:
+    """The corpus's table, for the votes and facts that it has; without one, a note."""
+    if predictions.corpus is not None:
+        return predictions.corpus.data.table, []
+    try:
+        return load_table(predictions.dataset, space), []
+    except SerError as error:
+        return None, [f"no comparison with votes: {error.line()}"]
+
+
+def _plain_parts(
+    predictions: EvaluatedPredictions,
+    temperatures: evaluation.Temperatures | None,
+    table: Table | None,
+    notes: list[str],
 ) -> dict[str, Any]:
-    """What follows from the predictions, with the places of what is asked for besides."""
-    classes, calibrate = asked.subject.classes, found is not None
+    """The parts that follow from the predictions, with empty places for those that need an option."""
+    model, test, validation, own = predictions.model, predictions.test, predictions.validation, predictions.own
+    classes, calibrate, corpus = model.classes, temperatures is not None, predictions.corpus
+    rights = gaps.rights_of(test, classes)
     result: dict[str, Any] = {
-        **evaluation.numbers(asked.test, asked.validation, classes, asked.own, found),
-        **record.counts(asked),
-        "temperature": None if found is None else record.temperatures(asked, found),
-        "groups": parts.gap_part(asked.test, classes),
-        "ensemble": parts.ensemble_part(asked.test, asked.validation, classes, asked.own, calibrate),
-        "snapshots": None if asked.source is None else parts.snapshot_part(asked.subject, asked.test, asked.source),
-        "average": record.average_of(asked.subject),
+        **evaluation.numbers(test, validation, classes, own, temperatures),
+        **record.counts(predictions),
+        "temperature": None if temperatures is None else record.temperatures(predictions, temperatures),
+        "groups": {"gender": gaps.gender_gaps(rights), "speaker": gaps.speaker_gaps(rights)},
+        "ensemble": evaluate_mean_of_runs(test, validation, classes, own, calibrate),
+        "snapshots": None if corpus is None else compare_snapshots(model, test, corpus),
+        "average": model.average,
         "votes": None,
         "tta": None,
         "novelty": [],
@@ -128,7 +151,19 @@ def _plain(
     }
     if table is not None:
         try:
-            result["votes"] = parts.soft_part(asked.test, table, asked.scheme, classes, asked.own, found)
+            result["votes"] = compare_with_votes(test, table, predictions.scheme, classes, own, temperatures)
         except SerError as error:
             notes.append(f"no comparison with votes: {error.line()}")
     return result
+
+
+def _explain(predictions: EvaluatedPredictions, path: Path, examples: int, say: Callable[[str], None]) -> str:
+    """Explain all heads on their test rows, into a folder named after the record; return its file, relative to the record."""
+    model, corpus = predictions.model, predictions.features
+    files = []
+    for (run, fold), rows in model.head_rows(predictions.test):
+        where = corpus.positions(list(rows["utterance_id"].unique()))
+        files.append(HeadFile(model.heads[run, fold], run, fold, np.sort(where[where >= 0])))
+    folder = path.with_name(f"{path.name.removesuffix('.json')}.explanations")
+    explain_heads(files, corpus.data, folder, model.name, standardise=corpus.blocks, examples=examples, say=say)
+    return f"{folder.name}/explanations.json"

@@ -14,9 +14,8 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from ser.cli import main
 from ser.errors import ConfigError, StoreError
-from ser.evaluation import predicting
 from ser.evaluation.evaluate import evaluate
-from ser.evaluation.subject import SHARED_FOLDS
+from ser.evaluation.evaluated_model import SHARED_FOLDS, EvaluatedModel
 from ser.features.blocks import stored_block
 from ser.features.stores.layout import Facts, Record
 from ser.features.stores.store import FeatureStore
@@ -488,14 +487,14 @@ def test_heads_of_several_modalities_frames_and_parts(head: str, tmp_path: Path,
 
 @pytest.mark.parametrize("context", ["dialogue", "utterance"])
 def test_a_dialogue_head_that_folds_share_is_not_run_again(context: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each fold tested it on sequences of its own turns; beside other turns it would say something else."""
+    """Each fold tested it on sequences of its own turns; beside other turns its predictions would be others."""
     head = SimpleNamespace(config=SimpleNamespace(context=context))
-    monkeypatch.setattr(predicting, "head_of", lambda _: head)
-    subject: Any = SimpleNamespace(heads={(0, next(iter(SHARED_FOLDS))): Path("head")})
+    monkeypatch.setattr(EvaluatedModel, "head", lambda *_: head)
+    model = EvaluatedModel("x", Path("x"), None, [], {(0, next(iter(SHARED_FOLDS))): Path("head")}, False)
     test = pd.DataFrame({"run": [0, 0, 1], "fold": ["1", "2", "1"]})
     if context == "dialogue":
         with pytest.raises(ConfigError, match="that 2 folds share cannot be run again"):
-            predicting.per_head(subject, test)
+            model.head_rows(test)
         test = test[test["fold"] == "1"]
-    ((key, rows),) = predicting.per_head(subject, test)
+    ((key, rows),) = model.head_rows(test)
     assert (key[0], set(rows["run"])) == (0, {0})

@@ -1,0 +1,138 @@
+"""Means of several predictions beside the plain ones: of stored views (test-time augmentation), of runs, of snapshots."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from ser.errors import ConfigError
+from ser.evaluation.evaluated_model import EvaluatedModel, Key
+from ser.evaluation.head_outputs import CorpusFeatures, Floats, Rows, refuse_other_probabilities, replace_probabilities
+from ser.evaluation.predictions import EvaluatedPredictions
+from ser.features.blocks import stored_block
+from ser.features.stores.store import FeatureStore
+from ser.features.view_rows import rows_of
+from ser.features.views import TTA_VIEWS, named, refuse_by_label, view_stores
+from ser.results.metrics import evaluation
+from ser.results.metrics.classification import scores
+from ser.results.metrics.ensemble import against_members, mean_of_runs
+from ser.results.statistics.paired import compare
+from ser.train.classical.classifier import Classical
+from ser.workspace import Workspace
+
+
+def evaluate_views(
+    predictions: EvaluatedPredictions, space: Workspace, found: evaluation.Temperatures | None
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Evaluate the mean over the original and its views, beside the original; the temperature is that of the original.
+
+    Returns:
+        The record's part, and the predictions.
+
+    Raises:
+        ConfigError: a view is missing, or was chosen by the true label.
+        StoreError: a view of another encoder or of other audio, or features that are not those of the record.
+    """
+    model, test = predictions.model, predictions.test
+    versions = [predictions.features, *_view_features(predictions.features, predictions.dataset, space)]
+
+    def mean(key: Key, rows: pd.DataFrame, where: Rows) -> Floats:
+        head = model.head(key)
+        each = [version.outputs(head, where).probabilities for version in versions]
+        refuse_other_probabilities(each[0], rows, model, key)
+        return np.asarray(np.mean(each, axis=0))
+
+    new = replace_probabilities(model, test, versions[0], mean)
+    part = {
+        "views": ["original", *TTA_VIEWS],
+        **evaluation.numbers(new, predictions.validation, model.classes, predictions.own, found),
+        "comparison": compare(new, test, model.classes),
+    }
+    return part, new
+
+
+def _view_features(corpus: CorpusFeatures, dataset: str, space: Workspace) -> list[CorpusFeatures]:
+    """The same utterances in each view of test-time augmentation; features other than audio are the original ones."""
+    data = corpus.data
+    ids = list(data.frame["utterance_id"])
+    audio = [b.name for b in data.blocks if b.modality == "audio"]
+    if not audio:
+        raise ConfigError("--tta needs a head that takes audio", found=", ".join(b.name for b in data.blocks))
+    there = {name: view_stores(space.features(dataset), name) for name in audio}
+    for name in audio:
+        named(["tta"], list(there[name]), name, dataset)
+    found = []
+    for view in TTA_VIEWS:
+        blocks = []
+        for block in data.blocks:
+            if block.name not in audio:
+                blocks.append(block)
+                continue
+            path = there[block.name][view]
+            _refuse_view(path, space.store(dataset, block.name), data.frame)
+            blocks.append(stored_block(path, block.name, ids))
+        found.append(CorpusFeatures(data.with_blocks(blocks), corpus.device))
+    return found
+
+
+def _refuse_view(path: Path, original: Path, frame: pd.DataFrame) -> None:
+    """Refuse a view that tells the label, or that is not of the original's encoder and audio."""
+    with FeatureStore(path) as view, FeatureStore(original) as store:
+        refuse_by_label(path.stem, view.attrs["identity"], "averaged over in an evaluation")
+        rows_of(view, store, frame)
+
+
+def evaluate_mean_of_runs(
+    test: pd.DataFrame, validation: pd.DataFrame | None, classes: Sequence[str], together: bool, calibrate: bool
+) -> dict[str, Any] | None:
+    """Evaluate the mean of the runs' probabilities, beside the runs one by one; None with one run.
+
+    Args:
+        together: see `ser.results.metrics.evaluation.units`.
+    """
+    runs = int(test["run"].nunique())
+    if runs < 2:
+        return None
+    one = mean_of_runs(test, classes)
+    held_out = None if validation is None else mean_of_runs(validation, classes)
+    own = evaluation.temperatures(held_out, classes) if calibrate and held_out is not None else None
+    return {
+        "members": runs,
+        **evaluation.numbers(one, held_out, classes, together, own),
+        "comparison": against_members(one, test, classes),
+    }
+
+
+def compare_snapshots(model: EvaluatedModel, test: pd.DataFrame, corpus: CorpusFeatures) -> dict[str, Any] | None:
+    """Compare the snapshot ensemble of each run with its last snapshot; None where heads have one, or several parts."""
+    head = model.first_head
+    count = 1 if isinstance(head.config, Classical) else head.config.snapshots
+    if count == 1 or len(head.weights) > 1:
+        return None
+    kept: dict[Key, Floats] = {}
+
+    def one(number: int) -> pd.DataFrame:
+        def probabilities(key: Key, rows: pd.DataFrame, where: Rows) -> Floats:
+            if key not in kept:
+                logits = corpus.outputs(model.head(key), where).logits
+                assert logits is not None
+                kept[key] = softmax(logits, axis=-1)
+            return np.asarray(kept[key][number])
+
+        return replace_probabilities(model, test, corpus, probabilities)
+
+    each = [one(k) for k in range(count)]
+    return {
+        "members": count,
+        "UA_of_each": [_mean_ua(frame, model.classes) for frame in each],
+        "comparison_with_last": compare(test, each[-1], model.classes),
+    }
+
+
+def _mean_ua(frame: pd.DataFrame, classes: Sequence[str]) -> float:
+    """The mean over runs of the UA."""
+    runs = [rows for _, rows in frame.groupby("run")]
+    return float(np.mean([scores(r["true"].to_numpy(), r["predicted"].to_numpy(), classes)["UA"] for r in runs]))

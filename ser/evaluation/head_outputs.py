@@ -1,0 +1,177 @@
+"""The outputs of saved heads on a cached corpus: probabilities, logits, embeddings, of features standardised as in training."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.errors import ConfigError, StoreError
+from ser.evaluation.evaluated_model import EvaluatedModel, Key
+from ser.features.blocks import Block
+from ser.features.normalise import normalise
+from ser.features.store_selection import choose_stores
+from ser.features.tensors import Tensors, load_tensors
+from ser.metadata.table import load_table
+from ser.train.checkpoint import SavedHead
+from ser.train.classical.classifier import Classical
+from ser.train.classical.learner import pooled as side_by_side
+from ser.train.loop.dialogues import turns_of
+from ser.train.loop.forward import embed, heads, logits, predict
+from ser.train.loop.objective import offers_embedding
+from ser.train.loop.target_criteria import pooled
+from ser.train.nn.head import plugin
+from ser.train.nn.parameters import Parameters
+from ser.train.runs.joined_corpora import same_encoders
+from ser.workspace import Workspace
+
+SAME = 5e-3  # probabilities of the same head on another machine, in another precision of the matrix product
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class HeadOutputs:
+    """The outputs of a head for n utterances.
+
+    Attributes:
+        probabilities: `(n, K)`.
+        logits: of each snapshot or part, `(members, n, K)`; None of a classical head, which has none.
+        embeddings: `(n, E)`: what the head's `embed` gives, or its standardised input where it has none (frames and layers
+            averaged); None where they were not wanted, or are ids of words.
+    """
+
+    probabilities: Floats
+    logits: Floats | None
+    embeddings: Floats | None
+
+
+@dataclass(eq=False)
+class CorpusFeatures:
+    """The features of a corpus, standardised for one head after another.
+
+    Attributes:
+        data: raw features.
+        device: where the heads run.
+    """
+
+    data: Tensors
+    device: str = "cpu"
+    _standardised: dict[tuple[str, float], list[Block]] = field(default_factory=dict)
+
+    def blocks(self, head: SavedHead) -> list[Block]:
+        """The features as the head was trained on them: by its own statistics, or those of this corpus or its speakers."""
+        how, limit = str(head.about["normalize"]), float(head.about["limit"])
+        if how == "none" or head.statistics:
+            return head.standardised(self.data.blocks)
+        if (how, limit) not in self._standardised:
+            everyone = np.arange(len(self.data.frame))
+            self._standardised[how, limit] = list(normalise(self.data, how, everyone, limit)[0].blocks)
+        return self._standardised[how, limit]
+
+    def probabilities(self, head: SavedHead) -> Floats:
+        """The probabilities of all utterances, `(n, K)`."""
+        return self.outputs(head, np.arange(len(self.data.frame))).probabilities
+
+    def outputs(self, head: SavedHead, rows: Rows, embeddings: bool = False) -> HeadOutputs:
+        """Run a head on some utterances; a head on dialogues sees each among those turns of its dialogue that are in `rows`."""
+        if isinstance(head.config, Classical):
+            values = side_by_side(self.blocks(head))[rows]
+            return HeadOutputs(head.classified(values), None, values if embeddings else None)
+        found, each, vectors = [], [], []
+        turns = turns_of(self.data) if head.config.context == "dialogue" else None
+        for data, config, weights in head.parts(self.blocks(head), self.device, turns):
+            found.append(predict(data, config, weights, rows)[0])
+            parameters = Parameters(heads(data, config, [0]), data.resident.device)
+            for snapshot in weights.chunk(config.snapshots, dim=1):
+                parameters.load(snapshot)
+                each.append(logits(parameters, data, rows).cpu().double().numpy()[0])
+            if embeddings and (turns is not None or offers_embedding(config.head)):
+                vectors.append(embed(data, config, weights, rows)[0])
+            elif embeddings and not any(i.vocabulary for i in data.resident.inputs):
+                vectors.append(pooled(data.resident, rows))
+        joined = found[0] if len(found) == 1 else np.asarray(plugin(head.config.head).combine(found))
+        whole = len(vectors) == len(found)
+        return HeadOutputs(joined, np.stack(each), np.concatenate(vectors, axis=1) if whole else None)
+
+    def positions(self, ids: Sequence[Any]) -> Rows:
+        """The rows of utterances that a record names; where it is of several corpora, ids may begin with the corpus.
+
+        Returns:
+            `(len(ids),)`, -1 where there is no such utterance.
+        """
+        place = {name: k for k, name in enumerate(self.data.frame["utterance_id"])}
+        prefix = f"{self.data.dataset}/"
+        return np.array([place.get(i, place.get(str(i).removeprefix(prefix), -1)) for i in ids], dtype=np.int64)
+
+    def recorded_positions(self, rows: pd.DataFrame) -> Rows:
+        """As `positions`, of recorded predictions, all of which must be there.
+
+        Raises:
+            StoreError: the corpus no longer has one of them.
+        """
+        where = self.positions(list(rows["utterance_id"]))
+        if (where < 0).any():
+            missing = rows["utterance_id"].iloc[int((where < 0).argmax())]
+            raise StoreError(
+                f"{self.data.dataset} no longer has the utterance {missing}, which the record was tested on"
+            )
+        return where
+
+
+def load_features_for(model: EvaluatedModel, dataset: str, space: Workspace, scheme: str) -> Tensors:
+    """Load a corpus under the heads' classes, from stores of the heads' encoders.
+
+    Raises:
+        ConfigError: no utterance has one of the classes.
+        StoreError: features of another encoder.
+    """
+    head = model.first_head
+    stores = choose_stores(space, load_table(dataset, space), model.stores, None)
+    data = load_tensors(dataset, space, scheme=scheme, stores=stores, classes=head.classes)
+    if not len(data.frame):
+        raise ConfigError(
+            f"{dataset}: no utterance has a class of the head under scheme {scheme}", expected=", ".join(head.classes)
+        )
+    same_encoders(model.name, head.about["stores"], dataset, data.stores)
+    return data
+
+
+def replace_probabilities(
+    model: EvaluatedModel, test: pd.DataFrame, corpus: CorpusFeatures, new: Callable[[Key, pd.DataFrame, Rows], Floats]
+) -> pd.DataFrame:
+    """Make the same predictions with other probabilities.
+
+    Args:
+        new: gives for a head's key, its test rows, and their positions in the corpus the probabilities `(n, K)`.
+    """
+    columns = [f"p_{name}" for name in model.classes]
+    found = test.copy()
+    for key, rows in model.head_rows(test):
+        found.loc[rows.index, columns] = new(key, rows, corpus.recorded_positions(rows)).astype(np.float32)
+    best = found[columns].to_numpy().argmax(axis=1)
+    named: pd.DataFrame = found.assign(predicted=np.array(model.classes, dtype=object)[best])
+    return named
+
+
+def refuse_other_probabilities(new: Floats, rows: pd.DataFrame, model: EvaluatedModel, key: Key) -> None:
+    """Refuse features under which a head no longer gives the probabilities of its record.
+
+    Args:
+        new: `(n, K)`.
+        rows: the recorded predictions, n of them.
+
+    Raises:
+        StoreError: it gives others.
+    """
+    old = rows[[f"p_{name}" for name in model.classes]].to_numpy(dtype=np.float64)
+    apart = float(np.abs(new - old).max())
+    if apart > SAME:
+        raise StoreError(
+            f"the head of run {key[0]}, fold {key[1]} no longer gives the probabilities of its record",
+            expected=f"differences up to {SAME}",
+            found=f"{apart:.3g}",
+            action=f"Bring the features of {model.name} back, or train it again.",
+        )

@@ -1,0 +1,259 @@
+"""Novelty of utterances of an emotion that was left out of training, or of another corpus (`ser.results.metrics.novelty`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import ConfigError, SerError
+from ser.evaluation.evaluated_model import EvaluatedModel, Key
+from ser.evaluation.head_outputs import CorpusFeatures, Floats, Rows, load_features_for, refuse_other_probabilities
+from ser.evaluation.predictions import EvaluatedPredictions
+from ser.features.tensors import load_features
+from ser.metadata.labels import load_scheme
+from ser.metadata.table import load_table
+from ser.results.metrics import novelty
+from ser.results.statistics.intervals import describe
+from ser.train.checkpoint import SavedHead
+from ser.train.runs.joined_corpora import same_encoders
+from ser.workspace import Workspace
+
+EMOTION = "emotion:"
+
+
+@dataclass(frozen=True, eq=False)
+class NovelUtterances:
+    """The utterances that scores should tell from the known ones.
+
+    Attributes:
+        kind: `emotion:NAME`, or a corpus.
+        corpus: features of the corpus that they are in.
+        rows: their positions in it, `(n,)`.
+        together: true where the known utterances are in it too, for features are standardised by all that are there.
+    """
+
+    kind: str
+    corpus: CorpusFeatures
+    rows: Rows
+    together: bool
+
+
+class TrainingEmbeddings:
+    """Embeddings of the utterances that each head was trained on, for the scores that learn from them.
+
+    These are the utterances of its corpora that are in no other part of its fold.
+
+    Args:
+        scheme: the label scheme of the record.
+
+    Attributes:
+        notes: reasons why there are none.
+    """
+
+    def __init__(self, model: EvaluatedModel, space: Workspace, scheme: str, device: str) -> None:
+        self.model, self.space, self.scheme, self.device = model, space, scheme, device
+        self.notes: dict[str, None] = {}
+        self._corpora: dict[str, CorpusFeatures] = {}
+
+    def of(self, key: Key) -> tuple[Floats, Rows] | None:
+        """Embeddings `(m, E)` and class numbers `(m,)`; None, with a note, where the rows are not known."""
+        try:
+            return self._embeddings(key)
+        except _UnknownRows as reason:
+            self.notes[f"no mahalanobis, no knn: {reason}"] = None
+        except SerError as error:
+            self.notes[f"no mahalanobis, no knn: the training features cannot be read: {error.line()}"] = None
+        return None
+
+    def _embeddings(self, key: Key) -> tuple[Floats, Rows]:
+        if self.model.summary is None:
+            raise _UnknownRows("the head lies without its record: its training utterances are not known")
+        head = self.model.head(key)
+        held_out = set(self.model.rows_of(key)["utterance_id"])
+        found, labels = [], []
+        for name in str(head.about["dataset"]).split("+"):
+            corpus = self._corpus(name)
+            ids = corpus.data.frame["utterance_id"]
+            rows = np.flatnonzero([i not in held_out and f"{name}/{i}" not in held_out for i in ids])
+            vectors = corpus.outputs(head, rows, embeddings=True).embeddings
+            if vectors is None:
+                raise _UnknownRows("the head reads ids of words and offers no embedding")
+            found.append(vectors)
+            labels.append(corpus.data.labels[rows])
+        n = self.model.record(key)["n"]
+        count = sum(map(len, labels))
+        if count not in (n["train"], n["train"] + n.get("before", 0)):
+            raise _UnknownRows(f"{count} utterances were neither validation nor test, and {n['train']} trained on")
+        return np.concatenate(found), np.concatenate(labels)
+
+    def _corpus(self, name: str) -> CorpusFeatures:
+        if name not in self._corpora:
+            data = load_features_for(self.model, name, self.space, self.scheme)
+            self._corpora[name] = CorpusFeatures(data, self.device)
+        return self._corpora[name]
+
+
+class _UnknownRows(Exception):
+    """The reason why nothing can be learned from the training utterances."""
+
+
+def find_novel(kind: str, predictions: EvaluatedPredictions, space: Workspace) -> NovelUtterances:
+    """Load the features of novel utterances.
+
+    Args:
+        kind: `emotion:NAME`, an emotion of the evaluated corpus, or another corpus.
+
+    Raises:
+        ConfigError: there is no such emotion or corpus, or the heads know it.
+        StoreError: features of another encoder.
+    """
+    model, known, dataset = predictions.model, predictions.features, predictions.dataset
+    head = model.first_head
+    wanted: set[str] | None = None
+    name, together = kind, False
+    if kind.startswith(EMOTION):
+        name, together = dataset, _standardised_together(head)
+        wanted = _ids_of_emotion(kind, model, dataset, space, predictions.scheme)
+    elif kind in (*model.corpora, dataset):
+        raise ConfigError(f"--novelty {kind}: {model.name} knows it", expected="a corpus of another kind")
+    used = None if wanted is None else wanted | (set(known.data.frame["utterance_id"]) if together else set())
+    keep = None if used is None else lambda table: np.asarray(table["utterance_id"].isin(used))
+    data = load_features(name, space, model.stores, keep)
+    same_encoders(model.name, head.about["stores"], name, data.stores)
+    ids = data.frame["utterance_id"]
+    rows = np.arange(len(ids)) if wanted is None else np.flatnonzero(ids.isin(wanted))
+    if not len(rows):
+        raise ConfigError(f"--novelty {kind}: no utterance has features")
+    return NovelUtterances(kind, CorpusFeatures(data, known.device), rows, together)
+
+
+def _ids_of_emotion(kind: str, model: EvaluatedModel, dataset: str, space: Workspace, scheme: str) -> set[str]:
+    """The ids of the utterances of an emotion that the heads do not know."""
+    name = kind.removeprefix(EMOTION)
+    frame = load_table(dataset, space).frame
+    rows = frame[(frame["emotion"] == name) | (frame["label"] == name)]
+    if rows.empty:
+        there = ", ".join(sorted(set(frame["emotion"]) - {""}))
+        raise ConfigError(f"--novelty {kind}: {dataset} has no such emotion", expected=f"one of {there}")
+    if load_scheme(scheme, frame).apply(rows).isin(model.classes).any():
+        raise ConfigError(
+            f"--novelty {kind}: the heads of {model.name} were trained on it",
+            action=f"Train without it: ser fit --scheme {scheme}-without-{name} --save ...",
+        )
+    return set(rows["utterance_id"])
+
+
+def evaluate_novelty(
+    novel: NovelUtterances, predictions: EvaluatedPredictions, training: TrainingEmbeddings
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Score known and novel utterances by each head.
+
+    Where the known corpus is the heads' own and an emotion was left out, only the novel utterances of the fold's test
+    speakers count, if the fold keeps speakers apart, so that nothing but the emotion is new.
+
+    Returns:
+        The record's entry, and the score of each utterance.
+
+    Raises:
+        ConfigError: no fold has a novel utterance of its test speakers.
+        StoreError: features that are not those of the record.
+    """
+    model = predictions.model
+    tables: list[pd.DataFrame] = []
+    values: list[tuple[int, dict[str, dict[str, float]]]] = []
+    known = novel.corpus if novel.together else predictions.features
+    for key, rows in model.head_rows(predictions.test):
+        rows = rows.drop_duplicates("utterance_id")
+        where = known.recorded_positions(rows)
+        apart = predictions.own and novel.kind.startswith(EMOTION)
+        others = _of_test_speakers(novel, known, where) if apart else novel.rows
+        if not len(others):
+            continue
+        sides = [(known, where), (novel.corpus, others)]
+        scores = _score(model, key, rows, sides, training)
+        values.append((key[0], {n: _separation(scores[0][n], scores[1][n]) for n in scores[0]}))
+        for number, ((side, at), found) in enumerate(zip(sides, scores, strict=True)):
+            ids = side.data.frame["utterance_id"].iloc[at].to_numpy()
+            columns = {"run": key[0], "fold": key[1], "novel": number, **found}
+            tables.append(pd.DataFrame({"utterance_id": ids, "dataset": side.data.dataset, **columns}))
+    if not values:
+        raise ConfigError(f"--novelty {novel.kind}: no fold has a novel utterance of its test speakers")
+    table = pd.concat(tables, ignore_index=True)
+    return _entry(model, novel, values, table, training), table
+
+
+def _score(
+    model: EvaluatedModel,
+    key: Key,
+    rows: pd.DataFrame,
+    sides: Sequence[tuple[CorpusFeatures, Rows]],
+    training: TrainingEmbeddings,
+) -> list[dict[str, Floats]]:
+    """The novelty scores by one head, of the known and of the novel."""
+    head = model.head(key)
+    trained = training.of(key)
+    found = [corpus.outputs(head, at, embeddings=trained is not None) for corpus, at in sides]
+    if not _standardised_together(head):
+        refuse_other_probabilities(found[0].probabilities, rows, model, key)
+    scores = [{"max_softmax": novelty.max_softmax(o.probabilities)} for o in found]
+    for own, o in zip(scores, found, strict=True):
+        own |= {} if o.logits is None else {"energy": novelty.energy(o.logits)}
+    if trained is not None:
+        distance, nearest = novelty.Mahalanobis(*trained), novelty.Neighbours(trained[0])
+        for own, o in zip(scores, found, strict=True):
+            assert o.embeddings is not None
+            own |= {"mahalanobis": distance(o.embeddings), "knn": nearest(o.embeddings)}
+    return scores
+
+
+def _standardised_together(head: SavedHead) -> bool:
+    """True where features are standardised by the utterances that are there, so that novel ones change the known."""
+    return str(head.about["normalize"]) != "none" and not head.statistics
+
+
+def _of_test_speakers(novel: NovelUtterances, known: CorpusFeatures, test: Rows) -> Rows:
+    """Select the novel utterances of the fold's test speakers, where the fold keeps speakers apart; else all."""
+    speakers = known.data.frame["speaker"].to_numpy()
+    rest = np.setdiff1d(np.arange(len(speakers)), test)
+    rest = np.setdiff1d(rest, novel.rows) if novel.together else rest
+    tested = set(speakers[test])
+    if "" in tested or tested & set(speakers[rest]):
+        return novel.rows
+    among = novel.corpus.data.frame["speaker"].iloc[novel.rows].isin(tested)
+    return np.asarray(novel.rows[among.to_numpy(dtype=bool)])
+
+
+def _separation(known: Floats, novel: Floats) -> dict[str, float]:
+    return {"AUROC": novelty.auroc(known, novel), "FPR95": novelty.fpr95(known, novel)}
+
+
+def _entry(
+    model: EvaluatedModel,
+    novel: NovelUtterances,
+    values: Sequence[tuple[int, dict[str, dict[str, float]]]],
+    table: pd.DataFrame,
+    training: TrainingEmbeddings,
+) -> dict[str, Any]:
+    """The record's entry: for each run the mean over its heads, described over runs."""
+    runs = sorted({run for run, _ in values})
+    names = [n for n in novelty.SCORES if all(n in found for _, found in values)]
+    scores = {
+        name: {
+            measure: describe([float(np.mean([f[name][measure] for r, f in values if r == run])) for run in runs])
+            for measure in ("AUROC", "FPR95")
+        }
+        for name in names
+    }
+    size = table.groupby("novel")["utterance_id"].nunique()
+    return {
+        "novel": novel.kind,
+        "dataset": novel.corpus.data.dataset,
+        "n": {"known": int(size[0]), "novel": int(size[1])},
+        "heads": len(values),
+        "without_novel": len(model.heads) - len(values),
+        "neighbour": novelty.NEIGHBOUR,
+        "scores": {name: scores.get(name) for name in novelty.SCORES},
+        "notes": [*training.notes, *([] if "energy" in names else ["no energy: a classical head has no logits"])],
+    }

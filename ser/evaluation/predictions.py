@@ -1,0 +1,176 @@
+"""The predictions that are evaluated: the recorded test rows of the heads' own corpus, or new ones of another corpus."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import ConfigError
+from ser.evaluation.evaluated_model import SHARED_FOLDS, EvaluatedModel
+from ser.evaluation.head_outputs import CorpusFeatures, load_features_for
+from ser.features.blocks import stored_block
+from ser.features.stores.store import FeatureStore
+from ser.features.tensors import UNKNOWN_SOURCE, Tensors
+from ser.train.runs.identity import prediction_rows
+from ser.workspace import Workspace
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatedPredictions:
+    """The predictions that are evaluated, and the corpus that they are of.
+
+    Attributes:
+        own: true for a corpus of the heads' own, of which only the recorded test rows are used.
+        test, validation: predictions; validation is of the same runs and folds, None where there is no record.
+        corpus: the corpus's features; None where nothing needs them.
+        left_out: the number of utterances whose audio the heads were trained on.
+    """
+
+    model: EvaluatedModel
+    dataset: str
+    scheme: str
+    own: bool
+    test: pd.DataFrame
+    validation: pd.DataFrame | None
+    corpus: CorpusFeatures | None
+    left_out: int = 0
+
+    @property
+    def held_out(self) -> pd.DataFrame:
+        """The validation predictions; no rows where there are none."""
+        return pd.DataFrame() if self.validation is None else self.validation
+
+    @property
+    def features(self) -> CorpusFeatures:
+        """The corpus's features, where they were loaded."""
+        assert self.corpus is not None
+        return self.corpus
+
+    @property
+    def validated(self) -> list[str]:
+        """The corpora that the validation predictions are of; none where there are none."""
+        if not len(self.held_out):
+            return []
+        if "dataset" in self.held_out:
+            return [str(name) for name in pd.unique(self.held_out["dataset"])]
+        return [self.model.tested or self.model.corpora[0]]
+
+
+def predictions_to_evaluate(
+    model: EvaluatedModel, dataset: str | None, scheme: str | None, space: Workspace, device: str, features: bool
+) -> EvaluatedPredictions:
+    """Take the recorded predictions of the heads' own corpus, or predict another corpus.
+
+    Args:
+        features: load the corpus's features though predictions are recorded, and make sure that the heads are there.
+
+    Raises:
+        ConfigError: no corpus is named where there are several, heads are missing, or there are no test rows.
+    """
+    corpora = model.corpora
+    dataset = dataset or model.tested
+    if dataset is None:
+        raise ConfigError(f"{model.name} is of several corpora", expected=f"--dataset {' or '.join(corpora)}")
+    if dataset in corpora:
+        return _recorded(model, dataset, scheme, space, device, features)
+    model.need_heads(f"{dataset}, a corpus that the heads have not seen,")
+    rule = scheme or model.scheme
+    if rule is None:
+        raise ConfigError(
+            f"{model.path} lies without its record, which would say by which scheme labels become classes",
+            expected=f"--scheme, with the classes {', '.join(model.classes)}",
+        )
+    data, left_out = _without_trained_audio(load_features_for(model, dataset, space, rule), model, space)
+    corpus = CorpusFeatures(data, device)
+    validation = None if model.summary is None else _validation_of_heads(model)
+    return EvaluatedPredictions(model, dataset, rule, False, _predict(model, corpus), validation, corpus, left_out)
+
+
+def _recorded(
+    model: EvaluatedModel, dataset: str, scheme: str | None, space: Workspace, device: str, features: bool
+) -> EvaluatedPredictions:
+    """The recorded test rows of one corpus, and the validation rows of the same runs and folds.
+
+    A head's training and validation rows are never tested: of a corpus that it has seen, there are the recorded test rows
+    alone.
+    """
+    if model.summary is None:
+        raise ConfigError(
+            f"the head {model.path} was trained on {dataset}, and without its record nobody knows on which utterances",
+            expected=f"the record {model.path.resolve().parent}.json and the run's files beside the head",
+            action="Keep a results folder together, or evaluate on another corpus.",
+        )
+    rows = model.predictions
+    test = rows[rows["split"] == "test"]
+    corpora = test["dataset"] if "dataset" in test else pd.Series(model.tested, index=test.index)
+    others = ", ".join(sorted(set(corpora.astype(str))))
+    test = test[corpora == dataset]
+    if not len(test):
+        raise ConfigError(
+            f"{model.name} was trained on {dataset}, and on none of it tested",
+            expected=f"a corpus it was tested on ({others}), or has not seen",
+        )
+    validation = rows[rows["split"] == "validation"].reset_index(drop=True)
+    rule = model.scheme or "native"
+    if scheme is not None and scheme != rule:
+        raise ConfigError(
+            f"--scheme {scheme}: {model.name} was tested on {dataset} under {rule}", action="Leave --scheme out."
+        )
+    # The record has the mean over snapshots: each by itself is predicted again, where the heads are there.
+    features = features or model.snapshots > 1
+    if features:
+        model.need_heads("this evaluation")
+    corpus = CorpusFeatures(load_features_for(model, dataset, space, rule), device) if features else None
+    held_out = validation if len(validation) else None
+    return EvaluatedPredictions(model, dataset, rule, True, test.reset_index(drop=True), held_out, corpus)
+
+
+def _validation_of_heads(model: EvaluatedModel) -> pd.DataFrame:
+    """The validation predictions of each saved head, under its run and fold; those that folds share are taken once."""
+    parts = []
+    for key in model.heads:
+        rows = model.rows_of(key)
+        rows = rows[rows["split"] == "validation"]
+        if key[1] in SHARED_FOLDS:
+            rows = rows.drop_duplicates("utterance_id")
+        parts.append(rows.assign(fold=key[1]))
+    found: pd.DataFrame = pd.concat(parts, ignore_index=True)
+    return found
+
+
+def _without_trained_audio(data: Tensors, model: EvaluatedModel, space: Workspace) -> tuple[Tensors, int]:
+    """Leave out utterances whose audio is, byte for byte, audio of a corpus that the heads were trained on."""
+    known: set[bytes] = set()
+    audio = [b.name for b in data.blocks if b.modality == "audio"]
+    for corpus in model.corpora:
+        for name in audio:
+            if name in space.stores(corpus):
+                with FeatureStore(space.store(corpus, name)) as store:
+                    known |= set(store.sources().values())
+    known.discard(UNKNOWN_SOURCE)
+    twice = np.zeros(len(data.frame), dtype=bool)
+    for name in audio if known else []:
+        with FeatureStore(space.store(data.dataset, name)) as store:
+            sources = store.sources()
+        twice |= np.array([sources[i] in known for i in data.frame["utterance_id"]])
+    if not twice.any():
+        return data, 0
+    ids = list(data.frame["utterance_id"][~twice])
+    if not ids:
+        raise ConfigError(f"all audio of {data.dataset} is in a corpus that {model.name} was trained on")
+    blocks = [stored_block(space.store(data.dataset, b.name), b.name, ids) for b in data.blocks]
+    frame = data.frame[~twice].reset_index(drop=True)
+    return replace(data, frame=frame, labels=data.labels[~twice], blocks=tuple(blocks)), int(twice.sum())
+
+
+def _predict(model: EvaluatedModel, corpus: CorpusFeatures) -> pd.DataFrame:
+    """Predict all utterances of a corpus that the heads have not seen by each head."""
+    data = corpus.data
+    rows = np.arange(len(data.frame))
+    return pd.concat(
+        [
+            prediction_rows(data, rows, corpus.probabilities(model.head(key)), run=key[0], fold=key[1], split="test")
+            for key in model.heads
+        ],
+        ignore_index=True,
+    )

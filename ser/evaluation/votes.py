@@ -1,0 +1,82 @@
+"""Predictions beside the annotators' votes, where the table has them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.metadata.labels import load_scheme
+from ser.metadata.table import Table
+from ser.results.metrics import evaluation, soft_labels
+from ser.results.metrics.classification import encode, scores
+from ser.results.statistics.intervals import describe
+
+
+def compare_with_votes(
+    test: pd.DataFrame,
+    table: Table,
+    scheme: str,
+    classes: Sequence[str],
+    together: bool,
+    found: evaluation.Temperatures | None,
+) -> dict[str, Any] | None:
+    """Compare predictions with the distribution of the votes; None where the table has no votes for the classes.
+
+    Args:
+        together: see `ser.results.metrics.evaluation.units`.
+        found: temperatures of the runs and folds; None without calibration.
+    """
+    votes = soft_labels.votes_of(table.frame, load_scheme(scheme, table.frame).mapping, classes)
+    place = {utterance: k for k, utterance in enumerate(votes.ids)}
+    ids = test["utterance_id"].astype(str).str.removeprefix(f"{table.dataset}/")
+    where = np.array([place.get(a, place.get(b, -1)) for a, b in zip(test["utterance_id"], ids, strict=True)])
+    if not (where >= 0).any():
+        return None
+    rows, at = test[where >= 0], where[where >= 0]
+    states = {
+        "uncalibrated": rows,
+        "calibrated": None if found is None else evaluation.calibrated(rows, classes, found),
+    }
+    first = np.unique(at, return_index=True)[1]
+    label = evaluation.truth(rows, classes)
+    shares, complete = votes.shares[at[first]], votes.complete[at[first]]
+    groups = [g for _, g in evaluation.units(rows, together).assign(at=at).groupby("run")]
+    pairs = [_pairwise(g, votes, classes) for g in groups]
+    whole = [p for p in pairs if p is not None]
+    return {
+        "n": len(first),
+        "complete": int(complete.sum()),
+        "human": soft_labels.human(shares, label[first]),
+        "head": {
+            m: describe([scores(g["true"].to_numpy(), g["predicted"].to_numpy(), classes)[m] for g in groups])
+            for m in ("WA", "UA")
+        },
+        "pairwise": {
+            "head": describe([p["head"] for p in whole]),
+            "annotators": float(np.mean([p["annotators"] for p in whole])),
+        }
+        if whole
+        else None,
+        **{name: None if f is None else _distances(f, at, votes, classes, together) for name, f in states.items()},
+    }
+
+
+def _pairwise(unit: pd.DataFrame, votes: soft_labels.Votes, classes: Sequence[str]) -> dict[str, float] | None:
+    """The agreement with single annotators of a head's answers, and of another annotator, on complete votes."""
+    complete = votes.complete[unit["at"]]
+    answers = encode(unit["predicted"].to_numpy(), classes)
+    return soft_labels.pairwise(votes.shares[unit["at"]][complete], answers[complete])
+
+
+def _distances(
+    rows: pd.DataFrame, at: NDArray[np.int64], votes: soft_labels.Votes, classes: Sequence[str], together: bool
+) -> dict[str, Any]:
+    """The distances between predicted distributions and votes, described over units."""
+    unit = evaluation.units(rows, together).assign(at=at)
+    each = [
+        soft_labels.distances(evaluation.shares(g, classes), votes.shares[g["at"]], votes.complete[g["at"]])
+        for _, g in unit.groupby("run")
+    ]
+    return {name: describe([e[name] for e in each]) for name in each[0]}
