@@ -16,8 +16,8 @@ from ser.evaluation.evaluated_model import EvaluatedModel, find_model
 from ser.evaluation.novelty import TrainingEmbeddings, evaluate_novelty, find_novel
 from ser.evaluation.predictions import EvaluatedPredictions, predictions_to_evaluate
 from ser.evaluation.votes import compare_with_votes
-from ser.explain.run import HeadFile
-from ser.explain.run import explain as explain_heads
+from ser.explain.explain import HeadFile
+from ser.explain.explain import explain as explain_heads
 from ser.metadata.table import Table, load_table
 from ser.results.metrics import evaluation, gaps
 from ser.schema import EVALUATION, plain, write_json

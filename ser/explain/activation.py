@@ -1,10 +1,10 @@
-"""Class activation maps: which frames and bands of a spectrogram speak for a class.
+"""Class activation maps: the frames and bands of a spectrogram that speak for a class.
 
 HiResCAM (Draelos & Carin, arXiv 2011.08891, equation 2): the last picture of a convolutional head times the gradient of the
 class's logit by it, cell by cell, summed over channels. Where the head is a mean over cells and one linear layer (`resnet18`)
 it is the class activation map of Zhou et al. (CVPR 2016) over the number of cells. Grad-CAM (Selvaraju et al., ICCV 2017)
-takes the mean gradient of a channel in place of each cell's own, and so misplaces what a head tells by its place in frequency,
-as heads do that keep bands apart (`cnn2d`, `cnn_bilstm`).
+takes the mean gradient of a channel in place of each cell's own, and so misplaces evidence that depends on its place in
+frequency, in heads that keep bands apart (`cnn2d`, `cnn_bilstm`).
 """
 
 import numpy as np
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ser.errors import ConfigError
-from ser.explain.opened import Opened
+from ser.explain.opened_head import OpenedHead
 from ser.train.nn.spectrogram import Spectrogram, middle
 
 
-def class_activation(opened: Opened, row: int, label: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The map of one utterance for one class, and the spectrogram that it is of.
+def class_activation(opened: OpenedHead, row: int, label: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Compute the map of one utterance for one class, and the spectrogram that it is of.
 
     Args:
         opened: a head with convolutions over a spectrogram: `cnn2d`, `cnn_bilstm`, `resnet18`.
@@ -27,7 +27,7 @@ def class_activation(opened: Opened, row: int, label: int) -> tuple[NDArray[np.f
         label: number of the class.
 
     Returns:
-        Both `(frames, bands)`: the map, in logits a cell of the last picture, positive where it speaks for the class and
+        Both `(frames, bands)`: the map, in logits per cell of the last picture, positive where it speaks for the class and
         negative where it speaks against, brought to the frames and bands of the spectrogram by bilinear interpolation; and
         the features as the head reads them.
 
@@ -52,6 +52,6 @@ def class_activation(opened: Opened, row: int, label: int) -> tuple[NDArray[np.f
 
 
 def upsampled(small: Tensor, shape: torch.Size) -> NDArray[np.float32]:
-    """A map with as many frames and bands as the spectrogram."""
+    """Interpolate a map to the frames and bands of the spectrogram."""
     large = F.interpolate(small[None, None], size=tuple(shape), mode="bilinear", align_corners=False)
     return np.asarray(large[0, 0].numpy(), dtype=np.float32)

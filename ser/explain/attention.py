@@ -1,8 +1,8 @@
-"""Attention maps: what the frames or tokens of one store give to those of another, in every attention layer of a head.
+"""Attention maps: the weights between the frames or tokens of stores, in every attention layer of a head.
 
-The weights are those of the forward pass: softmax(q k / sqrt(d)) a head (Vaswani et al. 2017, equation 1). They say what was
-mixed, not why a class was chosen (Jain & Wallace, NAACL 2019). Pooled features have one key, whose weight is always 1: such
-layers are left out.
+The weights are those of the forward pass: softmax(q k / sqrt(d)) in each attention head (Vaswani et al. 2017, equation 1).
+They show what was mixed, not why a class was chosen (Jain & Wallace, NAACL 2019). Pooled features have one key, whose weight
+is always 1: such layers are left out.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ser.explain.opened import Opened
+from ser.explain.opened_head import OpenedHead
 from ser.train.nn.attention import Attention
 from ser.train.nn.pooling import AttentiveStatistics
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionMap:
-    """What one layer of attention did with one utterance.
+    """The weights of one layer of attention for one utterance.
 
     Attributes:
         layer: the module's place in the head, such as `cross.0.1`.
@@ -38,8 +38,8 @@ class AttentionMap:
 
 
 @torch.no_grad()
-def attention_maps(opened: Opened, row: int) -> list[AttentionMap]:
-    """All attention layers of a head on one utterance, in the order in which they ran; [] where there are none.
+def attention_maps(opened: OpenedHead, row: int) -> list[AttentionMap]:
+    """Compute the maps of all attention layers of a head for one utterance, in the order in which they run; [] for none.
 
     Of a late fusion, those of each part in turn.
     """

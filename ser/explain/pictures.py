@@ -1,4 +1,4 @@
-"""Pictures of what a head looks at. Colours as in `ser.results.plotting.style`: one hue or cividis, told apart in grey too."""
+"""Pictures of what a head looks at, in the colours of `ser.results.plotting.style`, which differ in grey too."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
@@ -18,12 +18,12 @@ TICKS = 30  # tokens that are written out
 def activation(
     spectrogram: NDArray[np.float32], maps: Mapping[str, NDArray[np.float32]], seconds: float, title: str
 ) -> Figure:
-    """A spectrogram, and below it once more for each class, brighter where it speaks for that class; one scale for all.
+    """Draw a spectrogram, and below it once more for each class, brighter where it speaks for that class; one scale for all.
 
     Args:
         spectrogram: `(frames, bands)`.
-        maps: what the class is -> its map, `(frames, bands)`; what is negative is drawn as 0.
-        seconds: how long the utterance is; NaN: not known, and the axis counts frames.
+        maps: class -> its map, `(frames, bands)`; what is negative is drawn as 0.
+        seconds: the length of the utterance; NaN where it is not known, and the axis counts frames.
     """
     figure = Figure(figsize=(7, 1.9 * (1 + len(maps)) + 0.7), layout="constrained")
     axes = figure.subplots(1 + len(maps), 1, sharex=True, squeeze=False)[:, 0]
@@ -45,7 +45,7 @@ def activation(
             vmax=max(top, 1e-12),
         )
         panel.set_title(f"speaks for {name}", fontsize=9, loc="left")
-    figure.colorbar(image, ax=axes[1:], label="HiResCAM (logits a cell)", fraction=0.04)
+    figure.colorbar(image, ax=axes[1:], label="HiResCAM (logits per cell)", fraction=0.04)
     for panel in axes:
         panel.set_ylabel("band")
     axes[-1].set_xlabel("time (s)" if known else "frame")
@@ -56,10 +56,10 @@ def activation(
 def attention(
     maps: Sequence[AttentionMap], seconds: float, spoken: Sequence[str], words: Mapping[str, Sequence[str]], title: str
 ) -> Figure:
-    """A panel a layer, mean over its heads: rows are queries, columns keys; a pooling is a line over frames.
+    """Draw one panel for each layer, the mean over its heads: rows are queries, columns keys; a pooling is a line over frames.
 
     Args:
-        seconds: how long the utterance is; the axes of audio are in seconds.
+        seconds: the length of the utterance; the axes of audio are in seconds.
         spoken: names of the audio stores.
         words: store -> its tokens as text, where they are known.
     """
@@ -120,7 +120,7 @@ def _axis(stores: tuple[str, ...], seconds: float, spoken: Sequence[str]) -> str
 
 
 def layers(weights: Mapping[str, NDArray[np.float64]], names: Mapping[str, Sequence[int]], title: str) -> Figure:
-    """Weights of encoder layers: the mean over heads, and each head as a dot.
+    """Draw the weights of encoder layers: the mean over heads, and each head as a dot.
 
     Args:
         weights: store -> `(heads, layers)`.
@@ -147,11 +147,11 @@ def layers(weights: Mapping[str, NDArray[np.float64]], names: Mapping[str, Seque
 def modalities(
     names: Sequence[str], values: NDArray[np.float64], by_class: Mapping[str, Sequence[float]], title: str
 ) -> Figure:
-    """Shapley values of modalities: of the UAR, and of the probability of the true class by class.
+    """Draw Shapley values of modalities: of the UAR, and of the probability of the true class by class.
 
     Args:
         values: of the UAR, `(heads, modalities)`.
-        by_class: class -> one number a modality.
+        by_class: class -> one number for each modality.
     """
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1, 2.2])

@@ -14,9 +14,8 @@ from ser import registry
 from ser.errors import ConfigError, TrainingError
 from ser.explain.activation import class_activation
 from ser.explain.attention import attention_maps
-from ser.explain.layer_weights import layer_weights
-from ser.explain.opened import Opened, open_head
-from ser.explain.shapley import contributions, shapley
+from ser.explain.modalities import contributions, shapley
+from ser.explain.opened_head import OpenedHead, open_head
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.train.checkpoint import SavedHead
@@ -60,7 +59,7 @@ def saved(data: Tensors, name: str, weights: list[torch.Tensor] | None = None, *
     return SavedHead(about, config, weights or drawn, {})
 
 
-def opened(data: Tensors, name: str, weights: list[torch.Tensor] | None = None, **options: Any) -> Opened:
+def opened(data: Tensors, name: str, weights: list[torch.Tensor] | None = None, **options: Any) -> OpenedHead:
     return open_head(saved(data, name, weights, **options), data)
 
 
@@ -197,7 +196,7 @@ def test_layer_weights_are_the_softmax_of_what_was_learned() -> None:
     enter: Any = next(m for m in look.module.modules() if getattr(m, "store", "") == "layers")
     with torch.no_grad():
         enter.weights.copy_(torch.tensor([[0.0, 1.0, 2.0]]))
-    found = layer_weights(look)
+    found = look.layer_weights()
     assert list(found) == ["layers"]
     np.testing.assert_allclose(found["layers"], softmax([0.0, 1.0, 2.0]))
 

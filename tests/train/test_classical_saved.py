@@ -23,9 +23,8 @@ from ser.cli import main
 from ser.errors import ConfigError
 from ser.evaluation.evaluate import evaluate
 from ser.explain.attention import attention_maps
-from ser.explain.layer_weights import layer_weights
-from ser.explain.opened import open_head
-from ser.explain.shapley import contributions
+from ser.explain.modalities import contributions
+from ser.explain.opened_head import open_head
 from ser.features.blocks import stored_block
 from ser.features.tensors import load_tensors
 from ser.results.records.record import read_predictions, read_summary
@@ -329,7 +328,7 @@ def test_what_only_a_neural_head_has_is_refused_in_words(space: Path) -> None:
     with pytest.raises(ConfigError, match="neither layers"):
         saved.parts(saved.standardised(data.blocks))
     assert attention_maps(opened, 0) == []
-    assert layer_weights(opened) == {}
+    assert opened.layer_weights() == {}
 
 
 def test_what_each_modality_adds_is_told_of_a_classical_head_too(space: Path) -> None:

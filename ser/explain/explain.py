@@ -1,4 +1,4 @@
-"""Explain an experiment's heads: layers and modalities over all of them, activation and attention on examples."""
+"""Explain the heads of an experiment: layers and modalities over all of them, activation and attention on examples."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -13,9 +13,8 @@ from ser.errors import ConfigError
 from ser.explain import pictures
 from ser.explain.activation import class_activation
 from ser.explain.attention import attention_maps
-from ser.explain.layer_weights import layer_weights
-from ser.explain.opened import Opened, open_head, words_of
-from ser.explain.shapley import DRAWS, Contributions, contributions
+from ser.explain.modalities import DRAWS, Contributions, contributions
+from ser.explain.opened_head import OpenedHead, open_head, words_of
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.results.plotting.style import save
@@ -36,7 +35,7 @@ class HeadFile:
     Attributes:
         path: `.safetensors`.
         run, fold: of the experiment.
-        rows: of the corpus, `(m,)`: what it was not trained on.
+        rows: positions in the corpus, `(m,)`, of utterances that it was not trained on.
     """
 
     path: Path
@@ -46,10 +45,10 @@ class HeadFile:
 
 
 @dataclass(frozen=True)
-class Example:
-    """A row of one head to look at closely."""
+class ExplainedUtterance:
+    """An utterance that one head is explained on, and the probabilities that it gives, `(classes,)`."""
 
-    opened: Opened
+    opened: OpenedHead
     file: HeadFile
     row: int
     shares: NDArray[np.float64]
@@ -69,34 +68,34 @@ def explain(
     """Write arrays and pictures of what heads look at.
 
     Layer weights and contributions of modalities are over all heads. Activation and attention are of examples, by the heads
-    of the first run: of each true class the utterances that were recognised, and that were missed, with most confidence.
+    of the first run: for each true class, the utterances that were recognised, and that were missed, with most confidence.
 
     Args:
         files: heads of one experiment.
         data: raw features of the corpus under the heads' classes.
-        folder: where `explanations.json`, PNG and NPZ files go.
+        folder: receives `explanations.json`, PNG and NPZ files.
         name: of the experiment, for titles.
-        standardise: gives the features as a head was trained on them; None: by the head's own statistics.
-        examples: right ones, and wrong ones, a class.
-        draws: partners an utterance for the contributions of modalities.
+        standardise: gives the features as a head was trained on them; None standardises by the head's own statistics.
+        examples: the number of right ones, and of wrong ones, for each class.
+        draws: the number of partners of each utterance, for the contributions of modalities.
 
     Returns:
-        What `explanations.json` holds.
+        The content of `explanations.json`.
 
     Raises:
         ConfigError: a head on dialogues or on other features, or nothing that can be explained.
     """
     layers: dict[str, list[NDArray[np.float64]]] = {}
     shared: list[tuple[Contributions, NDArray[np.int64]]] = []
-    chosen: list[Example] = []
+    chosen: list[ExplainedUtterance] = []
     for number, file in enumerate(files, 1):
         saved, rows = load_head(file.path), file.rows
         opened = open_head(saved, data, None if standardise is None else standardise(saved))
-        for store, weights in layer_weights(opened).items():
+        for store, weights in opened.layer_weights().items():
             layers.setdefault(store, []).append(weights)
         if len({i.modality for i in saved.inputs}) > 1:
             shared.append((contributions(opened, rows, draws=draws), data.labels[rows]))
-        if file.run == files[0].run and _looks(opened):
+        if file.run == files[0].run and _has_inside(opened):
             chosen += _candidates(opened, file, rows, examples)
         say(f"explained {number} of {len(files)} heads")
     if not (layers or shared or chosen):
@@ -120,12 +119,12 @@ def explain(
     return found
 
 
-def _looks(opened: Opened) -> bool:
+def _has_inside(opened: OpenedHead) -> bool:
     return any(isinstance(m, Spectrogram) or hasattr(m, "attends") for m, _ in opened.parts)
 
 
-def _candidates(opened: Opened, file: HeadFile, rows: NDArray[np.int64], count: int) -> list[Example]:
-    """Of one head's rows, for each class the surest right ones and the surest wrong ones."""
+def _candidates(opened: OpenedHead, file: HeadFile, rows: NDArray[np.int64], count: int) -> list[ExplainedUtterance]:
+    """Select from one head's rows, for each class, the surest right ones and the surest wrong ones."""
     shares = opened.probabilities(rows)
     labels, predicted, sure = opened.data.labels[rows], shares.argmax(-1), shares.max(-1)
     found = []
@@ -133,13 +132,13 @@ def _candidates(opened: Opened, file: HeadFile, rows: NDArray[np.int64], count: 
         for right in (True, False):
             fitting = np.flatnonzero((labels == label) & ((predicted == label) == right))
             best = fitting[np.argsort(-sure[fitting], kind="stable")[:count]]
-            found += [Example(opened, file, int(rows[k]), shares[k]) for k in best]
+            found += [ExplainedUtterance(opened, file, int(rows[k]), shares[k]) for k in best]
     return found
 
 
-def _best(found: Iterable[Example], count: int, classes: int) -> list[Example]:
-    """The surest over all heads, in order of class, right ones first."""
-    groups: dict[tuple[int, bool], list[Example]] = {}
+def _best(found: Iterable[ExplainedUtterance], count: int, classes: int) -> list[ExplainedUtterance]:
+    """Select the surest over all heads, in order of class, right ones first."""
+    groups: dict[tuple[int, bool], list[ExplainedUtterance]] = {}
     for e in found:
         label = int(e.opened.data.labels[e.row])
         groups.setdefault((label, int(e.shares.argmax()) != label), []).append(e)
@@ -147,8 +146,8 @@ def _best(found: Iterable[Example], count: int, classes: int) -> list[Example]:
     return [e for group in ordered for e in sorted(group, key=lambda e: -e.shares.max())[:count]]
 
 
-def _show(example: Example, folder: Path) -> dict[str, Any]:
-    """Pictures and arrays of one example."""
+def _show(example: ExplainedUtterance, folder: Path) -> dict[str, Any]:
+    """Write the pictures and arrays of one example; return its entry in the record."""
     opened, row, data = example.opened, example.row, example.opened.data
     utterance = str(data.frame["utterance_id"].iloc[row])
     label, guess = int(data.labels[row]), int(example.shares.argmax())
@@ -189,7 +188,7 @@ def _show(example: Example, folder: Path) -> dict[str, Any]:
     return shown
 
 
-def _frames(opened: Opened, row: int) -> int:
+def _frames(opened: OpenedHead, row: int) -> int:
     offsets = next(b.offsets for b in opened.data.blocks if b.name == opened.saved.inputs[0].name)
     assert offsets is not None
     return int(offsets[row + 1] - offsets[row])

@@ -1,4 +1,4 @@
-"""A saved head opened on the utterances of a cached corpus, so that its inside can be looked at."""
+"""A saved head opened on the utterances of a cached corpus: its modules, probabilities and learned weights of layers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,15 @@ from ser.train.loop.batches import Resident
 from ser.train.loop.data import Data
 from ser.train.loop.forward import heads, logits
 from ser.train.nn.head import plugin
-from ser.train.nn.layers import Feature
+from ser.train.nn.layers import Enter, Feature
 from ser.train.nn.parameters import Parameters
 
 
-class Swapped(Resident):
-    """Features of which a store can give, in place of an utterance's own, those of its partner.
+class PartnerFeatures(Resident):
+    """Features of which a store can give those of another utterance, its partner, in place of its own.
 
     Attributes:
-        partners: store -> row number of each row's partner, `(n,)`; stores that are not named give their own.
+        partners: store -> the row number of each row's partner, `(n,)`; stores that are not named give their own.
     """
 
     def __init__(self, blocks: Sequence[Block], device: str = "cpu") -> None:
@@ -40,19 +40,19 @@ class Swapped(Resident):
 
 
 @dataclass(eq=False)
-class Opened:
-    """One head of one run, with weights, and the features that it reads.
+class OpenedHead:
+    """One head of one run, with its weights and the features that it reads.
 
     Attributes:
         saved: the head's file.
         data: the corpus.
         parts: the modules in evaluation mode with their features: one, or for a late fusion one a modality.
-        heads: the same with the block of their weights, and with all that prediction asks for.
+        heads: the same as blocks of weights, with all that prediction needs.
     """
 
     saved: SavedHead
     data: Tensors
-    parts: list[tuple[nn.Module, Swapped]]
+    parts: list[tuple[nn.Module, PartnerFeatures]]
     heads: list[tuple[Parameters, Data]]
 
     @property
@@ -61,13 +61,13 @@ class Opened:
         return self.parts[0][0]
 
     @property
-    def resident(self) -> Swapped:
+    def resident(self) -> PartnerFeatures:
         return self.parts[0][1]
 
     def probabilities(
         self, rows: NDArray[np.int64], partners: Mapping[str, NDArray[np.int64]] | None = None
     ) -> NDArray[np.float64]:
-        """Class probabilities of rows, `(len(rows), classes)`; with `partners`, see `Swapped`."""
+        """Compute the class probabilities of rows, `(len(rows), classes)`; for `partners` see `PartnerFeatures`."""
         found = []
         for (_, resident), (parameters, known) in zip(self.parts, self.heads, strict=True):
             resident.partners = {name: torch.as_tensor(p) for name, p in (partners or {}).items()}
@@ -75,9 +75,25 @@ class Opened:
             resident.partners = {}
         return found[0] if len(found) == 1 else np.asarray(plugin(self.saved.config.head).combine(found))
 
+    def layer_weights(self) -> dict[str, NDArray[np.float64]]:
+        """Compute the weight that the head has learned for each layer of a frozen encoder.
+
+        (Peters et al. 2018; SUPERB, Yang et al. 2021.) A head that reads a store in several places has a weight for each;
+        their mean is given.
+
+        Returns:
+            Store -> softmax weights of its stored layers, `(layers,)`, adding up to 1; {} where no store has several.
+        """
+        found: dict[str, list[NDArray[np.float64]]] = {}
+        for module, _ in self.parts:
+            for enter in module.modules():
+                if isinstance(enter, Enter) and enter.weights is not None:
+                    found.setdefault(enter.store, []).append(enter.weights.detach()[0].double().softmax(-1).numpy())
+        return {name: np.mean(weights, axis=0) for name, weights in found.items()}
+
 
 @dataclass(eq=False)
-class Classified(Opened):
+class OpenedClassifier(OpenedHead):
     """A classical head: it has probabilities, and nothing inside to look at.
 
     Attributes:
@@ -91,7 +107,7 @@ class Classified(Opened):
         raise neural_only(self.saved.config.head)
 
     @property
-    def resident(self) -> Swapped:
+    def resident(self) -> PartnerFeatures:
         raise neural_only(self.saved.config.head)
 
     def probabilities(
@@ -103,7 +119,7 @@ class Classified(Opened):
 
 
 def words_of(block: Block, row: int) -> list[str]:
-    """The word pieces of an utterance as text; [] where the features are no word pieces."""
+    """The word pieces of an utterance as text; [] where the features are not ids of word pieces."""
     if not block.vocabulary or "tokenizer.json" not in block.assets:
         return []
     vocabulary = json.loads(block.assets["tokenizer.json"])["model"]["vocab"]
@@ -112,13 +128,13 @@ def words_of(block: Block, row: int) -> list[str]:
     return [named.get(int(k), str(k)) for k in block.rows(np.array([row]))[:, 0]]
 
 
-def open_head(saved: SavedHead, data: Tensors, blocks: Sequence[Block] | None = None) -> Opened:
-    """A saved head on a corpus's features.
+def open_head(saved: SavedHead, data: Tensors, blocks: Sequence[Block] | None = None) -> OpenedHead:
+    """Open a saved head on a corpus's features.
 
     Args:
         saved: see `ser.train.checkpoint.load_head`.
         data: raw features of the stores that the head reads, under its classes.
-        blocks: these features as the head was trained on them; None: by its own statistics.
+        blocks: these features as the head was trained on them; None standardises them by the head's own statistics.
 
     Raises:
         ConfigError: a head on dialogues; other classes; other stores, or features of another shape.
@@ -136,13 +152,13 @@ def open_head(saved: SavedHead, data: Tensors, blocks: Sequence[Block] | None = 
         raise ConfigError(f"the head reads {', '.join(wanted)}", found=f"stores {', '.join(stores)} of {data.dataset}")
     blocks = saved.standardised(data.blocks) if blocks is None else blocks
     if isinstance(saved.config, Classical):
-        return Classified(saved, data, [], [], {b.name: vectors(b) for b in blocks})
+        return OpenedClassifier(saved, data, [], [], {b.name: vectors(b) for b in blocks})
     parts, loaded = [], []
     for known, config, weights in saved.parts(blocks):
         parameters = Parameters(heads(known, config, [0]))
         parameters.load(weights.chunk(config.snapshots, dim=1)[-1])
         names = [i.name for i in known.resident.inputs]
-        resident = Swapped([b for b in blocks if b.name in names])
+        resident = PartnerFeatures([b for b in blocks if b.name in names])
         parts.append((parameters.head.eval(), resident))
         loaded.append((parameters, replace(known, resident=resident)))
-    return Opened(saved, data, parts, loaded)
+    return OpenedHead(saved, data, parts, loaded)

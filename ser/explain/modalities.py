@@ -1,12 +1,12 @@
-"""How much each modality contributes: Shapley values over modalities, exactly, from all their coalitions.
+"""The contribution of each modality: exact Shapley values over modalities, from all their coalitions.
 
-A modality that is absent from a coalition is given from another utterance, drawn at random, so its distribution stays what
-the head knows while what it says of this utterance is lost; all absent modalities come from the same one, and the mean over
-draws is taken: the marginal (interventional) value function (Lundberg & Lee, NeurIPS 2017; Janzing et al., AISTATS 2020).
-Modalities as players: Parcalabescu & Frank, ACL 2023 (MM-SHAP); Hu et al., 2022 (SHAPE). With M modalities there are 2^M
-coalitions, so nothing is sampled but the partners.
+A modality that is absent from a coalition is taken from another utterance, drawn at random, so that its distribution stays
+the one that the head knows while its information on this utterance is lost; all absent modalities come from the same
+utterance, and the mean over draws is taken: the marginal (interventional) value function (Lundberg & Lee, NeurIPS 2017;
+Janzing et al., AISTATS 2020). Modalities as players: Parcalabescu & Frank, ACL 2023 (MM-SHAP); Hu et al., 2022 (SHAPE). With
+M modalities there are 2^M coalitions, so nothing is sampled but the partners.
 
-The values of one utterance and class add up to p(all) - p(none): how far the head moved from what it says of strangers.
+The values of one utterance and class add up to p(all) - p(none): how far the head moved from its answer for other utterances.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError
-from ser.explain.opened import Opened
+from ser.explain.opened_head import OpenedHead
 from ser.results.metrics.classification import scores
 
 DRAWS = 20
@@ -32,8 +32,8 @@ class Contributions:
     Attributes:
         modalities: the players, in order.
         values: of each utterance's probability of each class, `(modalities, n, classes)`.
-        coalitions: mean probabilities with only these modalities there, `(n, classes)` each.
-        UA: coalition -> UAR of the head with only these modalities there, mean over draws.
+        coalitions: the mean probabilities with only these modalities present, `(n, classes)` each.
+        UA: coalition -> the UAR of the head with only these modalities present, mean over draws.
         UA_values: Shapley values of the UAR, `(modalities,)`; they add up to UA of all less UA of none.
     """
 
@@ -44,12 +44,12 @@ class Contributions:
     UA_values: NDArray[np.float64]
 
 
-def contributions(opened: Opened, rows: NDArray[np.int64], *, draws: int = DRAWS, seed: int = 0) -> Contributions:
-    """Shapley values of the modalities that a head reads.
+def contributions(opened: OpenedHead, rows: NDArray[np.int64], *, draws: int = DRAWS, seed: int = 0) -> Contributions:
+    """Compute the Shapley values of the modalities that a head reads.
 
     Args:
         rows: of `opened.data`, test rows of the head; their labels are used for the UAR only.
-        draws: partners an utterance.
+        draws: the number of partners of each utterance.
         seed: of the partners.
 
     Raises:
@@ -90,7 +90,7 @@ def coalitions_of(players: tuple[str, ...]) -> list[Coalition]:
 def shapley(
     value: Mapping[Coalition, NDArray[np.float64]] | Mapping[Coalition, float], player: str
 ) -> NDArray[np.float64]:
-    """sum over S without the player of |S|! (M - |S| - 1)! / M! (v(S + player) - v(S)) (Shapley 1953)."""
+    """Compute the sum over S without the player of |S|! (M - |S| - 1)! / M! (v(S + player) - v(S)) (Shapley 1953)."""
     players = max(value, key=len)
     total = np.zeros_like(np.asarray(value[players], dtype=np.float64))
     for coalition in value:
