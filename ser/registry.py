@@ -1,5 +1,9 @@
-"""The folder is the registry: a plugin is a file, its name is the plugin's name, and no list elsewhere repeats it."""
+"""The folder is the registry: a plugin is a file, its name is the plugin's name, and no list elsewhere repeats it.
 
+A folder of plugins is a package below `ser` whose `__init__.py` has one constant: `KIND = "loss"`, what one of them is called.
+"""
+
+import re
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -12,14 +16,21 @@ _HERE = Path(__file__).parent
 
 
 @cache
+def kinds() -> dict[str, str]:
+    """Each kind of plugin and the package of its files, such as `"loss": "ser.train.losses"`; nothing is imported."""
+    folders = (file.parent for file in sorted(_HERE.rglob("__init__.py")))
+    packages = (".".join(("ser", *folder.relative_to(_HERE).parts)) for folder in folders)
+    return {found: package for package in packages if (found := kind(package))}
+
+
+@cache
 def names(package: str) -> tuple[str, ...]:
     """Names of the plugins in a package, sorted; nothing is imported.
 
     Args:
         package: dotted name below `ser`, such as `"ser.metadata.corpora"`.
     """
-    folder = _HERE.joinpath(*package.split(".")[1:])
-    return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
+    return tuple(sorted(p.stem for p in _folder(package).glob("*.py") if not p.stem.startswith("_")))
 
 
 def load(package: str, name: str) -> ModuleType:
@@ -29,15 +40,21 @@ def load(package: str, name: str) -> ModuleType:
         ConfigError: no plugin has that name; the message lists the names there are and the nearest.
     """
     if name not in names(package):
-        raise unknown(kind(package), name, names(package))
+        raise unknown(kind(package) or "plugin", name, names(package))
     return import_module(f"{package}.{name}")
 
 
+def load_all(kind: str) -> dict[str, ModuleType]:
+    """The modules of all plugins of a kind, by name. A room may so read facts of plugins that it must not import by name."""
+    package = kinds()[kind]
+    return {name: load(package, name) for name in names(package)}
+
+
 def kind(package: str) -> str:
-    """What one plugin of a package is called: `"ser.train.losses"` -> `"loss"`."""
-    folder = package.rsplit(".", 1)[-1]
-    names = {"corpora": "corpus", "losses": "loss", "methods": "few-shot method", "reports": "report format"}
-    return names.get(folder, folder.removesuffix("s"))
+    """The constant `KIND` of a package: what one of its plugins is called; "" where it has none."""
+    file = _folder(package) / "__init__.py"
+    found = re.search(r'^KIND = "(.+)"$', file.read_text(encoding="utf-8"), re.MULTILINE) if file.is_file() else None
+    return found[1] if found else ""
 
 
 def unknown(kind: str, name: str, known: tuple[str, ...] | list[str]) -> ConfigError:
@@ -53,3 +70,7 @@ def unknown(kind: str, name: str, known: tuple[str, ...] | list[str]) -> ConfigE
 def summary(module: ModuleType) -> str:
     """The first line of a plugin's docstring."""
     return (module.__doc__ or "").strip().split("\n")[0]
+
+
+def _folder(package: str) -> Path:
+    return _HERE.joinpath(*package.split(".")[1:])

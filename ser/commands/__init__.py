@@ -2,3 +2,5 @@
 
 Only `click` and light modules are imported at the top of a command's file; the rest is imported when it runs.
 """
+
+KIND = "command"

@@ -8,6 +8,8 @@ A plugin in `ser/extract/encoders/` is one file a family. It opens with its fact
     CHECKPOINTS = {"wav2vec2-base": Checkpoint("facebook/wav2vec2-base", 768, "..."), ...}   # {}: no weights
     DIM = "88 (25 a frame)"                  # where there are no checkpoints: features, in words
     def load(name: str, options: EncoderOptions) -> Encoder
+    def example(folder: Path) -> Path        # where there are checkpoints: write a tiny model of random weights, for the test
+    TRAINING_DATA = {"wav2vec2-*-mine": TrainingData(...)}   # optional: of names (patterns) that are no checkpoint's
     def accepts(name: str) -> bool           # optional: names that are neither of CHECKPOINTS nor the plugin's own
 """
 
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from ser import registry
 from ser.errors import ConfigError
 from ser.extract.options import EncoderOptions
+from ser.metadata.ledger import TrainingData
 
 if TYPE_CHECKING:
     from ser.extract.views.view import AudioView
@@ -39,12 +42,14 @@ class Checkpoint:
         dim: features a frame.
         note: what a user should know: training data, language, size.
         licence: of these weights, where the plugin's differ.
+        data: corpora that it was trained on, as its publisher says; see `ser.metadata.ledger`.
     """
 
     hub: str
     dim: int
     note: str = ""
     licence: str = ""
+    data: TrainingData | None = None
 
 
 class Encoder(ABC):

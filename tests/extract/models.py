@@ -1,4 +1,4 @@
-"""Builders of tiny models with random weights: the true architectures, saved as their publishers save them.
+"""Further tiny models of random weights: architectures of a family beside the `example` that its plugin has.
 
 Every builder takes an empty folder, fills it and returns it; the same seed gives the same weights.
 """
@@ -11,11 +11,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from ser.extract.encoders import text, whisper
+from ser.extract.encoders._example import PIECES, SIZES, save_model, save_word_pieces
+
 CONV = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
-SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48}
 STABLE = {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True}
 LANGUAGES = ("en", "de", "fr", "es")
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "i", "am", "so", "happy", "sad", "to", "##day", ".", "!", "un"]
 
 
 def wav2vec2(folder: Path, *, normalise: bool = True, dtype: str = "float32", **settings: Any) -> Path:
@@ -24,7 +25,7 @@ def wav2vec2(folder: Path, *, normalise: bool = True, dtype: str = "float32", **
 
     heads = {"num_codevectors_per_group": 8, "codevector_dim": 16, "proj_codevector_dim": 16}
     return _speech(
-        folder, Wav2Vec2ForPreTraining, Wav2Vec2Config(**SMALL, **CONV, **heads, **settings), normalise, dtype
+        folder, Wav2Vec2ForPreTraining, Wav2Vec2Config(**SIZES, **CONV, **heads, **settings), normalise, dtype
     )
 
 
@@ -36,7 +37,7 @@ def wav2vec2_large(folder: Path) -> Path:
 def hubert(folder: Path) -> Path:
     from transformers import HubertConfig, HubertModel
 
-    return _speech(folder, HubertModel, HubertConfig(**SMALL, **CONV))
+    return _speech(folder, HubertModel, HubertConfig(**SIZES, **CONV))
 
 
 def hubert_batch_norm(folder: Path) -> Path:
@@ -44,7 +45,7 @@ def hubert_batch_norm(folder: Path) -> Path:
     from safetensors.torch import load_file, save_file
     from transformers import HubertConfig, HubertModel
 
-    settings = HubertConfig(**SMALL, **CONV, conv_pos_batch_norm=True, feat_proj_layer_norm=False)
+    settings = HubertConfig(**SIZES, **CONV, conv_pos_batch_norm=True, feat_proj_layer_norm=False)
     weights = _speech(folder, HubertModel, settings) / "model.safetensors"
     tensors = load_file(weights)
     tensors["encoder.pos_conv_embed.batch_norm.bias"] += 0.1  # what it makes of zeros is not zero, as after training
@@ -61,32 +62,20 @@ def wavlm(folder: Path) -> Path:
     """As `microsoft/wavlm-base`, which does not normalise the waveform."""
     from transformers import WavLMConfig, WavLMModel
 
-    return _speech(folder, WavLMModel, WavLMConfig(**SMALL, **CONV), normalise=False)
+    return _speech(folder, WavLMModel, WavLMConfig(**SIZES, **CONV), normalise=False)
 
 
 def wavlm_stable(folder: Path) -> Path:
     """As `microsoft/wavlm-large`: norms before the blocks' parts."""
     from transformers import WavLMConfig, WavLMModel
 
-    return _speech(folder, WavLMModel, WavLMConfig(**SMALL, **CONV, **STABLE))
+    return _speech(folder, WavLMModel, WavLMConfig(**SIZES, **CONV, **STABLE))
 
 
 def data2vec(folder: Path) -> Path:
     from transformers import Data2VecAudioConfig, Data2VecAudioModel
 
-    return _speech(folder, Data2VecAudioModel, Data2VecAudioConfig(**SMALL, **CONV, conv_pos_kernel_size=5))
-
-
-def whisper(folder: Path) -> Path:
-    """As `openai/whisper-tiny`: encoder and decoder, half precision."""
-    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
-
-    size = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 1, "vocab_size": 60}
-    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
-    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
-    _save(folder, WhisperForConditionalGeneration, WhisperConfig(**size, **heads, **ids), "float16")
-    WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
-    return folder
+    return _speech(folder, Data2VecAudioModel, Data2VecAudioConfig(**SIZES, **CONV, conv_pos_kernel_size=5))
 
 
 def whisper_speaking(folder: Path, *, english: bool = False, positions: int = 24, **size: int) -> Path:
@@ -121,7 +110,7 @@ def whisper_speaking(folder: Path, *, english: bool = False, positions: int = 24
         init_std=0.3,
         begin_suppress_tokens=[end],
     )
-    _save(folder, WhisperForConditionalGeneration, config)
+    save_model(folder, WhisperForConditionalGeneration, config)
     weights = folder / "model.safetensors"
     tensors = load_file(weights)
     tensors["model.decoder.embed_tokens.weight"][ids["<|0.00|>"] :] *= (
@@ -168,20 +157,12 @@ def _whisper_tokenizer(folder: Path, english: bool) -> dict[str, int]:
     return dict(tokenizer.get_vocab())
 
 
-def bert(folder: Path) -> Path:
-    """As `bert-base-uncased`: the pretraining model with its `cls.*` heads, and a `vocab.txt`."""
-    from transformers import BertConfig, BertForPreTraining
-
-    _save(folder, BertForPreTraining, BertConfig(**SMALL, vocab_size=len(PIECES), max_position_embeddings=24))
-    return _word_pieces(folder, "BertTokenizer")
-
-
 def distilbert(folder: Path) -> Path:
     from transformers import DistilBertConfig, DistilBertForMaskedLM
 
     size = {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 48, "max_position_embeddings": 24}
-    _save(folder, DistilBertForMaskedLM, DistilBertConfig(**size, vocab_size=len(PIECES)))
-    return _word_pieces(folder, "DistilBertTokenizer")
+    save_model(folder, DistilBertForMaskedLM, DistilBertConfig(**size, vocab_size=len(PIECES)))
+    return save_word_pieces(folder, "DistilBertTokenizer")
 
 
 def xlm_roberta(folder: Path) -> Path:
@@ -207,8 +188,8 @@ def xlm_roberta(folder: Path) -> Path:
         "<mask>",
     ]
     ids = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
-    settings = XLMRobertaConfig(**SMALL, **ids, vocab_size=len(pieces), max_position_embeddings=26)
-    _save(folder, XLMRobertaForMaskedLM, settings)
+    settings = XLMRobertaConfig(**SIZES, **ids, vocab_size=len(pieces), max_position_embeddings=26)
+    save_model(folder, XLMRobertaForMaskedLM, settings)
     tokenizer = Tokenizer(models.Unigram([(piece, -float(n)) for n, piece in enumerate(pieces)], unk_id=3))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
@@ -278,32 +259,16 @@ SPEECH: dict[str, Callable[[Path], Path]] = {
     "wavlm": wavlm,
     "wavlm-stable": wavlm_stable,
     "data2vec": data2vec,
-    "whisper": whisper,
+    "whisper": whisper.example,
 }
-TEXT: dict[str, Callable[[Path], Path]] = {"bert": bert, "distilbert": distilbert, "xlm-roberta": xlm_roberta}
+TEXT: dict[str, Callable[[Path], Path]] = {"bert": text.example, "distilbert": distilbert, "xlm-roberta": xlm_roberta}
 
 
 def _speech(folder: Path, kind: Any, config: Any, normalise: bool = True, dtype: str = "float32") -> Path:
     from transformers import Wav2Vec2FeatureExtractor
 
-    _save(folder, kind, config, dtype)
+    save_model(folder, kind, config, dtype)
     Wav2Vec2FeatureExtractor(do_normalize=normalise).save_pretrained(folder)
-    return folder
-
-
-def _save(folder: Path, kind: Any, config: Any, dtype: str = "float32") -> None:
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = kind(config).to(getattr(torch, dtype))
-        model.save_pretrained(folder)
-
-
-def _word_pieces(folder: Path, kind: str) -> Path:
-    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n")
-    settings = {"tokenizer_class": kind, "do_lower_case": True, "model_max_length": 24}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return folder
 
 

@@ -1,8 +1,12 @@
 """What encoders have seen: the ledger's form, and the sentences that results carry."""
 
+import subprocess
+import sys
+
 import pytest
 
 from ser import registry
+from ser.extract.encoders.emotion2vec import EMOBOX
 from ser.metadata import ledger
 from ser.metadata.corpus import CORPORA, corpus
 from ser.metadata.emobox import LANGUAGES
@@ -48,15 +52,29 @@ def test_every_encoder_that_is_offered_is_in_the_ledger() -> None:
 
 
 def test_entries_are_well_formed() -> None:
-    names = [n for e in ledger.LEDGER for n in e.names]
-    assert len(names) == len(set(names))
     known = {*registry.names(CORPORA), *LANGUAGES, "mosei", "asvpesd", "esd"}
-    for entry in ledger.LEDGER:
-        assert entry.source
-        assert {*entry.seen.values(), entry.otherwise} <= set(ledger.STATUSES)
-        assert set(entry.seen) <= known
-    assert len(ledger.EMOBOX) == 32
-    assert set(ledger.EMOBOX) == {*LANGUAGES, "asvpesd", "esd"}  # those two are of several languages
+    for name, data in ledger.entries().items():
+        assert name == name.lower().replace("_", "-")
+        assert data.source
+        assert {*data.seen.values(), data.otherwise} <= set(ledger.STATUSES)
+        assert set(data.seen) <= known
+    assert len(EMOBOX) == 32
+    assert set(EMOBOX) == {*LANGUAGES, "asvpesd", "esd"}  # those two are of several languages
+
+
+def test_the_longest_pattern_and_the_first_known_name_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = {c: ledger.TrainingData(c) for c in ("a-*", "a-b-*", "a-b-c", "z")}
+    monkeypatch.setattr(ledger, "entries", lambda: some)
+    assert [ledger.entry(*n).source for n in (("x/A_B_C",), ("a-b-d",), ("a-d",), ("q", "z"), ("z", "a-b-c"))] == [
+        "a-b-c", "a-b-*", "a-*", "z", "z"]  # fmt: skip
+    assert ledger.entry("q", "") is None
+
+
+def test_reading_it_imports_nothing_heavy() -> None:
+    heavy = ("torch", "transformers", "funasr", "librosa", "opensmile", "tokenizers")
+    code = f"import sys; from ser.metadata import ledger; ledger.entries(); print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_stamps_say_who_saw_what() -> None:

@@ -8,6 +8,7 @@ from ser.extract.encoder import Checkpoint
 from ser.extract.encoders import _opensmile
 from ser.extract.encoders._opensmile import Smile
 from ser.extract.options import EncoderOptions
+from ser.metadata.ledger import NOTHING_LEARNED
 
 MODALITY = "audio"
 SOURCE = f"Schuller et al., Interspeech 2016; {_opensmile.SOURCE}"
@@ -15,6 +16,8 @@ LICENCE = _opensmile.LICENCE
 LEVELS = _opensmile.LEVELS
 CHECKPOINTS: dict[str, Checkpoint] = {}
 DIM = "6373 (65 a frame)"
+
+TRAINING_DATA = {"compare": NOTHING_LEARNED}
 
 
 def load(name: str, options: EncoderOptions) -> Smile:

@@ -9,6 +9,7 @@ from ser.extract.encoder import Checkpoint
 from ser.extract.encoders import _opensmile
 from ser.extract.encoders._opensmile import Smile
 from ser.extract.options import EncoderOptions
+from ser.metadata.ledger import NOTHING_LEARNED
 
 MODALITY = "audio"
 SOURCE = f"Eyben et al., IEEE TAC 2016; {_opensmile.SOURCE}"
@@ -16,6 +17,8 @@ LICENCE = _opensmile.LICENCE
 LEVELS = _opensmile.LEVELS
 CHECKPOINTS: dict[str, Checkpoint] = {}
 DIM = "88 (25 a frame)"
+
+TRAINING_DATA = {"egemaps": NOTHING_LEARNED}
 
 
 def load(name: str, options: EncoderOptions) -> Smile:

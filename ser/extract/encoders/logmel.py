@@ -17,6 +17,7 @@ from ser.errors import AudioError
 from ser.extract.encoder import Checkpoint
 from ser.extract.encoders._spectral import Spectral
 from ser.extract.options import EncoderOptions
+from ser.metadata.ledger import NOTHING_LEARNED
 
 MODALITY = "audio"
 SOURCE = "librosa (McFee et al., SciPy 2015)"
@@ -25,6 +26,8 @@ LEVELS = ("frame", "utterance")
 CHECKPOINTS: dict[str, Checkpoint] = {}
 DIM = "64 (128 pooled)"
 SAMPLE_RATE, WINDOW, HOP, BANDS, FLOOR = 16000, 400, 160, 64, 1e-10
+
+TRAINING_DATA = {"logmel": NOTHING_LEARNED}
 
 
 def load(name: str, options: EncoderOptions) -> "LogMel":

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ser.extract.encoder import Checkpoint
 from ser.extract.encoders._spectral import Spectral
 from ser.extract.options import EncoderOptions
+from ser.metadata.ledger import NOTHING_LEARNED
 
 MODALITY = "audio"
 SOURCE = "Ye et al., ICASSP 2023 (TIM-Net); librosa"
@@ -23,6 +24,8 @@ LEVELS = ("frame", "utterance")
 CHECKPOINTS: dict[str, Checkpoint] = {}
 DIM = "39 (78 pooled)"
 SAMPLE_RATE, WINDOW, HOP, BANDS, COEFFICIENTS = 22050, 2048, 512, 128, 39
+
+TRAINING_DATA = {"mfcc": NOTHING_LEARNED}
 
 
 def load(name: str, options: EncoderOptions) -> "Mfcc":

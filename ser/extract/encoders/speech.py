@@ -18,35 +18,89 @@ from pathlib import Path
 from ser.errors import EncoderError
 from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
+from ser.extract.encoders._example import SIZES, save_model
 from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
 from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
 from ser.extract.provenance import require
+from ser.metadata.ledger import FINE_TUNING, UNKNOWN, TrainingData, all_are
 
 MODALITY = "audio"
 SOURCE = "Meta AI and Microsoft; through transformers"
 LICENCE = "Apache-2.0"
 LEVELS = ("utterance", "frame")
+_LIBRISPEECH = TrainingData("pre-trained on LibriSpeech, read books (papers of the models)")
+_LIBRI_LIGHT = TrainingData("pre-trained on Libri-Light, read books (papers of the models)")
+_ROBUST = TrainingData(
+    "pre-trained on Libri-Light, Common Voice, Switchboard and Fisher (Hsu et al., Interspeech 2021)"
+)
+_WAVLM_PLUS = TrainingData(
+    "pre-trained on Libri-Light, VoxPopuli and GigaSpeech, which draws on YouTube (Chen et al., JSTSP 2022)",
+    {"meld": UNKNOWN},
+)
+_XLSR = TrainingData(
+    "pre-trained on Multilingual LibriSpeech, Common Voice and BABEL (Conneau et al., Interspeech 2021)"
+)
+_XLS_R = TrainingData(
+    "pre-trained on VoxPopuli, Multilingual LibriSpeech, Common Voice, BABEL and VoxLingua107, which draws on YouTube "
+    "(Babu et al., Interspeech 2022)",
+    all_are(UNKNOWN, "meld", "urdu", "shemo"),  # cut from broadcasts: data of the web may hold the same recordings
+)
 CHECKPOINTS = {
-    "wav2vec2-base": Checkpoint("facebook/wav2vec2-base", 768, "English read speech, LibriSpeech 960 h"),
-    "wav2vec2-large": Checkpoint("facebook/wav2vec2-large", 1024, "English read speech, LibriSpeech 960 h"),
-    "wav2vec2-large-lv60": Checkpoint(
-        "facebook/wav2vec2-large-lv60", 1024, "English read speech, Libri-Light 53,000 h"
+    "wav2vec2-base": Checkpoint(
+        "facebook/wav2vec2-base", 768, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH
     ),
-    "wav2vec2-large-robust": Checkpoint("facebook/wav2vec2-large-robust", 1024, "English, read and telephone speech"),
-    "xlsr-53": Checkpoint("facebook/wav2vec2-large-xlsr-53", 1024, "53 languages, 56,000 h"),
-    "xls-r-300m": Checkpoint("facebook/wav2vec2-xls-r-300m", 1024, "128 languages, 436,000 h"),
-    "xls-r-1b": Checkpoint("facebook/wav2vec2-xls-r-1b", 1280, "128 languages, 436,000 h"),
-    "hubert-base": Checkpoint("facebook/hubert-base-ls960", 768, "English read speech, LibriSpeech 960 h"),
-    "hubert-large": Checkpoint("facebook/hubert-large-ll60k", 1024, "English read speech, Libri-Light 60,000 h"),
-    "wavlm-base": Checkpoint("microsoft/wavlm-base", 768, "English read speech, LibriSpeech 960 h", "MIT"),
+    "wav2vec2-large": Checkpoint(
+        "facebook/wav2vec2-large", 1024, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH
+    ),
+    "wav2vec2-large-lv60": Checkpoint(
+        "facebook/wav2vec2-large-lv60", 1024, "English read speech, Libri-Light 53,000 h", data=_LIBRI_LIGHT
+    ),
+    "wav2vec2-large-robust": Checkpoint(
+        "facebook/wav2vec2-large-robust", 1024, "English, read and telephone speech", data=_ROBUST
+    ),
+    "xlsr-53": Checkpoint("facebook/wav2vec2-large-xlsr-53", 1024, "53 languages, 56,000 h", data=_XLSR),
+    "xls-r-300m": Checkpoint("facebook/wav2vec2-xls-r-300m", 1024, "128 languages, 436,000 h", data=_XLS_R),
+    "xls-r-1b": Checkpoint("facebook/wav2vec2-xls-r-1b", 1280, "128 languages, 436,000 h", data=_XLS_R),
+    "hubert-base": Checkpoint(
+        "facebook/hubert-base-ls960", 768, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH
+    ),
+    "hubert-large": Checkpoint(
+        "facebook/hubert-large-ll60k", 1024, "English read speech, Libri-Light 60,000 h", data=_LIBRI_LIGHT
+    ),
+    "wavlm-base": Checkpoint(
+        "microsoft/wavlm-base", 768, "English read speech, LibriSpeech 960 h", "MIT", data=_LIBRISPEECH
+    ),
     "wavlm-base-plus": Checkpoint(
-        "microsoft/wavlm-base-plus", 768, "English, 94,000 h of read speech, talks, parliament", "MIT"
+        "microsoft/wavlm-base-plus", 768, "English, 94,000 h of read speech, talks, parliament", "MIT", data=_WAVLM_PLUS
     ),
     "wavlm-large": Checkpoint(
-        "microsoft/wavlm-large", 1024, "English, 94,000 h of read speech, talks, parliament", "MIT"
+        "microsoft/wavlm-large", 1024, "English, 94,000 h of read speech, talks, parliament", "MIT", data=_WAVLM_PLUS
     ),
-    "data2vec-base": Checkpoint("facebook/data2vec-audio-base", 768, "English read speech, LibriSpeech 960 h"),
-    "data2vec-large": Checkpoint("facebook/data2vec-audio-large", 1024, "English read speech, LibriSpeech 960 h"),
+    "data2vec-base": Checkpoint(
+        "facebook/data2vec-audio-base", 768, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH
+    ),
+    "data2vec-large": Checkpoint(
+        "facebook/data2vec-audio-large", 1024, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH
+    ),
+}
+# Models of other publishers, which start from those above.
+_IEMOCAP = TrainingData(
+    "fine-tuned on IEMOCAP (SUPERB, Yang et al., Interspeech 2021; SpeechBrain)", {"iemocap": FINE_TUNING}
+)
+TRAINING_DATA = {
+    "wav2vec2-xls-r-2b": _XLS_R,
+    "*-superb-er": _IEMOCAP,
+    "emotion-recognition-wav2vec2-iemocap": _IEMOCAP,
+    "emotion-diarization-wavlm-large": TrainingData(
+        "fine-tuned on five corpora (Wang et al., ASRU 2023; SpeechBrain), from WavLM",
+        all_are(FINE_TUNING, "emovdb", "esd", "iemocap", "jlcorpus", "ravdess") | {"meld": UNKNOWN},
+    ),
+    "wav2vec2-lg-xlsr-en-speech-emotion-recognition": TrainingData(
+        "fine-tuned on RAVDESS (model card), from XLSR-53", {"ravdess": FINE_TUNING}
+    ),
+    "wav2vec2-large-robust-*-ft-emotion-msp-dim": TrainingData(
+        "fine-tuned on MSP-Podcast (Wagner et al., TPAMI 2023)", {"msppodcast": FINE_TUNING}
+    ),
 }
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
 
@@ -84,3 +138,14 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     from ser.extract.models.speech import Speech
 
     return Speech(known, found, options)
+
+
+def example(folder: Path) -> Path:
+    """Write a tiny model as `facebook/wav2vec2-base`: the pre-training model, whose quantizer the encoder does not use."""
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForPreTraining
+
+    stem = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+    quantizer = {"num_codevectors_per_group": 8, "codevector_dim": 16, "proj_codevector_dim": 16}
+    save_model(folder, Wav2Vec2ForPreTraining, Wav2Vec2Config(**SIZES, **stem, **quantizer))
+    Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    return folder

@@ -24,26 +24,38 @@ from ser.accelerator import exact
 from ser.errors import AudioError, ConfigError, EncoderError
 from ser.extract.checkpoints import ModelName, is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
+from ser.extract.encoders._example import PIECES, SIZES, save_model, save_word_pieces
 from ser.extract.hubs import ModelFiles
 from ser.extract.models.loading import NEEDS, load_strictly, load_tokenizer, weights_identity
 from ser.extract.options import DTYPES, EncoderOptions, chosen_layers, refuse_unused, store_name, torch_device
 from ser.extract.provenance import require, versions
+from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
 
 MODALITY = "text"
 SOURCE = "Google, Meta AI, Hugging Face, Microsoft; through transformers"
 LICENCE = "Apache-2.0"
 LEVELS = ("utterance", "frame")
+_BOOKS = TrainingData("pre-trained on books and Wikipedia (Devlin et al., NAACL 2019)")
+_WEB = TrainingData(
+    "pre-trained on text of the web, where the scripts of MELD's series are, and of plays that IEMOCAP reads (papers of the "
+    "models)",
+    all_are(UNKNOWN, "meld", "iemocap"),
+)
 CHECKPOINTS = {
-    "bert": Checkpoint("google-bert/bert-base-uncased", 768, "English, books and Wikipedia"),
-    "bert-large": Checkpoint("google-bert/bert-large-uncased", 1024, "English, books and Wikipedia"),
-    "bert-multilingual": Checkpoint("google-bert/bert-base-multilingual-cased", 768, "104 languages, Wikipedia"),
-    "distilbert": Checkpoint("distilbert/distilbert-base-uncased", 768, "English, distilled from BERT"),
-    "roberta": Checkpoint("FacebookAI/roberta-base", 768, "English, 160 GB of text", "MIT"),
-    "roberta-large": Checkpoint("FacebookAI/roberta-large", 1024, "English, 160 GB of text", "MIT"),
-    "xlm-roberta": Checkpoint("FacebookAI/xlm-roberta-base", 768, "100 languages, 2.5 TB of text", "MIT"),
-    "xlm-roberta-large": Checkpoint("FacebookAI/xlm-roberta-large", 1024, "100 languages, 2.5 TB of text", "MIT"),
-    "deberta": Checkpoint("microsoft/deberta-v3-base", 768, "English, 160 GB of text", "MIT"),
-    "deberta-large": Checkpoint("microsoft/deberta-v3-large", 1024, "English, 160 GB of text", "MIT"),
+    "bert": Checkpoint("google-bert/bert-base-uncased", 768, "English, books and Wikipedia", data=_BOOKS),
+    "bert-large": Checkpoint("google-bert/bert-large-uncased", 1024, "English, books and Wikipedia", data=_BOOKS),
+    "bert-multilingual": Checkpoint(
+        "google-bert/bert-base-multilingual-cased", 768, "104 languages, Wikipedia", data=_BOOKS
+    ),
+    "distilbert": Checkpoint("distilbert/distilbert-base-uncased", 768, "English, distilled from BERT", data=_BOOKS),
+    "roberta": Checkpoint("FacebookAI/roberta-base", 768, "English, 160 GB of text", "MIT", data=_WEB),
+    "roberta-large": Checkpoint("FacebookAI/roberta-large", 1024, "English, 160 GB of text", "MIT", data=_WEB),
+    "xlm-roberta": Checkpoint("FacebookAI/xlm-roberta-base", 768, "100 languages, 2.5 TB of text", "MIT", data=_WEB),
+    "xlm-roberta-large": Checkpoint(
+        "FacebookAI/xlm-roberta-large", 1024, "100 languages, 2.5 TB of text", "MIT", data=_WEB
+    ),
+    "deberta": Checkpoint("microsoft/deberta-v3-base", 768, "English, 160 GB of text", "MIT", data=_WEB),
+    "deberta-large": Checkpoint("microsoft/deberta-v3-large", 1024, "English, 160 GB of text", "MIT", data=_WEB),
 }
 TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentencepiece.bpe.model", "tokenizer.model")
 POOLINGS = ("cls", "mean")
@@ -72,6 +84,14 @@ def load(name: str, options: EncoderOptions) -> "Text":
     known = parse_model_name(name, "text", CHECKPOINTS)
     found = locate_model(known, options, (*NEEDS, TOKENIZER))
     return Text(known, found, options)
+
+
+def example(folder: Path) -> Path:
+    """Write a tiny model as `bert-base-uncased`: the pre-training model with its `cls.*` heads, and a `vocab.txt`."""
+    from transformers import BertConfig, BertForPreTraining
+
+    config = BertConfig(**SIZES, vocab_size=len(PIECES), max_position_embeddings=24)
+    return save_word_pieces(save_model(folder, BertForPreTraining, config), "BertTokenizer")
 
 
 class Text(Encoder):

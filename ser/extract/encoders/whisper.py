@@ -6,17 +6,26 @@ was trained with shorter audio padded to that; the frames of padding are left ou
 read in windows of 30 s, one after another.
 """
 
+from pathlib import Path
+
 from ser.errors import EncoderError
 from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
+from ser.extract.encoders._example import save_model
 from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
 from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
 from ser.extract.provenance import require
+from ser.metadata.ledger import UNKNOWN, TrainingData
 
 MODALITY = "audio"
 SOURCE = "OpenAI; through transformers"
 LICENCE = "Apache-2.0"
 LEVELS = ("utterance", "frame")
+TRAINING_DATA = {
+    "whisper-*": TrainingData(
+        "trained on transcribed audio of the web that is not listed (Radford et al., ICML 2023)", otherwise=UNKNOWN
+    )
+}
 CHECKPOINTS = {
     "whisper-tiny": Checkpoint("openai/whisper-tiny", 384, "99 languages, 680,000 h, transcribed"),
     "whisper-base": Checkpoint("openai/whisper-base", 512, "99 languages, 680,000 h, transcribed"),
@@ -46,3 +55,15 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     from ser.extract.models.whisper import Whisper
 
     return Whisper(known, found, options)
+
+
+def example(folder: Path) -> Path:
+    """Write a tiny model as `openai/whisper-tiny`: encoder and decoder, in half precision."""
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+    size = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 1, "vocab_size": 60}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
+    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    save_model(folder, WhisperForConditionalGeneration, WhisperConfig(**size, **heads, **ids), "float16")
+    WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
+    return folder

@@ -24,6 +24,7 @@ from ser.extract.encoder import ENCODERS, Checkpoint, Encoder
 from ser.extract.models.loading import load_tokenizer
 from ser.extract.options import EncoderOptions, refuse_unused
 from ser.extract.provenance import require, versions
+from ser.metadata.ledger import TrainingData
 
 MODALITY = "text"
 SOURCE = "Schuster & Nakajima, ICASSP 2012; tokenizers"
@@ -36,6 +37,8 @@ MIN_FREQUENCY = 2
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 ASSET = "tokenizer.json"
 TOKENIZER = (("tokenizer.json", "vocab.txt"),)
+_VOCABULARY = TrainingData("a vocabulary made of the corpus's own training part, or a published one")
+TRAINING_DATA = {"wordpiece": _VOCABULARY, "wordpiece-*": _VOCABULARY}
 
 
 def accepts(name: str) -> bool:

@@ -13,6 +13,7 @@ from ser.registry import load
 from ser.results.records.find import read_any
 from ser.results.records.result import Source
 
+KIND = "logger"
 LOGGERS = "ser.results.loggers"
 
 

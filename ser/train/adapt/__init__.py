@@ -1,1 +1,3 @@
 """Plugins: one file a method of unsupervised domain adaptation."""
+
+KIND = "adaptation method"

@@ -1,1 +1,3 @@
 """Plugins: one file an architecture. See `ser.train.nn.head` for what a file holds."""
+
+KIND = "head"

@@ -1,1 +1,3 @@
 """Plugins: one file a loss."""
+
+KIND = "loss"

@@ -5,7 +5,6 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,6 @@ from ser.extract.encoder import ENCODERS, Encoder
 from ser.extract.options import EncoderOptions
 
 PLUGINS = registry.names(ENCODERS)
-# Families with weights are tried with tiny models; those without, by their own name.
-TINY = {"speech": "wav2vec2", "whisper": "whisper", "emotion2vec": "emotion2vec", "text": "bert"}
 TEXTS = ["i am so happy today !", "sad", "so sad .", "happy happy", "i am to ."]
 CASES = [(name, level) for name in PLUGINS for level in registry.load(ENCODERS, name).LEVELS]
 
@@ -27,11 +24,10 @@ Make = Callable[..., Encoder]
 
 
 @pytest.fixture(scope="module")
-def make(tiny: Callable[[str], Path]) -> Make:
+def make(example: Callable[[str], str]) -> Make:
     def build(plugin: str, **options: Any) -> Encoder:
         modality = registry.load(ENCODERS, plugin).MODALITY
-        name = str(tiny(TINY[plugin])) if plugin in TINY else plugin
-        encoder = base.load(name, modality, EncoderOptions(**options))
+        encoder = base.load(example(plugin), modality, EncoderOptions(**options))
         encoder.prepare(TEXTS, {})
         return encoder
 
@@ -71,7 +67,9 @@ def test_facts(name: str) -> None:
         assert base.find(checkpoint.hub.split("/")[-1]) is plugin
         assert checkpoint.dim > 0
         assert checkpoint.note
-    if not plugin.CHECKPOINTS:
+    if plugin.CHECKPOINTS:
+        assert plugin.example, "a family with weights has an example(folder): the tests below load it"
+    else:
         assert plugin.DIM
 
 
@@ -118,7 +116,7 @@ def test_identity(make: Make, name: str) -> None:
     assert encoder.identity == make(name).identity
     assert encoder.identity["plugin"] == name
     assert encoder.identity["versions"]
-    if name in TINY:
+    if registry.load(ENCODERS, name).CHECKPOINTS:
         assert len(encoder.identity["weights_sha256"]) == 64
     for level in levels[1:]:
         other = make(name, level=level)

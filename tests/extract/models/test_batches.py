@@ -40,8 +40,7 @@ def load(tiny: Callable[[str], Path], plugin: str, model: str, **options: Any) -
     key = model, str(sorted(options.items()))
     if key not in LOADED:
         family = registry.load(ENCODERS, plugin)
-        name = str(tiny(model)) if plugin in TINY else plugin
-        LOADED[key] = base.load(name, family.MODALITY, EncoderOptions(**options))
+        LOADED[key] = base.load(str(tiny(model)), family.MODALITY, EncoderOptions(**options))
         LOADED[key].prepare(["i am so happy today !", "sad ."], {})
     return LOADED[key]
 

@@ -2,3 +2,5 @@
 
 `ORDER` in a report; `fits(source)`; `draw(source, metric)`; and `words(source, metric)`: the same as text.
 """
+
+KIND = "picture"
