@@ -107,8 +107,15 @@ def example(folder: Path) -> Path:
         "learned_alibi_scale": True,
         "learned_alibi_scale_per_head": True,
     }
-    settings = {"embed_dim": 32, "depth": 2, "num_heads": 2, "mlp_ratio": 2.0, "norm_eps": 1e-5, "normalize": True}
-    settings["modalities"] = {"audio": audio}
+    settings = {
+        "embed_dim": 32,
+        "depth": 2,
+        "num_heads": 2,
+        "mlp_ratio": 2.0,
+        "norm_eps": 1e-5,
+        "normalize": True,
+        "modalities": {"audio": audio},
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = Emotion2vecNet(settings)
