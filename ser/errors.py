@@ -53,7 +53,26 @@ class CorpusError(SerError):
 
 
 class AudioError(SerError):
-    """One utterance's audio or text cannot be used. Extraction lists it in `failures.csv` and goes on."""
+    """One utterance's audio or text cannot be used. Extraction lists it in `failures.csv` and goes on.
+
+    Args:
+        fault: what is wrong as one word, to be counted; for audio one of `ser.audio.files.FAULTS`.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        expected: object = None,
+        found: object = None,
+        action: str | None = None,
+        fault: str = "undecodable",
+    ) -> None:
+        super().__init__(problem, expected=expected, found=found, action=action)
+        self.fault = fault
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (*super().__reduce__(), {"fault": self.fault})
 
 
 class EncoderError(SerError):

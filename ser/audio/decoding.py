@@ -1,90 +1,124 @@
-"""Opening an audio file with soundfile, or by way of ffmpeg, and telling apart the files that are no audio."""
+"""Reading an audio file with soundfile, and by way of ffmpeg where soundfile cannot."""
 
+import io
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from ser.audio.files import AGAIN, CONTAINERS, SOUND, refuse_other_files
 from ser.errors import AudioError
+from ser.files import open_regular
 
-CONTAINERS = frozenset(
-    {".3g2", ".3gp", ".aac", ".ac3", ".amr", ".asf", ".avi", ".eac3", ".flv", ".m4a", ".m4v", ".mka", ".mkv", ".mov"}
-    | {".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wma", ".wmv"}
-)
 FFMPEG_SECONDS = 900
 INSTALL_FFMPEG = "Install ffmpeg (apt install ffmpeg, brew install ffmpeg, or conda install -c conda-forge ffmpeg)."
-AGAIN = "Download or copy the file again."
 
-LFS_POINTER = b"version https://git-lfs"
 # A wav written to a pipe has a data size of 0 or one near 2 or 4 GiB: its writer could not go back to fill it in.
 UNKNOWN_SIZE = 0x7FFFF000
+_MAX_UNFINISHED = 2**30  # bytes of a wav file whose header is completed in memory
+
+Result = TypeVar("Result")
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """A `soundfile.SoundFile` of the file.
+def read_sound(path: Path, take: Callable[[Any], Result]) -> Result:
+    """Read something of an audio file.
+
+    Args:
+        take: what to do with the open `soundfile.SoundFile`; called a second time where soundfile fails and ffmpeg can
+            convert the file.
 
     Raises:
-        AudioError: the file is gone, empty, a Git LFS pointer, HTML, cut short, or cannot be decoded. Also raised for
-            decoding errors within the block.
+        AudioError: the file is not there, empty, a Git LFS pointer, HTML, cut short, or cannot be decoded.
     """
     import soundfile
 
     refuse_other_files(path)
-    try:
-        if path.suffix.lower() in CONTAINERS:
-            with _converted(path) as wav, soundfile.SoundFile(wav) as sound:
-                yield sound
-            return
+    said = None
+    if path.suffix.lower() not in CONTAINERS:
         try:
-            sound = soundfile.SoundFile(path)
+            with soundfile.SoundFile(_completed(path) or path) as sound:
+                _refuse_cut(path, sound)
+                return take(sound)
         except soundfile.LibsndfileError as error:
+            said = str(error.error_string)
             if shutil.which("ffmpeg") is None:
-                raise
-            with _converted(path, str(error.error_string)) as wav, soundfile.SoundFile(wav) as sound:
-                yield sound
-            return
-        with sound:
-            _refuse_cut(path, sound)
-            yield sound
+                raise _undecodable(path, said) from None
+    with tempfile.TemporaryDirectory(prefix="ser-") as folder:
+        wav = _converted(path, Path(folder) / "audio.wav", said)
+        try:
+            with soundfile.SoundFile(wav) as sound:
+                return take(sound)
+        except soundfile.LibsndfileError as error:
+            raise _undecodable(path, said or str(error.error_string)) from None
+
+
+def header_seconds(path: Path) -> float | None:
+    """The length that a file's header gives, in seconds; None where the file has to be decoded by ffmpeg.
+
+    Raises:
+        AudioError: as of `read_sound`; a file that is cut short has the length of what is there.
+    """
+    import soundfile
+
+    refuse_other_files(path)
+    if path.suffix.lower() not in SOUND:
+        return None
+    try:
+        return float(soundfile.info(_completed(path) or str(path)).duration)
     except soundfile.LibsndfileError as error:
+        if shutil.which("ffmpeg") is not None:
+            return None
         raise _undecodable(path, str(error.error_string)) from None
 
 
-def refuse_other_files(path: Path) -> None:
-    """Refuse what is no audio at all, each with its own message.
+def read_frames(sound: Any, first: int, last: int) -> Any:
+    """Samples `[first, last)` of an open sound, float32 `(samples, channels)`; fewer where the file ends before.
 
-    Raises:
-        AudioError: gone, a folder, empty, a Git LFS pointer, or a page of HTML.
+    Some codecs (GSM 6.10, G.721) cannot seek, not even to the beginning: they are read from there.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(512)
-    except FileNotFoundError:
-        raise AudioError(
-            f"{path} is gone", action="Is --root the corpus folder that the table was made from?"
-        ) from None
-    except OSError as error:
-        raise AudioError(f"cannot read {path}", found=error.strerror) from None
-    if not head:
-        raise AudioError(f"{path} is empty", expected="audio", found="0 bytes", action=AGAIN)
-    if head.startswith(LFS_POINTER):
-        raise AudioError(
-            f"{path} is a Git LFS pointer, not audio",
-            found=f"{path.stat().st_size} bytes of text",
-            action="Get the audio with: git lfs install && git lfs pull (in the corpus's repository)",
-        )
-    if re.match(
-        rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", head, re.IGNORECASE | re.DOTALL
-    ):
-        raise AudioError(
-            f"{path} is a page of HTML, not audio",
-            action="The download gave a web page (a login or an error): download the file again.",
-        )
+    if sound.seekable():
+        sound.seek(first)
+        return sound.read(last - first, dtype="float32", always_2d=True)
+    return sound.read(last, dtype="float32", always_2d=True)[first:]
+
+
+def _completed(path: Path) -> io.BytesIO | None:
+    """A wav file with its header completed, where the writer was stopped before it filled in the size of the data.
+
+    libsndfile takes a size of 0 at its word. None where there is nothing to complete.
+    """
+    if path.suffix.lower() not in (".wav", ""):
+        return None
+    with open_regular(path) as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        if not file.read(12).startswith(b"RIFF") or size > _MAX_UNFINISHED:
+            return None
+        while len(chunk := file.read(8)) == 8:
+            name, length = struct.unpack("<4sI", chunk)
+            begin = file.tell()
+            if name == b"data":
+                following = file.read(8)
+                if length or not following or _is_chunk(following, size - begin):
+                    return None
+                file.seek(0)
+                content = bytearray(file.read())
+                struct.pack_into("<I", content, begin - 4, size - begin)
+                struct.pack_into("<I", content, 4, size - 8)
+                return io.BytesIO(content)
+            file.seek(length + length % 2, io.SEEK_CUR)
+    return None
+
+
+def _is_chunk(head: bytes, room: int) -> bool:
+    """Whether bytes begin a chunk of a RIFF file that ends within the file."""
+    if len(head) < 8 or not all(32 <= byte < 127 for byte in head[:4]):
+        return False
+    return int(struct.unpack("<I", head[4:])[0]) <= room - 8
 
 
 def _refuse_cut(path: Path, sound: Any) -> None:
@@ -96,43 +130,34 @@ def _refuse_cut(path: Path, sound: Any) -> None:
             expected=f"{cut[1]} bytes of audio",
             found=cut[2],
             action=AGAIN,
+            fault="truncated",
         )
 
 
-@contextmanager
-def _converted(path: Path, before: str | None = None) -> Iterator[Path]:
-    """The file's first audio track as a temporary float32 wav, by ffmpeg.
+def _converted(path: Path, wav: Path, before: str | None) -> Path:
+    """Write the file's first audio track as a float32 wav, by ffmpeg.
 
     Args:
         before: what soundfile said of the file, if it was asked.
     """
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
-        raise AudioError(f"{path.suffix} files need ffmpeg, which is not installed: {path}", action=INSTALL_FFMPEG)
-    with tempfile.TemporaryDirectory(prefix="ser-") as folder:
-        wav = Path(folder) / "audio.wav"
-        # `file:` keeps ffmpeg from reading a colon in a file's name as a protocol.
-        command = [
-            ffmpeg,
-            "-nostdin",
-            "-v",
-            "error",
-            "-i",
-            f"file:{path}",
-            "-map",
-            "0:a:0",
-            "-c:a",
-            "pcm_f32le",
-            str(wav),
-        ]
-        try:
-            done = subprocess.run(command, capture_output=True, timeout=FFMPEG_SECONDS, check=False)
-        except subprocess.TimeoutExpired:
-            raise AudioError(f"{path} cannot be decoded", found=f"ffmpeg took over {FFMPEG_SECONDS} s") from None
-        if done.returncode or not wav.is_file():
-            said = done.stderr.decode(errors="replace").strip().splitlines() or ["ffmpeg failed"]
-            raise _undecodable(path, before or _short(said))
-        yield wav
+        raise AudioError(
+            f"{path.suffix} files need ffmpeg, which is not installed: {path}",
+            action=INSTALL_FFMPEG,
+            fault="needs-ffmpeg",
+        )
+    # `file:` keeps ffmpeg from reading a colon in a file's name as a protocol.
+    source = ["-i", f"file:{path}", "-map", "0:a:0"]
+    command = [ffmpeg, "-nostdin", "-v", "error", *source, "-c:a", "pcm_f32le", str(wav)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=FFMPEG_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise AudioError(f"{path} cannot be decoded", found=f"ffmpeg took over {FFMPEG_SECONDS} s") from None
+    if done.returncode or not wav.is_file():
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["ffmpeg failed"]
+        raise _undecodable(path, before or _short(said))
+    return wav
 
 
 def _undecodable(path: Path, said: str) -> AudioError:

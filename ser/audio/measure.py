@@ -1,4 +1,4 @@
-"""What an audit wants to know of one utterance's audio: decoded once, a few hundred bytes of facts."""
+"""Facts of one utterance's audio, for an audit: it is decoded once, the facts are a few hundred bytes."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ser.audio.faults import fault
 from ser.audio.fingerprint import Words, fingerprint
 from ser.audio.reading import clipped_share, decode
 from ser.errors import AudioError
@@ -17,7 +16,7 @@ class Measured:
     """Facts of an utterance's audio.
 
     Attributes:
-        fault: why it cannot be read, one of `ser.audio.faults.FAULTS`; "" where it can.
+        fault: why it cannot be read, one of `ser.audio.files.FAULTS`; "" where it can.
         seconds: its length.
         rate: the file's sample rate, Hz.
         peak: half the distance between the highest and the lowest sample, of full scale.
@@ -36,7 +35,7 @@ class Measured:
 
 
 def measure(path: Path, start: float | None, end: float | None, channel: float | None) -> Measured:
-    """Decode a file or a segment of it and take its facts; what is wrong with it is a fact too.
+    """Decode a file or a segment of it and take its facts; a fault is a fact too.
 
     Args:
         path: the file.
@@ -46,7 +45,7 @@ def measure(path: Path, start: float | None, end: float | None, channel: float |
     try:
         audio, rate = decode(path, start=start, end=end, channel=channel)
     except AudioError as error:
-        return Measured(fault(error))
+        return Measured(error.fault)
     except OSError:
         return Measured("undecodable")
     if not len(audio):

@@ -1,4 +1,4 @@
-"""Audio files -> mono float32 at the rate an encoder wants, or an `AudioError` that says what is wrong with the file.
+"""Audio files as mono float32 at the rate that an encoder wants, or an `AudioError` that says what is wrong with the file.
 
 soundfile (libsndfile) decodes wav, flac, ogg, opus, mp3, aiff and the like; ffmpeg, where it is installed, what
 libsndfile cannot: mp4, m4a, webm and other containers. Nothing is repaired and nothing is replaced by zeros: audio
@@ -13,13 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.audio.decoding import AGAIN, opened, refuse_other_files
+from ser.audio.decoding import read_frames, read_sound
+from ser.audio.files import AGAIN, refuse_other_files
 from ser.errors import AudioError
+from ser.files import open_regular
 
 MAX_SECONDS = 1800.0  # half an hour: longer than that is a whole recording, not an utterance
 SILENCE_PEAK = 1e-4  # of full scale, around the mean: three steps of 16 bits, so dither alone counts as silence
 SEGMENT_SLACK = 0.05  # s that a segment's end may lie behind the file's: time stamps are rounded
 CLIPPED_SHARE = 1e-3  # a share of clipped samples above this deserves a warning
+LOUDEST = 10.0  # of full scale: float samples beyond it are integers that were never divided by their range
+CANCELLED = (
+    0.01  # of the channels' energy: a mean of channels with less is of opposite phases (correlation under -0.98)
+)
 
 Audio = NDArray[np.float32]
 
@@ -44,8 +50,9 @@ def load(
         float32 `(samples,)`, full scale 1.
 
     Raises:
-        AudioError: the file is gone, empty, a Git LFS pointer, a page of HTML, cut short, cannot be decoded, is longer
-            than `MAX_SECONDS`, has values that are not finite, or the segment or channel is not in it.
+        AudioError: the file is not there, empty, a Git LFS pointer, a page of HTML, cut short, cannot be decoded, is
+            longer than `MAX_SECONDS`, has values that are not finite or far above full scale, its channels cancel in
+            their mean, or the segment or channel is not in it.
     """
     audio, rate = decode(path, start=start, end=end, channel=channel)
     return resample(audio, rate, sample_rate)
@@ -61,13 +68,17 @@ def decode(
     """
     path = Path(path)
     start, end, channel = _given(start), _given(end), _given(channel)
-    with opened(path) as sound:
+
+    def take(sound: Any) -> tuple[NDArray[np.float32], int, int]:
         rate = int(sound.samplerate)
         first, last = _bounds(path, sound.frames, rate, start, end)
-        sound.seek(first)
-        data = sound.read(last - first, dtype="float32", always_2d=True)
-    if len(data) < last - first:
-        raise AudioError(f"{path} is cut short", expected=f"{last - first} samples", found=len(data), action=AGAIN)
+        return read_frames(sound, first, last), last - first, rate
+
+    data, wanted, rate = read_sound(path, take)
+    if len(data) < wanted:
+        raise AudioError(
+            f"{path} is cut short", expected=f"{wanted} samples", found=len(data), action=AGAIN, fault="truncated"
+        )
     return _mono(path, data, channel), rate
 
 
@@ -102,7 +113,7 @@ def check(audio: Audio, sample_rate: int, minimum: int, name: str = "the audio")
     if not np.isfinite(audio).all():
         count = int((~np.isfinite(audio)).sum())
         raise AudioError(
-            f"{name} has values that are not finite", found=f"{count} of {len(audio)} samples", action=ANEW
+            f"{name} has values that are not finite", found=f"{count} of {len(audio)} samples", action=REWRITE
         )
     if len(audio) < minimum:
         raise AudioError(
@@ -163,13 +174,13 @@ def file_hash(path: Path | str) -> Any:
     """A hashlib object that has read a file.
 
     Raises:
-        AudioError: the file is gone or empty, cannot be read, or is no audio but a Git LFS pointer or a page of HTML.
+        AudioError: the file is not there or empty, cannot be read, or is a Git LFS pointer or a page of HTML.
     """
     path = Path(path)
     refuse_other_files(path)
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
@@ -186,7 +197,7 @@ def segment_hash(file: Any, start: float | None, end: float | None, channel: flo
     return bytes(digest.digest())
 
 
-ANEW = "Write the file anew from its source, or leave it out of the table."
+REWRITE = "Write the file again from its source, or leave it out of the table."
 
 
 def _given(value: float | None) -> float | None:
@@ -197,13 +208,14 @@ def _given(value: float | None) -> float | None:
 def _bounds(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
     seconds = frames / rate
     if not frames:
-        raise AudioError(f"{path} is empty", expected="samples", found="none", action=AGAIN)
+        raise AudioError(f"{path} is empty", expected="samples", found="none", action=AGAIN, fault="empty")
     begin, stop = start or 0.0, seconds if end is None else end
     if begin < 0 or begin >= seconds or stop > seconds + SEGMENT_SLACK or stop <= begin:
         raise AudioError(
             f"the segment {begin:g}-{stop:g} s is outside of {path}",
             expected=f"times within its {seconds:.3f} s",
             action="Check the start and end columns of the table.",
+            fault="segment",
         )
     if stop - begin > MAX_SECONDS:
         raise AudioError(
@@ -211,10 +223,13 @@ def _bounds(path: Path, frames: int, rate: int, start: float | None, end: float 
             expected=f"{MAX_SECONDS:.0f} s at most",
             found=f"{stop - begin:.0f} s",
             action="Give start and end of each utterance in the table.",
+            fault="too-long",
         )
     first, last = round(begin * rate), min(round(stop * rate), frames)
     if last <= first:
-        raise AudioError(f"the segment {begin:g}-{stop:g} s of {path} has no samples", expected="one sample or more")
+        raise AudioError(
+            f"the segment {begin:g}-{stop:g} s of {path} has no samples", expected="one sample or more", fault="segment"
+        )
     return first, last
 
 
@@ -222,10 +237,42 @@ def _mono(path: Path, data: NDArray[np.float32], channel: float | None) -> Audio
     """`(samples, channels)` -> `(samples,)`."""
     if not np.isfinite(data).all():
         count = int((~np.isfinite(data)).any(axis=1).sum())
-        raise AudioError(f"{path} has values that are not finite", found=f"{count} of {len(data)} samples", action=ANEW)
-    if channel is None:
-        return data[:, 0] if data.shape[1] == 1 else data.mean(axis=1, dtype=np.float64).astype(np.float32)
-    if channel != int(channel) or not 0 <= channel < data.shape[1]:
-        expected = f"0 to {data.shape[1] - 1}" if data.shape[1] > 1 else "0: the file is mono"
-        raise AudioError(f"{path} has no channel {channel:g}", expected=expected)
-    return np.ascontiguousarray(data[:, int(channel)])
+        raise AudioError(
+            f"{path} has values that are not finite",
+            found=f"{count} of {len(data)} samples",
+            action=REWRITE,
+            fault="not-finite",
+        )
+    peak = float(np.abs(data).max())
+    if peak > LOUDEST:
+        raise AudioError(
+            f"{path} has float samples that are not of full scale 1",
+            expected=f"values from -1 to 1, {LOUDEST:g} at most",
+            found=f"{peak:.6g}, as of integers",
+            action=f"Divide them by {2**15 if peak <= 2**15 else 2**31} and write the file again.",
+            fault="scale",
+        )
+    if channel is not None:
+        if channel != int(channel) or not 0 <= channel < data.shape[1]:
+            expected = f"0 to {data.shape[1] - 1}" if data.shape[1] > 1 else "0: the file is mono"
+            raise AudioError(f"{path} has no channel {channel:g}", expected=expected, fault="channel")
+        return np.ascontiguousarray(data[:, int(channel)])
+    if data.shape[1] == 1:
+        only: Audio = data[:, 0]
+        return only
+    mean = data.mean(axis=1, dtype=np.float64)
+    _refuse_cancelling(path, data, mean)
+    averaged: Audio = mean.astype(np.float32)
+    return averaged
+
+
+def _refuse_cancelling(path: Path, data: NDArray[np.float32], mean: NDArray[np.float64]) -> None:
+    """Refuse channels of opposite phase: their mean is (nearly) nothing. An offset is no sound and does not count."""
+    energy = float(data.var(axis=0, dtype=np.float64).mean())
+    if float(mean.var()) < CANCELLED * energy and float(np.abs(data).max()) >= SILENCE_PEAK:
+        raise AudioError(
+            f"the channels of {path} cancel each other: they are of opposite phase",
+            expected="channels whose mean is a recording",
+            action="Take one of them: 0 in the table's column channel.",
+            fault="cancelling",
+        )

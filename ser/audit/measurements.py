@@ -26,7 +26,7 @@ from ser.workspace import Workspace
 
 BATCH = 32  # utterances that a worker measures between two reports
 FEW = 2 * BATCH  # not worth starting processes for
-SCHEMA = "ser.audio/1"
+SCHEMA = "ser.audio/2"  # 2: with the faults scale and cancelling
 Key = tuple[str, float | None, float | None, float | None]  # path, start, end, channel
 State = tuple[int, int]  # bytes, time of change in ns
 

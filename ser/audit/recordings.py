@@ -17,6 +17,8 @@ TELLING = 0.3  # Cramer's V of sample rate and class: from here on the rate help
 AGAIN = "Download or copy these files again."
 FAULTS = {
     "missing": ("files that are not there", "Is --root the corpus folder that the table was made from?"),
+    "unreadable": ("files without permission to read them", "Give yourself permission: chmod u+r FILE."),
+    "irregular": ("folders, named pipes or devices in place of files", "Correct the paths of the table."),
     "pointer": ("Git LFS pointers in place of audio", "In the corpus's repository: git lfs install && git lfs pull"),
     "web-page": ("pages of HTML in place of audio", "The download gave a login or error page. " + AGAIN),
     "empty": ("empty files", AGAIN),
@@ -26,6 +28,14 @@ FAULTS = {
     "not-finite": (
         "audio with values that are not finite",
         "Write these files anew from their source, or leave them out.",
+    ),
+    "scale": (
+        "float audio at the scale of integers: full scale is 1",
+        "Divide the samples by 32768 and write the files again.",
+    ),
+    "cancelling": (
+        "channels of opposite phase, which cancel in their mean",
+        "Take one of them: 0 in the table's column channel.",
     ),
     "segment": ("segments outside of their file", "Check the columns start and end of the table."),
     "channel": ("channels that their file does not have", "Check the column channel of the table."),

@@ -37,6 +37,6 @@ def command(session: Session, dataset: str, root: Path | None, source: Path | No
         session.say(f"this replaces the table made from {before}")
     for line in summary(built, path):
         session.say(line)
-    if built.unreadable:
-        click.echo(built.unreadable.line(built.table.root), err=True)
+    if built.unusable:
+        click.echo(built.unusable.line(built.table.root), err=True)
         raise click.exceptions.Exit(3)

@@ -1,44 +1,46 @@
-"""From a corpus folder to its table in the workspace: parse, measure, tell, write."""
+"""From a corpus folder to its table in the workspace: parse it, measure the audio, report, write."""
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 from ser import registry
 from ser.errors import ConfigError, CorpusError
 from ser.metadata.corpus import CORPORA, corpus, parse_corpus
-from ser.metadata.durations import Unreadable, measure, refuse_all_unreadable
+from ser.metadata.durations import Unusable, measure, refuse_all_unusable
 from ser.metadata.folds.fold_file import Line, write_folds
 from ser.metadata.parsing import LOG
 from ser.metadata.schema import check_name
 from ser.metadata.table import Table, load_table, make_table, write_table
+from ser.metadata.table_files import EXCEL, JSON_LINES
 from ser.workspace import Workspace
 
 Say = Callable[[str], None]
-SUFFIXES = {".csv": "csv", ".tsv": "csv", ".tab": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+SUFFIXES = dict.fromkeys((".csv", ".tsv", ".tab", *EXCEL), "csv") | dict.fromkeys(JSON_LINES, "jsonl")
 
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """A table just made, and what is to be said of it.
+    """A table that was just made, and what a user should know of it.
 
     Attributes:
         table: with durations; not yet written.
         notes: what the plugin left out.
-        unreadable: audio files without a header.
+        unusable: audio files that cannot be read, or cannot be named in a table.
         folds: published folds that came with it.
     """
 
     table: Table
     notes: list[str]
-    unreadable: Unreadable
+    unusable: Unusable
     folds: tuple[Line, ...] = ()
 
 
 def plugin_for(dataset: str, source: Path, plugin: str | None = None) -> str:
-    """Which corpus plugin reads a source: the one named, else by a file's ending, else the one called like the dataset.
+    """Choose the corpus plugin for a source: the one named, else by a file's ending, else the one called like the dataset.
 
     Raises:
         ConfigError: none of them is a plugin.
@@ -67,22 +69,26 @@ def build(dataset: str, root: Path, plugin: str | None = None, quiet: bool = Fal
     Args:
         dataset: the table's name.
         root: the corpus folder, or the file for plugins that read one.
-        plugin: which plugin parses it; see `plugin_for`.
+        plugin: the one that parses it; see `plugin_for`.
 
     Raises:
         CorpusError: the folder is not as the plugin expects, a row is not valid, or none of its audio can be read.
     """
     check_name(dataset)
-    with _notes() as notes:
+    with _notes() as (notes, unnamed):
         name = plugin_for(dataset, root, plugin)
         parsed = parse_corpus(name, root, dataset)
         published = getattr(corpus(name), "folds", None)
         folds = tuple(published(root)) if published else ()
-    durations, unreadable = measure(parsed.frame, parsed.root, quiet)
-    refuse_all_unreadable(unreadable, parsed.root, parsed.facts["title"])
-    frame = parsed.frame.assign(duration=durations)
-    facts = {**parsed.facts, "notes": notes, "unreadable": {r: len(p) for r, p in unreadable.reasons.items()}}
-    return Built(make_table(frame.to_dict("records"), dataset, facts), notes, unreadable, folds)
+    frame, unusable = measure(parsed.frame, parsed.root, quiet)
+    refuse_all_unusable(unusable, parsed.root, parsed.facts["title"])
+    for reason, path in unnamed:
+        unusable.files += 1
+        unusable.add(reason, path)
+    facts = {**parsed.facts, "notes": notes, "unreadable": {r: len(p) for r, p in unusable.reasons.items()}}
+    return Built(
+        make_table(cast("list[dict[str, Any]]", frame.to_dict("records")), dataset, facts), notes, unusable, folds
+    )
 
 
 def keep(built: Built, workspace: Workspace) -> Path:
@@ -109,7 +115,7 @@ def ensure_table(
 
     Args:
         root: the corpus folder; None where the table is already there.
-        say: what to do with each line that a user should see; by default a warning is logged.
+        say: called with each line that a user should see; by default a warning is logged.
 
     Raises:
         CorpusError: there is neither a table nor a root, or the corpus cannot be parsed.
@@ -120,7 +126,7 @@ def ensure_table(
         return table if root is None else _moved(table, root, tell)
     built = build(dataset, root, plugin, quiet)
     path = keep(built, workspace)
-    for line in summary(built, path) + ([built.unreadable.line(built.table.root)] if built.unreadable else []):
+    for line in summary(built, path) + ([built.unusable.line(built.table.root)] if built.unusable else []):
         tell(line)
     return replace(built.table, path=path)
 
@@ -175,19 +181,24 @@ def _difference(found: int, release: int | None) -> list[str]:
 
 
 @contextmanager
-def _notes() -> Iterator[list[str]]:
-    """What the plugins note while the block runs."""
+def _notes() -> Iterator[tuple[list[str], list[tuple[str, str]]]]:
+    """Collect what plugins note while the block runs: lines, and files that cannot be used with their reasons."""
     notes: list[str] = []
+    unusable: list[tuple[str, str]] = []
 
     class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            notes.append(record.getMessage())
+            file = getattr(record, "unusable", None)
+            if file is None:
+                notes.append(record.getMessage())
+            else:
+                unusable.append(file)
 
     handler, propagate = Collect(), LOG.propagate
     LOG.addHandler(handler)
     LOG.propagate = False
     try:
-        yield notes
+        yield notes, unusable
     finally:
         LOG.removeHandler(handler)
         LOG.propagate = propagate

@@ -1,104 +1,283 @@
-"""One's own corpus from a table file: which column is what, and what people write into it."""
+"""A table that people made, translated: the column that each name means, and the words that people write into cells."""
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
-from ser.metadata.labels import from_word
+from ser.metadata.labels import from_word, several
 from ser.metadata.parsing import LOG, few
-from ser.metadata.schema import COLUMNS
+from ser.metadata.schema import COLUMNS, NUMBER
 
-# Other names of a column; the first that a file has is taken. A column's own name comes before all of them.
+Row = dict[str, Any]
+
+# Other names of a column, as `plain` writes them; the first that a file has is taken, a column's own name before all others.
 ALIASES = {
     "utterance_id": ("id", "utt_id", "uttid", "utt", "segment_id", "key"),
-    "path": ("file", "filename", "file_name", "file_path", "filepath", "audio_path", "audio_filepath", "audio_file",
-             "audio", "wav", "wav_path"),
-    "start": ("begin", "start_time", "offset"),
-    "end": ("stop", "end_time"),
-    "duration": ("length", "dur"),
+    "path": ("file", "filename", "file_name", "file_path", "filepath", "audio_path", "audio_filepath", "audio_file_path",
+             "audio_file", "audio", "wav", "wav_path", "wav_file"),
+    "start": ("begin", "start_time", "onset", "offset", "start_ms", "begin_ms", "start_time_ms", "onset_ms", "offset_ms"),
+    "end": ("stop", "end_time", "end_ms", "stop_ms", "end_time_ms"),
+    "duration": ("length", "dur", "duration_ms", "length_ms", "dur_ms"),
     "text": ("transcript", "transcription", "utterance", "sentence"),
-    "emotion": ("emo", "emotion_label", "class", "category"),
+    "emotion": ("emotions", "emo", "emotion_label", "emotion_class", "emotion_category", "emo_class", "emo_label", "class",
+                "category", "categorical_emotion"),
+    "label": ("labels",),
     "intensity": ("emotion_intensity", "level"),
-    "valence": ("val",),
-    "arousal": ("activation", "aro", "act"),
-    "dominance": ("dom",),
-    "speaker": ("speaker_id", "spk", "spk_id", "speaker_name", "actor", "subject"),
+    "valence": ("val", "emo_val"),
+    "arousal": ("activation", "aro", "act", "emo_act", "emo_aro"),
+    "dominance": ("dom", "emo_dom"),
+    "speaker": ("speaker_id", "speakerid", "spk", "spk_id", "spkr", "spkr_id", "spkrid", "speaker_name", "actor",
+                "actor_id", "subject", "subject_id", "talker"),
     "gender": ("sex", "speaker_gender"),
     "session": ("session_id",),
     "dialogue": ("dialogue_id", "dialog", "dialog_id", "conversation", "conversation_id"),
     "turn": ("turn_id",),
     "language": ("lang", "locale"),
-    "split": ("subset", "partition", "set"),
+    "split": ("subset", "partition", "set", "split_set", "data_split"),
 }  # fmt: skip
 GENDERS = {"f": "female", "w": "female", "woman": "female", "female": "female",
            "m": "male", "man": "male", "male": "male"}  # fmt: skip
 SPLITS = {"train": "train", "training": "train", "dev": "validation", "val": "validation", "valid": "validation",
-          "validation": "validation", "development": "validation", "test": "test", "eval": "test",
+          "validation": "validation", "development": "validation", "devel": "validation", "test": "test", "eval": "test",
           "evaluation": "test"}  # fmt: skip
+RATINGS = ("valence", "arousal", "dominance")
+# Words for nothing, in lower case. In texts and ids they may be words like others.
+MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "-", "?")
+_NOTHING = (*MISSING[:2], *MISSING[3:])  # a speaker may be called NA
+_MILLISECONDS = re.compile(r"_ms$")
 
 
-def translate(rows: Iterable[dict[str, Any]], folder: Path, where: object) -> Iterator[dict[str, Any]]:
-    """Rows as people write them -> rows of the utterance table. Columns that are not known are noted, not fatal.
+def translate(rows: Iterable[Row], folder: Path, where: object) -> Iterator[Row]:
+    """Turn rows as people write them into rows of the utterance table. Columns that are not known are noted, not fatal.
 
     Args:
         rows: dicts with the file's own column names.
-        folder: which audio paths are relative to.
+        folder: the folder that audio paths are relative to.
         where: the file, for errors.
 
     Raises:
-        CorpusError: no column tells the audio or the text, or a gender or split is a word that is not known.
+        CorpusError: no column names the audio or the text, two have one name, a cell holds several labels, or a gender or
+            split is a word that is not known.
     """
     listed = list(rows)
-    columns, ignored = choose(dict.fromkeys(str(key) for row in listed for key in row))
+    keys = list(dict.fromkeys(str(key) for row in listed for key in row))
+    columns, ignored = choose(keys)
+    _refuse_ambiguous(keys, columns, where)
     if listed and not {"path", "text"} & set(columns):
         raise CorpusError(f"{where} names neither audio nor text", expected="a column path (or file, wav, ...) or text",
                           found=f"columns {', '.join(ignored + list(columns.values()))}")  # fmt: skip
+    words = [] if {"emotion", "label"} & set(columns) else _one_hot(listed, ignored)
+    ignored = [key for key in ignored if key not in words]
     if ignored:
         LOG.warning("columns ignored: %s", few(ignored, 30))
+    _note_labels(columns, words, keys)
+    given = [{name: cells.get(key) for name, key in columns.items()} for cells in listed]
+    if words:
+        given = [{**row, "emotion": _hot(cells, words)} for row, cells in zip(given, listed, strict=True)]
+    spelling = _Spelling(given, where)
     base = folder.resolve()
-    strange: dict[str, None] = {}
-    for number, cells in enumerate(listed, start=1):
-        row = _row({name: cells.get(key) for name, key in columns.items()}, base, number, where)
-        if row["emotion"] == "other":
-            strange.setdefault(row["label"])
-        yield row
-    if strange:
-        LOG.warning("labels that are no known emotion word (emotion: other): %s", few(strange))
+    scales = {name: 1000 for name, key in columns.items() if _MILLISECONDS.search(plain(key))}
+    made = [_row(cells, base, number, where, scales, spelling) for number, cells in enumerate(given, start=1)]
+    _name_rows(made, given)
+    spelling.note()
+    _note_splits(given, columns)
+    yield from made
 
 
 def choose(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Which of a file's columns is which of the table's: (table column -> file column, columns that are not used)."""
+    """Say which of a file's columns is which of the table's: (table column -> file column, columns that are not used)."""
     keys = list(keys)
-    plain = {key.strip().lower().replace(" ", "_").replace("-", "_"): key for key in reversed(keys)}
+    known = {form: key for key in reversed(keys) for form in (plain(key), _in_one(key))}
     columns = {}
     for name in COLUMNS:
-        known = next((alias for alias in (name, *ALIASES.get(name, ())) if alias in plain), None)
-        if known is not None:
-            columns[name] = plain[known]
+        aliases = (name, *ALIASES.get(name, ()))
+        if "onset" in known and name in ("start", "end"):  # else an offset is where a segment starts
+            aliases = tuple(a for a in aliases if a != "offset") + (("offset",) if name == "end" else ())
+        found = next((alias for alias in aliases if alias in known), None)
+        if found is not None:
+            columns[name] = known[found]
     return columns, [key for key in keys if key not in columns.values()]
 
 
-def _row(cells: dict[str, Any], base: Path, number: int, where: object) -> dict[str, Any]:
+def plain(key: str) -> str:
+    """A column's name as names are compared: in lower case, with `_` between words.
+
+    >>> plain("Speaker ID"), plain("EmoClass"), plain("SpkrID")
+    ('speaker_id', 'emo_class', 'spkr_id')
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", unicodedata.normalize("NFC", key).strip())
+    return re.sub(r"[\s_-]+", "_", words).lower()
+
+
+def _in_one(key: str) -> str:
+    return key.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _refuse_ambiguous(keys: Sequence[str], columns: Mapping[str, str], where: object) -> None:
+    """Refuse two columns with the name of one that is used, but for case."""
+    for used in columns.values():
+        same = [key for key in keys if _in_one(key) == _in_one(used)]
+        if len(same) > 1:
+            raise CorpusError(
+                f"{where}: two columns are called {plain(used)!r}", expected="every name once", found=", ".join(same)
+            )
+
+
+def _one_hot(rows: Sequence[Row], keys: Sequence[str]) -> list[str]:
+    """Columns that are called like emotions and hold 0 and 1 only: they are labels, one column for each class."""
+    found = [key for key in keys if from_word(key) != "other"]
+    if len(found) < 2:
+        return []
+    found += [key for key in keys if plain(key) == "other"]
+    flags = all(_said(row.get(key)) in ("0", "1", "0.0", "1.0", "False", "True", "") for row in rows for key in found)
+    return found if flags else []
+
+
+def _hot(cells: Row, words: Sequence[str]) -> str:
+    """The names of the columns that hold a 1; several are refused as several labels in one cell are."""
+    return ";".join(word for word in words if _said(cells.get(word)) in ("1", "1.0", "True"))
+
+
+def _note_labels(columns: Mapping[str, str], words: Sequence[str], keys: Sequence[str]) -> None:
+    if words:
+        LOG.warning("labels are those of the columns that hold a 1: %s", few(words, 30))
+    if words or {"emotion", "label", "votes"} & set(columns):
+        return
+    ratings = [columns[name] for name in RATINGS if name in columns]
+    if ratings:
+        LOG.warning(
+            "no column of emotions, but ratings (%s): they are kept, and the loss vad learns them beside classes. Heads are "
+            "trained on classes: add a column emotion, made of the ratings for instance (low and high)",
+            ", ".join(ratings),
+        )
+    else:
+        LOG.warning(
+            "no column of emotions among %s: call the column that has them emotion or label", few(map(repr, keys), 30)
+        )
+
+
+class _Spelling:
+    """One spelling for each label of a table: those that differ in case or encoding only become the commonest.
+
+    Args:
+        rows: with `emotion` and `label` as they are in the file.
+        where: the file, for errors.
+
+    Raises:
+        CorpusError: a cell holds several labels.
+    """
+
+    def __init__(self, rows: Sequence[Row], where: object) -> None:
+        labels, emotions = [_label_of(row) for row in rows], [_word(row.get("emotion")) for row in rows]
+        both = labels + [emotion for label, emotion in zip(labels, emotions, strict=True) if emotion != label]
+        self._missing = Counter(word for word in both if word.lower() in MISSING or word == "None")
+        del self._missing[""]
+        counts = Counter(word for word in both if word and word not in self._missing)
+        many = {word: parts for word in counts if (parts := several(word, counts))}
+        if many:
+            row, word = next(
+                (k, w) for k, pair in enumerate(zip(labels, emotions, strict=True), 1) for w in pair if w in many
+            )
+            parts = many[word]
+            raise CorpusError(
+                f"{where}, row {row}: {word!r} is several labels ({sum(counts[w] for w in many)} such rows)",
+                expected="one label in each row",
+                action="Keep the main emotion there, and give the shares of all in a column votes "
+                f"({json.dumps({from_word(p): round(1 / len(parts), 2) for p in parts})}); or leave such rows out.",
+            )
+        alike: defaultdict[str, list[str]] = defaultdict(list)
+        for word, _ in counts.most_common():  # of equal counts the first in the file
+            alike[word.casefold() if len(word) > 1 else word].append(word)
+        self._spelt = {word: spellings[0] for spellings in alike.values() for word in spellings}
+        self._changed = [spellings for spellings in alike.values() if len(spellings) > 1]
+        self._strange = [word for word in dict.fromkeys(self._spelt.values()) if from_word(word) == "other"]
+
+    def of(self, word: str) -> str:
+        """The spelling that is kept; "" for a word that stands for no label."""
+        return "" if word in self._missing else self._spelt.get(word, word)
+
+    def note(self) -> None:
+        """Say what was changed."""
+        if self._missing:
+            LOG.warning("read as no label: %s", few(f"{word!r} {n}" for word, n in self._missing.most_common()))
+        for spellings in self._changed:
+            LOG.warning("labels that differ in case only are one: %s", ", ".join(spellings))
+        if self._strange:
+            LOG.warning("labels that are no known emotion word (emotion: other): %s", few(self._strange))
+
+
+def _label_of(row: Row) -> str:
+    return _word(row.get("label")) or _word(row.get("emotion"))
+
+
+def _word(value: Any) -> str:
+    """A label as text, in the one encoding of accents, with single spaces."""
+    return " ".join(unicodedata.normalize("NFC", _said(value)).split())
+
+
+def _row(
+    cells: Row, base: Path, number: int, where: object, scales: Mapping[str, float], spelling: _Spelling
+) -> dict[str, Any]:
     row = {name: value.strip() if isinstance(value, str) else value for name, value in cells.items()}
-    word = _said(row.get("emotion")) or _said(row.get("label"))
-    row["label"] = _said(row.get("label")) or word
+    row["label"] = spelling.of(_label_of(cells))
+    word = spelling.of(_word(row.get("emotion"))) or row["label"]
     row["emotion"] = from_word(word) if word else ""
     row["path"] = _relative(_said(row.get("path")), base)
     for name, words in (("gender", GENDERS), ("split", SPLITS)):
         given = _said(row.get(name)).lower()
-        if given and given not in words and not (name == "gender" and given in ("unknown", "other", "-")):
+        given = "" if given in MISSING or (name == "gender" and given in ("unknown", "other")) else given
+        part = words.get(given) or (words.get(_part(given)) if name == "split" else None)
+        if given and part is None:
             raise CorpusError(f"{where}, row {number}: {name} {given!r}", expected=f"one of {', '.join(words)}")
-        row[name] = words.get(given, "")
+        row[name] = part or ""
+    for name in ("speaker", "session", "dialogue"):
+        row[name] = "" if _said(row.get(name)).lower() in _NOTHING else row.get(name)
     row["votes"] = _votes(row.get("votes"))
-    if _said(row.get("end")) == "" and _said(row.get("start")) and _said(row.get("duration")):
-        with suppress(ValueError):  # as NeMo's manifests tell a segment; make_table names a cell that is no number
+    for name, kind in COLUMNS.items():
+        if kind == NUMBER and name in row:
+            row[name] = _number(row[name], scales.get(name, 1))
+    if row.get("end") is None and row.get("start") is not None and row.get("duration") is not None:
+        with suppress(
+            TypeError, ValueError
+        ):  # as NeMo's manifests give a segment; make_table names a cell that is no number
             row["end"] = float(row["start"]) + float(row["duration"])
-    if not _said(row.get("utterance_id")):
-        row["utterance_id"] = _name(row, number)
     return row
+
+
+def _number(value: Any, scale: float) -> Any:
+    """A number as it is, or of a text that is one, also with a decimal comma; None for nothing; else the text."""
+    text = _said(value)
+    if text.lower() in MISSING:
+        return None
+    if re.fullmatch(r"[-+]?\d+,\d+", text):
+        text = text.replace(",", ".")
+    try:
+        return float(text) / scale if scale != 1 or isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _part(word: str) -> str:
+    """`test1` and `train_set` without what follows the part's name."""
+    return re.sub(r"[\s_-]*(set|split|partition)?[\s_-]*\d*$", "", word)
+
+
+def _note_splits(rows: Sequence[Row], columns: Mapping[str, str]) -> None:
+    if "split" not in columns:
+        return
+    words: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        given = _said(row.get("split")).lower()
+        words[SPLITS.get(given) or SPLITS.get(_part(given), "")].setdefault(given)
+    for part, several_words in words.items():
+        if part and len(several_words) > 1:
+            LOG.warning("split: %s are all read as %s", ", ".join(several_words), part)
 
 
 def _votes(given: Any) -> Any:
@@ -107,7 +286,7 @@ def _votes(given: Any) -> Any:
         with suppress(ValueError):
             given = json.loads(given)
     if not isinstance(given, dict) or not all(type(n) in (int, float) and n >= 0 for n in given.values()):
-        return given
+        return None if _said(given).lower() in MISSING else given
     votes: dict[str, float] = {}
     for word, number in given.items():
         votes[from_word(word)] = votes.get(from_word(word), 0.0) + number
@@ -115,16 +294,36 @@ def _votes(given: Any) -> Any:
     return {emotion: round(n / total, 6) for emotion, n in votes.items() if n} or None
 
 
-def _name(row: dict[str, Any], number: int) -> str:
-    """An id for a row without one: the path without its ending, with the segment's start; else the row's number."""
-    if not row["path"]:
-        return f"row-{number:06d}"
-    name = row["path"].rsplit(".", 1)[0]
-    return f"{name}@{row['start']}" if _said(row.get("start")) else str(name)
+def _name_rows(rows: Sequence[Row], given: Sequence[Row]) -> None:
+    """Give ids to rows without one: the path without its ending, with the segment's start as written; else the row's number.
+
+    Where two files differ by their ending alone, it stays.
+    """
+    clash = shared_stems(row["path"] for row in rows if not _said(row.get("utterance_id")))
+    for number, (row, cells) in enumerate(zip(rows, given, strict=True), start=1):
+        if _said(row.get("utterance_id")):
+            continue
+        name = row["path"].rsplit(".", 1)[0]
+        name, start = row["path"] if name in clash else name, _said(cells.get("start"))
+        row["utterance_id"] = (f"{name}@{start}" if start else name) if name else f"row-{number:06d}"
+
+
+def shared_stems(paths: Iterable[str]) -> set[str]:
+    """Paths without ending that several different paths have in common.
+
+    >>> shared_stems(["a/x.mp3", "a/x.m4a", "a/y.wav", "a/y.wav"])
+    {'a/x'}
+    """
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        found[path.rsplit(".", 1)[0]].add(path)
+    return {name for name, same in found.items() if len(same) > 1}
 
 
 def _relative(path: str, base: Path) -> str:
     """Relative to the file's folder where it lies below it; as given otherwise."""
+    if path.lower() in ("nan", "null", "<na>"):
+        return ""
     if not path or not Path(path).is_absolute():
         return path.replace("\\", "/").removeprefix("./")
     try:

@@ -1,6 +1,7 @@
 """A corpus as a plugin: its facts, its parser, and what people are told of it."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -74,7 +75,7 @@ def parse_corpus(name: str, root: Path, dataset: str | None = None) -> Table:
             expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
             action="Give the corpus folder with --root.",
         )
-    rows = list(plugin.parse(root))
+    rows = [{column: _composed(column, value) for column, value in row.items()} for row in plugin.parse(root)]
     if not rows:
         raise CorpusError(
             f"{plugin.TITLE}: no utterance found in {root}",
@@ -82,6 +83,11 @@ def parse_corpus(name: str, root: Path, dataset: str | None = None) -> Table:
             action="Give the folder that holds this tree with --root.",
         )
     return make_table(rows, dataset or name, facts=_facts(plugin, name, root))
+
+
+def _composed(column: str, value: Any) -> Any:
+    """Text with accents in one encoding (NFC): the same word is one label and one id. Paths stay as they are on the disk."""
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) and column != "path" else value
 
 
 def _facts(plugin: Corpus, name: str, root: Path) -> dict[str, Any]:

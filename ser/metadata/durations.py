@@ -1,33 +1,37 @@
 """Durations from audio headers, and why a file has none: a header is enough, nothing is decoded."""
 
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
 
 import pandas as pd
 
-from ser.errors import CorpusError
+from ser.audio.decoding import header_seconds
+from ser.errors import AudioError, CorpusError
 from ser.progress import progress
 
-# What libsndfile reads. Other files (the video of MELD) keep the duration that their corpus states.
-SOUND = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
-LFS_HEAD = b"version https://git-lfs"  # what a clone without LFS leaves where a large file should be
-
-POINTER, WEB_PAGE, EMPTY, MISSING, DAMAGED = (
-    "Git LFS pointer",
-    "HTML page",
-    "empty",
-    "not there",
-    "not readable as audio",
-)
+# Faults of a file (`ser.audio.files.FAULTS`) in words; the others make it unreadable as audio.
+POINTER, MISSING = "Git LFS pointer", "not there"
+_REASONS = {
+    "missing": MISSING,
+    "unreadable": "without permission to read it",
+    "irregular": "not a regular file",
+    "pointer": POINTER,
+    "web-page": "HTML page",
+    "empty": "empty",
+}
+DAMAGED = "not readable as audio"
+_SLACK = 0.05  # s that a segment's end may lie behind the file's: time stamps are rounded
 
 
 @dataclass
-class Unreadable:
-    """Files that are no audio.
+class Unusable:
+    """Audio files that cannot be used.
 
     Attributes:
-        files: number of audio files that the table names.
+        files: number of audio files that the table names, and of those that could not be named in it.
         reasons: reason -> paths, as in the table.
     """
 
@@ -37,48 +41,62 @@ class Unreadable:
     def __len__(self) -> int:
         return sum(len(paths) for paths in self.reasons.values())
 
+    def add(self, reason: str, path: str) -> None:
+        """Add a file."""
+        self.reasons.setdefault(reason, []).append(path)
+
     def line(self, root: Path) -> str:
-        """How many, why, and what to do, in one line."""
-        parts = [
-            f"{reason} {len(paths)} ({paths[0]}{', ...' if len(paths) > 1 else ''})" for reason, paths in self._most()
-        ]
-        text = f"{len(self)} of {self.files} audio files cannot be read: {'; '.join(parts)}."
+        """The number of files, the reasons, and what to do, in one line."""
+        most = sorted(self.reasons.items(), key=lambda item: -len(item[1]))
+        parts = [f"{reason} {len(paths)} ({paths[0]}{', ...' if len(paths) > 1 else ''})" for reason, paths in most]
+        text = f"{len(self)} of {self.files} audio files cannot be used: {'; '.join(parts)}."
         if POINTER in self.reasons:
             text += f" Fetch the audio with: cd {root} && git lfs install && git lfs pull"
+        elif MISSING in self.reasons:
+            text += f" Paths are relative to {root}: is the audio there, under these names?"
+        elif _REASONS["unreadable"] in self.reasons:
+            text += f" Give yourself permission to read them: chmod -R u+rX {root}"
         return text
 
-    def _most(self) -> list[tuple[str, list[str]]]:
-        return sorted(self.reasons.items(), key=lambda item: -len(item[1]))
 
+def measure(frame: pd.DataFrame, root: Path, quiet: bool = False) -> tuple[pd.DataFrame, Unusable]:
+    """Take the duration of each row from the headers of the files below the root.
 
-def measure(frame: pd.DataFrame, root: Path, quiet: bool = False) -> tuple["pd.Series[float]", Unreadable]:
-    """Duration of each row in seconds, from the headers of the files below the root.
+    A path that differs from the file's name only in how accents are encoded (NFC as most programs write them, NFD as macOS
+    does) becomes the file's.
 
     Args:
         frame: with columns `path`, `start`, `end` and `duration`.
 
     Returns:
-        The header's length of whole files, `end - start` of segments, the row's own duration where the file is no
-        sound file, NaN where the file cannot be read; and what could not be read.
+        The frame with `duration` in seconds: the header's length of whole files, `end - start` of segments, the row's own
+        duration where the header does not give it, NaN where the file cannot be read; and the files that cannot.
+
+    Raises:
+        CorpusError: starts and ends are in milliseconds.
     """
     paths = [p for p in dict.fromkeys(frame["path"]) if p]
-    found = Unreadable(len(paths))
+    found = Unusable(len(paths))
     lengths: dict[str, float] = {}
+    named: dict[str, str] = {}
     for path in progress(paths, len(paths), "audio headers", "file", quiet):
-        seconds, reason = _length(root / path)
-        lengths[path] = seconds
-        if reason:
-            found.reasons.setdefault(reason, []).append(path)
-    unread = {p for paths in found.reasons.values() for p in paths}
-    values = [
-        _duration(lengths.get(path, nan), path in unread, start, end, stated)
+        named[path] = _as_on_disk(root, path)
+        try:
+            seconds = header_seconds(root / named[path])
+            lengths[path] = nan if seconds is None else seconds
+        except AudioError as error:
+            found.add(_REASONS.get(error.fault, DAMAGED), path)
+    _refuse_milliseconds(frame, lengths)
+    durations = [
+        _duration(lengths.get(path, nan), bool(path) and path not in lengths, start, end, stated)
         for path, start, end, stated in zip(frame["path"], frame["start"], frame["end"], frame["duration"], strict=True)
     ]
-    return pd.Series(values, dtype=float, index=frame.index), found
+    measured = frame.assign(duration=pd.Series(durations, dtype=float, index=frame.index))
+    return measured.assign(path=[named.get(path, path) for path in frame["path"]]), found
 
 
-def refuse_all_unreadable(found: Unreadable, root: Path, title: str) -> None:
-    """Stop where no audio file at all can be read: one message instead of a table of failures.
+def refuse_all_unusable(found: Unusable, root: Path, title: str) -> None:
+    """Stop where no audio file at all can be used: one message instead of a table of failures.
 
     Raises:
         CorpusError: saying why, and how to get the audio.
@@ -92,7 +110,7 @@ def refuse_all_unreadable(found: Unreadable, root: Path, title: str) -> None:
             found="about 130 bytes of text each, as a clone or a download without Git LFS leaves them",
             action=f"Install Git LFS, then: cd {root} && git lfs install && git lfs pull; then give this command again.",
         )
-    raise CorpusError(f"{title}: {found.line(root).rstrip('.')}", action="Check --root.")
+    raise CorpusError(f"{title}: {found.line(root)}")
 
 
 def _duration(header: float, unread: bool, start: float, end: float, stated: float) -> float:
@@ -104,26 +122,47 @@ def _duration(header: float, unread: bool, start: float, end: float, stated: flo
     return stated if pd.isna(header) else round(max(header - begin, 0.0), 6)
 
 
-def _length(path: Path) -> tuple[float, str]:
-    """Seconds (NaN where not known), and why the file cannot be read ("" where it can)."""
-    import soundfile
+def _as_on_disk(root: Path, path: str) -> str:
+    """The path as the file system spells it, where there is a file of that name but for how accents are encoded."""
+    if path.isascii() or _exists(root / path):
+        return path
+    folder = Path("/") if path.startswith("/") else root
+    spelt = []
+    for part in path.split("/"):
+        if not _exists(folder / part):
+            wanted = unicodedata.normalize("NFC", part)
+            part = next((n for n in _names(folder) if unicodedata.normalize("NFC", n) == wanted), part)
+        folder /= part
+        spelt.append(part)
+    return "/".join(spelt) if _exists(folder) else path
 
-    if path.suffix.lower() in SOUND:
-        try:
-            info = soundfile.info(str(path))
-            return float(info.duration), ""
-        except (soundfile.LibsndfileError, OSError):
-            return nan, _reason(path) or DAMAGED
-    return nan, _reason(path)
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long
+        return False
 
 
-def _reason(path: Path) -> str:
-    if not path.is_file():
-        return MISSING
-    if path.stat().st_size == 0:
-        return EMPTY
-    with path.open("rb") as handle:
-        head = handle.read(256)
-    if head.startswith(LFS_HEAD):
-        return POINTER
-    return WEB_PAGE if head.lstrip().lower().startswith((b"<!doctype", b"<html")) else ""
+def _names(folder: Path) -> Iterable[str]:
+    try:
+        return [entry.name for entry in folder.iterdir()]
+    except OSError:
+        return []
+
+
+def _refuse_milliseconds(frame: pd.DataFrame, lengths: dict[str, float]) -> None:
+    """Refuse segments that lie outside of their files, and would lie inside were their times milliseconds."""
+    times = frame[frame["end"].notna()]
+    length = times["path"].map(lengths).astype(float)
+    times, length = times[length.notna()], length[length.notna()]
+    outside = times["end"] > length + _SLACK
+    if not len(times) or outside.mean() <= 0.5 or (times["end"] / 1000 > length + _SLACK).any():
+        return
+    row = times.index[outside.to_numpy().argmax()]
+    raise CorpusError(
+        f"start and end look like milliseconds: {int(outside.sum())} of {len(times)} segments lie outside of their files",
+        expected="seconds",
+        found=f"{frame['utterance_id'][row]}: end {frame['end'][row]:g} of a file of {length[row]:.3f} s",
+        action="Write them in seconds, or call the columns start_ms and end_ms.",
+    )

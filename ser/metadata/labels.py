@@ -5,6 +5,8 @@ numbers, cross between corpora.
 """
 
 import json
+import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,8 +60,31 @@ def from_word(word: str) -> str:
     >>> from_word("Angry"), from_word("whispered")
     ('anger', 'other')
     """
-    plain = word.strip().lower().replace(" ", "_").replace("-", "_")
+    plain = unicodedata.normalize("NFC", word).strip().lower().replace(" ", "_").replace("-", "_")
     return _BY_WORD.get(plain, "other")
+
+
+def several(cell: str, labels: Collection[str] = ()) -> list[str]:
+    """The labels of a cell that holds more than one; [] for one label.
+
+    A class may be called `anger/frustration`: with a slash it is several only where a part is a label of its own too.
+
+    Args:
+        labels: all that the column has.
+
+    >>> several("anger;sadness"), several("['sad', 'calm']"), several("happy/excited"), several("well-known, loud")
+    (['anger', 'sadness'], ['sad', 'calm'], [], [])
+    """
+    inner = cell.strip().strip("[](){}")
+    for separator in ";|,+&/":
+        parts = [part for p in inner.split(separator) if (part := p.strip().strip("'\"").strip())]
+        if len(parts) < 2:
+            continue
+        own = {label.casefold() for label in labels}
+        known = all(from_word(p) != "other" or p.casefold() in (*own, *SYNONYMS["other"]) for p in parts)
+        if known and (separator != "/" or any(p.casefold() in own for p in parts)):
+            return parts
+    return []
 
 
 @dataclass(frozen=True)

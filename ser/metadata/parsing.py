@@ -1,19 +1,21 @@
-"""What the corpus plugins share: walking a folder, reading old text files, looking labels up, and telling what was left out."""
+"""Help for corpus plugins: walking a folder, reading old text files, looking labels up, and noting what was left out."""
 
+import codecs
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from ser.audio.files import ENDINGS
 from ser.errors import CorpusError
+from ser.files import read_bytes
 
-AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".m4a")
-
-# Plugins say here what a user should know of a parse: files left out, lines that are malformed. Whoever parses for a
+# Plugins note here what a user should know of a parse: files left out, lines that are malformed. Whoever parses for a
 # command collects it (`ser.metadata.build`); elsewhere Python prints it on standard error.
 LOG = logging.getLogger("ser.metadata")
 
@@ -21,18 +23,27 @@ LOG = logging.getLogger("ser.metadata")
 _WINDOWS = {
     code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
 }
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def files_below(root: Path, *suffixes: str) -> Iterator[str]:
     """Paths of files below a folder, relative to it and with `/`, in a stable order.
 
-    Hidden files are left out (macOS leaves `._NAME.wav` beside `NAME.wav` in archives). Links to folders are followed.
+    Hidden files are left out (macOS leaves `._NAME.wav` beside `NAME.wav` in archives). Links to folders are followed. Files
+    whose names a table cannot hold, and folders that may not be read, are noted as unusable.
 
     Args:
         suffixes: lower-case endings, `.wav`; none is all files.
     """
     seen = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_unreadable_folder):
         real = os.path.realpath(folder)
         if real in seen:  # a link that leads back up
             folders.clear()
@@ -42,8 +53,53 @@ def files_below(root: Path, *suffixes: str) -> Iterator[str]:
         below = os.path.relpath(folder, root).replace(os.sep, "/")
         prefix = "" if below == "." else below + "/"
         for name in sorted(names):
-            if not name.startswith(".") and (not suffixes or name.lower().endswith(suffixes)):
-                yield prefix + name
+            if name.startswith(".") or (suffixes and not name.lower().endswith(suffixes)):
+                continue
+            path = prefix + name
+            fault = _fault_of_name(path)
+            if fault:
+                unusable(path, fault)
+            else:
+                yield path
+
+
+def audio_below(root: Path) -> Iterator[str]:
+    """Paths of audio files below a folder, as `files_below`; other files are noted, by their endings."""
+    others: Counter[str] = Counter()
+    for path in files_below(root):
+        if path.lower().endswith(ENDINGS):
+            yield path
+        else:
+            others[Path(path).suffix.lower() or "no ending"] += 1
+    if others:
+        left_out(
+            others.total(),
+            f"files that are not audio by their ending ({few(f'{e} {n}' for e, n in others.most_common())})",
+        )
+
+
+def unusable(path: str, reason: str) -> None:
+    """Note a file that cannot be used, with the reason as words that may follow its name."""
+    LOG.warning("cannot be used: %s (%s)", shown(path), reason, extra={"unusable": (reason, shown(path))})
+
+
+def shown(name: str) -> str:
+    """A file's name as it can be printed: control characters and bytes that are not UTF-8 are escaped."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return _CONTROL.sub(lambda m: repr(m[0])[1:-1], text)
+
+
+def _fault_of_name(path: str) -> str:
+    """The reason why a table cannot hold a path; "" where it can."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "a name that is not UTF-8: rename it"
+    return "a control character in its name: rename it" if _CONTROL.search(path) else ""
+
+
+def _unreadable_folder(error: OSError) -> None:
+    unusable(str(error.filename), f"a folder that cannot be read: {error.strerror}")
 
 
 def stem(path: str) -> str:
@@ -58,7 +114,7 @@ def stem(path: str) -> str:
 def named_as(
     root: Path, pattern: re.Pattern[str], corpus: str, *suffixes: str, name: Callable[[str], str] = stem
 ) -> Iterator[tuple[str, re.Match[str]]]:
-    """Audio files that are named as a corpus's are, anywhere below a folder, each name once; the others are noted.
+    """Find audio files that are named as a corpus's are, anywhere below a folder, each name once; note the others.
 
     Archives are often unpacked into folders of their own, and some public copies hold every file twice.
 
@@ -87,12 +143,37 @@ def named_as(
 
 
 def read_text(path: Path) -> str:
-    """A text file in UTF-8, else in Windows-1252 (which older corpora are in), with line ends as they are."""
-    content = path.read_bytes()
+    """Read a text file, with line ends as they are.
+
+    It is in UTF-8, in UTF-16 or UTF-32 with a byte order mark (as Excel writes "Unicode text"), else in Windows-1252 (as
+    older corpora are).
+
+    Raises:
+        CorpusError: it cannot be read, is not a regular file, or is not a text.
+    """
     try:
-        return mended(content.decode("utf-8-sig"))
+        content = read_bytes(path)
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}", found=error.strerror) from None
+    if content.startswith(b"PK\x03\x04"):
+        raise CorpusError(
+            f"{path} is not a text file", found="a ZIP archive or an Excel file", action="Excel: NAME.xlsx."
+        )
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
     except UnicodeDecodeError:
-        return mended(content.decode("latin-1"))
+        text = content.decode("latin-1")
+        if encoding != "utf-8":
+            raise CorpusError(f"{path} is damaged", expected=f"text in {encoding}, as its first bytes say") from None
+    if "\0" in text:
+        raise CorpusError(
+            f"{path} is not a text file",
+            expected="text in UTF-8 (or UTF-16 with a byte order mark)",
+            found="bytes that are 0",
+            action="Save it again as CSV in UTF-8.",
+        )
+    return mended(text)
 
 
 def mended(text: str) -> str:
@@ -140,12 +221,16 @@ def left_out(number: int, what: str) -> None:
         LOG.warning("%s left out: %d", what, number)
 
 
-def optional(package: str) -> ModuleType:
-    """An optional package, whose extra is called as it is.
+def optional(package: str, extra: str | None = None) -> ModuleType:
+    """Import an optional package.
+
+    Args:
+        extra: of this program, which brings it; named as the package by default.
 
     Raises:
         CorpusError: it is not installed; the message has the command that installs it.
     """
     if find_spec(package) is None:
-        raise CorpusError(f"the package {package} is not installed", action=f"Install it: pip install 'ser[{package}]'")
+        command = f"pip install 'ser[{extra or package}]'"
+        raise CorpusError(f"the package {package} is not installed", action=f"Install it: {command}")
     return import_module(package)

@@ -1,4 +1,4 @@
-"""The columns of the utterance table and what they may hold."""
+"""The columns of the utterance table, and the values that they may hold."""
 
 import json
 import re
@@ -22,7 +22,7 @@ COLUMNS: dict[str, str] = {
     "prompt": TEXT,  # id of the fixed sentence that is read, where the corpus has such a set
     "emotion": TEXT,  # canonical; empty: the corpus gives none (no agreement, say)
     "label": TEXT,  # the corpus's own
-    "votes": TEXT,  # JSON: canonical emotion -> share of annotators; under 1 in sum where the release tells no more
+    "votes": TEXT,  # JSON: canonical emotion -> share of annotators; under 1 in sum where the release says no more
     "intensity": TEXT,
     "valence": NUMBER,  # on the corpus's own scale, which its plugin states
     "arousal": NUMBER,
@@ -43,13 +43,13 @@ NOT_NEGATIVE = ("start", "duration", "channel", "age", "turn")
 
 
 def check_name(dataset: str) -> str:
-    """A dataset's name, if it can be a file's name everywhere.
+    """Give back a dataset's name that can be a file's name everywhere.
 
     Raises:
         ConfigError: it cannot.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", dataset):
-        raise ConfigError(f"{dataset!r} is no name for a dataset", expected="letters, digits, '-', '_' and '.'")
+        raise ConfigError(f"{dataset!r} cannot be the name of a dataset", expected="letters, digits, '-', '_' and '.'")
     return dataset
 
 
@@ -58,7 +58,7 @@ def validate(frame: pd.DataFrame, dataset: str, bare: bool = False) -> None:
 
     Args:
         frame: all of `COLUMNS`; text is "" where there is none, numbers NaN.
-        bare: whether rows may have neither audio nor text, their features being imported.
+        bare: rows may have neither audio nor text, because their features are imported.
 
     Raises:
         CorpusError: naming the first row at fault.
@@ -83,6 +83,12 @@ def validate(frame: pd.DataFrame, dataset: str, bare: bool = False) -> None:
     for column, kind in COLUMNS.items():
         if kind == TEXT:
             refuse(frame[column].str.contains("\x00", regex=False), column, "no NUL characters")
+            if not _is_unicode("".join(frame[column])):
+                refuse(
+                    ~frame[column].map(_is_unicode).astype(bool),
+                    column,
+                    "Unicode text",
+                )
     among("emotion", CANONICAL)
     among("split", SPLITS)
     among("text_source", TEXT_SOURCES)
@@ -108,6 +114,15 @@ def _unique(ids: "pd.Series[Any]", dataset: str) -> None:
             expected="every id once",
             action="Make the ids unique, with the file's folder in them for instance.",
         )
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be written: bytes of a file's name that are not UTF-8 and half surrogate pairs cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _are_votes(text: str) -> bool:

@@ -1,53 +1,155 @@
-"""Rows of a table that people made: a CSV, TSV or JSON lines file."""
+"""Rows of a table that people made: a CSV, TSV, Excel or JSON lines file."""
 
 import csv
 import io
-import json
+import re
+import zipfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
-from ser.metadata.parsing import read_text
+from ser.files import open_regular, parse_json
+from ser.metadata.parsing import LOG, few, optional, read_text
+
+Row = dict[str, Any]  # by the file's own column names
+JSON_LINES, EXCEL = (".jsonl", ".ndjson"), (".xlsx", ".xlsm")
+OTHER_SHEETS = (".xls", ".ods", ".numbers")
+MAX_SHEET_BYTES = 2**30  # of an Excel file's content, unpacked
+_DELIMITERS = ",\t;|"
 
 
-def read_delimited(path: Path) -> tuple[list[dict[str, Any]], Path]:
-    """Rows of a CSV or TSV file (the delimiter is the commonest of comma, tab and semicolon in the header).
+def read_rows(path: Path) -> tuple[list[Row], Path]:
+    """Rows of a table file, by its ending, and the folder that paths in it are relative to.
 
     Raises:
-        CorpusError: it is no such file, or a row is longer than the header.
+        CorpusError: it cannot be read, two columns have one name, or a row does not fit the header.
+    """
+    suffix = path.suffix.lower()
+    if suffix in JSON_LINES:
+        return read_json_lines(path)
+    if suffix in EXCEL:
+        return read_excel(path)
+    if suffix in OTHER_SHEETS:
+        raise CorpusError(f"{path}: {suffix} files cannot be read", action="Save it as .xlsx or as CSV.")
+    return read_delimited(path)
+
+
+def read_delimited(path: Path) -> tuple[list[Row], Path]:
+    """Rows of a CSV or TSV file. Rows without any content are passed over.
+
+    The delimiter is what a first line `sep=;` says (Excel writes it), else the commonest of comma, tab, semicolon and bar in
+    the header.
+
+    Raises:
+        CorpusError: it is no such file, two columns have one name, or a row is longer or shorter than the header.
     """
     text = read_text(path)
-    first = text.split("\n", 1)[0]
-    delimiter = max(",\t;", key=first.count)
-    rows = []
+    given = re.match(r"sep=(.)\r?\n", text, re.IGNORECASE)
+    text = text[given.end() :] if given else text
+    first = re.sub(r'"[^"]*"', "", next((line for line in text.split("\n") if line.strip()), ""))
+    delimiter = given[1] if given else max(_DELIMITERS, key=first.count)
+    csv.field_size_limit(2**31 - 1)  # one long transcript is no damage
+    lines: list[tuple[int, Sequence[Any]]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        for row in reader:
-            if None in row or None in row.values():
-                wrong = "more" if None in row else "fewer"
-                raise CorpusError(f"{path}, line {reader.line_num}", expected="as many fields as the header has",
-                                  found=wrong)  # fmt: skip
-            rows.append(dict(row))
+        for cells in reader:
+            lines.append((reader.line_num + bool(given), cells))
     except csv.Error as error:
-        raise CorpusError(f"{path} is no CSV", found=str(error)) from None
-    return rows, path.parent
+        raise CorpusError(f"{path}, line {reader.line_num}: this is not CSV", found=str(error)) from None
+    return _by_column(lines, path, "line"), path.parent
 
 
-def read_json_lines(path: Path) -> tuple[list[dict[str, Any]], Path]:
-    """Rows of a JSON lines file: one object a line; empty lines are skipped.
+def read_excel(path: Path) -> tuple[list[Row], Path]:
+    """Rows of the first sheet of an Excel file (.xlsx) that has any. Needs the package openpyxl.
 
     Raises:
-        CorpusError: a line is no JSON object.
+        CorpusError: the package is not installed, it is no such file, or as of `read_delimited`.
+    """
+    package = optional("openpyxl", "xlsx")
+    try:
+        with open_regular(path) as file:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+            if size > MAX_SHEET_BYTES:
+                raise CorpusError(
+                    f"{path} declares {size} bytes of content",
+                    expected=f"{MAX_SHEET_BYTES} at most",
+                    action="Save it as CSV.",
+                )
+            book = package.load_workbook(file, read_only=True, data_only=True)
+            for number, sheet in enumerate(book.worksheets):
+                sheet.reset_dimensions()  # what the file declares may be a million rows of sixteen thousand cells
+                lines = [
+                    (k, [_cell(c) for c in row]) for k, row in enumerate(sheet.iter_rows(values_only=True), start=1)
+                ]
+                rows = _by_column(lines, path, "row")
+                if rows:
+                    others = [s.title for s in book.worksheets[number + 1 :]]
+                    if others:
+                        LOG.warning("only the sheet %s is read, not %s", sheet.title, few(others))
+                    return rows, path.parent
+    except CorpusError:
+        raise
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}", found=error.strerror or error) from None
+    except Exception as error:  # openpyxl raises almost anything over a damaged file
+        raise CorpusError(
+            f"{path} is not an Excel file, or is damaged", found=f"{type(error).__name__}: {error}"
+        ) from None
+    return [], path.parent
+
+
+def read_json_lines(path: Path) -> tuple[list[Row], Path]:
+    """Rows of a JSON lines file: one object in each line; empty lines are passed over.
+
+    Raises:
+        CorpusError: a line is no JSON object, or is nested too deeply.
     """
     rows = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
-            raise CorpusError(f"{path}, line {number}", expected="one JSON object a line", found=str(error)) from None
+            raise CorpusError(f"{path}, line {number}", expected="one JSON object", found=str(error)) from None
         if not isinstance(row, dict):
             raise CorpusError(f"{path}, line {number}", expected="a JSON object", found=type(row).__name__)
         rows.append(row)
     return rows, path.parent
+
+
+def _by_column(lines: Iterable[tuple[int, Sequence[Any]]], path: Path, unit: str) -> list[Row]:
+    """Rows as dicts by the names of the first line that has content. Columns without name and content are left out."""
+    filled = [(number, cells) for number, cells in lines if any(_has_content(cell) for cell in cells)]
+    if not filled:
+        return []
+    _, header = filled[0]
+    rows = filled[1:]
+    names = [str(cell).strip() if _has_content(cell) else "" for cell in header]
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise CorpusError(f"{path}: two columns are called {twice!r}", expected="every name once")
+    for number, cells in rows:
+        longer = any(_has_content(cell) for cell in cells[len(names) :])
+        if longer or (len(cells) < len(names) and unit == "line"):
+            raise CorpusError(
+                f"{path}, {unit} {number}",
+                expected="as many fields as the header has",
+                found="more" if longer else "fewer",
+            )
+    used = {k for k, name in enumerate(names) if name or any(_has_content(c[k]) for _, c in rows if k < len(c))}
+    keys = {k: names[k] or f"column {k + 1}" for k in sorted(used)}
+    return [{key: cells[k] if k < len(cells) else None for k, key in keys.items()} for _, cells in rows]
+
+
+def _has_content(cell: Any) -> bool:
+    return cell is not None and str(cell).strip() != ""
+
+
+def _cell(value: Any) -> Any:
+    """A cell of Excel: whole numbers without a decimal point, dates as text."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value if value is None or isinstance(value, (str, int, float)) else str(value)

@@ -8,7 +8,8 @@ import pytest
 import soundfile
 import soxr
 
-from ser.audio.faults import FAULTS
+from ser.audio import decoding, files
+from ser.audio.files import FAULTS
 from ser.audio.fingerprint import fingerprint
 from ser.audio.measure import measure
 from ser.audit.near_copies import LIMIT, error_rate
@@ -32,8 +33,11 @@ def measured(path: Path, **segment: float) -> str:
     return measure(path, segment.get("start"), segment.get("end"), segment.get("channel")).fault
 
 
-def test_every_fault_has_its_word(tmp_path: Path) -> None:
-    """The words are read off the errors' texts, so every error is made here by a file that has it."""
+def _forbidden(path: Path) -> None:
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+def test_every_fault_has_its_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = tmp_path / "good.wav"
     soundfile.write(good, babble(0), RATE)
     made = {
@@ -52,10 +56,21 @@ def test_every_fault_has_its_word(tmp_path: Path) -> None:
     found["not-finite"] = measured(tmp_path / "nan.wav")
     soundfile.write(tmp_path / "long.wav", np.zeros(1801 * 100, dtype=np.int16), 100)
     found["too-long"] = measured(tmp_path / "long.wav")
+    soundfile.write(tmp_path / "scale.wav", babble(1) * 2**15, RATE, subtype="FLOAT")
+    found["scale"] = measured(tmp_path / "scale.wav")
+    soundfile.write(tmp_path / "phase.wav", np.stack([babble(1), -babble(1)], axis=1), RATE)
+    found["cancelling"] = measured(tmp_path / "phase.wav")
+    found["irregular"] = measured(tmp_path)
+    monkeypatch.setattr(decoding.shutil, "which", lambda _: None)
+    (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x20ftypisom")
+    found["needs-ffmpeg"] = measured(tmp_path / "a.mp4")
+    monkeypatch.setattr(files, "open_regular", _forbidden)
+    found["unreadable"] = measured(good)
+    monkeypatch.undo()
     found["segment"] = measured(good, start=1.0, end=9.0)
     found["channel"] = measured(good, channel=3)
     assert found == {name: name for name in found}
-    assert set(FAULTS) - set(found) == {"needs-ffmpeg"}
+    assert set(FAULTS) == set(found)
     assert measured(good) == ""
 
 

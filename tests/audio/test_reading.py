@@ -91,14 +91,77 @@ def test_segments_outside_of_the_file(tmp_path: Path, segment: dict[str, float])
     refused(written(tmp_path / "a.wav", tone(1)), "outside of", "1.000 s", **segment)
 
 
-def test_a_file_that_is_gone(tmp_path: Path) -> None:
-    refused(tmp_path / "a.wav", "is gone", "--root")
-    with pytest.raises(AudioError, match="is gone"):
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    refused(tmp_path / "a.wav", "is not there", "the table says")
+    with pytest.raises(AudioError, match="is not there"):
         audio.source_hash(tmp_path / "a.wav")
 
 
 def test_a_folder_is_no_audio(tmp_path: Path) -> None:
     refused(tmp_path, "cannot read")
+
+
+def test_a_pipe_and_a_device_are_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "a.wav"
+    os.mkfifo(pipe)
+    refused(pipe, "a named pipe, not a regular file")
+    for read in (audio.source_hash, lambda path: audio.load(path, RATE)):
+        with pytest.raises(AudioError, match="a device, not a regular file"):
+            read(Path("/dev/zero"))
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.wav", tone())
+    (tmp_path / "link.wav").symlink_to(path)
+    np.testing.assert_array_equal(audio.load(tmp_path / "link.wav", RATE), tone())
+    (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
+    refused(tmp_path / "loop.wav", "cannot read")
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"), [("a.wav", "GSM610"), ("a.aiff", "GSM610"), ("a.au", "G721_32"), ("b.au", "G723_24")]
+)
+def test_codecs_that_cannot_seek(tmp_path: Path, name: str, subtype: str) -> None:
+    path = written(tmp_path / name, tone(1, 8000), 8000, subtype=subtype)
+    whole, rate = audio.decode(path)
+    assert (rate, abs(len(whole) - 8000) <= 320) == (8000, True)
+    assert abs(int(np.abs(np.fft.rfft(whole[:8000])).argmax()) - 440) <= 1
+    np.testing.assert_array_equal(audio.decode(path, start=0.5, end=0.75)[0], whole[4000:6000])
+
+
+@pytest.mark.parametrize("riff", [None, 0])
+def test_a_wav_whose_header_was_never_completed(tmp_path: Path, riff: int | None) -> None:
+    path = written(tmp_path / "a.wav", tone(), subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = bytes(4)
+    if riff is not None:
+        content[4:8] = bytes(4)
+    path.write_bytes(content)
+    np.testing.assert_allclose(audio.load(path, RATE), tone(), atol=3.1e-5)
+    assert decoding.header_seconds(path) == 0.5
+
+
+def test_an_empty_wav_with_a_chunk_behind_is_empty(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.wav", np.zeros(0, np.float32), subtype="PCM_16")
+    path.write_bytes(path.read_bytes() + b"LIST\x04\x00\x00\x00abcd")
+    refused(path, "is empty")
+
+
+@pytest.mark.parametrize(("scale", "divisor"), [(2**15, "32768"), (2**31, "2147483648")])
+def test_float_samples_at_the_scale_of_integers(tmp_path: Path, scale: float, divisor: str) -> None:
+    refused(written(tmp_path / "a.wav", tone() * scale), "full scale 1", f"Divide them by {divisor}")
+    assert np.abs(audio.load(written(tmp_path / "b.wav", tone() * 4), RATE)).max() == pytest.approx(2, rel=1e-3)
+
+
+def test_channels_of_opposite_phase(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.wav", np.stack([tone(), -tone()], axis=1))
+    refused(path, "cancel each other", "column channel")
+    np.testing.assert_array_equal(audio.load(path, RATE, channel=0), tone())
+    nearly = np.stack([tone(), -0.95 * tone()], axis=1)
+    refused(written(tmp_path / "b.wav", nearly), "cancel each other")
+    audio.load(written(tmp_path / "c.wav", np.stack([tone(), 0 * tone()], axis=1)), RATE)
+    audio.load(written(tmp_path / "d.wav", np.zeros((800, 2), np.float32)), RATE)  # silent, which `check` refuses
 
 
 def test_an_empty_file(tmp_path: Path) -> None:

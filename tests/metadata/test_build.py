@@ -1,12 +1,17 @@
 """Making a table: durations from headers, files that are no audio, and what is told."""
 
 import logging
+import os
+import shutil
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ser.audio import files
 from ser.errors import ConfigError, CorpusError
 from ser.metadata.build import build, ensure_table, plugin_for
 from ser.metadata.corpora._example import write_text, write_tone
@@ -29,8 +34,8 @@ def test_unreadable_files_have_no_duration_and_are_told_by_reason(tmp_path: Path
     frame = built.table.frame.set_index("utterance_id")
     assert frame["duration"].isna().sum() == 5
     assert frame.loc["03a01Fa", "duration"] == pytest.approx(0.25)
-    line = built.unreadable.line(root)
-    assert line.startswith("5 of 8 audio files cannot be read: Git LFS pointer 2 (wav/03a01Wa.wav, ...); ")
+    line = built.unusable.line(root)
+    assert line.startswith("5 of 8 audio files cannot be used: Git LFS pointer 2 (wav/03a01Wa.wav, ...); ")
     assert all(part in line for part in ("HTML page 1", "empty 1", "not readable as audio 1", "git lfs pull"))
     assert built.table.facts["unreadable"]["Git LFS pointer"] == 2
 
@@ -50,11 +55,11 @@ def test_a_cremad_tree_of_pointers_gives_one_message(tmp_path: Path) -> None:
 
 def test_audio_that_is_gone_is_told(tmp_path: Path) -> None:
     file = write_text(tmp_path / "t.csv", "path,emotion\na.wav,joy\nb.wav,fear\n")
-    with pytest.raises(CorpusError, match=r"2 of 2 audio files cannot be read: not there 2 \(a.wav, ...\)"):
+    with pytest.raises(CorpusError, match=r"2 of 2 audio files cannot be used: not there 2 \(a.wav, ...\)"):
         build("mine", file, quiet=True)
     with pytest.raises(CorpusError) as refused:
         build("mine", file, quiet=True)
-    assert str(refused.value).endswith("(a.wav, ...). Check --root.")
+    assert str(refused.value).endswith(f"Paths are relative to {tmp_path}: is the audio there, under these names?")
 
 
 def test_a_table_is_made_once_and_then_kept(tmp_path: Path) -> None:
@@ -97,9 +102,9 @@ def test_which_plugin(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"there is no .*nofile\.csv$"):
         plugin_for("mine", tmp_path / "nofile.csv")
     with pytest.raises(
-        ConfigError, match=r"t\.xlsx: unknown kind of table '\.xlsx'; expected .*\.csv, \.tsv.*--format"
+        ConfigError, match=r"t\.docx: unknown kind of table '\.docx'; expected .*\.csv, \.tsv.*--format"
     ):
-        plugin_for("mine", write_text(tmp_path / "t.xlsx", ""))
+        plugin_for("mine", write_text(tmp_path / "t.docx", ""))
 
 
 def test_notes_are_collected_and_the_log_is_left_as_it_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -125,3 +130,76 @@ def test_time_grows_with_the_number_of_utterances_not_its_square(tmp_path: Path)
 
     small = np.median([seconds(500) for _ in range(3)])
     assert seconds(8000) < 16 * 6 * max(small, 0.005)
+
+
+def test_names_that_no_table_can_hold_are_listed_and_the_corpus_goes_on(tmp_path: Path) -> None:
+    good = write_tone(tmp_path / "angry" / "a.wav")
+    for name in (b"b\xe9.wav", b"c\nd.wav"):
+        shutil.copy(good, os.fsencode(tmp_path / "angry") + b"/" + name)
+    (tmp_path / "angry" / "notes.txt").write_text("x")
+    (tmp_path / "angry" / "film.webm").write_bytes(b"x")
+    built = build("mine", tmp_path, "folder", quiet=True)
+    assert built.table.ids == ["angry/a", "angry/film"]
+    assert built.unusable.reasons["a name that is not UTF-8: rename it"] == ["angry/b\\xe9.wav"]
+    assert built.unusable.reasons["a control character in its name: rename it"] == ["angry/c\\nd.wav"]
+    assert built.unusable.files == 4
+    assert "files that are not audio by their ending (.txt 1) left out: 1" in built.notes
+
+
+def test_a_path_in_another_encoding_of_accents_is_found(tmp_path: Path) -> None:
+    composed, decomposed = "\u00fc", "u\u0308"
+    write_tone(tmp_path / f"f{decomposed}r" / f"{decomposed}.wav")
+    write_tone(tmp_path / "f" / f"{composed}.wav")
+    file = write_text(
+        tmp_path / "t.csv",
+        f"path,emotion,id\nf{composed}r/{composed}.wav,joy,{decomposed}\nf/{decomposed}.wav,sad,b\n",
+    )
+    built = build("mine", file, quiet=True)
+    assert not built.unusable
+    assert built.table.frame["path"].tolist() == [f"f{decomposed}r/{decomposed}.wav", f"f/{composed}.wav"]
+    assert built.table.ids == [composed, "b"]
+
+
+def test_files_that_may_not_be_read_and_pipes_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tone(tmp_path / "joy" / "a.wav")
+    secret = write_tone(tmp_path / "joy" / "b.wav")
+    os.mkfifo(tmp_path / "joy" / "c.wav")
+    monkeypatch.setattr(files, "open_regular", partial(_guarded, secret, files.open_regular))
+    built = build("mine", tmp_path, "folder", quiet=True)
+    assert built.unusable.reasons == {
+        "without permission to read it": ["joy/b.wav"],
+        "not a regular file": ["joy/c.wav"],
+    }
+    assert "chmod -R u+rX" in built.unusable.line(tmp_path)
+
+
+def _guarded(secret: Path, open_: Any, path: Path) -> Any:
+    if path == secret:
+        raise PermissionError(13, "Permission denied")
+    return open_(path)
+
+
+@pytest.mark.parametrize(
+    ("files_", "expected"),
+    [
+        (["angry/a.wav", "sad/b.wav"], [("anger", "", ""), ("sadness", "", "")]),
+        (["angry/s1/a.wav", "sad/s1/b.wav"], [("anger", "s1", ""), ("sadness", "s1", "")]),
+        (["s1/angry/a.wav", "s1/sad/b.wav"], [("anger", "s1", ""), ("sadness", "s1", "")]),
+        (["train/angry/a.wav", "Test/sad/b.wav"], [("sadness", "", "test"), ("anger", "", "train")]),
+        (["dev/s1/angry/a.wav", "train/s2/sad/b.wav"], [("anger", "s1", "validation"), ("sadness", "s2", "train")]),
+        (["loud/s1/a.wav", "soft/s2/b.wav"], [("other", "s1", ""), ("other", "s2", "")]),
+        (["Angry/a.wav", "angry/b.wav", "angry/c.wav"], [("anger", "", "")] * 3),
+    ],
+)
+def test_levels_of_folders(tmp_path: Path, files_: list[str], expected: list[tuple[str, str, str]]) -> None:
+    for file in files_:
+        write_tone(tmp_path / file)
+    frame = parse_corpus("folder", tmp_path).frame
+    assert list(frame[["emotion", "speaker", "split"]].itertuples(index=False, name=None)) == expected
+    assert frame["label"].nunique() == len({e for e, *_ in expected}) or "loud" in files_[0]
+
+
+def test_files_of_a_folder_that_differ_by_their_ending_alone(tmp_path: Path) -> None:
+    for name in ("joy/x.mp3", "joy/x.m4a", "joy/y.wav"):
+        write_text(tmp_path / name, "x")
+    assert parse_corpus("folder", tmp_path).ids == ["joy/x.m4a", "joy/x.mp3", "joy/y"]

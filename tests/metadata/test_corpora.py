@@ -287,7 +287,7 @@ def test_folder_reads_labels_and_speakers_and_tells_what_it_leaves(tmp_path: Pat
         "Happy/anna/a": ("Happy", "happiness", "anna"),
         "whispered/bert/a": ("whispered", "other", "bert"),
     }
-    assert "files that are not in LABEL/ or LABEL/SPEAKER/ left out: 2" in built.notes
+    assert "files that are not in LABEL/, LABEL/SPEAKER/ or SPEAKER/LABEL/ left out: 2" in built.notes
     assert any("whispered" in note for note in built.notes)
 
 

@@ -88,7 +88,7 @@ def test_headers_give_durations_and_the_table_reads_back(name: str, root: Path, 
     frame = built.table.frame
     sound = frame["path"].str.lower().str.endswith((".wav", ".flac"))
     assert (frame.loc[sound, "duration"] > 0).all()
-    assert len(built.unreadable) == 0
+    assert len(built.unusable) == 0
     path = write_table(built.table, Workspace(tmp_path))
     again = read_table(path)
     assert again.frame.equals(frame)

@@ -17,7 +17,7 @@ def test_ravdess(real: Path) -> None:
     frame = built.table.frame
     assert len(frame) == 1440
     assert built.notes == []
-    assert len(built.unreadable) == 0
+    assert len(built.unusable) == 0
     assert frame.groupby("speaker").size().eq(60).all()
     assert frame.groupby("gender")["speaker"].nunique().to_dict() == {"female": 12, "male": 12}
     assert frame["emotion"].value_counts().to_dict() == {"neutral": 96} | dict.fromkeys(

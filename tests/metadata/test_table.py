@@ -67,7 +67,7 @@ def test_a_table_without_rows_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b"])
 def test_a_name_that_is_no_file_name_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="is no name for a dataset"):
+    with pytest.raises(ConfigError, match="cannot be the name of a dataset"):
         make_table([GOOD], name)
 
 
@@ -195,9 +195,9 @@ def test_a_damaged_sidecar_and_a_missing_table(tmp_path: Path) -> None:
 
 
 def test_a_file_name_that_is_not_unicode_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="not Unicode"):
+    with pytest.raises(CorpusError, match="column path; expected Unicode text"):
         write_table(table({**GOOD, "path": "caf\udce9.wav"}), Workspace(tmp_path))
-    assert list((tmp_path / "metadata").iterdir()) == []
+    assert not (tmp_path / "metadata").exists()
 
 
 def test_load_table_lists_what_there_is(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.audio import reading
+from ser.audio.decoding import read_sound
+from ser.audio.files import ENDINGS
 from ser.errors import AudioError, ConfigError
-from ser.metadata.parsing import AUDIO
 
 TRIES = 20  # to find a place of a noise that is not silent
 SILENT = 1e-10  # power below which it is
@@ -81,9 +82,11 @@ def open_folder(root: Path, option: str) -> Folder:
     """
     if not root.is_dir():
         raise ConfigError(f"{option} {root}: there is no such folder")
-    files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.suffix.lower() in AUDIO)
+    files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.suffix.lower() in ENDINGS)
     if not files:
-        raise ConfigError(f"{option} {root}: there are no recordings", expected=f"files that end in {', '.join(AUDIO)}")
+        raise ConfigError(
+            f"{option} {root}: there are no recordings", expected=f"files that end in {', '.join(ENDINGS)}"
+        )
     import hashlib
 
     digest = hashlib.sha256()
@@ -100,8 +103,5 @@ def open_folder(root: Path, option: str) -> Folder:
 
 def _read(path: Path) -> tuple[str, float]:
     """SHA-256 and seconds of a file."""
-    from ser.audio.decoding import opened
-
     content = reading.file_hash(path).hexdigest()
-    with opened(path) as sound:
-        return content, sound.frames / sound.samplerate
+    return content, read_sound(path, lambda sound: float(sound.frames / sound.samplerate))

@@ -1,4 +1,4 @@
-"""A corpus of one's own, from a CSV or TSV file (or JSON lines, by its ending)."""
+"""A corpus of one's own, from a CSV, TSV or Excel file (or JSON lines, by its ending)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,15 +8,15 @@ from ser.errors import CorpusError
 from ser.metadata.column_names import translate
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.labels import SYNONYMS
-from ser.metadata.table_files import read_delimited, read_json_lines
+from ser.metadata.table_files import read_rows
 
-TITLE = "CSV or TSV file"
+TITLE = "CSV, TSV or Excel file"
 CITATION = "none: a corpus of one's own"
 LICENCE = "that of the audio it names"
 URL = ""
 LANGUAGE = ""
 TREE = """
-FILE.csv                a header, then a row an utterance: path, emotion, speaker, text, ... (as in the utterance table)
+FILE.csv                a header, then one row per utterance: path, emotion, speaker, text, ... (as in the utterance table)
 *.wav                   audio; paths are relative to the file's folder
 """
 LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
@@ -25,6 +25,8 @@ SENTENCES = None
 NOTES = (
     "Usual other names of columns are known: file, wav, audio_path; label; speaker_id; transcript, sentence; and more.",
     "Emotion words that are not known become the emotion 'other' and keep their label. Other columns are ignored.",
+    "Labels that differ in case only are one; NA, nan, null, - and ? are no label; columns of 0 and 1 that are called like "
+    "emotions are labels; columns such as start_ms and end_ms are in milliseconds.",
 )
 
 
@@ -36,8 +38,7 @@ def parse(root: Path) -> Iterator[dict[str, Any]]:
     """
     if root.is_dir():
         raise CorpusError(f"{root} is a folder", expected="a file", action="Give it with: --from FILE --format csv")
-    read = read_json_lines if root.suffix.lower() in (".jsonl", ".ndjson") else read_delimited
-    rows, folder = read(root)
+    rows, folder = read_rows(root)
     yield from translate(rows, folder, root)
 
 

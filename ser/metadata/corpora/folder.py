@@ -1,12 +1,16 @@
-"""A corpus of one's own, from a folder of folders: `label/*.wav` or `label/speaker/*.wav`."""
+"""A corpus of one's own, from a folder of folders: `LABEL/*.wav`, `LABEL/SPEAKER/*.wav` or `SPEAKER/LABEL/*.wav`.
 
-from collections.abc import Iterator
+All of these may lie in folders `train`, `validation` (or `dev`) and `test`.
+"""
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ser.metadata.column_names import SPLITS, shared_stems
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.labels import SYNONYMS, from_word
-from ser.metadata.parsing import AUDIO, LOG, few, files_below, left_out
+from ser.metadata.parsing import LOG, audio_below, few, left_out
 
 TITLE = "Folder of folders"
 CITATION = "none: a corpus of one's own"
@@ -14,40 +18,62 @@ LICENCE = "that of the audio in it"
 URL = ""
 LANGUAGE = ""
 TREE = """
-LABEL/*.wav             a folder an emotion (angry, happy, ...); flac, ogg and mp3 do as well
-LABEL/SPEAKER/*.wav     or, below it, a folder a speaker
+LABEL/*.wav             one folder for each emotion (angry, happy, ...), of any kind of audio file
+LABEL/SPEAKER/*.wav     or, below it, one folder for each speaker
+SPEAKER/LABEL/*.wav     or the other way round
+train/..., test/...     or any of these in folders of the official split
 """
 LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
 UTTERANCES = None
 SENTENCES = None
 NOTES = (
     "Folder names that are no known emotion word become the emotion 'other' and keep their label.",
-    "Ids are the paths without their ending. Files beside the label folders, or deeper than a speaker's, are left out.",
+    "Of two levels of folders the one with more known emotion words is that of the labels, of equals the upper one.",
+    "Ids are the paths without their ending. Files beside the label folders, or deeper than these, are left out.",
 )
 
 
 def parse(root: Path) -> Iterator[dict[str, Any]]:
     """Rows of all audio files in label folders."""
-    elsewhere = 0
-    strange: set[str] = set()
-    for path in files_below(root, *AUDIO):
-        label, *between = path.split("/")[:-1] or [""]
-        if not label or len(between) > 1:
-            elsewhere += 1
-            continue
-        emotion = from_word(label)
-        if emotion == "other":
-            strange.add(label)
+    paths = list(audio_below(root))
+    tops = {path.split("/")[0] for path in paths if "/" in path}
+    splits = bool(tops) and all(top.lower() in SPLITS for top in tops)
+    folders = {path: path.split("/")[splits:-1] for path in paths}
+    level = _label_level(list(folders.values()))
+    used = {path: names for path, names in folders.items() if level < len(names) <= 2}
+    left_out(len(paths) - len(used), "files that are not in LABEL/, LABEL/SPEAKER/ or SPEAKER/LABEL/")
+    spelt = _spellings([names[level] for names in used.values()])
+    clash = shared_stems(used)
+    for path, names in used.items():
+        label = spelt[names[level]]
+        stem = path.rsplit(".", 1)[0]
         yield {
-            "utterance_id": path.rsplit(".", 1)[0],
+            "utterance_id": path if stem in clash else stem,
             "path": path,
             "label": label,
-            "emotion": emotion,
-            "speaker": between[0] if between else "",
+            "emotion": from_word(label),
+            "speaker": names[1 - level] if len(names) == 2 else "",
+            "split": SPLITS[path.split("/")[0].lower()] if splits else "",
         }
-    left_out(elsewhere, "files that are not in LABEL/ or LABEL/SPEAKER/")
+    strange = sorted({label for label in spelt.values() if from_word(label) == "other"})
     if strange:
-        LOG.warning("folders that are no known emotion word (emotion: other): %s", few(sorted(strange)))
+        LOG.warning("folders that are no known emotion word (emotion: other): %s", few(strange))
+
+
+def _label_level(folders: Sequence[Sequence[str]]) -> int:
+    """The level of folders that are called after emotions: 0 or 1."""
+    deep = [names for names in folders if len(names) == 2]
+    known = [len({names[k] for names in deep if from_word(names[k]) != "other"}) for k in (0, 1)]
+    return int(known[1] > known[0])
+
+
+def _spellings(labels: Sequence[str]) -> dict[str, str]:
+    """Label -> the commonest of those that differ from it in case only."""
+    counts = {label: labels.count(label) for label in set(labels)}
+    first: dict[str, str] = {}
+    for label in sorted(counts, key=lambda label: (-counts[label], label)):
+        first.setdefault(label.casefold(), label)
+    return {label: first[label.casefold()] for label in counts}
 
 
 def example(root: Path) -> Path:

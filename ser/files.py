@@ -1,0 +1,104 @@
+"""Files that come from outside: only regular files are opened, and JSON is parsed within stated limits."""
+
+import errno
+import json
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+MAX_DEPTH = 64  # levels of lists and objects in JSON: what is written here has fewer than ten
+_KINDS = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def open_regular(path: Path | str) -> BinaryIO:
+    """Open a regular file for reading; links are followed. A named pipe would wait for ever, a device never ends.
+
+    Raises:
+        OSError: as of `open`; also where it is a folder, a named pipe, a device or a socket, which `strerror` says.
+    """
+    _refuse_irregular(Path(path).stat(), path)
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _refuse_irregular(os.fstat(handle), path)  # the name may have become another file's meanwhile
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """The content of a regular file.
+
+    Raises:
+        OSError: as of `open_regular`.
+    """
+    with open_regular(path) as file:
+        return file.read()
+
+
+def read_text(path: Path | str) -> str:
+    """The content of a regular file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        OSError: as of `open_regular`.
+        ValueError: it is not in UTF-8.
+    """
+    return read_bytes(path).decode("utf-8-sig")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON from outside.
+
+    Raises:
+        ValueError: it is no JSON, is nested more than `MAX_DEPTH` levels deep, or has text that is not Unicode (half a
+            surrogate pair).
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig")
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise _too_deep() from None
+    _refuse_deep(text)  # what is not quite too deep for the parser is too deep for what works on it later
+    if _SURROGATE.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("text that is not Unicode (half a surrogate pair)") from None
+    return value
+
+
+def _refuse_deep(text: str) -> None:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        first = text[token.start()]
+        if first in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _too_deep()
+        elif first in "]}":
+            depth -= 1
+
+
+def _too_deep() -> ValueError:
+    return ValueError(f"lists or objects nested more than {MAX_DEPTH} levels deep")
+
+
+def _refuse_irregular(state: os.stat_result, path: Path | str) -> None:
+    if stat.S_ISREG(state.st_mode):
+        return
+    if stat.S_ISDIR(state.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "a folder, not a file", str(path))
+    kind = next((words for fits, words in _KINDS if fits(state.st_mode)), "something else")
+    raise OSError(errno.EINVAL, f"{kind}, not a regular file", str(path))

@@ -1,0 +1,203 @@
+"""One's own table files: column names, delimiters, values, and what is wrong with them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ser.errors import CorpusError
+from ser.metadata.build import build, plugin_for
+from ser.metadata.column_names import choose
+from ser.metadata.corpora._example import write_text, write_tone
+from ser.metadata.corpus import corpus, parse_corpus
+
+
+def test_csv_knows_the_usual_names_of_columns(tmp_path: Path) -> None:
+    built = build("mine", corpus("csv").example(tmp_path), quiet=True)
+    first, second = built.table.frame.to_dict("records")
+    assert (first["utterance_id"], first["path"]) == ("audio/a", "audio/a.wav")
+    assert (first["emotion"], first["label"], first["speaker"], first["gender"]) == ("anger", "angry", "01", "female")
+    assert (first["text"], first["text_source"], first["split"]) == ('Well, "no".\nNever.', "corpus", "validation")
+    assert (second["utterance_id"], second["start"], second["end"]) == ("audio/b@0.5", 0.5, 1.25)
+    assert (second["duration"], second["text"]) == (0.75, "NA")
+    assert built.notes == ["columns ignored: mood"]
+    assert built.table.root == tmp_path
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("t.tsv", "\t"), ("t.csv", ";"), ("t.csv", ",")])
+def test_delimiters(tmp_path: Path, name: str, delimiter: str) -> None:
+    lines = [["id", "text", "emotion"], ["u1", "one", "joy"], ["u2", "two", "fear"]]
+    file = write_text(tmp_path / name, "".join(delimiter.join(line) + "\r\n" for line in lines))
+    assert list(parse_corpus("csv", file).frame["emotion"]) == ["happiness", "fear"]
+
+
+def test_json_lines_by_format_and_by_ending(tmp_path: Path) -> None:
+    file = corpus("jsonl").example(tmp_path)
+    frame = parse_corpus("jsonl", file).frame
+    assert frame.equals(parse_corpus("csv", file).frame)
+    assert list(frame["utterance_id"]) == ["a", "t1"]
+    assert json.loads(frame["votes"].iloc[0]) == {"happiness": 0.75, "anger": 0.25}
+    assert frame["speaker"].iloc[0] == "7"
+    assert plugin_for("mine", file) == "jsonl"
+
+
+def test_offset_and_duration_make_a_segment_and_folders_above_stay(tmp_path: Path) -> None:
+    write_tone(tmp_path / "other" / "a.wav")
+    inside = write_tone(tmp_path / "in" / "b.wav")
+    rows = [
+        {"audio": str(tmp_path / "other" / "a.wav"), "offset": 0.02, "duration": 0.05},
+        {"audio": str(inside), "label": ""},
+        {"text": "no audio"},
+    ]
+    file = write_text(tmp_path / "in" / "t.jsonl", "\n".join(map(json.dumps, rows)))
+    frame = build("mine", file, quiet=True).table.frame
+    assert frame["path"].tolist() == [str(tmp_path / "other" / "a.wav"), "b.wav", ""]
+    assert frame["end"].iloc[0] == pytest.approx(0.07)
+    assert frame["duration"].iloc[0] == pytest.approx(0.05)
+    assert frame["utterance_id"].tolist()[1:] == ["b", "row-000003"]
+    assert frame["emotion"].tolist() == ["", "", ""]
+
+
+def test_a_columns_own_name_comes_first() -> None:
+    columns, ignored = choose(["File", "path", "Speaker ID", "utterance", "text"])
+    assert columns == {"path": "path", "text": "text", "speaker": "Speaker ID"}
+    assert ignored == ["File", "utterance"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path,emotion\na.wav,joy,more\n", "line 2; expected as many fields as the header has; found more"),
+        ("path,emotion\na.wav\n", "line 2; expected as many fields as the header has; found fewer"),
+        ('path,emotion\n"a.wav,joy\n', "line 2: this is not CSV"),
+        ("emotion,mood\njoy,good\n", "names neither audio nor text; expected a column path"),
+        ("path,sex\na.wav,x\n", "row 1: gender 'x'; expected one of f, w"),
+        ("path,split\na.wav,third\n", "row 1: split 'third'; expected one of train"),
+        ("path,age\na.wav,old\n", "column age, row 1; expected a number; found 'old'"),
+        ("path,id\na.wav,1\nb.wav,1\n", "utterance id '1' is there 2 times"),
+        ("path,votes\na.wav,angry\n", "column votes; expected JSON"),
+        ("path,emotion\n", "no utterance found"),
+        ("", "no utterance found"),
+    ],
+)
+def test_a_wrong_csv_is_told_in_one_line(tmp_path: Path, content: str, message: str) -> None:
+    file = write_text(tmp_path / "t.csv", content)
+    with pytest.raises(CorpusError) as refused:
+        parse_corpus("csv", file)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [('{"path": "a.wav"}\n{"path"', "line 2; expected one JSON object"), ("[1]", "found list")],
+)
+def test_wrong_json_lines(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        parse_corpus("jsonl", write_text(tmp_path / "t.jsonl", content))
+
+
+def test_a_label_that_is_no_word_is_kept_and_told(tmp_path: Path) -> None:
+    built = build("mine", write_text(tmp_path / "t.csv", "text,label\nx,3\ny,Very-Angry\n"), quiet=True)
+    assert built.table.frame["emotion"].tolist() == ["other", "other"]
+    assert built.table.frame["label"].tolist() == ["3", "Very-Angry"]
+    assert built.notes == ["labels that are no known emotion word (emotion: other): 3, Very-Angry"]
+
+
+def test_names_of_common_releases(tmp_path: Path) -> None:
+    """Columns as MSP-Podcast names them."""
+    file = write_text(
+        tmp_path / "labels.csv",
+        "FileName,Emotions,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set,Transcript\n"
+        "a.wav,Angry,4.5,2,5,1,Male,Train,x\nb.wav,Sad,1,2,3,2,Female,Development,y\nc.wav,Happy,1,2,3,3,f,Test1,z\n",
+    )
+    frame = parse_corpus("csv", file).frame
+    assert frame["emotion"].tolist() == ["anger", "sadness", "happiness"]
+    assert frame["speaker"].tolist() == ["1", "2", "3"]
+    assert frame["split"].tolist() == ["train", "validation", "test"]
+    assert frame[["arousal", "valence", "dominance"]].iloc[0].tolist() == [4.5, 2, 5]
+    assert choose(["EmoClass"]) == ({"emotion": "EmoClass"}, [])
+
+
+def test_two_columns_with_one_name_are_refused(tmp_path: Path) -> None:
+    for header in ("path,emotion,emotion", "path,emotion,Emotion"):
+        file = write_text(tmp_path / "t.csv", f"{header}\na.wav,joy,fear\n")
+        with pytest.raises(CorpusError, match="two columns are called 'emotion'"):
+            parse_corpus("csv", file)
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "NA", "N/A", "null", "NULL", "-", "?", "None", ""])
+def test_words_for_no_label(tmp_path: Path, word: str) -> None:
+    built = build("mine", write_text(tmp_path / "t.csv", f"text,emotion\nx,{word}\ny,joy\n"), quiet=True)
+    assert built.table.frame["emotion"].tolist() == ["", "happiness"]
+    assert built.table.frame["label"].tolist() == ["", "joy"]
+    assert built.notes == ([f"read as no label: {word!r} 1"] if word else [])
+
+
+def test_labels_that_differ_in_case_or_encoding_are_one(tmp_path: Path) -> None:
+    rows = ["w1,Whispered", "w2,whispered", "w3,whispered", "w4,Wu\u0308tend", "w5,W\u00fctend", "s1,A", "s2,a"]
+    file = write_text(tmp_path / "t.csv", "text,label\n" + "\n".join(rows))
+    built = build("mine", file, quiet=True)
+    assert built.table.frame["label"].tolist() == ["whispered"] * 3 + ["W\u00fctend"] * 2 + ["A", "a"]
+    assert "labels that differ in case only are one: whispered, Whispered" in built.notes
+
+
+@pytest.mark.parametrize(
+    "cell", ["anger;sadness", "anger, sadness", "anger|sadness", "['anger', 'sadness']", "joy/fear"]
+)
+def test_several_labels_in_a_cell_are_refused(tmp_path: Path, cell: str) -> None:
+    file = write_text(tmp_path / "t.tsv", f"text\temotion\nx\tjoy\ny\t{cell}\n")
+    with pytest.raises(
+        CorpusError, match=r"row 2: .* is several labels \(1 such rows\); expected one label in each row"
+    ) as e:
+        parse_corpus("csv", file)
+    assert "column votes" in str(e.value)
+
+
+def test_a_class_with_a_slash_in_its_name_is_one(tmp_path: Path) -> None:
+    file = write_text(tmp_path / "t.csv", "text,emotion\nx,happy/excited\ny,sad\n")
+    assert parse_corpus("csv", file).frame["label"].tolist() == ["happy/excited", "sad"]
+
+
+def test_one_hot_columns_are_labels(tmp_path: Path) -> None:
+    content = "path,angry,Happy,neutral,score\na.wav,1,0,0,7\nb.wav,0,1,0,8\nc.wav,0,0,0,9\n"
+    file = write_text(tmp_path / "t.csv", content)
+    table = parse_corpus("csv", file)
+    assert table.frame["emotion"].tolist() == ["anger", "happiness", ""]
+    write_text(tmp_path / "t.csv", content + "d.wav,1,1,0,9\n")
+    with pytest.raises(CorpusError, match="row 4: 'angry;Happy' is several labels"):
+        parse_corpus("csv", file)
+
+
+def test_a_table_without_emotions_says_so(tmp_path: Path) -> None:
+    built = build("mine", write_text(tmp_path / "t.csv", "text,mood,who\nx,good,me\n"), quiet=True)
+    assert any("no column of emotions among 'text', 'mood', 'who'" in note for note in built.notes)
+    built = build("mine", write_text(tmp_path / "t.csv", "text,valence,act\nx,1,2\n"), quiet=True)
+    assert any("ratings (valence, act)" in note and "add a column emotion" in note for note in built.notes)
+
+
+def test_times_in_milliseconds(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav", 1.0)
+    file = write_text(tmp_path / "t.csv", "path,emotion,start_ms,End_MS\na.wav,joy,100,600\na.wav,fear,600,900\n")
+    frame = build("mine", file, quiet=True).table.frame
+    assert frame[["start", "end", "duration"]].iloc[0].tolist() == [0.1, 0.6, 0.5]
+    assert frame["utterance_id"].tolist() == ["a@100", "a@600"]
+    write_text(file, "path,emotion,start,end\na.wav,joy,100,600\na.wav,fear,600,900\n")
+    with pytest.raises(
+        CorpusError, match=r"look like milliseconds: 2 of 2 segments .* call the columns start_ms and end_ms"
+    ):
+        build("mine", file, quiet=True)
+
+
+def test_onset_and_offset_are_start_and_end() -> None:
+    assert choose(["onset", "offset", "text"])[0] == {"start": "onset", "end": "offset", "text": "text"}
+    assert choose(["offset", "text"])[0] == {"start": "offset", "text": "text"}
+
+
+def test_files_that_differ_by_their_ending_alone(tmp_path: Path) -> None:
+    file = write_text(tmp_path / "t.csv", "path,emotion\nx.mp3,joy\nx.m4a,fear\ny.wav,joy\n")
+    assert parse_corpus("csv", file).ids == ["x.mp3", "x.m4a", "y"]
+
+
+def test_several_words_for_a_part_are_noted(tmp_path: Path) -> None:
+    built = build("mine", write_text(tmp_path / "t.csv", "text,emotion,split\nx,joy,Test1\ny,joy,Test2\n"), quiet=True)
+    assert built.notes == ["split: test1, test2 are all read as test"]
