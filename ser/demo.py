@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from ser.extract.encoder import load
 from ser.extract.extraction import extract
 from ser.extract.options import EncoderOptions
 from ser.metadata.build import build
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import write_table
-from ser.results.plotting import fewshot_curves, style
+from ser.results.plotting.gallery import plot_into
+from ser.results.records.result import Source
 from ser.results.report.show import text
 from ser.synthesis import make_corpus
 from ser.train.experiments.fewshot import fewshot
@@ -66,19 +65,19 @@ def run(
     command = f"ser fit --dataset {source} {typed}"
     say(f"\n$ {command}\n")
     summary = fit(source, workspace, **options, jobs=jobs, quiet=quiet, command=command)
-    fitted = _shown(summary, style.confusion_matrix(summary), workspace, say)
+    fitted = _shown(summary, workspace, say)
     shares = (10, 20, 50)
     command = f"ser fewshot --source {source} --target {target} --percentages {','.join(map(str, shares))} {typed}"
     say(f"\n$ {command}\n")
     summary = fewshot(target, source, workspace, percentages=shares, **options, jobs=jobs, quiet=quiet, command=command)
-    few = _shown(summary, fewshot_curves.fewshot_curve(summary), workspace, say)
+    few = _shown(summary, workspace, say)
     return Made(fitted, few)
 
 
-def _shown(summary: dict[str, Any], figure: Figure, workspace: Workspace, say: Callable[[str], None]) -> Path:
+def _shown(summary: dict[str, Any], workspace: Workspace, say: Callable[[str], None]) -> Path:
     """Print a summary and write its picture beside it."""
     path = workspace.results / f"{summary['experiment']}.json"
     say(text(summary, path))
-    style.save(figure, path.with_suffix(".png"))
-    say(f"picture     {path.with_suffix('.png')}")
+    (picture,) = plot_into(Source(path, summary), output=path.with_suffix(".png"))
+    say(f"picture     {picture}")
     return path

@@ -41,7 +41,7 @@ def command(session: Session, name: str, **options: Any) -> None:
     ser results plot NAME --kind confusion,classes --format pdf,svg --output figures
     ser results plot NAME --kind all
     """
-    from ser.results.plotting.export import plot_into
+    from ser.results.plotting.gallery import plot_into
     from ser.results.records.result import read_source
 
     source = read_source(name, session.workspace.results)

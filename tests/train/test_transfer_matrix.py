@@ -20,9 +20,10 @@ from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.folds.protocols import train_and_validation
 from ser.metadata.languages import crossing, spoken
 from ser.metadata.table import load_table, make_table, write_table
-from ser.results.plotting import heatmap
+from ser.results.plotting.gallery import draw
 from ser.results.records.find import read_any
 from ser.results.records.record import read_predictions, read_summary
+from ser.results.records.result import Source
 from ser.results.report import matrices
 from ser.train.checkpoint import load_head
 from ser.train.experiments.adapt import adapt
@@ -283,13 +284,13 @@ def test_the_picture_says_what_the_study_says(maker: Any) -> None:
     corpora(maker, "one", "two")
     relabel(maker, "two", lambda e: e.replace(SWAPPED))
     study = matrix(["one", "two"], maker.space, **FAST)
-    texts = [t.get_text() for t in heatmap.matrix(study, "WA").axes[0].texts]
+    texts = [t.get_text() for t in draw(Source(Path("matrix.json"), study), "matrix", "WA").figure.axes[0].texts]
     for cell in study["cells"]:
         value = cell["pooled"]["WA"]
         assert f"{value['mean']:.3f}\n± {value['std']:.3f}" in texts
     assert texts.count("/?") == 2
-    with pytest.raises(ConfigError, match="no transfer matrix"):
-        heatmap.matrix({"schema": "ser.search/1", "experiment": "search"})
+    with pytest.raises(ConfigError, match="nothing for a picture of kind matrix"):
+        draw(Source(Path("search.json"), {"schema": "ser.search/1", "experiment": "search"}), "matrix")
     runner, root = CliRunner(), str(maker.space.root)
     shown = runner.invoke(cli, ["results", "show", study["experiment"], "--workspace", root])
     assert "suspect     one -> two: neutral and sadness may be swapped" in shown.output

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.results.metrics.calibration import chance_ece, ece, reliability
 from ser.results.metrics.classification import class_scores, encode, scores_from_counts
 from ser.results.statistics.intervals import describe, tally
 
@@ -47,6 +48,27 @@ def over_groups(test: pd.DataFrame, classes: Sequence[str], column: str) -> dict
     return {
         str(name): {**{m: _described(values[m][i]) for m in ("UA", "WA")}, "n": round(float(n[i]))}
         for i, name in enumerate(names)
+    }
+
+
+def reliability_over_runs(test: pd.DataFrame) -> dict[str, Any]:
+    """`reliability` of all test predictions together; over runs `ECE`, `ECE_by_chance` (that of a perfectly
+    calibrated head with these confidences), and `gap`: confidence minus accuracy.
+
+    Args:
+        test: rows of any number of runs, with a column `p_<class>` a class.
+    """
+    columns = [c for c in test.columns if c.startswith("p_")]
+    shares = test[columns].to_numpy(dtype=np.float64)
+    labels = encode(test["true"].to_numpy(), [c[2:] for c in columns])
+    run = test["run"].to_numpy()
+    own = [run == k for k in np.unique(run)]
+    gaps = shares.max(axis=1) - (shares.argmax(axis=1) == labels)
+    return {
+        **{name: values.tolist() for name, values in reliability(shares, labels).items()},
+        "ECE": describe([ece(shares[rows], labels[rows]) for rows in own]),
+        "ECE_by_chance": describe([chance_ece(shares[rows]) for rows in own]),
+        "gap": describe([float(gaps[rows].mean()) for rows in own]),
     }
 
 

@@ -1,14 +1,18 @@
-"""The kinds of pictures, from the folder `ser/results/plotting/pictures`: which fit a result, and drawing them."""
+"""The kinds of pictures, from the folder `ser/results/plotting/pictures`: the ones that fit a result, drawn and written."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from ser.errors import ConfigError
-from ser.registry import load, names, summary
+from ser.registry import load, names, summary, unknown
+from ser.results.plotting.style import FORMATS, save
 from ser.results.records.result import Source
 
 PICTURES = "ser.results.plotting.pictures"
+ALL = "all"
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,9 +21,9 @@ class Picture:
 
     Attributes:
         kind: the plugin's name.
-        about: what it shows, a line.
-        figure: with its title.
-        words: the same as text, for who does not see it.
+        about: what it shows, in one line.
+        figure: the drawing, with its title.
+        words: the same as text, for readers who do not see it.
     """
 
     kind: str
@@ -35,13 +39,13 @@ def kinds(source: Source) -> list[str]:
 
 
 def draw(source: Source, kind: str, metric: str = "UA") -> Picture:
-    """A picture of a result.
+    """Draw a picture of a result.
 
     Args:
-        metric: for those that show one.
+        metric: for the kinds that show one.
 
     Raises:
-        ConfigError: an unknown kind, or one that does not fit the result; what fits is listed.
+        ConfigError: an unknown kind, or one that does not fit the result; the message lists what fits.
     """
     plugin = load(PICTURES, kind)
     if not plugin.fits(source):
@@ -50,15 +54,56 @@ def draw(source: Source, kind: str, metric: str = "UA") -> Picture:
     return Picture(kind, summary(plugin), plugin.draw(source, metric), plugin.words(source, metric))
 
 
-def default_kind(source: Source) -> str:
-    """What one wants to see first of a result.
+def plot_into(
+    source: Source,
+    *,
+    kinds: Sequence[str] | None = None,
+    formats: Sequence[str] | None = None,
+    output: Path | None = None,
+    metric: str = "UA",
+    title: bool = True,
+) -> Iterator[Path]:
+    """Draw pictures of a result, and give each file as it is written.
+
+    Args:
+        kinds: names of `ser.results.plotting.pictures`, or `all`: those that fit; None: the first that fits.
+        formats: of `png`, `svg`, `pdf`.
+        output: a folder, or a file where there is one picture in one format; None: beside the result.
+        metric: for the kinds that show one.
+        title: whether experiment, dataset, n and the meaning of intervals stand above the picture.
 
     Raises:
-        ConfigError: nothing fits it.
+        ConfigError: an unknown kind or format, a kind that does not fit, or several pictures for one file.
     """
-    found = kinds(source)
-    if not found:
+    wanted = _wanted(source, kinds)
+    file = output if output is not None and not output.is_dir() and output.suffix else None
+    endings = list(formats or [file.suffix[1:] if file else "png"])
+    strange = [e for e in endings if f".{e}" not in FORMATS]
+    if strange and not file:
+        raise unknown("format", strange[0], [e[1:] for e in FORMATS])
+    if file and (len(wanted) * len(endings) > 1 or file.suffix[1:] not in endings):
+        found = f"{', '.join(wanted)} as {', '.join(endings)}"
         raise ConfigError(
-            f"{source.path.name} has no picture", expected="a summary, a study or an evaluation", found=source.schema
+            f"--output {output} is one file", expected="a folder, for several pictures or formats", found=found
         )
-    return found[0]
+    for kind in wanted:
+        figure = draw(source, kind, metric).figure
+        if not title:
+            figure.suptitle("")
+        for ending in endings:
+            beside = (output or source.path.parent) / f"{source.path.name.removesuffix('.json')}.{kind}.{ending}"
+            save(figure, file or beside)
+            yield file or beside
+
+
+def _wanted(source: Source, given: Sequence[str] | None) -> list[str]:
+    strange = [k for k in given or () if k not in (*names(PICTURES), ALL)]
+    if strange:
+        raise unknown("kind of picture", strange[0], [*names(PICTURES), ALL])
+    if given and ALL not in given:
+        return list(given)
+    fitting = kinds(source)
+    if not fitting:
+        expected = "a summary, a study or an evaluation"
+        raise ConfigError(f"{source.path.name} has no picture", expected=expected, found=source.schema)
+    return fitting if given else fitting[:1]

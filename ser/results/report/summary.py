@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 
 from ser.results.metrics import gaps
-from ser.results.metrics.spread import SCORES, over_classes, over_groups
+from ser.results.metrics.spread import SCORES, over_classes, over_groups, reliability_over_runs
 from ser.results.plotting.gallery import draw, kinds
-from ser.results.plotting.reliability import of_predictions
 from ser.results.plotting.style import runs_of
 from ser.results.records.find import dataset, fact
 from ser.results.records.names import METRICS
@@ -178,7 +177,7 @@ def _folds(source: Source) -> list[Block]:
 
 
 def _reliability(source: Source) -> list[Block]:
-    found = of_predictions(source.test)
+    found = reliability_over_runs(source.test)
     rows = [
         ["expected calibration error (ECE)", score(found["ECE"])],
         ["ECE of a perfectly calibrated head, by chance", number(found["ECE_by_chance"]["mean"])],

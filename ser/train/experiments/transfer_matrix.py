@@ -20,11 +20,12 @@ from ser.features.tensors import Tensors
 from ser.metadata import languages
 from ser.metadata.folds.fold import Fold
 from ser.results.metrics.swapped_labels import suspects
-from ser.results.plotting import heatmap
+from ser.results.plotting.gallery import draw
 from ser.results.plotting.style import save
 from ser.results.records import record
 from ser.results.records.names import MATRIX_SCHEMA
 from ser.results.records.notes import notes_of
+from ser.results.records.result import Source
 from ser.results.records.summary import opening
 from ser.results.report import matrices
 from ser.train.classical.classifier import is_classical
@@ -117,7 +118,7 @@ def matrix(
     }
     record.write_study(path, study)
     matrices.write_csv(study, path.with_suffix(".csv"))
-    save(heatmap.matrix(study), path.with_suffix(".matrix.png"))
+    save(draw(Source(path, study), "matrix").figure, path.with_suffix(".matrix.png"))
     return study
 
 

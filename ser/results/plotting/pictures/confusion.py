@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ser.results.plotting.style import confusion_matrix
+from ser.results.plotting.style import INK, as_vector, runs_of, title
 from ser.results.records.result import Source
 
 ORDER = 30
-MOST = 3  # confusions that are told in words
+MOST = 3  # confusions that the words name
 
 
 def fits(source: Source) -> bool:
@@ -17,7 +17,34 @@ def fits(source: Source) -> bool:
 
 
 def draw(source: Source, metric: str) -> Figure:
-    return confusion_matrix(source.result)
+    """Draw the matrix; of a few-shot summary that of its largest amount of target data."""
+    matrix = source.part["confusion_matrix"]
+    labels, counts = matrix["labels"], np.array(matrix["counts"])
+    total = counts.sum(axis=1, keepdims=True)
+    share = counts / np.maximum(total, 1)
+    size = max(2.6, 0.68 * len(labels))  # of the cells, in inches; beside them stand labels and the colour bar
+    figure = Figure(figsize=(size + 2.5, size + 1.6), layout="constrained")
+    axes = figure.add_subplot()
+    edges = np.arange(len(labels) + 1) - 0.5
+    image = axes.pcolormesh(edges, edges, share, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=0.5)
+    axes.set(aspect="equal", ylim=(len(labels) - 0.5, -0.5))
+    for i in range(len(labels)):
+        for j in range(len(labels)):
+            cell = f"{100 * share[i, j]:.0f} %\n{counts[i, j]}" if total[i, 0] else "none"
+            colour = "white" if share[i, j] > 0.55 else INK
+            axes.text(j, i, cell, ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=28, ticks=[0, 0.5, 1])
+    as_vector(bar)
+    bar.ax.set_yticklabels(["0 %", "50 %", "100 %"])
+    bar.set_label("share of the true class")
+    at = f", at {source.amount} of the target's data" if source.amount else ""
+    ua = source.part["pooled"]["UA"]["mean"]
+    title(figure, source.result, f"UA {ua:.3f}, counts over {runs_of(matrix['runs'])}{at}")
+    return figure
 
 
 def words(source: Source, metric: str) -> str:
@@ -25,11 +52,11 @@ def words(source: Source, metric: str) -> str:
     labels, counts = matrix["labels"], np.array(matrix["counts"], dtype=np.float64)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     right = ", ".join(f"{name} {100 * share[k, k]:.0f} %" for k, name in enumerate(labels) if counts[k].sum())
-    wrong = _wrong(share, labels)
+    wrong = _most_confused(share, labels)
     return f"Right: {right}. Most often confused: {wrong}." if wrong else f"Right: {right}."
 
 
-def _wrong(share: "np.ndarray[Any, Any]", labels: list[str]) -> str:
+def _most_confused(share: "np.ndarray[Any, Any]", labels: list[str]) -> str:
     off = share - np.diag(np.diag(share))
     pairs = sorted(((off[i, j], i, j) for i, j in np.argwhere(off > 0)), reverse=True)[:MOST]
     return ", ".join(f"{labels[i]} taken for {labels[j]} ({100 * value:.0f} %)" for value, i, j in pairs)

@@ -5,10 +5,12 @@ Of an evaluation with --calibrate before and after the temperatures.
 
 from typing import Any
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ser.results.plotting.reliability import diagram, diagrams, of_predictions
-from ser.results.plotting.style import runs_of, title
+from ser.results.metrics.spread import reliability_over_runs
+from ser.results.plotting.style import PALETTE, runs_of, title
 from ser.results.records.names import EVALUATION_SCHEMA
 from ser.results.records.result import Source
 from ser.results.report.evaluation_tables import units_of
@@ -24,8 +26,9 @@ def fits(source: Source) -> bool:
 def draw(source: Source, metric: str) -> Figure:
     if source.schema == EVALUATION_SCHEMA:
         return _before_and_after(source.result)
-    found = of_predictions(source.test)
-    figure = diagram(found)
+    found = reliability_over_runs(source.test)
+    figure = Figure(figsize=(4.6, 4.6), layout="constrained")
+    _panel(figure.add_subplot(), found)
     bins, ece = len(found["n"]), found["ECE"]
     detail = f"ECE {score(ece)} over {runs_of(ece['n'])}; {bins} bins of {sum(found['n']) / bins:.0f} predictions"
     title(figure, source.result, detail)
@@ -35,7 +38,7 @@ def draw(source: Source, metric: str) -> Figure:
 def words(source: Source, metric: str) -> str:
     if source.schema == EVALUATION_SCHEMA:
         return "; ".join(f"{name}: {_ece(found)}" for name, found in _states(source.result).items()) + "."
-    found = of_predictions(source.test)
+    found = reliability_over_runs(source.test)
     gap = found["gap"]
     low, high = gap["ci_95"] or (gap["mean"], gap["mean"])
     sure = "too sure" if low > 0 else "not sure enough" if high < 0 else "neither too sure nor too unsure"
@@ -54,7 +57,25 @@ def _ece(found: dict[str, Any]) -> str:
 
 def _before_and_after(record: dict[str, Any]) -> Figure:
     states = _states(record)
-    figure = diagrams({f"{name}\n{_ece(found)}": found["reliability"] for name, found in states.items()})
+    figure = Figure(figsize=(4.2 * len(states), 4.7), layout="constrained")
+    for place, (name, found) in enumerate(states.items(), 1):
+        axes = figure.add_subplot(1, len(states), place)
+        _panel(axes, found["reliability"])
+        axes.set_title(f"{name}\n{_ece(found)}", fontsize=10)
     n = next(iter(states.values()))["reliability"]["n"]
     title(figure, record, f"{len(n)} bins of {sum(n) / len(n):.0f} utterances, mean over {units_of(record)}")
     return figure
+
+
+def _panel(axes: Axes, found: dict[str, Any]) -> None:
+    axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, label="perfectly calibrated")
+    sure, accuracy = np.array(found["confidence"]), np.array(found["accuracy"])
+    axes.vlines(
+        sure, np.minimum(sure, accuracy), np.maximum(sure, accuracy), color=PALETTE[1], linewidth=2, label="gap"
+    )
+    axes.plot(sure, accuracy, "o-", color=PALETTE[0], linewidth=1.2, markersize=5, label="head")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set_xlabel("confidence: probability of the predicted class")
+    axes.set_ylabel("accuracy: share of predictions that are right")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, loc="upper left")

@@ -1,10 +1,11 @@
 """Kinds of pictures: each plugin draws what the record says, whole; classes, speakers and bins are recomputed here."""
 
+import itertools
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,17 +18,18 @@ from sklearn.metrics import precision_recall_fscore_support, recall_score
 
 from ser.cli import cli
 from ser.errors import ConfigError
+from ser.metadata.labels import CANONICAL
 from ser.registry import load, names
 from ser.results.metrics.calibration import ece, reliability
-from ser.results.metrics.spread import SCORES, over_classes, over_groups
-from ser.results.plotting import export, style
-from ser.results.plotting.gallery import PICTURES, default_kind, draw, kinds
-from ser.results.plotting.reliability import of_predictions
+from ser.results.metrics.spread import SCORES, over_classes, over_groups, reliability_over_runs
+from ser.results.plotting import style
+from ser.results.plotting.gallery import PICTURES, draw, kinds, plot_into
+from ser.results.plotting.pictures import learning_curves
 from ser.results.records.result import Source
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 Simulate = Callable[..., pd.DataFrame]
-DETAILS = ["confusion", "classes", "genders", "speakers", "folds", "curves", "reliability"]
+DETAILS = ["confusion", "classes", "genders", "speakers", "folds", "learning_curves", "reliability"]
 
 
 def _inside(figure: Figure) -> bool:
@@ -95,7 +97,7 @@ def test_reliability_of_a_head_that_is_as_right_as_it_is_sure() -> None:
 
 
 def test_reliability_by_hand(source: Source) -> None:
-    found = of_predictions(source.test)
+    found = reliability_over_runs(source.test)
     assert sum(found["n"]) == len(source.test)
     one = source.test[source.test["run"] == source.test["run"].min()]
     shares = one[[f"p_{c}" for c in source.classes]].to_numpy(dtype=float)
@@ -108,9 +110,10 @@ def test_reliability_by_hand(source: Source) -> None:
     )
 
 
-def test_kinds_of_a_summary(source: Source) -> None:
+def test_kinds_of_a_summary(source: Source, tmp_path: Path) -> None:
     assert kinds(source) == DETAILS
-    assert default_kind(source) == "confusion"
+    (first,) = plot_into(source, output=tmp_path)
+    assert first.name == "emodb-mlp.confusion.png"
 
 
 @pytest.mark.parametrize("kind", DETAILS)
@@ -152,15 +155,15 @@ def test_many_trainings_are_a_band(source: Source) -> None:
     many = [{**record, "curves": {"loss": [1.0 + 0.01 * k] * (10 + k % 3)}} for k in range(101)]
     again = Source(source.path, source.result)
     again.__dict__["records"] = many
-    curves = style.curves_of(many)
+    curves = learning_curves.curves_of(many)
     assert len(curves["loss"]) == 101
     figure = Figure()
     axes = figure.add_subplot()
-    style._curves(axes, "loss", curves["loss"], "#0072B2")
+    learning_curves.draw_curve(axes, "loss", curves["loss"], "#0072B2")
     (line,) = axes.lines
     assert np.asarray(line.get_ydata())[0] == pytest.approx(1.5)  # the median of 1.00 ... 2.00
     assert len(axes.collections) == 1
-    assert "101 trainings" in load(PICTURES, "curves").words(again, "UA")
+    assert "101 trainings" in load(PICTURES, "learning_curves").words(again, "UA")
 
 
 def test_speakers_of_a_large_corpus_are_cut_in_words(
@@ -183,7 +186,7 @@ def test_colours_are_told_apart() -> None:
     from ser.results.plotting.bars import BARS
 
     light = [luminance(c) for c in BARS]
-    assert all((max(a, b) + 0.05) / (min(a, b) + 0.05) > 1.4 for a, b in pairwise(light))
+    assert all((max(a, b) + 0.05) / (min(a, b) + 0.05) > 1.4 for a, b in itertools.pairwise(light))
 
 
 def _plot(*arguments: object) -> Result:
@@ -216,7 +219,7 @@ def test_without_a_title(source: Source, tmp_path: Path) -> None:
 )
 def test_refused(source: Source, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        list(export.plot_into(source, **options))
+        list(plot_into(source, **options))
 
 
 def test_every_plugin_has_its_parts() -> None:
@@ -224,3 +227,151 @@ def test_every_plugin_has_its_parts() -> None:
         plugin = load(PICTURES, name)
         assert all(callable(getattr(plugin, part)) for part in ("fits", "draw", "words"))
         assert isinstance(plugin.ORDER, int)
+
+
+def _figure(path: Path, summary: dict[str, Any], kind: str, metric: str = "UA") -> Figure:
+    return draw(Source(path, summary), kind, metric).figure
+
+
+def _boxes(figure: Figure, texts: list[Any]) -> list[Any]:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    return [t.get_window_extent(renderer) for t in texts if t.get_text()]
+
+
+@pytest.mark.parametrize("classes", [["a", "b"], list(CANONICAL[:4]), list(CANONICAL)])
+def test_confusion_cells(tmp_path: Path, write_experiment: Write, simulate: Simulate, classes: list[str]) -> None:
+    frame = simulate(classes=classes, a_speaker=60, runs=2)
+    path, summary = write_experiment(tmp_path, "a-name-" * 12, frame=frame)
+    figure = _figure(path, summary, "confusion")
+    axes = figure.axes[0]
+    counts = np.array(summary["confusion_matrix"]["counts"])
+    cells = [text.get_text().split("\n") for text in axes.texts]
+    assert [int(cell[1]) for cell in cells] == counts.ravel().tolist()
+    share = 100 * counts / counts.sum(1, keepdims=True)
+    assert [cell[0] for cell in cells] == [f"{value:.0f} %" for value in share.ravel()]
+    assert [t.get_text() for t in axes.get_yticklabels()] == classes
+    assert _inside(figure)
+    boxes = _boxes(figure, list(axes.texts))
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_a_class_without_utterances_is_marked(tmp_path: Path, write_experiment: Write, simulate: Simulate) -> None:
+    path, summary = write_experiment(tmp_path, frame=simulate().assign(p_fear=np.float32(0)))
+    figure = _figure(path, summary, "confusion")
+    assert [t.get_text() for t in figure.axes[0].texts][-5:] == ["none"] * 5
+
+
+@pytest.mark.parametrize("shares", [(0, 10, 20, 50), (0, 1, 2, 5, 10, 20, 50, 100), (10,)])
+def test_fewshot_curve(
+    tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate, shares: tuple[float, ...]
+) -> None:
+    path, summary = write_experiment(tmp_path, frame=simulate_fewshot(shares, a_speaker=6))
+    figure = _figure(path, summary, "fewshot", "WA")
+    axes = figure.axes[0]
+    lines = {line.get_label(): line for line in axes.lines}
+    means = [part["pooled"]["WA"]["mean"] for part in summary["percentages"].values()]
+    curve = next(line for label, line in lines.items() if str(label).endswith("target data"))
+    assert np.asarray(curve.get_ydata()).tolist() == means
+    assert np.asarray(curve.get_xdata()).tolist() == [s for s in shares if s]
+    if 0 in shares:
+        zero = next(line for label, line in lines.items() if "zero-shot" in str(label))
+        assert np.asarray(zero.get_ydata())[0] == summary["source"]["zero_shot"]["pooled"]["WA"]["mean"]
+    assert _inside(figure)
+    boxes = _boxes(figure, list(axes.get_xticklabels()))
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_fewshot_curve_shows_scores_where_an_interval_is_wider_than_they_can_be(
+    tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate
+) -> None:
+    path, summary = write_experiment(tmp_path, frame=simulate_fewshot(runs=3))
+    next(iter(summary["percentages"].values()))["pooled"]["UA"]["ci_95"] = [-1.5, 2.0]
+    low, high = _figure(path, summary, "fewshot").axes[0].get_ylim()
+    assert low == pytest.approx(0, abs=0.05)
+    assert high == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3])
+def test_fewshot_curve_of_few_runs_has_no_interval(
+    tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate, runs: int
+) -> None:
+    path, summary = write_experiment(tmp_path, frame=simulate_fewshot(runs=runs))
+    figure = _figure(path, summary, "fewshot")
+    assert bool(figure.axes[0].collections) == (runs > 2)
+    assert ("95 % intervals" in figure.get_suptitle()) == (runs > 2)
+
+
+def test_fewshot_curve_shows_chance_of_ua_alone(
+    tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate
+) -> None:
+    path, summary = write_experiment(tmp_path, frame=simulate_fewshot())
+    figure = _figure(path, summary, "fewshot")
+    assert _inside(figure)
+    lines = {str(line.get_label()): line for line in figure.axes[0].lines}
+    assert np.unique(np.asarray(lines["chance, 0.250"].get_ydata())).tolist() == [1 / 4]
+    assert not any("chance" in str(line.get_label()) for line in _figure(path, summary, "fewshot", "WA").axes[0].lines)
+
+
+@pytest.mark.parametrize("runs", [3, 12])
+def test_the_words_of_learning_curves_are_where_their_lines_end(
+    tmp_path: Path, write_experiment: Write, simulate: Simulate, runs: int
+) -> None:
+    """Six trainings are drawn with their mean, 24 with their median."""
+    path, summary = write_experiment(tmp_path, frame=simulate(runs=runs, a_speaker=4))
+    figure = _figure(path, summary, "learning_curves")
+    words = load("ser.results.plotting.pictures", "learning_curves").words(Source(path, summary), "UA")
+    assert ("the median" if runs == 12 else "the mean") in words
+    named = [line for axes in figure.axes for line in axes.lines if not str(line.get_label()).startswith("_")]
+    assert len(named) == 3
+    for line in named:
+        ends = np.asarray(line.get_ydata(), dtype=float)
+        assert f"{line.get_label()} {ends[-1]:.3f} (epoch {len(ends)})" in words
+
+
+def test_learning_curves_show_every_run(tmp_path: Path, write_experiment: Write) -> None:
+    path, summary = write_experiment(tmp_path)
+    figure = _figure(path, summary, "learning_curves")
+    losses, scores = figure.axes
+    assert (losses.get_ylabel(), scores.get_ylabel()) == ("loss", "score")
+    assert len(scores.lines) == len(summary["runs"]) + 1
+    assert len(losses.lines) == 2 * (len(summary["runs"]) + 1)
+    assert _inside(figure)
+
+
+@pytest.mark.parametrize(("ending", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_plot_writes_the_same_bytes_without_a_display(
+    tmp_path: Path, write_experiment: Write, monkeypatch: pytest.MonkeyPatch, ending: str, magic: bytes
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    path, _ = write_experiment(tmp_path / "results")
+    outputs = []
+    for name in ("one", "two"):
+        output = tmp_path / f"{name}.{ending}"
+        result = CliRunner().invoke(cli, ["results", "plot", str(path), "--output", str(output)])
+        assert result.exit_code == 0, result.output
+        outputs.append(output.read_bytes())
+    assert outputs[0].startswith(magic)
+    assert outputs[0] == outputs[1]
+
+
+def test_plot_into_the_results_folder(tmp_path: Path, write_experiment: Write) -> None:
+    write_experiment(tmp_path / "results", "v1.2-mlp")
+    result = CliRunner().invoke(
+        cli, ["results", "plot", "v1.2", "--kind", "learning_curves", "--workspace", str(tmp_path)]
+    )
+    assert result.exit_code == 0
+    assert (tmp_path / "results" / "v1.2-mlp.learning_curves.png").stat().st_size > 1000
+    assert str(mpl.get_backend()).lower() != "tkagg"
+
+
+def test_files_that_cannot_be_drawn_or_read(tmp_path: Path, write_experiment: Write) -> None:
+    path, summary = write_experiment(tmp_path)
+    with pytest.raises(ConfigError, match="nothing for a picture of kind fewshot"):
+        draw(Source(path, summary), "fewshot")
+    with pytest.raises(ConfigError, match=r"\.png, \.svg, \.pdf"):
+        style.save(_figure(path, summary, "confusion"), tmp_path / "x.jpg")
+    (tmp_path / summary["runs"][0]["record"]).unlink()
+    with pytest.raises(ConfigError, match="cannot read the record"):
+        _figure(path, summary, "learning_curves")

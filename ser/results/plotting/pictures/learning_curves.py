@@ -1,0 +1,101 @@
+"""Learning curves: losses and validation scores over the epochs, of every training (a run on a fold) and together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from ser.results.plotting.style import PALETTE, title
+from ser.results.records.result import Source
+
+ORDER = 60
+MANY_TRAININGS = 20  # more are drawn as their median and a band
+BAND = (10, 90)  # percentiles
+Curves = dict[str, list[list[float]]]
+
+
+def fits(source: Source) -> bool:
+    return source.is_summary and bool(curves_of(source.records))
+
+
+def draw(source: Source, metric: str) -> Figure:
+    """Draw each training and their mean; of many, their median and a band.
+
+    Trainings may end early: at an epoch, mean, median and band are of those that still ran, and they end where fewer than
+    half do.
+    """
+    curves = curves_of(source.records)
+    of_losses = {name: runs for name, runs in curves.items() if "loss" in name.lower()}
+    of_scores = {name: runs for name, runs in curves.items() if name not in of_losses}
+    panels = [(label, found) for label, found in (("loss", of_losses), ("score", of_scores)) if found]
+    figure = Figure(figsize=(5.0 * len(panels), 4.2), layout="constrained")
+    for number, (label, panel) in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, len(panels), number)
+        for (name, runs), colour in zip(panel.items(), PALETTE * len(panel), strict=False):
+            draw_curve(axes, name, runs, colour)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    trainings = max(map(len, curves.values()))
+    detail = f"each of {trainings} trainings (thin), and their mean"
+    if trainings > MANY_TRAININGS:
+        detail = f"median of {trainings} trainings, band from the {BAND[0]}th to the {BAND[1]}th percentile"
+    early = len({len(values) for values in next(iter(curves.values()))}) > 1
+    title(figure, source.result, detail + (", over those that still ran, while at least half did" if early else ""))
+    return figure
+
+
+def words(source: Source, metric: str) -> str:
+    curves = curves_of(source.records)
+    lengths = [len(values) for values in next(iter(curves.values()))]
+    ends = {name.replace("_", " "): middle(runs) for name, runs in curves.items()}
+    last = ", ".join(f"{name} {line[-1]:.3f} (epoch {len(line)})" for name, line in ends.items())
+    what = "median" if len(lengths) > MANY_TRAININGS else "mean"
+    epochs = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else str(lengths[0])
+    best = sorted(r["best_epoch"] for r in source.records if r.get("best_epoch") is not None)
+    picked = f"; chosen epochs {best[0]} to {best[-1]}" if best else ""
+    return f"{len(lengths)} trainings of {epochs} epochs{picked}. Where the line of the {what} ends: {last}."
+
+
+def curves_of(records: Sequence[dict[str, Any]]) -> Curves:
+    """The curves of runs by name, one list per training; an undefined value is NaN."""
+    curves: Curves = {}
+    for record in records:
+        for name, values in record.get("curves", {}).items():
+            numbers = [np.nan if v is None else float(v) for v in values]
+            if numbers:
+                curves.setdefault(name, []).append(numbers)
+    return curves
+
+
+def middle(runs: list[list[float]]) -> NDArray[np.float64]:
+    """The line of one curve over all trainings, `(epochs,)`: their mean, of many their median."""
+    kept = _kept(runs)
+    return np.asarray(np.nanmedian(kept, axis=0) if len(runs) > MANY_TRAININGS else np.nanmean(kept, axis=0))
+
+
+def _kept(runs: list[list[float]]) -> NDArray[np.float64]:
+    """`(trainings, epochs)`, NaN after the end of a training, as far as half of them go."""
+    padded = np.full((len(runs), max(map(len, runs))), np.nan)
+    for row, values in zip(padded, runs, strict=True):
+        row[: len(values)] = values
+    return padded[:, : int((np.arange(padded.shape[1]) < np.median([len(v) for v in runs])).sum())]
+
+
+def draw_curve(axes: Axes, name: str, runs: list[list[float]], colour: str) -> None:
+    """Draw one curve of all trainings."""
+    line = middle(runs)
+    epochs = np.arange(1, len(line) + 1)
+    if len(runs) > MANY_TRAININGS:
+        low, high = np.nanpercentile(_kept(runs), BAND, axis=0)
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+    else:
+        for values in runs:
+            axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=0.6, alpha=0.5 / len(runs) ** 0.3)
+    axes.plot(epochs, line, color=colour, linewidth=2, label=name.replace("_", " "))
