@@ -1,7 +1,6 @@
-"""One file of a feature store, written and read. What lies where: `layout`."""
+"""One file of a feature store, written and read; its layout is described in `layout`."""
 
 import errno
-import json
 import os
 import weakref
 from collections.abc import Iterable, Iterator
@@ -16,8 +15,25 @@ from numpy.typing import NDArray
 
 from ser.errors import StoreError
 from ser.features.stores.hdf5_streams import Padded, Sink
-from ser.features.stores.layout import FRAME, SCHEMA, VALUES, Damaged, Facts, Index, arrays_of, index_checksum, to_json
+from ser.features.stores.layout import (
+    ARRAYS,
+    DTYPES,
+    FRAME,
+    SCHEMA,
+    VALUES,
+    Damaged,
+    Facts,
+    Index,
+    Malformed,
+    arrays_of,
+    checked_facts,
+    checked_index,
+    index_checksum,
+    to_json,
+)
+from ser.files import open_regular, parse_json
 
+ASSETS = "assets/"
 _FORMAT = ("v108", "v108")  # HDF5 1.8: the first format whose own structures have check sums
 
 
@@ -101,8 +117,9 @@ class StoreFile:
 
     Raises:
         Damaged: it is truncated, or its index is not what was written.
+        Malformed: it is whole, and not what `ser` writes: a link to another file, a wrong dim, ids twice.
         StoreError: it is no feature store of this schema.
-        OSError: it is not there or may not be read.
+        OSError: it is not there, may not be read, or is not a regular file.
     """
 
     def __init__(self, path: Path, keep: bool = False, torn: bool = False) -> None:
@@ -110,39 +127,95 @@ class StoreFile:
         self._kept: int | None = None
         with _open(path, torn) as file:
             try:
-                self._load(file)
-            except (KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
+                self._load(file, torn)
+            except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, OSError) as error:
                 raise judged(path, error) from None
             if keep:
                 # The same open file, whatever becomes of the name: a merge may replace it.
                 self._kept = os.dup(file.id.get_vfd_handle())
                 self._release = weakref.finalize(self, os.close, self._kept)
 
-    def _load(self, file: h5py.File) -> None:
-        attributes = {name: _plain(value) for name, value in file.attrs.items()}
+    def _load(self, file: h5py.File, torn: bool) -> None:
+        attributes = {name: _attribute(file, name) for name in file.attrs}
         if attributes.get("schema") != SCHEMA:
             raise StoreError(f"{self.path} is no feature store", expected=SCHEMA, found=attributes.get("schema"))
+        datasets = self._datasets(file)
+        size = self.path.stat().st_size
+        for name, dataset in datasets.items():
+            self._refuse_elsewhere(name, dataset, None if torn and name in VALUES.values() else size)
         crc = attributes.pop("index_crc32")
-        assets = {name: item[()].decode() for name, item in file["assets"].items()} if "assets" in file else {}
-        arrays = {name: file[name][:] for name in ("utt_id", "source_sha256", "n_samples", "n_frames", "crc32")}
+        assets = {n.removeprefix(ASSETS): d[()].decode() for n, d in datasets.items() if n.startswith(ASSETS)}
+        arrays = {name: datasets[name][:] for name in ("utt_id", *ARRAYS)}
         if index_checksum(attributes, assets, arrays) != crc:
             raise ValueError("an index that does not match its check sum")
-        self.provenance: dict[str, Any] = json.loads(attributes.pop("provenance"))
-        attributes["identity"] = json.loads(attributes["identity"])
+        try:  # from here on nothing is damaged by chance
+            self._take(attributes, assets, arrays, datasets)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise Malformed(self.path, error) from None
+
+    def _take(
+        self,
+        attributes: dict[str, Any],
+        assets: dict[str, str],
+        arrays: dict[str, NDArray[Any]],
+        datasets: dict[str, h5py.Dataset],
+    ) -> None:
+        """Keep what the file holds, checked."""
         del attributes["schema"]
-        self.facts = Facts(**attributes, assets=assets)
-        ids = [i.decode() for i in arrays["utt_id"].tolist()]
-        self.index = Index(ids, *(arrays[n] for n in ("source_sha256", "n_samples", "n_frames", "crc32")))
+        provenance, identity = (parse_json(attributes.pop(name)) for name in ("provenance", "identity"))
+        if not isinstance(provenance, dict):
+            raise ValueError("a provenance that is not a JSON object")
+        self.provenance: dict[str, Any] = provenance
+        self.facts = checked_facts(attributes, identity, assets)
+        self.index = checked_index(arrays, self.facts.level)
         self.offsets = self.index.offsets
-        values = file[VALUES[self.facts.level]]
-        self.tail, self.dtype, self.begin = values.shape[1:], values.dtype, values.id.get_offset()
+        values = datasets[VALUES[self.facts.level]]
+        self.tail, self.dtype, self.begin = values.shape[1:], values.dtype, values.id.get_offset() or 0
+        if self.dtype.newbyteorder("=") != self.dtype:
+            raise ValueError("values in the byte order of another machine")
+        if self.dtype.name not in DTYPES[self.facts.level]:
+            raise ValueError(f"values of type {self.dtype}")
+        if len(self.tail) not in ((1,) if self.facts.level == FRAME else (1, 2)) or self.tail[-1] != self.facts.dim:
+            raise ValueError(f"vectors of shape {self.tail} where dim is {self.facts.dim}")
         if len(values) != self.offsets[-1]:
             raise ValueError(f"{len(values)} rows of values where the index has {self.offsets[-1]}")
-        if self.begin is None:
+
+    def _datasets(self, file: h5py.File) -> dict[str, h5py.Dataset]:
+        """The file's own datasets by name. A link to another file is not followed."""
+        found: dict[str, h5py.Dataset] = {}
+        for name in file:
+            if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+                raise Malformed(self.path, f"a link to elsewhere, {name}")
+            item = file[name]
+            if f"{name}/" == ASSETS and isinstance(item, h5py.Group):
+                if not all(isinstance(item.get(asset, getlink=True), h5py.HardLink) for asset in item):
+                    raise Malformed(self.path, "an asset that is a link to elsewhere")
+                found |= {ASSETS + asset: item[asset] for asset in item}
+            else:
+                found[name] = item
+        wrong = next((name for name, item in found.items() if not isinstance(item, h5py.Dataset)), None)
+        if wrong is not None:
+            raise Malformed(self.path, f"{wrong}, which is no array")
+        return found
+
+    def _refuse_elsewhere(self, name: str, dataset: h5py.Dataset, size: int | None) -> None:
+        """Refuse an array whose bytes do not all lie in the file, as many as it declares; `size` is the file's."""
+        if dataset.external or dataset.is_virtual:
+            raise Malformed(self.path, f"{name}, whose values lie in another file")
+        if dataset.dtype.hasobject:
+            raise Malformed(self.path, f"{name} of variable length")
+        if not dataset.nbytes:
+            return
+        begin, stored = dataset.id.get_offset(), dataset.id.get_storage_size()
+        if begin is None and (dataset.chunks is not None or stored == dataset.nbytes):
             raise StoreError(
-                f"the values of {self.path} are not in one piece",
+                f"{name} of {self.path} is not in one piece",
                 expected="a file as `ser extract` writes it, neither chunked nor compressed",
             )
+        if begin is None or stored != dataset.nbytes:
+            raise Malformed(self.path, f"{name}, which declares {dataset.nbytes} bytes and has {stored}")
+        if size is not None and begin + dataset.nbytes > size:
+            raise Damaged(self.path, f"{name} of {dataset.nbytes} bytes in a file of {size}")
 
     @property
     def row_bytes(self) -> int:
@@ -151,7 +224,7 @@ class StoreFile:
 
     @contextmanager
     def opened(self) -> Iterator[int]:
-        """The file's number for the operating system; the values begin at byte `begin`."""
+        """Yield the file's number for the operating system; the values begin at byte `begin`."""
         if self._kept is not None:
             yield self._kept
             return
@@ -171,7 +244,7 @@ class StoreFile:
 
 
 def _open(path: Path, torn: bool) -> h5py.File:
-    path.open("rb").close()  # a file that is not there or may not be read is not a damaged one
+    open_regular(path).close()  # a file that is not there or may not be read is not a damaged one
     try:
         if torn:
             return h5py.File(Padded(path), "r")
@@ -181,7 +254,7 @@ def _open(path: Path, torn: bool) -> h5py.File:
 
 
 def judged(path: Path, error: Exception) -> Exception:
-    """What an error of reading means. Only of damage may it be concluded that a file be set aside."""
+    """Say what an error of reading means. Only a damaged file may be set aside."""
     if isinstance(error, OSError) and error.errno not in (None, errno.EIO):
         return error
     if any(word in str(error) for word in ("lock file", "file locking", "already open")):
@@ -189,7 +262,12 @@ def judged(path: Path, error: Exception) -> Exception:
     return Damaged(path, error)
 
 
-def _plain(value: Any) -> Any:
+def _attribute(file: h5py.File, name: str) -> Any:
+    """An attribute in Python's own types. Texts of variable length are not written, and HDF5 was seen to loop over one."""
+    kind = file.attrs.get_id(name).dtype
+    if kind.hasobject:
+        raise Malformed(Path(file.filename), f"the attribute {name} of variable length")
+    value = file.attrs[name]
     if isinstance(value, bytes):  # also np.bytes_
         return value.decode()
     return value.item() if isinstance(value, np.generic) else value

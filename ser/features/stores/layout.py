@@ -1,7 +1,9 @@
-"""One HDF5 file of a feature store: written once, never changed. A store is one merged file, shards of this layout, or both.
+"""The layout of one HDF5 file of a feature store: written once, never changed.
+
+A store is one merged file, shards of this layout, or both.
 
     utt_id         fixed-length UTF-8 (N,)
-    source_sha256  uint8 (N, 32)     of what the features were made of: audio bytes and segment, or the text
+    source_sha256  uint8 (N, 32)     of the source: the audio's bytes and segment, or the text
     n_samples      int64 (N,)        at the encoder's rate; 0 for text
     n_frames       int64 (N,)        1 for utterance level
     crc32          uint32 (N,)       of each utterance's bytes
@@ -16,6 +18,7 @@ anywhere is found, by the format, by `index_crc32`, or by an utterance's `crc32`
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,17 +34,26 @@ SCHEMA = "ser.store/1"
 UTTERANCE, FRAME = "utterance", "frame"
 VALUES = {UTTERANCE: "pooled", FRAME: "frames"}
 DTYPES = {UTTERANCE: ("float32",), FRAME: ("float32", "float16", "int32")}
+MODALITIES = ("audio", "text", "visual")
+# The arrays of the index: their types, and their shapes after the number of utterances. Ids are texts of fixed length.
+ARRAYS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "source_sha256": ("uint8", (32,)),
+    "n_samples": ("int64", ()),
+    "n_frames": ("int64", ()),
+    "crc32": ("uint32", ()),
+}
+_FACTS = {"encoder": str, "modality": str, "level": str, "dim": int, "sample_rate": int, "vocabulary": int}
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What all utterances of a store have in common.
+    """Facts that all utterances of a store have in common.
 
     Attributes:
         encoder: short name.
         modality: `audio`, `text` or `visual`.
         level: `utterance` or `frame`.
-        dim: features a vector.
+        dim: features in each vector.
         identity: all that changes the values; a store of another identity is refused.
         sample_rate: Hz; 0 for text.
         vocabulary: for integer features, how many ids there are; 0 otherwise.
@@ -60,7 +72,7 @@ class Facts:
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """What is known of each utterance of a file, row by row. Arrays as in the layout above."""
+    """Facts of each utterance of a file, row by row; the arrays are as in the layout above."""
 
     ids: list[str]
     sources: NDArray[np.uint8]
@@ -107,6 +119,68 @@ class DamagedRows(StoreError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (StoreError, (self.line(),))
+
+
+class Malformed(StoreError):
+    """A file that is whole, and is not what `ser` writes: it was made by something else, or by hand."""
+
+    def __init__(self, path: Path, found: object) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} is not a sound feature store",
+            expected="a file as `ser extract` writes it",
+            found=" ".join(str(found).split())[:160],
+            action="Do not use it; make the store again.",
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (StoreError, (self.line(),))
+
+
+def checked_facts(attributes: dict[str, Any], identity: object, assets: dict[str, str]) -> Facts:
+    """Check the attributes of a file and make facts of them.
+
+    Args:
+        attributes: the others than `identity`, in plain types.
+
+    Raises:
+        ValueError: one is missing or unknown, is of a wrong type, or has a value that cannot be.
+    """
+    if attributes.keys() != _FACTS.keys():
+        raise ValueError(f"attributes {', '.join(sorted(attributes))}")
+    for name, kind in _FACTS.items():
+        if type(attributes[name]) is not kind:
+            raise ValueError(f"{name} {attributes[name]!r}")
+    if not isinstance(identity, dict):
+        raise ValueError("an identity that is not a JSON object")
+    facts = Facts(**attributes, identity=identity, assets=assets)
+    for name, allowed in (("level", tuple(VALUES)), ("modality", MODALITIES)):
+        if getattr(facts, name) not in allowed:
+            raise ValueError(f"{name} {getattr(facts, name)!r}, which is none of {', '.join(allowed)}")
+    if facts.dim < 1 or facts.sample_rate < 0 or facts.vocabulary < 0:
+        raise ValueError(f"dim {facts.dim}, sample_rate {facts.sample_rate}, vocabulary {facts.vocabulary}")
+    return facts
+
+
+def checked_index(arrays: dict[str, NDArray[Any]], level: str) -> Index:
+    """Check the arrays of a file's index and make an index of them.
+
+    Raises:
+        ValueError: arrays of other types or lengths, a foreign byte order, an id that is missing or is there twice, or
+            numbers of frames that cannot be.
+    """
+    ids = [i.decode() for i in arrays["utt_id"].tolist()]
+    for name, (dtype, rest) in ARRAYS.items():
+        array = arrays[name]
+        if array.dtype != np.dtype(dtype) or array.shape != (len(ids), *rest):
+            raise ValueError(f"{name} of type {array.dtype.str} and shape {array.shape} for {len(ids)} utterances")
+    if len(set(ids)) < len(ids) or "" in ids:
+        twice = next((i for i, n in Counter(ids).items() if n > 1), "")
+        raise ValueError(f"the id {twice!r} more than once" if twice else "an empty id")
+    frames = arrays["n_frames"]
+    if (frames < 1).any() or (level == UTTERANCE and (frames != 1).any()) or float(frames.sum(dtype=float)) >= 2**62:
+        raise ValueError("numbers of frames that cannot be")
+    return Index(ids, *(arrays[name] for name in ARRAYS))
 
 
 def some(ids: Sequence[str], most: int = 5) -> str:
@@ -172,6 +246,11 @@ class Record:
 
 
 def pack(records: Sequence[Record], facts: Facts) -> tuple[Index, NDArray[Any]]:
+    """Make the index and the block of values of a file from features of some utterances.
+
+    Raises:
+        StoreError: an id twice, values of another shape or type than the store's, or not finite.
+    """
     ids = [r.id for r in records]
     if len(set(ids)) < len(ids):
         raise StoreError("an utterance is committed twice at once", found=", ".join(ids))

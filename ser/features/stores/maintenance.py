@@ -1,4 +1,4 @@
-"""Looking after feature stores: which there are, what they hold, whether they are sound."""
+"""Maintenance of feature stores: listing, describing, checking and merging them."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ser.errors import ConfigError, StoreError
 from ser.features.stores.file import StoreFile
-from ser.features.stores.layout import Damaged
+from ser.features.stores.layout import Damaged, Malformed
 from ser.features.stores.store import FeatureStore, store_files
 from ser.features.stores.writer import StoreWriter
 from ser.metadata.table import load_table
@@ -37,7 +37,7 @@ def choose(workspace: Workspace, datasets: Sequence[str] | None, stores: Sequenc
 
 
 def describe(store: FeatureStore) -> str:
-    """One line: what the store holds."""
+    """The content of a store in one line."""
     facts, files = store.facts, store.files
     size = sum(file.stat().st_size for file in files)
     index = store.index(store.ids)
@@ -65,64 +65,87 @@ def details(store: FeatureStore) -> str:
 
 @dataclass(frozen=True)
 class StoreCheck:
-    """What a check of one store found.
+    """The outcome of a check of one store.
 
     Attributes:
         path: the store.
         count: utterances compared with their check sums.
         damaged: ids of those that do not match.
-        broken: files that cannot be read.
-        repaired: whether the damage was dropped.
+        not_finite: ids of those with values that are not finite.
+        broken: files that cannot be read, with the reason.
+        repaired: the damage was dropped.
     """
 
     path: Path
     count: int
     damaged: list[str]
-    broken: list[Path]
+    not_finite: list[str]
+    broken: dict[Path, str]
     repaired: bool = False
 
     @property
     def sound(self) -> bool:
-        return not self.damaged and not self.broken
+        return not self.damaged and not self.broken and not self.not_finite
 
     def line(self) -> str:
-        """The finding for people."""
+        """The outcome for people."""
         dataset, name = self.path.parent.name, self.path.name.removesuffix(".h5")
         if self.sound:
             return f"{dataset} {name}: {self.count} utterances, all as they were written"
-        listed = [*map(str, self.broken), *self.damaged]
-        counts = ((len(self.broken), "file"), (len(self.damaged), "utterance"))
-        counted = " and ".join(f"{n} {kind}{'s' * (n > 1)}" for n, kind in counts if n)
-        what = f"{counted} damaged: {', '.join(listed)}"
+        parts = []
+        for items, kind, fault in (
+            ([f"{file} ({why})" for file, why in self.broken.items()], "file", "damaged"),
+            (self.damaged, "utterance", "damaged"),
+            (self.not_finite, "utterance", "with values that are not finite"),
+        ):
+            if items:
+                parts.append(f"{len(items)} {kind}{'s' * (len(items) > 1)} {fault}: {', '.join(items)}")
         again = f"ser extract --dataset {dataset} makes what is missing again"
         how = f"dropped; {again}" if self.repaired else f"`ser store verify --repair` drops them, and {again}"
-        return f"{dataset} {name}: {what}. {how}."
+        return f"{dataset} {name}: {'; '.join(parts)}. {how}."
 
 
 def verify(path: Path, repair: bool, say: Callable[[str], None]) -> StoreCheck:
-    """Compare a store with its check sums.
+    """Compare a store with its check sums, and look for values that are not finite.
 
     Args:
         repair: set damaged files aside, and drop damaged utterances.
+        say: called with a line for each damaged file that is set aside.
     """
-    broken = [file for file in store_files(path) if not _readable(file)]
+    broken = {file: why for file in store_files(path) if (why := _fault(file))}
     damaged: list[str] = []
+    not_finite: list[str] = []
     count = 0
     if not broken:
         with FeatureStore(path) as store:
-            count, damaged = len(store), store.verify()
-    if repair and (broken or damaged):
+            count = len(store)
+            damaged, not_finite = store.faults()
+    repair = repair and bool(broken or damaged or not_finite)
+    if repair:
+        for file in broken:
+            _set_aside_malformed(file, say)
         _drop_damage(path, say)
-        return StoreCheck(path, count, damaged, broken, repaired=True)
-    return StoreCheck(path, count, damaged, broken)
+    return StoreCheck(path, count, damaged, not_finite, broken, repaired=repair)
 
 
-def _readable(path: Path) -> bool:
+def _fault(path: Path) -> str:
+    """The reason why a file cannot be used; "" where it can."""
     try:
         StoreFile(path)
-    except Damaged:
-        return False
-    return True
+    except (Damaged, Malformed) as error:
+        return str(error.found)
+    return ""
+
+
+def _set_aside_malformed(path: Path, say: Callable[[str], None]) -> None:
+    """Rename a file of which nothing can be kept, as it is not what `ser` writes."""
+    try:
+        StoreFile(path)
+    except Malformed:
+        aside = path.replace(path.with_name(f"{path.name}.damaged"))
+        say(f"{path} is not a sound feature store: set aside as {aside.name}")
+    except StoreError:
+        return  # damaged: what is sound of it is kept
 
 
 def _drop_damage(path: Path, say: Callable[[str], None]) -> None:

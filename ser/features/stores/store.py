@@ -55,8 +55,8 @@ class FeatureStore:
 
     level = property(lambda self: str(self.facts.level), doc="`utterance` or `frame`.")
     modality = property(lambda self: str(self.facts.modality), doc="`audio`, `text` or `visual`.")
-    dim = property(lambda self: int(self.facts.dim), doc="Features a vector.")
-    vocabulary = property(lambda self: int(self.facts.vocabulary), doc="Ids there are; 0 for real-valued features.")
+    dim = property(lambda self: int(self.facts.dim), doc="Features in each vector.")
+    vocabulary = property(lambda self: int(self.facts.vocabulary), doc="Number of ids; 0 for real-valued features.")
     dtype = property(lambda self: self._files[-1].dtype, doc="Of the values.")
     files = property(lambda self: [file.path for file in self._files], doc="The files the store consists of.")
 
@@ -135,7 +135,7 @@ class FeatureStore:
         return found
 
     def _read(self, ids: Sequence[str]) -> tuple[Ragged, NDArray[np.bool_]]:
-        """Values of some utterances one after another, as they are on disk, and whether they are as they were written."""
+        """Values of some utterances one after another, as they are on disk, and a flag for each that is as it was written."""
         rows = self._locate(ids)
         offsets = self.offsets(ids)
         values = np.empty((int(offsets[-1]), *self.shape), self.dtype)
@@ -166,12 +166,24 @@ class FeatureStore:
         Raises:
             StoreError: a file is truncated.
         """
-        return [
-            i
-            for part in self._batches(self.ids)
-            for i, sound in zip(part, self._read(part)[1], strict=True)
-            if not sound
-        ]
+        return self.faults()[0]
+
+    def faults(self) -> tuple[list[str], list[str]]:
+        """Ids of the utterances whose bytes are not those that were written, and of those with values that are not finite.
+
+        Raises:
+            StoreError: a file is truncated.
+        """
+        changed: list[str] = []
+        not_finite: list[str] = []
+        for part in self._batches(self.ids):
+            block, sound = self._read(part)
+            for number, utterance in enumerate(part):
+                if not sound[number]:
+                    changed.append(utterance)
+                elif not np.isfinite(block.values[block.offsets[number] : block.offsets[number + 1]]).all():
+                    not_finite.append(utterance)
+        return changed, not_finite
 
     def file_of(self, utterance: str) -> Path:
         """The file an utterance is read from."""
@@ -180,7 +192,7 @@ class FeatureStore:
 
     @property
     def provenances(self) -> list[dict[str, Any]]:
-        """Where the features came from, a run each, older first."""
+        """The origin of the features, one entry for each run of extraction, older first."""
         return [file.provenance for file in self._files]
 
     def close(self) -> None:

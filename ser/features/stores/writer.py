@@ -104,7 +104,7 @@ class StoreWriter:
         self._damaged -= set(index.ids)
 
     def check(self) -> list[str]:
-        """Compare all that is stored with its check sums.
+        """Compare all that is stored with its check sums, and look for values that are not finite.
 
         Shards that hold damage are written anew without it; the merged file is so by the next merge.
 
@@ -115,7 +115,7 @@ class StoreWriter:
         while store_files(self.path):
             try:
                 with FeatureStore(self.path) as store:
-                    self._damaged = set(store.verify())
+                    self._damaged = {i for ids in store.faults() for i in ids}
                     at_fault = {store.file_of(i) for i in self._damaged} - {self.path}
             except Damaged as error:
                 self._set_aside(error.path)

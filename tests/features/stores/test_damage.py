@@ -103,7 +103,7 @@ def test_a_flipped_bit_costs_one_utterance(path: Path, merged: bool) -> None:
     flip(store_files(path)[0], "u2")
     said: list[str] = []
     finding = verify(path, repair=False, say=said.append)
-    assert (finding.count, finding.damaged, finding.broken, finding.repaired) == (12, ["u2"], [], False)
+    assert (finding.count, finding.damaged, finding.broken, finding.repaired) == (12, ["u2"], {}, False)
     assert finding.line() == (
         "corpus toy: 1 utterance damaged: u2. `ser store verify --repair` drops them, and "
         "ser extract --dataset corpus makes what is missing again."
@@ -124,7 +124,7 @@ def test_verify_names_every_file_that_is_cut_off(path: Path) -> None:
         cut(shard, name)
     said: list[str] = []
     finding = verify(path, repair=False, say=said.append)
-    assert finding.broken == store_files(path)
+    assert list(finding.broken) == store_files(path)
     assert verify(path, repair=True, say=said.append).broken == finding.broken
     assert [line[line.index(": u") :] for line in said] == [": u3, u4, u5", ": u8, u9, u10, u11"]
     assert made_good(path, ["u3", "u4", "u5", "u8", "u9", "u10", "u11"]) == []
