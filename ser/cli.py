@@ -1,8 +1,10 @@
 """The command line: `ser COMMAND`. A command's module is loaded only when it is needed."""
 
+import os
 import signal
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
@@ -10,10 +12,9 @@ import click
 
 import ser
 from ser import registry
+from ser.commands._base import COMMANDS, Group
 from ser.errors import SerError
 from ser.parallel import stop_signals
-
-COMMANDS = "ser.commands"
 
 
 class Stopped(KeyboardInterrupt):
@@ -24,7 +25,7 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
-class Commands(click.Group):
+class Commands(Group):
     """Commands found in the folder `ser/commands/`; a file's name is the command's name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -36,13 +37,6 @@ class Commands(click.Group):
         command = registry.load(COMMANDS, cmd_name).command
         assert isinstance(command, click.Command)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in registry.names(COMMANDS):
-            ctx.fail(str(registry.unknown("command", args[0], registry.names(COMMANDS))))
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -110,6 +104,14 @@ def stop(number: int, frame: FrameType | None) -> NoReturn:
 
 def entry() -> None:
     """The console script."""
+    if sys.getfilesystemencoding() == "ascii":
+        # A locale that knows neither the names of files nor what tables say: as if it were one of UTF-8, now rather than
+        # with an error after hours of training.
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # where the locale lacks a character, it is written as \xNN
+            stream.reconfigure(errors="backslashreplace")
     for number in stop_signals():
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, stop)

@@ -171,8 +171,8 @@ def test_without_a_configuration_nothing_is_set(tmp_path: Path, sort_seen: list[
         ("reslts: {list: {sort: UA}}", ["unknown section of ser.yaml: 'reslts'", "Did you mean 'results'?"]),
         ("results: {lst: {sort: UA}}", ["'lst'", "Did you mean 'list'?"]),
         ("results: {list: {srot: UA}}", ["'srot'", "Did you mean 'sort'?"]),
-        ("results: {list: 5}", ["no configuration"]),
-        ("- results", ["no configuration"]),
+        ("results: {list: 5}", ["is not a configuration"]),
+        ("- results", ["is not a configuration"]),
         ("results: [", ["cannot read the configuration"]),
     ],
 )

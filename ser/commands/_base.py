@@ -1,6 +1,9 @@
-"""What all commands share: `--workspace`, `--config`, `--quiet`, `--verbose`, and lists as option values."""
+"""The parts that all commands share: the common options, the configuration file, and types of options.
 
-from collections.abc import Callable
+The common options, `--workspace`, `--config`, `--quiet` and `--verbose`, may stand before the command and after it.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,10 @@ import click
 from ser.errors import ConfigError
 from ser.registry import kind, load, names, summary, unknown
 from ser.workspace import Workspace
+
+COMMANDS = "ser.commands"
+COMMON = ("workspace", "config", "quiet", "verbose")
+METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,19 @@ class Session:
 
 
 class Group(click.Group):
-    """A command with subcommands; an unknown one is refused with the nearest."""
+    """A command with subcommands and the common options; an unknown subcommand is refused with the nearest."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += _common_options()
+        self.callback = None  # the options are read by the command below
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            ctx.fail(str(unknown("command", args[0], tuple(self.commands))))
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            ctx.fail(str(unknown("command", args[0], known)))
         return super().resolve_command(ctx, args)
 
 
@@ -56,53 +69,149 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params += _COMMON()
+        self.params += _common_options()
         inner = self.callback
         assert inner is not None
 
-        def callback(workspace: Path, config: Path | None, quiet: bool, verbose: bool, **options: Any) -> Any:
-            return inner(Session(Workspace(workspace), quiet, verbose), **options)
+        def callback(**options: Any) -> Any:
+            common = {name: _common(click.get_current_context(), name, options.pop(name)) for name in COMMON}
+            space = Workspace(common["workspace"] or Path())
+            return inner(Session(space, bool(common["quiet"]), bool(common["verbose"])), **options)
 
         self.callback = callback
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        given = _value(args, "--config")
-        default = Path(_value(args, "--workspace") or ".") / "ser.yaml"
-        if given is not None or default.is_file():
-            ctx.default_map = {**(ctx.default_map or {}), **self._section(Path(given) if given else default, ctx)}
+        typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        given = _common(ctx, "config", typed.get("config"))
+        default = Path(_common(ctx, "workspace", typed.get("workspace")) or ".") / "ser.yaml"
+        help_option = self.get_help_option(ctx)
+        helps = help_option is not None and typed.get(str(help_option.name))
+        if (given is not None or default.is_file()) and not helps:
+            path = Path(given or default)
+            ctx.default_map = {**(ctx.default_map or {}), **_defaults(path, _section(path, ctx), self)}
         return super().parse_args(ctx, args)
 
-    def _section(self, path: Path, ctx: click.Context) -> dict[str, Any]:
-        import yaml
 
+def _common_options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--workspace"],
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder that holds metadata/, features/ and results/.  [default: the current folder]",
+        ),
+        click.Option(
+            ["--config"],
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="YAML file of options, one section for each command.  [default: ser.yaml in the workspace]",
+        ),
+        click.Option(["--quiet"], is_flag=True, default=None, help="Print errors only."),
+        click.Option(["--verbose"], is_flag=True, default=None, help="Print details, and tracebacks of errors."),
+    ]
+
+
+def _common(ctx: click.Context, name: str, value: Any) -> Any:
+    """A common option's value: that of the command, or else of the nearest group that it was given to."""
+    above = ctx.parent
+    while value is None and above is not None:
+        value = above.params.get(name)
+        above = above.parent
+    return value
+
+
+def _section(path: Path, ctx: click.Context) -> dict[str, Any]:
+    """The section of a command; that of a subcommand lies in its group's: `results: {list: {sort: UA}}`."""
+    from ser.yaml_file import read_yaml
+
+    content = read_yaml(path, "configuration")
+    steps: list[tuple[str, list[str]]] = []
+    while ctx.parent is not None:
+        assert isinstance(ctx.parent.command, click.Group)
+        steps.insert(0, (ctx.command.name or "", ctx.parent.command.list_commands(ctx.parent)))
+        ctx = ctx.parent
+    for name, known in steps:
+        content = _mapping(path, content)
+        strange = sorted(set(content) - set(known))
+        if strange:
+            raise unknown(f"section of {path.name}:", strange[0], known)
+        content = content.get(name)
+    return _mapping(path, content)
+
+
+def _mapping(path: Path, content: Any) -> dict[str, Any]:
+    if content is None:  # an empty file or section
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{path} is not a configuration",
+            expected="one section for each command: {fit: {runs: 5}, ...}",
+            found=repr(content)[:80],
+        )
+    return {str(key): value for key, value in content.items()}
+
+
+def _defaults(path: Path, section: Mapping[str, Any], command: click.Command) -> dict[str, Any]:
+    """Defaults of a command's options, by parameter.
+
+    Raises:
+        ConfigError: an option that is unknown or given twice, or a value of another type than the option's.
+    """
+    known = {o.lstrip("-"): p for p in command.params for o in p.opts if o.startswith("--") and o != "--config"}
+    values: dict[str, Any] = {}
+    spelt: dict[str, str] = {}
+    for key, value in section.items():
+        name = key.replace("_", "-")
+        if name not in known:
+            raise unknown(f"option of {command.name} in {path.name}:", key, sorted(known))
+        if name in spelt:
+            raise ConfigError(f"{path.name}: {command.name} has {spelt[name]} and {key}, which is the same option")
+        spelt[name] = key
+        option = known[name]
+        assert isinstance(option, click.Option)
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"cannot read the configuration {path}", found=error) from None
-        section = _inner(path, content, self.name or "", ctx)
-        known = {option.lstrip("-"): p for p in self.params for option in p.opts if option.startswith("--")}
-        values: dict[str, Any] = {}
-        for key, value in section.items():
-            name = str(key).replace("_", "-")
-            if name not in known:
-                raise unknown(f"option of {self.name} in {path.name}:", str(key), sorted(known))
-            values[str(known[name].name)] = _default(value, getattr(known[name], "multiple", False))
-        return values
+            read = _read(option, value)
+        except TypeError as error:
+            raise ConfigError(
+                f"{path.name}: {key} of {command.name}", expected=error, found=_as_text(value)[:80]
+            ) from None
+        if read is not None:
+            values[str(option.name)] = read
+    return values
 
 
-def _default(value: Any, multiple: bool) -> Any:
+def _read(option: click.Option, value: Any) -> Any:
     """A value of the configuration as click takes it: one text, or several for an option that may be repeated.
 
-    Where it may be repeated, `{hidden: 256}`, `[hidden=256]` and `hidden=256` are the same.
+    Where it may be repeated, `{hidden: 256}`, `[hidden=256]` and `hidden=256` are the same. None is not given.
+
+    Raises:
+        TypeError: the value is of another type; says what is expected.
     """
-    if not multiple:
-        return ",".join(map(str, value)) if isinstance(value, list) else value
-    if isinstance(value, dict):
-        return [f"{key}={_scalar(v)}" for key, v in value.items()]
-    return [str(v) for v in value] if isinstance(value, list) else str(value).split()
+    if value is None:
+        return None
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise TypeError("true or false")
+        if option.is_bool_flag:
+            return value
+        return option.flag_value if value else None
+    if option.multiple and isinstance(value, dict):
+        return [f"{key}={_as_text(v)}" for key, v in value.items()]
+    whole = isinstance(option.type, (click.types.IntParamType, click.IntRange))
+    expected = "a whole number" if whole else "a number" if isinstance(option.type, click.types.FloatParamType) else ""
+    many = option.multiple or isinstance(option.type, Items) or not expected
+    for one in value if isinstance(value, list) and many else [value]:
+        if isinstance(one, (bool, dict, list)) or one is None:
+            raise TypeError(expected or ("a text, a number, or a list of them" if many else "a text or a number"))
+        if expected and not isinstance(one, (int, float) if expected == "a number" else int):
+            raise TypeError(expected)
+    if option.multiple:
+        return [str(v) for v in value] if isinstance(value, list) else str(value).split()
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return value if expected else str(value)
 
 
-def _scalar(value: Any) -> str:
+def _as_text(value: Any) -> str:
     """A value as one would write it on the command line, from which YAML reads the same value."""
     import yaml
 
@@ -111,61 +220,11 @@ def _scalar(value: Any) -> str:
     return str(yaml.safe_dump(value, default_flow_style=True, width=2**31)).splitlines()[0]
 
 
-def _inner(path: Path, content: Any, name: str, ctx: click.Context) -> dict[str, Any]:
-    """The section of a command; that of a subcommand lies in its group's: `results: {list: {sort: UA}}`."""
-    group = ctx.parent.command if ctx.parent is not None else None
-    steps: list[tuple[str, tuple[str, ...]]] = [(name, names("ser.commands"))]
-    if isinstance(group, Group):
-        steps = [(group.name or "", names("ser.commands")), (name, tuple(group.commands))]
-    for key, known in steps:
-        _refuse_no_dict(path, content)
-        strange = sorted(set(map(str, content)) - set(known))
-        if strange:
-            raise unknown(f"section of {path.name}:", strange[0], known)
-        content = content.get(key) or {}
-    _refuse_no_dict(path, content)
-    return dict(content)
-
-
-def _refuse_no_dict(path: Path, content: Any) -> None:
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path} is no configuration", expected="one section a command: {fit: {runs: 5}, ...}", found=repr(content)
-        )
-
-
-def _value(args: list[str], option: str) -> str | None:
-    for position, word in enumerate(args):
-        if word == option and position + 1 < len(args):
-            return args[position + 1]
-        if word.startswith(option + "="):
-            return word.split("=", 1)[1]
-    return None
-
-
 def overview(package: str) -> str:
-    """A list of a folder's plugins: name and first line of the docstring, one a line."""
+    """A list of a folder's plugins, one line for each: its name and the first line of its docstring."""
     width = max(map(len, names(package)), default=0)
     lines = [f"{name:<{width}}  {summary(load(package, name))}" for name in names(package)]
     return "\n".join(lines) or f"There are no {package.rsplit('.', 1)[-1]}."
-
-
-def _COMMON() -> list[click.Parameter]:
-    return [
-        click.Option(
-            ["--workspace"],
-            type=click.Path(file_okay=False, path_type=Path),
-            default=Path(),
-            help="Folder that holds metadata/, features/ and results/.  [default: the current folder]",
-        ),
-        click.Option(
-            ["--config"],
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="YAML file of options, one section a command.  [default: ser.yaml in the workspace]",
-        ),
-        click.Option(["--quiet"], is_flag=True, help="Print errors only."),
-        click.Option(["--verbose"], is_flag=True, help="Print details, and tracebacks of errors."),
-    ]
 
 
 class Items(click.ParamType):  # type: ignore[type-arg]
@@ -182,7 +241,7 @@ class Items(click.ParamType):  # type: ignore[type-arg]
         try:
             return [self.kind(v.strip()) for v in str(value).split(",") if v.strip()]
         except ValueError:
-            self.fail(f"{value!r} is no comma-separated list of {self.kind.__name__} values", param, ctx)
+            self.fail(f"{value!r} is not a comma-separated list of {self.kind.__name__} values", param, ctx)
 
 
 class Plugin(click.ParamType):  # type: ignore[type-arg]

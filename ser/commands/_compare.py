@@ -4,9 +4,7 @@ from pathlib import Path
 
 import click
 
-from ser.commands._base import Command, Items, Session
-
-METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
+from ser.commands._base import METRICS, Command, Items, Session
 
 
 @click.command("compare", cls=Command)

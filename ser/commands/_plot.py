@@ -5,10 +5,8 @@ from typing import Any
 
 import click
 
-from ser.commands._base import Command, Items, Session
+from ser.commands._base import METRICS, Command, Items, Session
 from ser.registry import names
-
-METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
 
 
 @click.command("plot", cls=Command)

@@ -8,8 +8,6 @@ import click
 from ser.commands import _compare, _list, _plot, _report, _verify
 from ser.commands._base import Command, Group, Session
 
-METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
-
 
 @click.group("results", cls=Group)
 def command() -> None:

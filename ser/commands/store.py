@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ser.commands._base import Command, Items, Session
+from ser.commands._base import Command, Group, Items, Session
 from ser.commands._importing import command as import_command
 
 
@@ -17,7 +17,7 @@ def _which(function: Callable[..., Any]) -> Callable[..., Any]:
     return dataset(store(function))
 
 
-@click.group("store", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("store", cls=Group)
 def command() -> None:
     """Look after feature stores."""
 

@@ -4,7 +4,6 @@ A scheme is applied when tensors are made, never before: one table and one featu
 numbers, cross between corpora.
 """
 
-import json
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -150,7 +149,8 @@ def load_scheme(name: str, frame: "pd.DataFrame") -> Scheme:
         frame: the rows it will be applied to; `native` is made from them.
 
     Raises:
-        ConfigError: there is no such scheme, the file is not of that form, or it has no such class to leave out.
+        ConfigError: there is no such scheme, the file is not of that form or has a misspelt emotion, or the scheme has no such
+            class to leave out.
     """
     whole, without, left_out = name.partition(WITHOUT)
     if without and Path(name).suffix not in FILES:
@@ -162,7 +162,7 @@ def load_scheme(name: str, frame: "pd.DataFrame") -> Scheme:
     path = Path(name)
     if path.suffix not in FILES:
         raise unknown("scheme", name, [*SCHEMES, "native", "a .json or .yaml file"])
-    return _from_file(path)
+    return _from_file(path, frame)
 
 
 def _reduced(scheme: Scheme, left_out: list[str], name: str) -> Scheme:
@@ -176,25 +176,45 @@ def _reduced(scheme: Scheme, left_out: list[str], name: str) -> Scheme:
     return Scheme(name, classes, {word: c for word, c in scheme.mapping.items() if c in classes})
 
 
-def _from_file(path: Path) -> Scheme:
-    if not path.is_file():
-        raise ConfigError(f"there is no label scheme {path}", action="Give a .json or .yaml file that is there.")
-    import yaml
+def _from_file(path: Path, frame: "pd.DataFrame") -> Scheme:
+    from ser.yaml_file import read_yaml
 
-    form = "{class: [emotion or label, ...], ...}"
-    text = path.read_text(encoding="utf-8")
-    try:
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} is no label scheme", expected=form, found=error) from None
-    if not isinstance(content, dict) or not all(isinstance(v, (list, str)) for v in content.values()):
-        raise ConfigError(f"{path} is no label scheme", expected=form)
+    content = read_yaml(path, "label scheme")
+    if not isinstance(content, dict) or not all(isinstance(v, (list, str)) and v for v in content.values()):
+        raise ConfigError(f"{path} is not a label scheme", expected="{class: [emotion or label, ...], ...}")
+    known = {*CANONICAL, *frame["label"], *frame["emotion"]}
     mapping: dict[str, str] = {}
     for name, members in content.items():
-        for member in [members] if isinstance(members, str) else members:
+        _refuse_no_word(path, name)
+        members = [members] if isinstance(members, str) else members
+        for member in members:
+            _refuse_no_word(path, member)
             if str(member) in mapping:
                 raise ConfigError(f"{path}: {member!r} is in two classes", expected="every emotion in one class")
+            meant = None if str(member) in known else _meant(str(member), known)
+            if meant is not None and meant not in members:
+                raise ConfigError(
+                    f"{path}: {member!r} is neither an emotion nor a label here", action=f"Did you mean {meant!r}?"
+                )
             mapping[str(member)] = str(name)
     if len(content) < 2:
         raise ConfigError(f"{path}: {len(content)} class", expected="two or more")
     return Scheme(path.stem, tuple(str(c) for c in content), mapping)
+
+
+def _refuse_no_word(path: Path, word: object) -> None:
+    if isinstance(word, bool) or not isinstance(word, (str, int)) or word == "":
+        raise ConfigError(
+            f"{path} has {word!r} among its classes and labels",
+            expected="words",
+            action="Put a word such as true or null between quotation marks.",
+        )
+
+
+def _meant(word: str, known: set[str]) -> str | None:
+    """The emotion or label that a misspelt word means; None for a word that may be a label of another corpus."""
+    from difflib import get_close_matches
+
+    plain = from_word(word)
+    near = [plain] if plain != "other" else get_close_matches(word.lower(), sorted(known - {""}), n=1, cutoff=0.8)
+    return near[0] if near else None

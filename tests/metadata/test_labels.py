@@ -90,15 +90,35 @@ def test_a_scheme_of_ones_own(tmp_path: Path) -> None:
     [
         ("a: [anger]\nb: [anger]\n", "'anger' is in two classes"),
         ("a: [anger]\n", "1 class; expected two or more"),
-        ("[1, 2]", "is no label scheme"),
-        ("a: {b: c}\nd: [anger]\n", "is no label scheme"),
-        ("a: [anger\n", "is no label scheme"),
+        ("[1, 2]", "is not a label scheme"),
+        ("a: {b: c}\nd: [anger]\n", "is not a label scheme"),
+        ("a: []\nd: [anger]\n", "is not a label scheme"),
+        ("a: null\nd: [anger]\n", "is not a label scheme"),
+        ("a: [anger\n", "cannot read the label scheme"),
+        ("a: [anger]\nb: [fear]\na: [joy]\n", "'a' twice"),
+        ("a: &x [anger]\nb: *x\n", "an alias"),
+        ("a: [hapiness]\nb: [fear]\n", "'hapiness' is neither an emotion nor a label here. Did you mean 'happiness'"),
+        ("a: [happy]\nb: [fear]\n", "'happy' is neither.*Did you mean 'happiness'"),
+        ("true: [anger]\nb: [fear]\n", "has True among its classes.*quotation marks"),
+        ("a: [anger, null]\nb: [fear]\n", "has None among"),
+        ("a: [[anger]]\nb: [fear]\n", "among its classes"),
     ],
 )
-def test_a_wrong_scheme_is_told(tmp_path: Path, content: str, message: str) -> None:
+def test_a_wrong_scheme_is_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "s.yaml").write_text(content)
     with pytest.raises(ConfigError, match=message):
         load_scheme(str(tmp_path / "s.yaml"), frame(("anger", "a")))
+
+
+def test_words_of_a_scheme_file_are_texts(tmp_path: Path) -> None:
+    """`yes` and `no` are words, and so are labels that another corpus may have."""
+    rows = frame(("anger", "1"), ("other", "no"), ("fear", "fea"))
+    (tmp_path / "s.yaml").write_text("yes: [anger, Wut]\nno: [no, fear]\n")
+    rule = load_scheme(str(tmp_path / "s.yaml"), rows)
+    assert rule.classes == ("yes", "no")
+    assert rule.apply(rows).tolist() == ["yes", "no", "no"]
+    (tmp_path / "s.yaml").write_text("first: [1]\nsecond: [fear, fearful]\n")
+    assert load_scheme(str(tmp_path / "s.yaml"), rows).apply(rows).tolist() == ["first", "", "second"]
 
 
 def test_classes_are_left_out_of_a_scheme_by_its_name() -> None:
@@ -118,8 +138,8 @@ def test_classes_are_left_out_of_a_scheme_by_its_name() -> None:
 def test_unknown_schemes_and_damaged_json(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown scheme '4-ravdes'.*Did you mean '4-ravdess'"):
         load_scheme("4-ravdes", frame(("anger", "a")))
-    with pytest.raises(ConfigError, match="there is no label scheme"):
+    with pytest.raises(ConfigError, match=r"cannot read the label scheme .*No such file"):
         load_scheme(str(tmp_path / "none.json"), frame(("anger", "a")))
     (tmp_path / "s.json").write_text("{")
-    with pytest.raises(ConfigError, match="is no label scheme"):
+    with pytest.raises(ConfigError, match="cannot read the label scheme"):
         load_scheme(str(tmp_path / "s.json"), frame(("anger", "a")))

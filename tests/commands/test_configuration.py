@@ -1,0 +1,137 @@
+"""`ser.yaml`: each value is of its option's type; and the common options, before the command and after it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ser.cli import main
+
+
+def listed(folder: Path, *words: str) -> int:
+    return main([*words, "results", "list", "--workspace", str(folder)])
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["null", "results: null", "results: {list: null}", "results: {list: {sort: null, limit: null, json: null}}", "---"],
+)
+def test_null_is_nothing_given(tmp_path: Path, content: str) -> None:
+    (tmp_path / "ser.yaml").write_text(content)
+    assert listed(tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("limit: no", "limit of list; expected a whole number; found 'no'"),
+        ("limit: true", "limit of list; expected a whole number; found true"),
+        ("limit: 2.5", "limit of list; expected a whole number; found 2.5"),
+        ("limit: [2]", "limit of list; expected a whole number; found 2"),
+        ("json: 1", "json of list; expected true or false; found 1"),
+        ("quiet: perhaps", "quiet of list; expected true or false; found perhaps"),
+        ("dataset: {a: b}", "dataset of list; expected a text"),
+        ("dataset: true", "dataset of list; expected a text"),
+        ("dataset: [a, [b]]", "dataset of list; expected a text"),
+        ("dataset: a\n      dataset: b", "'dataset' twice"),
+        ("config: other.yaml", "unknown option of list in ser.yaml: 'config'"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], section: str, message: str
+) -> None:
+    (tmp_path / "ser.yaml").write_text(f"results:\n    list:\n      {section}\n")
+    assert listed(tmp_path) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_patience_no_is_not_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ser.yaml").write_text("fit: {patience: no}")
+    assert main(["fit", "--workspace", str(tmp_path)]) == 1
+    assert "patience of fit; expected a whole number" in capsys.readouterr().err
+
+
+def test_one_option_in_two_spellings_is_given_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ser.yaml").write_text("fit: {batch-size: 8, batch_size: 16}")
+    assert main(["fit", "--workspace", str(tmp_path)]) == 1
+    assert "batch-size and batch_size, which is the same option" in capsys.readouterr().err
+
+
+def test_help_is_given_whatever_the_configuration_says(tmp_path: Path) -> None:
+    (tmp_path / "ser.yaml").write_text("[")
+    assert main(["fit", "--help", "--workspace", str(tmp_path)]) == 0
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-1, 1) | st.text("ab,=[", max_size=3),
+    lambda v: st.lists(v, max_size=2) | st.dictionaries(st.text("ab", max_size=2), v, max_size=2),
+    max_leaves=4,
+)
+KEYS = st.sampled_from(
+    ["sort", "limit", "json", "csv", "stamps", "no-stamps", "since", "kind", "dataset", "quiet", "x"]
+)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=3))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_section_ends_in_a_result_or_one_error(tmp_path: Path, section: dict[str, object]) -> None:
+    (tmp_path / "ser.yaml").write_text(yaml.safe_dump({"results": {"list": section}}))
+    assert listed(tmp_path) in (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--workspace", "W", "results", "list", "--json"],
+        ["results", "--workspace", "W", "list", "--json"],
+        ["results", "list", "--json", "--workspace", "W"],
+        ["--workspace", "elsewhere", "results", "list", "--json", "--workspace", "W"],
+        ["--config", "W/ser.yaml", "results", "list"],
+        ["--workspace=W", "results", "list"],
+    ],
+)
+def test_common_options_stand_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    (tmp_path / "W").mkdir()
+    (tmp_path / "W" / "ser.yaml").write_text("results: {list: {json: true}}")
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 0
+    assert capsys.readouterr().out == "[]\n"
+
+
+def test_quiet_before_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert listed(tmp_path, "--quiet") == 0
+    assert capsys.readouterr().err == ""
+    assert listed(tmp_path) == 0
+    assert "No results" in capsys.readouterr().err
+
+
+def test_a_locale_without_a_character_loses_no_result(tmp_path: Path) -> None:
+    """After hours of training, a poor locale must not end the command at its first arrow."""
+    code = (
+        "import ser.results.records.listing, click\n"
+        "from ser.cli import entry\n"
+        "def listed(folder, quiet):\n"
+        "    click.echo('0.5 \\u2192 0.1')\n"
+        "    return [], []\n"
+        "ser.results.records.listing.list_results = listed\n"
+        "entry()\n"
+    )
+    poor = {
+        **os.environ,
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "latin-1",
+    }
+    words = [sys.executable, "-c", code, "results", "list", "--workspace", str(tmp_path)]
+    done = subprocess.run(words, env=poor, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "0.5 \\u2192 0.1\n")
