@@ -103,12 +103,13 @@ def test_only_small_regular_text_files_are_read(tmp_path: Path) -> None:
 
 
 @given(VALUES)
+@settings(deadline=None)
 def test_what_pyyaml_writes_is_read_as_it_was(value: object) -> None:
     assert parse_yaml(yaml.safe_dump(value, allow_unicode=True), "x") == value
 
 
 @given(st.lists(PIECES, max_size=40).map("".join) | st.text(max_size=60))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_any_text_is_a_value_or_one_error(text: str) -> None:
     begin = time.monotonic()
     with suppress(ConfigError):

@@ -80,7 +80,7 @@ KEYS = st.sampled_from(
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=3))
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_section_ends_in_a_result_or_one_error(tmp_path: Path, section: dict[str, object]) -> None:
     (tmp_path / "ser.yaml").write_text(yaml.safe_dump({"results": {"list": section}}))
     assert listed(tmp_path) in (0, 1, 2)

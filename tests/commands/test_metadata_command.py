@@ -71,7 +71,7 @@ def test_some_unreadable_files_end_with_3(tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.count("\n") == 1
-    assert "1 of 4 audio files cannot be read: Git LFS pointer 1 (wav/03a01Wa.wav)" in said.err
+    assert "1 of 4 audio files cannot be used: Git LFS pointer 1 (wav/03a01Wa.wav)" in said.err
     assert len(load_table("emodb", tmp_path / "w").frame) == 4
 
 
@@ -93,7 +93,7 @@ def test_pointers_only_is_one_clear_message(tmp_path: Path, capsys: pytest.Captu
         (["--dataset", "emodb", "--root", ".", "--from", "x.csv"], 2, "--root"),
         (["--dataset", "nosuch", "--root", "."], 1, "unknown corpus 'nosuch'"),
         (["--dataset", "emodb", "--root", "/nowhere"], 1, "there is no /nowhere"),
-        (["--dataset", "a/b", "--format", "folder", "--root", "."], 1, "is no name for a dataset"),
+        (["--dataset", "a/b", "--format", "folder", "--root", "."], 1, "cannot be the name of a dataset"),
         (["--dataset", "mine", "--format", "tarball", "--root", "."], 2, "tarball"),
     ],
 )
