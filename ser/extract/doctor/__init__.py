@@ -1,1 +1,1 @@
-"""What `ser doctor` looks at: packages, hardware, caches and the workspace, and what to do about each finding."""
+"""The checks of `ser doctor`: packages, hardware, models and the workspace, and what to do about each."""

@@ -1,6 +1,5 @@
-"""The hardware: GPU, bfloat16, cores and threads; and ffmpeg."""
+"""The machine: ffmpeg, GPU, the models in the hubs' caches, and the workspace."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -8,22 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ser.audio.decoding import INSTALL_FFMPEG
-from ser.extract.doctor.child import Outcome
-from ser.extract.doctor.finding import Finding
+from ser.extract.doctor.diagnosis import Diagnosis
+from ser.extract.doctor.probes import ProbeResult, nearest
 
-FASTER = 1.2  # from where on bfloat16 is called faster: less than that is noise
-FEATURES = ("avx512_bf16", "amx_bf16", "bf16")  # of a processor; the last is Arm's
+GIB = 2**30
+SCARCE, LITTLE = GIB // 2, 5 * GIB  # free bytes: under which work fails soon; under which one large corpus may not fit
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
-def said_by(*command: str, seconds: float = 10.0) -> str | None:
-    """What a program prints; None where it is not there or fails."""
-    program = shutil.which(command[0])
-    if program is None:
-        return None
+def output_of(*command: str, seconds: float = 10.0) -> str | None:
+    """The output of a program; None where it is not there or fails."""
     try:
-        done = subprocess.run(
-            [program, *command[1:]], stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=True
-        )
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.decode(errors="replace").strip()
@@ -31,106 +26,81 @@ def said_by(*command: str, seconds: float = 10.0) -> str | None:
 
 def cards() -> list[str]:
     """NVIDIA's GPUs as their driver knows them: `name, driver's version, memory`, one each."""
-    found = said_by("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
+    found = output_of("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
     return [line.strip() for line in (found or "").splitlines() if line.strip()]
 
 
-def check_gpu(torch: Outcome, cards: Sequence[str], hidden: bool = False) -> Finding:
-    """Whether torch computes on the GPU that is there.
-
-    Args:
-        torch: what the probe `torch` found.
-        cards: the driver's GPUs.
-        hidden: whether `CUDA_VISIBLE_DEVICES` says which of them may be used.
-    """
-    facts = torch.values
+def check_gpu(torch: ProbeResult, cards: Sequence[str], hidden: bool = False) -> Diagnosis:
+    """The GPU, and whether torch computes on it; `hidden` where `CUDA_VISIBLE_DEVICES` says which may be used."""
+    facts, known = torch.values, "; ".join(cards)
     if "product" not in facts:
-        there = f"; the driver knows {'; '.join(cards)}" if cards else ""
-        return Finding("gpu", "problem", f"torch cannot be asked: {torch.error}{there}", "See the line of torch")
+        there = f"; the driver knows {known}" if cards else ""
+        return Diagnosis("gpu", "problem", f"torch does not answer: {torch.error}{there}", "See the line of torch")
     build = f"CUDA {facts['cuda']}" if facts.get("cuda") else f"ROCm {facts['hip']}" if facts.get("hip") else "CPU"
+    gpus = "; ".join(facts.get("gpus", ()))
     if facts["product"]:
         action = "Install a build of torch for this GPU and driver; until then: --device cpu"
-        return Finding("gpu", "problem", f"{_names(facts)}, torch for {build}: {facts['product']}", action)
-    if facts.get("gpus"):
+        return Diagnosis("gpu", "problem", f"{gpus or 'GPU'}, torch for {build}: {facts['product']}", action)
+    if gpus:
         driver = f", driver {cards[0].split(', ')[1]}" if cards and cards[0].count(", ") > 1 else ""
-        return Finding("gpu", "ok", f"{_names(facts)}{driver}, torch for {build}, computes")
+        return Diagnosis("gpu", "ok", f"{gpus}{driver}, torch for {build}, computes")
     if facts.get("mps"):
-        return Finding("gpu", "ok", "Apple's, computes: --device mps")
+        return Diagnosis("gpu", "ok", "Apple's, computes: --device mps")
     if cards and build == "CPU":
         action = "Install a build of torch with CUDA (docs/install.md), or go on without the GPU"
-        return Finding("gpu", "note", f"{'; '.join(cards)}, but torch is a build for CPUs", action)
+        return Diagnosis("gpu", "note", f"{known}, but torch is a build for CPUs", action)
     if cards and hidden:
-        return Finding("gpu", "note", f"{'; '.join(cards)}, hidden from torch", "To use it, unset CUDA_VISIBLE_DEVICES")
+        return Diagnosis("gpu", "note", f"{known}, hidden from torch", "To use it, unset CUDA_VISIBLE_DEVICES")
     if cards:
-        action = "Update the driver, or install a build of torch for it"
-        return Finding(
-            "gpu",
-            "problem",
-            f"{'; '.join(cards)}, which torch for {build} does not see. {facts.get('said', '')}",
-            action,
-        )
-    return Finding("gpu", "ok", f"none; torch (for {build}) computes on the CPU")
+        found = f"{known}, which torch for {build} does not see. {facts.get('remark', '')}"
+        return Diagnosis("gpu", "problem", found, "Update the driver, or install a build of torch for it")
+    return Diagnosis("gpu", "ok", f"none; torch (for {build}) computes on the CPU")
 
 
-def _names(facts: Mapping[str, object]) -> str:
-    gpus = facts.get("gpus")
-    if not isinstance(gpus, list):
-        return "Apple's"
-    return "; ".join(f"{g['name']} ({g['memory'] / 2**30:.0f} GiB, capability {g['capability']})" for g in gpus)
-
-
-def processor(path: Path = Path("/proc/cpuinfo")) -> list[str]:
-    """The processor's instructions for bfloat16, as far as the system says."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        arm = said_by("sysctl", "-n", "hw.optional.arm.FEAT_BF16") == "1"
-        return ["bf16"] if arm else []
-    line = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
-    return [name for name in FEATURES if name in (line[1].split() if line else ())]
-
-
-def check_bfloat16(torch: Outcome, instructions: Sequence[str]) -> Finding:
-    """Whether `--dtype bfloat16` pays on the CPU: measured, since torch and the processor both have a say."""
-    found = ", ".join(instructions) or "no instructions for it"
-    ratio = torch.values.get("bfloat16")
-    if ratio is None:
-        return Finding("bfloat16 on CPU", "ok", found)
-    measured = f"{found}; a matrix product at {ratio:.2g} times float32's speed"
-    if ratio < FASTER:
-        return Finding("bfloat16 on CPU", "ok", f"{measured}: keep --dtype float32")
-    return Finding("bfloat16 on CPU", "ok", f"{measured}: --dtype bfloat16 is faster, its features differ by about 2 %")
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: affinity and a container's share are counted."""
-    try:
-        from joblib import cpu_count
-
-        return int(cpu_count())
-    except Exception:  # not installed, or broken
-        affinity = getattr(os, "sched_getaffinity", None)
-        return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-
-
-def check_threads(torch: Outcome, environment: Mapping[str, str], usable: int, cores: int) -> Finding:
-    """Cores, and the threads that torch will start on them."""
-    threads, wanted = torch.values.get("threads"), environment.get("OMP_NUM_THREADS")
-    found = f"{usable} of {cores} cores usable" + (f", threads of torch: {threads}" if threads else "")
-    found += f", OMP_NUM_THREADS={wanted}" if wanted else ""
-    if threads and threads > usable:
-        action = f"More threads than cores slow each other down: set OMP_NUM_THREADS={usable}"
-        return Finding("threads", "note", found, action)
-    return Finding("threads", "ok", found)
-
-
-def check_ffmpeg() -> Finding:
+def check_ffmpeg() -> Diagnosis:
     """ffmpeg, which reads what libsndfile does not."""
-    said = said_by("ffmpeg", "-version")
+    answer = output_of("ffmpeg", "-version")
     use = "reads MELD's mp4 files, m4a, aac and the like"
-    if said:
-        match = re.match(r"ffmpeg version (\S+)", said)
-        return Finding("ffmpeg", "ok", f"{match[1] if match else 'there'}; {use}")
+    if answer:
+        match = re.match(r"ffmpeg version (\S+)", answer)
+        return Diagnosis("ffmpeg", "ok", f"{match[1] if match else 'there'}; {use}")
     if shutil.which("ffmpeg"):
-        return Finding("ffmpeg", "problem", "does not run", INSTALL_FFMPEG, "a program that answers to -version")
-    return Finding("ffmpeg", "note", f"not installed; it {use}", f"If you have such files: {INSTALL_FFMPEG}")
+        return Diagnosis("ffmpeg", "problem", "does not run", INSTALL_FFMPEG)
+    return Diagnosis("ffmpeg", "note", f"not installed; it {use}", f"If you have such files: {INSTALL_FFMPEG}")
+
+
+def check_weights(result: ProbeResult, environment: Mapping[str, str]) -> Diagnosis:
+    """The encoders' checkpoints that are in the caches, and variables that forbid to download the others."""
+    if "held" not in result.values:
+        return Diagnosis("weights", "note", f"the caches cannot be read: {result.error}")
+    held, partial = result.values["held"], result.values["partial"]
+    found = f"{len(held)} of {result.values['known']} known checkpoints in {' and '.join(result.values['folders'])}"
+    found += (f": {', '.join(held)}" if held else "") + (f"; incomplete: {', '.join(partial)}" if partial else "")
+    offline = [
+        f"{n}={environment[n]}" for n in OFFLINE if environment.get(n, "0").upper() in ("1", "TRUE", "YES", "ON")
+    ]
+    if offline:
+        action = "Only what is in the caches or --weights is found; unset it to download."
+        return Diagnosis("weights", "note", f"{found}; {', '.join(offline)}", action)
+    if held and not partial:
+        return Diagnosis("weights", "ok", found)
+    action = f"Others are downloaded, or given by --weights DIR; {', '.join(result.values['without'])} need none."
+    return Diagnosis("weights", "note", found, action)
+
+
+def check_workspace(root: Path, result: ProbeResult) -> Diagnosis:
+    """The workspace: its free space, and a feature store that was written there and read back, with locks and renames."""
+    folder = nearest(root)
+    free = shutil.disk_usage(folder).free
+    error = result.error or result.values.get("error", "")
+    found = f"{root.absolute()}{'' if folder == root.absolute() else ', not there yet'}; {free / GIB:.1f} GiB free"
+    if error:
+        action = "Choose a workspace on a local disk that you may write to with --workspace."
+        return Diagnosis("workspace", "problem", f"{found}; a trial feature store cannot be kept: {error}", action)
+    if free < SCARCE:
+        action = f"Free some space at {folder}: {SCARCE / GIB:.1f} GiB or more."
+        return Diagnosis("workspace", "problem", found, action)
+    if free < LITTLE:
+        action = "Frame-level features of a corpus and models take gigabytes each."
+        return Diagnosis("workspace", "note", found, action)
+    return Diagnosis("workspace", "ok", f"{found}; feature stores work there (HDF5 {result.values['hdf5']})")

@@ -1,0 +1,28 @@
+"""The outcome of one check of `ser doctor`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["ok", "note", "problem"]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One thing that was looked at: its name, the verdict, what is there, and what to do where something is to be done.
+
+    A note works, but a user should know of it; a problem is something that makes a part of `ser` fail.
+    """
+
+    name: str
+    verdict: Verdict
+    found: str
+    action: str = ""
+
+    def line(self) -> str:
+        """All in one line.
+
+        >>> Diagnosis("soxr", "problem", "0.2; expected 0.3 or newer", "Install it.").line()
+        'problem  soxr                 0.2; expected 0.3 or newer. Install it.'
+        """
+        text = self.found + (f". {self.action}" if self.action else "")
+        return f"{self.verdict:<7}  {self.name:<19}  {' '.join(text.split())}"
