@@ -178,7 +178,9 @@ def weights() -> Values:
 
     modelscope = Path(os.environ.get("MODELSCOPE_CACHE") or "~/.cache/modelscope").expanduser()
     yield {"folders": [str(HF_HUB_CACHE), str(modelscope)]}
-    held, partial, known = [], [], 0
+    held: list[str] = []
+    partial: list[str] = []
+    known = 0
     plugins = registry.load_all("encoder")
     for plugin in plugins.values():
         for short, checkpoint in plugin.CHECKPOINTS.items():
