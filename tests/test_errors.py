@@ -160,7 +160,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     ),
     "not finite": (
         lambda p: written(p, np.append(tone(), [np.nan, np.inf])),
-        ["not finite", "found 2 of 1602 samples", "Write the file anew"],
+        ["not finite", "found 2 of 1602 samples", "Write the file again"],
     ),
     "pointer": (lambda p: p.write_text(POINTER), ["Git LFS pointer", "found 130 bytes of text", "git lfs pull"]),
     "web page": (

@@ -1,6 +1,7 @@
 """Reading an audio file with soundfile, and by way of ffmpeg where soundfile cannot."""
 
 import io
+import os
 import re
 import shutil
 import struct
@@ -40,7 +41,7 @@ def read_sound(path: Path, take: Callable[[Any], Result]) -> Result:
     said = None
     if path.suffix.lower() not in CONTAINERS:
         try:
-            with soundfile.SoundFile(_completed(path) or path) as sound:
+            with soundfile.SoundFile(_completed(path) or _encoded(path)) as sound:
                 _refuse_cut(path, sound)
                 return take(sound)
         except soundfile.LibsndfileError as error:
@@ -68,7 +69,7 @@ def header_seconds(path: Path) -> float | None:
     if path.suffix.lower() not in SOUND:
         return None
     try:
-        return float(soundfile.info(_completed(path) or str(path)).duration)
+        return float(soundfile.info(_completed(path) or _encoded(path)).duration)
     except soundfile.LibsndfileError as error:
         if shutil.which("ffmpeg") is not None:
             return None
@@ -84,6 +85,11 @@ def read_frames(sound: Any, first: int, last: int) -> Any:
         sound.seek(first)
         return sound.read(last - first, dtype="float32", always_2d=True)
     return sound.read(last, dtype="float32", always_2d=True)[first:]
+
+
+def _encoded(path: Path) -> str | bytes:
+    """The name as soundfile takes it, who encodes text strictly: a name may be of bytes that are not UTF-8."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
 
 
 def _completed(path: Path) -> io.BytesIO | None:

@@ -79,7 +79,7 @@ def decode(
         raise AudioError(
             f"{path} is cut short", expected=f"{wanted} samples", found=len(data), action=AGAIN, fault="truncated"
         )
-    return _mono(path, data, channel), rate
+    return to_mono(path, data, channel), rate
 
 
 def resample(audio: Audio, rate: int, wanted: int) -> Audio:
@@ -120,7 +120,7 @@ def check(audio: Audio, sample_rate: int, minimum: int, name: str = "the audio")
             f"{name} is shorter than the encoder's receptive field",
             expected=f"{minimum} samples at {sample_rate} Hz ({1000 * minimum / sample_rate:.0f} ms) or more",
             found=f"{len(audio)} samples",
-            action="Give a longer piece, or leave it out of the table.",
+            action="Give a longer piece, or leave it out.",
         )
     peak = (float(audio.max()) - float(audio.min())) / 2
     if peak < SILENCE_PEAK:
@@ -128,7 +128,7 @@ def check(audio: Audio, sample_rate: int, minimum: int, name: str = "the audio")
             f"{name} is silent",
             expected=f"a peak of {SILENCE_PEAK:g} of full scale or more",
             found=f"{peak:.1g}",
-            action="Is it the right recording? If so, leave it out of the table.",
+            action="Is it the right recording? If so, leave it out.",
         )
 
 
@@ -197,7 +197,7 @@ def segment_hash(file: Any, start: float | None, end: float | None, channel: flo
     return bytes(digest.digest())
 
 
-REWRITE = "Write the file again from its source, or leave it out of the table."
+REWRITE = "Write the file again from its source, or leave it out."
 
 
 def _given(value: float | None) -> float | None:
@@ -233,8 +233,16 @@ def _bounds(path: Path, frames: int, rate: int, start: float | None, end: float 
     return first, last
 
 
-def _mono(path: Path, data: NDArray[np.float32], channel: float | None) -> Audio:
-    """`(samples, channels)` -> `(samples,)`."""
+def to_mono(path: Path | str, data: NDArray[np.float32], channel: float | None = None) -> Audio:
+    """Take one channel, or the mean of all: `(samples, channels)` -> `(samples,)`.
+
+    Args:
+        path: the name of the recording, for messages.
+        channel: 0-based; None is the mean.
+
+    Raises:
+        AudioError: values that are not finite or far above full scale, no such channel, or channels that cancel each other.
+    """
     if not np.isfinite(data).all():
         count = int((~np.isfinite(data)).any(axis=1).sum())
         raise AudioError(
@@ -266,7 +274,7 @@ def _mono(path: Path, data: NDArray[np.float32], channel: float | None) -> Audio
     return averaged
 
 
-def _refuse_cancelling(path: Path, data: NDArray[np.float32], mean: NDArray[np.float64]) -> None:
+def _refuse_cancelling(path: Path | str, data: NDArray[np.float32], mean: NDArray[np.float64]) -> None:
     """Refuse channels of opposite phase: their mean is (nearly) nothing. An offset is no sound and does not count."""
     energy = float(data.var(axis=0, dtype=np.float64).mean())
     if float(mean.var()) < CANCELLED * energy and float(np.abs(data).max()) >= SILENCE_PEAK:

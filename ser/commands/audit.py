@@ -1,4 +1,4 @@
-"""`ser audit`: what could make a dataset's numbers mislead, before anything is trained."""
+"""`ser audit`: find what could make a dataset's numbers mislead, before anything is trained."""
 
 from pathlib import Path
 from typing import Any
@@ -15,32 +15,40 @@ PROTOCOLS = ("official", "session", "speaker", "emobox", "seed1", "random", "fil
     "--dataset", required=True, metavar="NAME", help="A table of the workspace; with --root it is made first."
 )
 @click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="The corpus folder, where the audio lies.")
-@click.option("--protocol", type=click.Choice(PROTOCOLS), help="Whose folds.  [default: what the table allows]")
+@click.option(
+    "--protocol", type=click.Choice(PROTOCOLS), help="The rule that makes the folds.  [default: what the table allows]"
+)
 @click.option("--folds", type=click.IntRange(min=3), help="Number of folds, for session, speaker and random.")
-@click.option("--stratified", is_flag=True, help="With --folds: groups dealt so that folds have the same classes.")
+@click.option(
+    "--stratified",
+    is_flag=True,
+    help="With --folds: spread groups so that all folds have about the same share of each class.",
+)
 @click.option(
     "--fold-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="CSV with columns utterance_id, fold and part, or fold alone: its test fold.",
+    help="CSV with the columns utterance_id, fold and part; without part, fold is the one that tests the utterance.",
 )
 @click.option(
     "--validation",
     type=click.Choice(["auto", "speaker", "session", "dialogue", "utterance"]),
     default="auto",
     show_default=True,
-    help="What validation takes whole from training.",
+    help="The groups that validation takes whole from training.",
 )
 @click.option("--split-seed", default=0, show_default=True, help="Of the protocol's shuffles.")
-@click.option("--scheme", default="native", show_default=True, help="Label scheme: which rows and classes are in use.")
+@click.option(
+    "--scheme", default="native", show_default=True, help="Label scheme, which selects the rows and classes in use."
+)
 @click.option(
     "--longest",
     type=click.FloatRange(min=0, min_open=True),
     default=60.0,
     show_default=True,
-    help="Seconds; longer utterances are told.",
+    help="Seconds; longer utterances are a finding.",
 )
 @click.option("--no-audio", is_flag=True, help="Look at the table and the folds only.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]")
+@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: one for each core]")
 @click.option(
     "--write-folds",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -49,7 +57,7 @@ PROTOCOLS = ("official", "session", "speaker", "emobox", "seed1", "random", "fil
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(session: Session, dataset: str, form: str, **options: Any) -> None:
-    """Find what a dataset's parts share, copies, unusable audio, missing classes; exit code 3 for errors and warnings.
+    """Find what the parts of folds share, copies, unusable audio, missing classes; exit code 3 for errors and warnings.
 
     \b
     ser audit --dataset ravdess --root DIR

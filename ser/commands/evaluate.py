@@ -1,4 +1,4 @@
-"""`ser evaluate`: everything one asks of trained heads, on their own corpus or another."""
+"""`ser evaluate`: evaluate trained heads on their own corpus or another."""
 
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,24 @@ from ser.commands._base import Command, Session
 @click.option("--dataset", help="Cached corpus.  [default: the one it was tested on]")
 @click.option("--scheme", help="Label scheme of another corpus.  [default: the record's]")
 @click.option("--calibrate", is_flag=True, help="Temperature scaling, fitted on each fold's validation predictions.")
-@click.option("--tta", is_flag=True, help="Also the mean over the stored views: ser extract --views tta.")
+@click.option("--tta", is_flag=True, help="Also evaluate the mean over the stored views: ser extract --views tta.")
 @click.option(
     "--novelty",
     multiple=True,
     metavar="emotion:NAME|DATASET",
-    help="Tell an emotion that was left out of training, or another corpus, from what is known. May be repeated.",
+    help="How well scores separate an emotion left out of training, or another corpus, from the known. May be repeated.",
 )
 @click.option(
     "--explain",
     is_flag=True,
-    help="Also what the heads look at: class activation, attention, encoder layers, modalities; as PNG and NPZ.",
+    help="Also show what the heads look at: class activation, attention, encoder layers, modalities; as PNG and NPZ.",
 )
 @click.option(
     "--examples",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="For --explain: utterances recognised, and missed, a class.",
+    help="For --explain: utterances of each class that were recognised, and that were missed.",
 )
 @click.option("--amount", metavar="SIZE", help='Of a few-shot record: "10%" or "5 shots".  [default: the largest]')
 @click.option(

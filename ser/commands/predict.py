@@ -10,12 +10,14 @@ from ser.commands._base import Command, Items, Session
 @click.command("predict", cls=Command)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--model", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A head: ser fit --save.")
-@click.option("--texts", type=click.Path(dir_okay=False, path_type=Path), help="What is said: one line a file.")
+@click.option(
+    "--texts", type=click.Path(dir_okay=False, path_type=Path), help="The words that are said: one line for each file."
+)
 @click.option(
     "--list",
     "table",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="In place of FILES: a CSV with columns file or text or both, and speaker, dialogue, turn as far as they are known.",
+    help="In place of FILES: a CSV with the columns file, text or both, and speaker, dialogue, turn as far as they are known.",
 )
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
@@ -34,19 +36,20 @@ def command(
 ) -> None:
     """Emotions of audio files (or folders of them), as a table, CSV or JSON lines.
 
-    A head that was trained on dialogues takes the files as one, in the order given, and of folders each as one.
+    Exit code 3 where a file cannot be used: its row has the reason. A head that was trained on dialogues takes the files as
+    one dialogue, in the order given, and each folder as one.
 
     \b
     ser predict recordings/*.wav --model results/EXPERIMENT/run-000.fold-official.safetensors
     ser predict --list turns.csv --model results/EXPERIMENT/run-000.fold-official.safetensors
     """
-    from ser.predict.answer import rendered
-    from ser.predict.inputs import asked_for
+    from ser.predict.inputs import inputs_of_command
+    from ser.predict.predictions import as_text
     from ser.predict.predictor import Predictor
 
     moved = dict(pair.partition("=")[::2] for pair in encoders or [])
     predictor = Predictor(model, weights=weights, device=device, encoders=moved, say=session.warn)
-    found = predictor.answer(asked_for(files, texts, table, predictor.reads_dialogues))
-    click.echo(rendered(found, form))
+    found = predictor.answer(inputs_of_command(files, texts, table, predictor.reads_dialogues))
+    click.echo(as_text(found, form))
     if (found["error"] != "").any():
         raise click.exceptions.Exit(3)

@@ -122,6 +122,13 @@ class SavedHead:
         return self.config
 
     @property
+    def longest(self) -> float | None:
+        """The length of the longest utterance in training, s; None where the head does not say."""
+        durations = self.about.get("durations")
+        longest = durations.get("max") if isinstance(durations, dict) else None
+        return float(longest) if isinstance(longest, int | float) and longest > 0 else None
+
+    @property
     def standardises_by(self) -> str:
         """`speaker` or `corpus`, where new utterances are standardised by their own statistics; else nothing."""
         how = str(self.about["normalize"])

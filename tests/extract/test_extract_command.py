@@ -210,12 +210,12 @@ def test_a_head_trained_on_rounded_features_finds_its_encoder() -> None:
 
     from ser.extract.encoder import load
     from ser.extract.options import EncoderOptions
-    from ser.predict.predictor import _encoder
+    from ser.predict.head_encoders import load_encoder
 
     logmel = load("logmel", "audio", EncoderOptions())
     kept = {"encoder": "logmel", "identity": {**logmel.identity, "stored_as": "float16"}}
     source: Any = SimpleNamespace(modality="audio", name="logmel")
-    assert _encoder(source, kept, None, None, "cpu", print).identity == logmel.identity
+    assert load_encoder(source, kept, None, None, "cpu", print).identity == logmel.identity
     kept["identity"] = {**logmel.identity, "window": 1}
     with pytest.raises(ConfigError, match="not the one that the head was trained with"):
-        _encoder(source, kept, None, None, "cpu", print)
+        load_encoder(source, kept, None, None, "cpu", print)

@@ -144,6 +144,7 @@ def _save(
             "fold": name,
             "seed": seed,
             "dataset": _trained_on(job, fold),
+            **_durations(job, fold),
         },
     )
 
@@ -152,8 +153,21 @@ def _trained_on(job: Job, fold: Fold) -> str:
     """The corpora that a head was trained on."""
     if "dataset" not in job.data.frame:
         return job.data.dataset
-    rows = np.concatenate([f.train for f in (fold.before, fold) if f is not None])
-    return "+".join(pd.unique(job.data.frame["dataset"].iloc[rows]))
+    return "+".join(pd.unique(job.data.frame["dataset"].iloc[_train_rows(fold)]))
+
+
+def _train_rows(fold: Fold) -> NDArray[np.int64]:
+    return np.concatenate([f.train for f in (fold.before, fold) if f is not None])
+
+
+def _durations(job: Job, fold: Fold) -> dict[str, dict[str, float]]:
+    """The lengths of the training utterances, s, for `ser predict` to compare new ones with; {} where none is known."""
+    if "duration" not in job.data.frame:
+        return {}
+    seconds = job.data.frame["duration"].iloc[_train_rows(fold)].dropna()
+    if seconds.empty:
+        return {}
+    return {"durations": {"min": float(seconds.min()), "median": float(seconds.median()), "max": float(seconds.max())}}
 
 
 def _recorded(

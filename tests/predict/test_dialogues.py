@@ -1,7 +1,6 @@
 """Heads on dialogues, and speakers apart, on new recordings: the same numbers as on the stored corpus."""
 
 import csv
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ import soundfile
 from ser import Predictor
 from ser.cli import main
 from ser.errors import ConfigError
+from ser.extract.encoders import text
 from ser.features.blocks import stored_block
 from ser.features.views import TTA_VIEWS
 from ser.metadata.table import load_table
-from ser.predict.inputs import audio_files, given
+from ser.predict.inputs import audio_files, check_inputs, inputs_of_table
 from ser.train.checkpoint import load_head
 from ser.workspace import Workspace
 
@@ -57,24 +57,12 @@ def _corpus(root: Path) -> None:
         writer.writerows(rows)
 
 
-def _tiny_bert(folder: Path) -> Path:
-    """Of the extraction tests' builders. (Test folders are no packages, so they cannot be imported by name.)"""
-    path = Path(__file__).parent / "extract" / "models.py"
-    spec = importlib.util.spec_from_file_location("ser_test_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    built: Path = module.bert(folder)
-    return built
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with features and saved heads of `HEADS`."""
     root = tmp_path_factory.mktemp("dialogues")
     _corpus(root)
-    bert = _tiny_bert(root / "tiny-bert")
+    bert = text.example(root / "tiny-bert")
     common = ["--workspace", str(root), "--quiet"]
     assert main(["metadata", "--dataset", "mine", "--format", "csv", "--from", str(root / "mine.csv"), *common]) == 0
     encoders = ["--audio", "mfcc", "--text", str(bert), "--level", "utterance", "--jobs", "1"]
@@ -177,7 +165,7 @@ def test_speakers_are_standardised_apart(trained: Path) -> None:
     assert said == ["each of 4 speakers is standardised by their own recordings"]
     said.clear()
     together = predictor.predict(asked["files"])["p_anger"]
-    assert said == ["the head was normalised per speaker: all that is given is standardised together, as one speaker's"]
+    assert said == ["the head was normalised per speaker: all inputs are standardised together, as one speaker's"]
     assert np.abs(apart - together).max() > 1e-3
     first = asked["speakers"][0]
     own = [k for k, s in enumerate(asked["speakers"]) if s == first]
@@ -250,15 +238,15 @@ def test_what_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="trained on audio"):
         predictor.predict(texts=["a"])
     with pytest.raises(ConfigError, match="dialogue x has turn 3 twice"):
-        given(["a.wav", "b.wav", "c.wav"], dialogues=["x", "y", "x"], turns=[3, 3, 3])
+        check_inputs(["a.wav", "b.wav", "c.wav"], dialogues=["x", "y", "x"], turns=[3, 3, 3])
     with pytest.raises(ConfigError, match="row 2 names no dialogue"):
-        given(["a.wav", "b.wav"], dialogues=["x", float("nan")])
+        check_inputs(["a.wav", "b.wav"], dialogues=["x", float("nan")])
     with pytest.raises(ConfigError, match=r"turn of row 2.*whole number.*1\.5"):
-        given(["a.wav", "b.wav"], turns=[1, "1.5"])
-    with pytest.raises(ConfigError, match="one a row: 2; found 1"):
-        given(["a.wav", "b.wav"], ["one"])
+        check_inputs(["a.wav", "b.wav"], turns=[1, "1.5"])
+    with pytest.raises(ConfigError, match="one for each row: 2; found 1"):
+        check_inputs(["a.wav", "b.wav"], ["one"])
     with pytest.raises(ConfigError, match="nothing to predict"):
-        given([])
+        check_inputs([])
     lists = {
         "file,dialog\na.wav,1\n": "column of .*dialog",
         "file,turn\na.wav,1\n": "does not say which dialogue",
@@ -267,22 +255,16 @@ def test_what_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:
     for content, message in lists.items():
         (tmp_path / "list.csv").write_text(content)
         with pytest.raises(ConfigError, match=message):
-            from_csv(tmp_path / "list.csv")
+            inputs_of_table(tmp_path / "list.csv", dialogues=True)
     with pytest.raises(ConfigError, match="there is no file"):
-        from_csv(tmp_path / "nothing.csv")
-
-
-def from_csv(path: Path) -> Any:
-    from ser.predict.inputs import from_list
-
-    return from_list(path, dialogues=True)
+        inputs_of_table(tmp_path / "nothing.csv", dialogues=True)
 
 
 def test_files_of_a_folder_are_in_order_of_their_numbers(tmp_path: Path) -> None:
     for name in ("b/u1.wav", "a/u10.wav", "a/u9.wav", "a/U2.WAV", "a/notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [f.relative_to(tmp_path).as_posix() for f in audio_files([tmp_path])]
+    found = [f.relative_to(tmp_path).as_posix() for f in audio_files([tmp_path])[0]]
     assert found == ["a/U2.WAV", "a/u9.wav", "a/u10.wav", "b/u1.wav"]
 
 
@@ -323,14 +305,14 @@ def test_the_last_recording_of_a_speaker_is_named(trained: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("turn", [7, "7", "7.0", 7.0, 1_700_000_000_000_000_001])
 def test_turns_are_whole_numbers_to_the_last_digit(turn: object) -> None:
-    found = given(["a.wav", "b.wav"], turns=[turn, 8])
+    found = check_inputs(["a.wav", "b.wav"], turns=[turn, 8])
     assert found.turns == [1_700_000_000_000_000_001 if turn == 1_700_000_000_000_000_001 else 7, 8]
 
 
 @pytest.mark.parametrize("turn", [7.5, "x", 1e30, float("nan"), None, 2**63])
 def test_what_is_no_turn_is_refused(turn: object) -> None:
     with pytest.raises(ConfigError, match="the turn of row 1"):
-        given(["a.wav", "b.wav"], turns=[turn, 8])
+        check_inputs(["a.wav", "b.wav"], turns=[turn, 8])
 
 
 @pytest.mark.parametrize("name", ["sound", "both"])

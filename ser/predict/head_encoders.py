@@ -1,0 +1,79 @@
+"""The encoders of a saved head: loaded as they were when its features were extracted, or refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ser.errors import ConfigError
+from ser.extract.encoder import Encoder, load
+from ser.extract.options import EncoderOptions
+from ser.metadata.ledger import is_imported
+from ser.metadata.texts.text_sources import ASR, kind, source_of
+from ser.train.nn.layers import Input
+
+
+def load_encoder(
+    source: Input,
+    store: dict[str, Any],
+    other: str | None,
+    weights: Path | None,
+    device: str,
+    say: Callable[[str], None],
+) -> Encoder:
+    """Load the encoder of one of a head's inputs.
+
+    Args:
+        source: the input.
+        store: the head's description of the store that it was trained on.
+        other: the encoder's name or folder, where its weights have moved; None takes the recorded name.
+        weights: a folder of encoder weights, used before cache and network.
+        say: receives what a user should know.
+
+    Raises:
+        ConfigError: features that new audio cannot have, or an encoder that is not the one of the head.
+        EncoderError: its weights or a package are missing.
+    """
+    # What the features were rounded to when they were stored, and whose text they are of, is no part of the encoder.
+    identity = {key: value for key, value in store["identity"].items() if key not in ("stored_as", "text_source")}
+    if is_imported(identity):
+        raise ConfigError(
+            f"this head was trained on features that were imported ({source.name})",
+            expected="features that ser can compute of new audio",
+            action=f"Import those of the new recordings too: ser store import --features {source.modality}:{source.name}=FILE",
+        )
+    if "view" in identity:
+        raise ConfigError(
+            f"this head was trained on an augmented view ({source.name}), which new audio does not have",
+            expected="a head on the features of the audio as it is",
+            action="Train on the original, and draw among the views: --views.",
+        )
+    if "text_source" in store["identity"]:
+        say(f"{source.name}: the head was trained on {_in_words(store['identity'])}, so give it such texts")
+    layers = identity.get("layers")
+    options = EncoderOptions(
+        level=identity["level"],
+        layers="last" if layers in (None, [identity.get("last_layer")]) else tuple(layers),
+        pooling=identity.get("pooling") if source.modality == "text" else None,
+        device=device,
+        dtype=identity.get("dtype", "float32"),
+        weights=weights,
+        revision=identity.get("revision"),
+    )
+    encoder = load(other or store["encoder"], source.modality, options)
+    encoder.prepare([], store.get("assets", {}))
+    differs = sorted(k for k in {*identity, *encoder.identity} if identity.get(k) != encoder.identity.get(k))
+    if differs == ["versions"]:
+        say(f"{source.name}: features of the head were made with other versions: {identity['versions']}")
+    elif differs:
+        raise ConfigError(
+            f"encoder {encoder.name} is not the one that the head was trained with",
+            expected={k: identity.get(k) for k in differs},
+            found={k: encoder.identity.get(k) for k in differs},
+        )
+    return encoder
+
+
+def _in_words(identity: dict[str, Any]) -> str:
+    if kind(source_of(identity)) == ASR:
+        return f"transcripts by {identity['text_source'].get('model')}"
+    return "simulated sentences, which leak the label"

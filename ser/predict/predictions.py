@@ -1,0 +1,101 @@
+"""The answer of a saved head: one row for each input, in their order; what a user should know with it; and its text."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.predict.inputs import Inputs
+
+LONG = 2.0  # times the longest utterance in training
+
+
+def prediction_table(
+    inputs: Inputs, errors: NDArray[Any], shares: NDArray[np.float64], classes: Sequence[str], dialogues: bool
+) -> pd.DataFrame:
+    """Make the table of predictions.
+
+    Args:
+        errors: the reason why each cannot be used, `(n,)`; "" where it can.
+        shares: probabilities, `(n, classes)`; NaN where it cannot.
+        dialogues: true for a head that reads dialogues; they then have columns.
+    """
+    good = errors == ""
+    best = np.full(len(inputs), "", dtype=object)
+    best[good] = np.array(classes, dtype=object)[shares[good].argmax(-1)]
+    columns: dict[str, Any] = {"text" if inputs.recordings is None else "file": inputs.names}
+    if dialogues:
+        columns |= {"dialogue": inputs.dialogue_names, "turn": inputs.turn_numbers}
+    columns |= {"predicted": best, "probability": shares.max(-1), "error": errors}
+    shown = pd.DataFrame(shares, columns=[f"p_{c}" for c in classes])
+    joined: pd.DataFrame = pd.concat([pd.DataFrame(columns), shown], axis=1)
+    return joined
+
+
+def notes(inputs: Inputs, errors: NDArray[Any], dialogues: bool, by: str) -> Iterator[str]:
+    """The assumptions that were made, and what the predictions lack.
+
+    Args:
+        errors: as of `prediction_table`.
+        dialogues: true for a head that reads dialogues.
+        by: `speaker` or `corpus`, where features were standardised by their own statistics; else "".
+    """
+    if inputs.left_out:
+        yield f"left out: {inputs.left_out}"
+    if by == "speaker" and inputs.speakers:
+        yield f"each of {len(set(inputs.speakers))} speakers is standardised by their own recordings"
+    elif by:
+        yield f"the head was normalised per {by}: all inputs are standardised together, as one {by}'s"
+    if not dialogues:
+        if inputs.unused:
+            yield "the head reads one utterance at a time: dialogues and turns are not used"
+        return
+    names, good = np.array(inputs.dialogue_names, dtype=object), errors == ""
+    if inputs.dialogues_by:
+        count = len(set(names))
+        yield f"{len(inputs)} turns, {count} {'dialogue' if count == 1 else 'dialogues'}: {inputs.dialogues_by}"
+    without = sorted(set(names[~good]) & set(names[good]))
+    if without:
+        yield f"turns that cannot be used: the others of their dialogues ({_first(without)}) are predicted without them"
+    alone = int((pd.Series(names[good]).value_counts() == 1).sum())
+    if alone:
+        yield f"dialogues of one turn: {alone}; the head was trained to see a turn among others"
+
+
+def long_note(names: Sequence[str], seconds: NDArray[np.float64], longest: float | None) -> str:
+    """A warning of recordings far longer than those that the head was trained on; "" where there are none.
+
+    Args:
+        names: of the recordings.
+        seconds: their lengths, `(n,)`; NaN where they are not known.
+        longest: s, of the utterances in training; None where the head does not say.
+    """
+    if longest is None:
+        return ""
+    far = [f"{names[k]} ({seconds[k]:.1f} s)" for k in np.flatnonzero(seconds > LONG * longest).tolist()]
+    if not far:
+        return ""
+    return (
+        f"{len(far)} of {len(names)} recordings are over {LONG:g} times as long as the longest utterance in training "
+        f"({longest:.1f} s), and get one emotion for all of it: {_first(far)}. Cut them into utterances."
+    )
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def as_text(found: pd.DataFrame, form: str) -> str:
+    """Write predictions as text: `table` (rounded), `csv`, or `jsonl` (empty values left out)."""
+    if form == "csv":
+        return found.to_csv(index=False, lineterminator="\n").rstrip("\n")
+    if form == "jsonl":
+        rows = ({k: v for k, v in r.items() if v != "" and v == v} for r in found.to_dict("records"))
+        return "\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
+    good = found["error"] == ""
+    shown = found[good].drop(columns="error")
+    lines = [shown.to_string(index=False, float_format=lambda v: f"{v:.3f}")] if len(shown) else []
+    return "\n".join(lines + [f"{r[1] or f'row {r[0] + 1}'}: {r.error}" for r in found[~good].itertuples()])

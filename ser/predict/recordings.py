@@ -1,0 +1,152 @@
+"""Recordings that a saved head is given: files, samples with their rate, or the bytes of a file; each decoded by one door."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.audio import reading
+from ser.errors import AudioError, ConfigError
+
+RecordingLike: TypeAlias = Path | str | bytes | BinaryIO | tuple[NDArray[Any], float] | None
+EXPECTED = "a path, a pair (samples, rate in Hz), the bytes of a file, or a file opened in binary mode"
+RATES = (100, 1_000_000)  # Hz
+# Advice on single files; that of `ser.audio` is on the files of a corpus.
+ADVICE = {
+    "missing": None,
+    "too-long": "Cut it into utterances.",
+    "cancelling": "Give one of its channels.",
+    "not-finite": "Write it again from its source.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One recording.
+
+    Attributes:
+        name: what the answer calls it: the path, or the kind and the number of its row.
+        source: the path, the bytes of a file, an open file, or samples and their rate; None where a row has none.
+    """
+
+    name: str
+    source: Any
+
+    def decode(self) -> tuple[reading.Audio, int]:
+        """Decode the recording as mono.
+
+        Returns:
+            float32 `(samples,)`, full scale 1, and the rate in Hz.
+
+        Raises:
+            AudioError: it cannot be used.
+        """
+        if self.source is None:
+            raise AudioError("there is no file", expected="audio")
+        if isinstance(self.source, tuple):
+            return _of_samples(self.name, *self.source)
+        if isinstance(self.source, Path):
+            return self._decode_file(self.source)
+        content = self.source if isinstance(self.source, bytes) else self._read()
+        with tempfile.TemporaryDirectory(prefix="ser-") as folder:  # ffmpeg and the checks of files need a path
+            path = Path(folder) / "recording"
+            path.write_bytes(content)
+            return self._decode_file(path)
+
+    def _read(self) -> bytes:
+        try:
+            content = self.source.read()
+        except (OSError, ValueError) as error:  # ValueError: a file that is closed
+            raise AudioError(f"cannot read {self.name}", found=error) from None
+        if not isinstance(content, bytes):
+            raise AudioError(f"{self.name} does not give bytes", expected="a file opened in binary mode")
+        return content
+
+    def _decode_file(self, path: Path) -> tuple[reading.Audio, int]:
+        try:
+            return reading.decode(path)
+        except AudioError as error:
+            action = ADVICE.get(error.fault, error.action)
+            problem, found = (str(text).replace(str(path), self.name) for text in (error.problem, error.found))
+            raise AudioError(
+                problem,
+                expected=error.expected,
+                found=None if error.found is None else found,
+                action=action,
+                fault=error.fault,
+            ) from None
+
+
+def _of_samples(name: str, samples: Any, rate: Any) -> tuple[reading.Audio, int]:
+    """Check samples, `(samples,)` or `(samples, channels)`: floats of full scale 1, or integers of their type's range."""
+    data = np.asarray(samples)
+    if data.ndim not in (1, 2) or not data.size or (data.ndim == 2 and data.shape[0] < data.shape[1]):
+        raise AudioError(f"{name} has the shape {data.shape}", expected="(samples,) or (samples, channels)")
+    if data.dtype.kind not in "iuf":
+        raise AudioError(f"{name} is of the type {data.dtype}", expected="numbers: floats of full scale 1, or integers")
+    if not RATES[0] <= rate <= RATES[1] or rate != int(rate):
+        raise AudioError(
+            f"{name} has a sample rate of {rate:g} Hz", expected=f"a whole number, {RATES[0]} to {RATES[1]}"
+        )
+    if len(data) > reading.MAX_SECONDS * rate:
+        raise AudioError(
+            f"{name} is too long for one utterance",
+            expected=f"{reading.MAX_SECONDS:.0f} s at most",
+            found=f"{len(data) / rate:.0f} s",
+            action=ADVICE["too-long"],
+            fault="too-long",
+        )
+    if data.dtype.kind in "iu":
+        limits = np.iinfo(data.dtype)
+        middle = 0 if data.dtype.kind == "i" else (limits.max + 1) // 2
+        data = (data.astype(np.float64) - middle) / ((int(limits.max) - int(limits.min) + 1) // 2)
+    return reading.to_mono(name, data.astype(np.float32).reshape(len(data), -1)), int(rate)
+
+
+def as_recordings(values: Sequence[RecordingLike] | RecordingLike) -> list[Recording]:
+    """Check recordings; a single one is a list of one.
+
+    Raises:
+        ConfigError: one is none of what can be read.
+    """
+    single = isinstance(values, str | os.PathLike | bytes) or hasattr(values, "read") or _is_pair(values)
+    if isinstance(values, np.ndarray):
+        raise _strange(1, values)
+    rows = [values] if single else list(cast("Sequence[RecordingLike]", values))
+    return [_as_recording(value, row) for row, value in enumerate(rows, start=1)]
+
+
+def _as_recording(value: Any, row: int) -> Recording:
+    if isinstance(value, str | os.PathLike):
+        path = os.fsdecode(value)
+        shown = path.encode("utf-8", "backslashreplace").decode()  # a name may be of bytes that are not UTF-8
+        return Recording(shown, Path(path) if path else None)
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return Recording("", None)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return Recording(f"bytes {row}", bytes(value))
+    if hasattr(value, "read"):
+        name = getattr(value, "name", None)
+        return Recording(name if isinstance(name, str) else f"file {row}", value)
+    if _is_pair(value):
+        return Recording(f"samples {row}", tuple(value))
+    raise _strange(row, value)
+
+
+def _is_pair(value: Any) -> bool:
+    """True for samples and their rate."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        return False
+    samples, rate = value
+    return hasattr(samples, "__array__") and np.ndim(samples) > 0 and np.isscalar(rate) and not isinstance(rate, str)
+
+
+def _strange(row: int, value: Any) -> ConfigError:
+    found = f"an array of the shape {np.shape(value)} without its rate" if hasattr(value, "__array__") else repr(value)
+    return ConfigError(f"recording {row}", expected=EXPECTED, found=found if len(found) < 100 else type(value).__name__)

@@ -1,0 +1,253 @@
+"""A saved head on new recordings: files, samples, bytes; the same numbers as on the stored corpus; bad ones are rows."""
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file, save_file
+
+import ser
+from ser.cli import main
+from ser.errors import ConfigError
+from ser.predict.inputs import audio_files
+from ser.predict.predictions import long_note
+from ser.results.records.record import read_summary
+from ser.synthesis import make_corpus
+from ser.train.checkpoint import head_facts, load_head
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a corpus, features and a saved head, made on the command line."""
+    root = tmp_path_factory.mktemp("trained")
+    make_corpus(root / "corpus", seed=3, speakers=6, sentences=2, emotions=("ANG", "SAD"))
+    common = ["--workspace", str(root), "--quiet"]
+    from_ = ["--dataset", "mine", "--format", "cremad", "--root", str(root / "corpus")]
+    assert main(["metadata", *from_, *common]) == 0
+    assert (
+        main(["extract", "--dataset", "mine", "--audio", "mfcc", "--level", "utterance", "--jobs", "1", *common]) == 0
+    )
+    options = ["--protocol", "speaker", "--folds", "3", "--runs", "1", "--jobs", "1", "--save"]
+    assert main(["fit", *options, "--output", str(root / "results" / "mine.json"), *common]) == 0
+    return root
+
+
+def test_a_saved_head_gives_new_audio_what_it_gave_the_stored_features(trained: Path) -> None:
+    summary = read_summary(trained / "results" / "mine.json")
+    entry = summary["runs"][0]
+    model = (trained / "results" / entry["record"]).with_suffix(".safetensors")
+    predictor = ser.Predictor(model)
+    assert predictor.classes == ["anger", "sadness"]
+    recorded = pd.read_csv(trained / "results" / entry["predictions"])
+    recorded = recorded[recorded["split"] == "test"].head(5)
+    files = [trained / "corpus" / "AudioWAV" / f"{i}.wav" for i in recorded["utterance_id"]]
+    table = predictor.predict(files)
+    np.testing.assert_allclose(table["p_anger"], recorded["p_anger"], atol=1e-6)
+    assert list(table["predicted"]) == list(recorded["predicted"])
+
+
+def test_predict_lists_files_that_cannot_be_used(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = next((trained / "results" / "mine").glob("*.safetensors"))
+    bad = trained / "bad.wav"
+    bad.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
+    good = next((trained / "corpus" / "AudioWAV").glob("*.wav"))
+    assert main(["predict", str(good), str(bad), "--model", str(model), "--format", "jsonl"]) == 3
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert first["predicted"] in ("anger", "sadness")
+    assert first["p_anger"] + first["p_sadness"] == pytest.approx(1)
+    assert "LFS" in second["error"]
+    assert "predicted" not in second
+    assert main(["predict", str(good), "--model", str(model)]) == 0
+    assert "probability" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_head_is_refused(trained: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the head"):
+        load_head(trained / "metadata" / "mine.csv")
+    with pytest.raises(ConfigError, match=r"ser fit \.\.\. --save"):
+        load_head(trained / "nothing.safetensors")
+
+
+@pytest.fixture
+def model(trained: Path) -> Path:
+    return sorted((trained / "results" / "mine").glob("*.safetensors"))[0]
+
+
+@pytest.fixture
+def good(trained: Path) -> Path:
+    return sorted((trained / "corpus" / "AudioWAV").glob("*.wav"))[0]
+
+
+def test_samples_bytes_and_open_files_are_predicted_as_their_file(model: Path, good: Path) -> None:
+    samples, rate = soundfile.read(good, dtype="float32")
+    whole = np.round(samples.astype(np.float64) * 2**15).astype(np.int16)
+    content = good.read_bytes()
+    flac = io.BytesIO()
+    soundfile.write(flac, whole, rate, format="FLAC")
+    flac.seek(0)
+    with good.open("rb") as opened:
+        found = ser.Predictor(model).predict(
+            [good, (samples, rate), (np.stack([samples, samples], axis=1), rate), (whole, rate), content, opened, flac]
+        )
+    assert list(found["error"]) == [""] * 7
+    assert list(found["file"])[1:5] == ["samples 2", "samples 3", "samples 4", "bytes 5"]
+    assert found["file"][5] == str(good)
+    np.testing.assert_allclose(found["p_anger"], found["p_anger"][0], atol=1e-6)
+
+
+def test_a_single_recording_stands_for_a_list_of_one(model: Path, good: Path) -> None:
+    samples, rate = soundfile.read(good)
+    predictor = ser.Predictor(str(model))
+    for one in (good, str(good), (samples, rate), good.read_bytes(), io.BytesIO(good.read_bytes())):
+        assert len(predictor.predict(one)) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (np.zeros(16000), r"recording 1; expected .*pair \(samples, rate in Hz\).*array of the shape \(16000,\)"),
+        ([np.zeros(16000)], "without its rate"),
+        ([Path("a.wav"), 3], "recording 2; expected a path.*found 3"),
+        ([(16000, np.zeros(9))], "recording 1"),
+        ([{"array": 1}], "recording 1"),
+    ],
+)
+def test_what_is_no_recording_is_refused_in_one_line(model: Path, given: Any, found: str) -> None:
+    with pytest.raises(ConfigError, match=found) as caught:
+        ser.Predictor(model).predict(given)
+    assert "\n" not in str(caught.value)
+
+
+def test_each_recording_that_cannot_be_used_is_a_row_and_nothing_hangs(model: Path, good: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("no audio")
+    os.mkfifo(tmp_path / "pipe.wav")
+    samples, rate = soundfile.read(good)
+    closed = io.BytesIO(b"")
+    closed.close()
+    bad: list[tuple[Any, str]] = [
+        (tmp_path / "nothing.wav", "nothing.wav is not there"),
+        (tmp_path, "folder"),
+        (tmp_path / "pipe.wav", "named pipe"),
+        (Path("/dev/zero"), "device"),
+        (tmp_path / "empty.wav", "is empty"),
+        (tmp_path / "text.wav", "cannot be decoded"),
+        ("", "there is no file"),
+        (None, "there is no file"),
+        (b"", "bytes 10 is empty"),
+        (b"RIFF", "bytes 11 cannot be decoded"),
+        (closed, "cannot read file 12"),
+        (io.StringIO("a"), "does not give bytes"),
+        ((samples * np.nan, rate), "not finite"),
+        ((samples[None], rate), "has the shape"),
+        ((samples[:0], rate), "has the shape"),
+        ((samples * 2**15, rate), "full scale"),
+        ((samples.astype("<U9"), rate), "type"),
+        ((samples, 0), "sample rate"),
+        ((samples, float("nan")), "sample rate"),
+        ((samples[:10], rate), "shorter"),
+        ((samples * 0, rate), "silent"),
+    ]
+    found = ser.Predictor(model).predict([good, *(value for value, _ in bad[:8]), *(value for value, _ in bad[8:])])
+    for error, (_, said) in zip(found["error"][1:], bad, strict=True):
+        assert said in error, (error, said)
+        assert "table" not in error
+        assert "--root" not in error
+        assert str(tmp_path.parent.parent) not in error or str(tmp_path) in error  # no temporary file's name
+    assert list(found["predicted"][1:]) == [""] * len(bad)
+    assert found["probability"][1:].isna().all()
+    alone = ser.Predictor(model).predict([good])
+    assert found["p_anger"][0] == alone["p_anger"][0]
+
+
+def test_a_missing_file_on_the_command_line_is_a_row(
+    model: Path, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", "--model", str(model), "--format", "jsonl"]
+    missing = tmp_path / "nothing.wav"
+    assert main([*words, str(missing), str(good)]) == 3
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert first == {"file": str(missing), "error": f"{missing} is not there"}
+    assert second["predicted"]
+    (tmp_path / "list.csv").write_text(f"file\nnothing.wav\n{good}\n")
+    assert main([*words, "--list", str(tmp_path / "list.csv")]) == 3
+    assert "is not there" in capsys.readouterr().out
+    assert main([*words, str(good)]) == 0
+
+
+def test_files_of_a_folder_that_are_left_out_are_named(
+    model: Path, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.webm", "b.MP4", "c.aac", "d.wma", "notes.txt", "more.txt", "page"):
+        (tmp_path / name).write_text("nothing")
+    (tmp_path / "e.wav").write_bytes(good.read_bytes())
+    assert main(["predict", str(tmp_path), "--model", str(model), "--format", "csv"]) == 3
+    told = capsys.readouterr()
+    found = pd.read_csv(io.StringIO(told.out))
+    assert [Path(f).name for f in found["file"]] == ["a.webm", "b.MP4", "c.aac", "d.wma", "e.wav"]
+    assert "left out: 3 files that are not audio by their ending (.txt 2, without ending 1)" in told.err
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "a.txt").touch()
+    with pytest.raises(ConfigError, match=r"no audio found; expected .*\.webm.*; found \.txt 1"):
+        audio_files([tmp_path / "only"])
+
+
+def test_a_name_that_is_not_utf8_and_one_with_a_line_break(
+    model: Path, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (b"\xe4.wav", b"two\nlines.wav"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(good.read_bytes())
+    assert main(["predict", str(tmp_path), "--model", str(model), "--format", "csv"]) == 0
+    found = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert sorted(Path(f).name for f in found["file"]) == ["\\udce4.wav", "two\nlines.wav"]
+    assert main(["predict", str(tmp_path), "--model", str(model)]) == 0
+
+
+def test_the_head_says_how_long_its_training_utterances_were(trained: Path, model: Path, good: Path) -> None:
+    about = head_facts(model)
+    table = pd.read_csv(trained / "metadata" / "mine.csv")
+    (record,) = (trained / "results" / "mine").glob(f"{model.stem}.json")
+    rows = pd.read_csv(record.with_suffix(".csv"))
+    training = table[~table["utterance_id"].isin(rows["utterance_id"])]["duration"]
+    assert about["durations"] == {"min": training.min(), "median": training.median(), "max": training.max()}
+    samples, rate = soundfile.read(good)
+    said: list[str] = []
+    predictor = ser.Predictor(model, say=said.append)
+    predictor.predict([(samples, rate)])
+    assert said == []
+    times = int(2 * training.max() / (len(samples) / rate)) + 1
+    predictor.predict([(samples, rate), (np.tile(samples, times), rate)])
+    (warning,) = said
+    assert warning.startswith("1 of 2 recordings are over 2 times as long as the longest utterance in training")
+    assert "samples 2 (" in warning
+
+
+def test_heads_that_do_not_say_how_long_warn_of_nothing() -> None:
+    assert long_note(["a"], np.array([100.0]), None) == ""
+    assert long_note(["a", "b"], np.array([np.nan, 9.0]), 5.0) == ""
+    assert "b (11.0 s)" in long_note(["a", "b"], np.array([np.nan, 11.0]), 5.0)
+
+
+def test_a_prediction_that_is_not_finite_is_no_answer(model: Path, good: Path, tmp_path: Path) -> None:
+    """A head of such weights may be refused when it is read; else its answers are errors."""
+    from safetensors import safe_open
+
+    with safe_open(model, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(model)
+    tensors["weights.0"] = torch.full_like(tensors["weights.0"], float("nan"))
+    save_file(tensors, tmp_path / "odd.safetensors", metadata=metadata)
+    try:
+        predictor = ser.Predictor(tmp_path / "odd.safetensors")
+    except ConfigError:
+        return
+    found = predictor.predict([good])
+    assert found["predicted"][0] == ""
+    assert "not finite" in found["error"][0]
