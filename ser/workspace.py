@@ -45,6 +45,15 @@ class Workspace:
         return sorted(found)
 
 
+def open_workspace(workspace: "Workspace | str | os.PathLike[str]") -> Workspace:
+    """The workspace itself, or that of a folder.
+
+    >>> open_workspace("work").results.as_posix()
+    'work/results'
+    """
+    return workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Write a file aside and rename it: a kill at any time leaves the old file or the new one, whole.

@@ -27,7 +27,7 @@ from ser.metadata.copies import write_copies
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.folds.fold_file import save_folds
 from ser.schema import write_json
-from ser.workspace import Workspace
+from ser.workspace import Workspace, open_workspace
 
 AUDIT = "audit"
 SCHEMA = "ser.audit/1"
@@ -81,7 +81,7 @@ class Audit:
 
 def audit_dataset(
     dataset: str,
-    workspace: Workspace,
+    workspace: Workspace | str | Path = ".",
     *,
     root: Path | None = None,
     protocol: str | None = None,
@@ -112,23 +112,23 @@ def audit_dataset(
         ConfigError, CorpusError: there is no such dataset, or the protocol or scheme does not fit it.
     """
     started, clock = datetime.now(timezone.utc), time.monotonic()
-    options = options or FoldOptions()
-    table = ensure_table(dataset, workspace, root, say=say, quiet=quiet)
+    space, options = open_workspace(workspace), options or FoldOptions()
+    table = ensure_table(dataset, space, root, say=say, quiet=quiet)
     split = split_table(table, protocol, options, scheme)  # refuses what does not fit before the audio is read
     if write_folds is not None:
         save_folds(write_folds, split.frame, split.folds)
-    sound = measure_audio(table, workspace, jobs, quiet) if audio else None
+    sound = measure_audio(table, space, jobs, quiet) if audio else None
     if sound is not None:
-        write_copies(workspace, dataset, table.sha256, sound.copies)
+        write_copies(space, dataset, table.sha256, sound.copies)
         split = replace(split, table=replace(table, copies=sound.copies))
-    audit = examine(split, scheme, sound, longest, [*store_findings(workspace, split), *more])
+    audit = examine(split, scheme, sound, longest, [*store_findings(space, split), *more])
     record = {
         **audit.record(),
         "fold_options": {**vars(options), "file": options.file.name if options.file else None},
         "command": shlex.join(["ser", *sys.argv[1:]]),
         "time": {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - clock, 3)},
     }
-    path = workspace.results / f"{AUDIT}-{dataset}-{split.protocol}.json"
+    path = space.results / f"{AUDIT}-{dataset}-{split.protocol}.json"
     write_json(path, record, AUDIT)
     return record, path
 

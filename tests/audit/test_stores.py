@@ -99,7 +99,7 @@ def test_the_audit_tells_of_stores_that_were_made_with_labels(maker: Any) -> Non
     assert findings(maker) == {}
     for modality, name, identity in MADE.values():
         maker.store("toy", name, modality=modality, identity=identity)
-    record, _ = audit_dataset("toy", maker.space, protocol="speaker", audio=False)
+    record, _ = audit_dataset("toy", str(maker.space.root), protocol="speaker", audio=False)
     told = {f["kind"]: (f["severity"], f["examples"]) for f in record["findings"]}
     assert told["simulated-text"] == (WARNING, ["toy+simulated"])
     assert told["label-views"] == (INFO, ["toy@classwise1: scheme 4"])
