@@ -221,7 +221,7 @@ def bound(case: Case) -> tuple[float, float]:
 def measure(case: Case) -> tuple[float, float]:
     import torch
 
-    from ser.train.nn.head import build
+    from ser.train.heads._base import build
     from ser.train.nn.layers import Input
     from ser.train.nn.parameters import flatten
 

@@ -62,9 +62,10 @@ def test_training_and_predicting_are_exact(monkeypatch: pytest.MonkeyPatch) -> N
     import numpy as np
 
     from ser.features.blocks import Block
-    from ser.train.loop.batches import Resident
     from ser.train.loop.config import make_config
-    from ser.train.loop.trainer import Data, predict, train
+    from ser.train.loop.data import Data, Resident
+    from ser.train.loop.prediction import predict
+    from ser.train.loop.trainer import train
     from ser.train.nn import convolution
 
     seen: set[bool] = set()
@@ -78,7 +79,7 @@ def test_training_and_predicting_are_exact(monkeypatch: pytest.MonkeyPatch) -> N
     assert seen == {True}  # a CPU's convolutions are none of cuDNN's
     seen.clear()
     monkeypatch.setattr("ser.train.loop.trainer.exact", lambda _: exact("cuda"))
-    monkeypatch.setattr("ser.train.loop.forward.exact", lambda _: exact("cuda"))
+    monkeypatch.setattr("ser.train.loop.prediction.exact", lambda _: exact("cuda"))
     train(data, config, [0])
     predict(data, config, run.weights[None], np.arange(4))
     assert seen == {False}

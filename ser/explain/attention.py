@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ser.explain.opened_head import OpenedHead
 from ser.train.nn.attention import Attention
-from ser.train.nn.pooling import AttentiveStatistics
+from ser.train.nn.sequences import AttentiveStatistics
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from ser.results.plotting.style import save
 from ser.schema import EXPLANATIONS, write_json
 from ser.train.checkpoint import SavedHead, load_head
 from ser.train.classical.classifier import Classical, neural_only
-from ser.train.nn.spectrogram import Spectrogram
+from ser.train.heads._spectrogram import Spectrogram
 from ser.workspace import writing
 
 SCHEMA = "ser.explanations/1"

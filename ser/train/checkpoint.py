@@ -24,11 +24,11 @@ from ser.features.tensors import Tensors
 from ser.train.classical.classifier import Classical, is_classical, neural_only
 from ser.train.classical.learner import pooled, shares_of
 from ser.train.classical.saved import pack, unpack, unusable
-from ser.train.loop.batches import Resident
+from ser.train.heads._base import part_of, plugin
 from ser.train.loop.config import Config, make_config
+from ser.train.loop.data import Data, Resident
 from ser.train.loop.dialogues import Turns
-from ser.train.loop.trainer import Data, predict
-from ser.train.nn.head import part_of, plugin
+from ser.train.loop.prediction import predict
 from ser.train.nn.layers import Input
 from ser.train.runs.divergence import strange
 from ser.train.runs.recipe import Recipe

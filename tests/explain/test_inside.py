@@ -19,14 +19,14 @@ from ser.explain.opened_head import OpenedHead, open_head
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.train.checkpoint import SavedHead
-from ser.train.loop.batches import Resident
+from ser.train.heads._base import HEADS, options_of, part_of
 from ser.train.loop.config import make_config
-from ser.train.loop.forward import heads
-from ser.train.loop.trainer import Data, train
+from ser.train.loop.data import Data, Resident
+from ser.train.loop.prediction import heads
+from ser.train.loop.trainer import train
 from ser.train.nn.attention import Attention
-from ser.train.nn.head import HEADS, options_of, part_of
 from ser.train.nn.parameters import Parameters
-from ser.train.nn.pooling import AttentiveStatistics
+from ser.train.nn.sequences import AttentiveStatistics
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 N = 24

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from ser.features.blocks import Block
-from ser.train.loop.batches import Resident
-from ser.train.loop.trainer import Data
+from ser.train.loop.data import Data, Resident
 
 CLASSES = 4
 KINDS = {

@@ -23,8 +23,10 @@ from ser.train.experiments.fit import fit
 from ser.train.experiments.search import search
 from ser.train.fewshot.shots import Amount
 from ser.train.loop import trainer
+from ser.train.loop.callbacks import Callback
 from ser.train.loop.config import make_config
-from ser.train.loop.trainer import Data, Trained, train
+from ser.train.loop.data import Data, Trained
+from ser.train.loop.trainer import train
 from ser.train.nn import streams
 from ser.train.runs import executor
 from ser.train.runs.experiment import Begun, FitOptions, begin, load
@@ -38,28 +40,33 @@ When = Callable[[Any, int, int], bool]
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Set a weight of a run, `when(stack, seed, epoch)`, before the epoch's first step, or after its last."""
-    real = {name: getattr(trainer.Stack, name) for name in ("_seed_dropout", "_update")}
+    real = trainer.callbacks
+
+    class Poison(Callback):
+        def __init__(self, stack: Any, when: When, value: float, last: bool) -> None:
+            self.stack, self.when, self.value, self.last = stack, when, value, last
+            self.epoch = self.left = 0
+
+        def begin_epoch(self, seeds: Sequence[int], epoch: int, steps: int) -> None:
+            self.epoch, self.left = epoch, steps
+            if not self.last:
+                self.strike()
+
+        def after_step(self) -> None:
+            self.left -= 1
+            if self.last and not self.left:
+                self.strike()
+
+        def strike(self) -> None:
+            for slot, r in enumerate(self.stack.alive):
+                if self.when(self.stack, self.stack.seeds[r], self.epoch):
+                    self.stack.parameters.theta.data[slot, : self.stack.parameters.size // 2] = self.value
 
     def put(when: When, value: float = float("inf"), last: bool = False) -> None:
-        def strike(stack: Any) -> None:
-            for slot, r in enumerate(stack.alive):
-                if when(stack, stack.seeds[r], stack.now):
-                    stack.parameters.theta.data[slot, : stack.parameters.size // 2] = value
+        def poisoned(stack: Any, rows: Any, given: bool) -> list[Callback]:
+            return [*real(stack, rows, given), Poison(stack, when, value, last)]
 
-        def begun(self: Any, seeds: Sequence[int], epoch: int) -> None:
-            real["_seed_dropout"](self, seeds, epoch)
-            self.now = epoch
-            if not last:
-                strike(self)
-
-        def updated(self: Any, units: Any, step: int) -> Any:
-            losses = real["_update"](self, units, step)
-            if last and step == self.steps - 1:
-                strike(self)
-            return losses
-
-        monkeypatch.setattr(trainer.Stack, "_seed_dropout", begun)
-        monkeypatch.setattr(trainer.Stack, "_update", updated)
+        monkeypatch.setattr(trainer, "callbacks", poisoned)
 
     return put
 

@@ -10,9 +10,8 @@ import torch
 
 from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
-from ser.train.loop.batches import Resident
 from ser.train.loop.config import make_config
-from ser.train.loop.trainer import Data
+from ser.train.loop.data import Data, Resident
 from ser.train.runs import executor
 
 

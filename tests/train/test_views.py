@@ -12,11 +12,12 @@ from ser.errors import ConfigError
 from ser.features.blocks import Block
 from ser.features.view_rows import NO_VIEW, ViewRows
 from ser.train.experiments.fit import fit
-from ser.train.loop.batches import Resident
+from ser.train.loop.augmentation import ViewDraws
 from ser.train.loop.config import make_config
+from ser.train.loop.data import Data, Resident
 from ser.train.loop.dialogues import Turns
-from ser.train.loop.trainer import Data, predict, train
-from ser.train.loop.view_draws import Drawn, of
+from ser.train.loop.prediction import predict
+from ser.train.loop.trainer import train
 
 COUNT, VIEWS = 150, 3
 
@@ -40,10 +41,10 @@ def with_views(data: Data, blocks: dict[str, Block], kind: str, seed: int = 0) -
 def test_draws_are_uniform_over_what_an_utterance_has_and_of_training_rows_only() -> None:
     rows = 100 + np.arange(200).reshape(2, 100).T
     rows[50:, 0] = NO_VIEW
-    drawn = Drawn(ViewRows(("a", "b"), rows, frozenset({"x"}), {}), torch.arange(80).expand(2, -1))
+    drawn = ViewDraws(ViewRows(("a", "b"), rows, frozenset({"x"}), {}), torch.arange(80).expand(2, -1))
     seen = []
     for epoch in range(300):
-        drawn.begin([5, 6], epoch)
+        drawn.begin_epoch([5, 6], epoch, 1)
         seen.append(drawn.now.clone())
     now = torch.stack(seen)  # (epochs, runs, utterances)
     assert (now[..., 80:] == torch.arange(80, 100)).all()
@@ -55,17 +56,20 @@ def test_draws_are_uniform_over_what_an_utterance_has_and_of_training_rows_only(
     assert not torch.equal(now[:, 0], now[:, 1])
     batch = torch.tensor([[3, 3, 90], [4, 5, 6]])
     expected = torch.stack([drawn.now[0, batch[0]], drawn.now[1, batch[1]]])
-    assert torch.equal(of(batch, "x", drawn), expected)
-    assert of(batch, "words", drawn) is batch
+    assert torch.equal(drawn.rows("x", batch), expected)
+    assert drawn.rows("words", batch) is batch
 
 
 def test_a_runs_draws_do_not_depend_on_its_neighbours() -> None:
     rows = 60 + np.arange(120).reshape(2, 60).T
     choices = ViewRows(("a", "b"), rows, frozenset({"x"}), {})
-    together, alone = Drawn(choices, torch.arange(40).expand(3, -1)), Drawn(choices, torch.arange(40).expand(1, -1))
+    together, alone = (
+        ViewDraws(choices, torch.arange(40).expand(3, -1)),
+        ViewDraws(choices, torch.arange(40).expand(1, -1)),
+    )
     together.keep(torch.tensor([0, 2]))
-    together.begin([1, 9], 4)
-    alone.begin([9], 4)
+    together.begin_epoch([1, 9], 4, 1)
+    alone.begin_epoch([9], 4, 1)
     assert torch.equal(together.now[1], alone.now[0])
 
 
@@ -117,10 +121,10 @@ def test_turns_of_dialogues_are_drawn_each_by_itself() -> None:
     values = np.arange(60, dtype=np.float32)[:, None]
     resident = Turns([Block("x", "audio", values)], np.arange(20) // 5, np.arange(20) % 5)
     rows = 20 + np.arange(40).reshape(2, 20).T
-    drawn = Drawn(ViewRows(("a", "b"), rows, frozenset({"x"}), {}), torch.arange(20)[None])
-    drawn.begin([3], 1)
+    drawn = ViewDraws(ViewRows(("a", "b"), rows, frozenset({"x"}), {}), torch.arange(20)[None])
+    drawn.begin_epoch([3], 1, 1)
     units = resident.units(torch.arange(18)[None])
-    batch = resident.batch(units, drawn)["x"]
+    batch = resident.batch(units, drawn.rows)["x"]
     assert batch.mask is not None
     assert torch.equal(batch.values[batch.mask][:, 0], drawn.now[0, :18].float())
     assert len({int(v) // 20 for v in drawn.now[0]}) == 3

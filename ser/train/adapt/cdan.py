@@ -17,9 +17,8 @@ import math
 import torch
 from torch import Tensor
 
-from ser.train.loop.adaptation import Adaptation, View, reverse
+from ser.train.adapt._base import Adaptation, Discriminator, Side, domain_loss, reverse
 from ser.train.nn import streams
-from ser.train.nn.discriminator import Discriminator, domain_loss
 
 LARGEST = 4096  # product of the sizes that is still computed
 RANDOM = 1024  # numbers of the randomised map
@@ -40,7 +39,7 @@ class Method(Adaptation):
             self.register_buffer("of_embedding", torch.randn(1, size, RANDOM, generator=stream))
             self.register_buffer("of_classes", torch.randn(1, classes, RANDOM, generator=stream) / math.sqrt(RANDOM))
 
-    def forward(self, source: View, target: View, progress: float) -> Tensor:
+    def forward(self, source: Side, target: Side, progress: float) -> Tensor:
         f = reverse(torch.cat([source.embedding, target.embedding], dim=1), self.strength(progress))
         logp = torch.cat([source.logits, target.logits], dim=1).detach().log_softmax(-1)
         scores = self.discriminator(self._joined(f, logp.exp()))

@@ -13,11 +13,11 @@ import math
 import torch
 from torch import Tensor
 
-from ser.train.loop.adaptation import Adaptation, View
+from ser.train.adapt._base import Adaptation, Side
 
 
 class Method(Adaptation):
-    def forward(self, source: View, target: View, progress: float) -> Tensor:
+    def forward(self, source: Side, target: Side, progress: float) -> Tensor:
         return coral(source.embedding, target.embedding)
 
 

@@ -11,8 +11,7 @@ discriminator learns at full strength all the time.
 import torch
 from torch import Tensor
 
-from ser.train.loop.adaptation import Adaptation, View, reverse
-from ser.train.nn.discriminator import Discriminator, domain_loss
+from ser.train.adapt._base import Adaptation, Discriminator, Side, domain_loss, reverse
 
 
 class Method(Adaptation):
@@ -23,6 +22,6 @@ class Method(Adaptation):
         super().__init__(classes, size, weight, ramp)
         self.discriminator = Discriminator(size)
 
-    def forward(self, source: View, target: View, progress: float) -> Tensor:
+    def forward(self, source: Side, target: Side, progress: float) -> Tensor:
         embedding = torch.cat([source.embedding, target.embedding], dim=1)
         return domain_loss(self.discriminator(reverse(embedding, self.strength(progress))))

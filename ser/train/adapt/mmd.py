@@ -12,14 +12,14 @@ covariances only; `dann` and `cdan` learn what to compare.
 import torch
 from torch import Tensor
 
-from ser.train.loop.adaptation import Adaptation, View
+from ser.train.adapt._base import Adaptation, Side
 
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SMALLEST = 1e-12  # variance, where all embeddings are the same
 
 
 class Method(Adaptation):
-    def forward(self, source: View, target: View, progress: float) -> Tensor:
+    def forward(self, source: Side, target: Side, progress: float) -> Tensor:
         x, y = source.embedding, target.embedding
         middle = median(torch.cat([x, y], dim=1).detach())
         return mmd2(x, y, torch.stack([middle * width for width in WIDTHS], dim=1)) / len(WIDTHS)

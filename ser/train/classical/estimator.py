@@ -10,9 +10,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ser.features.blocks import Block
-from ser.train.loop.batches import Resident
 from ser.train.loop.config import make_config
-from ser.train.loop.trainer import Data, predict, train
+from ser.train.loop.data import Data, Resident
+from ser.train.loop.prediction import predict
+from ser.train.loop.trainer import train
 from ser.train.nn import streams
 
 

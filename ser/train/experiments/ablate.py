@@ -20,8 +20,8 @@ from ser.results.records.notes import notes_of
 from ser.results.records.summary import opening
 from ser.results.statistics.gains import against
 from ser.train.classical.classifier import is_classical
-from ser.train.loop.batches import Resident
-from ser.train.nn.head import build, part_of
+from ser.train.heads._base import build, part_of
+from ser.train.loop.data import Resident
 from ser.train.runs import identity
 from ser.train.runs.experiment import Begun, begin, conclude, load, open_workspace, split_options
 from ser.train.runs.scheduler import train_all

@@ -22,7 +22,7 @@ from ser.results.records.notes import notes_of
 from ser.results.records.summary import opening
 from ser.results.statistics.gains import comparisons
 from ser.train.classical.classifier import is_classical
-from ser.train.loop.selection import LOWEST, TARGET
+from ser.train.loop.config import LOWEST, TARGET
 from ser.train.runs import identity
 from ser.train.runs.experiment import Begun, FitOptions, assemble, check_runs, conclude
 from ser.train.runs.job import Run

@@ -13,8 +13,8 @@ from ser.train.fewshot.job import Job, Source
 from ser.train.fewshot.shots import NOTHING
 from ser.train.fewshot.task import method
 from ser.train.fewshot.unit import learn, train_source
-from ser.train.loop.batches import Resident
 from ser.train.loop.config import Config
+from ser.train.loop.data import Resident
 from ser.train.runs import executor
 from ser.train.runs.divergence import refuse
 from ser.train.runs.job import Run

@@ -27,8 +27,8 @@ from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
 from ser.train.classical.classifier import is_classical
 from ser.train.classical.learner import pooled
+from ser.train.heads._base import require_embedding
 from ser.train.loop.learner import Learner
-from ser.train.loop.objective import require_embedding
 from ser.train.runs.divergence import strange
 from ser.train.runs.recipe import Learns
 

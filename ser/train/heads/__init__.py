@@ -1,3 +1,3 @@
-"""Plugins: one file an architecture. See `ser.train.nn.head` for what a file holds."""
+"""Plugins: one file for each head. `_base.py` says what a file holds."""
 
 KIND = "head"

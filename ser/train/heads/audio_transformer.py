@@ -10,11 +10,14 @@ framewise audio store will do; several each have their own encoder, and their me
 import torch
 from torch import Tensor, nn
 
-from ser.train.nn.head import Attends, require
-from ser.train.nn.layers import Dropout, Feature, Input, Linear, mean
+from ser.train.heads._base import Takes
+from ser.train.nn.attention import Attends
+from ser.train.nn.layers import Dropout, Features, Input, Linear
+from ser.train.nn.sequences import mean
 from ser.train.nn.transformer import Tokens, Transformer, self_attention
 
 DEFAULTS = {"lr": 5e-4, "epochs": 40, "patience": 10}
+TAKES = Takes(("frames", "words"), ("audio",), example="logmel")
 
 
 class Head(nn.Module):
@@ -33,15 +36,13 @@ class Head(nn.Module):
         norm: str = "pre",
     ) -> None:
         super().__init__()
-        fits = all(i.framewise and i.modality == "audio" for i in inputs)
-        require(inputs, "audio_transformer", fits, "audio as a sequence of frames, such as logmel")
         self.inputs = [i.name for i in inputs]
         self.patches = nn.ModuleList(Tokens(i, hidden, dropout, positions, patch) for i in inputs)
         self.encode = nn.ModuleList(Transformer(hidden, layers, heads, dropout, norm) for _ in inputs)
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden * len(inputs), classes)
 
-    def embed(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: Features) -> Tensor:
         """The means over patches, `(runs, batch, H x stores)`."""
         means = []
         for name, patches, encode in zip(self.inputs, self.patches, self.encode, strict=True):
@@ -52,6 +53,6 @@ class Head(nn.Module):
     def attends(self) -> Attends:
         return self_attention(self.encode, self.inputs)
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))
         return out

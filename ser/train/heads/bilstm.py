@@ -8,11 +8,12 @@ no effect.
 import torch
 from torch import Tensor, nn
 
-from ser.train.heads.cnn_bilstm import packed
-from ser.train.nn.head import require
-from ser.train.nn.layers import Enter, Feature, Input, mean
+from ser.train.heads._base import Takes
+from ser.train.nn.layers import Enter, Features, Input
+from ser.train.nn.sequences import mean, run_lstms
 
 DEFAULTS = {"lr": 2e-3, "batch_size": 64, "epochs": 12, "patience": 4}
+TAKES = Takes(("frames", "words"))
 
 
 class Head(nn.Module):
@@ -22,31 +23,30 @@ class Head(nn.Module):
 
     def __init__(self, inputs: list[Input], classes: int, hidden: int = 256, dropout: float = 0.5) -> None:
         super().__init__()
-        require(inputs, "bilstm", all(i.framewise for i in inputs), "sequences: frames or word pieces")
         self.inputs = [i.name for i in inputs]
         self.enter = nn.ModuleList(Enter(i) for i in inputs)
         self.lstm = nn.ModuleList(nn.LSTM(e.size, hidden, batch_first=True, bidirectional=True) for e in self.enter)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(2 * hidden * len(inputs), classes)
 
-    def _each(self, batch: dict[str, Feature]) -> list[Tensor]:
+    def _each(self, batch: Features) -> list[Tensor]:
         """Of each store, one vector a step, `(1, batch, steps, 2 hidden)`, 0 in padding."""
         found = []
         for name, enter, lstm in zip(self.inputs, self.enter, self.lstm, strict=True):
             mask = batch[name].mask
             assert mask is not None
-            found.append(packed([lstm], self.dropout(enter(batch[name]))[0], mask[0])[None])
+            found.append(run_lstms([lstm], self.dropout(enter(batch[name]))[0], mask[0])[None])
         return found
 
-    def steps(self, batch: dict[str, Feature]) -> Tensor:
+    def steps(self, batch: Features) -> Tensor:
         """The stores' steps side by side, `(1, batch, steps, 2 hidden x stores)`; for turns, which are as many in each."""
         return torch.cat(self._each(batch), dim=-1)
 
-    def embed(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: Features) -> Tensor:
         """The means over steps, `(1, batch, 2 hidden x stores)`."""
         stores = zip(self.inputs, self._each(batch), strict=True)
         return torch.cat([mean(steps, batch[name].mask) for name, steps in stores], dim=-1)
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))
         return out

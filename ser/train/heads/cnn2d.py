@@ -14,13 +14,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ser.train.heads._base import Takes, sizes
+from ser.train.heads._spectrogram import Spectrogram
 from ser.train.nn.convolution import Shrink
-from ser.train.nn.head import sizes
-from ser.train.nn.layers import Input, Linear, mean
+from ser.train.nn.layers import Input, Linear
 from ser.train.nn.norms import GroupNorm
-from ser.train.nn.spectrogram import Spectrogram
+from ser.train.nn.sequences import mean
 
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
+TAKES = Takes(("frames",), ("audio",), most=1, example="logmel")
 
 
 class Head(Spectrogram):
@@ -35,7 +37,7 @@ class Head(Spectrogram):
         frames: int = 1000,
         dropout: float = 0.3,
     ) -> None:
-        super().__init__(inputs, "cnn2d", classes, frames=frames, size=hidden, dropout=dropout)
+        super().__init__(inputs, classes, frames=frames, size=hidden, dropout=dropout)
         widths = (1, *sizes(channels))
         self.layers = nn.ModuleList(Shrink(a, b, GroupNorm) for a, b in pairwise(widths))
         bands = -(-inputs[0].dim // 2 ** (len(widths) - 1))

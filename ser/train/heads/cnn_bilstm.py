@@ -9,19 +9,19 @@ has no effect. Utterances longer than `frames` (1,000, 10 s of log-mel) are read
 leading run dimension: this head trains one run at a time.
 """
 
-from collections.abc import Iterable
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
+from ser.train.heads._base import Takes, sizes
+from ser.train.heads._spectrogram import Spectrogram
 from ser.train.nn.convolution import Shrink
-from ser.train.nn.head import sizes
-from ser.train.nn.layers import Input, mean
+from ser.train.nn.layers import Input
 from ser.train.nn.norms import BatchNorm
-from ser.train.nn.spectrogram import Spectrogram
+from ser.train.nn.sequences import mean, run_lstms
 
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
+TAKES = Takes(("frames",), ("audio",), most=1, example="logmel")
 
 
 class Head(Spectrogram):
@@ -38,7 +38,7 @@ class Head(Spectrogram):
         frames: int = 1000,
         dropout: float = 0.3,
     ) -> None:
-        super().__init__(inputs, "cnn_bilstm", classes, frames=frames, size=2 * hidden, dropout=dropout)
+        super().__init__(inputs, classes, frames=frames, size=2 * hidden, dropout=dropout)
         widths = (1, *sizes(channels))
         self.layers = nn.ModuleList(Shrink(a, b, BatchNorm) for a, b in pairwise(widths))
         bands = -(-inputs[0].dim // 2 ** (len(widths) - 1))
@@ -52,21 +52,4 @@ class Head(Spectrogram):
 
     def pool(self, x: Tensor, mask: Tensor) -> Tensor:
         steps = self.dropout(x.transpose(2, 3).flatten(3))
-        return mean(packed([self.lstm], steps[0], mask[0])[None], mask)
-
-
-def packed(layers: Iterable[nn.Module], x: Tensor, mask: Tensor) -> Tensor:
-    """Outputs `(batch, frames, outputs)` of layers on sequences `(batch, frames, D)`, without padding and zero in it.
-
-    Args:
-        layers: LSTMs of one layer, and dropout between them. Not LSTMs of several layers with a dropout of their own: cuDNN
-            draws that from a stream that no seed reaches, so that a run would depend on those before it.
-    """
-    lengths = mask.sum(-1).cpu()
-    # In float32: under autocast cuDNN's LSTM would compute in float16, whose gradients vanish where nothing scales them.
-    with torch.autocast(x.device.type, enabled=False):
-        at = nn.utils.rnn.pack_padded_sequence(x.float(), lengths, batch_first=True, enforce_sorted=False)
-        for layer in layers:
-            at = layer(at)[0] if isinstance(layer, nn.LSTM) else at._replace(data=layer(at.data))
-        steps: Tensor = nn.utils.rnn.pad_packed_sequence(at, batch_first=True, total_length=x.shape[1])[0]
-    return steps
+        return mean(run_lstms([self.lstm], steps[0], mask[0])[None], mask)

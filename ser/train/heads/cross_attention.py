@@ -17,13 +17,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ser.train.heads.early import Project
-from ser.train.nn.attention import Packing
-from ser.train.nn.head import Attends, others
-from ser.train.nn.layers import Dropout, Feature, Input, Linear, mean
+from ser.train.heads._base import Takes
+from ser.train.nn.attention import Attends, others
+from ser.train.nn.layers import Dropout, Feature, Features, Input, Linear, Project
+from ser.train.nn.sequences import Packing, mean
 from ser.train.nn.transformer import Layer
 
 DEFAULTS = {"lr": 1e-4, "epochs": 60}
+TAKES = Takes()
 
 
 class Head(nn.Module):
@@ -53,7 +54,7 @@ class Head(nn.Module):
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden, classes)
 
-    def embed(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: Features) -> Tensor:
         """All stores fused, `(runs, batch, H)`."""
         states, masks, packings = [], [], []
         for k, name in enumerate(self.inputs):
@@ -74,7 +75,7 @@ class Head(nn.Module):
         means = [mean(s, m) for s, m in zip(padded, masks, strict=True)]
         return nn.functional.gelu(self.fuse(torch.cat(means, dim=-1)))
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))
         return out
 

@@ -22,12 +22,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser.train.nn.attention import Attention
-from ser.train.nn.head import Attends, Classifier, others
-from ser.train.nn.layers import Dropout, Enter, Feature, Input, LayerNorm, Linear
-from ser.train.nn.pooling import AttentiveStatistics, Score
+from ser.train.heads._base import Takes
+from ser.train.nn.attention import Attends, Attention, others
+from ser.train.nn.layers import Classifier, Dropout, Enter, Feature, Features, Input, LayerNorm, Linear
+from ser.train.nn.sequences import AttentiveStatistics, Scorer
 
 DEFAULTS = {"lr": 3e-4, "epochs": 50, "schedule": "cosine"}
+TAKES = Takes()
 
 
 class Head(nn.Module):
@@ -47,21 +48,21 @@ class Head(nn.Module):
             single = [len(inputs) == 2 and pooled[1 - k] for k in range(len(inputs))]
             self.cross.extend(Cross(s, hidden, heads, dropout, one) for s, one in zip(sizes, single, strict=True))
             self.gate.extend(Gate(2 * hidden, hidden) for _ in inputs)
-        self.project = nn.ModuleList(Project(s, hidden, dropout, p) for s, p in zip(sizes, pooled, strict=True))
+        self.project = nn.ModuleList(Pool(s, hidden, dropout, p) for s, p in zip(sizes, pooled, strict=True))
         self.norm = LayerNorm(2 * hidden)
         self.output = Classifier(2 * hidden, classes, (hidden, max(1, hidden // 2)), dropout)
 
-    def embed(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: Features) -> Tensor:
         """The gated sum of the projected stores, `(runs, batch, 2 W)`."""
         projected = self._projected(batch)
         out: Tensor = self.norm((projected * self._gates(projected)[..., None]).sum(2))
         return out
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.embed(batch))
         return out
 
-    def gates(self, batch: dict[str, Feature]) -> Tensor:
+    def gates(self, batch: Features) -> Tensor:
         """How much each store counts for each utterance, `(runs, batch, stores)`: they add up to 1."""
         return self._gates(self._projected(batch))
 
@@ -72,7 +73,7 @@ class Head(nn.Module):
             for k, name in enumerate(self.inputs if self.cross else [])
         }
 
-    def _projected(self, batch: dict[str, Feature]) -> Tensor:
+    def _projected(self, batch: Features) -> Tensor:
         """`(runs, batch, stores, 2 W)`."""
         states, masks = [], []
         for name, adapt in zip(self.inputs, self.adapt, strict=True):
@@ -140,7 +141,7 @@ class Cross(nn.Module):
         return out
 
 
-class Project(nn.Module):
+class Pool(nn.Module):
     """Attentive statistics of a sequence, then linear to 2W, ReLU, dropout, linear: `(runs, batch, N, D)` -> `(.., 2W)`."""
 
     def __init__(self, size: int, hidden: int, dropout: float, pooled: bool) -> None:
@@ -159,7 +160,7 @@ class Gate(nn.Module):
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
         self.hidden = Linear(inputs, hidden)
-        self.score = Score(hidden, bias=True)
+        self.score = Scorer(hidden, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.score(torch.relu(self.hidden(x)))

@@ -6,9 +6,12 @@ Features of several stores are concatenated; framewise ones are averaged over th
 import torch
 from torch import Tensor, nn
 
-from ser.train.nn.layers import Enter, Feature, Input, Linear, mean
+from ser.train.heads._base import Takes
+from ser.train.nn.layers import Enter, Features, Input, Linear
+from ser.train.nn.sequences import mean
 
 DEFAULTS = {"lr": 1e-2, "weight_decay": 0.01, "epochs": 100}
+TAKES = Takes()
 
 
 class Head(nn.Module):
@@ -20,7 +23,7 @@ class Head(nn.Module):
         self.enter = nn.ModuleList(Enter(i) for i in inputs)
         self.output = Linear(sum(e.size for e in self.enter), classes)  # type: ignore[misc]
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def forward(self, batch: Features) -> Tensor:
         pooled = [mean(enter(batch[n]), batch[n].mask) for n, enter in zip(self.inputs, self.enter, strict=True)]
         out: Tensor = self.output(torch.cat(pooled, dim=-1))
         return out

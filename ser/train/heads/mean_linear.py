@@ -7,9 +7,12 @@ count as one frame. Several stores each have their own first layer; their means 
 import torch
 from torch import Tensor, nn
 
-from ser.train.nn.layers import Dropout, Enter, Feature, Input, Linear, mean
+from ser.train.heads._base import Takes
+from ser.train.nn.layers import Dropout, Enter, Features, Input, Linear
+from ser.train.nn.sequences import mean
 
 DEFAULTS = {"lr": 1e-3, "epochs": 60}
+TAKES = Takes()
 
 
 class Head(nn.Module):
@@ -23,7 +26,7 @@ class Head(nn.Module):
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden * len(inputs), classes)
 
-    def embed(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: Features) -> Tensor:
         """The means over frames, `(runs, batch, hidden x stores)`."""
         means = [
             mean(torch.relu(project(self.dropout(enter(batch[n])))), batch[n].mask)
@@ -31,6 +34,6 @@ class Head(nn.Module):
         ]
         return torch.cat(means, dim=-1)
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))
         return out

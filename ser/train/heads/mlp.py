@@ -6,10 +6,12 @@ Features of several stores are concatenated; framewise ones are averaged over th
 import torch
 from torch import Tensor, nn
 
-from ser.train.nn.head import Classifier, sizes
-from ser.train.nn.layers import Dropout, Enter, Feature, Input, mean
+from ser.train.heads._base import Takes, sizes
+from ser.train.nn.layers import Classifier, Dropout, Enter, Features, Input
+from ser.train.nn.sequences import mean
 
 DEFAULTS = {"lr": 1e-3, "epochs": 40}
+TAKES = Takes()
 
 
 class Head(nn.Module):
@@ -29,10 +31,10 @@ class Head(nn.Module):
         self.dropout = Dropout(input_dropout)
         self.classifier = Classifier(sum(e.size for e in self.enter), classes, sizes(hidden), dropout)  # type: ignore[misc]
 
-    def embed(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: Features) -> Tensor:
         """The last hidden layer, `(runs, batch, last hidden size)`."""
         pooled = [mean(enter(batch[n]), batch[n].mask) for n, enter in zip(self.inputs, self.enter, strict=True)]
         return self.classifier.embed(self.dropout(torch.cat(pooled, dim=-1)))
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def forward(self, batch: Features) -> Tensor:
         return self.classifier.classify(self.embed(batch))

@@ -14,11 +14,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ser.train.nn.head import Attends, others, require
-from ser.train.nn.layers import Dropout, Feature, Input, Linear, mean
+from ser.train.heads._base import Takes
+from ser.train.nn.attention import Attends, others
+from ser.train.nn.layers import Dropout, Features, Input, Linear
+from ser.train.nn.sequences import mean
 from ser.train.nn.transformer import Layer, Tokens, Transformer, self_attention
 
 DEFAULTS = {"lr": 5e-4, "epochs": 40, "patience": 10}
+TAKES = Takes(("frames", "words"), ("audio", "text"), needs=("audio", "text"), one_each=True)
 States = tuple[Tensor, Tensor]
 
 
@@ -38,11 +41,6 @@ class Head(nn.Module):
         positions: str = "sinusoidal",
     ) -> None:
         super().__init__()
-        sides = sorted(i.modality for i in inputs)
-        fits = sides == ["audio", "text"] and all(i.framewise for i in inputs)
-        require(
-            inputs, "patch_attention", fits, "one audio and one text store, both sequences, such as logmel, wordpiece"
-        )
         audio, text = sorted(inputs, key=lambda i: i.modality)
         self.inputs = [audio.name, text.name]
         widths = (patch, 1)
@@ -57,7 +55,7 @@ class Head(nn.Module):
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden, classes)
 
-    def embed(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: Features) -> Tensor:
         """Both sides fused, `(runs, batch, H)`."""
         states, masks = self._encoded(batch)
         for layer in self.cross:
@@ -65,11 +63,11 @@ class Head(nn.Module):
         means = [mean(s, m) for s, m in zip(states, masks, strict=True)]
         return nn.functional.gelu(self.fuse(torch.cat(means, dim=-1)))
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))
         return out
 
-    def attention(self, batch: dict[str, Feature]) -> Tensor:
+    def attention(self, batch: Features) -> Tensor:
         """How much each patch attends to each token in the last cross layer, `(runs, batch, patches, tokens)`, mean over
         heads; a real patch's weights are 0 on padding and 1 in all."""
         states, masks = self._encoded(batch)
@@ -86,7 +84,7 @@ class Head(nn.Module):
             for k, name in enumerate(self.inputs)
         }
 
-    def _encoded(self, batch: dict[str, Feature]) -> tuple[States, States]:
+    def _encoded(self, batch: Features) -> tuple[States, States]:
         """States and masks of patches and of tokens."""
         (patches, patch_mask), (tokens, token_mask) = (
             tokens(batch[name]) for name, tokens in zip(self.inputs, self.tokens, strict=True)

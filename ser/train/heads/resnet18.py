@@ -11,13 +11,16 @@ Trains one run at a time.
 
 from torch import Tensor, nn
 
+from ser.train.heads._base import Takes
+from ser.train.heads._spectrogram import Spectrogram
 from ser.train.nn.convolution import Conv2d, halve
-from ser.train.nn.layers import Input, mean
+from ser.train.nn.layers import Input
 from ser.train.nn.norms import BatchNorm
-from ser.train.nn.spectrogram import Spectrogram
+from ser.train.nn.sequences import mean
 
 CHANNELS_LAST = 128  # stages of up to so many channels are faster with channels last in memory
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
+TAKES = Takes(("frames",), ("audio",), most=1, example="logmel")
 
 
 class Head(Spectrogram):
@@ -28,7 +31,7 @@ class Head(Spectrogram):
     def __init__(
         self, inputs: list[Input], classes: int, hidden: int = 64, frames: int = 1000, dropout: float = 0.0
     ) -> None:
-        super().__init__(inputs, "resnet18", classes, frames=frames, size=8 * hidden, dropout=dropout)
+        super().__init__(inputs, classes, frames=frames, size=8 * hidden, dropout=dropout)
         self.enter = Conv2d(1, hidden, kernel=7, stride=2, channels_last=True)
         self.norm = BatchNorm(hidden, relu=True)
         widths = [hidden, hidden, 2 * hidden, 4 * hidden, 8 * hidden]

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
-from ser.train.heads.cnn_bilstm import packed
-from ser.train.nn.attention import Attention
+from ser.train.heads._base import Takes
+from ser.train.nn.attention import Attends, Attention
 from ser.train.nn.convolution import Conv1d
-from ser.train.nn.head import Attends, require
-from ser.train.nn.layers import Dropout, Enter, Feature, Input, LayerNorm, Linear, mean
+from ser.train.nn.layers import Dropout, Enter, Feature, Features, Input, LayerNorm, Linear
+from ser.train.nn.sequences import mean, run_lstms
 
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 30, "patience": 10}
+TAKES = Takes(("frames", "words"), ("text", "audio", "visual"), needs=("text",), one_each=True)
 
 
 class Head(nn.Module):
@@ -39,8 +40,6 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         by = {i.modality: i for i in inputs}
-        fits = "text" in by and len(by) == len(inputs) and all(i.framewise for i in inputs)
-        require(inputs, "text_centred", fits, "text, and audio or visual if any: one store each, frames or words")
         if 2 * hidden % heads:
             raise ConfigError(
                 "option heads of head text_centred", expected=f"a divisor of {2 * hidden} (2 hidden)", found=heads
@@ -60,7 +59,7 @@ class Head(nn.Module):
         self.dropout = Dropout(dropout)
         self.output = Linear(width, classes)
 
-    def steps(self, batch: dict[str, Feature]) -> Tensor:
+    def steps(self, batch: Features) -> Tensor:
         """One vector a text step, `(1, batch, text steps, 2 hidden)`."""
         text = self.text(batch[self.inputs["text"]])
         found = [text]
@@ -75,11 +74,11 @@ class Head(nn.Module):
         own: Attends = {f"encode.{m}.attention": ((self.inputs[m],), (self.inputs[m],)) for m in self.encode}
         return own | {f"cross.{m}": (text, (self.inputs[m],)) for m in self.encode}
 
-    def embed(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: Features) -> Tensor:
         """Mean over text steps, `(1, batch, 2 hidden)`."""
         return mean(self.steps(batch), batch[self.inputs["text"]].mask)
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))
         return out
 
@@ -97,7 +96,7 @@ class Text(nn.Module):
     def forward(self, feature: Feature) -> Tensor:
         assert feature.mask is not None
         layers = [self.lstm[0], self.between, self.lstm[1]]
-        return packed(layers, self.dropout(self.enter(feature))[0], feature.mask[0])[None]
+        return run_lstms(layers, self.dropout(self.enter(feature))[0], feature.mask[0])[None]
 
 
 class Audio(nn.Module):

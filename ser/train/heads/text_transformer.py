@@ -9,11 +9,14 @@ them to the size of the positions. Several stores each have their own encoder; t
 import torch
 from torch import Tensor, nn
 
-from ser.train.nn.head import Attends, require
-from ser.train.nn.layers import Dropout, Feature, Input, Linear, mean
+from ser.train.heads._base import Takes
+from ser.train.nn.attention import Attends
+from ser.train.nn.layers import Dropout, Features, Input, Linear
+from ser.train.nn.sequences import mean
 from ser.train.nn.transformer import Tokens, Transformer, self_attention
 
 DEFAULTS = {"lr": 5e-4, "batch_size": 64, "epochs": 12, "patience": 4}
+TAKES = Takes(("frames", "words"), ("text",), example="wordpiece")
 
 
 class Head(nn.Module):
@@ -31,15 +34,13 @@ class Head(nn.Module):
         norm: str = "pre",
     ) -> None:
         super().__init__()
-        fits = all(i.framewise and i.modality == "text" for i in inputs)
-        require(inputs, "text_transformer", fits, "text as a sequence: word pieces or frames")
         self.inputs = [i.name for i in inputs]
         self.tokens = nn.ModuleList(Tokens(i, hidden, dropout, positions) for i in inputs)
         self.encode = nn.ModuleList(Transformer(hidden, layers, heads, dropout, norm) for _ in inputs)
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden * len(inputs), classes)
 
-    def embed(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: Features) -> Tensor:
         """The means over tokens, `(runs, batch, H x stores)`."""
         means = []
         for name, tokens, encode in zip(self.inputs, self.tokens, self.encode, strict=True):
@@ -50,6 +51,6 @@ class Head(nn.Module):
     def attends(self) -> Attends:
         return self_attention(self.encode, self.inputs)
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))
         return out

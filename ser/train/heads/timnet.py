@@ -18,11 +18,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ser.train.heads._base import Takes
 from ser.train.nn.convolution import Conv1d
-from ser.train.nn.head import require
-from ser.train.nn.layers import Dropout, Feature, Input, LayerNorm, Linear, mean
+from ser.train.nn.layers import Dropout, Features, Input, LayerNorm, Linear
+from ser.train.nn.sequences import mean
 
 DEFAULTS = {"lr": 3e-3, "batch_size": 64, "epochs": 80, "patience": 20}
+TAKES = Takes(("frames",), most=1, example="mfcc")
 
 
 class Head(nn.Module):
@@ -32,8 +34,6 @@ class Head(nn.Module):
         self, inputs: list[Input], classes: int, hidden: int = 39, blocks: int = 8, dropout: float = 0.1
     ) -> None:
         super().__init__()
-        fits = len(inputs) == 1 and inputs[0].framewise and not inputs[0].vocabulary
-        require(inputs, "timnet", fits, "one store of frames, such as mfcc")
         self.input = inputs[0].name
         self.enter = nn.ModuleList(Linear(inputs[0].dim, hidden) for _ in (-1, 1))
         self.blocks = nn.ModuleList(
@@ -42,7 +42,7 @@ class Head(nn.Module):
         self.scales = nn.Parameter(torch.full((1, blocks), 1 / blocks))
         self.output = Linear(hidden, classes)
 
-    def embed(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: Features) -> Tensor:
         """The sum over scales, `(runs, batch, hidden)`."""
         values, mask = batch[self.input]
         assert mask is not None
@@ -55,7 +55,7 @@ class Head(nn.Module):
             total.append(torch.stack(scales, dim=2))
         return ((total[0] + total[1]) * self.scales[:, None, :, None]).sum(2)
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.embed(batch))
         return out
 

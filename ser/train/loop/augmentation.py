@@ -1,7 +1,8 @@
-"""Augmentation of cached features, of training batches only; each run draws from a stream of its own.
+"""Augmentation of cached features, in training batches only; each run draws from a stream of its own.
 
-In this order, each where it is asked for: mixup, masks in time and over bands, noise, modality dropout. Features are
-standardised before training, so 0 is the mean of the training part: a masked or absent feature is set to it.
+First each utterance is itself or one of its stored views. Then follow, each where it is wanted and in this order: mixup, masks
+in time and over bands, noise, modality dropout. Features are standardised before training, so 0 is the mean of the training
+part: a masked or absent feature is set to it.
 """
 
 from collections.abc import Sequence
@@ -11,16 +12,55 @@ import torch
 from torch import Tensor
 
 from ser.errors import TrainingError
+from ser.features.view_rows import NO_VIEW, ViewRows
+from ser.train.loop.callbacks import Callback, Step
 from ser.train.loop.config import Config, masks
 from ser.train.nn import streams
 from ser.train.nn.layers import Feature, Input
 
 LONGEST = 0.2  # of an utterance, that one mask in time may cover: p of SpecAugment
 
-Batch = dict[str, Feature]
+
+class ViewDraws(Callback):
+    """Draws which view of each training utterance a run sees in an epoch: the original or a view, each as likely.
+
+    Utterances that are not training rows (validation, test, the unlabelled rows of a target corpus) are always the original, so
+    a view that was chosen by the label is seen with that label in training and nowhere else.
+
+    Args:
+        views: what there is to draw among.
+        rows: training rows, `(runs, m)`.
+
+    Attributes:
+        now: the row of features that each utterance is in this epoch, in each run, `(runs, n)`.
+    """
+
+    def __init__(self, views: ViewRows, rows: Tensor) -> None:
+        self.stores = views.stores
+        device, count = rows.device, len(views.rows)
+        rows_of_views = torch.as_tensor(views.rows, device=device)
+        there = rows_of_views != NO_VIEW
+        first = there.long().argsort(dim=1, descending=True, stable=True)
+        self.table = torch.cat([torch.arange(count, device=device)[:, None], rows_of_views.gather(1, first)], dim=1)
+        self.number = 1 + there.sum(1)
+        self.trains = torch.zeros(len(rows), count, dtype=torch.bool, device=device).scatter_(1, rows, True)
+        self.now = torch.zeros(0)
+
+    def begin_epoch(self, seeds: Sequence[int], epoch: int, steps: int) -> None:
+        count = len(self.table)
+        drawn = [torch.rand(count, generator=streams.generator(s, "views", epoch), dtype=torch.float64) for s in seeds]
+        number = (torch.stack(drawn).to(self.table.device) * self.number).long().clamp(max=self.number - 1)
+        number = torch.where(self.trains, number, 0)
+        self.now = self.table.expand(len(seeds), -1, -1).gather(2, number[..., None])[..., 0]
+
+    def rows(self, store: str, rows: Tensor) -> Tensor:
+        return self.now.gather(1, rows.flatten(1)).view(rows.shape) if store in self.stores else rows
+
+    def keep(self, index: Tensor) -> None:
+        self.trains = self.trains[index]
 
 
-class Augment:
+class Augment(Callback):
     """The augmentation of a stack of runs.
 
     - `mixup` (Zhang et al., ICLR 2018): each utterance is mixed with the next of its batch, whose order is random, with one
@@ -33,7 +73,7 @@ class Augment:
       its frames stay, and its words become padding.
 
     Args:
-        config: what to do.
+        config: the parts that are wanted, and their strengths.
         inputs: of the head.
         device: where the features lie.
 
@@ -66,23 +106,17 @@ class Augment:
                 action="Leave --modality-dropout out.",
             )
 
-    def begin(self, seeds: Sequence[int], epoch: int, steps: int) -> None:
-        """Start an epoch: fresh streams, and its shares of mixup."""
+    def begin_epoch(self, seeds: Sequence[int], epoch: int, steps: int) -> None:
         self.generators = [streams.generator(s, "augment", epoch, device=self.device) for s in seeds]
         if self.config.mixup:
             alpha = self.config.mixup
             drawn = [np.random.default_rng(streams.derive(s, "mixup", epoch)).beta(alpha, alpha, steps) for s in seeds]
             self.shares = torch.tensor(np.array(drawn), dtype=torch.float32).to(self.device)
 
-    def __call__(self, batch: Batch, step: int) -> tuple[Batch, Tensor | None]:
-        """An augmented batch, and the share of each run's own labels, `(runs,)`; None without mixup.
-
-        Args:
-            batch: features by store.
-            step: of the epoch, 0-based.
-        """
-        share = self.shares[:, step] if self.config.mixup else None
-        if share is not None:
+    def before_forward(self, step: Step) -> None:
+        batch = step.features
+        if self.config.mixup:
+            share = step.share = self.shares[:, step.number]
             batch = {name: mix(feature, share) for name, feature in batch.items()}
         for name, source in self.inputs.items():
             if _is_masked(source) and (self.time[0] or self.bands[0]):
@@ -96,7 +130,7 @@ class Augment:
                 values = batch[name].values
                 away = gone.view(*gone.shape, *[1] * (values.ndim - 2))
                 batch[name] = Feature(values.masked_fill(away, 0), batch[name].mask)
-        return batch, share
+        step.features = batch
 
     def _uniform(self, *shape: int) -> Tensor:
         """Numbers in [0, 1), `(runs, *shape)`, each run's own."""
@@ -131,7 +165,7 @@ class Augment:
         return Feature(values + self.config.feature_noise * noise, there)
 
     def _absent(self, values: Tensor) -> Tensor:
-        """Which modality is absent of which utterance, `(runs, batch, modalities)`: one at most."""
+        """True where a modality is absent of an utterance, `(runs, batch, modalities)`: one at most."""
         count = len(self.modalities)
         drawn = self._uniform(values.shape[1], 2)
         which = (drawn[..., 1] * count).long().clamp_max(count - 1)
@@ -139,14 +173,14 @@ class Augment:
         return hit[..., None] & (which[..., None] == torch.arange(count, device=self.device))
 
 
-def augmentation(config: Config, inputs: Sequence[Input], device: str) -> Augment | None:
-    """The augmentation that a configuration asks for; None where it asks for none."""
-    asked = (config.mixup, config.time_masks, config.band_masks, config.feature_noise, config.modality_dropout)
-    return Augment(config, inputs, device) if any(asked) else None
+def is_augmented(config: Config) -> bool:
+    """Whether a configuration asks for `Augment`."""
+    parts = (config.mixup, config.time_masks, config.band_masks, config.feature_noise, config.modality_dropout)
+    return any(parts)
 
 
 def mix(feature: Feature, share: Tensor) -> Feature:
-    """Each utterance with the next of its batch: `share` of itself, `(runs,)`, the rest of the other."""
+    """Mix each utterance with the next of its batch: `share` of itself, `(runs,)`, the rest of the other."""
     values, there = feature
     own = share.view(-1, *[1] * (values.ndim - 1)).to(values.dtype)
     mixed = own * values + (1 - own) * values.roll(-1, 1)
@@ -154,7 +188,7 @@ def mix(feature: Feature, share: Tensor) -> Feature:
 
 
 def spans(drawn: Tensor, widest: Tensor, lengths: Tensor, positions: int) -> Tensor:
-    """Where masks lie, `(runs, batch, positions)`: each a width in 0 ... widest, then a place where it fits.
+    """The places of masks, `(runs, batch, positions)`: each has a width in 0 ... widest, and lies where it fits.
 
     Args:
         drawn: uniform in [0, 1), `(runs, batch, masks, 2)`.

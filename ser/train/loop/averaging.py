@@ -1,4 +1,4 @@
-"""Averages of weights over training: the head is judged, chosen and kept with the average in place of its own weights."""
+"""Several heads of one training: averages of weights (`swa`, `ema`), and the snapshots of an ensemble."""
 
 import math
 from collections.abc import Iterator
@@ -7,15 +7,17 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from ser.train.loop.callbacks import Callback
 from ser.train.nn.parameters import Parameters
 
-KINDS = ("none", "swa", "ema")
 DECAY = 0.999
 SHARE = 0.25  # of the epochs, over which `swa` averages
 
 
-class Average:
+class Average(Callback):
     """The average weights of a stack of runs, and of what heads keep beside weights (running statistics).
+
+    The head is judged, chosen and kept with the average in place of its own weights; training goes on from its own.
 
     `swa`: the mean of the weights at the end of each of the last 25 % of the epochs, during which the learning rate stays
     where it was (Izmailov et al., UAI 2018). Running statistics are averaged too, where the paper computes them anew.
@@ -27,8 +29,6 @@ class Average:
         parameters: of the stack.
         epochs: of the training.
 
-    Attributes:
-        first: the first epoch (1-based) whose average may be chosen.
     """
 
     def __init__(self, kind: str, parameters: Parameters, epochs: int) -> None:
@@ -42,14 +42,12 @@ class Average:
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Follow one step of the optimiser."""
         if self.kind == "ema":
             self.count += 1
             self._follow(1 - min(DECAY, (1 + self.count) / (10 + self.count)))
 
     @torch.no_grad()
-    def after_epoch(self, epoch: int) -> None:
-        """Take in the weights at the end of an epoch."""
+    def end_epoch(self, epoch: int) -> None:
         if self.kind == "swa" and epoch >= self.first:
             self.count += 1
             self._follow(1 / self.count)
@@ -59,8 +57,7 @@ class Average:
             mean.lerp_(now, share)
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The average in place of the weights within."""
+    def judged(self) -> Iterator[None]:
         if not self.count:
             yield
             return
@@ -77,9 +74,8 @@ class Average:
         for tensor, value in zip(self._current(), values, strict=True):
             tensor.copy_(value)
 
-    def keep(self, rows: Tensor) -> None:
-        """Keep these runs only, `(n,)`. Buffers belong to runs that train alone."""
-        self.means[0] = self.means[0][rows].clone()
+    def keep(self, index: Tensor) -> None:
+        self.means[0] = self.means[0][index].clone()  # buffers belong to runs that train alone
 
 
 def first_averaged(epochs: int) -> int:
@@ -89,3 +85,22 @@ def first_averaged(epochs: int) -> int:
     (31, 1)
     """
     return epochs - math.ceil(SHARE * epochs) + 1
+
+
+class Snapshots(Callback):
+    """The heads at the ends of a training's cycles, whose probabilities are averaged (Huang et al., ICLR 2017).
+
+    Args:
+        ends: the last epoch of each cycle.
+        runs: how many.
+    """
+
+    def __init__(self, ends: list[int], runs: int) -> None:
+        self.ends = ends
+        self.taken: list[list[Tensor]] = [[] for _ in range(runs)]
+
+    def chosen(self, run: int, epoch: int, weights: Tensor) -> Tensor:
+        taken = self.taken[run]
+        if epoch in self.ends:
+            taken.append(weights)
+        return torch.cat(taken) if len(taken) == len(self.ends) else weights

@@ -6,16 +6,25 @@ from typing import Any
 
 from ser.errors import ConfigError
 from ser.registry import unknown
-from ser.train.loop import adaptation, objective
-from ser.train.loop.averaging import KINDS
-from ser.train.loop.freezing import FREEZES
-from ser.train.loop.schedule import cycle_ends
-from ser.train.loop.selection import SOURCE, TARGET
-from ser.train.nn.head import options_of, plugin
+from ser.train.adapt import _base as adapt
+from ser.train.heads._base import options_of, plugin, require_embedding
+from ser.train.loop.optimisation import cycle_ends
+from ser.train.losses import _base as losses
 
+SOURCE = ("UA", "WA", "loss", "last")  # selections by source validation, see `ser.train.loop.validation`
+# Selections for a target corpus, see `ser.train.loop.target_selection`, and how a record describes them.
+TARGET = {
+    "entropy": "mutual information of the predictions on the unlabelled target (highest)",
+    "iwv": "importance-weighted source validation loss (lowest)",
+    "dev": "deep embedded validation (lowest)",
+    "oracle": "ORACLE: UA on labels of the target",
+}
+LOWEST = ("iwv", "dev")
 SCHEDULES = ("constant", "linear", "cosine", "one-cycle")
 CYCLES = {"schedule": "cycles", "selection": "last", "patience": 0}  # what a snapshot ensemble is trained with
 SELECTIONS = (*SOURCE, *TARGET)
+AVERAGES = ("none", "swa", "ema")
+FREEZES = ("none", "encoder")
 PRECISIONS = ("float32", "bfloat16")
 CONTEXTS = ("utterance", "dialogue")
 
@@ -36,7 +45,7 @@ class Config:
             2018: up over 30 %, down to 0); `cycles`, of a snapshot ensemble only.
         patience: epochs without a better validation score after which a run stops; 0 never stops early.
         selection: the validation score that picks the epoch (`UA`, `WA`, `loss`), or `last`; with a target corpus also
-            `entropy`, `iwv`, `dev` and `oracle`, see `ser.train.loop.target_criteria`.
+            `entropy`, `iwv`, `dev` and `oracle`, see `ser.train.loop.target_selection`.
         class_weights: `balanced` (N / (K n_c)) or `none`.
         label_smoothing: in [0, 1).
         clip: largest gradient norm of a run; 0 does not clip.
@@ -49,7 +58,7 @@ class Config:
             2017); 1 is an ordinary run.
         mixup, time_masks, band_masks, feature_noise, modality_dropout: augmentation of training batches, see
             `ser.train.loop.augmentation`; masks are written `2x30`: two, of at most 30 frames or bands; 0 or "" is off.
-        adapt: a method that aligns the features of an unlabelled target corpus, or `none`; see `ser.train.loop.adaptation`.
+        adapt: a method that aligns the features of an unlabelled target corpus, or `none`; see `ser.train.adapt._base`.
         adapt_weight: lambda, by which the gradient of the method's loss is multiplied on its way into the head.
         adapt_ramp: lambda's schedule, `constant` or `dann`; "" for the method's own.
         freeze: `encoder` trains only what comes after the embedding of given weights, see `ser.train.loop.freezing`; or `none`.
@@ -101,12 +110,12 @@ def make_config(head: str, **given: Any) -> Config:
     defaults = {**getattr(plugin(head), "DEFAULTS", {}), **cycles, "head": head}
     config = replace(Config(), **{name: _typed(name, value) for name, value in {**defaults, **chosen}.items()})
     options = _head_options(head, dict(config.head_options))
-    ramp = adaptation.check(config.adapt, config.adapt_weight, config.adapt_ramp)
-    config = replace(config, head_options=options, loss=objective.canonical(config.loss), adapt_ramp=ramp)
+    ramp = adapt.check(config.adapt, config.adapt_weight, config.adapt_ramp)
+    config = replace(config, head_options=options, loss=losses.canonical(config.loss), adapt_ramp=ramp)
     _check(config)
     _check_snapshots(config)
     _check_transfer(config)
-    objective.check(config.loss, head, mixup=config.mixup > 0)
+    losses.check(config.loss, head, mixup=config.mixup > 0)
     return config
 
 
@@ -182,7 +191,7 @@ def _check(config: Config) -> None:
         ("class_weights", config.class_weights in ("balanced", "none"), "balanced or none"),
         ("context", config.context in CONTEXTS, f"one of {', '.join(CONTEXTS)}"),
         ("precision", config.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
-        ("average", config.average in KINDS, f"one of {', '.join(KINDS)}"),
+        ("average", config.average in AVERAGES, f"one of {', '.join(AVERAGES)}"),
         ("snapshots", config.snapshots >= 1, "1 or more"),
         ("mixup", 0 <= config.mixup < float("inf"), "0 (off) or more"),
         ("feature_noise", 0 <= config.feature_noise < float("inf"), "0 (off) or more"),
@@ -198,7 +207,7 @@ def _check(config: Config) -> None:
         for name in ("mixup", "time_masks", "band_masks"):
             if getattr(config, name):
                 raise ConfigError(f"{name} with context dialogue", action=f"Leave {name} out.")
-        if any(objective.term(name).reads_embedding for name in objective.parse(config.loss)):
+        if any(losses.term(name).reads_embedding for name in losses.parse(config.loss)):
             raise ConfigError(f"loss {config.loss} with context dialogue", expected="losses on logits alone")
 
 
@@ -220,7 +229,7 @@ def _check_snapshots(config: Config) -> None:
 
 def _check_transfer(config: Config) -> None:
     """What reads embeddings needs a head that has them; utterances of two corpora are not mixed, nor are dialogues aligned."""
-    adapts, freezes = config.adapt != adaptation.NONE, config.freeze != "none"
+    adapts, freezes = config.adapt != adapt.NONE, config.freeze != "none"
     readers = {
         f"adapt {config.adapt}": adapts,
         f"freeze {config.freeze}": freezes,
@@ -228,7 +237,7 @@ def _check_transfer(config: Config) -> None:
     }
     for reader, asked in readers.items():
         if asked:
-            objective.require_embedding(config.head, reader)
+            require_embedding(config.head, reader)
     if config.context == "dialogue":
         for reader, asked in {**readers, f"selection {config.selection}": config.selection in TARGET}.items():
             if asked:

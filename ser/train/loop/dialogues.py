@@ -16,11 +16,9 @@ from torch import Tensor, nn
 from ser.errors import ConfigError, TrainingError
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
-from ser.train.loop import view_draws
-from ser.train.loop.batches import Resident
 from ser.train.loop.config import Config
-from ser.train.loop.view_draws import Drawn
-from ser.train.nn.layers import Feature
+from ser.train.loop.data import Resident, RowsOf
+from ser.train.nn.layers import Feature, Features
 
 
 class Turns(Resident):
@@ -63,13 +61,12 @@ class Turns(Resident):
         parts = list(torch.split(rows, lengths.tolist()))
         return nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=-1)
 
-    def batch(self, units: Tensor, drawn: Drawn | None = None) -> dict[str, Feature]:
+    def batch(self, units: Tensor, rows_of: RowsOf = lambda _, rows: rows) -> Features:
         """Features of dialogues `(runs, batch, longest)`, as sequences `(runs, batch, turns, D)`."""
         mask = self._mask(units)
         rows = units[..., : mask.shape[-1]].clamp_min(0)
         return {
-            i.name: Feature(self.values[i.name][view_draws.of(rows, i.name, drawn)] * mask[..., None], mask)
-            for i in self.inputs
+            i.name: Feature(self.values[i.name][rows_of(i.name, rows)] * mask[..., None], mask) for i in self.inputs
         }
 
     def flat(self, logits: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,12 +104,12 @@ class PerTurn(nn.Module):
             )
         self.head = head
 
-    def embed(self, batch: dict[str, Feature]) -> Tensor:
+    def embed(self, batch: Features) -> Tensor:
         """The head's vector of every step, `(1, batch, turns, E)`."""
         out: Tensor = self.head.steps(batch)  # type: ignore[operator]
         return out
 
-    def forward(self, batch: dict[str, Feature]) -> Tensor:
+    def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.head.output(self.head.dropout(self.embed(batch)))  # type: ignore[operator]
         return out
 

@@ -1,6 +1,6 @@
-"""A head whose encoder stays as it is: only what comes after the embedding learns (`freeze: encoder`).
+"""A head whose encoder stays as it is: only the layers after the embedding learn (`freeze: encoder`).
 
-The encoder is whatever `embed` depends on, found by asking autograd. Its weights get no gradient, so that they count in no
+The encoder is all that `embed` depends on, found by asking autograd. Its weights get no gradient, so that they count in no
 norm, and after each step of the optimiser, which would decay them, they are put back bit for bit. Its batch normalisation
 keeps its statistics. Its dropout stays on: what is learned on top sees what it would see if all of it learned.
 """
@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from torch.backends import cudnn
 
 from ser.errors import TrainingError
-from ser.train.nn.layers import Feature
+from ser.train.loop.callbacks import Callback
+from ser.train.nn.layers import Features
 from ser.train.nn.parameters import Parameters
-
-FREEZES = ("none", "encoder")
 
 
 class Encoder(NamedTuple):
@@ -28,7 +27,7 @@ class Encoder(NamedTuple):
     statistics: set[str]
 
 
-def encoder_of(head: nn.Module, batch: dict[str, Feature]) -> Encoder:
+def encoder_of(head: nn.Module, batch: Features) -> Encoder:
     """The encoder of a head.
 
     Args:
@@ -85,8 +84,8 @@ def _evaluate(module: nn.Module) -> None:
     module.train = train  # type: ignore[method-assign]
 
 
-class Kept:
-    """The weights of the frozen parameters of a stack.
+class FrozenWeights(Callback):
+    """The weights of the frozen parameters of a stack, put back after each step.
 
     Args:
         parameters: with the weights to be kept.
@@ -102,9 +101,8 @@ class Kept:
         self.parameters = parameters
         self.parts: list[slice] = []
         start = 0
-        for parameter, shape in zip(
-            parameters.head.parameters(), parameters.shapes, strict=False
-        ):  # then the losses' shapes
+        # The shapes are those of the head's parameters, then those of the losses'.
+        for parameter, shape in zip(parameters.head.parameters(), parameters.shapes, strict=False):
             end = start + shape.numel()
             if not parameter.requires_grad:
                 first = self.parts.pop().start if self.parts and self.parts[-1].stop == start else start
@@ -113,11 +111,9 @@ class Kept:
         self.values = [parameters.theta.detach()[:, part].clone() for part in self.parts]
 
     @torch.no_grad()
-    def restore(self) -> None:
-        """After a step of the optimiser."""
+    def after_step(self) -> None:
         for part, values in zip(self.parts, self.values, strict=True):
             self.parameters.theta[:, part] = values
 
     def keep(self, index: Tensor) -> None:
-        """Keep these runs only."""
         self.values = [v[index] for v in self.values]

@@ -14,14 +14,14 @@ from torch import Tensor, stack
 
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
-from ser.train.loop.batches import Resident
+from ser.train.heads._base import part_of, plugin
 from ser.train.loop.config import Config
+from ser.train.loop.data import Data, Resident, Trained
 from ser.train.loop.dialogues import resident_of
-from ser.train.loop.forward import embed
-from ser.train.loop.selection import account
-from ser.train.loop.trainer import Data, Trained, predict, train
+from ser.train.loop.prediction import embed, predict
+from ser.train.loop.trainer import train
+from ser.train.loop.validation import account
 from ser.train.nn import streams
-from ser.train.nn.head import part_of, plugin
 
 Rows = NDArray[np.int64]
 

@@ -1,144 +1,23 @@
-"""What a stack of runs minimises: one loss, or a weighted sum, such as `cross_entropy,cb_focal:0.3,supcon:0.1`.
+"""What a stack of runs minimises: a sum of losses, such as `cross_entropy,cb_focal:0.3,supcon:0.1`, and their targets."""
 
-A loss is one file in `ser/train/losses/` with a docstring that opens with what it is and who published it, and a class
-`Loss(Term)` whose `forward(batch)` gives each run's mean over the batch, `(runs,)`. One that has parameters of its own
-(class prototypes) builds them in `__init__` as a head builds its layers, of `ser.train.nn.layers` or with a leading 1 that
-becomes the number of runs. They are drawn from the run's own stream, trained with the head, and thrown away after it.
-"""
-
-from collections.abc import Mapping
-from typing import NamedTuple, cast
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from ser import registry
-from ser.errors import ConfigError
-from ser.train.loop.adaptation import Adaptation
+from ser.errors import TrainingError
+from ser.train.adapt import _base as adapt
+from ser.train.loop.callbacks import Callback, Step
+from ser.train.loop.config import Config
+from ser.train.loop.data import Data
+from ser.train.loop.freezing import encoder_of, frozen
+from ser.train.loop.prediction import heads
+from ser.train.losses._base import Batch, parse, term
+from ser.train.losses.cross_entropy import class_weights
 from ser.train.nn import streams
-from ser.train.nn.head import drawing, part_of, plugin
-from ser.train.nn.layers import Feature
-
-LOSSES = "ser.train.losses"
-
-
-class Batch(NamedTuple):
-    """What a loss sees of one step.
-
-    Attributes:
-        logits: `(runs, batch, classes)`.
-        labels: class numbers, `(runs, batch)`.
-        weights: the class weights of the configuration, `(runs, classes)`.
-        counts: training utterances of each class, `(runs, classes)`.
-        smoothing: of labels, in [0, 1).
-        embedding: what the head's `embed` gave, `(runs, batch, E)`; None where no loss reads it.
-        vad: valence, arousal, dominance in standard deviations of the training part, `(runs, batch, 3)`, NaN where
-            unknown; None where no loss reads it.
-    """
-
-    logits: Tensor
-    labels: Tensor
-    weights: Tensor
-    counts: Tensor
-    smoothing: float = 0.0
-    embedding: Tensor | None = None
-    vad: Tensor | None = None
-
-
-class Term(nn.Module):
-    """The base of a loss plugin.
-
-    Attributes:
-        reads_embedding: it needs a head that offers `embed`, and does not train the layers after it.
-        reads_vad: it needs a corpus with values of valence, arousal and dominance.
-        mixes: it is linear in the label, so that with mixup it is the mean of both labels' losses.
-
-    Args:
-        classes: how many.
-        size: of the embedding; 0 where no loss reads it.
-    """
-
-    reads_embedding = False
-    reads_vad = False
-    mixes = True
-
-    def __init__(self, classes: int, size: int) -> None:
-        super().__init__()
-
-
-def parse(text: str) -> dict[str, float]:
-    """Names of losses and their weights; a name alone counts 1.
-
-    >>> parse("cross_entropy,cb_focal:0.3")
-    {'cross_entropy': 1.0, 'cb_focal': 0.3}
-
-    Raises:
-        ConfigError: an unknown loss, one that is named twice, or a weight that is no number above 0.
-    """
-    terms: dict[str, float] = {}
-    for word in str(text).split(","):
-        name, colon, number = (part.strip() for part in word.partition(":"))
-        registry.load(LOSSES, name)
-        try:
-            weight = float(number) if colon else 1.0
-        except ValueError:
-            weight = 0.0
-        if not 0 < weight < float("inf"):
-            raise ConfigError(f"weight of loss {name}", expected="a number above 0", found=repr(number))
-        if name in terms:
-            raise ConfigError(f"loss {name} is named twice", found=text)
-        terms[name] = weight
-    return terms
-
-
-def canonical(text: str) -> str:
-    """The same sum, always written in the same way.
-
-    >>> canonical("cross_entropy:1, cb_focal:0.30")
-    'cross_entropy,cb_focal:0.3'
-    """
-    return ",".join(name if weight == 1 else f"{name}:{weight:g}" for name, weight in parse(text).items())
-
-
-def check(text: str, head: str, mixup: bool) -> None:
-    """Refuse losses that cannot be had together, or not with this head.
-
-    Raises:
-        ConfigError: no loss that trains the classifier; a head without an embedding; mixup with a loss that has no soft labels.
-    """
-    kinds = {name: term(name) for name in parse(text)}
-    deep = [name for name, kind in kinds.items() if kind.reads_embedding]
-    if len(deep) == len(kinds):
-        raise ConfigError(f"loss {text} trains no classifier", action=f"Add one that does: --loss cross_entropy,{text}")
-    if deep:
-        require_embedding(head, f"loss {deep[0]}")
-    rigid = [name for name, kind in kinds.items() if not kind.mixes]
-    if mixup and rigid:
-        raise ConfigError(f"loss {rigid[0]} has no meaning for mixed labels", action="Leave --mixup or this loss out.")
-
-
-def term(name: str) -> type[Term]:
-    """The class of a loss plugin."""
-    return cast(type[Term], registry.load(LOSSES, name).Loss)
-
-
-def offers_embedding(head: str) -> bool:
-    """Whether a head has `embed(batch) -> (runs, batch, E)`, which its `forward` calls."""
-    return hasattr(plugin(part_of(head)).Head, "embed")
-
-
-def require_embedding(head: str, reader: str) -> None:
-    """Refuse a head without `embed`.
-
-    Raises:
-        ConfigError: listing those that have it.
-    """
-    if not offers_embedding(head):
-        offering = [h for h in registry.names("ser.train.heads") if offers_embedding(h)]
-        raise ConfigError(
-            f"{reader} reads an embedding, and head {head} has none",
-            expected=f"one of the heads {', '.join(offering)}",
-        )
+from ser.train.nn.layers import Features
+from ser.train.nn.parameters import Parameters
 
 
 class Objective(nn.Module):
@@ -146,18 +25,14 @@ class Objective(nn.Module):
 
     Args:
         terms: weights by name.
-        classes, size: see `Term`.
-        adaptation: a method that is trained beside the losses, and is no part of the sum; see `ser.train.loop.adaptation`.
+        classes, size: see `ser.train.losses._base.Term`.
     """
 
-    def __init__(
-        self, terms: Mapping[str, float], classes: int, size: int = 0, adaptation: Adaptation | None = None
-    ) -> None:
+    def __init__(self, terms: Mapping[str, float], classes: int, size: int = 0) -> None:
         super().__init__()
-        self.adaptation = adaptation
         self.weights = list(terms.values())
         self.terms = nn.ModuleList(term(name)(classes, size) for name in terms)
-        self.reads_embedding = adaptation is not None or any(term(name).reads_embedding for name in terms)
+        self.reads_embedding = any(term(name).reads_embedding for name in terms)
         self.reads_vad = any(term(name).reads_vad for name in terms)
 
     def forward(self, batch: Batch, share: Tensor | None = None) -> Tensor:
@@ -184,34 +59,124 @@ class Objective(nn.Module):
         return total
 
 
-def build(
-    terms: Mapping[str, float], classes: int, size: int, seed: int, adaptation: Adaptation | None = None
-) -> Objective:
-    """The objective of one run, its losses' own parameters drawn from the given seed alone."""
-    with drawing(streams.derive(seed, "loss")):
-        return Objective(terms, classes, size, adaptation)
+class Targets:
+    """The targets of a stack of runs: class numbers, class weights and counts, valence, arousal and dominance.
+
+    Args:
+        data: labels, and values of valence, arousal and dominance.
+        rows: training rows of each run, `(runs, m)`.
+        config: class weights and smoothing.
+        vad: whether a loss reads valence, arousal and dominance.
+
+    Raises:
+        TrainingError: a training part with one class, or without a value of valence, arousal or dominance where a loss reads
+            them.
+    """
+
+    def __init__(self, data: Data, rows: Tensor, config: Config, vad: bool) -> None:
+        self.labels = torch.as_tensor(data.labels, device=rows.device)
+        self.smoothing = config.label_smoothing
+        self.counts = torch.stack([torch.bincount(self.labels[r], minlength=data.classes) for r in rows])
+        if int((self.counts > 0).sum(1).min()) < 2:
+            raise TrainingError(
+                "the training part has fewer than two classes", action="Take more data or another scheme."
+            )
+        balanced = config.class_weights == "balanced"
+        self.weights = class_weights(self.counts) if balanced else torch.ones_like(self.counts, dtype=torch.float32)
+        self.vad = _standardised(data, rows) if vad else None
+
+    def batch(self, rows: Tensor, logits: Tensor, embedding: Tensor | None) -> Batch:
+        """One step on utterances `rows (runs, batch)`, as the losses see it."""
+        vad = None if self.vad is None else self.vad.gather(1, rows[..., None].expand(-1, -1, 3))
+        return Batch(logits, self.labels[rows], self.weights, self.counts, self.smoothing, embedding, vad)
+
+    def keep(self, index: Tensor) -> None:
+        """Keep these runs only."""
+        self.counts, self.weights = self.counts[index], self.weights[index]
+        self.vad = None if self.vad is None else self.vad[index]
 
 
-class Tap:
+def _standardised(data: Data, rows: Tensor) -> Tensor:
+    """Each run's values in standard deviations of its training part, `(runs, n, 3)`."""
+    if data.vad is None:
+        values = torch.full((len(data.labels), 3), torch.nan, device=rows.device)
+    else:
+        values = torch.tensor(data.vad, dtype=torch.float32, device=rows.device)
+    ours = values[rows]
+    known = ~ours.isnan()
+    number = known.sum(1, keepdim=True)
+    if not bool((number >= 2).any(-1).all()):
+        raise TrainingError(
+            "loss vad: the training part has no values of valence, arousal or dominance",
+            expected="columns valence, arousal, dominance in the utterance table",
+            action="Leave the loss vad out.",
+        )
+    mean = ours.nan_to_num().sum(1, keepdim=True) / number.clamp_min(1)
+    variance = (ours - mean).square().nan_to_num().sum(1, keepdim=True) / number.clamp_min(1)
+    scale = torch.where(variance > 0, variance.sqrt(), 1)
+    return (values - mean) / scale
+
+
+class Tap(Callback):
     """Keeps the embedding that a head computes on its way to the logits, so that no step computes it twice."""
 
     def __init__(self, head: nn.Module) -> None:
         inner = head.embed
         self._last: list[Tensor] = []
 
-        def embed(batch: dict[str, Feature]) -> Tensor:
+        def embed(batch: Features) -> Tensor:
             self._last = [inner(batch)]  # type: ignore[operator]
             return self._last[0]
 
         head.embed = embed  # type: ignore[assignment]
 
-    def take(self) -> Tensor:
-        """The embedding of the last forward pass, `(runs, batch, E)`; once."""
-        return self._last.pop()
+    def after_forward(self, step: Step) -> None:
+        step.embedding = self._last.pop().float()
+
+
+class Trainable(nn.Module):
+    """What is trained beside the heads of a stack, and thrown away after it: the losses and the adaptation method.
+
+    Args:
+        method: of domain adaptation; None without one.
+        objective: the losses.
+    """
+
+    def __init__(self, method: adapt.Adaptation | None, objective: Objective) -> None:
+        super().__init__()
+        self.method, self.objective = method, objective
+
+    @property
+    def reads_embedding(self) -> bool:
+        return self.method is not None or self.objective.reads_embedding
+
+
+def trainable(data: Data, config: Config, seeds: Sequence[int]) -> tuple[Parameters, Trainable]:
+    """The block of a stack, and its losses and its adaptation method, whose parameters are views of it too."""
+    builds, size = heads(data, config, seeds), 0
+    terms, adapts = parse(config.loss), config.adapt != adapt.NONE
+    first = torch.zeros(1, 1, dtype=torch.long, device=data.resident.device)
+    if adapts or any(term(name).reads_embedding for name in terms):
+        size = embedding_size(builds[0]().to(data.resident.device), data.resident.batch(first))
+    if config.freeze != "none":
+        encoder = encoder_of(builds[0]().to(data.resident.device), data.resident.batch(first))
+        builds = [partial(frozen, build, encoder) for build in builds]
+
+    def beside(seed: int) -> Trainable:
+        method = None
+        if adapts:
+            method = adapt.build(config.adapt, data.classes, size, config.adapt_weight, config.adapt_ramp, seed)
+        with streams.drawing(streams.derive(seed, "loss")):
+            return Trainable(method, Objective(terms, data.classes, size))
+
+    others: list[Callable[[], nn.Module]] = [partial(beside, s) for s in seeds]
+    parameters = Parameters(builds, data.resident.device, others, in_place=config.precision == "float32")
+    assert isinstance(parameters.beside, Trainable)
+    return parameters, parameters.beside
 
 
 @torch.no_grad()
-def embedding_size(head: nn.Module, batch: dict[str, Feature]) -> int:
+def embedding_size(head: nn.Module, batch: Features) -> int:
     """The E of a head's `embed`, found by calling it."""
     head.eval()
     return int(head.embed(batch).shape[-1])  # type: ignore[operator]

@@ -1,97 +1,90 @@
-"""One loop that trains a stack of runs: same data and shapes, each run with its own streams, stopping and best weights."""
+"""The loop that trains a stack of runs: same data and shapes, each run with its own streams, stopping and best weights."""
 
 import math
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 
 import torch
 from torch import Tensor
 
 from ser.accelerator import exact
-from ser.train.loop import adaptation, objective
-from ser.train.loop.augmentation import augmentation
-from ser.train.loop.averaging import Average, first_averaged
-from ser.train.loop.config import Config
+from ser.train.loop.adaptation import Alignment, target_rows
+from ser.train.loop.augmentation import Augment, ViewDraws, is_augmented
+from ser.train.loop.averaging import Average, Snapshots, first_averaged
+from ser.train.loop.callbacks import Callback, Step
+from ser.train.loop.config import TARGET, Config
 from ser.train.loop.data import Data, Trained
-from ser.train.loop.forward import logits, predict, trainable
-from ser.train.loop.freezing import Kept
-from ser.train.loop.optimiser import AdamW
-from ser.train.loop.schedule import cycle_ends, rate
-from ser.train.loop.selection import Choice
-from ser.train.loop.target_criteria import criterion
-from ser.train.loop.targets import Targets
-from ser.train.loop.validation import Collapse, Score, validate
-from ser.train.loop.view_draws import Drawn
+from ser.train.loop.freezing import FrozenWeights
+from ser.train.loop.objective import Tap, Targets, trainable
+from ser.train.loop.optimisation import AdamW, cycle_ends, rate
+from ser.train.loop.prediction import logits
+from ser.train.loop.target_selection import TargetScores
+from ser.train.loop.validation import Collapse, EpochChoice, EpochScores, validate
 from ser.train.nn import streams
 from ser.train.nn.layers import Dropout
 from ser.train.runs.divergence import not_finite
 
 
 def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None = None) -> list[Trained]:
-    """Train one run a seed, together.
+    """Train one run for each seed, together.
 
     A run that diverges leaves the stack in that epoch, with its `error`; the others are as they would be without it.
 
     Args:
         data: features, labels and rows.
         config: how.
-        seeds: one a run; all randomness of a run comes from its seed.
+        seeds: one for each run; all randomness of a run comes from its seed.
         start: initial weights `(runs, n)` in place of random ones (fine-tuning); of snapshots, the last.
 
     Raises:
-        TrainingError: no training data of two classes, or no rows or weights for what is asked.
+        TrainingError: no training data of two classes, or rows or weights that the configuration needs are not given.
     """
     with exact(data.resident.device):
         return Stack(data, config, list(seeds), start).run()
 
 
 class Stack:
-    """Runs that are trained together, between their epochs."""
+    """Runs that are trained together."""
 
     def __init__(self, data: Data, config: Config, seeds: list[int], start: Tensor | None) -> None:
         self.data, self.config, self.seeds = data, config, seeds
         self.device = data.resident.device
         rows = torch.as_tensor(data.train, dtype=torch.long, device=self.device).expand(len(seeds), -1)
-        self.unlabelled = adaptation.rows_of(config.adapt, data.unlabelled, self.device)
-        self.parameters, self.objective = trainable(data, config, seeds)
-        self.criterion = criterion(data, config.selection, len(seeds))
-        self.tap = objective.Tap(self.parameters.head) if self.objective.reads_embedding else None
+        self.parameters, self.beside = trainable(data, config, seeds)
         if start is not None:
             self.parameters.load(start.chunk(config.snapshots, dim=1)[-1].to(self.device))
-        self.kept = Kept(self.parameters, start is not None) if config.freeze != "none" else None
-        self.targets = Targets(data, rows, config, self.objective.reads_vad)
-        self.augment = augmentation(config, data.resident.inputs, self.device)
-        self.drawn = None if data.views is None else Drawn(data.views, rows)
-        self.average = None if config.average == "none" else Average(config.average, self.parameters, config.epochs)
+        self.targets = Targets(data, rows, config, self.beside.objective.reads_vad)
+        self.callbacks = callbacks(self, rows, given=start is not None)
         self.optimiser = AdamW(self.parameters.theta, config.weight_decay)
-        self.lr = config.lr
         lower = config.precision == "bfloat16"
         self.cast = torch.autocast(torch.device(self.device).type, torch.bfloat16) if lower else nullcontext()
         self.alive = list(range(len(seeds)))
         self.results = [Trained(self.parameters.row(r)) for r in range(len(seeds))]
-        self.choices = [Choice(config.selection) for _ in seeds]
+        self.choices = [EpochChoice(config.selection) for _ in seeds]
         self.collapses = [Collapse() for _ in seeds]
-        self.snapshots: list[list[Tensor]] = [[] for _ in seeds]
-        self.ends = cycle_ends(config.epochs, config.snapshots)
         self.units = data.resident.units(rows)
         self.steps = -(-self.units.shape[1] // config.batch_size)
-        self.step = 0
+        self.step = 0  # of the whole training
+        self.ends = cycle_ends(config.epochs, config.snapshots)
         # With `swa` the learning rate stays where it was when averaging began.
         self.last_moving = (first_averaged(config.epochs) - 1) * self.steps if config.average == "swa" else None
+        self.first = max((c.first for c in self.callbacks), default=1)
 
     def run(self) -> list[Trained]:
         """Train until all runs have stopped."""
         begin = time.perf_counter()
         for epoch in range(1, self.config.epochs + 1):
-            losses = self._epoch(epoch)
+            losses = self._without_diverged(epoch, self.train_epoch(epoch))
             if not self.alive:
                 break
-            if self.average is not None:
-                self.average.after_epoch(epoch)
-            with nullcontext() if self.average is None else self.average.applied():
+            for callback in self.callbacks:
+                callback.end_epoch(epoch)
+            with ExitStack() as judged:
+                for callback in self.callbacks:
+                    judged.enter_context(callback.judged())
                 stay = self._judge(epoch, losses)
-            self._leave(stay)
+            self._keep(stay)
             if not self.alive:
                 break
         seconds = (time.perf_counter() - begin) / len(self.results)
@@ -100,98 +93,98 @@ class Stack:
             result.notes += collapse.notes(self.data.names, result.epochs)
         return self.results
 
-    def _epoch(self, epoch: int) -> dict[str, list[float]]:
-        """Train one epoch; the mean losses of each run that is still alive after it, by the names of their curves."""
+    def train_epoch(self, epoch: int) -> dict[str, Tensor]:
+        """Train one epoch (1-based); the mean losses of each run, `(runs,)`, by the names of their curves."""
+        batches = self.begin_epoch(epoch)
+        total: dict[str, Tensor] = {}
+        for number, units in enumerate(batches):
+            for name, loss in self.update(units, number).items():
+                total[name] = total.get(name, 0) + loss * units.shape[1]
+        count = sum(units.shape[1] for units in batches)
+        return {name: loss / count for name, loss in total.items()}
+
+    def begin_epoch(self, epoch: int) -> Sequence[Tensor]:
+        """Start the random streams of an epoch; the units `(runs, batch, ...)` of each of its steps."""
         seeds = [self.seeds[r] for r in self.alive]
         self._seed_dropout(seeds, epoch)
-        if self.augment is not None:
-            self.augment.begin(seeds, epoch, self.steps)
-        if self.drawn is not None:
-            self.drawn.begin(seeds, epoch)
+        for callback in self.callbacks:
+            callback.begin_epoch(seeds, epoch, self.steps)
         self.parameters.head.train()
         order = streams.permutations(seeds, epoch, self.units.shape[1]).to(self.device)
         units = self.units.take_along_dim(order.view(*order.shape, *[1] * (self.units.ndim - 2)), dim=1)
-        batches = torch.split(units, self.config.batch_size, dim=1)
-        if self.unlabelled is not None:  # each batch is followed by as many rows of the target
-            drawn = streams.cyclic(seeds, len(self.unlabelled), (epoch - 1) * units.shape[1], units.shape[1])
-            target = torch.split(self.unlabelled[drawn.to(self.device)], self.config.batch_size, dim=1)
-            batches = tuple(torch.cat(pair, dim=1) for pair in zip(batches, target, strict=True))
-        total = torch.zeros(1 if self.unlabelled is None else 2, len(seeds), device=self.device)
-        for step, part in enumerate(batches):
-            share = rate(self.config.schedule, self.step, self.steps, self.ends, self.last_moving)
-            self.lr = self.config.lr * share
-            total += self._update(part, step) * part.shape[1]
-            self.step += 1
-        found = self._without_diverged(epoch, total / sum(b.shape[1] for b in batches))
-        return dict(zip(("loss", "adaptation_loss"), found, strict=False))
+        batches: Sequence[Tensor] = torch.split(units, self.config.batch_size, dim=1)
+        for callback in self.callbacks:
+            batches = callback.batches(batches)
+        return batches
 
-    def _without_diverged(self, epoch: int, losses: Tensor) -> list[list[float]]:
-        """The losses `(1 or 2, runs)` of the runs that go on: those whose losses or weights are not finite leave before they
-        are judged, as some scores are computed for the stack as a whole."""
-        stay = []
-        checks = torch.stack([losses.isfinite().all(0), self.parameters.finite()]).T.tolist()
-        for slot, (loss, weights) in enumerate(checks):
-            if loss and weights:
-                stay.append(slot)
-            else:
-                self._fail(slot, epoch, "the weights are" if loss else "the loss is")
-        self._leave(stay)
-        kept: list[list[float]] = losses[:, stay].tolist()
-        return kept
-
-    def _fail(self, slot: int, epoch: int, what: str) -> None:
-        result = self.results[self.alive[slot]]
-        result.error = not_finite(what, epoch)
-        result.weights = torch.cat([self.parameters.row(slot)] * self.config.snapshots).fill_(math.nan)
-
-    def _update(self, units: Tensor, step: int) -> Tensor:
-        batch, share = self.data.resident.batch(units, self.drawn), None
-        if self.augment is not None:
-            batch, share = self.augment(batch, step)
-        self.parameters.clear()
-        with self.cast:
-            guess, rows = self.data.resident.flat(self.parameters.head(batch), units)
-        losses, aim = self._losses(rows, guess.float(), None if self.tap is None else self.tap.take().float(), share)
-        aim.sum().backward()  # type: ignore[no-untyped-call]
-        self.parameters.settle()
-        self.optimiser.step(self.lr, self.parameters.clip(self.config.clip) if self.config.clip else None)
-        if self.kept is not None:
-            self.kept.restore()
-        if self.average is not None:
-            self.average.after_step()
-        return losses
-
-    def _losses(
-        self, rows: Tensor, guess: Tensor, embedding: Tensor | None, share: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Each run's losses, `(1 or 2, runs)`, and what is to be minimised, `(runs,)`.
-
-        With adaptation the second half of the batch is of the target; its rows are read by nothing but features.
-        """
-        method = self.objective.adaptation
-        if method is None or embedding is None:
-            loss: Tensor = self.objective(self.targets.batch(rows, guess, embedding), share)
-            return loss.detach()[None], loss
-        (own, _), halves = rows.chunk(2, dim=1), zip(embedding.chunk(2, dim=1), guess.chunk(2, dim=1), strict=True)
-        source, target = (adaptation.View(*half) for half in halves)
-        loss = self.objective(self.targets.batch(own, source.logits, source.embedding))
+    def update(self, units: Tensor, number: int) -> dict[str, Tensor]:
+        """Take one step, of this number in its epoch (0-based); each run's losses, `(runs,)`, by the names of their curves."""
         progress = self.step / (self.steps * self.config.epochs)
-        distance: Tensor = method(source, target, progress)
-        return torch.stack([loss.detach(), distance.detach()]), loss + method.factor(progress) * distance
+        step = Step(number, progress, self.data.resident.batch(units, self._rows))
+        for callback in self.callbacks:
+            callback.before_forward(step)
+        self.parameters.gradients.clear()
+        with self.cast:
+            out, step.rows = self.data.resident.flat(self.parameters.head(step.features), units)
+        step.logits = out.float()
+        for callback in self.callbacks:
+            callback.after_forward(step)
+        batch = self.targets.batch(step.rows, step.logits, step.embedding)
+        step.losses["loss"] = 1.0, self.beside.objective(batch, step.share)
+        for callback in self.callbacks:
+            callback.add_losses(step)
+        (_, aim), *added = step.losses.values()
+        for factor, loss in added:
+            aim = aim + factor * loss
+        aim.sum().backward()  # type: ignore[no-untyped-call]
+        self.parameters.gradients.settle()
+        divisor = self.parameters.gradients.clip(self.config.clip) if self.config.clip else None
+        share = rate(self.config.schedule, self.step, self.steps, self.ends, self.last_moving)
+        self.optimiser.step(self.config.lr * share, divisor)
+        self.step += 1
+        for callback in self.callbacks:
+            callback.after_step()
+        return {name: loss.detach() for name, (_, loss) in step.losses.items()}
+
+    def _rows(self, store: str, rows: Tensor) -> Tensor:
+        for callback in self.callbacks:
+            rows = callback.rows(store, rows)
+        return rows
 
     def _seed_dropout(self, seeds: list[int], epoch: int) -> None:
         if not self.parameters.leading:
             # An ordinary module draws from the global stream; its process has this run only.
             torch.manual_seed(streams.derive(seeds[0], "dropout", epoch))
         generators = streams.dropout(seeds, epoch, self.device)
-        for module in (*self.parameters.head.modules(), *self.objective.modules()):
+        for module in (*self.parameters.head.modules(), *self.beside.modules()):
             if isinstance(module, Dropout):
                 module.generators = generators
+
+    def _without_diverged(self, epoch: int, losses: dict[str, Tensor]) -> dict[str, list[float]]:
+        """The losses of the runs that go on.
+
+        Runs whose losses or weights are not finite leave before they are judged, as some scores are computed for the stack as
+        a whole.
+        """
+        stay = []
+        table = torch.stack(list(losses.values()))
+        checks = torch.stack([table.isfinite().all(0), self.parameters.finite()]).T.tolist()
+        for slot, (loss, weights) in enumerate(checks):
+            if loss and weights:
+                stay.append(slot)
+            else:
+                self._fail(slot, epoch, "the weights are" if loss else "the loss is")
+        self._keep(stay)
+        return dict(zip(losses, table[:, stay].tolist(), strict=True))
+
+    def _fail(self, slot: int, epoch: int, what: str) -> None:
+        result = self.results[self.alive[slot]]
+        result.error = not_finite(what, epoch)
+        result.weights = torch.cat([self.parameters.row(slot)] * self.config.snapshots).fill_(math.nan)
 
     def _judge(self, epoch: int, losses: dict[str, list[float]]) -> list[int]:
         """Score the epoch and keep the best weights; the slots of the runs that go on."""
         scores = self._scores()
-        first = 1 if self.average is None else self.average.first
         stay = []
         for slot, r in enumerate(self.alive):
             result, score = self.results[r], scores[slot]
@@ -204,37 +197,28 @@ class Stack:
                 if not name.endswith("_error") and name != "oracle_loss":
                     result.curves.setdefault(name, []).append(value)
             self.collapses[r].see(epoch, score.only)
-            if epoch >= first and self.choices[r].takes(score.values):
+            if epoch >= self.first and self.choices[r].takes(score.values):
                 result.best_epoch = epoch
-                result.weights = self._chosen(slot, epoch)
-            waited = epoch - max(result.best_epoch, first - 1)
+                result.weights = self.parameters.row(slot)
+                for callback in self.callbacks:
+                    result.weights = callback.chosen(r, epoch, result.weights)
+            waited = epoch - max(result.best_epoch, self.first - 1)
             if epoch < self.config.epochs and (not self.config.patience or waited < self.config.patience):
                 stay.append(slot)
         return stay
 
-    def _chosen(self, slot: int, epoch: int) -> Tensor:
-        """The weights of this epoch, or those of all snapshots so far."""
-        weights = self.parameters.row(slot)
-        if self.config.snapshots == 1:
-            return weights
-        kept = self.snapshots[self.alive[slot]]
-        if epoch in self.ends:
-            kept.append(weights)
-        return torch.cat(kept) if len(kept) == self.config.snapshots else weights
-
-    def _scores(self) -> list[Score]:
-        """Of each run: on the validation rows, where there are any, and on a target corpus, where the selection asks for it."""
-        rows, guess, scores = self.data.validation, None, [Score({}) for _ in self.alive]
+    def _scores(self) -> list[EpochScores]:
+        """Scores of each run on the validation rows, where there are any, and what callbacks add."""
+        rows, guess, scores = self.data.validation, None, [EpochScores({}) for _ in self.alive]
         if len(rows):
             guess = logits(self.parameters, self.data, rows)
             labels = self.targets.labels[torch.as_tensor(rows, device=self.device)]
             scores = validate(guess, labels, self.data.classes)
-        if self.criterion is not None:
-            for score, more in zip(scores, self.criterion(self.parameters, self.alive, guess), strict=True):
-                score.values.update(more)
+        for callback in self.callbacks:
+            callback.add_scores(scores, self.alive, guess)
         return scores
 
-    def _leave(self, stay: list[int]) -> None:
+    def _keep(self, stay: list[int]) -> None:
         """Keep the runs in these slots only: the others cost nothing from here on."""
         if len(stay) == len(self.alive):
             return
@@ -242,17 +226,31 @@ class Stack:
         if not stay:
             return
         index = torch.as_tensor(stay, device=self.device)
-        self.parameters.theta = self.parameters.theta.detach()[index]
-        self.parameters.bind()
+        self.parameters.keep(index)
         self.optimiser.keep(index, self.parameters.theta)
         self.units = self.units[index]
         self.targets.keep(index)
-        if self.drawn is not None:
-            self.drawn.keep(index)
-        if self.kept is not None:
-            self.kept.keep(index)
-        if self.average is not None:
-            self.average.keep(index)
+        for callback in self.callbacks:
+            callback.keep(index)
 
 
-__all__ = ["Data", "Trained", "predict", "train"]
+def callbacks(stack: Stack, rows: Tensor, given: bool) -> list[Callback]:
+    """The optional parts of a training, in the order in which they act at each moment.
+
+    Args:
+        rows: training rows, `(runs, m)`.
+        given: the weights are given, and not random.
+    """
+    data, config, parameters, method = stack.data, stack.config, stack.parameters, stack.beside.method
+    target = target_rows(data, config.adapt)
+    parts: list[Callback | None] = [
+        Tap(parameters.head) if stack.beside.reads_embedding else None,
+        None if data.views is None else ViewDraws(data.views, rows),
+        Augment(config, data.resident.inputs, stack.device) if is_augmented(config) else None,
+        None if method is None or target is None else Alignment(method, target),
+        FrozenWeights(parameters, given) if config.freeze != "none" else None,
+        Average(config.average, parameters, config.epochs) if config.average != "none" else None,
+        Snapshots(cycle_ends(config.epochs, config.snapshots), len(stack.seeds)) if config.snapshots > 1 else None,
+        TargetScores(data, config.selection, parameters) if config.selection in TARGET else None,
+    ]
+    return [part for part in parts if part is not None]

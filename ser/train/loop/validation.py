@@ -1,26 +1,28 @@
-"""Scores of a stack of runs on validation data, and the collapse to one class that they may show."""
+"""Scores of an epoch on validation data: which epoch they choose, and the collapse to one class that they may show."""
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ser.results.metrics.classification import ua, wa
+from ser.train.loop.config import LOWEST, TARGET
 from ser.train.losses.cross_entropy import loss
 
 COLLAPSE = 3  # epochs in a row with one predicted class
 
 
-class Score(NamedTuple):
-    """One run's validation: scores by name, and the only class that was predicted (None where there are several)."""
+class EpochScores(NamedTuple):
+    """One run's epoch: scores by name, and the only class that was predicted (None where there are several)."""
 
     values: dict[str, float]
     only: int | None = None
 
 
 @torch.no_grad()
-def validate(logits: Tensor, labels: Tensor, classes: int) -> list[Score]:
+def validate(logits: Tensor, labels: Tensor, classes: int) -> list[EpochScores]:
     """Scores of each run: `validation_loss`, `validation_UA`, `validation_WA`, and standard errors `..._error` of the last two.
 
     The loss is plain cross-entropy, without weights and smoothing, whatever is trained with. Everything is computed on the
@@ -44,7 +46,7 @@ def validate(logits: Tensor, labels: Tensor, classes: int) -> list[Score]:
     table = torch.stack([v.to(wide) for v in columns], dim=1).tolist()
     names = ("validation_loss", "validation_UA", "validation_WA", "validation_UA_error", "validation_WA_error")
     return [
-        Score(dict(zip(names, values, strict=True)), int(last) if last >= 0 and rows > 1 else None)
+        EpochScores(dict(zip(names, values, strict=True)), int(last) if last >= 0 and rows > 1 else None)
         for *values, last in table
     ]
 
@@ -57,6 +59,71 @@ def _ua_error(hits: Tensor, support: Tensor) -> Tensor:
     share = (hits + 1) / (support + 2)
     there = support > 0
     return ((share * (1 - share) / (support + 2)) * there).sum(1).sqrt() / there.sum()
+
+
+@dataclass
+class EpochChoice:
+    """The epoch kept so far in one run.
+
+    `loss` takes the lowest validation loss, `last` the last epoch. `UA` and `WA` follow the one-standard-error rule
+    (Breiman et al. 1984): scores within one standard error of the highest are held equal, and among those the lowest loss
+    decides. A validation part of one speaker has a standard error of several points, and the highest of sixty such scores
+    is mostly luck; on a large one the rule is the plain maximum. Weights of epochs that were passed over are not kept, so a
+    higher score later on does not bring them back.
+
+    `entropy`, `iwv` and `dev` take the best score for the target (`ser.train.loop.target_selection`), without a rule for
+    ties: their errors are not known. `oracle` follows the rule of `UA`, with UA and loss of labelled target rows.
+
+    Attributes:
+        selection: its name.
+        highest, error: the highest score so far and its standard error.
+        score, loss: of the epoch kept.
+    """
+
+    selection: str
+    highest: float = -inf
+    error: float = 0.0
+    score: float = -inf
+    loss: float = inf
+
+    def takes(self, scores: dict[str, float]) -> bool:
+        """Whether to keep the epoch with these scores.
+
+        Args:
+            scores: `validation_loss`, and for UA and WA the score and its standard error, `validation_UA_error`; for a target
+                `selection_NAME`, and for `oracle` its `selection_oracle_error` and `oracle_loss`.
+        """
+        if self.selection == "last":
+            return True
+        if self.selection in TARGET and self.selection != "oracle":
+            return self._better(scores[f"selection_{self.selection}"])
+        name, loss = f"validation_{self.selection}", scores.get("validation_loss", inf)
+        if self.selection == "oracle":
+            name, loss = "selection_oracle", scores["oracle_loss"]
+        if self.selection == "loss":
+            taken = loss < self.loss
+            score = 0.0
+        else:
+            score = scores[name]
+            if score > self.highest:
+                self.highest, self.error = score, scores[f"{name}_error"]
+            bound = self.highest - self.error
+            taken = self.score < bound or (score >= bound and loss < self.loss)
+        if taken:
+            self.score, self.loss = score, loss
+        return taken
+
+    def _better(self, score: float) -> bool:
+        """Whether this is the best score so far."""
+        value = -score if self.selection in LOWEST else score
+        taken = value > self.score
+        self.score = max(value, self.score)
+        return taken
+
+
+def account(selection: str) -> str:
+    """The way in which the epoch was chosen, for a run's record."""
+    return "last epoch" if selection == "last" else TARGET.get(selection, f"validation {selection}")
 
 
 @dataclass

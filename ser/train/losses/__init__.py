@@ -1,3 +1,3 @@
-"""Plugins: one file a loss."""
+"""Plugins: one file for each loss. `_base.py` says what a file holds."""
 
 KIND = "loss"

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ser.train.loop.objective import Batch, Term
+from ser.train.losses._base import Batch, Term
 
 
 class Loss(Term):

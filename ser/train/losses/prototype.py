@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser.train.loop.objective import Batch, Term
+from ser.train.losses._base import Batch, Term
 
 PULL = 0.001
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ser.train.loop.objective import Batch, Term
+from ser.train.losses._base import Batch, Term
 
 TAU = 0.07
 

@@ -9,7 +9,7 @@ by those of the training part, which changes no CCC. With mixup they are mixed a
 import torch
 from torch import Tensor
 
-from ser.train.loop.objective import Batch, Term
+from ser.train.losses._base import Batch, Term
 from ser.train.nn.layers import Linear
 
 EPSILON = 1e-8

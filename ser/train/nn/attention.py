@@ -1,4 +1,4 @@
-"""Attention with a leading run dimension, and packing: the real frames of a padded batch side by side."""
+"""Attention with a leading run dimension."""
 
 import math
 
@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from ser.errors import ConfigError
 from ser.train.nn.layers import Linear
+from ser.train.nn.sequences import Packing
 
-MOSTLY_REAL = 0.95  # of a batch's frames: with less padding than the rest, packing costs more than it saves
+Attends = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]  # module -> stores of its queries, and of its keys
 
 
 class Attention(nn.Module):
@@ -37,8 +38,8 @@ class Attention(nn.Module):
         x: Tensor,
         source: Tensor,
         mask: Tensor | None,
-        packing: "Packing | None" = None,
-        source_packing: "Packing | None" = None,
+        packing: Packing | None = None,
+        source_packing: Packing | None = None,
     ) -> Tensor:
         """Queries from `x (runs, batch, N, H)`, keys and values from `source (runs, batch, M, H)` -> `(runs, batch, N, H)`.
 
@@ -62,7 +63,7 @@ class Attention(nn.Module):
         return out
 
     def weights(self, x: Tensor, source: Tensor, mask: Tensor | None) -> Tensor:
-        """What each query gives to each key, `(runs, batch, heads, N, M)`, adding up to 1 over keys; for pictures."""
+        """The weight of each key for each query, `(runs, batch, heads, N, M)`, adding up to 1 over keys; for pictures."""
         if self.query is None or self.key is None:
             return torch.ones(*x.shape[:2], self.heads, x.shape[2], 1, device=x.device)
         q, k = self._split(self.query(x)), self._split(self.key(source))
@@ -76,29 +77,6 @@ class Attention(nn.Module):
         return x.reshape(runs * batch, length, self.heads, size // self.heads).transpose(1, 2)
 
 
-class Packing:
-    """The real frames of a padded batch, side by side: what works on each frame by itself need not work on padding.
-
-    Args:
-        mask: `(1, batch, frames)`, true where a frame is real.
-    """
-
-    def __init__(self, mask: Tensor) -> None:
-        self.shape = mask.shape[1:]
-        self.index = mask.flatten().nonzero()[:, 0]
-
-    @classmethod
-    def of(cls, mask: Tensor | None) -> "Packing | None":
-        """A packing where it pays: one run on a CPU (a GPU would have to wait for the lengths), and padding to leave out."""
-        if mask is None or len(mask) > 1 or mask.device.type != "cpu" or int(mask.sum()) > MOSTLY_REAL * mask.numel():
-            return None
-        return cls(mask)
-
-    def pack(self, x: Tensor) -> Tensor:
-        """`(1, batch, frames, H)` -> `(1, 1, real frames, H)`."""
-        return x.flatten(1, 2).index_select(1, self.index)[:, None]
-
-    def pad(self, x: Tensor) -> Tensor:
-        """`(1, 1, real frames, H)` -> `(1, batch, frames, H)`, 0 in padding."""
-        padded = x.new_zeros(1, self.shape.numel(), x.shape[-1])
-        return padded.index_copy(1, self.index, x[:, 0]).view(1, *self.shape, -1)
+def others(stores: list[str], k: int) -> tuple[str, ...]:
+    """All stores but the k-th."""
+    return tuple(stores[:k] + stores[k + 1 :])

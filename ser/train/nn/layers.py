@@ -6,17 +6,17 @@ Each layer does for R runs at once what its namesake in `torch.nn` does for one:
 """
 
 import math
-import weakref
 from collections.abc import Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser.train.nn.draws import Draws
+from ser.train.nn.inplace_gradients import Weight, affine
+from ser.train.nn.streams import GpuBits
 
 EMBEDDING = 128  # size of learned word-piece embeddings
 STEPS = 1 << 16  # of a dropout probability: one for each value of the 16 bits that are drawn
@@ -24,7 +24,7 @@ LARGE = 1 << 12  # numbers of one run from which a layer on a CPU goes through i
 
 
 class Input(NamedTuple):
-    """What a head needs to know of one store's features.
+    """The facts of one store's features that a head is built by.
 
     Attributes:
         name: the store.
@@ -55,65 +55,14 @@ class Feature(NamedTuple):
     mask: Tensor | None
 
 
-class Weight(nn.Parameter):
-    """A weight whose gradient may be written in place: `stale` says that what is there is of an earlier step.
-
-    Autograd adds to what is there. Where a head reads the weight itself, and no call of its layer has written a gradient in
-    this step, it has to find 0: `watch` sees to that.
-    """
-
-    stale: bool = False
-    watched: bool = False
-    squares: list[Tensor] | None = None  # of the gradient, a sum a run, taken while it was in the cache
-
-    def watch(self) -> None:
-        """From now on clear a stale gradient before autograd adds to it."""
-        if not self.watched:
-            self.watched = True
-            self.register_hook(partial(_clear_stale, weakref.ref(self)))  # type: ignore[no-untyped-call]
-
-
-def _clear_stale(reference: "weakref.ref[Weight]", gradient: Tensor | None) -> None:
-    weight = reference()
-    if gradient is not None and weight is not None and weight.stale and weight.grad is not None:
-        weight.grad.zero_()
-        weight.stale = False
-    if gradient is not None and weight is not None:
-        weight.squares = None
-
-
-class _Affine(torch.autograd.Function):
-    """x W + b whose weight's gradient goes straight to where it is kept, not through a buffer that is then added to it.
-
-    For large weights and small batches the buffer, its addition and the zeroing before cost as much as the product.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.weight = weight
-        return torch.baddbmm(bias, x, weight)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor]:
-        x, weight = ctx.saved_tensors
-        ctx.weight.squares = []
-        for into, source, g in zip(ctx.weight.grad, x, gradient, strict=True):
-            if ctx.weight.stale:
-                torch.mm(source.t(), g, out=into)
-            else:
-                into.addmm_(source.t(), g)
-            ctx.weight.squares.append(torch.dot(into.view(-1), into.view(-1)))
-        ctx.weight.stale = False
-        inward = torch.bmm(gradient, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
-        return inward, None, gradient.sum(1, keepdim=True)
+Features = dict[str, Feature]  # a batch, by store
 
 
 class Linear(nn.Module):
     """x W + b for each run. Input `(runs, ..., inputs)`, output `(runs, ..., outputs)`.
 
-    `size` is the number of weights of one run. Where the trainer has marked the weight (`ser.train.nn.parameters`), its
-    gradient is written in place.
+    `size` is the number of weights of one run. The gradients of large weights are written in place in training, see
+    `ser.train.nn.inplace_gradients`.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -125,11 +74,7 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         flat = x.reshape(x.shape[0], -1, x.shape[-1])
-        if self.weight.stale and torch.is_grad_enabled():
-            out: Tensor = _Affine.apply(flat, self.weight, self.bias)  # type: ignore[no-untyped-call]
-        else:
-            out = torch.baddbmm(self.bias, flat, self.weight)
-        return out.view(*x.shape[:-1], -1)
+        return affine(flat, self.weight, self.bias).view(*x.shape[:-1], -1)
 
 
 class LayerNorm(nn.Module):
@@ -160,19 +105,19 @@ class Dropout(nn.Module):
 
     On a CPU a stream is a NumPy bit generator, of which each feature takes 16 bits: eight times as fast as torch's own draws,
     with the probability rounded to 1/65536 and the scale that belongs to it. On an NVIDIA GPU the bits are drawn for many
-    layers at a time (`ser.train.nn.draws`), on Apple's by a torch generator.
+    layers at a time (`ser.train.nn.streams.GpuBits`), on Apple's by a torch generator.
     """
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
-        self.generators: Sequence[torch.Generator | np.random.BitGenerator] | Draws = ()
+        self.generators: Sequence[torch.Generator | np.random.BitGenerator] | GpuBits = ()
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
         keep = max(1, round((1 - self.p) * STEPS))
-        if isinstance(self.generators, Draws):
+        if isinstance(self.generators, GpuBits):
             kept = self.generators.below(keep, x[0].numel()).view(x.shape)
             return x * kept.to(x.dtype).mul_(STEPS / keep)
         mask = torch.empty_like(x)
@@ -220,9 +165,41 @@ class Enter(nn.Module):
         return values
 
 
-def mean(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean over real frames, `(runs, batch, frames, H)` -> `(runs, batch, H)`; without a mask x is pooled already."""
-    if mask is None:
+class Project(nn.Module):
+    """Linear, LayerNorm, GELU, dropout: a store's features to a common size H."""
+
+    def __init__(self, source: Input, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.enter = Enter(source)
+        self.linear = Linear(self.enter.size, hidden)
+        self.norm = LayerNorm(hidden)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, feature: Feature) -> Tensor:
+        out: Tensor = self.dropout(nn.functional.gelu(self.norm(self.linear(self.enter(feature)))))
+        return out
+
+
+class Classifier(nn.Module):
+    """Linear, ReLU, dropout for each hidden size, then linear to the classes: `(runs, batch, inputs)` -> logits."""
+
+    def __init__(self, inputs: int, classes: int, hidden: tuple[int, ...], dropout: float) -> None:
+        super().__init__()
+        widths = (inputs, *hidden)
+        self.hidden = nn.ModuleList(Linear(a, b) for a, b in pairwise(widths))
+        self.dropout = Dropout(dropout)
+        self.output = Linear(widths[-1], classes)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The last hidden layer, before its dropout, `(runs, batch, last hidden size)`."""
+        for k, layer in enumerate(self.hidden):
+            x = torch.relu(layer(self.dropout(x) if k else x))
         return x
-    weight = mask.to(x.dtype)
-    return torch.einsum("rbth,rbt->rbh", x, weight) / weight.sum(-1, keepdim=True).clamp_min(1)
+
+    def classify(self, embedding: Tensor) -> Tensor:
+        """Logits of what `embed` gave."""
+        out: Tensor = self.output(self.dropout(embedding) if len(self.hidden) else embedding)
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classify(self.embed(x))

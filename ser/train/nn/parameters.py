@@ -4,18 +4,20 @@ One block makes the optimiser one fused call, clipping one norm a row, and dropp
 padded to a multiple of 64 floats, without which the fused optimiser's last bits would depend on the number of runs.
 """
 
+import math
+import mmap
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
 
 from ser.errors import TrainingError
-from ser.train.loop.optimiser import block
-from ser.train.nn.layers import Linear
+from ser.train.nn.inplace_gradients import gradients
 
 ALIGN = 64
-DIRECT = 1 << 16  # a weight's numbers from which writing its gradient in place pays
+LARGE = 1 << 20  # numbers of a block from which it is put into large pages
 
 # Views of one block are not laid out as autograd would choose; the cost is nil here, and the remark would alarm users.
 warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
@@ -27,12 +29,12 @@ class Parameters:
     """The flat block, its gradient, and the head whose parameters are views of them.
 
     Args:
-        builds: one function a run, each giving a head with that run's initial weights; all of one shape.
+        builds: one function for each run, giving a head with that run's initial weights; all of one shape.
         device: where the block lies.
-        beside: one function a run, each giving what is trained with the head and is no part of its weights (prototypes of
-            a loss); its parameters follow the head's in the block.
-        direct: whether gradients of large weights are written straight into the block (`ser.train.nn.layers.Linear`), for
-            training in float32 on a CPU; elsewhere it is ignored.
+        beside: one function for each run, giving a module that is trained with the head and is no part of its weights
+            (prototypes of a loss); its parameters follow the head's in the block.
+        in_place: whether gradients of large weights may be written straight into the block
+            (`ser.train.nn.inplace_gradients`), for training in float32; on a GPU it is ignored.
     """
 
     def __init__(
@@ -40,9 +42,9 @@ class Parameters:
         builds: Sequence[Callable[[], nn.Module]],
         device: str = "cpu",
         beside: Sequence[Callable[[], nn.Module]] = (),
-        direct: bool = False,
+        in_place: bool = False,
     ) -> None:
-        self.direct = direct and device == "cpu"
+        self.in_place = in_place and device == "cpu"
         rows = []
         self.beside: nn.Module = nn.ModuleList()
         for build, extra in zip(builds, beside or [nn.ModuleList] * len(builds), strict=True):
@@ -69,51 +71,23 @@ class Parameters:
     def bind(self) -> None:
         """Make the head's parameters, and their gradients, views of the block. Call after `theta` is replaced."""
         self.theta = self.theta.detach().requires_grad_()
-        self.gradient = block(self.theta.shape, self.theta.device)
-        self.theta.grad = self.gradient
+        gradient = block(self.theta.shape, self.theta.device)
+        self.theta.grad = gradient
         runs, start = len(self.theta), 0
+        sizes: list[tuple[nn.Parameter, int]] = []
         for parameter, shape in zip((*self.head.parameters(), *self.beside.parameters()), self.shapes, strict=True):
             part = slice(start, start + shape.numel())
             form = (runs, *shape[1:]) if self.leading else tuple(shape)
             parameter.data = self.theta.data[:, part].view(form)
-            parameter.grad = self.gradient[:, part].view(form)
+            parameter.grad = gradient[:, part].view(form)
+            sizes.append((parameter, shape.numel()))
             start += shape.numel()
-        self._find_direct()
+        self.gradients = gradients(gradient, self.head, sizes, self.in_place)
 
-    def _find_direct(self) -> None:
-        """The weights whose gradients are written in place, and the parts of the block between them."""
-        modules = [m for m in self.head.modules() if isinstance(m, Linear) and m.size >= DIRECT] if self.direct else []
-        self.written = [m.weight for m in modules if m.weight.requires_grad]
-        for weight in self.written:
-            weight.watch()
-        found = {id(w) for w in self.written}
-        self.gathered: list[slice] = []
-        start = end = 0
-        for parameter in (*self.head.parameters(), *self.beside.parameters()):
-            size = parameter.numel() // (len(self.theta) if self.leading else 1)
-            if id(parameter) in found:
-                self.gathered += [slice(start, end)] if end > start else []
-                start = end + size
-            end += size
-        self.gathered += [slice(start, end)] if end > start else []
-
-    def clear(self) -> None:
-        """Before a step's backward pass: gradients are 0, or will be written over."""
-        if not self.written:
-            self.gradient.zero_()
-            return
-        for weight in self.written:
-            weight.stale = True
-        for part in self.gathered:
-            self.gradient[:, part].zero_()
-
-    def settle(self) -> None:
-        """After a step's backward pass: the gradient of a weight that it did not reach is 0."""
-        for weight in self.written:
-            if weight.stale and weight.grad is not None:
-                weight.grad.zero_()
-                weight.squares = None
-            weight.stale = False
+    def keep(self, index: Tensor) -> None:
+        """Keep these runs only."""
+        self.theta = self.theta.detach()[index]
+        self.bind()
 
     def finite(self) -> Tensor:
         """Of each run whether its weights are finite, `(runs,)`: a sum, which is 30 times as fast as looking at each."""
@@ -146,38 +120,21 @@ class Parameters:
             buffer.copy_(rows[0, start : start + buffer.numel()].view(buffer.shape).to(buffer.dtype))
             start += buffer.numel()
 
-    def clip(self, limit: float) -> Tensor | None:
-        """Scale each run's gradient down to a norm of at most `limit`, run by run.
-
-        Returns:
-            None; or, of one run with large weights, by what its gradient is still to be divided: the fused optimiser does that
-            on its way (`grad_scale`), which saves a pass.
-        """
-        if not self.written:
-            norm = self.gradient.norm(dim=1, keepdim=True)
-            self.gradient.mul_((limit / (norm + 1e-6)).clamp_max(1.0))
-            return None
-        divisors = [((norm + 1e-6) / limit).clamp_min(1.0) for norm in self._norms()]
-        if len(divisors) == 1:
-            return divisors[0] if float(divisors[0]) > 1 else None
-        for row, divisor in zip(self.gradient, divisors, strict=True):
-            if float(divisor) > 1:
-                row.div_(divisor)
-        return None
-
-    def _norms(self) -> list[Tensor]:
-        """Norms of the runs' gradients, from sums of squares that were taken as they were written, where they were."""
-        found = []
-        for run, row in enumerate(self.gradient):
-            squares = [torch.dot(row[part], row[part]) for part in self.gathered]
-            for weight in self.written:
-                assert weight.grad is not None
-                flat = weight.grad[run].view(-1)
-                squares.append(torch.dot(flat, flat) if weight.squares is None else weight.squares[run])
-            found.append(torch.stack(squares).sum().sqrt())
-        return found
-
 
 def flatten(head: nn.Module) -> Tensor:
     """All parameters of one run's head in one vector, in the order of `head.parameters()`."""
     return torch.cat([torch.empty(0), *(p.detach().reshape(-1) for p in head.parameters())])
+
+
+def block(shape: tuple[int, ...], device: torch.device | str) -> Tensor:
+    """Zeros; large blocks on a CPU in pages of 2 MiB, where the system has them.
+
+    A pass over tens of megabytes then misses the table of pages less: a step of pooled cross-attention takes 6 % less.
+    """
+    size = math.prod(shape)
+    if torch.device(device).type != "cpu" or size < LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.zeros(shape, device=device)
+    memory = mmap.mmap(-1, 4 * size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a kernel without them
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=torch.float32).view(shape)

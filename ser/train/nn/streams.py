@@ -1,12 +1,17 @@
-"""A run's own random streams: what run k draws does not depend on the runs beside it, nor on the order of work."""
+"""Random streams of a run's own: what run k draws does not depend on the runs beside it, nor on the order of work."""
 
 import hashlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ser.train.nn.draws import Draws
+AT_ONCE = 1 << 18  # numbers that a GPU draws for each run at a time, at least: half a megabyte
+HALF = 1 << 15
+_INITIALISING = threading.Lock()  # torch.nn draws initial weights from the global stream of the process
 
 
 def derive(*parts: object) -> int:
@@ -25,24 +30,34 @@ def generator(seed: int, *purpose: object, device: str = "cpu") -> torch.Generat
 
 
 def bits(seed: int, *purpose: object) -> np.random.BitGenerator:
-    """Raw bits for one purpose of one run, faster than a torch generator gives numbers on a CPU (SFC64)."""
+    """Raw bits for one purpose of one run, which come faster than a torch generator's numbers on a CPU (SFC64)."""
     return np.random.SFC64(derive(seed, *purpose))
 
 
-def dropout(seeds: Sequence[int], epoch: int, device: str) -> list[torch.Generator | np.random.BitGenerator] | Draws:
-    """What each run draws its dropout masks of an epoch from, see `ser.train.nn.layers.Dropout`."""
+@contextmanager
+def drawing(seed: int) -> Iterator[None]:
+    """Draw initial weights within from this seed alone, and leave the process's global stream as it was."""
+    with _INITIALISING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def dropout(
+    seeds: Sequence[int], epoch: int, device: str
+) -> "list[torch.Generator | np.random.BitGenerator] | GpuBits":
+    """The streams that the dropout masks of an epoch are drawn from, see `ser.train.nn.layers.Dropout`."""
     if device == "cpu":
         return [bits(s, "dropout", epoch) for s in seeds]
     generators = [generator(s, "dropout", epoch, device=device) for s in seeds]
-    return Draws(generators, device) if device.startswith("cuda") else [*generators]
+    return GpuBits(generators, device) if device.startswith("cuda") else [*generators]
 
 
-def permutations(seeds: Sequence[int], epoch: int, length: int) -> torch.Tensor:
+def permutations(seeds: Sequence[int], epoch: int, length: int) -> Tensor:
     """The order in which each run sees its training rows in an epoch, `(runs, length)`."""
     return torch.stack([torch.randperm(length, generator=generator(s, "order", epoch)) for s in seeds])
 
 
-def cyclic(seeds: Sequence[int], length: int, first: int, count: int) -> torch.Tensor:
+def cyclic(seeds: Sequence[int], length: int, first: int, count: int) -> Tensor:
     """Draws `first` to `first + count` of each run from `length` target rows, `(runs, count)`.
 
     A run goes through all rows in an order of its own, then again in another, and so on, independent of its source order.
@@ -53,3 +68,32 @@ def cyclic(seeds: Sequence[int], length: int, first: int, count: int) -> torch.T
         torch.cat([torch.randperm(length, generator=generator(s, "target order", k)) for k in passes]) for s in seeds
     ]
     return torch.stack(drawn)[:, begin : begin + count]
+
+
+class GpuBits:
+    """Random numbers of 16 bits for a stack of runs on a GPU: each run's from its own generator, many at a time.
+
+    A kernel takes longer to start than to draw a batch's dropout. Drawn for each layer and run, 20 runs of cross-attention
+    would start nearly twice as many kernels a step as one run, and 100 runs five times as many. What a run gets depends on
+    its generator and on how many numbers it took before, not on the runs beside it.
+
+    Args:
+        generators: one for each run, on the device.
+        device: where the numbers are wanted.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator], device: str) -> None:
+        self.generators = generators
+        self.numbers = torch.empty(len(generators), 0, dtype=torch.int16, device=device)
+        self.used = 0
+
+    def below(self, bound: int, count: int) -> Tensor:
+        """Which of each run's next numbers, uniform in [0, 65536), are below a bound of 1 ... 65536: `(runs, count)`."""
+        if self.used + count > self.numbers.shape[1]:
+            self.numbers = self.numbers.new_empty(len(self.generators), max(AT_ONCE, count))
+            for row, own in zip(self.numbers, self.generators, strict=True):
+                row.random_(-HALF, HALF, generator=own)
+            self.used = 0
+        taken = self.numbers[:, self.used : self.used + count]
+        self.used += count
+        return taken <= bound - 1 - HALF  # `< 65536 - HALF` would be a number that 16 bits do not hold

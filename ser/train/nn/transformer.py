@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from ser import registry
 from ser.errors import ConfigError
-from ser.train.nn.attention import Attention, Packing
-from ser.train.nn.head import Attends
+from ser.train.nn.attention import Attends, Attention
 from ser.train.nn.layers import Dropout, Enter, Feature, Input, LayerNorm, Linear
+from ser.train.nn.sequences import Packing
 
 POSITIONS = ("sinusoidal", "learned", "none")
 NORMS = ("pre", "post")
@@ -172,7 +172,7 @@ class Transformer(nn.Module):
 
 
 def self_attention(encoders: nn.ModuleList, stores: list[str], place: str = "encode") -> Attends:
-    """What `attends` of a head says of its transformers, one a store, that are its modules `place`."""
+    """The value of a head's `attends` for its transformers, one for each store, which are its modules `place`."""
     return {
         f"{place}.{k}.layers.{n}.attention": ((store,), (store,))
         for k, (encoder, store) in enumerate(zip(encoders, stores, strict=True))

@@ -8,8 +8,8 @@ import torch
 
 from ser.errors import ConfigError
 from ser.parallel import cores, in_order, keep_memory
+from ser.train.heads._base import build, is_stackable, part_of
 from ser.train.loop.config import Config
-from ser.train.nn.head import build, is_stackable, part_of
 from ser.train.nn.layers import Input
 from ser.train.nn.parameters import flatten
 

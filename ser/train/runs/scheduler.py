@@ -10,8 +10,8 @@ from ser.progress import progress
 from ser.results.records import record
 from ser.results.records.names import run_name
 from ser.train.checkpoint import head_facts
-from ser.train.loop.batches import Resident
 from ser.train.loop.config import Config
+from ser.train.loop.data import Resident
 from ser.train.runs import executor
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Begun, FitOptions

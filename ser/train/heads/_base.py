@@ -1,0 +1,175 @@
+"""The contract of a head plugin: one file in this folder, whose name is the head's name.
+
+The file opens with a docstring (what the head is, who published it, its shapes, how it differs from the paper) and holds
+
+    DEFAULTS = {"lr": 1e-3}                      # training options that suit it; the command line beats them
+    TAKES = Takes(("frames",), ("audio",))       # the features it takes; without it, features of any kind
+
+    class Head(nn.Module):
+        def __init__(self, inputs: list[Input], classes: int, **options) -> None
+        def forward(self, batch: Features) -> Tensor     # logits (runs, batch, classes)
+        def embed(self, batch: Features) -> Tensor       # (runs, batch, E); where it has one, `forward` calls it
+        def attends(self) -> Attends                     # where it has attention: which store looks at which
+
+`embed` is what losses on embeddings, domain adaptation and fine-tuning without the encoder work on. `attends` names the
+stores of each attention layer, by its place among the head's modules, for pictures of what was attended to.
+
+A head built of `ser.train.nn.layers` trains many runs at once. With `stackable = False` it may be any `nn.Module`: it then
+trains one run at a time, and sees its features and gives its logits with a leading run dimension of 1. Start with that.
+
+A plugin with `PART = "mlp"` in place of a class trains that head on each modality by itself and joins their predictions
+with its function `combine(probabilities)`.
+
+`tests/train/heads/test_every_head.py` tests each plugin: `pytest tests/train/heads -k NAME`.
+"""
+
+import inspect
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from ser import registry
+from ser.errors import ConfigError, TrainingError
+from ser.train.nn import streams
+from ser.train.nn.layers import Input
+
+HEADS = "ser.train.heads"
+KINDS = ("pooled", "frames", "words")
+
+
+@dataclass(frozen=True)
+class Takes:
+    """The features that a head takes.
+
+    Attributes:
+        kinds: of each store: `pooled` (one vector for each utterance, or one for each layer of the encoder), `frames` (a
+            sequence of vectors), `words` (a sequence of word-piece ids).
+        modalities: of each store; () for any.
+        needs: modalities of which there has to be a store.
+        one_each: there is at most one store of a modality.
+        most: stores; None for any number.
+        example: a store's name, for messages.
+    """
+
+    kinds: tuple[str, ...] = KINDS
+    modalities: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    one_each: bool = False
+    most: int | None = None
+    example: str = ""
+
+    def fits(self, inputs: list[Input]) -> bool:
+        """Whether a head may be built on these stores."""
+        found = [i.modality for i in inputs]
+        return (
+            bool(inputs)
+            and all(kind_of(i) in self.kinds for i in inputs)
+            and all(not self.modalities or m in self.modalities for m in found)
+            and all(m in found for m in self.needs)
+            and not (self.one_each and len(set(found)) < len(found))
+            and not (self.most is not None and len(inputs) > self.most)
+        )
+
+    def __str__(self) -> str:
+        """The same in words, for an error message.
+
+        >>> str(Takes(("frames",), ("audio",), most=1, example="logmel"))
+        'one store of audio frames, such as logmel'
+        """
+        number = "one store" if self.most == 1 else "at most one store of each modality:" if self.one_each else "stores"
+        what = " or ".join(self.kinds) + (" features" if "pooled" in self.kinds else "")
+        whose = " or ".join(self.modalities) + " " if self.modalities else ""
+        needed = f", {' and '.join(self.needs)} among them" if self.needs else ""
+        such = f", such as {self.example}" if self.example else ""
+        return f"{number}{'' if self.one_each else ' of'} {whose}{what}{needed}{such}"
+
+
+def kind_of(source: Input) -> str:
+    """The kind of a store's features: `pooled`, `frames` or `words`."""
+    return ("words" if source.vocabulary else "frames") if source.framewise else "pooled"
+
+
+def plugin(name: str) -> ModuleType:
+    """The head plugin of that name."""
+    return registry.load(HEADS, name)
+
+
+def part_of(name: str) -> str:
+    """The head that is trained: the plugin itself, or the part that a late fusion trains on each modality."""
+    return str(getattr(plugin(name), "PART", name))
+
+
+def takes(name: str) -> Takes:
+    """The features that a head takes; of a late fusion, those that its part takes of each modality."""
+    found = getattr(plugin(part_of(name)), "TAKES", None)
+    return found if isinstance(found, Takes) else Takes()
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """A head's own options and their defaults."""
+    signature = inspect.signature(plugin(part_of(name)).Head.__init__)
+    return {
+        n: p.default
+        for n, p in signature.parameters.items()
+        if p.default is not inspect.Parameter.empty and p.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+
+
+def build(name: str, inputs: list[Input], classes: int, options: dict[str, Any], seed: int) -> nn.Module:
+    """A head for one run with its initial weights, drawn from the given seed alone.
+
+    Raises:
+        ConfigError: an option that the head does not have.
+        TrainingError: features that the head does not take.
+    """
+    known = options_of(name)
+    strange = sorted(set(options) - set(known))
+    if strange:
+        raise registry.unknown(f"option of head {name}:", strange[0], sorted(known))
+    if not takes(name).fits(inputs):
+        found = ", ".join(f"{i.name} ({i.modality}, {kind_of(i)})" for i in inputs)
+        raise TrainingError(f"head {name} cannot take these features", expected=takes(name), found=found)
+    with streams.drawing(seed):
+        head = plugin(name).Head(inputs, classes, **options)
+    assert isinstance(head, nn.Module)
+    return head
+
+
+def is_stackable(head: nn.Module) -> bool:
+    """Whether many runs of a head can be trained at once."""
+    return bool(getattr(head, "stackable", True))
+
+
+def offers_embedding(head: str) -> bool:
+    """Whether a head has `embed(batch) -> (runs, batch, E)`."""
+    return hasattr(plugin(part_of(head)).Head, "embed")
+
+
+def require_embedding(head: str, reader: str) -> None:
+    """Refuse a head without `embed`.
+
+    Raises:
+        ConfigError: listing those that have it.
+    """
+    if not offers_embedding(head):
+        offering = [h for h in registry.names(HEADS) if offers_embedding(h)]
+        raise ConfigError(
+            f"{reader} reads an embedding, and head {head} has none",
+            expected=f"one of the heads {', '.join(offering)}",
+        )
+
+
+def sizes(option: str | tuple[int, ...] | list[int] | int) -> tuple[int, ...]:
+    """Layer sizes from an option: `512,256`, a number, or a sequence; `0` or an empty one is none."""
+    if isinstance(option, int):
+        option = (option,)
+    if isinstance(option, str):
+        try:
+            option = tuple(int(v) for v in option.split(",") if v.strip())
+        except ValueError:
+            raise ConfigError(
+                "sizes of hidden layers", expected="numbers such as 512,256", found=repr(option)
+            ) from None
+    return tuple(int(v) for v in option if int(v) > 0)

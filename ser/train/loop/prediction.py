@@ -1,0 +1,96 @@
+"""Heads of a stack of runs, and their predictions and embeddings of utterances."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ser.accelerator import exact
+from ser.train.heads._base import build
+from ser.train.loop.config import Config
+from ser.train.loop.data import Data
+from ser.train.loop.dialogues import PerTurn
+from ser.train.nn import streams
+from ser.train.nn.parameters import Parameters
+
+EVALUATION_ROWS = 512
+
+
+def predict(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Class probabilities of rows under trained weights; the mean over snapshots where there are several.
+
+    Args:
+        weights: `(runs, n)`.
+
+    Returns:
+        `(runs, len(rows), classes)`.
+    """
+    parameters = _unfilled(data, config, len(weights))
+    found = []
+    for snapshot in weights.chunk(config.snapshots, dim=1):
+        parameters.load(snapshot)
+        found.append(logits(parameters, data, rows).cpu().double().softmax(-1))
+    return torch.stack(found).mean(0).numpy()
+
+
+def embed(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Embeddings of rows under trained weights, `(runs, len(rows), E)`; of snapshots, those of the last.
+
+    Args:
+        weights: `(runs, n)`.
+    """
+    parameters = _unfilled(data, config, len(weights))
+    parameters.load(weights.chunk(config.snapshots, dim=1)[-1])
+    return embeddings(parameters, data, rows).cpu().double().numpy()
+
+
+def _unfilled(data: Data, config: Config, runs: int) -> Parameters:
+    """A block for weights that are yet to be loaded; one head is built, whose initial weights nothing reads."""
+    head = heads(data, config, [0])[0]()
+    return Parameters([lambda: head] * runs, data.resident.device)
+
+
+def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[], nn.Module]]:
+    """One function for each run, giving its head with initial weights from its seed."""
+    options = dict(config.head_options)
+
+    def start(seed: int) -> nn.Module:
+        head = build(config.head, data.resident.inputs, data.classes, options, streams.derive(seed, "init"))
+        return head if config.context == "utterance" else PerTurn(head, config.head)
+
+    return [partial(start, s) for s in seeds]
+
+
+@torch.no_grad()
+def logits(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> Tensor:
+    """Logits of some rows, `(runs, len(rows), classes)`, in evaluation mode."""
+    parameters.head.eval()
+    runs = len(parameters.theta)
+    out = torch.empty(runs, len(data.labels), data.classes, device=data.resident.device)
+    with exact(data.resident.device):
+        for chunk in data.resident.chunks(rows, EVALUATION_ROWS):
+            units = chunk.expand(runs, *chunk.shape)
+            guess, own = data.resident.flat(parameters.head(data.resident.batch(units)), units)
+            out[:, own[0]] = guess
+    return out[:, torch.as_tensor(rows, device=out.device)]
+
+
+@torch.no_grad()
+def embeddings(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> Tensor:
+    """Embeddings of some rows, `(runs, len(rows), E)`, in evaluation mode."""
+    head = parameters.head.eval()
+    runs = len(parameters.theta)
+    found, owners = [], []
+    with exact(data.resident.device):
+        for chunk in data.resident.chunks(rows, EVALUATION_ROWS):
+            units = chunk.expand(runs, *chunk.shape)
+            vectors, own = data.resident.flat(head.embed(data.resident.batch(units)), units)  # type: ignore[operator]
+            found.append(vectors)
+            owners.append(own[0])
+    order = torch.cat(owners)
+    where = torch.empty(len(data.labels), dtype=torch.long, device=order.device)
+    where[order] = torch.arange(len(order), device=order.device)
+    return torch.cat(found, dim=1)[:, where[torch.as_tensor(rows, device=order.device)]]

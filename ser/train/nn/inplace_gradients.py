@@ -1,0 +1,187 @@
+"""Gradients of large weights written straight to where they are kept, and the plain way beside it.
+
+Autograd puts the gradient of a weight into a buffer of its own and adds that to the one that is kept, which has to be zeroed
+before each step. For large weights and small batches the buffer, the addition and the zeroing cost as much as the matrix
+product that gives the gradient. In training in float32 on a CPU, the gradients of weights of `LARGE` numbers or more are
+therefore written in place by the product itself, and the sum of their squares, which clipping needs, is taken while they are
+in the cache.
+`benchmarks/train.md` says how much faster that is.
+
+`SER_INPLACE_GRADIENTS=0` in the environment leaves all gradients to autograd. Losses and weights are then the same but for
+rounding (`tests/train/nn/test_inplace_gradients.py`).
+"""
+
+import os
+import weakref
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+LARGE = 1 << 16  # numbers of a weight from which it pays
+ENABLED = os.environ.get("SER_INPLACE_GRADIENTS", "1") != "0"
+
+
+class Weight(nn.Parameter):
+    """A weight whose gradient may be written in place.
+
+    Autograd adds to the gradient that is there. Where a head reads the weight itself, and no call of its layer has written a
+    gradient in this step, what is there has to be 0: `watch` sees to that.
+
+    Attributes:
+        stale: the gradient that is there is of an earlier step, and the next one is to be written over it.
+        squares: sums of squares of the gradient, one for each run; None where they are not known.
+    """
+
+    stale: bool = False
+    watched: bool = False
+    squares: list[Tensor] | None = None
+
+    def watch(self) -> None:
+        """From now on clear a stale gradient before autograd adds to it."""
+        if not self.watched:
+            self.watched = True
+            self.register_hook(partial(_clear_stale, weakref.ref(self)))  # type: ignore[no-untyped-call]
+
+
+def _clear_stale(reference: "weakref.ref[Weight]", gradient: Tensor | None) -> None:
+    weight = reference()
+    if gradient is not None and weight is not None and weight.stale and weight.grad is not None:
+        weight.grad.zero_()
+        weight.stale = False
+    if gradient is not None and weight is not None:
+        weight.squares = None
+
+
+def affine(x: Tensor, weight: Weight, bias: Tensor) -> Tensor:
+    """x W + b of each run, `(runs, n, inputs)` -> `(runs, n, outputs)`."""
+    if weight.stale and torch.is_grad_enabled():
+        out: Tensor = _Affine.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+        return out
+    return torch.baddbmm(bias, x, weight)
+
+
+class _Affine(torch.autograd.Function):
+    """x W + b whose backward pass writes the gradient of W in place."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.weight = weight
+        return torch.baddbmm(bias, x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor]:
+        x, weight = ctx.saved_tensors
+        ctx.weight.squares = []
+        for into, source, g in zip(ctx.weight.grad, x, gradient, strict=True):
+            if ctx.weight.stale:
+                torch.mm(source.t(), g, out=into)
+            else:
+                into.addmm_(source.t(), g)
+            ctx.weight.squares.append(torch.dot(into.view(-1), into.view(-1)))
+        ctx.weight.stale = False
+        inward = torch.bmm(gradient, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
+        return inward, None, gradient.sum(1, keepdim=True)
+
+
+class Gradients:
+    """The gradients of a stack of runs as autograd leaves them: zeroed before each step, added up by it.
+
+    Args:
+        block: `(runs, n)`, of which the parameters' gradients are views.
+    """
+
+    def __init__(self, block: Tensor) -> None:
+        self.block = block
+
+    def clear(self) -> None:
+        """Prepare a step's backward pass."""
+        self.block.zero_()
+
+    def settle(self) -> None:
+        """Put right, after a step's backward pass, what it did not reach."""
+
+    def clip(self, limit: float) -> Tensor | None:
+        """Scale each run's gradient down to a norm of at most `limit`, run by run.
+
+        Returns:
+            None; or a number that the gradient is still to be divided by, see `InPlaceGradients`.
+        """
+        norm = self.block.norm(dim=1, keepdim=True)
+        self.block.mul_((limit / (norm + 1e-6)).clamp_max(1.0))
+        return None
+
+
+class InPlaceGradients(Gradients):
+    """The gradients of a stack of runs, of which those of some weights are written in place.
+
+    Args:
+        block: `(runs, n)`, of which the parameters' gradients are views.
+        weights: the weights whose gradients are written in place.
+        sizes: of all parameters in the order of the block, numbers of one run.
+    """
+
+    def __init__(self, block: Tensor, weights: list[Weight], sizes: Iterable[tuple[nn.Parameter, int]]) -> None:
+        super().__init__(block)
+        self.weights = weights
+        for weight in weights:
+            weight.watch()
+        written = {id(w) for w in weights}
+        self.between: list[slice] = []  # parts of the block that autograd adds to
+        start = end = 0
+        for parameter, size in sizes:
+            if id(parameter) in written:
+                self.between += [slice(start, end)] if end > start else []
+                start = end + size
+            end += size
+        self.between += [slice(start, end)] if end > start else []
+
+    def clear(self) -> None:
+        for weight in self.weights:
+            weight.stale = True
+        for part in self.between:
+            self.block[:, part].zero_()
+
+    def settle(self) -> None:
+        for weight in self.weights:
+            if weight.stale and weight.grad is not None:
+                weight.grad.zero_()
+                weight.squares = None
+            weight.stale = False
+
+    def clip(self, limit: float) -> Tensor | None:
+        """As `Gradients`; of one run the fused optimiser divides on its way (`grad_scale`), which saves a pass."""
+        divisors = [((norm + 1e-6) / limit).clamp_min(1.0) for norm in self.norms()]
+        if len(divisors) == 1:
+            return divisors[0] if float(divisors[0]) > 1 else None
+        for row, divisor in zip(self.block, divisors, strict=True):
+            if float(divisor) > 1:
+                row.div_(divisor)
+        return None
+
+    def norms(self) -> list[Tensor]:
+        """The norm of each run's gradient, from sums of squares that were taken as it was written, where they were."""
+        found = []
+        for run, row in enumerate(self.block):
+            squares = [torch.dot(row[part], row[part]) for part in self.between]
+            for weight in self.weights:
+                assert weight.grad is not None
+                flat = weight.grad[run].view(-1)
+                squares.append(torch.dot(flat, flat) if weight.squares is None else weight.squares[run])
+            found.append(torch.stack(squares).sum().sqrt())
+        return found
+
+
+def gradients(block: Tensor, head: nn.Module, sizes: list[tuple[nn.Parameter, int]], in_place: bool) -> Gradients:
+    """The gradients of a stack: in place for the head's large weights where that is wanted and there are any.
+
+    Args:
+        block, sizes: see `InPlaceGradients`.
+        in_place: the gradients may be written in place.
+    """
+    own = {id(p) for p in head.parameters()}
+    weights = [p for p, size in sizes if id(p) in own and isinstance(p, Weight) and p.requires_grad and size >= LARGE]
+    return InPlaceGradients(block, weights, sizes) if in_place and ENABLED and weights else Gradients(block)

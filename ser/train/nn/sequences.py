@@ -1,0 +1,116 @@
+"""Padded sequences with a leading run dimension: means, packing, LSTMs and attentive pooling, on real frames only.
+
+Sequences are `(runs, batch, frames, D)`, masks `(runs, batch, frames)`, true where a frame is real.
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from ser.train.nn.layers import Linear
+
+MOSTLY_REAL = 0.95  # of a batch's frames: with less padding than the rest, packing costs more than it saves
+FLOOR = 1e-6  # added to the variance: the square root has no finite gradient at 0
+
+
+def mean(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean over real frames, `(runs, batch, frames, H)` -> `(runs, batch, H)`; without a mask x is pooled already."""
+    if mask is None:
+        return x
+    weight = mask.to(x.dtype)
+    return torch.einsum("rbth,rbt->rbh", x, weight) / weight.sum(-1, keepdim=True).clamp_min(1)
+
+
+class Packing:
+    """The real frames of a padded batch, side by side: what works on each frame by itself need not work on padding.
+
+    Args:
+        mask: `(1, batch, frames)`, true where a frame is real.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        self.shape = mask.shape[1:]
+        self.index = mask.flatten().nonzero()[:, 0]
+
+    @classmethod
+    def of(cls, mask: Tensor | None) -> "Packing | None":
+        """A packing where it pays: one run on a CPU (a GPU would have to wait for the lengths), and padding to leave out."""
+        if mask is None or len(mask) > 1 or mask.device.type != "cpu" or int(mask.sum()) > MOSTLY_REAL * mask.numel():
+            return None
+        return cls(mask)
+
+    def pack(self, x: Tensor) -> Tensor:
+        """`(1, batch, frames, H)` -> `(1, 1, real frames, H)`."""
+        return x.flatten(1, 2).index_select(1, self.index)[:, None]
+
+    def pad(self, x: Tensor) -> Tensor:
+        """`(1, 1, real frames, H)` -> `(1, batch, frames, H)`, 0 in padding."""
+        padded = x.new_zeros(1, self.shape.numel(), x.shape[-1])
+        return padded.index_copy(1, self.index, x[:, 0]).view(1, *self.shape, -1)
+
+
+def run_lstms(layers: Iterable[nn.Module], x: Tensor, mask: Tensor) -> Tensor:
+    """Outputs `(batch, frames, outputs)` of LSTM layers on sequences `(batch, frames, D)`; padding has no effect and is 0.
+
+    Args:
+        layers: LSTMs of one layer, and dropout between them. Not LSTMs of several layers with a dropout of their own: cuDNN
+            draws that from a stream that no seed reaches, so that a run would depend on those before it.
+    """
+    lengths = mask.sum(-1).cpu()
+    # In float32: under autocast cuDNN's LSTM would compute in float16, whose gradients vanish where nothing scales them.
+    with torch.autocast(x.device.type, enabled=False):
+        at = nn.utils.rnn.pack_padded_sequence(x.float(), lengths, batch_first=True, enforce_sorted=False)
+        for layer in layers:
+            at = layer(at)[0] if isinstance(layer, nn.LSTM) else at._replace(data=layer(at.data))
+        steps: Tensor = nn.utils.rnn.pad_packed_sequence(at, batch_first=True, total_length=x.shape[1])[0]
+    return steps
+
+
+class Scorer(nn.Module):
+    """One number of each vector, v . x (+ b): `(runs, ..., D)` -> `(runs, ...)`.
+
+    A sum of products: the last bits of a matrix product with one column depend on how many runs there are.
+    """
+
+    def __init__(self, size: int, bias: bool) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(size)
+        self.weight = nn.Parameter(torch.empty(1, size).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(1, 1).uniform_(-bound, bound)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        ones = [1] * (x.ndim - 2)
+        out: Tensor = (x * self.weight.view(len(self.weight), *ones, -1)).sum(-1)
+        return out if self.bias is None else out + self.bias.view(-1, *ones)
+
+
+class AttentiveStatistics(nn.Module):
+    """Attentive statistics pooling, `(runs, batch, frames, D)` -> `(runs, batch, 2 D)`: weighted mean and deviation.
+
+    Okabe, Koshinaka and Shinoda, Interspeech 2018, equations 1 to 6: e_t = v . tanh(W h_t + b), a = softmax(e),
+    m = sum a_t h_t, s = sqrt(sum a_t h_t^2 - m^2). The scalar bias k of the paper's equation 1 is left out, for the softmax
+    does not depend on it; the variance is computed from deviations, which is the same number without the cancellation.
+
+    Args:
+        size: D.
+        attention: width of the tanh layer.
+    """
+
+    def __init__(self, size: int, attention: int = 128) -> None:
+        super().__init__()
+        self.hidden = Linear(size, attention)
+        self.score = Scorer(attention, bias=False)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        weights = self.weights(x, mask)
+        mean = torch.einsum("rbth,rbt->rbh", x, weights)
+        variance = torch.einsum("rbth,rbt->rbh", (x - mean.unsqueeze(2)).square(), weights)
+        return torch.cat([mean, (variance + FLOOR).sqrt()], dim=-1)
+
+    def weights(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The weight of each frame, `(runs, batch, frames)`: 0 in padding; the weights of an utterance add up to 1."""
+        scores = self.score(torch.tanh(self.hidden(x)))
+        out: Tensor = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1) * mask
+        return out

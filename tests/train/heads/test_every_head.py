@@ -1,0 +1,206 @@
+"""Every head plugin, tomorrow's too: the features it states and no others, padding without effect, every parameter reached."""
+
+import re
+from collections.abc import Callable
+from itertools import combinations_with_replacement, product
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+
+from ser import registry
+from ser.errors import ConfigError, TrainingError
+from ser.train.heads._base import HEADS, KINDS, Takes, build, is_stackable, options_of, part_of, plugin, takes
+from ser.train.loop.config import make_config
+from ser.train.loop.data import Data
+from ser.train.loop.prediction import predict
+from ser.train.loop.trainer import train
+from ser.train.nn.layers import Feature, Features, Input
+
+Stores = tuple[tuple[str, str], ...]  # the modality and the kind of each
+# The features that the fixture `data` has, by its names for them.
+DATA: dict[str, Stores] = {
+    "pooled": (("audio", "pooled"),),
+    "layers": (("audio", "pooled"),),
+    "frames": (("audio", "frames"),),
+    "words": (("text", "words"),),
+    "pooled+pooled": (("audio", "pooled"), ("text", "pooled")),
+    "frames+words": (("audio", "frames"), ("text", "words")),
+    "pooled+words": (("audio", "pooled"), ("text", "words")),
+    "three": (("audio", "pooled"), ("audio", "frames"), ("text", "words")),
+}
+EVERY = tuple(product(("audio", "text", "visual"), KINDS))
+PAPER = re.compile(r"[A-Z][a-z]+ .{0,150}?\b(19|20)\d\d\b", re.DOTALL)
+HEADS_THAT_TRAIN = [n for n in registry.names(HEADS) if part_of(n) == n]
+
+
+def small(name: str) -> dict[str, int]:
+    """Options that make a head small, where it has them."""
+    return {"hidden": 16} if "hidden" in options_of(name) else {}
+
+
+def inputs_of(stores: Stores) -> list[Input]:
+    """Stores of some modalities and kinds."""
+    return [
+        Input(
+            f"{modality}-{kind}-{k}",
+            modality,
+            *{"pooled": (6, False), "frames": (6, True), "words": (1, True, 9)}[kind],
+        )
+        for k, (modality, kind) in enumerate(stores)
+    ]
+
+
+def batch_of(inputs: list[Input]) -> Features:
+    """Three utterances of 4, 2 and 1 frames, for one run."""
+    random = torch.Generator().manual_seed(0)
+    mask = torch.tensor([[[True] * n + [False] * (4 - n) for n in (4, 2, 1)]])
+    found = {}
+    for i in inputs:
+        values = torch.randn(1, 3, *([4] if i.framewise else []), i.dim, generator=random)
+        if i.vocabulary:
+            values = torch.randint(1, i.vocabulary, values.shape, generator=random, dtype=torch.int32)
+        found[i.name] = Feature(values * mask[..., None] if i.framewise else values, mask if i.framewise else None)
+    return found
+
+
+TAKEN = [(n, k) for n in HEADS_THAT_TRAIN for k, stores in DATA.items() if takes(n).fits(inputs_of(stores))]
+
+
+@pytest.mark.parametrize("name", registry.names(HEADS))
+def test_a_head_opens_with_its_facts(name: str) -> None:
+    module = plugin(name)
+    assert len(registry.summary(module)) > 20
+    assert PAPER.search(str(module.__doc__)), "who published it, and the year"
+    make_config(name)  # its DEFAULTS are options there are
+    assert hasattr(module, "Head") or hasattr(module, "combine")
+    assert isinstance(module.TAKES, Takes) if hasattr(module, "Head") else not hasattr(module, "TAKES")
+
+
+@pytest.mark.parametrize("name", HEADS_THAT_TRAIN)
+def test_a_head_takes_what_it_states_and_refuses_all_else(name: str) -> None:
+    """One to three stores of any modality and kind."""
+    taken = 0
+    for number in (1, 2, 3):
+        for stores in combinations_with_replacement(EVERY, number):
+            inputs = inputs_of(stores)
+            if takes(name).fits(inputs):
+                head = build(name, inputs, 4, small(name), 0).eval()
+                if number < 3:
+                    assert head(batch_of(inputs)).shape == (1, 3, 4), stores
+                taken += 1
+            else:
+                with pytest.raises(TrainingError, match=f"head {name} cannot take these features; expected .*store"):
+                    build(name, inputs, 4, small(name), 0)
+    assert taken
+    with pytest.raises(TrainingError, match="cannot take these features"):
+        build(name, [], 4, small(name), 0)
+
+
+def test_heads_state_the_features_of_their_descriptions() -> None:
+    """A table beside the plugins: a head that wrongly refused frames would state so."""
+    stated = {name: takes(name) for name in HEADS_THAT_TRAIN}
+    for name in ("linear", "mlp", "mean_linear", "early", "gated", "cross_attention"):
+        assert stated[name] == Takes()
+    for name in ("cnn2d", "cnn_bilstm", "resnet18", "timnet"):
+        assert (stated[name].kinds, stated[name].most) == (("frames",), 1)
+    for name in ("audio_transformer", "text_transformer", "bilstm", "patch_attention", "text_centred"):
+        assert stated[name].kinds == ("frames", "words")
+    assert takes("late") == takes("mlp")
+    for modalities, name in (
+        (("audio",), "audio_transformer"),
+        (("text",), "text_transformer"),
+        (("audio", "text"), "patch_attention"),
+        (("text", "audio", "visual"), "text_centred"),
+        ((), "bilstm"),
+    ):
+        assert stated[name].modalities == modalities
+    assert [n for n in stated if stated[n].one_each] == ["patch_attention", "text_centred"]
+    assert str(stated["text_centred"]) == (
+        "at most one store of each modality: text or audio or visual frames or words, text among them"
+    )
+
+
+@pytest.mark.parametrize(("name", "kind"), TAKEN)
+def test_logits_have_their_shape_and_every_parameter_gets_a_gradient(
+    name: str, kind: str, data: Callable[..., Data]
+) -> None:
+    resident = data(kind).resident
+    head = build(name, resident.inputs, 4, small(name), 0).eval()
+    logits = head(resident.batch(torch.arange(7)[None]))
+    assert logits.shape == (1, 7, 4)
+    logits.pow(2).sum().backward()
+    for key, parameter in head.named_parameters():
+        assert parameter.grad is not None, key
+        assert bool(parameter.grad.isfinite().all()), key
+
+
+@pytest.mark.parametrize(("name", "kind"), [(n, k) for n, k in TAKEN if any(w != "pooled" for _, w in DATA[k])])
+def test_padding_has_no_effect(name: str, kind: str, data: Callable[..., Data]) -> None:
+    resident = data(kind).resident
+    head = build(name, resident.inputs, 4, small(name), 0).eval()
+    lengths = torch.stack([torch.diff(o) for o in resident.offsets.values()]).sum(0)
+    short, long = int(lengths.argmin()), int(lengths.argmax())
+    alone = head(resident.batch(torch.tensor([[short]])))
+    beside = head(resident.batch(torch.tensor([[long, short]])))
+    torch.testing.assert_close(beside[:, 1:], alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "kind"), [(n, k) for n, k in TAKEN if k in ("pooled", "pooled+pooled", "layers")])
+def test_a_run_is_itself_alone_or_among_others(name: str, kind: str, data: Callable[..., Data]) -> None:
+    """Bit for bit on a CPU, dropout on: run 3 of 5 is run 3 alone, and is run 3 in another slot."""
+    toy = data(kind)
+    if not is_stackable(build(name, toy.resident.inputs, 4, small(name), 0)):
+        pytest.skip("trains one run at a time")
+    config = make_config(name, epochs=4, patience=2, head_options=small(name))
+    five = train(toy, config, [11, 22, 33, 44, 55])
+    alone = train(toy, config, [33])
+    moved = train(toy, config, [33, 99])
+    for other in (alone[0], moved[0]):
+        assert torch.equal(five[2].weights, other.weights)
+        assert five[2].curves == other.curves
+    assert not torch.equal(five[0].weights, five[1].weights)
+
+
+@pytest.mark.parametrize("name", HEADS_THAT_TRAIN)
+def test_a_head_learns_what_is_easy(name: str, data: Callable[..., Data]) -> None:
+    toy = data(next(k for k in ("frames+words", "pooled", "frames", "words") if (name, k) in TAKEN))
+    config = make_config(name, epochs=15, lr=5e-3, head_options=small(name))
+    (trained,) = train(toy, config, [1])
+    rows = np.arange(125, 150)
+    guess = predict(toy, config, trained.weights[None], rows)[0].argmax(-1)
+    assert (guess == toy.labels[rows]).mean() > 0.8
+
+
+def test_a_seed_decides_the_initial_weights_and_leaves_the_global_stream_alone(data: Callable[..., Data]) -> None:
+    resident = data().resident
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first = [p.clone() for p in build("mlp", resident.inputs, 4, {}, 1).parameters()]
+    assert torch.equal(torch.rand(3), expected)
+    again, other = (list(build("mlp", resident.inputs, 4, {}, s).parameters()) for s in (1, 2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0], other[0])
+
+
+def test_an_unknown_option_names_the_nearest(data: Callable[..., Data]) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'hidden'"):
+        build("mlp", data().resident.inputs, 4, {"hiden": 3}, 0)
+    with pytest.raises(ConfigError, match="Did you mean 'mlp'"):
+        plugin("mpl")
+
+
+def test_late_fusion_by_logits_is_the_softmax_of_their_mean() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(2, 3, 5, 4)) * 4  # parts, runs, utterances, classes
+    found = plugin("late_logits").combine(list(softmax(logits, axis=-1)))
+    np.testing.assert_allclose(found, softmax(logits.mean(0), axis=-1))
+    certain = plugin("late_logits").combine([np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]])])
+    np.testing.assert_allclose(certain, [[0.5, 0.5]])
+
+
+def test_late_fusion_is_the_mean_of_probabilities() -> None:
+    parts = [np.array([[0.2, 0.8]]), np.array([[0.6, 0.4]])]
+    np.testing.assert_allclose(plugin("late").combine(parts), [[0.4, 0.6]])

@@ -1,0 +1,87 @@
+"""Gradients that are written in place are those of autograd, however a layer is used."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ser.train.loop.config import make_config
+from ser.train.loop.data import Data
+from ser.train.loop.trainer import train
+from ser.train.nn.inplace_gradients import LARGE, InPlaceGradients
+from ser.train.nn.layers import Linear
+from ser.train.nn.parameters import Parameters
+
+SIZE = 256  # SIZE * SIZE weights are enough to be written in place
+
+
+class Ways(nn.Module):
+    """A layer used in some way, after one that is always used once."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way, self.epoch = way, 0
+        self.first, self.second = Linear(SIZE, SIZE), Linear(SIZE, SIZE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        direct = torch.bmm(x, self.second.weight)
+        ways: dict[str, Callable[[], Tensor]] = {
+            "once": lambda: self.second(x),
+            "twice": lambda: self.second(torch.relu(self.second(x))),
+            "never": lambda: x,
+            "by its weight": lambda: direct,
+            "both": lambda: self.second(x) + direct,
+            "in turns": lambda: (self.second(x), direct, x)[self.epoch % 3],
+            "frozen input": lambda: self.second(x.detach()),
+        }
+        self.epoch += 1
+        return ways[self.way]()
+
+
+def gradients(way: str, in_place: bool, runs: int) -> list[Tensor]:
+    """The gradients of five steps, run by run, as the trainer takes them."""
+    builds = []
+    for run in range(runs):
+
+        def build(run: int = run) -> nn.Module:
+            torch.manual_seed(run)
+            return Ways(way)
+
+        builds.append(build)
+    block, found = Parameters(builds, in_place=in_place), []
+    kept = block.gradients
+    assert isinstance(kept, InPlaceGradients) == in_place
+    assert not isinstance(kept, InPlaceGradients) or len(kept.weights) == 2
+    for step in range(5):
+        x = torch.randn(8, SIZE, generator=torch.Generator().manual_seed(step)).expand(runs, -1, -1)
+        kept.clear()
+        block.head(x).square().mean((1, 2)).sum().backward()
+        kept.settle()
+        if isinstance(kept, InPlaceGradients):
+            torch.testing.assert_close(torch.stack(kept.norms()), kept.block.norm(dim=1))
+        found.append(kept.block.clone())
+    return found
+
+
+@pytest.mark.parametrize("way", ["once", "twice", "never", "by its weight", "both", "in turns", "frozen input"])
+def test_gradients_in_place_are_those_of_autograd(way: str) -> None:
+    assert SIZE * SIZE >= LARGE
+    for ours, expected in zip(gradients(way, True, 2), gradients(way, False, 2), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-9)
+    for ours, alone in zip(gradients(way, True, 2), gradients(way, True, 1), strict=True):
+        assert torch.equal(ours[:1], alone)
+
+
+@pytest.mark.parametrize("options", [{}, {"average": "ema", "loss": "cross_entropy,prototype:0.1"}, {"clip": 0.05}])
+def test_a_run_is_itself_where_gradients_are_written_in_place(
+    options: dict[str, Any], data: Callable[..., Data]
+) -> None:
+    toy = data()
+    config = make_config("mlp", epochs=4, patience=2, batch_size=40, **options)  # 512 x 256 weights
+    five = train(toy, config, [11, 22, 33, 44, 55])
+    for other in (train(toy, config, [33])[0], train(toy, config, [33, 99])[0]):
+        assert torch.equal(five[2].weights, other.weights)
+        assert five[2].curves == other.curves
