@@ -18,11 +18,10 @@ from ser.metadata.table import load_table
 from ser.train.checkpoint import SavedHead
 from ser.train.classical.classifier import Classical
 from ser.train.classical.learner import pooled as side_by_side
+from ser.train.heads._base import offers_embedding, plugin
 from ser.train.loop.dialogues import turns_of
-from ser.train.loop.forward import embed, heads, logits, predict
-from ser.train.loop.objective import offers_embedding
-from ser.train.loop.target_criteria import pooled
-from ser.train.nn.head import plugin
+from ser.train.loop.prediction import embed, heads, logits, predict
+from ser.train.loop.target_selection import pooled
 from ser.train.nn.parameters import Parameters
 from ser.train.runs.joined_corpora import same_encoders
 from ser.workspace import Workspace

@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ser.errors import ConfigError
-<<<<<<< HEAD
 from ser.explain.opened_head import OpenedHead
-from ser.train.nn.spectrogram import Spectrogram, middle
-=======
-from ser.explain.opened import Opened
 from ser.train.heads._spectrogram import Spectrogram, middle
->>>>>>> 7fbfe74 (The loop reads from top to bottom: optional parts are callbacks; rooms loop and nn by content)
 
 
 def class_activation(opened: OpenedHead, row: int, label: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

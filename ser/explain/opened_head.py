@@ -15,18 +15,10 @@ from ser.features.tensors import Tensors
 from ser.train.checkpoint import SavedHead
 from ser.train.classical.classifier import Classical, neural_only
 from ser.train.classical.learner import vectors
-<<<<<<< HEAD:ser/explain/opened_head.py
-from ser.train.loop.batches import Resident
-from ser.train.loop.data import Data
-from ser.train.loop.forward import heads, logits
-from ser.train.nn.head import plugin
-from ser.train.nn.layers import Enter, Feature
-=======
 from ser.train.heads._base import plugin
 from ser.train.loop.data import Data, Resident
 from ser.train.loop.prediction import heads, logits
-from ser.train.nn.layers import Feature
->>>>>>> 7fbfe74 (The loop reads from top to bottom: optional parts are callbacks; rooms loop and nn by content):ser/explain/opened.py
+from ser.train.nn.layers import Enter, Feature
 from ser.train.nn.parameters import Parameters
 
 

@@ -40,7 +40,7 @@ def adapt(
         weights: lambda, each is tried; None: 1.
         ramp: lambda over training, `constant` or `dann`; None: as the method was published.
         criterion: what picks the epoch, and the lambda of a method: `source` (the source's validation part by `selection`),
-            `entropy`, `iwv`, `dev` (see `ser.train.loop.target_criteria`), or `oracle`, which reads the target's labels
+            `entropy`, `iwv`, `dev` (see `ser.train.loop.target_selection`), or `oracle`, which reads the target's labels
         and is stamped.
         options: as for `ser.train.experiments.fit.fit`; `protocol` and `folds` are the target's.
 
