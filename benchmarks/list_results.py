@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ser.jsonfile import check, dumps
+from ser.results.records.model import Summary
 from ser.results.records.names import METRICS
 from ser.results.records.record import summarise
-from ser.schema import SUMMARY, dumps, validate
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
 SHAPES = [(5, 24), (20, 6), (5, 6)]  # runs and folds
@@ -92,7 +93,7 @@ def make(folder: Path, number: int, shapes: list[tuple[int, int]]) -> int:
     texts = []
     for shape in shapes:
         content = template(*shape)
-        validate(content, SUMMARY, "template")
+        check(content, Summary, "template")
         content |= {"experiment": "EXPERIMENT", "config": {**content["config"], "head": "HEAD"}}
         content["time"]["started"] = "STARTED"
         for k, metric in enumerate(METRICS):

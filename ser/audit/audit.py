@@ -17,16 +17,17 @@ from ser.audit.classes import classes
 from ser.audit.finding import ERROR, INFO, SEVERITIES, WARNING, Finding
 from ser.audit.leakage import leakage, shared_audio
 from ser.audit.measurements import Sound, measure_audio
+from ser.audit.record import AuditRecord
 from ser.audit.recordings import LONGEST, recordings
 from ser.audit.sharing import Verdict, fold_shares, verdict
 from ser.audit.split_data import SplitTable, split_table
 from ser.audit.stores import store_findings
 from ser.errors import CorpusError
+from ser.jsonfile import write_json
 from ser.metadata.build import ensure_table
 from ser.metadata.copies import write_copies
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.folds.fold_file import save_folds
-from ser.schema import write_json
 from ser.workspace import Workspace, open_workspace
 
 AUDIT = "audit"
@@ -129,7 +130,7 @@ def audit_dataset(
         "time": {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - clock, 3)},
     }
     path = space.results / f"{AUDIT}-{dataset}-{split.protocol}.json"
-    write_json(path, record, AUDIT)
+    write_json(path, record, AuditRecord)
     return record, path
 
 

@@ -36,9 +36,10 @@ def command(
     import shlex
 
     from ser.errors import ConfigError
+    from ser.jsonfile import write_json
+    from ser.results.records.comparison import ResultComparison
     from ser.results.report.comparison_text import comparison_text
     from ser.results.statistics.comparison import compare_results
-    from ser.schema import COMPARISON, write_json
 
     if output is not None and output.suffix != ".json":
         raise ConfigError(f"--output {output}", expected="a file that ends in .json")
@@ -57,5 +58,5 @@ def command(
         command=" ".join(words),
     )
     if output is not None:
-        write_json(output, found, COMPARISON)
+        write_json(output, found, ResultComparison)
     session.say(comparison_text(found, output))

@@ -42,9 +42,9 @@ def command(
     \b
     ser results list --dataset ravdess --head mlp --sort UA --limit 10
     """
+    from ser.jsonfile import dumps
     from ser.results.records import listing
     from ser.results.report.tables import list_csv, table
-    from ser.schema import dumps
 
     folder = session.workspace.results
     every, damaged = listing.list_results(folder, session.quiet)

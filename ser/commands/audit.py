@@ -65,9 +65,9 @@ def command(session: Session, dataset: str, form: str, **options: Any) -> None:
     ser audit --dataset mine --protocol speaker --folds 5 --stratified --write-folds folds.csv
     """
     from ser.audit.audit import audit_dataset
+    from ser.jsonfile import dumps
     from ser.metadata.folds.fold import FoldOptions
     from ser.results.report.audit_text import audit_text
-    from ser.schema import dumps
 
     file, number, by = options.pop("fold_file"), options.pop("folds"), options.pop("validation")
     chosen = FoldOptions(number, options.pop("split_seed"), file, by, options.pop("stratified"))

@@ -26,12 +26,12 @@ def show(session: Session, name: str, form: str) -> None:
 
     NAME is an experiment, a beginning of its name that no other has, or a JSON file.
     """
+    from ser.jsonfile import dumps
     from ser.results.records.find import find_summary, read_any
     from ser.results.records.names import MATRIX_SCHEMA
     from ser.results.report import matrices
     from ser.results.report.show import any_text
     from ser.results.report.tables import as_csv
-    from ser.schema import dumps
 
     path = find_summary(name, session.workspace.results)
     result = read_any(path)
@@ -43,6 +43,22 @@ def show(session: Session, name: str, form: str) -> None:
         click.echo(as_csv(_read(session, name)[1]), nl=False)
     else:
         click.echo(any_text(result, path))
+
+
+@command.command("schema", cls=Command)
+@click.argument("kind", required=False)
+def schema(session: Session, kind: str | None) -> None:
+    """Print the JSON Schema of a kind of record; without KIND, the names of all kinds."""
+    from ser import registry
+    from ser.jsonfile import dumps, json_schema
+    from ser.results.records.kinds import kinds
+
+    if kind is None:
+        click.echo("\n".join(kinds()))
+    elif kind in kinds():
+        click.echo(dumps(json_schema(kinds()[kind])))
+    else:
+        raise registry.unknown("kind of record", kind, list(kinds()))
 
 
 def _read(session: Session, name: str) -> tuple[Path, dict[str, Any]]:

@@ -18,9 +18,10 @@ from ser.evaluation.predictions import EvaluatedPredictions, predictions_to_eval
 from ser.evaluation.votes import compare_with_votes
 from ser.explain.explain import HeadFile
 from ser.explain.explain import explain as explain_heads
+from ser.jsonfile import plain, write_json
 from ser.metadata.table import Table, load_table
 from ser.results.metrics import evaluation, gaps
-from ser.schema import EVALUATION, plain, write_json
+from ser.results.records.evaluation import Evaluation
 from ser.train.runs.experiment import open_workspace
 from ser.workspace import Workspace
 
@@ -98,7 +99,7 @@ def evaluate(
             "time": {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - clock, 3)},
         }
     )
-    write_json(path, document, EVALUATION)
+    write_json(path, document, Evaluation)
     return document, path
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.results.records.find import STUDIES, find_summary, read_any, verb
+from ser.jsonfile import read_object
+from ser.results.records.find import find_summary, read_any, verb
+from ser.results.records.kinds import studies
 from ser.results.records.names import AUDIT_SCHEMA, amount_name, amount_of, amount_value, run_name
 from ser.results.records.record import read_predictions
-from ser.schema import read_json
 from ser.train.checkpoint import SavedHead, head_facts, load_head
 from ser.workspace import Workspace
 
@@ -117,7 +118,7 @@ class EvaluatedModel:
         """The record of a run and fold; of a head that several folds share, that of the first."""
         run, fold = key
         found = next(r for r in self.runs if r["run"] == run and (fold in SHARED_FOLDS or str(r["fold"]) == fold))
-        return read_json(self.path.parent / found["record"], "record")
+        return read_object(self.path.parent / found["record"], "record")
 
     def rows_of(self, key: Key) -> pd.DataFrame:
         """The recorded predictions of a head: those of its run and fold, or of all folds that share it."""
@@ -193,7 +194,7 @@ def find_model(model: str, workspace: Workspace, amount: str | None = None) -> E
         return _of_head(Path(model))
     path = find_summary(model, workspace.results)
     summary = read_any(path)
-    if summary["schema"] in STUDIES or summary["schema"] == AUDIT_SCHEMA or "runs" not in summary:
+    if summary["schema"] in studies() or summary["schema"] == AUDIT_SCHEMA or "runs" not in summary:
         rows = [row for key in ("variants", "methods", "settings", "sources") for row in summary.get(key, [])]
         parts = dict.fromkeys(str(row["experiment"]) for row in rows if isinstance(row, dict) and row.get("experiment"))
         raise ConfigError(

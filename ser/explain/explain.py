@@ -17,8 +17,9 @@ from ser.explain.modalities import DRAWS, Contributions, contributions
 from ser.explain.opened_head import OpenedHead, open_head, words_of
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
+from ser.jsonfile import write_json
 from ser.results.plotting.style import save
-from ser.schema import EXPLANATIONS, write_json
+from ser.results.records.explanations import Explanations
 from ser.train.checkpoint import SavedHead, load_head
 from ser.train.classical.classifier import Classical, neural_only
 from ser.train.heads._spectrogram import Spectrogram
@@ -115,7 +116,7 @@ def explain(
         "modalities": _modalities(shared, data.classes, draws, folder, name),
         "examples": [_show(e, folder) for e in _best(chosen, examples, len(data.classes))],
     }
-    write_json(folder / "explanations.json", found, EXPLANATIONS)
+    write_json(folder / "explanations.json", found, Explanations)
     return found
 
 

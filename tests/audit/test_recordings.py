@@ -15,13 +15,14 @@ from ser.audit import measurements, sharing
 from ser.audit.finding import Finding
 from ser.audit.leakage import shared_audio
 from ser.audit.measurements import MeasurementCache, Sound, measure_audio
+from ser.audit.record import AuditRecord
 from ser.audit.recordings import recordings
 from ser.audit.split_data import split_table
 from ser.cli import main
 from ser.errors import CorpusError
+from ser.jsonfile import fault_of, json_schema
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import Table, load_table, make_table, write_table
-from ser.schema import schema, violation
 from ser.workspace import Workspace
 
 RATE = 16000
@@ -335,7 +336,7 @@ def test_the_command_writes_json_and_text_and_says_by_its_code_what_it_found(
     assert "-> Leave one of each out of the table" in text
     file = corpus.space.root / "results" / "audit-toy-official.json"
     record = json.loads(file.read_text())
-    assert violation(record, "audit") is None
+    assert fault_of(record, AuditRecord) is None
     assert record["counts"]["error"] == 1
     assert record["audio"]["copies"]["identical"] == [["u00", "u10"]]
     assert record["table"]["sha256"] == table.sha256
@@ -347,7 +348,7 @@ def test_the_command_writes_json_and_text_and_says_by_its_code_what_it_found(
 
 
 def test_the_schema_is_draft_2020_12() -> None:
-    Draft202012Validator.check_schema(schema("audit"))
+    Draft202012Validator.check_schema(json_schema(AuditRecord))
 
 
 def test_records_carry_what_the_audit_found(corpus: Corpus) -> None:

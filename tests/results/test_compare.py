@@ -13,6 +13,8 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from ser.cli import cli, main
 from ser.errors import ConfigError
+from ser.jsonfile import fault_of
+from ser.results.records.comparison import ResultComparison
 from ser.results.records.find import read_any
 from ser.results.records.record import write_summary
 from ser.results.records.stamps import VOIDS, refuse_void, voids
@@ -21,7 +23,6 @@ from ser.results.statistics import paired, power
 from ser.results.statistics.comparability import pair, read_members
 from ser.results.statistics.comparison import compare_results
 from ser.results.statistics.permutation import variances
-from ser.schema import COMPARISON, violation
 
 Simulate = Callable[..., pd.DataFrame]
 Write = Callable[..., tuple[Path, dict[str, Any]]]
@@ -47,7 +48,7 @@ def recalls(frame: pd.DataFrame) -> float:
 
 def test_every_number_of_a_comparison(folder: Path) -> None:
     found = compare_results(["good", "poor"], folder)
-    assert violation(found, COMPARISON) is None
+    assert fault_of(found, ResultComparison) is None
     a, b = (m.frame for m in pair(read_members(["good", "poor"], folder))[0])
     (one,) = found["pairs"]
     assert one["difference"] == pytest.approx(recalls(a) - recalls(b))

@@ -150,7 +150,7 @@ def test_gone_and_damaged_files(folder: Path) -> None:
         lines, damaged = list_results(folder)
         assert [line.experiment for line in lines] == ["second"]
         assert len(damaged) == 1
-        assert "third.json is no JSON" in damaged[0]
+        assert "third.json is not JSON" in damaged[0]
     assert set(json.loads((folder / INDEX).read_text())["files"]) == {"second.json", "notes.json"}
 
 

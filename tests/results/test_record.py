@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from jsonschema import Draft202012Validator
 
-from ser import schema
+from ser import jsonfile
 from ser.errors import ConfigError, TrainingError
 from ser.results.records import record
 from ser.results.records.environment import environment
+from ser.results.records.kinds import kinds
 from ser.results.records.names import METRICS, run_name
 
 Simulate = Callable[..., pd.DataFrame]
@@ -136,20 +137,19 @@ def test_a_wrong_run_is_refused_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "kind", [schema.RUN, schema.SUMMARY, schema.ABLATION, schema.SEARCH, schema.TRANSFER, schema.FEWSHOT]
-)
+@pytest.mark.parametrize("kind", sorted(kinds()))
 def test_the_schemas_are_draft_2020_12(kind: str) -> None:
-    Draft202012Validator.check_schema(schema.schema(kind))
-    assert schema.schema(kind)["$schema"].endswith("draft/2020-12/schema")
+    made = jsonfile.json_schema(kinds()[kind])
+    Draft202012Validator.check_schema(made)
+    assert made["$schema"].endswith("draft/2020-12/schema")
 
 
 def test_a_summary_can_be_recomputed_from_its_predictions(tmp_path: Path, write_experiment: Write) -> None:
     path, written = write_experiment(tmp_path)
     summary = record.read_summary(path)
-    assert summary == schema.plain(written)
+    assert summary == jsonfile.plain(written)
     again = record.metrics_from_predictions(record.read_predictions(path, summary), CLASSES)
-    assert schema.plain(again) == {key: summary[key] for key in again}
+    assert jsonfile.plain(again) == {key: summary[key] for key in again}
     assert summary["test"]["UA"]["n"] == 3
     assert len(summary["runs"]) == 6
     for row in summary["runs"]:
@@ -176,10 +176,10 @@ def test_a_fewshot_summary(tmp_path: Path, write_experiment: Write, simulate_few
     frame = record.read_predictions(path, summary)
     for share, stored in ((0.0, summary["source"]["zero_shot"]), (12.5, summary["percentages"]["12.5%"])):
         again = record.metrics_from_predictions(frame[frame["percentage"] == share], CLASSES)
-        assert stored["test"] == schema.plain(again["test"])
-        assert stored["pooled"] == schema.plain(again["pooled"])
+        assert stored["test"] == jsonfile.plain(again["test"])
+        assert stored["pooled"] == jsonfile.plain(again["pooled"])
     source = record.metrics_from_predictions(frame[frame["percentage"] == 0], CLASSES)
-    assert summary["source"]["validation"] == schema.plain(source["validation"])
+    assert summary["source"]["validation"] == jsonfile.plain(source["validation"])
     assert "test" not in summary
 
 
@@ -252,7 +252,7 @@ WRONG = [
 @pytest.fixture(scope="module")
 def valid(tmp_path_factory: pytest.TempPathFactory, write_experiment: Write) -> dict[str, Any]:
     _, summary = write_experiment(tmp_path_factory.mktemp("valid"))
-    content: dict[str, Any] = schema.plain(summary)
+    content: dict[str, Any] = jsonfile.plain(summary)
     return content
 
 
@@ -282,7 +282,7 @@ def test_a_wrong_summary_is_neither_written_nor_read(
         (b"\xff\xfe\x00", "damaged or cut short"),
         (b"[1]", "expected a JSON object"),
         (b'{"schema": "ser.run/1"}', "found 'ser.run/1'"),
-        (b'{"schema": "ser.summary/1"}', "required property"),
+        (b'{"schema": "ser.summary/1"}', "missing required field"),
     ],
 )
 def test_errors_of_reading_are_named(tmp_path: Path, content: bytes | None, words: str) -> None:
@@ -296,7 +296,7 @@ def test_errors_of_reading_are_named(tmp_path: Path, content: bytes | None, word
 
 def test_json_is_compact_and_the_same_content() -> None:
     value = {"a": list(range(100)), "b": {"c": [1.5, None, True], "ä": "x" * 200}, "d": [{"e": "f" * 90}] * 2, "g": []}
-    text = schema.dumps(value)
+    text = jsonfile.dumps(value)
     assert json.loads(text) == value
     assert "ä" in text
     assert len(text.splitlines()) < 15

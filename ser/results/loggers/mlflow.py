@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ser.jsonfile import dumps
 from ser.results.records.result import Source
 from ser.results.report.provenance import flat
-from ser.schema import dumps
 
 PACKAGE = "mlflow"
 DATABASE = "mlflow.db"

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ser.jsonfile import dumps
 from ser.results.records.result import Source
-from ser.schema import dumps
 
 PACKAGE = "tensorboard"
 FILE = "events.out.tfevents.0.ser"

@@ -5,26 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.results.records.names import (
-    ABLATION_SCHEMA,
-    AUDIT_SCHEMA,
-    COMPARISON_SCHEMA,
-    EVALUATION_SCHEMA,
-    FEWSHOT_SCHEMA,
-    MATRIX_SCHEMA,
-    SEARCH_SCHEMA,
-    SUMMARY_SCHEMA,
-    TRANSFER_SCHEMA,
-)
-from ser.schema import ABLATION, COMPARISON, EVALUATION, FEWSHOT, MATRIX, SEARCH, SUMMARY, TRANSFER, read_json, validate
-
-STUDIES = {
-    ABLATION_SCHEMA: ABLATION,
-    SEARCH_SCHEMA: SEARCH,
-    TRANSFER_SCHEMA: TRANSFER,
-    MATRIX_SCHEMA: MATRIX,
-    FEWSHOT_SCHEMA: FEWSHOT,
-}  # made of several experiments, each with its summary
+from ser.jsonfile import check, read_object
+from ser.results.records.kinds import model_of, schemas
+from ser.results.records.names import SUMMARY_SCHEMA
 
 _CONTAINERS = (dict, list)  # of JSON, nothing else
 OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
@@ -34,34 +17,32 @@ def read_summary(path: Path) -> dict[str, Any]:
     """Read and validate a summary.
 
     Raises:
-        ConfigError: the file is missing, no JSON, of another kind or version, or not valid; says which.
+        ConfigError: the file is missing, is not JSON, is of another kind or version, or is not valid; says which.
     """
-    summary = read_json(path, "summary")
-    _refuse_other(path, summary)
-    validate(summary, SUMMARY, path)
+    summary = read_object(path, "summary")
+    if summary.get("schema") != SUMMARY_SCHEMA:
+        raise ConfigError(
+            f"{path} is not a summary", expected=f"schema {SUMMARY_SCHEMA}", found=repr(summary.get("schema"))
+        )
+    check(summary, model_of(summary), path)
     return summary
 
 
 def read_any(path: Path) -> dict[str, Any]:
-    """Read and validate a summary or a study: its `schema` says which it is.
+    """Read and validate a record of any kind: its `schema` says which it is.
 
     Raises:
         ConfigError: as `read_summary`.
     """
-    found = read_json(path, "result")
-    others = {AUDIT_SCHEMA: "audit", EVALUATION_SCHEMA: EVALUATION, COMPARISON_SCHEMA: COMPARISON}
-    kind = {**STUDIES, **others}.get(str(found.get("schema")))
-    if kind is None:
-        return read_summary(path)
-    validate(found, kind, path)
-    return found
-
-
-def _refuse_other(path: Path, summary: dict[str, Any]) -> None:
-    if summary.get("schema") != SUMMARY_SCHEMA:
+    found = read_object(path, "result")
+    if found.get("schema") not in schemas():
         raise ConfigError(
-            f"{path} is no summary", expected=f"schema {SUMMARY_SCHEMA}", found=repr(summary.get("schema"))
+            f"{path} is not a result",
+            expected=f"schema {', '.join(schemas())}",
+            found=repr(found.get("schema")),
         )
+    check(found, model_of(found), path)
+    return found
 
 
 def verb(command: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
+from ser.jsonfile import read_object
 from ser.results.records.find import dataset, fact, verb
 from ser.results.records.names import (
     ABLATION_SCHEMA,
@@ -19,7 +20,6 @@ from ser.results.records.names import (
     TRANSFER_SCHEMA,
     amount_value,
 )
-from ser.schema import read_json
 
 EXPERIMENT, STUDY = "experiment", "study"
 _OPENING = f'{{\n  "schema": "{SUMMARY_SCHEMA}",'
@@ -70,7 +70,7 @@ def read_headline(path: Path) -> Headline | None:
     Raises:
         ConfigError: it is damaged.
     """
-    record = _parts_of_summary(path) or read_json(path, "summary")
+    record = _parts_of_summary(path) or read_object(path, "summary")
     of = _SCORES.get(str(record.get("schema")))
     if of is None:
         return None

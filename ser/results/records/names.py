@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ser.schema import plain
+from ser.jsonfile import plain
 
 METRICS = ("UA", "WA", "WF1", "Macro_F1")
 RUN_SCHEMA = "ser.run/1"

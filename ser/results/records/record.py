@@ -18,12 +18,14 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError
+from ser.jsonfile import check, fault_of, plain, read_object, write_json
 from ser.results.metrics.predictions import TEXT_COLUMNS, check_predictions, metrics_from_predictions
 from ser.results.records.environment import environment
-from ser.results.records.find import STUDIES, find_summary, read_any, read_summary
+from ser.results.records.find import find_summary, read_any, read_summary
+from ser.results.records.kinds import model_of
+from ser.results.records.model import Run
 from ser.results.records.names import AMOUNTS, RUN_SCHEMA, amount_of, config_hash, run_name
 from ser.results.records.summary import summarise, summarise_fewshot
-from ser.schema import RUN, SUMMARY, plain, read_json, validate, violation, write_json
 from ser.workspace import writing
 
 __all__ = [
@@ -49,7 +51,7 @@ def write_run(folder: Path, record: dict[str, Any], predictions: pd.DataFrame) -
 
     Args:
         folder: `results/<experiment>`.
-        record: of `run.schema.json`; `schema`, `predictions` and `predictions_sha256` are filled in.
+        record: as `ser.results.records.model.Run`; `schema`, `predictions` and `predictions_sha256` are filled in.
         predictions: of this run and fold, see `ser.results.metrics.predictions`.
 
     Raises:
@@ -70,10 +72,10 @@ def write_run(folder: Path, record: dict[str, Any], predictions: pd.DataFrame) -
             "predictions_sha256": hashlib.sha256(data).hexdigest(),
         }
     )
-    validate(full, RUN, f"{name}.json")
+    check(full, Run, f"{name}.json")
     with writing(folder / f"{name}.csv") as temporary:
         temporary.write_bytes(data)
-    write_json(folder / f"{name}.json", full, RUN)
+    write_json(folder / f"{name}.json", full, Run)
 
 
 def read_run(
@@ -96,8 +98,8 @@ def read_run(
     """
     name = run_name(run, str(fold), percentage, shots)
     try:
-        record = read_json(folder / f"{name}.json", "record")
-        if violation(record, RUN) is not None or record["predictions"] != f"{name}.csv":
+        record = read_object(folder / f"{name}.json", "record")
+        if fault_of(record, Run) is not None or record["predictions"] != f"{name}.csv":
             return None
         data = (folder / record["predictions"]).read_bytes()
     except (ConfigError, OSError):
@@ -149,7 +151,7 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
     Raises:
         TrainingError, ConfigError: not valid; nothing is written.
     """
-    write_json(path, summary, SUMMARY)
+    write_json(path, summary, model_of(summary))
 
 
 def write_study(path: Path, study: dict[str, Any]) -> None:
@@ -158,4 +160,4 @@ def write_study(path: Path, study: dict[str, Any]) -> None:
     Raises:
         TrainingError, ConfigError: not valid; nothing is written.
     """
-    write_json(path, study, STUDIES[study["schema"]])
+    write_json(path, study, model_of(study))

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from ser.jsonfile import read_object
 from ser.results.records.find import find_summary, read_any
 from ser.results.records.names import SUMMARY_SCHEMA, amount_name, amount_of, amount_value
 from ser.results.records.record import read_predictions
-from ser.schema import read_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class Source:
         Raises:
             ConfigError: a file is missing or damaged.
         """
-        return [read_json(self.path.parent / run["record"], "record") for run in self.runs]
+        return [read_object(self.path.parent / run["record"], "record") for run in self.runs]
 
 
 def read_source(name: str, folder: Path) -> Source:

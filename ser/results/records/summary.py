@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import TrainingError
+from ser.jsonfile import plain
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.environment import environment
 from ser.results.records.names import (
@@ -17,7 +18,6 @@ from ser.results.records.names import (
     config_hash,
     run_name,
 )
-from ser.schema import plain
 
 ZERO = amount_name(0)
 

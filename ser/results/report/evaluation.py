@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import SerError
+from ser.jsonfile import check, read_object
 from ser.results.plotting.gallery import draw, kinds
+from ser.results.records.explanations import Explanations
 from ser.results.records.find import OF_ANOTHER, read_any
 from ser.results.records.names import EVALUATION_SCHEMA
 from ser.results.records.result import Source
@@ -15,7 +17,6 @@ from ser.results.report.evaluation_text import average_lines, facts, votes_line
 from ser.results.report.provenance import flat
 from ser.results.report.summary import warnings
 from ser.results.report.tables import interval, number
-from ser.schema import EXPLANATIONS, read_json, validate
 
 
 def evaluations_of(source: Source) -> list[Section]:
@@ -138,8 +139,8 @@ def _explanations(source: Source) -> list[Block]:
         return []
     file = source.path.parent / source.result["explanations"]
     try:
-        found = read_json(file, "explanations")
-        validate(found, EXPLANATIONS, file)
+        found = read_object(file, "explanations")
+        check(found, Explanations, file)
     except SerError as error:
         return [Notice("Explanations that cannot be shown", [error.line()])]
     shown = _images(file.parent, found)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ser.results.records.find import STUDIES, dataset, fact
+from ser.results.records.find import dataset, fact
+from ser.results.records.kinds import studies
 from ser.results.records.names import AUDIT_SCHEMA, COMPARISON_SCHEMA, EVALUATION_SCHEMA, METRICS
 from ser.results.report.audit_text import audit_text
 from ser.results.report.comparison_text import comparison_text
@@ -25,7 +26,7 @@ def any_text(result: dict[str, Any], file: object) -> str:
         return evaluation_text(result, file)
     if result["schema"] == COMPARISON_SCHEMA:
         return comparison_text(result, file)
-    return study_text(result, file) if result["schema"] in STUDIES else text(result, file)
+    return study_text(result, file) if result["schema"] in studies() else text(result, file)
 
 
 def text(summary: dict[str, Any], file: object) -> str:

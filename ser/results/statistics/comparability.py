@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.results.records.find import STUDIES, dataset, fact, find_summary, read_any, read_summary
+from ser.results.records.find import dataset, fact, find_summary, read_any, read_summary
+from ser.results.records.kinds import studies
 from ser.results.records.names import amount_name, amount_of, amount_value
 from ser.results.records.record import read_predictions
 from ser.results.statistics.paired import tested_rows
@@ -85,7 +86,7 @@ def read_members(names: Sequence[str], folder: Path, at: str | None = None) -> l
 def _experiments(path: Path) -> list[Path]:
     """The summary itself, or those of a study's experiments; of a search that of the chosen setting alone."""
     found = read_any(path)
-    if found["schema"] not in STUDIES:
+    if found["schema"] not in studies():
         return [path]
     rows = (
         [found["chosen"]]

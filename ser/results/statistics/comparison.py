@@ -1,4 +1,4 @@
-"""Results compared in pairs: the record that `ser results compare` prints and writes (`comparison.schema.json`)."""
+"""Results compared in pairs: the record that `ser results compare` prints and writes."""
 
 import os
 import time

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError, SerError
+from ser.jsonfile import fault_of, read_object
 from ser.results.metrics.classification import scores
 from ser.results.metrics.predictions import SPLITS, check_predictions
+from ser.results.records.model import Run
 from ser.results.records.names import amount_of
 from ser.results.records.record import read_predictions
 from ser.results.verification.verdict import Verdict
-from ser.schema import RUN, read_json, violation
 
 TIE = 1e-6  # by which the predicted class's probability may be below the highest: they are stored in single precision
 
@@ -71,11 +72,11 @@ def retrace(path: Path, summary: dict[str, Any], verdict: Verdict) -> Runs:
 
 def _record(file: Path, row: dict[str, Any], summary: dict[str, Any], verdict: Verdict) -> dict[str, Any] | None:
     try:
-        record = read_json(file, "record")
+        record = read_object(file, "record")
     except ConfigError as error:
         verdict.add(row["record"], error.problem, "a run's record")
         return None
-    fault = violation(record, RUN)
+    fault = fault_of(record, Run)
     if fault is not None:
         verdict.add(row["record"], fault, "a valid run's record")
         return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ser.schema import plain
+from ser.jsonfile import plain
 
 CLOSE = 1e-9  # relative; the same code on another machine adds up in another order
 NEAR = 1e-12  # absolute, of numbers that are 0 but for rounding

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError, SerError
+from ser.jsonfile import fault_of, read_object
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
-from ser.results.records.find import STUDIES
+from ser.results.records.kinds import model_of, studies
 from ser.results.records.names import SUMMARY_SCHEMA, config_hash
 from ser.results.records.record import summarise_fewshot
 from ser.results.verification.account import verify_account
@@ -20,7 +21,6 @@ from ser.results.verification.data import verify_data
 from ser.results.verification.retrace import Runs, classes_of, retrace, tested_labels
 from ser.results.verification.study import study_numbers, union_numbers
 from ser.results.verification.verdict import Verdict
-from ser.schema import SUMMARY, read_json, violation
 from ser.workspace import Workspace
 
 
@@ -32,22 +32,21 @@ def verify(path: Path, space: Workspace) -> Verdict:
         space: where its tables and stores are; a record in a folder `results` is looked for beside that folder.
 
     Raises:
-        ConfigError: the file is missing, no JSON, or of a kind that has nothing to recompute.
+        ConfigError: the file is missing, is not JSON, or is of a kind that has nothing to recompute.
     """
-    record = read_json(path, "record")
-    kind = {SUMMARY_SCHEMA: SUMMARY, **STUDIES}.get(str(record.get("schema")))
-    if kind is None:
-        expected = f"schema {', '.join([SUMMARY_SCHEMA, *STUDIES])}"
+    record = read_object(path, "record")
+    if record.get("schema") not in (SUMMARY_SCHEMA, *studies()):
+        expected = f"schema {', '.join([SUMMARY_SCHEMA, *studies()])}"
         raise ConfigError(f"{path} cannot be recomputed", expected=expected, found=repr(record.get("schema")))
     verdict = Verdict(path)
-    fault = violation(record, kind)
+    fault = fault_of(record, model_of(record))
     if fault is not None:
-        verdict.add("$", fault, f"a valid {kind} record")
+        verdict.add("$", fault, "a valid record")
         return verdict
     verdict.compare(record["config_hash"], config_hash(record["config"]), "$.config_hash")
     beside = Workspace(path.resolve().parent.parent) if path.resolve().parent.name == "results" else space
     try:
-        if kind == SUMMARY:
+        if record["schema"] == SUMMARY_SCHEMA:
             _verify_summary(path, record, beside, verdict)
         else:
             verify_data(record["data"], beside, verdict)
@@ -62,13 +61,13 @@ def verify_all(folder: Path, space: Workspace) -> Iterator[Verdict]:
     """All summaries and studies of a folder; other JSON files are passed over, damaged ones are faults."""
     for path in sorted(folder.glob("*.json")):
         try:
-            schema = read_json(path, "record").get("schema")
+            schema = read_object(path, "record").get("schema")
         except ConfigError as error:
             verdict = Verdict(path)
             verdict.add(path.name, error.problem, "a record")
             yield verdict
             continue
-        if schema == SUMMARY_SCHEMA or schema in STUDIES:
+        if schema == SUMMARY_SCHEMA or schema in studies():
             yield verify(path, space)
 
 

@@ -105,7 +105,7 @@ def ablate(
             those with `head`, and `modality_dropout` for those with several modalities.
 
     Returns:
-        The ablation, as written (`ablation.schema.json`).
+        The ablation, as written (`ser.results.studies.ablation.Study`).
     """
     started = datetime.now(timezone.utc)
     space = open_workspace(workspace)

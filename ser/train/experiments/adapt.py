@@ -45,7 +45,7 @@ def adapt(
         options: as for `ser.train.experiments.fit.fit`; `protocol` and `folds` are the target's.
 
     Returns:
-        The study, as written (`transfer.schema.json`).
+        The study, as written (`ser.results.studies.transfer.Study`).
 
     Raises:
         ConfigError: an unknown method, a weight that is none, a head that cannot be adapted.

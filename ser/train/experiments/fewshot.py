@@ -73,7 +73,8 @@ def fewshot(
             unlabelled.
 
     Returns:
-        The summary of the method, as written; of several methods the study (`fewshot.schema.json`), each having its summary.
+        The summary of the method, as written; of several methods the study (`ser.results.studies.fewshot.Study`), each of
+        which has its summary.
 
     Raises:
         StoreError: the two corpora's features are not of the same encoder.

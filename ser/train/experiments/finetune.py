@@ -37,7 +37,7 @@ def finetune(
         options: as for `ser.train.experiments.fit.fit`; `protocol` and `folds` are the target's.
 
     Returns:
-        The study, as written (`transfer.schema.json`).
+        The study, as written (`ser.results.studies.transfer.Study`).
     """
     space = open_workspace(workspace)
     general, training = split_options({**options, "command": command})

@@ -52,7 +52,7 @@ def search(
         options: as for `ser.train.experiments.fit.fit`.
 
     Returns:
-        The search, as written (`search.schema.json`). A setting that fails is in it with its error.
+        The search, as written (`ser.results.studies.search.Study`). A setting that fails is in it with its error.
 
     Raises:
         SerError: every setting failed: the first one's error.

@@ -80,7 +80,7 @@ def study(
         training: fields of the head's configuration, for all variants.
 
     Returns:
-        The study, as written (`transfer.schema.json`).
+        The study, as written (`ser.results.studies.transfer.Study`).
     """
     started = datetime.now(timezone.utc)
     check_runs(options.runs)

@@ -76,7 +76,8 @@ def matrix(
         options: as for `ser.train.experiments.fit.fit`, without `refit`; `protocol` None takes the one that fits each table.
 
     Returns:
-        The study, as written (`matrix.schema.json`). Runs that were finished by an earlier call are not trained again.
+        The study, as written (`ser.results.studies.transfer_matrix.Study`).
+        Runs that were finished by an earlier call are not trained again.
 
     Raises:
         ConfigError: fewer than two corpora, or fewer than two classes that all have.

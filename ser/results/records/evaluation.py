@@ -1,0 +1,419 @@
+"""The record of an evaluation of trained heads: calibration, abstention, novelty, ensembles, votes, gaps."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from ser.jsonfile import Count, Model, Positive, Sha256, Share, TableFile, Time, Word
+from ser.results.records.model import Comparison, ConfigHash, Confusion, Described, Environment, Interval, Metrics
+
+NotNegative = Annotated[float, Meta(ge=0)]
+Temperature = Annotated[float, Meta(gt=0)]
+
+
+class EvaluatedModel(Model, kw_only=True):
+    """The experiment or the saved head that is evaluated."""
+
+    kind: Literal["experiment", "head"]
+    record: Annotated[str | None, Meta(description="The summary, beside this file; null where a head lies alone.")]
+    config_hash: ConfigHash | None
+    runs: Positive
+    folds: Positive
+    heads: Annotated[int, Meta(ge=0, description="Saved heads.")]
+    amount: Annotated[str | None, Meta(description="Of target data, of a few-shot record.")]
+
+
+class EvaluatedData(Model, kw_only=True):
+    """The utterances that it is evaluated on."""
+
+    dataset: Word
+    own: Annotated[
+        bool,
+        Meta(
+            description="True if the heads have seen the corpus: then only the recorded test rows of each fold are evaluated."
+        ),
+    ]
+    rows: str
+    scheme: str
+    utterances: Positive
+    classes: Annotated[
+        dict[str, Count], Meta(min_length=1, description="Class -> utterances; all classes of the head.")
+    ]
+    dropped: dict[str, Count]
+    table: TableFile | None
+    stores: Annotated[
+        dict[str, Any],
+        Meta(description="Features that heads were run on; empty where the recorded predictions were enough."),
+    ]
+
+
+class DescribedShare(Described, kw_only=True):
+    """A share described over units."""
+
+    mean: Share
+
+
+class DescribedNLL(Described, kw_only=True):
+    """Negative log-likelihood, nats, described over units."""
+
+    mean: NotNegative
+
+
+class DescribedBrier(Described, kw_only=True):
+    """The Brier score, summed over classes, described over units."""
+
+    mean: Annotated[float, Meta(ge=0, le=2)]
+
+
+class Reliability(Model, kw_only=True):
+    """The reliability curve: utterances in order of confidence, in bins of equally many, each bin the mean over units."""
+
+    confidence: Annotated[list[NotNegative], Meta(min_length=1)]
+    accuracy: Annotated[list[NotNegative], Meta(min_length=1)]
+    n: Annotated[list[NotNegative], Meta(min_length=1)]
+
+
+class ProbabilityScores(Model, kw_only=True):
+    """Scores of probabilities."""
+
+    NLL: DescribedNLL
+    Brier: DescribedBrier
+    ECE: Annotated[
+        DescribedShare,
+        Meta(
+            description="Expected calibration error of the largest probability, over bins of equally many utterances."
+        ),
+    ]
+    ECE_by_chance: Annotated[
+        DescribedShare,
+        Meta(description="ECE of a perfectly calibrated head with these confidences, because utterances are few."),
+    ]
+    reliability: Reliability
+
+
+class ScoreChange(Model, kw_only=True):
+    """Calibrated minus uncalibrated, unit by unit."""
+
+    NLL: Described
+    Brier: Described
+    ECE: Described
+
+
+class Probabilities(Model, kw_only=True):
+    """Scores of the probabilities before and after calibration; null where none was asked for."""
+
+    uncalibrated: ProbabilityScores
+    calibrated: ProbabilityScores | None
+    change: ScoreChange | None
+
+
+class RiskCurve(Model, kw_only=True):
+    """Risk against coverage, mean over units."""
+
+    coverage: list[Share]
+    risk: list[Share]
+
+
+class Threshold(Model, kw_only=True):
+    """Coverage and risk on the test utterances under thresholds from validation; risk null where nothing is answered."""
+
+    coverage: DescribedShare
+    risk: DescribedShare | None
+
+
+class Selective(Model, kw_only=True):
+    """Selective prediction, of the calibrated probabilities where there are any."""
+
+    AURC: Annotated[DescribedShare, Meta(description="Area under the risk-coverage curve.")]
+    E_AURC: Annotated[Described, Meta(description="Above that of a perfect order of the same answers.")]
+    curve: RiskCurve
+    accuracy_at: Annotated[
+        dict[str, DescribedShare],
+        Meta(min_length=1, description="Coverage -> accuracy of the most confident."),
+    ]
+    coverage_at: Annotated[
+        dict[str, DescribedShare],
+        Meta(
+            min_length=1,
+            description="Risk -> the largest coverage with no more, in hindsight: the threshold is of the test utterances.",
+        ),
+    ]
+    from_validation: Annotated[
+        Annotated[dict[str, Threshold], Meta(min_length=1)] | None,
+        Meta(description="By the risk asked for: thresholds from the validation part of each run and fold."),
+    ]
+
+
+class EvaluatedClass(Model, kw_only=True):
+    """The scores of one class over all runs and heads."""
+
+    precision: Share | None
+    recall: Share | None
+    F1: Share | None
+    support: Count
+
+
+class FittedTemperature(Model, kw_only=True):
+    """The temperature of one run and fold."""
+
+    run: Count
+    fold: str
+    n: Positive
+    temperature: Temperature
+
+
+class Temperatures(Model, kw_only=True):
+    """The temperatures, and what they were fitted on."""
+
+    fitted_on: str
+    corpora: Annotated[list[str], Meta(description="That the validation predictions are of.")] | UnsetType = UNSET
+    refitted: Annotated[
+        bool,
+        Meta(
+            description="True if the heads that are tested were trained again, on validation too, after the heads that the "
+            "temperature is of."
+        ),
+    ]
+    mean: Temperature
+    min: Temperature
+    max: Temperature
+    at_bound: Count
+    values: Annotated[list[FittedTemperature], Meta(min_length=1)]
+
+
+class Level(Model, kw_only=True):
+    """A score with its interval."""
+
+    mean: Share
+    ci_95: Interval
+
+
+class Difference(Model, kw_only=True):
+    """A difference of scores with its interval."""
+
+    difference: Annotated[float, Meta(ge=-1, le=1)]
+    ci_95: Interval
+
+
+class EvaluatedGender(Model, kw_only=True):
+    """The scores of one gender."""
+
+    UA: Level
+    WA: Level
+    n: Count
+    speakers: Count
+
+
+class GenderDifference(Model, kw_only=True):
+    """The first gender minus the second."""
+
+    between: tuple[str, str]
+    UA: Difference
+    WA: Difference
+
+
+class Genders(Model, kw_only=True):
+    """Scores by gender; speakers drawn again within each gender."""
+
+    groups: Annotated[dict[str, EvaluatedGender], Meta(min_length=1)]
+    gaps: list[GenderDifference]
+
+
+class EvaluatedSpeaker(Model, kw_only=True):
+    """The scores of one speaker."""
+
+    UA: Level
+    WA: Level
+    n: Count
+
+
+class ChanceGap(Model, kw_only=True):
+    """The gap when the utterances of each class are given to the speakers at random."""
+
+    mean: Share
+    quantile_95: Share
+
+
+class SpeakerGap(Model, kw_only=True):
+    """The highest speaker minus the lowest."""
+
+    lowest: str
+    highest: str
+    difference: Share
+    ci_95: Interval
+    chance: ChanceGap
+    p: Share
+
+
+class Speakers(Model, kw_only=True):
+    """Scores by speaker; a speaker's utterances drawn again."""
+
+    groups: Annotated[dict[str, EvaluatedSpeaker], Meta(min_length=1)]
+    left_out: Count
+    std: NotNegative
+    gap: SpeakerGap
+
+
+class EvaluatedGroups(Model, kw_only=True):
+    """Scores by gender and by speaker; null where they are not known."""
+
+    gender: Genders | None
+    speaker: Speakers | None
+
+
+class Ensemble(Model, kw_only=True):
+    """The mean of the runs' probabilities, fold by fold, compared with the runs one by one; its temperature is its own."""
+
+    members: Annotated[int, Meta(ge=2)]
+    scores: Metrics
+    probabilities: Probabilities
+    selective: Selective
+    comparison: Comparison
+
+
+class Snapshots(Model, kw_only=True):
+    """Of a snapshot ensemble: its snapshots one by one."""
+
+    members: Annotated[int, Meta(ge=2)]
+    UA_of_each: Annotated[list[Share], Meta(min_length=2)]
+    comparison_with_last: Comparison
+
+
+class HumanAccuracy(Model, kw_only=True):
+    """Expected accuracy of one annotator against the label."""
+
+    WA: Share
+    UA: Share
+
+
+class HeadAccuracy(Model, kw_only=True):
+    """Accuracy of the head on the same utterances."""
+
+    WA: DescribedShare
+    UA: DescribedShare
+
+
+class Pairwise(Model, kw_only=True):
+    """Share of cases in which the head, or another annotator, names what an annotator heard."""
+
+    head: DescribedShare
+    annotators: Share
+
+
+class Distances(Model, kw_only=True):
+    """Distances between the head's probabilities and the annotators' votes."""
+
+    cross_entropy: Described
+    JS: DescribedShare
+    TVD: DescribedShare
+    entropy: Annotated[Described, Meta(description="Of the votes: the least cross-entropy there can be.")]
+
+
+class VoteScores(Model, kw_only=True):
+    """The head beside the annotators."""
+
+    n: Positive
+    complete: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Utterances with the votes of all annotators; of the others the distributions are of two outcomes, "
+            "the label and anything else.",
+        ),
+    ]
+    human: HumanAccuracy
+    head: HeadAccuracy
+    pairwise: Pairwise | None
+    uncalibrated: Distances
+    calibrated: Distances | None
+
+
+class Augmented(Model, kw_only=True):
+    """The mean of the probabilities of several views, compared with the original."""
+
+    views: Annotated[list[str], Meta(min_length=2)]
+    scores: Metrics
+    probabilities: Probabilities
+    selective: Selective
+    comparison: Comparison
+
+
+class Separation(Model, kw_only=True):
+    """Separation of known from novel utterances. FPR95: novel ones that pass where 95 % of the known ones do."""
+
+    AUROC: DescribedShare
+    FPR95: DescribedShare
+
+
+class NoveltyScores(Model, kw_only=True):
+    """Separation by each score, per run the mean over its heads; null where it cannot be computed."""
+
+    energy: Separation | None
+    max_softmax: Separation | None
+    mahalanobis: Separation | None
+    knn: Separation | None
+
+
+class NoveltyCounts(Model, kw_only=True):
+    """Numbers of known and novel utterances."""
+
+    known: Count
+    novel: Count
+
+
+class Novelty(Model, kw_only=True):
+    """One kind of novel utterances."""
+
+    novel: Word
+    dataset: str
+    n: NoveltyCounts
+    heads: Positive
+    without_novel: Annotated[int, Meta(ge=0, description="Heads whose test speakers have no novel utterance.")]
+    neighbour: Annotated[int, Meta(ge=1, description="k of knn.")]
+    scores: NoveltyScores
+    notes: list[str]
+
+
+class NumbersTable(Model, kw_only=True):
+    """A CSV beside the record, that its numbers were made of."""
+
+    path: str
+    rows: Count
+    sha256: Sha256
+
+
+class Evaluation(Model, kw_only=True):
+    """Evaluation of trained heads: calibration, abstention, novelty, ensembles, votes, gaps."""
+
+    schema: Literal["ser.evaluation/1"] = "ser.evaluation/1"
+    experiment: Word
+    command: Word
+    model: EvaluatedModel
+    data: EvaluatedData
+    unit: Annotated[
+        Literal["run", "head"],
+        Meta(description="What predicts every test utterance once; numbers are described over these."),
+    ]
+    bins: Positive
+    stamps: list[str]
+    environment: Environment
+    scores: Metrics
+    probabilities: Probabilities
+    selective: Selective
+    confusion_matrix: Confusion
+    per_class: Annotated[dict[str, EvaluatedClass], Meta(min_length=1, description="Of the same counts.")]
+    temperature: Temperatures | None
+    groups: EvaluatedGroups
+    ensemble: Ensemble | None
+    snapshots: Snapshots | None
+    average: Annotated[str, Meta(description="Of weights, in training: none, swa or ema.")]
+    votes: VoteScores | None
+    tta: Augmented | None
+    novelty: list[Novelty]
+    explanations: Annotated[
+        str | None,
+        Meta(description="explanations.json of --explain, relative to this file; null where it was not asked for."),
+    ]
+    notes: list[str]
+    files: dict[str, NumbersTable]
+    time: Time

@@ -1,0 +1,96 @@
+"""All kinds of record, by the `schema` that a record says it is of; a record read from its file as the object of its kind."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from ser import registry
+from ser.audit.record import AuditRecord
+from ser.errors import ConfigError
+from ser.jsonfile import Model, decode, read_limited
+from ser.results.records.comparison import ResultComparison
+from ser.results.records.evaluation import Evaluation
+from ser.results.records.explanations import Explanations
+from ser.results.records.model import FewshotSummary, Opening, Run, Summary
+
+STUDIES = "ser.results.studies"
+
+
+class _Beginning(Struct):
+    """The fields that say of which kind a record is."""
+
+    schema: str | UnsetType = UNSET
+    percentages: Raw | UnsetType = UNSET
+
+
+@cache
+def kinds() -> dict[str, type[Model]]:
+    """Kinds of record by the name that `ser results schema` gives them; those of studies are the files of `STUDIES`."""
+    studies = {name: registry.load(STUDIES, name).Study for name in registry.names(STUDIES)}
+    return {
+        "summary": Summary,
+        "fewshot_summary": FewshotSummary,
+        "run": Run,
+        "evaluation": Evaluation,
+        "explanations": Explanations,
+        "comparison": ResultComparison,
+        "audit": AuditRecord,
+        **studies,
+    }
+
+
+@cache
+def studies() -> dict[str, type[Opening]]:
+    """Records of studies by their `schema`."""
+    return {schema_of(model): model for model in kinds().values() if model.__module__.startswith(STUDIES)}  # type: ignore[misc]
+
+
+def schema_of(model: type[Model]) -> str:
+    """The `schema` of a kind of record, such as `ser.summary/1`."""
+    defaults = dict(zip(reversed(model.__struct_fields__), reversed(model.__struct_defaults__), strict=False))
+    return str(defaults["schema"])
+
+
+@cache
+def schemas() -> dict[str, type[Model]]:
+    """Kinds of record by their `schema`; that of a summary is `Summary`, of a few-shot one too (see `model_of`)."""
+    return {schema_of(model): model for model in kinds().values() if model is not FewshotSummary}
+
+
+def model_of(document: Mapping[str, Any]) -> type[Model]:
+    """The kind of a record that is a plain JSON object.
+
+    Raises:
+        ConfigError: its `schema` is not one of the known ones.
+    """
+    model = schemas().get(str(document.get("schema")))
+    if model is None:
+        raise ConfigError(
+            "the record is of no known kind",
+            expected=f"schema {', '.join(schemas())}",
+            found=repr(document.get("schema")),
+        )
+    return FewshotSummary if model is Summary and "percentages" in document else model
+
+
+def read_record(path: Path, what: str = "result") -> Model:
+    """Read a record as the object of its kind.
+
+    Raises:
+        ConfigError: the file cannot be read, is not JSON, of no known kind, or does not fit its kind.
+    """
+    content = read_limited(path, what)
+    beginning = decode(content, _Beginning, path)
+    model = schemas().get(str(beginning.schema))
+    if model is None:
+        raise ConfigError(
+            f"{path} is not a {what} of a known kind",
+            expected=f"schema {', '.join(schemas())}",
+            found="none" if beginning.schema is UNSET else repr(beginning.schema),
+        )
+    if model is Summary and beginning.percentages is not UNSET:
+        model = FewshotSummary
+    return decode(content, model, path)

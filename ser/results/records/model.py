@@ -1,0 +1,432 @@
+"""Records as typed objects: what all records have in common, a run's record, and the summaries of experiments.
+
+The records of studies are beside what shows them, in `ser.results.studies`; those of evaluations, explanations and comparisons
+in files of these names here. `ser.results.records.kinds` knows them all.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from ser.jsonfile import Count, Model, Sha256, Share, Time, Word
+
+METRICS = ("UA", "WA", "WF1", "Macro_F1")
+
+ConfigHash = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9a-f]{12}$",
+        description="First 12 hexadecimal digits of the SHA-256 of the configuration's JSON with sorted keys.",
+    ),
+]
+Interval = tuple[float, float] | None
+Amount = Annotated[
+    str,
+    Meta(
+        pattern="^([0-9.e+-]+%|[0-9]+ shots?)$",
+        description="Few-shot: share of the target's training part, or number of utterances of each class.",
+    ),
+]
+MetricName = Annotated[Literal["UA", "WA", "WF1", "Macro_F1"], Meta(description="Pooled over folds, mean over runs.")]
+Beside = Annotated[str, Meta(min_length=1, description="Path from this file's folder.")]
+Stamps = Annotated[list[str], Meta(description="What a reader of the numbers must know.")]
+Notes = Annotated[list[str], Meta(description="The runs' notes, each with run and fold.")]
+
+
+class Environment(Model, kw_only=True, forbid_unknown_fields=False):
+    """The place of a computation: versions, machine, commit; no name of a person, a host or a folder."""
+
+    python: str
+    platform: str | UnsetType = UNSET
+    cpus: int | UnsetType = UNSET
+    ser: str
+    packages: dict[str, str | None]
+    commit: str | UnsetType | None = UNSET
+    modified: bool | UnsetType | None = UNSET
+    device: str
+
+
+class Opening(Model, kw_only=True):
+    """The beginning of all results: what was asked, of which data, when and by which code."""
+
+    schema: str
+    experiment: Word
+    command: Word
+    config: Annotated[dict[str, Any], Meta(description="What was asked.")]
+    config_hash: ConfigHash
+    data: Annotated[dict[str, Any], Meta(description="Tables, stores and their hashes, scheme, protocol.")]
+    stamps: Stamps
+    environment: Environment
+    time: Time
+
+
+class Described(Model, kw_only=True):
+    """A number described over runs (or other units)."""
+
+    mean: float
+    std: Annotated[
+        Annotated[float, Meta(ge=0)] | None, Meta(description="n - 1 in the denominator; null with one run.")
+    ]
+    ci_95: Annotated[Interval, Meta(description="Student's t interval of the mean over runs; null with one run.")]
+    n: Annotated[int, Meta(ge=1, description="Runs.")]
+    values: Annotated[list[float], Meta(min_length=1, description="One value per run, in the order of the runs.")]
+
+
+class Metric(Described, kw_only=True):
+    """A metric between 0 and 1 described over runs."""
+
+    mean: Share
+    values: Annotated[list[Share], Meta(min_length=1, description="One value per run, in the order of the runs.")]
+    ci_95_speakers: (
+        Annotated[
+            Interval,
+            Meta(
+                description="Percentile interval over 1,000 resamples of whole speakers; null where speakers are not known or "
+                "there is one."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class Metrics(Model, kw_only=True):
+    """The four metrics."""
+
+    UA: Annotated[Metric, Meta(description="Unweighted average recall (UAR) over the classes that the truth has.")]
+    WA: Annotated[Metric, Meta(description="Accuracy.")]
+    WF1: Annotated[Metric, Meta(description="F1 weighted by support.")]
+    Macro_F1: Annotated[Metric, Meta(description="Mean F1 over the classes in truth or predictions.")]
+
+    def of(self, name: str) -> Metric:
+        """The metric of a name of `METRICS`."""
+        found: Metric = getattr(self, name)
+        return found
+
+    def items(self) -> Iterator[tuple[str, Metric]]:
+        """All metrics with their names, in the order of `METRICS`."""
+        return ((name, self.of(name)) for name in METRICS)
+
+
+class FoldMetrics(Metrics, kw_only=True):
+    """The test metrics of one fold."""
+
+    n: Annotated[int, Meta(ge=1, description="Test utterances.")]
+
+
+class Confusion(Model, kw_only=True):
+    """Confusion counts of test predictions, summed over folds and runs."""
+
+    labels: Annotated[list[str], Meta(min_length=1)]
+    counts: Annotated[list[list[Count]], Meta(description="Rows are true classes, columns predicted ones.")]
+    runs: Annotated[int, Meta(ge=1, description="Number of runs that the counts are summed over.")] | UnsetType = UNSET
+
+
+class ClassScores(Model, kw_only=True, forbid_unknown_fields=False):
+    """The scores of one class, of the pooled test predictions, mean over runs."""
+
+    precision: Annotated[
+        Share | None,
+        Meta(description="0 for a class never predicted; null for one that is not in the truth either."),
+    ]
+    recall: Annotated[Share | None, Meta(description="null for a class that the truth does not have.")]
+    F1: Annotated[Share | None, Meta(description="null for a class in neither truth nor predictions.")]
+    support: Annotated[Count | Annotated[float, Meta(ge=0)], Meta(description="Test utterances of the class in a run.")]
+
+
+PerClass = dict[str, ClassScores]
+
+
+class GroupScores(Model, kw_only=True, forbid_unknown_fields=False):
+    """The scores of one gender or speaker, pooled over folds, mean over runs; UA over the classes of the group's truth."""
+
+    UA: Share
+    WA: Share
+    n: Count
+
+
+class GroupGap(Model, kw_only=True, forbid_unknown_fields=False):
+    """The highest group minus the lowest."""
+
+    UA: Share
+    WA: Share
+
+
+class Groups(Model, kw_only=True, forbid_unknown_fields=False):
+    """Scores by gender and by speaker; a gap is null where there are not two groups."""
+
+    gender: dict[str, GroupScores]
+    gender_gap: GroupGap | None
+    speaker: dict[str, GroupScores]
+    speaker_gap: GroupGap | None
+
+
+class Numbers(Model, kw_only=True, forbid_unknown_fields=False):
+    """All numbers that follow from the predictions of an experiment's runs."""
+
+    validation: Annotated[
+        Metrics | UnsetType | None,
+        Meta(description="As test, over the validation parts; null where there are none."),
+    ] = UNSET
+    test: Annotated[
+        Metrics, Meta(description="One value per run: the mean over the run's folds of each fold's metric.")
+    ]
+    pooled: Annotated[
+        Metrics,
+        Meta(
+            description="One value per run: the metric over the test predictions of all its folds together, every utterance "
+            "once."
+        ),
+    ]
+    confusion_matrix: Confusion
+    per_class: PerClass
+    groups: Groups | UnsetType = UNSET
+    folds: Annotated[dict[str, FoldMetrics], Meta(description="By the fold's name.")] | UnsetType = UNSET
+
+
+class Tested(Model, kw_only=True):
+    """A permutation test."""
+
+    p: Share
+    units: Annotated[int, Meta(ge=2)]
+
+
+class Tests(Model, kw_only=True):
+    """Permutation tests: the models (runs) exchanged; the predictions of each speaker exchanged."""
+
+    models: Tested | None
+    speakers: Tested | None
+
+
+class Comparison(Model, kw_only=True):
+    """Two systems compared in pairs on the same test utterances; see `ser.results.statistics.paired`."""
+
+    metric: MetricName
+    difference: Annotated[float, Meta(ge=-1, le=1, description="The first minus the second.")]
+    ci_95: Annotated[
+        Interval, Meta(description="Speakers and runs drawn again; over runs where speakers are not known.")
+    ]
+    effect_size: Annotated[
+        float | None, Meta(description="Cohen's d_z over speakers; over models where speakers are not known.")
+    ]
+    tests: Tests
+    p: Annotated[
+        Share | None,
+        Meta(description="Of both together: other seeds and other speakers; the larger of the two with one run."),
+    ]
+
+
+AdjustedP = Annotated[Share | None, Meta(description="Adjusted for the number of comparisons (Holm).")]
+
+
+class MistakenFor(Model, kw_only=True):
+    """A true class, the class that it is predicted as, and the share of its utterances."""
+
+    true: str
+    predicted: str
+    share: float
+
+
+class Suspect(Model, kw_only=True):
+    """Classes that are predicted as each other: the sign of a swapped label map."""
+
+    classes: Annotated[list[str], Meta(min_length=2)]
+    gain: Annotated[float, Meta(description="Rise of their mean recall if they were exchanged.")]
+    p: float | None
+    confusion: list[MistakenFor]
+    variant: str | UnsetType = UNSET
+
+
+class RunRow(Model, kw_only=True, forbid_unknown_fields=False):
+    """One run on one fold, in a summary."""
+
+    run: Count
+    fold: Word
+    seed: int
+    percentage: Annotated[float, Meta(ge=0, le=100)] | UnsetType = UNSET
+    shots: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    best_epoch: Count | UnsetType | None = UNSET
+    seconds: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    record: Beside
+    predictions: Beside
+
+
+Runs = Annotated[list[RunRow], Meta(min_length=1)]
+
+
+class AloneExperiment(Model, kw_only=True, forbid_unknown_fields=False):
+    """The experiment on one corpus by itself, that a union's head is compared with."""
+
+    experiment: Word
+    record: Beside
+    validation: Metrics | None
+    test: Metrics
+    pooled: Metrics
+
+
+class AdjustedComparison(Comparison, kw_only=True):
+    """A comparison of several, with its p-value adjusted for their number, and in words."""
+
+    p_holm: AdjustedP
+    verdict: str
+
+
+class CorpusNumbers(Numbers, kw_only=True):
+    """Of a union of corpora: the numbers of one of them, beside those of its own head."""
+
+    alone: AloneExperiment
+    comparison: Annotated[AdjustedComparison, Meta(description="Combined minus alone.")]
+
+
+class AnySummary(Opening, kw_only=True, forbid_unknown_fields=False):
+    """The summary of an experiment over its runs."""
+
+    schema: Literal["ser.summary/1"] = "ser.summary/1"
+
+
+class Summary(AnySummary, kw_only=True, forbid_unknown_fields=False):
+    """The summary of an experiment over its runs."""
+
+    validation: Annotated[
+        Metrics | None, Meta(description="As test, over the validation parts; null where there are none.")
+    ]
+    test: Annotated[
+        Metrics, Meta(description="One value per run: the mean over the run's folds of each fold's metric.")
+    ]
+    pooled: Annotated[
+        Metrics,
+        Meta(
+            description="One value per run: the metric over the test predictions of all its folds together, every utterance "
+            "once."
+        ),
+    ]
+    confusion_matrix: Confusion
+    per_class: PerClass
+    groups: Groups
+    folds: Annotated[dict[str, FoldMetrics], Meta(description="By the fold's name.")] | UnsetType = UNSET
+    runs: Runs
+    notes: Notes | UnsetType = UNSET
+    suspects: list[Suspect] | UnsetType = UNSET
+    datasets: Annotated[dict[str, CorpusNumbers], Meta(description="Of a union of corpora, by corpus.")] | UnsetType = (
+        UNSET
+    )
+
+
+class Spread(Model, kw_only=True):
+    """A number that differs between folds or runs."""
+
+    mean: float
+    min: int
+    max: int
+
+
+Number = Annotated[Count | Spread, Meta(description="One number, or its spread where folds or runs differ.")]
+
+
+class AmountNumbers(Model, kw_only=True, forbid_unknown_fields=False):
+    """The numbers of a few-shot experiment at one amount of labelled target data."""
+
+    n_samples: Annotated[Number, Meta(description="Labelled target utterances trained on.")]
+    n_speakers: Annotated[Number, Meta(description="Their speakers, where these are known.")] | UnsetType = UNSET
+    validation: Metrics | UnsetType | None = UNSET
+    test: Metrics
+    pooled: Metrics
+    confusion_matrix: Confusion
+    per_class: PerClass
+    groups: Groups | UnsetType = UNSET
+    folds: dict[str, FoldMetrics] | UnsetType = UNSET
+
+
+class SourceModel(Model, kw_only=True, forbid_unknown_fields=False):
+    """The source model itself."""
+
+    zero_shot: Annotated[Numbers, Meta(description="On the target's test part, before any target label.")]
+    validation: Annotated[Metrics | None, Meta(description="On the source's own validation part.")]
+
+
+class FewshotSummary(AnySummary, kw_only=True, forbid_unknown_fields=False):
+    """The summary of a few-shot experiment over its runs, for each amount of labelled target data."""
+
+    percentages: Annotated[dict[Amount, AmountNumbers], Meta(min_length=1)]
+    source: SourceModel | UnsetType = UNSET
+    runs: Runs
+    notes: Notes | UnsetType = UNSET
+
+
+class RunScores(Model, kw_only=True, forbid_unknown_fields=False):
+    """The four metrics of one run on one fold."""
+
+    UA: Share
+    WA: Share
+    WF1: Share
+    Macro_F1: Share
+
+    def of(self, name: str) -> float:
+        """The metric of a name of `METRICS`."""
+        return float(getattr(self, name))
+
+
+class Sizes(Model, kw_only=True, forbid_unknown_fields=False):
+    """Numbers of utterances in the parts of a fold."""
+
+    train: Count
+    validation: Count
+    test: Count
+    unlabelled: Annotated[Count, Meta(description="Of the target, without labels.")] | UnsetType = UNSET
+    before: Annotated[Count, Meta(description="Of the first of two trainings.")] | UnsetType = UNSET
+    sampled: Annotated[Count, Meta(description="Drawn in an epoch where corpora are balanced.")] | UnsetType = UNSET
+
+
+class Run(Model, kw_only=True, forbid_unknown_fields=False):
+    """The record of one run on one fold."""
+
+    experiment: Word
+    config_hash: ConfigHash | UnsetType = UNSET
+    run: Count
+    fold: Annotated[str, Meta(min_length=1, description="The protocol's name of the fold.")]
+    seed: int
+    percentage: (
+        Annotated[
+            float,
+            Meta(
+                ge=0, le=100, description="Few-shot: share of the target's training data; 0 is the source model itself."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    shots: Annotated[int, Meta(ge=1, description="Few-shot: labelled target utterances of each class.")] | UnsetType = (
+        UNSET
+    )
+    n: Annotated[Sizes, Meta(description="Utterances in each part.")]
+    speakers: (
+        Annotated[int, Meta(ge=1, description="Few-shot: speakers of the labelled target utterances.")] | UnsetType
+    ) = UNSET
+    epochs: Annotated[int, Meta(ge=0, description="Epochs trained.")] | UnsetType = UNSET
+    best_epoch: Annotated[Count | UnsetType | None, Meta(description="Epoch whose weights were kept.")] = UNSET
+    selection: Annotated[str, Meta(description="What chose the epoch.")] | UnsetType = UNSET
+    probabilities: (
+        Annotated[str, Meta(description="scikit-learn only: predict_proba, or softmax of decision_function.")]
+        | UnsetType
+    ) = UNSET
+    curves: (
+        Annotated[
+            dict[str, list[float | None]],
+            Meta(description="Name -> one number per epoch; null where it was not computed."),
+        ]
+        | UnsetType
+    ) = UNSET
+    validation: RunScores | UnsetType | None = UNSET
+    test: RunScores
+    seconds: Annotated[float, Meta(ge=0)]
+    notes: (
+        Annotated[
+            list[str],
+            Meta(description="What a reader must know: a collapse, a fit that did not converge."),
+        ]
+        | UnsetType
+    ) = UNSET
+    schema: Literal["ser.run/1"] = "ser.run/1"
+    predictions: Annotated[
+        str, Meta(pattern=r"^[^/\\]+\.csv$", description="File of this run's predictions, beside this one.")
+    ]
+    predictions_sha256: Sha256
