@@ -31,6 +31,13 @@ from ser.commands._base import Command, Items, Session
 @click.option("--label-names", type=Items(), help="Names of the labels 0, 1, ...: negative,positive")
 @click.option("--frames", "axis", flag_value="frames", help="Of three axes, the second is frames of an utterance.")
 @click.option("--turns", "axis", flag_value="turns", help="Of three axes, the second is turns of a dialogue.")
+@click.option(
+    "--encoder",
+    "encoders",
+    multiple=True,
+    metavar="[STORE=]NAME",
+    help="Declare the encoder that made the features: corpora with the same one can be used together.",
+)
 @click.option("--overwrite", is_flag=True, help="Start stores afresh that were made of other files.")
 def command(
     session: Session,
@@ -47,6 +54,7 @@ def command(
     columns: list[str] | None,
     label_names: list[str] | None,
     axis: str | None,
+    encoders: tuple[str, ...],
     overwrite: bool,
 ) -> None:
     """Import features that were made elsewhere: CSV, Parquet, NPY, NPZ, pickles, folders of UTTERANCE_ID.npy.
@@ -67,7 +75,8 @@ def command(
     given = {"": features, "train": train, "validation": validation, "test": test}
     sources = [parse(word, part) for part, words in given.items() for word in words]
     names = tuple(label_names) if label_names else None
-    options = ImportOptions(rows, id_column, label, names, axis, tuple(columns) if columns else None)
+    declared = {store if equals else "": name or store for store, equals, name in (e.partition("=") for e in encoders)}
+    options = ImportOptions(rows, id_column, label, names, axis, tuple(columns) if columns else None, declared)
     more = {"pickle": pickle, "fields": fields, "overwrite": overwrite, "say": session.say}
     kept = import_features(dataset, session.workspace, sources, options, **more)  # type: ignore[arg-type]
     for store in kept:

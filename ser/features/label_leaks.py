@@ -1,21 +1,21 @@
-"""What gives labels away in features: in how they were made, by the identity that they carry.
+"""Labels that features give away by the way in which they were made, which the identity that they carry says.
 
 A store's identity goes with what `ser store export` writes, so that a file which comes back is known for what it is.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ser.errors import ConfigError, StoreError
 from ser.features.views import by_label
+from ser.files import parse_json
 from ser.metadata.texts import text_sources
 
 IDENTITY = "identity"
 
 
 def why(identity: Mapping[str, Any]) -> str:
-    """How a store's features come to tell the true label; "" where they do not."""
+    """The way in which a store's features give the true label away; "" where they do not."""
     scheme = by_label(identity)
     if scheme:
         return f"what was done to an utterance tells its true label (scheme {scheme})"
@@ -49,10 +49,14 @@ def refuse_exported(name: str, carried: Any) -> None:
         ConfigError: they are.
     """
     try:
-        identity = carried if isinstance(carried, dict) else json.loads(str(carried))
+        identity = carried if isinstance(carried, dict) else parse_json(str(carried))
     except ValueError:
         return
-    told = why(identity) if isinstance(identity, dict) else ""
+    if not isinstance(identity, dict) or not all(
+        isinstance(identity.get(k, {}), dict) for k in ("view", "text_source")
+    ):
+        return
+    told = why(identity)
     if told:
         raise ConfigError(
             f"{name} cannot be imported: {told}",

@@ -135,11 +135,16 @@ def stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, Any]]) ->
     if imported:
         why = "if what made them was trained on labels of these utterances, scores of the training and validation parts mislead"
         found.append(f"imported features: {', '.join(imported)}; {why}")
+    for name in imported:
+        declared = stores[name]["identity"].get("declared_encoder")
+        if declared:
+            found.append(f"imported features of {declared} by declaration: {name}; nothing shows that they are")
     if not corpus or facts.get("synthetic") or not (facts.get("source_corpus") or facts.get("utterances_of_release")):
         return found
     for name, store in stores.items():
         identity = store.get("identity", {})
-        found += _seen("encoder", name, corpus, str(store.get("encoder", name)), str(identity.get("model", "")))
+        names = (str(identity.get("declared_encoder") or store.get("encoder", name)), str(identity.get("model", "")))
+        found += _seen("encoder", name, corpus, *names)
         model = recogniser(identity)
         found += _seen("speech recogniser", f"{name}, text by {model}", corpus, model) if model else []
     return found

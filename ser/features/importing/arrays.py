@@ -3,39 +3,25 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
+from ser.features.importing.array_files import Folder, open_npz, read_npy
 from ser.features.importing.columns import numbered
-from ser.features.importing.feature_files import Content, FeatureFile
+from ser.features.importing.feature_files import Beside, Content, FeatureFile
 from ser.features.importing.pickles import read_pickle
 from ser.features.importing.tables import open_table, read_table
 from ser.features.label_leaks import IDENTITY, refuse_exported
-from ser.metadata.parsing import few
+from ser.metadata.column_names import choose
+from ser.metadata.parsing import few, read_text
 
 PICKLES = (".pkl", ".pickle")
-
-
-class Folder(Sequence[NDArray[Any]]):
-    """Arrays of a folder, each read when it is asked for."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self.files = files
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    @overload
-    def __getitem__(self, index: int) -> NDArray[Any]: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Folder": ...
-    def __getitem__(self, index: int | slice) -> "NDArray[Any] | Folder":
-        if isinstance(index, slice):
-            return Folder(self.files[index])
-        return _npy(self.files[index])
+ARRAYS = (".npy", ".npz", *PICKLES)
+LISTS = (".txt", ".lengths", ".emo", ".lst", ".list")  # one line for each utterance
+TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".gz", ".bz2", ".xz", ".arff")
 
 
 def read(
@@ -51,13 +37,13 @@ def read(
         CorpusError: it cannot be read, or is not of numbers.
         ConfigError: it holds several arrays and none is named, or there is no such column.
     """
-    arrays = source.path.is_dir() or source.path.suffix.lower() in (".npy", ".npz", *PICKLES)
+    arrays = source.path.is_dir() or source.path.suffix.lower() in ARRAYS
     if columns and arrays:
         raise ConfigError(f"--columns, and {source.name} is no table", expected="CSV, TSV or Parquet")
     if not arrays:
         return read_table(source, id_column, label, columns)
     if source.path.is_dir():
-        files = sorted(source.path.glob("*.npy"))
+        files = sorted(f for f in source.path.glob("*.npy") if not f.name.startswith("."))
         if not files:
             raise CorpusError(f"there is no .npy file in {source.path}", expected="UTTERANCE_ID.npy for each utterance")
         return Content(Folder(files), [f.stem for f in files])
@@ -65,7 +51,7 @@ def read(
 
 
 def array(source: FeatureFile) -> Any:
-    """The array that a source names: `(n, D)`, `(n, frames, D)`, texts, or a list; a table of one column as `(n,)`.
+    """Read the array that a source names: `(n, D)`, `(n, frames, D)`, texts, or a list.
 
     Raises:
         CorpusError: it cannot be read, or there is no such entry.
@@ -73,15 +59,59 @@ def array(source: FeatureFile) -> Any:
     """
     suffix = source.path.suffix.lower()
     if suffix == ".npy":
-        return _npy(source.path)
+        return read_npy(source.path)
     if suffix == ".npz":
         return _npz(source)
-    if suffix in PICKLES:
-        return _entry(pickled(source.path), source)
+    return _entry(pickled(source.path), source)
+
+
+def read_facts(source: FeatureFile) -> Beside:
+    """Read labels, ids, lengths or speakers: an array, a list in a text file, or a table.
+
+    A table of several columns has one of ids, as has a list whose lines are an id and a value (`train.emo`, `utt2spk`).
+
+    Raises:
+        CorpusError: it cannot be read, or a table has no such column.
+        ConfigError: it holds several arrays and none is named.
+    """
+    suffix = source.path.suffix.lower()
+    if suffix in ARRAYS:
+        return Beside(source, array(source))
+    if suffix in LISTS or suffix not in TABLES:
+        return _listed(source)
     table = open_table(source.path)
-    if len(table.names) != 1:
-        raise CorpusError(f"{source.path} is of several columns", expected="one", found=len(table.names))
-    return table.read(table.names).iloc[:, 0].to_numpy()
+    if len(table.names) == 1:
+        return Beside(source, table.read(table.names).iloc[:, 0].to_numpy())
+    ids, column = _columns_of_facts(source, table.names, table.header)
+    frame = table.read([ids, column])
+    return Beside(source, frame[column].tolist(), frame[ids].tolist())
+
+
+def _listed(source: FeatureFile) -> Beside:
+    lines = read_text(source.path).rstrip().splitlines()
+    for fields in ([line.split("\t") for line in lines], [line.split() for line in lines]):
+        pairs = {f[0].strip(): f[1].strip() for f in fields if len(f) == 2}
+        if len(lines) > 1 and len(pairs) == len(lines):
+            return Beside(source, list(pairs.values()), list(pairs))
+    return Beside(source, [line.strip() for line in lines])
+
+
+def _columns_of_facts(source: FeatureFile, names: Sequence[str], header: bool) -> tuple[str, str]:
+    """Columns of ids and of what a source is to hold, of a table of several columns."""
+    known = choose(names)[0] if header else {}
+    ids = known.get("utterance_id") or ("" if "" in names else None if header else names[0])
+    wanted = {"labels": ("label", "emotion"), "speakers": ("speaker",), "ids": ("utterance_id",), "lengths": ()}
+    column = next((known[name] for name in wanted[source.what] if name in known), None)
+    others = [name for name in names if name != ids]
+    column = column or next((n for n in others if n.lower() in ("lengths", "length", "frames", "n_frames")), None)
+    column = column or (others[0] if len(others) == 1 else None)
+    if ids is None or column is None:
+        raise CorpusError(
+            f"{source.name}: which of its columns are ids and {source.what}?",
+            expected=f"columns utterance_id and {source.what.removesuffix('s')}",
+            found=few(map(repr, names)),
+        )
+    return ids, column
 
 
 def pickled(path: Path) -> Any:
@@ -95,31 +125,31 @@ def _pickled(path: Path, *_: int) -> Any:
     return read_pickle(path)
 
 
-def _npy(path: Path) -> NDArray[Any]:
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (ValueError, EOFError, OSError) as error:
-        raise CorpusError(f"cannot read {path}", expected="an array of numbers or texts, as np.save writes it",
-                          found=error) from None  # fmt: skip
-
-
 def _npz(source: FeatureFile) -> Any:
-    try:
-        with np.load(source.path, allow_pickle=False) as archive:
-            names = list(archive)
-            refuse_exported(source.name, archive[IDENTITY] if IDENTITY in names else None)
-            key = source.key or ("features" if "features" in names else names[0] if len(names) == 1 else "")
-            if key not in names:
-                raise ConfigError(
-                    f"{source.name}: " + ("there is no such array" if source.key else "which of its arrays?"),
-                    expected=f"FILE.npz:KEY, KEY one of {', '.join(names)}",
-                )
-            if key == "features" and "offsets" in names:  # as `ser store export` writes frames
-                return np.split(archive[key], archive["offsets"][1:-1])
-            return archive[key]
-    except (ValueError, EOFError, OSError) as error:
-        raise CorpusError(f"cannot read {source.name}", expected="arrays of numbers or texts, as np.savez writes them",
-                          found=error) from None  # fmt: skip
+    with open_npz(source.path) as archive:
+        names = archive.names
+        refuse_exported(source.name, archive.read(IDENTITY) if IDENTITY in names else None)
+        key = source.key or ("features" if "features" in names else names[0] if len(names) == 1 else "")
+        if key not in names:
+            raise ConfigError(
+                f"{source.name}: " + ("there is no such array" if source.key else "which of its arrays?"),
+                expected=f"FILE.npz:KEY, KEY one of {', '.join(names)}",
+            )
+        values = archive.read(key)
+        if key == "features" and "offsets" in names:  # as `ser store export` writes frames
+            return _at_offsets(values, archive.read("offsets"), source)
+        return values
+
+
+def _at_offsets(values: NDArray[Any], offsets: NDArray[Any], source: FeatureFile) -> list[NDArray[Any]]:
+    """Frames of several utterances, one after another, as one array for each."""
+    fits = offsets.ndim == 1 and offsets.dtype.kind in "iu" and len(offsets) > 0 and values.ndim == 2
+    if not fits or offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets.astype(np.int64)) < 0).any():
+        raise CorpusError(
+            f"{source.name}: offsets that do not fit the features",
+            expected=f"whole numbers from 0 to {len(values)}, none less than the one before",
+        )
+    return np.split(values, offsets[1:-1])
 
 
 def _entry(value: Any, source: FeatureFile) -> Any:
@@ -139,11 +169,14 @@ def _entry(value: Any, source: FeatureFile) -> Any:
 
 
 def _split(values: Any, source: FeatureFile, label: str | None) -> Content:
-    """Ids that lie beside, as `ser store export` writes them, and a column of labels."""
-    ids = None
-    if source.path.suffix.lower() == ".npz" and source.key in ("", "features"):
-        with np.load(source.path, allow_pickle=False) as archive:
-            ids = [str(i) for i in archive["ids"]] if "ids" in archive else None
+    """Separate ids that lie beside, as `ser store export` writes them, and a column of labels."""
+    ids = _ids_beside(source)
+    if ids is not None and (len(ids) != len(values) or len(set(ids)) < len(ids)):
+        raise CorpusError(
+            f"{source.name}: ids that do not fit the features",
+            expected=f"{len(values)} of them, each once",
+            found=f"{len(ids)}, {len(set(ids))} different ones",
+        )
     if isinstance(values, list):
         values = [np.asarray(v) for v in values]
         return Content(values, ids)
@@ -153,6 +186,18 @@ def _split(values: Any, source: FeatureFile, label: str | None) -> Content:
         return Content(values, ids)
     column = numbered(label, values.shape[1], source.name)
     return Content(np.delete(values, column, axis=1), ids, values[:, column].tolist())
+
+
+def _ids_beside(source: FeatureFile) -> list[str] | None:
+    if source.path.suffix.lower() != ".npz" or source.key not in ("", "features"):
+        return None
+    with open_npz(source.path) as archive:
+        if "ids" not in archive.names:
+            return None
+        ids = archive.read("ids")
+    if ids.ndim != 1:
+        raise CorpusError(f"{source.name}: ids of shape {ids.shape}", expected="one for each utterance")
+    return [i.decode("utf-8", "replace") if isinstance(i, bytes) else str(i) for i in ids.tolist()]
 
 
 def _refuse_texts(values: NDArray[Any], source: FeatureFile) -> None:

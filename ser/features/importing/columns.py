@@ -1,17 +1,17 @@
-"""Which column of a table of features is what: ids, labels, facts of an utterance, features. None is a feature by chance."""
+"""The use of each column of a table of features: ids, labels, facts of an utterance, features. None is a feature by chance."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ser.errors import ConfigError, CorpusError
-from ser.metadata.column_names import ALIASES, choose
+from ser.metadata.column_names import ALIASES, choose, plain
 from ser.metadata.parsing import few
 from ser.metadata.schema import COLUMNS
 
 # Facts of the utterance that go into the table. (`valence` or `duration` may be features as well: neither, unless asked.)
 FACTS = ("path", "text", "speaker", "gender", "session", "dialogue", "turn", "language", "split")
-KNOWN = {*COLUMNS, *(alias for aliases in ALIASES.values() for alias in aliases)}
+KNOWN = {*COLUMNS, "frame_time", *(alias for aliases in ALIASES.values() for alias in aliases)}
 # Words of a column's name that hardly a feature has: what is counted or to be recognised.
 _STRANGE = {
     "id",
@@ -62,7 +62,7 @@ def assign(
     label: str | None = None,
     columns: Sequence[str] | None = None,
 ) -> Columns:
-    """Say what each column is.
+    """Find the use of each column.
 
     Args:
         names: of all columns; without a header, their numbers.
@@ -71,8 +71,8 @@ def assign(
         columns: the features: names, numbers, FIRST:LAST; None takes all that are neither known nor strange.
 
     Raises:
-        ConfigError: no such column, or one that is asked for twice.
-        CorpusError: no features, or a column that may be anything and is not asked for.
+        ConfigError: no such column, or one that is given twice.
+        CorpusError: no features, or a column that may be anything and is not named.
     """
     known = choose(names)[0] if header else {}
     labels = _take(label, names, where) or known.get("label") or known.get("emotion")
@@ -103,13 +103,8 @@ def assign(
     return Columns(ids, labels, facts, features, left_out)
 
 
-def plain(name: str) -> str:
-    """A column's name as `ser.metadata.column_names.choose` compares it."""
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
-
-
 def numbered(asked: str, count: int, where: object) -> int:
-    """The number of a column that is asked for by number, from 0; from -1 backwards.
+    """Find the number of a column that is given by number, from 0; from -1 backwards.
 
     Raises:
         ConfigError: it is no number, or there is no such column.
@@ -149,7 +144,7 @@ def _several(asked: Sequence[str], names: Sequence[str], where: object) -> list[
 
 
 def _is_strange(name: str) -> bool:
-    """Whether a name is none, or has a word that hardly a feature has.
+    """True for a name that is empty, or has a word that hardly a feature has.
 
     >>> [_is_strange(name) for name in ("labelId", "f0", "mfcc_3", "Unnamed: 0")]
     [True, False, False, True]

@@ -1,7 +1,8 @@
-"""Which file holds what: `text=FILE`, `visual:openface=FILE.npz:KEY`, `labels=FILE`."""
+"""Files of features and of facts beside them, as a command names them: `text=FILE`, `visual:openface=FILE.npz:KEY`."""
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,23 +12,25 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
 from ser.features.store_selection import MODALITIES
-from ser.metadata.labels import from_word
+from ser.files import open_regular
+from ser.metadata.column_names import MISSING
+from ser.metadata.labels import from_word, several
 
-FACTS = ("ids", "labels", "lengths", "speakers")  # what a file may hold beside features
+FACTS = ("ids", "labels", "lengths", "speakers")  # of utterances, beside features
 PARTS = ("", "train", "validation", "test")
 _FILE = re.compile(r"(.+?\.(?:npz|pkl|pickle)):(.+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """A file, or a folder of files, and what it holds.
+    """A file, or a folder of files, and its use.
 
     Attributes:
         what: a modality, or one of `FACTS`.
         store: name of the feature store; empty for facts.
         part: `train`, `validation`, `test`, or empty where it is of all or says so itself.
-        path: where it lies.
-        key: which array of it, where it holds several: `text`, or with `/` between steps: `train/vision`.
+        path: of the file or folder.
+        key: the array of it, where it holds several: `text`, or with `/` between steps: `train/vision`.
     """
 
     what: str
@@ -47,12 +50,12 @@ class FeatureFile:
 
     @property
     def name(self) -> str:
-        """What it is called in an error."""
+        """Its name in an error."""
         return f"{self.path}:{self.key}" if self.key else str(self.path)
 
 
 def parse(word: str, part: str = "") -> FeatureFile:
-    """A source as it is given on the command line: `NAME=FILE` or `MODALITY:STORE=FILE`, with `:KEY` for one array of several.
+    """Parse a source as the command line has it: `NAME=FILE` or `MODALITY:STORE=FILE`, with `:KEY` for one array of several.
 
     Raises:
         ConfigError: it is not of that form, or there is no such file.
@@ -66,7 +69,9 @@ def parse(word: str, part: str = "") -> FeatureFile:
             expected=f"NAME=FILE, NAME one of {', '.join((*MODALITIES, *FACTS))}, or visual:openface to name a store",
         )
     if store and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", store):
-        raise ConfigError(f"{store!r} is no name for a feature store", expected="letters, digits, '-', '_' and '.'")
+        raise ConfigError(
+            f"{store!r} cannot be the name of a feature store", expected="letters, digits, '-', '_' and '.'"
+        )
     inner = _FILE.fullmatch(rest)
     path, key = (Path(inner[1]), inner[2]) if inner and not Path(rest).exists() else (Path(rest), "")
     if not path.exists():
@@ -79,7 +84,7 @@ def sha256(path: Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(path.glob("*.npy")) if path.is_dir() else [path]:
         own = hashlib.sha256()
-        with file.open("rb") as content:
+        with open_regular(file) as content:
             while block := content.read(2**20):
                 own.update(block)
         if file == path:
@@ -92,11 +97,26 @@ Values = Sequence[NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Content:
-    """What a file holds.
+class Beside:
+    """Facts of utterances that lie beside their features: labels, ids, lengths or speakers.
 
     Attributes:
-        values: one array an utterance: `(D,)` or `(frames, D)`; or of dialogues, `(turns, D)`.
+        source: the file.
+        values: one for each utterance, in the order of the rows, or of `ids`.
+        ids: utterance ids, where the file has them.
+    """
+
+    source: FeatureFile
+    values: Any
+    ids: list[str] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """The content of a file of features.
+
+    Attributes:
+        values: one array for each utterance: `(D,)` or `(frames, D)`; or of dialogues, `(turns, D)`.
         ids: their utterance ids, where it has them.
         labels: their labels, where it has a column of them.
         facts: other columns of the utterance table, by name.
@@ -149,10 +169,10 @@ class Imported:
 
 
 def labelled(value: Any, names: Sequence[str] | None, where: object) -> dict[str, str]:
-    """A label as files have it -> `label` and `emotion` of a row. Numbers are named by their place in `names`.
+    """Make `label` and `emotion` of a row from a label as files have it. Numbers are named by their place in `names`.
 
     Raises:
-        CorpusError: a number that is no class.
+        CorpusError: a number that is no class, or several labels.
         ConfigError: names for labels that are words.
     """
     try:
@@ -161,6 +181,9 @@ def labelled(value: Any, names: Sequence[str] | None, where: object) -> dict[str
         word = str(value).strip()
         if names and word:
             raise ConfigError(f"--label-names: the labels of {where} are words already, such as {word!r}") from None
+        word = "" if word.lower() in MISSING or word == "None" else unicodedata.normalize("NFC", word)
+        if len(several(word)) > 1:
+            raise CorpusError(f"{where}: {word!r} is several labels", expected="one label for each utterance") from None
         return {"label": word, "emotion": from_word(word) if word else ""}
     if number != number:
         return {"label": "", "emotion": ""}

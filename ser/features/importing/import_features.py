@@ -1,7 +1,8 @@
 """An import written into the workspace: the utterance table, where there is none yet, and a feature store for each modality."""
 
+import hashlib
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,8 +18,9 @@ from ser.features.importing.joining import gather
 from ser.features.importing.loading import ImportOptions
 from ser.features.stores.bulk_reading import BLOCK_BYTES
 from ser.features.stores.failures import Failure, write_failures
+from ser.features.stores.identity import DECLARED
 from ser.features.stores.layout import FRAME, UTTERANCE, Facts, Record, some
-from ser.features.stores.store import FeatureStore
+from ser.features.stores.store import FeatureStore, store_files
 from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import UNKNOWN_SOURCE
 from ser.features.value_checks import check_values
@@ -26,6 +28,7 @@ from ser.metadata.ledger import IMPORTED
 from ser.metadata.parsing import few
 from ser.metadata.schema import check_name
 from ser.metadata.table import Table, load_table, make_table, write_table
+from ser.registry import unknown
 from ser.workspace import Workspace
 
 FACTS = {
@@ -90,7 +93,7 @@ def import_features(
     imported = gather(sources, options, table) if pickle is None else read_dialogues(pickle, fields, names)
     for note in imported.notes:
         say(f"note: {note}")
-    return list(write_import(imported, dataset, workspace, table, overwrite, say))
+    return write_import(imported, dataset, workspace, table, overwrite, say, options.encoders)
 
 
 def write_import(
@@ -100,26 +103,54 @@ def write_import(
     table: Table | None = None,
     overwrite: bool = False,
     say: Callable[[str], None] = lambda _: None,
-) -> Iterator[Kept]:
-    """Write the table, unless there is one, then each store.
+    encoders: Mapping[str, str] | None = None,
+) -> list[Kept]:
+    """Write each store, then the table, unless there is one. Where that fails, neither a new store nor a table is left.
 
     Args:
         table: the table there is: features are joined to it by id.
         overwrite: start stores afresh that are of other files.
+        encoders: see `ImportOptions`.
 
     Raises:
         CorpusError: no labels for a new table; labels that are not those of the table there is.
+        ConfigError: an encoder is declared for a store that is not imported.
         StoreError: features of several widths, no utterance of the table, or a store of other files.
     """
-    if table is None:
-        table = _table(imported, dataset)
-        path = write_table(table, workspace)
-        counts = table.frame["label"].replace("", "no label").value_counts()
-        say(f"{path}: {len(table.frame)} utterances; labels: {', '.join(f'{k} {n}' for k, n in counts.items())}")
-    else:
+    declared = _declared(encoders or {}, [feature.store for feature in imported.features])
+    known = _table(imported, dataset) if table is None else table
+    if table is not None:
         _refuse_other_labels(imported, table)
-    for feature in imported.features:
-        yield _keep(feature, table, workspace, overwrite, say)
+    new = [path for f in imported.features if not store_files(path := workspace.store(dataset, f.store))]
+    try:
+        kept = [
+            _keep(feature, known, workspace, overwrite, say, declared.get(feature.store, ""))
+            for feature in imported.features
+        ]
+        if table is None:
+            path = write_table(known, workspace)
+            counts = known.frame["label"].replace("", "no label").value_counts()
+            labels = ", ".join(f"{k} {n}" for k, n in counts.items())
+            say(f"{path}: {len(known.frame)} utterances; labels: {labels}")
+    except BaseException:
+        for store in new:
+            for file in (*store_files(store), store.with_name(f"{store.stem}.failures.csv")):
+                file.unlink(missing_ok=True)
+        raise
+    return kept
+
+
+def _declared(encoders: Mapping[str, str], stores: Sequence[str]) -> dict[str, str]:
+    """Store -> declared encoder."""
+    if "" in encoders and len(stores) > 1:
+        raise ConfigError(
+            f"--encoder {encoders['']} of which store?", expected=f"STORE=NAME, STORE one of {', '.join(stores)}"
+        )
+    found = {store or stores[0]: name for store, name in encoders.items()}
+    strange = next((store for store in found if store not in stores), None)
+    if strange is not None:
+        raise unknown("store of this import:", strange, list(stores))
+    return found
 
 
 def _table(imported: Imported, dataset: str) -> Table:
@@ -143,7 +174,9 @@ def _refuse_other_labels(imported: Imported, table: Table) -> None:
             )
 
 
-def _keep(feature: Feature, table: Table, workspace: Workspace, overwrite: bool, say: Callable[[str], None]) -> Kept:
+def _keep(
+    feature: Feature, table: Table, workspace: Workspace, overwrite: bool, say: Callable[[str], None], declared: str
+) -> Kept:
     wanted = set(table.ids)
     first = next((np.asarray(v) for _, values in feature.pieces for v in values if np.size(v)), None)
     if first is None or first.ndim not in (1, 2):
@@ -151,6 +184,9 @@ def _keep(feature: Feature, table: Table, workspace: Workspace, overwrite: bool,
                          found=None if first is None else first.shape)  # fmt: skip
     level = UTTERANCE if first.ndim == 1 else FRAME
     identity = {"encoder": feature.store, "model": IMPORTED, "level": level, "files": feature.files}
+    if declared:
+        names = hashlib.sha256("\n".join(feature.names).encode()).hexdigest() if feature.names else ""
+        identity |= {DECLARED: declared, "dim": first.shape[-1], "names_sha256": names}
     facts = Facts(feature.store, feature.modality, level, first.shape[-1], identity)
     failures: dict[str, Failure] = {}
     zeros = elsewhere = 0

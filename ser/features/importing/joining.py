@@ -1,4 +1,4 @@
-"""Files of features, one a modality and part, joined: by utterance id, or where that is asked for by row."""
+"""Files of features of several modalities and parts, joined by utterance id, or by row where `--rows` says so."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ser.metadata.table import Table
 
 @dataclass(eq=False)
 class _Part:
-    """What the files of one part say together."""
+    """The files of one part."""
 
     name: str
     loaded: list[Loaded]
@@ -45,6 +45,7 @@ def gather(sources: Sequence[FeatureFile], options: ImportOptions, table: Table 
                 notes.append(f"{loaded.name}: no features are {few(loaded.left_out)}; --columns names those that are")
             feature.pieces.append((own, loaded.values))
             feature.files[f"{part.name} {loaded.source.file}".strip()] = sha256(loaded.source.path)
+            feature.files.update({f"{part.name} {path.name}".strip(): sha256(path) for path in loaded.files})
         for utterance, row in _rows(part, ids, options).items():
             if utterance in rows and part.name:
                 raise CorpusError(f"utterance {utterance!r} is in two parts", expected="every id once")
@@ -115,7 +116,7 @@ def _ids(part: _Part, options: ImportOptions, table: Table | None) -> list[list[
 
 
 def _same(loaded: Loaded, first: Loaded, what: str, here: list[Any] | None, there: list[Any] | None) -> None:
-    """Files that go together by row have the same labels: the one thing by which that can be seen."""
+    """Compare labels of files that are joined by row: a difference is the only sign that rows are not the same."""
     if here is None or there is None or here == there:
         return
     row = next(k for k, pair in enumerate(zip(here, there, strict=True)) if pair[0] != pair[1])
@@ -150,7 +151,7 @@ def _made(part: _Part, first: Loaded) -> list[str]:
 
 
 def _rows(part: _Part, ids: list[list[str]], options: ImportOptions) -> dict[str, dict[str, Any]]:
-    """What the part's files say of each utterance."""
+    """Rows of the utterance table, made of what the part's files say of each utterance."""
     rows: dict[str, dict[str, Any]] = {}
     for loaded, own in zip(part.loaded, ids, strict=True):
         for utterance in own:

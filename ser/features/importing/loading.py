@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
-from ser.features.importing.arrays import PICKLES, array, pickled, read
-from ser.features.importing.feature_files import Content, FeatureFile, Values, labelled
+from ser.features.importing.array_files import Folder
+from ser.features.importing.arrays import PICKLES, pickled, read, read_facts
+from ser.features.importing.feature_files import Beside, Content, FeatureFile, Values, labelled
+from ser.features.stores.layout import some
 
 FRAMES, TURNS = "frames", "turns"
+_OWN = ("ids", "lengths")  # facts that are not joined to ids
 # Dialogue features of one modality, as Poria et al. (ACL 2017) publish them: a tuple of arrays (dialogues, turns, features),
 # labels (dialogues, turns), and how many turns each dialogue has. Where data, labels and lengths of each part are:
 _TUPLES = {
@@ -22,14 +26,15 @@ _TUPLES = {
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How files are read and joined.
+    """Choices of an import.
 
     Attributes:
         rows: row k of every file is the same utterance.
         id_column, label: column of ids, of labels: its name, or its number.
         label_names: names of the labels 0, 1, ...
-        axis: what the second of three axes is: `frames` of an utterance, or `turns` of a dialogue.
+        axis: the meaning of the second of three axes: `frames` of an utterance, or `turns` of a dialogue.
         columns: of a table, those that are features: names, numbers, or FIRST:LAST; None takes all that may be.
+        encoders: store -> the encoder that its user declares it to be of; the key "" is for the only store.
     """
 
     rows: bool = False
@@ -38,6 +43,7 @@ class ImportOptions:
     label_names: tuple[str, ...] | None = None
     axis: str | None = None
     columns: tuple[str, ...] | None = None
+    encoders: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +53,8 @@ class Loaded:
     Attributes:
         values: one array an utterance, `(D,)` or `(frames, D)`.
         ids, labels, facts, names, left_out: as of `Content`.
-        dialogues: whether the utterances are turns that the file has in order.
+        dialogues: the utterances are turns that the file has in order.
+        files: others that the values depend on.
     """
 
     source: FeatureFile
@@ -59,6 +66,7 @@ class Loaded:
     dialogues: bool = False
     names: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    files: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -66,10 +74,10 @@ class Loaded:
 
 
 def load(source: FeatureFile, options: ImportOptions, beside: Mapping[str, FeatureFile]) -> Iterator[Loaded]:
-    """A file as features of utterances; a pickle of several parts as several.
+    """Read a file as features of utterances; a pickle of several parts as several.
 
     Raises:
-        ConfigError: an axis of which it is not said what it is.
+        ConfigError: an axis without a meaning, or facts by row that nobody says are of the same rows.
         CorpusError: facts that do not fit the features.
     """
     if source.path.suffix.lower() in PICKLES and not source.key:
@@ -79,39 +87,124 @@ def load(source: FeatureFile, options: ImportOptions, beside: Mapping[str, Featu
                 yield _dialogues(source, part, np.asarray(value[data]), value[labels], value[lengths], {})
             return
     content = read(source, options.id_column, options.label, options.columns)
-    facts = {what: array(other) for what, other in beside.items()}
+    facts = {what: read_facts(other) for what, other in {**_of_emotion2vec(source, beside), **beside}.items()}
     deep = isinstance(content.values, np.ndarray) and content.values.ndim == 3
     if deep and options.axis is None:
         raise ConfigError(
             f"{source.name} has three axes, {content.values.shape}",  # type: ignore[attr-defined]
-            expected="to know what the second is: --frames of an utterance, or --turns of a dialogue",
+            expected="to know the meaning of the second: --frames of an utterance, or --turns of a dialogue",
         )
     if deep and options.axis == TURNS:
-        yield _dialogues(
-            source, source.part, np.asarray(content.values), facts.get("labels"), facts.get("lengths"), facts
-        )
+        values = {what: fact.values for what, fact in facts.items()}
+        dialogues = np.asarray(content.values)
+        yield _dialogues(source, source.part, dialogues, values.get("labels"), values.get("lengths"), values)
         return
     yield _utterances(source, content, facts, options)
 
 
-def _utterances(source: FeatureFile, content: Content, facts: dict[str, Any], options: ImportOptions) -> Loaded:
-    count, values = len(content.values), content.values
-    for what in facts:
-        if len(facts[what]) != count:
-            raise CorpusError(f"{what} of {source.name}", expected=f"{count}, one a row", found=len(facts[what]))
+def _of_emotion2vec(source: FeatureFile, beside: Mapping[str, FeatureFile]) -> dict[str, FeatureFile]:
+    """Files beside `NAME.npy` as emotion2vec's downstream code has them: `NAME.lengths`, and `NAME.emo` with ids and labels."""
+    lengths, labels = source.path.with_suffix(".lengths"), source.path.with_suffix(".emo")
+    if source.path.suffix.lower() != ".npy" or "lengths" in beside or not lengths.is_file():
+        return {}
+    found = {"lengths": FeatureFile("lengths", "", source.part, lengths)}
+    return found | ({"labels": FeatureFile("labels", "", source.part, labels)} if labels.is_file() else {})
+
+
+def _utterances(source: FeatureFile, content: Content, facts: Mapping[str, Beside], options: ImportOptions) -> Loaded:
+    values = content.values
     if "lengths" in facts:
-        valid = [int(n) if np.ndim(n) == 0 else _prefix(n, source) for n in facts["lengths"]]
-        if max(valid) > max(len(v) for v in values):
-            raise CorpusError(f"lengths of {source.name}", expected="no more than there are frames", found=max(valid))
-        values = [v[:n] for v, n in zip(values, valid, strict=True)]
-    ids = [str(i) for i in facts["ids"]] if "ids" in facts else content.ids
-    labels = _classes(facts["labels"], 1) if "labels" in facts else content.labels
-    more = {"speaker": [str(s) for s in facts["speakers"]]} if "speakers" in facts else {}
+        values = _cut_to(values, facts["lengths"], source)
+    ids = _ids_of(facts, content, source, len(values))
+    found = {
+        what: _joined(fact, ids, content, options, len(values)) for what, fact in facts.items() if what not in _OWN
+    }
+    labels = _classes(found["labels"], 1) if "labels" in found else content.labels
+    more = {"speaker": [str(s) for s in found["speakers"]]} if "speakers" in found else {}
     _agree(source, "id", ids, content.ids)
     _agree(source, "label", *(_words(given, options, source) for given in (labels, content.labels)))
     _agree(source, "speaker", more.get("speaker"), content.facts.get("speaker"))
-    found = {**content.facts, **more}
-    return Loaded(source, source.part, values, ids, labels, found, names=content.names, left_out=content.left_out)
+    own = {**content.facts, **more}
+    files = tuple(f.source.path for f in facts.values() if f.source.path == source.path.with_suffix(".lengths"))
+    return Loaded(source, source.part, values, ids, labels, own, False, content.names, content.left_out, files)
+
+
+def _ids_of(facts: Mapping[str, Beside], content: Content, source: FeatureFile, count: int) -> list[str] | None:
+    """Ids of the rows: from a file of ids, the features' own file, or labels that lie beside in the same order.
+
+    emotion2vec's `NAME.emo` is by definition in the order of `NAME.npy`.
+    """
+    if "ids" in facts:
+        _refuse_count(facts["ids"], source, count)
+        return [str(i) for i in facts["ids"].values]
+    if content.ids is not None:
+        return content.ids
+    labels = facts.get("labels")
+    if labels is not None and labels.ids is not None and labels.source.path == source.path.with_suffix(".emo"):
+        _refuse_count(labels, source, count)
+        return labels.ids
+    return None
+
+
+def _joined(fact: Beside, ids: list[str] | None, content: Content, options: ImportOptions, count: int) -> Any:
+    """Values of facts in the order of the features' rows: by id where they have ids, else by row where that is safe.
+
+    Raises:
+        ConfigError: the features have ids, and nobody says that the facts are in the same order; or the other way round.
+        CorpusError: as many facts as rows are wanted, or no id is in both.
+    """
+    name = fact.source.name
+    if fact.ids is not None:
+        if ids is None:
+            raise ConfigError(f"{name} has ids, and the features have none", expected="ids=FILE for the features")
+        known = dict(zip(fact.ids, fact.values, strict=True))
+        if not known.keys() & set(ids):
+            raise CorpusError(
+                f"{name}: none of its {len(known)} ids is among those of the features",
+                expected=f"ids such as {some(ids, 2)}",
+                found=some(fact.ids, 2),
+            )
+        return [known.get(utterance, "") for utterance in ids]
+    _refuse_count(fact, None, count)
+    compared = content.labels if fact.source.what == "labels" else content.facts.get("speaker")
+    if content.ids is not None and compared is None:
+        in_a_folder = isinstance(content.values, Folder)
+        if in_a_folder or not options.rows:
+            raise ConfigError(
+                f"{name} does not say which utterance a row is of",
+                expected=f"a table with columns of ids and {fact.source.what}",
+                action="The files of a folder have no order that a list could follow."
+                if in_a_folder
+                else "If row k of it is of the same utterance as row k of the features, say so: --rows.",
+            )
+    return fact.values
+
+
+def _refuse_count(fact: Beside, source: FeatureFile | None, count: int) -> None:
+    if len(fact.values) != count:
+        of = fact.source.name if source is None else f"{fact.source.what} of {source.name}"
+        raise CorpusError(of, expected=f"{count}, one for each row", found=len(fact.values))
+
+
+def _cut_to(values: Values, lengths: Beside, source: FeatureFile) -> Values:
+    """Features without padding: of frames `(n, frames, D)`, or of frames one after another `(sum of lengths, D)`."""
+    try:
+        valid = [int(n) if np.ndim(n) == 0 else _prefix(n, source) for n in lengths.values]
+    except (TypeError, ValueError) as error:
+        raise CorpusError(f"lengths of {source.name}", expected="whole numbers, or masks", found=error) from None
+    if not valid or min(valid) < 0:
+        raise CorpusError(f"lengths of {source.name}", expected="0 or more of each", found=min(valid, default="none"))
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        if sum(valid) != len(values):
+            raise CorpusError(
+                f"{source.name} has {len(values)} rows",
+                expected=f"{sum(valid)} frames one after another, the sum of {lengths.source.path.name}",
+            )
+        return np.split(values, np.cumsum(valid)[:-1])
+    _refuse_count(lengths, source, len(values))
+    if max(valid) > max(len(v) for v in values):
+        raise CorpusError(f"lengths of {source.name}", expected="no more than there are frames", found=max(valid))
+    return [v[:n] for v, n in zip(values, valid, strict=True)]
 
 
 def _agree(source: FeatureFile, what: str, beside: list[str] | None, own: list[str] | None) -> None:
@@ -137,7 +230,9 @@ def _dialogues(
 ) -> Loaded:
     """`(dialogues, turns, D)` with the number of turns of each, or a mask, as one vector a turn that is there."""
     if lengths is None:
-        raise ConfigError(f"{source.name}: how many turns has each dialogue?", expected="lengths=FILE, or a mask")
+        raise ConfigError(
+            f"{source.name}: the number of turns of each dialogue is not known", expected="lengths=FILE, or a mask"
+        )
     counts = np.asarray(lengths)
     real = np.arange(values.shape[1]) < counts[:, None] if counts.ndim == 1 else counts.astype(bool)
     if real.shape != values.shape[:2] or (counts.ndim == 1 and counts.max() > values.shape[1]):

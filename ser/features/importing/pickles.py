@@ -7,6 +7,7 @@ NumPy and plain containers need stand for functions of this file, which check wh
 Protocols 0 to 5, of Python 2 too (texts in Latin-1, as NumPy needs it), of NumPy 1 and 2.
 """
 
+import io
 import math
 import pickle
 import re
@@ -18,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import CorpusError
+from ser.features.importing.pickle_limits import TooLarge, check, limit_of, scan
+from ser.files import read_bytes
 
 
 class Refused(Exception):
@@ -124,6 +127,13 @@ def _text(value: Any) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
+def _scalar_text(value: Any) -> Any:
+    """What `str` may be called with: the text of a container can be of any length."""
+    if not isinstance(value, (str, bytes, int, float, bool, type(None))):
+        raise Refused("the text of a container")
+    return value
+
+
 def _bytes(value: Any) -> bytes:
     """Python 2's texts were bytes."""
     if isinstance(value, str):
@@ -135,7 +145,8 @@ def _bytes(value: Any) -> bytes:
 
 _NDARRAY = _Stand(lambda *_: _refuse("an array made by hand"))
 _NUMPY = {"_reconstruct": _Stand(_reconstruct), "scalar": _Stand(_scalar), "_frombuffer": _Stand(_frombuffer)}
-_PLAIN = {t.__name__: _Stand(t) for t in (set, frozenset, list, tuple, dict, int, float, bool, str, complex)}
+_PLAIN = {t.__name__: _Stand(t) for t in (set, frozenset, list, tuple, dict, int, float, bool, complex)}
+_PLAIN |= {"str": _Stand(lambda *a: str(*map(_scalar_text, a)))}
 _PLAIN |= {"bytes": _Stand(lambda *a: bytes(*a) if not a or isinstance(a[0], list) else _bytes(a[0]))}
 _PLAIN |= {"bytearray": _Stand(lambda *a: bytearray(_bytes(a[0]) if a else b""))}
 _PLAIN |= {"long": _PLAIN["int"], "unicode": _PLAIN["str"]}
@@ -166,24 +177,34 @@ class _Reader(pickle.Unpickler):
 
 
 def read_pickle(path: Path) -> Any:
-    """What a pickle holds, if that is NumPy arrays, numbers, texts and plain containers of these.
+    """Read a pickle that holds NumPy arrays, numbers, texts and plain containers of these.
 
     Raises:
-        CorpusError: it asks for anything else, which is named; nothing of it was run. Or it is damaged.
+        CorpusError: it asks for anything else, which is named; nothing of it was run. Or it would make more than its size
+            allows (`pickle_limits`), or is damaged.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        try:
-            return _Reader(file, encoding="latin1").load()
-        except Refused as error:
-            raise CorpusError(
-                f"the pickle {path} is refused, and nothing of it was run: it asks for {error}",
-                expected="NumPy arrays and plain containers",
-                action="A pickle can run any program. Only if you trust its author: load it yourself, save its arrays as NPZ.",
-            ) from None
-        except MemoryError:
-            raise
-        except Exception as error:  # damaged opcodes raise almost anything
-            raise CorpusError(
-                f"{path} is no pickle that can be read", found=f"{type(error).__name__}: {error}"[:160]
-            ) from None
+    content = read_bytes(path)
+    try:
+        scan(content)
+        value = _Reader(io.BytesIO(content), encoding="latin1").load()
+        check(value, len(content))
+    except Refused as error:
+        raise CorpusError(
+            f"the pickle {path} is refused, and nothing of it was run: it asks for {error}",
+            expected="NumPy arrays and plain containers",
+            action="A pickle can run any program. Only if you trust its author: load it yourself, save its arrays as NPZ.",
+        ) from None
+    except TooLarge as error:
+        raise CorpusError(
+            f"the pickle {path} of {len(content)} bytes is refused: it would make {error}",
+            expected=f"{limit_of(len(content))} elements at most, for its size",
+            action="Only if you trust its author: load it yourself, save its arrays as NPZ.",
+        ) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged opcodes raise almost anything
+        raise CorpusError(
+            f"{path} is no pickle that can be read", found=f"{type(error).__name__}: {error}"[:160]
+        ) from None
+    return value

@@ -1,10 +1,18 @@
-"""Tables of features: CSV and TSV, also compressed, and Parquet. A row an utterance; columns by name, or by number."""
+"""Tables of features: CSV, TSV and ARFF, also compressed, and Parquet; columns by name, or by number.
+
+Each row is one utterance, except in openSMILE's files of frames (a column `frameTime`): there, rows of one name are the frames
+of one utterance.
+"""
 
 import bz2
 import csv
 import gzip
+import io
 import lzma
 import re
+import warnings
+import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,11 +23,16 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError, CorpusError
+from ser.features.importing.array_files import MAX_RATIO, MAX_UNPACKED
 from ser.features.importing.columns import INDEX, Columns, assign
 from ser.features.importing.feature_files import Content, FeatureFile
 from ser.features.label_leaks import IDENTITY, refuse_exported
+from ser.files import open_regular
+from ser.metadata.column_names import MISSING
 
-PARQUET = (".parquet", ".pq")
+PARQUET, ARFF = (".parquet", ".pq"), ".arff"
+# openSMILE's: the time of a frame, the id that -instname gives, and the id of rows without one.
+FRAME_TIME, OPENSMILE_ID, UNKNOWN = "frameTime", "name", "unknown"
 
 
 @dataclass(frozen=True)
@@ -28,8 +41,8 @@ class Opened:
 
     Attributes:
         names: of the columns; their numbers where it has no header.
-        header: whether it has one.
-        read: the rows; those columns as texts that are given to it, the others as they are.
+        header: it has one.
+        read: reads the rows, and the columns that it is given as texts.
     """
 
     names: list[str]
@@ -38,7 +51,7 @@ class Opened:
 
 
 def open_table(path: Path) -> Opened:
-    """A table's columns.
+    """Find a table's columns.
 
     Raises:
         CorpusError: it cannot be read, or two columns have one name.
@@ -47,6 +60,10 @@ def open_table(path: Path) -> Opened:
     if path.suffix.lower() in PARQUET:
         frame = _parquet(path)
         return Opened(list(frame.columns), True, partial(_with_texts, frame))
+    _refuse_bomb(path)
+    if path.name.lower().removesuffix(path.suffix.lower() if path.suffix.lower() in _OPEN else "").endswith(ARFF):
+        arff, skipped = _arff_head(path)
+        return Opened(arff, True, lambda words: _arff_rows(path, arff, skipped, words))
     names, delimiter, header = head(path)
     return Opened(names, header, lambda words: columns_of(path, names, delimiter, header, words))
 
@@ -54,20 +71,35 @@ def open_table(path: Path) -> Opened:
 def read_table(
     source: FeatureFile, id_column: str | None = None, label: str | None = None, columns: Sequence[str] | None = None
 ) -> Content:
-    """Features of a table, with what it says of their utterances; arguments and errors as of `columns.assign`."""
+    """Read features of a table, with what it says of their utterances; arguments and errors as of `columns.assign`."""
     table = open_table(source.path)
+    of_opensmile = FRAME_TIME in table.names and OPENSMILE_ID in table.names
+    if of_opensmile and id_column is None:
+        id_column = OPENSMILE_ID
     chosen = assign(table.names, table.header, source.path, id_column, label, columns)
     frame = table.read(chosen.words)
     _refuse_index(frame, chosen, id_column, source)
     _refuse_words(frame, chosen, source)
-    return Content(
-        frame[chosen.features].to_numpy(np.float64),
-        None if chosen.ids is None else frame[chosen.ids].tolist(),
-        None if chosen.labels is None else frame[chosen.labels].tolist(),
-        {name: frame[column].tolist() for name, column in chosen.facts.items()},
-        chosen.features if table.header else [],
-        chosen.left_out,
-    )
+    ids = None if chosen.ids is None else frame[chosen.ids].tolist()
+    values: Any = frame[chosen.features].to_numpy(np.float64)
+    labels = None if chosen.labels is None else frame[chosen.labels].tolist()
+    facts = {name: frame[column].tolist() for name, column in chosen.facts.items()}
+    if of_opensmile and ids is not None:
+        ids = [i[1:-1] if len(i) > 1 and i[0] == i[-1] == "'" else i for i in ids]
+        if len(ids) > 1 and set(ids) == {UNKNOWN}:
+            raise CorpusError(
+                f"{source.path}: openSMILE calls every row {UNKNOWN!r}",
+                expected="the utterance's id",
+                action="Give SMILExtract the option -instname UTTERANCE_ID, or import with --rows --id COLUMN.",
+            )
+        if labels is not None and all(word.strip().lower() in MISSING for word in labels):
+            labels = None  # an attribute class that openSMILE writes without values
+        first = [k for k in range(len(ids)) if k == 0 or ids[k] != ids[k - 1]]
+        if len(first) < len(ids):
+            values = np.split(values, first[1:])
+            ids, facts = [ids[k] for k in first], {name: [cells[k] for k in first] for name, cells in facts.items()}
+            labels = None if labels is None else [labels[k] for k in first]
+    return Content(values, ids, labels, facts, chosen.features if table.header else [], chosen.left_out)
 
 
 def _refuse_index(frame: pd.DataFrame, chosen: Columns, id_column: str | None, source: FeatureFile) -> None:
@@ -91,6 +123,53 @@ def _refuse_words(frame: pd.DataFrame, chosen: Columns, source: FeatureFile) -> 
     )
 
 
+def _refuse_bomb(path: Path) -> None:
+    """Refuse what is not a regular file, and a compressed one that unpacks to more than its size allows."""
+    opener = _OPEN.get(path.suffix.lower())
+    try:
+        with open_regular(path) as packed:
+            if opener is None:
+                return
+            most = max(MAX_UNPACKED, MAX_RATIO * packed.seek(0, io.SEEK_END))
+            packed.seek(0)
+            with opener(packed) as file:
+                size = 0
+                while size <= most and (block := file.read(2**20)):
+                    size += len(block)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise CorpusError(f"cannot read {path}", expected="a CSV file of numbers", found=error) from None
+    if size > most:
+        raise CorpusError(f"{path} unpacks to more than {most} bytes", action="Unpack it, if you trust it.")
+
+
+def _arff_head(path: Path) -> tuple[list[str], int]:
+    """Names of the attributes of an ARFF file (Weka's), and the number of lines up to the data."""
+    names: list[str] = []
+    try:
+        with _OPEN.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8-sig", newline="") as file:
+            number = 0
+            for line in file:
+                number += 1
+                if re.match(r"\s*@data\b", line, re.IGNORECASE):
+                    break
+                attribute = re.match(r"""\s*@attribute\s+('[^']*'|"[^"]*"|\S+)\s+\S""", line, re.IGNORECASE)
+                if attribute:
+                    names.append(attribute[1].strip("'\""))
+            else:
+                raise CorpusError(f"{path} is not an ARFF file", expected="a line @data")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise CorpusError(f"cannot read {path}", expected="an ARFF file", found=error) from None
+    _refuse_twice(names, path)
+    return names, number
+
+
+def _arff_rows(path: Path, names: list[str], skipped: int, words: list[str]) -> pd.DataFrame:
+    missing: dict[Any, Any] = {name: ("?", "") for name in names if name not in words}
+    return _read_csv(
+        path, words, skiprows=skipped, header=None, names=names, quotechar="'", comment="%", na_values=missing
+    )
+
+
 def _parquet(path: Path) -> pd.DataFrame:
     try:
         import pyarrow.parquet as pq
@@ -108,9 +187,7 @@ def _parquet(path: Path) -> pd.DataFrame:
     elif not isinstance(frame.index, pd.RangeIndex):
         frame.insert(0, "", frame.index)
     frame.columns = [str(name).strip() for name in frame.columns]
-    twice = next((name for name in frame.columns if list(frame.columns).count(name) > 1), None)
-    if twice is not None:
-        raise CorpusError(f"{path}: two columns are called {twice!r}", expected="every name once")
+    _refuse_twice(list(frame.columns), path)
     return frame
 
 
@@ -126,7 +203,7 @@ _OPEN: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 def head(path: Path) -> tuple[list[str], str, bool]:
-    """Names of a CSV or TSV file's columns, its delimiter, and whether it has a header; without one, numbers are names.
+    """Find the names of a CSV or TSV file's columns, its delimiter, and whether it has a header; else numbers are names.
 
     A header is a first line that has one of `_NAMES`, or fewer numbers than the second, or no name for the index of the rows,
     or whose numbers count the columns.
@@ -141,25 +218,37 @@ def head(path: Path) -> tuple[list[str], str, bool]:
     cells = [next(csv.reader([line], delimiter=delimiter), []) for line in lines]
     header = _is_header(cells[0], cells[1], delimiter != ",")
     names = [name.strip() for name in cells[0]] if header else [str(n) for n in range(len(cells[0]))]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise CorpusError(f"{path}: two columns are called {twice!r}", expected="every name once")
+    _refuse_twice(names, path)
     return names, delimiter, header
 
 
 def columns_of(path: Path, names: list[str], delimiter: str, header: bool, words: list[str]) -> pd.DataFrame:
-    """Columns of a CSV file as numbers, and those of `words` as the texts that they are."""
+    """Read columns of a CSV file as numbers, and those of `words` as the texts that they are."""
+    missing: dict[Any, Any] = {name: _MISSING for name in names if name not in words}  # a speaker may be called NA
+    return _read_csv(path, words, header=0 if header else None, names=names, sep=delimiter, na_values=missing)
+
+
+def _read_csv(path: Path, words: Sequence[str], **options: Any) -> pd.DataFrame:
     kept: dict[Any, Any] = dict.fromkeys(words, str.strip)
-    missing: dict[Any, Any] = {name: _MISSING for name in names if name not in kept}  # a speaker may be called NA
     try:
-        return pd.read_csv(path, header=0 if header else None, names=names, sep=delimiter, converters=kept,
-                           skipinitialspace=True, index_col=False, keep_default_na=False, na_values=missing)  # fmt: skip
-    except (ValueError, OSError, EOFError) as error:
-        raise CorpusError(f"cannot read {path}", expected="a CSV file of numbers", found=error) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows that are longer than the header
+            frame: pd.DataFrame = pd.read_csv(
+                path, converters=kept, skipinitialspace=True, index_col=False, keep_default_na=False, **options
+            )
+            return frame
+    except (ValueError, OSError, EOFError, OverflowError, pd.errors.ParserWarning) as error:
+        raise CorpusError(f"cannot read {path}", expected="a table of numbers", found=error) from None
+
+
+def _refuse_twice(names: Sequence[str], path: Path) -> None:
+    twice = next((name for name, n in Counter(names).items() if n > 1), None)
+    if twice is not None:
+        raise CorpusError(f"{path}: two columns are called {twice!r}", expected="every name once")
 
 
 def _is_header(first: list[str], second: list[str], comma: bool) -> bool:
-    """Whether the first line names the columns; `comma`: numbers may have a decimal comma."""
+    """True where the first line names the columns; `comma`: numbers may have a decimal comma."""
     if any(cell.strip() in _NAMES for cell in first):
         return True
     here, there = ([cell for cell in row if _is_number(cell, comma)] for row in (first, second))

@@ -1,5 +1,6 @@
-"""Whether two stores are of the same features, what differs where they are not, and where features came from."""
+"""Comparison of the identities of two stores, and the provenance of merged ones."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,22 @@ from typing import Any
 from ser.errors import StoreError
 from ser.features.stores.layout import Facts
 
+DECLARED = "declared_encoder"  # of features that were made elsewhere: the encoder that their user says they are of
+
+
+def same_encoder(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Keys by which two identities are not of the same encoder; [] where they are.
+
+    Imported features of two corpora come from different files. They are of the same encoder where the user has declared the
+    same one for both, and their number and names are the same.
+    """
+    if one.get(DECLARED) and other.get(DECLARED):
+        one, other = ({k: v for k, v in identity.items() if k not in ("files", "encoder")} for identity in (one, other))
+    return sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
+
 
 def differences(there: Facts, here: Facts) -> list[str]:
-    """What differs, a phrase a key: `layer is 12 there and 6 here`."""
+    """Phrases for what differs, one for each key: `layer is 12 there and 6 here`."""
     if there.encoder != here.encoder:  # then all differs
         return [f"encoder is {there.encoder} there and {here.encoder} here"]
     old, new = _flat(asdict(there)), _flat(asdict(here))

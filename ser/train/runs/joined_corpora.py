@@ -16,9 +16,11 @@ from ser.audit.split_data import label_space
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block
 from ser.features.normalise import BETWEEN_CORPORA
+from ser.features.stores.identity import same_encoder
 from ser.features.tensors import Tensors, load_tensors
 from ser.features.view_rows import joined
 from ser.metadata import languages
+from ser.metadata.ledger import is_imported
 from ser.workspace import Workspace
 
 
@@ -62,20 +64,21 @@ def same_encoders(here: str, ours: dict[str, Any], there: str, others: dict[str,
     """
     for name in dict.fromkeys([*ours, *others]):
         store, other = ours.get(name), others.get(name)
-        if store is not None and other is not None and store["identity"] == other["identity"]:
+        if store is not None and other is not None and not same_encoder(store["identity"], other["identity"]):
             continue
+        action = "Extract both with the same options, or name features that both have: --audio, --text."
         if store is None or other is None:
             lacking, of = (ours, here) if store is None else (others, there)
             found = f"{', '.join(lacking)} in {of}"
         else:
-            keys = {*store["identity"], *other["identity"]}
-            differs = sorted(k for k in keys if store["identity"].get(k) != other["identity"].get(k))
-            found = f"a difference in {', '.join(differs)}"
+            found = f"a difference in {', '.join(same_encoder(store['identity'], other['identity']))}"
+            if is_imported(store["identity"]) and is_imported(other["identity"]):
+                action = "If one program made both, declare it: ser store import --encoder NAME --overwrite, for each corpus."
         raise StoreError(
             f"the features of {here} and {there} are not of the same encoder",
             expected=f"{name} of the same identity in both",
             found=found,
-            action="Extract both with the same options, or name features that both have: --audio, --text.",
+            action=action,
         )
 
 

@@ -104,7 +104,10 @@ def test_the_header_that_pandas_writes(read: Import, name: str | None) -> None:
     np.testing.assert_array_equal(read(content, index=True, label="label"), VALUES)
     content.drop(columns="label").to_csv(read.folder / "b.csv")
     np.save(read.folder / "y.npy", LABELS)
-    np.testing.assert_array_equal(read.file(read.folder / "b.csv", f"labels={read.folder / 'y.npy'}"), VALUES)
+    beside = f"labels={read.folder / 'y.npy'}"
+    with pytest.raises(ConfigError, match=r"y.npy does not say which utterance a row is of; .* say so: --rows"):
+        read.file(read.folder / "b.csv", beside)
+    np.testing.assert_array_equal(read.file(read.folder / "b.csv", beside, rows=True), VALUES)
     assert read.table["utterance_id"].tolist() == IDS
 
 

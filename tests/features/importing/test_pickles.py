@@ -6,11 +6,16 @@ import io
 import os
 import pickle
 import pickletools
+import resource
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ser.errors import CorpusError
 from ser.features.importing.pickles import read_pickle
@@ -180,3 +185,80 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, content: bytes) -> N
 def test_what_is_no_pickle_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(CorpusError, match="no pickle that can be read"):
         read_pickle(written(tmp_path / "x.pkl", content))
+
+
+def _nested(kind: Any, levels: int) -> Any:
+    """Each level holds the one before twice: 2 ** levels elements in a few bytes."""
+    value = kind([0, 1])
+    for _ in range(levels):
+        value = kind([value, value])
+    return value
+
+
+def bombs() -> dict[str, bytes]:
+    itself: list[Any] = [1]
+    itself.append(itself)
+    late = [[0]]
+    for _ in range(15):
+        late.append([late[-1]] * 30)
+    late[0].extend(range(40))
+    return {
+        "lists": pickle.dumps(_nested(list, 30)),
+        "tuples": pickle.dumps(_nested(tuple, 30)),
+        "lists, protocol 0": pickle.dumps(_nested(list, 30), 0),
+        "itself": pickle.dumps(itself),
+        "grown later": pickle.dumps(late),
+        "levels": pickle.dumps(_nested(lambda v: [v[0]], 40)),
+        "a key": b"\x80\x02}" + pickle.dumps(_nested(tuple, 30), 2)[2:-1] + b"K\x01s.",
+        "memory": b"\x80\x02]r\xff\xff\xff\x7f.",
+        "memory, protocol 0": b"(lp99999999999\n.",
+        "a text of a container": b"\x80\x02c__builtin__\nstr\n](K\x01K\x02e\x85R.",
+        "integers that collide": pickle.dumps({k * (2**61 - 1) * 2**64: 0 for k in range(1, 3000)}),
+        "bytes": b"\x80\x04\x8e" + (2**40).to_bytes(8, "little") + b"x.",
+    }
+
+
+@pytest.mark.parametrize("name", list(bombs()))
+def test_a_pickle_that_would_make_too_much_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    content = bombs()[name]
+    assert len(content) < 100_000
+    begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CorpusError, match=r"refused|no pickle that can be read"):
+        read_pickle(written(tmp_path / "x.pkl", content))
+    assert time.perf_counter() - begin < 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def test_what_is_used_several_times_is_read(tmp_path: Path) -> None:
+    padding = np.zeros(300)
+    content = {f"d{k}": [padding] * 20 for k in range(50)}
+    assert same(read_pickle(written(tmp_path / "x.pkl", pickle.dumps(content))), content)
+
+
+PLAIN_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4) | st.binary(max_size=4)
+    | st.sampled_from([np.arange(4.0), np.float32(2), np.array(["a"]), np.array([None, 1], dtype=object)]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    | st.tuples(inner, inner),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=PLAIN_VALUES, protocol=st.integers(0, 5), data=st.data())
+def test_any_pickle_ends_in_plain_content_or_one_error(
+    tmp_path: Path, value: Any, protocol: int, data: st.DataObject
+) -> None:
+    """Whole pickles are read as pickle reads them; with bytes changed, put in or cut off, in a second and 100 MB."""
+    path = tmp_path / "x.pkl"
+    content = pickle.dumps(value, protocol)
+    assert same(read_pickle(written(path, content)), pickle.loads(content))
+    changed = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, len(changed)))
+        changed[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=6))
+    begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with suppress(CorpusError):
+        read_pickle(written(path, bytes(changed)))
+    assert time.perf_counter() - begin < 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
