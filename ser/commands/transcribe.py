@@ -59,7 +59,7 @@ def command(
     if root is not None and len(datasets) > 1:
         raise ConfigError("--root is one corpus's folder", expected="one --dataset", found=", ".join(datasets))
     tables = [ensure_table(name, session.workspace, root, say=session.warn, quiet=session.quiet) for name in datasets]
-    loaded = load_transcriber(model, EncoderOptions(**options), language, beams)
+    loaded = load_transcriber(model, EncoderOptions(**options, announce=session.warn), language, beams)
     failed = 0
     for table in tables:
         report = transcribe(

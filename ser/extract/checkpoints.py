@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ser.audio.files import LFS_POINTER
 from ser.errors import ConfigError, EncoderError
 from ser.extract.encoder import Checkpoint
-from ser.extract.hubs import TENSORS, Fetch, ModelFiles, Unreachable, hugging_face_cache, hugging_face_hub
+from ser.extract.hubs import HUBS, TENSORS, Fetch, ModelFiles, Unreachable, hugging_face_cache, hugging_face_hub
 from ser.extract.options import EncoderOptions
 
 Needs = Sequence[Sequence[str]]  # of each group of file names, one must be there
@@ -77,32 +78,42 @@ def locate_model(
     """The folder of a model's files.
 
     Args:
-        needs: which files must be there.
+        needs: the files that must be there.
         fetch: where to look after `--weights`, in order; each gives what it has or None. Default: the Hugging Face
             cache, then its hub.
 
     Raises:
-        EncoderError: there is no such model, or it can be had neither from the disk nor from the network.
+        EncoderError: there is no such model, neither on the disk nor in the network, or its weights are Git LFS pointers.
     """
     if name.folder is not None:
         lacking = missing(name.folder, needs)
         if lacking:
             raise EncoderError(
-                f"{name.folder} is no folder of model files", expected=lacking, found=_listing(name.folder)
+                f"{name.folder} lacks a file of the model", expected=lacking, found=_listing(name.folder)
             )
-        return ModelFiles(name.folder, name.folder.resolve().name)
-    for below in (name.model, name.model.split("/")[-1], name.short):
-        if options.weights is not None and not missing(options.weights / below, needs):
-            return ModelFiles(options.weights / below, name.model)
+        return _whole(ModelFiles(name.folder, name.folder.resolve().name))
     reasons: list[str] = []
+    for below in dict.fromkeys((name.model, name.model.split("/")[-1], name.short)):
+        folder = None if options.weights is None else options.weights / below
+        lacking = missing(folder, needs) if folder is not None else None
+        if folder is not None and lacking is None:
+            return _whole(ModelFiles(folder, name.model))
+        if folder is not None and folder.is_dir():
+            reasons.append(f"{folder} lacks {lacking}")
+    announced = options.announce is None
     for source in (hugging_face_cache, hugging_face_hub) if fetch is None else fetch:
+        if options.announce is not None and source in HUBS and not announced:
+            options.announce(f"the files of {name.model} are not here, and are fetched from the network")
+            announced = True
         try:
             found = source(name.model, options)
         except Unreachable as error:
             reasons.append(str(error))
             continue
-        if found is not None and not missing(found.folder, needs):
-            return found
+        lacking = missing(found.folder, needs) if found is not None else None
+        if found is not None and lacking is None:
+            return _whole(found)
+        reasons += [f"{found.folder} lacks {lacking}"] if found is not None else []
     looked = f"{options.weights} or the cache" if options.weights is not None else "the cache"
     raise EncoderError(
         f"the files of {name.model} are not in {looked}, and the network does not give them",
@@ -110,6 +121,22 @@ def locate_model(
         action=f"Where there is a network: {fetch_command(name.model, options.revision)}, or copy the folder "
         f"{name.model.split('/')[-1]} into a folder DIR and give --weights DIR.",
     )
+
+
+def _whole(found: ModelFiles) -> ModelFiles:
+    """The files, none of which is a pointer that a clone without Git LFS leaves in the place of weights.
+
+    Raises:
+        EncoderError: one is.
+    """
+    for file in [*tensor_files(found.folder), *found.folder.glob("*.pt")]:
+        with file.open("rb") as handle:
+            if handle.read(len(LFS_POINTER)) == LFS_POINTER:
+                raise EncoderError(
+                    f"{file} is a Git LFS pointer, not the weights themselves",
+                    action=f"In {found.folder}: git lfs pull. Or download the model: {fetch_command(found.model)}",
+                )
+    return found
 
 
 def missing(folder: Path, needs: Needs) -> str | None:

@@ -136,3 +136,6 @@ def mirror_cache(model: str, options: EncoderOptions) -> ModelFiles | None:
 def mirror_hub(model: str, options: EncoderOptions) -> ModelFiles | None:
     """The same model from the Hugging Face hub."""
     return hugging_face_hub(f"{MIRROR}/{model.split('/')[-1]}", options)
+
+
+HUBS: tuple[Fetch, ...] = (hugging_face_hub, modelscope_hub, mirror_hub)  # the sources that need a network

@@ -1,7 +1,7 @@
 """What the encoders share in reading their options: layers, the store's name, device, dtype."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ class EncoderOptions:
         weights: a folder that holds models (below their hub id or their last name), used before any cache or network.
         revision: a commit of the hub repository.
         batch_seconds: s of audio in a batch, padding included; 0 is one utterance at a time; None suits the device.
+        announce: called with a sentence before the network is asked for a model.
     """
 
     level: str | None = None
@@ -33,6 +34,7 @@ class EncoderOptions:
     weights: Path | None = None
     revision: str | None = None
     batch_seconds: float | None = None
+    announce: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
 
 
 def chosen_layers(layers: str | tuple[int, ...], depth: int, level: str) -> list[int]:

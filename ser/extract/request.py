@@ -64,11 +64,19 @@ class ExtractionRequest:
         audio = [("audio", DEFAULT_AUDIO)] if table.has("path") else []
         return [*audio, *([("text", DEFAULT_TEXT)] if table.has("text") else [])]
 
-    def options(self, modality: str) -> EncoderOptions:
-        """What is asked of an encoder of a modality. Pooling is of text, where any is asked for."""
+    def options(self, modality: str, announce: Callable[[str], None] | None = None) -> EncoderOptions:
+        """The options of an encoder of a modality. Pooling is of text, where there is a text encoder."""
         pooling = self.pooling if modality == "text" or not self.text else None
         return EncoderOptions(
-            self.level, self.layers, pooling, self.device, self.dtype, self.weights, self.revision, self.batch_seconds
+            self.level,
+            self.layers,
+            pooling,
+            self.device,
+            self.dtype,
+            self.weights,
+            self.revision,
+            self.batch_seconds,
+            announce,
         )
 
 
@@ -115,7 +123,7 @@ def extract_dataset(
     unloaded: EncoderError | None = None
     for modality, name in wanted:
         try:
-            encoder = _loaded(name, modality, request, cache)
+            encoder = _loaded(name, modality, request, cache, say)
             encoders.append(_of_source(encoder, source, dataset, workspace) if modality == "text" else encoder)
         except EncoderError as error:  # the others are extracted first
             unloaded = unloaded or error
@@ -162,9 +170,15 @@ def _views(request: ExtractionRequest, table: Table, modalities: list[str]) -> l
     )
 
 
-def _loaded(name: str, modality: str, request: ExtractionRequest, cache: dict[tuple[str, str], Encoder]) -> Encoder:
+def _loaded(
+    name: str,
+    modality: str,
+    request: ExtractionRequest,
+    cache: dict[tuple[str, str], Encoder],
+    say: Callable[[str], None],
+) -> Encoder:
     """An encoder, loaded once for all corpora; one that is made from the corpus is loaded for each."""
-    encoder = cache.get((modality, name)) or load(name, modality, request.options(modality))
+    encoder = cache.get((modality, name)) or load(name, modality, request.options(modality, say))
     if request.store_dtype != "float32" and (encoder.level != "frame" or encoder.vocabulary):
         raise ConfigError(f"--store-dtype {request.store_dtype} is for frames of numbers", expected="--level frame")
     encoder.store_dtype = request.store_dtype

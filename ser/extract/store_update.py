@@ -36,6 +36,7 @@ class StoreUpdate:
     Attributes:
         done: ids extracted in this run.
         skipped: how many were there already.
+        without: utterances of the table that do not have its modality; those of another shard have it.
         clipped: ids of those extracted whose audio is.
         verified: of `--verify`: how many, and the largest relative difference.
     """
@@ -51,6 +52,7 @@ class StoreUpdate:
     ) -> None:
         self.table, self.encoder, self.writer, self.items = table, encoder, writer, items
         self.sources, self.failures = sources, list(failures)
+        self.without = len(table.frame) - len(items)
         self.done: set[str] = set()
         self.clipped: set[str] = set()
         self.skipped = self.samples = 0
@@ -108,7 +110,7 @@ class StoreUpdate:
             done=len(self.done),
             skipped=self.skipped,
             failed=len(self.failures),
-            without=len(table.frame) - len(self.items),
+            without=self.without,
             lacking=", ".join(classes[:-1]) + f" or {classes[-1]}" if classes else encoder.modality,
             first=f"{self.failures[0].id}: {self.failures[0].reason}" if self.failures else "",
             clipped=sorted(self.clipped),

@@ -50,7 +50,8 @@ def audio_items(table: Table) -> list[Item]:
     frame = table.frame[table.frame["path"] != ""]
     if frame.empty:
         raise CorpusError(
-            f"{table.dataset} has no audio", action="Give its audio with --root, or take a text encoder with --text."
+            f"{table.dataset} has no audio",
+            action="Take a text encoder with --text, or make its table again with audio files.",
         )
     if not table.root.is_dir():
         raise CorpusError(

@@ -146,9 +146,17 @@ def _moved(table: Table, root: Path, tell: Say) -> Table:
         return replace(table, facts={**table.facts, "root": str(here)})
     tell(
         f"{table.dataset}: the table was made from {table.root}; its audio is now read below {here}. "
-        f"To make the table anew: ser metadata --dataset {table.dataset} --root {root}"
+        f"To make the table anew: ser metadata --dataset {table.dataset} {_source_option(table, root)}"
     )
     return replace(table, facts={**table.facts, "root": str(here)})
+
+
+def _source_option(table: Table, root: Path) -> str:
+    """The option of `ser metadata` that reads the table's source again, where its folder is now the root."""
+    plugin = str(table.facts.get("corpus", table.dataset))
+    if plugin in SUFFIXES.values():
+        return f"--from FILE (a table file in {root})"
+    return f"--root {root}" + ("" if plugin == table.dataset else f" --format {plugin}")
 
 
 def summary(built: Built, path: Path) -> list[str]:

@@ -73,14 +73,14 @@ def parse_corpus(name: str, root: Path, dataset: str | None = None) -> Table:
         raise CorpusError(
             f"{plugin.TITLE}: there is no {root}",
             expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
-            action="Give the corpus folder with --root.",
+            action="Give the corpus folder with --root, or a table file with --from.",
         )
     rows = [{column: _composed(column, value) for column, value in row.items()} for row in plugin.parse(root)]
     if not rows:
         raise CorpusError(
             f"{plugin.TITLE}: no utterance found in {root}",
             expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
-            action="Give the folder that holds this tree with --root.",
+            action="Give the folder that holds this tree with --root." if root.is_dir() else None,
         )
     return make_table(rows, dataset or name, facts=_facts(plugin, name, root))
 

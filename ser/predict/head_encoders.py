@@ -58,6 +58,7 @@ def load_encoder(
         dtype=identity.get("dtype", "float32"),
         weights=weights,
         revision=identity.get("revision"),
+        announce=lambda text: say(f"{source.name}, the encoder of this head: {text}"),
     )
     encoder = load(other or store["encoder"], source.modality, options)
     encoder.prepare([], store.get("assets", {}))

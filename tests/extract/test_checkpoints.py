@@ -103,6 +103,40 @@ def test_another_model_under_a_published_name_is_refused(tiny: Tiny, tmp_path: P
         base.load("wav2vec2-base", "audio", EncoderOptions(weights=tmp_path))
 
 
+def test_a_folder_of_weights_that_lacks_a_file_is_named(tiny: Tiny, tmp_path: Path) -> None:
+    shutil.copytree(tiny("wav2vec2"), tmp_path / "wav2vec2-base")
+    (tmp_path / "wav2vec2-base" / "preprocessor_config.json").unlink()
+    with pytest.raises(EncoderError, match=r"wav2vec2-base lacks preprocessor_config.json or processor_config.json"):
+        base.load("wav2vec2-base", "audio", EncoderOptions(weights=tmp_path))
+    with pytest.raises(EncoderError, match=r"lacks a file of the model; expected preprocessor_config.json or"):
+        base.load(str(tmp_path / "wav2vec2-base"), "audio", EncoderOptions())
+
+
+@pytest.mark.parametrize(("model", "file"), [("wav2vec2", "model.safetensors"), ("emotion2vec", "model.pt")])
+def test_a_git_lfs_pointer_in_the_place_of_weights_is_called_so(
+    tiny: Tiny, tmp_path: Path, model: str, file: str
+) -> None:
+    folder = tmp_path / f"{model}-of-mine"
+    shutil.copytree(tiny(model), folder)
+    (folder / file).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
+    for name, options in (
+        (str(folder), EncoderOptions()),
+        (f"someone/{folder.name}", EncoderOptions(weights=tmp_path)),
+    ):
+        with pytest.raises(EncoderError, match=rf"{file} is a Git LFS pointer, not the weights.*git lfs pull"):
+            base.load(name, "audio", options)
+
+
+def test_the_network_is_announced_before_it_is_asked(tiny: Tiny, tmp_path: Path) -> None:
+    heard: list[str] = []
+    with pytest.raises(EncoderError):
+        base.load("iic/emotion2vec_tiny", "audio", EncoderOptions(announce=heard.append))
+    assert heard == ["the files of iic/emotion2vec_tiny are not here, and are fetched from the network"]
+    shutil.copytree(tiny("wav2vec2"), tmp_path / "of-mine")
+    base.load("someone/of-mine", "audio", EncoderOptions(weights=tmp_path, announce=heard.append))
+    assert len(heard) == 1  # what is on the disk is not announced
+
+
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(EncoderError, match=r"model.safetensors or .*found config.json"):

@@ -272,6 +272,7 @@ def test_shards_share_the_work_and_a_later_call_merges(run: Run, toy: ModuleType
     assert first.failures_path == space.features("toy") / "moments.failures-0of2.csv"
     second = run(shard=(1, 2))
     assert first.done + second.done == COUNT - 1
+    assert first.without == second.without == 0  # the other shard's utterances are not without audio
     toy.make_corpus(root, 1)
     assert counts(run()) == (1, COUNT - 1, 0)
     assert store_files(path) == [path]

@@ -148,6 +148,11 @@ def test_a_protocol_that_does_not_fit_says_what_it_needs() -> None:
             make_folds(protocol, table, frame, labels)
     with pytest.raises(ConfigError, match="Did you mean 'speaker'"):
         make_folds("speakers", table, frame, labels)
+    few = frame[:8]
+    with pytest.raises(CorpusError, match="protocol random does not fit; expected 10 utterances or more"):
+        make_folds("random", table, few, labels[:8])  # nobody has typed --folds 10
+    with pytest.raises(ConfigError, match="--folds 9"):
+        make_folds("random", table, few, labels[:8], FoldOptions(folds=9))
     with pytest.raises(ConfigError, match="--folds 99"):
         make_folds("speaker", *corpus(), FoldOptions(folds=99))
 

@@ -46,6 +46,16 @@ def test_run_names_differ_for_different_folds() -> None:
     assert run_name(1, "2", 10) != run_name(1, "2", 10.5) != run_name(1, "2")
 
 
+def test_git_is_asked_without_taking_its_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ser.results.records import environment as module
+
+    asked: list[dict[str, str]] = []
+    run = module.subprocess.run
+    monkeypatch.setattr(module.subprocess, "run", lambda *a, env, **k: asked.append(env) or run(*a, env=env, **k))
+    module._run(Path.cwd(), "--version")
+    assert [env["GIT_OPTIONAL_LOCKS"] for env in asked] == ["0"]
+
+
 def test_environment_names_versions_and_no_machine() -> None:
     found = environment("cpu")
     assert found["packages"]["numpy"] == np.__version__

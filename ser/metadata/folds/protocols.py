@@ -96,6 +96,8 @@ def _seed1(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions
 
 def _random(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> list[Fold]:
     number = options.folds or 10  # one split of 80/10/10 by default
+    if options.folds is None:
+        _require(table, "random", len(frame) >= number, f"{number} utterances or more, or --folds K with fewer parts")
     enough(number, len(frame), "utterances")
     rng = np.random.default_rng(options.seed)
     part = np.empty(len(frame), dtype=np.int64)
