@@ -1,16 +1,23 @@
 """Gradients that are written in place are those of autograd, however a layer is used."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from ser.train.loop import trainer
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data
 from ser.train.loop.trainer import train
-from ser.train.nn.inplace_gradients import LARGE, InPlaceGradients
+from ser.train.nn import inplace_gradients
+from ser.train.nn.inplace_gradients import LARGE, Gradients, InPlaceGradients
 from ser.train.nn.layers import Linear
 from ser.train.nn.parameters import Parameters
 
@@ -85,3 +92,31 @@ def test_a_run_is_itself_where_gradients_are_written_in_place(
     for other in (train(toy, config, [33])[0], train(toy, config, [33, 99])[0]):
         assert torch.equal(five[2].weights, other.weights)
         assert five[2].curves == other.curves
+
+
+@pytest.mark.parametrize("options", [{}, {"clip": 0.05}, {"adapt": "dann", "loss": "cross_entropy,prototype:0.1"}])
+def test_without_them_training_is_the_same_but_for_rounding(
+    options: dict[str, Any], data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = replace(data(), unlabelled=np.arange(125, 150))
+    config = make_config("mlp", epochs=2, patience=0, batch_size=40, **options)  # 512 x 256 weights
+    in_place = train(toy, config, [1, 2])
+    monkeypatch.setattr(inplace_gradients, "ENABLED", False)
+    stack = trainer.Stack(toy, config, [1, 2], None)
+    assert type(stack.parameters.gradients) is Gradients
+    for ours, plain in zip(in_place, train(toy, config, [1, 2]), strict=True):
+        torch.testing.assert_close(ours.weights, plain.weights, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(ours.curves["loss"], plain.curves["loss"], rtol=1e-4)
+
+
+def test_the_environment_leaves_all_gradients_to_autograd() -> None:
+    script = "from ser.train.nn.inplace_gradients import ENABLED; print(ENABLED)"
+    for value, expected in (("0", "False"), ("1", "True")):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "SER_INPLACE_GRADIENTS": value},
+        )
+        assert done.stdout.strip() == expected

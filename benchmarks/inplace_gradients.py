@@ -1,0 +1,69 @@
+"""What gradients written in place (`ser/train/nn/inplace_gradients.py`) bring beside the plain way: time of a training step.
+
+    python benchmarks/inplace_gradients.py [--rounds 15] [--steps 20]
+
+One core, batches of 16, random features; both ways take turns in one process, round by round. Printed are medians of processor
+time over the rounds, and the median ratio of a round: on a machine that does other things too, wall time says less.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+
+from ser.features.blocks import Block
+from ser.train.loop.config import make_config
+from ser.train.loop.data import Data, Resident
+from ser.train.loop.trainer import Stack
+from ser.train.nn import inplace_gradients
+
+CASES = {
+    "cross_attention, pooled, 1 run": ("cross_attention", 1, {}),
+    "gated, pooled, 1 run": ("gated", 1, {}),
+    "mlp, pooled, 1 run": ("mlp", 1, {}),
+    "mlp, pooled, 10 runs": ("mlp", 10, {}),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=20)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    random = np.random.default_rng(0)
+    blocks = [
+        Block(name, modality, random.normal(size=(400, dim)).astype(np.float32))
+        for name, modality, dim in (("audio", "audio", 768), ("text", "text", 1024))
+    ]
+    data = Data(Resident(blocks), np.arange(400) % 4, 4, np.arange(320), np.arange(320, 400))
+    print("| case | plain, ms a step | in place, ms a step | times faster |\n| --- | --- | --- | --- |")
+    for case, (head, runs, options) in CASES.items():
+        config = make_config(head, batch_size=16, head_options=options)
+        stacks = {}
+        for way in (False, True):
+            inplace_gradients.ENABLED = way
+            stacks[way] = Stack(data, config, list(range(runs)), None)
+        times = measure(stacks, given.rounds, given.steps)
+        ratio = statistics.median(p / w for p, w in zip(times[False], times[True], strict=True))
+        plain, in_place = (statistics.median(times[way]) for way in (False, True))
+        print(f"| {case} | {plain:.2f} | {in_place:.2f} | {ratio:.2f} |", flush=True)
+
+
+def measure(stacks: dict[bool, Stack], rounds: int, steps: int) -> dict[bool, list[float]]:
+    """Milliseconds of a step in each round, by whether gradients are written in place."""
+    found: dict[bool, list[float]] = {way: [] for way in stacks}
+    batches = {way: stack.begin_epoch(1) for way, stack in stacks.items()}
+    for number in range(rounds + 1):
+        for way in (False, True) if number % 2 else (True, False):
+            begin = time.process_time()
+            for step in range(steps):
+                stacks[way].update(batches[way][step % len(batches[way])], step)
+            found[way].append((time.process_time() - begin) * 1e3 / steps)
+    return {way: times[1:] for way, times in found.items()}  # the first round warms up
+
+
+if __name__ == "__main__":
+    main()
