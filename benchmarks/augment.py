@@ -19,18 +19,19 @@ models and speakers together (`ser.results.statistics.paired`), adjusted for the
 import argparse
 import time
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ser.commands._training import _pairs as pairs
-from ser.metadata.folds.fold import FoldOptions
 from ser.results.records.record import metrics_from_predictions
 from ser.results.statistics.paired import compare, with_holm
-from ser.train.runs.experiment import FitOptions, begin, conclude, load, open_workspace
+from ser.train.runs.experiment import fit_experiment
+from ser.train.runs.joined_corpora import load
+from ser.train.runs.options import FitOptions
 from ser.train.runs.scheduler import train_all
+from ser.workspace import Workspace
 
 OFF = "off"
 
@@ -38,11 +39,13 @@ OFF = "off"
 def main() -> None:
     given = arguments()
     options = FitOptions(
+        Workspace(given.workspace),
+        given.head,
         scheme=given.scheme,
         protocol=given.protocol,
         runs=given.runs,
-        stores=[given.audio],
-        folds=FoldOptions(file=given.fold_file),
+        stores=(given.audio,),
+        fold_file=given.fold_file,
         refit="never",
         jobs=given.jobs,
         command="benchmarks/augment.py",
@@ -51,7 +54,7 @@ def main() -> None:
     predictions, classes = {}, list[str]()
     for name, (views, masks) in policies.items():
         begun = time.time()
-        predictions[name], classes = trained(given, replace(options, views=views), masks)
+        predictions[name], classes = trained(given, replace(options, views=tuple(views) if views else None), masks)
         print(f"{name}: {time.time() - begun:.0f} s", flush=True)
     table(predictions, classes, policies)
 
@@ -97,20 +100,19 @@ def policy_of(text: str) -> tuple[list[str] | None, dict[str, Any]]:
 
 def trained(given: argparse.Namespace, options: FitOptions, masks: dict[str, Any]) -> tuple[pd.DataFrame, list[str]]:
     """Test predictions of all runs of a policy."""
-    started = datetime.now(timezone.utc)
     training = {"epochs": given.epochs, "patience": 0, "batch_size": given.batch_size, "lr": given.lr, **masks}
     training |= {"head_options": pairs(tuple(given.head_option))}
-    space = open_workspace(given.workspace)
-    begun = begin(load(given.dataset, space, options), space, given.head, training, options)
+    options = replace(options, training=training)
+    experiment = fit_experiment(load(given.dataset, options), options)
     if given.first_folds:
-        begun = replace(begun, setup=replace(begun.setup, folds=begun.folds[: given.first_folds]))
-    (done,) = train_all([begun], replace(options, quiet=False), begun.job.experiment)
+        experiment.setup = replace(experiment.setup, folds=experiment.folds[: given.first_folds])
+    train_all([experiment], replace(options, quiet=False), experiment.name)
     if not given.first_folds:
-        conclude(begun, done, options.command, started)
-    cost = sum(row["seconds"] for row, _ in done)
-    epochs = sum(row["epochs"] for row, _ in done)
-    print(f"{begun.job.experiment}: {cost:.0f} s of training, {cost / epochs:.2f} s an epoch", flush=True)
-    return pd.concat([frame for _, frame in done], ignore_index=True), list(begun.job.data.classes)
+        experiment.summarise()
+    epochs = sum(run.record["epochs"] for run in experiment.done)
+    cost = experiment.seconds
+    print(f"{experiment.name}: {cost:.0f} s of training, {cost / epochs:.2f} s an epoch", flush=True)
+    return experiment.predictions, list(experiment.job.classes)
 
 
 def table(predictions: dict[str, pd.DataFrame], classes: list[str], policies: dict[str, Any]) -> None:

@@ -22,12 +22,12 @@ import numpy as np
 import torch
 
 from ser.metadata.folds.fold import Fold
-from ser.train.fewshot.ground import Asked, Ground, curves_of, lay_ground, make_job, recipes
-from ser.train.fewshot.job import Job, Source
+from ser.train.experiments.fewshot import fewshot_experiments
+from ser.train.fewshot.job import FewshotJob, SourceModels, fewshot_job, make_shots
 from ser.train.fewshot.shots import amounts
-from ser.train.fewshot.unit import learn, train_source
-from ser.train.runs.experiment import FitOptions
+from ser.train.fewshot.worker import learn, train_source
 from ser.train.runs.job import Run
+from ser.train.runs.options import FitOptions
 from ser.train.runs.recipe import make_recipe
 from ser.workspace import Workspace
 
@@ -48,8 +48,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    job, ground = prepare(given)
-    folds = ground.setup.folds
+    job, folds = prepare(given)
     seconds: dict[str, list[float]] = {way: [] for way in given.ways}
     work: dict[str, int] = {}
     expected: list[Any] = []
@@ -65,17 +64,16 @@ def main() -> None:
     report(given, job, folds, seconds, work)
 
 
-def prepare(given: argparse.Namespace) -> tuple[Job, Ground]:
-    options = FitOptions(protocol=given.protocol, runs=given.runs, device="cpu")
-    config = make_recipe(given.head)
-    tuning, fresh = recipes(config, given.source, 30, 0.3, "none")
-    asked = Asked(config, tuning, fresh, amounts(given.percentages, None), False, options)
-    space = Workspace(given.workspace)
-    ground = lay_ground(given.target, given.source, space, options)
-    return make_job(ground, asked, curves_of([given.method], ground, asked, space)), ground
+def prepare(given: argparse.Namespace) -> tuple[FewshotJob, list[Fold]]:
+    workspace = Workspace(given.workspace)
+    options = FitOptions(workspace, given.head, protocol=given.protocol, runs=given.runs, device="cpu")
+    recipe = make_recipe(given.head)
+    shots = make_shots(recipe, given.source, amounts(given.percentages, None), False, 30, 0.3, "none")
+    experiments, first = fewshot_experiments(given.target, given.source, [given.method], recipe, shots, options)
+    return fewshot_job(experiments, shots, first), experiments[given.method].folds
 
 
-def train(way: str, job: Job, folds: list[Fold], runs: list[int], method: str) -> tuple[list[Run], int]:
+def train(way: str, job: FewshotJob, folds: list[Fold], runs: list[int], method: str) -> tuple[list[Run], int]:
     """All runs, in the order of percentages, and how many utterances went through a training step."""
     done: list[Run] = []
     work = 0
@@ -86,8 +84,8 @@ def train(way: str, job: Job, folds: list[Fold], runs: list[int], method: str) -
             done += learn(job, fold, runs, source, [method])[0][1]
         done.sort(key=lambda r: r[0]["percentage"])  # stable: folds and runs stay in order
     else:
-        for amount in job.amounts:
-            one = replace(job, amounts=[amount])
+        for amount in job.shots.amounts:
+            one = replace(job, shots=replace(job.shots, amounts=[amount]))
             source = None
             for fold in folds:
                 if source is None or way == "per percentage and fold":
@@ -98,13 +96,13 @@ def train(way: str, job: Job, folds: list[Fold], runs: list[int], method: str) -
     return done, work
 
 
-def trained_on(job: Job, source: Source) -> int:
+def trained_on(job: FewshotJob, source: SourceModels) -> int:
     assert job.first is not None
     return len(job.first.train) * sum(t.epochs for t in source.trained)
 
 
 def report(
-    given: argparse.Namespace, job: Job, folds: list[Fold], seconds: dict[str, list[float]], work: dict[str, int]
+    given: argparse.Namespace, job: FewshotJob, folds: list[Fold], seconds: dict[str, list[float]], work: dict[str, int]
 ) -> None:
     assert job.first is not None
     print(

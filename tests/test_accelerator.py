@@ -11,7 +11,7 @@ from torch.backends import cuda, cudnn
 from ser import accelerator
 from ser.accelerator import exact, is_full
 from ser.errors import TrainingError
-from ser.train.runs.memory import within_memory
+from ser.train.runs.worker import within_memory
 
 
 def settings() -> list[Any]:

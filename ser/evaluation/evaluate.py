@@ -22,8 +22,7 @@ from ser.jsonfile import plain, write_json
 from ser.metadata.table import Table, load_table
 from ser.results.metrics import evaluation, gaps
 from ser.results.records.evaluation import Evaluation
-from ser.train.runs.experiment import open_workspace
-from ser.workspace import Workspace
+from ser.workspace import Workspace, open_workspace
 
 
 def evaluate(

@@ -11,7 +11,7 @@ from ser.evaluation.head_outputs import CorpusFeatures, load_features_for
 from ser.features.blocks import stored_block
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import UNKNOWN_SOURCE, Tensors
-from ser.train.runs.identity import prediction_rows
+from ser.train.runs.predictions import prediction_rows
 from ser.workspace import Workspace
 
 

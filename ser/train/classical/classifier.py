@@ -58,10 +58,13 @@ class Classical:
         rule = _EXACT.get(self.head.removeprefix(PREFIX))
         return "random_state" in options and not (rule is not None and rule(options))
 
-    @property
-    def stamps(self) -> list[str]:
-        """What a reader of the numbers must know."""
-        found = [] if self.random else [f"{self.head} draws nothing at random: all runs are equal"]
+    def stamps(self, sampled: bool = False) -> list[str]:
+        """Sentences that a reader of the numbers must know.
+
+        Args:
+            sampled: training rows are drawn at random, so that runs differ all the same.
+        """
+        found = [] if self.random or sampled else [f"{self.head} draws nothing at random: all runs are equal"]
         if self.class_weights == "balanced" and self.balance == "none":
             found.append(f"{self.head} takes neither class nor sample weights: classes are not balanced")
         if self.probabilities != "predict_proba":

@@ -1,50 +1,87 @@
-"""`ablate`: what does each part of a model bring? Each modality alone, a simple fusion, and the full model, compared in pairs.
+"""`ablate`: the gain of each part of a model. Each modality alone, a simple fusion, and the full model, compared in pairs.
 
 All variants have the same utterances (those with features of every modality), folds and seeds. Each is an ordinary `fit`
 experiment with its own records, which are used again where they are there.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ser.errors import ConfigError, TrainingError
 from ser.features.tensors import Tensors
-from ser.results.records import record
 from ser.results.records.names import ABLATION_SCHEMA
-from ser.results.records.notes import notes_of
-from ser.results.records.summary import opening
 from ser.results.statistics.gains import against
 from ser.train.classical.classifier import is_classical
+from ser.train.experiments.study import Variant, study
 from ser.train.heads._base import build, part_of
 from ser.train.loop.data import Resident
-from ser.train.runs import identity
-from ser.train.runs.experiment import Begun, begin, conclude, load, open_workspace, split_options
-from ser.train.runs.scheduler import train_all
+from ser.train.runs.experiment import fit_experiment
+from ser.train.runs.joined_corpora import load
+from ser.train.runs.options import FitOptions, read_options, with_options
 from ser.workspace import Workspace
 
 FULL = "full model"
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One row of an ablation: a head on the stores of some modalities."""
+@with_options()
+def ablate(
+    dataset: str,
+    workspace: Workspace | str | Path = ".",
+    *,
+    head: str = "cross_attention",
+    simple: str = "early",
+    **options: Any,
+) -> dict[str, Any]:
+    """Fit all variants, and compare the full model with each of the others.
 
-    name: str
-    head: str
-    modalities: tuple[str, ...]
-    stores: tuple[str, ...]
+    Options of training hold for all variants; `head_options` for those with `head`, and `modality_dropout` for those with
+    several modalities.
+
+    Args:
+        dataset: one with features of two modalities or more.
+        head: the full model.
+        simple: the fusion that it has to beat.
+
+    Returns:
+        The ablation, as written (`ser.results.studies.ablation.Study`).
+    """
+    given = read_options(ablate, workspace, head, options)
+    data = load(dataset, given)
+    variants = [_variant(data, given, *part) for part in parts(data, head, simple)]
+    full = variants[-1].result
+
+    def body(path: Path) -> dict[str, Any]:
+        predictions = {v.name: v.result.predictions for v in variants}
+        return {
+            "full": FULL,
+            "variants": [v.row(path) for v in variants],
+            "comparisons": against(FULL, predictions, list(data.classes)),
+        }
+
+    return study(
+        ABLATION_SCHEMA,
+        variants,
+        given,
+        words=["ablate", dataset],
+        head=head,
+        protocol=full.setup.protocol,
+        config={"head": head, "simple": simple, "variants": {v.name: v.result.config for v in variants}},
+        data=full.setup.facts,
+        stamps=list(dict.fromkeys(s for v in variants for s in v.result.stamps)),
+        body=body,
+    )
 
 
-def variants(data: Tensors, head: str, simple: str) -> list[Variant]:
+def parts(data: Tensors, head: str, simple: str) -> list[tuple[str, str, list[str]]]:
     """Each modality alone, the simple fusion (where it is not the full model itself), the full model.
 
     A modality alone is given to the full model's head, or where that needs several, to `mlp` (pooled) or `mean_linear`
     (frames).
+
+    Returns:
+        For each the name, the head and the stores.
 
     Raises:
         ConfigError: one modality only.
@@ -59,11 +96,11 @@ def variants(data: Tensors, head: str, simple: str) -> list[Variant]:
         )
     found = []
     for modality in modalities:
-        stores = tuple(b.name for b in data.blocks if b.modality == modality)
-        found.append(Variant(f"{modality} only", _head_alone(only(data, stores), head), (modality,), stores))
-    every = tuple(b.name for b in data.blocks)
-    found += [Variant("simple fusion", simple, modalities, every)] if simple != head else []
-    return [*found, Variant(FULL, head, modalities, every)]
+        stores = [b.name for b in data.blocks if b.modality == modality]
+        found.append((f"{modality} only", _head_alone(only(data, stores), head), stores))
+    every = [b.name for b in data.blocks]
+    found += [("simple fusion", simple, every)] if simple != head else []
+    return [*found, (FULL, head, every)]
 
 
 def only(data: Tensors, stores: Sequence[str]) -> Tensors:
@@ -75,6 +112,7 @@ def only(data: Tensors, stores: Sequence[str]) -> Tensors:
 
 
 def _head_alone(data: Tensors, head: str) -> str:
+    """The head for one modality."""
     if is_classical(head):
         return head
     try:
@@ -84,84 +122,13 @@ def _head_alone(data: Tensors, head: str) -> str:
     return head
 
 
-def ablate(
-    dataset: str,
-    workspace: Workspace | str | Path = ".",
-    *,
-    head: str = "cross_attention",
-    simple: str = "early",
-    output: Path | str | None = None,
-    command: str = "ser.ablate",
-    **options: Any,
-) -> dict[str, Any]:
-    """Fit all variants, and compare the full model with each of the others.
-
-    Args:
-        dataset: one with features of two modalities or more.
-        head: the full model.
-        simple: the fusion that it has to beat.
-        output: file of the ablation; None names it in `results/`.
-        options: as for `ser.train.experiments.fit.fit`. Training options hold for all variants; `head_options` for
-            those with `head`, and `modality_dropout` for those with several modalities.
-
-    Returns:
-        The ablation, as written (`ser.results.studies.ablation.Study`).
-    """
-    started = datetime.now(timezone.utc)
-    space = open_workspace(workspace)
-    general, training = split_options({**options, "command": command})
-    data = load(dataset, space, general)
-    rows = variants(data, head, simple)
-    begun = [_begin(only(data, v.stores), space, v, head, training, general) for v in rows]
-    full = begun[-1]
-    asked = {"head": head, "simple": simple, "variants": {v.name: b.asked for v, b in zip(rows, begun, strict=True)}}
-    words = ["ablate", dataset, head, full.setup.protocol, Path(general.scheme).stem]
-    name, path = identity.place(space, output, words, asked)
-    done = train_all(begun, general, name)
-    summaries = [conclude(b, d, command, started) for b, d in zip(begun, done, strict=True)]
-    study = {
-        **opening(
-            name,
-            command,
-            asked,
-            full.setup.facts,
-            list(dict.fromkeys(s for b in begun for s in b.job.stamps)),
-            started,
-            sum(r["seconds"] for d in done for r, _ in d),
-            full.job.device,
-            ABLATION_SCHEMA,
-        ),
-        "notes": [f"{v.name}: {n}" for v, d in zip(rows, done, strict=True) for n in notes_of(d)],
-        "full": FULL,
-        "variants": [_row(v, b, s, path) for v, b, s in zip(rows, begun, summaries, strict=True)],
-        "comparisons": against(
-            FULL,
-            {v.name: pd.concat([p for _, p in d], ignore_index=True) for v, d in zip(rows, done, strict=True)},
-            list(data.classes),
-        ),
-    }
-    record.write_study(path, study)
-    return study
-
-
-def _begin(
-    data: Tensors, space: Workspace, variant: Variant, full: str, training: dict[str, Any], options: Any
-) -> Begun:
-    own = dict(training)
-    if variant.head != full:
-        own.pop("head_options", None)
-    if len(variant.modalities) == 1:
-        own.pop("modality_dropout", None)  # there is nothing that could be left out
-    return begin(data, space, variant.head, own, replace(options, output=None))
-
-
-def _row(variant: Variant, begun: Begun, summary: dict[str, Any], path: Path) -> dict[str, Any]:
-    return {
-        "name": variant.name,
-        "head": variant.head,
-        "modalities": list(variant.modalities),
-        "stores": list(variant.stores),
-        "experiment": begun.job.experiment,
-        "record": identity.beside(path, begun.path),
-        **{part: summary[part] for part in ("validation", "test", "pooled")},
-    }
+def _variant(data: Tensors, options: FitOptions, name: str, head: str, stores: list[str]) -> Variant:
+    own = only(data, stores)
+    modalities = list(dict.fromkeys(b.modality for b in own.blocks))
+    training = dict(options.training)
+    if head != options.head:
+        training.pop("head_options", None)
+    if len(modalities) == 1:
+        training.pop("modality_dropout", None)  # there is nothing that could be left out
+    experiment = fit_experiment(own, replace(options, head=head, training=training, output=None))
+    return Variant(name, experiment, {"head": head, "modalities": modalities, "stores": stores})

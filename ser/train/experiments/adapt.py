@@ -1,4 +1,4 @@
-"""`adapt`: does unsupervised domain adaptation help? Each method and weight beside the source's head alone and the target's."""
+"""`adapt`: the gain of unsupervised domain adaptation: each method beside the source's head alone and the target's."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,8 +8,9 @@ from typing import Any
 from ser import registry
 from ser.errors import ConfigError
 from ser.train.classical.classifier import is_classical
-from ser.train.experiments.study import Variant, source_only, study, target_only
-from ser.train.runs.experiment import open_workspace, split_options
+from ser.train.experiments.study import Variant
+from ser.train.experiments.transfer import source_only, target_only, transfer_experiment, transfer_study
+from ser.train.runs.options import FitOptions, numbers, read_options, with_options, words
 from ser.train.runs.source_target import Pair, prepare_pair
 from ser.workspace import Workspace
 
@@ -18,20 +19,22 @@ BESIDE = ("none", "oracle")  # source only and target only, which are always the
 ORACLE = "the epoch was picked by labels of the target's validation part (oracle)"
 
 
+@with_options("refit")
 def adapt(
     source: str,
     target: str,
     workspace: Workspace | str | Path = ".",
     *,
     head: str = "mlp",
-    methods: Sequence[str] = ("dann",),
-    weights: Sequence[float] | None = None,
+    methods: str | Sequence[str] = "dann",
+    weights: float | Sequence[float] | None = None,
     ramp: str | None = None,
     criterion: str = "source",
-    command: str = "ser.adapt",
     **options: Any,
 ) -> dict[str, Any]:
     """Adapt a head from a labelled source to an unlabelled target, and write the study.
+
+    `protocol` and the options of folds are the target's.
 
     Args:
         source, target: datasets of the workspace with the same features.
@@ -40,9 +43,7 @@ def adapt(
         weights: lambda, each is tried; None: 1.
         ramp: lambda over training, `constant` or `dann`; None: as the method was published.
         criterion: what picks the epoch, and the lambda of a method: `source` (the source's validation part by `selection`),
-            `entropy`, `iwv`, `dev` (see `ser.train.loop.target_selection`), or `oracle`, which reads the target's labels
-        and is stamped.
-        options: as for `ser.train.experiments.fit.fit`; `protocol` and `folds` are the target's.
+            `entropy`, `iwv`, `dev`, or `oracle`, which reads the target's labels and is stamped.
 
     Returns:
         The study, as written (`ser.results.studies.transfer.Study`).
@@ -50,19 +51,14 @@ def adapt(
     Raises:
         ConfigError: an unknown method, a weight that is none, a head that cannot be adapted.
     """
-    space = open_workspace(workspace)
-    general, training = split_options({**options, "command": command})
-    weights = list(weights) if weights else [1.0]
-    methods = _methods(methods)
+    given = read_options(adapt, workspace, head, options)
+    names = _methods(words("methods", methods) or ())
+    tried = numbers("weights", [1.0] if weights is None else weights) or (1.0,)
     if is_classical(head):
         raise ConfigError(f"head {head} cannot be adapted", expected="a head with an embedding, such as mlp")
-    pair = prepare_pair(source, target, space, general)
-    variants = [
-        source_only(pair),
-        *_adapted(pair, methods, weights, ramp or "", criterion, training),
-        target_only(pair),
-    ]
-    return study("adapt", pair, variants, space, head, training, replace(general, refit="never"))
+    pair = prepare_pair(source, target, given)
+    adapted = _adapted(pair, names, [float(w) for w in tried], ramp or "", criterion, given)
+    return transfer_study("adapt", pair, [source_only(pair, given), *adapted, target_only(pair, given)], given)
 
 
 def _methods(names: Sequence[str]) -> list[str]:
@@ -75,11 +71,12 @@ def _methods(names: Sequence[str]) -> list[str]:
 
 
 def _adapted(
-    pair: Pair, methods: Sequence[str], weights: Sequence[float], ramp: str, criterion: str, training: dict[str, Any]
+    pair: Pair, methods: Sequence[str], weights: Sequence[float], ramp: str, criterion: str, options: FitOptions
 ) -> list[Variant]:
+    """A variant for each method and weight."""
     selection = {} if criterion == "source" else {"selection": criterion}
-    stamps = (ORACLE,) if criterion == "oracle" else ()
-    by = criterion if selection else f"source {training.get('selection') or 'UA'}"
+    stamps = [ORACLE] if criterion == "oracle" else []
+    by = criterion if selection else f"source {options.training.get('selection') or 'UA'}"
     found = []
     for weight in weights:
         if not 0 <= weight < float("inf"):
@@ -87,7 +84,9 @@ def _adapted(
     for method in methods:
         for weight in dict.fromkeys(weights):
             name = f"{method} {weight:g}" if float(f"{weight:g}") == weight else f"{method} {weight!r}"
-            facts = {"method": method, "lambda": weight, "selection": by}
-            given = {"adapt": method, "adapt_weight": weight, "adapt_ramp": ramp, **selection}
-            found.append(Variant(name, pair.adapted, given, stamps=stamps, facts=facts))
+            own = {"adapt": method, "adapt_weight": weight, "adapt_ramp": ramp, **selection}
+            trained = replace(options, training={**options.training, **own})
+            experiment = transfer_experiment(pair.setup, name, pair.adapted, trained, stamps=stamps)
+            facts = {"method": method, "lambda": weight, "selection": by, "stamps": stamps}
+            found.append(Variant(name, experiment, facts))
     return found

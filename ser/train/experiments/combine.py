@@ -1,4 +1,4 @@
-"""`combine`: one head for several corpora, trained on the union of their training parts, and whether that helps each of them.
+"""`combine`: one head for several corpora, trained on the union of their training parts, beside a head of each corpus alone.
 
 Every corpus keeps the folds of its own protocol. Where their numbers differ, the shorter list is gone through again: fold k of
 the union trains on fold k modulo K of a corpus with K folds, and a test part is tested the first time only, so that each
@@ -8,7 +8,6 @@ classes and seeds, compared in pairs on the same test utterances.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +19,15 @@ from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.registry import unknown
-from ser.results.records import record
+from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.statistics import paired
 from ser.results.statistics.gains import SIGNIFICANT
-from ser.train.runs import identity
-from ser.train.runs.experiment import (
-    Begun,
-    FitOptions,
-    assemble,
-    begin,
-    check_runs,
-    conclude,
-    open_workspace,
-    split_options,
-)
+from ser.train.experiments.study import PARTS
+from ser.train.runs.experiment import Experiment, fit_experiment, make_experiment
+from ser.train.runs.identity import identity
 from ser.train.runs.joined_corpora import join, load_shared, named_stamps, shared_facts, short, starts_of
-from ser.train.runs.recipe import make_recipe, stamps_of
+from ser.train.runs.options import FitOptions, read_options, with_options, words
+from ser.train.runs.recipe import make_recipe
 from ser.train.runs.scheduler import train_all
 from ser.train.runs.source_target import moved
 from ser.workspace import Workspace
@@ -43,23 +35,24 @@ from ser.workspace import Workspace
 BALANCES = ("corpus", "none")
 
 
+@with_options()
 def combine(
-    datasets: Sequence[str],
+    datasets: str | Sequence[str],
     workspace: Workspace | str | Path = ".",
     *,
     head: str = "mlp",
     balance: str = "corpus",
-    command: str = "ser.combine",
     **options: Any,
 ) -> dict[str, Any]:
     """Train on the union of some corpora, test on each, and write the record.
 
+    `refit` `auto` trains again where every corpus's validation part was carved out of training, else nowhere, and alike for
+    all heads compared.
+
     Args:
         datasets: two or more of the workspace with the same features.
-        balance: `corpus`: each corpus equally often in an epoch, see `ser.train.runs.balance`; `none`: every utterance once.
-        options: as for `ser.train.experiments.fit.fit`; `protocol` None takes the one that fits each table. `refit`
-            `auto` trains again
-            where every corpus's validation part was carved out of training, else nowhere, and alike for all heads compared.
+        balance: `corpus`: each corpus equally often in an epoch; `none`: every utterance once. See
+            `ser.train.runs.joined_corpora.balanced`.
 
     Returns:
         The summary, as written. Its numbers are of all corpora together; `datasets` has those of each: `test`, `pooled` and the
@@ -69,76 +62,58 @@ def combine(
         ConfigError: fewer than two corpora, or fewer than two classes that all have.
         StoreError: their features are not of the same encoder.
     """
-    started = datetime.now(timezone.utc)
-    space = open_workspace(workspace)
-    general, training = split_options({**options, "command": command})
-    check_runs(general.runs)
+    given = read_options(combine, workspace, head, options)
+    names = words("datasets", datasets) or ()
     if balance not in BALANCES:
         raise unknown("balance", balance, BALANCES)
-    if len(datasets) < 2:
-        raise ConfigError("a union of fewer than two corpora", expected="--datasets A,B,...", found=", ".join(datasets))
-    parts = load_shared(datasets, space, general.features)
-    alone = _alone(parts, space, head, training, general)
-    union = _union(parts, alone, space, head, balance, training, replace(general, refit=alone[0].job.refit))
-    done = train_all([union, *alone], general, union.job.experiment)
-    for b, d in zip(alone, done[1:], strict=True):
-        conclude(b, d, command, started, part=True)
-    frames = [pd.concat([p for _, p in d], ignore_index=True) for d in done]
-    reports = _reports(parts, alone, union, frames)
-    return conclude(union, done[0], command, started, datasets=reports)
+    if len(names) < 2:
+        raise ConfigError("a union of fewer than two corpora", expected="--datasets A,B,...", found=", ".join(names))
+    parts = load_shared(names, given)
+    alone = _alone(parts, given)
+    union = _union(parts, alone, balance, replace(given, refit=alone[0].job.refit))
+    train_all([union, *alone], given, union.name)
+    for experiment in alone:
+        experiment.summarise(part=True)
+    return union.summarise(datasets=_reports(parts, alone, union))
 
 
-def _alone(
-    parts: Sequence[Tensors], space: Workspace, head: str, training: dict[str, Any], options: FitOptions
-) -> list[Begun]:
+def _alone(parts: Sequence[Tensors], options: FitOptions) -> list[Experiment]:
     """The experiments on each corpus by itself, trained again on validation in all of them or in none."""
 
-    def begun(refit: str) -> list[Begun]:
-        general = replace(options, output=None, save=False, refit=refit)
-        return [begin(data, space, head, training, general) for data in parts]
+    def each(refit: str) -> list[Experiment]:
+        return [fit_experiment(data, replace(options, output=None, save=False, refit=refit)) for data in parts]
 
-    found = begun(options.refit)
-    carved = {fold.carved for b in found for fold in b.folds}
-    return begun("never") if options.refit == "auto" and len(carved) > 1 else found
+    found = each(options.refit)
+    carved = {fold.carved for experiment in found for fold in experiment.folds}
+    return each("never") if options.refit == "auto" and len(carved) > 1 else found
 
 
-def _union(
-    parts: Sequence[Tensors],
-    alone: Sequence[Begun],
-    space: Workspace,
-    head: str,
-    balance: str,
-    training: dict[str, Any],
-    options: FitOptions,
-) -> Begun:
+def _union(parts: Sequence[Tensors], alone: Sequence[Experiment], balance: str, options: FitOptions) -> Experiment:
     """The experiment on all corpora."""
-    recipe = make_recipe(head, **training)
+    recipe = make_recipe(options.head, **options.training)
     if balance == "corpus" and getattr(recipe, "context", "utterance") == "dialogue":
         raise ConfigError(
             "--balance corpus with --context dialogue: a turn cannot be in its dialogue twice",
             action="Take --balance none.",
         )
-    folds, account = union_folds([b.folds for b in alone], parts)
+    folds, account = union_folds([e.folds for e in alone], parts)
     facts = {
         **shared_facts(parts, options.scheme, options.normalize),
-        "protocol": "+".join(dict.fromkeys(b.setup.protocol for b in alone)),
+        "protocol": "+".join(dict.fromkeys(e.setup.protocol for e in alone)),
         "balance": balance,
         "folds": account,
-        "datasets": {d.dataset: b.setup.facts for d, b in zip(parts, alone, strict=True)},
+        "datasets": {d.dataset: e.setup.facts for d, e in zip(parts, alone, strict=True)},
     }
     setup = SplitData(join(parts), facts["protocol"], folds, facts, [])
-    own = stamps_of(recipe)
-    if balance == "corpus":
-        own = [s for s in own if "all runs are equal" not in s]  # what is repeated is drawn at random
-    stamps = named_stamps(parts, [b.setup.stamps for b in alone]) + own
     more = {"limit": options.limit, "refit": options.refit, "balance": balance}
-    asked = identity.identity(recipe, options.seed, *facts["datasets"].values(), task="combine", **more)
-    words = ["combine", short([d.dataset for d in parts])]
-    return assemble(setup, recipe, asked, words, space, options, stamps, balance=balance)
+    config = identity(recipe, options.seed, *facts["datasets"].values(), task="combine", **more)
+    stamps = named_stamps(parts, [e.setup.stamps for e in alone])
+    names = ["combine", short([d.dataset for d in parts])]
+    return make_experiment(setup, recipe, config, names, options, stamps, balance=balance)
 
 
 def union_folds(each: Sequence[Sequence[Fold]], parts: Sequence[Tensors]) -> tuple[list[Fold], list[dict[str, Any]]]:
-    """Folds over the rows of all corpora joined, as many as the corpus with most has, and what the record says of them."""
+    """Folds over the rows of all corpora joined, as many as the corpus with most has, and the record's account of them."""
     starts = starts_of(parts)
     folds, account = [], []
     for k in range(max(map(len, each))):
@@ -166,35 +141,29 @@ def union_folds(each: Sequence[Sequence[Fold]], parts: Sequence[Tensors]) -> tup
     return folds, account
 
 
-def _reports(
-    parts: Sequence[Tensors], alone: Sequence[Begun], union: Begun, frames: Sequence[pd.DataFrame]
-) -> dict[str, Any]:
+def _reports(parts: Sequence[Tensors], alone: Sequence[Experiment], union: Experiment) -> dict[str, Any]:
     """By corpus: the combined head's numbers, those of its own head, and their difference, p-values adjusted (Holm)."""
-    joined, starts, classes = union.job.data, starts_of(parts), list(parts[0].classes)
+    combined, classes = union.predictions, list(parts[0].classes)
     found: dict[str, Any] = {}
-    for data, begun, start, other in zip(parts, alone, starts, frames[1:], strict=True):
-        rows = joined.frame.iloc[start : start + len(data.frame)]
-        own = own_predictions(frames[0], data, rows, [f.name for f in begun.folds])
-        numbers = record.metrics_from_predictions(own, classes)
-        other_numbers = record.metrics_from_predictions(other, classes)
+    for data, experiment, start in zip(parts, alone, starts_of(parts), strict=True):
+        rows = union.setup.data.frame.iloc[start : start + len(data.frame)]
+        own = own_predictions(combined, data, rows, [f.name for f in experiment.folds])
+        other = experiment.predictions
+        other_numbers = metrics_from_predictions(other, classes)
         found[data.dataset] = {
-            **numbers,
-            "alone": {
-                "experiment": begun.job.experiment,
-                "record": identity.beside(union.path, begun.path),
-                **{part: other_numbers[part] for part in ("validation", "test", "pooled")},
-            },
+            **metrics_from_predictions(own, classes),
+            "alone": {**experiment.reference(union.path), **{part: other_numbers[part] for part in PARTS}},
             "comparison": paired.compare(own, other, classes),
         }
     compared = paired.with_holm([part["comparison"] for part in found.values()])
     for part, c in zip(found.values(), compared, strict=True):
-        single = c["tests"]["models"] is None and getattr(union.job.config, "random", True)
+        single = c["tests"]["models"] is None and getattr(union.job.recipe, "random", True)
         part["comparison"] = {**c, "verdict": verdict(c["difference"], c["p_holm"], single)}
     return found
 
 
 def own_predictions(predictions: pd.DataFrame, data: Tensors, rows: pd.DataFrame, folds: Sequence[str]) -> pd.DataFrame:
-    """A corpus's rows of the union's predictions, in the folds that test it, under its own names.
+    """A corpus's rows of the union's predictions, in the folds that test it, with its own names of utterances and folds.
 
     Args:
         predictions: of the union; folds are numbers.
@@ -211,7 +180,7 @@ def own_predictions(predictions: pd.DataFrame, data: Tensors, rows: pd.DataFrame
 
 
 def verdict(gain: float, p: float | None, single: bool = False) -> str:
-    """Whether training on all corpora helps one of them, in words; `p` is adjusted.
+    """The gain of training on all corpora for one of them, in words; `p` is adjusted.
 
     Args:
         single: whether there is one model of each kind, so that another seed might turn the result round.

@@ -1,64 +1,81 @@
-"""`fewshot`: how much labelled target data is a source model worth? Curves over the amount of it, one for each method.
+"""`fewshot`: the worth of labelled target data to a source model. Curves over the amount of it, one for each method.
 
-The source model is trained once a seed, for all folds, amounts and methods; it is that of `ser adapt`'s source only. From it
+The source model is trained once per seed, for all folds, amounts and methods; it is that of `ser adapt`'s source only. From it
 each method learns from nested, stratified subsets of each fold's training part; the target's validation part is not used, as
 those labels would be shots that are not counted. Percentage 0 is the source model itself, zero-shot. Without a source, heads
 start from random weights.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timezone
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError
-from ser.results.records import record
-from ser.results.records.notes import notes_of
+from ser.metadata.folds.fold import Fold
+from ser.results.metrics.saved_labels import saved_labels
+from ser.results.records.names import FEWSHOT_SCHEMA, amount_name, amount_of, amount_value
+from ser.results.records.summary import summarise_fewshot
+from ser.results.statistics.gains import by_amount
 from ser.train.classical.learner import refuse_words
-from ser.train.fewshot.ground import (
-    PLAIN,
-    Asked,
-    Curve,
-    Ground,
-    curves_of,
-    identity,
-    lay_ground,
-    make_job,
-    place,
-    recipes,
-)
-from ser.train.fewshot.runs import run_all
+from ser.train.experiments.study import Variant, study
+from ser.train.fewshot.job import Shots, fewshot_job, make_shots
+from ser.train.fewshot.method import check_methods, method
+from ser.train.fewshot.scheduler import train_methods
 from ser.train.fewshot.shots import amounts
-from ser.train.fewshot.study import write_study
-from ser.train.fewshot.task import check_methods, method
-from ser.train.runs.experiment import FitOptions, check_runs, open_workspace, split_options
-from ser.train.runs.identity import beside
-from ser.train.runs.job import Run
-from ser.train.runs.recipe import device_of, make_recipe, stamps_of
+from ser.train.runs.experiment import Experiment, make_experiment
+from ser.train.runs.identity import identity
+from ser.train.runs.joined_corpora import load
+from ser.train.runs.options import FitOptions, number, numbers, read_options, whole, with_options, words
+from ser.train.runs.plan import device_of
+from ser.train.runs.recipe import Recipe, make_recipe
+from ser.train.runs.source_target import prepare_pair
 from ser.workspace import Workspace
 
+PLAIN = "finetune"  # the method whose record is called after the command alone
+SCRATCH = "scratch"  # the method that says how many labels the others save
+METRIC = "UA"
 TUNE_EPOCHS, LR_FACTOR = 30, 0.3  # of fine-tuning
+OWN = "normalised by all of the target's training part, of which only the stated share has labels"
 
 
+class FewshotExperiment(Experiment):
+    """One method's experiment: its runs differ in the amount of target data too."""
+
+    def sort(self) -> None:
+        """Put each finished run once in the order of amounts, runs and folds."""
+        order = {fold.name: number for number, fold in enumerate(self.folds)}
+        by_key = {
+            (amount_value(amount_name(**amount_of(run.record))), run.record["run"], order[run.record["fold"]]): run
+            for run in self.done
+        }
+        self.done = [by_key[key] for key in sorted(by_key)]
+
+    def _numbers(self, more: dict[str, Any]) -> dict[str, Any]:
+        return summarise_fewshot(**self._account(), extra=more)
+
+
+@with_options("save", "refit")
 def fewshot(
     target: str,
     source: str | None = None,
     workspace: Workspace | str | Path = ".",
     *,
-    methods: Sequence[str] = (PLAIN,),
-    percentages: Sequence[float] | None = None,
-    shots: Sequence[int] | None = None,
+    methods: str | Sequence[str] = PLAIN,
+    percentages: float | Sequence[float] | None = None,
+    shots: int | Sequence[int] | None = None,
     speaker_aware: bool = False,
     head: str = "mlp",
     tune_epochs: int | None = None,
     lr_factor: float | None = None,
     freeze: str = "none",
-    command: str = "ser.fewshot",
     **options: Any,
 ) -> dict[str, Any]:
     """The curve over the amount of labelled target data, of one method or of several on the same shots, and its record.
+
+    `protocol` and the options of folds are the target's. With `normalize="train"` the statistics are of the source's training
+    utterances for both corpora; without a source of the target's training part, unlabelled.
 
     Args:
         target, source: datasets of the workspace with the same features; no source trains from random weights.
@@ -67,10 +84,6 @@ def fewshot(
         speaker_aware: one speaker is used up before the next, see `ser.train.fewshot.shots.subsets`.
         tune_epochs, lr_factor, freeze: of fine-tuning from a source: epochs (None: 30), share of the learning rate (None: 0.3),
             and whether the encoder learns.
-        options: as for `ser.train.experiments.fit.fit`; `protocol` and `folds` are the target's. With
-            `normalize="train"` the statistics
-            are of the source's training utterances for both corpora; without a source of the target's training part,
-            unlabelled.
 
     Returns:
         The summary of the method, as written; of several methods the study (`ser.results.studies.fewshot.Study`), each of
@@ -80,83 +93,144 @@ def fewshot(
         StoreError: the two corpora's features are not of the same encoder.
         ConfigError: they share fewer than two classes, or an option that does not fit.
     """
-    started = datetime.now(timezone.utc)
-    space = open_workspace(workspace)
-    general, training = split_options({**options, "command": command})
-    config = make_recipe(head, **training)
-    _check(general)
-    names = check_methods(methods, head, source, getattr(config, "context", "utterance"))
-    _check_tuning(source, tune_epochs=tune_epochs, lr_factor=lr_factor)
-    epochs = TUNE_EPOCHS if tune_epochs is None else tune_epochs
-    factor = LR_FACTOR if lr_factor is None else lr_factor
-    tuning, fresh = recipes(config, source, epochs, factor, freeze)
-    device_of(config, general.device)
-    asked = Asked(config, tuning, fresh, amounts(percentages, shots), speaker_aware, general)
-    ground = lay_ground(target, source, space, general)
-    if source is None and any(method(m).READS_EMBEDDING for m in names):
-        refuse_words(ground.setup.data.blocks, "a method on pooled features")
-    curves = curves_of(names, ground, asked, space)
-    job = make_job(ground, asked, curves)
-    folders = {c.method: c.path.with_suffix("") for c in curves}
-    runs = range(general.runs)
-    done = run_all(job, ground.setup.folds, folders, runs, general.jobs, general.stack, general.quiet)
-    summaries = [_conclude(c, ground, asked, done[c.method], started) for c in curves]
-    if len(curves) == 1:
-        return summaries[0]
-    what = {**identity(ground, asked), "methods": names}
-    name, path = place("fewshot-methods", ground, asked, space, what, general.output)
-    return write_study(
-        path,
-        experiment=name,
-        command=general.command,
-        config=what,
-        data=ground.setup.facts,
-        stamps=ground.setup.stamps + stamps_of(config),
-        started=started,
-        device=job.device,
-        classes=list(ground.setup.data.classes),
-        summaries={c.method: (s, beside(path, c.path)) for c, s in zip(curves, summaries, strict=True)},
-        done=done,
+    for name in ("save", "refit"):
+        if options.pop(name, None) not in (None, False, "auto"):
+            raise ConfigError(
+                "few-shot heads are neither saved nor trained again",
+                action="Leave save and refit out; see ser finetune.",
+            )
+    given = read_options(fewshot, workspace, head, options)
+    recipe = make_recipe(head, **given.training)
+    names = check_methods(words("methods", methods) or (), head, source, getattr(recipe, "context", "utterance"))
+    if source is None:
+        _refuse_tuning(tune_epochs=tune_epochs, lr_factor=lr_factor)
+    epochs = TUNE_EPOCHS if tune_epochs is None else whole("tune_epochs", tune_epochs)
+    factor = LR_FACTOR if lr_factor is None else number("lr_factor", lr_factor)
+    device_of(recipe, given.device)
+    asked = amounts(
+        None if percentages is None else numbers("percentages", percentages),
+        None if shots is None else [whole("shots", n) for n in numbers("shots", shots)],
+    )
+    drawn = make_shots(recipe, source, asked, speaker_aware, epochs, factor, freeze)
+    experiments, first = fewshot_experiments(target, source, names, recipe, drawn, given)
+    job = fewshot_job(experiments, drawn, first)
+    plain = next(iter(experiments.values()))
+    if len(names) == 1:
+        train_methods(job, experiments, given, plain.name)
+        return plain.summarise()
+    return study(
+        FEWSHOT_SCHEMA,
+        [Variant(name, experiment) for name, experiment in experiments.items()],
+        given,
+        words=_words("fewshot-methods", plain.setup),
+        head=head,
+        protocol=plain.setup.protocol,
+        config={**{k: v for k, v in plain.config.items() if k != "method"}, "methods": names},
+        data=plain.setup.facts,
+        stamps=plain.stamps,
+        body=lambda path: _body(experiments, path),
+        train=lambda _, options, label: train_methods(job, experiments, options, label),
+        seconds=lambda: _seconds(experiments),
     )
 
 
-def _check(options: FitOptions) -> None:
-    check_runs(options.runs)
-    if options.save or options.refit != FitOptions.refit:
-        raise ConfigError(
-            "few-shot heads are neither saved nor trained again", action="Leave save and refit out; see ser finetune."
-        )
-
-
-def _check_tuning(source: str | None, **given: Any) -> None:
+def _refuse_tuning(**given: Any) -> None:
     """Refuse settings of fine-tuning where there is nothing to go on from.
 
     Raises:
-        ConfigError: naming one.
+        ConfigError: one is given; it is named.
     """
     for name, value in given.items():
-        if value is not None and source is None:
+        if value is not None:
             raise ConfigError(
                 f"{name} = {value} without a source", expected="a source, from which a head is fine-tuned"
             )
 
 
-def _conclude(curve: Curve, ground: Ground, asked: Asked, done: list[Run], started: datetime) -> dict[str, Any]:
-    """Write one method's summary, and give it."""
-    summary = record.summarise_fewshot(
-        experiment=curve.name,
-        command=asked.options.command,
-        config=curve.asked,
-        data=ground.setup.facts,
-        stamps=ground.setup.stamps + stamps_of(asked.config),
-        runs=[r for r, _ in done],
-        predictions=pd.concat([p for _, p in done], ignore_index=True),
-        classes=list(ground.setup.data.classes),
-        started=started,
-        seconds=sum(r["seconds"] for r, _ in done),
-        device=device_of(asked.config, asked.options.device),
-        folder=curve.path.stem,
-        extra={"notes": notes_of(done)},
+def fewshot_experiments(
+    target: str, source: str | None, methods: Sequence[str], recipe: Recipe, shots: Shots, options: FitOptions
+) -> tuple[dict[str, Experiment], Fold | None]:
+    """The experiment of each method, and the training on the source where there is one.
+
+    Args:
+        options: `output` is of the only method's summary, or of the study of several.
+    """
+    setup, first = _prepare(target, source, options)
+    if source is None and any(method(name).READS_EMBEDDING for name in methods):
+        refuse_words(setup.data.blocks, "a method on pooled features")
+    common = identity(
+        recipe,
+        options.seed,
+        *setup.facts["datasets"].values(),
+        limit=options.limit,
+        tuning=shots.tuning.as_dict(),
+        percentages=[a.percentage for a in shots.amounts if a.shots is None],
+        shots=[a.shots for a in shots.amounts if a.shots is not None],
+        speaker_aware=shots.speaker_aware,
     )
-    record.write_summary(curve.path, summary)
-    return summary
+    own = options if len(methods) == 1 else replace(options, output=None)
+    experiments: dict[str, Experiment] = {}
+    for name in methods:
+        words, config = _words("fewshot" if name == PLAIN else f"fewshot-{name}", setup), {**common, "method": name}
+        kind = FewshotExperiment
+        experiments[name] = make_experiment(setup, recipe, config, words, own, setup.stamps, kind=kind)
+    return experiments, first
+
+
+def _prepare(target: str, source: str | None, options: FitOptions) -> tuple[SplitData, Fold | None]:
+    """Data and folds of the target, joined with the source where there is one, and the training on the source."""
+    if source is not None:
+        pair = prepare_pair(source, target, options)
+        return pair.setup, pair.first
+    data = load(target, options)
+    setup = split_data(data, options.protocol, options.fold_options, options.normalize, options.scheme)
+    facts = {
+        "source": None,
+        "target": target,
+        "scheme": options.scheme,
+        "protocol": setup.protocol,
+        "normalize": options.normalize,
+        "datasets": {target: setup.facts},
+    }
+    stamps = setup.stamps + ([OWN] if options.normalize == "train" else [])
+    return replace(setup, facts=facts, stamps=stamps), None
+
+
+def _words(first: str, setup: SplitData) -> list[str]:
+    return [first, *(setup.facts[key] for key in ("source", "target") if setup.facts[key])]
+
+
+def _body(experiments: Mapping[str, Experiment], study: Path) -> dict[str, Any]:
+    """The record of several methods: their curves, how they compare at each amount, and the labels that they save."""
+    curves = {name: _curve(e.summary) for name, e in experiments.items()}
+    source = next((e.summary["source"] for e in experiments.values() if "source" in e.summary), None)
+    scores = {n: {p["amount"]: p["pooled"][METRIC]["mean"] for p in c} for n, c in curves.items()}
+    zero = None if source is None else source["zero_shot"]["pooled"][METRIC]["mean"]
+    others = {name: own for name, own in scores.items() if name != SCRATCH}
+    first = next(iter(experiments.values()))
+    return {
+        "methods": [{"name": name, **e.reference(study), "curve": curves[name]} for name, e in experiments.items()],
+        "source": source
+        and {
+            "zero_shot": {part: source["zero_shot"][part] for part in ("test", "pooled")},
+            "validation": source["validation"],
+        },
+        "reference": next(iter(experiments)),
+        "comparisons": by_amount({name: e.done for name, e in experiments.items()}, list(first.job.classes)),
+        "saved_labels": saved_labels(others, scores.get(SCRATCH, {}), zero),
+    }
+
+
+def _curve(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    keys = ("n_samples", "n_speakers", "test", "pooled")
+    return [
+        {"amount": name, **{k: part[k] for k in keys if k in part}} for name, part in summary["percentages"].items()
+    ]
+
+
+def _seconds(experiments: Mapping[str, Experiment]) -> float:
+    """The time of all training: the source models, which each method's record has its own account of, count once."""
+    runs = [[run.record for run in experiment.done] for experiment in experiments.values()]
+    alone = sum(record["seconds"] for own in runs for record in own if record.get("percentage") != 0)
+    source = [sum(record["seconds"] for record in own if record.get("percentage") == 0) for own in runs]
+    return float(alone + max(source))

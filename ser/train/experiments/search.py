@@ -1,4 +1,4 @@
-"""`search`: which setting is best on validation data? Every setting is an ordinary `fit` experiment with its own records.
+"""`search`: the best of several settings on validation data; each is an ordinary `fit` experiment with its own records.
 
 Test scores of settings that were not chosen are not looked at: they are in their own records, not here. With several folds a
 fold's test utterances are validation utterances of other folds, so the chosen setting's test scores lean to the optimistic
@@ -6,31 +6,28 @@ side. `nested` does not: for each fold it takes the setting that is best on that
 cross-validation: Varma & Simon, BMC Bioinformatics 2006), and costs nothing more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from ser.errors import ConfigError, SerError
-from ser.results.records import record
+from ser.features.tensors import Tensors
 from ser.results.records.names import SEARCH_SCHEMA, config_hash
-from ser.results.records.notes import notes_of
-from ser.results.records.summary import opening
 from ser.results.statistics.choices import choose, nested
 from ser.train.experiments.search_space import Values, settings, training_of
-from ser.train.runs import identity
-from ser.train.runs import scheduler as trained
-from ser.train.runs.experiment import Begun, begin, conclude, load, open_workspace, split_options
-from ser.train.runs.job import Run, Unit
+from ser.train.experiments.study import Variant, study
+from ser.train.runs.experiment import fit_experiment
+from ser.train.runs.joined_corpora import load
+from ser.train.runs.options import FitOptions, read_options, with_options
+from ser.train.runs.scheduler import train_all
 from ser.workspace import Workspace
 
 CHOSEN_BY = "validation UA, mean over runs and folds"
-Setting: TypeAlias = dict[str, Any]
-Begin: TypeAlias = Begun | SerError
-Done: TypeAlias = list[Run] | SerError
 
 
+@with_options("save")
 def search(
     dataset: str,
     workspace: Workspace | str | Path = ".",
@@ -38,8 +35,6 @@ def search(
     grid: Mapping[str, Values | str],
     random: int | None = None,
     head: str = "mlp",
-    output: Path | str | None = None,
-    command: str = "ser.search",
     **options: Any,
 ) -> dict[str, Any]:
     """Fit every setting, choose one on validation, and give its test scores.
@@ -48,8 +43,6 @@ def search(
         grid: values by training option, options of the head as `head.NAME`: `{"lr": [1e-3, 1e-4], "head.hidden": [128]}`;
             heads themselves as `head`; or with `random` ranges: `"1e-4:1e-2:log"`.
         random: draw so many settings; None tries all combinations.
-        output: file of the search; None names it in `results/`.
-        options: as for `ser.train.experiments.fit.fit`.
 
     Returns:
         The search, as written (`ser.results.studies.search.Study`). A setting that fails is in it with its error.
@@ -57,119 +50,82 @@ def search(
     Raises:
         SerError: every setting failed: the first one's error.
     """
-    started = datetime.now(timezone.utc)
-    space = open_workspace(workspace)
-    general, training = split_options({**options, "command": command})
-    if general.save:
+    if options.pop("save", False):
         raise ConfigError("--save with --grid", action="Search first, then fit the chosen setting with --save.")
-    data = load(dataset, space, general)
-    tried = settings(grid, random, general.seed)
-    begun = []
-    for setting in tried:
-        own = training_of(setting, training)
-        begun.append(_or_error(begin, data, space, own.pop("head", head), own, replace(general, output=None)))
-    tried, begun = _different(tried, begun)
-    first = next((b for b in begun if isinstance(b, Begun)), None)
+    given = read_options(search, workspace, head, options)
+    data = load(dataset, given)
+    variants = _different([_variant(data, setting, given) for setting in settings(grid, random, given.seed)])
+    first = next((v.experiment for v in variants if v.experiment is not None), None)
     if first is None:
-        raise next(b for b in begun if isinstance(b, SerError))
-    what = "heads" if any("head" in setting for setting in tried) else head
-    asked = {
-        "head": what,
-        "random": random,
-        "settings": [
-            {"setting": s, "config_hash": b.job.config_hash if isinstance(b, Begun) else None}
-            for s, b in zip(tried, begun, strict=True)
-        ],
-        "base": first.asked["inputs"],
-    }
-    words = ["search", dataset, what, first.setup.protocol, Path(general.scheme).stem]
-    name, path = identity.place(space, output, words, asked)
-    done = _train(begun, general.jobs, general.stack, name, general.quiet)
-    summaries = [
-        conclude(b, d, command, started) if isinstance(b, Begun) and not isinstance(d, SerError) else None
-        for b, d in zip(begun, done, strict=True)
-    ]
-    if not any(summaries):
-        raise next(d for d in done if isinstance(d, SerError))
-    rows = [_row(path, *r) for r in zip(tried, begun, done, summaries, strict=True)]
-    study = {
-        **opening(
-            name,
-            command,
-            asked,
-            first.setup.facts,
-            [*_stamps_of(begun), *_stamps(len(tried), len(first.folds))],
-            started,
-            sum(r["seconds"] for d in done if not isinstance(d, SerError) for r, _ in d),
-            first.job.device,
-            SEARCH_SCHEMA,
-        ),
-        "chosen_by": CHOSEN_BY,
-        "tried": len(tried),
-        "failed": summaries.count(None),
-        "settings": rows,
-        **_chosen(rows, summaries, done, list(data.classes)),
-    }
-    record.write_study(path, study)
-    return study
+        raise next(v.error for v in variants if v.error is not None)
+    heads = "heads" if any("head" in v.facts["setting"] for v in variants) else head
+    hashes = [None if v.experiment is None else v.experiment.job.config_hash for v in variants]
+
+    def body(path: Path) -> dict[str, Any]:
+        return {
+            "chosen_by": CHOSEN_BY,
+            "tried": len(variants),
+            "failed": sum(v.error is not None for v in variants),
+            "settings": [_row(v, path) for v in variants],
+            **_chosen(variants, path, list(data.classes)),
+        }
+
+    return study(
+        SEARCH_SCHEMA,
+        variants,
+        given,
+        words=["search", dataset],
+        head=heads,
+        protocol=first.setup.protocol,
+        config={
+            "head": heads,
+            "random": random,
+            "settings": [
+                {"setting": v.facts["setting"], "config_hash": h} for v, h in zip(variants, hashes, strict=True)
+            ],
+            "base": first.config["inputs"],
+        },
+        data=first.setup.facts,
+        stamps=[*_stamps_of(variants), *_stamps(len(variants), len(first.folds))],
+        body=body,
+        train=partial(train_all, keep_going=True),
+    )
 
 
-def _or_error(function: Any, *arguments: Any) -> Any:
+def _variant(data: Tensors, setting: dict[str, Any], options: FitOptions) -> Variant:
+    """The experiment of a setting, or why it is refused."""
+    training = training_of(setting, options.training)
+    own = replace(options, head=training.pop("head", options.head), training=training, output=None)
     try:
-        return function(*arguments)
+        return Variant("", fit_experiment(data, own), {"setting": setting})
     except SerError as error:
-        return error
+        return Variant("", None, {"setting": setting}, refusal=error)
 
 
-def _different(tried: list[Setting], begun: list[Begin]) -> tuple[list[Setting], list[Begin]]:
-    """Leave out settings that are the same configuration as an earlier one."""
-    seen: set[str] = set()
-    kept: list[tuple[Setting, Begin]] = []
-    for setting, b in zip(tried, begun, strict=True):
-        key = b.job.config_hash if isinstance(b, Begun) else config_hash(setting)
-        if key not in seen:
-            seen.add(key)
-            kept.append((setting, b))
-    return [s for s, _ in kept], [b for _, b in kept]
+def _different(variants: Sequence[Variant]) -> list[Variant]:
+    """Variants without those whose configuration is that of an earlier one."""
+    kept: dict[str, Variant] = {}
+    for variant in variants:
+        experiment = variant.experiment
+        key = config_hash(variant.facts["setting"]) if experiment is None else experiment.job.config_hash
+        kept.setdefault(key, variant)
+    return list(kept.values())
 
 
-def _train(begun: list[Begin], jobs: int | None, stack: int | None, label: str, quiet: bool) -> list[Done]:
-    """The runs of each setting, or its error; all that are missing are trained together."""
-    done: list[Done] = []
-    units: list[Unit] = []
-    place: dict[int, int] = {}
-    for k, b in enumerate(begun):
-        planned = b if isinstance(b, SerError) else _or_error(trained.plan, b.job, b.folds, b.runs, stack)
-        if isinstance(b, SerError) or isinstance(planned, SerError):
-            done.append(planned)
-            continue
-        done.append(planned[0])
-        units += planned[1]
-        place[id(b.job)] = k
-    for job, finished, errors in trained.train(units, jobs, label, quiet, keep_going=True):
-        k = place[id(job)]
-        so_far = done[k]
-        if errors:
-            done[k] = errors[0]
-        elif not isinstance(so_far, SerError):
-            so_far.extend(finished)
-    return done
-
-
-def _row(path: Path, setting: Setting, begun: Begin, done: Done, summary: dict[str, Any] | None) -> dict[str, Any]:
-    error = begun if isinstance(begun, SerError) else done if isinstance(done, SerError) else None
+def _row(variant: Variant, study: Path) -> dict[str, Any]:
+    experiment, error = variant.experiment, variant.error
     return {
-        "setting": setting,
-        "experiment": begun.job.experiment if isinstance(begun, Begun) else None,
-        "record": identity.beside(path, begun.path) if isinstance(begun, Begun) and summary is not None else None,
-        "validation": summary["validation"] if summary is not None else None,
-        "error": error.line() if error is not None else None,
+        **variant.facts,
+        "experiment": None if experiment is None else experiment.name,
+        "record": None if error is not None else variant.result.reference(study)["record"],
+        "validation": None if error is not None else variant.result.summary["validation"],
+        "error": None if error is None else error.line(),
     }
 
 
-def _stamps_of(begun: list[Begin]) -> list[str]:
-    """Stamps of all settings, each once: heads differ in theirs."""
-    return list(dict.fromkeys(s for b in begun if isinstance(b, Begun) for s in b.job.stamps))
+def _stamps_of(variants: Sequence[Variant]) -> list[str]:
+    """Stamps of all settings, each once: those of different heads differ."""
+    return list(dict.fromkeys(s for v in variants if v.experiment is not None for s in v.experiment.stamps))
 
 
 def _stamps(tried: int, folds: int) -> list[str]:
@@ -182,17 +138,16 @@ def _stamps(tried: int, folds: int) -> list[str]:
     return found
 
 
-def _chosen(
-    rows: list[dict[str, Any]], summaries: list[dict[str, Any] | None], done: list[Done], classes: list[str]
-) -> dict[str, Any]:
+def _chosen(variants: Sequence[Variant], study: Path, classes: list[str]) -> dict[str, Any]:
     """The chosen setting with its test scores, the notes of its runs, and the nested choice where there are several folds."""
-    k = choose([s["validation"]["UA"]["mean"] if s is not None else None for s in summaries])
-    summary, of_chosen = summaries[k], done[k]
-    assert summary is not None
-    assert not isinstance(of_chosen, SerError)
-    chosen = {key: rows[k][key] for key in ("setting", "experiment", "record", "validation")}
-    chosen |= {part: summary[part] for part in ("test", "pooled")}
-    found: dict[str, Any] = {"chosen": chosen, "notes": notes_of(of_chosen)}
-    runs = [[] if isinstance(d, SerError) else d for d in done]
-    picked = nested([row["setting"] for row in rows], runs, classes)
+    scores = [None if v.error is not None else v.result.summary["validation"]["UA"]["mean"] for v in variants]
+    best = variants[choose(scores)].result
+    chosen = {
+        **variants[choose(scores)].facts,
+        **best.reference(study),
+        **{part: best.summary[part] for part in ("validation", "test", "pooled")},
+    }
+    found: dict[str, Any] = {"chosen": chosen, "notes": best.notes}
+    runs = [[] if v.error is not None else v.result.done for v in variants]
+    picked = nested([v.facts["setting"] for v in variants], runs, classes)
     return found if picked is None else {**found, "nested": picked}

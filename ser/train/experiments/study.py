@@ -1,209 +1,110 @@
-"""Transfer from a source corpus to a target: variants (source only, adapted, fine-tuned, target only) and what each gains.
+"""A study: several experiments that are trained together and compared in one record."""
 
-All variants have the same seeds, the same test utterances of the target, and records of their own, which are used again
-where they are there. Each is compared with the source's head alone, in pairs; runs are dealt whole, because one source head
-is tested in all folds.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from ser.audit.split_data import SplitData, tested_only
-from ser.metadata.folds.fold import Fold
-from ser.results.metrics.swapped_labels import suspects
+from ser.errors import SerError
 from ser.results.records import record
-from ser.results.records.names import TRANSFER_SCHEMA
-from ser.results.records.notes import notes_of
 from ser.results.records.summary import opening
-from ser.results.statistics.gains import comparisons
-from ser.train.classical.classifier import is_classical
-from ser.train.loop.config import LOWEST, TARGET
-from ser.train.runs import identity
-from ser.train.runs.experiment import Begun, FitOptions, assemble, check_runs, conclude
-from ser.train.runs.job import Run
-from ser.train.runs.recipe import Recipe, make_recipe, stamps_of
+from ser.train.runs.experiment import Experiment, name_words
+from ser.train.runs.identity import place
+from ser.train.runs.options import FitOptions
 from ser.train.runs.scheduler import train_all
-from ser.train.runs.source_target import Pair
-from ser.workspace import Workspace
 
-SOURCE_ONLY, TARGET_ONLY = "source only", "target only"
-ORACLE = "trained on the target's labels: what the others are measured by, no transfer"
+PARTS = ("validation", "test", "pooled")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Variant:
-    """One row of a transfer study.
+    """One experiment of a study.
 
     Attributes:
-        name: as it is shown.
-        folds: what is trained and tested.
-        training: options of the head's configuration that differ from what all have.
-        tuning: those of the second training where there is one, else None.
-        stamps: sentences that its record must carry.
-        facts: what the study says of it: method, lambda.
+        name: as the study shows it; "" where it needs none.
+        experiment: None where its options were refused, and the study goes on without it.
+        facts: what the study says of it besides its numbers: modalities, method, setting.
+        refusal: why there is no experiment.
     """
 
     name: str
-    folds: Sequence[Fold]
-    training: dict[str, Any] = field(default_factory=dict)
-    tuning: dict[str, Any] | None = None
-    stamps: tuple[str, ...] = ()
+    experiment: Experiment | None
     facts: dict[str, Any] = field(default_factory=dict)
+    refusal: SerError | None = None
 
+    @property
+    def error(self) -> SerError | None:
+        """Why the variant has no numbers; None where it has some."""
+        return self.refusal if self.experiment is None else self.experiment.error
 
-def source_only(pair: Pair) -> Variant:
-    return Variant(SOURCE_ONLY, pair.source_only, facts={"method": "none"})
+    @property
+    def result(self) -> Experiment:
+        """The experiment of a variant that has numbers."""
+        assert self.experiment is not None
+        assert self.error is None
+        return self.experiment
 
-
-def target_only(pair: Pair) -> Variant:
-    return Variant(TARGET_ONLY, pair.target_only, stamps=(ORACLE,), facts={"method": "oracle"})
+    def row(self, study: Path) -> dict[str, Any]:
+        """The variant's row in the record of a study: name, facts, experiment and numbers."""
+        numbers = {part: self.result.summary[part] for part in PARTS}
+        return {"name": self.name, **self.facts, **self.result.reference(study), **numbers}
 
 
 def study(
-    task: str,
-    pair: Pair,
+    schema: str,
     variants: Sequence[Variant],
-    space: Workspace,
-    head: str,
-    training: dict[str, Any],
     options: FitOptions,
+    *,
+    words: Sequence[str],
+    head: str,
+    protocol: str,
+    config: dict[str, Any],
+    data: dict[str, Any],
+    stamps: Sequence[str],
+    body: Callable[[Path], dict[str, Any]],
+    train: Callable[[Sequence[Experiment], FitOptions, str], None] = train_all,
+    seconds: Callable[[], float] | None = None,
 ) -> dict[str, Any]:
-    """Train all variants, compare each with the source's head alone, and write the study.
+    """Train all that the variants lack together, write the summary of each, then the record that compares them.
 
     Args:
-        task: the command's name, which the record begins with.
-        training: fields of the head's configuration, for all variants.
+        schema: of the record.
+        options: what the user gave; `output` is of the study.
+        words, head, protocol: of the study's name.
+        config, data, stamps: of the record.
+        body: what the record says beyond its opening, given its path; called when all summaries are written.
+        train: gives the experiments their runs, and those that failed their error.
+        seconds: of all training; None: the sum of the variants'.
 
     Returns:
-        The study, as written (`ser.results.studies.transfer.Study`).
+        The record, as written.
+
+    Raises:
+        SerError: no variant has a result: the error of the first.
     """
-    started = datetime.now(timezone.utc)
-    check_runs(options.runs)
-    begun = [begin_variant(pair.setup, v, space, head, training, options) for v in variants]
-    asked = {"head": head, "task": task, "variants": {v.name: b.asked for v, b in zip(variants, begun, strict=True)}}
-    words = [task, pair.source.dataset, pair.target.dataset, head, pair.setup.protocol, Path(options.scheme).stem]
-    name, path = identity.place(space, options.output, words, asked)
-    done = train_all(begun, options, name)
-    summaries = [conclude_variant(b, d, options.command, started, part=True) for b, d in zip(begun, done, strict=True)]
-    predictions = {v.name: pd.concat([p for _, p in d], ignore_index=True) for v, d in zip(variants, done, strict=True)}
+    name, path = place(options.workspace, options.output, name_words(words, head, protocol, options), config)
+    experiments = [v.experiment for v in variants if v.experiment is not None]
+    if experiments:
+        train(experiments, options, name)
+    sound = [v for v in variants if v.error is None]
+    if not sound:
+        raise next(v.error for v in variants if v.error is not None)
+    for variant in sound:
+        variant.result.summarise(part=True)
     found = {
         **opening(
             name,
             options.command,
-            asked,
-            pair.setup.facts,
-            _stamps(pair, variants),
-            started,
-            sum(r["seconds"] for d in done for r, _ in d),
-            begun[0].job.device,
-            TRANSFER_SCHEMA,
+            config,
+            data,
+            list(stamps),
+            options.started,
+            sum(v.result.seconds for v in sound) if seconds is None else seconds(),
+            experiments[0].job.device,
+            schema,
         ),
-        "task": task,
-        "notes": [f"{v.name}: {n}" for v, d in zip(variants, done, strict=True) for n in notes_of(d)],
-        "variants": _choose(
-            [_row(v, b, d, s, path) for v, b, d, s in zip(variants, begun, done, summaries, strict=True)]
-        ),
-        "comparisons": comparisons(predictions, list(pair.target.classes), SOURCE_ONLY, TARGET_ONLY),
-        "suspects": _suspects(variants, summaries),
+        "notes": [f"{v.name}: {note}" for v in sound for note in v.result.notes],
+        **body(path),
     }
     record.write_study(path, found)
     return found
-
-
-def _stamps(pair: Pair, variants: Sequence[Variant]) -> list[str]:
-    """Those of the pair, and of each variant that is compared with the two that are always there."""
-    own = [f"{v.name}: {s}" for v in variants if v.name not in (SOURCE_ONLY, TARGET_ONLY) for s in v.stamps]
-    return [*pair.setup.stamps, *own]
-
-
-def _suspects(variants: Sequence[Variant], summaries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of the heads that have seen no label of the target: an adapted one shows a swap more plainly than the source's."""
-    found: dict[tuple[str, ...], dict[str, Any]] = {}
-    for variant, summary in zip(variants, summaries, strict=True):
-        if variant.tuning is None and variant.name != TARGET_ONLY:
-            for suspect in summary["suspects"]:
-                found.setdefault(tuple(suspect["classes"]), {**suspect, "variant": variant.name})
-    return list(found.values())
-
-
-def begin_variant(
-    setup: SplitData,
-    variant: Variant,
-    space: Workspace,
-    head: str,
-    training: dict[str, Any],
-    options: FitOptions,
-    words: Sequence[str] | None = None,
-    output: Path | str | None = None,
-) -> Begun:
-    """Check a variant, and say what is to be trained.
-
-    A classifier of scikit-learn, of which validation chooses nothing, is fitted again on training and validation.
-
-    Args:
-        words: what the experiment's name begins with; None: source, target and the variant's name.
-        output: of its summary; None names it after the experiment.
-    """
-    recipe = make_recipe(head, **{**training, **variant.training})
-    tuning = None if variant.tuning is None else make_recipe(head, **{**training, **variant.tuning})
-    facts = list(setup.facts["datasets"].values())
-    more = {} if tuning is None else {"tuning": tuning.as_dict()}
-    # A row of a matrix tests whole corpora and a transfer a corpus's folds, both by the same facts: the folds tell them apart.
-    tested = [f.name for f in variant.folds]
-    asked = identity.identity(
-        recipe, options.seed, *facts, limit=options.limit, variant=variant.name, tested=tested, **more
-    )
-    words = words or [setup.facts["source"], setup.facts["target"], variant.name.replace(" ", "-")]
-    stamps = tested_only(setup.stamps) if variant.name == SOURCE_ONLY else setup.stamps
-    stamps = [*stamps, *variant.stamps, *stamps_of(recipe)]
-    general = replace(options, output=output, refit="always" if is_classical(head) else "never")
-    own = SplitData(setup.data, setup.protocol, list(variant.folds), setup.facts, setup.stamps)
-    return assemble(own, recipe, asked, words, space, general, stamps, tuning=tuning)
-
-
-def conclude_variant(
-    begun: Begun, done: list[Run], command: str, started: datetime, part: bool = False
-) -> dict[str, Any]:
-    """Write a variant's summary, with the classes that are mostly predicted as each other; `part`: of a study."""
-    predictions = pd.concat([p for _, p in done], ignore_index=True)
-    return conclude(begun, done, command, started, part=part, suspects=suspects(predictions, begun.job.data.classes))
-
-
-def _row(variant: Variant, begun: Begun, done: list[Run], summary: dict[str, Any], path: Path) -> dict[str, Any]:
-    chosen = {"selection_score": _selection_score(begun.job.config, done)} if "selection" in variant.facts else {}
-    return {
-        "name": variant.name,
-        **variant.facts,
-        **chosen,
-        "stamps": list(variant.stamps),
-        "experiment": begun.job.experiment,
-        "record": identity.beside(path, begun.path),
-        **{part: summary[part] for part in ("validation", "test", "pooled")},
-    }
-
-
-def _selection_score(recipe: Recipe, done: list[Run]) -> float | None:
-    """What picked the epochs, at the epochs picked: mean over runs and folds; None where it was no score."""
-    selection = getattr(recipe, "selection", "last")
-    name = f"{'selection' if selection in TARGET else 'validation'}_{selection}"
-    values = [
-        r["curves"][name][r["best_epoch"] - 1] for r, _ in done if name in r.get("curves", {}) and r["best_epoch"]
-    ]
-    return sum(values) / len(values) if values else None
-
-
-def _choose(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mark, of each method that has several weights, the row with the best selection score."""
-    for method in dict.fromkeys(row["method"] for row in rows):
-        own = [row for row in rows if row["method"] == method and row.get("selection_score") is not None]
-        if len(own) > 1:
-            sign = -1 if own[0]["selection"] in (*LOWEST, "source loss") else 1
-            best = max(own, key=lambda row: sign * row["selection_score"])
-            for row in own:
-                row["chosen"] = row is best
-    return rows

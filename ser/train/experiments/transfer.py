@@ -1,37 +1,53 @@
-"""`transfer`: a source's head on a target corpus, without any target data (zero-shot); across languages too.
+"""`transfer`: a source's head on a target corpus, without any target data (zero-shot); and what all transfers have in common.
 
-It is the variant `source only` that `adapt` and `finetune` measure their gains by, and has the same records.
+`ser transfer` trains the variant `source only`, by which `ser adapt` and `ser finetune` measure their gains, and has the same
+records. All variants of such a study have the same seeds, the same test utterances of the target, and records of their own,
+which are used again where they are there. Each is compared with the source's head alone, in pairs; runs change places as
+a whole in the tests, because one source head is tested in all folds.
 """
 
-from datetime import datetime, timezone
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ser.train.experiments.study import begin_variant, conclude_variant, source_only
-from ser.train.runs.experiment import check_runs, open_workspace, split_options
+from ser.audit.split_data import SplitData, tested_only
+from ser.metadata.folds.fold import Fold
+from ser.results.records.names import TRANSFER_SCHEMA
+from ser.results.statistics.gains import comparisons
+from ser.train.classical.classifier import is_classical
+from ser.train.experiments.study import Variant, study
+from ser.train.loop.config import LOWEST, TARGET
+from ser.train.runs.experiment import Experiment, make_experiment
+from ser.train.runs.identity import identity
+from ser.train.runs.options import FitOptions, read_options, with_options
+from ser.train.runs.recipe import make_recipe
 from ser.train.runs.scheduler import train_all
-from ser.train.runs.source_target import prepare_pair
+from ser.train.runs.source_target import Pair, prepare_pair
 from ser.workspace import Workspace
 
+SOURCE_ONLY, TARGET_ONLY = "source only", "target only"
+ORACLE = "trained on the target's labels: what the others are measured by, no transfer"
 
+
+@with_options("refit")
 def transfer(
     source: str,
     target: str,
     workspace: Workspace | str | Path = ".",
     *,
     head: str = "mlp",
-    command: str = "ser.transfer",
     **options: Any,
 ) -> dict[str, Any]:
     """Train a head on a source, test it on the target's test parts, and write the record.
 
+    `protocol` and the options of folds are the target's, and decide which of its utterances are tested. `normalize`: `train`
+    applies the source's statistics to the target; `corpus` and `speaker` use unlabelled target data, test data too, and are
+    stamped.
+
     Args:
         source, target: datasets of the workspace with the same features.
         head: a neural head, or `sklearn:` and a classifier of scikit-learn.
-        options: as for `ser.train.experiments.fit.fit`, without `refit`; `protocol` and `folds` are the target's, and
-            decide which of its
-            utterances are tested. `normalize`: `train` applies the source's statistics to the target; `corpus` and
-            `speaker` use unlabelled target data, test data too, and are stamped.
 
     Returns:
         The summary, as written: `data.label_space` says what was left out, `data.languages` which languages there are, and
@@ -41,11 +57,138 @@ def transfer(
         ConfigError: the corpora share fewer than two classes.
         StoreError: their features are not of the same encoder.
     """
-    started = datetime.now(timezone.utc)
-    space = open_workspace(workspace)
-    general, training = split_options({**options, "command": command})
-    check_runs(general.runs)
-    pair = prepare_pair(source, target, space, general)
-    begun = begin_variant(pair.setup, source_only(pair), space, head, training, general, output=general.output)
-    (done,) = train_all([begun], general, begun.job.experiment)
-    return conclude_variant(begun, done, command, started)
+    given = read_options(transfer, workspace, head, options)
+    experiment = source_only(prepare_pair(source, target, given), given, output=given.output).result
+    train_all([experiment], given, experiment.name)
+    return experiment.summarise()
+
+
+def source_only(pair: Pair, options: FitOptions, output: Path | None = None) -> Variant:
+    """The source's head alone."""
+    experiment = transfer_experiment(pair.setup, SOURCE_ONLY, pair.source_only, options, output=output)
+    return Variant(SOURCE_ONLY, experiment, {"method": "none", "stamps": []})
+
+
+def target_only(pair: Pair, options: FitOptions) -> Variant:
+    """Training on the target's labels."""
+    experiment = transfer_experiment(pair.setup, TARGET_ONLY, pair.target_only, options, stamps=[ORACLE])
+    return Variant(TARGET_ONLY, experiment, {"method": "oracle", "stamps": [ORACLE]})
+
+
+def transfer_experiment(
+    setup: SplitData,
+    variant: str,
+    folds: Sequence[Fold],
+    options: FitOptions,
+    *,
+    tuning: dict[str, Any] | None = None,
+    stamps: Sequence[str] = (),
+    words: Sequence[str] | None = None,
+    output: Path | None = None,
+) -> Experiment:
+    """The experiment of one variant of a transfer.
+
+    A classifier of scikit-learn, of which validation chooses nothing, is fitted again on training and validation.
+
+    Args:
+        setup: both corpora joined.
+        variant: its name, which is part of its identity.
+        folds: what is trained and tested.
+        tuning: options of the second training where there is one.
+        stamps: sentences that its record must carry beside those of the setup.
+        words: the first words of the experiment's name; None: source, target and the variant's name.
+        output: of its summary; None names it after the experiment.
+    """
+    recipe = make_recipe(options.head, **options.training)
+    second = None if tuning is None else make_recipe(options.head, **{**options.training, **tuning})
+    config = identity(
+        recipe,
+        options.seed,
+        *setup.facts["datasets"].values(),
+        limit=options.limit,
+        variant=variant,
+        # A row of a matrix tests whole corpora and a transfer a corpus's folds, both by the same facts: the folds tell
+        # them apart.
+        tested=[f.name for f in folds],
+        **({} if second is None else {"tuning": second.as_dict()}),
+    )
+    words = words or [setup.facts["source"], setup.facts["target"], variant.replace(" ", "-")]
+    common = tested_only(setup.stamps) if variant == SOURCE_ONLY else setup.stamps
+    own = replace(options, output=output, refit="always" if is_classical(options.head) else "never")
+    return make_experiment(
+        replace(setup, folds=list(folds)), recipe, config, words, own, [*common, *stamps], tuning=second
+    )
+
+
+def transfer_study(task: str, pair: Pair, variants: Sequence[Variant], options: FitOptions) -> dict[str, Any]:
+    """Train all variants, compare each with the source's head alone, and write the study.
+
+    Args:
+        task: the command's name, with which the study's name begins.
+        variants: their facts have `method`, `stamps` and, of adapted ones, `selection`.
+
+    Returns:
+        The study, as written (`ser.results.studies.transfer.Study`).
+    """
+    others = [v for v in variants if v.name not in (SOURCE_ONLY, TARGET_ONLY)]
+
+    def body(path: Path) -> dict[str, Any]:
+        predictions = {v.name: v.result.predictions for v in variants}
+        return {
+            "task": task,
+            "variants": _choose([_row(v, path) for v in variants]),
+            "comparisons": comparisons(predictions, list(pair.target.classes), SOURCE_ONLY, TARGET_ONLY),
+            "suspects": _suspects(variants),
+        }
+
+    return study(
+        TRANSFER_SCHEMA,
+        variants,
+        options,
+        words=[task, pair.source.dataset, pair.target.dataset],
+        head=options.head,
+        protocol=pair.setup.protocol,
+        config={"head": options.head, "task": task, "variants": {v.name: v.result.config for v in variants}},
+        data=pair.setup.facts,
+        stamps=[*pair.setup.stamps, *(f"{v.name}: {s}" for v in others for s in v.facts["stamps"])],
+        body=body,
+    )
+
+
+def _suspects(variants: Sequence[Variant]) -> list[dict[str, Any]]:
+    """Those of heads that have seen no label of the target: an adapted one shows swapped labels more plainly."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for variant in variants:
+        if variant.result.job.tuning is None and variant.name != TARGET_ONLY:
+            for suspect in variant.result.summary["suspects"]:
+                found.setdefault(tuple(suspect["classes"]), {**suspect, "variant": variant.name})
+    return list(found.values())
+
+
+def _row(variant: Variant, study: Path) -> dict[str, Any]:
+    row = variant.row(study)
+    return {**row, "selection_score": _selection_score(variant.result)} if "selection" in row else row
+
+
+def _selection_score(experiment: Experiment) -> float | None:
+    """The score that picked the epochs, at the epochs picked: mean over runs and folds; None where it was no score."""
+    selection = getattr(experiment.job.recipe, "selection", "last")
+    name = f"{'selection' if selection in TARGET else 'validation'}_{selection}"
+    values = [
+        record["curves"][name][record["best_epoch"] - 1]
+        for record, _ in experiment.done
+        if name in record.get("curves", {}) and record["best_epoch"]
+    ]
+    return sum(values) / len(values) if values else None
+
+
+def _choose(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mark, of each method that has several weights, the row with the best selection score."""
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == method and row.get("selection_score") is not None]
+        if len(own) > 1:
+            sign = -1 if own[0]["selection"] in (*LOWEST, "source loss") else 1
+            best = max(own, key=lambda row: sign * row["selection_score"])
+            for row in own:
+                row["chosen"] = row is best
+    return rows

@@ -1,60 +1,74 @@
-"""What few-shot workers need: the job, and the source models that they share."""
+"""What few-shot workers need: one job for all methods, and the source models that the methods share."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.errors import SerError
-from ser.features.tensors import Tensors
+from ser.errors import ConfigError, SerError
+from ser.features.normalise import normalise
 from ser.metadata.folds.fold import Fold
+from ser.train.classical.classifier import Classical
 from ser.train.fewshot.shots import Amount
 from ser.train.loop.data import Trained
-from ser.train.runs.recipe import Recipe
+from ser.train.runs.experiment import Experiment
+from ser.train.runs.job import Job
+from ser.train.runs.recipe import Recipe, make_recipe
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class Shots:
+    """How labelled target data are drawn and learned from.
+
+    Attributes:
+        amounts: of target data, as every method gets them.
+        speaker_aware: whether one speaker is used up before the next.
+        tuning: how a head goes on from the source model.
+        fresh: how a head is trained from random weights.
+    """
+
+    amounts: list[Amount]
+    speaker_aware: bool
+    tuning: Recipe
+    fresh: Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class FewshotJob:
     """What workers need for all runs, folds and methods.
 
     Attributes:
-        data: tensors, normalised already unless each fold is to do it by its own training part (`each_fold`).
-        each_fold: `normalize` and `limit` of that; None where it is done.
+        jobs: of each method. All have the same data, and features that are normalised already, unless each fold is
+            normalised by its own training part (`normalize` is then still `train`).
+        shots: how target data are drawn and learned from.
         first: training on the source; None without one.
-        config: of the source model.
-        tuning, fresh: of fine-tuning, and of training from random weights.
-        amounts: of target data, as every method gets them.
-        speaker_aware: whether one speaker is used up before the next.
         folds: how many share the cost of a source model in the records.
-        names: experiment and hash of its configuration, by method.
     """
 
-    data: Tensors
-    each_fold: tuple[str, float] | None
+    jobs: dict[str, Job]
+    shots: Shots
     first: Fold | None
-    config: Recipe
-    tuning: Recipe
-    fresh: Recipe
-    amounts: list[Amount]
-    speaker_aware: bool
-    seed: int
-    device: str
     folds: int
-    names: dict[str, tuple[str, str]]
+
+    @property
+    def common(self) -> Job:
+        """The job of the first method: all but its name is that of the others too."""
+        return next(iter(self.jobs.values()))
 
 
 @dataclass(eq=False)
-class Source:
+class SourceModels:
     """Source models of a stack of runs.
 
     Attributes:
         runs: their numbers.
         weights: of each part, `(runs, n)`.
-        trained: one a run.
-        account: of each run, what the record says of the training.
+        trained: one outcome per run.
+        account: of each run, the record's account of the training.
         validation: probabilities of the source's validation part, `(runs, rows, classes)`.
-        errors: of the runs of the stack that diverged, and are none of these.
+        errors: of the runs of the stack that diverged; they are none of `runs`.
     """
 
     runs: list[int]
@@ -64,6 +78,62 @@ class Source:
     validation: NDArray[np.float64]
     errors: list[SerError]
 
-    def of(self, slots: slice) -> "Source":
+    def of(self, slots: slice) -> "SourceModels":
+        """The models of some of the runs."""
         weights = [w[slots] for w in self.weights]
-        return Source(self.runs[slots], weights, self.trained[slots], self.account[slots], self.validation[slots], [])
+        return SourceModels(
+            self.runs[slots], weights, self.trained[slots], self.account[slots], self.validation[slots], []
+        )
+
+
+def make_shots(
+    recipe: Recipe,
+    source: str | None,
+    amounts: list[Amount],
+    speaker_aware: bool,
+    epochs: int,
+    lr_factor: float,
+    freeze: str,
+) -> Shots:
+    """How a head goes on from a source model, gently, and how it learns from shots alone, in full.
+
+    Args:
+        recipe: of the source model.
+        epochs, lr_factor, freeze: of fine-tuning: epochs, share of the source's learning rate, and what is kept.
+
+    Raises:
+        ConfigError: a number out of its range, or an encoder to be kept where none is trained before.
+    """
+    if epochs < 1:
+        raise ConfigError(f"tune_epochs = {epochs}", expected="1 or more")
+    if not 0 < lr_factor < float("inf"):
+        raise ConfigError(f"lr_factor = {lr_factor}", expected="above 0")
+    if source is None and freeze != "none":
+        raise ConfigError(f"freeze = {freeze} without a source", expected="a source, whose encoder is then kept")
+    if isinstance(recipe, Classical):
+        return Shots(amounts, speaker_aware, recipe, recipe)
+    fresh = replace(recipe, selection="last", patience=0)
+    tuned = {**fresh.as_dict(), "epochs": epochs, "lr": recipe.lr * lr_factor, "freeze": freeze}
+    return Shots(amounts, speaker_aware, fresh if source is None else make_recipe(**tuned), fresh)
+
+
+def fewshot_job(experiments: Mapping[str, Experiment], shots: Shots, first: Fold | None) -> FewshotJob:
+    """The job of several methods on the same data; features are normalised here, unless each fold has its own statistics.
+
+    Args:
+        experiments: by method.
+        first: training on the source; None without one.
+
+    Raises:
+        ConfigError: speaker-aware shots where speakers are not known.
+    """
+    experiment = next(iter(experiments.values()))
+    setup, options, data = experiment.setup, experiment.options, experiment.setup.data
+    used = np.concatenate([f.train for f in setup.folds])
+    if shots.speaker_aware and (data.frame["speaker"].to_numpy()[used] == "").any():
+        raise ConfigError(f"{setup.facts['target']}: speaker-aware shots need the speaker of every utterance")
+    how = options.normalize
+    if first is not None or how != "train":
+        data, how = normalise(data, how, used if first is None else first.train, options.limit)[0], "none"
+    jobs = {method: replace(e.job, data=data, normalize=how) for method, e in experiments.items()}
+    return FewshotJob(jobs, shots, first, len(setup.folds))

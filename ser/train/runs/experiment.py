@@ -1,214 +1,195 @@
-"""An experiment's beginning and end: from options to a job with its folds, and from finished runs to the summary."""
+"""One object for one experiment: its options, data and recipe, then its finished runs, their predictions and its summary."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ser.audit.split_data import SplitData, split_data
-from ser.errors import ConfigError
-from ser.features.normalise import LIMIT
-from ser.features.tensors import Tensors, load_tensors
-from ser.metadata.folds.fold import Fold, FoldOptions
-from ser.registry import unknown
+from ser.errors import SerError
+from ser.features.tensors import Tensors
+from ser.metadata.folds.fold import Fold
+from ser.results.metrics.swapped_labels import suspects
 from ser.results.records import record
 from ser.results.records.notes import notes_of
 from ser.train.classical.classifier import Classical
 from ser.train.classical.saved import check_savable
-from ser.train.runs import identity
+from ser.train.runs.identity import beside, identity, place
 from ser.train.runs.job import Job, Run
-from ser.train.runs.recipe import Recipe, device_of, make_recipe, stamps_of
-from ser.workspace import Workspace
-
-REFITS = ("auto", "always", "never")
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """All options of `ser.train.experiments.fit.fit` but dataset, workspace, head and those of training; described there."""
-
-    scheme: str = "4"
-    protocol: str | None = None
-    runs: int = 5
-    seed: int = 0
-    stores: Sequence[str] | None = None
-    modalities: Sequence[str] | None = None
-    views: Sequence[str] | None = None
-    normalize: str = "train"
-    limit: float = LIMIT
-    folds: FoldOptions | None = None
-    refit: str = "auto"
-    save: bool = False
-    output: Path | str | None = None
-    jobs: int | None = None
-    stack: int | None = None
-    device: str = "auto"
-    quiet: bool = True
-    command: str = "ser.fit"
-
-    @property
-    def features(self) -> dict[str, Any]:
-        """What `load_tensors` takes of them."""
-        return {
-            "scheme": self.scheme,
-            "stores": self.stores,
-            "modalities": self.modalities,
-            "views": self.views,
-        }
+from ser.train.runs.options import FitOptions
+from ser.train.runs.plan import device_of
+from ser.train.runs.recipe import Recipe, make_recipe, stamps_of
 
 
-@dataclass(frozen=True, eq=False)
-class Begun:
-    """An experiment that can be trained.
+@dataclass(eq=False)
+class Experiment:
+    """One recipe on one corpus, or on several joined, under a protocol, over several seeds.
 
     Attributes:
-        job: what its workers need.
+        options: as the user gave them.
         setup: data under the protocol, with what the record says of it.
-        asked: the record's `config`.
-        path: of the summary.
-        runs: numbers of the runs.
+        config: the record's `config`, whose hash names the experiment, see `ser.train.runs.identity`.
+        path: of its summary.
+        job: the part that workers need.
+        done: its finished runs, see `ser.train.runs.scheduler.train_all`.
+        error: why it has no result, where a study goes on without it.
+        summary: as written by `summarise`.
     """
 
-    job: Job
+    options: FitOptions
     setup: SplitData
-    asked: dict[str, Any]
+    config: dict[str, Any]
     path: Path
-    runs: range
+    job: Job
+    done: list[Run] = field(default_factory=list)
+    error: SerError | None = None
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.job.experiment
 
     @property
     def folds(self) -> list[Fold]:
         return self.setup.folds
 
+    @property
+    def runs(self) -> range:
+        """The numbers of its runs."""
+        return range(self.options.runs)
 
-def split_options(given: dict[str, Any]) -> tuple[FitOptions, dict[str, Any]]:
-    """Options of the experiment, and those of training, which are checked by the head's configuration."""
-    known = {f.name for f in fields(FitOptions)}
-    return (
-        FitOptions(**{k: v for k, v in given.items() if k in known}),
-        {k: v for k, v in given.items() if k not in known},
-    )
+    @property
+    def stamps(self) -> list[str]:
+        return self.job.stamps
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """The predictions of all finished runs."""
+        return pd.concat([run.predictions for run in self.done], ignore_index=True)
+
+    @property
+    def seconds(self) -> float:
+        """The time that its runs were trained for."""
+        return float(sum(run.record["seconds"] for run in self.done))
+
+    @property
+    def notes(self) -> list[str]:
+        return notes_of(self.done)
+
+    def sort(self) -> None:
+        """Put the finished runs in the order of runs and folds."""
+        order = {fold.name: number for number, fold in enumerate(self.folds)}
+        self.done.sort(key=lambda run: (run.record["run"], order[run.record["fold"]]))
+
+    def reference(self, study: Path) -> dict[str, str]:
+        """The name of the experiment and the path of its summary relative to the file of a study."""
+        return {"experiment": self.name, "record": beside(study, self.path)}
+
+    def summarise(self, *, part: bool = False, **more: Any) -> dict[str, Any]:
+        """Write the summary of all runs, and give it.
+
+        Args:
+            part: the experiment is part of a study. A summary of more runs, which another study or the user may have asked
+                for, is then left as it is.
+            more: keys that are added.
+        """
+        self.summary = self._numbers({"notes": self.notes, **more})
+        if not (part and self._has_more_runs()):
+            record.write_summary(self.path, self.summary)
+        return self.summary
+
+    def _numbers(self, more: dict[str, Any]) -> dict[str, Any]:
+        if self.setup.facts.get("source"):  # the labels of two corpora may not mean the same
+            more["suspects"] = suspects(self.predictions, self.job.classes)
+        return record.summarise(**self._account(), extra=more)
+
+    def _account(self) -> dict[str, Any]:
+        return {
+            "experiment": self.name,
+            "command": self.options.command,
+            "config": self.config,
+            "data": self.setup.facts,
+            "stamps": self.stamps,
+            "runs": [run.record for run in self.done],
+            "predictions": self.predictions,
+            "classes": list(self.job.classes),
+            "started": self.options.started,
+            "seconds": self.seconds,
+            "device": self.job.device,
+            "folder": self.path.stem,
+        }
+
+    def _has_more_runs(self) -> bool:
+        """Whether there is a summary of the same experiment over more runs."""
+        if not self.path.exists():
+            return False
+        there = record.read_any(self.path)
+        same = there["config_hash"] == self.job.config_hash
+        return same and len({r["run"] for r in there["runs"]}) > len(self.runs)
 
 
-def check_runs(runs: int) -> None:
-    """Refuse an experiment of no runs.
-
-    Raises:
-        ConfigError: fewer than one.
-    """
-    if runs < 1:
-        raise ConfigError(f"runs = {runs}", expected="1 or more")
-
-
-def open_workspace(workspace: Workspace | str | Path) -> Workspace:
-    return workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
-
-
-def load(dataset: str, space: Workspace, options: FitOptions) -> Tensors:
-    """The dataset's tensors under the options' scheme and choice of features."""
-    return load_tensors(dataset, space, **options.features)
-
-
-def begin(data: Tensors, space: Workspace, head: str, training: dict[str, Any], options: FitOptions) -> Begun:
-    """Check everything, and say what is to be trained; nothing is written.
-
-    Args:
-        training: fields of the head's configuration.
+def fit_experiment(data: Tensors, options: FitOptions) -> Experiment:
+    """The experiment of `ser fit`: a recipe on one corpus. Everything is checked, nothing is written.
 
     Raises:
         ConfigError: an option that is unknown or does not fit.
     """
-    check_runs(options.runs)
-    if options.refit not in REFITS:
-        raise unknown("refit", options.refit, REFITS)
-    recipe = make_recipe(head, **training)
-    setup = split_data(data, options.protocol, options.folds or FoldOptions(), options.normalize, options.scheme)
-    asked = identity.identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)
-    return assemble(setup, recipe, asked, ["fit", data.dataset], space, options, setup.stamps + stamps_of(recipe))
+    recipe = make_recipe(options.head, **options.training)
+    setup = split_data(data, options.protocol, options.fold_options, options.normalize, options.scheme)
+    config = identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)
+    return make_experiment(setup, recipe, config, ["fit", data.dataset], options, setup.stamps)
 
 
-def assemble(
+def make_experiment(
     setup: SplitData,
     recipe: Recipe,
-    asked: dict[str, Any],
+    config: dict[str, Any],
     words: Sequence[str],
-    space: Workspace,
     options: FitOptions,
-    stamps: list[str],
-    **more: Any,
-) -> Begun:
-    """An experiment of data under a protocol and a head's configuration.
+    stamps: Sequence[str],
+    *,
+    kind: type[Experiment] = Experiment,
+    tuning: Recipe | None = None,
+    balance: str = "none",
+) -> Experiment:
+    """An experiment of data under a protocol and a recipe.
 
     Args:
-        asked: the record's `config`.
-        words: what its name begins with.
-        stamps: sentences that its record must carry.
-        more: attributes of the job: how a fold is gone on from, what is balanced.
+        config: the record's, see `ser.train.runs.identity.identity`.
+        words: the first words of its name; head, protocol, scheme and hash follow.
+        stamps: sentences that its record must carry; those of the recipe are added.
+        tuning, balance: of its job.
 
     Raises:
         ConfigError: a device that is not there; a head that is to be saved and cannot be.
     """
     if options.save and isinstance(recipe, Classical):
         check_savable(recipe)
-    place = device_of(recipe, options.device)
-    words = [*words, recipe.head, setup.protocol, Path(options.scheme).stem]
-    name, path = identity.place(space, options.output, words, asked)
+    device = device_of(recipe, options.device)
+    name, path = place(
+        options.workspace, options.output, name_words(words, recipe.head, setup.protocol, options), config
+    )
     job = Job(
         data=setup.data,
-        config=recipe,
+        recipe=recipe,
         normalize=options.normalize,
         limit=options.limit,
         seed=options.seed,
-        device=place,
+        device=device,
         experiment=name,
-        config_hash=record.config_hash(asked),
-        stamps=stamps,
+        config_hash=record.config_hash(config),
+        stamps=[*stamps, *stamps_of(recipe, sampled=balance != "none")],
         folder=path.with_suffix(""),
         refit=options.refit,
         save=options.save,
-        **more,
+        tuning=tuning,
+        balance=balance,
     )
-    return Begun(job, setup, asked, path, range(options.runs))
+    return kind(options, setup, config, path, job)
 
 
-def conclude(
-    begun: Begun, done: list[Run], command: str, started: datetime, *, part: bool = False, **extra: Any
-) -> dict[str, Any]:
-    """Write the summary of all runs, and give it.
-
-    Args:
-        part: whether the experiment is part of a study: a summary of more runs, which another study or the user may have
-            asked for, is then left as it is.
-        extra: keys that are added.
-    """
-    order = [f.name for f in begun.folds]
-    done = sorted(done, key=lambda r: (r[0]["run"], order.index(r[0]["fold"])))
-    summary = record.summarise(
-        experiment=begun.job.experiment,
-        command=command,
-        config=begun.asked,
-        data=begun.setup.facts,
-        stamps=begun.job.stamps,
-        runs=[r for r, _ in done],
-        predictions=pd.concat([p for _, p in done], ignore_index=True),
-        classes=list(begun.job.data.classes),
-        started=started,
-        seconds=sum(r["seconds"] for r, _ in done),
-        device=begun.job.device,
-        folder=begun.path.stem,
-        extra={"notes": notes_of(done), **extra},
-    )
-    if not (part and _has_more(begun)):
-        record.write_summary(begun.path, summary)
-    return summary
-
-
-def _has_more(begun: Begun) -> bool:
-    """Whether there is a summary of the same experiment over more runs."""
-    if not begun.path.exists():
-        return False
-    there = record.read_any(begun.path)
-    same = there["config_hash"] == begun.job.config_hash
-    return same and len({r["run"] for r in there["runs"]}) > len(begun.runs)
+def name_words(words: Sequence[str], head: str, protocol: str, options: FitOptions) -> list[str]:
+    """The words of an experiment's or a study's name, without its hash."""
+    return [*words, head, protocol, Path(options.scheme).stem]

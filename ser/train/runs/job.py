@@ -1,8 +1,8 @@
-"""What a worker needs to train runs of an experiment: the job, and units of work within it."""
+"""What workers need to train runs of an experiment: the job, and units of work within it."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pandas as pd
 
@@ -11,25 +11,43 @@ from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.train.runs.recipe import Recipe
 
-Run: TypeAlias = tuple[dict[str, Any], pd.DataFrame]
+
+class Run(NamedTuple):
+    """One seed of an experiment on one fold.
+
+    Attributes:
+        record: as it is written, see `ser.results.records.record.write_run`.
+        predictions: of its validation and test part, see `ser.train.runs.predictions`.
+    """
+
+    record: dict[str, Any]
+    predictions: pd.DataFrame
+
+
 Finished: TypeAlias = list[Run | SerError]  # an error for each run that diverged
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One configuration on one dataset: what a worker needs to train its runs.
+    """The part of an experiment that its workers need.
 
     Attributes:
         data: tensors before normalisation.
+        recipe: how heads are trained.
+        normalize, limit: how features are standardised, see `ser.features.normalise.normalise`.
+        seed: of the experiment.
+        device: where heads are trained.
+        experiment, config_hash: the experiment's name, and the hash of its configuration.
+        stamps: sentences that a saved head carries.
         folder: where the runs' records lie.
-        refit: `auto`, `always` or `never`, see `ser.train.experiments.fit.fit`.
+        refit: `auto`, `always` or `never`, see `ser.train.runs.options.FitOptions`.
         save: whether each run's head is written too.
-        balance: what each training corpus is sampled equally often by, see `ser.train.runs.balance`: `none` or `corpus`.
-        tuning: the configuration of a fold that goes on from another (`Fold.before`), which `config` is of.
+        tuning: how a fold that goes on from another (`Fold.before`) is trained; that other one is trained by `recipe`.
+        balance: whether corpora are sampled equally often, see `ser.train.runs.joined_corpora`: `none` or `corpus`.
     """
 
     data: Tensors
-    config: Recipe
+    recipe: Recipe
     normalize: str
     limit: float
     seed: int
@@ -43,20 +61,28 @@ class Job:
     tuning: Recipe | None = None
     balance: str = "none"
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.data.classes
 
-Unit: TypeAlias = tuple[Job, list[Fold], list[int]]  # folds that share what is trained first
+    def refits(self, fold: Fold) -> bool:
+        """Whether runs are trained again on training and validation."""
+        return self.refit == "always" or (self.refit == "auto" and fold.carved)
+
+
+class Unit(NamedTuple):
+    """Runs that are trained together, on folds that share their first training."""
+
+    job: Job
+    folds: list[Fold]
+    runs: list[int]
 
 
 def first_of(fold: Fold) -> Fold:
-    """What is trained first: the fold itself, or what it goes on from."""
+    """What is trained first: the fold itself, or the one that it goes on from."""
     return fold.before or fold
 
 
 def head_name(fold: Fold) -> str:
-    """What a fold's saved head is called by: heads of one stream are one head, unless each is adapted to rows of its own."""
+    """The name of a fold's saved head: heads of one stream are one head, unless each is adapted to rows of its own."""
     return fold.name if fold.unlabelled is not None else fold.stream or fold.name
-
-
-def refits(job: Job, fold: Fold) -> bool:
-    """Whether runs are trained again on training and validation."""
-    return job.refit == "always" or (job.refit == "auto" and fold.carved)

@@ -1,16 +1,17 @@
-"""Several corpora as one: their rows one after another, over the classes and features that all of them have.
+"""Several corpora as one: their rows one after another, over the classes and features that all of them have; sampling of them.
 
 Speakers of a joint frame are called `corpus/speaker`; ids too, where two corpora share one. A column `dataset` says where a
 row is from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ser.audit.split_data import label_space
 from ser.errors import ConfigError, StoreError
@@ -21,14 +22,31 @@ from ser.features.tensors import Tensors, load_tensors
 from ser.features.view_rows import joined
 from ser.metadata import languages
 from ser.metadata.ledger import is_imported
-from ser.workspace import Workspace
+from ser.train.nn import streams
+from ser.train.runs.options import FitOptions
+
+Rows = NDArray[np.int64]
 
 
-def load_shared(names: Sequence[str], space: Workspace, chosen: dict[str, Any]) -> list[Tensors]:
-    """Tensors of several corpora over the classes that all have, from stores of the same encoders.
+def load(dataset: str, options: FitOptions, classes: Sequence[str] | None = None) -> Tensors:
+    """The dataset's tensors under the options' scheme and choice of features.
 
     Args:
-        chosen: `scheme`, `stores` and `modalities` of `load_tensors`.
+        classes: keep these of the scheme only.
+    """
+    return load_tensors(
+        dataset,
+        options.workspace,
+        scheme=options.scheme,
+        stores=options.named_stores,
+        modalities=options.modalities,
+        views=options.views,
+        classes=classes,
+    )
+
+
+def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
+    """Tensors of several corpora over the classes that all have, from stores of the same encoders.
 
     Raises:
         ConfigError: a corpus is named twice, or they share fewer than two classes.
@@ -37,11 +55,11 @@ def load_shared(names: Sequence[str], space: Workspace, chosen: dict[str, Any]) 
     twice = sorted({n for n in names if list(names).count(n) > 1})
     if twice:
         raise ConfigError(f"{twice[0]} is named twice", expected="different corpora")
-    alone = [load_tensors(name, space, **chosen) for name in names]
+    alone = [load(name, options) for name in names]
     classes = [c for c in alone[0].classes if all(c in other.classes for other in alone)]
     if len(classes) < 2:
         raise ConfigError(
-            f"{' and '.join(names)} share {len(classes)} classes of scheme {chosen['scheme']}",
+            f"{' and '.join(names)} share {len(classes)} classes of scheme {options.scheme}",
             expected="two or more",
             found=" and ".join(", ".join(data.classes) for data in alone),
         )
@@ -49,10 +67,10 @@ def load_shared(names: Sequence[str], space: Workspace, chosen: dict[str, Any]) 
         same_encoders(alone[0].dataset, alone[0].stores, other.dataset, other.stores)
     if all(list(data.classes) == classes for data in alone):
         return alone
-    return [load_tensors(name, space, **chosen, classes=classes) for name in names]
+    return [load(name, options, classes) for name in names]
 
 
-def same_encoders(here: str, ours: dict[str, Any], there: str, others: dict[str, Any]) -> None:
+def same_encoders(here: str, ours: Mapping[str, Any], there: str, others: Mapping[str, Any]) -> None:
     """Refuse features of two corpora that are not of the same encoders.
 
     Args:
@@ -125,7 +143,7 @@ def _joined(blocks: Sequence[Block], counts: Sequence[int]) -> Block:
 
 
 def named_stamps(parts: Sequence[Tensors], each: Sequence[list[str]]) -> list[str]:
-    """Stamps of several corpora: those that all carry once, the others with the corpus's name."""
+    """Stamps of several corpora: those that all of them carry once, the others with the corpus's name before them."""
     common = [s for s in each[0] if all(s in other for other in each)]
     return common + [
         f"{data.dataset}: {s}" for data, own in zip(parts, each, strict=True) for s in own if s not in common
@@ -133,17 +151,17 @@ def named_stamps(parts: Sequence[Tensors], each: Sequence[list[str]]) -> list[st
 
 
 def short(names: Sequence[str]) -> str:
-    """Names of corpora for the name of a file, which has to end somewhere."""
+    """The names of corpora as a part of a file's name; the number of corpora where there are many."""
     return "+".join(names) if len(names) <= 4 else f"{len(names)}-corpora"
 
 
 def starts_of(parts: Sequence[Tensors]) -> list[int]:
-    """Where the rows of each begin in `join` of them."""
+    """The position of the first row of each in `join` of them."""
     return list(accumulate((len(data.frame) for data in parts[:-1]), initial=0))
 
 
 def shared_facts(parts: Sequence[Tensors], scheme: str, normalize: str) -> dict[str, Any]:
-    """What a record says of corpora that are used together: names, languages, label space, normalisation."""
+    """The part of a record about corpora that are used together: names, languages, label space, normalisation."""
     return {
         "dataset": "+".join(data.dataset for data in parts),
         "scheme": scheme,
@@ -152,3 +170,45 @@ def shared_facts(parts: Sequence[Tensors], scheme: str, normalize: str) -> dict[
         "languages": {data.dataset: languages.spoken(data.frame) for data in parts},
         "label_space": {"classes": list(parts[0].classes), "corpora": [label_space(data) for data in parts]},
     }
+
+
+def sampled(data: Tensors, rows: Rows, seeds: Sequence[int], balance: str) -> Rows:
+    """The rows that each run is trained on.
+
+    Args:
+        rows: the training part, `(m,)`.
+        balance: `none`, or `corpus`: each corpus equally often in an epoch.
+
+    Returns:
+        `(m,)` for all runs alike; balanced, `(runs, drawn)`.
+    """
+    if balance == "none":
+        return rows
+    corpora = data.frame["dataset"].to_numpy()[rows]
+    return np.stack([balanced(rows, corpora, seed) for seed in seeds])
+
+
+def drawn(data: Tensors, rows: Rows) -> int:
+    """The number of utterances of an epoch when these rows are balanced."""
+    counts = data.frame["dataset"].iloc[rows].value_counts()
+    return int(len(counts) * counts.max())
+
+
+def balanced(rows: Rows, corpora: NDArray[np.object_], seed: int) -> Rows:
+    """Rows of each corpus in equal numbers, for one run.
+
+    The rows of the smaller corpora are repeated until each has as many as the largest. Every row is there as often as it fits
+    whole; the rest is drawn without replacement from the run's own stream, once, so that all epochs have the same rows, each in
+    another order. Class weights and counts are those of the sampled rows.
+
+    >>> balanced(np.array([3, 5, 7, 9]), np.array(["a", "a", "a", "b"], dtype=object), 0).tolist()
+    [3, 5, 7, 9, 9, 9]
+    """
+    places = [np.flatnonzero(corpora == name) for name in pd.unique(corpora)]
+    most = max(map(len, places))
+    times = np.empty(len(rows), dtype=np.int64)
+    for number, own in enumerate(places):
+        whole, rest = divmod(most, len(own))
+        times[own] = whole
+        times[np.random.Generator(streams.bits(seed, "balance", number)).permutation(own)[:rest]] += 1
+    return np.repeat(rows, times)

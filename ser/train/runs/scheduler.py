@@ -1,119 +1,130 @@
-"""Runs of experiments: which are missing, training them over workers, and their records as they finish."""
+"""Training of experiments: the runs that are missing, over worker processes, and their records as they finish."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from functools import partial
+from typing import Any, TypeVar
+
+import torch
 
 from ser.errors import SerError, TrainingError
 from ser.metadata.folds.fold import Fold
+from ser.parallel import in_order, keep_memory
 from ser.progress import progress
 from ser.results.records import record
 from ser.results.records.names import run_name
 from ser.train.checkpoint import head_facts
-from ser.train.loop.config import Config
-from ser.train.loop.data import Resident
-from ser.train.runs import executor
 from ser.train.runs.divergence import refuse
-from ser.train.runs.experiment import Begun, FitOptions
-from ser.train.runs.job import Job, Run, Unit, first_of, head_name, refits
-from ser.train.runs.recipe import stack_of
+from ser.train.runs.experiment import Experiment
+from ser.train.runs.job import Job, Run, Unit, first_of, head_name
+from ser.train.runs.options import FitOptions
+from ser.train.runs.plan import groups, is_short, stack_of, trained_once, workers
 from ser.train.runs.worker import guarded, train_unit
 
-
-def plan(job: Job, folds: Sequence[Fold], runs: Sequence[int], stack: int | None) -> tuple[list[Run], list[Unit]]:
-    """The runs that were recorded before, and units of work (runs trained together) for those that are missing."""
-    done: list[Run] = []
-    units: list[Unit] = []
-    together = trained_once(folds)
-    size = stack_of(job.config, job.data, len(runs), job.device, stack, [len(first_of(g[0]).train) for g in together])
-    for group in together:
-        missing = []
-        for k in runs:
-            earlier = [_earlier(job, k, fold) for fold in group]
-            found = [r for r in earlier if r is not None]
-            done += found if len(found) == len(group) else []
-            missing += [] if len(found) == len(group) else [k]
-        units += [(job, group, g) for g in executor.groups(missing, size)]
-    return done, units
+T = TypeVar("T")
 
 
-def trained_once(folds: Sequence[Fold]) -> list[list[Fold]]:
-    """Folds in groups that share their first training: those with the same stream of it."""
-    groups: dict[tuple[str, str], list[Fold]] = {}
-    for fold in folds:
-        first = first_of(fold)
-        alike = first.stream and first.unlabelled is None  # of each fold, other rows are unlabelled
-        key = ("stream", first.stream) if alike else ("fold", fold.name)
-        groups.setdefault(key, []).append(fold)
-    return list(groups.values())
-
-
-def _earlier(job: Job, run: int, fold: Fold) -> Run | None:
-    """A run that was recorded before, with its head where that is wanted."""
-    found = record.read_run(job.folder, run, fold.name, config_hash=job.config_hash)
-    return found if found is None or not job.save or _has_head(job, run, fold) else None
-
-
-def train(
-    units: Sequence[Unit], jobs: int | None, label: str, quiet: bool, keep_going: bool = False
-) -> Iterator[tuple[Job, list[Run], list[SerError]]]:
-    """Train units, of one job or of several, and record their runs as they finish.
+def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str, *, keep_going: bool = False) -> None:
+    """Train what the experiments lack, all of it together; each has its `done` then.
 
     Args:
-        keep_going: where a unit cannot be trained at all, give its error, and go on with the others.
-
-    Yields:
-        Of each unit, in their order, its job, the runs that were finished, and the errors of those that diverged.
-    """
-    workers = 1 if _is_short(units) else executor.workers(jobs, len(units), units[0][0].device)
-    with closing(executor.run_units(guarded if keep_going else train_unit, units, workers)) as results:
-        in_order = progress(zip(units, results, strict=True), len(units), label, "stack", quiet)
-        for (job, _, _), finished in in_order:
-            runs = [r for r in finished if not isinstance(r, SerError)]
-            for run in runs:
-                record.write_run(job.folder, *run)
-            yield job, runs, [r for r in finished if isinstance(r, SerError)]
-
-
-def train_all(begun: Sequence[Begun], options: FitOptions, label: str) -> list[list[Run]]:
-    """The runs of each experiment; all that are missing are trained together.
+        options: `jobs`, `stack` and `quiet` of them.
+        label: of the progress.
+        keep_going: an experiment that cannot be trained gets its `error`, and the others are trained.
 
     Raises:
         TrainingError: runs diverged; all others are trained and recorded before.
     """
-    planned = [plan(b.job, b.folds, b.runs, options.stack) for b in begun]
-    done = [d for d, _ in planned]
-    order = {id(b.job): k for k, b in enumerate(begun)}
+    units: list[Unit] = []
+    for experiment in experiments:
+        try:
+            experiment.done, lacking = plan(experiment.job, experiment.folds, experiment.runs, options.stack)
+            units += lacking
+        except SerError as error:
+            if not keep_going:
+                raise
+            experiment.error = error
+    owner = {id(experiment.job): experiment for experiment in experiments}
     errors: list[SerError] = []
-    for job, finished, diverged in train([u for _, us in planned for u in us], options.jobs, label, options.quiet):
-        done[order[id(job)]].extend(finished)
-        whose = "" if len(begun) == 1 else f"{job.experiment}: "
-        errors += [TrainingError(whose + e.problem) for e in diverged]
-    refuse(errors, sum(map(len, done)), [b.job.folder for b in begun])
-    return done
+    for unit, finished, diverged in train(units, options.jobs, label, options.quiet, keep_going):
+        experiment = owner[id(unit.job)]
+        experiment.done += finished
+        experiment.error = experiment.error or next(iter(diverged), None)
+        whose = "" if len(experiments) == 1 else f"{experiment.name}: "
+        errors += [TrainingError(whose + error.problem) for error in diverged]
+    if not keep_going:
+        refuse(errors, sum(len(e.done) for e in experiments), [e.job.folder for e in experiments])
+    for experiment in experiments:
+        experiment.sort()
 
 
-def _is_short(units: Sequence[Unit]) -> bool:
-    """Whether this process will have trained all units before workers would have begun and done so."""
-    total, jobs = 0.0, {id(job): job for job, _, _ in units}
-    for key, job in jobs.items():
-        if not isinstance(job.config, Config) or job.config.context != "utterance" or total > executor.SHORT:
-            return False
-        inputs = Resident(job.data.blocks).inputs
-        for own, folds, runs in units:
-            if id(own) == key:
-                cost = partial(executor.seconds, job.config, inputs, len(job.data.classes))
-                rows = len(first_of(folds[0]).train) * (1 if folds[0].unlabelled is None else 2)
-                total += cost(rows, len(runs))
-                total += sum(cost(len(f.train), len(runs)) for f in folds if f.before)
-                if refits(job, folds[0]):  # runs differ in their epochs then, and train nearly each by itself
-                    total += len(runs) * cost(rows, 1)
-                if total > executor.SHORT:
-                    return False
-    return True
+def plan(job: Job, folds: Sequence[Fold], runs: Sequence[int], stack: int | None) -> tuple[list[Run], list[Unit]]:
+    """The runs that were recorded before, and units of work for those that are missing."""
+    done: list[Run] = []
+    units: list[Unit] = []
+    together = trained_once(folds)
+    size = stack_of(job.recipe, job.data, len(runs), job.device, stack, [len(first_of(g[0]).train) for g in together])
+    for group in together:
+        missing = []
+        for k in runs:
+            found = [run for fold in group if (run := _earlier(job, k, fold)) is not None]
+            done += found if len(found) == len(group) else []
+            missing += [] if len(found) == len(group) else [k]
+        units += [Unit(job, group, g) for g in groups(missing, size)]
+    return done, units
+
+
+def _earlier(job: Job, number: int, fold: Fold) -> Run | None:
+    """A run that was recorded before, with its head where heads are saved."""
+    found = record.read_run(job.folder, number, fold.name, config_hash=job.config_hash)
+    return None if found is None or (job.save and not _has_head(job, number, fold)) else Run(*found)
 
 
 def _has_head(job: Job, run: int, fold: Fold) -> bool:
     """Whether a run's saved head is there and of this configuration."""
     path = job.folder / f"{run_name(run, head_name(fold))}.safetensors"
     return path.exists() and head_facts(path)["config_hash"] == job.config_hash
+
+
+def train(
+    units: Sequence[Unit], jobs: int | None, label: str, quiet: bool, keep_going: bool = False
+) -> Iterator[tuple[Unit, list[Run], list[SerError]]]:
+    """Train units, of one job or of several, and record their runs as they finish.
+
+    Args:
+        keep_going: where a unit cannot be trained at all, give its error, and go on with the others.
+
+    Yields:
+        Each unit in order, the runs that were finished, and the errors of those that diverged.
+    """
+    count = 1 if is_short(units) else workers(jobs, len(units), units[0].job.device)
+    with closing(run_units(guarded if keep_going else train_unit, units, count)) as results:
+        for unit, finished in progress(zip(units, results, strict=True), len(units), label, "stack", quiet):
+            runs = [r for r in finished if not isinstance(r, SerError)]
+            for run in runs:
+                record.write_run(unit.job.folder, run.record, run.predictions)
+            yield unit, runs, [r for r in finished if isinstance(r, SerError)]
+
+
+def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs: int) -> Generator[T, None, None]:
+    """Results of `function(*unit)` in the order of the units, as they come.
+
+    Workers are processes with one intra-op thread each: two threads per process lose more than they win as soon as
+    anything else runs on the machine. Large arrays reach them as memory maps. Threads of
+    one process would wait for each other: stacks of small heads are half Python.
+    """
+    before = torch.get_num_threads()
+    calls = ((function, unit) for unit in units)
+    try:
+        if jobs == 1 or len(units) == 1:
+            # One thread here too: sums over two differ in the last bit, and a run must not depend on the others.
+            yield from (_single_threaded(*call) for call in calls)
+        else:
+            yield from in_order(_single_threaded, calls, jobs, "training", pre_dispatch="2*n_jobs")
+    finally:
+        torch.set_num_threads(before)
+
+
+def _single_threaded(function: Callable[..., T], unit: tuple[Any, ...]) -> T:
+    torch.set_num_threads(1)
+    keep_memory()
+    return function(*unit)

@@ -1,4 +1,4 @@
-"""Two corpora for transfer: which, over which classes, and the folds of source-only, adapted, target-only and tuned training.
+"""Two corpora of a transfer: their shared classes, and the folds of source-only, adapted, target-only and tuned training.
 
 All are folds over the rows of both corpora joined, with the target's test parts under its own protocol. Everything that begins
 with the source shares one validation part of it and one stream, `source`.
@@ -16,15 +16,15 @@ from ser.features.tensors import Tensors
 from ser.metadata import languages
 from ser.metadata.folds.fold import Fold, FoldOptions
 from ser.metadata.folds.protocols import train_and_validation
-from ser.train.runs.experiment import FitOptions
 from ser.train.runs.joined_corpora import join, load_shared
+from ser.train.runs.options import FitOptions
 from ser.workspace import Workspace
 
 STREAM = "source"
 
 
 def choose_pair(workspace: Workspace, source: str | None, target: str | None) -> tuple[str | None, str]:
-    """Source and target where the user named none or one: IEMOCAP -> CREMA-D where both are cached."""
+    """Source and target, where the user named none or one of them: IEMOCAP and CREMA-D where both are cached."""
     if target is None and source is None and workspace.stores("iemocap") and workspace.stores("cremad"):
         return "iemocap", "cremad"
     if target is None and source is not None:
@@ -33,7 +33,7 @@ def choose_pair(workspace: Workspace, source: str | None, target: str | None) ->
 
 
 def need_pair(workspace: Workspace, source: str | None, target: str | None) -> tuple[str, str]:
-    """`choose_pair` where there has to be a source.
+    """Source and target as `choose_pair` gives them, for commands that need a source.
 
     Raises:
         ConfigError: none is named.
@@ -63,7 +63,7 @@ class Pair:
 
     @property
     def target_only(self) -> list[Fold]:
-        """Training on the target's labels: what adaptation could reach at best, or fine-tuning has to beat."""
+        """Training on the target's labels: the best that adaptation could reach, and what fine-tuning has to beat."""
         return self.setup.folds
 
     @property
@@ -94,15 +94,15 @@ class Pair:
         return [replace(f, before=self.first) for f in self.setup.folds]
 
 
-def prepare_pair(source: str, target: str, space: Workspace, options: FitOptions) -> Pair:
+def prepare_pair(source: str, target: str, options: FitOptions) -> Pair:
     """Load both over their shared classes, and lay out the folds.
 
     Raises:
         ConfigError: they share fewer than two classes.
         StoreError: their features are not of the same encoders.
     """
-    here, there = load_shared([source, target], space, options.features)
-    setup = split_data(there, options.protocol, options.folds or FoldOptions(), options.normalize, options.scheme)
+    here, there = load_shared([source, target], options)
+    setup = split_data(there, options.protocol, options.fold_options, options.normalize, options.scheme)
     first = source_fold(here, options)
     datasets = [{**describe_data(here, options.scheme), "normalize": options.normalize}, setup.facts]
     facts = {
@@ -126,9 +126,7 @@ def prepare_pair(source: str, target: str, space: Workspace, options: FitOptions
 
 def source_fold(source: Tensors, options: FitOptions) -> Fold:
     """Training on a source: all of its rows but a validation part; no test part."""
-    train, validation = train_and_validation(
-        source.frame, source.labels, FoldOptions(seed=(options.folds or FoldOptions()).seed)
-    )
+    train, validation = train_and_validation(source.frame, source.labels, FoldOptions(seed=options.fold_options.seed))
     return Fold(STREAM, train, validation, train[:0], stream=STREAM)
 
 

@@ -1,13 +1,14 @@
-"""A unit of work: a stack of runs, trained on a fold or on several that share their training, predicted and described."""
+"""The work of one worker: a stack of runs, trained on a fold or on several that share their training, tested and described."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.errors import SerError
+from ser import accelerator
+from ser.errors import SerError, TrainingError
 from ser.features.normalise import normalise
 from ser.metadata.folds.fold import Fold
 from ser.results.records.names import run_name
@@ -15,15 +16,17 @@ from ser.train.checkpoint import save_head
 from ser.train.classical.learner import Fitted
 from ser.train.loop.data import Trained
 from ser.train.nn import streams
-from ser.train.runs import identity
-from ser.train.runs.balance import drawn, sampled
 from ser.train.runs.divergence import Parts, apart, folds_named, located, strange
-from ser.train.runs.job import Finished, Job, Run, first_of, head_name, refits
-from ser.train.runs.memory import within_memory
+from ser.train.runs.job import Finished, Job, Run, first_of, head_name
+from ser.train.runs.joined_corpora import drawn, sampled
+from ser.train.runs.predictions import collapse_note, prediction_rows, scores_by_split
 from ser.train.runs.recipe import Learns, again, learner_of
+
+T = TypeVar("T")
 
 
 def guarded(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
+    """`train_unit`, or the error of a unit that cannot be trained at all."""
     try:
         return train_unit(job, folds, runs)
     except SerError as error:
@@ -31,7 +34,7 @@ def guarded(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
 
 
 def train_unit(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
-    """Train a stack of runs on some folds; where the device has no memory for it, half of them after the other half.
+    """Train a stack of runs on some folds; where the device has too little memory for it, half of them after the others.
 
     Returns:
         A run for each of them and each fold, and an error for each that diverged.
@@ -41,14 +44,46 @@ def train_unit(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
         return train_unit(job, folds, runs[:middle]) + train_unit(job, folds, runs[middle:])
 
     where = folds_named(folds)
-    return within_memory(job.device, job.config.head, runs, where, lambda: _stack(job, folds, runs), halves)
+    return within_memory(job.device, job.recipe.head, runs, where, lambda: _stack(job, folds, runs), halves)
+
+
+def within_memory(
+    device: str, head: str, runs: Sequence[int], where: str, whole: Callable[[], T], halves: Callable[[int], T]
+) -> T:
+    """The result of `whole()`; where the device has too little memory for it, half of the runs are trained after the others.
+
+    Args:
+        runs: numbers of the stack's runs.
+        where: the folds, for errors.
+        whole: trains the stack.
+        halves: trains the runs before a position, then the runs from it on.
+
+    Raises:
+        TrainingError: too little memory for one run; or the training's own error, with the runs and the folds.
+    """
+    try:
+        return whole()
+    except RuntimeError as error:
+        if not accelerator.is_full(error):
+            raise
+        if len(runs) == 1:
+            raise TrainingError(
+                f"{device} has not enough memory for one run of head {head}",
+                found=str(error).split("\n")[0],
+                action="Take a smaller --batch-size, or --device cpu.",
+            ) from None
+    except TrainingError as error:
+        which = f"run {runs[0]}" if len(runs) == 1 else f"one of runs {', '.join(map(str, runs))}"
+        raise located(error, which, where) from None
+    accelerator.empty()
+    return halves(len(runs) // 2)
 
 
 def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
-    """Train a stack of runs, once for all of the folds but what each fold trains by itself, and predict each fold's parts."""
+    """Train a stack of runs, once for all folds except for what each fold trains by itself, and predict each fold's parts."""
     first = first_of(folds[0])
     data, statistics = normalise(job.data, job.normalize, first.train, job.limit)
-    learner = learner_of(data, job.config, job.device)
+    learner = learner_of(data, job.recipe, job.device)
     parts = _train_on(job, learner, first, _seeds(job, first, runs))
     if job.tuning is None:
         return _finish(job, folds, runs, learner, statistics, parts, [])
@@ -66,7 +101,7 @@ def _seeds(job: Job, fold: Fold, runs: list[int]) -> list[int]:
 
 
 def _train_on(job: Job, learner: Learns, fold: Fold, seeds: list[int], start: list[Any] | None = None) -> Parts:
-    rows = sampled(job, fold.train, seeds)
+    rows = sampled(job.data, fold.train, seeds, job.balance)
     if fold.unlabelled is None:
         return learner.train(rows, fold.validation, seeds, start)
     return learner.train(rows, fold.validation, seeds, start, unlabelled=fold.unlabelled, oracle=fold.oracle)
@@ -86,14 +121,17 @@ def _finish(
 
     Args:
         parts: trained on these folds.
-        before: what they went on from, itself shared by so many folds; of no part where that is nothing.
+        before: what they went on from; empty where that is nothing.
+        shared: the number of folds that share `before`.
     """
     fold, where = folds[0], folds_named(folds)
     errors, runs, (parts, before) = apart(runs, where, parts, before)
-    refit, final = bool(runs) and refits(job, fold), parts
+    refit, final = bool(runs) and job.refits(fold), parts
     if refit:
         seeds = _seeds(job, fold, runs)
-        final = learner.retrain(sampled(job, np.concatenate([fold.train, fold.validation]), seeds), seeds, parts)
+        final = learner.retrain(
+            sampled(job.data, np.concatenate([fold.train, fold.validation]), seeds, job.balance), seeds, parts
+        )
         diverged, runs, (parts, before, final) = apart(runs, where, parts, before, final)
         errors += diverged
     finished: Finished = [*errors]
@@ -131,7 +169,7 @@ def _save(
     save_head(
         job.folder / f"{run_name(run, name)}.safetensors",
         data=job.data,
-        config=job.config,
+        config=job.recipe,
         weights=[part.estimator if isinstance(part, Fitted) else part.weights for part in parts],
         normalize=job.normalize,
         limit=job.limit,
@@ -150,7 +188,7 @@ def _save(
 
 
 def _trained_on(job: Job, fold: Fold) -> str:
-    """The corpora that a head was trained on."""
+    """The names of the corpora that a head was trained on, with `+` between them."""
     if "dataset" not in job.data.frame:
         return job.data.dataset
     return "+".join(pd.unique(job.data.frame["dataset"].iloc[_train_rows(fold)]))
@@ -179,14 +217,19 @@ def _recorded(
     account: dict[str, Any],
     predicted: Sequence[tuple[str, NDArray[np.int64], NDArray[np.float64]]],
 ) -> Run:
-    """What is recorded of a run; `predicted` has splits, their rows and the probabilities."""
-    classes = job.data.classes
+    """The record of a run and its predictions.
+
+    Args:
+        account: the learner's account of the training.
+        predicted: splits, their rows and the probabilities.
+    """
+    classes = job.classes
     frames = [
-        identity.prediction_rows(job.data, rows, shares, run=run, fold=fold.name, split=split)
+        prediction_rows(job.data, rows, shares, run=run, fold=fold.name, split=split)
         for split, rows, shares in predicted
     ]
     predictions = pd.concat(frames, ignore_index=True)
-    return {
+    record = {
         "experiment": job.experiment,
         "config_hash": job.config_hash,
         "run": run,
@@ -198,10 +241,11 @@ def _recorded(
             "test": len(fold.test),
             **({} if fold.unlabelled is None else {"unlabelled": len(fold.unlabelled)}),
             **({} if fold.before is None else {"before": len(fold.before.train)}),
-            **({} if job.balance == "none" else {"sampled": drawn(job, fold.train)}),
+            **({} if job.balance == "none" else {"sampled": drawn(job.data, fold.train)}),
         },
         **account,
-        **identity.scores_by_split(predictions, classes),
+        **scores_by_split(predictions, classes),
         "seconds": trained.seconds,
-        "notes": trained.notes + identity.collapse_note(predictions, classes),
-    }, predictions
+        "notes": trained.notes + collapse_note(predictions, classes),
+    }
+    return Run(record, predictions)

@@ -128,7 +128,7 @@ def test_random_runs_differ_and_are_themselves(maker: Any) -> None:
 def test_which_ones_are_random(name: str, options: dict[str, Any], random: bool) -> None:
     config = make_classical(f"sklearn:{name}", head_options=options)
     assert config.random is random
-    assert ("equal" in " ".join(config.stamps)) is not random
+    assert ("equal" in " ".join(config.stamps())) is not random
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_which_ones_are_random(name: str, options: dict[str, Any], random: bool)
 def test_classes_are_balanced_as_the_classifier_allows(name: str, given: dict[str, Any], balance: str) -> None:
     config = make_classical(f"sklearn:{name}", **given)
     assert config.balance == balance
-    assert ("not balanced" in " ".join(config.stamps)) is (name == "KNeighborsClassifier")
+    assert ("not balanced" in " ".join(config.stamps())) is (name == "KNeighborsClassifier")
 
 
 def test_sample_weights_are_those_of_balanced_classes(maker: Any) -> None:

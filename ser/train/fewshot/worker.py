@@ -1,4 +1,4 @@
-"""What a worker does in few-shot learning: train source models, and learn from the shots of one fold by some methods."""
+"""The work of one few-shot worker: train source models, or learn from the shots of one fold by some methods."""
 
 from typing import Any
 
@@ -10,45 +10,45 @@ from numpy.typing import NDArray
 from ser.features.normalise import normalise
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
-from ser.train.fewshot.job import Job, Source
+from ser.train.fewshot.job import FewshotJob, SourceModels
+from ser.train.fewshot.method import Answer, Task, method
 from ser.train.fewshot.shots import NOTHING, Amount, lacking, subsets
-from ser.train.fewshot.task import Answer, Task, method
 from ser.train.nn import streams
-from ser.train.runs import identity
 from ser.train.runs.divergence import apart, folds_named, located, strange
 from ser.train.runs.job import Finished, Run
-from ser.train.runs.memory import within_memory
+from ser.train.runs.predictions import collapse_note, prediction_rows, scores_by_split
 from ser.train.runs.recipe import again, learner_of
+from ser.train.runs.worker import within_memory
 
 
-def train_source(job: Job, runs: list[int]) -> Source:
+def train_source(job: FewshotJob, runs: list[int]) -> SourceModels:
     """Train source models of some runs, once for all folds, amounts and methods."""
     assert job.first is not None
-    first = job.first
+    first, common = job.first, job.common
 
-    def whole() -> Source:
-        learner = learner_of(job.data, job.config, job.device)
-        seeds = [streams.derive(job.seed, k, first.stream) for k in runs]
+    def whole() -> SourceModels:
+        learner = learner_of(common.data, common.recipe, common.device)
+        seeds = [streams.derive(common.seed, k, first.stream) for k in runs]
         errors, sound, (parts,) = apart(runs, "source", learner.train(first.train, first.validation, seeds))
         if not sound:
-            return Source([], [], [], [], np.zeros((0, len(first.validation), len(job.data.classes))), errors)
+            return SourceModels([], [], [], [], np.zeros((0, len(first.validation), len(common.classes))), errors)
         merged, weights = learner.merge(parts), learner.weights(parts)
         accounts = [learner.account(t, False) for t in merged]
         accounts = [{**a, "selection": f"source {a['selection']}"} for a in accounts]
-        return Source(sound, weights, merged, accounts, learner.predict(weights, first.validation), errors)
+        return SourceModels(sound, weights, merged, accounts, learner.predict(weights, first.validation), errors)
 
-    def halves(middle: int) -> Source:
+    def halves(middle: int) -> SourceModels:
         a, b = train_source(job, runs[:middle]), train_source(job, runs[middle:])
         weights = [torch.cat(each) for each in zip(*(s.weights for s in (a, b) if s.runs), strict=True)]
         validation = np.concatenate([a.validation, b.validation])
         together = (a.runs + b.runs, weights, a.trained + b.trained, a.account + b.account, validation)
-        return Source(*together, a.errors + b.errors)
+        return SourceModels(*together, a.errors + b.errors)
 
-    return within_memory(job.device, job.config.head, runs, "source", whole, halves)
+    return within_memory(common.device, common.recipe.head, runs, "source", whole, halves)
 
 
 def learn(
-    job: Job, fold: Fold, runs: list[int], source: Source | None, methods: list[str]
+    job: FewshotJob, fold: Fold, runs: list[int], source: SourceModels | None, methods: list[str]
 ) -> list[tuple[str, Finished]]:
     """Learn from each amount of one fold's training part by each method, and predict its test part.
 
@@ -61,25 +61,26 @@ def learn(
         found = [learn(job, fold, runs[p], None if source is None else source.of(p), methods) for p in parts]
         return [(name, a + b) for (name, a), (_, b) in zip(*found, strict=True)]
 
-    return within_memory(
-        job.device, job.config.head, runs, f"fold {fold.name}", lambda: _learn(job, fold, runs, source, methods), halves
-    )
+    def whole() -> list[tuple[str, Finished]]:
+        return _learn(job, fold, runs, source, methods)
+
+    return within_memory(job.common.device, job.common.recipe.head, runs, f"fold {fold.name}", whole, halves)
 
 
 def _learn(
-    job: Job, fold: Fold, runs: list[int], source: Source | None, methods: list[str]
+    job: FewshotJob, fold: Fold, runs: list[int], source: SourceModels | None, methods: list[str]
 ) -> list[tuple[str, Finished]]:
-    data = job.data
-    if job.each_fold is not None:
-        how, limit = job.each_fold
-        data = normalise(data, how, fold.train, limit)[0]
-    learner = learner_of(data, job.tuning, job.device)
-    fresh = again(learner, job.fresh)
+    common, shots = job.common, job.shots
+    data = normalise(common.data, common.normalize, fold.train, common.limit)[0]
+    learner = learner_of(data, shots.tuning, common.device)
+    fresh = again(learner, shots.fresh)
     base = fold.train[:0] if job.first is None else job.first.train
     task = Task(data, learner, fresh, None if source is None else source.weights, base, fold.train, fold.test)
-    seeds = [streams.derive(job.seed, k, fold.name) for k in runs]
+    seeds = [streams.derive(common.seed, k, fold.name) for k in runs]
     speakers = data.frame["speaker"].to_numpy()
-    drawn = [subsets(data.labels, fold.train, job.amounts, s, speakers if job.speaker_aware else None) for s in seeds]
+    drawn = [
+        subsets(data.labels, fold.train, shots.amounts, s, speakers if shots.speaker_aware else None) for s in seeds
+    ]
     zero = None if source is None else learner.predict(source.weights, fold.test)
     found, where = [], folds_named([fold])
     for name in methods:
@@ -91,7 +92,7 @@ def _learn(
                     described.append(located(error, f"run {k}", where, f"source, by {name}"))
                 else:
                     described.append(_zero_shot(job, data, fold, name, k, seeds[r], source, zero, r))
-        for amount in job.amounts:
+        for amount in shots.amounts:
             rows = np.stack([own[amount] for own in drawn])
             answer = method(name).learn(task, rows, [streams.derive(s, amount.name) for s in seeds])
             few = lacking(data.labels, fold.train, amount, data.classes)
@@ -109,7 +110,7 @@ def _learn(
 def _account(
     answer: Answer, slot: int, rows: NDArray[np.int64], fold: Fold, speakers: NDArray[Any], notes: list[str]
 ) -> dict[str, Any]:
-    """What a run's record says of its shots and how they were learned."""
+    """A run's account of its shots and how they were learned."""
     who = set(speakers[rows])
     return {
         **answer.account[slot],
@@ -121,13 +122,13 @@ def _account(
 
 
 def _zero_shot(
-    job: Job,
+    job: FewshotJob,
     data: Tensors,
     fold: Fold,
     name: str,
     run: int,
     seed: int,
-    source: Source,
+    source: SourceModels,
     probabilities: NDArray[np.float64],
     slot: int,
 ) -> Run:
@@ -136,14 +137,12 @@ def _zero_shot(
     trained, validation = source.trained[slot], job.first.validation
     n = {"train": len(job.first.train), "validation": len(validation), "test": len(fold.test)}
     row = {**source.account[slot], "n": n, "seconds": trained.seconds / job.folds, "notes": list(trained.notes)}
-    own = identity.prediction_rows(
-        data, validation, source.validation[slot], run=run, fold=fold.name, split="validation"
-    )
+    own = prediction_rows(data, validation, source.validation[slot], run=run, fold=fold.name, split="validation")
     return _recorded(job, name, data, fold, run, seed, NOTHING, probabilities[slot], row, own)
 
 
 def _recorded(
-    job: Job,
+    job: FewshotJob,
     name: str,
     data: Tensors,
     fold: Fold,
@@ -154,17 +153,17 @@ def _recorded(
     row: dict[str, Any],
     validation: pd.DataFrame | None = None,
 ) -> Run:
-    test = identity.prediction_rows(data, fold.test, probabilities, run=run, fold=fold.name, split="test")
+    test = prediction_rows(data, fold.test, probabilities, run=run, fold=fold.name, split="test")
     predictions = test if validation is None else pd.concat([validation, test], ignore_index=True)
-    title, config_hash = job.names[name]
-    return {
-        "experiment": title,
-        "config_hash": config_hash,
+    record = {
+        "experiment": job.jobs[name].experiment,
+        "config_hash": job.jobs[name].config_hash,
         "run": run,
         "fold": fold.name,
         "seed": seed,
         **amount.facts,
         **row,
-        **identity.scores_by_split(predictions, data.classes),
-        "notes": row["notes"] + identity.collapse_note(predictions, data.classes),
-    }, predictions.assign(**amount.facts)
+        **scores_by_split(predictions, data.classes),
+        "notes": row["notes"] + collapse_note(predictions, data.classes),
+    }
+    return Run(record, predictions.assign(**amount.facts))

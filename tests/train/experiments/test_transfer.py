@@ -20,10 +20,10 @@ from ser.results.statistics.gains import comparisons, verdict
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.finetune import finetune
 from ser.train.experiments.fit import fit
-from ser.train.experiments.study import SOURCE_ONLY, TARGET_ONLY
-from ser.train.runs import executor
-from ser.train.runs.experiment import FitOptions
+from ser.train.experiments.transfer import SOURCE_ONLY, TARGET_ONLY
+from ser.train.runs import scheduler
 from ser.train.runs.joined_corpora import join
+from ser.train.runs.options import FitOptions
 from ser.train.runs.source_target import prepare_pair
 
 FAST: dict[str, Any] = {"epochs": 8, "runs": 2, "protocol": "speaker", "jobs": 1, "lr": 1e-2, "normalize": "none"}
@@ -82,7 +82,7 @@ def test_ids_that_two_corpora_share_are_told_apart(space: Any) -> None:
 
 
 def test_the_folds_of_a_pair_share_no_row(space: Any) -> None:
-    pair = prepare_pair("a", "b", space, FitOptions(protocol="speaker"))
+    pair = prepare_pair("a", "b", FitOptions(space, protocol="speaker"))
     size = len(pair.source.labels)
     for source, adapted, own, tuned in zip(pair.source_only, pair.adapted, pair.target_only, pair.tuned, strict=True):
         assert max(source.train.max(), source.validation.max()) < size <= min(own.train.min(), own.test.min())
@@ -124,18 +124,18 @@ def test_adaptation_stands_beside_source_and_oracle_and_its_gains_add_up(space: 
 
 def test_the_source_is_trained_once_a_seed_and_records_are_used_again(space: Any, monkeypatch: Any) -> None:
     units: list[Any] = []
-    real = executor.run_units
+    real = scheduler.run_units
 
     def counting(function: Any, given: Any, jobs: int) -> Any:
         units.extend(given)
         return real(function, given, jobs)
 
-    monkeypatch.setattr(executor, "run_units", counting)
+    monkeypatch.setattr(scheduler, "run_units", counting)
     first = adapt("a", "b", space, methods=["coral"], stack=2, **FAST)
     assert [len(folds) for _, folds, _ in units] == [4, *[1] * 4, *[1] * 4]  # source only; adapted; target only
     units.clear()
     again = adapt("a", "b", space, methods=["coral", "mmd"], stack=2, **FAST)
-    assert {job.config.adapt for job, _, _ in units} == {"mmd"}
+    assert {job.recipe.adapt for job, _, _ in units} == {"mmd"}
     assert again["variants"][0] == first["variants"][0]
     assert again["variants"][1] == first["variants"][1]
 

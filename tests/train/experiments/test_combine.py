@@ -20,8 +20,7 @@ from ser.train.checkpoint import load_head
 from ser.train.experiments.combine import combine, own_predictions, union_folds
 from ser.train.experiments.fit import fit
 from ser.train.runs import worker
-from ser.train.runs.balance import balanced
-from ser.train.runs.joined_corpora import join
+from ser.train.runs.joined_corpora import balanced, join
 
 FAST: dict[str, Any] = {
     "epochs": 4,

@@ -28,9 +28,11 @@ from ser.train.loop.config import make_config
 from ser.train.loop.data import Data, Trained
 from ser.train.loop.trainer import train
 from ser.train.nn import streams
-from ser.train.runs import executor
-from ser.train.runs.experiment import Begun, FitOptions, begin, load
+from ser.train.runs import scheduler
+from ser.train.runs.experiment import Experiment, fit_experiment
 from ser.train.runs.job import Run
+from ser.train.runs.joined_corpora import load
+from ser.train.runs.options import FitOptions
 from ser.train.runs.worker import train_unit
 
 FAST: dict[str, Any] = {"epochs": 6, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 16}}
@@ -158,9 +160,9 @@ def test_a_classifier_of_scikit_learn_s_interface_raises(poison: Callable[..., N
         HeadClassifier("linear").fit(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2)
 
 
-def job_of(maker: Any, **given: Any) -> Begun:
-    options = FitOptions(runs=4, **given)
-    return begin(load("toy", maker.space, options), maker.space, "mlp", {k: FAST[k] for k in ("epochs", "lr")}, options)
+def job_of(maker: Any, **given: Any) -> Experiment:
+    options = FitOptions(maker.space, training={k: FAST[k] for k in ("epochs", "lr")}, runs=4, **given)
+    return fit_experiment(load("toy", options), options)
 
 
 def equal(found: list[Run], expected: list[Run]) -> None:
@@ -218,13 +220,13 @@ def test_predictions_that_are_not_finite_fail_their_run_alone(maker: Any, poison
 def units(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What is trained."""
     found: list[Any] = []
-    real = executor.run_units
+    real = scheduler.run_units
 
     def counting(function: Any, units: Any, jobs: int) -> Any:
         found.extend(units)
         return real(function, units, jobs)
 
-    monkeypatch.setattr(executor, "run_units", counting)
+    monkeypatch.setattr(scheduler, "run_units", counting)
     return found
 
 

@@ -13,7 +13,7 @@ from ser.errors import ConfigError, StoreError, TrainingError
 from ser.metadata.folds.fold import FoldOptions
 from ser.results.records.record import metrics_from_predictions, read_predictions, read_summary
 from ser.train.experiments.fit import fit
-from ser.train.runs import executor
+from ser.train.runs import scheduler
 from ser.train.runs import worker as units
 from ser.train.runs.source_target import choose_pair
 
@@ -64,13 +64,13 @@ def test_finished_runs_are_read_and_not_trained_again(maker: Any, monkeypatch: p
     first = fit("toy", maker.space, protocol="speaker", runs=2, **FAST)
     (files(maker) / first["experiment"] / "run-001.fold-s3.json").unlink()
     trained: list[Any] = []
-    real = executor.run_units
+    real = scheduler.run_units
 
     def counting(function: Any, units: Any, jobs: int) -> Any:
         trained.extend(units)
         return real(function, units, jobs)
 
-    monkeypatch.setattr(executor, "run_units", counting)
+    monkeypatch.setattr(scheduler, "run_units", counting)
     second = fit("toy", maker.space, protocol="speaker", runs=2, **FAST)
     assert [(u[1][0].name, u[2]) for u in trained] == [("s3", [1])]
     assert second["pooled"] == first["pooled"]
@@ -252,7 +252,7 @@ def test_an_experiment_has_the_same_records_with_any_number_of_workers(
     """Three runs on two workers, then in one process."""
     maker.table("toy")
     maker.store("toy")
-    monkeypatch.setattr("ser.train.runs.scheduler._is_short", lambda _: False)
+    monkeypatch.setattr("ser.train.runs.scheduler.is_short", lambda _: False)
     given: dict[str, Any] = FAST | {"runs": 3, "stack": 1, "patience": 0, "refit": "always"}
     del given["jobs"]
     found = []

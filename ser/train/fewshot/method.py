@@ -1,8 +1,8 @@
-"""What a few-shot method is given, and how a plugin in `ser/train/fewshot/methods/` offers one.
+"""A few-shot method: the task that it is given, its answer, and how a plugin in `ser/train/fewshot/methods/` offers one.
 
 A plugin is one file: a docstring that opens with what it is and who published it, and
 
-    FROM_SOURCE = True      # it uses the source model where there is one; its record then has the zero-shot line
+    FROM_SOURCE = True      # it uses the source model where there is one; its curve then begins with the zero-shot point
     NEEDS_SOURCE = False    # it means nothing without a source
     READS_EMBEDDING = True  # it works on embeddings, not by training the head
 
@@ -66,7 +66,7 @@ class Task:
     def embedding(self, rows: Rows) -> Array:
         """Vectors of training or test rows of the fold, `(runs, m, E)`.
 
-        What the head's `embed` gives under the weights of each run's source model; without a source the pooled, normalised
+        They are the head's `embed` under the weights of each run's source model; without a source the pooled, normalised
         features, `(1, m, E)` for rows `(m,)`.
 
         Args:
@@ -108,14 +108,14 @@ class Task:
 
 @dataclass(eq=False)
 class Answer:
-    """What a method says of the test rows.
+    """The predictions of a method for the test rows.
 
     Attributes:
         probabilities: `(runs, test rows, classes)`.
-        account: for each run what its record says of the learning (`selection` and the like).
+        account: the record's account of the learning of each run (`selection` and the like).
         seconds: of each run.
         notes: of each run, what a reader must know.
-        errors: of each run, what is wrong where it diverged.
+        errors: of each run, why it has no result where it diverged.
     """
 
     probabilities: Array
@@ -125,7 +125,7 @@ class Answer:
     errors: Sequence[SerError | None] = ()
 
     def error(self, slot: int) -> SerError | None:
-        """Why a run has no result; None where it has one."""
+        """The error of a run that has no result; None where it has one."""
         return (self.errors[slot] if self.errors else None) or strange(self.probabilities[slot])
 
 
@@ -135,7 +135,7 @@ def method(name: str) -> ModuleType:
 
 
 def check_methods(names: Sequence[str], head: str, source: str | None, context: str) -> list[str]:
-    """The methods asked for, each once.
+    """The methods that a user named, each once.
 
     Raises:
         ConfigError: none, an unknown one, or one that goes with neither this head nor this source.

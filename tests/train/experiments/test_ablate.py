@@ -10,9 +10,9 @@ from ser.errors import ConfigError
 from ser.features.tensors import load_tensors
 from ser.results.records.find import read_any
 from ser.results.records.record import read_predictions, read_summary
-from ser.train.experiments.ablate import FULL, ablate, variants
+from ser.train.experiments.ablate import FULL, ablate, parts
 from ser.train.experiments.fit import fit
-from ser.train.runs import executor
+from ser.train.runs import scheduler
 
 FAST: dict[str, Any] = {"epochs": 12, "runs": 2, "protocol": "speaker", "jobs": 1, "lr": 1e-2}
 
@@ -31,34 +31,33 @@ def space(maker: Any) -> Any:
 
 def test_variants_of_two_modalities(space: Any) -> None:
     data = load_tensors("toy", space)
-    found = variants(data, "cross_attention", "early")
-    assert [(v.name, v.head, v.stores) for v in found] == [
-        ("audio only", "cross_attention", ("toy",)),
-        ("text only", "cross_attention", ("words",)),
-        ("simple fusion", "early", ("toy", "words")),
-        (FULL, "cross_attention", ("toy", "words")),
+    assert parts(data, "cross_attention", "early") == [
+        ("audio only", "cross_attention", ["toy"]),
+        ("text only", "cross_attention", ["words"]),
+        ("simple fusion", "early", ["toy", "words"]),
+        (FULL, "cross_attention", ["toy", "words"]),
     ]
-    assert [v.name for v in variants(data, "early", "early")] == ["audio only", "text only", FULL]
-    assert {v.head for v in variants(data, "sklearn:SVC", "early")[:2]} == {"sklearn:SVC"}
+    assert [name for name, _, _ in parts(data, "early", "early")] == ["audio only", "text only", FULL]
+    assert {head for _, head, _ in parts(data, "sklearn:SVC", "early")[:2]} == {"sklearn:SVC"}
 
 
 def test_a_head_that_needs_both_is_replaced_where_there_is_one(maker: Any) -> None:
     maker.table("toy")
     maker.store("toy", "frames", framewise=True)
     maker.store("toy", "words", modality="text", framewise=True, vocabulary=13)
-    found = variants(load_tensors("toy", maker.space), "patch_attention", "early")
-    assert [v.head for v in found] == ["mean_linear", "mean_linear", "early", "patch_attention"]
+    found = parts(load_tensors("toy", maker.space), "patch_attention", "early")
+    assert [head for _, head, _ in found] == ["mean_linear", "mean_linear", "early", "patch_attention"]
 
 
 def test_the_same_utterances_and_ordinary_records(space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[Any] = []
-    real = executor.run_units
+    real = scheduler.run_units
 
     def counting(function: Any, units: Any, jobs: int) -> Any:
         trained.extend(units)
         return real(function, units, jobs)
 
-    monkeypatch.setattr(executor, "run_units", counting)
+    monkeypatch.setattr(scheduler, "run_units", counting)
     options = {"head": "early", "simple": "linear", "head_options": {"hidden": 16}, **FAST}
     found = ablate("toy", space, **options)
     path = space.results / f"{found['experiment']}.json"

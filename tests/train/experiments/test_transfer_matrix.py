@@ -30,7 +30,7 @@ from ser.train.experiments.adapt import adapt
 from ser.train.experiments.fit import fit
 from ser.train.experiments.transfer import transfer
 from ser.train.experiments.transfer_matrix import matrix
-from ser.train.runs import executor
+from ser.train.runs import scheduler
 
 FAST: dict[str, Any] = {
     "epochs": 6,
@@ -67,13 +67,13 @@ def predictions(maker: Any, found: dict[str, Any]) -> pd.DataFrame:
 def units(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What is trained: job, folds and runs of each unit."""
     found: list[Any] = []
-    real = executor.run_units
+    real = scheduler.run_units
 
     def counting(function: Any, given: Any, jobs: int) -> Any:
         found.extend(given)
         return real(function, given, jobs)
 
-    monkeypatch.setattr(executor, "run_units", counting)
+    monkeypatch.setattr(scheduler, "run_units", counting)
     return found
 
 

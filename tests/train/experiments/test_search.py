@@ -17,7 +17,7 @@ from ser.results.statistics.choices import choose
 from ser.train.experiments.fit import fit
 from ser.train.experiments.search import search
 from ser.train.experiments.search_space import Range, parse_grid, settings, training_of
-from ser.train.runs import executor
+from ser.train.runs import scheduler
 
 FAST: dict[str, Any] = {"epochs": 6, "runs": 2, "protocol": "speaker", "jobs": 1}
 
@@ -127,18 +127,18 @@ def test_settings_are_ordinary_experiments_and_are_resumed(maker: Any, monkeypat
     maker.store("toy")
     first = fit("toy", maker.space, lr=1e-2, **FAST)
     trained: list[Any] = []
-    real = executor.run_units
+    real = scheduler.run_units
 
     def counting(function: Any, units: Any, jobs: int) -> Any:
         trained.extend(units)
         return real(function, units, jobs)
 
-    monkeypatch.setattr(executor, "run_units", counting)
+    monkeypatch.setattr(scheduler, "run_units", counting)
     found = search("toy", maker.space, grid={"lr": [1e-2, 1e-3, 1e-2]}, **FAST)
     assert found["tried"] == 2
     assert found["settings"][0]["experiment"] == first["experiment"]
     assert len(trained) == 6
-    assert {u[0].config.lr for u in trained} == {1e-3}
+    assert {u[0].recipe.lr for u in trained} == {1e-3}
     trained.clear()
     again = search("toy", maker.space, grid={"lr": [1e-2, 1e-3]}, **FAST)
     assert trained == []

@@ -24,11 +24,11 @@ from ser.results.records.find import read_any
 from ser.results.records.record import read_predictions
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.fewshot import fewshot
-from ser.train.fewshot import unit as fewshot_unit
+from ser.train.fewshot import worker as fewshot_worker
+from ser.train.fewshot.method import METHODS, Task, method
 from ser.train.fewshot.shots import Amount, amounts, lacking, subsets
-from ser.train.fewshot.task import METHODS, Task, method
 from ser.train.loop.learner import Learner
-from ser.train.runs import executor
+from ser.train.runs import scheduler
 from ser.train.runs.recipe import make_recipe
 
 FAST: dict[str, Any] = {"epochs": 12, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 16}}
@@ -50,13 +50,13 @@ def predictions_of(maker: Any, summary: dict[str, Any]) -> pd.DataFrame:
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     """What the workers were asked to do: the function's name and its arguments."""
     found: list[tuple[str, Any]] = []
-    real = executor.run_units
+    real = scheduler.run_units
 
     def counting(function: Any, units: Any, jobs: int) -> Any:
         found.extend((function.__name__, unit) for unit in units)
         return real(function, units, jobs)
 
-    monkeypatch.setattr(executor, "run_units", counting)
+    monkeypatch.setattr(scheduler, "run_units", counting)
     return found
 
 
@@ -243,7 +243,7 @@ def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch
     given = {**SOME, "runs": 3, "methods": ["finetune", "linear"], "shots": [2]}
     whole = fewshot("target", "source", maker.space, **given)
     expected = [predictions_of(maker, record.read_summary(maker.space.results / m["record"])) for m in whole["methods"]]
-    real = {"train": Learner.train, "_learn": fewshot_unit._learn}
+    real = {"train": Learner.train, "_learn": fewshot_worker._learn}
 
     def cramped_training(self: Any, rows: Any, validation: Any, seeds: Any, *rest: Any) -> Any:
         if len(seeds) > 1:

@@ -1,0 +1,118 @@
+"""Training of few-shot experiments: the runs that are missing, their source models, and learning from the shots."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TypeAlias
+
+from ser.errors import SerError
+from ser.progress import progress
+from ser.results.records import record
+from ser.train.fewshot.job import FewshotJob, SourceModels
+from ser.train.fewshot.method import method
+from ser.train.fewshot.shots import NOTHING
+from ser.train.fewshot.worker import learn, train_source
+from ser.train.loop.config import Config
+from ser.train.loop.data import Resident
+from ser.train.runs import plan, scheduler
+from ser.train.runs.divergence import refuse
+from ser.train.runs.experiment import Experiment
+from ser.train.runs.job import Run
+from ser.train.runs.options import FitOptions
+
+Missing: TypeAlias = dict[str, set[tuple[str, int]]]  # by method, fold and number of runs that lack an amount
+
+
+def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], options: FitOptions, label: str) -> None:
+    """Train what the methods lack; each experiment has its `done` then. A run is recorded as its fold is finished.
+
+    Args:
+        experiments: by method.
+        options: `jobs`, `stack` and `quiet` of them.
+        label: of the progress.
+
+    Raises:
+        TrainingError: runs diverged; all others are trained and recorded before.
+    """
+    common, folds, runs = job.common, next(iter(experiments.values())).folds, range(options.runs)
+    missing = _missing(job, experiments)
+    needed = sorted({k for lacking in missing.values() for _, k in lacking})
+    rows = [len(f.train) for f in ([job.first] if job.first else []) + folds]
+    size = plan.stack_of(common.recipe, common.data, len(runs), common.device, options.stack, rows)
+    stacks = plan.groups(needed, size)
+    workers = 1 if _is_short(job, experiments, len(needed)) else options.jobs
+    sources = _sources(job, stacks, missing, workers, label, options.quiet)
+    errors = [e for source in sources if source is not None for e in source.errors]
+    units = []
+    for fold in folds:
+        for stack, source in zip(stacks, sources, strict=True):
+            group = stack if source is None else source.runs
+            alone = [k for k in stack if k not in group]  # their source diverged
+            for runs_of, begun, names in (
+                (group, source, list(missing)),
+                (alone, None, [m for m in missing if not method(m).FROM_SOURCE]),
+            ):
+                methods = [m for m in names if any((fold.name, k) in missing[m] for k in runs_of)]
+                units += [(job, fold, runs_of, begun, methods)] if methods else []
+    results = scheduler.run_units(learn, units, plan.workers(workers, len(units), common.device))
+    for finished in progress(results, len(units), label, "stack", options.quiet):
+        for name, described in finished:
+            sound = [r for r in described if not isinstance(r, SerError)]
+            for run in sound:
+                record.write_run(job.jobs[name].folder, run.record, run.predictions)
+            experiments[name].done += sound
+            errors += [e for e in described if isinstance(e, SerError)]
+    refuse(errors, sum(len(e.done) for e in experiments.values()), [j.folder for j in job.jobs.values()])
+    for experiment in experiments.values():
+        experiment.sort()
+
+
+def _missing(job: FewshotJob, experiments: Mapping[str, Experiment]) -> Missing:
+    """The runs that lack an amount; those that were recorded whole are put into `done`."""
+    missing: Missing = {name: set() for name in experiments}
+    for name, experiment in experiments.items():
+        wanted = [*([NOTHING] if job.first and method(name).FROM_SOURCE else []), *job.shots.amounts]
+        for fold in experiment.folds:
+            for k in experiment.runs:
+                read = partial(
+                    record.read_run, experiment.job.folder, k, fold.name, config_hash=experiment.job.config_hash
+                )
+                found = [Run(*r) for r in (read(**a.facts) for a in wanted) if r is not None]
+                if len(found) == len(wanted):
+                    experiment.done += found
+                else:
+                    missing[name].add((fold.name, k))
+    return missing
+
+
+def _sources(
+    job: FewshotJob, stacks: list[list[int]], missing: Missing, jobs: int | None, label: str, quiet: bool
+) -> list[SourceModels | None]:
+    """Source models of each stack of runs; None where no method that is missing for them needs one."""
+    found: list[SourceModels | None] = [None] * len(stacks)
+    if job.first is None:
+        return found
+    from_source = {k for name, lacking in missing.items() if method(name).FROM_SOURCE for _, k in lacking}
+    which = [i for i, group in enumerate(stacks) if from_source & set(group)]
+    units = [(job, stacks[i]) for i in which]
+    results = scheduler.run_units(train_source, units, plan.workers(jobs, len(units), job.common.device))
+    for i, source in zip(which, progress(results, len(units), f"{label}: source", "stack", quiet), strict=True):
+        found[i] = source
+    return found
+
+
+def _is_short(job: FewshotJob, experiments: Mapping[str, Experiment], runs: int) -> bool:
+    """Whether this process would do all in less time than workers need to start."""
+    common, recipe = job.common, job.common.recipe
+    if not isinstance(recipe, Config) or recipe.context != "utterance":
+        return False
+    inputs, classes = Resident(common.data.blocks).inputs, len(common.classes)
+    total = 0.0 if job.first is None else plan.seconds(recipe, inputs, classes, len(job.first.train), runs)
+    for name, experiment in experiments.items():
+        recipe = job.shots.tuning if job.first and method(name).FROM_SOURCE else job.shots.fresh
+        if not method(name).READS_EMBEDDING and isinstance(recipe, Config):
+            for amount in job.shots.amounts:
+                sizes = [classes * amount.of(max(1, len(f.train) // classes)) for f in experiment.folds]
+                total += sum(plan.seconds(recipe, inputs, classes, n, runs) for n in sizes)
+        if total > plan.SHORT:
+            return False
+    return True

@@ -1,0 +1,343 @@
+"""Options of an experiment, stated once: their defaults, types and texts are those of Python, its help and the command line.
+
+Options of training (epochs, learning rate, ...) are the fields of `ser.train.loop.config.Config`. A command's function takes
+both as keyword arguments: `with_options` shows them in its signature and its help, and `read_options` checks them.
+"""
+
+import inspect
+import operator
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timezone
+from difflib import get_close_matches
+from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+from ser.errors import ConfigError
+from ser.registry import unknown
+from ser.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from ser.metadata.folds.fold import FoldOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+MODALITIES = ("audio", "text", "visual")
+# Fields of `Config` that the commands set themselves: `ser adapt`, `ser finetune` and `ser fewshot` say what they mean.
+OF_COMMANDS = ("head", "adapt", "adapt_weight", "adapt_ramp", "freeze")
+
+
+def option(default: Any, text: str, *, choices: tuple[str, ...] = (), least: float | None = None) -> Any:
+    """One option as a field of a dataclass.
+
+    Args:
+        text: what it is, for the help of Python and of the command line.
+        choices: the words that it may be.
+        least: the smallest number that it may be.
+    """
+    return field(default=default, metadata={"text": text, "choices": choices, "least": least})
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Options of an experiment. The fields that begin with `option` are what a user may give."""
+
+    workspace: Workspace = field(default_factory=Workspace)
+    head: str = "mlp"
+    training: Mapping[str, Any] = field(default_factory=dict)
+    started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    command: str = "ser.fit"
+
+    scheme: str = option("4", "Label scheme: 4, 6, 7, 8, native, ... or a YAML file.")
+    protocol: str | None = option(
+        None,
+        "Who is in train, validation, test. None: what the table allows, in this order.",
+        choices=("official", "session", "speaker", "emobox", "seed1", "random", "file"),
+    )
+    folds: "int | FoldOptions | None" = option(None, "Number of folds, for session, speaker and random.", least=3)
+    stratified: bool = option(False, "With folds: groups dealt so that folds have the same classes.")
+    fold_file: Path | None = option(
+        None,
+        "CSV with columns utterance_id, fold and part (of `ser audit --write-folds`), or fold alone: its test fold.",
+    )
+    validation: str = option(
+        "auto",
+        "What validation takes whole from training.",
+        choices=("auto", "speaker", "session", "dialogue", "utterance"),
+    )
+    split_seed: int = option(0, "Of the protocol's shuffles; the same for all runs.")
+    stores: tuple[str, ...] | None = option(
+        None, "Stores to use, by encoder or store name. None: the only one of each modality."
+    )
+    audio: tuple[str, ...] | None = option(None, "Audio stores to use, by encoder or store name.")
+    text: tuple[str, ...] | None = option(None, "Text stores to use, by encoder or store name.")
+    visual: tuple[str, ...] | None = option(None, "Visual stores to use, which are imported, by name.")
+    modalities: tuple[str, ...] | None = option(
+        None, "audio, text, visual: use these only. None: all that are cached.", choices=MODALITIES
+    )
+    views: tuple[str, ...] | None = option(
+        None,
+        "Augmented views of the audio that training utterances are drawn among, one for each utterance, run and epoch: all, "
+        "tta, or names. None: the original alone. Validation and test are always the original.",
+    )
+    normalize: str = option(
+        "train",
+        "Whose statistics standardise the features; corpus and speaker use unlabelled test data (stamped).",
+        choices=("none", "train", "corpus", "speaker"),
+    )
+    limit: float = option(
+        3.0,
+        "Standardised features beyond so many standard deviations are set to it; 0: no limit. On the command line "
+        "--feature-limit.",
+        least=0,
+    )
+    runs: int = option(5, "Seeds. Run k has the same numbers whatever the number of runs is.", least=1)
+    seed: int = option(0, "Of the experiment.")
+    refit: str = option(
+        "auto",
+        "Train again on training and validation for the epochs that validation picked: always, never, or auto: where "
+        "validation was carved out of the protocol's training part. Validation scores are of the head before.",
+        choices=("auto", "always", "never"),
+    )
+    save: bool = option(False, "Also write each run's head, for ser.Predictor and ser predict.")
+    output: Path | None = option(
+        None, "Summary file, which ends in .json. None: named after the experiment, in results/."
+    )
+    jobs: int | None = option(None, "Worker processes. None: one a core.", least=1)
+    stack: int | None = option(None, "Runs trained together. None: chosen by size.", least=1)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.")
+    quiet: bool = option(True, "Print no progress.")
+
+    @property
+    def fold_options(self) -> "FoldOptions":
+        """The choices within the protocol."""
+        from ser.metadata.folds.fold import FoldOptions
+
+        if isinstance(self.folds, FoldOptions):
+            return self.folds
+        return FoldOptions(self.folds, self.split_seed, self.fold_file, self.validation, self.stratified)
+
+    def record_of(self, name: str) -> Path:
+        """The file of an experiment's or a study's record."""
+        return self.output or self.workspace.results / f"{name}.json"
+
+    @property
+    def named_stores(self) -> tuple[str, ...] | None:
+        """The stores that are named, whatever their modality; None where the workspace decides."""
+        return tuple(n for names in (self.stores, self.audio, self.text, self.visual) for n in names or ()) or None
+
+
+def option_fields() -> dict[str, Any]:
+    """The fields of `FitOptions` that a user may give, by name."""
+    return {f.name: f for f in fields(FitOptions) if "text" in f.metadata}
+
+
+def with_options(*without: str) -> Callable[[F], F]:
+    """Show the options of experiments in a function's signature and help, in place of its `**options`.
+
+    Args:
+        without: options that mean nothing to it.
+    """
+
+    def shown(function: F) -> F:
+        from ser.train.loop.config import Config
+
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        taken = {*without, *(p.name for p in own)}
+        general = {name: f for name, f in option_fields().items() if name not in taken}
+        training = [f for f in fields(Config) if f.name not in taken.union(OF_COMMANDS)]
+        more = [(name, f.default, f.type) for name, f in general.items()] + [(f.name, None, f.type) for f in training]
+        own += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=t) for n, d, t in more]
+        function.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+        function.without = without  # type: ignore[attr-defined]
+        texts = "\n".join(f"    {name}: {_whole_text(f)}" for name, f in general.items())
+        learning = inspect.cleandoc(Config.__doc__ or "").partition("Attributes:\n")[2].rstrip()
+        function.__doc__ = (
+            f"{inspect.cleandoc(function.__doc__ or '')}\n\nOptions:\n{texts}\n\n"
+            f"Options of training; None is the head's own:\n{learning}\n"
+        )
+        return function
+
+    return shown
+
+
+def _whole_text(option: Any) -> str:
+    choices = option.metadata["choices"]
+    return f"{option.metadata['text']} ({', '.join(choices)})" if choices else str(option.metadata["text"])
+
+
+def read_options(
+    function: Callable[..., Any], workspace: Workspace | str | os.PathLike[str], head: str, given: Mapping[str, Any]
+) -> FitOptions:
+    """Check the options that a command's function was given, and take each in its natural type.
+
+    A list of names may be one name, or several with commas; a path may be a text, a scheme a number. None is not given.
+
+    Args:
+        function: one that `with_options` has shown the options of.
+
+    Raises:
+        ConfigError: an unknown option, with the nearest of those known; or a value of another kind or out of range.
+    """
+    from ser.train.loop.config import Config
+
+    name, known, without = f"ser.{function.__name__}", option_fields(), getattr(function, "without", ())
+    training_names = {f.name for f in fields(Config)}
+    chosen: dict[str, Any] = {"command": name}
+    training: dict[str, Any] = {}
+    for key, value in given.items():
+        if key in without:
+            raise ConfigError(f"{name} has no option {key!r}", action="Leave it out.")
+        if key == "command":
+            chosen[key] = str(value)
+        elif key in known:
+            if value is not None:
+                chosen[key] = _converted(known[key], value)
+        elif key in training_names:
+            training[key] = value
+        else:
+            own = [p for p in inspect.signature(function).parameters if p not in without]
+            raise _unknown(name, key, own)
+    options = FitOptions(open_workspace(workspace), str(head), training, **chosen)
+    _refuse_contradictions(options)
+    return options
+
+
+def _unknown(function: str, key: str, known: list[str]) -> ConfigError:
+    near = get_close_matches(key, known, n=3)
+    return ConfigError(
+        f"{function} has no option {key!r}",
+        expected=None if near else f"one of {', '.join(known)}",
+        action=f"Did you mean {' or '.join(map(repr, near))}?" if near else None,
+    )
+
+
+def _refuse_contradictions(options: FitOptions) -> None:
+    """Refuse a named store of a modality that is left out, and folds that are described twice."""
+    for modality in MODALITIES:
+        named: tuple[str, ...] | None = getattr(options, modality)
+        if named and options.modalities and modality not in options.modalities:
+            raise ConfigError(
+                f"--{modality} {','.join(named)} contradicts --modalities {','.join(options.modalities)}",
+                action=f"Leave --{modality} out, or add {modality} to --modalities.",
+            )
+    if options.folds is not None and not isinstance(options.folds, int):
+        alone = ("stratified", "fold_file", "validation", "split_seed")
+        twice = [n for n in alone if getattr(options, n) != option_fields()[n].default]
+        if twice:
+            raise ConfigError(f"folds is a FoldOptions, and {twice[0]} is given too", action="Give one of them.")
+
+
+def words(name: str, value: Any) -> tuple[str, ...] | None:
+    """Names: one, several with commas between them, or an iterable of them; None where there are none.
+
+    >>> words("stores", "egemaps,bert"), words("stores", ["egemaps"]), words("stores", [])
+    (('egemaps', 'bert'), ('egemaps',), None)
+    """
+    if isinstance(value, str):
+        value = [word.strip() for word in value.split(",")]
+    if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
+        raise ConfigError(f"{name} = {value!r}", expected="a name, or a list of names")
+    found = tuple(value)
+    if not all(isinstance(word, str) and word for word in found):
+        raise ConfigError(f"{name} = {list(found)!r}", expected="a name, or a list of names")
+    return found or None
+
+
+def numbers(name: str, value: Any) -> tuple[float, ...]:
+    """Numbers: one, or an iterable of them; whole ones stay whole.
+
+    >>> numbers("shots", 5), numbers("weights", [0.1, 1])
+    ((5,), (0.1, 1))
+    """
+    each = value if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else [value]
+    found: list[float] = []
+    for one in each:
+        try:
+            found.append(whole(name, one))
+        except ConfigError:
+            found.append(number(name, one))
+    return tuple(found)
+
+
+def whole(name: str, value: Any) -> int:
+    """A whole number, NumPy's too.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if not isinstance(value, bool):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise ConfigError(f"{name} = {value!r}", expected="a whole number")
+
+
+def number(name: str, value: Any) -> float:
+    """A number, NumPy's too.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if not isinstance(value, (bool, str, bytes)):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+    raise ConfigError(f"{name} = {value!r}", expected="a number")
+
+
+def _truth(name: str, value: Any) -> bool:
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):  # NumPy's, which is not imported for it
+        return bool(value)
+    raise ConfigError(f"{name} = {value!r}", expected="True or False")
+
+
+def _path(name: str, value: Any) -> Path:
+    if isinstance(value, (str, os.PathLike)):
+        return Path(value)
+    raise ConfigError(f"{name} = {value!r}", expected="a path")
+
+
+def _text(name: str, value: Any) -> str:
+    if (
+        isinstance(value, (str, os.PathLike)) or type(value).__name__ == "device"
+    ):  # torch's, which is not imported for it
+        return str(value)
+    try:
+        return str(whole(name, value))  # scheme=4
+    except ConfigError:
+        raise ConfigError(f"{name} = {value!r}", expected="a word") from None
+
+
+def _folds(name: str, value: Any) -> Any:
+    from ser.metadata.folds.fold import FoldOptions
+
+    return value if isinstance(value, FoldOptions) else whole(name, value)
+
+
+_CONVERTERS: dict[Any, Callable[[str, Any], Any]] = {
+    str: _text,
+    int: whole,
+    float: number,
+    bool: _truth,
+    Path: _path,
+    tuple[str, ...]: words,
+    "int | FoldOptions | None": _folds,
+}
+
+
+def _converted(option: Any, given: Any) -> Any:
+    """A value of an option in the type of its field, which must be one of its choices and within its range."""
+    name, choices, least = option.name, option.metadata["choices"], option.metadata["least"]
+    kind = next((t for t in get_args(option.type) if t is not NoneType), option.type)
+    value = _CONVERTERS[kind](name, given)
+    for word in (value if isinstance(value, tuple) else [value]) if choices else ():
+        if word not in choices:
+            raise unknown(name, str(word), choices)
+    if least is not None and isinstance(value, (int, float)) and not value >= least:
+        raise ConfigError(f"{name} = {value}", expected=f"{least} or more")
+    return value

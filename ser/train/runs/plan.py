@@ -1,0 +1,177 @@
+"""Decisions before training: which runs go together, on which device, over how many workers. Nothing is done here."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+
+from ser.errors import ConfigError
+from ser.features.tensors import Tensors
+from ser.metadata.folds.fold import Fold
+from ser.parallel import cores
+from ser.train.classical.classifier import Classical
+from ser.train.classical.learner import refuse_views, refuse_words
+from ser.train.heads._base import build, is_stackable, part_of
+from ser.train.loop.config import Config
+from ser.train.loop.data import Resident
+from ser.train.loop.dialogues import resident_of
+from ser.train.nn.layers import Input
+from ser.train.nn.parameters import flatten
+from ser.train.runs.job import Unit, first_of
+from ser.train.runs.recipe import Recipe
+
+# On a CPU stacking wins while a stack's parameters and their optimiser state stay in cache.
+STACKED_PARAMETERS = 300_000
+LARGEST_STACK = 64
+SHORT = 8.0  # seconds of work for which starting processes, which takes four, does not pay on two cores
+
+
+def device_of(recipe: Recipe, device: str) -> str:
+    """The device to train on; classifiers of scikit-learn are fitted on the CPU.
+
+    Raises:
+        ConfigError: another device is asked for than can be used.
+    """
+    if not isinstance(recipe, Classical):
+        return pick_device(device)
+    if device not in ("auto", "cpu"):
+        raise ConfigError(f"--device {device} means nothing to head {recipe.head}", expected="auto or cpu")
+    return "cpu"
+
+
+def pick_device(device: str) -> str:
+    """The device itself; for `auto` the GPU where there is one.
+
+    Raises:
+        ConfigError: a GPU is asked for and there is none, or none of that number.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(kind, 1)
+    if there == 0:
+        raise ConfigError(f"--device {device}: torch {torch.__version__} finds no GPU", action="Take --device cpu.")
+    if number and int(number) >= there:
+        raise ConfigError(f"--device {device}", expected=f"a GPU from cuda:0 to cuda:{there - 1}")
+    return device
+
+
+def trained_once(folds: Sequence[Fold]) -> list[list[Fold]]:
+    """Folds in groups that share their first training: those with the same stream of it."""
+    groups: dict[tuple[str, str], list[Fold]] = {}
+    for fold in folds:
+        first = first_of(fold)
+        alike = first.stream and first.unlabelled is None  # of each fold, other rows are unlabelled
+        key = ("stream", first.stream) if alike else ("fold", fold.name)
+        groups.setdefault(key, []).append(fold)
+    return list(groups.values())
+
+
+def stack_of(recipe: Recipe, data: Tensors, runs: int, device: str, stack: int | None, rows: Sequence[int]) -> int:
+    """The number of runs to train together.
+
+    Args:
+        runs: how many there are.
+        stack: what the user asked for; None chooses by size.
+        rows: the number of utterances in each fold's training part.
+
+    Raises:
+        ConfigError: `stack`, word ids or views with a classical head, or a stack of a head that trains one run at a time.
+    """
+    if isinstance(recipe, Classical):
+        if stack is not None:
+            raise ConfigError(f"--stack means nothing to head {recipe.head}")
+        refuse_words(data.blocks, recipe.head)
+        refuse_views(data, recipe.head)
+        return 1 if recipe.random else runs
+    inputs = resident_of(data, data.blocks, recipe).inputs
+    return stack_size(recipe, inputs, len(data.classes), runs, device, rows=max(rows), folds=len(rows), asked=stack)
+
+
+def stack_size(
+    config: Config,
+    inputs: Sequence[Input],
+    classes: int,
+    runs: int,
+    device: str,
+    *,
+    rows: int = 0,
+    folds: int = 1,
+    asked: int | None = None,
+) -> int:
+    """How many runs to train together: many where the head is small or the device a GPU, one where it cannot be stacked.
+
+    Framewise features are trained one run at a time: the padding of a batch, and with it the draws of dropout, would depend
+    on the neighbours. On a CPU every core gets something to do: 20 runs on two are two stacks of 10.
+
+    Args:
+        rows: utterances of the training part; short work is not split over cores.
+        folds: on which each run is trained.
+        asked: by the user, instead.
+
+    Raises:
+        ConfigError: a stack is asked for where there can be none.
+    """
+    head = build(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
+    single = "it is no stack of layers with a leading run dimension" if not is_stackable(head) else None
+    single = "its features are framewise" if any(i.framewise for i in inputs) else single
+    if single and asked and asked > 1:
+        raise ConfigError(f"--stack {asked}: head {config.head} trains one run at a time, as {single}")
+    if single or asked:
+        return asked or 1
+    if device == "cpu":
+        if flatten(head).numel() > STACKED_PARAMETERS:
+            return 1
+        if folds * seconds(config, inputs, classes, rows, runs) > SHORT:
+            runs = min(runs, -(-runs * folds // workers(None, runs * folds, device)))
+    return min(runs, LARGEST_STACK)
+
+
+def groups(runs: Sequence[int], size: int) -> list[list[int]]:
+    """Runs in stacks of at most `size`.
+
+    >>> groups([0, 1, 2, 3, 4], 2)
+    [[0, 1], [2, 3], [4]]
+    """
+    return [list(runs[k : k + size]) for k in range(0, len(runs), size)]
+
+
+def workers(jobs: int | None, units: int, device: str) -> int:
+    """The number of worker processes: one per core, never more than there are units; one where a GPU does the work."""
+    if device != "cpu":
+        return 1
+    return max(1, min(jobs or cores(), units))
+
+
+def seconds(config: Config, inputs: Sequence[Input], classes: int, rows: int, runs: int) -> float:
+    """About the time that training a stack of a head takes on one core; infinite where features are framewise.
+
+    A step costs its calls, the matrix products of its parameters at 60 GFLOP/s, and AdamW's pass over them at 20 GB/s.
+    """
+    head = build(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
+    if not is_stackable(head) or any(i.framewise for i in inputs):
+        return math.inf
+    utterances = config.batch_size * (1 if config.adapt == "none" else 2)  # of source, and as many of the target
+    a_run = flatten(head).numel() * (6 * utterances / 60e9 + 28 / 20e9)
+    return config.epochs * -(-rows // config.batch_size) * (1e-3 + runs * a_run)
+
+
+def is_short(units: Sequence[Unit]) -> bool:
+    """Whether this process would train all units in less time than workers need to start."""
+    total, jobs = 0.0, {id(unit.job): unit.job for unit in units}
+    for key, job in jobs.items():
+        recipe = job.recipe
+        if not isinstance(recipe, Config) or recipe.context != "utterance" or total > SHORT:
+            return False
+        cost = partial(seconds, recipe, Resident(job.data.blocks).inputs, len(job.classes))
+        for own, folds, runs in units:
+            if id(own) == key:
+                rows = len(first_of(folds[0]).train) * (1 if folds[0].unlabelled is None else 2)
+                total += cost(rows, len(runs))
+                total += sum(cost(len(f.train), len(runs)) for f in folds if f.before)
+                if job.refits(folds[0]):  # runs differ in their epochs then, and nearly each is trained by itself
+                    total += len(runs) * cost(rows, 1)
+                if total > SHORT:
+                    return False
+    return True

@@ -1,0 +1,83 @@
+"""Runs that go together, devices and workers; a killed worker is one line, not a traceback."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from ser.errors import ConfigError, SerError
+from ser.features.blocks import Block
+from ser.train.loop.config import make_config
+from ser.train.loop.data import Resident
+from ser.train.loop.trainer import Data
+from ser.train.runs import plan, scheduler
+
+
+def test_results_come_in_order_from_workers_with_one_thread() -> None:
+    assert list(scheduler.run_units(divmod, [(k, 3) for k in range(7)], 2)) == [divmod(k, 3) for k in range(7)]
+    assert list(scheduler.run_units(torch.get_num_threads, [()] * 3, 2)) == [1, 1, 1]
+
+
+def test_a_killed_worker_is_named_as_such() -> None:
+    with pytest.raises(SerError, match=r"worker process was ended from outside.*--jobs"):
+        list(scheduler.run_units(os._exit, [(9,)] * 4, 2))
+
+
+def test_small_heads_are_stacked_and_others_are_not(data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch) -> None:
+    pooled, frames = data("pooled").resident.inputs, data("frames").resident.inputs
+    monkeypatch.setattr(plan, "cores", lambda: 2)
+    long = partial(plan.stack_size, make_config("mlp"), pooled, 4, 5, "cpu", rows=100_000)
+    assert long() == 3  # and 2: each core has something to do
+    assert long(folds=6) == 5
+    assert plan.stack_size(make_config("mlp"), pooled, 4, 5, "cpu", asked=4) == 4
+    assert plan.stack_size(make_config("mlp"), pooled, 4, 1000, "cpu") == plan.LARGEST_STACK
+    assert plan.stack_size(make_config("cross_attention"), pooled, 4, 5, "cpu") == 1
+    assert plan.stack_size(make_config("cross_attention"), pooled, 4, 5, "cuda") == 5
+    assert plan.stack_size(make_config("mean_linear"), frames, 4, 5, "cpu") == 1
+    assert plan.stack_size(make_config("bilstm"), frames, 4, 5, "cuda") == 1
+    for name in ("mean_linear", "bilstm"):
+        with pytest.raises(ConfigError, match=rf"--stack 2: head {name} trains one run at a time, as"):
+            plan.stack_size(make_config(name), frames, 4, 5, "cpu", asked=2)
+    assert plan.groups(range(5), 2) == [[0, 1], [2, 3], [4]]
+
+
+def test_workers_are_bounded_by_units_and_cores() -> None:
+    assert plan.workers(8, 3, "cpu") == 3
+    assert plan.workers(None, 1000, "cpu") >= 1
+    assert plan.workers(8, 3, "cuda") == 1
+    assert plan.pick_device("cpu") == "cpu"
+    if not torch.cuda.is_available():
+        assert plan.pick_device("auto") == "cpu"
+        with pytest.raises(ConfigError, match="finds no GPU"):
+            plan.pick_device("cuda")
+    if not torch.backends.mps.is_available():
+        with pytest.raises(ConfigError, match="finds no GPU"):
+            plan.pick_device("mps")
+
+
+def test_a_gpu_of_a_number_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert plan.pick_device("cuda:1") == "cuda:1"
+    with pytest.raises(ConfigError, match="--device cuda:2; expected a GPU from cuda:0 to cuda:1"):
+        plan.pick_device("cuda:2")
+
+
+@pytest.mark.filterwarnings("error")
+def test_arrays_that_may_not_be_written_are_taken_without_remark() -> None:
+    values = np.ones((4, 3), dtype=np.float32)
+    values.flags.writeable = False  # as the memory maps are that workers get
+    assert Resident([Block("x", "audio", values)]).values["x"].sum() == 12
+
+
+def test_short_work_is_not_spread(data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch) -> None:
+    pooled, frames = data("pooled").resident.inputs, data("frames").resident.inputs
+    config = make_config("linear", epochs=10)
+    assert 0 < plan.seconds(config, pooled, 4, 100, 5) < plan.SHORT
+    assert plan.seconds(make_config("linear", epochs=1000), pooled, 4, 10000, 5) > plan.SHORT
+    assert plan.seconds(make_config("mean_linear"), frames, 4, 100, 5) == float("inf")
+    monkeypatch.setattr(plan, "cores", lambda: 2)
+    assert plan.stack_size(config, pooled, 4, 20, "cpu", rows=100) == 20
+    assert plan.stack_size(config, pooled, 4, 20, "cpu", rows=1_000_000) == 10
