@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from ser.audio.files import AGAIN, CONTAINERS, SOUND, refuse_other_files
 from ser.errors import AudioError
@@ -48,8 +48,8 @@ def read_sound(path: Path, take: Callable[[Any], Result]) -> Result:
             said = str(error.error_string)
             if shutil.which("ffmpeg") is None:
                 raise _undecodable(path, said) from None
-    with tempfile.TemporaryDirectory(prefix="ser-") as folder:
-        wav = _converted(path, Path(folder) / "audio.wav", said)
+    with tempfile.TemporaryFile() as wav:  # without a name: a process that is killed leaves nothing behind
+        _convert(path, wav, said)
         try:
             with soundfile.SoundFile(wav) as sound:
                 return take(sound)
@@ -140,11 +140,12 @@ def _refuse_cut(path: Path, sound: Any) -> None:
         )
 
 
-def _converted(path: Path, wav: Path, before: str | None) -> Path:
+def _convert(path: Path, wav: IO[bytes], before: str | None) -> None:
     """Write the file's first audio track as a float32 wav, by ffmpeg.
 
     Args:
-        before: what soundfile said of the file, if it was asked.
+        wav: an empty file, to which ffmpeg writes by its descriptor.
+        before: the message of soundfile about the file, if it was asked.
     """
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
@@ -155,15 +156,18 @@ def _converted(path: Path, wav: Path, before: str | None) -> Path:
         )
     # `file:` keeps ffmpeg from reading a colon in a file's name as a protocol.
     source = ["-i", f"file:{path}", "-map", "0:a:0"]
-    command = [ffmpeg, "-nostdin", "-v", "error", *source, "-c:a", "pcm_f32le", str(wav)]
+    command = [ffmpeg, "-nostdin", "-v", "error", *source, "-c:a", "pcm_f32le", "-f", "wav", "-y"]
+    command.append(f"/dev/fd/{wav.fileno()}")
     try:
-        done = subprocess.run(command, capture_output=True, timeout=FFMPEG_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, timeout=FFMPEG_SECONDS, check=False, pass_fds=[wav.fileno()]
+        )
     except subprocess.TimeoutExpired:
         raise AudioError(f"{path} cannot be decoded", found=f"ffmpeg took over {FFMPEG_SECONDS} s") from None
-    if done.returncode or not wav.is_file():
+    if done.returncode or not wav.seek(0, io.SEEK_END):
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["ffmpeg failed"]
         raise _undecodable(path, before or _short(said))
-    return wav
+    wav.seek(0)
 
 
 def _undecodable(path: Path, said: str) -> AudioError:

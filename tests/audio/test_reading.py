@@ -3,7 +3,10 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -319,3 +322,27 @@ def test_ffmpeg_has_the_second_try_where_libsndfile_fails(tmp_path: Path) -> Non
     disguised = tmp_path / "c.wav"
     os.rename(other, disguised)  # noqa: PTH104
     assert abs(len(audio.load(disguised, RATE)) - RATE) < 0.1 * RATE
+
+
+def test_a_process_that_is_killed_while_ffmpeg_converts_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(bytes(1000))
+    temporary, programs = tmp_path / "temporary", tmp_path / "programs"
+    temporary.mkdir()
+    programs.mkdir()
+    (programs / "ffmpeg").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexec sleep 60\n")
+    (programs / "ffmpeg").chmod(0o755)
+    code = "import sys; from pathlib import Path; from ser.audio import reading; reading.decode(Path(sys.argv[1]))"
+    environment = {**os.environ, "TMPDIR": str(temporary), "PATH": f"{programs}:{os.environ['PATH']}"}
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "a.mp4")], env=environment, start_new_session=True
+    )
+    try:
+        for _ in range(600):
+            if (tmp_path / "started").exists():
+                break
+            time.sleep(0.1)
+        assert (tmp_path / "started").exists()
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    assert list(temporary.iterdir()) == []
