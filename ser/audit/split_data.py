@@ -18,7 +18,7 @@ from ser.features.stores.names import split_name
 from ser.features.tensors import Tensors
 from ser.metadata import ledger
 from ser.metadata.folds.fold import Fold, FoldOptions, Rows
-from ser.metadata.folds.protocols import default_protocol, make_folds
+from ser.metadata.folds.protocols import default_protocol, make_folds, why_random
 from ser.metadata.labels import load_scheme
 from ser.metadata.table import Table
 from ser.metadata.texts import text_sources
@@ -111,7 +111,9 @@ def split_data(data: Tensors, protocol: str | None, options: FoldOptions, normal
     Raises:
         ConfigError, CorpusError: the protocol does not fit the data, or breaks its own promise.
     """
+    named = protocol is not None
     protocol = protocol or default_protocol(data.table, options)
+    reason = why_random(data.table) if protocol == "random" and not named else ""
     folds = make_folds(protocol, data.table, data.frame, data.labels, options)
     verdict = sharing.verdict(data.dataset, protocol, data.frame, folds, data.table.copies)
     used = np.unique(np.concatenate([np.concatenate([f.train, f.validation, f.test]) for f in folds]))
@@ -129,7 +131,10 @@ def split_data(data: Tensors, protocol: str | None, options: FoldOptions, normal
     }
     if len(used) < len(data.frame):
         facts["dropped"] = {**data.dropped, f"in no part of protocol {protocol}": len(data.frame) - len(used)}
-    return SplitData(data, protocol, folds, facts, _stamps(data, folds, verdict, normalize))
+    stamps = _stamps(data, folds, verdict, normalize)
+    if reason:
+        stamps.append(f"protocol random was chosen, which mixes speakers: {reason}")
+    return SplitData(data, protocol, folds, facts, stamps)
 
 
 def _stamps(data: Tensors, folds: list[Fold], verdict: sharing.Verdict, normalize: str) -> list[str]:

@@ -147,7 +147,7 @@ def test_from_the_command_line_by_file_and_by_folder(tmp_path: Path, capsys: pyt
     assert main([*words, "--from", str(file)]) == 0
     said = capsys.readouterr().out
     assert "folds: 1 published, kept beside the table" in said
-    assert (tmp_path / "w/metadata/folds/t.csv").read_text() == "utterance_id,fold,part\ntess-OAF-back,1,test\n"
+    assert (tmp_path / "w/metadata/folds/t.csv").read_text() == "utterance_id,fold,part,folds\ntess-OAF-back,1,test,1\n"
     assert Workspace(tmp_path / "w").datasets() == ["t"]
     assert main([*words, "--root", str(file.parent)]) == 0
     assert load_table("t", tmp_path / "w").frame["split"].tolist() == ["test", "train", "train", "train"]

@@ -1,4 +1,4 @@
-"""What a fold is, and the choices within a protocol."""
+"""A fold, and the options of a protocol."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ class Fold:
     """Row positions of one fold.
 
     Attributes:
-        name: which fold: the test session, the test speaker, or a number.
+        name: the test session, the test speaker, or a number.
         train, validation, test: positions in the frame that the protocol was given; disjoint.
-        validation_by: what validation was taken by: `speaker`, `session`, `split`, `utterance`, or `file` where it came
+        validation_by: the unit of validation: `speaker`, `session`, `split`, `utterance`, or `file` where it came
             from a file that does not say.
-        carved: whether validation was taken out of what the protocol gives to training (else it is a part of its own).
+        carved: validation was taken out of what the protocol gives to training (else it is a part of its own).
         unlabelled: rows of a target corpus whose features training may use, never their labels; None without adaptation.
         oracle: rows of the target whose labels the model selection of that name may read, and no other.
-        before: what is trained on first, its weights being the start here (fine-tuning).
+        before: the fold that is trained first, whose weights are the start here (fine-tuning).
         stream: name of the random streams. Folds that share it and have no unlabelled rows are trained once, and tested
             each; empty: the fold's name.
     """
@@ -48,14 +48,15 @@ class Fold:
 
 @dataclass(frozen=True)
 class FoldOptions:
-    """Choices within a protocol.
+    """Options of a protocol.
 
     Attributes:
-        folds: number of folds; None is one a group (leave one out), or a single split.
+        folds: number of folds; None is one for each group (leave one out), or a single split.
         seed: of the shuffles. The same for all runs, so that runs differ by training alone.
         file: CSV with columns `fold` and `utterance_id`, for `file` and `emobox`; see `ser.metadata.folds.fold_file`.
-        validation: `auto`, or `speaker`, `session`, `dialogue`, `utterance`: what whole groups validation takes from training.
-        stratified: deal whole groups to the folds so that each has about the same share of every class.
+        validation: `auto`, or the groups that validation takes whole from training: `speaker`, `session`, `dialogue`,
+            `utterance`.
+        stratified: divide whole groups among the folds so that each has about the same share of every class.
     """
 
     folds: int | None = None
@@ -66,13 +67,13 @@ class FoldOptions:
 
 
 def leave_out(name: str, test: NDArray[Any]) -> Fold:
-    """A fold whose test part is a mask, all else being training."""
+    """Make a fold of the mask of its test part; all other rows are training."""
     nothing = np.empty(0, dtype=np.int64)
     return Fold(name, np.flatnonzero(~test), nothing, np.flatnonzero(test))
 
 
 def enough(folds: int, groups: int, what: str) -> None:
-    """Refuse a number of folds that there are not groups enough for.
+    """Refuse a number of folds for which there are too few groups.
 
     Raises:
         ConfigError: fewer than three, or more than groups.

@@ -1,11 +1,12 @@
 """Folds in a file that other tools read and write: a CSV with columns `utterance_id`, `fold`, `part`.
 
-    utterance_id,fold,part
-    03a01Fa,1,test
+    utterance_id,fold,part,folds
+    03a01Fa,1,test,10
 
 `part` is `train`, `validation`, `test`, or `unused` (in no part of the fold). A fold without any `train` line trains on all
-that it does not name. Two more columns, `validation_by` and `carved`, say where validation came from; a file may lack them.
-A file without `part` names the fold that tests each utterance.
+that it does not name. A file without `part` names the fold that tests each utterance. Three more columns may be missing:
+`validation_by` and `carved` say where validation came from, and `folds` is the number of folds in the whole file: by it a file
+that was cut short is recognised. Without it, folds that test no utterance twice must together test all of them.
 """
 
 import csv
@@ -17,12 +18,14 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError
+from ser.files import read_text
 from ser.metadata.folds.fold import PARTS, Fold, leave_out
 from ser.workspace import writing
 
 UNUSED = "unused"
 FIELDS = ("utterance_id", "fold", "part")
 SOURCE = ("validation_by", "carved")
+COUNT = "folds"
 Line = tuple[str, str, str]  # fold, utterance, part
 
 
@@ -30,14 +33,16 @@ def write_folds(path: Path, lines: Iterable[Line], sources: Mapping[str, tuple[s
     """Write the file, whole or not at all; an earlier one is replaced.
 
     Args:
-        sources: fold -> what validation was taken by, and whether out of training; see `Fold`.
+        sources: fold -> the unit of validation, and whether it was taken out of training; see `Fold`.
     """
+    lines = list(lines)
+    count = len({fold for fold, _, _ in lines})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*FIELDS, *(SOURCE if sources else ())))
+    writer.writerow((*FIELDS, *(SOURCE if sources else ()), COUNT))
     for fold, utterance, part in lines:
         by, carved = (sources or {}).get(fold, ("", False))
-        writer.writerow((utterance, fold, part, *((by, "yes" if carved else "no") if sources else ())))
+        writer.writerow((utterance, fold, part, *((by, "yes" if carved else "no") if sources else ()), count))
     with writing(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
@@ -57,15 +62,17 @@ def _lines(frame: pd.DataFrame, folds: list[Fold]) -> Iterator[Line]:
 
 
 def read_folds(path: Path, frame: pd.DataFrame) -> list[Fold]:
-    """The folds of a file over the rows of a frame, those that test any of them. Without validation, it is empty.
+    """Read the folds of a file over the rows of a frame, those that test any of them. Without validation, it is empty.
 
-    Lines of utterances that the frame has not are passed over: a label scheme may leave some out.
+    Lines of utterances that are not in the frame are passed over: a label scheme may leave some out.
 
     Raises:
-        ConfigError: no such file or columns, an unknown part, an utterance twice in a fold, or one that the file lacks.
+        ConfigError: there is no such file or column, a part is unknown, an utterance is in two parts of a fold, or the file
+            lacks one or was cut short.
     """
     lines = _read(path)
     position = {utterance: row for row, utterance in enumerate(frame["utterance_id"])}
+    declared = _declared(path, lines)
     if "part" not in lines[0]:
         return _tests(path, lines, position)
     parts: dict[str, dict[int, str]] = {}
@@ -83,7 +90,43 @@ def read_folds(path: Path, frame: pd.DataFrame) -> list[Fold]:
             raise ConfigError(f"{path}, line {number}: {line['utterance_id']} is in two parts of fold {fold}")
     explicit = {line["fold"] for line in lines if line["part"] == "train"}
     found = [_fold(path, name, of, name in explicit, position, sources[name]) for name, of in parts.items()]
-    return [fold for fold in found if len(fold.test)]
+    found = [fold for fold in found if len(fold.test)]
+    if declared is None:
+        _refuse_untested(path, found, frame)
+    return found
+
+
+def _declared(path: Path, lines: list[dict[str, str]]) -> int | None:
+    """The number of folds that the file says it has; None where it does not say.
+
+    Raises:
+        ConfigError: it has fewer or more.
+    """
+    if COUNT not in lines[0]:
+        return None
+    there = len({line["fold"] for line in lines})
+    for number, line in enumerate(lines, start=2):
+        if line[COUNT] != str(there):
+            raise ConfigError(
+                f"{path} is cut short, or was put together of others",
+                expected=f"{line[COUNT]} folds, as line {number} says",
+                found=there,
+                action="Write it again: ser audit --write-folds.",
+            )
+    return there
+
+
+def _refuse_untested(path: Path, folds: list[Fold], frame: pd.DataFrame) -> None:
+    """Refuse folds of a cross-validation that leave utterances untested: their file may have been cut short."""
+    tested = np.concatenate([fold.test for fold in folds]) if folds else np.zeros(0, dtype=np.int64)
+    untested = np.setdiff1d(np.arange(len(frame)), tested)
+    if len(folds) < 2 or len(np.unique(tested)) < len(tested) or not len(untested):
+        return
+    raise ConfigError(
+        f"{path}: no fold tests {len(untested)} of {len(frame)} utterances, {frame['utterance_id'].iloc[untested[0]]} first",
+        expected=f"each in the test part of one of the {len(folds)} folds",
+        action=f"Was the file cut short? If it is whole, say so in a column {COUNT}, the number of folds in every line.",
+    )
 
 
 def _fold(
@@ -101,7 +144,7 @@ def _fold(
 
 
 def _tests(path: Path, lines: list[dict[str, str]], position: dict[str, int]) -> list[Fold]:
-    """Folds of a file that names each utterance's test fold only."""
+    """Folds of a file that names only the fold that tests each utterance."""
     fold_of = {line["utterance_id"]: line["fold"] for line in lines}
     lacking = [i for i in position if i not in fold_of]
     if lacking:
@@ -121,16 +164,22 @@ def _tests(path: Path, lines: list[dict[str, str]], position: dict[str, int]) ->
 
 def _read(path: Path) -> list[dict[str, str]]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            lines = list(csv.DictReader(handle))
+        lines = list(csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True))
     except OSError as error:
         raise ConfigError(f"cannot read the folds {path}", found=error.strerror) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path} is no CSV", found=error) from None
+    except (ValueError, csv.Error) as error:  # ValueError: not in UTF-8
+        raise ConfigError(f"{path} is not CSV in UTF-8", found=error) from None
+    for number, line in enumerate(lines, start=2):
+        if None in line or None in line.values():
+            raise ConfigError(
+                f"{path}, line {number}",
+                expected="as many fields as the header has",
+                found="more" if None in line else "fewer: the file may be cut short",
+            )
     if not lines or not {"fold", "utterance_id"} <= set(lines[0]):
         raise ConfigError(
-            f"{path} holds no folds",
+            f"{path} has no folds",
             expected="a CSV with columns fold and utterance_id",
-            action="One that has them: ser audit --dataset NAME --protocol P --write-folds FILE.csv",
+            action="This writes one: ser audit --dataset NAME --protocol P --write-folds FILE.csv",
         )
     return lines

@@ -1,4 +1,4 @@
-"""Whole groups (speakers, sessions) dealt to folds, and the groups that validation takes out of training."""
+"""Whole groups (speakers, sessions) divided among folds, and the groups that validation takes out of training."""
 
 import warnings
 from dataclasses import replace
@@ -15,13 +15,13 @@ VALIDATION_SHARE = 0.15
 Groups = NDArray[np.object_]
 
 
-def deal(values: Groups, labels: Rows, options: FoldOptions, what: str) -> dict[str, Groups]:
-    """Test groups of each fold: one group a fold, or `--folds K` times several.
+def divide(values: Groups, labels: Rows, options: FoldOptions, what: str) -> dict[str, Groups]:
+    """Choose the test groups of each fold: one group each, or several where `--folds K` is given.
 
     Args:
         values: group of each row, `(n,)`.
         labels: class number of each row, `(n,)`; used where `options.stratified`.
-        what: the groups' name in an error: `speakers`.
+        what: the name of the groups in an error: `speakers`.
 
     Raises:
         ConfigError: more folds than groups, or stratified folds without a number of them.
@@ -57,7 +57,7 @@ def _stratified(values: Groups, labels: Rows, folds: int, seed: int) -> list[Row
 def hold_out(fold: Fold, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> Fold:
     """Take the validation part out of training: whole speakers where training has three or more, else utterances.
 
-    Where nobody knows who speaks, whole dialogues: turns of one dialogue are like one another.
+    Where no speaker is known it takes whole dialogues: turns of one dialogue are like one another.
 
     Raises:
         CorpusError: validation by a group of which training has fewer than three.
@@ -85,9 +85,9 @@ def hold_out(fold: Fold, frame: pd.DataFrame, labels: Rows, options: FoldOptions
 
 
 def _apart(frame: pd.DataFrame, fold: Fold) -> str:
-    """What can be held apart: speakers, or dialogues where nobody knows who speaks; else utterances.
+    """Name the groups that can be held apart: speakers, or dialogues where no speaker is known; else utterances.
 
-    Not groups that the test part has too: they would be whole in validation, and in test.
+    Groups that the test part has too cannot: they would be in validation and in test.
     """
     for column in ("speaker", "dialogue"):
         if column in frame and (frame[column] != "").any():
@@ -98,7 +98,7 @@ def _apart(frame: pd.DataFrame, fold: Fold) -> str:
 
 
 def _chosen(values: Groups, groups: Groups, labels: Rows, rng: np.random.Generator, stratified: bool) -> Groups:
-    """The groups that validation takes: drawn, or where stratified such that its classes are as training's."""
+    """Choose the groups that validation takes: at random, or where stratified so that its classes are as training's."""
     if not stratified:
         drawn: Groups = rng.permutation(groups)[: max(1, round(VALIDATION_SHARE * len(groups)))]
         return drawn
@@ -107,17 +107,17 @@ def _chosen(values: Groups, groups: Groups, labels: Rows, rng: np.random.Generat
     return np.array(sorted(set(values[rows])), dtype=object)
 
 
-def all_but(values: Groups, dealt: dict[str, Groups]) -> list[Fold]:
-    """A fold for each of the dealt groups, which are its test part; without validation."""
-    return [leave_out(name, np.isin(values, list(groups))) for name, groups in dealt.items()]
+def all_but(values: Groups, divided: dict[str, Groups]) -> list[Fold]:
+    """Make a fold for each of the divided groups, which are its test part; without validation."""
+    return [leave_out(name, np.isin(values, list(groups))) for name, groups in divided.items()]
 
 
-def next_as_validation(values: Groups, dealt: dict[str, Groups], by: str) -> list[Fold]:
-    """As `all_but`, with the next fold's test groups as validation: parts that share no group, all three."""
-    names = list(dealt)
+def next_as_validation(values: Groups, divided: dict[str, Groups], by: str) -> list[Fold]:
+    """Make folds as `all_but`, with the next fold's test groups as validation: the three parts share no group."""
+    names = list(divided)
     folds = []
     for number, name in enumerate(names):
-        test, other = list(dealt[name]), list(dealt[names[(number + 1) % len(names)]])
+        test, other = list(divided[name]), list(divided[names[(number + 1) % len(names)]])
         train = np.flatnonzero(~np.isin(values, [*test, *other]))
         folds.append(
             Fold(name, train, np.flatnonzero(np.isin(values, other)), np.flatnonzero(np.isin(values, test)), by)

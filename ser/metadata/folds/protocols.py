@@ -15,7 +15,7 @@ from ser.errors import ConfigError, CorpusError
 from ser.metadata.corpus import corpus
 from ser.metadata.folds.fold import Fold, FoldOptions, Rows, enough, leave_out
 from ser.metadata.folds.fold_file import read_folds
-from ser.metadata.folds.groups import all_but, deal, hold_out, next_as_validation
+from ser.metadata.folds.groups import all_but, divide, hold_out, next_as_validation
 from ser.metadata.table import Table
 from ser.registry import unknown
 
@@ -35,18 +35,18 @@ def _session(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptio
     values = frame["session"].to_numpy()
     fits = len(set(values) - {""}) >= 3 and "" not in values
     _require(table, "session", fits, "three or more sessions, known for every row")
-    dealt = deal(values, labels, options, "sessions")
+    divided = divide(values, labels, options, "sessions")
     if options.validation in ("speaker", "utterance"):
-        return [hold_out(fold, frame, labels, options) for fold in all_but(values, dealt)]
-    return next_as_validation(values, dealt, "session")
+        return [hold_out(fold, frame, labels, options) for fold in all_but(values, divided)]
+    return next_as_validation(values, divided, "session")
 
 
 def _speaker(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> list[Fold]:
     values = frame["speaker"].to_numpy()
     fits = len(set(values) - {""}) >= 3 and "" not in values
     _require(table, "speaker", fits, "three or more speakers, known for every row")
-    dealt = deal(values, labels, options, "speakers")
-    return [hold_out(fold, frame, labels, options) for fold in all_but(values, dealt)]
+    divided = divide(values, labels, options, "speakers")
+    return [hold_out(fold, frame, labels, options) for fold in all_but(values, divided)]
 
 
 def _emobox(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> list[Fold]:
@@ -102,7 +102,7 @@ def _random(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOption
     rng = np.random.default_rng(options.seed)
     part = np.empty(len(frame), dtype=np.int64)
     start = 0
-    for label in np.unique(labels):  # dealt out in turn, class after class: stratified, and parts of equal size
+    for label in np.unique(labels):  # in turn, class after class: stratified, and parts of equal size
         rows = rng.permutation(np.flatnonzero(labels == label))
         part[rows] = (start + np.arange(len(rows))) % number
         start += len(rows)
@@ -147,11 +147,8 @@ def _require(table: Table, protocol: str, fits: bool, what: str) -> None:
         )
 
 
-__all__ = ["DISJOINT", "PROTOCOLS", "Fold", "FoldOptions", "Rows", "default_protocol", "hold_out", "make_folds"]
-
-
 def default_protocol(table: Table, options: FoldOptions | None = None) -> str:
-    """The protocol taken when none is named: that of the fold file if one is given, else official, session, speaker, random."""
+    """Choose the protocol where none is named: a fold file's if one is given, else official, session, speaker or random."""
     if options is not None and options.file is not None:
         return "file"
     if {"train", "test"} <= set(table.frame["split"]):
@@ -163,10 +160,22 @@ def default_protocol(table: Table, options: FoldOptions | None = None) -> str:
     return "random"
 
 
+def why_random(table: Table) -> str:
+    """The reason why the default protocol is random although some speakers are known; "" where none is."""
+    speaker = table.frame["speaker"]
+    without = int((speaker == "").sum())
+    if without == len(speaker):
+        return ""
+    if without:
+        first = table.frame["utterance_id"][speaker == ""].iloc[0]
+        return f"{without} of {len(speaker)} utterances have no speaker, {first} first"
+    return f"there are {speaker.nunique()} speakers, and protocol speaker needs three"
+
+
 def make_folds(
     name: str, table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions | None = None
 ) -> list[Fold]:
-    """The folds of a protocol over the rows in use.
+    """Make the folds of a protocol over the rows in use.
 
     Args:
         name: a name of `PROTOCOLS`.
@@ -175,7 +184,7 @@ def make_folds(
         labels: class number of each row, `(n,)`; only for stratification.
 
     Raises:
-        ConfigError: unknown protocol, or one that has no use for an option given.
+        ConfigError: unknown protocol, or one that does not use an option given.
         CorpusError: the rows lack what the protocol needs, or a part of a fold would be empty.
     """
     if name not in PROTOCOLS:
@@ -194,17 +203,17 @@ def make_folds(
 
 
 def _refuse_useless(name: str, options: FoldOptions) -> None:
-    """An option that would change nothing is a misunderstanding."""
+    """Refuse an option that would change nothing: it was misunderstood."""
     for option, given, fitting in (
         ("--folds", options.folds is not None, COUNTED),
         ("--stratified", options.stratified, STRATIFIED),
         ("--fold-file", options.file is not None, ("file", "emobox")),
     ):
         if given and name not in fitting:
-            raise ConfigError(f"protocol {name} has no use for {option}", expected=f"--protocol {' or '.join(fitting)}")
+            raise ConfigError(f"protocol {name} does not use {option}", expected=f"--protocol {' or '.join(fitting)}")
 
 
 def train_and_validation(frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> tuple[Rows, Rows]:
-    """All rows in two parts, training and validation: by whole speakers where there are three or more."""
+    """Divide all rows into training and validation, by whole speakers where there are three or more."""
     fold = hold_out(leave_out("all", np.zeros(len(frame), dtype=bool)), frame, labels, options)
     return fold.train, fold.validation

@@ -113,10 +113,10 @@ def test_the_seed_decides_and_alone() -> None:
 def test_options_without_use_are_refused() -> None:
     table, frame, labels = corpus()
     for protocol, options, words in (
-        ("official", FoldOptions(folds=5), "protocol official has no use for --folds"),
-        ("emobox", FoldOptions(folds=5), "no use for --folds"),
-        ("random", FoldOptions(folds=5, stratified=True), "no use for --stratified"),
-        ("speaker", FoldOptions(file=Path("f.csv")), "no use for --fold-file"),
+        ("official", FoldOptions(folds=5), "protocol official does not use --folds"),
+        ("emobox", FoldOptions(folds=5), "does not use --folds"),
+        ("random", FoldOptions(folds=5, stratified=True), "does not use --stratified"),
+        ("speaker", FoldOptions(file=Path("f.csv")), "does not use --fold-file"),
         ("speaker", FoldOptions(stratified=True), "leave-one-out has no choice to make. Add --folds K."),
         ("session", FoldOptions(folds=7), r"expected 3 to 6 \(there are 6 sessions\)"),
         ("file", FoldOptions(), "expected --fold-file"),
@@ -190,7 +190,7 @@ def test_published_folds_may_name_only_what_is_not_for_training(tmp_path: Path) 
     ("content", "words"),
     [
         ("utterance,fold\na,1\n", "expected a CSV with columns fold and utterance_id"),
-        ("", "holds no folds"),
+        ("", "has no folds"),
         (
             "utterance_id,fold,part\n00-0,1,dev\n",
             "line 2: unknown part 'dev'; expected train, validation, test or unused",
@@ -213,7 +213,7 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the folds"):
         read_folds(tmp_path / "none.csv", frame)
     (tmp_path / "f.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="is no CSV"):
+    with pytest.raises(ConfigError, match="is not CSV in UTF-8"):
         read_folds(tmp_path / "f.csv", frame)
 
 
@@ -254,3 +254,48 @@ def test_folds_are_a_partition_by_group(speakers: int, folds: int, seed: int, st
             assert not set(frame["speaker"].iloc[fold.validation]) & set(frame["speaker"].iloc[fold.train])
         else:
             assert len(set(frame["speaker"].iloc[fold.train])) <= 2
+
+
+@pytest.mark.parametrize("protocol", ["session", "speaker", "random"])
+def test_a_file_that_was_cut_short_is_refused_wherever_it_was_cut(tmp_path: Path, protocol: str) -> None:
+    table, frame, labels = corpus(speakers=6, each=4)
+    file = tmp_path / "f.csv"
+    save_folds(file, frame, make_folds(protocol, table, frame, labels, FoldOptions(folds=3)))
+    lines = file.read_text().splitlines(keepends=True)
+    assert len(read_folds(file, frame)) == 3
+    for kept in range(1, len(lines)):
+        file.write_text("".join(lines[:kept]))
+        with pytest.raises(ConfigError):
+            read_folds(file, frame)
+        file.write_text("".join(lines[:kept]) + lines[kept][: len(lines[kept]) // 2])
+        with pytest.raises(ConfigError):
+            read_folds(file, frame)
+
+
+@pytest.mark.parametrize("part", [True, False])
+def test_other_programs_files_that_were_cut_short(tmp_path: Path, part: bool) -> None:
+    """Their files do not say how many folds they have: the utterances that none tests show it."""
+    _, frame, _ = corpus(speakers=6, each=4)
+    file = tmp_path / "f.csv"
+    lines = [f"{i},{n % 3}{',test' if part else ''}\n" for n, i in enumerate(sorted(frame["utterance_id"]))]
+    lines.sort(key=lambda line: line.split(",")[1])
+    header = f"utterance_id,fold{',part' if part else ''}\n"
+    file.write_text(header + "".join(lines))
+    assert len(read_folds(file, frame)) == 3
+    for kept in (20, 16, 9):  # within the last fold, behind the second, within the second
+        file.write_text(header + "".join(lines[:kept]))
+        with pytest.raises(ConfigError, match=f"(no fold tests|no fold for) {24 - kept} "):
+            read_folds(file, frame)
+    whole = [line.replace("\n", ",2\n") for line in lines[:16]]
+    file.write_text(
+        header.replace("\n", ",folds\n") + "".join(whole)
+    )  # rows that are for training only, and it says so
+    if part:
+        assert len(read_folds(file, frame)) == 2
+
+
+def test_a_row_that_is_cut_off(tmp_path: Path) -> None:
+    _, frame, _ = corpus(speakers=1, each=4)
+    (tmp_path / "f.csv").write_text("utterance_id,fold,part\n00-0,1,test\n00-1,1")
+    with pytest.raises(ConfigError, match=r"line 3; expected as many fields .* found fewer: the file may be cut short"):
+        read_folds(tmp_path / "f.csv", frame)

@@ -14,7 +14,7 @@ from ser.audit.split_data import SplitTable
 from ser.errors import ConfigError, CorpusError
 from ser.metadata.corpus import corpus as corpus_plugin
 from ser.metadata.folds.fold import Fold, FoldOptions
-from ser.metadata.folds.protocols import PROTOCOLS, default_protocol, make_folds, train_and_validation
+from ser.metadata.folds.protocols import PROTOCOLS, default_protocol, make_folds, train_and_validation, why_random
 from ser.metadata.table import Table, make_table
 
 
@@ -211,3 +211,18 @@ def test_validation_by_voices_of_training_is_said() -> None:
     assert sharing.stamps(sharing.verdict("toy", "speaker", frame, whole), {}, {"audio"}) == []
     subject = SplitTable(table, frame, labels, tuple("abcd"), "speaker", whole)
     assert "validation-speakers" not in {f.kind for f in leakage(subject)}
+
+
+@pytest.mark.parametrize(
+    ("speakers", "why"),
+    [
+        (["a", "b", "c", ""], "20 of 80 utterances have no speaker, 00-3 first"),
+        (["a", "b"], "there are 2 speakers, and protocol speaker needs three"),
+        ([""], ""),
+    ],
+)
+def test_the_reason_for_random_is_known(speakers: list[str], why: str) -> None:
+    table, _, _ = corpus(split="", session="")
+    table.frame["speaker"] = [speakers[k % len(speakers)] for k in range(len(table.frame))]
+    assert default_protocol(table) == "random"
+    assert why_random(table) == why
