@@ -1,47 +1,19 @@
 """The agreement of annotators, where the table has their votes."""
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.audit.finding import INFO, WARNING, Finding, some
+from ser.audit.finding import INFO, WARNING, Finding, Severity, some
+from ser.audit.record import Agreement
 from ser.audit.split_data import SplitTable
 from ser.metadata.labels import CANONICAL
 
 MOST_RATERS = 30
 MANY = 0.1  # of the utterances with votes
 ROUNDING = 2e-6  # of a share: tables keep six digits
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Numbers of agreement.
-
-    Attributes:
-        utterances: the number of utterances with votes.
-        complete: the number of those whose shares sum to 1.
-        alpha: Krippendorff's alpha over the complete ones; None where there are none.
-        raters: the median number of annotators that it takes (see `vote_counts`).
-        majority_share: the mean of the largest share.
-        without_majority: the number of utterances of which no emotion has more than half of the votes.
-        label_not_first: the number of utterances of which another emotion has more votes than the label.
-    """
-
-    utterances: int
-    complete: int
-    alpha: float | None
-    raters: int | None
-    majority_share: float
-    without_majority: int
-    label_not_first: int
-
-    def facts(self) -> dict[str, Any]:
-        """The numbers as they stand in the record of an audit."""
-        return asdict(self)
 
 
 def alpha(counts: NDArray[np.int64]) -> float:
@@ -160,6 +132,6 @@ def agreement(split: SplitTable) -> list[Finding]:
         if bad.any():
             many = bad.sum() > MANY * len(rows)
             ids = some(rows["utterance_id"][bad])
-            severity = WARNING if many else INFO
+            severity: Severity = WARNING if many else INFO
             found.append(Finding(kind, severity, what, int(bad.sum()), len(rows), "", ids, action if many else ""))
     return found

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,21 +16,18 @@ from ser.audit.classes import classes
 from ser.audit.finding import ERROR, INFO, SEVERITIES, WARNING, Finding
 from ser.audit.leakage import leakage, shared_audio
 from ser.audit.measurements import Sound, measure_audio
-from ser.audit.record import AuditRecord
+from ser.audit.record import AuditedAudio, AuditedFold, AuditRecord, CopyPairs, SeverityCounts
 from ser.audit.recordings import LONGEST, recordings
 from ser.audit.sharing import Verdict, fold_shares, verdict
 from ser.audit.split_data import SplitTable, split_table
 from ser.audit.stores import store_findings
 from ser.errors import CorpusError
-from ser.jsonfile import write_json
+from ser.jsonfile import TableFile, Time, write_json
 from ser.metadata.build import ensure_table
 from ser.metadata.copies import write_copies
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.folds.fold_file import save_folds
 from ser.workspace import Workspace, open_workspace
-
-AUDIT = "audit"
-SCHEMA = "ser.audit/1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,27 +53,34 @@ class Audit:
         """True where there is nothing but facts."""
         return all(finding.severity == INFO for finding in self.findings)
 
-    def record(self) -> dict[str, Any]:
-        """The audit as its record has it, but for the command, the time and the options."""
-        split, table, agreed = self.split, self.split.table, measure_agreement(self.split.frame)
-        counts, labels = Counter(f.severity for f in self.findings), Counter(split.labels.tolist())
-        return {
-            "schema": SCHEMA,
-            "dataset": table.dataset,
-            "corpus": table.facts.get("corpus"),
-            "licence": table.facts.get("licence"),
-            "table": {"path": f"metadata/{table.dataset}.csv", "sha256": table.sha256},
-            "scheme": self.scheme,
-            "protocol": split.protocol,
-            "utterances": len(split.frame),
-            "classes": {name: labels[k] for k, name in enumerate(split.classes)},
-            "counts": {severity: counts[severity] for severity in SEVERITIES},
-            "findings": [finding.facts() for finding in self.findings],
-            "folds": _folds(split),
-            "agreement": None if agreed is None else agreed.facts(),
-            "audio": None if self.sound is None else _audio(self.sound),
-            "verdict": None if self.verdict is None else self.verdict.facts(),
-        }
+    @property
+    def counts(self) -> SeverityCounts:
+        """The number of findings of each severity."""
+        found = Counter(finding.severity for finding in self.findings)
+        return SeverityCounts(error=found[ERROR], warning=found[WARNING], info=found[INFO])
+
+    def record(self, options: FoldOptions, time: Time) -> AuditRecord:
+        """Make the record of the audit."""
+        split, table, labels = self.split, self.split.table, Counter(self.split.labels.tolist())
+        return AuditRecord(
+            dataset=table.dataset,
+            corpus=table.facts.get("corpus"),
+            licence=table.facts.get("licence"),
+            table=TableFile(path=f"metadata/{table.dataset}.csv", sha256=table.sha256),
+            scheme=self.scheme,
+            protocol=split.protocol,
+            utterances=len(split.frame),
+            classes={name: labels[k] for k, name in enumerate(split.classes)},
+            counts=self.counts,
+            findings=list(self.findings),
+            folds=_folds(split),
+            agreement=measure_agreement(split.frame),
+            audio=None if self.sound is None else _audio(self.sound),
+            verdict=None if self.verdict is None else self.verdict.facts(),
+            fold_options={**vars(options), "file": options.file.name if options.file else None},
+            command=shlex.join(["ser", *sys.argv[1:]]),
+            time=time,
+        )
 
 
 def audit_dataset(
@@ -95,7 +98,7 @@ def audit_dataset(
     more: Sequence[Finding] = (),
     quiet: bool = True,
     say: Callable[[str], None] | None = None,
-) -> tuple[dict[str, Any], Path]:
+) -> tuple[AuditRecord, Path]:
     """Audit a dataset under a protocol; write `results/audit-NAME-PROTOCOL.json` and `metadata/NAME.copies.json`.
 
     Args:
@@ -123,14 +126,10 @@ def audit_dataset(
         write_copies(space, dataset, table.sha256, sound.copies)
         split = replace(split, table=replace(table, copies=sound.copies))
     audit = examine(split, scheme, sound, longest, [*store_findings(space, split), *more])
-    record = {
-        **audit.record(),
-        "fold_options": {**vars(options), "file": options.file.name if options.file else None},
-        "command": shlex.join(["ser", *sys.argv[1:]]),
-        "time": {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - clock, 3)},
-    }
-    path = space.results / f"{AUDIT}-{dataset}-{split.protocol}.json"
-    write_json(path, record, AuditRecord)
+    took = Time(started=started.isoformat(timespec="seconds"), seconds=round(time.monotonic() - clock, 3))
+    record = audit.record(options, took)
+    path = space.results / f"audit-{dataset}-{split.protocol}.json"
+    write_json(path, record)
     return record, path
 
 
@@ -179,29 +178,34 @@ def _corpus(split: SplitTable) -> list[Finding]:
     return found
 
 
-def _folds(split: SplitTable) -> list[dict[str, Any]]:
+def _folds(split: SplitTable) -> list[AuditedFold]:
     """Each fold: its sizes, the test utterances of each class, and the groups that it shares."""
-    facts = []
-    for fold in split.folds:
-        counts = np.bincount(split.labels[fold.test], minlength=len(split.classes)).tolist()
-        facts.append(
-            {
-                "name": fold.name,
-                **{part: len(rows) for part, rows in fold.parts().items()},
-                "validation_by": fold.validation_by,
-                "test_classes": dict(zip(split.classes, counts, strict=True)),
-                "shares": {group: s.counts() for group, s in fold_shares(split.frame, fold).items()},
-            }
+    return [
+        AuditedFold(
+            name=fold.name,
+            train=len(fold.train),
+            validation=len(fold.validation),
+            test=len(fold.test),
+            validation_by=fold.validation_by,
+            test_classes=dict(
+                zip(
+                    split.classes,
+                    np.bincount(split.labels[fold.test], minlength=len(split.classes)).tolist(),
+                    strict=True,
+                )
+            ),
+            shares={group: s.counts() for group, s in fold_shares(split.frame, fold).items()},
         )
-    return facts
+        for fold in split.folds
+    ]
 
 
-def _audio(sound: Sound) -> dict[str, Any]:
+def _audio(sound: Sound) -> AuditedAudio:
     rates = Counter(m.rate for m in sound.measured if m.rate)
-    return {
-        "utterances": len(sound.measured),
-        "unusable": sum(1 for m in sound.measured if m.fault),
-        "hours": round(sum(m.seconds for m in sound.measured) / 3600, 4),
-        "rates": {str(rate): n for rate, n in sorted(rates.items())},
-        "copies": {kind: [list(pair) for pair in pairs] for kind, pairs in sound.copies.pairs().items()},
-    }
+    return AuditedAudio(
+        utterances=len(sound.measured),
+        unusable=sum(1 for m in sound.measured if m.fault),
+        hours=round(sum(m.seconds for m in sound.measured) / 3600, 4),
+        rates={str(rate): n for rate, n in sorted(rates.items())},
+        copies=CopyPairs(identical=list(sound.copies.identical), near_identical=list(sound.copies.near_identical)),
+    )

@@ -4,13 +4,13 @@ from math import sqrt
 
 import numpy as np
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, some
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, some
 from ser.audit.split_data import SplitTable
 
 UNEVEN, VERY_UNEVEN = 3.0, 10.0  # the largest class by the smallest
 FEW = 30  # test utterances: with fewer, the interval of an accuracy is up to ±18 points wide
 
-SEVERITY = {"train": ERROR, "validation": INFO, "test": WARNING}
+SEVERITY: dict[str, Severity] = {"train": ERROR, "validation": INFO, "test": WARNING}
 ACTION = {
     "train": "A head cannot learn what it never sees: take another protocol, or a scheme without that class.",
     "validation": "Validation scores of these folds are over fewer classes.",

@@ -1,16 +1,21 @@
 """One finding of an audit, and the words that findings have in common."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Final, Literal
 
-ERROR, WARNING, INFO = "error", "warning", "info"
-SEVERITIES = (ERROR, WARNING, INFO)
+from msgspec import Meta
+
+from ser.jsonfile import Count, Model, Word
+
+Severity = Literal["error", "warning", "info"]
+ERROR: Final = "error"
+WARNING: Final = "warning"
+INFO: Final = "info"
+SEVERITIES: tuple[Severity, ...] = (ERROR, WARNING, INFO)
 EXAMPLES = 20
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Model):
     """One finding.
 
     Attributes:
@@ -25,18 +30,14 @@ class Finding:
         action: the advice; "" for none.
     """
 
-    kind: str
-    severity: str
-    what: str
-    count: int
-    of: int | None = None
+    kind: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$", description="A word for programs.")]
+    severity: Severity
+    what: Word
+    count: Count
+    of: Count | None = None
     detail: str = ""
-    examples: tuple[str, ...] = ()
-    action: str = ""
-
-    def facts(self) -> dict[str, Any]:
-        """The finding as it stands in the record of an audit."""
-        return {**asdict(self), "examples": list(self.examples)}
+    examples: Annotated[tuple[str, ...], Meta(description="Ids or names, 20 at most.")] = ()
+    action: Annotated[str, Meta(description="Advice; empty for none.")] = ""
 
 
 def some(names: Iterable[object]) -> tuple[str, ...]:

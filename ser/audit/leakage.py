@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, over, share, some
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, over, share, some
 from ser.audit.sharing import FoldShare, crossing, fold_shares, group_values, validation_share
 from ser.audit.split_data import SplitTable
 from ser.metadata.copies import Copies
@@ -11,7 +11,7 @@ OFTEN = 0.5  # of the test utterances: above, sentences that training has too ar
 FEW_TEXTS = 0.05  # distinct texts by utterances: below, the text is fixed, whatever the corpus says of itself
 ENOUGH_TEXTS = 100  # utterances with text: below, their number does not show whether the text is fixed
 
-SEVERITY = {"speaker": ERROR, "dialogue": ERROR, "session": WARNING, "sentence": INFO}
+SEVERITY: dict[str, Severity] = {"speaker": ERROR, "dialogue": ERROR, "session": WARNING, "sentence": INFO}
 ACTION = {
     "speaker": "A head can learn the voice in place of the emotion. Report --protocol speaker (with --folds K, --stratified) "
     "beside this one.",

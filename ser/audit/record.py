@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from ser.audit.finding import Finding
 from ser.jsonfile import Count, Model, Positive, TableFile, Time, Word
 
 Pairs = list[tuple[str, str]]
@@ -17,26 +18,13 @@ class SeverityCounts(Model, kw_only=True):
     info: Count
 
 
-class RecordedFinding(Model, kw_only=True):
-    """One finding; see `ser.audit.finding.Finding`."""
-
-    kind: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$", description="A word for programs.")]
-    severity: Literal["error", "warning", "info"]
-    what: Word
-    count: Count
-    of: Count | None
-    detail: str
-    examples: Annotated[list[str], Meta(description="Ids or names, 20 at most.")]
-    action: Annotated[str, Meta(description="What to do; empty for nothing.")]
-
-
-class RecordedShare(Model, kw_only=True):
+class SharedGroups(Model):
     """Groups (speakers, sessions, ...) of a fold's test part that its other parts have too."""
 
-    test: Annotated[int, Meta(ge=0, description="How many the test part has.")]
-    shared: Annotated[int, Meta(ge=0, description="Of these, in training too.")]
+    test: Annotated[int, Meta(ge=0, description="Groups of the test part.")]
+    shared: Annotated[int, Meta(ge=0, description="Those that training has too.")]
     shared_with_validation: Count
-    utterances: Annotated[int, Meta(ge=0, description="Test utterances of those in training.")]
+    utterances: Annotated[int, Meta(ge=0, description="Test utterances of those that training has too.")]
     utterances_with_validation: Count
 
 
@@ -48,17 +36,17 @@ class AuditedFold(Model, kw_only=True):
     validation: Count
     test: Count
     validation_by: Annotated[
-        str, Meta(description="What validation was taken by: speaker, session, split, utterance, file.")
+        str, Meta(description="The rule that validation was taken by: speaker, session, split, utterance, file.")
     ]
     test_classes: dict[str, Count]
     shares: Annotated[
-        dict[str, RecordedShare],
+        dict[str, SharedGroups],
         Meta(description="Of speaker, session, dialogue, sentence, those that the table knows."),
     ]
 
 
-class RecordedAgreement(Model, kw_only=True):
-    """The annotators' agreement."""
+class Agreement(Model):
+    """The agreement of the annotators: numbers over the utterances with votes."""
 
     utterances: Annotated[int, Meta(ge=0, description="With votes.")]
     complete: Annotated[int, Meta(ge=0, description="With votes that sum to 1.")]
@@ -102,9 +90,9 @@ class AuditRecord(Model, kw_only=True):
     utterances: Annotated[int, Meta(ge=1, description="Rows in use.")]
     classes: dict[str, Positive]
     counts: SeverityCounts
-    findings: Annotated[list[RecordedFinding], Meta(description="Errors first, then warnings, then facts.")]
+    findings: Annotated[list[Finding], Meta(description="Errors first, then warnings, then facts.")]
     folds: Annotated[list[AuditedFold], Meta(min_length=1)]
-    agreement: Annotated[RecordedAgreement | None, Meta(description="null where the table has no votes.")]
+    agreement: Annotated[Agreement | None, Meta(description="null where the table has no votes.")]
     audio: Annotated[AuditedAudio | None, Meta(description="null where there is none, or it was left out.")]
     verdict: Annotated[
         dict[str, Any] | None,

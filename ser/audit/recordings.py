@@ -7,7 +7,7 @@ import pandas as pd
 
 from ser.audio.measure import Measured
 from ser.audio.reading import CLIPPED_SHARE, SILENCE_PEAK
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, some
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, some
 from ser.audit.measurements import Sound
 
 SHORTEST = 400  # samples at 16 kHz: the receptive field of the speech encoders
@@ -27,7 +27,7 @@ FAULTS = {
     "needs-ffmpeg": ("files that need ffmpeg", "Install ffmpeg: ser doctor says how."),
     "not-finite": (
         "audio with values that are not finite",
-        "Write these files anew from their source, or leave them out.",
+        "Write these files again from their source, or leave them out.",
     ),
     "scale": (
         "float audio at the scale of integers: full scale is 1",
@@ -56,7 +56,7 @@ def recordings(sound: Sound, longest: float = LONGEST) -> list[Finding]:
         bad = [i for i, m in zip(ids, measured, strict=True) if m.fault == fault]
         if bad:
             found.append(Finding(f"audio-{fault}", ERROR, what, len(bad), len(ids), examples=some(bad), action=action))
-    tests: list[tuple[str, str, str, Callable[[Measured], bool], Callable[[Measured], str], str]] = [
+    tests: list[tuple[str, Severity, str, Callable[[Measured], bool], Callable[[Measured], str], str]] = [
         ("silent", ERROR, f"silent: no sample over {SILENCE_PEAK:g} of full scale", lambda m: m.peak < SILENCE_PEAK,
          lambda m: f"{m.seconds:.1f} s", "They say nothing of any emotion: leave them out of the table."),
         ("short", ERROR, f"shorter than {SHORTEST} samples at 16 kHz", lambda m: m.seconds * 16000 < SHORTEST,

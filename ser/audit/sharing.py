@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.audit.record import SharedGroups
 from ser.errors import CorpusError
 from ser.metadata.copies import Copies, Pairs
 from ser.metadata.folds.fold import Fold
@@ -35,9 +36,10 @@ class FoldShare:
     utterances: int
     utterances_with_validation: int
 
-    def counts(self) -> dict[str, int]:
-        """The numbers alone, for a record."""
-        return {name: value if isinstance(value, int) else len(value) for name, value in vars(self).items()}
+    def counts(self) -> SharedGroups:
+        """The numbers alone, for the record of an audit."""
+        shared, with_validation = len(self.shared), len(self.shared_with_validation)
+        return SharedGroups(self.test, shared, with_validation, self.utterances, self.utterances_with_validation)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ser.audit import sharing
 from ser.audit.agreement import alpha, measure_agreement, vote_counts
 from ser.audit.audit import examine
 from ser.audit.finding import ERROR, INFO, WARNING, Finding
+from ser.audit.record import SeverityCounts
 from ser.audit.recordings import cramers_v
 from ser.audit.sharing import crossing
 from ser.audit.split_data import SplitTable, labelled_rows, split_table
@@ -58,7 +59,7 @@ def test_a_clean_table_has_no_findings_but_that_it_is_text() -> None:
     assert set(found(rows())) == {"text-only"}
     audited = examine(split(rows()), "native", None)
     assert audited.clean
-    assert audited.record()["counts"] == {"error": 0, "warning": 0, "info": 1}
+    assert audited.counts == SeverityCounts(error=0, warning=0, info=1)
 
 
 @pytest.mark.parametrize(("group", "severity"), [("speaker", ERROR), ("dialogue", ERROR), ("session", WARNING)])
@@ -193,7 +194,7 @@ def test_a_protocol_that_breaks_its_promise_is_an_error_of_the_audit() -> None:
     finding = next(f for f in audited.findings if f.kind == "broken-promise")
     assert finding.severity == ERROR
     assert "promises disjoint speakers: 6 speakers" in finding.detail
-    assert audited.record()["verdict"] is None
+    assert audited.verdict is None
     assert "broken-promise" not in found(rows(), "seed1")
 
 

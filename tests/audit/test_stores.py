@@ -100,9 +100,9 @@ def test_the_audit_tells_of_stores_that_were_made_with_labels(maker: Any) -> Non
     for modality, name, identity in MADE.values():
         maker.store("toy", name, modality=modality, identity=identity)
     record, _ = audit_dataset("toy", str(maker.space.root), protocol="speaker", audio=False)
-    told = {f["kind"]: (f["severity"], f["examples"]) for f in record["findings"]}
-    assert told["simulated-text"] == (WARNING, ["toy+simulated"])
-    assert told["label-views"] == (INFO, ["toy@classwise1: scheme 4"])
+    told = {f.kind: (f.severity, f.examples) for f in record.findings}
+    assert told["simulated-text"] == (WARNING, ("toy+simulated",))
+    assert told["label-views"] == (INFO, ("toy@classwise1: scheme 4",))
 
 
 @pytest.mark.parametrize(("model", "kind"), [("openai/whisper-small", True), ("facebook/wav2vec2-base", False)])
@@ -111,4 +111,4 @@ def test_the_audit_judges_the_recogniser_of_a_text(maker: Any, model: str, kind:
     source = {"name": "asr-x", "model": model}
     maker.store("toy", "wordpiece+asr-x", modality="text", identity={"encoder": "wordpiece", "text_source": source})
     record, _ = audit_dataset("toy", maker.space, protocol="speaker", audio=False)
-    assert ("encoder-unknown" in {f["kind"] for f in record["findings"]}) is kind
+    assert ("encoder-unknown" in {f.kind for f in record.findings}) is kind
