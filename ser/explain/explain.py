@@ -19,13 +19,20 @@ from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.jsonfile import write_json
 from ser.results.plotting.style import save
-from ser.results.records.explanations import Explanations
+from ser.results.records.explanations import (
+    Attention,
+    Contribution,
+    ExplainedHead,
+    ExplainedUtterance,
+    Explanations,
+    LayerWeights,
+    Modalities,
+)
 from ser.train.checkpoint import SavedHead, load_head
 from ser.train.classical.classifier import Classical, neural_only
 from ser.train.heads._spectrogram import Spectrogram
 from ser.workspace import writing
 
-SCHEMA = "ser.explanations/1"
 SHOWN = 6  # layers of attention in one picture, the last ones; the arrays have all
 
 
@@ -46,7 +53,7 @@ class HeadFile:
 
 
 @dataclass(frozen=True)
-class ExplainedUtterance:
+class Example:
     """An utterance that one head is explained on, and the probabilities that it gives, `(classes,)`."""
 
     opened: OpenedHead
@@ -65,7 +72,7 @@ def explain(
     examples: int = 1,
     draws: int = DRAWS,
     say: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> Explanations:
     """Write arrays and pictures of what heads look at.
 
     Layer weights and contributions of modalities are over all heads. Activation and attention are of examples, by the heads
@@ -88,7 +95,7 @@ def explain(
     """
     layers: dict[str, list[NDArray[np.float64]]] = {}
     shared: list[tuple[Contributions, NDArray[np.int64]]] = []
-    chosen: list[ExplainedUtterance] = []
+    chosen: list[Example] = []
     for number, file in enumerate(files, 1):
         saved, rows = load_head(file.path), file.rows
         opened = open_head(saved, data, None if standardise is None else standardise(saved))
@@ -107,16 +114,15 @@ def explain(
             expected="a head on a spectrogram, on sequences, on all layers of an encoder, or on several modalities",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Any] = {
-        "schema": SCHEMA,
-        "experiment": name,
-        "dataset": data.dataset,
-        "heads": [{"file": f.path.name, "run": f.run, "fold": f.fold, "utterances": len(f.rows)} for f in files],
-        "layers": _layers(layers, data, folder, name),
-        "modalities": _modalities(shared, data.classes, draws, folder, name),
-        "examples": [_show(e, folder) for e in _best(chosen, examples, len(data.classes))],
-    }
-    write_json(folder / "explanations.json", found, Explanations)
+    found = Explanations(
+        experiment=name,
+        dataset=data.dataset,
+        heads=[ExplainedHead(file=f.path.name, run=f.run, fold=f.fold, utterances=len(f.rows)) for f in files],
+        layers=_layers(layers, data, folder, name),
+        modalities=_modalities(shared, data.classes, draws, folder, name),
+        examples=[_show(e, folder) for e in _best(chosen, examples, len(data.classes))],
+    )
+    write_json(folder / "explanations.json", found)
     return found
 
 
@@ -124,7 +130,7 @@ def _has_inside(opened: OpenedHead) -> bool:
     return any(isinstance(m, Spectrogram) or hasattr(m, "attends") for m, _ in opened.parts)
 
 
-def _candidates(opened: OpenedHead, file: HeadFile, rows: NDArray[np.int64], count: int) -> list[ExplainedUtterance]:
+def _candidates(opened: OpenedHead, file: HeadFile, rows: NDArray[np.int64], count: int) -> list[Example]:
     """Select from one head's rows, for each class, the surest right ones and the surest wrong ones."""
     shares = opened.probabilities(rows)
     labels, predicted, sure = opened.data.labels[rows], shares.argmax(-1), shares.max(-1)
@@ -133,13 +139,13 @@ def _candidates(opened: OpenedHead, file: HeadFile, rows: NDArray[np.int64], cou
         for right in (True, False):
             fitting = np.flatnonzero((labels == label) & ((predicted == label) == right))
             best = fitting[np.argsort(-sure[fitting], kind="stable")[:count]]
-            found += [ExplainedUtterance(opened, file, int(rows[k]), shares[k]) for k in best]
+            found += [Example(opened, file, int(rows[k]), shares[k]) for k in best]
     return found
 
 
-def _best(found: Iterable[ExplainedUtterance], count: int, classes: int) -> list[ExplainedUtterance]:
+def _best(found: Iterable[Example], count: int, classes: int) -> list[Example]:
     """Select the surest over all heads, in order of class, right ones first."""
-    groups: dict[tuple[int, bool], list[ExplainedUtterance]] = {}
+    groups: dict[tuple[int, bool], list[Example]] = {}
     for e in found:
         label = int(e.opened.data.labels[e.row])
         groups.setdefault((label, int(e.shares.argmax()) != label), []).append(e)
@@ -147,7 +153,7 @@ def _best(found: Iterable[ExplainedUtterance], count: int, classes: int) -> list
     return [e for group in ordered for e in sorted(group, key=lambda e: -e.shares.max())[:count]]
 
 
-def _show(example: ExplainedUtterance, folder: Path) -> dict[str, Any]:
+def _show(example: Example, folder: Path) -> ExplainedUtterance:
     """Write the pictures and arrays of one example; return its entry in the record."""
     opened, row, data = example.opened, example.row, example.opened.data
     utterance = str(data.frame["utterance_id"].iloc[row])
@@ -157,16 +163,7 @@ def _show(example: ExplainedUtterance, folder: Path) -> dict[str, Any]:
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", utterance)
     title = f"{utterance}: {true}, recognised as {predicted} ({example.shares[guess]:.2f}); {opened.saved.config.head}"
     arrays: dict[str, NDArray[Any]] = {"probabilities": example.shares}
-    shown: dict[str, Any] = {
-        "utterance_id": utterance,
-        "true": true,
-        "predicted": predicted,
-        "probability": float(example.shares[guess]),
-        "head": example.file.path.name,
-        "arrays": f"{stem}.npz",
-        "pictures": [],
-        "attention": [],
-    }
+    files: list[str] = []
     if isinstance(opened.module, Spectrogram):
         maps = {}
         for number in dict.fromkeys((guess, label)):
@@ -175,18 +172,26 @@ def _show(example: ExplainedUtterance, folder: Path) -> dict[str, Any]:
         arrays["spectrogram"] = picture
         covered = seconds * min(1.0, len(picture) / _frames(opened, row))
         save(pictures.activation(picture, maps, covered, title), folder / f"{stem}.activation.png")
-        shown["pictures"].append(f"{stem}.activation.png")
+        files.append(f"{stem}.activation.png")
     attended = attention_maps(opened, row)
     if attended:
         spoken = [i.name for i in opened.saved.inputs if i.modality == "audio"]
         words = {b.name: words_of(b, row) for b in data.blocks}
         save(pictures.attention(attended[-SHOWN:], seconds, spoken, words, title), folder / f"{stem}.attention.png")
-        shown["pictures"].append(f"{stem}.attention.png")
+        files.append(f"{stem}.attention.png")
         arrays |= {f"attention {m.layer}": m.weights for m in attended}
-        shown["attention"] = [{"layer": m.layer, "queries": list(m.queries), "keys": list(m.keys)} for m in attended]
-    with writing(folder / shown["arrays"]) as temporary, temporary.open("wb") as file:
+    with writing(folder / f"{stem}.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    return shown
+    return ExplainedUtterance(
+        utterance_id=utterance,
+        true=true,
+        predicted=predicted,
+        probability=float(example.shares[guess]),
+        head=example.file.path.name,
+        arrays=f"{stem}.npz",
+        pictures=files,
+        attention=[Attention(layer=m.layer, queries=list(m.queries), keys=list(m.keys)) for m in attended],
+    )
 
 
 def _frames(opened: OpenedHead, row: int) -> int:
@@ -197,28 +202,28 @@ def _frames(opened: OpenedHead, row: int) -> int:
 
 def _layers(
     layers: dict[str, list[NDArray[np.float64]]], data: Tensors, folder: Path, name: str
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, LayerWeights]:
     if not layers:
         return {}
     numbers = {s: data.stores[s]["identity"].get("layers") or list(range(len(w[0]))) for s, w in layers.items()}
     stacked = {store: np.stack(weights) for store, weights in layers.items()}
     save(pictures.layers(stacked, numbers, name), folder / "layers.png")
     return {
-        store: {
-            "layers": numbers[store],
-            "mean": w.mean(0),
-            "std": w.std(0, ddof=1) if len(w) > 1 else None,
-            "values": w,
-        }
+        store: LayerWeights(
+            layers=numbers[store],
+            mean=w.mean(0).tolist(),
+            std=w.std(0, ddof=1).tolist() if len(w) > 1 else None,
+            values=w.tolist(),
+        )
         for store, w in stacked.items()
     }
 
 
 def _modalities(
     shared: list[tuple[Contributions, NDArray[np.int64]]], classes: Sequence[str], draws: int, folder: Path, name: str
-) -> dict[str, Any]:
+) -> Modalities:
     if not shared:
-        return {}
+        return Modalities()
     names = shared[0][0].modalities
     values = np.stack([c.UA_values for c, _ in shared])
     # Of each utterance, what each modality adds to the probability of its true class.
@@ -226,18 +231,18 @@ def _modalities(
     labels = np.concatenate([y for _, y in shared])
     by_class = {c: true[:, labels == k].mean(1).tolist() for k, c in enumerate(classes) if (labels == k).any()}
     save(pictures.modalities(names, values, by_class, name), folder / "modalities.png")
-    return {
-        "players": list(names),
-        "draws": draws,
-        "UA_without_any": float(np.mean([c.UA[frozenset()] for c, _ in shared])),
-        "UA_with_only": {
+    return Modalities(
+        players=list(names),
+        draws=draws,
+        UA_without_any=float(np.mean([c.UA[frozenset()] for c, _ in shared])),
+        UA_with_only={
             "+".join(m for m in names if m in s): float(np.mean([c.UA[s] for c, _ in shared]))
             for s in shared[0][0].UA
             if s
         },
-        "shapley_of_UA": {
-            m: {"mean": float(v.mean()), "std": float(v.std(ddof=1)) if len(v) > 1 else None, "values": v}
+        shapley_of_UA={
+            m: Contribution(mean=float(v.mean()), std=float(v.std(ddof=1)) if len(v) > 1 else None, values=v.tolist())
             for m, v in zip(names, values.T, strict=True)
         },
-        "shapley_of_true_class": {c: dict(zip(names, v, strict=True)) for c, v in by_class.items()},
-    }
+        shapley_of_true_class={c: dict(zip(names, v, strict=True)) for c, v in by_class.items()},
+    )

@@ -11,7 +11,7 @@ NotNegative = Annotated[float, Meta(ge=0)]
 Temperature = Annotated[float, Meta(gt=0)]
 
 
-class EvaluatedModel(Model, kw_only=True):
+class ModelOfEvaluation(Model, kw_only=True):
     """The experiment or the saved head that is evaluated."""
 
     kind: Literal["experiment", "head"]
@@ -23,7 +23,7 @@ class EvaluatedModel(Model, kw_only=True):
     amount: Annotated[str | None, Meta(description="Of target data, of a few-shot record.")]
 
 
-class EvaluatedData(Model, kw_only=True):
+class DataOfEvaluation(Model, kw_only=True):
     """The utterances that it is evaluated on."""
 
     dataset: Word
@@ -388,8 +388,8 @@ class Evaluation(Model, kw_only=True):
     schema: Literal["ser.evaluation/1"] = "ser.evaluation/1"
     experiment: Word
     command: Word
-    model: EvaluatedModel
-    data: EvaluatedData
+    model: ModelOfEvaluation
+    data: DataOfEvaluation
     unit: Annotated[
         Literal["run", "head"],
         Meta(description="What predicts every test utterance once; numbers are described over these."),
