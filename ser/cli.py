@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = cli.main(args=arguments, prog_name="ser", standalone_mode=False)
+        code = cli.main(args=arguments, prog_name="ser", standalone_mode=False, obj=arguments)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code

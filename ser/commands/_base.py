@@ -3,12 +3,14 @@
 The common options, `--workspace`, `--config`, `--quiet` and `--verbose`, may stand before the command and after it.
 """
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ser.errors import ConfigError
 from ser.registry import kind, load, names, summary, unknown
@@ -218,6 +220,25 @@ def _as_text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
     return str(yaml.safe_dump(value, default_flow_style=True, width=2**31)).splitlines()[0]
+
+
+def recorded_command() -> str:
+    """The command for the record: as it was typed, and the options that the configuration file gave."""
+    context = click.get_current_context()
+    words = list(context.find_root().obj or [])
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name not in COMMON and context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP:
+            words += _typed(parameter, (context.default_map or {})[name])
+    return shlex.join(["ser", *words])
+
+
+def _typed(option: click.Parameter, value: Any) -> list[str]:
+    """An option as one would type it."""
+    name = max(option.opts, key=len)
+    if isinstance(value, bool):
+        return [name] if value else []
+    return [word for one in (value if isinstance(value, list) else [value]) for word in (name, str(one))]
 
 
 def overview(package: str) -> str:

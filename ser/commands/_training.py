@@ -1,16 +1,24 @@
-"FoldOptions that every training command has."
+"""The options that all training commands have, made of the fields that state them, and the arguments made of those.
 
-import re
-from collections.abc import Callable
+The fields are those of `ser.train.runs.options.FitOptions` and `ser.train.loop.config.Config`; nothing here repeats them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from ser.commands._base import Items, Plugin, Session
-from ser.commands._learning import LEARNING
+from ser.commands._base import Items, Plugin, Session, recorded_command
 from ser.errors import ConfigError
+from ser.registry import names, unknown
 from ser.train.classical.classifier import PREFIX
+from ser.train.loop.config import Config
+from ser.train.option import flag, is_option
+from ser.train.runs.options import option_fields
+
+FINAL = "output"  # this option of an experiment and those after it follow the options of training
 
 
 class Head(Plugin):
@@ -26,139 +34,117 @@ class Head(Plugin):
         return super().get_metavar(param, ctx)[:-1] + f"|{PREFIX}CLASS]"
 
 
-MODALITIES = ("audio", "text", "visual")
-_OPTIONS: list[Callable[..., Any]] = [
-    click.option(
+class Losses(click.ParamType):  # type: ignore[type-arg]
+    """A loss or a weighted sum, `cross_entropy,cb_focal:0.3`; the folder is the list of names."""
+
+    name = "losses"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        known = names("ser.train.losses")
+        for word in str(value).split(","):
+            name = word.partition(":")[0].strip()
+            if name not in known:
+                self.fail(str(unknown("loss", name, known)), param, ctx)
+        return str(value)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "NAME[:WEIGHT],..."
+
+
+def training_options(
+    head: str = "mlp", without: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the options of experiments and of training to a command's function.
+
+    Args:
+        head: the default one.
+        without: options of experiments that mean nothing to the command.
+    """
+
+    def added(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed([*_options(head, without)]):
+            command = option(command)
+        return command
+
+    return added
+
+
+def _options(head: str, without: tuple[str, ...]) -> Iterator[Callable[..., Any]]:
+    general = [f for f in option_fields().values() if f.name not in without and flag(f) != "-"]
+    position = [f.name for f in general].index(FINAL)
+    yield click.option("--head", type=Head(), default=head, show_default=True, help="Architecture; see ser heads.")
+    yield click.option(
         "--head-option",
         "head_options",
         multiple=True,
         metavar="KEY=VALUE",
-        help="An option of the head, as hidden=256.",
-    ),
-    click.option(
-        "--scheme", default="4", show_default=True, help="Label scheme: 4, 6, 7, 8, native, ... or a YAML file."
-    ),
-    click.option(
-        "--protocol",
-        type=click.Choice(["official", "session", "speaker", "emobox", "seed1", "random", "file"]),
-        help="Who is in train, validation, test.  [default: what the table allows, in this order]",
-    ),
-    click.option("--folds", type=click.IntRange(min=3), help="Number of folds, for session, speaker and random."),
-    click.option("--stratified", is_flag=True, help="With --folds: groups dealt so that folds have the same classes."),
-    click.option(
-        "--fold-file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="CSV with columns utterance_id, fold and part (of `ser audit --write-folds`), or fold alone: its test fold.",
-    ),
-    click.option(
-        "--validation",
-        type=click.Choice(["auto", "speaker", "session", "dialogue", "utterance"]),
-        default="auto",
-        show_default=True,
-        help="What validation takes whole from training.",
-    ),
-    click.option(
-        "--split-seed", default=0, show_default=True, help="Of the protocol's shuffles; the same for all runs."
-    ),
-    click.option("--audio", type=Items(), help="Audio stores to use, by encoder or store name."),
-    click.option("--text", type=Items(), help="Text stores to use, by encoder or store name."),
-    click.option("--visual", type=Items(), help="Visual stores to use, which are imported, by name."),
-    click.option(
-        "--modalities", type=Items(), help="audio, text, visual: use these only.  [default: all that are cached]"
-    ),
-    click.option(
-        "--views",
-        type=Items(),
-        help="Augmented views of the audio that training utterances are drawn among: all, tta, or names.  [default: none]",
-    ),
-    click.option(
-        "--normalize",
-        type=click.Choice(["none", "train", "corpus", "speaker"]),
-        default="train",
-        show_default=True,
-        help="Whose statistics standardise the features; corpus and speaker use unlabelled test data (stamped).",
-    ),
-    click.option(
-        "--feature-limit",
-        "limit",
-        type=click.FloatRange(min=0),
-        default=3.0,
-        show_default=True,
-        help="Standardised features beyond so many standard deviations are set to it; 0: no limit.",
-    ),
-    click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Seeds."),
-    click.option("--seed", default=0, show_default=True, help="Of the experiment."),
-    *LEARNING,
-    click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]"),
-    click.option("--stack", type=click.IntRange(min=1), help="Runs trained together.  [default: chosen by size]"),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
-    click.option(
-        "--output", type=click.Path(dir_okay=False, path_type=Path), help="Summary file.  [default: in results/]"
-    ),
-    click.option(
+        help="An option of the head, as hidden=256. May be repeated.",
+    )
+    yield from (_option(f, f.default) for f in general[:position])
+    yield from (_option(f, None) for f in fields(Config) if is_option(f))  # None: the head's own default
+    yield from (_option(f, f.default) for f in general[position:])
+    yield click.option(
         "--log",
         multiple=True,
         type=Plugin("ser.results.loggers"),
         help="Also write curves and scores into a tracker, in results/. May be repeated.",
-    ),
-]
+    )
 
 
-def training_options(command: Callable[..., Any], head: str = "mlp") -> Callable[..., Any]:
-    """Add the training options to a command's function; `arguments` makes keyword arguments of them.
+def _option(field: Field[Any], default: Any) -> Callable[..., Any]:
+    text = field.metadata["text"]
+    unset = field.metadata["unset"] or (field.default if default is None else None)
+    if unset is not None:
+        text += f"  [default: {unset:g}]" if isinstance(unset, float) else f"  [default: {unset}]"
+    kind = _type(field)
+    if isinstance(default, bool):
+        return click.option(f"--{flag(field)}", field.name, is_flag=True, help=text)
+    return click.option(
+        f"--{flag(field)}",
+        field.name,
+        type=kind,
+        metavar=field.metadata["metavar"] or (",".join(field.metadata["choices"]) if isinstance(kind, Items) else None),
+        default=default,
+        show_default=default is not None,
+        help=text,
+    )
 
-    Args:
-        head: the default one.
+
+def _type(field: Field[Any]) -> Any:
+    """The option's type on the command line."""
+    kinds = get_args(field.type) or (field.type,)
+    least, above, below = (field.metadata[bound] for bound in ("least", "above", "below"))
+    if field.name == "loss":
+        return Losses()
+    if tuple[str, ...] in kinds:
+        return Items()
+    if field.metadata["choices"]:
+        return click.Choice(field.metadata["choices"])
+    if Path in kinds:
+        return click.Path(dir_okay=False, path_type=Path)
+    if float in kinds:
+        return click.FloatRange(least if above is None else above, below, min_open=above is not None, max_open=True)
+    if int in kinds or field.name == "folds":
+        return click.INT if least is None else click.IntRange(least)
+    return click.STRING
+
+
+def arguments(*, log: tuple[str, ...], head_options: tuple[str, ...], **options: Any) -> dict[str, Any]:
+    """Keyword arguments of `ser.fit` and its siblings, from the options of the command line.
+
+    Raises:
+        ConfigError: a tracker whose package is not installed; a head's option that is not KEY=VALUE.
     """
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return click.option("--head", type=Head(), default=head, show_default=True, help="Architecture.")(command)
-
-
-def arguments(**options: Any) -> dict[str, Any]:
-    """Keyword arguments of `ser.train.experiments.fit.fit` and its siblings, from the options of the command line."""
-    import shlex
-    import sys
-
-    from ser.metadata.folds.fold import FoldOptions
     from ser.results.loggers import need
 
-    need(options.pop("log"))
-    _refuse_device(options["device"])
-    _refuse_contradiction(options)
-    named = [name for modality in MODALITIES for name in options.pop(modality) or []]
-    file, number, by = options.pop("fold_file"), options.pop("folds"), options.pop("validation")
-    seed, stratified = options.pop("split_seed"), options.pop("stratified")
-    return {
-        **options,
-        "stores": named or None,
-        "head_options": _pairs(options["head_options"]),
-        "folds": FoldOptions(folds=number, seed=seed, file=file, validation=by, stratified=stratified),
-        "command": shlex.join(["ser", *sys.argv[1:]]),
-    }
-
-
-def _refuse_device(device: str) -> None:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", device):
-        raise ConfigError(f"--device {device}", expected="auto, cpu, cuda, cuda:N or mps")
-
-
-def _refuse_contradiction(options: dict[str, Any]) -> None:
-    """A store that is named is used, so `--modalities` must not leave its modality out."""
-    wanted = options["modalities"]
-    for modality in MODALITIES:
-        if wanted and options[modality] and modality not in wanted:
-            raise ConfigError(
-                f"--{modality} {','.join(options[modality])} contradicts --modalities {','.join(wanted)}",
-                action=f"Leave --{modality} out, or add {modality} to --modalities.",
-            )
+    need(log)
+    return {**options, "head_options": _pairs(head_options), "command": recorded_command()}
 
 
 def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
     """`hidden=256` -> `{"hidden": 256}`; values are numbers where they look like numbers."""
-    import yaml
-
     from ser.train.experiments.search_space import scalar
+    from ser.yaml_file import parse_yaml
 
     pairs = {}
     for word in words:
@@ -166,15 +152,15 @@ def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
         if not equals:
             raise ConfigError(f"--head-option {word}", expected="KEY=VALUE")
         try:
-            read = value if "," in value else yaml.safe_load(value)
-        except yaml.YAMLError:
+            read = value if "," in value else parse_yaml(value, "")
+        except ConfigError:
             raise ConfigError(f"--head-option {word}", expected="KEY=VALUE, the value a number or a word") from None
-        pairs[key] = scalar(value) if read == value else read  # YAML takes 1e-3 for a text
+        pairs[key] = scalar(value) if read == value else read  # YAML takes None for a text
     return pairs or None
 
 
 def report(session: Session, summary: dict[str, Any], options: dict[str, Any]) -> None:
-    """Print a result as `ser results show` does, and write it into the trackers that were asked for.
+    """Print a result as `ser results show` does, and write it into the trackers that were named.
 
     Args:
         options: of the command line: `output` and `log`.

@@ -1,6 +1,5 @@
 """`ser ablate`: each modality alone, a simple fusion and the full model, compared in pairs."""
 
-from functools import partial
 from typing import Any
 
 import click
@@ -12,14 +11,7 @@ from ser.commands._training import Head, arguments, report, training_options
 @click.command("ablate", cls=Command)
 @click.option("--dataset", help="Dataset with features of two modalities or more.  [default: the only one]")
 @click.option("--simple", type=Head(), default="early", show_default=True, help="The simple fusion.")
-@click.option(
-    "--refit",
-    type=click.Choice(["auto", "always", "never"]),
-    default="auto",
-    show_default=True,
-    help="As for ser fit.",
-)
-@partial(training_options, head="cross_attention")
+@training_options("cross_attention")
 def command(session: Session, dataset: str | None, **options: Any) -> None:
     """What does each part bring? Each modality alone, a simple fusion, the full model; writes results/ablate-….json.
 

@@ -27,10 +27,7 @@ from ser.commands._training import arguments, report, training_options
     show_default=True,
     help="What picks the epoch and the lambda, without labels of the target; oracle uses them (stamped).",
 )
-@click.option(
-    "--save", is_flag=True, help="Also write each run's head, of every variant, for ser predict and ser evaluate."
-)
-@training_options
+@training_options(without=("refit",))
 def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
     """Train on a source's labels and a target's features; writes results/adapt-….json.
 

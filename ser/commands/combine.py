@@ -17,15 +17,7 @@ from ser.commands._training import arguments, report, training_options
     show_default=True,
     help="corpus: each corpus equally often in an epoch, the smaller ones repeated; none: every utterance once.",
 )
-@click.option(
-    "--refit",
-    type=click.Choice(["auto", "always", "never"]),
-    default="auto",
-    show_default=True,
-    help="As for ser fit; auto: where no corpus has a validation part of its own.",
-)
-@click.option("--save", is_flag=True, help="Also write each run's combined head, for ser predict.")
-@training_options
+@training_options()
 def command(session: Session, datasets: list[str], **options: Any) -> None:
     """Train on the union of corpora, report on each; writes results/combine-….json.
 

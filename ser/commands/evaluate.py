@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ser.commands._base import Command, Session
+from ser.commands._base import Command, Session, recorded_command
 
 
 @click.command("evaluate", cls=Command)
@@ -54,12 +54,10 @@ def command(session: Session, model: str, novelty: tuple[str, ...], **options: A
     ser evaluate --model EXPERIMENT --novelty emotion:boredom --novelty noises
     ser evaluate --model EXPERIMENT --explain
     """
-    import shlex
-    import sys
-
     from ser.evaluation.evaluate import evaluate
     from ser.results.report.evaluation_text import evaluation_text
 
-    words = shlex.join(["ser", *sys.argv[1:]])
-    record, path = evaluate(model, session.workspace, novelty=novelty, command=words, say=session.warn, **options)
+    record, path = evaluate(
+        model, session.workspace, novelty=novelty, command=recorded_command(), say=session.warn, **options
+    )
     session.say(evaluation_text(record, path))

@@ -22,10 +22,7 @@ from ser.commands._training import arguments, report, training_options
 @click.option(
     "--lr-factor", default=0.1, show_default=True, help="Learning rate of the second training, as a share of --lr."
 )
-@click.option(
-    "--save", is_flag=True, help="Also write each run's head, of every variant, for ser predict and ser evaluate."
-)
-@training_options
+@training_options(without=("refit",))
 def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
     """Pretrain on a source, fine-tune on a target's training part; writes results/finetune-….json.
 

@@ -11,15 +11,6 @@ from ser.commands._training import arguments, report, training_options
 @click.command("fit", cls=Command)
 @click.option("--dataset", help="Dataset with features.  [default: the only one]")
 @click.option(
-    "--refit",
-    type=click.Choice(["auto", "always", "never"]),
-    default="auto",
-    show_default=True,
-    help="Train again on training and validation for the epochs that validation picked; auto: where the protocol has no "
-    "validation part of its own.",
-)
-@click.option("--save", is_flag=True, help="Also write each run's head, for ser predict.")
-@click.option(
     "--grid",
     multiple=True,
     metavar="KEY=VALUES",
@@ -31,7 +22,7 @@ from ser.commands._training import arguments, report, training_options
     type=click.IntRange(min=1),
     help="Draw so many settings from --grid, which may then have ranges, as lr=1e-4:1e-2:log.",
 )
-@training_options
+@training_options()
 def command(session: Session, dataset: str | None, grid: tuple[str, ...], random: int | None, **options: Any) -> None:
     """Train a head over seeds and folds on cached features; writes results/….json.
 

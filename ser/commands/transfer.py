@@ -13,8 +13,7 @@ from ser.commands._training import arguments, report, training_options
 @click.option("--target", help="Corpus to test on.  [default: cremad]")
 @click.option("--matrix", is_flag=True, help="Each of --datasets as source and as target, as a table and a heat map.")
 @click.option("--datasets", type=Items(), help="Of --matrix.  [default: all that have features]")
-@click.option("--save", is_flag=True, help="Also write each run's head, for ser predict.")
-@training_options
+@training_options(without=("refit",))
 def command(
     session: Session,
     source: str | None,

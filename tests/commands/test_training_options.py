@@ -1,19 +1,29 @@
 """Options of the training commands that are refused or read before any training."""
 
+import inspect
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ser
+from ser import registry
 from ser.cli import main
+from ser.train.loop.config import Config
+from ser.train.runs.options import option_fields
 
 
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What `ser.train.experiments.fit.fit` was called with."""
+    """What `ser.train.experiments.fit.fit` was called with, where its options are sound."""
+    from ser.train.experiments.fit import fit as real
+    from ser.train.runs.options import read_options
+
     calls: list[dict[str, Any]] = []
 
-    def fit(dataset: str, workspace: object, **options: Any) -> dict[str, Any]:
+    def fit(dataset: str, workspace: str, *, head: str, **options: Any) -> dict[str, Any]:
+        read_options(real, workspace, head, options)
         calls.append(options)
         return {}
 
@@ -62,7 +72,7 @@ def test_head_options_of_the_configuration(tmp_path: Path, fitted: list[dict[str
 def test_lists_of_the_configuration(tmp_path: Path, fitted: list[dict[str, Any]]) -> None:
     (tmp_path / "ser.yaml").write_text("fit: {audio: [mfcc, egemaps], head_option: {name: '7'}}")
     assert run(tmp_path) == 0
-    assert fitted[0]["stores"] == ["mfcc", "egemaps"]
+    assert fitted[0]["audio"] == ["mfcc", "egemaps"]
     assert fitted[0]["head_options"] == {"name": "7"}
 
 
@@ -82,3 +92,21 @@ def test_a_head_option_that_is_no_value_is_refused_in_one_line(
     assert run(tmp_path, "--head-option", "hidden=[") == 1
     assert capsys.readouterr().err.startswith("ser: --head-option hidden=[; expected KEY=VALUE")
     assert fitted == []
+
+
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [(name, name) for name in ("fit", "ablate", "adapt", "combine", "fewshot", "finetune", "transfer")]
+    + [("fit", "search"), ("transfer", "matrix")],
+)
+def test_the_command_line_and_python_have_the_same_options(command: str, function: str) -> None:
+    """Options of experiments and of training: each is stated once, for both."""
+    typed = {str(p.name) for p in registry.load("ser.commands", command).command.params}
+    python = set(inspect.signature(getattr(ser, function)).parameters)
+    stated = {*option_fields(), *(f.name for f in fields(Config))}
+    of_python_alone = {
+        "stores",
+        "quiet",
+    }  # --audio, --text and --visual name stores; quiet is an option of all commands
+    of_command_alone = {"save"} if function == "search" else set()
+    assert python & stated - of_python_alone == typed & stated - {"quiet"} - of_command_alone

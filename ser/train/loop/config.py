@@ -6,10 +6,10 @@ from typing import Any
 
 from ser.errors import ConfigError
 from ser.registry import unknown
-from ser.train.adapt import _base as adapt
-from ser.train.heads._base import options_of, plugin, require_embedding
-from ser.train.loop.optimisation import cycle_ends
-from ser.train.losses import _base as losses
+from ser.train.option import check, is_option, option
+
+# Importing torch takes seconds, and the command line reads the options below for its help: what needs it is imported in the
+# functions.
 
 SOURCE = ("UA", "WA", "loss", "last")  # selections by source validation, see `ser.train.loop.validation`
 # Selections for a target corpus, see `ser.train.loop.target_selection`, and how a record describes them.
@@ -31,65 +31,61 @@ CONTEXTS = ("utterance", "dialogue")
 
 @dataclass(frozen=True)
 class Config:
-    """How a head is trained.
-
-    Attributes:
-        head: plugin name.
-        head_options: the head's own options.
-        loss: plugin name, or a sum such as `cross_entropy,cb_focal:0.3`.
-        epochs: at most so many.
-        batch_size: utterances a step.
-        lr: highest learning rate of AdamW.
-        weight_decay: decoupled.
-        schedule: `constant`; `linear` and `cosine` (linear warm-up over 10 % of the steps, then to 0); `one-cycle` (Smith
-            2018: up over 30 %, down to 0); `cycles`, of a snapshot ensemble only.
-        patience: epochs without a better validation score after which a run stops; 0 never stops early.
-        selection: the validation score that picks the epoch (`UA`, `WA`, `loss`), or `last`; with a target corpus also
-            `entropy`, `iwv`, `dev` and `oracle`, see `ser.train.loop.target_selection`.
-        class_weights: `balanced` (N / (K n_c)) or `none`.
-        label_smoothing: in [0, 1).
-        clip: largest gradient norm of a run; 0 does not clip.
-        context: what a head sees at once, an `utterance` or the turns of a `dialogue`, see `ser.train.loop.dialogues`;
-            a batch is then so many dialogues.
-        precision: of the forward pass in training, `float32` or `bfloat16` (autocast); weights, losses and predictions are
-            float32.
-        average: of weights, `none`, `swa` or `ema`; see `ser.train.loop.averaging`.
-        snapshots: heads of one run, each the end of a cosine cycle, whose probabilities are averaged (Huang et al., ICLR
-            2017); 1 is an ordinary run.
-        mixup, time_masks, band_masks, feature_noise, modality_dropout: augmentation of training batches, see
-            `ser.train.loop.augmentation`; masks are written `2x30`: two, of at most 30 frames or bands; 0 or "" is off.
-        adapt: a method that aligns the features of an unlabelled target corpus, or `none`; see `ser.train.adapt._base`.
-        adapt_weight: lambda, by which the gradient of the method's loss is multiplied on its way into the head.
-        adapt_ramp: lambda's schedule, `constant` or `dann`; "" for the method's own.
-        freeze: `encoder` trains only what comes after the embedding of given weights, see `ser.train.loop.freezing`; or `none`.
-    """
+    """How a head is trained. Where an option is not given, the head's own default holds, or else the one here."""
 
     head: str = "mlp"
     head_options: Mapping[str, Any] = field(default_factory=dict)
-    loss: str = "cross_entropy"
-    epochs: int = 60
-    batch_size: int = 32
-    lr: float = 1e-3
-    weight_decay: float = 0.01
-    schedule: str = "one-cycle"
-    patience: int = 15
-    selection: str = "UA"
-    class_weights: str = "balanced"
-    label_smoothing: float = 0.1
-    clip: float = 1.0
-    context: str = "utterance"
-    precision: str = "float32"
-    average: str = "none"
-    snapshots: int = 1
-    mixup: float = 0.0
-    time_masks: str = ""
-    band_masks: str = ""
-    feature_noise: float = 0.0
-    modality_dropout: float = 0.0
-    adapt: str = "none"
-    adapt_weight: float = 1.0
-    adapt_ramp: str = ""
-    freeze: str = "none"
+    loss: str = option("cross_entropy", "A loss or a sum of several, as cross_entropy,cb_focal:0.3; see ser losses.")
+    epochs: int = option(60, "The largest number of epochs.", unset="the head's", least=1)
+    batch_size: int = option(
+        32, "Utterances in a step; dialogues with context dialogue.", unset="the head's, 32 for most", least=1
+    )
+    lr: float = option(1e-3, "The highest learning rate of AdamW.", unset="the head's", above=0)
+    weight_decay: float = option(0.01, "The decoupled weight decay of AdamW.", least=0)
+    schedule: str = option(
+        "one-cycle",
+        "The learning rate over time: linear and cosine rise over the first tenth of the steps, one-cycle over 30 %.",
+        unset="the head's, one-cycle for most",
+        choices=SCHEDULES,
+        internal=["cycles"],  # of a snapshot ensemble
+    )
+    patience: int = option(15, "Epochs without a better validation score after which a run stops; 0: never.", least=0)
+    selection: str = option(
+        "UA", "The validation score that picks the epoch, or last.", choices=SOURCE, internal=tuple(TARGET)
+    )
+    class_weights: str = option("balanced", "Weights of the classes in the loss.", choices=("balanced", "none"))
+    label_smoothing: float = option(0.1, "The share of label smoothing.", least=0, below=1)
+    clip: float = option(1.0, "The largest norm of a run's gradient; 0: no clipping.", least=0)
+    context: str = option(
+        "utterance", "What a head sees at once: an utterance, or the turns of a dialogue.", choices=CONTEXTS
+    )
+    precision: str = option(
+        "float32", "Numbers of the forward pass in training; bfloat16 is autocast.", choices=PRECISIONS
+    )
+    average: str = option(
+        "none", "Average weights: over the last quarter of the epochs (swa), or over all steps (ema).", choices=AVERAGES
+    )
+    snapshots: int = option(
+        1, "Heads of one run, each the end of a cosine cycle, whose probabilities are averaged.", least=1
+    )
+    mixup: float = option(0.0, "Mix pairs of training utterances, by shares from Beta(ALPHA, ALPHA); 0: off.", least=0,
+                          metavar="ALPHA")  # fmt: skip
+    time_masks: str = option(
+        "", "SpecAugment: N masks of up to so many frames, as 2x30.", unset="off", metavar="NxFRAMES"
+    )
+    band_masks: str = option("", "SpecAugment: N masks of up to so many bands, as 2x8.", unset="off", metavar="NxBANDS")
+    feature_noise: float = option(
+        0.0, "Gaussian noise on training features, in standard deviations of theirs; 0: off.", least=0
+    )
+    modality_dropout: float = option(
+        0.0, "The share of training utterances of which one modality is left out; 0: off.", least=0, below=1
+    )
+    adapt: str = (
+        "none"  # the method that aligns the features of an unlabelled target corpus, see `ser.train.adapt._base`
+    )
+    adapt_weight: float = 1.0  # lambda, which multiplies the gradient of the method's loss on its way into the head
+    adapt_ramp: str = ""  # lambda's schedule, `constant` or `dann`; "" for the method's own
+    freeze: str = "none"  # `encoder` trains only what comes after the embedding, see `ser.train.loop.freezing`
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "head_options": dict(self.head_options)}
@@ -101,6 +97,11 @@ def make_config(head: str, **given: Any) -> Config:
     Raises:
         ConfigError: an unknown key, or a value outside of its range.
     """
+    from ser.train.adapt._base import check as check_adaptation
+    from ser.train.heads._base import plugin
+    from ser.train.losses._base import canonical
+    from ser.train.losses._base import check as check_loss
+
     known = {f.name for f in fields(Config)}
     strange = sorted(set(given) - known)
     if strange:
@@ -110,17 +111,19 @@ def make_config(head: str, **given: Any) -> Config:
     defaults = {**getattr(plugin(head), "DEFAULTS", {}), **cycles, "head": head}
     config = replace(Config(), **{name: _typed(name, value) for name, value in {**defaults, **chosen}.items()})
     options = _head_options(head, dict(config.head_options))
-    ramp = adapt.check(config.adapt, config.adapt_weight, config.adapt_ramp)
-    config = replace(config, head_options=options, loss=losses.canonical(config.loss), adapt_ramp=ramp)
+    ramp = check_adaptation(config.adapt, config.adapt_weight, config.adapt_ramp)
+    config = replace(config, head_options=options, loss=canonical(config.loss), adapt_ramp=ramp)
     _check(config)
     _check_snapshots(config)
     _check_transfer(config)
-    losses.check(config.loss, head, mixup=config.mixup > 0)
+    check_loss(config.loss, head, mixup=config.mixup > 0)
     return config
 
 
 def _head_options(head: str, given: dict[str, Any]) -> dict[str, Any]:
     """All of a head's options, resolved: a later change of a default does not change a stored configuration."""
+    from ser.train.heads._base import options_of
+
     known = options_of(head)
     for name, value in given.items():
         if name not in known:
@@ -178,36 +181,19 @@ def masks(text: str) -> tuple[int, int]:
 
 
 def _check(config: Config) -> None:
-    ranges: list[tuple[str, bool, str]] = [
-        ("epochs", config.epochs >= 1, "1 or more"),
-        ("batch_size", config.batch_size >= 1, "1 or more"),
-        ("lr", config.lr > 0, "above 0"),
-        ("weight_decay", config.weight_decay >= 0, "0 or more"),
-        ("patience", config.patience >= 0, "0 (never stop early) or more"),
-        ("label_smoothing", 0 <= config.label_smoothing < 1, "0 or more and below 1"),
-        ("clip", config.clip >= 0, "0 (do not clip) or more"),
-        ("schedule", config.schedule in (*SCHEDULES, "cycles"), f"one of {', '.join(SCHEDULES)}"),
-        ("selection", config.selection in SELECTIONS, f"one of {', '.join(SELECTIONS)}"),
-        ("class_weights", config.class_weights in ("balanced", "none"), "balanced or none"),
-        ("context", config.context in CONTEXTS, f"one of {', '.join(CONTEXTS)}"),
-        ("precision", config.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
-        ("average", config.average in AVERAGES, f"one of {', '.join(AVERAGES)}"),
-        ("snapshots", config.snapshots >= 1, "1 or more"),
-        ("mixup", 0 <= config.mixup < float("inf"), "0 (off) or more"),
-        ("feature_noise", 0 <= config.feature_noise < float("inf"), "0 (off) or more"),
-        ("modality_dropout", 0 <= config.modality_dropout < 1, "0 (off) or more and below 1"),
-        ("freeze", config.freeze in FREEZES, f"one of {', '.join(FREEZES)}"),
-    ]
-    for name, fits, expected in ranges:
-        if not fits:
-            raise ConfigError(f"{name} = {getattr(config, name)}", expected=expected)
+    from ser.train.losses._base import parse, term
+
+    for one in filter(is_option, fields(config)):
+        check(one, getattr(config, one.name))
+    if config.freeze not in FREEZES:
+        raise ConfigError(f"freeze = {config.freeze}", expected=f"one of {', '.join(FREEZES)}")
     masks(config.time_masks)
     masks(config.band_masks)
     if config.context == "dialogue":
         for name in ("mixup", "time_masks", "band_masks"):
             if getattr(config, name):
                 raise ConfigError(f"{name} with context dialogue", action=f"Leave {name} out.")
-        if any(losses.term(name).reads_embedding for name in losses.parse(config.loss)):
+        if any(term(name).reads_embedding for name in parse(config.loss)):
             raise ConfigError(f"loss {config.loss} with context dialogue", expected="losses on logits alone")
 
 
@@ -217,6 +203,8 @@ def _check_snapshots(config: Config) -> None:
         if config.schedule == "cycles":
             raise ConfigError("schedule cycles is that of a snapshot ensemble", action="Add --snapshots 5.")
         return
+    from ser.train.loop.optimisation import cycle_ends
+
     cycle_ends(config.epochs, config.snapshots)
     for name, needed in {**CYCLES, "average": "none"}.items():
         if getattr(config, name) != needed:
@@ -229,7 +217,10 @@ def _check_snapshots(config: Config) -> None:
 
 def _check_transfer(config: Config) -> None:
     """What reads embeddings needs a head that has them; utterances of two corpora are not mixed, nor are dialogues aligned."""
-    adapts, freezes = config.adapt != adapt.NONE, config.freeze != "none"
+    from ser.train.adapt._base import NONE
+    from ser.train.heads._base import require_embedding
+
+    adapts, freezes = config.adapt != NONE, config.freeze != "none"
     readers = {
         f"adapt {config.adapt}": adapts,
         f"freeze {config.freeze}": freezes,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from ser.errors import ConfigError
 from ser.registry import unknown
+from ser.train.option import check, described, is_option, option
 from ser.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -28,20 +29,9 @@ MODALITIES = ("audio", "text", "visual")
 OF_COMMANDS = ("head", "adapt", "adapt_weight", "adapt_ramp", "freeze")
 
 
-def option(default: Any, text: str, *, choices: tuple[str, ...] = (), least: float | None = None) -> Any:
-    """One option as a field of a dataclass.
-
-    Args:
-        text: what it is, for the help of Python and of the command line.
-        choices: the words that it may be.
-        least: the smallest number that it may be.
-    """
-    return field(default=default, metadata={"text": text, "choices": choices, "least": least})
-
-
 @dataclass(frozen=True)
 class FitOptions:
-    """Options of an experiment. The fields that begin with `option` are what a user may give."""
+    """Options of an experiment. The fields made by `option` are what a user may give."""
 
     workspace: Workspace = field(default_factory=Workspace)
     head: str = "mlp"
@@ -52,11 +42,12 @@ class FitOptions:
     scheme: str = option("4", "Label scheme: 4, 6, 7, 8, native, ... or a YAML file.")
     protocol: str | None = option(
         None,
-        "Who is in train, validation, test. None: what the table allows, in this order.",
+        "Who is in train, validation, test.",
+        unset="what the table allows, in this order",
         choices=("official", "session", "speaker", "emobox", "seed1", "random", "file"),
     )
     folds: "int | FoldOptions | None" = option(None, "Number of folds, for session, speaker and random.", least=3)
-    stratified: bool = option(False, "With folds: groups dealt so that folds have the same classes.")
+    stratified: bool = option(False, "With folds: whole groups in folds so that all have about the same classes.")
     fold_file: Path | None = option(
         None,
         "CSV with columns utterance_id, fold and part (of `ser audit --write-folds`), or fold alone: its test fold.",
@@ -66,20 +57,21 @@ class FitOptions:
         "What validation takes whole from training.",
         choices=("auto", "speaker", "session", "dialogue", "utterance"),
     )
-    split_seed: int = option(0, "Of the protocol's shuffles; the same for all runs.")
+    split_seed: int = option(0, "Seed of the protocol's shuffles; the same for all runs.")
     stores: tuple[str, ...] | None = option(
-        None, "Stores to use, by encoder or store name. None: the only one of each modality."
+        None, "Stores to use, by encoder or store name.", unset="the only one of each modality", flag="-"
     )
     audio: tuple[str, ...] | None = option(None, "Audio stores to use, by encoder or store name.")
     text: tuple[str, ...] | None = option(None, "Text stores to use, by encoder or store name.")
     visual: tuple[str, ...] | None = option(None, "Visual stores to use, which are imported, by name.")
     modalities: tuple[str, ...] | None = option(
-        None, "audio, text, visual: use these only. None: all that are cached.", choices=MODALITIES
+        None, "Use these only.", unset="all that have features", choices=MODALITIES
     )
     views: tuple[str, ...] | None = option(
         None,
         "Augmented views of the audio that training utterances are drawn among, one for each utterance, run and epoch: all, "
-        "tta, or names. None: the original alone. Validation and test are always the original.",
+        "tta, or names. Validation and test are always the original.",
+        unset="the original alone",
     )
     normalize: str = option(
         "train",
@@ -88,26 +80,30 @@ class FitOptions:
     )
     limit: float = option(
         3.0,
-        "Standardised features beyond so many standard deviations are set to it; 0: no limit. On the command line "
-        "--feature-limit.",
+        "Standardised features beyond so many standard deviations are set to it; 0: no limit.",
         least=0,
+        flag="feature-limit",
     )
     runs: int = option(5, "Seeds. Run k has the same numbers whatever the number of runs is.", least=1)
-    seed: int = option(0, "Of the experiment.")
+    seed: int = option(0, "Seed of the experiment.")
     refit: str = option(
         "auto",
-        "Train again on training and validation for the epochs that validation picked: always, never, or auto: where "
-        "validation was carved out of the protocol's training part. Validation scores are of the head before.",
+        "Train again on training and validation for the epochs that validation picked; auto: where validation was taken from "
+        "the protocol's training part. Validation scores are of the head before.",
         choices=("auto", "always", "never"),
     )
-    save: bool = option(False, "Also write each run's head, for ser.Predictor and ser predict.")
+    save: bool = option(False, "Also write each run's head, for ser predict and ser evaluate.")
     output: Path | None = option(
-        None, "Summary file, which ends in .json. None: named after the experiment, in results/."
+        None, "Summary file, which ends in .json.", unset="named after the experiment, in results/"
     )
-    jobs: int | None = option(None, "Worker processes. None: one a core.", least=1)
-    stack: int | None = option(None, "Runs trained together. None: chosen by size.", least=1)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.")
-    quiet: bool = option(True, "Print no progress.")
+    jobs: int | None = option(None, "Worker processes.", unset="one for each core", least=1)
+    stack: int | None = option(None, "Runs trained together.", unset="chosen by size", least=1)
+    device: str = option(
+        "auto",
+        "auto, cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
+        form=(r"auto|cpu|cuda(:\d+)?|mps", "auto, cpu, cuda, cuda:N or mps"),
+    )
+    quiet: bool = option(True, "Print no progress.", flag="-")
 
     @property
     def fold_options(self) -> "FoldOptions":
@@ -130,7 +126,7 @@ class FitOptions:
 
 def option_fields() -> dict[str, Any]:
     """The fields of `FitOptions` that a user may give, by name."""
-    return {f.name: f for f in fields(FitOptions) if "text" in f.metadata}
+    return {f.name: f for f in fields(FitOptions) if is_option(f)}
 
 
 def with_options(*without: str) -> Callable[[F], F]:
@@ -152,20 +148,17 @@ def with_options(*without: str) -> Callable[[F], F]:
         own += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=t) for n, d, t in more]
         function.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
         function.without = without  # type: ignore[attr-defined]
-        texts = "\n".join(f"    {name}: {_whole_text(f)}" for name, f in general.items())
-        learning = inspect.cleandoc(Config.__doc__ or "").partition("Attributes:\n")[2].rstrip()
+        texts, learning = (
+            "\n".join(f"    {f.name}: {described(f)}" for f in group if is_option(f))
+            for group in (general.values(), training)
+        )
         function.__doc__ = (
             f"{inspect.cleandoc(function.__doc__ or '')}\n\nOptions:\n{texts}\n\n"
-            f"Options of training; None is the head's own:\n{learning}\n"
+            f"Options of training; None is the head's own:\n    head_options: the head's own options, by name.\n{learning}\n"
         )
         return function
 
     return shown
-
-
-def _whole_text(option: Any) -> str:
-    choices = option.metadata["choices"]
-    return f"{option.metadata['text']} ({', '.join(choices)})" if choices else str(option.metadata["text"])
 
 
 def read_options(
@@ -332,12 +325,12 @@ _CONVERTERS: dict[Any, Callable[[str, Any], Any]] = {
 
 def _converted(option: Any, given: Any) -> Any:
     """A value of an option in the type of its field, which must be one of its choices and within its range."""
-    name, choices, least = option.name, option.metadata["choices"], option.metadata["least"]
     kind = next((t for t in get_args(option.type) if t is not NoneType), option.type)
-    value = _CONVERTERS[kind](name, given)
-    for word in (value if isinstance(value, tuple) else [value]) if choices else ():
-        if word not in choices:
-            raise unknown(name, str(word), choices)
-    if least is not None and isinstance(value, (int, float)) and not value >= least:
-        raise ConfigError(f"{name} = {value}", expected=f"{least} or more")
+    value = _CONVERTERS[kind](option.name, given)
+    if option.metadata["choices"]:
+        for word in value if isinstance(value, tuple) else [value]:
+            if word not in option.metadata["choices"]:
+                raise unknown(option.name, str(word), option.metadata["choices"])
+    else:
+        check(option, value)
     return value

@@ -193,10 +193,8 @@ def test_a_configuration_refuses_what_it_does_not_know() -> None:
 
 
 def test_options_have_the_type_of_their_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ser.train.loop import config
-
     known = {"gate": False, "scale": 0.5, "size": 8, "words": "pre", "hidden": "512,256", "dropout": 0.1}
-    monkeypatch.setattr(config, "options_of", lambda _: known)
+    monkeypatch.setattr("ser.train.heads._base.options_of", lambda _: known)
     given = {"gate": True, "scale": 3, "size": 2, "words": "post", "hidden": 64, "dropout": 0}
     found = make_config("mlp", head_options=given).head_options
     assert found == given
