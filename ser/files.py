@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
+JsonObject = dict[str, Any]  # whose keys are not ours to name
 MAX_DEPTH = 64  # levels of lists and objects in JSON: what is written here has fewer than ten
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),

@@ -81,7 +81,7 @@ def _view_features(corpus: CorpusFeatures, dataset: str, space: Workspace) -> li
 def _refuse_view(path: Path, original: Path, frame: pd.DataFrame) -> None:
     """Refuse a view that tells the label, or that is not of the original's encoder and audio."""
     with FeatureStore(path) as view, FeatureStore(original) as store:
-        refuse_by_label(path.stem, view.attrs["identity"], "averaged over in an evaluation")
+        refuse_by_label(path.stem, view.facts.identity, "averaged over in an evaluation")
         rows_of(view, store, frame)
 
 

@@ -5,12 +5,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ser.features.stores.store import FeatureStore
+from ser.files import JsonObject
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,18 +71,25 @@ def read_block(name: str, store: FeatureStore, ids: list[str]) -> Block:
     return Block(name, store.modality, read.values, read.offsets, store.vocabulary, dict(store.assets))
 
 
-def facts_of(store: FeatureStore, ids: list[str], hashed: bool = True) -> dict[str, Any]:
-    """What a record says of a store, of which some utterances are used; `hashed`: with the hash of the file."""
-    identity = json.dumps(store.attrs["identity"], sort_keys=True)
+class StoreFacts(TypedDict, total=False):
+    """Facts of a store in a record: `features_sha256` is of the values in use, `sha256` of the file, where it was hashed."""
+
+    features_sha256: str
+    path: str
+    sha256: str
+    encoder: str
+    level: str
+    identity: JsonObject
+
+
+def store_facts(store: FeatureStore, ids: list[str], hashed: bool = True) -> StoreFacts:
+    """Facts of a store of which some utterances are used; `hashed`: with the hash of the file."""
+    identity = json.dumps(store.facts.identity, sort_keys=True)
     values = "".join(f"{i} {crc:08x}\n" for i, crc in zip(ids, store.index(ids).crc32, strict=True))
-    return {
-        "features_sha256": hashlib.sha256((identity + values).encode()).hexdigest(),  # of the values, not of the file
-        "path": store.path.name,
-        **({"sha256": store.sha256} if hashed else {}),
-        "encoder": store.facts.encoder,
-        "level": store.level,
-        "identity": store.attrs["identity"],
-    }
+    facts = StoreFacts(features_sha256=hashlib.sha256((identity + values).encode()).hexdigest(), path=store.path.name)
+    if hashed:
+        facts["sha256"] = store.sha256
+    return {**facts, "encoder": store.facts.encoder, "level": store.level, "identity": store.facts.identity}
 
 
 def stored_block(path: Path, name: str, ids: Sequence[str]) -> Block:

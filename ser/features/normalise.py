@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -31,9 +31,16 @@ STAMPS = {
 }
 
 
+class Statistics(TypedDict):
+    """Mean and standard deviation of each feature, `(D,)` or `(L, D)`."""
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+
 def normalise(
     data: Tensors, how: str, train: NDArray[np.int64], limit: float = LIMIT
-) -> tuple[Tensors, dict[str, dict[str, Any]]]:
+) -> tuple[Tensors, dict[str, Statistics]]:
     """Standardise features to mean 0 and standard deviation 1; ids are left as they are.
 
     Augmented views count in no statistics: test data, which are never augmented, are standardised by the same ones, and heads
@@ -82,7 +89,7 @@ def normalise(
     return apply_statistics(data, statistics, limit), statistics
 
 
-def apply_statistics(data: Tensors, statistics: dict[str, dict[str, Any]], limit: float = LIMIT) -> Tensors:
+def apply_statistics(data: Tensors, statistics: dict[str, Statistics], limit: float = LIMIT) -> Tensors:
     """Standardise with the statistics of other utterances, by store name."""
     blocks = []
     for block in data.blocks:
@@ -94,7 +101,7 @@ def apply_statistics(data: Tensors, statistics: dict[str, dict[str, Any]], limit
 def scale(
     block: Block,
     how: str,
-    statistics: dict[str, dict[str, Any]],
+    statistics: dict[str, Statistics],
     limit: float,
     speakers: NDArray[np.object_] | None = None,
 ) -> Block:
@@ -114,7 +121,7 @@ def scale(
     return replace(block, values=_scaled(block.values, known or _statistics(block, everyone), limit))
 
 
-def _statistics(block: Block, positions: NDArray[np.int64]) -> dict[str, Any]:
+def _statistics(block: Block, positions: NDArray[np.int64]) -> Statistics:
     count = len(_rows(block, positions))
     mean = sum(part.sum(axis=0) for part in _parts(block, positions)) / count
     std = np.sqrt(sum(((part - mean) ** 2).sum(axis=0) for part in _parts(block, positions)) / count)
@@ -136,7 +143,7 @@ def _parts(block: Block, positions: NDArray[np.int64]) -> Iterator[NDArray[np.fl
         yield block.values[rows[begin : begin + step]].astype(np.float64)
 
 
-def _scaled(values: NDArray[Any], s: dict[str, Any], limit: float) -> NDArray[Any]:
+def _scaled(values: NDArray[Any], s: Statistics, limit: float) -> NDArray[Any]:
     scaled: NDArray[Any] = values - s["mean"]
     scaled /= s["std"]  # in place, here and below: frames may fill half of the memory
     scaled = scaled.astype(np.float32, copy=False)

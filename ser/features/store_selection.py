@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 from ser.errors import ConfigError
+from ser.features.stores.layout import MODALITIES
 from ser.features.stores.names import JOINT, originals, split_name
 from ser.features.stores.store import FeatureStore
 from ser.metadata.table import Table
 from ser.metadata.texts import text_sources
 from ser.registry import unknown
 from ser.workspace import Workspace
-
-MODALITIES = ("audio", "text", "visual")
 
 
 def choose_dataset(workspace: Workspace) -> str:

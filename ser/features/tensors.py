@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, StoreError
-from ser.features.blocks import Block, facts_of, read_block
+from ser.features.blocks import Block, StoreFacts, read_block, store_facts
 from ser.features.store_selection import choose_stores
 from ser.features.stores.names import options_of
 from ser.features.stores.store import FeatureStore
@@ -53,7 +53,7 @@ class Tensors:
     blocks: tuple[Block, ...]
     table: Table
     dropped: dict[str, int]
-    stores: dict[str, dict[str, Any]]
+    stores: dict[str, StoreFacts]
     views: ViewRows | None = None
 
     @property
@@ -101,7 +101,7 @@ def load_tensors(
     opened = {n: FeatureStore(space.store(dataset, n)) for n in choose_stores(space, table, stores, modalities)}
     try:
         for name, store in opened.items():
-            refuse_by_label(name, store.attrs["identity"], "the features of validation and test data")
+            refuse_by_label(name, store.facts.identity, "the features of validation and test data")
         rule = load_scheme(scheme, table.frame)
         frame, names, dropped = _rows(table, rule, classes)
         frame, names = _with_features(table, frame, names, opened, space, dropped)
@@ -121,7 +121,7 @@ def load_tensors(
                 for store in opened.values():
                     pool.submit(getattr, store, "sha256")  # of the whole file: takes longer than reading it
                 blocks = [read_block(n, s, list(frame["utterance_id"])) for n, s in opened.items()]
-        facts = {n: facts_of(s, list(frame["utterance_id"]), hashed=values) for n, s in opened.items()}
+        facts = {n: store_facts(s, list(frame["utterance_id"]), hashed=values) for n, s in opened.items()}
         drawn = None
         if views:
             blocks, drawn = load_view_rows(views, space.features(dataset), blocks, opened, frame)
@@ -156,7 +156,7 @@ def load_features(
         frame, _ = _with_features(table, frame, nothing, opened, workspace, dropped)
         ids = list(frame["utterance_id"])
         blocks = tuple(read_block(n, s, ids) for n, s in opened.items())
-        facts = {n: facts_of(s, ids) for n, s in opened.items()}
+        facts = {n: store_facts(s, ids) for n, s in opened.items()}
     finally:
         for store in opened.values():
             store.close()

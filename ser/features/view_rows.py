@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, StoreError
-from ser.features.blocks import Block, facts_of, read_block
+from ser.features.blocks import Block, StoreFacts, read_block, store_facts
 from ser.features.stores.layout import some
 from ser.features.stores.names import MARK
 from ser.features.stores.store import FeatureStore
@@ -38,7 +38,7 @@ class ViewRows:
     names: tuple[str, ...]
     rows: NDArray[np.int64]
     stores: frozenset[str]
-    facts: dict[str, dict[str, Any]]
+    facts: dict[str, StoreFacts]
 
     def of(self, utterances: NDArray[np.int64]) -> NDArray[np.int64]:
         """The rows of all views of some utterances."""
@@ -98,7 +98,7 @@ def load_view_rows(
         grown = [
             _appended(b, [(stores[b.name, v], chosen[v]) for v in views]) if b.name in audio else b for b in blocks
         ]
-        facts = {f"{n}{MARK}{v}": facts_of(store, chosen[v]) for (n, v), store in stores.items()}
+        facts = {f"{n}{MARK}{v}": store_facts(store, chosen[v]) for (n, v), store in stores.items()}
     finally:
         for store in stores.values():
             store.close()
@@ -115,11 +115,11 @@ def rows_of(view: FeatureStore, original: FeatureStore, frame: pd.DataFrame) -> 
         StoreError: a view of other features or of other audio than the original, or by other labels than the table's; or it
             lacks an utterance that it should have, and that was not found impossible.
     """
-    about = view.attrs["identity"]
+    about = view.facts.identity
     identity = {k: v for k, v in about.items() if k != "view"}
     again = "Make it again: the `ser extract --views ...` that made it, with the options of the original."
-    if identity != original.attrs["identity"] or "view" not in about:
-        differs = sorted(k for k in identity if identity.get(k) != original.attrs["identity"].get(k))
+    if identity != original.facts.identity or "view" not in about:
+        differs = sorted(k for k in identity if identity.get(k) != original.facts.identity.get(k))
         raise StoreError(
             f"{view.path} is no view of {original.path}",
             found=f"a difference in {', '.join(differs)}",

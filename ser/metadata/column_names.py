@@ -7,14 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ser.errors import CorpusError
+from ser.files import parse_json
 from ser.metadata.labels import from_word, several
 from ser.metadata.parsing import LOG, few
-from ser.metadata.schema import COLUMNS, NUMBER
-
-Row = dict[str, Any]
+from ser.metadata.schema import COLUMNS, NUMBER, Row
+from ser.metadata.table_files import RawRow
 
 # Other names of a column, as `plain` writes them; the first that a file has is taken, a column's own name before all others.
 ALIASES = {
@@ -53,7 +53,7 @@ _NOTHING = (*MISSING[:2], *MISSING[3:])  # a speaker may be called NA
 _MILLISECONDS = re.compile(r"_ms$")
 
 
-def translate(rows: Iterable[Row], folder: Path, where: object) -> Iterator[Row]:
+def translate(rows: Iterable[RawRow], folder: Path, where: object) -> Iterator[Row]:
     """Turn rows as people write them into rows of the utterance table. Columns that are not known are noted, not fatal.
 
     Args:
@@ -87,7 +87,7 @@ def translate(rows: Iterable[Row], folder: Path, where: object) -> Iterator[Row]
     _name_rows(made, given)
     spelling.note()
     _note_splits(given, columns)
-    yield from made
+    yield from cast(list[Row], made)
 
 
 def choose(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -129,7 +129,7 @@ def _refuse_ambiguous(keys: Sequence[str], columns: Mapping[str, str], where: ob
             )
 
 
-def _one_hot(rows: Sequence[Row], keys: Sequence[str]) -> list[str]:
+def _one_hot(rows: Sequence[RawRow], keys: Sequence[str]) -> list[str]:
     """Columns that are called like emotions and hold 0 and 1 only: they are labels, one column for each class."""
     found = [key for key in keys if from_word(key) != "other"]
     if len(found) < 2:
@@ -139,7 +139,7 @@ def _one_hot(rows: Sequence[Row], keys: Sequence[str]) -> list[str]:
     return found if flags else []
 
 
-def _hot(cells: Row, words: Sequence[str]) -> str:
+def _hot(cells: RawRow, words: Sequence[str]) -> str:
     """The names of the columns that hold a 1; several are refused as several labels in one cell are."""
     return ";".join(word for word in words if _said(cells.get(word)) in ("1", "1.0", "True"))
 
@@ -173,7 +173,7 @@ class _Spelling:
         CorpusError: a cell holds several labels.
     """
 
-    def __init__(self, rows: Sequence[Row], where: object) -> None:
+    def __init__(self, rows: Sequence[RawRow], where: object) -> None:
         labels, emotions = [_label_of(row) for row in rows], [_word(row.get("emotion")) for row in rows]
         both = labels + [emotion for label, emotion in zip(labels, emotions, strict=True) if emotion != label]
         self._missing = Counter(word for word in both if word.lower() in MISSING or word == "None")
@@ -212,7 +212,7 @@ class _Spelling:
             LOG.warning("labels that are no known emotion word (emotion: other): %s", few(self._strange))
 
 
-def _label_of(row: Row) -> str:
+def _label_of(row: RawRow) -> str:
     return _word(row.get("label")) or _word(row.get("emotion"))
 
 
@@ -222,8 +222,8 @@ def _word(value: Any) -> str:
 
 
 def _row(
-    cells: Row, base: Path, number: int, where: object, scales: Mapping[str, float], spelling: _Spelling
-) -> dict[str, Any]:
+    cells: RawRow, base: Path, number: int, where: object, scales: Mapping[str, float], spelling: _Spelling
+) -> RawRow:
     row = {name: value.strip() if isinstance(value, str) else value for name, value in cells.items()}
     row["label"] = spelling.of(_label_of(cells))
     word = spelling.of(_word(row.get("emotion"))) or row["label"]
@@ -268,7 +268,7 @@ def _part(word: str) -> str:
     return re.sub(r"[\s_-]*(set|split|partition)?[\s_-]*\d*$", "", word)
 
 
-def _note_splits(rows: Sequence[Row], columns: Mapping[str, str]) -> None:
+def _note_splits(rows: Sequence[RawRow], columns: Mapping[str, str]) -> None:
     if "split" not in columns:
         return
     words: defaultdict[str, dict[str, None]] = defaultdict(dict)
@@ -284,7 +284,7 @@ def _votes(given: Any) -> Any:
     """Votes by emotion word, shares or counts, as shares by canonical emotion; what is no such object stays as it is."""
     if isinstance(given, str) and given.startswith("{"):
         with suppress(ValueError):
-            given = json.loads(given)
+            given = parse_json(given)
     if not isinstance(given, dict) or not all(type(n) in (int, float) and n >= 0 for n in given.values()):
         return None if _said(given).lower() in MISSING else given
     votes: dict[str, float] = {}
@@ -294,7 +294,7 @@ def _votes(given: Any) -> Any:
     return {emotion: round(n / total, 6) for emotion, n in votes.items() if n} or None
 
 
-def _name_rows(rows: Sequence[Row], given: Sequence[Row]) -> None:
+def _name_rows(rows: Sequence[RawRow], given: Sequence[RawRow]) -> None:
     """Give ids to rows without one: the path without its ending, with the segment's start as written; else the row's number.
 
     Where two files differ by their ending alone, it stays.

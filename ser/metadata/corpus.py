@@ -4,11 +4,12 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from ser import registry
 from ser.errors import CorpusError
 from ser.metadata import ledger
+from ser.metadata.schema import Row, TableFacts
 from ser.metadata.table import Table, make_table
 
 CORPORA = "ser.metadata.corpora"
@@ -17,8 +18,8 @@ CORPORA = "ser.metadata.corpora"
 class Corpus(Protocol):
     """The contents of a plugin in `ser/metadata/corpora/`: facts as constants, then `parse` and `example`.
 
-    A row that `parse` yields is a dict of any of `COLUMNS` with at least `utterance_id`, `label`, `emotion`; None is an
-    empty cell, votes are a dict. What `parse` leaves out it notes (`ser.metadata.parsing.left_out`).
+    A row that `parse` yields has at least `utterance_id`, `label`, `emotion`; None is an empty cell, votes are a dict.
+    What `parse` leaves out it notes (`ser.metadata.parsing.left_out`).
 
     A plugin may also have `RELEASE` (which one the facts are of), `NOTES` (a tuple of sentences that a user should know),
     `EMOBOX_FOLDS` (speakers of each test fold of the EmoBox benchmark, in fold order), `LANGUAGES` (where rows differ),
@@ -37,7 +38,7 @@ class Corpus(Protocol):
     UTTERANCES: int | None  # rows of the whole release
     SENTENCES: int | None  # size of the fixed set of sentences; None where speech is free
 
-    def parse(self, root: Path) -> Iterable[dict[str, Any]]:
+    def parse(self, root: Path) -> Iterable[Row]:
         """Read a corpus folder into rows."""
         ...
 
@@ -75,7 +76,7 @@ def parse_corpus(name: str, root: Path, dataset: str | None = None) -> Table:
             expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
             action="Give the corpus folder with --root, or a table file with --from.",
         )
-    rows = [{column: _composed(column, value) for column, value in row.items()} for row in plugin.parse(root)]
+    rows = [_composed(row) for row in plugin.parse(root)]
     if not rows:
         raise CorpusError(
             f"{plugin.TITLE}: no utterance found in {root}",
@@ -85,13 +86,19 @@ def parse_corpus(name: str, root: Path, dataset: str | None = None) -> Table:
     return make_table(rows, dataset or name, facts=_facts(plugin, name, root))
 
 
-def _composed(column: str, value: Any) -> Any:
-    """Text with accents in one encoding (NFC): the same word is one label and one id. Paths stay as they are on the disk."""
-    return unicodedata.normalize("NFC", value) if isinstance(value, str) and column != "path" else value
+def _composed(row: Row) -> Row:
+    """A row with accents in one encoding (NFC): the same word is one label and one id. Paths stay as they are on the disk."""
+    return cast(
+        Row,
+        {
+            column: unicodedata.normalize("NFC", cell) if isinstance(cell, str) and column != "path" else cell
+            for column, cell in row.items()
+        },
+    )
 
 
-def _facts(plugin: Corpus, name: str, root: Path) -> dict[str, Any]:
-    facts = {
+def _facts(plugin: Corpus, name: str, root: Path) -> TableFacts:
+    facts: TableFacts = {
         "corpus": name,
         "title": plugin.TITLE,
         "release": getattr(plugin, "RELEASE", None),
@@ -104,16 +111,17 @@ def _facts(plugin: Corpus, name: str, root: Path) -> dict[str, Any]:
         "synthetic": (root / "SYNTHETIC.txt").is_file(),
     }
     own = getattr(plugin, "facts", None)
-    facts |= own(root) if own else {}
+    if own:
+        facts.update(own(root))
     if facts["synthetic"]:  # the corpus's layout, but nothing of the corpus
-        licence = "none needed: synthesised, no recording of people"
-        facts |= {"title": f"SYNTHETIC speech in the layout of {plugin.TITLE}", "licence": licence, "citation": ""}
-        facts |= {"release": None, "utterances_of_release": None}
+        facts["title"] = f"SYNTHETIC speech in the layout of {plugin.TITLE}"
+        facts["licence"], facts["citation"] = "none needed: synthesised, no recording of people", ""
+        facts["release"] = facts["utterances_of_release"] = None
     return facts
 
 
 def listing() -> list[str]:
-    """A line a plugin below a header: name, language, utterances and sentences of the release, title, licence in brief."""
+    """A header, then one line for each plugin: name, language, utterances, sentences, title, licence in brief."""
     head = ("name", "language", "utterances", "sentences", "title", "licence")
     rows = [head]
     for name in registry.names(CORPORA):

@@ -1,6 +1,6 @@
-"""EmoBox's metadata: one JSON lines file a corpus, label maps, speakers, folds (Ma et al., Interspeech 2024).
+"""EmoBox's metadata: one JSON lines file per corpus, label maps, speakers, folds (Ma et al., Interspeech 2024).
 
-`data/NAME/NAME.jsonl` has an object an utterance: `key`, `wav` (relative to EmoBox's folder), `length` in s, `emo`, `channel`
+`data/NAME/NAME.jsonl` has one object per utterance: `key`, `wav` (relative to EmoBox's folder), `length` in s, `emo`, `channel`
 (from 1), and for segments `start_time` and `end_time`. Beside it lie `label_map.json` (in one corpus `label_dict.json`), the
 file `data.seg.wrd.stm`, whose third column is the speaker, and `fold_K/` (or `foldK/`) with `NAME_train_fold_K.jsonl`,
 `NAME_test_fold_K.jsonl` and, in three corpora, `NAME_valid_fold_K.jsonl`.
@@ -16,7 +16,8 @@ from ser.errors import CorpusError
 from ser.metadata.folds.fold_file import Line
 from ser.metadata.labels import from_word
 from ser.metadata.parsing import LOG, few, left_out, read_text
-from ser.metadata.table_files import read_json_lines
+from ser.metadata.schema import Row
+from ser.metadata.table_files import RawRow, read_json_lines
 
 LANGUAGES = {
     "aesdd": "el", "ased": "am", "cafe": "fr", "casia": "zh", "cremad": "en", "emns": "en", "emodb": "de", "emovdb": "en",
@@ -55,7 +56,7 @@ def listing(source: Path) -> Path:
     return named[0]
 
 
-def rows_of(source: Path) -> Iterator[dict[str, Any]]:
+def rows_of(source: Path) -> Iterator[Row]:
     """Rows of the utterance table.
 
     Raises:
@@ -70,25 +71,26 @@ def rows_of(source: Path) -> Iterator[dict[str, Any]]:
     strange: dict[str, None] = {}
     for number, line in enumerate(lines, start=1):
         row = _row(line, f"{file}, line {number}")
-        row["emotion"] = _emotion(row["label"], emotions)
+        label = str(row["label"])
+        row["emotion"] = _emotion(label, emotions)
         if row["emotion"] == "other":
-            strange.setdefault(row["label"])
+            strange.setdefault(label)
         spoken = speakers.get(row["utterance_id"], "")
         voices = VOICES.get(corpus, {})
-        row |= {"gender": voices.get(spoken, "")} if voices else {"speaker": spoken}
+        who: Row = {"gender": voices.get(spoken, "")} if voices else {"speaker": spoken}
         if corpus == "iemocap":
-            row |= _of_iemocap(row["utterance_id"])
-        yield {**row, "language": LANGUAGES.get(corpus, ""), "split": splits.get(row["utterance_id"], "")}
+            who = _of_iemocap(row["utterance_id"]) or who
+        yield {**row, **who, "language": LANGUAGES.get(corpus, ""), "split": splits.get(row["utterance_id"], "")}
     if strange:
         LOG.warning("labels that are no known emotion word (emotion: other): %s", few(strange))
 
 
-def corpus_of(lines: list[dict[str, Any]], file: Path) -> str:
+def corpus_of(lines: list[RawRow], file: Path) -> str:
     """EmoBox's name of the corpus: what the lines say, else the file's name."""
     return str(lines[0].get("dataset") or file.stem).lower() if lines else file.stem.lower()
 
 
-def audio_root(file: Path, lines: list[dict[str, Any]]) -> Path:
+def audio_root(file: Path, lines: list[RawRow]) -> Path:
     """The folder that the paths are relative to: the nearest above the file where the first is found, else EmoBox's own."""
     first = str(_given(lines[0], "wav", "audio")) if lines else ""
     folders = list(file.resolve().parents)
@@ -116,13 +118,13 @@ def fold_lines(source: Path) -> Iterator[Line]:
             yield from ((name, key, "unused") for key in keys if key not in known)
 
 
-def _row(line: dict[str, Any], where: str) -> dict[str, Any]:
+def _row(line: RawRow, where: str) -> Row:
     lacking = [
         name for name, other in (("key", "key"), ("wav", "audio"), ("emo", "label")) if not {name, other} & set(line)
     ]
     if lacking:
         raise CorpusError(where, expected="key, wav and emo, as EmoBox writes them", found=f"no {lacking[0]}")
-    row = {
+    row: Row = {
         "utterance_id": str(line["key"]),
         "path": str(_given(line, "wav", "audio")),
         "label": str(_given(line, "emo", "label")),
@@ -138,7 +140,7 @@ def _row(line: dict[str, Any], where: str) -> dict[str, Any]:
     return row
 
 
-def _given(line: dict[str, Any], *names: str) -> Any:
+def _given(line: RawRow, *names: str) -> Any:
     return next((line[name] for name in names if name in line), "")
 
 
@@ -180,7 +182,7 @@ def _speakers(folder: Path, corpus: str) -> dict[str, str]:
     return speakers
 
 
-def _of_iemocap(key: str) -> dict[str, str]:
+def _of_iemocap(key: str) -> Row:
     name = _IEMOCAP.fullmatch(key)
     if name is None:
         return {}

@@ -1,6 +1,6 @@
-"""A file of JSON lines below a header, appended to as work is done: what was appended is on the disk, whatever happens next.
+"""A file of JSON lines below a header, to which lines are added as work is done; they are then safely on the disk.
 
-A process that is killed leaves a last line cut off, which is passed over; the next one goes on behind it.
+A process that is killed may leave its last line cut off: it is passed over, and the next process goes on behind it.
 """
 
 import json
@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ser.files import JsonObject, parse_json, read_bytes
 from ser.workspace import writing
 
 
 class Journal:
-    """One such file. Reading changes nothing, so it may be read while another process appends.
+    """One such file. Reading changes nothing: another process may append at the same time.
 
     Args:
         path: the file; made when something is first appended.
@@ -21,14 +22,14 @@ class Journal:
 
     Attributes:
         found: the header that is there; None where there is no file, {} where its first line is no header of this schema:
-            the first append then makes the file anew.
-        entries: what is below the header, damaged lines left out.
-        lines: how many there are, damaged ones and those appended since counted.
+            the first append then starts the file again.
+        entries: the content below the header, without damaged lines.
+        lines: their number, with damaged ones and those appended since.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, header: JsonObject) -> None:
         self.path, self.header = path, header
-        self.found: dict[str, Any] | None = None
+        self.found: JsonObject | None = None
         self.entries: list[Any] = []
         self.lines = 0
         if path.is_file():
@@ -49,7 +50,7 @@ class Journal:
         self.lines += len(new)
 
     def rewrite(self, values: Iterable[Any]) -> None:
-        """Make the file anew of the header and these values."""
+        """Write the file again, of the header and these values."""
         new = list(values)
         with writing(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
             handle.write(_line(self.header))
@@ -57,7 +58,7 @@ class Journal:
         self.found, self.lines = self.header, len(new)
 
     def _read(self) -> None:
-        first, *below = self.path.read_bytes().splitlines() or [b""]
+        first, *below = read_bytes(self.path).splitlines() or [b""]
         header = _parsed(first)
         same = isinstance(header, dict) and header.get("schema") == self.header["schema"]
         self.found = header if same else {}
@@ -72,6 +73,6 @@ def _line(value: Any) -> str:
 
 def _parsed(line: bytes) -> Any:
     try:
-        return json.loads(line)
+        return parse_json(line)
     except ValueError:
         return None

@@ -1,12 +1,12 @@
 """The columns of the utterance table, and the values that they may hold."""
 
-import json
 import re
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import pandas as pd
 
 from ser.errors import ConfigError, CorpusError
+from ser.files import parse_json
 from ser.metadata.labels import CANONICAL
 
 TEXT, NUMBER = "text", "number"
@@ -40,6 +40,97 @@ SPLITS = ("train", "validation", "test")
 TEXT_SOURCES = ("corpus", "asr", "simulated")
 GENDERS = ("female", "male")
 NOT_NEGATIVE = ("start", "duration", "channel", "age", "turn")
+
+
+class Row(TypedDict, total=False):
+    """A row of the utterance table by column, as a corpus plugin gives it: any of the columns; None is an empty cell."""
+
+    utterance_id: str
+    path: str
+    start: float | str | None
+    end: float | str | None
+    channel: float | str | None
+    duration: float | str | None
+    text: str | None
+    text_source: str | None
+    prompt: str | None
+    emotion: str | None
+    label: str | None
+    votes: dict[str, float] | str | None
+    intensity: str | None
+    valence: float | str | None
+    arousal: float | str | None
+    dominance: float | str | None
+    speaker: str | None
+    gender: str | None
+    age: float | str | None
+    session: str | None
+    dialogue: str | None
+    turn: float | str | None
+    language: str | None
+    split: str | None
+
+
+class Counts(TypedDict):
+    """Counts of a table: `emotions` by canonical emotion, `hours` where durations are known."""
+
+    utterances: int
+    speakers: int
+    hours: float
+    emotions: dict[str, int]
+
+
+class TableFacts(TypedDict, total=False):
+    """The sidecar of a table: the origin of its rows, and their counts.
+
+    `root` is the corpus folder; `sentences` the size of the fixed set of sentences (None where speech is free);
+    `utterances_of_release` the rows of the whole release; `source_corpus` the corpus that another format has it from;
+    `features` is "imported" where rows need neither audio nor text; `unreadable` counts files by reason; `sha256` is the CSV's.
+    """
+
+    corpus: str | None
+    title: str
+    release: str | None
+    root: str
+    licence: str
+    citation: str
+    language: str
+    sentences: int | None
+    utterances_of_release: int | None
+    synthetic: bool
+    source_corpus: str
+    features: str
+    dataset: str
+    counts: Counts
+    notes: list[str]
+    unreadable: dict[str, int]
+    sha256: str
+
+
+_FACT_TYPES: dict[str, tuple[type, ...]] = {
+    "corpus": (str, type(None)),
+    "release": (str, type(None)),
+    "sentences": (int, type(None)),
+    "utterances_of_release": (int, type(None)),
+    "synthetic": (bool,),
+    "counts": (dict,),
+    "notes": (list,),
+    "unreadable": (dict,),
+}
+
+
+def checked_facts(value: object) -> TableFacts:
+    """Check the content of a sidecar from elsewhere.
+
+    Raises:
+        ValueError: it is not an object, or a fact is of a wrong type.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"a {type(value).__name__} in place of a JSON object")
+    for name in TableFacts.__annotations__:
+        if name in value and not isinstance(value[name], _FACT_TYPES.get(name, (str,))):
+            raise ValueError(f"{name}: {str(value[name])[:60]!r}")
+    return cast(TableFacts, value)
 
 
 def check_name(dataset: str) -> str:
@@ -129,7 +220,7 @@ def _are_votes(text: str) -> bool:
     if text == "":
         return True
     try:
-        votes = json.loads(text)
+        votes = parse_json(text)
     except ValueError:
         return False
     if not isinstance(votes, dict) or not votes or not set(votes) <= set(CANONICAL):

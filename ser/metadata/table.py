@@ -1,4 +1,4 @@
-"""The utterance table: one row an utterance, the same columns for every corpus, and a sidecar that says whence it came.
+"""The utterance table: one row per utterance, the same columns for every corpus, and a sidecar that says where it is from.
 
 `metadata/NAME.csv` holds the rows, `metadata/NAME.json` the facts: corpus, release, root, licence, citation, counts and
 the SHA-256 of the CSV's bytes.
@@ -18,9 +18,10 @@ from typing import Any, cast
 import pandas as pd
 
 from ser.errors import CorpusError
+from ser.files import parse_json, read_bytes
 from ser.metadata.copies import Copies, read_copies
 from ser.metadata.ledger import IMPORTED
-from ser.metadata.schema import COLUMNS, TEXT, check_name, validate
+from ser.metadata.schema import COLUMNS, TEXT, Row, TableFacts, check_name, checked_facts, validate
 from ser.workspace import Workspace, writing
 
 # pandas and Python's own writer leave a lone carriage return unquoted, and pandas reads `NA`, `01` and `1` as what they
@@ -33,7 +34,7 @@ class Table:
     """An utterance table and its facts.
 
     Attributes:
-        frame: one row an utterance with the columns of `COLUMNS`; text is "" where there is none, numbers NaN.
+        frame: one row per utterance with the columns of `COLUMNS`; text is "" where there is none, numbers NaN.
         dataset: the name in the workspace.
         facts: the sidecar: corpus, root, licence, citation, language, sentences, counts, sha256 and others.
         path: the file it was read from; None for one that was just made.
@@ -42,7 +43,7 @@ class Table:
 
     frame: pd.DataFrame
     dataset: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: TableFacts = field(default_factory=lambda: TableFacts())
     path: Path | None = None
     copies: Copies | None = None
 
@@ -63,21 +64,21 @@ class Table:
 
     @property
     def sentences(self) -> int | None:
-        """How many fixed sentences the corpus has; None where speech is free."""
-        return cast("int | None", self.facts.get("sentences"))
+        """Size of the corpus's fixed set of sentences; None where speech is free."""
+        return self.facts.get("sentences")
 
     @property
     def sha256(self) -> str:
-        return str(self.facts.get("sha256", ""))
+        return self.facts.get("sha256", "")
 
     def has(self, column: str) -> bool:
-        """Whether any row has a value in the column."""
+        """True where any row has a value in the column."""
         values = self.frame[column]
         return bool((values != "").any() if COLUMNS[column] == TEXT else values.notna().any())
 
 
-def make_table(rows: Iterable[dict[str, Any]], dataset: str, facts: dict[str, Any] | None = None) -> Table:
-    """Rows of any subset of the columns -> a validated table, in the order given.
+def make_table(rows: Iterable[Row], dataset: str, facts: TableFacts | None = None) -> Table:
+    """Make a validated table of rows with any subset of the columns, in the order given.
 
     Raises:
         CorpusError: an unknown column, a missing or duplicated id, or a value that is not allowed.
@@ -86,7 +87,7 @@ def make_table(rows: Iterable[dict[str, Any]], dataset: str, facts: dict[str, An
     strange = sorted({str(key) for row in listed for key in row} - set(COLUMNS))
     if strange:
         raise CorpusError(f"{dataset}: unknown column {strange[0]!r}", expected=f"columns among {', '.join(COLUMNS)}")
-    columns: dict[str, Any] = {}
+    columns: dict[str, pd.Series[Any]] = {}
     for name, kind in COLUMNS.items():
         values = [row.get(name) for row in listed]
         if kind == TEXT:
@@ -95,7 +96,7 @@ def make_table(rows: Iterable[dict[str, Any]], dataset: str, facts: dict[str, An
             numbers = [_number(v, dataset, name, n) for n, v in enumerate(values, start=1)]
             columns[name] = pd.Series(numbers, dtype=float)
     frame = pd.DataFrame(columns)
-    facts = dict(facts or {})
+    facts = TableFacts(**(facts or {}))
     frame.loc[frame["language"] == "", "language"] = facts.get("language") or ""
     frame.loc[(frame["text"] != "") & (frame["text_source"] == ""), "text_source"] = "corpus"
     validate(frame, check_name(dataset), bare=facts.get("features") == IMPORTED)
@@ -150,18 +151,21 @@ def read_table(path: Path) -> Table:
         CorpusError: the file is missing, damaged or not valid.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise CorpusError(f"cannot read the table {path}", found=error.strerror) from None
     rows = from_csv(content, f"the table {path}")
     sidecar = path.with_suffix(".json")
     try:
-        facts = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.exists() else {}
-    except ValueError as error:
+        facts = checked_facts(parse_json(read_bytes(sidecar))) if sidecar.exists() else TableFacts()
+    except (OSError, ValueError) as error:
         raise CorpusError(
-            f"{sidecar} is damaged", expected="JSON", found=str(error), action="Make the table anew with ser metadata."
+            f"{sidecar} is damaged",
+            expected="JSON as `ser metadata` writes it",
+            found=error.strerror if isinstance(error, OSError) else error,
+            action="Make the table again with ser metadata.",
         ) from None
-    table = make_table(rows, path.stem, facts)
+    table = make_table(cast(list[Row], rows), path.stem, facts)
     table.facts["sha256"] = hashlib.sha256(content).hexdigest()
     return replace(table, path=path)
 
@@ -198,29 +202,32 @@ def to_csv(frame: pd.DataFrame, columns: dict[str, str]) -> bytes:
         raise CorpusError(f"the table holds text that is not Unicode: {bad!r}", action="Rename that file.") from None
 
 
-def from_csv(content: bytes, what: str) -> list[dict[str, Any]]:
+def from_csv(content: bytes, what: str) -> list[dict[str, str]]:
     """Rows by column name.
 
     Args:
         content: the file's bytes.
-        what: what to call it in an error.
+        what: its name in an error.
 
     Raises:
-        CorpusError: no CSV of UTF-8 text, or a row of another length than the header.
+        CorpusError: it is not CSV in UTF-8, two columns have one name, or a row is of another length than the header.
     """
     csv.field_size_limit(2**31 - 1)  # one long transcript is no damage
     try:
         reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         header = next(reader, [])
         rows = []
+        twice = next((name for name in header if header.count(name) > 1), None)
+        if twice is not None:
+            raise CorpusError(f"{what}: two columns are called {twice!r}", expected="every name once")
         for number, row in enumerate(reader, start=1):
             if len(row) != len(header):
                 raise CorpusError(f"{what}, row {number}", expected=f"{len(header)} fields", found=len(row))
             rows.append(dict(zip(header, row, strict=True)))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{what} is no CSV", found=str(error)) from None
+        raise CorpusError(f"{what} is not CSV in UTF-8", found=str(error)) from None
     if not header:
-        raise CorpusError(f"{what} is empty", expected="a header and a row an utterance")
+        raise CorpusError(f"{what} is empty", expected="a header, and one row for each utterance")
     return rows
 
 

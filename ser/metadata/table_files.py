@@ -12,14 +12,14 @@ from ser.errors import CorpusError
 from ser.files import open_regular, parse_json
 from ser.metadata.parsing import LOG, few, optional, read_text
 
-Row = dict[str, Any]  # by the file's own column names
+RawRow = dict[str, Any]  # by the file's own column names
 JSON_LINES, EXCEL = (".jsonl", ".ndjson"), (".xlsx", ".xlsm")
 OTHER_SHEETS = (".xls", ".ods", ".numbers")
 MAX_SHEET_BYTES = 2**30  # of an Excel file's content, unpacked
 _DELIMITERS = ",\t;|"
 
 
-def read_rows(path: Path) -> tuple[list[Row], Path]:
+def read_rows(path: Path) -> tuple[list[RawRow], Path]:
     """Rows of a table file, by its ending, and the folder that paths in it are relative to.
 
     Raises:
@@ -35,7 +35,7 @@ def read_rows(path: Path) -> tuple[list[Row], Path]:
     return read_delimited(path)
 
 
-def read_delimited(path: Path) -> tuple[list[Row], Path]:
+def read_delimited(path: Path) -> tuple[list[RawRow], Path]:
     """Rows of a CSV or TSV file. Rows without any content are passed over.
 
     The delimiter is what a first line `sep=;` says (Excel writes it), else the commonest of comma, tab, semicolon and bar in
@@ -60,7 +60,7 @@ def read_delimited(path: Path) -> tuple[list[Row], Path]:
     return _by_column(lines, path, "line"), path.parent
 
 
-def read_excel(path: Path) -> tuple[list[Row], Path]:
+def read_excel(path: Path) -> tuple[list[RawRow], Path]:
     """Rows of the first sheet of an Excel file (.xlsx) that has any. Needs the package openpyxl.
 
     Raises:
@@ -100,7 +100,7 @@ def read_excel(path: Path) -> tuple[list[Row], Path]:
     return [], path.parent
 
 
-def read_json_lines(path: Path) -> tuple[list[Row], Path]:
+def read_json_lines(path: Path) -> tuple[list[RawRow], Path]:
     """Rows of a JSON lines file: one object in each line; empty lines are passed over.
 
     Raises:
@@ -120,7 +120,7 @@ def read_json_lines(path: Path) -> tuple[list[Row], Path]:
     return rows, path.parent
 
 
-def _by_column(lines: Iterable[tuple[int, Sequence[Any]]], path: Path, unit: str) -> list[Row]:
+def _by_column(lines: Iterable[tuple[int, Sequence[Any]]], path: Path, unit: str) -> list[RawRow]:
     """Rows as dicts by the names of the first line that has content. Columns without name and content are left out."""
     filled = [(number, cells) for number, cells in lines if any(_has_content(cell) for cell in cells)]
     if not filled:

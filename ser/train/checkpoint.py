@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
-from ser.features.normalise import scale
+from ser.features.normalise import Statistics, scale
 from ser.features.tensors import Tensors
 from ser.train.classical.classifier import Classical, is_classical, neural_only
 from ser.train.classical.learner import pooled, shares_of
@@ -47,7 +47,7 @@ def save_head(
     weights: list[Any],
     normalize: str,
     limit: float,
-    statistics: dict[str, dict[str, Any]],
+    statistics: dict[str, Statistics],
     stamps: list[str],
     source: dict[str, Any],
 ) -> None:
@@ -99,7 +99,7 @@ class SavedHead:
     about: dict[str, Any]
     config: Recipe
     weights: list[Any]
-    statistics: dict[str, dict[str, Any]]
+    statistics: dict[str, Statistics]
     notes: tuple[str, ...] = ()
 
     @property
@@ -245,11 +245,11 @@ def load_head(path: Path) -> SavedHead:
     """
     about, tensors = _read(path)
     options = {k: v for k, v in about["config"].items() if k != "head"}
-    statistics: dict[str, dict[str, Any]] = {}
+    statistics: dict[str, Statistics] = {}
     for name, tensor in tensors.items():
-        key, colon, store = name.partition(":")
-        if colon:
-            statistics.setdefault(store, {})[key] = tensor.numpy()
+        key, _, store = name.partition(":")
+        if key == "mean" and f"std:{store}" in tensors:
+            statistics[store] = {"mean": tensor.numpy(), "std": tensors[f"std:{store}"].numpy()}
     if is_classical(about["config"]["head"]):
         try:
             config = Classical(**about["config"])

@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +176,8 @@ def test_a_very_long_text_is_no_damage() -> None:
     [
         (b"", "is empty; expected a header"),
         (b"utterance_id,text\nu1\n", "row 1; expected 2 fields; found 1"),
-        (b'utterance_id,text\nu1,"open\n', "is no CSV; found"),
-        (b"utterance_id,text\nu1,\xff\n", "is no CSV; found"),
+        (b'utterance_id,text\nu1,"open\n', "is not CSV in UTF-8; found"),
+        (b"utterance_id,text\nu1,\xff\n", "is not CSV in UTF-8; found"),
         (b"utterance_id,text\n", "there is no utterance"),
     ],
 )
@@ -212,3 +215,65 @@ def test_load_table_lists_what_there_is(tmp_path: Path) -> None:
 def test_an_unknown_plugin_is_told_with_the_nearest() -> None:
     with pytest.raises(SerError, match=r"unknown corpus 'iemocapp'.*Did you mean 'iemocap'"):
         corpus("iemocapp")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("[]", "a list in place of a JSON object"),
+        ('{"root": 3}', "root: '3'"),
+        ('{"counts": [1]}', r"counts: '\[1\]'"),
+        ('{"sentences": "ten"}', "sentences: 'ten'"),
+        ('{"synthetic": null}', "synthetic: 'None'"),
+        ("[" * 100_000, "nested more than 64 levels"),
+        ('{"title": "\\ud800"}', "not Unicode"),
+    ],
+)
+def test_a_sidecar_that_is_none_is_refused(tmp_path: Path, content: str, found: str) -> None:
+    path = write_table(table(), Workspace(tmp_path))
+    path.with_suffix(".json").write_text(content)
+    with pytest.raises(CorpusError, match=f"mine.json is damaged; .*{found}"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{bad", '{"identical": 3}', '{"identical": [["a"]], "near_identical": []}', '{"identical": [["a", 2]]}'],
+)
+def test_a_file_of_copies_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    space = Workspace(tmp_path)
+    write_table(table(), space)
+    sha256 = load_table("mine", space).sha256
+    whole = content.replace("{", f'{{"schema": "ser.copies/1", "table_sha256": "{sha256}", ', 1)
+    (tmp_path / "metadata" / "mine.copies.json").write_text(whole)
+    with pytest.raises(CorpusError, match=r"mine.copies.json is damaged; .* Write it again with: ser audit"):
+        load_table("mine", space)
+
+
+def test_a_table_is_a_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(CorpusError, match="a named pipe, not a regular file"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_two_columns_of_one_name(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("utterance_id,text,text\nu1,a,b\n")
+    with pytest.raises(CorpusError, match="two columns are called 'text'"):
+        read_table(tmp_path / "t.csv")
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_change_of_a_table_or_its_sidecar_ends_in_a_table_or_one_error(tmp_path: Path, data: st.DataObject) -> None:
+    path = write_table(table(GOOD, {**GOOD, "utterance_id": "u2", "votes": {"anger": 0.5}}), Workspace(tmp_path))
+    changed = data.draw(st.sampled_from([path, path.with_suffix(".json")]))
+    content = bytearray(changed.read_bytes())
+    for _ in range(data.draw(st.integers(1, 5))):
+        at = data.draw(st.integers(0, len(content)))
+        parts = st.sampled_from([b'"', b",", b"\n", b"[" * 200, b"null", b"1e999", b"\\ud800", b"\xff", b"\0", b"nan"])
+        content[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=6) | parts)
+    changed.write_bytes(content)
+    begin = time.perf_counter()
+    with suppress(CorpusError):
+        read_table(path)
+    assert time.perf_counter() - begin < 1

@@ -1,14 +1,21 @@
 """Files of tables that people made: encodings, delimiters, Excel."""
 
+import json
 import os
+import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ser.errors import CorpusError
 from ser.metadata import table_files
 from ser.metadata.build import plugin_for
+from ser.metadata.corpus import parse_corpus
 from ser.metadata.table_files import read_excel, read_rows
 
 ROWS = [{"id": "u1", "emotion": "Fröhlich", "text": "one"}, {"id": "u2", "emotion": "sad", "text": "two, three"}]
@@ -113,3 +120,56 @@ def test_json_lines_that_no_table_can_hold(tmp_path: Path, line: str, found: str
     file.write_text('{"text": "\\ud83d\\ude00"}\n' + line + "\n")
     with pytest.raises(CorpusError, match=rf"line 2; .*{found}"):
         read_rows(file)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+NAMES = st.sampled_from(
+    ["path", "text", "emotion", "label", "votes", "start", "end_ms", "split", "gender", "turn", "id"]
+)
+WORDS = st.sampled_from(
+    ["joy", "angry;sad", "NA", "1e999", "0,5", '{"joy": 1}', "train", "\ud83d", "\\ud83d", "f", "=1"]
+)
+
+
+def ends(file: Path) -> None:
+    """Parsing ends in a table or in one `CorpusError`, within two seconds."""
+    begin = time.perf_counter()
+    with suppress(CorpusError):
+        parse_corpus("csv", file)
+    assert time.perf_counter() - begin < 2
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.dictionaries(NAMES | st.text(max_size=3), WORDS | JSON, max_size=5) | JSON, max_size=4),
+    data=st.data(),
+)
+def test_any_json_lines_end_in_a_table_or_one_error(tmp_path: Path, rows: list[Any], data: st.DataObject) -> None:
+    content = bytearray("\n".join(map(json.dumps, rows)).encode())
+    if data.draw(st.booleans()):
+        at = data.draw(st.integers(0, len(content)))
+        content[at : at + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=6) | st.just(b"[" * 5000))
+    file = tmp_path / "t.jsonl"
+    file.write_bytes(content)
+    ends(file)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    header=st.lists(NAMES | st.text(max_size=3), min_size=1, max_size=5),
+    rows=st.lists(st.lists(WORDS | st.text(max_size=4), max_size=5), max_size=4),
+    delimiter=st.sampled_from(",;\t|"),
+    encoding=st.sampled_from(["utf-8", "utf-16", "utf-8-sig", "cp1252", "utf-16-le"]),
+    junk=st.binary(max_size=3),
+)
+def test_any_delimited_text_ends_in_a_table_or_one_error(
+    tmp_path: Path, header: list[str], rows: list[list[str]], delimiter: str, encoding: str, junk: bytes
+) -> None:
+    text = "\n".join(delimiter.join(cells) for cells in (header, *rows))
+    file = tmp_path / "t.csv"
+    file.write_bytes(text.encode(encoding, "replace") + junk)
+    ends(file)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ser.errors import CorpusError
 from ser.files import open_regular
 
-MAX_UNPACKED = 2**30  # bytes that an array of a compressed file may have whatever the file's size
-MAX_RATIO = 100  # and beyond it, times the file's size
+MAX_UNPACKED = 2**26  # bytes that an array of a compressed file may have whatever the file's size
+MAX_RATIO = 1100  # and beyond it, times the file's size: deflate, which np.savez_compressed uses, stays below 1032
 _NPY, _NPZ = "an array of numbers or texts, as np.save writes it", "arrays of numbers or texts, as np.savez writes them"
 
 
@@ -72,6 +72,8 @@ class Archive:
             ValueError, EOFError, OSError, zipfile.BadZipFile: it is damaged, holds objects, or unpacks to too much.
         """
         entry = self._entries[name]
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{name} is compressed in a way that np.savez_compressed does not use")
         most = max(MAX_UNPACKED, MAX_RATIO * self._size)
         if entry.compress_type != zipfile.ZIP_STORED and entry.file_size > most:
             raise ValueError(

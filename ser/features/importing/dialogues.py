@@ -16,7 +16,8 @@ import numpy as np
 from ser.errors import ConfigError, CorpusError
 from ser.features.importing.arrays import pickled
 from ser.features.importing.feature_files import Feature, Imported, labelled, sha256
-from ser.features.store_selection import MODALITIES
+from ser.features.stores.layout import MODALITIES
+from ser.metadata.schema import Row, TableFacts
 
 FIELDS = ("ids", "speakers", "labels", "sentences", "train", "validation", "test", "-")
 _EKMAN = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
@@ -71,7 +72,9 @@ def read_dialogues(path: Path, fields: Sequence[str] | None, label_names: Sequen
             for name, feature in features.items():
                 feature.pieces.append(([r["utterance_id"] for r in listed], list(members[name][dialogue])))
     corpus = "iemocap" if turns.iemocap else ""
-    facts = {"language": "en", "source_corpus": corpus, "title": "IEMOCAP, dialogue features"} if corpus else {}
+    facts: TableFacts = (
+        {"language": "en", "source_corpus": corpus, "title": "IEMOCAP, dialogue features"} if corpus else {}
+    )
     return Imported(rows, list(features.values()), facts, notes)
 
 
@@ -87,7 +90,7 @@ class _Turns:
     def iemocap(self) -> bool:
         return all(_IEMOCAP.fullmatch(str(d)) for d in self.members["labels"])
 
-    def rows(self, dialogue: Any, part: str) -> list[dict[str, Any]]:
+    def rows(self, dialogue: Any, part: str) -> list[Row]:
         lengths = {f: len(m[dialogue]) for f, m in self.members.items() if dialogue in m}
         lacking = [f for f in self.members if f not in lengths]
         if lacking or len(set(lengths.values())) > 1:
@@ -98,7 +101,7 @@ class _Turns:
             )
         return [self._row(dialogue, turn, part) for turn in range(lengths["labels"])]
 
-    def _row(self, dialogue: Any, turn: int, part: str) -> dict[str, Any]:
+    def _row(self, dialogue: Any, turn: int, part: str) -> Row:
         given = {f: self.members[f][dialogue][turn] for f in ("ids", "speakers", "sentences") if f in self.members}
         own = str(given.get("ids", ""))
         unique = isinstance(given.get("ids"), str) and own.startswith(str(dialogue))
@@ -113,7 +116,7 @@ class _Turns:
             "split": part,
         }
 
-    def _who(self, dialogue: str, speaker: Any) -> dict[str, str]:
+    def _who(self, dialogue: str, speaker: Any) -> Row:
         """Of IEMOCAP, whose files say `M` or `F`, the speaker of the session; else what the file says."""
         if speaker is None:
             return {}

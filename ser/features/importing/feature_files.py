@@ -6,15 +6,16 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
-from ser.features.store_selection import MODALITIES
+from ser.features.stores.layout import MODALITIES
 from ser.files import open_regular
 from ser.metadata.column_names import MISSING
 from ser.metadata.labels import from_word, several
+from ser.metadata.schema import Row, TableFacts
 
 FACTS = ("ids", "labels", "lengths", "speakers")  # of utterances, beside features
 PARTS = ("", "train", "validation", "test")
@@ -162,13 +163,20 @@ class Imported:
         notes: what a user should know.
     """
 
-    rows: list[dict[str, Any]]
+    rows: list[Row]
     features: list[Feature]
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: TableFacts = field(default_factory=lambda: TableFacts())
     notes: list[str] = field(default_factory=list)
 
 
-def labelled(value: Any, names: Sequence[str] | None, where: object) -> dict[str, str]:
+class Label(TypedDict):
+    """`label` and `emotion` of a row."""
+
+    label: str
+    emotion: str
+
+
+def labelled(value: Any, names: Sequence[str] | None, where: object) -> Label:
     """Make `label` and `emotion` of a row from a label as files have it. Numbers are named by their place in `names`.
 
     Raises:

@@ -24,14 +24,15 @@ from ser.features.stores.store import FeatureStore, store_files
 from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import UNKNOWN_SOURCE
 from ser.features.value_checks import check_values
+from ser.files import JsonObject
 from ser.metadata.ledger import IMPORTED
 from ser.metadata.parsing import few
-from ser.metadata.schema import check_name
+from ser.metadata.schema import TableFacts, check_name
 from ser.metadata.table import Table, load_table, make_table, write_table
 from ser.registry import unknown
 from ser.workspace import Workspace
 
-FACTS = {
+FACTS: TableFacts = {
     "corpus": None,
     "title": "Imported features",
     "licence": "that of the features and of their corpus",
@@ -267,7 +268,7 @@ def _line(feature: Feature, table: Table, facts: Facts, count: int, failed: int,
     return "; ".join(parts)
 
 
-def _provenance() -> dict[str, Any]:
+def _provenance() -> JsonObject:
     versions = {"python": platform.python_version(), "numpy": np.__version__}
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return {"ser": ser.__version__, "versions": versions, "time": now}

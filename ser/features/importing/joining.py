@@ -3,14 +3,16 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ser.errors import ConfigError, CorpusError
 from ser.features.importing.feature_files import FACTS, Feature, FeatureFile, Imported, labelled, sha256
 from ser.features.importing.loading import ImportOptions, Loaded, load
 from ser.metadata.column_names import GENDERS, SPLITS
 from ser.metadata.parsing import few
+from ser.metadata.schema import Row
 from ser.metadata.table import Table
+from ser.metadata.table_files import RawRow
 
 
 @dataclass(eq=False)
@@ -33,7 +35,7 @@ def gather(sources: Sequence[FeatureFile], options: ImportOptions, table: Table 
     """
     features: dict[str, Feature] = {}
     notes: list[str] = []
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, RawRow] = {}
     for part in _parts(sources, options):
         ids = _ids(part, options, table)
         for loaded, own in zip(part.loaded, ids, strict=True):
@@ -50,7 +52,7 @@ def gather(sources: Sequence[FeatureFile], options: ImportOptions, table: Table 
             if utterance in rows and part.name:
                 raise CorpusError(f"utterance {utterance!r} is in two parts", expected="every id once")
             rows[utterance] = row
-    return Imported(list(rows.values()), list(features.values()), notes=notes)
+    return Imported(cast(list[Row], list(rows.values())), list(features.values()), notes=notes)
 
 
 def _same_columns(loaded: Loaded, feature: Feature) -> None:
@@ -150,9 +152,9 @@ def _made(part: _Part, first: Loaded) -> list[str]:
     return [f"{part.name or 'row'}-{k:0{width}d}" for k in range(1, len(first.values) + 1)]
 
 
-def _rows(part: _Part, ids: list[list[str]], options: ImportOptions) -> dict[str, dict[str, Any]]:
+def _rows(part: _Part, ids: list[list[str]], options: ImportOptions) -> dict[str, RawRow]:
     """Rows of the utterance table, made of what the part's files say of each utterance."""
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, RawRow] = {}
     for loaded, own in zip(part.loaded, ids, strict=True):
         for utterance in own:
             rows.setdefault(utterance, {"utterance_id": utterance, **({"split": part.name} if part.name else {})})

@@ -31,15 +31,13 @@ from ser.features.stores.layout import (
     index_checksum,
     to_json,
 )
-from ser.files import open_regular, parse_json
+from ser.files import JsonObject, open_regular, parse_json
 
 ASSETS = "assets/"
 _FORMAT = ("v108", "v108")  # HDF5 1.8: the first format whose own structures have check sums
 
 
-def write_file(
-    path: Path, facts: Facts, provenance: dict[str, Any], index: Index, blocks: Iterable[NDArray[Any]]
-) -> None:
+def write_file(path: Path, facts: Facts, provenance: JsonObject, index: Index, blocks: Iterable[NDArray[Any]]) -> None:
     """Write a whole file.
 
     Args:
@@ -62,7 +60,7 @@ def write_file(
         raise OSError(sink.error.errno, sink.error.strerror)
 
 
-def _write_index(file: h5py.File, facts: Facts, provenance: dict[str, Any], index: Index) -> None:
+def _write_index(file: h5py.File, facts: Facts, provenance: JsonObject, index: Index) -> None:
     attributes = {
         **asdict(facts),
         "identity": to_json(facts.identity),
@@ -155,7 +153,7 @@ class StoreFile:
 
     def _take(
         self,
-        attributes: dict[str, Any],
+        attributes: JsonObject,
         assets: dict[str, str],
         arrays: dict[str, NDArray[Any]],
         datasets: dict[str, h5py.Dataset],
@@ -165,7 +163,7 @@ class StoreFile:
         provenance, identity = (parse_json(attributes.pop(name)) for name in ("provenance", "identity"))
         if not isinstance(provenance, dict):
             raise ValueError("a provenance that is not a JSON object")
-        self.provenance: dict[str, Any] = provenance
+        self.provenance: JsonObject = provenance
         self.facts = checked_facts(attributes, identity, assets)
         self.index = checked_index(arrays, self.facts.level)
         self.offsets = self.index.offsets

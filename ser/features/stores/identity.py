@@ -7,6 +7,7 @@ from typing import Any
 
 from ser.errors import StoreError
 from ser.features.stores.layout import Facts
+from ser.files import JsonObject
 
 DECLARED = "declared_encoder"  # of features that were made elsewhere: the encoder that their user says they are of
 
@@ -46,9 +47,9 @@ def refuse_other(path: Path, there: Facts, here: Facts) -> None:
         )
 
 
-def merged_provenance(parts: list[dict[str, Any]], now: dict[str, Any]) -> dict[str, Any]:
+def merged_provenance(parts: list[JsonObject], now: JsonObject) -> JsonObject:
     """Provenance of a merged file: that of the newest part, and under `earlier` those that differ but in time."""
-    runs: list[dict[str, Any]] = []
+    runs: list[JsonObject] = []
     for part in [*parts, now or parts[-1]]:
         for run in [*part.get("earlier", []), {k: v for k, v in part.items() if k != "earlier"}]:
             same = [r for r in runs if _timeless(r) == _timeless(run)]
@@ -57,12 +58,12 @@ def merged_provenance(parts: list[dict[str, Any]], now: dict[str, Any]) -> dict[
     return {**runs[-1], **({"earlier": runs[:-1]} if runs[:-1] else {})}
 
 
-def _timeless(run: dict[str, Any]) -> dict[str, Any]:
+def _timeless(run: JsonObject) -> JsonObject:
     return {k: v for k, v in run.items() if k not in ("time", "verified")}
 
 
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(value: JsonObject, prefix: str = "") -> JsonObject:
+    flat: JsonObject = {}
     for key, item in value.items():
         # The identity's own keys speak for themselves: `layer`, not `identity.layer`.
         name = f"{prefix}{key}"
@@ -73,5 +74,5 @@ def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _show(flat: dict[str, Any], key: str) -> str:
+def _show(flat: JsonObject, key: str) -> str:
     return str(flat[key]) if key in flat else "not given"

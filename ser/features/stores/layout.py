@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import StoreError
+from ser.files import JsonObject
 
 SCHEMA = "ser.store/1"
 UTTERANCE, FRAME = "utterance", "frame"
@@ -64,7 +65,7 @@ class Facts:
     modality: str
     level: str
     dim: int
-    identity: dict[str, Any]
+    identity: JsonObject
     sample_rate: int = 0
     vocabulary: int = 0
     assets: dict[str, str] = field(default_factory=dict)
@@ -137,7 +138,7 @@ class Malformed(StoreError):
         return (StoreError, (self.line(),))
 
 
-def checked_facts(attributes: dict[str, Any], identity: object, assets: dict[str, str]) -> Facts:
+def checked_facts(attributes: JsonObject, identity: object, assets: dict[str, str]) -> Facts:
     """Check the attributes of a file and make facts of them.
 
     Args:
@@ -215,7 +216,7 @@ def arrays_of(index: Index) -> dict[str, NDArray[Any]]:
     }
 
 
-def index_checksum(attributes: dict[str, Any], assets: dict[str, str], arrays: dict[str, NDArray[Any]]) -> int:
+def index_checksum(attributes: JsonObject, assets: dict[str, str], arrays: dict[str, NDArray[Any]]) -> int:
     """CRC-32 over all of a file but its values."""
     crc = zlib.crc32(to_json([attributes, assets]).encode())
     for name in sorted(arrays):

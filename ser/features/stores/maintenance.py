@@ -56,7 +56,7 @@ def describe(store: FeatureStore) -> str:
 def details(store: FeatureStore) -> str:
     """Identity and provenance, as indented JSON."""
     held = {
-        "identity": store.attrs["identity"],
+        "identity": store.facts.identity,
         "provenance": store.attrs["provenance"],
         "assets": sorted(store.assets),
     }

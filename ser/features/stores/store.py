@@ -17,6 +17,7 @@ from ser.features.stores.bulk_reading import Ragged, batches, fill
 from ser.features.stores.file import StoreFile
 from ser.features.stores.layout import FRAME, DamagedRows, Index, concatenated, some
 from ser.features.stores.names import options_of
+from ser.files import JsonObject
 
 
 class FeatureStore:
@@ -50,7 +51,7 @@ class FeatureStore:
         self._rows = {utterance: row for row, utterance in enumerate(self._index.ids)}
         self.ids = list(self._rows)
         self.assets = self.facts.assets
-        self.attrs: dict[str, Any] = {k: v for k, v in vars(self.facts).items() if k != "assets"}
+        self.attrs: JsonObject = {k: v for k, v in vars(self.facts).items() if k != "assets"}
         self.attrs["provenance"] = newest.provenance
 
     level = property(lambda self: str(self.facts.level), doc="`utterance` or `frame`.")
@@ -191,7 +192,7 @@ class FeatureStore:
         return self._files[int(np.searchsorted(self._starts, row, "right")) - 1].path
 
     @property
-    def provenances(self) -> list[dict[str, Any]]:
+    def provenances(self) -> list[JsonObject]:
         """The origin of the features, one entry for each run of extraction, older first."""
         return [file.provenance for file in self._files]
 

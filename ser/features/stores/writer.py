@@ -23,6 +23,7 @@ from ser.features.stores.identity import merged_provenance, refuse_other
 from ser.features.stores.layout import Damaged, Facts, Record, pack, some, to_json
 from ser.features.stores.lock import Lock
 from ser.features.stores.store import FeatureStore, shards_folder, store_files
+from ser.files import JsonObject
 from ser.workspace import writing
 
 
@@ -50,7 +51,7 @@ class StoreWriter:
         path: Path,
         facts: Facts | None,
         *,
-        provenance: dict[str, Any] | None = None,
+        provenance: JsonObject | None = None,
         shared: bool = False,
         overwrite: bool = False,
         say: Callable[[str], None] = lambda _: None,

@@ -6,10 +6,10 @@ File names: first letter of the emotion, sentence, actor: `anger/a01 (1).wav`.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as
+from ser.metadata.schema import Row
 
 TITLE = "AESDD, the Acted Emotional Speech Dynamic Database"
 CITATION = (
@@ -37,7 +37,7 @@ IMPROVISED = "20"
 _NAME = re.compile(r"([a-z])(\d\d)\s*\(0*(\d+)\s*[a-z]?\)\s*[a-z]?")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of AESDD, anywhere below the folder.
 
     Raises:

@@ -15,6 +15,7 @@ from ser.metadata.column_names import choose, translate
 from ser.metadata.corpora._example import write_tone
 from ser.metadata.labels import SYNONYMS
 from ser.metadata.parsing import optional
+from ser.metadata.schema import Row, TableFacts
 
 PACKAGES = ("audformat",)
 TITLE = "audformat database"
@@ -38,7 +39,7 @@ NOTES = (
 SPLITS = ("train", "dev", "test")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the tables that have emotions.
 
     Raises:
@@ -87,7 +88,7 @@ def example(root: Path) -> Path:
     return root
 
 
-def facts(root: Path) -> dict[str, Any]:
+def facts(root: Path) -> TableFacts:
     """The database's own name, licence and language."""
     database = _loaded(root)
     languages = [_two_letters(str(code)) for code in database.languages]

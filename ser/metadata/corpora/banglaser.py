@@ -6,10 +6,10 @@ File names are seven numbers, as those of RAVDESS: mode - type - emotion - inten
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as
+from ser.metadata.schema import Row
 
 TITLE = "BanglaSER, a speech emotion recognition dataset for the Bangla language"
 CITATION = (
@@ -38,7 +38,7 @@ INTENSITIES = {"01": "normal", "02": "strong"}
 _NAME = re.compile(r"\d\d-\d\d-(\d\d)-(\d\d)-(0[1-3])-(\d\d)-(0[1-9]|[12]\d|3[0-4])")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of BanglaSER, anywhere below the folder.
 
     Raises:

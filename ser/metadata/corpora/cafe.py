@@ -6,10 +6,10 @@ File names: actor (odd: male), emotion (of its French word), intensity, sentence
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as
+from ser.metadata.schema import Row
 
 TITLE = "CaFE, the Canadian French Emotional speech dataset"
 CITATION = (
@@ -53,7 +53,7 @@ AGES = {"01": 46, "02": 64, "03": 18, "04": 50, "05": 22, "06": 34, "07": 15, "0
 _NAME = re.compile(r"(0[1-9]|1[0-2])-([A-Z])-([12])-([1-6])")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of CaFE, anywhere below the folder.
 
     Raises:

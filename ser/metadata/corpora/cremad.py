@@ -8,11 +8,11 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
 from ser.metadata.parsing import LOG, canonical, files_below, left_out, read_text, stem
+from ser.metadata.schema import Row
 
 TITLE = "CREMA-D, the Crowd-sourced Emotional Multimodal Actors Dataset"
 CITATION = (
@@ -66,7 +66,7 @@ VOICE_ONLY = "1"
 _NAME = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX?)$")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the audio files below the folder, or of the file list where there is no audio.
 
     Raises:

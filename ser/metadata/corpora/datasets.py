@@ -12,6 +12,7 @@ from ser.metadata.column_names import SPLITS, translate
 from ser.metadata.corpora._example import write_tone
 from ser.metadata.labels import SYNONYMS
 from ser.metadata.parsing import optional
+from ser.metadata.schema import Row
 from ser.workspace import writing
 
 PACKAGES = ("datasets",)
@@ -35,7 +36,7 @@ NOTES = (
 OUT = "ser_audio"
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of all splits.
 
     Raises:

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata import emobox
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.folds.fold_file import Line
 from ser.metadata.labels import SYNONYMS
+from ser.metadata.schema import Row, TableFacts
 from ser.metadata.table_files import read_json_lines
 
 TITLE = "EmoBox metadata"
@@ -40,7 +40,7 @@ NOTES = (
 )
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the file.
 
     Raises:
@@ -67,7 +67,7 @@ def example(root: Path) -> Path:
     return write_text(below / "tess.jsonl", "".join(lines))
 
 
-def facts(root: Path) -> dict[str, Any]:
+def facts(root: Path) -> TableFacts:
     """What the sidecar says of this corpus: where its audio lies, and which of EmoBox's it is."""
     file = emobox.listing(root)
     lines, _ = read_json_lines(file)

@@ -7,11 +7,11 @@ letter of the version: `03a01Fa.wav`. `erkennung.txt` has the share of 20 listen
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.parsing import canonical, files_below, left_out, read_text, stem
+from ser.metadata.schema import Row
 
 TITLE = "EmoDB, the Berlin Database of Emotional Speech"
 CITATION = (
@@ -69,7 +69,7 @@ SPEAKERS = {
 _NAME = re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z]?)$")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as EmoDB's are, anywhere below the folder.
 
     Raises:

@@ -7,10 +7,10 @@ d questions.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as, stem
+from ser.metadata.schema import Row
 
 TITLE = "EMOVO, an Italian emotional speech database"
 CITATION = (
@@ -57,7 +57,7 @@ EMOBOX_FOLDS = (("f2",), ("m3",), ("m2",), ("f3",), ("f1",), ("m1",))
 _NAME = re.compile(r"([a-z]{3})-([mf][1-3])-([a-z]\d)")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of EMOVO, anywhere below the folder.
 
     Raises:

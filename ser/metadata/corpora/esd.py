@@ -7,11 +7,11 @@ order of sentences. `0011/0011.txt` has the texts: number, text, emotion, separa
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
 from ser.metadata.parsing import canonical, few, files_below, left_out, named_as, read_text, stem
+from ser.metadata.schema import Row
 
 TITLE = "ESD, the Emotional Speech Database for voice conversion and speech synthesis"
 CITATION = (
@@ -43,7 +43,7 @@ _NAME = re.compile(r"(00(?:0[1-9]|1\d|20))_(\d{6})")
 _LINE = re.compile(r"(\d{4}_\d{6})\s+(.*?)\s+(\S+)\s*$")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of ESD, anywhere below the folder.
 
     Raises:

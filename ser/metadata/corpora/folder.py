@@ -5,12 +5,12 @@ All of these may lie in folders `train`, `validation` (or `dev`) and `test`.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.column_names import SPLITS, shared_stems
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.labels import SYNONYMS, from_word
 from ser.metadata.parsing import LOG, audio_below, few, left_out
+from ser.metadata.schema import Row
 
 TITLE = "Folder of folders"
 CITATION = "none: a corpus of one's own"
@@ -33,7 +33,7 @@ NOTES = (
 )
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of all audio files in label folders."""
     paths = list(audio_below(root))
     tops = {path.split("/")[0] for path in paths if "/" in path}

@@ -8,10 +8,10 @@ an annotator. `C-E2:` is an evaluator's categories, `C-F1:` and `C-M1:` are the 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.parsing import canonical, files_below, left_out, read_text, stem
+from ser.metadata.schema import Row
 
 TITLE = "IEMOCAP, the Interactive Emotional Dyadic Motion Capture Database"
 CITATION = (
@@ -71,7 +71,7 @@ _SPOKEN = re.compile(_UTTERANCE + r"\s*\[[\d.]+-[\d.]+\]:\s*(.*)$")
 _EVALUATOR = re.compile(r"C-E\d+:\s*(.*)$")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of all evaluated utterances, in the order of sessions, dialogues and turns.
 
     Raises:
@@ -141,21 +141,21 @@ def _files(root: Path) -> tuple[dict[str, str], dict[str, Path], list[Path]]:
     return audio, texts, evaluations
 
 
-def _evaluated(text: str, file: Path) -> list[tuple[float, str, dict[str, Any]]]:
+def _evaluated(text: str, file: Path) -> list[tuple[float, str, Row]]:
     """(begin in s, utterance, row) of one evaluation file; votes go to the utterance whose head came last."""
-    rows: list[tuple[float, str, dict[str, Any]]] = []
+    rows: list[tuple[float, str, Row]] = []
     counts: dict[str, float] = {}
+    votes: dict[str, dict[str, float]] = {}
     malformed = 0
     for line in text.splitlines():
         head = _HEAD.match(line)
         if head:
             begin, end, name, session, gender, label = head.groups()[:6]
-            counts = {}
-            row = {
+            counts = votes[name] = {}
+            row: Row = {
                 "utterance_id": name,
                 "label": label,
                 "emotion": canonical(LABELS, label, f"{file}: {name}"),
-                "votes": counts,
                 "valence": head[7],
                 "arousal": head[8],
                 "dominance": head[9],
@@ -171,7 +171,7 @@ def _evaluated(text: str, file: Path) -> list[tuple[float, str, dict[str, Any]]]
             _vote(line, counts)
     left_out(malformed, f"malformed lines of {file.name}")
     for _, _, row in rows:
-        row["votes"] = _shares(row["votes"])
+        row["votes"] = _shares(votes[row["utterance_id"]])
     return rows
 
 

@@ -6,10 +6,10 @@ File names: speaker, session, then emotion and sentence: `anger/1.2.anger-3.wav`
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as, stem
+from ser.metadata.schema import Row
 
 TITLE = "IITKGP-SEHSC, the Simulated Emotion Hindi Speech Corpus"
 CITATION = (
@@ -48,7 +48,7 @@ MISWRITTEN = {"71": "1"}
 _NAME = re.compile(r"0*(\d+)\.0*(\d+)\.([a-z]+)[-_ ]?0*(\d+)", re.IGNORECASE)
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of IITKGP-SEHSC, anywhere below the folder.
 
     Raises:

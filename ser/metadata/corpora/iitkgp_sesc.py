@@ -6,10 +6,10 @@ Files hold all 15 sentences of a speaker, a session and an emotion: `Speaker (1)
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import LOG, canonical, files_below, left_out, stem
+from ser.metadata.schema import Row
 
 TITLE = "IITKGP-SESC, the Simulated Emotion Speech Corpus in Telugu"
 CITATION = (
@@ -49,7 +49,7 @@ _FOLDERS = re.compile(r"(?:.*/)?speaker\s*[(_ -]?0*(\d+)\)?/(?:season|session)\s
 _NAME = re.compile(r"([a-z]+)(?:[ _-]?all|[ _-]?0*(\d+))?", re.IGNORECASE)
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the recordings in folders of a speaker and a session.
 
     Raises:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.column_names import translate
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.labels import SYNONYMS
+from ser.metadata.schema import Row
 from ser.metadata.table_files import read_json_lines
 
 TITLE = "JSON lines file"
@@ -27,7 +27,7 @@ NOTES = (
 )
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the file; ids are made of the paths where it has none.
 
     Raises:

@@ -8,11 +8,11 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.parsing import LOG, canonical, files_below, left_out, read_text, stem
+from ser.metadata.schema import Row
 
 TITLE = "MELD, the Multimodal EmotionLines Dataset"
 CITATION = (
@@ -51,7 +51,7 @@ _COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 _CLIP = re.compile(r"dia\d+_utt\d+$")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the CSV files that are there, with the path of their clip where there is one.
 
     Raises:
@@ -124,7 +124,7 @@ def _read(table: Path) -> Iterator[dict[str, str]]:
     yield from reader
 
 
-def _row(cells: dict[str, str], split: str, table: Path) -> dict[str, Any]:
+def _row(cells: dict[str, str], split: str, table: Path) -> Row:
     dialogue, turn = int(cells["Dialogue_ID"]), int(cells["Utterance_ID"])
     name = f"{split}_dia{dialogue}_utt{turn}"
     season, episode = cells.get("Season", ""), cells.get("Episode", "")

@@ -8,11 +8,11 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
 from ser.metadata.parsing import LOG, canonical, named_as, read_text
+from ser.metadata.schema import Row
 
 TITLE = "nEMO, a dataset of emotional speech in Polish"
 CITATION = (
@@ -44,7 +44,7 @@ _NAME = re.compile(r"([A-Z]{2}\d)_([a-z]+)_(\d+)")
 _COLUMNS = ("file_id", "raw_text", "gender", "age")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of nEMO, anywhere below the folder.
 
     Raises:

@@ -7,10 +7,10 @@ repetition - actor (odd: male).
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, files_below, left_out, stem
+from ser.metadata.schema import Row
 
 TITLE = "RAVDESS, the Ryerson Audio-Visual Database of Emotional Speech and Song (speech, audio only)"
 CITATION = (
@@ -57,7 +57,7 @@ INTENSITIES = {"01": "normal", "02": "strong"}
 _NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)$")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the spoken audio files anywhere below the folder.
 
     Raises:

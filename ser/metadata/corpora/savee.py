@@ -7,10 +7,10 @@ before it: `DC_a01.wav`.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as, stem
+from ser.metadata.schema import Row
 
 TITLE = "SAVEE, the Surrey Audio-Visual Expressed Emotion Database (audio)"
 CITATION = (
@@ -48,7 +48,7 @@ EMOBOX_FOLDS = (("JE",), ("KL",), ("DC",), ("JK",))
 _NAME = re.compile(rf"({'|'.join(SPEAKERS)})_([a-z]{{1,2}})(\d\d)")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of SAVEE, in folders of the speakers or with the speaker in the name.
 
     Raises:

@@ -8,11 +8,11 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
 from ser.metadata.parsing import canonical, files_below, named_as, read_text, stem
+from ser.metadata.schema import Row
 
 TITLE = "ShEMO, the Sharif Emotional Speech Database"
 CITATION = (
@@ -39,7 +39,7 @@ LISTS = ("modified_shemo.json", "shemo.json")
 _NAME = re.compile(r"(([FM])\d\d)([A-Z])\d\d")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of ShEMO, anywhere below the folder.
 
     Raises:

@@ -6,10 +6,10 @@ File names: gender and number of the speaker, name, sentence, emotion, take: `F_
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as, stem
+from ser.metadata.schema import Row
 
 TITLE = "SUBESCO, the SUST Bangla Emotional Speech Corpus"
 CITATION = (
@@ -43,7 +43,7 @@ NOTES = (
 _NAME = re.compile(r"([FM]_\d\d)_[A-Za-z]+_S_(\d+)_([A-Za-z]+)_\d")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of SUBESCO, anywhere below the folder.
 
     Raises:

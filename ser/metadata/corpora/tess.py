@@ -6,10 +6,10 @@ File names: actress (OAF older, YAF younger), word, emotion: `OAF_back_angry.wav
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as, stem
+from ser.metadata.schema import Row
 
 TITLE = "TESS, the Toronto Emotional Speech Set"
 CITATION = (
@@ -44,7 +44,7 @@ AGES = {"OAF": 64, "YAF": 26}
 _NAME = re.compile(r"(OAF|YAF)_([A-Za-z']+)_([A-Za-z]+)")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of TESS, anywhere below the folder.
 
     Raises:

@@ -6,10 +6,10 @@ File names: speaker (S, gender, number), file, emotion and its number: `SM1_F1_A
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.parsing import canonical, named_as
+from ser.metadata.schema import Row
 
 TITLE = "URDU, emotional utterances of Urdu talk shows"
 CITATION = (
@@ -33,7 +33,7 @@ NOTES = (
 _NAME = re.compile(r"(S([FM])\d+)_F\d+_([A-Z])\d+")
 
 
-def parse(root: Path) -> Iterator[dict[str, Any]]:
+def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of URDU, anywhere below the folder.
 
     Raises:

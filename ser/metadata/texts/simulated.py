@@ -5,7 +5,8 @@ What an utterance is given depends on its emotion, its id and a seed alone: the 
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+
+from ser.files import JsonObject
 
 WORDS: Mapping[str, tuple[str, ...]] = {
     "who": ("my brother", "the landlord", "our neighbour", "my boss", "the driver", "an old friend", "the doctor"),
@@ -126,7 +127,7 @@ def sentence(emotion: str, utterance: str, seed: int = 0) -> str:
     return text[0].upper() + text[1:]
 
 
-def identity() -> dict[str, Any]:
+def identity() -> JsonObject:
     """What changes the sentences: these lists."""
     content = repr((sorted(WORDS.items()), sorted(TEMPLATES.items())))
     return {"sentences_sha256": hashlib.sha256(content.encode()).hexdigest()}

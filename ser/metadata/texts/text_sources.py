@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import ConfigError, CorpusError
+from ser.files import JsonObject
 from ser.metadata.schema import TEXT_SOURCES
 from ser.metadata.table import Table
 from ser.metadata.texts import simulated
@@ -56,7 +57,7 @@ def resolve(asked: str, dataset: str, workspace: Workspace) -> str:
     )
 
 
-def identity(source: str, dataset: str, workspace: Workspace) -> dict[str, Any]:
+def identity(source: str, dataset: str, workspace: Workspace) -> JsonObject:
     """What makes the source's text, as far as two corpora could have it in common: no languages of one of them."""
     made = simulated.identity()
     if kind(source) == ASR:

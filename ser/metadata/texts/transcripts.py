@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
+from ser.files import JsonObject
 from ser.metadata.journal import Journal
 from ser.workspace import Workspace
 
@@ -61,7 +62,7 @@ class Transcripts:
         self._journal.entries = []
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """What they were made by; {} where there is no file."""
         return dict(self.found["identity"]) if self.found else {}
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ser import accelerator
 from ser.errors import SerError, TrainingError
-from ser.features.normalise import normalise
+from ser.features.normalise import Statistics, normalise
 from ser.metadata.folds.fold import Fold
 from ser.results.records.names import run_name
 from ser.train.checkpoint import save_head
@@ -112,7 +112,7 @@ def _finish(
     folds: list[Fold],
     runs: list[int],
     learner: Learns,
-    statistics: dict[str, dict[str, Any]],
+    statistics: dict[str, Statistics],
     parts: Parts,
     before: Parts,
     shared: int = 1,
@@ -162,9 +162,7 @@ def _notes(parts: Parts, slot: int) -> list[str]:
     return [note for part in parts for note in part[slot].notes]
 
 
-def _save(
-    job: Job, fold: Fold, run: int, seed: int, parts: list[Trained], statistics: dict[str, dict[str, Any]]
-) -> None:
+def _save(job: Job, fold: Fold, run: int, seed: int, parts: list[Trained], statistics: dict[str, Statistics]) -> None:
     name = head_name(fold)
     save_head(
         job.folder / f"{run_name(run, name)}.safetensors",
