@@ -74,7 +74,7 @@ def combine(
     train_all([union, *alone], given, union.name)
     for experiment in alone:
         experiment.summarise(part=True)
-    return union.summarise(datasets=_reports(parts, alone, union))
+    return given.track(union.summarise(datasets=_reports(parts, alone, union)))
 
 
 def _alone(parts: Sequence[Tensors], options: FitOptions) -> list[Experiment]:

@@ -21,7 +21,7 @@ from ser.results.statistics.gains import by_amount
 from ser.train.classical.learner import refuse_words
 from ser.train.experiments.study import Variant, study
 from ser.train.fewshot.job import Shots, fewshot_job, make_shots
-from ser.train.fewshot.method import check_methods, method
+from ser.train.fewshot.methods._base import check_methods, method
 from ser.train.fewshot.scheduler import train_methods
 from ser.train.fewshot.shots import amounts
 from ser.train.runs.experiment import Experiment, make_experiment
@@ -117,7 +117,7 @@ def fewshot(
     plain = next(iter(experiments.values()))
     if len(names) == 1:
         train_methods(job, experiments, given, plain.name)
-        return plain.summarise()
+        return given.track(plain.summarise())
     return study(
         FEWSHOT_SCHEMA,
         [Variant(name, experiment) for name, experiment in experiments.items()],

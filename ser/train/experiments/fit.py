@@ -25,4 +25,4 @@ def fit(dataset: str, workspace: Workspace | str | Path = ".", *, head: str = "m
     given = read_options(fit, workspace, head, options)
     experiment = fit_experiment(load(dataset, given), given)
     train_all([experiment], given, experiment.name)
-    return experiment.summarise()
+    return given.track(experiment.summarise())

@@ -40,9 +40,11 @@ def search(
     """Fit every setting, choose one on validation, and give its test scores.
 
     Args:
+        dataset: a dataset of the workspace with features.
         grid: values by training option, options of the head as `head.NAME`: `{"lr": [1e-3, 1e-4], "head.hidden": [128]}`;
             heads themselves as `head`; or with `random` ranges: `"1e-4:1e-2:log"`.
         random: draw so many settings; None tries all combinations.
+        head: of all settings, unless the grid has heads.
 
     Returns:
         The search, as written (`ser.results.studies.search.Study`). A setting that fails is in it with its error.

@@ -107,4 +107,4 @@ def study(
         **body(path),
     }
     record.write_study(path, found)
-    return found
+    return options.track(found)

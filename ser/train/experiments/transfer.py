@@ -60,7 +60,7 @@ def transfer(
     given = read_options(transfer, workspace, head, options)
     experiment = source_only(prepare_pair(source, target, given), given, output=given.output).result
     train_all([experiment], given, experiment.name)
-    return experiment.summarise()
+    return given.track(experiment.summarise())
 
 
 def source_only(pair: Pair, options: FitOptions, output: Path | None = None) -> Variant:

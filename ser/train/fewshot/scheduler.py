@@ -8,7 +8,7 @@ from ser.errors import SerError
 from ser.progress import progress
 from ser.results.records import record
 from ser.train.fewshot.job import FewshotJob, SourceModels
-from ser.train.fewshot.method import method
+from ser.train.fewshot.methods._base import method
 from ser.train.fewshot.shots import NOTHING
 from ser.train.fewshot.worker import learn, train_source
 from ser.train.loop.config import Config

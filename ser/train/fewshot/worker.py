@@ -11,7 +11,7 @@ from ser.features.normalise import normalise
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.train.fewshot.job import FewshotJob, SourceModels
-from ser.train.fewshot.method import Answer, Task, method
+from ser.train.fewshot.methods._base import Answer, Task, method
 from ser.train.fewshot.shots import NOTHING, Amount, lacking, subsets
 from ser.train.nn import streams
 from ser.train.runs.divergence import apart, folds_named, located, strange

@@ -23,6 +23,7 @@ from ser.workspace import Workspace, open_workspace
 if TYPE_CHECKING:
     from ser.metadata.folds.fold import FoldOptions
 
+WORKSPACE = "the folder that holds metadata/, features/ and results/."
 F = TypeVar("F", bound=Callable[..., Any])
 MODALITIES = ("audio", "text", "visual")
 # Fields of `Config` that the commands set themselves: `ser adapt`, `ser finetune` and `ser fewshot` say what they mean.
@@ -96,6 +97,7 @@ class FitOptions:
     output: Path | None = option(
         None, "Summary file, which ends in .json.", unset="named after the experiment, in results/"
     )
+    log: tuple[str, ...] | None = option(None, "Trackers to write curves and scores into, in results/.", flag="-")
     jobs: int | None = option(None, "Worker processes.", unset="one for each core", least=1)
     stack: int | None = option(None, "Runs trained together.", unset="chosen by size", least=1)
     device: str = option(
@@ -117,6 +119,14 @@ class FitOptions:
     def record_of(self, name: str) -> Path:
         """The file of an experiment's or a study's record."""
         return self.output or self.workspace.results / f"{name}.json"
+
+    def track(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Write a record into the trackers that the user named, and give it."""
+        if self.log:
+            from ser.results.loggers import log
+
+            log(record, self.record_of(str(record["experiment"])), self.log)
+        return record
 
     @property
     def named_stores(self) -> tuple[str, ...] | None:
@@ -153,7 +163,7 @@ def with_options(*without: str) -> Callable[[F], F]:
             for group in (general.values(), training)
         )
         function.__doc__ = (
-            f"{inspect.cleandoc(function.__doc__ or '')}\n\nOptions:\n{texts}\n\n"
+            f"{inspect.cleandoc(function.__doc__ or '')}\n\nOptions:\n    workspace: {WORKSPACE}\n{texts}\n\n"
             f"Options of training; None is the head's own:\n    head_options: the head's own options, by name.\n{learning}\n"
         )
         return function
@@ -177,7 +187,7 @@ def read_options(
     from ser.train.loop.config import Config
 
     name, known, without = f"ser.{function.__name__}", option_fields(), getattr(function, "without", ())
-    training_names = {f.name for f in fields(Config)}
+    training_names = {f.name for f in fields(Config)}.difference(OF_COMMANDS)
     chosen: dict[str, Any] = {"command": name}
     training: dict[str, Any] = {}
     for key, value in given.items():
@@ -195,6 +205,10 @@ def read_options(
             raise _unknown(name, key, own)
     options = FitOptions(open_workspace(workspace), str(head), training, **chosen)
     _refuse_contradictions(options)
+    if options.log:
+        from ser.results.loggers import need
+
+        need(options.log)
     return options
 
 

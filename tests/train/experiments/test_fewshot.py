@@ -25,7 +25,7 @@ from ser.results.records.record import read_predictions
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.fewshot import fewshot
 from ser.train.fewshot import worker as fewshot_worker
-from ser.train.fewshot.method import METHODS, Task, method
+from ser.train.fewshot.methods._base import METHODS, Task, method
 from ser.train.fewshot.shots import Amount, amounts, lacking, subsets
 from ser.train.loop.learner import Learner
 from ser.train.runs import scheduler

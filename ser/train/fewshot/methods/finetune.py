@@ -8,7 +8,7 @@ counted, so the last epoch is taken.
 
 from collections.abc import Sequence
 
-from ser.train.fewshot.method import Answer, Rows, Task, trained
+from ser.train.fewshot.methods._base import Answer, Rows, Task, trained
 
 FROM_SOURCE = True
 NEEDS_SOURCE = False

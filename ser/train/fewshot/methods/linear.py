@@ -12,7 +12,7 @@ import numpy as np
 
 from ser.errors import TrainingError
 from ser.train.classical.learner import fit_alone
-from ser.train.fewshot.method import Answer, Rows, Task
+from ser.train.fewshot.methods._base import Answer, Rows, Task
 
 FROM_SOURCE = True
 NEEDS_SOURCE = False

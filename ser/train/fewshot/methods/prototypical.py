@@ -10,7 +10,7 @@ dimensions d^2 is large, and they are nearly 0 or 1.
 
 from collections.abc import Sequence
 
-from ser.train.fewshot.method import Answer, Rows, Task, nearest_centroid
+from ser.train.fewshot.methods._base import Answer, Rows, Task, nearest_centroid
 
 FROM_SOURCE = True
 NEEDS_SOURCE = False

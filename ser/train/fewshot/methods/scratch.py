@@ -8,7 +8,7 @@ are normalised as for the others, with `--normalize train` by the statistics of 
 
 from collections.abc import Sequence
 
-from ser.train.fewshot.method import Answer, Rows, Task, trained
+from ser.train.fewshot.methods._base import Answer, Rows, Task, trained
 
 FROM_SOURCE = False
 NEEDS_SOURCE = True

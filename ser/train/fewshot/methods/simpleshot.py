@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ser.train.fewshot.method import Answer, Array, Rows, Task, nearest_centroid
+from ser.train.fewshot.methods._base import Answer, Array, Rows, Task, nearest_centroid
 
 FROM_SOURCE = True
 NEEDS_SOURCE = False
