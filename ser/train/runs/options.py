@@ -7,6 +7,7 @@ both as keyword arguments: `with_options` shows them in its signature and its he
 import inspect
 import operator
 import os
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
@@ -159,7 +160,7 @@ def with_options(*without: str) -> Callable[[F], F]:
         function.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
         function.without = without  # type: ignore[attr-defined]
         texts, learning = (
-            "\n".join(f"    {f.name}: {described(f)}" for f in group if is_option(f))
+            "\n".join(_paragraph(f"{f.name}: {described(f)}") for f in group if is_option(f))
             for group in (general.values(), training)
         )
         function.__doc__ = (
@@ -169,6 +170,10 @@ def with_options(*without: str) -> Callable[[F], F]:
         return function
 
     return shown
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, 118, initial_indent="    ", subsequent_indent="        ", break_on_hyphens=False)
 
 
 def read_options(
