@@ -13,15 +13,24 @@ class SerError(Exception):
         expected: what would have been right.
         found: what was there instead.
         action: what to do about it.
+        option: the option that means nothing here, by its name in Python, where leaving it out is the remedy; one of the
+            head's as `head_options.NAME`. The command line leaves it out where nobody typed it.
     """
 
     def __init__(
-        self, problem: str, *, expected: object = None, found: object = None, action: str | None = None
+        self,
+        problem: str,
+        *,
+        expected: object = None,
+        found: object = None,
+        action: str | None = None,
+        option: str = "",
     ) -> None:
         self.problem = problem
         self.expected = expected
         self.found = found
         self.action = action
+        self.option = option
         super().__init__(self.line())
 
     def line(self) -> str:
@@ -37,11 +46,11 @@ class SerError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions with keyword-only arguments do not survive pickling (worker processes) by themselves.
-        return (_rebuild, (type(self), self.problem, self.expected, self.found, self.action))
+        return (_rebuild, (type(self), self.problem), self.__dict__)
 
 
-def _rebuild(kind: type[SerError], problem: str, expected: object, found: object, action: str | None) -> SerError:
-    return kind(problem, expected=expected, found=found, action=action)
+def _rebuild(kind: type[SerError], problem: str) -> SerError:
+    return kind(problem)
 
 
 class ConfigError(SerError):
@@ -70,9 +79,6 @@ class AudioError(SerError):
     ) -> None:
         super().__init__(problem, expected=expected, found=found, action=action)
         self.fault = fault
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (*super().__reduce__(), {"fault": self.fault})
 
 
 class EncoderError(SerError):

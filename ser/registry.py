@@ -57,13 +57,14 @@ def kind(package: str) -> str:
     return found[1] if found else ""
 
 
-def unknown(kind: str, name: str, known: tuple[str, ...] | list[str]) -> ConfigError:
+def unknown(kind: str, name: str, known: tuple[str, ...] | list[str], option: str = "") -> ConfigError:
     """The error for a name that is not among the known ones, with the nearest of them."""
     near = get_close_matches(name, known, n=1)
     return ConfigError(
         f"unknown {kind} {name!r}",
         expected=f"one of {', '.join(known)}" if known else f"a {kind}, but there are none",
         action=f"Did you mean {near[0]!r}?" if near else None,
+        option=option,
     )
 
 

@@ -585,7 +585,7 @@ def interrupted(work: Path, words: Sequence[str], pattern: str) -> None:
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 1, err
+    assert process.returncode == 130, err
     assert out == ""
     assert err.strip() == "ser: interrupted. What was done is kept; the same command goes on from there."
 

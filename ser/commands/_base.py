@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, SerError
 from ser.registry import kind, load, names, summary, unknown
 from ser.workspace import Workspace
 
@@ -78,7 +78,14 @@ class Command(click.Command):
         def callback(**options: Any) -> Any:
             common = {name: _common(click.get_current_context(), name, options.pop(name)) for name in COMMON}
             space = Workspace(common["workspace"] or Path())
-            return inner(Session(space, bool(common["quiet"]), bool(common["verbose"])), **options)
+            session = Session(space, bool(common["quiet"]), bool(common["verbose"]))
+            while True:
+                try:
+                    return inner(session, **options)
+                except SerError as error:
+                    if not _leave_out(click.get_current_context(), options, error.option):
+                        raise
+                    session.warn(f"{error.option} of the configuration file is left out: {error.problem}")
 
         self.callback = callback
 
@@ -239,6 +246,24 @@ def _typed(option: click.Parameter, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [name] if value else []
     return [word for one in (value if isinstance(value, list) else [value]) for word in (name, str(one))]
+
+
+def _leave_out(context: click.Context, options: dict[str, Any], name: str) -> bool:
+    """Leave out an option that means nothing to this call, if the configuration file gave it and nobody typed it."""
+    name, _, key = name.partition(".")
+    if not name or context.get_parameter_source(name) is not ParameterSource.DEFAULT_MAP:
+        return False
+    defaults = dict(context.default_map or {})
+    if key:  # of the head's options, one
+        kept = [word for word in defaults[name] if word.partition("=")[0] != key]
+        options[name] = tuple(kept)
+        context.default_map = {**defaults, name: kept}
+        return len(kept) < len(defaults[name])
+    parameter = next(p for p in context.command.params if p.name == name)
+    context.set_parameter_source(name, ParameterSource.DEFAULT)
+    context.default_map = {n: v for n, v in defaults.items() if n != name}
+    options[name] = parameter.get_default(context)
+    return True
 
 
 def overview(package: str) -> str:

@@ -1,9 +1,11 @@
 """`ser.yaml`: each value is of its option's type; and the common options, before the command and after it."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -135,3 +137,48 @@ def test_a_locale_without_a_character_loses_no_result(tmp_path: Path) -> None:
     words = [sys.executable, "-c", code, "results", "list", "--workspace", str(tmp_path)]
     done = subprocess.run(words, env=poor, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "0.5 \\u2192 0.1\n")
+
+
+@pytest.mark.parametrize(
+    ("section", "words", "left_out", "kept"),
+    [
+        ("{epochs: 4, runs: 1}", ["--head", "sklearn:RidgeClassifier"], ["epochs"], ["--runs 1"]),
+        ("{epochs: 4, lr: 1e-3, runs: 1}", ["--head", "sklearn:RidgeClassifier"], ["epochs", "lr"], []),
+        (
+            "{head: mlp, head_option: {hidden: 16, alpha: 2}, runs: 1}",
+            ["--head", "sklearn:RidgeClassifier"],
+            ["head_options.hidden"],
+            ["--head-option alpha=2"],
+        ),
+        ("{time_masks: 1x4, runs: 1, epochs: 2, jobs: 1}", [], ["time_masks"], ["--epochs 2"]),
+        ("{folds: 3, runs: 1, epochs: 2, jobs: 1}", ["--protocol", "official"], ["folds"], []),
+        ("{stack: 2, runs: 1}", ["--head", "sklearn:RidgeClassifier"], ["stack"], []),
+    ],
+)
+def test_a_default_that_means_nothing_to_a_call_is_left_out(
+    maker: Any, capsys: pytest.CaptureFixture[str], section: str, words: list[str], left_out: list[str], kept: list[str]
+) -> None:
+    maker.table("d")
+    maker.store("d")
+    root = maker.space.root
+    (root / "ser.yaml").write_text(f"fit: {section}")
+    assert main(["fit", "--workspace", str(root), *words]) == 0
+    said = capsys.readouterr().err
+    for name in left_out:
+        assert f"{name} of the configuration file is left out: " in said
+    (record,) = (root / "results").glob("*.json")
+    command = json.loads(record.read_text())["command"]
+    assert command.startswith(f"ser fit --workspace {root}")
+    for word in kept:
+        assert f" {word}" in command
+    for name in left_out:
+        assert name.partition(".")[0].replace("_", "-") not in command or "=" in command
+
+
+def test_an_option_that_was_typed_is_never_left_out(maker: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    maker.table("d")
+    maker.store("d")
+    (maker.space.root / "ser.yaml").write_text("fit: {epochs: 4}")
+    words = ["fit", "--workspace", str(maker.space.root), "--head", "sklearn:RidgeClassifier"]
+    assert main([*words, "--epochs", "5"]) == 1
+    assert "--epochs means nothing to head sklearn:RidgeClassifier" in capsys.readouterr().err

@@ -210,7 +210,11 @@ def _refuse_useless(name: str, options: FoldOptions) -> None:
         ("--fold-file", options.file is not None, ("file", "emobox")),
     ):
         if given and name not in fitting:
-            raise ConfigError(f"protocol {name} does not use {option}", expected=f"--protocol {' or '.join(fitting)}")
+            raise ConfigError(
+                f"protocol {name} does not use {option}",
+                expected=f"--protocol {' or '.join(fitting)}",
+                option=option.lstrip("-").replace("-", "_"),
+            )
 
 
 def train_and_validation(frame: pd.DataFrame, labels: Rows, options: FoldOptions) -> tuple[Rows, Rows]:

@@ -99,11 +99,12 @@ def make_classical(head: str, **given: Any) -> Classical:
 
     kind = class_of(head)
     known = {"head_options", "class_weights"}
-    strange = [f"--{n.replace('_', '-')}" for n, v in given.items() if n not in known and not _is_absent(v)]
+    strange = sorted(n for n, v in given.items() if n not in known and not _is_absent(v))
     if strange:
         raise ConfigError(
-            f"{', '.join(sorted(strange))} means nothing to head {head}",
+            f"{', '.join('--' + n.replace('_', '-') for n in strange)} means nothing to head {head}",
             expected="--class-weights, and options of its own: --head-option C=0.1",
+            option=strange[0],
         )
     options = {k: _value(v) for k, v in (given.get("head_options") or {}).items()}
     _check_options(head, kind, options)
@@ -177,7 +178,7 @@ def _check_options(head: str, kind: Any, options: dict[str, Any]) -> None:
     known = sorted(kind().get_params(deep=False))
     for name in options:
         if name not in known:
-            raise unknown(f"option of head {head}:", name, known)
+            raise unknown(f"option of head {head}:", name, known, f"head_options.{name}")
     if "random_state" in options:
         raise ConfigError(f"random_state of {head} is the run's own seed", action="Choose another --seed instead.")
 

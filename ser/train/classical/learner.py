@@ -197,6 +197,7 @@ def refuse_views(data: Tensors, head: str) -> None:
         raise ConfigError(
             f"{head} has no epochs, in each of which it could draw among views",
             action="Leave --views out, or take a neural head, such as --head linear.",
+            option="views",
         )
 
 

@@ -94,16 +94,25 @@ class Augment(Callback):
         config = self.config
         words = [i.name for i in inputs if i.vocabulary]
         if config.mixup and words:
-            raise TrainingError(f"mixup cannot mix the word pieces of {words[0]}", action="Leave --mixup out.")
+            raise TrainingError(
+                f"mixup cannot mix the word pieces of {words[0]}", action="Leave --mixup out.", option="mixup"
+            )
         if (config.time_masks or config.band_masks) and not any(_is_masked(i) for i in inputs):
-            raise TrainingError("masks need framewise audio features", expected="frames, such as logmel")
+            raise TrainingError(
+                "masks need framewise audio features",
+                expected="frames, such as logmel",
+                option="time_masks" if config.time_masks else "band_masks",
+            )
         if config.feature_noise and len(words) == len(inputs):
-            raise TrainingError("noise cannot be added to word pieces", action="Leave --feature-noise out.")
+            raise TrainingError(
+                "noise cannot be added to word pieces", action="Leave --feature-noise out.", option="feature_noise"
+            )
         if config.modality_dropout and len(self.modalities) < 2:
             raise TrainingError(
                 f"modality dropout with one modality, {self.modalities[0]}",
                 expected="two or more",
                 action="Leave --modality-dropout out.",
+                option="modality_dropout",
             )
 
     def begin_epoch(self, seeds: Sequence[int], epoch: int, steps: int) -> None:

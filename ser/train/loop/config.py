@@ -127,7 +127,7 @@ def _head_options(head: str, given: dict[str, Any]) -> dict[str, Any]:
     known = options_of(head)
     for name, value in given.items():
         if name not in known:
-            raise unknown(f"option of head {head}:", name, sorted(known))
+            raise unknown(f"option of head {head}:", name, sorted(known), f"head_options.{name}")
         fits, expected = _fits(name, known[name], value)
         if not fits:
             raise ConfigError(f"option {name} of head {head}", expected=expected, found=repr(value))
@@ -192,7 +192,7 @@ def _check(config: Config) -> None:
     if config.context == "dialogue":
         for name in ("mixup", "time_masks", "band_masks"):
             if getattr(config, name):
-                raise ConfigError(f"{name} with context dialogue", action=f"Leave {name} out.")
+                raise ConfigError(f"{name} with context dialogue", action=f"Leave {name} out.", option=name)
         if any(term(name).reads_embedding for name in parse(config.loss)):
             raise ConfigError(f"loss {config.loss} with context dialogue", expected="losses on logits alone")
 
@@ -212,6 +212,7 @@ def _check_snapshots(config: Config) -> None:
                 f"{name} = {getattr(config, name)} with snapshots",
                 expected=needed,
                 action=f"Leave --{name} out, or --snapshots.",
+                option=name,
             )
 
 
@@ -234,6 +235,8 @@ def _check_transfer(config: Config) -> None:
             if asked:
                 raise ConfigError(f"{reader} with context dialogue", expected="context utterance")
     if adapts and config.mixup:
-        raise ConfigError(f"adapt {config.adapt} with mixup, which would mix the corpora", action="Leave --mixup out.")
+        raise ConfigError(
+            f"adapt {config.adapt} with mixup, which would mix the corpora", action="Leave --mixup out.", option="mixup"
+        )
     if adapts and freezes:
         raise ConfigError(f"adapt {config.adapt} with freeze {config.freeze}: nothing is left to adapt")

@@ -116,4 +116,6 @@ def check(text: str, head: str, mixup: bool) -> None:
         require_embedding(head, f"loss {deep[0]}")
     rigid = [name for name, kind in kinds.items() if not kind.mixes]
     if mixup and rigid:
-        raise ConfigError(f"loss {rigid[0]} has no meaning for mixed labels", action="Leave --mixup or this loss out.")
+        raise ConfigError(
+            f"loss {rigid[0]} has no meaning for mixed labels", action="Leave --mixup or this loss out.", option="mixup"
+        )

@@ -31,7 +31,7 @@ def strange(*probabilities: NDArray[np.float64]) -> TrainingError | None:
 def located(error: SerError, *where: str) -> TrainingError:
     """The same error with the run, the fold and the like."""
     problem = f"{error.problem} ({', '.join(where)})"
-    return TrainingError(problem, expected=error.expected, found=error.found, action=error.action)
+    return TrainingError(problem, expected=error.expected, found=error.found, action=error.action, option=error.option)
 
 
 def folds_named(folds: Sequence[Fold]) -> str:

@@ -81,7 +81,7 @@ def stack_of(recipe: Recipe, data: Tensors, runs: int, device: str, stack: int |
     """
     if isinstance(recipe, Classical):
         if stack is not None:
-            raise ConfigError(f"--stack means nothing to head {recipe.head}")
+            raise ConfigError(f"--stack means nothing to head {recipe.head}", option="stack")
         refuse_words(data.blocks, recipe.head)
         refuse_views(data, recipe.head)
         return 1 if recipe.random else runs
@@ -117,7 +117,7 @@ def stack_size(
     single = "it is no stack of layers with a leading run dimension" if not is_stackable(head) else None
     single = "its features are framewise" if any(i.framewise for i in inputs) else single
     if single and asked and asked > 1:
-        raise ConfigError(f"--stack {asked}: head {config.head} trains one run at a time, as {single}")
+        raise ConfigError(f"--stack {asked}: head {config.head} trains one run at a time, as {single}", option="stack")
     if single or asked:
         return asked or 1
     if device == "cpu":
