@@ -23,7 +23,7 @@ from ser.train.loop.dialogues import turns_of
 from ser.train.loop.prediction import embed, heads, logits, predict
 from ser.train.loop.target_selection import pooled
 from ser.train.nn.parameters import Parameters
-from ser.train.runs.joined_corpora import same_encoders
+from ser.train.runs.joined_corpora import identities, same_encoders
 from ser.workspace import Workspace
 
 SAME = 5e-3  # probabilities of the same head on another machine, in another precision of the matrix product
@@ -134,7 +134,7 @@ def load_features_for(model: EvaluatedModel, dataset: str, space: Workspace, sch
         raise ConfigError(
             f"{dataset}: no utterance has a class of the head under scheme {scheme}", expected=", ".join(head.classes)
         )
-    same_encoders(model.name, head.about["stores"], dataset, data.stores)
+    same_encoders(model.name, identities(head.about["stores"]), dataset, identities(data.stores))
     return data
 
 

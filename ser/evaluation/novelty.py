@@ -17,7 +17,7 @@ from ser.metadata.table import load_table
 from ser.results.metrics import novelty
 from ser.results.statistics.intervals import describe
 from ser.train.checkpoint import SavedHead
-from ser.train.runs.joined_corpora import same_encoders
+from ser.train.runs.joined_corpora import identities, same_encoders
 from ser.workspace import Workspace
 
 EMOTION = "emotion:"
@@ -121,7 +121,7 @@ def find_novel(kind: str, predictions: EvaluatedPredictions, space: Workspace) -
     used = None if wanted is None else wanted | (set(known.data.frame["utterance_id"]) if together else set())
     keep = None if used is None else lambda table: np.asarray(table["utterance_id"].isin(used))
     data = load_features(name, space, model.stores, keep)
-    same_encoders(model.name, head.about["stores"], name, data.stores)
+    same_encoders(model.name, identities(head.about["stores"]), name, identities(data.stores))
     ids = data.frame["utterance_id"]
     rows = np.arange(len(ids)) if wanted is None else np.flatnonzero(ids.isin(wanted))
     if not len(rows):

@@ -32,13 +32,30 @@ def choose_dataset(workspace: Workspace) -> str:
 def choose_stores(
     workspace: Workspace, table: Table, stores: Sequence[str] | None, modalities: Sequence[str] | None
 ) -> list[str]:
-    """Names of the stores to take: those named, or the only one of each modality.
+    """Names of the stores to take, see `open_stores`."""
+    chosen = _choose(workspace, table, stores, modalities)
+    _close({name: store for name, store in chosen.items() if store is not None})
+    return list(chosen)
+
+
+def open_stores(
+    workspace: Workspace, table: Table, stores: Sequence[str] | None, modalities: Sequence[str] | None
+) -> dict[str, FeatureStore]:
+    """The stores to take, opened, by name: those named, or the only one of each modality.
 
     Stores of simulated text are taken by name only.
 
     Raises:
         ConfigError: none cached, an unknown name, or several of one modality and none named.
     """
+    chosen = _choose(workspace, table, stores, modalities)
+    return {n: FeatureStore(workspace.store(table.dataset, n)) if s is None else s for n, s in chosen.items()}
+
+
+def _choose(
+    workspace: Workspace, table: Table, stores: Sequence[str] | None, modalities: Sequence[str] | None
+) -> dict[str, FeatureStore | None]:
+    """The stores to take, by name; opened where that was needed to choose them."""
     dataset = table.dataset
     cached = workspace.stores(dataset)
     if not cached:
@@ -47,17 +64,40 @@ def choose_stores(
             action=f"Extract some: ser extract --dataset {dataset} --audio egemaps",
         )
     if stores:
-        return [_named(name, cached, dataset) for name in stores]
+        return dict.fromkeys(_named(word, cached, dataset) for word in stores)
+    opened = {
+        name: FeatureStore(workspace.store(dataset, name)) for name in originals(cached)
+    }  # a view is taken by name only
+    try:
+        chosen = _only_of_each_modality(dataset, opened, table, modalities, cached)
+    except ConfigError:
+        _close(opened)
+        raise
+    _close({name: store for name, store in opened.items() if name not in chosen})
+    return {name: opened[name] for name in chosen}
+
+
+def _close(stores: dict[str, FeatureStore]) -> None:
+    for store in stores.values():
+        store.close()
+
+
+def _only_of_each_modality(
+    dataset: str,
+    opened: dict[str, FeatureStore],
+    table: Table,
+    modalities: Sequence[str] | None,
+    cached: Sequence[str],
+) -> list[str]:
+    """Names of the only store of each modality; simulated text is left out."""
     by_modality: dict[str, list[str]] = {}
     simulated: list[str] = []
-    for name in originals(cached):  # a view is taken where it is named, never by itself
-        with FeatureStore(workspace.store(dataset, name)) as store:
-            if store.modality == "text" and text_sources.is_simulated(
-                text_sources.source_of(store.facts.identity), table.frame
-            ):
-                simulated.append(name)
-            else:
-                by_modality.setdefault(store.modality, []).append(name)
+    for name, store in opened.items():
+        source = text_sources.source_of(store.facts.identity) if store.modality == "text" else ""
+        if store.modality == "text" and text_sources.is_simulated(source, table.frame):
+            simulated.append(name)
+        else:
+            by_modality.setdefault(store.modality, []).append(name)
     wanted = list(modalities or [m for m in MODALITIES if m in by_modality])
     lacking = [m for m in wanted if m not in by_modality]
     if simulated and (not wanted or "text" in lacking):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, StoreFacts, read_block, store_facts
-from ser.features.store_selection import choose_stores
+from ser.features.store_selection import open_stores
 from ser.features.stores.names import options_of
 from ser.features.stores.store import FeatureStore
 from ser.features.view_rows import ViewRows, load_view_rows
@@ -25,7 +25,7 @@ from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.ledger import is_imported
 from ser.metadata.table import Table, load_table
 from ser.metadata.texts import text_sources
-from ser.workspace import Workspace
+from ser.workspace import Workspace, open_workspace
 
 UNKNOWN_SOURCE = bytes(32)  # of features that were imported, not extracted
 
@@ -96,39 +96,92 @@ def load_tensors(
         ConfigError: several stores of one modality and none named, or no such store.
         StoreError: an utterance that should have features has none.
     """
-    space = workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
-    table = load_table(dataset, space)
-    opened = {n: FeatureStore(space.store(dataset, n)) for n in choose_stores(space, table, stores, modalities)}
-    try:
-        for name, store in opened.items():
+    with OpenDataset(dataset, workspace, stores, modalities) as opened:
+        return opened.tensors(scheme, classes=classes, views=views, values=values)
+
+
+class OpenDataset:
+    """A table and its feature stores, opened once, of which tensors are made. A context manager.
+
+    Args:
+        dataset, workspace, stores, modalities: as of `load_tensors`.
+
+    Attributes:
+        table: the whole table.
+        stores: by name.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        workspace: Workspace | str | Path = ".",
+        stores: Sequence[str] | None = None,
+        modalities: Sequence[str] | None = None,
+    ) -> None:
+        self.space = open_workspace(workspace)
+        self.table = load_table(dataset, self.space)
+        self.stores = open_stores(self.space, self.table, stores, modalities)
+
+    def __enter__(self) -> "OpenDataset":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for store in self.stores.values():
+            store.close()
+
+    @property
+    def identities(self) -> dict[str, dict[str, Any]]:
+        """Store name -> what its features are."""
+        return {name: store.facts.identity for name, store in self.stores.items()}
+
+    def classes(self, scheme: str) -> tuple[str, ...]:
+        """The classes of a scheme that utterances with features have."""
+        return self._labelled(scheme, None)[2]
+
+    def tensors(
+        self,
+        scheme: str,
+        *,
+        classes: Sequence[str] | None = None,
+        views: Sequence[str] | None = None,
+        values: bool = True,
+    ) -> Tensors:
+        """Tensors under a label scheme, see `load_tensors`."""
+        frame, names, present, dropped = self._labelled(scheme, classes)
+        number = {c: k for k, c in enumerate(present)}
+        labels = np.array([number[n] for n in names], dtype=np.int64)
+        ids = list(frame["utterance_id"])
+        nothing = np.empty((len(frame), 0), dtype=np.float32)
+        blocks = [Block(n, s.modality, nothing) for n, s in self.stores.items()]
+        if values:
+            with ThreadPoolExecutor() as pool:
+                for store in self.stores.values():
+                    pool.submit(getattr, store, "sha256")  # of the whole file: takes longer than reading it
+                blocks = [read_block(n, s, ids) for n, s in self.stores.items()]
+        facts = {n: store_facts(s, ids, hashed=values) for n, s in self.stores.items()}
+        drawn = None
+        if views:
+            folder = self.space.features(self.table.dataset)
+            blocks, drawn = load_view_rows(views, folder, blocks, self.stores, frame)
+        return Tensors(self.table.dataset, frame, labels, present, tuple(blocks), self.table, dropped, facts, drawn)
+
+    def _labelled(
+        self, scheme: str, classes: Sequence[str] | None
+    ) -> tuple[pd.DataFrame, NDArray[Any], tuple[str, ...], dict[str, int]]:
+        """The rows in use, the class of each, the classes that there are, and the utterances that are not in use by reason."""
+        for name, store in self.stores.items():
             refuse_by_label(name, store.facts.identity, "the features of validation and test data")
-        rule = load_scheme(scheme, table.frame)
-        frame, names, dropped = _rows(table, rule, classes)
-        frame, names = _with_features(table, frame, names, opened, space, dropped)
+        rule = load_scheme(scheme, self.table.frame)
+        frame, names, dropped = _rows(self.table, rule, classes)
+        frame, names = _with_features(self.table, frame, names, self.stores, self.space, dropped)
         present = tuple(c for c in (classes or rule.classes) if classes or (names == c).any())
         if len(present) < 2:
             raise ConfigError(
-                f"{dataset}: scheme {scheme} leaves {len(present)} class ({', '.join(present) or 'none'})",
+                f"{self.table.dataset}: scheme {scheme} leaves {len(present)} class ({', '.join(present) or 'none'})",
                 expected="two or more",
-                action=f"Its emotions are: {', '.join(sorted(set(table.frame['emotion']) - {''}))}.",
+                action=f"Its emotions are: {', '.join(sorted(set(self.table.frame['emotion']) - {''}))}.",
             )
-        number = {c: k for k, c in enumerate(present)}
-        labels = np.array([number[n] for n in names], dtype=np.int64)
-        nothing = np.empty((len(frame), 0), dtype=np.float32)
-        blocks = [Block(n, s.modality, nothing) for n, s in opened.items()]
-        if values:
-            with ThreadPoolExecutor() as pool:
-                for store in opened.values():
-                    pool.submit(getattr, store, "sha256")  # of the whole file: takes longer than reading it
-                blocks = [read_block(n, s, list(frame["utterance_id"])) for n, s in opened.items()]
-        facts = {n: store_facts(s, list(frame["utterance_id"]), hashed=values) for n, s in opened.items()}
-        drawn = None
-        if views:
-            blocks, drawn = load_view_rows(views, space.features(dataset), blocks, opened, frame)
-    finally:
-        for store in opened.values():
-            store.close()
-    return Tensors(dataset, frame, labels, present, tuple(blocks), table, dropped, facts, drawn)
+        return frame, names, present, dropped
 
 
 def load_features(
@@ -146,20 +199,15 @@ def load_features(
     Raises:
         ConfigError, StoreError: as `load_tensors`.
     """
-    table = load_table(dataset, workspace)
-    names = choose_stores(workspace, table, stores, None)
-    opened = {n: FeatureStore(workspace.store(dataset, n)) for n in names}
-    try:
+    with OpenDataset(dataset, workspace, stores) as opened:
+        table = opened.table
         frame = table.frame if keep is None else table.frame[keep(table.frame)].reset_index(drop=True)
         dropped: dict[str, int] = {}
         nothing = np.full(len(frame), "", dtype=object)
-        frame, _ = _with_features(table, frame, nothing, opened, workspace, dropped)
+        frame, _ = _with_features(table, frame, nothing, opened.stores, workspace, dropped)
         ids = list(frame["utterance_id"])
-        blocks = tuple(read_block(n, s, ids) for n, s in opened.items())
-        facts = {n: store_facts(s, ids) for n, s in opened.items()}
-    finally:
-        for store in opened.values():
-            store.close()
+        blocks = tuple(read_block(n, s, ids) for n, s in opened.stores.items())
+        facts = {n: store_facts(s, ids) for n, s in opened.stores.items()}
     return Tensors(dataset, frame, np.full(len(frame), -1), (), blocks, table, dropped, facts)
 
 

@@ -5,6 +5,7 @@ row is from.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
@@ -18,7 +19,7 @@ from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block
 from ser.features.normalise import BETWEEN_CORPORA
 from ser.features.stores.identity import same_encoder
-from ser.features.tensors import Tensors, load_tensors
+from ser.features.tensors import OpenDataset, Tensors
 from ser.features.view_rows import joined
 from ser.metadata import languages
 from ser.metadata.ledger import is_imported
@@ -28,21 +29,14 @@ from ser.train.runs.options import FitOptions
 Rows = NDArray[np.int64]
 
 
-def load(dataset: str, options: FitOptions, classes: Sequence[str] | None = None) -> Tensors:
-    """The dataset's tensors under the options' scheme and choice of features.
+def load(dataset: str, options: FitOptions) -> Tensors:
+    """The dataset's tensors under the options' scheme and choice of features."""
+    with _opened(dataset, options) as corpus:
+        return corpus.tensors(options.scheme, views=options.views)
 
-    Args:
-        classes: keep these of the scheme only.
-    """
-    return load_tensors(
-        dataset,
-        options.workspace,
-        scheme=options.scheme,
-        stores=options.named_stores,
-        modalities=options.modalities,
-        views=options.views,
-        classes=classes,
-    )
+
+def _opened(dataset: str, options: FitOptions) -> OpenDataset:
+    return OpenDataset(dataset, options.workspace, options.named_stores, options.modalities)
 
 
 def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
@@ -55,19 +49,24 @@ def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
     twice = sorted({n for n in names if list(names).count(n) > 1})
     if twice:
         raise ConfigError(f"{twice[0]} is named twice", expected="different corpora")
-    alone = [load(name, options) for name in names]
-    classes = [c for c in alone[0].classes if all(c in other.classes for other in alone)]
-    if len(classes) < 2:
-        raise ConfigError(
-            f"{' and '.join(names)} share {len(classes)} classes of scheme {options.scheme}",
-            expected="two or more",
-            found=" and ".join(", ".join(data.classes) for data in alone),
-        )
-    for other in alone[1:]:
-        same_encoders(alone[0].dataset, alone[0].stores, other.dataset, other.stores)
-    if all(list(data.classes) == classes for data in alone):
-        return alone
-    return [load(name, options, classes) for name in names]
+    with ExitStack() as stack:
+        corpora = [stack.enter_context(_opened(name, options)) for name in names]
+        each = [corpus.classes(options.scheme) for corpus in corpora]
+        shared = [c for c in each[0] if all(c in other for other in each)]
+        if len(shared) < 2:
+            raise ConfigError(
+                f"{' and '.join(names)} share {len(shared)} classes of scheme {options.scheme}",
+                expected="two or more",
+                found=" and ".join(", ".join(classes) for classes in each),
+            )
+        for name, corpus in zip(names[1:], corpora[1:], strict=True):
+            same_encoders(names[0], corpora[0].identities, name, corpus.identities)
+        return [corpus.tensors(options.scheme, classes=shared, views=options.views) for corpus in corpora]
+
+
+def identities(stores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The identity of each store, of the facts that a record or a head has of them."""
+    return {name: facts["identity"] for name, facts in stores.items()}
 
 
 def same_encoders(here: str, ours: Mapping[str, Any], there: str, others: Mapping[str, Any]) -> None:
@@ -75,22 +74,22 @@ def same_encoders(here: str, ours: Mapping[str, Any], there: str, others: Mappin
 
     Args:
         here, there: names of the corpora.
-        ours, others: store name -> facts with its `identity`.
+        ours, others: store name -> its identity, which says what the features are.
 
     Raises:
         StoreError: a store that one lacks, or of another identity; it names what differs.
     """
     for name in dict.fromkeys([*ours, *others]):
         store, other = ours.get(name), others.get(name)
-        if store is not None and other is not None and not same_encoder(store["identity"], other["identity"]):
+        if store is not None and other is not None and not same_encoder(store, other):
             continue
         action = "Extract both with the same options, or name features that both have: --audio, --text."
         if store is None or other is None:
             lacking, of = (ours, here) if store is None else (others, there)
             found = f"{', '.join(lacking)} in {of}"
         else:
-            found = f"a difference in {', '.join(same_encoder(store['identity'], other['identity']))}"
-            if is_imported(store["identity"]) and is_imported(other["identity"]):
+            found = f"a difference in {', '.join(same_encoder(store, other))}"
+            if is_imported(store) and is_imported(other):
                 action = "If one program made both, declare it: ser store import --encoder NAME --overwrite, for each corpus."
         raise StoreError(
             f"the features of {here} and {there} are not of the same encoder",

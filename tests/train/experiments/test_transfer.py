@@ -11,6 +11,7 @@ import pytest
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.features.normalise import normalise
+from ser.features.stores.store import FeatureStore
 from ser.features.tensors import load_tensors
 from ser.metadata.table import load_table, write_table
 from ser.results.metrics.swapped_labels import suspects
@@ -20,7 +21,7 @@ from ser.results.statistics.gains import comparisons, verdict
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.finetune import finetune
 from ser.train.experiments.fit import fit
-from ser.train.experiments.transfer import SOURCE_ONLY, TARGET_ONLY
+from ser.train.experiments.transfer import SOURCE_ONLY, TARGET_ONLY, transfer
 from ser.train.runs import scheduler
 from ser.train.runs.joined_corpora import join
 from ser.train.runs.options import FitOptions
@@ -381,3 +382,30 @@ def test_fit_is_as_it_was(space: Any) -> None:
     same = read_predictions(path, read_summary(path))
     np.testing.assert_array_equal(own["predicted"], same["predicted"])
     np.testing.assert_array_equal(own.filter(like="p_"), same.filter(like="p_"))
+
+
+@pytest.fixture
+def openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The stores that were opened: corpus and name."""
+    found: list[str] = []
+    real = FeatureStore.__init__
+
+    def counting(self: Any, path: Any) -> None:
+        found.append(f"{Path(path).parent.name}/{Path(path).stem}")
+        real(self, path)
+
+    monkeypatch.setattr(FeatureStore, "__init__", counting)
+    return found
+
+
+@pytest.mark.parametrize("command", [transfer, adapt, finetune])
+def test_each_store_is_opened_once(command: Any, maker: Any, openings: list[str]) -> None:
+    """Also where the corpora have other classes, and where stores are looked at to choose one of each modality."""
+    maker.table("a")
+    maker.table("b", emotions=("anger", "happiness", "sadness"))
+    for name in ("a", "b"):
+        maker.store(name)
+        maker.store(name, "words", modality="text")
+    openings.clear()
+    command("a", "b", maker.space, protocol="official", runs=1, epochs=1, jobs=1)
+    assert sorted(openings) == ["a/toy", "a/words", "b/toy", "b/words"]
