@@ -12,9 +12,7 @@ from ser.errors import ConfigError, StoreError
 from ser.evaluation.evaluated_model import EvaluatedModel, Key
 from ser.features.blocks import Block
 from ser.features.normalise import normalise
-from ser.features.store_selection import choose_stores
 from ser.features.tensors import Tensors, load_tensors
-from ser.metadata.table import load_table
 from ser.train.checkpoint import SavedHead
 from ser.train.classical.classifier import Classical
 from ser.train.classical.learner import pooled as side_by_side
@@ -128,8 +126,7 @@ def load_features_for(model: EvaluatedModel, dataset: str, space: Workspace, sch
         StoreError: features of another encoder.
     """
     head = model.first_head
-    stores = choose_stores(space, load_table(dataset, space), model.stores, None)
-    data = load_tensors(dataset, space, scheme=scheme, stores=stores, classes=head.classes)
+    data = load_tensors(dataset, space, scheme=scheme, stores=model.stores, classes=head.classes)
     if not len(data.frame):
         raise ConfigError(
             f"{dataset}: no utterance has a class of the head under scheme {scheme}", expected=", ".join(head.classes)

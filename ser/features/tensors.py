@@ -1,4 +1,4 @@
-"""Join a table with its feature stores: the tensors that a head is trained on.
+"""The tensors that a head is trained on: a table joined with its feature stores.
 
 Utterances are joined by id, never by position. Labels are applied here, so one extraction serves every label scheme.
 """
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, StoreFacts, read_block, store_facts
 from ser.features.store_selection import open_stores
+from ser.features.stores.failures import read_failures
 from ser.features.stores.names import options_of
 from ser.features.stores.store import FeatureStore
 from ser.features.view_rows import ViewRows, load_view_rows
 from ser.features.views import refuse_by_label
+from ser.metadata.column_names import RATINGS
 from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.ledger import is_imported
 from ser.metadata.table import Table, load_table
@@ -32,14 +34,14 @@ UNKNOWN_SOURCE = bytes(32)  # of features that were imported, not extracted
 
 @dataclass(frozen=True, eq=False)
 class Tensors:
-    """What a head is trained on.
+    """Rows, labels and features that a head is trained on.
 
     Attributes:
         dataset: its name.
         frame: the rows in use, in table order, `(n, columns)`.
         labels: class number of each row, `(n,)`.
         classes: class names in order.
-        blocks: one a store, aligned with `frame`; views, where there are any, follow.
+        blocks: one for each store, aligned with `frame`; views, where there are any, follow.
         table: the whole table.
         dropped: reason -> number of the table's utterances that are not in use.
         stores: store name -> path, sha256 and identity, for the record.
@@ -62,7 +64,7 @@ class Tensors:
 
     @property
     def text_sources(self) -> dict[str, str]:
-        """Store of text -> where the text is from, see `ser.metadata.texts.text_sources`."""
+        """Store of text -> the source of the text, see `ser.metadata.texts.text_sources`."""
         names = [b.name for b in self.blocks if b.modality == "text"]
         return {name: text_sources.source_of(self.stores[name]["identity"]) for name in names}
 
@@ -81,7 +83,7 @@ def load_tensors(
     views: Sequence[str] | None = None,
     values: bool = True,
 ) -> Tensors:
-    """Tensors of a dataset under a label scheme.
+    """Load the tensors of a dataset under a label scheme.
 
     Args:
         dataset: a table of the workspace.
@@ -176,12 +178,27 @@ class OpenDataset:
         frame, names = _with_features(self.table, frame, names, self.stores, self.space, dropped)
         present = tuple(c for c in (classes or rule.classes) if classes or (names == c).any())
         if len(present) < 2:
-            raise ConfigError(
-                f"{self.table.dataset}: scheme {scheme} leaves {len(present)} class ({', '.join(present) or 'none'})",
-                expected="two or more",
-                action=f"Its emotions are: {', '.join(sorted(set(self.table.frame['emotion']) - {''}))}.",
-            )
+            raise _too_few_classes(self.table, scheme, present)
         return frame, names, present, dropped
+
+
+def _too_few_classes(table: Table, scheme: str, present: Sequence[str]) -> ConfigError:
+    """The error of a table with fewer than two classes, with what can be done: not all tables have emotions."""
+    emotions = sorted(set(table.frame["emotion"]) - {""})
+    ratings = [name for name in RATINGS if table.has(name)]
+    action = f"Its emotions are: {', '.join(emotions)}. `--scheme native` takes the classes that there are."
+    if not emotions:
+        action = "It has no emotions: give its table a column emotion or label, and make it again with ser metadata."
+        if ratings:
+            action = (
+                f"It has ratings ({', '.join(ratings)}) and no emotions. Heads are trained on classes: add a column label made "
+                "of the ratings (low and high, for instance); the loss vad then learns the ratings beside the classes."
+            )
+    return ConfigError(
+        f"{table.dataset}: scheme {scheme} leaves {len(present)} class ({', '.join(present) or 'none'})",
+        expected="two or more",
+        action=action,
+    )
 
 
 def load_features(
@@ -190,11 +207,11 @@ def load_features(
     stores: Sequence[str],
     keep: Callable[[pd.DataFrame], NDArray[np.bool_]] | None = None,
 ) -> Tensors:
-    """Features of utterances whatever their emotion: there are no classes, and every class number is -1.
+    """Load features of utterances whatever their emotion: there are no classes, and every class number is -1.
 
     Args:
         stores: names of stores.
-        keep: which rows of the table; None takes all.
+        keep: chooses rows of the table; None takes all.
 
     Raises:
         ConfigError, StoreError: as `load_tensors`.
@@ -234,12 +251,11 @@ def _with_features(
     for name, store in opened.items():
         has = frame["utterance_id"].isin(set(store.ids)).to_numpy()
         imported = is_imported(store.facts.identity)  # then the table's audio and text say nothing of it
-        told = text_sources.with_text(frame, text_sources.source_of(store.facts.identity), table.dataset, space)
-        excused = (told["path" if store.modality == "audio" else "text"] == "").to_numpy() & (not imported)
+        texts = text_sources.with_text(frame, text_sources.source_of(store.facts.identity), table.dataset, space)
+        excused = (texts["path" if store.modality == "audio" else "text"] == "").to_numpy() & (not imported)
         failures = space.features(table.dataset) / f"{name}.failures.csv"
         if failures.exists():
-            failed = pd.read_csv(failures, dtype=str, keep_default_na=False)["utterance_id"]
-            excused = excused | frame["utterance_id"].isin(set(failed)).to_numpy()
+            excused = excused | frame["utterance_id"].isin(read_failures(failures)).to_numpy()
         gap = ~has & ~excused
         if gap.any():
             missing = frame["utterance_id"][gap].iloc[0]
@@ -251,7 +267,7 @@ def _with_features(
                 else f"Go on with: ser extract --dataset {table.dataset} --{store.modality} {options_of(name)}",
             )
         if store.modality == "text":
-            _refuse_stale(name, store, told[has], table.dataset)
+            _refuse_stale(name, store, texts[has], table.dataset)
         if not has.all():
             dropped[f"no {name} features"] = int((~has).sum())
         frame, names = frame[has].reset_index(drop=True), names[has]
@@ -259,7 +275,7 @@ def _with_features(
 
 
 def _refuse_stale(name: str, store: FeatureStore, frame: pd.DataFrame, dataset: str) -> None:
-    """Texts that are no longer those of the features. (Audio is compared by `ser extract`, where it lies.)"""
+    """Refuse texts that are no longer those of the features. (Audio is compared by `ser extract`.)"""
     sources = store.sources()
     for utterance, text in zip(frame["utterance_id"], frame["text"], strict=True):
         if sources[utterance] not in (hashlib.sha256(text.encode()).digest(), UNKNOWN_SOURCE):

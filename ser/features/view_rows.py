@@ -1,9 +1,8 @@
-"""Views that training may draw among: their rows lie after those of the utterances, in the blocks of audio features.
+"""Augmented views that training draws among: their rows lie after those of the utterances, in the blocks of audio features.
 
 An utterance without some view (a class-differentiated one of an emotion that has no policy) is drawn among those it has.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, StoreFacts, read_block, store_facts
+from ser.features.stores.failures import read_failures
 from ser.features.stores.layout import some
 from ser.features.stores.names import MARK
 from ser.features.stores.store import FeatureStore
@@ -26,11 +26,11 @@ NO_VIEW = -1
 
 @dataclass(frozen=True, eq=False)
 class ViewRows:
-    """Augmented views of n utterances.
+    """Rows of the augmented views of n utterances.
 
     Attributes:
         names: of the views.
-        rows: `(n, views)`: the utterance of a block that an utterance's view is, from n; `NO_VIEW` where it has none.
+        rows: `(n, views)`: the place of an utterance's view in a block, from n; `NO_VIEW` where it has none.
         stores: names of the blocks that have them; features of other blocks are always those of the utterance.
         facts: by name of the view's store, for the record: path, hashes and identity.
     """
@@ -47,13 +47,13 @@ class ViewRows:
 
     @property
     def schemes(self) -> dict[str, str]:
-        """Of the views that were chosen by the label: the label scheme."""
+        """View -> label scheme, of the views that were chosen by the label."""
         found = {name.partition(MARK)[2]: by_label(facts["identity"]) for name, facts in self.facts.items()}
         return {view: scheme for view, scheme in found.items() if scheme}
 
     @property
     def stamp(self) -> str:
-        """What a result must say of them."""
+        """The sentence that a result must carry."""
         labelled = "".join(f"; {view} by the true label, scheme {scheme}" for view, scheme in self.schemes.items())
         return f"training utterances drawn among augmented views: original, {', '.join(self.names)}{labelled}"
 
@@ -67,7 +67,7 @@ class ViewRows:
 def load_view_rows(
     words: Sequence[str], folder: Path, blocks: Sequence[Block], opened: dict[str, FeatureStore], frame: pd.DataFrame
 ) -> tuple[list[Block], ViewRows]:
-    """The views of the audio features, appended to their blocks.
+    """Append the views of the audio features to their blocks.
 
     Args:
         words: names of views, `all`, or `tta`.
@@ -106,7 +106,7 @@ def load_view_rows(
 
 
 def rows_of(view: FeatureStore, original: FeatureStore, frame: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which utterances a view has, `(n,)`; where it chose by the label, those of its classes.
+    """A mask of the utterances that a view has, `(n,)`; where it chose by the label, those of its classes.
 
     Args:
         frame: the utterances' rows of the table.
@@ -131,8 +131,7 @@ def rows_of(view: FeatureStore, original: FeatureStore, frame: pd.DataFrame) -> 
     failures = view.path.with_name(f"{view.path.name.removesuffix('.h5')}.failures.csv")
     lacking = frame["utterance_id"][wanted & ~has].tolist()
     if lacking and failures.exists():
-        with failures.open(newline="", encoding="utf-8") as file:
-            failed = {row["utterance_id"] for row in csv.DictReader(file)}
+        failed = read_failures(failures)
         lacking = [i for i in lacking if i not in failed]
     if lacking:
         raise StoreError(
@@ -175,7 +174,7 @@ def _appended(block: Block, more: Sequence[tuple[FeatureStore, list[str]]]) -> B
 
 
 def joined(each: Sequence["ViewRows | None"], counts: Sequence[int]) -> "ViewRows | None":
-    """The views of several corpora whose utterances lie one after another, and their views after all utterances.
+    """Join the views of corpora whose utterances lie one after another, with all views after them.
 
     Args:
         counts: utterances of each.

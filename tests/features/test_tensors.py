@@ -10,7 +10,7 @@ from ser.features.normalise import apply_statistics, normalise
 from ser.features.store_selection import choose_dataset
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import load_tensors
-from ser.metadata.table import load_table
+from ser.metadata.table import load_table, make_table, write_table
 
 
 def test_rows_are_joined_by_id_and_labels_follow_the_scheme(maker: Any) -> None:
@@ -142,3 +142,26 @@ def test_ids_are_not_normalised_and_a_constant_feature_stays_finite(maker: Any) 
     np.testing.assert_array_equal(scaled.blocks[0].values[:, 3], 0)
     with pytest.raises(ConfigError, match="Did you mean 'speaker'"):
         normalise(data, "speakers", np.arange(3))
+
+
+def test_a_table_without_emotions_says_what_can_be_done(maker: Any) -> None:
+    maker.table("toy")
+    rows = load_table("toy", maker.space).frame.assign(emotion="", label="")
+    write_table(make_table(rows.to_dict("records"), "toy"), maker.space)
+    maker.store("toy")
+    with pytest.raises(ConfigError, match="It has no emotions: give its table a column emotion or label"):
+        load_tensors("toy", maker.space)
+    write_table(make_table(rows.assign(valence=3.0).to_dict("records"), "toy"), maker.space)
+    with pytest.raises(ConfigError, match=r"It has ratings \(valence\) and no emotions.* add a column label made of"):
+        load_tensors("toy", maker.space)
+
+
+def test_each_store_is_opened_once(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    maker.store("toy", "words", modality="text")
+    opened: list[str] = []
+    init = FeatureStore.__init__
+    monkeypatch.setattr(FeatureStore, "__init__", lambda self, path: (opened.append(path.stem), init(self, path))[1])
+    load_tensors("toy", maker.space)
+    assert sorted(opened) == ["toy", "words"]
