@@ -1,4 +1,4 @@
-"""What encoders there are, in words: made from the folder of plugins. Nothing heavy is imported."""
+"""The list of encoders, and all about one, made from the folder of plugins. Nothing heavy is imported."""
 
 from types import ModuleType
 
@@ -14,7 +14,7 @@ MOST = 3  # corpora named in a line; the rest is counted
 
 
 def listing() -> list[str]:
-    """A table: one line an encoder or checkpoint, under a line of headings."""
+    """A table: one line per encoder or checkpoint, under a line of headings."""
     plugins = {name: registry.load(ENCODERS, name) for name in registry.names(ENCODERS)}
     rows = [HEADER]
     for name in sorted(plugins, key=lambda n: (plugins[n].MODALITY, n)):

@@ -21,7 +21,7 @@ Needs = Sequence[Sequence[str]]  # of each group of file names, one must be ther
 
 @dataclass(frozen=True)
 class ModelName:
-    """What a user's name for a model means.
+    """A user's name for a model, understood.
 
     Attributes:
         short: what stores are named after.
@@ -37,7 +37,7 @@ class ModelName:
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name looks like `organisation/model`."""
+    """True for a name of the form `organisation/model`."""
     return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
 
 
@@ -64,7 +64,7 @@ def parse_model_name(name: str, family: str, checkpoints: Mapping[str, Checkpoin
 
 
 def plain(name: str) -> str:
-    """A name fit for a store's: lower-case letters, digits, `-` and `_`.
+    """A name that fits into a store's: lower-case letters, digits, `-` and `_`.
 
     >>> plain("wav2vec2-large-xlsr-53.v2")
     'wav2vec2-large-xlsr-53-v2'
@@ -140,7 +140,7 @@ def _whole(found: ModelFiles) -> ModelFiles:
 
 
 def missing(folder: Path, needs: Needs) -> str | None:
-    """The first group of which the folder has no file, in words; None where all is there."""
+    """The first group of which the folder has no file, in words; None where nothing is missing."""
     for group in needs:
         if not any((folder / file).is_file() for file in group):
             return " or ".join(group)

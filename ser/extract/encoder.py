@@ -1,6 +1,6 @@
-"""What an encoder is: a frozen function from one utterance's audio or text to its features.
+"""The interface of an encoder: a frozen function from one utterance's audio or text to its features.
 
-A plugin in `ser/extract/encoders/` is one file a family. It opens with its facts and has one function:
+A plugin in `ser/extract/encoders/` is one file per family. It opens with its facts and has one function:
 
     MODALITY = "audio"                       # or "text"
     SOURCE, LICENCE = ...                    # who published it; a paper, and the licence of the weights
@@ -61,20 +61,20 @@ class Encoder(ABC):
         modality: `audio` or `text`.
         level: `utterance` (one vector, or one a layer) or `frame` (a sequence of vectors).
         dim: features a vector.
-        sample_rate: Hz that audio is wanted in; 0 for text.
+        sample_rate: Hz in which it reads audio; 0 for text.
         minimum: samples under which an utterance is refused (the receptive field).
-        vocabulary: for integer features (word pieces), how many ids there are; 0 otherwise.
-        processes: whether utterances are best spread over worker processes (signal processing), or the encoder
+        vocabulary: for integer features (word pieces), the number of ids; 0 otherwise.
+        processes: true where utterances are best spread over worker processes (signal processing); false where the encoder
             uses the machine by itself (torch models).
         identity: all that changes the values: plugin, model id, revision, sha256 of the weights, layer, pooling,
             preprocessing, dtype, versions of libraries that compute. JSON-able. A store of another identity is refused.
         assets: small texts that belong to the features (a tokenizer), kept in the store.
         device: what computes: `cpu`, `cuda`, `cuda:1`, ...
-        of_corpus: whether it is made from a corpus (`prepare`), and is another one for each.
+        of_corpus: true for one that is made from a corpus (`prepare`), and is another one for each.
         store_dtype: what the features are stored as: `float32`, or at frame level `float16` (set by the caller).
-        equal: whether a batch takes inputs of equal cost only.
-        spectrogram: whether its features are frames of bands around a mean of 0, on which masks mean something.
-        view: the augmented view of the audio that it is given; None is the audio as it is.
+        equal: true where a batch takes inputs of equal cost only.
+        spectrogram: true where its features are frames of bands around a mean of 0, on which masks have a meaning.
+        view: the augmented view of the audio that it reads; None is the unchanged audio.
     """
 
     name: str
@@ -98,17 +98,17 @@ class Encoder(ABC):
         """Called once before encoding, for encoders that are made from the corpus (a word-piece vocabulary).
 
         Args:
-            texts: the texts of the corpus's training part (all texts where it has none).
-            assets: what an existing store of this name holds; {} where there is none.
+            texts: the texts of the corpus's training part (all texts where it has no such part).
+            assets: those of an existing store of this name; {} where there is none.
         """
 
     @property
     def budget(self) -> int:
-        """The most that the inputs of a batch may cost, each counted as the costliest of them; 0 is one by one."""
+        """The highest cost of a batch, each input counted as the costliest of them; 0 is one input per batch."""
         return 0
 
     def costs(self, inputs: Sequence[Any]) -> list[int]:
-        """What each input costs in a batch.
+        """The cost of each input in a batch.
 
         Args:
             inputs: audio: numbers of samples; else the texts.
@@ -117,18 +117,18 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
-        """Features of each input; they do not depend on the inputs beside it.
+        """Compute the features of each input; they do not depend on the inputs beside it.
 
         Args:
             inputs: audio (each float32 `(samples,)` at `sample_rate`) or texts.
 
         Returns:
-            One array an input: `(dim,)` or `(layers, dim)` for utterances, `(frames, dim)` for frames; float32, or
+            One array per input: `(dim,)` or `(layers, dim)` for utterances, `(frames, dim)` for frames; float32, or
             int32 `(tokens, 1)` for word pieces.
         """
 
     def finish(self, features: NDArray[Any], utterance: str, emotion: str) -> NDArray[Any]:
-        """What is stored of an utterance's features: themselves, unless a view masks them."""
+        """The features as they are stored: unchanged, unless a view masks them."""
         return features
 
 
@@ -169,11 +169,11 @@ def load(name: str, modality: str, options: EncoderOptions) -> Encoder:
 
     Args:
         name: short name, hub id (`facebook/wav2vec2-base`, also `...@revision`), or local folder.
-        modality: `audio` or `text`: what it must be.
+        modality: `audio` or `text`, which it must be of.
 
     Raises:
         ConfigError: unknown, of the other modality, or a level it does not have.
-        EncoderError: its package or its weights cannot be had.
+        EncoderError: its package or its weights are missing.
     """
     name, _, revision = name.partition("@") if not Path(name).exists() else (name, "", "")
     plugin = find(name, modality)

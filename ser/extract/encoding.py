@@ -1,4 +1,4 @@
-"""Decode and encode the utterances of one chunk, one utterance's failure being its own."""
+"""Decode and encode the utterances of one chunk; an utterance that fails leaves the others alone."""
 
 import pickle
 import sys
@@ -24,7 +24,10 @@ Inputs = list[tuple[Item, Any]]  # an utterance, and its audio `(samples,)` or i
 
 
 class Encodes(Protocol):
-    """An encoder, or a model that makes something else of audio. It may have `halve()`: take less at once, and say how much."""
+    """An encoder, or a model that makes something else of audio.
+
+    It may have `halve()`, which makes its batches smaller and returns their size.
+    """
 
     name: str
 
@@ -32,7 +35,7 @@ class Encodes(Protocol):
 
 
 class Hears(Protocol):
-    """What decoding has to know of who asks for audio."""
+    """The facts that decoding needs of an encoder that reads audio."""
 
     modality: str
     sample_rate: int
@@ -44,11 +47,11 @@ class Hears(Protocol):
 
 @dataclass
 class Outcome:
-    """What became of a chunk so far, for one encoder.
+    """The results of a chunk so far, for one encoder.
 
     Attributes:
         records: features, in the order of the chunk.
-        failures: utterances that have none, and why.
+        failures: utterances without features, and why.
         clipped: ids of utterances whose audio is clipped.
         notes: what a user should know.
     """
@@ -60,7 +63,7 @@ class Outcome:
 
 
 class Decoded:
-    """The audio of a chunk's utterances, decoded once and resampled once a rate, whoever asks for it."""
+    """The audio of a chunk's utterances, decoded once and resampled once per rate, for all encoders."""
 
     def __init__(self) -> None:
         self._own: dict[str, tuple[NDArray[np.float32], int] | Exception] = {}
@@ -85,7 +88,7 @@ class Decoded:
         return self._resampled[key]
 
     def view(self, item: Item, sample_rate: int, view: AudioView) -> NDArray[np.float32]:
-        """The utterance's audio in an augmented view, made once a rate."""
+        """The utterance's audio in an augmented view, made once per rate."""
         key = item.id, sample_rate, view.name
         if key not in self._viewed:
             self._viewed[key] = view.apply(self.at(item, sample_rate), sample_rate, item.id, item.emotion)
@@ -103,7 +106,7 @@ class Decoded:
 
 
 def gather(encoder: Hears, items: Sequence[Item], decoded: Decoded, outcome: Outcome) -> Inputs:
-    """What the encoder is given of each item; what cannot be used becomes a failure of the outcome."""
+    """Collect the encoder's input of each item; one that cannot be used becomes a failure of the outcome."""
     if encoder.modality == "text":
         return [(item, item.text) for item in items]
     inputs: Inputs = []
@@ -133,7 +136,7 @@ def encode(
 
     Args:
         sources: SHA-256 of each item's source.
-        stopped: asked before each batch whether to leave off.
+        stopped: called before each batch; true ends the work.
     """
     given = [source for _, source in inputs]
     costs = encoder.costs([len(s) for s in given] if encoder.modality == "audio" else given) if given else []
@@ -167,7 +170,7 @@ def _unpickled(encoder: bytes) -> Encoder:
 
 
 def encode_each(encoder: Encodes, sources: Sequence[Any], outcome: Outcome) -> list[Any]:
-    """What becomes of each source, or the error why nothing. A batch that fails (no memory, one bad text) is halved."""
+    """Encode each source; the result is its features, or the error. A batch that fails (no memory, one bad text) is halved."""
     if len(sources) == 1:
         return [_encode_alone(encoder, sources[0])]
     try:
@@ -185,7 +188,7 @@ def encode_each(encoder: Encodes, sources: Sequence[Any], outcome: Outcome) -> l
 
 
 def _encode_alone(encoder: Encodes, source: Any, again: bool = True) -> Any:
-    """One utterance's features, or the error why it has none. A GPU that is out of memory is emptied and tried once more."""
+    """Encode one utterance: its features, or the error. A GPU that is out of memory is emptied and tried once more."""
     try:
         return encoder.encode([source])[0]
     except (AudioError, EncoderError) as error:

@@ -1,6 +1,6 @@
 """Stage one: decide what is to extract, decode and encode it, commit it; then merge the stores.
 
-All encoders of a run share one pass over the table: a recording is decoded once. Chunk by chunk, each an immutable shard
+All encoders of one call share one pass over the table: a recording is decoded once. Chunk by chunk, each an immutable shard
 of the store: after a kill at any time the same call goes on from there.
 """
 
@@ -46,17 +46,17 @@ def extract(
         workspace: the stores are `features/<dataset>/<encoder.name>.h5` in it.
         jobs: threads, or worker processes for encoders that ask for them.
         shard: `(I, N)` does every N-th chunk, from the I-th, and leaves the merging to a later call without it.
-        check: encode so many utterances of each store again, each alone, and say how much they differ.
+        check: so many utterances of each store are encoded again, each alone, and compared.
         overwrite: start the stores afresh.
-        say: told what a user should know, a line at a time.
+        say: called with each line that a user should see.
 
     Returns:
-        What was done, a report an encoder.
+        One report per encoder.
 
     Raises:
         StoreError: a store is of another encoder, or another process is writing it.
         CorpusError: the table has no such modality, or the folder of its audio is gone.
-        AudioError: not one utterance could be extracted.
+        AudioError: no utterance could be extracted.
         KeyboardInterrupt, OSError: what was done is committed.
     """
     begin = time.monotonic()
@@ -84,7 +84,7 @@ def extract(
 def _reports(
     updates: Sequence[StoreUpdate], workspace: Workspace, shard: tuple[int, int], seconds: float, say: Say
 ) -> list[ExtractionReport]:
-    """The report of each encoder; if one could use nothing, what the others did is said before its error."""
+    """The report of each encoder; if one could use nothing, the others' are said before its error."""
     made: list[ExtractionReport] = []
     useless: AudioError | None = None
     for update in updates:
@@ -148,14 +148,14 @@ class _Run:
             update.failures = [f for f in update.failures if f.id in own]
 
     def go(self, quiet: bool) -> None:
-        """Extract what is to do."""
+        """Extract all that is missing or out of date."""
         wanted = {update.encoder.name: update.wanted(self.say) for update in self.updates}
         total = sum(map(len, wanted.values()))
         for _ in progress(self._commits(wanted), total, self.label, "utt", quiet):
             pass
 
     def _commits(self, wanted: dict[str, set[str]]) -> Iterator[None]:
-        """Commit chunk after chunk; yields once an utterance and encoder."""
+        """Commit chunk after chunk; yields once per utterance and encoder."""
         updates = {update.encoder.name: update for update in self.updates}
         pipeline = Pipeline(
             [update.encoder for update in self.updates], {n: update.sources for n, update in updates.items()}, self.jobs
@@ -189,7 +189,7 @@ def _store_update(
     sources: dict[str, bytes],
     failures: Sequence[Failure],
 ) -> StoreUpdate:
-    """An encoder's part in the run. A view that is chosen by the label is of the utterances whose label has a policy."""
+    """The update of one encoder's store. A view that depends on the label has only utterances whose label has a policy."""
     classes = encoder.view.classes if encoder.view is not None else ()
     if not classes:
         return StoreUpdate(table, encoder, writer, items, sources, failures)
@@ -204,7 +204,7 @@ def _names(encoders: Sequence[Encoder]) -> str:
 
 
 def audio_chunks(items: Sequence[Item], encoders: Sequence[Encoder]) -> list[list[Item]]:
-    """What is decoded and committed together: of batching encoders, whole batches of utterances of like length.
+    """Divide utterances into chunks that are decoded and committed together: of batching encoders, batches of like length.
 
     A pure function of the table and the encoders, whatever is done already: an utterance is encoded beside the same
     neighbours when an extraction goes on as when it is made in one go.
@@ -220,7 +220,7 @@ def audio_chunks(items: Sequence[Item], encoders: Sequence[Encoder]) -> list[lis
 
 
 def text_chunks(items: Sequence[Item], encoder: Encoder) -> list[list[Item]]:
-    """Likewise for texts: of like numbers of tokens, so that a batch finds many that are equal."""
+    """Divide texts into chunks of like numbers of tokens, so that a batch finds many that are equal."""
     costs = encoder.costs([item.text for item in items])
     order = by_cost(costs)
     sorted_costs = [costs[k] for k in order]

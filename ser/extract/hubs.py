@@ -1,4 +1,4 @@
-"""Where models come from: the caches on this machine and the hubs, Hugging Face's and ModelScope's."""
+"""Sources of models: the caches on this machine, and the hubs of Hugging Face and ModelScope."""
 
 import errno
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ class ModelFiles:
 
 
 def hugging_face_cache(model: str, options: EncoderOptions) -> ModelFiles | None:
-    """What the Hugging Face cache holds, without a network. Old ids without an organisation are the same models."""
+    """Look into the Hugging Face cache, without a network. Old ids without an organisation are the same models."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -77,7 +77,7 @@ class Unreachable(Exception):
 
 
 def unreachable(error: Exception) -> Exception:
-    """What to raise for an error of the network: a full disk is one of another kind."""
+    """The exception to raise for an error of the network: a full disk is an error of another kind."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return error
     root: BaseException = error
@@ -87,7 +87,7 @@ def unreachable(error: Exception) -> Exception:
 
 
 def wanted(files: Sequence[str]) -> list[str]:
-    """Of a hub's files, those that an encoder needs: settings, tokenizers, and one format of the weights."""
+    """The files of a hub's that an encoder needs: settings, tokenizers, and one format of the weights."""
     top = [file for file in files if "/" not in file]
     settings = [file for file in top if file.endswith((".json", ".txt", ".model", ".yaml")) and ".index." not in file]
     for kind in TENSORS:
@@ -101,7 +101,7 @@ def wanted(files: Sequence[str]) -> list[str]:
 
 
 def modelscope_cache(model: str, options: EncoderOptions) -> ModelFiles | None:
-    """What ModelScope's cache holds, without a network."""
+    """Look into ModelScope's cache, without a network."""
     try:
         download = import_module("modelscope.hub.snapshot_download").snapshot_download
         folder = download(model, revision=options.revision, local_files_only=True)
@@ -129,12 +129,12 @@ def modelscope_hub(model: str, options: EncoderOptions) -> ModelFiles | None:
 
 
 def mirror_cache(model: str, options: EncoderOptions) -> ModelFiles | None:
-    """The same model in the Hugging Face cache."""
+    """Look for the same model in the Hugging Face cache."""
     return hugging_face_cache(f"{MIRROR}/{model.split('/')[-1]}", options)
 
 
 def mirror_hub(model: str, options: EncoderOptions) -> ModelFiles | None:
-    """The same model from the Hugging Face hub."""
+    """Download the same model from the Hugging Face hub."""
     return hugging_face_hub(f"{MIRROR}/{model.split('/')[-1]}", options)
 
 

@@ -1,4 +1,4 @@
-"""What the encoders share in reading their options: layers, the store's name, device, dtype."""
+"""The options of encoders, and how encoders read them: layers, the store's name, device, dtype."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """What a user asks of an encoder.
+    """A user's wishes for an encoder.
 
     Attributes:
         level: `utterance` or `frame`; None is the plugin's default.
@@ -38,10 +38,10 @@ class EncoderOptions:
 
 
 def chosen_layers(layers: str | tuple[int, ...], depth: int, level: str) -> list[int]:
-    """Which layers to keep, as indices from 0 to `depth`.
+    """The layers to keep, as indices from 0 to `depth`.
 
     Raises:
-        ConfigError: there is no such layer, or several are asked for at frame level.
+        ConfigError: a layer does not exist, or there are several at frame level.
     """
     if layers == "last":
         return [depth]
@@ -79,7 +79,7 @@ def store_name(short: str, options: EncoderOptions, level: str, pooling: str = "
 
 
 def refuse_unused(options: EncoderOptions, name: str, **allowed: Sequence[Any]) -> None:
-    """Refuse options that an encoder has no use for, rather than ignore them.
+    """Refuse options that an encoder does not use, rather than ignore them.
 
     Args:
         allowed: option name -> what it may be besides its default.

@@ -1,4 +1,4 @@
-"""The chunks of a run on their way: threads decode and encode, whoever asks gets the outcomes in order.
+"""The pipeline of an extraction: threads decode and encode chunks, and the outcomes come in order.
 
 Each thread takes a chunk, decodes it and gives it to every encoder that wants it; while one computes, others decode and
 the caller writes. On a CPU an encoder computes in as many threads as there are jobs, one intra-op thread each: two
@@ -103,7 +103,7 @@ class Pipeline:
                         self.workers.shutdown(wait=bool(pending), kill_workers=bool(pending))
 
     def _task(self, task: Chunk) -> tuple[dict[str, Outcome], BaseException | None]:
-        """A chunk's outcomes as far as they came, and what stopped it, where something did."""
+        """A chunk's outcomes as far as they came, and the error that stopped it, if one did."""
         outcomes = {name: Outcome() for name in task.wanted}
         decoded = Decoded()
         try:
@@ -135,7 +135,7 @@ class Pipeline:
 
     @contextmanager
     def _slot(self, device: str) -> Iterator[None]:
-        """Leave to compute on a device: on a GPU, one of its streams."""
+        """Wait for permission to compute on a device: on a GPU, one of its streams."""
         if device not in self.slots:
             yield
             return
@@ -162,7 +162,7 @@ def _workers(jobs: int) -> Any:
 
 
 def _slots(device: str) -> "queue.Queue[Any]":
-    """Streams of a GPU; of Apple's, which two threads at once crash, leave for one."""
+    """The streams of a GPU; one place for Apple's, which two threads at once would crash."""
     slots: queue.Queue[Any] = queue.Queue()
     torch = sys.modules["torch"]
     if not device.startswith("cuda"):
@@ -176,7 +176,7 @@ def _slots(device: str) -> "queue.Queue[Any]":
 
 @contextmanager
 def intra_op(threads: int) -> Iterator[None]:
-    """Give torch so many threads an operation, within the block."""
+    """Give torch this number of threads per operation, within the block."""
     torch = sys.modules.get("torch")
     if torch is None:
         yield
@@ -190,7 +190,7 @@ def intra_op(threads: int) -> Iterator[None]:
 
 
 def _rest(pending: "deque[Future[tuple[dict[str, Outcome], BaseException | None]]]") -> Iterator[dict[str, Outcome]]:
-    """Outcomes of the chunks that were begun, as far as they came."""
+    """The outcomes of the chunks that were begun, as far as they came."""
     begun = [future for future in pending if not future.cancel()]
     pending.clear()
     for future in begun:
@@ -203,7 +203,7 @@ def _explained(error: BaseException, names: list[str]) -> BaseException:
     if not isinstance(error, BrokenProcessPool):
         return error
     return SerError(
-        f"{', '.join(names)}: a worker process was ended from outside, for want of memory perhaps",
+        f"{', '.join(names)}: a worker process was ended from outside, perhaps because memory ran out",
         found=str(error).split("\n")[0],
         action="What was done is kept; give the same command again, with fewer --jobs.",
     )

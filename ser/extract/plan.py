@@ -1,4 +1,4 @@
-"""What is to extract: pure functions of the table and of what the store holds. Nothing here reads a file."""
+"""The plan of an extraction, by pure functions of the table and of the store's contents. Nothing here reads a file."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ CLOSE = 0.9  # a batch takes no input that costs less than this share of its cos
 
 @dataclass(frozen=True)
 class Plan:
-    """The utterances of a table and of a store, told apart.
+    """The utterances of a table and of a store, sorted by what is to do.
 
     Attributes:
         done: stored, and made of the source as it is now.
@@ -30,7 +30,7 @@ class Plan:
 
 
 def plan(ids: Sequence[str], hashes: Mapping[str, bytes], stored: Mapping[str, bytes]) -> Plan:
-    """Decide what is to extract.
+    """Decide which utterances are extracted.
 
     Args:
         ids: utterances of the table.
@@ -52,7 +52,7 @@ def plan(ids: Sequence[str], hashes: Mapping[str, bytes], stored: Mapping[str, b
 
 
 def chunks(items: Sequence[T], size: int) -> list[list[T]]:
-    """Consecutive items, `size` a chunk.
+    """Divide into consecutive items, `size` per chunk.
 
     The chunks are those of the whole table, whatever is done already: an utterance is encoded beside the same
     neighbours when an extraction goes on as when it is made in one go, and rounding does not depend on it.
@@ -82,8 +82,8 @@ def batches(costs: Sequence[float], budget: float, equal: bool = False) -> list[
     batches whatever is done already.
 
     Args:
-        budget: 0 is one input a batch. An input that costs more by itself goes alone.
-        equal: whether a batch takes inputs of one cost only.
+        budget: 0 is one input per batch. An input that costs more by itself goes alone.
+        equal: true where a batch takes inputs of one cost only.
 
     >>> batches([10, 10, 9.5, 7, 7], budget=30)
     [[0, 1, 2], [3, 4]]

@@ -1,4 +1,4 @@
-"""What an extraction did, in numbers and in one line."""
+"""The report of an extraction, in numbers and in one line."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ EXACT = 1e-5  # relative difference up to which float32 features count as the sa
 
 @dataclass(frozen=True)
 class ExtractionReport:
-    """What one extraction did.
+    """The outcome of one extraction.
 
     Attributes:
         dataset, store: names.
@@ -30,9 +30,9 @@ class ExtractionReport:
         store_path: the merged file, or the folder of the shards where the work is shared.
         seconds: time it took.
         audio_seconds: length of the audio extracted now; 0 for text.
-        verified: how many utterances were encoded again alone, and the largest relative difference; None if none were.
-        exact: whether the features are float32, computed and stored: of others no exactness is claimed.
-        lacking: what those `without` have not.
+        verified: the number of utterances that were encoded again alone, and the largest relative difference; None if none.
+        exact: true for features that are computed and stored in float32: others do not claim to be exact.
+        lacking: the thing that those `without` do not have.
     """
 
     dataset: str
@@ -67,11 +67,11 @@ class ExtractionReport:
 
     @property
     def differs(self) -> bool:
-        """Whether features that claim to be exact were not, when they were encoded again."""
+        """True where features that claim to be exact differed when they were encoded again."""
         return self.verified is not None and self.exact and self.verified[1] > EXACT
 
     def notes(self) -> list[str]:
-        """What else a user should know."""
+        """Further remarks for the user."""
         found = []
         if self.without:
             found.append(f"{self.dataset}: {self.without} utterances without {self.lacking or self.modality}")
@@ -92,7 +92,7 @@ class ExtractionReport:
 
 
 def all_failed(what: str, failures: Sequence[Failure], path: Path) -> SerError:
-    """The error where not one utterance could be extracted: the commonest reason, and how many share it."""
+    """The error where no utterance could be extracted: the commonest reason, and how many share it."""
     kind, count = Counter(f.kind for f in failures).most_common(1)[0]
     first = next(f for f in failures if f.kind == kind)
     alike = "all of them alike" if count == len(failures) else f"{count} of them alike"

@@ -1,4 +1,4 @@
-"""What a user asks of `ser extract`, and which encoders that means for a dataset."""
+"""The options of `ser extract`, and the encoders that they mean for a dataset."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -89,7 +89,7 @@ def extract_dataset(
     say: Callable[[str], None],
     cache: dict[tuple[str, str], Encoder],
 ) -> Iterator[ExtractionReport]:
-    """Make the table if it is not there yet, then every store that is asked for; a report each.
+    """Make the table if there is none yet, then every store that the request names; yields one report per store.
 
     Args:
         cache: encoders that are loaded; filled.
@@ -148,7 +148,7 @@ def extract_dataset(
 
 
 def _views(request: ExtractionRequest, table: Table, modalities: list[str]) -> list[AudioView]:
-    """The augmented views that are asked for.
+    """The augmented views that the request names.
 
     Raises:
         ConfigError: views of text, or options of views without any.
@@ -188,7 +188,7 @@ def _loaded(
 
 
 def _of_source(encoder: Encoder, source: str, dataset: str, workspace: Workspace) -> Encoder:
-    """The encoder as that of another text than the table's: with a store and an identity of its own."""
+    """The encoder for another text than the table's, with its own store and identity."""
     if source == text_sources.CORPUS:
         return encoder
     other = copy.copy(encoder)

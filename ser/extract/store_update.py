@@ -1,4 +1,4 @@
-"""One encoder's part in a run: its store, what is to do of it, what was done."""
+"""The update of one encoder's store: the utterances that are missing or out of date, and the outcome."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from ser.workspace import Workspace
 
 
 class StoreUpdate:
-    """One encoder over one table.
+    """One encoder's store of one table, while it is brought up to date.
 
     Args:
         items: the utterances that have its modality, in the order of the table.
@@ -35,10 +35,10 @@ class StoreUpdate:
 
     Attributes:
         done: ids extracted in this run.
-        skipped: how many were there already.
+        skipped: the number of those that were there already.
         without: utterances of the table that do not have its modality; those of another shard have it.
-        clipped: ids of those extracted whose audio is.
-        verified: of `--verify`: how many, and the largest relative difference.
+        clipped: ids of those whose audio is clipped.
+        verified: by `--verify`: the number of utterances, and the largest relative difference.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class StoreUpdate:
         self.verified: tuple[int, float] | None = None
 
     def wanted(self, say: Callable[[str], None]) -> set[str]:
-        """Ids that are to do, or whose source has changed."""
+        """The ids that are missing, or whose source has changed."""
         failed = {f.id for f in self.failures}
         decided = plan([i.id for i in self.items if i.id not in failed], self.sources, self.writer.stored)
         self.skipped = len(set(decided.done) - self.done)
@@ -69,7 +69,7 @@ class StoreUpdate:
         return {*decided.todo, *decided.stale}
 
     def take(self, outcome: Outcome) -> int:
-        """Commit what became of a chunk; how many utterances it was."""
+        """Commit the results of a chunk; the number of its utterances."""
         try:
             self.writer.commit(outcome.records)
         except KeyboardInterrupt:
@@ -83,14 +83,14 @@ class StoreUpdate:
 
     @property
     def committed(self) -> bool:
-        """Whether there are shards to merge."""
+        """True where there are shards to merge."""
         return shards_folder(self.writer.path).exists()
 
     def report(self, workspace: Workspace, shard: tuple[int, int], seconds: float) -> ExtractionReport:
-        """What was done; the failures are written beside the store.
+        """Report the outcome; the failures are written beside the store.
 
         Raises:
-            AudioError: not one utterance could be extracted.
+            AudioError: no utterance could be extracted.
         """
         table, encoder, sliced = self.table, self.encoder, shard[1] > 1
         classes = encoder.view.classes if encoder.view is not None else ()
@@ -124,13 +124,13 @@ class StoreUpdate:
 
 
 def prepare(table: Table, encoder: Encoder, path: Path, overwrite: bool) -> None:
-    """Let an encoder that is made from the corpus make itself, or take what an existing store holds."""
+    """Prepare an encoder that is made from the corpus: from its texts, or from the assets of an existing store."""
     if encoder.modality == "text":
         encoder.prepare(gather.training_texts(table), {} if overwrite else _assets(path))
 
 
 def facts(encoder: Encoder) -> Facts:
-    """What the encoder's store says of all its utterances."""
+    """The facts of the encoder's store, which hold for all its utterances."""
     identity = encoder.identity
     if encoder.store_dtype != "float32":
         identity = {**identity, "stored_as": encoder.store_dtype}
@@ -147,7 +147,7 @@ def facts(encoder: Encoder) -> Facts:
 
 
 def _assets(path: Path) -> dict[str, str]:
-    """The assets of the store there is; none where there is none that can be read."""
+    """The assets of the existing store; {} where there is none that can be read."""
     try:
         with FeatureStore(path) as store:
             return dict(store.assets)
@@ -156,13 +156,13 @@ def _assets(path: Path) -> dict[str, str]:
 
 
 def verify(update: StoreUpdate, count: int) -> None:
-    """Compare stored features with those of batches of one, and note the largest difference in the store's provenance.
+    """Encode some utterances again, each alone, and note the largest difference in the store's provenance.
 
     The difference is ||stored - alone|| / ||alone||, of vectors: at frame level the largest over an utterance's frames.
     The utterances are chosen by a hash of their ids, the shortest and the longest first: always the same ones.
 
     Args:
-        count: how many; all where there are fewer.
+        count: the number of utterances; all where there are fewer.
 
     Raises:
         EncoderError: an utterance that is stored cannot be encoded now, or gives another number of frames.

@@ -19,7 +19,7 @@ from ser.metadata.table import Table
 
 @dataclass(frozen=True)
 class Item:
-    """What one utterance's features are made of: audio where `path` is given, else the text.
+    """The source of one utterance's features: audio where `path` is given, else the text.
 
     Attributes:
         id: utterance id.
@@ -27,7 +27,7 @@ class Item:
         start, end: s within it; None is its beginning and its end.
         channel: 0-based; None is the mean of all.
         text: the text, for text encoders.
-        seconds: how long the audio is, as far as the table knows; for planning only.
+        seconds: the length of the audio, as far as the table knows it; for planning only.
         emotion: its class under a label scheme, where a view is chosen by it; "" elsewhere.
     """
 
@@ -87,14 +87,17 @@ def text_items(table: Table) -> list[Item]:
 
 
 def training_texts(table: Table) -> list[str]:
-    """Texts that an encoder may be made from: those of the training part, or all where the table has no parts."""
+    """The texts that an encoder may be made from: those of the training part, or all where the table has no parts."""
     frame = table.frame[table.frame["text"].str.strip() != ""]
     train = frame[frame["split"] == "train"]
     return list((frame if train.empty else train)["text"])
 
 
 def hashes(items: Sequence[Item]) -> tuple[dict[str, bytes], list[Failure]]:
-    """SHA-256 of each item's source, and the items whose source cannot be read. A file is read once, however many it holds."""
+    """SHA-256 of each item's source, and the items whose source cannot be read.
+
+    A file is read once, however many utterances it holds.
+    """
     paths = list(dict.fromkeys(item.path for item in items if item.path is not None))
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         files = dict(zip(paths, pool.map(_read, paths), strict=True))
@@ -106,7 +109,7 @@ def hashes(items: Sequence[Item]) -> tuple[dict[str, bytes], list[Failure]]:
 
 
 def with_emotions(items: Sequence[Item], sources: dict[str, bytes]) -> dict[str, bytes]:
-    """Hashes of sources that are the audio and the class by which it is augmented: of another class it is made anew."""
+    """Hashes of the audio together with the class by which it is augmented: with another class the features are out of date."""
     return {item.id: source_as(sources[item.id], item.emotion) for item in items if item.id in sources}
 
 

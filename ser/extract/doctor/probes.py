@@ -71,7 +71,7 @@ def _values(output: bytes | None) -> dict[str, Any]:
 
 
 def _ending(code: int, errors: bytes) -> str:
-    """Why a process did not end well; empty where it did."""
+    """The reason why a process did not end well; empty where it did."""
     if code < 0:
         names = {s.value: s.name for s in signal.Signals}
         return f"ended by {names.get(-code, f'signal {-code}')}"

@@ -1,3 +1,3 @@
-"""Plugins: one file an encoder family. See `ser.extract.encoder` for what a file holds."""
+"""Plugins: one file per encoder family. See `ser.extract.encoder` for the contents of a file."""
 
 KIND = "encoder"

@@ -1,4 +1,4 @@
-"""What the openSMILE encoders share. openSMILE's licence allows research and private use only; nothing else needs it."""
+"""The base of the openSMILE encoders. openSMILE's licence allows research and private use only; nothing else needs it."""
 
 import warnings
 from collections.abc import Sequence

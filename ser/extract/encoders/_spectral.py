@@ -1,7 +1,8 @@
-"""What the spectral encoders share: frames of one utterance, or their mean and standard deviation over time."""
+"""The base of the spectral encoders: frames of one utterance, or their mean and standard deviation over time."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ class Spectral(Encoder):
     """Frames computed by signal processing. No weights, no torch: many processes at once.
 
     Frame level is the default. Utterance level is the mean, then the standard deviation of each feature over time
-    (`(2 * bands,)`), of the frames as they are before any normalisation over the utterance: of normalised ones the mean
-    would be 0.
+    (`(2 * bands,)`), of the frames before any normalisation over the utterance: of normalised ones the mean would
+    be 0.
     """
 
     modality = "audio"
@@ -45,7 +46,7 @@ class Spectral(Encoder):
         """`(samples,)` -> `(frames, bands)`."""
 
     def normalised(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What frame level makes of the frames."""
+        """The frames as frame level keeps them."""
         return frames
 
     def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
@@ -55,11 +56,19 @@ class Spectral(Encoder):
         if len(audio) < self.minimum:
             expected = f"{self.minimum} samples at {self.sample_rate} Hz or more"
             raise AudioError("the audio is shorter than one analysis window", expected=expected, found=len(audio))
-        frames = self.frames(audio)
+        with _blas().limit(limits=1, user_api="blas"):  # sums are rounded otherwise by another number of threads
+            frames = self.frames(audio)
         if self.level == "frame":
             return finite(self.normalised(frames).astype(np.float32))
         both = [frames.mean(axis=0, dtype=np.float64), frames.std(axis=0, dtype=np.float64)]
         return finite(np.concatenate(both).astype(np.float32))
+
+
+@cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def finite(features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -63,7 +63,7 @@ NEEDS = (("config.yaml",),)
 
 
 def accepts(name: str) -> bool:
-    """Other emotion2vec models: a hub id that says so, or a folder in funasr's layout."""
+    """Take other emotion2vec models: a hub id that says so, or a folder in funasr's layout."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         return (folder / "config.yaml").is_file() and not (folder / "config.json").is_file()
@@ -74,7 +74,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     """An emotion2vec model by short name, hub id or folder.
 
     Raises:
-        EncoderError: the files cannot be had, or the checkpoint lacks a weight.
+        EncoderError: the files are missing, or the checkpoint lacks a weight.
     """
     refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
     torch_device(options.device)

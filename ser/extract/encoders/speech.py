@@ -106,7 +106,7 @@ MODEL_TYPES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
 
 
 def accepts(name: str) -> bool:
-    """Hub ids and folders of models in general: `load` looks at what kind they are."""
+    """Take hub ids and folders of models in general: `load` looks at their kind."""
     return is_hub_id(name) or _is_model_folder(name)
 
 
@@ -115,10 +115,10 @@ def _is_model_folder(name: str) -> bool:
 
 
 def load(name: str, options: EncoderOptions) -> Encoder:
-    """A Wav2Vec2-like model by short name, hub id or folder; Whisper where the folder or the id turns out to be one.
+    """A Wav2Vec2-like model by short name, hub id or folder; Whisper where the folder or the id holds one.
 
     Raises:
-        EncoderError: the files cannot be had, are of another kind of model, or lack a weight.
+        EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
     require("transformers", "encoders")
     refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
@@ -133,7 +133,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     if config.get("model_type") not in MODEL_TYPES:
         kinds = ", ".join(MODEL_TYPES)
         raise EncoderError(
-            f"{known.model} is no speech encoder", expected=f"{kinds}, whisper", found=config.get("model_type")
+            f"{known.model} is not a speech encoder", expected=f"{kinds}, whisper", found=config.get("model_type")
         )
     from ser.extract.models.speech import Speech
 

@@ -74,7 +74,7 @@ def load(name: str, options: EncoderOptions) -> "Text":
 
     Raises:
         ConfigError: pooling at frame level.
-        EncoderError: the files cannot be had, are of another kind of model, or lack a weight.
+        EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
     require("transformers", "encoders")
     refuse_unused(options, name, layers=[options.layers], pooling=POOLINGS, dtype=DTYPES)
@@ -99,7 +99,7 @@ class Text(Encoder):
 
     Attributes:
         limit: tokens that the model has positions for.
-        cut: how many texts were longer, and cut, so far.
+        cut: the number of texts that were longer, and cut, so far.
     """
 
     modality = MODALITY
@@ -112,7 +112,9 @@ class Text(Encoder):
         self.model = load_strictly(AutoModel, found, options.dtype, UNUSED)
         config = self.model.config
         if getattr(config, "is_encoder_decoder", False) or not hasattr(config, "hidden_size"):
-            raise EncoderError(f"{found.model} is no text encoder", expected="BERT or its kin", found=config.model_type)
+            raise EncoderError(
+                f"{found.model} is not a text encoder", expected="a model such as BERT", found=config.model_type
+            )
         self.level = options.level or "utterance"
         self.pooling = (options.pooling or "cls") if self.level == "utterance" else None
         self.dim = int(config.hidden_size)
@@ -218,7 +220,7 @@ class Text(Encoder):
 
 
 def _hidden_layers(model: Any, depth: int, layers: list[int]) -> Any:
-    """What stops the model at the highest layer asked for; None for models whose blocks are not a list."""
+    """The layers that are kept, the model stopping at the highest; None for models whose blocks are not a list."""
     from ser.extract.models.hidden_layers import HiddenLayers, blocks_of
 
     blocks = blocks_of(model, depth)

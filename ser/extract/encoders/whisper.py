@@ -42,7 +42,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     """A Whisper encoder by short name, hub id or folder.
 
     Raises:
-        EncoderError: the files cannot be had, are of another kind of model, or lack a weight.
+        EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
     require("transformers", "encoders")
     refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
@@ -51,7 +51,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
     kind = model_config(found).get("model_type")
     if kind != "whisper":
-        raise EncoderError(f"{known.model} is no Whisper model", expected="whisper", found=kind)
+        raise EncoderError(f"{known.model} is not a Whisper model", expected="whisper", found=kind)
     from ser.extract.models.whisper import Whisper
 
     return Whisper(known, found, options)

@@ -42,7 +42,7 @@ TRAINING_DATA = {"wordpiece": _VOCABULARY, "wordpiece-*": _VOCABULARY}
 
 
 def accepts(name: str) -> bool:
-    """`wordpiece:NAME`."""
+    """Take `wordpiece:NAME`."""
     return name.startswith("wordpiece:")
 
 
@@ -50,7 +50,7 @@ def load(name: str, options: EncoderOptions) -> "WordPiece":
     """The encoder of a vocabulary made from the corpus, or of a published one.
 
     Raises:
-        EncoderError: the published tokenizer cannot be had.
+        EncoderError: the published tokenizer is missing.
     """
     require("tokenizers", "encoders")
     refuse_unused(options, "wordpiece")
@@ -108,7 +108,7 @@ class WordPiece(Encoder):
         """Set the tokenizer from its JSON.
 
         Raises:
-            EncoderError: it is no tokenizer.
+            EncoderError: it is not a tokenizer.
         """
         from tokenizers import Tokenizer
 
@@ -162,6 +162,6 @@ def train(texts: Sequence[str]) -> str:
         vocab_size=SIZE, min_frequency=MIN_FREQUENCY, special_tokens=[PADDING, UNKNOWN, *pieces], show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    # Made anew: in the trained one those pieces are special tokens, which would match `##c` in raw text.
+    # A new one: in the trained one those pieces are special tokens, which would match `##c` in raw text.
     content = fresh(models.WordPiece(tokenizer.get_vocab(), unk_token=UNKNOWN)).to_str()
     return json.dumps(json.loads(content), sort_keys=True, ensure_ascii=False)

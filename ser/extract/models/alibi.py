@@ -11,12 +11,12 @@ from ser.extract.models.distance_bias import LONG, attend, windows
 
 
 class Alibi(NamedTuple):
-    """What a model has learned of it.
+    """The learned parameters of the bias.
 
     Attributes:
         scale: `(blocks or 1, 1, heads or 1, 1, 1)`, float32.
-        heads: how many heads have a bias.
-        all_heads: how many there are.
+        heads: the number of heads that have a bias.
+        all_heads: the number of all heads.
     """
 
     scale: Tensor
@@ -25,7 +25,7 @@ class Alibi(NamedTuple):
 
 
 class Bias:
-    """What is added to the attention of each block: distances times scales, and -inf where a key is padding.
+    """The bias of the attention of each block: distances times scales, and -inf where a key is padding.
 
     Of batches of more than `distance.LONG` frames it is made for some queries at a time.
 
@@ -83,7 +83,7 @@ class Bias:
         return F.pad(bias, (self.extra, 0, self.extra, 0))[None]
 
     def _added(self, alibi: Alibi, block: int, apart: Tensor) -> Tensor:
-        """What each head adds at distances `(a, b)`, `(heads, a, b)`; 0 of heads that have no bias."""
+        """The bias of each head at distances `(a, b)`: `(heads, a, b)`, 0 for heads that have none."""
         assert self.slope is not None
         scale = alibi.scale[0 if len(alibi.scale) == 1 else block].float().clamp_min(0)[0]
         bias = self.slope[:, None, None] * -apart.abs() * scale

@@ -79,7 +79,7 @@ def checkpoint_file(folder: Path) -> Path:
     """The weights in a folder of funasr's layout: what `configuration.json` names, else `model.pt`, else the only `.pt`.
 
     Raises:
-        EncoderError: there are none, or it cannot be told which.
+        EncoderError: there are none, or several without a name that decides.
     """
     try:
         named = json.loads((folder / "configuration.json").read_text(encoding="utf-8"))["file_path_metas"]["init_param"]
@@ -98,7 +98,7 @@ def read_settings(path: Path) -> Mapping[str, Any]:
     """`model_conf` of a `config.yaml`.
 
     Raises:
-        EncoderError: the file describes no emotion2vec.
+        EncoderError: the file does not describe an emotion2vec model.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -151,7 +151,9 @@ def fill(model: nn.Module, checkpoint: Path, found: ModelFiles) -> None:
         # weights_only: a checkpoint is a pickle, and must not run code.
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and torch errors of many kinds
-        raise EncoderError(f"{checkpoint} is damaged or no checkpoint", found=str(error).split("\n")[0][:200]) from None
+        raise EncoderError(
+            f"{checkpoint} is damaged or not a checkpoint", found=str(error).split("\n")[0][:200]
+        ) from None
     for wrapping in ("state_dict", "model_state_dict", "model"):
         state = state[wrapping] if isinstance(state, dict) and isinstance(state.get(wrapping), dict) else state
     state = {key.removeprefix("module."): value for key, value in state.items()}

@@ -1,4 +1,4 @@
-"""What the audio encoders with weights share: exact batches, choice of layers, pooling, a probe at the start."""
+"""The base of the audio encoders with weights: exact batches, choice of layers, pooling, a probe at the start."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -143,7 +143,7 @@ class Frozen(Encoder):
         self.probed = max(self.probed, found)
 
     def pieces(self) -> list[NDArray[np.float32]]:
-        """What the probe encodes: noise of three lengths, one of them the shortest there can be."""
+        """The audio that the probe encodes: noise of three lengths, and of the shortest that is possible."""
         generator = np.random.default_rng(0)
         lengths = [*(int(seconds * self.sample_rate) for seconds in PROBES), self.minimum]
         return [generator.normal(0.01, 0.1, max(self.minimum, n)).astype(np.float32) for n in lengths]

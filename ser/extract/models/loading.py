@@ -31,7 +31,7 @@ def model_config(found: ModelFiles) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise EncoderError(f"cannot read {found.folder / 'config.json'}", found=error) from None
     if not isinstance(content, dict):
-        raise EncoderError(f"{found.folder / 'config.json'} is no model configuration", expected="a mapping")
+        raise EncoderError(f"{found.folder / 'config.json'} is not a model configuration", expected="a mapping")
     return content
 
 

@@ -47,7 +47,7 @@ class Zeroing:
     """Zeroes what stands in padding before each of some convolutions `(batch, channels, frames)` reads it.
 
     A convolution over positions sees zeros beyond an utterance's ends. In a batch the frames behind a short utterance
-    hold what earlier layers made of padding instead, and of stacked convolutions each makes it anew.
+    hold what earlier layers made of padding instead, and each of several stacked convolutions makes it again.
     """
 
     def __init__(self, convolutions: Iterable[nn.Module]) -> None:
@@ -78,7 +78,7 @@ def padded(rows: Sequence[Tensor]) -> Tensor:
 
 
 def valid(frames: Sequence[int], device: Any = None) -> Tensor | None:
-    """Which frames of a batch are real, `(batch, longest)`; None where all are."""
+    """The mask of the real frames of a batch, `(batch, longest)`; None where all are real."""
     longest = max(frames)
     if min(frames) == longest:
         return None

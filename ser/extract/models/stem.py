@@ -156,7 +156,7 @@ def _normalise_channels(x: Tensor, norm: nn.GroupNorm, affine: Affine | None = N
 
 
 def _affine_of(norm: nn.GroupNorm, blocks: Callable[[], Iterable[Tensor]], count: int) -> Affine:
-    """What a group norm does to `count` frames; statistics in two passes, in float32.
+    """The scale and shift of a group norm over `count` frames; statistics in two passes, in float32.
 
     (torch's own for frames first takes one pass, and loses digits where a channel's mean is large.)
     """

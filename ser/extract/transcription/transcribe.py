@@ -33,7 +33,7 @@ AHEAD = 2  # batches that are decoded while one is transcribed
 
 @dataclass(frozen=True)
 class TranscriptReport:
-    """What a call did.
+    """The outcome of one call.
 
     Attributes:
         dataset, source: names.
@@ -73,7 +73,7 @@ class TranscriptReport:
         return found
 
     def notes(self) -> list[str]:
-        """What else a user should know."""
+        """Further remarks for the user."""
         found = []
         if self.empty:
             found.append(f"{self.dataset} {self.source}: {self.empty} transcripts have no word")
@@ -98,12 +98,12 @@ def transcribe(
     Args:
         jobs: threads that compute (on a CPU) and decode.
         overwrite: start afresh.
-        say: told what a user should know, a line at a time.
+        say: called with each line that a user should see.
 
     Raises:
         StoreError: the transcripts there were made otherwise, or another process is writing them.
         CorpusError: the table has no audio, or the folder of its audio is gone.
-        AudioError: not one utterance could be transcribed.
+        AudioError: no utterance could be transcribed.
     """
     begin = time.monotonic()
     path = transcripts_file(workspace, table.dataset, transcriber.name)
@@ -154,10 +154,10 @@ def against_corpus(table: Table, made: Transcripts) -> WordErrors | None:
 
 
 def _opened(path: Path, transcriber: Transcriber, jobs: int, overwrite: bool) -> Transcripts:
-    """The transcripts there are, or none yet.
+    """The existing transcripts, or none yet.
 
     Raises:
-        StoreError: they were made otherwise; says what differs.
+        StoreError: they were made with other settings; the message says which.
     """
     if overwrite:
         path.unlink(missing_ok=True)
@@ -167,9 +167,9 @@ def _opened(path: Path, transcriber: Transcriber, jobs: int, overwrite: bool) ->
     differs = [k for k in sorted({*there, *here}) if there and there.get(k) != here.get(k)]
     if differs:
         raise StoreError(
-            f"the transcripts {path} were made otherwise: "
+            f"the transcripts {path} were made with other settings: "
             + "; ".join(f"{k} is {there.get(k)} there and {here.get(k)} here" for k in differs),
-            action="--overwrite makes them anew; another --workspace keeps both.",
+            action="--overwrite makes them again; another --workspace keeps both.",
         )
     return kept
 
@@ -183,7 +183,7 @@ def _transcribed(
     jobs: int,
     say: Say,
 ) -> Generator[list[Failure], None, None]:
-    """Transcribe and keep batch after batch; yields once an utterance, with its failure if it has one."""
+    """Transcribe and keep batch after batch; yields once per utterance, with its failure if it has one."""
     said: set[str] = set()
     decoded: deque[Future[tuple[Inputs, Outcome]]] = deque()
     with ThreadPoolExecutor(max(1, min(jobs, AHEAD))) as pool:

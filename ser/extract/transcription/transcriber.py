@@ -65,7 +65,7 @@ def load_transcriber(name: str, options: EncoderOptions, language: str = TABLE, 
 
     Raises:
         ConfigError: a language that the model does not know.
-        EncoderError: the files cannot be had, are of another kind of model, or lack a weight.
+        EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
     for package in ("transformers", "rapidfuzz"):  # the second for the word error rate, at the end of hours of work
         require(package, "encoders")
@@ -75,7 +75,7 @@ def load_transcriber(name: str, options: EncoderOptions, language: str = TABLE, 
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR, TOKENIZER, (GENERATION,)))
     model_type = model_config(found).get("model_type")
     if model_type != "whisper":
-        raise EncoderError(f"{known.model} is no Whisper model", expected="whisper", found=model_type)
+        raise EncoderError(f"{known.model} is not a Whisper model", expected="whisper", found=model_type)
     return Transcriber(known, found, options, language, beams)
 
 
@@ -84,7 +84,7 @@ class Transcriber:
 
     Attributes:
         name: of the text source: `asr-whisper-small`.
-        sample_rate: Hz that audio is wanted in.
+        sample_rate: Hz in which it reads audio.
         minimum: samples under which an utterance is refused.
         languages: code -> token; {} of a model that knows English only.
         identity: all that decides the text. JSON-able.
@@ -123,7 +123,7 @@ class Transcriber:
         }
 
     def language_of(self, code: str) -> str:
-        """What is asked of an utterance whose table says this language: a code, or "" to detect it.
+        """The language to transcribe an utterance in, where the table says this one: a code, or "" to detect it.
 
         Raises:
             ConfigError: the model knows English only, and the table says something else.

@@ -1,4 +1,4 @@
-"""What augmentation does to audio: pure functions of `(samples,)` float32. Signal processing is soxr's, Signalsmith's, SciPy's.
+"""Effects on audio, as pure functions of `(samples,)` float32, with the signal processing of soxr, Signalsmith and SciPy.
 
 Speed is resampling, so that pitch and formants move with the tempo (Ko et al., Interspeech 2015); pitch and tempo alone are
 changed by Signalsmith Stretch (python-stretch; MIT), whose random phases are seeded here.
@@ -13,7 +13,7 @@ Audio = NDArray[np.float32]
 
 
 def speed(audio: Audio, rate: int, factor: float) -> Audio:
-    """Play so many times as fast: `samples / factor` samples, all frequencies times `factor`."""
+    """Play `factor` times as fast: `samples / factor` samples, all frequencies times `factor`."""
     import soxr
 
     faster: Audio = soxr.resample(audio, rate * factor, rate, quality="HQ")
@@ -21,12 +21,12 @@ def speed(audio: Audio, rate: int, factor: float) -> Audio:
 
 
 def tempo(audio: Audio, rate: int, factor: float) -> Audio:
-    """So many times as fast, at the same pitch."""
+    """Play `factor` times as fast, at the same pitch."""
     return _stretched(audio, rate, factor, 0.0)
 
 
 def pitch(audio: Audio, rate: int, semitones: float) -> Audio:
-    """So many semitones higher, of the same length."""
+    """Raise the pitch by some semitones, at the same length."""
     return _stretched(audio, rate, 1.0, semitones)
 
 
@@ -42,12 +42,12 @@ def _stretched(audio: Audio, rate: int, factor: float, semitones: float) -> Audi
 
 
 def gain(audio: Audio, decibels: float) -> Audio:
-    """Louder by so many dB. Nothing is clipped: samples may lie beyond full scale."""
+    """Raise the level by some dB. Nothing is clipped: samples may lie beyond full scale."""
     return np.asarray(audio * 10 ** (decibels / 20), dtype=np.float32)
 
 
 def add(audio: Audio, noise: NDArray[np.float64], snr: float) -> Audio:
-    """Audio with noise at a signal-to-noise ratio over the whole utterance.
+    """Add noise at a signal-to-noise ratio over the whole utterance.
 
     The ratio is `10 log10(var(audio) / var(noise))`: of powers without the mean, as a constant offset cannot be heard.
 
@@ -74,7 +74,7 @@ def pink(samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def reverberate(audio: Audio, impulse: NDArray[np.float64]) -> Audio:
-    """Audio in a room: convolved with its impulse response, of the same length and power.
+    """Convolve audio with the impulse response of a room; length and power stay the same.
 
     The direct sound, the response's largest value, stays where it was; the echoes of the last samples are cut off.
     """

@@ -1,4 +1,4 @@
-"""What a view does to an utterance: a fixed operation, a random mixture, or what its emotion's policy says.
+"""The operations of a view: a fixed one, a random mixture, or those of the policy of an emotion.
 
 An operation is a name and a number: `speed` and `tempo` a factor, `pitch` semitones, `noise`, `white` and `pink` a
 signal-to-noise ratio in dB, `gain` dB; of `reverb` the number is not used. They are done in the order of `ORDER`: what the
@@ -41,7 +41,7 @@ RANDOM: dict[str, tuple[float, float]] = {
 }
 MOST = 3
 
-# By emotion; `one of` is drawn for each utterance. Masks: of SpecAugment, on a stored log-mel spectrogram.
+# By emotion; `one of` is drawn for each utterance. Masks are those of SpecAugment, on a stored log-mel spectrogram.
 CLASSWISE: dict[str, dict[str, Any]] = {
     "anger": {"pitch": (-3, 3), "masks": "strong"},
     "happiness": {"noise": (10, 20), "one of": {"pitch": (-1, 1), "tempo": (0.95, 1.05)}},
@@ -55,13 +55,13 @@ VIEWS = 100  # random ones, at most: each is a store as large as the original
 
 
 def names(words: list[str]) -> list[str]:
-    """The views that a user asks for, written in one way.
+    """The views that a user names, written in one way.
 
     Args:
-        words: names, `tta`, or how many random views.
+        words: names, `tta`, or a number of random views.
 
     Raises:
-        ConfigError: a word that names no view, or a number out of its range.
+        ConfigError: a word that does not name a view, or a number out of its range.
 
     >>> names(["tta", "pitch2", "2"])
     ['speed0.95', 'speed1.05', 'noise15', 'noise20', 'pitch+2', 'random1', 'random2']
@@ -89,7 +89,7 @@ def _name(word: str) -> str:
 def _parsed(word: str) -> Operation:
     match = re.fullmatch(rf"({'|'.join(RANGES)})([-+]?\d+(?:\.\d+)?)", word)
     if match is None:
-        raise ConfigError(f"--views {word} is no view", expected=FORMS)
+        raise ConfigError(f"--views {word}: there is no such view", expected=FORMS)
     lowest, highest, same = RANGES[match[1]]
     number = float(match[2])
     if not lowest <= number <= highest or number == same:
@@ -104,7 +104,7 @@ def kind(view: str) -> str:
 
 
 def definition(view: str) -> dict[str, Any]:
-    """What a view may do. JSON-able."""
+    """The definition of a view. JSON-able."""
     if kind(view) == "random":
         return {"random": RANDOM, "most": MOST}
     if kind(view) == "classwise":
@@ -122,7 +122,7 @@ def uses(view: str) -> set[str]:
 
 
 def operations(view: str, emotion: str, stream: Stream) -> list[Operation]:
-    """What is done to an utterance, in order.
+    """The operations on an utterance, in order.
 
     Args:
         emotion: the class under the view's scheme; read by a class-differentiated view alone.

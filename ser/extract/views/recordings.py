@@ -36,7 +36,7 @@ class Folder:
 
     @property
     def definition(self) -> dict[str, Any]:
-        """What decides the recordings. JSON-able; where they lie is no part of it."""
+        """The definition of the recordings, without the place where they lie. JSON-able."""
         return {"files": len(self.files), "sha256": self.sha256}
 
     def noise(self, samples: int, rate: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -78,7 +78,7 @@ def open_folder(root: Path, option: str) -> Folder:
         option: of the command line, for messages.
 
     Raises:
-        ConfigError: there is no such folder, no audio in it, or a file that cannot be read.
+        ConfigError: the folder does not exist, has no audio, or a file cannot be read.
     """
     if not root.is_dir():
         raise ConfigError(f"{option} {root}: there is no such folder")

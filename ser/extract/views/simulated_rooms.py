@@ -1,7 +1,7 @@
 """Simulated rooms: impulse responses by the image source method (Allen & Berkley, JASA 1979), computed by pyroomacoustics.
 
-A view has so many rooms, drawn from its seed: length, width, height, walls, and where speaker and microphone are. An utterance
-is heard in one of them.
+A view has `ROOMS` rooms, drawn from its seed: length, width, height, walls, and the places of speaker and microphone. An
+utterance is heard in one of them.
 """
 
 from functools import lru_cache
@@ -17,7 +17,7 @@ WALL, APART = 0.5, 1.0  # m, at least: from the walls, and between speaker and m
 
 
 def definition() -> dict[str, Any]:
-    """What decides the rooms but the seed. JSON-able."""
+    """The definition of the rooms, without the seed. JSON-able."""
     return {"simulated": ROOMS, "sizes_m": SIZES, "rt60_s": RT60, "method": "image sources"}
 
 
@@ -56,7 +56,7 @@ def response(
 
 
 def _places(size: list[float], rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where speaker and microphone are."""
+    """Draw the places of speaker and microphone."""
     while True:
         first, second = rng.uniform(WALL, np.array(size) - WALL, (2, 3))
         if np.linalg.norm(first - second) >= APART:

@@ -1,8 +1,8 @@
 """Augmented views at extraction: an encoder on audio that was changed first, into a store of its own beside the original.
 
-What is done to an utterance is a function of its id, the view and the seed, and of nothing else: not of the batch, of the
-order, of other utterances, or of the encoder, but for its sample rate. Audio is changed at the rate that the encoder hears, so
-that a signal-to-noise ratio is one of what it hears.
+The change of an utterance is a function of its id, the view and the seed alone: it does not depend on the batch, the order,
+other utterances, or the encoder, but for its sample rate. Audio is changed at the rate that the encoder reads, so
+that a signal-to-noise ratio is that of its input.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ class AudioView:
         return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little"))
 
     def operations(self, utterance: str, emotion: str = "") -> list[policies.Operation]:
-        """What is done to an utterance, in order."""
+        """The operations on an utterance, in order."""
         return policies.operations(self.name, emotion, lambda purpose: self.stream(utterance, purpose))
 
     def apply(self, audio: effects.Audio, rate: int, utterance: str, emotion: str = "") -> effects.Audio:
@@ -116,7 +116,7 @@ class AudioView:
         return masked
 
     def definition(self, masks: bool) -> dict[str, Any]:
-        """All that decides this view, for the identity of its stores. JSON-able."""
+        """The definition of this view, for the identity of its stores. JSON-able."""
         used = policies.uses(self.name)
         packages = [PACKAGES[o][0] for o in sorted(used) if o in PACKAGES]
         found: dict[str, Any] = {"name": self.name, "seed": self.seed, **policies.definition(self.name)}
@@ -138,14 +138,14 @@ def make_views(
     impulses: Folder | None = None,
     scheme: Scheme | None = None,
 ) -> list[AudioView]:
-    """The views that a user asks for.
+    """The views that a user names.
 
     Args:
         words: see `policies.names`.
         scheme: of class-differentiated views.
 
     Raises:
-        ConfigError: a word that names no view, or recordings or a scheme that none of them has a use for.
+        ConfigError: a word that does not name a view, or recordings or a scheme that none of the views uses.
         EncoderError: a package is not installed.
     """
     wanted = policies.names(list(words))

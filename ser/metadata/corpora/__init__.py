@@ -1,3 +1,3 @@
-"""Plugins: one file a corpus. See `ser.metadata.corpus.Corpus` for what a file holds."""
+"""Plugins: one file per corpus. See `ser.metadata.corpus.Corpus` for the contents of a file."""
 
 KIND = "corpus"

@@ -105,7 +105,7 @@ def _stored(data: Any) -> Iterator[dict[str, Any]]:
 
 
 def _file(audio: dict[str, Any] | None, root: Path, split: str, number: int) -> str:
-    """Where the audio lies, relative to the root; what the dataset holds itself is written out."""
+    """The paths of the audio, relative to the root; audio inside the dataset is written out."""
     if not audio:
         return ""
     path, content = audio.get("path") or "", audio.get("bytes")

@@ -68,7 +68,7 @@ def example(root: Path) -> Path:
 
 
 def facts(root: Path) -> TableFacts:
-    """What the sidecar says of this corpus: where its audio lies, and which of EmoBox's it is."""
+    """Entries of the sidecar: the folder of its audio, and which of EmoBox's corpora it is."""
     file = emobox.listing(root)
     lines, _ = read_json_lines(file)
     name = emobox.corpus_of(lines, file)

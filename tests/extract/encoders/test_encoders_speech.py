@@ -231,7 +231,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tiny: Tiny, tmp_path: Path)
     with zipfile.ZipFile(folder / "model.pt", "w") as archive:
         archive.writestr("model/data.pkl", pickle.dumps({"model": Evil()}, protocol=2))
         archive.writestr("model/version", "3\n")
-    with pytest.raises(EncoderError, match=r"damaged or no checkpoint"):
+    with pytest.raises(EncoderError, match=r"damaged or not a checkpoint"):
         load(folder)
     shutil.copy(tiny("emotion2vec") / "model.pt", folder / "model.pt")
     settings = (folder / "config.yaml").read_text()
@@ -284,7 +284,7 @@ def test_models_of_another_kind_are_refused(tiny: Tiny, tmp_path: Path) -> None:
     folder = tmp_path / "bert-as-speech"
     shutil.copytree(tiny("bert"), folder)
     shutil.copy(tiny("wav2vec2") / "preprocessor_config.json", folder)
-    with pytest.raises(EncoderError, match="no speech encoder"):
+    with pytest.raises(EncoderError, match="not a speech encoder"):
         load(folder)
 
 

@@ -291,7 +291,7 @@ def test_transcripts_made_otherwise_are_not_mixed(corpus: Corpus, heard: Transcr
     corpus.transcribe(heard)
     before = corpus.file.read_bytes()
     other = load_transcriber(str(speaking), EncoderOptions(), beams=2)
-    with pytest.raises(StoreError, match=r"made otherwise: decoding is .*'beams': 1.* there and .*'beams': 2.* here"):
+    with pytest.raises(StoreError, match=r"made with other settings: decoding is .*'beams': 1.* there and .*'beams': 2.* here"):
         corpus.transcribe(other)
     assert corpus.file.read_bytes() == before
     report = corpus.transcribe(other, overwrite=True)
