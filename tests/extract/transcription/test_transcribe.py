@@ -291,7 +291,9 @@ def test_transcripts_made_otherwise_are_not_mixed(corpus: Corpus, heard: Transcr
     corpus.transcribe(heard)
     before = corpus.file.read_bytes()
     other = load_transcriber(str(speaking), EncoderOptions(), beams=2)
-    with pytest.raises(StoreError, match=r"made with other settings: decoding is .*'beams': 1.* there and .*'beams': 2.* here"):
+    with pytest.raises(
+        StoreError, match=r"made with other settings: decoding is .*'beams': 1.* there and .*'beams': 2.* here"
+    ):
         corpus.transcribe(other)
     assert corpus.file.read_bytes() == before
     report = corpus.transcribe(other, overwrite=True)
@@ -318,9 +320,10 @@ def test_without_the_model_one_line_says_how_to_get_it(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     assert main(["transcribe", "--dataset", "toy", "--workspace", str(corpus.space.root)]) == 1
     said = capsys.readouterr().err.strip().splitlines()
-    assert len(said) == 1
-    assert "openai/whisper-small" in said[0]
-    assert "hf download openai/whisper-small" in said[0]
+    assert said[0] == "the files of openai/whisper-small are not here, and are fetched from the network"
+    assert len(said) == 2
+    assert "openai/whisper-small" in said[1]
+    assert "hf download openai/whisper-small" in said[1]
 
 
 def test_another_kind_of_model_is_refused(tiny: Callable[[str], Path]) -> None:

@@ -218,7 +218,7 @@ def test_the_command(ser: Ser, tmp_path: Path, capsys: pytest.CaptureFixture[str
     said = capsys.readouterr()
     assert f"toy logmel@noise15: {COUNT} done, 0 skipped, 0 failed" in said.out
     assert ser(*asked, "louder") == 1
-    assert "no view" in capsys.readouterr().err
+    assert "no such view" in capsys.readouterr().err
     assert ser(*asked, "classwise1", "--view-scheme", "native", "--overwrite") == 0
     assert ser("store", "verify") == 0
     assert "toy logmel@speed0.95: 20 utterances, all as they were written" in capsys.readouterr().out
