@@ -38,6 +38,10 @@ class Workspace:
         """Datasets that have a table."""
         return sorted(p.stem for p in (self.root / "metadata").glob("*.csv"))
 
+    def with_features(self) -> list[str]:
+        """Datasets that have a table and feature stores."""
+        return [dataset for dataset in self.datasets() if self.stores(dataset)]
+
     def stores(self, dataset: str) -> list[str]:
         """Names of a dataset's feature stores: merged ones and ones that are shards only."""
         found = {p.stem for p in self.features(dataset).glob("*.h5")}

@@ -229,14 +229,20 @@ def _as_text(value: Any) -> str:
     return str(yaml.safe_dump(value, default_flow_style=True, width=2**31)).splitlines()[0]
 
 
-def recorded_command() -> str:
-    """The command for the record: as it was typed, and the options that the configuration file gave."""
+def recorded_command(**chosen: str | None) -> str:
+    """The command for the record: as it was typed, with the options that the configuration file gave.
+
+    Args:
+        chosen: options that the command itself chose; those that somebody gave are left as they are.
+    """
     context = click.get_current_context()
     words = list(context.find_root().obj or [])
     for parameter in context.command.params:
         name = str(parameter.name)
         if name not in COMMON and context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP:
             words += _typed(parameter, (context.default_map or {})[name])
+        elif chosen.get(name) is not None and context.get_parameter_source(name) is ParameterSource.DEFAULT:
+            words += _typed(parameter, chosen[name])
     return shlex.join(["ser", *words])
 
 

@@ -3,7 +3,7 @@
 The fields are those of `ser.train.runs.options.FitOptions` and `ser.train.loop.config.Config`; nothing here repeats them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -83,12 +83,6 @@ def _options(head: str, without: tuple[str, ...]) -> Iterator[Callable[..., Any]
     yield from (_option(f, f.default) for f in general[:position])
     yield from (_option(f, None) for f in fields(Config) if is_option(f))  # None: the head's own default
     yield from (_option(f, f.default) for f in general[position:])
-    yield click.option(
-        "--log",
-        multiple=True,
-        type=Plugin("ser.results.loggers"),
-        help="Also write curves and scores into a tracker, in results/. May be repeated.",
-    )
 
 
 def _option(field: Field[Any], default: Any) -> Callable[..., Any]:
@@ -97,6 +91,8 @@ def _option(field: Field[Any], default: Any) -> Callable[..., Any]:
     if unset is not None:
         text += f"  [default: {unset:g}]" if isinstance(unset, float) else f"  [default: {unset}]"
     kind = _type(field)
+    if field.name == "log":
+        return click.option("--log", multiple=True, type=Plugin("ser.results.loggers"), help=f"{text} May be repeated.")
     if isinstance(default, bool):
         return click.option(f"--{flag(field)}", field.name, is_flag=True, help=text)
     return click.option(
@@ -129,16 +125,22 @@ def _type(field: Field[Any]) -> Any:
     return click.STRING
 
 
-def arguments(*, log: tuple[str, ...], head_options: tuple[str, ...], **options: Any) -> dict[str, Any]:
-    """Keyword arguments of `ser.fit` and its siblings, from the options of the command line.
+def arguments(session: Session, options: Mapping[str, Any], **chosen: str | None) -> dict[str, Any]:
+    """Keyword arguments of `ser.fit` and its siblings.
+
+    Args:
+        options: of the command line.
+        chosen: options that the command chose where nobody gave them, for the record.
 
     Raises:
         ConfigError: a tracker whose package is not installed; a head's option that is not KEY=VALUE.
     """
     from ser.results.loggers import need
 
-    need(log)
-    return {**options, "head_options": _pairs(head_options), "command": recorded_command()}
+    need(options["log"])
+    given = {name: value for name, value in options.items() if name != "log"}
+    pairs = _pairs(options["head_options"])
+    return {**given, "head_options": pairs, "quiet": session.quiet, "command": recorded_command(**chosen)}
 
 
 def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:

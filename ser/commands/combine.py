@@ -28,5 +28,5 @@ def command(session: Session, datasets: list[str], **options: Any) -> None:
     """
     from ser.train.experiments.combine import combine
 
-    found = combine(datasets, session.workspace, quiet=session.quiet, **arguments(**options))
+    found = combine(datasets, session.workspace, **arguments(session, options))
     report(session, found, options)

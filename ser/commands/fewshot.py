@@ -46,5 +46,5 @@ def command(session: Session, source: str | None, target: str | None, **options:
     from ser.train.runs.source_target import choose_pair
 
     source, target = choose_pair(session.workspace, source, target)
-    found = fewshot(target, source, session.workspace, quiet=session.quiet, **arguments(**options))
+    found = fewshot(target, source, session.workspace, **arguments(session, options, source=source, target=target))
     report(session, found, options)

@@ -35,5 +35,5 @@ def command(session: Session, source: str | None, target: str | None, **options:
     from ser.train.runs.source_target import need_pair
 
     source, target = need_pair(session.workspace, source, target)
-    found = finetune(source, target, session.workspace, quiet=session.quiet, **arguments(**options))
+    found = finetune(source, target, session.workspace, **arguments(session, options, source=source, target=target))
     report(session, found, options)

@@ -38,7 +38,7 @@ def command(session: Session, dataset: str | None, grid: tuple[str, ...], random
     from ser.train.experiments.search_space import parse_grid
 
     name = dataset or choose_dataset(session.workspace)
-    given = {"quiet": session.quiet, **arguments(**options)}
+    given = arguments(session, options, dataset=name)
     if not grid and random is None:
         report(session, fit(name, session.workspace, **given), options)
         return

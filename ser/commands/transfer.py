@@ -42,12 +42,13 @@ def command(
         raise ConfigError(
             "--datasets without --matrix", expected="--source A --target B, or --matrix --datasets A,B,..."
         )
-    given = {"quiet": session.quiet, **arguments(**options)}
     if matrix:
-        found = every(datasets, session.workspace, **given)
+        names = datasets or session.workspace.with_features()
+        found = every(names, session.workspace, **arguments(session, options, datasets=",".join(names)))
         report(session, found, options)
         path = options["output"] or session.workspace.results / f"{found['experiment']}.json"
         session.say(f"table       {path.with_suffix('.csv')}\npicture     {path.with_suffix('.matrix.png')}")
         return
     source, target = need_pair(session.workspace, source, target)
+    given = arguments(session, options, source=source, target=target)
     report(session, transfer(source, target, session.workspace, **given), options)

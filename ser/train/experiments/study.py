@@ -1,7 +1,7 @@
 """A study: several experiments that are trained together and compared in one record."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,9 @@ def study(
     """
     name, path = place(options.workspace, options.output, name_words(words, head, protocol, options), config)
     experiments = [v.experiment for v in variants if v.experiment is not None]
+    command = max((e.options.command for e in experiments), key=len, default=options.command)  # with the stores of all
+    for experiment in experiments:
+        experiment.options = replace(experiment.options, command=command)
     if experiments:
         train(experiments, options, name)
     sound = [v for v in variants if v.error is None]
@@ -94,7 +97,7 @@ def study(
     found = {
         **opening(
             name,
-            options.command,
+            command,
             config,
             data,
             list(stamps),

@@ -113,7 +113,7 @@ def matrix(
 
 
 def _named(datasets: str | Sequence[str] | None, space: Workspace) -> list[str]:
-    names = list(words("datasets", datasets or [d for d in space.datasets() if space.stores(d)]) or ())
+    names = list(words("datasets", datasets or space.with_features()) or ())
     if len(names) < 2:
         raise ConfigError(
             "a transfer matrix of fewer than two corpora",

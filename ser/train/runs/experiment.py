@@ -1,7 +1,7 @@
 """One object for one experiment: its options, data and recipe, then its finished runs, their predictions and its summary."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ser.train.classical.classifier import Classical
 from ser.train.classical.saved import check_savable
 from ser.train.runs.identity import beside, identity, place
 from ser.train.runs.job import Job, Run
-from ser.train.runs.options import FitOptions
+from ser.train.runs.options import FitOptions, with_stores
 from ser.train.runs.plan import device_of
 from ser.train.runs.recipe import Recipe, make_recipe, stamps_of
 
@@ -187,7 +187,8 @@ def make_experiment(
         tuning=tuning,
         balance=balance,
     )
-    return kind(options, setup, config, path, job)
+    command = with_stores(options.command, [(block.name, block.modality) for block in setup.data.blocks])
+    return kind(replace(options, command=command), setup, config, path, job)
 
 
 def name_words(words: Sequence[str], head: str, protocol: str, options: FitOptions) -> list[str]:

@@ -7,6 +7,7 @@ both as keyword arguments: `with_options` shows them in its signature and its he
 import inspect
 import operator
 import os
+import shlex
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -98,7 +99,7 @@ class FitOptions:
     output: Path | None = option(
         None, "Summary file, which ends in .json.", unset="named after the experiment, in results/"
     )
-    log: tuple[str, ...] | None = option(None, "Trackers to write curves and scores into, in results/.", flag="-")
+    log: tuple[str, ...] | None = option(None, "Trackers to write curves and scores into, in results/.")
     jobs: int | None = option(None, "Worker processes.", unset="one for each core", least=1)
     stack: int | None = option(None, "Runs trained together.", unset="chosen by size", least=1)
     device: str = option(
@@ -133,6 +134,31 @@ class FitOptions:
     def named_stores(self) -> tuple[str, ...] | None:
         """The stores that are named, whatever their modality; None where the workspace decides."""
         return tuple(n for names in (self.stores, self.audio, self.text, self.visual) for n in names or ()) or None
+
+
+def with_stores(command: str, stores: Iterable[tuple[str, str]]) -> str:
+    """A command line with the stores that it took, so that it takes the same again whatever is extracted meanwhile.
+
+    Args:
+        command: `ser fit ...`; a call from Python stays as it is.
+        stores: the name and the modality of each.
+
+    >>> with_stores("ser fit --audio=egemaps --runs 5", [("egemaps", "audio"), ("bert.cls", "text")])
+    'ser fit --runs 5 --audio egemaps --text bert.cls'
+    """
+    first, *words = shlex.split(command)
+    if first != "ser":
+        return command
+    flags = [f"--{modality}" for modality in MODALITIES]
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if before not in flags and word.partition("=")[0] not in flags
+    ]
+    for modality in MODALITIES:
+        names = [name for name, other in stores if other == modality]
+        kept += [f"--{modality}", ",".join(names)] if names else []
+    return shlex.join([first, *kept])
 
 
 def option_fields() -> dict[str, Any]:

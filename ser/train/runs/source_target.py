@@ -39,8 +39,11 @@ def need_pair(workspace: Workspace, source: str | None, target: str | None) -> t
         ConfigError: none is named.
     """
     if source is None and not (target is None and workspace.stores("iemocap") and workspace.stores("cremad")):
-        cached = [d for d in workspace.datasets() if workspace.stores(d)]
-        raise ConfigError("no source is named", expected="--source NAME --target NAME", found=", ".join(cached) or None)
+        raise ConfigError(
+            "no source is named",
+            expected="--source NAME --target NAME",
+            found=", ".join(workspace.with_features()) or None,
+        )
     source, target = choose_pair(workspace, source, target)
     assert source is not None
     return source, target

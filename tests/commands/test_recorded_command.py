@@ -1,0 +1,56 @@
+"""The command in a record trains the same again, whatever is extracted and configured later."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ser.cli import main
+
+FEW = ["--runs", "1", "--epochs", "2", "--jobs", "1", "--protocol", "speaker", "--folds", "3"]
+
+
+def records(space: Any) -> dict[str, str]:
+    """The command of each record of a workspace."""
+    found = {p: json.loads(p.read_text(encoding="utf-8")) for p in space.results.glob("*.json")}
+    return {p.name: record["command"] for p, record in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("words", "stores"),
+    [
+        (["fit", "--dataset", "a"], ["--audio", "toy", "--text", "words"]),
+        (["fit", "--dataset", "a", "--modalities=audio"], ["--audio", "toy"]),
+        (["ablate", "--dataset", "a", "--head", "early"], ["--audio", "toy", "--text", "words"]),
+        (["transfer", "--source", "a", "--target", "b"], ["--audio", "toy"]),
+        (["combine", "--datasets", "a,b"], ["--audio", "toy"]),
+        (["transfer", "--matrix"], ["--datasets", "a,b", "--audio", "toy"]),
+        (["fewshot", "--source", "a", "--target", "b", "--percentages", "50"], ["--audio", "toy"]),
+    ],
+)
+def test_stores_are_resolved(maker: Any, words: list[str], stores: list[str]) -> None:
+    for name in ("a", "b"):
+        maker.table(name)
+        maker.store(name)
+    if words[0] in ("fit", "ablate"):
+        maker.store("a", "words", modality="text")
+    (maker.space.root / "ser.yaml").write_text("{fit: {lr: 1e-2}, ablate: {lr: 1e-2}, fewshot: {lr: 1e-2}}")
+    common = ["--quiet", "--workspace", str(maker.space.root)]
+    assert main([*words, *FEW, *common]) == 0
+    before = records(maker.space)
+    (command,) = set(before.values())
+    recorded = shlex.split(command)
+    assert recorded[-len(stores) :] == stores
+    assert recorded[:2] == ["ser", words[0]]
+
+    for name in ("a", "b"):  # now the stores must be named
+        maker.store(name, "other")
+        maker.store(name, "more", modality="text")
+    (maker.space.root / "ser.yaml").unlink()
+    runs = {p: p.stat().st_mtime_ns for p in Path(maker.space.results).glob("*/*.csv")}
+    assert main([*words, *FEW, *common]) == 1
+    assert main(recorded[1:]) == 0
+    assert records(maker.space) == before
+    assert {p: p.stat().st_mtime_ns for p in Path(maker.space.results).glob("*/*.csv")} == runs
