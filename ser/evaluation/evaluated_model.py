@@ -13,7 +13,7 @@ from ser.results.records.find import find_summary, read_any, verb
 from ser.results.records.kinds import studies
 from ser.results.records.names import AUDIT_SCHEMA, amount_name, amount_of, amount_value, run_name
 from ser.results.records.record import read_predictions
-from ser.train.checkpoint import SavedHead, head_facts, load_head
+from ser.train.checkpoint import HeadFacts, SavedHead, head_facts, load_head
 from ser.workspace import Workspace
 
 ENDING = ".safetensors"
@@ -56,7 +56,7 @@ class EvaluatedModel:
         return self.head(next(iter(self.heads)))
 
     @cached_property
-    def first_facts(self) -> dict[str, Any]:
+    def first_facts(self) -> HeadFacts:
         """The header of the first head, whose weights are not read."""
         return head_facts(next(iter(self.heads.values())))
 
@@ -70,14 +70,14 @@ class EvaluatedModel:
     @property
     def classes(self) -> list[str]:
         if self.summary is None:
-            return list(self.first_facts["classes"])
+            return list(self.first_facts.classes)
         return [c[2:] for c in self.predictions.columns if c.startswith("p_")]
 
     @property
     def corpora(self) -> list[str]:
         """All corpora that it was trained or tested on."""
         if self.summary is None:
-            return str(self.first_facts["dataset"]).split("+")
+            return self.first_facts.dataset.split("+")
         data = self.summary["data"]
         return list(data["datasets"]) if "datasets" in data else [str(data["dataset"])]
 
@@ -94,7 +94,7 @@ class EvaluatedModel:
 
     @property
     def stamps(self) -> list[str]:
-        return list(self.first_facts["stamps"] if self.summary is None else self.summary["stamps"])
+        return list(self.first_facts.stamps if self.summary is None else self.summary["stamps"])
 
     @property
     def stores(self) -> list[str]:
@@ -104,7 +104,7 @@ class EvaluatedModel:
     @property
     def average(self) -> str:
         """The average of weights that the heads were trained with: `none`, `swa` or `ema`."""
-        config = self.first_facts["config"] if self.heads else (self.summary or {}).get("config", {})
+        config = self.first_facts.config if self.heads else (self.summary or {}).get("config", {})
         return str(config.get("average", "none"))
 
     @property
@@ -112,7 +112,7 @@ class EvaluatedModel:
         """The number of snapshots in each saved head; 1 where heads are missing."""
         if not self.heads or self.missing:
             return 1
-        return int(self.first_facts["config"].get("snapshots", 1))
+        return int(self.first_facts.config.get("snapshots", 1))
 
     def record(self, key: Key) -> dict[str, Any]:
         """The record of a run and fold; of a head that several folds share, that of the first."""
@@ -229,14 +229,14 @@ def _of_amount(summary: dict[str, Any], path: Path, amount: str | None) -> tuple
 
 def _of_head(path: Path) -> EvaluatedModel:
     about = head_facts(path)
-    key = (int(about["run"]), str(about["fold"]))
+    key = (int(about.run), str(about.fold))
     file = path.resolve().parent
     file = file.with_name(f"{file.name}.json")
-    name = f"{about['experiment']}.{path.name.removesuffix(ENDING)}"
+    name = f"{about.experiment}.{path.name.removesuffix(ENDING)}"
     if not file.is_file():
         return EvaluatedModel(name, path, None, [], {key: path}, True)
     summary = read_any(file)
-    if summary.get("config_hash") != about["config_hash"]:
+    if summary.get("config_hash") != about.config_hash:
         raise ConfigError(f"{path} is not of the experiment {file}", action="Train it again: ser fit ... --save")
     runs = [r for r in summary["runs"] if r["run"] == key[0] and (key[1] in SHARED_FOLDS or str(r["fold"]) == key[1])]
     if not runs:

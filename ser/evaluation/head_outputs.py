@@ -13,7 +13,7 @@ from ser.evaluation.evaluated_model import EvaluatedModel, Key
 from ser.features.blocks import Block
 from ser.features.normalise import normalise
 from ser.features.tensors import Tensors, load_tensors
-from ser.train.checkpoint import SavedHead
+from ser.train.checkpoint import SavedHead, finite
 from ser.train.classical.classifier import Classical
 from ser.train.classical.learner import pooled as side_by_side
 from ser.train.heads._base import offers_embedding, plugin
@@ -60,7 +60,7 @@ class CorpusFeatures:
 
     def blocks(self, head: SavedHead) -> list[Block]:
         """The features as the head was trained on them: by its own statistics, or those of this corpus or its speakers."""
-        how, limit = str(head.about["normalize"]), float(head.about["limit"])
+        how, limit = str(head.about.normalize), head.about.limit
         if how == "none" or head.statistics:
             return head.standardised(self.data.blocks)
         if (how, limit) not in self._standardised:
@@ -89,7 +89,7 @@ class CorpusFeatures:
                 vectors.append(embed(data, config, weights, rows)[0])
             elif embeddings and not any(i.vocabulary for i in data.resident.inputs):
                 vectors.append(pooled(data.resident, rows))
-        joined = found[0] if len(found) == 1 else np.asarray(plugin(head.config.head).combine(found))
+        joined = finite(found[0] if len(found) == 1 else np.asarray(plugin(head.config.head).combine(found)))
         whole = len(vectors) == len(found)
         return HeadOutputs(joined, np.stack(each), np.concatenate(vectors, axis=1) if whole else None)
 
@@ -131,7 +131,7 @@ def load_features_for(model: EvaluatedModel, dataset: str, space: Workspace, sch
         raise ConfigError(
             f"{dataset}: no utterance has a class of the head under scheme {scheme}", expected=", ".join(head.classes)
         )
-    same_encoders(model.name, identities(head.about["stores"]), dataset, identities(data.stores))
+    same_encoders(model.name, identities(head.about.stores), dataset, identities(data.stores))
     return data
 
 

@@ -73,7 +73,7 @@ class TrainingEmbeddings:
         head = self.model.head(key)
         held_out = set(self.model.rows_of(key)["utterance_id"])
         found, labels = [], []
-        for name in str(head.about["dataset"]).split("+"):
+        for name in head.about.dataset.split("+"):
             corpus = self._corpus(name)
             ids = corpus.data.frame["utterance_id"]
             rows = np.flatnonzero([i not in held_out and f"{name}/{i}" not in held_out for i in ids])
@@ -121,7 +121,7 @@ def find_novel(kind: str, predictions: EvaluatedPredictions, space: Workspace) -
     used = None if wanted is None else wanted | (set(known.data.frame["utterance_id"]) if together else set())
     keep = None if used is None else lambda table: np.asarray(table["utterance_id"].isin(used))
     data = load_features(name, space, model.stores, keep)
-    same_encoders(model.name, identities(head.about["stores"]), name, identities(data.stores))
+    same_encoders(model.name, identities(head.about.stores), name, identities(data.stores))
     ids = data.frame["utterance_id"]
     rows = np.arange(len(ids)) if wanted is None else np.flatnonzero(ids.isin(wanted))
     if not len(rows):
@@ -210,7 +210,7 @@ def _score(
 
 def _standardised_together(head: SavedHead) -> bool:
     """True where features are standardised by the utterances that are there, so that novel ones change the known."""
-    return str(head.about["normalize"]) != "none" and not head.statistics
+    return head.about.normalize != "none" and not head.statistics
 
 
 def _of_test_speakers(novel: NovelUtterances, known: CorpusFeatures, test: Rows) -> Rows:

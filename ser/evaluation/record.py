@@ -68,7 +68,7 @@ def _stamps(predictions: EvaluatedPredictions) -> list[str]:
         return model.stamps
     data, head = predictions.features.data, model.first_head
     stamps = tested_only(model.stamps) + ledger.stamps(data.table.facts, data.stores)
-    how = str(head.about["normalize"])
+    how = str(head.about.normalize)
     stamps += [STAMPS[how]] if how in STAMPS and not head.statistics else []
     if predictions.left_out:
         stamps.append(f"left out: {predictions.left_out} utterances whose audio is in a corpus that was trained on")

@@ -50,6 +50,10 @@ def load_encoder(
     if "text_source" in store["identity"]:
         say(f"{source.name}: the head was trained on {_in_words(store['identity'])}, so give it such texts")
     layers = identity.get("layers")
+    if "level" not in identity:
+        raise ConfigError(
+            f"the head does not say what its features are made of ({source.name})", expected="their level"
+        )
     options = EncoderOptions(
         level=identity["level"],
         layers="last" if layers in (None, [identity.get("last_layer")]) else tuple(layers),

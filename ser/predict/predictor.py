@@ -50,7 +50,7 @@ class Predictor:
             say(note)
         folder = None if weights is None else Path(weights)
         self.encoders = [
-            load_encoder(i, self.head.about["stores"][i.name], (encoders or {}).get(i.name), folder, device, say)
+            load_encoder(i, self.head.about.stores[i.name], (encoders or {}).get(i.name), folder, device, say)
             for i in self.head.inputs
         ]
         self.say = say

@@ -1,12 +1,5 @@
-"""A trained head on disk: one safetensors file with the weights and, as JSON in its header, all that is needed to use it.
+"""A trained head that was saved, and its predictions on new utterances. `ser.train.head_file` reads and writes the file."""
 
-Of a classical head the weights are the fitted classifier of scikit-learn, as the bytes of a skops file.
-
-The header holds classes (the label encoder), head and options, what each store's features were (encoder and identity, so
-that new audio gets the same ones), the statistics of the normalisation, and the stamps of the data it was trained on.
-"""
-
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec import UNSET
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,22 +15,19 @@ from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
 from ser.features.normalise import Statistics, scale
 from ser.features.tensors import Tensors
-from ser.train.classical.classifier import Classical, is_classical, neural_only
+from ser.train.classical.classifier import Classical, neural_only
 from ser.train.classical.learner import pooled, shares_of
 from ser.train.classical.saved import pack, unpack, unusable
+from ser.train.head_file import CLASSIFIER, HeadFacts, Recipe, StoredInput, head_facts, read_head, write_head
 from ser.train.heads._base import part_of, plugin
-from ser.train.loop.config import Config, make_config
+from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident
 from ser.train.loop.dialogues import Turns
 from ser.train.loop.prediction import predict
 from ser.train.nn.layers import Input
-from ser.train.runs.divergence import strange
-from ser.train.runs.recipe import Recipe
-from ser.workspace import writing
 
-SCHEMA = "ser.head/1"
-CLASSIFIER = "classifier.skops"
 Turn = tuple[NDArray[np.int64], NDArray[np.int64]]  # numbers of the dialogue and of the turn of each utterance
+Floats = NDArray[np.float64]
 
 
 def save_head(
@@ -55,24 +46,21 @@ def save_head(
 
     Args:
         path: ends in `.safetensors`.
-        data: what it was trained on.
+        data: the tensors that it was trained on.
         weights: of each part, `(n,)`; of a classical head the fitted classifier.
         statistics: of the normalisation by store; {} where there is none to apply to new data.
-        source: where it comes from: experiment, run, fold, seed.
+        source: the run that the head is of: experiment, run, fold, seed.
     """
-    from safetensors.torch import save_file
-
-    about = {
-        "schema": SCHEMA,
+    facts = {
+        "schema": "ser.head/1",
         "classes": list(data.classes),
         "dataset": data.dataset,
         "config": config.as_dict(),
-        "inputs": [i._asdict() for i in Resident(data.blocks).inputs],
+        "inputs": [StoredInput(*i) for i in Resident(data.blocks).inputs],
         "stores": {b.name: {**data.stores[b.name], "assets": b.assets} for b in data.blocks},
         "normalize": normalize,
         "limit": limit,
         "stamps": stamps,
-        **source,
     }
     if isinstance(config, Classical):
         tensors = {CLASSIFIER: torch.frombuffer(bytearray(pack(weights[0], config.head)), dtype=torch.uint8)}
@@ -80,8 +68,7 @@ def save_head(
         tensors = {f"weights.{k}": w.detach().cpu().contiguous() for k, w in enumerate(weights)}
     for name, s in statistics.items():
         tensors |= {f"{key}:{name}": torch.from_numpy(np.ascontiguousarray(s[key])) for key in ("mean", "std")}
-    with writing(path) as temporary:
-        save_file(tensors, temporary, metadata={"ser": json.dumps(about, ensure_ascii=False, allow_nan=False)})
+    write_head(path, HeadFacts(**{**facts, **source}), tensors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +77,13 @@ class SavedHead:
 
     Attributes:
         about: the header.
-        config: how it was trained.
+        config: the configuration that it was trained with.
         weights: of each part, `(n,)`; of a classical head the fitted classifier.
         statistics: by store.
-        notes: what its user should know.
+        notes: for its user to know.
     """
 
-    about: dict[str, Any]
+    about: HeadFacts
     config: Recipe
     weights: list[Any]
     statistics: dict[str, Statistics]
@@ -104,11 +91,11 @@ class SavedHead:
 
     @property
     def classes(self) -> list[str]:
-        return list(self.about["classes"])
+        return list(self.about.classes)
 
     @property
     def inputs(self) -> list[Input]:
-        return [Input(**i) for i in self.about["inputs"]]
+        return self.about.columns
 
     @property
     def neural(self) -> Config:
@@ -124,14 +111,13 @@ class SavedHead:
     @property
     def longest(self) -> float | None:
         """The length of the longest utterance in training, s; None where the head does not say."""
-        durations = self.about.get("durations")
-        longest = durations.get("max") if isinstance(durations, dict) else None
-        return float(longest) if isinstance(longest, int | float) and longest > 0 else None
+        durations = self.about.durations
+        return durations.max if durations is not UNSET and durations.max > 0 else None
 
     @property
     def standardises_by(self) -> str:
         """`speaker` or `corpus`, where new utterances are standardised by their own statistics; else nothing."""
-        how = str(self.about["normalize"])
+        how = self.about.normalize
         own = how == "speaker" or (how == "corpus" and not self.statistics)
         return how if own and not all(i.vocabulary for i in self.inputs) else ""
 
@@ -152,13 +138,14 @@ class SavedHead:
             speakers: of each utterance, `(n,)`; None: all are of one.
 
         Raises:
-            ConfigError: features of another shape than the head was trained on, or no turns for a head on dialogues.
+            ConfigError: features of another shape than the head was trained on, no turns for a head on dialogues, or a
+                probability that is not finite.
         """
         if isinstance(self.config, Classical):
             return self.classified(pooled(self.standardised(blocks, speakers)))
         parts = self.parts(self.standardised(blocks, speakers), device, turns)
         found = [predict(data, config, w, np.arange(len(data.labels)))[0] for data, config, w in parts]
-        return found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found))
+        return finite(found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found)))
 
     def classified(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Class probabilities by a classical head, `(n, classes)`.
@@ -167,8 +154,7 @@ class SavedHead:
             values: standardised features, pooled and side by side, `(n, D)`.
 
         Raises:
-            ConfigError: the classifier cannot be run by this scikit-learn.
-            TrainingError: a probability is not finite.
+            ConfigError: the classifier cannot be run by this scikit-learn, or a probability is not finite.
         """
         assert isinstance(self.config, Classical)
         try:
@@ -179,10 +165,7 @@ class SavedHead:
             raise unusable(
                 f"{self.config.head} cannot be run", f"scikit-learn {self.config.scikit_learn}, which saved it", error
             ) from None
-        odd = strange(shares)
-        if odd is not None:
-            raise odd
-        return shares
+        return finite(shares)
 
     def standardised(self, blocks: Sequence[Block], speakers: NDArray[np.object_] | None = None) -> list[Block]:
         """Raw features as the head wants them, by the statistics it was saved with, or else by their own.
@@ -195,8 +178,7 @@ class SavedHead:
                 raise ConfigError(
                     f"features of {block.name} do not fit the head", expected=wanted, found=block.values.shape
                 )
-        limit = float(self.about["limit"])
-        return [scale(b, str(self.about["normalize"]), self.statistics, limit, speakers) for b in blocks]
+        return [scale(b, self.about.normalize, self.statistics, self.about.limit, speakers) for b in blocks]
 
     def parts(
         self, blocks: Sequence[Block], device: str = "cpu", turns: Turn | None = None
@@ -228,52 +210,33 @@ class SavedHead:
         return Turns(blocks, *turns, device)
 
 
-def head_facts(path: Path) -> dict[str, Any]:
-    """The header of a saved head; weights are not read.
-
-    Raises:
-        ConfigError: the file is missing or is no head of this program.
-    """
-    return _read(path, whole=False)[0]
-
-
 def load_head(path: Path) -> SavedHead:
     """Read a saved head; nothing is unpickled.
 
     Raises:
-        ConfigError: the file is missing, is no head of this program, or holds what is not to be trusted.
+        ConfigError: the file is missing, is damaged, is not a head of this program, or declares what it does not hold.
     """
-    about, tensors = _read(path)
-    options = {k: v for k, v in about["config"].items() if k != "head"}
-    statistics: dict[str, Statistics] = {}
-    for name, tensor in tensors.items():
-        key, _, store = name.partition(":")
-        if key == "mean" and f"std:{store}" in tensors:
-            statistics[store] = {"mean": tensor.numpy(), "std": tensors[f"std:{store}"].numpy()}
-    if is_classical(about["config"]["head"]):
-        try:
-            config = Classical(**about["config"])
-        except TypeError as error:
-            raise ConfigError(f"{path} is of another version of ser", found=error, action="Train it again.") from None
-        columns = sum(i["dim"] for i in about["inputs"])
-        content = tensors[CLASSIFIER].numpy().tobytes() if CLASSIFIER in tensors else b""
-        fitted, notes = unpack(content, config, columns, str(path))
-        return SavedHead(about, config, [fitted], statistics, notes)
-    weights = [tensors[f"weights.{k}"] for k in range(sum(n.startswith("weights.") for n in tensors))]
-    return SavedHead(about, make_config(about["config"]["head"], **options), weights, statistics)
+    facts, recipe, tensors, statistics = read_head(path)
+    if not isinstance(recipe, Classical):
+        return SavedHead(facts, recipe, [tensors[f"weights.{k}"] for k in range(len(tensors))], statistics)
+    columns = sum(i.dim for i in facts.inputs)
+    fitted, notes = unpack(tensors[CLASSIFIER].numpy().tobytes(), recipe, columns, str(path))
+    return SavedHead(facts, recipe, [fitted], statistics, notes)
 
 
-def _read(path: Path, whole: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Header and tensors of a file."""
-    from safetensors import SafetensorError, safe_open
+def finite(probabilities: Floats) -> Floats:
+    """Pass on the probabilities of a saved head.
 
-    advice = "Train one with: ser fit ... --save"
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("ser", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()} if whole else {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(f"cannot read the head {path}", found=error, action=advice) from None
-    if about.get("schema") != SCHEMA:
-        raise ConfigError(f"{path} is no head of ser", expected=SCHEMA, found=about.get("schema"), action=advice)
-    return about, tensors
+    Raises:
+        ConfigError: one of them is not finite.
+    """
+    if not np.isfinite(probabilities).all():
+        raise ConfigError(
+            "the head gives probabilities that are not finite",
+            expected="numbers from 0 to 1",
+            action="Check the features: ser store verify. If they are sound, the head is damaged: train it again.",
+        )
+    return probabilities
+
+
+__all__ = ["HeadFacts", "SavedHead", "finite", "head_facts", "load_head", "save_head"]

@@ -5,11 +5,13 @@ of such a file it says which types it names. Those of scikit-learn's public clas
 the other ones that scikit-learn's own classifiers are made of. Everything else is refused before anything is made of it.
 """
 
+import io
+import math
 import warnings
 from contextlib import suppress
 from copy import copy
-from typing import Any
-from zipfile import ZIP_DEFLATED
+from typing import IO, Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
@@ -30,6 +32,8 @@ TRUSTED = (
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",  # see treecheck
 )
+MOST_UNPACKED = 2**26  # bytes that a classifier may have whatever its file's size
+MOST_RATIO = 100  # and beyond it, times the file's size
 SMALL = {"n_estimators": 5, "max_iter": 50}  # at most, of the trial that tells what can be saved
 
 
@@ -94,6 +98,7 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
 
     kind = class_of(config.head)
     try:
+        _check_sizes(content, len(content))
         strange = _strange(content)
         if not strange:
             with warnings.catch_warnings(record=True) as caught:
@@ -130,6 +135,36 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
         f"train it again, or install scikit-learn {version}"
         for version in sorted(versions)
     )
+
+
+def _check_sizes(content: bytes, size: int) -> None:
+    """Refuse an archive that declares more than a file of this size may hold, before anything is unpacked.
+
+    Raises:
+        ValueError: naming what it declares; other errors of a damaged archive come as they are.
+    """
+    most = max(MOST_UNPACKED, MOST_RATIO * size)
+    with ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+        declared = sum(entry.file_size for entry in entries)
+        if declared > most:
+            raise ValueError(f"it declares {declared} bytes in {size}: {most} are read at most")
+        for entry in entries:
+            if entry.filename.endswith(".npy"):
+                with archive.open(entry) as file:
+                    _check_array(file, entry.file_size)
+            elif entry.filename.endswith(".npz"):  # a sparse matrix
+                _check_sizes(archive.read(entry), size)
+
+
+def _check_array(file: IO[bytes], size: int) -> None:
+    """Compare the shape that an array declares with the bytes it has, `size` with its header."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    declared = math.prod(shape) * dtype.itemsize
+    if declared > size:
+        raise ValueError(f"an array of {shape} numbers declares {declared} bytes and has {size}")
 
 
 def unusable(problem: str, expected: str, error: Exception) -> ConfigError:

@@ -1,4 +1,4 @@
-"""Whether the decision trees in a classifier lead somewhere: scikit-learn follows their node numbers without looking.
+"""Decision trees in a classifier that lead nowhere: scikit-learn follows their node numbers without looking.
 
 A tree of scikit-learn is an array of nodes that name their children and the feature they ask for. Prediction follows these
 numbers without bounds (skops names this as its reason not to trust such types), so a damaged file could end the program or
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError
+
+DEEPEST = 8  # levels of lists: a random forest has one, gradient boosting two
 
 
 def check_trees(fitted: Any, columns: int, place: str) -> None:
@@ -29,6 +31,12 @@ def check_trees(fitted: Any, columns: int, place: str) -> None:
     from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
     from sklearn.tree._tree import Tree
 
+    if _depth(fitted) > DEEPEST:
+        raise ConfigError(
+            f"lists in {place} are nested more than {DEEPEST} levels deep",
+            expected="a classifier as scikit-learn fits it",
+            action="The file is damaged or forged; train it again: ser fit ... --save",
+        )
     own = getattr(fitted, "estimators_features_", None)
     if isinstance(fitted, BaggingClassifier) and own is not None:  # each of its trees sees some of the features
         members = list(fitted.estimators_)
@@ -50,6 +58,27 @@ def check_trees(fitted: Any, columns: int, place: str) -> None:
             expected="a tree as scikit-learn grows it",
             action="The file is damaged or forged; train it again: ser fit ... --save",
         )
+
+
+def _depth(fitted: Any) -> int:
+    """The levels of lists and dicts that lie directly within each other, anywhere in a classifier; `DEEPEST` + 1 for more.
+
+    NumPy would unfold them: thirty levels of a list that holds the next one twice are a thousand million numbers.
+    """
+    known: dict[int, int] = {}
+
+    def deep(value: Any, left: int) -> int:
+        if not isinstance(value, (dict, list, tuple, set)):
+            return 0
+        if left < 0:
+            return 1
+        if id(value) not in known:
+            inside = value.values() if isinstance(value, dict) else value
+            known[id(value)] = DEEPEST + 1  # of one that holds itself
+            known[id(value)] = 1 + max((deep(part, left - 1) for part in inside), default=0)
+        return known[id(value)]
+
+    return max((deep(part, DEEPEST) for part in _walk(fitted, set())), default=0)
 
 
 def _walk(value: Any, seen: set[int]) -> Iterator[Any]:

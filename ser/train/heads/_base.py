@@ -24,19 +24,23 @@ with its function `combine(probabilities)`.
 """
 
 import inspect
+import threading
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ser import registry
-from ser.errors import ConfigError, TrainingError
+from ser.errors import ConfigError, SerError, TrainingError
 from ser.train.nn import streams
 from ser.train.nn.layers import Input
 
 HEADS = "ser.train.heads"
 KINDS = ("pooled", "frames", "words")
+MOST_PARAMETERS = 10_000  # tensors of a head that a file declares
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,38 @@ def build(name: str, inputs: list[Input], classes: int, options: dict[str, Any],
     return head
 
 
+def parameter_count(name: str, inputs: list[Input], classes: int, options: dict[str, Any], most: int) -> int:
+    """The numbers of a head's weights, running statistics included; nothing of their size is made.
+
+    Args:
+        most: numbers of a head that is not refused.
+
+    Raises:
+        ConfigError: the head has more numbers, or cannot be built with these options.
+        TrainingError: features that the head does not take.
+    """
+    own, tensors, numbers = threading.get_ident(), 0, 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal tensors, numbers
+        if threading.get_ident() == own and parameter is not None:
+            tensors, numbers = tensors + 1, numbers + parameter.numel()
+            if numbers > most or tensors > MOST_PARAMETERS:
+                raise ConfigError("the head is larger", expected=f"{most} numbers in {MOST_PARAMETERS} tensors at most")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        with torch.device("meta"):
+            head = build(name, inputs, classes, options, 0)
+    except SerError:
+        raise
+    except Exception as error:  # torch and Python refuse absurd sizes in many ways
+        raise ConfigError(f"head {name} cannot be built", found=f"{type(error).__name__}: {error}"[:200]) from None
+    finally:
+        hook.remove()
+    return sum(t.numel() for t in (*head.parameters(), *head.buffers()))
+
+
 def is_stackable(head: nn.Module) -> bool:
     """Whether many runs of a head can be trained at once."""
     return bool(getattr(head, "stackable", True))
@@ -162,14 +198,18 @@ def require_embedding(head: str, reader: str) -> None:
 
 
 def sizes(option: str | tuple[int, ...] | list[int] | int) -> tuple[int, ...]:
-    """Layer sizes from an option: `512,256`, a number, or a sequence; `0` or an empty one is none."""
-    if isinstance(option, int):
-        option = (option,)
-    if isinstance(option, str):
-        try:
-            option = tuple(int(v) for v in option.split(",") if v.strip())
-        except ValueError:
-            raise ConfigError(
-                "sizes of hidden layers", expected="numbers such as 512,256", found=repr(option)
-            ) from None
-    return tuple(int(v) for v in option if int(v) > 0)
+    """Layer sizes from an option: `512,256`, a number, or a sequence; an empty one is no layer.
+
+    Raises:
+        ConfigError: a size is not a whole number of 1 or more.
+    """
+    parts = option.split(",") if isinstance(option, str) else [option] if isinstance(option, int) else list(option)
+    try:
+        found = tuple(int(v) for v in parts if str(v).strip())
+    except ValueError:
+        found = (0,)
+    if any(v < 1 for v in found):
+        raise ConfigError(
+            "sizes of hidden layers", expected="numbers of 1 or more, such as 512,256", found=repr(option)[:80]
+        )
+    return found

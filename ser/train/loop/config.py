@@ -36,7 +36,7 @@ class Config:
     head: str = "mlp"
     head_options: Mapping[str, Any] = field(default_factory=dict)
     loss: str = option("cross_entropy", "A loss or a sum of several, as cross_entropy,cb_focal:0.3; see ser losses.")
-    epochs: int = option(60, "The largest number of epochs.", unset="the head's", least=1)
+    epochs: int = option(60, "The largest number of epochs.", unset="the head's", least=1, below=1e6)
     batch_size: int = option(
         32, "Utterances in a step; dialogues with context dialogue.", unset="the head's, 32 for most", least=1
     )
@@ -110,6 +110,8 @@ def make_config(head: str, **given: Any) -> Config:
     cycles = CYCLES if chosen.get("snapshots", 1) != 1 else {}
     defaults = {**getattr(plugin(head), "DEFAULTS", {}), **cycles, "head": head}
     config = replace(Config(), **{name: _typed(name, value) for name, value in {**defaults, **chosen}.items()})
+    if not isinstance(config.head_options, Mapping):
+        raise ConfigError(f"head_options = {config.head_options!r}"[:80], expected="options of the head by name")
     options = _head_options(head, dict(config.head_options))
     ramp = check_adaptation(config.adapt, config.adapt_weight, config.adapt_ramp)
     config = replace(config, head_options=options, loss=canonical(config.loss), adapt_ramp=ramp)
@@ -156,14 +158,24 @@ def _fits(name: str, default: Any, value: Any) -> tuple[bool, str]:
         return isinstance(value, bool), "true or false"
     if isinstance(value, bool):
         return False, f"a value such as {default}"
+    if isinstance(default, str) and default[:1].isdigit():
+        return isinstance(value, (str, int)) and _are_sizes(value), f"numbers of 1 or more such as {default}"
     if isinstance(default, str):
-        words = "numbers such as " if default[:1].isdigit() else "a word such as "
-        return isinstance(value, (str, int)), words + default
+        return isinstance(value, (str, int)), "a word such as " + default
     if "dropout" in name:
         return isinstance(value, (int, float)) and 0 <= value < 1, "0 or more and below 1"
     if isinstance(default, float):
         return isinstance(value, (int, float)) and 0 < value < float("inf"), "a number above 0"
     return isinstance(value, int) and value >= 1, "a whole number, 1 or more"
+
+
+def _are_sizes(value: str | int) -> bool:
+    from ser.train.heads._base import sizes
+
+    try:
+        return all(size >= 1 for size in sizes(value))
+    except ConfigError:
+        return False
 
 
 def masks(text: str) -> tuple[int, int]:
@@ -175,7 +187,8 @@ def masks(text: str) -> tuple[int, int]:
     if not text:
         return 0, 0
     number, times, width = str(text).partition("x")
-    if not (times and number.isdecimal() and width.isdecimal() and int(number) and int(width)):
+    digits = number.isdecimal() and width.isdecimal() and len(number) + len(width) < 10
+    if not (times and digits and int(number) and int(width)):
         raise ConfigError(f"masks {text}", expected="a number and a width, such as 2x30")
     return int(number), int(width)
 

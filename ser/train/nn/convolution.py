@@ -35,9 +35,10 @@ class Conv1d(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         frames = x.shape[2]
-        before, after = max(0, -min(self.taps)), max(0, *self.taps)
+        taps = [max(-frames, min(t, frames)) for t in self.taps]  # further away there are zeros all the same
+        before, after = max(0, -min(taps)), max(0, *taps)
         wide = F.pad(x, (0, 0, before, after))
-        shifted = torch.cat([wide[:, :, before + t : before + t + frames] for t in self.taps], dim=-1)
+        shifted = torch.cat([wide[:, :, before + t : before + t + frames] for t in taps], dim=-1)
         out: Tensor = self.linear(shifted) * mask[..., None]
         return out
 

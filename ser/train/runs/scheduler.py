@@ -82,7 +82,10 @@ def _earlier(job: Job, number: int, fold: Fold) -> Run | None:
 def _has_head(job: Job, run: int, fold: Fold) -> bool:
     """Whether a run's saved head is there and of this configuration."""
     path = job.folder / f"{run_name(run, head_name(fold))}.safetensors"
-    return path.exists() and head_facts(path)["config_hash"] == job.config_hash
+    try:
+        return path.exists() and head_facts(path).config_hash == job.config_hash
+    except SerError:  # damaged, or of another version: it is trained and written again
+        return False
 
 
 def train(

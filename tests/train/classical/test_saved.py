@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import time
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from ser.train.classical.classifier import Classical, _classes, make_classical
 from ser.train.classical.classifier import estimator as unfitted
 from ser.train.classical.learner import shares_of
 from ser.train.classical.saved import pack, unpack
+from ser.train.classical.treecheck import check_trees
 from ser.train.experiments.fit import fit
 from ser.train.runs import worker as units
 
@@ -88,9 +90,9 @@ def test_the_probabilities_are_those_of_the_record_to_the_last_bit(space: Path, 
     assert head.notes == ()
     facts = head_facts(head_in(space, name, run))
     assert facts == head.about
-    assert (facts["run"], facts["fold"], facts["dataset"]) == (run, "s1", "a")
-    assert facts["stores"]["toy"]["identity"]["encoder"] == "toy"
-    assert facts["config"]["head"] == f"sklearn:{name}"
+    assert (facts.run, facts.fold, facts.dataset) == (run, "s1", "a")
+    assert facts.stores["toy"]["identity"]["encoder"] == "toy"
+    assert facts.config["head"] == f"sklearn:{name}"
     assert set(head.statistics["toy"]) == {"mean", "std"}
 
 
@@ -372,3 +374,55 @@ def test_new_recordings_get_what_the_stored_features_got(tmp_path: Path, capsys:
     np.testing.assert_allclose([r["p_anger"] for r in rows], recorded["p_anger"], atol=1e-5)
     assert [r["predicted"] for r in rows] == list(recorded["predicted"])
     assert isinstance(ser.Predictor(model).head, SavedHead)
+
+
+def zipped(content: bytes, change: Callable[[str, bytes], bytes], **more: bytes) -> bytes:
+    """A skops file with other members."""
+    source, out = zipfile.ZipFile(io.BytesIO(content)), io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            target.writestr(name, change(name, source.read(name)))
+        for name, value in more.items():
+            target.writestr(name, value)
+    return out.getvalue()
+
+
+def test_an_archive_that_declares_more_than_its_size_is_not_unpacked() -> None:
+    made, config = fitted("GaussianNB")
+    content = pack(made, config.head)
+
+    def huge(name: str, value: bytes) -> bytes:
+        """The header of a million million numbers, and nothing behind it."""
+        if not name.endswith(".npy"):
+            return value
+        out = io.BytesIO()
+        np.lib.format.write_array_header_1_0(out, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)})
+        return out.getvalue()
+
+    begin = time.monotonic()
+    for bad, said in (
+        (zipped(content, huge), "declares 8000000000000 bytes"),
+        (zipped(content, lambda _, v: v, zeros=bytes(2**28)), "are read at most"),
+        (zipped(content, lambda n, v: b"[" * 10**6 if n == "schema.json" else v), "cannot read the classifier in file"),
+        (zipped(content, lambda n, v: b"\xff" if n == "schema.json" else v), "cannot read the classifier in file"),
+    ):
+        with pytest.raises(ConfigError, match=said) as caught:
+            unpack(bad, config, X.shape[1], "file")
+        assert "\n" not in str(caught.value)
+    assert time.monotonic() - begin < 10
+
+
+def test_lists_in_lists_are_refused() -> None:
+    """Twelve levels of a list that holds the next one twice: four thousand numbers for NumPy; thirty would not end."""
+    made, config = fitted("GaussianNB")
+    inner: list[Any] = [1.0]
+    for _ in range(12):
+        inner = [inner, inner]
+    made.theta_ = inner
+    with pytest.raises(ConfigError, match="nested more than 8 levels"):
+        unpack(pack(made, config.head), config, X.shape[1], "file")
+    itself: list[Any] = []
+    itself.append(itself)
+    made.theta_ = itself
+    with pytest.raises(ConfigError, match="nested more than 8 levels"):
+        check_trees(made, X.shape[1], "file")

@@ -196,7 +196,7 @@ def test_no_head_is_trained_again_where_one_corpus_has_a_validation_part(maker: 
 def test_a_saved_head_is_of_both(two: Any) -> None:
     found = combine(["big", "small"], two.space, save=True, **{**FAST, "runs": 1})
     head = load_head(two.space.results / found["experiment"] / "run-000.fold-02.safetensors")
-    assert head.about["dataset"] == "big+small"
+    assert head.about.dataset == "big+small"
     assert not list(two.space.results.glob("fit-*/*.safetensors"))
     data = load_tensors("small", two.space)
     rows = np.flatnonzero((data.frame["speaker"] == "s2").to_numpy())

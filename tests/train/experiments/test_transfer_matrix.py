@@ -176,7 +176,7 @@ def test_one_saved_head_a_run_that_predicts_what_the_record_says(maker: Any, uni
         f"run-00{k}.fold-source.safetensors" for k in (0, 1)
     ]
     head = load_head(folder / "run-001.fold-source.safetensors")
-    assert head.about["dataset"] == "here"
+    assert head.about.dataset == "here"
     there = load_tensors("there", maker.space)
     shares = pd.DataFrame(head.probabilities(list(there.blocks)), index=there.frame["utterance_id"])
     frame = predictions(maker, found)

@@ -208,7 +208,9 @@ def test_options_have_the_type_of_their_default(monkeypatch: pytest.MonkeyPatch)
         ({"size": 2.5}, "a whole number, 1 or more"),
         ({"size": True}, "a value such as 8"),
         ({"words": 0.1}, "a word such as pre"),
-        ({"hidden": 0.5}, "numbers such as 512,256"),
+        ({"hidden": 0.5}, "numbers of 1 or more such as 512,256"),
+        ({"hidden": 0}, "numbers of 1 or more such as 512,256"),
+        ({"hidden": "512,-4"}, "numbers of 1 or more such as 512,256"),
         ({"dropout": 1}, "0 or more and below 1"),
     ):
         with pytest.raises(ConfigError, match=said):
