@@ -12,8 +12,9 @@ from ser.metadata.build import build
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import write_table
 from ser.results.plotting.gallery import plot_into
-from ser.results.records.result import Source
-from ser.results.report.show import text
+from ser.results.records.kinds import read_record
+from ser.results.records.result import Result
+from ser.results.report.compose import text_of
 from ser.synthesis import make_corpus
 from ser.train.experiments.fewshot import fewshot
 from ser.train.experiments.fit import fit
@@ -77,7 +78,7 @@ def run(
 def _shown(summary: dict[str, Any], workspace: Workspace, say: Callable[[str], None]) -> Path:
     """Print a summary and write its picture beside it."""
     path = workspace.results / f"{summary['experiment']}.json"
-    say(text(summary, path))
-    (picture,) = plot_into(Source(path, summary), output=path.with_suffix(".png"))
+    say(text_of(summary, path))
+    (picture,) = plot_into(Result(path, read_record(path)), output=path.with_suffix(".png"))
     say(f"picture     {picture}")
     return path

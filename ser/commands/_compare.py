@@ -38,7 +38,7 @@ def command(
     from ser.errors import ConfigError
     from ser.jsonfile import write_json
     from ser.results.records.comparison import ResultComparison
-    from ser.results.report.comparison_text import comparison_text
+    from ser.results.report.compose import text_of
     from ser.results.statistics.comparison import compare_results
 
     if output is not None and output.suffix != ".json":
@@ -59,4 +59,6 @@ def command(
     )
     if output is not None:
         write_json(output, found, ResultComparison)
-    session.say(comparison_text(found, output))
+    session.say(text_of(found, output or Path("comparison.json")))
+    if output is not None:
+        session.say(f"\nwritten: {output}")

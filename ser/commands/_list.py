@@ -44,7 +44,8 @@ def command(
     """
     from ser.jsonfile import dumps
     from ser.results.records import listing
-    from ser.results.report.tables import list_csv, table
+    from ser.results.report.formats import terminal
+    from ser.results.report.results_list import list_csv, list_table
 
     folder = session.workspace.results
     every, damaged = listing.list_results(folder, session.quiet)
@@ -55,7 +56,7 @@ def command(
     elif form == "csv":
         click.echo(list_csv(found), nl=False)
     elif found:
-        click.echo(table(found))
+        click.echo(terminal.table(list_table(found), terminal.window()))
     else:
         session.warn(f"No such results in {folder}." if every else f"No results in {folder}.")
     for line in damaged:

@@ -40,8 +40,8 @@ def command(session: Session, name: str, **options: Any) -> None:
     ser results plot NAME --kind all
     """
     from ser.results.plotting.gallery import plot_into
-    from ser.results.records.result import read_source
+    from ser.results.records.result import read_result
 
-    source = read_source(name, session.workspace.results)
-    for path in plot_into(source, **options):
+    result = read_result(name, session.workspace.results)
+    for path in plot_into(result, **options):
         session.say(f"Written: {path}")

@@ -27,6 +27,6 @@ def command(session: Session, results: tuple[str, ...], form: str | None, output
     ser results report NAME OTHER --output both.html
     ser results report NAME --format latex
     """
-    from ser.results.report.write import write_report
+    from ser.results.report.compose import write_report
 
     session.say(f"Written: {write_report(results, session.workspace.results, form, output)}")

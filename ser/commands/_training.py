@@ -168,9 +168,9 @@ def report(session: Session, summary: dict[str, Any], options: dict[str, Any]) -
         options: of the command line: `output` and `log`.
     """
     from ser.results.loggers import log
-    from ser.results.report.show import any_text
+    from ser.results.report.compose import text_of
 
     path = options["output"] or session.workspace.results / f"{summary['experiment']}.json"
-    session.say(any_text(summary, path))
+    session.say(f"{text_of(summary, path)}\n\nwritten: {path}")
     for line in log(summary, path, options["log"]):
         session.say(f"log         {line}")

@@ -65,9 +65,9 @@ def command(session: Session, dataset: str, form: str, **options: Any) -> None:
     ser audit --dataset mine --protocol speaker --folds 5 --stratified --write-folds folds.csv
     """
     from ser.audit.audit import audit_dataset
-    from ser.jsonfile import dumps, plain
+    from ser.jsonfile import dumps
     from ser.metadata.folds.fold import FoldOptions
-    from ser.results.report.audit_text import audit_text
+    from ser.results.report.compose import text_of
 
     file, number, by = options.pop("fold_file"), options.pop("folds"), options.pop("validation")
     chosen = FoldOptions(number, options.pop("split_seed"), file, by, options.pop("stratified"))
@@ -83,7 +83,7 @@ def command(session: Session, dataset: str, form: str, **options: Any) -> None:
     if form == "json":
         click.echo(dumps(record))
     else:
-        session.say(audit_text(plain(record)))
+        session.say(text_of(record, path))
         session.say(f"\nwritten: {path}")
     if record.counts.error or record.counts.warning:
         raise click.exceptions.Exit(3)

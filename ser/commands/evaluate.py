@@ -55,9 +55,9 @@ def command(session: Session, model: str, novelty: tuple[str, ...], **options: A
     ser evaluate --model EXPERIMENT --explain
     """
     from ser.evaluation.evaluate import evaluate
-    from ser.results.report.evaluation_text import evaluation_text
+    from ser.results.report.compose import text_of
 
     record, path = evaluate(
         model, session.workspace, novelty=novelty, command=recorded_command(), say=session.warn, **options
     )
-    session.say(evaluation_text(record, path))
+    session.say(f"{text_of(record, path)}\n\nwritten: {path}")

@@ -1,8 +1,5 @@
 """`ser results`: the records as tables and pictures."""
 
-from pathlib import Path
-from typing import Any
-
 import click
 
 from ser.commands import _compare, _list, _plot, _report, _verify
@@ -26,23 +23,18 @@ def show(session: Session, name: str, form: str) -> None:
 
     NAME is an experiment, a beginning of its name that no other has, or a JSON file.
     """
-    from ser.jsonfile import dumps
-    from ser.results.records.find import find_summary, read_any
-    from ser.results.records.names import MATRIX_SCHEMA
-    from ser.results.report import matrices
-    from ser.results.report.show import any_text
-    from ser.results.report.tables import as_csv
+    from ser.jsonfile import dumps, read_object
+    from ser.results.records.result import read_result
+    from ser.results.report.compose import text_of
+    from ser.results.report.score_rows import scores_csv
 
-    path = find_summary(name, session.workspace.results)
-    result = read_any(path)
+    result = read_result(name, session.workspace.results)
     if form == "json":
-        click.echo(dumps(result))
-    elif form == "csv" and result["schema"] == MATRIX_SCHEMA:
-        click.echo(matrices.as_csv(result), nl=False)
+        click.echo(dumps(read_object(result.path, "result")))
     elif form == "csv":
-        click.echo(as_csv(_read(session, name)[1]), nl=False)
+        click.echo(scores_csv(result.record), nl=False)
     else:
-        click.echo(any_text(result, path))
+        click.echo(text_of(result.record, result.path))
 
 
 @command.command("schema", cls=Command)
@@ -59,10 +51,3 @@ def schema(session: Session, kind: str | None) -> None:
         click.echo(dumps(json_schema(kinds()[kind])))
     else:
         raise registry.unknown("kind of record", kind, list(kinds()))
-
-
-def _read(session: Session, name: str) -> tuple[Path, dict[str, Any]]:
-    from ser.results.records.find import find_summary, read_summary
-
-    path = find_summary(name, session.workspace.results)
-    return path, read_summary(path)

@@ -374,7 +374,7 @@ def test_a_clean_audit_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixture
     write_table(make_table(rows, "toy"), space)
     words = ["audit", "--workspace", str(tmp_path), "--dataset", "toy", "--protocol", "speaker"]
     assert main([*words, "--folds", "3", "--stratified", "--write-folds", str(tmp_path / "f.csv")]) == 0
-    assert "no errors, no warnings" in capsys.readouterr().out
+    assert "No errors, no warnings" in capsys.readouterr().out
     assert (
         main(["audit", "--workspace", str(tmp_path), "--dataset", "toy", "--fold-file", str(tmp_path / "f.csv")]) == 0
     )

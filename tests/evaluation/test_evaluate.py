@@ -27,7 +27,7 @@ from ser.results.metrics import calibration
 from ser.results.records.find import find_summary, read_any
 from ser.results.records.listing import list_results
 from ser.results.records.record import read_predictions, read_summary
-from ser.results.report.show import any_text
+from ser.results.report.compose import text_of
 from ser.train.checkpoint import load_head
 from ser.train.experiments.combine import combine
 from ser.train.experiments.fewshot import fewshot
@@ -70,7 +70,7 @@ def predictions(space: Path, name: str) -> pd.DataFrame:
 def evaluated(space: Path, model: str, **options: Any) -> dict[str, Any]:
     record, path = evaluate(model, space, **options)
     assert read_any(path) == json.loads(json.dumps(record))  # valid by its schema, and as it was given
-    assert any_text(record, path).startswith("evaluation")
+    assert text_of(record, path).startswith(record["experiment"])
     return record
 
 
@@ -230,7 +230,7 @@ def test_what_validation_is_of_is_said_where_it_is_not_what_is_tested(space: Pat
         "the temperature and the thresholds of abstention come from validation predictions of a, not of b"
     )
     assert record["temperature"]["fitted_on"].endswith("fold, of a")
-    assert note in any_text(record, "file")
+    assert note in " ".join(text_of(record, space / "evaluation.json").split())
     (note,) = evaluated(space, "whole", dataset="b")["notes"]
     assert note.startswith("thresholds of abstention come")
 
@@ -408,7 +408,7 @@ def test_the_command_writes_beside_the_summary_and_lists_stay_as_they_were(
     assert find_summary("les", space / "results").name == "less.json"
     assert find_summary("less.evaluation", space / "results") == path
     assert main(["results", "show", path.name.removesuffix(".json"), "--workspace", str(space)]) == 0
-    assert capsys.readouterr().out.split("\n")[4:] == out.split("\n")[4:]
+    assert f"{capsys.readouterr().out.rstrip()}\n\nwritten: {path}\n" == out
     assert main(["evaluate", "--model", "none", "--workspace", str(space)]) == 1
     assert main(["evaluate", "--workspace", str(space)]) == 2
 

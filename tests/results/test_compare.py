@@ -18,7 +18,7 @@ from ser.results.records.comparison import ResultComparison
 from ser.results.records.find import read_any
 from ser.results.records.record import write_summary
 from ser.results.records.stamps import VOIDS, refuse_void, voids
-from ser.results.report.comparison_text import comparison_text
+from ser.results.report.compose import text_of
 from ser.results.statistics import paired, power
 from ser.results.statistics.comparability import pair, read_members
 from ser.results.statistics.comparison import compare_results
@@ -85,10 +85,10 @@ def test_three_are_compared_in_all_pairs_on_the_runs_that_all_have(folder: Path)
     assert [c["pooled"]["UA"]["n"] for c in found["compared"]] == [4, 4, 4]
     assert found["notes"] == ["middle: 1 of 5 runs have no counterpart and are left out"]
     assert [p["p_holm"] for p in found["pairs"]] == paired.holm([p["p"] for p in found["pairs"]])
-    text = comparison_text(found)
+    text = " ".join(text_of(found, Path("comparison.json")).split())
     assert "B - C" in text
     assert "middle: 1 of 5 runs" in text
-    assert "p over speakers" in text
+    assert "over speakers p" in text
 
 
 def rewritten(folder: Path, name: str, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -250,7 +250,7 @@ def test_the_command_writes_what_it_prints(folder: Path, tmp_path: Path) -> None
         folder / "good.json",
         folder / "middle.json",
     ]
-    assert comparison_text(written, output) in done.output
+    assert text_of(written, output) in done.output
     assert main(["results", "show", str(output), "--workspace", str(folder.parent)]) == 0
     assert main([*words, "--output", "found.txt"]) == 1
     assert main(["results", "compare", "--workspace", str(folder.parent)]) == 2

@@ -19,43 +19,91 @@ from ser.results.records.listing import INDEX, list_results, ordered, select
 from ser.results.records.names import METRICS
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
-MEAN = {m: {"mean": 0.25 * k, "n": 3} for k, m in enumerate(METRICS, 1)}
-OTHER = {m: {"mean": 0.1, "n": 3} for m in METRICS}
+
+
+def metric(mean: float) -> dict[str, Any]:
+    return {"mean": mean, "std": 0.0, "ci_95": [mean, mean], "n": 3, "values": [mean] * 3}
+
+
+MEAN = {m: metric(0.25 * k) for k, m in enumerate(METRICS, 1)}
+OTHER = {m: metric(0.1) for m in METRICS}
+SPACE = {"classes": ["x", "y"], "corpora": []}
 
 
 def study(schema: str, **body: Any) -> dict[str, Any]:
+    data = {"source": "a", "target": "b", "scheme": "4", "protocol": "speaker", "stores": {"toy.frame": {}}}
     return {
         "schema": schema,
         "experiment": schema.split("/")[0].removeprefix("ser."),
         "command": f"ser {schema.split('/')[0].removeprefix('ser.')} --runs 3",
         "config": {"head": "mlp"},
-        "data": {"source": "a", "target": "b", "scheme": "4", "protocol": "speaker", "stores": {"toy.frame": {}}},
+        "config_hash": "0" * 12,
+        "data": {**data, "label_space": SPACE},
         "stamps": ["cross-language"],
-        "time": {"started": "2026-02-02T00:00:00+00:00"},
+        "environment": {"python": "3", "ser": "0", "packages": {}, "device": "cpu"},
+        "time": {"started": "2026-02-02T00:00:00+00:00", "seconds": 1.0},
+        "notes": [],
         **body,
     }
 
 
+def part(name: str, pooled: dict[str, Any], **facts: Any) -> dict[str, Any]:
+    scores = {"validation": None, "test": pooled, "pooled": pooled}
+    return {"name": name, "experiment": name, "record": f"{name}.json", **scores, **facts}
+
+
+def cell(source: str, target: str) -> dict[str, Any]:
+    own = {k: v for k, v in part(source, OTHER).items() if k not in ("name", "test")}
+    facts = {"within": source == target, "cross_language": None, "utterances": 1, "fold": None, "suspects": []}
+    return {"source": source, "target": target, **facts, **own}
+
+
+def curve(name: str) -> dict[str, Any]:
+    points = [{"amount": a, "n_samples": 1, "test": m, "pooled": m} for a, m in (("20%", MEAN), ("10%", OTHER))]
+    return {"name": name, "experiment": name, "record": f"{name}.json", "curve": points}
+
+
+KINDS = {"modalities": ["audio"], "stores": ["toy"], "head": "mlp"}
 STUDIES = {
     "ablation": study(
-        "ser.ablation/1", full="full", variants=[{"name": "audio", "pooled": OTHER}, {"name": "full", "pooled": MEAN}]
+        "ser.ablation/1",
+        full="full",
+        variants=[part("audio", OTHER, **KINDS), part("full", MEAN, **KINDS)],
+        comparisons=[],
     ),
-    "search": study("ser.search/1", chosen={"pooled": MEAN}),
+    "search": study(
+        "ser.search/1",
+        chosen_by="validation UA",
+        tried=1,
+        failed=0,
+        settings=[{"setting": {}, "experiment": "x", "record": "x.json", "validation": OTHER, "error": None}],
+        chosen={k: v for k, v in part("x", MEAN, setting={}).items() if k != "name"} | {"validation": MEAN},
+    ),
     "transfer": study(
         "ser.transfer/1",
+        task="adapt",
         variants=[
-            {"name": "source only", "method": "none", "pooled": OTHER},
-            {"name": "dann 1", "method": "dann", "pooled": MEAN},
-            {"name": "target only", "method": "oracle", "pooled": OTHER},
+            part("source only", OTHER, method="none", stamps=[]),
+            part("dann 1", MEAN, method="dann", stamps=[]),
+            part("target only", OTHER, method="oracle", stamps=[]),
         ],
+        comparisons=[],
+        suspects=[],
     ),
-    "matrix": study("ser.matrix/1", sources={"a": MEAN, "b": MEAN}),
+    "matrix": study(
+        "ser.matrix/1",
+        datasets=["a", "b"],
+        cells=[cell(s, t) for s in "ab" for t in "ab"],
+        sources={"a": MEAN, "b": MEAN},
+        targets={"a": MEAN, "b": MEAN},
+    ),
     "fewshot": study(
         "ser.fewshot/1",
         reference="finetune",
-        methods=[
-            {"name": "finetune", "curve": [{"amount": "20%", "pooled": MEAN}, {"amount": "10%", "pooled": OTHER}]}
-        ],
+        methods=[curve("finetune"), curve("linear")],
+        source=None,
+        comparisons=[],
+        saved_labels=[],
     ),
 }
 
@@ -96,7 +144,7 @@ def test_studies_are_listed_with_what_their_scores_are_of(tmp_path: Path) -> Non
 
 def test_of_several_methods_the_baseline_is_shown(tmp_path: Path) -> None:
     content = json.loads(json.dumps(STUDIES["transfer"]))
-    content["variants"].append({"name": "mmd 1", "method": "mmd", "pooled": MEAN})
+    content["variants"].append(part("mmd 1", MEAN, method="mmd", stamps=[]))
     (tmp_path / "x.json").write_text(json.dumps(content))
     assert list_results(tmp_path)[0][0].at == "source only"
     content["variants"][-1]["chosen"] = True
@@ -222,7 +270,7 @@ def test_the_command(folder: Path) -> None:
     found = CliRunner().invoke(cli, ["results", "list", "--csv", "--dataset", "ravdess", *space])
     assert [row["experiment"] for row in csv.DictReader(io.StringIO(found.stdout))] == ["second"]
     found = CliRunner().invoke(cli, ["results", "list", "--no-stamps", "--since", "2026-01-01", *space])
-    assert [line.split()[0] for line in found.stdout.splitlines()] == ["experiment", "second"]
+    assert [line.split()[0] for line in found.stdout.splitlines()[::2]] == ["experiment", "second"]
     found = CliRunner().invoke(cli, ["results", "list", "--head", "linear", *space])
     assert found.stdout == ""
     assert "No such results" in found.stderr

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from ser.cli import cli
 from ser.errors import ConfigError
 from ser.registry import load, names
 from ser.results import loggers as tracking
-from ser.results.records.result import Source
+from ser.results.records.kinds import read_record
+from ser.results.records.result import Result
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 
@@ -34,12 +36,12 @@ def test_tensorboard_has_what_the_records_say(tmp_path: Path, write_experiment: 
     assert len(list(place.iterdir())) == len(summary["runs"]) + 1
     files = [p.name for p in place.rglob("*") if p.is_file()]
     assert files == ["events.out.tfevents.0.ser"] * len(files)  # no name of a computer
-    for run, record in zip(summary["runs"], Source(path, summary).records, strict=True):
+    for run, record in zip(summary["runs"], Result(path, read_record(path)).records, strict=True):
         found = _scalars(place / Path(run["record"]).stem)
-        for name, values in record["curves"].items():
+        for name, values in (record.curves or {}).items():
             assert [step for step, _ in found[f"curves/{name}"]] == list(range(1, len(values) + 1))
             assert [v for _, v in found[f"curves/{name}"]] == pytest.approx(values)
-        assert found["test/UA"] == [(record["best_epoch"], pytest.approx(record["test"]["UA"]))]
+        assert found["test/UA"] == [(record.best_epoch, pytest.approx(record.test.UA))]
     assert _scalars(place / "summary")["pooled/UA"] == [(0, pytest.approx(summary["pooled"]["UA"]["mean"]))]
 
 
@@ -60,18 +62,20 @@ def test_mlflow_has_what_the_records_say(
     assert parent.data.metrics["pooled.UA"] == pytest.approx(summary["pooled"]["UA"]["mean"])
     assert parent.data.params["head"] == summary["config"]["head"]
     assert parent.data.tags["ser.stamps"] == summary["stamps"][0]
-    record = Source(path, summary).records[0]
+    record = Result(path, read_record(path)).records[0]
     run = runs[Path(summary["runs"][0]["record"]).stem]
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     history = client.get_metric_history(run.info.run_id, "curves.train_loss")
-    assert [h.value for h in sorted(history, key=lambda h: h.step)] == pytest.approx(record["curves"]["train_loss"])
+    assert [h.value for h in sorted(history, key=lambda h: h.step)] == pytest.approx(
+        (record.curves or {})["train_loss"]
+    )
 
 
 def test_a_study_is_its_summaries(tmp_path: Path, write_experiment: Write) -> None:
     write_experiment(tmp_path, "one")
     write_experiment(tmp_path, "two")
-    study = {"variants": [{"record": "one.json"}, {"record": "two.json"}, {"record": "one.json"}]}
-    assert [s.result["experiment"] for s in tracking.members(study, tmp_path / "study.json")] == ["one", "two"]
+    study: Any = SimpleNamespace(members=lambda: [(name, f"{name}.json") for name in ("one", "two", "one")])
+    assert [s.record.experiment for s in tracking.members(study, tmp_path / "study.json")] == ["one", "two"]
 
 
 @pytest.mark.parametrize("name", names(tracking.LOGGERS))

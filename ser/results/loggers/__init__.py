@@ -1,4 +1,4 @@
-"""Plugins: one file per tracker, with the `PACKAGE` it needs and `write(source, folder)`: a summary's runs, curves and scores.
+"""Plugins: one file per tracker, with the `PACKAGE` it needs and `write(result, folder)`: a summary's runs, curves and scores.
 
 What is written comes from the records, once they are whole; writing the same result again changes nothing.
 """
@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
+from ser.jsonfile import check
 from ser.registry import load
-from ser.results.records.find import read_any
-from ser.results.records.result import Source
+from ser.results.records.beside import beside
+from ser.results.records.kinds import model_of, read_record
+from ser.results.records.result import Result
+from ser.results.studies import StudyRecord
 
 KIND = "logger"
 LOGGERS = "ser.results.loggers"
@@ -31,28 +34,28 @@ def need(loggers: Sequence[str]) -> None:
             )
 
 
-def log(result: dict[str, Any], path: Path, loggers: Sequence[str]) -> list[str]:
+def log(result: Any, path: Path, loggers: Sequence[str]) -> list[str]:
     """Write a result into trackers; of a study, each of the summaries that it is made of.
 
     Args:
-        result: as it was written.
+        result: its record, as an object or as it was written.
         path: its file.
 
     Returns:
         How to look at what was written, a line a tracker.
     """
     need(loggers)
-    sources = [Source(path, result)] if "runs" in result else list(members(result, path))
+    record = check(result, model_of(result), path.name) if isinstance(result, dict) else result
+    results = list(members(record, path)) if isinstance(record, StudyRecord) else [Result(path, record)]
     found = []
     for name in loggers:
-        lines = {str(load(LOGGERS, name).write(source, path.parent)) for source in sources}
+        lines = {str(load(LOGGERS, name).write(one, path.parent)) for one in results}
         found += sorted(lines)
     return found
 
 
-def members(study: dict[str, Any], path: Path) -> Iterator[Source]:
+def members(study: StudyRecord, path: Path) -> Iterator[Result]:
     """The summaries that a study is made of, each once."""
-    parts = [p for key in ("variants", "methods", "settings", "cells") for p in study.get(key, [])]
-    for record in dict.fromkeys(str(p["record"]) for p in parts if p.get("record")):
-        file = path.parent / record
-        yield Source(file, read_any(file))
+    for record in dict.fromkeys(record for _, record in study.members()):
+        file = beside(path, record)
+        yield Result(file, read_record(file))

@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ser.jsonfile import dumps
-from ser.results.records.result import Source
-from ser.results.report.provenance import flat
+from ser.jsonfile import dumps, plain
+from ser.results.records.model import Run
+from ser.results.records.result import Result
+from ser.results.report.origin import flat
 
 PACKAGE = "mlflow"
 DATABASE = "mlflow.db"
@@ -18,11 +19,11 @@ LONGEST = 500  # characters of a parameter
 MARK = "ser.content"  # a tag: which content a run was written from
 
 
-def write(source: Source, folder: Path) -> str:
+def write(result: Result, folder: Path) -> str:
     """Write into `folder/mlflow.db`, or where MLFLOW_TRACKING_URI says; what was written of this experiment before is replaced.
 
     Args:
-        source: a summary.
+        result: a summary.
         folder: of the results.
 
     Returns:
@@ -32,63 +33,66 @@ def write(source: Source, folder: Path) -> str:
 
     place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / DATABASE).resolve().as_posix()}"
     client = MlflowClient(tracking_uri=place)
-    experiment = _experiment(client, source, folder)
-    lasting = {key: value for key, value in source.result.items() if key not in CHANGING}
+    experiment = _experiment(client, result, folder)
+    lasting = {key: value for key, value in plain(result.record).items() if key not in CHANGING}
     content = hashlib.sha256(dumps(lasting).encode()).hexdigest()
     earlier = client.search_runs([experiment], max_results=50_000)
     if not any(run.data.tags.get(MARK) == content for run in earlier):
-        parent = _summary(client, experiment, source)
-        for run, record in zip(source.runs, source.records, strict=True):
-            _run(client, experiment, parent, Path(run["record"]).stem, record)
+        parent = _summary(client, experiment, result)
+        for run, record in zip(result.runs, result.records, strict=True):
+            _run(client, experiment, parent, Path(run.record).stem, record)
         client.set_tag(parent, MARK, content)  # last: one that was cut short has no mark
         for run in earlier:
             client.delete_run(run.info.run_id)
     return f"mlflow ui --backend-store-uri {place}"
 
 
-def _experiment(client: Any, source: Source, folder: Path) -> str:
-    name = str(source.result["experiment"])
+def _experiment(client: Any, result: Result, folder: Path) -> str:
+    name = str(result.record.experiment)
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     return str(client.create_experiment(name, artifact_location=(folder / "mlflow").resolve().as_uri()))
 
 
-def _summary(client: Any, experiment: str, source: Source) -> str:
-    result = source.result
+def _summary(client: Any, experiment: str, result: Result) -> str:
+    record = result.record
     tags = {
-        "mlflow.runName": str(result["experiment"]),
-        "ser.command": result["command"],
-        "ser.config_hash": result["config_hash"],
-        "ser.stamps": "; ".join(result["stamps"]),
-        "ser.commit": str(result["environment"].get("commit") or ""),
+        "mlflow.runName": record.experiment,
+        "ser.command": record.command,
+        "ser.config_hash": record.config_hash,
+        "ser.stamps": "; ".join(record.stamps),
+        "ser.commit": str(record.environment.commit or ""),
     }
     run = str(client.create_run(experiment, tags=tags).info.run_id)
-    for name, value in flat(result["config"]):
+    for name, value in flat(record.config):
         client.log_param(run, _safe(name), value[:LONGEST])
     values = [
-        (f"{split}.{metric}", float(value["mean"]), 0)
+        (f"{split}.{name}", metric.mean, 0)
         for split in ("validation", "test", "pooled")
-        for metric, value in (source.part.get(split) or {}).items()
+        if (metrics := getattr(result.numbers, split))
+        for name, metric in metrics.items()
     ]
     _log(client, run, values)
     client.set_terminated(run)
     return run
 
 
-def _run(client: Any, experiment: str, parent: str, name: str, record: dict[str, Any]) -> None:
-    tags = {"mlflow.runName": name, "mlflow.parentRunId": parent, "ser.fold": str(record["fold"])}
+def _run(client: Any, experiment: str, parent: str, name: str, record: Run) -> None:
+    tags = {"mlflow.runName": name, "mlflow.parentRunId": parent, "ser.fold": record.fold}
     run = str(client.create_run(experiment, tags=tags).info.run_id)
-    client.log_param(run, "seed", str(record["seed"]))
+    client.log_param(run, "seed", str(record.seed))
     values = [
         (f"curves.{curve}", float(value), epoch)
-        for curve, numbers in record.get("curves", {}).items()
+        for curve, numbers in (record.curves or {}).items()
         for epoch, value in enumerate(numbers, start=1)
         if value is not None
     ]
-    last = record.get("best_epoch") or 0
+    last = record.best_epoch or 0
     for split in ("validation", "test"):
-        values += [(f"{split}.{metric}", float(v), last) for metric, v in (record.get(split) or {}).items()]
+        values += [
+            (f"{split}.{name}", value, last) for name, value in (plain(getattr(record, split) or None) or {}).items()
+        ]
     _log(client, run, values)
     client.set_terminated(run)
 

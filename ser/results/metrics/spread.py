@@ -1,43 +1,73 @@
-"""How much classes, speakers and genders differ, run by run: the intervals that a summary's means do not have.
+"""Classes, speakers, genders and reliability run by run: the intervals that the means of a summary do not have.
 
-Pure: predictions in, `describe`d values out. The means are those of the summary's `per_class` and `groups`.
+Pure: predictions in, values described over runs out. The means are those of the summary's `per_class` and `groups`.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from msgspec import convert
 from numpy.typing import NDArray
 
 from ser.results.metrics.calibration import chance_ece, ece, reliability
 from ser.results.metrics.classification import class_scores, encode, scores_from_counts
+from ser.results.records.model import Described
 from ser.results.statistics.intervals import describe, tally
 
 SCORES = ("precision", "recall", "F1")
 
 
-def over_classes(test: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+class GroupOverRuns(NamedTuple):
+    """UA and WA of a gender or a speaker over runs, None where they are in no run; `n`: its utterances per run."""
+
+    UA: Described | None
+    WA: Described | None
+    n: int
+
+
+@dataclass(frozen=True)
+class ReliabilityOverRuns:
+    """Reliability of probabilities.
+
+    Attributes:
+        confidence, accuracy, n: of each bin, over the test predictions of all runs.
+        ECE: expected calibration error over runs.
+        ECE_by_chance: that of a perfectly calibrated head with these confidences.
+        gap: confidence minus accuracy.
+    """
+
+    confidence: list[float]
+    accuracy: list[float]
+    n: list[float]
+    ECE: Described
+    ECE_by_chance: Described
+    gap: Described
+
+
+def over_classes(test: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, Described | None]]:
     """Precision, recall and F1 of each class over runs, all folds of a run together.
 
     Args:
         test: test predictions (`ser.results.metrics.predictions`) of any number of runs.
 
     Returns:
-        class -> score -> as `describe` gives it, over the runs where it is defined; None where it is in no run.
+        class -> score -> described over the runs where it is defined; None where it is in no run.
     """
     values = class_scores(_counts(test, classes, np.zeros(len(test), dtype=np.int64), 1)[0])
     return {name: {score: _described(values[score][:, k]) for score in SCORES} for k, name in enumerate(classes)}
 
 
-def over_groups(test: pd.DataFrame, classes: Sequence[str], column: str) -> dict[str, dict[str, Any]]:
+def over_groups(test: pd.DataFrame, classes: Sequence[str], column: str) -> dict[str, GroupOverRuns]:
     """UA and WA of each group over runs, all folds of a run together, and its utterances `n` a run.
 
     Args:
         column: `speaker` or `gender`; rows where it is empty are left out.
 
     Returns:
-        group -> `{"UA": described, "WA": described, "n": int}`; {} where there are no groups.
+        by group; {} where there are no groups.
     """
     test = test[test[column] != ""]
     names, group = np.unique(test[column].to_numpy(dtype=str), return_inverse=True)
@@ -46,17 +76,16 @@ def over_groups(test: pd.DataFrame, classes: Sequence[str], column: str) -> dict
     counts = _counts(test, classes, group.astype(np.int64), len(names))
     values, n = scores_from_counts(counts), counts.sum((-1, -2)).mean(axis=1)
     return {
-        str(name): {**{m: _described(values[m][i]) for m in ("UA", "WA")}, "n": round(float(n[i]))}
+        str(name): GroupOverRuns(_described(values["UA"][i]), _described(values["WA"][i]), round(float(n[i])))
         for i, name in enumerate(names)
     }
 
 
-def reliability_over_runs(test: pd.DataFrame) -> dict[str, Any]:
-    """`reliability` of all test predictions together; over runs `ECE`, `ECE_by_chance` (that of a perfectly
-    calibrated head with these confidences), and `gap`: confidence minus accuracy.
+def reliability_over_runs(test: pd.DataFrame) -> ReliabilityOverRuns:
+    """The reliability curve of all test predictions together, and calibration errors of each run.
 
     Args:
-        test: rows of any number of runs, with a column `p_<class>` a class.
+        test: rows of any number of runs, with a column `p_<class>` for each class.
     """
     columns = [c for c in test.columns if c.startswith("p_")]
     shares = test[columns].to_numpy(dtype=np.float64)
@@ -64,12 +93,12 @@ def reliability_over_runs(test: pd.DataFrame) -> dict[str, Any]:
     run = test["run"].to_numpy()
     own = [run == k for k in np.unique(run)]
     gaps = shares.max(axis=1) - (shares.argmax(axis=1) == labels)
-    return {
+    return ReliabilityOverRuns(
         **{name: values.tolist() for name, values in reliability(shares, labels).items()},
-        "ECE": describe([ece(shares[rows], labels[rows]) for rows in own]),
-        "ECE_by_chance": describe([chance_ece(shares[rows]) for rows in own]),
-        "gap": describe([float(gaps[rows].mean()) for rows in own]),
-    }
+        ECE=described([ece(shares[rows], labels[rows]) for rows in own]),
+        ECE_by_chance=described([chance_ece(shares[rows]) for rows in own]),
+        gap=described([float(gaps[rows].mean()) for rows in own]),
+    )
 
 
 def _counts(test: pd.DataFrame, classes: Sequence[str], group: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
@@ -80,6 +109,11 @@ def _counts(test: pd.DataFrame, classes: Sequence[str], group: NDArray[np.int64]
     return tally((groups, len(runs), k, k), group, run.astype(np.int64), truth, guess)
 
 
-def _described(values: NDArray[np.float64]) -> dict[str, Any] | None:
+def _described(values: NDArray[np.float64]) -> Described | None:
     defined = values[~np.isnan(values)]
-    return describe(defined) if len(defined) else None
+    return described(defined.tolist()) if len(defined) else None
+
+
+def described(values: Sequence[float]) -> Described:
+    """`describe` as an object."""
+    return convert(describe(values), Described)

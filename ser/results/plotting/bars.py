@@ -5,17 +5,33 @@ A bar begins at 0, so that its length is the score; points are for scores and di
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ser.results.plotting.style import PALETTE
+from ser.results.records.model import Described
+from ser.results.report.cells import FEW_RUNS
 
 BARS = (PALETTE[0], PALETTE[4], PALETTE[2])  # next to each other they differ in grey too
-FEW_RUNS = 3  # with fewer, an interval over runs says nothing: with two, t is 12.7
 SOME_RUNS = 12  # up to so many, each run is drawn as a dot
+
+
+class Estimate(NamedTuple):
+    """A number with its interval, None where there is none; `values`: of each run, where they are known."""
+
+    mean: float
+    ci_95: tuple[float, float] | None
+    values: Sequence[float] = ()
+
+    @classmethod
+    def of(cls, metric: Described | None) -> "Estimate | None":
+        """A metric described over runs; over few runs the interval says nothing and is left out."""
+        if metric is None:
+            return None
+        return cls(metric.mean, metric.ci_95 if metric.n >= FEW_RUNS else None, metric.values)
 
 
 @dataclass(frozen=True)
@@ -24,22 +40,22 @@ class Series:
 
     Attributes:
         name: in the legend; "" for none.
-        values: one a row, as `describe` gives them; None where there is no such number.
-        colours: one a row, where they differ.
+        values: one per row; None where there is no such number.
+        colours: one per row, where they differ.
     """
 
     name: str
-    values: Sequence[dict[str, Any] | None]
+    values: Sequence[Estimate | None]
     colours: Sequence[str] = field(default=())
 
 
 def interval_note(n: int) -> str:
-    """What the lines over bars and points are."""
+    """The meaning of the lines over bars and points."""
     return f"95 % intervals (t) over {n} runs" if n >= FEW_RUNS else "no intervals: fewer than 3 runs"
 
 
 def points_note(n: int) -> str:
-    """What the lines and the small dots of `points` are."""
+    """The meaning of the lines and the small dots of `points`."""
     return interval_note(n) + ("; small: each run" if 1 < n <= SOME_RUNS else "")
 
 
@@ -50,11 +66,11 @@ def bars(
     lines: Sequence[tuple[float, str, str]] = (),
     key: Sequence[tuple[str, str]] = (),
 ) -> Figure:
-    """Horizontal bars, a group of them a row, the first row on top.
+    """Draw horizontal bars, a group of them per row, the first row on top.
 
     Args:
         rows: their names.
-        series: at least one, each with a value a row.
+        series: at least one, each with one value per row.
         label: of the axis from 0 to 1.
         lines: vertical ones, as value, style and name.
         key: colours by what they mean, where the series' `colours` have a meaning.
@@ -66,7 +82,7 @@ def bars(
     for number, part in enumerate(series):
         at = places + (number - (len(series) - 1) / 2) * height
         colour = BARS[number % len(BARS)]
-        means = [0.0 if v is None else v["mean"] for v in part.values]
+        means = [0.0 if v is None else v.mean for v in part.values]
         axes.barh(at, means, height * 0.92, color=list(part.colours) or colour, label=part.name or None)
         for y, value in zip(at, part.values, strict=True):
             _whisker(axes, y, value)
@@ -84,10 +100,8 @@ def bars(
     return figure
 
 
-def points(
-    rows: Sequence[str], values: Sequence[dict[str, Any] | None], label: str, zero: float | None = None
-) -> Figure:
-    """A point with its interval a row, the first on top; the axis shows what there is, and need not begin at 0.
+def points(rows: Sequence[str], values: Sequence[Estimate | None], label: str, zero: float | None = None) -> Figure:
+    """Draw a point with its interval per row, the first on top; the axis shows the values, and need not begin at 0.
 
     Args:
         zero: where a vertical line stands: at 0 for differences.
@@ -99,19 +113,19 @@ def points(
 
 
 def draw_points(
-    axes: Axes, rows: Sequence[str], values: Sequence[dict[str, Any] | None], label: str, zero: float | None = None
+    axes: Axes, rows: Sequence[str], values: Sequence[Estimate | None], label: str, zero: float | None = None
 ) -> None:
-    """`points` into axes that are there."""
+    """Draw `points` into given axes."""
     for y, value in enumerate(values):
         if value is None:
             continue
-        runs = value.get("values") or []
-        if 1 < len(runs) <= SOME_RUNS:
-            axes.plot(runs, [y + 0.22] * len(runs), "o", color=PALETTE[5], markersize=3.5, markeredgewidth=0)
-        axes.plot([value["mean"]], [y], "o", color=PALETTE[0], markersize=7)
-        interval = _interval(value)
-        if interval:
-            axes.plot(interval, [y, y], color=PALETTE[0], linewidth=2, solid_capstyle="butt")
+        if 1 < len(value.values) <= SOME_RUNS:
+            axes.plot(
+                value.values, [y + 0.22] * len(value.values), "o", color=PALETTE[5], markersize=3.5, markeredgewidth=0
+            )
+        axes.plot([value.mean], [y], "o", color=PALETTE[0], markersize=7)
+        if value.ci_95:
+            axes.plot(value.ci_95, [y, y], color=PALETTE[0], linewidth=2, solid_capstyle="butt")
     if zero is not None:
         axes.axvline(zero, color="black", linewidth=1)
     axes.set_yticks(range(len(rows)), rows)
@@ -120,19 +134,10 @@ def draw_points(
     axes.margins(x=0.08)
 
 
-def _whisker(axes: Axes, y: float, value: dict[str, Any] | None) -> None:
-    interval = _interval(value)
-    if interval:
-        low, high = (min(1.0, max(0.0, v)) for v in interval)
+def _whisker(axes: Axes, y: float, value: Estimate | None) -> None:
+    if value is not None and value.ci_95:
+        low, high = (min(1.0, max(0.0, v)) for v in value.ci_95)
         axes.plot([low, high], [y, y], color="black", linewidth=1.4, solid_capstyle="butt")
-
-
-def _interval(value: dict[str, Any] | None) -> list[float] | None:
-    """None over so few runs that it says nothing; what is no mean over runs (a difference) keeps its own."""
-    if value is None or value.get("n", FEW_RUNS) < FEW_RUNS:
-        return None
-    interval: list[float] | None = value["ci_95"]
-    return interval
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from ser.errors import ConfigError
 from ser.registry import load, names, summary, unknown
 from ser.results.plotting.style import FORMATS, save
-from ser.results.records.result import Source
+from ser.results.records.result import Result
+from ser.results.report.blocks import printable
 
 PICTURES = "ser.results.plotting.pictures"
 ALL = "all"
@@ -32,13 +33,13 @@ class Picture:
     words: str
 
 
-def kinds(source: Source) -> list[str]:
+def kinds(result: Result) -> list[str]:
     """The kinds that fit a result, in the order of a report."""
-    fitting = [name for name in names(PICTURES) if load(PICTURES, name).fits(source)]
+    fitting = [name for name in names(PICTURES) if load(PICTURES, name).fits(result)]
     return sorted(fitting, key=lambda name: (load(PICTURES, name).ORDER, name))
 
 
-def draw(source: Source, kind: str, metric: str = "UA") -> Picture:
+def draw(result: Result, kind: str, metric: str = "UA") -> Picture:
     """Draw a picture of a result.
 
     Args:
@@ -48,14 +49,14 @@ def draw(source: Source, kind: str, metric: str = "UA") -> Picture:
         ConfigError: an unknown kind, or one that does not fit the result; the message lists what fits.
     """
     plugin = load(PICTURES, kind)
-    if not plugin.fits(source):
-        fitting = ", ".join(kinds(source)) or "none of them"
-        raise ConfigError(f"{source.path.name} has nothing for a picture of kind {kind}", expected=fitting)
-    return Picture(kind, summary(plugin), plugin.draw(source, metric), plugin.words(source, metric))
+    if not plugin.fits(result):
+        fitting = ", ".join(kinds(result)) or "none of them"
+        raise ConfigError(f"{result.path.name} has nothing for a picture of kind {kind}", expected=fitting)
+    return Picture(kind, summary(plugin), plugin.draw(result, metric), printable(plugin.words(result, metric)))
 
 
 def plot_into(
-    source: Source,
+    result: Result,
     *,
     kinds: Sequence[str] | None = None,
     formats: Sequence[str] | None = None,
@@ -75,7 +76,7 @@ def plot_into(
     Raises:
         ConfigError: an unknown kind or format, a kind that does not fit, or several pictures for one file.
     """
-    wanted = _wanted(source, kinds)
+    wanted = _wanted(result, kinds)
     file = output if output is not None and not output.is_dir() and output.suffix else None
     endings = list(formats or [file.suffix[1:] if file else "png"])
     strange = [e for e in endings if f".{e}" not in FORMATS]
@@ -87,23 +88,25 @@ def plot_into(
             f"--output {output} is one file", expected="a folder, for several pictures or formats", found=found
         )
     for kind in wanted:
-        figure = draw(source, kind, metric).figure
+        figure = draw(result, kind, metric).figure
         if not title:
             figure.suptitle("")
         for ending in endings:
-            beside = (output or source.path.parent) / f"{source.path.name.removesuffix('.json')}.{kind}.{ending}"
+            beside = (output or result.path.parent) / f"{result.path.name.removesuffix('.json')}.{kind}.{ending}"
             save(figure, file or beside)
             yield file or beside
 
 
-def _wanted(source: Source, given: Sequence[str] | None) -> list[str]:
+def _wanted(result: Result, given: Sequence[str] | None) -> list[str]:
     strange = [k for k in given or () if k not in (*names(PICTURES), ALL)]
     if strange:
         raise unknown("kind of picture", strange[0], [*names(PICTURES), ALL])
     if given and ALL not in given:
         return list(given)
-    fitting = kinds(source)
+    fitting = kinds(result)
     if not fitting:
         expected = "a summary, a study or an evaluation"
-        raise ConfigError(f"{source.path.name} has no picture", expected=expected, found=source.schema)
+        raise ConfigError(
+            f"{result.path.name} has no picture", expected=expected, found=f"schema {result.record.schema}"
+        )
     return fitting if given else fitting[:1]

@@ -14,7 +14,8 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
 from ser.errors import ConfigError
-from ser.results.records.find import dataset
+from ser.results.records.result import dataset_of
+from ser.results.report.blocks import printable
 from ser.workspace import writing
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -52,17 +53,13 @@ def as_vector(bar: Colorbar) -> None:
     bar.solids.set_edgecolor("face")
 
 
-def runs_of(number: int) -> str:
-    return "1 run" if number == 1 else f"{number} runs"
-
-
-def title(figure: Figure, result: dict[str, Any], detail: str) -> None:
+def title(figure: Figure, record: Any, detail: str) -> None:
     """Set the experiment on one line, dataset and detail below; words longer than the picture are cut or wrapped."""
     room = int(figure.get_figwidth() * 11)
-    name = str(result["experiment"])
+    name = printable(record.experiment)
     name = name if len(name) <= room else name[: room - 3] + "..."
-    lines = [name, *wrap(f"{dataset(result)}, {detail}", room)]
-    lines += ["SYNTHETIC audio, no recording of people"] if any("synthetic" in s for s in result["stamps"]) else []
+    lines = [name, *wrap(printable(f"{dataset_of(record)}, {detail}"), room)]
+    lines += ["SYNTHETIC audio, no recording of people"] if any("synthetic" in s for s in record.stamps) else []
     figure.suptitle("\n".join(lines), fontsize=10)
 
 

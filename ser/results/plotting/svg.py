@@ -6,6 +6,8 @@ import re
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from ser.results.report.blocks import UNPRINTABLE
+
 BLACK = "#000000"
 
 
@@ -21,7 +23,7 @@ def inline(figure: Figure, prefix: str, label: str, words: str) -> str:
     out = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": prefix, "svg.fonttype": "none"}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
+    text = UNPRINTABLE.sub("\ufffd", out.getvalue())
     text = text[text.index("<svg") :]
     for part in (r"<metadata>.*?</metadata>", r"<style[^>]*>.*?</style>", r"<!--.*?-->"):
         text = re.sub(part, "", text, flags=re.DOTALL)

@@ -353,6 +353,11 @@ class NoveltyScores(Model, kw_only=True):
     mahalanobis: Separation | None
     knn: Separation | None
 
+    def known(self) -> dict[str, Separation]:
+        """The scores that could be computed, by name."""
+        found = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: score for name, score in found.items() if score is not None}
+
 
 class NoveltyCounts(Model, kw_only=True):
     """Numbers of known and novel utterances."""

@@ -2,24 +2,15 @@
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.jsonfile import read_object
+from ser.jsonfile import check, read_object
 from ser.results.records.find import dataset, fact, verb
-from ser.results.records.names import (
-    ABLATION_SCHEMA,
-    FEWSHOT_SCHEMA,
-    MATRIX_SCHEMA,
-    METRICS,
-    SEARCH_SCHEMA,
-    SUMMARY_SCHEMA,
-    TRANSFER_SCHEMA,
-    amount_value,
-)
+from ser.results.records.kinds import studies
+from ser.results.records.names import METRICS, SUMMARY_SCHEMA, amount_value
 
 EXPERIMENT, STUDY = "experiment", "study"
 _OPENING = f'{{\n  "schema": "{SUMMARY_SCHEMA}",'
@@ -71,11 +62,15 @@ def read_headline(path: Path) -> Headline | None:
         ConfigError: it is damaged.
     """
     record = _parts_of_summary(path) or read_object(path, "summary")
-    of = _SCORES.get(str(record.get("schema")))
-    if of is None:
+    schema = record.get("schema")
+    if schema != SUMMARY_SCHEMA and schema not in studies():
         return None
     try:
-        return _line(path, record, *of(record))
+        if schema != SUMMARY_SCHEMA:
+            return _line(path, record, *check(record, studies()[schema], path).standing())
+        at, metrics = _of_summary(record)
+        scores = {name: float(metrics[name]["mean"]) for name in METRICS}
+        return _line(path, record, at, scores, len({run["run"] for run in record["runs"]}))
     except (KeyError, TypeError, AttributeError, ValueError, IndexError, StopIteration) as error:
         raise ConfigError(f"{path} is a damaged summary: {type(error).__name__} {error}") from None
 
@@ -105,20 +100,19 @@ def _parts_of_summary(path: Path) -> dict[str, Any] | None:
     return record
 
 
-def _line(path: Path, record: dict[str, Any], at: str, metrics: dict[str, Any]) -> Headline:
-    some = record["schema"] == SUMMARY_SCHEMA
+def _line(path: Path, record: dict[str, Any], at: str, scores: dict[str, float], runs: int) -> Headline:
     return Headline(
         path=path,
-        kind=EXPERIMENT if some else STUDY,
+        kind=EXPERIMENT if record["schema"] == SUMMARY_SCHEMA else STUDY,
         experiment=record["experiment"],
         command=verb(record["command"]),
         dataset=dataset(record),
         head=str(fact(record, "head") or ""),
         scheme=str(fact(record, "scheme") or ""),
         protocol=str(fact(record, "protocol") or ""),
-        runs=len({run["run"] for run in record["runs"]}) if some else int(metrics["UA"]["n"]),
+        runs=runs,
         at=at,
-        scores={name: float(metrics[name]["mean"]) for name in METRICS},
+        scores=scores,
         started=record["time"]["started"],
         features="+".join(fact(record, "stores") or ()),
         stamps=len(record["stamps"]),
@@ -130,43 +124,3 @@ def _of_summary(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "pooled", record["pooled"]
     at = max(record["percentages"], key=amount_value)
     return at, record["percentages"][at]["pooled"]
-
-
-def _of_ablation(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    return record["full"], next(v["pooled"] for v in record["variants"] if v["name"] == record["full"])
-
-
-def _of_search(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    return "chosen", record["chosen"]["pooled"]
-
-
-def _of_transfer(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The only method there is, or the one whose lambda was chosen; of several, the source's head alone."""
-    methods = [v for v in record["variants"] if v["method"] not in ("none", "oracle")]
-    chosen = [v for v in methods if v.get("chosen")] or methods
-    one = chosen[0] if len(chosen) == 1 else next(v for v in record["variants"] if v["method"] == "none")
-    return one["name"], one["pooled"]
-
-
-def _of_matrix(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The mean over all sources of their means over the other corpora."""
-    rows = list(record["sources"].values())
-    means = {m: {"mean": sum(r[m]["mean"] for r in rows) / len(rows), "n": rows[0][m]["n"]} for m in METRICS}
-    return "across corpora", means
-
-
-def _of_fewshot(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The reference method at the largest amount."""
-    method = next(m for m in record["methods"] if m["name"] == record["reference"])
-    point = max(method["curve"], key=lambda p: amount_value(p["amount"]))
-    return f"{method['name']}, {point['amount']}", point["pooled"]
-
-
-_SCORES: dict[str, Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]] = {
-    SUMMARY_SCHEMA: _of_summary,
-    ABLATION_SCHEMA: _of_ablation,
-    SEARCH_SCHEMA: _of_search,
-    TRANSFER_SCHEMA: _of_transfer,
-    MATRIX_SCHEMA: _of_matrix,
-    FEWSHOT_SCHEMA: _of_fewshot,
-}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
@@ -14,7 +14,10 @@ from ser.jsonfile import Model, decode, read_limited
 from ser.results.records.comparison import ResultComparison
 from ser.results.records.evaluation import Evaluation
 from ser.results.records.explanations import Explanations
-from ser.results.records.model import FewshotSummary, Opening, Run, Summary
+from ser.results.records.model import FewshotSummary, Run, Summary
+
+if TYPE_CHECKING:
+    from ser.results.studies import StudyRecord
 
 STUDIES = "ser.results.studies"
 
@@ -43,7 +46,7 @@ def kinds() -> dict[str, type[Model]]:
 
 
 @cache
-def studies() -> dict[str, type[Opening]]:
+def studies() -> "dict[str, type[StudyRecord]]":
     """Records of studies by their `schema`."""
     return {schema_of(model): model for model in kinds().values() if model.__module__.startswith(STUDIES)}  # type: ignore[misc]
 

@@ -22,7 +22,7 @@ from ser.jsonfile import check, fault_of, plain, read_object, write_json
 from ser.results.metrics.predictions import TEXT_COLUMNS, check_predictions, metrics_from_predictions
 from ser.results.records.environment import environment
 from ser.results.records.find import find_summary, read_any, read_summary
-from ser.results.records.kinds import model_of
+from ser.results.records.kinds import model_of, studies
 from ser.results.records.model import Run
 from ser.results.records.names import AMOUNTS, RUN_SCHEMA, amount_of, config_hash, run_name
 from ser.results.records.summary import summarise, summarise_fewshot
@@ -155,9 +155,15 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
 
 
 def write_study(path: Path, study: dict[str, Any]) -> None:
-    """Validate a study (an ablation, a search, ...) by its schema and write it whole.
+    """Validate a study (an ablation, a search, ...) and write it whole, with the files that its kind has beside it.
 
     Raises:
         TrainingError, ConfigError: not valid; nothing is written.
     """
-    write_json(path, study, model_of(study))
+    kind = studies().get(str(study.get("schema")))
+    if kind is None:
+        raise ConfigError(
+            f"{path.name} is no study", expected=f"schema {', '.join(studies())}", found=repr(study.get("schema"))
+        )
+    write_json(path, study, kind)
+    check(study, kind, path.name).write_beside(path)

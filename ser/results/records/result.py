@@ -1,92 +1,122 @@
-"""A result as read from its file, with what lies beside it: predictions and run records, read when they are asked for."""
+"""A result as read from its file, with what lies beside it: predictions and run records, read when they are wanted."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from ser.errors import ConfigError
+from ser.jsonfile import plain
+from ser.results.records.beside import beside
+from ser.results.records.find import dataset, fact, find_summary
+from ser.results.records.kinds import read_record
+from ser.results.records.model import AmountNumbers, FewshotSummary, Groups, Run, RunRow, Summary
+from ser.results.records.names import amount_name, amount_value
 
-from ser.jsonfile import read_object
-from ser.results.records.find import find_summary, read_any
-from ser.results.records.names import SUMMARY_SCHEMA, amount_name, amount_of, amount_value
-from ser.results.records.record import read_predictions
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """A summary or a study.
+class Result:
+    """A record with its place.
 
     Attributes:
         path: its file.
-        result: its content.
+        record: its content: a summary, a study, an evaluation, a comparison or an audit.
     """
 
     path: Path
-    result: dict[str, Any]
-
-    @property
-    def schema(self) -> str:
-        return str(self.result["schema"])
+    record: Any
 
     @property
     def is_summary(self) -> bool:
-        """Whether it has runs of its own, not those of several experiments."""
-        return self.schema == SUMMARY_SCHEMA
+        """True if it has runs of its own, not those of several experiments."""
+        return isinstance(self.record, (Summary, FewshotSummary))
 
     @property
     def amount(self) -> str | None:
-        """Of a few-shot summary the largest amount of target data; its details are of that. Else None."""
-        if "percentages" not in self.result:
-            return None
-        return max(map(str, self.result["percentages"]), key=amount_value)
+        """The largest amount of target data of a few-shot summary, which its details are of; None for all else."""
+        return max(self.record.percentages, key=amount_value) if isinstance(self.record, FewshotSummary) else None
 
     @property
-    def part(self) -> dict[str, Any]:
-        """What has metrics, matrix, classes and groups: the summary, or a few-shot summary's largest amount."""
-        amount = self.amount
-        return self.result if amount is None else dict(self.result["percentages"][amount])
+    def numbers(self) -> Summary | AmountNumbers:
+        """Metrics, matrix, classes and groups: those of the summary, or of a few-shot summary's largest amount."""
+        found: Summary | AmountNumbers = self.record if self.amount is None else self.record.percentages[self.amount]
+        return found
+
+    @property
+    def groups(self) -> Groups:
+        """Scores by gender and by speaker; empty where they are not known."""
+        return self.numbers.groups or Groups(gender={}, gender_gap=None, speaker={}, speaker_gap=None)
 
     @property
     def classes(self) -> list[str]:
-        return list(self.part["confusion_matrix"]["labels"])
+        return self.numbers.confusion_matrix.labels
 
     @property
-    def runs(self) -> list[dict[str, Any]]:
-        """The summary's `runs`; of a few-shot summary those of its largest amount."""
-        amount = self.amount
-        return [r for r in self.result["runs"] if amount is None or amount_name(**amount_of(r)) == amount]
+    def runs(self) -> list[RunRow]:
+        """The runs of the summary; of a few-shot summary those of its largest amount."""
+        return [r for r in self.record.runs if self.amount is None or _amount(r) == self.amount]
 
     @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """Of `runs`, test and validation.
+    def predictions(self) -> "pd.DataFrame":
+        """The predictions of `runs`, test and validation.
 
         Raises:
             ConfigError: a file is missing or damaged.
         """
-        return read_predictions(self.path, {"runs": self.runs})
+        from ser.results.records.record import read_predictions
+
+        return read_predictions(self.path, {"runs": [plain(row) for row in self.runs]})
 
     @cached_property
-    def test(self) -> pd.DataFrame:
+    def test(self) -> "pd.DataFrame":
         """The test predictions among `predictions`."""
         found: pd.DataFrame = self.predictions[self.predictions["split"] == "test"]
         return found
 
     @cached_property
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Run]:
         """The record of each of `runs`.
 
         Raises:
             ConfigError: a file is missing or damaged.
         """
-        return [read_object(self.path.parent / run["record"], "record") for run in self.runs]
+        return [read_run_record(beside(self.path, row.record)) for row in self.runs]
 
 
-def read_source(name: str, folder: Path) -> Source:
-    """A summary or a study by its path, its name in a results folder, or a beginning that only one has.
+def read_run_record(file: Path) -> Run:
+    """Read the record of one run.
+
+    Raises:
+        ConfigError: the file is missing, damaged, or of another kind.
+    """
+    found = read_record(file, "record")
+    if not isinstance(found, Run):
+        raise ConfigError(f"{file} is not the record of a run")
+    return found
+
+
+def _amount(row: RunRow) -> str:
+    return amount_name(row.percentage or 0.0, row.shots or None)
+
+
+def fact_of(record: Any, key: str) -> Any:
+    """A value by its key: the one least deep in `data`, then in `config`; None where there is none."""
+    return fact({"data": plain(record.data), "config": getattr(record, "config", {})}, key)
+
+
+def dataset_of(record: Any) -> str:
+    """The dataset's name; `source -> target` where there are two."""
+    return dataset({"data": plain(record.data), "config": getattr(record, "config", {})})
+
+
+def read_result(name: str, folder: Path) -> Result:
+    """Read a record of any kind by its path, its name in a results folder, or a beginning that only one has.
 
     Raises:
         ConfigError: there is none, or its file is not valid.
     """
     path = find_summary(name, folder)
-    return Source(path, read_any(path))
+    return Result(path, read_record(path))

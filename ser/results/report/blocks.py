@@ -1,15 +1,39 @@
-"""What a report is made of, without a format: sections of paragraphs, facts, tables and pictures. All of it is plain text."""
+"""Reports without a format: sections of paragraphs, facts, tables and pictures, which `formats/` write down.
 
+All of it is plain text. Characters that control a terminal, or that a document cannot hold, are replaced here, once for all
+formats.
+"""
+
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
-from ser.results.plotting.gallery import Picture
+if TYPE_CHECKING:
+    from ser.results.plotting.gallery import Picture  # of matplotlib, which the terminal does without
+
+# C0 but for tab and line feed, DEL and C1 (ESC, BEL ...), halves of surrogate pairs, and the two that are no characters in XML.
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def printable(value: Any) -> Any:
+    """The same text with `U+FFFD` in place of unprintable characters; lists and tuples item by item, all else as it is."""
+    if isinstance(value, str):
+        return UNPRINTABLE.sub("\ufffd", value)
+    if type(value) in (list, tuple):
+        return type(value)(printable(item) for item in value)
+    return value
+
+
+class _Printable:
+    def __post_init__(self) -> None:
+        for f in fields(self):  # type: ignore[arg-type]
+            object.__setattr__(self, f.name, printable(getattr(self, f.name)))
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(_Printable):
     """A paragraph. `lead`: it says the most important thing of its section."""
 
     text: str
@@ -17,7 +41,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Notice:
+class Notice(_Printable):
     """Lines that a reader must not miss, under a heading of their own. `warning`: they limit what the numbers mean."""
 
     heading: str
@@ -26,8 +50,8 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Names and their values. `closed`: long, and shown only when it is asked for, where the format can."""
+class Facts(_Printable):
+    """Names and their values. `closed`: long; a page shows it on demand, a terminal not at all."""
 
     caption: str
     rows: Sequence[tuple[str, str]]
@@ -35,16 +59,16 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(_Printable):
     """A table with a heading row.
 
     Attributes:
-        caption: what it is.
+        caption: what it shows.
         head, rows: texts.
-        left: how many columns are names: aligned to the left, and headings of their rows.
+        left: number of columns that are names: aligned to the left, and headings of their rows.
         note: a remark below.
-        shade: a share from 0 to 1 a cell of the numbers (`rows` without the names), None for no shade.
-        closed: as of `Facts`.
+        shade: a share from 0 to 1 for each cell of the numbers (`rows` without the names), None for no shade.
+        closed: as in `Facts`.
     """
 
     caption: str
@@ -57,50 +81,67 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Command:
-    """What is typed in a terminal."""
+class Command(_Printable):
+    """A command line to be typed in a terminal."""
 
     caption: str
     text: str
 
 
 @dataclass(frozen=True)
-class Image:
-    """A PNG file that was drawn before, which the report takes into itself. `words`: the same for who does not see it."""
+class Image(_Printable):
+    """A PNG file that was drawn before, which the report embeds. `words`: the same for readers who do not see it."""
 
     path: Path
     words: str
 
 
-Block = Text | Notice | Facts | Table | Command | Picture | Image
+Block = Union[Text, Notice, Facts, Table, Command, Image, "Picture"]
 
 
 @dataclass(frozen=True)
-class Section:
-    """A heading and what is under it."""
+class Section(_Printable):
+    """A heading and what is under it. `appendix`: to look things up in; a terminal leaves it out."""
 
     title: str
     blocks: Sequence[Block]
     sections: Sequence["Section"] = ()
+    appendix: bool = False
+
+
+class ScoreRow(NamedTuple):
+    """One metric of one part of a result.
+
+    Attributes:
+        of: the variant, the amount of target data, or the pair of corpora; "" where there is one thing only.
+        split: `validation`, `test` (mean over folds) or `pooled`.
+        ci_95_low, ci_95_high: over runs; None where there are fewer than three.
+        n: number of runs.
+    """
+
+    experiment: str
+    of: str
+    split: str
+    metric: str
+    mean: float
+    std: float | None
+    ci_95_low: float | None
+    ci_95_high: float | None
+    n: int
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(_Printable):
     """A whole report.
 
     Attributes:
         title: of the page.
-        sections: in order; those of the first level have those of the second in them.
+        sections: in order; those of the first level contain those of the second.
         rows: its scores as tidy rows, for CSV.
-        about: name and value of what made it.
+        about: name and value of the program that made it.
     """
 
     title: str
     sections: Sequence[Section]
-    rows: Sequence[dict[str, Any]]
-    about: Sequence[tuple[str, str]] = field(default=())
-
-
-def table_of(caption: str, rows: Sequence[Sequence[str]], left: int = 1, note: str = "") -> Table:
-    """A table of rows whose first is the heading."""
-    return Table(caption, rows[0], rows[1:], left, " ".join(note.split()))
+    rows: Sequence[ScoreRow]
+    about: Sequence[tuple[str, str]] = ()

@@ -1,61 +1,181 @@
-"""A report of one result or of several, composed of blocks; the formats in `ser/results/report/formats` write them down."""
+"""A report of one result or of several, composed of blocks, which the formats in `ser/results/report/formats` write down."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import convert
 
 import ser
-from ser.errors import ConfigError
-from ser.results.records.names import EVALUATION_SCHEMA
-from ser.results.records.result import Source
-from ser.results.report.blocks import Report, Section
-from ser.results.report.comparison import comparison_section
+from ser.audit.record import AuditRecord
+from ser.errors import ConfigError, SerError
+from ser.jsonfile import plain
+from ser.registry import load, names
+from ser.results.records.comparison import ResultComparison
+from ser.results.records.evaluation import Evaluation
+from ser.results.records.model import FewshotSummary, Summary
+from ser.results.records.result import Result, dataset_of, fact_of, read_result
+from ser.results.report.audit import audit_sections
+from ser.results.report.blocks import Block, Report, Section, Table, Text
+from ser.results.report.cells import ABSENT, interval, number
+from ser.results.report.comparison import comparison_sections, differences
 from ser.results.report.evaluation import evaluation_sections, evaluations_of
-from ser.results.report.provenance import provenance
-from ser.results.report.study import BODIES, study_sections
+from ser.results.report.origin import overview, provenance, stamps_and_notes
+from ser.results.report.score_rows import score_rows
 from ser.results.report.summary import summary_sections
-from ser.results.report.tidy import tidy
+from ser.results.studies import StudyRecord
+
+FORMATS = "ser.results.report.formats"
 
 
-def compose(sources: Sequence[Source]) -> Report:
-    """A report: of one result its sections; of several a comparison, and then each with its sections.
+def write_report(results: Sequence[str], folder: Path, form: str | None = None, output: Path | None = None) -> Path:
+    """Write a report of one result, or of several beside each other.
+
+    Args:
+        results: as `find_summary` takes them.
+        folder: of the results.
+        form: a plugin of `ser.results.report.formats`; None takes it from the ending of `output`, or `html`.
+        output: the file; None: beside the first result.
+
+    Returns:
+        The file.
 
     Raises:
-        ConfigError: no result, one that is named twice, or an audit; or predictions or run records are missing.
+        ConfigError: an unknown result, format or ending; or the format needs a package that is not installed.
     """
-    _refuse(sources)
-    rows = [row for source in sources for row in tidy(source)]
+    found = [read_result(name, folder) for name in results]
+    form = form or (_by_ending(output) if output else "html")
+    plugin = load(FORMATS, form)
+    if output is None:
+        first = found[0].path
+        more = f"-and-{len(found) - 1}-more" if len(found) > 1 else ""
+        output = first.with_name(first.name.removesuffix(".json") + f"{more}.report{plugin.ENDING}")
+    if output.suffix == ".json":
+        raise ConfigError(f"--output {output} looks like a record", expected=f"a file ending in {plugin.ENDING}")
+    plugin.write(compose(found), output)
+    return output
+
+
+def _by_ending(output: Path) -> str:
+    endings = {load(FORMATS, name).ENDING: name for name in names(FORMATS)}
+    if output.suffix.lower() not in endings:
+        raise ConfigError(f"--output {output}", expected=f"a file ending in {', '.join(sorted(endings))}, or --format")
+    return str(endings[output.suffix.lower()])
+
+
+def text_of(record: Any, path: Path) -> str:
+    """A record of any kind as text for the terminal, from the record alone.
+
+    Args:
+        record: an object of a kind of record, or its content as a dict.
+        path: its file, named in the text.
+    """
+    from ser.results.records.kinds import model_of
+    from ser.results.report.formats.terminal import render
+
+    typed = convert(plain(record), model_of(record)) if isinstance(record, dict) else record
+    return render(compose([Result(path, typed)], full=False))
+
+
+def compose(results: Sequence[Result], full: bool = True) -> Report:
+    """Make a report: of one result its sections; of several a comparison, and then each with its sections.
+
+    Args:
+        full: with pictures, and with what is computed from the predictions.
+
+    Raises:
+        ConfigError: no result, one that is named twice, or kinds that do not go together; or predictions are missing.
+    """
+    _refuse(results)
+    rows = [row for result in results for row in score_rows(result.record)]
     about = [("generator", f"ser {ser.__version__}")]
-    if len(sources) == 1:
-        name = str(sources[0].result["experiment"])
-        return Report(name, _sections(sources[0]), rows, about)
-    inner = [Section(str(s.result["experiment"]), (), _sections(s)) for s in sources]
-    return Report(f"{len(sources)} results compared", [comparison_section(sources), *inner], rows, about)
+    if len(results) == 1:
+        return Report(_title(results[0]), _sections(results[0], full), rows, about)
+    inner = [Section(_title(result), (), _sections(result, full)) for result in results]
+    return Report(f"{len(results)} results compared", [_compared(results), *inner], rows, about)
 
 
-def _sections(source: Source) -> list[Section]:
-    if source.schema == EVALUATION_SCHEMA:
-        return evaluation_sections(source)
-    body = [*summary_sections(source), *evaluations_of(source)] if source.is_summary else study_sections(source)
-    return [*body, *provenance(source)]
+def _title(result: Result) -> str:
+    return str(getattr(result.record, "experiment", "") or result.path.name.removesuffix(".json"))
 
 
-def _refuse(sources: Sequence[Source]) -> None:
-    if not sources:
+def _sections(result: Result, full: bool) -> list[Section]:
+    record = result.record
+    if isinstance(record, (Summary, FewshotSummary)):
+        evaluations = evaluations_of(result, full) if full else []
+        found = [*summary_sections(result, full), *evaluations]
+    elif isinstance(record, StudyRecord):
+        found = _study(result, full)
+    elif isinstance(record, Evaluation):
+        return evaluation_sections(result, full)
+    elif isinstance(record, ResultComparison):
+        return comparison_sections(record)
+    elif isinstance(record, AuditRecord):
+        return audit_sections(record)
+    else:
+        expected = "a summary, a study, an evaluation, a comparison or an audit"
+        raise ConfigError(
+            f"there is no report of {result.path.name}", expected=expected, found=f"schema {record.schema}"
+        )
+    return [*found, *(provenance(result) if full else [])]
+
+
+def _study(result: Result, full: bool) -> list[Section]:
+    """Headline and stamps, then the pictures, and the tables."""
+    study: StudyRecord = result.record
+    pictures: list[Block] = []
+    if full:
+        from ser.results.plotting.gallery import draw, kinds
+
+        pictures = [draw(result, kind) for kind in kinds(result)]
+    first, *others = study.blocks()
+    top = [Text(study.lead(), lead=True), *stamps_and_notes(study), overview(result), *pictures, first]
+    return [Section("Result", top), *([Section("Comparisons and details", others)] if others else [])]
+
+
+def _refuse(results: Sequence[Result]) -> None:
+    if not results:
         raise ConfigError("a report of nothing", expected="one or several results")
-    names = [s.path for s in sources]
-    twice = [p for p in names if names.count(p) > 1]
+    paths = [r.path for r in results]
+    twice = [p for p in paths if paths.count(p) > 1]
     if twice:
         raise ConfigError(f"{twice[0].name} is named twice", action="Name each result once.")
-    evaluations = [s for s in sources if s.schema == EVALUATION_SCHEMA]
-    if evaluations and len(sources) > 1:
+    alone = [r for r in results if not (r.is_summary or isinstance(r.record, StudyRecord))]
+    if alone and len(results) > 1:
+        kind = re.sub("(?<!^)([A-Z])", r" \1", type(alone[0].record).__name__).lower()
         raise ConfigError(
-            f"{evaluations[0].path.name} is an evaluation, and several results are asked for",
-            expected="summaries and studies, whose evaluations come with them; or one evaluation by itself",
+            f"{alone[0].path.name} is of the kind '{kind}', which is reported by itself",
+            expected="summaries and studies, whose evaluations come with them",
         )
-    others = [s for s in sources if not s.is_summary and s.schema not in (*BODIES, EVALUATION_SCHEMA)]
-    if others:
-        raise ConfigError(
-            f"there is no report of {others[0].path.name}",
-            expected="a summary, a study or an evaluation",
-            found=others[0].schema,
-            action="See it with: ser results show",
-        )
+
+
+def _compared(results: Sequence[Result]) -> Section:
+    """Pooled UA of each, and the paired differences as of `ser results compare`; or the reason why there are none."""
+    head = ["experiment", "dataset", "head", "features", "of", "UA", "std", "95 % over runs", "runs", "stamps"]
+    rows = []
+    for result in results:
+        record = result.record
+        pooled = [row for row in score_rows(record) if row.split == "pooled" and row.metric == "UA"]
+        for row in pooled[-1:] if result.is_summary else pooled:
+            low, high = row.ci_95_low, row.ci_95_high
+            over = interval(None if low is None or high is None else (low, high))
+            names = [row.experiment, dataset_of(record), str(fact_of(record, "head") or ABSENT)]
+            names += ["+".join(fact_of(record, "stores") or ()) or ABSENT, row.of or "all test folds"]
+            rows.append([*names, number(row.mean), number(row.std), over, str(row.n), str(len(record.stamps))])
+    table = Table("Pooled UA of each result", head, rows, left=5, note="Test predictions of all folds together.")
+    return Section("Comparison", [*_tested(results, table)])
+
+
+def _tested(results: Sequence[Result], scores: Table) -> list[Block]:
+    if not all(r.is_summary for r in results):
+        words = "No test of differences: one of these is not an experiment. A study has the tests of its own parts."
+        return [Text(words), scores]
+    from ser.results.statistics.comparison import compare_results
+
+    try:
+        found = compare_results([str(r.path) for r in results], results[0].path.parent)
+    except SerError as error:
+        return [Text(f"Not compared: {error.line()}", lead=True), scores]
+    lead, *others = differences(convert(plain(found), ResultComparison))
+    return [lead, scores, *others]

@@ -1,182 +1,362 @@
-"""The sections of a report on an evaluation, by itself or as part of the report on its experiment."""
+"""Sections on an evaluation, by itself or as part of the report on its experiment."""
 
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 from ser.errors import SerError
-from ser.jsonfile import check, read_object
-from ser.results.plotting.gallery import draw, kinds
+from ser.jsonfile import plain
+from ser.results.records.beside import beside, picture_beside
+from ser.results.records.evaluation import (
+    Augmented,
+    Distances,
+    Ensemble,
+    Evaluation,
+    Novelty,
+    ProbabilityScores,
+    Speakers,
+    VoteScores,
+)
 from ser.results.records.explanations import Explanations
-from ser.results.records.find import OF_ANOTHER, read_any
-from ser.results.records.names import EVALUATION_SCHEMA
-from ser.results.records.result import Source
-from ser.results.report import evaluation_tables as tables
-from ser.results.report.blocks import Block, Command, Facts, Image, Notice, Section, Text, table_of
-from ser.results.report.evaluation_text import average_lines, facts, votes_line
-from ser.results.report.provenance import flat
-from ser.results.report.summary import warnings
-from ser.results.report.tables import interval, number
+from ser.results.records.find import OF_ANOTHER
+from ser.results.records.kinds import read_record
+from ser.results.records.model import Comparison
+from ser.results.records.result import Result
+from ser.results.report.blocks import Block, Command, Facts, Image, Notice, Section, Table, Text
+from ser.results.report.cells import (
+    ABSENT,
+    SCORES,
+    TESTED,
+    date,
+    interval,
+    many,
+    number,
+    over_runs,
+    p_value,
+    score,
+    scores,
+    tested,
+)
+from ser.results.report.origin import FactRows, code_of, flat, stamps_and_notes
+from ser.results.report.summary import gender_table
+
+PROBABILITIES = ("NLL", "Brier", "ECE")
+DISTANCES = ("cross_entropy", "JS", "TVD")
+P_NOTE = (
+    "p is of both kinds of luck together, and the one that counts; p over models or over speakers alone is too sure."
+)
 
 
-def evaluations_of(source: Source) -> list[Section]:
-    """A section for each evaluation that lies beside a summary; what is not of this very summary is named and left out."""
-    name = source.path.name.removesuffix(".json")
+def evaluations_of(result: Result, full: bool) -> list[Section]:
+    """A section for each evaluation beside a summary; one that is not of this very summary is named and left out."""
+    name = result.path.name.removesuffix(".json")
     found, left = [], []
-    for path in sorted(source.path.parent.glob(f"{name}{OF_ANOTHER}-*.json")):
+    for path in sorted(result.path.parent.glob(f"{name}{OF_ANOTHER}-*.json")):
         try:
-            record = read_any(path)
+            record = read_record(path)
         except SerError as error:
             left.append(error.line())
             continue
-        if record["schema"] != EVALUATION_SCHEMA:
+        if not isinstance(record, Evaluation):
             continue
-        if record["model"]["config_hash"] != source.result["config_hash"]:
+        if record.model.config_hash != result.record.config_hash:
             left.append(f"{path.name} is of another configuration")
             continue
-        asked = path.name.removesuffix(".json").removeprefix(f"{name}{OF_ANOTHER}-")
-        inner = evaluation_sections(Source(path, record))
-        found.append(Section(f"Evaluation: {asked}", inner[0].blocks, inner[1:]))
+        options = path.name.removesuffix(".json").removeprefix(f"{name}{OF_ANOTHER}-")
+        first, *others = evaluation_sections(Result(path, record), full)
+        found.append(Section(f"Evaluation: {options}", first.blocks, others))
     return [*found, *([Section("Evaluations left out", [Notice("Not shown", left)])] if left else [])]
 
 
-def evaluation_sections(source: Source) -> list[Section]:
-    """Headline and scores; calibration, abstention, novelty, gaps, votes and explanations where there are such."""
-    record = source.result
-    pictures = {kind: draw(source, kind) for kind in kinds(source)}
-    made = {
-        "Result": _result(source),
-        "Calibration": [pictures["reliability"], *_calibration(record)],
-        "Abstention": [pictures["coverage"], *_abstention(record)],
-        "Novelty": [pictures["novelty"], *_novelty(record)] if record["novelty"] else [],
-        "Gaps": [pictures["gaps"], *_gaps(record["groups"])] if any(record["groups"].values()) else [],
-        "Votes": _votes(record["votes"]),
-        "Explanations": _explanations(source),
-        "How to evaluate again": _again(source),
+def evaluation_sections(result: Result, full: bool) -> list[Section]:
+    """Headline and scores; calibration, abstention, novelty, gaps, votes and explanations where there are any."""
+    record: Evaluation = result.record
+    tables = {
+        "Result": ("", _result(result)),
+        "Calibration": ("reliability", _calibration(record)),
+        "Abstention": ("coverage", _abstention(record)),
+        "Novelty": ("novelty", [_novelty(entry) for entry in record.novelty]),
+        "Gaps": ("gaps", _gaps(record)),
+        "Votes": ("", _votes(record.votes) if record.votes else []),
+        "Explanations": ("", _explanations(result)),
     }
-    return [Section(title, blocks) for title, blocks in made.items() if blocks]
+    found = []
+    for title, (kind, blocks) in tables.items():
+        if blocks and kind and full:
+            from ser.results.plotting.gallery import draw
+
+            blocks = [draw(result, kind), *blocks]
+        found += [Section(title, blocks)] if blocks else []
+    return [*found, Section("How to evaluate again", _again(result), appendix=True)]
 
 
-def _result(source: Source) -> list[Block]:
-    record = source.result
-    ua, data = record["scores"]["UA"], record["data"]
-    over = f" (95 % over speakers {interval(ua['ci_95_speakers'])})" if ua.get("ci_95_speakers") else ""
-    classes = len(data["classes"])
-    size = f"{data['utterances']} utterances, {classes} classes, {tables.units_of(record)}"
-    lead = f"UA {number(ua['mean'])}{over} on {data['dataset']}: {size}. Chance is {number(1 / classes)}."
+def parts_of(record: Evaluation) -> Mapping[str, Evaluation | Augmented | Ensemble]:
+    """What has scores and probabilities of its own, by name."""
+    named = {"one by one": record, "mean of views": record.tta, "mean of runs": record.ensemble}
+    return {name: part for name, part in named.items() if part is not None}
+
+
+def units_of(record: Evaluation) -> str:
+    """Number of the units that its numbers are means over: `5 runs`, `1 head`."""
+    return many(record.scores.UA.n, record.unit)
+
+
+def states_of(part: Evaluation | Augmented | Ensemble) -> dict[str, ProbabilityScores]:
+    """Scores of probabilities before and after calibration."""
+    found = part.probabilities
+    states = {"uncalibrated": found.uncalibrated, "calibrated": found.calibrated}
+    return {name: state for name, state in states.items() if state is not None}
+
+
+def _result(result: Result) -> list[Block]:
+    record: Evaluation = result.record
+    ua, data = record.scores.UA, record.data
+    over = f" (95 % over speakers {interval(ua.ci_95_speakers)})" if ua.ci_95_speakers else ""
+    classes = len(data.classes)
+    what = f"{data.utterances} utterances, {classes} classes, {units_of(record)}"
+    lead = f"UA {number(ua.mean)}{over} on {data.dataset}: {what}. Chance is {number(1 / classes)}."
+    rows = [
+        [name, *scores(part.scores), interval(part.scores.UA.ci_95_speakers or None), str(part.scores.UA.n)]
+        for name, part in parts_of(record).items()
+    ]
+    head = ["test predictions", *SCORES, "UA, 95 % over speakers", f"{record.unit}s"]
     blocks: list[Block] = [
         Text(lead, lead=True),
-        *warnings({"stamps": record["stamps"]}),
-        *([Notice("Notes", record["notes"])] if record["notes"] else []),
-        table_of("Scores", tables.score_rows(record), note=f"Mean ± std over {record['unit']}s."),
+        *stamps_and_notes(record),
+        Facts("At a glance", facts(result)),
+        Table("Scores", head, rows, note=f"Mean ± std over {record.unit}s."),
+        *_paired(record),
     ]
-    paired = tables.paired_rows(record)
-    if paired:
-        blocks.append(table_of("What averaging changes, on the same utterances", paired, note=tables.P_NOTE))
-    return [*blocks, *(Text(line) for line in average_lines(record)), _classes(record)]
+    if record.snapshots:
+        each = ", ".join(number(v) for v in record.snapshots.UA_of_each)
+        blocks.append(Text(f"UA of each snapshot: {each}."))
+    if record.average != "none":
+        blocks.append(Text(f"The heads' weights are averages over training ({record.average})."))
+    return [*blocks, _classes(record)]
 
 
-def _classes(record: dict[str, Any]) -> Block:
-    matrix = record["confusion_matrix"]
-    rows = [["true \\ predicted", *matrix["labels"], "recall", "precision", "F1"]]
-    for name, counts in zip(matrix["labels"], matrix["counts"], strict=True):
-        own = record["per_class"][name]
-        rows.append([name, *map(str, counts), *(number(own[m]) for m in ("recall", "precision", "F1"))])
-    return table_of(f"Confusions and scores of each class, over all {record['unit']}s", rows)
+def facts(result: Result) -> FactRows:
+    """Names and values: what was evaluated, on which data."""
+    record: Evaluation = result.record
+    data, model = record.data, record.model
+    heads = f"{many(model.runs, 'run')} of {many(model.folds, 'fold')}, {many(model.heads, 'saved head')}"
+    rows = [
+        ("evaluation", record.experiment + (f", at {model.amount}" if model.amount else "")),
+        ("record", result.path.name),
+        ("data", f"{data.dataset}, scheme {data.scheme}, {data.utterances} utterances: {data.rows}"),
+        ("heads", heads if model.kind == "experiment" else "one saved head"),
+    ]
+    if data.dropped:
+        rows.append(("left out", ", ".join(f"{reason}: {count}" for reason, count in data.dropped.items())))
+    beside = [file.path for file in record.files.values()]
+    rows += [("tables", ", ".join(beside))] if beside else []
+    rows += [("explanations", record.explanations)] if record.explanations else []
+    rows += [("code", code_of(record.environment)), ("date", f"{date(record.time.started)} UTC")]
+    return [*rows, ("command", record.command)]
 
 
-def _calibration(record: dict[str, Any]) -> list[Block]:
-    rows, note = tables.probability_rows(record), tables.probability_note(record)
-    lines = tables.temperature_lines(record) or ["No temperature was asked for: ser evaluate --calibrate."]
-    points = table_of("The points of the diagrams", tables.reliability_rows(record))
-    return [table_of("Probabilities", rows, note=note), *map(Text, lines), replace(points, closed=True)]
+def _paired(record: Evaluation) -> list[Block]:
+    """Paired comparisons of what averages with what it averages over."""
+    pairs: dict[str, Comparison] = {}
+    if record.tta:
+        pairs["mean of views minus original"] = record.tta.comparison
+    if record.ensemble:
+        pairs["mean of runs minus one by one"] = record.ensemble.comparison
+    if record.snapshots:
+        pairs["snapshots minus the last one"] = record.snapshots.comparison_with_last
+    rows = [[name, *tested(c, None)[:-1]] for name, c in pairs.items()]
+    head = ["paired", "UA difference", "95 %", *TESTED[:-1]]
+    caption = "What averaging changes, on the same utterances"
+    return [Table(caption, head, rows, note=P_NOTE)] if rows else []
 
 
-def _abstention(record: dict[str, Any]) -> list[Block]:
+def _classes(record: Evaluation) -> Table:
+    matrix = record.confusion_matrix
+    rows = []
+    for name, counts in zip(matrix.labels, matrix.counts, strict=True):
+        own = record.per_class[name]
+        rows.append([name, *map(str, counts), *(number(v) for v in (own.recall, own.precision, own.F1))])
+    head = ["true \\ predicted", *matrix.labels, "recall", "precision", "F1"]
+    return Table(f"Confusions and scores of each class, over all {record.unit}s", head, rows)
+
+
+def _calibration(record: Evaluation) -> list[Block]:
+    rows = []
+    for name, part in parts_of(record).items():
+        for state, found in states_of(part).items():
+            values = [score(getattr(found, m)) for m in PROBABILITIES]
+            rows.append([f"{name}, {state}", *values, number(found.ECE_by_chance.mean)])
+        change = part.probabilities.change
+        if change is not None:
+            rows.append([f"{name}, change", *(score(getattr(change, m), signed=True) for m in PROBABILITIES), ""])
+    note = (
+        f"NLL in nats; Brier 0 to 2; ECE over {record.bins} bins of equally many utterances; by chance: of a head whose "
+        "probabilities are exactly right, with as many utterances."
+    )
+    states = states_of(record)
+    columns = [
+        (f"{what}, {s}", getattr(f.reliability, what)) for s, f in states.items() for what in ("confidence", "accuracy")
+    ]
+    points = [
+        [str(k + 1), f"{n:g}", *(number(values[k]) for _, values in columns)]
+        for k, n in enumerate(states["uncalibrated"].reliability.n)
+    ]
     return [
-        table_of("Accuracy on the surest utterances", tables.accuracy_rows(record), note=tables.area_line(record)),
-        table_of("Risk asked for, and what comes of it", tables.risk_rows(record)),
+        Table("Probabilities", ["probabilities", *PROBABILITIES, "ECE by chance"], rows, note=note),
+        *(Text(line) for line in _temperature(record)),
+        Table("The points of the diagrams", ["bin", "utterances", *(n for n, _ in columns)], points, closed=True),
     ]
 
 
-def _novelty(record: dict[str, Any]) -> list[Block]:
+def _temperature(record: Evaluation) -> list[str]:
+    found = record.temperature
+    if found is None:
+        return ["The probabilities are not calibrated; ser evaluate --calibrate fits temperatures."]
+    lines = [
+        f"Temperature {found.mean:.3f} ({found.min:.3f} to {found.max:.3f}), {len(found.values)} of them, each fitted on the "
+        f"{found.fitted_on}."
+    ]
+    if found.refitted:
+        lines.append("Heads were then trained again on training and validation: the temperature is of the head before.")
+    if found.at_bound:
+        lines.append(f"{found.at_bound} temperatures are at the end of the allowed range.")
+    return lines
+
+
+def _abstention(record: Evaluation) -> list[Block]:
+    found = record.selective
+    accuracy = [["accuracy", *(score(m) for m in found.accuracy_at.values())]]
+    area = f"AURC {score(found.AURC)}, above that of a perfect order {score(found.E_AURC)}."
+    rows = []
+    if found.from_validation is not None:
+        held = found.from_validation.values()
+        rows.append(["threshold from validation: answered", *(score(v.coverage) for v in held)])
+        rows.append(["risk then", *(ABSENT if v.risk is None else score(v.risk) for v in held)])
+    rows.append(["answered, in hindsight", *(score(m) for m in found.coverage_at.values())])
+    shares, risks = ([f"{float(v):.0%}" for v in of] for of in (found.accuracy_at, found.coverage_at))
     return [
-        table_of(
-            f"Known utterances against {e['novel']}",
-            tables.novelty_rows(e),
-            note=". ".join([tables.novelty_line(e), *e["notes"]]),
+        Table("Accuracy on the surest utterances", ["answered, the surest first", *shares], accuracy, note=area),
+        Table("Accepted risk, and what comes of it", ["accepted risk", *risks], rows),
+    ]
+
+
+def _novelty(entry: Novelty) -> Block:
+    rows = [
+        [name, score(found.AUROC), over_runs(found.AUROC), score(found.FPR95)]
+        for name, found in entry.scores.known().items()
+    ]
+    heads = f"{many(entry.heads, 'head')}, mean over those of a run"
+    note = f"{entry.n.novel} novel utterances, {entry.n.known} known; {heads}"
+    if entry.without_novel:
+        note += f"; {many(entry.without_novel, 'head')} without a novel utterance of their test speakers"
+    caption = f"Known utterances against {entry.novel}"
+    head = [f"novel: {entry.novel}", "AUROC", "95 % over runs", "FPR95"]
+    return Table(caption, head, rows, note=". ".join([note, *entry.notes]))
+
+
+def _gaps(record: Evaluation) -> list[Block]:
+    groups = record.groups
+    blocks: list[Block] = [gender_table(groups.gender, "Genders")] if groups.gender else []
+    return [*blocks, *(_speakers(groups.speaker) if groups.speaker else [])]
+
+
+def _speakers(found: Speakers) -> list[Block]:
+    """All speakers, and the gap between the lowest and the highest beside that of chance."""
+    gap = found.gap
+    rows = [
+        [name, *(f"{number(m.mean)} ({interval(m.ci_95)})" for m in (g.UA, g.WA)), str(g.n)]
+        for name, g in sorted(found.groups.items(), key=lambda item: item[1].UA.mean)
+    ]
+    left_out = f" {found.left_out} speakers with fewer utterances left out." if found.left_out else ""
+    return [
+        Text(
+            f"{gap.highest} minus {gap.lowest}: UA {gap.difference:.3f} ({interval(gap.ci_95)}). Utterances given to the "
+            f"speakers at random make a gap of {gap.chance.mean:.3f}, 95 % below {gap.chance.quantile_95:.3f}: "
+            f"p {p_value(gap.p)}."
+        ),
+        Text(f"Standard deviation between {len(found.groups)} speakers: {found.std:.3f}.{left_out}"),
+        Table(
+            "Speakers, lowest first",
+            ["speaker", "UA (95 %)", "WA (95 %)", "utterances"],
+            rows,
+            note="The utterances of a speaker drawn again within each class.",
+            closed=True,
+        ),
+    ]
+
+
+def _votes(found: VoteScores) -> list[Block]:
+    rows = [
+        ["one annotator, expected", number(found.human.WA), number(found.human.UA)],
+        ["the head", score(found.head.WA), score(found.head.UA)],
+    ]
+    states: dict[str, Distances | None] = {"uncalibrated": found.uncalibrated, "calibrated": found.calibrated}
+    distances = [
+        [name, *(score(getattr(d, m)) for m in DISTANCES), number(d.entropy.mean)]
+        for name, d in states.items()
+        if d is not None
+    ]
+    note = f"Votes of {found.n} utterances, of {found.complete} those of all annotators."
+    head = ["distance to the votes", *DISTANCES, "least cross-entropy"]
+    blocks: list[Block] = [
+        Table("Head and annotators against the label", ["accuracy against the label", "WA", "UA"], rows, note=note),
+        Table("Predictions and the votes of the annotators", head, distances),
+    ]
+    if found.pairwise:
+        head_share, annotators = found.pairwise.head.mean, found.pairwise.annotators
+        blocks.append(
+            Text(
+                f"The head names what an annotator heard in {head_share:.3f} of the cases, another annotator does in "
+                f"{annotators:.3f}."
+            )
         )
-        for e in record["novelty"]
-    ]
-
-
-def _gaps(groups: dict[str, Any]) -> list[Block]:
-    blocks: list[Block] = []
-    if groups["gender"]:
-        rows, note = tables.gender_rows(groups["gender"]), tables.gender_note(groups["gender"])
-        blocks.append(table_of("Genders", rows, note=note))
-    if groups["speaker"]:
-        blocks += [Text(line) for line in tables.speaker_lines(groups["speaker"])[1:]]
-        note = tables.speaker_lines(groups["speaker"])[0]
-        speakers = table_of("Speakers, lowest first", tables.speaker_rows(groups["speaker"]), note=note)
-        blocks.append(replace(speakers, closed=True))
     return blocks
 
 
-def _votes(found: dict[str, Any] | None) -> list[Block]:
-    if found is None:
+def _explanations(result: Result) -> list[Block]:
+    """The pictures of `ser evaluate --explain`; those that are no longer there are named."""
+    if result.record.explanations is None:
         return []
-    return [
-        table_of("Head and annotators against the label", tables.vote_rows(found), note=votes_line(found)),
-        table_of("Predictions and the annotators' votes", tables.distance_rows(found)),
-        *map(Text, tables.vote_lines(found)),
-    ]
-
-
-def _explanations(source: Source) -> list[Block]:
-    """The pictures of `ser evaluate --explain`; what is no longer there is said."""
-    if source.result["explanations"] is None:
-        return []
-    file = source.path.parent / source.result["explanations"]
     try:
-        found = read_object(file, "explanations")
-        check(found, Explanations, file)
+        file = beside(result.path, result.record.explanations)
+        found = read_record(file)
+        if not isinstance(found, Explanations):
+            return [Notice("Explanations that cannot be shown", [f"{file.name} is not a record of explanations"])]
     except SerError as error:
         return [Notice("Explanations that cannot be shown", [error.line()])]
-    shown = _images(file.parent, found)
-    lost = [image.path.name for image in shown if not image.path.is_file()]
-    blocks: list[Block] = [image for image in shown if image.path.is_file()]
-    return [*blocks, *([Notice("Pictures that are not there", lost)] if lost else [])]
+    shown: list[Block] = []
+    lost = []
+    for name, words in _pictures(found):
+        try:
+            shown.append(Image(picture_beside(file, name), words))
+        except SerError as error:
+            lost.append(error.line())
+    return [*shown, *([Notice("Pictures that cannot be shown", lost)] if lost else [])]
 
 
-def _images(folder: Path, found: dict[str, Any]) -> list[Image]:
-    images = []
-    if found["layers"]:
-        means = [f"{store}: " + ", ".join(number(v) for v in w["mean"]) for store, w in found["layers"].items()]
-        images.append(
-            Image(folder / "layers.png", f"Weights of the encoder's layers, mean over heads. {'; '.join(means)}.")
-        )
-    if found["modalities"]:
-        shares = found["modalities"]["shapley_of_UA"]
-        told = ", ".join(f"{name} {share['mean']:+.3f}" for name, share in shares.items())
-        images.append(Image(folder / "modalities.png", f"What each modality adds to UA (Shapley values): {told}."))
-    for e in found["examples"]:
-        for name in e["pictures"]:
-            what = {"activation": "Class activation", "attention": "Attention"}.get(name.split(".")[-2], "Picture")
-            told = (
-                f"{what} of {e['utterance_id']}: {e['true']}, recognised as {e['predicted']} ({e['probability']:.2f})"
+def _pictures(found: Explanations) -> list[tuple[str, str]]:
+    """File names of pictures, and the same in words."""
+    pictures = []
+    if found.layers:
+        means = [f"{store}: " + ", ".join(number(v) for v in w.mean) for store, w in found.layers.items()]
+        pictures.append(("layers.png", f"Weights of the layers of the encoder, mean over heads. {'; '.join(means)}."))
+    if found.modalities.shapley_of_UA:
+        shares = ", ".join(f"{name} {share.mean:+.3f}" for name, share in found.modalities.shapley_of_UA.items())
+        pictures.append(("modalities.png", f"Contribution of each modality to UA (Shapley values): {shares}."))
+    for e in found.examples:
+        for name in e.pictures:
+            what = {"activation": "Class activation", "attention": "Attention"}.get(name.split(".")[-2:][0], "Picture")
+            words = (
+                f"{what} of {e.utterance_id}: {e.true}, recognised as {e.predicted} ({e.probability:.2f}), by {e.head}."
             )
-            images.append(Image(folder / name, f"{told}, by {e['head']}."))
-    return images
+            pictures.append((name, words))
+    return pictures
 
 
-def _again(source: Source) -> list[Block]:
-    record = source.result
-    stores = [(f"features {name}", f"SHA-256 {s['features_sha256']}") for name, s in record["data"]["stores"].items()]
-    table = record["data"]["table"]
-    rows = [*facts(record), ("record", source.path.name), *([("table", f"SHA-256 {table['sha256']}")] if table else [])]
+def _again(result: Result) -> list[Block]:
+    record: Evaluation = result.record
+    stores = [(f"features {name}", f"SHA-256 {s['features_sha256']}") for name, s in record.data.stores.items()]
+    table = [("table", f"SHA-256 {record.data.table.sha256}")] if record.data.table else []
     return [
-        Command("Give this command in a workspace with the same tables, features and heads", str(record["command"])),
-        Facts("What was evaluated", [*rows, *stores]),
-        Facts("Where it was computed", list(flat(record["environment"])), closed=True),
+        Command("Give this command in a workspace with the same tables, features and heads", record.command),
+        Facts("It is the same where these are the same", [*table, *stores]),
+        Facts("Versions and machine", list(flat(plain(record.environment))), closed=True),
     ]

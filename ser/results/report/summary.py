@@ -1,195 +1,240 @@
-"""The sections of a report on one summary: headline, scores, then a section a picture with its numbers."""
+"""Sections on a summary: headline, stamps, scores, then a section for each detail with its picture.
 
-from typing import Any
+From the record alone they are what the terminal shows. A whole report reads the predictions too, for pictures and for
+intervals over runs of classes and groups.
+"""
 
-import numpy as np
+from collections.abc import Callable
 
-from ser.results.metrics import gaps
-from ser.results.metrics.spread import SCORES, over_classes, over_groups, reliability_over_runs
-from ser.results.plotting.gallery import draw, kinds
-from ser.results.plotting.style import runs_of
-from ser.results.records.find import dataset, fact
-from ser.results.records.names import METRICS
-from ser.results.records.result import Source
-from ser.results.report.blocks import Block, Notice, Section, Table, Text, table_of
-from ser.results.report.evaluation_tables import gender_note, gender_rows
-from ser.results.report.fewshots import samples
-from ser.results.report.show import FEW_RUNS
-from ser.results.report.tables import ABSENT, interval, number, score
-from ser.results.report.transfers import COMBINED, corpus_rows, space_lines, suspect_line
+from msgspec import convert
 
-TITLES = {
-    "fewshot": "Score over labelled target data",
-    "confusion": "Confusion matrix",
-    "classes": "Classes",
-    "genders": "Genders",
-    "speakers": "Speakers",
-    "folds": "Folds",
-    "curves": "Learning curves",
-    "reliability": "Reliability of the probabilities",
-}
+from ser.results.records.evaluation import Genders
+from ser.results.records.model import FewshotSummary, Metrics, Summary
+from ser.results.records.result import Result, dataset_of, fact_of
+from ser.results.report.blocks import Block, Section, Table, Text
+from ser.results.report.cells import (
+    ABSENT,
+    SCORES,
+    TESTED,
+    interval,
+    many,
+    number,
+    over_runs,
+    score,
+    scores,
+    size,
+    tested,
+)
+from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects
+from ser.results.report.origin import overview, stamps_and_notes
+
+FEW_SPEAKERS = 10  # of a gender: with fewer, drawing them again gives intervals that are too narrow
+FEW_UTTERANCES = 10  # of a speaker: with fewer, the UA is chance
 PARTS = {"pooled": "test, pooled", "test": "test, by fold", "validation": "validation"}
-SHORT = {"UA": "UA", "WA": "WA", "WF1": "weighted F1", "Macro_F1": "macro F1"}
+OF_A_CLASS = ("precision", "recall", "F1")
 NOTE = (
-    "UA: unweighted average recall; WA: accuracy. test, pooled: the test predictions of all folds of a run together; by fold, "
-    "and validation: mean over a run's folds. 95 % over runs: Student's t over the runs' values, how much the seed matters; "
-    "not given under three runs. 95 % over speakers: bootstrap of whole speakers, how much it matters who was recorded."
+    "UA: unweighted average recall; WA: accuracy. Test, pooled: the test predictions of all folds of a run together; by fold, "
+    "and validation: the mean over the folds of a run. 95 % over runs: Student's t over the values of the runs, how much the "
+    "seed matters; not given under three runs. 95 % over speakers: bootstrap of whole speakers, how much it matters who was "
+    "recorded."
+)
+COMBINED = (
+    "Test predictions of the folds of each corpus together, mean ± std over runs; beside the head of that corpus alone, on the "
+    "same test utterances. Permutation tests: the models of each fold are exchanged; the predictions of a speaker are "
+    "exchanged; in brackets the number of each. p: of both together, Holm over the rows."
 )
 
 
-def summary_sections(source: Source) -> list[Section]:
-    """Headline and scores; then each picture that fits, with its table."""
-    top = [headline(source), *warnings(source.result), *_scores(source)]
-    details = {
-        "confusion": _confusion,
-        "classes": _classes,
-        "genders": _genders,
-        "speakers": _speakers,
-        "folds": _folds,
-        "reliability": _reliability,
-    }
-    found = [Section("Result", top)]
-    for kind in kinds(source):
-        tables = details[kind](source) if kind in details else []
-        found.append(Section(TITLES.get(kind, kind), [draw(source, kind), *tables]))
-    found += _corpora(source.result)
-    return found
+def summary_sections(result: Result, full: bool) -> list[Section]:
+    """Make the sections on a summary, in the order of a report.
+
+    Args:
+        full: with pictures and with what is computed from the predictions.
+    """
+    first = [headline(result), *stamps_and_notes(result.record), overview(result), *_scores(result)]
+    found = [Section("Result", first)]
+    pictures: list[str] = []
+    if full:
+        from ser.results.plotting.gallery import draw, kinds
+
+        pictures = kinds(result)
+    for kind in dict.fromkeys([*DETAILS, *pictures]):
+        title, tables = DETAILS.get(kind, (kind, _nothing))
+        drawn: list[Block] = [draw(result, kind)] if kind in pictures else []
+        blocks = [*drawn, *tables(result, full)]
+        found += [Section(title, blocks)] if blocks else []
+    return [*found, *_corpora(result.record)]
 
 
-def headline(source: Source) -> Text:
-    """The first sentence: UA with its intervals, over what."""
-    result, ua = source.result, source.part["pooled"]["UA"]
-    intervals = [f"over runs {interval(ua['ci_95'])}"] if ua["n"] >= FEW_RUNS else []
-    intervals += [f"over speakers {interval(ua['ci_95_speakers'])}"] if ua.get("ci_95_speakers") else []
+def headline(result: Result) -> Text:
+    """The first sentence: UA with its intervals, and of which data."""
+    ua, record = result.numbers.pooled.UA, result.record
+    intervals = [f"over {name} {words}" for name, words in _intervals(result) if words != ABSENT]
     within = f" (95 % {'; '.join(intervals)})" if intervals else ""
-    folds = len({r["fold"] for r in source.runs})
-    of = f"{runs_of(ua['n'])} of {folds} fold{'' if folds == 1 else 's'}"
-    at = f" with {source.amount} of the target's training data" if source.amount else ""
-    classes = len(source.classes)
+    of = f"{many(ua.n, 'run')} of {many(len({r.fold for r in result.runs}), 'fold')}"
+    at = f" with {result.amount} of the target's training data" if result.amount else ""
+    classes = len(result.classes)
     return Text(
-        f"UA {number(ua['mean'])}{within} on {dataset(result)}{at}: {classes} classes, head {fact(result, 'head')}, {of}. "
+        f"UA {number(ua.mean)}{within} on {dataset_of(record)}{at}: {classes} classes, head {fact_of(record, 'head')}, {of}. "
         f"Chance is {number(1 / classes)}.",
         lead=True,
     )
 
 
-def warnings(result: dict[str, Any]) -> list[Notice]:
-    """The audit's stamps and the runs' notes, first of all."""
-    stamps = list(result["stamps"]) or ["No stamps: the checks found nothing that limits what these numbers mean."]
-    found = [Notice("Stamps: what a reader of these numbers must know", stamps, warning=bool(result["stamps"]))]
-    notes = result.get("notes", [])
-    return [*found, *([Notice("Notes of the runs", notes)] if notes else [])]
+def _intervals(result: Result) -> list[tuple[str, str]]:
+    ua = result.numbers.pooled.UA
+    return [("runs", over_runs(ua)), ("speakers", interval(ua.ci_95_speakers or None))]
 
 
-def _scores(source: Source) -> list[Block]:
-    if source.amount is not None:
-        return [_amounts(source.result), _table({"pooled": source.part["pooled"]}, f"Scores at {source.amount}")]
-    parts = {name: source.result[name] for name in PARTS if source.result[name] is not None}
-    return [_table(parts, "Scores")]
+def _scores(result: Result) -> list[Block]:
+    if isinstance(result.record, FewshotSummary):
+        return [_amounts(result.record), _table({"pooled": result.numbers.pooled}, f"Scores at {result.amount}")]
+    parts = {name: getattr(result.record, name) for name in PARTS}
+    return [_table({name: metrics for name, metrics in parts.items() if metrics is not None}, "Scores")]
 
 
-def _table(parts: dict[str, Any], caption: str) -> Table:
-    head = ["of", "metric", "mean", "std", "95 % over runs", "95 % over speakers", "runs"]
-    rows = []
-    for part, metrics in parts.items():
-        for name in METRICS:
-            m = metrics[name]
-            over = interval(m["ci_95"] if m["n"] >= FEW_RUNS else None)
-            numbers = [number(m["mean"]), number(m["std"]), over, interval(m.get("ci_95_speakers")), str(m["n"])]
-            rows.append([PARTS[part], SHORT[name], *numbers])
+def _table(parts: dict[str, Metrics], caption: str) -> Table:
+    rows = [
+        [
+            *(PARTS[part], name, score(m), over_runs(m), interval(m.ci_95_speakers or None), str(m.n)),
+        ]
+        for part, metrics in parts.items()
+        for name, (_, m) in zip(SCORES, metrics.items(), strict=True)
+    ]
+    head = ["of", "metric", "mean ± std", "95 % over runs", "95 % over speakers", "runs"]
     return Table(caption, head, rows, left=2, note=NOTE)
 
 
-def _amounts(result: dict[str, Any]) -> Table:
-    rows = []
-    source = result.get("source")
-    parts = [("none (zero-shot)", "0", source["zero_shot"]["pooled"])] if source else []
-    parts += [(name, samples(part["n_samples"]), part["pooled"]) for name, part in result["percentages"].items()]
-    for name, size, metrics in parts:
-        ua = metrics["UA"]
-        over = interval(ua["ci_95"] if ua["n"] >= FEW_RUNS else None)
-        rows.append([name, size, *(score(metrics[m]) for m in METRICS), over, str(ua["n"])])
-    head = ["target data", "utterances", *METRICS, "UA, 95 % over runs", "runs"]
-    return Table(
-        "Scores over the amount of labelled target data", head, rows, note="Mean ± std over runs, all folds together."
-    )
+def _amounts(record: FewshotSummary) -> Table:
+    parts = [(name, size(part.n_samples), part.pooled) for name, part in record.percentages.items()]
+    note = "Mean ± std over runs, all folds together."
+    if record.source:
+        parts.insert(0, ("none", "0", record.source.zero_shot.pooled))
+        note += " none: the source model on the target's test part, before any target label."
+        if record.source.validation:
+            note += f" On its own validation part it has UA {number(record.source.validation.UA.mean)}."
+    rows = [[name, n, *scores(m), over_runs(m.UA), str(m.UA.n)] for name, n, m in parts]
+    head = ["target data", "utterances", *SCORES, "UA, 95 % over runs", "runs"]
+    return Table("Scores over the amount of labelled target data", head, rows, note=note)
 
 
-def _confusion(source: Source) -> list[Block]:
-    matrix = source.part["confusion_matrix"]
-    labels, counts = matrix["labels"], np.array(matrix["counts"])
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+def _nothing(result: Result, full: bool) -> list[Block]:
+    return []
+
+
+def _confusion(result: Result, full: bool) -> list[Block]:
+    matrix = result.numbers.confusion_matrix
+    totals = [sum(row) for row in matrix.counts]
     rows = [
-        [name, *(f"{int(n)}" for n in row), number(float(share[k, k])) if row.sum() else ABSENT]
-        for k, (name, row) in enumerate(zip(labels, counts, strict=True))
+        [name, *map(str, row), number(row[k] / total) if total else ABSENT]
+        for k, (name, row, total) in enumerate(zip(matrix.labels, matrix.counts, totals, strict=True))
     ]
-    shade = [[*map(float, row), None] for row in share]
-    caption = f"Counts over {runs_of(matrix['runs'])}; rows are true classes, columns predicted ones"
-    return [Table(caption, ["true \\ predicted", *labels, "recall"], rows, shade=shade)]
+    shade = [[*(n / max(1, total) for n in row), None] for row, total in zip(matrix.counts, totals, strict=True)]
+    caption = f"Counts over {many(matrix.runs or 1, 'run')}; rows are true classes, columns predicted ones"
+    return [Table(caption, ["true \\ predicted", *matrix.labels, "recall"], rows, shade=shade)]
 
 
-def _spread(value: dict[str, Any] | None) -> list[str]:
-    """Mean and interval, for two columns."""
-    if value is None:
-        return [ABSENT, ABSENT]
-    return [number(value["mean"]), interval(value["ci_95"] if value["n"] >= FEW_RUNS else None)]
+def _classes(result: Result, full: bool) -> list[Block]:
+    own = result.numbers.per_class
+    columns = {name: [number(getattr(own[c], name)) for c in result.classes] for name in OF_A_CLASS}
+    if full:
+        from ser.results.metrics.spread import over_classes
+
+        found = over_classes(result.test, result.classes)
+        columns = {
+            key: texts
+            for name in OF_A_CLASS
+            for key, texts in (
+                (name, columns[name]),
+                (f"{name}, 95 % over runs", [over_runs(found[c][name]) for c in own]),
+            )
+        }
+    rows = [[*row, f"{own[row[0]].support:g}"] for row in zip(result.classes, *columns.values(), strict=True)]
+    return [Table("Each class, mean over runs", ["class", *columns, "utterances"], rows)]
 
 
-def _classes(source: Source) -> list[Block]:
-    found = over_classes(source.test, source.classes)
-    head = ["class", *(word for name in SCORES for word in (name, "95 % over runs")), "utterances"]
+def _genders(result: Result, full: bool) -> list[Block]:
+    if not result.groups.gender:
+        return []
+    gap = result.groups.gender_gap
+    note = f"Widest gap: UA {number(gap.UA)}, WA {number(gap.WA)}." if gap else ""
+    blocks: list[Block] = [_groups(result, "gender", full, note)]
+    if full:
+        from ser.results.metrics.gaps import gender_gaps, rights_of
+
+        between = gender_gaps(rights_of(result.test, result.classes))
+        blocks += [] if between is None else [gender_table(convert(between, Genders), "Genders over speakers")]
+    return blocks
+
+
+def _groups(result: Result, kind: str, full: bool, note: str = "") -> Table:
+    """Scores by gender or by speaker, with their intervals over runs in a whole report."""
+    own = result.groups.gender if kind == "gender" else result.groups.speaker
+    head, texts = ["UA", "WA"], {name: [number(g.UA), number(g.WA)] for name, g in own.items()}
+    if full:
+        from ser.results.metrics.spread import over_groups
+
+        found = over_groups(result.test, result.classes, kind)
+        head = ["UA", "UA, 95 % over runs", "WA", "WA, 95 % over runs"]
+        texts = {n: [ua, over_runs(found[n].UA), wa, over_runs(found[n].WA)] for n, (ua, wa) in texts.items()}
+    rows = [[name, *texts[name], str(g.n)] for name, g in own.items()]
+    return Table(f"Each {kind}, mean over runs", [kind, *head, "utterances"], rows, note=note, closed=kind == "speaker")
+
+
+def gender_table(found: Genders, caption: str) -> Table:
+    """Scores of each gender and their differences, speakers drawn again."""
     rows = [
-        [
-            c,
-            *(word for name in SCORES for word in _spread(found[c][name])),
-            f"{source.part['per_class'][c]['support']:g}",
-        ]
-        for c in source.classes
+        [name, *(f"{number(m.mean)} ({interval(m.ci_95)})" for m in (g.UA, g.WA)), str(g.n), str(g.speakers)]
+        for name, g in found.groups.items()
     ]
-    return [Table("Each class, mean over runs", head, rows)]
+    for gap in found.gaps:
+        cells = [f"{m.difference:+.3f} ({interval(m.ci_95)})" for m in (gap.UA, gap.WA)]
+        rows.append([" minus ".join(gap.between), *cells, "", ""])
+    few = [f"{g.speakers} ({name})" for name, g in found.groups.items() if g.speakers < FEW_SPEAKERS]
+    note = "Speakers drawn again within each gender."
+    note += f" Of so few speakers, {' and '.join(few)}, such intervals are too narrow." if few else ""
+    return Table(caption, ["gender", "UA (95 %)", "WA (95 %)", "utterances", "speakers"], rows, note=note)
 
 
-def _genders(source: Source) -> list[Block]:
-    table = _group_table(source, "gender", "Each gender, mean over runs")
-    gap = source.part["groups"]["gender_gap"]
-    note = f"Widest gap: UA {number(gap['UA'])}, WA {number(gap['WA'])}."
-    found = gaps.gender_gaps(gaps.rights_of(source.test, source.classes))
-    between = [] if found is None else [table_of("Genders over speakers", gender_rows(found), note=gender_note(found))]
-    return [Table(table.caption, table.head, table.rows, note=note), *between]
+def _speakers(result: Result, full: bool) -> list[Block]:
+    """The lowest and the highest speaker, of those with enough utterances; in a whole report all."""
+    own = result.groups.speaker
+    enough = {name: g for name, g in own.items() if g.n >= FEW_UTTERANCES}
+    blocks: list[Block] = []
+    if len(enough) > 1:
+        order = sorted(enough, key=lambda name: (enough[name].UA, name))
+        low, high = (f"{number(enough[name].UA)} ({name}, n {enough[name].n})" for name in (order[0], order[-1]))
+        fewer = len(own) - len(enough)
+        left_out = f"; {fewer} with fewer than {FEW_UTTERANCES} utterances left out" if fewer else ""
+        blocks.append(Text(f"{len(enough)} speakers: UA from {low} to {high}{left_out}."))
+    return [*blocks, _groups(result, "speaker", full)] if full and own else blocks
 
 
-def _speakers(source: Source) -> list[Block]:
-    table = _group_table(source, "speaker", "Each speaker, mean over runs")
-    return [Table(table.caption, table.head, table.rows, closed=True)]
+def _folds(result: Result, full: bool) -> list[Block]:
+    folds = result.numbers.folds or {}
+    rows = [[name, str(f.n), *scores(f)] for name, f in folds.items()]
+    head = ["fold", "utterances", *SCORES]
+    return [Table("Test scores of each fold, mean ± std over runs", head, rows)] if len(rows) > 1 else []
 
 
-def _group_table(source: Source, column: str, caption: str) -> Table:
-    found = over_groups(source.test, source.classes, column)
-    head = [column, "UA", "95 % over runs", "WA", "95 % over runs", "utterances"]
-    rows = [[g, *_spread(v["UA"]), *_spread(v["WA"]), str(v["n"])] for g, v in found.items()]
-    return Table(caption, head, rows)
+def _reliability(result: Result, full: bool) -> list[Block]:
+    if not full:
+        return []
+    from ser.results.metrics.spread import reliability_over_runs
 
-
-def _folds(source: Source) -> list[Block]:
-    rows = [["fold", "utterances", *METRICS]]
-    rows += [[name, str(f["n"]), *(score(f[m]) for m in METRICS)] for name, f in source.part["folds"].items()]
-    return [table_of("Test scores of each fold, mean ± std over runs", rows)]
-
-
-def _reliability(source: Source) -> list[Block]:
-    found = reliability_over_runs(source.test)
+    found = reliability_over_runs(result.test)
     rows = [
-        ["expected calibration error (ECE)", score(found["ECE"])],
-        ["ECE of a perfectly calibrated head, by chance", number(found["ECE_by_chance"]["mean"])],
-        ["confidence minus accuracy", score(found["gap"])],
+        ["expected calibration error (ECE)", score(found.ECE)],
+        ["ECE of a perfectly calibrated head, by chance", number(found.ECE_by_chance.mean)],
+        ["confidence minus accuracy", score(found.gap)],
     ]
     bins = [
-        [f"{low:.3f}", f"{right:.3f}", f"{n:.0f}"]
-        for low, right, n in zip(found["confidence"], found["accuracy"], found["n"], strict=True)
+        [f"{confidence:.3f}", f"{accuracy:.3f}", f"{n:.0f}"]
+        for confidence, accuracy, n in zip(found.confidence, found.accuracy, found.n, strict=True)
     ]
     note = (
-        "Probabilities as stored; under temperatures fitted on validation: ser evaluate --calibrate. ECE: Naeini et al. 2015,"
-        " of each run, in bins of equal mass, so small that a perfectly calibrated head has more than 0 too."
+        "Probabilities as stored; under temperatures fitted on validation: ser evaluate --calibrate. ECE: Naeini et al. 2015, "
+        "of each run, in bins of equal mass, which are so small that a perfectly calibrated head has more than 0 too."
     )
     return [
         Table("Calibration, mean ± std over runs", ["measure", "value"], rows, note=note),
@@ -197,18 +242,33 @@ def _reliability(source: Source) -> list[Block]:
     ]
 
 
-def _corpora(result: dict[str, Any]) -> list[Section]:
-    """Of a zero-shot or combined summary: each corpus beside its own head, label spaces, suspects."""
-    if "label_space" not in result["data"]:
+DETAILS: dict[str, tuple[str, Callable[[Result, bool], list[Block]]]] = {
+    "fewshot": ("Score over labelled target data", _nothing),
+    "confusion": ("Confusion matrix", _confusion),
+    "classes": ("Classes", _classes),
+    "genders": ("Genders", _genders),
+    "speakers": ("Speakers", _speakers),
+    "folds": ("Folds", _folds),
+    "learning_curves": ("Learning curves", _nothing),
+    "reliability": ("Reliability of the probabilities", _reliability),
+}  # kind of picture -> title of its section, and the tables beside it
+
+
+def _corpora(record: Summary | FewshotSummary) -> list[Section]:
+    """Of a zero-shot or combined summary: label spaces, normalisation, suspects, each corpus beside its own head."""
+    if "label_space" not in record.data:
         return []
-    data = result["data"]
-    lines = [
-        *space_lines(data["label_space"]),
-        *([f"normalised: {data['normalization']}"] if "normalization" in data else []),
-    ]
-    blocks: list[Block] = [Notice("Classes and normalisation", [" ".join(x.split()) for x in lines], warning=False)]
-    found = [suspect_line(s) for s in result.get("suspects", [])]
-    blocks += [Notice("Suspects", found)] if found else []
-    if "datasets" in result:
-        blocks.append(table_of("Each corpus beside its own head", corpus_rows(result["datasets"]), note=COMBINED))
+    normalised = [("normalised", str(record.data["normalization"]))] if "normalization" in record.data else []
+    blocks: list[Block] = [shared_classes(record.data["label_space"], normalised)]
+    if isinstance(record, Summary):
+        blocks += suspects([suspect_line(s) for s in record.suspects or ()])
+        rows = [
+            [
+                *(name, *scores(part.pooled), score(part.alone.pooled.UA)),
+                *(*tested(part.comparison, part.comparison.p_holm), part.comparison.verdict),
+            ]
+            for name, part in (record.datasets or {}).items()
+        ]
+        head = ["corpus", *SCORES, "own head, UA", "combined minus own", "95 %", *TESTED, "verdict"]
+        blocks += [Table("Each corpus beside its own head", head, rows, note=COMBINED)] if rows else []
     return [Section("Corpora", blocks)]

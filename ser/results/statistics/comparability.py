@@ -8,11 +8,13 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.results.records.find import dataset, fact, find_summary, read_any, read_summary
-from ser.results.records.kinds import studies
+from ser.results.records.beside import beside
+from ser.results.records.find import dataset, fact, find_summary, read_summary
+from ser.results.records.kinds import read_record
 from ser.results.records.names import amount_name, amount_of, amount_value
 from ser.results.records.record import read_predictions
 from ser.results.statistics.paired import tested_rows
+from ser.results.studies import StudyRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,15 +87,8 @@ def read_members(names: Sequence[str], folder: Path, at: str | None = None) -> l
 
 def _experiments(path: Path) -> list[Path]:
     """The summary itself, or those of a study's experiments; of a search that of the chosen setting alone."""
-    found = read_any(path)
-    if found["schema"] not in studies():
-        return [path]
-    rows = (
-        [found["chosen"]]
-        if "chosen" in found
-        else next((found[k] for k in ("variants", "methods", "cells") if k in found), [])
-    )
-    return list(dict.fromkeys(path.parent / row["record"] for row in rows))
+    found = read_record(path)
+    return [beside(path, record) for record in found.compared()] if isinstance(found, StudyRecord) else [path]
 
 
 def _member(path: Path, summary: dict[str, Any], at: str | None) -> Member:

@@ -1,1 +1,83 @@
-"""Kinds of study: each file has a study's record (`Study`). A file's name is the kind's name."""
+"""Kinds of study: made of several experiments, each with its own record. A file's name is the kind's name.
+
+A plugin has a class `Study(StudyRecord)`: the fields of its record, and the methods that show it and compute it again.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ser.results.records.model import METRICS, Metrics, Opening
+from ser.results.records.result import dataset_of
+
+if TYPE_CHECKING:
+    from ser.results.report.blocks import Block
+    from ser.results.verification.experiments import Experiments
+
+Parts = Iterator[
+    tuple[str, Mapping[str, Metrics | None]]
+]  # name, and split (`validation`, `test`, `pooled`) -> metrics
+Recomputed = Iterator[tuple[str, Any, Any]]  # place in the record, stored value, recomputed value
+
+
+class Standing(NamedTuple):
+    """The scores that stand for a study in the list of results.
+
+    Attributes:
+        of: what they are of: a variant, a method, a mean.
+        scores: metric -> mean over runs.
+        runs: number of runs.
+    """
+
+    of: str
+    scores: dict[str, float]
+    runs: int
+
+    @classmethod
+    def at(cls, of: str, metrics: Metrics) -> "Standing":
+        """The scores of a part of a study."""
+        return cls(of, {name: metrics.of(name).mean for name in METRICS}, metrics.UA.n)
+
+
+class StudyRecord(Opening, kw_only=True):
+    """The record of a study. What the methods give is used by the list, the terminal, reports, comparisons and `verify`."""
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name; `source -> target` where there are two."""
+        return dataset_of(self)
+
+    def standing(self) -> Standing:
+        """The scores that stand for the study in the list of results."""
+        raise NotImplementedError
+
+    def members(self) -> list[tuple[str, str]]:
+        """Name and record of each experiment that the study is made of, the record as a path from the study's folder."""
+        raise NotImplementedError
+
+    def compared(self) -> list[str]:
+        """Records of the experiments that `ser results compare` takes in the place of the study."""
+        return list(dict.fromkeys(record for _, record in self.members()))
+
+    def lead(self) -> str:
+        """The sentence that a report begins with."""
+        raise NotImplementedError
+
+    def blocks(self) -> "list[Block]":
+        """Tables and remarks, the most important first."""
+        raise NotImplementedError
+
+    def parts(self) -> Parts:
+        """Everything that has scores, for tidy rows."""
+        raise NotImplementedError
+
+    def recomputed(self, experiments: "Experiments") -> Recomputed:
+        """Every number of the study, computed again from the predictions of its experiments."""
+        raise NotImplementedError
+
+    def as_csv(self) -> str | None:
+        """Its table as CSV, where the kind has one of its own."""
+        return None
+
+    def write_beside(self, path: Path) -> None:
+        """Write what lies beside the record in `path`, of kinds that have such files."""

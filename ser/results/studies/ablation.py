@@ -1,11 +1,22 @@
 """Ablation: the same experiment with fewer modalities or simpler fusion, compared in pairs with the full model."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Model, Word
-from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Notes, Opening
+from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Notes
+from ser.results.report.blocks import Block, Table
+from ser.results.report.cells import SCORES, TESTED, scores, tested, with_interval
+from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
+
+if TYPE_CHECKING:
+    from ser.results.verification.experiments import Experiments
+
+NOTE = (
+    "Permutation tests: the models (run x fold) of each fold are exchanged; the predictions of a speaker are exchanged; in "
+    "brackets the number of each. p: of both together, Holm over the rows. Five speakers cannot give a p below 0.0625."
+)
 
 
 class Variant(Model, kw_only=True):
@@ -30,7 +41,7 @@ class VariantComparison(Comparison, kw_only=True):
     p_holm: AdjustedP
 
 
-class Study(Opening, kw_only=True):
+class Study(StudyRecord, kw_only=True):
     """Ablation: the same experiment with fewer modalities or simpler fusion, compared in pairs with the full model."""
 
     schema: Literal["ser.ablation/1"] = "ser.ablation/1"
@@ -38,3 +49,38 @@ class Study(Opening, kw_only=True):
     full: Annotated[str, Meta(description="Name of the variant that the others are compared with.")]
     variants: Annotated[list[Variant], Meta(min_length=2)]
     comparisons: list[VariantComparison]
+
+    def _full(self) -> Variant:
+        return next(v for v in self.variants if v.name == self.full)
+
+    def standing(self) -> Standing:
+        return Standing.at(self.full, self._full().pooled)
+
+    def members(self) -> list[tuple[str, str]]:
+        return [(v.name, v.record) for v in self.variants]
+
+    def lead(self) -> str:
+        return f"UA of the full model on {self.dataset}: {with_interval(self._full().pooled.UA)}."
+
+    def blocks(self) -> list[Block]:
+        rows = [[v.name, v.head, "+".join(v.stores), *scores(v.pooled), str(v.pooled.UA.n)] for v in self.variants]
+        note = "Test predictions of all folds together, mean ± std over runs."
+        compared = [[c.variant, *tested(c, c.p_holm)] for c in self.comparisons]
+        head = ["full model minus", "UA", "95 %", *TESTED]
+        return [
+            Table("Scores of each variant", ["variant", "head", "features", *SCORES, "runs"], rows, left=3, note=note),
+            Table("The full model against each other variant", head, compared, note=NOTE),
+        ]
+
+    def parts(self) -> Parts:
+        yield from ((v.name, {"validation": v.validation, "test": v.test, "pooled": v.pooled}) for v in self.variants)
+
+    def recomputed(self, experiments: "Experiments") -> Recomputed:
+        from ser.results.statistics.gains import against
+
+        frames = experiments.frames(self.variants)
+        for k, v in enumerate(self.variants):
+            yield from experiments.scores(f"$.variants[{k}]", v, frames.get(v.name))
+        if len(frames) == len(self.variants):
+            classes = experiments.classes(frames[self.full])
+            yield "$.comparisons", self.comparisons, against(self.full, frames, classes)

@@ -1,11 +1,27 @@
 """Few-shot methods on the same shots: their curves over the amount of labelled target data, comparisons, labels saved."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Model, Share, Word
-from ser.results.records.model import AdjustedP, Amount, Beside, Comparison, Metrics, Number, Opening
+from ser.results.records.model import AdjustedP, Amount, Beside, Comparison, Metrics, Number
+from ser.results.records.names import amount_value
+from ser.results.report.blocks import Block, Table
+from ser.results.report.cells import ABSENT, SCORES, TESTED, number, score, scores, size, tested, with_interval
+from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
+
+if TYPE_CHECKING:
+    from ser.results.verification.experiments import Experiments
+
+NOTE = (
+    "Pooled UA. Permutation tests: models are exchanged, a run whole; the predictions of a speaker are exchanged; in brackets "
+    "the number of each. p: of both together, Holm over the rows; not given under 4 runs."
+)
+WORTH = (
+    "worth: the amount with which training from scratch has the same pooled UA, linear between its points in the logarithm of "
+    "the amount; saved: share of the labels that scratch would need beyond those used. Of means over runs, without an interval."
+)
 
 
 class Point(Model, kw_only=True):
@@ -25,6 +41,11 @@ class Method(Model, kw_only=True):
     experiment: Word
     record: Annotated[Beside, Meta(description="Its summary, from this file's folder.")]
     curve: Annotated[list[Point], Meta(min_length=1)]
+
+    @property
+    def pooled(self) -> Metrics:
+        """The scores at the first amount."""
+        return self.curve[0].pooled
 
 
 class ZeroShot(Model, kw_only=True, forbid_unknown_fields=False):
@@ -67,8 +88,23 @@ class SavedLabels(Model, kw_only=True):
         Meta(description="1 - amount / worth; null where the worth is a bound."),
     ]
 
+    def worth_text(self) -> str:
+        """The worth with its unit, as a bound where it is one."""
+        unit = "shot" if self.unit == "shots" and self.worth == 1 else self.unit
+        if self.relation == "more than":
+            return f"not reached within {self.worth:g} {unit}"
+        if self.relation == "at most":
+            return f"no more than {self.worth:g} {unit}"
+        return f"{self.worth:.0f} {unit}" if self.worth >= 10 else f"{self.worth:.1f} {unit}"
 
-class Study(Opening, kw_only=True):
+    def saved_text(self) -> str:
+        """The share of labels saved; how many times as many are needed where none are."""
+        if self.saved is None:
+            return ABSENT
+        return f"none: {1 - self.saved:.1f} times as many" if self.saved < 0 else f"{100 * self.saved:.0f} %"
+
+
+class Study(StudyRecord, kw_only=True):
     """Few-shot methods on the same shots: their curves over the amount of labelled target data, comparisons, labels saved."""
 
     schema: Literal["ser.fewshot/1"] = "ser.fewshot/1"
@@ -81,3 +117,87 @@ class Study(Opening, kw_only=True):
         list[SavedLabels],
         Meta(description="What each score is worth in target data; empty where scratch is not among the methods."),
     ]
+
+    def standing(self) -> Standing:
+        """The reference method at the largest amount."""
+        method = next(m for m in self.methods if m.name == self.reference)
+        point = max(method.curve, key=lambda p: amount_value(p.amount))
+        return Standing.at(f"{method.name}, {point.amount}", point.pooled)
+
+    def members(self) -> list[tuple[str, str]]:
+        return [(m.name, m.record) for m in self.methods]
+
+    def lead(self) -> str:
+        best = max(self.methods, key=lambda m: m.curve[-1].pooled.UA.mean)
+        last = best.curve[-1]
+        return (
+            f"{len(self.methods)} methods on {self.dataset}; at {last.amount} highest is {best.name}, UA "
+            f"{with_interval(last.pooled.UA)}."
+        )
+
+    def blocks(self) -> list[Block]:
+        blocks = [self._curves(), self._at_the_last()]
+        if self.comparisons:
+            rows = [[c.amount, c.method, *tested(c, c.p_holm)] for c in self.comparisons]
+            head = ["amount", f"minus {self.reference}", "UA", "95 %", *TESTED]
+            caption = f"Each other method against {self.reference}"
+            blocks.append(Table(caption, head, rows, left=2, note=NOTE))
+        if self.saved_labels:
+            rows = [[r.method, r.amount, number(r.score), r.worth_text(), r.saved_text()] for r in self.saved_labels]
+            head = ["method", "target data", "UA", "worth", "saved"]
+            blocks.append(Table("Labels saved", head, rows, left=2, note=WORTH))
+        return list(blocks)
+
+    def _curves(self) -> Table:
+        points = self.methods[0].curve
+        rows = [["source only", *[score(self.source.zero_shot.pooled.UA)] * len(points)]] if self.source else []
+        rows += [[m.name, *(score(p.pooled.UA) for p in m.curve)] for m in self.methods]
+        rows.append(["utterances", *(size(p.n_samples) for p in points)])
+        speakers = [p.n_speakers for p in points if p.n_speakers is not UNSET]
+        rows += [["speakers", *map(size, speakers)]] if len(speakers) == len(points) else []
+        runs = points[0].pooled.UA.n
+        note = f"Test predictions of all folds of the target together, mean ± std over {runs} runs."
+        head = ["pooled UA", *(p.amount for p in points)]
+        return Table("UA over the amount of labelled target data", head, rows, note=note)
+
+    def _at_the_last(self) -> Table:
+        head = [f"at {self.methods[0].curve[-1].amount}", *SCORES]
+        return Table(
+            "All metrics at the last amount", head, [[m.name, *scores(m.curve[-1].pooled)] for m in self.methods]
+        )
+
+    def parts(self) -> Parts:
+        for m in self.methods:
+            yield from ((f"{m.name}, {p.amount}", {"test": p.test, "pooled": p.pooled}) for p in m.curve)
+
+    def recomputed(self, experiments: "Experiments") -> Recomputed:
+        from ser.results.records.summary import amounts_of
+        from ser.results.statistics.gains import by_amount
+
+        frames = experiments.frames(self.methods)
+        zero_shot = None
+        for k, m in enumerate(self.methods):
+            if m.name not in frames:
+                continue
+            frame = frames[m.name]
+            names = amounts_of(frame)
+            for i, point in enumerate(m.curve):
+                own = frame[names == point.amount]
+                yield from experiments.scores(f"$.methods[{k}].curve[{i}]", point, own, ("test", "pooled"))
+            if zero_shot is None and (names == "0%").any():
+                zero_shot = frame[names == "0%"]
+        if self.source is not None and zero_shot is not None:
+            yield from experiments.scores("$.source.zero_shot", self.source.zero_shot, zero_shot, ("test", "pooled"))
+            yield from experiments.scores("$.source", self.source, zero_shot, ("validation",))
+        if len(frames) == len(self.methods):
+            done = {m.name: experiments.pairs(m) for m in self.methods}
+            yield "$.comparisons", self.comparisons, by_amount(done, experiments.classes(frames[self.reference]))
+        yield "$.saved_labels", self.saved_labels, self._saved()
+
+    def _saved(self) -> object:
+        from ser.results.metrics.saved_labels import saved_labels
+
+        curves = {m.name: {p.amount: p.pooled.UA.mean for p in m.curve} for m in self.methods}
+        zero = self.source.zero_shot.pooled.UA.mean if self.source else None
+        scratch = curves.pop("scratch", {})
+        return saved_labels(curves, dict(sorted(scratch.items(), key=lambda item: amount_value(item[0]))), zero)

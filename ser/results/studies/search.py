@@ -1,11 +1,17 @@
 """Search over settings: validation scores of all, test scores of the one that they chose."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Count, Model
-from ser.results.records.model import Beside, Metrics, Notes, Opening
+from ser.results.records.model import Beside, Metrics, Notes
+from ser.results.report.blocks import Block, Notice, Table
+from ser.results.report.cells import SCORES, score, scores, setting, with_interval
+from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
+
+if TYPE_CHECKING:
+    from ser.results.verification.experiments import Experiments
 
 
 class Setting(Model, kw_only=True):
@@ -37,7 +43,7 @@ class Nested(Model, kw_only=True):
     pooled: Metrics
 
 
-class Study(Opening, kw_only=True):
+class Study(StudyRecord, kw_only=True):
     """Search over settings: validation scores of all, test scores of the one that they chose."""
 
     schema: Literal["ser.search/1"] = "ser.search/1"
@@ -48,3 +54,65 @@ class Study(Opening, kw_only=True):
     settings: Annotated[list[Setting], Meta(min_length=1, description="In the order tried.")]
     chosen: Chosen
     nested: Nested | UnsetType = UNSET
+
+    def standing(self) -> Standing:
+        return Standing.at("chosen", self.chosen.pooled)
+
+    def members(self) -> list[tuple[str, str]]:
+        return [(setting(s.setting), s.record) for s in self.settings if s.record is not None]
+
+    def compared(self) -> list[str]:
+        return [self.chosen.record]
+
+    def lead(self) -> str:
+        return f"Chosen: {setting(self.chosen.setting)}, UA {with_interval(self.chosen.pooled.UA)} on test."
+
+    def blocks(self) -> list[Block]:
+        rows = [[f"chosen: {setting(self.chosen.setting)}", *scores(self.chosen.pooled)]]
+        note = "Test predictions of all folds together."
+        if self.nested:
+            rows.append(["nested: chosen fold by fold", *scores(self.nested.pooled)])
+            note += " nested: the setting of each fold chosen on its own validation part."
+        tried = [
+            [
+                *(setting(s.setting), score(s.validation.UA), score(s.validation.WA)),
+                "chosen" if s.setting == self.chosen.setting else "",
+            ]
+            for s in self.settings
+            if s.validation is not None
+        ]
+        failed = [f"{setting(s.setting)}: {s.error}" for s in self.settings if s.error is not None]
+        how = f"{self.tried} settings tried, {self.failed} failed; chosen by {self.chosen_by}."
+        head = ["setting", "validation UA", "validation WA", ""]
+        return [
+            Table("Scores of the chosen setting", ["test", *SCORES], rows, note=note),
+            Table("Settings on validation", head, tried, note=how),
+            *([Notice("Settings that failed", failed)] if failed else []),
+        ]
+
+    def parts(self) -> Parts:
+        chosen = self.chosen
+        yield "chosen", {"validation": chosen.validation, "test": chosen.test, "pooled": chosen.pooled}
+        if self.nested:
+            yield "nested", {"test": self.nested.test, "pooled": self.nested.pooled}
+
+    def recomputed(self, experiments: "Experiments") -> Recomputed:
+        from ser.results.statistics.choices import nested
+
+        done = {}
+        for k, s in enumerate(self.settings):
+            if s.record is not None and s.validation is not None:
+                runs = experiments.runs(s.record, str(s.experiment), s.validation.UA.n)
+                if runs is not None:
+                    done[k] = runs
+                    yield from experiments.scores(f"$.settings[{k}]", s, runs.predictions, ("validation",))
+        of = next((done[k] for k in done if self.settings[k].setting == self.chosen.setting), None)
+        if of is None:
+            return
+        yield from experiments.scores("$.chosen", self.chosen, of.predictions)
+        found = {k: s.validation.UA.mean for k, s in enumerate(self.settings) if s.validation is not None}
+        yield "$.chosen.setting", self.chosen.setting, self.settings[max(found, key=lambda k: found[k])].setting
+        if self.nested is not UNSET:
+            pairs = [done[k].pairs() if k in done else [] for k in range(len(self.settings))]
+            classes = experiments.classes(of.predictions)
+            yield "$.nested", self.nested, nested([s.setting for s in self.settings], pairs, classes)

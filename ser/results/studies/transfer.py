@@ -1,11 +1,25 @@
 """Transfer from a source corpus to a target: adaptation or fine-tuning beside the source's head alone and the target's."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 
 from ser.jsonfile import Model, Word
-from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Opening, Stamps, Suspect
+from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Stamps, Suspect
+from ser.results.report.blocks import Block, Table
+from ser.results.report.cells import ABSENT, SCORES, TESTED, number, scores, tested, with_interval
+from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects
+from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
+
+if TYPE_CHECKING:
+    from ser.results.verification.experiments import Experiments
+    from ser.results.verification.runs import Runs
+
+NOTE = (
+    "Gain over the source's head alone, pooled UA. Permutation tests: models are exchanged, a run whole; the predictions of a "
+    "speaker are exchanged; in brackets the number of each. p: of both together, Holm over the rows; not given under 4 runs. "
+    "Gap: share of the way to target only."
+)
 
 
 class Variant(Model, kw_only=True):
@@ -53,7 +67,7 @@ class Gain(Comparison, kw_only=True):
     verdict: str
 
 
-class Study(Opening, kw_only=True):
+class Study(StudyRecord, kw_only=True):
     """Transfer from a source corpus to a target: adaptation or fine-tuning beside the source's head alone and the target's."""
 
     schema: Literal["ser.transfer/1"] = "ser.transfer/1"
@@ -62,3 +76,84 @@ class Study(Opening, kw_only=True):
     variants: Annotated[list[Variant], Meta(min_length=2)]
     comparisons: list[Gain]
     suspects: list[Suspect]
+
+    def standing(self) -> Standing:
+        """The only method, or the one whose lambda was chosen; of several methods, the source's head alone."""
+        methods = [v for v in self.variants if v.method not in ("none", "oracle")]
+        chosen = [v for v in methods if v.chosen] or methods
+        one = chosen[0] if len(chosen) == 1 else next(v for v in self.variants if v.method == "none")
+        return Standing.at(one.name, one.pooled)
+
+    def members(self) -> list[tuple[str, str]]:
+        return [(v.name, v.record) for v in self.variants]
+
+    def lead(self) -> str:
+        first, *others = self.variants
+        best = max(others, key=lambda v: v.pooled.UA.mean, default=first)
+        return (
+            f"UA on {self.dataset}: {first.name} {with_interval(first.pooled.UA)}, highest {best.name} "
+            f"{with_interval(best.pooled.UA)}, {best.pooled.UA.n} runs."
+        )
+
+    def blocks(self) -> list[Block]:
+        some = any(v.selection_score is not UNSET for v in self.variants)
+        several = any(v.chosen for v in self.variants)
+        rows = []
+        for v in self.variants:
+            chosen = [v.selection or "", number(v.selection_score or None)] if some else []
+            chosen += ["chosen" if v.chosen else ""] if several else []
+            rows.append([v.name, *scores(v.pooled), str(v.pooled.UA.n), *chosen])
+        head = ["variant", *SCORES, "runs", *(["selection", "score"] if some else []), *([""] if several else [])]
+        gains = [
+            [
+                *(c.variant, *tested(c, c.p_holm)),
+                *(ABSENT if c.gap_closed is None else f"{100 * c.gap_closed:.0f} %", c.verdict),
+            ]
+            for c in self.comparisons
+        ]
+        note = "Test predictions of all folds of the target together, mean ± std over runs."
+        return [
+            Table("Scores of each variant", head, rows, note=note),
+            Table("Gains over source only", ["gain of", "UA", "95 %", *TESTED, "gap", "verdict"], gains, note=NOTE),
+            shared_classes(self.data["label_space"]),
+            *suspects([suspect_line(s) for s in self.suspects]),
+        ]
+
+    def parts(self) -> Parts:
+        yield from ((v.name, {"validation": v.validation, "test": v.test, "pooled": v.pooled}) for v in self.variants)
+
+    def recomputed(self, experiments: "Experiments") -> Recomputed:
+        from ser.results.metrics.swapped_labels import suspects as swapped
+        from ser.results.statistics.gains import comparisons
+
+        frames = experiments.frames(self.variants)
+        for k, v in enumerate(self.variants):
+            yield from experiments.scores(f"$.variants[{k}]", v, frames.get(v.name))
+            runs = experiments.runs(v.record, v.experiment, v.pooled.UA.n)
+            if runs is not None and v.selection and isinstance(v.selection_score, float):
+                yield f"$.variants[{k}].selection_score", v.selection_score, _selection_score(v.selection, runs)
+        if len(frames) < len(self.variants):
+            return
+        names = {v.method: v.name for v in self.variants}
+        classes = list(self.data["label_space"]["classes"])
+        again = comparisons(frames, classes, names["none"], names.get("oracle", ""))
+        yield "$.comparisons", self.comparisons, again
+        found: dict[tuple[str, ...], object] = {}
+        for v in self.variants:  # heads that have seen no label of the target
+            if v.method == "none" or (self.task == "adapt" and v.method != "oracle"):
+                for suspect in swapped(frames[v.name], classes):
+                    found.setdefault(tuple(suspect["classes"]), {**suspect, "variant": v.name})
+        yield "$.suspects", self.suspects, list(found.values())
+
+
+def _selection_score(selection: str, runs: "Runs") -> float | None:
+    """The score that picked the epochs, at the epochs picked: mean over runs and folds."""
+    word = selection.removeprefix("source ")
+    values = [
+        r.curves[name][r.best_epoch - 1]
+        for r in runs.records
+        for name in (f"selection_{word}", f"validation_{word}")
+        if r.curves and name in r.curves and r.best_epoch
+    ]
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known else None

@@ -1,11 +1,31 @@
 """Transfer matrix: a head of each corpus tested on all corpora, over the classes that all have."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, convert
 
 from ser.jsonfile import Model, Word
-from ser.results.records.model import Beside, Metrics, Opening, Suspect
+from ser.results.records.model import METRICS, Beside, Metrics, Suspect
+from ser.results.report.blocks import Block, Table
+from ser.results.report.cells import ABSENT, score
+from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects
+from ser.results.report.score_rows import csv_text
+from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
+from ser.workspace import writing
+
+if TYPE_CHECKING:
+    from ser.results.verification.experiments import Experiments
+
+NOTE = (
+    "UA of all test predictions together, mean ± std over runs. Rows are trained on, columns tested. In brackets: within a "
+    "corpus, under its own protocol. others: mean of a row or column without the brackets. /: no language is shared."
+)
+COLUMNS = (
+    *("source", "target", "within", "cross_language", "utterances", "metric"),
+    *("mean", "std", "ci_95_low", "ci_95_high", "runs", "values"),
+)
 
 
 class Cell(Model, kw_only=True):
@@ -28,7 +48,7 @@ class Cell(Model, kw_only=True):
     suspects: list[Suspect]
 
 
-class Study(Opening, kw_only=True):
+class Study(StudyRecord, kw_only=True):
     """Transfer matrix: a head of each corpus tested on all corpora, over the classes that all have."""
 
     schema: Literal["ser.matrix/1"] = "ser.matrix/1"
@@ -42,3 +62,98 @@ class Study(Opening, kw_only=True):
     targets: Annotated[
         dict[str, Metrics], Meta(description="Column means: of each target over the other corpora's heads.")
     ]
+
+    def standing(self) -> Standing:
+        """The mean over all sources of their means over the other corpora."""
+        rows = list(self.sources.values())
+        means = {m: sum(r.of(m).mean for r in rows) / len(rows) for m in METRICS}
+        return Standing("across corpora", means, rows[0].UA.n)
+
+    def members(self) -> list[tuple[str, str]]:
+        return [(f"{c.source} -> {c.target}", c.record) for c in self.cells]
+
+    def by_pair(self) -> dict[tuple[str, str], Cell]:
+        """The cells by source and target."""
+        return {(c.source, c.target): c for c in self.cells}
+
+    def lead(self) -> str:
+        return f"{len(self.datasets)} corpora, each as source and as target: {', '.join(self.datasets)}."
+
+    def blocks(self) -> list[Block]:
+        cells = self.by_pair()
+        rows = [
+            [source, *(_shown(cells[source, target]) for target in self.datasets), score(self.sources[source].UA)]
+            for source in self.datasets
+        ]
+        rows.append(["others", *(score(self.targets[target].UA) for target in self.datasets), ABSENT])
+        lines = [suspect_line(s, f"{c.source} -> {c.target}: ") for c in self.cells for s in c.suspects]
+        return [
+            Table("UA, source by target", ["trained on", *self.datasets, "others"], rows, note=NOTE),
+            shared_classes(self.data["label_space"]),
+            *suspects(lines),
+        ]
+
+    def parts(self) -> Parts:
+        for c in self.cells:
+            yield f"{c.source} -> {c.target}", {"validation": c.validation, "pooled": c.pooled}
+
+    def recomputed(self, experiments: "Experiments") -> Recomputed:
+        from ser.results.metrics.swapped_labels import suspects as swapped
+
+        for k, c in enumerate(self.cells):
+            runs = experiments.runs(c.record, c.experiment, c.pooled.UA.n)
+            if runs is None:
+                continue
+            frame = runs.predictions
+            frame = frame if c.fold is None else frame[frame["fold"] == c.fold]
+            yield from experiments.scores(f"$.cells[{k}]", c, frame, ("validation", "pooled"))
+            first = frame[(frame["split"] == "test") & (frame["run"] == frame["run"].min())]
+            yield f"$.cells[{k}].utterances", c.utterances, len(first)
+            yield f"$.cells[{k}].suspects", c.suspects, swapped(frame, experiments.classes(frame))
+        yield "$.sources", self.sources, means(self.cells, self.datasets, "source")
+        yield "$.targets", self.targets, means(self.cells, self.datasets, "target")
+
+    def as_csv(self) -> str:
+        """One line per cell and metric; then the means of rows and columns, `others` in place of the other corpus."""
+        rows = [
+            (c.source, c.target, str(c.within).lower(), c.cross_language, c.utterances, *_numbers(c.pooled, m))
+            for c in self.cells
+            for m in METRICS
+        ]
+        for name in self.datasets:
+            for pair, of in (((name, "others"), self.sources), (("others", name), self.targets)):
+                rows += [(*pair, "false", None, None, *_numbers(of[name], m)) for m in METRICS]
+        return csv_text(COLUMNS, rows)
+
+    def write_beside(self, path: Path) -> None:
+        """Write the table as CSV and as a heat map."""
+        from ser.results.plotting.gallery import draw
+        from ser.results.plotting.style import save
+        from ser.results.records.result import Result
+
+        with writing(path.with_suffix(".csv")) as temporary:
+            temporary.write_text(self.as_csv(), encoding="utf-8")
+        save(draw(Result(path, self), "matrix").figure, path.with_suffix(".matrix.png"))
+
+
+def _shown(cell: Cell) -> str:
+    value = score(cell.pooled.UA)
+    return f"[{value}]" if cell.within else f"{value} /" if cell.cross_language else value
+
+
+def _numbers(metrics: Metrics, name: str) -> tuple[object, ...]:
+    m = metrics.of(name)
+    low, high = m.ci_95 or (None, None)
+    return name, m.mean, m.std, low, high, m.n, " ".join(map(str, m.values))
+
+
+def means(cells: Sequence[Cell], names: Sequence[str], side: Literal["source", "target"]) -> dict[str, Metrics]:
+    """By corpus: the mean of the cells with it as source or target but the diagonal, run by run, described over runs."""
+    from ser.results.statistics.intervals import describe
+
+    found = {}
+    for name in names:
+        own = [c.pooled for c in cells if getattr(c, side) == name and not c.within]
+        runs = {m: zip(*(p.of(m).values for p in own), strict=True) for m in METRICS}
+        found[name] = convert({m: describe([sum(v) / len(v) for v in runs[m]]) for m in METRICS}, Metrics)
+    return found

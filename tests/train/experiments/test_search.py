@@ -12,7 +12,7 @@ from ser.cli import main
 from ser.errors import ConfigError, SerError
 from ser.results.records.find import read_any
 from ser.results.records.record import read_predictions, read_summary
-from ser.results.report.studies import study_text
+from ser.results.report.compose import text_of
 from ser.results.statistics.choices import choose
 from ser.train.experiments.fit import fit
 from ser.train.experiments.search import search
@@ -84,7 +84,7 @@ def test_validation_chooses_and_other_test_scores_are_not_told(maker: Any) -> No
         assert row["validation"] == summary["validation"]
         assert not {"test", "pooled"} & set(row)
     assert found["chosen"]["pooled"] == summaries[1]["pooled"]
-    told = study_text(found, path)
+    told = text_of(found, path)
     assert f"{summaries[1]['pooled']['UA']['mean']:.3f}" in told
     for part in ("test", "pooled"):
         assert f"{summaries[0][part]['UA']['mean']:.3f} ±" not in told.replace(
@@ -152,14 +152,15 @@ def test_a_setting_that_fails_is_named_and_the_others_go_on(maker: Any, capsys: 
     base = ["fit", "--workspace", str(maker.space.root), "--runs", "1", "--jobs", "1", "--head", "sklearn:SVC"]
     assert main([*base, *grid]) == 3
     said = capsys.readouterr().out
-    assert "failed      head.C=-1 head.kernel=linear: sklearn:SVC: The 'C' parameter" in said
+    assert "  - head.C=-1 head.kernel=linear: sklearn:SVC: The 'C' parameter" in said
     assert "1 failed" in said
     (path,) = maker.space.results.glob("search-toy-sklearn-SVC-*.json")
     rows = read_any(path)["settings"]
     assert [r["record"] is None for r in rows] == [True, False]
     assert main(["results", "show", path.stem, "--workspace", str(maker.space.root)]) == 0
     assert "chosen" in capsys.readouterr().out
-    assert main(["results", "show", path.stem, "--format", "csv", "--workspace", str(maker.space.root)]) == 1
+    assert main(["results", "show", path.stem, "--format", "csv", "--workspace", str(maker.space.root)]) == 0
+    assert f"{path.stem},chosen,pooled,UA," in capsys.readouterr().out
     assert main([*base, "--grid", "head.C=1,2", "--head-option", "C=3"]) == 1
     assert "head.C is given and searched" in capsys.readouterr().err
     assert main([*base, "--random", "3"]) == 1

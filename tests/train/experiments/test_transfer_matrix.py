@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from ser.cli import cli, main
 from ser.errors import ConfigError
 from ser.features.tensors import load_tensors
+from ser.jsonfile import check
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.folds.protocols import train_and_validation
 from ser.metadata.languages import crossing, spoken
@@ -23,8 +25,8 @@ from ser.metadata.table import load_table, make_table, write_table
 from ser.results.plotting.gallery import draw
 from ser.results.records.find import read_any
 from ser.results.records.record import read_predictions, read_summary
-from ser.results.records.result import Source
-from ser.results.report import matrices
+from ser.results.records.result import Result
+from ser.results.studies.transfer_matrix import Study
 from ser.train.checkpoint import load_head
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.fit import fit
@@ -43,6 +45,10 @@ FAST: dict[str, Any] = {
 }
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 SWAPPED = {"neutral": "sadness", "sadness": "neutral"}
+
+
+def _by_pair(study: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(c["source"], c["target"]): c for c in study["cells"]}
 
 
 def relabel(maker: Any, name: str, how: Any) -> None:
@@ -193,7 +199,7 @@ def test_a_matrix_of_two_is_both_directions_and_both_fits(maker: Any, units: lis
     study = matrix(["one", "two"], maker.space, **FAST)
     path = maker.space.results / f"{study['experiment']}.json"
     assert read_any(path) == json.loads(json.dumps(study))
-    cells = matrices.by_pair(study)
+    cells = _by_pair(study)
     for source, target in (("one", "two"), ("two", "one")):
         before = (maker.space.results / cells[source, target]["record"]).read_bytes()
         alone = transfer(source, target, maker.space, **FAST)
@@ -228,7 +234,7 @@ def test_a_matrix_of_three_over_what_all_have(maker: Any, units: list[Any]) -> N
     }
     abroad = {job.experiment: (len(folds), runs) for job, folds, runs in units if "source-only" in job.experiment}
     assert sorted(abroad.values()) == [(2, [0, 1])] * 3  # one head a source and seed for both targets
-    cells = matrices.by_pair(study)
+    cells = _by_pair(study)
     flagged = {pair for pair, cell in cells.items() if cell["suspects"]}
     assert flagged == {("one", "two"), ("three", "two"), ("two", "one"), ("two", "three")}
     for (source, target), cell in cells.items():
@@ -253,7 +259,7 @@ def _check_csv(path: Path, study: dict[str, Any]) -> None:
     rows = list(csv.DictReader(path.open(encoding="utf-8")))
     assert len(rows) == 4 * (9 + 6)
     ua = {(r["source"], r["target"]): r for r in rows if r["metric"] == "UA"}
-    for pair, cell in matrices.by_pair(study).items():
+    for pair, cell in _by_pair(study).items():
         assert float(ua[pair]["mean"]) == cell["pooled"]["UA"]["mean"]
         assert ua[pair]["within"] == str(pair[0] == pair[1]).lower()
     assert float(ua["one", "others"]["mean"]) == study["sources"]["one"]["UA"]["mean"]
@@ -263,7 +269,7 @@ def _check_csv(path: Path, study: dict[str, Any]) -> None:
 def test_a_matrix_goes_on_where_it_was_stopped(maker: Any, units: list[Any]) -> None:
     corpora(maker, "one", "two")
     first = matrix(["one", "two"], maker.space, **FAST)
-    cells = matrices.by_pair(first)
+    cells = _by_pair(first)
     units.clear()
     folder = maker.space.results
     (folder / cells["one", "two"]["experiment"] / "run-001.fold-two.json").unlink()
@@ -284,16 +290,19 @@ def test_the_picture_says_what_the_study_says(maker: Any) -> None:
     corpora(maker, "one", "two")
     relabel(maker, "two", lambda e: e.replace(SWAPPED))
     study = matrix(["one", "two"], maker.space, **FAST)
-    texts = [t.get_text() for t in draw(Source(Path("matrix.json"), study), "matrix", "WA").figure.axes[0].texts]
+    texts = [
+        t.get_text()
+        for t in draw(Result(Path("matrix.json"), check(study, Study, "matrix")), "matrix", "WA").figure.axes[0].texts
+    ]
     for cell in study["cells"]:
         value = cell["pooled"]["WA"]
         assert f"{value['mean']:.3f}\n± {value['std']:.3f}" in texts
     assert texts.count("/?") == 2
     with pytest.raises(ConfigError, match="nothing for a picture of kind matrix"):
-        draw(Source(Path("search.json"), {"schema": "ser.search/1", "experiment": "search"}), "matrix")
+        draw(Result(Path("search.json"), SimpleNamespace()), "matrix")
     runner, root = CliRunner(), str(maker.space.root)
     shown = runner.invoke(cli, ["results", "show", study["experiment"], "--workspace", root])
-    assert "suspect     one -> two: neutral and sadness may be swapped" in shown.output
+    assert "- one -> two: neutral and sadness may be swapped" in shown.output
     assert f"[{study['cells'][0]['pooled']['UA']['mean']:.3f}" in shown.output
     plotted = runner.invoke(cli, ["results", "plot", study["experiment"], "--metric", "WA", "--workspace", root])
     assert plotted.output.strip().endswith(".matrix.png")

@@ -1,6 +1,6 @@
 """Plugins: one file a kind of picture.
 
-`ORDER` in a report; `fits(source)`; `draw(source, metric)`; and `words(source, metric)`: the same as text.
+`ORDER` in a report; `fits(result)`; `draw(result, metric)`; and `words(result, metric)`: the same as text.
 """
 
 KIND = "picture"

@@ -2,26 +2,27 @@
 
 from matplotlib.figure import Figure
 
-from ser.results.plotting.bars import points, points_note
+from ser.results.plotting.bars import Estimate, points, points_note
 from ser.results.plotting.style import FULL_NAMES, title
-from ser.results.records.names import ABLATION_SCHEMA
-from ser.results.records.result import Source
+from ser.results.records.result import Result
+from ser.results.studies import ablation
 
 ORDER = 20
 
 
-def fits(source: Source) -> bool:
-    return source.schema == ABLATION_SCHEMA
+def fits(result: Result) -> bool:
+    return isinstance(result.record, ablation.Study)
 
 
-def draw(source: Source, metric: str) -> Figure:
-    variants = source.result["variants"]
-    figure = points([v["name"] for v in variants], [v["pooled"][metric] for v in variants], FULL_NAMES[metric])
-    runs = variants[0]["pooled"][metric]["n"]
-    title(figure, source.result, f"pooled over folds; {points_note(runs)}")
+def draw(result: Result, metric: str) -> Figure:
+    variants = result.record.variants
+    values = [Estimate.of(v.pooled.of(metric)) for v in variants]
+    figure = points([v.name for v in variants], values, FULL_NAMES[metric])
+    runs = variants[0].pooled.of(metric).n
+    title(figure, result.record, f"pooled over folds; {points_note(runs)}")
     return figure
 
 
-def words(source: Source, metric: str) -> str:
-    found = [f"{v['name']} {v['pooled'][metric]['mean']:.3f}" for v in source.result["variants"]]
+def words(result: Result, metric: str) -> str:
+    found = [f"{v.name} {v.pooled.of(metric).mean:.3f}" for v in result.record.variants]
     return f"{metric.replace('_', ' ')}: {', '.join(found)}."

@@ -3,28 +3,30 @@
 from matplotlib.figure import Figure
 
 from ser.results.metrics.spread import SCORES, over_classes
-from ser.results.plotting.bars import Series, bars, interval_note
+from ser.results.plotting.bars import Estimate, Series, bars, interval_note
 from ser.results.plotting.style import title
-from ser.results.records.result import Source
+from ser.results.records.result import Result
 
 ORDER = 40
 
 
-def fits(source: Source) -> bool:
-    return source.is_summary
+def fits(result: Result) -> bool:
+    return result.is_summary
 
 
-def draw(source: Source, metric: str) -> Figure:
-    found = over_classes(source.test, source.classes)
-    series = [Series(name, [found[c][name] for c in source.classes]) for name in SCORES]
-    n = {c: source.part["per_class"][c]["support"] for c in source.classes}
-    figure = bars([f"{c} (n {n[c]:g})" for c in source.classes], series, "score of the class, 0 to 1")
-    runs = source.part["confusion_matrix"]["runs"]
-    title(figure, source.result, f"mean of each run's pooled test folds; lines: {interval_note(runs)}; n: utterances")
+def draw(result: Result, metric: str) -> Figure:
+    found = over_classes(result.test, result.classes)
+    series = [Series(name, [Estimate.of(found[c][name]) for c in result.classes]) for name in SCORES]
+    n = {c: result.numbers.per_class[c].support for c in result.classes}
+    figure = bars([f"{c} (n {n[c]:g})" for c in result.classes], series, "score of the class, 0 to 1")
+    runs = result.numbers.confusion_matrix.runs
+    title(
+        figure, result.record, f"mean of each run's pooled test folds; lines: {interval_note(runs or 1)}; n: utterances"
+    )
     return figure
 
 
-def words(source: Source, metric: str) -> str:
-    rows = source.part["per_class"]
-    order = sorted((c for c in rows if rows[c]["F1"] is not None), key=lambda c: -float(rows[c]["F1"]))
-    return "F1 from best to worst: " + ", ".join(f"{c} {rows[c]['F1']:.3f}" for c in order) + "."
+def words(result: Result, metric: str) -> str:
+    rows = result.numbers.per_class
+    order = sorted((c for c in rows if rows[c].F1 is not None), key=lambda c: -(rows[c].F1 or 0.0))
+    return "F1 from best to worst: " + ", ".join(f"{c} {rows[c].F1:.3f}" for c in order) + "."

@@ -5,21 +5,22 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ser.results.plotting.style import INK, as_vector, runs_of, title
-from ser.results.records.result import Source
+from ser.results.plotting.style import INK, as_vector, title
+from ser.results.records.result import Result
+from ser.results.report.cells import many
 
 ORDER = 30
 MOST = 3  # confusions that the words name
 
 
-def fits(source: Source) -> bool:
-    return source.is_summary
+def fits(result: Result) -> bool:
+    return result.is_summary
 
 
-def draw(source: Source, metric: str) -> Figure:
+def draw(result: Result, metric: str) -> Figure:
     """Draw the matrix; of a few-shot summary that of its largest amount of target data."""
-    matrix = source.part["confusion_matrix"]
-    labels, counts = matrix["labels"], np.array(matrix["counts"])
+    matrix = result.numbers.confusion_matrix
+    labels, counts = matrix.labels, np.array(matrix.counts)
     total = counts.sum(axis=1, keepdims=True)
     share = counts / np.maximum(total, 1)
     size = max(2.6, 0.68 * len(labels))  # of the cells, in inches; beside them stand labels and the colour bar
@@ -41,15 +42,15 @@ def draw(source: Source, metric: str) -> Figure:
     as_vector(bar)
     bar.ax.set_yticklabels(["0 %", "50 %", "100 %"])
     bar.set_label("share of the true class")
-    at = f", at {source.amount} of the target's data" if source.amount else ""
-    ua = source.part["pooled"]["UA"]["mean"]
-    title(figure, source.result, f"UA {ua:.3f}, counts over {runs_of(matrix['runs'])}{at}")
+    at = f", at {result.amount} of the target's data" if result.amount else ""
+    ua = result.numbers.pooled.UA.mean
+    title(figure, result.record, f"UA {ua:.3f}, counts over {many(matrix.runs or 1, 'run')}{at}")
     return figure
 
 
-def words(source: Source, metric: str) -> str:
-    matrix = source.part["confusion_matrix"]
-    labels, counts = matrix["labels"], np.array(matrix["counts"], dtype=np.float64)
+def words(result: Result, metric: str) -> str:
+    matrix = result.numbers.confusion_matrix
+    labels, counts = matrix.labels, np.array(matrix.counts, dtype=np.float64)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     right = ", ".join(f"{name} {100 * share[k, k]:.0f} %" for k, name in enumerate(labels) if counts[k].sum())
     wrong = _most_confused(share, labels)

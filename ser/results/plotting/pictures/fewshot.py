@@ -7,44 +7,45 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from ser.results.plotting.bars import FEW_RUNS
-from ser.results.plotting.style import FULL_NAMES, PALETTE, runs_of, title
-from ser.results.records.find import fact
-from ser.results.records.names import FEWSHOT_SCHEMA, amount_value
-from ser.results.records.result import Source
+from ser.results.plotting.style import FULL_NAMES, PALETTE, title
+from ser.results.records.model import AmountNumbers, Metrics, Spread
+from ser.results.records.names import amount_value
+from ser.results.records.result import Result, fact_of
+from ser.results.report.cells import FEW_RUNS, many
+from ser.results.studies.fewshot import Point, Study
 
 ORDER = 20
 MARKERS = "osD^vPX"
 ZERO = "black"  # the zero-shot line: no method has its colour
-Points = list[dict[str, Any]]  # each with `amount`, `n_samples`, `pooled`
+Curves = dict[str, dict[str, Point | AmountNumbers]]  # by name in the legend, then by amount
 
 
-def fits(source: Source) -> bool:
-    return source.schema == FEWSHOT_SCHEMA or source.amount is not None
+def fits(result: Result) -> bool:
+    return isinstance(result.record, Study) or result.amount is not None
 
 
-def draw(source: Source, metric: str) -> Figure:
+def draw(result: Result, metric: str) -> Figure:
     """Draw a metric over the amount of target data, with its interval over three runs or more, and the zero-shot line.
 
     Of UA chance is drawn too. Percentages and shots have a panel each. Points of several methods at one amount stand side by
     side.
     """
-    result, methods = source.result, methods_of(source)
+    methods, zero = methods_of(result), zero_shot(result)
     points = next(iter(methods.values()))
-    panels = [share for share in (False, True) if any(amount_value(p["amount"])[0] is share for p in points)]
+    panels = [share for share in (False, True) if any(amount_value(name)[0] is share for name in points)]
     figure = Figure(figsize=(1.2 + 5.4 * len(panels), 4.8), layout="constrained")
     shared: Axes | None = None
     for number, share in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), number, sharey=shared)
         shared = shared or axes
         _panel(axes, methods, share, metric)
-        if result.get("source"):
-            zero = result["source"]["zero_shot"]["pooled"][metric]["mean"]
+        if zero is not None:
+            mean = zero.of(metric).mean
             axes.axhline(
-                zero, color=ZERO, linestyle="--", linewidth=1.2, label=f"no target data (zero-shot), {zero:.3f}"
+                mean, color=ZERO, linestyle="--", linewidth=1.2, label=f"no target data (zero-shot), {mean:.3f}"
             )
         if metric == "UA":
-            chance = chance_of(source)
+            chance = chance_of(result)
             axes.axhline(chance, color=ZERO, linestyle=":", linewidth=1.2, label=f"chance, {chance:.3f}")
         if number == 1:
             axes.set_ylabel(FULL_NAMES[metric])
@@ -55,56 +56,62 @@ def draw(source: Source, metric: str) -> Figure:
         shared.set_ylim(max(low, -0.02), min(high, 1.02))
     handles, labels = shared.get_legend_handles_labels() if shared else ([], [])
     figure.legend(handles, labels, loc="outside lower center", ncols=min(1 + len(panels), len(labels)), frameon=False)
-    n = points[0]["pooled"][metric]["n"]
+    n = next(iter(points.values())).pooled.of(metric).n
     interval = ", 95 % intervals over runs" if n >= FEW_RUNS else ""
-    title(figure, result, f"{runs_of(n)}{interval}, pooled over folds")
+    title(figure, result.record, f"{many(n, 'run')}{interval}, pooled over folds")
     return figure
 
 
-def words(source: Source, metric: str) -> str:
-    found = []
-    if source.result.get("source"):
-        found.append(f"no target data {source.result['source']['zero_shot']['pooled'][metric]['mean']:.3f}")
-    for name, curve in methods_of(source).items():
-        found.append(f"{name}: " + ", ".join(f"{p['amount']} {p['pooled'][metric]['mean']:.3f}" for p in curve))
-    found += [f"chance {chance_of(source):.3f}"] if metric == "UA" else []
+def words(result: Result, metric: str) -> str:
+    zero = zero_shot(result)
+    found = [] if zero is None else [f"no target data {zero.of(metric).mean:.3f}"]
+    for name, curve in methods_of(result).items():
+        found.append(f"{name}: " + ", ".join(f"{amount} {p.pooled.of(metric).mean:.3f}" for amount, p in curve.items()))
+    found += [f"chance {chance_of(result):.3f}"] if metric == "UA" else []
     return f"{metric.replace('_', ' ')}. " + "; ".join(found) + "."
 
 
-def chance_of(source: Source) -> float:
+def chance_of(result: Result) -> float:
     """The UA of guessing, by the number of classes."""
-    return 1 / len(source.classes if source.is_summary else fact(source.result, "classes"))
+    return 1 / len(result.classes if result.is_summary else fact_of(result.record, "classes"))
 
 
-def methods_of(source: Source) -> dict[str, Points]:
-    """Curves by their names in the legend."""
-    result = source.result
-    if not source.is_summary:
-        return {m["name"]: m["curve"] for m in result["methods"]}
-    name = "source model + target data" if "source" in result else "target data"
-    return {name: [{"amount": amount, **part} for amount, part in result["percentages"].items()]}
+def zero_shot(result: Result) -> Metrics | None:
+    """The scores of the source model itself; None without one."""
+    found: Metrics | None = result.record.source.zero_shot.pooled if result.record.source else None
+    return found
 
 
-def _panel(axes: Axes, methods: dict[str, Points], share: bool, metric: str) -> None:
+def methods_of(result: Result) -> Curves:
+    """The curves of a few-shot study; of a summary its only one."""
+    if not result.is_summary:
+        return {m.name: {p.amount: p for p in m.curve} for m in result.record.methods}
+    name = "source model + target data" if result.record.source else "target data"
+    return {name: dict(result.record.percentages)}
+
+
+def _panel(axes: Axes, methods: Curves, share: bool, metric: str) -> None:
     """The lines of one kind of amount."""
-    first = [p for p in next(iter(methods.values())) if amount_value(p["amount"])[0] is share]
-    amounts = np.array([amount_value(p["amount"])[1] for p in first])
+    first = {name: p for name, p in next(iter(methods.values())).items() if amount_value(name)[0] is share}
+    amounts = np.array([amount_value(name)[1] for name in first])
     logarithmic = len(amounts) > 1 and max(amounts) / min(amounts) > 4
     if logarithmic:
         axes.set_xscale("log")
     for number, (name, points) in enumerate(methods.items()):
-        scores = [p["pooled"][metric] for p in points if amount_value(p["amount"])[0] is share]
+        scores = [points[amount].pooled.of(metric) for amount in first]
         place = _aside(amounts, number - (len(methods) - 1) / 2, logarithmic)
         style = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)], "label": name}
-        mean = np.array([s["mean"] for s in scores])
+        mean = np.array([s.mean for s in scores])
         axes.plot(place, mean, markersize=5, linewidth=1.5, **style)  # type: ignore[arg-type]
-        if all(s["ci_95"] and s["n"] >= FEW_RUNS for s in scores):
-            low, high = np.array([s["ci_95"] for s in scores]).T
+        if all(s.ci_95 and s.n >= FEW_RUNS for s in scores):
+            low, high = np.array([s.ci_95 for s in scores]).T
             axes.errorbar(
                 place, mean, [mean - low, high - mean], color=style["color"], fmt="none", capsize=3, elinewidth=1
             )
     unit = "%" if share else ""
-    axes.set_xticks(amounts, [f"{a:g} {unit}\n{_size(p['n_samples'])}" for a, p in zip(amounts, first, strict=True)])
+    axes.set_xticks(
+        amounts, [f"{a:g} {unit}\n{_size(p.n_samples)}" for a, p in zip(amounts, first.values(), strict=True)]
+    )
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("labelled target data (share and utterances)" if share else "shots a class (and utterances in all)")
     axes.grid(alpha=0.3)
@@ -119,5 +126,5 @@ def _aside(amounts: np.ndarray[Any, Any], step: float, logarithmic: bool) -> np.
     return np.asarray(amounts + 0.011 * step * (max(amounts) - min(amounts)))
 
 
-def _size(value: int | dict[str, float]) -> str:
-    return f"{value['mean']:.0f}" if isinstance(value, dict) else str(value)
+def _size(value: int | Spread) -> str:
+    return f"{value.mean:.0f}" if isinstance(value, Spread) else str(value)

@@ -1,29 +1,27 @@
 """UA of each gender and speaker of an evaluation, with bootstrap intervals, the best speaker on top."""
 
-from typing import Any
-
 from matplotlib.figure import Figure
 
-from ser.results.plotting.bars import draw_points
+from ser.results.plotting.bars import Estimate, draw_points
 from ser.results.plotting.style import title
-from ser.results.records.names import EVALUATION_SCHEMA
-from ser.results.records.result import Source
+from ser.results.records.evaluation import EvaluatedGender, EvaluatedSpeaker, Evaluation, Genders, Speakers
+from ser.results.records.result import Result
 
 ORDER = 76
 MANY = 40  # of more speakers, the best and the worst half of this number are shown
 
 
-def fits(source: Source) -> bool:
-    return source.schema == EVALUATION_SCHEMA and any(source.result["groups"].values())
+def fits(result: Result) -> bool:
+    return isinstance(result.record, Evaluation) and any(_groups(result.record).values())
 
 
-def draw(source: Source, metric: str) -> Figure:
+def draw(result: Result, metric: str) -> Figure:
     rows, values = [], []
-    for kind, found in source.result["groups"].items():
+    for kind, found in _groups(result.record).items():
         for name, g in _shown(kind, found):
-            rows.append(f"{name} (n {g['n']})")
-            values.append({"mean": g["UA"]["mean"], "ci_95": g["UA"]["ci_95"]})
-    mean = source.result["scores"]["UA"]["mean"]
+            rows.append(f"{name} (n {g.n})")
+            values.append(Estimate(g.UA.mean, g.UA.ci_95))
+    mean = result.record.scores.UA.mean
     figure = Figure(figsize=(5.6, 1.6 + 0.24 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     draw_points(axes, rows, values, "UA (unweighted average recall)")
@@ -31,26 +29,28 @@ def draw(source: Source, metric: str) -> Figure:
     axes.set_xlim(0, 1)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, fontsize=9)
     drawn = "95 % of genders: speakers drawn again; of speakers: utterances drawn again within each class"
-    title(figure, source.result, f"{drawn}; n: utterances")
+    title(figure, result.record, f"{drawn}; n: utterances")
     return figure
 
 
-def words(source: Source, metric: str) -> str:
-    told = []
-    gender, speaker = source.result["groups"]["gender"], source.result["groups"]["speaker"]
+def words(result: Result, metric: str) -> str:
+    found = []
+    gender, speaker = result.record.groups.gender, result.record.groups.speaker
     if gender:
-        each = ", ".join(f"{name} {g['UA']['mean']:.3f}" for name, g in gender["groups"].items())
-        told.append(f"UA by gender: {each}")
+        each = ", ".join(f"{name} {g.UA.mean:.3f}" for name, g in gender.groups.items())
+        found.append(f"UA by gender: {each}")
     if speaker:
-        gap = speaker["gap"]
-        low, high = (speaker["groups"][gap[end]]["UA"]["mean"] for end in ("lowest", "highest"))
-        told.append(f"speakers from {low:.3f} ({gap['lowest']}) to {high:.3f} ({gap['highest']}), p {gap['p']:.4f}")
-    return "; ".join(told) + "."
+        gap = speaker.gap
+        low, high = (speaker.groups[name].UA.mean for name in (gap.lowest, gap.highest))
+        found.append(f"speakers from {low:.3f} ({gap.lowest}) to {high:.3f} ({gap.highest}), p {gap.p:.4f}")
+    return "; ".join(found) + "."
 
 
-def _shown(kind: str, found: dict[str, Any] | None) -> list[tuple[str, dict[str, Any]]]:
-    groups = {} if found is None else found["groups"]
-    order = sorted(
-        groups.items(), key=lambda item: (-item[1]["UA"]["mean"], item[0]) if kind == "speaker" else (0, item[0])
-    )
+def _groups(record: Evaluation) -> dict[str, Genders | Speakers | None]:
+    return {"gender": record.groups.gender, "speaker": record.groups.speaker}
+
+
+def _shown(kind: str, found: Genders | Speakers | None) -> list[tuple[str, EvaluatedGender | EvaluatedSpeaker]]:
+    groups: list[tuple[str, EvaluatedGender | EvaluatedSpeaker]] = [] if found is None else [*found.groups.items()]
+    order = sorted(groups, key=lambda item: (-item[1].UA.mean, item[0])) if kind == "speaker" else groups
     return order if len(order) <= MANY else [*order[: MANY // 2], *order[-MANY // 2 :]]

@@ -1,7 +1,6 @@
 """Learning curves: losses and validation scores over the epochs, of every training (a run on a fold) and together."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +9,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ser.results.plotting.style import PALETTE, title
-from ser.results.records.result import Source
+from ser.results.records.model import Run
+from ser.results.records.result import Result
 
 ORDER = 60
 MANY_TRAININGS = 20  # more are drawn as their median and a band
@@ -18,17 +18,17 @@ BAND = (10, 90)  # percentiles
 Curves = dict[str, list[list[float]]]
 
 
-def fits(source: Source) -> bool:
-    return source.is_summary and bool(curves_of(source.records))
+def fits(result: Result) -> bool:
+    return result.is_summary and bool(curves_of(result.records))
 
 
-def draw(source: Source, metric: str) -> Figure:
+def draw(result: Result, metric: str) -> Figure:
     """Draw each training and their mean; of many, their median and a band.
 
     Trainings may end early: at an epoch, mean, median and band are of those that still ran, and they end where fewer than
     half do.
     """
-    curves = curves_of(source.records)
+    curves = curves_of(result.records)
     of_losses = {name: runs for name, runs in curves.items() if "loss" in name.lower()}
     of_scores = {name: runs for name, runs in curves.items() if name not in of_losses}
     panels = [(label, found) for label, found in (("loss", of_losses), ("score", of_scores)) if found]
@@ -47,27 +47,27 @@ def draw(source: Source, metric: str) -> Figure:
     if trainings > MANY_TRAININGS:
         detail = f"median of {trainings} trainings, band from the {BAND[0]}th to the {BAND[1]}th percentile"
     early = len({len(values) for values in next(iter(curves.values()))}) > 1
-    title(figure, source.result, detail + (", over those that still ran, while at least half did" if early else ""))
+    title(figure, result.record, detail + (", over those that still ran, while at least half did" if early else ""))
     return figure
 
 
-def words(source: Source, metric: str) -> str:
-    curves = curves_of(source.records)
+def words(result: Result, metric: str) -> str:
+    curves = curves_of(result.records)
     lengths = [len(values) for values in next(iter(curves.values()))]
     ends = {name.replace("_", " "): middle(runs) for name, runs in curves.items()}
     last = ", ".join(f"{name} {line[-1]:.3f} (epoch {len(line)})" for name, line in ends.items())
     what = "median" if len(lengths) > MANY_TRAININGS else "mean"
     epochs = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else str(lengths[0])
-    best = sorted(r["best_epoch"] for r in source.records if r.get("best_epoch") is not None)
+    best = sorted(r.best_epoch for r in result.records if r.best_epoch)
     picked = f"; chosen epochs {best[0]} to {best[-1]}" if best else ""
     return f"{len(lengths)} trainings of {epochs} epochs{picked}. Where the line of the {what} ends: {last}."
 
 
-def curves_of(records: Sequence[dict[str, Any]]) -> Curves:
+def curves_of(records: Sequence[Run]) -> Curves:
     """The curves of runs by name, one list per training; an undefined value is NaN."""
     curves: Curves = {}
     for record in records:
-        for name, values in record.get("curves", {}).items():
+        for name, values in (record.curves or {}).items():
             numbers = [np.nan if v is None else float(v) for v in values]
             if numbers:
                 curves.setdefault(name, []).append(numbers)

@@ -2,36 +2,36 @@
 
 from matplotlib.figure import Figure
 
-from ser.results.plotting.bars import BARS, Series, bars, interval_note
+from ser.results.plotting.bars import BARS, Estimate, Series, bars, interval_note
 from ser.results.plotting.style import title
-from ser.results.records.names import EVALUATION_SCHEMA
-from ser.results.records.result import Source
+from ser.results.records.evaluation import Evaluation
+from ser.results.records.result import Result
 
 ORDER = 74
 
 
-def fits(source: Source) -> bool:
-    return source.schema == EVALUATION_SCHEMA and bool(source.result["novelty"])
+def fits(result: Result) -> bool:
+    return isinstance(result.record, Evaluation) and bool(result.record.novelty)
 
 
-def draw(source: Source, metric: str) -> Figure:
+def draw(result: Result, metric: str) -> Figure:
     rows, values, colours = [], [], []
-    for number, entry in enumerate(source.result["novelty"]):
-        for name, found in entry["scores"].items():
-            if found is not None:
-                rows.append(f"{entry['novel']}: {name.replace('_', ' ')}")
-                values.append(found["AUROC"])
-                colours.append(BARS[number % len(BARS)])
+    for number, entry in enumerate(result.record.novelty):
+        for name, found in entry.scores.known().items():
+            rows.append(f"{entry.novel}: {name.replace('_', ' ')}")
+            values.append(found.AUROC)
+            colours.append(BARS[number % len(BARS)])
     lines = [(0.5, "--", "chance, 0.5")]
-    figure = bars(rows, [Series("", values, colours)], "AUROC: known against novel utterances", lines)
-    title(figure, source.result, f"mean over a run's heads; lines: {interval_note(values[0]['n'])}")
+    figure = bars(
+        rows, [Series("", [Estimate.of(v) for v in values], colours)], "AUROC: known against novel utterances", lines
+    )
+    title(figure, result.record, f"mean over a run's heads; lines: {interval_note(values[0].n)}")
     return figure
 
 
-def words(source: Source, metric: str) -> str:
+def words(result: Result, metric: str) -> str:
     found = []
-    for entry in source.result["novelty"]:
-        each = {name: f["AUROC"]["mean"] for name, f in entry["scores"].items() if f is not None}
-        told = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in each.items())
-        found.append(f"{entry['novel']}: AUROC {told}")
+    for entry in result.record.novelty:
+        each = ", ".join(f"{name.replace('_', ' ')} {f.AUROC.mean:.3f}" for name, f in entry.scores.known().items())
+        found.append(f"{entry.novel}: AUROC {each}")
     return "; ".join(found) + "."

@@ -3,73 +3,70 @@
 Of an evaluation with --calibrate before and after the temperatures.
 """
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ser.results.metrics.spread import reliability_over_runs
-from ser.results.plotting.style import PALETTE, runs_of, title
-from ser.results.records.names import EVALUATION_SCHEMA
-from ser.results.records.result import Source
-from ser.results.report.evaluation_tables import units_of
-from ser.results.report.tables import number, score
+from ser.results.metrics.spread import ReliabilityOverRuns, reliability_over_runs
+from ser.results.plotting.style import PALETTE, title
+from ser.results.records.evaluation import Evaluation, ProbabilityScores, Reliability
+from ser.results.records.result import Result
+from ser.results.report.cells import many, number, score
+from ser.results.report.evaluation import states_of, units_of
 
 ORDER = 70
 
 
-def fits(source: Source) -> bool:
-    return source.is_summary or source.schema == EVALUATION_SCHEMA
+def fits(result: Result) -> bool:
+    return result.is_summary or isinstance(result.record, Evaluation)
 
 
-def draw(source: Source, metric: str) -> Figure:
-    if source.schema == EVALUATION_SCHEMA:
-        return _before_and_after(source.result)
-    found = reliability_over_runs(source.test)
+def draw(result: Result, metric: str) -> Figure:
+    if isinstance(result.record, Evaluation):
+        return _before_and_after(result.record)
+    found = reliability_over_runs(result.test)
     figure = Figure(figsize=(4.6, 4.6), layout="constrained")
     _panel(figure.add_subplot(), found)
-    bins, ece = len(found["n"]), found["ECE"]
-    detail = f"ECE {score(ece)} over {runs_of(ece['n'])}; {bins} bins of {sum(found['n']) / bins:.0f} predictions"
-    title(figure, source.result, detail)
+    bins, ece = len(found.n), found.ECE
+    detail = f"ECE {score(ece)} over {many(ece.n, 'run')}; {bins} bins of {sum(found.n) / bins:.0f} predictions"
+    title(figure, result.record, detail)
     return figure
 
 
-def words(source: Source, metric: str) -> str:
-    if source.schema == EVALUATION_SCHEMA:
-        return "; ".join(f"{name}: {_ece(found)}" for name, found in _states(source.result).items()) + "."
-    found = reliability_over_runs(source.test)
-    gap = found["gap"]
-    low, high = gap["ci_95"] or (gap["mean"], gap["mean"])
+def words(result: Result, metric: str) -> str:
+    if isinstance(result.record, Evaluation):
+        return "; ".join(f"{name}: {_ece(found)}" for name, found in _states(result.record).items()) + "."
+    found = reliability_over_runs(result.test)
+    gap = found.gap
+    low, high = gap.ci_95 or (gap.mean, gap.mean)
     sure = "too sure" if low > 0 else "not sure enough" if high < 0 else "neither too sure nor too unsure"
-    return f"ECE {score(found['ECE'])}: on average {sure}, confidence minus accuracy {score(gap)}."
+    return f"ECE {score(found.ECE)}: on average {sure}, confidence minus accuracy {score(gap)}."
 
 
-def _states(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _states(record: Evaluation) -> dict[str, ProbabilityScores]:
     names = {"uncalibrated": "as stored", "calibrated": "under the temperatures"}
-    found = record["probabilities"]
-    return {name: found[state] for state, name in names.items() if found[state] is not None}
+    return {names[state]: found for state, found in states_of(record).items()}
 
 
-def _ece(found: dict[str, Any]) -> str:
-    return f"ECE {score(found['ECE'])} (by chance {number(found['ECE_by_chance']['mean'])})"
+def _ece(found: ProbabilityScores) -> str:
+    return f"ECE {score(found.ECE)} (by chance {number(found.ECE_by_chance.mean)})"
 
 
-def _before_and_after(record: dict[str, Any]) -> Figure:
+def _before_and_after(record: Evaluation) -> Figure:
     states = _states(record)
     figure = Figure(figsize=(4.2 * len(states), 4.7), layout="constrained")
     for place, (name, found) in enumerate(states.items(), 1):
         axes = figure.add_subplot(1, len(states), place)
-        _panel(axes, found["reliability"])
+        _panel(axes, found.reliability)
         axes.set_title(f"{name}\n{_ece(found)}", fontsize=10)
-    n = next(iter(states.values()))["reliability"]["n"]
+    n = next(iter(states.values())).reliability.n
     title(figure, record, f"{len(n)} bins of {sum(n) / len(n):.0f} utterances, mean over {units_of(record)}")
     return figure
 
 
-def _panel(axes: Axes, found: dict[str, Any]) -> None:
+def _panel(axes: Axes, found: Reliability | ReliabilityOverRuns) -> None:
     axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, label="perfectly calibrated")
-    sure, accuracy = np.array(found["confidence"]), np.array(found["accuracy"])
+    sure, accuracy = np.array(found.confidence), np.array(found.accuracy)
     axes.vlines(
         sure, np.minimum(sure, accuracy), np.maximum(sure, accuracy), color=PALETTE[1], linewidth=2, label="gap"
     )

@@ -3,49 +3,50 @@
 from matplotlib.figure import Figure
 
 from ser.results.metrics.spread import over_groups
-from ser.results.plotting.bars import BARS, Series, bars, interval_note
+from ser.results.plotting.bars import BARS, Estimate, Series, bars, interval_note
 from ser.results.plotting.style import title
-from ser.results.records.result import Source
+from ser.results.records.result import Result
 
 ORDER = 50
 MANY = 40  # of more, as many as fit are shown: the best and the worst half of this number
 OTHER = "#999999"
 
 
-def fits(source: Source) -> bool:
-    return source.is_summary and len(source.part["groups"]["speaker"]) > 1
+def fits(result: Result) -> bool:
+    return result.is_summary and len(result.groups.speaker) > 1
 
 
-def draw(source: Source, metric: str) -> Figure:
+def draw(result: Result, metric: str) -> Figure:
     metric = metric if metric in ("UA", "WA") else "UA"
-    found = over_groups(source.test, source.classes, "speaker")
-    order = sorted((s for s in found if found[s][metric]), key=lambda s: (-found[s][metric]["mean"], s))
+    found = over_groups(result.test, result.classes, "speaker")
+    bar = {s: e for s, g in found.items() if (e := Estimate.of(getattr(g, metric))) is not None}
+    order = sorted(bar, key=lambda s: (-bar[s].mean, s))
     shown = order if len(order) <= MANY else [*order[: MANY // 2], *order[-MANY // 2 :]]
-    genders = source.test.drop_duplicates("speaker").set_index("speaker")["gender"].to_dict()
+    genders = result.test.drop_duplicates("speaker").set_index("speaker")["gender"].to_dict()
     known = sorted({g for g in genders.values() if g})
     colours = {g: BARS[k % len(BARS)] for k, g in enumerate(known)}
-    series = Series("", [found[s][metric] for s in shown], [colours.get(genders.get(s, ""), OTHER) for s in shown])
-    mean = source.part["pooled"][metric]["mean"]
-    chance = 1 / len(source.classes)
+    series = Series("", [bar[s] for s in shown], [colours.get(genders.get(s, ""), OTHER) for s in shown])
+    mean = result.numbers.pooled.of(metric).mean
+    chance = 1 / len(result.classes)
     lines = [(mean, "--", f"all together, {mean:.3f}")] + (
         [(chance, ":", f"chance, {chance:.3f}")] if metric == "UA" else []
     )
     key = [(colours[g], g) for g in known]
     figure = bars(
-        [f"{s} (n {found[s]['n']})" for s in shown], [series], f"{metric} of the speaker's utterances", lines, key
+        [f"{s} (n {found[s].n})" for s in shown], [series], f"{metric} of the speaker's utterances", lines, key
     )
-    runs = source.part["confusion_matrix"]["runs"]
+    runs = result.numbers.confusion_matrix.runs
     cut = f"; the best and the worst {MANY // 2} of {len(order)} speakers" if len(shown) < len(order) else ""
-    title(figure, source.result, f"lines: {interval_note(runs)}; n: utterances a run{cut}")
+    title(figure, result.record, f"lines: {interval_note(runs or 1)}; n: utterances a run{cut}")
     return figure
 
 
-def words(source: Source, metric: str) -> str:
-    rows = source.part["groups"]["speaker"]
-    order = sorted(rows, key=lambda s: (-rows[s]["UA"], s))
+def words(result: Result, metric: str) -> str:
+    rows = result.groups.speaker
+    order = sorted(rows, key=lambda s: (-rows[s].UA, s))
     best, worst = order[0], order[-1]
-    gap = source.part["groups"]["speaker_gap"]["UA"]
+    gap = rows[best].UA - rows[worst].UA
     return (
-        f"{len(rows)} speakers: UA from {rows[worst]['UA']:.3f} ({worst}, n {rows[worst]['n']}) to {rows[best]['UA']:.3f}"
-        f" ({best}, n {rows[best]['n']}), a gap of {gap:.3f}."
+        f"{len(rows)} speakers: UA from {rows[worst].UA:.3f} ({worst}, n {rows[worst].n}) to {rows[best].UA:.3f}"
+        f" ({best}, n {rows[best].n}), a gap of {gap:.3f}."
     )

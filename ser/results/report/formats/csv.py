@@ -1,9 +1,9 @@
-"""Scores only, as a tidy CSV: a row a result, split and metric, numbers in full."""
+"""Scores only, as a tidy CSV: one row per result, split and metric, numbers in full."""
 
 from pathlib import Path
 
-from ser.results.report.blocks import Report
-from ser.results.report.tidy import as_csv
+from ser.results.report.blocks import Report, ScoreRow
+from ser.results.report.score_rows import csv_text
 from ser.workspace import writing
 
 ENDING = ".csv"
@@ -12,4 +12,4 @@ ENDING = ".csv"
 def write(report: Report, path: Path) -> None:
     """Write the scores whole."""
     with writing(path) as temporary:
-        temporary.write_text(as_csv(report.rows), encoding="utf-8")
+        temporary.write_text(csv_text(ScoreRow._fields, report.rows), encoding="utf-8")

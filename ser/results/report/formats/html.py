@@ -4,13 +4,16 @@ import base64
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ser.results.plotting import svg
 from ser.results.plotting.gallery import Picture
 from ser.results.plotting.style import strip_title
 from ser.results.report.blocks import Block, Image, Report, Section
 from ser.workspace import writing
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 ENDING = ".html"
 TEMPLATE = "page.html.j2"
@@ -40,6 +43,7 @@ def render(report: Report) -> str:
     def drawn(picture: Picture) -> dict[str, Any]:
         return _drawn(picture, ids("figure"))
 
+    environment.filters["breakable"] = _breakable
     environment.globals |= {"kind_of": _kind, "drawn": drawn, "embedded": _embedded}
     return environment.get_template(TEMPLATE).render(report=report, parts=[Part.of(s, 2, ids) for s in report.sections])
 
@@ -69,6 +73,13 @@ class Part:
     def of(cls, section: Section, level: int, ids: Ids) -> "Part":
         name = ids(section.title)
         return cls(section, level, name, [cls.of(s, level + 1, ids) for s in section.sections])
+
+
+def _breakable(text: str) -> "Markup":
+    """Text that may be broken after the signs within names, and nowhere else within a word."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(?<=[-_+/.,])(?=[^\W\d])", "<wbr>", str(escape(text))))
 
 
 def _kind(block: Block) -> str:

@@ -46,7 +46,7 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _table(table: Table, stamps: list[str]) -> Iterator[str]:
-    notes = " ".join([table.note, *(f"{s}." for s in stamps)]).strip()
+    notes = " ".join([table.note, *(s if s.endswith((".", "!", "?")) else f"{s}." for s in stamps)]).strip()
     yield from (r"\begin{table}[t]", r"\centering", r"\small", rf"\caption{{{escaped(table.caption)}}}")
     yield FITTED
     yield rf"\begin{{tabular}}{{{'l' * table.left}{'r' * (len(table.head) - table.left)}}}"
@@ -59,7 +59,9 @@ def _table(table: Table, stamps: list[str]) -> Iterator[str]:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return " & ".join(escaped(cell) for cell in cells) + r" \\"
+    row = " & ".join(escaped(cell) for cell in cells) + r" \\"
+    # After the end of a row or a rule, LaTeX takes these for an argument.
+    return "{}" + row if row.startswith(("[", "*")) else row
 
 
 def escaped(text: str) -> str:

@@ -15,9 +15,12 @@ from click.testing import CliRunner, Result
 from ser.cli import cli
 from ser.errors import ConfigError
 from ser.results.records.find import find_summary
+from ser.results.records.kinds import read_record
 from ser.results.records.listing import list_results
-from ser.results.report.show import text
-from ser.results.report.tables import as_csv, grid
+from ser.results.report.blocks import Table
+from ser.results.report.compose import text_of
+from ser.results.report.formats import terminal
+from ser.results.report.score_rows import scores_csv
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 
@@ -47,20 +50,38 @@ def ser(*arguments: object) -> Result:
     return CliRunner().invoke(cli, [str(a) for a in arguments])
 
 
+def text(summary: dict[str, Any], file: object = "f.json") -> str:
+    return text_of(summary, Path(str(file)))
+
+
+def _facts(shown: str) -> dict[str, str]:
+    """The facts at a glance, whose values may go over several lines."""
+    _, _, rest = shown.partition("experiment  ")
+    lines = ("experiment  " + rest).split("\n\n")[0].splitlines()
+    indent = len(lines[0]) - len(lines[0].removeprefix("experiment").lstrip())
+    found: dict[str, str] = {}
+    last = ""
+    for line in lines:
+        name = line[:indent].strip()
+        last = name or last
+        found[last] = f"{found[last]} {line[indent:]}" if last in found else line[indent:]
+    return found
+
+
 def _rows(output: str) -> list[str]:
-    return [line.split()[0] for line in output.splitlines()[1:] if not line.startswith("stamps:")]
+    return [line.split()[0] for line in output.splitlines()[2:] if not line.startswith("stamps:")]
 
 
 def test_list_is_by_date_newest_last(space: Path) -> None:
     result = ser("results", "list", "--workspace", space)
     assert result.exit_code == 0
     assert _rows(result.output) == ["ravdess-linear", "ravdess-emodb", "emodb-mlp"]
-    line = result.output.splitlines()[1]
+    line = result.output.splitlines()[2]
     for word in ("fit", "ravdess", "linear", "native", "session", "3", "pooled", "2026-01-01"):
         assert word in line
     summary = json.loads((space / "results" / "ravdess-linear.json").read_text())
     assert f"{summary['pooled']['UA']['mean']:.3f}" in line
-    assert "50%" in result.output.splitlines()[2]
+    assert "50%" in result.output.splitlines()[3]
 
 
 def test_list_has_features_and_a_mark_for_stamps(tmp_path: Path, write_experiment: Write) -> None:
@@ -74,15 +95,15 @@ def test_list_has_features_and_a_mark_for_stamps(tmp_path: Path, write_experimen
     write_experiment(folder, "one", data={"dataset": "emodb", **stores}, stamps=[])
     write_experiment(folder, "two", data=few, stamps=[])
     listed = ser("results", "list", "--workspace", tmp_path).output
-    assert " egemaps+bert " in listed.splitlines()[1]
-    assert " mfcc " in listed.splitlines()[2]
+    assert " egemaps+bert " in listed.splitlines()[2]
+    assert " mfcc " in listed.splitlines()[3]
     assert "*" not in listed
     assert "see ser results show" not in listed
     write_experiment(folder, "two", data=few, stamps=["x", "y"])
     lines = ser("results", "list", "--workspace", tmp_path).output.splitlines()
-    assert not lines[1].endswith("*")
-    assert lines[2].endswith(" 2*")
-    assert lines[3] == "stamps: see ser results show NAME"
+    assert not lines[2].endswith("*")
+    assert lines[3].endswith(" 2*")
+    assert lines[4] == "stamps: see ser results show NAME"
 
 
 @pytest.mark.parametrize(
@@ -145,6 +166,7 @@ def test_names_may_be_shortened(space: Path) -> None:
 def test_text_has_every_number(space: Path) -> None:
     summary = json.loads((space / "results" / "emodb-mlp.json").read_text())
     shown = text(summary, "FILE.json")
+    facts = _facts(shown)
     for part in ("validation", "test", "pooled"):
         for metric in summary[part].values():
             assert f"{metric['mean']:.3f} ± {metric['std']:.3f}" in shown
@@ -154,20 +176,23 @@ def test_text_has_every_number(space: Path) -> None:
         assert line.split()[1:5] == [str(count) for count in row]
         assert line.split()[5] == f"{row[summary['confusion_matrix']['labels'].index(label)] / sum(row):.3f}"
     assert summary["stamps"][0] in shown
-    assert "3 runs of 2 folds" in shown
-    assert "72 test utterances a run" in shown
-    assert summary["config_hash"] in shown
-    assert "FILE.json" in shown
+    assert facts["runs"].startswith("3 runs of 2 folds")
+    assert "72 test utterances per run" in facts["data"]
+    assert summary["config_hash"] in facts["configuration"]
+    assert facts["command"] == summary["command"]
+    assert facts["record"] == "FILE.json"
 
 
 def test_text_of_fewshot(space: Path) -> None:
     summary = json.loads((space / "results" / "ravdess-emodb.json").read_text())
     lines = text(summary, "f").splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("target data"))
+    start = next(i for i, line in enumerate(lines) if line.startswith("target")) + 1
+    while not lines[start].startswith("---"):
+        start += 1
     assert [line.split()[0] for line in lines[start + 1 : start + 5]] == ["none", "10%", "20%", "50%"]
     assert f"{summary['source']['zero_shot']['pooled']['UA']['mean']:.3f}" in lines[start + 1]
     assert f"{summary['percentages']['20%']['pooled']['WF1']['mean']:.3f}" in lines[start + 3]
-    assert "at 50%:" in lines
+    assert "Scores at 50%" in lines
 
 
 def test_text_of_one_run_without_validation(
@@ -177,18 +202,18 @@ def test_text_of_one_run_without_validation(
     _, summary = write_experiment(tmp_path, frame=frame)
     shown = text(summary, "f")
     assert "±" not in shown.replace("mean ± std", "")
-    assert "validation" not in shown
+    assert not any(line.startswith("validation") for line in shown.splitlines())
     assert "1 run of 1 fold" in shown
 
 
 def test_text_says_what_was_left_out(tmp_path: Path, write_experiment: Write) -> None:
     _, summary = write_experiment(tmp_path)
-    assert "left out" not in text(summary, "f")
+    assert "left out" not in _facts(text(summary, "f"))
     summary["data"]["dropped"] = {"not in scheme 4: fear": 43, "no mfcc features": 2}
-    assert "left out    not in scheme 4: fear: 43, no mfcc features: 2" in text(summary, "f").splitlines()
+    assert _facts(text(summary))["left out"] == "not in scheme 4: fear: 43, no mfcc features: 2"
     datasets = {"a": {"dropped": {"no mfcc features": 1}}, "b": {"dropped": {}}, "c": {"dropped": {"x": 3}}}
     summary["data"] = {"source": "a", "target": "c", "datasets": datasets}
-    assert "left out    a: no mfcc features: 1; c: x: 3" in text(summary, "f").splitlines()
+    assert _facts(text(summary))["left out"] == "a: no mfcc features: 1; c: x: 3"
 
 
 def test_no_interval_over_two_runs(
@@ -206,8 +231,8 @@ def test_speakers_with_few_utterances_are_not_compared(tmp_path: Path, write_exp
     _, summary = write_experiment(tmp_path)
     speakers = {"a": {"UA": 0.0, "WA": 0.0, "n": 9}, "b": {"UA": 0.4, "WA": 0.4, "n": 10}}
     summary["groups"]["speaker"] = {**speakers, "c": {"UA": 0.7, "WA": 0.7, "n": 12}}
-    expected = "2 speakers: UA from 0.400 (b, n 10) to 0.700 (c, n 12); 1 with fewer than 10 utterances left out"
-    assert expected in text(summary, "f").splitlines()
+    expected = "2 speakers: UA from 0.400 (b, n 10) to 0.700 (c, n 12); 1 with fewer than 10 utterances left out."
+    assert expected in " ".join(text(summary, "f").split())
     summary["groups"]["speaker"] = speakers
     assert "speakers: UA from" not in text(summary, "f")
 
@@ -221,8 +246,7 @@ def test_show_as_json_and_csv(space: Path) -> None:
     ua = next(r for r in rows if (r["part"], r["metric"]) == ("pooled", "UA"))
     assert float(ua["mean"]) == summary["pooled"]["UA"]["mean"]
     assert [float(v) for v in ua["values"].split()] == summary["pooled"]["UA"]["values"]
-    shots = json.loads((space / "results" / "ravdess-emodb.json").read_text())
-    rows = list(csv.DictReader(io.StringIO(as_csv(shots))))
+    rows = list(csv.DictReader(io.StringIO(scores_csv(read_record(path.with_name("ravdess-emodb.json"))))))
     assert {r["percentage"] for r in rows} == {"0", "10", "20", "50"}
 
 
@@ -232,13 +256,39 @@ def test_show_refuses_what_is_no_summary(tmp_path: Path) -> None:
     assert isinstance(result.exception, ConfigError)
 
 
-def test_grid_aligns() -> None:
-    assert grid([["a", "bb", "1"], ["ccc", "d", "22"]], left=2) == ["a    bb   1", "ccc  d   22"]
+def test_a_table_fits_into_the_width_or_keeps_one_line_per_row() -> None:
+    head = ["a name", "another", "a long heading of a number", "n"]
+    rows = [["speaker-independent-1", "x y z", "0.612 to 0.655", "1"], ["b", "深い", "-", "22"]]
+    wide = terminal.table(Table("", head, rows, left=2), None).splitlines()
+    assert (
+        wide
+        == [
+            "a name                 another    a long heading of a number   n",
+            "---------------------  ---------  --------------------------  --",
+            "speaker-independent-1  x y z                  0.612 to 0.655   1",
+            "b                      深い                                -  22",
+        ]
+        or len(wide) == 4
+    )
+    narrow = terminal.table(Table("", head, rows, left=2, note="a note " * 9), 48).splitlines()
+    assert max(map(len, narrow)) <= 48
+    assert " ".join(" ".join(narrow).split()).count("0.612 to 0.655") == 1  # numbers are never broken
+    assert "speaker-" in narrow[3]
+
+
+def test_a_long_closed_table_is_shown_by_its_ends() -> None:
+    rows = [[f"s{k:02d}", str(k)] for k in range(40)]
+    lines = terminal.table(Table("Speakers", ["speaker", "n"], rows, closed=True), 80).splitlines()
+    assert [line.split()[0] for line in lines[3:]] == [
+        *(f"s{k:02d}" for k in (*range(8),)),
+        "...",
+        *(f"s{k}" for k in range(32, 40)),
+    ]
 
 
 def test_notes_are_told(tmp_path: Path, write_experiment: Write) -> None:
     note = "run 1, fold 03: collapsed: every test utterance is predicted anger"
     path, summary = write_experiment(tmp_path, "noted", extra={"notes": [note, "run 2, fold 03: another"]})
     told = text(summary, path)
-    assert f"note        {note}" in told
+    assert f"  - {note}" in told
     assert "run 2, fold 03: another" in told

@@ -1,16 +1,19 @@
-"""What a record says of its data, made again from table, stores' ids and protocol: rows, classes, folds, audit, stamps.
+"""The facts that a record states about its data, made again from tables, ids in stores and the protocol.
 
-Nothing is trained for it and no features are read. Besides, the account is compared with the configuration, whose hash every
-run has, and the sizes of folds with those of the runs.
+These are rows, classes, folds, the audit and stamps. Nothing is trained and no features are read. The facts are also compared
+with the configuration, whose hash every run has, and the sizes of folds with those of the runs.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from msgspec import UNSET
+
 from ser.errors import CorpusError, SerError
+from ser.results.records.model import FewshotSummary, Summary
 from ser.results.records.notes import notes_of
-from ser.results.verification.retrace import Runs
+from ser.results.verification.runs import Runs
 from ser.results.verification.verdict import Verdict
 from ser.workspace import Workspace
 
@@ -20,7 +23,7 @@ TAKEN = "command, environment, time of the start, and what the data are called a
 
 
 def corpora(data: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Name, place in the record and account of each dataset that has a table."""
+    """Name, place in the record and facts of each dataset that has a table."""
     if "table" in data:
         yield str(data["dataset"]), "$.data", data
     for name, part in data.get("datasets", {}).items():
@@ -28,33 +31,33 @@ def corpora(data: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield str(name), f"$.data.datasets.{name}", part
 
 
-def verify_account(
-    summary: dict[str, Any], runs: Runs, unchanged: list[str], space: Workspace, verdict: Verdict
+def verify_data_facts(
+    summary: Summary | FewshotSummary, runs: Runs, unchanged: list[str], space: Workspace, verdict: Verdict
 ) -> None:
-    """Compare a summary's `data`, `stamps` and `notes` with what they follow from.
+    """Compare `data`, `stamps` and `notes` of a summary with what they follow from.
 
     Args:
         unchanged: datasets whose tables and stores are there as they were.
     """
-    data = summary["data"]
+    data = summary.data
     parts = list(corpora(data))
     verdict.beyond.append(TAKEN)
     _inputs(summary, parts, verdict)
     _sizes(data, runs, verdict)
-    if runs.whole and "notes" in summary:
-        verdict.compare(summary["notes"], notes_of(runs.pairs()), "$.notes")
+    if runs.whole and summary.notes is not UNSET:
+        verdict.compare(summary.notes, notes_of(runs.pairs()), "$.notes")
     proven: set[str] = set()
     for name, where, part in parts:
         if name in unchanged:
             proven |= _again(name, where, part, summary, space, verdict)
-    left = [s for s in summary["stamps"] if s not in proven]
+    left = [s for s in summary.stamps if s not in proven]
     if left:
         verdict.beyond.append(f"stamps that do not follow from a table and its folds alone: {'; '.join(left)}")
 
 
-def _inputs(summary: dict[str, Any], parts: list[tuple[str, str, dict[str, Any]]], verdict: Verdict) -> None:
-    """The account against the inputs in the configuration."""
-    found = {str(one.get("dataset")): one for one in summary["config"].get("inputs", [])}
+def _inputs(summary: Summary | FewshotSummary, parts: list[tuple[str, str, dict[str, Any]]], verdict: Verdict) -> None:
+    """Compare the facts with the inputs in the configuration."""
+    found = {str(one.get("dataset")): one for one in summary.config.get("inputs", [])}
     if found:
         verdict.compare([name for name, _, _ in parts], list(found), "$.data, datasets")
     for name, where, part in parts:
@@ -67,8 +70,8 @@ def _inputs(summary: dict[str, Any], parts: list[tuple[str, str, dict[str, Any]]
 
 
 def _sizes(data: dict[str, Any], runs: Runs, verdict: Verdict) -> None:
-    """Folds against the runs, whose own sizes are those of their predictions."""
-    known = {str(r["fold"]): {part: r["n"][part] for part in SIZES} for r in runs.records}
+    """Compare folds with the runs, whose own sizes are those of their predictions."""
+    known = {r.fold: {part: getattr(r.n, part) for part in SIZES} for r in runs.records}
     for k, fold in enumerate(data.get("folds", [])):
         if fold["name"] in known:
             verdict.compare({part: fold[part] for part in SIZES}, known[fold["name"]], f"$.data.folds[{k}]")
@@ -77,9 +80,9 @@ def _sizes(data: dict[str, Any], runs: Runs, verdict: Verdict) -> None:
 
 
 def _again(
-    name: str, where: str, part: dict[str, Any], summary: dict[str, Any], space: Workspace, verdict: Verdict
+    name: str, where: str, part: dict[str, Any], summary: Summary | FewshotSummary, space: Workspace, verdict: Verdict
 ) -> set[str]:
-    """Make the account of one corpus again; gives the stamps that follow from it, as the record has them."""
+    """Make the facts of one corpus again; gives the stamps that follow from them, as the record has them."""
     from ser.audit.split_data import describe_data, split_data, tested_only
     from ser.features.tensors import load_tensors
     from ser.metadata.folds.fold import FoldOptions
@@ -98,23 +101,23 @@ def _again(
             if part["audit"].get("copies") is None:  # its audio was not listened to by then
                 data = replace(data, table=replace(data.table, copies=None))
             setup = split_data(data, part["protocol"], FoldOptions(**options), part["normalize"], scheme)
-            again, alone = setup.facts, "table" in summary["data"]
+            again, alone = setup.facts, "table" in summary.data
             expected = setup.stamps if alone else tested_only(setup.stamps)
     except CorpusError as error:
-        verdict.add(where, error.line(), "an account that can be made again")
+        verdict.add(where, error.line(), "facts that can be made again")
         return set()
     except SerError as error:
-        verdict.missing.append(f"the account of {name} cannot be made again: {error.line()}")
+        verdict.missing.append(f"the facts about {name} cannot be made again: {error.line()}")
         return set()
     keys = [k for k in again if k not in FACTS]
     unhashed = {n: {k: v for k, v in s.items() if k != "sha256"} for n, s in part["stores"].items()}
     stored = {k: v for k, v in {**part, "stores": unhashed}.items() if k in keys}
     verdict.compare(stored, {k: again[k] for k in keys}, where)
-    return _stamps(name, expected, summary["stamps"], verdict)
+    return _stamps(name, expected, summary.stamps, verdict)
 
 
 def _stamps(name: str, expected: list[str], stamps: list[str], verdict: Verdict) -> set[str]:
-    """Each must be there, by itself or, of several corpora, with the corpus's name."""
+    """Find each stamp, alone or, of several corpora, with the name of the corpus."""
     found = set()
     for stamp in expected:
         verdict.numbers += 1

@@ -1,4 +1,4 @@
-"""The tables and feature stores that a record names: are they still what it was computed from?"""
+"""The tables and feature stores that a record names, compared by their hashes with what it was computed from."""
 
 import hashlib
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import SerError
-from ser.results.verification.account import corpora
+from ser.results.verification.data_facts import corpora
 from ser.results.verification.verdict import Verdict
 from ser.workspace import Workspace
 
@@ -14,10 +14,10 @@ from ser.workspace import Workspace
 def verify_data(
     data: dict[str, Any], space: Workspace, verdict: Verdict, labels: pd.DataFrame | None = None
 ) -> list[str]:
-    """Compare tables and stores with the hashes in a record's `data`; what is not there is said.
+    """Compare tables and stores with the hashes in a record's `data`; what is not there is listed.
 
     Args:
-        labels: true labels of the predictions, see `retrace.tested_labels`: compared with those of an unchanged table.
+        labels: true labels of the predictions, see `runs.tested_labels`: compared with those of an unchanged table.
 
     Returns:
         The datasets whose tables and stores are there and have the same values.
@@ -84,7 +84,7 @@ def _values(name: str, store: str, facts: dict[str, Any], space: Workspace) -> s
 
 
 def _labels(name: str, facts: dict[str, Any], space: Workspace, labels: pd.DataFrame, verdict: Verdict) -> None:
-    """What the predictions call true, against the table under the label scheme."""
+    """The true labels of the predictions, against the table under the label scheme."""
     from ser.metadata.labels import load_scheme
     from ser.metadata.table import load_table
 

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,25 +13,30 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from click.testing import Result as Done
 
 from ser.cli import cli
 from ser.errors import ConfigError
-from ser.registry import names
+from ser.jsonfile import check, plain
+from ser.registry import load, names
+from ser.results.records.beside import PNG, beside, picture_beside
+from ser.results.records.kinds import model_of, read_record, studies
 from ser.results.records.names import METRICS
-from ser.results.records.result import Source
-from ser.results.report.compose import compose
+from ser.results.records.record import write_study
+from ser.results.records.result import Result
+from ser.results.report.compose import FORMATS, compose, text_of, write_report
 from ser.results.report.formats.html import render
 from ser.results.report.formats.latex import escaped
-from ser.results.report.tidy import tidy
-from ser.results.report.write import FORMATS, write_report
+from ser.results.report.score_rows import score_rows
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
-VOID = {"meta", "br", "hr", "img", "input", "link"}
+VOID = {"meta", "br", "wbr", "hr", "img", "input", "link"}
 NASTY = '<script>alert("x")</script> & 50 % | a_b \\ {c}'
 
 
@@ -89,9 +96,9 @@ def folder(
 
 
 def _page(folder: Path, *results: str) -> tuple[str, Page, list[dict[str, Any]]]:
-    sources = [Source(folder / f"{n}.json", _read(folder, n)) for n in results]
-    text = render(compose(sources))
-    return text, Page(text), [s.result for s in sources]
+    found = [Result(folder / f"{n}.json", read_record(folder / f"{n}.json")) for n in results]
+    text = render(compose(found))
+    return text, Page(text), [plain(r.record) for r in found]
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
@@ -156,17 +163,17 @@ def test_who_does_not_see_is_told(page: tuple[str, Page, list[dict[str, Any]]]) 
 
 def test_the_numbers_are_the_records(folder: Path) -> None:
     _, parsed, (summary,) = _page(folder, "one")
-    shown = next(t for t in parsed.tables if t[0][:3] == ["of", "metric", "mean"])
+    shown = next(t for t in parsed.tables if t[0][:3] == ["of", "metric", "mean ± std"])
     names_of = {"test, pooled": "pooled", "test, by fold": "test", "validation": "validation"}
     rows = {(names_of[row[0]], METRICS[k % 4]): row for k, row in enumerate(shown[1:])}
     assert len(rows) == 12
     for (part, metric), row in rows.items():
         value = summary[part][metric]
-        assert row[2:4] == [f"{value['mean']:.3f}", f"{value['std']:.3f}"]
-        assert row[4] == f"{value['ci_95'][0]:.3f} to {value['ci_95'][1]:.3f}"
+        assert row[2] == f"{value['mean']:.3f} ± {value['std']:.3f}"
+        assert row[3] == f"{value['ci_95'][0]:.3f} to {value['ci_95'][1]:.3f}"
         speakers = value.get("ci_95_speakers")
-        assert row[5] == (f"{speakers[0]:.3f} to {speakers[1]:.3f}" if speakers else "-")
-        assert row[6] == str(value["n"])
+        assert row[4] == (f"{speakers[0]:.3f} to {speakers[1]:.3f}" if speakers else "-")
+        assert row[5] == str(value["n"])
     matrix = next(t for t in parsed.tables if t[0][0] == "true \\ predicted")
     assert [[int(c) for c in row[1:-1]] for row in matrix[1:]] == summary["confusion_matrix"]["counts"]
     classes = next(t for t in parsed.tables if t[0][0] == "class")
@@ -212,7 +219,7 @@ def test_what_can_be_compared_is_tested_as_the_command_does(
     write_experiment(results, "b", frame=simulate(skill=0.8))
     _, parsed, _ = _page(results, "a", "b")
     (pair,) = compare_results(["a", "b"], results)["pairs"]
-    head, row = parsed.tables[1]
+    head, row = next(t for t in parsed.tables if t[0][-1] == "seeds")
     cells = dict(zip(head, row, strict=True))
     assert (row[0], cells["UA"], cells["p"]) == ("A - B", f"{pair['difference']:+.3f}", f"{pair['p']:.4f}")
     assert cells["p, Holm"] == f"{pair['p_holm']:.4f}"
@@ -249,7 +256,7 @@ def _contrast(one: list[float], other: list[float]) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def _report(*arguments: object) -> Result:
+def _report(*arguments: object) -> Done:
     return CliRunner().invoke(cli, ["results", "report", *map(str, arguments)])
 
 
@@ -282,7 +289,7 @@ def test_tidy_csv(folder: Path, tmp_path: Path) -> None:
         value["n"],
     ]
     assert {r["of"] for r in rows if r["experiment"] == "few"} == {"no target data", "10%", "20%", "50%"}
-    assert len(rows) == len(tidy(Source(folder / "one.json", summary))) + 4 * 2 * 4 + 3 * 4
+    assert len(rows) == len(score_rows(read_record(folder / "one.json"))) + 4 * 2 * 4 + 3 * 4
 
 
 def test_tidy_rows_of_few_runs_have_no_interval(
@@ -290,7 +297,7 @@ def test_tidy_rows_of_few_runs_have_no_interval(
 ) -> None:
     for runs in (2, 3):
         path, summary = write_experiment(tmp_path / str(runs), frame=simulate(runs=runs))
-        assert {row["ci_95_low"] is None for row in tidy(Source(path, summary))} == {runs == 2}
+        assert {row.ci_95_low is None for row in score_rows(check(summary, model_of(summary), path))} == {runs == 2}
 
 
 def test_markdown_pictures_are_there(folder: Path, tmp_path: Path) -> None:
@@ -331,8 +338,8 @@ def test_docx(folder: Path, tmp_path: Path) -> None:
     headings = [p.text for p in document.paragraphs if p.style.name.startswith("Heading")]
     assert {"Result", "Confusion matrix", "Classes", "Speakers", "How to reproduce"} <= set(headings)
     summary = _read(folder, "one")
-    shown = next(t for t in document.tables if t.cell(0, 2).text == "mean")
-    assert shown.cell(1, 2).text == f"{summary['pooled']['UA']['mean']:.3f}"
+    shown = next(t for t in document.tables if t.cell(0, 2).text == "mean ± std")
+    assert shown.cell(1, 2).text.split()[0] == f"{summary['pooled']['UA']['mean']:.3f}"
     assert len(document.inline_shapes) == 7
     assert all(shape._inline.docPr.get("descr") for shape in document.inline_shapes)
     with zipfile.ZipFile(tmp_path / "x.docx") as file:
@@ -352,7 +359,9 @@ def test_docx_without_its_package(folder: Path, tmp_path: Path, monkeypatch: pyt
 def test_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="named twice"):
         write_report(["one", "one"], folder)
-    with pytest.raises(ConfigError, match=r"expected a file ending in \.csv, \.docx, \.html, \.md, \.tex, or --format"):
+    with pytest.raises(
+        ConfigError, match=r"expected a file ending in \.csv, \.docx, \.html, \.md, \.tex, \.txt, or --format"
+    ):
         write_report(["one"], folder, None, tmp_path / "x.pdf")
     with pytest.raises(ConfigError, match="looks like a record"):
         write_report(["one"], folder, "html", folder / "one.json")
@@ -368,22 +377,40 @@ def _studies(folder: Path) -> dict[str, dict[str, Any]]:
     one, two = _read(folder, "one"), _read(folder, "two")
     shared = {k: one[k] for k in ("command", "config", "config_hash", "environment", "time", "stamps")} | {"notes": []}
     tests = {"models": {"p": 0.03, "units": 6}, "speakers": None}
-    numbers = {"difference": 0.05, "ci_95": [0.01, 0.09], "effect_size": 1.2, "tests": tests, "p": 0.03, "p_holm": 0.06}
-    parts = [
-        {
-            "name": s["experiment"],
-            "record": f"{s['experiment']}.json",
-            **{k: s[k] for k in ("validation", "test", "pooled")},
-        }
-        for s in (one, two)
-    ]
+    numbers = {"metric": "UA", "difference": 0.05, "ci_95": [0.01, 0.09], "effect_size": 1.2, "tests": tests}
+    numbers |= {"p": 0.03, "p_holm": 0.06}
+    scores = [{k: s[k] for k in ("validation", "test", "pooled")} for s in (one, two)]
+    members = [{"experiment": n, "record": f"{n}.json"} for n in ("one", "two")]
+    parts = [{"name": m["experiment"], **m, **s} for m, s in zip(members, scores, strict=True)]
     space = {"classes": ["anger", "sadness"], "corpora": [{"dataset": "a", "utterances": 9, "left_out": {"fear": 2}}]}
-    pair = {"source": "a", "target": "b", "scheme": "4", "protocol": "speaker", "label_space": space}
+    pair = {
+        "source": "a",
+        "target": "b",
+        "scheme": "4",
+        "protocol": "speaker",
+        "label_space": space,
+        "classes": ["x", "y"],
+    }
     data = {"dataset": "a+b", "scheme": "4", "protocol": "speaker", "label_space": space}
     gain = {"variant": "two", **numbers, "gap_closed": 0.5, "verdict": "no gain shown"}
-    settings = [{"setting": {"lr": v}, "error": None, **p} for v, p in zip((0.1, 0.01), parts, strict=True)]
+    ways = [{**p, "method": m, "stamps": []} for p, m in zip(parts, ("none", "oracle"), strict=True)]
+    settings = [
+        {"setting": {"lr": v}, "error": None, **m, "validation": s["validation"]}
+        for v, m, s in zip((0.1, 0.01), members, scores, strict=True)
+    ]
+    failed = {"setting": {"lr": 9.0}, "error": "diverged", "experiment": None, "record": None, "validation": None}
     cells = [
-        {"source": a, "target": b, "within": a == b, "cross_language": a != b, "suspects": [], **parts[a != b]}
+        {
+            "source": a,
+            "target": b,
+            "within": a == b,
+            "cross_language": None if a == b else "x -> y",
+            "utterances": 9,
+            **members[a != b],
+            "fold": None,
+            "suspects": [],
+            **{k: scores[a != b][k] for k in ("validation", "pooled")},
+        }
         for a in "ab"
         for b in "ab"
     ]
@@ -393,25 +420,25 @@ def _studies(folder: Path) -> dict[str, dict[str, Any]]:
         for a, n in (("10%", 9), ("50%", 45))
     ]
     bodies: dict[str, dict[str, Any]] = {
-        "ser.transfer/1": {"data": pair, "variants": parts, "comparisons": [gain], "suspects": []},
+        "ser.transfer/1": {"data": pair, "task": "adapt", "variants": ways, "comparisons": [gain], "suspects": []},
         "ser.ablation/1": {
             "data": {"dataset": "a"},
-            "variants": [{"head": "mlp", "stores": ["mfcc"], **p} for p in parts],
+            "variants": [{"head": "mlp", "modalities": ["audio"], "stores": ["mfcc"], **p} for p in parts],
             "full": "one",
             "comparisons": [{"variant": "two", **numbers}],
         },
         "ser.search/1": {
             "data": {"dataset": "a"},
-            "settings": [*settings, {"setting": {"lr": 9.0}, "error": "diverged"}],
+            "settings": [*settings, failed],
             "tried": 3,
             "failed": 1,
             "chosen_by": "validation UA",
-            "chosen": settings[0],
+            "chosen": {"setting": {"lr": 0.1}, **members[0], **scores[0]},
         },
         "ser.matrix/1": {"data": data, "datasets": ["a", "b"], "cells": cells, "sources": means, "targets": means},
         "ser.fewshot/1": {
             "data": pair,
-            "methods": [{"name": n, "record": f"{n}.json", "curve": points} for n in ("one", "two")],
+            "methods": [{"name": m["experiment"], **m, "curve": points} for m in members],
             "source": None,
             "reference": "one",
             "comparisons": [{"amount": "10%", "method": "two", **numbers}],
@@ -421,26 +448,88 @@ def _studies(folder: Path) -> dict[str, dict[str, Any]]:
     return {schema: {"schema": schema, "experiment": "study", **shared, **body} for schema, body in bodies.items()}
 
 
-@pytest.mark.parametrize(
-    "schema", ["ser.transfer/1", "ser.ablation/1", "ser.search/1", "ser.matrix/1", "ser.fewshot/1"]
-)
+def test_there_is_a_study_of_each_kind(folder: Path) -> None:
+    assert set(_studies(folder)) == set(studies())
+
+
+@pytest.mark.parametrize("schema", studies())
 def test_studies(folder: Path, schema: str) -> None:
-    source = Source(folder / "study.json", _studies(folder)[schema])
-    report = compose([source])
+    """The page and the terminal say the same scores; the list has those that stand for the study."""
+    study = check(_studies(folder)[schema], studies()[schema], schema)
+    result = Result(folder / "study.json", study)
+    report = compose([result])
     parsed = Page(render(report))
     assert parsed.faults == []
     assert len(parsed.all("figure")) == 1
-    told = " ".join(" ".join(parsed.text).split())
-    assert "speakers shared: 5 of them" in told
+    words = " ".join(" ".join(parsed.text).split())
+    assert "speakers shared: 5 of them" in words
     shown = {cell for table in parsed.tables for row in table for cell in row}
+    terminal = text_of(study, folder / "study.json")
     for row in report.rows:
-        if row["split"] == "pooled" and row["metric"] == "UA":
-            assert any(f"{row['mean']:.3f}" in cell for cell in shown)
+        if row.split == "pooled" and row.metric == "UA":
+            assert any(f"{row.mean:.3f}" in cell for cell in shown)
+            assert f"{row.mean:.3f}" in terminal
     assert len(report.rows) > 0
+    standing = study.standing()
+    assert set(standing.scores) == set(METRICS)
+    assert standing.runs == 3
+    assert {record for _, record in study.members()} >= set(study.compared()) > set()
 
 
-def test_an_audit_has_no_report(folder: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"no report of x\.json; expected a summary, a study or an evaluation; found ser\.audit/1"
-    ):
-        compose([Source(folder / "x.json", {"schema": "ser.audit/1", "stamps": []})])
+def test_an_unknown_kind_of_study_is_an_error_that_names_the_known_ones(folder: Path, tmp_path: Path) -> None:
+    study = _studies(folder)["ser.ablation/1"] | {"schema": "ser.novelty/1"}
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    known = r"ser\.ablation/1.*found 'ser\.novelty/1'"
+    for command in (["show"], ["report"], ["plot"], ["verify"], ["compare"]):
+        done = CliRunner().invoke(
+            cli, ["results", *command, str(tmp_path / "study.json"), "--workspace", str(tmp_path)]
+        )
+        assert isinstance(done.exception, ConfigError)
+        assert re.search(known, str(done.exception)), command
+    with pytest.raises(ConfigError, match=known):
+        write_study(tmp_path / "x.json", study)
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_a_record_shows_no_file_outside_its_folder(folder: Path, tmp_path: Path) -> None:
+    """Absolute paths, `..`, links, devices, and files that are not what they claim to be."""
+    (tmp_path / "secret.png").write_bytes(PNG + b"secret")
+    inner = tmp_path / "results"
+    inner.mkdir()
+    (inner / "fine.png").write_bytes(PNG)
+    (inner / "text.png").write_text("secret")
+    (inner / "link.png").symlink_to(tmp_path / "secret.png")
+    os.mkfifo(inner / "pipe.png")
+    record = inner / "record.json"
+    assert picture_beside(record, "fine.png").read_bytes() == PNG
+    names = ["/./etc/passwd", "../secret.png", "x/../../secret.png", "link.png", "pipe.png", ".", "gone.png", "a\0b"]
+    for name in [*names, str(tmp_path / "secret.png"), "..\\secret.png", "x" * 5000]:
+        with pytest.raises(ConfigError, match=r"record\.json names"):
+            beside(record, name)
+    with pytest.raises(ConfigError, match="not a PNG"):
+        picture_beside(record, "text.png")
+
+
+def test_control_characters_reach_no_format(tmp_path: Path, write_experiment: Write) -> None:
+    odd = "a\x1b[31mb\x07c\x00d\x9be\ud800f\ufffe"
+    path, summary = write_experiment(tmp_path / "results", "odd", stamps=["plain"])
+    summary["stamps"], summary["command"] = [odd], odd
+    summary["notes"] = [odd]
+    report = compose([Result(path, check(summary, model_of(summary), path))], full=False)
+    for form in ("terminal", "html", "md", "latex", "docx", "csv"):
+        plugin = load(FORMATS, form)
+        output = tmp_path / f"x{plugin.ENDING}"
+        plugin.write(report, output)
+        found = output.read_bytes() if form != "docx" else zipfile.ZipFile(output).read("word/document.xml")
+        assert not set(found) & {0, 7, 27}, form
+        found.decode()
+    assert "a\ufffd[31mb\ufffdc\ufffdd\ufffde\ufffdf\ufffd" in (tmp_path / "x.txt").read_text()
+
+
+def test_other_kinds_have_a_report_by_themselves_or_none(folder: Path) -> None:
+    audit = SimpleNamespace(schema="ser.audit/1")
+    one = read_record(folder / "one.json")
+    with pytest.raises(ConfigError, match=r"x\.json is of the kind 'simple namespace', which is reported by itself"):
+        compose([Result(folder / "one.json", one), Result(folder / "x.json", audit)])
+    with pytest.raises(ConfigError, match=r"no report of run\.json; expected a summary, .* found schema ser\.run/1"):
+        compose([Result(folder / "run.json", read_record(folder / "one" / "run-000.fold-01.json"))])

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
+from msgspec import structs
 
 from ser.cli import cli
 from ser.errors import ConfigError
 from ser.evaluation.evaluate import evaluate
-from ser.results.metrics.classification import METRICS
 from ser.results.plotting.gallery import draw, kinds
 from ser.results.plotting.style import save
-from ser.results.records.result import Source, read_source
-from ser.results.report import evaluation_tables as tables
-from ser.results.report.compose import compose
-from ser.results.report.evaluation_text import evaluation_text
+from ser.results.records.model import METRICS
+from ser.results.records.result import Result, read_result
+from ser.results.report.cells import interval, number, score
+from ser.results.report.compose import compose, text_of
 from ser.results.report.formats.html import render
-from ser.results.report.tables import interval, number, score
-from ser.results.report.tidy import tidy
+from ser.results.report.score_rows import score_rows
+from ser.results.report.summary import gender_table
 from ser.results.statistics.intervals import describe
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
@@ -73,11 +74,11 @@ def space(tmp_path_factory: pytest.TempPathFactory, write_experiment: Write) -> 
 
 
 @pytest.fixture(scope="module")
-def source(space: Path) -> Source:
-    return read_source("one.evaluation", space / "results")
+def source(space: Path) -> Result:
+    return read_result("one.evaluation", space / "results")
 
 
-def test_the_kinds_of_an_evaluation(source: Source) -> None:
+def test_the_kinds_of_an_evaluation(source: Result) -> None:
     assert kinds(source) == ["reliability", "coverage", "novelty", "gaps"]
     for kind in kinds(source):
         picture = draw(source, kind)
@@ -85,35 +86,35 @@ def test_the_kinds_of_an_evaluation(source: Source) -> None:
         assert "one" in picture.figure.get_suptitle().split("\n")
 
 
-def test_reliability_is_before_and_after_in_the_same_axes_with_both_errors(source: Source) -> None:
+def test_reliability_is_before_and_after_in_the_same_axes_with_both_errors(source: Result) -> None:
     picture = draw(source, "reliability")
     before, after = picture.figure.axes
     for axes, state in ((before, "uncalibrated"), (after, "calibrated")):
-        found = source.result["probabilities"][state]
+        found = getattr(source.record.probabilities, state)
         (line,) = [x for x in axes.lines if x.get_label() == "head"]
-        np.testing.assert_allclose(line.get_xdata(), found["reliability"]["confidence"])
-        np.testing.assert_allclose(line.get_ydata(), found["reliability"]["accuracy"])
-        told = f"ECE {score(found['ECE'])} (by chance {number(found['ECE_by_chance']['mean'])})"
+        np.testing.assert_allclose(line.get_xdata(), found.reliability.confidence)
+        np.testing.assert_allclose(line.get_ydata(), found.reliability.accuracy)
+        told = f"ECE {score(found.ECE)} (by chance {number(found.ECE_by_chance.mean)})"
         assert told in axes.get_title()
         assert told in picture.words
         assert axes.get_xlim() == axes.get_ylim() == (0, 1)
 
 
-def test_coverage_has_the_curves_and_a_perfect_order_by_hand(source: Source) -> None:
+def test_coverage_has_the_curves_and_a_perfect_order_by_hand(source: Result) -> None:
     axes = draw(source, "coverage").figure.axes[0]
-    curve = source.result["selective"]["curve"]
+    curve = source.record.selective.curve
     lines = {str(x.get_label()): np.asarray(x.get_ydata(), dtype=float) for x in axes.lines}
-    np.testing.assert_allclose(next(v for k, v in lines.items() if k.startswith("one by one")), curve["risk"])
+    np.testing.assert_allclose(next(v for k, v in lines.items() if k.startswith("one by one")), curve.risk)
     assert any(k.startswith("mean of runs") for k in lines)
-    wrong = np.sort(np.arange(1000) < round(1000 * curve["risk"][-1]))  # all right answers first
+    wrong = np.sort(np.arange(1000) < round(1000 * curve.risk[-1]))  # all right answers first
     order = np.cumsum(wrong) / np.arange(1, 1001)
     np.testing.assert_allclose(lines["perfect order"], order[9::10], atol=2e-3)
-    held = source.result["selective"]["from_validation"]
+    held = source.record.selective.from_validation
     (points,) = [v for k, v in lines.items() if k.startswith("threshold")]
-    np.testing.assert_allclose(points, [v["risk"]["mean"] for v in held.values() if v["risk"] is not None])
+    np.testing.assert_allclose(points, [v.risk.mean for v in held.values() if v.risk is not None])
 
 
-def test_novelty_is_bars_from_zero_beside_chance(source: Source) -> None:
+def test_novelty_is_bars_from_zero_beside_chance(source: Result) -> None:
     picture = draw(source, "novelty")
     axes = picture.figure.axes[0]
     np.testing.assert_allclose([p.get_width() for p in axes.patches], [0.31, 0.41, 0.91])
@@ -122,32 +123,32 @@ def test_novelty_is_bars_from_zero_beside_chance(source: Source) -> None:
     assert "mahalanobis 0.910" in picture.words
 
 
-def test_gaps_have_the_intervals_of_the_record(source: Source) -> None:
+def test_gaps_have_the_intervals_of_the_record(source: Result) -> None:
     axes = draw(source, "gaps").figure.axes[0]
     spans = [tuple(x.get_xdata()) for x in axes.lines if len(np.atleast_1d(x.get_xdata())) == 2]
-    for group in source.result["groups"].values():
-        for g in group["groups"].values():
-            assert tuple(g["UA"]["ci_95"]) in spans
+    for group in (source.record.groups.gender, source.record.groups.speaker):
+        for g in group.groups.values():
+            assert tuple(g.UA.ci_95) in spans
 
 
 def test_a_summarys_report_takes_in_the_evaluations_beside_it(space: Path) -> None:
-    record = read_source("one.evaluation", space / "results").result
-    page = render(compose([read_source("one", space / "results")]))
+    record = read_result("one.evaluation", space / "results").record
+    page = render(compose([read_result("one", space / "results")]))
     assert "Evaluation: emodb-calibrated" in page
     for state in ("uncalibrated", "calibrated"):
-        found = record["probabilities"][state]
+        found = getattr(record.probabilities, state)
         for measure in ("NLL", "Brier", "ECE"):
-            assert score(found[measure]) in page
-        assert number(found["ECE_by_chance"]["mean"]) in page
-    (gap,) = record["groups"]["gender"]["gaps"]
-    assert f"{gap['UA']['difference']:+.3f} ({interval(gap['UA']['ci_95'])})" in page
+            assert score(getattr(found, measure)) in page
+        assert number(found.ECE_by_chance.mean) in page
+    (gap,) = record.groups.gender.gaps
+    assert f"{gap.UA.difference:+.3f} ({interval(gap.UA.ci_95)})" in page
     assert "emotion:&lt;envy&gt;" in page
     assert "no knn: &lt;why&gt;" in page
     assert "no temperature was fitted" not in page
     assert len(set(re.findall(r' id="([^"]+)"', page))) == len(re.findall(r' id="([^"]+)"', page))
 
 
-def test_pictures_of_explanations_are_inside_the_page_with_words(space: Path, source: Source) -> None:
+def test_pictures_of_explanations_are_inside_the_page_with_words(space: Path, source: Result) -> None:
     page = render(compose([source]))
     ((data, words),) = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]+)"', page)
     assert base64.b64decode(data) == (space / "results" / "looks" / "u.activation.png").read_bytes()
@@ -170,15 +171,15 @@ def test_the_other_formats(space: Path, tmp_path: Path) -> None:
     assert "by chance" in (tmp_path / "e.tex").read_text()
 
 
-def test_rows_have_scores_and_probability_scores(source: Source) -> None:
-    rows = {(r["of"], r["metric"]): r["mean"] for r in tidy(source)}
-    record = source.result
+def test_rows_have_scores_and_probability_scores(source: Result) -> None:
+    rows = {(r.of, r.metric): r.mean for r in score_rows(source.record)}
+    record = source.record
     for metric in METRICS:
-        assert rows["emodb, one by one", metric] == record["scores"][metric]["mean"]
+        assert rows["emodb, one by one", metric] == record.scores.of(metric).mean
     for state in ("uncalibrated", "calibrated"):
-        assert rows[f"emodb, one by one, {state}", "ECE"] == record["probabilities"][state]["ECE"]["mean"]
-        ensemble = record["ensemble"]["probabilities"][state]
-        assert rows[f"emodb, mean of runs, {state}", "NLL"] == ensemble["NLL"]["mean"]
+        assert rows[f"emodb, one by one, {state}", "ECE"] == getattr(record.probabilities, state).ECE.mean
+        ensemble = getattr(record.ensemble.probabilities, state)
+        assert rows[f"emodb, mean of runs, {state}", "NLL"] == ensemble.NLL.mean
 
 
 def test_what_is_not_of_this_summary_is_named_and_left_out(tmp_path: Path, write_experiment: Write) -> None:
@@ -187,7 +188,7 @@ def test_what_is_not_of_this_summary_is_named_and_left_out(tmp_path: Path, write
     other = {**record, "model": {**record["model"], "config_hash": "0" * 12}}
     path.with_name("one.evaluation-other.json").write_text(json.dumps(other))
     path.with_name("one.evaluation-torn.json").write_text("{")
-    page = render(compose([read_source("one", tmp_path / "results")]))
+    page = render(compose([read_result("one", tmp_path / "results")]))
     assert page.count("Evaluation: emodb<") == 2  # in the contents, and above its section
     assert "Evaluation: other" not in page
     assert "one.evaluation-other.json is of another configuration" in page
@@ -195,26 +196,44 @@ def test_what_is_not_of_this_summary_is_named_and_left_out(tmp_path: Path, write
 
 
 def test_an_evaluation_is_not_put_beside_other_results(space: Path) -> None:
-    sources = [read_source(name, space / "results") for name in ("one", "one.evaluation")]
-    with pytest.raises(ConfigError, match="is an evaluation"):
+    sources = [read_result(name, space / "results") for name in ("one", "one.evaluation")]
+    with pytest.raises(ConfigError, match="is of the kind 'evaluation', which is reported by itself"):
         compose(sources)
 
 
-def test_the_p_of_both_kinds_of_luck_is_printed(source: Source) -> None:
-    record = source.result
-    comparison = record["ensemble"]["comparison"]
-    text = evaluation_text(record, "file")
-    head, row = next(
-        (a, b) for a, b in zip(text.split("\n"), text.split("\n")[1:], strict=False) if a.startswith("paired")
-    )
-    assert head.split("  ")[-1].strip() == "p"
-    assert row.split()[-1] == f"{comparison['p']:.4f}"
-    changed = {**record, "ensemble": {**record["ensemble"], "comparison": {**comparison, "p": 0.0123}}}
-    assert tables.paired_rows(changed)[1][-1] == "0.0123"
+def test_the_p_of_both_kinds_of_luck_is_printed(source: Result) -> None:
+    comparison = source.record.ensemble.comparison
+    changed = structs.replace(source.record.ensemble, comparison=structs.replace(comparison, p=0.0123))
+    for record in (source.record, structs.replace(source.record, ensemble=changed)):
+        lines = text_of(record, source.path).split("\n")
+        row = next(line for line in lines if line.startswith("mean of runs minus"))
+        head = lines[lines.index("What averaging changes, on the same utterances") + 1]
+        assert head.split()[-1] == "p"
+        assert row.split()[-1] == f"{record.ensemble.comparison.p:.4f}"
 
 
-def test_intervals_of_few_speakers_are_said_to_be_too_narrow(source: Source) -> None:
-    found = source.result["groups"]["gender"]
-    assert "Of so few speakers, 4 (female) and 2 (male)" in tables.gender_note(found)
-    many = {"groups": {name: {**g, "speakers": 12} for name, g in found["groups"].items()}}
-    assert tables.gender_note(many) == "Speakers drawn again within each gender."
+def test_intervals_of_few_speakers_are_said_to_be_too_narrow(source: Result) -> None:
+    found = source.record.groups.gender
+    assert "Of so few speakers, 4 (female) and 2 (male)" in gender_table(found, "").note
+    groups = {name: structs.replace(g, speakers=12) for name, g in found.groups.items()}
+    assert gender_table(structs.replace(found, groups=groups), "").note == "Speakers drawn again within each gender."
+
+
+def test_a_forged_explanation_shows_no_other_file(space: Path, tmp_path: Path) -> None:
+    """Pictures by an absolute path, by `..`, or of another type, and a record of explanations elsewhere."""
+    shutil.copytree(space, tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / "results"
+    (tmp_path / "secret.png").write_text("a secret")
+    (folder / "looks" / "text.png").write_text("a secret")
+    shown = json.loads((folder / "looks" / "explanations.json").read_text())
+    shown["examples"][0]["pictures"] = ["/./etc/passwd", "../../secret.png", "text.png", str(tmp_path / "secret.png")]
+    (folder / "looks" / "explanations.json").write_text(json.dumps(shown))
+    page = render(compose([read_result("one.evaluation", folder)]))
+    assert "data:image" not in page
+    assert page.count("names a file outside its folder") == 3
+    assert "which is not a PNG picture" in page
+    record = json.loads((folder / "one.evaluation-emodb-calibrated.json").read_text())
+    (folder / "one.evaluation-emodb-calibrated.json").write_text(json.dumps(record | {"explanations": "/etc/passwd"}))
+    page = render(compose([read_result("one.evaluation", folder)]))
+    assert "Explanations that cannot be shown" in page
+    assert "names a file outside its folder: /etc/passwd" in page

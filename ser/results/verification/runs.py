@@ -10,15 +10,25 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError, SerError
-from ser.jsonfile import fault_of, read_object
+from ser.jsonfile import plain
 from ser.results.metrics.classification import scores
 from ser.results.metrics.predictions import SPLITS, check_predictions
-from ser.results.records.model import Run
-from ser.results.records.names import amount_of
+from ser.results.records.beside import beside
+from ser.results.records.model import FewshotSummary, Run, RunRow, Summary
 from ser.results.records.record import read_predictions
+from ser.results.records.result import read_run_record
 from ser.results.verification.verdict import Verdict
 
 TIE = 1e-6  # by which the predicted class's probability may be below the highest: they are stored in single precision
+SAME = (
+    "run",
+    "fold",
+    "seed",
+    "percentage",
+    "shots",
+    "best_epoch",
+    "seconds",
+)  # in a summary's row and in the run's record
 
 
 @dataclass(eq=False)
@@ -32,8 +42,8 @@ class Runs:
         whole: whether all could be read.
     """
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    records: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[RunRow] = field(default_factory=list)
+    records: list[Run] = field(default_factory=list)
     frames: list[pd.DataFrame] = field(default_factory=list)
     whole: bool = True
 
@@ -41,26 +51,27 @@ class Runs:
     def predictions(self) -> pd.DataFrame:
         return pd.concat(self.frames, ignore_index=True)
 
-    def upto(self, runs: int) -> "Runs":
-        """Those of the first runs: a summary may have got more since a study was made of it."""
-        keep = [k for k, row in enumerate(self.rows) if row["run"] < runs]
-        rows, records = ([part[k] for k in keep] for part in (self.rows, self.records))
-        return Runs(rows, records, [self.frames[k] for k in keep], self.whole)
+    def first(self, number: int) -> "Runs":
+        """The first runs: a summary may have got more since a study was made of it."""
+        keep = [k for k, row in enumerate(self.rows) if row.run < number]
+        return Runs(
+            [self.rows[k] for k in keep], [self.records[k] for k in keep], [self.frames[k] for k in keep], self.whole
+        )
 
     def pairs(self) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-        return list(zip(self.records, self.frames, strict=True))
+        return [(plain(record), frame) for record, frame in zip(self.records, self.frames, strict=True)]
 
 
 def classes_of(frame: pd.DataFrame) -> list[str]:
     return [column[2:] for column in frame.columns if column.startswith("p_")]
 
 
-def retrace(path: Path, summary: dict[str, Any], verdict: Verdict) -> Runs:
+def read_runs(path: Path, summary: Summary | FewshotSummary, verdict: Verdict) -> Runs:
     """Read the runs of a summary; what is missing, damaged, or does not belong together is a fault."""
     found = Runs()
-    for row in summary["runs"]:
-        record = _record(path.parent / row["record"], row, summary, verdict)
-        frame = None if record is None else _frame(path.parent, row, record, verdict)
+    for row in summary.runs:
+        record = _record(path, row, summary, verdict)
+        frame = None if record is None else _frame(path, row, record, verdict)
         if record is None or frame is None:
             found.whole = False
             continue
@@ -70,39 +81,29 @@ def retrace(path: Path, summary: dict[str, Any], verdict: Verdict) -> Runs:
     return found
 
 
-def _record(file: Path, row: dict[str, Any], summary: dict[str, Any], verdict: Verdict) -> dict[str, Any] | None:
+def _record(path: Path, row: RunRow, summary: Summary | FewshotSummary, verdict: Verdict) -> Run | None:
     try:
-        record = read_object(file, "record")
+        record = read_run_record(beside(path, row.record))
     except ConfigError as error:
-        verdict.add(row["record"], error.problem, "a run's record")
+        verdict.add(row.record, error.line(), "a valid run's record")
         return None
-    fault = fault_of(record, Run)
-    if fault is not None:
-        verdict.add(row["record"], fault, "a valid run's record")
-        return None
-    same = {
-        "run": row["run"],
-        "fold": row["fold"],
-        "seed": row["seed"],
-        "experiment": summary["experiment"],
-        **amount_of(row),
-    }
-    same |= {"predictions": Path(row["predictions"]).name}
-    same |= {key: row[key] for key in ("best_epoch", "seconds") if key in row}
-    same |= {"config_hash": summary["config_hash"]} if "config_hash" in record else {}
-    verdict.compare({key: record.get(key) for key in same}, same, row["record"])
+    stored, known = plain(record), plain(row)
+    same = {key: known[key] for key in SAME if key in known}
+    same |= {"experiment": summary.experiment, "predictions": Path(row.predictions).name}
+    same |= {"config_hash": summary.config_hash} if "config_hash" in stored else {}
+    verdict.compare({key: stored.get(key) for key in same}, same, row.record)
     return record
 
 
-def _frame(folder: Path, row: dict[str, Any], record: dict[str, Any], verdict: Verdict) -> pd.DataFrame | None:
-    """A run's predictions: of the recorded hash, of this run, and with the record's scores."""
-    name = row["predictions"]
+def _frame(path: Path, row: RunRow, record: Run, verdict: Verdict) -> pd.DataFrame | None:
+    """The predictions of a run: of the recorded hash, of this run, and with the record's scores."""
+    name = row.predictions
     try:
-        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        frame = read_predictions(folder / "_", {"runs": [row]})
+        digest = hashlib.sha256(beside(path, name).read_bytes()).hexdigest()
+        frame = read_predictions(path, {"runs": [plain(row)]})
         verdict.files += 1
-        if digest != record["predictions_sha256"]:
-            verdict.add(f"{name}, SHA-256", record["predictions_sha256"], digest)
+        if digest != record.predictions_sha256:
+            verdict.add(f"{name}, SHA-256", record.predictions_sha256, digest)
         check_predictions(frame, classes_of(frame))
     except OSError as error:
         verdict.add(name, f"cannot be read: {error.strerror}", "a run's predictions")
@@ -110,31 +111,32 @@ def _frame(folder: Path, row: dict[str, Any], record: dict[str, Any], verdict: V
     except (SerError, TypeError) as error:
         verdict.add(name, str(error), "predictions as they were written")
         return None
-    own = frame[(frame["run"] != row["run"]) | (frame["fold"] != row["fold"])]
-    if len(own):
-        verdict.add(f"{name}, run and fold of {own['utterance_id'].iloc[0]}", own["run"].iloc[0], row["run"])
-    _compare_scores(name, row["record"], record, frame, verdict)
+    other = frame[(frame["run"] != row.run) | (frame["fold"] != row.fold)]
+    if len(other):
+        verdict.add(f"{name}, run and fold of {other['utterance_id'].iloc[0]}", other["run"].iloc[0], row.run)
+    _compare_scores(row, record, frame, verdict)
     return frame
 
 
-def _compare_scores(name: str, file: str, record: dict[str, Any], frame: pd.DataFrame, verdict: Verdict) -> None:
-    """A run's own scores, by scikit-learn and not by the counts that a summary's are made of."""
+def _compare_scores(row: RunRow, record: Run, frame: pd.DataFrame, verdict: Verdict) -> None:
+    """The scores of a run, by scikit-learn and not by the counts that a summary's are made of."""
     classes = classes_of(frame)
     for split in SPLITS:
         part = frame[frame["split"] == split]
         known = len(part) > 0
         again = scores(part["true"].to_numpy(), part["predicted"].to_numpy(), classes) if known else None
-        verdict.compare(record.get(split), again, f"{file} $.{split}")
+        verdict.compare(getattr(record, split) or None, again, f"{row.record} $.{split}")
         if split == "test" or known:
-            verdict.compare(record["n"][split], len(part), f"{file} $.n.{split}")
+            verdict.compare(getattr(record.n, split), len(part), f"{row.record} $.n.{split}")
     shares = frame[[f"p_{c}" for c in classes]].to_numpy(dtype=np.float64)
     place = {c: k for k, c in enumerate(classes)}
     own = shares[np.arange(len(frame)), [place[c] for c in frame["predicted"]]]
     wrong = own < shares.max(1) - TIE
     if wrong.any():
-        row = frame.iloc[int(wrong.argmax())]
-        likely = classes[int(shares[int(wrong.argmax())].argmax())]
-        verdict.add(f"{name}, predicted of {row['utterance_id']}", row["predicted"], likely)
+        first = int(wrong.argmax())
+        likely = classes[int(shares[first].argmax())]
+        utterance = frame.iloc[first]
+        verdict.add(f"{row.predictions}, predicted of {utterance['utterance_id']}", utterance["predicted"], likely)
 
 
 def tested_labels(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -1,0 +1,93 @@
+"""Numbers and names as the texts of tables, the same in all formats. Pure and light."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ser.results.records.model import Comparison, Described, Metrics, Spread, Tested
+
+ABSENT = "-"
+SCORES = ("UA", "WA", "weighted F1", "macro F1")  # headings of the metrics, in the order of `METRICS`
+FEW_RUNS = 3  # with fewer, an interval over runs says nothing: with two, t is 12.7
+TESTED = ("effect", "p over models", "p over speakers", "p", "p, Holm")  # headings of `tested` after the interval
+
+
+def number(value: float | None) -> str:
+    """A score with three digits; `-` where there is none."""
+    return ABSENT if value is None else f"{value:.3f}"
+
+
+def score(metric: Described, signed: bool = False) -> str:
+    """Mean ± std, the latter where there is one. `signed`: with a plus too."""
+    mean = f"{metric.mean:+.3f}" if signed else f"{metric.mean:.3f}"
+    return mean if metric.std is None else f"{mean} ± {metric.std:.3f}"
+
+
+def scores(metrics: Metrics) -> list[str]:
+    """All metrics, mean ± std over runs."""
+    return [score(metric) for _, metric in metrics.items()]
+
+
+def interval(values: Sequence[float] | None) -> str:
+    """`0.612 to 0.655`; `-` where there is none."""
+    return f"{values[0]:.3f} to {values[1]:.3f}" if values else ABSENT
+
+
+def over_runs(metric: Described | None) -> str:
+    """The interval over runs; `-` under `FEW_RUNS`."""
+    return interval(metric.ci_95 if metric is not None and metric.n >= FEW_RUNS else None)
+
+
+def with_interval(metric: Described) -> str:
+    """The mean, and its interval over runs where there is one."""
+    return (
+        f"{number(metric.mean)} (95 % over runs {over_runs(metric)})"
+        if over_runs(metric) != ABSENT
+        else number(metric.mean)
+    )
+
+
+def tested(comparison: Comparison, p_holm: float | None) -> list[str]:
+    """Difference, its interval, effect size, and the p-values of `TESTED`, for a row of a table."""
+    return [
+        f"{comparison.difference:+.3f}",
+        interval(comparison.ci_95),
+        ABSENT if comparison.effect_size is None else f"{comparison.effect_size:.2f}",
+        *map(_tested, (comparison.tests.models, comparison.tests.speakers)),
+        *map(p_value, (comparison.p, p_holm)),
+    ]
+
+
+def _tested(test: Tested | None) -> str:
+    return ABSENT if test is None else f"{test.p:.4f} ({test.units})"
+
+
+def p_value(p: float | None) -> str:
+    return ABSENT if p is None else f"{p:.4f}"
+
+
+def many(count: int, thing: str) -> str:
+    """A count with its noun.
+
+    >>> many(1, "run"), many(3, "run")
+    ('1 run', '3 runs')
+    """
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def size(value: int | Spread) -> str:
+    """A number, or its mean and range where folds differ."""
+    return f"{value.mean:.0f} ({value.min:g} to {value.max:g})" if isinstance(value, Spread) else str(value)
+
+
+def date(started: str) -> str:
+    """ISO 8601 -> day and minute."""
+    return started[:16].replace("T", " ")
+
+
+def setting(values: dict[str, Any]) -> str:
+    """The options of a setting.
+
+    >>> setting({"lr": 0.001, "head": "mlp"})
+    'lr=0.001 head=mlp'
+    """
+    return " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in values.items())

@@ -1,0 +1,30 @@
+"""Blocks on several corpora: the classes that they share, and classes that are predicted as each other."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ser.results.records.model import Suspect
+from ser.results.report.blocks import Facts, Notice
+
+
+def shared_classes(space: dict[str, Any], more: Sequence[tuple[str, str]] = ()) -> Facts:
+    """The classes of all corpora, and the utterances of each that belong to none of them."""
+    rows = [("classes", ", ".join(space["classes"]))]
+    for corpus in space["corpora"]:
+        left = ", ".join(f"{number} {name}" for name, number in corpus["left_out"].items())
+        rows.append((corpus["dataset"], f"{corpus['utterances']} utterances; left out: {left or 'none'}"))
+    return Facts("Classes of the corpora", [*rows, *more])
+
+
+def suspect_line(found: Suspect, where: str = "") -> str:
+    """Classes that are predicted as each other, in words; `where`: between which corpora."""
+    confused = ", ".join(f"{100 * c.share:.0f} % of {c.true} as {c.predicted}" for c in found.confusion)
+    test = "" if found.p is None else f", p over speakers {found.p:.4f}"
+    gain = f"exchanged, their recall would be {100 * found.gain:.0f} points higher{test}"
+    classes = " and ".join(found.classes)
+    return f"{where}{classes} may be swapped between the corpora's label maps: {confused}; {gain}."
+
+
+def suspects(lines: Sequence[str]) -> list[Notice]:
+    """A notice of `suspect_line`s; none where there are no lines."""
+    return [Notice("Suspects", lines)] if lines else []

@@ -1,0 +1,183 @@
+"""Where a result comes from: its data and command at a glance, its stamps, and the appendix by which it can be made again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ser.jsonfile import plain
+from ser.results.records.model import AnySummary, Environment, Opening
+from ser.results.records.result import Result, dataset_of, fact_of
+from ser.results.report.blocks import Block, Command, Facts, Notice, Section, Table, Text
+from ser.results.report.cells import ABSENT, date, many
+
+GROUPS = {"speaker": "speakers", "session": "sessions", "dialogue": "dialogues", "sentence": "sentences"}
+CONFIG = ("head", "loss", "stores", "normalize")
+FactRows = list[tuple[str, str]]
+
+
+def stamps_and_notes(record: Any) -> list[Block]:
+    """The audit's stamps and the runs' notes, which stand before all numbers."""
+    stamps = list(record.stamps) or ["No stamps: the checks found nothing that limits what these numbers mean."]
+    found: list[Block] = [
+        Notice("Stamps: what a reader of these numbers must know", stamps, warning=bool(record.stamps))
+    ]
+    notes = getattr(record, "notes", None) or []
+    return [*found, *([Notice("Notes of the runs", notes)] if notes else [])]
+
+
+def overview(result: Result) -> Facts:
+    """Data, configuration, date, code and command of a summary or a study, in a few lines."""
+    record: Opening = result.record
+    words = [dataset_of(record), *_named(record, ("scheme", "protocol"))]
+    rows: FactRows = [("experiment", record.experiment), ("record", result.path.name)]
+    if isinstance(record, AnySummary):
+        tested = sum(c.support for c in result.numbers.per_class.values())
+        words.append(f"{len(result.classes)} classes, {tested:g} test utterances per run")
+        runs, folds = ({getattr(r, of) for r in result.record.runs} for of in ("run", "fold"))
+        seconds = f"{record.time.seconds:.0f} s of training"
+        rows.append(("runs", f"{many(len(runs), 'run')} of {many(len(folds), 'fold')}, {seconds}"))
+    rows.append(("data", ", ".join(words)))
+    left_out = _left_out(record.data)
+    rows += [("left out", left_out)] if left_out else []
+    rows.append(("configuration", ", ".join([*_named(record, CONFIG), f"hash {record.config_hash}"])))
+    rows += [("code", code_of(record.environment)), ("date", f"{date(record.time.started)} UTC")]
+    return Facts("At a glance", [*rows, ("command", record.command)])
+
+
+def _named(record: Opening, keys: tuple[str, ...]) -> list[str]:
+    found = {key: fact_of(record, key) for key in keys}
+    return [
+        f"{key} {'+'.join(map(str, value)) if isinstance(value, (list, dict)) else value}"
+        for key, value in found.items()
+        if value not in (None, "", [], {})
+    ]
+
+
+def _left_out(data: dict[str, Any]) -> str:
+    """The utterances of the table that are not in use, by reason; of several datasets by each."""
+    if "datasets" in data:
+        found = {name: _left_out(part) for name, part in data["datasets"].items()}
+        return "; ".join(f"{name}: {reasons}" for name, reasons in found.items() if reasons)
+    return ", ".join(f"{reason}: {count}" for reason, count in data.get("dropped", {}).items())
+
+
+def code_of(environment: Environment) -> str:
+    """Versions and device in one line."""
+    commit = f" at {environment.commit[:10]}" if environment.commit else ""
+    changed = " with changes that were not committed" if environment.modified else ""
+    torch = environment.packages.get("torch")
+    return (
+        f"ser {environment.ser}{commit}{changed}, Python {environment.python}, torch {torch}, on {environment.device}"
+    )
+
+
+def provenance(result: Result) -> list[Section]:
+    """Data and audit, configuration, environment, how to reproduce."""
+    record: Opening = result.record
+    environment = list(flat(plain(record.environment)))
+    found: dict[str, list[Block]] = {
+        "Data and audit": _data(record.data),
+        "Configuration": [Facts("All that decides the numbers", list(flat(record.config)), closed=True)],
+        "Environment": [Facts("Versions and machine", environment)],
+        "How to reproduce": _again(result),
+    }
+    return [Section(title, blocks, appendix=True) for title, blocks in found.items()]
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Nested content as names with dots and texts.
+
+    >>> list(flat({"a": {"b": 1, "c": None}, "d": [1, 2]}))
+    [('a.b', '1'), ('a.c', '-'), ('d', '1, 2')]
+    """
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from flat(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and any(isinstance(v, (dict, list)) for v in value):
+        for number, inner in enumerate(value):
+            yield from flat(inner, f"{name}.{number}")
+    elif isinstance(value, list):
+        yield name, ", ".join(map(str, value)) or ABSENT
+    else:
+        yield name, ABSENT if value in (None, {}, "") else str(value)
+
+
+def _datasets(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return data.get("datasets") or {data.get("dataset", ""): data}
+
+
+def _data(data: dict[str, Any]) -> list[Block]:
+    blocks: list[Block] = []
+    for name, part in _datasets(data).items():
+        lines = audit_lines(part["audit"]) if part.get("audit") else []
+        blocks += [Notice(f"Audit of {name}", lines, warning=False)] if lines else []
+        blocks.append(Facts(f"Data of {name}", list(_facts(part)), closed=True))
+    return blocks
+
+
+def _facts(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    left_out = ("audit", "folds", "datasets", "label_space")
+    yield from flat({key: value for key, value in data.items() if key not in left_out})
+    for fold in data.get("folds") or []:
+        sizes = ", ".join(f"{part} {fold[part]}" for part in ("train", "validation", "test") if part in fold)
+        yield f"fold {fold['name']}", f"{sizes}; validation by {fold.get('validation_by') or ABSENT}"
+
+
+def audit_lines(audit: dict[str, Any]) -> list[str]:
+    """The groups that training and test share, in words."""
+    lines = []
+    for name, share in audit["shares"].items():
+        things = GROUPS.get(name, f"{name}s")
+        if not share.get("known"):
+            lines.append(f"{things}: the table does not say")
+            continue
+        seen = max(share["shared"], share["shared_with_validation"])
+        where = "none is in training or validation"
+        if seen:
+            where = f"up to {seen} of a fold's are in training or validation too"
+        unknown = f"; unknown for {share['unknown']} utterances" if share["unknown"] else ""
+        lines.append(f"{things}: of {share['test']:g} in the test part of a fold (mean), {where}{unknown}")
+    independent = {True: "yes", False: "no", None: "not known"}[audit["speaker_independent"]]
+    lines.append(f"speaker-independent: {independent}")
+    lines.append(f"utterances in two parts of a fold: {audit['overlap']}")
+    copies = audit.get("copies")
+    if copies is None:
+        return [*lines, "copies of test audio in training: not looked for; ser audit listens"]
+    return [*lines, *(f"copies of test audio: {name} {value}" for name, value in flat(copies))]
+
+
+def _again(result: Result) -> list[Block]:
+    record: Opening = result.record
+    blocks: list[Block] = [
+        Command("Give this command in a workspace with the same tables and features", record.command),
+        Facts(
+            "It is the same where these are the same", [("configuration", record.config_hash), *_hashes(record.data)]
+        ),
+    ]
+    if record.environment.modified:
+        warning = "The code had changes that were not committed: the commit alone does not give these numbers."
+        blocks.insert(1, Text(warning))
+    return [*blocks, *_runs(result)]
+
+
+def _hashes(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, part in _datasets(data).items():
+        if "table" in part:
+            yield f"{name}: table", f"SHA-256 {part['table']['sha256']}"
+        for store, about in part.get("stores", {}).items():
+            yield f"{name}: features {store}", f"SHA-256 {about['features_sha256']}"
+        if "folds_sha256" in part:
+            yield f"{name}: folds", f"SHA-256 {part['folds_sha256']}"
+
+
+def _runs(result: Result) -> list[Block]:
+    """The trainings of a summary, each with the hash of its predictions; the experiments of a study with their records."""
+    if not result.is_summary:
+        rows = [[name, record] for name, record in result.record.members()]
+        return [Table("Records of its parts", ["part", "record"], rows, left=2, closed=True)] if rows else []
+    rows = [
+        [str(r.run), r.fold, str(r.seed), str(r.best_epoch or ABSENT), r.predictions_sha256[:16]]
+        for r in result.records
+    ]
+    head = ["run", "fold", "seed", "best epoch", "predictions, SHA-256"]
+    caption = f"Each of {len(rows)} trainings" + (f" at {result.amount}" if result.amount else "")
+    return [Table(caption, head, rows, left=2, closed=True)]

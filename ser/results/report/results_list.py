@@ -1,0 +1,34 @@
+"""The list of results as a table and as CSV. Pure and light."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+
+from ser.results.records.headlines import STUDY, Headline
+from ser.results.records.model import METRICS
+from ser.results.report.blocks import Table
+from ser.results.report.cells import date, number
+from ser.results.report.score_rows import csv_text
+
+
+def list_table(headlines: Iterable[Headline]) -> Table:
+    """One line per result, in the order given; `2*` are two stamps."""
+    lines = list(headlines)
+    rows = [
+        [
+            *(line.experiment, f"{line.command} (study)" if line.kind == STUDY else line.command, line.dataset),
+            *(line.features, line.head, line.scheme, line.protocol),
+            *(str(line.runs), line.at, number(line.scores["UA"]), number(line.scores["WA"]), date(line.started)),
+            f"{line.stamps}*" if line.stamps else "",
+        ]
+        for line in lines
+    ]
+    names = ["experiment", "command", "dataset", "features", "head", "scheme", "protocol"]
+    head = [*names, "runs", "of", "UA", "WA", "date (UTC)", "stamps"]
+    note = "stamps: see ser results show NAME" if any(line.stamps for line in lines) else ""
+    return Table("", head, rows, left=len(names), note=note)
+
+
+def list_csv(headlines: Iterable[Headline]) -> str:
+    """The list of results as CSV, all columns."""
+    columns = [*(f.name for f in fields(Headline) if f.name != "scores"), *METRICS]
+    return csv_text(columns, ([line.facts()[name] for name in columns] for line in headlines))

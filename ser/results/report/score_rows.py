@@ -1,0 +1,105 @@
+"""Scores of results as tidy rows, one per result, part and metric, and CSV. Pure and light."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ser.results.records.evaluation import Evaluation
+from ser.results.records.model import Described, FewshotSummary, Metrics, Summary
+from ser.results.report.blocks import ScoreRow
+from ser.results.report.cells import FEW_RUNS
+from ser.results.studies import StudyRecord
+
+SPLITS = ("validation", "test", "pooled")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a text that begins with one of these for a formula
+SUMMARY_COLUMNS = (
+    "experiment",
+    "percentage",
+    "part",
+    "metric",
+    "mean",
+    "std",
+    "ci_95_low",
+    "ci_95_high",
+    "n",
+    "values",
+)
+Scores = dict[str, Described]
+
+
+def score_rows(record: object) -> list[ScoreRow]:
+    """A row for each split and metric of a result, of each of a study's variants, methods or cells."""
+    found = []
+    for of, splits in _parts(record):
+        for split, metric, value in ((s, m, v) for s, scores in splits.items() for m, v in scores.items()):
+            low, high = (value.ci_95 if value.n >= FEW_RUNS else None) or (None, None)
+            numbers = (value.mean, value.std, low, high, value.n)
+            found.append(ScoreRow(str(record.experiment), of, split, metric, *numbers))  # type: ignore[attr-defined]
+    return found
+
+
+def _parts(record: object) -> Iterator[tuple[str, dict[str, Scores]]]:
+    """What has scores, by name: split -> metric -> value."""
+    if isinstance(record, Evaluation):
+        yield from _of_evaluation(record)
+    elif isinstance(record, StudyRecord):
+        yield from ((of, _scores(parts)) for of, parts in record.parts())
+    elif isinstance(record, FewshotSummary):
+        if record.source:
+            zero = record.source.zero_shot
+            yield "no target data", _scores({"test": zero.test, "pooled": zero.pooled})
+        yield from ((of, _scores({s: getattr(part, s) for s in SPLITS})) for of, part in record.percentages.items())
+    elif isinstance(record, Summary):
+        yield "", _scores({s: getattr(record, s) for s in SPLITS})
+
+
+def _scores(parts: Mapping[str, Metrics | None]) -> dict[str, Scores]:
+    return {split: dict(metrics.items()) for split, metrics in parts.items() if metrics}
+
+
+def _of_evaluation(record: Evaluation) -> Iterator[tuple[str, dict[str, Scores]]]:
+    from ser.results.report.evaluation import PROBABILITIES, parts_of, states_of
+
+    for name, part in parts_of(record).items():
+        yield f"{record.data.dataset}, {name}", _scores({"pooled": part.scores})
+        for state, found in states_of(part).items():
+            yield f"{record.data.dataset}, {name}, {state}", {"pooled": {m: getattr(found, m) for m in PROBABILITIES}}
+
+
+def scores_csv(record: object) -> str:
+    """The scores of a result as `ser results show --format csv` gives them.
+
+    Of a summary with the values of the runs; of a study that has a table of its own, that table; of all else tidy rows.
+    """
+    if isinstance(record, (Summary, FewshotSummary)):
+        return _summary_csv(record)
+    own = record.as_csv() if isinstance(record, StudyRecord) else None
+    return own or csv_text(ScoreRow._fields, score_rows(record))
+
+
+def _summary_csv(record: Summary | FewshotSummary) -> str:
+    rows = []
+    for of, splits in _parts(record):
+        amount = "0" if of == "no target data" else of.rstrip("%")
+        for split, name, m in ((s, n, v) for s, scores in splits.items() for n, v in scores.items()):
+            low, high = m.ci_95 or (None, None)
+            values = " ".join(map(str, m.values))
+            rows.append((record.experiment, amount, split, name, m.mean, m.std, low, high, m.n, values))
+    return csv_text(SUMMARY_COLUMNS, rows)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV, numbers in full. A text that a spreadsheet would take for a formula gets an apostrophe before it.
+
+    >>> csv_text(["of", "mean"], [("=1+1", -0.5)])
+    "of,mean\\n'=1+1,-0.5\\n"
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([[_quoted(cell) for cell in row] for row in rows])
+    return out.getvalue()
+
+
+def _quoted(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

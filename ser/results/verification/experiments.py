@@ -1,0 +1,89 @@
+"""The experiments that a study, or a summary over several corpora, is made of: read and checked, for it to be recomputed."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from ser.errors import ConfigError
+from ser.results.metrics.predictions import metrics_from_predictions
+from ser.results.records.beside import beside
+from ser.results.records.kinds import read_record
+from ser.results.records.model import FewshotSummary, Metrics, Summary
+from ser.results.verification.runs import Runs, classes_of, read_runs
+from ser.results.verification.verdict import Verdict
+
+PARTS = ("validation", "test", "pooled")
+
+
+class Named(Protocol):
+    """A part of a study that is an experiment: its name, its record, and scores that say over how many runs."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def experiment(self) -> str: ...
+    @property
+    def record(self) -> str: ...
+    @property
+    def pooled(self) -> Metrics: ...
+
+
+class Experiments:
+    """Runs and predictions of experiments, each read once.
+
+    Attributes:
+        path: the file of the record that they belong to.
+        verdict: gets what is missing or differs.
+    """
+
+    def __init__(self, path: Path, verdict: Verdict) -> None:
+        self.path, self.verdict = path, verdict
+        self._read: dict[str, Runs | None] = {}
+
+    def runs(self, record: str, experiment: str, number: int) -> Runs | None:
+        """The first runs of an experiment, as many as the study was made of; None where they are not all there."""
+        if record not in self._read:
+            self._read[record] = self._whole(record, experiment)
+        whole = self._read[record]
+        return None if whole is None else whole.first(number)
+
+    def _whole(self, record: str, experiment: str) -> Runs | None:
+        try:
+            file = beside(self.path, record)
+            summary = read_record(file, "summary")
+            if not isinstance(summary, (Summary, FewshotSummary)):
+                raise ConfigError(f"{file} is not a summary")
+        except ConfigError as error:
+            self.verdict.add(record, error.line(), "the summary of an experiment")
+            return None
+        self.verdict.compare(experiment, summary.experiment, f"{record} $.experiment")
+        found = read_runs(file, summary, self.verdict)
+        return found if found.whole and found.frames else None
+
+    def pairs(self, member: Named) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+        """Records and predictions of the runs of one experiment."""
+        found = self.runs(member.record, member.experiment, member.pooled.UA.n)
+        return [] if found is None else found.pairs()
+
+    def frames(self, members: Sequence[Named]) -> dict[str, pd.DataFrame]:
+        """Predictions by the name of the experiment, of those that are whole; the verdict says if some are not."""
+        found = {m.name: self.runs(m.record, m.experiment, m.pooled.UA.n) for m in members}
+        if None in found.values():
+            self.verdict.missing.append("the comparisons cannot be recomputed without all experiments")
+        return {name: runs.predictions for name, runs in found.items() if runs is not None}
+
+    @staticmethod
+    def classes(frame: pd.DataFrame) -> list[str]:
+        """The classes that predictions have a probability of."""
+        return classes_of(frame)
+
+    @staticmethod
+    def scores(
+        where: str, stored: object, frame: pd.DataFrame | None, parts: Sequence[str] = PARTS
+    ) -> Iterator[tuple[str, Any, Any]]:
+        """Place, stored and recomputed value of each of `parts`; nothing without predictions."""
+        if frame is not None:
+            again = metrics_from_predictions(frame, classes_of(frame))
+            yield from ((f"{where}.{part}", getattr(stored, part), again[part]) for part in parts)
