@@ -99,7 +99,7 @@ class SavedHead:
 
     @property
     def neural(self) -> Config:
-        """How a neural head was trained.
+        """The configuration of a neural head.
 
         Raises:
             ConfigError: a classical head, which has nothing inside that could be looked at.
@@ -214,7 +214,7 @@ def load_head(path: Path) -> SavedHead:
     """Read a saved head; nothing is unpickled.
 
     Raises:
-        ConfigError: the file is missing, is damaged, is not a head of this program, or declares what it does not hold.
+        ConfigError: the file is missing, is damaged, is not a head of this program, or declares sizes that it does not have.
     """
     facts, recipe, tensors, statistics = read_head(path)
     if not isinstance(recipe, Classical):

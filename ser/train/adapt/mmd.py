@@ -6,7 +6,7 @@ with the mean of the kernels exp(-|x - y|^2 / (2 s^2)), s^2 = 1/4, 1/2, 1, 2, 4 
 both corpora (median heuristic; no gradient goes through it). lambda multiplies the loss.
 
 Differences: Long et al. compare several layers, learn the kernels' weights, and estimate in linear time. `coral` compares
-covariances only; `dann` and `cdan` learn what to compare.
+covariances only; `dann` and `cdan` learn the comparison.
 """
 
 import torch

@@ -168,7 +168,7 @@ def _check_array(file: IO[bytes], size: int) -> None:
 
 
 def unusable(problem: str, expected: str, error: Exception) -> ConfigError:
-    """What to say of a saved classifier that scikit-learn fails on, which it does in many ways."""
+    """The error of a saved classifier that scikit-learn fails on, which it does in many ways."""
     return ConfigError(
         problem,
         expected=expected,
@@ -185,7 +185,7 @@ def _strange(content: bytes) -> list[str]:
 
 
 def _has_index(fitted: Any) -> bool:
-    """Whether neighbours are looked for in a tree over the training utterances, which itself is not saved."""
+    """True for a classifier that finds neighbours in a tree over the training utterances, which itself is not saved."""
     return getattr(fitted, "_fit_method", None) in ("kd_tree", "ball_tree")
 
 

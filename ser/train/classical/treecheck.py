@@ -121,7 +121,7 @@ def _is_sound_predictor(nodes: NDArray[Any], columns: int) -> bool:
 def _lead_on(
     left: NDArray[Any], right: NDArray[Any], feature: NDArray[Any], node: NDArray[Any], count: int, columns: int
 ) -> bool:
-    """Whether children lie behind their parents, within the tree, and features are there."""
+    """True for children behind their parents and within the tree, and features that are there."""
     children = np.stack([left, right]).astype(np.int64)
     asked = feature.astype(np.int64)
     inside = (children > node).all() and (children < count).all()

@@ -12,7 +12,7 @@ The file opens with a docstring (what the head is, who published it, its shapes,
         def attends(self) -> Attends                     # where it has attention: which store looks at which
 
 `embed` is what losses on embeddings, domain adaptation and fine-tuning without the encoder work on. `attends` names the
-stores of each attention layer, by its place among the head's modules, for pictures of what was attended to.
+stores of each attention layer, by its place among the head's modules, for pictures of attention.
 
 A head built of `ser.train.nn.layers` trains many runs at once. With `stackable = False` it may be any `nn.Module`: it then
 trains one run at a time, and sees its features and gives its logits with a leading run dimension of 1. Start with that.
@@ -65,7 +65,7 @@ class Takes:
     example: str = ""
 
     def fits(self, inputs: list[Input]) -> bool:
-        """Whether a head may be built on these stores."""
+        """True for stores that a head may be built on."""
         found = [i.modality for i in inputs]
         return (
             bool(inputs)
@@ -77,7 +77,7 @@ class Takes:
         )
 
     def __str__(self) -> str:
-        """The same in words, for an error message.
+        """State the features in words, for an error message.
 
         >>> str(Takes(("frames",), ("audio",), most=1, example="logmel"))
         'one store of audio frames, such as logmel'
@@ -174,12 +174,12 @@ def parameter_count(name: str, inputs: list[Input], classes: int, options: dict[
 
 
 def is_stackable(head: nn.Module) -> bool:
-    """Whether many runs of a head can be trained at once."""
+    """True for a head of which many runs can be trained at once."""
     return bool(getattr(head, "stackable", True))
 
 
 def offers_embedding(head: str) -> bool:
-    """Whether a head has `embed(batch) -> (runs, batch, E)`."""
+    """True for a head that has `embed(batch) -> (runs, batch, E)`."""
     return hasattr(plugin(part_of(head)).Head, "embed")
 
 

@@ -21,7 +21,7 @@ TAKES = Takes(("frames", "words"), ("audio",), example="logmel")
 
 
 class Head(nn.Module):
-    """`(runs, batch, frames, D)` a store -> `(runs, batch, classes)`; framewise audio only."""
+    """`(runs, batch, frames, D)` of each store -> `(runs, batch, classes)`; framewise audio only."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""BiLSTM over word pieces or frames: embedding 128, one bidirectional LSTM of 256 units a direction, mean over real steps.
+"""BiLSTM over word pieces or frames: embedding 128, a bidirectional LSTM of 256 units in each direction, mean over real steps.
 
 Hochreiter & Schmidhuber 1997; Graves & Schmidhuber 2005. Word pieces are embedded first. An LSTM has no form with a
 leading run dimension, so this head is an ordinary module and trains one run at a time. Sequences are packed: padding has
@@ -17,7 +17,7 @@ TAKES = Takes(("frames", "words"))
 
 
 class Head(nn.Module):
-    """`(1, batch, frames, D)` a store -> `(1, batch, classes)`; framewise stores only."""
+    """`(1, batch, frames, D)` of each store -> `(1, batch, classes)`; framewise stores only."""
 
     stackable = False
 
@@ -30,7 +30,7 @@ class Head(nn.Module):
         self.output = nn.Linear(2 * hidden * len(inputs), classes)
 
     def _each(self, batch: Features) -> list[Tensor]:
-        """Of each store, one vector a step, `(1, batch, steps, 2 hidden)`, 0 in padding."""
+        """One vector for each step of each store, `(1, batch, steps, 2 hidden)`, 0 in padding."""
         found = []
         for name, enter, lstm in zip(self.inputs, self.enter, self.lstm, strict=True):
             mask = batch[name].mask

@@ -2,7 +2,7 @@
 
 Satt et al., Interspeech 2017; Zhao et al., Biomed. Signal Process. Control 2019; the sizes are ours: three 3 x 3 layers of 32,
 64 and 128 channels (`channels`), each with maximum over 2 x 2 cells, batch normalisation and ReLU, so that a step is 8
-frames (80 ms of log-mel); one LSTM of 128 units a direction (`hidden`); mean over real steps.
+frames (80 ms of log-mel); one LSTM of 128 units in each direction (`hidden`); mean over real steps.
 
 Batch normalisation takes the statistics of real frames (`ser.train.nn.norms.BatchNorm`) and sequences are packed: padding
 has no effect. Utterances longer than `frames` (1,000, 10 s of log-mel) are read in the middle. An LSTM has no form with a

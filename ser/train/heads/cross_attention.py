@@ -28,7 +28,7 @@ TAKES = Takes()
 
 
 class Head(nn.Module):
-    """`(runs, batch, [frames,] D)` a store -> `(runs, batch, classes)`."""
+    """`(runs, batch, [frames,] D)` of each store -> `(runs, batch, classes)`."""
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ TAKES = Takes()
 
 
 class Head(nn.Module):
-    """`(runs, batch, [frames,] D)` a store -> `(runs, batch, classes)`."""
+    """`(runs, batch, [frames,] D)` of each store -> `(runs, batch, classes)`."""
 
     def __init__(self, inputs: list[Input], classes: int, hidden: int = 384, dropout: float = 0.3) -> None:
         super().__init__()

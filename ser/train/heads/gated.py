@@ -32,7 +32,7 @@ TAKES = Takes()
 
 
 class Head(nn.Module):
-    """`(runs, batch, [frames,] D)` a store -> `(runs, batch, classes)`."""
+    """`(runs, batch, [frames,] D)` of each store -> `(runs, batch, classes)`."""
 
     def __init__(
         self, inputs: list[Input], classes: int, hidden: int = 256, heads: int = 8, dropout: float = 0.1
@@ -63,7 +63,7 @@ class Head(nn.Module):
         return out
 
     def gates(self, batch: Features) -> Tensor:
-        """How much each store counts for each utterance, `(runs, batch, stores)`: they add up to 1."""
+        """The weight of each store for each utterance, `(runs, batch, stores)`; those of an utterance add up to 1."""
         return self._gates(self._projected(batch))
 
     def attends(self) -> Attends:

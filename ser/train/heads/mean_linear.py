@@ -16,7 +16,7 @@ TAKES = Takes()
 
 
 class Head(nn.Module):
-    """`(runs, batch, frames, D)` -> `(runs, batch, hidden)` a store -> `(runs, batch, classes)`."""
+    """`(runs, batch, frames, D)` -> `(runs, batch, hidden)` of each store -> `(runs, batch, classes)`."""
 
     def __init__(self, inputs: list[Input], classes: int, hidden: int = 256, dropout: float = 0.0) -> None:
         super().__init__()

@@ -68,7 +68,7 @@ class Head(nn.Module):
         return out
 
     def attention(self, batch: Features) -> Tensor:
-        """How much each patch attends to each token in the last cross layer, `(runs, batch, patches, tokens)`, mean over
+        """The weight that each patch gives to each token in the last cross layer, `(runs, batch, patches, tokens)`, mean over
         heads; a real patch's weights are 0 on padding and 1 in all."""
         states, masks = self._encoded(batch)
         *before, last = self.cross

@@ -1,11 +1,11 @@
 """Text-centred cross-modal attention: text steps look into audio and into visual frames, each modality encoded its own way.
 
 After a student project on IEMOCAP's dialogue features (Poria et al., ACL 2017); attention from text to the others as in MulT
-(Tsai et al., ACL 2019), here in that one direction only. Text: two BiLSTM layers of `hidden` (64) units a direction. Audio: a
-transformer block of 4 heads with a feed-forward layer of 2048 (Vaswani et al. 2017; no positions). Visual: two convolutions
-of kernel 3 with ReLU, multi-head attention. Then cross-attention from text to audio and from text to visual (residual,
-LayerNorm), concatenation with text, linear, ReLU, mean over real text steps, linear. Sizes that the project leaves open are
-ours: all encoders have 2 `hidden` features.
+(Tsai et al., ACL 2019), here in that one direction only. Text: two BiLSTM layers of `hidden` (64) units in each direction.
+Audio: a transformer block of 4 heads with a feed-forward layer of 2048 (Vaswani et al. 2017; no positions). Visual: two
+convolutions of kernel 3 with ReLU, multi-head attention. Then cross-attention from text to audio and from text to visual
+(residual, LayerNorm), concatenation with text, linear, ReLU, mean over real text steps, linear. Sizes that the project leaves
+open are ours: all encoders have 2 `hidden` features.
 
 Audio and visual may be missing: text alone is a BiLSTM. Padding has no effect. Trains one run at a time.
 """
@@ -25,7 +25,7 @@ TAKES = Takes(("frames", "words"), ("text", "audio", "visual"), needs=("text",),
 
 
 class Head(nn.Module):
-    """`(1, batch, frames, D)` a store, one a modality -> `(1, batch, 2 hidden)` -> `(1, batch, classes)`."""
+    """`(1, batch, frames, D)` of each store, one for each modality -> `(1, batch, 2 hidden)` -> `(1, batch, classes)`."""
 
     stackable = False
 

@@ -20,7 +20,7 @@ TAKES = Takes(("frames", "words"), ("text",), example="wordpiece")
 
 
 class Head(nn.Module):
-    """`(runs, batch, tokens, D)` a store -> `(runs, batch, classes)`; framewise text only."""
+    """`(runs, batch, tokens, D)` of each store -> `(runs, batch, classes)`; framewise text only."""
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ class ViewDraws(Callback):
     a view that was chosen by the label is seen with that label in training and nowhere else.
 
     Args:
-        views: what there is to draw among.
+        views: the views to draw among.
         rows: training rows, `(runs, m)`.
 
     Attributes:
@@ -64,10 +64,10 @@ class Augment(Callback):
     """The augmentation of a stack of runs.
 
     - `mixup` (Zhang et al., ICLR 2018): each utterance is mixed with the next of its batch, whose order is random, with one
-      share from Beta(alpha, alpha) a run and step. Sequences are mixed frame by frame from their beginnings; past the end
-      of the shorter one it counts as 0.
+      share from Beta(alpha, alpha) for each run and step. Sequences are mixed frame by frame from their beginnings; past the
+      end of the shorter one it counts as 0.
     - `time_masks`, `band_masks` (SpecAugment, Park et al., Interspeech 2019) of every framewise audio store: so many masks
-      an utterance, of 0 to so many frames or bands each; a mask in time covers at most a fifth of the utterance.
+      for each utterance, of 0 to so many frames or bands each; a mask in time covers at most a fifth of the utterance.
     - `feature_noise`: Gaussian, of this standard deviation, on all features but word pieces.
     - `modality_dropout`: the share of utterances of which one modality, drawn at random, is absent: its features are 0,
       its frames stay, and its words become padding.
@@ -183,7 +183,7 @@ class Augment(Callback):
 
 
 def is_augmented(config: Config) -> bool:
-    """Whether a configuration asks for `Augment`."""
+    """True for a configuration that asks for `Augment`."""
     parts = (config.mixup, config.time_masks, config.band_masks, config.feature_noise, config.modality_dropout)
     return any(parts)
 

@@ -15,7 +15,7 @@ SHARE = 0.25  # of the epochs, over which `swa` averages
 
 
 class Average(Callback):
-    """The average weights of a stack of runs, and of what heads keep beside weights (running statistics).
+    """The average weights of a stack of runs, and of the running statistics that heads keep beside weights.
 
     The head is judged, chosen and kept with the average in place of its own weights; training goes on from its own.
 

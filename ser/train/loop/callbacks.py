@@ -25,7 +25,7 @@ NOTHING = torch.empty(0)
 
 @dataclass
 class Step:
-    """One step of a stack of runs: its batch, then what the head says of it, then its losses.
+    """One step of a stack of runs: its batch, then the head's output, then its losses.
 
     Attributes:
         number: of the step in its epoch, from 0.
@@ -72,7 +72,7 @@ class Callback:
         """Change the features of a batch."""
 
     def after_forward(self, step: Step) -> None:
-        """Read or change what the head says of a batch."""
+        """Read or change the head's output for a batch."""
 
     def add_losses(self, step: Step) -> None:
         """Add a loss to that of the objective."""

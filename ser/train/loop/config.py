@@ -31,7 +31,7 @@ CONTEXTS = ("utterance", "dialogue")
 
 @dataclass(frozen=True)
 class Config:
-    """How a head is trained. Where an option is not given, the head's own default holds, or else the one here."""
+    """The configuration of a training. Where an option is not given, the head's own default holds, or else the one here."""
 
     head: str = "mlp"
     head_options: Mapping[str, Any] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Config:
 
 
 def make_config(head: str, **given: Any) -> Config:
-    """The head's own defaults, beaten by what is given (None is not given).
+    """Make a configuration of the head's own defaults and the options that are given, which come first (None is not given).
 
     Raises:
         ConfigError: an unknown key, or a value outside of its range.
@@ -153,7 +153,7 @@ def _typed(name: str, value: Any) -> Any:
 
 
 def _fits(name: str, default: Any, value: Any) -> tuple[bool, str]:
-    """Whether a value is of the kind of an option's default and in its range, and what is expected."""
+    """True for a value of the kind of an option's default and in its range; and the expected kind in words."""
     if isinstance(default, bool):
         return isinstance(value, bool), "true or false"
     if isinstance(value, bool):
@@ -179,7 +179,7 @@ def _are_sizes(value: str | int) -> bool:
 
 
 def masks(text: str) -> tuple[int, int]:
-    """How many masks, and the widest: `2x30` -> `(2, 30)`; an empty text is none.
+    """The number of masks, and the widest: `2x30` -> `(2, 30)`; an empty text is none.
 
     Raises:
         ConfigError: anything else.
@@ -230,7 +230,7 @@ def _check_snapshots(config: Config) -> None:
 
 
 def _check_transfer(config: Config) -> None:
-    """What reads embeddings needs a head that has them; utterances of two corpora are not mixed, nor are dialogues aligned."""
+    """Refuse readers of embeddings with a head that has none, the mixing of two corpora, and the alignment of dialogues."""
     from ser.train.adapt._base import NONE
     from ser.train.heads._base import require_embedding
 

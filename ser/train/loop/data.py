@@ -124,10 +124,10 @@ class Trained:
     Attributes:
         weights: of the chosen epoch, `(n,)`; of a snapshot ensemble those of all its snapshots, one after another.
         epochs, best_epoch: epochs trained, and the chosen one (1-based).
-        curves: one value an epoch: `loss` (training), `validation_loss` (plain cross-entropy, whatever is trained with),
-            `validation_UA`, `validation_WA`; with adaptation `adaptation_loss` (before lambda, and no part of `loss`); with a
-            selection for a target corpus `selection_NAME`, see `ser.train.loop.target_selection`.
-        notes: what a reader must know, a collapse for instance.
+        curves: one value for each epoch: `loss` (training), `validation_loss` (plain cross-entropy, whatever the loss of
+            training), `validation_UA`, `validation_WA`; with adaptation `adaptation_loss` (before lambda, and no part of
+            `loss`); with a selection for a target corpus `selection_NAME`, see `ser.train.loop.target_selection`.
+        notes: for the reader of the record, such as a collapse.
         seconds: of the stack, divided by its runs.
         error: why there is no result: the run diverged; its weights are not numbers then. None where there is one.
     """

@@ -1,8 +1,9 @@
 """Dialogues: the turns of a dialogue as one sequence, and a label for each turn.
 
 With `context = "dialogue"` a batch is a number of dialogues, each with the pooled features of its turns in order, and a head
-that gives one vector a step (`Head.steps`) gives logits for every turn. Sequences are made of the turns of one part at a time:
-where a dialogue has turns in training and in test, the head sees two shorter dialogues, and nothing of one part in the other.
+that gives one vector for each step (`Head.steps`) gives logits for every turn. Sequences are made of the turns of one part at
+a time: where a dialogue has turns in training and in test, the head sees two shorter dialogues, and nothing of one part in the
+other.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ class Turns(Resident):
         device: `cpu`, `cuda`, ...
 
     Raises:
-        TrainingError: features that are not one vector an utterance.
+        TrainingError: features that are not one vector for each utterance.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Turns(Resident):
             if block.framewise or block.layers > 1:
                 raise TrainingError(
                     f"{block.name} cannot be the features of turns",
-                    expected="one vector an utterance",
+                    expected="one vector for each utterance",
                     found="frames or words" if block.framewise else f"{block.layers} layers",
                     action="Extract with --level utterance, or leave --context dialogue out.",
                 )
@@ -81,7 +82,7 @@ class Turns(Resident):
 
     def chunks(self, rows: NDArray[np.int64], size: int) -> list[Tensor]:
         """The dialogues of some rows in groups of about so many turns."""
-        # A row that is asked for twice is one turn all the same.
+        # A row that is named twice is one turn all the same.
         units = self._sequences(torch.as_tensor(np.unique(rows), dtype=torch.long, device=self.device))
         return list(torch.split(units, max(1, size // units.shape[1])))
 
@@ -90,7 +91,7 @@ class PerTurn(nn.Module):
     """A head on sequences of turns: logits of every step, `(1, batch, turns, classes)`.
 
     Raises:
-        ConfigError: a head that gives no vector a step.
+        ConfigError: a head that does not give a vector for each step.
     """
 
     stackable = False
@@ -99,7 +100,7 @@ class PerTurn(nn.Module):
         super().__init__()
         if not hasattr(head, "steps"):
             raise ConfigError(
-                f"head {name} gives one label a sequence",
+                f"head {name} gives one label for a whole sequence",
                 expected="with --context dialogue one that has a label for each turn, such as bilstm",
             )
         self.head = head

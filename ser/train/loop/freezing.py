@@ -2,7 +2,7 @@
 
 The encoder is all that `embed` depends on, found by asking autograd. Its weights get no gradient, so that they count in no
 norm, and after each step of the optimiser, which would decay them, they are put back bit for bit. Its batch normalisation
-keeps its statistics. Its dropout stays on: what is learned on top sees what it would see if all of it learned.
+keeps its statistics. Its dropout stays on: the layers on top see the same as if all of it learned.
 """
 
 from collections.abc import Callable, Iterator

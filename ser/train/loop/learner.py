@@ -1,4 +1,4 @@
-"""A head on a dataset, whole or in parts: what every experiment trains and asks for probabilities.
+"""A head on a dataset, whole or in parts: every experiment trains one and takes its probabilities.
 
 A late fusion trains its part on each modality by itself; any other head is one part that sees all modalities.
 """
@@ -131,7 +131,7 @@ class Learner:
         return parts[0] if len(parts) == 1 else np.asarray(plugin(self.config.head).combine(parts))
 
     def embed(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:
-        """What the head's `embed` gives, those of several parts one after another, `(runs, len(rows), E)`."""
+        """Embeddings by the head's `embed`, those of several parts one after another, `(runs, len(rows), E)`."""
         nothing = rows[:0]
         parts = [
             embed(self._data(resident, nothing, nothing), self.part, weights[k], rows)
@@ -140,7 +140,7 @@ class Learner:
         return np.concatenate(parts, axis=-1)
 
     def account(self, trained: Trained, refitted: bool) -> dict[str, Any]:
-        """What a run's record says of the training."""
+        """The training in a run's record."""
         chosen = account(self.config.selection)
         if self.config.snapshots > 1:
             chosen = f"mean of {self.config.snapshots} snapshots"
@@ -175,7 +175,7 @@ class Learner:
         )
 
     def merge(self, parts: list[list[Trained]]) -> list[Trained]:
-        """One outcome a run: that of the only part, or the parts' with their curves side by side."""
+        """One outcome for each run: that of the only part, or the parts' with their curves side by side."""
         if len(parts) == 1:
             return parts[0]
         merged = []

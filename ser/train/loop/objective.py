@@ -1,4 +1,4 @@
-"""What a stack of runs minimises: a sum of losses, such as `cross_entropy,cb_focal:0.3,supcon:0.1`, and their targets."""
+"""The objective of a stack of runs: a sum of losses, such as `cross_entropy,cb_focal:0.3,supcon:0.1`, and their targets."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -135,7 +135,7 @@ class Tap(Callback):
 
 
 class Trainable(nn.Module):
-    """What is trained beside the heads of a stack, and thrown away after it: the losses and the adaptation method.
+    """The modules that are trained beside the heads of a stack and thrown away after it: losses and adaptation method.
 
     Args:
         method: of domain adaptation; None without one.

@@ -193,5 +193,5 @@ def controlled_risk(weights: Array, losses: Array) -> float:
 
 
 def effective(weights: Array) -> float:
-    """How many equally weighted utterances the weights are worth, (sum w)^2 / sum w^2 (Kish 1965)."""
+    """The number of equally weighted utterances that the weights are worth, (sum w)^2 / sum w^2 (Kish 1965)."""
     return float(weights.sum() ** 2 / np.square(weights).sum())

@@ -208,7 +208,7 @@ class Stack:
         return stay
 
     def _scores(self) -> list[EpochScores]:
-        """Scores of each run on the validation rows, where there are any, and what callbacks add."""
+        """Scores of each run on the validation rows, where there are any, and those that callbacks add."""
         rows, guess, scores = self.data.validation, None, [EpochScores({}) for _ in self.alive]
         if len(rows):
             guess = logits(self.parameters, self.data, rows)

@@ -87,7 +87,7 @@ class EpochChoice:
     loss: float = inf
 
     def takes(self, scores: dict[str, float]) -> bool:
-        """Whether to keep the epoch with these scores.
+        """Decide on the epoch with these scores: True to keep it.
 
         Args:
             scores: `validation_loss`, and for UA and WA the score and its standard error, `validation_UA_error`; for a target
@@ -114,7 +114,7 @@ class EpochChoice:
         return taken
 
     def _better(self, score: float) -> bool:
-        """Whether this is the best score so far."""
+        """True for the best score so far."""
         value = -score if self.selection in LOWEST else score
         taken = value > self.score
         self.score = max(value, self.score)
@@ -151,7 +151,7 @@ class Collapse:
             self.spells = [*(self.spells[:-1] if goes_on else self.spells), found]
 
     def notes(self, names: tuple[str, ...], epochs: int) -> list[str]:
-        """A sentence a spell.
+        """One sentence for each spell.
 
         Args:
             names: of the classes; () gives their numbers.

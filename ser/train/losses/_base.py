@@ -28,7 +28,7 @@ class Batch(NamedTuple):
         weights: the class weights of the configuration, `(runs, classes)`.
         counts: training utterances of each class, `(runs, classes)`.
         smoothing: of labels, in [0, 1).
-        embedding: what the head's `embed` gave, `(runs, batch, E)`; None where no loss reads it.
+        embedding: of the head's `embed`, `(runs, batch, E)`; None where no loss reads it.
         vad: valence, arousal, dominance in standard deviations of the training part, `(runs, batch, 3)`, NaN where
             unknown; None where no loss reads it.
     """

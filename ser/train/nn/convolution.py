@@ -1,7 +1,7 @@
 """Convolution with a leading run dimension, in which padding has no effect.
 
 Sequences are `(runs, batch, frames, D)`, pictures `(runs, batch, channels, frames, bands)`, masks `(runs, batch, frames)`.
-What enters and leaves a layer is zero in padding, which is what a convolution sees beyond the end of an utterance that is
+Inputs and outputs of a layer are zero in padding, as a convolution sees zeros beyond the end of an utterance that is
 alone (normalisation: `ser.train.nn.norms`). All strides here are such that n frames become ceil(n / stride),
 at least one, so the mask after a layer is `mask[..., ::stride]`.
 

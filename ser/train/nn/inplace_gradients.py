@@ -28,7 +28,7 @@ class Weight(nn.Parameter):
     """A weight whose gradient may be written in place.
 
     Autograd adds to the gradient that is there. Where a head reads the weight itself, and no call of its layer has written a
-    gradient in this step, what is there has to be 0: `watch` sees to that.
+    gradient in this step, the gradient that is there has to be 0: `watch` sees to that.
 
     Attributes:
         stale: the gradient that is there is of an earlier step, and the next one is to be written over it.
@@ -102,7 +102,7 @@ class Gradients:
         self.block.zero_()
 
     def settle(self) -> None:
-        """Put right, after a step's backward pass, what it did not reach."""
+        """Zero, after a step's backward pass, the gradients that it did not reach."""
 
     def clip(self, limit: float) -> Tensor | None:
         """Scale each run's gradient down to a norm of at most `limit`, run by run.

@@ -1,7 +1,7 @@
-"""Layers with a leading run dimension: what stackable heads are built of.
+"""Layers with a leading run dimension, of which stackable heads are built.
 
-Each layer does for R runs at once what its namesake in `torch.nn` does for one: inputs are `(runs, batch, ...)`, parameters
-`(runs, ...)`. A head builds its layers for one run; the trainer then gives every parameter its leading R (see
+Each layer does for R runs at once the work that its namesake in `torch.nn` does for one: inputs are `(runs, batch, ...)`,
+parameters `(runs, ...)`. A head builds its layers for one run; the trainer then gives every parameter its leading R (see
 `ser.train.nn.parameters`). Initial values are those of `torch.nn`.
 """
 
@@ -30,7 +30,7 @@ class Input(NamedTuple):
         name: the store.
         modality: audio, text or visual.
         dim: features a vector.
-        framewise: a sequence of vectors an utterance, or one.
+        framewise: an utterance is a sequence of vectors, not one vector.
         vocabulary: number of ids where the features are word pieces, else 0.
         layers: stored encoder layers; 1 where there is one vector.
     """
@@ -144,7 +144,7 @@ class Embedding(nn.Module):
 class Enter(nn.Module):
     """From a store's features to dense vectors: ids are embedded, stored layers are summed with learned weights.
 
-    The weighted sum is a softmax over layers, one weight a layer (Peters et al. 2018; as SUPERB, Yang et al. 2021).
+    The weighted sum is a softmax over layers, one for each layer (Peters et al. 2018; as SUPERB, Yang et al. 2021).
     `size` is the dimension that comes out, `store` the store's name.
     """
 
@@ -197,7 +197,7 @@ class Classifier(nn.Module):
         return x
 
     def classify(self, embedding: Tensor) -> Tensor:
-        """Logits of what `embed` gave."""
+        """Logits of an embedding."""
         out: Tensor = self.output(self.dropout(embedding) if len(self.hidden) else embedding)
         return out
 

@@ -1,6 +1,6 @@
 """Normalisation of pictures and sequences with a leading run dimension, by the statistics of real frames only.
 
-Pictures are `(runs, batch, channels, frames, bands)`, masks `(runs, batch, frames)`; what comes out is zero in padding.
+Pictures are `(runs, batch, channels, frames, bands)`, masks `(runs, batch, frames)`; results are zero in padding.
 """
 
 import math
@@ -90,9 +90,9 @@ def _by_channel(x: Tensor) -> Tensor:
 
 
 class _Padding:
-    """Which cells of pictures `(batch, channels, frames, bands)` are padding.
+    """The padding of pictures `(batch, channels, frames, bands)`.
 
-    On a CPU only these are gone through, by their numbers; on a GPU, which would be waited for to know how many there are, all.
+    On a CPU only the padded cells are visited, by their numbers; on a GPU, where their number would cost a wait, all cells.
     """
 
     def __init__(self, mask: Tensor) -> None:
@@ -118,12 +118,12 @@ standardise: Callable[[Tensor, Tensor, tuple[int, ...], float], Tensor] = _Stand
 
 
 def whole(x: Tensor) -> Tensor:
-    """In float32 what autocast gave in less: counts and variances need it."""
+    """The same in float32, which counts and variances need, where autocast gave less."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def cells(mask: Tensor, x: Tensor) -> Tensor:
-    """Which cells of pictures are real, `(runs, batch, 1, frames, bands)` of 0 and 1.
+    """1 for real cells of pictures and 0 for padding, `(runs, batch, 1, frames, bands)`.
 
     Written out over the bands: a factor that is repeated along a short last dimension makes a product several times slower.
     """

@@ -24,7 +24,7 @@ def mean(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class Packing:
-    """The real frames of a padded batch, side by side: what works on each frame by itself need not work on padding.
+    """The real frames of a padded batch, side by side: layers that work on each frame by itself then skip padding.
 
     Args:
         mask: `(1, batch, frames)`, true where a frame is real.

@@ -88,7 +88,7 @@ class GpuBits:
         self.used = 0
 
     def below(self, bound: int, count: int) -> Tensor:
-        """Which of each run's next numbers, uniform in [0, 65536), are below a bound of 1 ... 65536: `(runs, count)`."""
+        """True for each run's next numbers, uniform in [0, 65536), that are below a bound of 1 ... 65536: `(runs, count)`."""
         if self.used + count > self.numbers.shape[1]:
             self.numbers = self.numbers.new_empty(len(self.generators), max(AT_ONCE, count))
             for row, own in zip(self.numbers, self.generators, strict=True):

@@ -82,7 +82,7 @@ class Tokens(nn.Module):
     Args:
         source: the store.
         hidden: H.
-        patch: frames a token.
+        patch: frames in a token.
         positions: see `Positions`.
     """
 

@@ -97,7 +97,7 @@ def test_fit_labels_every_turn(maker: Any) -> None:
     summary = fit("toy", maker.space, head="bilstm", protocol="speaker", context="dialogue", **options)
     assert summary["pooled"]["UA"]["mean"] > 0.6
     assert summary["config"]["context"] == "dialogue"
-    with pytest.raises(ConfigError, match="head mlp gives one label a sequence"):
+    with pytest.raises(ConfigError, match="head mlp gives one label for a whole sequence"):
         fit("toy", maker.space, head="mlp", context="dialogue")
 
 
