@@ -9,7 +9,6 @@ from ser.extract.encoder import load
 from ser.extract.extraction import extract
 from ser.extract.options import EncoderOptions
 from ser.metadata.build import build
-from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import write_table
 from ser.results.plotting.gallery import plot_into
 from ser.results.records.kinds import read_record
@@ -61,7 +60,7 @@ def run(
         encoder = load(ENCODER, "audio", EncoderOptions(level="utterance"))
         say(extract(table, encoder, workspace, jobs=jobs, quiet=quiet)[0].line())
     source, target = CORPORA
-    options: dict[str, Any] = {"scheme": "6", "protocol": "speaker", "folds": FoldOptions(folds=4), "runs": runs}
+    options: dict[str, Any] = {"scheme": "6", "protocol": "speaker", "folds": 4, "runs": runs}
     typed = f"--workspace {workspace.root} --scheme 6 --protocol speaker --folds 4 --runs {runs}"
     command = f"ser fit --dataset {source} {typed}"
     say(f"\n$ {command}\n")

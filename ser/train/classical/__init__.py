@@ -1,1 +1,1 @@
-"""Classifiers of scikit-learn as heads: what was asked for, their training, their saved form."""
+"""Classifiers of scikit-learn as heads: configuration, training, saved form; and heads as classifiers of scikit-learn."""

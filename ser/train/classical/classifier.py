@@ -29,13 +29,13 @@ _EXACT: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 @dataclass(frozen=True)
 class Classical:
-    """How a classifier of scikit-learn is fitted: what `ser.train.loop.config.Config` is to a neural head.
+    """The configuration of a classifier of scikit-learn, as `ser.train.loop.config.Config` is of a neural head.
 
     Attributes:
         head: `sklearn:` and the class's name.
         head_options: parameters of the class that are given; the others have scikit-learn's defaults.
         class_weights: `balanced` or `none`.
-        balance: how they are balanced: `class_weight`, `sample_weight`, or `none` where the class takes neither.
+        balance: how classes are balanced: `class_weight`, `sample_weight`, or `none` where the class takes neither.
         probabilities: `predict_proba`, or `softmax of decision_function` where the class has no probabilities.
         scikit_learn: its version, whose defaults are part of the configuration.
     """
@@ -53,7 +53,7 @@ class Classical:
 
     @property
     def random(self) -> bool:
-        """Whether runs differ: whether the fit draws anything at random."""
+        """True if runs differ: the fit draws something at random."""
         options = estimator(self, 0).get_params(deep=False)
         rule = _EXACT.get(self.head.removeprefix(PREFIX))
         return "random_state" in options and not (rule is not None and rule(options))
@@ -73,12 +73,12 @@ class Classical:
 
 
 def is_classical(head: str) -> bool:
-    """Whether a head's name is one of scikit-learn's."""
+    """True if a head's name is that of a classifier of scikit-learn."""
     return head.startswith(PREFIX)
 
 
 def neural_only(head: str) -> ConfigError:
-    """What is said where something is asked of a classical head that only a neural one has."""
+    """The error where something is asked of a classical head that only a neural one has."""
     return ConfigError(
         f"{head} has neither layers nor gradients to look at",
         expected="a neural head, such as --head linear",

@@ -103,7 +103,7 @@ class ClassicalLearner:
         return parts[0]
 
     def account(self, trained: Trained, refitted: bool) -> dict[str, Any]:
-        """What a run's record says of the fit."""
+        """The account of the fit in a run's record."""
         again = ", then fitted again on training and validation" if refitted else ""
         return {"selection": f"nothing is chosen{again}", "probabilities": self.config.probabilities}
 

@@ -1,1 +1,1 @@
-"""One file a command of training: from options to a record."""
+"""One file per training command: from options to a record."""

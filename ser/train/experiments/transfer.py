@@ -156,7 +156,7 @@ def transfer_study(task: str, pair: Pair, variants: Sequence[Variant], options: 
 
 
 def _suspects(variants: Sequence[Variant]) -> list[dict[str, Any]]:
-    """Those of heads that have seen no label of the target: an adapted one shows swapped labels more plainly."""
+    """Suspect classes of heads that have seen no label of the target: an adapted one shows swapped labels more plainly."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for variant in variants:
         if variant.result.job.tuning is None and variant.name != TARGET_ONLY:

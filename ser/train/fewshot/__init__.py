@@ -1,1 +1,1 @@
-"""Few-shot experiments: heads trained on a few labels of the target corpus, and the curve over their number."""
+"""Few-shot learning: subsets of labelled target data, the methods that learn from them, and their training."""

@@ -1,4 +1,4 @@
-"""What few-shot workers need: one job for all methods, and the source models that the methods share."""
+"""The job of few-shot workers, one for all methods, and the source models that the methods share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,13 +20,13 @@ from ser.train.runs.recipe import Recipe, make_recipe
 
 @dataclass(frozen=True, eq=False)
 class Shots:
-    """How labelled target data are drawn and learned from.
+    """The way in which labelled target data are drawn and learned from.
 
     Attributes:
         amounts: of target data, as every method gets them.
         speaker_aware: whether one speaker is used up before the next.
-        tuning: how a head goes on from the source model.
-        fresh: how a head is trained from random weights.
+        tuning: by which a head goes on from the source model.
+        fresh: by which a head is trained from random weights.
     """
 
     amounts: list[Amount]
@@ -37,12 +37,12 @@ class Shots:
 
 @dataclass(frozen=True, eq=False)
 class FewshotJob:
-    """What workers need for all runs, folds and methods.
+    """The job of all runs, folds and methods.
 
     Attributes:
         jobs: of each method. All have the same data, and features that are normalised already, unless each fold is
             normalised by its own training part (`normalize` is then still `train`).
-        shots: how target data are drawn and learned from.
+        shots: the way in which target data are drawn and learned from.
         first: training on the source; None without one.
         folds: how many share the cost of a source model in the records.
     """
@@ -95,11 +95,11 @@ def make_shots(
     lr_factor: float,
     freeze: str,
 ) -> Shots:
-    """How a head goes on from a source model, gently, and how it learns from shots alone, in full.
+    """The recipes by which a head goes on from a source model, gently, and learns from shots alone, in full.
 
     Args:
         recipe: of the source model.
-        epochs, lr_factor, freeze: of fine-tuning: epochs, share of the source's learning rate, and what is kept.
+        epochs, lr_factor, freeze: of fine-tuning: epochs, share of the source's learning rate, and the part that is kept.
 
     Raises:
         ConfigError: a number out of its range, or an encoder to be kept where none is trained before.

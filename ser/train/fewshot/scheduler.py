@@ -101,7 +101,7 @@ def _sources(
 
 
 def _is_short(job: FewshotJob, experiments: Mapping[str, Experiment], runs: int) -> bool:
-    """Whether this process would do all in less time than workers need to start."""
+    """True if this process would do all in less time than workers need to start."""
     common, recipe = job.common, job.common.recipe
     if not isinstance(recipe, Config) or recipe.context != "utterance":
         return False

@@ -14,7 +14,7 @@ Rows = NDArray[np.int64]
 
 
 class Amount(NamedTuple):
-    """How much labelled target data.
+    """An amount of labelled target data.
 
     Attributes:
         percentage: of each class of the training part, in (0, 100]; 0 is the source model itself.
@@ -30,11 +30,11 @@ class Amount(NamedTuple):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """As a run's record says it."""
+        """The amount as the keys of a run's record."""
         return {"percentage": self.percentage} if self.shots is None else {"shots": self.shots}
 
     def of(self, size: int) -> int:
-        """How many of a class's utterances."""
+        """The number of utterances out of a class of some size."""
         return min(size, self.shots) if self.shots is not None else max(1, round(self.percentage / 100 * size))
 
 
@@ -42,7 +42,7 @@ NOTHING = Amount()
 
 
 def amounts(percentages: Sequence[float] | None, shots: Sequence[int] | None) -> list[Amount]:
-    """All amounts asked for, shots first, the smaller ones first; 10, 20, 50 and 100 % where nothing is asked for.
+    """All amounts in order: shots before percentages, the smaller before the larger; 10, 20, 50 and 100 % where none is given.
 
     Raises:
         ConfigError: none, a percentage outside of (0, 100], or shots below 1.
@@ -68,11 +68,11 @@ def subsets(
     Args:
         labels: class number of every row of the dataset.
         rows: the training rows.
-        asked: a percentage takes `max(1, round(p % of the class))`, shots so many or all there are.
+        asked: a percentage takes `max(1, round(p % of the class))` of a class, a number of shots so many or all that there are.
         seed: of the run and fold; not of the head.
         speakers: of every row of the dataset. Where given, one speaker is used up before the next one's rows are taken, in one
-            order of speakers for all classes: few labels then come from few speakers. How many there are of each class stays
-            the same; of a class that the first speakers have too little of, those after them give the rest.
+            order of speakers for all classes: few labels then come from few speakers. The number of rows of each class stays
+            the same; where the first speakers have too few of a class, the next ones give the rest.
 
     Returns:
         Amount -> sorted row positions.
@@ -87,7 +87,7 @@ def subsets(
 
 
 def lacking(labels: NDArray[np.int64], rows: Rows, amount: Amount, classes: Sequence[str]) -> list[str]:
-    """Notes on classes of the training rows that have fewer utterances than shots are asked for."""
+    """Notes on classes of the training rows that have fewer utterances than there are to be shots."""
     if amount.shots is None:
         return []
     counts = np.bincount(labels[rows], minlength=len(classes))

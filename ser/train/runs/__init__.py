@@ -1,1 +1,1 @@
-"""From options to finished runs: the experiment, its units of work, the workers."""
+"""Experiments, from options to finished runs: plan, jobs, workers, predictions."""

@@ -122,7 +122,7 @@ class Experiment:
         }
 
     def _has_more_runs(self) -> bool:
-        """Whether there is a summary of the same experiment over more runs."""
+        """True if there is a summary of the same experiment over more runs."""
         if not self.path.exists():
             return False
         there = record.read_any(self.path)

@@ -1,4 +1,4 @@
-"""What workers need to train runs of an experiment: the job, and units of work within it."""
+"""The job of training an experiment, as its workers need it, and the units of work within it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ class Job:
         return self.data.classes
 
     def refits(self, fold: Fold) -> bool:
-        """Whether runs are trained again on training and validation."""
+        """True if runs are trained again on training and validation."""
         return self.refit == "always" or (self.refit == "auto" and fold.carved)
 
 
@@ -79,7 +79,7 @@ class Unit(NamedTuple):
 
 
 def first_of(fold: Fold) -> Fold:
-    """What is trained first: the fold itself, or the one that it goes on from."""
+    """The fold that is trained first: the fold itself, or the one that it goes on from."""
     return fold.before or fold
 
 

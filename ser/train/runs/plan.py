@@ -100,7 +100,7 @@ def stack_size(
     folds: int = 1,
     asked: int | None = None,
 ) -> int:
-    """How many runs to train together: many where the head is small or the device a GPU, one where it cannot be stacked.
+    """The number of runs to train together: many where the head is small or the device a GPU, one where it cannot be stacked.
 
     Framewise features are trained one run at a time: the padding of a batch, and with it the draws of dropout, would depend
     on the neighbours. On a CPU every core gets something to do: 20 runs on two are two stacks of 10.
@@ -158,7 +158,7 @@ def seconds(config: Config, inputs: Sequence[Input], classes: int, rows: int, ru
 
 
 def is_short(units: Sequence[Unit]) -> bool:
-    """Whether this process would train all units in less time than workers need to start."""
+    """True if this process would train all units in less time than workers need to start."""
     total, jobs = 0.0, {id(unit.job): unit.job for unit in units}
     for key, job in jobs.items():
         recipe = job.recipe

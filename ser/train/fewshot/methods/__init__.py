@@ -1,3 +1,3 @@
-"""Plugins: one file a method of learning from few labelled utterances of a target corpus."""
+"""Plugins: one file per method of learning from few labelled utterances of a target corpus."""
 
 KIND = "few-shot method"
