@@ -3,14 +3,16 @@
 The fields are those of `ser.train.runs.options.FitOptions` and `ser.train.loop.config.Config`; nothing here repeats them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from ser.commands._base import Items, Plugin, Session, recorded_command
+from ser.commands._base import Session
+from ser.commands._configuration import recorded_command
+from ser.commands._types import Items, Plugin
 from ser.errors import ConfigError
 from ser.registry import names, unknown
 from ser.train.classical.classifier import PREFIX
@@ -51,6 +53,14 @@ class Losses(click.ParamType):  # type: ignore[type-arg]
         return "NAME[:WEIGHT],..."
 
 
+PROTOCOL = ("protocol", "folds", "stratified", "fold_file", "validation", "split_seed")
+
+
+def protocol_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the options of a protocol alone to a command's function."""
+    return _added(_option(f, f.default) for name, f in option_fields().items() if name in PROTOCOL)
+
+
 def training_options(
     head: str = "mlp", without: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -61,8 +71,14 @@ def training_options(
         without: options of experiments that mean nothing to the command.
     """
 
+    return _added(_options(head, without))
+
+
+def _added(options: Iterable[Callable[..., Any]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    every = [*options]
+
     def added(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed([*_options(head, without)]):
+        for option in reversed(every):
             command = option(command)
         return command
 

@@ -6,8 +6,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-
-PROTOCOLS = ("official", "session", "speaker", "emobox", "seed1", "random", "file")
+from ser.commands._training import protocol_options
 
 
 @click.command("audit", cls=Command)
@@ -15,28 +14,7 @@ PROTOCOLS = ("official", "session", "speaker", "emobox", "seed1", "random", "fil
     "--dataset", required=True, metavar="NAME", help="A table of the workspace; with --root it is made first."
 )
 @click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="The corpus folder, where the audio lies.")
-@click.option(
-    "--protocol", type=click.Choice(PROTOCOLS), help="The rule that makes the folds.  [default: what the table allows]"
-)
-@click.option("--folds", type=click.IntRange(min=3), help="Number of folds, for session, speaker and random.")
-@click.option(
-    "--stratified",
-    is_flag=True,
-    help="With --folds: spread groups so that all folds have about the same share of each class.",
-)
-@click.option(
-    "--fold-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="CSV with the columns utterance_id, fold and part; without part, fold is the one that tests the utterance.",
-)
-@click.option(
-    "--validation",
-    type=click.Choice(["auto", "speaker", "session", "dialogue", "utterance"]),
-    default="auto",
-    show_default=True,
-    help="The groups that validation takes whole from training.",
-)
-@click.option("--split-seed", default=0, show_default=True, help="Of the protocol's shuffles.")
+@protocol_options()
 @click.option(
     "--scheme", default="native", show_default=True, help="Label scheme, which selects the rows and classes in use."
 )

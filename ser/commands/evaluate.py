@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from ser.commands._base import Command, Session, recorded_command
+from ser.commands._base import Command, Session
+from ser.commands._configuration import recorded_command
 
 
 @click.command("evaluate", cls=Command)

@@ -4,8 +4,9 @@ from typing import Any
 
 import click
 
-from ser.commands._base import Command, Items, Session
+from ser.commands._base import Command, Session
 from ser.commands._training import arguments, report, training_options
+from ser.commands._types import Items
 from ser.registry import names
 
 

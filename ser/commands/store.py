@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from ser.commands._base import Command, Group, Items, Session
-from ser.commands._importing import command as import_command
+from ser.commands._base import Command, Group, Session
+from ser.commands._types import Items
 
 
 def _which(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,4 +78,79 @@ def export(session: Session, kind: str, output: Path, **which: Any) -> None:
         session.say(f"{path.parent.name} {path.name.removesuffix('.h5')}: {len(store)} utterances -> {written}")
 
 
-command.add_command(import_command)
+@command.command("import", cls=Command)
+@click.option("--dataset", required=True, metavar="NAME", help="Its table is made where there is none.")
+@click.option("--features", multiple=True, metavar="NAME=FILE", help="Features of all parts, or without parts.")
+@click.option("--train", multiple=True, metavar="NAME=FILE", help="Of the training part.")
+@click.option("--validation", multiple=True, metavar="NAME=FILE", help="Of the validation part.")
+@click.option("--test", multiple=True, metavar="NAME=FILE", help="Of the test part.")
+@click.option("--pickle", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+              help="A tuple of dicts by dialogue, as IEMOCAP_features.pkl. Nothing in it is executed.")  # fmt: skip
+@click.option(
+    "--fields", type=Items(), help="What the members of --pickle are, where that is not known: labels,text,train,-"
+)
+@click.option("--rows", is_flag=True, help="Row k of every file is the same utterance. Counts and labels are compared.")
+@click.option(
+    "--id", "id_column", metavar="COLUMN", help="Utterance ids: a column's name or number.  [default: by name]"
+)
+@click.option(
+    "--label", metavar="COLUMN", help="Labels: a column's name or number; -1 is the last.  [default: by name]"
+)
+@click.option(
+    "--columns", type=Items(), help="Of a table, the features: names, numbers, FIRST:LAST.  [default: by name]"
+)
+@click.option("--label-names", type=Items(), help="Names of the labels 0, 1, ...: negative,positive")
+@click.option("--frames", "axis", flag_value="frames", help="Of three axes, the second is frames of an utterance.")
+@click.option("--turns", "axis", flag_value="turns", help="Of three axes, the second is turns of a dialogue.")
+@click.option(
+    "--encoder",
+    "encoders",
+    multiple=True,
+    metavar="[STORE=]NAME",
+    help="Declare the encoder that made the features: corpora with the same one can be used together.",
+)
+@click.option("--overwrite", is_flag=True, help="Start stores afresh that were made of other files.")
+def import_features(
+    session: Session,
+    dataset: str,
+    features: tuple[str, ...],
+    train: tuple[str, ...],
+    validation: tuple[str, ...],
+    test: tuple[str, ...],
+    pickle: Path | None,
+    fields: list[str] | None,
+    rows: bool,
+    id_column: str | None,
+    label: str | None,
+    columns: list[str] | None,
+    label_names: list[str] | None,
+    axis: str | None,
+    encoders: tuple[str, ...],
+    overwrite: bool,
+) -> None:
+    """Import features that were made elsewhere: CSV, Parquet, NPY, NPZ, pickles, folders of UTTERANCE_ID.npy.
+
+    NAME is text, audio or visual, or with a name for the store visual:openface; or ids, labels, lengths (or masks),
+    speakers. FILE.npz:KEY and FILE.pkl:KEY/KEY take one array of several.
+
+    \b
+    ser store import --dataset mosi --rows --label -1 --train text=t.csv --train audio=a.csv --test text=...
+    ser store import --dataset iemocap --features visual:openface=FOLDER
+    ser store import --dataset talks --turns --rows --train text=t.npy --train lengths=n.npy --train labels=y.npy
+    ser store import --dataset iemocap-talks --pickle IEMOCAP_features.pkl
+    """
+    from ser.features.importing.feature_files import parse
+    from ser.features.importing.import_features import import_features as keep
+    from ser.features.importing.loading import ImportOptions
+
+    given = {"": features, "train": train, "validation": validation, "test": test}
+    sources = [parse(word, part) for part, words in given.items() for word in words]
+    names = tuple(label_names) if label_names else None
+    declared = {store if equals else "": name or store for store, equals, name in (e.partition("=") for e in encoders)}
+    options = ImportOptions(rows, id_column, label, names, axis, tuple(columns) if columns else None, declared)
+    more = {"pickle": pickle, "fields": fields, "overwrite": overwrite, "say": session.say}
+    kept = keep(dataset, session.workspace, sources, options, **more)  # type: ignore[arg-type]
+    for store in kept:
+        session.say(store.line)
+    if any(store.failed for store in kept):
+        raise click.exceptions.Exit(3)

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from ser.commands._base import Command, Items, Session
+from ser.commands._base import Command, Session
+from ser.commands._types import Items
 
 
 @click.command("transcribe", cls=Command)

@@ -45,19 +45,21 @@ class FitOptions:
     scheme: str = option("4", "Label scheme: 4, 6, 7, 8, native, ... or a YAML file.")
     protocol: str | None = option(
         None,
-        "Who is in train, validation, test.",
+        "The rule that makes the folds: who is in training, validation and test.",
         unset="what the table allows, in this order",
         choices=("official", "session", "speaker", "emobox", "seed1", "random", "file"),
     )
     folds: "int | FoldOptions | None" = option(None, "Number of folds, for session, speaker and random.", least=3)
-    stratified: bool = option(False, "With folds: whole groups in folds so that all have about the same classes.")
+    stratified: bool = option(
+        False, "With --folds: spread groups so that all folds have about the same share of each class."
+    )
     fold_file: Path | None = option(
         None,
-        "CSV with columns utterance_id, fold and part (of `ser audit --write-folds`), or fold alone: its test fold.",
+        "CSV with the columns utterance_id, fold and part; without part, fold is the one that tests the utterance.",
     )
     validation: str = option(
         "auto",
-        "What validation takes whole from training.",
+        "The groups that validation takes whole from training.",
         choices=("auto", "speaker", "session", "dialogue", "utterance"),
     )
     split_seed: int = option(0, "Seed of the protocol's shuffles; the same for all runs.")
