@@ -9,14 +9,12 @@ from typing import Any
 
 import click
 
-from ser.commands._configuration import COMMON, defaults, leave_out, recorded_command, section
-from ser.commands._types import METRICS, Items, Plugin
+from ser.commands._configuration import COMMON, defaults, leave_out, section
 from ser.errors import SerError
 from ser.registry import load, names, summary, unknown
 from ser.workspace import Workspace
 
 COMMANDS = "ser.commands"
-__all__ = ["METRICS", "Command", "Group", "Items", "Plugin", "Session", "overview", "recorded_command"]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from ser.commands._base import METRICS, Command, Items, Session
+from ser.commands._base import Command, Session
+from ser.commands._types import METRICS, Items
 
 
 @click.command("compare", cls=Command)

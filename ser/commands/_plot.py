@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from ser.commands._base import METRICS, Command, Items, Session
+from ser.commands._base import Command, Session
+from ser.commands._types import METRICS, Items
 from ser.registry import names
 
 

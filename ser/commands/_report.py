@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from ser.commands._base import Command, Plugin, Session
+from ser.commands._base import Command, Session
+from ser.commands._types import Plugin
 
 
 @click.command("report", cls=Command)
