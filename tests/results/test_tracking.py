@@ -71,6 +71,26 @@ def test_mlflow_has_what_the_records_say(
     )
 
 
+@pytest.mark.parametrize("name", names(tracking.LOGGERS))
+def test_every_logger_writes_below_the_folder_and_the_same_twice(
+    tmp_path: Path, write_experiment: Write, name: str
+) -> None:
+    pytest.importorskip(load(tracking.LOGGERS, name).PACKAGE)
+    path, summary = write_experiment(tmp_path, "one")
+    before = set(tmp_path.rglob("*"))
+
+    def written() -> tuple[list[str], set[Path]]:
+        lines = tracking.log(summary, path, [name])
+        return lines, set(tmp_path.rglob("*")) - before
+
+    first = written()
+    assert len(first[0]) == 1
+    assert str(tmp_path) in first[0][0]  # how to look at it
+    assert first[1]
+    assert written() == first
+    assert not [p for p in first[1] if p.name.endswith(".tmp")]
+
+
 def test_a_study_is_its_summaries(tmp_path: Path, write_experiment: Write) -> None:
     write_experiment(tmp_path, "one")
     write_experiment(tmp_path, "two")
