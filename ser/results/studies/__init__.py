@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ser.results.report.blocks import Block
     from ser.results.verification.experiments import Experiments
 
+KIND = "kind of study"
 Parts = Iterator[
     tuple[str, Mapping[str, Metrics | None]]
 ]  # name, and split (`validation`, `test`, `pooled`) -> metrics
