@@ -18,13 +18,14 @@ from ser.features.tensors import Tensors
 from ser.train.classical.classifier import Classical, neural_only
 from ser.train.classical.learner import pooled, shares_of
 from ser.train.classical.saved import pack, unpack, unusable
-from ser.train.head_file import CLASSIFIER, HeadFacts, Recipe, StoredInput, head_facts, read_head, write_head
+from ser.train.head_file import CLASSIFIER, HeadFacts, StoredInput, head_facts, read_head, write_head
 from ser.train.heads._base import part_of, plugin
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident
 from ser.train.loop.dialogues import Turns
 from ser.train.loop.prediction import predict
 from ser.train.nn.layers import Input
+from ser.train.runs.recipe import Recipe
 
 Turn = tuple[NDArray[np.int64], NDArray[np.int64]]  # numbers of the dialogue and of the turn of each utterance
 Floats = NDArray[np.float64]

@@ -25,11 +25,10 @@ from ser.files import open_regular
 from ser.jsonfile import Count, Positive, Word, plain
 from ser.train.classical.classifier import Classical, class_of, is_classical
 from ser.train.heads._base import parameter_count, part_of
-from ser.train.loop.config import Config, make_config
+from ser.train.loop.config import make_config
 from ser.train.nn.layers import Input
+from ser.train.runs.recipe import Recipe
 from ser.workspace import writing
-
-Recipe = Config | Classical
 
 SCHEMA = "ser.head/1"
 CLASSIFIER = "classifier.skops"

@@ -390,8 +390,8 @@ def mutations(draw: st.DrawFn) -> Change:
                     tensors[name] = flat.to(random.choice([torch.float64, torch.float16, torch.uint8, torch.int64]))
                 elif len(flat):
                     flat[random.randrange(len(flat))] = (
-                        random.choice([0, 1, 255])
-                        if flat.dtype == torch.uint8
+                        random.choice([0, 1, 100])
+                        if not flat.is_floating_point()
                         else random.choice([math.nan, math.inf, 0.0, -1.0, 1e30])
                     )
                     tensors[name] = flat.view(tensors[name].shape)

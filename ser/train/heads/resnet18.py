@@ -36,7 +36,7 @@ class Head(Spectrogram):
         self.norm = BatchNorm(hidden, relu=True)
         widths = [hidden, hidden, 2 * hidden, 4 * hidden, 8 * hidden]
         self.stages = nn.ModuleList(
-            Block(widths[k + half], widths[k + 1], stride=2 if k and not half else 1)
+            ResidualBlock(widths[k + half], widths[k + 1], stride=2 if k and not half else 1)
             for k in range(4)
             for half in (0, 1)
         )
@@ -55,7 +55,7 @@ class Head(Spectrogram):
         return mean(x.mean(-1).transpose(2, 3), mask)
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions with batch normalisation, and a shortcut: the input, or its projection where the size changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:

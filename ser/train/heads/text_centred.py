@@ -47,11 +47,11 @@ class Head(nn.Module):
         width = 2 * hidden
         encode: dict[str, nn.Module] = {}
         if "audio" in by:
-            encode["audio"] = Audio(by["audio"], width, heads, feed, dropout)
+            encode["audio"] = AudioEncoder(by["audio"], width, heads, feed, dropout)
         if "visual" in by:
-            encode["visual"] = Visual(by["visual"], width, heads)
+            encode["visual"] = VisualEncoder(by["visual"], width, heads)
         self.inputs = {modality: i.name for modality, i in by.items()}
-        self.text = Text(by["text"], hidden, dropout)
+        self.text = TextEncoder(by["text"], hidden, dropout)
         self.encode = nn.ModuleDict(encode)
         self.cross = nn.ModuleDict({m: Attention(width, heads) for m in self.encode})
         self.norm = nn.ModuleDict({m: LayerNorm(width) for m in self.encode})
@@ -83,7 +83,7 @@ class Head(nn.Module):
         return out
 
 
-class Text(nn.Module):
+class TextEncoder(nn.Module):
     """Two BiLSTM layers: words or frames -> `(1, batch, frames, 2 hidden)`."""
 
     def __init__(self, source: Input, hidden: int, dropout: float) -> None:
@@ -99,7 +99,7 @@ class Text(nn.Module):
         return run_lstms(layers, self.dropout(self.enter(feature))[0], feature.mask[0])[None]
 
 
-class Audio(nn.Module):
+class AudioEncoder(nn.Module):
     """Linear, then a post-norm transformer block: frames -> `(1, batch, frames, width)`."""
 
     def __init__(self, source: Input, width: int, heads: int, feed: int, dropout: float) -> None:
@@ -117,7 +117,7 @@ class Audio(nn.Module):
         return out
 
 
-class Visual(nn.Module):
+class VisualEncoder(nn.Module):
     """Two convolutions over frames, then attention with residual and LayerNorm: frames -> `(1, batch, frames, width)`."""
 
     def __init__(self, source: Input, width: int, heads: int) -> None:

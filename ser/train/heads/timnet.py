@@ -37,7 +37,8 @@ class Head(nn.Module):
         self.input = inputs[0].name
         self.enter = nn.ModuleList(Linear(inputs[0].dim, hidden) for _ in (-1, 1))
         self.blocks = nn.ModuleList(
-            nn.ModuleList(Block(hidden, direction * 2**j, dropout) for j in range(blocks)) for direction in (-1, 1)
+            nn.ModuleList(TemporalBlock(hidden, direction * 2**j, dropout) for j in range(blocks))
+            for direction in (-1, 1)
         )
         self.scales = nn.Parameter(torch.full((1, blocks), 1 / blocks))
         self.output = Linear(hidden, classes)
@@ -60,7 +61,7 @@ class Head(nn.Module):
         return out
 
 
-class Block(nn.Module):
+class TemporalBlock(nn.Module):
     """Temporal-aware block: x * sigmoid(A(x)). A step of -d looks back d frames, one of d ahead."""
 
     def __init__(self, size: int, step: int, dropout: float) -> None:

@@ -87,7 +87,7 @@ def first_averaged(epochs: int) -> int:
     return epochs - math.ceil(SHARE * epochs) + 1
 
 
-class Snapshots(Callback):
+class SnapshotEnsemble(Callback):
     """The heads at the ends of a training's cycles, whose probabilities are averaged (Huang et al., ICLR 2017).
 
     Args:

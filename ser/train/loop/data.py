@@ -144,3 +144,9 @@ class Trained:
 def _rows(values: Tensor, rows: Tensor) -> Tensor:
     """`values[rows]`, three times as fast for whole rows."""
     return values.index_select(0, rows.reshape(-1)).view(*rows.shape, *values.shape[1:])
+
+
+def not_finite(what: str, epoch: int | None = None) -> TrainingError:
+    """The error of a run of which something (`the loss is`) is not finite."""
+    when = "" if epoch is None else f" in epoch {epoch}"
+    return TrainingError(f"{what} not finite{when}", action="Lower --lr, or check the features: ser store verify.")

@@ -20,14 +20,14 @@ from ser.train.nn.layers import Features
 from ser.train.nn.parameters import Parameters
 
 
-class Encoder(NamedTuple):
+class FrozenPart(NamedTuple):
     """Names of the parameters that `embed` depends on, and of the modules it calls that keep running statistics."""
 
     parameters: set[str]
     statistics: set[str]
 
 
-def encoder_of(head: nn.Module, batch: Features) -> Encoder:
+def encoder_of(head: nn.Module, batch: Features) -> FrozenPart:
     """The encoder of a head.
 
     Args:
@@ -47,9 +47,9 @@ def encoder_of(head: nn.Module, batch: Features) -> Encoder:
         for hook in hooks:
             hook.remove()
         if not embedding.requires_grad:  # features as they are
-            return Encoder(set(), called)
+            return FrozenPart(set(), called)
         gradients = torch.autograd.grad(embedding.sum(), list(named.values()), allow_unused=True)
-    return Encoder({n for n, g in zip(named, gradients, strict=True) if g is not None}, called)
+    return FrozenPart({n for n, g in zip(named, gradients, strict=True) if g is not None}, called)
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def _without_cudnn() -> Iterator[None]:
         cudnn.enabled = before
 
 
-def frozen(build: Callable[[], nn.Module], encoder: Encoder) -> nn.Module:
+def frozen(build: Callable[[], nn.Module], encoder: FrozenPart) -> nn.Module:
     """A head whose encoder does not learn."""
     head = build()
     for name, parameter in head.named_parameters():

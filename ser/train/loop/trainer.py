@@ -11,10 +11,10 @@ from torch import Tensor
 from ser.accelerator import exact
 from ser.train.loop.adaptation import Alignment, target_rows
 from ser.train.loop.augmentation import Augment, ViewDraws, is_augmented
-from ser.train.loop.averaging import Average, Snapshots, first_averaged
+from ser.train.loop.averaging import Average, SnapshotEnsemble, first_averaged
 from ser.train.loop.callbacks import Callback, Step
 from ser.train.loop.config import TARGET, Config
-from ser.train.loop.data import Data, Trained
+from ser.train.loop.data import Data, Trained, not_finite
 from ser.train.loop.freezing import FrozenWeights
 from ser.train.loop.objective import Tap, Targets, trainable
 from ser.train.loop.optimisation import AdamW, cycle_ends, rate
@@ -23,7 +23,6 @@ from ser.train.loop.target_selection import TargetScores
 from ser.train.loop.validation import Collapse, EpochChoice, EpochScores, validate
 from ser.train.nn import streams
 from ser.train.nn.layers import Dropout
-from ser.train.runs.divergence import not_finite
 
 
 def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None = None) -> list[Trained]:
@@ -250,7 +249,9 @@ def callbacks(stack: Stack, rows: Tensor, given: bool) -> list[Callback]:
         None if method is None or target is None else Alignment(method, target),
         FrozenWeights(parameters, given) if config.freeze != "none" else None,
         Average(config.average, parameters, config.epochs) if config.average != "none" else None,
-        Snapshots(cycle_ends(config.epochs, config.snapshots), len(stack.seeds)) if config.snapshots > 1 else None,
+        SnapshotEnsemble(cycle_ends(config.epochs, config.snapshots), len(stack.seeds))
+        if config.snapshots > 1
+        else None,
         TargetScores(data, config.selection, parameters) if config.selection in TARGET else None,
     ]
     return [part for part in parts if part is not None]

@@ -12,15 +12,9 @@ from numpy.typing import NDArray
 
 from ser.errors import SerError, TrainingError
 from ser.metadata.folds.fold import Fold
-from ser.train.loop.data import Trained
+from ser.train.loop.data import Trained, not_finite
 
 Parts = list[list[Trained]]
-
-
-def not_finite(what: str, epoch: int | None = None) -> TrainingError:
-    """The error of a run of which something (`the loss is`) is not finite."""
-    when = "" if epoch is None else f" in epoch {epoch}"
-    return TrainingError(f"{what} not finite{when}", action="Lower --lr, or check the features: ser store verify.")
 
 
 def strange(*probabilities: NDArray[np.float64]) -> TrainingError | None:

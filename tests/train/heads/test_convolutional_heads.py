@@ -197,16 +197,16 @@ def test_normalisation_of_padded_pictures_is_that_of_their_real_cells(layout: to
 
 
 def test_a_temporal_block_sees_three_frames_and_only_back() -> None:
-    block = timnet.Block(4, -3, 0.0).eval()
+    block = timnet.TemporalBlock(4, -3, 0.0).eval()
     assert reached([block]) == [14, 17, 20]
-    assert reached([timnet.Block(4, 3, 0.0).eval()]) == [20, 23, 26]
+    assert reached([timnet.TemporalBlock(4, 3, 0.0).eval()]) == [20, 23, 26]
 
 
 def test_blocks_of_growing_dilation_see_every_frame_back_to_their_reach() -> None:
-    assert reached([timnet.Block(4, -(2**j), 0.0).eval() for j in range(3)]) == list(range(20 - 2 * 7, 21))
+    assert reached([timnet.TemporalBlock(4, -(2**j), 0.0).eval() for j in range(3)]) == list(range(20 - 2 * 7, 21))
 
 
-def reached(blocks: list[timnet.Block]) -> list[int]:
+def reached(blocks: list[timnet.TemporalBlock]) -> list[int]:
     """Frames of 40 on which the output at frame 20 depends."""
     x, mask = sequences([[40]] * 1, 4)
     for block in blocks:
@@ -221,14 +221,14 @@ def reached(blocks: list[timnet.Block]) -> list[int]:
 
 
 def test_looking_ahead_is_looking_back_in_the_reversed_sequence() -> None:
-    back, ahead = timnet.Block(5, -2, 0.0).eval(), timnet.Block(5, 2, 0.0).eval()
+    back, ahead = timnet.TemporalBlock(5, -2, 0.0).eval(), timnet.TemporalBlock(5, 2, 0.0).eval()
     ahead.load_state_dict(back.state_dict())
     x, mask = sequences([[11, 11]], 5)
     torch.testing.assert_close(ahead(x, mask), back(x.flip(2), mask).flip(2))
 
 
 def test_timnet_drops_whole_features() -> None:
-    block = timnet.Block(6, -1, 0.5).train()
+    block = timnet.TemporalBlock(6, -1, 0.5).train()
     block.dropout.generators = [torch.Generator().manual_seed(1)]
     x = torch.ones(1, 3, 50, 6)
     gate = torch.logit(block(x, torch.ones(1, 3, 50, dtype=torch.bool)))[:, :, 2:]  # of like frames

@@ -76,7 +76,7 @@ def test_the_encoder_is_what_the_embedding_depends_on(head: str, data: Callable[
     assert {n for n, _ in model.named_parameters()} - found.parameters == HEADS[head][2]
     assert bool(found.statistics) == (head == "resnet18")
     assert all(p.grad is None for p in model.parameters())
-    bare = heads(data(), make_config("mlp", head_options={"hidden": "0"}), [0])[0]()
+    bare = heads(data(), make_config("mlp", head_options={"hidden": ""}), [0])[0]()
     assert encoder_of(bare, data().resident.batch(torch.tensor([[0, 1]]))).parameters == set()
 
 
