@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ser import registry
 from ser.errors import ConfigError
 from ser.extract.options import EncoderOptions
+from ser.files import JsonObject
 from ser.metadata.ledger import TrainingData
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Encoder(ABC):
     minimum: int = 1
     vocabulary: int = 0
     processes: bool = False
-    identity: dict[str, Any]
+    identity: JsonObject
     assets: dict[str, str]
     device: str = "cpu"
     of_corpus: bool = False

@@ -8,11 +8,11 @@ import platform
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import Any
 
 import ser
 from ser.errors import EncoderError
 from ser.extract.encoder import Encoder
+from ser.files import JsonObject
 
 _PACKAGES = (
     "numpy",
@@ -43,13 +43,13 @@ def versions(*packages: str) -> dict[str, str]:
     return {package: version(package) for package in packages}
 
 
-def provenance(encoder: Encoder, jobs: int) -> dict[str, Any]:
+def provenance(encoder: Encoder, jobs: int) -> JsonObject:
     """The surroundings of one encoder's extraction. JSON-able."""
     own = {"batch_budget": encoder.budget, "probe": getattr(encoder, "probed", None)}
     return {**surroundings(encoder.device, jobs), **own}
 
 
-def surroundings(device: str, jobs: int) -> dict[str, Any]:
+def surroundings(device: str, jobs: int) -> JsonObject:
     """The machine, the time and the versions with which something is computed. JSON-able."""
     return {
         "ser": ser.__version__,

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+
+from ser.files import JsonObject
 
 SECONDS = 120.0  # until a probe that does not end is given up
-Values = Iterator[dict[str, Any]]
+Values = Iterator[JsonObject]
 # The same search path as here: `python -c` would put the current folder first, where any torch.py may lie.
 _CODE = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -29,7 +30,7 @@ _CODE = (
 class ProbeResult:
     """The findings of a probe by name, and why it did not come to its end ("" where it did)."""
 
-    values: dict[str, Any] = field(default_factory=dict)
+    values: JsonObject = field(default_factory=dict)
     error: str = ""
 
 
@@ -59,9 +60,9 @@ def import_errors(targets: Sequence[str]) -> dict[str, str]:
     return {**result.values, **dict.fromkeys(left, "was not tried: another import ended the trial"), **ended}
 
 
-def _values(output: bytes | None) -> dict[str, Any]:
+def _values(output: bytes | None) -> JsonObject:
     """The probe's lines as one dictionary; the last line may be cut off."""
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     for line in (output or b"").splitlines():
         try:
             values |= json.loads(line)

@@ -12,6 +12,7 @@ from ser.errors import AudioError
 from ser.extract.encoder import Encoder
 from ser.extract.options import EncoderOptions, refuse_unused, store_name
 from ser.extract.provenance import versions
+from ser.files import JsonObject
 
 
 class Spectral(Encoder):
@@ -25,7 +26,7 @@ class Spectral(Encoder):
     modality = "audio"
     processes = True
 
-    def __init__(self, plugin: str, options: EncoderOptions, *, bands: int, identity: dict[str, Any]) -> None:
+    def __init__(self, plugin: str, options: EncoderOptions, *, bands: int, identity: JsonObject) -> None:
         refuse_unused(options, plugin)
         self.level = options.level or "frame"
         self.dim = bands if self.level == "frame" else 2 * bands

@@ -15,12 +15,13 @@ from ser.errors import EncoderError
 from ser.extract.checkpoints import sha256, tensor_files
 from ser.extract.hubs import TENSORS, ModelFiles
 from ser.extract.options import torch_dtype
+from ser.files import JsonObject
 
 NEEDS = (("config.json",), TENSORS)
 PREPROCESSOR = ("preprocessor_config.json", "processor_config.json")
 
 
-def model_config(found: ModelFiles) -> dict[str, Any]:
+def model_config(found: ModelFiles) -> JsonObject:
     """`config.json` of a model folder.
 
     Raises:

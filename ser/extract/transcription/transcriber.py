@@ -35,6 +35,7 @@ from ser.extract.models.loading import (
 from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device, torch_dtype
 from ser.extract.plan import chunks
 from ser.extract.provenance import require, versions
+from ser.files import JsonObject
 
 TOKENIZER = ("tokenizer.json", "vocab.json")
 GENERATION = "generation_config.json"  # which token is which language, which are never said
@@ -111,7 +112,7 @@ class Transcriber:
         self.dtype = torch_dtype(options.dtype)
         self.model.to(self.device)
         self.batch = CPU_BATCH if self.device == "cpu" else GPU_BATCH
-        self.identity: dict[str, Any] = {
+        self.identity: JsonObject = {
             "model": found.model,
             "revision": found.revision,
             "language": language,

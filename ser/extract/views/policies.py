@@ -7,12 +7,13 @@ speaker would do, the room, then what is added on the way.
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from ser.errors import ConfigError
 from ser.features.views import TTA_VIEWS
+from ser.files import JsonObject
 
 Operation: TypeAlias = tuple[str, float]
 Stream: TypeAlias = Callable[[str], np.random.Generator]  # of a purpose
@@ -42,7 +43,7 @@ RANDOM: dict[str, tuple[float, float]] = {
 MOST = 3
 
 # By emotion; `one of` is drawn for each utterance. Masks are those of SpecAugment, on a stored log-mel spectrogram.
-CLASSWISE: dict[str, dict[str, Any]] = {
+CLASSWISE: dict[str, JsonObject] = {
     "anger": {"pitch": (-3, 3), "masks": "strong"},
     "happiness": {"noise": (10, 20), "one of": {"pitch": (-1, 1), "tempo": (0.95, 1.05)}},
     "sadness": {"reverb": (0, 0), "pink": (10, 20)},
@@ -103,7 +104,7 @@ def kind(view: str) -> str:
     return next((k for k in ("random", "classwise") if view.startswith(k)), "fixed")
 
 
-def definition(view: str) -> dict[str, Any]:
+def definition(view: str) -> JsonObject:
     """The definition of a view. JSON-able."""
     if kind(view) == "random":
         return {"random": RANDOM, "most": MOST}

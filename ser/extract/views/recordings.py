@@ -4,7 +4,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from ser.audio import reading
 from ser.audio.decoding import read_sound
 from ser.audio.files import ENDINGS
 from ser.errors import AudioError, ConfigError
+from ser.files import JsonObject
 
 TRIES = 20  # to find a place of a noise that is not silent
 SILENT = 1e-10  # power below which it is
@@ -35,7 +35,7 @@ class Folder:
     sha256: str
 
     @property
-    def definition(self) -> dict[str, Any]:
+    def definition(self) -> JsonObject:
         """The definition of the recordings, without the place where they lie. JSON-able."""
         return {"files": len(self.files), "sha256": self.sha256}
 

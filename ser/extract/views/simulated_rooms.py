@@ -5,10 +5,11 @@ utterance is heard in one of them.
 """
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ser.files import JsonObject
 
 ROOMS = 32
 SIZES = ((4.0, 8.0), (3.5, 6.0), (2.6, 3.4))  # m
@@ -16,7 +17,7 @@ RT60 = (0.2, 0.5)  # s, by Sabine's formula; what is measured of the image sourc
 WALL, APART = 0.5, 1.0  # m, at least: from the walls, and between speaker and microphone
 
 
-def definition() -> dict[str, Any]:
+def definition() -> JsonObject:
     """The definition of the rooms, without the seed. JSON-able."""
     return {"simulated": ROOMS, "sizes_m": SIZES, "rt60_s": RT60, "method": "image sources"}
 

@@ -19,6 +19,7 @@ from ser.extract.provenance import require, versions
 from ser.extract.views import effects, policies, simulated_rooms
 from ser.extract.views.recordings import Folder
 from ser.features.stores.names import MARK
+from ser.files import JsonObject
 from ser.metadata.labels import Scheme
 
 # What computes an operation, by the names of package and module; of an extra but NumPy, SciPy and soxr.
@@ -115,11 +116,11 @@ class AudioView:
                 masked[(slice(None),) * axis + (slice(first, first + width),)] = 0
         return masked
 
-    def definition(self, masks: bool) -> dict[str, Any]:
+    def definition(self, masks: bool) -> JsonObject:
         """The definition of this view, for the identity of its stores. JSON-able."""
         used = policies.uses(self.name)
         packages = [PACKAGES[o][0] for o in sorted(used) if o in PACKAGES]
-        found: dict[str, Any] = {"name": self.name, "seed": self.seed, **policies.definition(self.name)}
+        found: JsonObject = {"name": self.name, "seed": self.seed, **policies.definition(self.name)}
         if "noise" in used:
             found["noise"] = "white" if self.noises is None else self.noises.definition
         if "reverb" in used:

@@ -16,6 +16,7 @@ from ser.metadata.corpora._example import write_tone
 from ser.metadata.labels import SYNONYMS
 from ser.metadata.parsing import optional
 from ser.metadata.schema import Row, TableFacts
+from ser.metadata.table_files import RawRow
 
 PACKAGES = ("audformat",)
 TITLE = "audformat database"
@@ -55,7 +56,7 @@ def parse(root: Path) -> Iterator[Row]:
         )
     joined = _by_file(tables)
     speakers = _speakers(database)
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    rows: dict[tuple[Any, ...], RawRow] = {}
     for table in told.values():
         for key, cells in _lines(table):
             row = {**joined.get(key[0], {}), **cells, **_segment(*key), "split": _split(database, table)}
@@ -127,7 +128,7 @@ def _emotion(table: Any) -> str | None:
     return columns.get("emotion") or columns.get("label")
 
 
-def _lines(table: Any) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+def _lines(table: Any) -> Iterator[tuple[tuple[Any, ...], RawRow]]:
     """((file, start, end), cells) of each line; start and end are None for whole files."""
     frame = table.df
     for index, cells in zip(frame.index, frame.astype(object).to_dict("records"), strict=True):
@@ -135,15 +136,15 @@ def _lines(table: Any) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
         yield key, {str(name): None if value != value else value for name, value in cells.items()}
 
 
-def _segment(file: str, start: Any, end: Any) -> dict[str, Any]:
+def _segment(file: str, start: Any, end: Any) -> RawRow:
     whole = (start is None or start != start or not start.total_seconds()) and (end is None or end != end)
     times = {} if whole else {"start": start.total_seconds()}
     return {"path": file, **times, **({} if end is None or end != end else {"end": end.total_seconds()})}
 
 
-def _by_file(tables: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _by_file(tables: dict[str, Any]) -> dict[str, RawRow]:
     """File -> cells of all tables of whole files."""
-    joined: dict[str, dict[str, Any]] = {}
+    joined: dict[str, RawRow] = {}
     for table in tables.values():
         if table.is_filewise:
             for (file, _, _), cells in _lines(table):
@@ -151,7 +152,7 @@ def _by_file(tables: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return joined
 
 
-def _speakers(database: Any) -> dict[str, dict[str, Any]]:
+def _speakers(database: Any) -> dict[str, RawRow]:
     """Speaker -> gender and age, where the scheme `speaker` says them."""
     labels = database.schemes["speaker"].labels if "speaker" in database.schemes else None
     if not isinstance(labels, dict):

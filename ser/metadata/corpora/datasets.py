@@ -13,6 +13,7 @@ from ser.metadata.corpora._example import write_tone
 from ser.metadata.labels import SYNONYMS
 from ser.metadata.parsing import optional
 from ser.metadata.schema import Row
+from ser.metadata.table_files import RawRow
 from ser.workspace import writing
 
 PACKAGES = ("datasets",)
@@ -43,7 +44,7 @@ def parse(root: Path) -> Iterator[Row]:
         CorpusError: the package or the dataset is not there, or its audio cannot be written out.
     """
     package = optional("datasets")
-    rows: list[dict[str, Any]] = []
+    rows: list[RawRow] = []
     for split, data in _splits(root, package).items():
         audio = next((name for name, kind in data.features.items() if isinstance(kind, package.Audio)), None)
         words = {name: kind for name, kind in data.features.items() if isinstance(kind, package.ClassLabel)}
@@ -98,7 +99,7 @@ def _splits(root: Path, package: Any) -> dict[str, Any]:
     return dict(saved) if isinstance(saved, package.DatasetDict) else {"all": saved}
 
 
-def _stored(data: Any) -> Iterator[dict[str, Any]]:
+def _stored(data: Any) -> Iterator[RawRow]:
     """Cells as they are stored: audio is not decoded, which would need another package."""
     for batch in data.with_format("arrow").iter(batch_size=256):
         yield from batch.to_pylist()
