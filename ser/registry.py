@@ -4,11 +4,13 @@ A folder of plugins is a package below `ser` whose `__init__.py` has one constan
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ser.errors import ConfigError
 
@@ -75,3 +77,19 @@ def summary(module: ModuleType) -> str:
 
 def _folder(package: str) -> Path:
     return _HERE.joinpath(*package.split(".")[1:])
+
+
+def words(name: str, value: Any) -> tuple[str, ...] | None:
+    """Names: one, several with commas between them, or an iterable of them; None where there are none.
+
+    >>> words("stores", "egemaps,bert"), words("stores", ["egemaps"]), words("stores", [])
+    (('egemaps', 'bert'), ('egemaps',), None)
+    """
+    if isinstance(value, str):
+        value = [word.strip() for word in value.split(",")]
+    if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
+        raise ConfigError(f"{name} = {value!r}", expected="a name, or a list of names")
+    found = tuple(value)
+    if not all(isinstance(word, str) and word for word in found):
+        raise ConfigError(f"{name} = {list(found)!r}", expected="a name, or a list of names")
+    return found or None

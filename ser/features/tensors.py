@@ -27,6 +27,7 @@ from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.ledger import is_imported
 from ser.metadata.table import Table, load_table
 from ser.metadata.texts import text_sources
+from ser.registry import words
 from ser.workspace import Workspace, open_workspace
 
 UNKNOWN_SOURCE = bytes(32)  # of features that were imported, not extracted
@@ -76,11 +77,11 @@ def load_tensors(
     dataset: str,
     workspace: Workspace | str | Path = ".",
     *,
-    scheme: str = "4",
-    stores: Sequence[str] | None = None,
-    modalities: Sequence[str] | None = None,
+    scheme: str | int = "4",
+    stores: str | Sequence[str] | None = None,
+    modalities: str | Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
-    views: Sequence[str] | None = None,
+    views: str | Sequence[str] | None = None,
     values: bool = True,
 ) -> Tensors:
     """Load the tensors of a dataset under a label scheme.
@@ -98,8 +99,10 @@ def load_tensors(
         ConfigError: several stores of one modality and none named, or no such store.
         StoreError: an utterance that should have features has none.
     """
-    with OpenDataset(dataset, workspace, stores, modalities) as opened:
-        return opened.tensors(scheme, classes=classes, views=views, values=values)
+    with OpenDataset(
+        dataset, workspace, words("stores", stores or ()), words("modalities", modalities or ())
+    ) as opened:
+        return opened.tensors(str(scheme), classes=classes, views=words("views", views or ()), values=values)
 
 
 class OpenDataset:

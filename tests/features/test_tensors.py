@@ -165,3 +165,13 @@ def test_each_store_is_opened_once(maker: Any, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(FeatureStore, "__init__", lambda self, path: (opened.append(path.stem), init(self, path))[1])
     load_tensors("toy", maker.space)
     assert sorted(opened) == ["toy", "words"]
+
+
+def test_one_name_and_plain_values_are_taken(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    maker.store("toy", "words", modality="text")
+    found = load_tensors("toy", str(maker.space.root), scheme=4, stores="toy")
+    assert list(found.stores) == ["toy"]
+    assert list(load_tensors("toy", maker.space, stores="toy,words").stores) == ["toy", "words"]
+    assert list(load_tensors("toy", maker.space, modalities="text").stores) == ["words"]

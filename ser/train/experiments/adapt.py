@@ -7,10 +7,11 @@ from typing import Any
 
 from ser import registry
 from ser.errors import ConfigError
+from ser.registry import words
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant
 from ser.train.experiments.transfer import source_only, target_only, transfer_experiment, transfer_study
-from ser.train.runs.options import FitOptions, numbers, read_options, with_options, words
+from ser.train.runs.options import FitOptions, numbers, read_options, with_options
 from ser.train.runs.source_target import Pair, prepare_pair
 from ser.workspace import Workspace
 

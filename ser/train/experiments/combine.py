@@ -18,7 +18,7 @@ from ser.audit.split_data import SplitData
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
-from ser.registry import unknown
+from ser.registry import unknown, words
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.statistics import paired
 from ser.results.statistics.gains import SIGNIFICANT
@@ -26,7 +26,7 @@ from ser.train.experiments.study import PARTS
 from ser.train.runs.experiment import Experiment, fit_experiment, make_experiment
 from ser.train.runs.identity import identity
 from ser.train.runs.joined_corpora import join, load_shared, named_stamps, shared_facts, short, starts_of
-from ser.train.runs.options import FitOptions, read_options, with_options, words
+from ser.train.runs.options import FitOptions, read_options, with_options
 from ser.train.runs.recipe import make_recipe
 from ser.train.runs.scheduler import train_all
 from ser.train.runs.source_target import moved

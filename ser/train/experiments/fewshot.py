@@ -14,6 +14,7 @@ from typing import Any
 from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError
 from ser.metadata.folds.fold import Fold
+from ser.registry import words
 from ser.results.metrics.saved_labels import saved_labels
 from ser.results.records.names import FEWSHOT_SCHEMA, amount_name, amount_of, amount_value
 from ser.results.records.summary import summarise_fewshot
@@ -27,7 +28,7 @@ from ser.train.fewshot.shots import amounts
 from ser.train.runs.experiment import Experiment, make_experiment
 from ser.train.runs.identity import identity
 from ser.train.runs.joined_corpora import load
-from ser.train.runs.options import FitOptions, number, numbers, read_options, whole, with_options, words
+from ser.train.runs.options import FitOptions, number, numbers, read_options, whole, with_options
 from ser.train.runs.plan import device_of
 from ser.train.runs.recipe import Recipe, make_recipe
 from ser.train.runs.source_target import prepare_pair

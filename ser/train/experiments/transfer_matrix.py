@@ -19,6 +19,7 @@ from ser.features.tensors import Tensors
 from ser.jsonfile import plain
 from ser.metadata import languages
 from ser.metadata.folds.fold import Fold
+from ser.registry import words
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.names import MATRIX_SCHEMA
@@ -28,7 +29,7 @@ from ser.train.experiments.study import Variant, study
 from ser.train.experiments.transfer import SOURCE_ONLY, transfer_experiment
 from ser.train.runs.experiment import Experiment, fit_experiment
 from ser.train.runs.joined_corpora import join, load_shared, named_stamps, shared_facts, short, starts_of
-from ser.train.runs.options import FitOptions, read_options, with_options, words
+from ser.train.runs.options import FitOptions, read_options, with_options
 from ser.train.runs.source_target import cross_language, moved, source_fold
 from ser.workspace import Workspace
 

@@ -18,7 +18,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from ser.errors import ConfigError
-from ser.registry import unknown
+from ser.registry import unknown, words
 from ser.train.option import check, described, is_option, option
 from ser.workspace import Workspace, open_workspace
 
@@ -268,22 +268,6 @@ def _refuse_contradictions(options: FitOptions) -> None:
         twice = [n for n in alone if getattr(options, n) != option_fields()[n].default]
         if twice:
             raise ConfigError(f"folds is a FoldOptions, and {twice[0]} is given too", action="Give one of them.")
-
-
-def words(name: str, value: Any) -> tuple[str, ...] | None:
-    """Names: one, several with commas between them, or an iterable of them; None where there are none.
-
-    >>> words("stores", "egemaps,bert"), words("stores", ["egemaps"]), words("stores", [])
-    (('egemaps', 'bert'), ('egemaps',), None)
-    """
-    if isinstance(value, str):
-        value = [word.strip() for word in value.split(",")]
-    if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
-        raise ConfigError(f"{name} = {value!r}", expected="a name, or a list of names")
-    found = tuple(value)
-    if not all(isinstance(word, str) and word for word in found):
-        raise ConfigError(f"{name} = {list(found)!r}", expected="a name, or a list of names")
-    return found or None
 
 
 def numbers(name: str, value: Any) -> tuple[float, ...]:

@@ -15,7 +15,8 @@ import ser
 from ser import registry
 from ser.errors import ConfigError
 from ser.metadata.folds.fold import FoldOptions
-from ser.train.runs.options import FitOptions, numbers, read_options, words
+from ser.registry import words
+from ser.train.runs.options import FitOptions, numbers, read_options
 from ser.workspace import Workspace
 
 FUNCTIONS = ("fit", "search", "ablate", "adapt", "combine", "fewshot", "finetune", "matrix", "transfer")
