@@ -98,4 +98,6 @@ def as_text(found: pd.DataFrame, form: str) -> str:
     good = found["error"] == ""
     shown = found[good].drop(columns="error")
     lines = [shown.to_string(index=False, float_format=lambda v: f"{v:.3f}")] if len(shown) else []
-    return "\n".join(lines + [f"{r[1] or f'row {r[0] + 1}'}: {r.error}" for r in found[~good].itertuples()])
+    for row, name, error in found[~good].reset_index()[["index", found.columns[0], "error"]].itertuples(index=False):
+        lines.append(error if name and name in error else f"{name or f'row {row + 1}'}: {error}")
+    return "\n".join(lines)
