@@ -241,8 +241,10 @@ def _check_tensors(
         if [(n, kind, len(shape)) for n, (kind, shape) in own.items()] != [(CLASSIFIER, "U8", 1)]:
             raise _fault(path, f"{CLASSIFIER}, the bytes of a classifier", ", ".join(own) or "nothing")
         return
-    part = part_of(recipe.head)
-    parts = [facts.columns] if part == recipe.head else [[i] for i in facts.columns]
+    part, columns = part_of(recipe.head), facts.columns
+    if recipe.context == "dialogue":  # the head reads the vectors of turns as a sequence
+        columns = [i._replace(framewise=True) for i in columns]
+    parts = [columns] if part == recipe.head else [[i] for i in columns]
     if set(own) != {f"weights.{k}" for k in range(len(parts))}:
         raise _fault(path, f"weights of {len(parts)} parts", ", ".join(sorted(own)) or "none")
     for k, inputs in enumerate(parts):
