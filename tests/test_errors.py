@@ -167,7 +167,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
         lambda p: p.write_text("<!DOCTYPE html>\n<html><body>Log in</body></html>"),
         ["a page of HTML", "download the file again"],
     ),
-    "gone": (Path.unlink, ["is gone", "--root"]),
+    "missing": (Path.unlink, ["is not there", "where the table says"]),
 }
 
 
@@ -257,7 +257,7 @@ def test_cremad_cloned_without_lfs(ser: Ser, work: Path, tmp_path: Path) -> None
     said = ser(*extract)
     assert said.code == 3
     assert counted(said, len(paths) - 2, 0, 2)
-    assert any("2 of 8 audio files cannot be read: Git LFS pointer 2" in line for line in said.err)
+    assert any("2 of 8 audio files cannot be used: Git LFS pointer 2" in line for line in said.err)
     store = work / "features" / "cremad" / "egemaps.h5"
     assert set(failures(store)) == {path.stem for path in paths[:2]}
     assert all("git lfs pull" in reason for reason in failures(store).values())
@@ -283,20 +283,26 @@ def test_a_label_that_the_corpus_does_not_have(ser: Ser, work: Path, tmp_path: P
     assert ser(*metadata).code == 0
 
 
+def test_a_copy_in_another_format_gets_an_id_of_its_own(ser: Ser, work: Path, root: Path) -> None:
+    shutil.copy(root / "anger" / "u001.wav", root / "anger" / "u001.flac")
+    assert table(ser, root).code == 0
+    ids = {line.split(",")[0] for line in (work / "metadata" / "mine.csv").read_text().splitlines()}
+    assert {"anger/u001.wav", "anger/u001.flac", "anger/u003"} <= ids
+
+
 def test_ids_that_are_there_twice(ser: Ser, work: Path, root: Path, store: Path) -> None:
     table(ser, root)
     ser(*EXTRACT)
     before = (work / "metadata" / "mine.csv").read_bytes()
-    shutil.copy(root / "anger" / "u001.wav", root / "anger" / "u001.flac")
-    said = table(ser, root).message
-    for words in ("mine: utterance id 'anger/u001' is there 2 times", "expected every id once", "Make the ids unique"):
+    own = root / "list.csv"
+    own.write_text("id,file,emotion\na,anger/u001.wav,angry\nb,anger/u003.wav,angry\na,neutral/u000.wav,neutral\n")
+    said = ser("metadata", "--dataset", "mine", "--from", str(own)).message
+    for words in ("mine: utterance id 'a' occurs 2 times", "expected every id once", "Make the ids unique"):
         assert words in said
     assert (work / "metadata" / "mine.csv").read_bytes() == before
     assert len(readable(store)) == COUNT
-    own = root / "list.csv"
-    own.write_text("id,file,emotion\na,anger/u001.wav,angry\nb,anger/u003.wav,angry\na,neutral/u000.wav,neutral\n")
     said = ser("metadata", "--dataset", "own", "--from", str(own)).message
-    assert "own: utterance id 'a' is there 2 times" in said
+    assert "own: utterance id 'a' occurs 2 times" in said
     assert not (work / "metadata" / "own.csv").exists()
 
 
@@ -313,7 +319,7 @@ def test_a_table_whose_audio_is_gone(ser: Ser, root: Path, store: Path, what: st
     words = (
         (f"there is no folder {root}", "--root")
         if what == "folder"
-        else (f"none of {COUNT} utterances", "is gone. Is --root")
+        else (f"none of {COUNT} utterances", "is not there. Is its corpus where the table says")
     )
     assert all(word in said.message for word in words)
     assert store.read_bytes() == before

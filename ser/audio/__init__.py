@@ -1,1 +1,1 @@
-"""Audio files: opened, decoded, checked and hashed. Both the audit of a corpus and the extraction read them so."""
+"""Audio files: opened, decoded, checked and hashed, for the audit of a corpus and for extraction."""

@@ -121,7 +121,7 @@ def _completed(path: Path) -> io.BytesIO | None:
 
 
 def _is_chunk(head: bytes, room: int) -> bool:
-    """Whether bytes begin a chunk of a RIFF file that ends within the file."""
+    """True for bytes that begin a chunk of a RIFF file which ends within the file."""
     if len(head) < 8 or not all(32 <= byte < 127 for byte in head[:4]):
         return False
     return int(struct.unpack("<I", head[4:])[0]) <= room - 8

@@ -28,7 +28,7 @@ _WEB_PAGE = re.compile(
 
 
 def refuse_other_files(path: Path) -> None:
-    """Refuse a file that is no audio at all, each kind with its own message.
+    """Refuse a file that cannot be audio, each kind with its own message.
 
     Raises:
         AudioError: it is not there, may not be read, is not a regular file (a folder, a named pipe, a device), is empty,

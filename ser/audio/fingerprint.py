@@ -36,7 +36,7 @@ def _taper() -> NDArray[np.float32]:
 
 
 def fingerprint(audio: Audio, rate: int) -> Words:
-    """The words of a recording.
+    """Compute the words of a recording.
 
     Args:
         audio: `(samples,)`, any level.

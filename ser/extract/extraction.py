@@ -77,7 +77,7 @@ def extract(
                     verify(update, check)
         if not sliced:
             for update in run.updates:
-                update.writer.merge(table.ids, anew=update.verified is not None)
+                update.writer.merge(table.ids, again=update.verified is not None)
         return _reports(run.updates, workspace, shard, time.monotonic() - begin, say)
 
 

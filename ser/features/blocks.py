@@ -1,4 +1,4 @@
-"""The features of some utterances from one store, as a head reads them."""
+"""Blocks of features: those of some utterances from one store, as a head reads them."""
 
 import hashlib
 import json
@@ -62,7 +62,7 @@ class Block:
 
 
 def read_block(name: str, store: FeatureStore, ids: list[str]) -> Block:
-    """Features of some utterances from a store."""
+    """Read the features of some utterances from a store."""
     # Frames stored in float16 are widened here, not a batch at a time: what normalises and trains them computes in
     # float32. So they take twice the memory of the file, and no more.
     read = store.read(ids, np.int32 if store.vocabulary else np.float32)
@@ -93,7 +93,7 @@ def store_facts(store: FeatureStore, ids: list[str], hashed: bool = True) -> Sto
 
 
 def stored_block(path: Path, name: str, ids: Sequence[str]) -> Block:
-    """Features of some utterances from one store's file, under the name of another (a view's under that of its store).
+    """Read features of some utterances from one store's file, under the name of another (a view's under that of its store).
 
     Raises:
         StoreError: there is no such store, or it lacks an utterance.

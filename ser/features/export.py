@@ -1,4 +1,4 @@
-"""Writing a feature store for other programs, a part at a time in memory."""
+"""Export of a feature store for other programs; one block at a time is in memory."""
 
 import json
 import zipfile
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 def export(store: FeatureStore, path: Path) -> Path:
-    """Write a store's features for other programs.
+    """Write the features of a store for other programs.
 
     Args:
         path: its ending says how: `.npz` (`ids`, `features`, `identity`; framewise also `offsets`), `.csv` or `.parquet` (a
             column `utterance_id`, then one a feature; of Parquet the metadata have `ser.identity`). The identity is JSON.
 
     Raises:
-        StoreError: not one vector an utterance, for a table; features that tell the label, for a CSV, which cannot say so.
+        StoreError: for a table, a store without one vector per utterance; for a CSV, features that give the label away.
         ConfigError: a package is missing.
     """
     if path.suffix != ".npz" and (store.level == FRAME or len(store.shape) != 1):
-        raise StoreError(f"{store.path} is not one vector an utterance", action="Export it with --format npz.")
+        raise StoreError(f"{store.path} does not have one vector per utterance", action="Export it with --format npz.")
     if path.suffix == ".csv":
         refuse_bare(store.path, store.facts.identity)
     with writing(path) as temporary:

@@ -18,7 +18,7 @@ def why(identity: Mapping[str, Any]) -> str:
     """The way in which a store's features give the true label away; "" where they do not."""
     scheme = by_label(identity)
     if scheme:
-        return f"what was done to an utterance tells its true label (scheme {scheme})"
+        return f"what was done to an utterance gives its true label away (scheme {scheme})"
     if text_sources.kind(text_sources.source_of(identity)) == text_sources.SIMULATED:
         return "the sentences were chosen by the true label"
     return ""
@@ -30,10 +30,10 @@ def refuse_bare(name: object, identity: Mapping[str, Any]) -> None:
     Raises:
         StoreError: they are.
     """
-    told = why(identity)
-    if told:
+    leak = why(identity)
+    if leak:
         raise StoreError(
-            f"{name} cannot be exported to a file that does not say what it is: {told}",
+            f"{name} cannot be exported to a file that does not say what it is: {leak}",
             action="Export it with --format npz or parquet, which carry the store's identity.",
         )
 
@@ -56,10 +56,10 @@ def refuse_exported(name: str, carried: Any) -> None:
         isinstance(identity.get(k, {}), dict) for k in ("view", "text_source")
     ):
         return
-    told = why(identity)
-    if told:
+    leak = why(identity)
+    if leak:
         raise ConfigError(
-            f"{name} cannot be imported: {told}",
+            f"{name} cannot be imported: {leak}",
             expected="features that do not depend on the label",
             action="Where it was exported from, the store is used as what it is: ser fit --audio or --text with its name.",
         )

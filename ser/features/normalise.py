@@ -1,4 +1,4 @@
-"""Standardise features by the statistics of named utterances: the choice decides whether test data is looked at."""
+"""Standardisation of features by the statistics of chosen utterances; some choices look at test data."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from ser.registry import unknown
 LIMIT = 3.0  # standard deviations
 _PART_BYTES = 2**25
 NORMALISATIONS = ("none", "train", "corpus", "speaker")
-# What each choice means where a head is trained on one corpus and tested on another.
+# The meaning of each choice where a head is trained on one corpus and tested on another.
 BETWEEN_CORPORA = {
     "none": "features as they are stored",
     "train": "all corpora by the statistics of the training utterances",
@@ -44,16 +44,16 @@ def normalise(
     """Standardise features to mean 0 and standard deviation 1; ids are left as they are.
 
     Augmented views count in no statistics: test data, which are never augmented, are standardised by the same ones, and heads
-    with and without views differ in what they draw alone.
+    with and without views differ only in what they draw.
 
-    What is then beyond `limit` standard deviations is set to the limit. Functionals have heavy tails, and a value that no
-    training utterance came near would otherwise carry a head far from all that it was fitted on.
+    Values beyond `limit` standard deviations are then set to the limit. Functionals have heavy tails, and a value that no
+    training utterance came near would otherwise carry a head far from everything that it was fitted on.
 
     Args:
-        how: whose statistics are used. `none`; `train`: the training utterances (row positions `train`), in a transfer
-            those of the source; `corpus`: all utterances of the dataset, in a transfer each corpus by its own; `speaker`:
-            each speaker's own utterances, test speakers too. The last two use unlabelled test data (transductive), and
-            records are stamped so.
+        how: the utterances whose statistics are used. `none`; `train`: the training utterances (row positions `train`), in a
+            transfer those of the source; `corpus`: all utterances of the dataset, in a transfer each corpus by its own;
+            `speaker`: each speaker's own utterances, test speakers too. The last two use unlabelled test data (transductive),
+            and records are stamped so.
         limit: in standard deviations; 0 is no limit.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Which dataset and which stores are meant, where a user names none or gives a short name."""
+"""Choice of the dataset and the stores, where a user names none or gives a short name."""
 
 from collections.abc import Sequence
 
@@ -128,7 +128,7 @@ def _named(name: str, cached: list[str], dataset: str) -> str:
 
 
 def _goes_by(store: str, name: str, view: str) -> bool:
-    """Whether a store may be called by a name: its encoder's, with `+asr` for the transcripts of whatever model."""
+    """True where a store may be called by a name: its encoder's, with `+asr` for the transcripts of any model."""
     whole, own = split_name(store)
     short = whole.split(".")[0]
     return own == view and (

@@ -1,4 +1,4 @@
-"""What the values of features made elsewhere show: rows of zeros, rows that are there twice, a feature that is the label."""
+"""Checks of the values of features made elsewhere: rows of zeros, rows that occur twice, a feature that is the label."""
 
 import hashlib
 from collections import defaultdict
@@ -20,12 +20,12 @@ ROWS = 20  # fewer say nothing of codes
 
 @dataclass(frozen=True)
 class CheckedValues:
-    """What was found in a store.
+    """Suspicious values of a store.
 
     Attributes:
         zeros: utterances whose features are all zero.
         twins: pairs of utterances with the very same features, not zeros; of three that are the same, each with the first.
-        telling: numbers of features each of which alone tells the label of every utterance, or a coarser one.
+        telling: numbers of features each of which alone gives away the label of every utterance, or a coarser one.
     """
 
     zeros: tuple[str, ...]
@@ -34,7 +34,7 @@ class CheckedValues:
 
 
 def check_values(store: FeatureStore, labels: Mapping[str, str]) -> CheckedValues:
-    """Look at a store of vectors, or of frames by the mean of each utterance; a block at a time is in memory.
+    """Check a store of vectors, or of frames by the mean of each utterance; one block at a time is in memory.
 
     Args:
         store: of `(D,)` vectors.

@@ -33,7 +33,7 @@ def by_label(identity: Mapping[str, Any]) -> str:
 
 
 def source_as(source: bytes, emotion: str) -> bytes:
-    """What a class-differentiated view of an utterance is made of: its audio (by SHA-256), and the class that chose for it."""
+    """SHA-256 of the source of a class-differentiated view: the utterance's audio, and the class that chose for it."""
     return hashlib.sha256(source + emotion.encode()).digest()
 
 
@@ -43,7 +43,7 @@ def refuse_by_label(name: str, identity: Mapping[str, Any], use: str) -> None:
     Args:
         name: of the store.
         identity: the store's.
-        use: what it was to be, as in "the features of validation and test data".
+        use: the use that is refused, as in "the features of validation and test data".
 
     Raises:
         ConfigError: the view is such a one.
@@ -51,14 +51,14 @@ def refuse_by_label(name: str, identity: Mapping[str, Any], use: str) -> None:
     scheme = by_label(identity)
     if scheme:
         raise ConfigError(
-            f"{name} cannot be {use}: what was done to an utterance tells its true label (scheme {scheme})",
+            f"{name} cannot be {use}: what was done to an utterance gives its true label away (scheme {scheme})",
             expected="features that do not depend on the label",
             action=f"Draw it for training utterances: --audio {split_name(name)[0]} --views {split_name(name)[1]}",
         )
 
 
 def named(words: Sequence[str], there: Sequence[str], store: str, dataset: str) -> list[str]:
-    """The views that are asked for: names, `all` that are there, or `tta`.
+    """Resolve words for views: names, `all` that there are, or `tta`.
 
     Raises:
         ConfigError: one that is not there.

@@ -44,7 +44,7 @@ def plugin_for(dataset: str, source: Path, plugin: str | None = None) -> str:
 
     Raises:
         ConfigError: none of them is a plugin.
-        CorpusError: there is no such source, and no plugin that could say what it should look like.
+        CorpusError: there is no such source, and no plugin that describes one.
     """
     name = plugin or (SUFFIXES.get(source.suffix.lower()) if source.is_file() else None) or dataset
     if name not in registry.names(CORPORA):
@@ -107,7 +107,7 @@ def ensure_table(
     say: Say | None = None,
     quiet: bool = False,
 ) -> Table:
-    """The dataset's table: the one in the workspace, or one made from the root and written there.
+    """Load the dataset's table, or make it from the root and write it into the workspace.
 
     A table made from another root is kept; its audio is then looked for below the root given here, for this call.
 
@@ -118,14 +118,14 @@ def ensure_table(
     Raises:
         CorpusError: there is neither a table nor a root, or the corpus cannot be parsed.
     """
-    tell = say or LOG.warning
+    inform = say or LOG.warning
     if workspace.table(dataset).is_file() or root is None:
         table = load_table(dataset, workspace)
-        return table if root is None else _moved(table, root, tell)
+        return table if root is None else _moved(table, root, inform)
     built = build(dataset, root, plugin, quiet)
     path = keep(built, workspace)
     for line in summary(built, path) + ([built.unusable.line(built.table.root)] if built.unusable else []):
-        tell(line)
+        inform(line)
     return replace(built.table, path=path)
 
 
@@ -138,13 +138,13 @@ def earlier_root(dataset: str, workspace: Workspace) -> Path | None:
     return Path(root) if root else None
 
 
-def _moved(table: Table, root: Path, tell: Say) -> Table:
+def _moved(table: Table, root: Path, inform: Say) -> Table:
     here = (root if root.is_dir() else root.parent).resolve()
     if not table.facts.get("root") or table.root == here:
         return replace(table, facts={**table.facts, "root": str(here)})
-    tell(
+    inform(
         f"{table.dataset}: the table was made from {table.root}; its audio is now read below {here}. "
-        f"To make the table anew: ser metadata --dataset {table.dataset} {_source_option(table, root)}"
+        f"To make the table again: ser metadata --dataset {table.dataset} {_source_option(table, root)}"
     )
     return replace(table, facts={**table.facts, "root": str(here)})
 

@@ -1,4 +1,4 @@
-"""A corpus as a plugin: its facts, its parser, and what people are told of it."""
+"""A corpus as a plugin: its facts, its parser, and its description for people."""
 
 import re
 import unicodedata

@@ -25,12 +25,12 @@ LANGUAGES = {
     "meld": "en", "mer2023": "zh", "mesd": "es", "msppodcast": "en", "oreau": "fr", "pavoque": "de", "polish": "pl",
     "ravdess": "en", "resd": "ru", "savee": "en", "shemo": "fa", "subesco": "bn", "tess": "en", "turevdb": "tr", "urdu": "ur",
 }  # fmt: skip
-# EmoBox's words for what is no emotion, or none that the annotators agree on.
+# EmoBox's words for utterances without an emotion, or without one that the annotators agree on.
 NO_EMOTION = ("no-agreement", "unknown")
-# The third column is no speaker there: that of MESD is female, male or child, eleven people in all.
+# There the third column is not the speaker: that of MESD is female, male or child, eleven people in all.
 VOICES = {"mesd": {"Female": "female", "Male": "male", "Child": ""}}
 _SPOKEN = re.compile(r"(?P<key>.+?) \d+ (?P<speaker>.+?) [\d.e-]+ [\d.e-]+ <")
-# In IEMOCAP it is the wearer of the markers (Ses01F of Ses01F_impro01_M003); who speaks is told by the key's last part.
+# In IEMOCAP it is the wearer of the markers (Ses01F of Ses01F_impro01_M003); the key's last part has the speaker.
 _IEMOCAP = re.compile(r"(?:iemocap-)?(Ses\d\d)[FM]_.+_([FM])\d+[a-z]?")
 _FOLD = re.compile(r"fold_?(\d+)")
 _PART = {"train": "train", "valid": "validation", "test": "test"}
@@ -60,7 +60,7 @@ def rows_of(source: Path) -> Iterator[Row]:
     """Rows of the utterance table.
 
     Raises:
-        CorpusError: a line lacks a field or has one that is no number, or a label map is damaged.
+        CorpusError: a line lacks a field or has one that is not a number, or a label map is damaged.
     """
     file = listing(source)
     lines, folder = read_json_lines(file)

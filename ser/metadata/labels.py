@@ -141,7 +141,7 @@ def native(frame: "pd.DataFrame") -> Scheme:
 
 
 def load_scheme(name: str, frame: "pd.DataFrame") -> Scheme:
-    """A scheme by name, `native`, or from a file of one's own.
+    """Load a scheme by name, `native`, or from a user's file.
 
     Args:
         name: a name of `SCHEMES`, `native`, or a JSON/YAML file `{class: [emotion or label, ...], ...}`; the first two also

@@ -1,4 +1,4 @@
-"""Languages of corpora: ISO 639-1 codes of a table in words, and whether two corpora share one."""
+"""Languages of corpora: the ISO 639-1 codes of a table in words, and the languages that two corpora share."""
 
 import pandas as pd
 

@@ -122,7 +122,7 @@ def named_as(
         pattern: of the whole name.
         corpus: whose files they are, for the note.
         suffixes: lower-case endings; `.wav` by default.
-        name: path -> what the pattern is compared with, and what tells files apart.
+        name: gives the part of a path that the pattern is compared with, and by which copies are recognised.
 
     Yields:
         The path relative to the root, and the match.
@@ -186,11 +186,11 @@ def mended(text: str) -> str:
 
 
 def canonical(labels: dict[str, str], label: str, where: object) -> str:
-    """The canonical emotion of a corpus's label.
+    """Look up the canonical emotion of a corpus's label.
 
     Args:
         labels: the plugin's `LABELS`.
-        where: the file or utterance, for the error.
+        where: the file or the utterance, for the error.
 
     Raises:
         CorpusError: the corpus has no such label.

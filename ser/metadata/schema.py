@@ -166,7 +166,7 @@ def validate(frame: pd.DataFrame, dataset: str, bare: bool = False) -> None:
         refuse(frame[column].ne("") & ~frame[column].isin(allowed), column, f"{', '.join(allowed)}, or nothing")
 
     if not len(frame):
-        raise CorpusError(f"{dataset}: there is no utterance", expected="one or more")
+        raise CorpusError(f"{dataset}: there are no utterances", expected="one or more")
     refuse(frame["utterance_id"] == "", "utterance_id", "an id")
     _unique(frame["utterance_id"], dataset)
     for column in ("utterance_id", "path"):
@@ -201,14 +201,14 @@ def _unique(ids: "pd.Series[Any]", dataset: str) -> None:
     if twice.any():
         name = ids[twice].iloc[0]
         raise CorpusError(
-            f"{dataset}: utterance id {name!r} is there {int((ids == name).sum())} times",
+            f"{dataset}: utterance id {name!r} occurs {int((ids == name).sum())} times",
             expected="every id once",
             action="Make the ids unique, with the file's folder in them for instance.",
         )
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether a text can be written: bytes of a file's name that are not UTF-8 and half surrogate pairs cannot."""
+    """True for a text that can be written: bytes of a file's name that are not UTF-8 and half surrogate pairs cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -346,7 +346,7 @@ def test_views_are_averaged_and_those_that_tell_the_label_are_refused(space: Pat
     )
     np.testing.assert_allclose(own[P].to_numpy(), mean, atol=1e-5)
     views_of(space, 0.3, {"view": {"scheme": "4"}})
-    with pytest.raises(ConfigError, match="tells its true label"):
+    with pytest.raises(ConfigError, match="gives its true label away"):
         evaluate("whole", space, tta=True)
     views_of(space, 0.3, source=b"x" * 32)
     with pytest.raises(StoreError, match="views of other audio"):

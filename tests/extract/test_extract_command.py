@@ -158,7 +158,7 @@ def test_shards_and_the_store_commands(
         np.testing.assert_array_equal(exported["features"][begin:end], made[made.ids[1]])
     capsys.readouterr()
     assert ser("store", "export", "--format", "csv") == 1
-    assert "is not one vector an utterance" in capsys.readouterr().err
+    assert "does not have one vector per utterance" in capsys.readouterr().err
     assert ser("store", "info", "--store", "logmle") == 1
     assert "Did you mean 'logmel'" in capsys.readouterr().err
 

@@ -62,7 +62,7 @@ def test_tables(tmp_path: Path, ending: str) -> None:
 
 @pytest.mark.parametrize("kind", ["layers", "frames"])
 def test_a_table_has_one_vector_a_row(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(StoreError, match=r"not one vector an utterance.*--format npz"):
+    with pytest.raises(StoreError, match=r"not have one vector per utterance.*--format npz"):
         export(store(tmp_path, kind), tmp_path / "toy.csv")
     assert not (tmp_path / "toy.csv").exists()
 

@@ -74,7 +74,7 @@ def test_a_columns_own_name_comes_first() -> None:
         ("path,sex\na.wav,x\n", "row 1: gender 'x'; expected one of f, w"),
         ("path,split\na.wav,third\n", "row 1: split 'third'; expected one of train"),
         ("path,age\na.wav,old\n", "column age, row 1; expected a number; found 'old'"),
-        ("path,id\na.wav,1\nb.wav,1\n", "utterance id '1' is there 2 times"),
+        ("path,id\na.wav,1\nb.wav,1\n", "utterance id '1' occurs 2 times"),
         ("path,votes\na.wav,angry\n", "column votes; expected JSON"),
         ("path,emotion\n", "no utterance found"),
         ("", "no utterance found"),

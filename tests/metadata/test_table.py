@@ -30,7 +30,7 @@ def table(*rows: dict[str, Any], **facts: Any) -> Table:
     ("change", "message"),
     [
         ({"utterance_id": ""}, "row 2: column utterance_id; expected an id"),
-        ({"utterance_id": "u1"}, "utterance id 'u1' is there 2 times; expected every id once"),
+        ({"utterance_id": "u1"}, "utterance id 'u1' occurs 2 times; expected every id once"),
         ({"utterance_id": "a\nb"}, "column utterance_id; expected no control characters"),
         ({"path": "a\t.wav"}, "column path; expected no control characters"),
         ({"text": "a\x00b"}, "u2: column text; expected no NUL characters"),
@@ -64,7 +64,7 @@ def test_a_wrong_row_is_refused_by_name(change: dict[str, Any], message: str) ->
 
 
 def test_a_table_without_rows_is_refused() -> None:
-    with pytest.raises(CorpusError, match="there is no utterance"):
+    with pytest.raises(CorpusError, match="there are no utterances"):
         make_table([], "mine")
 
 
@@ -178,7 +178,7 @@ def test_a_very_long_text_is_no_damage() -> None:
         (b"utterance_id,text\nu1\n", "row 1; expected 2 fields; found 1"),
         (b'utterance_id,text\nu1,"open\n', "is not CSV in UTF-8; found"),
         (b"utterance_id,text\nu1,\xff\n", "is not CSV in UTF-8; found"),
-        (b"utterance_id,text\n", "there is no utterance"),
+        (b"utterance_id,text\n", "there are no utterances"),
     ],
 )
 def test_a_damaged_table_is_told_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:

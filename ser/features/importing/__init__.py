@@ -1,1 +1,1 @@
-"""Features that were made elsewhere, read from CSV, NPY, NPZ and pickle files into a table and feature stores."""
+"""Import of features that were made elsewhere: from CSV, NPY, NPZ and pickle files into a table and feature stores."""

@@ -20,7 +20,7 @@ _NPY, _NPZ = "an array of numbers or texts, as np.save writes it", "arrays of nu
 
 
 class Folder(Sequence[NDArray[Any]]):
-    """Arrays of a folder of NPY files, each read when it is asked for."""
+    """Arrays of a folder of NPY files, each read when it is used."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = files

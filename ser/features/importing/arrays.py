@@ -39,7 +39,7 @@ def read(
     """
     arrays = source.path.is_dir() or source.path.suffix.lower() in ARRAYS
     if columns and arrays:
-        raise ConfigError(f"--columns, and {source.name} is no table", expected="CSV, TSV or Parquet")
+        raise ConfigError(f"--columns, and {source.name} is not a table", expected="CSV, TSV or Parquet")
     if not arrays:
         return read_table(source, id_column, label, columns)
     if source.path.is_dir():
@@ -115,7 +115,7 @@ def _columns_of_facts(source: FeatureFile, names: Sequence[str], header: bool) -
 
 
 def pickled(path: Path) -> Any:
-    """What a pickle holds, kept while its entries are asked for one after another."""
+    """Read a pickle; it is kept while its entries are used one after another."""
     state = path.stat()
     return _pickled(path, state.st_mtime_ns, state.st_size)
 

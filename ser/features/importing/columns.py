@@ -38,7 +38,7 @@ class Columns:
     Attributes:
         ids, labels: None where there are none.
         facts: the table's column -> the file's.
-        features: the others that were asked for, or all others.
+        features: those that were named, or all others.
         left_out: known columns that are no features and have no other use.
     """
 
@@ -85,7 +85,9 @@ def assign(
     if asked is not None:
         twice = next((name for name in asked if name in used), None)
         if twice is not None:
-            raise ConfigError(f"{where}: column {twice!r} is no feature", expected="--columns without ids and labels")
+            raise ConfigError(
+                f"{where}: column {twice!r} is not a feature", expected="--columns without ids and labels"
+            )
         return Columns(ids, labels, facts, asked, [])
     rest = [name for name in names if name not in used]
     left_out = [name for name in rest if header and plain(name) in KNOWN]
@@ -107,7 +109,7 @@ def numbered(asked: str, count: int, where: object) -> int:
     """Find the number of a column that is given by number, from 0; from -1 backwards.
 
     Raises:
-        ConfigError: it is no number, or there is no such column.
+        ConfigError: it is not a number, or there is no such column.
     """
     try:
         number = int(asked)
@@ -125,7 +127,7 @@ def _take(asked: str | None, names: Sequence[str], where: object) -> str | None:
 
 
 def _several(asked: Sequence[str], names: Sequence[str], where: object) -> list[str]:
-    """Columns of names, numbers and ranges, in the order asked for.
+    """Resolve names, numbers and ranges to columns, in the same order.
 
     >>> _several(["f1", "f3:-1"], ["id", "f1", "f2", "f3", "f4"], "")
     ['f1', 'f3', 'f4']

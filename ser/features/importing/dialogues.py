@@ -1,8 +1,8 @@
-"""Pickles of whole dialogues: a tuple of dicts, each dialogue -> a list of one entry a turn, and lists of the parts' dialogues.
+"""Pickles of whole dialogues: a tuple of dicts from dialogue to a list of one entry per turn, and of the parts' dialogues.
 
 So are the features of IEMOCAP and MELD published that came with DialogueRNN (Majumder et al., AAAI 2019) and that many systems
-for emotion in conversation train on. Which member of the tuple is what is not in the file: the arrangements below are known,
-and are taken only where every member is of the kind that its name says; any other is given with `--fields`.
+for emotion in conversation train on. The file does not name the members of the tuple: the arrangements
+below are known, and are taken only where every member is of the kind that its name says; any other is given with `--fields`.
 """
 
 import re
@@ -41,7 +41,7 @@ _IEMOCAP_LABELS = ("happiness", "sadness", "neutral", "anger", "excitement", "fr
 
 
 def is_dialogues(value: Any) -> bool:
-    """Whether a pickle's content is a tuple of dicts by dialogue."""
+    """True where a pickle's content is a tuple of dicts by dialogue."""
     return isinstance(value, (tuple, list)) and len(value) > 2 and sum(isinstance(v, dict) for v in value) > 1
 
 
@@ -49,12 +49,12 @@ def read_dialogues(path: Path, fields: Sequence[str] | None, label_names: Sequen
     """A pickle of dialogues as rows and features.
 
     Args:
-        fields: what each member is: of `FIELDS`, or a modality, also as `text:roberta1`; None where it is a known one.
+        fields: the meaning of each member: of `FIELDS`, or a modality, also as `text:roberta1`; None where it is a known one.
         label_names: names of the labels 0, 1, ...; None takes those that IEMOCAP's and MELD's files are known to have.
 
     Raises:
         ConfigError: no known arrangement, or members that are not of the kind that their names say.
-        CorpusError: turns of a dialogue that are not as many in all members; a pickle that is refused.
+        CorpusError: a dialogue has other numbers of turns in other members, or the pickle is refused.
     """
     value = pickled(path)
     if not is_dialogues(value):
@@ -184,7 +184,7 @@ def _is(name: str, member: Any, dialogues: set[Any]) -> bool:
 
 
 def _kind(value: Any) -> str:
-    """What a member is, for an error."""
+    """Describe a member, for an error."""
     if isinstance(value, dict):
         turns: Any = next(iter(value.values()), [])
         turn = turns[0] if isinstance(turns, (list, tuple, np.ndarray)) and len(turns) else turns

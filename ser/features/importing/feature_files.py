@@ -59,7 +59,7 @@ def parse(word: str, part: str = "") -> FeatureFile:
     """Parse a source as the command line has it: `NAME=FILE` or `MODALITY:STORE=FILE`, with `:KEY` for one array of several.
 
     Raises:
-        ConfigError: it is not of that form, or there is no such file.
+        ConfigError: it is not of that form, or the file does not exist.
     """
     name, equals, rest = word.partition("=")
     what, _, store = name.strip().partition(":")
@@ -117,7 +117,7 @@ class Content:
     """The content of a file of features.
 
     Attributes:
-        values: one array for each utterance: `(D,)` or `(frames, D)`; or of dialogues, `(turns, D)`.
+        values: one array per utterance: `(D,)` or `(frames, D)`; or of dialogues, `(turns, D)`.
         ids: their utterance ids, where it has them.
         labels: their labels, where it has a column of them.
         facts: other columns of the utterance table, by name.
@@ -140,7 +140,7 @@ class Feature:
     Attributes:
         store: its name.
         modality: audio, text or visual.
-        pieces: utterance ids and their features, `(D,)` or `(frames, D)` each; a piece a file.
+        pieces: utterance ids and their features, `(D,)` or `(frames, D)` each; one piece for each file.
         files: file's name -> its SHA-256.
         names: of the features, where the files have a header.
     """
@@ -180,7 +180,7 @@ def labelled(value: Any, names: Sequence[str] | None, where: object) -> Label:
     """Make `label` and `emotion` of a row from a label as files have it. Numbers are named by their place in `names`.
 
     Raises:
-        CorpusError: a number that is no class, or several labels.
+        CorpusError: a number that is not a class, or several labels.
         ConfigError: names for labels that are words.
     """
     try:

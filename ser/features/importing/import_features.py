@@ -43,7 +43,7 @@ FACTS: TableFacts = {
 
 @dataclass(frozen=True)
 class Kept:
-    """What was written of one store.
+    """A store that was written.
 
     Attributes:
         line: for people.
@@ -72,8 +72,8 @@ def import_features(
         sources: files, see `ser.features.importing.feature_files.parse`.
         pickle: a pickle of whole dialogues, in place of sources.
         fields: what the members of that pickle are.
-        overwrite: start stores afresh that were made of other files.
-        say: told what a user should know, a line at a time.
+        overwrite: replace stores that were made of other files.
+        say: called with each line that a user should see.
 
     Returns:
         What was written, one a store.
@@ -110,7 +110,7 @@ def write_import(
 
     Args:
         table: the table there is: features are joined to it by id.
-        overwrite: start stores afresh that are of other files.
+        overwrite: replace stores that were made of other files.
         encoders: see `ImportOptions`.
 
     Raises:
@@ -222,7 +222,7 @@ def _keep(
     with FeatureStore(path) as store:
         found = check_values(store, dict(zip(table.ids, table.frame["label"], strict=True))).telling
     named = [feature.names[k] if feature.names else f"feature {k}" for k in found]
-    return Kept(f"{line}; {few(named)} alone tells the label: a column of labels?" if named else line, len(listed))
+    return Kept(f"{line}; {few(named)} alone gives the label away: a column of labels?" if named else line, len(listed))
 
 
 def _each(feature: Feature) -> Iterator[tuple[str, Any]]:
@@ -230,13 +230,13 @@ def _each(feature: Feature) -> Iterator[tuple[str, Any]]:
     for ids, values in feature.pieces:
         for utterance, value in zip(ids, values, strict=True):
             if utterance in seen:
-                raise StoreError(f"{feature.store}: utterance {utterance!r} is there twice", expected="every id once")
+                raise StoreError(f"{feature.store}: utterance {utterance!r} occurs twice", expected="every id once")
             seen.add(utterance)
             yield utterance, np.ascontiguousarray(value, dtype=np.float32)
 
 
 def _fault(values: Any, like: tuple[int, ...]) -> str:
-    """Why an utterance's features cannot be used; empty where they can."""
+    """The reason why an utterance's features cannot be used; empty where they can."""
     if values.size == 0:
         return "no frame"
     if values.ndim != len(like) or values.shape[-1] != like[-1]:

@@ -126,7 +126,7 @@ def _same(loaded: Loaded, first: Loaded, what: str, here: list[Any] | None, ther
         f"{loaded.name} and {first.name} are not aligned by row",
         expected=f"the same {what} in both",
         found=f"{here[row]} and {there[row]} in row {row + 1}",
-        action="If a column is no label, do not name it with --label.",
+        action="If a column is not a label, do not name it with --label.",
     )
 
 

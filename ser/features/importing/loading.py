@@ -1,4 +1,4 @@
-"""One file of features with what lies beside it: labels, ids, lengths, speakers."""
+"""One file of features with the facts beside it: labels, ids, lengths, speakers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class Loaded:
     """Features of some utterances from one file.
 
     Attributes:
-        values: one array an utterance, `(D,)` or `(frames, D)`.
+        values: one array per utterance, `(D,)` or `(frames, D)`.
         ids, labels, facts, names, left_out: as of `Content`.
         dialogues: the utterances are turns that the file has in order.
         files: others that the values depend on.
@@ -228,7 +228,7 @@ def _words(given: list[Any] | None, options: ImportOptions, source: FeatureFile)
 def _dialogues(
     source: FeatureFile, part: str, values: NDArray[Any], labels: Any, lengths: Any, facts: Mapping[str, Any]
 ) -> Loaded:
-    """`(dialogues, turns, D)` with the number of turns of each, or a mask, as one vector a turn that is there."""
+    """`(dialogues, turns, D)` with the number of turns of each, or a mask, as one vector for each real turn."""
     if lengths is None:
         raise ConfigError(
             f"{source.name}: the number of turns of each dialogue is not known", expected="lengths=FILE, or a mask"
@@ -255,7 +255,7 @@ def _dialogues(
 
 
 def _turns_of(given: Any, real: NDArray[np.bool_], what: str, source: FeatureFile) -> list[Any]:
-    """`(dialogues, turns)`, or a list of lists of the turns that are there, as one list."""
+    """`(dialogues, turns)`, or a list of lists of the real turns, as one list."""
     if isinstance(given, (list, tuple)) and [len(g) for g in given] == real.sum(1).tolist():
         return [cell for turns in given for cell in turns]
     values = np.asarray(given)
@@ -270,7 +270,9 @@ def _classes(given: Any, axes: int) -> list[Any]:
     if values.ndim > axes and values.shape[-1] > 1 and np.isin(values, (0, 1)).all() and (values.sum(-1) == 1).all():
         return list(values.argmax(-1).tolist())
     if values.size != len(values):
-        raise CorpusError("labels", expected="one a row, or a vector of one 1 and otherwise 0", found=values.shape)
+        raise CorpusError(
+            "labels", expected="one for each row, or a vector of one 1 and otherwise 0", found=values.shape
+        )
     return list(values.reshape(-1).tolist())
 
 

@@ -28,7 +28,7 @@ class Refused(Exception):
 
 
 class _Stand:
-    """What a file gets in place of a global: it can be called, and nothing else."""
+    """A substitute that a file gets for a global: it can be called, and nothing else."""
 
     __slots__ = ("_make",)
 
@@ -128,7 +128,7 @@ def _text(value: Any) -> str:
 
 
 def _scalar_text(value: Any) -> Any:
-    """What `str` may be called with: the text of a container can be of any length."""
+    """Refuse to make a text of a container, which can be of any length."""
     if not isinstance(value, (str, bytes, int, float, bool, type(None))):
         raise Refused("the text of a container")
     return value

@@ -116,7 +116,7 @@ class StoreFile:
     Raises:
         Damaged: it is truncated, or its index is not what was written.
         Malformed: it is whole, and not what `ser` writes: a link to another file, a wrong dim, ids twice.
-        StoreError: it is no feature store of this schema.
+        StoreError: it is not a feature store of this schema.
         OSError: it is not there, may not be read, or is not a regular file.
     """
 
@@ -136,7 +136,7 @@ class StoreFile:
     def _load(self, file: h5py.File, torn: bool) -> None:
         attributes = {name: _attribute(file, name) for name in file.attrs}
         if attributes.get("schema") != SCHEMA:
-            raise StoreError(f"{self.path} is no feature store", expected=SCHEMA, found=attributes.get("schema"))
+            raise StoreError(f"{self.path} is not a feature store", expected=SCHEMA, found=attributes.get("schema"))
         datasets = self._datasets(file)
         size = self.path.stat().st_size
         for name, dataset in datasets.items():

@@ -15,7 +15,7 @@ class Sink(io.RawIOBase):
     """The file that HDF5 writes to. An error is kept for after the file was closed.
 
     HDF5 that meets a full disk while it closes a file is left in a state that ends the process with a segmentation
-    fault (seen with HDF5 2.0). So it is told that all is well, nothing more is written, and the error is raised then.
+    fault (seen with HDF5 2.0). So errors are hidden from it, nothing more is written, and the error is raised afterwards.
     An interrupt that falls into one of the calls below would come out of HDF5 as another error: it waits as well.
     """
 
@@ -26,7 +26,7 @@ class Sink(io.RawIOBase):
 
     @property
     def stopped(self) -> bool:
-        """Whether nothing more is written."""
+        """True once nothing more is written."""
         return self.interrupted or self.error is not None
 
     @contextmanager
@@ -92,7 +92,7 @@ class Padded(io.RawIOBase):
     """A file for reading, followed by zeros up to the end that its superblock names (which has a check sum).
 
     Raises:
-        OSError: it is no HDF5 file, or too little is left of it.
+        OSError: it is not an HDF5 file, or too little is left of it.
     """
 
     def __init__(self, path: Path) -> None:

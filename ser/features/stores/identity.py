@@ -43,7 +43,7 @@ def refuse_other(path: Path, there: Facts, here: Facts) -> None:
     if differing:
         raise StoreError(
             f"the feature store {path} was made otherwise: {'; '.join(differing)}",
-            action="--overwrite starts this store afresh; another --workspace keeps both.",
+            action="--overwrite starts this store again; another --workspace keeps both.",
         )
 
 

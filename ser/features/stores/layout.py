@@ -167,7 +167,7 @@ def checked_index(arrays: dict[str, NDArray[Any]], level: str) -> Index:
     """Check the arrays of a file's index and make an index of them.
 
     Raises:
-        ValueError: arrays of other types or lengths, a foreign byte order, an id that is missing or is there twice, or
+        ValueError: arrays of other types or lengths, a foreign byte order, an id that is missing or occurs twice, or
             numbers of frames that cannot be.
     """
     ids = [i.decode() for i in arrays["utt_id"].tolist()]

@@ -1,4 +1,4 @@
-"""Who may write a feature store: one process alone, or several that share the work. The kernel frees a dead process's lock."""
+"""Locks of feature stores: one process writes alone, or several share the work. The kernel frees a dead process's lock."""
 
 import errno
 import fcntl
@@ -18,12 +18,12 @@ class Lock:
 
     Args:
         store: the store's path; the lock is a hidden file beside it.
-        shared: whether others that share the work may write too. An exclusive holder is alone.
+        shared: others that share the work may write too. An exclusive holder is alone.
         clean: called while nobody else has the store, so that temporary files there are a dead process's.
-        what, hint: for the message, where it is no feature store.
+        what, hint: for the message, where the lock is not of a feature store.
 
     Raises:
-        StoreError: another process is writing the store, or its file system knows no locks.
+        StoreError: another process is writing the store, or its file system has no locks.
     """
 
     def __init__(

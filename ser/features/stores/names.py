@@ -1,4 +1,4 @@
-"""Names of feature stores, read back: what `ser extract` was asked for (`ser.extract.options.store_name` makes them)."""
+"""Names of feature stores, and the options of `ser extract` that are in them (`ser.extract.options.store_name` makes them)."""
 
 import re
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ def originals(names: Iterable[str]) -> list[str]:
 
 
 def options_of(store: str) -> str:
-    """What to give `ser extract` after `--audio` or `--text` for a store, as its name tells it.
+    """The words to give `ser extract` after `--audio` or `--text` for a store of this name.
 
     >>> options_of("bert.frame"), options_of("bert+asr-whisper-small.cls.layers-3-5")
     ('bert --level frame', 'bert --text-source asr-whisper-small --pooling cls --layers 3,5')

@@ -44,7 +44,7 @@ class FeatureStore:
             if (file.facts, file.tail, file.dtype) != (self.facts, newest.tail, newest.dtype):
                 raise StoreError(
                     f"{file.path} is of another encoder than {newest.path}",
-                    action="Start the store afresh with `ser extract --overwrite`.",
+                    action="Start the store again with `ser extract --overwrite`.",
                 )
         self._index = concatenated([file.index for file in self._files])
         self._starts = np.cumsum([0, *(len(file.index.ids) for file in self._files)])  # of each file in the index
@@ -85,7 +85,7 @@ class FeatureStore:
         return values if self.level == FRAME else np.asarray(values[0])
 
     def read(self, ids: Sequence[str], dtype: DTypeLike | None = None) -> "NDArray[Any] | Ragged":
-        """Features of some utterances, in the order asked for. Needs the memory of the result, and 64 MiB.
+        """Read features of some utterances, in the order of the ids. Needs the memory of the result, and 64 MiB.
 
         Args:
             dtype: of the result; None: as they are stored. float16 becomes float32 a block at a time.
@@ -94,7 +94,7 @@ class FeatureStore:
             Utterance level: `(n, D)` or `(n, L, D)`. Frame level: `Ragged`.
 
         Raises:
-            StoreError: an id that is not in the store, or is asked for twice, or whose bytes are not those that were
+            StoreError: an id that is not in the store, or is given twice, or whose bytes are not those that were
                 written; named.
         """
         if dtype is None or self.dtype == dtype:
@@ -148,7 +148,7 @@ class FeatureStore:
         return Ragged(values, offsets), sound
 
     def index(self, ids: Sequence[str]) -> Index:
-        """Source hashes, lengths and check sums of some utterances, in the order asked for."""
+        """Source hashes, lengths and check sums of some utterances, in the order of the ids."""
         return self._index.take(self._locate(ids))
 
     def sources(self) -> dict[str, bytes]:
@@ -197,7 +197,7 @@ class FeatureStore:
         return [file.provenance for file in self._files]
 
     def close(self) -> None:
-        """Close the files; only the index can be asked for afterwards."""
+        """Close the files; afterwards only the index can be read."""
         for file in self._files:
             file.close()
 
@@ -214,19 +214,19 @@ class FeatureStore:
         except KeyError:
             missing = [i for i in ids if i not in self._rows]
             raise StoreError(
-                f"{self.path} lacks {len(missing)} of the {len(ids)} utterances asked for: {some(missing)}",
+                f"{self.path} lacks {len(missing)} of {len(ids)} utterances: {some(missing)}",
                 action="`ser extract` adds what is missing.",
             ) from None
         ordered = np.sort(rows)  # `np.unique` would import `numpy.ma`, which takes longer than reading a small store
         if (ordered[1:] == ordered[:-1]).any():
             seen: set[str] = set()
             twice = [i for i in ids if i in seen or seen.add(i)]  # type: ignore[func-returns-value]
-            raise StoreError(f"{self.path}: asked for the same utterance twice: {some(twice)}", expected="each id once")
+            raise StoreError(f"{self.path}: utterances are to be read twice: {some(twice)}", expected="each id once")
         return rows
 
 
 def shards_folder(path: Path) -> Path:
-    """Where the unmerged shards of a store lie."""
+    """Folder of the unmerged shards of a store."""
     return path.with_name(path.name.removesuffix(".h5") + ".shards")
 
 

@@ -34,9 +34,9 @@ class StoreWriter:
         path: `features/<dataset>/<store>.h5`.
         facts: what the store is of; None takes those of the store there is.
         provenance: device, threads, versions, time of this run; JSON-able.
-        shared: whether other processes write other utterances at the same time; such a writer does not merge.
-        overwrite: start afresh; what is there is removed by the first commit.
-        say: told, in a line, of damaged files that are set aside.
+        shared: other processes write other utterances at the same time; such a writer does not merge.
+        overwrite: start again; the first commit removes the old store.
+        say: called with a line for each damaged file that is set aside.
 
     Attributes:
         stored: id -> SHA-256 of its source, of all that is committed and not damaged.
@@ -107,7 +107,7 @@ class StoreWriter:
     def check(self) -> list[str]:
         """Compare all that is stored with its check sums, and look for values that are not finite.
 
-        Shards that hold damage are written anew without it; the merged file is so by the next merge.
+        Shards that hold damage are written again without it, the merged file by the next merge.
 
         Returns:
             Ids that were stored and no longer are.
@@ -128,12 +128,12 @@ class StoreWriter:
         self._look()
         return sorted(before - set(self.stored))
 
-    def merge(self, order: Sequence[str], anew: bool = False) -> None:
+    def merge(self, order: Sequence[str], again: bool = False) -> None:
         """Write everything into one contiguous file and remove the shards.
 
         Args:
             order: utterance ids, the table's. What is stored and not among them is dropped.
-            anew: write the file also where nothing has changed but the provenance.
+            again: write the file also where nothing has changed but the provenance.
 
         Raises:
             StoreError: this writer shares the store, bytes do not match their check sum, or nothing would be left.
@@ -149,9 +149,9 @@ class StoreWriter:
             if not keep:
                 raise StoreError(
                     f"none of the {len(store)} utterances of {self.path} is in the table",
-                    action="Is it the right table? `ser extract --overwrite` starts the store afresh.",
+                    action="Is it the right table? `ser extract --overwrite` starts the store again.",
                 )
-            if anew or files != [self.path] or store.ids != keep:
+            if again or files != [self.path] or store.ids != keep:
                 provenance = merged_provenance(store.provenances, self.provenance)
                 with writing(self.path) as temporary:
                     values = (block.values for block in store.blocks(keep))
@@ -160,7 +160,7 @@ class StoreWriter:
         self.stored = {i: self.stored[i] for i in keep}
 
     def _look(self) -> Facts | None:
-        """Read what is there, setting aside what cannot be read."""
+        """Read the store, and set aside files that cannot be read."""
         self.stored = {}
         while store_files(self.path):
             try:
@@ -202,7 +202,7 @@ def _sync(folder: Path) -> None:
 
 
 def salvage(path: Path, aside: Path) -> str:
-    """Rename a damaged file, and write its sound utterances anew in its place.
+    """Rename a damaged file, and write its sound utterances in its place.
 
     Returns:
         A line that says what was done and which utterances are lost.

@@ -34,7 +34,7 @@ def parse(root: Path) -> Iterator[Row]:
     """Rows of the file; ids are made of the paths where it has none.
 
     Raises:
-        CorpusError: a folder, or a file that is no table.
+        CorpusError: a folder, or a file that is not a table.
     """
     if root.is_dir():
         raise CorpusError(f"{root} is a folder", expected="a file", action="Give it with: --from FILE --format csv")

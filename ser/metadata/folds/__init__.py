@@ -1,1 +1,1 @@
-"""Who is in training, validation and test."""
+"""Folds: the utterances of training, validation and test."""

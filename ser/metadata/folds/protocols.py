@@ -1,4 +1,4 @@
-"""Protocols: who is in train, validation and test.
+"""Protocols: the rules by which utterances are put into training, validation and test.
 
 A protocol is a pure function from the rows in use to folds of row positions. `DISJOINT` says what it promises not to share
 between training (with validation) and test; `ser.audit.sharing` checks the promise on the rows.

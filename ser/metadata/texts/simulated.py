@@ -1,6 +1,6 @@
-"""Simulated sentences: English text written for each emotion, which gives the label away. For studying just that.
+"""Simulated sentences: English text written for each emotion, which gives the label away. They serve to study just that.
 
-What an utterance is given depends on its emotion, its id and a seed alone: the same on every machine and in every order.
+The sentence of an utterance depends on its emotion, its id and a seed alone: it is the same on every machine and in any order.
 """
 
 import hashlib
@@ -128,6 +128,6 @@ def sentence(emotion: str, utterance: str, seed: int = 0) -> str:
 
 
 def identity() -> JsonObject:
-    """What changes the sentences: these lists."""
+    """The identity of the sentences: that of these lists."""
     content = repr((sorted(WORDS.items()), sorted(TEMPLATES.items())))
     return {"sentences_sha256": hashlib.sha256(content.encode()).hexdigest()}

@@ -1,4 +1,4 @@
-"""Where the text of an utterance comes from: the corpus, speech recognition, or sentences made up from its label.
+"""Sources of the text of an utterance: the corpus, speech recognition, or sentences made up from its label.
 
 A source goes by a name: `corpus` (the table's own text), `asr-MODEL` (transcripts of `ser transcribe`), `simulated` or
 `simulated-SEED` (`ser.metadata.texts.simulated`). Features of another text than the table's are a store of their own, named
@@ -25,7 +25,7 @@ LEAKS = "simulated text leaks the label"  # how the stamp of such results begins
 
 
 def kind(source: str) -> str:
-    """Which of `TEXT_SOURCES` a source is.
+    """The kind of a source, one of `TEXT_SOURCES`.
 
     >>> kind("asr-whisper-small"), kind("simulated-3"), kind("corpus")
     ('asr', 'simulated', 'corpus')
@@ -34,7 +34,7 @@ def kind(source: str) -> str:
 
 
 def resolve(asked: str, dataset: str, workspace: Workspace) -> str:
-    """A source's full name: `asr` is the only model's there is.
+    """Resolve a source to its full name: `asr` is that of the only model.
 
     Raises:
         ConfigError: no such source, or several models' transcripts and none named.
@@ -58,7 +58,7 @@ def resolve(asked: str, dataset: str, workspace: Workspace) -> str:
 
 
 def identity(source: str, dataset: str, workspace: Workspace) -> JsonObject:
-    """What makes the source's text, as far as two corpora could have it in common: no languages of one of them."""
+    """The identity of a source, as far as two corpora can have it in common: without the language of one of them."""
     made = simulated.identity()
     if kind(source) == ASR:
         made = _transcripts(source, dataset, workspace).identity
@@ -67,7 +67,7 @@ def identity(source: str, dataset: str, workspace: Workspace) -> JsonObject:
 
 
 def with_text(frame: pd.DataFrame, source: str, dataset: str, workspace: Workspace) -> pd.DataFrame:
-    """Rows of a table with the text of a source; "" where that has none.
+    """Give the rows of a table the text of a source; "" where it has none.
 
     Raises:
         CorpusError: there are no transcripts, or not of all that have audio.
@@ -82,12 +82,12 @@ def with_text(frame: pd.DataFrame, source: str, dataset: str, workspace: Workspa
         seed = int(source.partition("-")[2] or 0)
         pairs = zip(frame["emotion"], frame["utterance_id"], strict=True)
         texts = [simulated.sentence(emotion, utterance, seed) for emotion, utterance in pairs]
-    told: pd.DataFrame = frame.assign(text=texts, text_source=[kind(source) if text else "" for text in texts])
-    return told
+    replaced: pd.DataFrame = frame.assign(text=texts, text_source=[kind(source) if text else "" for text in texts])
+    return replaced
 
 
 def table_with_text(table: Table, source: str, workspace: Workspace) -> Table:
-    """A table with the text of a source, as `with_text`."""
+    """Give a table the text of a source, as `with_text`."""
     return replace(table, frame=with_text(table.frame, source, table.dataset, workspace))
 
 
@@ -97,7 +97,7 @@ def source_of(identity: Mapping[str, Any]) -> str:
 
 
 def is_simulated(source: str, frame: pd.DataFrame) -> bool:
-    """Whether a source's text gives labels away: simulated sentences, also those that a table came with."""
+    """True for a source whose text gives labels away: simulated sentences, also those that a table came with."""
     return kind(source) == SIMULATED or (source == CORPUS and bool((frame["text_source"] == SIMULATED).any()))
 
 
@@ -131,7 +131,7 @@ def _transcripts(source: str, dataset: str, workspace: Workspace) -> Transcripts
 
 
 def _refuse_gap(frame: pd.DataFrame, known: set[str], source: str, dataset: str, workspace: Workspace) -> None:
-    """Refuse transcripts that are not finished: those that failed are listed, others are still to be made."""
+    """Refuse transcripts that are not finished: an utterance that is neither transcribed nor listed as failed is missing."""
     listed = failures_file(workspace, dataset, source)
     if listed.is_file():
         known = known | set(pd.read_csv(listed, dtype=str, keep_default_na=False)["utterance_id"])
@@ -153,7 +153,7 @@ def _no_transcripts(dataset: str, source: str) -> CorpusError:
 
 
 def _command(dataset: str, source: str, identity: Mapping[str, Any] | None = None) -> str:
-    """The command that makes transcripts, as far as their header says how they were begun."""
+    """The command that makes transcripts, with the options that their header has."""
     asked = identity or {}
     model = str(asked.get("model", source.removeprefix(PREFIX)))
     language, beams = asked.get("language", "table"), asked.get("decoding", {}).get("beams", 1)

@@ -1,7 +1,7 @@
 """Transcripts by speech recognition, kept beside the table: `metadata/NAME.asr-MODEL.jsonl`.
 
-The first line says what they were made by; below it is a line an utterance, with the hash of the audio that it was made of, so
-that a recording that has changed is told from one that has not. Of several lines of an utterance the last counts.
+The first line says what made them. Each line below it is of one utterance, with the hash of the audio that it was made of, so
+that a recording that has changed is recognised. Of several lines of an utterance the last counts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,10 +20,10 @@ PREFIX = "asr-"
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was heard of an utterance.
+    """The recognised text of an utterance.
 
     Attributes:
-        text: "" where there was nothing to hear.
+        text: "" where nothing was recognised.
         source: SHA-256 of the audio: the file's bytes and segment.
         language: ISO 639-1, given or detected; "" of a model that knows one language.
     """
@@ -38,10 +38,10 @@ class Transcripts:
 
     Args:
         path: the file; made when something is first added.
-        made_by: what the header says of transcripts that are added to a new file: `identity` and `provenance`.
+        made_by: `identity` and `provenance` for the header of a new file.
 
     Attributes:
-        found: the header there is; None where there is no file.
+        found: the header; None where there is no file.
         by_id: utterance id -> transcript.
 
     Raises:
@@ -56,14 +56,14 @@ class Transcripts:
             raise CorpusError(
                 f"the transcripts in {path} are damaged, or of another version of ser",
                 expected=f"a first line of schema {SCHEMA}",
-                action="ser transcribe --overwrite makes them anew.",
+                action="ser transcribe --overwrite makes them again.",
             )
         self.by_id = dict(filter(None, map(_entry, self._journal.entries)))
         self._journal.entries = []
 
     @property
     def identity(self) -> JsonObject:
-        """What they were made by; {} where there is no file."""
+        """The identity of what made them; {} where there is no file."""
         return dict(self.found["identity"]) if self.found else {}
 
     def add(self, made: Iterable[tuple[str, Transcript]]) -> None:
@@ -84,19 +84,19 @@ class Transcripts:
 
 
 def transcripts_file(workspace: Workspace, dataset: str, source: str) -> Path:
-    """Where the transcripts of a dataset are kept; `source` is `asr-MODEL`."""
+    """Path of the transcripts of a dataset; `source` is `asr-MODEL`."""
     return workspace.table(dataset).with_name(f"{dataset}.{source}.jsonl")
 
 
 def transcripts_there(workspace: Workspace, dataset: str) -> list[str]:
-    """Which a dataset has: `asr-whisper-small`, ..."""
+    """Sources of the transcripts that a dataset has: `asr-whisper-small`, ..."""
     begin = f"{dataset}."
     files = workspace.table(dataset).parent.glob(f"{begin}{PREFIX}*.jsonl")
     return sorted(file.name.removeprefix(begin).removesuffix(".jsonl") for file in files)
 
 
 def failures_file(workspace: Workspace, dataset: str, source: str) -> Path:
-    """Where utterances are listed that could not be transcribed."""
+    """Path of the list of utterances that could not be transcribed."""
     return workspace.features(dataset) / f"{source}.failures.csv"
 
 

@@ -234,7 +234,7 @@ def test_the_policy_is_refused_on_validation_and_test_data(
     assert ser("extract", "--dataset", "toy", "--audio", "logmel", "--jobs", "1", "--views", "noise15,classwise1") == 0
     fit = ("fit", "--dataset", "toy", "--runs", "1", "--epochs", "1", "--head", "mean_linear", "--protocol", "random")
     assert ser(*fit, "--audio", "logmel@classwise1") == 1
-    assert "tells its true label (scheme 4)" in capsys.readouterr().err
+    assert "gives its true label away (scheme 4)" in capsys.readouterr().err
     assert ser(*fit, "--audio", "logmel@noise15", "--output", str(tmp_path / "noisy.json")) == 0
     assert ser(*fit, "--views", "all", "--output", str(tmp_path / "viewed.json")) == 0
     noisy, viewed = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("noisy", "viewed"))

@@ -70,7 +70,7 @@ def test_a_column_that_may_be_anything_is_refused(read: Import, name: str) -> No
         read(content)
     np.testing.assert_array_equal(read(content, columns=("f0:f2",)), VALUES)
     assert read(content, columns=("f0", "-1")).shape == (COUNT, 2)
-    assert read.line.endswith(f"(f0 to {name}); {name} alone tells the label: a column of labels?")
+    assert read.line.endswith(f"(f0 to {name}); {name} alone gives the label away: a column of labels?")
 
 
 def test_columns_that_are_asked_for(read: Import) -> None:
@@ -83,7 +83,7 @@ def test_columns_that_are_asked_for(read: Import) -> None:
         with pytest.raises(ConfigError, match=said):
             read(PLAIN, columns=columns)
     np.save(read.folder / "x.npy", VALUES)
-    with pytest.raises(ConfigError, match="is no table"):
+    with pytest.raises(ConfigError, match="is not a table"):
         read.file(read.folder / "x.npy", rows=True, columns=("0",))
 
 
