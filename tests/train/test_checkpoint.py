@@ -16,11 +16,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
+from ser.metadata.table import load_table, make_table, write_table
 from ser.results.records.record import read_predictions, read_summary
 from ser.train.checkpoint import SavedHead, head_facts, load_head
 from ser.train.experiments.fit import fit
@@ -33,6 +35,7 @@ HEADS: dict[str, dict[str, Any]] = {
     "timnet": {"head_options": {"hidden": 4, "blocks": 2}},
     "resnet18": {"head_options": {"hidden": 2}},
     "text_transformer": {"head_options": {"hidden": 8, "layers": 1, "heads": 2}},
+    "dialogues": {"head": "bilstm", "context": "dialogue", "head_options": {"hidden": 3}, "average": "ema"},
     "sklearn:GaussianNB": {},
 }
 Change = Callable[[dict[str, Any], dict[str, torch.Tensor]], None]
@@ -43,6 +46,9 @@ def heads(tmp_path_factory: pytest.TempPathFactory, maker_type: Any) -> dict[str
     """A saved head of each kind."""
     maker = maker_type(tmp_path_factory.mktemp("workspace"))
     maker.table("a")
+    rows = load_table("a", maker.space).frame.to_dict("records")
+    rows = [r | {"dialogue": f"{r['speaker']}-{k % 4}", "turn": k // 4 % 4} for k, r in enumerate(rows)]
+    write_table(make_table(rows, "a", {"corpus": "csv"}), maker.space)
     maker.store("a", "toy", identity={"encoder": "toy"}, strength=0.6)
     maker.store("a", "words", modality="text", dim=6, identity={"encoder": "words"}, strength=0.6)
     maker.store("a", "mel", framewise=True, dim=7, identity={"encoder": "mel"}, strength=0.6)
@@ -99,6 +105,12 @@ def blocks_for(head: SavedHead) -> list[Block]:
     return found
 
 
+def predicted(head: SavedHead) -> NDArray[np.float64]:
+    """The probabilities of three utterances, turns of one dialogue."""
+    turns = (np.zeros(3, np.int64), np.arange(3)) if head.config.context == "dialogue" else None
+    return head.probabilities(blocks_for(head), turns=turns)
+
+
 @pytest.fixture
 def bounded() -> Iterator[None]:
     """Within a stated time and memory."""
@@ -111,7 +123,7 @@ def bounded() -> Iterator[None]:
 @pytest.mark.parametrize("name", list(HEADS))
 def test_a_head_comes_back_with_the_probabilities_of_its_record(name: str, heads: dict[str, Path]) -> None:
     head = load_head(heads[name])
-    probabilities = head.probabilities(blocks_for(head))
+    probabilities = predicted(head)
     assert probabilities.shape == (3, 4)
     np.testing.assert_allclose(probabilities.sum(1), 1)
     assert head_facts(heads[name]) == head.about
@@ -425,7 +437,7 @@ def attempt(source: Path, path: Path, change: Change, cut: int, flips: list[tupl
     try:
         head = load_head(path)
         if sum(i.dim * i.layers for i in head.inputs) < 10_000:
-            assert np.isfinite(head.probabilities(blocks_for(head))).all()
+            assert np.isfinite(predicted(head)).all()
         line = ""
     except SerError as error:
         line = str(error)

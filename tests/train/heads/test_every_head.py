@@ -11,7 +11,18 @@ from scipy.special import softmax
 
 from ser import registry
 from ser.errors import ConfigError, TrainingError
-from ser.train.heads._base import HEADS, KINDS, Takes, build, is_stackable, options_of, part_of, plugin, takes
+from ser.train.heads._base import (
+    HEADS,
+    KINDS,
+    Takes,
+    build,
+    is_stackable,
+    options_of,
+    parameter_count,
+    part_of,
+    plugin,
+    takes,
+)
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data
 from ser.train.loop.prediction import predict
@@ -120,6 +131,18 @@ def test_heads_state_the_features_of_their_descriptions() -> None:
     assert str(stated["text_centred"]) == (
         "at most one store of each modality: text or audio or visual frames or words, text among them"
     )
+
+
+@pytest.mark.parametrize(("name", "kind"), TAKEN)
+def test_the_size_of_a_head_is_known_without_it(name: str, kind: str, data: Callable[..., Data]) -> None:
+    """A saved head is compared with it before anything of its size is made."""
+    inputs = data(kind).resident.inputs
+    head = build(name, inputs, 4, small(name), 0)
+    size = sum(t.numel() for t in (*head.parameters(), *head.buffers()))
+    assert parameter_count(name, inputs, 4, small(name), size) == size
+    with pytest.raises(ConfigError, match="the head is larger"):
+        parameter_count(name, inputs, 4, small(name), sum(p.numel() for p in head.parameters()) - 1)
+    assert all(p.device.type == "cpu" for p in build(name, inputs, 4, small(name), 0).parameters())
 
 
 @pytest.mark.parametrize(("name", "kind"), TAKEN)
