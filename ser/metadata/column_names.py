@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from ser.errors import CorpusError
 from ser.files import parse_json
-from ser.metadata.labels import from_word, several
+from ser.metadata.labels import from_word, one_spelling, several
 from ser.metadata.parsing import LOG, few
 from ser.metadata.schema import COLUMNS, NUMBER, Row
 from ser.metadata.table_files import RawRow
@@ -191,11 +191,8 @@ class _Spelling:
                 action="Keep the main emotion there, and give the shares of all in a column votes "
                 f"({json.dumps({from_word(p): round(1 / len(parts), 2) for p in parts})}); or leave such rows out.",
             )
-        alike: defaultdict[str, list[str]] = defaultdict(list)
-        for word, _ in counts.most_common():  # of equal counts the first in the file
-            alike[word.casefold() if len(word) > 1 else word].append(word)
-        self._spelt = {word: spellings[0] for spellings in alike.values() for word in spellings}
-        self._changed = [spellings for spellings in alike.values() if len(spellings) > 1]
+        self._spelt = one_spelling(counts.elements())
+        self._changed = [(kept, word) for word, kept in self._spelt.items() if word != kept]
         self._strange = [word for word in dict.fromkeys(self._spelt.values()) if from_word(word) == "other"]
 
     def of(self, word: str) -> str:
@@ -206,8 +203,8 @@ class _Spelling:
         """Say what was changed."""
         if self._missing:
             LOG.warning("read as no label: %s", few(f"{word!r} {n}" for word, n in self._missing.most_common()))
-        for spellings in self._changed:
-            LOG.warning("labels that differ in case only are one: %s", ", ".join(spellings))
+        for kept, word in self._changed:
+            LOG.warning("labels that differ in case only are one: %s, %s", kept, word)
         if self._strange:
             LOG.warning("labels that are no known emotion word (emotion: other): %s", few(self._strange))
 

@@ -5,7 +5,8 @@ numbers, cross between corpora.
 """
 
 import unicodedata
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +62,19 @@ def from_word(word: str) -> str:
     """
     plain = unicodedata.normalize("NFC", word).strip().lower().replace(" ", "_").replace("-", "_")
     return _BY_WORD.get(plain, "other")
+
+
+def one_spelling(words: Iterable[str]) -> dict[str, str]:
+    """Choose a spelling for each word: those that differ in case only get the commonest, of equals the first.
+
+    Words of one letter stay: `A` and `a` may be codes of two classes.
+
+    >>> one_spelling(["Sad", "sad", "sad", "A", "a"])
+    {'sad': 'sad', 'Sad': 'sad', 'A': 'A', 'a': 'a'}
+    """
+    kept: dict[str, str] = {}
+    counts = Counter(words).most_common()
+    return {word: kept.setdefault(word.casefold() if len(word) > 1 else word, word) for word, _ in counts}
 
 
 def several(cell: str, labels: Collection[str] = ()) -> list[str]:

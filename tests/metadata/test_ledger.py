@@ -8,8 +8,8 @@ import pytest
 from ser import registry
 from ser.extract.encoders.emotion2vec import EMOBOX
 from ser.metadata import ledger
+from ser.metadata.corpora._emobox import LANGUAGES
 from ser.metadata.corpus import CORPORA, corpus
-from ser.metadata.emobox import LANGUAGES
 
 ENCODERS = "ser.extract.encoders"
 STORE = {"encoder": "emotion2vec", "identity": {"model": "iic/emotion2vec_base"}}

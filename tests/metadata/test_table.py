@@ -262,7 +262,11 @@ def test_two_columns_of_one_name(tmp_path: Path) -> None:
         read_table(tmp_path / "t.csv")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("SER_FUZZ_EXAMPLES", "200")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 def test_any_change_of_a_table_or_its_sidecar_ends_in_a_table_or_one_error(tmp_path: Path, data: st.DataObject) -> None:
     path = write_table(table(GOOD, {**GOOD, "utterance_id": "u2", "votes": {"anger": 0.5}}), Workspace(tmp_path))

@@ -143,7 +143,11 @@ def ends(file: Path) -> None:
     assert time.perf_counter() - begin < 2
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("SER_FUZZ_EXAMPLES", "200")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     rows=st.lists(st.dictionaries(NAMES | st.text(max_size=3), WORDS | JSON, max_size=5) | JSON, max_size=4),
     data=st.data(),
@@ -158,7 +162,11 @@ def test_any_json_lines_end_in_a_table_or_one_error(tmp_path: Path, rows: list[A
     ends(file)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("SER_FUZZ_EXAMPLES", "200")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     header=st.lists(NAMES | st.text(max_size=3), min_size=1, max_size=5),
     rows=st.lists(st.lists(WORDS | st.text(max_size=4), max_size=5), max_size=4),

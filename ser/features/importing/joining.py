@@ -9,6 +9,7 @@ from ser.errors import ConfigError, CorpusError
 from ser.features.importing.feature_files import FACTS, Feature, FeatureFile, Imported, labelled, sha256
 from ser.features.importing.loading import ImportOptions, Loaded, load
 from ser.metadata.column_names import GENDERS, SPLITS
+from ser.metadata.labels import one_spelling
 from ser.metadata.parsing import few
 from ser.metadata.schema import Row
 from ser.metadata.table import Table
@@ -52,6 +53,10 @@ def gather(sources: Sequence[FeatureFile], options: ImportOptions, table: Table 
             if utterance in rows and part.name:
                 raise CorpusError(f"utterance {utterance!r} is in two parts", expected="every id once")
             rows[utterance] = row
+    spelt = one_spelling(row["label"] for row in rows.values() if row.get("label"))
+    for row in rows.values():
+        if row.get("label"):
+            row["label"] = spelt[row["label"]]
     return Imported(cast(list[Row], list(rows.values())), list(features.values()), notes=notes)
 
 

@@ -176,9 +176,15 @@ def _parquet(path: Path) -> pd.DataFrame:
     except ImportError:
         raise ConfigError("parquet needs the package pyarrow", action="Install it: pip install pyarrow") from None
     try:
-        content = pq.read_table(path)
-        frame: pd.DataFrame = content.to_pandas()
-    except (ValueError, OSError) as error:  # pyarrow's own errors are among these
+        with open_regular(path) as file:
+            size = file.seek(0, io.SEEK_END)
+            about = pq.ParquetFile(file).metadata
+            declared = 8 * about.num_rows * about.num_columns
+            if declared > max(MAX_UNPACKED, MAX_RATIO * size):
+                raise ValueError(f"it declares {about.num_rows} rows of {about.num_columns} columns in {size} bytes")
+            content = pq.read_table(file)
+            frame: pd.DataFrame = content.to_pandas()
+    except (ValueError, OSError, OverflowError) as error:  # pyarrow's own errors are among these
         raise CorpusError(f"cannot read {path}", expected="a Parquet file", found=error) from None
     carried = (content.schema.metadata or {}).get(f"ser.{IDENTITY}".encode())
     refuse_exported(str(path), None if carried is None else carried.decode("utf-8", "replace"))

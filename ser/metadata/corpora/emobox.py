@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from ser.metadata import emobox
+from ser.metadata.corpora import _emobox as emobox
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.folds.fold_file import Line
 from ser.metadata.labels import SYNONYMS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ser.metadata.column_names import SPLITS, shared_stems
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.labels import SYNONYMS, from_word
+from ser.metadata.labels import SYNONYMS, from_word, one_spelling
 from ser.metadata.parsing import LOG, audio_below, few, left_out
 from ser.metadata.schema import Row
 
@@ -42,7 +42,7 @@ def parse(root: Path) -> Iterator[Row]:
     level = _label_level(list(folders.values()))
     used = {path: names for path, names in folders.items() if level < len(names) <= 2}
     left_out(len(paths) - len(used), "files that are not in LABEL/, LABEL/SPEAKER/ or SPEAKER/LABEL/")
-    spelt = _spellings([names[level] for names in used.values()])
+    spelt = one_spelling(names[level] for names in used.values())
     clash = shared_stems(used)
     for path, names in used.items():
         label = spelt[names[level]]
@@ -65,15 +65,6 @@ def _label_level(folders: Sequence[Sequence[str]]) -> int:
     deep = [names for names in folders if len(names) == 2]
     known = [len({names[k] for names in deep if from_word(names[k]) != "other"}) for k in (0, 1)]
     return int(known[1] > known[0])
-
-
-def _spellings(labels: Sequence[str]) -> dict[str, str]:
-    """Label -> the commonest of those that differ from it in case only."""
-    counts = {label: labels.count(label) for label in set(labels)}
-    first: dict[str, str] = {}
-    for label in sorted(counts, key=lambda label: (-counts[label], label)):
-        first.setdefault(label.casefold(), label)
-    return {label: first[label.casefold()] for label in counts}
 
 
 def example(root: Path) -> Path:

@@ -136,7 +136,11 @@ def test_a_pipe_is_no_array(tmp_path: Path) -> None:
         pass
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("SER_FUZZ_EXAMPLES", "200")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data(), packed=st.booleans())
 def test_any_change_of_an_npz_ends_in_arrays_or_one_error(tmp_path: Path, data: st.DataObject, packed: bool) -> None:
     buffer = io.BytesIO()

@@ -1,13 +1,19 @@
 """Which column of a table is what: no label, id or fold becomes a feature by chance, and what a file says is not overruled."""
 
+import gzip
+import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from ser.errors import ConfigError, CorpusError, StoreError
+from ser.errors import ConfigError, CorpusError, SerError, StoreError
 from ser.features.importing.feature_files import parse
 from ser.features.importing.import_features import import_features
 from ser.features.importing.loading import ImportOptions
@@ -190,3 +196,47 @@ def test_parquet(read: Import) -> None:
     file.write_bytes(b"PAR1")
     with pytest.raises(CorpusError, match=r"cannot read .*a\.parquet"):
         read.file(file)
+
+
+def test_a_parquet_file_of_more_rows_than_its_size_allows(read: Import) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    file = read.folder / "a.parquet"
+    values = pa.array(np.zeros(1_000_000)).dictionary_encode()
+    names = [f"f{k}" for k in range(12)]
+    pq.write_table(pa.table({"id": pa.array(["u"] * 1_000_000), **dict.fromkeys(names, values)}), file)
+    assert file.stat().st_size < 60_000
+    with pytest.raises(CorpusError, match="it declares 1000000 rows of 13 columns in"):
+        read.file(file)
+
+
+def test_labels_of_files_that_differ_in_case_only_are_one(read: Import) -> None:
+    read(PLAIN.assign(label=["Positive", "positive", "negative", "positive"] * (COUNT // 4)))
+    assert set(read.table["label"]) == {"positive", "negative"}
+
+
+@settings(
+    max_examples=int(os.environ.get("SER_FUZZ_EXAMPLES", "150")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data(), ending=st.sampled_from(["csv", "tsv", "arff", "csv.gz"]))
+def test_any_table_of_features_ends_in_stores_or_one_error(tmp_path: Path, data: st.DataObject, ending: str) -> None:
+    lines = {
+        "arff": "@relation x\n@attribute name string\n@attribute frameTime numeric\n@attribute f0 numeric\n@data\n"
+    }
+    text = lines.get(ending, "id,label,f0,f1\n") + "'u1',0.1,0.5,2\nu2,3,1e400,nan\nu3,sad,?,\n"
+    content = bytearray(text.encode())
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(content)))
+        content[at : at + data.draw(st.integers(0, 5))] = data.draw(
+            st.binary(max_size=5) | st.sampled_from([b"\n", b'"', b";"])
+        )
+    packed = bytearray(gzip.compress(bytes(content)) if ending.endswith("gz") else content)
+    if ending.endswith("gz") and data.draw(st.booleans()):
+        packed[data.draw(st.integers(0, len(packed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    file = tmp_path / f"x.{ending}"
+    file.write_bytes(packed)
+    begin = time.perf_counter()
+    with suppress(SerError):
+        import_features("d", Workspace(tmp_path / "ws"), [parse(f"audio={file}")], overwrite=True)
+    assert time.perf_counter() - begin < 2

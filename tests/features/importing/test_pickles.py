@@ -244,7 +244,11 @@ PLAIN_VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("SER_FUZZ_EXAMPLES", "300")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(value=PLAIN_VALUES, protocol=st.integers(0, 5), data=st.data())
 def test_any_pickle_ends_in_plain_content_or_one_error(
     tmp_path: Path, value: Any, protocol: int, data: st.DataObject

@@ -197,7 +197,11 @@ def test_a_pipe_is_not_waited_for(path: Path) -> None:
         StoreFile(path)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("SER_FUZZ_EXAMPLES", "150")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 def test_any_change_of_bytes_ends_in_features_or_one_error(path: Path, data: st.DataObject) -> None:
     """The bytes of a sound file, some of them changed, or cut off: within a second and 100 MB."""
@@ -227,7 +231,11 @@ ARRAY = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("SER_FUZZ_EXAMPLES", "150")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     attributes=st.dictionaries(st.sampled_from(list(FACTS)), ATTRIBUTE, max_size=3),
     arrays=st.dictionaries(st.sampled_from([*ARRAYS, "crc32", "values"]), ARRAY, max_size=2),
