@@ -98,6 +98,8 @@ def _listed(source: FeatureFile) -> Beside:
 
 def _columns_of_facts(source: FeatureFile, names: Sequence[str], header: bool) -> tuple[str, str]:
     """Columns of ids and of what a source is to hold, of a table of several columns."""
+    if not names:
+        raise CorpusError(f"{source.name} is empty", expected=source.what)
     known = choose(names)[0] if header else {}
     ids = known.get("utterance_id") or ("" if "" in names else None if header else names[0])
     wanted = {"labels": ("label", "emotion"), "speakers": ("speaker",), "ids": ("utterance_id",), "lengths": ()}

@@ -74,6 +74,8 @@ def assign(
         ConfigError: no such column, or one that is given twice.
         CorpusError: no features, or a column that may be anything and is not named.
     """
+    if not names:
+        raise CorpusError(f"{where} has no columns", expected="a table of features")
     known = choose(names)[0] if header else {}
     labels = _take(label, names, where) or known.get("label") or known.get("emotion")
     ids = _take(id_column, names, where) or known.get("utterance_id")
