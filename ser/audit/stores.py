@@ -136,7 +136,7 @@ def _made_with_labels(identities: Identities, simulated: list[str]) -> list[Find
 def _imported(stores: Mapping[str, CheckedValues], split: SplitTable) -> list[Finding]:
     """Findings on the values of imported features, one for each kind, over all stores."""
     found = []
-    telling = {name: seen.telling for name, seen in stores.items() if seen.telling}
+    telling = {name: seen.label_features for name, seen in stores.items() if seen.label_features}
     if telling:
         found.append(
             Finding(

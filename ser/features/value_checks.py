@@ -25,12 +25,12 @@ class CheckedValues:
     Attributes:
         zeros: utterances whose features are all zero.
         twins: pairs of utterances with the very same features, not zeros; of three that are the same, each with the first.
-        telling: numbers of features each of which alone gives away the label of every utterance, or a coarser one.
+        label_features: numbers of features each of which alone gives away the label of every utterance, or a coarser one.
     """
 
     zeros: tuple[str, ...]
     twins: tuple[tuple[str, str], ...]
-    telling: tuple[int, ...]
+    label_features: tuple[int, ...]
 
 
 def check_values(store: FeatureStore, labels: Mapping[str, str]) -> CheckedValues:

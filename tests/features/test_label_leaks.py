@@ -58,4 +58,4 @@ def test_few_rows_are_parted_by_chance(maker: Any) -> None:
     values: Any = store.read(store.ids)
     anger = np.array([labels[i] == "anger" for i in store.ids])
     assert (values[anger].max(axis=0) < values[~anger].min(axis=0)).any()
-    assert check_values(store, labels).telling == ()
+    assert check_values(store, labels).label_features == ()

@@ -220,7 +220,7 @@ def _keep(
     write_failures(path.with_name(f"{feature.store}.failures.csv"), listed)
     line = _line(feature, table, facts, count, len(listed), elsewhere, zeros)
     with FeatureStore(path) as store:
-        found = check_values(store, dict(zip(table.ids, table.frame["label"], strict=True))).telling
+        found = check_values(store, dict(zip(table.ids, table.frame["label"], strict=True))).label_features
     named = [feature.names[k] if feature.names else f"feature {k}" for k in found]
     return Kept(f"{line}; {few(named)} alone gives the label away: a column of labels?" if named else line, len(listed))
 
