@@ -26,14 +26,18 @@ def command() -> None:
 @_which
 def info(session: Session, **which: Any) -> None:
     """Say what each store holds; with --verbose, also where its features came from."""
-    from ser.features.stores.maintenance import choose, describe, details
-    from ser.features.stores.store import FeatureStore
+    from ser.errors import StoreError
+    from ser.features.stores import maintenance
 
-    for path in choose(session.workspace, **which):
-        with FeatureStore(path) as store:
-            click.echo(describe(store))
-            if session.verbose:
-                click.echo(details(store))
+    failed = False
+    for path in maintenance.choose(session.workspace, **which):
+        try:
+            click.echo(maintenance.info(path, session.verbose))
+        except StoreError as error:
+            failed = True
+            session.warn(error.line())
+    if failed:
+        raise click.exceptions.Exit(3)
 
 
 @command.command("verify", cls=Command)

@@ -50,6 +50,8 @@ def plugin_for(dataset: str, source: Path, plugin: str | None = None) -> str:
     if name not in registry.names(CORPORA):
         if not source.exists():
             raise CorpusError(f"there is no {source}")
+        if not (source.is_file() or source.is_dir()):
+            raise CorpusError(f"{source} is neither a regular file nor a folder")
         if source.is_file():
             raise ConfigError(
                 f"{source}: unknown kind of table {source.suffix!r}",

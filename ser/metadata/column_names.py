@@ -186,7 +186,7 @@ class _Spelling:
             )
             parts = many[word]
             raise CorpusError(
-                f"{where}, row {row}: {word!r} is several labels ({sum(counts[w] for w in many)} such rows)",
+                f"{where}, row {row}: {word!r} is several labels (rows of this kind: {sum(counts[w] for w in many)})",
                 expected="one label in each row",
                 action="Keep the main emotion there, and give the shares of all in a column votes "
                 f"({json.dumps({from_word(p): round(1 / len(parts), 2) for p in parts})}); or leave such rows out.",

@@ -147,7 +147,7 @@ def test_labels_that_differ_in_case_or_encoding_are_one(tmp_path: Path) -> None:
 def test_several_labels_in_a_cell_are_refused(tmp_path: Path, cell: str) -> None:
     file = write_text(tmp_path / "t.tsv", f"text\temotion\nx\tjoy\ny\t{cell}\n")
     with pytest.raises(
-        CorpusError, match=r"row 2: .* is several labels \(1 such rows\); expected one label in each row"
+        CorpusError, match=r"row 2: .* is several labels \(rows of this kind: 1\); expected one label in each row"
     ) as e:
         parse_corpus("csv", file)
     assert "column votes" in str(e.value)

@@ -53,6 +53,19 @@ def describe(store: FeatureStore) -> str:
     return f"{where}: {', '.join(parts)}, {size / 1e6:.1f} MB, {merged}"
 
 
+def info(path: Path, verbose: bool = False) -> str:
+    """Describe the store at a path, with its identity and provenance where `verbose`.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    try:
+        with FeatureStore(path) as store:
+            return "\n".join([describe(store), *([details(store)] if verbose else [])])
+    except OSError as error:
+        raise StoreError(f"cannot read the feature store {path}", found=error.strerror) from None
+
+
 def details(store: FeatureStore) -> str:
     """Identity and provenance, as indented JSON."""
     held = {
@@ -112,7 +125,8 @@ def verify(path: Path, repair: bool, say: Callable[[str], None]) -> StoreCheck:
         repair: set damaged files aside, and drop damaged utterances.
         say: called with a line for each damaged file that is set aside.
     """
-    broken = {file: why for file in store_files(path) if (why := _fault(file))}
+    # A link that leads nowhere is listed, and is no file of the store.
+    broken = {file: why for file in store_files(path) or [path] if (why := _fault(file))}
     damaged: list[str] = []
     not_finite: list[str] = []
     count = 0
@@ -120,7 +134,7 @@ def verify(path: Path, repair: bool, say: Callable[[str], None]) -> StoreCheck:
         with FeatureStore(path) as store:
             count = len(store)
             damaged, not_finite = store.faults()
-    repair = repair and bool(broken or damaged or not_finite)
+    repair = repair and bool(broken or damaged or not_finite) and all(file.is_file() for file in broken)
     if repair:
         for file in broken:
             _set_aside_malformed(file, say)
@@ -134,6 +148,8 @@ def _fault(path: Path) -> str:
         StoreFile(path)
     except (Damaged, Malformed) as error:
         return str(error.found)
+    except OSError as error:  # a folder or a named pipe in its place, or no permission
+        return error.strerror or str(error)
     return ""
 
 
@@ -144,7 +160,7 @@ def _set_aside_malformed(path: Path, say: Callable[[str], None]) -> None:
     except Malformed:
         aside = path.replace(path.with_name(f"{path.name}.damaged"))
         say(f"{path} is not a sound feature store: set aside as {aside.name}")
-    except StoreError:
+    except (StoreError, OSError):
         return  # damaged: what is sound of it is kept
 
 

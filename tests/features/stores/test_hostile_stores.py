@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ser.cli import main
 from ser.errors import StoreError
 from ser.features.stores.file import StoreFile
 from ser.features.stores.layout import SCHEMA, Malformed, index_checksum, to_json
@@ -251,3 +252,19 @@ def test_any_content_with_right_check_sums_ends_in_features_or_one_error(
     with suppress(StoreError), FeatureStore(path) as store:
         store.read([i for i in store.ids if i not in store.verify()])
     assert time.perf_counter() - begin < 2
+
+
+def test_an_odd_file_does_not_end_the_list(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(path)
+    os.mkfifo(path.with_name("bad.h5"))
+    path.with_name("folder.h5").mkdir()
+    (path.with_name("loop.h5")).symlink_to(path.with_name("loop.h5"))
+    space = ["--workspace", str(path.parents[2])]
+    assert main(["store", "info", *space]) == 3
+    said = capsys.readouterr()
+    assert "corpus toy: 3 utterances" in said.out
+    assert "bad.h5; found a named pipe, not a regular file" in said.err
+    assert main(["store", "verify", *space]) == 3
+    said = capsys.readouterr()
+    assert "corpus toy: 3 utterances, all as they were written" in said.out
+    assert "1 file damaged" in said.out
