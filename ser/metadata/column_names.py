@@ -50,6 +50,7 @@ RATINGS = ("valence", "arousal", "dominance")
 # Words for nothing, in lower case. In texts and ids they may be words like others.
 MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "-", "?")
 _NOTHING = (*MISSING[:2], *MISSING[3:])  # a speaker may be called NA
+_OFF, _ON = ("0", "0.0", "false"), ("1", "1.0", "true")
 _MILLISECONDS = re.compile(r"_ms$")
 
 
@@ -108,11 +109,16 @@ def choose(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
 def plain(key: str) -> str:
     """A column's name as names are compared: in lower case, with `_` between words.
 
-    >>> plain("Speaker ID"), plain("EmoClass"), plain("SpkrID")
-    ('speaker_id', 'emo_class', 'spkr_id')
+    >>> plain("Speaker ID"), plain("EmoClass"), plain("SpkrID"), plain("Start [ms]"), plain("end (s)")
+    ('speaker_id', 'emo_class', 'spkr_id', 'start_ms', 'end')
     """
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", unicodedata.normalize("NFC", key).strip())
-    return re.sub(r"[\s_-]+", "_", words).lower()
+    words = re.sub(r"[\s_()\[\]-]+", "_", words).lower()
+    words = re.sub(r"_(msecs?|millis|milliseconds?)_?$", "_ms", words)
+    return (
+        re.sub(r"^(start|begin|onset|end|stop|offset|duration|length)_(s|secs?|seconds?)_?$", r"\1", words).rstrip("_")
+        or words
+    )
 
 
 def _in_one(key: str) -> str:
@@ -135,13 +141,13 @@ def _one_hot(rows: Sequence[RawRow], keys: Sequence[str]) -> list[str]:
     if len(found) < 2:
         return []
     found += [key for key in keys if plain(key) == "other"]
-    flags = all(_said(row.get(key)) in ("0", "1", "0.0", "1.0", "False", "True", "") for row in rows for key in found)
+    flags = all(_said(row.get(key)).lower() in ("", *_OFF, *_ON) for row in rows for key in found)
     return found if flags else []
 
 
 def _hot(cells: RawRow, words: Sequence[str]) -> str:
     """The names of the columns that hold a 1; several are refused as several labels in one cell are."""
-    return ";".join(word for word in words if _said(cells.get(word)) in ("1", "1.0", "True"))
+    return ";".join(word for word in words if _said(cells.get(word)).lower() in _ON)
 
 
 def _note_labels(columns: Mapping[str, str], words: Sequence[str], keys: Sequence[str]) -> None:

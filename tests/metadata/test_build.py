@@ -189,6 +189,11 @@ def _guarded(secret: Path, open_: Any, path: Path) -> Any:
         (["dev/s1/angry/a.wav", "train/s2/sad/b.wav"], [("anger", "s1", "validation"), ("sadness", "s2", "train")]),
         (["loud/s1/a.wav", "soft/s2/b.wav"], [("other", "s1", ""), ("other", "s2", "")]),
         (["Angry/a.wav", "angry/b.wav", "angry/c.wav"], [("anger", "", "")] * 3),
+        (["angry/test/a.wav", "angry/train/b.wav"], [("anger", "", "test"), ("anger", "", "train")]),
+        (["angry/s1/train/a.wav", "sad/s2/dev/b.wav"], [("anger", "s1", "train"), ("sadness", "s2", "validation")]),
+        (["MyCorpus/s1/angry/a.wav", "MyCorpus/s2/sad/b.wav"], [("anger", "s1", ""), ("sadness", "s2", "")]),
+        (["a/b/angry/s1/a.wav", "a/b/sad/s2/b.wav"], [("anger", "s1", ""), ("sadness", "s2", "")]),
+        (["train/angry/s1/a.wav", "train/angry/s2/b.wav"], [("anger", "s1", "train"), ("anger", "s2", "train")]),
     ],
 )
 def test_levels_of_folders(tmp_path: Path, files_: list[str], expected: list[tuple[str, str, str]]) -> None:

@@ -21,7 +21,7 @@ TREE = """
 LABEL/*.wav             one folder for each emotion (angry, happy, ...), of any kind of audio file
 LABEL/SPEAKER/*.wav     or, below it, one folder for each speaker
 SPEAKER/LABEL/*.wav     or the other way round
-train/..., test/...     or any of these in folders of the official split
+train/..., test/...     or any of these in folders of the official split, which may also lie below LABEL
 """
 LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
 UTTERANCES = None
@@ -36,9 +36,8 @@ NOTES = (
 def parse(root: Path) -> Iterator[Row]:
     """Rows of all audio files in label folders."""
     paths = list(audio_below(root))
-    tops = {path.split("/")[0] for path in paths if "/" in path}
-    splits = bool(tops) and all(top.lower() in SPLITS for top in tops)
-    folders = {path: path.split("/")[splits:-1] for path in paths}
+    folders = _without_common({path: path.split("/")[:-1] for path in paths})
+    folders, splits = _without_split(folders)
     level = _label_level(list(folders.values()))
     used = {path: names for path, names in folders.items() if level < len(names) <= 2}
     left_out(len(paths) - len(used), "files that are not in LABEL/, LABEL/SPEAKER/ or SPEAKER/LABEL/")
@@ -53,11 +52,30 @@ def parse(root: Path) -> Iterator[Row]:
             "label": label,
             "emotion": from_word(label),
             "speaker": names[1 - level] if len(names) == 2 else "",
-            "split": SPLITS[path.split("/")[0].lower()] if splits else "",
+            "split": splits.get(path, ""),
         }
     strange = sorted({label for label in spelt.values() if from_word(label) == "other"})
     if strange:
         LOG.warning("folders that are no known emotion word (emotion: other): %s", few(strange))
+
+
+def _without_common(folders: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Leave out a folder that holds two levels of others, where it is not called after an emotion or a part."""
+    tops = {names[0] if names else "" for names in folders.values()}
+    wraps = len(tops) == 1 and all(len(names) > 2 for names in folders.values())
+    if not wraps or any(from_word(top) != "other" or top.lower() in SPLITS for top in tops):
+        return folders
+    return _without_common({path: names[1:] for path, names in folders.items()})
+
+
+def _without_split(folders: dict[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Leave out a level of folders that are all called after parts (train, dev, test); with path -> part."""
+    for level in range(max(map(len, folders.values()), default=0)):
+        parts = {path: names[level] for path, names in folders.items() if len(names) > level}
+        if all(part.lower() in SPLITS for part in parts.values()):
+            shorter = {path: names[:level] + names[level + 1 :] for path, names in folders.items()}
+            return shorter, {path: SPLITS[part.lower()] for path, part in parts.items()}
+    return folders, {}
 
 
 def _label_level(folders: Sequence[Sequence[str]]) -> int:
