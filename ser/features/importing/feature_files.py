@@ -169,6 +169,11 @@ class Imported:
     notes: list[str] = field(default_factory=list)
 
 
+def composed(utterance: str) -> str:
+    """An utterance's id with accents in one encoding (NFC): names of files may have another."""
+    return unicodedata.normalize("NFC", utterance)
+
+
 class Label(TypedDict):
     """`label` and `emotion` of a row."""
 

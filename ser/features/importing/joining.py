@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ser.errors import ConfigError, CorpusError
-from ser.features.importing.feature_files import FACTS, Feature, FeatureFile, Imported, labelled, sha256
+from ser.features.importing.feature_files import FACTS, Feature, FeatureFile, Imported, composed, labelled, sha256
 from ser.features.importing.loading import ImportOptions, Loaded, load
 from ser.metadata.column_names import GENDERS, SPLITS
 from ser.metadata.labels import one_spelling
@@ -37,8 +37,9 @@ def gather(sources: Sequence[FeatureFile], options: ImportOptions, table: Table 
     features: dict[str, Feature] = {}
     notes: list[str] = []
     rows: dict[str, RawRow] = {}
+    spelt = {composed(i): i for i in table.ids} if table is not None else {}  # an older table may have other encodings
     for part in _parts(sources, options):
-        ids = _ids(part, options, table)
+        ids = [[spelt.get(i, i) for i in map(composed, own)] for own in _ids(part, options, table)]
         for loaded, own in zip(part.loaded, ids, strict=True):
             feature = features.setdefault(loaded.source.store, Feature(loaded.source.store, loaded.source.modality))
             if feature.modality != loaded.source.modality:
@@ -53,10 +54,10 @@ def gather(sources: Sequence[FeatureFile], options: ImportOptions, table: Table 
             if utterance in rows and part.name:
                 raise CorpusError(f"utterance {utterance!r} is in two parts", expected="every id once")
             rows[utterance] = row
-    spelt = one_spelling(row["label"] for row in rows.values() if row.get("label"))
+    kept = one_spelling(row["label"] for row in rows.values() if row.get("label"))
     for row in rows.values():
         if row.get("label"):
-            row["label"] = spelt[row["label"]]
+            row["label"] = kept[row["label"]]
     return Imported(cast(list[Row], list(rows.values())), list(features.values()), notes=notes)
 
 

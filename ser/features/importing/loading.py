@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError, CorpusError
 from ser.features.importing.array_files import Folder
 from ser.features.importing.arrays import PICKLES, pickled, read, read_facts
-from ser.features.importing.feature_files import Beside, Content, FeatureFile, Values, labelled
+from ser.features.importing.feature_files import Beside, Content, FeatureFile, Values, composed, labelled
 from ser.features.stores.layout import some
 
 FRAMES, TURNS = "frames", "turns"
@@ -157,14 +157,15 @@ def _joined(fact: Beside, ids: list[str] | None, content: Content, options: Impo
     if fact.ids is not None:
         if ids is None:
             raise ConfigError(f"{name} has ids, and the features have none", expected="ids=FILE for the features")
-        known = dict(zip(fact.ids, fact.values, strict=True))
-        if not known.keys() & set(ids):
+        known = dict(zip(map(composed, fact.ids), fact.values, strict=True))
+        wanted = [composed(i) for i in ids]
+        if not known.keys() & set(wanted):
             raise CorpusError(
                 f"{name}: none of its {len(known)} ids is among those of the features",
                 expected=f"ids such as {some(ids, 2)}",
                 found=some(fact.ids, 2),
             )
-        return [known.get(utterance, "") for utterance in ids]
+        return [known.get(utterance, "") for utterance in wanted]
     _refuse_count(fact, None, count)
     compared = content.labels if fact.source.what == "labels" else content.facts.get("speaker")
     if content.ids is not None and compared is None:

@@ -202,3 +202,16 @@ def test_a_declaration_is_of_a_store_of_the_import(tmp_path: Path) -> None:
         make(tmp_path, *words, encoders={"": "x"})
     with pytest.raises(ConfigError, match="unknown store of this import: 'text'"):
         make(tmp_path, *words, encoders={"text": "x"})
+
+
+def test_ids_are_the_same_however_their_accents_are_encoded(tmp_path: Path) -> None:
+    """macOS writes the names of files with accents apart from their letters."""
+    (tmp_path / "npy").mkdir()
+    for name in ("fu\u0308r", "b"):
+        np.save(tmp_path / "npy" / f"{name}.npy", np.ones(2))
+    (tmp_path / "labels.csv").write_text("id,label\nf\u00fcr,sad\nb,angry\n")
+    space = make(tmp_path, f"audio={tmp_path / 'npy'}", f"labels={tmp_path / 'labels.csv'}")
+    assert sorted(load_table("d", space).ids) == ["b", "f\u00fcr"]
+    (tmp_path / "more.csv").write_text("id,f0\nfu\u0308r,1\nb,2\n")
+    make(tmp_path, f"visual={tmp_path / 'more.csv'}")
+    assert set(FeatureStore(space.store("d", "visual")).ids) == {"b", "f\u00fcr"}
