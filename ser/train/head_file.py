@@ -182,7 +182,7 @@ def _read(path: Path, whole: bool) -> tuple[HeadFacts, Recipe, dict[str, Tensor]
 def _facts(path: Path, text: str | None) -> HeadFacts:
     if text is None:
         raise ConfigError(
-            f"{path} is no head of ser",
+            f"{path} is not a saved head of ser",
             expected=SCHEMA,
             found="no header of ser",
             action="Train one: ser fit ... --save",
@@ -195,7 +195,7 @@ def _facts(path: Path, text: str | None) -> HeadFacts:
             msgspec.convert(facts.stores[store], _Store)
     except msgspec.ValidationError as error:
         raise ConfigError(
-            f"{path} is no head of ser, or of another version", found=_short(error), action=_AGAIN
+            f"{path} is not a saved head of ser, or is of another version", found=_short(error), action=_AGAIN
         ) from None
     except (ValueError, RecursionError) as error:  # not JSON, not Unicode, or nested too deep
         raise _fault(path, "a header in JSON", error) from None

@@ -198,7 +198,7 @@ def require_embedding(head: str, reader: str) -> None:
 
 
 def sizes(option: str | tuple[int, ...] | list[int] | int) -> tuple[int, ...]:
-    """Layer sizes from an option: `512,256`, a number, or a sequence; an empty one is no layer.
+    """Layer sizes from an option: `512,256`, a number, or a sequence; an empty one means no layer.
 
     Raises:
         ConfigError: a size is not a whole number of 1 or more.

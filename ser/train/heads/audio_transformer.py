@@ -2,7 +2,7 @@
 
 Patches as tokens: Dosovitskiy et al., ICLR 2021 (ViT); on spectrograms: Gong, Chung & Glass, Interspeech 2021 (AST). A patch
 is `patch` frames side by side with all their bands (80 ms at 100 Hz), so that tokens run along time alone, where AST has
-squares of 16 x 16 that overlap; there is no class token but the mean, and nothing is pretrained. Linear to H, LayerNorm,
+squares of 16 x 16 that overlap; there is the mean in place of a class token, and nothing is pretrained. Linear to H, LayerNorm,
 positions, dropout, the layers, mean, linear. Zeros fill the last patch: for features that are z-scored, their mean. Any
 framewise audio store will do; several each have their own encoder, and their means are concatenated.
 """

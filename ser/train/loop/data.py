@@ -129,7 +129,7 @@ class Trained:
             `loss`); with a selection for a target corpus `selection_NAME`, see `ser.train.loop.target_selection`.
         notes: for the reader of the record, such as a collapse.
         seconds: of the stack, divided by its runs.
-        error: why there is no result: the run diverged; its weights are not numbers then. None where there is one.
+        error: the reason for a run without a result: it diverged, and its weights are not numbers. None for a run that has one.
     """
 
     weights: Tensor

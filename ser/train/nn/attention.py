@@ -20,7 +20,7 @@ class Attention(nn.Module):
     keys are not computed, which is the same function with fewer parameters.
 
     Raises:
-        ConfigError: the size is no multiple of the number of heads.
+        ConfigError: the size is not a multiple of the number of heads.
     """
 
     def __init__(self, size: int, heads: int, single: bool = False) -> None:
