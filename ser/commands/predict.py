@@ -10,7 +10,12 @@ from ser.commands._types import Items
 
 @click.command("predict", cls=Command)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--model", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A head: ser fit --save.")
+@click.option(
+    "--model",
+    required=True,
+    metavar="NAME|FILE",
+    help="A saved head's file, or an experiment of ser fit --save, by the beginning of its name: its first head.",
+)
 @click.option(
     "--texts", type=click.Path(dir_okay=False, path_type=Path), help="The words that are said: one line for each file."
 )
@@ -27,7 +32,7 @@ from ser.commands._types import Items
 def command(
     session: Session,
     files: tuple[Path, ...],
-    model: Path,
+    model: str,
     texts: Path | None,
     table: Path | None,
     form: str,
@@ -41,15 +46,19 @@ def command(
     one dialogue, in the order given, and each folder as one.
 
     \b
-    ser predict recordings/*.wav --model results/EXPERIMENT/run-000.fold-official.safetensors
+    ser predict new/*.wav --model fit-mine
     ser predict --list turns.csv --model results/EXPERIMENT/run-000.fold-official.safetensors
     """
     from ser.predict.inputs import inputs_of_command
     from ser.predict.predictions import as_text
     from ser.predict.predictor import Predictor
+    from ser.results.records.find import find_head
 
     moved = dict(pair.partition("=")[::2] for pair in encoders or [])
-    predictor = Predictor(model, weights=weights, device=device, encoders=moved, say=session.warn)
+    file = find_head(model, session.workspace.results)
+    if file != Path(model):
+        session.warn(f"the head is {file}")
+    predictor = Predictor(file, weights=weights, device=device, encoders=moved, say=session.warn)
     found = predictor.answer(inputs_of_command(files, texts, table, predictor.reads_dialogues))
     click.echo(as_text(found, form))
     if (found["error"] != "").any():

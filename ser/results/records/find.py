@@ -9,6 +9,7 @@ from ser.jsonfile import check, read_object
 from ser.results.records.kinds import model_of, schemas
 from ser.results.records.names import SUMMARY_SCHEMA
 
+HEAD = ".safetensors"
 _CONTAINERS = (dict, list)  # of JSON, nothing else
 OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
 
@@ -75,6 +76,26 @@ def dataset(summary: dict[str, Any]) -> str:
     target = fact(summary, "target")
     found = fact(summary, "dataset") or (target if isinstance(target, str) else "")
     return str(found)
+
+
+def find_head(model: str, folder: Path) -> Path:
+    """The file of a saved head.
+
+    Args:
+        model: such a file; or an experiment by its name, a beginning of it that no other has or the file of its summary, for
+            the first head that it saved.
+        folder: the results.
+
+    Raises:
+        ConfigError: there is no such experiment, or it saved no head.
+    """
+    if model.endswith(HEAD) or (Path(model).is_file() and not model.endswith(".json")):
+        return Path(model)
+    summary = find_summary(model, folder)
+    heads = sorted(summary.with_suffix("").glob(f"*{HEAD}"))
+    if not heads:
+        raise ConfigError(f"{summary.stem} saved no head", action="Give the command of its record again, with --save.")
+    return heads[0]
 
 
 def find_summary(name: str, folder: Path) -> Path:
