@@ -152,3 +152,11 @@ def test_an_unknown_name_lists_what_there_is_and_the_nearest() -> None:
 def test_nothing_near_names_nothing() -> None:
     assert "Did you mean" not in str(registry.unknown("head", "xyzzy", ("mlp", "linear")))
     assert "there are none" in str(registry.unknown("head", "mlp", ()))
+
+
+def test_contributing_names_every_kind_and_files_that_are_there() -> None:
+    text = (ROOT.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for kind, package in KINDS.items():
+        assert f"| {kind} | `{package.replace('.', '/')}/`" in text
+    for path in re.findall(r"`((?:ser|tests)/[\w/.]+)`|pytest (tests/[\w/.]+)", text):
+        assert (ROOT.parent / (path[0] or path[1])).exists(), path

@@ -59,9 +59,9 @@ def test_entries_are_well_formed() -> None:
         assert name == name.lower().replace("_", "-")
         assert data.source
         assert {*data.seen.values(), data.otherwise} <= set(ledger.STATUSES)
-        for corpus in set(data.seen) - known:  # a corpus without a plugin here, and not a known one misspelt
-            assert re.fullmatch(r"[a-z0-9_]+", corpus)
-            assert not get_close_matches(corpus, known, cutoff=0.85)
+        for other in set(data.seen) - known:  # a corpus without a plugin here, and not a known one misspelt
+            assert re.fullmatch(r"[a-z0-9_]+", other)
+            assert not get_close_matches(other, known, cutoff=0.85)
     assert len(EMOBOX) == 32
     assert set(EMOBOX) == {*LANGUAGES, "asvpesd", "esd"}  # those two are of several languages
 
