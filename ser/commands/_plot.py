@@ -34,7 +34,7 @@ from ser.registry import names
     help="A folder, or for one picture a file ending in .png, .svg or .pdf.  [default: beside the result]",
 )
 def command(session: Session, name: str, **options: Any) -> None:
-    """Plot one result into NAME.KIND.png; NAME as for `show`. Colours are told apart by people who are colour-blind.
+    """Plot one result into NAME.KIND.png; NAME as for `show`. People who are colour-blind can tell the colours apart.
 
     \b
     ser results plot NAME --kind confusion,classes --format pdf,svg --output figures

@@ -295,7 +295,7 @@ def test_the_seeds_it_asks_for_are_those_that_a_t_test_needs() -> None:
 def test_where_speakers_differ_too_much_no_number_of_seeds_will_do() -> None:
     found = asked(*counted(np.random.default_rng(3), 6, 0.02, 0.01, 0.1))
     assert found["seeds"] is None
-    assert found["why"] == "no number of seeds: 12 speakers differ too much"
+    assert found["why"] == "no number of runs would be enough, because the 12 speakers differ too much"
     assert found["speakers"] > 12
     assert found["now"] < 0.8
 

@@ -42,7 +42,7 @@ def log(result: Any, path: Path, loggers: Sequence[str]) -> list[str]:
         path: its file.
 
     Returns:
-        How to look at what was written, a line a tracker.
+        The command that shows what was written, one line per tracker.
     """
     need(loggers)
     record = check(result, model_of(result), path.name) if isinstance(result, dict) else result

@@ -12,13 +12,12 @@ BLACK = "#000000"
 
 
 def inline(figure: Figure, prefix: str, label: str, words: str) -> str:
-    """SVG for the body of a page.
+    """Draw a figure as SVG for the body of a page.
 
     Args:
         figure: drawn without a background.
         prefix: of all ids, so that those of several figures on a page differ.
-        label, words: what it is and what it says, for those who do not see it: its title and its description. Both are
-            plain text.
+        label, words: title and description for readers who do not see it; plain text.
     """
     out = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": prefix, "svg.fonttype": "none"}):
@@ -37,12 +36,12 @@ def inline(figure: Figure, prefix: str, label: str, words: str) -> str:
 
 
 def width(figure: Figure) -> int:
-    """How wide it is at its own size, in CSS pixels."""
+    """The width of a figure at its own size, in CSS pixels."""
     return round(96 * float(figure.get_figwidth()))
 
 
 def _own_ids(text: str, prefix: str) -> str:
-    """Ids and what refers to them get a prefix; ids that nothing refers to are left out."""
+    """Give ids and references to them a prefix; ids without a reference are left out."""
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", text)
     return re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)

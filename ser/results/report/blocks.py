@@ -79,6 +79,11 @@ class Table(_Printable):
     shade: Sequence[Sequence[float | None]] | None = None
     closed: bool = False
 
+    @property
+    def words(self) -> list[bool]:
+        """True for each column of words, which are aligned to the left and may be wrapped: names, or cells with a letter first."""
+        return [k < self.left or any(row[k][:1].isalpha() for row in self.rows) for k in range(len(self.head))]
+
 
 @dataclass(frozen=True)
 class Command(_Printable):

@@ -18,7 +18,7 @@ DETAILS = "Intervals draw speakers (for a speaker: utterances) and runs again; t
 
 
 def comparison_sections(record: ResultComparison) -> list[Section]:
-    """What was compared, the differences with their tests, and details of up to three pairs."""
+    """Make the sections: names and scores, the differences with their tests, and details of up to three pairs."""
     found = [Section("Comparison", [*differences(record), Facts("At a glance", _facts(record))])]
     if len(record.pairs) > FEW_PAIRS:
         words = "Differences by class, gender and speaker: compare fewer, or write all with --output FILE.json."
@@ -50,7 +50,7 @@ def differences(record: ResultComparison) -> list[Block]:
         Table(
             f"Differences in {record.metric}, in pairs", ["", record.metric, "95 %", *TESTED, "seeds"], pairs, note=NOTE
         ),
-        *([Notice("Seeds and speakers that would be enough", lines, warning=False)] if lines else []),
+        *([Notice("Runs and speakers that would be enough", lines, warning=False)] if lines else []),
     ]
 
 
@@ -70,7 +70,7 @@ def remarks(record: ResultComparison) -> list[str]:
     found = []
     for pair in record.pairs:
         power = pair.power
-        more = f"; with these {many(record.runs, 'run')} of each, about {power.speakers} speakers would be enough"
+        more = f"; about {power.speakers} speakers would be enough with these {many(record.runs, 'run')} of each"
         found += [f"{_name(pair)}: {power.why}{more if power.speakers else ''}."] if power.why else []
     return found
 

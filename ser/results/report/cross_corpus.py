@@ -1,19 +1,23 @@
 """Blocks on several corpora: the classes that they share, and classes that are predicted as each other."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from ser.results.records.data_facts import DataFacts
 from ser.results.records.model import Suspect
 from ser.results.report.blocks import Facts, Notice
 
 
-def shared_classes(space: dict[str, Any], more: Sequence[tuple[str, str]] = ()) -> Facts:
-    """The classes of all corpora, and the utterances of each that belong to none of them."""
-    rows = [("classes", ", ".join(space["classes"]))]
-    for corpus in space["corpora"]:
-        left = ", ".join(f"{number} {name}" for name, number in corpus["left_out"].items())
-        rows.append((corpus["dataset"], f"{corpus['utterances']} utterances; left out: {left or 'none'}"))
-    return Facts("Classes of the corpora", [*rows, *more])
+def shared_classes(data: DataFacts) -> list[Facts]:
+    """The classes that several corpora share, and the utterances of each that belong to none of them."""
+    space = data.label_space
+    if space is None:
+        return []
+    rows = [("classes", ", ".join(space.classes))]
+    for corpus in space.corpora:
+        left = ", ".join(f"{number} {name}" for name, number in corpus.left_out.items())
+        rows.append((corpus.dataset, f"{corpus.utterances} utterances; left out: {left or 'none'}"))
+    rows += [("normalised", data.normalization)] if data.normalization else []
+    return [Facts("Classes of the corpora", rows)]
 
 
 def suspect_line(found: Suspect, where: str = "") -> str:

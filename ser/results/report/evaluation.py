@@ -89,7 +89,7 @@ def evaluation_sections(result: Result, full: bool) -> list[Section]:
 
 
 def parts_of(record: Evaluation) -> Mapping[str, Evaluation | Augmented | Ensemble]:
-    """What has scores and probabilities of its own, by name."""
+    """The parts with scores and probabilities of their own, by name."""
     named = {"one by one": record, "mean of views": record.tta, "mean of runs": record.ensemble}
     return {name: part for name, part in named.items() if part is not None}
 

@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import UNSET
+
 from ser.jsonfile import plain
+from ser.results.records.data_facts import AuditFacts, DataFacts, FoldFacts, data_facts
 from ser.results.records.model import AnySummary, Environment, Opening
 from ser.results.records.result import Result, dataset_of, fact_of
 from ser.results.report.blocks import Block, Command, Facts, Notice, Section, Table, Text
 from ser.results.report.cells import ABSENT, date, many
 
 GROUPS = {"speaker": "speakers", "session": "sessions", "dialogue": "dialogues", "sentence": "sentences"}
+SHOWN_ELSEWHERE = ("audit", "folds", "datasets", "label_space")  # of the facts about data
 CONFIG = ("head", "loss", "stores", "normalize")
 FactRows = list[tuple[str, str]]
 
@@ -36,7 +40,7 @@ def overview(result: Result) -> Facts:
         seconds = f"{record.time.seconds:.0f} s of training"
         rows.append(("runs", f"{many(len(runs), 'run')} of {many(len(folds), 'fold')}, {seconds}"))
     rows.append(("data", ", ".join(words)))
-    left_out = _left_out(record.data)
+    left_out = _left_out(data_facts(record))
     rows += [("left out", left_out)] if left_out else []
     rows.append(("configuration", ", ".join([*_named(record, CONFIG), f"hash {record.config_hash}"])))
     rows += [("code", code_of(record.environment)), ("date", f"{date(record.time.started)} UTC")]
@@ -52,12 +56,12 @@ def _named(record: Opening, keys: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _left_out(data: dict[str, Any]) -> str:
+def _left_out(data: DataFacts) -> str:
     """The utterances of the table that are not in use, by reason; of several datasets by each."""
-    if "datasets" in data:
-        found = {name: _left_out(part) for name, part in data["datasets"].items()}
+    if data.datasets:
+        found = {name: _left_out(part) for name, part in data.datasets.items()}
         return "; ".join(f"{name}: {reasons}" for name, reasons in found.items() if reasons)
-    return ", ".join(f"{reason}: {count}" for reason, count in data.get("dropped", {}).items())
+    return ", ".join(f"{reason}: {count}" for reason, count in data.dropped.items())
 
 
 def code_of(environment: Environment) -> str:
@@ -75,7 +79,7 @@ def provenance(result: Result) -> list[Section]:
     record: Opening = result.record
     environment = list(flat(plain(record.environment)))
     found: dict[str, list[Block]] = {
-        "Data and audit": _data(record.data),
+        "Data and audit": _data(record),
         "Configuration": [Facts("All that decides the numbers", list(flat(record.config)), closed=True)],
         "Environment": [Facts("Versions and machine", environment)],
         "How to reproduce": _again(result),
@@ -101,48 +105,46 @@ def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, ABSENT if value in (None, {}, "") else str(value)
 
 
-def _datasets(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return data.get("datasets") or {data.get("dataset", ""): data}
+def _datasets(data: DataFacts) -> dict[str, DataFacts]:
+    return data.datasets or {data.dataset: data}
 
 
-def _data(data: dict[str, Any]) -> list[Block]:
+def _data(record: Opening) -> list[Block]:
+    """The audit of each dataset in words, and all that is recorded of it."""
     blocks: list[Block] = []
-    for name, part in _datasets(data).items():
-        lines = audit_lines(part["audit"]) if part.get("audit") else []
-        blocks += [Notice(f"Audit of {name}", lines, warning=False)] if lines else []
-        blocks.append(Facts(f"Data of {name}", list(_facts(part)), closed=True))
+    stated = record.data.get("datasets") or {record.data.get("dataset", ""): record.data}
+    for name, part in _datasets(data_facts(record)).items():
+        blocks += [Notice(f"Audit of {name}", audit_lines(part.audit), warning=False)] if part.audit else []
+        others = {key: value for key, value in stated[name].items() if key not in SHOWN_ELSEWHERE}
+        blocks.append(Facts(f"Data of {name}", [*flat(others), *map(_fold, part.folds)], closed=True))
     return blocks
 
 
-def _facts(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    left_out = ("audit", "folds", "datasets", "label_space")
-    yield from flat({key: value for key, value in data.items() if key not in left_out})
-    for fold in data.get("folds") or []:
-        sizes = ", ".join(f"{part} {fold[part]}" for part in ("train", "validation", "test") if part in fold)
-        yield f"fold {fold['name']}", f"{sizes}; validation by {fold.get('validation_by') or ABSENT}"
+def _fold(fold: FoldFacts) -> tuple[str, str]:
+    sizes = [f"{part} {size}" for part in ("train", "validation", "test") if (size := getattr(fold, part)) is not UNSET]
+    return f"fold {fold.name}", f"{', '.join(sizes)}; validation by {fold.validation_by or ABSENT}"
 
 
-def audit_lines(audit: dict[str, Any]) -> list[str]:
+def audit_lines(audit: AuditFacts) -> list[str]:
     """The groups that training and test share, in words."""
     lines = []
-    for name, share in audit["shares"].items():
+    for name, share in audit.shares.items():
         things = GROUPS.get(name, f"{name}s")
-        if not share.get("known"):
+        if not share.known:
             lines.append(f"{things}: the table does not say")
             continue
-        seen = max(share["shared"], share["shared_with_validation"])
+        seen = max(share.shared, share.shared_with_validation)
         where = "none is in training or validation"
         if seen:
             where = f"up to {seen} of a fold's are in training or validation too"
-        unknown = f"; unknown for {share['unknown']} utterances" if share["unknown"] else ""
-        lines.append(f"{things}: of {share['test']:g} in the test part of a fold (mean), {where}{unknown}")
-    independent = {True: "yes", False: "no", None: "not known"}[audit["speaker_independent"]]
+        unknown = f"; unknown for {share.unknown} utterances" if share.unknown else ""
+        lines.append(f"{things}: of {share.test:g} in the test part of a fold (mean), {where}{unknown}")
+    independent = {True: "yes", False: "no", None: "not known"}[audit.speaker_independent]
     lines.append(f"speaker-independent: {independent}")
-    lines.append(f"utterances in two parts of a fold: {audit['overlap']}")
-    copies = audit.get("copies")
-    if copies is None:
+    lines.append(f"utterances in two parts of a fold: {audit.overlap}")
+    if audit.copies is None:
         return [*lines, "copies of test audio in training: not looked for; ser audit listens"]
-    return [*lines, *(f"copies of test audio: {name} {value}" for name, value in flat(copies))]
+    return [*lines, *(f"copies of test audio: {name} {value}" for name, value in flat(audit.copies))]
 
 
 def _again(result: Result) -> list[Block]:
@@ -150,7 +152,8 @@ def _again(result: Result) -> list[Block]:
     blocks: list[Block] = [
         Command("Give this command in a workspace with the same tables and features", record.command),
         Facts(
-            "It is the same where these are the same", [("configuration", record.config_hash), *_hashes(record.data)]
+            "It is the same where these are the same",
+            [("configuration", record.config_hash), *_hashes(data_facts(record))],
         ),
     ]
     if record.environment.modified:
@@ -159,14 +162,13 @@ def _again(result: Result) -> list[Block]:
     return [*blocks, *_runs(result)]
 
 
-def _hashes(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _hashes(data: DataFacts) -> Iterator[tuple[str, str]]:
     for name, part in _datasets(data).items():
-        if "table" in part:
-            yield f"{name}: table", f"SHA-256 {part['table']['sha256']}"
-        for store, about in part.get("stores", {}).items():
-            yield f"{name}: features {store}", f"SHA-256 {about['features_sha256']}"
-        if "folds_sha256" in part:
-            yield f"{name}: folds", f"SHA-256 {part['folds_sha256']}"
+        if part.table:
+            yield f"{name}: table", f"SHA-256 {part.table.sha256}"
+        yield from ((f"{name}: features {store}", f"SHA-256 {s.features_sha256}") for store, s in part.stores.items())
+        if part.folds_sha256:
+            yield f"{name}: folds", f"SHA-256 {part.folds_sha256}"
 
 
 def _runs(result: Result) -> list[Block]:

@@ -39,7 +39,7 @@ def score_rows(record: object) -> list[ScoreRow]:
 
 
 def _parts(record: object) -> Iterator[tuple[str, dict[str, Scores]]]:
-    """What has scores, by name: split -> metric -> value."""
+    """Everything that has scores, by name: split -> metric -> value."""
     if isinstance(record, Evaluation):
         yield from _of_evaluation(record)
     elif isinstance(record, StudyRecord):

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from msgspec import convert
 
+from ser.results.records.data_facts import data_facts
 from ser.results.records.evaluation import Genders
-from ser.results.records.model import FewshotSummary, Metrics, Summary
+from ser.results.records.model import CorpusNumbers, FewshotSummary, Metrics, Summary
 from ser.results.records.result import Result, dataset_of, fact_of
 from ser.results.report.blocks import Block, Section, Table, Text
 from ser.results.report.cells import (
@@ -40,8 +41,11 @@ NOTE = (
 )
 COMBINED = (
     "Test predictions of the folds of each corpus together, mean ± std over runs; beside the head of that corpus alone, on the "
-    "same test utterances. Permutation tests: the models of each fold are exchanged; the predictions of a speaker are "
-    "exchanged; in brackets the number of each. p: of both together, Holm over the rows."
+    "same test utterances."
+)
+TESTS = (
+    "Permutation tests: the models of each fold are exchanged; the predictions of a speaker are exchanged; in brackets the "
+    "number of each. p: of both together, Holm over the rows."
 )
 
 
@@ -255,20 +259,23 @@ DETAILS: dict[str, tuple[str, Callable[[Result, bool], list[Block]]]] = {
 
 
 def _corpora(record: Summary | FewshotSummary) -> list[Section]:
-    """Of a zero-shot or combined summary: label spaces, normalisation, suspects, each corpus beside its own head."""
-    if "label_space" not in record.data:
-        return []
-    normalised = [("normalised", str(record.data["normalization"]))] if "normalization" in record.data else []
-    blocks: list[Block] = [shared_classes(record.data["label_space"], normalised)]
-    if isinstance(record, Summary):
+    """Sections on a zero-shot or combined summary: label spaces, normalisation, suspects, each corpus beside its own head."""
+    blocks: list[Block] = [*shared_classes(data_facts(record))]
+    if blocks and isinstance(record, Summary):
         blocks += suspects([suspect_line(s) for s in record.suspects or ()])
-        rows = [
-            [
-                *(name, *scores(part.pooled), score(part.alone.pooled.UA)),
-                *(*tested(part.comparison, part.comparison.p_holm), part.comparison.verdict),
-            ]
-            for name, part in (record.datasets or {}).items()
-        ]
-        head = ["corpus", *SCORES, "own head, UA", "combined minus own", "95 %", *TESTED, "verdict"]
-        blocks += [Table("Each corpus beside its own head", head, rows, note=COMBINED)] if rows else []
-    return [Section("Corpora", blocks)]
+        blocks += _beside_own_heads(record.datasets) if record.datasets else []
+    return [Section("Corpora", blocks)] if blocks else []
+
+
+def _beside_own_heads(datasets: dict[str, CorpusNumbers]) -> list[Block]:
+    """Tables of a combined summary: each corpus beside the head of that corpus alone."""
+    rows = [[name, *scores(part.pooled), score(part.alone.pooled.UA)] for name, part in datasets.items()]
+    compared = [
+        [name, *tested(part.comparison, part.comparison.p_holm), part.comparison.verdict]
+        for name, part in datasets.items()
+    ]
+    head = ["corpus", "combined minus own", "95 %", *TESTED, "verdict"]
+    return [
+        Table("Each corpus beside its own head", ["corpus", *SCORES, "own head, UA"], rows, note=COMBINED),
+        Table("Combined minus own head, UA", head, compared, note=TESTS),
+    ]

@@ -97,7 +97,7 @@ def estimate(
     if random == 0:
         return {**result, "why": "nothing is random in either: more seeds are the same model again"}
     if power(difference, 0.0, between, 1, several) < POWER:
-        return {**result, "why": f"no number of seeds: {speakers} speakers differ too much"}
+        return {**result, "why": f"no number of runs would be enough, because the {speakers} speakers differ too much"}
     result["seeds"] = _fewest(with_seeds)
     return result if result["seeds"] else {**result, "why": f"more than {MOST} seeds"}
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import UNSET, Meta, UnsetType, field
 
 from ser.jsonfile import Model, Word
+from ser.results.records.data_facts import data_facts
 from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Stamps, Suspect
 from ser.results.report.blocks import Block, Table
 from ser.results.report.cells import ABSENT, SCORES, TESTED, number, scores, tested, with_interval
@@ -115,7 +116,7 @@ class Study(StudyRecord, kw_only=True):
         return [
             Table("Scores of each variant", head, rows, note=note),
             Table("Gains over source only", ["gain of", "UA", "95 %", *TESTED, "gap", "verdict"], gains, note=NOTE),
-            shared_classes(self.data["label_space"]),
+            *shared_classes(data_facts(self)),
             *suspects([suspect_line(s) for s in self.suspects]),
         ]
 

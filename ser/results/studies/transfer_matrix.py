@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, convert
 
 from ser.jsonfile import Model, Word
+from ser.results.records.data_facts import data_facts
 from ser.results.records.model import METRICS, Beside, Metrics, Suspect
 from ser.results.report.blocks import Block, Table
 from ser.results.report.cells import ABSENT, score
@@ -89,7 +90,7 @@ class Study(StudyRecord, kw_only=True):
         lines = [suspect_line(s, f"{c.source} -> {c.target}: ") for c in self.cells for s in c.suspects]
         return [
             Table("UA, source by target", ["trained on", *self.datasets, "others"], rows, note=NOTE),
-            shared_classes(self.data["label_space"]),
+            *shared_classes(data_facts(self)),
             *suspects(lines),
         ]
 

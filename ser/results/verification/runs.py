@@ -1,4 +1,4 @@
-"""From a summary back to its runs: records and predictions as they lie on disk, each checked against the others."""
+"""The runs of a summary: records and predictions as they lie on disk, each checked against the others."""
 
 import hashlib
 from collections.abc import Iterable

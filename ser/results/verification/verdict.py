@@ -1,4 +1,4 @@
-"""What a verification finds: numbers that differ from what they are recomputed to, and what could not be checked."""
+"""The outcome of a verification: numbers that differ when they are recomputed, and what could not be checked."""
 
 import math
 from dataclasses import dataclass, field
@@ -18,8 +18,8 @@ class Difference:
 
     Attributes:
         where: the place in the record, `$.pooled.UA.mean`, or the file.
-        stored: what is there.
-        again: what it should be.
+        stored: the value in the record.
+        again: the value that it should have.
     """
 
     where: str
@@ -32,14 +32,14 @@ class Difference:
 
 @dataclass
 class Verdict:
-    """Of one record.
+    """The outcome for one record.
 
     Attributes:
-        numbers: how many values were recomputed and compared.
-        files: how many were compared by their hash.
+        numbers: values that were recomputed and compared.
+        files: files that were compared by their hash.
         differences: faults.
-        missing: what is not there to be checked: no fault of the record.
-        beyond: what nothing could be compared with, wherever the record lies.
+        missing: things that are not there to be checked, which is no fault of the record.
+        beyond: things that cannot be compared with anything, wherever the record lies.
     """
 
     path: Path

@@ -61,6 +61,6 @@ def perfect(curve: RiskCurve) -> "np.ndarray[Any, Any]":
 
 
 def reached(record: Evaluation) -> list[tuple[float, float, float]]:
-    """Risk asked for, and coverage and risk that thresholds from validation have; without those that answer nothing."""
+    """Accepted risk, with coverage and risk under thresholds from validation; without thresholds that answer nothing."""
     held = record.selective.from_validation or {}
     return [(float(asked), v.coverage.mean, v.risk.mean) for asked, v in held.items() if v.risk is not None]

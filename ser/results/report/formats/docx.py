@@ -71,7 +71,11 @@ def _block(document: Any, block: Block, level: int) -> None:
 def _image(document: Any, image: Image) -> None:
     from docx.shared import Inches
 
-    shape = document.add_picture(str(image.path))
+    try:
+        shape = document.add_picture(str(image.path))
+    except Exception as error:  # the package raises errors of many kinds at a damaged picture
+        document.add_paragraph(f"{image.path.name} is damaged ({error}): {image.words}")
+        return
     if shape.width > Inches(PAGE):
         shape.width, shape.height = Inches(PAGE), round(shape.height * Inches(PAGE) / shape.width)
     shape._inline.docPr.set("descr", image.words)
@@ -107,7 +111,7 @@ def _table(document: Any, table: Table) -> None:
             cell.width, paragraph = widths[column], cell.paragraphs[0]
             run = paragraph.add_run(words)
             run.font.size, run.bold = size, number == 0
-            if column >= table.left:
+            if not table.words[column]:
                 paragraph.alignment = WD_ALIGN_PARAGRAPH.RIGHT
             share = _share(table, number - 1, column - table.left)
             if share is not None:
@@ -122,7 +126,7 @@ def _table(document: Any, table: Table) -> None:
 
 
 def _widths(table: Table) -> list[float]:
-    """Columns as wide as their longest words need beside each other, in inches; together a page at most."""
+    """The width of each column in inches, by its longest cell; together a page at most."""
     longest = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
     wanted = [0.25 + 0.075 * min(60, max(3, n)) for n in longest]
     return [width * min(1.0, PAGE / sum(wanted)) for width in wanted]
@@ -133,7 +137,7 @@ def _share(table: Table, row: int, column: int) -> float | None:
 
 
 def _shade(cell: Any, share: float) -> None:
-    """A cell's background, darker where the share is higher; black words stay readable."""
+    """Colour the background of a cell, darker where the share is higher; black words stay readable."""
     from docx.oxml import OxmlElement
     from docx.oxml.ns import qn
 

@@ -49,7 +49,7 @@ def render(report: Report) -> str:
 
 
 class Ids:
-    """Ids that differ from all that were given before."""
+    """Ids for a page, each different from all before."""
 
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
@@ -92,7 +92,7 @@ def _embedded(image: Image) -> str:
 
 
 def _drawn(picture: Picture, name: str) -> dict[str, Any]:
-    """What the template needs of a picture; its title becomes the caption."""
+    """The parts of a picture that the template needs; its title becomes the caption."""
     caption = strip_title(picture.figure)
     width = svg.width(picture.figure)
     code = svg.inline(picture.figure, name, picture.about, picture.words)

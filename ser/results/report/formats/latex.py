@@ -49,7 +49,7 @@ def _table(table: Table, stamps: list[str]) -> Iterator[str]:
     notes = " ".join([table.note, *(s if s.endswith((".", "!", "?")) else f"{s}." for s in stamps)]).strip()
     yield from (r"\begin{table}[t]", r"\centering", r"\small", rf"\caption{{{escaped(table.caption)}}}")
     yield FITTED
-    yield rf"\begin{{tabular}}{{{'l' * table.left}{'r' * (len(table.head) - table.left)}}}"
+    yield rf"\begin{{tabular}}{{{''.join('l' if words else 'r' for words in table.words)}}}"
     yield from (r"\toprule", _row(table.head), r"\midrule")
     yield from map(_row, table.rows)
     yield from (r"\bottomrule", r"\end{tabular}}")

@@ -61,7 +61,7 @@ def _block(block: Block, level: int, pictures: Path, numbers: "count[int]") -> I
 def _table(table: Table) -> Iterator[str]:
     yield from (f"**{_escaped(table.caption)}**", "")
     yield "| " + " | ".join(_escaped(cell) or " " for cell in table.head) + " |"
-    yield "| " + " | ".join("---" if k < table.left else "---:" for k in range(len(table.head))) + " |"
+    yield "| " + " | ".join("---" if words else "---:" for words in table.words) + " |"
     yield from ("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in table.rows)
     if table.note:
         yield from ("", _escaped(table.note))

@@ -13,8 +13,7 @@ ENDING = ".txt"
 WIDTH = 100  # where the width of the terminal is not known
 READABLE = 120  # sentences are no longer than this in a wider terminal
 LONG = 16  # rows of a closed table; of more the ends are shown
-NARROW = 12  # characters that a column of names keeps
-WORDS = 24  # characters of a cell; longer ones are words, not numbers, and are wrapped too
+NARROW = 12  # characters that a column of words keeps
 
 
 def write(report: Report, path: Path) -> None:
@@ -81,42 +80,40 @@ def table(block: Table, width: int | None) -> str:
     """A table with its caption and note.
 
     Args:
-        width: characters that it may take: headings are wrapped, and then names; None: each row stays one line.
+        width: characters that it may take: headings are wrapped, and then words; None: each row stays one line.
     """
     rows = [*block.rows]
     if block.closed and len(rows) > LONG:
         rows = [*rows[: LONG // 2], ["..."] + [""] * (len(block.head) - 1), *rows[-LONG // 2 :]]
     lines = [fill(block.caption, width or WIDTH)] if block.caption else []
-    lines.append(_grid(block.head, rows, block.left, width))
+    lines.append(_grid(block.head, rows, block.words, width))
     lines += [fill(block.note, min(width or WIDTH, READABLE))] if block.note else []
     return "\n".join(lines)
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], left: int, width: int | None) -> str:
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], words: list[bool], width: int | None) -> str:
     import tabulate
 
     tabulate.MIN_PADDING = 0  # or a heading is two wider than its words
     cells = [[cell.replace("\n", " ") for cell in row] for row in rows]
-    sizes = _sizes(head, cells, left, width)
+    sizes = _sizes(head, cells, [k for k, wordy in enumerate(words) if wordy], width)
     heads = ["\n".join(wrap(name, size)) for name, size in zip(head, sizes, strict=True)]
     cells = [["\n".join(wrap(c, s)) or c for c, s in zip(row, sizes, strict=True)] for row in cells]
-    words = [any(len(row[k]) > WORDS for row in rows) for k in range(len(head))]
-    aligned = ["left" if k < left or wordy else "right" for k, wordy in enumerate(words)]
+    aligned = ["left" if wordy else "right" for wordy in words]
     made = tabulate.tabulate(cells, heads, tablefmt="simple", disable_numparse=True, colalign=aligned)
     return "\n".join(line.rstrip() for line in made.splitlines())
 
 
-def _sizes(head: Sequence[str], rows: Sequence[Sequence[str]], left: int, width: int | None) -> list[int]:
-    """Characters of each column: of its cells and the longest word of its heading; of names fewer where they must."""
+def _sizes(head: Sequence[str], rows: Sequence[Sequence[str]], wordy: list[int], width: int | None) -> list[int]:
+    """Characters of each column: as its cells and the longest word of its heading need; fewer in columns of words if needed."""
     body = [max(map(len, column), default=0) for column in zip(*rows, strict=True)] if rows else [0] * len(head)
     whole = [max(1, size, len(name)) for size, name in zip(body, head, strict=True)]
     if width is None or sum(whole) + 2 * (len(whole) - 1) <= width:
         return whole
     words = [max(map(len, name.split()), default=0) for name in head]
     sizes = [max(1, size, word) for size, word in zip(body, words, strict=True)]
-    wrapped = [k for k, size in enumerate(body) if k < left or size > WORDS]
-    while wrapped and sum(sizes) + 2 * (len(sizes) - 1) > width:
-        widest = max(wrapped, key=lambda k: sizes[k])
+    while wordy and sum(sizes) + 2 * (len(sizes) - 1) > width:
+        widest = max(wordy, key=lambda k: sizes[k])
         if sizes[widest] <= NARROW:
             break
         sizes[widest] -= 1
