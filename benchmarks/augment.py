@@ -25,8 +25,8 @@ from typing import Any
 import pandas as pd
 
 from ser.commands._training import _pairs as pairs
-from ser.results.records.record import metrics_from_predictions
-from ser.results.statistics.paired import compare, with_holm
+from ser.results.metrics.predictions import metrics_from_predictions
+from ser.results.statistics.paired import compare, holm_of_known
 from ser.train.runs.experiment import fit_experiment
 from ser.train.runs.joined_corpora import load
 from ser.train.runs.options import FitOptions
@@ -118,20 +118,21 @@ def trained(given: argparse.Namespace, options: FitOptions, masks: dict[str, Any
 def table(predictions: dict[str, pd.DataFrame], classes: list[str], policies: dict[str, Any]) -> None:
     """Print UA of each policy and its difference from none."""
     others = [name for name in policies if name != OFF]
-    found = with_holm([compare(predictions[name], predictions[OFF], classes) for name in others])
+    found = [compare(predictions[name], predictions[OFF], classes) for name in others]
+    adjusted = dict(zip(others, holm_of_known([c.p for c in found]), strict=True))
     print("\n| augmentation | UA of test, mean of runs and folds | pooled UA | difference | 95 % interval | p (Holm) |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in policies:
         scores = metrics_from_predictions(predictions[name], classes)
-        test, pooled = scores["test"]["UA"], scores["pooled"]["UA"]
-        row = f"| {name} | {test['mean']:.3f} ± {test['std'] or 0:.3f} | {pooled['mean']:.3f}"
+        test, pooled = scores.test.UA, scores.pooled.UA
+        row = f"| {name} | {test.mean:.3f} ± {test.std or 0:.3f} | {pooled.mean:.3f}"
         if name == OFF:
             print(f"{row} |  |  |  |")
             continue
         c = found[others.index(name)]
-        low, high = c["ci_95"] or (float("nan"),) * 2
-        p = "none" if c["p_holm"] is None else f"{c['p_holm']:.4f}"
-        print(f"{row} | {c['difference']:+.3f} | {low:+.3f} to {high:+.3f} | {p} |")
+        low, high = c.ci_95 or (float("nan"),) * 2
+        p = "none" if adjusted[name] is None else f"{adjusted[name]:.4f}"
+        print(f"{row} | {c.difference:+.3f} | {low:+.3f} to {high:+.3f} | {p} |")
 
 
 if __name__ == "__main__":

@@ -15,15 +15,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ser.jsonfile import check, dumps
-from ser.results.records.model import Summary
+from ser.jsonfile import check, dumps, plain
+from ser.results.records.model import RunResult, RunScores, Sizes, Summary
 from ser.results.records.names import METRICS
-from ser.results.records.record import summarise
+from ser.results.records.summary import FinishedExperiment, summarise
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
 SHAPES = [(5, 24), (20, 6), (5, 6)]  # runs and folds
@@ -52,9 +51,19 @@ def frame(runs: int, folds: int, speakers: int = 24, each: int = 8) -> pd.DataFr
     return rows.assign(**{f"p_{c}": (guess == k).astype(float) for k, c in enumerate(CLASSES)})
 
 
-def template(runs: int, folds: int) -> dict[str, Any]:
+def template(runs: int, folds: int) -> Summary:
+    scores = RunScores(UA=0.5, WA=0.5, WF1=0.5, Macro_F1=0.5)
     records = [
-        {"run": r, "fold": str(f), "seed": 2**62 + 1000 * r + f, "best_epoch": 12, "seconds": 1.2345678901234567}
+        RunResult(
+            experiment="template",
+            run=r,
+            fold=str(f),
+            seed=2**62 + 1000 * r + f,
+            n=Sizes(train=500, validation=60, test=28),
+            best_epoch=12,
+            test=scores,
+            seconds=1.2345678901234567,
+        )
         for r in range(runs)
         for f in range(folds)
     ]
@@ -73,7 +82,7 @@ def template(runs: int, folds: int) -> dict[str, Any]:
         "protocol": "speaker",
         "folds": [{"name": str(f), "train": 500, "validation": 60, "test": 28} for f in range(folds)],
     }
-    return summarise(
+    finished = FinishedExperiment(
         experiment="template",
         command="ser fit --dataset ravdess",
         config={"head": "mlp", "epochs": 40},
@@ -85,6 +94,7 @@ def template(runs: int, folds: int) -> dict[str, Any]:
         started="2026-01-01T00:00:00+00:00",
         seconds=60.0,
     )
+    return summarise(finished)
 
 
 def make(folder: Path, number: int, shapes: list[tuple[int, int]]) -> int:
@@ -92,7 +102,7 @@ def make(folder: Path, number: int, shapes: list[tuple[int, int]]) -> int:
     folder.mkdir(parents=True)
     texts = []
     for shape in shapes:
-        content = template(*shape)
+        content = plain(template(*shape))
         check(content, Summary, "template")
         content |= {"experiment": "EXPERIMENT", "config": {**content["config"], "head": "HEAD"}}
         content["time"]["started"] = "STARTED"

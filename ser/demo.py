@@ -11,7 +11,7 @@ from ser.extract.options import EncoderOptions
 from ser.metadata.build import build
 from ser.metadata.table import write_table
 from ser.results.plotting.gallery import plot_into
-from ser.results.records.kinds import read_record
+from ser.results.records.model import Opening
 from ser.results.records.result import Result
 from ser.results.report.compose import text_of
 from ser.synthesis import make_corpus
@@ -69,15 +69,15 @@ def run(
     shares = (10, 20, 50)
     command = f"ser fewshot --source {source} --target {target} --percentages {','.join(map(str, shares))} {typed}"
     say(f"\n$ {command}\n")
-    summary = fewshot(target, source, workspace, percentages=shares, **options, jobs=jobs, quiet=quiet, command=command)
-    few = _shown(summary, workspace, say)
+    curve = fewshot(target, source, workspace, percentages=shares, **options, jobs=jobs, quiet=quiet, command=command)
+    few = _shown(curve, workspace, say)
     return Made(fitted, few)
 
 
-def _shown(summary: dict[str, Any], workspace: Workspace, say: Callable[[str], None]) -> Path:
+def _shown(result: Opening, workspace: Workspace, say: Callable[[str], None]) -> Path:
     """Print a summary and write its picture beside it."""
-    path = workspace.results / f"{summary['experiment']}.json"
-    say(text_of(summary, path))
-    (picture,) = plot_into(Result(path, read_record(path)), output=path.with_suffix(".png"))
+    path = workspace.results / f"{result.experiment}.json"
+    say(text_of(result, path))
+    (picture,) = plot_into(Result(path, result), output=path.with_suffix(".png"))
     say(f"picture     {picture}")
     return path

@@ -7,6 +7,7 @@ made from it (`json_schema`).
 import json
 import math
 import re
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -35,6 +36,29 @@ class Model(Struct, kw_only=True, forbid_unknown_fields=True):
     """
 
     FIRST: ClassVar[tuple[str, ...]] = ()
+
+    def __getitem__(self, key: str) -> Any:
+        """The value of a key of the JSON object.
+
+        Raises:
+            KeyError: there is none.
+        """
+        value = getattr(self, _fields(type(self)).get(key, ""), msgspec.UNSET)
+        if value is msgspec.UNSET:
+            raise KeyError(key)
+        return value
+
+    def __contains__(self, key: str) -> bool:
+        """True if the JSON object has the key."""
+        return getattr(self, _fields(type(self)).get(key, ""), msgspec.UNSET) is not msgspec.UNSET
+
+
+@cache
+def _fields(model: type[Struct]) -> dict[str, str]:
+    """Key of the JSON object -> field, in the order in which the keys are written."""
+    keys = dict(zip(model.__struct_fields__, model.__struct_encode_fields__, strict=True))
+    first = getattr(model, "FIRST", ())
+    return {keys[field]: field for field in (*first, *(field for field in keys if field not in first))}
 
 
 AnyModel = TypeVar("AnyModel", bound=Struct)
@@ -80,10 +104,8 @@ def plain(value: Any, where: str = "$") -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, Struct):
-        named = dict(zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True))
-        first = getattr(value, "FIRST", ())
-        fields = {named[field]: getattr(value, field) for field in (*first, *(f for f in named if f not in first))}
-        return {name: plain(v, f"{where}.{name}") for name, v in fields.items() if v is not msgspec.UNSET}
+        fields = {key: getattr(value, field) for key, field in _fields(type(value)).items()}
+        return {key: plain(v, f"{where}.{key}") for key, v in fields.items() if v is not msgspec.UNSET}
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "tolist"):  # NumPy numbers and arrays

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ser.demo import run
-from ser.results.records.record import read_summary
+from ser.results.records.kinds import read_summary
 from ser.workspace import Workspace
 
 

@@ -98,7 +98,7 @@ def test_every_room_has_its_row() -> None:
         ),
         ("ser.features.tensors", "from ser import results"),
         (
-            "ser.results.records.record",
+            "ser.results.records.runs",
             "from importlib import import_module\nimport_module('ser.train.experiments.fit')",
         ),
         ("ser.errors", "import ser.metadata.table"),
@@ -116,7 +116,7 @@ def test_a_fault_is_found(module: str, source: str) -> None:
     [
         (
             "ser.train.experiments.fit",
-            "from ser.results.records.record import write_run\nimport torch\nfrom . import trainer",
+            "from ser.results.records.runs import write_run\nimport torch\nfrom . import trainer",
         ),
         ("ser.extract.encoders.wav2vec2", "import transformers"),
         ("ser.cli", "import ser\nser.__version__"),

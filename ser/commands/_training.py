@@ -6,7 +6,7 @@ The fields are those of `ser.train.runs.options.FitOptions` and `ser.train.loop.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -19,6 +19,9 @@ from ser.train.classical.classifier import PREFIX
 from ser.train.loop.config import Config
 from ser.train.option import flag, is_option
 from ser.train.runs.options import option_fields
+
+if TYPE_CHECKING:
+    from ser.results.records.model import Opening
 
 FINAL = "output"  # this option of an experiment and those after it follow the options of training
 
@@ -177,7 +180,7 @@ def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
     return pairs or None
 
 
-def report(session: Session, summary: dict[str, Any], options: dict[str, Any]) -> None:
+def report(session: Session, result: "Opening", options: dict[str, Any]) -> None:
     """Print a result as `ser results show` does, and write it into the trackers that were named.
 
     Args:
@@ -186,7 +189,7 @@ def report(session: Session, summary: dict[str, Any], options: dict[str, Any]) -
     from ser.results.loggers import log
     from ser.results.report.compose import text_of
 
-    path = options["output"] or session.workspace.results / f"{summary['experiment']}.json"
-    session.say(f"{text_of(summary, path)}\n\nwritten: {path}")
-    for line in log(summary, path, options["log"]):
+    path = options["output"] or session.workspace.results / f"{result.experiment}.json"
+    session.say(f"{text_of(result, path)}\n\nwritten: {path}")
+    for line in log(result, path, options["log"]):
         session.say(f"log         {line}")

@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.jsonfile import read_object
-from ser.results.records.find import find_summary, read_any, verb
-from ser.results.records.kinds import studies
-from ser.results.records.names import AUDIT_SCHEMA, amount_name, amount_of, amount_value, run_name
-from ser.results.records.record import read_predictions
+from ser.results.records.find import find_summary, verb
+from ser.results.records.kinds import read_record, read_run_record, read_summary
+from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
+from ser.results.records.names import amount_name, amount_of, amount_value, run_name
+from ser.results.records.runs import read_predictions
 from ser.train.checkpoint import HeadFacts, SavedHead, head_facts, load_head
 from ser.workspace import Workspace
 
@@ -40,8 +39,8 @@ class EvaluatedModel:
 
     name: str
     path: Path
-    summary: dict[str, Any] | None
-    runs: list[dict[str, Any]]
+    summary: Summary | FewshotSummary | None
+    runs: list[RunRow]
     heads: dict[Key, Path]
     single: bool
     amount: str = ""
@@ -64,7 +63,7 @@ class EvaluatedModel:
     def predictions(self) -> pd.DataFrame:
         """The recorded predictions of the runs, validation and test."""
         assert self.summary is not None
-        rows: pd.DataFrame = read_predictions(self.path, {**self.summary, "runs": self.runs}).astype({"fold": str})
+        rows: pd.DataFrame = read_predictions(self.path, self.runs).astype({"fold": str})
         return rows
 
     @property
@@ -78,23 +77,23 @@ class EvaluatedModel:
         """All corpora that it was trained or tested on."""
         if self.summary is None:
             return self.first_facts.dataset.split("+")
-        data = self.summary["data"]
+        data = self.summary.data
         return list(data["datasets"]) if "datasets" in data else [str(data["dataset"])]
 
     @property
     def tested(self) -> str | None:
         """The corpus that it was tested on: the only one, or the target; None where it was tested on several."""
-        target = None if self.summary is None else self.summary["data"].get("target")
+        target = None if self.summary is None else self.summary.data.get("target")
         return str(target) if target else self.corpora[0] if len(self.corpora) == 1 else None
 
     @property
     def scheme(self) -> str | None:
         """The label scheme of the record; None without one."""
-        return None if self.summary is None else self.summary["data"].get("scheme")
+        return None if self.summary is None else self.summary.data.get("scheme")
 
     @property
     def stamps(self) -> list[str]:
-        return list(self.first_facts.stamps if self.summary is None else self.summary["stamps"])
+        return list(self.first_facts.stamps if self.summary is None else self.summary.stamps)
 
     @property
     def stores(self) -> list[str]:
@@ -104,7 +103,8 @@ class EvaluatedModel:
     @property
     def average(self) -> str:
         """The average of weights that the heads were trained with: `none`, `swa` or `ema`."""
-        config = self.first_facts.config if self.heads else (self.summary or {}).get("config", {})
+        recorded = {} if self.summary is None else self.summary.config
+        config = self.first_facts.config if self.heads else recorded
         return str(config.get("average", "none"))
 
     @property
@@ -114,11 +114,11 @@ class EvaluatedModel:
             return 1
         return int(self.first_facts.config.get("snapshots", 1))
 
-    def record(self, key: Key) -> dict[str, Any]:
+    def record(self, key: Key) -> RunRecord:
         """The record of a run and fold; of a head that several folds share, that of the first."""
         run, fold = key
-        found = next(r for r in self.runs if r["run"] == run and (fold in SHARED_FOLDS or str(r["fold"]) == fold))
-        return read_object(self.path.parent / found["record"], "record")
+        found = next(r for r in self.runs if r.run == run and (fold in SHARED_FOLDS or r.fold == fold))
+        return read_run_record(self.path.parent / found.record)
 
     def rows_of(self, key: Key) -> pd.DataFrame:
         """The recorded predictions of a head: those of its run and fold, or of all folds that share it."""
@@ -151,9 +151,9 @@ class EvaluatedModel:
     def missing(self) -> list[str]:
         """The runs and folds without a saved head."""
         return [
-            f"run {r['run']}, fold {r['fold']}"
+            f"run {r.run}, fold {r.fold}"
             for r in self.runs
-            if not {(r["run"], str(r["fold"])), *((r["run"], f) for f in SHARED_FOLDS)} & set(self.heads)
+            if not {(r.run, r.fold), *((r.run, f) for f in SHARED_FOLDS)} & set(self.heads)
         ]
 
     def need_heads(self, what: str) -> None:
@@ -165,7 +165,7 @@ class EvaluatedModel:
         missing = self.missing
         if missing or not self.heads:
             some = f"{len(missing)} of {len(self.runs)} are missing, first {missing[0]}" if missing else "none"
-            command = self.summary["command"] if self.summary else "ser fit ..."
+            command = self.summary.command if self.summary else "ser fit ..."
             raise ConfigError(f"{what} needs the saved heads of {self.name}", found=some, action=_saving(command))
 
 
@@ -193,10 +193,10 @@ def find_model(model: str, workspace: Workspace, amount: str | None = None) -> E
     if model.endswith(ENDING):
         return _of_head(Path(model))
     path = find_summary(model, workspace.results)
-    summary = read_any(path)
-    if summary["schema"] in studies() or summary["schema"] == AUDIT_SCHEMA or "runs" not in summary:
-        rows = [row for key in ("variants", "methods", "settings", "sources") for row in summary.get(key, [])]
-        parts = dict.fromkeys(str(row["experiment"]) for row in rows if isinstance(row, dict) and row.get("experiment"))
+    summary = read_record(path)
+    if not isinstance(summary, (Summary, FewshotSummary)):
+        rows = [row for key in ("variants", "methods", "settings", "cells") if key in summary for row in summary[key]]
+        parts = dict.fromkeys(row.experiment for row in rows if row.experiment)
         raise ConfigError(
             f"{path.name} is no experiment",
             expected=f"one of its experiments: {', '.join(parts)}" if parts else "an experiment or a saved head",
@@ -205,20 +205,20 @@ def find_model(model: str, workspace: Workspace, amount: str | None = None) -> E
     folder = path.with_name(path.name.removesuffix(".json"))
     heads = {}
     for r in runs:
-        for fold in (str(r["fold"]), *SHARED_FOLDS):
-            file = folder / f"{run_name(r['run'], fold)}{ENDING}"
+        for fold in (r.fold, *SHARED_FOLDS):
+            file = folder / f"{run_name(r.run, fold)}{ENDING}"
             if file.is_file():
-                heads[int(r["run"]), fold] = file
+                heads[r.run, fold] = file
                 break
-    return EvaluatedModel(str(summary["experiment"]), path, summary, runs, heads, False, chosen)
+    return EvaluatedModel(summary.experiment, path, summary, runs, heads, False, chosen)
 
 
-def _of_amount(summary: dict[str, Any], path: Path, amount: str | None) -> tuple[list[dict[str, Any]], str]:
+def _of_amount(summary: Summary | FewshotSummary, path: Path, amount: str | None) -> tuple[list[RunRow], str]:
     """Select the runs with one amount of target data; return them and the amount, "" where the record is not few-shot."""
-    runs = list(summary["runs"])
-    if "percentages" not in summary:
+    runs = summary.runs
+    if isinstance(summary, Summary):
         if amount is not None:
-            raise ConfigError(f"--amount {amount}: {path.name} is no few-shot record", action="Leave --amount out.")
+            raise ConfigError(f"--amount {amount}: {path.name} is not a few-shot record", action="Leave --amount out.")
         return runs, ""
     names = sorted({amount_name(**amount_of(r)) for r in runs} - {amount_name(0)}, key=amount_value)
     chosen = amount or names[-1]
@@ -235,10 +235,10 @@ def _of_head(path: Path) -> EvaluatedModel:
     name = f"{about.experiment}.{path.name.removesuffix(ENDING)}"
     if not file.is_file():
         return EvaluatedModel(name, path, None, [], {key: path}, True)
-    summary = read_any(file)
-    if summary.get("config_hash") != about.config_hash:
+    summary = read_summary(file)
+    if summary.config_hash != about.config_hash:
         raise ConfigError(f"{path} is not of the experiment {file}", action="Train it again: ser fit ... --save")
-    runs = [r for r in summary["runs"] if r["run"] == key[0] and (key[1] in SHARED_FOLDS or str(r["fold"]) == key[1])]
+    runs = [r for r in summary.runs if r.run == key[0] and (key[1] in SHARED_FOLDS or r.fold == key[1])]
     if not runs:
         raise ConfigError(f"{file} has no run {key[0]}, fold {key[1]}")
     return EvaluatedModel(name, file, summary, runs, {key: path}, True)

@@ -82,10 +82,10 @@ class TrainingEmbeddings:
                 raise _UnknownRows("the head reads ids of words and offers no embedding")
             found.append(vectors)
             labels.append(corpus.data.labels[rows])
-        n = self.model.record(key)["n"]
+        n = self.model.record(key).n
         count = sum(map(len, labels))
-        if count not in (n["train"], n["train"] + n.get("before", 0)):
-            raise _UnknownRows(f"{count} utterances were neither validation nor test, and {n['train']} trained on")
+        if count not in (n.train, n.train + (n.before or 0)):
+            raise _UnknownRows(f"{count} utterances were neither validation nor test, and {n.train} trained on")
         return np.concatenate(found), np.concatenate(labels)
 
     def _corpus(self, name: str) -> CorpusFeatures:

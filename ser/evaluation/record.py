@@ -38,7 +38,7 @@ def opening(predictions: EvaluatedPredictions, command: str, table: Table | None
         "model": {
             "kind": "head" if model.single else "experiment",
             "record": None if model.summary is None else model.path.name,
-            "config_hash": None if model.summary is None else model.summary["config_hash"],
+            "config_hash": None if model.summary is None else model.summary.config_hash,
             "runs": int(test["run"].nunique()),
             "folds": int(test["fold"].nunique()),
             "heads": len(model.heads),
@@ -93,7 +93,7 @@ def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatur
     ]
     numbers = list(found.values())
     corpora = predictions.validated
-    again = any("trained again" in str(predictions.model.record(key).get("selection")) for key in found)
+    again = any("trained again" in str(predictions.model.record(key).selection) for key in found)
     return {
         "fitted_on": f"validation predictions of the same run and fold, of {' and '.join(corpora)}",
         "corpora": corpora,

@@ -25,8 +25,9 @@ from ser.features.views import TTA_VIEWS
 from ser.metadata.table import load_table, write_table
 from ser.results.metrics import calibration
 from ser.results.records.find import find_summary, read_any
+from ser.results.records.kinds import read_summary
 from ser.results.records.listing import list_results
-from ser.results.records.record import read_predictions, read_summary
+from ser.results.records.runs import read_predictions
 from ser.results.report.compose import text_of
 from ser.train.checkpoint import load_head
 from ser.train.experiments.combine import combine
@@ -64,7 +65,7 @@ def space(tmp_path: Path, trained: Path) -> Path:
 
 def predictions(space: Path, name: str) -> pd.DataFrame:
     path = space / "results" / f"{name}.json"
-    return read_predictions(path, read_summary(path))
+    return read_predictions(path)
 
 
 def evaluated(space: Path, model: str, **options: Any) -> dict[str, Any]:

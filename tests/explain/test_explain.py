@@ -11,7 +11,8 @@ from sklearn.metrics import recall_score
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.evaluation.evaluate import evaluate
-from ser.results.records.record import read_predictions, read_summary
+from ser.results.records.kinds import read_summary
+from ser.results.records.runs import read_predictions
 from ser.train.experiments.fit import fit
 
 FAST: dict[str, Any] = {
@@ -53,7 +54,7 @@ def test_attention_and_modalities_of_an_experiment(space: Path) -> None:
     assert {h["utterances"] for h in found["heads"]} == {16}
     shapley = found["modalities"]["shapley_of_UA"]
     assert list(shapley) == ["audio", "text"]
-    predictions = read_predictions(output, summary)
+    predictions = read_predictions(output)
     tested = predictions[predictions["split"] == "test"]
     by_head = [recall_score(g["true"], g["predicted"], average="macro") for _, g in tested.groupby(["run", "fold"])]
     assert found["modalities"]["UA_with_only"]["audio+text"] == pytest.approx(np.mean(by_head))

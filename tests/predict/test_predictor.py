@@ -19,7 +19,7 @@ from ser.cli import main
 from ser.errors import ConfigError
 from ser.predict.inputs import audio_files
 from ser.predict.predictions import long_note
-from ser.results.records.record import read_summary
+from ser.results.records.kinds import read_summary
 from ser.synthesis import make_corpus
 from ser.train.checkpoint import head_facts, load_head
 

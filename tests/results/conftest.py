@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec import convert
 
+from ser.jsonfile import plain
 from ser.results.metrics.classification import scores
-from ser.results.records import record
+from ser.results.records.model import RunResult
+from ser.results.records.runs import write_record, write_run
+from ser.results.records.summary import FinishedExperiment, summarise, summarise_fewshot
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
 STARTED = "2026-01-02T03:04:05+00:00"
@@ -96,9 +100,8 @@ def write_experiment(
     records = []
     for key, part in frame.groupby([*(["percentage"] if few else []), "run", "fold"]):
         more = {"percentage": float(key[0])} if few else {}
-        records.append(record_of(part, experiment, classes, **more))
-        record.write_run(folder / experiment, records[-1], part)
-    make = record.summarise_fewshot if few else record.summarise
+        records.append(convert(record_of(part, experiment, classes, **more), RunResult))
+        write_run(folder / experiment, records[-1], part)
     data = {"source": "ravdess", "target": "emodb"} if few else {"dataset": "emodb"}
     content: dict[str, Any] = {
         "experiment": experiment,
@@ -110,10 +113,12 @@ def write_experiment(
         "seconds": 12.25,
         **changes,
     }
-    summary = make(runs=records, predictions=frame, classes=classes, **content)
+    notes = content.pop("notes", [])
+    finished = FinishedExperiment(runs=records, predictions=frame, classes=classes, **content)
+    summary = summarise_fewshot(finished, notes=notes) if few else summarise(finished, notes=notes)
     path = folder / f"{experiment}.json"
-    record.write_summary(path, summary)
-    return path, summary
+    write_record(path, summary)
+    return path, plain(summary)
 
 
 def simulate_fewshot(percentages: Sequence[float] = (0, 10, 20, 50), **options: Any) -> pd.DataFrame:

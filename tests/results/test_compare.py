@@ -13,10 +13,10 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from ser.cli import cli, main
 from ser.errors import ConfigError
-from ser.jsonfile import fault_of
+from ser.jsonfile import fault_of, write_json
 from ser.results.records.comparison import ResultComparison
 from ser.results.records.find import read_any
-from ser.results.records.record import write_summary
+from ser.results.records.model import Summary
 from ser.results.records.stamps import VOIDS, refuse_void, voids
 from ser.results.report.compose import text_of
 from ser.results.statistics import paired, power
@@ -95,7 +95,7 @@ def rewritten(folder: Path, name: str, change: Callable[[dict[str, Any]], Any]) 
     path = folder / f"{name}.json"
     content = json.loads(path.read_text())
     change(content)
-    write_summary(path, content)
+    write_json(path, content, Summary)
 
 
 def test_folds_that_one_alone_has_are_left_out(folder: Path) -> None:

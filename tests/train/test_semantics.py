@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from ser.results.records.record import read_predictions, read_summary
+
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.combine import combine
 from ser.train.experiments.fewshot import fewshot

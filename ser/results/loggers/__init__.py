@@ -6,13 +6,12 @@ What is written comes from the records, once they are whole; writing the same re
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from ser.errors import ConfigError
-from ser.jsonfile import check
 from ser.registry import load
 from ser.results.records.beside import beside
-from ser.results.records.kinds import model_of, read_record
+from ser.results.records.kinds import read_record
+from ser.results.records.model import Opening
 from ser.results.records.result import Result
 from ser.results.studies import StudyRecord
 
@@ -34,18 +33,16 @@ def need(loggers: Sequence[str]) -> None:
             )
 
 
-def log(result: Any, path: Path, loggers: Sequence[str]) -> list[str]:
+def log(record: Opening, path: Path, loggers: Sequence[str]) -> list[str]:
     """Write a result into trackers; of a study, each of the summaries that it is made of.
 
     Args:
-        result: its record, as an object or as it was written.
         path: its file.
 
     Returns:
         The command that shows what was written, one line per tracker.
     """
     need(loggers)
-    record = check(result, model_of(result), path.name) if isinstance(result, dict) else result
     results = list(members(record, path)) if isinstance(record, StudyRecord) else [Result(path, record)]
     found = []
     for name in loggers:

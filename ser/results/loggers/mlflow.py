@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.jsonfile import dumps, plain
-from ser.results.records.model import Run
+from ser.results.records.model import RunRecord
 from ser.results.records.result import Result
 from ser.results.report.origin import flat
 
@@ -78,7 +78,7 @@ def _summary(client: Any, experiment: str, result: Result) -> str:
     return run
 
 
-def _run(client: Any, experiment: str, parent: str, name: str, record: Run) -> None:
+def _run(client: Any, experiment: str, parent: str, name: str, record: RunRecord) -> None:
     tags = {"mlflow.runName": name, "mlflow.parentRunId": parent, "ser.fold": record.fold}
     run = str(client.create_run(experiment, tags=tags).info.run_id)
     client.log_param(run, "seed", str(record.seed))

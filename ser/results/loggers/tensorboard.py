@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.jsonfile import dumps, plain
-from ser.results.records.model import Run
+from ser.results.records.model import RunRecord
 from ser.results.records.result import Result
 
 PACKAGE = "tensorboard"
@@ -37,7 +37,7 @@ def write(result: Result, folder: Path) -> str:
     return f"tensorboard --logdir {folder / 'tensorboard'}"
 
 
-def _run(events: Any, record: Run) -> None:
+def _run(events: Any, record: RunRecord) -> None:
     for name, values in (record.curves or {}).items():
         for epoch, value in enumerate(values, start=1):
             if value is not None:

@@ -5,16 +5,16 @@ comparison is paired; the temperature of an ensemble is its own, fitted after av
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
 from ser.errors import TrainingError
+from ser.results.records.model import Comparison
 from ser.results.statistics.paired import compare
 
 
 def mean_of_runs(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Predictions of the mean of all runs' probabilities, fold by fold: one run, of number 0.
+    """Predict by the mean of all runs' probabilities, fold by fold: one run, of number 0.
 
     Raises:
         TrainingError: a run lacks an utterance that another has.
@@ -34,8 +34,8 @@ def mean_of_runs(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFr
 
 def against_members(
     ensemble: pd.DataFrame, predictions: pd.DataFrame, classes: Sequence[str], metric: str = "UA"
-) -> dict[str, Any]:
-    """`compare` of the ensemble's test predictions (one run) with those of its members, as many runs as there are.
+) -> Comparison:
+    """Compare the ensemble's test predictions (one run) with those of its members, as many runs as there are.
 
     Each member changes places with the ensemble, which is the same beside all of them.
     """

@@ -1,10 +1,10 @@
 """Predictions -> the numbers of a summary: pure functions; every stored number is made here and can be made again.
 
-A frame of predictions has one row a prediction, with the columns of `COLUMNS` and then `p_<class>`, a probability a class.
+A frame of predictions has one row per prediction, with the columns of `COLUMNS`, and for each class a column `p_<class>` with
+its probability.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,18 @@ from numpy.typing import NDArray
 
 from ser.errors import TrainingError
 from ser.results.metrics.classification import class_scores, encode, scores_from_counts
-from ser.results.records.names import AMOUNTS, METRICS
-from ser.results.statistics.intervals import cluster_intervals, describe, tally
+from ser.results.records.model import (
+    ClassScores,
+    Confusion,
+    FoldMetrics,
+    GroupGap,
+    Groups,
+    GroupScores,
+    Metrics,
+    Numbers,
+)
+from ser.results.records.names import AMOUNTS
+from ser.results.statistics.intervals import cluster_intervals, metrics_over_runs, tally
 
 TEXT_COLUMNS = ("utterance_id", "fold", "split", "true", "predicted", "speaker", "gender")
 COLUMNS = ("utterance_id", "run", "fold", "split", "true", "predicted", "speaker", "gender")
@@ -34,7 +44,7 @@ def check_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> None
     if missing:
         raise TrainingError(f"predictions have no column {missing[0]!r}", expected=f"columns {', '.join(wanted)}")
     if not len(predictions):
-        raise TrainingError("there are no predictions", expected="one row an utterance")
+        raise TrainingError("there are no predictions", expected="one row per utterance")
     for column, allowed in (("split", SPLITS), ("true", tuple(classes)), ("predicted", tuple(classes))):
         strange = ~predictions[column].isin(allowed)
         if strange.any():
@@ -96,51 +106,66 @@ def _tally_groups(frame: pd.DataFrame, classes: Sequence[str], column: str) -> t
     return [str(n) for n in names], tally(shape, group.astype(np.int64), run.astype(np.int64), truth, guess)
 
 
-def _over_runs(values: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
-    return {name: describe(values[name]) for name in METRICS}
+def _pooled(counts: Counts, by_speaker: Counts | None) -> Metrics:
+    """Metrics of `(runs, K, K)` counts over runs, with intervals over speakers from `(speakers, runs, K, K)`, if there are."""
+    found = metrics_over_runs(scores_from_counts(counts))
+    intervals = None if by_speaker is None else cluster_intervals(by_speaker)
+    for name, metric in found.items():
+        metric.ci_95_speakers = None if intervals is None else intervals[name]
+    return found
 
 
-def _by_class(pooled: Counts, classes: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
-    """Mean over runs of each class's scores; None where no run has one."""
-    result: dict[str, dict[str, float | int | None]] = {name: {} for name in classes}
-    for score, values in class_scores(pooled).items():
-        for k, name in enumerate(classes):
-            defined = values[:, k][~np.isnan(values[:, k])]
-            result[name][score] = float(defined.mean()) if len(defined) else None
-    for scores in result.values():
-        support = scores["support"]
-        scores["support"] = int(support) if support is not None and float(support).is_integer() else support
-    return result
+def _by_class(pooled: Counts, classes: Sequence[str]) -> dict[str, ClassScores]:
+    """The mean over runs of each class's scores; None where no run has one."""
+    scores = class_scores(pooled)
+
+    def mean(score: str, k: int) -> float | None:
+        defined = scores[score][:, k][~np.isnan(scores[score][:, k])]
+        return float(defined.mean()) if len(defined) else None
+
+    found = {}
+    for k, name in enumerate(classes):
+        support = float(scores["support"][:, k].mean())
+        found[name] = ClassScores(
+            precision=mean("precision", k),
+            recall=mean("recall", k),
+            F1=mean("F1", k),
+            support=int(support) if support.is_integer() else support,
+        )
+    return found
 
 
-def _groups(test: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
-    """UA and WA of each gender and speaker (pooled over folds, mean over runs), and the widest gap between two groups."""
-    result: dict[str, Any] = {}
-    for column in ("gender", "speaker"):
-        names, counts = _tally_groups(test, classes, column)
-        if not names:
-            result |= {column: {}, f"{column}_gap": None}
-            continue
-        values = scores_from_counts(counts)
-        ua, wa = np.nanmean(values["UA"], axis=1), np.nanmean(values["WA"], axis=1)
-        n = counts.sum((-1, -2)).mean(axis=1)
-        result[column] = {
-            name: {"UA": float(ua[i]), "WA": float(wa[i]), "n": round(float(n[i]))} for i, name in enumerate(names)
-        }
-        some = len(names) > 1
-        result[f"{column}_gap"] = {"UA": float(np.ptp(ua)), "WA": float(np.ptp(wa))} if some else None
-    return result
+def _by_group(
+    test: pd.DataFrame, classes: Sequence[str], column: str
+) -> tuple[dict[str, GroupScores], GroupGap | None]:
+    """UA and WA of each gender or speaker (pooled over folds, mean over runs), and the widest gap between two groups."""
+    names, counts = _tally_groups(test, classes, column)
+    if not names:
+        return {}, None
+    values = scores_from_counts(counts)
+    ua, wa = np.nanmean(values["UA"], axis=1), np.nanmean(values["WA"], axis=1)
+    n = counts.sum((-1, -2)).mean(axis=1)
+    groups = {name: GroupScores(UA=float(ua[i]), WA=float(wa[i]), n=round(float(n[i]))) for i, name in enumerate(names)}
+    return groups, GroupGap(UA=float(np.ptp(ua)), WA=float(np.ptp(wa))) if len(names) > 1 else None
 
 
-def _by_fold(test: pd.DataFrame, counts: Counts) -> dict[str, Any]:
+def _groups(test: pd.DataFrame, classes: Sequence[str]) -> Groups:
+    gender, gender_gap = _by_group(test, classes, "gender")
+    speaker, speaker_gap = _by_group(test, classes, "speaker")
+    return Groups(gender=gender, gender_gap=gender_gap, speaker=speaker, speaker_gap=speaker_gap)
+
+
+def _by_fold(test: pd.DataFrame, counts: Counts) -> dict[str, FoldMetrics]:
     """Test metrics of each fold, `counts (runs, folds, K, K)`, described over runs; folds that are numbers in their order."""
     names = np.unique(test["fold"].to_numpy(dtype=str)).tolist()
     order = sorted(range(len(names)), key=lambda k: (len(names[k]) if names[k].isdecimal() else 99, names[k]))
-    return {names[k]: {**_over_runs(scores_from_counts(counts[:, k])), "n": int(counts[0, k].sum())} for k in order}
+    each = {names[k]: metrics_over_runs(scores_from_counts(counts[:, k])) for k in order}
+    sizes = {names[k]: int(counts[0, k].sum()) for k in order}
+    return {name: FoldMetrics(**dict(metrics.items()), n=sizes[name]) for name, metrics in each.items()}
 
 
-def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
-    """All numbers of a summary, from the predictions alone.
+def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> Numbers:
+    """Compute all numbers of a summary, from the predictions alone.
 
     Args:
         predictions: rows of any number of runs and folds.
@@ -164,26 +189,18 @@ def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) 
     _refuse_twice(test, ["run", "utterance_id"], "in the test folds of one run")
     counts = {split: _tally_folds(part, classes, split) for split, part in parts.items() if len(part)}
     described = {
-        split: _over_runs({name: v.mean(axis=1) for name, v in scores_from_counts(c).items()})
+        split: metrics_over_runs({name: v.mean(axis=1) for name, v in scores_from_counts(c).items()})
         for split, c in counts.items()
     }
-    pooled_counts = counts["test"].sum(axis=1)
-    pooled = _over_runs(scores_from_counts(pooled_counts))
+    pooled = counts["test"].sum(axis=1)
     speakers, by_speaker = _tally_groups(test, classes, "speaker")
     known = len(speakers) > 1 and not (test["speaker"] == "").any()
-    intervals = cluster_intervals(by_speaker) if known else None
-    for name in METRICS:
-        pooled[name]["ci_95_speakers"] = intervals[name] if intervals else None
-    return {
-        "validation": described.get("validation"),
-        "test": described["test"],
-        "pooled": pooled,
-        "confusion_matrix": {
-            "labels": list(classes),
-            "counts": pooled_counts.sum(axis=0).tolist(),
-            "runs": len(pooled_counts),
-        },
-        "per_class": _by_class(pooled_counts, classes),
-        "groups": _groups(test, classes),
-        "folds": _by_fold(test, counts["test"]),
-    }
+    return Numbers(
+        validation=described.get("validation"),
+        test=described["test"],
+        pooled=_pooled(pooled, by_speaker if known else None),
+        confusion_matrix=Confusion(labels=list(classes), counts=pooled.sum(axis=0).tolist(), runs=len(pooled)),
+        per_class=_by_class(pooled, classes),
+        groups=_groups(test, classes),
+        folds=_by_fold(test, counts["test"]),
+    )

@@ -1,13 +1,13 @@
-"""How many labels a method saves: the amount of target data with which training from scratch does as well as it."""
+"""The labels that a method saves: the amount of target data with which training from scratch has the same score."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from ser.results.records.names import amount_value
+from ser.results.studies.fewshot import Relation, SavedLabels
 
 
-def worth(score: float, amounts: Sequence[float], scores: Sequence[float]) -> tuple[float, str]:
+def worth(score: float, amounts: Sequence[float], scores: Sequence[float]) -> tuple[float, Relation]:
     """The amount at which a curve first reaches a score, linear between its points in the logarithm of the amount.
 
     Args:
@@ -35,8 +35,8 @@ def worth(score: float, amounts: Sequence[float], scores: Sequence[float]) -> tu
 
 def saved_labels(
     curves: dict[str, dict[str, float]], scratch: dict[str, float], zero_shot: float | None
-) -> list[dict[str, Any]]:
-    """What each method's scores are worth in target data.
+) -> list[SavedLabels]:
+    """Express each method's scores in target data.
 
     Percentages are measured on the curve of percentages, shots on that of shots.
 
@@ -46,9 +46,9 @@ def saved_labels(
         zero_shot: score of the source model itself; None without one.
 
     Returns:
-        For each method and amount, and for the source model at amount `0%`: `method`, `amount`, `score`, `worth`, `relation`
-        (see `worth`), `unit` (`%` or `shots`) and `saved`: the share of the labels that scratch would need beyond those used,
-        1 - amount / worth, negative where scratch needs fewer; None where the worth is a bound.
+        One row for each method and amount, and for the source model at amount `0%`. `saved` is the share of the labels that
+        scratch would need beyond those used, 1 - amount / worth, negative where scratch needs fewer; None where the worth is a
+        bound.
     """
     rows = []
     for share in (False, True):
@@ -62,14 +62,14 @@ def saved_labels(
             value, relation = worth(score, *(list(column) for column in zip(*points, strict=True)))
             used = amount_value(amount)[1]
             rows.append(
-                {
-                    "method": name,
-                    "amount": amount,
-                    "score": score,
-                    "worth": value,
-                    "relation": relation,
-                    "unit": "%" if share else "shots",
-                    "saved": 1 - used / value if relation == "about" else None,
-                }
+                SavedLabels(
+                    method=name,
+                    amount=amount,
+                    score=score,
+                    worth=value,
+                    relation=relation,
+                    unit="%" if share else "shots",
+                    saved=1 - used / value if relation == "about" else None,
+                )
             )
     return rows

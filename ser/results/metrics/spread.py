@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from msgspec import convert
 from numpy.typing import NDArray
 
 from ser.results.metrics.calibration import chance_ece, ece, reliability
@@ -95,9 +94,9 @@ def reliability_over_runs(test: pd.DataFrame) -> ReliabilityOverRuns:
     gaps = shares.max(axis=1) - (shares.argmax(axis=1) == labels)
     return ReliabilityOverRuns(
         **{name: values.tolist() for name, values in reliability(shares, labels).items()},
-        ECE=described([ece(shares[rows], labels[rows]) for rows in own]),
-        ECE_by_chance=described([chance_ece(shares[rows]) for rows in own]),
-        gap=described([float(gaps[rows].mean()) for rows in own]),
+        ECE=describe([ece(shares[rows], labels[rows]) for rows in own]),
+        ECE_by_chance=describe([chance_ece(shares[rows]) for rows in own]),
+        gap=describe([float(gaps[rows].mean()) for rows in own]),
     )
 
 
@@ -111,9 +110,4 @@ def _counts(test: pd.DataFrame, classes: Sequence[str], group: NDArray[np.int64]
 
 def _described(values: NDArray[np.float64]) -> Described | None:
     defined = values[~np.isnan(values)]
-    return described(defined.tolist()) if len(defined) else None
-
-
-def described(values: Sequence[float]) -> Described:
-    """`describe` as an object."""
-    return convert(describe(values), Described)
+    return describe(defined) if len(defined) else None

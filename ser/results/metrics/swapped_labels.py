@@ -1,6 +1,6 @@
 """Classes that fit better as each other: the sign of a label map that is swapped between two corpora.
 
-A head that is no better than chance confuses everything with everything. One that takes `neutral` for `sadness` and the
+A head that is no better than chance confuses all classes with all. One that takes `neutral` for `sadness` and the
 reverse more often than not has learned both classes under the other's name. Which classes to look at is said by the
 permutation of the classes that agrees best with the confusion matrix (Kuhn 1955, by SciPy): the identity where labels mean
 the same. Each cycle of another permutation is a suspect in one of two cases:
@@ -13,13 +13,13 @@ Across corpora heads are often poor, so that swapped labels show in the second w
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ser.results.metrics.classification import encode
+from ser.results.records.model import MistakenFor, Suspect
 
 TAKEN, KEPT = 0.5, 0.25
 GAIN, LEVEL = 0.05, 0.05
@@ -27,13 +27,12 @@ GAIN, LEVEL = 0.05, 0.05
 Shares = NDArray[np.float64]
 
 
-def suspects(predictions: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Cycles of classes that may be swapped, from the test predictions of all runs.
+def suspects(predictions: pd.DataFrame, classes: Sequence[str]) -> list[Suspect]:
+    """Find cycles of classes that may be swapped, from the test predictions of all runs.
 
     Returns:
-        For each cycle `classes`; `gain`: by how much their mean recall would rise if they were exchanged; `p` over speakers,
-        adjusted, None where there are fewer than five or they are not known; and `confusion`: true class, class it is
-        predicted as, share.
+        One suspect for each cycle; its `p` is over speakers, adjusted, and None where there are fewer than five or they are
+        not known.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -49,10 +48,10 @@ def suspects(predictions: pd.DataFrame, classes: Sequence[str]) -> list[dict[str
         plain = bool((crossed >= TAKEN).all() and (straight <= KEPT).all())
         if plain or (p is not None and p < LEVEL and gain >= GAIN):
             confusion = [
-                {"true": classes[a], "predicted": classes[b], "share": float(whole[a, b])}
+                MistakenFor(true=classes[a], predicted=classes[b], share=float(whole[a, b]))
                 for a, b in zip(cycle, to, strict=True)
             ]
-            found.append({"classes": [classes[c] for c in cycle], "gain": gain, "p": p, "confusion": confusion})
+            found.append(Suspect(classes=[classes[c] for c in cycle], gain=gain, p=p, confusion=confusion))
     return found
 
 

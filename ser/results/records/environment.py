@@ -1,4 +1,4 @@
-"""Where a result was computed: versions, machine, commit. Nothing that names a person, a host or a folder."""
+"""The place of a computation: versions, machine, commit; nothing that names a person, a host or a folder."""
 
 import os
 import platform
@@ -7,34 +7,34 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import ser
+from ser.results.records.model import Environment
 
 PACKAGES = ("torch", "numpy", "scipy", "h5py", "pandas", "scikit-learn")
 
 
-def environment(device: str = "cpu") -> dict[str, Any]:
-    """The environment for a record.
+def environment(device: str = "cpu") -> Environment:
+    """Describe the environment for a record.
 
     Args:
         device: what was computed on: `cpu`, `cuda`, `cuda:1`.
 
     Returns:
-        `python`, `platform`, `cpus`, `ser`, `packages` (None for one that is not installed), `commit` and `modified`
-        (of `ser`'s own git checkout; None where it is installed without one), `device`.
+        A package that is not installed has the version None; so have `commit` and `modified` (of `ser`'s own git checkout)
+        where it is installed without one.
     """
     commit, modified = _git()
-    return {
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "cpus": os.cpu_count() or 1,
-        "ser": ser.__version__,
-        "packages": {name: _version(name) for name in PACKAGES},
-        "commit": commit,
-        "modified": modified,
-        "device": _device(device),
-    }
+    return Environment(
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        cpus=os.cpu_count() or 1,
+        ser=ser.__version__,
+        packages={name: _version(name) for name in PACKAGES},
+        commit=commit,
+        modified=modified,
+        device=_device(device),
+    )
 
 
 def _version(package: str) -> str | None:

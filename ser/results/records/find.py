@@ -1,5 +1,6 @@
 """Find and read results in their folder, and what is in them. Light."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -7,33 +8,18 @@ from typing import Any
 from ser.errors import ConfigError
 from ser.jsonfile import check, read_object
 from ser.results.records.kinds import model_of, schemas
-from ser.results.records.names import SUMMARY_SCHEMA
+from ser.results.records.model import Opening
 
 HEAD = ".safetensors"
 _CONTAINERS = (dict, list)  # of JSON, nothing else
 OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
 
 
-def read_summary(path: Path) -> dict[str, Any]:
-    """Read and validate a summary.
-
-    Raises:
-        ConfigError: the file is missing, is not JSON, is of another kind or version, or is not valid; says which.
-    """
-    summary = read_object(path, "summary")
-    if summary.get("schema") != SUMMARY_SCHEMA:
-        raise ConfigError(
-            f"{path} is not a summary", expected=f"schema {SUMMARY_SCHEMA}", found=repr(summary.get("schema"))
-        )
-    check(summary, model_of(summary), path)
-    return summary
-
-
 def read_any(path: Path) -> dict[str, Any]:
     """Read and validate a record of any kind: its `schema` says which it is.
 
     Raises:
-        ConfigError: as `read_summary`.
+        ConfigError: the file is missing, is not JSON, is of another kind or version, or is not valid; says which.
     """
     found = read_object(path, "result")
     if found.get("schema") not in schemas():
@@ -52,9 +38,9 @@ def verb(command: str) -> str:
     return words[0] if words else command
 
 
-def fact(summary: dict[str, Any], key: str) -> Any:
+def fact(record: Opening | Mapping[str, Any], key: str) -> Any:
     """A value by its key: the one least deep in `data`, then in `config`; None where there is none."""
-    for part in (summary["data"], summary.get("config", {})):
+    for part in _data_and_config(record):
         level: list[dict[str, Any] | list[Any]] = [part]
         while level:
             below: list[dict[str, Any] | list[Any]] = []
@@ -67,14 +53,18 @@ def fact(summary: dict[str, Any], key: str) -> Any:
     return None
 
 
-def dataset(summary: dict[str, Any]) -> str:
+def _data_and_config(record: Opening | Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    return (record.data, record.config) if isinstance(record, Opening) else (record["data"], record.get("config", {}))
+
+
+def dataset(record: Opening | Mapping[str, Any]) -> str:
     """The dataset's name; `source -> target` where there are two."""
-    for part in (summary["data"], summary.get("config", {})):
+    for part in _data_and_config(record):
         source, target = part.get("source"), part.get("target")
         if isinstance(source, str) and isinstance(target, str):
             return f"{source} -> {target}"
-    target = fact(summary, "target")
-    found = fact(summary, "dataset") or (target if isinstance(target, str) else "")
+    target = fact(record, "target")
+    found = fact(record, "dataset") or (target if isinstance(target, str) else "")
     return str(found)
 
 

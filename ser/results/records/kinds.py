@@ -14,7 +14,7 @@ from ser.jsonfile import Model, decode, read_limited
 from ser.results.records.comparison import ResultComparison
 from ser.results.records.evaluation import Evaluation
 from ser.results.records.explanations import Explanations
-from ser.results.records.model import FewshotSummary, Run, Summary
+from ser.results.records.model import FewshotSummary, RunRecord, Summary
 
 if TYPE_CHECKING:
     from ser.results.studies import StudyRecord
@@ -36,7 +36,7 @@ def kinds() -> dict[str, type[Model]]:
     return {
         "summary": Summary,
         "fewshot_summary": FewshotSummary,
-        "run": Run,
+        "run": RunRecord,
         "evaluation": Evaluation,
         "explanations": Explanations,
         "comparison": ResultComparison,
@@ -77,6 +77,29 @@ def model_of(document: Mapping[str, Any]) -> type[Model]:
             found=repr(document.get("schema")),
         )
     return FewshotSummary if model is Summary and "percentages" in document else model
+
+
+def read_summary(path: Path) -> Summary | FewshotSummary:
+    """Read the summary of an experiment.
+
+    Raises:
+        ConfigError: as `read_record`; or it is another kind of record.
+    """
+    found = read_record(path, "summary")
+    if not isinstance(found, (Summary, FewshotSummary)):
+        raise ConfigError(
+            f"{path} is not a summary", expected="the record of an experiment", found=repr(found["schema"])
+        )
+    return found
+
+
+def read_run_record(path: Path) -> RunRecord:
+    """Read the record of a run.
+
+    Raises:
+        ConfigError: as `read_record`; or it is another kind of record.
+    """
+    return decode(read_limited(path, "record"), RunRecord, path)
 
 
 def read_record(path: Path, what: str = "result") -> Model:

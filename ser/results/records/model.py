@@ -28,7 +28,7 @@ Amount = Annotated[
         description="Few-shot: share of the target's training part, or number of utterances of each class.",
     ),
 ]
-MetricName = Annotated[Literal["UA", "WA", "WF1", "Macro_F1"], Meta(description="Pooled over folds, mean over runs.")]
+MetricName = Annotated[str, Meta(pattern="^(UA|WA|WF1|Macro_F1)$", description="Pooled over folds, mean over runs.")]
 Beside = Annotated[str, Meta(min_length=1, description="Path from this file's folder.")]
 Stamps = Annotated[list[str], Meta(description="What a reader of the numbers must know.")]
 Notes = Annotated[list[str], Meta(description="The runs' notes, each with run and fold.")]
@@ -377,8 +377,8 @@ class Sizes(Model, kw_only=True, forbid_unknown_fields=False):
     sampled: Annotated[Count, Meta(description="Drawn in an epoch where corpora are balanced.")] | UnsetType = UNSET
 
 
-class Run(Model, kw_only=True, forbid_unknown_fields=False):
-    """The record of one run on one fold."""
+class RunResult(Model, kw_only=True, forbid_unknown_fields=False):
+    """One run on one fold: its training and its scores."""
 
     experiment: Word
     config_hash: ConfigHash | UnsetType = UNSET
@@ -425,6 +425,11 @@ class Run(Model, kw_only=True, forbid_unknown_fields=False):
         ]
         | UnsetType
     ) = UNSET
+
+
+class RunRecord(RunResult, kw_only=True, forbid_unknown_fields=False):
+    """The record of one run on one fold."""
+
     schema: Literal["ser.run/1"] = "ser.run/1"
     predictions: Annotated[
         str, Meta(pattern=r"^[^/\\]+\.csv$", description="File of this run's predictions, beside this one.")

@@ -1,4 +1,4 @@
-"""Names that records are known by: the metrics, a configuration's hash, the files of a run. Light."""
+"""Names that records are known by: schemas, the hash of a configuration, amounts, the files of a run. Light."""
 
 import hashlib
 import json
@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ser.jsonfile import plain
+from ser.results.records.model import METRICS as METRICS
+from ser.results.records.model import RunResult, RunRow
 
-METRICS = ("UA", "WA", "WF1", "Macro_F1")
 RUN_SCHEMA = "ser.run/1"
 SUMMARY_SCHEMA = "ser.summary/1"
 ABLATION_SCHEMA = "ser.ablation/1"
@@ -32,9 +33,9 @@ def config_hash(config: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
 
 
-def amount_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a record says of how much labelled target data its run had; {} where it is no few-shot run."""
-    return {key: record[key] for key in AMOUNTS if record.get(key) is not None}
+def amount_of(record: Mapping[str, Any] | RunResult | RunRow) -> dict[str, Any]:
+    """The amount of labelled target data of a run, as arguments of `amount_name`; {} where it is not a few-shot run."""
+    return {key: record[key] for key in AMOUNTS if key in record and record[key] is not None}
 
 
 def amount_name(percentage: float | None = None, shots: int | None = None) -> str:

@@ -1,25 +1,25 @@
-"""The remarks of an experiment's runs, as its summary has them."""
+"""The notes of an experiment's runs, as its summary has them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
+from ser.results.records.model import RunResult
 from ser.results.records.names import amount_name, amount_of
 
 MANY_NOTES = 10  # of one kind; more are counted, the runs' own records have them
 
 
-def notes_of(done: Sequence[tuple[Mapping[str, Any], pd.DataFrame]]) -> list[str]:
-    """The runs' remarks, each with the run and the fold it is of, or with how many it is of where those are many."""
+def notes_of(done: Sequence[tuple[RunResult, pd.DataFrame]]) -> list[str]:
+    """The runs' notes, each with its run and fold, or with their number where they are many."""
     where: dict[str, list[str]] = {}
     some = any(amount_of(row) for row, _ in done)
     kinds = "runs x folds x amounts" if some else "runs x folds"
     for row, _ in done:
-        for note in row["notes"]:
+        for note in row.notes or ():
             amount = amount_of(row)
             at = f", {amount_name(**amount)}" if amount else ""
-            where.setdefault(note, []).append(f"run {row['run']}, fold {row['fold']}{at}")
+            where.setdefault(note, []).append(f"run {row.run}, fold {row.fold}{at}")
     found = []
     for note, places in where.items():
         many = len(places) > MANY_NOTES

@@ -5,12 +5,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser.errors import ConfigError
 from ser.jsonfile import plain
 from ser.results.records.beside import beside
 from ser.results.records.find import dataset, fact, find_summary
-from ser.results.records.kinds import read_record
-from ser.results.records.model import AmountNumbers, FewshotSummary, Groups, Run, RunRow, Summary
+from ser.results.records.kinds import read_record, read_run_record
+from ser.results.records.model import AmountNumbers, FewshotSummary, Groups, RunRecord, RunRow, Summary
 from ser.results.records.names import amount_name, amount_value
 
 if TYPE_CHECKING:
@@ -66,9 +65,9 @@ class Result:
         Raises:
             ConfigError: a file is missing or damaged.
         """
-        from ser.results.records.record import read_predictions
+        from ser.results.records.runs import read_predictions
 
-        return read_predictions(self.path, {"runs": [plain(row) for row in self.runs]})
+        return read_predictions(self.path, self.runs)
 
     @cached_property
     def test(self) -> "pd.DataFrame":
@@ -77,25 +76,13 @@ class Result:
         return found
 
     @cached_property
-    def records(self) -> list[Run]:
+    def records(self) -> list[RunRecord]:
         """The record of each of `runs`.
 
         Raises:
             ConfigError: a file is missing or damaged.
         """
         return [read_run_record(beside(self.path, row.record)) for row in self.runs]
-
-
-def read_run_record(file: Path) -> Run:
-    """Read the record of one run.
-
-    Raises:
-        ConfigError: the file is missing, damaged, or of another kind.
-    """
-    found = read_record(file, "record")
-    if not isinstance(found, Run):
-        raise ConfigError(f"{file} is not the record of a run")
-    return found
 
 
 def _amount(row: RunRow) -> str:

@@ -1,18 +1,19 @@
-"""Which results can be compared: the same data, scheme, protocol, classes and test utterances; and which of their runs pair."""
+"""Results that can be compared: the same data, scheme, protocol, classes and test utterances; and the pairs of their runs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pandas as pd
 
 from ser.errors import ConfigError
 from ser.results.records.beside import beside
-from ser.results.records.find import dataset, fact, find_summary, read_summary
-from ser.results.records.kinds import read_record
+from ser.results.records.find import dataset, fact, find_summary
+from ser.results.records.kinds import read_record, read_summary
+from ser.results.records.model import AmountNumbers, FewshotSummary, Numbers, RunRow, Summary
 from ser.results.records.names import amount_name, amount_of, amount_value
-from ser.results.records.record import read_predictions
+from ser.results.records.runs import read_predictions
 from ser.results.statistics.paired import tested_rows
 from ser.results.studies import StudyRecord
 
@@ -30,15 +31,15 @@ class Member:
     """
 
     path: Path
-    summary: dict[str, Any]
+    summary: Summary | FewshotSummary
     amount: str | None
     classes: list[str]
-    runs: list[dict[str, Any]]
+    runs: list[RunRow]
     frame: pd.DataFrame
 
     @property
     def name(self) -> str:
-        experiment = str(self.summary["experiment"])
+        experiment = self.summary.experiment
         return experiment if self.amount is None else f"{experiment} at {self.amount}"
 
 
@@ -48,12 +49,12 @@ class Pairing:
 
     Attributes:
         by: `seed`, or `run` where the results share no seeds.
-        runs: how many pair.
+        runs: number of pairs.
         folds: their names; `all` where a model is tested in several.
         notes: what was left out.
     """
 
-    by: str
+    by: Literal["seed", "run"]
     runs: int
     folds: list[str]
     notes: list[str]
@@ -74,11 +75,7 @@ def read_members(names: Sequence[str], folder: Path, at: str | None = None) -> l
     summaries = {path.resolve(): (path, read_summary(path)) for path in paths}
     if len(summaries) < 2:
         raise ConfigError("a comparison needs two results or more", found=", ".join(names))
-    few = [
-        set(s["percentages"]) | ({"0%"} if "source" in s else set())
-        for _, s in summaries.values()
-        if "percentages" in s
-    ]
+    few = [set(_amounts(s)) for _, s in summaries.values() if isinstance(s, FewshotSummary)]
     if few and at is None:
         common = set.intersection(*few)
         at = max(common, key=amount_value) if common else None
@@ -91,27 +88,32 @@ def _experiments(path: Path) -> list[Path]:
     return [beside(path, record) for record in found.compared()] if isinstance(found, StudyRecord) else [path]
 
 
-def _member(path: Path, summary: dict[str, Any], at: str | None) -> Member:
-    runs, amount, part = summary["runs"], None, summary
-    if "percentages" in summary:
-        parts = dict(summary["percentages"])
-        parts |= {"0%": summary["source"]["zero_shot"]} if "source" in summary else {}
+def _amounts(summary: FewshotSummary) -> dict[str, AmountNumbers | Numbers]:
+    """The numbers at each amount of target data, the source model's among them."""
+    source = {"0%": summary.source.zero_shot} if summary.source else {}
+    return {**summary.percentages, **source}
+
+
+def _member(path: Path, summary: Summary | FewshotSummary, at: str | None) -> Member:
+    runs, amount = summary.runs, None
+    if isinstance(summary, FewshotSummary):
+        parts = _amounts(summary)
         if at not in parts:
             raise ConfigError(
-                f"{summary['experiment']} has no amount {at}"
-                if at
-                else "the few-shot results have no amount in common",
+                f"{summary.experiment} has no amount {at}" if at else "the few-shot results have no amount in common",
                 expected=f"--at one of {', '.join(sorted(parts, key=amount_value))}",
             )
-        amount, part = at, parts[at]
+        amount = at
+        classes = parts[at].confusion_matrix.labels
         runs = [row for row in runs if amount_name(**amount_of(row)) == at]
-    frame = tested_rows(read_predictions(path, {"runs": runs}))
-    return Member(path, summary, amount, list(part["confusion_matrix"]["labels"]), runs, frame)
+    else:
+        classes = summary.confusion_matrix.labels
+    return Member(path, summary, amount, classes, runs, tested_rows(read_predictions(path, runs)))
 
 
-def tested_on(summary: dict[str, Any]) -> str:
+def tested_on(summary: Summary | FewshotSummary) -> str:
     """The dataset whose utterances are tested: of a transfer the target."""
-    target = summary["data"].get("target")
+    target = summary.data.get("target")
     return target if isinstance(target, str) else dataset(summary)
 
 
@@ -126,9 +128,9 @@ def pair(members: Sequence[Member]) -> tuple[list[Member], Pairing]:
     """
     _refuse_other_data(members)
     notes: list[str] = []
-    folds = _common([list(dict.fromkeys(r["fold"] for r in m.runs)) for m in members], "folds", members, notes)
+    folds = _common([list(dict.fromkeys(r.fold for r in m.runs)) for m in members], "folds", members, notes)
     keys = [_keys(m, folds) for m in members]
-    by = "seed"
+    by: Literal["seed", "run"] = "seed"
     common = [key for key in keys[0].values() if all(key in own.values() for own in keys[1:])]
     if not common:
         by = "run"
@@ -161,7 +163,7 @@ def _common(each: list[list[str]], what: str, members: Sequence[Member], notes: 
 
 def _keys(member: Member, folds: list[str]) -> dict[int, tuple[int, ...]]:
     """By run: the seeds of the folds; runs that lack one of the folds are left out."""
-    seeds = {(r["run"], r["fold"]): int(r["seed"]) for r in member.runs}
+    seeds = {(r.run, r.fold): int(r.seed) for r in member.runs}
     return {
         run: tuple(seeds[run, fold] for fold in folds)
         for run in _runs(member)
@@ -170,18 +172,18 @@ def _keys(member: Member, folds: list[str]) -> dict[int, tuple[int, ...]]:
 
 
 def _runs(member: Member) -> list[int]:
-    return list(dict.fromkeys(int(r["run"]) for r in member.runs))
+    return list(dict.fromkeys(int(r.run) for r in member.runs))
 
 
 def _folds(member: Member) -> list[str]:
-    return list(dict.fromkeys(str(r["fold"]) for r in member.runs))
+    return list(dict.fromkeys(str(r.fold) for r in member.runs))
 
 
 def _shares_models(member: Member, folds: list[str]) -> bool:
-    """Whether folds of a run are of one model, or begin with the same weights: a source's, which all of them go on from."""
-    rows = [r for r in member.runs if r["fold"] in folds]
-    alike = len({(r["run"], r["seed"]) for r in rows}) < len(rows)
-    return alike or "source" in member.summary or isinstance(member.summary["data"].get("source"), str)
+    """True if folds of a run share one model, or begin with the same weights: those of a source."""
+    rows = [r for r in member.runs if r.fold in folds]
+    alike = len({(r.run, r.seed) for r in rows}) < len(rows)
+    return alike or "source" in member.summary or isinstance(member.summary.data.get("source"), str)
 
 
 def _chosen(
@@ -206,7 +208,7 @@ def _refuse_other_data(members: Sequence[Member]) -> None:
 
 
 def _refuse_other_utterances(members: Sequence[Member]) -> None:
-    """What is compared run by run must be the same utterances, of the same speakers, with the same labels."""
+    """Refuse results that were not tested, run by run, on the same utterances, speakers and labels."""
     first, *others = members
     columns = ["run", "fold", "utterance_id"]
     for other in others:

@@ -1,13 +1,13 @@
-"""Where two systems differ: by class, by gender, by speaker. All with intervals, none adjusted for how many there are."""
+"""Differences of two systems by class, gender and speaker, with intervals that are not adjusted for their number."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ser.results.metrics.classification import class_scores, scores_from_counts
+from ser.results.records.comparison import ByGender, ClassRows, GenderGap, Row, SystemGap
 from ser.results.statistics.paired import drawn, percentiles, unit_counts
 from ser.results.statistics.permutation import Counts
 
@@ -15,39 +15,30 @@ SCORES = ("recall", "precision", "F1")
 DRAWS = 1000  # of a speaker's utterances
 
 
-def by_class(pair: Sequence[Counts], classes: Sequence[str], units: bool) -> dict[str, Any]:
-    """Recall, precision and F1 of each class by A and B, pooled, mean over runs.
+def by_class(pair: Sequence[Counts], classes: Sequence[str], units: bool) -> dict[str, ClassRows]:
+    """Compare recall, precision and F1 of each class of A and B, pooled, mean over runs.
 
     Args:
         pair: `(speakers, runs, K, K)` counts of A and of B.
-        units: whether there are speakers to draw again; without them there is no interval.
-
-    Returns:
-        class -> score -> `a`, `b`, `difference`, `ci_95`; None where not defined.
+        units: true if there are speakers to draw again; without them there is no interval.
     """
     whole = [class_scores(c.sum(0)) for c in pair]
     draws = {s: drawn(pair, lambda c, s=s: class_scores(c)[s]) for s in SCORES} if units else {}  # type: ignore[misc]
-    found: dict[str, Any] = {}
-    for k, name in enumerate(classes):
-        found[name] = {}
-        for score in SCORES:
-            a, b = (_mean(scores[score][:, k]) for scores in whole)
-            interval = percentiles(draws[score][0][:, k] - draws[score][1][:, k]) if units else None
-            found[name][score] = _row(a, b, interval)
-    return found
+
+    def row(score: str, k: int) -> Row:
+        a, b = (_mean(scores[score][:, k]) for scores in whole)
+        return _row(a, b, percentiles(draws[score][0][:, k] - draws[score][1][:, k]) if units else None)
+
+    return {name: ClassRows(**{score: row(score, k) for score in SCORES}) for k, name in enumerate(classes)}
 
 
-def by_gender(frames: Sequence[pd.DataFrame], classes: Sequence[str], metric: str) -> dict[str, Any]:
-    """The metric of each gender by A and B; where there are two, the gap of each system and the difference of the gaps.
+def by_gender(frames: Sequence[pd.DataFrame], classes: Sequence[str], metric: str) -> ByGender:
+    """Compare the metric of each gender of A and B; where there are two, the gap of each system and the difference of the gaps.
 
-    Speakers are drawn again within their gender.
-
-    Returns:
-        `groups`: gender -> `a`, `b`, `difference`, `ci_95`, `speakers`; `gap`: `of` (first minus second), `a` and `b` (each
-        with its own interval), `difference`, `ci_95`; None without two genders.
+    Speakers are drawn again within their gender. The gap is None without two genders.
     """
     names = sorted(set(frames[0]["gender"]) - {""})
-    groups: dict[str, Any] = {}
+    groups: dict[str, Row] = {}
     draws: dict[str, list[NDArray[np.float64]]] = {}
     for number, name in enumerate(names):
         own = [frame[frame["gender"] == name] for frame in frames]
@@ -55,41 +46,43 @@ def by_gender(frames: Sequence[pd.DataFrame], classes: Sequence[str], metric: st
         a, b = (_mean(scores_from_counts(c.sum(0))[metric]) for c in pair)
         draws[name] = drawn(pair, lambda c: scores_from_counts(c)[metric], seed=number) if _known(own[0]) else []
         interval = percentiles(draws[name][0] - draws[name][1]) if draws[name] else None
-        groups[name] = {**_row(a, b, interval), "speakers": len(pair[0])}
-    return {"groups": groups, "gap": _gap(names, groups, draws) if len(names) == 2 else None}
+        groups[name] = _row(a, b, interval)
+        groups[name].speakers = len(pair[0])
+    return ByGender(groups=groups, gap=_gap(names, groups, draws) if len(names) == 2 else None)
 
 
-def _gap(names: list[str], groups: dict[str, Any], draws: dict[str, list[NDArray[np.float64]]]) -> dict[str, Any]:
-    one, other = names
-    some = bool(draws[one] and draws[other])
-    gaps = [draws[one][k] - draws[other][k] for k in range(2)] if some else []
-    values = [groups[one][k] - groups[other][k] for k in ("a", "b")]
-    each = [{"gap": v, "ci_95": percentiles(gaps[k]) if some else None} for k, v in enumerate(values)]
-    return {
-        "of": f"{one} minus {other}",
-        "a": each[0],
-        "b": each[1],
-        "difference": values[0] - values[1],
-        "ci_95": percentiles(gaps[0] - gaps[1]) if some else None,
-    }
+def _gap(names: list[str], groups: dict[str, Row], draws: dict[str, list[NDArray[np.float64]]]) -> GenderGap | None:
+    one, other = (groups[name] for name in names)
+    if one.a is None or other.a is None or one.b is None or other.b is None:
+        return None
+    gaps = [draws[names[0]][k] - draws[names[1]][k] for k in range(2)] if all(map(draws.get, names)) else []
+    a, b = one.a - other.a, one.b - other.b
+    return GenderGap(
+        of=f"{names[0]} minus {names[1]}",
+        a=SystemGap(gap=a, ci_95=percentiles(gaps[0]) if gaps else None),
+        b=SystemGap(gap=b, ci_95=percentiles(gaps[1]) if gaps else None),
+        difference=a - b,
+        ci_95=percentiles(gaps[0] - gaps[1]) if gaps else None,
+    )
 
 
-def by_speaker(frames: Sequence[pd.DataFrame], classes: Sequence[str], metric: str) -> dict[str, Any]:
-    """The metric of each speaker by A and B, mean over runs; the speaker's utterances and the runs are drawn again.
+def by_speaker(frames: Sequence[pd.DataFrame], classes: Sequence[str], metric: str) -> dict[str, Row]:
+    """Compare the metric of each speaker of A and B, mean over runs; the speaker's utterances and the runs are drawn again.
 
     Returns:
-        speaker -> `a`, `b`, `difference`, `ci_95`, `n`: utterances; {} where speakers are not known.
+        By speaker; {} where speakers are not known.
     """
     if not _known(frames[0]):
         return {}
-    found: dict[str, Any] = {}
+    found: dict[str, Row] = {}
     for number, (name, rows) in enumerate(frames[0].groupby("speaker", sort=True)):
         own = [rows, frames[1][frames[1]["speaker"] == name]]
         pair = [unit_counts(frame, classes, frame["utterance_id"].astype(str)) for frame in own]
         a, b = (_mean(scores_from_counts(c.sum(0))[metric]) for c in pair)
         draws = drawn(pair, lambda c: scores_from_counts(c)[metric], resamples=DRAWS, seed=number)
         interval = percentiles(draws[0] - draws[1]) if len(pair[0]) > 1 else None
-        found[str(name)] = {**_row(a, b, interval), "n": len(pair[0])}
+        found[str(name)] = _row(a, b, interval)
+        found[str(name)].n = len(pair[0])
     return found
 
 
@@ -102,6 +95,7 @@ def _mean(values: NDArray[np.float64]) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def _row(a: float | None, b: float | None, interval: list[float] | None) -> dict[str, Any]:
-    some = a is not None and b is not None
-    return {"a": a, "b": b, "difference": a - b if some else None, "ci_95": interval if some else None}  # type: ignore[operator]
+def _row(a: float | None, b: float | None, interval: tuple[float, float] | None) -> Row:
+    if a is None or b is None:
+        return Row(a=a, b=b, difference=None, ci_95=None)
+    return Row(a=a, b=b, difference=a - b, ci_95=interval)

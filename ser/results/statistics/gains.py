@@ -1,21 +1,23 @@
-"""Paired differences within a study: a transfer's gains, in words too, an ablation's and few-shot methods'."""
+"""Paired differences within a study: the gains of a transfer, in words too, of an ablation and of few-shot methods."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from ser.results.records.model import Comparison, RunResult
 from ser.results.records.names import amount_name, amount_of, amount_value
 from ser.results.statistics import paired
+from ser.results.studies import ablation, fewshot, transfer
 
 SIGNIFICANT = 0.05
-ENOUGH_RUNS = 4  # with fewer that are dealt whole, p of both together is off: `benchmarks/statistics.md`
+ENOUGH_RUNS = 4  # with fewer that are exchanged whole, p of both together is wrong: `benchmarks/statistics.md`
 
 
 def comparisons(
     predictions: dict[str, pd.DataFrame], classes: Sequence[str], source: str, oracle: str
-) -> list[dict[str, Any]]:
-    """Each variant against the source's head alone, p-values adjusted for their number (Holm).
+) -> list[transfer.Gain]:
+    """Compare each variant with the source's head alone, p-values adjusted for their number (Holm).
 
     Args:
         predictions: by variant.
@@ -25,24 +27,29 @@ def comparisons(
     """
     whole = {name: frame.assign(fold="all") for name, frame in predictions.items()}
     others = [name for name in whole if name != source]
-    found = paired.with_holm(
-        [{"variant": name, **_dealt_whole(whole[name], whole[source], classes)} for name in others]
-    )
-    top = next((c for c in found if c["variant"] == oracle and c["ci_95"] is not None and c["ci_95"][0] > 0), None)
-    return [
+    each = [_compare_whole_runs(whole[name], whole[source], classes) for name in others]
+    by_name = dict(zip(others, each, strict=True))
+    top = by_name.get(oracle)
+    if top is not None and (top.ci_95 is None or top.ci_95[0] <= 0):
+        top = None
+    p = paired.holm_of_known([c.p for c in each])
+    more = [
         {
-            **c,
-            "gap_closed": None if top is None or c is top else c["difference"] / top["difference"],
-            "verdict": verdict(c["difference"], c["p_holm"]),
+            "variant": name,
+            "gap_closed": None if top is None or c is top else c.difference / top.difference,
+            "verdict": verdict(c.difference, adjusted),
         }
-        for c in found
+        for (name, c), adjusted in zip(by_name.items(), p, strict=True)
     ]
+    return paired.adjusted(transfer.Gain, list(zip(each, more, strict=True)))
 
 
-def _dealt_whole(a: pd.DataFrame, b: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+def _compare_whole_runs(a: pd.DataFrame, b: pd.DataFrame, classes: Sequence[str]) -> Comparison:
     """`paired.compare` of frames whose folds count as one; p is None under `ENOUGH_RUNS` runs."""
     found = paired.compare(a, b, classes)
-    return found if a["run"].nunique() >= ENOUGH_RUNS else {**found, "p": None}
+    if a["run"].nunique() < ENOUGH_RUNS:
+        found.p = None
+    return found
 
 
 def verdict(gain: float, p: float | None) -> str:
@@ -64,43 +71,43 @@ def verdict(gain: float, p: float | None) -> str:
     return "no gain shown" if gain >= 0 else "negative transfer on average, not significant"
 
 
-def against(full: str, predictions: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> list[dict[str, Any]]:
-    """The full model of an ablation against each of the other variants, with p-values adjusted for their number."""
-    return paired.with_holm(
-        [
-            {"variant": name, **paired.compare(predictions[full], other, classes)}
-            for name, other in predictions.items()
-            if name != full
-        ]
-    )
+def against(
+    full: str, predictions: Mapping[str, pd.DataFrame], classes: Sequence[str]
+) -> list[ablation.VariantComparison]:
+    """Compare the full model of an ablation with each of the other variants, with p-values adjusted for their number."""
+    found: list[tuple[Comparison, dict[str, Any]]] = [
+        (paired.compare(predictions[full], other, classes), {"variant": name})
+        for name, other in predictions.items()
+        if name != full
+    ]
+    return paired.adjusted(ablation.VariantComparison, found)
 
 
 def by_amount(
-    done: Mapping[str, Sequence[tuple[Mapping[str, Any], pd.DataFrame]]], classes: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Each few-shot method against the first at each amount, p-values adjusted for the number of all (Holm).
+    done: Mapping[str, Sequence[tuple[RunResult, pd.DataFrame]]], classes: Sequence[str]
+) -> list[fewshot.MethodComparison]:
+    """Compare each few-shot method with the first at each amount, p-values adjusted for the number of all (Holm).
 
-    Runs are dealt whole, as one source model is tested in all folds.
+    Runs are exchanged whole, as one source model is tested in all folds.
 
     Args:
         done: by method its runs: what says the amount (`amount_of`), and predictions.
     """
     parts = {name: _whole(runs) for name, runs in done.items()}
     first, *others = parts
-    return paired.with_holm(
-        [
-            {"amount": amount, "method": name, **_dealt_whole(parts[name][amount], whole, classes)}
-            for amount, whole in parts[first].items()
-            for name in others
-        ]
-    )
+    found: list[tuple[Comparison, dict[str, Any]]] = [
+        (_compare_whole_runs(parts[name][amount], whole, classes), {"amount": amount, "method": name})
+        for amount, whole in parts[first].items()
+        for name in others
+    ]
+    return paired.adjusted(fewshot.MethodComparison, found)
 
 
-def _whole(runs: Sequence[tuple[Mapping[str, Any], pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+def _whole(runs: Sequence[tuple[RunResult, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
     """Predictions by amount, all folds as one."""
     frames: dict[str, list[pd.DataFrame]] = {}
     for row, predictions in runs:
-        if row.get("percentage") != 0:
+        if row.percentage != 0:
             frames.setdefault(amount_name(**amount_of(row)), []).append(predictions)
     return {
         name: pd.concat(frames[name], ignore_index=True).assign(fold="all") for name in sorted(frames, key=amount_value)

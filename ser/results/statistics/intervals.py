@@ -1,7 +1,7 @@
 """Mean, deviation and intervals: over runs (Student's t) and over speakers (cluster bootstrap)."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +9,27 @@ from scipy import stats
 
 from ser.errors import TrainingError
 from ser.results.metrics.classification import scores_from_counts
-from ser.results.records.names import METRICS
+from ser.results.records.model import METRICS, Described, Metric, Metrics
 
 RESAMPLES = 1000
 
 
-def describe(values: Sequence[float] | NDArray[Any], confidence: float = 0.95) -> dict[str, Any]:
-    """Mean, standard deviation and interval of one number a run.
+AnyDescribed = TypeVar("AnyDescribed", bound=Described)
+
+
+def describe(values: Sequence[float] | NDArray[Any]) -> Described:
+    """Mean, standard deviation and interval of one number per run; see `describe_as`.
+
+    >>> describe([0.5, 0.75]).mean, describe([0.5]).ci_95
+    (0.625, None)
+    """
+    return describe_as(Described, values)
+
+
+def describe_as(
+    kind: type[AnyDescribed], values: Sequence[float] | NDArray[Any], confidence: float = 0.95
+) -> AnyDescribed:
+    """Mean, standard deviation and interval of one number per run, as an object of a kind of `Described`.
 
     mean m, std s = sqrt(sum (x_i - m)^2 / (n - 1)), interval m ± t_{n-1, 1 - (1 - c) / 2} s / sqrt(n). The interval is about
     the mean over seeds: it says nothing about other speakers or other data, and is not cut to the metric's range.
@@ -25,25 +39,31 @@ def describe(values: Sequence[float] | NDArray[Any], confidence: float = 0.95) -
         confidence: c above.
 
     Returns:
-        `{"mean", "std", "ci_95": [lo, hi], "n", "values"}`; with one value `std` and `ci_95` are None.
+        With one value `std` and `ci_95` are None.
 
     Raises:
         TrainingError: no values, or one that is not finite.
-
-    >>> describe([0.5, 0.75])["mean"], describe([0.5])["ci_95"]
-    (0.625, None)
     """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or not len(x):
-        raise TrainingError("nothing to describe", expected="one number a run", found=f"an array of shape {x.shape}")
+        raise TrainingError("nothing to describe", expected="one number per run", found=f"an array of shape {x.shape}")
     if not np.isfinite(x).all():
         raise TrainingError(f"run {int((~np.isfinite(x)).argmax())} has a metric that is not finite", found=x.tolist())
-    result: dict[str, Any] = {"mean": float(x.mean()), "std": None, "ci_95": None, "n": len(x), "values": x.tolist()}
-    if len(x) > 1:
-        std = float(x.std(ddof=1))
-        half = float(stats.t.ppf((1 + confidence) / 2, len(x) - 1)) * std / float(np.sqrt(len(x)))
-        result |= {"std": std, "ci_95": [result["mean"] - half, result["mean"] + half]}
-    return result
+    mean = float(x.mean())
+    if len(x) == 1:
+        return kind(mean=mean, std=None, ci_95=None, n=1, values=x.tolist())
+    std = float(x.std(ddof=1))
+    half = float(stats.t.ppf((1 + confidence) / 2, len(x) - 1)) * std / float(np.sqrt(len(x)))
+    return kind(mean=mean, std=std, ci_95=(mean - half, mean + half), n=len(x), values=x.tolist())
+
+
+def metrics_over_runs(values: Mapping[str, Sequence[float] | NDArray[np.float64]]) -> Metrics:
+    """Describe the four metrics over runs.
+
+    Args:
+        values: metric -> `(runs,)`.
+    """
+    return Metrics(**{name: describe_as(Metric, values[name]) for name in METRICS})
 
 
 def tally(shape: tuple[int, ...], *indices: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -62,7 +82,7 @@ def tally(shape: tuple[int, ...], *indices: NDArray[np.int64]) -> NDArray[np.int
 
 def cluster_intervals(
     counts: NDArray[np.int64], *, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
-) -> dict[str, list[float]] | None:
+) -> dict[str, tuple[float, float]] | None:
     """Percentile intervals of all metrics when speakers, not utterances, are drawn again with replacement.
 
     Utterances of a speaker are alike, so the speakers are the sample (cluster bootstrap: Davison & Hinkley, "Bootstrap
@@ -74,7 +94,7 @@ def cluster_intervals(
         seed: of the draws; the same counts and seed give the same interval.
 
     Returns:
-        metric -> [lo, hi]; None with fewer than two speakers.
+        metric -> (low, high); None with fewer than two speakers.
     """
     speakers, runs, k, _ = counts.shape
     if speakers < 2:
@@ -88,4 +108,4 @@ def cluster_intervals(
         blocks.append(np.stack([values[name].mean(axis=1) for name in METRICS]))
     tail = (1 - confidence) / 2
     intervals = np.quantile(np.concatenate(blocks, axis=1), [tail, 1 - tail], axis=1).T
-    return {name: [float(lo), float(hi)] for name, (lo, hi) in zip(METRICS, intervals, strict=True)}
+    return {name: (float(low), float(high)) for name, (low, high) in zip(METRICS, intervals, strict=True)}

@@ -4,9 +4,9 @@ Under the null hypothesis the two systems can change places: which results are c
 them (or many, drawn at random) give the distribution of the difference (Good, "Permutation, Parametric, and Bootstrap Tests
 of Hypotheses", 2005; Dror et al., ACL 2018). What is exchanged decides what is asked:
 
-- models: would other seeds turn the result round? In each fold the trained models of both are dealt anew to A and B; the test
-  speakers stay as they are. Where nothing is random in one of them (a logistic regression, say), its runs are copies and cannot
-  be dealt: each model of the other changes places with it.
+- models: would other seeds turn the result round? In each fold the trained models of both are exchanged between A and B; the
+  test speakers stay as they are. Where nothing is random in one of them (a logistic regression, say), its runs are copies and
+  cannot be exchanged: each model of the other changes places with it.
 - speakers: would other speakers? A's and B's predictions of a speaker are swapped, of all runs together; the models stay.
 
 Either alone is too sure of itself where the other kind of luck is at work, and so is the larger of the two where both are. `p`
@@ -14,18 +14,20 @@ is of both together (`permutation.joint_test`; `benchmarks/statistics.md` has th
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from ser.errors import TrainingError
 from ser.results.metrics.classification import encode, scores_from_counts
-from ser.results.records.names import METRICS
+from ser.results.records.model import METRICS, Comparison, Tested, Tests
 from ser.results.statistics.intervals import describe, tally
 from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, deal_test, joint_test, swap_test
 
+AnyComparison = TypeVar("AnyComparison", bound=Comparison)
 RESAMPLES = 2000
 
 
@@ -42,20 +44,30 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(v) for v in adjusted]
 
 
-def with_holm(comparisons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What `compare` gave for several pairs, each with `p_holm`: its p adjusted for the number of all that have one, else None.
+def holm_of_known(p: Sequence[float | None]) -> list[float | None]:
+    """`holm` of those that are known; None stays None.
 
-    >>> with_holm([{"p": 0.02}, {"p": None}, {"p": 0.01}])
-    [{'p': 0.02, 'p_holm': 0.02}, {'p': None, 'p_holm': None}, {'p': 0.01, 'p_holm': 0.02}]
+    >>> holm_of_known([0.02, None, 0.01])
+    [0.02, None, 0.02]
     """
-    adjusted = iter(holm([c["p"] for c in comparisons if c["p"] is not None]))
-    return [{**c, "p_holm": None if c["p"] is None else next(adjusted)} for c in comparisons]
+    adjusted = iter(holm([value for value in p if value is not None]))
+    return [None if value is None else next(adjusted) for value in p]
+
+
+def adjusted(kind: type[AnyComparison], found: Sequence[tuple[Comparison, dict[str, Any]]]) -> list[AnyComparison]:
+    """Several comparisons as objects of a kind that also says what is compared, with `p_holm`: p adjusted for their number.
+
+    Args:
+        found: comparisons, each with the other fields of the kind.
+    """
+    p = holm_of_known([c.p for c, _ in found])
+    return [kind(**asdict(c), **more, p_holm=a) for (c, more), a in zip(found, p, strict=True)]  # type: ignore[call-arg]
 
 
 def drawn(
     systems: Sequence[Counts], of: Callable[[Any], Any], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[NDArray[np.float64]]:
-    """What some systems score when units (speakers, say) and runs are drawn again, both with replacement.
+    """Scores of some systems when units (speakers, say) and runs are drawn again, both with replacement.
 
     Drawing both is the pigeonhole bootstrap (Owen, Annals of Applied Statistics 2007); it errs on the wide side. All systems
     get the same draws, so what they have in common cancels in their differences.
@@ -81,26 +93,26 @@ def drawn(
     return found
 
 
-def percentiles(draws: NDArray[np.float64], confidence: float = 0.95) -> list[float] | None:
-    """Percentile interval `[low, high]` of draws `(n,)`; NaN are left out, None where nothing else is there."""
+def percentiles(draws: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float] | None:
+    """Percentile interval `(low, high)` of draws `(n,)`; NaN are left out, None where nothing else is there."""
     known = draws[~np.isnan(draws)]
     if not len(known):
         return None
     tail = (1 - confidence) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
-    return [float(low), float(high)]
+    return float(low), float(high)
 
 
 def difference_interval(
     a: Counts, b: Counts, metric: str = "UA", *, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
-) -> list[float]:
+) -> tuple[float, float]:
     """Percentile interval of the difference when speakers and runs are drawn again, see `drawn`.
 
     Args:
         a, b: `(speakers, runs, K, K)`.
 
     Returns:
-        `[low, high]`.
+        `(low, high)`.
     """
     draws = drawn([a, b], lambda counts: scores_from_counts(counts)[metric], resamples=resamples, seed=seed)
     found = percentiles(draws[0] - draws[1], confidence)
@@ -116,7 +128,7 @@ def compare(
     *,
     permutations: int = PERMUTATIONS,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Comparison:
     """Compare two experiments by their test predictions.
 
     Args:
@@ -124,11 +136,9 @@ def compare(
         metric: one of `METRICS`; the difference is that of the pooled metric, mean over runs.
 
     Returns:
-        `metric`; `difference` (A minus B); `ci_95` (over speakers and runs; Student's t over runs where speakers are not
-        known; None where neither is possible); `effect_size`: mean over standard deviation of the speakers' differences, or
-        the models' (Cohen's d_z), None where those do not vary; `tests`: by `models` and `speakers` the `p` and the number of
-        `units` of each system, None where there are fewer than two (runs that are copies of each other count once); `p`: of
-        both together, the larger of the two where there is one run, None without any.
+        `difference` is A minus B. `ci_95` is None where neither speakers are known nor runs vary; `effect_size` is None where
+        the differences do not vary; a test is None where there are fewer than two units of each system (runs that are copies
+        of each other count once).
 
     Raises:
         TrainingError: they were not tested on the same.
@@ -143,17 +153,17 @@ def compare(
     each = [is_copies(frame) for frame in frames]
     copies = all(each)
     models = [c[:, :1] for c in by_fold] if copies else by_fold
-    tests: dict[str, Any] = {"models": None, "speakers": None}
+    tests = Tests(models=None, speakers=None)
     units = len(models[0]) * models[0].shape[1]
     if units > 1:
         # Copies cannot be dealt among models that vary: each model changes places with what it is compared with.
         test = deal_test if each[0] == each[1] else swap_test
         pair = models if test is deal_test else [c.reshape(units, 1, *c.shape[2:]) for c in models]
         over = test(pair[0], pair[1], metric, permutations=permutations, seed=seed)
-        tests["models"] = {"p": over, "units": units}
+        tests.models = Tested(p=over, units=units)
     if known:
         over = swap_test(by_speaker[0], by_speaker[1], metric, permutations=permutations, seed=seed)
-        tests["speakers"] = {"p": over, "units": len(by_speaker[0])}
+        tests.speakers = Tested(p=over, units=len(by_speaker[0]))
     p = _larger(tests)
     if units > 1 and known and not copies and models[0].shape[1] > 1:
         (one, other), speaker, fold = cell_counts(frames, classes)
@@ -161,18 +171,18 @@ def compare(
         p = joint_test(one, other, speaker, fold, metric, dealt=dealt, permutations=permutations, seed=seed)
     over_speakers = difference_interval(by_speaker[0], by_speaker[1], metric, seed=seed) if known else None
     gaps = scores_from_counts(by_fold[0].sum(0))[metric] - scores_from_counts(by_fold[1].sum(0))[metric]
-    return {
-        "metric": metric,
-        "difference": float(gaps.mean()),
-        "ci_95": over_speakers if known or copies else describe(gaps)["ci_95"],
-        "effect_size": _effect(_gaps(by_speaker, metric).mean(1) if known else _gaps(by_fold, metric).ravel()),
-        "tests": tests,
-        "p": p,
-    }
+    return Comparison(
+        metric=metric,
+        difference=float(gaps.mean()),
+        ci_95=over_speakers if known or copies else describe(gaps).ci_95,
+        effect_size=_effect(_gaps(by_speaker, metric).mean(1) if known else _gaps(by_fold, metric).ravel()),
+        tests=tests,
+        p=p,
+    )
 
 
-def _larger(tests: dict[str, Any]) -> float | None:
-    return max((t["p"] for t in tests.values() if t is not None), default=None)
+def _larger(tests: Tests) -> float | None:
+    return max((t.p for t in (tests.models, tests.speakers) if t is not None), default=None)
 
 
 def cell_counts(
@@ -200,7 +210,7 @@ def _effect(gaps: NDArray[np.float64]) -> float | None:
 
 
 def is_copies(frame: pd.DataFrame) -> bool:
-    """Whether all of several runs predict the same: nothing is random in them, and five are no more evidence than one."""
+    """True if all of several runs predict the same: nothing is random in them, and five are no more evidence than one."""
     alike = (frame.groupby(["fold", "utterance_id"])["predicted"].nunique() == 1).all()
     return bool(alike) and frame["run"].nunique() > 1
 

@@ -1,4 +1,4 @@
-"""How many seeds, or speakers, would tell two systems apart: an estimate from the spread of a difference that was measured.
+"""Numbers of seeds and of speakers that would show a difference between two systems, estimated from one that was measured.
 
 The variance of a difference has a part of the models, which n seeds instead of r shrink by r / n, and a part of the speakers,
 which no seed shrinks. More speakers at the same number of seeds shrink all that varies from speaker to speaker, the luck of
@@ -10,11 +10,11 @@ none: the difference is mostly noise, and so would be any number made of it.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ser.results.records.comparison import Power
 from ser.results.statistics.permutation import Counts, observed_difference, variances
 
 LEVEL, POWER, MOST, FAR = 0.05, 0.8, 1000, 0.2
@@ -52,21 +52,19 @@ def estimate(
     known: bool,
     random: int,
     p: float | None = None,
-) -> dict[str, Any]:
-    """How many seeds and how many speakers would show the measured difference.
+) -> Power:
+    """Estimate how many seeds and how many speakers would show the measured difference.
 
     Args:
         a, b: `(cells, runs, K, K)` confusion counts; a cell is a speaker in a fold.
         who, where: numbers of each cell's speaker and fold.
-        known: whether speakers are known.
-        random: how many of the two systems have seeds: 0, 1 or 2.
-        p: of the difference, of both kinds of luck; None where there is none.
+        known: true if speakers are known.
+        random: number of the two systems that have seeds: 0, 1 or 2.
+        p: of the difference, over other seeds and other speakers together; None where there is none.
 
     Returns:
-        `level`, `wanted` (power), `now`: the power with these runs and speakers; `seeds`: the fewest with which the power is
-        what is wanted; `speakers`: the fewest with which it would be with these seeds. None where they are no limit
-        themselves, cannot be estimated (one run, nothing is random, p above `FAR`), or are above `MOST`; `why` says so of the
-        seeds.
+        `seeds` and `speakers` are None where they are no limit themselves, cannot be estimated (one run, nothing is random, p
+        above `FAR`), or are above `MOST`; `why` gives the reason for the seeds.
     """
     runs, folds, speakers = a.shape[1], int(where.max()) + 1, int(who.max()) + 1
     difference = observed_difference(a, b, metric)
@@ -81,29 +79,31 @@ def estimate(
         return power(difference, max(0.0, v_m - v_c), v_s * speakers / n, max(1, random * folds * (runs - 1)), n - 1)
 
     blind = runs < 2 and random > 0
-    result: dict[str, Any] = {"level": LEVEL, "wanted": POWER, "now": None, "seeds": None, "speakers": None, "why": ""}
+    result = Power(level=LEVEL, wanted=POWER, now=None, seeds=None, speakers=None, why="")
     if difference == 0:
-        return {**result, "why": "no difference was measured"}
+        result.why = "no difference was measured"
+        return result
     if blind or (random == 0 and not known):
-        return {**result, "why": "one run each: the spread over seeds is not known"}
-    result["now"] = with_seeds(runs)
+        result.why = "one run each: the spread over seeds is not known"
+        return result
+    result.now = with_seeds(runs)
     if p is not None and p > FAR:
-        return {
-            **result,
-            "why": f"p is above {FAR}: the difference is mostly noise, and says nothing of how many would show it",
-        }
+        result.why = f"p is above {FAR}: the difference is mostly noise, and says nothing of how many would show it"
+        return result
     if between > 0:
-        result["speakers"] = _fewest(with_speakers)
+        result.speakers = _fewest(with_speakers)
     if random == 0:
-        return {**result, "why": "nothing is random in either: more seeds are the same model again"}
-    if power(difference, 0.0, between, 1, several) < POWER:
-        return {**result, "why": f"no number of runs would be enough, because the {speakers} speakers differ too much"}
-    result["seeds"] = _fewest(with_seeds)
-    return result if result["seeds"] else {**result, "why": f"more than {MOST} seeds"}
+        result.why = "nothing is random in either: more seeds are the same model again"
+    elif power(difference, 0.0, between, 1, several) < POWER:
+        result.why = f"no number of runs would be enough, because the {speakers} speakers differ too much"
+    else:
+        result.seeds = _fewest(with_seeds)
+        result.why = "" if result.seeds else f"more than {MOST} seeds"
+    return result
 
 
 def _fewest(of: Callable[[int], float]) -> int | None:
-    """The smallest n from 2 to `MOST` with the power that is wanted; power grows with n."""
+    """The smallest n from 2 to `MOST` that gives the power wanted; power grows with n."""
     if of(MOST) < POWER:
         return None
     low, high = 1, MOST

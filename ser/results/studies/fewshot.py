@@ -23,6 +23,8 @@ WORTH = (
     "the amount; saved: share of the labels that scratch would need beyond those used. Of means over runs, without an interval."
 )
 
+Relation = Literal["about", "at most", "more than"]
+
 
 class Point(Model, kw_only=True):
     """One amount of a method's curve."""
@@ -81,7 +83,7 @@ class SavedLabels(Model, kw_only=True):
         float,
         Meta(gt=0, description="Amount with which scratch has that score; linear in the logarithm of the amount."),
     ]
-    relation: Literal["about", "at most", "more than"]
+    relation: Relation
     unit: Literal["%", "shots"]
     saved: Annotated[
         Annotated[float, Meta(le=1)] | None,

@@ -97,7 +97,7 @@ class Study(StudyRecord, kw_only=True):
             yield "nested", {"test": self.nested.test, "pooled": self.nested.pooled}
 
     def recomputed(self, experiments: "Experiments") -> Recomputed:
-        from ser.results.statistics.choices import nested
+        from ser.results.statistics.chosen_setting import nested
 
         done = {}
         for k, s in enumerate(self.settings):

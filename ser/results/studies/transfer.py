@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
+from msgspec.structs import replace
 
 from ser.jsonfile import Model, Word
 from ser.results.records.data_facts import data_facts
@@ -139,11 +140,11 @@ class Study(StudyRecord, kw_only=True):
         classes = list(self.data["label_space"]["classes"])
         again = comparisons(frames, classes, names["none"], names.get("oracle", ""))
         yield "$.comparisons", self.comparisons, again
-        found: dict[tuple[str, ...], object] = {}
+        found: dict[tuple[str, ...], Suspect] = {}
         for v in self.variants:  # heads that have seen no label of the target
             if v.method == "none" or (self.task == "adapt" and v.method != "oracle"):
                 for suspect in swapped(frames[v.name], classes):
-                    found.setdefault(tuple(suspect["classes"]), {**suspect, "variant": v.name})
+                    found.setdefault(tuple(suspect.classes), replace(suspect, variant=v.name))
         yield "$.suspects", self.suspects, list(found.values())
 
 

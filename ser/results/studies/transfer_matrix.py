@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, convert
+from msgspec import Meta
 
 from ser.jsonfile import Model, Word
 from ser.results.records.data_facts import data_facts
@@ -150,11 +150,11 @@ def _numbers(metrics: Metrics, name: str) -> tuple[object, ...]:
 
 def means(cells: Sequence[Cell], names: Sequence[str], side: Literal["source", "target"]) -> dict[str, Metrics]:
     """By corpus: the mean of the cells with it as source or target but the diagonal, run by run, described over runs."""
-    from ser.results.statistics.intervals import describe
+    from ser.results.statistics.intervals import metrics_over_runs
 
     found = {}
     for name in names:
         own = [c.pooled for c in cells if getattr(c, side) == name and not c.within]
         runs = {m: zip(*(p.of(m).values for p in own), strict=True) for m in METRICS}
-        found[name] = convert({m: describe([sum(v) / len(v) for v in runs[m]]) for m in METRICS}, Metrics)
+        found[name] = metrics_over_runs({m: [sum(v) / len(v) for v in runs[m]] for m in METRICS})
     return found

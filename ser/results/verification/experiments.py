@@ -10,7 +10,7 @@ from ser.errors import ConfigError
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.beside import beside
 from ser.results.records.kinds import read_record
-from ser.results.records.model import FewshotSummary, Metrics, Summary
+from ser.results.records.model import FewshotSummary, Metrics, RunRecord, Summary
 from ser.results.verification.runs import Runs, classes_of, read_runs
 from ser.results.verification.verdict import Verdict
 
@@ -62,7 +62,7 @@ class Experiments:
         found = read_runs(file, summary, self.verdict)
         return found if found.whole and found.frames else None
 
-    def pairs(self, member: Named) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    def pairs(self, member: Named) -> list[tuple[RunRecord, pd.DataFrame]]:
         """Records and predictions of the runs of one experiment."""
         found = self.runs(member.record, member.experiment, member.pooled.UA.n)
         return [] if found is None else found.pairs()

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +13,9 @@ from ser.jsonfile import plain
 from ser.results.metrics.classification import scores
 from ser.results.metrics.predictions import SPLITS, check_predictions
 from ser.results.records.beside import beside
-from ser.results.records.model import FewshotSummary, Run, RunRow, Summary
-from ser.results.records.record import read_predictions
-from ser.results.records.result import read_run_record
+from ser.results.records.kinds import read_run_record
+from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
+from ser.results.records.runs import read_predictions
 from ser.results.verification.verdict import Verdict
 
 TIE = 1e-6  # by which the predicted class's probability may be below the highest: they are stored in single precision
@@ -43,7 +42,7 @@ class Runs:
     """
 
     rows: list[RunRow] = field(default_factory=list)
-    records: list[Run] = field(default_factory=list)
+    records: list[RunRecord] = field(default_factory=list)
     frames: list[pd.DataFrame] = field(default_factory=list)
     whole: bool = True
 
@@ -58,8 +57,9 @@ class Runs:
             [self.rows[k] for k in keep], [self.records[k] for k in keep], [self.frames[k] for k in keep], self.whole
         )
 
-    def pairs(self) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-        return [(plain(record), frame) for record, frame in zip(self.records, self.frames, strict=True)]
+    def pairs(self) -> list[tuple[RunRecord, pd.DataFrame]]:
+        """Each record with its predictions."""
+        return list(zip(self.records, self.frames, strict=True))
 
 
 def classes_of(frame: pd.DataFrame) -> list[str]:
@@ -81,7 +81,7 @@ def read_runs(path: Path, summary: Summary | FewshotSummary, verdict: Verdict) -
     return found
 
 
-def _record(path: Path, row: RunRow, summary: Summary | FewshotSummary, verdict: Verdict) -> Run | None:
+def _record(path: Path, row: RunRow, summary: Summary | FewshotSummary, verdict: Verdict) -> RunRecord | None:
     try:
         record = read_run_record(beside(path, row.record))
     except ConfigError as error:
@@ -95,12 +95,12 @@ def _record(path: Path, row: RunRow, summary: Summary | FewshotSummary, verdict:
     return record
 
 
-def _frame(path: Path, row: RunRow, record: Run, verdict: Verdict) -> pd.DataFrame | None:
+def _frame(path: Path, row: RunRow, record: RunRecord, verdict: Verdict) -> pd.DataFrame | None:
     """The predictions of a run: of the recorded hash, of this run, and with the record's scores."""
     name = row.predictions
     try:
         digest = hashlib.sha256(beside(path, name).read_bytes()).hexdigest()
-        frame = read_predictions(path, {"runs": [plain(row)]})
+        frame = read_predictions(path, [row])
         verdict.files += 1
         if digest != record.predictions_sha256:
             verdict.add(f"{name}, SHA-256", record.predictions_sha256, digest)
@@ -118,7 +118,7 @@ def _frame(path: Path, row: RunRow, record: Run, verdict: Verdict) -> pd.DataFra
     return frame
 
 
-def _compare_scores(row: RunRow, record: Run, frame: pd.DataFrame, verdict: Verdict) -> None:
+def _compare_scores(row: RunRow, record: RunRecord, frame: pd.DataFrame, verdict: Verdict) -> None:
     """The scores of a run, by scikit-learn and not by the counts that a summary's are made of."""
     classes = classes_of(frame)
     for split in SPLITS:

@@ -11,15 +11,16 @@ from typing import Any
 
 import pandas as pd
 from msgspec import UNSET
+from msgspec.structs import asdict, replace
 
 from ser.errors import ConfigError, SerError
-from ser.jsonfile import plain, read_object
+from ser.jsonfile import read_object
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.kinds import read_record, studies
-from ser.results.records.model import FewshotSummary, Summary
+from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
 from ser.results.records.names import SUMMARY_SCHEMA, config_hash
-from ser.results.records.summary import summarise_fewshot
+from ser.results.records.summary import FinishedExperiment, summarise_fewshot
 from ser.results.statistics import paired
 from ser.results.studies import StudyRecord
 from ser.results.verification.data_facts import verify_data_facts
@@ -98,38 +99,35 @@ def _again(path: Path, summary: Summary | FewshotSummary, runs: Runs, verdict: V
     """All numbers of the summary, by their keys."""
     classes, predictions = classes_of(runs.frames[0]), runs.predictions
     if isinstance(summary, FewshotSummary):
-        empty: dict[str, Any] = {"config": {}, "data": {}, "stamps": [], "started": "", "seconds": 0.0}
-        records = [record for record, _ in runs.pairs()]
-        whole = summarise_fewshot(
-            experiment="-", command="-", runs=records, predictions=predictions, classes=classes, **empty
-        )
-        return {key: whole[key] for key in ("percentages", "source") if key in whole}
-    found: dict[str, Any] = dict(metrics_from_predictions(predictions, classes))
-    found["time"] = {**plain(summary.time), "seconds": round(sum(r.seconds for r in runs.records), 3)}
+        finished = FinishedExperiment("-", "-", {}, {}, [], runs.records, predictions, classes, "", 0.0)
+        whole = summarise_fewshot(finished)
+        return {"percentages": whole.percentages, **({"source": whole.source} if whole.source else {})}
+    found: dict[str, Any] = asdict(metrics_from_predictions(predictions, classes))
+    found["time"] = replace(summary.time, seconds=round(sum(r.seconds for r in runs.records), 3))
     if summary.suspects is not UNSET:
         found["suspects"] = suspects(predictions, classes)
     if summary.datasets is not UNSET:
-        found["datasets"] = _corpora(summary, predictions, classes, Experiments(path, verdict))
+        found["datasets"] = _corpora(summary, predictions, Experiments(path, verdict))
     return found
 
 
-def _corpora(
-    summary: Summary, predictions: pd.DataFrame, classes: list[str], experiments: Experiments
-) -> dict[str, dict[str, Any]]:
+def _corpora(summary: Summary, predictions: pd.DataFrame, experiments: Experiments) -> dict[str, CorpusNumbers]:
     """By corpus, the numbers of a head that was trained on several, and of each corpus's own head beside it."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, CorpusNumbers] = {}
     for name, part in (summary.datasets or {}).items():
         own = _of_corpus(predictions, name, summary.data["folds"])
-        found[name] = {**plain(part), **metrics_from_predictions(own, classes_of(own))}
+        numbers = asdict(metrics_from_predictions(own, classes_of(own)))
+        found[name] = replace(part, **numbers)
         runs = experiments.runs(part.alone.record, part.alone.experiment, part.alone.pooled.UA.n)
         if runs is not None:
             other = runs.predictions
             again = metrics_from_predictions(other, classes_of(other))
-            found[name]["alone"] = {**plain(part.alone), **{p: again[p] for p in PARTS}}
-            found[name]["comparison"] = {**paired.compare(own, other, classes), "verdict": part.comparison.verdict}
-    adjusted = paired.with_holm([found[name]["comparison"] for name in found])
-    for name, comparison in zip(found, adjusted, strict=True):
-        found[name]["comparison"] = comparison
+            found[name].alone = replace(part.alone, **{p: again[p] for p in PARTS})
+            compared = asdict(paired.compare(own, other, classes_of(own)))
+            found[name].comparison = replace(part.comparison, **compared)
+    adjusted = paired.holm_of_known([part.comparison.p for part in found.values()])
+    for part, p in zip(found.values(), adjusted, strict=True):
+        part.comparison = replace(part.comparison, p_holm=p)
     return found
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from ser.errors import ConfigError, TrainingError
 from ser.features.tensors import Tensors
-from ser.results.records.names import ABLATION_SCHEMA
 from ser.results.statistics.gains import against
+from ser.results.studies import ablation
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant, study
 from ser.train.heads._base import build, part_of
@@ -33,7 +33,7 @@ def ablate(
     head: str = "cross_attention",
     simple: str = "early",
     **options: Any,
-) -> dict[str, Any]:
+) -> ablation.Study:
     """Fit all variants, and compare the full model with each of the others.
 
     Options of training hold for all variants; `head_options` for those with `head`, and `modality_dropout` for those with
@@ -56,12 +56,12 @@ def ablate(
         predictions = {v.name: v.result.predictions for v in variants}
         return {
             "full": FULL,
-            "variants": [v.row(path) for v in variants],
+            "variants": [ablation.Variant(**v.row(path)) for v in variants],
             "comparisons": against(FULL, predictions, list(data.classes)),
         }
 
     return study(
-        ABLATION_SCHEMA,
+        ablation.Study,
         variants,
         given,
         words=["ablate", dataset],

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from msgspec.structs import asdict
 
 from ser.audit.split_data import SplitData
 from ser.errors import ConfigError
@@ -20,9 +21,9 @@ from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.registry import unknown, words
 from ser.results.metrics.predictions import metrics_from_predictions
+from ser.results.records.model import AdjustedComparison, AloneExperiment, CorpusNumbers, Summary
 from ser.results.statistics import paired
 from ser.results.statistics.gains import SIGNIFICANT
-from ser.train.experiments.study import PARTS
 from ser.train.runs.experiment import Experiment, fit_experiment, make_experiment
 from ser.train.runs.identity import identity
 from ser.train.runs.joined_corpora import join, load_shared, named_stamps, shared_facts, short, starts_of
@@ -43,7 +44,7 @@ def combine(
     head: str = "mlp",
     balance: str = "corpus",
     **options: Any,
-) -> dict[str, Any]:
+) -> Summary:
     """Train on the union of some corpora, test on each, and write the record.
 
     `refit` `auto` trains again where every corpus's validation part was carved out of training, else nowhere, and alike for
@@ -74,7 +75,8 @@ def combine(
     train_all([union, *alone], given, union.name)
     for experiment in alone:
         experiment.summarise(part=True)
-    return given.track(union.summarise(datasets=_reports(parts, alone, union)))
+    union.summarise(datasets=_reports(parts, alone, union))
+    return given.track(union.numbers)
 
 
 def _alone(parts: Sequence[Tensors], options: FitOptions) -> list[Experiment]:
@@ -141,25 +143,40 @@ def union_folds(each: Sequence[Sequence[Fold]], parts: Sequence[Tensors]) -> tup
     return folds, account
 
 
-def _reports(parts: Sequence[Tensors], alone: Sequence[Experiment], union: Experiment) -> dict[str, Any]:
+def _reports(parts: Sequence[Tensors], alone: Sequence[Experiment], union: Experiment) -> dict[str, CorpusNumbers]:
     """By corpus: the combined head's numbers, those of its own head, and their difference, p-values adjusted (Holm)."""
     combined, classes = union.predictions, list(parts[0].classes)
-    found: dict[str, Any] = {}
+    names = [data.dataset for data in parts]
+    own, other = {}, {}
     for data, experiment, start in zip(parts, alone, starts_of(parts), strict=True):
         rows = union.setup.data.frame.iloc[start : start + len(data.frame)]
-        own = own_predictions(combined, data, rows, [f.name for f in experiment.folds])
-        other = experiment.predictions
-        other_numbers = metrics_from_predictions(other, classes)
-        found[data.dataset] = {
-            **metrics_from_predictions(own, classes),
-            "alone": {**experiment.reference(union.path), **{part: other_numbers[part] for part in PARTS}},
-            "comparison": paired.compare(own, other, classes),
-        }
-    compared = paired.with_holm([part["comparison"] for part in found.values()])
-    for part, c in zip(found.values(), compared, strict=True):
-        single = c["tests"]["models"] is None and getattr(union.job.recipe, "random", True)
-        part["comparison"] = {**c, "verdict": verdict(c["difference"], c["p_holm"], single)}
-    return found
+        own[data.dataset] = own_predictions(combined, data, rows, [f.name for f in experiment.folds])
+        other[data.dataset] = experiment.predictions
+    compared = [paired.compare(own[name], other[name], classes) for name in names]
+    random = getattr(union.job.recipe, "random", True)
+    said = [
+        {"verdict": verdict(c.difference, p, single=random and c.tests.models is None)}
+        for c, p in zip(compared, paired.holm_of_known([c.p for c in compared]), strict=True)
+    ]
+    comparisons = paired.adjusted(AdjustedComparison, list(zip(compared, said, strict=True)))
+    return {
+        name: CorpusNumbers(
+            **asdict(metrics_from_predictions(own[name], classes)),
+            alone=_alone_numbers(experiment, union, classes),
+            comparison=comparison,
+        )
+        for name, experiment, comparison in zip(names, alone, comparisons, strict=True)
+    }
+
+
+def _alone_numbers(experiment: Experiment, union: Experiment, classes: list[str]) -> AloneExperiment:
+    numbers = metrics_from_predictions(experiment.predictions, classes)
+    return AloneExperiment(
+        **experiment.reference(union.path),
+        validation=numbers.validation or None,
+        test=numbers.test,
+        pooled=numbers.pooled,
+    )
 
 
 def own_predictions(predictions: pd.DataFrame, data: Tensors, rows: pd.DataFrame, folds: Sequence[str]) -> pd.DataFrame:
@@ -183,7 +200,7 @@ def verdict(gain: float, p: float | None, single: bool = False) -> str:
     """The gain of training on all corpora for one of them, in words; `p` is adjusted.
 
     Args:
-        single: whether there is one model of each kind, so that another seed might turn the result round.
+        single: true if there is one model of each kind, so that another seed might turn the result round.
 
     >>> verdict(0.02, 0.3), verdict(-0.02, 0.01), verdict(-0.02, 0.01, single=True)
     ('no difference shown', 'combining hurts', 'one model each: no test over models is possible')

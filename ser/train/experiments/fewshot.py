@@ -11,14 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError
 from ser.metadata.folds.fold import Fold
 from ser.registry import words
 from ser.results.metrics.saved_labels import saved_labels
-from ser.results.records.names import FEWSHOT_SCHEMA, amount_name, amount_of, amount_value
+from ser.results.records.model import CorpusNumbers, FewshotSummary, SourceModel, Summary
+from ser.results.records.names import amount_name, amount_of, amount_value
 from ser.results.records.summary import summarise_fewshot
 from ser.results.statistics.gains import by_amount
+from ser.results.studies.fewshot import Method, Point, Source, Study, ZeroShot
 from ser.train.classical.learner import refuse_words
 from ser.train.experiments.study import Variant, study
 from ser.train.fewshot.job import Shots, fewshot_job, make_shots
@@ -48,13 +52,13 @@ class FewshotExperiment(Experiment):
         """Put each finished run once in the order of amounts, runs and folds."""
         order = {fold.name: number for number, fold in enumerate(self.folds)}
         by_key = {
-            (amount_value(amount_name(**amount_of(run.record))), run.record["run"], order[run.record["fold"]]): run
+            (amount_value(amount_name(**amount_of(run.record))), run.record.run, order[run.record.fold]): run
             for run in self.done
         }
         self.done = [by_key[key] for key in sorted(by_key)]
 
-    def _numbers(self, more: dict[str, Any]) -> dict[str, Any]:
-        return summarise_fewshot(**self._account(), extra=more)
+    def make_summary(self, datasets: dict[str, CorpusNumbers] | UnsetType = UNSET) -> FewshotSummary:
+        return summarise_fewshot(self.finished(), notes=self.notes)
 
 
 @with_options("save", "refit")
@@ -72,8 +76,8 @@ def fewshot(
     lr_factor: float | None = None,
     freeze: str = "none",
     **options: Any,
-) -> dict[str, Any]:
-    """The curve over the amount of labelled target data, of one method or of several on the same shots, and its record.
+) -> Summary | FewshotSummary | Study:
+    """Measure the curve over the amount of labelled target data, of one method or of several on the same shots, and its record.
 
     `protocol` and the options of folds are the target's. With `normalize="train"` the statistics are of the source's training
     utterances for both corpora; without a source of the target's training part, unlabelled.
@@ -120,7 +124,7 @@ def fewshot(
         train_methods(job, experiments, given, plain.name)
         return given.track(plain.summarise())
     return study(
-        FEWSHOT_SCHEMA,
+        Study,
         [Variant(name, experiment) for name, experiment in experiments.items()],
         given,
         words=_words("fewshot-methods", plain.setup),
@@ -203,35 +207,43 @@ def _words(first: str, setup: SplitData) -> list[str]:
 
 def _body(experiments: Mapping[str, Experiment], study: Path) -> dict[str, Any]:
     """The record of several methods: their curves, how they compare at each amount, and the labels that they save."""
-    curves = {name: _curve(e.summary) for name, e in experiments.items()}
-    source = next((e.summary["source"] for e in experiments.values() if "source" in e.summary), None)
-    scores = {n: {p["amount"]: p["pooled"][METRIC]["mean"] for p in c} for n, c in curves.items()}
-    zero = None if source is None else source["zero_shot"]["pooled"][METRIC]["mean"]
+    summaries = {name: _summary(e) for name, e in experiments.items()}
+    methods = [_method(name, e, summaries[name], study) for name, e in experiments.items()]
+    source = next((s.source for s in summaries.values() if s.source), None)
+    scores = {m.name: {p.amount: p.pooled.of(METRIC).mean for p in m.curve} for m in methods}
+    zero = None if source is None else source.zero_shot.pooled.of(METRIC).mean
     others = {name: own for name, own in scores.items() if name != SCRATCH}
     first = next(iter(experiments.values()))
     return {
-        "methods": [{"name": name, **e.reference(study), "curve": curves[name]} for name, e in experiments.items()],
-        "source": source
-        and {
-            "zero_shot": {part: source["zero_shot"][part] for part in ("test", "pooled")},
-            "validation": source["validation"],
-        },
+        "methods": methods,
+        "source": None if source is None else _source(source),
         "reference": next(iter(experiments)),
         "comparisons": by_amount({name: e.done for name, e in experiments.items()}, list(first.job.classes)),
         "saved_labels": saved_labels(others, scores.get(SCRATCH, {}), zero),
     }
 
 
-def _curve(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    keys = ("n_samples", "n_speakers", "test", "pooled")
-    return [
-        {"amount": name, **{k: part[k] for k in keys if k in part}} for name, part in summary["percentages"].items()
+def _summary(experiment: Experiment) -> FewshotSummary:
+    assert isinstance(experiment.summary, FewshotSummary)
+    return experiment.summary
+
+
+def _method(name: str, experiment: Experiment, summary: FewshotSummary, study: Path) -> Method:
+    curve = [
+        Point(amount=amount, n_samples=p.n_samples, n_speakers=p.n_speakers, test=p.test, pooled=p.pooled)
+        for amount, p in summary.percentages.items()
     ]
+    return Method(name=name, **experiment.reference(study), curve=curve)
+
+
+def _source(found: SourceModel) -> Source:
+    numbers = found.zero_shot
+    return Source(zero_shot=ZeroShot(test=numbers.test, pooled=numbers.pooled), validation=found.validation)
 
 
 def _seconds(experiments: Mapping[str, Experiment]) -> float:
     """The time of all training: the source models, which each method's record has its own account of, count once."""
     runs = [[run.record for run in experiment.done] for experiment in experiments.values()]
-    alone = sum(record["seconds"] for own in runs for record in own if record.get("percentage") != 0)
-    source = [sum(record["seconds"] for record in own if record.get("percentage") == 0) for own in runs]
+    alone = sum(record.seconds for own in runs for record in own if record.percentage != 0)
+    source = [sum(record.seconds for record in own if record.percentage == 0) for own in runs]
     return float(alone + max(source))

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from ser.results.records.model import Summary
 from ser.train.runs.experiment import fit_experiment
 from ser.train.runs.joined_corpora import load
 from ser.train.runs.options import read_options, with_options
@@ -11,7 +12,7 @@ from ser.workspace import Workspace
 
 
 @with_options()
-def fit(dataset: str, workspace: Workspace | str | Path = ".", *, head: str = "mlp", **options: Any) -> dict[str, Any]:
+def fit(dataset: str, workspace: Workspace | str | Path = ".", *, head: str = "mlp", **options: Any) -> Summary:
     """Train a head over seeds and folds on cached features, and write the record.
 
     Args:
@@ -25,4 +26,5 @@ def fit(dataset: str, workspace: Workspace | str | Path = ".", *, head: str = "m
     given = read_options(fit, workspace, head, options)
     experiment = fit_experiment(load(dataset, given), given)
     train_all([experiment], given, experiment.name)
-    return given.track(experiment.summarise())
+    experiment.summarise()
+    return given.track(experiment.numbers)

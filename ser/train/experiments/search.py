@@ -14,8 +14,9 @@ from typing import Any
 
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
-from ser.results.records.names import SEARCH_SCHEMA, config_hash
-from ser.results.statistics.choices import choose, nested
+from ser.results.records.names import config_hash
+from ser.results.statistics.chosen_setting import choose, nested
+from ser.results.studies import search as record
 from ser.train.experiments.search_space import Values, settings, training_of
 from ser.train.experiments.study import Variant, study
 from ser.train.runs.experiment import fit_experiment
@@ -36,7 +37,7 @@ def search(
     random: int | None = None,
     head: str = "mlp",
     **options: Any,
-) -> dict[str, Any]:
+) -> record.Study:
     """Fit every setting, choose one on validation, and give its test scores.
 
     Args:
@@ -73,7 +74,7 @@ def search(
         }
 
     return study(
-        SEARCH_SCHEMA,
+        record.Study,
         variants,
         given,
         words=["search", dataset],
@@ -114,15 +115,15 @@ def _different(variants: Sequence[Variant]) -> list[Variant]:
     return list(kept.values())
 
 
-def _row(variant: Variant, study: Path) -> dict[str, Any]:
+def _row(variant: Variant, study: Path) -> record.Setting:
     experiment, error = variant.experiment, variant.error
-    return {
+    return record.Setting(
         **variant.facts,
-        "experiment": None if experiment is None else experiment.name,
-        "record": None if error is not None else variant.result.reference(study)["record"],
-        "validation": None if error is not None else variant.result.summary["validation"],
-        "error": None if error is None else error.line(),
-    }
+        experiment=None if experiment is None else experiment.name,
+        record=None if error is not None else variant.result.reference(study)["record"],
+        validation=None if error is not None else variant.result.numbers.validation,
+        error=None if error is None else error.line(),
+    )
 
 
 def _stamps_of(variants: Sequence[Variant]) -> list[str]:
@@ -142,13 +143,18 @@ def _stamps(tried: int, folds: int) -> list[str]:
 
 def _chosen(variants: Sequence[Variant], study: Path, classes: list[str]) -> dict[str, Any]:
     """The chosen setting with its test scores, the notes of its runs, and the nested choice where there are several folds."""
-    scores = [None if v.error is not None else v.result.summary["validation"]["UA"]["mean"] for v in variants]
-    best = variants[choose(scores)].result
-    chosen = {
-        **variants[choose(scores)].facts,
-        **best.reference(study),
-        **{part: best.summary[part] for part in ("validation", "test", "pooled")},
-    }
+    rows = [None if v.error is not None else v.result.numbers.validation for v in variants]
+    number = choose([None if row is None else row.UA.mean for row in rows])
+    best, validation = variants[number].result, rows[number]
+    assert validation is not None
+    chosen = record.Chosen(
+        setting=variants[number].facts["setting"],
+        experiment=best.name,
+        record=best.reference(study)["record"],
+        validation=validation,
+        test=best.numbers.test,
+        pooled=best.numbers.pooled,
+    )
     found: dict[str, Any] = {"chosen": chosen, "notes": best.notes}
     runs = [[] if v.error is not None else v.result.done for v in variants]
     picked = nested([v.facts["setting"] for v in variants], runs, classes)

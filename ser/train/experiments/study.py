@@ -3,16 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ser.errors import SerError
-from ser.results.records import record
+from ser.results.records.runs import write_record
 from ser.results.records.summary import opening
+from ser.results.studies import StudyRecord
 from ser.train.runs.experiment import Experiment, name_words
 from ser.train.runs.identity import place
 from ser.train.runs.options import FitOptions
 from ser.train.runs.scheduler import train_all
 
+AnyStudy = TypeVar("AnyStudy", bound=StudyRecord)
 PARTS = ("validation", "test", "pooled")
 
 
@@ -45,13 +47,13 @@ class Variant:
         return self.experiment
 
     def row(self, study: Path) -> dict[str, Any]:
-        """The variant's row in the record of a study: name, facts, experiment and numbers."""
-        numbers = {part: self.result.summary[part] for part in PARTS}
+        """The fields of the variant in the record of a study: name, facts, experiment and numbers."""
+        numbers = {part: self.result.numbers[part] for part in PARTS}
         return {"name": self.name, **self.facts, **self.result.reference(study), **numbers}
 
 
 def study(
-    schema: str,
+    kind: type[AnyStudy],
     variants: Sequence[Variant],
     options: FitOptions,
     *,
@@ -64,15 +66,15 @@ def study(
     body: Callable[[Path], dict[str, Any]],
     train: Callable[[Sequence[Experiment], FitOptions, str], None] = train_all,
     seconds: Callable[[], float] | None = None,
-) -> dict[str, Any]:
+) -> AnyStudy:
     """Train all that the variants lack together, write the summary of each, then the record that compares them.
 
     Args:
-        schema: of the record.
+        kind: of the record.
         options: what the user gave; `output` is of the study.
         words, head, protocol: of the study's name.
         config, data, stamps: of the record.
-        body: what the record says beyond its opening, given its path; called when all summaries are written.
+        body: the fields of the record beyond its opening, given its path; called when all summaries are written.
         train: gives the experiments their runs, and those that failed their error.
         seconds: of all training; None: the sum of the variants'.
 
@@ -94,7 +96,7 @@ def study(
         raise next(v.error for v in variants if v.error is not None)
     for variant in sound:
         variant.result.summarise(part=True)
-    found = {
+    fields = {
         **opening(
             name,
             command,
@@ -104,10 +106,11 @@ def study(
             options.started,
             sum(v.result.seconds for v in sound) if seconds is None else seconds(),
             experiments[0].job.device,
-            schema,
         ),
         "notes": [f"{v.name}: {note}" for v in sound for note in v.result.notes],
         **body(path),
     }
-    record.write_study(path, found)
+    found = kind(**fields)
+    write_record(path, found)
+    found.write_beside(path)
     return options.track(found)

@@ -11,10 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+from msgspec.structs import replace as replace_fields
+
 from ser.audit.split_data import SplitData, tested_only
 from ser.metadata.folds.fold import Fold
-from ser.results.records.names import TRANSFER_SCHEMA
+from ser.results.records.model import Summary, Suspect
 from ser.results.statistics.gains import comparisons
+from ser.results.studies import transfer as transfer_record
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant, study
 from ser.train.loop.config import LOWEST, TARGET
@@ -38,7 +42,7 @@ def transfer(
     *,
     head: str = "mlp",
     **options: Any,
-) -> dict[str, Any]:
+) -> Summary:
     """Train a head on a source, test it on the target's test parts, and write the record.
 
     `protocol` and the options of folds are the target's, and decide which of its utterances are tested. `normalize`: `train`
@@ -60,7 +64,8 @@ def transfer(
     given = read_options(transfer, workspace, head, options)
     experiment = source_only(prepare_pair(source, target, given), given, output=given.output).result
     train_all([experiment], given, experiment.name)
-    return given.track(experiment.summarise())
+    experiment.summarise()
+    return given.track(experiment.numbers)
 
 
 def source_only(pair: Pair, options: FitOptions, output: Path | None = None) -> Variant:
@@ -120,7 +125,7 @@ def transfer_experiment(
     )
 
 
-def transfer_study(task: str, pair: Pair, variants: Sequence[Variant], options: FitOptions) -> dict[str, Any]:
+def transfer_study(task: str, pair: Pair, variants: Sequence[Variant], options: FitOptions) -> transfer_record.Study:
     """Train all variants, compare each with the source's head alone, and write the study.
 
     Args:
@@ -142,7 +147,7 @@ def transfer_study(task: str, pair: Pair, variants: Sequence[Variant], options: 
         }
 
     return study(
-        TRANSFER_SCHEMA,
+        transfer_record.Study,
         variants,
         options,
         words=[task, pair.source.dataset, pair.target.dataset],
@@ -155,19 +160,22 @@ def transfer_study(task: str, pair: Pair, variants: Sequence[Variant], options: 
     )
 
 
-def _suspects(variants: Sequence[Variant]) -> list[dict[str, Any]]:
+def _suspects(variants: Sequence[Variant]) -> list[Suspect]:
     """Suspect classes of heads that have seen no label of the target: an adapted one shows swapped labels more plainly."""
-    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    found: dict[tuple[str, ...], Suspect] = {}
     for variant in variants:
         if variant.result.job.tuning is None and variant.name != TARGET_ONLY:
-            for suspect in variant.result.summary["suspects"]:
-                found.setdefault(tuple(suspect["classes"]), {**suspect, "variant": variant.name})
+            for suspect in variant.result.numbers.suspects or ():
+                found.setdefault(tuple(suspect.classes), replace_fields(suspect, variant=variant.name))
     return list(found.values())
 
 
-def _row(variant: Variant, study: Path) -> dict[str, Any]:
+def _row(variant: Variant, study: Path) -> transfer_record.Variant:
     row = variant.row(study)
-    return {**row, "selection_score": _selection_score(variant.result)} if "selection" in row else row
+    if "lambda" in row:
+        row["weight"] = row.pop("lambda")
+    score = _selection_score(variant.result) if "selection" in row else UNSET
+    return transfer_record.Variant(**row, selection_score=score)
 
 
 def _selection_score(experiment: Experiment) -> float | None:
@@ -175,20 +183,25 @@ def _selection_score(experiment: Experiment) -> float | None:
     selection = getattr(experiment.job.recipe, "selection", "last")
     name = f"{'selection' if selection in TARGET else 'validation'}_{selection}"
     values = [
-        record["curves"][name][record["best_epoch"] - 1]
+        record.curves[name][record.best_epoch - 1]
         for record, _ in experiment.done
-        if name in record.get("curves", {}) and record["best_epoch"]
+        if record.curves and name in record.curves and record.best_epoch
     ]
-    return sum(values) / len(values) if values else None
+    known = [value for value in values if value is not None]
+    return sum(known) / len(values) if values else None
 
 
-def _choose(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _choose(rows: list[transfer_record.Variant]) -> list[transfer_record.Variant]:
     """Mark, of each method that has several weights, the row with the best selection score."""
-    for method in dict.fromkeys(row["method"] for row in rows):
-        own = [row for row in rows if row["method"] == method and row.get("selection_score") is not None]
+    for method in dict.fromkeys(row.method for row in rows):
+        own = [
+            (row, row.selection_score)
+            for row in rows
+            if row.method == method and isinstance(row.selection_score, float)
+        ]
         if len(own) > 1:
-            sign = -1 if own[0]["selection"] in (*LOWEST, "source loss") else 1
-            best = max(own, key=lambda row: sign * row["selection_score"])
-            for row in own:
-                row["chosen"] = row is best
+            sign = -1 if own[0][0].selection in (*LOWEST, "source loss") else 1
+            best = max(own, key=lambda pair: sign * pair[1])[0]
+            for row, _ in own:
+                row.chosen = row is best
     return rows

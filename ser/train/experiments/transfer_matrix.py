@@ -11,19 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from msgspec import convert
 
 from ser.audit.split_data import SplitData, describe_data, tested_only
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
-from ser.jsonfile import plain
 from ser.metadata import languages
 from ser.metadata.folds.fold import Fold
 from ser.registry import words
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
-from ser.results.records.names import MATRIX_SCHEMA
-from ser.results.studies.transfer_matrix import Cell, means
+from ser.results.studies.transfer_matrix import Cell, Study, means
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant, study
 from ser.train.experiments.transfer import SOURCE_ONLY, transfer_experiment
@@ -64,7 +61,7 @@ def matrix(
     *,
     head: str = "mlp",
     **options: Any,
-) -> dict[str, Any]:
+) -> Study:
     """Train on each corpus, test on all, and write the study, its table as CSV and a heat map.
 
     Args:
@@ -86,17 +83,16 @@ def matrix(
 
     def body(path: Path) -> dict[str, Any]:
         cells = [_cell(corpora, across, s, t, path) for s in range(number) for t in range(number)]
-        typed = [convert(plain(cell), Cell) for cell in cells]
         return {
             "datasets": corpora.names,
             "cells": cells,
-            "sources": plain(means(typed, corpora.names, "source")),
-            "targets": plain(means(typed, corpora.names, "target")),
+            "sources": means(cells, corpora.names, "source"),
+            "targets": means(cells, corpora.names, "target"),
         }
 
     experiments = [*corpora.within, *across]
     return study(
-        MATRIX_SCHEMA,
+        Study,
         [Variant(experiment.name, experiment) for experiment in experiments],
         given,
         words=["matrix", short(corpora.names)],
@@ -154,7 +150,7 @@ def _across(corpora: _Corpora, k: int, options: FitOptions) -> Experiment:
     return transfer_experiment(setup, SOURCE_ONLY, folds, options, words=[source.dataset, short(names), "source-only"])
 
 
-def _cell(corpora: _Corpora, across: Sequence[Experiment], s: int, t: int, study: Path) -> dict[str, Any]:
+def _cell(corpora: _Corpora, across: Sequence[Experiment], s: int, t: int, study: Path) -> Cell:
     """The scores of source s on target t, from the predictions."""
     source, target = corpora.names[s], corpora.names[t]
     experiment = corpora.within[s] if s == t else across[s]
@@ -164,18 +160,18 @@ def _cell(corpora: _Corpora, across: Sequence[Experiment], s: int, t: int, study
     classes = corpora.facts["label_space"]["classes"]
     numbers = metrics_from_predictions(predictions, classes)
     spoken = corpora.facts["languages"]
-    return {
-        "source": source,
-        "target": target,
-        "within": s == t,
-        "cross_language": None if s == t else languages.crossing(spoken[source], spoken[target]),
-        "utterances": int(sum(c["support"] for c in numbers["per_class"].values())),
+    return Cell(
+        source=source,
+        target=target,
+        within=s == t,
+        cross_language=None if s == t else languages.crossing(spoken[source], spoken[target]),
+        utterances=int(sum(c.support for c in numbers.per_class.values())),
         **experiment.reference(study),
-        "fold": None if s == t else target,
-        "validation": numbers["validation"],
-        "pooled": numbers["pooled"],
-        "suspects": suspects(predictions, classes),
-    }
+        fold=None if s == t else target,
+        validation=numbers.validation or None,
+        pooled=numbers.pooled,
+        suspects=suspects(predictions, classes),
+    )
 
 
 def _stamps(corpora: _Corpora) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from ser.errors import SerError
 from ser.progress import progress
-from ser.results.records import record
+from ser.results.records.runs import read_run, write_run
 from ser.train.fewshot.job import FewshotJob, SourceModels
 from ser.train.fewshot.methods._base import method
 from ser.train.fewshot.shots import NOTHING
@@ -58,7 +58,7 @@ def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], option
         for name, described in finished:
             sound = [r for r in described if not isinstance(r, SerError)]
             for run in sound:
-                record.write_run(job.jobs[name].folder, run.record, run.predictions)
+                write_run(job.jobs[name].folder, run.record, run.predictions)
             experiments[name].done += sound
             errors += [e for e in described if isinstance(e, SerError)]
     refuse(errors, sum(len(e.done) for e in experiments.values()), [j.folder for j in job.jobs.values()])
@@ -73,9 +73,7 @@ def _missing(job: FewshotJob, experiments: Mapping[str, Experiment]) -> Missing:
         wanted = [*([NOTHING] if job.first and method(name).FROM_SOURCE else []), *job.shots.amounts]
         for fold in experiment.folds:
             for k in experiment.runs:
-                read = partial(
-                    record.read_run, experiment.job.folder, k, fold.name, config_hash=experiment.job.config_hash
-                )
+                read = partial(read_run, experiment.job.folder, k, fold.name, config_hash=experiment.job.config_hash)
                 found = [Run(*r) for r in (read(**a.facts) for a in wanted) if r is not None]
                 if len(found) == len(wanted):
                     experiment.done += found

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ser.features.normalise import normalise
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
+from ser.results.records.model import RunResult, Sizes
 from ser.train.fewshot.job import FewshotJob, SourceModels
 from ser.train.fewshot.methods._base import Answer, Task, method
 from ser.train.fewshot.shots import NOTHING, Amount, lacking, subsets
@@ -114,7 +115,7 @@ def _account(
     who = set(speakers[rows])
     return {
         **answer.account[slot],
-        "n": {"train": len(rows), "validation": 0, "test": len(fold.test)},
+        "n": Sizes(train=len(rows), validation=0, test=len(fold.test)),
         **({} if "" in who else {"speakers": len(who)}),
         "seconds": answer.seconds[slot],
         "notes": notes + (answer.notes[slot] if answer.notes else []),
@@ -135,7 +136,7 @@ def _zero_shot(
     """The source model itself on the target's test part, with its own validation part and its share of the training."""
     assert job.first is not None
     trained, validation = source.trained[slot], job.first.validation
-    n = {"train": len(job.first.train), "validation": len(validation), "test": len(fold.test)}
+    n = Sizes(train=len(job.first.train), validation=len(validation), test=len(fold.test))
     row = {**source.account[slot], "n": n, "seconds": trained.seconds / job.folds, "notes": list(trained.notes)}
     own = prediction_rows(data, validation, source.validation[slot], run=run, fold=fold.name, split="validation")
     return _recorded(job, name, data, fold, run, seed, NOTHING, probabilities[slot], row, own)
@@ -155,15 +156,15 @@ def _recorded(
 ) -> Run:
     test = prediction_rows(data, fold.test, probabilities, run=run, fold=fold.name, split="test")
     predictions = test if validation is None else pd.concat([validation, test], ignore_index=True)
-    record = {
-        "experiment": job.jobs[name].experiment,
-        "config_hash": job.jobs[name].config_hash,
-        "run": run,
-        "fold": fold.name,
-        "seed": seed,
+    row["notes"] += collapse_note(predictions, data.classes)
+    result = RunResult(
+        experiment=job.jobs[name].experiment,
+        config_hash=job.jobs[name].config_hash,
+        run=run,
+        fold=fold.name,
+        seed=seed,
         **amount.facts,
         **row,
         **scores_by_split(predictions, data.classes),
-        "notes": row["notes"] + collapse_note(predictions, data.classes),
-    }
-    return Run(record, predictions.assign(**amount.facts))
+    )
+    return Run(result, predictions.assign(**amount.facts))

@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from msgspec import UNSET, UnsetType
 
 from ser.audit.split_data import SplitData, split_data
 from ser.errors import SerError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.results.metrics.swapped_labels import suspects
-from ser.results.records import record
+from ser.results.records.kinds import read_record
+from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
+from ser.results.records.names import config_hash
 from ser.results.records.notes import notes_of
+from ser.results.records.runs import write_record
+from ser.results.records.summary import FinishedExperiment, summarise
 from ser.train.classical.classifier import Classical
 from ser.train.classical.saved import check_savable
 from ser.train.runs.identity import beside, identity, place
@@ -45,7 +50,7 @@ class Experiment:
     job: Job
     done: list[Run] = field(default_factory=list)
     error: SerError | None = None
-    summary: dict[str, Any] = field(default_factory=dict)
+    summary: Summary | FewshotSummary | None = None
 
     @property
     def name(self) -> str:
@@ -72,7 +77,7 @@ class Experiment:
     @property
     def seconds(self) -> float:
         """The time that its runs were trained for."""
-        return float(sum(run.record["seconds"] for run in self.done))
+        return float(sum(run.record.seconds for run in self.done))
 
     @property
     def notes(self) -> list[str]:
@@ -81,53 +86,64 @@ class Experiment:
     def sort(self) -> None:
         """Put the finished runs in the order of runs and folds."""
         order = {fold.name: number for number, fold in enumerate(self.folds)}
-        self.done.sort(key=lambda run: (run.record["run"], order[run.record["fold"]]))
+        self.done.sort(key=lambda run: (run.record.run, order[run.record.fold]))
 
     def reference(self, study: Path) -> dict[str, str]:
         """The name of the experiment and the path of its summary relative to the file of a study."""
         return {"experiment": self.name, "record": beside(study, self.path)}
 
-    def summarise(self, *, part: bool = False, **more: Any) -> dict[str, Any]:
+    @property
+    def numbers(self) -> Summary:
+        """Its summary, where it is not a few-shot experiment."""
+        assert isinstance(self.summary, Summary)
+        return self.summary
+
+    def summarise(
+        self, *, part: bool = False, datasets: dict[str, CorpusNumbers] | UnsetType = UNSET
+    ) -> Summary | FewshotSummary:
         """Write the summary of all runs, and give it.
 
         Args:
             part: the experiment is part of a study. A summary of more runs, which another study or the user may have asked
                 for, is then left as it is.
-            more: keys that are added.
+            datasets: of a union of corpora, the numbers of each.
         """
-        self.summary = self._numbers({"notes": self.notes, **more})
+        self.summary = self.make_summary(datasets)
         if not (part and self._has_more_runs()):
-            record.write_summary(self.path, self.summary)
+            write_record(self.path, self.summary)
         return self.summary
 
-    def _numbers(self, more: dict[str, Any]) -> dict[str, Any]:
-        if self.setup.facts.get("source"):  # the labels of two corpora may not mean the same
-            more["suspects"] = suspects(self.predictions, self.job.classes)
-        return record.summarise(**self._account(), extra=more)
+    def make_summary(self, datasets: dict[str, CorpusNumbers] | UnsetType = UNSET) -> Summary | FewshotSummary:
+        """The summary of all runs."""
+        several = bool(self.setup.facts.get("source"))  # the labels of two corpora may not mean the same
+        swapped = suspects(self.predictions, self.job.classes) if several else UNSET
+        return summarise(self.finished(), notes=self.notes, suspects=swapped, datasets=datasets)
 
-    def _account(self) -> dict[str, Any]:
-        return {
-            "experiment": self.name,
-            "command": self.options.command,
-            "config": self.config,
-            "data": self.setup.facts,
-            "stamps": self.stamps,
-            "runs": [run.record for run in self.done],
-            "predictions": self.predictions,
-            "classes": list(self.job.classes),
-            "started": self.options.started,
-            "seconds": self.seconds,
-            "device": self.job.device,
-            "folder": self.path.stem,
-        }
+    def finished(self) -> FinishedExperiment:
+        """All that the summary is made of."""
+        return FinishedExperiment(
+            experiment=self.name,
+            command=self.options.command,
+            config=self.config,
+            data=self.setup.facts,
+            stamps=self.stamps,
+            runs=[run.record for run in self.done],
+            predictions=self.predictions,
+            classes=list(self.job.classes),
+            started=self.options.started,
+            seconds=self.seconds,
+            device=self.job.device,
+            folder=self.path.stem,
+        )
 
     def _has_more_runs(self) -> bool:
         """True if there is a summary of the same experiment over more runs."""
         if not self.path.exists():
             return False
-        there = record.read_any(self.path)
-        same = there["config_hash"] == self.job.config_hash
-        return same and len({r["run"] for r in there["runs"]}) > len(self.runs)
+        there = read_record(self.path)
+        if not isinstance(there, (Summary, FewshotSummary)) or there.config_hash != self.job.config_hash:
+            return False
+        return len({r.run for r in there.runs}) > len(self.runs)
 
 
 def fit_experiment(data: Tensors, options: FitOptions) -> Experiment:
@@ -179,7 +195,7 @@ def make_experiment(
         seed=options.seed,
         device=device,
         experiment=name,
-        config_hash=record.config_hash(config),
+        config_hash=config_hash(config),
         stamps=[*stamps, *stamps_of(recipe, sampled=balance != "none")],
         folder=path.with_suffix(""),
         refit=options.refit,

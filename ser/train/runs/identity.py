@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.results.records.record import config_hash, read_any
+from ser.results.records.kinds import read_record
+from ser.results.records.model import Opening
+from ser.results.records.names import config_hash
 from ser.train.runs.recipe import Recipe
 from ser.workspace import Workspace
 
@@ -63,8 +65,10 @@ def place(workspace: Workspace, output: Path | None, words: Sequence[str], confi
     if output is not None:
         if output.suffix != ".json":
             raise ConfigError(f"--output {output}", expected="a file that ends in .json")
-        if output.exists() and read_any(output)["config_hash"] != config_hash(config):
-            raise ConfigError(f"{output} is the record of another experiment", action="Choose another --output.")
+        if output.exists():
+            there = read_record(output)
+            if not isinstance(there, Opening) or there.config_hash != config_hash(config):
+                raise ConfigError(f"{output} is the record of another experiment", action="Choose another --output.")
         return output.stem, output
     name = "-".join([*words, config_hash(config)[:8]]).replace(":", "-")
     return name, workspace.results / f"{name}.json"

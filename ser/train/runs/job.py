@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
 from ser.errors import SerError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
+from ser.results.records.model import RunResult
 from ser.train.runs.recipe import Recipe
 
 
@@ -16,11 +17,11 @@ class Run(NamedTuple):
     """One seed of an experiment on one fold.
 
     Attributes:
-        record: as it is written, see `ser.results.records.record.write_run`.
+        record: its result, as `ser.results.records.runs.write_run` takes it.
         predictions: of its validation and test part, see `ser.train.runs.predictions`.
     """
 
-    record: dict[str, Any]
+    record: RunResult
     predictions: pd.DataFrame
 
 

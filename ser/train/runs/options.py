@@ -24,12 +24,15 @@ from ser.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
     from ser.metadata.folds.fold import FoldOptions
+    from ser.results.records.model import Opening
 
 WORKSPACE = "the folder that holds metadata/, features/ and results/."
 F = TypeVar("F", bound=Callable[..., Any])
 MODALITIES = ("audio", "text", "visual")
 # Fields of `Config` that the commands set themselves: `ser adapt`, `ser finetune` and `ser fewshot` say what they mean.
 OF_COMMANDS = ("head", "adapt", "adapt_weight", "adapt_ramp", "freeze")
+
+AnyRecord = TypeVar("AnyRecord", bound="Opening")
 
 
 @dataclass(frozen=True)
@@ -124,12 +127,12 @@ class FitOptions:
         """The file of an experiment's or a study's record."""
         return self.output or self.workspace.results / f"{name}.json"
 
-    def track(self, record: dict[str, Any]) -> dict[str, Any]:
+    def track(self, record: AnyRecord) -> AnyRecord:
         """Write a record into the trackers that the user named, and give it."""
         if self.log:
             from ser.results.loggers import log
 
-            log(record, self.record_of(str(record["experiment"])), self.log)
+            log(record, self.record_of(record.experiment), self.log)
         return record
 
     @property

@@ -1,6 +1,7 @@
 """Predictions of runs as tables, one row per utterance, and the scores of their parts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from ser.features.tensors import Tensors
 from ser.results.metrics.classification import scores
+from ser.results.records.model import RunScores
 
 
 def prediction_rows(
@@ -40,10 +42,14 @@ def prediction_rows(
     return joined
 
 
-def scores_by_split(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, float]]:
-    """The four metrics of a run's validation and test predictions."""
+def scores_by_split(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    """The four metrics of a run's validation and test predictions (`RunScores`), by the names of the splits that it has."""
     parts = {s: predictions[predictions["split"] == s] for s in ("validation", "test")}
-    return {s: scores(p["true"].to_numpy(), p["predicted"].to_numpy(), classes) for s, p in parts.items() if len(p)}
+    return {
+        s: RunScores(**scores(p["true"].to_numpy(), p["predicted"].to_numpy(), classes))
+        for s, p in parts.items()
+        if len(p)
+    }
 
 
 def collapse_note(predictions: pd.DataFrame, classes: Sequence[str]) -> list[str]:

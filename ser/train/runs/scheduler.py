@@ -10,8 +10,8 @@ from ser.errors import SerError, TrainingError
 from ser.metadata.folds.fold import Fold
 from ser.parallel import in_order, keep_memory
 from ser.progress import progress
-from ser.results.records import record
 from ser.results.records.names import run_name
+from ser.results.records.runs import read_run, write_run
 from ser.train.checkpoint import head_facts
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
@@ -75,7 +75,7 @@ def plan(job: Job, folds: Sequence[Fold], runs: Sequence[int], stack: int | None
 
 def _earlier(job: Job, number: int, fold: Fold) -> Run | None:
     """A run that was recorded before, with its head where heads are saved."""
-    found = record.read_run(job.folder, number, fold.name, config_hash=job.config_hash)
+    found = read_run(job.folder, number, fold.name, config_hash=job.config_hash)
     return None if found is None or (job.save and not _has_head(job, number, fold)) else Run(*found)
 
 
@@ -104,7 +104,7 @@ def train(
         for unit, finished in progress(zip(units, results, strict=True), len(units), label, "stack", quiet):
             runs = [r for r in finished if not isinstance(r, SerError)]
             for run in runs:
-                record.write_run(unit.job.folder, run.record, run.predictions)
+                write_run(unit.job.folder, run.record, run.predictions)
             yield unit, runs, [r for r in finished if isinstance(r, SerError)]
 
 

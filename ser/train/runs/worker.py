@@ -5,12 +5,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from ser import accelerator
 from ser.errors import SerError, TrainingError
 from ser.features.normalise import Statistics, normalise
 from ser.metadata.folds.fold import Fold
+from ser.results.records.model import RunResult, Sizes
 from ser.results.records.names import run_name
 from ser.train.checkpoint import save_head
 from ser.train.classical.learner import Fitted
@@ -227,23 +229,23 @@ def _recorded(
         for split, rows, shares in predicted
     ]
     predictions = pd.concat(frames, ignore_index=True)
-    record = {
-        "experiment": job.experiment,
-        "config_hash": job.config_hash,
-        "run": run,
-        "fold": fold.name,
-        "seed": seed,
-        "n": {
-            "train": len(fold.train),
-            "validation": len(fold.validation),
-            "test": len(fold.test),
-            **({} if fold.unlabelled is None else {"unlabelled": len(fold.unlabelled)}),
-            **({} if fold.before is None else {"before": len(fold.before.train)}),
-            **({} if job.balance == "none" else {"sampled": drawn(job.data, fold.train)}),
-        },
+    result = RunResult(
+        experiment=job.experiment,
+        config_hash=job.config_hash,
+        run=run,
+        fold=fold.name,
+        seed=seed,
+        n=Sizes(
+            train=len(fold.train),
+            validation=len(fold.validation),
+            test=len(fold.test),
+            unlabelled=UNSET if fold.unlabelled is None else len(fold.unlabelled),
+            before=UNSET if fold.before is None else len(fold.before.train),
+            sampled=UNSET if job.balance == "none" else drawn(job.data, fold.train),
+        ),
         **account,
         **scores_by_split(predictions, classes),
-        "seconds": trained.seconds,
-        "notes": trained.notes + collapse_note(predictions, classes),
-    }
-    return Run(record, predictions)
+        seconds=trained.seconds,
+        notes=trained.notes + collapse_note(predictions, classes),
+    )
+    return Run(result, predictions)

@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from click.testing import Result as Done
+from ser.results.records.record import write_study
 
 from ser.cli import cli
 from ser.errors import ConfigError
@@ -28,7 +29,6 @@ from ser.registry import load, names
 from ser.results.records.beside import PNG, beside, picture_beside
 from ser.results.records.kinds import model_of, read_record, studies
 from ser.results.records.names import METRICS
-from ser.results.records.record import write_study
 from ser.results.records.result import Result
 from ser.results.report.compose import FORMATS, compose, text_of, write_report
 from ser.results.report.formats.html import render

@@ -288,7 +288,7 @@ def test_a_long_closed_table_is_shown_by_its_ends() -> None:
 
 def test_notes_are_told(tmp_path: Path, write_experiment: Write) -> None:
     note = "run 1, fold 03: collapsed: every test utterance is predicted anger"
-    path, summary = write_experiment(tmp_path, "noted", extra={"notes": [note, "run 2, fold 03: another"]})
+    path, summary = write_experiment(tmp_path, "noted", notes=[note, "run 2, fold 03: another"])
     told = text(summary, path)
     assert f"  - {note}" in told
     assert "run 2, fold 03: another" in told

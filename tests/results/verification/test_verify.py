@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from ser.cli import cli, main
 from ser.errors import ConfigError
 from ser.results.metrics.predictions import metrics_from_predictions
-from ser.results.records.record import read_predictions, read_summary
+from ser.results.records.kinds import read_summary
+from ser.results.records.runs import read_predictions
 from ser.results.verification.verdict import Verdict
 from ser.results.verification.verify import verify, verify_all
 from ser.workspace import Workspace
@@ -67,7 +68,7 @@ def changed(content: Any, place: Place, by: float) -> Any:
 def test_each_single_number_that_is_changed_is_found(path: Path) -> None:
     """All of them, one after another, by a millionth."""
     summary = read_summary(path)
-    again = metrics_from_predictions(read_predictions(path, summary), CLASSES)
+    again = metrics_from_predictions(read_predictions(path), CLASSES)
     numbers = {key: summary[key] for key in again}
     places = list(leaves(numbers, []))
     assert len(places) > 200

@@ -28,7 +28,8 @@ from ser.explain.modalities import contributions
 from ser.explain.opened_head import open_head
 from ser.features.blocks import stored_block
 from ser.features.tensors import load_tensors
-from ser.results.records.record import read_predictions, read_summary
+from ser.results.records.kinds import read_summary
+from ser.results.records.runs import read_predictions
 from ser.synthesis import make_corpus
 from ser.train.checkpoint import CLASSIFIER, SavedHead, head_facts, load_head
 from ser.train.classical.classifier import Classical, _classes, make_classical
@@ -81,7 +82,7 @@ def head_in(space: Path, name: str, run: int = 0, fold: str = "s1") -> Path:
 def test_the_probabilities_are_those_of_the_record_to_the_last_bit(space: Path, name: str, run: int) -> None:
     path = space / "results" / f"{name}.json"
     head = load_head(head_in(space, name, run))
-    rows = read_predictions(path, read_summary(path))
+    rows = read_predictions(path)
     rows = rows[(rows["run"] == run) & (rows["fold"] == "s1") & (rows["split"] == "test")]
     block = stored_block(space / "features" / "a" / "toy.h5", "toy", list(rows["utterance_id"]))
     found = head.probabilities([block])

@@ -9,7 +9,8 @@ from ser.cli import main
 from ser.errors import ConfigError
 from ser.features.tensors import load_tensors
 from ser.results.records.find import read_any
-from ser.results.records.record import read_predictions, read_summary
+from ser.results.records.kinds import read_summary
+from ser.results.records.runs import read_predictions
 from ser.train.experiments.ablate import FULL, ablate, parts
 from ser.train.experiments.fit import fit
 from ser.train.runs import scheduler
@@ -68,7 +69,7 @@ def test_the_same_utterances_and_ordinary_records(space: Any, monkeypatch: pytes
         summary = read_summary(path.parent / row["record"])
         assert summary["pooled"] == row["pooled"]
         assert set(summary["data"]["stores"]) == set(row["stores"])
-        frame = read_predictions(path.parent / row["record"], summary)
+        frame = read_predictions(path.parent / row["record"])
         ids.add(frozenset(zip(frame["fold"], frame["split"], frame["utterance_id"], strict=True)))
         assert frame["utterance_id"].nunique() == 95
     assert len(ids) == 1

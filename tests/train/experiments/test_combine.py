@@ -14,7 +14,8 @@ from ser.errors import ConfigError
 from ser.features.tensors import load_tensors
 from ser.metadata.folds.protocols import make_folds
 from ser.metadata.table import make_table, write_table
-from ser.results.records.record import read_predictions, read_run, read_summary
+from ser.results.records.kinds import read_summary
+from ser.results.records.runs import read_predictions, read_run
 from ser.results.statistics import paired
 from ser.train.checkpoint import load_head
 from ser.train.experiments.combine import combine, own_predictions, union_folds
@@ -45,7 +46,7 @@ def two(maker: Any) -> Any:
 
 
 def predictions(maker: Any, found: dict[str, Any]) -> pd.DataFrame:
-    return read_predictions(maker.space.results / f"{found['experiment']}.json", found)
+    return read_predictions(maker.space.results / f"{found['experiment']}.json")
 
 
 def test_every_utterance_is_tested_once_under_its_own_protocol(two: Any) -> None:
@@ -142,7 +143,7 @@ def test_class_weights_are_of_the_sampled_rows_and_refits_are_balanced_too(
 def test_run_k_is_itself_and_balance_matters(two: Any) -> None:
     many = combine(["big", "small"], two.space, **FAST, output=two.space.root / "a.json")
     few = combine(["big", "small"], two.space, **{**FAST, "runs": 1}, output=two.space.root / "b.json")
-    frames = [read_predictions(two.space.root / f"{n}.json", f) for n, f in (("a", many), ("b", few))]
+    frames = [read_predictions(two.space.root / f"{n}.json") for n in ("a", "b")]
     np.testing.assert_array_equal(*(f[f["run"] == 0][SHARES].to_numpy() for f in frames))
     plain = combine(["big", "small"], two.space, balance="none", **{**FAST, "runs": 1})
     assert plain["experiment"] not in (many["experiment"], few["experiment"])

@@ -19,11 +19,12 @@ from ser.cli import cli
 from ser.errors import ConfigError, StoreError
 from ser.features.normalise import normalise
 from ser.features.tensors import load_tensors
-from ser.results.records import record
 from ser.results.records.find import read_any
-from ser.results.records.record import read_predictions
+from ser.results.records.kinds import read_summary
+from ser.results.records.runs import read_predictions
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.fewshot import fewshot
+from ser.train.fewshot import scheduler as fewshot_scheduler
 from ser.train.fewshot import worker as fewshot_worker
 from ser.train.fewshot.methods._base import METHODS, Task, method
 from ser.train.fewshot.shots import Amount, amounts, lacking, subsets
@@ -43,7 +44,7 @@ def pair(maker: Any, **store: Any) -> None:
 
 
 def predictions_of(maker: Any, summary: dict[str, Any]) -> pd.DataFrame:
-    return read_predictions(maker.space.results / f"{summary['experiment']}.json", summary)
+    return read_predictions(maker.space.results / f"{summary['experiment']}.json")
 
 
 @pytest.fixture
@@ -192,7 +193,7 @@ def test_the_source_is_trained_once_a_seed_for_all_methods(maker: Any, calls: li
     options = {**SOME, "percentages": [10, 50, 100], "protocol": "session", "runs": 1}
     study = fewshot("target", "source", maker.space, methods=["finetune", "simpleshot"], **options)
     assert [name for name, _ in calls].count("train_source") == 1
-    summaries = [record.read_summary(maker.space.results / m["record"]) for m in study["methods"]]
+    summaries = [read_summary(maker.space.results / m["record"]) for m in study["methods"]]
     for summary in summaries:
         assert list(summary["percentages"]) == ["10%", "50%", "100%"]
         assert [p["n_samples"] for p in summary["percentages"].values()] == [4, 16, 32]
@@ -215,7 +216,7 @@ def test_the_source_model_is_that_of_adaptation(maker: Any) -> None:
     few = predictions_of(maker, fewshot("target", "source", maker.space, percentages=[50], tune_epochs=1, **options))
     study = adapt("source", "target", maker.space, methods=["coral"], **options)
     path = maker.space.results / study["variants"][0]["record"]
-    alone = read_predictions(path, record.read_summary(path))
+    alone = read_predictions(path)
     columns = ["run", "fold", "utterance_id", *(c for c in alone.columns if c.startswith("p_"))]
     zero = few[(few["percentage"] == 0) & (few["split"] == "test")][columns]
     other = alone[alone["split"] == "test"][columns]
@@ -230,7 +231,7 @@ def test_a_method_is_itself_beside_others_and_in_any_stack(maker: Any) -> None:
     many = fewshot("target", "source", maker.space, methods=[*ALL], **given)
     for m in many["methods"]:
         path = maker.space.results / m["record"]
-        beside = predictions_of(maker, record.read_summary(path))
+        beside = predictions_of(maker, read_summary(path))
         output = maker.space.results / f"alone-{m['name']}.json"
         alone = fewshot("target", "source", maker.space, methods=[m["name"]], output=output, stack=1, **given)
         pd.testing.assert_frame_equal(beside, predictions_of(maker, alone))
@@ -242,7 +243,7 @@ def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch
     pair(maker, strength=0.5)
     given = {**SOME, "runs": 3, "methods": ["finetune", "linear"], "shots": [2]}
     whole = fewshot("target", "source", maker.space, **given)
-    expected = [predictions_of(maker, record.read_summary(maker.space.results / m["record"])) for m in whole["methods"]]
+    expected = [predictions_of(maker, read_summary(maker.space.results / m["record"])) for m in whole["methods"]]
     real = {"train": Learner.train, "_learn": fewshot_worker._learn}
 
     def cramped_training(self: Any, rows: Any, validation: Any, seeds: Any, *rest: Any) -> Any:
@@ -257,7 +258,7 @@ def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch
                 file.unlink()
     again = fewshot("target", "source", maker.space, **given)
     for m, frame in zip(again["methods"], expected, strict=True):
-        found = predictions_of(maker, record.read_summary(maker.space.results / m["record"]))
+        found = predictions_of(maker, read_summary(maker.space.results / m["record"]))
         pd.testing.assert_frame_equal(found, frame)
 
 
@@ -266,7 +267,7 @@ def test_what_was_finished_before_a_kill_is_not_trained_again(
 ) -> None:
     pair(maker)
     given = {**SOME, "protocol": "session", "methods": ["finetune", "prototypical"], "shots": [1, 4], "runs": 1}
-    real, written = record.write_run, []
+    real, written = fewshot_scheduler.write_run, []
 
     def killed(folder: Path, row: Any, predictions: Any) -> None:
         if len(written) == 6 + 4:  # a fold whole, of the next the first method and one run of the second
@@ -274,10 +275,10 @@ def test_what_was_finished_before_a_kill_is_not_trained_again(
         written.append(row)
         real(folder, row, predictions)
 
-    monkeypatch.setattr(record, "write_run", killed)
+    monkeypatch.setattr(fewshot_scheduler, "write_run", killed)
     with pytest.raises(KeyboardInterrupt):
         fewshot("target", "source", maker.space, **given)
-    monkeypatch.setattr(record, "write_run", real)
+    monkeypatch.setattr(fewshot_scheduler, "write_run", real)
     calls.clear()
     study = fewshot("target", "source", maker.space, **given)
     done = [(unit[1].name, unit[4]) for name, unit in calls if name == "learn"]
@@ -381,7 +382,7 @@ def test_labels_of_the_test_part_change_nothing_but_the_scores(maker: Any) -> No
             frame.to_csv(maker.space.table("target"), index=False)
         study = fewshot("target", "source", maker.space, methods=[*ALL], **given)
         frames.append(
-            [predictions_of(maker, record.read_summary(maker.space.results / m["record"])) for m in study["methods"]]
+            [predictions_of(maker, read_summary(maker.space.results / m["record"])) for m in study["methods"]]
         )
     for before, after in zip(*frames, strict=True):
         assert (before["true"] != after["true"]).any()
@@ -421,7 +422,7 @@ def test_the_study_says_what_the_predictions_say(maker: Any) -> None:
     assert read_any(path) == json.loads(json.dumps(study))
     uar: dict[tuple[str, str], float] = {}
     for m in study["methods"]:
-        predictions = predictions_of(maker, record.read_summary(maker.space.results / m["record"]))
+        predictions = predictions_of(maker, read_summary(maker.space.results / m["record"]))
         test = predictions[predictions["split"] == "test"]
         for point in m["curve"]:
             number = float(point["amount"].rstrip("%").split()[0])
@@ -477,8 +478,8 @@ def test_the_command_takes_shots_and_methods(maker: Any) -> None:
     found = CliRunner().invoke(cli, [*base, *more, "--methods", "linear", "--shots", "1,2", "--speaker-aware"])
     assert found.exit_code == 0, found.output
     (path,) = maker.space.results.glob("fewshot-linear-source-target-mlp-official-4-*.json")
-    assert list(record.read_summary(path)["percentages"]) == ["1 shot", "2 shots"]
+    assert list(read_summary(path)["percentages"]) == ["1 shot", "2 shots"]
     assert "Scores at 2 shots" in found.output
     found = CliRunner().invoke(cli, [*base, *more])
     (path,) = maker.space.results.glob("fewshot-source-target-mlp-official-4-*.json")
-    assert list(record.read_summary(path)["percentages"]) == ["10%", "20%", "50%", "100%"]
+    assert list(read_summary(path)["percentages"]) == ["10%", "20%", "50%", "100%"]

@@ -11,7 +11,9 @@ from sklearn.metrics import recall_score
 
 from ser.errors import ConfigError, StoreError, TrainingError
 from ser.metadata.folds.fold import FoldOptions
-from ser.results.records.record import metrics_from_predictions, read_predictions, read_summary
+from ser.results.metrics.predictions import metrics_from_predictions
+from ser.results.records.kinds import read_summary
+from ser.results.records.runs import read_predictions
 from ser.train.experiments.fit import fit
 from ser.train.runs import scheduler
 from ser.train.runs import worker as units
@@ -25,7 +27,7 @@ def files(maker: Any) -> Any:
 
 
 def predictions_of(maker: Any, summary: dict[str, Any]) -> pd.DataFrame:
-    return read_predictions(files(maker) / f"{summary['experiment']}.json", summary)
+    return read_predictions(files(maker) / f"{summary['experiment']}.json")
 
 
 def test_the_summary_is_what_the_predictions_say(maker: Any) -> None:

@@ -11,9 +11,10 @@ from sklearn.metrics import recall_score
 from ser.cli import main
 from ser.errors import ConfigError, SerError
 from ser.results.records.find import read_any
-from ser.results.records.record import read_predictions, read_summary
+from ser.results.records.kinds import read_summary
+from ser.results.records.runs import read_predictions
 from ser.results.report.compose import text_of
-from ser.results.statistics.choices import choose
+from ser.results.statistics.chosen_setting import choose
 from ser.train.experiments.fit import fit
 from ser.train.experiments.search import search
 from ser.train.experiments.search_space import Range, parse_grid, settings, training_of
@@ -107,7 +108,7 @@ def test_nested_scores_are_of_settings_chosen_fold_by_fold(maker: Any) -> None:
     frames = []
     for row in rows:
         path = maker.space.results / row["record"]
-        frames.append(read_predictions(path, read_summary(path)))
+        frames.append(read_predictions(path))
     hits: list[pd.DataFrame] = []
     for fold in frames[0]["fold"].unique():
         values = []

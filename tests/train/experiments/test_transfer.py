@@ -16,7 +16,8 @@ from ser.features.tensors import load_tensors
 from ser.metadata.table import load_table, write_table
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.find import read_any
-from ser.results.records.record import read_predictions, read_summary
+from ser.results.records.kinds import read_summary
+from ser.results.records.runs import read_predictions
 from ser.results.statistics.gains import comparisons, verdict
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.finetune import finetune
@@ -44,7 +45,7 @@ def space(maker: Any) -> Any:
 def predictions(space: Any, study: dict[str, Any], name: str) -> pd.DataFrame:
     (row,) = [v for v in study["variants"] if v["name"] == name]
     path = space.results / row["record"]
-    return read_predictions(path, read_summary(path))
+    return read_predictions(path)
 
 
 def test_two_corpora_joined_keep_their_rows(space: Any) -> None:
@@ -379,7 +380,7 @@ def test_fit_is_as_it_was(space: Any) -> None:
     study = adapt("a", "b", space, methods=["coral"], **FAST)
     own = predictions(space, study, TARGET_ONLY)
     path = space.results / f"{alone['experiment']}.json"
-    same = read_predictions(path, read_summary(path))
+    same = read_predictions(path)
     np.testing.assert_array_equal(own["predicted"], same["predicted"])
     np.testing.assert_array_equal(own.filter(like="p_"), same.filter(like="p_"))
 

@@ -24,8 +24,9 @@ from ser.metadata.languages import crossing, spoken
 from ser.metadata.table import load_table, make_table, write_table
 from ser.results.plotting.gallery import draw
 from ser.results.records.find import read_any
-from ser.results.records.record import read_predictions, read_summary
+from ser.results.records.kinds import read_summary
 from ser.results.records.result import Result
+from ser.results.records.runs import read_predictions
 from ser.results.studies.transfer_matrix import Study
 from ser.train.checkpoint import load_head
 from ser.train.experiments.adapt import adapt
@@ -66,7 +67,7 @@ def corpora(maker: Any, *names: str, language: tuple[str, ...] = ("en", "de", "e
 
 
 def predictions(maker: Any, found: dict[str, Any]) -> pd.DataFrame:
-    return read_predictions(maker.space.results / f"{found['experiment']}.json", found)
+    return read_predictions(maker.space.results / f"{found['experiment']}.json")
 
 
 @pytest.fixture
@@ -238,8 +239,7 @@ def test_a_matrix_of_three_over_what_all_have(maker: Any, units: list[Any]) -> N
     flagged = {pair for pair, cell in cells.items() if cell["suspects"]}
     assert flagged == {("one", "two"), ("three", "two"), ("two", "one"), ("two", "three")}
     for (source, target), cell in cells.items():
-        summary = read_summary(maker.space.results / cell["record"])
-        frame = read_predictions(maker.space.results / cell["record"], summary)
+        frame = read_predictions(maker.space.results / cell["record"])
         test = frame[(frame["split"] == "test") & ((frame["fold"] == cell["fold"]) | (source == target))]
         assert cell["utterances"] == 72
         for run, own in test.groupby("run"):

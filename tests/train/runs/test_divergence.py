@@ -12,7 +12,7 @@ import torch
 
 from ser.cli import main
 from ser.errors import SerError, TrainingError
-from ser.results.records.record import read_predictions, read_summary
+from ser.results.records.runs import read_predictions
 from ser.train.classical import learner as classical_learner
 from ser.train.classical.estimator import HeadClassifier
 from ser.train.experiments.ablate import ablate
@@ -282,7 +282,7 @@ def test_fit_keeps_the_others_and_ends_with_one_error(
     poison(lambda *_: False)
     assert main(command) == 0
     path = folder.with_suffix(".json")
-    found, expected = (read_predictions(p, read_summary(p)) for p in (path, whole))
+    found, expected = (read_predictions(p) for p in (path, whole))
     pd.testing.assert_frame_equal(found, expected)
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ser.results.records.record import read_summary
 
 import ser
 from ser.cli import main
 from ser.results.records.names import config_hash
-from ser.results.records.record import read_summary
 from ser.train.experiments.fit import fit
 from ser.train.runs import identity
 from ser.train.runs.experiment import fit_experiment

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ser.results.plotting.style import PALETTE, title
-from ser.results.records.model import Run
+from ser.results.records.model import RunRecord
 from ser.results.records.result import Result
 
 ORDER = 60
@@ -63,7 +63,7 @@ def words(result: Result, metric: str) -> str:
     return f"{len(lengths)} trainings of {epochs} epochs{picked}. Where the line of the {what} ends: {last}."
 
 
-def curves_of(records: Sequence[Run]) -> Curves:
+def curves_of(records: Sequence[RunRecord]) -> Curves:
     """The curves of runs by name, one list per training; an undefined value is NaN."""
     curves: Curves = {}
     for record in records:

@@ -1,0 +1,51 @@
+"""The setting that validation chooses, over all folds together and fold by fold."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.results.metrics.predictions import metrics_from_predictions
+from ser.results.records.model import RunResult
+from ser.results.studies.search import Nested
+
+
+def choose(scores: list[float | None]) -> int:
+    """The number of the setting with the highest validation score; the first of equals. None is one that failed.
+
+    >>> choose([0.5, None, 0.7, 0.7])
+    2
+    """
+    return max((k for k, s in enumerate(scores) if s is not None), key=lambda k: (scores[k], -k))
+
+
+def nested(
+    settings: Sequence[dict[str, Any]],
+    done: Sequence[Sequence[tuple[RunResult, pd.DataFrame]]],
+    classes: Sequence[str],
+) -> Nested | None:
+    """Choose each fold's setting on that fold's own validation part alone, and take its test predictions.
+
+    Args:
+        done: by setting its runs, records and predictions; none where it failed.
+
+    Returns:
+        None with a single fold.
+    """
+    folds = sorted({r.fold for runs in done for r, _ in runs})
+    if len(folds) < 2:
+        return None
+    picked: dict[str, dict[str, Any]] = {}
+    frames: list[pd.DataFrame] = []
+    for fold in folds:
+        of_fold = [[(r, p) for r, p in runs if r.fold == fold] for runs in done]
+        best = choose([_mean_validation(r for r, _ in d) if d else None for d in of_fold])
+        picked[fold] = settings[best]
+        frames += [p for _, p in of_fold[best]]
+    numbers = metrics_from_predictions(pd.concat(frames, ignore_index=True), classes)
+    return Nested(settings=picked, test=numbers.test, pooled=numbers.pooled)
+
+
+def _mean_validation(runs: Iterable[RunResult]) -> float:
+    return float(np.mean([run.validation.UA for run in runs if run.validation]))
