@@ -132,7 +132,7 @@ def test_a_head_comes_back_with_the_probabilities_of_its_record(name: str, heads
     assert head_facts(heads[name]) == head.about
     if name in ("mlp", "sklearn:GaussianNB", "snapshots"):
         path = heads[name].parent.with_suffix(".json")
-        rows = read_predictions(path, read_summary(path))
+        rows = read_predictions(path)
         rows = rows[rows["split"] == "test"]
         from ser.features.blocks import stored_block
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ser.results.records.record import read_predictions, read_summary
 
+from ser.results.records.runs import read_predictions
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.combine import combine
 from ser.train.experiments.fewshot import fewshot
@@ -89,7 +89,7 @@ def probabilities(space: Any, record: dict[str, Any]) -> dict[str, list[list[flo
         files[""] = space.results / f"{record['experiment']}.json"
     found = {}
     for name, path in files.items():
-        frame = read_predictions(path, read_summary(path))
+        frame = read_predictions(path)
         test = frame[(frame["split"] == "test") & (frame["run"] == frame["run"].max())]
         columns = [c for c in test.columns if c.startswith("p_")]
         chosen = test[columns].to_numpy(dtype=np.float64)[:: max(1, len(test) // ROWS)][:ROWS]

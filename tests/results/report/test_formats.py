@@ -20,11 +20,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from click.testing import Result as Done
-from ser.results.records.record import write_study
 
 from ser.cli import cli
 from ser.errors import ConfigError
-from ser.jsonfile import check, plain
+from ser.jsonfile import check, plain, write_json
 from ser.registry import load, names
 from ser.results.records.beside import PNG, beside, picture_beside
 from ser.results.records.kinds import model_of, read_record, studies
@@ -487,7 +486,7 @@ def test_an_unknown_kind_of_study_is_an_error_that_names_the_known_ones(folder: 
         assert isinstance(done.exception, ConfigError)
         assert re.search(known, str(done.exception)), command
     with pytest.raises(ConfigError, match=known):
-        write_study(tmp_path / "x.json", study)
+        write_json(tmp_path / "x.json", study, model_of(study))
     assert not (tmp_path / "x.json").exists()
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ser.results.records.record import read_summary
 
 import ser
 from ser.cli import main
+from ser.results.records.kinds import read_summary
 from ser.results.records.names import config_hash
 from ser.train.experiments.fit import fit
 from ser.train.runs import identity
