@@ -81,7 +81,7 @@ class Table(_Printable):
 
     @property
     def words(self) -> list[bool]:
-        """True for each column of words, which are aligned to the left and may be wrapped: names, or cells with a letter first."""
+        """True for each column of words (names, or cells that begin with a letter): aligned to the left, may be wrapped."""
         return [k < self.left or any(row[k][:1].isalpha() for row in self.rows) for k in range(len(self.head))]
 
 
