@@ -111,10 +111,10 @@ def test_what_pyyaml_writes_is_read_as_it_was(value: object) -> None:
 @given(st.lists(PIECES, max_size=40).map("".join) | st.text(max_size=60))
 @settings(max_examples=400, deadline=None)
 def test_any_text_is_a_value_or_one_error(text: str) -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
     with suppress(ConfigError):
         assert _plain(parse_yaml(text, "x"), DEEPEST + 1)
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def _plain(value: Any, levels: int) -> bool:

@@ -414,10 +414,10 @@ def test_ravdess_has_one_identical_pair_and_no_other_copies(real: Path, tmp_path
 
     rows = [r for r in ravdess.parse(real / "ravdess") if r["path"].split("/")[0] in ("Actor_02", "Actor_07")]
     table = make_table(rows, "ravdess", {"root": str(real / "ravdess")})
-    clock = time.monotonic()
+    clock = time.process_time()
     heard = measure_audio(table, Workspace(tmp_path), jobs=1, quiet=True)
     assert heard is not None
     assert heard.copies.identical == (("03-01-03-01-02-01-07", "03-01-03-01-02-02-07"),)
     assert heard.copies.near_identical == ()
-    assert time.monotonic() - clock < 60
+    assert time.process_time() - clock < 60
     assert not [f for f in recordings(heard) if f.severity == "error"]

@@ -50,7 +50,7 @@ def test_without_network_one_line_names_what_is_missing(
     begin = time.monotonic()
     with pytest.raises(EncoderError) as caught:
         base.load(name, modality, EncoderOptions(weights=tmp_path))
-    assert time.monotonic() - begin < 15  # importing what asks the network takes a while; no retries
+    assert time.monotonic() - begin < 60  # importing what asks the network takes a while; no retries
     line = caught.value.line()
     assert command in line
     assert str(tmp_path) in line

@@ -277,7 +277,7 @@ def test_any_change_of_a_table_or_its_sidecar_ends_in_a_table_or_one_error(tmp_p
         parts = st.sampled_from([b'"', b",", b"\n", b"[" * 200, b"null", b"1e999", b"\\ud800", b"\xff", b"\0", b"nan"])
         content[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=6) | parts)
     changed.write_bytes(content)
-    begin = time.perf_counter()
+    begin = time.process_time()
     with suppress(CorpusError):
         read_table(path)
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 5

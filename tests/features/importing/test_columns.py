@@ -236,7 +236,7 @@ def test_any_table_of_features_ends_in_stores_or_one_error(tmp_path: Path, data:
         packed[data.draw(st.integers(0, len(packed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     file = tmp_path / f"x.{ending}"
     file.write_bytes(packed)
-    begin = time.perf_counter()
+    begin = time.process_time()
     with suppress(SerError):
         import_features("d", Workspace(tmp_path / "ws"), [parse(f"audio={file}")], overwrite=True)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 5

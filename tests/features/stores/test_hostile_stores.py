@@ -213,10 +213,10 @@ def test_any_change_of_bytes_ends_in_features_or_one_error(path: Path, data: st.
     if data.draw(st.booleans()):
         del content[data.draw(st.integers(0, len(content))) :]
     path.write_bytes(content)
-    begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begin, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with suppress(StoreError), FeatureStore(path) as store:
         store.read([i for i in store.ids if i not in store.verify()])
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
@@ -244,14 +244,14 @@ ARRAY = st.tuples(
 def test_any_content_with_right_check_sums_ends_in_features_or_one_error(
     path: Path, attributes: dict[str, Any], arrays: dict[str, tuple[str, list[int]]]
 ) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     changed = {name: np.ones(shape, dtype) for name, (dtype, shape) in arrays.items()}
     if "values" in changed and not changed["values"].shape:
         changed["values"] = changed["values"][None]
     made(path, attributes=attributes, **changed)
     with suppress(StoreError), FeatureStore(path) as store:
         store.read([i for i in store.ids if i not in store.verify()])
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 5
 
 
 def test_an_odd_file_does_not_end_the_list(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

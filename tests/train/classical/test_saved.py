@@ -400,7 +400,7 @@ def test_an_archive_that_declares_more_than_its_size_is_not_unpacked() -> None:
         np.lib.format.write_array_header_1_0(out, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)})
         return out.getvalue()
 
-    begin = time.monotonic()
+    begin = time.process_time()
     for bad, said in (
         (zipped(content, huge), "declares 8000000000000 bytes"),
         (zipped(content, lambda _, v: v, zeros=bytes(2**28)), "are read at most"),
@@ -410,7 +410,7 @@ def test_an_archive_that_declares_more_than_its_size_is_not_unpacked() -> None:
         with pytest.raises(ConfigError, match=said) as caught:
             unpack(bad, config, X.shape[1], "file")
         assert "\n" not in str(caught.value)
-    assert time.monotonic() - begin < 10
+    assert time.process_time() - begin < 10
 
 
 def test_lists_in_lists_are_refused() -> None:
