@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from ser.features.stores.layout import Facts, Record
 from ser.features.stores.writer import StoreWriter
@@ -21,6 +23,9 @@ from ser.workspace import Workspace
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 DATA = Path(__file__).parents[1] / "../shared/data"
 torch.set_num_threads(1)
+# The same examples in every run of the suite: a change that is tested is judged by itself. A longer fuzz draws anew.
+settings.register_profile("suite", derandomize="SER_FUZZ_EXAMPLES" not in os.environ)
+settings.load_profile("suite")
 # A shell without job control starts what it runs in the background with SIGINT ignored, and children inherit that: the
 # tests that interrupt would then wait for nothing. A handler of Python's is reset to the default in children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
