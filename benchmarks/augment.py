@@ -1,4 +1,4 @@
-"""What augmentation does to a head: the same seeds, folds and epochs without it and with some policies, compared in pairs.
+"""The effect of augmentation on a head: the same seeds, folds and epochs without it and with some policies, compared in pairs.
 
     ser extract --dataset ravdess --audio logmel --views tta,classwise1
     python benchmarks/augment.py --workspace DIR [--dataset ravdess] [--head cnn2d] [--audio logmel] [--protocol emobox]

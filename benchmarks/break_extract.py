@@ -30,7 +30,7 @@ PROGRESS = re.compile(r"\d+/\d+ utt")
 
 
 class Broken(Exception):
-    """What should hold does not."""
+    """The error of an expectation that does not hold."""
 
 
 def expect(holds: bool, what: str) -> None:

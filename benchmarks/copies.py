@@ -1,4 +1,4 @@
-"""How well copies of a recording are told from other recordings: bits in which fingerprints differ.
+"""The separation of copies of a recording from other recordings: bits in which fingerprints differ.
 
     python benchmarks/copies.py ../shared/data/ravdess ../shared/data/emodb
 

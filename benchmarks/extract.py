@@ -1,4 +1,4 @@
-"""What `ser extract` costs beside the bound of its encoder, and beside the loops that people write.
+"""The cost of `ser extract` beside the bound of its encoder, and beside the loops that people write.
 
     python benchmarks/extract.py --models FOLDER [--only wav2vec2-base ...] [--lengths ravdess|meld] [--utterances 24]
 

@@ -1,4 +1,4 @@
-"""What gradients written in place (`ser/train/nn/inplace_gradients.py`) bring beside the plain way: time of a training step.
+"""The gain of gradients written in place (`ser/train/nn/inplace_gradients.py`) over the plain way: time of a training step.
 
     python benchmarks/inplace_gradients.py [--rounds 15] [--steps 20]
 

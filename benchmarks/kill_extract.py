@@ -102,7 +102,7 @@ def kill_after(command: list[str], delay: float) -> bool:
 
 
 def sound(path: Path) -> int:
-    """How many utterances are committed, all of them compared with their check sums."""
+    """Count the utterances that are committed, all of them compared with their check sums."""
     try:
         with FeatureStore(path) as store:
             damaged = store.verify()

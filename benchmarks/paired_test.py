@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.results.statistics.permutation import deal_test, joint_test, observed_difference, swap_test
+from ser.results.statistics.permutation import joint_test, observed_difference, shuffle_test, swap_test
 from ser.results.statistics.power import estimate
 
 PERMUTATIONS = 199
@@ -82,7 +82,7 @@ def size(s: Structure, luck: tuple[float, float], seeds: int, number: int) -> li
     found = []
     for k, (a, b) in enumerate(pairs(s, luck, seeds, number)):
         folds = [np.stack([c[fold == f].sum(0) for f in range(s.folds)]) for c in (a, b)]
-        one = deal_test(folds[0], folds[1], permutations=PERMUTATIONS, seed=k)
+        one = shuffle_test(folds[0], folds[1], permutations=PERMUTATIONS, seed=k)
         other = swap_test(a, b, permutations=PERMUTATIONS, seed=k)
         both = joint_test(a, b, speaker, fold, permutations=PERMUTATIONS, seed=k)
         found.append((one, other, max(one, other), both))
@@ -115,7 +115,7 @@ def report(number: int) -> str:
         "",
         "## Where there is no difference",
         "",
-        f"Share (%) of {number:,} comparisons of two equal systems with p of 0.05 or less, 5 seeds. *models*: models dealt",
+        f"Share (%) of {number:,} comparisons of two equal systems with p of 0.05 or less, 5 seeds. *models*: models shuffled",
         "anew; *speakers*: speakers swapped; *larger*: the larger p of both; *p*: of both together, which `ser results",
         "compare` and the studies state, and adjust (Holm). Standard error of each share: "
         f"{100 * np.sqrt(0.05 * 0.95 / number):.1f}.",
@@ -171,10 +171,10 @@ def report(number: int) -> str:
 
 
 def few_runs(number: int) -> list[str]:
-    """Lines of the section on few models that test all speakers: a run dealt whole, as in transfers."""
+    """Lines of the section on few models that test all speakers: whole runs are shuffled, as in transfers."""
     lines = [
         "",
-        "## Few runs that are dealt whole",
+        "## Few runs that are shuffled whole",
         "",
         f"The same, {number:,} comparisons each, where one model of a run tests all speakers (CREMA-D, one split), as in",
         "transfers and few-shot curves, whose source model is that of all folds. Share (%) with p of both together of 0.05 or",

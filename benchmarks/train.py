@@ -1,4 +1,4 @@
-"""What `ser fit` costs beside the usual training loop (`usual_loop.py`) and beside the bound of this machine.
+"""The cost of `ser fit` beside the usual training loop (`usual_loop.py`) and beside the bound of this machine.
 
     python benchmarks/train.py [--case cross_attention ...] [--rounds 3] [--runs N] [--epochs E] [--utterances 2755]
     python benchmarks/train.py --cost [--device cuda]

@@ -1,4 +1,4 @@
-"""What an NVIDIA GPU needs beside a CPU: float32 that is float32, and to know when its memory is full."""
+"""Settings that an NVIDIA GPU needs: float32 that is float32, and to know when its memory is full."""
 
 import gc
 import re
@@ -12,7 +12,7 @@ _FULL = re.compile(r"CU\w+_STATUS_ALLOC_FAILED|(CUDA|HIP|MPS).*out of memory")
 
 
 class _Exact:
-    """How many threads are within `exact`, and what the settings were before the first."""
+    """The number of threads within `exact`, and the settings before the first of them."""
 
     lock = threading.Lock()
     inside = 0
@@ -72,7 +72,7 @@ def _set(settings: list[tuple[Any, str, Any]]) -> list[tuple[Any, str, Any]]:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether a GPU has no memory left; cuBLAS, cuDNN, the driver and Apple's GPUs say so in other words than torch."""
+    """True if a GPU has no memory left; cuBLAS, cuDNN, the driver and Apple's GPUs say so in other words than torch."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(error, RuntimeError):
         return False

@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _line(error: Exception) -> str | None:
-    """What to tell of an error; None for one that is a defect of the program."""
+    """The message of an error; None for a defect of the program."""
     if isinstance(error, SerError):
         return error.line()
     if isinstance(error, MemoryError):

@@ -137,15 +137,6 @@ def _lines(value: Any, indent: str) -> str:
     return "[\n" + ",\n".join(inner + _lines(item, inner) for item in value) + f"\n{indent}]"
 
 
-def fault_of(document: Any, model: type[Struct]) -> str | None:
-    """The place and the fault of a document that does not fit its kind; None for one that fits."""
-    try:
-        check(document, model, "it")
-    except ConfigError as error:
-        return str(error.found)
-    return None
-
-
 def check(document: Any, model: type[AnyModel], name: object) -> AnyModel:
     """Check a document of JSON's own types, or an object of `Model`.
 

@@ -1,4 +1,4 @@
-"""What many tests need: one thread (workers are processes), and a workspace with features that tell emotions apart."""
+"""Parts that many tests need: one thread (workers are processes), and a workspace with features that tell emotions apart."""
 
 import hashlib
 import importlib.util

@@ -49,7 +49,7 @@ class Simulated(TorchFunctionMode):
         self.watch = _Watch(self)
 
     def there(self, tensor: Tensor) -> bool:
-        """Whether a tensor lies on the simulated device."""
+        """True for a tensor on the simulated device."""
         return tensor.untyped_storage()._cdata in self.marks
 
     def mark(self, tensor: Tensor) -> Tensor:

@@ -130,7 +130,7 @@ def test_errors_of_the_disk(
 
 @pytest.fixture
 def sort_seen(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
-    """What `ser results list` was given as `--sort`."""
+    """Values of `--sort` that `ser results list` was called with."""
     from ser.commands import results
 
     seen: list[str | None] = []

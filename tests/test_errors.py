@@ -45,7 +45,7 @@ FIT += ("--stack", "1", "--epochs", "3", "--runs", "3")
 
 @dataclass
 class Said:
-    """What a command said: its exit code, and the lines of both streams."""
+    """The answer of a command: its exit code, and the lines of both streams."""
 
     code: int
     out: list[str]
@@ -113,7 +113,7 @@ def table(ser: Ser, root: Path) -> Said:
 
 
 def failures(store: Path) -> dict[str, str]:
-    """Why each utterance has failed, by id, as `failures.csv` has it."""
+    """The reason why each utterance failed, by id, as `failures.csv` has it."""
     path = store.with_name(f"{store.stem}.failures.csv")
     if not path.exists():
         return {}

@@ -52,7 +52,7 @@ def imports(source: str, module: str, is_package: bool = False) -> Iterator[str]
 
 
 def faults(source: str, module: str, is_package: bool = False) -> list[str]:
-    """What is wrong with a module's imports."""
+    """The faults of a module's imports."""
     room = [*module.split("."), ""][1]
     found = []
     for name in imports(source, module, is_package):

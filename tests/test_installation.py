@@ -1,4 +1,4 @@
-"""How the package is installed: an editable installation is the folder itself; extras are documented."""
+"""Installation of the package: an editable installation is the folder itself; extras are documented."""
 
 import configparser
 import re

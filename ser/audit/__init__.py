@@ -1,1 +1,1 @@
-"""What could make a number a lie: over tables, audio, features, protocols and records of data."""
+"""The audit: faults that would make numbers mislead, in tables, audio, features, protocols and records of data."""

@@ -1,4 +1,4 @@
-"""One file a command: options, one call into the package, one message. The file's name is the command's name.
+"""One file per command: options, one call into the package, one message. The file's name is the command's name.
 
 Only `click` and light modules are imported at the top of a command's file; the rest is imported when it runs.
 """

@@ -22,7 +22,7 @@ class Session:
     """The common options of one call.
 
     Attributes:
-        workspace: the folder worked in.
+        workspace: the folder that holds metadata, features and results.
         quiet: only errors are printed.
         verbose: details, and tracebacks of errors.
     """
@@ -60,7 +60,7 @@ class Group(click.Group):
 
 
 class Command(click.Command):
-    """A command with the common options; a YAML file's section of its name gives defaults that the command line beats.
+    """A command with the common options; its section of the YAML file gives defaults, which the command line overrides.
 
     The function gets a `Session` as its first argument.
     """
@@ -115,7 +115,7 @@ def _common_options() -> list[click.Parameter]:
 
 
 def _common(ctx: click.Context, name: str, value: Any) -> Any:
-    """A common option's value: that of the command, or else of the nearest group that it was given to."""
+    """The value of a common option: that of the command, or else of the nearest group that has one."""
     above = ctx.parent
     while value is None and above is not None:
         value = above.params.get(name)

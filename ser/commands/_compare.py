@@ -10,12 +10,14 @@ from ser.commands._types import METRICS, Items
 
 @click.command("compare", cls=Command)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--metric", type=METRICS, default="UA", show_default=True, help="That is tested.")
+@click.option("--metric", type=METRICS, default="UA", show_default=True, help="The metric to test.")
 @click.option(
     "--at", help="Few-shot: the amount of target data, 10% or '5 shots'.  [default: the largest that all have]"
 )
-@click.option("--allow", type=Items(), default="", help="Stamps that void a comparison and are let through, by name.")
-@click.option("--force", is_flag=True, help="Let all such stamps through; the result says so.")
+@click.option(
+    "--allow", type=Items(), default="", help="Stamps that void a comparison, to be allowed all the same, by name."
+)
+@click.option("--force", is_flag=True, help="Allow all such stamps; the result says so.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the comparison as JSON too.")
 def command(
     session: Session,

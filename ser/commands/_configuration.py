@@ -1,4 +1,4 @@
-"""The configuration file: the sections of commands, defaults of their options, and the command that a record keeps."""
+"""The configuration file: sections of commands, with defaults of their options; and the command as a record keeps it."""
 
 import shlex
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ COMMON = ("workspace", "config", "quiet", "verbose")
 
 
 def section(path: Path, ctx: click.Context) -> dict[str, Any]:
-    """The section of a command; that of a subcommand lies in its group's: `results: {list: {sort: UA}}`."""
+    """Read the section of a command; that of a subcommand is in its group's: `results: {list: {sort: UA}}`."""
     from ser.yaml_file import read_yaml
 
     content = read_yaml(path, "configuration")
@@ -47,7 +47,7 @@ def _mapping(path: Path, content: Any) -> dict[str, Any]:
 
 
 def defaults(path: Path, section: Mapping[str, Any], command: click.Command) -> dict[str, Any]:
-    """Defaults of a command's options, by parameter.
+    """Read the defaults of a command's options, by parameter.
 
     Raises:
         ConfigError: an option that is unknown or given twice, or a value of another type than the option's.
@@ -76,12 +76,12 @@ def defaults(path: Path, section: Mapping[str, Any], command: click.Command) -> 
 
 
 def _read(option: click.Option, value: Any) -> Any:
-    """A value of the configuration as click takes it: one text, or several for an option that may be repeated.
+    """Translate a value of the configuration for click: one text, or several for an option that may be repeated.
 
-    Where it may be repeated, `{hidden: 256}`, `[hidden=256]` and `hidden=256` are the same. None is not given.
+    Where it may be repeated, `{hidden: 256}`, `[hidden=256]` and `hidden=256` are the same. None counts as not given.
 
     Raises:
-        TypeError: the value is of another type; says what is expected.
+        TypeError: the value is of another type; the message says what is expected.
     """
     if value is None:
         return None
@@ -109,7 +109,7 @@ def _read(option: click.Option, value: Any) -> Any:
 
 
 def _as_text(value: Any) -> str:
-    """A value as one would write it on the command line, from which YAML reads the same value."""
+    """Write a value as on the command line, in a form from which YAML reads the same value."""
     import yaml
 
     if isinstance(value, list):
@@ -118,10 +118,10 @@ def _as_text(value: Any) -> str:
 
 
 def recorded_command(**chosen: str | None) -> str:
-    """The command for the record: as it was typed, with the options that the configuration file gave.
+    """The command for the record: as it was typed, with the options from the configuration file.
 
     Args:
-        chosen: options that the command itself chose; those that somebody gave are left as they are.
+        chosen: options that the command itself chose; those that were given are left as they are.
     """
     context = click.get_current_context()
     words = list(context.find_root().obj or [])
@@ -135,7 +135,7 @@ def recorded_command(**chosen: str | None) -> str:
 
 
 def _typed(option: click.Parameter, value: Any) -> list[str]:
-    """An option as one would type it."""
+    """The words of an option on the command line."""
     name = max(option.opts, key=len)
     if isinstance(value, bool):
         return [name] if value else []
@@ -143,7 +143,7 @@ def _typed(option: click.Parameter, value: Any) -> list[str]:
 
 
 def leave_out(context: click.Context, options: dict[str, Any], name: str) -> bool:
-    """Leave out an option that means nothing to this call, if the configuration file gave it and nobody typed it."""
+    """Leave out an option that means nothing to this call, if the configuration file gave it, not the command line."""
     name, _, key = name.partition(".")
     if not name or context.get_parameter_source(name) is not ParameterSource.DEFAULT_MAP:
         return False

@@ -1,4 +1,4 @@
-"""`ser results list`: a line for each record of the workspace."""
+"""`ser results list`: one line for each record of the workspace."""
 
 from datetime import datetime
 from typing import Any
@@ -17,9 +17,7 @@ from ser.results.records.listing import SORTS
 @click.option("--protocol", help="Only results under this protocol.")
 @click.option("--scheme", help="Only results of this label scheme.")
 @click.option("--features", help="Only results of this store, or of this encoder.")
-@click.option(
-    "--kind", type=click.Choice([EXPERIMENT, STUDY]), help="Only experiments, or only what is made of several."
-)
+@click.option("--kind", type=click.Choice([EXPERIMENT, STUDY]), help="Only experiments, or only studies of several.")
 @click.option("--since", type=click.DateTime(), help="Only results of this day (UTC) or later.")
 @click.option("--stamps/--no-stamps", default=None, help="Only results with stamps, or without.")
 @click.option(

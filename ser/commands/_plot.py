@@ -16,9 +16,10 @@ from ser.registry import names
     "--kind",
     "kinds",
     type=Items(),
-    help=f"One or several of {', '.join(names('ser.results.plotting.pictures'))}, or all that fit.  [default: what it is]",
+    help=f"One or several of {', '.join(names('ser.results.plotting.pictures'))}, or all that fit.  "
+    "[default: the first that fits]",
 )
-@click.option("--metric", type=METRICS, default="UA", show_default=True, help="Of the pictures that show one.")
+@click.option("--metric", type=METRICS, default="UA", show_default=True, help="For pictures that show one metric.")
 @click.option(
     "--format",
     "formats",
@@ -26,7 +27,7 @@ from ser.registry import names
     help="One or several of png, svg, pdf: text stays text.  [default: png]",
 )
 @click.option(
-    "--title/--no-title", default=True, help="Experiment, dataset, n and what intervals are, above the picture."
+    "--title/--no-title", default=True, help="Experiment, dataset, n and the meaning of intervals, above the picture."
 )
 @click.option(
     "--output",

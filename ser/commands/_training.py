@@ -1,4 +1,4 @@
-"""The options that all training commands have, made of the fields that state them, and the arguments made of those.
+"""The options of all training commands, made from the fields that state them, and the arguments for the functions they call.
 
 The fields are those of `ser.train.runs.options.FitOptions` and `ser.train.loop.config.Config`; nothing here repeats them.
 """
@@ -40,7 +40,7 @@ class Head(Plugin):
 
 
 class Losses(click.ParamType):  # type: ignore[type-arg]
-    """A loss or a weighted sum, `cross_entropy,cb_focal:0.3`; the folder is the list of names."""
+    """A loss or a weighted sum of losses, `cross_entropy,cb_focal:0.3`; the folder is the list of names."""
 
     name = "losses"
 
@@ -149,7 +149,7 @@ def arguments(session: Session, options: Mapping[str, Any], **chosen: str | None
 
     Args:
         options: of the command line.
-        chosen: options that the command chose where nobody gave them, for the record.
+        chosen: options that the command chose where they were not given, for the record.
 
     Raises:
         ConfigError: a tracker whose package is not installed; a head's option that is not KEY=VALUE.

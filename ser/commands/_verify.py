@@ -1,4 +1,4 @@
-"""`ser results verify`: every number of a record computed again."""
+"""`ser results verify`: compute every number of a record again."""
 
 import click
 
@@ -10,9 +10,9 @@ SHOWN = 20
 @click.command("verify", cls=Command)
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--all", "every", is_flag=True, help="All results of the workspace.")
-@click.option("--strict", is_flag=True, help="What is not there to be checked is a fault too.")
+@click.option("--strict", is_flag=True, help="Files that are missing, and so cannot be checked, are faults too.")
 def command(session: Session, names: tuple[str, ...], every: bool, strict: bool) -> None:
-    """Recompute all numbers of results from their predictions, and check the hashes of what they were made of.
+    """Recompute all numbers of results from their predictions, and check the hashes of their data.
 
     NAME as for `show`. Exit code 3 where anything differs; each difference is listed.
     """
@@ -28,7 +28,7 @@ def command(session: Session, names: tuple[str, ...], every: bool, strict: bool)
         else (verify(find_summary(name, folder), session.workspace) for name in names)
     )
     number = failed = 0
-    said: list[str] = []  # what holds of all is said once
+    said: list[str] = []  # remarks on all results are said once
     for verdict in found:
         number += 1
         faults = [d.line() for d in verdict.differences] + (verdict.missing if strict else [])

@@ -13,7 +13,7 @@ from ser.commands._training import Head, arguments, report, training_options
 @click.option("--simple", type=Head(), default="early", show_default=True, help="The simple fusion.")
 @training_options("cross_attention")
 def command(session: Session, dataset: str | None, **options: Any) -> None:
-    """What does each part bring? Each modality alone, a simple fusion, the full model; writes results/ablate-….json.
+    """Measure the gain of each part: each modality alone, a simple fusion, the full model; writes results/ablate-….json.
 
     All have the same utterances, folds and seeds, and are ordinary experiments. The full model (--head) is compared with each
     of the others by paired permutation tests.

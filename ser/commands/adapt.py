@@ -26,14 +26,14 @@ from ser.commands._types import Items
     type=click.Choice(["source", "entropy", "iwv", "dev", "oracle"]),
     default="source",
     show_default=True,
-    help="What picks the epoch and the lambda, without labels of the target; oracle uses them (stamped).",
+    help="The score that picks the epoch and the lambda, without labels of the target; oracle uses them (stamped).",
 )
 @training_options(without=("refit",))
 def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
     """Train on a source's labels and a target's features; writes results/adapt-….json.
 
-    Beside each method stand, on the same seeds, the source's head alone and training on the target's labels: the gain, its
-    interval and p-value, the share of the gap that was closed, and negative transfer.
+    Each method is compared, on the same seeds, with the source's head alone and with training on the target's labels: the
+    gain, its interval and p-value, the share of the gap that was closed, and negative transfer.
 
     \b
     ser adapt --source ravdess --target emodb --audio egemaps --method dann,coral --lambda 0.1,1 --runs 20

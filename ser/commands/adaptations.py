@@ -1,4 +1,4 @@
-"""`ser adaptations`: the methods of domain adaptation there are, from the folder."""
+"""`ser adaptations`: the methods of domain adaptation, from the folder."""
 
 import click
 
@@ -7,5 +7,5 @@ from ser.commands._base import Command, Session, overview
 
 @click.command("adaptations", cls=Command)
 def command(session: Session) -> None:
-    """List the methods of domain adaptation: name and what it is."""
+    """List the methods of domain adaptation, each with a short description."""
     click.echo(overview("ser.train.adapt"))

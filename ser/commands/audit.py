@@ -1,4 +1,4 @@
-"""`ser audit`: find what could make a dataset's numbers mislead, before anything is trained."""
+"""`ser audit`: find faults of a dataset that would make its numbers mislead, before anything is trained."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from ser.commands._training import protocol_options
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(session: Session, dataset: str, form: str, **options: Any) -> None:
-    """Find what the parts of folds share, copies, unusable audio, missing classes; exit code 3 for errors and warnings.
+    """Find groups that the parts of folds share, copies, unusable audio, missing classes; exit code 3 for errors and warnings.
 
     \b
     ser audit --dataset ravdess --root DIR

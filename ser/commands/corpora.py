@@ -1,4 +1,4 @@
-"""`ser corpora`: what corpora there are, and what each expects."""
+"""`ser corpora`: the known corpora, and the folders that each expects."""
 
 import click
 

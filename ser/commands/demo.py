@@ -1,4 +1,4 @@
-"""`ser demo`: the whole pipeline, offline, on a corpus it makes itself."""
+"""`ser demo`: the whole pipeline, offline, on corpora that it makes itself."""
 
 import os
 
@@ -9,7 +9,7 @@ from ser.commands._base import Command, Session
 
 @click.command("demo", cls=Command)
 @click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Seeds.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]")
+@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: one for each core]")
 def command(session: Session, runs: int, jobs: int | None) -> None:
     """Synthesise two small corpora, extract, fit 5 runs, learn from few labels; prints tables, writes JSON and pictures.
 

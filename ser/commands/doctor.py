@@ -1,4 +1,4 @@
-"""`ser doctor`: does everything here work?"""
+"""`ser doctor`: check that everything here works."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from ser.commands._base import Command, Session
 def command(session: Session, as_json: bool) -> None:
     """Check packages, GPU, caches and the workspace, and say what to do about each finding.
 
-    Needs no network; takes some seconds. Exit code 3 where there is a problem; a note is none.
+    It needs no network, and takes some seconds. Exit code 3 where there is a problem; a note is not a problem.
     """
     import ser
     from ser.extract.doctor.examine import examine

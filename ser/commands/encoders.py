@@ -1,4 +1,4 @@
-"""`ser encoders`: what turns audio and text into features."""
+"""`ser encoders`: the models and functions that turn audio and text into features."""
 
 import click
 

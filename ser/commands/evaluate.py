@@ -24,12 +24,13 @@ from ser.commands._configuration import recorded_command
     "--novelty",
     multiple=True,
     metavar="emotion:NAME|DATASET",
-    help="How well scores separate an emotion left out of training, or another corpus, from the known. May be repeated.",
+    help="Also measure how well scores separate an emotion left out of training, or another corpus, from the known. May be "
+    "repeated.",
 )
 @click.option(
     "--explain",
     is_flag=True,
-    help="Also show what the heads look at: class activation, attention, encoder layers, modalities; as PNG and NPZ.",
+    help="Also explain the heads: class activation, attention, encoder layers, modalities; as PNG and NPZ.",
 )
 @click.option(
     "--examples",
@@ -44,7 +45,7 @@ from ser.commands._configuration import recorded_command
 )
 @click.option("--device", default="cpu", show_default=True)
 def command(session: Session, model: str, novelty: tuple[str, ...], **options: Any) -> None:
-    """Calibration, abstention, novelty, ensembles, votes and gaps of trained heads; writes results/….evaluation-….json.
+    """Evaluate calibration, abstention, novelty, ensembles, votes and gaps of heads; writes results/….evaluation-….json.
 
     On a corpus that the heads have seen, the recorded test rows of each fold are evaluated; another corpus is predicted by
     each saved head (ser fit --save).

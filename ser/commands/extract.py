@@ -47,7 +47,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     metavar="SOURCE",
     help="corpus: the table's text; asr, asr-MODEL: of ser transcribe; simulated, simulated-SEED: gives labels away.",
 )
-@click.option("--level", type=click.Choice(["utterance", "frame"]), help="One vector an utterance, or one a frame.")
+@click.option("--level", type=click.Choice(["utterance", "frame"]), help="One vector per utterance, or one per frame.")
 @click.option(
     "--layers",
     type=_Parsed(_layers, "last|all|LIST", "last, all, or layer numbers such as 6,9"),
@@ -70,7 +70,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     type=click.Choice(["float32", "float16"]),
     default="float32",
     show_default=True,
-    help="What frames are stored as.",
+    help="Type of stored frames.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Cores to use.  [default: all]")
 @click.option(
@@ -84,7 +84,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Encode N utterances of each store again, alone, and say how much they differ.",
+    help="Encode N utterances of each store again, alone, and report the largest difference.",
 )
 @click.option(
     "--views",
@@ -102,11 +102,11 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     type=click.Path(file_okay=False, path_type=Path),
     help="Impulse responses of rooms, for reverb.  [default: simulated rooms]",
 )
-@click.option("--view-seed", default=0, show_default=True, help="Of what views draw for each utterance.")
+@click.option("--view-seed", default=0, show_default=True, help="Seed of the random choices of views.")
 @click.option("--view-scheme", default="4", show_default=True, help="Label scheme of classwise views.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
 @click.option("--revision", help="Commit of the model's hub repository; of several: id@revision.")
-@click.option("--overwrite", is_flag=True, help="Start the stores afresh.")
+@click.option("--overwrite", is_flag=True, help="Start the stores again.")
 def command(session: Session, datasets: list[str], root: Path | None, **options: Any) -> None:
     """Extract features of audio and text into HDF5 stores, going on where an earlier run stopped."""
     from ser.errors import ConfigError

@@ -11,8 +11,8 @@ from ser.registry import names
 
 
 @click.command("fewshot", cls=Command)
-@click.option("--source", help="Labelled corpus to start from.  [default: iemocap where it and cremad are cached]")
-@click.option("--target", help="Corpus to learn from few labels of.  [default: cremad, or the only dataset]")
+@click.option("--source", help="Labelled corpus to begin with.  [default: iemocap where it and cremad are cached]")
+@click.option("--target", help="Corpus of which few labels are learned from.  [default: cremad, or the only dataset]")
 @click.option(
     "--methods",
     type=Items(),
@@ -36,8 +36,8 @@ from ser.registry import names
 def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
     """Learn from growing parts of the target's training data, from a source model; writes results/….json.
 
-    Parts are nested, stratified and the same for every head and method; the source model is trained once a seed. Several
-    methods are compared in a study, which with scratch among them says how many labels each saves.
+    Parts are nested, stratified and the same for every head and method; the source model is trained once per seed. Several
+    methods are compared in a study; with scratch among them, it says how many labels each of the others saves.
 
     \b
     ser fewshot --source ravdess --target emodb --audio egemaps --percentages 10,20,50 --runs 5

@@ -18,7 +18,9 @@ from ser.commands._training import arguments, report, training_options
     show_default=True,
     help="encoder: train only what comes after the head's embedding.",
 )
-@click.option("--tune-epochs", type=click.IntRange(min=1), help="Of the second training.  [default: as the first]")
+@click.option(
+    "--tune-epochs", type=click.IntRange(min=1), help="Epochs of the second training.  [default: as the first]"
+)
 @click.option(
     "--lr-factor", default=0.1, show_default=True, help="Learning rate of the second training, as a share of --lr."
 )
@@ -26,7 +28,7 @@ from ser.commands._training import arguments, report, training_options
 def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
     """Pretrain on a source, fine-tune on a target's training part; writes results/finetune-….json.
 
-    Beside it stand, on the same seeds, the source's head alone and training on the target alone.
+    It is compared, on the same seeds, with the source's head alone and with training on the target alone.
 
     \b
     ser finetune --source ravdess --target emodb --audio egemaps --freeze encoder --runs 5

@@ -1,4 +1,4 @@
-"""`ser heads`: the architectures there are, from the folder."""
+"""`ser heads`: the architectures of heads, from the folder."""
 
 import click
 
@@ -7,7 +7,7 @@ from ser.commands._base import Command, Session, overview
 
 @click.command("heads", cls=Command)
 def command(session: Session) -> None:
-    """List the heads: name and what it is. Any classifier of scikit-learn is a head too, as sklearn:SVC."""
+    """List the heads, each with a short description. Any classifier of scikit-learn is a head too, as sklearn:SVC."""
     from ser.train.classical.classifier import PREFIX, SUMMARY
 
     click.echo(overview("ser.train.heads"))

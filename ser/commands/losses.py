@@ -1,4 +1,4 @@
-"""`ser losses`: the loss functions there are, from the folder."""
+"""`ser losses`: the loss functions, from the folder."""
 
 import click
 
@@ -7,5 +7,5 @@ from ser.commands._base import Command, Session, overview
 
 @click.command("losses", cls=Command)
 def command(session: Session) -> None:
-    """List the losses: name and what it is."""
+    """List the losses, each with a short description."""
     click.echo(overview("ser.train.losses"))

@@ -1,4 +1,4 @@
-"""`ser metadata`: a corpus folder, or a table of one's own, becomes `metadata/NAME.csv`."""
+"""`ser metadata`: make `metadata/NAME.csv` from a corpus folder, or from a table of one's own."""
 
 from pathlib import Path
 
@@ -15,7 +15,10 @@ from ser.commands._types import Plugin
 @click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="The corpus folder.")
 @click.option("--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="A table file of one's own.")
 @click.option(
-    "--format", "plugin", type=Plugin("ser.metadata.corpora"), help="How to read it, where NAME does not say."
+    "--format",
+    "plugin",
+    type=Plugin("ser.metadata.corpora"),
+    help="The plugin that reads it, where NAME is not that of one.",
 )
 def command(session: Session, dataset: str, root: Path | None, source: Path | None, plugin: str | None) -> None:
     """Parse a corpus into metadata/NAME.csv, with a sidecar NAME.json.

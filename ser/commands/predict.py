@@ -40,7 +40,7 @@ def command(
     encoders: list[str] | None,
     device: str,
 ) -> None:
-    """Emotions of audio files (or folders of them), as a table, CSV or JSON lines.
+    """Predict the emotions of audio files (or folders of them), as a table, CSV or JSON lines.
 
     Exit code 3 where a file cannot be used: its row has the reason. A head that was trained on dialogues takes the files as
     one dialogue, in the order given, and each folder as one.

@@ -1,4 +1,4 @@
-"""`ser results`: the records as tables and pictures."""
+"""`ser results`: records as tables, reports and pictures."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`ser store`: looks after feature stores."""
+"""`ser store`: look after feature stores."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from ser.commands._types import Items
 
 
 def _which(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose stores."""
+    """Add the options that choose stores."""
     store = click.option("--store", "stores", type=Items(), help="Names of stores.  [default: all]")
     dataset = click.option("--dataset", "datasets", type=Items(), help="Datasets.  [default: all]")
     return dataset(store(function))
@@ -25,7 +25,7 @@ def command() -> None:
 @command.command("info", cls=Command)
 @_which
 def info(session: Session, **which: Any) -> None:
-    """Say what each store holds; with --verbose, also where its features came from."""
+    """Describe the content of each store; with --verbose, also the origin of its features."""
     from ser.errors import StoreError
     from ser.features.stores import maintenance
 
@@ -42,7 +42,7 @@ def info(session: Session, **which: Any) -> None:
 
 @command.command("verify", cls=Command)
 @_which
-@click.option("--repair", is_flag=True, help="Drop what is damaged, so that `ser extract` makes it again.")
+@click.option("--repair", is_flag=True, help="Remove damaged utterances, so that `ser extract` makes them again.")
 def verify(session: Session, repair: bool, **which: Any) -> None:
     """Compare every utterance with its check sum; exit code 3 where something is damaged."""
     from ser.features.stores import maintenance
@@ -71,7 +71,7 @@ def merge(session: Session, **which: Any) -> None:
 @click.option("--format", "kind", type=click.Choice(["npz", "csv", "parquet"]), default="npz", show_default=True)
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write to.")
 def export(session: Session, kind: str, output: Path, **which: Any) -> None:
-    """Write stores as .npz (any), .csv or .parquet (one vector an utterance)."""
+    """Write stores as .npz (any), .csv or .parquet (one vector per utterance)."""
     from ser.features.export import export as write
     from ser.features.stores.maintenance import choose
     from ser.features.stores.store import FeatureStore
@@ -91,7 +91,7 @@ def export(session: Session, kind: str, output: Path, **which: Any) -> None:
 @click.option("--pickle", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="A tuple of dicts by dialogue, as IEMOCAP_features.pkl. Nothing in it is executed.")  # fmt: skip
 @click.option(
-    "--fields", type=Items(), help="What the members of --pickle are, where that is not known: labels,text,train,-"
+    "--fields", type=Items(), help="The meaning of each member of --pickle, where it is not known: labels,text,train,-"
 )
 @click.option("--rows", is_flag=True, help="Row k of every file is the same utterance. Counts and labels are compared.")
 @click.option(
@@ -113,7 +113,7 @@ def export(session: Session, kind: str, output: Path, **which: Any) -> None:
     metavar="[STORE=]NAME",
     help="Declare the encoder that made the features: corpora with the same one can be used together.",
 )
-@click.option("--overwrite", is_flag=True, help="Start stores afresh that were made of other files.")
+@click.option("--overwrite", is_flag=True, help="Replace stores that were made of other files.")
 def import_features(
     session: Session,
     dataset: str,

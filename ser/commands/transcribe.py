@@ -1,4 +1,4 @@
-"""`ser transcribe`: a corpus's audio -> transcripts by Whisper."""
+"""`ser transcribe`: transcribe a corpus's audio by Whisper."""
 
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ from ser.commands._types import Items
     "--language",
     default="table",
     show_default=True,
-    help="Of all utterances: en, de, ...; table: what the table says, detected where it does not; detect: of each.",
+    help="Of all utterances: en, de, ...; table: the table's, detected where it has none; detect: detected for each.",
 )
 @click.option(
-    "--beams", type=click.IntRange(min=1), default=1, show_default=True, help="Of the beam search; 1 is greedy."
+    "--beams", type=click.IntRange(min=1), default=1, show_default=True, help="Width of the beam search; 1 is greedy."
 )
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."
@@ -34,7 +34,7 @@ from ser.commands._types import Items
 @click.option("--jobs", type=click.IntRange(min=1), help="Cores to use.  [default: all]")
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
 @click.option("--revision", help="Commit of the model's hub repository.")
-@click.option("--overwrite", is_flag=True, help="Transcribe all afresh.")
+@click.option("--overwrite", is_flag=True, help="Transcribe all again.")
 def command(
     session: Session,
     datasets: list[str],

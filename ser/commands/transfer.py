@@ -23,7 +23,7 @@ def command(
     datasets: list[str] | None,
     **options: Any,
 ) -> None:
-    """Test a source's head on a target corpus it has seen nothing of (zero-shot); writes results/….json.
+    """Test a source's head on a target corpus that it has not seen (zero-shot); writes results/….json.
 
     The classes are those that both have under --scheme; --protocol is the target's. With --matrix all pairs, over the classes
     that all corpora have, and each corpus by its own protocol on the diagonal: results/matrix-….json, .csv and .matrix.png.

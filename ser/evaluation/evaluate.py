@@ -52,7 +52,7 @@ def evaluate(
         calibrate: temperature scaling, fitted on the validation predictions of each run and fold.
         tta: also evaluate the mean over the original and the stored views of test-time augmentation.
         novelty: `emotion:NAME`, an emotion of the corpus that the heads were not trained on, or another cached corpus.
-        explain: write arrays and pictures of what the heads look at, into a folder beside the record.
+        explain: write arrays and pictures that explain the heads, into a folder beside the record.
         examples: for these, the number of utterances of each class that were recognised, and that were missed.
         amount: of target data, of a few-shot record; None takes the largest.
         output: the file of the record; None is beside the summary.
@@ -110,8 +110,8 @@ def _refuse_calibration(model: EvaluatedModel) -> None:
         )
     if model.amount:
         raise ConfigError(
-            f"--calibrate: the few-shot heads of {model.name} have no validation part, for all labelled utterances of the"
-            " target were learnt from; nothing is left to fit a temperature on",
+            f"--calibrate: the few-shot heads of {model.name} have no validation part, as they learned from all labelled"
+            " utterances of the target; nothing is left to fit a temperature on",
             action="Leave --calibrate out, or evaluate an experiment of ser finetune.",
         )
 

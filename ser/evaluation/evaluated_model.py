@@ -198,7 +198,7 @@ def find_model(model: str, workspace: Workspace, amount: str | None = None) -> E
         rows = [row for key in ("variants", "methods", "settings", "cells") if key in summary for row in summary[key]]
         parts = dict.fromkeys(row.experiment for row in rows if row.experiment)
         raise ConfigError(
-            f"{path.name} is no experiment",
+            f"{path.name} is not an experiment",
             expected=f"one of its experiments: {', '.join(parts)}" if parts else "an experiment or a saved head",
         )
     runs, chosen = _of_amount(summary, path, amount)

@@ -31,7 +31,7 @@ class NovelUtterances:
         kind: `emotion:NAME`, or a corpus.
         corpus: features of the corpus that they are in.
         rows: their positions in it, `(n,)`.
-        together: true where the known utterances are in it too, for features are standardised by all that are there.
+        together: true where the known utterances are in it too, as features are standardised by all that are there.
     """
 
     kind: str

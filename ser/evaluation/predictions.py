@@ -96,7 +96,7 @@ def _recorded(
     """
     if model.summary is None:
         raise ConfigError(
-            f"the head {model.path} was trained on {dataset}, and without its record nobody knows on which utterances",
+            f"the head {model.path} was trained on {dataset}; without its record it is not known on which utterances",
             expected=f"the record {model.path.resolve().parent}.json and the run's files beside the head",
             action="Keep a results folder together, or evaluate on another corpus.",
         )
@@ -107,7 +107,7 @@ def _recorded(
     test = test[corpora == dataset]
     if not len(test):
         raise ConfigError(
-            f"{model.name} was trained on {dataset}, and on none of it tested",
+            f"{model.name} was trained on {dataset}, and not tested on it",
             expected=f"a corpus it was tested on ({others}), or has not seen",
         )
     validation = rows[rows["split"] == "validation"].reset_index(drop=True)

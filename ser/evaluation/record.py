@@ -86,7 +86,7 @@ def counts(predictions: EvaluatedPredictions) -> dict[str, Any]:
 
 
 def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatures) -> dict[str, Any]:
-    """Each temperature, the predictions that it was fitted on, and whether the head was then trained again."""
+    """Each temperature and the predictions that it was fitted on; and if heads were then trained again."""
     size = predictions.held_out.groupby(["run", "fold"]).size()
     values = [
         {"run": run, "fold": fold, "n": int(size[run, fold]), "temperature": t} for (run, fold), t in found.items()
@@ -107,7 +107,7 @@ def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatur
 
 
 def notes(predictions: EvaluatedPredictions, calibrate: bool) -> list[str]:
-    """Warn where what is fitted on validation is not of the tested corpus; and what the heads say of themselves."""
+    """Warnings of temperatures and thresholds that are not of the tested corpus; and the notes of the heads themselves."""
     found = []
     corpora = predictions.validated
     if corpora not in ([], [predictions.dataset]):

@@ -1,1 +1,1 @@
-"""What a trained head looks at: class activation, attention, layers and modalities, as arrays and pictures."""
+"""Explanations of trained heads: class activation, attention, layers and modalities, as arrays and pictures."""

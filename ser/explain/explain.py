@@ -73,7 +73,7 @@ def explain(
     draws: int = DRAWS,
     say: Callable[[str], None] = lambda _: None,
 ) -> Explanations:
-    """Write arrays and pictures of what heads look at.
+    """Write arrays and pictures that explain heads.
 
     Layer weights and contributions of modalities are over all heads. Activation and attention are of examples, by the heads
     of the first run: for each true class, the utterances that were recognised, and that were missed, with most confidence.

@@ -6,7 +6,7 @@ utterance, and the mean over draws is taken: the marginal (interventional) value
 Janzing et al., AISTATS 2020). Modalities as players: Parcalabescu & Frank, ACL 2023 (MM-SHAP); Hu et al., 2022 (SHAPE). With
 M modalities there are 2^M coalitions, so nothing is sampled but the partners.
 
-The values of one utterance and class add up to p(all) - p(none): how far the head moved from its answer for other utterances.
+The values of one utterance and class add up to p(all) - p(none): the move of the head from its answer for other utterances.
 """
 
 from collections.abc import Mapping

@@ -45,7 +45,7 @@ class OpenedHead:
     Attributes:
         saved: the head's file.
         data: the corpus.
-        parts: the modules in evaluation mode with their features: one, or for a late fusion one a modality.
+        parts: the modules in evaluation mode with their features: one, or for a late fusion one per modality.
         heads: the same as blocks of weights, with all that prediction needs.
     """
 

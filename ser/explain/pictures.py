@@ -1,4 +1,4 @@
-"""Pictures of what a head looks at, in the colours of `ser.results.plotting.style`, which differ in grey too."""
+"""Pictures that explain heads, in the colours of `ser.results.plotting.style`, which differ in grey too."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
@@ -22,7 +22,7 @@ def activation(
 
     Args:
         spectrogram: `(frames, bands)`.
-        maps: class -> its map, `(frames, bands)`; what is negative is drawn as 0.
+        maps: class -> its map, `(frames, bands)`; negative numbers are drawn as 0.
         seconds: the length of the utterance; NaN where it is not known, and the axis counts frames.
     """
     figure = Figure(figsize=(7, 1.9 * (1 + len(maps)) + 0.7), layout="constrained")

@@ -1,1 +1,1 @@
-"""A saved head and its encoders on new recordings."""
+"""Prediction by a saved head and its encoders on new recordings."""

@@ -27,13 +27,13 @@ def load_encoder(
         store: the head's description of the store that it was trained on.
         other: the encoder's name or folder, where its weights have moved; None takes the recorded name.
         weights: a folder of encoder weights, used before cache and network.
-        say: receives what a user should know.
+        say: called with each line that a user should see.
 
     Raises:
         ConfigError: features that new audio cannot have, or an encoder that is not the one of the head.
         EncoderError: its weights or a package are missing.
     """
-    # What the features were rounded to when they were stored, and whose text they are of, is no part of the encoder.
+    # The type that features were stored in, and the source of their text, are not part of the encoder.
     identity = {key: value for key, value in store["identity"].items() if key not in ("stored_as", "text_source")}
     if is_imported(identity):
         raise ConfigError(
@@ -51,9 +51,7 @@ def load_encoder(
         say(f"{source.name}: the head was trained on {_in_words(store['identity'])}, so give it such texts")
     layers = identity.get("layers")
     if "level" not in identity:
-        raise ConfigError(
-            f"the head does not say what its features are made of ({source.name})", expected="their level"
-        )
+        raise ConfigError(f"the head does not say how its features were made ({source.name})", expected="their level")
     options = EncoderOptions(
         level=identity["level"],
         layers="last" if layers in (None, [identity.get("last_layer")]) else tuple(layers),

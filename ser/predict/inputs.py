@@ -19,7 +19,7 @@ from ser.predict.recordings import Recording, RecordingLike, as_recordings
 from ser.registry import unknown
 
 COLUMNS = ("file", "text", "speaker", "dialogue", "turn")
-LOOSE = "1"  # the name of a dialogue that nobody has named
+LOOSE = "1"  # the name of a dialogue without one
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +88,8 @@ def check_inputs(
         reads_dialogues: true for a head that does; else dialogues and turns are not looked at.
 
     Raises:
-        ConfigError: nothing, something that is no recording, columns of unequal lengths, a row without its dialogue or
-            turn, or a turn that is there twice.
+        ConfigError: there is nothing to predict, a value is not a recording, columns differ in length, a row lacks its dialogue
+            or turn, or a turn is there twice.
     """
     columns: dict[str, Any] = {} if recordings is None else {"recordings": as_recordings(recordings)}
     texts = [texts] if isinstance(texts, str) else texts
@@ -185,7 +185,7 @@ def inputs_of_table(path: Path, dialogues: bool) -> Inputs:
     if dialogues and column["dialogue"] is None:
         raise ConfigError(
             f"{path} does not say which dialogue a row is of",
-            expected="a filled column dialogue, for the head reads dialogues",
+            expected="a filled column dialogue, as the head reads dialogues",
             found=", ".join(rows[0]),
         )
     files = column["file"]
@@ -223,7 +223,7 @@ def audio_files(paths: Iterable[Path]) -> tuple[list[Path], str]:
     """Take files as given; of a folder, the audio files below it in order of name, `a2` before `a10`.
 
     Returns:
-        The files, and in words those of the folders that are left out, for their ending is not one of audio.
+        The files; and in words those of the folders that are left out because their ending is not one of audio.
 
     Raises:
         ConfigError: no audio at all.

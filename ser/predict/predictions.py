@@ -1,4 +1,4 @@
-"""The answer of a saved head: one row for each input, in their order; what a user should know with it; and its text."""
+"""The answer of a saved head: one row for each input, in their order; its notes and warnings; and its text."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ def prediction_table(
 
 
 def notes(inputs: Inputs, errors: NDArray[Any], dialogues: bool, by: str) -> Iterator[str]:
-    """The assumptions that were made, and what the predictions lack.
+    """Notes on the assumptions that were made, and on inputs that are not predicted.
 
     Args:
         errors: as of `prediction_table`.
@@ -80,7 +80,7 @@ def long_note(names: Sequence[str], seconds: NDArray[np.float64], longest: float
         return ""
     return (
         f"{len(far)} of {len(names)} recordings are over {LONG:g} times as long as the longest utterance in training "
-        f"({longest:.1f} s), and get one emotion for all of it: {_first(far)}. Cut them into utterances."
+        f"({longest:.1f} s), and get one emotion each: {_first(far)}. Cut them into utterances."
     )
 
 

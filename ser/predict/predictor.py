@@ -21,14 +21,14 @@ from ser.train.nn.layers import Input
 
 
 class Predictor:
-    """Emotions of new recordings from a head that `ser fit --save` wrote.
+    """A predictor of the emotions of new recordings, by a head that `ser fit --save` wrote.
 
     Args:
         model: the head's file.
         weights: a folder of encoder weights, used before cache and network.
         device: `auto`, `cpu`, `cuda`, ...
         encoders: store name -> encoder name or folder, where the weights have moved since training.
-        say: receives what a user should know.
+        say: called with each line that a user should see.
 
     Raises:
         ConfigError: there is no such head.
@@ -83,9 +83,9 @@ class Predictor:
 
         Returns:
             One row for each file, in the order given: `file` (`text` where there are no files), for dialogues `dialogue`
-            and `turn`, then `predicted`, `probability`, `error`, and `p_<class>` columns. Where one cannot be used (it is
-            not there, say), `error` gives the reason, the others are empty, and the rest of its dialogue is predicted
-            without it.
+            and `turn`, then `predicted`, `probability`, `error`, and `p_<class>` columns. Where a recording cannot be used
+            (the file is missing, say), `error` gives the reason, the other columns are empty, and the rest of its dialogue is
+            predicted without it.
 
         Raises:
             ConfigError: the head wants files or texts and there are none, or not one for each row; or a turn is there twice.
@@ -93,7 +93,7 @@ class Predictor:
         return self.answer(check_inputs(files, texts, dialogues, turns, speakers, reads_dialogues=self.reads_dialogues))
 
     def answer(self, inputs: Inputs) -> pd.DataFrame:
-        """As `predict`, of inputs that were checked before."""
+        """Predict as `predict`, from inputs that were checked before."""
         self._refuse(inputs)
         errors = np.full(len(inputs), "", dtype=object)
         seconds = np.full(len(inputs), np.nan)

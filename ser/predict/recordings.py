@@ -1,4 +1,4 @@
-"""Recordings that a saved head is given: files, samples with their rate, or the bytes of a file; each decoded by one door."""
+"""Recordings for a saved head: files, samples with their rate, or the bytes of a file; all are decoded in one way."""
 
 import os
 import tempfile
@@ -31,7 +31,7 @@ class Recording:
     """One recording.
 
     Attributes:
-        name: what the answer calls it: the path, or the kind and the number of its row.
+        name: its name in the answer: the path, or the kind and the number of its row.
         source: the path, the bytes of a file, an open file, or samples and their rate; None where a row has none.
     """
 
@@ -113,7 +113,7 @@ def as_recordings(values: Sequence[RecordingLike] | RecordingLike) -> list[Recor
     """Check recordings; a single one is a list of one.
 
     Raises:
-        ConfigError: one is none of what can be read.
+        ConfigError: a value cannot be read as a recording.
     """
     single = isinstance(values, str | os.PathLike | bytes) or hasattr(values, "read") or _is_pair(values)
     if isinstance(values, np.ndarray):

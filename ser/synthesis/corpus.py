@@ -20,7 +20,7 @@ NOTICE = "Synthesised by `ser`: no recording of a person."
 
 
 class Utterance(NamedTuple):
-    """What a file's name says: `1001_IEO_ANG_HI`."""
+    """The facts in a file's name, such as `1001_IEO_ANG_HI`."""
 
     actor: int
     sentence: str

@@ -1,4 +1,4 @@
-"""What is said: CREMA-D's twelve sentences as phones, and the phones as targets of the vocal tract.
+"""The sentences: CREMA-D's twelve as phones, and the phones as targets of the vocal tract.
 
 Vowel formants are those of men in Peterson & Barney (1952, JASA 24, 175-184); diphthongs, consonants and bursts are
 round values chosen after Klatt (1980, JASA 67, 971-995). Phones are written in ARPAbet; `1` marks a vowel with the stress.
@@ -95,7 +95,7 @@ SENTENCES = {
 
 @dataclass(frozen=True)
 class Tracks:
-    """How the vocal tract moves, one row every `HOP_SECONDS`.
+    """The movement of the vocal tract, one row every `HOP_SECONDS`.
 
     Attributes:
         formants: F1 to F3 in Hz, of an average man, `(frames, 3)`.

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Style:
-    """How an utterance departs from an even, modal voice.
+    """The departure of an utterance from an even, modal voice.
 
     Attributes:
         pitch: mean of f0, semitones.
@@ -153,7 +153,7 @@ def speaker(seed: int, actor: int, accent: Accent) -> Speaker:
 
 
 def style(who: Speaker, emotion: str, level: str, accent: Accent, rng: np.random.Generator) -> Style:
-    """How a speaker says one utterance.
+    """Choose the way in which a speaker says one utterance.
 
     Args:
         emotion: a code of `EMOTIONS`.

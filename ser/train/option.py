@@ -44,7 +44,7 @@ def option(
 
 
 def is_option(field: Field[Any]) -> bool:
-    """Whether a field was made by `option`."""
+    """True for a field that `option` made."""
     return "unset" in field.metadata
 
 

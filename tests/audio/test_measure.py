@@ -1,4 +1,4 @@
-"""What is measured of an utterance: its faults as words, and a fingerprint that survives what it should."""
+"""Measurements of an utterance: its faults as words, and a fingerprint that survives what it should."""
 
 from collections.abc import Callable
 from pathlib import Path

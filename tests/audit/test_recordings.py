@@ -20,7 +20,7 @@ from ser.audit.recordings import recordings
 from ser.audit.split_data import split_table
 from ser.cli import main
 from ser.errors import CorpusError
-from ser.jsonfile import fault_of, json_schema
+from ser.jsonfile import check, json_schema
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import Table, load_table, make_table, write_table
 from ser.workspace import Workspace
@@ -336,7 +336,7 @@ def test_the_command_writes_json_and_text_and_says_by_its_code_what_it_found(
     assert "-> Leave one of each out of the table" in text
     file = corpus.space.root / "results" / "audit-toy-official.json"
     record = json.loads(file.read_text())
-    assert fault_of(record, AuditRecord) is None
+    check(record, AuditRecord, "it")
     assert record["counts"]["error"] == 1
     assert record["audio"]["copies"]["identical"] == [["u00", "u10"]]
     assert record["table"]["sha256"] == table.sha256

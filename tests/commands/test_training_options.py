@@ -16,7 +16,7 @@ from ser.train.runs.options import option_fields
 
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What `ser.train.experiments.fit.fit` was called with, where its options are sound."""
+    """The arguments of the call of `ser.train.experiments.fit.fit`, whose options are checked."""
     from ser.train.experiments.fit import fit as real
     from ser.train.runs.options import read_options
 

@@ -22,10 +22,11 @@ from ser.features.stores.store import FeatureStore
 from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import load_tensors
 from ser.features.views import TTA_VIEWS
+from ser.jsonfile import plain
 from ser.metadata.table import load_table, write_table
 from ser.results.metrics import calibration
-from ser.results.records.find import find_summary, read_any
-from ser.results.records.kinds import read_summary
+from ser.results.records.find import find_summary
+from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.listing import list_results
 from ser.results.records.runs import read_predictions
 from ser.results.report.compose import text_of
@@ -70,7 +71,7 @@ def predictions(space: Path, name: str) -> pd.DataFrame:
 
 def evaluated(space: Path, model: str, **options: Any) -> dict[str, Any]:
     record, path = evaluate(model, space, **options)
-    assert read_any(path) == json.loads(json.dumps(record))  # valid by its schema, and as it was given
+    assert plain(read_record(path)) == json.loads(json.dumps(record))  # valid by its schema, and as it was given
     assert text_of(record, path).startswith(record["experiment"])
     return record
 
@@ -133,7 +134,7 @@ def test_a_head_without_its_record_is_not_tested_on_what_it_may_have_learnt(spac
     lone = tmp_path / "lone" / "head.safetensors"
     lone.parent.mkdir()
     shutil.copy(space / "results" / "whole" / "run-000.fold-s1.safetensors", lone)
-    with pytest.raises(ConfigError, match="without its record nobody knows"):
+    with pytest.raises(ConfigError, match="without its record it is not known"):
         evaluate(str(lone), space, dataset="a")
     with pytest.raises(ConfigError, match="expected --scheme, with the classes anger"):
         evaluate(str(lone), space, dataset="b")
@@ -180,7 +181,7 @@ def test_audio_that_was_trained_on_is_left_out_of_another_corpus(space: Path, ma
 def test_a_transfers_head_is_tested_on_the_target_and_never_on_the_source(space: Path) -> None:
     record = evaluated(space, "moved", dataset="b", calibrate=True)
     assert record["scores"] == json.loads(json.dumps(read_summary(space / "results" / "moved.json")["pooled"]))
-    with pytest.raises(ConfigError, match="trained on a, and on none of it tested"):
+    with pytest.raises(ConfigError, match="trained on a, and not tested on it"):
         evaluate("moved", space, dataset="a")
     assert evaluated(space, "moved")["data"]["dataset"] == "b"
     assert "of a, not of b, and may not fit it" in record["notes"][0]
@@ -244,7 +245,7 @@ def test_no_evaluation_takes_anothers_place(space: Path, tmp_path: Path) -> None
     assert len(set(paths)) == len(paths)
     assert paths[0].name == "whole.evaluation-b.json"
     assert evaluate("whole", space, dataset="b", scheme="4")[1] == paths[0]  # the record's, so the same
-    assert [read_any(p)["data"]["scheme"] for p in paths[:2]] == ["4", "native"]
+    assert [plain(read_record(p))["data"]["scheme"] for p in paths[:2]] == ["4", "native"]
     own.write_text("{anger: anger, neutral: neutral}")
     assert evaluate("whole", space, dataset="b", scheme=str(own))[1] not in paths
 
@@ -280,7 +281,7 @@ def test_adapted_and_fine_tuned_heads_are_saved_and_evaluated(
     assert (record["novelty"][0]["scores"]["mahalanobis"] is None) is (way == "finetune")
     assert (path.parent / str(record["explanations"])).with_name("modalities.png").is_file()
     plain_path = evaluate(path.stem, two_modalities, novelty=["emotion:sadness"])[1]
-    assert read_any(plain_path)["explanations"] is None
+    assert plain(read_record(plain_path))["explanations"] is None
     assert (path.parent / str(record["explanations"])).parent.name.endswith("-explained.explanations")
     (head,) = (two_modalities / "results" / path.stem).glob("run-000.fold-s1.safetensors")
     rows = predictions(two_modalities, path.stem)
@@ -444,7 +445,7 @@ def test_a_few_shot_record_is_evaluated_at_an_amount(space: Path) -> None:
         assert record["scores"] == json.loads(json.dumps(part))
         _, path = evaluate("few", space, amount=amount)
         assert path.name == f"few.evaluation-b-{'20pct' if amount else '50pct'}.json"
-    with pytest.raises(ConfigError, match="have no validation part, for all labelled utterances"):
+    with pytest.raises(ConfigError, match="have no validation part, as they learned from all"):
         evaluate("few", space, calibrate=True)
     with pytest.raises(
         ConfigError, match=r"fewshot saves no heads: train with one of ser fit, .* ser adapt, ser finetune"
@@ -452,7 +453,7 @@ def test_a_few_shot_record_is_evaluated_at_an_amount(space: Path) -> None:
         evaluate("few", space, novelty=["c"])
     with pytest.raises(ConfigError, match="expected one of 20%, 50%"):
         evaluate("few", space, amount="30%")
-    with pytest.raises(ConfigError, match="trained on a, and on none of it tested"):
+    with pytest.raises(ConfigError, match="trained on a, and not tested on it"):
         evaluate("few", space, dataset="a")
 
 

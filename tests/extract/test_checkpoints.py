@@ -1,4 +1,4 @@
-"""Where models are looked for, and what is said when they are not there."""
+"""The places of models, and the message where they are missing."""
 
 import shutil
 import socket

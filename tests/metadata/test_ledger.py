@@ -1,4 +1,4 @@
-"""What encoders have seen: the ledger's form, and the sentences that results carry."""
+"""The ledger of corpora that encoders have seen: its form, and the sentences that results carry."""
 
 import re
 import subprocess

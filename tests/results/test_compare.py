@@ -13,9 +13,9 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from ser.cli import cli, main
 from ser.errors import ConfigError
-from ser.jsonfile import fault_of, write_json
+from ser.jsonfile import check, plain, write_json
 from ser.results.records.comparison import ResultComparison
-from ser.results.records.find import read_any
+from ser.results.records.kinds import read_record
 from ser.results.records.model import Summary
 from ser.results.records.stamps import VOIDS, refuse_void, voids
 from ser.results.report.compose import text_of
@@ -48,13 +48,13 @@ def recalls(frame: pd.DataFrame) -> float:
 
 def test_every_number_of_a_comparison(folder: Path) -> None:
     found = compare_results(["good", "poor"], folder)
-    assert fault_of(found, ResultComparison) is None
+    check(found, ResultComparison, "it")
     a, b = (m.frame for m in pair(read_members(["good", "poor"], folder))[0])
     (one,) = found["pairs"]
     assert one["difference"] == pytest.approx(recalls(a) - recalls(b))
     assert found["compared"][0]["pooled"]["UA"]["mean"] == pytest.approx(recalls(a))
-    plain = paired.compare(a, b, CLASSES)
-    assert {k: one[k] for k in plain} == plain
+    alone = plain(paired.compare(a, b, CLASSES))
+    assert {k: plain(one)[k] for k in alone} == alone
     assert (one["p_holm"], found["paired_by"], found["runs"], found["folds"]) == (one["p"], "seed", 4, ["1", "2", "3"])
     for k, name in enumerate(CLASSES):
         for score, of in (("recall", recall_score), ("precision", precision_score), ("F1", f1_score)):
@@ -243,7 +243,7 @@ def test_the_command_writes_what_it_prints(folder: Path, tmp_path: Path) -> None
     words = ["results", "compare", "good", "mid", "--metric", "wf1", "--workspace", str(folder.parent)]
     done = CliRunner().invoke(cli, [*words, "--output", str(output)])
     assert done.exit_code == 0, done.output
-    written = read_any(output)
+    written = plain(read_record(output))
     assert (written["metric"], written["schema"]) == ("WF1", "ser.comparison/1")
     assert written["command"] == "ser results compare good mid --metric WF1"
     assert [(output.parent / c["record"]).resolve() for c in written["compared"]] == [

@@ -12,7 +12,7 @@ from scipy.stats import permutation_test
 from ser.errors import TrainingError
 from ser.results.metrics.classification import scores
 from ser.results.statistics.paired import compare, difference_interval, holm
-from ser.results.statistics.permutation import deal_test, joint_test, observed_difference, swap_test, variances
+from ser.results.statistics.permutation import joint_test, observed_difference, shuffle_test, swap_test, variances
 
 Simulate = Callable[..., pd.DataFrame]
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
@@ -66,13 +66,13 @@ def test_models_dealt_anew_give_scipys_p_value(shift: int) -> None:
     theirs = permutation_test(
         (a[0] / 20, b[0] / 20), mean_difference, permutation_type="independent", vectorized=True, n_resamples=np.inf
     )
-    assert deal_test(counts(a, 20), counts(b, 20)) == pytest.approx(theirs.pvalue, abs=0.02)
+    assert shuffle_test(counts(a, 20), counts(b, 20)) == pytest.approx(theirs.pvalue, abs=0.02)
 
 
 def test_with_one_run_models_are_swapped() -> None:
     random = np.random.default_rng(2)
     a, b = (counts(random.integers(5, 16, (8, 1)), 20) for _ in range(2))
-    assert deal_test(a, b) == pytest.approx(swap_test(a, b), abs=0.02)
+    assert shuffle_test(a, b) == pytest.approx(swap_test(a, b), abs=0.02)
 
 
 def test_five_units_cannot_be_significant() -> None:
@@ -117,7 +117,7 @@ def test_the_larger_of_both_tests_alone_would_not() -> None:
     for k in range(300):
         pair = luck(random, 0.06, 0.08)
         folds = [np.stack([c[fold == f].sum(0) for f in range(6)]) for c in pair]
-        alone = deal_test(folds[0], folds[1], permutations=199, seed=k)
+        alone = shuffle_test(folds[0], folds[1], permutations=199, seed=k)
         p.append((alone, swap_test(pair[0], pair[1], permutations=199, seed=k)))
     models, speakers = np.array(p).T
     assert (models <= 0.05).mean() > 0.075
@@ -139,7 +139,7 @@ def test_without_differences_over_speakers_the_joint_test_is_the_deal(metric: st
     a, b = (counts(np.repeat(random.integers(8, 14, (1, 6)), 12, 0), 20) for _ in range(2))
     fold = np.zeros(12, dtype=int)
     found = joint_test(a, b, np.arange(12), fold, metric, permutations=999)
-    assert found == deal_test(a.sum(0)[None], b.sum(0)[None], metric, permutations=999)
+    assert found == shuffle_test(a.sum(0)[None], b.sum(0)[None], metric, permutations=999)
 
 
 def test_the_variances_add_up() -> None:

@@ -1,6 +1,6 @@
 """Plugins: one file per tracker, with the `PACKAGE` it needs and `write(result, folder)`: a summary's runs, curves and scores.
 
-What is written comes from the records, once they are whole; writing the same result again changes nothing.
+Trackers are written from the records, once these are whole; writing the same result again changes nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ def need(loggers: Sequence[str]) -> None:
     """Refuse, before anything is trained, a tracker that could not be written to.
 
     Raises:
-        ConfigError: an unknown one, or its package is not installed; with the command that installs it.
+        ConfigError: a tracker is unknown, or its package is not installed; with the command that installs it.
     """
     for name in loggers:
         package = load(LOGGERS, name).PACKAGE

@@ -16,18 +16,18 @@ DATABASE = "mlflow.db"
 BATCH = 900  # metrics in one call; MLflow takes 1000
 CHANGING = ("command", "environment", "time")  # of a record that is otherwise the same when its command is given again
 LONGEST = 500  # characters of a parameter
-MARK = "ser.content"  # a tag: which content a run was written from
+MARK = "ser.content"  # a tag with the hash of the content that a run was written from
 
 
 def write(result: Result, folder: Path) -> str:
-    """Write into `folder/mlflow.db`, or where MLFLOW_TRACKING_URI says; what was written of this experiment before is replaced.
+    """Write into `folder/mlflow.db`, or where MLFLOW_TRACKING_URI says; an earlier version of the experiment is replaced.
 
     Args:
         result: a summary.
         folder: of the results.
 
     Returns:
-        How to look at it.
+        The command that shows it.
     """
     from mlflow import MlflowClient
 

@@ -22,7 +22,7 @@ def write(result: Result, folder: Path) -> str:
         folder: of the results.
 
     Returns:
-        How to look at it.
+        The command that shows it.
     """
     place = folder / "tensorboard" / str(result.record.experiment)
     aside = place.with_name(f".{place.name}.tmp")

@@ -1,8 +1,8 @@
 """Selective prediction: the head may abstain where it is not sure. Risk against coverage, and thresholds from validation.
 
 Coverage is the share of utterances that are answered, risk the share of wrong answers among them (El-Yaniv & Wiener, JMLR
-2010). Confidence is the largest probability. AURC is the mean of the risk over all coverages 1/n ... n/n, E-AURC what of it
-a perfect order of the same answers would not have (Geifman, Uziel, El-Yaniv, ICLR 2019).
+2010). Confidence is the largest probability. AURC is the mean of the risk over all coverages 1/n ... n/n, E-AURC the part of
+it that a perfect order of the same answers would not have (Geifman, Uziel, El-Yaniv, ICLR 2019).
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ def risk_curve(confidence: Floats, right: NDArray[np.bool_]) -> Floats:
 
 
 def aurc(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    """Area under the risk-coverage curve; range 0 to 1, lower is better. Confidence that says nothing has the error rate."""
+    """Area under the risk-coverage curve; range 0 to 1, lower is better. Meaningless confidence has the error rate."""
     return float(risk_curve(confidence, right).mean())
 
 
@@ -48,7 +48,7 @@ def accuracy_at(confidence: Floats, right: NDArray[np.bool_], coverage: float) -
 
 
 def threshold(confidence: Floats, right: NDArray[np.bool_], risk: float) -> float:
-    """The confidence from which on one answers, so that as many as possible are answered at no more than this risk.
+    """The confidence from which the head answers, so that it answers as many as possible at no more than this risk.
 
     Infinity where even the most confident are wrong more often. Utterances of equal confidence are answered together.
 

@@ -1,7 +1,7 @@
-"""Calibration: does a probability of 0.8 come true in 80 of 100 cases; and one temperature that makes it so.
+"""Calibration: measures of whether a probability of 0.8 comes true in 80 of 100 cases, and one temperature that makes it so.
 
-All functions are pure and take probabilities `(n, K)` and class numbers `(n,)`. Logits are had back from stored probabilities
-as their logarithms: they differ from the head's by a number an utterance, which the softmax takes out again.
+All functions are pure and take probabilities `(n, K)` and class numbers `(n,)`. Logits are recovered from stored
+probabilities as their logarithms: they differ from the head's by one number per utterance, which the softmax removes.
 
 - Temperature: softmax(z / T), T > 0 (Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017). It
   changes no prediction. T minimises the negative log-likelihood, which is convex in 1 / T.
@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 BINS = 15  # as Guo et al.
-LOWEST, HIGHEST = 0.05, 20.0  # temperature; beyond, nothing but the sharpest or the flattest is asked for
-FLOOR = float(np.finfo(np.float32).tiny)  # records keep probabilities in float32: what is below is 0 there
+LOWEST, HIGHEST = 0.05, 20.0  # temperature; beyond these, probabilities are one-hot or uniform
+FLOOR = float(np.finfo(np.float32).tiny)  # records keep probabilities in float32, in which anything below is 0
 SCORES = ("NLL", "Brier", "ECE")
 CHANCE = "ECE_by_chance"
 
@@ -42,7 +42,7 @@ def fit_temperature(logits: Floats, labels: Ints) -> float:
     root is the minimum, and there is one at most.
 
     Args:
-        logits: `(n, K)`, up to a number an utterance.
+        logits: `(n, K)`, up to one number per utterance.
         labels: `(n,)`.
 
     Raises:
@@ -72,7 +72,7 @@ def fit_temperature(logits: Floats, labels: Ints) -> float:
 
 
 def is_bound(temperature: float) -> bool:
-    """Whether a temperature is the largest or the smallest there is: no inner minimum was found."""
+    """True for a temperature at an end of the range: no inner minimum was found."""
     return temperature in (LOWEST, HIGHEST)
 
 
@@ -86,7 +86,7 @@ def scaled(probabilities: Floats, temperature: float | Floats) -> Floats:
 
 
 def nll(probabilities: Floats, labels: Ints) -> float:
-    """Negative log-likelihood, mean of -log p_y in nats; range 0 up. log K is that of knowing nothing."""
+    """Negative log-likelihood, mean of -log p_y in nats; range 0 up. Uniform probabilities have log K."""
     logp = log_softmax(logits_of(probabilities), axis=1)
     return float(-logp[np.arange(len(labels)), labels].mean())
 
@@ -131,7 +131,7 @@ def ece(probabilities: Floats, labels: Ints, bins: int = BINS) -> float:
 
 
 def chance_ece(probabilities: Floats, bins: int = BINS) -> float:
-    """The ECE to be expected of a head with these confidences that are perfectly calibrated, for there are so few utterances.
+    """The expected ECE of a perfectly calibrated head with these confidences: above 0, as utterances are few.
 
     Each answer is then right with the probability c that it says; the gap of a bin of m is about normal with the variance
     sum c (1 - c) / m^2, and its mean is the root of that times sqrt(2 / pi).

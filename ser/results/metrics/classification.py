@@ -1,6 +1,6 @@
-"""Recall, UA, WA and F1: one definition of each, of counts, for single results and for stacks of thousands.
+"""Recall, UA, WA and F1: each defined once, on counts, for single results and for stacks of thousands.
 
-`C[i, j]` is how many utterances of true class i were predicted as class j. With TP_k = C[k, k], n_k = sum_j C[k, j]
+`C[i, j]` is the number of utterances of true class i that were predicted as class j. With TP_k = C[k, k], n_k = sum_j C[k, j]
 (support), m_k = sum_i C[i, k] (predictions) and N = sum_k n_k:
 
     recall_k = TP_k / n_k      precision_k = TP_k / m_k      F1_k = 2 TP_k / (n_k + m_k)
@@ -34,7 +34,7 @@ def encode(labels: Labels, classes: Sequence[str]) -> Ints:
     """Class names, or numbers of classes, as numbers of classes `(n,)`.
 
     Raises:
-        ValueError: a name that is not among the classes, a number that is no class's, or a shape other than `(n,)`.
+        ValueError: a name that is not among the classes, a number that no class has, or a shape other than `(n,)`.
 
     >>> encode(["sadness", "anger"], ["anger", "sadness"])
     array([1, 0])
@@ -51,15 +51,6 @@ def encode(labels: Labels, classes: Sequence[str]) -> Ints:
     if wrong.any():
         raise ValueError(f"label {values[wrong.argmax()].item()!r} is not among the classes {', '.join(classes)}")
     return numbers
-
-
-def _both(truth: Labels, predicted: Labels, classes: Sequence[str]) -> tuple[Ints, Ints]:
-    t, p = encode(truth, classes), encode(predicted, classes)
-    if len(t) != len(p):
-        raise ValueError(f"{len(t)} true labels and {len(p)} predicted ones")
-    if not len(t):
-        raise ValueError("a metric of no utterances has no value")
-    return t, p
 
 
 def recall(hits: Counts, support: Counts) -> Counts:

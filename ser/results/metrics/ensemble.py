@@ -14,7 +14,7 @@ from ser.results.statistics.paired import compare
 
 
 def mean_of_runs(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Predict by the mean of all runs' probabilities, fold by fold: one run, of number 0.
+    """Predict by the mean of all runs' probabilities, fold by fold: one run, number 0.
 
     Raises:
         TrainingError: a run lacks an utterance that another has.
@@ -35,9 +35,9 @@ def mean_of_runs(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFr
 def against_members(
     ensemble: pd.DataFrame, predictions: pd.DataFrame, classes: Sequence[str], metric: str = "UA"
 ) -> Comparison:
-    """Compare the ensemble's test predictions (one run) with those of its members, as many runs as there are.
+    """Compare the ensemble's test predictions (one run) with those of its members, which are all the runs.
 
-    Each member changes places with the ensemble, which is the same beside all of them.
+    Each member changes places with the same ensemble.
     """
     runs = sorted(predictions["run"].unique())
     beside = pd.concat([ensemble.assign(run=run) for run in runs], ignore_index=True)

@@ -1,10 +1,10 @@
 """The numbers of an evaluation, from predictions alone: scores, calibration, abstention. Pure functions.
 
-A unit is what predicts every test utterance once: a run, where the folds share the corpus out among them; a head (run and
-fold), where each head predicts all of another corpus. Numbers are described over units.
+A unit predicts every test utterance once: a run, where the folds divide the corpus among them; a head (run and fold), where
+each head predicts all of another corpus. Numbers are described over units.
 
-The temperature and the thresholds of abstention come from the validation rows of the same run and fold; a label of a test
-row is read by nothing but the scores.
+The temperature and the thresholds of abstention come from the validation rows of the same run and fold; labels of test rows
+are read for the scores alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,10 @@ CURVE = 100  # points of the risk-coverage curve
 
 
 def units(test: pd.DataFrame, together: bool) -> pd.DataFrame:
-    """Test predictions with one number of `run` a unit.
+    """Number the units of test predictions, in the column `run`.
 
     Args:
-        together: whether the folds of a run are of different utterances; else each head is a unit.
+        together: true where the folds of a run are of different utterances; else each head is a unit.
     """
     if together:
         return test
@@ -61,7 +61,7 @@ def temperatures(validation: pd.DataFrame, classes: Sequence[str]) -> dict[tuple
     """The temperature of each run and fold, from its validation predictions.
 
     Raises:
-        TrainingError: there are none.
+        TrainingError: there are no validation predictions.
     """
     if not len(validation):
         raise TrainingError(
@@ -77,7 +77,7 @@ def calibrated(rows: pd.DataFrame, classes: Sequence[str], found: Temperatures) 
     """The same predictions with the probabilities under the temperature of their run and fold.
 
     Raises:
-        TrainingError: a run and fold that there is no temperature of.
+        TrainingError: a run and fold has no temperature.
     """
     keys = list(zip(rows["run"].astype(int), rows["fold"].astype(str), strict=True))
     lacking = sorted(set(keys) - set(found))
@@ -96,7 +96,7 @@ def numbers(
     together: bool,
     found: Temperatures | None,
 ) -> dict[str, Any]:
-    """What is said of a set of predictions.
+    """Compute the numbers of a set of predictions.
 
     Args:
         test, validation: predictions; validation of the same runs and folds, None where there are none.
@@ -133,7 +133,7 @@ def _probabilities(test: pd.DataFrame, classes: Sequence[str]) -> list[dict[str,
 
 
 def _described(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Over units; the curve is the mean of the units' bins, the i-th of each."""
+    """Describe scores over units; the curve is the mean of the units' bins, the i-th of each."""
     curve = {key: np.mean([f["reliability"][key] for f in found], axis=0) for key in ("confidence", "accuracy", "n")}
     names = (*calibration.SCORES, calibration.CHANCE)
     return {name: describe([f[name] for f in found]) for name in names} | {"reliability": curve}
@@ -149,7 +149,7 @@ def _change(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[s
 def abstention(
     test: pd.DataFrame, validation: pd.DataFrame | None, classes: Sequence[str], together: bool
 ) -> dict[str, Any]:
-    """Risk against coverage, and what thresholds from validation make of the test utterances."""
+    """Compute risk against coverage, and the outcome of thresholds from validation on the test utterances."""
     each = [
         (rows, *_certain(rows, classes)) for _, rows in units(test.assign(at=test["fold"]), together).groupby("run")
     ]
@@ -182,7 +182,7 @@ def _certain(rows: pd.DataFrame, classes: Sequence[str]) -> tuple[Floats, NDArra
 def _thresholded(
     test: pd.DataFrame, validation: pd.DataFrame, classes: Sequence[str], together: bool, risk: float
 ) -> dict[str, Any]:
-    """Coverage and risk on the test utterances, each fold under the threshold that its validation part asks for."""
+    """Coverage and risk on the test utterances, each fold under the threshold of its validation part."""
     limits = {key: selective.threshold(*_certain(rows, classes), risk) for key, rows in by_head(validation)}
     keys = zip(test["run"].astype(int), test["fold"].astype(str), strict=True)
     confidence, right = _certain(test, classes)

@@ -1,16 +1,16 @@
-"""Gaps between genders and between speakers, with intervals, and how large a gap chance alone would make.
+"""Gaps between genders and between speakers, with intervals, and the gap that chance alone would make.
 
-UA of a group is linear in how often each utterance is right, its share over runs (or heads), so all of it is computed
-from sums: `r` is that share, and UA of a group the mean over classes of the mean r of its utterances of the class.
+UA of a group is the mean over classes of the mean r of its utterances of the class, where r of an utterance is the share of
+runs (or heads) that are right. It is linear in r, so all is computed from sums.
 
 - Between genders: speakers are drawn again with replacement within each gender (cluster bootstrap: Davison & Hinkley 1997,
   ch. 3.8); the interval is of the difference.
 - Of a speaker: the speaker's utterances are drawn again, within each class (stratified bootstrap: Davison & Hinkley 1997, ch.
-  3.2), so that no class drops out of the mean and the draws scatter around the speaker's UA. It says how well this speaker is
-  known, not other speakers.
+  3.2), so that no class drops out of the mean and the draws scatter around the speaker's UA. It says how
+  precisely this speaker is measured, and nothing of other speakers.
 - Between the highest and the lowest speaker: the difference of two that were picked for being extreme, so it is large even
-  where all speakers are alike. `chance` is the same gap when utterances of a class are dealt to the speakers at random (999
-  times), `p` how often that is as large.
+  where all speakers are alike. `chance` is the same gap when the utterances of each class are given to the speakers at random
+  (999 times), `p` the share of these gaps that are as large.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ FEW = 10  # utterances; a speaker with fewer is left out of the gap
 
 @dataclass(frozen=True, eq=False)
 class Rights:
-    """One row an utterance.
+    """Correctness of predictions, one row per utterance.
 
     Attributes:
         right: share of runs that are right, `(n,)`.
@@ -47,7 +47,7 @@ class Rights:
 
 
 def rights_of(test: pd.DataFrame, classes: Sequence[str]) -> Rights:
-    """From test predictions of any number of runs and folds."""
+    """Make them from test predictions of any number of runs and folds."""
     right = (test["true"] == test["predicted"]).astype(float)
     rows = test.assign(right=right).groupby("utterance_id", sort=True)
     found = rows.agg({"right": "mean", "true": "first", "speaker": "first", "gender": "first"})
@@ -57,7 +57,7 @@ def rights_of(test: pd.DataFrame, classes: Sequence[str]) -> Rights:
 
 
 def _sums(r: Rights, unit: NDArray[np.int64], units: int) -> tuple[Floats, Floats]:
-    """Of each unit and class the sum of `right` and the number of utterances, `(units, K)` each."""
+    """The sum of `right` and the number of utterances, of each unit and class: `(units, K)` each."""
     k = int(r.label.max()) + 1
     cell = unit * k + r.label
     right = np.bincount(cell, r.right, units * k).astype(np.float64)
@@ -177,11 +177,11 @@ def _resampled(r: Rights, rows: NDArray[np.int64], resamples: int, rng: np.rando
 
 
 def _by_chance(r: Rights, unit: NDArray[np.int64], units: int, permutations: int, rng: np.random.Generator) -> Floats:
-    """Gaps between the highest and the lowest UA when utterances of a class are dealt to the speakers at random."""
+    """Gaps between the highest and the lowest UA when the utterances of each class are given to the speakers at random."""
     found, places = np.empty(permutations), [np.flatnonzero(r.label == k) for k in np.unique(r.label)]
     for n in range(permutations):
-        dealt = r.right.copy()
+        right = r.right.copy()
         for rows in places:
-            dealt[rows] = r.right[rng.permutation(rows)]
-        found[n] = np.ptp(ua(*_sums(Rights(dealt, r.label, r.speaker, r.gender), unit, units)))
+            right[rows] = r.right[rng.permutation(rows)]
+        found[n] = np.ptp(ua(*_sums(Rights(right, r.label, r.speaker, r.gender), unit, units)))
     return found

@@ -1,11 +1,11 @@
-"""Novelty: is an utterance of a kind that the head was not trained on. Scores are higher for the more novel.
+"""Novelty: scores that are higher for utterances of a kind that the head was not trained on.
 
 - `energy`: -log sum_k exp(z_k), the energy at temperature 1 (Liu, Wang, Owens, Li: Energy-based Out-of-distribution
   Detection, NeurIPS 2020).
 - `max_softmax`: minus the largest probability (Hendrycks & Gimpel: A Baseline for Detecting Misclassified and
   Out-of-Distribution Examples, ICLR 2017).
 - `mahalanobis`: the squared distance to the nearest class mean of the training embeddings under one covariance of all classes
-  (Lee, Lee, Lee, Shin, NeurIPS 2018). The covariance is shrunk (Ledoit & Wolf 2004), for embeddings have more dimensions here
+  (Lee, Lee, Lee, Shin, NeurIPS 2018). The covariance is shrunk (Ledoit & Wolf 2004), as embeddings have more dimensions here
   than a corpus has utterances; the paper's other layers and its input perturbation are left out.
 - `knn`: the distance to the K-th nearest training embedding, all of length 1 (Sun, Ming, Zhu, Li: Out-of-Distribution
   Detection with Deep Nearest Neighbors, ICML 2022).
@@ -28,7 +28,7 @@ ACCEPTED = 0.95  # of the known utterances
 
 
 def energy(logits: Floats) -> Floats:
-    """`(..., n, K)` -> `(n,)`: of heads that are several (snapshots, parts), the mean.
+    """`(..., n, K)` -> `(n,)`: the mean over the parts of a head that has several (snapshots).
 
     >>> energy(np.log([[1.0, 3.0]])).round(6).tolist()
     [-1.386294]

@@ -15,7 +15,7 @@ def worth(score: float, amounts: Sequence[float], scores: Sequence[float]) -> tu
         scores: of training from scratch with them.
 
     Returns:
-        The amount, and `about`; `at most` where the first point is there already, `more than` where the last is not.
+        The amount, and `about`; `at most` where the first point has that score already, `more than` where the last has less.
 
     >>> value, relation = worth(0.6, [10, 100], [0.5, 0.7])
     >>> round(value, 3), relation

@@ -1,4 +1,4 @@
-"""Predictions beside the annotators' votes, and how far people agree: a ceiling for accuracy against the corpus's label.
+"""Predictions beside the annotators' votes, and the agreement of people: a ceiling for accuracy against the corpus's label.
 
 Votes are shares of annotators by emotion. Where they are of all annotators (they sum to 1) they are carried over to the
 classes, what falls on none of them is left out, and the rest sums to 1 again: a distribution q. Where a corpus keeps the share
@@ -41,7 +41,7 @@ class Votes:
     Attributes:
         ids: utterance ids.
         shares: shares by class as the table has them, `(m, K)`; what falls on no class is missing from the sum.
-        complete: whether the table's shares are of all annotators, `(m,)`.
+        complete: true where the table's shares are of all annotators, `(m,)`.
     """
 
     ids: list[str]
@@ -100,10 +100,10 @@ def human(shares: Floats, labels: NDArray[np.int64]) -> dict[str, float]:
 
 
 def pairwise(shares: Floats, predicted: NDArray[np.int64]) -> dict[str, float] | None:
-    """How often the head names what an annotator heard, and how often two annotators of an utterance name the same.
+    """The share of cases in which the head names what an annotator heard, and in which two annotators name the same.
 
-    Of utterances that all annotators' votes are known of, with two annotators or more; the numbers of votes are the smallest
-    that make the shares (`ser.audit.agreement.vote_counts`). None without such utterances.
+    These are of utterances with the votes of all annotators, two or more; the numbers of votes are the smallest that make the
+    shares (`ser.audit.agreement.vote_counts`). None without such utterances.
     """
     counts = vote_counts(shares).astype(np.float64)
     total = counts.sum(axis=1)

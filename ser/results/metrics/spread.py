@@ -60,7 +60,7 @@ def over_classes(test: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[s
 
 
 def over_groups(test: pd.DataFrame, classes: Sequence[str], column: str) -> dict[str, GroupOverRuns]:
-    """UA and WA of each group over runs, all folds of a run together, and its utterances `n` a run.
+    """UA and WA of each group over runs, all folds of a run together, and its utterances `n` per run.
 
     Args:
         column: `speaker` or `gender`; rows where it is empty are left out.

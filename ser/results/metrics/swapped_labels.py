@@ -1,13 +1,13 @@
 """Classes that fit better as each other: the sign of a label map that is swapped between two corpora.
 
 A head that is no better than chance confuses all classes with all. One that takes `neutral` for `sadness` and the
-reverse more often than not has learned both classes under the other's name. Which classes to look at is said by the
+reverse more often than not has learned both classes under the other's name. The classes to look at are given by the
 permutation of the classes that agrees best with the confusion matrix (Kuhn 1955, by SciPy): the identity where labels mean
 the same. Each cycle of another permutation is a suspect in one of two cases:
 
 - it is plain: every class is predicted as its partner for at least `TAKEN` and as itself for at most `KEPT` of its utterances;
 - it is significant: recall of these classes would be higher by `GAIN` or more if they were exchanged, over speakers too
-  (Wilcoxon's signed-rank test, one-sided; p times the number of pairs of classes, for having been chosen, below `LEVEL`).
+  (Wilcoxon's signed-rank test, one-sided; p times the number of pairs of classes, as this pair was chosen, is below `LEVEL`).
 
 Across corpora heads are often poor, so that swapped labels show in the second way only, or not at all: no suspect is no proof.
 """

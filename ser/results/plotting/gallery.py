@@ -22,7 +22,7 @@ class Picture:
 
     Attributes:
         kind: the plugin's name.
-        about: what it shows, in one line.
+        about: its subject, in one line.
         figure: the drawing, with its title.
         words: the same as text, for readers who do not see it.
     """
@@ -71,7 +71,7 @@ def plot_into(
         formats: of `png`, `svg`, `pdf`.
         output: a folder, or a file where there is one picture in one format; None: beside the result.
         metric: for the kinds that show one.
-        title: whether experiment, dataset, n and the meaning of intervals stand above the picture.
+        title: put experiment, dataset, n and the meaning of intervals above the picture.
 
     Raises:
         ConfigError: an unknown kind or format, a kind that does not fit, or several pictures for one file.

@@ -14,7 +14,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
 from ser.errors import ConfigError
-from ser.results.records.result import dataset_of
+from ser.results.records.find import dataset_of
 from ser.results.report.blocks import printable
 from ser.workspace import writing
 
@@ -33,7 +33,7 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure whole; the same figure gives the same bytes on every day.
 
     Raises:
-        ConfigError: the file's ending is no known format.
+        ConfigError: the file's ending is not that of a known format.
     """
     ending = path.suffix.lower()
     if ending not in FORMATS:
@@ -47,7 +47,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def as_vector(bar: Colorbar) -> None:
-    """Have a colour bar drawn as shapes without seams, not as an embedded image."""
+    """Draw a colour bar as shapes without seams, not as an embedded image."""
     assert bar.solids is not None
     bar.solids.set_rasterized(False)
     bar.solids.set_edgecolor("face")
@@ -64,7 +64,7 @@ def title(figure: Figure, record: Any, detail: str) -> None:
 
 
 def strip_title(figure: Figure) -> str:
-    """Remove the title, for a picture with a caption; gives what it said besides the experiment's name."""
+    """Remove the title, for a picture with a caption; returns its words except the experiment's name."""
     words = " ".join(figure.get_suptitle().split("\n")[1:])
     figure.suptitle("")
     return words

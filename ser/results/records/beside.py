@@ -16,7 +16,7 @@ def beside(record: Path, name: str) -> Path:
         name: a path from its folder, with `/` between folders.
 
     Raises:
-        ConfigError: the path is absolute or leads out of the folder (by `..` or by a link), or it is no regular file.
+        ConfigError: the path is absolute or leads out of the folder (by `..` or by a link), or the file is not a regular one.
     """
     folder = record.parent.resolve()
     try:
@@ -39,7 +39,7 @@ def picture_beside(record: Path, name: str) -> Path:
     """The PNG picture that a record names.
 
     Raises:
-        ConfigError: as `beside`; or the file is no PNG.
+        ConfigError: as `beside`; or the file is not a PNG.
     """
     file = beside(record, name)
     with open_regular(file) as opened:

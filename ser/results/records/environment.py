@@ -18,7 +18,7 @@ def environment(device: str = "cpu") -> Environment:
     """Describe the environment for a record.
 
     Args:
-        device: what was computed on: `cpu`, `cuda`, `cuda:1`.
+        device: the device of the computation: `cpu`, `cuda`, `cuda:1`.
 
     Returns:
         A package that is not installed has the version None; so have `commit` and `modified` (of `ser`'s own git checkout)
@@ -45,7 +45,7 @@ def _version(package: str) -> str | None:
 
 
 def _device(name: str) -> str:
-    torch = sys.modules.get("torch")  # whoever trained on a GPU has imported it
+    torch = sys.modules.get("torch")  # a process that trained on a GPU has imported it
     if torch is None or not name.startswith("cuda"):
         return name
     return f"{name} ({torch.cuda.get_device_name(name)})"

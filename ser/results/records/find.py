@@ -1,35 +1,15 @@
-"""Find and read results in their folder, and what is in them. Light."""
+"""Find results in their folder, and facts in them. Light."""
 
-from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.jsonfile import check, read_object
-from ser.results.records.kinds import model_of, schemas
-from ser.results.records.model import Opening
+from ser.jsonfile import plain
 
 HEAD = ".safetensors"
 _CONTAINERS = (dict, list)  # of JSON, nothing else
 OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
-
-
-def read_any(path: Path) -> dict[str, Any]:
-    """Read and validate a record of any kind: its `schema` says which it is.
-
-    Raises:
-        ConfigError: the file is missing, is not JSON, is of another kind or version, or is not valid; says which.
-    """
-    found = read_object(path, "result")
-    if found.get("schema") not in schemas():
-        raise ConfigError(
-            f"{path} is not a result",
-            expected=f"schema {', '.join(schemas())}",
-            found=repr(found.get("schema")),
-        )
-    check(found, model_of(found), path)
-    return found
 
 
 def verb(command: str) -> str:
@@ -38,8 +18,8 @@ def verb(command: str) -> str:
     return words[0] if words else command
 
 
-def fact(record: Opening | Mapping[str, Any], key: str) -> Any:
-    """A value by its key: the one least deep in `data`, then in `config`; None where there is none."""
+def fact_of(record: Any, key: str) -> Any:
+    """A value of a record by its key: the one least deep in `data`, then in `config`; None where there is none."""
     for part in _data_and_config(record):
         level: list[dict[str, Any] | list[Any]] = [part]
         while level:
@@ -53,18 +33,19 @@ def fact(record: Opening | Mapping[str, Any], key: str) -> Any:
     return None
 
 
-def _data_and_config(record: Opening | Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    return (record.data, record.config) if isinstance(record, Opening) else (record["data"], record.get("config", {}))
+def _data_and_config(record: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both parts as plain content; {} for `config` of records without one."""
+    return record.data if isinstance(record.data, dict) else plain(record.data), getattr(record, "config", {})
 
 
-def dataset(record: Opening | Mapping[str, Any]) -> str:
-    """The dataset's name; `source -> target` where there are two."""
+def dataset_of(record: Any) -> str:
+    """The name of a record's dataset; `source -> target` where there are two."""
     for part in _data_and_config(record):
         source, target = part.get("source"), part.get("target")
         if isinstance(source, str) and isinstance(target, str):
             return f"{source} -> {target}"
-    target = fact(record, "target")
-    found = fact(record, "dataset") or (target if isinstance(target, str) else "")
+    target = fact_of(record, "target")
+    found = fact_of(record, "dataset") or (target if isinstance(target, str) else "")
     return str(found)
 
 

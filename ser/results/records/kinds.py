@@ -1,4 +1,4 @@
-"""All kinds of record, by the `schema` that a record says it is of; a record read from its file as the object of its kind."""
+"""All kinds of record, by the `schema` that each record states; records are read from their files as objects of their kinds."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 STUDIES = "ser.results.studies"
 
 
-class _Beginning(Struct):
-    """The fields that say of which kind a record is."""
+class Beginning(Struct):
+    """The fields that state the kind of a record."""
 
-    schema: str | UnsetType = UNSET
+    schema: Any = UNSET
     percentages: Raw | UnsetType = UNSET
 
 
@@ -109,7 +109,7 @@ def read_record(path: Path, what: str = "result") -> Model:
         ConfigError: the file cannot be read, is not JSON, of no known kind, or does not fit its kind.
     """
     content = read_limited(path, what)
-    beginning = decode(content, _Beginning, path)
+    beginning = decode(content, Beginning, path)
     model = schemas().get(str(beginning.schema))
     if model is None:
         raise ConfigError(

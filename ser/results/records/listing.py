@@ -1,8 +1,8 @@
 """The list of results: a line for each record of a folder, kept in an index so that thousands are listed at once.
 
-Reading a record takes a millisecond or more, most of it for runs and folds that the list does not show. So what it shows of
-each file is kept beside the records, in `.list.cache`, under the file's size, times of change and number: a file that is not
-exactly the one that was read is read again. A file that changed less than two seconds ago is not kept, as another change
+Reading a record takes a millisecond or more, most of it for runs and folds that the list does not show. So the line of each
+file is kept beside the records, in `.list.cache`, with the file's size, times of change and number: where one of these
+differs, the file is read again. The line of a file that changed less than two seconds ago is not kept, as another change
 might leave no trace in its times. The index also names the code that made it. It can be deleted at any time.
 
 Light: nothing but the standard library.
@@ -25,8 +25,8 @@ from ser.results.records.names import METRICS
 from ser.workspace import writing
 
 INDEX = ".list.cache"
-MANY = 500  # records to read, of which progress is shown
-SETTLED = 2_000_000_000  # ns after a change in which a file's times do not tell it from its next version
+MANY = 500  # records; progress is shown while more are read
+SETTLED = 2_000_000_000  # ns after a change within which another change may leave the same times
 
 
 def list_results(folder: Path, quiet: bool = True) -> tuple[list[Headline], list[str]]:
@@ -63,7 +63,7 @@ def list_results(folder: Path, quiet: bool = True) -> tuple[list[Headline], list
 
 
 def _files(folder: Path) -> Iterable[tuple[str, list[int]]]:
-    """Names of the JSON files, each with what tells one version of it from another."""
+    """Names of the JSON files, each with the size, times and number that a changed file does not keep."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -87,7 +87,7 @@ def _write_index(folder: Path, files: dict[str, Any]) -> None:
         with writing(folder / INDEX) as temporary:
             temporary.write_text(json.dumps({"code": _code(), "files": files}, separators=(",", ":")), encoding="utf-8")
     except OSError:
-        pass  # a folder that may only be read is listed all the same, every time anew
+        pass  # a folder that may only be read is listed all the same, and read every time
 
 
 def _code() -> str:
@@ -110,14 +110,14 @@ def select(
     stamps: bool | None = None,
     **equal: str | None,
 ) -> list[Headline]:
-    """The lines that fit all of what is asked for.
+    """The lines that fit all conditions.
 
     Args:
         dataset: as the only one, source, target or one of several.
         features: a store, or the short name of its encoder.
-        since: ISO 8601, UTC; a day will do.
-        stamps: with any, or with none.
-        equal: `kind`, `head`, `command`, `scheme`, `protocol`: the very word.
+        since: ISO 8601, UTC; a day is enough.
+        stamps: true: with any; false: with none.
+        equal: `kind`, `head`, `command`, `scheme`, `protocol`: the exact word.
     """
     tests: list[Callable[[Headline], bool]] = []
     if dataset is not None:
@@ -138,7 +138,7 @@ def _is(key: str, value: str, line: Headline) -> bool:
 
 
 def ordered(lines: list[Headline], sort: str = "started", limit: int | None = None) -> list[Headline]:
-    """In the order of a metric or a column, the highest last; of these the last ones."""
+    """Sort lines by a metric or a column, the highest last, and keep the last ones."""
     if sort in METRICS:
         lines = sorted(lines, key=lambda line: line.scores[sort])
     else:

@@ -1,4 +1,4 @@
-"""Names that records are known by: schemas, the hash of a configuration, amounts, the files of a run. Light."""
+"""Names in records and of their files: schemas, the hash of a configuration, amounts, the files of a run. Light."""
 
 import hashlib
 import json
@@ -10,17 +10,9 @@ from ser.jsonfile import plain
 from ser.results.records.model import METRICS as METRICS
 from ser.results.records.model import RunResult, RunRow
 
-RUN_SCHEMA = "ser.run/1"
 SUMMARY_SCHEMA = "ser.summary/1"
-ABLATION_SCHEMA = "ser.ablation/1"
-SEARCH_SCHEMA = "ser.search/1"
-TRANSFER_SCHEMA = "ser.transfer/1"
-MATRIX_SCHEMA = "ser.matrix/1"
-FEWSHOT_SCHEMA = "ser.fewshot/1"
-AUDIT_SCHEMA = "ser.audit/1"
 EVALUATION_SCHEMA = "ser.evaluation/1"
-COMPARISON_SCHEMA = "ser.comparison/1"
-AMOUNTS = ("percentage", "shots")  # how a few-shot run's record says how much target data it had
+AMOUNTS = ("percentage", "shots")  # fields of a few-shot run's record; one of them is the amount of target data
 
 
 def config_hash(config: dict[str, Any]) -> str:
@@ -50,7 +42,7 @@ def amount_name(percentage: float | None = None, shots: int | None = None) -> st
 
 
 def amount_value(name: str) -> tuple[bool, float]:
-    """An amount's key as whether it is a share, and its number; sorted by this, shots come before shares.
+    """Split an amount's key into true for a share, and its number; sorted by this, shots come before shares.
 
     >>> sorted(["100%", "10 shots", "2%", "5 shots"], key=amount_value)
     ['5 shots', '10 shots', '2%', '100%']

@@ -7,11 +7,11 @@ import pandas as pd
 from ser.results.records.model import RunResult
 from ser.results.records.names import amount_name, amount_of
 
-MANY_NOTES = 10  # of one kind; more are counted, the runs' own records have them
+MANY_NOTES = 10  # of one kind; more are counted, and stay in the runs' own records
 
 
 def notes_of(done: Sequence[tuple[RunResult, pd.DataFrame]]) -> list[str]:
-    """The runs' notes, each with its run and fold, or with their number where they are many."""
+    """The runs' notes, each with its run and fold; the same note of many runs once, with their number."""
     where: dict[str, list[str]] = {}
     some = any(amount_of(row) for row, _ in done)
     kinds = "runs x folds x amounts" if some else "runs x folds"

@@ -1,13 +1,12 @@
-"""A result as read from its file, with what lies beside it: predictions and run records, read when they are wanted."""
+"""A result as read from its file, and the files beside it: predictions and run records, read when they are used."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser.jsonfile import plain
 from ser.results.records.beside import beside
-from ser.results.records.find import dataset, fact, find_summary
+from ser.results.records.find import find_summary
 from ser.results.records.kinds import read_record, read_run_record
 from ser.results.records.model import AmountNumbers, FewshotSummary, Groups, RunRecord, RunRow, Summary
 from ser.results.records.names import amount_name, amount_value
@@ -30,12 +29,12 @@ class Result:
 
     @property
     def is_summary(self) -> bool:
-        """True if it has runs of its own, not those of several experiments."""
+        """True for a record with runs of its own, not those of several experiments."""
         return isinstance(self.record, (Summary, FewshotSummary))
 
     @property
     def amount(self) -> str | None:
-        """The largest amount of target data of a few-shot summary, which its details are of; None for all else."""
+        """The largest amount of target data of a few-shot summary, whose details are shown; None for all other records."""
         return max(self.record.percentages, key=amount_value) if isinstance(self.record, FewshotSummary) else None
 
     @property
@@ -87,16 +86,6 @@ class Result:
 
 def _amount(row: RunRow) -> str:
     return amount_name(row.percentage or 0.0, row.shots or None)
-
-
-def fact_of(record: Any, key: str) -> Any:
-    """A value by its key: the one least deep in `data`, then in `config`; None where there is none."""
-    return fact({"data": plain(record.data), "config": getattr(record, "config", {})}, key)
-
-
-def dataset_of(record: Any) -> str:
-    """The dataset's name; `source -> target` where there are two."""
-    return dataset({"data": plain(record.data), "config": getattr(record, "config", {})})
 
 
 def read_result(name: str, folder: Path) -> Result:

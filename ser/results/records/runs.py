@@ -6,8 +6,8 @@
     results/<experiment>/run-000.fold-00.10pct.json        the same, of a few-shot run on 10 % of the target's data
     results/<experiment>/run-000.fold-00.5shots.json       and on 5 utterances of each class
 
-Numbers that are not finite are an error, never written. What is undefined by a metric's definition is null, and the schema
-says where that may be.
+Numbers that are not finite are an error, never written. A metric that is undefined is null, and the
+schema says where that may be.
 """
 
 import hashlib
@@ -113,7 +113,7 @@ def _frame(path: Path, amount: dict[str, Any]) -> pd.DataFrame:
 
 
 def read_predictions(path: Path | str, runs: Sequence[RunRow] | None = None) -> pd.DataFrame:
-    """Read predictions: of one run, or of all runs of a summary, which `metrics_from_predictions` makes its numbers of.
+    """Read predictions: of one run, or of all runs of a summary, for `metrics_from_predictions`.
 
     Texts stay texts (a speaker called `03` or `NA`), probabilities are float32.
 

@@ -1,4 +1,4 @@
-"""Stamps that make a comparison worthless: what a record says of itself decides with what it may be compared.
+"""Stamps that make a comparison worthless: a record's own stamps decide with which records it may be compared.
 
 A stamp is a sentence on a record; those that void a comparison are known by their words. A new kind is one more entry here.
 """
@@ -15,10 +15,10 @@ class Void:
     """A kind of stamp that voids a comparison.
 
     Attributes:
-        name: what `--allow` calls it.
-        words: a pattern that its sentences have.
-        why: what is wrong with the comparison.
-        alone: whether it is wrong only where not all have the stamp.
+        name: its name for `--allow`.
+        words: a pattern that its sentences match.
+        why: the fault of the comparison.
+        alone: true if the comparison is wrong only where not all have the stamp.
     """
 
     name: str
@@ -69,7 +69,7 @@ def refuse_void(stamps: Mapping[str, Sequence[str]], allow: Sequence[str] = (), 
         A remark for each record and kind that was allowed all the same.
 
     Raises:
-        ConfigError: one is not allowed, or there is no kind of a name.
+        ConfigError: one is not allowed, or a name is not that of a kind.
     """
     names = [kind.name for kind in VOIDS]
     strange = [name for name in allow if name not in names]

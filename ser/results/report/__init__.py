@@ -1,1 +1,1 @@
-"""From a record to what people read: the terminal, pages and tables."""
+"""Reports: records as text for the terminal, as pages and as tables."""

@@ -1,4 +1,4 @@
-"""Sections on an audit: what was looked at, then its findings by severity, each with what to do."""
+"""Sections on an audit: the data that was checked, then findings by severity, each with the remedy."""
 
 from collections.abc import Iterator
 from textwrap import shorten
@@ -57,7 +57,7 @@ def _heading(finding: Finding) -> str:
 
 
 def _lines(finding: Finding) -> Iterator[str]:
-    """The numbers of a finding, its examples, and what to do."""
+    """The numbers of a finding, its examples, and the remedy."""
     if finding.detail:
         yield finding.detail
     if finding.examples:

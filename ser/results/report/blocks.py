@@ -63,7 +63,7 @@ class Table(_Printable):
     """A table with a heading row.
 
     Attributes:
-        caption: what it shows.
+        caption: its title.
         head, rows: texts.
         left: number of columns that are names: aligned to the left, and headings of their rows.
         note: a remark below.

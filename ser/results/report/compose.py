@@ -14,8 +14,9 @@ from ser.jsonfile import plain
 from ser.registry import load, names
 from ser.results.records.comparison import ResultComparison
 from ser.results.records.evaluation import Evaluation
+from ser.results.records.find import dataset_of, fact_of
 from ser.results.records.model import FewshotSummary, Summary
-from ser.results.records.result import Result, dataset_of, fact_of, read_result
+from ser.results.records.result import Result, read_result
 from ser.results.report.audit import audit_sections
 from ser.results.report.blocks import Block, Report, Section, Table, Text
 from ser.results.report.cells import ABSENT, interval, number
@@ -85,7 +86,7 @@ def compose(results: Sequence[Result], full: bool = True) -> Report:
         full: with pictures, and with what is computed from the predictions.
 
     Raises:
-        ConfigError: no result, one that is named twice, or kinds that do not go together; or predictions are missing.
+        ConfigError: there is no result, one is named twice, kinds do not go together, or predictions are missing.
     """
     _refuse(results)
     rows = [row for result in results for row in score_rows(result.record)]

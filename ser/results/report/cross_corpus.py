@@ -21,7 +21,7 @@ def shared_classes(data: DataFacts) -> list[Facts]:
 
 
 def suspect_line(found: Suspect, where: str = "") -> str:
-    """Classes that are predicted as each other, in words; `where`: between which corpora."""
+    """Classes that are predicted as each other, in words; `where`: the corpora, at the beginning of the line."""
     confused = ", ".join(f"{100 * c.share:.0f} % of {c.true} as {c.predicted}" for c in found.confusion)
     test = "" if found.p is None else f", p over speakers {found.p:.4f}"
     gain = f"exchanged, their recall would be {100 * found.gain:.0f} points higher{test}"

@@ -40,9 +40,7 @@ from ser.results.report.summary import gender_table
 
 PROBABILITIES = ("NLL", "Brier", "ECE")
 DISTANCES = ("cross_entropy", "JS", "TVD")
-P_NOTE = (
-    "p is of both kinds of luck together, and the one that counts; p over models or over speakers alone is too sure."
-)
+P_NOTE = "p is over models and speakers together, and the one that counts; p over models or over speakers alone is too small."
 
 
 def evaluations_of(result: Result, full: bool) -> list[Section]:
@@ -134,7 +132,7 @@ def _result(result: Result) -> list[Block]:
 
 
 def facts(result: Result) -> FactRows:
-    """Names and values: what was evaluated, on which data."""
+    """Names and values: the heads that were evaluated, and the data."""
     record: Evaluation = result.record
     data, model = record.data, record.model
     heads = f"{many(model.runs, 'run')} of {many(model.folds, 'fold')}, {many(model.heads, 'saved head')}"
@@ -154,7 +152,7 @@ def facts(result: Result) -> FactRows:
 
 
 def _paired(record: Evaluation) -> list[Block]:
-    """Paired comparisons of what averages with what it averages over."""
+    """Paired comparisons of each average with its parts."""
     pairs: dict[str, Comparison] = {}
     if record.tta:
         pairs["mean of views minus original"] = record.tta.comparison

@@ -1,4 +1,4 @@
-"""Where a result comes from: its data and command at a glance, its stamps, and the appendix by which it can be made again."""
+"""The origin of a result: its data and command at a glance, its stamps, and the appendix by which it can be made again."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,8 +7,9 @@ from msgspec import UNSET
 
 from ser.jsonfile import plain
 from ser.results.records.data_facts import AuditFacts, DataFacts, FoldFacts, data_facts
+from ser.results.records.find import dataset_of, fact_of
 from ser.results.records.model import AnySummary, Environment, Opening
-from ser.results.records.result import Result, dataset_of, fact_of
+from ser.results.records.result import Result
 from ser.results.report.blocks import Block, Command, Facts, Notice, Section, Table, Text
 from ser.results.report.cells import ABSENT, date, many
 
@@ -75,7 +76,7 @@ def code_of(environment: Environment) -> str:
 
 
 def provenance(result: Result) -> list[Section]:
-    """Data and audit, configuration, environment, how to reproduce."""
+    """Sections on data and audit, configuration, environment and reproduction."""
     record: Opening = result.record
     environment = list(flat(plain(record.environment)))
     found: dict[str, list[Block]] = {

@@ -11,7 +11,7 @@ from ser.results.report.score_rows import csv_text
 
 
 def list_table(headlines: Iterable[Headline]) -> Table:
-    """One line per result, in the order given; `2*` are two stamps."""
+    """One line per result, in the order given; `2*` means two stamps."""
     lines = list(headlines)
     rows = [
         [

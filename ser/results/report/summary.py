@@ -10,8 +10,9 @@ from msgspec import convert
 
 from ser.results.records.data_facts import data_facts
 from ser.results.records.evaluation import Genders
+from ser.results.records.find import dataset_of, fact_of
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Metrics, Summary
-from ser.results.records.result import Result, dataset_of, fact_of
+from ser.results.records.result import Result
 from ser.results.report.blocks import Block, Section, Table, Text
 from ser.results.report.cells import (
     ABSENT,

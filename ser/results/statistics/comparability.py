@@ -9,7 +9,7 @@ import pandas as pd
 
 from ser.errors import ConfigError
 from ser.results.records.beside import beside
-from ser.results.records.find import dataset, fact, find_summary
+from ser.results.records.find import dataset_of, fact_of, find_summary
 from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.model import AmountNumbers, FewshotSummary, Numbers, RunRow, Summary
 from ser.results.records.names import amount_name, amount_of, amount_value
@@ -23,7 +23,7 @@ class Member:
     """One of the results that are compared.
 
     Attributes:
-        path: of its summary.
+        path: the file of its summary.
         amount: of a few-shot result, the amount of target data that is compared.
         classes: in the summary's order.
         runs: rows of the summary's `runs` (of the amount).
@@ -45,7 +45,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Pairing:
-    """How runs were matched.
+    """The matching of runs.
 
     Attributes:
         by: `seed`, or `run` where the results share no seeds.
@@ -61,7 +61,7 @@ class Pairing:
 
 
 def read_members(names: Sequence[str], folder: Path, at: str | None = None) -> list[Member]:
-    """The results of some names; a study stands for the experiments that it is made of.
+    """Read results by their names; a study stands for the experiments that it is made of.
 
     Args:
         names: as for `find_summary`.
@@ -114,7 +114,7 @@ def _member(path: Path, summary: Summary | FewshotSummary, at: str | None) -> Me
 def tested_on(summary: Summary | FewshotSummary) -> str:
     """The dataset whose utterances are tested: of a transfer the target."""
     target = summary.data.get("target")
-    return target if isinstance(target, str) else dataset(summary)
+    return target if isinstance(target, str) else dataset_of(summary)
 
 
 def pair(members: Sequence[Member]) -> tuple[list[Member], Pairing]:
@@ -198,8 +198,8 @@ def _chosen(
 def _refuse_other_data(members: Sequence[Member]) -> None:
     facts: dict[str, Callable[[Member], str]] = {
         "another dataset": lambda m: tested_on(m.summary),
-        "another label scheme": lambda m: str(fact(m.summary, "scheme")),
-        "another protocol": lambda m: str(fact(m.summary, "protocol")),
+        "another label scheme": lambda m: str(fact_of(m.summary, "scheme")),
+        "another protocol": lambda m: str(fact_of(m.summary, "protocol")),
         "other classes": lambda m: ", ".join(sorted(m.classes)),
     }
     for what, of in facts.items():
@@ -221,7 +221,7 @@ def _refuse_other_utterances(members: Sequence[Member]) -> None:
                 expected="the same test utterances in each fold",
                 found=f"{len(missing)} that only one of them has, or has in another fold: {', '.join(missing[:3])}"
                 f"{', ...' if len(missing) > 3 else ''}",
-                action="Train both on utterances that have all features: --audio and --text name the same stores' utterances.",
+                action="Train both with stores of the same utterances: --audio and --text choose the stores.",
             )
         for column in ("true", "speaker"):
             differs = both[column] != both[f"{column}_other"]

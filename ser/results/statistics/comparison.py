@@ -13,7 +13,7 @@ import pandas as pd
 
 from ser.results.metrics.classification import scores_from_counts
 from ser.results.records.comparison import Compared, Pair, ResultComparison, TestedOn
-from ser.results.records.find import fact
+from ser.results.records.find import fact_of
 from ser.results.records.model import Comparison
 from ser.results.records.names import config_hash
 from ser.results.records.stamps import refuse_void
@@ -80,7 +80,7 @@ def compare_results(
 
 
 def _letter(number: int) -> str:
-    """A, B, ... Z, A1, B1, ..."""
+    """The letter of a result: A, B, ... Z, A1, B1, ..."""
     return ascii_uppercase[number % 26] + (str(number // 26) if number >= 26 else "")
 
 
@@ -89,8 +89,8 @@ def _data(members: Sequence[Member]) -> TestedOn:
     one = first.frame[first.frame["run"] == first.frame["run"].iloc[0]]
     return TestedOn(
         dataset=tested_on(first.summary),
-        scheme=fact(first.summary, "scheme"),
-        protocol=fact(first.summary, "protocol"),
+        scheme=fact_of(first.summary, "scheme"),
+        protocol=fact_of(first.summary, "protocol"),
         classes=first.classes,
         utterances=len(one),
         speakers=one["speaker"].nunique() if not (one["speaker"] == "").any() else None,
@@ -99,7 +99,7 @@ def _data(members: Sequence[Member]) -> TestedOn:
 
 def _other_training(members: Sequence[Member]) -> list[str]:
     """A note where the tests are the same but the training data are not."""
-    if len({str(fact(m.summary, "folds_sha256")) for m in members}) < 2:
+    if len({str(fact_of(m.summary, "folds_sha256")) for m in members}) < 2:
         return []
     return ["training or validation parts differ between the results; the test utterances are the same"]
 
@@ -113,8 +113,8 @@ def _compared(letter: str, member: Member, folder: Path, output: Path | None) ->
         record=Path(os.path.relpath(member.path, here)).as_posix(),
         command=member.summary.command,
         config_hash=member.summary.config_hash,
-        head=str(fact(member.summary, "head") or ""),
-        features=list(fact(member.summary, "stores") or ()),
+        head=str(fact_of(member.summary, "head") or ""),
+        features=list(fact_of(member.summary, "stores") or ()),
         amount=member.amount,
         stamps=member.summary.stamps,
         pooled=metrics_over_runs(scores_from_counts(counts[0])),

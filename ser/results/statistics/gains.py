@@ -1,4 +1,4 @@
-"""Paired differences within a study: the gains of a transfer, in words too, of an ablation and of few-shot methods."""
+"""Paired differences within a study: gains of a transfer (also in words), of an ablation and of few-shot methods."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from ser.results.statistics import paired
 from ser.results.studies import ablation, fewshot, transfer
 
 SIGNIFICANT = 0.05
-ENOUGH_RUNS = 4  # with fewer that are exchanged whole, p of both together is wrong: `benchmarks/statistics.md`
+ENOUGH_RUNS = 4  # exchanging fewer whole runs, the p of both tests together is wrong: `benchmarks/statistics.md`
 
 
 def comparisons(
@@ -45,7 +45,7 @@ def comparisons(
 
 
 def _compare_whole_runs(a: pd.DataFrame, b: pd.DataFrame, classes: Sequence[str]) -> Comparison:
-    """`paired.compare` of frames whose folds count as one; p is None under `ENOUGH_RUNS` runs."""
+    """Compare frames whose folds count as one, as `paired.compare`; p is None under `ENOUGH_RUNS` runs."""
     found = paired.compare(a, b, classes)
     if a["run"].nunique() < ENOUGH_RUNS:
         found.p = None

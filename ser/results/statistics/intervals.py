@@ -71,7 +71,7 @@ def tally(shape: tuple[int, ...], *indices: NDArray[np.int64]) -> NDArray[np.int
 
     Args:
         shape: size of each axis of the result.
-        indices: one array `(n,)` an axis.
+        indices: one array `(n,)` per axis.
 
     >>> tally((2, 2), np.array([0, 0, 1]), np.array([1, 1, 0])).tolist()
     [[0, 2], [1, 0]]

@@ -4,13 +4,13 @@ Under the null hypothesis the two systems can change places: which results are c
 them (or many, drawn at random) give the distribution of the difference (Good, "Permutation, Parametric, and Bootstrap Tests
 of Hypotheses", 2005; Dror et al., ACL 2018). What is exchanged decides what is asked:
 
-- models: would other seeds turn the result round? In each fold the trained models of both are exchanged between A and B; the
+- models: would other seeds reverse the result? In each fold the trained models of both are exchanged between A and B; the
   test speakers stay as they are. Where nothing is random in one of them (a logistic regression, say), its runs are copies and
   cannot be exchanged: each model of the other changes places with it.
 - speakers: would other speakers? A's and B's predictions of a speaker are swapped, of all runs together; the models stay.
 
-Either alone is too sure of itself where the other kind of luck is at work, and so is the larger of the two where both are. `p`
-is of both together (`permutation.joint_test`; `benchmarks/statistics.md` has the sizes of all of them).
+The p of either test alone is too small where the other kind of chance matters, and so is the larger of the two where both do.
+`p` is of both together (`permutation.joint_test`; `benchmarks/statistics.md` has the sizes of all of them).
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from ser.errors import TrainingError
 from ser.results.metrics.classification import encode, scores_from_counts
 from ser.results.records.model import METRICS, Comparison, Tested, Tests
 from ser.results.statistics.intervals import describe, tally
-from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, deal_test, joint_test, swap_test
+from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, joint_test, shuffle_test, swap_test
 
 AnyComparison = TypeVar("AnyComparison", bound=Comparison)
 RESAMPLES = 2000
@@ -156,9 +156,9 @@ def compare(
     tests = Tests(models=None, speakers=None)
     units = len(models[0]) * models[0].shape[1]
     if units > 1:
-        # Copies cannot be dealt among models that vary: each model changes places with what it is compared with.
-        test = deal_test if each[0] == each[1] else swap_test
-        pair = models if test is deal_test else [c.reshape(units, 1, *c.shape[2:]) for c in models]
+        # Copies cannot be shuffled with models that vary: each model changes places with the copy beside it.
+        test = shuffle_test if each[0] == each[1] else swap_test
+        pair = models if test is shuffle_test else [c.reshape(units, 1, *c.shape[2:]) for c in models]
         over = test(pair[0], pair[1], metric, permutations=permutations, seed=seed)
         tests.models = Tested(p=over, units=units)
     if known:
@@ -167,8 +167,8 @@ def compare(
     p = _larger(tests)
     if units > 1 and known and not copies and models[0].shape[1] > 1:
         (one, other), speaker, fold = cell_counts(frames, classes)
-        dealt = each[0] == each[1]
-        p = joint_test(one, other, speaker, fold, metric, dealt=dealt, permutations=permutations, seed=seed)
+        shuffled = each[0] == each[1]
+        p = joint_test(one, other, speaker, fold, metric, shuffled=shuffled, permutations=permutations, seed=seed)
     over_speakers = difference_interval(by_speaker[0], by_speaker[1], metric, seed=seed) if known else None
     gaps = scores_from_counts(by_fold[0].sum(0))[metric] - scores_from_counts(by_fold[1].sum(0))[metric]
     return Comparison(

@@ -1,10 +1,10 @@
-"""Permutation tests of a paired difference: models dealt anew, speakers swapped, and both together.
+"""Permutation tests of a paired difference: models shuffled, speakers swapped, and both together.
 
-All take confusion counts of the same utterances by two systems, A and B. Whose a result is called is arbitrary under the null
-hypothesis; what is exchanged decides which luck is asked about (`ser.results.statistics.paired` says more).
+All take confusion counts of the same utterances by two systems, A and B. Under the null hypothesis, which of the two a
+result is called after is arbitrary; what is exchanged decides the question that is asked (see `ser.results.statistics.paired`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -46,8 +46,8 @@ def swap_test(a: Counts, b: Counts, metric: str = "UA", *, permutations: int = P
     return _share(swap_draws(a, b, metric, permutations, seed), observed)
 
 
-def deal_test(a: Counts, b: Counts, metric: str = "UA", *, permutations: int = PERMUTATIONS, seed: int = 0) -> float:
-    """Two-sided p-value of the difference in a metric when the models of each fold are dealt anew to A and B.
+def shuffle_test(a: Counts, b: Counts, metric: str = "UA", *, permutations: int = PERMUTATIONS, seed: int = 0) -> float:
+    """Two-sided p-value of the difference in a metric when the models of each fold are shuffled between A and B.
 
     The statistic is the mean over runs of the metric on the counts of all folds. p is as in `swap_test` where it is drawn.
 
@@ -55,7 +55,7 @@ def deal_test(a: Counts, b: Counts, metric: str = "UA", *, permutations: int = P
         a, b: `(folds, runs, K, K)` confusion counts of the same utterances.
         seed: of the draws.
     """
-    return _share(deal_draws(a, b, metric, permutations, seed), observed_difference(a, b, metric))
+    return _share(shuffle_draws(a, b, metric, permutations, seed), observed_difference(a, b, metric))
 
 
 def joint_test(
@@ -65,27 +65,28 @@ def joint_test(
     fold: Sequence[int] | NDArray[np.int64],
     metric: str = "UA",
     *,
-    dealt: bool = True,
+    shuffled: bool = True,
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> float:
     """Two-sided p-value where both the models and the speakers are a sample: other seeds and other speakers at once.
 
-    Where folds and speakers fall apart into `ENOUGH` parts that share neither (leave-one-speaker-out, say), each part is
-    swapped whole: that is right whatever varies. Otherwise each draw is the sum of one by the models (dealt anew) and one by
-    the speakers (swapped), of which the second is scaled to what speakers vary beyond the models. With v_s the variance of the
-    difference over speakers, v_c over the runs within speaker and fold, v_m over the runs within fold (all of the difference
-    itself, by the gradient of the metric), the whole is v_m + v_s - v_c, as v_c is in both of the others (two-way clusters:
-    Cameron, Gelbach & Miller, Journal of Business & Economic Statistics 2011; Owen, Annals of Applied Statistics 2007). So
-    swaps are scaled by k, k^2 = (v_s - v_c) / v_s within 0 and 1. The deals are too wide by what A and B differ by fold for
-    their speakers' sake, and are scaled to the variance (1 - k^2) of their own + k^2 v_m. Without differences over speakers it
-    is `deal_test`, without those over models it is `swap_test`; `benchmarks/paired_test.py` measures its size between.
+    Where folds and speakers fall into `ENOUGH` parts or more that share neither (leave-one-speaker-out, say), each part is
+    swapped whole: that is right whatever varies. Otherwise each draw is the sum of one over models (shuffled) and one over
+    speakers (swapped), of which the second is scaled to the variance of speakers beyond that of models. With v_s the variance
+    of the difference over speakers, v_c over the runs within speaker and fold, v_m over the runs within fold (all of the
+    difference itself, by the gradient of the metric), the whole is v_m + v_s - v_c, as v_c is in both of the others (two-way
+    clusters: Cameron, Gelbach & Miller, Journal of Business & Economic Statistics 2011; Owen, Annals of Applied Statistics
+    2007). So swaps are scaled by k, k^2 = (v_s - v_c) / v_s within 0 and 1. Shuffles are too wide by the differences of A and
+    B between folds that are those of their speakers; they are scaled to the variance (1 - k^2) of their own + k^2 v_m. Without
+    differences over speakers this is `shuffle_test`, without those over models `swap_test`; `benchmarks/paired_test.py`
+    measures its size between.
 
     Args:
         a, b: `(cells, runs, K, K)` confusion counts of the same utterances; a cell is a speaker in a fold.
         speaker, fold: numbers of each cell, from 0.
-        dealt: whether models may be dealt among A and B; False where nothing is random in one of them: each model of the
-            other then changes places with it.
+        shuffled: true if models may be shuffled between A and B; false where nothing is random in one of them: each model of
+            the other then changes places with it.
     """
     who, where = np.asarray(speaker), np.asarray(fold)
     runs = a.shape[1]
@@ -94,8 +95,8 @@ def joint_test(
     if parts.max() + 1 >= ENOUGH:
         return swap_test(_grouped(a, parts), _grouped(b, parts), metric, permutations=permutations, seed=seed)
     one, other = (_grouped(c, where) for c in (a, b))
-    if dealt:
-        models = deal_draws(one, other, metric, permutations, seed)
+    if shuffled:
+        models = shuffle_draws(one, other, metric, permutations, seed)
     else:
         alone = (len(one) * runs, 1, *one.shape[2:])
         models = swap_draws(one.reshape(alone), other.reshape(alone), metric, permutations, seed)
@@ -130,7 +131,7 @@ def variances(a: Counts, b: Counts, who: Counts, where: Counts, metric: str) -> 
 
 
 def _influence(counts: Counts, metric: str) -> Floats:
-    """What each cell and run contributes to the metric of all, to first order: `(cells, runs)`, mean 0 over cells."""
+    """The contribution of each cell and run to the metric of all, to first order: `(cells, runs)`, mean 0 over cells."""
     total = counts.sum((0, 1)) / counts.shape[1]
     seen = np.argwhere(total > 0)
     steps = np.repeat(total[None], len(seen), 0)
@@ -184,27 +185,24 @@ def _swapped(a: Counts, b: Counts, metric: str, swaps: Counts) -> Floats:
     return _in_blocks(one, len(swaps))
 
 
-def deal_draws(a: Counts, b: Counts, metric: str, permutations: int, seed: int) -> Floats:
-    """Differences `(permutations,)` with the models of each fold dealt anew at random."""
+def shuffle_draws(a: Counts, b: Counts, metric: str, permutations: int, seed: int) -> Floats:
+    """Differences `(permutations,)` with the models of each fold shuffled between A and B."""
     folds, runs = a.shape[:2]
     models = np.concatenate([a, b], axis=1).astype(np.float64)
     rng = np.random.default_rng(seed)
 
     def one(rows: slice) -> Floats:
         order = rng.random((rows.stop - rows.start, folds, 2 * runs)).argsort(-1)
-        dealt = models[np.arange(folds)[None, :, None], order].sum(1)
-        return _difference(dealt[:, :runs], dealt[:, runs:], metric)
+        shuffled = models[np.arange(folds)[None, :, None], order].sum(1)
+        return _difference(shuffled[:, :runs], shuffled[:, runs:], metric)
 
     return _in_blocks(one, permutations)
 
 
 def _in_blocks(one: Callable[[slice], Floats], number: int) -> Floats:
-    """All draws at once would not fit into memory."""
-
-    def rows() -> Iterator[slice]:
-        yield from (slice(first, min(number, first + BLOCK)) for first in range(0, number, BLOCK))
-
-    return np.concatenate([one(part) for part in rows()])
+    """Draw in blocks: all draws at once would not fit into memory."""
+    blocks = (slice(first, min(number, first + BLOCK)) for first in range(0, number, BLOCK))
+    return np.concatenate([one(rows) for rows in blocks])
 
 
 def _difference(a: NDArray[Any], b: NDArray[Any], metric: str) -> Floats:

@@ -2,11 +2,11 @@
 
 The variance of a difference has a part of the models, which n seeds instead of r shrink by r / n, and a part of the speakers,
 which no seed shrinks. More speakers at the same number of seeds shrink all that varies from speaker to speaker, the luck of
-models that test one speaker alone too (leave one speaker out), but not that of models that speakers share. With t =
+models that test one speaker alone too (leave one speaker out), but not the luck of models that test several. With t =
 difference / standard error, its degrees of freedom by Satterthwaite (Biometrics 1946), the power is that of the two-sided t
 test (Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988; for seeds: Colas et al., arXiv 1806.08295). The
-measured difference is taken for the true one: as rough as it is, so rough is the answer. Where p is above `FAR` there is
-none: the difference is mostly noise, and so would be any number made of it.
+measured difference is taken for the true one, and the answer is as rough as that difference. Where p is above `FAR` there is
+no answer: the difference is mostly noise, and so would be any number made of it.
 """
 
 from collections.abc import Callable

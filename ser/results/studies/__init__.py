@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ser.results.records.find import dataset_of
 from ser.results.records.model import METRICS, Metrics, Opening
-from ser.results.records.result import dataset_of
 
 if TYPE_CHECKING:
     from ser.results.report.blocks import Block
@@ -25,7 +25,7 @@ class Standing(NamedTuple):
     """The scores that stand for a study in the list of results.
 
     Attributes:
-        of: what they are of: a variant, a method, a mean.
+        of: a variant, a method or a mean, whose scores they are.
         scores: metric -> mean over runs.
         runs: number of runs.
     """
@@ -41,7 +41,7 @@ class Standing(NamedTuple):
 
 
 class StudyRecord(Opening, kw_only=True):
-    """The record of a study. What the methods give is used by the list, the terminal, reports, comparisons and `verify`."""
+    """The record of a study. Its methods serve the list, the terminal, reports, comparisons and `verify`."""
 
     @property
     def dataset(self) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ser.results.verification.experiments import Experiments
 
 NOTE = (
-    "Pooled UA. Permutation tests: models are exchanged, a run whole; the predictions of a speaker are exchanged; in brackets "
+    "Pooled UA. Permutation tests: models are exchanged by whole runs; the predictions of a speaker are exchanged; in brackets "
     "the number of each. p: of both together, Holm over the rows; not given under 4 runs."
 )
 WORTH = (

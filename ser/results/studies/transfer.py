@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ser.results.verification.runs import Runs
 
 NOTE = (
-    "Gain over the source's head alone, pooled UA. Permutation tests: models are exchanged, a run whole; the predictions of a "
+    "Gain over the source's head alone, pooled UA. Permutation tests: models are exchanged by whole runs; the predictions of a "
     "speaker are exchanged; in brackets the number of each. p: of both together, Holm over the rows; not given under 4 runs. "
     "Gap: share of the way to target only."
 )

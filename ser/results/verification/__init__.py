@@ -1,1 +1,1 @@
-"""Every number of a record computed again."""
+"""Verification of records: every number is computed again."""

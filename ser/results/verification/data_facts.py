@@ -23,7 +23,7 @@ TAKEN = "command, environment, time of the start, and what the data are called a
 
 
 def corpora(data: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Name, place in the record and facts of each dataset that has a table."""
+    """Give the name, the place in the record and the facts of each dataset that has a table."""
     if "table" in data:
         yield str(data["dataset"]), "$.data", data
     for name, part in data.get("datasets", {}).items():
@@ -37,7 +37,7 @@ def verify_data_facts(
     """Compare `data`, `stamps` and `notes` of a summary with what they follow from.
 
     Args:
-        unchanged: datasets whose tables and stores are there as they were.
+        unchanged: datasets whose tables and stores are as they were.
     """
     data = summary.data
     parts = list(corpora(data))
@@ -82,7 +82,7 @@ def _sizes(data: dict[str, Any], runs: Runs, verdict: Verdict) -> None:
 def _again(
     name: str, where: str, part: dict[str, Any], summary: Summary | FewshotSummary, space: Workspace, verdict: Verdict
 ) -> set[str]:
-    """Make the facts of one corpus again; gives the stamps that follow from them, as the record has them."""
+    """Make the facts of one corpus again; returns the stamps that follow from them, as the record has them."""
     from ser.audit.split_data import describe_data, split_data, tested_only
     from ser.features.tensors import load_tensors
     from ser.metadata.folds.fold import FoldOptions
@@ -98,7 +98,7 @@ def _again(
         if "protocol" not in part:
             again = describe_data(data, scheme)
         else:
-            if part["audit"].get("copies") is None:  # its audio was not listened to by then
+            if part["audit"].get("copies") is None:  # its audio had not been listened to by then
                 data = replace(data, table=replace(data.table, copies=None))
             setup = split_data(data, part["protocol"], FoldOptions(**options), part["normalize"], scheme)
             again, alone = setup.facts, "table" in summary.data
@@ -117,7 +117,7 @@ def _again(
 
 
 def _stamps(name: str, expected: list[str], stamps: list[str], verdict: Verdict) -> set[str]:
-    """Find each stamp, alone or, of several corpora, with the name of the corpus."""
+    """Find each stamp in the record, alone or, where there are several corpora, after the name of its corpus."""
     found = set()
     for stamp in expected:
         verdict.numbers += 1

@@ -1,4 +1,4 @@
-"""The experiments that a study, or a summary over several corpora, is made of: read and checked, for it to be recomputed."""
+"""The experiments that a study, or a summary over several corpora, is made of: read and checked for recomputation."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -76,7 +76,7 @@ class Experiments:
 
     @staticmethod
     def classes(frame: pd.DataFrame) -> list[str]:
-        """The classes that predictions have a probability of."""
+        """The classes that predictions have probabilities of."""
         return classes_of(frame)
 
     @staticmethod

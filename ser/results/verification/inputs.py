@@ -1,4 +1,4 @@
-"""The tables and feature stores that a record names, compared by their hashes with what it was computed from."""
+"""The tables and feature stores that a record names, compared by hash with those that it was computed from."""
 
 import hashlib
 from typing import Any
@@ -45,7 +45,7 @@ def _table(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict)
 
 
 def _stores(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict) -> bool:
-    """By the file's hash; where that is another, by the hash of the values, which merging does not change."""
+    """Compare stores by the file's hash; where that differs, by the hash of the values, which merging does not change."""
     from ser.features.stores.store import FeatureStore
 
     same = True
@@ -84,7 +84,7 @@ def _values(name: str, store: str, facts: dict[str, Any], space: Workspace) -> s
 
 
 def _labels(name: str, facts: dict[str, Any], space: Workspace, labels: pd.DataFrame, verdict: Verdict) -> None:
-    """The true labels of the predictions, against the table under the label scheme."""
+    """Compare the true labels of the predictions with the table's under the label scheme."""
     from ser.metadata.labels import load_scheme
     from ser.metadata.table import load_table
 

@@ -38,7 +38,7 @@ class Runs:
         rows: those of the summary whose record and predictions could be read.
         records: of these, in the same order.
         frames: of these, their predictions.
-        whole: whether all could be read.
+        whole: true if all could be read.
     """
 
     rows: list[RunRow] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Runs:
         return pd.concat(self.frames, ignore_index=True)
 
     def first(self, number: int) -> "Runs":
-        """The first runs: a summary may have got more since a study was made of it."""
+        """The first runs: a summary may have more by now than when the study was made of it."""
         keep = [k for k, row in enumerate(self.rows) if row.run < number]
         return Runs(
             [self.rows[k] for k in keep], [self.records[k] for k in keep], [self.frames[k] for k in keep], self.whole
@@ -119,7 +119,7 @@ def _frame(path: Path, row: RunRow, record: RunRecord, verdict: Verdict) -> pd.D
 
 
 def _compare_scores(row: RunRow, record: RunRecord, frame: pd.DataFrame, verdict: Verdict) -> None:
-    """The scores of a run, by scikit-learn and not by the counts that a summary's are made of."""
+    """Compare the scores of a run with those of `scores`, which does not sum the counts that a summary's are made of."""
     classes = classes_of(frame)
     for split in SPLITS:
         part = frame[frame["split"] == split]

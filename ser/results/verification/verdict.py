@@ -38,7 +38,7 @@ class Verdict:
         numbers: values that were recomputed and compared.
         files: files that were compared by their hash.
         differences: faults.
-        missing: things that are not there to be checked, which is no fault of the record.
+        missing: things that are not there to be checked, which is not a fault of the record.
         beyond: things that cannot be compared with anything, wherever the record lies.
     """
 

@@ -1,8 +1,9 @@
 """`ser results verify`: every number of a record computed again from the stored predictions.
 
 The same functions that wrote the numbers of a summary compute them again: this finds a record, a run or a prediction that was
-changed afterwards, a file that is gone, or code that computes something else now. That the functions are right is what their
-tests are for. The scores of a run are computed in another way than those of a summary, and their means are compared too.
+changed afterwards, a file that is gone, or code that computes something else now. It does not find an error in the functions
+themselves; their tests do. The scores of a run are computed in another way than those of a summary, and their means are
+compared too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,7 +40,7 @@ def verify(path: Path, space: Workspace) -> Verdict:
         space: where its tables and stores are; of a record in a folder `results`, they are looked for beside that folder.
 
     Raises:
-        ConfigError: the file is missing, is not JSON, or is of a kind that has nothing to recompute.
+        ConfigError: the file is missing, is not JSON, or is of a kind with no numbers to recompute.
     """
     schema = str(read_object(path, "record").get("schema"))
     known = [SUMMARY_SCHEMA, *studies()]

@@ -44,10 +44,10 @@ class Adaptation(nn.Module):
 
     Attributes:
         ramp: the schedule of lambda that the method was published with.
-        reverses: whether lambda is in its reversed gradient, and not a factor of its loss.
+        reverses: true if lambda is in its reversed gradient, and not a factor of its loss.
 
     Args:
-        classes: how many.
+        classes: the number of classes.
         size: of the embedding.
         weight: lambda.
         ramp: `constant`, or `dann`: lambda times `alpha` of training progress; "" for the method's own.
@@ -88,7 +88,7 @@ def check(name: str, weight: float, ramp: str) -> str:
     """Refuse an unknown method and settings that no method has; return the schedule of lambda.
 
     Raises:
-        ConfigError: naming it.
+        ConfigError: there is one; it is named.
     """
     if name == NONE:
         if weight != 1 or ramp:
@@ -116,7 +116,7 @@ def build(name: str, classes: int, size: int, weight: float, ramp: str, seed: in
 
 
 class Discriminator(nn.Module):
-    """Tells target (above 0) from source: inputs-256-128-1 with ReLU, `(runs, batch, inputs)` -> `(runs, batch)`."""
+    """A network that tells target (above 0) from source: inputs-256-128-1, ReLU, `(runs, batch, inputs)` -> `(runs, batch)`."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """Domain-adversarial training: a discriminator learns to tell the corpora apart, the head to deceive it (DANN).
 
 Ganin et al., "Domain-adversarial training of neural networks", JMLR 2016. The embedding `(runs, batch, E)` of source and
-target goes through a gradient reversal to a discriminator E-256-128-1. The loss is the discriminator's cross-entropy. What
-reaches the head is its gradient times -lambda alpha(p), alpha = 2 / (1 + exp(-10 p)) - 1 over training progress p; the
+target goes through a gradient reversal to a discriminator E-256-128-1. The loss is the discriminator's cross-entropy. The
+head gets its gradient times -lambda alpha(p), alpha = 2 / (1 + exp(-10 p)) - 1 over training progress p; the
 discriminator learns at full strength all the time.
 
 `cdan` does the same given the predicted class; `mmd` and `coral` compare distributions without anything that is learned.

@@ -35,7 +35,7 @@ class Classical:
         head: `sklearn:` and the class's name.
         head_options: parameters of the class that are given; the others have scikit-learn's defaults.
         class_weights: `balanced` or `none`.
-        balance: how classes are balanced: `class_weight`, `sample_weight`, or `none` where the class takes neither.
+        balance: the way of balancing classes: `class_weight`, `sample_weight`, or `none` where the class takes neither.
         probabilities: `predict_proba`, or `softmax of decision_function` where the class has no probabilities.
         scikit_learn: its version, whose defaults are part of the configuration.
     """
@@ -59,7 +59,7 @@ class Classical:
         return "random_state" in options and not (rule is not None and rule(options))
 
     def stamps(self, sampled: bool = False) -> list[str]:
-        """Sentences that a reader of the numbers must know.
+        """Stamps: sentences that a reader of the numbers must know.
 
         Args:
             sampled: training rows are drawn at random, so that runs differ all the same.
@@ -78,21 +78,21 @@ def is_classical(head: str) -> bool:
 
 
 def neural_only(head: str) -> ConfigError:
-    """The error where something is asked of a classical head that only a neural one has."""
+    """The error where a classical head would have to have layers or gradients."""
     return ConfigError(
         f"{head} has neither layers nor gradients to look at",
         expected="a neural head, such as --head linear",
         action="Use the probabilities of a classical head: ser predict, and ser evaluate with --calibrate, --tta, --novelty."
-        " Where it is on several modalities, --explain tells what each of them adds.",
+        " Where it is on several modalities, --explain gives the contribution of each.",
     )
 
 
 def make_classical(head: str, **given: Any) -> Classical:
-    """The configuration of a classifier of scikit-learn (None is not given).
+    """Make the configuration of a classifier of scikit-learn (None counts as not given).
 
     Raises:
-        ConfigError: no such classifier, or one that needs others to be built of; a training option, which would mean
-            nothing; an option that the class does not have, or a random_state, which is the run's.
+        ConfigError: there is no such classifier, or it is built of others; a training option is given, which would mean
+            nothing; an option that the class does not have, or a random_state, which is the run's, is given.
     """
     import sklearn
     from sklearn.utils.validation import has_fit_parameter
@@ -149,7 +149,7 @@ def class_of(head: str) -> Any:
     """The class of a classical head.
 
     Raises:
-        ConfigError: no such classifier, or one that needs others to be built of.
+        ConfigError: there is no such classifier, or it is built of others.
     """
     name = head.removeprefix(PREFIX)
     if name not in _classes():

@@ -28,7 +28,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         classes_: labels in sorted order.
-        n_features_in_: features a vector.
+        n_features_in_: features per vector.
         weights_: of the chosen epoch, `(1, n)`.
     """
 

@@ -33,10 +33,10 @@ class ClassicalLearner:
     Args:
         data: the tensors; framewise features are averaged over their frames, stored layers over the layers, and the
             stores are concatenated: `(utterances, features)` in double precision.
-        config: how to fit.
+        config: the classifier and its options.
 
     Raises:
-        ConfigError: word ids, of which an average means nothing.
+        ConfigError: the features are word ids, whose average means nothing.
     """
 
     def __init__(self, data: Tensors, config: Classical) -> None:
@@ -55,7 +55,7 @@ class ClassicalLearner:
         unlabelled: Rows | None = None,
         oracle: Rows | None = None,
     ) -> list[list[Trained]]:
-        """Fit one run a seed; where nothing is random and the rows are the same, once for all of them.
+        """Fit one run per seed; where nothing is random and the rows are the same, once for all of them.
 
         Args:
             rows: training rows, `(m,)` or `(runs, m)`.
@@ -64,7 +64,7 @@ class ClassicalLearner:
             unlabelled, oracle: refused: they are not adapted, and no epoch is chosen.
 
         Raises:
-            TrainingError: fewer than two classes, or what scikit-learn refuses.
+            TrainingError: there are fewer than two classes, or scikit-learn refuses the data.
         """
         if start is not None:
             raise ConfigError(f"{self.config.head} cannot be fine-tuned", action="Leave --source out.")
@@ -88,7 +88,7 @@ class ClassicalLearner:
         return self.train(rows, np.arange(0), seeds, start, unlabelled=unlabelled)
 
     def weights(self, parts: list[list[Trained]]) -> list[Any]:
-        """The fitted estimators, a list of runs."""
+        """The fitted estimators, one per run."""
         return [t.estimator for t in parts[0] if isinstance(t, Fitted)]
 
     def predict(self, weights: list[Any], rows: Rows) -> NDArray[np.float64]:
@@ -138,10 +138,10 @@ def shares_of(fitted: Any, config: Classical, values: NDArray[np.float64], count
 
     Args:
         values: pooled features, `(n, D)`.
-        count: how many classes there are.
+        count: the number of classes.
 
     Raises:
-        ConfigError: it scores pairs of classes.
+        ConfigError: the classifier scores pairs of classes.
     """
     from threadpoolctl import threadpool_limits
 
@@ -162,13 +162,13 @@ def shares_of(fitted: Any, config: Classical, values: NDArray[np.float64], count
 
 
 def fit_alone(made: Any, name: str, x: NDArray[np.float64], y: Rows, **weights: Any) -> tuple[list[str], float]:
-    """Fit an estimator of scikit-learn on one thread; what it warned of, and seconds.
+    """Fit an estimator of scikit-learn on one thread; return its warnings, and seconds.
 
     Args:
         name: of the head or method, for messages.
 
     Raises:
-        TrainingError: what scikit-learn refuses.
+        TrainingError: scikit-learn refuses the data or the options.
     """
     from threadpoolctl import threadpool_limits
 
@@ -217,12 +217,12 @@ def refuse_words(blocks: Sequence[Block], head: str) -> None:
 
 
 def pooled(blocks: Sequence[Block]) -> NDArray[np.float64]:
-    """The stores' features as one vector an utterance, `(n, sum of D)`."""
+    """The stores' features as one vector per utterance, `(n, sum of D)`."""
     return np.concatenate([vectors(b) for b in blocks], axis=1)
 
 
 def vectors(block: Block) -> NDArray[np.float64]:
-    """A store's features as one vector an utterance, `(n, D)`."""
+    """A store's features as one vector per utterance, `(n, D)`."""
     if block.offsets is not None:
         lengths = np.diff(block.offsets)
         if not lengths.all():

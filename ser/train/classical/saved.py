@@ -1,8 +1,8 @@
 """A fitted classifier of scikit-learn as bytes, and back, without pickle: the format of skops.
 
-skops (Hugging Face and the scikit-learn developers; MIT) writes a zip of JSON and NumPy arrays, and before it makes any object
-of such a file it says which types it names. Those of scikit-learn's public classes, NumPy and SciPy it knows; `TRUSTED` are
-the other ones that scikit-learn's own classifiers are made of. Everything else is refused before anything is made of it.
+skops (Hugging Face and the scikit-learn developers; MIT) writes a zip of JSON and NumPy arrays, and lists the types in such a
+file before it makes any object. It knows those of scikit-learn's public classes, NumPy and SciPy; `TRUSTED` are the other ones
+that scikit-learn's own classifiers are made of. Every other type is refused before any object is made.
 """
 
 import io
@@ -34,14 +34,14 @@ TRUSTED = (
 )
 MOST_UNPACKED = 2**26  # bytes that a classifier may have whatever its file's size
 MOST_RATIO = 100  # and beyond it, times the file's size
-SMALL = {"n_estimators": 5, "max_iter": 50}  # at most, of the trial that tells what can be saved
+SMALL = {"n_estimators": 5, "max_iter": 50}  # at most, in the trial of `check_savable`
 
 
 def pack(fitted: Any, head: str) -> bytes:
-    """A fitted classifier as a file of skops.
+    """Write a fitted classifier as a file of skops.
 
     Raises:
-        ConfigError: it holds what could not be read back.
+        ConfigError: it holds parts that could not be read back.
     """
     from skops import io as skops
 
@@ -64,7 +64,7 @@ def pack(fitted: Any, head: str) -> bytes:
 
 
 def check_savable(config: Classical) -> None:
-    """Fit a small one and pack it: what cannot be saved is to be known before the training, not after it.
+    """Fit a small classifier and pack it, so that one that cannot be saved is refused before the training.
 
     Raises:
         ConfigError: see `pack`.
@@ -81,16 +81,17 @@ def check_savable(config: Classical) -> None:
 
 
 def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple[Any, tuple[str, ...]]:
-    """A fitted classifier, and what a user of it should know.
+    """Read a fitted classifier, and notes for its user.
 
     Args:
         content: a file of skops.
-        config: what it is said to be.
-        columns: how many features it is given.
+        config: its configuration by the head's header.
+        columns: the number of features that it will read.
         place: the head's file, for messages.
 
     Raises:
-        ConfigError: types that no classifier of scikit-learn has, a damaged file, another class, or trees that lead nowhere.
+        ConfigError: the file holds types that no classifier of scikit-learn has, is damaged, is of another class, or has trees
+            that lead nowhere.
     """
     import sklearn
     from sklearn.exceptions import InconsistentVersionWarning
@@ -141,7 +142,7 @@ def _check_sizes(content: bytes, size: int) -> None:
     """Refuse an archive that declares more than a file of this size may hold, before anything is unpacked.
 
     Raises:
-        ValueError: naming what it declares; other errors of a damaged archive come as they are.
+        ValueError: it declares too much, which is named; other errors of a damaged archive are raised as they are.
     """
     most = max(MOST_UNPACKED, MOST_RATIO * size)
     with ZipFile(io.BytesIO(content)) as archive:

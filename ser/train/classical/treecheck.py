@@ -21,7 +21,7 @@ def check_trees(fitted: Any, columns: int, place: str) -> None:
 
     Args:
         fitted: a classifier of scikit-learn.
-        columns: how many features it is given.
+        columns: the number of features that it reads.
         place: its file, for the message.
 
     Raises:

@@ -1,1 +1,1 @@
-"""One file per training command: from options to a record."""
+"""Experiments and studies: one file per training command, from options to a record."""

@@ -40,9 +40,9 @@ def ablate(
     several modalities.
 
     Args:
-        dataset: one with features of two modalities or more.
+        dataset: a dataset with features of two modalities or more.
         head: the full model.
-        simple: the fusion that it has to beat.
+        simple: the fusion that it is compared with.
 
     Returns:
         The ablation, as written (`ser.results.studies.ablation.Study`).
@@ -129,6 +129,6 @@ def _variant(data: Tensors, options: FitOptions, name: str, head: str, stores: l
     if head != options.head:
         training.pop("head_options", None)
     if len(modalities) == 1:
-        training.pop("modality_dropout", None)  # there is nothing that could be left out
+        training.pop("modality_dropout", None)  # there is no other modality to leave out
     experiment = fit_experiment(own, replace(options, head=head, training=training, output=None))
     return Variant(name, experiment, {"head": head, "modalities": modalities, "stores": stores})

@@ -1,4 +1,4 @@
-"""`adapt`: the gain of unsupervised domain adaptation: each method beside the source's head alone and the target's."""
+"""`adapt`: the gain of unsupervised domain adaptation, each method beside source only and target only."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,18 +40,18 @@ def adapt(
 
     Args:
         source, target: datasets of the workspace with the same features.
-        methods: plugins of `ser.train.adapt`; `none` (source only) and `oracle` (target only) are always there, and can be
-            named to have them alone.
+        methods: plugins of `ser.train.adapt`; `none` (source only) and `oracle` (target only) are always there, and are named
+            to have these alone.
         weights: lambda, each is tried; None: 1.
         ramp: lambda over training, `constant` or `dann`; None: as the method was published.
-        criterion: what picks the epoch, and the lambda of a method: `source` (the source's validation part by `selection`),
-            `entropy`, `iwv`, `dev`, or `oracle`, which reads the target's labels and is stamped.
+        criterion: the score that picks the epoch, and the lambda of a method: `source` (the source's validation part by
+            `selection`), `entropy`, `iwv`, `dev`, or `oracle`, which reads the target's labels and is stamped.
 
     Returns:
         The study, as written (`ser.results.studies.transfer.Study`).
 
     Raises:
-        ConfigError: an unknown method, a weight that is none, a head that cannot be adapted.
+        ConfigError: a method is unknown, a weight is not a number of 0 or more, or the head cannot be adapted.
     """
     given = read_options(adapt, workspace, head, options)
     names = _methods(words("methods", methods) or ())

@@ -1,6 +1,6 @@
 """`combine`: one head for several corpora, trained on the union of their training parts, beside a head of each corpus alone.
 
-Every corpus keeps the folds of its own protocol. Where their numbers differ, the shorter list is gone through again: fold k of
+Every corpus keeps the folds of its own protocol. Where their numbers differ, the shorter list is used again: fold k of
 the union trains on fold k modulo K of a corpus with K folds, and a test part is tested the first time only, so that each
 utterance is tested once. Beside the combined head stand ordinary `fit` experiments on each corpus alone, with the same folds,
 classes and seeds, compared in pairs on the same test utterances.
@@ -200,7 +200,7 @@ def verdict(gain: float, p: float | None, single: bool = False) -> str:
     """The gain of training on all corpora for one of them, in words; `p` is adjusted.
 
     Args:
-        single: true if there is one model of each kind, so that another seed might turn the result round.
+        single: true if there is one model of each kind, so that another seed might reverse the result.
 
     >>> verdict(0.02, 0.3), verdict(-0.02, 0.01), verdict(-0.02, 0.01, single=True)
     ('no difference shown', 'combining hurts', 'one model each: no test over models is possible')

@@ -1,4 +1,4 @@
-"""`fewshot`: the worth of labelled target data to a source model. Curves over the amount of it, one for each method.
+"""`fewshot`: the worth of labelled target data to a source model: curves over its amount, one for each method.
 
 The source model is trained once per seed, for all folds, amounts and methods; it is that of `ser adapt`'s source only. From it
 each method learns from nested, stratified subsets of each fold's training part; the target's validation part is not used, as
@@ -38,8 +38,8 @@ from ser.train.runs.recipe import Recipe, make_recipe
 from ser.train.runs.source_target import prepare_pair
 from ser.workspace import Workspace
 
-PLAIN = "finetune"  # the method whose record is called after the command alone
-SCRATCH = "scratch"  # the method that says how many labels the others save
+PLAIN = "finetune"  # the method whose record is named after the command alone
+SCRATCH = "scratch"  # the method against which the labels saved by the others are counted
 METRIC = "UA"
 TUNE_EPOCHS, LR_FACTOR = 30, 0.3  # of fine-tuning
 OWN = "normalised by all of the target's training part, of which only the stated share has labels"
@@ -77,10 +77,10 @@ def fewshot(
     freeze: str = "none",
     **options: Any,
 ) -> Summary | FewshotSummary | Study:
-    """Measure the curve over the amount of labelled target data, of one method or of several on the same shots, and its record.
+    """Measure the curve over the amount of labelled target data, of one method or of several on the same shots.
 
-    `protocol` and the options of folds are the target's. With `normalize="train"` the statistics are of the source's training
-    utterances for both corpora; without a source of the target's training part, unlabelled.
+    `protocol` and the options of folds are the target's. With `normalize="train"` both corpora are standardised by the source's
+    training utterances; without a source, by the target's training part, without its labels.
 
     Args:
         target, source: datasets of the workspace with the same features; no source trains from random weights.
@@ -88,7 +88,7 @@ def fewshot(
         percentages, shots: of each class of the target's training part, each fold; 10, 20, 50 and 100 % where neither is given.
         speaker_aware: one speaker is used up before the next, see `ser.train.fewshot.shots.subsets`.
         tune_epochs, lr_factor, freeze: of fine-tuning from a source: epochs (None: 30), share of the learning rate (None: 0.3),
-            and whether the encoder learns.
+            and `none` or `encoder`, the part that does not learn.
 
     Returns:
         The summary of the method, as written; of several methods the study (`ser.results.studies.fewshot.Study`), each of
@@ -140,10 +140,10 @@ def fewshot(
 
 
 def _refuse_tuning(**given: Any) -> None:
-    """Refuse settings of fine-tuning where there is nothing to go on from.
+    """Refuse settings of fine-tuning where there is no source model.
 
     Raises:
-        ConfigError: one is given; it is named.
+        ConfigError: one is given; the message names it.
     """
     for name, value in given.items():
         if value is not None:
@@ -206,7 +206,7 @@ def _words(first: str, setup: SplitData) -> list[str]:
 
 
 def _body(experiments: Mapping[str, Experiment], study: Path) -> dict[str, Any]:
-    """The record of several methods: their curves, how they compare at each amount, and the labels that they save."""
+    """The record of several methods: their curves, comparisons at each amount, and the labels that they save."""
     summaries = {name: _summary(e) for name, e in experiments.items()}
     methods = [_method(name, e, summaries[name], study) for name, e in experiments.items()]
     source = next((s.source for s in summaries.values() if s.source), None)
@@ -242,7 +242,7 @@ def _source(found: SourceModel) -> Source:
 
 
 def _seconds(experiments: Mapping[str, Experiment]) -> float:
-    """The time of all training: the source models, which each method's record has its own account of, count once."""
+    """The time of all training; the source models, which are in each method's record, count once."""
     runs = [[run.record for run in experiment.done] for experiment in experiments.values()]
     alone = sum(record.seconds for own in runs for record in own if record.percentage != 0)
     source = [sum(record.seconds for record in own if record.percentage == 0) for own in runs]

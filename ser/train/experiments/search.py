@@ -1,8 +1,8 @@
 """`search`: the best of several settings on validation data; each is an ordinary `fit` experiment with its own records.
 
 Test scores of settings that were not chosen are not looked at: they are in their own records, not here. With several folds a
-fold's test utterances are validation utterances of other folds, so the chosen setting's test scores lean to the optimistic
-side. `nested` does not: for each fold it takes the setting that is best on that fold's own validation part (nested
+fold's test utterances are validation utterances of other folds, so the chosen setting's test scores are optimistic.
+`nested` scores are not: for each fold it takes the setting that is best on that fold's own validation part (nested
 cross-validation: Varma & Simon, BMC Bioinformatics 2006), and costs nothing more.
 """
 
@@ -51,7 +51,7 @@ def search(
         The search, as written (`ser.results.studies.search.Study`). A setting that fails is in it with its error.
 
     Raises:
-        SerError: every setting failed: the first one's error.
+        SerError: every setting failed; it is the error of the first.
     """
     if options.pop("save", False):
         raise ConfigError("--save with --grid", action="Search first, then fit the chosen setting with --save.")
@@ -96,7 +96,7 @@ def search(
 
 
 def _variant(data: Tensors, setting: dict[str, Any], options: FitOptions) -> Variant:
-    """The experiment of a setting, or why it is refused."""
+    """The experiment of a setting, or the reason why it is refused."""
     training = training_of(setting, options.training)
     own = replace(options, head=training.pop("head", options.head), training=training, output=None)
     try:

@@ -1,4 +1,4 @@
-"""Settings of a hyperparameter search: what `--grid` and `--random` say, as a list of settings. Pure."""
+"""Settings of a hyperparameter search: the words of `--grid` and `--random` as a list of settings. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ class Range:
     whole: bool = False
 
     def rvs(self, random_state: Any = None) -> float:
-        """One number; what scikit-learn's ParameterSampler calls."""
+        """Draw one number; scikit-learn's ParameterSampler calls this."""
         from scipy.stats import loguniform, uniform
 
         law = loguniform(self.low, self.high) if self.log else uniform(self.low, self.high - self.low)
@@ -35,10 +35,10 @@ Values = Range | Sequence[Any]
 
 
 def parse_grid(words: Iterable[str]) -> dict[str, Values]:
-    """`lr=1e-3,1e-4` and `head.hidden=[512,256],128` as lists, `lr=1e-4:1e-2:log` as a range, by key.
+    """Read `lr=1e-3,1e-4` and `head.hidden=[512,256],128` as lists, `lr=1e-4:1e-2:log` as a range, by key.
 
     Raises:
-        ConfigError: no `KEY=VALUES`, a key twice, or a range that is none.
+        ConfigError: a word is not `KEY=VALUES`, a key is given twice, or a range is empty.
 
     >>> parse_grid(["lr=1e-3,1e-4", "head.hidden=[512,256],128"])
     {'lr': [0.001, 0.0001], 'head.hidden': ['512,256', 128]}

@@ -23,10 +23,10 @@ class Variant:
     """One experiment of a study.
 
     Attributes:
-        name: as the study shows it; "" where it needs none.
+        name: its name in the study; "" where it needs none.
         experiment: None where its options were refused, and the study goes on without it.
-        facts: what the study says of it besides its numbers: modalities, method, setting.
-        refusal: why there is no experiment.
+        facts: facts beside its numbers: modalities, method, setting.
+        refusal: the reason why there is no experiment.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Variant:
 
     @property
     def error(self) -> SerError | None:
-        """Why the variant has no numbers; None where it has some."""
+        """The reason why the variant has no numbers; None where it has some."""
         return self.refusal if self.experiment is None else self.experiment.error
 
     @property
@@ -67,7 +67,7 @@ def study(
     train: Callable[[Sequence[Experiment], FitOptions, str], None] = train_all,
     seconds: Callable[[], float] | None = None,
 ) -> AnyStudy:
-    """Train all that the variants lack together, write the summary of each, then the record that compares them.
+    """Train all missing runs of the variants together, write the summary of each, then the record that compares them.
 
     Args:
         kind: of the record.
@@ -82,7 +82,7 @@ def study(
         The record, as written.
 
     Raises:
-        SerError: no variant has a result: the error of the first.
+        SerError: no variant has a result; it is the error of the first.
     """
     name, path = place(options.workspace, options.output, name_words(words, head, protocol, options), config)
     experiments = [v.experiment for v in variants if v.experiment is not None]

@@ -1,4 +1,4 @@
-"""`transfer`: a source's head on a target corpus, without any target data (zero-shot); and what all transfers have in common.
+"""`transfer`: a source's head on a target corpus, without any target data (zero-shot); and the common parts of all transfers.
 
 `ser transfer` trains the variant `source only`, by which `ser adapt` and `ser finetune` measure their gains, and has the same
 records. All variants of such a study have the same seeds, the same test utterances of the target, and records of their own,
@@ -54,8 +54,8 @@ def transfer(
         head: a neural head, or `sklearn:` and a classifier of scikit-learn.
 
     Returns:
-        The summary, as written: `data.label_space` says what was left out, `data.languages` which languages there are, and
-        `suspects` which classes are mostly predicted as each other.
+        The summary, as written: `data.label_space` has the emotions that were left out, `data.languages` the languages, and
+        `suspects` classes that are mostly predicted as each other.
 
     Raises:
         ConfigError: the corpora share fewer than two classes.
@@ -93,12 +93,12 @@ def transfer_experiment(
 ) -> Experiment:
     """The experiment of one variant of a transfer.
 
-    A classifier of scikit-learn, of which validation chooses nothing, is fitted again on training and validation.
+    A classifier of scikit-learn, for which validation chooses nothing, is fitted again on training and validation.
 
     Args:
         setup: both corpora joined.
         variant: its name, which is part of its identity.
-        folds: what is trained and tested.
+        folds: the parts that are trained on and tested.
         tuning: options of the second training where there is one.
         stamps: sentences that its record must carry beside those of the setup.
         words: the first words of the experiment's name; None: source, target and the variant's name.

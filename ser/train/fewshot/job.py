@@ -23,10 +23,10 @@ class Shots:
     """The way in which labelled target data are drawn and learned from.
 
     Attributes:
-        amounts: of target data, as every method gets them.
-        speaker_aware: whether one speaker is used up before the next.
-        tuning: by which a head goes on from the source model.
-        fresh: by which a head is trained from random weights.
+        amounts: of target data, the same for every method.
+        speaker_aware: true if one speaker is used up before the next.
+        tuning: the recipe by which a head goes on from the source model.
+        fresh: the recipe by which a head is trained from random weights.
     """
 
     amounts: list[Amount]
@@ -44,7 +44,7 @@ class FewshotJob:
             normalised by its own training part (`normalize` is then still `train`).
         shots: the way in which target data are drawn and learned from.
         first: training on the source; None without one.
-        folds: how many share the cost of a source model in the records.
+        folds: the number of folds that share the cost of a source model in the records.
     """
 
     jobs: dict[str, Job]
@@ -54,7 +54,7 @@ class FewshotJob:
 
     @property
     def common(self) -> Job:
-        """The job of the first method: all but its name is that of the others too."""
+        """The job of the first method; those of the others differ in their names alone."""
         return next(iter(self.jobs.values()))
 
 
@@ -68,7 +68,7 @@ class SourceModels:
         trained: one outcome per run.
         account: of each run, the record's account of the training.
         validation: probabilities of the source's validation part, `(runs, rows, classes)`.
-        errors: of the runs of the stack that diverged; they are none of `runs`.
+        errors: of the runs of the stack that diverged, which are not among `runs`.
     """
 
     runs: list[int]
@@ -95,14 +95,14 @@ def make_shots(
     lr_factor: float,
     freeze: str,
 ) -> Shots:
-    """The recipes by which a head goes on from a source model, gently, and learns from shots alone, in full.
+    """Make the recipes by which a head goes on from a source model, gently, and learns from shots alone, in full.
 
     Args:
         recipe: of the source model.
         epochs, lr_factor, freeze: of fine-tuning: epochs, share of the source's learning rate, and the part that is kept.
 
     Raises:
-        ConfigError: a number out of its range, or an encoder to be kept where none is trained before.
+        ConfigError: a number is out of its range, or an encoder is to be kept where none is trained before.
     """
     if epochs < 1:
         raise ConfigError(f"tune_epochs = {epochs}", expected="1 or more")
@@ -118,7 +118,7 @@ def make_shots(
 
 
 def fewshot_job(experiments: Mapping[str, Experiment], shots: Shots, first: Fold | None) -> FewshotJob:
-    """The job of several methods on the same data; features are normalised here, unless each fold has its own statistics.
+    """Make the job of several methods on the same data; features are normalised here, unless each fold has its own statistics.
 
     Args:
         experiments: by method.

@@ -23,11 +23,11 @@ Missing: TypeAlias = dict[str, set[tuple[str, int]]]  # by method, fold and numb
 
 
 def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], options: FitOptions, label: str) -> None:
-    """Train what the methods lack; each experiment has its `done` then. A run is recorded as its fold is finished.
+    """Train all missing runs of some methods; each experiment then has its `done`. A run is recorded as its fold is finished.
 
     Args:
         experiments: by method.
-        options: `jobs`, `stack` and `quiet` of them.
+        options: `jobs`, `stack` and `quiet` are used.
         label: of the progress.
 
     Raises:
@@ -85,7 +85,7 @@ def _missing(job: FewshotJob, experiments: Mapping[str, Experiment]) -> Missing:
 def _sources(
     job: FewshotJob, stacks: list[list[int]], missing: Missing, jobs: int | None, label: str, quiet: bool
 ) -> list[SourceModels | None]:
-    """Source models of each stack of runs; None where no method that is missing for them needs one."""
+    """Train the source models of each stack of runs; None where no missing run of it needs one."""
     found: list[SourceModels | None] = [None] * len(stacks)
     if job.first is None:
         return found

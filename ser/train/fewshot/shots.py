@@ -18,7 +18,7 @@ class Amount(NamedTuple):
 
     Attributes:
         percentage: of each class of the training part, in (0, 100]; 0 is the source model itself.
-        shots: utterances of each class; None where a percentage says it.
+        shots: utterances of each class; None where the amount is a percentage.
     """
 
     percentage: float = 0.0
@@ -68,7 +68,7 @@ def subsets(
     Args:
         labels: class number of every row of the dataset.
         rows: the training rows.
-        asked: a percentage takes `max(1, round(p % of the class))` of a class, a number of shots so many or all that there are.
+        asked: a percentage takes `max(1, round(p % of the class))` of a class, a number of shots that many or all there are.
         seed: of the run and fold; not of the head.
         speakers: of every row of the dataset. Where given, one speaker is used up before the next one's rows are taken, in one
             order of speakers for all classes: few labels then come from few speakers. The number of rows of each class stays
@@ -87,7 +87,7 @@ def subsets(
 
 
 def lacking(labels: NDArray[np.int64], rows: Rows, amount: Amount, classes: Sequence[str]) -> list[str]:
-    """Notes on classes of the training rows that have fewer utterances than there are to be shots."""
+    """Notes on classes with fewer utterances in the training rows than shots are wanted."""
     if amount.shots is None:
         return []
     counts = np.bincount(labels[rows], minlength=len(classes))

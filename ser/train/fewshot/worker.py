@@ -111,7 +111,7 @@ def _learn(
 def _account(
     answer: Answer, slot: int, rows: NDArray[np.int64], fold: Fold, speakers: NDArray[Any], notes: list[str]
 ) -> dict[str, Any]:
-    """A run's account of its shots and how they were learned."""
+    """A run's account of its shots and of the learning."""
     who = set(speakers[rows])
     return {
         **answer.account[slot],

@@ -1,3 +1,3 @@
-"""Plugins: one file for each loss. `_base.py` says what a file holds."""
+"""Plugins: one file for each loss; `_base.py` describes such a file."""
 
 KIND = "loss"

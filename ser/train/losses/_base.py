@@ -51,7 +51,7 @@ class Term(nn.Module):
         mixes: it is linear in the label, so that with mixup it is the mean of both labels' losses.
 
     Args:
-        classes: how many.
+        classes: the number of classes.
         size: of the embedding; 0 where no loss reads it.
     """
 
@@ -94,7 +94,7 @@ def parse(text: str) -> dict[str, float]:
 
 
 def canonical(text: str) -> str:
-    """The same sum, always written in the same way.
+    """Write the same sum always in the same way.
 
     >>> canonical("cross_entropy:1, cb_focal:0.30")
     'cross_entropy,cb_focal:0.3'

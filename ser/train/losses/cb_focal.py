@@ -4,7 +4,7 @@ An utterance's loss is w_y (1 - p_y)^gamma (-log p_y), the mean over a batch div
 with n_c training utterances weighs (1 - beta) / (1 - beta^n_c), scaled so that the weights of the classes that are there
 add up to their number; beta = 0.9999, with which a class of up to some thousand utterances weighs nearly 1 / n_c.
 
-Both papers use one sigmoid a class. Here p is the softmax over classes, as heads predict one class of several. The class
+Both papers use one sigmoid per class. Here p is the softmax over classes, as heads predict one class of several. The class
 weights and the label smoothing of the configuration are cross-entropy's, and are not used.
 """
 

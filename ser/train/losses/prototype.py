@@ -1,8 +1,8 @@
 """Learned class prototypes: cross-entropy over distances, and a pull to one's own (Yang et al., CVPR 2018).
 
-With the embedding z and one prototype m_k a class, d_k = |z - m_k|^2. An utterance's loss is -log softmax(-d)_y + 0.001 d_y,
+With the embedding z and one prototype m_k per class, d_k = |z - m_k|^2. An utterance's loss is -log softmax(-d)_y + 0.001 d_y,
 the paper's distance-based cross-entropy with gamma 1 and its prototype loss; the mean is over the batch. Prototypes start at
-random with a length of about 1. Differences: the paper allows several prototypes a class, and classifies by them.
+random with a length of about 1. Differences: the paper allows several prototypes per class, and classifies by them.
 """
 
 import math

@@ -5,7 +5,7 @@ Embeddings z are scaled to length 1. An utterance i with others of its class, P(
 utterances that have such others, and 0 where none has.
 
 Differences: the paper sees two augmented views of each image and puts a projection between encoder and loss; here an
-utterance is seen once a batch, and the embedding itself is used.
+utterance is seen once per batch, and the embedding itself is used.
 """
 
 import torch

@@ -1,1 +1,1 @@
-"""Experiments, from options to finished runs: plan, jobs, workers, predictions."""
+"""Runs of experiments, from options to finished runs: plan, jobs, workers, predictions."""

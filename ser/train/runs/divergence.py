@@ -18,12 +18,12 @@ Parts = list[list[Trained]]
 
 
 def strange(*probabilities: NDArray[np.float64]) -> TrainingError | None:
-    """The error of a run some of whose predicted probabilities are not finite."""
+    """The error of a run with predicted probabilities that are not finite; None for one without."""
     return None if all(np.isfinite(p).all() for p in probabilities) else not_finite("predicted probabilities are")
 
 
 def located(error: SerError, *where: str) -> TrainingError:
-    """The same error with the run, the fold and the like."""
+    """The same error with its place: the run, the fold and the like."""
     problem = f"{error.problem} ({', '.join(where)})"
     return TrainingError(problem, expected=error.expected, found=error.found, action=error.action, option=error.option)
 
@@ -33,12 +33,12 @@ def folds_named(folds: Sequence[Fold]) -> str:
 
 
 def apart(runs: Sequence[int], where: str, *stages: Parts) -> tuple[list[SerError], list[int], list[Parts]]:
-    """The errors of the runs that diverged; the numbers of the others, and what came of them.
+    """The errors of the runs that diverged; the numbers of the others, and their outcomes.
 
     Args:
         runs: numbers of the runs of a stack.
         where: the folds, for the errors.
-        stages: trainings of these runs one after another, each a list of parts with one outcome a run.
+        stages: trainings of these runs one after another, each a list of parts with one outcome per run.
     """
     errors: list[SerError] = []
     slots = []
@@ -56,9 +56,9 @@ def refuse(errors: Sequence[SerError], kept: int, folders: Sequence[Path]) -> No
     """End an experiment, or a study of several, some of whose runs diverged.
 
     Args:
-        errors: of these runs, each saying which it is.
-        kept: how many others are recorded.
-        folders: where the experiments keep them.
+        errors: of these runs, each naming its run.
+        kept: the number of the other, recorded runs.
+        folders: the experiments' folders of runs.
 
     Raises:
         TrainingError: there are errors.

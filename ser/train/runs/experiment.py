@@ -34,12 +34,12 @@ class Experiment:
 
     Attributes:
         options: as the user gave them.
-        setup: data under the protocol, with what the record says of it.
+        setup: data under the protocol, with the record's facts about them.
         config: the record's `config`, whose hash names the experiment, see `ser.train.runs.identity`.
         path: of its summary.
         job: the part that workers need.
         done: its finished runs, see `ser.train.runs.scheduler.train_all`.
-        error: why it has no result, where a study goes on without it.
+        error: the reason why it has no result, where a study goes on without it.
         summary: as written by `summarise`.
     """
 
@@ -101,11 +101,11 @@ class Experiment:
     def summarise(
         self, *, part: bool = False, datasets: dict[str, CorpusNumbers] | UnsetType = UNSET
     ) -> Summary | FewshotSummary:
-        """Write the summary of all runs, and give it.
+        """Write the summary of all runs, and return it.
 
         Args:
-            part: the experiment is part of a study. A summary of more runs, which another study or the user may have asked
-                for, is then left as it is.
+            part: true if the experiment is part of a study. A summary of more runs, from another study or command, is then
+                left as it is.
             datasets: of a union of corpora, the numbers of each.
         """
         self.summary = self.make_summary(datasets)
@@ -150,7 +150,7 @@ def fit_experiment(data: Tensors, options: FitOptions) -> Experiment:
     """The experiment of `ser fit`: a recipe on one corpus. Everything is checked, nothing is written.
 
     Raises:
-        ConfigError: an option that is unknown or does not fit.
+        ConfigError: an option is unknown or does not fit.
     """
     recipe = make_recipe(options.head, **options.training)
     setup = split_data(data, options.protocol, options.fold_options, options.normalize, options.scheme)
@@ -170,7 +170,7 @@ def make_experiment(
     tuning: Recipe | None = None,
     balance: str = "none",
 ) -> Experiment:
-    """An experiment of data under a protocol and a recipe.
+    """Make an experiment of data under a protocol and a recipe.
 
     Args:
         config: the record's, see `ser.train.runs.identity.identity`.
@@ -179,7 +179,7 @@ def make_experiment(
         tuning, balance: of its job.
 
     Raises:
-        ConfigError: a device that is not there; a head that is to be saved and cannot be.
+        ConfigError: the device is not there, or the head is to be saved and cannot be.
     """
     if options.save and isinstance(recipe, Classical):
         check_savable(recipe)

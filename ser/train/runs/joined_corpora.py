@@ -1,7 +1,7 @@
 """Several corpora as one: their rows one after another, over the classes and features that all of them have; sampling of them.
 
-Speakers of a joint frame are called `corpus/speaker`; ids too, where two corpora share one. A column `dataset` says where a
-row is from.
+Speakers of a joint frame are named `corpus/speaker`; so are ids, where two corpora share one. A column `dataset` has the corpus
+of each row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ Rows = NDArray[np.int64]
 
 
 def load(dataset: str, options: FitOptions) -> Tensors:
-    """The dataset's tensors under the options' scheme and choice of features."""
+    """Load the dataset's tensors under the options' scheme and choice of features."""
     with _opened(dataset, options) as corpus:
         return corpus.tensors(options.scheme, views=options.views)
 
@@ -40,7 +40,7 @@ def _opened(dataset: str, options: FitOptions) -> OpenDataset:
 
 
 def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
-    """Tensors of several corpora over the classes that all have, from stores of the same encoders.
+    """Load tensors of several corpora over the classes that all have, from stores of the same encoders.
 
     Raises:
         ConfigError: a corpus is named twice, or they share fewer than two classes.
@@ -65,7 +65,7 @@ def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
 
 
 def identities(stores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The identity of each store, of the facts that a record or a head has of them."""
+    """The identity of each store, from the facts of a record or a head."""
     return {name: facts["identity"] for name, facts in stores.items()}
 
 
@@ -74,10 +74,10 @@ def same_encoders(here: str, ours: Mapping[str, Any], there: str, others: Mappin
 
     Args:
         here, there: names of the corpora.
-        ours, others: store name -> its identity, which says what the features are.
+        ours, others: store name -> its identity.
 
     Raises:
-        StoreError: a store that one lacks, or of another identity; it names what differs.
+        StoreError: one lacks a store, or has it with another identity; the message names the difference.
     """
     for name in dict.fromkeys([*ours, *others]):
         store, other = ours.get(name), others.get(name)
@@ -100,10 +100,10 @@ def same_encoders(here: str, ours: Mapping[str, Any], there: str, others: Mappin
 
 
 def join(parts: Sequence[Tensors]) -> Tensors:
-    """Corpora of the same classes and stores as one.
+    """Join corpora of the same classes and stores.
 
     Rows of the k-th begin at the sum of the lengths of those before it. `dropped` counts all of them; `table` and `stores`
-    are the first's, for what is the same in all (the encoders).
+    are the first's, and are read for the encoders, which are the same in all.
     """
     frames = [data.frame.assign(dataset=data.dataset) for data in parts]
     for frame in frames:
@@ -131,7 +131,7 @@ def join(parts: Sequence[Tensors]) -> Tensors:
 
 
 def _joined(blocks: Sequence[Block], counts: Sequence[int]) -> Block:
-    """Blocks one after another: first the utterances of all, so many of each, then the views of all."""
+    """Join blocks: first the utterances of all, as many of each as `counts` says, then the views of all."""
     cut = [(b.values, c if b.offsets is None else int(b.offsets[c])) for b, c in zip(blocks, counts, strict=True)]
     values = np.concatenate([*(v[:end] for v, end in cut), *(v[end:] for v, end in cut)])
     if blocks[0].offsets is None:
@@ -196,9 +196,9 @@ def drawn(data: Tensors, rows: Rows) -> int:
 def balanced(rows: Rows, corpora: NDArray[np.object_], seed: int) -> Rows:
     """Rows of each corpus in equal numbers, for one run.
 
-    The rows of the smaller corpora are repeated until each has as many as the largest. Every row is there as often as it fits
-    whole; the rest is drawn without replacement from the run's own stream, once, so that all epochs have the same rows, each in
-    another order. Class weights and counts are those of the sampled rows.
+    The rows of the smaller corpora are repeated until each has as many as the largest: all rows equally often, as often as
+    they fit, and for the rest rows that are drawn without replacement from the run's own stream. They are drawn once: all
+    epochs have the same rows, each in another order. Class weights and counts are those of the sampled rows.
 
     >>> balanced(np.array([3, 5, 7, 9]), np.array(["a", "a", "a", "b"], dtype=object), 0).tolist()
     [3, 5, 7, 9, 9, 9]

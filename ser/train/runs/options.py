@@ -1,4 +1,4 @@
-"""Options of an experiment, stated once: their defaults, types and texts are those of Python, its help and the command line.
+"""Options of an experiment, stated once: their defaults, types and texts serve Python, its help and the command line.
 
 Options of training (epochs, learning rate, ...) are the fields of `ser.train.loop.config.Config`. A command's function takes
 both as keyword arguments: `with_options` shows them in its signature and its help, and `read_options` checks them.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WORKSPACE = "the folder that holds metadata/, features/ and results/."
 F = TypeVar("F", bound=Callable[..., Any])
 MODALITIES = ("audio", "text", "visual")
-# Fields of `Config` that the commands set themselves: `ser adapt`, `ser finetune` and `ser fewshot` say what they mean.
+# Fields of `Config` that the commands set themselves, from options of `ser adapt`, `ser finetune` and `ser fewshot`.
 OF_COMMANDS = ("head", "adapt", "adapt_weight", "adapt_ramp", "freeze")
 
 AnyRecord = TypeVar("AnyRecord", bound="Opening")
@@ -48,8 +48,8 @@ class FitOptions:
     scheme: str = option("4", "Label scheme: 4, 6, 7, 8, native, ... or a YAML file.")
     protocol: str | None = option(
         None,
-        "The rule that makes the folds: who is in training, validation and test.",
-        unset="what the table allows, in this order",
+        "The rule that makes the folds, with their training, validation and test parts.",
+        unset="the first of these that the table allows",
         choices=("official", "session", "speaker", "emobox", "seed1", "random", "file"),
     )
     folds: "int | FoldOptions | None" = option(None, "Number of folds, for session, speaker and random.", least=3)
@@ -58,11 +58,11 @@ class FitOptions:
     )
     fold_file: Path | None = option(
         None,
-        "CSV with the columns utterance_id, fold and part; without part, fold is the one that tests the utterance.",
+        "CSV with the columns utterance_id, fold and part; without part, fold is the fold that tests the utterance.",
     )
     validation: str = option(
         "auto",
-        "The groups that validation takes whole from training.",
+        "The groups that are moved whole from training to validation.",
         choices=("auto", "speaker", "session", "dialogue", "utterance"),
     )
     split_seed: int = option(0, "Seed of the protocol's shuffles; the same for all runs.")
@@ -83,12 +83,12 @@ class FitOptions:
     )
     normalize: str = option(
         "train",
-        "Whose statistics standardise the features; corpus and speaker use unlabelled test data (stamped).",
+        "The utterances whose statistics standardise the features; corpus and speaker use unlabelled test data (stamped).",
         choices=("none", "train", "corpus", "speaker"),
     )
     limit: float = option(
         3.0,
-        "Standardised features beyond so many standard deviations are set to it; 0: no limit.",
+        "Standardised features beyond so many standard deviations are set to this limit; 0: no limit.",
         least=0,
         flag="feature-limit",
     )
@@ -128,7 +128,7 @@ class FitOptions:
         return self.output or self.workspace.results / f"{name}.json"
 
     def track(self, record: AnyRecord) -> AnyRecord:
-        """Write a record into the trackers that the user named, and give it."""
+        """Write a record into the trackers that the user named, and return it."""
         if self.log:
             from ser.results.loggers import log
 
@@ -137,12 +137,12 @@ class FitOptions:
 
     @property
     def named_stores(self) -> tuple[str, ...] | None:
-        """The stores that are named, whatever their modality; None where the workspace decides."""
+        """The named stores of all modalities; None where none is named, and the workspace decides."""
         return tuple(n for names in (self.stores, self.audio, self.text, self.visual) for n in names or ()) or None
 
 
 def with_stores(command: str, stores: Iterable[tuple[str, str]]) -> str:
-    """A command line with the stores that it took, so that it takes the same again whatever is extracted meanwhile.
+    """Add the stores in use to a command line, so that it uses the same again when others have been extracted.
 
     Args:
         command: `ser fit ...`; a call from Python stays as it is.
@@ -175,7 +175,7 @@ def with_options(*without: str) -> Callable[[F], F]:
     """Show the options of experiments in a function's signature and help, in place of its `**options`.
 
     Args:
-        without: options that mean nothing to it.
+        without: options that mean nothing to the function.
     """
 
     def shown(function: F) -> F:
@@ -212,10 +212,10 @@ def read_options(
 ) -> FitOptions:
     """Check the options that a command's function was given, and take each in its natural type.
 
-    A list of names may be one name, or several with commas; a path may be a text, a scheme a number. None is not given.
+    A list of names may be one name, or several with commas; a path may be a text, a scheme a number. None counts as not given.
 
     Args:
-        function: one that `with_options` has shown the options of.
+        function: a function under `with_options`.
 
     Raises:
         ConfigError: an unknown option, with the nearest of those known; or a value of another kind or out of range.
@@ -274,7 +274,7 @@ def _refuse_contradictions(options: FitOptions) -> None:
 
 
 def numbers(name: str, value: Any) -> tuple[float, ...]:
-    """Numbers: one, or an iterable of them; whole ones stay whole.
+    """Check numbers, one or an iterable of them; whole ones stay whole.
 
     >>> numbers("shots", 5), numbers("weights", [0.1, 1])
     ((5,), (0.1, 1))
@@ -290,10 +290,10 @@ def numbers(name: str, value: Any) -> tuple[float, ...]:
 
 
 def whole(name: str, value: Any) -> int:
-    """A whole number, NumPy's too.
+    """Check a whole number, NumPy's too.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: it is anything else.
     """
     if not isinstance(value, bool):
         try:
@@ -304,10 +304,10 @@ def whole(name: str, value: Any) -> int:
 
 
 def number(name: str, value: Any) -> float:
-    """A number, NumPy's too.
+    """Check a number, NumPy's too.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: it is anything else.
     """
     if not isinstance(value, (bool, str, bytes)):
         try:
@@ -358,7 +358,7 @@ _CONVERTERS: dict[Any, Callable[[str, Any], Any]] = {
 
 
 def _converted(option: Any, given: Any) -> Any:
-    """A value of an option in the type of its field, which must be one of its choices and within its range."""
+    """Convert a value of an option to the type of its field; it must be one of its choices and within its range."""
     kind = next((t for t in get_args(option.type) if t is not NoneType), option.type)
     value = _CONVERTERS[kind](option.name, given)
     if option.metadata["choices"]:

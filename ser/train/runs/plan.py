@@ -1,4 +1,4 @@
-"""Decisions before training: which runs go together, on which device, over how many workers. Nothing is done here."""
+"""Decisions before training: stacks of runs, the device, the number of workers. Nothing is done here."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def device_of(recipe: Recipe, device: str) -> str:
     """The device to train on; classifiers of scikit-learn are fitted on the CPU.
 
     Raises:
-        ConfigError: another device is asked for than can be used.
+        ConfigError: the device cannot be used.
     """
     if not isinstance(recipe, Classical):
         return pick_device(device)
@@ -44,7 +44,7 @@ def pick_device(device: str) -> str:
     """The device itself; for `auto` the GPU where there is one.
 
     Raises:
-        ConfigError: a GPU is asked for and there is none, or none of that number.
+        ConfigError: there is no GPU, or none of that number.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -72,8 +72,8 @@ def stack_of(recipe: Recipe, data: Tensors, runs: int, device: str, stack: int |
     """The number of runs to train together.
 
     Args:
-        runs: how many there are.
-        stack: what the user asked for; None chooses by size.
+        runs: their number.
+        stack: the user's choice; None chooses by size.
         rows: the number of utterances in each fold's training part.
 
     Raises:
@@ -107,14 +107,14 @@ def stack_size(
 
     Args:
         rows: utterances of the training part; short work is not split over cores.
-        folds: on which each run is trained.
-        asked: by the user, instead.
+        folds: the number of folds on which each run is trained.
+        asked: the user's choice.
 
     Raises:
-        ConfigError: a stack is asked for where there can be none.
+        ConfigError: the user chose a stack where there can be none.
     """
     head = build(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
-    single = "it is no stack of layers with a leading run dimension" if not is_stackable(head) else None
+    single = "its layers have no leading run dimension" if not is_stackable(head) else None
     single = "its features are framewise" if any(i.framewise for i in inputs) else single
     if single and asked and asked > 1:
         raise ConfigError(f"--stack {asked}: head {config.head} trains one run at a time, as {single}", option="stack")
@@ -145,7 +145,7 @@ def workers(jobs: int | None, units: int, device: str) -> int:
 
 
 def seconds(config: Config, inputs: Sequence[Input], classes: int, rows: int, runs: int) -> float:
-    """About the time that training a stack of a head takes on one core; infinite where features are framewise.
+    """Estimate the seconds that training a stack of a head takes on one core; infinite where features are framewise.
 
     A step costs its calls, the matrix products of its parameters at 60 GFLOP/s, and AdamW's pass over them at 20 GB/s.
     """

@@ -15,7 +15,7 @@ from ser.results.records.model import RunScores
 def prediction_rows(
     data: Tensors, rows: NDArray[np.int64], probabilities: NDArray[np.float64], **columns: object
 ) -> pd.DataFrame:
-    """Predictions of some utterances as the record keeps them, the columns `p_<class>` last.
+    """Make the rows of a record's predictions, the columns `p_<class>` last.
 
     Where the data are several corpora joined, a column `dataset` says which corpus an utterance is from.
 

@@ -1,4 +1,4 @@
-"""The recipe of a head, a configuration of a neural or a classical one, and the learner that goes with it."""
+"""The recipe of a head, which is a neural or a classical configuration, and the learner that goes with it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
@@ -75,7 +75,7 @@ def learner_of(data: Tensors, recipe: Recipe, device: str = "cpu") -> Learns:
 
 
 def again(learner: Learns, recipe: Recipe) -> Learns:
-    """A learner of another recipe of the same head, on the same features, which are not copied."""
+    """A learner for another recipe of the same head, on the same features, which are not copied."""
     return learner.under(recipe) if isinstance(learner, Learner) and isinstance(recipe, Config) else learner
 
 

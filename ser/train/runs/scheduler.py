@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 
 def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str, *, keep_going: bool = False) -> None:
-    """Train what the experiments lack, all of it together; each has its `done` then.
+    """Train all missing runs of some experiments together; each then has its `done`.
 
     Args:
-        options: `jobs`, `stack` and `quiet` of them.
+        options: `jobs`, `stack` and `quiet` are used.
         label: of the progress.
         keep_going: an experiment that cannot be trained gets its `error`, and the others are trained.
 
@@ -80,7 +80,7 @@ def _earlier(job: Job, number: int, fold: Fold) -> Run | None:
 
 
 def _has_head(job: Job, run: int, fold: Fold) -> bool:
-    """Whether a run's saved head is there and of this configuration."""
+    """True if a run's saved head is there and of this configuration."""
     path = job.folder / f"{run_name(run, head_name(fold))}.safetensors"
     try:
         return path.exists() and head_facts(path).config_hash == job.config_hash
@@ -94,7 +94,7 @@ def train(
     """Train units, of one job or of several, and record their runs as they finish.
 
     Args:
-        keep_going: where a unit cannot be trained at all, give its error, and go on with the others.
+        keep_going: where a unit cannot be trained at all, yield its error, and go on with the others.
 
     Yields:
         Each unit in order, the runs that were finished, and the errors of those that diverged.
@@ -109,11 +109,11 @@ def train(
 
 
 def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs: int) -> Generator[T, None, None]:
-    """Results of `function(*unit)` in the order of the units, as they come.
+    """Yield the results of `function(*unit)` in the order of the units, as they come.
 
-    Workers are processes with one intra-op thread each: two threads per process lose more than they win as soon as
-    anything else runs on the machine. Large arrays reach them as memory maps. Threads of
-    one process would wait for each other: stacks of small heads are half Python.
+    Workers are processes with one intra-op thread each: two threads per process lose more than they win as soon as anything
+    else runs on the machine. Large arrays reach them as memory maps. Threads of one process would wait for each other: stacks
+    of small heads are half Python.
     """
     before = torch.get_num_threads()
     calls = ((function, unit) for unit in units)

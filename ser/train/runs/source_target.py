@@ -24,7 +24,7 @@ STREAM = "source"
 
 
 def choose_pair(workspace: Workspace, source: str | None, target: str | None) -> tuple[str | None, str]:
-    """Source and target, where the user named none or one of them: IEMOCAP and CREMA-D where both are cached."""
+    """Choose source and target where the user named none or one of them: IEMOCAP and CREMA-D where both are cached."""
     if target is None and source is None and workspace.stores("iemocap") and workspace.stores("cremad"):
         return "iemocap", "cremad"
     if target is None and source is not None:
@@ -33,7 +33,7 @@ def choose_pair(workspace: Workspace, source: str | None, target: str | None) ->
 
 
 def need_pair(workspace: Workspace, source: str | None, target: str | None) -> tuple[str, str]:
-    """Source and target as `choose_pair` gives them, for commands that need a source.
+    """Choose source and target as `choose_pair`, for commands that need a source.
 
     Raises:
         ConfigError: none is named.
@@ -66,17 +66,17 @@ class Pair:
 
     @property
     def target_only(self) -> list[Fold]:
-        """Training on the target's labels: the best that adaptation could reach, and what fine-tuning has to beat."""
+        """Training on the target's labels: an upper bound for adaptation, and a baseline for fine-tuning."""
         return self.setup.folds
 
     @property
     def source_only(self) -> list[Fold]:
-        """The source's head on each test part of the target; trained once a seed."""
+        """The source's head on each test part of the target; trained once per seed."""
         return [replace(self.first, name=f.name, test=f.test) for f in self.setup.folds]
 
     @property
     def adapted(self) -> list[Fold]:
-        """Labels of the source, and features, without labels, of all that is not in the target's test part.
+        """Labels of the source, and features of the target without its labels and without its test part.
 
         Initial weights and the order of the source's rows are those of source only.
         """
@@ -140,5 +140,5 @@ def cross_language(source: Tensors, target: Tensors) -> list[str]:
 
 
 def moved(fold: Fold, by: int) -> Fold:
-    """The same rows in a frame where others come before."""
+    """Move the rows of a fold by their new place in a joint frame."""
     return replace(fold, train=fold.train + by, validation=fold.validation + by, test=fold.test + by)

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def guarded(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
-    """`train_unit`, or the error of a unit that cannot be trained at all."""
+    """Train as `train_unit`; a unit that cannot be trained at all gives its error."""
     try:
         return train_unit(job, folds, runs)
     except SerError as error:
@@ -36,7 +36,7 @@ def guarded(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
 
 
 def train_unit(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
-    """Train a stack of runs on some folds; where the device has too little memory for it, half of them after the others.
+    """Train a stack of runs on some folds; where the device has too little memory for it, one half after the other.
 
     Returns:
         A run for each of them and each fold, and an error for each that diverged.
@@ -52,7 +52,7 @@ def train_unit(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
 def within_memory(
     device: str, head: str, runs: Sequence[int], where: str, whole: Callable[[], T], halves: Callable[[int], T]
 ) -> T:
-    """The result of `whole()`; where the device has too little memory for it, half of the runs are trained after the others.
+    """The result of `whole()`; where the device has too little memory for it, one half of the runs is trained after the other.
 
     Args:
         runs: numbers of the stack's runs.
@@ -82,7 +82,7 @@ def within_memory(
 
 
 def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
-    """Train a stack of runs, once for all folds except for what each fold trains by itself, and predict each fold's parts."""
+    """Train a stack of runs once for all folds, then what each fold trains by itself, and predict each fold's parts."""
     first = first_of(folds[0])
     data, statistics = normalise(job.data, job.normalize, first.train, job.limit)
     learner = learner_of(data, job.recipe, job.device)
@@ -123,7 +123,7 @@ def _finish(
 
     Args:
         parts: trained on these folds.
-        before: what they went on from; empty where that is nothing.
+        before: the trainings that they went on from; empty where there are none.
         shared: the number of folds that share `before`.
     """
     fold, where = folds[0], folds_named(folds)

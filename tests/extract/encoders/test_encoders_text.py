@@ -81,7 +81,7 @@ def test_long_texts_are_cut_at_the_models_limit_with_a_warning(tiny: Tiny, name:
 
 
 def test_threads_may_share_an_encoder_of_long_and_short_texts(tiny: Tiny) -> None:
-    """Where a tokenizer cuts is a setting of the whole tokenizer, and may not be changed while it works."""
+    """The length at which a tokenizer cuts is a setting of the whole tokenizer, and may not be changed while it works."""
     encoder = load(tiny("bert"), level="frame")
     kinds = [["so happy " * 2000, "sad"], ["so happy " * 3000], ["i am sad"] * 40]
     with warnings.catch_warnings():

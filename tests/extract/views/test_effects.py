@@ -1,4 +1,4 @@
-"""What augmentation does to audio, measured by other means than it was made."""
+"""The effect of augmentation on audio, measured by other means than it was made."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which column of a table is what: no label, id or fold becomes a feature by chance, and what a file says is not overruled."""
+"""The meaning of a table's columns: no label, id or fold becomes a feature by chance, and a file's own words hold."""
 
 import gzip
 import os

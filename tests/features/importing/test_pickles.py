@@ -65,7 +65,7 @@ def test_plain_content_is_read_as_pickle_reads_it(tmp_path: Path, protocol: int)
 
 
 def python2() -> bytes:
-    """What Python 2 writes of `(np.array([1.5, -2]), {"Ses01": "caf\\xc3\\xa9"}, set(["a"]))`, protocol 2, NumPy 1."""
+    """Python 2's bytes of `(np.array([1.5, -2]), {"Ses01": "caf\\xc3\\xa9"}, set(["a"]))`, protocol 2, NumPy 1."""
     raw = np.array([1.5, -2.0]).tobytes()
     return (
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"

@@ -1,4 +1,4 @@
-"""What `ser extract` is asked for is read back from a store's name, so that an error's advice makes the same store."""
+"""The options of `ser extract` are read back from a store's name, so that an error's advice makes the same store."""
 
 import pytest
 

@@ -101,9 +101,9 @@ def _page(folder: Path, *results: str) -> tuple[str, Page, list[dict[str, Any]]]
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
-    from ser.results.records.find import read_any
+    from ser.results.records.kinds import read_record
 
-    return read_any(folder / f"{name}.json")
+    return plain(read_record(folder / f"{name}.json"))
 
 
 @pytest.fixture(scope="module", params=[("one",), ("two", "few")], ids="+".join)

@@ -1,4 +1,4 @@
-"""What the terminal shows: numbers of the summary, under the right names."""
+"""Text for the terminal: numbers of the summary, under the right names."""
 
 import csv
 import io

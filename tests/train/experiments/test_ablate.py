@@ -8,8 +8,8 @@ import pytest
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.features.tensors import load_tensors
-from ser.results.records.find import read_any
-from ser.results.records.kinds import read_summary
+from ser.jsonfile import plain
+from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.runs import read_predictions
 from ser.train.experiments.ablate import FULL, ablate, parts
 from ser.train.experiments.fit import fit
@@ -62,7 +62,7 @@ def test_the_same_utterances_and_ordinary_records(space: Any, monkeypatch: pytes
     options = {"head": "early", "simple": "linear", "head_options": {"hidden": 16}, **FAST}
     found = ablate("toy", space, **options)
     path = space.results / f"{found['experiment']}.json"
-    assert read_any(path) == json.loads(json.dumps(found))
+    assert plain(read_record(path)) == json.loads(json.dumps(found))
     assert [v["name"] for v in found["variants"]] == ["audio only", "text only", "simple fusion", FULL]
     ids = set()
     for row in found["variants"]:

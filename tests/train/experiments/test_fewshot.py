@@ -19,8 +19,8 @@ from ser.cli import cli
 from ser.errors import ConfigError, StoreError
 from ser.features.normalise import normalise
 from ser.features.tensors import load_tensors
-from ser.results.records.find import read_any
-from ser.results.records.kinds import read_summary
+from ser.jsonfile import plain
+from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.runs import read_predictions
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.fewshot import fewshot
@@ -49,7 +49,7 @@ def predictions_of(maker: Any, summary: dict[str, Any]) -> pd.DataFrame:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
-    """What the workers were asked to do: the function's name and its arguments."""
+    """The tasks of the workers: the function's name and its arguments."""
     found: list[tuple[str, Any]] = []
     real = scheduler.run_units
 
@@ -419,7 +419,7 @@ def test_the_study_says_what_the_predictions_say(maker: Any) -> None:
     given = {**SOME, "percentages": [10, 30, 100], "shots": [1], "methods": ["finetune", "simpleshot", "scratch"]}
     study = fewshot("target", "source", maker.space, **given)
     path = maker.space.results / f"{study['experiment']}.json"
-    assert read_any(path) == json.loads(json.dumps(study))
+    assert plain(read_record(path)) == json.loads(json.dumps(study))
     uar: dict[tuple[str, str], float] = {}
     for m in study["methods"]:
         predictions = predictions_of(maker, read_summary(maker.space.results / m["record"]))
@@ -435,7 +435,7 @@ def test_the_study_says_what_the_predictions_say(maker: Any) -> None:
     assert order == [(a, m) for a in ("1 shot", "10%", "30%", "100%") for m in ("simpleshot", "scratch")]
     for c in study["comparisons"]:
         assert c["difference"] == pytest.approx(uar[c["method"], c["amount"]] - uar["finetune", c["amount"]])
-        assert (c["p"], c["p_holm"]) == (None, None)  # of two runs that are dealt whole there is none
+        assert (c["p"], c["p_holm"]) == (None, None)  # two whole runs are too few
     assert {r["unit"] for r in study["saved_labels"] if r["amount"] == "1 shot"} == {"shots"}
     curve = [uar["scratch", f"{p}%"] for p in (10, 30, 100)]
     for row in study["saved_labels"]:

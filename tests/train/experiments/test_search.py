@@ -10,8 +10,8 @@ from sklearn.metrics import recall_score
 
 from ser.cli import main
 from ser.errors import ConfigError, SerError
-from ser.results.records.find import read_any
-from ser.results.records.kinds import read_summary
+from ser.jsonfile import plain
+from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.runs import read_predictions
 from ser.results.report.compose import text_of
 from ser.results.statistics.chosen_setting import choose
@@ -77,7 +77,7 @@ def test_validation_chooses_and_other_test_scores_are_not_told(maker: Any) -> No
     found = search("toy", maker.space, grid={"lr": [1e-6, 1e-2], "head.hidden": [8]}, **FAST)
     assert found == json.loads(json.dumps(found))
     path = maker.space.results / f"{found['experiment']}.json"
-    assert read_any(path) == found
+    assert plain(read_record(path)) == found
     assert (found["tried"], found["failed"]) == (2, 0)
     assert found["chosen"]["setting"] == {"lr": 1e-2, "head.hidden": 8}
     summaries = [read_summary(path.parent / s["record"]) for s in found["settings"]]
@@ -156,7 +156,7 @@ def test_a_setting_that_fails_is_named_and_the_others_go_on(maker: Any, capsys: 
     assert "  - head.C=-1 head.kernel=linear: sklearn:SVC: The 'C' parameter" in said
     assert "1 failed" in said
     (path,) = maker.space.results.glob("search-toy-sklearn-SVC-*.json")
-    rows = read_any(path)["settings"]
+    rows = plain(read_record(path))["settings"]
     assert [r["record"] is None for r in rows] == [True, False]
     assert main(["results", "show", path.stem, "--workspace", str(maker.space.root)]) == 0
     assert "chosen" in capsys.readouterr().out

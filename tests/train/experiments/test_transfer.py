@@ -13,10 +13,10 @@ from ser.errors import ConfigError
 from ser.features.normalise import normalise
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import load_tensors
+from ser.jsonfile import plain
 from ser.metadata.table import load_table, write_table
 from ser.results.metrics.swapped_labels import suspects
-from ser.results.records.find import read_any
-from ser.results.records.kinds import read_summary
+from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.runs import read_predictions
 from ser.results.statistics.gains import comparisons, verdict
 from ser.train.experiments.adapt import adapt
@@ -104,7 +104,7 @@ def test_adaptation_stands_beside_source_and_oracle_and_its_gains_add_up(space: 
     study = adapt("a", "b", space, methods=["mmd", "coral"], weights=[0.5, 2.0], **FAST)
     names = [v["name"] for v in study["variants"]]
     assert names == [SOURCE_ONLY, "mmd 0.5", "mmd 2", "coral 0.5", "coral 2", TARGET_ONLY]
-    assert study == read_any(space.results / f"{study['experiment']}.json")
+    assert study == plain(read_record(space.results / f"{study['experiment']}.json"))
     ua = {v["name"]: v["pooled"]["UA"]["mean"] for v in study["variants"]}
     gap = ua[TARGET_ONLY] - ua[SOURCE_ONLY]
     for c in study["comparisons"]:

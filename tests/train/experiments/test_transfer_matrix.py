@@ -17,14 +17,13 @@ from sklearn.preprocessing import StandardScaler
 from ser.cli import cli, main
 from ser.errors import ConfigError
 from ser.features.tensors import load_tensors
-from ser.jsonfile import check
+from ser.jsonfile import check, plain
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.folds.protocols import train_and_validation
 from ser.metadata.languages import crossing, spoken
 from ser.metadata.table import load_table, make_table, write_table
 from ser.results.plotting.gallery import draw
-from ser.results.records.find import read_any
-from ser.results.records.kinds import read_summary
+from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.result import Result
 from ser.results.records.runs import read_predictions
 from ser.results.studies.transfer_matrix import Study
@@ -72,7 +71,7 @@ def predictions(maker: Any, found: dict[str, Any]) -> pd.DataFrame:
 
 @pytest.fixture
 def units(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What is trained: job, folds and runs of each unit."""
+    """The units that are trained: job, folds and runs of each."""
     found: list[Any] = []
     real = scheduler.run_units
 
@@ -199,7 +198,7 @@ def test_a_matrix_of_two_is_both_directions_and_both_fits(maker: Any, units: lis
     corpora(maker, "one", "two")
     study = matrix(["one", "two"], maker.space, **FAST)
     path = maker.space.results / f"{study['experiment']}.json"
-    assert read_any(path) == json.loads(json.dumps(study))
+    assert plain(read_record(path)) == json.loads(json.dumps(study))
     cells = _by_pair(study)
     for source, target in (("one", "two"), ("two", "one")):
         before = (maker.space.results / cells[source, target]["record"]).read_bytes()

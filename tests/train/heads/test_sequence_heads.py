@@ -77,7 +77,7 @@ def test_attentive_statistics_are_those_of_a_plain_loop() -> None:
 
 
 def test_statistics_of_one_frame_are_the_frame_and_a_constant() -> None:
-    """Which is why the gated head pools nothing where features are pooled."""
+    """So the gated head pools nothing where features are pooled."""
     pool, x = randomised(AttentiveStatistics(5, 7)), torch.randn(2, 3, 1, 5, requires_grad=True)
     pool = stack([pool, randomised(AttentiveStatistics(5, 7))])
     found = pool(x, torch.ones(2, 3, 1, dtype=torch.bool))

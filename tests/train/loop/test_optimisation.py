@@ -55,7 +55,7 @@ def test_a_block_is_zero_and_can_be_written(size: int) -> None:
 
 
 def test_training_does_not_import_the_compiler() -> None:
-    """Which takes as long as importing torch, in every process."""
+    """Importing it takes as long as importing torch, in every process."""
     script = (
         "import sys, torch; from ser.train.loop import trainer; from ser.train.loop.optimisation import AdamW\n"
         "theta = torch.zeros(1, 64, requires_grad=True); theta.grad = torch.ones(1, 64); AdamW(theta, 0.0).step(0.1)\n"

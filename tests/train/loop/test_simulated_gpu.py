@@ -61,7 +61,7 @@ def small(name: str, **options: Any) -> Any:
 
 
 def step(data: Data, config: Any, seeds: list[int], device: Any) -> Counter[str]:
-    """What a GPU would be waited for in one step, which is not the first."""
+    """The waits for a GPU in one step, which is not the first."""
     stack = trainer.Stack(data, config, seeds, None)
     units = stack.begin_epoch(1)[0]
     stack.update(units, 0)

@@ -218,7 +218,7 @@ def test_predictions_that_are_not_finite_fail_their_run_alone(maker: Any, poison
 
 @pytest.fixture
 def units(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What is trained."""
+    """The units that are trained."""
     found: list[Any] = []
     real = scheduler.run_units
 

@@ -1,4 +1,4 @@
-"""Plugins: one file a kind of picture.
+"""Plugins: one file per kind of picture.
 
 `ORDER` in a report; `fits(result)`; `draw(result, metric)`; and `words(result, metric)`: the same as text.
 """

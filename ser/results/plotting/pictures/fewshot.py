@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ser.results.plotting.style import FULL_NAMES, PALETTE, title
+from ser.results.records.find import fact_of
 from ser.results.records.model import AmountNumbers, Metrics, Spread
 from ser.results.records.names import amount_value
-from ser.results.records.result import Result, fact_of
+from ser.results.records.result import Result
 from ser.results.report.cells import FEW_RUNS, many
 from ser.results.studies.fewshot import Point, Study
 
@@ -113,7 +114,9 @@ def _panel(axes: Axes, methods: Curves, share: bool, metric: str) -> None:
         amounts, [f"{a:g} {unit}\n{_size(p.n_samples)}" for a, p in zip(amounts, first.values(), strict=True)]
     )
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("labelled target data (share and utterances)" if share else "shots a class (and utterances in all)")
+    axes.set_xlabel(
+        "labelled target data (share and utterances)" if share else "shots per class (and utterances in all)"
+    )
     axes.grid(alpha=0.3)
 
 

@@ -7,7 +7,7 @@ from ser.results.plotting.style import FULL_NAMES, title
 from ser.results.records.result import Result
 
 ORDER = 55
-MANY = 40  # of more, their picture would be longer than a page
+MANY = 40  # a picture of more would be longer than a page
 
 
 def fits(result: Result) -> bool:

@@ -19,7 +19,7 @@ def draw(result: Result, metric: str) -> Figure:
     series = [Series(m, [Estimate.of(getattr(found[g], m)) for g in found]) for m in ("UA", "WA")]
     figure = bars([f"{g} (n {found[g].n})" for g in found], series, "score, 0 to 1")
     runs = result.numbers.confusion_matrix.runs
-    title(figure, result.record, f"lines: {interval_note(runs or 1)}; n: utterances a run")
+    title(figure, result.record, f"lines: {interval_note(runs or 1)}; n: utterances per run")
     return figure
 
 

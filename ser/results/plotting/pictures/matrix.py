@@ -1,7 +1,7 @@
 """Transfer matrix: every corpus as source and as target, dark where the score is high, its number written in the cell.
 
-One hue from light to dark, so that the order is the same in grey and for people who are colour-blind. What is not a matter of
-more or less (the diagonal, the means, remarks) is shown by frames, gaps and signs, not by colour.
+One hue from light to dark, so that the order is the same in grey and for people who are colour-blind. The diagonal, the
+means and remarks, which are not a matter of more or less, are shown by frames, gaps and signs, not by colour.
 """
 
 from textwrap import fill

@@ -1,4 +1,4 @@
-"""Novelty: how well each score tells what is new from what is known, as AUROC beside that of chance."""
+"""Novelty: the AUROC of each score, of novel against known utterances, beside that of chance."""
 
 from matplotlib.figure import Figure
 

@@ -8,7 +8,7 @@ from ser.results.plotting.style import title
 from ser.results.records.result import Result
 
 ORDER = 50
-MANY = 40  # of more, as many as fit are shown: the best and the worst half of this number
+MANY = 40  # of more, the best and the worst half of this number are shown
 OTHER = "#999999"
 
 
@@ -37,7 +37,7 @@ def draw(result: Result, metric: str) -> Figure:
     )
     runs = result.numbers.confusion_matrix.runs
     cut = f"; the best and the worst {MANY // 2} of {len(order)} speakers" if len(shown) < len(order) else ""
-    title(figure, result.record, f"lines: {interval_note(runs or 1)}; n: utterances a run{cut}")
+    title(figure, result.record, f"lines: {interval_note(runs or 1)}; n: utterances per run{cut}")
     return figure
 
 

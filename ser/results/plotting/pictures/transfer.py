@@ -1,4 +1,4 @@
-"""Transfer: each way's score beside source only and target only, and its gain over source only."""
+"""Transfer: the score of each variant beside source only and target only, and its gain over source only."""
 
 from matplotlib.figure import Figure
 

@@ -1,3 +1,3 @@
-"""Plugins: one file a format of reports. `write(report, path)`; `ENDING` is the file's."""
+"""Plugins: one file per format of reports, with `write(report, path)` and `ENDING`, that of the file's name."""
 
 KIND = "report format"

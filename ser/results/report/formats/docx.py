@@ -149,7 +149,7 @@ def _shade(cell: Any, share: float) -> None:
 
 
 def _repeat(row: Any) -> None:
-    """Have a row repeated on top of each page that the table goes on to."""
+    """Repeat a row on top of each page of the table."""
     from docx.oxml import OxmlElement
     from docx.oxml.ns import qn
 

@@ -49,7 +49,7 @@ def render(report: Report) -> str:
 
 
 class Ids:
-    """Ids for a page, each different from all before."""
+    """A source of ids for a page, each different from all before."""
 
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}

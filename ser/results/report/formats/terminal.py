@@ -1,4 +1,4 @@
-"""Plain text for a terminal: what can be read without pictures, without the appendix, in the width that there is."""
+"""Plain text for a terminal, in its width, without pictures and appendix."""
 
 import shutil
 import sys
@@ -71,7 +71,7 @@ def _block(block: Block, width: int) -> str:
 
 
 def _hanging(first: str, text: str, width: int) -> str:
-    """A text whose later lines are indented as its first begins. Words are never cut: names are to be copied."""
+    """Wrap a text so that later lines are indented as the first. Words are never cut, so that names can be copied."""
     wrapper = TextWrapper(min(width, READABLE), first, " " * len(first), break_long_words=False, break_on_hyphens=False)
     return wrapper.fill(text) or first
 

@@ -1,6 +1,6 @@
 """Linear probe: logistic regression of scikit-learn on the source model's embedding, which stays as it is.
 
-A standard way of asking what a representation holds (Alain & Bengio, "Understanding intermediate layers using linear classifier
+A standard test of the content of a representation (Alain & Bengio, "Understanding intermediate layers using linear classifier
 probes", ICLR workshop 2017; as a few-shot baseline: Tian et al., "Rethinking Few-Shot Image Classification", ECCV 2020).
 Vectors `(runs, shots, E)` are standardised by the shots' own mean and deviation; scikit-learn's defaults (L2, C = 1), classes
 balanced. Without a source the pooled, normalised features take the embedding's place.
@@ -31,7 +31,7 @@ def learn(task: Task, shots: Rows, seeds: Sequence[int]) -> Answer:
         if len(np.unique(labels)) < 2:
             raise TrainingError("the shots have fewer than two classes", action="Take more data or another scheme.")
         there = test[run if len(test) > 1 else 0]
-        if not (np.isfinite(own).all() and np.isfinite(there).all()):  # the run's source model is of no use
+        if not (np.isfinite(own).all() and np.isfinite(there).all()):  # the run's source model diverged
             answer.probabilities[run] = np.nan
             answer.account.append({})
             answer.seconds.append(0.0)

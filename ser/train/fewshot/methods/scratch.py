@@ -1,4 +1,4 @@
-"""The same head from random weights on the same shots: what the others are measured by, no transfer.
+"""The same head from random weights on the same shots, without transfer: the measure of the other methods.
 
 Its curve over the amount of target data says how many labels another method saves at equal UA
 (`ser.results.metrics.saved_labels`). It
