@@ -119,7 +119,7 @@ def _frame(path: Path, row: RunRow, record: RunRecord, verdict: Verdict) -> pd.D
 
 
 def _compare_scores(row: RunRow, record: RunRecord, frame: pd.DataFrame, verdict: Verdict) -> None:
-    """Compare the scores of a run with those of `scores`, which does not sum the counts that a summary's are made of."""
+    """Compare the scores of a run with those of its predictions, the predicted classes with the probabilities."""
     classes = classes_of(frame)
     for split in SPLITS:
         part = frame[frame["split"] == split]

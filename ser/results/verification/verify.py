@@ -2,8 +2,7 @@
 
 The same functions that wrote the numbers of a summary compute them again: this finds a record, a run or a prediction that was
 changed afterwards, a file that is gone, or code that computes something else now. It does not find an error in the functions
-themselves; their tests do. The scores of a run are computed in another way than those of a summary, and their means are
-compared too.
+themselves; their tests do.
 """
 
 from collections.abc import Iterator, Sequence
