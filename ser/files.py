@@ -56,17 +56,20 @@ def read_text(path: Path | str) -> str:
     return read_bytes(path).decode("utf-8-sig")
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, every_key_once: bool = False) -> Any:
     """Parse JSON from outside.
 
+    Args:
+        every_key_once: refuse an object that has a key twice; else the last counts, as in JavaScript.
+
     Raises:
-        ValueError: it is no JSON, is nested more than `MAX_DEPTH` levels deep, or has text that is not Unicode (half a
-            surrogate pair).
+        ValueError: it is no JSON, is nested more than `MAX_DEPTH` levels deep, has a key twice, or has text that is not
+            Unicode (half a surrogate pair).
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_with_every_key_once if every_key_once else None)
     except RecursionError:
         raise _too_deep() from None
     _refuse_deep(text)  # what is not quite too deep for the parser is too deep for what works on it later
@@ -76,6 +79,14 @@ def parse_json(text: str | bytes) -> Any:
         except UnicodeEncodeError:
             raise ValueError("text that is not Unicode (half a surrogate pair)") from None
     return value
+
+
+def _with_every_key_once(pairs: list[tuple[str, Any]]) -> JsonObject:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next(key for key in made if [k for k, _ in pairs].count(key) > 1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return made
 
 
 def _refuse_deep(text: str) -> None:

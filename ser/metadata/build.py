@@ -15,7 +15,7 @@ from ser.metadata.folds.fold_file import Line, write_folds
 from ser.metadata.parsing import LOG
 from ser.metadata.schema import Row, TableFacts, check_name
 from ser.metadata.table import Table, load_table, make_table, write_table
-from ser.metadata.table_files import EXCEL, JSON_LINES
+from ser.metadata.table_files import EXCEL, JSON_LINES, OTHER_SHEETS
 from ser.workspace import Workspace
 
 Say = Callable[[str], None]
@@ -46,7 +46,8 @@ def plugin_for(dataset: str, source: Path, plugin: str | None = None) -> str:
         ConfigError: none of them is a plugin.
         CorpusError: there is no such source, and no plugin that describes one.
     """
-    name = plugin or (SUFFIXES.get(source.suffix.lower()) if source.is_file() else None) or dataset
+    kinds = SUFFIXES | dict.fromkeys(OTHER_SHEETS, "csv")  # refused there, with what to do
+    name = plugin or (kinds.get(source.suffix.lower()) if source.is_file() else None) or dataset
     if name not in registry.names(CORPORA):
         if not source.exists():
             raise CorpusError(f"there is no {source}")
@@ -82,7 +83,7 @@ def build(dataset: str, root: Path, plugin: str | None = None, quiet: bool = Fal
         parsed = parse_corpus(name, root, dataset)
         published = getattr(corpus(name), "folds", None)
         folds = tuple(published(root)) if published else ()
-    frame, unusable = measure(parsed.frame, parsed.root, quiet)
+        frame, unusable = measure(parsed.frame, parsed.root, quiet)
     refuse_all_unusable(unusable, parsed.root, parsed.facts["title"])
     for reason, path in unnamed:
         unusable.files += 1

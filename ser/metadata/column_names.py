@@ -11,19 +11,27 @@ from typing import Any, cast
 
 from ser.errors import CorpusError
 from ser.files import parse_json
-from ser.metadata.labels import from_word, one_spelling, several
+from ser.metadata import one_hot
+from ser.metadata.labels import from_word, is_strange, one_spelling, several
 from ser.metadata.parsing import LOG, few
 from ser.metadata.schema import COLUMNS, NUMBER, Row
 from ser.metadata.table_files import RawRow
+from ser.metadata.words_in_cells import as_label, cleaned, is_missing, said
+
+
+def _also_in_ms(name: str, *others: str) -> tuple[str, ...]:
+    """Other names of a column of times, then those that say that it is in milliseconds."""
+    return (*others, *(f"{word}_ms" for word in (name, *others)))
+
 
 # Other names of a column, as `plain` writes them; the first that a file has is taken, a column's own name before all others.
 ALIASES = {
     "utterance_id": ("id", "utt_id", "uttid", "utt", "segment_id", "key"),
     "path": ("file", "filename", "file_name", "file_path", "filepath", "audio_path", "audio_filepath", "audio_file_path",
              "audio_file", "audio", "wav", "wav_path", "wav_file"),
-    "start": ("begin", "start_time", "onset", "offset", "start_ms", "begin_ms", "start_time_ms", "onset_ms", "offset_ms"),
-    "end": ("stop", "end_time", "end_ms", "stop_ms", "end_time_ms"),
-    "duration": ("length", "dur", "duration_ms", "length_ms", "dur_ms"),
+    "start": _also_in_ms("start", "begin", "start_time", "begin_time", "time_start", "onset", "offset"),
+    "end": _also_in_ms("end", "stop", "end_time", "stop_time", "time_end", "finish", "finish_time"),
+    "duration": _also_in_ms("duration", "length", "dur"),
     "text": ("transcript", "transcription", "utterance", "sentence"),
     "emotion": ("emotions", "emo", "emotion_label", "emotion_class", "emotion_category", "emo_class", "emo_label", "class",
                 "category", "categorical_emotion"),
@@ -47,10 +55,6 @@ SPLITS = {"train": "train", "training": "train", "dev": "validation", "val": "va
           "validation": "validation", "development": "validation", "devel": "validation", "test": "test", "eval": "test",
           "evaluation": "test"}  # fmt: skip
 RATINGS = ("valence", "arousal", "dominance")
-# Words for nothing, in lower case. In texts and ids they may be words like others.
-MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "-", "?")
-_NOTHING = (*MISSING[:2], *MISSING[3:])  # a speaker may be called NA
-_OFF, _ON = ("0", "0.0", "false"), ("1", "1.0", "true")
 _MILLISECONDS = re.compile(r"_ms$")
 
 
@@ -73,19 +77,19 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object) -> Iterator[R
     if listed and not {"path", "text"} & set(columns):
         raise CorpusError(f"{where} names neither audio nor text", expected="a column path (or file, wav, ...) or text",
                           found=f"columns {', '.join(ignored + list(columns.values()))}")  # fmt: skip
-    words = [] if {"emotion", "label"} & set(columns) else _one_hot(listed, ignored)
+    words = {} if {"emotion", "label"} & set(columns) else one_hot.find_columns(listed, ignored)
     ignored = [key for key in ignored if key not in words]
     if ignored:
         LOG.warning("columns ignored: %s", few(ignored, 30))
-    _note_labels(columns, words, keys)
+    _note_labels(columns, list(words), keys)
     given = [{name: cells.get(key) for name, key in columns.items()} for cells in listed]
     if words:
-        given = [{**row, "emotion": _hot(cells, words)} for row, cells in zip(given, listed, strict=True)]
+        given = [{**row, "emotion": one_hot.label_of(cells, words)} for row, cells in zip(given, listed, strict=True)]
     spelling = _Spelling(given, where)
     base = folder.resolve()
     scales = {name: 1000 for name, key in columns.items() if _MILLISECONDS.search(plain(key))}
     made = [_row(cells, base, number, where, scales, spelling) for number, cells in enumerate(given, start=1)]
-    _name_rows(made, given)
+    _name_rows(made, given, where, ignored)
     spelling.note()
     _note_splits(given, columns)
     yield from cast(list[Row], made)
@@ -112,17 +116,21 @@ def plain(key: str) -> str:
     >>> plain("Speaker ID"), plain("EmoClass"), plain("SpkrID"), plain("Start [ms]"), plain("end (s)")
     ('speaker_id', 'emo_class', 'spkr_id', 'start_ms', 'end')
     """
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", unicodedata.normalize("NFC", key).strip())
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", unicodedata.normalize("NFC", said(key)))
     words = re.sub(r"[\s_()\[\]-]+", "_", words).lower()
     words = re.sub(r"_(msecs?|millis|milliseconds?)_?$", "_ms", words)
     return (
-        re.sub(r"^(start|begin|onset|end|stop|offset|duration|length)_(s|secs?|seconds?)_?$", r"\1", words).rstrip("_")
+        re.sub(
+            r"^((?:\w+_)?(?:start|begin|onset|end|stop|finish|offset|duration|dur|length|time))_(s|secs?|seconds?)_?$",
+            r"\1",
+            words,
+        ).rstrip("_")
         or words
     )
 
 
 def _in_one(key: str) -> str:
-    return key.strip().lower().replace(" ", "_").replace("-", "_")
+    return said(key).lower().replace(" ", "_").replace("-", "_")
 
 
 def _refuse_ambiguous(keys: Sequence[str], columns: Mapping[str, str], where: object) -> None:
@@ -133,21 +141,6 @@ def _refuse_ambiguous(keys: Sequence[str], columns: Mapping[str, str], where: ob
             raise CorpusError(
                 f"{where}: two columns are called {plain(used)!r}", expected="every name once", found=", ".join(same)
             )
-
-
-def _one_hot(rows: Sequence[RawRow], keys: Sequence[str]) -> list[str]:
-    """Columns that are called like emotions and hold 0 and 1 only: they are labels, one column for each class."""
-    found = [key for key in keys if from_word(key) != "other"]
-    if len(found) < 2:
-        return []
-    found += [key for key in keys if plain(key) == "other"]
-    flags = all(_said(row.get(key)).lower() in ("", *_OFF, *_ON) for row in rows for key in found)
-    return found if flags else []
-
-
-def _hot(cells: RawRow, words: Sequence[str]) -> str:
-    """The names of the columns that hold a 1; several are refused as several labels in one cell are."""
-    return ";".join(word for word in words if _said(cells.get(word)).lower() in _ON)
 
 
 def _note_labels(columns: Mapping[str, str], words: Sequence[str], keys: Sequence[str]) -> None:
@@ -180,9 +173,9 @@ class _Spelling:
     """
 
     def __init__(self, rows: Sequence[RawRow], where: object) -> None:
-        labels, emotions = [_label_of(row) for row in rows], [_word(row.get("emotion")) for row in rows]
+        labels, emotions = [_label_of(row) for row in rows], [as_label(row.get("emotion")) for row in rows]
         both = labels + [emotion for label, emotion in zip(labels, emotions, strict=True) if emotion != label]
-        self._missing = Counter(word for word in both if word.lower() in MISSING or word == "None")
+        self._missing = Counter(word for word in both if is_missing(word))
         del self._missing[""]
         counts = Counter(word for word in both if word and word not in self._missing)
         many = {word: parts for word in counts if (parts := several(word, counts))}
@@ -199,7 +192,7 @@ class _Spelling:
             )
         self._spelt = one_spelling(counts.elements())
         self._changed = [(kept, word) for word, kept in self._spelt.items() if word != kept]
-        self._strange = [word for word in dict.fromkeys(self._spelt.values()) if from_word(word) == "other"]
+        self._strange = [word for word in dict.fromkeys(self._spelt.values()) if is_strange(word)]
 
     def of(self, word: str) -> str:
         """The spelling that is kept; "" for a word that stands for no label."""
@@ -216,35 +209,36 @@ class _Spelling:
 
 
 def _label_of(row: RawRow) -> str:
-    return _word(row.get("label")) or _word(row.get("emotion"))
-
-
-def _word(value: Any) -> str:
-    """A label as text, in the one encoding of accents, with single spaces."""
-    return " ".join(unicodedata.normalize("NFC", _said(value)).split())
+    return as_label(row.get("label")) or as_label(row.get("emotion"))
 
 
 def _row(
     cells: RawRow, base: Path, number: int, where: object, scales: Mapping[str, float], spelling: _Spelling
 ) -> RawRow:
-    row = {name: value.strip() if isinstance(value, str) else value for name, value in cells.items()}
+    row = {name: cleaned(value) for name, value in cells.items()}
     row["label"] = spelling.of(_label_of(cells))
-    word = spelling.of(_word(row.get("emotion"))) or row["label"]
+    word = spelling.of(as_label(row.get("emotion"))) or row["label"]
     row["emotion"] = from_word(word) if word else ""
-    row["path"] = _relative(_said(row.get("path")), base)
+    row["path"] = _relative(said(row.get("path")), base)
     for name, words in (("gender", GENDERS), ("split", SPLITS)):
-        given = _said(row.get(name)).lower()
-        given = "" if given in MISSING or (name == "gender" and given in ("unknown", "other")) else given
-        part = words.get(given) or (words.get(_part(given)) if name == "split" else None)
+        given = said(row.get(name)).lower()
+        given = "" if is_missing(given) or (name == "gender" and given == "other") else given
+        part = part_of(given) if name == "split" else words.get(given)
         if given and part is None:
             raise CorpusError(f"{where}, row {number}: {name} {given!r}", expected=f"one of {', '.join(words)}")
         row[name] = part or ""
     for name in ("speaker", "session", "dialogue"):
-        row[name] = "" if _said(row.get(name)).lower() in _NOTHING else row.get(name)
+        word = said(row.get(name))
+        row[name] = "" if is_missing(word) and word.lower() != "na" else row.get(name)  # a speaker may be called NA
     row["votes"] = _votes(row.get("votes"))
     for name, kind in COLUMNS.items():
         if kind == NUMBER and name in row:
             row[name] = _number(row[name], scales.get(name, 1))
+            if name in ("start", "end", "duration") and isinstance(row[name], str):
+                raise CorpusError(
+                    f"{where}, row {number}: {name} {row[name]!r}",
+                    expected=f"seconds, such as 12.5 (or milliseconds in a column {name}_ms)",
+                )
     if row.get("end") is None and row.get("start") is not None and row.get("duration") is not None:
         with suppress(
             TypeError, ValueError
@@ -255,8 +249,8 @@ def _row(
 
 def _number(value: Any, scale: float) -> Any:
     """A number as it is, or of a text that is one, also with a decimal comma; None for nothing; else the text."""
-    text = _said(value)
-    if text.lower() in MISSING:
+    text = said(value)
+    if is_missing(text):
         return None
     if re.fullmatch(r"[-+]?\d+,\d+", text):
         text = text.replace(",", ".")
@@ -266,9 +260,14 @@ def _number(value: Any, scale: float) -> Any:
         return value
 
 
-def _part(word: str) -> str:
-    """`test1` and `train_set` without what follows the part's name."""
-    return re.sub(r"[\s_-]*(set|split|partition)?[\s_-]*\d*$", "", word)
+def part_of(word: str) -> str | None:
+    """The part that a word means; None for another word.
+
+    >>> part_of("Dev"), part_of("test1"), part_of("Training set"), part_of("anna")
+    ('validation', 'test', 'train', None)
+    """
+    word = word.lower()
+    return SPLITS.get(word) or SPLITS.get(re.sub(r"[\s_-]*(set|split|partition)?[\s_-]*\d*$", "", word))
 
 
 def _note_splits(rows: Sequence[RawRow], columns: Mapping[str, str]) -> None:
@@ -276,8 +275,8 @@ def _note_splits(rows: Sequence[RawRow], columns: Mapping[str, str]) -> None:
         return
     words: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for row in rows:
-        given = _said(row.get("split")).lower()
-        words[SPLITS.get(given) or SPLITS.get(_part(given), "")].setdefault(given)
+        given = said(row.get("split")).lower()
+        words[part_of(given) or ""].setdefault(given)
     for part, several_words in words.items():
         if part and len(several_words) > 1:
             LOG.warning("split: %s are all read as %s", ", ".join(several_words), part)
@@ -289,7 +288,7 @@ def _votes(given: Any) -> Any:
         with suppress(ValueError):
             given = parse_json(given)
     if not isinstance(given, dict) or not all(type(n) in (int, float) and n >= 0 for n in given.values()):
-        return None if _said(given).lower() in MISSING else given
+        return None if is_missing(said(given)) else given
     votes: dict[str, float] = {}
     for word, number in given.items():
         votes[from_word(word)] = votes.get(from_word(word), 0.0) + number
@@ -297,18 +296,30 @@ def _votes(given: Any) -> Any:
     return {emotion: round(n / total, 6) for emotion, n in votes.items() if n} or None
 
 
-def _name_rows(rows: Sequence[RawRow], given: Sequence[RawRow]) -> None:
+def _name_rows(rows: Sequence[RawRow], given: Sequence[RawRow], where: object, ignored: Sequence[str]) -> None:
     """Give ids to rows without one: the path without its ending, with the segment's start as written; else the row's number.
 
     Where two files differ by their ending alone, it stays.
+
+    Raises:
+        CorpusError: two rows are of one file, or of one start in it, so that nothing tells them apart.
     """
-    clash = shared_stems(row["path"] for row in rows if not _said(row.get("utterance_id")))
+    made: dict[str, int] = {}
+    clash = shared_stems(row["path"] for row in rows if not said(row.get("utterance_id")))
     for number, (row, cells) in enumerate(zip(rows, given, strict=True), start=1):
-        if _said(row.get("utterance_id")):
+        if said(row.get("utterance_id")):
             continue
         name = row["path"].rsplit(".", 1)[0]
-        name, start = row["path"] if name in clash else name, _said(cells.get("start"))
-        row["utterance_id"] = (f"{name}@{start}" if start else name) if name else f"row-{number:06d}"
+        name, start = row["path"] if name in clash else name, said(cells.get("start"))
+        row["utterance_id"] = own = (f"{name}@{start}" if start else name) if name else f"row-{number:06d}"
+        if made.setdefault(own, number) != number:
+            raise CorpusError(
+                f"{where}, rows {made[own]} and {number} are both of {row['path']}"
+                + (f" from {start}" if start else ""),
+                expected="columns start and end of each utterance in its file, in seconds (or start_ms and end_ms)",
+                found=f"columns not known: {few(ignored)}" if ignored else None,
+                action="Or leave the second row out, or give a column id.",
+            )
 
 
 def shared_stems(paths: Iterable[str]) -> set[str]:
@@ -325,7 +336,7 @@ def shared_stems(paths: Iterable[str]) -> set[str]:
 
 def _relative(path: str, base: Path) -> str:
     """Relative to the file's folder where it lies below it; as given otherwise."""
-    if path.lower() in ("nan", "null", "<na>"):
+    if is_missing(path):
         return ""
     if not path or not Path(path).is_absolute():
         return path.replace("\\", "/").removeprefix("./")
@@ -333,7 +344,3 @@ def _relative(path: str, base: Path) -> str:
         return Path(path).relative_to(base).as_posix()
     except ValueError:
         return path
-
-
-def _said(value: Any) -> str:
-    return "" if value is None or value != value else str(value).strip()

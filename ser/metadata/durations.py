@@ -10,6 +10,7 @@ import pandas as pd
 
 from ser.audio.decoding import header_seconds
 from ser.errors import AudioError, CorpusError
+from ser.metadata.parsing import LOG
 from ser.progress import progress
 
 # Faults of a file (`ser.audio.files.FAULTS`) in words; the others make it unreadable as audio.
@@ -86,7 +87,7 @@ def measure(frame: pd.DataFrame, root: Path, quiet: bool = False) -> tuple[pd.Da
             lengths[path] = nan if seconds is None else seconds
         except AudioError as error:
             found.add(_REASONS.get(error.fault, DAMAGED), path)
-    _refuse_milliseconds(frame, lengths)
+    _check_times(frame, lengths)
     durations = [
         _duration(lengths.get(path, nan), bool(path) and path not in lengths, start, end, stated)
         for path, start, end, stated in zip(frame["path"], frame["start"], frame["end"], frame["duration"], strict=True)
@@ -151,18 +152,23 @@ def _names(folder: Path) -> Iterable[str]:
         return []
 
 
-def _refuse_milliseconds(frame: pd.DataFrame, lengths: dict[str, float]) -> None:
-    """Refuse segments that lie outside of their files, and would lie inside were their times milliseconds."""
-    times = frame[frame["end"].notna()]
-    length = times["path"].map(lengths).astype(float)
-    times, length = times[length.notna()], length[length.notna()]
-    outside = times["end"] > length + _SLACK
-    if not len(times) or outside.mean() <= 0.5 or (times["end"] / 1000 > length + _SLACK).any():
+def _check_times(frame: pd.DataFrame, lengths: dict[str, float]) -> None:
+    """Note segments that lie outside of their files; refuse them where they would lie inside were they in milliseconds."""
+    last = frame["end"].fillna(frame["start"])
+    length = frame["path"].map(lengths).astype(float)
+    last, length = last[last.notna() & length.notna()], length[last.notna() & length.notna()]
+    outside = last > length + _SLACK
+    if not outside.any():
         return
-    row = times.index[outside.to_numpy().argmax()]
+    row = list(last.index)[outside.to_numpy().argmax()]
+    column = "start" if pd.isna(frame["end"][row]) else "end"
+    found = f"{frame['utterance_id'][row]}: {column} {last[row]:g} of a file of {length[row]:.3f} s"
+    if outside.mean() <= 0.5 or (last / 1000 > length + _SLACK).any():
+        LOG.warning("segments that lie outside of their files: %d (%s)", outside.sum(), found)
+        return
     raise CorpusError(
-        f"start and end look like milliseconds: {int(outside.sum())} of {len(times)} segments lie outside of their files",
+        f"start and end look like milliseconds: {int(outside.sum())} of {len(last)} segments lie outside of their files",
         expected="seconds",
-        found=f"{frame['utterance_id'][row]}: end {frame['end'][row]:g} of a file of {length[row]:.3f} s",
-        action="Write them in seconds, or call the columns start_ms and end_ms.",
+        found=found,
+        action="Write them in seconds, or call the columns start_ms and end_ms (a column duration: duration_ms).",
     )

@@ -4,6 +4,7 @@ A scheme is applied when tensors are made, never before: one table and one featu
 numbers, cross between corpora.
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -55,13 +56,18 @@ _BY_WORD = {word: name for name, words in SYNONYMS.items() for word in words}
 
 
 def from_word(word: str) -> str:
-    """Canonical emotion of an everyday word; `other` for one that is not known.
+    """Canonical emotion of an everyday word, also with a number before it; `other` for one that is not known.
 
-    >>> from_word("Angry"), from_word("whispered")
-    ('anger', 'other')
+    >>> from_word("Angry"), from_word("03-sad"), from_word("whispered")
+    ('anger', 'sadness', 'other')
     """
     plain = unicodedata.normalize("NFC", word).strip().lower().replace(" ", "_").replace("-", "_")
-    return _BY_WORD.get(plain, "other")
+    return _BY_WORD.get(plain) or _BY_WORD.get(re.sub(r"^\d+[._)]+", "", plain), "other")
+
+
+def is_strange(word: str) -> bool:
+    """True for a word that is no known emotion, nor a word for others."""
+    return from_word(word) == "other" and word.lower() not in SYNONYMS["other"]
 
 
 def one_spelling(words: Iterable[str]) -> dict[str, str]:
@@ -75,6 +81,11 @@ def one_spelling(words: Iterable[str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     counts = Counter(words).most_common()
     return {word: kept.setdefault(word.casefold() if len(word) > 1 else word, word) for word, _ in counts}
+
+
+def alike(one: str, other: str) -> bool:
+    """True for two spellings of one label; see `one_spelling`."""
+    return len(set(one_spelling([one, other]).values())) == 1
 
 
 def several(cell: str, labels: Collection[str] = ()) -> list[str]:

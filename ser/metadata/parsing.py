@@ -23,7 +23,7 @@ LOG = logging.getLogger("ser.metadata")
 _WINDOWS = {
     code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
 }
-_MARKS = {
+MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -159,7 +159,7 @@ def read_text(path: Path) -> str:
         raise CorpusError(
             f"{path} is not a text file", found="a ZIP archive or an Excel file", action="Excel: NAME.xlsx."
         )
-    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError:
@@ -173,7 +173,7 @@ def read_text(path: Path) -> str:
             found="bytes that are 0",
             action="Save it again as CSV in UTF-8.",
         )
-    return mended(text)
+    return mended(text.lstrip("\ufeff"))  # a file that was marked twice
 
 
 def mended(text: str) -> str:

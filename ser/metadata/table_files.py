@@ -11,9 +11,10 @@ from typing import Any
 from ser.errors import CorpusError
 from ser.files import open_regular, parse_json
 from ser.metadata.parsing import LOG, few, optional, read_text
+from ser.metadata.words_in_cells import said
 
 RawRow = dict[str, Any]  # by the file's own column names
-JSON_LINES, EXCEL = (".jsonl", ".ndjson"), (".xlsx", ".xlsm")
+JSON_LINES, EXCEL = (".jsonl", ".ndjson", ".json"), (".xlsx", ".xlsm")
 OTHER_SHEETS = (".xls", ".ods", ".numbers")
 MAX_SHEET_BYTES = 2**30  # of an Excel file's content, unpacked
 _DELIMITERS = ",\t;|"
@@ -45,7 +46,7 @@ def read_delimited(path: Path) -> tuple[list[RawRow], Path]:
         CorpusError: it is no such file, two columns have one name, or a row is longer or shorter than the header.
     """
     text = read_text(path)
-    given = re.match(r"sep=(.)\r?\n", text, re.IGNORECASE)
+    given = re.match(r'"?sep=(.)"?\r?\n', text, re.IGNORECASE)
     text = text[given.end() :] if given else text
     first = re.sub(r'"[^"]*"', "", next((line for line in text.split("\n") if line.strip()), ""))
     delimiter = given[1] if given else max(_DELIMITERS, key=first.count)
@@ -95,29 +96,45 @@ def read_excel(path: Path) -> tuple[list[RawRow], Path]:
         raise CorpusError(f"cannot read {path}", found=error.strerror or error) from None
     except Exception as error:  # openpyxl raises almost anything over a damaged file
         raise CorpusError(
-            f"{path} is not an Excel file, or is damaged", found=f"{type(error).__name__}: {error}"
+            f"{path} is not an Excel file, or is damaged",
+            found=f"{type(error).__name__}: {error}",
+            action="Save it again as .xlsx; a text file is called NAME.csv.",
         ) from None
     return [], path.parent
 
 
 def read_json_lines(path: Path) -> tuple[list[RawRow], Path]:
-    """Rows of a JSON lines file: one object in each line; empty lines are passed over.
+    """Rows of a JSON lines file, one object in each line, empty lines passed over; or of a list of objects in JSON.
 
     Raises:
-        CorpusError: a line is no JSON object, or is nested too deeply.
+        CorpusError: a line is no JSON object, is nested too deeply, or has a key twice.
     """
     rows = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    text = read_text(path)
+    if text.lstrip().startswith("["):
+        return _objects(text, path), path.parent
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = parse_json(line)
+            row = parse_json(line, every_key_once=True)
         except ValueError as error:
             raise CorpusError(f"{path}, line {number}", expected="one JSON object", found=str(error)) from None
         if not isinstance(row, dict):
             raise CorpusError(f"{path}, line {number}", expected="a JSON object", found=type(row).__name__)
         rows.append(row)
     return rows, path.parent
+
+
+def _objects(text: str, path: Path) -> list[RawRow]:
+    try:
+        rows = parse_json(text, every_key_once=True)
+    except ValueError as error:
+        raise CorpusError(f"cannot read {path}", expected="a list of JSON objects", found=str(error)) from None
+    strange = next((k for k, row in enumerate(rows, 1) if not isinstance(row, dict)), None)
+    if strange is not None:
+        raise CorpusError(f"{path}, entry {strange}", expected="a JSON object", found=type(rows[strange - 1]).__name__)
+    return list(rows)
 
 
 def _by_column(lines: Iterable[tuple[int, Sequence[Any]]], path: Path, unit: str) -> list[RawRow]:
@@ -127,7 +144,7 @@ def _by_column(lines: Iterable[tuple[int, Sequence[Any]]], path: Path, unit: str
         return []
     _, header = filled[0]
     rows = filled[1:]
-    names = [str(cell).strip() if _has_content(cell) else "" for cell in header]
+    names = [said(cell) for cell in header]
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
         raise CorpusError(f"{path}: two columns are called {twice!r}", expected="every name once")
@@ -145,7 +162,7 @@ def _by_column(lines: Iterable[tuple[int, Sequence[Any]]], path: Path, unit: str
 
 
 def _has_content(cell: Any) -> bool:
-    return cell is not None and str(cell).strip() != ""
+    return said(cell) != ""
 
 
 def _cell(value: Any) -> Any:

@@ -204,6 +204,47 @@ def test_levels_of_folders(tmp_path: Path, files_: list[str], expected: list[tup
     assert frame["label"].nunique() == len({e for e, *_ in expected}) or "loud" in files_[0]
 
 
+@pytest.mark.parametrize(
+    ("files_", "expected"),
+    [
+        (["s1/w\u00fctend/a", "s2/froh/b"], [("w\u00fctend", "s1"), ("froh", "s2")]),
+        (["w\u00fctend/s1/a", "froh/s2/b"], [("froh", "s2"), ("w\u00fctend", "s1")]),
+        (["s1/01-angry/a", "s2/02-sad/b"], [("01-angry", "s1"), ("02-sad", "s2")]),
+        (["wav/angry/a", "wav/sad/b"], [("angry", ""), ("sad", "")]),
+        (["angry/wav/a", "sad/wav/b"], [("angry", ""), ("sad", "")]),
+        (["nan/a", "angry/b"], [("angry", ""), ("", "")]),
+        (["Joy/angry/a", "Joy/sad/b"], [("angry", "Joy"), ("sad", "Joy")]),
+    ],
+)
+def test_labels_and_speakers_of_folders(tmp_path: Path, files_: list[str], expected: list[tuple[str, str]]) -> None:
+    for name in files_:
+        write_tone(tmp_path / f"{name}.wav")
+    frame = parse_corpus("folder", tmp_path).frame
+    assert list(zip(frame["label"], frame["speaker"], strict=True)) == expected
+
+
+def test_folders_of_genders_sessions_and_parts_are_neither_labels_nor_speakers(tmp_path: Path) -> None:
+    write_tone(tmp_path / "Test set/Session2/female/s3/angry/a.wav")
+    write_tone(tmp_path / "train_1/Session1/male/s1/01-sad/b.wav")
+    frame = parse_corpus("folder", tmp_path).frame
+    columns = ["split", "session", "gender", "speaker", "label", "emotion"]
+    assert frame[columns].to_numpy().tolist() == [
+        ["test", "Session2", "female", "s3", "angry", "anger"],
+        ["train", "Session1", "male", "s1", "01-sad", "sadness"],
+    ]
+
+
+def test_a_part_beside_folders_of_labels(tmp_path: Path) -> None:
+    for name in ("train/angry/a.wav", "angry/b.wav", "sad/c.wav"):
+        write_tone(tmp_path / name)
+    frame = parse_corpus("folder", tmp_path).frame
+    assert frame[["split", "label", "speaker"]].to_numpy().tolist() == [
+        ["", "angry", ""],
+        ["", "sad", ""],
+        ["train", "angry", ""],
+    ]
+
+
 def test_files_of_a_folder_that_differ_by_their_ending_alone(tmp_path: Path) -> None:
     for name in ("joy/x.mp3", "joy/x.m4a", "joy/y.wav"):
         write_text(tmp_path / name, "x")

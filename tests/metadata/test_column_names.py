@@ -89,11 +89,24 @@ def test_a_wrong_csv_is_told_in_one_line(tmp_path: Path, content: str, message: 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [('{"path": "a.wav"}\n{"path"', "line 2; expected one JSON object"), ("[1]", "found list")],
+    [
+        ('{"path": "a.wav"}\n{"path"', "line 2; expected one JSON object"),
+        ("[1]", "entry 1; expected a JSON object; found int"),
+        ('{"path": "a.wav", "emotion": "joy", "emotion": "fear"}', "line 1; .* the key 'emotion' is there twice"),
+        ('[{"path": "a.wav", "emotion": "joy", "emotion": "fear"}]', "the key 'emotion' is there twice"),
+    ],
 )
 def test_wrong_json_lines(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         parse_corpus("jsonl", write_text(tmp_path / "t.jsonl", content))
+
+
+def test_a_list_of_json_objects(tmp_path: Path) -> None:
+    file = write_text(
+        tmp_path / "t.json", '[{"path": "a.wav", "emotion": "joy"},\n {"path": "b.wav", "emotion": "fear"}]'
+    )
+    assert plugin_for("mine", file) == "jsonl"
+    assert parse_corpus("jsonl", file).frame["label"].tolist() == ["joy", "fear"]
 
 
 def test_a_label_that_is_no_word_is_kept_and_told(tmp_path: Path) -> None:
@@ -125,12 +138,45 @@ def test_two_columns_with_one_name_are_refused(tmp_path: Path) -> None:
             parse_corpus("csv", file)
 
 
-@pytest.mark.parametrize("word", ["nan", "NaN", "NA", "N/A", "null", "NULL", "-", "?", "None", ""])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "nan",
+        "NaN",
+        "NA",
+        "N/A",
+        "n.a.",
+        "null",
+        "NULL",
+        "-",
+        "--",
+        "?",
+        "??",
+        ".",
+        "None",
+        "none",
+        "Unknown",
+        "xxx",
+        "",
+    ],
+)
 def test_words_for_no_label(tmp_path: Path, word: str) -> None:
     built = build("mine", write_text(tmp_path / "t.csv", f"text,emotion\nx,{word}\ny,joy\n"), quiet=True)
     assert built.table.frame["emotion"].tolist() == ["", "happiness"]
     assert built.table.frame["label"].tolist() == ["", "joy"]
     assert built.notes == ([f"read as no label: {word!r} 1"] if word else [])
+
+
+def test_what_other_programs_leave_around_a_label_is_not_of_it(tmp_path: Path) -> None:
+    words = ["angry", "angry\u00a0", "\u200bangry", "'angry'", "\u201cAngry\u201d", '"""angry"""', "angry\ufeff"]
+    file = write_text(tmp_path / "t.csv", "\ufeff\ufefftext,emotion\n" + "".join(f"x,{word}\n" for word in words))
+    assert set(parse_corpus("csv", file).frame["label"]) == {"angry"}
+
+
+def test_a_speaker_who_is_not_known_is_none(tmp_path: Path) -> None:
+    rows = "".join(f"x,joy,{who}\n" for who in ("unknown", "-", "NA", "01"))
+    frame = parse_corpus("csv", write_text(tmp_path / "t.csv", "text,emotion,speaker\n" + rows)).frame
+    assert frame["speaker"].tolist() == ["", "", "NA", "01"]
 
 
 def test_labels_that_differ_in_case_or_encoding_are_one(tmp_path: Path) -> None:
@@ -168,6 +214,22 @@ def test_one_hot_columns_are_labels(tmp_path: Path) -> None:
         parse_corpus("csv", file)
 
 
+@pytest.mark.parametrize(
+    ("content", "labels"),
+    [
+        ("text,emotion_angry,emotion_sad\nx,1,0\ny,0,1\n", ["angry", "sad"]),
+        ("text,is_angry,Is Sad\nx,True,False\ny,False,True\n", ["angry", "Sad"]),
+        ("text,angry,sad\nx,x,\ny,,x\n", ["angry", "sad"]),
+        ("text,angry,sad,whispered\nx,1,0,0\ny,0,0,1\nz,0,1,0\n", ["angry", "whispered", "sad"]),
+        ("text,angry,sad,clean\nx,1,0,1\ny,0,0,1\nz,0,1,0\n", ["angry", "", "sad"]),
+        ("text,emotion_froh,emotion_traurig\nx,1,0\ny,0,1\n", ["froh", "traurig"]),
+        ("text,angry,sad\nx,7,3\ny,0,10\n", ["", ""]),
+    ],
+)
+def test_columns_of_classes(tmp_path: Path, content: str, labels: list[str]) -> None:
+    assert parse_corpus("csv", write_text(tmp_path / "t.csv", content)).frame["label"].tolist() == labels
+
+
 def test_a_table_without_emotions_says_so(tmp_path: Path) -> None:
     built = build("mine", write_text(tmp_path / "t.csv", "text,mood,who\nx,good,me\n"), quiet=True)
     assert any("no column of emotions among 'text', 'mood', 'who'" in note for note in built.notes)
@@ -186,6 +248,41 @@ def test_times_in_milliseconds(tmp_path: Path) -> None:
         CorpusError, match=r"look like milliseconds: 2 of 2 segments .* call the columns start_ms and end_ms"
     ):
         build("mine", file, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("begin_time_ms,finish_ms", (0.1, 0.9)),
+        ("Start [msec],End (ms)", (0.1, 0.9)),
+        ("startMs,endMs", (0.1, 0.9)),
+        ("time_start_s,end_time_sec", (100.0, 900.0)),
+    ],
+)
+def test_units_in_names_of_columns_of_times(tmp_path: Path, header: str, expected: tuple[float, float]) -> None:
+    file = write_text(tmp_path / "t.csv", f"path,emotion,{header}\na.wav,joy,100,900\n")
+    assert parse_corpus("csv", file).frame[["start", "end"]].iloc[0].tolist() == list(expected)
+
+
+def test_times_that_lie_outside_of_their_files(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav", 1.0)
+    file = write_text(tmp_path / "t.csv", "path,emotion,start\na.wav,joy,100\na.wav,fear,600\n")
+    with pytest.raises(CorpusError, match=r"look like milliseconds: 2 of 2 segments .* start 100 of a file of 1"):
+        build("mine", file, quiet=True)
+    write_text(file, "path,emotion,start,end\na.wav,joy,0,16000\na.wav,fear,0.1,0.6\n")
+    notes = build("mine", file, quiet=True).notes
+    assert notes == ["segments that lie outside of their files: 1 (a@0: end 16000 of a file of 1.000 s)"]
+    write_text(file, "path,emotion,start,end\na.wav,joy,00:00:00.5,00:00:01\n")
+    with pytest.raises(CorpusError, match=r"row 1: start '00:00:00.5'; expected seconds, such as 12.5"):
+        build("mine", file, quiet=True)
+
+
+def test_two_rows_of_one_file_name_the_columns_that_are_not_known(tmp_path: Path) -> None:
+    file = write_text(tmp_path / "t.csv", "path,emotion,from_sample\na.wav,joy,0\n./a.wav,fear,9\n")
+    with pytest.raises(
+        CorpusError, match=r"rows 1 and 2 are both of a.wav; expected columns start and end .* not known: from_sample"
+    ):
+        parse_corpus("csv", file)
 
 
 def test_onset_and_offset_are_start_and_end() -> None:

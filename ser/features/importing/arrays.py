@@ -1,6 +1,6 @@
 """Files of features as arrays: tables, NPY, NPZ, an entry of a pickle, a folder of `UTTERANCE_ID.npy`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
 from ser.features.importing.array_files import Folder, open_npz, read_npy
-from ser.features.importing.columns import numbered
+from ser.features.importing.columns import numbered, of_words
 from ser.features.importing.feature_files import Beside, Content, FeatureFile
 from ser.features.importing.pickles import read_pickle
 from ser.features.importing.tables import open_table, read_table
 from ser.features.label_leaks import IDENTITY, refuse_exported
 from ser.metadata.column_names import choose
+from ser.metadata.labels import from_word
 from ser.metadata.parsing import few, read_text
 
 PICKLES = (".pkl", ".pickle")
@@ -82,25 +83,31 @@ def read_facts(source: FeatureFile) -> Beside:
     table = open_table(source.path)
     if len(table.names) == 1:
         return Beside(source, table.read(table.names).iloc[:, 0].to_numpy())
-    ids, column = _columns_of_facts(source, table.names, table.header)
-    frame = table.read([ids, column])
-    return Beside(source, frame[column].tolist(), frame[ids].tolist())
+    known = choose(table.names)[0] if table.header else {}
+    ids, column = _columns_of_facts(source, table.names, known, table.header)
+    words = known.get("emotion") if source.what == "labels" else None
+    frame = table.read([name for name in (ids, column, words) if name is not None])
+    labels = frame[column].tolist()
+    return Beside(source, labels if words is None else of_words(labels, frame[words].tolist()), frame[ids].tolist())
 
 
 def _listed(source: FeatureFile) -> Beside:
     lines = read_text(source.path).rstrip().splitlines()
     for fields in ([line.split("\t") for line in lines], [line.split() for line in lines]):
-        pairs = {f[0].strip(): f[1].strip() for f in fields if len(f) == 2}
-        if len(lines) > 1 and len(pairs) == len(lines):
-            return Beside(source, list(pairs.values()), list(pairs))
+        pairs = [(f[0].strip(), f[1].strip()) for f in fields if len(f) == 2]
+        ids = [i for i, _ in pairs]
+        labels = all(from_word(value) != "other" for _, value in pairs)  # else two words may be one label
+        if len(lines) > 1 and len(pairs) == len(lines) and (labels or len(set(ids)) == len(ids)):
+            return Beside(source, [value for _, value in pairs], ids)
     return Beside(source, [line.strip() for line in lines])
 
 
-def _columns_of_facts(source: FeatureFile, names: Sequence[str], header: bool) -> tuple[str, str]:
+def _columns_of_facts(
+    source: FeatureFile, names: Sequence[str], known: Mapping[str, str], header: bool
+) -> tuple[str, str]:
     """Columns of ids and of what a source is to hold, of a table of several columns."""
     if not names:
         raise CorpusError(f"{source.name} is empty", expected=source.what)
-    known = choose(names)[0] if header else {}
     ids = known.get("utterance_id") or ("" if "" in names else None if header else names[0])
     wanted = {"labels": ("label", "emotion"), "speakers": ("speaker",), "ids": ("utterance_id",), "lengths": ()}
     column = next((known[name] for name in wanted[source.what] if name in known), None)

@@ -8,6 +8,7 @@ from ser.errors import ConfigError, CorpusError
 from ser.metadata.column_names import ALIASES, choose, plain
 from ser.metadata.parsing import few
 from ser.metadata.schema import COLUMNS
+from ser.metadata.words_in_cells import is_missing
 
 # Facts of the utterance that go into the table. (`valence` or `duration` may be features as well: neither, unless asked.)
 FACTS = ("path", "text", "speaker", "gender", "session", "dialogue", "turn", "language", "split")
@@ -105,6 +106,16 @@ def assign(
     if not features:
         raise CorpusError(f"{where}: there is no column of features", found=few(map(repr, names)))
     return Columns(ids, labels, facts, features, left_out)
+
+
+def of_words(labels: list[str], emotions: list[str]) -> list[str]:
+    """Labels, or the emotions beside them where these are words and the labels are the numbers of classes.
+
+    >>> of_words(["0", "1"], ["sad", "angry"]), of_words(["h", "a"], ["happy", "angry"])
+    (['sad', 'angry'], ['h', 'a'])
+    """
+    numbers = all(re.fullmatch(r"[-+]?\d+(\.0*)?", word) or is_missing(word) for word in labels)
+    return emotions if numbers and any(re.search(r"[^\W\d]{2}", word) for word in emotions) else labels
 
 
 def numbered(asked: str, count: int, where: object) -> int:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError, CorpusError
 from ser.features.stores.layout import MODALITIES
 from ser.files import open_regular
-from ser.metadata.column_names import MISSING
 from ser.metadata.labels import from_word, several
 from ser.metadata.schema import Row, TableFacts
+from ser.metadata.words_in_cells import as_label, is_missing
 
 FACTS = ("ids", "labels", "lengths", "speakers")  # of utterances, beside features
 PARTS = ("", "train", "validation", "test")
@@ -191,10 +191,10 @@ def labelled(value: Any, names: Sequence[str] | None, where: object) -> Label:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        word = str(value).strip()
+        word = as_label(str(value))
+        word = "" if is_missing(word) else word
         if names and word:
             raise ConfigError(f"--label-names: the labels of {where} are words already, such as {word!r}") from None
-        word = "" if word.lower() in MISSING or word == "None" else unicodedata.normalize("NFC", word)
         if len(several(word)) > 1:
             raise CorpusError(f"{where}: {word!r} is several labels", expected="one label for each utterance") from None
         return {"label": word, "emotion": from_word(word) if word else ""}

@@ -25,6 +25,7 @@ from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import UNKNOWN_SOURCE
 from ser.features.value_checks import check_values
 from ser.files import JsonObject
+from ser.metadata.labels import alike
 from ser.metadata.ledger import IMPORTED
 from ser.metadata.parsing import few
 from ser.metadata.schema import TableFacts, check_name
@@ -168,7 +169,7 @@ def _refuse_other_labels(imported: Imported, table: Table) -> None:
     known = dict(zip(table.frame["utterance_id"], table.frame["label"], strict=True))
     for row in imported.rows:
         own, there = row.get("label"), known.get(row["utterance_id"])
-        if own and there and own != there:
+        if own and there and not alike(own, there):
             raise CorpusError(
                 f"the label of {row['utterance_id']} is {own!r} in the files and {there!r} in the table of {table.dataset}",
                 action="Are these features of that corpus? --label-names gives the names of the files' numbers, in order.",
@@ -194,6 +195,7 @@ def _keep(
     path = workspace.store(table.dataset, feature.store)
     with StoreWriter(path, facts, provenance=_provenance(), overwrite=overwrite, say=say) as writer:
         records: list[Record] = []
+        done: set[str] = set()
         size = 0
         for utterance, values in _each(feature):
             if utterance not in wanted:
@@ -205,16 +207,18 @@ def _keep(
                 continue
             zeros += not values.any()
             records.append(Record(utterance, values, UNKNOWN_SOURCE))
+            done.add(utterance)
             size += values.nbytes
             if size >= BLOCK_BYTES:
                 writer.commit(records)
                 records, size = [], 0
         writer.commit(records)
-        if not writer.stored:
+        if not done:
             raise _nothing(feature, table, failures, elsewhere)
-        writer.merge(table.ids)
-        lacking = [i for i in table.ids if i not in writer.stored]
-        count = len(writer.stored)
+        # What the same files once gave for other utterances, joined otherwise, does not stay.
+        writer.merge([i for i in table.ids if i in done])
+        lacking = [i for i in table.ids if i not in done]
+        count = len(done)
     why = "not in the files that were imported"
     listed = [failures.get(i) or Failure(i, "", why, why) for i in lacking]
     write_failures(path.with_name(f"{feature.store}.failures.csv"), listed)

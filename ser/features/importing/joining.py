@@ -9,7 +9,7 @@ from ser.errors import ConfigError, CorpusError
 from ser.features.importing.feature_files import FACTS, Feature, FeatureFile, Imported, composed, labelled, sha256
 from ser.features.importing.loading import ImportOptions, Loaded, load
 from ser.metadata.column_names import GENDERS, SPLITS
-from ser.metadata.labels import one_spelling
+from ser.metadata.labels import alike, one_spelling
 from ser.metadata.parsing import few
 from ser.metadata.schema import Row
 from ser.metadata.table import Table
@@ -166,7 +166,7 @@ def _rows(part: _Part, ids: list[list[str]], options: ImportOptions) -> dict[str
             rows.setdefault(utterance, {"utterance_id": utterance, **({"split": part.name} if part.name else {})})
         for utterance, label in zip(own, loaded.labels or (), strict=False):
             named = labelled(label, options.label_names, loaded.name)
-            if rows[utterance].setdefault("label", named["label"]) != named["label"]:
+            if not alike(rows[utterance].setdefault("label", named["label"]), named["label"]):
                 raise CorpusError(
                     f"{loaded.name}: the label of {utterance}",
                     expected=f"{rows[utterance]['label']!r}, as in the other files",

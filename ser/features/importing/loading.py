@@ -13,6 +13,7 @@ from ser.features.importing.array_files import Folder
 from ser.features.importing.arrays import PICKLES, pickled, read, read_facts
 from ser.features.importing.feature_files import Beside, Content, FeatureFile, Values, composed, labelled
 from ser.features.stores.layout import some
+from ser.metadata.labels import alike
 
 FRAMES, TURNS = "frames", "turns"
 _OWN = ("ids", "lengths")  # facts that are not joined to ids
@@ -157,7 +158,7 @@ def _joined(fact: Beside, ids: list[str] | None, content: Content, options: Impo
     if fact.ids is not None:
         if ids is None:
             raise ConfigError(f"{name} has ids, and the features have none", expected="ids=FILE for the features")
-        known = dict(zip(map(composed, fact.ids), fact.values, strict=True))
+        known = _by_id(fact)
         wanted = [composed(i) for i in ids]
         if not known.keys() & set(wanted):
             raise CorpusError(
@@ -179,6 +180,23 @@ def _joined(fact: Beside, ids: list[str] | None, content: Content, options: Impo
                 else "If row k of it is of the same utterance as row k of the features, say so: --rows.",
             )
     return fact.values
+
+
+def _by_id(fact: Beside) -> dict[str, Any]:
+    """Id -> value.
+
+    Raises:
+        CorpusError: one id has two values.
+    """
+    known: dict[str, Any] = {}
+    for utterance, value in zip(map(composed, fact.ids or ()), fact.values, strict=True):
+        if known.setdefault(utterance, value) != value:
+            raise CorpusError(
+                f"{fact.source.name}: utterance {utterance!r} is there twice",
+                expected=f"one of {fact.source.what} for each",
+                found=f"{known[utterance]} and {value}",
+            )
+    return known
 
 
 def _refuse_count(fact: Beside, source: FeatureFile | None, count: int) -> None:
@@ -212,7 +230,7 @@ def _agree(source: FeatureFile, what: str, beside: list[str] | None, own: list[s
     """Refuse what lies beside a file and is not what the file itself says."""
     if beside is None or own is None:
         return
-    row = next((k for k, pair in enumerate(zip(beside, own, strict=True)) if all(pair) and pair[0] != pair[1]), None)
+    row = next((k for k, pair in enumerate(zip(beside, own, strict=True)) if all(pair) and not alike(*pair)), None)
     if row is not None:
         raise CorpusError(
             f"{what}s=FILE is not of {source.name}, which has {what}s of its own",

@@ -5,6 +5,7 @@ of one utterance.
 """
 
 import bz2
+import codecs
 import csv
 import gzip
 import io
@@ -24,11 +25,13 @@ import pandas as pd
 
 from ser.errors import ConfigError, CorpusError
 from ser.features.importing.array_files import MAX_RATIO, MAX_UNPACKED
-from ser.features.importing.columns import INDEX, Columns, assign
+from ser.features.importing.columns import INDEX, Columns, assign, of_words
 from ser.features.importing.feature_files import Content, FeatureFile
 from ser.features.label_leaks import IDENTITY, refuse_exported
 from ser.files import open_regular
-from ser.metadata.column_names import MISSING
+from ser.metadata.column_names import choose
+from ser.metadata.parsing import MARKS
+from ser.metadata.words_in_cells import is_missing
 
 PARQUET, ARFF = (".parquet", ".pq"), ".arff"
 # openSMILE's: the time of a frame, the id that -instname gives, and the id of rows without one.
@@ -64,8 +67,7 @@ def open_table(path: Path) -> Opened:
     if path.name.lower().removesuffix(path.suffix.lower() if path.suffix.lower() in _OPEN else "").endswith(ARFF):
         arff, skipped = _arff_head(path)
         return Opened(arff, True, lambda words: _arff_rows(path, arff, skipped, words))
-    names, delimiter, header = head(path)
-    return Opened(names, header, lambda words: columns_of(path, names, delimiter, header, words))
+    return _delimited(path)
 
 
 def read_table(
@@ -77,12 +79,16 @@ def read_table(
     if of_opensmile and id_column is None:
         id_column = OPENSMILE_ID
     chosen = assign(table.names, table.header, source.path, id_column, label, columns)
-    frame = table.read(chosen.words)
+    known = choose(table.names)[0] if table.header and label is None else {}
+    words = known.get("emotion") if chosen.labels == known.get("label") and chosen.labels is not None else None
+    frame = table.read([*chosen.words, *([] if words is None or words in chosen.features else [words])])
     _refuse_index(frame, chosen, id_column, source)
     _refuse_words(frame, chosen, source)
     ids = None if chosen.ids is None else frame[chosen.ids].tolist()
     values: Any = frame[chosen.features].to_numpy(np.float64)
     labels = None if chosen.labels is None else frame[chosen.labels].tolist()
+    if labels is not None and words is not None and words not in chosen.features:
+        labels = of_words(labels, frame[words].tolist())
     facts = {name: frame[column].tolist() for name, column in chosen.facts.items()}
     if of_opensmile and ids is not None:
         ids = [i[1:-1] if len(i) > 1 and i[0] == i[-1] == "'" else i for i in ids]
@@ -92,7 +98,7 @@ def read_table(
                 expected="the utterance's id",
                 action="Give SMILExtract the option -instname UTTERANCE_ID, or import with --rows --id COLUMN.",
             )
-        if labels is not None and all(word.strip().lower() in MISSING for word in labels):
+        if labels is not None and all(map(is_missing, map(str.strip, labels))):
             labels = None  # an attribute class that openSMILE writes without values
         first = [k for k in range(len(ids)) if k == 0 or ids[k] != ids[k - 1]]
         if len(first) < len(ids):
@@ -146,7 +152,7 @@ def _arff_head(path: Path) -> tuple[list[str], int]:
     """Names of the attributes of an ARFF file (Weka's), and the number of lines up to the data."""
     names: list[str] = []
     try:
-        with _OPEN.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8-sig", newline="") as file:
+        with _OPEN.get(path.suffix.lower(), open)(path, "rt", encoding=_encoding(path), newline="") as file:
             number = 0
             for line in file:
                 number += 1
@@ -166,7 +172,15 @@ def _arff_head(path: Path) -> tuple[list[str], int]:
 def _arff_rows(path: Path, names: list[str], skipped: int, words: list[str]) -> pd.DataFrame:
     missing: dict[Any, Any] = {name: ("?", "") for name in names if name not in words}
     return _read_csv(
-        path, words, skiprows=skipped, header=None, names=names, quotechar="'", comment="%", na_values=missing
+        path,
+        words,
+        skiprows=skipped,
+        header=None,
+        names=names,
+        quotechar="'",
+        comment="%",
+        na_values=missing,
+        encoding=_encoding(path),
     )
 
 
@@ -208,30 +222,51 @@ _NAMES = ("utterance_id", "emotion", "label", "speaker")  # no cell of a row is 
 _OPEN: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
-def head(path: Path) -> tuple[list[str], str, bool]:
-    """Find the names of a CSV or TSV file's columns, its delimiter, and whether it has a header; else numbers are names.
+def _delimited(path: Path) -> Opened:
+    """A CSV or TSV file. Without a header, numbers are the names of its columns.
 
     A header is a first line that has one of `_NAMES`, or fewer numbers than the second, or no name for the index of the rows,
     or whose numbers count the columns.
     """
     open_ = _OPEN.get(path.suffix.lower(), open)
     try:
-        with open_(path, "rt", encoding="utf-8-sig", newline="") as file:
-            lines = [file.readline() for _ in range(2)]
+        encoding = _encoding(path)
+        with open_(path, "rt", encoding=encoding, newline="") as file:
+            first = file.readline()
+            said = re.fullmatch(r'"?sep=(.)"?\s*', first, re.IGNORECASE)
+            lines = [file.readline() if said else first, file.readline()]
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise CorpusError(f"cannot read {path}", expected="a CSV file of numbers", found=error) from None
-    delimiter = max(",;\t", key=lines[0].count)
+    delimiter = said[1] if said else max(",;\t", key=lines[0].count)
     cells = [next(csv.reader([line], delimiter=delimiter), []) for line in lines]
     header = _is_header(cells[0], cells[1], delimiter != ",")
     names = [name.strip() for name in cells[0]] if header else [str(n) for n in range(len(cells[0]))]
     _refuse_twice(names, path)
-    return names, delimiter, header
+    options: dict[str, Any] = {"sep": delimiter, "skiprows": int(said is not None), "encoding": encoding}
+    return Opened(names, header, partial(_columns_of, path, names, header, **options))
 
 
-def columns_of(path: Path, names: list[str], delimiter: str, header: bool, words: list[str]) -> pd.DataFrame:
+def _encoding(path: Path) -> str:
+    """The encoding of a text: UTF-8, UTF-16 or UTF-32 by its byte order mark, else Windows-1252 where it is not UTF-8."""
+    with _OPEN.get(path.suffix.lower(), open)(path, "rb") as file:
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        block = file.read(2**20)
+        mark = next((name for mark, name in MARKS.items() if block.startswith(mark)), "utf-8-sig")
+        if mark != "utf-8-sig":
+            return mark
+        try:
+            while block:
+                decoder.decode(block)
+                block = file.read(2**20)
+        except UnicodeDecodeError:
+            return "cp1252"
+    return mark
+
+
+def _columns_of(path: Path, names: list[str], header: bool, words: list[str], **options: Any) -> pd.DataFrame:
     """Read columns of a CSV file as numbers, and those of `words` as the texts that they are."""
     missing: dict[Any, Any] = {name: _MISSING for name in names if name not in words}  # a speaker may be called NA
-    return _read_csv(path, words, header=0 if header else None, names=names, sep=delimiter, na_values=missing)
+    return _read_csv(path, words, header=0 if header else None, names=names, na_values=missing, **options)
 
 
 def _read_csv(path: Path, words: Sequence[str], **options: Any) -> pd.DataFrame:

@@ -3,14 +3,17 @@
 All of these may lie in folders `train`, `validation` (or `dev`) and `test`.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ser.metadata.column_names import SPLITS, shared_stems
+from ser.metadata.column_names import GENDERS, SPLITS, part_of, shared_stems
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.labels import SYNONYMS, from_word, one_spelling
+from ser.metadata.labels import SYNONYMS, from_word, is_strange, one_spelling
 from ser.metadata.parsing import LOG, audio_below, few, left_out
 from ser.metadata.schema import Row
+from ser.metadata.words_in_cells import as_label, is_missing
 
 TITLE = "Folder of folders"
 CITATION = "none: a corpus of one's own"
@@ -22,39 +25,72 @@ LABEL/*.wav             one folder for each emotion (angry, happy, ...), of any 
 LABEL/SPEAKER/*.wav     or, below it, one folder for each speaker
 SPEAKER/LABEL/*.wav     or the other way round
 train/..., test/...     or any of these in folders of the official split, which may also lie below LABEL
+female/..., session1/.. or in folders of a gender or a session; folders called wav or audio are passed over
 """
 LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
 UTTERANCES = None
 SENTENCES = None
 NOTES = (
     "Folder names that are no known emotion word become the emotion 'other' and keep their label.",
-    "Of two levels of folders the one with more known emotion words is that of the labels, of equals the upper one.",
+    "Of two levels of folders the one with more known emotion words is that of the labels, of equals the "
+    "one that is not numbered, else the upper one.",
     "Ids are the paths without their ending. Files beside the label folders, or deeper than these, are left out.",
 )
+
+
+_PARTS = [word for word in SPLITS if word not in ("val", "valid", "dev")]  # those may be people
+_WRAPPERS = (
+    "audio",
+    "audios",
+    "clips",
+    "data",
+    "files",
+    "flac",
+    "mp3",
+    "recordings",
+    "sound",
+    "sounds",
+    "speech",
+    "wav",
+    "wavs",
+)
+_SESSION = re.compile(r"ses(s|sion)?[\s_-]*\d+", re.IGNORECASE)
 
 
 def parse(root: Path) -> Iterator[Row]:
     """Rows of all audio files in label folders."""
     paths = list(audio_below(root))
     folders = _without_common({path: path.split("/")[:-1] for path in paths})
-    folders, splits = _without_split(folders)
+    folders, splits = _without(folders, lambda name: part_of(name) is not None)
+    if not splits:  # those of one part may lie beside the others
+        splits = {path: names[0] for path, names in folders.items() if len(names) > 1 and names[0].lower() in _PARTS}
+        folders = {path: names[path in splits :] for path, names in folders.items()}
+    folders, _ = _without(folders, lambda name: name.lower() in _WRAPPERS, leave=1)
+    folders, sessions = _without(folders, lambda name: _SESSION.fullmatch(name) is not None, leave=1)
+    folders, genders = _without(folders, lambda name: name.lower() in GENDERS, leave=1)
     level = _label_level(list(folders.values()))
     used = {path: names for path, names in folders.items() if level < len(names) <= 2}
     left_out(len(paths) - len(used), "files that are not in LABEL/, LABEL/SPEAKER/ or SPEAKER/LABEL/")
-    spelt = one_spelling(names[level] for names in used.values())
+    words = {path: as_label(names[level]) for path, names in used.items()}
+    missing = Counter(word for word in words.values() if is_missing(word))
+    if missing:
+        LOG.warning("read as no label: %s", few(f"{word!r} {n}" for word, n in missing.most_common()))
+    spelt = one_spelling(word for word in words.values() if word not in missing)
     clash = shared_stems(used)
     for path, names in used.items():
-        label = spelt[names[level]]
+        label = spelt.get(words[path], "")
         stem = path.rsplit(".", 1)[0]
         yield {
             "utterance_id": path if stem in clash else stem,
             "path": path,
             "label": label,
-            "emotion": from_word(label),
+            "emotion": from_word(label) if label else "",
             "speaker": names[1 - level] if len(names) == 2 else "",
-            "split": splits.get(path, ""),
+            "gender": GENDERS[genders[path].lower()] if path in genders else "",
+            "session": sessions.get(path, ""),
+            "split": part_of(splits[path]) if path in splits else "",
         }
-    strange = sorted({label for label in spelt.values() if from_word(label) == "other"})
+    strange = sorted(label for label in set(spelt.values()) if is_strange(label))
     if strange:
         LOG.warning("folders that are no known emotion word (emotion: other): %s", few(strange))
 
@@ -63,26 +99,44 @@ def _without_common(folders: dict[str, list[str]]) -> dict[str, list[str]]:
     """Leave out a folder that holds two levels of others, where it is not called after an emotion or a part."""
     tops = {names[0] if names else "" for names in folders.values()}
     wraps = len(tops) == 1 and all(len(names) > 2 for names in folders.values())
-    if not wraps or any(from_word(top) != "other" or top.lower() in SPLITS for top in tops):
+    if not wraps or any(from_word(top) != "other" or part_of(top) for top in tops):
         return folders
     return _without_common({path: names[1:] for path, names in folders.items()})
 
 
-def _without_split(folders: dict[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Leave out a level of folders that are all called after parts (train, dev, test); with path -> part."""
+def _without(
+    folders: dict[str, list[str]], fits: Callable[[str], bool], leave: int = 0
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Leave out a level of folders of which all names fit, where `leave` levels are left; with path -> name."""
     for level in range(max(map(len, folders.values()), default=0)):
-        parts = {path: names[level] for path, names in folders.items() if len(names) > level}
-        if all(part.lower() in SPLITS for part in parts.values()):
+        found = {path: names[level] for path, names in folders.items() if len(names) > max(level, leave)}
+        if found and all(map(fits, found.values())) and (not leave or len(found) == len(folders)):
             shorter = {path: names[:level] + names[level + 1 :] for path, names in folders.items()}
-            return shorter, {path: SPLITS[part.lower()] for path, part in parts.items()}
+            return shorter, found
     return folders, {}
 
 
 def _label_level(folders: Sequence[Sequence[str]]) -> int:
     """The level of folders that are called after emotions: 0 or 1."""
-    deep = [names for names in folders if len(names) == 2]
-    known = [len({names[k] for names in deep if from_word(names[k]) != "other"}) for k in (0, 1)]
-    return int(known[1] > known[0])
+    upper, lower = ({names[k] for names in folders if len(names) == 2} for k in (0, 1))
+    known = [sum(map(_names_emotion, names)) for names in (upper, lower)]
+    if known[0] != known[1]:
+        return int(known[1] > known[0])
+    numbered = [bool(names) and all(re.search(r"\d", name) for name in names) for names in (upper, lower)]
+    level = int(numbered[0] and not numbered[1])  # speakers are numbered more often than emotions
+    if upper and not known[0]:
+        labels, speakers = (lower, upper) if level else (upper, lower)
+        LOG.warning(
+            "no folder is called after an emotion that is known: %s are taken for labels and %s for speakers",
+            few(sorted(labels), 5),
+            few(sorted(speakers), 5),
+        )
+    return level
+
+
+def _names_emotion(name: str) -> bool:
+    """True for a name with a word for an emotion in it: `angry`, `03-sad`, `OAF_happy`."""
+    return any(from_word(word) != "other" for word in (name, *re.findall(r"[^\W\d_]{3,}", name)))
 
 
 def example(root: Path) -> Path:

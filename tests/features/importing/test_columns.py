@@ -17,7 +17,7 @@ from ser.errors import ConfigError, CorpusError, SerError, StoreError
 from ser.features.importing.feature_files import parse
 from ser.features.importing.import_features import import_features
 from ser.features.importing.loading import ImportOptions
-from ser.features.importing.tables import head
+from ser.features.importing.tables import open_table
 from ser.features.stores.store import FeatureStore
 from ser.metadata.table import load_table
 from ser.workspace import Workspace
@@ -133,7 +133,7 @@ def test_the_header_that_pandas_writes(read: Import, name: str | None) -> None:
 )
 def test_what_is_a_header(tmp_path: Path, lines: str, header: bool) -> None:
     (tmp_path / "a.csv").write_text(lines)
-    assert head(tmp_path / "a.csv")[2] is header
+    assert open_table(tmp_path / "a.csv").header is header
 
 
 def test_a_decimal_comma_is_named(read: Import) -> None:

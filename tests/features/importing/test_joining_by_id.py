@@ -61,6 +61,54 @@ def test_a_table_of_labels_joins_by_id(folder: Path, labels: str) -> None:
         assert store["u10"][0] == 9
 
 
+@pytest.mark.parametrize("labels", ["table.csv", "utt2emo"])
+def test_an_id_with_two_labels_is_refused(folder: Path, labels: str) -> None:
+    with (folder / labels).open("a") as file:
+        file.write("\nu1,sad\n" if labels.endswith("csv") else "\nu1 sad\n")
+    with pytest.raises(CorpusError, match=r"utterance 'u1' is there twice; .* found angry and sad"):
+        make(folder, f"audio={folder / 'npy'}", f"labels={folder / labels}")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252"])
+def test_tables_in_other_encodings_with_what_excel_writes_first(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "f.csv").write_text("sep=;\nid;f0;f1\n\u00e4;1;2\nb;3;4\n", encoding=encoding)
+    (tmp_path / "l.csv").write_text("utterance_id;label\n\u00e4;joy\nb;Fear\n", encoding=encoding)
+    space = make(tmp_path, f"audio={tmp_path / 'f.csv'}", f"labels={tmp_path / 'l.csv'}")
+    assert load_table("d", space).frame[["utterance_id", "label"]].to_numpy().tolist() == [
+        ["\u00e4", "joy"],
+        ["b", "Fear"],
+    ]
+    with FeatureStore(space.store("d", "audio")) as store:
+        assert store["\u00e4"].tolist() == [1.0, 2.0]
+
+
+def test_labels_are_words_where_numbers_lie_beside_them(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("id,emotion,label,f0\na,joy,0,1\nb,fear,1,2\n")
+    (tmp_path / "g.csv").write_text("id,f0\na,1\nb,2\n")
+    for words in (["f.csv"], ["g.csv", "f.csv"]):
+        sources = [f"{name}={tmp_path / word}" for name, word in zip(("audio", "labels"), words, strict=False)]
+        space = make(tmp_path, *sources, dataset=f"d{len(words)}")
+        assert load_table(f"d{len(words)}", space).frame["label"].tolist() == ["joy", "fear"]
+
+
+def test_features_joined_anew_leave_nothing_of_before(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "f.csv").write_text("filename,f0\n" + "".join(f"{i},{i[1:]}\n" for i in IDS[::-1]))
+    space = make(tmp_path, f"audio={tmp_path / 'f.csv'}", f"labels={tmp_path / 'list.txt'}", rows=True, columns=("f0",))
+    with pytest.raises(SerError, match="none of its 12 utterances is in the table"):
+        make(tmp_path, f"audio={tmp_path / 'f.csv'}", id_column="filename", columns=("f0",))
+    (tmp_path / "ids.txt").write_text("\n".join(["row-0002", "row-0001", *IDS[2:]]) + "\n")
+    make(tmp_path, f"audio={tmp_path / 'f.csv'}", f"ids={tmp_path / 'ids.txt'}", columns=("f0",))
+    with FeatureStore(space.store("d", "audio")) as store:
+        assert {i: store[i].tolist() for i in store.ids} == {"row-0001": [11.0], "row-0002": [12.0]}
+
+
+def test_labels_in_other_letters_than_the_tables_are_the_same(folder: Path) -> None:
+    space = make(folder, f"audio={folder / 'npy'}", f"labels={folder / 'utt2emo'}")
+    (folder / "upper").write_text((folder / "utt2emo").read_text().upper().replace("U", "u"))
+    make(folder, f"visual={folder / 'npy'}", f"labels={folder / 'upper'}")
+    assert set(load_table("d", space).frame["label"]) == {"angry", "sad"}
+
+
 def test_ids_that_are_in_no_file_and_columns_that_are_not_there(folder: Path) -> None:
     (folder / "other.csv").write_text("id,emotion\nx,joy\ny,sad\n")
     with pytest.raises(CorpusError, match="none of its 2 ids is among those of the features"):

@@ -1,0 +1,46 @@
+"""The words that people write into cells of a table: cleaned of what cannot be seen, and those that stand for nothing."""
+
+import unicodedata
+from typing import Any
+
+# Words for nothing, in lower case. In texts and ids they may be words like others.
+MISSING = frozenset(
+    ("", "nan", "na", "n/a", "n.a", "n.a.", "#n/a", "<na>", "null", "none", "nil", "unknown", "undefined", "unlabeled",
+     "unlabelled", "no agreement", "no_agreement", "xxx")
+)  # fmt: skip
+# White space, byte order marks, marks of direction and characters of no width, which other programs leave at the ends.
+_UNSEEN = " \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0\xad\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
+    map(chr, (*range(0x2000, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065)))
+)
+_QUOTES = "'\"`\u00b4\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
+
+
+def said(value: Any) -> str:
+    """A cell as text without white space and unseen characters at its ends; "" for an empty one."""
+    return "" if value is None or value != value else str(value).strip(_UNSEEN)
+
+
+def cleaned(value: Any) -> Any:
+    """A cell as it is, a text without white space and unseen characters at its ends."""
+    return value.strip(_UNSEEN) if isinstance(value, str) else value
+
+
+def is_missing(word: str) -> bool:
+    """True for a word that stands for nothing: one of `MISSING`, or punctuation only.
+
+    >>> [is_missing(word) for word in ("NaN", "--", "?", "Unknown", "sad", "A")]
+    [True, True, True, True, False, False]
+    """
+    return word.lower() in MISSING or all(unicodedata.category(c)[0] == "P" for c in word)
+
+
+def as_label(value: Any) -> str:
+    """A label as text: in the one encoding of accents, with single spaces, without quotation marks around it.
+
+    >>> as_label(' "very  sad"'), as_label("\\u2018sad\\u2019"), as_label(None)
+    ('very sad', 'sad', '')
+    """
+    word = " ".join(unicodedata.normalize("NFC", said(value)).split())
+    while len(word) > 2 and word[0] in _QUOTES and word[-1] in _QUOTES:
+        word = said(word[1:-1])
+    return word
