@@ -172,7 +172,7 @@ def truncated(trial: Trial, merged: bool) -> None:
     said = trial.ser("store", "verify", "--repair")
     for line in said.errors:
         print(f"    {line}")
-    expect(len(said.errors) == len({largest, files[0]}), "not a line a file")
+    expect(len(said.errors) == len({largest, files[0]}), "not one line per file")
     kept = trial.sound()
     expect(before - hit < kept < before, "utterances beyond the damage are lost")
     trial.goes_on(kept)

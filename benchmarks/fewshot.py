@@ -1,4 +1,4 @@
-"""Training work of `ser fewshot`: the source model trained once a seed, against once for every percentage.
+"""Training work of `ser fewshot`: the source model trained once per seed, against once for every percentage.
 
     python benchmarks/fewshot.py --workspace DIR --source ravdess --target emodb [--method finetune] [--rounds 3] [--runs 2]
 
@@ -6,7 +6,7 @@ The ways take turns in one process with one thread, on the same features, folds 
 has to be the same. Work is CPU seconds of training and prediction, without loading and statistics; medians, and the median of
 the rounds' ratios. Beside it stands a count that no other process can disturb: utterances that went through a training step.
 
-- `once a seed`: what `ser fewshot` does; folds and percentages share the source model.
+- `once per seed`: what `ser fewshot` does; folds and percentages share the source model.
 - `per percentage`: a source model for every percentage, shared by its folds.
 - `per percentage and fold`: one for each of both, as a script that is called with a fold and a percentage trains.
 """
@@ -31,7 +31,7 @@ from ser.train.runs.options import FitOptions
 from ser.train.runs.recipe import make_recipe
 from ser.workspace import Workspace
 
-WAYS = ("once a seed", "per percentage", "per percentage and fold")
+WAYS = ("once per seed", "per percentage", "per percentage and fold")
 
 
 def main() -> None:
@@ -77,7 +77,7 @@ def train(way: str, job: FewshotJob, folds: list[Fold], runs: list[int], method:
     """All runs, in the order of percentages, and how many utterances went through a training step."""
     done: list[Run] = []
     work = 0
-    if way == "once a seed":
+    if way == "once per seed":
         source = train_source(job, runs)
         work += trained_on(job, source)
         for fold in folds:

@@ -102,7 +102,7 @@ WAYS: dict[str, tuple[str, Callable[..., NDArray[Any]]]] = {
     "shuffled": ("the same, utterances in another order", read_shuffled),
     "unchecked": ("the same, check sums not compared (not offered)", read_unchecked),
     "datasets": ("HDF5, a dataset an utterance", read_datasets),
-    "npy": ("`.npy`, a file an utterance", read_npy),
+    "npy": ("`.npy`, one file per utterance", read_npy),
     "pickle": ("pickle of a dictionary", read_pickle),
     "bytes": ("bound: `readinto` of the store's file, fresh memory", read_bytes),
     "copy": ("bound: `np.copyto` of as many bytes, fresh memory", copy_fresh),

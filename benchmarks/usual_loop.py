@@ -23,7 +23,7 @@ BATCH = 16
 
 
 class Features(Dataset):  # type: ignore[type-arg]
-    """Items of one part: a list of arrays, one a store, and the label."""
+    """Items of one part: a list of arrays, one per store, and the label."""
 
     def __init__(self, folder: Path, part: str) -> None:
         self.rows = np.load(folder / f"{part}.npy")

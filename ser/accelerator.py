@@ -57,7 +57,7 @@ def _wanted() -> list[tuple[Any, str, Any]]:
 
 
 def _set(settings: list[tuple[Any, str, Any]]) -> list[tuple[Any, str, Any]]:
-    """Make settings; what they were before."""
+    """Make settings; return the former ones."""
     before = []
     for where, name, _ in settings:
         try:

@@ -9,12 +9,12 @@ class SerError(Exception):
     """An error with a message for people.
 
     Args:
-        problem: what is wrong, with the name of the thing it is wrong with.
+        problem: the fault, with the name of the thing that has it.
         expected: what would have been right.
-        found: what was there instead.
+        found: the value that was there instead.
         action: what to do about it.
         option: the option that means nothing here, by its name in Python, where leaving it out is the remedy; one of the
-            head's as `head_options.NAME`. The command line leaves it out where nobody typed it.
+            head's as `head_options.NAME`. The command line leaves it out where it was not typed.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class AudioError(SerError):
     """One utterance's audio or text cannot be used. Extraction lists it in `failures.csv` and goes on.
 
     Args:
-        fault: what is wrong as one word, to be counted; for audio one of `ser.audio.files.FAULTS`.
+        fault: the fault in one word, to be counted; for audio one of `ser.audio.files.FAULTS`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class EncoderError(SerError):
 
 
 class StoreError(SerError):
-    """A feature store is missing, damaged, or of another encoder than asked for."""
+    """A feature store is missing, damaged, or of another encoder."""
 
 
 class TrainingError(SerError):

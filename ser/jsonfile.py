@@ -1,4 +1,4 @@
-"""JSON files of typed objects: written whole after a check, and read through one door that names what is wrong.
+"""JSON files of typed objects: written whole after a check, and read in one way, with errors that name the fault.
 
 A kind of file is a class of `Model` (a `msgspec.Struct`): its fields are the file's keys in their order, and its JSON Schema is
 made from it (`json_schema`).

@@ -63,7 +63,7 @@ def writing(path: Path) -> Iterator[Path]:
     """Write a file aside and rename it: a kill at any time leaves the old file or the new one, whole.
 
     Yields:
-        A temporary path in the same folder; what is written there becomes `path` when the block ends well.
+        A temporary path in the same folder; the file there becomes `path` when the block ends well.
 
     Raises:
         OSError: a full disk or the like, with the file's name; `path` is as it was.

@@ -49,10 +49,10 @@ def parse_yaml(text: str, problem: str) -> Any:
     """The content of a YAML text: texts, numbers, truth values, None, lists, and dicts of them.
 
     Args:
-        problem: the message if it cannot be read; what is wrong with it is added.
+        problem: the message if it cannot be read; the fault is added.
 
     Raises:
-        ConfigError: the text is not YAML, or has what is refused here.
+        ConfigError: the text is not YAML, or has a construct that is refused here.
 
     >>> parse_yaml("{lr: 1e-3, gate: true, names: [no, 010]}", "the example")
     {'lr': 0.001, 'gate': True, 'names': ['no', 10]}

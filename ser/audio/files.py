@@ -1,4 +1,4 @@
-"""Files that may hold audio: the endings that are known, and what is wrong with a file before it is decoded."""
+"""Files that may hold audio: the known endings, and faults of a file that show before it is decoded."""
 
 import re
 from pathlib import Path

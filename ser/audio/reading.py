@@ -1,4 +1,4 @@
-"""Audio files as mono float32 at the rate that an encoder wants, or an `AudioError` that says what is wrong with the file.
+"""Audio files as mono float32 at the rate that an encoder needs, or an `AudioError` that names the fault of the file.
 
 soundfile (libsndfile) decodes wav, flac, ogg, opus, mp3, aiff and the like; ffmpeg, where it is installed, what
 libsndfile cannot: mp4, m4a, webm and other containers. Nothing is repaired and nothing is replaced by zeros: audio
@@ -135,7 +135,7 @@ def check(audio: Audio, sample_rate: int, minimum: int, name: str = "the audio")
 def clipped_share(audio: Audio) -> float:
     """Share of samples that are clipped: in runs of three or more at a peak of full scale (0.99 or above).
 
-    Clipping is no error; a share above `CLIPPED_SHARE` deserves a warning. Measure at the file's own rate (`decode`):
+    Clipping is not an error; a share above `CLIPPED_SHARE` deserves a warning. Measure at the file's own rate (`decode`):
     resampling rounds the flat tops off.
 
     Args:
@@ -275,7 +275,7 @@ def to_mono(path: Path | str, data: NDArray[np.float32], channel: float | None =
 
 
 def _refuse_cancelling(path: Path | str, data: NDArray[np.float32], mean: NDArray[np.float64]) -> None:
-    """Refuse channels of opposite phase: their mean is (nearly) nothing. An offset is no sound and does not count."""
+    """Refuse channels of opposite phase: their mean is (nearly) nothing. An offset is not sound and does not count."""
     energy = float(data.var(axis=0, dtype=np.float64).mean())
     if float(mean.var()) < CANCELLED * energy and float(np.abs(data).max()) >= SILENCE_PEAK:
         raise AudioError(

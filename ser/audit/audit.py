@@ -1,4 +1,4 @@
-"""`ser audit`: examine table, folds, audio and stores, and keep what was found for every later record."""
+"""`ser audit`: examine table, folds, audio and stores, and keep the findings for every later record."""
 
 import shlex
 import sys
@@ -32,7 +32,7 @@ from ser.workspace import Workspace, open_workspace
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """The findings on a dataset, and what they are of.
+    """The findings on a dataset, and the dataset's facts.
 
     Attributes:
         split: the rows and folds.

@@ -19,7 +19,7 @@ ACTION = {
 
 
 def classes(split: SplitTable) -> list[Finding]:
-    """Find what is wrong with the classes, over all folds."""
+    """Find faults of the classes, over all folds."""
     return [*_imbalance(split), *_missing(split), *_small(split), *_left_out(split)]
 
 

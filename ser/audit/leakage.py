@@ -8,7 +8,7 @@ from ser.audit.split_data import SplitTable
 from ser.metadata.copies import Copies
 
 OFTEN = 0.5  # of the test utterances: above, sentences that training has too are more than greetings
-FEW_TEXTS = 0.05  # distinct texts by utterances: below, the text is fixed, whatever the corpus says of itself
+FEW_TEXTS = 0.05  # distinct texts by utterances: below, the text is fixed, also where the plugin does not say so
 ENOUGH_TEXTS = 100  # utterances with text: below, their number does not show whether the text is fixed
 
 SEVERITY: dict[str, Severity] = {"speaker": ERROR, "dialogue": ERROR, "session": WARNING, "sentence": INFO}
@@ -104,7 +104,7 @@ def _unknown_speakers(split: SplitTable) -> list[Finding]:
             int(unknown.sum()),
             len(unknown),
             examples=some(split.frame["utterance_id"][unknown]),
-            action="Give the table a column speaker: without it nobody can say that test speakers are new.",
+            action="Give the table a column speaker: without it, nothing shows that test speakers are new.",
         )
     ]
 

@@ -1,4 +1,4 @@
-"""Findings on single recordings: those that cannot be used, and those that somebody should listen to."""
+"""Findings on single recordings: those that cannot be used, and those that are worth listening to."""
 
 from collections.abc import Callable
 

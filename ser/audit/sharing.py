@@ -49,7 +49,7 @@ class GroupShare:
     Attributes:
         unknown: the number of rows without such a group.
         test: the number of groups in a test part, the mean over folds.
-        shared, shared_with_validation: how many of them training (validation) has too, the largest over folds.
+        shared, shared_with_validation: the number of them that training (validation) has too, the largest over folds.
         utterances: the share of a test part's utterances that are of groups in training, the largest over folds.
     """
 

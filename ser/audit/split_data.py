@@ -175,7 +175,7 @@ def _folds_digest(data: Tensors, folds: list[Fold]) -> str:
 
 
 def describe_data(data: Tensors, scheme: str) -> dict[str, Any]:
-    """Describe a dataset for a record: the table, the stores, the scheme and what was left out."""
+    """Describe a dataset for a record: the table, the stores, the scheme and utterances that were left out."""
     counts = np.bincount(data.labels, minlength=len(data.classes))
     frame = data.frame
     rows = zip(frame["utterance_id"], data.labels, frame["speaker"], frame["gender"], strict=True)
@@ -195,7 +195,7 @@ def describe_data(data: Tensors, scheme: str) -> dict[str, Any]:
 
 
 def label_space(data: Tensors) -> dict[str, Any]:
-    """Describe which part of a corpus is in the shared classes: which emotions were left out, with how many utterances."""
+    """Describe the part of a corpus in the shared classes, and the emotions that were left out with their utterances."""
     left_out = {
         reason.partition(": ")[2]: number
         for reason, number in data.dropped.items()

@@ -22,7 +22,7 @@ Identities = Mapping[str, Mapping[str, Any]]  # store -> identity of its encoder
 
 
 def store_findings(workspace: Workspace, split: SplitTable) -> list[Finding]:
-    """Find what is wrong with the stores of the dataset, views among them.
+    """Find faults of the stores of the dataset, views among them.
 
     Raises:
         StoreError: a store of imported features is damaged.

@@ -51,7 +51,7 @@ class EvaluatedModel:
 
     @property
     def first_head(self) -> SavedHead:
-        """The head that stands for all in what they have in common."""
+        """The head that is read for facts that all have in common."""
         return self.head(next(iter(self.heads)))
 
     @cached_property

@@ -1,7 +1,7 @@
 """Finding a model's files: a local folder, `--weights DIR`, the local cache, the network, in that order; hashing them.
 
 Models are always loaded from a folder found here, never by name, so that no library goes to the network by itself:
-what is missing is known at once and said in one line.
+a missing file is known at once and reported in one line.
 """
 
 import hashlib

@@ -6,10 +6,10 @@ A plugin in `ser/extract/encoders/` is one file per family. It opens with its fa
     SOURCE, LICENCE = ...                    # who published it; a paper, and the licence of the weights
     LEVELS = ("utterance", "frame")          # the first is the default
     CHECKPOINTS = {"wav2vec2-base": Checkpoint("facebook/wav2vec2-base", 768, "..."), ...}   # {}: no weights
-    DIM = "88 (25 a frame)"                  # where there are no checkpoints: features, in words
+    DIM = "88 (25 per frame)"                # where there are no checkpoints: features, in words
     def load(name: str, options: EncoderOptions) -> Encoder
     def example(folder: Path) -> Path        # where there are checkpoints: write a tiny model of random weights, for the test
-    TRAINING_DATA = {"wav2vec2-*-mine": TrainingData(...)}   # optional: of names (patterns) that are no checkpoint's
+    TRAINING_DATA = {"wav2vec2-*-mine": TrainingData(...)}   # optional: for names (patterns) without a checkpoint
     def accepts(name: str) -> bool           # optional: names that are neither of CHECKPOINTS nor the plugin's own
 """
 
@@ -60,7 +60,7 @@ class Encoder(ABC):
         name: the store's name: the short name, then what differs from the default: `wav2vec2-base`,
             `wav2vec2-base.frame`, `wav2vec2-base.layer-6`. Letters, digits, `-`, `_` and, before a suffix, `.`.
         modality: `audio` or `text`.
-        level: `utterance` (one vector, or one a layer) or `frame` (a sequence of vectors).
+        level: `utterance` (one vector, or one per layer) or `frame` (a sequence of vectors).
         dim: features a vector.
         sample_rate: Hz in which it reads audio; 0 for text.
         minimum: samples under which an utterance is refused (the receptive field).

@@ -132,7 +132,7 @@ def encode(
     outcome: Outcome,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Fill an outcome batch by batch, so that an interrupt leaves in it what was done.
+    """Fill an outcome batch by batch, so that after an interrupt it has the utterances that were encoded.
 
     Args:
         sources: SHA-256 of each item's source.

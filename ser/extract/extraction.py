@@ -1,4 +1,4 @@
-"""Stage one: decide what is to extract, decode and encode it, commit it; then merge the stores.
+"""Stage one: choose the utterances to extract, decode and encode them, commit them; then merge the stores.
 
 All encoders of one call share one pass over the table: a recording is decoded once. Chunk by chunk, each an immutable shard
 of the store: after a kill at any time the same call goes on from there.
@@ -46,8 +46,8 @@ def extract(
         workspace: the stores are `features/<dataset>/<encoder.name>.h5` in it.
         jobs: threads, or worker processes for encoders that ask for them.
         shard: `(I, N)` does every N-th chunk, from the I-th, and leaves the merging to a later call without it.
-        check: so many utterances of each store are encoded again, each alone, and compared.
-        overwrite: start the stores afresh.
+        check: the number of utterances of each store that are encoded again, each alone, and compared.
+        overwrite: start the stores again.
         say: called with each line that a user should see.
 
     Returns:
@@ -57,7 +57,7 @@ def extract(
         StoreError: a store is of another encoder, or another process is writing it.
         CorpusError: the table has no such modality, or the folder of its audio is gone.
         AudioError: no utterance could be extracted.
-        KeyboardInterrupt, OSError: what was done is committed.
+        KeyboardInterrupt, OSError: after finished utterances are committed.
     """
     begin = time.monotonic()
     chosen = [encoders] if isinstance(encoders, Encoder) else list(encoders)
@@ -198,7 +198,7 @@ def _store_update(
 
 
 def _names(encoders: Sequence[Encoder]) -> str:
-    """The encoders, and how many views there are of them, for the progress bar."""
+    """The encoders, and the number of their views, for the progress bar."""
     views = sum(e.view is not None for e in encoders)
     return ", ".join(e.name for e in encoders if e.view is None) + (f" and {views} views" if views else "")
 
@@ -206,7 +206,7 @@ def _names(encoders: Sequence[Encoder]) -> str:
 def audio_chunks(items: Sequence[Item], encoders: Sequence[Encoder]) -> list[list[Item]]:
     """Divide utterances into chunks that are decoded and committed together: of batching encoders, batches of like length.
 
-    A pure function of the table and the encoders, whatever is done already: an utterance is encoded beside the same
+    A pure function of the table and the encoders, not of the store's content: an utterance is encoded beside the same
     neighbours when an extraction goes on as when it is made in one go.
     """
     budget = max((e.budget / e.sample_rate for e in encoders), default=0.0)

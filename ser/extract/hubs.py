@@ -67,7 +67,7 @@ def hugging_face_hub(model: str, options: EncoderOptions) -> ModelFiles | None:
         raise EncoderError(f"the hub has no model {model}", expected="a short name, a hub id or a folder") from None
     except RevisionNotFoundError:
         raise EncoderError(f"{model} has no revision {options.revision}", expected="a commit, branch or tag") from None
-    except Exception as error:  # of whatever HTTP library huggingface_hub is built on this year
+    except Exception as error:  # of the HTTP library that huggingface_hub is built on, which changes
         raise unreachable(error) from None
     return ModelFiles(Path(folder), model, info.sha)
 

@@ -23,7 +23,7 @@ class EncoderOptions:
         weights: a folder that holds models (below their hub id or their last name), used before any cache or network.
         revision: a commit of the hub repository.
         batch_seconds: s of audio in a batch, padding included; 0 is one utterance at a time; None suits the device.
-        announce: called with a sentence before the network is asked for a model.
+        announce: called with a sentence before a model is fetched over the network.
     """
 
     level: str | None = None

@@ -72,7 +72,7 @@ class Pipeline:
 
         Raises:
             SerError: a worker process was killed.
-            KeyboardInterrupt: after the outcomes of what was done of the chunks at hand.
+            KeyboardInterrupt: after the outcomes of the finished parts of the present chunks.
         """
         pending: deque[Future[tuple[dict[str, Outcome], BaseException | None]]] = deque()
         waiting = iter(tasks)
@@ -99,7 +99,7 @@ class Pipeline:
                 for future in pending:
                     future.cancel()
                 if self.workers is not None:
-                    with suppress(Exception):  # where chunks are pending, what they compute is not wanted any more
+                    with suppress(Exception):  # results of pending chunks are not wanted any more
                         self.workers.shutdown(wait=bool(pending), kill_workers=bool(pending))
 
     def _task(self, task: Chunk) -> tuple[dict[str, Outcome], BaseException | None]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# What is committed together is what a kill loses: so many utterances, or so much audio, whichever is first.
+# Utterances that are committed together are lost together by a kill: this number, or this length of audio, whichever is first.
 AUDIO_CHUNK, CHUNK_SECONDS = 16, 600.0
 TEXT_CHUNK = 128
 CLOSE = 0.9  # a batch takes no input that costs less than this share of its costliest
@@ -14,7 +14,7 @@ CLOSE = 0.9  # a batch takes no input that costs less than this share of its cos
 
 @dataclass(frozen=True)
 class Plan:
-    """The utterances of a table and of a store, sorted by what is to do.
+    """The utterances of a table and of a store, sorted by their state: to be made, made, and so on.
 
     Attributes:
         done: stored, and made of the source as it is now.
@@ -54,7 +54,7 @@ def plan(ids: Sequence[str], hashes: Mapping[str, bytes], stored: Mapping[str, b
 def chunks(items: Sequence[T], size: int) -> list[list[T]]:
     """Divide into consecutive items, `size` per chunk.
 
-    The chunks are those of the whole table, whatever is done already: an utterance is encoded beside the same
+    The chunks are those of the whole table, also of utterances that are made already: an utterance is encoded beside the same
     neighbours when an extraction goes on as when it is made in one go, and rounding does not depend on it.
 
     >>> chunks("abcde", 2)
@@ -101,7 +101,7 @@ def batches(costs: Sequence[float], budget: float, equal: bool = False) -> list[
 
 
 def merged(groups: Iterable[Sequence[int]], costs: Sequence[float], count: int, cost: float) -> list[list[int]]:
-    """Consecutive groups joined until they have so many positions, or cost so much; no group is split.
+    """Join consecutive groups up to a number of positions, or a cost; no group is split.
 
     >>> merged([[0], [1], [2, 3], [4]], [1, 1, 1, 1, 1], count=2, cost=9)
     [[0, 1], [2, 3], [4]]

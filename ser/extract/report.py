@@ -92,7 +92,7 @@ class ExtractionReport:
 
 
 def all_failed(what: str, failures: Sequence[Failure], path: Path) -> SerError:
-    """The error where no utterance could be extracted: the commonest reason, and how many share it."""
+    """The error where no utterance could be extracted: the commonest reason, and the number of utterances that share it."""
     kind, count = Counter(f.kind for f in failures).most_common(1)[0]
     first = next(f for f in failures if f.kind == kind)
     alike = "all of them alike" if count == len(failures) else f"{count} of them alike"

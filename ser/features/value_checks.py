@@ -61,7 +61,7 @@ def check_values(store: FeatureStore, labels: Mapping[str, str]) -> CheckedValue
 
 @dataclass
 class _Ranges:
-    """Least and greatest value of each feature in each class, `(K, D)`, and how many utterances a class has."""
+    """Least and greatest value of each feature in each class, `(K, D)`, and the number of utterances of each class."""
 
     classes: int
     dim: int

@@ -121,7 +121,7 @@ def rows_of(view: FeatureStore, original: FeatureStore, frame: pd.DataFrame) -> 
     if identity != original.facts.identity or "view" not in about:
         differs = sorted(k for k in identity if identity.get(k) != original.facts.identity.get(k))
         raise StoreError(
-            f"{view.path} is no view of {original.path}",
+            f"{view.path} is not a view of {original.path}",
             found=f"a difference in {', '.join(differs)}",
             action=f"{again[:-1]}, and --overwrite.",
         )

@@ -24,7 +24,7 @@ SUFFIXES = dict.fromkeys((".csv", ".tsv", ".tab", *EXCEL), "csv") | dict.fromkey
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """A table that was just made, and what a user should know of it.
+    """A table that was just made, and notes for its user.
 
     Attributes:
         table: with durations; not yet written.
@@ -161,7 +161,7 @@ def _source_option(table: Table, root: Path) -> str:
 
 
 def summary(built: Built, path: Path) -> list[str]:
-    """Lines for people: what the table holds, how it differs from the release, what was left out."""
+    """Lines for people: the content of the table, its differences from the release, files that were left out."""
     frame, facts = built.table.frame, built.table.facts
     counts = facts["counts"]
     languages = ", ".join(sorted(set(frame["language"]) - {""})) or "language not known"

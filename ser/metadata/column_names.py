@@ -205,7 +205,7 @@ class _Spelling:
         for kept, word in self._changed:
             LOG.warning("labels that differ in case only are one: %s, %s", kept, word)
         if self._strange:
-            LOG.warning("labels that are no known emotion word (emotion: other): %s", few(self._strange))
+            LOG.warning("labels that are not known emotion words (emotion: other): %s", few(self._strange))
 
 
 def _label_of(row: RawRow) -> str:
@@ -242,7 +242,7 @@ def _row(
     if row.get("end") is None and row.get("start") is not None and row.get("duration") is not None:
         with suppress(
             TypeError, ValueError
-        ):  # as NeMo's manifests give a segment; make_table names a cell that is no number
+        ):  # as NeMo's manifests give a segment; make_table names a cell that is not a number
             row["end"] = float(row["start"]) + float(row["duration"])
     return row
 
@@ -283,7 +283,7 @@ def _note_splits(rows: Sequence[RawRow], columns: Mapping[str, str]) -> None:
 
 
 def _votes(given: Any) -> Any:
-    """Votes by emotion word, shares or counts, as shares by canonical emotion; what is no such object stays as it is."""
+    """Votes by emotion word, shares or counts, as shares by canonical emotion; other cells stay as they are."""
     if isinstance(given, str) and given.startswith("{"):
         with suppress(ValueError):
             given = parse_json(given)

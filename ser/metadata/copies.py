@@ -49,7 +49,7 @@ def write_copies(workspace: Workspace, dataset: str, table_sha256: str, copies: 
 
 
 def read_copies(workspace: Workspace, dataset: str, table_sha256: str) -> Copies | None:
-    """Read what was found in this very table; None where its audio was not audited, or the table has changed since.
+    """Read the copies that were found in this very table; None where its audio was not audited, or the table has changed since.
 
     Raises:
         CorpusError: the file is damaged.

@@ -34,7 +34,7 @@ class Corpus(Protocol):
     URL: str
     LANGUAGE: str  # ISO 639-1; "" where it differs between rows or is not known
     TREE: str  # the expected layout, as a drawing
-    LABELS: dict[str, str]  # the corpus's label -> canonical emotion, "" for one that is no emotion
+    LABELS: dict[str, str]  # the corpus's label -> canonical emotion, "" for one that is not an emotion
     UTTERANCES: int | None  # rows of the whole release
     SENTENCES: int | None  # size of the fixed set of sentences; None where speech is free
 

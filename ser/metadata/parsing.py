@@ -1,4 +1,4 @@
-"""Help for corpus plugins: walking a folder, reading old text files, looking labels up, and noting what was left out."""
+"""Help for corpus plugins: walking a folder, reading old text files, looking labels up, and noting files that are left out."""
 
 import codecs
 import logging

@@ -95,7 +95,7 @@ def make_corpus(
     emotions: Sequence[str] = tuple(EMOTIONS),
     accent: str = "studio",
 ) -> int:
-    """Write a corpus of synthesised emotional speech in CREMA-D's layout; what is in the folder from before is replaced.
+    """Write a corpus of synthesised emotional speech in CREMA-D's layout; an earlier one in the folder is replaced.
 
     Two corpora of different accents differ in speakers, channel, noise and in how emotions are expressed. The same
     arguments give the same bytes (with the same versions of NumPy and SciPy).
@@ -104,7 +104,7 @@ def make_corpus(
         folder: where; made if it is not there. A folder of audio without the marker file is refused.
         seed: of everything that is drawn.
         speakers: half of them male.
-        sentences: how many of CREMA-D's twelve.
+        sentences: the number of CREMA-D's twelve.
         emotions: codes: ANG, DIS, FEA, HAP, NEU, SAD.
         accent: a name of `ACCENTS`.
 

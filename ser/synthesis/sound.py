@@ -18,13 +18,13 @@ Array = NDArray[np.float64]
 RATE = 16_000
 HOP = 64  # 4 ms
 FFT = 768  # 48 ms: what rings longer is 70 dB down
-OVERSAMPLING = 2  # the pulse's edge is no band-limited signal: made at twice the rate, it aliases little
+OVERSAMPLING = 2  # the pulse's edge is not a band-limited signal: made at twice the rate, it aliases little
 FULL = 10 ** (-26 / 20)  # rms of an ordinary utterance
 UPPER = ((3500, 250), (4500, 300), (5500, 400), (6500, 500))  # the higher formants' frequency and bandwidth in Hz
 
 
 def pitch(who: Speaker, style: Style, tracks: Tracks, rng: np.random.Generator) -> Array:
-    """The f0 contour in Hz, one value a frame: a declining line, a bump on each accent, a final fall, and tremor."""
+    """The f0 contour in Hz, one value per frame: a declining line, a bump on each accent, a final fall, and tremor."""
     frames = len(tracks.voicing)
     time = np.arange(frames) * HOP / RATE
     share = np.linspace(0.0, 1.0, frames)
@@ -43,7 +43,7 @@ def glottal(f0: Array, style: Style, rng: np.random.Generator) -> tuple[Array, A
     """The derivative of the glottal flow, and the flow's openness (which lets aspiration through).
 
     Args:
-        f0: Hz, one value a frame.
+        f0: Hz, one value per frame.
 
     Returns:
         Two arrays `(frames * HOP,)` at `RATE`.

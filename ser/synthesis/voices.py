@@ -68,7 +68,7 @@ class Accent:
         pitch: of all speakers against the average, semitones.
         tempo: natural logarithm of a factor.
         expression: emotion -> factor of how far it is expressed.
-        shift: emotion -> what is added to its departures (the fields of `Style` in order).
+        shift: emotion -> numbers added to its departures (the fields of `Style` in order).
         band: the channel's -3 dB points in Hz.
         tilt: of a shelf above some 2 kHz, dB.
         floor: background noise, dB below full scale.

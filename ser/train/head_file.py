@@ -117,7 +117,7 @@ def write_head(path: Path, facts: HeadFacts, tensors: dict[str, Tensor]) -> None
     from safetensors.torch import save
 
     about = json.dumps(plain(facts), ensure_ascii=False, allow_nan=False)
-    content = save(tensors, metadata={"ser": about})  # `save_file` makes a file that nobody else may read
+    content = save(tensors, metadata={"ser": about})  # `save_file` makes a file that no other user may read
     with writing(path) as temporary:
         temporary.write_bytes(content)
 

@@ -29,7 +29,7 @@ def option(
     """One option as a field of a dataclass.
 
     Args:
-        text: what it is, in a sentence.
+        text: its description, in a sentence.
         unset: what holds where it is not given, if that is not `default`.
         choices: the words that it may be; and `internal`, those that commands set by themselves.
         least, above, below: bounds of a number: the smallest, and two that it may not reach.
@@ -66,7 +66,7 @@ def check(field: Field[Any], value: Any) -> None:
     """Refuse a value that is not among an option's choices or is out of its bounds.
 
     Raises:
-        ConfigError: says what is expected.
+        ConfigError: the value does not fit; the message says what is expected.
     """
     choices = (*field.metadata["choices"], *field.metadata["internal"])
     if choices and value not in choices:

@@ -238,7 +238,7 @@ def test_values_that_are_not_finite(tmp_path: Path) -> None:
     [
         (np.zeros(0), ["empty"]),
         (np.zeros(RATE), ["silent"]),
-        (np.full(RATE, 0.2), ["silent"]),  # an offset is no sound
+        (np.full(RATE, 0.2), ["silent"]),  # an offset is not sound
         (tone() * 1e-4, ["silent", "0.0001"]),
         (tone()[:399], ["receptive field", "400 samples", "25 ms", "399"]),
         (np.array([0.1, np.nan] * 400), ["not finite", "400 of 800"]),

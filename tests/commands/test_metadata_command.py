@@ -44,7 +44,7 @@ def test_ones_own_folder_and_file(tmp_path: Path, capsys: pytest.CaptureFixture[
         )
         == 0
     )
-    assert "note: folders that are no known emotion word (emotion: other): whispered" in capsys.readouterr().out
+    assert "note: folders that are not known emotion words (emotion: other): whispered" in capsys.readouterr().out
     assert run(tmp_path, "metadata", "--dataset", "mine", "--from", corpus("csv").example(tmp_path / "c")) == 0
     assert "this replaces the table made from" in capsys.readouterr().out
     assert (

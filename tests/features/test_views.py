@@ -145,7 +145,7 @@ def test_views_that_are_not_there_or_not_of_these_features(viewed: Any) -> None:
     with pytest.raises(ConfigError, match="no audio features"):
         load("noise15", stores=("words",))
     viewed.store("toy", "toy@pink20", identity={"plugin": "other", "view": {"name": "pink20"}})
-    with pytest.raises(StoreError, match=r"is no view of .*a difference in plugin"):
+    with pytest.raises(StoreError, match=r"is not a view of .*a difference in plugin"):
         load("pink20")
     viewed.store("toy", "toy@gain-6", identity={"plugin": "toy", "view": {"name": "gain-6"}}, leave_out=2)
     with pytest.raises(StoreError, match="lacks 2 of 96 utterances: toy-s5-sadness-2"):

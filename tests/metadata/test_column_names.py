@@ -113,7 +113,7 @@ def test_a_label_that_is_no_word_is_kept_and_told(tmp_path: Path) -> None:
     built = build("mine", write_text(tmp_path / "t.csv", "text,label\nx,3\ny,Very-Angry\n"), quiet=True)
     assert built.table.frame["emotion"].tolist() == ["other", "other"]
     assert built.table.frame["label"].tolist() == ["3", "Very-Angry"]
-    assert built.notes == ["labels that are no known emotion word (emotion: other): 3, Very-Angry"]
+    assert built.notes == ["labels that are not known emotion words (emotion: other): 3, Very-Angry"]
 
 
 def test_names_of_common_releases(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ Verdict = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing that was looked at: its name, the verdict, what is there, and what to do where something is to be done.
+    """One thing that was checked: its name, the verdict, the finding, and the remedy where there is one.
 
-    A note works, but a user should know of it; a problem is something that makes a part of `ser` fail.
+    A note works, but with a restriction; a problem is something that makes a part of `ser` fail.
     """
 
     name: str

@@ -35,7 +35,7 @@ class ProbeResult:
 
 
 def run_probe(probe: str, *arguments: str, seconds: float = SECONDS) -> ProbeResult:
-    """Run one of `PROBES` in a child process, without a network, for so many seconds at most."""
+    """Run one of `PROBES` in a child process, without a network and with a limit in seconds."""
     command = [sys.executable, "-c", _CODE, json.dumps(sys.path), probe, *arguments]
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     try:
@@ -163,7 +163,7 @@ def store(root: str) -> Values:
             with FeatureStore(path) as written:
                 damaged = written.verify()
                 same = all(np.array_equal(written[r.id], r.values) for r in records)
-        yield {"error": "" if same and not damaged else "what is read is not what was written"}
+        yield {"error": "" if same and not damaged else "values differ from those written"}
     except Exception as error:  # of HDF5, of the file system, of locks
         yield {"error": reason(error)}
 

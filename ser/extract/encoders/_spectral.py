@@ -76,7 +76,7 @@ def finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Refuse features that are not finite.
 
     Raises:
-        AudioError: naming how many.
+        AudioError: there are too few; it names their number.
     """
     if not np.isfinite(features).all():
         count = int((~np.isfinite(features)).sum())

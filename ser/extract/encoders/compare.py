@@ -15,7 +15,7 @@ SOURCE = f"Schuller et al., Interspeech 2016; {_opensmile.SOURCE}"
 LICENCE = _opensmile.LICENCE
 LEVELS = _opensmile.LEVELS
 CHECKPOINTS: dict[str, Checkpoint] = {}
-DIM = "6373 (65 a frame)"
+DIM = "6373 (65 per frame)"
 
 TRAINING_DATA = {"compare": NOTHING_LEARNED}
 

@@ -16,7 +16,7 @@ SOURCE = f"Eyben et al., IEEE TAC 2016; {_opensmile.SOURCE}"
 LICENCE = _opensmile.LICENCE
 LEVELS = _opensmile.LEVELS
 CHECKPOINTS: dict[str, Checkpoint] = {}
-DIM = "88 (25 a frame)"
+DIM = "88 (25 per frame)"
 
 TRAINING_DATA = {"egemaps": NOTHING_LEARNED}
 

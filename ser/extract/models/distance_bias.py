@@ -1,8 +1,8 @@
 """Attention with a bias by distance for long utterances, without a matrix of all pairs of frames.
 
-What is added to a score depends on how far the key is from the query, so a head has no more than `2 * frames - 1` different
+A bias depends on the distance of the key from the query alone, so a head has no more than `2 * frames - 1` different
 numbers: a line, in which a query's row is a window. Rows are made of it for a block of queries of one head at a time. That is
-exact: a query's softmax is over all keys, whatever queries are beside it.
+exact: a query's softmax is over all keys, and does not depend on other queries.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def windows(line: Tensor, begin: int, end: int) -> Tensor:
     """The rows of some queries as a view of a line, `(queries, frames)`, the last key first.
 
     Args:
-        line: `(2 * frames - 1,)`: what is added where the key is `frames - 1` after the query, down to as many before it.
+        line: `(2 * frames - 1,)`: the bias where the key is `frames - 1` after the query, down to as many before it.
 
     >>> windows(torch.tensor([2, 1, 0, -1, -2]), 0, 2)
     tensor([[ 2,  1,  0],

@@ -131,7 +131,7 @@ class _Audio(nn.Module):
             self._stem = Stem([Convolution(*_conv_and_norm(layer), F.gelu) for layer in self.stem_layers])
 
     def features(self, rows: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
-        """Audio of each utterance -> `(batch, frames, dim)` before positions, and how many frames are real."""
+        """Audio of each utterance -> `(batch, frames, dim)` before positions, and the number of real frames of each."""
         kernels, strides = [k for _, k, _ in self.spec], [s for *_, s in self.spec]
         frames = [frames_of(len(row), kernels, strides) for row in rows]
         if self._stem is not None:

@@ -29,7 +29,7 @@ class Frozen(Encoder):
 
     Layer 0 is the input of the first block, layer `depth` the model's last hidden state: with the final layer norm
     where the model has one (transformers' `hidden_states[-1]` of such models lacks it). Blocks above the highest layer
-    asked for are not computed.
+    wanted are not computed.
 
     Utterance level is the mean over an utterance's own frames, accumulated in float64.
 
@@ -81,7 +81,7 @@ class Frozen(Encoder):
 
     @abstractmethod
     def hidden(self, inputs: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], list[int]]:
-        """The chosen layers of a batch: each a tensor `(batch, frames, dim)`, and how many frames of each row are real."""
+        """The chosen layers of a batch: each a tensor `(batch, frames, dim)`, and the number of real frames of each row."""
 
     def moved(self, values: Tensor) -> Tensor:
         """Values on the device.
@@ -120,7 +120,7 @@ class Frozen(Encoder):
         float32, before the model is cast to what it computes in: the rounding of bfloat16 would hide an error.
 
         Args:
-            expected: the highest layer asked for, `(frames, dim)` a piece, as the untouched model gives it; without it
+            expected: the highest wanted layer, `(frames, dim)` for each piece, as the untouched model gives it; without it
                 the pieces are encoded alone.
 
         Raises:
@@ -149,7 +149,7 @@ class Frozen(Encoder):
         return [generator.normal(0.01, 0.1, max(self.minimum, n)).astype(np.float32) for n in lengths]
 
     def _top(self, inputs: list[NDArray[np.float32]]) -> list[Tensor]:
-        """The highest layer asked for, `(frames, dim)` an input."""
+        """The highest layer that is wanted, `(frames, dim)` for each input."""
         layers, frames = self.hidden(inputs)
         top = layers[self.layers.index(max(self.layers))]
         return [top[row, :count] for row, count in enumerate(frames)]

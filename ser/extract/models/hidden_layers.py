@@ -17,7 +17,7 @@ class HiddenLayers:
     The last layer is thus with the final layer norm where the model has one. Threads may share the model.
 
     Args:
-        blocks: the model's; those above what is wanted are removed from the list.
+        blocks: the model's; those above the wanted layers are removed from the list.
         layers: numbers from 0 to `len(blocks)`.
     """
 
@@ -30,7 +30,7 @@ class HiddenLayers:
         del blocks[self.top + 1 :]
 
     def run(self, forward: Callable[[], Tensor]) -> list[Tensor]:
-        """The layers, in the order asked for.
+        """The layers, in the order of their numbers given.
 
         Args:
             forward: runs the model and returns its output.

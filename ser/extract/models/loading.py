@@ -41,7 +41,7 @@ def load_strictly(kind: Any, found: ModelFiles, dtype: str, unused: str, **optio
 
     Args:
         kind: the model class.
-        dtype: what to compute in, whatever the checkpoint was saved in.
+        dtype: the type to compute in, also where the checkpoint has another.
         unused: regular expression of weights that may be missing because features do not depend on them.
         options: passed on to `from_pretrained`.
 

@@ -24,7 +24,7 @@ class ValidGroupNorm(nn.GroupNorm):
 
     @contextmanager
     def lengths(self, frames: Sequence[int]) -> Iterator[None]:
-        """Within the block, of each row of the batch only so many frames are real."""
+        """Set the number of real frames of each row of the batch, within the block."""
         self._own.frames = frames
         try:
             yield

@@ -36,7 +36,7 @@ class Convolution:
 
 
 class Stem:
-    """The convolutions as matrix products, an utterance at a time, frames first: `(samples,)` -> `(frames, channels)`.
+    """The convolutions as matrix products, one utterance at a time, frames first: `(samples,)` -> `(frames, channels)`.
 
     With frames first, the frames that one step of a convolution of stride s reads lie together in memory, so that the
     product needs no copy: the first s of a kernel are a view `(frames, s * channels)`, the rest another. Measured
@@ -87,7 +87,7 @@ class Stem:
             )
 
     def frames(self, samples: int) -> int:
-        """Frames that come of so many samples."""
+        """The number of frames of a number of samples."""
         return frames_of(samples, self.kernels, self.strides)
 
 

@@ -1,4 +1,4 @@
-"""Speech to text over a table: what is to do, batch by batch, kept as it is made.
+"""Speech to text over a table, batch by batch, kept as it is made.
 
 After a kill at any time the same call goes on from there; a recording that has changed is transcribed again.
 """
@@ -97,7 +97,7 @@ def transcribe(
 
     Args:
         jobs: threads that compute (on a CPU) and decode.
-        overwrite: start afresh.
+        overwrite: start again.
         say: called with each line that a user should see.
 
     Raises:
@@ -118,7 +118,7 @@ def transcribe(
         if decided.stale:
             say(f"{transcriber.name}: {len(decided.stale)} utterances have changed since: transcribed again")
         todo = {*decided.todo, *decided.stale}
-        # The batches are those of the whole table, whatever is done: an utterance has the same neighbours when it goes on.
+        # The batches are those of the whole table: an utterance has the same neighbours when the command goes on.
         batches = [[item for item in batch if item.id in todo] for batch in chunks(items, transcriber.batch)]
         made = _transcribed([b for b in batches if b], transcriber, asked, sources, kept, jobs, say)
         threads = intra_op(jobs) if transcriber.device == "cpu" else nullcontext()

@@ -1,4 +1,4 @@
-"""Word error rate: how far recognised text is from what was said."""
+"""Word error rate: the distance of recognised text from the words that were said."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ class WordErrors:
     Attributes:
         errors: words substituted, left out or put in, the fewest that make one text of the other (Levenshtein 1966).
         words: of the reference.
-        utterances: how many.
+        utterances: their number.
     """
 
     errors: int

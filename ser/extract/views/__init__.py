@@ -1,1 +1,1 @@
-"""Augmented views of the audio: what is done to it, and encoders that read it."""
+"""Augmented views of the audio: the changes to it, and encoders that read it."""

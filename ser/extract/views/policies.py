@@ -2,7 +2,7 @@
 
 An operation is a name and a number: `speed` and `tempo` a factor, `pitch` semitones, `noise`, `white` and `pink` a
 signal-to-noise ratio in dB, `gain` dB; of `reverb` the number is not used. They are done in the order of `ORDER`: what the
-speaker would do, the room, then what is added on the way.
+speaker would do, the room, then noise and gain of the recording.
 """
 
 import re
@@ -49,7 +49,7 @@ CLASSWISE: dict[str, JsonObject] = {
     "sadness": {"reverb": (0, 0), "pink": (10, 20)},
     "neutral": {"white": (15, 25), "masks": "slight"},
 }
-# Masks in time and over bands: how many, and the widest, in frames or bands; in time a fifth of the utterance at most.
+# Masks in time and over bands: their number, and the widest, in frames or bands; in time a fifth of the utterance at most.
 MASKS = {"strong": {"time": (2, 40), "bands": (2, 12)}, "slight": {"time": (1, 15), "bands": (1, 6)}}
 LONGEST = 0.2
 VIEWS = 100  # random ones, at most: each is a store as large as the original

@@ -13,7 +13,7 @@ from ser.files import JsonObject
 
 ROOMS = 32
 SIZES = ((4.0, 8.0), (3.5, 6.0), (2.6, 3.4))  # m
-RT60 = (0.2, 0.5)  # s, by Sabine's formula; what is measured of the image sources is up to a quarter longer
+RT60 = (0.2, 0.5)  # s, by Sabine's formula; the RT60 measured of the image sources is up to a quarter longer
 WALL, APART = 0.5, 1.0  # m, at least: from the walls, and between speaker and microphone
 
 

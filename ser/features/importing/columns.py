@@ -13,7 +13,7 @@ from ser.metadata.words_in_cells import is_missing
 # Facts of the utterance that go into the table. (`valence` or `duration` may be features as well: neither, unless asked.)
 FACTS = ("path", "text", "speaker", "gender", "session", "dialogue", "turn", "language", "split")
 KNOWN = {*COLUMNS, "frame_time", *(alias for aliases in ALIASES.values() for alias in aliases)}
-# Words of a column's name that hardly a feature has: what is counted or to be recognised.
+# Words that are in the names of counts and targets, and hardly in those of features.
 _STRANGE = {
     "id",
     "ids",
@@ -40,7 +40,7 @@ class Columns:
         ids, labels: None where there are none.
         facts: the table's column -> the file's.
         features: those that were named, or all others.
-        left_out: known columns that are no features and have no other use.
+        left_out: known columns that are not features and have no other use.
     """
 
     ids: str | None

@@ -148,7 +148,7 @@ def _fields(path: Path, value: Sequence[Any], given: Sequence[str] | None) -> Se
         expected=misfit
         or f"one word for each of its {len(value)} members, of {', '.join((*FIELDS, *MODALITIES))}, with labels and train",
         found=f"{wrong[0]!r}" if wrong else "; ".join(f"{n}: {kind}" for n, kind in enumerate(kinds)),
-        action=None if given else "Say what they are with --fields, - for what is not to be read.",
+        action=None if given else "Name them with --fields, - for members that are not to be read.",
     )
 
 

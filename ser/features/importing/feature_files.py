@@ -158,7 +158,7 @@ class Imported:
 
     Attributes:
         rows: rows of the utterance table, each with `utterance_id` at least.
-        features: one a store.
+        features: one per store.
         facts: entries of the table's sidecar that differ from those of any import.
         notes: what a user should know.
     """

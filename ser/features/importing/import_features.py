@@ -77,7 +77,7 @@ def import_features(
         say: called with each line that a user should see.
 
     Returns:
-        What was written, one a store.
+        The stores that were written, one for each.
 
     Raises:
         ConfigError, CorpusError, StoreError: what does not fit, and what to do about it. Nothing is written then, unless a

@@ -78,7 +78,7 @@ def load(source: FeatureFile, options: ImportOptions, beside: Mapping[str, Featu
     """Read a file as features of utterances; a pickle of several parts as several.
 
     Raises:
-        ConfigError: an axis without a meaning, or facts by row that nobody says are of the same rows.
+        ConfigError: an axis has no meaning, or facts by row come without `--rows`.
         CorpusError: facts that do not fit the features.
     """
     if source.path.suffix.lower() in PICKLES and not source.key:
@@ -151,7 +151,7 @@ def _joined(fact: Beside, ids: list[str] | None, content: Content, options: Impo
     """Values of facts in the order of the features' rows: by id where they have ids, else by row where that is safe.
 
     Raises:
-        ConfigError: the features have ids, and nobody says that the facts are in the same order; or the other way round.
+        ConfigError: the features have ids and the facts none, or the other way round, without `--rows`.
         CorpusError: as many facts as rows are wanted, or no id is in both.
     """
     name = fact.source.name

@@ -205,6 +205,6 @@ def read_pickle(path: Path) -> Any:
         raise
     except Exception as error:  # damaged opcodes raise almost anything
         raise CorpusError(
-            f"{path} is no pickle that can be read", found=f"{type(error).__name__}: {error}"[:160]
+            f"{path} is not a pickle that can be read", found=f"{type(error).__name__}: {error}"[:160]
         ) from None
     return value

@@ -130,7 +130,7 @@ def _refuse_words(frame: pd.DataFrame, chosen: Columns, source: FeatureFile) -> 
 
 
 def _refuse_bomb(path: Path) -> None:
-    """Refuse what is not a regular file, and a compressed one that unpacks to more than its size allows."""
+    """Refuse a file that is not a regular one, and a compressed one that unpacks to more than its size allows."""
     opener = _OPEN.get(path.suffix.lower())
     try:
         with open_regular(path) as packed:

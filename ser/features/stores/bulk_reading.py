@@ -83,7 +83,7 @@ def _read(handle: int, parts: Sequence[memoryview], at: int) -> None:
 
 
 def _readv(handle: int, parts: Sequence[memoryview], at: int) -> int:
-    """Read into the parts, one after another, from byte `at` on; how many bytes it was."""
+    """Read into the parts, one after another, from byte `at` on; return the number of bytes."""
     if hasattr(os, "preadv"):
         return os.preadv(handle, parts, at)
     os.lseek(handle, at, os.SEEK_SET)  # Windows: one thread then, as the position is the file's

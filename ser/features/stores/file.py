@@ -114,7 +114,7 @@ class StoreFile:
         torn: take what there is of a truncated file whose index is whole; the values that lack are not sound.
 
     Raises:
-        Damaged: it is truncated, or its index is not what was written.
+        Damaged: it is truncated, or its index has changed since it was written.
         Malformed: it is whole, and not what `ser` writes: a link to another file, a wrong dim, ids twice.
         StoreError: it is not a feature store of this schema.
         OSError: it is not there, may not be read, or is not a regular file.
@@ -193,7 +193,7 @@ class StoreFile:
                 found[name] = item
         wrong = next((name for name, item in found.items() if not isinstance(item, h5py.Dataset)), None)
         if wrong is not None:
-            raise Malformed(self.path, f"{wrong}, which is no array")
+            raise Malformed(self.path, f"{wrong}, which is not an array")
         return found
 
     def _refuse_elsewhere(self, name: str, dataset: h5py.Dataset, size: int | None) -> None:

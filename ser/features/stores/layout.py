@@ -57,7 +57,7 @@ class Facts:
         dim: features in each vector.
         identity: all that changes the values; a store of another identity is refused.
         sample_rate: Hz; 0 for text.
-        vocabulary: for integer features, how many ids there are; 0 otherwise.
+        vocabulary: for integer features, the number of ids; 0 otherwise.
         assets: texts kept with the features.
     """
 
@@ -100,7 +100,7 @@ class Damaged(StoreError):
         super().__init__(
             f"the feature store {path} is truncated or damaged",
             found=" ".join(str(found).split())[:160],
-            action="`ser store verify` says what is; the same `ser extract` sets the file aside and makes it again.",
+            action="`ser store verify` names the damage; the same `ser extract` sets the file aside and makes it again.",
         )
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -115,7 +115,7 @@ class DamagedRows(StoreError):
             f"the feature store {path} is damaged",
             expected=f"the features of {some(ids)} as they were written",
             found="others, by their check sum" if len(ids) == 1 else "others, by their check sums",
-            action="`ser store verify --repair` drops what is damaged; `ser extract` then makes it again.",
+            action="`ser store verify --repair` removes damaged utterances; `ser extract` then makes them again.",
         )
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -236,7 +236,7 @@ class Record:
     Attributes:
         id: utterance id.
         values: `(D,)` or `(L, D)`; framewise `(T, D)`.
-        source: SHA-256 of what they were made of.
+        source: SHA-256 of the audio or text that they were made of.
         n_samples: samples at the encoder's rate; 0 for text.
     """
 

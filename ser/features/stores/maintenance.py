@@ -113,7 +113,7 @@ class StoreCheck:
         ):
             if items:
                 parts.append(f"{len(items)} {kind}{'s' * (len(items) > 1)} {fault}: {', '.join(items)}")
-        again = f"ser extract --dataset {dataset} makes what is missing again"
+        again = f"ser extract --dataset {dataset} makes missing utterances again"
         how = f"dropped; {again}" if self.repaired else f"`ser store verify --repair` drops them, and {again}"
         return f"{dataset} {name}: {'; '.join(parts)}. {how}."
 
@@ -125,7 +125,7 @@ def verify(path: Path, repair: bool, say: Callable[[str], None]) -> StoreCheck:
         repair: set damaged files aside, and drop damaged utterances.
         say: called with a line for each damaged file that is set aside.
     """
-    # A link that leads nowhere is listed, and is no file of the store.
+    # A link that leads nowhere is listed, and is not a file of the store.
     broken = {file: why for file in store_files(path) or [path] if (why := _fault(file))}
     damaged: list[str] = []
     not_finite: list[str] = []
@@ -161,7 +161,7 @@ def _set_aside_malformed(path: Path, say: Callable[[str], None]) -> None:
         aside = path.replace(path.with_name(f"{path.name}.damaged"))
         say(f"{path} is not a sound feature store: set aside as {aside.name}")
     except (StoreError, OSError):
-        return  # damaged: what is sound of it is kept
+        return  # damaged: its sound utterances are kept
 
 
 def _drop_damage(path: Path, say: Callable[[str], None]) -> None:

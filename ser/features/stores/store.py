@@ -215,7 +215,7 @@ class FeatureStore:
             missing = [i for i in ids if i not in self._rows]
             raise StoreError(
                 f"{self.path} lacks {len(missing)} of {len(ids)} utterances: {some(missing)}",
-                action="`ser extract` adds what is missing.",
+                action="`ser extract` adds missing utterances.",
             ) from None
         ordered = np.sort(rows)  # `np.unique` would import `numpy.ma`, which takes longer than reading a small store
         if (ordered[1:] == ordered[:-1]).any():

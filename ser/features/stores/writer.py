@@ -205,7 +205,7 @@ def salvage(path: Path, aside: Path) -> str:
     """Rename a damaged file, and write its sound utterances in its place.
 
     Returns:
-        A line that says what was done and which utterances are lost.
+        A line that names the file set aside and the utterances that are lost.
 
     Raises:
         FileNotFoundError: another process of the same work was faster.

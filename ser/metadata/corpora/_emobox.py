@@ -82,7 +82,7 @@ def rows_of(source: Path) -> Iterator[Row]:
             who = _of_iemocap(row["utterance_id"]) or who
         yield {**row, **who, "language": LANGUAGES.get(corpus, ""), "split": splits.get(row["utterance_id"], "")}
     if strange:
-        LOG.warning("labels that are no known emotion word (emotion: other): %s", few(strange))
+        LOG.warning("labels that are not known emotion words (emotion: other): %s", few(strange))
 
 
 def corpus_of(lines: list[RawRow], file: Path) -> str:

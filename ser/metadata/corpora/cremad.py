@@ -126,7 +126,7 @@ def example(root: Path) -> Path:
 
 
 def _audio(root: Path) -> tuple[dict[str, str], int]:
-    """Utterance -> path, a wav before an mp3; and how many files are named otherwise."""
+    """Utterance -> path, a wav before an mp3; and the number of files with other names."""
     found: dict[str, str] = {}
     strange = 0
     for path in sorted(files_below(root, ".wav", ".mp3"), key=lambda p: p.lower().endswith(".mp3")):

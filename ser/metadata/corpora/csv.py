@@ -25,7 +25,7 @@ SENTENCES = None
 NOTES = (
     "Usual other names of columns are known: file, wav, audio_path; label; speaker_id; transcript, sentence; and more.",
     "Emotion words that are not known become the emotion 'other' and keep their label. Other columns are ignored.",
-    "Labels that differ in case only are one; NA, nan, none, unknown, - and ? are no label; columns of 0 and 1 called like "
+    "Labels that differ in case only are one; NA, nan, none, unknown, - and ? are not labels; columns of 0 and 1 called like "
     "emotions are labels; columns such as start_ms and end_ms are in milliseconds.",
 )
 

@@ -73,7 +73,7 @@ def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as EmoDB's are, anywhere below the folder.
 
     Raises:
-        CorpusError: a letter that is no emotion of EmoDB, or a recognition rate that is no percentage.
+        CorpusError: a letter is not that of an emotion of EmoDB, or a recognition rate is not a percentage.
     """
     recognised = _recognised(root)
     strange = 0

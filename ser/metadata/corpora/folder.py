@@ -31,7 +31,7 @@ LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words
 UTTERANCES = None
 SENTENCES = None
 NOTES = (
-    "Folder names that are no known emotion word become the emotion 'other' and keep their label.",
+    "Folder names that are not known emotion words become the emotion 'other' and keep their label.",
     "Of two levels of folders the one with more known emotion words is that of the labels, of equals the "
     "one that is not numbered, else the upper one.",
     "Ids are the paths without their ending. Files beside the label folders, or deeper than these, are left out.",
@@ -92,7 +92,7 @@ def parse(root: Path) -> Iterator[Row]:
         }
     strange = sorted(label for label in set(spelt.values()) if is_strange(label))
     if strange:
-        LOG.warning("folders that are no known emotion word (emotion: other): %s", few(strange))
+        LOG.warning("folders that are not known emotion words (emotion: other): %s", few(strange))
 
 
 def _without_common(folders: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -192,7 +192,7 @@ def _shares(counts: dict[str, float]) -> dict[str, float] | None:
 
 
 def _spoken(file: Path | None) -> dict[str, str]:
-    """Utterance -> text. The stamp `[006.2901-008.2357]:` is no text; lines without one, and of speakers XX, have no row."""
+    """Utterance -> text. The stamp `[006.2901-008.2357]:` is not text; lines without one, and of speakers XX, have no row."""
     lines = read_text(file).splitlines() if file else []
     found = (_SPOKEN.match(line) for line in lines)
     return {match[1]: match[4].strip() for match in found if match}

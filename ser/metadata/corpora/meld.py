@@ -98,7 +98,7 @@ def example(root: Path) -> Path:
 
 
 def _clips(root: Path) -> tuple[dict[str, str], int]:
-    """Utterance -> its clip, a sound file before the video; and how many are of no split or of no such name.
+    """Utterance -> its clip, a sound file before the video; and the number of files without a split or with another name.
 
     A clip's split is the one whose word is in the name of its folder, or of the nearest folder above that has one.
     """
@@ -144,7 +144,7 @@ def _row(cells: dict[str, str], split: str, table: Path) -> Row:
 
 
 def _seconds(stamp: str) -> float | None:
-    """`00:16:16,059` -> 976.059; None for what is no time.
+    """`00:16:16,059` -> 976.059; None for a text that is not a time.
 
     >>> _seconds("00:16:16,059")
     976.059

@@ -74,7 +74,7 @@ class Transcripts:
         self.by_id |= new
 
     def tidy(self, ids: Iterable[str]) -> None:
-        """Bring the file into the order of these ids and leave out what is of others, if there is a line too many."""
+        """Bring the file into the order of these ids and leave out lines of others, if there is a line too many."""
         kept = {i: self.by_id[i] for i in ids if i in self.by_id}
         if self._journal.lines == len(kept) and list(kept) == list(self.by_id):
             return

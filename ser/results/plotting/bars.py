@@ -16,7 +16,7 @@ from ser.results.records.model import Described
 from ser.results.report.cells import FEW_RUNS
 
 BARS = (PALETTE[0], PALETTE[4], PALETTE[2])  # next to each other they differ in grey too
-SOME_RUNS = 12  # up to so many, each run is drawn as a dot
+SOME_RUNS = 12  # up to this number, each run is drawn as a dot
 
 
 class Estimate(NamedTuple):

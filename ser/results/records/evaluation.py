@@ -163,7 +163,7 @@ class FittedTemperature(Model, kw_only=True):
 
 
 class Temperatures(Model, kw_only=True):
-    """The temperatures, and what they were fitted on."""
+    """The temperatures, and the predictions that they were fitted on."""
 
     fitted_on: str
     corpora: Annotated[list[str], Meta(description="That the validation predictions are of.")] | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""Records as typed objects: what all records have in common, a run's record, and the summaries of experiments.
+"""Records as typed objects: the fields that all have in common, a run's record, and the summaries of experiments.
 
 The records of studies are beside what shows them, in `ser.results.studies`; those of evaluations, explanations and comparisons
 in files of these names here. `ser.results.records.kinds` knows them all.
@@ -48,7 +48,7 @@ class Environment(Model, kw_only=True, forbid_unknown_fields=False):
 
 
 class Opening(Model, kw_only=True):
-    """The beginning of all results: what was asked, of which data, when and by which code."""
+    """The beginning of all results: options, data, time and code."""
 
     schema: str
     experiment: Word

@@ -106,7 +106,7 @@ Block = Union[Text, Notice, Facts, Table, Command, Image, "Picture"]
 
 @dataclass(frozen=True)
 class Section(_Printable):
-    """A heading and what is under it. `appendix`: to look things up in; a terminal leaves it out."""
+    """A heading and the blocks under it. `appendix`: for reference; a terminal leaves it out."""
 
     title: str
     blocks: Sequence[Block]

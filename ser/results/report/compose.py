@@ -83,7 +83,7 @@ def compose(results: Sequence[Result], full: bool = True) -> Report:
     """Make a report: of one result its sections; of several a comparison, and then each with its sections.
 
     Args:
-        full: with pictures, and with what is computed from the predictions.
+        full: with pictures, and with tables that are computed from the predictions.
 
     Raises:
         ConfigError: there is no result, one is named twice, kinds do not go together, or predictions are missing.

@@ -54,7 +54,7 @@ def summary_sections(result: Result, full: bool) -> list[Section]:
     """Make the sections on a summary, in the order of a report.
 
     Args:
-        full: with pictures and with what is computed from the predictions.
+        full: with pictures, and with tables that are computed from the predictions.
     """
     first = [headline(result), *stamps_and_notes(result.record), overview(result), *_scores(result)]
     found = [Section("Result", first)]

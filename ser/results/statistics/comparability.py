@@ -51,7 +51,7 @@ class Pairing:
         by: `seed`, or `run` where the results share no seeds.
         runs: number of pairs.
         folds: their names; `all` where a model is tested in several.
-        notes: what was left out.
+        notes: remarks on runs and folds that were left out.
     """
 
     by: Literal["seed", "run"]
@@ -124,7 +124,7 @@ def pair(members: Sequence[Member]) -> tuple[list[Member], Pairing]:
     their number. Where a model is tested in several folds, these count as one: `all`.
 
     Raises:
-        ConfigError: they are not comparable; says in what they differ.
+        ConfigError: they are not comparable; the message names the difference.
     """
     _refuse_other_data(members)
     notes: list[str] = []

@@ -55,7 +55,7 @@ def holm_of_known(p: Sequence[float | None]) -> list[float | None]:
 
 
 def adjusted(kind: type[AnyComparison], found: Sequence[tuple[Comparison, dict[str, Any]]]) -> list[AnyComparison]:
-    """Several comparisons as objects of a kind that also says what is compared, with `p_holm`: p adjusted for their number.
+    """Several comparisons as objects of a kind that also names the two sides, with `p_holm`: p adjusted for their number.
 
     Args:
         found: comparisons, each with the other fields of the kind.

@@ -53,7 +53,7 @@ def estimate(
     random: int,
     p: float | None = None,
 ) -> Power:
-    """Estimate how many seeds and how many speakers would show the measured difference.
+    """Estimate the numbers of seeds and of speakers that would show the measured difference.
 
     Args:
         a, b: `(cells, runs, K, K)` confusion counts; a cell is a speaker in a fold.

@@ -100,7 +100,7 @@ class SavedLabels(Model, kw_only=True):
         return f"{self.worth:.0f} {unit}" if self.worth >= 10 else f"{self.worth:.1f} {unit}"
 
     def saved_text(self) -> str:
-        """The share of labels saved; how many times as many are needed where none are."""
+        """The share of labels saved; where none are saved, the factor by which more are needed."""
         if self.saved is None:
             return ABSENT
         return f"none: {1 - self.saved:.1f} times as many" if self.saved < 0 else f"{100 * self.saved:.0f} %"

@@ -34,7 +34,7 @@ def corpora(data: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
 def verify_data_facts(
     summary: Summary | FewshotSummary, runs: Runs, unchanged: list[str], space: Workspace, verdict: Verdict
 ) -> None:
-    """Compare `data`, `stamps` and `notes` of a summary with what they follow from.
+    """Compare `data`, `stamps` and `notes` of a summary with the same made again.
 
     Args:
         unchanged: datasets whose tables and stores are as they were.

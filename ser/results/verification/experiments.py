@@ -35,7 +35,7 @@ class Experiments:
 
     Attributes:
         path: the file of the record that they belong to.
-        verdict: gets what is missing or differs.
+        verdict: gets missing files and differences.
     """
 
     def __init__(self, path: Path, verdict: Verdict) -> None:

@@ -14,7 +14,7 @@ from ser.workspace import Workspace
 def verify_data(
     data: dict[str, Any], space: Workspace, verdict: Verdict, labels: pd.DataFrame | None = None
 ) -> list[str]:
-    """Compare tables and stores with the hashes in a record's `data`; what is not there is listed.
+    """Compare tables and stores with the hashes in a record's `data`; missing ones are listed.
 
     Args:
         labels: true labels of the predictions, see `runs.tested_labels`: compared with those of an unchanged table.

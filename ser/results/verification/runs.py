@@ -67,7 +67,7 @@ def classes_of(frame: pd.DataFrame) -> list[str]:
 
 
 def read_runs(path: Path, summary: Summary | FewshotSummary, verdict: Verdict) -> Runs:
-    """Read the runs of a summary; what is missing, damaged, or does not belong together is a fault."""
+    """Read the runs of a summary; files that are missing, damaged, or do not belong together are faults."""
     found = Runs()
     for row in summary.runs:
         record = _record(path, row, summary, verdict)

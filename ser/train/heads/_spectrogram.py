@@ -11,7 +11,7 @@ PIECE = 64  # utterances at a time in evaluation, where batches are larger than 
 
 
 def middle(x: Tensor, mask: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-    """The middle of utterances longer than so many frames; others are whole."""
+    """The middle of utterances longer than a number of frames; others are whole."""
     if x.shape[2] <= frames:
         return x, mask
     first = (mask.sum(-1) - frames).clamp_min(0) // 2

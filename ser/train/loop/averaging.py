@@ -20,7 +20,7 @@ class Average(Callback):
     The head is judged, chosen and kept with the average in place of its own weights; training goes on from its own.
 
     `swa`: the mean of the weights at the end of each of the last 25 % of the epochs, during which the learning rate stays
-    where it was (Izmailov et al., UAI 2018). Running statistics are averaged too, where the paper computes them anew.
+    where it was (Izmailov et al., UAI 2018). Running statistics are averaged too, where the paper computes them again.
     `ema`: an exponential mean over steps; at step t the old mean keeps min(0.999, (1 + t) / (10 + t)), so that the first
     steps are soon forgotten (Tarvainen & Valpola, NeurIPS 2017; the warm-up as in TensorFlow).
 
@@ -92,7 +92,7 @@ class SnapshotEnsemble(Callback):
 
     Args:
         ends: the last epoch of each cycle.
-        runs: how many.
+        runs: their number.
     """
 
     def __init__(self, ends: list[int], runs: int) -> None:

@@ -58,7 +58,7 @@ class Callback:
     first = 1
 
     def begin_epoch(self, seeds: Sequence[int], epoch: int, steps: int) -> None:
-        """Prepare an epoch (1-based) of so many steps, of the runs with these seeds."""
+        """Prepare an epoch (1-based) with a number of steps, of the runs with these seeds."""
 
     def batches(self, batches: Sequence[Tensor]) -> Sequence[Tensor]:
         """The units `(runs, batch, ...)` of each step of the epoch."""

@@ -71,9 +71,9 @@ class Config:
     mixup: float = option(0.0, "Mix pairs of training utterances, by shares from Beta(ALPHA, ALPHA); 0: off.", least=0,
                           metavar="ALPHA")  # fmt: skip
     time_masks: str = option(
-        "", "SpecAugment: N masks of up to so many frames, as 2x30.", unset="off", metavar="NxFRAMES"
+        "", "SpecAugment: N masks of up to FRAMES frames, as 2x30.", unset="off", metavar="NxFRAMES"
     )
-    band_masks: str = option("", "SpecAugment: N masks of up to so many bands, as 2x8.", unset="off", metavar="NxBANDS")
+    band_masks: str = option("", "SpecAugment: N masks of up to BANDS bands, as 2x8.", unset="off", metavar="NxBANDS")
     feature_noise: float = option(
         0.0, "Gaussian noise on training features, in standard deviations of theirs; 0: off.", least=0
     )

@@ -94,7 +94,7 @@ class Data:
     Attributes:
         resident: the features.
         labels: class number of every row, `(n,)`.
-        classes: how many classes.
+        classes: the number of classes.
         train: training rows, `(m,)` for all runs, or `(runs, m)` for runs with training sets of their own.
         validation: validation rows; may be empty when the last epoch is taken.
         names: of the classes, for notes; () where they have none.

@@ -81,7 +81,7 @@ class Turns(Resident):
         return mask[..., : int(mask.sum(-1).max())]
 
     def chunks(self, rows: NDArray[np.int64], size: int) -> list[Tensor]:
-        """The dialogues of some rows in groups of about so many turns."""
+        """The dialogues of some rows, in groups of about a number of turns."""
         # A row that is named twice is one turn all the same.
         units = self._sequences(torch.as_tensor(np.unique(rows), dtype=torch.long, device=self.device))
         return list(torch.split(units, max(1, size // units.shape[1])))

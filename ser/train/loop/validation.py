@@ -25,7 +25,7 @@ class EpochScores(NamedTuple):
 def validate(logits: Tensor, labels: Tensor, classes: int) -> list[EpochScores]:
     """Scores of each run: `validation_loss`, `validation_UA`, `validation_WA`, and standard errors `..._error` of the last two.
 
-    The loss is plain cross-entropy, without weights and smoothing, whatever is trained with. Everything is computed on the
+    The loss is plain cross-entropy, without weights and smoothing, whatever the loss of training. Everything is computed on the
     device and fetched at once.
 
     Args:

@@ -31,7 +31,7 @@ class Parameters:
     Args:
         builds: one function for each run, giving a head with that run's initial weights; all of one shape.
         device: where the block lies.
-        beside: one function for each run, giving a module that is trained with the head and is no part of its weights
+        beside: one function for each run, giving a module that is trained with the head and is not part of its weights
             (prototypes of a loss); its parameters follow the head's in the block.
         in_place: whether gradients of large weights may be written straight into the block
             (`ser.train.nn.inplace_gradients`), for training in float32; on a GPU it is ignored.

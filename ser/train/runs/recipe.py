@@ -51,7 +51,7 @@ class Learns(Protocol):
 
 
 def make_recipe(head: str, **given: Any) -> Recipe:
-    """The recipe of a head: its own defaults, replaced by what is given (None counts as not given).
+    """Make the recipe of a head: its own defaults, replaced by the given options (None counts as not given).
 
     Raises:
         ConfigError: an unknown head or option, or a value outside of its range.

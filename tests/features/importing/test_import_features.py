@@ -258,9 +258,7 @@ def test_arrangements_that_are_not_known(tmp_path: Path) -> None:
     file = tmp_path / "other.pkl"
     file.write_bytes(pickle.dumps((labels, audio, text, who, train, test)))
     space = Workspace(tmp_path / "ws")
-    with pytest.raises(
-        ConfigError, match=r"not known.*1: 16 dialogues of vectors of 3.*Say what they are with --fields"
-    ):
+    with pytest.raises(ConfigError, match=r"not known.*1: 16 dialogues of vectors of 3.*Name them with --fields"):
         import_features("x", space, pickle=file)
     with pytest.raises(ConfigError, match="sentences as member 1"):
         import_features("x", space, pickle=file, fields=["labels", "sentences", "text", "speakers", "train", "test"])

@@ -106,7 +106,7 @@ def test_a_flipped_bit_costs_one_utterance(path: Path, merged: bool) -> None:
     assert (finding.count, finding.damaged, finding.broken, finding.repaired) == (12, ["u2"], {}, False)
     assert finding.line() == (
         "corpus toy: 1 utterance damaged: u2. `ser store verify --repair` drops them, and "
-        "ser extract --dataset corpus makes what is missing again."
+        "ser extract --dataset corpus makes missing utterances again."
     )
     assert said == []
     finding = verify(path, repair=True, say=said.append)

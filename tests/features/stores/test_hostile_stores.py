@@ -155,7 +155,7 @@ def test_nothing_outside_of_the_file_is_read(path: Path, change: Callable[[h5py.
     with h5py.File(path, "r+") as file:
         change(file, secret)
     with pytest.raises(
-        Malformed, match=r"a link to elsewhere|in another file|which is no array|an asset that is a link"
+        Malformed, match=r"a link to elsewhere|in another file|which is not an array|an asset that is a link"
     ):
         FeatureStore(path)
 

@@ -1,6 +1,6 @@
 """A few-shot method: the task that it is given, its answer, and how a plugin in `ser/train/fewshot/methods/` offers one.
 
-A plugin is one file: a docstring that opens with what it is and who published it, and
+A plugin is one file: a docstring that opens with a description and its source, and
 
     FROM_SOURCE = True      # it uses the source model where there is one; its curve then begins with the zero-shot point
     NEEDS_SOURCE = False    # it means nothing without a source
