@@ -221,13 +221,13 @@ def bound(case: Case) -> tuple[float, float]:
 def measure(case: Case) -> tuple[float, float]:
     import torch
 
-    from ser.train.heads._base import build
+    from ser.train.heads._base import build_head
     from ser.train.nn.layers import Input
     from ser.train.nn.parameters import flatten
 
     torch.set_num_threads(1)
     inputs = [Input(f"s{k}", ("audio", "text")[k], dim, high > 1) for k, (dim, _, high) in enumerate(case.stores)]
-    head = build(case.head, inputs, len(CLASSES), {}, 0)
+    head = build_head(case.head, inputs, len(CLASSES), {}, 0)
     shapes = [p.shape[1:] for p in head.parameters() if p.ndim == 3 and p.shape[1] > 1]
     theta = torch.zeros(1, flatten(head).numel(), requires_grad=True)
     theta.grad = torch.full_like(theta, 1e-3)

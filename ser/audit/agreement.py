@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.audit.finding import INFO, WARNING, Finding, Severity, some
+from ser.audit.finding import INFO, WARNING, Finding, Severity, some_names
 from ser.audit.record import Agreement
 from ser.audit.split_data import SplitTable
 from ser.metadata.labels import CANONICAL
@@ -16,7 +16,7 @@ MANY = 0.1  # of the utterances with votes
 ROUNDING = 2e-6  # of a share: tables keep six digits
 
 
-def alpha(counts: NDArray[np.int64]) -> float:
+def krippendorff_alpha(counts: NDArray[np.int64]) -> float:
     """Compute Krippendorff's alpha for nominal data: 1 - observed / expected disagreement.
 
     K. Krippendorff: Computing Krippendorff's Alpha-Reliability, 2011, section C.
@@ -61,7 +61,7 @@ def vote_counts(shares: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.round(shares * raters_of[:, None]).astype(np.int64)
 
 
-def votes_of(frame: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+def vote_shares(frame: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """Select the rows that have votes; return them and the share of each canonical emotion, `(n, 13)`."""
     rows = frame[frame["votes"] != ""]
     shares = np.zeros((len(rows), len(CANONICAL)))
@@ -73,12 +73,12 @@ def votes_of(frame: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.float64]]:
 
 def measure_agreement(frame: pd.DataFrame) -> Agreement | None:
     """Measure the agreement of the annotators of a table; None where it has no votes."""
-    rows, shares = votes_of(frame)
+    rows, shares = vote_shares(frame)
     if rows.empty:
         return None
     complete = np.abs(shares.sum(axis=1) - 1) < 1e-3
     counts = vote_counts(shares[complete])
-    value = alpha(counts) if complete.any() else float("nan")
+    value = krippendorff_alpha(counts) if complete.any() else float("nan")
     return Agreement(
         len(rows),
         int(complete.sum()),
@@ -101,7 +101,7 @@ def agreement(split: SplitTable) -> list[Finding]:
     numbers = measure_agreement(split.frame)
     if numbers is None:
         return []
-    rows, shares = votes_of(split.frame)
+    rows, shares = vote_shares(split.frame)
     whole = numbers.complete == numbers.utterances
     value = "" if numbers.alpha is None else f"Krippendorff's alpha {numbers.alpha:.2f} (nominal), "
     lacking = "" if whole else "; the release does not say what the other votes were"
@@ -131,7 +131,7 @@ def agreement(split: SplitTable) -> list[Finding]:
     ):
         if bad.any():
             many = bad.sum() > MANY * len(rows)
-            ids = some(rows["utterance_id"][bad])
+            ids = some_names(rows["utterance_id"][bad])
             severity: Severity = WARNING if many else INFO
             found.append(Finding(kind, severity, what, int(bad.sum()), len(rows), "", ids, action if many else ""))
     return found

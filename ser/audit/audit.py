@@ -18,7 +18,7 @@ from ser.audit.leakage import leakage, shared_audio
 from ser.audit.measurements import Sound, measure_audio
 from ser.audit.record import AuditedAudio, AuditedFold, AuditRecord, CopyPairs, SeverityCounts
 from ser.audit.recordings import LONGEST, recordings
-from ser.audit.sharing import Verdict, fold_shares, verdict
+from ser.audit.sharing import SharingVerdict, fold_shares, judge_folds
 from ser.audit.split_data import SplitTable, split_table
 from ser.audit.stores import store_findings
 from ser.errors import CorpusError
@@ -46,7 +46,7 @@ class Audit:
     scheme: str
     sound: Sound | None
     findings: tuple[Finding, ...]
-    verdict: Verdict | None
+    verdict: SharingVerdict | None
 
     @property
     def clean(self) -> bool:
@@ -145,9 +145,9 @@ def examine(
     """
     found = leakage(split)
     copies = split.table.copies if sound is None else sound.copies
-    judged: Verdict | None = None
+    judged: SharingVerdict | None = None
     try:
-        judged = verdict(split.table.dataset, split.protocol, split.frame, split.folds, copies)
+        judged = judge_folds(split.table.dataset, split.protocol, split.frame, split.folds, copies)
     except CorpusError as error:
         said = f"{error.problem}: {error.found}"
         found.append(Finding("broken-promise", ERROR, "the protocol does not keep its promise", 1, None, said))

@@ -4,7 +4,7 @@ from math import sqrt
 
 import numpy as np
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, some
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, some_names
 from ser.audit.split_data import SplitTable
 
 UNEVEN, VERY_UNEVEN = 3.0, 10.0  # the largest class by the smallest
@@ -38,7 +38,7 @@ def _imbalance(split: SplitTable) -> list[Finding]:
             None,
             f"the largest is {ratio:.1f} times the smallest; always saying {split.classes[order[0]]} gives "
             f"{100 * counts[order[0]] / counts.sum():.1f} % accuracy",
-            some(f"{split.classes[k]} {counts[k]:,}" for k in order),
+            some_names(f"{split.classes[k]} {counts[k]:,}" for k in order),
             "Compare UA, not accuracy.",
         )
     ]
@@ -62,7 +62,7 @@ def _missing(split: SplitTable) -> list[Finding]:
                     f"folds whose {part} part lacks a class",
                     len(missing),
                     len(split.folds),
-                    examples=some(f"{fold}: {', '.join(names)}" for fold, names in missing.items()),
+                    examples=some_names(f"{fold}: {', '.join(names)}" for fold, names in missing.items()),
                     action=ACTION[part],
                 )
             )
@@ -82,7 +82,7 @@ def _small(split: SplitTable) -> list[Finding]:
             len(small),
             len(split.folds),
             f"the smallest has {least}: a 95 % interval of accuracy is up to ±{98 / sqrt(least):.0f} points wide",
-            some(f"{fold.name}: {len(fold.test)}" for fold in small),
+            some_names(f"{fold.name}: {len(fold.test)}" for fold in small),
             "Take fewer folds (--folds K), or look at pooled scores only.",
         )
     ]
@@ -102,6 +102,6 @@ def _left_out(split: SplitTable) -> list[Finding]:
             len(out),
             len(frame),
             ", ".join(f"{e or 'no emotion'} {n:,}" for e, n in out["emotion"].value_counts().items()),
-            some(out["utterance_id"]),
+            some_names(out["utterance_id"]),
         )
     ]

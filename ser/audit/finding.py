@@ -40,7 +40,7 @@ class Finding(Model):
     action: Annotated[str, Meta(description="Advice; empty for none.")] = ""
 
 
-def some(names: Iterable[object]) -> tuple[str, ...]:
+def some_names(names: Iterable[object]) -> tuple[str, ...]:
     """The first `EXAMPLES` of many names."""
     return tuple(str(name) for name, _ in zip(names, range(EXAMPLES), strict=False))
 

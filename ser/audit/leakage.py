@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, over, share, some
-from ser.audit.sharing import FoldShare, crossing, fold_shares, group_values, validation_share
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, over, share, some_names
+from ser.audit.sharing import FoldShare, fold_shares, group_values, locate_copies, validation_share
 from ser.audit.split_data import SplitTable
 from ser.metadata.copies import Copies
 
@@ -51,7 +51,7 @@ def _shared(split: SplitTable, group: str, shares: Sequence[FoldShare]) -> list[
                 len(worst.shared),
                 worst.test,
                 f"{share(concerned, split.tested)} test utterances{over(len(shares))}",
-                () if fixed else some(worst.shared),
+                () if fixed else some_names(worst.shared),
                 ACTION[group],
             )
         )
@@ -66,7 +66,7 @@ def _shared(split: SplitTable, group: str, shares: Sequence[FoldShare]) -> list[
                 len(worst.shared_with_validation),
                 worst.test,
                 f"{share(concerned, split.tested)} test utterances{over(len(shares))}",
-                some(worst.shared_with_validation),
+                some_names(worst.shared_with_validation),
                 "" if found else f"Validation picks the epoch: hold it out by {group}.",
             )
         )
@@ -86,7 +86,7 @@ def _validation(split: SplitTable) -> list[Finding]:
             own.folds,
             len(split.folds),
             f"up to {own.speakers} speakers; the test parts have new ones",
-            some(fold.name for fold in split.folds if validation_share(split.frame, [fold]).folds),
+            some_names(fold.name for fold in split.folds if validation_share(split.frame, [fold]).folds),
             "The epoch is picked by known voices. More speakers in training (more --folds), or a fixed number of epochs.",
         )
     ]
@@ -103,7 +103,7 @@ def _unknown_speakers(split: SplitTable) -> list[Finding]:
             "utterances whose speaker is not known",
             int(unknown.sum()),
             len(unknown),
-            examples=some(split.frame["utterance_id"][unknown]),
+            examples=some_names(split.frame["utterance_id"][unknown]),
             action="Give the table a column speaker: without it, nothing shows that test speakers are new.",
         )
     ]
@@ -130,7 +130,7 @@ def _fixed_text(split: SplitTable) -> list[Finding]:
             sentences,
             None,
             f"{len(split.frame):,} utterances say {sentences} sentences",
-            some(dict.fromkeys(t for t in split.frame["text"] if t)),
+            some_names(dict.fromkeys(t for t in split.frame["text"] if t)),
             "Report audio alone. A result on text, or a gain by it, is worth nothing here.",
         )
     ]
@@ -163,7 +163,7 @@ def _other_label(split: SplitTable) -> list[Finding]:
             other,
             split.tested,
             f"{never:,} of them never under their own",
-            () if fixed else some(dict.fromkeys(examples)),
+            () if fixed else some_names(dict.fromkeys(examples)),
             "" if fixed else "Words alone cannot tell these apart: look at what text adds over audio.",
         )
     ]
@@ -174,7 +174,7 @@ def shared_audio(copies: Copies, split: SplitTable) -> list[Finding]:
     found = []
     emotion = dict(zip(split.frame["utterance_id"], split.frame["emotion"], strict=True))
     for kind, words in (("identical", "identical audio"), ("near_identical", "the same recording")):
-        lies = crossing(copies.pairs()[kind], split.frame, split.folds)
+        lies = locate_copies(copies.pairs()[kind], split.frame, split.folds)
         name = kind.replace("_", "-")
         if lies.across:
             found.append(
@@ -185,7 +185,7 @@ def shared_audio(copies: Copies, split: SplitTable) -> list[Finding]:
                     len(lies.across),
                     len(lies.pairs),
                     f"{share(lies.test_utterances, split.tested)} test utterances{over(len(split.folds))}",
-                    some(" = ".join(pair) for pair in lies.across),
+                    some_names(" = ".join(pair) for pair in lies.across),
                     "Leave one of each out of the table, or keep them in one part: the test tests memory.",
                 )
             )
@@ -197,7 +197,7 @@ def shared_audio(copies: Copies, split: SplitTable) -> list[Finding]:
                     WARNING,
                     f"pairs of {words}, in one part of every fold",
                     len(within),
-                    examples=some(" = ".join(pair) for pair in within),
+                    examples=some_names(" = ".join(pair) for pair in within),
                     action="They count twice: leave one of each out, or say so.",
                 )
             )
@@ -210,7 +210,7 @@ def shared_audio(copies: Copies, split: SplitTable) -> list[Finding]:
                     f"pairs of {words} under two labels",
                     len(differ),
                     len(lies.pairs),
-                    examples=some(f"{a} ({emotion[a]}) = {b} ({emotion[b]})" for a, b in differ),
+                    examples=some_names(f"{a} ({emotion[a]}) = {b} ({emotion[b]})" for a, b in differ),
                     action="One of the labels is wrong, or the label is not in the audio.",
                 )
             )

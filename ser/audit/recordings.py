@@ -7,7 +7,7 @@ import pandas as pd
 
 from ser.audio.measure import Measured
 from ser.audio.reading import CLIPPED_SHARE, SILENCE_PEAK
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, some
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, some_names
 from ser.audit.measurements import Sound
 
 SHORTEST = 400  # samples at 16 kHz: the receptive field of the speech encoders
@@ -55,7 +55,9 @@ def recordings(sound: Sound, longest: float = LONGEST) -> list[Finding]:
     for fault, (what, action) in FAULTS.items():
         bad = [i for i, m in zip(ids, measured, strict=True) if m.fault == fault]
         if bad:
-            found.append(Finding(f"audio-{fault}", ERROR, what, len(bad), len(ids), examples=some(bad), action=action))
+            found.append(
+                Finding(f"audio-{fault}", ERROR, what, len(bad), len(ids), examples=some_names(bad), action=action)
+            )
     tests: list[tuple[str, Severity, str, Callable[[Measured], bool], Callable[[Measured], str], str]] = [
         ("silent", ERROR, f"silent: no sample over {SILENCE_PEAK:g} of full scale", lambda m: m.peak < SILENCE_PEAK,
          lambda m: f"{m.seconds:.1f} s", "They say nothing of any emotion: leave them out of the table."),
@@ -70,7 +72,7 @@ def recordings(sound: Sound, longest: float = LONGEST) -> list[Finding]:
         bad = [f"{i} ({number(m)})" for i, m in zip(ids, measured, strict=True) if not m.fault and test(m)]
         if bad:
             found.append(
-                Finding(f"audio-{kind}", severity, what, len(bad), len(ids), examples=some(bad), action=action)
+                Finding(f"audio-{kind}", severity, what, len(bad), len(ids), examples=some_names(bad), action=action)
             )
     return [*found, *_rates(frame, measured)]
 
@@ -93,7 +95,7 @@ def _rates(frame: pd.DataFrame, measured: list[Measured]) -> list[Finding]:
             len(counts),
             None,
             f"association with the emotion: Cramer's V {strength:.2f}",
-            some(f"{rate} Hz: {n:,}" for rate, n in counts.items()),
+            some_names(f"{rate} Hz: {n:,}" for rate, n in counts.items()),
             "The rate gives the emotion away, also after resampling: bring all to the lowest rate first."
             if telling
             else "",

@@ -105,7 +105,7 @@ class Crossing:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SharingVerdict:
     """The audit of the folds that a record carries.
 
     Attributes:
@@ -200,7 +200,7 @@ def validation_share(frame: pd.DataFrame, folds: list[Fold]) -> ValidationShare:
     return ValidationShare(max(common, default=0), sum(map(bool, common)))
 
 
-def crossing(pairs: Pairs, frame: pd.DataFrame, folds: list[Fold]) -> Crossing:
+def locate_copies(pairs: Pairs, frame: pd.DataFrame, folds: list[Fold]) -> Crossing:
     """Locate pairs of copies in the folds over the rows of a frame. Copies of copies count: pairs are joined first."""
     position = {utterance: row for row, utterance in enumerate(frame["utterance_id"])}
     kept = tuple((a, b) for a, b in pairs if a in position and b in position)
@@ -248,9 +248,9 @@ def refuse_overlap(dataset: str, protocol: str, folds: list[Fold]) -> None:
             raise CorpusError(f"{dataset}: protocol {protocol}, fold {fold.name}: an utterance is in two parts")
 
 
-def verdict(
+def judge_folds(
     dataset: str, protocol: str, frame: pd.DataFrame, folds: list[Fold], copies: Copies | None = None
-) -> Verdict:
+) -> SharingVerdict:
     """Judge the folds of a protocol by what their parts share.
 
     Args:
@@ -270,11 +270,11 @@ def verdict(
             )
     speaker = shares["speaker"]
     independent = None if speaker is None or (speaker.unknown and not speaker.seen) else not speaker.seen
-    lies = None if copies is None else {kind: crossing(p, frame, folds) for kind, p in copies.pairs().items()}
-    return Verdict(shares, independent, validation_share(frame, folds), lies)
+    lies = None if copies is None else {kind: locate_copies(p, frame, folds) for kind, p in copies.pairs().items()}
+    return SharingVerdict(shares, independent, validation_share(frame, folds), lies)
 
 
-def stamps(found: Verdict, facts: Mapping[str, Any], modalities: set[str]) -> list[str]:
+def sharing_stamps(found: SharingVerdict, facts: Mapping[str, Any], modalities: set[str]) -> list[str]:
     """The sentences that a result of this data must carry.
 
     Args:

@@ -115,7 +115,7 @@ def split_data(data: Tensors, protocol: str | None, options: FoldOptions, normal
     protocol = protocol or default_protocol(data.table, options)
     reason = why_random(data.table) if protocol == "random" and not named else ""
     folds = make_folds(protocol, data.table, data.frame, data.labels, options)
-    verdict = sharing.verdict(data.dataset, protocol, data.frame, folds, data.table.copies)
+    verdict = sharing.judge_folds(data.dataset, protocol, data.frame, folds, data.table.copies)
     used = np.unique(np.concatenate([np.concatenate([f.train, f.validation, f.test]) for f in folds]))
     facts = {
         **describe_data(data, scheme),
@@ -137,12 +137,12 @@ def split_data(data: Tensors, protocol: str | None, options: FoldOptions, normal
     return SplitData(data, protocol, folds, facts, stamps)
 
 
-def _stamps(data: Tensors, folds: list[Fold], verdict: sharing.Verdict, normalize: str) -> list[str]:
-    stamps = sharing.stamps(verdict, data.table.facts, _spoken(data))
-    stamps += text_sources.stamps(
+def _stamps(data: Tensors, folds: list[Fold], verdict: sharing.SharingVerdict, normalize: str) -> list[str]:
+    stamps = sharing.sharing_stamps(verdict, data.table.facts, _spoken(data))
+    stamps += text_sources.text_stamps(
         data.text_sources, data.table.frame, {n: s["identity"] for n, s in data.stores.items()}
     )
-    stamps += ledger.stamps(data.table.facts, data.stores)
+    stamps += ledger.encoder_stamps(data.table.facts, data.stores)
     stamps += [f"{name} is an augmented view, in training and test" for name in data.stores if split_name(name)[1]]
     stamps += [data.views.stamp] if data.views is not None else []
     stamps += [STAMPS[normalize]] if normalize in STAMPS else []

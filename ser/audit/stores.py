@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, over, share, some
-from ser.audit.sharing import crossing
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, over, share, some_names
+from ser.audit.sharing import locate_copies
 from ser.audit.split_data import SplitTable
 from ser.features.stores.names import originals
 from ser.features.stores.store import FeatureStore
@@ -64,7 +64,7 @@ def encoder_findings(identities: Identities, corpus: str | None) -> list[Finding
                 "encoders that have seen this corpus",
                 len(met),
                 len(said),
-                examples=some(f"{name}: {words}" for name, words in met.items()),
+                examples=some_names(f"{name}: {words}" for name, words in met.items()),
                 action="Their scores here are not of new data: compare with an encoder that has not seen it.",
             )
         )
@@ -76,7 +76,7 @@ def encoder_findings(identities: Identities, corpus: str | None) -> list[Finding
                 "encoders whose training data are not known here",
                 len(unknown),
                 len(said),
-                examples=some(unknown),
+                examples=some_names(unknown),
                 action="Read on the model's page whether it was trained on this corpus.",
             )
         )
@@ -114,7 +114,7 @@ def _made_with_labels(identities: Identities, simulated: list[str]) -> list[Find
                 "stores of sentences that were chosen by the true label",
                 len(simulated),
                 len(identities),
-                examples=some(simulated),
+                examples=some_names(simulated),
                 action="Scores with them measure no recognition: never compare them with others.",
             )
         )
@@ -126,7 +126,7 @@ def _made_with_labels(identities: Identities, simulated: list[str]) -> list[Find
                 "views that were chosen by the true label",
                 len(views),
                 len(identities),
-                examples=some(views),
+                examples=some_names(views),
                 action="They are drawn for training utterances only, and refused elsewhere.",
             )
         )
@@ -144,11 +144,11 @@ def _imported(stores: Mapping[str, CheckedValues], split: SplitTable) -> list[Fi
                 ERROR,
                 "imported features that alone tell the label",
                 sum(map(len, telling.values())),
-                examples=some(f"{name}: feature {k}" for name, numbers in telling.items() for k in numbers),
+                examples=some_names(f"{name}: feature {k}" for name, numbers in telling.items() for k in numbers),
                 action="Is it a column of labels? Import again with --columns, or --label, and --overwrite.",
             )
         )
-    crossings = {name: crossing(seen.twins, split.frame, split.folds) for name, seen in stores.items()}
+    crossings = {name: locate_copies(seen.twins, split.frame, split.folds) for name, seen in stores.items()}
     across = {name: pairs for name, pairs in crossings.items() if pairs.test_utterances}
     if across:
         worst = max(across, key=lambda name: across[name].test_utterances)
@@ -161,7 +161,7 @@ def _imported(stores: Mapping[str, CheckedValues], split: SplitTable) -> list[Fi
                 len(across),
                 len(stores),
                 f"{worst}: {tested} test utterances{over(len(split.folds))}",
-                some(f"{name}: {a} = {b}" for name, pairs in across.items() for a, b in pairs.across),
+                some_names(f"{name}: {a} = {b}" for name, pairs in across.items() for a, b in pairs.across),
                 "Are these the same recordings, or does one row stand for all that is missing?",
             )
         )
@@ -175,7 +175,7 @@ def _imported(stores: Mapping[str, CheckedValues], split: SplitTable) -> list[Fi
                 "utterances whose imported features are all zero",
                 int(np.sum([len(ids) for ids in zeros.values()])),
                 len(used) * len(stores),
-                examples=some(f"{name}: {i}" for name, ids in zeros.items() for i in ids),
+                examples=some_names(f"{name}: {i}" for name, ids in zeros.items() for i in ids),
                 action="If that stands for missing, leave them out of the files, and import again with --overwrite.",
             )
         )

@@ -123,7 +123,7 @@ def _common(ctx: click.Context, name: str, value: Any) -> Any:
     return value
 
 
-def overview(package: str) -> str:
+def plugin_list(package: str) -> str:
     """A list of a folder's plugins, one line for each: its name and the first line of its docstring."""
     width = max(map(len, names(package)), default=0)
     lines = [f"{name:<{width}}  {summary(load(package, name))}" for name in names(package)]

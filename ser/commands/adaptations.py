@@ -2,10 +2,10 @@
 
 import click
 
-from ser.commands._base import Command, Session, overview
+from ser.commands._base import Command, Session, plugin_list
 
 
 @click.command("adaptations", cls=Command)
 def command(session: Session) -> None:
     """List the methods of domain adaptation, each with a short description."""
-    click.echo(overview("ser.train.adapt"))
+    click.echo(plugin_list("ser.train.adapt"))

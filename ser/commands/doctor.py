@@ -16,10 +16,10 @@ def command(session: Session, as_json: bool) -> None:
     It needs no network, and takes some seconds. Exit code 3 where there is a problem; a note is not a problem.
     """
     import ser
-    from ser.extract.doctor.examine import examine
+    from ser.extract.doctor.examine import examine_installation
 
     findings = []
-    for finding in examine(session.workspace.root):
+    for finding in examine_installation(session.workspace.root):
         findings.append(finding)
         if not as_json and (finding.verdict == "problem" or not session.quiet):
             click.echo(finding.line())

@@ -2,7 +2,7 @@
 
 import click
 
-from ser.commands._base import Command, Session, overview
+from ser.commands._base import Command, Session, plugin_list
 
 
 @click.command("heads", cls=Command)
@@ -10,5 +10,5 @@ def command(session: Session) -> None:
     """List the heads, each with a short description. Any classifier of scikit-learn is a head too, as sklearn:SVC."""
     from ser.train.classical.classifier import PREFIX, SUMMARY
 
-    click.echo(overview("ser.train.heads"))
+    click.echo(plugin_list("ser.train.heads"))
     click.echo(f"{PREFIX + 'CLASS':<17}  {SUMMARY}")

@@ -2,10 +2,10 @@
 
 import click
 
-from ser.commands._base import Command, Session, overview
+from ser.commands._base import Command, Session, plugin_list
 
 
 @click.command("losses", cls=Command)
 def command(session: Session) -> None:
     """List the losses, each with a short description."""
-    click.echo(overview("ser.train.losses"))
+    click.echo(plugin_list("ser.train.losses"))

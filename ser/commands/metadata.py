@@ -32,14 +32,14 @@ def command(session: Session, dataset: str, root: Path | None, source: Path | No
     given = source or root
     if given is None or (source and root):
         raise click.UsageError("Give the corpus folder with --root, or a table file with --from.")
-    from ser.metadata.build import build, earlier_root, keep, summary
+    from ser.metadata.build import build, earlier_root, keep, summary_lines
 
     before = earlier_root(dataset, session.workspace)
     built = build(dataset, given, plugin, quiet=session.quiet)
     path = keep(built, session.workspace)
     if before is not None and before != built.table.root:
         session.say(f"this replaces the table made from {before}")
-    for line in summary(built, path):
+    for line in summary_lines(built, path):
         session.say(line)
     if built.unusable:
         click.echo(built.unusable.line(built.table.root), err=True)

@@ -48,7 +48,7 @@ def evaluate_views(
     new = replace_probabilities(model, test, versions[0], mean)
     part = {
         "views": ["original", *TTA_VIEWS],
-        **evaluation.numbers(new, predictions.validation, model.classes, predictions.own, found),
+        **evaluation.evaluation_numbers(new, predictions.validation, model.classes, predictions.own, found),
         "comparison": compare(new, test, model.classes),
     }
     return part, new
@@ -98,10 +98,10 @@ def evaluate_mean_of_runs(
         return None
     one = mean_of_runs(test, classes)
     held_out = None if validation is None else mean_of_runs(validation, classes)
-    own = evaluation.temperatures(held_out, classes) if calibrate and held_out is not None else None
+    own = evaluation.fit_temperatures(held_out, classes) if calibrate and held_out is not None else None
     return {
         "members": runs,
-        **evaluation.numbers(one, held_out, classes, together, own),
+        **evaluation.evaluation_numbers(one, held_out, classes, together, own),
         "comparison": against_members(one, test, classes),
     }
 

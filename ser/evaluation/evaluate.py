@@ -75,7 +75,7 @@ def evaluate(
     path = record.place(found, space, output, **options, novelty=novelty, examples=examples if explain else 0)
     features = tta or explain or bool(novelty)
     predictions = predictions_to_evaluate(found, dataset, scheme, space, device, features)
-    temperatures = evaluation.temperatures(predictions.held_out, found.classes) if calibrate else None
+    temperatures = evaluation.fit_temperatures(predictions.held_out, found.classes) if calibrate else None
     table, notes = _table_of(predictions, space)
     notes += record.notes(predictions, calibrate)
     files: dict[str, pd.DataFrame] = {} if predictions.own else {"predictions": predictions.test}
@@ -137,7 +137,7 @@ def _plain_parts(
     classes, calibrate, corpus = model.classes, temperatures is not None, predictions.corpus
     rights = gaps.rights_of(test, classes)
     result: dict[str, Any] = {
-        **evaluation.numbers(test, validation, classes, own, temperatures),
+        **evaluation.evaluation_numbers(test, validation, classes, own, temperatures),
         **record.counts(predictions),
         "temperature": None if temperatures is None else record.temperatures(predictions, temperatures),
         "groups": {"gender": gaps.gender_gaps(rights), "speaker": gaps.speaker_gaps(rights)},

@@ -13,7 +13,7 @@ from ser.evaluation.evaluated_model import EvaluatedModel, Key
 from ser.features.blocks import Block
 from ser.features.normalise import normalise
 from ser.features.tensors import Tensors, load_tensors
-from ser.train.checkpoint import SavedHead, finite
+from ser.train.checkpoint import SavedHead, finite_probabilities
 from ser.train.classical.classifier import Classical
 from ser.train.classical.learner import pooled as side_by_side
 from ser.train.heads._base import offers_embedding, plugin
@@ -89,7 +89,9 @@ class CorpusFeatures:
                 vectors.append(embed(data, config, weights, rows)[0])
             elif embeddings and not any(i.vocabulary for i in data.resident.inputs):
                 vectors.append(pooled(data.resident, rows))
-        joined = finite(found[0] if len(found) == 1 else np.asarray(plugin(head.config.head).combine(found)))
+        joined = finite_probabilities(
+            found[0] if len(found) == 1 else np.asarray(plugin(head.config.head).combine(found))
+        )
         whole = len(vectors) == len(found)
         return HeadOutputs(joined, np.stack(each), np.concatenate(vectors, axis=1) if whole else None)
 

@@ -67,7 +67,7 @@ def _stamps(predictions: EvaluatedPredictions) -> list[str]:
     if predictions.own:
         return model.stamps
     data, head = predictions.features.data, model.first_head
-    stamps = tested_only(model.stamps) + ledger.stamps(data.table.facts, data.stores)
+    stamps = tested_only(model.stamps) + ledger.encoder_stamps(data.table.facts, data.stores)
     how = str(head.about.normalize)
     stamps += [STAMPS[how]] if how in STAMPS and not head.statistics else []
     if predictions.left_out:

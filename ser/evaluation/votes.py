@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ser.metadata.labels import load_scheme
 from ser.metadata.table import Table
 from ser.results.metrics import evaluation, soft_labels
-from ser.results.metrics.classification import encode, scores
+from ser.results.metrics.classification import class_numbers, scores
 from ser.results.statistics.intervals import describe
 
 
@@ -28,7 +28,7 @@ def compare_with_votes(
         together: see `ser.results.metrics.evaluation.units`.
         found: temperatures of the runs and folds; None without calibration.
     """
-    votes = soft_labels.votes_of(table.frame, load_scheme(scheme, table.frame).mapping, classes)
+    votes = soft_labels.class_votes(table.frame, load_scheme(scheme, table.frame).mapping, classes)
     place = {utterance: k for k, utterance in enumerate(votes.ids)}
     ids = test["utterance_id"].astype(str).str.removeprefix(f"{table.dataset}/")
     where = np.array([place.get(a, place.get(b, -1)) for a, b in zip(test["utterance_id"], ids, strict=True)])
@@ -66,7 +66,7 @@ def compare_with_votes(
 def _pairwise(unit: pd.DataFrame, votes: soft_labels.Votes, classes: Sequence[str]) -> dict[str, float] | None:
     """The agreement with single annotators of a head's answers, and of another annotator, on complete votes."""
     complete = votes.complete[unit["at"]]
-    answers = encode(unit["predicted"].to_numpy(), classes)
+    answers = class_numbers(unit["predicted"].to_numpy(), classes)
     return soft_labels.pairwise(votes.shares[unit["at"]][complete], answers[complete])
 
 

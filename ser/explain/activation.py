@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ser.errors import ConfigError
 from ser.explain.opened_head import OpenedHead
-from ser.train.heads._spectrogram import Spectrogram, middle
+from ser.train.heads._spectrogram import Spectrogram, middle_frames
 
 
 def class_activation(opened: OpenedHead, row: int, label: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -42,7 +42,7 @@ def class_activation(opened: OpenedHead, row: int, label: int) -> tuple[NDArray[
         )
     values, mask = opened.resident.batch(torch.tensor([[row]]))[head.input]
     assert mask is not None
-    x, mask = middle(values, mask, head.frames)
+    x, mask = middle_frames(values, mask, head.frames)
     with torch.enable_grad():
         picture, there = head.maps(x[:, :, None], mask)
         picture = picture.detach().requires_grad_()

@@ -14,7 +14,7 @@ from ser.explain import pictures
 from ser.explain.activation import class_activation
 from ser.explain.attention import attention_maps
 from ser.explain.modalities import DRAWS, Contributions, contributions
-from ser.explain.opened_head import OpenedHead, open_head, words_of
+from ser.explain.opened_head import OpenedHead, open_head, word_pieces_of
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.jsonfile import write_json
@@ -176,7 +176,7 @@ def _show(example: Example, folder: Path) -> ExplainedUtterance:
     attended = attention_maps(opened, row)
     if attended:
         spoken = [i.name for i in opened.saved.inputs if i.modality == "audio"]
-        words = {b.name: words_of(b, row) for b in data.blocks}
+        words = {b.name: word_pieces_of(b, row) for b in data.blocks}
         save(pictures.attention(attended[-SHOWN:], seconds, spoken, words, title), folder / f"{stem}.attention.png")
         files.append(f"{stem}.attention.png")
         arrays |= {f"attention {m.layer}": m.weights for m in attended}

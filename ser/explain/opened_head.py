@@ -117,7 +117,7 @@ class OpenedClassifier(OpenedHead):
         return self.saved.classified(np.concatenate(chosen, axis=1))
 
 
-def words_of(block: Block, row: int) -> list[str]:
+def word_pieces_of(block: Block, row: int) -> list[str]:
     """The word pieces of an utterance as text; [] where the features are not ids of word pieces."""
     if not block.vocabulary or "tokenizer.json" not in block.assets:
         return []

@@ -59,14 +59,14 @@ def parse_model_name(name: str, family: str, checkpoints: Mapping[str, Checkpoin
         expected = f"one of {', '.join(checkpoints)}, a hub id, or a folder"
         raise ConfigError(f"{name!r} is a family of encoders", expected=expected)
     folder = Path(name).expanduser()
-    short = plain(folder.resolve().name if folder.is_dir() else name.split("/")[-1])
+    short = plain_name(folder.resolve().name if folder.is_dir() else name.split("/")[-1])
     return ModelName(short, name, folder if folder.is_dir() else None, None)
 
 
-def plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A name that fits into a store's: lower-case letters, digits, `-` and `_`.
 
-    >>> plain("wav2vec2-large-xlsr-53.v2")
+    >>> plain_name("wav2vec2-large-xlsr-53.v2")
     'wav2vec2-large-xlsr-53-v2'
     """
     return re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") or "model"

@@ -122,7 +122,7 @@ class _Run:
                 continue
             items = gather.audio_items(table) if modality == "audio" else gather.text_items(table)
             for scheme in [e.view.scheme for e in same if e.view is not None and e.view.scheme is not None][:1]:
-                items = gather.labelled(items, table, scheme)  # all views of a call have one
+                items = gather.with_classes(items, table, scheme)  # all views of a call have one
             sources, failures = gather.hashes(items)
             for encoder in same:
                 path = workspace.store(table.dataset, encoder.name)

@@ -65,7 +65,7 @@ def audio_items(table: Table) -> list[Item]:
     ]
 
 
-def labelled(items: Sequence[Item], table: Table, scheme: Scheme) -> list[Item]:
+def with_classes(items: Sequence[Item], table: Table, scheme: Scheme) -> list[Item]:
     """The items with their classes under a label scheme; "" for those that it leaves out."""
     classes = dict(zip(table.frame["utterance_id"], scheme.apply(table.frame), strict=True))
     return [replace(item, emotion=classes[item.id]) for item in items]

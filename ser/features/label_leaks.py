@@ -19,7 +19,7 @@ def why(identity: Mapping[str, Any]) -> str:
     scheme = by_label(identity)
     if scheme:
         return f"what was done to an utterance gives its true label away (scheme {scheme})"
-    if text_sources.kind(text_sources.source_of(identity)) == text_sources.SIMULATED:
+    if text_sources.kind_of_source(text_sources.source_of(identity)) == text_sources.SIMULATED:
         return "the sentences were chosen by the true label"
     return ""
 

@@ -18,7 +18,7 @@ from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, StoreFacts, read_block, store_facts
 from ser.features.store_selection import open_stores
 from ser.features.stores.failures import read_failures
-from ser.features.stores.names import options_of
+from ser.features.stores.names import options_of_name
 from ser.features.stores.store import FeatureStore
 from ser.features.view_rows import ViewRows, load_view_rows
 from ser.features.views import refuse_by_label
@@ -267,7 +267,7 @@ def _with_features(
                 expected="features of every utterance of the table",
                 action=f"Go on with: ser store import --dataset {table.dataset} --features {store.modality}:{name}=FILE"
                 if imported
-                else f"Go on with: ser extract --dataset {table.dataset} --{store.modality} {options_of(name)}",
+                else f"Go on with: ser extract --dataset {table.dataset} --{store.modality} {options_of_name(name)}",
             )
         if store.modality == "text":
             _refuse_stale(name, store, texts[has], table.dataset)
@@ -284,5 +284,5 @@ def _refuse_stale(name: str, store: FeatureStore, frame: pd.DataFrame, dataset: 
         if sources[utterance] not in (hashlib.sha256(text.encode()).digest(), UNKNOWN_SOURCE):
             raise StoreError(
                 f"the text of {utterance} is not the one that its features in {store.path} were made of",
-                action=f"Bring the store up to date: ser extract --dataset {dataset} --text {options_of(name)}",
+                action=f"Bring the store up to date: ser extract --dataset {dataset} --text {options_of_name(name)}",
             )

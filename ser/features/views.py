@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.features.stores.names import options_of, split_name
+from ser.features.stores.names import options_of_name, split_name
 
 TTA_VIEWS = ("speed0.95", "speed1.05", "noise15", "noise20")
 
@@ -76,6 +76,6 @@ def named(words: Sequence[str], there: Sequence[str], store: str, dataset: str) 
             if lacking
             else f"{dataset} has no views of {store}",
             found=", ".join(there) or "no views",
-            action=f"Make it: ser extract --dataset {dataset} --audio {options_of(store)} --views {again}",
+            action=f"Make it: ser extract --dataset {dataset} --audio {options_of_name(store)} --views {again}",
         )
     return wanted

@@ -127,7 +127,7 @@ def ensure_table(
         return table if root is None else _moved(table, root, inform)
     built = build(dataset, root, plugin, quiet)
     path = keep(built, workspace)
-    for line in summary(built, path) + ([built.unusable.line(built.table.root)] if built.unusable else []):
+    for line in summary_lines(built, path) + ([built.unusable.line(built.table.root)] if built.unusable else []):
         inform(line)
     return replace(built.table, path=path)
 
@@ -160,7 +160,7 @@ def _source_option(table: Table, root: Path) -> str:
     return f"--root {root}" + ("" if plugin == table.dataset else f" --format {plugin}")
 
 
-def summary(built: Built, path: Path) -> list[str]:
+def summary_lines(built: Built, path: Path) -> list[str]:
     """Lines for people: the content of the table, its differences from the release, files that were left out."""
     frame, facts = built.table.frame, built.table.facts
     counts = facts["counts"]

@@ -122,7 +122,7 @@ def is_imported(identity: Mapping[str, Any]) -> bool:
     return identity.get("model") == IMPORTED
 
 
-def stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def encoder_stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Sentences that results of a corpus must carry, where an encoder has seen it, or may have.
 
     Args:

@@ -119,7 +119,7 @@ _FACT_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def checked_facts(value: object) -> TableFacts:
+def check_table_facts(value: object) -> TableFacts:
     """Check the content of a sidecar from elsewhere.
 
     Raises:

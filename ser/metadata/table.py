@@ -21,7 +21,7 @@ from ser.errors import CorpusError
 from ser.files import parse_json, read_bytes
 from ser.metadata.copies import Copies, read_copies
 from ser.metadata.ledger import IMPORTED
-from ser.metadata.schema import COLUMNS, TEXT, Row, TableFacts, check_name, checked_facts, validate
+from ser.metadata.schema import COLUMNS, TEXT, Row, TableFacts, check_name, check_table_facts, validate
 from ser.workspace import Workspace, writing
 
 # pandas and Python's own writer leave a lone carriage return unquoted, and pandas reads `NA`, `01` and `1` as what they
@@ -157,7 +157,7 @@ def read_table(path: Path) -> Table:
     rows = from_csv(content, f"the table {path}")
     sidecar = path.with_suffix(".json")
     try:
-        facts = checked_facts(parse_json(read_bytes(sidecar))) if sidecar.exists() else TableFacts()
+        facts = check_table_facts(parse_json(read_bytes(sidecar))) if sidecar.exists() else TableFacts()
     except (OSError, ValueError) as error:
         raise CorpusError(
             f"{sidecar} is damaged",

@@ -8,7 +8,7 @@ from ser.errors import ConfigError
 from ser.extract.encoder import Encoder, load
 from ser.extract.options import EncoderOptions
 from ser.metadata.ledger import is_imported
-from ser.metadata.texts.text_sources import ASR, kind, source_of
+from ser.metadata.texts.text_sources import ASR, kind_of_source, source_of
 from ser.train.nn.layers import Input
 
 
@@ -77,6 +77,6 @@ def load_encoder(
 
 
 def _in_words(identity: dict[str, Any]) -> str:
-    if kind(source_of(identity)) == ASR:
+    if kind_of_source(source_of(identity)) == ASR:
         return f"transcripts by {identity['text_source'].get('model')}"
     return "simulated sentences, which leak the label"

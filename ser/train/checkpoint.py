@@ -17,7 +17,7 @@ from ser.features.normalise import Statistics, scale
 from ser.features.tensors import Tensors
 from ser.train.classical.classifier import Classical, neural_only
 from ser.train.classical.learner import pooled, shares_of
-from ser.train.classical.saved import pack, unpack, unusable
+from ser.train.classical.saved import pack, unpack, unusable_classifier
 from ser.train.head_file import CLASSIFIER, HeadFacts, StoredInput, head_facts, read_head, write_head
 from ser.train.heads._base import part_of, plugin
 from ser.train.loop.config import Config
@@ -146,7 +146,9 @@ class SavedHead:
             return self.classified(pooled(self.standardised(blocks, speakers)))
         parts = self.parts(self.standardised(blocks, speakers), device, turns)
         found = [predict(data, config, w, np.arange(len(data.labels)))[0] for data, config, w in parts]
-        return finite(found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found)))
+        return finite_probabilities(
+            found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found))
+        )
 
     def classified(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Class probabilities by a classical head, `(n, classes)`.
@@ -163,10 +165,10 @@ class SavedHead:
         except SerError:
             raise
         except Exception as error:  # attributes of another version fail in many ways
-            raise unusable(
+            raise unusable_classifier(
                 f"{self.config.head} cannot be run", f"scikit-learn {self.config.scikit_learn}, which saved it", error
             ) from None
-        return finite(shares)
+        return finite_probabilities(shares)
 
     def standardised(self, blocks: Sequence[Block], speakers: NDArray[np.object_] | None = None) -> list[Block]:
         """Raw features as the head wants them, by the statistics it was saved with, or else by their own.
@@ -225,7 +227,7 @@ def load_head(path: Path) -> SavedHead:
     return SavedHead(facts, recipe, [fitted], statistics, notes)
 
 
-def finite(probabilities: Floats) -> Floats:
+def finite_probabilities(probabilities: Floats) -> Floats:
     """Pass on the probabilities of a saved head.
 
     Raises:
@@ -240,4 +242,4 @@ def finite(probabilities: Floats) -> Floats:
     return probabilities
 
 
-__all__ = ["HeadFacts", "SavedHead", "finite", "head_facts", "load_head", "save_head"]
+__all__ = ["HeadFacts", "SavedHead", "finite_probabilities", "head_facts", "load_head", "save_head"]

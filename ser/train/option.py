@@ -62,7 +62,7 @@ def described(field: Field[Any]) -> str:
     return " ".join(words)
 
 
-def check(field: Field[Any], value: Any) -> None:
+def check_value(field: Field[Any], value: Any) -> None:
     """Refuse a value that is not among an option's choices or is out of its bounds.
 
     Raises:

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser.audit import sharing
-from ser.audit.agreement import alpha, measure_agreement, vote_counts
+from ser.audit.agreement import krippendorff_alpha, measure_agreement, vote_counts
 from ser.audit.audit import examine
 from ser.audit.finding import ERROR, INFO, WARNING, Finding
 from ser.audit.record import SeverityCounts
 from ser.audit.recordings import cramers_v
-from ser.audit.sharing import crossing
+from ser.audit.sharing import locate_copies
 from ser.audit.split_data import SplitTable, labelled_rows, split_table
 from ser.audit.stores import encoder_findings
 from ser.errors import CorpusError
@@ -237,16 +237,16 @@ RELIABILITY = np.array(
 
 def test_alpha_is_krippendorffs() -> None:
     counts = np.array([[(RELIABILITY[:, unit] == value).sum() for value in range(1, 6)] for unit in range(12)])
-    assert alpha(counts) == pytest.approx(0.743, abs=5e-4)
+    assert krippendorff_alpha(counts) == pytest.approx(0.743, abs=5e-4)
 
 
 def test_alpha_by_hand() -> None:
     # Two observers, binary, ten units (ibid., section A): four disagree, alpha = 1 - 19 * 8 / (2 * 14 * 6) = 0.095.
     counts = np.array([[2, 0]] * 5 + [[1, 1]] * 4 + [[0, 2]])
-    assert alpha(counts) == pytest.approx(1 - 19 * 8 / (2 * 14 * 6))
-    assert alpha(np.array([[3, 0], [0, 3]])) == 1
-    assert np.isnan(alpha(np.array([[3, 0], [3, 0]])))
-    assert np.isnan(alpha(np.array([[1, 0], [0, 1]])))  # one vote each: nothing to compare
+    assert krippendorff_alpha(counts) == pytest.approx(1 - 19 * 8 / (2 * 14 * 6))
+    assert krippendorff_alpha(np.array([[3, 0], [0, 3]])) == 1
+    assert np.isnan(krippendorff_alpha(np.array([[3, 0], [3, 0]])))
+    assert np.isnan(krippendorff_alpha(np.array([[1, 0], [0, 1]])))  # one vote each: nothing to compare
 
 
 @settings(max_examples=50, deadline=None)
@@ -260,7 +260,7 @@ def test_alpha_is_one_less_the_disagreement_of_pairs(votes: list[list[int]]) -> 
     observed = sum(sum(a != b for a in u for b in u) / (len(u) - 1) for u in units) / total
     every = [value for unit in units for value in unit]
     expected = sum(a != b for a in every for b in every) / (total * (total - 1))
-    value = alpha(np.array(votes))
+    value = krippendorff_alpha(np.array(votes))
     assert np.isnan(value) if expected == 0 else value == pytest.approx(1 - observed / expected)
 
 
@@ -302,32 +302,32 @@ def test_copies_are_counted_where_they_lie() -> None:
     frame = make_table(rows(12), "toy").frame
     fold = Fold("0", np.arange(6), np.arange(6, 8), np.arange(8, 12))
     pairs = [("u000", "u008"), ("u001", "u002"), ("u000", "u009"), ("u006", "u010"), ("u000", "gone")]
-    lies = crossing(pairs, frame, [fold])
+    lies = locate_copies(pairs, frame, [fold])
     assert lies.pairs == tuple(pairs[:4])
     assert lies.across == (pairs[0], pairs[2], pairs[3])
     assert lies.test_utterances == 3
     assert lies.labels_differ == 2  # u000 and u008 are both anger, u006 and u010 both neutral
-    assert crossing([("u008", "u009")], frame, [fold]).across == ()
+    assert locate_copies([("u008", "u009")], frame, [fold]).across == ()
 
 
 def test_a_copy_of_a_copy_counts() -> None:
     """u008 (test) equals u009 (test), which equals u000 (training)."""
     frame = make_table(rows(12), "toy").frame
     fold = Fold("0", np.arange(6), np.arange(6, 8), np.arange(8, 12))
-    assert crossing([("u009", "u008"), ("u000", "u009")], frame, [fold]).test_utterances == 2
+    assert locate_copies([("u009", "u008"), ("u000", "u009")], frame, [fold]).test_utterances == 2
 
 
 def test_a_record_s_verdict_has_the_copies_of_its_own_folds() -> None:
     frame = make_table(rows(12), "toy").frame
     folds = [Fold("0", np.arange(6), np.arange(6, 8), np.arange(8, 12))]
-    assert sharing.verdict("toy", "random", frame, folds).copies is None
-    report = sharing.verdict("toy", "random", frame, folds, Copies((("u000", "u008"),), (("u001", "u010"),)))
+    assert sharing.judge_folds("toy", "random", frame, folds).copies is None
+    report = sharing.judge_folds("toy", "random", frame, folds, Copies((("u000", "u008"),), (("u001", "u010"),)))
     assert report.facts()["copies"]["identical"] == {"pairs": 1, "across": 1, "test_utterances": 1, "labels_differ": 0}
-    said = sharing.stamps(report, {}, {"audio"})
+    said = sharing.sharing_stamps(report, {}, {"audio"})
     assert "identical audio: 1 test utterances are in training or validation too" in said
     assert "the same recordings: 1 test utterances are in training or validation too, some under another label" in said
-    within = sharing.verdict("toy", "random", frame, folds, Copies((("u000", "u001"),)))
-    assert not any("audio" in s for s in sharing.stamps(within, {}, {"audio"}))
+    within = sharing.judge_folds("toy", "random", frame, folds, Copies((("u000", "u001"),)))
+    assert not any("audio" in s for s in sharing.sharing_stamps(within, {}, {"audio"}))
 
 
 def test_copies_are_kept_for_the_table_they_were_found_in(tmp_path: Path) -> None:
@@ -382,5 +382,5 @@ def test_cremads_votes_give_the_alpha_of_its_counts(real: Path) -> None:
     (file,) = (real / "cremad_metadata").rglob("tabulatedVotes.csv")
     lines = [r for r in csv.DictReader(file.open()) if r[""].startswith("1")]  # of those who heard the voice alone
     counts = np.array([[int(r[letter]) for letter in "ADFHNS"] for r in lines])
-    assert numbers.alpha == pytest.approx(alpha(counts), abs=0.005)
+    assert numbers.alpha == pytest.approx(krippendorff_alpha(counts), abs=0.005)
     assert numbers.without_majority == (counts.max(axis=1) <= counts.sum(axis=1) / 2).sum()

@@ -359,8 +359,10 @@ def test_records_carry_what_the_audit_found(corpus: Corpus) -> None:
     assert table.copies is not None
     assert table.copies.identical == (("u00", "u10"),)
     made = split_table(table, None, FoldOptions(), "native")
-    verdict = sharing.verdict("toy", "official", made.frame, made.folds, table.copies)
-    assert any(s.startswith("identical audio: 1 test utterances") for s in sharing.stamps(verdict, {}, {"audio"}))
+    verdict = sharing.judge_folds("toy", "official", made.frame, made.folds, table.copies)
+    assert any(
+        s.startswith("identical audio: 1 test utterances") for s in sharing.sharing_stamps(verdict, {}, {"audio"})
+    )
     corpus.rows[0]["emotion"] = "fear"  # another table: the audit said nothing of it
     assert corpus.table().copies is None
 

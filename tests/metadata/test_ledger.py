@@ -83,20 +83,20 @@ def test_reading_it_imports_nothing_heavy() -> None:
 
 def test_stamps_say_who_saw_what() -> None:
     facts = {"corpus": "iemocap", "utterances_of_release": 10039}
-    (sentence,) = ledger.stamps(facts, {"emotion2vec.frame": STORE, "egemaps": {"encoder": "egemaps"}})
+    (sentence,) = ledger.encoder_stamps(facts, {"emotion2vec.frame": STORE, "egemaps": {"encoder": "egemaps"}})
     assert sentence.startswith("encoder has seen this corpus: emotion2vec.frame in pre-training; ")
     assert "Ma et al." in sentence
-    (sentence,) = ledger.stamps(facts, {"mine": {"encoder": "mine", "identity": {"model": "someone/mine"}}})
+    (sentence,) = ledger.encoder_stamps(facts, {"mine": {"encoder": "mine", "identity": {"model": "someone/mine"}}})
     assert sentence == "encoder may have seen this corpus: mine; what it was trained on is not known here"
-    assert ledger.stamps({"corpus": "emodb", "utterances_of_release": 535}, {"e": STORE}) == []
+    assert ledger.encoder_stamps({"corpus": "emodb", "utterances_of_release": 535}, {"e": STORE}) == []
 
 
 def test_stamps_of_imports_of_ones_own_and_of_synthetic_corpora() -> None:
-    assert len(ledger.stamps({"corpus": "emobox", "source_corpus": "meld"}, {"e": STORE})) == 1
+    assert len(ledger.encoder_stamps({"corpus": "emobox", "source_corpus": "meld"}, {"e": STORE})) == 1
     whisper = {"w": {"encoder": "whisper-tiny", "identity": {"model": "openai/whisper-tiny"}}}
-    assert ledger.stamps({"corpus": "csv", "utterances_of_release": None}, whisper) == []
-    assert ledger.stamps({"corpus": "emodb", "synthetic": True, "utterances_of_release": None}, whisper) == []
-    assert ledger.stamps({}, whisper) == []
+    assert ledger.encoder_stamps({"corpus": "csv", "utterances_of_release": None}, whisper) == []
+    assert ledger.encoder_stamps({"corpus": "emodb", "synthetic": True, "utterances_of_release": None}, whisper) == []
+    assert ledger.encoder_stamps({}, whisper) == []
 
 
 def test_words_for_people() -> None:
@@ -115,7 +115,7 @@ def test_the_recogniser_of_a_text_is_judged_too() -> None:
 
     def of(model: str) -> list[str]:
         heard = {"encoder": "wordpiece", "identity": {"model": None, "text_source": {"name": "asr-x", "model": model}}}
-        return ledger.stamps(facts, {"wordpiece+asr-x": heard})
+        return ledger.encoder_stamps(facts, {"wordpiece+asr-x": heard})
 
     (sentence,) = of("openai/whisper-small")
     assert sentence.startswith(
@@ -124,4 +124,4 @@ def test_the_recogniser_of_a_text_is_judged_too() -> None:
     assert "Radford et al." in sentence
     assert of("tiny-speaking")[0].endswith("what it was trained on is not known here")
     assert of("facebook/wav2vec2-base") == []
-    assert ledger.stamps(facts, {"wordpiece": {"encoder": "wordpiece", "identity": {"model": None}}}) == []
+    assert ledger.encoder_stamps(facts, {"wordpiece": {"encoder": "wordpiece", "identity": {"model": None}}}) == []

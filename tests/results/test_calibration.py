@@ -132,20 +132,20 @@ def test_each_fold_has_its_own_temperature_and_test_labels_touch_none() -> None:
     classes = ["c0", "c1", "c2"]
     (z, y), (zt, yt) = sampled(600, 3, 1), sampled(400, 3, 2)
     held = pd.concat([frame_of(z, y, "validation"), frame_of(4 * z, y, "validation", "2")])
-    found = evaluation.temperatures(held, classes)
+    found = evaluation.fit_temperatures(held, classes)
     assert found[0, "2"] == pytest.approx(4 * found[0, "1"], rel=1e-3)
     test = pd.concat([frame_of(zt, yt, "test"), frame_of(4 * zt, yt, "test", "2")], ignore_index=True)
-    numbers = evaluation.numbers(test, held, classes, True, found)
+    numbers = evaluation.evaluation_numbers(test, held, classes, True, found)
     before, after = (numbers["probabilities"][s] for s in ("uncalibrated", "calibrated"))
     assert after["NLL"]["mean"] < before["NLL"]["mean"]
     assert after["ECE"]["mean"] < before["ECE"]["mean"]
     change = numbers["probabilities"]["change"]
     assert change["NLL"]["mean"] == pytest.approx(after["NLL"]["mean"] - before["NLL"]["mean"])
     permuted = test.assign(true=np.random.default_rng(0).permutation(test["true"].to_numpy()))
-    other = evaluation.calibrated(permuted, classes, evaluation.temperatures(held, classes))
+    other = evaluation.calibrated(permuted, classes, evaluation.fit_temperatures(held, classes))
     columns = [f"p_{c}" for c in classes]
     pd.testing.assert_frame_equal(other[columns], evaluation.calibrated(test, classes, found)[columns])
-    shown = evaluation.numbers(permuted, held, classes, True, found)["selective"]["from_validation"]
+    shown = evaluation.evaluation_numbers(permuted, held, classes, True, found)["selective"]["from_validation"]
     coverage = {r: v["coverage"] for r, v in numbers["selective"]["from_validation"].items()}
     assert {r: v["coverage"] for r, v in shown.items()} == coverage  # thresholds are of validation alone
 
@@ -153,11 +153,11 @@ def test_each_fold_has_its_own_temperature_and_test_labels_touch_none() -> None:
 def test_a_fold_without_validation_is_an_error() -> None:
     z, y = sampled(50, 3, 1)
     classes = ["c0", "c1", "c2"]
-    found = evaluation.temperatures(frame_of(z, y, "validation"), classes)
+    found = evaluation.fit_temperatures(frame_of(z, y, "validation"), classes)
     with pytest.raises(TrainingError, match="run 0, fold 2"):
         evaluation.calibrated(frame_of(z, y, "test", "2"), classes, found)
     with pytest.raises(TrainingError, match="no validation"):
-        evaluation.temperatures(pd.DataFrame(), classes)
+        evaluation.fit_temperatures(pd.DataFrame(), classes)
 
 
 def test_heads_that_predict_the_same_utterances_are_units() -> None:
@@ -170,7 +170,7 @@ def test_heads_that_predict_the_same_utterances_are_units() -> None:
             ),
         ]
     )
-    numbers = evaluation.numbers(both.reset_index(drop=True), None, ["c0", "c1", "c2"], False, None)
+    numbers = evaluation.evaluation_numbers(both.reset_index(drop=True), None, ["c0", "c1", "c2"], False, None)
     assert numbers["scores"]["UA"]["n"] == 2
     assert numbers["probabilities"]["calibrated"] is None
     values = numbers["probabilities"]["uncalibrated"]["NLL"]["values"]

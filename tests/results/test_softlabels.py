@@ -18,7 +18,7 @@ MAPPING = {"anger": "anger", "happiness": "happiness", "excitement": "happiness"
 def votes(*texts: dict[str, float]) -> soft_labels.Votes:
     rows = [json.dumps(t) if t else "" for t in texts]
     frame = pd.DataFrame({"utterance_id": [f"u{k}" for k in range(len(rows))], "votes": rows})
-    return soft_labels.votes_of(frame, MAPPING, CLASSES)
+    return soft_labels.class_votes(frame, MAPPING, CLASSES)
 
 
 def test_votes_go_to_the_class_of_their_emotion() -> None:

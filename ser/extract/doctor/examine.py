@@ -12,7 +12,7 @@ from ser.extract.doctor.diagnosis import Diagnosis
 from ser.extract.doctor.probes import ProbeResult, import_errors, run_probe
 
 
-def examine(root: Path) -> Iterator[Diagnosis]:
+def examine_installation(root: Path) -> Iterator[Diagnosis]:
     """Look at everything; `root` is the workspace."""
     wanted = packages.wanted_packages()
     there = {name: packages.installed(name) for name in wanted}

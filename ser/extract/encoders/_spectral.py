@@ -60,9 +60,9 @@ class Spectral(Encoder):
         with _blas().limit(limits=1, user_api="blas"):  # sums are rounded otherwise by another number of threads
             frames = self.frames(audio)
         if self.level == "frame":
-            return finite(self.normalised(frames).astype(np.float32))
+            return finite_features(self.normalised(frames).astype(np.float32))
         both = [frames.mean(axis=0, dtype=np.float64), frames.std(axis=0, dtype=np.float64)]
-        return finite(np.concatenate(both).astype(np.float32))
+        return finite_features(np.concatenate(both).astype(np.float32))
 
 
 @cache
@@ -72,7 +72,7 @@ def _blas() -> Any:
     return ThreadpoolController()
 
 
-def finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def finite_features(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Refuse features that are not finite.
 
     Raises:

@@ -69,7 +69,7 @@ def accepts(name: str) -> bool:
     return is_hub_id(name) or (Path(name).expanduser() / "config.json").is_file()
 
 
-def load(name: str, options: EncoderOptions) -> "Text":
+def load(name: str, options: EncoderOptions) -> "TextEncoder":
     """A text encoder by short name, hub id or folder.
 
     Raises:
@@ -83,7 +83,7 @@ def load(name: str, options: EncoderOptions) -> "Text":
         raise ConfigError(f"{name}: --pooling {options.pooling} is for utterance level", expected="no --pooling")
     known = parse_model_name(name, "text", CHECKPOINTS)
     found = locate_model(known, options, (*NEEDS, TOKENIZER))
-    return Text(known, found, options)
+    return TextEncoder(known, found, options)
 
 
 def example(folder: Path) -> Path:
@@ -94,7 +94,7 @@ def example(folder: Path) -> Path:
     return save_word_pieces(save_model(folder, BertForPreTraining, config), "BertTokenizer")
 
 
-class Text(Encoder):
+class TextEncoder(Encoder):
     """A loaded text encoder.
 
     Attributes:

@@ -45,7 +45,7 @@ class Emotion2vec(Frozen):
     def __init__(self, name: ModelName, found: ModelFiles, options: EncoderOptions) -> None:
         checkpoint = checkpoint_file(found.folder)
         settings = read_settings(found.folder / "config.yaml")
-        self.net = build(settings, found.folder / "config.yaml")
+        self.net = build_network(settings, found.folder / "config.yaml")
         fill(self.net, checkpoint, found)
         super().__init__(name, found, options, plugin="emotion2vec", dim=self.net.dim, depth=self.net.depth)
         self.normalise = bool(settings.get("normalize"))
@@ -110,7 +110,7 @@ def read_settings(path: Path) -> Mapping[str, Any]:
     return settings
 
 
-def build(settings: Mapping[str, Any], path: Path) -> Emotion2vecNet:
+def build_network(settings: Mapping[str, Any], path: Path) -> Emotion2vecNet:
     """The network that the settings describe, with no weights yet, in evaluation mode.
 
     Args:

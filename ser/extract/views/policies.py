@@ -55,7 +55,7 @@ LONGEST = 0.2
 VIEWS = 100  # random ones, at most: each is a store as large as the original
 
 
-def names(words: list[str]) -> list[str]:
+def view_names(words: list[str]) -> list[str]:
     """The views that a user names, written in one way.
 
     Args:
@@ -64,7 +64,7 @@ def names(words: list[str]) -> list[str]:
     Raises:
         ConfigError: a word that does not name a view, or a number out of its range.
 
-    >>> names(["tta", "pitch2", "2"])
+    >>> view_names(["tta", "pitch2", "2"])
     ['speed0.95', 'speed1.05', 'noise15', 'noise20', 'pitch+2', 'random1', 'random2']
     """
     found: list[str] = []
@@ -99,25 +99,25 @@ def _parsed(word: str) -> Operation:
     return match[1], number
 
 
-def kind(view: str) -> str:
+def kind_of_view(view: str) -> str:
     """`random`, `classwise` or `fixed`."""
     return next((k for k in ("random", "classwise") if view.startswith(k)), "fixed")
 
 
 def definition(view: str) -> JsonObject:
     """The definition of a view. JSON-able."""
-    if kind(view) == "random":
+    if kind_of_view(view) == "random":
         return {"random": RANDOM, "most": MOST}
-    if kind(view) == "classwise":
+    if kind_of_view(view) == "classwise":
         return {"classwise": CLASSWISE, "masks": MASKS}
     return {"operations": [list(o) for o in operations(view, "", _none)]}
 
 
 def uses(view: str) -> set[str]:
     """The operations that a view may do."""
-    if kind(view) == "random":
+    if kind_of_view(view) == "random":
         return set(RANDOM)
-    if kind(view) == "classwise":
+    if kind_of_view(view) == "classwise":
         return {o for policy in CLASSWISE.values() for o in [*policy, *policy.get("one of", ())]} & set(ORDER)
     return {name for name, _ in operations(view, "", _none)}
 
@@ -129,7 +129,7 @@ def operations(view: str, emotion: str, stream: Stream) -> list[Operation]:
         emotion: the class under the view's scheme; read by a class-differentiated view alone.
         stream: random streams of the utterance in this view.
     """
-    which = kind(view)
+    which = kind_of_view(view)
     if which == "random":
         rng = stream("what")
         count = int(rng.integers(1, MOST + 1))

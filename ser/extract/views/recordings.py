@@ -19,7 +19,7 @@ SILENT = 1e-10  # power below which it is
 
 
 @dataclass(frozen=True)
-class Folder:
+class RecordingFolder:
     """Audio files below a folder.
 
     Attributes:
@@ -71,7 +71,7 @@ class Folder:
         return response
 
 
-def open_folder(root: Path, option: str) -> Folder:
+def open_folder(root: Path, option: str) -> RecordingFolder:
     """The recordings in a folder and in those below it.
 
     Args:
@@ -98,7 +98,7 @@ def open_folder(root: Path, option: str) -> Folder:
                 seconds.append(length)
         except AudioError as error:
             raise ConfigError(f"{option} {root}: {error.line()}") from None
-    return Folder(root, tuple(files), tuple(seconds), digest.hexdigest())
+    return RecordingFolder(root, tuple(files), tuple(seconds), digest.hexdigest())
 
 
 def _read(path: Path) -> tuple[str, float]:

@@ -17,7 +17,7 @@ from ser.errors import ConfigError
 from ser.extract.encoder import Encoder
 from ser.extract.provenance import require, versions
 from ser.extract.views import effects, policies, simulated_rooms
-from ser.extract.views.recordings import Folder
+from ser.extract.views.recordings import RecordingFolder
 from ser.features.stores.names import MARK
 from ser.files import JsonObject
 from ser.metadata.labels import Scheme
@@ -47,8 +47,8 @@ class AudioView:
 
     name: str
     seed: int = 0
-    noises: Folder | None = None
-    impulses: Folder | None = None
+    noises: RecordingFolder | None = None
+    impulses: RecordingFolder | None = None
     scheme: Scheme | None = None
 
     @property
@@ -135,8 +135,8 @@ class AudioView:
 def make_views(
     words: Sequence[str],
     seed: int = 0,
-    noises: Folder | None = None,
-    impulses: Folder | None = None,
+    noises: RecordingFolder | None = None,
+    impulses: RecordingFolder | None = None,
     scheme: Scheme | None = None,
 ) -> list[AudioView]:
     """The views that a user names.
@@ -149,7 +149,7 @@ def make_views(
         ConfigError: a word that does not name a view, or recordings or a scheme that none of the views uses.
         EncoderError: a package is not installed.
     """
-    wanted = policies.names(list(words))
+    wanted = policies.view_names(list(words))
     used: set[str] = set().union(*map(policies.uses, wanted)) if wanted else set()
     for given, operation, option in ((noises, "noise", "--noise-folder"), (impulses, "reverb", "--impulses")):
         if given is not None and operation not in used:
@@ -160,7 +160,7 @@ def make_views(
         require(ROOMS[1], "views")
     views = []
     for name in wanted:
-        does, by_class = policies.uses(name), policies.kind(name) == "classwise"
+        does, by_class = policies.uses(name), policies.kind_of_view(name) == "classwise"
         views.append(
             AudioView(
                 name,

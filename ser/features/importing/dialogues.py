@@ -15,7 +15,7 @@ import numpy as np
 
 from ser.errors import ConfigError, CorpusError
 from ser.features.importing.arrays import pickled
-from ser.features.importing.feature_files import Feature, Imported, labelled, sha256
+from ser.features.importing.feature_files import Imported, ImportedFeature, labelled, sha256
 from ser.features.stores.layout import MODALITIES
 from ser.metadata.schema import Row, TableFacts
 
@@ -64,7 +64,10 @@ def read_dialogues(path: Path, fields: Sequence[str] | None, label_names: Sequen
     members: dict[str, Mapping[Any, Any]] = {f: value[k] for k, f in enumerate(chosen) if f not in parts and f != "-"}
     names, notes = _names(members, label_names)
     turns = _Turns(path, members, names)
-    rows, features = [], {f: Feature(*_store(f), files={path.name: sha256(path)}) for f in members if _store(f)[1]}
+    rows, features = (
+        [],
+        {f: ImportedFeature(*_store(f), files={path.name: sha256(path)}) for f in members if _store(f)[1]},
+    )
     for part, dialogues in parts.items():
         for dialogue in sorted(dialogues, key=str) if isinstance(dialogues, (set, frozenset)) else list(dialogues):
             listed = turns.rows(dialogue, part)

@@ -134,7 +134,7 @@ class Content:
 
 
 @dataclass(frozen=True, eq=False)
-class Feature:
+class ImportedFeature:
     """Features of one store.
 
     Attributes:
@@ -164,7 +164,7 @@ class Imported:
     """
 
     rows: list[Row]
-    features: list[Feature]
+    features: list[ImportedFeature]
     facts: TableFacts = field(default_factory=lambda: TableFacts())
     notes: list[str] = field(default_factory=list)
 

@@ -13,7 +13,7 @@ import numpy as np
 import ser
 from ser.errors import ConfigError, CorpusError, StoreError
 from ser.features.importing.dialogues import read_dialogues
-from ser.features.importing.feature_files import Feature, FeatureFile, Imported
+from ser.features.importing.feature_files import FeatureFile, Imported, ImportedFeature
 from ser.features.importing.joining import gather
 from ser.features.importing.loading import ImportOptions
 from ser.features.stores.bulk_reading import BLOCK_BYTES
@@ -177,7 +177,12 @@ def _refuse_other_labels(imported: Imported, table: Table) -> None:
 
 
 def _keep(
-    feature: Feature, table: Table, workspace: Workspace, overwrite: bool, say: Callable[[str], None], declared: str
+    feature: ImportedFeature,
+    table: Table,
+    workspace: Workspace,
+    overwrite: bool,
+    say: Callable[[str], None],
+    declared: str,
 ) -> Kept:
     wanted = set(table.ids)
     first = next((np.asarray(v) for _, values in feature.pieces for v in values if np.size(v)), None)
@@ -229,7 +234,7 @@ def _keep(
     return Kept(f"{line}; {few(named)} alone gives the label away: a column of labels?" if named else line, len(listed))
 
 
-def _each(feature: Feature) -> Iterator[tuple[str, Any]]:
+def _each(feature: ImportedFeature) -> Iterator[tuple[str, Any]]:
     seen: set[str] = set()
     for ids, values in feature.pieces:
         for utterance, value in zip(ids, values, strict=True):
@@ -248,7 +253,7 @@ def _fault(values: Any, like: tuple[int, ...]) -> str:
     return "" if np.isfinite(values).all() else "features that are not finite"
 
 
-def _nothing(feature: Feature, table: Table, failures: dict[str, Failure], elsewhere: int) -> StoreError:
+def _nothing(feature: ImportedFeature, table: Table, failures: dict[str, Failure], elsewhere: int) -> StoreError:
     if failures:
         return StoreError(f"{feature.store}: none of {len(failures)} utterances can be used",
                           found=next(iter(failures.values())).reason)  # fmt: skip
@@ -259,7 +264,9 @@ def _nothing(feature: Feature, table: Table, failures: dict[str, Failure], elsew
     )
 
 
-def _line(feature: Feature, table: Table, facts: Facts, count: int, failed: int, elsewhere: int, zeros: int) -> str:
+def _line(
+    feature: ImportedFeature, table: Table, facts: Facts, count: int, failed: int, elsewhere: int, zeros: int
+) -> str:
     parts = [f"{table.dataset} {feature.store}: {count} utterances, {facts.modality}, {facts.level} level, {facts.dim}"]
     if feature.names:
         parts[0] += f" ({' to '.join(dict.fromkeys((feature.names[0], feature.names[-1])))})"

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ser.errors import ConfigError, CorpusError
-from ser.features.importing.feature_files import FACTS, Feature, FeatureFile, Imported, composed, labelled, sha256
+from ser.features.importing.feature_files import (
+    FACTS,
+    FeatureFile,
+    Imported,
+    ImportedFeature,
+    composed,
+    labelled,
+    sha256,
+)
 from ser.features.importing.loading import ImportOptions, Loaded, load
 from ser.metadata.column_names import GENDERS, SPLITS
 from ser.metadata.labels import alike, one_spelling
@@ -34,14 +42,16 @@ def gather(sources: Sequence[FeatureFile], options: ImportOptions, table: Table 
     Raises:
         ConfigError, CorpusError: files that do not go together: other counts, other labels; ids that are not there.
     """
-    features: dict[str, Feature] = {}
+    features: dict[str, ImportedFeature] = {}
     notes: list[str] = []
     rows: dict[str, RawRow] = {}
     spelt = {composed(i): i for i in table.ids} if table is not None else {}  # an older table may have other encodings
     for part in _parts(sources, options):
         ids = [[spelt.get(i, i) for i in map(composed, own)] for own in _ids(part, options, table)]
         for loaded, own in zip(part.loaded, ids, strict=True):
-            feature = features.setdefault(loaded.source.store, Feature(loaded.source.store, loaded.source.modality))
+            feature = features.setdefault(
+                loaded.source.store, ImportedFeature(loaded.source.store, loaded.source.modality)
+            )
             if feature.modality != loaded.source.modality:
                 raise ConfigError(f"store {feature.store} of {feature.modality} and of {loaded.source.modality}")
             _same_columns(loaded, feature)
@@ -61,7 +71,7 @@ def gather(sources: Sequence[FeatureFile], options: ImportOptions, table: Table 
     return Imported(cast(list[Row], list(rows.values())), list(features.values()), notes=notes)
 
 
-def _same_columns(loaded: Loaded, feature: Feature) -> None:
+def _same_columns(loaded: Loaded, feature: ImportedFeature) -> None:
     """Files of several parts have the same features in the same order, by their names."""
     if feature.pieces and loaded.names != feature.names and len(loaded.names) == len(feature.names):
         one, other = next(pair for pair in zip(loaded.names, feature.names, strict=True) if pair[0] != pair[1])

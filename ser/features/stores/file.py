@@ -26,7 +26,7 @@ from ser.features.stores.layout import (
     Index,
     Malformed,
     arrays_of,
-    checked_facts,
+    check_store_facts,
     checked_index,
     index_checksum,
     to_json,
@@ -164,7 +164,7 @@ class StoreFile:
         if not isinstance(provenance, dict):
             raise ValueError("a provenance that is not a JSON object")
         self.provenance: JsonObject = provenance
-        self.facts = checked_facts(attributes, identity, assets)
+        self.facts = check_store_facts(attributes, identity, assets)
         self.index = checked_index(arrays, self.facts.level)
         self.offsets = self.index.offsets
         values = datasets[VALUES[self.facts.level]]

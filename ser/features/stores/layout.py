@@ -138,7 +138,7 @@ class Malformed(StoreError):
         return (StoreError, (self.line(),))
 
 
-def checked_facts(attributes: JsonObject, identity: object, assets: dict[str, str]) -> Facts:
+def check_store_facts(attributes: JsonObject, identity: object, assets: dict[str, str]) -> Facts:
     """Check the attributes of a file and make facts of them.
 
     Args:

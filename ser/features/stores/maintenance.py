@@ -36,7 +36,7 @@ def choose(workspace: Workspace, datasets: Sequence[str] | None, stores: Sequenc
     return [workspace.store(d, n) for d, names in chosen.items() for n in names if not stores or n in stores]
 
 
-def describe(store: FeatureStore) -> str:
+def describe_store(store: FeatureStore) -> str:
     """The content of a store in one line."""
     facts, files = store.facts, store.files
     size = sum(file.stat().st_size for file in files)
@@ -61,7 +61,7 @@ def info(path: Path, verbose: bool = False) -> str:
     """
     try:
         with FeatureStore(path) as store:
-            return "\n".join([describe(store), *([details(store)] if verbose else [])])
+            return "\n".join([describe_store(store), *([details(store)] if verbose else [])])
     except OSError as error:
         raise StoreError(f"cannot read the feature store {path}", found=error.strerror) from None
 

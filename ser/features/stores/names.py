@@ -26,10 +26,10 @@ def originals(names: Iterable[str]) -> list[str]:
     return [name for name in names if MARK not in name]
 
 
-def options_of(store: str) -> str:
+def options_of_name(store: str) -> str:
     """The words to give `ser extract` after `--audio` or `--text` for a store of this name.
 
-    >>> options_of("bert.frame"), options_of("bert+asr-whisper-small.cls.layers-3-5")
+    >>> options_of_name("bert.frame"), options_of_name("bert+asr-whisper-small.cls.layers-3-5")
     ('bert --level frame', 'bert --text-source asr-whisper-small --pooling cls --layers 3,5')
     """
     first, *parts = split_name(store)[0].split(".")

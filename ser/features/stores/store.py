@@ -16,7 +16,7 @@ from ser.errors import StoreError
 from ser.features.stores.bulk_reading import Ragged, batches, fill
 from ser.features.stores.file import StoreFile
 from ser.features.stores.layout import FRAME, DamagedRows, Index, concatenated, some
-from ser.features.stores.names import options_of
+from ser.features.stores.names import options_of_name
 from ser.files import JsonObject
 
 
@@ -255,7 +255,7 @@ def _absent(path: Path) -> StoreError:
     return StoreError(
         f"there is no feature store {path}",
         expected=f"one of those of {path.parent.name}: {', '.join(sorted(there))}" if there else None,
-        action=f"Make it with: ser extract --dataset {path.parent.name} --audio {options_of(name)} (or --text)",
+        action=f"Make it with: ser extract --dataset {path.parent.name} --audio {options_of_name(name)} (or --text)",
     )
 
 

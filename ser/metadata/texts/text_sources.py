@@ -24,10 +24,10 @@ CORPUS, ASR, SIMULATED = TEXT_SOURCES
 LEAKS = "simulated text leaks the label"  # how the stamp of such results begins
 
 
-def kind(source: str) -> str:
+def kind_of_source(source: str) -> str:
     """The kind of a source, one of `TEXT_SOURCES`.
 
-    >>> kind("asr-whisper-small"), kind("simulated-3"), kind("corpus")
+    >>> kind_of_source("asr-whisper-small"), kind_of_source("simulated-3"), kind_of_source("corpus")
     ('asr', 'simulated', 'corpus')
     """
     return source.partition("-")[0]
@@ -60,7 +60,7 @@ def resolve(asked: str, dataset: str, workspace: Workspace) -> str:
 def identity(source: str, dataset: str, workspace: Workspace) -> JsonObject:
     """The identity of a source, as far as two corpora can have it in common: without the language of one of them."""
     made = simulated.identity()
-    if kind(source) == ASR:
+    if kind_of_source(source) == ASR:
         made = _transcripts(source, dataset, workspace).identity
         made.pop("language", None)
     return {"name": source, **made}
@@ -74,7 +74,7 @@ def with_text(frame: pd.DataFrame, source: str, dataset: str, workspace: Workspa
     """
     if source == CORPUS:
         return frame
-    if kind(source) == ASR:
+    if kind_of_source(source) == ASR:
         by_id = _transcripts(source, dataset, workspace).by_id
         _refuse_gap(frame, set(by_id), source, dataset, workspace)
         texts = [by_id[i].text if i in by_id else "" for i in frame["utterance_id"]]
@@ -82,7 +82,9 @@ def with_text(frame: pd.DataFrame, source: str, dataset: str, workspace: Workspa
         seed = int(source.partition("-")[2] or 0)
         pairs = zip(frame["emotion"], frame["utterance_id"], strict=True)
         texts = [simulated.sentence(emotion, utterance, seed) for emotion, utterance in pairs]
-    replaced: pd.DataFrame = frame.assign(text=texts, text_source=[kind(source) if text else "" for text in texts])
+    replaced: pd.DataFrame = frame.assign(
+        text=texts, text_source=[kind_of_source(source) if text else "" for text in texts]
+    )
     return replaced
 
 
@@ -98,10 +100,12 @@ def source_of(identity: Mapping[str, Any]) -> str:
 
 def is_simulated(source: str, frame: pd.DataFrame) -> bool:
     """True for a source whose text gives labels away: simulated sentences, also those that a table came with."""
-    return kind(source) == SIMULATED or (source == CORPUS and bool((frame["text_source"] == SIMULATED).any()))
+    return kind_of_source(source) == SIMULATED or (source == CORPUS and bool((frame["text_source"] == SIMULATED).any()))
 
 
-def stamps(sources: Mapping[str, str], frame: pd.DataFrame, identities: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def text_stamps(
+    sources: Mapping[str, str], frame: pd.DataFrame, identities: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
     """Sentences that results of text must carry.
 
     Args:
@@ -115,7 +119,7 @@ def stamps(sources: Mapping[str, str], frame: pd.DataFrame, identities: Mapping[
             found.append(
                 f"{LEAKS}: the sentences of {store} were written for each emotion and chosen by the true label"
             )
-        elif kind(source) == ASR:
+        elif kind_of_source(source) == ASR:
             model = identities[store].get("text_source", {}).get("model", source)
             found.append(f"recognised text: {store} is of transcripts by {model}, not of the corpus's text")
         elif (frame["text_source"] == ASR).any():

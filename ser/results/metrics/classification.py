@@ -30,13 +30,13 @@ Floats: TypeAlias = NDArray[np.float64]
 Counts = TypeVar("Counts", NDArray[Any], "Tensor")
 
 
-def encode(labels: Labels, classes: Sequence[str]) -> Ints:
+def class_numbers(labels: Labels, classes: Sequence[str]) -> Ints:
     """Class names, or numbers of classes, as numbers of classes `(n,)`.
 
     Raises:
         ValueError: a name that is not among the classes, a number that no class has, or a shape other than `(n,)`.
 
-    >>> encode(["sadness", "anger"], ["anger", "sadness"])
+    >>> class_numbers(["sadness", "anger"], ["anger", "sadness"])
     array([1, 0])
     """
     values = np.asarray(labels)
@@ -112,7 +112,7 @@ def confusion(truth: Labels, predicted: Labels, classes: Sequence[str]) -> Ints:
     >>> confusion(["sadness", "anger"], ["anger", "anger"], ["anger", "sadness"]).tolist()
     [[1, 0], [1, 0]]
     """
-    t, p = encode(truth, classes), encode(predicted, classes)
+    t, p = class_numbers(truth, classes), class_numbers(predicted, classes)
     if len(t) != len(p):
         raise ValueError(f"{len(t)} true labels and {len(p)} predicted ones")
     if not len(t):

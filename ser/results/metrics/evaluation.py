@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ser.errors import TrainingError
 from ser.results.metrics import abstention as selective
 from ser.results.metrics import calibration
-from ser.results.metrics.classification import encode
+from ser.results.metrics.classification import class_numbers
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.statistics.intervals import describe
 
@@ -54,10 +54,10 @@ def shares(rows: pd.DataFrame, classes: Sequence[str]) -> Floats:
 
 def truth(rows: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
     """Class numbers `(n,)`."""
-    return encode(rows["true"].to_numpy(), classes)
+    return class_numbers(rows["true"].to_numpy(), classes)
 
 
-def temperatures(validation: pd.DataFrame, classes: Sequence[str]) -> dict[tuple[int, str], float]:
+def fit_temperatures(validation: pd.DataFrame, classes: Sequence[str]) -> dict[tuple[int, str], float]:
     """The temperature of each run and fold, from its validation predictions.
 
     Raises:
@@ -89,7 +89,7 @@ def calibrated(rows: pd.DataFrame, classes: Sequence[str], found: Temperatures) 
     return found_rows
 
 
-def numbers(
+def evaluation_numbers(
     test: pd.DataFrame,
     validation: pd.DataFrame | None,
     classes: Sequence[str],

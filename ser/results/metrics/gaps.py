@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.results.metrics.classification import encode, ua, wa
+from ser.results.metrics.classification import class_numbers, ua, wa
 
 Floats = NDArray[np.float64]
 RESAMPLES = 1000
@@ -51,7 +51,7 @@ def rights_of(test: pd.DataFrame, classes: Sequence[str]) -> Rights:
     right = (test["true"] == test["predicted"]).astype(float)
     rows = test.assign(right=right).groupby("utterance_id", sort=True)
     found = rows.agg({"right": "mean", "true": "first", "speaker": "first", "gender": "first"})
-    label = encode(found["true"].to_numpy(), classes)
+    label = class_numbers(found["true"].to_numpy(), classes)
     speaker, gender = (found[c].astype(str).to_numpy(dtype=object) for c in ("speaker", "gender"))
     return Rights(found["right"].to_numpy(dtype=np.float64), label, speaker, gender)
 

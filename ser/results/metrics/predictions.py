@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import TrainingError
-from ser.results.metrics.classification import class_scores, encode, scores_from_counts
+from ser.results.metrics.classification import class_numbers, class_scores, scores_from_counts
 from ser.results.records.model import (
     ClassScores,
     Confusion,
@@ -82,7 +82,10 @@ def _tally_folds(frame: pd.DataFrame, classes: Sequence[str], split: str) -> Cou
     runs, run = np.unique(frame["run"].to_numpy(dtype=np.int64), return_inverse=True)
     folds, fold = np.unique(frame["fold"].to_numpy(dtype=str), return_inverse=True)
     k = len(classes)
-    truth, guess = encode(frame["true"].to_numpy(), classes), encode(frame["predicted"].to_numpy(), classes)
+    truth, guess = (
+        class_numbers(frame["true"].to_numpy(), classes),
+        class_numbers(frame["predicted"].to_numpy(), classes),
+    )
     counts = tally((len(runs), len(folds), k, k), run.astype(np.int64), fold.astype(np.int64), truth, guess)
     empty = counts.sum((-1, -2)) == 0
     if empty.any():
@@ -100,7 +103,10 @@ def _tally_groups(frame: pd.DataFrame, classes: Sequence[str], column: str) -> t
     frame = frame[frame[column] != ""]
     names, group = np.unique(frame[column].to_numpy(dtype=str), return_inverse=True)
     runs, run = np.unique(frame["run"].to_numpy(dtype=np.int64), return_inverse=True)
-    truth, guess = encode(frame["true"].to_numpy(), classes), encode(frame["predicted"].to_numpy(), classes)
+    truth, guess = (
+        class_numbers(frame["true"].to_numpy(), classes),
+        class_numbers(frame["predicted"].to_numpy(), classes),
+    )
     k = len(classes)
     shape = (len(names), len(runs), k, k)
     return [str(n) for n in names], tally(shape, group.astype(np.int64), run.astype(np.int64), truth, guess)

@@ -49,7 +49,7 @@ class Votes:
     complete: NDArray[np.bool_]
 
 
-def votes_of(frame: pd.DataFrame, mapping: Mapping[str, str], classes: Sequence[str]) -> Votes:
+def class_votes(frame: pd.DataFrame, mapping: Mapping[str, str], classes: Sequence[str]) -> Votes:
     """The votes of a table's rows, those of an emotion counted for its class. Rows without a vote for a class are left out.
 
     Args:

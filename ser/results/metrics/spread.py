@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.results.metrics.calibration import chance_ece, ece, reliability
-from ser.results.metrics.classification import class_scores, encode, scores_from_counts
+from ser.results.metrics.classification import class_numbers, class_scores, scores_from_counts
 from ser.results.records.model import Described
 from ser.results.statistics.intervals import describe, tally
 
@@ -88,7 +88,7 @@ def reliability_over_runs(test: pd.DataFrame) -> ReliabilityOverRuns:
     """
     columns = [c for c in test.columns if c.startswith("p_")]
     shares = test[columns].to_numpy(dtype=np.float64)
-    labels = encode(test["true"].to_numpy(), [c[2:] for c in columns])
+    labels = class_numbers(test["true"].to_numpy(), [c[2:] for c in columns])
     run = test["run"].to_numpy()
     own = [run == k for k in np.unique(run)]
     gaps = shares.max(axis=1) - (shares.argmax(axis=1) == labels)
@@ -103,7 +103,7 @@ def reliability_over_runs(test: pd.DataFrame) -> ReliabilityOverRuns:
 def _counts(test: pd.DataFrame, classes: Sequence[str], group: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
     """Confusion counts `(groups, runs, K, K)`."""
     runs, run = np.unique(test["run"].to_numpy(dtype=np.int64), return_inverse=True)
-    truth, guess = encode(test["true"].to_numpy(), classes), encode(test["predicted"].to_numpy(), classes)
+    truth, guess = class_numbers(test["true"].to_numpy(), classes), class_numbers(test["predicted"].to_numpy(), classes)
     k = len(classes)
     return tally((groups, len(runs), k, k), group, run.astype(np.int64), truth, guess)
 

@@ -38,7 +38,7 @@ class ShareFacts(Model, kw_only=True, forbid_unknown_fields=False):
 
 
 class AuditFacts(Model, kw_only=True, forbid_unknown_fields=False):
-    """The verdict of the audit; see `ser.audit.sharing.Verdict`."""
+    """The verdict of the audit; see `ser.audit.sharing.SharingVerdict`."""
 
     shares: dict[str, ShareFacts]
     speaker_independent: bool | None

@@ -22,7 +22,7 @@ def score(metric: Described, signed: bool = False) -> str:
     return mean if metric.std is None else f"{mean} ± {metric.std:.3f}"
 
 
-def scores(metrics: Metrics) -> list[str]:
+def score_cells(metrics: Metrics) -> list[str]:
     """All metrics, mean ± std over runs."""
     return [score(metric) for _, metric in metrics.items()]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ser.results.records.comparison import Pair, ResultComparison, Row
 from ser.results.report.blocks import Block, Facts, Notice, Section, Table, Text
-from ser.results.report.cells import ABSENT, SCORES, TESTED, date, interval, many, number, scores, tested
+from ser.results.report.cells import ABSENT, SCORES, TESTED, date, interval, many, number, score_cells, tested
 from ser.results.report.origin import stamps_and_notes
 
 FEW_PAIRS = 3  # of more, classes, genders and speakers are in the record alone
@@ -19,19 +19,19 @@ DETAILS = "Intervals draw speakers (for a speaker: utterances) and runs again; t
 
 def comparison_sections(record: ResultComparison) -> list[Section]:
     """Make the sections: names and scores, the differences with their tests, and details of up to three pairs."""
-    found = [Section("Comparison", [*differences(record), Facts("At a glance", _facts(record))])]
+    found = [Section("Comparison", [*difference_blocks(record), Facts("At a glance", _facts(record))])]
     if len(record.pairs) > FEW_PAIRS:
         words = "Differences by class, gender and speaker: compare fewer, or write all with --output FILE.json."
         return [*found, Section("Details", [Text(words)])]
     return [*found, *(Section(_name(pair), list(_details(pair, record.metric))) for pair in record.pairs)]
 
 
-def differences(record: ResultComparison) -> list[Block]:
+def difference_blocks(record: ResultComparison) -> list[Block]:
     """The names of what is compared, its scores, and the differences in pairs."""
     names = [(one.name, one.experiment + (f" at {one.amount}" if one.amount else "")) for one in record.compared]
     paired = f"{many(record.runs, 'run')} by {record.paired_by}, {many(len(record.folds), 'fold')}"
     lead = f"{', '.join(f'{letter} is {name}' for letter, name in names)}. Paired: {paired}."
-    compared = [[one.name, one.head, "+".join(one.features), *scores(one.pooled)] for one in record.compared]
+    compared = [[one.name, one.head, "+".join(one.features), *score_cells(one.pooled)] for one in record.compared]
     pairs = []
     for pair in record.pairs:
         seeds = pair.power.seeds

@@ -20,9 +20,9 @@ from ser.results.records.result import Result, read_result
 from ser.results.report.audit import audit_sections
 from ser.results.report.blocks import Block, Report, Section, Table, Text
 from ser.results.report.cells import ABSENT, interval, number
-from ser.results.report.comparison import comparison_sections, differences
+from ser.results.report.comparison import comparison_sections, difference_blocks
 from ser.results.report.evaluation import evaluation_sections, evaluations_of
-from ser.results.report.origin import overview, provenance, stamps_and_notes
+from ser.results.report.origin import overview, provenance_sections, stamps_and_notes
 from ser.results.report.score_rows import score_rows
 from ser.results.report.summary import summary_sections
 from ser.results.studies import StudyRecord
@@ -119,7 +119,7 @@ def _sections(result: Result, full: bool) -> list[Section]:
         raise ConfigError(
             f"there is no report of {result.path.name}", expected=expected, found=f"schema {record.schema}"
         )
-    return [*found, *(provenance(result) if full else [])]
+    return [*found, *(provenance_sections(result) if full else [])]
 
 
 def _study(result: Result, full: bool) -> list[Section]:
@@ -178,5 +178,5 @@ def _tested(results: Sequence[Result], scores: Table) -> list[Block]:
         found = compare_results([str(r.path) for r in results], results[0].path.parent)
     except SerError as error:
         return [Text(f"Not compared: {error.line()}", lead=True), scores]
-    lead, *others = differences(convert(plain(found), ResultComparison))
+    lead, *others = difference_blocks(convert(plain(found), ResultComparison))
     return [lead, scores, *others]

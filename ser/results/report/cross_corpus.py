@@ -29,6 +29,6 @@ def suspect_line(found: Suspect, where: str = "") -> str:
     return f"{where}{classes} may be swapped between the corpora's label maps: {confused}; {gain}."
 
 
-def suspects(lines: Sequence[str]) -> list[Notice]:
+def suspects_notice(lines: Sequence[str]) -> list[Notice]:
     """A notice of `suspect_line`s; none where there are no lines."""
     return [Notice("Suspects", lines)] if lines else []

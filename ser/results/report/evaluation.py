@@ -32,7 +32,7 @@ from ser.results.report.cells import (
     over_runs,
     p_value,
     score,
-    scores,
+    score_cells,
     tested,
 )
 from ser.results.report.origin import FactRows, code_of, flat, stamps_and_notes
@@ -112,14 +112,14 @@ def _result(result: Result) -> list[Block]:
     what = f"{data.utterances} utterances, {classes} classes, {units_of(record)}"
     lead = f"UA {number(ua.mean)}{over} on {data.dataset}: {what}. Chance is {number(1 / classes)}."
     rows = [
-        [name, *scores(part.scores), interval(part.scores.UA.ci_95_speakers or None), str(part.scores.UA.n)]
+        [name, *score_cells(part.scores), interval(part.scores.UA.ci_95_speakers or None), str(part.scores.UA.n)]
         for name, part in parts_of(record).items()
     ]
     head = ["test predictions", *SCORES, "UA, 95 % over speakers", f"{record.unit}s"]
     blocks: list[Block] = [
         Text(lead, lead=True),
         *stamps_and_notes(record),
-        Facts("At a glance", facts(result)),
+        Facts("At a glance", evaluation_facts(result)),
         Table("Scores", head, rows, note=f"Mean ± std over {record.unit}s."),
         *_paired(record),
     ]
@@ -131,7 +131,7 @@ def _result(result: Result) -> list[Block]:
     return [*blocks, _classes(record)]
 
 
-def facts(result: Result) -> FactRows:
+def evaluation_facts(result: Result) -> FactRows:
     """Names and values: the heads that were evaluated, and the data."""
     record: Evaluation = result.record
     data, model = record.data, record.model

@@ -75,7 +75,7 @@ def code_of(environment: Environment) -> str:
     )
 
 
-def provenance(result: Result) -> list[Section]:
+def provenance_sections(result: Result) -> list[Section]:
     """Sections on data and audit, configuration, environment and reproduction."""
     record: Opening = result.record
     environment = list(flat(plain(record.environment)))

@@ -23,11 +23,11 @@ from ser.results.report.cells import (
     number,
     over_runs,
     score,
-    scores,
+    score_cells,
     size,
     tested,
 )
-from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects
+from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects_notice
 from ser.results.report.origin import overview, stamps_and_notes
 
 FEW_SPEAKERS = 10  # of a gender: with fewer, drawing them again gives intervals that are too narrow
@@ -118,7 +118,7 @@ def _amounts(record: FewshotSummary) -> Table:
         note += " none: the source model on the target's test part, before any target label."
         if record.source.validation:
             note += f" On its own validation part it has UA {number(record.source.validation.UA.mean)}."
-    rows = [[name, n, *scores(m), over_runs(m.UA), str(m.UA.n)] for name, n, m in parts]
+    rows = [[name, n, *score_cells(m), over_runs(m.UA), str(m.UA.n)] for name, n, m in parts]
     head = ["target data", "utterances", *SCORES, "UA, 95 % over runs", "runs"]
     return Table("Scores over the amount of labelled target data", head, rows, note=note)
 
@@ -217,7 +217,7 @@ def _speakers(result: Result, full: bool) -> list[Block]:
 
 def _folds(result: Result, full: bool) -> list[Block]:
     folds = result.numbers.folds or {}
-    rows = [[name, str(f.n), *scores(f)] for name, f in folds.items()]
+    rows = [[name, str(f.n), *score_cells(f)] for name, f in folds.items()]
     head = ["fold", "utterances", *SCORES]
     return [Table("Test scores of each fold, mean ± std over runs", head, rows)] if len(rows) > 1 else []
 
@@ -263,14 +263,14 @@ def _corpora(record: Summary | FewshotSummary) -> list[Section]:
     """Sections on a zero-shot or combined summary: label spaces, normalisation, suspects, each corpus beside its own head."""
     blocks: list[Block] = [*shared_classes(data_facts(record))]
     if blocks and isinstance(record, Summary):
-        blocks += suspects([suspect_line(s) for s in record.suspects or ()])
+        blocks += suspects_notice([suspect_line(s) for s in record.suspects or ()])
         blocks += _beside_own_heads(record.datasets) if record.datasets else []
     return [Section("Corpora", blocks)] if blocks else []
 
 
 def _beside_own_heads(datasets: dict[str, CorpusNumbers]) -> list[Block]:
     """Tables of a combined summary: each corpus beside the head of that corpus alone."""
-    rows = [[name, *scores(part.pooled), score(part.alone.pooled.UA)] for name, part in datasets.items()]
+    rows = [[name, *score_cells(part.pooled), score(part.alone.pooled.UA)] for name, part in datasets.items()]
     compared = [
         [name, *tested(part.comparison, part.comparison.p_holm), part.comparison.verdict]
         for name, part in datasets.items()

@@ -11,10 +11,10 @@ from ser.results.records.model import RunResult
 from ser.results.studies.search import Nested
 
 
-def choose(scores: list[float | None]) -> int:
+def best_setting(scores: list[float | None]) -> int:
     """The number of the setting with the highest validation score; the first of equals. None is one that failed.
 
-    >>> choose([0.5, None, 0.7, 0.7])
+    >>> best_setting([0.5, None, 0.7, 0.7])
     2
     """
     return max((k for k, s in enumerate(scores) if s is not None), key=lambda k: (scores[k], -k))
@@ -40,7 +40,7 @@ def nested(
     frames: list[pd.DataFrame] = []
     for fold in folds:
         of_fold = [[(r, p) for r, p in runs if r.fold == fold] for runs in done]
-        best = choose([_mean_validation(r for r, _ in d) if d else None for d in of_fold])
+        best = best_setting([_mean_validation(r for r, _ in d) if d else None for d in of_fold])
         picked[fold] = settings[best]
         frames += [p for _, p in of_fold[best]]
     numbers = metrics_from_predictions(pd.concat(frames, ignore_index=True), classes)

@@ -37,7 +37,7 @@ def comparisons(
         {
             "variant": name,
             "gap_closed": None if top is None or c is top else c.difference / top.difference,
-            "verdict": verdict(c.difference, adjusted),
+            "verdict": transfer_verdict(c.difference, adjusted),
         }
         for (name, c), adjusted in zip(by_name.items(), p, strict=True)
     ]
@@ -52,13 +52,13 @@ def _compare_whole_runs(a: pd.DataFrame, b: pd.DataFrame, classes: Sequence[str]
     return found
 
 
-def verdict(gain: float, p: float | None) -> str:
+def transfer_verdict(gain: float, p: float | None) -> str:
     """A gain over the source's head alone in words.
 
     Args:
         p: adjusted for the number of comparisons; None where there are too few runs for it.
 
-    >>> verdict(-0.02, 0.3), verdict(0.2, None), verdict(-0.0001, 0.9)
+    >>> transfer_verdict(-0.02, 0.3), transfer_verdict(0.2, None), transfer_verdict(-0.0001, 0.9)
     ('negative transfer on average, not significant', 'gain on average; too few runs for a test', 'no gain shown')
     """
     gain = round(gain, 3)  # as it is shown

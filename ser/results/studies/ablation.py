@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 from ser.jsonfile import Model, Word
 from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Notes
 from ser.results.report.blocks import Block, Table
-from ser.results.report.cells import SCORES, TESTED, scores, tested, with_interval
+from ser.results.report.cells import SCORES, TESTED, score_cells, tested, with_interval
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Study(StudyRecord, kw_only=True):
         return f"UA of the full model on {self.dataset}: {with_interval(self._full().pooled.UA)}."
 
     def blocks(self) -> list[Block]:
-        rows = [[v.name, v.head, "+".join(v.stores), *scores(v.pooled), str(v.pooled.UA.n)] for v in self.variants]
+        rows = [[v.name, v.head, "+".join(v.stores), *score_cells(v.pooled), str(v.pooled.UA.n)] for v in self.variants]
         note = "Test predictions of all folds together, mean ± std over runs."
         compared = [[c.variant, *tested(c, c.p_holm)] for c in self.comparisons]
         head = ["full model minus", "UA", "95 %", *TESTED]

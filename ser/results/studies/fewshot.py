@@ -8,7 +8,7 @@ from ser.jsonfile import Model, Share, Word
 from ser.results.records.model import AdjustedP, Amount, Beside, Comparison, Metrics, Number
 from ser.results.records.names import amount_value
 from ser.results.report.blocks import Block, Table
-from ser.results.report.cells import ABSENT, SCORES, TESTED, number, score, scores, size, tested, with_interval
+from ser.results.report.cells import ABSENT, SCORES, TESTED, number, score, score_cells, size, tested, with_interval
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Study(StudyRecord, kw_only=True):
     def _at_the_last(self) -> Table:
         head = [f"at {self.methods[0].curve[-1].amount}", *SCORES]
         return Table(
-            "All metrics at the last amount", head, [[m.name, *scores(m.curve[-1].pooled)] for m in self.methods]
+            "All metrics at the last amount", head, [[m.name, *score_cells(m.curve[-1].pooled)] for m in self.methods]
         )
 
     def parts(self) -> Parts:

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 from ser.jsonfile import Count, Model
 from ser.results.records.model import Beside, Metrics, Notes
 from ser.results.report.blocks import Block, Notice, Table
-from ser.results.report.cells import SCORES, score, scores, setting, with_interval
+from ser.results.report.cells import SCORES, score, score_cells, setting, with_interval
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ class Study(StudyRecord, kw_only=True):
         return f"Chosen: {setting(self.chosen.setting)}, UA {with_interval(self.chosen.pooled.UA)} on test."
 
     def blocks(self) -> list[Block]:
-        rows = [[f"chosen: {setting(self.chosen.setting)}", *scores(self.chosen.pooled)]]
+        rows = [[f"chosen: {setting(self.chosen.setting)}", *score_cells(self.chosen.pooled)]]
         note = "Test predictions of all folds together."
         if self.nested:
-            rows.append(["nested: chosen fold by fold", *scores(self.nested.pooled)])
+            rows.append(["nested: chosen fold by fold", *score_cells(self.nested.pooled)])
             note += " nested: the setting of each fold chosen on its own validation part."
         tried = [
             [

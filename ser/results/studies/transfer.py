@@ -9,8 +9,8 @@ from ser.jsonfile import Model, Word
 from ser.results.records.data_facts import data_facts
 from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Stamps, Suspect
 from ser.results.report.blocks import Block, Table
-from ser.results.report.cells import ABSENT, SCORES, TESTED, number, scores, tested, with_interval
-from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects
+from ser.results.report.cells import ABSENT, SCORES, TESTED, number, score_cells, tested, with_interval
+from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects_notice
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Study(StudyRecord, kw_only=True):
         for v in self.variants:
             chosen = [v.selection or "", number(v.selection_score or None)] if some else []
             chosen += ["chosen" if v.chosen else ""] if several else []
-            rows.append([v.name, *scores(v.pooled), str(v.pooled.UA.n), *chosen])
+            rows.append([v.name, *score_cells(v.pooled), str(v.pooled.UA.n), *chosen])
         head = ["variant", *SCORES, "runs", *(["selection", "score"] if some else []), *([""] if several else [])]
         gains = [
             [
@@ -118,7 +118,7 @@ class Study(StudyRecord, kw_only=True):
             Table("Scores of each variant", head, rows, note=note),
             Table("Gains over source only", ["gain of", "UA", "95 %", *TESTED, "gap", "verdict"], gains, note=NOTE),
             *shared_classes(data_facts(self)),
-            *suspects([suspect_line(s) for s in self.suspects]),
+            *suspects_notice([suspect_line(s) for s in self.suspects]),
         ]
 
     def parts(self) -> Parts:

@@ -11,7 +11,7 @@ from ser.results.records.data_facts import data_facts
 from ser.results.records.model import METRICS, Beside, Metrics, Suspect
 from ser.results.report.blocks import Block, Table
 from ser.results.report.cells import ABSENT, score
-from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects
+from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects_notice
 from ser.results.report.score_rows import csv_text
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 from ser.workspace import writing
@@ -91,7 +91,7 @@ class Study(StudyRecord, kw_only=True):
         return [
             Table("UA, source by target", ["trained on", *self.datasets, "others"], rows, note=NOTE),
             *shared_classes(data_facts(self)),
-            *suspects(lines),
+            *suspects_notice(lines),
         ]
 
     def parts(self) -> Parts:

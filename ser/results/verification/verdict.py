@@ -13,7 +13,7 @@ _ABSENT = object()
 
 
 @dataclass(frozen=True)
-class Difference:
+class Fault:
     """A fault.
 
     Attributes:
@@ -45,12 +45,12 @@ class Verdict:
     path: Path
     numbers: int = 0
     files: int = 0
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[Fault] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     beyond: list[str] = field(default_factory=list)
 
     def add(self, where: str, stored: Any, again: Any) -> None:
-        self.differences.append(Difference(where, stored, again))
+        self.differences.append(Fault(where, stored, again))
 
     def compare(self, stored: Any, again: Any, where: str = "$") -> None:
         """Compare two values of JSON, numbers nearly and all else exactly; each leaf that differs is a fault."""

@@ -84,7 +84,7 @@ def reverse(x: Tensor, strength: float) -> Tensor:
     return fixed + strength * (fixed - x)
 
 
-def check(name: str, weight: float, ramp: str) -> str:
+def check_adaptation(name: str, weight: float, ramp: str) -> str:
     """Refuse an unknown method and settings that no method has; return the schedule of lambda.
 
     Raises:
@@ -108,7 +108,7 @@ def method(name: str) -> type[Adaptation]:
     return cast(type[Adaptation], registry.load(METHODS, name).Method)
 
 
-def build(name: str, classes: int, size: int, weight: float, ramp: str, seed: int) -> Adaptation:
+def build_adaptation(name: str, classes: int, size: int, weight: float, ramp: str, seed: int) -> Adaptation:
     """The method of one run, its parameters drawn from the given seed alone."""
     make = method(name)
     with streams.drawing(streams.derive(seed, "adapt")):

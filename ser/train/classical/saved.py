@@ -111,7 +111,7 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
     except SerError:
         raise
     except Exception as error:  # of skops, zipfile, json, NumPy and scikit-learn: damage shows in many ways
-        raise unusable(
+        raise unusable_classifier(
             f"cannot read the classifier in {place}",
             f"a {config.head} of scikit-learn {config.scikit_learn}; this is {sklearn.__version__}",
             error,
@@ -168,7 +168,7 @@ def _check_array(file: IO[bytes], size: int) -> None:
         raise ValueError(f"an array of {shape} numbers declares {declared} bytes and has {size}")
 
 
-def unusable(problem: str, expected: str, error: Exception) -> ConfigError:
+def unusable_classifier(problem: str, expected: str, error: Exception) -> ConfigError:
     """The error of a saved classifier that scikit-learn fails on, which it does in many ways."""
     return ConfigError(
         problem,

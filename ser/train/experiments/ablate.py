@@ -15,7 +15,7 @@ from ser.results.statistics.gains import against
 from ser.results.studies import ablation
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant, study
-from ser.train.heads._base import build, part_of
+from ser.train.heads._base import build_head, part_of
 from ser.train.loop.data import Resident
 from ser.train.runs.experiment import fit_experiment
 from ser.train.runs.joined_corpora import load
@@ -116,7 +116,7 @@ def _head_alone(data: Tensors, head: str) -> str:
     if is_classical(head):
         return head
     try:
-        build(part_of(head), Resident(data.blocks).inputs, len(data.classes), {}, 0)
+        build_head(part_of(head), Resident(data.blocks).inputs, len(data.classes), {}, 0)
     except TrainingError:
         return "mean_linear" if any(b.framewise for b in data.blocks) else "mlp"
     return head

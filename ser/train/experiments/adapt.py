@@ -12,8 +12,8 @@ from ser.results.studies.transfer import Study
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant
 from ser.train.experiments.transfer import source_only, target_only, transfer_experiment, transfer_study
-from ser.train.runs.options import FitOptions, numbers, read_options, with_options
-from ser.train.runs.source_target import Pair, prepare_pair
+from ser.train.runs.options import FitOptions, check_numbers, read_options, with_options
+from ser.train.runs.source_target import CorpusPair, prepare_pair
 from ser.workspace import Workspace
 
 METHODS = "ser.train.adapt"
@@ -55,7 +55,7 @@ def adapt(
     """
     given = read_options(adapt, workspace, head, options)
     names = _methods(words("methods", methods) or ())
-    tried = numbers("weights", [1.0] if weights is None else weights) or (1.0,)
+    tried = check_numbers("weights", [1.0] if weights is None else weights) or (1.0,)
     if is_classical(head):
         raise ConfigError(f"head {head} cannot be adapted", expected="a head with an embedding, such as mlp")
     pair = prepare_pair(source, target, given)
@@ -73,7 +73,7 @@ def _methods(names: Sequence[str]) -> list[str]:
 
 
 def _adapted(
-    pair: Pair, methods: Sequence[str], weights: Sequence[float], ramp: str, criterion: str, options: FitOptions
+    pair: CorpusPair, methods: Sequence[str], weights: Sequence[float], ramp: str, criterion: str, options: FitOptions
 ) -> list[Variant]:
     """A variant for each method and weight."""
     selection = {} if criterion == "source" else {"selection": criterion}

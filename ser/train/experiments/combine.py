@@ -155,7 +155,7 @@ def _reports(parts: Sequence[Tensors], alone: Sequence[Experiment], union: Exper
     compared = [paired.compare(own[name], other[name], classes) for name in names]
     random = getattr(union.job.recipe, "random", True)
     said = [
-        {"verdict": verdict(c.difference, p, single=random and c.tests.models is None)}
+        {"verdict": combination_verdict(c.difference, p, single=random and c.tests.models is None)}
         for c, p in zip(compared, paired.holm_of_known([c.p for c in compared]), strict=True)
     ]
     comparisons = paired.adjusted(AdjustedComparison, list(zip(compared, said, strict=True)))
@@ -196,13 +196,13 @@ def own_predictions(predictions: pd.DataFrame, data: Tensors, rows: pd.DataFrame
     return frame
 
 
-def verdict(gain: float, p: float | None, single: bool = False) -> str:
+def combination_verdict(gain: float, p: float | None, single: bool = False) -> str:
     """The gain of training on all corpora for one of them, in words; `p` is adjusted.
 
     Args:
         single: true if there is one model of each kind, so that another seed might reverse the result.
 
-    >>> verdict(0.02, 0.3), verdict(-0.02, 0.01), verdict(-0.02, 0.01, single=True)
+    >>> combination_verdict(0.02, 0.3), combination_verdict(-0.02, 0.01), combination_verdict(-0.02, 0.01, single=True)
     ('no difference shown', 'combining hurts', 'one model each: no test over models is possible')
     """
     if p is None or single:

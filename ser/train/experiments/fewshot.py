@@ -32,7 +32,7 @@ from ser.train.fewshot.shots import amounts
 from ser.train.runs.experiment import Experiment, make_experiment
 from ser.train.runs.identity import identity
 from ser.train.runs.joined_corpora import load
-from ser.train.runs.options import FitOptions, number, numbers, read_options, whole, with_options
+from ser.train.runs.options import FitOptions, check_number, check_numbers, check_whole, read_options, with_options
 from ser.train.runs.plan import device_of
 from ser.train.runs.recipe import Recipe, make_recipe
 from ser.train.runs.source_target import prepare_pair
@@ -109,12 +109,12 @@ def fewshot(
     names = check_methods(words("methods", methods) or (), head, source, getattr(recipe, "context", "utterance"))
     if source is None:
         _refuse_tuning(tune_epochs=tune_epochs, lr_factor=lr_factor)
-    epochs = TUNE_EPOCHS if tune_epochs is None else whole("tune_epochs", tune_epochs)
-    factor = LR_FACTOR if lr_factor is None else number("lr_factor", lr_factor)
+    epochs = TUNE_EPOCHS if tune_epochs is None else check_whole("tune_epochs", tune_epochs)
+    factor = LR_FACTOR if lr_factor is None else check_number("lr_factor", lr_factor)
     device_of(recipe, given.device)
     asked = amounts(
-        None if percentages is None else numbers("percentages", percentages),
-        None if shots is None else [whole("shots", n) for n in numbers("shots", shots)],
+        None if percentages is None else check_numbers("percentages", percentages),
+        None if shots is None else [check_whole("shots", n) for n in check_numbers("shots", shots)],
     )
     drawn = make_shots(recipe, source, asked, speaker_aware, epochs, factor, freeze)
     experiments, first = fewshot_experiments(target, source, names, recipe, drawn, given)

@@ -8,7 +8,7 @@ from ser.results.studies.transfer import Study
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant
 from ser.train.experiments.transfer import source_only, target_only, transfer_experiment, transfer_study
-from ser.train.runs.options import number, read_options, with_options
+from ser.train.runs.options import check_number, read_options, with_options
 from ser.train.runs.recipe import make_recipe
 from ser.train.runs.source_target import prepare_pair
 from ser.workspace import Workspace
@@ -42,7 +42,7 @@ def finetune(
     given = read_options(finetune, workspace, head, options)
     if is_classical(head):
         raise ConfigError(f"head {head} cannot be fine-tuned", expected="a neural head, such as mlp")
-    if not 0 < number("lr_factor", lr_factor) < float("inf"):
+    if not 0 < check_number("lr_factor", lr_factor) < float("inf"):
         raise ConfigError(f"lr_factor = {lr_factor}", expected="above 0")
     pair = prepare_pair(source, target, given)
     rate = getattr(make_recipe(head, **given.training), "lr", 0.0)

@@ -15,7 +15,7 @@ from typing import Any
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
 from ser.results.records.names import config_hash
-from ser.results.statistics.chosen_setting import choose, nested
+from ser.results.statistics.chosen_setting import best_setting, nested
 from ser.results.studies import search as record
 from ser.train.experiments.search_space import Values, settings, training_of
 from ser.train.experiments.study import Variant, study
@@ -144,7 +144,7 @@ def _stamps(tried: int, folds: int) -> list[str]:
 def _chosen(variants: Sequence[Variant], study: Path, classes: list[str]) -> dict[str, Any]:
     """The chosen setting with its test scores, the notes of its runs, and the nested choice where there are several folds."""
     rows = [None if v.error is not None else v.result.numbers.validation for v in variants]
-    number = choose([None if row is None else row.UA.mean for row in rows])
+    number = best_setting([None if row is None else row.UA.mean for row in rows])
     best, validation = variants[number].result, rows[number]
     assert validation is not None
     chosen = record.Chosen(

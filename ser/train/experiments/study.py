@@ -10,7 +10,7 @@ from ser.results.records.runs import write_record
 from ser.results.records.summary import opening
 from ser.results.studies import StudyRecord
 from ser.train.runs.experiment import Experiment, name_words
-from ser.train.runs.identity import place
+from ser.train.runs.identity import name_and_file
 from ser.train.runs.options import FitOptions
 from ser.train.runs.scheduler import train_all
 
@@ -84,7 +84,7 @@ def study(
     Raises:
         SerError: no variant has a result; it is the error of the first.
     """
-    name, path = place(options.workspace, options.output, name_words(words, head, protocol, options), config)
+    name, path = name_and_file(options.workspace, options.output, name_words(words, head, protocol, options), config)
     experiments = [v.experiment for v in variants if v.experiment is not None]
     command = max((e.options.command for e in experiments), key=len, default=options.command)  # with the stores of all
     for experiment in experiments:

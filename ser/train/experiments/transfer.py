@@ -27,7 +27,7 @@ from ser.train.runs.identity import identity
 from ser.train.runs.options import FitOptions, read_options, with_options
 from ser.train.runs.recipe import make_recipe
 from ser.train.runs.scheduler import train_all
-from ser.train.runs.source_target import Pair, prepare_pair
+from ser.train.runs.source_target import CorpusPair, prepare_pair
 from ser.workspace import Workspace
 
 SOURCE_ONLY, TARGET_ONLY = "source only", "target only"
@@ -68,13 +68,13 @@ def transfer(
     return given.track(experiment.numbers)
 
 
-def source_only(pair: Pair, options: FitOptions, output: Path | None = None) -> Variant:
+def source_only(pair: CorpusPair, options: FitOptions, output: Path | None = None) -> Variant:
     """The source's head alone."""
     experiment = transfer_experiment(pair.setup, SOURCE_ONLY, pair.source_only, options, output=output)
     return Variant(SOURCE_ONLY, experiment, {"method": "none", "stamps": []})
 
 
-def target_only(pair: Pair, options: FitOptions) -> Variant:
+def target_only(pair: CorpusPair, options: FitOptions) -> Variant:
     """Training on the target's labels."""
     experiment = transfer_experiment(pair.setup, TARGET_ONLY, pair.target_only, options, stamps=[ORACLE])
     return Variant(TARGET_ONLY, experiment, {"method": "oracle", "stamps": [ORACLE]})
@@ -125,7 +125,9 @@ def transfer_experiment(
     )
 
 
-def transfer_study(task: str, pair: Pair, variants: Sequence[Variant], options: FitOptions) -> transfer_record.Study:
+def transfer_study(
+    task: str, pair: CorpusPair, variants: Sequence[Variant], options: FitOptions
+) -> transfer_record.Study:
     """Train all variants, compare each with the source's head alone, and write the study.
 
     Args:

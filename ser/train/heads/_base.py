@@ -121,7 +121,7 @@ def options_of(name: str) -> dict[str, Any]:
     }
 
 
-def build(name: str, inputs: list[Input], classes: int, options: dict[str, Any], seed: int) -> nn.Module:
+def build_head(name: str, inputs: list[Input], classes: int, options: dict[str, Any], seed: int) -> nn.Module:
     """A head for one run with its initial weights, drawn from the given seed alone.
 
     Raises:
@@ -163,7 +163,7 @@ def parameter_count(name: str, inputs: list[Input], classes: int, options: dict[
     hook = register_module_parameter_registration_hook(count)
     try:
         with torch.device("meta"):
-            head = build(name, inputs, classes, options, 0)
+            head = build_head(name, inputs, classes, options, 0)
     except SerError:
         raise
     except Exception as error:  # torch and Python refuse absurd sizes in many ways

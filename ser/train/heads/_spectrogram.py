@@ -10,7 +10,7 @@ from ser.train.nn.layers import Dropout, Features, Input, Linear
 PIECE = 64  # utterances at a time in evaluation, where batches are larger than pictures allow
 
 
-def middle(x: Tensor, mask: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+def middle_frames(x: Tensor, mask: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     """The middle of utterances longer than a number of frames; others are whole."""
     if x.shape[2] <= frames:
         return x, mask
@@ -60,7 +60,7 @@ class Spectrogram(nn.Module):
         """The vector before the last layer, `(runs, batch, size)`."""
         values, mask = batch[self.input]
         assert mask is not None
-        x, mask = middle(values, mask, self.frames)
+        x, mask = middle_frames(values, mask, self.frames)
         if self.training:
             return self.read(x[:, :, None], mask)
         return in_pieces(lambda piece, there: self.read(piece[:, :, None], there), x, mask)

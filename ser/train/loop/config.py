@@ -6,7 +6,7 @@ from typing import Any
 
 from ser.errors import ConfigError
 from ser.registry import unknown
-from ser.train.option import check, is_option, option
+from ser.train.option import check_value, is_option, option
 
 # Importing torch takes seconds, and the command line reads the options below for its help: what needs it is imported in the
 # functions.
@@ -97,10 +97,10 @@ def make_config(head: str, **given: Any) -> Config:
     Raises:
         ConfigError: an unknown key, or a value outside of its range.
     """
-    from ser.train.adapt._base import check as check_adaptation
+    from ser.train.adapt._base import check_adaptation as check_adaptation
     from ser.train.heads._base import plugin
-    from ser.train.losses._base import canonical
-    from ser.train.losses._base import check as check_loss
+    from ser.train.losses._base import canonical_losses
+    from ser.train.losses._base import check_losses as check_loss
 
     known = {f.name for f in fields(Config)}
     strange = sorted(set(given) - known)
@@ -114,7 +114,7 @@ def make_config(head: str, **given: Any) -> Config:
         raise ConfigError(f"head_options = {config.head_options!r}"[:80], expected="options of the head by name")
     options = _head_options(head, dict(config.head_options))
     ramp = check_adaptation(config.adapt, config.adapt_weight, config.adapt_ramp)
-    config = replace(config, head_options=options, loss=canonical(config.loss), adapt_ramp=ramp)
+    config = replace(config, head_options=options, loss=canonical_losses(config.loss), adapt_ramp=ramp)
     _check(config)
     _check_snapshots(config)
     _check_transfer(config)
@@ -197,7 +197,7 @@ def _check(config: Config) -> None:
     from ser.train.losses._base import parse, term
 
     for one in filter(is_option, fields(config)):
-        check(one, getattr(config, one.name))
+        check_value(one, getattr(config, one.name))
     if config.freeze not in FREEZES:
         raise ConfigError(f"freeze = {config.freeze}", expected=f"one of {', '.join(FREEZES)}")
     masks(config.time_masks)

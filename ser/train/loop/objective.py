@@ -165,7 +165,9 @@ def trainable(data: Data, config: Config, seeds: Sequence[int]) -> tuple[Paramet
     def beside(seed: int) -> Trainable:
         method = None
         if adapts:
-            method = adapt.build(config.adapt, data.classes, size, config.adapt_weight, config.adapt_ramp, seed)
+            method = adapt.build_adaptation(
+                config.adapt, data.classes, size, config.adapt_weight, config.adapt_ramp, seed
+            )
         with streams.drawing(streams.derive(seed, "loss")):
             return Trainable(method, Objective(terms, data.classes, size))
 

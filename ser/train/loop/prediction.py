@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ser.accelerator import exact
-from ser.train.heads._base import build
+from ser.train.heads._base import build_head
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data
 from ser.train.loop.dialogues import PerTurn
@@ -58,7 +58,7 @@ def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[],
     options = dict(config.head_options)
 
     def start(seed: int) -> nn.Module:
-        head = build(config.head, data.resident.inputs, data.classes, options, streams.derive(seed, "init"))
+        head = build_head(config.head, data.resident.inputs, data.classes, options, streams.derive(seed, "init"))
         return head if config.context == "utterance" else PerTurn(head, config.head)
 
     return [partial(start, s) for s in seeds]

@@ -93,16 +93,16 @@ def parse(text: str) -> dict[str, float]:
     return terms
 
 
-def canonical(text: str) -> str:
+def canonical_losses(text: str) -> str:
     """Write the same sum always in the same way.
 
-    >>> canonical("cross_entropy:1, cb_focal:0.30")
+    >>> canonical_losses("cross_entropy:1, cb_focal:0.30")
     'cross_entropy,cb_focal:0.3'
     """
     return ",".join(name if weight == 1 else f"{name}:{weight:g}" for name, weight in parse(text).items())
 
 
-def check(text: str, head: str, mixup: bool) -> None:
+def check_losses(text: str, head: str, mixup: bool) -> None:
     """Refuse losses that do not go together, or not with this head.
 
     Raises:

@@ -21,7 +21,7 @@ from ser.results.records.runs import write_record
 from ser.results.records.summary import FinishedExperiment, summarise
 from ser.train.classical.classifier import Classical
 from ser.train.classical.saved import check_savable
-from ser.train.runs.identity import beside, identity, place
+from ser.train.runs.identity import identity, name_and_file, relative_path
 from ser.train.runs.job import Job, Run
 from ser.train.runs.options import FitOptions, with_stores
 from ser.train.runs.plan import device_of
@@ -90,7 +90,7 @@ class Experiment:
 
     def reference(self, study: Path) -> dict[str, str]:
         """The name of the experiment and the path of its summary relative to the file of a study."""
-        return {"experiment": self.name, "record": beside(study, self.path)}
+        return {"experiment": self.name, "record": relative_path(study, self.path)}
 
     @property
     def numbers(self) -> Summary:
@@ -184,7 +184,7 @@ def make_experiment(
     if options.save and isinstance(recipe, Classical):
         check_savable(recipe)
     device = device_of(recipe, options.device)
-    name, path = place(
+    name, path = name_and_file(
         options.workspace, options.output, name_words(words, recipe.head, setup.protocol, options), config
     )
     job = Job(

@@ -52,7 +52,9 @@ def _views(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"views": {name: store["features_sha256"] for name, store in facts["views"]["stores"].items()}}
 
 
-def place(workspace: Workspace, output: Path | None, words: Sequence[str], config: dict[str, Any]) -> tuple[str, Path]:
+def name_and_file(
+    workspace: Workspace, output: Path | None, words: Sequence[str], config: dict[str, Any]
+) -> tuple[str, Path]:
     """The name of an experiment or a study and the file of its record; run records lie in the folder of the same name.
 
     Args:
@@ -74,6 +76,6 @@ def place(workspace: Workspace, output: Path | None, words: Sequence[str], confi
     return name, workspace.results / f"{name}.json"
 
 
-def beside(here: Path, there: Path) -> str:
+def relative_path(here: Path, there: Path) -> str:
     """The path of a file relative to another's folder, with `/` between the steps."""
     return Path(os.path.relpath(there, here.parent)).as_posix()

@@ -187,7 +187,7 @@ def sampled(data: Tensors, rows: Rows, seeds: Sequence[int], balance: str) -> Ro
     return np.stack([balanced(rows, corpora, seed) for seed in seeds])
 
 
-def drawn(data: Tensors, rows: Rows) -> int:
+def epoch_size(data: Tensors, rows: Rows) -> int:
     """The number of utterances of an epoch when these rows are balanced."""
     counts = data.frame["dataset"].iloc[rows].value_counts()
     return int(len(counts) * counts.max())

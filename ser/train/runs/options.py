@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from ser.errors import ConfigError
 from ser.registry import unknown, words
-from ser.train.option import check, described, is_option, option
+from ser.train.option import check_value, described, is_option, option
 from ser.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -273,23 +273,23 @@ def _refuse_contradictions(options: FitOptions) -> None:
             raise ConfigError(f"folds is a FoldOptions, and {twice[0]} is given too", action="Give one of them.")
 
 
-def numbers(name: str, value: Any) -> tuple[float, ...]:
+def check_numbers(name: str, value: Any) -> tuple[float, ...]:
     """Check numbers, one or an iterable of them; whole ones stay whole.
 
-    >>> numbers("shots", 5), numbers("weights", [0.1, 1])
+    >>> check_numbers("shots", 5), check_numbers("weights", [0.1, 1])
     ((5,), (0.1, 1))
     """
     each = value if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else [value]
     found: list[float] = []
     for one in each:
         try:
-            found.append(whole(name, one))
+            found.append(check_whole(name, one))
         except ConfigError:
-            found.append(number(name, one))
+            found.append(check_number(name, one))
     return tuple(found)
 
 
-def whole(name: str, value: Any) -> int:
+def check_whole(name: str, value: Any) -> int:
     """Check a whole number, NumPy's too.
 
     Raises:
@@ -303,7 +303,7 @@ def whole(name: str, value: Any) -> int:
     raise ConfigError(f"{name} = {value!r}", expected="a whole number")
 
 
-def number(name: str, value: Any) -> float:
+def check_number(name: str, value: Any) -> float:
     """Check a number, NumPy's too.
 
     Raises:
@@ -335,7 +335,7 @@ def _text(name: str, value: Any) -> str:
     ):  # torch's, which is not imported for it
         return str(value)
     try:
-        return str(whole(name, value))  # scheme=4
+        return str(check_whole(name, value))  # scheme=4
     except ConfigError:
         raise ConfigError(f"{name} = {value!r}", expected="a word") from None
 
@@ -343,13 +343,13 @@ def _text(name: str, value: Any) -> str:
 def _folds(name: str, value: Any) -> Any:
     from ser.metadata.folds.fold import FoldOptions
 
-    return value if isinstance(value, FoldOptions) else whole(name, value)
+    return value if isinstance(value, FoldOptions) else check_whole(name, value)
 
 
 _CONVERTERS: dict[Any, Callable[[str, Any], Any]] = {
     str: _text,
-    int: whole,
-    float: number,
+    int: check_whole,
+    float: check_number,
     bool: _truth,
     Path: _path,
     tuple[str, ...]: words,
@@ -366,5 +366,5 @@ def _converted(option: Any, given: Any) -> Any:
             if word not in option.metadata["choices"]:
                 raise unknown(option.name, str(word), option.metadata["choices"])
     else:
-        check(option, value)
+        check_value(option, value)
     return value

@@ -12,7 +12,7 @@ from ser.metadata.folds.fold import Fold
 from ser.parallel import cores
 from ser.train.classical.classifier import Classical
 from ser.train.classical.learner import refuse_views, refuse_words
-from ser.train.heads._base import build, is_stackable, part_of
+from ser.train.heads._base import build_head, is_stackable, part_of
 from ser.train.loop.config import Config
 from ser.train.loop.data import Resident
 from ser.train.loop.dialogues import resident_of
@@ -113,7 +113,7 @@ def stack_size(
     Raises:
         ConfigError: the user chose a stack where there can be none.
     """
-    head = build(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
+    head = build_head(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
     single = "its layers have no leading run dimension" if not is_stackable(head) else None
     single = "its features are framewise" if any(i.framewise for i in inputs) else single
     if single and asked and asked > 1:
@@ -149,7 +149,7 @@ def seconds(config: Config, inputs: Sequence[Input], classes: int, rows: int, ru
 
     A step costs its calls, the matrix products of its parameters at 60 GFLOP/s, and AdamW's pass over them at 20 GB/s.
     """
-    head = build(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
+    head = build_head(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
     if not is_stackable(head) or any(i.framewise for i in inputs):
         return math.inf
     utterances = config.batch_size * (1 if config.adapt == "none" else 2)  # of source, and as many of the target

@@ -50,7 +50,7 @@ def need_pair(workspace: Workspace, source: str | None, target: str | None) -> t
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class CorpusPair:
     """Source and target under the target's protocol.
 
     Attributes:
@@ -97,7 +97,7 @@ class Pair:
         return [replace(f, before=self.first) for f in self.setup.folds]
 
 
-def prepare_pair(source: str, target: str, options: FitOptions) -> Pair:
+def prepare_pair(source: str, target: str, options: FitOptions) -> CorpusPair:
     """Load both over their shared classes, and lay out the folds.
 
     Raises:
@@ -124,7 +124,7 @@ def prepare_pair(source: str, target: str, options: FitOptions) -> Pair:
     stamps += cross_language(here, there)
     folds = [moved(f, len(here.frame)) for f in setup.folds]
     joined = SplitData(join([here, there]), setup.protocol, folds, facts, setup.stamps + stamps)
-    return Pair(here, there, joined, first)
+    return CorpusPair(here, there, joined, first)
 
 
 def source_fold(source: Tensors, options: FitOptions) -> Fold:

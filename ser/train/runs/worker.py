@@ -20,7 +20,7 @@ from ser.train.loop.data import Trained
 from ser.train.nn import streams
 from ser.train.runs.divergence import Parts, apart, folds_named, located, strange
 from ser.train.runs.job import Finished, Job, Run, first_of, head_name
-from ser.train.runs.joined_corpora import drawn, sampled
+from ser.train.runs.joined_corpora import epoch_size, sampled
 from ser.train.runs.predictions import collapse_note, prediction_rows, scores_by_split
 from ser.train.runs.recipe import Learns, again, learner_of
 
@@ -241,7 +241,7 @@ def _recorded(
             test=len(fold.test),
             unlabelled=UNSET if fold.unlabelled is None else len(fold.unlabelled),
             before=UNSET if fold.before is None else len(fold.before.train),
-            sampled=UNSET if job.balance == "none" else drawn(job.data, fold.train),
+            sampled=UNSET if job.balance == "none" else epoch_size(job.data, fold.train),
         ),
         **account,
         **scores_by_split(predictions, classes),

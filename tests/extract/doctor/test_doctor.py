@@ -315,7 +315,7 @@ def test_the_command(
     code: int,
     printed: list[str],
 ) -> None:
-    monkeypatch.setattr(examine, "examine", lambda _: iter(diagnoses))
+    monkeypatch.setattr(examine, "examine_installation", lambda _: iter(diagnoses))
     assert main(["doctor", *options]) == code
     assert capsys.readouterr().out.splitlines() == printed
 
@@ -326,7 +326,7 @@ def test_lines() -> None:
 
 
 def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(examine, "examine", lambda _: iter([WELL, NOTE]))
+    monkeypatch.setattr(examine, "examine_installation", lambda _: iter([WELL, NOTE]))
     assert main(["doctor", "--json", "--quiet"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert (printed["problems"], printed["notes"]) == (0, 1)

@@ -57,11 +57,11 @@ def source(table: Table, name: str) -> Any:
 
 
 def test_names_of_views() -> None:
-    assert policies.names(["tta", "2"]) == [*TTA_VIEWS, "random1", "random2"]
+    assert policies.view_names(["tta", "2"]) == [*TTA_VIEWS, "random1", "random2"]
     for word in ("0", "101"):
         with pytest.raises(ConfigError, match="1 to 100 random views"):
-            policies.names([word])
-    assert policies.names(["pitch2", "pitch-2", "gain6", "noise15.0", "speed0.950", "reverb", "classwise3"]) == [
+            policies.view_names([word])
+    assert policies.view_names(["pitch2", "pitch-2", "gain6", "noise15.0", "speed0.950", "reverb", "classwise3"]) == [
         "pitch+2",
         "pitch-2",
         "gain+6",
@@ -72,7 +72,7 @@ def test_names_of_views() -> None:
     ]
     for word in ("louder", "speed1", "speed3", "pitch0", "noise", "random0", "noise15db"):
         with pytest.raises(ConfigError, match="--views"):
-            policies.names([word])
+            policies.view_names([word])
 
 
 def test_views_lie_beside_the_original_and_are_of_its_audio(table: Table, tmp_path: Path) -> None:

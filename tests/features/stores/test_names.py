@@ -3,7 +3,7 @@
 import pytest
 
 from ser.extract.options import EncoderOptions, store_name
-from ser.features.stores.names import options_of
+from ser.features.stores.names import options_of_name
 
 
 @pytest.mark.parametrize(
@@ -17,9 +17,9 @@ from ser.features.stores.names import options_of
     ],
 )
 def test_the_words_that_made_a_store(options: EncoderOptions, words: str) -> None:
-    assert options_of(store_name("wavlm-base", options, "utterance")) == words
-    assert options_of(store_name("wavlm-base", options, "utterance") + "@speed0.95") == words
+    assert options_of_name(store_name("wavlm-base", options, "utterance")) == words
+    assert options_of_name(store_name("wavlm-base", options, "utterance") + "@speed0.95") == words
 
 
 def test_the_text_s_source_is_among_them() -> None:
-    assert options_of("bert+simulated-3.frame") == "bert --text-source simulated-3 --level frame"
+    assert options_of_name("bert+simulated-3.frame") == "bert --text-source simulated-3 --level frame"

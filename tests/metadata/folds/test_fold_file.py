@@ -68,7 +68,7 @@ def test_k_folds_keep_groups_whole_in_all_three_parts(protocol: str, stratified:
         taken = validation if validation != "auto" else protocol
         held = {part: set(frame[taken].iloc[rows]) for part, rows in fold.parts().items()}
         assert not held["validation"] & held["train"]
-    sharing.verdict("toy", protocol, frame, folds)
+    sharing.judge_folds("toy", protocol, frame, folds)
 
 
 def test_session_folds_validate_on_the_next_folds_sessions() -> None:

@@ -45,7 +45,7 @@ def test_every_part_is_there_and_none_overlaps(protocol: str) -> None:
         rows = np.concatenate([fold.train, fold.validation, fold.test])
         assert len(np.unique(rows)) == len(rows) == len(frame)
         assert min(map(len, (fold.train, fold.validation, fold.test))) > 0
-    sharing.verdict("toy", protocol, frame, make_folds(protocol, table, frame, labels))
+    sharing.judge_folds("toy", protocol, frame, make_folds(protocol, table, frame, labels))
 
 
 def test_session_leaves_one_session_out_and_validates_on_another() -> None:
@@ -117,9 +117,9 @@ def test_random_shares_speakers_and_is_stamped() -> None:
     table, frame, labels = corpus()
     (fold,) = make_folds("random", table, frame, labels)
     assert [len(fold.train), len(fold.validation), len(fold.test)] == [64, 8, 8]
-    report = sharing.verdict("toy", "random", frame, [fold])
+    report = sharing.judge_folds("toy", "random", frame, [fold])
     assert report.speaker_independent is False
-    assert any("speakers shared" in s for s in sharing.stamps(report, {}, {"audio"}))
+    assert any("speakers shared" in s for s in sharing.sharing_stamps(report, {}, {"audio"}))
     assert np.bincount(labels[fold.test]).tolist() == [2, 2, 2, 2]
 
 
@@ -160,9 +160,9 @@ def test_a_protocol_that_does_not_fit_says_what_it_needs() -> None:
 def test_an_overlap_and_a_broken_promise_are_errors() -> None:
     _, frame, _ = corpus()
     with pytest.raises(CorpusError, match="in two parts"):
-        sharing.verdict("toy", "random", frame, [Fold("0", np.arange(5), np.arange(5, 7), np.arange(4, 9))])
+        sharing.judge_folds("toy", "random", frame, [Fold("0", np.arange(5), np.arange(5, 7), np.arange(4, 9))])
     with pytest.raises(CorpusError, match="promises disjoint speakers"):
-        sharing.verdict("toy", "speaker", frame, [Fold("0", np.array([0]), np.array([9]), np.array([1]))])
+        sharing.judge_folds("toy", "speaker", frame, [Fold("0", np.array([0]), np.array([9]), np.array([1]))])
 
 
 def test_hold_out_keeps_whole_speakers() -> None:
@@ -174,10 +174,10 @@ def test_hold_out_keeps_whole_speakers() -> None:
 
 def test_stamps_name_synthetic_audio_and_fixed_sentences() -> None:
     table, frame, labels = corpus()
-    report = sharing.verdict("toy", "speaker", frame, make_folds("speaker", table, frame, labels))
-    assert sharing.stamps(report, {"sentences": 2}, {"audio"}) == []
-    assert "2 sentences" in sharing.stamps(report, {"sentences": 2}, {"audio", "text"})[0]
-    assert "synthetic" in sharing.stamps(report, {"synthetic": True}, {"audio"})[0]
+    report = sharing.judge_folds("toy", "speaker", frame, make_folds("speaker", table, frame, labels))
+    assert sharing.sharing_stamps(report, {"sentences": 2}, {"audio"}) == []
+    assert "2 sentences" in sharing.sharing_stamps(report, {"sentences": 2}, {"audio", "text"})[0]
+    assert "synthetic" in sharing.sharing_stamps(report, {"synthetic": True}, {"audio"})[0]
 
 
 def test_validation_takes_whole_dialogues_where_nobody_knows_who_speaks() -> None:
@@ -198,17 +198,17 @@ def test_validation_by_voices_of_training_is_said() -> None:
     speaker = frame["speaker"].to_numpy()
     common = [set(speaker[f.train]) & set(speaker[f.validation]) for f in folds]
     assert any(common)  # of two training speakers none can be held out
-    report = sharing.verdict("toy", "speaker", frame, folds)
+    report = sharing.judge_folds("toy", "speaker", frame, folds)
     assert report.speaker_independent is True
     assert report.facts()["validation"] == {"speakers": max(map(len, common)), "folds": sum(map(bool, common))}
-    (stamp,) = sharing.stamps(report, {}, {"audio"})
+    (stamp,) = sharing.sharing_stamps(report, {}, {"audio"})
     assert stamp.startswith(f"validation shares speakers with training in {sum(map(bool, common))} of the folds")
     findings = {f.kind: f for f in leakage(SplitTable(table, frame, labels, tuple("abcd"), "speaker", folds))}
     found = findings["validation-speakers"]
     assert (found.count, found.of) == (sum(map(bool, common)), 3)
     assert found.examples == tuple(f.name for f, own in zip(folds, common, strict=True) if own)
     whole = make_folds("speaker", table, frame, labels)  # three training speakers: one is held out
-    assert sharing.stamps(sharing.verdict("toy", "speaker", frame, whole), {}, {"audio"}) == []
+    assert sharing.sharing_stamps(sharing.judge_folds("toy", "speaker", frame, whole), {}, {"audio"}) == []
     subject = SplitTable(table, frame, labels, tuple("abcd"), "speaker", whole)
     assert "validation-speakers" not in {f.kind for f in leakage(subject)}
 

@@ -163,7 +163,7 @@ def test_simulated_text_of_a_table(tmp_path: Path) -> None:
 )
 def test_stamps(source: str, of_table: str, stamp: str | None) -> None:
     rows = frame().assign(text_source=of_table)
-    found = text_sources.stamps({"s": source}, rows, {"s": {"text_source": {"name": source, "model": "me/toy"}}})
+    found = text_sources.text_stamps({"s": source}, rows, {"s": {"text_source": {"name": source, "model": "me/toy"}}})
     assert [text.startswith(str(stamp)) for text in found] == ([] if stamp is None else [True])
     assert text_sources.is_simulated(source, rows) == (stamp is not None and stamp.startswith(text_sources.LEAKS))
 

@@ -14,7 +14,7 @@ from ser.jsonfile import plain
 from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.runs import read_predictions
 from ser.results.report.compose import text_of
-from ser.results.statistics.chosen_setting import choose
+from ser.results.statistics.chosen_setting import best_setting
 from ser.train.experiments.fit import fit
 from ser.train.experiments.search import search
 from ser.train.experiments.search_space import Range, parse_grid, settings, training_of
@@ -184,7 +184,7 @@ def test_a_setting_that_is_refused_before_training_fails_alone(maker: Any) -> No
 
 
 def test_the_first_of_equals_is_chosen() -> None:
-    assert choose([None, 0.2, 0.3, 0.3]) == 2
+    assert best_setting([None, 0.2, 0.3, 0.3]) == 2
 
 
 def test_heads_can_be_searched_with_the_stamps_of_each(maker: Any) -> None:

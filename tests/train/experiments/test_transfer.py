@@ -18,7 +18,7 @@ from ser.metadata.table import load_table, write_table
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.runs import read_predictions
-from ser.results.statistics.gains import comparisons, verdict
+from ser.results.statistics.gains import comparisons, transfer_verdict
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.finetune import finetune
 from ser.train.experiments.fit import fit
@@ -302,10 +302,10 @@ def test_a_swapped_label_map_is_named_in_the_report(maker: Any, capsys: Any) -> 
 
 
 def test_words_for_a_gain() -> None:
-    assert verdict(0.1, 0.01) == "better than the source alone"
-    assert verdict(-0.1, 0.01).startswith("negative transfer: worse")
-    assert verdict(0.1, 0.2) == "no gain shown"
-    assert verdict(-0.1, None) == "negative transfer on average; too few runs for a test"
+    assert transfer_verdict(0.1, 0.01) == "better than the source alone"
+    assert transfer_verdict(-0.1, 0.01).startswith("negative transfer: worse")
+    assert transfer_verdict(0.1, 0.2) == "no gain shown"
+    assert transfer_verdict(-0.1, None) == "negative transfer on average; too few runs for a test"
 
 
 def test_no_gap_is_closed_where_the_oracle_is_not_above() -> None:

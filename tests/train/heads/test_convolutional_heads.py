@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ser.errors import ConfigError
 from ser.train.heads import timnet
-from ser.train.heads._base import build
-from ser.train.heads._spectrogram import in_pieces, middle
+from ser.train.heads._base import build_head
+from ser.train.heads._spectrogram import in_pieces, middle_frames
 from ser.train.nn import convolution, norms
 from ser.train.nn.layers import Feature, Input
 
@@ -236,7 +236,7 @@ def test_timnet_drops_whole_features() -> None:
 
 
 def test_resnet18_has_the_shapes_and_the_size_of_the_paper() -> None:
-    head = build("resnet18", [MEL._replace(dim=64)], 4, {}, 0).eval()
+    head = build_head("resnet18", [MEL._replace(dim=64)], 4, {}, 0).eval()
     # Table 1 of the paper without its last layer, and one input channel for three: 11,176,512 - 2 x 64 x 49.
     assert sum(p.numel() for p in head.parameters()) == 11_176_512 - 2 * 64 * 49 + 4 * 512 + 4
     shapes: list[tuple[int, ...]] = []
@@ -252,7 +252,7 @@ def test_resnet18_has_the_shapes_and_the_size_of_the_paper() -> None:
 
 
 def test_cnn2d_has_its_layers() -> None:
-    head = build("cnn2d", [MEL._replace(dim=64)], 4, {}, 0).eval()
+    head = build_head("cnn2d", [MEL._replace(dim=64)], 4, {}, 0).eval()
     assert [layer.convolve.weight.shape[1] for layer in head.layers] == [32, 64, 128, 128]  # type: ignore[union-attr]
     x, mask = sequences([[100, 40]], 64)
     maps, there = head.maps(x[:, :, None], mask)  # type: ignore[operator]
@@ -262,7 +262,7 @@ def test_cnn2d_has_its_layers() -> None:
 
 @pytest.mark.parametrize("name", [*PICTURES, "timnet"])
 def test_padding_of_real_size_has_no_effect(name: str) -> None:
-    head = build(name, [MEL], 4, {"hidden": 8}, 0)
+    head = build_head(name, [MEL], 4, {"hidden": 8}, 0)
     values, mask = sequences([[97, 2, 12, 24, 33]])
     if name in ("resnet18", "cnn_bilstm"):  # running statistics other than those of the first moment
         head.dropout.p = 0.0  # type: ignore[union-attr,assignment]
@@ -276,7 +276,7 @@ def test_padding_of_real_size_has_no_effect(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["cnn2d", "timnet"])
 def test_stacked_runs_are_the_runs_alone(name: str) -> None:
-    singles = [build(name, [MEL], 4, {"hidden": 8}, seed).eval() for seed in range(3)]
+    singles = [build_head(name, [MEL], 4, {"hidden": 8}, seed).eval() for seed in range(3)]
     batch = {"mel": sequences([[30, 7], [12, 25], [30, 30]])}
     alone = [
         s({"mel": Feature(batch["mel"].values[r : r + 1], batch["mel"].mask[r : r + 1])})  # type: ignore[index]
@@ -287,7 +287,7 @@ def test_stacked_runs_are_the_runs_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*PICTURES, "timnet"])
 def test_a_batch_of_one_utterance_of_two_frames_trains(name: str) -> None:
-    head = build(name, [MEL], 4, {"hidden": 8, "dropout": 0.0}, 0).train()
+    head = build_head(name, [MEL], 4, {"hidden": 8, "dropout": 0.0}, 0).train()
     logits = head({"mel": sequences([[2]])})
     logits.square().sum().backward()
     assert all(bool(p.grad.isfinite().all()) for p in head.parameters() if p.grad is not None)
@@ -296,7 +296,7 @@ def test_a_batch_of_one_utterance_of_two_frames_trains(name: str) -> None:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_long_utterances_are_read_in_the_middle(name: str) -> None:
-    head = build(name, [MEL], 4, {"hidden": 8, "frames": 20}, 0).eval()
+    head = build_head(name, [MEL], 4, {"hidden": 8, "frames": 20}, 0).eval()
     values, mask = sequences([[31, 12]])
     found = head({"mel": Feature(values, mask)})
     long = head({"mel": Feature(values[:, :1, 5:25], mask[:, :1, 5:25])})
@@ -306,7 +306,7 @@ def test_long_utterances_are_read_in_the_middle(name: str) -> None:
 
 def test_the_middle_of_short_utterances_is_all_of_them() -> None:
     x, mask = sequences([[9, 4, 6]], 1)
-    cut, there = middle(x, mask, 5)
+    cut, there = middle_frames(x, mask, 5)
     assert there.sum(-1).tolist() == [[5, 4, 5]]
     torch.testing.assert_close(cut[0, 0], x[0, 0, 2:7])
     torch.testing.assert_close(cut[0, 1, :4], x[0, 1, :4])
@@ -340,7 +340,7 @@ def dialogue(lengths: dict[str, list[int]]) -> dict[str, Feature]:
 
 @pytest.mark.parametrize("inputs", [[WORDS], [WORDS, MEL], [WORDS, FACES], [FACES, MEL, WORDS]])
 def test_text_centred_takes_what_modalities_there_are_and_padding_has_no_effect(inputs: list[Input]) -> None:
-    head = build("text_centred", inputs, 4, SMALL, 0).eval()
+    head = build_head("text_centred", inputs, 4, SMALL, 0).eval()
     lengths = {"words": [5, 2], "mel": [30, 11], "faces": [4, 9]}
     batch = dialogue({i.name: lengths[i.name] for i in inputs})
     together = head(batch)
@@ -356,7 +356,7 @@ def test_text_centred_takes_what_modalities_there_are_and_padding_has_no_effect(
 
 
 def test_text_centred_looks_into_audio_and_visual() -> None:
-    head = build("text_centred", [WORDS, MEL, FACES], 4, SMALL, 0).eval()
+    head = build_head("text_centred", [WORDS, MEL, FACES], 4, SMALL, 0).eval()
     batch = dialogue({"words": [5], "mel": [9], "faces": [4]})
     before = head(batch)
     for name in ("mel", "faces"):
@@ -366,4 +366,4 @@ def test_text_centred_looks_into_audio_and_visual() -> None:
 
 def test_text_centred_says_which_numbers_of_heads_fit() -> None:
     with pytest.raises(ConfigError, match="a divisor of 16"):
-        build("text_centred", [WORDS], 4, {"hidden": 8, "heads": 3}, 0)
+        build_head("text_centred", [WORDS], 4, {"hidden": 8, "heads": 3}, 0)

@@ -15,7 +15,7 @@ from ser.train.heads._base import (
     HEADS,
     KINDS,
     Takes,
-    build,
+    build_head,
     is_stackable,
     options_of,
     parameter_count,
@@ -97,16 +97,16 @@ def test_a_head_takes_what_it_states_and_refuses_all_else(name: str) -> None:
         for stores in combinations_with_replacement(EVERY, number):
             inputs = inputs_of(stores)
             if takes(name).fits(inputs):
-                head = build(name, inputs, 4, small(name), 0).eval()
+                head = build_head(name, inputs, 4, small(name), 0).eval()
                 if number < 3:
                     assert head(batch_of(inputs)).shape == (1, 3, 4), stores
                 taken += 1
             else:
                 with pytest.raises(TrainingError, match=f"head {name} cannot take these features; expected .*store"):
-                    build(name, inputs, 4, small(name), 0)
+                    build_head(name, inputs, 4, small(name), 0)
     assert taken
     with pytest.raises(TrainingError, match="cannot take these features"):
-        build(name, [], 4, small(name), 0)
+        build_head(name, [], 4, small(name), 0)
 
 
 def test_heads_state_the_features_of_their_descriptions() -> None:
@@ -137,12 +137,12 @@ def test_heads_state_the_features_of_their_descriptions() -> None:
 def test_the_size_of_a_head_is_known_without_it(name: str, kind: str, data: Callable[..., Data]) -> None:
     """A saved head is compared with it before anything of its size is made."""
     inputs = data(kind).resident.inputs
-    head = build(name, inputs, 4, small(name), 0)
+    head = build_head(name, inputs, 4, small(name), 0)
     size = sum(t.numel() for t in (*head.parameters(), *head.buffers()))
     assert parameter_count(name, inputs, 4, small(name), size) == size
     with pytest.raises(ConfigError, match="the head is larger"):
         parameter_count(name, inputs, 4, small(name), sum(p.numel() for p in head.parameters()) - 1)
-    assert all(p.device.type == "cpu" for p in build(name, inputs, 4, small(name), 0).parameters())
+    assert all(p.device.type == "cpu" for p in build_head(name, inputs, 4, small(name), 0).parameters())
 
 
 @pytest.mark.parametrize(("name", "kind"), TAKEN)
@@ -150,7 +150,7 @@ def test_logits_have_their_shape_and_every_parameter_gets_a_gradient(
     name: str, kind: str, data: Callable[..., Data]
 ) -> None:
     resident = data(kind).resident
-    head = build(name, resident.inputs, 4, small(name), 0).eval()
+    head = build_head(name, resident.inputs, 4, small(name), 0).eval()
     logits = head(resident.batch(torch.arange(7)[None]))
     assert logits.shape == (1, 7, 4)
     logits.pow(2).sum().backward()
@@ -162,7 +162,7 @@ def test_logits_have_their_shape_and_every_parameter_gets_a_gradient(
 @pytest.mark.parametrize(("name", "kind"), [(n, k) for n, k in TAKEN if any(w != "pooled" for _, w in DATA[k])])
 def test_padding_has_no_effect(name: str, kind: str, data: Callable[..., Data]) -> None:
     resident = data(kind).resident
-    head = build(name, resident.inputs, 4, small(name), 0).eval()
+    head = build_head(name, resident.inputs, 4, small(name), 0).eval()
     lengths = torch.stack([torch.diff(o) for o in resident.offsets.values()]).sum(0)
     short, long = int(lengths.argmin()), int(lengths.argmax())
     alone = head(resident.batch(torch.tensor([[short]])))
@@ -174,7 +174,7 @@ def test_padding_has_no_effect(name: str, kind: str, data: Callable[..., Data]) 
 def test_a_run_is_itself_alone_or_among_others(name: str, kind: str, data: Callable[..., Data]) -> None:
     """Bit for bit on a CPU, dropout on: run 3 of 5 is run 3 alone, and is run 3 in another slot."""
     toy = data(kind)
-    if not is_stackable(build(name, toy.resident.inputs, 4, small(name), 0)):
+    if not is_stackable(build_head(name, toy.resident.inputs, 4, small(name), 0)):
         pytest.skip("trains one run at a time")
     config = make_config(name, epochs=4, patience=2, head_options=small(name))
     five = train(toy, config, [11, 22, 33, 44, 55])
@@ -201,16 +201,16 @@ def test_a_seed_decides_the_initial_weights_and_leaves_the_global_stream_alone(d
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    first = [p.clone() for p in build("mlp", resident.inputs, 4, {}, 1).parameters()]
+    first = [p.clone() for p in build_head("mlp", resident.inputs, 4, {}, 1).parameters()]
     assert torch.equal(torch.rand(3), expected)
-    again, other = (list(build("mlp", resident.inputs, 4, {}, s).parameters()) for s in (1, 2))
+    again, other = (list(build_head("mlp", resident.inputs, 4, {}, s).parameters()) for s in (1, 2))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
 
 
 def test_an_unknown_option_names_the_nearest(data: Callable[..., Data]) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'hidden'"):
-        build("mlp", data().resident.inputs, 4, {"hiden": 3}, 0)
+        build_head("mlp", data().resident.inputs, 4, {"hiden": 3}, 0)
     with pytest.raises(ConfigError, match="Did you mean 'mlp'"):
         plugin("mpl")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
-from ser.train.heads._base import build, plugin
+from ser.train.heads._base import build_head, plugin
 from ser.train.nn.attention import Attention
 from ser.train.nn.layers import Dropout, Feature, Input
 from ser.train.nn.sequences import FLOOR, AttentiveStatistics, run_lstms
@@ -27,7 +27,7 @@ SMALL["patch_attention"] = {"hidden": 16, "patch": 3, "cross": 2}
 
 
 def made(name: str, seed: int = 0, inputs: list[Input] | None = None) -> nn.Module:
-    return build(name, inputs or HEADS[name], 4, SMALL[name], seed).eval()
+    return build_head(name, inputs or HEADS[name], 4, SMALL[name], seed).eval()
 
 
 def stack(heads: list[nn.Module]) -> nn.Module:
@@ -108,7 +108,7 @@ def test_positions_make_order_matter_and_their_absence_does_not() -> None:
     values, mask = forwards["t"]
     backwards = {"t": Feature(values.flip(2), mask)}
     for kind, matters in (("sinusoidal", True), ("learned", True), ("none", False)):
-        head = build("text_transformer", [TEXT], 4, {"hidden": 16, "positions": kind}, 0).eval()
+        head = build_head("text_transformer", [TEXT], 4, {"hidden": 16, "positions": kind}, 0).eval()
         assert torch.allclose(head(forwards), head(backwards), atol=1e-5) is not matters, kind
 
 
@@ -226,7 +226,7 @@ def test_gated_fusion_of_pooled_features_is_that_of_sequences_of_one() -> None:
     """The simplified form equals the full one: framewise weights copied, queries, keys and pooling left out."""
     full = [Input("a", "audio", 6, True), Input("b", "text", 5, True)]
     pooled = [i._replace(framewise=False) for i in full]
-    long, short = (build("gated", inputs, 4, {"hidden": 16}, 3).eval() for inputs in (full, pooled))
+    long, short = (build_head("gated", inputs, 4, {"hidden": 16}, 3).eval() for inputs in (full, pooled))
     state = long.state_dict()
     for k, i in enumerate(full):  # the constant standard deviation of one frame joins the bias
         weight, bias = (f"project.{k}.project.hidden.0.{p}" for p in ("weight", "bias"))

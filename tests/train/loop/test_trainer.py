@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ser.errors import ConfigError, TrainingError
-from ser.train.heads._base import build
+from ser.train.heads._base import build_head
 from ser.train.loop.config import Config, make_config
 from ser.train.loop.data import Data
 from ser.train.loop.objective import trainable
@@ -182,7 +182,7 @@ def test_a_configuration_refuses_what_it_does_not_know() -> None:
             make_config("mlp", **wrong)
     for option in ({"dropout": 2}, {"dropout": "foo"}, {"hidden": "abc"}, {"hidden": 0.5}, {"input_dropout": -0.1}):
         with pytest.raises(ConfigError):
-            build(
+            build_head(
                 "mlp", [Input("x", "audio", 3, False)], 2, dict(make_config("mlp", head_options=option).head_options), 0
             )
     assert make_config("mlp", head_options={"dropout": 0.1}).head_options["hidden"] == "512,256"

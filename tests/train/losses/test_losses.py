@@ -10,7 +10,7 @@ import torch
 
 from ser import registry
 from ser.errors import ConfigError, TrainingError
-from ser.train.heads._base import HEADS, build, offers_embedding, options_of, part_of
+from ser.train.heads._base import HEADS, build_head, offers_embedding, options_of, part_of
 from ser.train.loop import objective
 from ser.train.loop.callbacks import Step
 from ser.train.loop.config import make_config
@@ -164,7 +164,9 @@ def test_a_head_computes_its_embedding_once_on_the_way_to_the_logits(name: str, 
     for kind in ("frames+words", "pooled", "frames", "words"):
         resident = data(kind).resident
         try:
-            head = build(part_of(name), resident.inputs, 4, {"hidden": 16} if "hidden" in options_of(name) else {}, 0)
+            head = build_head(
+                part_of(name), resident.inputs, 4, {"hidden": 16} if "hidden" in options_of(name) else {}, 0
+            )
         except TrainingError:
             continue
         break

@@ -16,7 +16,7 @@ from ser import registry
 from ser.errors import ConfigError
 from ser.metadata.folds.fold import FoldOptions
 from ser.registry import words
-from ser.train.runs.options import FitOptions, numbers, read_options
+from ser.train.runs.options import FitOptions, check_numbers, read_options
 from ser.workspace import Workspace
 
 FUNCTIONS = ("fit", "search", "ablate", "adapt", "combine", "fewshot", "finetune", "matrix", "transfer")
@@ -87,11 +87,11 @@ def test_what_does_not_fit_is_refused_in_one_line(given: dict[str, Any], said: s
 
 
 def test_numbers_and_names_alone_or_several() -> None:
-    assert numbers("shots", 5) == (5,)
-    assert numbers("weights", np.array([0.5, 1.0])) == (0.5, 1.0)
+    assert check_numbers("shots", 5) == (5,)
+    assert check_numbers("weights", np.array([0.5, 1.0])) == (0.5, 1.0)
     assert words("methods", "dann, mmd") == ("dann", "mmd")
     with pytest.raises(ConfigError, match="shots = 'five'; expected a number"):
-        numbers("shots", "five")
+        check_numbers("shots", "five")
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

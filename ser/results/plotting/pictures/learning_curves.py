@@ -54,7 +54,7 @@ def draw(result: Result, metric: str) -> Figure:
 def words(result: Result, metric: str) -> str:
     curves = curves_of(result.records)
     lengths = [len(values) for values in next(iter(curves.values()))]
-    ends = {name.replace("_", " "): middle(runs) for name, runs in curves.items()}
+    ends = {name.replace("_", " "): middle_curve(runs) for name, runs in curves.items()}
     last = ", ".join(f"{name} {line[-1]:.3f} (epoch {len(line)})" for name, line in ends.items())
     what = "median" if len(lengths) > MANY_TRAININGS else "mean"
     epochs = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else str(lengths[0])
@@ -74,7 +74,7 @@ def curves_of(records: Sequence[RunRecord]) -> Curves:
     return curves
 
 
-def middle(runs: list[list[float]]) -> NDArray[np.float64]:
+def middle_curve(runs: list[list[float]]) -> NDArray[np.float64]:
     """The line of one curve over all trainings, `(epochs,)`: their mean, of many their median."""
     kept = _kept(runs)
     return np.asarray(np.nanmedian(kept, axis=0) if len(runs) > MANY_TRAININGS else np.nanmean(kept, axis=0))
@@ -90,7 +90,7 @@ def _kept(runs: list[list[float]]) -> NDArray[np.float64]:
 
 def draw_curve(axes: Axes, name: str, runs: list[list[float]], colour: str) -> None:
     """Draw one curve of all trainings."""
-    line = middle(runs)
+    line = middle_curve(runs)
     epochs = np.arange(1, len(line) + 1)
     if len(runs) > MANY_TRAININGS:
         low, high = np.nanpercentile(_kept(runs), BAND, axis=0)
