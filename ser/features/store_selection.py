@@ -29,15 +29,6 @@ def choose_dataset(workspace: Workspace) -> str:
     )
 
 
-def choose_stores(
-    workspace: Workspace, table: Table, stores: Sequence[str] | None, modalities: Sequence[str] | None
-) -> list[str]:
-    """Names of the stores to take, see `open_stores`."""
-    chosen = _choose(workspace, table, stores, modalities)
-    _close({name: store for name, store in chosen.items() if store is not None})
-    return list(chosen)
-
-
 def open_stores(
     workspace: Workspace, table: Table, stores: Sequence[str] | None, modalities: Sequence[str] | None
 ) -> dict[str, FeatureStore]:
@@ -48,14 +39,6 @@ def open_stores(
     Raises:
         ConfigError: none cached, an unknown name, or several of one modality and none named.
     """
-    chosen = _choose(workspace, table, stores, modalities)
-    return {n: FeatureStore(workspace.store(table.dataset, n)) if s is None else s for n, s in chosen.items()}
-
-
-def _choose(
-    workspace: Workspace, table: Table, stores: Sequence[str] | None, modalities: Sequence[str] | None
-) -> dict[str, FeatureStore | None]:
-    """The stores to take, by name; opened where that was needed to choose them."""
     dataset = table.dataset
     cached = workspace.stores(dataset)
     if not cached:
@@ -64,7 +47,8 @@ def _choose(
             action=f"Extract some: ser extract --dataset {dataset} --audio egemaps",
         )
     if stores:
-        return dict.fromkeys(_named(word, cached, dataset) for word in stores)
+        names = dict.fromkeys(_named(word, cached, dataset) for word in stores)
+        return {name: FeatureStore(workspace.store(dataset, name)) for name in names}
     opened = {
         name: FeatureStore(workspace.store(dataset, name)) for name in originals(cached)
     }  # a view is taken by name only

@@ -10,7 +10,7 @@ import pytest
 
 from ser.errors import ConfigError, StoreError
 from ser.features.normalise import normalise
-from ser.features.store_selection import choose_dataset, choose_stores
+from ser.features.store_selection import choose_dataset, open_stores
 from ser.features.stores.layout import Facts, Record
 from ser.features.stores.names import originals, split_name
 from ser.features.stores.store import FeatureStore
@@ -48,18 +48,25 @@ def test_names() -> None:
     assert TTA_VIEWS == ("speed0.95", "speed1.05", "noise15", "noise20")
 
 
+def taken(viewed: Any, stores: list[str] | None, modalities: list[str] | None) -> list[str]:
+    opened = open_stores(viewed.space, load_table("toy", viewed.space), stores, modalities)
+    for store in opened.values():
+        store.close()
+    return list(opened)
+
+
 def test_views_of_a_store_are_found_and_never_taken_by_themselves(viewed: Any, tmp_path: Path) -> None:
     folder = viewed.space.features("toy")
     found = view_stores(folder, "toy.frame")
     assert found == {v: folder / f"toy.frame@{v}.h5" for v in ("noise15", "speed0.95")}
     assert len(FeatureStore(found["noise15"])) == 96
     assert view_stores(folder, "words") == {}
-    assert choose_stores(viewed.space, load_table("toy", viewed.space), None, ["text"]) == ["words"]
+    assert taken(viewed, None, ["text"]) == ["words"]
     with pytest.raises(ConfigError, match=r"several stores of audio features: toy, toy\.frame\. "):
-        choose_stores(viewed.space, load_table("toy", viewed.space), None, None)
-    assert choose_stores(viewed.space, load_table("toy", viewed.space), ["toy@noise15"], None) == ["toy@noise15"]
+        taken(viewed, None, None)
+    assert taken(viewed, ["toy@noise15"], None) == ["toy@noise15"]
     (folder / "toy.h5").unlink()
-    assert choose_stores(viewed.space, load_table("toy", viewed.space), ["toy"], None) == ["toy.frame"]
+    assert taken(viewed, ["toy"], None) == ["toy.frame"]
     viewed.table("other")
     viewed.store("other", "toy@noise15", identity=NOISE)
     assert choose_dataset(viewed.space) == "toy"

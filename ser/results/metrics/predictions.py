@@ -23,7 +23,7 @@ from ser.results.records.model import (
     Numbers,
 )
 from ser.results.records.names import AMOUNTS
-from ser.results.statistics.intervals import cluster_intervals, metrics_over_runs, tally
+from ser.results.statistics.intervals import cluster_intervals, metrics_over_runs, tally, unit_counts
 
 TEXT_COLUMNS = ("utterance_id", "fold", "split", "true", "predicted", "speaker", "gender")
 COLUMNS = ("utterance_id", "run", "fold", "split", "true", "predicted", "speaker", "gender")
@@ -101,15 +101,7 @@ def _tally_folds(frame: pd.DataFrame, classes: Sequence[str], split: str) -> Cou
 def _tally_groups(frame: pd.DataFrame, classes: Sequence[str], column: str) -> tuple[list[str], Counts]:
     """Names of the groups in a column ("" left out) and their counts `(groups, runs, K, K)`."""
     frame = frame[frame[column] != ""]
-    names, group = np.unique(frame[column].to_numpy(dtype=str), return_inverse=True)
-    runs, run = np.unique(frame["run"].to_numpy(dtype=np.int64), return_inverse=True)
-    truth, guess = (
-        class_numbers(frame["true"].to_numpy(), classes),
-        class_numbers(frame["predicted"].to_numpy(), classes),
-    )
-    k = len(classes)
-    shape = (len(names), len(runs), k, k)
-    return [str(n) for n in names], tally(shape, group.astype(np.int64), run.astype(np.int64), truth, guess)
+    return np.unique(frame[column].to_numpy(dtype=str)).tolist(), unit_counts(frame, classes, frame[column])
 
 
 def _pooled(counts: Counts, by_speaker: Counts | None) -> Metrics:

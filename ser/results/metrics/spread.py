@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ser.results.metrics.calibration import chance_ece, ece, reliability
 from ser.results.metrics.classification import class_numbers, class_scores, scores_from_counts
 from ser.results.records.model import Described
-from ser.results.statistics.intervals import describe, tally
+from ser.results.statistics.intervals import describe, unit_counts
 
 SCORES = ("precision", "recall", "F1")
 
@@ -55,7 +55,7 @@ def over_classes(test: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[s
     Returns:
         class -> score -> described over the runs where it is defined; None where it is in no run.
     """
-    values = class_scores(_counts(test, classes, np.zeros(len(test), dtype=np.int64), 1)[0])
+    values = class_scores(unit_counts(test, classes, pd.Series("all", index=test.index))[0])
     return {name: {score: _described(values[score][:, k]) for score in SCORES} for k, name in enumerate(classes)}
 
 
@@ -69,10 +69,10 @@ def over_groups(test: pd.DataFrame, classes: Sequence[str], column: str) -> dict
         by group; {} where there are no groups.
     """
     test = test[test[column] != ""]
-    names, group = np.unique(test[column].to_numpy(dtype=str), return_inverse=True)
+    names = np.unique(test[column].to_numpy(dtype=str))
     if not len(names):
         return {}
-    counts = _counts(test, classes, group.astype(np.int64), len(names))
+    counts = unit_counts(test, classes, test[column])
     values, n = scores_from_counts(counts), counts.sum((-1, -2)).mean(axis=1)
     return {
         str(name): GroupOverRuns(_described(values["UA"][i]), _described(values["WA"][i]), round(float(n[i])))
@@ -98,14 +98,6 @@ def reliability_over_runs(test: pd.DataFrame) -> ReliabilityOverRuns:
         ECE_by_chance=describe([chance_ece(shares[rows]) for rows in own]),
         gap=describe([float(gaps[rows].mean()) for rows in own]),
     )
-
-
-def _counts(test: pd.DataFrame, classes: Sequence[str], group: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
-    """Confusion counts `(groups, runs, K, K)`."""
-    runs, run = np.unique(test["run"].to_numpy(dtype=np.int64), return_inverse=True)
-    truth, guess = class_numbers(test["true"].to_numpy(), classes), class_numbers(test["predicted"].to_numpy(), classes)
-    k = len(classes)
-    return tally((groups, len(runs), k, k), group, run.astype(np.int64), truth, guess)
 
 
 def _described(values: NDArray[np.float64]) -> Described | None:

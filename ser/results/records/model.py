@@ -161,6 +161,18 @@ class Groups(Model, kw_only=True, forbid_unknown_fields=False):
     speaker_gap: GroupGap | None
 
 
+MeanOverFolds = Annotated[
+    Metrics, Meta(description="One value per run: the mean over the run's folds of each fold's metric.")
+]
+PooledOverFolds = Annotated[
+    Metrics,
+    Meta(
+        description="One value per run: the metric over the test predictions of all its folds together, every utterance once."
+    ),
+]
+ByFold = Annotated[dict[str, FoldMetrics], Meta(description="By the fold's name.")]
+
+
 class Numbers(Model, kw_only=True, forbid_unknown_fields=False):
     """All numbers that follow from the predictions of an experiment's runs."""
 
@@ -168,20 +180,12 @@ class Numbers(Model, kw_only=True, forbid_unknown_fields=False):
         Metrics | UnsetType | None,
         Meta(description="As test, over the validation parts; null where there are none."),
     ] = UNSET
-    test: Annotated[
-        Metrics, Meta(description="One value per run: the mean over the run's folds of each fold's metric.")
-    ]
-    pooled: Annotated[
-        Metrics,
-        Meta(
-            description="One value per run: the metric over the test predictions of all its folds together, every utterance "
-            "once."
-        ),
-    ]
+    test: MeanOverFolds
+    pooled: PooledOverFolds
     confusion_matrix: Confusion
     per_class: PerClass
     groups: Groups | UnsetType = UNSET
-    folds: Annotated[dict[str, FoldMetrics], Meta(description="By the fold's name.")] | UnsetType = UNSET
+    folds: ByFold | UnsetType = UNSET
 
 
 class Tested(Model, kw_only=True):
@@ -290,20 +294,12 @@ class Summary(AnySummary, kw_only=True, forbid_unknown_fields=False):
     validation: Annotated[
         Metrics | None, Meta(description="As test, over the validation parts; null where there are none.")
     ]
-    test: Annotated[
-        Metrics, Meta(description="One value per run: the mean over the run's folds of each fold's metric.")
-    ]
-    pooled: Annotated[
-        Metrics,
-        Meta(
-            description="One value per run: the metric over the test predictions of all its folds together, every utterance "
-            "once."
-        ),
-    ]
+    test: MeanOverFolds
+    pooled: PooledOverFolds
     confusion_matrix: Confusion
     per_class: PerClass
     groups: Groups
-    folds: Annotated[dict[str, FoldMetrics], Meta(description="By the fold's name.")] | UnsetType = UNSET
+    folds: ByFold | UnsetType = UNSET
     runs: Runs
     notes: Notes | UnsetType = UNSET
     suspects: list[Suspect] | UnsetType = UNSET

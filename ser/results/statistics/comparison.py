@@ -20,7 +20,7 @@ from ser.results.records.stamps import refuse_void
 from ser.results.records.summary import opening
 from ser.results.statistics import differences, paired, power
 from ser.results.statistics.comparability import Member, pair, read_members, tested_on
-from ser.results.statistics.intervals import metrics_over_runs
+from ser.results.statistics.intervals import metrics_over_runs, unit_counts
 
 
 def compare_results(
@@ -106,7 +106,7 @@ def _other_training(members: Sequence[Member]) -> list[str]:
 
 def _compared(letter: str, member: Member, folder: Path, output: Path | None) -> Compared:
     here = output.parent if output is not None else folder
-    counts = paired.unit_counts(member.frame, member.classes, pd.Series("all", index=member.frame.index))
+    counts = unit_counts(member.frame, member.classes, pd.Series("all", index=member.frame.index))
     return Compared(
         name=letter,
         experiment=member.summary.experiment,
@@ -126,7 +126,7 @@ def _pair(one: Member, other: Member, classes: list[str], metric: str) -> tuple[
     frames = [one.frame, other.frame]
     found = paired.compare(one.frame, other.frame, classes, metric)
     known = found.tests.speakers is not None
-    speakers = [paired.unit_counts(f, classes, f["speaker"].astype(str)) for f in frames]
+    speakers = [unit_counts(f, classes, f["speaker"].astype(str)) for f in frames]
     (a, b), who, where = paired.cell_counts(frames, classes)
     random = sum(not paired.is_copies(f) for f in frames)
     return found, {

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from ser.results.metrics.classification import class_scores, scores_from_counts
 from ser.results.records.comparison import ByGender, ClassRows, GenderGap, Row, SystemGap
-from ser.results.statistics.paired import drawn, percentiles, unit_counts
+from ser.results.statistics.intervals import unit_counts
+from ser.results.statistics.paired import drawn, percentiles
 from ser.results.statistics.permutation import Counts
 
 SCORES = ("recall", "precision", "F1")

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
 from ser.errors import TrainingError
-from ser.results.metrics.classification import scores_from_counts
+from ser.results.metrics.classification import class_numbers, scores_from_counts
 from ser.results.records.model import METRICS, Described, Metric, Metrics
 
 RESAMPLES = 1000
@@ -78,6 +79,15 @@ def tally(shape: tuple[int, ...], *indices: NDArray[np.int64]) -> NDArray[np.int
     """
     flat = np.ravel_multi_index(indices, shape)
     return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(np.int64)
+
+
+def unit_counts(frame: pd.DataFrame, classes: Sequence[str], unit: "pd.Series[str]") -> NDArray[np.int64]:
+    """Confusion counts `(units, runs, K, K)` of predictions, units and runs in sorted order."""
+    names, number = np.unique(unit.to_numpy(dtype=str), return_inverse=True)
+    runs, run = np.unique(frame["run"].to_numpy(dtype=np.int64), return_inverse=True)
+    truth, guess = (class_numbers(frame[column].to_numpy(), classes) for column in ("true", "predicted"))
+    shape = (len(names), len(runs), len(classes), len(classes))
+    return tally(shape, number.astype(np.int64), run.astype(np.int64), truth, guess)
 
 
 def cluster_intervals(

@@ -22,9 +22,9 @@ from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from ser.errors import TrainingError
-from ser.results.metrics.classification import class_numbers, scores_from_counts
+from ser.results.metrics.classification import scores_from_counts
 from ser.results.records.model import METRICS, Comparison, Tested, Tests
-from ser.results.statistics.intervals import describe, tally
+from ser.results.statistics.intervals import describe, unit_counts
 from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, joint_test, shuffle_test, swap_test
 
 AnyComparison = TypeVar("AnyComparison", bound=Comparison)
@@ -230,15 +230,3 @@ def _refuse_others(a: pd.DataFrame, b: pd.DataFrame) -> None:
                 expected="the same runs, folds, utterances and labels",
                 found=f"{len(a)} and {len(b)} test predictions" if len(a) != len(b) else f"another {column}",
             )
-
-
-def unit_counts(frame: pd.DataFrame, classes: Sequence[str], unit: "pd.Series[str]") -> Counts:
-    """Confusion counts `(units, runs, K, K)`."""
-    names, number = np.unique(unit.to_numpy(dtype=str), return_inverse=True)
-    runs, run = np.unique(frame["run"].to_numpy(dtype=np.int64), return_inverse=True)
-    truth, guess = (
-        class_numbers(frame["true"].to_numpy(), classes),
-        class_numbers(frame["predicted"].to_numpy(), classes),
-    )
-    shape = (len(names), len(runs), len(classes), len(classes))
-    return tally(shape, number.astype(np.int64), run.astype(np.int64), truth, guess)

@@ -22,7 +22,6 @@ TARGET = {
 LOWEST = ("iwv", "dev")
 SCHEDULES = ("constant", "linear", "cosine", "one-cycle")
 CYCLES = {"schedule": "cycles", "selection": "last", "patience": 0}  # what a snapshot ensemble is trained with
-SELECTIONS = (*SOURCE, *TARGET)
 AVERAGES = ("none", "swa", "ema")
 FREEZES = ("none", "encoder")
 PRECISIONS = ("float32", "bfloat16")
