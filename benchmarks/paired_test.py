@@ -4,7 +4,7 @@
     python benchmarks/paired_test.py --simulations 200  # a look, in a minute
 
 A simulated result has the structure of a real one: seeds x folds x speakers x utterances of 4 classes. The log-odds of a right
-answer are the speaker's (the same for both systems), plus luck of the system's: of each trained model (a seed on a fold; all
+answer are the speaker's (the same for both systems), plus chance of the system: of each trained model (a seed on a fold; all
 test speakers of the fold share it) and of each speaker (some speakers suit a system, whatever the seed). Both are drawn for
 each system by itself from the same laws, so the expected difference is 0, or the effect that is put in.
 """
@@ -110,17 +110,17 @@ def report(number: int) -> str:
     lines = [
         "# The paired test on simulated results",
         "",
-        f"`python benchmarks/paired_test.py --simulations {number}`; {PERMUTATIONS} permutations each. Luck in log-odds: 0.2",
+        f"`python benchmarks/paired_test.py --simulations {number}`; {PERMUTATIONS} permutations each. Spread in log-odds: 0.2",
         "are about 4.5 points of recall.",
         "",
         "## Where there is no difference",
         "",
-        f"Share (%) of {number:,} comparisons of two equal systems with p of 0.05 or less, 5 seeds. *models*: models shuffled",
-        "anew; *speakers*: speakers swapped; *larger*: the larger p of both; *p*: of both together, which `ser results",
+        f"Share (%) of {number:,} comparisons of two equal systems with p of 0.05 or less, 5 seeds. *models*: models",
+        "shuffled; *speakers*: speakers swapped; *larger*: the larger p of both; *p*: of both together, which `ser results",
         "compare` and the studies state, and adjust (Holm). Standard error of each share: "
         f"{100 * np.sqrt(0.05 * 0.95 / number):.1f}.",
         "",
-        "| structure | luck of models | of speakers | models | speakers | larger | p |",
+        "| structure | spread of models | of speakers | models | speakers | larger | p |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     everything = []
@@ -135,7 +135,7 @@ def report(number: int) -> str:
     lines.append(f"| lowest to highest | | | {span} |")
     lines += [
         "",
-        "Leave one speaker out is swapped exactly, so what its rows are off 5 is the simulation's own luck. The joint test is",
+        "Leave one speaker out is swapped exactly, so its rows differ from 5 by chance in the simulation. The joint test is",
         f"not exact: where 5 is stated its rate was {percent(low[-1])} to {percent(high[-1])}. It errs on the safe side where "
         "nothing but single utterances",
         "varies.",
@@ -146,7 +146,7 @@ def report(number: int) -> str:
         "",
         "## Where there is one",
         "",
-        f"RAVDESS, 6 folds, luck 0.2 of models and 0.2 of speakers: share (%) of {few} comparisons with p of 0.05 or less; in",
+        f"RAVDESS, 6 folds, spread 0.2 of models and of speakers: share (%) of {few} comparisons with p of 0.05 or less; in",
         "brackets the mean power that `ser results compare` states of the same results. The speakers bound it: more seeds do",
         "not make more of them.",
         "",
@@ -180,7 +180,7 @@ def few_runs(number: int) -> list[str]:
         "transfers and few-shot curves, whose source model is that of all folds. Share (%) with p of both together of 0.05 or",
         "less.",
         "",
-        f"| luck of models | of speakers | {' | '.join(f'{n} runs' for n in FEW)} |",
+        f"| spread of models | of speakers | {' | '.join(f'{n} runs' for n in FEW)} |",
         f"| --- | --- |{' --- |' * len(FEW)}",
     ]
     for luck in (*FEWER, (0.4, 0.2)):

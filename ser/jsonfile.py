@@ -6,6 +6,7 @@ made from it (`json_schema`).
 
 import json
 import math
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -177,7 +178,8 @@ def read_limited(path: Path, what: str) -> bytes:
     """
     try:
         with open_regular(path) as file:
-            content = file.read(LARGEST + 1)
+            size = os.fstat(file.fileno()).st_size  # `read` makes room for as much as it may read
+            content = file.read(min(size, LARGEST) + 1)
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise ConfigError(f"cannot read the {what} {path}", found=reason) from None

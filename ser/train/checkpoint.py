@@ -81,7 +81,7 @@ class SavedHead:
         config: the configuration that it was trained with.
         weights: of each part, `(n,)`; of a classical head the fitted classifier.
         statistics: by store.
-        notes: for its user to know.
+        notes: for its user.
     """
 
     about: HeadFacts
@@ -103,7 +103,7 @@ class SavedHead:
         """The configuration of a neural head.
 
         Raises:
-            ConfigError: a classical head, which has nothing inside that could be looked at.
+            ConfigError: the head is a classical one, which has no layers.
         """
         if isinstance(self.config, Classical):
             raise neural_only(self.config.head)
@@ -171,7 +171,7 @@ class SavedHead:
         return finite_probabilities(shares)
 
     def standardised(self, blocks: Sequence[Block], speakers: NDArray[np.object_] | None = None) -> list[Block]:
-        """Raw features as the head wants them, by the statistics it was saved with, or else by their own.
+        """Standardise raw features by the statistics that the head was saved with, or else by their own.
 
         Raises:
             ConfigError: features of another shape than the head was trained on.

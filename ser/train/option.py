@@ -30,8 +30,8 @@ def option(
 
     Args:
         text: its description, in a sentence.
-        unset: what holds where it is not given, if that is not `default`.
-        choices: the words that it may be; and `internal`, those that commands set by themselves.
+        unset: the value in words where the option is not given, if that is not `default`.
+        choices: the allowed words; and `internal`, those that commands set by themselves.
         least, above, below: bounds of a number: the smallest, and two that it may not reach.
         form: a regular expression that a text must match, and the same in words.
         flag: its name on the command line, where that is not the field's; "-" where it has none.
@@ -54,7 +54,7 @@ def flag(field: Field[Any]) -> str:
 
 
 def described(field: Field[Any]) -> str:
-    """The option's text, its choices, and what holds where it is not given."""
+    """The option's text, its choices, and its value where it is not given."""
     choices = field.metadata["choices"]
     words = [field.metadata["text"]]
     words += [f"One of {', '.join(choices)}."] if choices else []

@@ -2,9 +2,9 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, MsgspecError, Struct, UnsetType, json
 
 from ser.errors import ConfigError
 from ser.jsonfile import decode, read_limited
@@ -71,6 +71,7 @@ class _Time(Struct):
 class ListedSummary(Struct):
     """The fields of an experiment's summary that the list needs. Reading these alone takes a fifth of the time."""
 
+    schema: Literal["ser.summary/1"]
     experiment: str
     command: str
     config: dict[str, Any]
@@ -89,19 +90,29 @@ def read_headline(path: Path) -> Headline | None:
         ConfigError: it is damaged.
     """
     content = read_limited(path, "summary")
-    schema = str(decode(content, Beginning, path).schema)
     try:
-        if schema == SUMMARY_SCHEMA:
-            record = decode(content, ListedSummary, path)
+        record = _summary(content, path)
+        if record is not None:
             at, metrics = _scores_of(record)
             scores = {name: metrics[name].mean for name in METRICS}
             return _line(path, EXPERIMENT, record, at, scores, len({run.run for run in record.runs}))
+        schema = str(decode(content, Beginning, path).schema)
         if schema not in studies():
             return None
         study = decode(content, studies()[schema], path)
         return _line(path, STUDY, study, *study.standing())
     except (KeyError, TypeError, AttributeError, ValueError, IndexError, StopIteration) as error:
         raise ConfigError(f"{path} is a damaged summary: {type(error).__name__} {error}") from None
+
+
+def _summary(content: bytes, path: Path) -> ListedSummary | None:
+    """Read a summary; None for a record of another kind. Nearly all are summaries, so nothing is read before."""
+    try:
+        return json.decode(content, type=ListedSummary)
+    except MsgspecError:
+        if decode(content, Beginning, path).schema == SUMMARY_SCHEMA:
+            return decode(content, ListedSummary, path)
+    return None
 
 
 def _scores_of(record: ListedSummary) -> tuple[str, dict[str, _Mean]]:

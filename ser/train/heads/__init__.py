@@ -1,3 +1,3 @@
-"""Plugins: one file for each head. `_base.py` says what a file holds."""
+"""Plugins: one file for each head; `_base.py` describes such a file."""
 
 KIND = "head"

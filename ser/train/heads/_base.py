@@ -2,16 +2,16 @@
 
 The file opens with a docstring (what the head is, who published it, its shapes, how it differs from the paper) and holds
 
-    DEFAULTS = {"lr": 1e-3}                      # training options that suit it; the command line beats them
+    DEFAULTS = {"lr": 1e-3}                      # training options that suit it; the command line overrides them
     TAKES = Takes(("frames",), ("audio",))       # the features it takes; without it, features of any kind
 
     class Head(nn.Module):
         def __init__(self, inputs: list[Input], classes: int, **options) -> None
         def forward(self, batch: Features) -> Tensor     # logits (runs, batch, classes)
         def embed(self, batch: Features) -> Tensor       # (runs, batch, E); where it has one, `forward` calls it
-        def attends(self) -> Attends                     # where it has attention: which store looks at which
+        def attends(self) -> Attends                     # where it has attention: stores of queries and of keys
 
-`embed` is what losses on embeddings, domain adaptation and fine-tuning without the encoder work on. `attends` names the
+Losses on embeddings, domain adaptation and fine-tuning without the encoder work on `embed`. `attends` names the
 stores of each attention layer, by its place among the head's modules, for pictures of attention.
 
 A head built of `ser.train.nn.layers` trains many runs at once. With `stackable = False` it may be any `nn.Module`: it then

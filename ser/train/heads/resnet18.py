@@ -18,7 +18,7 @@ from ser.train.nn.layers import Input
 from ser.train.nn.norms import BatchNorm
 from ser.train.nn.sequences import mean
 
-CHANNELS_LAST = 128  # stages of up to so many channels are faster with channels last in memory
+CHANNELS_LAST = 128  # stages of up to this number of channels are faster with channels last in memory
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
 TAKES = Takes(("frames",), ("audio",), most=1, example="logmel")
 

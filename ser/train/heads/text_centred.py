@@ -60,7 +60,7 @@ class Head(nn.Module):
         self.output = Linear(width, classes)
 
     def steps(self, batch: Features) -> Tensor:
-        """One vector a text step, `(1, batch, text steps, 2 hidden)`."""
+        """One vector per text step, `(1, batch, text steps, 2 hidden)`."""
         text = self.text(batch[self.inputs["text"]])
         found = [text]
         for modality, encode in self.encode.items():

@@ -1,8 +1,8 @@
 """TIM-Net on MFCC frames: bidirectional temporal-aware blocks at growing dilations, and a learned sum over their scales.
 
 Ye et al., "Temporal Modeling Matters: A Novel Temporal Emotional Modeling Approach for Speech Emotion Recognition", ICASSP
-2023 (arXiv:2211.08233). Frames `(frames, 39)` go through a 1 x 1 convolution a direction, then through `blocks` (8; the
-authors take 10 on IEMOCAP) blocks a direction, the j-th with dilation 2^(j-1):  F_j = F_(j-1) * sigmoid(A(F_(j-1))), where A is
+2023 (arXiv:2211.08233). Frames `(frames, 39)` go, in each direction, through a 1 x 1 convolution, then through `blocks` (8; the
+authors take 10 on IEMOCAP) blocks, the j-th with dilation 2^(j-1):  F_j = F_(j-1) * sigmoid(A(F_(j-1))), where A is
 twice a causal convolution of kernel 2, normalisation, ReLU and dropout of whole features. Scale j is the mean over frames of
 both directions' F_j, the embedding is the sum of the scales with learned weights. The last of 8 blocks sees 510 frames
 back, and as many ahead.

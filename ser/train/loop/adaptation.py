@@ -13,7 +13,7 @@ from ser.train.nn import streams
 
 
 class Alignment(Callback):
-    """Aligns the features of two corpora by a method of `ser/train/adapt/`.
+    """Alignment of the features of two corpora by a method of `ser/train/adapt/`.
 
     The second half of a batch is of the target. The losses of the objective see the source half alone; the method sees the
     embeddings and logits of both, and its loss is added. Nothing of the target is read but features.
@@ -58,7 +58,7 @@ def target_rows(data: Data, adapt: str) -> Tensor | None:
     """The target rows that a method aligns, `(m,)`; None without a method.
 
     Raises:
-        TrainingError: there are none.
+        TrainingError: a method has no target rows.
     """
     if adapt == NONE:
         return None

@@ -22,7 +22,7 @@ LONGEST = 0.2  # of an utterance, that one mask in time may cover: p of SpecAugm
 
 
 class ViewDraws(Callback):
-    """Draws which view of each training utterance a run sees in an epoch: the original or a view, each as likely.
+    """The draws of each run and epoch: for each training utterance, the original or a view, each as likely.
 
     Utterances that are not training rows (validation, test, the unlabelled rows of a target corpus) are always the original, so
     a view that was chosen by the label is seen with that label in training and nowhere else.
@@ -66,8 +66,8 @@ class Augment(Callback):
     - `mixup` (Zhang et al., ICLR 2018): each utterance is mixed with the next of its batch, whose order is random, with one
       share from Beta(alpha, alpha) for each run and step. Sequences are mixed frame by frame from their beginnings; past the
       end of the shorter one it counts as 0.
-    - `time_masks`, `band_masks` (SpecAugment, Park et al., Interspeech 2019) of every framewise audio store: so many masks
-      for each utterance, of 0 to so many frames or bands each; a mask in time covers at most a fifth of the utterance.
+    - `time_masks`, `band_masks` (SpecAugment, Park et al., Interspeech 2019) of every framewise audio store: a number
+      of masks for each utterance, each of 0 to a number of frames or bands; a mask in time covers at most a fifth of it.
     - `feature_noise`: Gaussian, of this standard deviation, on all features but word pieces.
     - `modality_dropout`: the share of utterances of which one modality, drawn at random, is absent: its features are 0,
       its frames stay, and its words become padding.
@@ -183,7 +183,7 @@ class Augment(Callback):
 
 
 def is_augmented(config: Config) -> bool:
-    """True for a configuration that asks for `Augment`."""
+    """True for a configuration that needs `Augment`."""
     parts = (config.mixup, config.time_masks, config.band_masks, config.feature_noise, config.modality_dropout)
     return any(parts)
 

@@ -139,7 +139,7 @@ def _typed(name: str, value: Any) -> Any:
     """A value of the type of the option's default, so that the same settings are written in the same way.
 
     Raises:
-        ConfigError: it is of another.
+        ConfigError: it is of another type.
     """
     default = getattr(Config(), name)
     kinds = {float: (int, float), int: (int,), str: (str,)}.get(type(default))
@@ -181,7 +181,7 @@ def masks(text: str) -> tuple[int, int]:
     """The number of masks, and the widest: `2x30` -> `(2, 30)`; an empty text is none.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: the text is of another form.
     """
     if not text:
         return 0, 0

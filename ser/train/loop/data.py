@@ -147,6 +147,6 @@ def _rows(values: Tensor, rows: Tensor) -> Tensor:
 
 
 def not_finite(what: str, epoch: int | None = None) -> TrainingError:
-    """The error of a run of which something (`the loss is`) is not finite."""
+    """The error of a run with a part (`the loss is`) that is not finite."""
     when = "" if epoch is None else f" in epoch {epoch}"
     return TrainingError(f"{what} not finite{when}", action="Lower --lr, or check the features: ser store verify.")

@@ -71,7 +71,7 @@ class Turns(Resident):
         }
 
     def flat(self, logits: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
-        """Of `(1, batch, turns, classes)`: `(1, all turns, classes)`, and their rows `(1, all turns)`."""
+        """Flatten `(1, batch, turns, classes)` to `(1, all turns, classes)`, with their rows `(1, all turns)`."""
         mask = self._mask(units)
         return logits[mask][None], units[..., : mask.shape[-1]][mask][None]
 

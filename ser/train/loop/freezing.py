@@ -75,7 +75,7 @@ def frozen(build: Callable[[], nn.Module], encoder: FrozenPart) -> nn.Module:
 
 
 def _evaluate(module: nn.Module) -> None:
-    """Put a module into evaluation mode for good."""
+    """Put a module into evaluation mode, and keep it there."""
     module.eval()
 
     def train(mode: bool = True) -> nn.Module:
@@ -89,7 +89,7 @@ class FrozenWeights(Callback):
 
     Args:
         parameters: with the weights to be kept.
-        given: whether they are given, and not random.
+        given: true if they are given, and not random.
 
     Raises:
         TrainingError: they are random.

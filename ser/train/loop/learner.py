@@ -32,8 +32,8 @@ class Learner:
 
     Attributes:
         data: the tensors.
-        config: how to train.
-        device: where.
+        config: of the training.
+        device: of the training.
     """
 
     data: Tensors
@@ -63,7 +63,7 @@ class Learner:
         unlabelled: Rows | None = None,
         oracle: Rows | None = None,
     ) -> list[list[Trained]]:
-        """Train one run a seed; a list of parts, each a list of runs. One that diverges has its `error`.
+        """Train one run per seed; returns a list of parts, each a list of runs. A run that diverges has its `error`.
 
         Args:
             rows: training rows, `(m,)` or `(runs, m)`.
@@ -96,7 +96,7 @@ class Learner:
 
         Args:
             rows: training rows, `(m,)` or `(runs, m)`.
-            parts: what `train` gave for these seeds, none of which diverged.
+            parts: the results of `train` for these seeds, none of which diverged.
             start, unlabelled: as `train` had them.
         """
         found = []

@@ -66,7 +66,7 @@ class Targets:
         data: labels, and values of valence, arousal and dominance.
         rows: training rows of each run, `(runs, m)`.
         config: class weights and smoothing.
-        vad: whether a loss reads valence, arousal and dominance.
+        vad: true if a loss reads valence, arousal and dominance.
 
     Raises:
         TrainingError: a training part with one class, or without a value of valence, arousal or dominance where a loss reads
@@ -118,7 +118,7 @@ def _standardised(data: Data, rows: Tensor) -> Tensor:
 
 
 class Tap(Callback):
-    """Keeps the embedding that a head computes on its way to the logits, so that no step computes it twice."""
+    """A store of the embedding that a head computes on its way to the logits, so that no step computes it twice."""
 
     def __init__(self, head: nn.Module) -> None:
         inner = head.embed

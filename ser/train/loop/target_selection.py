@@ -1,17 +1,17 @@
 """Choosing an epoch for a target corpus whose labels are not known: scores of each epoch, one value for each run.
 
 - `entropy`: mutual information between utterance and predicted class over the unlabelled target, H(mean p) - mean H(p) in nats;
-  higher is better (Bridle et al., NIPS 1991; Krause et al., NIPS 2010). Certain predictions alone, a low mean H(p), are no
-  sign of good ones (Saito et al., ICCV 2021): a head that calls everything one class has none at all. H(mean p)
-  takes that away, if the target's classes are about equally frequent. It grows with confidence, right or wrong.
+  higher is better (Bridle et al., NIPS 1991; Krause et al., NIPS 2010). Certain predictions alone, a low mean H(p), do not
+  show that they are right (Saito et al., ICCV 2021): a head that gives everything one class has the lowest. H(mean p)
+  corrects for that, if the target's classes are about equally frequent. It grows with confidence, right or wrong.
 - `iwv`: importance-weighted validation (Sugiyama et al., JMLR 2007): cross-entropy of source validation, each utterance
   weighted by the density ratio target / source of its input features; lower is better. The weights are the same in all epochs.
-- `dev`: deep embedded validation (You et al., ICML 2019): the same with the ratio in the space of the embedding, estimated anew
+- `dev`: deep embedded validation (You et al., ICML 2019): the same with the ratio in the embedding's space, estimated again in
   each epoch, and a control variate; lower is better, and it can be below 0. With `iwv` and `dev`, the curve
-  `selection_effective` says what share of the validation utterances the weights are worth: where it is a few percent, the
+  `selection_effective` is the share of the validation utterances that the weights are worth: where it is a few percent, the
   corpora are too far apart for these weights, and the score is that of a few utterances.
-- `oracle`: UA on labelled target validation rows; higher is better. It reads the target's labels, and is no adaptation
-  without supervision: whoever uses it has to say so.
+- `oracle`: UA on labelled target validation rows; higher is better. It reads the target's labels, so it is not
+  unsupervised adaptation, and records of it carry a stamp.
 
 The weight of a source utterance is the density ratio target / source at its features; weighted by it, a mean over source
 utterances is one over the target, if labels depend on features in both corpora alike (covariate shift).

@@ -32,7 +32,7 @@ def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None
 
     Args:
         data: features, labels and rows.
-        config: how.
+        config: of the training.
         seeds: one for each run; all randomness of a run comes from its seed.
         start: initial weights `(runs, n)` in place of random ones (fine-tuning); of snapshots, the last.
 

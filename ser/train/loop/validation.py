@@ -1,4 +1,4 @@
-"""Scores of an epoch on validation data: which epoch they choose, and the collapse to one class that they may show."""
+"""Scores of an epoch on validation data, the epoch that they choose, and the collapse to one class that they may show."""
 
 from dataclasses import dataclass, field
 from math import inf
@@ -54,7 +54,7 @@ def validate(logits: Tensor, labels: Tensor, classes: int) -> list[EpochScores]:
 def _ua_error(hits: Tensor, support: Tensor) -> Tensor:
     """The standard error of UA, `(runs,)`, with one hit and one miss added to each class.
 
-    Without these a recall of 1 on few utterances would be held certain.
+    Without these a recall of 1 on few utterances would have no error.
     """
     share = (hits + 1) / (support + 2)
     there = support > 0
@@ -66,9 +66,9 @@ class EpochChoice:
     """The epoch kept so far in one run.
 
     `loss` takes the lowest validation loss, `last` the last epoch. `UA` and `WA` follow the one-standard-error rule
-    (Breiman et al. 1984): scores within one standard error of the highest are held equal, and among those the lowest loss
+    (Breiman et al. 1984): scores within one standard error of the highest count as equal, and among those the lowest loss
     decides. A validation part of one speaker has a standard error of several points, and the highest of sixty such scores
-    is mostly luck; on a large one the rule is the plain maximum. Weights of epochs that were passed over are not kept, so a
+    is mostly chance; on a large one the rule is the plain maximum. Weights of epochs that were passed over are not kept, so a
     higher score later on does not bring them back.
 
     `entropy`, `iwv` and `dev` take the best score for the target (`ser.train.loop.target_selection`), without a rule for
@@ -128,7 +128,7 @@ def account(selection: str) -> str:
 
 @dataclass
 class Collapse:
-    """Follows one run's epochs: spells of at least three epochs in which all of validation is predicted one class.
+    """A watch over one run's epochs: spells of at least three epochs in which all of validation is predicted one class.
 
     Attributes:
         spells: `(class, first epoch, last epoch)` of those found.

@@ -6,7 +6,7 @@ alone (normalisation: `ser.train.nn.norms`). All strides here are such that n fr
 at least one, so the mask after a layer is `mask[..., ::stride]`.
 
 The runs of `Conv2d` go one after another: as one grouped convolution they take as long (the four layers of `cnn2d`, 5 runs,
-one CPU thread: 1.5 against 1.6 s a step).
+one CPU thread: 1.5 against 1.6 s per step).
 """
 
 import math

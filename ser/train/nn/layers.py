@@ -29,7 +29,7 @@ class Input(NamedTuple):
     Attributes:
         name: the store.
         modality: audio, text or visual.
-        dim: features a vector.
+        dim: features per vector.
         framewise: an utterance is a sequence of vectors, not one vector.
         vocabulary: number of ids where the features are word pieces, else 0.
         layers: stored encoder layers; 1 where there is one vector.
@@ -81,8 +81,8 @@ class LayerNorm(nn.Module):
     """Layer normalisation over the last dimension (Ba et al. 2016).
 
     torch's own scales and shifts on the way, but by one weight only: where a run has many numbers on a CPU, the runs go one
-    after another, which is five times as fast as scaling a stack after it. Which way is taken does not depend on how many
-    runs there are, as its last bits do.
+    after another, which is five times as fast as scaling a stack after it. The choice does not depend on the number of runs,
+    as the two ways differ in the last bits.
     """
 
     def __init__(self, size: int) -> None:

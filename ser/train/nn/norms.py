@@ -136,7 +136,7 @@ class BatchNorm(nn.Module):
 
     Without padding it is `torch.nn.BatchNorm2d`. Padding counts neither in training nor for the running statistics, which
     serve in evaluation. Because of these a head that has it trains one run at a time. A ReLU may follow in here, where it can
-    be in place: outside, on what is a view, in-place operations cost the backward pass three copies.
+    be in place: outside, on a view, in-place operations cost the backward pass three copies.
     """
 
     running_mean: Tensor

@@ -1,6 +1,6 @@
 """All parameters of a stack of runs as one block `theta (runs, n)`; the head's parameters are views into it.
 
-One block makes the optimiser one fused call, clipping one norm a row, and dropping a finished run one index. Each row is
+One block makes the optimiser one fused call, clipping one norm per row, and dropping a finished run one index. Each row is
 padded to a multiple of 64 floats, without which the fused optimiser's last bits would depend on the number of runs.
 """
 
@@ -21,7 +21,7 @@ LARGE = 1 << 20  # numbers of a block from which it is put into large pages
 
 # Views of one block are not laid out as autograd would choose; the cost is nil here, and the remark would alarm users.
 warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
-# Nor as cuDNN wants an LSTM's, which copies them in each pass: some microseconds. What it advises would break the views.
+# Nor as cuDNN wants an LSTM's, which copies them in each pass: some microseconds. Its advice would break the views.
 warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk of memory")
 
 
@@ -33,7 +33,7 @@ class Parameters:
         device: where the block lies.
         beside: one function for each run, giving a module that is trained with the head and is not part of its weights
             (prototypes of a loss); its parameters follow the head's in the block.
-        in_place: whether gradients of large weights may be written straight into the block
+        in_place: true if gradients of large weights may be written straight into the block
             (`ser.train.nn.inplace_gradients`), for training in float32; on a GPU it is ignored.
     """
 
@@ -54,7 +54,7 @@ class Parameters:
         self.beside.to(device)
         # A layer of ser.train.nn.layers has a leading 1 that becomes the number of runs; an ordinary module has not.
         self.leading = bool(getattr(self.head, "stackable", True))
-        # What a module keeps beside its parameters (running statistics of batch normalisation) belongs to its weights.
+        # Buffers of a module (running statistics of batch normalisation) belong to its weights.
         self.buffers = list(self.head.buffers())
         if self.leading and self.buffers:
             raise TrainingError(
@@ -90,7 +90,7 @@ class Parameters:
         self.bind()
 
     def finite(self) -> Tensor:
-        """Of each run whether its weights are finite, `(runs,)`: a sum, which is 30 times as fast as looking at each."""
+        """True for each run with finite weights, `(runs,)`: by their sum, which is 30 times as fast as a look at each."""
         return self.theta.detach().sum(1).isfinite()
 
     def row(self, slot: int) -> Tensor:

@@ -90,7 +90,7 @@ class AttentiveStatistics(nn.Module):
     """Attentive statistics pooling, `(runs, batch, frames, D)` -> `(runs, batch, 2 D)`: weighted mean and deviation.
 
     Okabe, Koshinaka and Shinoda, Interspeech 2018, equations 1 to 6: e_t = v . tanh(W h_t + b), a = softmax(e),
-    m = sum a_t h_t, s = sqrt(sum a_t h_t^2 - m^2). The scalar bias k of the paper's equation 1 is left out, for the softmax
+    m = sum a_t h_t, s = sqrt(sum a_t h_t^2 - m^2). The scalar bias k of the paper's equation 1 is left out, as the softmax
     does not depend on it; the variance is computed from deviations, which is the same number without the cancellation.
 
     Args:

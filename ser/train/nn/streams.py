@@ -1,4 +1,4 @@
-"""Random streams of a run's own: what run k draws does not depend on the runs beside it, nor on the order of work."""
+"""Random streams of each run: the draws of run k depend neither on the runs beside it nor on the order of work."""
 
 import hashlib
 import threading
@@ -74,8 +74,8 @@ class GpuBits:
     """Random numbers of 16 bits for a stack of runs on a GPU: each run's from its own generator, many at a time.
 
     A kernel takes longer to start than to draw a batch's dropout. Drawn for each layer and run, 20 runs of cross-attention
-    would start nearly twice as many kernels a step as one run, and 100 runs five times as many. What a run gets depends on
-    its generator and on how many numbers it took before, not on the runs beside it.
+    would start nearly twice as many kernels per step as one run, and 100 runs five times as many. A run's numbers depend on
+    its generator and on the count of numbers that it took before, not on the runs beside it.
 
     Args:
         generators: one for each run, on the device.

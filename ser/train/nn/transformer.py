@@ -18,11 +18,11 @@ LONGEST = 1024  # tokens for which learned positions are kept
 
 
 class Positions(nn.Module):
-    """Adds to each token a vector of its place: `(runs, batch, tokens, H)` -> the same.
+    """Vectors of places, added to tokens: `(runs, batch, tokens, H)` -> the same.
 
     Args:
         kind: `sinusoidal`: sin(t / 10000^(2i/H)) and cos of the same, in turn (Vaswani et al. 2017, 3.5); `learned`: one
-            vector a place; `none`.
+            vector per place; `none`.
         size: H.
         longest: places there are learned vectors for.
 
@@ -65,7 +65,7 @@ def patches(x: Tensor, mask: Tensor, width: int) -> tuple[Tensor, Tensor]:
     Args:
         x: `(runs, batch, frames, D)`.
         mask: `(runs, batch, frames)`.
-        width: frames a patch.
+        width: frames per patch.
 
     Returns:
         `(runs, batch, patches, width * D)` and `(runs, batch, patches)`, true where a patch has a real frame.
