@@ -8,11 +8,11 @@ from typing import Any
 from ser.extract.encoder import load
 from ser.extract.extraction import extract
 from ser.extract.options import EncoderOptions
+from ser.jsonfile import Content
 from ser.metadata.build import build
 from ser.metadata.table import write_table
 from ser.results.plotting.gallery import plot_into
-from ser.results.records.model import Opening
-from ser.results.records.result import Result
+from ser.results.records.result import read_result
 from ser.results.report.compose import text_of
 from ser.synthesis import make_corpus
 from ser.train.experiments.fewshot import fewshot
@@ -74,10 +74,11 @@ def run(
     return Made(fitted, few)
 
 
-def _shown(result: Opening, workspace: Workspace, say: Callable[[str], None]) -> Path:
+def _shown(summary: Content, workspace: Workspace, say: Callable[[str], None]) -> Path:
     """Print a summary and write its picture beside it."""
-    path = workspace.results / f"{result.experiment}.json"
-    say(text_of(result, path))
-    (picture,) = plot_into(Result(path, result), output=path.with_suffix(".png"))
+    path = workspace.results / f"{summary['experiment']}.json"
+    result = read_result(str(path), workspace.results)
+    say(text_of(result.record, path))
+    (picture,) = plot_into(result, output=path.with_suffix(".png"))
     say(f"picture     {picture}")
     return path

@@ -86,6 +86,9 @@ def json_schema(model: type[Struct]) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **made}
 
 
+Content = dict[str, Any]  # of a JSON file, in JSON's own types
+
+
 def plain(value: Any, where: str = "$") -> Any:
     """The same content in JSON's own types: dicts with string keys, lists, strings, finite numbers, booleans, None.
 

@@ -6,7 +6,7 @@ The fields are those of `ser.train.runs.options.FitOptions` and `ser.train.loop.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
@@ -14,14 +14,12 @@ from ser.commands._base import Session
 from ser.commands._configuration import recorded_command
 from ser.commands._types import Items, Plugin
 from ser.errors import ConfigError
+from ser.jsonfile import Content
 from ser.registry import names, unknown
 from ser.train.classical.classifier import PREFIX
 from ser.train.loop.config import Config
 from ser.train.option import flag, is_option
 from ser.train.runs.options import option_fields
-
-if TYPE_CHECKING:
-    from ser.results.records.model import Opening
 
 FINAL = "output"  # this option of an experiment and those after it follow the options of training
 
@@ -180,16 +178,19 @@ def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
     return pairs or None
 
 
-def report(session: Session, result: "Opening", options: dict[str, Any]) -> None:
+def report(session: Session, content: Content, options: dict[str, Any]) -> None:
     """Print a result as `ser results show` does, and write it into the trackers that were named.
 
     Args:
+        content: what the function of the command gave.
         options: of the command line: `output` and `log`.
     """
     from ser.results.loggers import log
+    from ser.results.records.result import read_result
     from ser.results.report.compose import text_of
 
-    path = options["output"] or session.workspace.results / f"{result.experiment}.json"
-    session.say(f"{text_of(result, path)}\n\nwritten: {path}")
-    for line in log(result, path, options["log"]):
+    path = options["output"] or session.workspace.results / f"{content['experiment']}.json"
+    record = read_result(str(path), path.parent).record
+    session.say(f"{text_of(record, path)}\n\nwritten: {path}")
+    for line in log(record, path, options["log"]):
         session.say(f"log         {line}")

@@ -19,6 +19,7 @@ from ser.explain.opened_head import OpenedHead, open_head
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.train.checkpoint import SavedHead
+from ser.train.head_file import HeadFacts, StoredInput
 from ser.train.heads._base import HEADS, options_of, part_of
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data, Resident
@@ -50,12 +51,22 @@ def saved(data: Tensors, name: str, weights: list[torch.Tensor] | None = None, *
         Parameters(heads(Data(Resident(g), LABELS, 4, nothing, nothing), part, [k + 1])).row(0)
         for k, g in enumerate(groups)
     ]
-    about = {
-        "classes": list(CLASSES),
-        "normalize": "none",
-        "limit": 0.0,
-        "inputs": [i._asdict() for i in Resident(data.blocks).inputs],
-    }
+    about = HeadFacts(
+        schema="ser.head/1",
+        classes=list(CLASSES),
+        dataset=data.dataset,
+        config=config.as_dict(),
+        inputs=[StoredInput(**i._asdict()) for i in Resident(data.blocks).inputs],
+        stores={},
+        normalize="none",
+        limit=0.0,
+        stamps=[],
+        experiment="",
+        config_hash="",
+        run=0,
+        fold="0",
+        seed=0,
+    )
     return SavedHead(about, config, weights or drawn, {})
 
 

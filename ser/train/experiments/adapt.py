@@ -7,8 +7,8 @@ from typing import Any
 
 from ser import registry
 from ser.errors import ConfigError
+from ser.jsonfile import Content
 from ser.registry import words
-from ser.results.studies.transfer import Study
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant
 from ser.train.experiments.transfer import source_only, target_only, transfer_experiment, transfer_study
@@ -33,7 +33,7 @@ def adapt(
     ramp: str | None = None,
     criterion: str = "source",
     **options: Any,
-) -> Study:
+) -> Content:
     """Adapt a head from a labelled source to an unlabelled target, and write the study.
 
     `protocol` and the options of folds are the target's.

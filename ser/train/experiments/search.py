@@ -14,6 +14,7 @@ from typing import Any
 
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
+from ser.jsonfile import Content
 from ser.results.records.names import config_hash
 from ser.results.statistics.chosen_setting import best_setting, nested
 from ser.results.studies import search as record
@@ -37,7 +38,7 @@ def search(
     random: int | None = None,
     head: str = "mlp",
     **options: Any,
-) -> record.Study:
+) -> Content:
     """Fit every setting, choose one on validation, and give its test scores.
 
     Args:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ser.errors import SerError
+from ser.jsonfile import Content
 from ser.results.records.runs import write_record
 from ser.results.records.summary import opening
 from ser.results.studies import StudyRecord
@@ -14,7 +15,6 @@ from ser.train.runs.identity import name_and_file
 from ser.train.runs.options import FitOptions
 from ser.train.runs.scheduler import train_all
 
-AnyStudy = TypeVar("AnyStudy", bound=StudyRecord)
 PARTS = ("validation", "test", "pooled")
 
 
@@ -53,7 +53,7 @@ class Variant:
 
 
 def study(
-    kind: type[AnyStudy],
+    kind: type[StudyRecord],
     variants: Sequence[Variant],
     options: FitOptions,
     *,
@@ -66,7 +66,7 @@ def study(
     body: Callable[[Path], dict[str, Any]],
     train: Callable[[Sequence[Experiment], FitOptions, str], None] = train_all,
     seconds: Callable[[], float] | None = None,
-) -> AnyStudy:
+) -> Content:
     """Train all missing runs of the variants together, write the summary of each, then the record that compares them.
 
     Args:
@@ -79,7 +79,7 @@ def study(
         seconds: of all training; None: the sum of the variants'.
 
     Returns:
-        The record, as written.
+        The content of the record, as written.
 
     Raises:
         SerError: no variant has a result; it is the error of the first.
@@ -113,4 +113,4 @@ def study(
     found = kind(**fields)
     write_record(path, found)
     found.write_beside(path)
-    return options.track(found)
+    return options.content(found)

@@ -15,6 +15,7 @@ import numpy as np
 from ser.audit.split_data import SplitData, describe_data, tested_only
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
+from ser.jsonfile import Content
 from ser.metadata import languages
 from ser.metadata.folds.fold import Fold
 from ser.registry import words
@@ -61,7 +62,7 @@ def matrix(
     *,
     head: str = "mlp",
     **options: Any,
-) -> Study:
+) -> Content:
     """Train on each corpus, test on all, and write the study, its table as CSV and a heat map.
 
     Args:

@@ -15,9 +15,10 @@ from datetime import datetime, timezone
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 from ser.errors import ConfigError
+from ser.jsonfile import Content, plain
 from ser.registry import unknown, words
 from ser.train.option import check_value, described, is_option, option
 from ser.workspace import Workspace, open_workspace
@@ -31,8 +32,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 MODALITIES = ("audio", "text", "visual")
 # Fields of `Config` that the commands set themselves, from options of `ser adapt`, `ser finetune` and `ser fewshot`.
 OF_COMMANDS = ("head", "adapt", "adapt_weight", "adapt_ramp", "freeze")
-
-AnyRecord = TypeVar("AnyRecord", bound="Opening")
 
 
 @dataclass(frozen=True)
@@ -127,13 +126,13 @@ class FitOptions:
         """The file of an experiment's or a study's record."""
         return self.output or self.workspace.results / f"{name}.json"
 
-    def track(self, record: AnyRecord) -> AnyRecord:
-        """Write a record into the trackers that the user named, and return it."""
+    def content(self, record: "Opening") -> Content:
+        """Write a record into the trackers that the user named, and return its content, as its file has it."""
         if self.log:
             from ser.results.loggers import log
 
             log(record, self.record_of(record.experiment), self.log)
-        return record
+        return cast(Content, plain(record))
 
     @property
     def named_stores(self) -> tuple[str, ...] | None:
