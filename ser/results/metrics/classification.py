@@ -167,16 +167,24 @@ def scores_from_counts(counts: NDArray[Any]) -> dict[str, Floats]:
     >>> scores_from_counts(np.array([[[3, 0], [1, 0]], [[1, 0], [0, 1]]]))["UA"].tolist()
     [0.5, 1.0]
     """
-    hits, support, found = _margins(counts)
+    margins = _margins(counts)
+    return {name: _score(*margins, name) for name in METRICS}
+
+
+def score_from_counts(counts: NDArray[Any], metric: str) -> Floats:
+    """One of `METRICS` of stacks of confusion counts, see `scores_from_counts`: `(..., K, K)` -> `(...)`."""
+    return _score(*_margins(counts), metric)
+
+
+def _score(hits: Floats, support: Floats, found: Floats, metric: str) -> Floats:
+    """One of `METRICS` of what `_margins` gives: `(..., K)` each -> `(...)`."""
+    if metric in ("UA", "WA"):
+        return np.asarray((ua if metric == "UA" else wa)(hits, support))
     f1 = 2 * hits / np.maximum(support + found, 1)
     with np.errstate(invalid="ignore"):
-        values = {
-            "UA": ua(hits, support),
-            "WA": wa(hits, support),
-            "WF1": (support * f1).sum(-1) / support.sum(-1),
-            "Macro_F1": f1.sum(-1) / ((support + found) > 0).sum(-1),
-        }
-    return {name: np.asarray(values[name]) for name in METRICS}
+        if metric == "WF1":
+            return np.asarray((support * f1).sum(-1) / support.sum(-1))
+        return np.asarray(f1.sum(-1) / ((support + found) > 0).sum(-1))
 
 
 def _margins(counts: NDArray[Any]) -> tuple[Floats, Floats, Floats]:

@@ -22,7 +22,7 @@ from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from ser.errors import TrainingError
-from ser.results.metrics.classification import scores_from_counts
+from ser.results.metrics.classification import score_from_counts
 from ser.results.records.model import METRICS, Comparison, Tested, Tests
 from ser.results.statistics.intervals import describe, unit_counts
 from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, joint_test, shuffle_test, swap_test
@@ -114,7 +114,7 @@ def difference_interval(
     Returns:
         `(low, high)`.
     """
-    draws = drawn([a, b], lambda counts: scores_from_counts(counts)[metric], resamples=resamples, seed=seed)
+    draws = drawn([a, b], lambda counts: score_from_counts(counts, metric), resamples=resamples, seed=seed)
     found = percentiles(draws[0] - draws[1], confidence)
     assert found is not None  # every draw has a speaker
     return found
@@ -170,7 +170,7 @@ def compare(
         shuffled = each[0] == each[1]
         p = joint_test(one, other, speaker, fold, metric, shuffled=shuffled, permutations=permutations, seed=seed)
     over_speakers = difference_interval(by_speaker[0], by_speaker[1], metric, seed=seed) if known else None
-    gaps = scores_from_counts(by_fold[0].sum(0))[metric] - scores_from_counts(by_fold[1].sum(0))[metric]
+    gaps = score_from_counts(by_fold[0].sum(0), metric) - score_from_counts(by_fold[1].sum(0), metric)
     return Comparison(
         metric=metric,
         difference=float(gaps.mean()),
@@ -201,7 +201,7 @@ def cell_counts(
 
 def _gaps(pair: list[Counts], metric: str) -> NDArray[np.float64]:
     """Differences of each unit and run, `(units, runs)`."""
-    return np.asarray(scores_from_counts(pair[0])[metric] - scores_from_counts(pair[1])[metric])
+    return np.asarray(score_from_counts(pair[0], metric) - score_from_counts(pair[1], metric))
 
 
 def _effect(gaps: NDArray[np.float64]) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.results.metrics.classification import scores_from_counts
+from ser.results.metrics.classification import score_from_counts
 
 PERMUTATIONS = 9999
 BLOCK = 256
@@ -138,7 +138,7 @@ def _influence(counts: Counts, metric: str) -> Floats:
     step = 1e-5 * float(total.sum())
     steps[np.arange(len(seen)), seen[:, 0], seen[:, 1]] += step
     slope = np.zeros_like(total)
-    slope[tuple(seen.T)] = (scores_from_counts(steps)[metric] - scores_from_counts(total)[metric]) / step
+    slope[tuple(seen.T)] = (score_from_counts(steps, metric) - score_from_counts(total, metric)) / step
     return np.asarray(np.einsum("srij,ij->sr", counts, slope))
 
 
@@ -207,7 +207,7 @@ def _in_blocks(one: Callable[[slice], Floats], number: int) -> Floats:
 
 def _difference(a: NDArray[Any], b: NDArray[Any], metric: str) -> Floats:
     """Metric of A minus metric of B, mean over runs: `(n, runs, K, K)` each -> `(n,)`."""
-    return np.asarray((scores_from_counts(a)[metric] - scores_from_counts(b)[metric]).mean(-1))
+    return np.asarray((score_from_counts(a, metric) - score_from_counts(b, metric)).mean(-1))
 
 
 def _share(draws: Floats, observed: float) -> float:
