@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -17,18 +18,37 @@ from hypothesis import settings
 
 from ser.features.stores.layout import Facts, Record
 from ser.features.stores.writer import StoreWriter
-from ser.metadata.table import make_table, write_table
+from ser.metadata.table import load_table, make_table, write_table
 from ser.workspace import Workspace
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 DATA = Path(__file__).parents[1] / "../shared/data"
 torch.set_num_threads(1)
+# Where bytecode is not written, each of the many processes that the suite starts compiles the whole package again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # The same examples in every run of the suite: a change that is tested is judged by itself. A longer fuzz draws anew.
 settings.register_profile("suite", derandomize="SER_FUZZ_EXAMPLES" not in os.environ)
 settings.load_profile("suite")
 # A shell without job control starts what it runs in the background with SIGINT ignored, and children inherit that: the
 # tests that interrupt would then wait for nothing. A handler of Python's is reset to the default in children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+MADE: dict[tuple[Any, ...], dict[str, bytes]] = {}  # what was asked for -> the files of it, made once a process
+
+
+def once(folder: Path, names: list[str], key: tuple[Any, ...], make: Callable[[], None]) -> None:
+    """Make files in a folder, or write those that were made of the same before."""
+    if key in MADE:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in MADE[key].items():
+            aside = folder / f".{name}.aside"
+            aside.write_bytes(content)
+            aside.replace(folder / name)
+    else:
+        make()
+        MADE[key] = {name: (folder / name).read_bytes() for name in names}
 
 
 class Maker:
@@ -57,7 +77,13 @@ class Maker:
             for e in emotions
             for k in range(each)
         ]
-        write_table(make_table(rows, name, {"corpus": "csv", **facts}), self.space)
+        path = self.space.table(name)
+        key = ("table", name, speakers, each, emotions, repr(facts))
+
+        def make() -> None:
+            write_table(make_table(rows, name, {"corpus": "csv", **facts}), self.space)
+
+        once(path.parent, [path.name, path.with_suffix(".json").name], key, make)
         return [r["emotion"] for r in rows]
 
     def store(
@@ -75,8 +101,27 @@ class Maker:
         source: bytes = bytes(32),
     ) -> None:
         """A store of a dataset: features are a vector of the emotion, times `strength`, plus noise."""
-        from ser.metadata.table import load_table
+        facts = (modality, framewise, vocabulary, dim, strength, repr(identity), leave_out, source)
+        key = (dataset, name, *facts, self.space.table(dataset).read_bytes())
+        path = self.space.store(dataset, name)
+        values = {"modality": modality, "framewise": framewise, "vocabulary": vocabulary, "dim": dim}
+        more = {"strength": strength, "identity": identity, "leave_out": leave_out, "source": source}
+        once(path.parent, [path.name], key, partial(self._store, dataset, name, **values, **more))
 
+    def _store(
+        self,
+        dataset: str,
+        name: str,
+        *,
+        modality: str,
+        framewise: bool,
+        vocabulary: int,
+        dim: int,
+        strength: float,
+        identity: dict[str, Any] | None,
+        leave_out: int,
+        source: bytes,
+    ) -> None:
         frame = load_table(dataset, self.space).frame
         rng = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{dataset}{name}".encode()).digest()[:4], "little"))
         centres = np.random.default_rng(7).normal(size=(len(EMOTIONS), dim)) * strength

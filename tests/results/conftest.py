@@ -1,7 +1,11 @@
 """Simulated predictions and the records of an experiment made of them."""
 
+import copy
+import hashlib
+import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,7 @@ from ser.results.records.runs import write_record, write_run
 from ser.results.records.summary import FinishedExperiment, summarise, summarise_fewshot
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
+WRITTEN: dict[tuple[Any, ...], tuple[dict[str, bytes], dict[str, Any]]] = {}  # made once a process
 STARTED = "2026-01-02T03:04:05+00:00"
 
 
@@ -93,8 +98,26 @@ def record_of(part: pd.DataFrame, experiment: str, classes: Sequence[str], **mor
 def write_experiment(
     folder: Path, experiment: str = "emodb-mlp", *, frame: pd.DataFrame | None = None, **changes: Any
 ) -> tuple[Path, dict[str, Any]]:
-    """Write runs and summary of simulated predictions, as training does; returns the summary's path and content."""
-    frame = simulate() if frame is None else frame
+    """Write runs and summary of simulated predictions, as training does; returns the summary's path and content.
+
+    What was written before of the same is copied.
+    """
+    given = b"" if frame is None else pickle.dumps(frame)
+    key = (experiment, hashlib.sha256(given).digest(), repr(changes))
+    path = folder / f"{experiment}.json"
+    if key not in WRITTEN:
+        with TemporaryDirectory() as place:
+            content = _write(Path(place), experiment, simulate() if frame is None else frame, changes)
+            files = [f for f in Path(place).rglob("*") if f.is_file()]
+            WRITTEN[key] = {str(f.relative_to(place)): f.read_bytes() for f in files}, content
+    written, content = WRITTEN[key]
+    (folder / experiment).mkdir(parents=True, exist_ok=True)
+    for name, data in written.items():
+        (folder / name).write_bytes(data)
+    return path, copy.deepcopy(content)
+
+
+def _write(folder: Path, experiment: str, frame: pd.DataFrame, changes: dict[str, Any]) -> dict[str, Any]:
     classes = [c[2:] for c in frame.columns if c.startswith("p_")]
     few = "percentage" in frame.columns
     records = []
@@ -116,9 +139,10 @@ def write_experiment(
     notes = content.pop("notes", [])
     finished = FinishedExperiment(runs=records, predictions=frame, classes=classes, **content)
     summary = summarise_fewshot(finished, notes=notes) if few else summarise(finished, notes=notes)
-    path = folder / f"{experiment}.json"
-    write_record(path, summary)
-    return path, plain(summary)
+    write_record(folder / f"{experiment}.json", summary)
+    content = plain(summary)
+    assert isinstance(content, dict)
+    return content
 
 
 def simulate_fewshot(percentages: Sequence[float] = (0, 10, 20, 50), **options: Any) -> pd.DataFrame:
