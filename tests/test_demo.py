@@ -10,7 +10,7 @@ from ser.workspace import Workspace
 
 def test_the_demo_makes_everything_and_says_synthetic_everywhere(tmp_path: Path) -> None:
     said: list[str] = []
-    made = run(Workspace(tmp_path), runs=2, speakers=6, sentences=2, quiet=True, say=said.append)
+    made = run(Workspace(tmp_path), runs=1, speakers=6, sentences=2, quiet=True, say=said.append)
     assert said[0].startswith("SYNTHETIC")
     for path in (made.fit, made.fewshot):
         summary = read_summary(path)

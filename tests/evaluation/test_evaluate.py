@@ -479,7 +479,8 @@ def test_heads_of_several_modalities_frames_and_parts(head: str, tmp_path: Path,
         maker.table(name, speakers=3)
         maker.store(name, "frames", framewise=True, identity=SHARED)
         maker.store(name, "words", modality="text", identity=SHARED)
-    options = {**FAST, "runs": 1, "head_options": {"hidden": 16} if head == "late" else {}, "epochs": 2}
+    small = {"late": {"hidden": 16}, "linear": {}, "cross_attention": {"hidden": 32, "heads": 4}}
+    options = {**FAST, "runs": 1, "head_options": small[head], "epochs": 2}
     output = tmp_path / "results" / "both.json"
     fit("a", maker.space, head=head, save=True, protocol="speaker", output=output, **options)
     record = evaluated(tmp_path, "both", novelty=["c"], calibrate=True)  # the heads give what their record has

@@ -30,7 +30,7 @@ FAST: dict[str, Any] = {
 def space(tmp_path: Path, maker_type: Any) -> Path:
     """Corpus a: frames of audio, words; and pooled audio of three layers."""
     maker = maker_type(tmp_path)
-    maker.table("a", speakers=3)
+    maker.table("a", speakers=3, emotions=("anger", "sadness"), each=8)
     maker.store("a", "frames", framewise=True, dim=16)
     maker.store("a", "words", modality="text", framewise=True, vocabulary=20)
     return tmp_path

@@ -61,7 +61,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, maker_type: Any) -> Path:
     """Corpora a (sound and words) and b (sound), and heads of a."""
     root = tmp_path_factory.mktemp("workspace")
     maker = maker_type(root)
-    for name, speakers in (("a", 5), ("b", 3)):
+    for name, speakers in (("a", 3), ("b", 3)):
         maker.table(name, speakers=speakers)
         maker.store(name, identity={"encoder": "toy"}, strength=0.6)
     for name, options in HEADS.items():

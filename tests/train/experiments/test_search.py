@@ -20,7 +20,7 @@ from ser.train.experiments.search import search
 from ser.train.experiments.search_space import Range, parse_grid, settings, training_of
 from ser.train.runs import scheduler
 
-FAST: dict[str, Any] = {"epochs": 6, "runs": 2, "protocol": "speaker", "jobs": 1}
+FAST: dict[str, Any] = {"epochs": 6, "runs": 2, "protocol": "speaker", "folds": 3, "jobs": 1}
 
 
 def test_what_a_grid_says() -> None:
@@ -102,7 +102,14 @@ def test_nested_scores_are_of_settings_chosen_fold_by_fold(maker: Any) -> None:
     maker.store("toy", strength=0.3)
     grid = {"head.max_depth": [1, 3], "head.n_estimators": [2, 5]}
     found = search(
-        "toy", maker.space, grid=grid, head="sklearn:RandomForestClassifier", runs=2, protocol="speaker", jobs=1
+        "toy",
+        maker.space,
+        grid=grid,
+        head="sklearn:RandomForestClassifier",
+        runs=2,
+        protocol="speaker",
+        folds=3,
+        jobs=1,
     )
     rows = found["settings"]
     frames = []
@@ -138,7 +145,7 @@ def test_settings_are_ordinary_experiments_and_are_resumed(maker: Any, monkeypat
     found = search("toy", maker.space, grid={"lr": [1e-2, 1e-3, 1e-2]}, **FAST)
     assert found["tried"] == 2
     assert found["settings"][0]["experiment"] == first["experiment"]
-    assert len(trained) == 6
+    assert len(trained) == 3
     assert {u[0].recipe.lr for u in trained} == {1e-3}
     trained.clear()
     again = search("toy", maker.space, grid={"lr": [1e-2, 1e-3]}, **FAST)
@@ -191,7 +198,7 @@ def test_heads_can_be_searched_with_the_stamps_of_each(maker: Any) -> None:
     maker.table("toy")
     maker.store("toy")
     grid = {"head": ["linear", "sklearn:LogisticRegression", "mpl"]}
-    found = search("toy", maker.space, grid=grid, runs=2, protocol="speaker", jobs=1)
+    found = search("toy", maker.space, grid=grid, runs=2, protocol="speaker", folds=3, jobs=1)
     assert found["experiment"].startswith("search-toy-heads-speaker-4-")
     assert [s["experiment"] and s["experiment"].split("-")[2] for s in found["settings"]] == ["linear", "sklearn", None]
     assert "Did you mean 'mlp'" in found["settings"][2]["error"]

@@ -28,7 +28,7 @@ from ser.train.runs.joined_corpora import join
 from ser.train.runs.options import FitOptions
 from ser.train.runs.source_target import prepare_pair
 
-FAST: dict[str, Any] = {"epochs": 8, "runs": 2, "protocol": "speaker", "jobs": 1, "lr": 1e-2, "normalize": "none"}
+FAST: dict[str, Any] = {"epochs": 4, "runs": 2, "protocol": "speaker", "jobs": 1, "lr": 1e-2, "normalize": "none"}
 SHARED = {"encoder": "toy"}
 
 
@@ -177,7 +177,7 @@ def test_labels_of_the_target_change_nothing_but_test_scores(maker: Any, criteri
         maker.store(name, identity=SHARED, strength=0.6)
     found = []
     for _ in range(2):
-        study = adapt("a", "b", maker.space, methods=["dann"], criterion=criterion, **{**FAST, "epochs": 5})
+        study = adapt("a", "b", maker.space, methods=["dann"], criterion=criterion, **{**FAST, "epochs": 3, "runs": 1})
         found.append([predictions(maker.space, study, name) for name in (SOURCE_ONLY, "dann 1")])
         permute_labels(maker.space, "b")
     for before, after in zip(*found, strict=True):

@@ -93,8 +93,8 @@ def test_fit_labels_every_turn(maker: Any) -> None:
     rows = load_table("toy", maker.space).frame.to_dict("records")
     rows = [r | {"dialogue": f"{r['speaker']}-{k % 4}", "turn": k // 4 % 4} for k, r in enumerate(rows)]
     write_table(make_table(rows, "toy", {"corpus": "csv"}), maker.space)
-    options: dict[str, Any] = {"runs": 2, "epochs": 12, "lr": 5e-3, "jobs": 1, "head_options": SMALL, "batch_size": 4}
-    summary = fit("toy", maker.space, head="bilstm", protocol="speaker", context="dialogue", **options)
+    options: dict[str, Any] = {"runs": 1, "epochs": 12, "lr": 5e-3, "jobs": 1, "head_options": SMALL, "batch_size": 4}
+    summary = fit("toy", maker.space, head="bilstm", protocol="official", context="dialogue", **options)
     assert summary["pooled"]["UA"]["mean"] > 0.6
     assert summary["config"]["context"] == "dialogue"
     with pytest.raises(ConfigError, match="head mlp gives one label for a whole sequence"):
