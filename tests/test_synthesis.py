@@ -30,8 +30,8 @@ EVEN = Style(*[0.0] * 10)
 
 @pytest.fixture(scope="module")
 def sounds() -> dict[Utterance, Sound]:
-    """Eight speakers, four sentences, six emotions, made in memory."""
-    todo = [u for u in plan("studio", 8, 4) if u.level in ("HI", "XX")]
+    """Twelve speakers, three sentences, six emotions, made in memory."""
+    todo = [u for u in plan("studio", 12, 3) if u.level in ("HI", "XX")]
     return {u: synthesise(u, "studio", seed=7) / 32768 for u in todo}
 
 

@@ -286,15 +286,15 @@ def test_what_has_no_head_is_fitted_again(space: Path, tmp_path: Path, monkeypat
     }
     first = fit("a", tmp_path, **given)
     folder = tmp_path / "results" / first["experiment"]
-    assert len(done) == 5
+    assert len(done) == 3
     assert not list(folder.glob("*.safetensors"))
     again = fit("a", tmp_path, save=True, **given)
-    assert len(done) == 10
+    assert len(done) == 6
     assert again["pooled"] == first["pooled"]
     (folder / "run-000.fold-s2.safetensors").unlink()
     fit("a", tmp_path, save=True, **given)
-    assert len(done) == 11
-    assert len(list(folder.glob("*.safetensors"))) == 5
+    assert len(done) == 7
+    assert len(list(folder.glob("*.safetensors"))) == 3
 
 
 def test_an_experiment_is_evaluated_on_its_own_corpus_and_on_another(space: Path) -> None:
@@ -303,7 +303,7 @@ def test_an_experiment_is_evaluated_on_its_own_corpus_and_on_another(space: Path
     assert own["groups"]["gender"]
     assert own["ensemble"]["members"] == 2
     other, _ = evaluate("RandomForestClassifier", space, dataset="b", novelty=[])
-    assert other["model"]["heads"] == 10
+    assert other["model"]["heads"] == 6
     rows = pd.read_csv(space / "results" / other["files"]["predictions"]["path"], dtype={"fold": str})
     head = load_head(head_in(space, "RandomForestClassifier", 1))
     data = load_tensors("b", space, classes=head.classes)
