@@ -79,7 +79,10 @@ def test_every_number_of_a_comparison(folder: Path) -> None:
         assert row["n"] == 12
 
 
-def test_three_are_compared_in_all_pairs_on_the_runs_that_all_have(folder: Path) -> None:
+def test_three_are_compared_in_all_pairs_on_the_runs_that_all_have(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # headings in one line
     found = compare_results(["good", "middle", "poor"], folder)
     assert [(p["a"], p["b"]) for p in found["pairs"]] == [("A", "B"), ("A", "C"), ("B", "C")]
     assert [c["pooled"]["UA"]["n"] for c in found["compared"]] == [4, 4, 4]

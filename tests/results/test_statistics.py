@@ -10,6 +10,7 @@ from scipy import stats
 from sklearn.metrics import precision_recall_fscore_support
 
 from ser.errors import TrainingError
+from ser.jsonfile import plain
 from ser.results.statistics import intervals
 
 
@@ -32,7 +33,7 @@ def test_describe_equals_scipy(values: list[float]) -> None:
 
 
 def test_one_value_has_no_deviation() -> None:
-    assert intervals.describe([0.5]) == {"mean": 0.5, "std": None, "ci_95": None, "n": 1, "values": [0.5]}
+    assert plain(intervals.describe([0.5])) == {"mean": 0.5, "std": None, "ci_95": None, "n": 1, "values": [0.5]}
 
 
 @pytest.mark.parametrize("values", [[], [0.5, float("nan")], [float("inf")], [[0.5]]])

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from ser.cli import cli
 from ser.errors import ConfigError
 from ser.registry import load, names
 from ser.results import loggers as tracking
-from ser.results.records.kinds import read_record
+from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.result import Result
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
@@ -30,7 +31,7 @@ def test_tensorboard_has_what_the_records_say(tmp_path: Path, write_experiment: 
     pytest.importorskip("tensorboard")
     path, summary = write_experiment(tmp_path, "one")
     for _ in range(2):  # given again, nothing is there twice
-        (line,) = tracking.log(summary, path, ["tensorboard"])
+        (line,) = tracking.log(read_summary(path), path, ["tensorboard"])
     assert line == f"tensorboard --logdir {tmp_path / 'tensorboard'}"
     place = tmp_path / "tensorboard" / "one"
     assert len(list(place.iterdir())) == len(summary["runs"]) + 1
@@ -51,8 +52,9 @@ def test_mlflow_has_what_the_records_say(
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     path, summary = write_experiment(tmp_path, "one")
-    tracking.log(summary, path, ["mlflow"])
-    later = {**summary, "time": {**summary["time"], "seconds": 99.0}}
+    record = read_summary(path)
+    tracking.log(record, path, ["mlflow"])
+    later = replace(record, time=replace(record.time, seconds=99.0))
     tracking.log(later, path, ["mlflow"])  # the same numbers: nothing is added
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("one")
@@ -76,7 +78,8 @@ def test_every_logger_writes_below_the_folder_and_the_same_twice(
     tmp_path: Path, write_experiment: Write, name: str
 ) -> None:
     pytest.importorskip(load(tracking.LOGGERS, name).PACKAGE)
-    path, summary = write_experiment(tmp_path, "one")
+    path, _ = write_experiment(tmp_path, "one")
+    summary = read_summary(path)
     before = set(tmp_path.rglob("*"))
 
     def written() -> tuple[list[str], set[Path]]:

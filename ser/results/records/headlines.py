@@ -9,7 +9,7 @@ from msgspec import UNSET, MsgspecError, Struct, UnsetType, json
 from ser.errors import ConfigError
 from ser.jsonfile import decode, read_limited
 from ser.results.records.find import dataset_of, fact_of, verb
-from ser.results.records.kinds import Beginning, studies
+from ser.results.records.kinds import beginning_of, studies
 from ser.results.records.names import METRICS, SUMMARY_SCHEMA, amount_value
 
 EXPERIMENT, STUDY = "experiment", "study"
@@ -96,7 +96,7 @@ def read_headline(path: Path) -> Headline | None:
             at, metrics = _scores_of(record)
             scores = {name: metrics[name].mean for name in METRICS}
             return _line(path, EXPERIMENT, record, at, scores, len({run.run for run in record.runs}))
-        schema = str(decode(content, Beginning, path).schema)
+        schema = str(beginning_of(content, "summary", path).schema)
         if schema not in studies():
             return None
         study = decode(content, studies()[schema], path)
@@ -110,7 +110,7 @@ def _summary(content: bytes, path: Path) -> ListedSummary | None:
     try:
         return json.decode(content, type=ListedSummary)
     except MsgspecError:
-        if decode(content, Beginning, path).schema == SUMMARY_SCHEMA:
+        if beginning_of(content, "summary", path).schema == SUMMARY_SCHEMA:
             return decode(content, ListedSummary, path)
     return None
 

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, ValidationError, json
 
 from ser import registry
 from ser.audit.record import AuditRecord
@@ -15,6 +15,7 @@ from ser.results.records.comparison import ResultComparison
 from ser.results.records.evaluation import Evaluation
 from ser.results.records.explanations import Explanations
 from ser.results.records.model import FewshotSummary, RunRecord, Summary
+from ser.results.records.names import SUMMARY_SCHEMA
 
 if TYPE_CHECKING:
     from ser.results.studies import StudyRecord
@@ -85,12 +86,13 @@ def read_summary(path: Path) -> Summary | FewshotSummary:
     Raises:
         ConfigError: as `read_record`; or it is another kind of record.
     """
-    found = read_record(path, "summary")
-    if not isinstance(found, (Summary, FewshotSummary)):
-        raise ConfigError(
-            f"{path} is not a summary", expected="the record of an experiment", found=repr(found["schema"])
-        )
-    return found
+    content = read_limited(path, "summary")
+    beginning = beginning_of(content, "summary", path)
+    if beginning.schema != SUMMARY_SCHEMA:
+        found = "none" if beginning.schema is UNSET else repr(beginning.schema)
+        raise ConfigError(f"{path} is not a summary", expected="the record of an experiment", found=found)
+    model: type[Summary | FewshotSummary] = Summary if beginning.percentages is UNSET else FewshotSummary
+    return decode(content, model, path)
 
 
 def read_run_record(path: Path) -> RunRecord:
@@ -102,6 +104,20 @@ def read_run_record(path: Path) -> RunRecord:
     return decode(read_limited(path, "record"), RunRecord, path)
 
 
+def beginning_of(content: bytes, what: str, path: Path) -> Beginning:
+    """Read the kind of a record.
+
+    Raises:
+        ConfigError: the content is not JSON, or not an object.
+    """
+    try:
+        return json.decode(content, type=Beginning)
+    except ValidationError:
+        raise ConfigError(f"{path} is not a {what}", expected="a JSON object") from None
+    except (ValueError, RecursionError):
+        return decode(content, Beginning, path)
+
+
 def read_record(path: Path, what: str = "result") -> Model:
     """Read a record as the object of its kind.
 
@@ -109,7 +125,7 @@ def read_record(path: Path, what: str = "result") -> Model:
         ConfigError: the file cannot be read, is not JSON, of no known kind, or does not fit its kind.
     """
     content = read_limited(path, what)
-    beginning = decode(content, Beginning, path)
+    beginning = beginning_of(content, what, path)
     model = schemas().get(str(beginning.schema))
     if model is None:
         raise ConfigError(

@@ -17,6 +17,7 @@ from msgspec import structs
 from ser.cli import cli
 from ser.errors import ConfigError
 from ser.evaluation.evaluate import evaluate
+from ser.jsonfile import dumps
 from ser.results.plotting.gallery import draw, kinds
 from ser.results.plotting.style import save
 from ser.results.records.model import METRICS
@@ -69,7 +70,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, write_experiment: Write) -> 
     }
     (folder / "explanations.json").write_text(json.dumps(shown))
     record |= {"novelty": [{**entry, "neighbour": 10, "scores": found, "notes": ["no knn: <why>"]}]}
-    path.write_text(json.dumps({**record, "explanations": "looks/explanations.json"}))
+    path.write_text(dumps({**record, "explanations": "looks/explanations.json"}))
     return root
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from ser.cli import cli, main
 from ser.errors import ConfigError
+from ser.jsonfile import plain
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.kinds import read_summary
 from ser.results.records.runs import read_predictions
@@ -69,7 +70,7 @@ def test_each_single_number_that_is_changed_is_found(path: Path) -> None:
     """All of them, one after another, by a millionth."""
     summary = read_summary(path)
     again = metrics_from_predictions(read_predictions(path), CLASSES)
-    numbers = {key: summary[key] for key in again}
+    numbers = {key: plain(summary[key]) for key in plain(again)}
     places = list(leaves(numbers, []))
     assert len(places) > 200
     for place in places:
