@@ -16,7 +16,9 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISSOCK, "a socket"),
 )
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_PAIR = re.compile(rb"\[\]|\{\}")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -68,11 +70,11 @@ def parse_json(text: str | bytes, every_key_once: bool = False) -> Any:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
+    refuse_deep(text.encode(errors="surrogatepass"))
     try:
         value = json.loads(text, object_pairs_hook=_with_every_key_once if every_key_once else None)
-    except RecursionError:
+    except RecursionError:  # brackets that do not close
         raise _too_deep() from None
-    _refuse_deep(text)  # what is not quite too deep for the parser is too deep for what works on it later
     if _SURROGATE.search(text):
         try:
             json.dumps(value, ensure_ascii=False).encode()
@@ -89,18 +91,19 @@ def _with_every_key_once(pairs: list[tuple[str, Any]]) -> JsonObject:
     return made
 
 
-def _refuse_deep(text: str) -> None:
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+def refuse_deep(text: bytes) -> None:
+    """Refuse JSON that is nested more than `MAX_DEPTH` levels deep: what works on it later would fail, if not the parser.
+
+    Raises:
+        ValueError: it is.
+    """
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return
-    depth = 0
-    for token in _TOKEN.finditer(text):
-        first = text[token.start()]
-        if first in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise _too_deep()
-        elif first in "]}":
-            depth -= 1
+    brackets = _STRING.sub(b"", text).translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):  # each time the innermost level goes; what does not close is left to the parser
+        brackets = _PAIR.sub(b"", brackets)
+    if _PAIR.search(brackets):
+        raise _too_deep()
 
 
 def _too_deep() -> ValueError:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ser.errors import ConfigError, TrainingError
-from ser.files import open_regular
+from ser.files import open_regular, refuse_deep
 from ser.workspace import writing
 
 WIDTH = 110
@@ -54,6 +54,16 @@ class Model(Struct, kw_only=True, forbid_unknown_fields=True):
         return getattr(self, _fields(type(self)).get(key, ""), msgspec.UNSET) is not msgspec.UNSET
 
 
+def require(fits: bool, fault: str) -> None:
+    """Refuse values of an object that do not go together, in its `__post_init__`.
+
+    Raises:
+        ValueError: they do not fit; `decode` and `check` add the place.
+    """
+    if not fits:
+        raise ValueError(fault)
+
+
 @cache
 def _fields(model: type[Struct]) -> dict[str, str]:
     """Key of the JSON object -> field, in the order in which the keys are written."""
@@ -81,7 +91,7 @@ class TableFile(Model, kw_only=True):
 
 def json_schema(model: type[Struct]) -> dict[str, Any]:
     """Make the JSON Schema (draft 2020-12) of a kind of file."""
-    made = msgspec.json.schema(model)
+    made = plain(msgspec.json.schema(model))
     title = model.__doc__.strip().split("\n")[0] if model.__doc__ else model.__name__
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **made}
 
@@ -198,11 +208,14 @@ def decode(content: bytes, model: type[AnyModel], name: object) -> AnyModel:
         ConfigError: the content is not JSON, or does not fit, with the place and the fault.
     """
     try:
-        return msgspec.json.decode(content, type=model)
-    except msgspec.ValidationError as error:
-        raise _misfit(name, model, error, msgspec.json.decode(content)) from None
+        refuse_deep(content)
+        try:
+            return msgspec.json.decode(content, type=model)
+        except msgspec.ValidationError as error:
+            document = msgspec.json.decode(content)  # what follows the misfit may not be JSON
+            raise _misfit(name, model, error, document) from None
     except (ValueError, RecursionError) as error:  # DecodeError and UnicodeDecodeError are ValueErrors
-        raise ConfigError(f"{name} is not JSON: it is damaged or cut short", found=error) from None
+        raise _no_json(name, error) from None
 
 
 def read_object(path: Path, what: str) -> dict[str, Any]:
@@ -213,16 +226,23 @@ def read_object(path: Path, what: str) -> dict[str, Any]:
     """
     content = read_limited(path, what)
     try:
+        refuse_deep(content)
         found = msgspec.json.decode(content)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not JSON: it is damaged or cut short", found=error) from None
+        raise _no_json(path, error) from None
     if not isinstance(found, dict):
         raise ConfigError(f"{path} is not a {what}", expected="a JSON object", found=f"a {type(found).__name__}")
     return found
 
 
+def _no_json(name: object, error: Exception) -> ConfigError:
+    return ConfigError(f"{name} is not JSON: it is damaged or cut short", found=error)
+
+
 def _misfit(name: object, model: type[Struct], error: msgspec.ValidationError, document: Any) -> ConfigError:
     fault, _, place = str(error).replace("`", "").partition(" - at ")
+    if not isinstance(document, dict):
+        return ConfigError(f"{name} is not a record", expected="a JSON object", found=f"a {type(document).__name__}")
     fault = fault if len(fault) <= 200 else fault[:200] + "..."
     value = _scalar_at(document, place)
     kind = re.sub(r"(?<!^)(?=[A-Z])", " ", model.__name__).lower()

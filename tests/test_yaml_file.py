@@ -113,7 +113,7 @@ def test_what_pyyaml_writes_is_read_as_it_was(value: object) -> None:
 
 
 @given(st.lists(PIECES, max_size=40).map("".join) | st.text(max_size=60))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=int(os.environ.get("SER_FUZZ_EXAMPLES", "400")), deadline=None)
 def test_any_text_is_a_value_or_one_error(text: str) -> None:
     begin = time.process_time()
     with suppress(ConfigError):

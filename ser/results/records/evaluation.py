@@ -4,10 +4,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ser.jsonfile import Count, Model, Positive, Sha256, Share, TableFile, Time, Word
+from ser.jsonfile import Count, Model, Positive, Sha256, Share, TableFile, Time, Word, require
 from ser.results.records.model import Comparison, ConfigHash, Confusion, Described, Environment, Interval, Metrics
 
 NotNegative = Annotated[float, Meta(ge=0)]
+ShareName = Annotated[str, Meta(pattern="^[0-9]([.][0-9]{1,20})?(e-[0-9]{1,3})?$")]
 Temperature = Annotated[float, Meta(gt=0)]
 
 
@@ -72,6 +73,10 @@ class Reliability(Model, kw_only=True):
     accuracy: Annotated[list[NotNegative], Meta(min_length=1)]
     n: Annotated[list[NotNegative], Meta(min_length=1)]
 
+    def __post_init__(self) -> None:
+        fits = len(self.confidence) == len(self.accuracy) == len(self.n)
+        require(fits, "Expected as many bins in confidence, accuracy and n")
+
 
 class ProbabilityScores(Model, kw_only=True):
     """Scores of probabilities."""
@@ -110,8 +115,11 @@ class Probabilities(Model, kw_only=True):
 class RiskCurve(Model, kw_only=True):
     """Risk against coverage, mean over units."""
 
-    coverage: list[Share]
-    risk: list[Share]
+    coverage: Annotated[list[Annotated[float, Meta(gt=0, le=1)]], Meta(min_length=1)]
+    risk: Annotated[list[Share], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        require(len(self.coverage) == len(self.risk), "Expected as many points in coverage and risk")
 
 
 class Threshold(Model, kw_only=True):
@@ -128,18 +136,18 @@ class Selective(Model, kw_only=True):
     E_AURC: Annotated[Described, Meta(description="Above that of a perfect order of the same answers.")]
     curve: RiskCurve
     accuracy_at: Annotated[
-        dict[str, DescribedShare],
+        dict[ShareName, DescribedShare],
         Meta(min_length=1, description="Coverage -> accuracy of the most confident."),
     ]
     coverage_at: Annotated[
-        dict[str, DescribedShare],
+        dict[ShareName, DescribedShare],
         Meta(
             min_length=1,
             description="Risk -> the largest coverage with no more, in hindsight: the threshold is of the test utterances.",
         ),
     ]
     from_validation: Annotated[
-        Annotated[dict[str, Threshold], Meta(min_length=1)] | None,
+        Annotated[dict[ShareName, Threshold], Meta(min_length=1)] | None,
         Meta(description="By the risk asked for: thresholds from the validation part of each run and fold."),
     ]
 
@@ -252,6 +260,10 @@ class Speakers(Model, kw_only=True):
     left_out: Count
     std: NotNegative
     gap: SpeakerGap
+
+    def __post_init__(self) -> None:
+        fits = {self.gap.lowest, self.gap.highest} <= set(self.groups)
+        require(fits, "Expected the speakers of gap among those of groups")
 
 
 class EvaluatedGroups(Model, kw_only=True):
@@ -422,3 +434,7 @@ class Evaluation(Model, kw_only=True):
     notes: list[str]
     files: dict[str, NumbersTable]
     time: Time
+
+    def __post_init__(self) -> None:
+        fits = set(self.confusion_matrix.labels) == set(self.per_class)
+        require(fits, "Expected the labels of confusion_matrix as the keys of per_class")

@@ -33,6 +33,17 @@ def fact_of(record: Any, key: str) -> Any:
     return None
 
 
+def word_of(record: Any, key: str) -> str:
+    """A fact of a record as a text; "" where there is none."""
+    return str(fact_of(record, key) or "")
+
+
+def names_of(record: Any, key: str) -> list[str]:
+    """A fact of a record that is a list of names, or has names as its keys; [] where there is none."""
+    found = fact_of(record, key)
+    return list(map(str, found)) if type(found) in _CONTAINERS else []
+
+
 def _data_and_config(record: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both parts as plain content; {} for `config` of records without one."""
     return record.data if isinstance(record.data, dict) else plain(record.data), getattr(record, "config", {})

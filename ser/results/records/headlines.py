@@ -7,9 +7,10 @@ from typing import Any, Literal
 from msgspec import UNSET, MsgspecError, Struct, UnsetType, json
 
 from ser.errors import ConfigError
-from ser.jsonfile import decode, read_limited
-from ser.results.records.find import dataset_of, fact_of, verb
+from ser.jsonfile import Count, Share, decode, read_limited
+from ser.results.records.find import dataset_of, names_of, verb, word_of
 from ser.results.records.kinds import beginning_of, studies
+from ser.results.records.model import Amount
 from ser.results.records.names import METRICS, SUMMARY_SCHEMA, amount_value
 
 EXPERIMENT, STUDY = "experiment", "study"
@@ -53,15 +54,22 @@ class Headline:
 
 
 class _Mean(Struct):
-    mean: float
+    mean: Share
 
 
-class _Pooled(Struct):
-    pooled: dict[str, _Mean]
+class _Means(Struct):
+    UA: _Mean
+    WA: _Mean
+    WF1: _Mean
+    Macro_F1: _Mean
+
+
+class _Amount(Struct):
+    pooled: _Means
 
 
 class _Run(Struct):
-    run: int
+    run: Count
 
 
 class _Time(Struct):
@@ -79,8 +87,8 @@ class ListedSummary(Struct):
     stamps: list[str]
     time: _Time
     runs: list[_Run]
-    pooled: dict[str, _Mean] | UnsetType = UNSET
-    percentages: dict[str, _Pooled] | UnsetType = UNSET
+    pooled: _Means | UnsetType = UNSET
+    percentages: dict[Amount, _Amount] | UnsetType = UNSET
 
 
 def read_headline(path: Path) -> Headline | None:
@@ -90,36 +98,35 @@ def read_headline(path: Path) -> Headline | None:
         ConfigError: it is damaged.
     """
     content = read_limited(path, "summary")
-    try:
-        record = _summary(content, path)
-        if record is not None:
-            at, metrics = _scores_of(record)
-            scores = {name: metrics[name].mean for name in METRICS}
-            return _line(path, EXPERIMENT, record, at, scores, len({run.run for run in record.runs}))
-        schema = str(beginning_of(content, "summary", path).schema)
-        if schema not in studies():
-            return None
-        study = decode(content, studies()[schema], path)
-        return _line(path, STUDY, study, *study.standing())
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError, StopIteration) as error:
-        raise ConfigError(f"{path} is a damaged summary: {type(error).__name__} {error}") from None
+    record = _summary(content, path)
+    if record is not None:
+        at, pooled = _scores_of(record, path)
+        scores = {name: getattr(pooled, name).mean for name in METRICS}
+        return _line(path, EXPERIMENT, record, at, scores, len({run.run for run in record.runs}))
+    schema = str(beginning_of(content, "summary", path).schema)
+    if schema not in studies():
+        return None
+    study = decode(content, studies()[schema], path)
+    return _line(path, STUDY, study, *study.standing())
 
 
 def _summary(content: bytes, path: Path) -> ListedSummary | None:
     """Read a summary; None for a record of another kind. Nearly all are summaries, so nothing is read before."""
     try:
         return json.decode(content, type=ListedSummary)
-    except MsgspecError:
+    except (MsgspecError, UnicodeDecodeError, RecursionError):
         if beginning_of(content, "summary", path).schema == SUMMARY_SCHEMA:
             return decode(content, ListedSummary, path)
     return None
 
 
-def _scores_of(record: ListedSummary) -> tuple[str, dict[str, _Mean]]:
-    if not record.percentages:
-        return "pooled", record.pooled or {}
-    at = max(record.percentages, key=amount_value)
-    return at, record.percentages[at].pooled
+def _scores_of(record: ListedSummary, path: Path) -> tuple[str, _Means]:
+    if record.percentages:
+        at = max(record.percentages, key=amount_value)
+        return at, record.percentages[at].pooled
+    if record.pooled is UNSET:
+        raise ConfigError(f"{path} has no scores", expected="pooled, or percentages")
+    return "pooled", record.pooled
 
 
 def _line(path: Path, kind: str, record: Any, at: str, scores: dict[str, float], runs: int) -> Headline:
@@ -129,13 +136,13 @@ def _line(path: Path, kind: str, record: Any, at: str, scores: dict[str, float],
         experiment=record.experiment,
         command=verb(record.command),
         dataset=dataset_of(record),
-        head=str(fact_of(record, "head") or ""),
-        scheme=str(fact_of(record, "scheme") or ""),
-        protocol=str(fact_of(record, "protocol") or ""),
+        head=word_of(record, "head"),
+        scheme=word_of(record, "scheme"),
+        protocol=word_of(record, "protocol"),
         runs=runs,
         at=at,
         scores=scores,
         started=record.time.started,
-        features="+".join(fact_of(record, "stores") or ()),
+        features="+".join(names_of(record, "stores")),
         stamps=len(record.stamps),
     )

@@ -118,6 +118,16 @@ def beginning_of(content: bytes, what: str, path: Path) -> Beginning:
         return decode(content, Beginning, path)
 
 
+def read_schema(path: Path, what: str = "result") -> str:
+    """The `schema` that a JSON file states, known or not; "" where it states none.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a JSON object.
+    """
+    found = beginning_of(read_limited(path, what), what, path).schema
+    return found if isinstance(found, str) else ""
+
+
 def read_record(path: Path, what: str = "result") -> Model:
     """Read a record as the object of its kind.
 

@@ -5,7 +5,7 @@ file is kept beside the records, in `.list.cache`, with the file's size, times o
 differs, the file is read again. The line of a file that changed less than two seconds ago is not kept, as another change
 might leave no trace in its times. The index also names the code that made it. It can be deleted at any time.
 
-Light: nothing but the standard library.
+Light: neither NumPy nor pandas.
 """
 
 import hashlib
@@ -18,7 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import astuple
+
 from ser.errors import ConfigError
+from ser.jsonfile import decode, read_limited
 from ser.progress import progress
 from ser.results.records.headlines import Headline, read_headline
 from ser.results.records.names import METRICS
@@ -26,6 +30,7 @@ from ser.workspace import writing
 
 INDEX = ".list.cache"
 MANY = 500  # records; progress is shown while more are read
+FileKey = tuple[int, int, int, int]  # size, times of change, number
 SETTLED = 2_000_000_000  # ns after a change within which another change may leave the same times
 
 
@@ -42,11 +47,12 @@ def list_results(folder: Path, quiet: bool = True) -> tuple[list[Headline], list
     found: list[Headline] = []
     damaged: list[str] = []
     files = sorted(_files(folder))
-    known = {name: before[name][1] for name, key in files if name in before and before[name][0] == key}
+    known = {name: before[name].line for name, key in files if name in before and before[name].key == key}
     few = quiet or len(files) - len(known) <= MANY
     for name, key in progress(files, len(files), "reading results for the first time", "result", few):
         if name in known:
-            line = None if known[name] is None else Headline(folder / name, *known[name])
+            kept_line = known[name]
+            line = None if kept_line is None else Headline(folder / name, *astuple(kept_line))
         else:
             try:
                 line = read_headline(folder / name)
@@ -56,30 +62,65 @@ def list_results(folder: Path, quiet: bool = True) -> tuple[list[Headline], list
         if line is not None:
             found.append(line)
         if now - max(key[1], key[2]) > SETTLED:
-            kept[name] = [key, known[name] if name in known else None if line is None else [*vars(line).values()][1:]]
+            kept[name] = [key, None if line is None else [*vars(line).values()][1:]]
     if len(known) < len(files) or len(kept) != len(before):
         _write_index(folder, kept)
     return sorted(found, key=lambda line: (line.started, line.experiment)), damaged
 
 
-def _files(folder: Path) -> Iterable[tuple[str, list[int]]]:
+class _Line(Struct, array_like=True):
+    """A line as it is kept: the fields of `Headline` but its path."""
+
+    kind: str
+    experiment: str
+    command: str
+    dataset: str
+    head: str
+    scheme: str
+    protocol: str
+    runs: int
+    at: str
+    scores: dict[str, float]
+    started: str
+    features: str
+    stamps: int
+
+
+class _Kept(Struct, array_like=True):
+    """A file that was read: its size, times and number, and its line; None for JSON of another kind."""
+
+    key: FileKey
+    line: _Line | None
+
+
+class _Index(Struct):
+    """The index: the code that made it, and the files by name."""
+
+    code: str
+    files: dict[str, _Kept]
+
+
+def _files(folder: Path) -> Iterable[tuple[str, FileKey]]:
     """Names of the JSON files, each with the size, times and number that a changed file does not keep."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(".json") and not entry.name.startswith("."):
-                    stat = entry.stat()
-                    yield entry.name, [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+                    try:
+                        stat = entry.stat()
+                    except OSError:  # a link that leads nowhere, or in a circle: said when it is read
+                        stat = entry.stat(follow_symlinks=False)
+                    yield entry.name, (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
     except FileNotFoundError:
         return
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
+def _read_index(folder: Path) -> dict[str, _Kept]:
     try:
-        content = json.loads((folder / INDEX).read_bytes())
-        return dict(content["files"]) if content["code"] == _code() else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        index = decode(read_limited(folder / INDEX, "index"), _Index, INDEX)
+    except ConfigError:
         return {}
+    return index.files if index.code == _code() else {}
 
 
 def _write_index(folder: Path, files: dict[str, Any]) -> None:

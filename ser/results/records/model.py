@@ -4,12 +4,12 @@ The records of studies are beside what shows them, in `ser.results.studies`; tho
 in files of these names here. `ser.results.records.kinds` knows them all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ser.jsonfile import Count, Model, Sha256, Share, Time, Word
+from ser.jsonfile import Count, Model, Sha256, Share, Time, Word, require
 
 METRICS = ("UA", "WA", "WF1", "Macro_F1")
 
@@ -24,7 +24,7 @@ Interval = tuple[float, float] | None
 Amount = Annotated[
     str,
     Meta(
-        pattern="^([0-9.e+-]+%|[0-9]+ shots?)$",
+        pattern=r"^([0-9]{1,9}([.][0-9]{1,20})?(e-[0-9]{1,2})?%|[0-9]{1,9} shots?)$",
         description="Few-shot: share of the target's training part, or number of utterances of each class.",
     ),
 ]
@@ -32,6 +32,17 @@ MetricName = Annotated[str, Meta(pattern="^(UA|WA|WF1|Macro_F1)$", description="
 Beside = Annotated[str, Meta(min_length=1, description="Path from this file's folder.")]
 Stamps = Annotated[list[str], Meta(description="What a reader of the numbers must know.")]
 Notes = Annotated[list[str], Meta(description="The runs' notes, each with run and fold.")]
+
+
+def amount_name(percentage: float | None = None, shots: int | None = None) -> str:
+    """The key of an amount in a few-shot summary.
+
+    >>> amount_name(12.5), amount_name(shots=1), amount_name(shots=5)
+    ('12.5%', '1 shot', '5 shots')
+    """
+    if shots is not None:
+        return f"{shots} shot" if shots == 1 else f"{shots} shots"
+    return f"{percentage:g}%"
 
 
 class Environment(Model, kw_only=True, forbid_unknown_fields=False):
@@ -71,6 +82,9 @@ class Described(Model, kw_only=True):
     ci_95: Annotated[Interval, Meta(description="Student's t interval of the mean over runs; null with one run.")]
     n: Annotated[int, Meta(ge=1, description="Runs.")]
     values: Annotated[list[float], Meta(min_length=1, description="One value per run, in the order of the runs.")]
+
+    def __post_init__(self) -> None:
+        require(len(self.values) == self.n, f"Expected {self.n} values, as n says, got {len(self.values)}")
 
 
 class Metric(Described, kw_only=True):
@@ -121,6 +135,12 @@ class Confusion(Model, kw_only=True):
     counts: Annotated[list[list[Count]], Meta(description="Rows are true classes, columns predicted ones.")]
     runs: Annotated[int, Meta(ge=1, description="Number of runs that the counts are summed over.")] | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        require(len(set(self.labels)) == len(self.labels), "Expected each label once")
+        size = len(self.labels)
+        square = len(self.counts) == size and all(len(row) == size for row in self.counts)
+        require(square, f"Expected {size} rows of {size} counts, one for each label")
+
 
 class ClassScores(Model, kw_only=True, forbid_unknown_fields=False):
     """The scores of one class, of the pooled test predictions, mean over runs."""
@@ -135,6 +155,11 @@ class ClassScores(Model, kw_only=True, forbid_unknown_fields=False):
 
 
 PerClass = dict[str, ClassScores]
+
+
+def _require_all_classes(confusion: Confusion, per_class: Mapping[str, object]) -> None:
+    fits = set(confusion.labels) == set(per_class)
+    require(fits, "Expected the labels of confusion_matrix as the keys of per_class")
 
 
 class GroupScores(Model, kw_only=True, forbid_unknown_fields=False):
@@ -186,6 +211,9 @@ class Numbers(Model, kw_only=True, forbid_unknown_fields=False):
     per_class: PerClass
     groups: Groups | UnsetType = UNSET
     folds: ByFold | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        _require_all_classes(self.confusion_matrix, self.per_class)
 
 
 class Tested(Model, kw_only=True):
@@ -307,6 +335,9 @@ class Summary(AnySummary, kw_only=True, forbid_unknown_fields=False):
         UNSET
     )
 
+    def __post_init__(self) -> None:
+        _require_all_classes(self.confusion_matrix, self.per_class)
+
 
 class Spread(Model, kw_only=True):
     """A number that differs between folds or runs."""
@@ -332,6 +363,9 @@ class AmountNumbers(Model, kw_only=True, forbid_unknown_fields=False):
     groups: Groups | UnsetType = UNSET
     folds: dict[str, FoldMetrics] | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        _require_all_classes(self.confusion_matrix, self.per_class)
+
 
 class SourceModel(Model, kw_only=True, forbid_unknown_fields=False):
     """The source model itself."""
@@ -347,6 +381,11 @@ class FewshotSummary(AnySummary, kw_only=True, forbid_unknown_fields=False):
     source: SourceModel | UnsetType = UNSET
     runs: Runs
     notes: Notes | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        known = {amount_name(run.percentage or 0.0, run.shots or None) for run in self.runs}
+        lost = [amount for amount in self.percentages if amount not in known]
+        require(not lost, f"Expected runs of each amount, got none of {', '.join(lost)}")
 
 
 class RunScores(Model, kw_only=True, forbid_unknown_fields=False):

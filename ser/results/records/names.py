@@ -9,6 +9,7 @@ from typing import Any
 from ser.jsonfile import plain
 from ser.results.records.model import METRICS as METRICS
 from ser.results.records.model import RunResult, RunRow
+from ser.results.records.model import amount_name as amount_name
 
 SUMMARY_SCHEMA = "ser.summary/1"
 EVALUATION_SCHEMA = "ser.evaluation/1"
@@ -28,17 +29,6 @@ def config_hash(config: dict[str, Any]) -> str:
 def amount_of(record: Mapping[str, Any] | RunResult | RunRow) -> dict[str, Any]:
     """The amount of labelled target data of a run, as arguments of `amount_name`; {} where it is not a few-shot run."""
     return {key: record[key] for key in AMOUNTS if key in record and record[key] is not None}
-
-
-def amount_name(percentage: float | None = None, shots: int | None = None) -> str:
-    """The key of an amount in a few-shot summary.
-
-    >>> amount_name(12.5), amount_name(shots=1), amount_name(shots=5)
-    ('12.5%', '1 shot', '5 shots')
-    """
-    if shots is not None:
-        return f"{shots} shot" if shots == 1 else f"{shots} shots"
-    return f"{percentage:g}%"
 
 
 def amount_value(name: str) -> tuple[bool, float]:

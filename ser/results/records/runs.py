@@ -23,6 +23,7 @@ from msgspec.structs import asdict
 from ser.errors import ConfigError
 from ser.jsonfile import Model, check, decode, read_limited, write_json
 from ser.results.metrics.predictions import TEXT_COLUMNS, check_predictions
+from ser.results.records.beside import beside
 from ser.results.records.kinds import read_summary
 from ser.results.records.model import RunRecord, RunResult, RunRow
 from ser.results.records.names import AMOUNTS, amount_of, run_name
@@ -132,7 +133,7 @@ def read_predictions(path: Path | str, runs: Sequence[RunRow] | None = None) -> 
         return _frame(path, {})
     if runs is None:
         runs = read_summary(path).runs
-    frames = [_frame(path.parent / run.predictions, amount_of(run)) for run in runs]
+    frames = [_frame(beside(path, run.predictions), amount_of(run)) for run in runs]
     return pd.concat(frames, ignore_index=True)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ser.results.metrics.classification import scores_from_counts
 from ser.results.records.comparison import Compared, Pair, ResultComparison, TestedOn
-from ser.results.records.find import fact_of
+from ser.results.records.find import fact_of, names_of, word_of
 from ser.results.records.model import Comparison
 from ser.results.records.names import config_hash
 from ser.results.records.stamps import refuse_void
@@ -89,8 +89,8 @@ def _data(members: Sequence[Member]) -> TestedOn:
     one = first.frame[first.frame["run"] == first.frame["run"].iloc[0]]
     return TestedOn(
         dataset=tested_on(first.summary),
-        scheme=fact_of(first.summary, "scheme"),
-        protocol=fact_of(first.summary, "protocol"),
+        scheme=word_of(first.summary, "scheme") or None,
+        protocol=word_of(first.summary, "protocol") or None,
         classes=first.classes,
         utterances=len(one),
         speakers=one["speaker"].nunique() if not (one["speaker"] == "").any() else None,
@@ -113,8 +113,8 @@ def _compared(letter: str, member: Member, folder: Path, output: Path | None) ->
         record=Path(os.path.relpath(member.path, here)).as_posix(),
         command=member.summary.command,
         config_hash=member.summary.config_hash,
-        head=str(fact_of(member.summary, "head") or ""),
-        features=list(fact_of(member.summary, "stores") or ()),
+        head=word_of(member.summary, "head"),
+        features=names_of(member.summary, "stores"),
         amount=member.amount,
         stamps=member.summary.stamps,
         pooled=metrics_over_runs(scores_from_counts(counts[0])),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ser.jsonfile import Model, Word
+from ser.jsonfile import Model, Word, require
 from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Notes
 from ser.results.report.blocks import Block, Table
 from ser.results.report.cells import SCORES, TESTED, score_cells, tested, with_interval
@@ -49,6 +49,11 @@ class Study(StudyRecord, kw_only=True):
     full: Annotated[str, Meta(description="Name of the variant that the others are compared with.")]
     variants: Annotated[list[Variant], Meta(min_length=2)]
     comparisons: list[VariantComparison]
+
+    def __post_init__(self) -> None:
+        names = [v.name for v in self.variants]
+        require(self.full in names, f"Expected one of the variants as full, got {self.full}")
+        require(len(set(names)) == len(names), "Expected each variant once")
 
     def _full(self) -> Variant:
         return next(v for v in self.variants if v.name == self.full)

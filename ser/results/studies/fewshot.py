@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ser.jsonfile import Model, Share, Word
+from ser.jsonfile import Model, Share, Word, require
 from ser.results.records.model import AdjustedP, Amount, Beside, Comparison, Metrics, Number
 from ser.results.records.names import amount_value
 from ser.results.report.blocks import Block, Table
@@ -119,6 +119,13 @@ class Study(StudyRecord, kw_only=True):
         list[SavedLabels],
         Meta(description="What each score is worth in target data; empty where scratch is not among the methods."),
     ]
+
+    def __post_init__(self) -> None:
+        names = [m.name for m in self.methods]
+        require(self.reference in names, f"Expected one of the methods as reference, got {self.reference}")
+        require(len(set(names)) == len(names), "Expected each method once")
+        amounts = [[p.amount for p in m.curve] for m in self.methods]
+        require(all(a == amounts[0] for a in amounts), "Expected the same amounts for all methods")
 
     def standing(self) -> Standing:
         """The reference method at the largest amount."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ser.jsonfile import Count, Model
+from ser.jsonfile import Count, Model, require
 from ser.results.records.model import Beside, Metrics, Notes
 from ser.results.report.blocks import Block, Notice, Table
 from ser.results.report.cells import SCORES, score, score_cells, setting, with_interval
@@ -54,6 +54,10 @@ class Study(StudyRecord, kw_only=True):
     settings: Annotated[list[Setting], Meta(min_length=1, description="In the order tried.")]
     chosen: Chosen
     nested: Nested | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        fits = any(s.validation is not None for s in self.settings)
+        require(fits, "Expected a setting with scores on validation")
 
     def standing(self) -> Standing:
         return Standing.at("chosen", self.chosen.pooled)

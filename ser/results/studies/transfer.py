@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import UNSET, Meta, UnsetType, field
 from msgspec.structs import replace
 
-from ser.jsonfile import Model, Word
+from ser.jsonfile import Model, Word, require
 from ser.results.records.data_facts import data_facts
 from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Stamps, Suspect
 from ser.results.report.blocks import Block, Table
@@ -78,6 +78,11 @@ class Study(StudyRecord, kw_only=True):
     variants: Annotated[list[Variant], Meta(min_length=2)]
     comparisons: list[Gain]
     suspects: list[Suspect]
+
+    def __post_init__(self) -> None:
+        require(any(v.method == "none" for v in self.variants), "Expected a variant of the method none")
+        names = [v.name for v in self.variants]
+        require(len(set(names)) == len(names), "Expected each variant once")
 
     def standing(self) -> Standing:
         """The only method, or the one whose lambda was chosen; of several methods, the source's head alone."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from ser.jsonfile import Model, Word
+from ser.jsonfile import Model, Word, require
 from ser.results.records.data_facts import data_facts
 from ser.results.records.model import METRICS, Beside, Metrics, Suspect
 from ser.results.report.blocks import Block, Table
@@ -63,6 +63,14 @@ class Study(StudyRecord, kw_only=True):
     targets: Annotated[
         dict[str, Metrics], Meta(description="Column means: of each target over the other corpora's heads.")
     ]
+
+    def __post_init__(self) -> None:
+        wanted = {(source, target) for source in self.datasets for target in self.datasets}
+        fits = len(wanted) == len(self.cells) == len(self.datasets) ** 2 and set(self.by_pair()) == wanted
+        require(fits, "Expected a cell for each source and target of datasets")
+        means = {"sources": self.sources, "targets": self.targets}
+        lost = [side for side, found in means.items() if set(found) != set(self.datasets)]
+        require(not lost, f"Expected the datasets as the keys of {' and '.join(lost)}")
 
     def standing(self) -> Standing:
         """The mean over all sources of their means over the other corpora."""

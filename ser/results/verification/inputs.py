@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import SerError
+from ser.files import read_bytes
 from ser.results.verification.data_facts import corpora
 from ser.results.verification.verdict import Verdict
 from ser.workspace import Workspace
@@ -34,11 +35,13 @@ def verify_data(
 
 def _table(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict) -> bool:
     path = space.table(name)
-    if not path.exists():
-        verdict.missing.append(f"the table metadata/{path.name} is not in the workspace")
+    try:
+        digest = hashlib.sha256(read_bytes(path)).hexdigest()
+    except (OSError, ValueError) as error:
+        reason = "is not in the workspace" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+        verdict.missing.append(f"the table metadata/{path.name} {reason}")
         return False
     verdict.files += 1
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != facts["table"]["sha256"]:
         verdict.add(f"metadata/{path.name}, SHA-256", facts["table"]["sha256"], digest)
     return bool(digest == facts["table"]["sha256"])

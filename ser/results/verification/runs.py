@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError, SerError
+from ser.files import read_bytes
 from ser.jsonfile import plain
 from ser.results.metrics.classification import scores
 from ser.results.metrics.predictions import SPLITS, check_predictions
@@ -99,7 +100,7 @@ def _frame(path: Path, row: RunRow, record: RunRecord, verdict: Verdict) -> pd.D
     """The predictions of a run: of the recorded hash, of this run, and with the record's scores."""
     name = row.predictions
     try:
-        digest = hashlib.sha256(beside(path, name).read_bytes()).hexdigest()
+        digest = hashlib.sha256(read_bytes(beside(path, name))).hexdigest()
         frame = read_predictions(path, [row])
         verdict.files += 1
         if digest != record.predictions_sha256:

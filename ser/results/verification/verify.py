@@ -14,10 +14,9 @@ from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
 from ser.errors import ConfigError, SerError
-from ser.jsonfile import read_object
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
-from ser.results.records.kinds import read_record, studies
+from ser.results.records.kinds import read_record, read_schema, studies
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
 from ser.results.records.names import SUMMARY_SCHEMA, config_hash
 from ser.results.records.summary import FinishedExperiment, summarise_fewshot
@@ -41,7 +40,7 @@ def verify(path: Path, space: Workspace) -> Verdict:
     Raises:
         ConfigError: the file is missing, is not JSON, or is of a kind with no numbers to recompute.
     """
-    schema = str(read_object(path, "record").get("schema"))
+    schema = read_schema(path, "record")
     known = [SUMMARY_SCHEMA, *studies()]
     if schema not in known:
         raise ConfigError(f"{path} cannot be recomputed", expected=f"schema {', '.join(known)}", found=repr(schema))
@@ -69,7 +68,7 @@ def verify_all(folder: Path, space: Workspace) -> Iterator[Verdict]:
     """Verify all summaries and studies of a folder; other JSON files are passed over, damaged ones are faults."""
     for path in sorted(folder.glob("*.json")):
         try:
-            schema = read_object(path, "record").get("schema")
+            schema = read_schema(path, "record")
         except ConfigError as error:
             verdict = Verdict(path)
             verdict.add(path.name, error.problem, "a record")
