@@ -10,9 +10,9 @@ class SerError(Exception):
 
     Args:
         problem: the fault, with the name of the thing that has it.
-        expected: what would have been right.
+        expected: the right value or form.
         found: the value that was there instead.
-        action: what to do about it.
+        action: the remedy.
         option: the option that means nothing here, by its name in Python, where leaving it out is the remedy; one of the
             head's as `head_options.NAME`. The command line leaves it out where it was not typed.
     """

@@ -86,7 +86,7 @@ def signals_blocked() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
     for tracker in (resource_tracker, of_loky):  # they remove what killed processes leave in shared memory
         tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())  # again, for their start unblocks signals
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())  # again, as their start unblocks signals
     try:
         yield
     finally:

@@ -53,7 +53,7 @@ def load_all(kind: str) -> dict[str, ModuleType]:
 
 
 def kind(package: str) -> str:
-    """The constant `KIND` of a package: what one of its plugins is called; "" where it has none."""
+    """The constant `KIND` of a package: the name of one of its plugins, as in `head`; "" where it has none."""
     file = _folder(package) / "__init__.py"
     found = re.search(r'^KIND = "(.+)"$', file.read_text(encoding="utf-8"), re.MULTILINE) if file.is_file() else None
     return found[1] if found else ""

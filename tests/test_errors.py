@@ -351,7 +351,7 @@ def test_a_store_of_another_encoder_revision_or_rate(
     before = store.read_bytes()
     said = ser(*EXTRACT)
     assert said.err == [said.message]
-    assert f"the feature store {store} was made otherwise: {words}. --overwrite starts" in said.message
+    assert f"the feature store {store} was made with other settings: {words}. --overwrite starts" in said.message
     assert "another --workspace keeps both" in said.message
     assert store.read_bytes() == before
     assert counted(ser(*EXTRACT, "--overwrite"), COUNT, 0, 0)

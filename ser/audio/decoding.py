@@ -29,7 +29,7 @@ def read_sound(path: Path, take: Callable[[Any], Result]) -> Result:
     """Read something of an audio file.
 
     Args:
-        take: what to do with the open `soundfile.SoundFile`; called a second time where soundfile fails and ffmpeg can
+        take: reads the open `soundfile.SoundFile`; called a second time where soundfile fails and ffmpeg can
             convert the file.
 
     Raises:

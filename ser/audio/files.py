@@ -6,7 +6,7 @@ from pathlib import Path
 from ser.errors import AudioError
 from ser.files import open_regular
 
-# The one list of endings: what a folder is searched for, in a corpus and by `ser predict`. libsndfile reads those of SOUND.
+# The one list of endings that folders are searched for, in a corpus and by `ser predict`. libsndfile reads those of SOUND.
 SOUND = (
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".sph",
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """Fingerprints that a recording keeps when it is encoded again, made louder, resampled or trimmed.
 
-Sub-fingerprints of 32 bits, one every 20 ms: bit b says whether the energy difference between the bands b and b + 1 grew
+Sub-fingerprints of 32 bits, one every 20 ms: bit b is set if the energy difference between the bands b and b + 1 grew
 or fell over 80 ms (J. Haitsma, T. Kalker: A Highly Robust Audio Fingerprinting System, ISMIR 2002; there with windows of
 370 ms, every 11.6 ms, over one step). Gain does not change a sign, a cut moves the words only, and the windows overlap so
 much that a cut between two hops changes few bits.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ser.audio.reading import Audio, resample
 
-RATE = 8000  # Hz: what every telephone keeps
+RATE = 8000  # Hz: the band that every telephone keeps
 WINDOW = 2048  # samples: 256 ms
 HOP = 160  # samples: 20 ms
 SPAN = 4  # hops between the energies compared

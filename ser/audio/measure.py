@@ -16,7 +16,7 @@ class Measured:
     """Facts of an utterance's audio.
 
     Attributes:
-        fault: why it cannot be read, one of `ser.audio.files.FAULTS`; "" where it can.
+        fault: the reason why it cannot be read, one of `ser.audio.files.FAULTS`; "" where it can.
         seconds: its length.
         rate: the file's sample rate, Hz.
         peak: half the distance between the highest and the lowest sample, of full scale.

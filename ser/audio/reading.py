@@ -103,7 +103,7 @@ def check(audio: Audio, sample_rate: int, minimum: int, name: str = "the audio")
     Args:
         audio: float32 `(samples,)` at `sample_rate` Hz.
         minimum: the encoder's receptive field, samples.
-        name: what the message calls the audio.
+        name: of the audio, for the message.
 
     Raises:
         AudioError: no samples, values that are not finite, shorter than the receptive field, or silent.

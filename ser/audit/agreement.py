@@ -22,7 +22,7 @@ def krippendorff_alpha(counts: NDArray[np.int64]) -> float:
     K. Krippendorff: Computing Krippendorff's Alpha-Reliability, 2011, section C.
 
     Args:
-        counts: votes, `(units, values)`; units with fewer than two votes are left out, for they show no agreement.
+        counts: votes, `(units, values)`; units with fewer than two votes are left out, as they show no agreement.
 
     Returns:
         1 for perfect agreement, 0 for chance, NaN where there is nothing to disagree about.
@@ -39,7 +39,7 @@ def krippendorff_alpha(counts: NDArray[np.int64]) -> float:
 
 
 def vote_counts(shares: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Infer the votes from their shares, for a table keeps shares and not the number of annotators.
+    """Infer the votes from their shares, as a table keeps shares and not the number of annotators.
 
     The smallest number of annotators that gives the shares is too small where they have a common divisor (where all agree,
     one is enough). So it is multiplied by the whole number that brings it nearest to the number that most utterances need at

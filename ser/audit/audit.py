@@ -39,7 +39,7 @@ class Audit:
         scheme: the name of the label scheme.
         sound: the audio; None where there is none, or it was left out.
         findings: errors first, then warnings, then facts.
-        verdict: what records of these folds carry; None where the protocol breaks its promise, so that training refuses it.
+        verdict: carried by records of these folds; None where the protocol breaks its promise, so that training refuses it.
     """
 
     split: SplitTable
@@ -150,7 +150,9 @@ def examine(
         judged = judge_folds(split.table.dataset, split.protocol, split.frame, split.folds, copies)
     except CorpusError as error:
         said = f"{error.problem}: {error.found}"
-        found.append(Finding("broken-promise", ERROR, "the protocol does not keep its promise", 1, None, said))
+        found.append(
+            Finding("broken-promise", ERROR, "the protocol shares what it promises to keep apart", 1, None, said)
+        )
     found += [*classes(split), *agreement(split)]
     if sound is not None:
         found += [*recordings(sound, longest), *shared_audio(sound.copies, split)]

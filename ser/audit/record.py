@@ -78,7 +78,7 @@ class AuditedAudio(Model, kw_only=True):
 
 
 class AuditRecord(Model, kw_only=True):
-    """Audit of a dataset under a protocol: what could make its numbers mislead."""
+    """Audit of a dataset under a protocol: faults that would make its numbers mislead."""
 
     schema: Literal["ser.audit/1"] = "ser.audit/1"
     dataset: Word

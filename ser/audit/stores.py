@@ -142,7 +142,7 @@ def _imported(stores: Mapping[str, CheckedValues], split: SplitTable) -> list[Fi
             Finding(
                 "feature-tells-label",
                 ERROR,
-                "imported features that alone tell the label",
+                "imported features that alone give the label away",
                 sum(map(len, telling.values())),
                 examples=some_names(f"{name}: feature {k}" for name, numbers in telling.items() for k in numbers),
                 action="Is it a column of labels? Import again with --columns, or --label, and --overwrite.",

@@ -24,7 +24,7 @@ class ModelName:
     """A user's name for a model, understood.
 
     Attributes:
-        short: what stores are named after.
+        short: the name that stores are named after.
         model: hub id, or the local folder as given.
         folder: the local folder, where it is one.
         checkpoint: the published checkpoint, where it is a known one.
@@ -79,7 +79,7 @@ def locate_model(
 
     Args:
         needs: the files that must be there.
-        fetch: where to look after `--weights`, in order; each gives what it has or None. Default: the Hugging Face
+        fetch: the places to look in after `--weights`, in order; each gives a folder or None. Default: the Hugging Face
             cache, then its hub.
 
     Raises:

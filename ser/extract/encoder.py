@@ -41,7 +41,7 @@ class Checkpoint:
     Attributes:
         hub: id on the hub.
         dim: features a frame.
-        note: what a user should know: training data, language, size.
+        note: for the user: training data, language, size.
         licence: of these weights, where the plugin's differ.
         data: corpora that it was trained on, as its publisher says; see `ser.metadata.ledger`.
     """
@@ -70,9 +70,9 @@ class Encoder(ABC):
         identity: all that changes the values: plugin, model id, revision, sha256 of the weights, layer, pooling,
             preprocessing, dtype, versions of libraries that compute. JSON-able. A store of another identity is refused.
         assets: small texts that belong to the features (a tokenizer), kept in the store.
-        device: what computes: `cpu`, `cuda`, `cuda:1`, ...
+        device: `cpu`, `cuda`, `cuda:1`, ...
         of_corpus: true for one that is made from a corpus (`prepare`), and is another one for each.
-        store_dtype: what the features are stored as: `float32`, or at frame level `float16` (set by the caller).
+        store_dtype: type of the stored features: `float32`, or at frame level `float16` (set by the caller).
         equal: true where a batch takes inputs of equal cost only.
         spectrogram: true where its features are frames of bands around a mean of 0, on which masks have a meaning.
         view: the augmented view of the audio that it reads; None is the unchanged audio.

@@ -53,7 +53,7 @@ class Outcome:
         records: features, in the order of the chunk.
         failures: utterances without features, and why.
         clipped: ids of utterances whose audio is clipped.
-        notes: what a user should know.
+        notes: for the user.
     """
 
     records: list[Record] = field(default_factory=list)

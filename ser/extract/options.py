@@ -19,7 +19,7 @@ class EncoderOptions:
         layers: `last`, `all`, or indices of hidden layers (0 is the input of the first).
         pooling: text: `cls` or `mean`; None is the plugin's default.
         device: `cpu`, `cuda`, `cuda:1`, ...
-        dtype: `float32`, `bfloat16`, `float16`: what the encoder computes in.
+        dtype: `float32`, `bfloat16`, `float16`: the type that the encoder computes in.
         weights: a folder that holds models (below their hub id or their last name), used before any cache or network.
         revision: a commit of the hub repository.
         batch_seconds: s of audio in a batch, padding included; 0 is one utterance at a time; None suits the device.

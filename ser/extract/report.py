@@ -26,7 +26,7 @@ class ExtractionReport:
         without: utterances of the table that have no audio, or no text, or no emotion that a view is made for.
         first: the first that failed, and why; empty where none did.
         clipped: ids of utterances extracted now whose audio is clipped.
-        failures_path: where the failed ones are listed; None where there are none.
+        failures_path: the list of the failed ones; None where there are none.
         store_path: the merged file, or the folder of the shards where the work is shared.
         seconds: time it took.
         audio_seconds: length of the audio extracted now; 0 for text.

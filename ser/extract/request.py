@@ -28,7 +28,7 @@ class ExtractionRequest:
 
     Attributes:
         audio, text: encoder names; where neither is given, the defaults that the dataset has sources for.
-        text_source: whose text is encoded; see `ser.metadata.texts.text_sources`.
+        text_source: the source of the text; see `ser.metadata.texts.text_sources`.
         views: augmented views of the audio, made beside the features of the audio as it is; see `policies.names`.
         noise_folder, impulses: recordings that views are made with; None: white noise, and simulated rooms.
         view_seed: of what views draw.

@@ -1,4 +1,4 @@
-"""The utterances of a table as one modality's sources: where the audio or the text is, and the hash of it."""
+"""The utterances of a table as one modality's sources: the place of the audio or the text, and its hash."""
 
 import hashlib
 import math

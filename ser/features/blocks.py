@@ -63,7 +63,7 @@ class Block:
 
 def read_block(name: str, store: FeatureStore, ids: list[str]) -> Block:
     """Read the features of some utterances from a store."""
-    # Frames stored in float16 are widened here, not a batch at a time: what normalises and trains them computes in
+    # Frames stored in float16 are widened here, not batch by batch: normalisation and training compute in
     # float32. So they take twice the memory of the file, and no more.
     read = store.read(ids, np.int32 if store.vocabulary else np.float32)
     if isinstance(read, np.ndarray):

@@ -43,7 +43,7 @@ def refuse_exported(name: str, carried: Any) -> None:
 
     Args:
         name: of the file.
-        carried: what it says of the store's identity, as JSON or parsed; None, or anything else, where it says nothing.
+        carried: its statement of the store's identity, as JSON or parsed; None, or anything else, where there is none.
 
     Raises:
         ConfigError: they are.

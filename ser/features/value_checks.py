@@ -24,7 +24,7 @@ class CheckedValues:
 
     Attributes:
         zeros: utterances whose features are all zero.
-        twins: pairs of utterances with the very same features, not zeros; of three that are the same, each with the first.
+        twins: pairs of utterances with the same features, not zeros; of three that are the same, each with the first.
         label_features: numbers of features each of which alone gives away the label of every utterance, or a coarser one.
     """
 
@@ -68,7 +68,7 @@ class _Ranges:
     low: NDArray[np.float64] = field(init=False)
     high: NDArray[np.float64] = field(init=False)
     counts: NDArray[np.int64] = field(init=False)
-    whole: NDArray[np.bool_] = field(init=False)  # whether all values of a feature are whole numbers
+    whole: NDArray[np.bool_] = field(init=False)  # true for features whose values are all whole numbers
 
     def __post_init__(self) -> None:
         self.low = np.full((self.classes, self.dim), np.inf)

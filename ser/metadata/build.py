@@ -28,7 +28,7 @@ class Built:
 
     Attributes:
         table: with durations; not yet written.
-        notes: what the plugin left out.
+        notes: on files that the plugin left out.
         unusable: audio files that cannot be read, or cannot be named in a table.
         folds: published folds that came with it.
     """

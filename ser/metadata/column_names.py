@@ -302,7 +302,7 @@ def _name_rows(rows: Sequence[RawRow], given: Sequence[RawRow], where: object, i
     Where two files differ by their ending alone, it stays.
 
     Raises:
-        CorpusError: two rows are of one file, or of one start in it, so that nothing tells them apart.
+        CorpusError: two rows are of one file, or of one start in it, and cannot be told apart.
     """
     made: dict[str, int] = {}
     clash = shared_stems(row["path"] for row in rows if not said(row.get("utterance_id")))

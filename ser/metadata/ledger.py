@@ -1,4 +1,4 @@
-"""The ledger: which corpora an encoder has seen before it meets them here, and who says so.
+"""The ledger: the corpora that an encoder has seen before it meets them here, with the source of each statement.
 
 Statuses, the gravest first: `fine-tuning` (with emotion labels), `pre-training` (the audio or the text without labels),
 `unknown` (the publisher does not say, or the data are drawn from where the corpus comes from), `clean` (the publisher's list
@@ -27,7 +27,7 @@ class TrainingData:
     """The corpora that some encoders were trained on.
 
     Attributes:
-        source: who says so: a paper or a model card, and what it leaves open.
+        source: of the statement: a paper or a model card, and the facts that it leaves open.
         seen: corpus -> status.
         otherwise: status of all corpora that `seen` does not name.
     """
@@ -126,7 +126,7 @@ def encoder_stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, A
     """Sentences that results of a corpus must carry, where an encoder has seen it, or may have.
 
     Args:
-        facts: of the table; one's own corpora and synthetic ones are not in question.
+        facts: of the table; one's own corpora and synthetic ones are not looked up.
         stores: store name -> at least `encoder`, and `identity` with `model`.
     """
     corpus = facts.get("source_corpus") or facts.get("corpus")

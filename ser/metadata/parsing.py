@@ -120,7 +120,7 @@ def named_as(
 
     Args:
         pattern: of the whole name.
-        corpus: whose files they are, for the note.
+        corpus: of the files, for the note.
         suffixes: lower-case endings; `.wav` by default.
         name: gives the part of a path that the pattern is compared with, and by which copies are recognised.
 

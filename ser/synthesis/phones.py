@@ -23,11 +23,11 @@ class Phone:
     Attributes:
         formants: F1, F2, F3 in Hz.
         voicing: amplitude of the voice, 0 to 1.
-        seconds: how long it lasts at an even tempo.
+        seconds: its length at an even tempo.
         noise: amplitude of frication or burst, 0 to 1.
         centre: resonance of that noise in Hz.
         closed: share of the phone that is a closure before the burst.
-        glide: where a diphthong's formants go.
+        glide: the formants at the end of a diphthong.
     """
 
     formants: tuple[int, int, int]

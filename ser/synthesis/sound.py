@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 RATE = 16_000
 HOP = 64  # 4 ms
-FFT = 768  # 48 ms: what rings longer is 70 dB down
+FFT = 768  # 48 ms: the rest of the ringing is 70 dB down
 OVERSAMPLING = 2  # the pulse's edge is not a band-limited signal: made at twice the rate, it aliases little
 FULL = 10 ** (-26 / 20)  # rms of an ordinary utterance
 UPPER = ((3500, 250), (4500, 300), (5500, 400), (6500, 500))  # the higher formants' frequency and bandwidth in Hz

@@ -121,7 +121,7 @@ class Speaker:
         gain: distance to the microphone, dB.
         ordinary: departures of the ordinary voice, `(10,)` in the order of `Style`.
         expressive: factor of how far emotions are expressed.
-        habits: what this speaker does differently for each emotion, `(6, 10)`.
+        habits: the differences of this speaker for each emotion, `(6, 10)`.
     """
 
     actor: int

@@ -31,7 +31,7 @@ def cards() -> list[str]:
 
 
 def check_gpu(torch: ProbeResult, cards: Sequence[str], hidden: bool = False) -> Diagnosis:
-    """The GPU, and whether torch computes on it; `hidden` where `CUDA_VISIBLE_DEVICES` says which may be used."""
+    """Check the GPU, and that torch computes on it; `hidden` where `CUDA_VISIBLE_DEVICES` says which may be used."""
     facts, known = torch.values, "; ".join(cards)
     if "product" not in facts:
         there = f"; the driver knows {known}" if cards else ""

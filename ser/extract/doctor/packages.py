@@ -1,4 +1,4 @@
-"""The packages: their versions, and whether they can be imported."""
+"""The packages: their versions, and the test that they can be imported."""
 
 import re
 from collections.abc import Sequence

@@ -65,7 +65,7 @@ CPU_TOKENS, GPU_TOKENS = 2048, 16384  # in a batch
 
 
 def accepts(name: str) -> bool:
-    """Hub ids and folders of models in general: `load` finds out whether it is a text encoder."""
+    """Hub ids and folders of models in general: `load` refuses those that are not text encoders."""
     return is_hub_id(name) or (Path(name).expanduser() / "config.json").is_file()
 
 
@@ -172,7 +172,7 @@ class TextEncoder(Encoder):
         return [features[index] for index in range(len(inputs))]
 
     def _tokenized(self, texts: "str | list[str]", **options: Any) -> Any:
-        """Ids of a text, or of several. One thread at a time: where a tokenizer cuts is a setting of all its calls."""
+        """Ids of a text, or of several. One thread at a time, as a tokenizer's limit holds for all its calls."""
         with self._tokenizing:
             return self.tokenizer(texts, verbose=False, **options)["input_ids"]
 

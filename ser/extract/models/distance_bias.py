@@ -32,7 +32,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, fill: Callable[[Tensor, int, int], N
     size = max(1, most // (batch * length * 4))
     k, v = k.flip(2), v.flip(2)
     mixed = torch.empty_like(q)
-    block = q.new_empty(batch, 1, min(size, length), length)  # one for all: what costs is the first touch of memory
+    block = q.new_empty(batch, 1, min(size, length), length)  # one for all: the first touch of memory is what costs
     for head in range(heads):
         own = slice(head, head + 1)
         for begin in range(0, length, size):

@@ -76,7 +76,7 @@ class Emotion2vec(Frozen):
 
 
 def checkpoint_file(folder: Path) -> Path:
-    """The weights in a folder of funasr's layout: what `configuration.json` names, else `model.pt`, else the only `.pt`.
+    """The weights in a folder of funasr's layout: that of `configuration.json`, else `model.pt`, else the only `.pt`.
 
     Raises:
         EncoderError: there are none, or several without a name that decides.

@@ -116,7 +116,7 @@ class Frozen(Encoder):
     def probe(self, expected: Sequence[Tensor] | None = None) -> None:
         """Encode four short pieces of noise as a batch, and compare each with itself alone.
 
-        This fails when a version of the library behaves otherwise than the batches here count on. It is done in
+        This fails when a version of the library does not behave as the batches here assume. It is done in
         float32, before the model is cast to what it computes in: the rounding of bfloat16 would hide an error.
 
         Args:
@@ -138,7 +138,7 @@ class Frozen(Encoder):
                 f"{self.name}: a batch changes the features",
                 expected=f"a relative difference of {TOLERANCE:g} at most",
                 found=f"{found:.2g} between a batch and the untouched model",
-                action="The installed libraries behave otherwise than those this was written with: see `ser doctor`.",
+                action="The installed libraries differ from those that this was written for: see `ser doctor`.",
             )
         self.probed = max(self.probed, found)
 
@@ -161,7 +161,7 @@ def mean_over(layer: Tensor, frames: Sequence[int]) -> Tensor:
     mask = valid(frames, layer.device)
     if mask is None:
         return layer.mean(1, dtype=wide)
-    # Not a product with the mask: what lies in padding need not be finite.
+    # Not a product with the mask: numbers in padding need not be finite.
     kept = torch.where(mask[..., None], layer, torch.zeros((), dtype=layer.dtype, device=layer.device))
     return kept.sum(1, dtype=wide) / mask.sum(1, keepdim=True)
 

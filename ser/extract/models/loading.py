@@ -93,7 +93,7 @@ def weights_identity(found: ModelFiles, *settings: str) -> dict[str, str]:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep transformers from printing its load report and progress bars: what matters in them is an error here."""
+    """Keep transformers from printing its load report and progress bars: the important parts are errors here."""
     from transformers.utils import logging as said
 
     level, bar = said.get_verbosity(), said.is_progress_bar_enabled()
@@ -123,7 +123,7 @@ def load_tokenizer(found: ModelFiles) -> Any:
 
 
 def load_extractor(found: ModelFiles) -> Any:
-    """The feature extractor in a model folder: what makes a model's input of audio.
+    """Load the feature extractor of a model folder, which makes the model's input from audio.
 
     Raises:
         EncoderError: it cannot be made from the files that are there.

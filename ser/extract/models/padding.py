@@ -1,4 +1,4 @@
-"""Making padding invisible: which frames of a batch are real, and modules that look at no others."""
+"""Invisible padding: the real frames of a batch, and modules that read no others."""
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence

@@ -41,7 +41,7 @@ class TranscriptReport:
         empty: transcripts without a word, of all.
         path: the file.
         first: the first that failed, and why; "" where none did.
-        failures_path: where the failed ones are listed; None where there are none.
+        failures_path: the list of the failed ones; None where there are none.
         seconds: time it took.
         errors: against the corpus's text; None where it has none.
     """

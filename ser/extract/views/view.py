@@ -40,7 +40,7 @@ class AudioView:
     Attributes:
         name: see `policies.names`.
         seed: of its draws.
-        noises: what `noise` takes its noise from; None is white noise.
+        noises: recordings for `noise`; None is white noise.
         impulses: measured responses for `reverb`; None simulates simulated_rooms.
         scheme: by whose classes a class-differentiated view chooses; None for other views.
     """

@@ -160,7 +160,7 @@ class Imported:
         rows: rows of the utterance table, each with `utterance_id` at least.
         features: one per store.
         facts: entries of the table's sidecar that differ from those of any import.
-        notes: what a user should know.
+        notes: for the user.
     """
 
     rows: list[Row]

@@ -72,7 +72,7 @@ def import_features(
         dataset: its table is made where there is none, or joined by utterance id where there is one.
         sources: files, see `ser.features.importing.feature_files.parse`.
         pickle: a pickle of whole dialogues, in place of sources.
-        fields: what the members of that pickle are.
+        fields: the meaning of the members of that pickle.
         overwrite: replace stores that were made of other files.
         say: called with each line that a user should see.
 
@@ -80,7 +80,7 @@ def import_features(
         The stores that were written, one for each.
 
     Raises:
-        ConfigError, CorpusError, StoreError: what does not fit, and what to do about it. Nothing is written then, unless a
+        ConfigError, CorpusError, StoreError: something does not fit; see the message. Nothing is written then, unless a
             store could not be.
     """
     check_name(dataset)

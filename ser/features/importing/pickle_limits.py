@@ -11,7 +11,7 @@ import numpy as np
 
 MAX_LEVELS = 16  # of containers in containers; published features have up to eight
 SPARE_ELEMENTS = 10**6
-ELEMENTS_PER_BYTE = 16  # of a file: what is used several times is written once
+ELEMENTS_PER_BYTE = 16  # of a file: a part that is used several times is written once
 MAX_WIDE = 1000  # integers of more than 64 bits, with which a dict can be made quadratic
 _WIDE = 10  # bytes of an opcode's argument
 

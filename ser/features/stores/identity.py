@@ -42,7 +42,7 @@ def refuse_other(path: Path, there: Facts, here: Facts) -> None:
     differing = differences(there, here)
     if differing:
         raise StoreError(
-            f"the feature store {path} was made otherwise: {'; '.join(differing)}",
+            f"the feature store {path} was made with other settings: {'; '.join(differing)}",
             action="--overwrite starts this store again; another --workspace keeps both.",
         )
 

@@ -32,7 +32,7 @@ class StoreWriter:
 
     Args:
         path: `features/<dataset>/<store>.h5`.
-        facts: what the store is of; None takes those of the store there is.
+        facts: of the store; None takes those of the existing store.
         provenance: device, threads, versions, time of this run; JSON-able.
         shared: other processes write other utterances at the same time; such a writer does not merge.
         overwrite: start again; the first commit removes the old store.

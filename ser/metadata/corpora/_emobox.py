@@ -86,7 +86,7 @@ def rows_of(source: Path) -> Iterator[Row]:
 
 
 def corpus_of(lines: list[RawRow], file: Path) -> str:
-    """EmoBox's name of the corpus: what the lines say, else the file's name."""
+    """EmoBox's name of the corpus: that in the lines, else the file's name."""
     return str(lines[0].get("dataset") or file.stem).lower() if lines else file.stem.lower()
 
 

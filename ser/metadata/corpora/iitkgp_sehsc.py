@@ -52,7 +52,7 @@ def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of IITKGP-SEHSC, anywhere below the folder.
 
     Raises:
-        CorpusError: neither the folder nor the name tells an emotion of IITKGP-SEHSC.
+        CorpusError: neither the folder nor the name has an emotion of IITKGP-SEHSC.
     """
     for path, name in named_as(root, _NAME, "IITKGP-SEHSC", name=_mended):
         label = name[3]

@@ -33,7 +33,7 @@ def write_folds(path: Path, lines: Iterable[Line], sources: Mapping[str, tuple[s
     """Write the file, whole or not at all; an earlier one is replaced.
 
     Args:
-        sources: fold -> the unit of validation, and whether it was taken out of training; see `Fold`.
+        sources: fold -> the unit of validation, and true if it was taken out of training; see `Fold`.
     """
     lines = list(lines)
     count = len({fold for fold, _, _ in lines})

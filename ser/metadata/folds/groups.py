@@ -74,7 +74,7 @@ def hold_out(fold: Fold, frame: pd.DataFrame, labels: Rows, options: FoldOptions
         for label in np.unique(labels[fold.train]):
             rows = rng.permutation(np.flatnonzero(labels[fold.train] == label))
             out[rows[: max(1, round(VALIDATION_SHARE * len(rows)))] if len(rows) > 1 else rows[:0]] = True
-        if not out.any() and len(out) > 1:  # one utterance a class: validation gets one all the same
+        if not out.any() and len(out) > 1:  # one utterance per class: validation gets one nevertheless
             out[rng.integers(len(out))] = True
         kind = "utterance"
     else:

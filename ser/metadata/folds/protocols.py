@@ -179,7 +179,7 @@ def make_folds(
 
     Args:
         name: a name of `PROTOCOLS`.
-        table: whose facts (published folds) and name are used.
+        table: its facts (published folds) and name are used.
         frame: the rows in use, `(n, columns)`.
         labels: class number of each row, `(n,)`; only for stratification.
 

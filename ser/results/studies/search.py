@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Setting(Model, kw_only=True):
-    """A setting that was tried. Its test scores are in its own record only, for they must not choose."""
+    """A setting that was tried. Its test scores are in its own record only, as they must not choose."""
 
     setting: dict[str, Any]
     experiment: str | None

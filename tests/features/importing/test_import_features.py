@@ -104,7 +104,7 @@ def test_again_is_nothing_new_and_other_files_are_refused(mosi: Path, capsys: py
     content = gzip.decompress(file.read_bytes())
     file.write_bytes(gzip.compress(content.replace(b"1", b"2", 1)))
     assert main(aligned(mosi, *NAMED)) == 1
-    assert "was made otherwise: files.test text_test0.csv.gz" in capsys.readouterr().err
+    assert "was made with other settings: files.test text_test0.csv.gz" in capsys.readouterr().err
     assert main(aligned(mosi, *NAMED, "--overwrite")) == 0
 
 
