@@ -163,7 +163,7 @@ def test_every_head_trains_in_bfloat16_and_predicts_in_float32(name: str, data: 
     small = {"hidden": 16} if "hidden" in options_of(name) else {}
     kinds = ("frames+words", "pooled", "frames", "words")
     toy = next(toy for toy in map(data, kinds) if takes(name).fits(toy.resident.inputs))
-    config = make_config(name, epochs=2, head_options=small, precision="bfloat16", patience=0)
+    config = make_config(name, epochs=1, head_options=small, precision="bfloat16", patience=0)
     (half,) = train(toy, config, [3])
     (whole,) = train(toy, replace(config, precision="float32"), [3])
     assert half.weights.dtype == torch.float32
