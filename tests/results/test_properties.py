@@ -1,5 +1,6 @@
 """All numbers of a summary against scikit-learn and SciPy, on frames drawn at random."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,11 @@ def frames(draw: Any) -> pd.DataFrame:
 
 def again(rows: pd.DataFrame) -> dict[str, float]:
     """The four metrics by scikit-learn alone."""
-    t, p = rows["true"].to_list(), rows["predicted"].to_list()
+    return _again(tuple(rows["true"]), tuple(rows["predicted"]))
+
+
+@cache  # the same rows are looked at by fold, pooled and by group
+def _again(t: tuple[str, ...], p: tuple[str, ...]) -> dict[str, float]:
     recalls = precision_recall_fscore_support(t, p, labels=sorted(set(t)), zero_division=0)[1]
     return {
         "UA": float(np.mean(recalls)),
