@@ -1,5 +1,6 @@
 """Find results in their folder, and facts in them. Light."""
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def find_summary(name: str, folder: Path) -> Path:
     Raises:
         ConfigError: no such summary, with the nearest; or several, listing them.
     """
-    if name.endswith(".json") and Path(name).is_file():
+    if name.endswith(".json") and os.path.lexists(name) and not Path(name).is_dir():
         return Path(name)
     names = sorted(path.name.removesuffix(".json") for path in folder.glob("*.json"))
     wanted = name.removesuffix(".json")

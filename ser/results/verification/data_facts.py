@@ -6,11 +6,13 @@ with the configuration, whose hash every run has, and the sizes of folds with th
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from msgspec import UNSET
 
-from ser.errors import CorpusError, SerError
+from ser.errors import ConfigError, CorpusError, SerError
+from ser.metadata.labels import FILES
 from ser.results.records.model import FewshotSummary, Summary
 from ser.results.records.notes import notes_of
 from ser.results.verification.runs import Runs
@@ -23,12 +25,30 @@ TAKEN = "command, environment, time of the start, and what the data are called a
 
 
 def corpora(data: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Give the name, the place in the record and the facts of each dataset that has a table."""
-    if "table" in data:
-        yield str(data["dataset"]), "$.data", data
+    """Give the name, the place in the record and the facts of each dataset that has a table.
+
+    Raises:
+        ConfigError: a name would lead out of the workspace.
+    """
+    found = [(str(data["dataset"]), "$.data", data)] if "table" in data else []
     for name, part in data.get("datasets", {}).items():
         if isinstance(part, dict) and "table" in part:
-            yield str(name), f"$.data.datasets.{name}", part
+            found.append((str(name), f"$.data.datasets.{name}", part))
+    for name, where, part in found:
+        if name in ("", ".", "..") or set(name) & set("/\\\0"):
+            raise ConfigError(f"{where}: {name!r} is not the name of a dataset")
+        yield name, where, part
+
+
+def own_scheme(scheme: str, space: Workspace) -> str:
+    """A label scheme that a record names.
+
+    Raises:
+        ConfigError: it is a file outside the workspace, which a record from elsewhere must not have read.
+    """
+    if Path(scheme).suffix in FILES and not Path(scheme).resolve().is_relative_to(space.root.resolve()):
+        raise ConfigError(f"the label scheme {scheme} is a file outside the workspace")
+    return scheme
 
 
 def verify_data_facts(
@@ -94,6 +114,7 @@ def _again(
     stores, scheme = list(part["stores"]), str(part["scheme"])
     expected: list[str] = []
     try:
+        scheme = own_scheme(scheme, space)
         data = load_tensors(name, space, scheme=scheme, stores=stores, classes=list(part["classes"]), values=False)
         if "protocol" not in part:
             again = describe_data(data, scheme)

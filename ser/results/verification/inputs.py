@@ -7,7 +7,7 @@ import pandas as pd
 
 from ser.errors import SerError
 from ser.files import read_bytes
-from ser.results.verification.data_facts import corpora
+from ser.results.verification.data_facts import corpora, own_scheme
 from ser.results.verification.verdict import Verdict
 from ser.workspace import Workspace
 
@@ -81,7 +81,11 @@ def _values(name: str, store: str, facts: dict[str, Any], space: Workspace) -> s
     from ser.features.tensors import load_tensors
 
     found = load_tensors(
-        name, space, scheme=facts["scheme"], stores=list(facts["stores"]), classes=list(facts["classes"])
+        name,
+        space,
+        scheme=own_scheme(str(facts["scheme"]), space),
+        stores=list(facts["stores"]),
+        classes=list(facts["classes"]),
     )
     return str(found.stores[store]["features_sha256"])
 
@@ -93,7 +97,7 @@ def _labels(name: str, facts: dict[str, Any], space: Workspace, labels: pd.DataF
 
     try:
         table = load_table(name, space)
-        rule = load_scheme(facts["scheme"], table.frame)
+        rule = load_scheme(own_scheme(str(facts["scheme"]), space), table.frame)
     except SerError as error:
         verdict.missing.append(f"the labels of {name} cannot be compared: {error.line()}")
         return

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from functools import reduce
 from pathlib import Path
@@ -18,6 +19,7 @@ from ser.jsonfile import plain
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.kinds import read_summary
 from ser.results.records.runs import read_predictions
+from ser.results.verification.data_facts import own_scheme
 from ser.results.verification.verdict import Verdict
 from ser.results.verification.verify import verify, verify_all
 from ser.workspace import Workspace
@@ -425,3 +427,66 @@ def test_the_numbers_of_studies_are_recomputed(trained: Any, kind: str) -> None:
     found = _rewritten(path, *PLACES[kind])
     for place in PLACES[kind]:
         assert "$" + "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in place) in found
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/x", "..", "a/b", ""])
+def test_a_dataset_of_a_record_is_a_bare_name(path: Path, name: str) -> None:
+    (path.parent.parent.parent / "secret.csv").write_text("a secret")
+    record = json.loads(path.read_text())
+    record["data"] = {"dataset": name, "table": {"path": "x", "sha256": "0" * 64}, "stores": {}}
+    path.write_text(json.dumps(record))
+    verdict = verify(path, Workspace(path.parent.parent))
+    assert any("is not the name of a dataset" in d.line() for d in verdict.differences)
+
+
+def test_a_scheme_outside_the_workspace_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    assert own_scheme("4", Workspace(tmp_path / "w")) == "4"
+    inside = str(tmp_path / "w" / "own.yaml")
+    assert own_scheme(inside, Workspace(tmp_path / "w")) == inside
+    for name in (tmp_path / "other.yaml", tmp_path / "w" / ".." / "other.json"):
+        with pytest.raises(ConfigError, match="outside the workspace"):
+            own_scheme(str(name), Workspace(tmp_path / "w"))
+
+
+@pytest.mark.parametrize("other", ["../secret.csv", "/etc/passwd", "link.csv"])
+@pytest.mark.parametrize(
+    "command", [["show"], ["report", "--format", "csv"], ["verify"], ["plot", "--kind", "all"], ["compare", "two"]]
+)
+def test_predictions_of_a_record_lie_below_its_folder(
+    path: Path, other: str, command: list[str], write_experiment: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_experiment(path.parent, "two")
+    (path.parent.parent / "secret.csv").write_text("a secret")
+    (path.parent / "link.csv").symlink_to(path.parent.parent / "secret.csv")
+    record = json.loads(path.read_text())
+    for row in record["runs"]:
+        row["predictions"] = other
+    path.write_text(json.dumps(record))
+    code = main(["results", command[0], path.stem, *command[1:], "--workspace", str(path.parent.parent)])
+    said = capsys.readouterr()
+    assert "a secret" not in said.out + said.err
+    if command != ["show"]:
+        assert code in (1, 3)
+        assert f"names a file outside its folder: {other}" in said.err
+
+
+def test_an_odd_file_by_its_path_is_named_as_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "fifo.json")
+    (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
+    for name, words in (("fifo", "a named pipe, not a regular file"), ("loop", "Too many levels of symbolic links")):
+        for command in ("show", "verify", "report"):
+            assert main(["results", command, str(tmp_path / f"{name}.json")]) == 1
+            assert words in capsys.readouterr().err
+
+
+def test_odd_files_among_results_do_not_end_the_list(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(path.parent / "fifo.json")
+    (path.parent / "loop.json").symlink_to(path.parent / "loop.json")
+    (path.parent / "folder.json").mkdir()
+    (path.parent / "zero.json").symlink_to("/dev/zero")
+    assert main(["results", "list", "--workspace", str(path.parent.parent)]) == 3
+    said = capsys.readouterr()
+    assert "emodb-mlp" in said.out
+    for name in ("fifo", "loop", "folder", "zero"):
+        assert f"{name}.json" in said.err
