@@ -80,7 +80,7 @@ def _line(error: Exception) -> str | None:
     if isinstance(error, SerError):
         return error.line()
     if isinstance(error, MemoryError):
-        return f"out of memory ({error}). Take fewer --jobs or a smaller batch."
+        return f"out of memory ({error}). Close other programs, or take fewer --jobs where the command has them."
     if isinstance(error, OSError):
         import errno
 
@@ -92,7 +92,7 @@ def _line(error: Exception) -> str | None:
         return f"{error.strerror or error}{where}"
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(error, torch.cuda.OutOfMemoryError):
-        return "the GPU is out of memory. What was done is kept: try again with a smaller batch, or with --device cpu."
+        return "the GPU is out of memory. What was done is kept. Take --device cpu, or for training a smaller --batch-size."
     return None
 
 

@@ -207,3 +207,25 @@ def test_plugins_are_listed_with_what_they_are(command: str, package: str, capsy
     assert [line.split()[0] for line in lines] == list(registry.names(package))
     for line in lines:
         assert registry.summary(registry.load(package, line.split()[0])) in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["fewshot"], "expected one, or --target NAME"),
+        (["fit"], "expected one, or --dataset NAME"),
+        (
+            ["extract", "--dataset", "emodb", "--root", "nowhere"],
+            "A table file: ser metadata --dataset NAME --from FILE",
+        ),
+        (
+            ["audit", "--dataset", "csv", "--root", "."],
+            "Give it with: ser metadata --dataset NAME --from FILE --format csv",
+        ),
+    ],
+)
+def test_advice_names_options_that_the_command_has(
+    tmp_path: Path, arguments: list[str], advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--workspace", str(tmp_path)]) == 1
+    assert advice in capsys.readouterr().err

@@ -93,16 +93,25 @@ def _encoded(path: Path) -> str | bytes:
 
 
 def _completed(path: Path) -> io.BytesIO | None:
-    """A wav file with its header completed, where the writer was stopped before it filled in the size of the data.
+    """A wav or au file with its header completed, where the writer was stopped before it filled in the size of the data.
 
     libsndfile takes a size of 0 at its word. None where there is nothing to complete.
     """
-    if path.suffix.lower() not in (".wav", ""):
+    if path.suffix.lower() not in (".wav", ".au", ".snd", ""):
         return None
     with open_regular(path) as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
-        if not file.read(12).startswith(b"RIFF") or size > _MAX_UNFINISHED:
+        head = file.read(12)
+        if size > _MAX_UNFINISHED:
+            return None
+        if head.startswith(b".snd") and len(head) == 12:
+            begin, length = struct.unpack(">4xII", head)
+            if length or begin >= size:
+                return None
+            file.seek(0)
+            return io.BytesIO(_with(file.read(), (8, ">I", size - begin)))
+        if not head.startswith(b"RIFF"):
             return None
         while len(chunk := file.read(8)) == 8:
             name, length = struct.unpack("<4sI", chunk)
@@ -112,12 +121,17 @@ def _completed(path: Path) -> io.BytesIO | None:
                 if length or not following or _is_chunk(following, size - begin):
                     return None
                 file.seek(0)
-                content = bytearray(file.read())
-                struct.pack_into("<I", content, begin - 4, size - begin)
-                struct.pack_into("<I", content, 4, size - 8)
-                return io.BytesIO(content)
+                return io.BytesIO(_with(file.read(), (begin - 4, "<I", size - begin), (4, "<I", size - 8)))
             file.seek(length + length % 2, io.SEEK_CUR)
     return None
+
+
+def _with(content: bytes, *numbers: tuple[int, str, int]) -> bytes:
+    """The content with numbers written at places: `(offset, format, number)`."""
+    changed = bytearray(content)
+    for offset, form, number in numbers:
+        struct.pack_into(form, changed, offset, number)
+    return bytes(changed)
 
 
 def _is_chunk(head: bytes, room: int) -> bool:
@@ -127,14 +141,28 @@ def _is_chunk(head: bytes, room: int) -> bool:
     return int(struct.unpack("<I", head[4:])[0]) <= room - 8
 
 
+# What libsndfile's log says of a file that ends too early, by format: what the header declares, and what there is.
+_SIZES = r" *(?:data|SSND|BODY|Data Size) *: (\d+) \(should be (\d+)\)"
+_CUT = {
+    "W64": r"riff : (\d+) \(should be (\d+)\)",  # the whole file, of 8-byte aligned chunks
+    "RF64": r" *Riff size : (\d+) \(should be (\d+)\)",
+}
+
+
 def _refuse_cut(path: Path, sound: Any) -> None:
-    """libsndfile reads what there is of a wav file that ends too early, and says so only in its log."""
-    cut = re.search(r"^data : (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
-    if cut and int(cut[2]) < int(cut[1]) < UNKNOWN_SIZE:
+    """libsndfile reads what there is of a file that ends too early, and says so only in its log."""
+    unit = "bytes"
+    cut = re.search(f"^{_CUT.get(sound.format, _SIZES)}", sound.extra_info, re.MULTILINE)
+    declared, there = (int(cut[1]), int(cut[2])) if cut else (0, 0)
+    if sound.format == "NIST":  # of which the log says nothing
+        with open_regular(path) as file:
+            count = re.search(rb"^sample_count -i (\d+)", file.read(1024), re.MULTILINE)
+        declared, there, unit = int(count[1]) if count else 0, int(sound.frames), "samples"
+    if there < declared < UNKNOWN_SIZE:
         raise AudioError(
             f"{path} is cut short",
-            expected=f"{cut[1]} bytes of audio",
-            found=cut[2],
+            expected=f"{declared} {unit} of audio",
+            found=there,
             action=AGAIN,
             fault="truncated",
         )

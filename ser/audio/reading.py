@@ -257,7 +257,7 @@ def to_mono(path: Path | str, data: NDArray[np.float32], channel: float | None =
             f"{path} has float samples that are not of full scale 1",
             expected=f"values from -1 to 1, {LOUDEST:g} at most",
             found=f"{peak:.6g}, as of integers",
-            action=f"Divide them by {2**15 if peak <= 2**15 else 2**31} and write the file again.",
+            action=f"{_remedy(data, peak)} and write the file again.",
             fault="scale",
         )
     if channel is not None:
@@ -272,6 +272,13 @@ def to_mono(path: Path | str, data: NDArray[np.float32], channel: float | None =
     _refuse_cancelling(path, data, mean)
     averaged: Audio = mean.astype(np.float32)
     return averaged
+
+
+def _remedy(data: NDArray[np.float32], peak: float) -> str:
+    """Guess the type of the integers, and say how to bring them to full scale 1."""
+    if peak <= 255 and float(data.min()) >= 0:
+        return "Subtract 128, divide by 128"
+    return f"Divide them by {next((n for n in (2**15, 2**23, 2**31) if peak <= n), 2**31)}"
 
 
 def _refuse_cancelling(path: Path | str, data: NDArray[np.float32], mean: NDArray[np.float64]) -> None:

@@ -150,7 +150,10 @@ def import_features(
     given = {"": features, "train": train, "validation": validation, "test": test}
     sources = [parse(word, part) for part, words in given.items() for word in words]
     names = tuple(label_names) if label_names else None
-    declared = {store if equals else "": name or store for store, equals, name in (e.partition("=") for e in encoders)}
+    declared = {
+        store if equals else "": name if equals else store
+        for store, equals, name in (e.partition("=") for e in encoders)
+    }
     options = ImportOptions(rows, id_column, label, names, axis, tuple(columns) if columns else None, declared)
     more = {"pickle": pickle, "fields": fields, "overwrite": overwrite, "say": session.say}
     kept = keep(dataset, session.workspace, sources, options, **more)  # type: ignore[arg-type]

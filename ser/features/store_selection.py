@@ -12,8 +12,11 @@ from ser.registry import unknown
 from ser.workspace import Workspace
 
 
-def choose_dataset(workspace: Workspace) -> str:
+def choose_dataset(workspace: Workspace, option: str = "--dataset") -> str:
     """The only dataset of a workspace that has features.
+
+    Args:
+        option: of the command, which names another.
 
     Raises:
         ConfigError: there is none, or several: they are listed.
@@ -23,7 +26,7 @@ def choose_dataset(workspace: Workspace) -> str:
         return cached[0]
     raise ConfigError(
         f"{len(cached)} datasets have features in {workspace.root.resolve()}",
-        expected="one, or --dataset NAME",
+        expected=f"one, or {option} NAME",
         found=", ".join(cached) or None,
         action=None if cached else "Extract some: ser extract --dataset NAME --root DIR",
     )

@@ -74,7 +74,7 @@ def parse_corpus(name: str, root: Path, dataset: str | None = None) -> Table:
         raise CorpusError(
             f"{plugin.TITLE}: there is no {root}",
             expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
-            action="Give the corpus folder with --root, or a table file with --from.",
+            action="Give the corpus folder with --root. A table file: ser metadata --dataset NAME --from FILE",
         )
     rows = [_composed(row) for row in plugin.parse(root)]
     if not rows:

@@ -9,6 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -222,6 +223,12 @@ def _from_file(path: Path, frame: "pd.DataFrame") -> Scheme:
                     f"{path}: {member!r} is neither an emotion nor a label here", action=f"Did you mean {meant!r}?"
                 )
             mapping[str(member)] = str(name)
+    names = [str(name).strip() for name in content]
+    twice = next((pair for pair in combinations(names, 2) if alike(*pair)), None)
+    if twice is not None:
+        raise ConfigError(
+            f"{path}: the classes {twice[0]!r} and {twice[1]!r} have one name", expected="every name once"
+        )
     if len(content) < 2:
         raise ConfigError(f"{path}: {len(content)} class", expected="two or more")
     return Scheme(path.stem, tuple(str(c) for c in content), mapping)

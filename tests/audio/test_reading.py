@@ -203,6 +203,38 @@ def test_a_wav_that_is_cut_short(tmp_path: Path) -> None:
     refused(path, "cut short", "16000 bytes")
 
 
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("a.aiff", "AIFF"), ("a.au", "AU"), ("a.w64", "W64"), ("a.rf64", "RF64"), ("a.wav", "WAVEX"), ("a.sph", "NIST")],
+)
+def test_other_formats_that_are_cut_short(tmp_path: Path, name: str, form: str) -> None:
+    path = tmp_path / name
+    soundfile.write(path, tone(), RATE, subtype="PCM_16", format=form)
+    assert len(audio.load(path, RATE)) == len(tone())
+    path.write_bytes(path.read_bytes()[:9000])
+    refused(path, "cut short", "found")
+
+
+def test_an_au_whose_header_was_never_completed(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.au", tone(), subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    content[8:12] = bytes(4)
+    path.write_bytes(content)
+    np.testing.assert_allclose(audio.load(path, RATE), tone(), atol=3.1e-5)
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "remedy"),
+    [
+        (2**15, 0, "Divide them by 32768"),
+        (2**23, 0, "Divide them by 8388608"),
+        (127, 128, "Subtract 128, divide by 128"),
+    ],
+)
+def test_the_remedy_of_integers_in_a_float_file(tmp_path: Path, scale: int, offset: int, remedy: str) -> None:
+    refused(written(tmp_path / "a.wav", scale * tone() + offset, subtype="FLOAT"), remedy)
+
+
 def test_a_wav_written_to_a_pipe_is_no_cut_one(tmp_path: Path) -> None:
     path = written(tmp_path / "a.wav", tone(), subtype="PCM_16")
     content = bytearray(path.read_bytes())

@@ -102,6 +102,7 @@ def test_a_scheme_of_ones_own(tmp_path: Path) -> None:
         ("true: [anger]\nb: [fear]\n", "has True among its classes.*quotation marks"),
         ("a: [anger, null]\nb: [fear]\n", "has None among"),
         ("a: [[anger]]\nb: [fear]\n", "among its classes"),
+        ("Good: [anger]\n'good ': [fear]\n", "the classes 'Good' and 'good' have one name"),
     ],
 )
 def test_a_wrong_scheme_is_refused(tmp_path: Path, content: str, message: str) -> None:

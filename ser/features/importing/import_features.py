@@ -144,6 +144,8 @@ def write_import(
 
 def _declared(encoders: Mapping[str, str], stores: Sequence[str]) -> dict[str, str]:
     """Store -> declared encoder."""
+    if not all(map(str.strip, encoders.values())):
+        raise ConfigError("--encoder without a name", expected="NAME, or STORE=NAME")
     if "" in encoders and len(stores) > 1:
         raise ConfigError(
             f"--encoder {encoders['']} of which store?", expected=f"STORE=NAME, STORE one of {', '.join(stores)}"

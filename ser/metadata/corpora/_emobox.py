@@ -51,7 +51,7 @@ def listing(source: Path) -> Path:
             f"{source}: no EmoBox metadata",
             expected="NAME/NAME.jsonl",
             found=few([p.name for p in files]) or "no .jsonl file",
-            action="Give the file with: --from data/NAME/NAME.jsonl --format emobox",
+            action="Give the file with: ser metadata --dataset NAME --from data/NAME/NAME.jsonl --format emobox",
         )
     return named[0]
 

@@ -37,7 +37,11 @@ def parse(root: Path) -> Iterator[Row]:
         CorpusError: a folder, or a file that is not a table.
     """
     if root.is_dir():
-        raise CorpusError(f"{root} is a folder", expected="a file", action="Give it with: --from FILE --format csv")
+        raise CorpusError(
+            f"{root} is a folder",
+            expected="a file",
+            action="Give it with: ser metadata --dataset NAME --from FILE --format csv",
+        )
     rows, folder = read_rows(root)
     yield from translate(rows, folder, root)
 

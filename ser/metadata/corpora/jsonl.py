@@ -34,7 +34,11 @@ def parse(root: Path) -> Iterator[Row]:
         CorpusError: a folder, or a line that is no JSON object.
     """
     if root.is_dir():
-        raise CorpusError(f"{root} is a folder", expected="a file", action="Give it with: --from FILE --format jsonl")
+        raise CorpusError(
+            f"{root} is a folder",
+            expected="a file",
+            action="Give it with: ser metadata --dataset NAME --from FILE --format jsonl",
+        )
     rows, folder = read_json_lines(root)
     yield from translate(rows, folder, root)
 

@@ -88,8 +88,12 @@ def same_encoders(here: str, ours: Mapping[str, Any], there: str, others: Mappin
             lacking, of = (ours, here) if store is None else (others, there)
             found = f"{', '.join(lacking)} in {of}"
         else:
-            found = f"a difference in {', '.join(same_encoder(store, other))}"
-            if is_imported(store) and is_imported(other):
+            differing = same_encoder(store, other)
+            found = f"a difference in {', '.join(differing)}"
+            if differing == ["names_sha256"]:
+                found = "features of other names, or in another order"
+                action = "ser store import --columns FIRST:LAST --overwrite takes the same of both, in the same order."
+            elif is_imported(store) and is_imported(other):
                 action = "If one program made both, declare it: ser store import --encoder NAME --overwrite, for each corpus."
         raise StoreError(
             f"the features of {here} and {there} are not of the same encoder",

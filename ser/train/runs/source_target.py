@@ -29,7 +29,7 @@ def choose_pair(workspace: Workspace, source: str | None, target: str | None) ->
         return "iemocap", "cremad"
     if target is None and source is not None:
         raise ConfigError(f"--source {source} without a target", expected="--target NAME")
-    return source, target or choose_dataset(workspace)
+    return source, target or choose_dataset(workspace, "--target")
 
 
 def need_pair(workspace: Workspace, source: str | None, target: str | None) -> tuple[str, str]:

@@ -243,11 +243,24 @@ def test_a_declaration_does_not_make_other_features_the_same(
     assert "a difference in dim, names_sha256" in capsys.readouterr().err
 
 
+def test_a_declaration_of_features_in_another_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two_corpora(tmp_path, "--encoder", "hubert-large")
+    file = tmp_path / "e.csv"
+    file.write_text(file.read_text().replace("f0,f1", "f1,f0", 1))
+    words = ["store", "import", "--dataset", "e", "--features", f"audio={file}", "--encoder", "hubert-large"]
+    assert main([*words, "--overwrite", "--workspace", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert transfer(tmp_path) == 1
+    assert "in another order. ser store import --columns" in capsys.readouterr().err
+
+
 def test_a_declaration_is_of_a_store_of_the_import(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,label,f0\nu1,sad,1\nu2,angry,2\n")
     words = [f"audio={tmp_path / 'a.csv'}", f"visual={tmp_path / 'a.csv'}"]
     with pytest.raises(ConfigError, match="--encoder x of which store"):
         make(tmp_path, *words, encoders={"": "x"})
+    with pytest.raises(ConfigError, match="--encoder without a name"):
+        make(tmp_path, words[0], encoders={"": ""})
     with pytest.raises(ConfigError, match="unknown store of this import: 'text'"):
         make(tmp_path, *words, encoders={"text": "x"})
 
