@@ -48,7 +48,9 @@ def verify(path: Path, space: Workspace) -> Verdict:
     try:
         record: Any = read_record(path, "record")
     except ConfigError as error:
-        verdict.add("$", str(error.found or error.problem), f"a valid record of {schema}")
+        found = str(error.found or error.problem)
+        place, _, fault = found.partition(": ") if found.startswith("$") else ("$", "", found)
+        verdict.add(place, fault, f"a valid record of {schema}")
         return verdict
     verdict.compare(record.config_hash, config_hash(record.config), "$.config_hash")
     beside = Workspace(path.resolve().parent.parent) if path.resolve().parent.name == "results" else space
