@@ -1,7 +1,7 @@
 """The folder a user works in: `metadata/`, `features/` and `results/`, and how files are written into it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +38,10 @@ class Workspace:
         """Datasets that have a table."""
         return sorted(p.stem for p in (self.root / "metadata").glob("*.csv"))
 
-    def with_features(self) -> list[str]:
-        """Datasets that have a table and feature stores."""
-        return [dataset for dataset in self.datasets() if self.stores(dataset)]
+    def with_features(self, stores: Iterable[str] = ()) -> list[str]:
+        """Datasets that have a table and feature stores; where stores are named, those that have all of them."""
+        named = set(stores)
+        return [dataset for dataset in self.datasets() if (there := self.stores(dataset)) and named <= set(there)]
 
     def stores(self, dataset: str) -> list[str]:
         """Names of a dataset's feature stores: merged ones and ones that are shards only."""

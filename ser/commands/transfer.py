@@ -13,7 +13,7 @@ from ser.commands._types import Items
 @click.option("--source", help="Corpus to train on.  [default: iemocap where it and cremad are cached]")
 @click.option("--target", help="Corpus to test on.  [default: cremad]")
 @click.option("--matrix", is_flag=True, help="Each of --datasets as source and as target, as a table and a heat map.")
-@click.option("--datasets", type=Items(), help="Of --matrix.  [default: all that have features]")
+@click.option("--datasets", type=Items(), help="Of --matrix.  [default: all that have the features]")
 @training_options(without=("refit",))
 def command(
     session: Session,
@@ -44,7 +44,8 @@ def command(
             "--datasets without --matrix", expected="--source A --target B, or --matrix --datasets A,B,..."
         )
     if matrix:
-        names = datasets or session.workspace.with_features()
+        named = [name for flag in ("audio", "text", "visual") for name in options[flag] or ()]
+        names = datasets or session.workspace.with_features(named)
         found = every(names, session.workspace, **arguments(session, options, datasets=",".join(names)))
         report(session, found, options)
         path = options["output"] or session.workspace.results / f"{found['experiment']}.json"
