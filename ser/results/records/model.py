@@ -83,9 +83,6 @@ class Described(Model, kw_only=True):
     n: Annotated[int, Meta(ge=1, description="Runs.")]
     values: Annotated[list[float], Meta(min_length=1, description="One value per run, in the order of the runs.")]
 
-    def __post_init__(self) -> None:
-        require(len(self.values) == self.n, f"Expected {self.n} values, as n says, got {len(self.values)}")
-
 
 class Metric(Described, kw_only=True):
     """A metric between 0 and 1 described over runs."""
