@@ -12,6 +12,7 @@ import torch
 
 from ser.cli import main
 from ser.errors import SerError, TrainingError
+from ser.jsonfile import plain
 from ser.results.records.runs import read_predictions
 from ser.train.classical import learner as classical_learner
 from ser.train.classical.estimator import HeadClassifier
@@ -168,7 +169,7 @@ def job_of(maker: Any, **given: Any) -> Experiment:
 def equal(found: list[Run], expected: list[Run]) -> None:
     assert len(found) == len(expected)
     for (row, predictions), (other, theirs) in zip(found, expected, strict=True):
-        assert {**row, "seconds": 0} == {**other, "seconds": 0}
+        assert {**plain(row), "seconds": 0} == {**plain(other), "seconds": 0}
         pd.testing.assert_frame_equal(predictions, theirs)
 
 
