@@ -28,6 +28,7 @@ from ser.explain.modalities import contributions
 from ser.explain.opened_head import open_head
 from ser.features.blocks import stored_block
 from ser.features.tensors import load_tensors
+from ser.jsonfile import plain
 from ser.results.records.kinds import read_summary
 from ser.results.records.runs import read_predictions
 from ser.synthesis import make_corpus
@@ -363,7 +364,7 @@ def test_new_recordings_get_what_the_stored_features_got(tmp_path: Path, capsys:
     )
     given = ["--head", "sklearn:SVC", "--protocol", "speaker", "--runs", "1", "--jobs", "1", "--save"]
     assert main(["fit", *given, "--output", str(tmp_path / "results" / "mine.json"), *common]) == 0
-    summary = read_summary(tmp_path / "results" / "mine.json")
+    summary = plain(read_summary(tmp_path / "results" / "mine.json"))
     entry = summary["runs"][0]
     model = (tmp_path / "results" / entry["record"]).with_suffix(".safetensors")
     recorded = pd.read_csv(tmp_path / "results" / entry["predictions"])

@@ -66,7 +66,7 @@ def test_the_same_utterances_and_ordinary_records(space: Any, monkeypatch: pytes
     assert [v["name"] for v in found["variants"]] == ["audio only", "text only", "simple fusion", FULL]
     ids = set()
     for row in found["variants"]:
-        summary = read_summary(path.parent / row["record"])
+        summary = plain(read_summary(path.parent / row["record"]))
         assert summary["pooled"] == row["pooled"]
         assert set(summary["data"]["stores"]) == set(row["stores"])
         frame = read_predictions(path.parent / row["record"])

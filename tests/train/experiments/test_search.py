@@ -80,7 +80,7 @@ def test_validation_chooses_and_other_test_scores_are_not_told(maker: Any) -> No
     assert plain(read_record(path)) == found
     assert (found["tried"], found["failed"]) == (2, 0)
     assert found["chosen"]["setting"] == {"lr": 1e-2, "head.hidden": 8}
-    summaries = [read_summary(path.parent / s["record"]) for s in found["settings"]]
+    summaries = [plain(read_summary(path.parent / s["record"])) for s in found["settings"]]
     for row, summary in zip(found["settings"], summaries, strict=True):
         assert row["validation"] == summary["validation"]
         assert not {"test", "pooled"} & set(row)

@@ -12,6 +12,7 @@ import pytest
 
 import ser
 from ser.cli import main
+from ser.jsonfile import plain
 from ser.results.records.kinds import read_summary
 from ser.results.records.names import config_hash
 from ser.train.experiments.fit import fit
@@ -102,9 +103,9 @@ def test_records_of_the_old_form_are_read_listed_shown_and_verified(
     output = maker.space.results / "old.json"
     fit("toy", maker.space, output=output, **FAST)
     as_before(output)
-    assert read_summary(output)["config"]["code"]["train"] == "bf030968793d"
+    assert plain(read_summary(output))["config"]["code"]["train"] == "bf030968793d"
     for command in (["list"], ["show", "old"], ["verify", "old", "--strict"]):
         assert main(["results", *command, "--workspace", str(maker.space.root)]) == 0, command
         assert "old" in capsys.readouterr().out
     again = fit("toy", maker.space, **FAST)  # under its own name: nothing of another identity is resumed
-    assert read_summary(output)["pooled"] == json.loads(json.dumps(again["pooled"]))
+    assert plain(read_summary(output))["pooled"] == json.loads(json.dumps(again["pooled"]))
