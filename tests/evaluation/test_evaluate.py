@@ -78,7 +78,7 @@ def evaluated(space: Path, model: str, **options: Any) -> dict[str, Any]:
 
 def test_of_its_own_corpus_the_recorded_test_rows_are_evaluated(space: Path) -> None:
     record = evaluated(space, "whole", calibrate=True)
-    summary = read_summary(space / "results" / "whole.json")
+    summary = plain(read_summary(space / "results" / "whole.json"))
     assert record["scores"] == json.loads(json.dumps(summary["pooled"]))
     assert record["data"]["own"] is True
     assert record["unit"] == "run"
@@ -180,7 +180,7 @@ def test_audio_that_was_trained_on_is_left_out_of_another_corpus(space: Path, ma
 
 def test_a_transfers_head_is_tested_on_the_target_and_never_on_the_source(space: Path) -> None:
     record = evaluated(space, "moved", dataset="b", calibrate=True)
-    assert record["scores"] == json.loads(json.dumps(read_summary(space / "results" / "moved.json")["pooled"]))
+    assert record["scores"] == json.loads(json.dumps(plain(read_summary(space / "results" / "moved.json"))["pooled"]))
     with pytest.raises(ConfigError, match="trained on a, and not tested on it"):
         evaluate("moved", space, dataset="a")
     assert evaluated(space, "moved")["data"]["dataset"] == "b"
@@ -301,7 +301,7 @@ def test_adapted_and_fine_tuned_heads_are_saved_and_evaluated(
         ("whole", {"novelty": ["a"]}, "knows it"),
         ("whole", {"novelty": ["nowhere"]}, "there is no table"),
         ("whole", {"scheme": "6"}, "Leave --scheme out"),
-        ("whole", {"amount": "10%"}, "no few-shot record"),
+        ("whole", {"amount": "10%"}, "is not a few-shot record"),
         ("whole", {"tta": True}, "ser extract --dataset a --audio toy --views"),
         ("bare", {"novelty": ["c"]}, "needs the saved heads"),
         ("bare", {"dataset": "b"}, "needs the saved heads"),
@@ -436,7 +436,7 @@ def test_a_few_shot_record_is_evaluated_at_an_amount(space: Path) -> None:
     options = {k: v for k, v in FAST.items() if k != "jobs"}
     output = space / "results" / "few.json"
     fewshot("b", "a", Workspace(space), percentages=[20, 50], protocol="speaker", output=output, **options)
-    summary = read_summary(output)
+    summary = plain(read_summary(output))
     for amount in ("20%", None):
         record = evaluated(space, "few", amount=amount)
         assert record["model"]["amount"] == (amount or "50%")
