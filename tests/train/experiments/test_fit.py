@@ -38,7 +38,7 @@ def test_the_summary_is_what_the_predictions_say(maker: Any) -> None:
     assert plain(read_summary(files(maker) / f"{summary['experiment']}.json")) == json.loads(json.dumps(summary))
     predictions = predictions_of(maker, summary)
     assert len(summary["runs"]) == 2 * 6
-    again = json.loads(json.dumps(metrics_from_predictions(predictions, list(summary["data"]["classes"]))))
+    again = plain(metrics_from_predictions(predictions, list(summary["data"]["classes"])))
     for part in ("validation", "test", "pooled", "confusion_matrix", "per_class"):
         assert again[part] == json.loads(json.dumps(summary[part])), part
     test = predictions[(predictions["split"] == "test") & (predictions["run"] == 1)]
