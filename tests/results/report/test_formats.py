@@ -366,7 +366,7 @@ def test_refused(folder: Path, tmp_path: Path) -> None:
         write_report(["one"], folder, "html", folder / "one.json")
     shutil.copytree(folder, tmp_path / "results")
     (tmp_path / "results" / "one" / "run-001.fold-01.csv").unlink()
-    with pytest.raises(ConfigError, match="names one/run-001.fold-01.csv, which cannot be read"):
+    with pytest.raises(ConfigError, match=r"names one/run-001\.fold-01\.csv, which cannot be read"):
         write_report(["one"], tmp_path / "results")
     assert list((tmp_path / "results").glob("*.html")) == []
 
