@@ -397,8 +397,9 @@ def test_snapshots_are_set_beside_the_last_one(space: Path) -> None:
 
 
 def test_the_command_writes_beside_the_summary_and_lists_stay_as_they_were(
-    space: Path, capsys: pytest.CaptureFixture[str]
+    space: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # of a terminal: no cell is wrapped
     before = [line.experiment for line in list_results(space / "results")[0]]
     assert main(["evaluate", "--model", "less", "--calibrate", "--novelty", "c", "--workspace", str(space)]) == 0
     out = capsys.readouterr().out

@@ -181,7 +181,7 @@ def test_verify_finds_and_repair_drops(ser: Ser, table: None, store: Path, capsy
     assert ser(*EXTRACT) == 0
     assert f"1 done, {COUNT - 1} skipped, 0 failed" in capsys.readouterr().out
     os.truncate(store, 1000)
-    assert ser("store", "info") == 1
+    assert ser("store", "info") == 3
     assert "is truncated or damaged" in capsys.readouterr().err
     assert ser("store", "verify") == 3
     assert "1 file damaged: " in capsys.readouterr().out

@@ -202,7 +202,8 @@ def test_an_evaluation_is_not_put_beside_other_results(space: Path) -> None:
         compose(sources)
 
 
-def test_the_p_of_both_kinds_of_luck_is_printed(source: Result) -> None:
+def test_the_p_of_both_kinds_of_luck_is_printed(source: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # of a terminal: no cell is wrapped
     comparison = source.record.ensemble.comparison
     changed = structs.replace(source.record.ensemble, comparison=structs.replace(comparison, p=0.0123))
     for record in (source.record, structs.replace(source.record, ensemble=changed)):

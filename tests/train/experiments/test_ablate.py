@@ -98,7 +98,10 @@ def test_one_modality_is_refused_with_what_to_extract(maker: Any) -> None:
         ablate("toy", maker.space, **FAST)
 
 
-def test_the_command_and_what_is_shown(space: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_and_what_is_shown(
+    space: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # of a terminal: no cell is wrapped
     words = [
         "ablate",
         "--workspace",

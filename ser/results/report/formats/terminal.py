@@ -1,5 +1,6 @@
 """Plain text for a terminal, in its width, without pictures and appendix."""
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,9 @@ WIDTH = 100  # where the width of the terminal is not known
 READABLE = 120  # sentences are no longer than this in a wider terminal
 LONG = 16  # rows of a closed table; of more the ends are shown
 NARROW = 12  # characters that a column of words keeps
+PIECES = re.compile(
+    r"[^\s+_-]*[+_-]+|[^\s+_-]+\s*|\s+"
+)  # of a cell: lines may end between them, never in a name's part
 
 
 def write(report: Report, path: Path) -> None:
@@ -98,7 +102,7 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], words: list[bool],
     cells = [[cell.replace("\n", " ") for cell in row] for row in rows]
     sizes = _sizes(head, cells, [k for k, wordy in enumerate(words) if wordy], width)
     heads = ["\n".join(wrap(name, size)) for name, size in zip(head, sizes, strict=True)]
-    cells = [["\n".join(wrap(c, s)) or c for c, s in zip(row, sizes, strict=True)] for row in cells]
+    cells = [[_wrapped(c, s) for c, s in zip(row, sizes, strict=True)] for row in cells]
     aligned = ["left" if wordy else "right" for wordy in words]
     made = tabulate.tabulate(cells, heads, tablefmt="simple", disable_numparse=True, colalign=aligned)
     return "\n".join(line.rstrip() for line in made.splitlines())
@@ -112,9 +116,22 @@ def _sizes(head: Sequence[str], rows: Sequence[Sequence[str]], wordy: list[int],
         return whole
     words = [max(map(len, name.split()), default=0) for name in head]
     sizes = [max(1, size, word) for size, word in zip(body, words, strict=True)]
-    while wordy and sum(sizes) + 2 * (len(sizes) - 1) > width:
-        widest = max(wordy, key=lambda k: sizes[k])
-        if sizes[widest] <= NARROW:
+    least = {
+        k: max(words[k], min(NARROW, sizes[k]), *(len(p.rstrip()) for row in rows for p in PIECES.findall(row[k])))
+        for k in wordy
+    }
+    while sum(sizes) + 2 * (len(sizes) - 1) > width:
+        wide = [k for k in wordy if sizes[k] > least[k]]
+        if not wide:
             break
-        sizes[widest] -= 1
+        sizes[max(wide, key=lambda k: (k > 0, sizes[k]))] -= 1  # names of rows last
     return sizes
+
+
+def _wrapped(text: str, size: int) -> str:
+    lines = [""]
+    for piece in PIECES.findall(text):
+        if lines[-1] and len((lines[-1] + piece).rstrip()) > size:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
