@@ -315,7 +315,9 @@ def test_recorded_commands_name_their_stores_and_find_their_records(
     monkeypatch.chdir(readme.root)
     written = {path.name: json.loads(path.read_text()) for path in Path("results").glob("*.json")}
     commands = {name: shlex.split(record.get("command", "")) for name, record in written.items()}
-    trained = {name: words for name, words in commands.items() if words[:1] == ["ser"] and words[1] in TRAINING}
+    trained = {
+        name: words for name, words in commands.items() if len(words) > 1 and words[0] == "ser" and words[1] in TRAINING
+    }
     assert {words[1] for words in trained.values()} >= {"fit", "fewshot", "ablate", "adapt", "finetune"}
     for words in trained.values():
         assert {"--audio", "--text"} & set(words), words

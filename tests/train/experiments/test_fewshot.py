@@ -450,7 +450,8 @@ def test_the_study_says_what_the_predictions_say(maker: Any) -> None:
 
 def shown_and_drawn(maker: Any, study: dict[str, Any]) -> None:
     base = ["--workspace", str(maker.space.root)]
-    shown = CliRunner().invoke(cli, ["results", "show", study["experiment"], *base])
+    wide = CliRunner(env={"COLUMNS": "200"})  # of a terminal: no cell is wrapped
+    shown = wide.invoke(cli, ["results", "show", study["experiment"], *base])
     assert shown.exit_code == 0, shown.output
     words = " ".join(shown.output.split())
     for word in (
