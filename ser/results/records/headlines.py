@@ -1,10 +1,10 @@
 """Headlines: the lines of the list of results. An experiment has its pooled scores, a study those that stand for it. Light."""
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import UNSET, MsgspecError, Struct, UnsetType, json
+from msgspec.structs import asdict
 
 from ser.errors import ConfigError
 from ser.jsonfile import Count, Share, decode, read_limited
@@ -16,12 +16,10 @@ from ser.results.records.names import METRICS, SUMMARY_SCHEMA, amount_value
 EXPERIMENT, STUDY = "experiment", "study"
 
 
-@dataclass(frozen=True)
-class Headline:
-    """One line of the list of results.
+class Line(Struct, frozen=True, array_like=True):
+    """One line of the list of results, as the index keeps it: without its file.
 
     Attributes:
-        path: the record's file.
         kind: `experiment`, or `study`: made of several.
         command: the command's name.
         runs: their number; of a study, that of the experiment with the scores.
@@ -32,7 +30,6 @@ class Headline:
         stamps: their number.
     """
 
-    path: Path
     kind: str
     experiment: str
     command: str
@@ -47,10 +44,20 @@ class Headline:
     features: str
     stamps: int
 
+
+class Headline(Line, frozen=True):
+    """One line of the list of results.
+
+    Attributes:
+        path: the record's file.
+    """
+
+    path: Path
+
     def facts(self) -> dict[str, Any]:
         """The columns of JSON and CSV: the file by its name, a column for each metric."""
-        found = {k: v for k, v in asdict(self).items() if k != "scores"}
-        return {**found, "path": self.path.name, **{name: self.scores.get(name) for name in METRICS}}
+        found = {k: v for k, v in asdict(self).items() if k not in ("path", "scores")}
+        return {"path": self.path.name, **found, **{name: self.scores.get(name) for name in METRICS}}
 
 
 class _Mean(Struct):

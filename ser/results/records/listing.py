@@ -13,18 +13,17 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import asdict, astuple
 
 from ser.errors import ConfigError
 from ser.jsonfile import decode, read_limited
 from ser.progress import progress
-from ser.results.records.headlines import Headline, read_headline
+from ser.results.records.headlines import Headline, Line, read_headline
 from ser.results.records.names import METRICS
 from ser.workspace import writing
 
@@ -52,7 +51,7 @@ def list_results(folder: Path, quiet: bool = True) -> tuple[list[Headline], list
     for name, key in progress(files, len(files), "reading results for the first time", "result", few):
         if name in known:
             kept_line = known[name]
-            line = None if kept_line is None else Headline(folder / name, *astuple(kept_line))
+            line = None if kept_line is None else Headline(**asdict(kept_line), path=folder / name)
         else:
             try:
                 line = read_headline(folder / name)
@@ -62,35 +61,17 @@ def list_results(folder: Path, quiet: bool = True) -> tuple[list[Headline], list
         if line is not None:
             found.append(line)
         if now - max(key[1], key[2]) > SETTLED:
-            kept[name] = [key, None if line is None else [*vars(line).values()][1:]]
+            kept[name] = [key, None if line is None else astuple(line)[:-1]]
     if len(known) < len(files) or len(kept) != len(before):
         _write_index(folder, kept)
     return sorted(found, key=lambda line: (line.started, line.experiment)), damaged
-
-
-class _Line(Struct, array_like=True):
-    """A line as it is kept: the fields of `Headline` but its path."""
-
-    kind: str
-    experiment: str
-    command: str
-    dataset: str
-    head: str
-    scheme: str
-    protocol: str
-    runs: int
-    at: str
-    scores: dict[str, float]
-    started: str
-    features: str
-    stamps: int
 
 
 class _Kept(Struct, array_like=True):
     """A file that was read: its size, times and number, and its line; None for JSON of another kind."""
 
     key: FileKey
-    line: _Line | None
+    line: Line | None
 
 
 class _Index(Struct):
@@ -139,7 +120,7 @@ def _code() -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-SORTS = (*METRICS, *(f.name for f in fields(Headline) if f.name not in ("path", "scores", "at")))
+SORTS = (*METRICS, *(name for name in Line.__struct_fields__ if name not in ("scores", "at")))
 
 
 def select(

@@ -1,9 +1,8 @@
 """The list of results as a table and as CSV. Pure and light."""
 
 from collections.abc import Iterable
-from dataclasses import fields
 
-from ser.results.records.headlines import STUDY, Headline
+from ser.results.records.headlines import STUDY, Headline, Line
 from ser.results.records.model import METRICS
 from ser.results.report.blocks import Table
 from ser.results.report.cells import date, number
@@ -30,5 +29,5 @@ def list_table(headlines: Iterable[Headline]) -> Table:
 
 def list_csv(headlines: Iterable[Headline]) -> str:
     """The list of results as CSV, all columns."""
-    columns = [*(f.name for f in fields(Headline) if f.name != "scores"), *METRICS]
+    columns = ["path", *(name for name in Line.__struct_fields__ if name != "scores"), *METRICS]
     return csv_text(columns, ([line.facts()[name] for name in columns] for line in headlines))
