@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.results.records.find import find_summary, verb
+from ser.results.records.find import HEAD, find_summary, verb
 from ser.results.records.kinds import read_record, read_run_record, read_summary
 from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
 from ser.results.records.names import amount_name, amount_of, amount_value, run_name
@@ -15,7 +15,6 @@ from ser.results.records.runs import read_predictions
 from ser.train.checkpoint import HeadFacts, SavedHead, head_facts, load_head
 from ser.workspace import Workspace
 
-ENDING = ".safetensors"
 SAVING = ("fit", "combine", "transfer", "adapt", "finetune")  # commands with --save
 SHARED_FOLDS = ("source",)  # heads that were trained once for all folds are called after their stream
 Key = tuple[int, str]  # run and fold
@@ -190,7 +189,7 @@ def find_model(model: str, workspace: Workspace, amount: str | None = None) -> E
     Raises:
         ConfigError: there is none, or it is a study, whose experiments are listed.
     """
-    if model.endswith(ENDING):
+    if model.endswith(HEAD):
         return _of_head(Path(model))
     path = find_summary(model, workspace.results)
     summary = read_record(path)
@@ -206,7 +205,7 @@ def find_model(model: str, workspace: Workspace, amount: str | None = None) -> E
     heads = {}
     for r in runs:
         for fold in (r.fold, *SHARED_FOLDS):
-            file = folder / f"{run_name(r.run, fold)}{ENDING}"
+            file = folder / f"{run_name(r.run, fold)}{HEAD}"
             if file.is_file():
                 heads[r.run, fold] = file
                 break
@@ -232,7 +231,7 @@ def _of_head(path: Path) -> EvaluatedModel:
     key = (int(about.run), str(about.fold))
     file = path.resolve().parent
     file = file.with_name(f"{file.name}.json")
-    name = f"{about.experiment}.{path.name.removesuffix(ENDING)}"
+    name = f"{about.experiment}.{path.name.removesuffix(HEAD)}"
     if not file.is_file():
         return EvaluatedModel(name, path, None, [], {key: path}, True)
     summary = read_summary(file)
