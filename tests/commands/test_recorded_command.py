@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ser.cli import main
+from ser.train.experiments import ablate
 
 FEW = ["--runs", "1", "--epochs", "2", "--jobs", "1", "--protocol", "speaker", "--folds", "3"]
 
@@ -54,3 +55,14 @@ def test_stores_are_resolved(maker: Any, words: list[str], stores: list[str]) ->
     assert main(recorded[1:]) == 0
     assert records(maker.space) == before
     assert {p: p.stat().st_mtime_ns for p in Path(maker.space.results).glob("*/*.csv")} == runs
+
+
+def test_all_stores_are_named_where_no_variant_has_them_all(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker.table("a")
+    maker.store("a")
+    maker.store("a", "words", modality="text")
+    alone = [("words alone", "mlp", ["words"]), (ablate.FULL, "mlp", ["toy"])]
+    monkeypatch.setattr(ablate, "parts", lambda *_: alone)
+    assert main(["ablate", "--dataset", "a", *FEW, "--quiet", "--workspace", str(maker.space.root)]) == 0
+    (command,) = set(records(maker.space).values())
+    assert shlex.split(command)[-4:] == ["--audio", "toy", "--text", "words"]

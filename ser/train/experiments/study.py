@@ -12,7 +12,7 @@ from ser.results.records.summary import opening
 from ser.results.studies import StudyRecord
 from ser.train.runs.experiment import Experiment, name_words
 from ser.train.runs.identity import name_and_file
-from ser.train.runs.options import FitOptions
+from ser.train.runs.options import FitOptions, with_stores
 from ser.train.runs.scheduler import train_all
 
 PARTS = ("validation", "test", "pooled")
@@ -73,7 +73,9 @@ def study(
         kind: of the record.
         options: what the user gave; `output` is of the study.
         words, head, protocol: of the study's name.
-        config, data, stamps: of the record.
+        config: of the record: what the study's name is made of.
+        data: of the record: the facts of the data, as `Setup.facts` states them (of the target where there are two corpora).
+        stamps: of the record.
         body: the fields of the record beyond its opening, given its path; called when all summaries are written.
         train: gives the experiments their runs, and those that failed their error.
         seconds: of all training; None: the sum of the variants'.
@@ -86,7 +88,7 @@ def study(
     """
     name, path = name_and_file(options.workspace, options.output, name_words(words, head, protocol, options), config)
     experiments = [v.experiment for v in variants if v.experiment is not None]
-    command = max((e.options.command for e in experiments), key=len, default=options.command)  # with the stores of all
+    command = _command(options.command, experiments)
     for experiment in experiments:
         experiment.options = replace(experiment.options, command=command)
     if experiments:
@@ -114,3 +116,15 @@ def study(
     write_record(path, found)
     found.write_beside(path)
     return options.content(found)
+
+
+def _command(command: str, experiments: Sequence[Experiment]) -> str:
+    """Name every store that a variant reads in the command: of the dataset with the most, as corpora share names of stores."""
+    if not experiments:
+        return command
+    stores: dict[str, dict[tuple[str, str], None]] = {}
+    for experiment in experiments:
+        of_dataset = stores.setdefault(experiment.job.data.dataset, {})
+        of_dataset.update(dict.fromkeys((block.name, block.modality) for block in experiment.job.data.blocks))
+    most = max(stores.values(), key=len)
+    return with_stores(command, most)
