@@ -94,11 +94,11 @@ def test_a_head_option_that_is_no_value_is_refused_in_one_line(
     assert fitted == []
 
 
-@pytest.mark.parametrize(
-    ("command", "function"),
-    [(name, name) for name in ("fit", "ablate", "adapt", "combine", "fewshot", "finetune", "transfer")]
-    + [("fit", "search"), ("transfer", "matrix")],
-)
+FUNCTIONS = [name for name in ser.__all__ if hasattr(getattr(ser, name), "without")]
+OPTIONS_OF = {"search": "fit", "matrix": "transfer"}  # functions that are options of another's command
+
+
+@pytest.mark.parametrize(("command", "function"), [(OPTIONS_OF.get(name, name), name) for name in FUNCTIONS])
 def test_the_command_line_and_python_have_the_same_options(command: str, function: str) -> None:
     """Options of experiments and of training: each is stated once, for both."""
     typed = {str(p.name) for p in registry.load("ser.commands", command).command.params}

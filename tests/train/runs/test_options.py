@@ -19,7 +19,8 @@ from ser.registry import words
 from ser.train.runs.options import FitOptions, check_numbers, read_options
 from ser.workspace import Workspace
 
-FUNCTIONS = ("fit", "search", "ablate", "adapt", "combine", "fewshot", "finetune", "matrix", "transfer")
+FUNCTIONS = [name for name in ser.__all__ if hasattr(getattr(ser, name), "without")]  # with options of experiments
+COMMANDS = [name for name in FUNCTIONS if name in registry.names("ser.commands")]  # the others are options of a command
 SMALL: dict[str, Any] = {"epochs": 1, "runs": 1, "jobs": 1, "head_options": {"hidden": [8, 8]}}
 
 
@@ -111,7 +112,7 @@ def test_all_options_are_in_the_signature_and_the_help(name: str) -> None:
 ELSEWHERE = {"workspace", "config", "quiet", "verbose", "matrix", "grid", "random"}  # and of ser.matrix and ser.search
 
 
-@pytest.mark.parametrize("name", ["fit", "ablate", "adapt", "combine", "fewshot", "finetune", "transfer"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_python_takes_every_option_of_the_command_line(name: str) -> None:
     command: click.Command = registry.load("ser.commands", name).command
     asked = {str(p.name) for p in command.params} - ELSEWHERE - ({"datasets"} if name == "transfer" else set())
