@@ -229,3 +229,8 @@ def test_advice_names_options_that_the_command_has(
 ) -> None:
     assert main([*arguments, "--workspace", str(tmp_path)]) == 1
     assert advice in capsys.readouterr().err
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "ser", "--version"], capture_output=True, text=True, check=True)
+    assert ser.__version__ in done.stdout
