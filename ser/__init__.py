@@ -21,6 +21,7 @@ _LAZY = {
     "finetune": "ser.train.experiments.finetune",
     "matrix": "ser.train.experiments.transfer_matrix",
     "transfer": "ser.train.experiments.transfer",
+    "import_predictions": "ser.evaluation.systems.importing",
     "Predictor": "ser.predict.predictor",
     "HeadClassifier": "ser.train.classical.estimator",
     "SerError": "ser.errors",

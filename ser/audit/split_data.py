@@ -4,8 +4,8 @@
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,19 +102,27 @@ class SplitData:
     stamps: list[str]
 
 
-def split_data(data: Tensors, protocol: str | None, options: FoldOptions, normalize: str, scheme: str) -> SplitData:
+def split_data(
+    data: Tensors,
+    protocol: str | None,
+    options: FoldOptions,
+    normalize: str,
+    scheme: str,
+    untested: Collection[str] = (),
+) -> SplitData:
     """Split the data by a protocol, and audit the folds.
 
     Args:
         protocol: None takes the one that fits the table.
+        untested: ids that are taken out of the test parts, as there is no prediction of them.
 
     Raises:
-        ConfigError, CorpusError: the protocol does not fit the data, or breaks its own promise.
+        ConfigError, CorpusError: the protocol does not fit the data, or breaks its own promise; no test part is left.
     """
     named = protocol is not None
     protocol = protocol or default_protocol(data.table, options)
     reason = why_random(data.table) if protocol == "random" and not named else ""
-    folds = make_folds(protocol, data.table, data.frame, data.labels, options)
+    folds = _tested(make_folds(protocol, data.table, data.frame, data.labels, options), data, untested)
     verdict = sharing.judge_folds(data.dataset, protocol, data.frame, folds, data.table.copies)
     used = np.unique(np.concatenate([np.concatenate([f.train, f.validation, f.test]) for f in folds]))
     facts = {
@@ -129,12 +137,26 @@ def split_data(data: Tensors, protocol: str | None, options: FoldOptions, normal
         "normalize": normalize,
         "audit": verdict.facts(),
     }
+    if untested:
+        facts["untested"] = sorted(untested)
     if len(used) < len(data.frame):
         facts["dropped"] = {**data.dropped, f"in no part of protocol {protocol}": len(data.frame) - len(used)}
     stamps = _stamps(data, folds, verdict, normalize)
     if reason:
         stamps.append(f"protocol random was chosen, which mixes speakers: {reason}")
     return SplitData(data, protocol, folds, facts, stamps)
+
+
+def _tested(folds: list[Fold], data: Tensors, untested: Collection[str]) -> list[Fold]:
+    """The folds without some utterances in their test parts."""
+    if not untested:
+        return folds
+    keep = ~data.frame["utterance_id"].isin(list(untested)).to_numpy()
+    found = [replace(fold, test=fold.test[keep[fold.test]]) for fold in folds]
+    empty = next((fold.name for fold in found if not len(fold.test)), None)
+    if empty is not None:
+        raise CorpusError(f"{data.dataset}: no prediction of the test part of fold {empty}", expected="one or more")
+    return found
 
 
 def _stamps(data: Tensors, folds: list[Fold], verdict: sharing.SharingVerdict, normalize: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import click
 
-from ser.commands import _compare, _list, _plot, _report, _verify
+from ser.commands import _compare, _import, _list, _plot, _report, _verify
 from ser.commands._base import Command, Group, Session
 
 
@@ -11,7 +11,7 @@ def command() -> None:
     """List, show, compare, report and plot results, and recompute them."""
 
 
-for _part in (_list, _compare, _report, _plot, _verify):
+for _part in (_list, _import, _compare, _report, _plot, _verify):
     command.add_command(_part.command)
 
 

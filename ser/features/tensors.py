@@ -105,11 +105,30 @@ def load_tensors(
         return opened.tensors(str(scheme), classes=classes, views=words("views", views or ()), values=values)
 
 
+def load_labels(
+    dataset: str,
+    workspace: Workspace | str | Path = ".",
+    *,
+    scheme: str | int = "4",
+    classes: Sequence[str] | None = None,
+) -> Tensors:
+    """Load the rows and labels of a dataset under a label scheme, without features: there are no blocks.
+
+    Args:
+        dataset, workspace, scheme, classes: as of `load_tensors`.
+
+    Raises:
+        ConfigError: the scheme leaves fewer than two classes.
+    """
+    return OpenDataset(dataset, workspace, ()).tensors(str(scheme), classes=classes)
+
+
 class OpenDataset:
     """A table and its feature stores, opened once, of which tensors are made. A context manager.
 
     Args:
-        dataset, workspace, stores, modalities: as of `load_tensors`.
+        dataset, workspace, modalities: as of `load_tensors`.
+        stores: likewise; () takes none.
 
     Attributes:
         table: the whole table.
@@ -125,7 +144,7 @@ class OpenDataset:
     ) -> None:
         self.space = open_workspace(workspace)
         self.table = load_table(dataset, self.space)
-        self.stores = open_stores(self.space, self.table, stores, modalities)
+        self.stores = {} if stores == () else open_stores(self.space, self.table, stores, modalities)
 
     def __enter__(self) -> "OpenDataset":
         return self

@@ -129,7 +129,7 @@ def encoder_stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, A
         facts: of the table; one's own corpora and synthetic ones are not looked up.
         stores: store name -> at least `encoder`, and `identity` with `model`.
     """
-    corpus = facts.get("source_corpus") or facts.get("corpus")
+    corpus = _published(facts)
     imported = [name for name, store in stores.items() if is_imported(store.get("identity", {}))]
     found = []
     if imported:
@@ -139,7 +139,7 @@ def encoder_stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, A
         declared = stores[name]["identity"].get("declared_encoder")
         if declared:
             found.append(f"imported features of {declared} by declaration: {name}; nothing shows that they are")
-    if not corpus or facts.get("synthetic") or not (facts.get("source_corpus") or facts.get("utterances_of_release")):
+    if not corpus:
         return found
     for name, store in stores.items():
         identity = store.get("identity", {})
@@ -148,6 +148,25 @@ def encoder_stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, A
         model = recogniser(identity)
         found += _seen("speech recogniser", f"{name}, text by {model}", corpus, model) if model else []
     return found
+
+
+def classifier_stamps(facts: Mapping[str, Any], which: str, *names: str) -> list[str]:
+    """Sentences that results of a ready-made classifier on a corpus must carry, where it has seen the corpus, or may have.
+
+    Args:
+        facts: of the table, as for `encoder_stamps`.
+        which: the classifier, in words.
+        names: of its model: short name, hub id, folder.
+    """
+    corpus = _published(facts)
+    return _seen("classifier", which, corpus, *names) if corpus else []
+
+
+def _published(facts: Mapping[str, Any]) -> str:
+    """The corpus that the ledger is asked about; "" for one's own corpora and synthetic ones."""
+    if facts.get("synthetic") or not (facts.get("source_corpus") or facts.get("utterances_of_release")):
+        return ""
+    return str(facts.get("source_corpus") or facts.get("corpus") or "")
 
 
 def recogniser(identity: Mapping[str, Any]) -> str:

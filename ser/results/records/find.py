@@ -14,8 +14,8 @@ OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with th
 
 
 def verb(command: str) -> str:
-    """The command's name: `ser fit --runs 5` and `ser.fit` -> `fit`."""
-    words = [word.removeprefix("ser.") for word in command.split() if word != "ser"]
+    """The command's name: `ser fit --runs 5` and `ser.fit` -> `fit`; `ser results import FILE` -> `import`."""
+    words = [word.removeprefix("ser.") for word in command.split() if word not in ("ser", "results")]
     return words[0] if words else command
 
 

@@ -41,8 +41,8 @@ VOIDS = (
     ),
     Void(
         "seen-labels",
-        r"^(\S+: )?encoder has seen this corpus: .* in fine-tuning",
-        "its encoder was trained on this corpus's labels, test utterances among them, and the other's was not",
+        r"^(\S+: )?(encoder|classifier) has seen this corpus: .* in fine-tuning",
+        "its encoder or classifier was trained on this corpus's labels, test utterances among them, and the other's was not",
     ),
 )
 

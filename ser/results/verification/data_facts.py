@@ -104,7 +104,7 @@ def _again(
 ) -> set[str]:
     """Make the facts of one corpus again; returns the stamps that follow from them, as the record has them."""
     from ser.audit.split_data import describe_data, split_data, tested_only
-    from ser.features.tensors import load_tensors
+    from ser.features.tensors import load_labels, load_tensors
     from ser.metadata.folds.fold import FoldOptions
 
     options = part.get("fold_options", {})
@@ -115,13 +115,18 @@ def _again(
     expected: list[str] = []
     try:
         scheme = own_scheme(scheme, space)
-        data = load_tensors(name, space, scheme=scheme, stores=stores, classes=list(part["classes"]), values=False)
+        classes = list(part["classes"])
+        if stores:
+            data = load_tensors(name, space, scheme=scheme, stores=stores, classes=classes, values=False)
+        else:  # of a system whose predictions were imported
+            data = load_labels(name, space, scheme=scheme, classes=classes)
         if "protocol" not in part:
             again = describe_data(data, scheme)
         else:
             if part["audit"].get("copies") is None:  # its audio had not been listened to by then
                 data = replace(data, table=replace(data.table, copies=None))
-            setup = split_data(data, part["protocol"], FoldOptions(**options), part["normalize"], scheme)
+            rule, untested = FoldOptions(**options), list(map(str, part.get("untested", ())))
+            setup = split_data(data, part["protocol"], rule, part["normalize"], scheme, untested)
             again, alone = setup.facts, "table" in summary.data
             expected = setup.stamps if alone else tested_only(setup.stamps)
     except CorpusError as error:

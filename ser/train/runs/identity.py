@@ -3,13 +3,12 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ser.errors import ConfigError
 from ser.results.records.kinds import read_record
 from ser.results.records.model import Opening
 from ser.results.records.names import config_hash
-from ser.train.runs.recipe import Recipe
 from ser.workspace import Workspace
 
 # Raise this number, by one, with every change after which the same configuration on the same data gives other numbers: a run
@@ -17,7 +16,13 @@ from ser.workspace import Workspace
 SEMANTICS = 1
 
 
-def identity(recipe: Recipe, seed: int, *facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+class Described(Protocol):
+    """A recipe, or whatever else decides predictions."""
+
+    def as_dict(self) -> dict[str, Any]: ...
+
+
+def identity(recipe: Described, seed: int, *facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """The record's `config`: all that decides an experiment's numbers, except the number of runs.
 
     Its hash names the experiment, so `--runs 10` goes on from `--runs 5`.
