@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ser.explain.opened_head import OpenedHead
 from ser.train.nn.attention import Attention
-from ser.train.nn.sequences import AttentiveStatistics
+from ser.train.nn.pooling import Attentive
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class AttentionMap:
 
     Attributes:
         layer: the module's place in the head, such as `cross.0.1`.
-        weights: `(heads, queries, keys)`, adding up to 1 over keys; of a pooling `(1, 1, frames)`.
+        weights: `(heads, queries, keys)`, adding up to 1 over keys; of a pooling `(heads, 1, frames)`.
         queries, keys: the stores that they are the frames or tokens of; () for a pooling's one query, which is learned, and
             where the head does not say.
     """
@@ -50,7 +50,7 @@ def attention_maps(opened: OpenedHead, row: int) -> list[AttentionMap]:
         hooks = [
             layer.register_forward_hook(partial(_hook(layer), found, place + name, attends.get(name, ((), ()))))
             for name, layer in module.named_modules()
-            if isinstance(layer, AttentiveStatistics) or (isinstance(layer, Attention) and layer.query is not None)
+            if isinstance(layer, Attentive) or (isinstance(layer, Attention) and layer.query is not None)
         ]
         try:
             module(resident.batch(torch.tensor([[row]])))
@@ -81,11 +81,13 @@ def _seen_pooling(
     found: list[AttentionMap],
     name: str,
     stores: tuple[Sequence[str], Sequence[str]],
-    layer: AttentiveStatistics,
+    layer: Attentive,
     inputs: tuple[Tensor, Tensor],
     _: Tensor,
 ) -> None:
-    _add(found, name, layer.weights(*inputs)[0, 0][None, None], stores)
+    weights = layer.weights(*inputs)[0, 0]
+    heads = weights[None] if weights.ndim == 1 else weights.T
+    _add(found, name, heads[:, None], stores if stores[1] or not layer.store else ((), (layer.store,)))
 
 
 def _add(found: list[AttentionMap], name: str, weights: Tensor, stores: tuple[Sequence[str], Sequence[str]]) -> None:

@@ -27,7 +27,7 @@ from ser.train.loop.prediction import heads
 from ser.train.loop.trainer import train
 from ser.train.nn.attention import Attention
 from ser.train.nn.parameters import Parameters
-from ser.train.nn.sequences import AttentiveStatistics
+from ser.train.nn.pooling import AttentiveStatistics
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 N = 24

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ser.train.heads._base import Takes
 from ser.train.nn.attention import Attends
 from ser.train.nn.layers import Dropout, Features, Input, Linear
-from ser.train.nn.sequences import mean
+from ser.train.nn.pooling import make_pooling
 from ser.train.nn.transformer import Tokens, Transformer, self_attention
 
 DEFAULTS = {"lr": 5e-4, "epochs": 40, "patience": 10}
@@ -34,21 +34,23 @@ class Head(nn.Module):
         patch: int = 8,
         positions: str = "sinusoidal",
         norm: str = "pre",
+        pooling: str = "mean",
     ) -> None:
         super().__init__()
         self.inputs = [i.name for i in inputs]
         self.patches = nn.ModuleList(Tokens(i, hidden, dropout, positions, patch) for i in inputs)
         self.encode = nn.ModuleList(Transformer(hidden, layers, heads, dropout, norm) for _ in inputs)
+        self.pool = nn.ModuleList(make_pooling(pooling, i, hidden) for i in inputs)
         self.dropout = Dropout(dropout)
-        self.output = Linear(hidden * len(inputs), classes)
+        self.output = Linear(sum(p.size for p in self.pool), classes)  # type: ignore[misc]
 
     def embed(self, batch: Features) -> Tensor:
-        """The means over patches, `(runs, batch, H x stores)`."""
-        means = []
-        for name, patches, encode in zip(self.inputs, self.patches, self.encode, strict=True):
+        """The pooled patches of all stores, `(runs, batch, H x stores)` of means."""
+        pooled = []
+        for name, patches, encode, pool in zip(self.inputs, self.patches, self.encode, self.pool, strict=True):
             x, mask = patches(batch[name])
-            means.append(mean(encode(x, mask), mask))
-        return torch.cat(means, dim=-1)
+            pooled.append(pool(encode(x, mask), mask))
+        return torch.cat(pooled, dim=-1)
 
     def attends(self) -> Attends:
         return self_attention(self.encode, self.inputs)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ser.train.heads._base import Takes
 from ser.train.nn.layers import Enter, Features, Input
-from ser.train.nn.sequences import mean, run_lstms
+from ser.train.nn.pooling import make_pooling
+from ser.train.nn.sequences import run_lstms
 
 DEFAULTS = {"lr": 2e-3, "batch_size": 64, "epochs": 12, "patience": 4}
 TAKES = Takes(("frames", "words"))
@@ -21,13 +22,16 @@ class Head(nn.Module):
 
     stackable = False
 
-    def __init__(self, inputs: list[Input], classes: int, hidden: int = 256, dropout: float = 0.5) -> None:
+    def __init__(
+        self, inputs: list[Input], classes: int, hidden: int = 256, dropout: float = 0.5, pooling: str = "mean"
+    ) -> None:
         super().__init__()
         self.inputs = [i.name for i in inputs]
         self.enter = nn.ModuleList(Enter(i) for i in inputs)
         self.lstm = nn.ModuleList(nn.LSTM(e.size, hidden, batch_first=True, bidirectional=True) for e in self.enter)
+        self.pool = nn.ModuleList(make_pooling(pooling, i, 2 * hidden) for i in inputs)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(2 * hidden * len(inputs), classes)
+        self.output = nn.Linear(sum(p.size for p in self.pool), classes)  # type: ignore[misc]
 
     def _each(self, batch: Features) -> list[Tensor]:
         """One vector for each step of each store, `(1, batch, steps, 2 hidden)`, 0 in padding."""
@@ -43,9 +47,9 @@ class Head(nn.Module):
         return torch.cat(self._each(batch), dim=-1)
 
     def embed(self, batch: Features) -> Tensor:
-        """The means over steps, `(1, batch, 2 hidden x stores)`."""
-        stores = zip(self.inputs, self._each(batch), strict=True)
-        return torch.cat([mean(steps, batch[name].mask) for name, steps in stores], dim=-1)
+        """The pooled steps of all stores, `(1, batch, 2 hidden x stores)` of means."""
+        stores = zip(self.inputs, self._each(batch), self.pool, strict=True)
+        return torch.cat([pool(steps, batch[name].mask) for name, steps, pool in stores], dim=-1)
 
     def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))

@@ -19,7 +19,7 @@ from ser.train.heads._spectrogram import Spectrogram
 from ser.train.nn.convolution import Shrink
 from ser.train.nn.layers import Input, Linear
 from ser.train.nn.norms import GroupNorm
-from ser.train.nn.sequences import mean
+from ser.train.nn.pooling import make_pooling
 
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
 TAKES = Takes(("frames",), ("audio",), most=1, example="logmel")
@@ -36,12 +36,14 @@ class Head(Spectrogram):
         hidden: int = 128,
         frames: int = 1000,
         dropout: float = 0.3,
+        pooling: str = "mean",
     ) -> None:
         super().__init__(inputs, classes, frames=frames, size=hidden, dropout=dropout)
         widths = (1, *sizes(channels))
         self.layers = nn.ModuleList(Shrink(a, b, GroupNorm) for a, b in pairwise(widths))
         bands = -(-inputs[0].dim // 2 ** (len(widths) - 1))
-        self.hidden = Linear(widths[-1] * bands, hidden)
+        self.frames_pool = make_pooling(pooling, inputs[0], widths[-1] * bands)
+        self.hidden = Linear(self.frames_pool.size, hidden)
 
     def maps(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         x = picture
@@ -50,5 +52,5 @@ class Head(Spectrogram):
         return x, mask
 
     def pool(self, x: Tensor, mask: Tensor) -> Tensor:
-        pooled = mean(x.transpose(2, 3).flatten(3), mask)
+        pooled = self.frames_pool(x.transpose(2, 3).flatten(3), mask)
         return torch.relu(self.hidden(self.dropout(pooled)))

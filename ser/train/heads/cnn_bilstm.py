@@ -18,7 +18,8 @@ from ser.train.heads._spectrogram import Spectrogram
 from ser.train.nn.convolution import Shrink
 from ser.train.nn.layers import Input
 from ser.train.nn.norms import BatchNorm
-from ser.train.nn.sequences import mean, run_lstms
+from ser.train.nn.pooling import make_pooling
+from ser.train.nn.sequences import run_lstms
 
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
 TAKES = Takes(("frames",), ("audio",), most=1, example="logmel")
@@ -37,8 +38,11 @@ class Head(Spectrogram):
         hidden: int = 128,
         frames: int = 1000,
         dropout: float = 0.3,
+        pooling: str = "mean",
     ) -> None:
-        super().__init__(inputs, classes, frames=frames, size=2 * hidden, dropout=dropout)
+        pool = make_pooling(pooling, inputs[0], 2 * hidden)
+        super().__init__(inputs, classes, frames=frames, size=pool.size, dropout=dropout)
+        self.frames_pool = pool
         widths = (1, *sizes(channels))
         self.layers = nn.ModuleList(Shrink(a, b, BatchNorm) for a, b in pairwise(widths))
         bands = -(-inputs[0].dim // 2 ** (len(widths) - 1))
@@ -52,4 +56,5 @@ class Head(Spectrogram):
 
     def pool(self, x: Tensor, mask: Tensor) -> Tensor:
         steps = self.dropout(x.transpose(2, 3).flatten(3))
-        return mean(run_lstms([self.lstm], steps[0], mask[0])[None], mask)
+        out: Tensor = self.frames_pool(run_lstms([self.lstm], steps[0], mask[0])[None], mask)
+        return out

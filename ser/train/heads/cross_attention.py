@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from ser.train.heads._base import Takes
 from ser.train.nn.attention import Attends, others
 from ser.train.nn.layers import Dropout, Feature, Features, Input, Linear, Project
-from ser.train.nn.sequences import Packing, mean
+from ser.train.nn.pooling import make_pooling
+from ser.train.nn.sequences import Packing
 from ser.train.nn.transformer import Layer
 
 DEFAULTS = {"lr": 1e-4, "epochs": 60}
@@ -38,6 +39,7 @@ class Head(nn.Module):
         layers: int = 2,
         heads: int = 8,
         dropout: float = 0.3,
+        pooling: str = "mean",
     ) -> None:
         super().__init__()
         self.inputs = [i.name for i in inputs]
@@ -50,7 +52,8 @@ class Head(nn.Module):
         self.cross = nn.ModuleList(
             nn.ModuleList(Layer(hidden, heads, dropout, single=s) for s in others) for _ in range(depth)
         )
-        self.fuse = Linear(hidden * len(inputs), hidden)
+        self.pool = nn.ModuleList(make_pooling(pooling, i, hidden) for i in inputs)
+        self.fuse = Linear(sum(p.size for p in self.pool), hidden)  # type: ignore[misc]
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden, classes)
 
@@ -72,8 +75,8 @@ class Head(nn.Module):
             blocks = enumerate(cast(nn.ModuleList, layer))
             states = [self._look(block, states, masks, packings, k) for k, block in blocks]
         padded = [s if p is None else p.pad(s) for s, p in zip(states, packings, strict=True)]
-        means = [mean(s, m) for s, m in zip(padded, masks, strict=True)]
-        return nn.functional.gelu(self.fuse(torch.cat(means, dim=-1)))
+        pooled = [pool(s, m) for pool, s, m in zip(self.pool, padded, masks, strict=True)]
+        return nn.functional.gelu(self.fuse(torch.cat(pooled, dim=-1)))
 
     def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))

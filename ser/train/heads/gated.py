@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from ser.train.heads._base import Takes
 from ser.train.nn.attention import Attends, Attention, others
 from ser.train.nn.layers import Classifier, Dropout, Enter, Feature, Features, Input, LayerNorm, Linear
-from ser.train.nn.sequences import AttentiveStatistics, Scorer
+from ser.train.nn.pooling import make_pooling
+from ser.train.nn.sequences import Scorer
 
 DEFAULTS = {"lr": 3e-4, "epochs": 50, "schedule": "cosine"}
 TAKES = Takes()
@@ -35,7 +36,13 @@ class Head(nn.Module):
     """`(runs, batch, [frames,] D)` of each store -> `(runs, batch, classes)`."""
 
     def __init__(
-        self, inputs: list[Input], classes: int, hidden: int = 256, heads: int = 8, dropout: float = 0.1
+        self,
+        inputs: list[Input],
+        classes: int,
+        hidden: int = 256,
+        heads: int = 8,
+        dropout: float = 0.1,
+        pooling: str = "attentive",
     ) -> None:
         super().__init__()
         self.inputs = [i.name for i in inputs]
@@ -48,7 +55,7 @@ class Head(nn.Module):
             single = [len(inputs) == 2 and pooled[1 - k] for k in range(len(inputs))]
             self.cross.extend(Cross(s, hidden, heads, dropout, one) for s, one in zip(sizes, single, strict=True))
             self.gate.extend(Gate(2 * hidden, hidden) for _ in inputs)
-        self.project = nn.ModuleList(Pool(s, hidden, dropout, p) for s, p in zip(sizes, pooled, strict=True))
+        self.project = nn.ModuleList(Pool(i, s, hidden, dropout, pooling) for i, s in zip(inputs, sizes, strict=True))
         self.norm = LayerNorm(2 * hidden)
         self.output = Classifier(2 * hidden, classes, (hidden, max(1, hidden // 2)), dropout)
 
@@ -67,8 +74,7 @@ class Head(nn.Module):
         return self._gates(self._projected(batch))
 
     def attends(self) -> Attends:
-        pools: Attends = {f"project.{k}.pool": ((), (name,)) for k, name in enumerate(self.inputs)}
-        return pools | {
+        return {
             f"cross.{k}.attention": ((name,), others(self.inputs, k))
             for k, name in enumerate(self.inputs if self.cross else [])
         }
@@ -142,12 +148,13 @@ class Cross(nn.Module):
 
 
 class Pool(nn.Module):
-    """Attentive statistics of a sequence, then linear to 2W, ReLU, dropout, linear: `(runs, batch, N, D)` -> `(.., 2W)`."""
+    """Pooling of a sequence, then linear to 2W, ReLU, dropout, linear: `(runs, batch, N, D)` -> `(.., 2W)`."""
 
-    def __init__(self, size: int, hidden: int, dropout: float, pooled: bool) -> None:
+    def __init__(self, source: Input, size: int, hidden: int, dropout: float, pooling: str) -> None:
         super().__init__()
-        self.pool = None if pooled else AttentiveStatistics(size, max(1, hidden // 2))
-        self.project = Classifier(size if pooled else 2 * size, 2 * hidden, (2 * hidden,), dropout)
+        pool = make_pooling(pooling, source, size, max(1, hidden // 2))
+        self.pool = pool if source.framewise else None
+        self.project = Classifier(pool.size, 2 * hidden, (2 * hidden,), dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         out: Tensor = self.project(x.squeeze(2) if self.pool is None else self.pool(x, mask))

@@ -1,6 +1,7 @@
-"""Linear probe: one linear layer on mean-pooled features, the weakest head and the plainest comparison (Alain & Bengio 2017).
+"""Linear probe: one linear layer on pooled features, the weakest head and the plainest comparison (Alain & Bengio 2017).
 
-Features of several stores are concatenated; framewise ones are averaged over their real frames first.
+Features of several stores are concatenated; framewise ones are pooled over their real frames first
+(`pooling`, the mean).
 """
 
 import torch
@@ -8,22 +9,24 @@ from torch import Tensor, nn
 
 from ser.train.heads._base import Takes
 from ser.train.nn.layers import Enter, Features, Input, Linear
-from ser.train.nn.sequences import mean
+from ser.train.nn.pooling import make_pooling
 
 DEFAULTS = {"lr": 1e-2, "weight_decay": 0.01, "epochs": 100}
 TAKES = Takes()
 
 
 class Head(nn.Module):
-    """Logits of the concatenated mean features: `(runs, batch, sum of D)` -> `(runs, batch, classes)`."""
+    """Logits of the concatenated pooled features: `(runs, batch, sum of D)` -> `(runs, batch, classes)`."""
 
-    def __init__(self, inputs: list[Input], classes: int) -> None:
+    def __init__(self, inputs: list[Input], classes: int, pooling: str = "mean") -> None:
         super().__init__()
         self.inputs = [i.name for i in inputs]
         self.enter = nn.ModuleList(Enter(i) for i in inputs)
-        self.output = Linear(sum(e.size for e in self.enter), classes)  # type: ignore[misc]
+        self.pool = nn.ModuleList(make_pooling(pooling, i, e.size) for i, e in zip(inputs, self.enter, strict=True))  # type: ignore[arg-type]
+        self.output = Linear(sum(p.size for p in self.pool), classes)  # type: ignore[misc]
 
     def forward(self, batch: Features) -> Tensor:
-        pooled = [mean(enter(batch[n]), batch[n].mask) for n, enter in zip(self.inputs, self.enter, strict=True)]
+        stores = zip(self.inputs, self.enter, self.pool, strict=True)
+        pooled = [pool(enter(batch[n]), batch[n].mask) for n, enter, pool in stores]
         out: Tensor = self.output(torch.cat(pooled, dim=-1))
         return out

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ser.train.heads._base import Takes
 from ser.train.nn.layers import Dropout, Enter, Features, Input, Linear
-from ser.train.nn.sequences import mean
+from ser.train.nn.pooling import make_pooling
 
 DEFAULTS = {"lr": 1e-3, "epochs": 60}
 TAKES = Takes()
@@ -18,21 +18,24 @@ TAKES = Takes()
 class Head(nn.Module):
     """`(runs, batch, frames, D)` -> `(runs, batch, hidden)` of each store -> `(runs, batch, classes)`."""
 
-    def __init__(self, inputs: list[Input], classes: int, hidden: int = 256, dropout: float = 0.0) -> None:
+    def __init__(
+        self, inputs: list[Input], classes: int, hidden: int = 256, dropout: float = 0.0, pooling: str = "mean"
+    ) -> None:
         super().__init__()
         self.inputs = [i.name for i in inputs]
         self.enter = nn.ModuleList(Enter(i) for i in inputs)
         self.project = nn.ModuleList(Linear(e.size, hidden) for e in self.enter)  # type: ignore[arg-type]
+        self.pool = nn.ModuleList(make_pooling(pooling, i, hidden) for i in inputs)
         self.dropout = Dropout(dropout)
-        self.output = Linear(hidden * len(inputs), classes)
+        self.output = Linear(sum(p.size for p in self.pool), classes)  # type: ignore[misc]
 
     def embed(self, batch: Features) -> Tensor:
-        """The means over frames, `(runs, batch, hidden x stores)`."""
-        means = [
-            mean(torch.relu(project(self.dropout(enter(batch[n])))), batch[n].mask)
-            for n, enter, project in zip(self.inputs, self.enter, self.project, strict=True)
+        """The pooled frames of all stores, `(runs, batch, hidden x stores)` of means."""
+        pooled = [
+            pool(torch.relu(project(self.dropout(enter(batch[n])))), batch[n].mask)
+            for n, enter, project, pool in zip(self.inputs, self.enter, self.project, self.pool, strict=True)
         ]
-        return torch.cat(means, dim=-1)
+        return torch.cat(pooled, dim=-1)
 
     def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))

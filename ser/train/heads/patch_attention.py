@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ser.train.heads._base import Takes
 from ser.train.nn.attention import Attends, others
 from ser.train.nn.layers import Dropout, Features, Input, Linear
-from ser.train.nn.sequences import mean
+from ser.train.nn.pooling import make_pooling
 from ser.train.nn.transformer import Layer, Tokens, Transformer, self_attention
 
 DEFAULTS = {"lr": 5e-4, "epochs": 40, "patience": 10}
@@ -39,6 +39,7 @@ class Head(nn.Module):
         dropout: float = 0.2,
         patch: int = 8,
         positions: str = "sinusoidal",
+        pooling: str = "mean",
     ) -> None:
         super().__init__()
         audio, text = sorted(inputs, key=lambda i: i.modality)
@@ -51,7 +52,8 @@ class Head(nn.Module):
         self.cross = nn.ModuleList(
             nn.ModuleList(Layer(hidden, heads, dropout, "post") for _ in self.inputs) for _ in range(cross)
         )
-        self.fuse = Linear(2 * hidden, hidden)
+        self.pool = nn.ModuleList(make_pooling(pooling, i, hidden) for i in (audio, text))
+        self.fuse = Linear(sum(p.size for p in self.pool), hidden)  # type: ignore[misc]
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden, classes)
 
@@ -60,8 +62,8 @@ class Head(nn.Module):
         states, masks = self._encoded(batch)
         for layer in self.cross:
             states = self._crossed(layer, states, masks)
-        means = [mean(s, m) for s, m in zip(states, masks, strict=True)]
-        return nn.functional.gelu(self.fuse(torch.cat(means, dim=-1)))
+        pooled = [pool(s, m) for pool, s, m in zip(self.pool, states, masks, strict=True)]
+        return nn.functional.gelu(self.fuse(torch.cat(pooled, dim=-1)))
 
     def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))

@@ -16,7 +16,7 @@ from ser.train.heads._spectrogram import Spectrogram
 from ser.train.nn.convolution import Conv2d, halve
 from ser.train.nn.layers import Input
 from ser.train.nn.norms import BatchNorm
-from ser.train.nn.sequences import mean
+from ser.train.nn.pooling import make_pooling
 
 CHANNELS_LAST = 128  # stages of up to this number of channels are faster with channels last in memory
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
@@ -29,9 +29,17 @@ class Head(Spectrogram):
     stackable = False
 
     def __init__(
-        self, inputs: list[Input], classes: int, hidden: int = 64, frames: int = 1000, dropout: float = 0.0
+        self,
+        inputs: list[Input],
+        classes: int,
+        hidden: int = 64,
+        frames: int = 1000,
+        dropout: float = 0.0,
+        pooling: str = "mean",
     ) -> None:
-        super().__init__(inputs, classes, frames=frames, size=8 * hidden, dropout=dropout)
+        pool = make_pooling(pooling, inputs[0], 8 * hidden)
+        super().__init__(inputs, classes, frames=frames, size=pool.size, dropout=dropout)
+        self.frames_pool = pool
         self.enter = Conv2d(1, hidden, kernel=7, stride=2, channels_last=True)
         self.norm = BatchNorm(hidden, relu=True)
         widths = [hidden, hidden, 2 * hidden, 4 * hidden, 8 * hidden]
@@ -52,7 +60,8 @@ class Head(Spectrogram):
         return x, mask
 
     def pool(self, x: Tensor, mask: Tensor) -> Tensor:
-        return mean(x.mean(-1).transpose(2, 3), mask)
+        out: Tensor = self.frames_pool(x.mean(-1).transpose(2, 3), mask)
+        return out
 
 
 class ResidualBlock(nn.Module):

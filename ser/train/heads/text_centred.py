@@ -18,7 +18,8 @@ from ser.train.heads._base import Takes
 from ser.train.nn.attention import Attends, Attention
 from ser.train.nn.convolution import Conv1d
 from ser.train.nn.layers import Dropout, Enter, Feature, Features, Input, LayerNorm, Linear
-from ser.train.nn.sequences import mean, run_lstms
+from ser.train.nn.pooling import make_pooling
+from ser.train.nn.sequences import run_lstms
 
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 30, "patience": 10}
 TAKES = Takes(("frames", "words"), ("text", "audio", "visual"), needs=("text",), one_each=True)
@@ -37,6 +38,7 @@ class Head(nn.Module):
         heads: int = 4,
         feed: int = 2048,
         dropout: float = 0.3,
+        pooling: str = "mean",
     ) -> None:
         super().__init__()
         by = {i.modality: i for i in inputs}
@@ -56,8 +58,9 @@ class Head(nn.Module):
         self.cross = nn.ModuleDict({m: Attention(width, heads) for m in self.encode})
         self.norm = nn.ModuleDict({m: LayerNorm(width) for m in self.encode})
         self.fuse = Linear(width * len(inputs), width)
+        self.pool = make_pooling(pooling, by["text"], width)
         self.dropout = Dropout(dropout)
-        self.output = Linear(width, classes)
+        self.output = Linear(self.pool.size, classes)
 
     def steps(self, batch: Features) -> Tensor:
         """One vector per text step, `(1, batch, text steps, 2 hidden)`."""
@@ -75,8 +78,9 @@ class Head(nn.Module):
         return own | {f"cross.{m}": (text, (self.inputs[m],)) for m in self.encode}
 
     def embed(self, batch: Features) -> Tensor:
-        """Mean over text steps, `(1, batch, 2 hidden)`."""
-        return mean(self.steps(batch), batch[self.inputs["text"]].mask)
+        """The pooled text steps, `(1, batch, 2 hidden)` of means."""
+        out: Tensor = self.pool(self.steps(batch), batch[self.inputs["text"]].mask)
+        return out
 
     def forward(self, batch: Features) -> Tensor:
         out: Tensor = self.output(self.dropout(self.embed(batch)))

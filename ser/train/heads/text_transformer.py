@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ser.train.heads._base import Takes
 from ser.train.nn.attention import Attends
 from ser.train.nn.layers import Dropout, Features, Input, Linear
-from ser.train.nn.sequences import mean
+from ser.train.nn.pooling import make_pooling
 from ser.train.nn.transformer import Tokens, Transformer, self_attention
 
 DEFAULTS = {"lr": 5e-4, "batch_size": 64, "epochs": 12, "patience": 4}
@@ -32,21 +32,23 @@ class Head(nn.Module):
         dropout: float = 0.3,
         positions: str = "sinusoidal",
         norm: str = "pre",
+        pooling: str = "mean",
     ) -> None:
         super().__init__()
         self.inputs = [i.name for i in inputs]
         self.tokens = nn.ModuleList(Tokens(i, hidden, dropout, positions) for i in inputs)
         self.encode = nn.ModuleList(Transformer(hidden, layers, heads, dropout, norm) for _ in inputs)
+        self.pool = nn.ModuleList(make_pooling(pooling, i, hidden) for i in inputs)
         self.dropout = Dropout(dropout)
-        self.output = Linear(hidden * len(inputs), classes)
+        self.output = Linear(sum(p.size for p in self.pool), classes)  # type: ignore[misc]
 
     def embed(self, batch: Features) -> Tensor:
-        """The means over tokens, `(runs, batch, H x stores)`."""
-        means = []
-        for name, tokens, encode in zip(self.inputs, self.tokens, self.encode, strict=True):
+        """The pooled tokens of all stores, `(runs, batch, H x stores)` of means."""
+        pooled = []
+        for name, tokens, encode, pool in zip(self.inputs, self.tokens, self.encode, self.pool, strict=True):
             x, mask = tokens(batch[name])
-            means.append(mean(encode(x, mask), mask))
-        return torch.cat(means, dim=-1)
+            pooled.append(pool(encode(x, mask), mask))
+        return torch.cat(pooled, dim=-1)
 
     def attends(self) -> Attends:
         return self_attention(self.encode, self.inputs)

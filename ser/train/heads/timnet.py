@@ -10,7 +10,8 @@ back, and as many ahead.
 The backward direction looks ahead in the sequence as it stands, which is the same as the published reversal, and needs no
 turning of padded sequences. Differences: layer normalisation of each frame in place of batch normalisation, so that runs
 stack and padding counts nowhere; weights of the scales start at their mean, not at random around 0; a layer takes features
-of any size to `hidden` (39), where published code keeps the size. The published code picks the epoch by its test fold.
+of any size to `hidden` (39), where published code keeps the size; under another `pooling` than the mean each direction is
+pooled by itself, and the two are added. The published code picks the epoch by its test fold.
 """
 
 from typing import cast
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from ser.train.heads._base import Takes
 from ser.train.nn.convolution import Conv1d
 from ser.train.nn.layers import Dropout, Features, Input, LayerNorm, Linear
-from ser.train.nn.sequences import mean
+from ser.train.nn.pooling import make_pooling
 
 DEFAULTS = {"lr": 3e-3, "batch_size": 64, "epochs": 80, "patience": 20}
 TAKES = Takes(("frames",), most=1, example="mfcc")
@@ -31,7 +32,13 @@ class Head(nn.Module):
     """`(runs, batch, frames, D)` -> `(runs, batch, hidden)` -> `(runs, batch, classes)`; one store, framewise."""
 
     def __init__(
-        self, inputs: list[Input], classes: int, hidden: int = 39, blocks: int = 8, dropout: float = 0.1
+        self,
+        inputs: list[Input],
+        classes: int,
+        hidden: int = 39,
+        blocks: int = 8,
+        dropout: float = 0.1,
+        pooling: str = "mean",
     ) -> None:
         super().__init__()
         self.input = inputs[0].name
@@ -41,18 +48,20 @@ class Head(nn.Module):
             for direction in (-1, 1)
         )
         self.scales = nn.Parameter(torch.full((1, blocks), 1 / blocks))
-        self.output = Linear(hidden, classes)
+        pools = [[make_pooling(pooling, inputs[0], hidden) for _ in range(blocks)] for _ in (-1, 1)]
+        self.pool = nn.ModuleList(nn.ModuleList(each) for each in pools)
+        self.output = Linear(pools[0][0].size, classes)
 
     def embed(self, batch: Features) -> Tensor:
         """The sum over scales, `(runs, batch, hidden)`."""
         values, mask = batch[self.input]
         assert mask is not None
         total: list[Tensor] = []
-        for enter, blocks in zip(self.enter, self.blocks, strict=True):
+        for enter, blocks, pools in zip(self.enter, self.blocks, self.pool, strict=True):
             x, scales = enter(values) * mask[..., None], []
-            for block in cast(nn.ModuleList, blocks):
+            for block, pool in zip(cast(nn.ModuleList, blocks), cast(nn.ModuleList, pools), strict=True):
                 x = block(x, mask)
-                scales.append(mean(x, mask))
+                scales.append(pool(x, mask))
             total.append(torch.stack(scales, dim=2))
         return ((total[0] + total[1]) * self.scales[:, None, :, None]).sum(2)
 

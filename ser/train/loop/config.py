@@ -123,7 +123,7 @@ def make_config(head: str, **given: Any) -> Config:
 
 def _head_options(head: str, given: dict[str, Any]) -> dict[str, Any]:
     """All of a head's options, resolved: a later change of a default does not change a stored configuration."""
-    from ser.train.heads._base import options_of
+    from ser.train.heads._base import LATER, options_of
 
     known = options_of(head)
     for name, value in given.items():
@@ -132,7 +132,8 @@ def _head_options(head: str, given: dict[str, Any]) -> dict[str, Any]:
         fits, expected = _fits(name, known[name], value)
         if not fits:
             raise ConfigError(f"option {name} of head {head}", expected=expected, found=repr(value))
-    return {**known, **{n: float(v) if isinstance(known[n], float) else v for n, v in given.items()}}
+    found = {**known, **{n: float(v) if isinstance(known[n], float) else v for n, v in given.items()}}
+    return {n: v for n, v in found.items() if n not in LATER or v != known[n]}
 
 
 def _typed(name: str, value: Any) -> Any:

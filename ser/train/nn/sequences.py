@@ -1,4 +1,4 @@
-"""Padded sequences with a leading run dimension: means, packing, LSTMs and attentive pooling, on real frames only.
+"""Padded sequences with a leading run dimension: means, packing, LSTMs and scores, on real frames only.
 
 Sequences are `(runs, batch, frames, D)`, masks `(runs, batch, frames)`, true where a frame is real.
 """
@@ -9,10 +9,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from ser.train.nn.layers import Linear
-
 MOSTLY_REAL = 0.95  # of a batch's frames: with less padding than the rest, packing costs more than it saves
-FLOOR = 1e-6  # added to the variance: the square root has no finite gradient at 0
 
 
 def mean(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -84,33 +81,3 @@ class Scorer(nn.Module):
         ones = [1] * (x.ndim - 2)
         out: Tensor = (x * self.weight.view(len(self.weight), *ones, -1)).sum(-1)
         return out if self.bias is None else out + self.bias.view(-1, *ones)
-
-
-class AttentiveStatistics(nn.Module):
-    """Attentive statistics pooling, `(runs, batch, frames, D)` -> `(runs, batch, 2 D)`: weighted mean and deviation.
-
-    Okabe, Koshinaka and Shinoda, Interspeech 2018, equations 1 to 6: e_t = v . tanh(W h_t + b), a = softmax(e),
-    m = sum a_t h_t, s = sqrt(sum a_t h_t^2 - m^2). The scalar bias k of the paper's equation 1 is left out, as the softmax
-    does not depend on it; the variance is computed from deviations, which is the same number without the cancellation.
-
-    Args:
-        size: D.
-        attention: width of the tanh layer.
-    """
-
-    def __init__(self, size: int, attention: int = 128) -> None:
-        super().__init__()
-        self.hidden = Linear(size, attention)
-        self.score = Scorer(attention, bias=False)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        weights = self.weights(x, mask)
-        mean = torch.einsum("rbth,rbt->rbh", x, weights)
-        variance = torch.einsum("rbth,rbt->rbh", (x - mean.unsqueeze(2)).square(), weights)
-        return torch.cat([mean, (variance + FLOOR).sqrt()], dim=-1)
-
-    def weights(self, x: Tensor, mask: Tensor) -> Tensor:
-        """The weight of each frame, `(runs, batch, frames)`: 0 in padding; the weights of an utterance add up to 1."""
-        scores = self.score(torch.tanh(self.hidden(x)))
-        out: Tensor = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1) * mask
-        return out

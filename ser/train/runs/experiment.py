@@ -9,7 +9,7 @@ import pandas as pd
 from msgspec import UNSET, UnsetType
 
 from ser.audit.split_data import SplitData, split_data
-from ser.errors import SerError
+from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.results.metrics.swapped_labels import suspects
@@ -21,6 +21,7 @@ from ser.results.records.runs import write_record
 from ser.results.records.summary import FinishedExperiment, summarise
 from ser.train.classical.classifier import Classical
 from ser.train.classical.saved import check_savable
+from ser.train.nn.pooling import POOLINGS
 from ser.train.runs.identity import identity, name_and_file, relative_path
 from ser.train.runs.job import Job, Run
 from ser.train.runs.options import FitOptions, with_stores
@@ -179,8 +180,9 @@ def make_experiment(
         tuning, balance: of its job.
 
     Raises:
-        ConfigError: the device is not there, or the head is to be saved and cannot be.
+        ConfigError: the device is not there, the head is to be saved and cannot be, or there are no frames to pool.
     """
+    _refuse_pooling(recipe, setup.data)
     if options.save and isinstance(recipe, Classical):
         check_savable(recipe)
     device = device_of(recipe, options.device)
@@ -205,6 +207,19 @@ def make_experiment(
     )
     command = with_stores(options.command, [(block.name, block.modality) for block in setup.data.blocks])
     return kind(replace(options, command=command), setup, config, path, job)
+
+
+def _refuse_pooling(recipe: Recipe, data: Tensors) -> None:
+    """Refuse a pooling of features that are pooled already, which would be ignored."""
+    kind = None if isinstance(recipe, Classical) else recipe.head_options.get("pooling")
+    if kind in POOLINGS and not any(block.framewise for block in data.blocks):
+        raise ConfigError(
+            f"head option pooling={kind} pools frames, and the features of {data.dataset} are one vector for each utterance",
+            expected="a store of frames",
+            found=", ".join(block.name for block in data.blocks),
+            action="Extract frames (ser extract --level frame) and name their store, or leave the option out.",
+            option="head_options.pooling",
+        )
 
 
 def name_words(words: Sequence[str], head: str, protocol: str, options: FitOptions) -> list[str]:

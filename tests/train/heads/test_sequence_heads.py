@@ -11,7 +11,8 @@ from ser.errors import ConfigError
 from ser.train.heads._base import build_head, plugin
 from ser.train.nn.attention import Attention
 from ser.train.nn.layers import Dropout, Feature, Input
-from ser.train.nn.sequences import FLOOR, AttentiveStatistics, run_lstms
+from ser.train.nn.pooling import FLOOR, AttentiveStatistics
+from ser.train.nn.sequences import run_lstms
 from ser.train.nn.transformer import Layer, Positions, Tokens, Transformer, patches, sinusoids
 
 AUDIO = Input("a", "audio", 6, True)
