@@ -57,6 +57,13 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 )
 @click.option("--pooling", type=click.Choice(["cls", "mean"]), help="Of text, at utterance level.")
 @click.option(
+    "--window",
+    type=click.Choice(["published", "exact"]),
+    default="published",
+    show_default=True,
+    help="Whisper: pad short audio to 30 s, as it was trained, or encode its own frames alone, which is many times as fast.",
+)
+@click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)

@@ -10,6 +10,7 @@ A plugin in `ser/extract/encoders/` is one file per family. It opens with its fa
     def load(name: str, options: EncoderOptions) -> Encoder
     def example(folder: Path) -> Path        # where there are checkpoints: write a tiny model of random weights, for the test
     TRAINING_DATA = {"wav2vec2-*-mine": TrainingData(...)}   # optional: for names (patterns) without a checkpoint
+    MODEL_TYPES = ("whisper",)               # optional: kinds of transformers models (`model_type`) that the family reads
     def accepts(name: str) -> bool           # optional: names that are neither of CHECKPOINTS nor the plugin's own
 """
 
@@ -153,6 +154,13 @@ def find(name: str, modality: str | None = None) -> ModuleType:
         if getattr(plugin, "accepts", lambda _: False)(name):
             return plugin
     raise registry.unknown("encoder", name, short_names(modality))
+
+
+def audio_families() -> dict[str, ModuleType]:
+    """The plugin that reads a kind of audio model, by the `model_type` of the model's `config.json`."""
+    plugins = [registry.load(ENCODERS, name) for name in registry.names(ENCODERS)]
+    audio = [plugin for plugin in plugins if plugin.MODALITY == "audio"]
+    return {kind: plugin for plugin in audio for kind in getattr(plugin, "MODEL_TYPES", ())}
 
 
 def short_names(modality: str | None = None) -> list[str]:

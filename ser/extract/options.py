@@ -8,6 +8,7 @@ from typing import Any
 from ser.errors import ConfigError
 
 DTYPES = ("float32", "bfloat16", "float16")
+PUBLISHED, EXACT = WINDOWS = ("published", "exact")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class EncoderOptions:
         weights: a folder that holds models (below their hub id or their last name), used before any cache or network.
         revision: a commit of the hub repository.
         batch_seconds: s of audio in a batch, padding included; 0 is one utterance at a time; None suits the device.
+        window: `published`: audio is padded to the length that the model was trained with; `exact`: its own frames alone.
         announce: called with a sentence before a model is fetched over the network.
     """
 
@@ -34,6 +36,7 @@ class EncoderOptions:
     weights: Path | None = None
     revision: str | None = None
     batch_seconds: float | None = None
+    window: str = PUBLISHED
     announce: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
 
 
@@ -70,6 +73,8 @@ def store_name(short: str, options: EncoderOptions, level: str, pooling: str = "
         parts.append(str(options.level))
     if options.pooling not in (None, pooling):
         parts.append(str(options.pooling))
+    if options.window != PUBLISHED:
+        parts.append(options.window)
     if options.layers == "all":
         parts.append("layers-all")
     elif options.layers != "last":
@@ -88,7 +93,7 @@ def refuse_unused(options: EncoderOptions, name: str, **allowed: Sequence[Any]) 
         ConfigError: an option is something else.
     """
     default = EncoderOptions()
-    for key in ("layers", "pooling", "dtype"):
+    for key in ("layers", "pooling", "dtype", "window"):
         value = getattr(options, key)
         values = [getattr(default, key), *allowed.get(key, ())]
         if value not in values:

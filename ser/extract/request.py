@@ -8,7 +8,7 @@ from pathlib import Path
 from ser.errors import ConfigError, CorpusError, EncoderError
 from ser.extract.encoder import Encoder, find, load
 from ser.extract.extraction import extract
-from ser.extract.options import EncoderOptions
+from ser.extract.options import PUBLISHED, EncoderOptions
 from ser.extract.report import ExtractionReport
 from ser.extract.views.recordings import open_folder
 from ser.extract.views.view import AudioView, ViewedEncoder, make_views
@@ -33,6 +33,7 @@ class ExtractionRequest:
         noise_folder, impulses: recordings that views are made with; None: white noise, and simulated rooms.
         view_seed: of what views draw.
         view_scheme: label scheme of class-differentiated views.
+        window: of audio; see `EncoderOptions`.
     """
 
     audio: list[str] | None = None
@@ -56,6 +57,7 @@ class ExtractionRequest:
     impulses: Path | None = None
     view_seed: int = 0
     view_scheme: str = "4"
+    window: str = PUBLISHED
 
     def encoders(self, table: Table) -> list[tuple[str, str]]:
         """`(modality, name)` of each encoder to run."""
@@ -65,7 +67,7 @@ class ExtractionRequest:
         return [*audio, *([("text", DEFAULT_TEXT)] if table.has("text") else [])]
 
     def options(self, modality: str, announce: Callable[[str], None] | None = None) -> EncoderOptions:
-        """The options of an encoder of a modality. Pooling is of text, where there is a text encoder."""
+        """The options of an encoder of a modality. Pooling is of text, where there is a text encoder; windows are of audio."""
         pooling = self.pooling if modality == "text" or not self.text else None
         return EncoderOptions(
             self.level,
@@ -76,7 +78,8 @@ class ExtractionRequest:
             self.weights,
             self.revision,
             self.batch_seconds,
-            announce,
+            window=self.window if modality == "audio" or not self.audio else PUBLISHED,
+            announce=announce,
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ser.errors import ConfigError
 from ser.extract.encoder import Encoder, load
-from ser.extract.options import EncoderOptions
+from ser.extract.options import EXACT, PUBLISHED, EncoderOptions
 from ser.metadata.ledger import is_imported
 from ser.metadata.texts.text_sources import ASR, kind_of_source, source_of
 from ser.train.nn.layers import Input
@@ -58,6 +58,7 @@ def load_encoder(
         pooling=identity.get("pooling") if source.modality == "text" else None,
         device=device,
         dtype=identity.get("dtype", "float32"),
+        window=EXACT if identity.get("window") == EXACT else PUBLISHED,
         weights=weights,
         revision=identity.get("revision"),
         announce=lambda text: say(f"{source.name}, the encoder of this head: {text}"),

@@ -78,6 +78,14 @@ def data2vec(folder: Path) -> Path:
     return _speech(folder, Data2VecAudioModel, Data2VecAudioConfig(**SIZES, **CONV, conv_pos_kernel_size=5))
 
 
+def unispeech_sat(folder: Path) -> Path:
+    """As `microsoft/unispeech-sat-base`: the pre-training model with its quantizer and its speaker projection."""
+    from transformers import UniSpeechSatConfig, UniSpeechSatForPreTraining
+
+    quantizer = {"num_codevectors_per_group": 8, "codevector_dim": 16, "num_clusters": 6}
+    return _speech(folder, UniSpeechSatForPreTraining, UniSpeechSatConfig(**SIZES, **CONV, **quantizer))
+
+
 def whisper_speaking(folder: Path, *, english: bool = False, positions: int = 24, **size: int) -> Path:
     """As `openai/whisper-tiny`, or `-tiny.en`, with all that transcribing takes.
 
@@ -259,6 +267,7 @@ SPEECH: dict[str, Callable[[Path], Path]] = {
     "wavlm": wavlm,
     "wavlm-stable": wavlm_stable,
     "data2vec": data2vec,
+    "unispeech-sat": unispeech_sat,
     "whisper": whisper.example,
 }
 TEXT: dict[str, Callable[[Path], Path]] = {"bert": text.example, "distilbert": distilbert, "xlm-roberta": xlm_roberta}

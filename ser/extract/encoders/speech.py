@@ -1,8 +1,10 @@
-"""Self-supervised speech models of the Wav2Vec2 kind, through transformers: Wav2Vec2, XLS-R, HuBERT, WavLM, data2vec.
+"""Self-supervised speech models of the Wav2Vec2 kind, through transformers: Wav2Vec2, XLS-R, MMS, HuBERT, WavLM, data2vec,
+UniSpeech-SAT.
 
 Baevski et al., NeurIPS 2020 (wav2vec 2.0, arXiv:2006.11477); Babu et al., Interspeech 2022 (XLS-R,
 arXiv:2111.09296); Hsu et al., TASLP 2021 (HuBERT, arXiv:2106.07447); Chen et al., JSTSP 2022 (WavLM,
-arXiv:2110.13900); Baevski et al., ICML 2022 (data2vec, arXiv:2202.03555).
+arXiv:2110.13900); Baevski et al., ICML 2022 (data2vec, arXiv:2202.03555); Chen et al., ICASSP 2022 (UniSpeech-SAT,
+arXiv:2110.05752); Pratap et al., JMLR 2024 (MMS, arXiv:2305.13516).
 
 Audio `(samples,)` at 16 kHz -> frames `(1 + (samples - 400) // 320, dim)`, 50 Hz. Waveforms are normalised to zero
 mean and unit variance over the utterance where the checkpoint's preprocessor says so, and only there.
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from ser.errors import EncoderError
 from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
-from ser.extract.encoder import Checkpoint, Encoder
+from ser.extract.encoder import Checkpoint, Encoder, audio_families
 from ser.extract.encoders._example import SIZES, save_model
 from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
 from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
@@ -37,6 +39,10 @@ _WAVLM_PLUS = TrainingData(
     "pre-trained on Libri-Light, VoxPopuli and GigaSpeech, which draws on YouTube (Chen et al., JSTSP 2022)",
     {"meld": UNKNOWN},
 )
+_UNISPEECH_SAT = TrainingData(
+    "pre-trained on Libri-Light, VoxPopuli and GigaSpeech, which draws on YouTube (Chen et al., ICASSP 2022)",
+    {"meld": UNKNOWN},
+)
 _XLSR = TrainingData(
     "pre-trained on Multilingual LibriSpeech, Common Voice and BABEL (Conneau et al., Interspeech 2021)"
 )
@@ -44,6 +50,11 @@ _XLS_R = TrainingData(
     "pre-trained on VoxPopuli, Multilingual LibriSpeech, Common Voice, BABEL and VoxLingua107, which draws on YouTube "
     "(Babu et al., Interspeech 2022)",
     all_are(UNKNOWN, "meld", "urdu", "shemo"),  # cut from broadcasts: data of the web may hold the same recordings
+)
+_MMS = TrainingData(
+    "pre-trained on readings of the New Testament in over 1,000 languages, Multilingual LibriSpeech, Common Voice, VoxPopuli, "
+    "BABEL and VoxLingua107, which draws on YouTube (Pratap et al., JMLR 2024)",
+    all_are(UNKNOWN, "meld", "urdu", "shemo"),
 )
 CHECKPOINTS = {
     "wav2vec2-base": Checkpoint(
@@ -61,6 +72,8 @@ CHECKPOINTS = {
     "xlsr-53": Checkpoint("facebook/wav2vec2-large-xlsr-53", 1024, "53 languages, 56,000 h", data=_XLSR),
     "xls-r-300m": Checkpoint("facebook/wav2vec2-xls-r-300m", 1024, "128 languages, 436,000 h", data=_XLS_R),
     "xls-r-1b": Checkpoint("facebook/wav2vec2-xls-r-1b", 1280, "128 languages, 436,000 h", data=_XLS_R),
+    "mms-300m": Checkpoint("facebook/mms-300m", 1024, "1,406 languages, 491,000 h", "CC-BY-NC-4.0", data=_MMS),
+    "mms-1b": Checkpoint("facebook/mms-1b", 1280, "1,406 languages, 491,000 h", "CC-BY-NC-4.0", data=_MMS),
     "hubert-base": Checkpoint(
         "facebook/hubert-base-ls960", 768, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH
     ),
@@ -82,6 +95,27 @@ CHECKPOINTS = {
     "data2vec-large": Checkpoint(
         "facebook/data2vec-audio-large", 1024, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH
     ),
+    "unispeech-sat-base": Checkpoint(
+        "microsoft/unispeech-sat-base",
+        768,
+        "English read speech, LibriSpeech 960 h; speakers told apart",
+        "CC-BY-SA-3.0",
+        data=_LIBRISPEECH,
+    ),
+    "unispeech-sat-base-plus": Checkpoint(
+        "microsoft/unispeech-sat-base-plus",
+        768,
+        "English, 94,000 h of read speech, talks, parliament; speakers told apart",
+        "CC-BY-SA-3.0",
+        data=_UNISPEECH_SAT,
+    ),
+    "unispeech-sat-large": Checkpoint(
+        "microsoft/unispeech-sat-large",
+        1024,
+        "English, 94,000 h of read speech, talks, parliament; speakers told apart",
+        "CC-BY-SA-3.0",
+        data=_UNISPEECH_SAT,
+    ),
 }
 # Models of other publishers, which start from those above.
 _IEMOCAP = TrainingData(
@@ -89,6 +123,7 @@ _IEMOCAP = TrainingData(
 )
 TRAINING_DATA = {
     "wav2vec2-xls-r-2b": _XLS_R,
+    "mms-1b-*": _MMS,  # fine-tuned to transcribe, on parts of the same
     "*-superb-er": _IEMOCAP,
     "emotion-recognition-wav2vec2-iemocap": _IEMOCAP,
     "emotion-diarization-wavlm-large": TrainingData(
@@ -102,7 +137,7 @@ TRAINING_DATA = {
         "fine-tuned on MSP-Podcast (Wagner et al., TPAMI 2023)", {"msppodcast": FINE_TUNING}
     ),
 }
-MODEL_TYPES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
+MODEL_TYPES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech-sat")
 
 
 def accepts(name: str) -> bool:
@@ -115,29 +150,33 @@ def _is_model_folder(name: str) -> bool:
 
 
 def load(name: str, options: EncoderOptions) -> Encoder:
-    """A Wav2Vec2-like model by short name, hub id or folder; Whisper where the folder or the id holds one.
+    """A Wav2Vec2-like model by short name, hub id or folder; of another family's kind where the folder or the id holds one.
 
     Raises:
         EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
     require("transformers", "encoders")
-    refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
     torch_device(options.device)
     known = parse_model_name(name, "speech", CHECKPOINTS)
+    if known.checkpoint is not None:  # refused before anything is fetched
+        _refuse_unused(options, name)
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
-    config = model_config(found)
-    if config.get("model_type") == "whisper":
-        from ser.extract.encoders import whisper
-
-        return whisper.load(name, options)
-    if config.get("model_type") not in MODEL_TYPES:
-        kinds = ", ".join(MODEL_TYPES)
-        raise EncoderError(
-            f"{known.model} is not a speech encoder", expected=f"{kinds}, whisper", found=config.get("model_type")
-        )
+    kind = str(model_config(found).get("model_type"))
+    families = audio_families()
+    if kind not in families:
+        kinds = ", ".join(sorted(families))
+        raise EncoderError(f"{known.model} is not a speech encoder", expected=kinds, found=kind)
+    if kind not in MODEL_TYPES:
+        encoder: Encoder = families[kind].load(name, options)
+        return encoder
+    _refuse_unused(options, name)
     from ser.extract.models.speech import Speech
 
     return Speech(known, found, options)
+
+
+def _refuse_unused(options: EncoderOptions, name: str) -> None:
+    refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
 
 
 def example(folder: Path) -> Path:

@@ -1,9 +1,10 @@
-"""The encoder of Whisper, through transformers.
+"""The encoder of Whisper and of distil-Whisper, through transformers.
 
-Radford et al., ICML 2023 (arXiv:2212.04356). Audio `(samples,)` at 16 kHz -> log-mel spectrogram by the
+Radford et al., ICML 2023 (arXiv:2212.04356); Gandhi et al., 2023 (distil-Whisper, whose encoders are those of its teachers,
+arXiv:2311.00430). Audio `(samples,)` at 16 kHz -> log-mel spectrogram by the
 checkpoint's own feature extractor -> frames `(ceil(samples / 320), dim)`, 50 Hz. Whisper reads windows of 30 s and
 was trained with shorter audio padded to that; the frames of padding are left out of the result. Longer audio is
-read in windows of 30 s, one after another.
+read in windows of 30 s, one after another. With `--window exact` the padding is left out of what it reads as well.
 """
 
 from pathlib import Path
@@ -13,19 +14,22 @@ from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import save_model
 from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
-from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
+from ser.extract.options import DTYPES, WINDOWS, EncoderOptions, refuse_unused, torch_device
 from ser.extract.provenance import require
 from ser.metadata.ledger import UNKNOWN, TrainingData
 
 MODALITY = "audio"
-SOURCE = "OpenAI; through transformers"
+SOURCE = "OpenAI, Hugging Face; through transformers"
 LICENCE = "Apache-2.0"
 LEVELS = ("utterance", "frame")
-TRAINING_DATA = {
-    "whisper-*": TrainingData(
-        "trained on transcribed audio of the web that is not listed (Radford et al., ICML 2023)", otherwise=UNKNOWN
-    )
-}
+_WEB = TrainingData(
+    "trained on transcribed audio of the web that is not listed (Radford et al., ICML 2023)", otherwise=UNKNOWN
+)
+_DISTILLED = TrainingData(
+    "the encoder is its teacher's, trained on transcribed audio of the web that is not listed (Gandhi et al., 2023)",
+    otherwise=UNKNOWN,
+)
+TRAINING_DATA = {"whisper-*": _WEB, "distil-large-*": _DISTILLED}
 CHECKPOINTS = {
     "whisper-tiny": Checkpoint("openai/whisper-tiny", 384, "99 languages, 680,000 h, transcribed"),
     "whisper-base": Checkpoint("openai/whisper-base", 512, "99 languages, 680,000 h, transcribed"),
@@ -35,7 +39,20 @@ CHECKPOINTS = {
     "whisper-large-v3": Checkpoint(
         "openai/whisper-large-v3", 1280, "99 languages, 5,000,000 h, transcribed by v2 for the most part"
     ),
+    "whisper-large-v3-turbo": Checkpoint(
+        "openai/whisper-large-v3-turbo", 1280, "99 languages, large-v3 tuned on with a decoder of 4 blocks", "MIT"
+    ),
+    "distil-small-en": Checkpoint(
+        "distil-whisper/distil-small.en", 768, "English; the encoder of whisper-small.en", "MIT", data=_DISTILLED
+    ),
+    "distil-medium-en": Checkpoint(
+        "distil-whisper/distil-medium.en", 1024, "English; the encoder of whisper-medium.en", "MIT", data=_DISTILLED
+    ),
+    "distil-large-v3": Checkpoint(
+        "distil-whisper/distil-large-v3", 1280, "English; the encoder of whisper-large-v3", "MIT", data=_DISTILLED
+    ),
 }
+MODEL_TYPES = ("whisper",)
 
 
 def load(name: str, options: EncoderOptions) -> Encoder:
@@ -45,12 +62,12 @@ def load(name: str, options: EncoderOptions) -> Encoder:
         EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
     require("transformers", "encoders")
-    refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
+    refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES, window=WINDOWS)
     torch_device(options.device)
     known = parse_model_name(name, "whisper", CHECKPOINTS)
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
     kind = model_config(found).get("model_type")
-    if kind != "whisper":
+    if kind not in MODEL_TYPES:
         raise EncoderError(f"{known.model} is not a Whisper model", expected="whisper", found=kind)
     from ser.extract.models.whisper import Whisper
 

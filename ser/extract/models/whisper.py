@@ -1,9 +1,16 @@
-"""Whisper's encoder: transformers' own; every window has the same length, so nothing is padded that it does not know."""
+"""Whisper's encoder: transformers' own, on windows of 30 s as published, or on the true frames of an utterance alone.
+
+Published: an utterance is padded with silence to a whole window, which the encoder reads; frames of padding are dropped from
+what it gives. Exact: the padding is dropped from what it reads. The log-mel spectrogram is that of the published window, cut
+behind the utterance's frames; positions begin at 0 and end with them; audio of more than 30 s goes in windows, the last of
+which is cut. In a batch the frames behind a shorter utterance are 0 before the first convolution, as a convolution's own
+padding is (the second, of stride 2, reads none of them for a frame of the utterance), and masked in attention.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -12,8 +19,9 @@ from ser.extract.hubs import ModelFiles
 from ser.extract.models.frozen_encoder import Frozen
 from ser.extract.models.hidden_layers import HiddenLayers
 from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, weights_identity
-from ser.extract.models.padding import padded
-from ser.extract.options import EncoderOptions, torch_dtype
+from ser.extract.models.padding import padded, valid
+from ser.extract.models.windows import joined
+from ser.extract.options import EXACT, EncoderOptions, torch_dtype
 from ser.extract.provenance import versions
 
 STRIDE = 2  # of the second convolution: spectrogram frames an encoder frame
@@ -35,28 +43,69 @@ class Whisper(Frozen):
         self.sample_rate = int(self.extractor.sampling_rate)
         self.minimum = int(self.extractor.n_fft)
         self.window = int(self.extractor.n_samples)
+        self.hop = int(self.extractor.hop_length)
+        self.exact = options.window == EXACT
         self.model.to(self.device)
         self.hidden_layers = HiddenLayers(self.model.layers, self.layers)
         self.identity |= weights_identity(found, "config.json", *PREPROCESSOR)
         self.identity |= {
             "sample_rate": self.sample_rate,
-            "window": self.extractor.chunk_length,
+            "window": EXACT if self.exact else self.extractor.chunk_length,
             "versions": versions("torch", "transformers", "numpy"),
         }
         self.probe()
         self.model.to(torch_dtype(self.dtype))
 
     def costs(self, inputs: Sequence[int]) -> list[int]:
-        """Whole windows: a short utterance is padded to one."""
-        return [-(-samples // self.window) * self.window for samples in inputs]
+        """Samples; as published in whole windows, as a short utterance is padded to one."""
+        return list(inputs) if self.exact else [-(-samples // self.window) * self.window for samples in inputs]
 
     def hidden(self, inputs: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], list[int]]:
-        windows = [audio[k : k + self.window] for audio in inputs for k in range(0, len(audio), self.window)]
-        mel = self.extractor(windows, sampling_rate=self.sample_rate, return_tensors="pt").input_features
-        mel = self.moved(mel).to(self.model.dtype)
-        layers = self.hidden_layers.run(lambda: self.model(mel).last_hidden_state)
-        counts = [-(-len(audio) // self.window) for audio in inputs]
-        frames = [-(-len(audio) // (self.extractor.hop_length * STRIDE)) for audio in inputs]
-        return [
-            padded([part.flatten(0, 1) for part in torch.split(layer, counts)])[:, : max(frames)] for layer in layers
-        ], frames
+        of_inputs = [[audio[k : k + self.window] for k in range(0, len(audio), self.window)] for audio in inputs]
+        windows = [window for pieces in of_inputs for window in pieces]
+        frames = [self._frames(window) for window in windows]
+        if self.exact:
+            layers = self._own_frames(windows, frames)
+        else:
+            mel = self.extractor(windows, sampling_rate=self.sample_rate, return_tensors="pt").input_features
+            mel = self.moved(mel).to(self.model.dtype)
+            layers = self.hidden_layers.run(lambda: self.model(mel).last_hidden_state)
+        if len(windows) == len(inputs):
+            return [layer[:, : max(frames)] for layer in layers], frames
+        own = [[self._frames(window) for window in pieces] for pieces in of_inputs]
+        return [padded(joined(layer, own)) for layer in layers], [sum(counts) for counts in own]
+
+    def _frames(self, audio: NDArray[np.float32]) -> int:
+        """The encoder's frames of audio, a begun one included."""
+        return -(-len(audio) // (self.hop * STRIDE))
+
+    def _own_frames(self, windows: Sequence[NDArray[np.float32]], frames: list[int]) -> list[Tensor]:
+        """The layers `(windows, frames, dim)` of windows that are not padded to 30 s."""
+        mel = padded([self._spectrogram(audio, count) for audio, count in zip(windows, frames, strict=True)])
+        mel = self.moved(mel).to(self.model.dtype).transpose(1, 2)
+        mask = valid(frames, self.device)
+        seen = None if mask is None else mask[:, None, None]
+        return self.hidden_layers.run(lambda: self._encoded(mel, seen))
+
+    def _spectrogram(self, audio: NDArray[np.float32], frames: int) -> Tensor:
+        """The published spectrogram of a window up to the audio's end, `(STRIDE * frames, bands)`.
+
+        The highest value, from which the floor is taken, is looked for in every frame that reads audio: those that stand
+        a little behind the end are computed too.
+        """
+        wanted = STRIDE * frames * self.hop
+        longest = min(self.window, wanted + 2 * self.extractor.n_fft)
+        mel = self.extractor(
+            audio, sampling_rate=self.sample_rate, max_length=longest, padding="max_length", return_tensors="pt"
+        ).input_features[0]
+        cut: Tensor = mel[:, : STRIDE * frames].T
+        return cut
+
+    def _encoded(self, mel: Tensor, mask: Tensor | None) -> Tensor:
+        """What transformers' encoder computes, of any number of frames: `(batch, bands, frames)` -> `(batch, frames, dim)`."""
+        states = F.gelu(self.model.conv2(F.gelu(self.model.conv1(mel)))).transpose(1, 2)
+        states = states + self.model.embed_positions.weight[: states.shape[1]]
+        for layer in self.model.layers:
+            states = layer(states, mask)
+        last: Tensor = self.model.layer_norm(states)
+        return last

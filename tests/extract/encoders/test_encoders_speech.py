@@ -17,7 +17,7 @@ from ser.errors import ConfigError, EncoderError
 from ser.extract import encoder as base
 from ser.extract.options import EncoderOptions
 
-WAVE = ["wav2vec2", "wav2vec2-large", "mms", "hubert", "hubert-batch-norm", "wavlm", "data2vec"]
+WAVE = ["wav2vec2", "wav2vec2-large", "mms", "hubert", "hubert-batch-norm", "wavlm", "data2vec", "unispeech-sat"]
 ALL = [*WAVE, "whisper", "emotion2vec"]
 Tiny = Callable[[str], Path]
 
@@ -116,6 +116,48 @@ def test_whisper_reads_long_audio_in_windows_of_30_s(tiny: Tiny) -> None:
     np.testing.assert_array_equal(whole, np.concatenate([first, rest]))
 
 
+@pytest.mark.parametrize("samples", [400, 10000, 30 * 16000 - 100])
+def test_the_exact_window_is_an_encoder_with_as_many_positions(tiny: Tiny, samples: int) -> None:
+    """transformers' own encoder, built for the utterance's number of frames, on the published spectrogram cut to them."""
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    audio = noise(samples)
+    frames = -(-samples // 320)
+    audio[-150:] *= 8  # the loudest frame, which the floor is taken from, is the last
+    published = WhisperModel.from_pretrained(tiny("whisper"), dtype=torch.float32).eval().encoder
+    config = WhisperConfig.from_pretrained(tiny("whisper"), max_source_positions=frames)
+    weights = published.state_dict()
+    weights["embed_positions.weight"] = weights["embed_positions.weight"][:frames]
+    short = WhisperEncoder(config).eval()
+    short.load_state_dict(weights)
+    mel = WhisperFeatureExtractor.from_pretrained(tiny("whisper"))(audio, sampling_rate=16000, return_tensors="pt")
+    with torch.no_grad():
+        expected = short(mel.input_features[:, :, : 2 * frames]).last_hidden_state[0].numpy()
+        padded = published(mel.input_features).last_hidden_state[0, :frames].numpy()
+    found = load(tiny("whisper"), level="frame", window="exact").encode([audio])[0]
+    assert distance(found, expected) < 1e-5
+    assert (distance(found, padded) > 1e-3) == (samples < 16000)  # in 30 s there is hardly any padding to leave out
+
+
+def test_the_exact_window_in_a_batch_and_over_30_s(tiny: Tiny) -> None:
+    encoder = load(tiny("whisper"), level="frame", window="exact")
+    inputs = [noise(n, n) for n in (31 * 16000, 400, 9000, 8321, 9000)]
+    for features, audio in zip(encoder.encode(inputs), inputs, strict=True):
+        pieces = [encoder.encode([audio[k : k + 30 * 16000]])[0] for k in range(0, len(audio), 30 * 16000)]
+        assert distance(features, np.concatenate(pieces)) < 1e-5
+    assert encoder.costs([9000]) == [9000]
+
+
+def test_the_exact_window_has_a_store_of_its_own(tiny: Tiny) -> None:
+    published, exact = load(tiny("whisper"), layers="all"), load(tiny("whisper"), layers="all", window="exact")
+    assert exact.name == "tiny-whisper.exact.layers-all"
+    differs = {key for key, value in exact.identity.items() if published.identity[key] != value}
+    assert (differs, published.identity["window"], exact.identity["window"]) == ({"window"}, 30, "exact")
+    with pytest.raises(ConfigError, match="--window exact; expected published"):
+        load(tiny("wav2vec2"), window="exact")
+
+
 @pytest.mark.parametrize("name", ["emotion2vec", "emotion2vec-layers", "emotion2vec-before"])
 def test_emotion2vec_is_what_funasr_generates(tiny: Tiny, models: ModuleType, name: str) -> None:
     with models.undisturbed():
@@ -150,6 +192,67 @@ def test_emotion2vec_does_without_funasr(tiny: Tiny) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tiny("emotion2vec"))], capture_output=True, text=True)
     assert done.stdout.split() == ["False", "False"], done.stderr
+
+
+@pytest.mark.parametrize("samples", [560, 8000, 8160])  # an odd number of spectrogram frames leaves one unread
+def test_w2vbert_is_that_of_transformers(tiny: Tiny, samples: int) -> None:
+    from transformers import AutoFeatureExtractor, Wav2Vec2BertModel
+
+    audio, frames = noise(samples), (1 + (samples - 400) // 160) // 2
+    values = AutoFeatureExtractor.from_pretrained(tiny("w2vbert"))(audio, sampling_rate=16000, return_tensors="pt")
+    with torch.no_grad():
+        output = Wav2Vec2BertModel.from_pretrained(tiny("w2vbert")).eval()(**values, output_hidden_states=True)
+    last = output.last_hidden_state[0, :frames].numpy()
+    assert distance(load(tiny("w2vbert"), level="frame").encode([audio])[0], last) < 1e-5
+    means = [state[0, :frames].double().mean(0).numpy() for state in output.hidden_states]
+    assert distance(load(tiny("w2vbert"), layers="all").encode([audio])[0], np.stack(means)) < 1e-5
+    with pytest.raises(EncoderError, match="w2v-BERT"):
+        base.find("w2v-bert-2.0").load(str(tiny("wav2vec2")), EncoderOptions())
+
+
+def test_ast_is_that_of_transformers_in_windows(tiny: Tiny) -> None:
+    from transformers import ASTModel, AutoFeatureExtractor
+
+    model, extractor = ASTModel.from_pretrained(tiny("ast")).eval(), AutoFeatureExtractor.from_pretrained(tiny("ast"))
+    assert extractor.max_length == 48
+    window = 48 * 160
+    audio = noise(window + 2000)
+    outputs = []
+    for piece in (audio[:window], audio[window:]):
+        values = extractor(piece, sampling_rate=16000, return_tensors="pt").input_values
+        with torch.no_grad():
+            outputs.append(model(values, output_hidden_states=True))
+    pooled = torch.stack([output.pooler_output[0] for output in outputs]).mean(0).numpy()
+    assert distance(load(tiny("ast")).encode([audio])[0], pooled) < 1e-5
+    lower = torch.stack([output.hidden_states[1][0, :2].mean(0) for output in outputs]).mean(0).numpy()
+    assert distance(load(tiny("ast"), layers=(1,)).encode([audio])[0], lower) < 1e-5
+    # 12 bands of patches and 4 columns; 2,000 samples are 11 frames, in which two columns of patches begin.
+    columns = [output.last_hidden_state[0, 2:].reshape(12, 4, 32).mean(0).numpy() for output in outputs]
+    expected = np.concatenate([columns[0], columns[1][:2]])
+    assert distance(load(tiny("ast"), level="frame").encode([audio])[0], expected) < 1e-5
+
+
+def test_clap_is_the_audio_tower_of_the_whole_model(tiny: Tiny, tmp_path: Path) -> None:
+    from transformers import AutoFeatureExtractor, ClapModel
+
+    model, extractor = (
+        ClapModel.from_pretrained(tiny("clap")).eval(),
+        AutoFeatureExtractor.from_pretrained(tiny("clap")),
+    )
+    audio = noise(48000 + 7000)
+    pooled = []
+    for piece in (audio[:48000], audio[48000:]):
+        values = extractor(piece, sampling_rate=48000, return_tensors="pt").input_features
+        with torch.no_grad():
+            pooled.append(model.audio_model(values).pooler_output[0])
+    assert distance(load(tiny("clap")).encode([audio])[0], torch.stack(pooled).mean(0).numpy()) < 1e-5
+    assert distance(load(tiny("clap")).encode([audio[48000:]])[0], pooled[1].numpy()) < 1e-5
+    config = json.loads((tiny("clap") / "config.json").read_text())
+    config["audio_config"]["enable_fusion"] = True
+    shutil.copytree(tiny("clap"), tmp_path / "fused")
+    (tmp_path / "fused" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(EncoderError, match="random crops"):
+        load(tmp_path / "fused")
 
 
 def _without(folder: Path, target: Path, key: str) -> Path:

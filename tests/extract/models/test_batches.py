@@ -24,7 +24,16 @@ from ser.extract.options import EncoderOptions
 
 # Of each family with weights, all architectures that differ in how a batch could change features.
 TINY = {
-    "speech": ["wav2vec2", "wav2vec2-large", "mms", "hubert", "hubert-batch-norm", "wavlm", "data2vec"],
+    "speech": [
+        "wav2vec2",
+        "wav2vec2-large",
+        "mms",
+        "hubert",
+        "hubert-batch-norm",
+        "wavlm",
+        "data2vec",
+        "unispeech-sat",
+    ],
     "whisper": ["whisper"],
     "emotion2vec": ["emotion2vec", "emotion2vec-layers", "emotion2vec-before"],
     "text": ["bert", "distilbert", "xlm-roberta"],
@@ -95,7 +104,7 @@ def test_nor_with_the_stem_that_a_gpu_uses(tiny: Callable[[str], Path], model: s
     encoder.exact_stem(products=False)
     try:
         together = encoder.encode(inputs)
-        assert bool(encoder.norms) == (model in ("wav2vec2", "hubert", "hubert-batch-norm", "wavlm"))
+        assert bool(encoder.norms) == (model in ("wav2vec2", "hubert", "hubert-batch-norm", "wavlm", "unispeech-sat"))
         for features, source, other in zip(together, inputs, products, strict=True):
             assert worst(features, encoder.encode([source])[0]) <= EXACT
             assert worst(features, other) <= EXACT

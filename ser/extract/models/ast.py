@@ -1,0 +1,101 @@
+"""AST: transformers' own, on windows of the published length; every window is computed whole, so a batch changes nothing."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ser.accelerator import exact
+from ser.extract.checkpoints import ModelName
+from ser.extract.hubs import ModelFiles
+from ser.extract.models.frozen_encoder import Frozen
+from ser.extract.models.hidden_layers import HiddenLayers
+from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, weights_identity
+from ser.extract.models.padding import padded
+from ser.extract.models.windows import joined, pieces_of
+from ser.extract.options import EncoderOptions, torch_dtype
+from ser.extract.provenance import versions
+
+FRAME, HOP = 400, 160  # samples; fixed in transformers' ASTFeatureExtractor
+# Published so: of 128 bands below 8 kHz some of the lowest lie between two bins.
+warnings.filterwarnings("ignore", message="At least one mel filter has all zero values")
+TOKENS = 2  # before the patches: class and distillation
+
+
+class Ast(Frozen):
+    """A loaded AST encoder; the classifier behind it is not loaded."""
+
+    modality = "audio"
+
+    def __init__(self, name: ModelName, found: ModelFiles, options: EncoderOptions) -> None:
+        from transformers import ASTModel
+        from transformers.utils import is_speech_available
+
+        self.model = load_strictly(ASTModel, found, "float32", r"$^")
+        self.extractor = load_extractor(found)
+        config = self.model.config
+        super().__init__(name, found, options, plugin="ast", dim=config.hidden_size, depth=config.num_hidden_layers)
+        self.sample_rate = int(self.extractor.sampling_rate)
+        self.minimum = FRAME
+        self.window = int(self.extractor.max_length) * HOP
+        self.bands, self.columns = (int(n) for n in self.model.embeddings.get_shape(config))
+        self.step = int(config.time_stride)
+        spectrogram = (
+            "torchaudio" if is_speech_available() else "numpy"
+        )  # the extractor's choice; they differ in rounding
+        self.model.to(self.device)
+        self.identity |= weights_identity(found, "config.json", *PREPROCESSOR)
+        self.identity |= {
+            "pooling": "class and distillation tokens" if self.level == "utterance" else "bands",
+            "sample_rate": self.sample_rate,
+            "window": self.window / self.sample_rate,
+            "spectrogram": spectrogram,
+            "versions": versions("torch", "transformers", spectrogram),
+        }
+        with torch.inference_mode(), exact(self.device):
+            untouched = [self._untouched(piece, max(self.layers)) for piece in self.pieces()]
+        self.hidden_layers = HiddenLayers(self.model.layers, self.layers)
+        self.probe(untouched)
+        self.model.to(torch_dtype(self.dtype))
+
+    def costs(self, inputs: Sequence[int]) -> list[int]:
+        """Whole windows: a short utterance is padded to one."""
+        return [-(-samples // self.window) * self.window for samples in inputs]
+
+    def hidden(self, inputs: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], list[int]]:
+        of_inputs = [pieces_of(audio, self.window, self.minimum) for audio in inputs]
+        windows = [window for pieces in of_inputs for window in pieces]
+        values = self.extractor(windows, sampling_rate=self.sample_rate, return_tensors="pt").input_values
+        values = self.moved(values).to(self.model.dtype)
+        layers = self.hidden_layers.run(lambda: self.model(values).last_hidden_state)
+        frames = [[self._frames(window) for window in pieces] for pieces in of_inputs]
+        return [padded(joined(self._read(layer), frames)) for layer in layers], [sum(own) for own in frames]
+
+    def _frames(self, window: NDArray[np.float32]) -> int:
+        """Columns of patches that begin within a window; 1 at utterance level."""
+        if self.level == "utterance":
+            return 1
+        return min(self.columns, -(-(1 + (len(window) - FRAME) // HOP) // self.step))
+
+    def _read(self, tokens: Tensor) -> Tensor:
+        """`(windows, tokens, dim)` -> `(windows, 1, dim)` at utterance level, `(windows, columns, dim)` at frame level."""
+        if self.level == "utterance":
+            return tokens[:, :TOKENS].mean(1, keepdim=True)
+        windows, dim = len(tokens), tokens.shape[-1]
+        return tokens[:, TOKENS:].reshape(windows, self.bands, self.columns, dim).mean(1)
+
+    def _untouched(self, audio: NDArray[np.float32], layer: int) -> Tensor:
+        """A layer of the model as the library computes it, of one window, `(frames, dim)`."""
+        window = pieces_of(audio, self.window, self.minimum)[0]
+        values = self.extractor(window, sampling_rate=self.sample_rate, return_tensors="pt").input_values
+        output = self.model(values.to(self.device), output_hidden_states=True)
+        last = self.identity["last_layer"]
+        state = output.last_hidden_state if layer == last else output.hidden_states[layer]
+        return self._read(state)[0, : self._frames(window)]
+
+    def pieces(self) -> list[NDArray[np.float32]]:
+        """The audio of the probe, of one window at most."""
+        return [piece[: self.window] for piece in super().pieces()]
