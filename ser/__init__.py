@@ -19,6 +19,7 @@ _LAZY = {
     "combine": "ser.train.experiments.combine",
     "fewshot": "ser.train.experiments.fewshot",
     "finetune": "ser.train.experiments.finetune",
+    "layers": "ser.train.experiments.layers",
     "matrix": "ser.train.experiments.transfer_matrix",
     "transfer": "ser.train.experiments.transfer",
     "import_predictions": "ser.evaluation.systems.importing",

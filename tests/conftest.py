@@ -99,13 +99,19 @@ class Maker:
         identity: dict[str, Any] | None = None,
         leave_out: int = 0,
         source: bytes = bytes(32),
+        layers: tuple[float, ...] = (),
     ) -> None:
-        """A store of a dataset: features are a vector of the emotion, times `strength`, plus noise."""
-        facts = (modality, framewise, vocabulary, dim, strength, repr(identity), leave_out, source)
+        """A store of a dataset: features are a vector of the emotion, times `strength`, plus noise.
+
+        Args:
+            layers: the strength of each layer, of a store of several.
+        """
+        facts = (modality, framewise, vocabulary, dim, strength, repr(identity), leave_out, source, layers)
         key = (dataset, name, *facts, self.space.table(dataset).read_bytes())
         path = self.space.store(dataset, name)
         values = {"modality": modality, "framewise": framewise, "vocabulary": vocabulary, "dim": dim}
         more = {"strength": strength, "identity": identity, "leave_out": leave_out, "source": source}
+        more |= {"layers": layers}
         once(path.parent, [path.name], key, partial(self._store, dataset, name, **values, **more))
 
     def _store(
@@ -121,6 +127,7 @@ class Maker:
         identity: dict[str, Any] | None,
         leave_out: int,
         source: bytes,
+        layers: tuple[float, ...],
     ) -> None:
         frame = load_table(dataset, self.space).frame
         rng = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{dataset}{name}".encode()).digest()[:4], "little"))
@@ -131,6 +138,9 @@ class Maker:
             frames = int(rng.integers(3, 9)) if framewise else 1
             if vocabulary:
                 values: Any = (1 + emotion * 3 + rng.integers(0, 3, (frames, 1))).astype(np.int32)
+            elif layers:
+                each = [centres[emotion] / strength * s + rng.normal(size=dim) for s in layers]
+                values = np.stack(each).astype(np.float32)[None]
             else:
                 values = (centres[emotion] + rng.normal(size=(frames, dim))).astype(np.float32)
             records.append(Record(frame["utterance_id"].iloc[row], values if framewise else values[0], source))

@@ -12,6 +12,7 @@ from ser.errors import ConfigError, StoreError
 from ser.evaluation.evaluated_model import EvaluatedModel, Key
 from ser.features.blocks import Block
 from ser.features.normalise import normalise
+from ser.features.stored_layers import as_used
 from ser.features.tensors import Tensors, load_tensors
 from ser.train.checkpoint import SavedHead, finite_probabilities
 from ser.train.classical.classifier import Classical
@@ -129,6 +130,7 @@ def load_features_for(model: EvaluatedModel, dataset: str, space: Workspace, sch
     """
     head = model.first_head
     data = load_tensors(dataset, space, scheme=scheme, stores=model.stores, classes=head.classes)
+    data = as_used(data, head.about.stores)
     if not len(data.frame):
         raise ConfigError(
             f"{dataset}: no utterance has a class of the head under scheme {scheme}", expected=", ".join(head.classes)

@@ -11,6 +11,7 @@ from ser.errors import ConfigError, SerError
 from ser.evaluation.evaluated_model import EvaluatedModel, Key
 from ser.evaluation.head_outputs import CorpusFeatures, Floats, Rows, load_features_for, refuse_other_probabilities
 from ser.evaluation.predictions import EvaluatedPredictions
+from ser.features.stored_layers import as_used
 from ser.features.tensors import load_features
 from ser.metadata.labels import load_scheme
 from ser.metadata.table import load_table
@@ -120,7 +121,7 @@ def find_novel(kind: str, predictions: EvaluatedPredictions, space: Workspace) -
         raise ConfigError(f"--novelty {kind}: {model.name} knows it", expected="a corpus of another kind")
     used = None if wanted is None else wanted | (set(known.data.frame["utterance_id"]) if together else set())
     keep = None if used is None else lambda table: np.asarray(table["utterance_id"].isin(used))
-    data = load_features(name, space, model.stores, keep)
+    data = as_used(load_features(name, space, model.stores, keep), head.about.stores)
     same_encoders(model.name, identities(head.about.stores), name, identities(data.stores))
     ids = data.frame["utterance_id"]
     rows = np.arange(len(ids)) if wanted is None else np.flatnonzero(ids.isin(wanted))

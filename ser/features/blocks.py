@@ -72,7 +72,10 @@ def read_block(name: str, store: FeatureStore, ids: list[str]) -> Block:
 
 
 class StoreFacts(TypedDict, total=False):
-    """Facts of a store in a record: `features_sha256` is of the values in use, `sha256` of the file, where it was hashed."""
+    """Facts of a store in a record: `features_sha256` is of the values in use, `sha256` of the file, where it was hashed.
+
+    `layer` is there where one of several stored layers is used (`ser.features.stored_layers`).
+    """
 
     features_sha256: str
     path: str
@@ -80,6 +83,7 @@ class StoreFacts(TypedDict, total=False):
     encoder: str
     level: str
     identity: JsonObject
+    layer: int
 
 
 def store_facts(store: FeatureStore, ids: list[str], hashed: bool = True) -> StoreFacts:

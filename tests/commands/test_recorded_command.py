@@ -25,6 +25,7 @@ def records(space: Any) -> dict[str, str]:
         (["fit", "--dataset", "a"], ["--audio", "toy", "--text", "words"]),
         (["fit", "--dataset", "a", "--modalities=audio"], ["--audio", "toy"]),
         (["ablate", "--dataset", "a", "--head", "early"], ["--audio", "toy", "--text", "words"]),
+        (["layers", "--dataset", "a"], ["--audio", "toy"]),
         (["transfer", "--source", "a", "--target", "b"], ["--audio", "toy"]),
         (["combine", "--datasets", "a,b"], ["--audio", "toy"]),
         (["transfer", "--matrix"], ["--datasets", "a,b", "--audio", "toy"]),
@@ -34,7 +35,7 @@ def records(space: Any) -> dict[str, str]:
 def test_stores_are_resolved(maker: Any, words: list[str], stores: list[str]) -> None:
     for name in ("a", "b"):
         maker.table(name)
-        maker.store(name)
+        maker.store(name, layers=(0.2, 0.9) if words[0] == "layers" else ())
     if words[0] in ("fit", "ablate"):
         maker.store("a", "words", modality="text")
     (maker.space.root / "ser.yaml").write_text("{fit: {lr: 1e-2}, ablate: {lr: 1e-2}, fewshot: {lr: 1e-2}}")

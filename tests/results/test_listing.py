@@ -71,6 +71,17 @@ STUDIES = {
         variants=[part("audio", OTHER, **KINDS), part("full", MEAN, **KINDS)],
         comparisons=[],
     ),
+    "layers": study(
+        "ser.layers/1",
+        over="layers",
+        positions=[
+            part("layer 0", OTHER, layer=0) | {"validation": OTHER},
+            part("layer 1", MEAN, layer=1) | {"validation": MEAN},
+        ],
+        chosen_by="validation UA",
+        chosen="layer 1",
+        comparisons=[],
+    ),
     "search": study(
         "ser.search/1",
         chosen_by="validation UA",
@@ -131,6 +142,7 @@ def test_studies_are_listed_with_what_their_scores_are_of(tmp_path: Path) -> Non
     found = {line.experiment: line for line in lines}
     assert {name: line.at for name, line in found.items()} == {
         "ablation": "full",
+        "layers": "layer 1",
         "search": "chosen",
         "transfer": "dann 1",
         "matrix": "across corpora",

@@ -45,6 +45,15 @@ def names_of(record: Any, key: str) -> list[str]:
     return list(map(str, found)) if type(found) in _CONTAINERS else []
 
 
+def stores_of(record: Any) -> list[str]:
+    """The stores of a record by name, with the layer where one of several is used."""
+    found = fact_of(record, "stores")
+    if not isinstance(found, dict):
+        return names_of(record, "stores")
+    layers = {name: facts.get("layer") if isinstance(facts, dict) else None for name, facts in found.items()}
+    return [str(name) if layer is None else f"{name} layer {layer}" for name, layer in layers.items()]
+
+
 def _data_and_config(record: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both parts as plain content; {} for `config` of records without one."""
     return record.data if isinstance(record.data, dict) else plain(record.data), getattr(record, "config", {})

@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 
 from ser.errors import ConfigError
 from ser.jsonfile import Count, Share, decode, read_limited
-from ser.results.records.find import dataset_of, names_of, verb, word_of
+from ser.results.records.find import dataset_of, stores_of, verb, word_of
 from ser.results.records.kinds import beginning_of, studies
 from ser.results.records.model import Amount
 from ser.results.records.names import METRICS, SUMMARY_SCHEMA, amount_value
@@ -150,6 +150,6 @@ def _line(path: Path, kind: str, record: Any, at: str, scores: dict[str, float],
         at=at,
         scores=scores,
         started=record.time.started,
-        features="+".join(names_of(record, "stores")),
+        features="+".join(stores_of(record)),
         stamps=len(record.stamps),
     )

@@ -440,6 +440,15 @@ class RunResult(Model, kw_only=True, forbid_unknown_fields=False):
         Annotated[str, Meta(description="scikit-learn only: predict_proba, or softmax of decision_function.")]
         | UnsetType
     ) = UNSET
+    layer_weights: (
+        Annotated[
+            dict[str, list[Share]],
+            Meta(
+                description="Store -> the learned weight of each of its layers, adding up to 1; of heads that sum layers."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     curves: (
         Annotated[
             dict[str, list[float | None]],

@@ -14,7 +14,7 @@ from ser.jsonfile import plain
 from ser.registry import load, names
 from ser.results.records.comparison import ResultComparison
 from ser.results.records.evaluation import Evaluation
-from ser.results.records.find import dataset_of, fact_of, names_of
+from ser.results.records.find import dataset_of, fact_of, stores_of
 from ser.results.records.model import FewshotSummary, Summary
 from ser.results.records.result import Result, read_result
 from ser.results.report.audit import audit_sections
@@ -162,7 +162,7 @@ def _compared(results: Sequence[Result]) -> Section:
             low, high = row.ci_95_low, row.ci_95_high
             over = interval(None if low is None or high is None else (low, high))
             names = [row.experiment, dataset_of(record), str(fact_of(record, "head") or ABSENT)]
-            names += ["+".join(names_of(record, "stores")) or ABSENT, row.of or "all test folds"]
+            names += ["+".join(stores_of(record)) or ABSENT, row.of or "all test folds"]
             rows.append([*names, number(row.mean), number(row.std), over, str(row.n), str(len(record.stamps))])
     table = Table("Pooled UA of each result", head, rows, left=5, note="Test predictions of all folds together.")
     return Section("Comparison", [*_tested(results, table)])

@@ -1,13 +1,16 @@
-"""The setting that validation chooses, over all folds together and fold by fold."""
+"""The setting that validation chooses, over all folds together and fold by fold; learned weights of layers over runs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from msgspec import UNSET
 
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.model import RunResult
+from ser.results.statistics.intervals import describe
+from ser.results.studies.layers import LayerWeight
 from ser.results.studies.search import Nested
 
 
@@ -45,6 +48,28 @@ def nested(
         frames += [p for _, p in of_fold[best]]
     numbers = metrics_from_predictions(pd.concat(frames, ignore_index=True), classes)
     return Nested(settings=picked, test=numbers.test, pooled=numbers.pooled)
+
+
+def weights_over_runs(records: Sequence[RunResult], layers: Sequence[int]) -> list[LayerWeight] | None:
+    """The learned weight of each layer, the mean over a run's folds, described over runs.
+
+    Args:
+        records: of the runs of a head on all layers of one store.
+        layers: their numbers.
+
+    Returns:
+        None where a record has no weights of so many layers: the head learns none, or the run was recorded without.
+    """
+    by_run: dict[int, list[list[float]]] = {}
+    for one in records:
+        weights = next(iter(one.layer_weights.values()), []) if one.layer_weights is not UNSET else []
+        if len(weights) != len(layers):
+            return None
+        by_run.setdefault(one.run, []).append(weights)
+    if not by_run:
+        return None
+    means = np.array([np.mean(by_run[run], axis=0) for run in sorted(by_run)])
+    return [LayerWeight(layer=n, weight=describe(means[:, k])) for k, n in enumerate(layers)]
 
 
 def _mean_validation(runs: Iterable[RunResult]) -> float:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ser.results.metrics.classification import scores_from_counts
 from ser.results.records.comparison import Compared, Pair, ResultComparison, TestedOn
-from ser.results.records.find import fact_of, names_of, word_of
+from ser.results.records.find import fact_of, stores_of, word_of
 from ser.results.records.model import Comparison
 from ser.results.records.names import config_hash
 from ser.results.records.stamps import refuse_void
@@ -114,7 +114,7 @@ def _compared(letter: str, member: Member, folder: Path, output: Path | None) ->
         command=member.summary.command,
         config_hash=member.summary.config_hash,
         head=word_of(member.summary, "head"),
-        features=names_of(member.summary, "stores"),
+        features=stores_of(member.summary),
         amount=member.amount,
         stamps=member.summary.stamps,
         pooled=metrics_over_runs(scores_from_counts(counts[0])),

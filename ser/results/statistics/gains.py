@@ -8,7 +8,7 @@ import pandas as pd
 from ser.results.records.model import Comparison, RunResult
 from ser.results.records.names import amount_name, amount_of, amount_value
 from ser.results.statistics import paired
-from ser.results.studies import ablation, fewshot, transfer
+from ser.results.studies import ablation, fewshot, layers, transfer
 
 SIGNIFICANT = 0.05
 ENOUGH_RUNS = 4  # exchanging fewer whole runs, the p of both tests together is wrong: `benchmarks/statistics.md`
@@ -81,6 +81,16 @@ def against(
         if name != full
     ]
     return paired.adjusted(ablation.VariantComparison, found)
+
+
+def against_others(
+    chosen: str, others: Sequence[str], predictions: Mapping[str, pd.DataFrame], classes: Sequence[str]
+) -> list[layers.PositionComparison]:
+    """Compare the chosen position of an analysis of layers with some others, with p-values adjusted for their number."""
+    found: list[tuple[Comparison, dict[str, Any]]] = [
+        (paired.compare(predictions[chosen], predictions[name], classes), {"other": name}) for name in others
+    ]
+    return paired.adjusted(layers.PositionComparison, found)
 
 
 def by_amount(

@@ -104,6 +104,7 @@ def _again(
 ) -> set[str]:
     """Make the facts of one corpus again; returns the stamps that follow from them, as the record has them."""
     from ser.audit.split_data import describe_data, split_data, tested_only
+    from ser.features.stored_layers import as_used
     from ser.features.tensors import load_labels, load_tensors
     from ser.metadata.folds.fold import FoldOptions
 
@@ -118,6 +119,7 @@ def _again(
         classes = list(part["classes"])
         if stores:
             data = load_tensors(name, space, scheme=scheme, stores=stores, classes=classes, values=False)
+            data = as_used(data, part["stores"])
         else:  # of a system whose predictions were imported
             data = load_labels(name, space, scheme=scheme, classes=classes)
         if "protocol" not in part:

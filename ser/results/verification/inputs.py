@@ -78,6 +78,7 @@ def _stores(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict
 
 
 def _values(name: str, store: str, facts: dict[str, Any], space: Workspace) -> str:
+    from ser.features.stored_layers import as_used
     from ser.features.tensors import load_tensors
 
     found = load_tensors(
@@ -87,7 +88,7 @@ def _values(name: str, store: str, facts: dict[str, Any], space: Workspace) -> s
         stores=list(facts["stores"]),
         classes=list(facts["classes"]),
     )
-    return str(found.stores[store]["features_sha256"])
+    return str(as_used(found, facts["stores"]).stores[store]["features_sha256"])
 
 
 def _labels(name: str, facts: dict[str, Any], space: Workspace, labels: pd.DataFrame, verdict: Verdict) -> None:

@@ -107,6 +107,10 @@ class ClassicalLearner:
         again = ", then fitted again on training and validation" if refitted else ""
         return {"selection": f"nothing is chosen{again}", "probabilities": self.config.probabilities}
 
+    def layer_weights(self, parts: Sequence[Trained]) -> dict[str, Any]:
+        """Nothing: classifiers of scikit-learn see the plain mean of stored layers."""
+        return {}
+
     def _share(self, rows: Rows, seeds: Sequence[int]) -> list[Trained]:
         one = self._fit(rows, seeds[0])
         seconds = one.seconds / len(seeds)

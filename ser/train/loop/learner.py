@@ -18,7 +18,7 @@ from ser.train.heads._base import part_of, plugin
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident, Trained
 from ser.train.loop.dialogues import resident_of
-from ser.train.loop.prediction import embed, predict
+from ser.train.loop.prediction import embed, layer_weights, predict
 from ser.train.loop.trainer import train
 from ser.train.loop.validation import account
 from ser.train.nn import streams
@@ -151,6 +151,19 @@ class Learner:
             "selection": chosen + again,
             "curves": trained.curves,
         }
+
+    def layer_weights(self, parts: Sequence[Trained]) -> dict[str, Any]:
+        """The learned weights of stored layers in a run's record; {} where there are none.
+
+        Args:
+            parts: the run's outcome of each part; of a snapshot ensemble the last snapshot counts.
+        """
+        found: dict[str, list[float]] = {}
+        nothing = np.arange(0)
+        for (_, resident), trained in zip(self.residents, parts, strict=True):
+            if any(i.layers > 1 for i in resident.inputs):
+                found |= layer_weights(self._data(resident, nothing, nothing), self.part, trained.weights)
+        return {"layer_weights": found} if found else {}
 
     def _data(
         self,

@@ -14,6 +14,7 @@ from ser.train.loop.config import Config
 from ser.train.loop.data import Data
 from ser.train.loop.dialogues import PerTurn
 from ser.train.nn import streams
+from ser.train.nn.layers import Enter
 from ser.train.nn.parameters import Parameters
 
 EVALUATION_ROWS = 512
@@ -45,6 +46,18 @@ def embed(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]) 
     parameters = _unfilled(data, config, len(weights))
     parameters.load(weights.chunk(config.snapshots, dim=1)[-1])
     return embeddings(parameters, data, rows).cpu().double().numpy()
+
+
+def layer_weights(data: Data, config: Config, weights: Tensor) -> dict[str, list[float]]:
+    """The weight of each stored layer that a head has learned, by store; of snapshots, that of the last.
+
+    Args:
+        weights: of one run, `(n,)`.
+    """
+    parameters = _unfilled(data, config, 1)
+    parameters.load(weights[None].chunk(config.snapshots, dim=1)[-1])
+    enters = [m for m in parameters.head.modules() if isinstance(m, Enter) and m.weights is not None]
+    return {e.store: e.weights.detach().double().softmax(-1)[0].tolist() for e in enters if e.weights is not None}
 
 
 def _unfilled(data: Data, config: Config, runs: int) -> Parameters:

@@ -18,6 +18,7 @@ from ser.audit.split_data import label_space
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block
 from ser.features.normalise import BETWEEN_CORPORA
+from ser.features.stored_layers import one_layer
 from ser.features.stores.identity import same_encoder
 from ser.features.tensors import OpenDataset, Tensors
 from ser.features.view_rows import joined
@@ -32,11 +33,16 @@ Rows = NDArray[np.int64]
 def load(dataset: str, options: FitOptions) -> Tensors:
     """Load the dataset's tensors under the options' scheme and choice of features."""
     with _opened(dataset, options) as corpus:
-        return corpus.tensors(options.scheme, views=options.views)
+        return _tensors(corpus, options)
 
 
 def _opened(dataset: str, options: FitOptions) -> OpenDataset:
     return OpenDataset(dataset, options.workspace, options.named_stores, options.modalities)
+
+
+def _tensors(corpus: OpenDataset, options: FitOptions, classes: Sequence[str] | None = None) -> Tensors:
+    data = corpus.tensors(options.scheme, classes=classes, views=options.views)
+    return data if options.layer is None else one_layer(data, options.layer)
 
 
 def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
@@ -61,7 +67,7 @@ def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
             )
         for name, corpus in zip(names[1:], corpora[1:], strict=True):
             same_encoders(names[0], corpora[0].identities, name, corpus.identities)
-        return [corpus.tensors(options.scheme, classes=shared, views=options.views) for corpus in corpora]
+        return [_tensors(corpus, options, shared) for corpus in corpora]
 
 
 def identities(stores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

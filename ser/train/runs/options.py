@@ -80,6 +80,12 @@ class FitOptions:
         "tta, or names. Validation and test are always the original.",
         unset="the original alone",
     )
+    layer: int | None = option(
+        None,
+        "The layer to use of stores with several (ser extract --layers all), by its number; 0 is the input of the first block.",
+        unset="all, summed with learned weights",
+        least=0,
+    )
     normalize: str = option(
         "train",
         "The utterances whose statistics standardise the features; corpus and speaker use unlabelled test data (stamped).",

@@ -49,6 +49,8 @@ class Learns(Protocol):
 
     def account(self, trained: Trained, refitted: bool) -> dict[str, Any]: ...
 
+    def layer_weights(self, parts: Sequence[Trained]) -> dict[str, Any]: ...
+
 
 def make_recipe(head: str, **given: Any) -> Recipe:
     """Make the recipe of a head: its own defaults, replaced by the given options (None counts as not given).

@@ -151,7 +151,7 @@ def _finish(
             trained.seconds += sum(part[slot].seconds for part in other) / (1 if other is final else shared)
             trained.notes += [n for n in _notes(other, slot) if n not in trained.notes]
         trained.seconds /= len(folds)
-        account = learner.account(trained, refit)
+        account = learner.account(trained, refit) | learner.layer_weights([part[slot] for part in final])
         for one, test in zip(folds, tests, strict=True):
             predicted = [("validation", fold.validation, validation[slot]), ("test", one.test, test[slot])]
             finished.append(_recorded(job, one, k, seeds[slot], trained, account, predicted))

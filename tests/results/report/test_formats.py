@@ -418,6 +418,7 @@ def _studies(folder: Path) -> dict[str, dict[str, Any]]:
         {"amount": a, "n_samples": n, "test": one["test"], "pooled": one["pooled"]}
         for a, n in (("10%", 9), ("50%", 45))
     ]
+    weight = {"mean": 0.5, "std": 0.1, "ci_95": [0.25, 0.75], "n": 3, "values": [0.4, 0.5, 0.6]}
     bodies: dict[str, dict[str, Any]] = {
         "ser.transfer/1": {"data": pair, "task": "adapt", "variants": ways, "comparisons": [gain], "suspects": []},
         "ser.ablation/1": {
@@ -433,6 +434,16 @@ def _studies(folder: Path) -> dict[str, dict[str, Any]]:
             "failed": 1,
             "chosen_by": "validation UA",
             "chosen": {"setting": {"lr": 0.1}, **members[0], **scores[0]},
+        },
+        "ser.layers/1": {
+            "data": {"dataset": "a"},
+            "over": "layers",
+            "positions": [{"layer": k, **p} for k, p in enumerate(parts)],
+            "chosen_by": "validation UA",
+            "chosen": "one",
+            "all_layers": {**members[1], "name": "all layers", **scores[1]},
+            "weights": [{"layer": k, "weight": weight} for k in range(2)],
+            "comparisons": [{"other": "all layers", **numbers}],
         },
         "ser.matrix/1": {"data": data, "datasets": ["a", "b"], "cells": cells, "sources": means, "targets": means},
         "ser.fewshot/1": {

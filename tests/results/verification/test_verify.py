@@ -373,6 +373,7 @@ def _study(trained: Any, kind: str) -> dict[str, Any]:
     from ser.train.experiments.adapt import adapt
     from ser.train.experiments.combine import combine
     from ser.train.experiments.fewshot import fewshot
+    from ser.train.experiments.layers import layers
     from ser.train.experiments.search import search
     from ser.train.experiments.transfer_matrix import matrix
 
@@ -382,6 +383,9 @@ def _study(trained: Any, kind: str) -> dict[str, Any]:
     if kind == "ablate":
         trained.store("one", "words", modality="text")
         return ablate("one", space, head="early", simple="early", protocol="speaker", **FAST)
+    if kind == "layers":
+        trained.store("one", "deep", layers=(0.1, 0.9))
+        return layers("one", space, stores="deep", protocol="speaker", **FAST)
     if kind == "matrix":
         return matrix(["one", "two"], space, head="mlp", protocol="speaker", **FAST)
     if kind == "combine":
@@ -400,6 +404,13 @@ PLACES: dict[str, list[Place]] = {
         ["comparisons", 1, "tests", "speakers", "p"],
     ],
     "ablate": [["variants", 0, "test", "UA", "mean"], ["comparisons", 1, "p_holm"], ["comparisons", 0, "effect_size"]],
+    "layers": [
+        ["positions", 1, "validation", "UA", "mean"],
+        ["all_layers", "pooled", "UA", "mean"],
+        ["weights", 1, "weight", "std"],
+        ["nested", "pooled", "WA", "mean"],
+        ["comparisons", 0, "difference"],
+    ],
     "matrix": [["cells", 1, "pooled", "WA", "std"], ["sources", "one", "UA", "mean"], ["cells", 0, "utterances"]],
     "combine": [
         ["datasets", "one", "pooled", "UA", "mean"],

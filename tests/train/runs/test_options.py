@@ -130,6 +130,9 @@ CALLS: dict[str, Callable[[str], Any]] = {
     "adapt": lambda space: ser.adapt("a", "b", space, audio="toy", methods="coral", weights=0.5, folds=3, **SMALL),
     "combine": lambda space: ser.combine("a,b", space, audio="toy", folds=3, protocol="speaker", **SMALL),
     "fewshot": lambda space: ser.fewshot("b", "a", space, audio="toy", shots=1, percentages=50, folds=3, **SMALL),
+    "layers": lambda space: ser.layers(
+        "a", space, audio="deep", protocol="official", **{**SMALL, "head_options": None}
+    ),
     "finetune": lambda space: ser.finetune("a", "b", space, audio="toy", protocol="official", **SMALL),
     "matrix": lambda space: ser.matrix(["a", "b"], space, audio="toy", protocol="official", **SMALL),
     "transfer": lambda space: ser.transfer("a", "b", space, audio="toy", protocol="official", **SMALL),
@@ -142,6 +145,8 @@ def test_each_function_takes_a_folder_and_plain_values(name: str, maker: Any) ->
         maker.table(dataset, speakers=3 if name in ("adapt", "fewshot") else 6)
         maker.store(dataset)
     maker.store("a", "words", modality="text")
+    if name == "layers":
+        maker.store("a", "deep", layers=(0.2, 0.9))
     found = CALLS[name](str(maker.space.root))
     path = maker.space.results / f"{found['experiment']}.json"
     assert json.loads(path.read_text()) == json.loads(json.dumps(found))
