@@ -1,6 +1,7 @@
 """Choice of the dataset and the stores, where a user names none or gives a short name."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ser.errors import ConfigError
 from ser.features.stores.layout import MODALITIES
@@ -50,7 +51,7 @@ def open_stores(
             action=f"Extract some: ser extract --dataset {dataset} --audio egemaps",
         )
     if stores:
-        names = dict.fromkeys(_named(word, cached, dataset) for word in stores)
+        names = dict.fromkeys(_named(word, cached, dataset, workspace) for word in stores)
         return {name: FeatureStore(workspace.store(dataset, name)) for name in names}
     opened = {
         name: FeatureStore(workspace.store(dataset, name)) for name in originals(cached)
@@ -103,15 +104,23 @@ def _only_of_each_modality(
     return [by_modality[m][0] for m in wanted]
 
 
-def _named(name: str, cached: list[str], dataset: str) -> str:
+def _named(name: str, cached: list[str], dataset: str, workspace: Workspace) -> str:
     if name in cached:
         return name
-    short = [c for c in cached if _goes_by(c, *split_name(name))]
+    if "/" in name:  # the id of a model on a hub
+        short = [c for c in originals(cached) if _model_of(workspace.store(dataset, c)) == name]
+    else:
+        short = [c for c in cached if _goes_by(c, *split_name(name))]
     if len(short) == 1:
         return short[0]
     if short:
         raise ConfigError(f"{dataset} has several stores of {name}: {', '.join(short)}", action="Name one of them.")
     raise unknown(f"store of {dataset}:", name, cached)
+
+
+def _model_of(path: Path) -> object:
+    with FeatureStore(path) as store:
+        return store.facts.identity.get("model")
 
 
 def _goes_by(store: str, name: str, view: str) -> bool:

@@ -385,7 +385,7 @@ def _study(trained: Any, kind: str) -> dict[str, Any]:
         return ablate("one", space, head="early", simple="early", protocol="speaker", **FAST)
     if kind == "layers":
         trained.store("one", "deep", layers=(0.1, 0.9))
-        return layers("one", space, stores="deep", protocol="speaker", **FAST)
+        return layers("one", space, stores="deep", protocol="speaker", **{**FAST, "head_options": None})
     if kind == "matrix":
         return matrix(["one", "two"], space, head="mlp", protocol="speaker", **FAST)
     if kind == "combine":
