@@ -55,7 +55,11 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Hidden layers to keep; 0 is the input of the first.",
 )
-@click.option("--pooling", type=click.Choice(["cls", "mean"]), help="Of text, at utterance level.")
+@click.option(
+    "--pooling",
+    type=click.Choice(["cls", "mean", "mean,std"]),
+    help="At utterance level: the mean of frames or tokens, also with their standard deviation; of text the first token.",
+)
 @click.option(
     "--window",
     type=click.Choice(["published", "exact"]),

@@ -8,6 +8,7 @@ from typing import Any
 from ser.errors import ConfigError
 
 DTYPES = ("float32", "bfloat16", "float16")
+STATISTICS = "mean,std"  # pooling: mean and standard deviation of frames, or of tokens
 PUBLISHED, EXACT = WINDOWS = ("published", "exact")
 
 
@@ -18,7 +19,8 @@ class EncoderOptions:
     Attributes:
         level: `utterance` or `frame`; None is the plugin's default.
         layers: `last`, `all`, or indices of hidden layers (0 is the input of the first).
-        pooling: text: `cls` or `mean`; None is the plugin's default.
+        pooling: at utterance level `mean`, `mean,std` (the standard deviation beside it) or, of text, `cls`; None is the
+            plugin's default.
         device: `cpu`, `cuda`, `cuda:1`, ...
         dtype: `float32`, `bfloat16`, `float16`: the type that the encoder computes in.
         weights: a folder that holds models (below their hub id or their last name), used before any cache or network.
@@ -72,7 +74,7 @@ def store_name(short: str, options: EncoderOptions, level: str, pooling: str = "
     if options.level not in (None, level):
         parts.append(str(options.level))
     if options.pooling not in (None, pooling):
-        parts.append(str(options.pooling))
+        parts.append(options.pooling.replace(",", "-"))
     if options.window != PUBLISHED:
         parts.append(options.window)
     if options.layers == "all":
@@ -81,6 +83,16 @@ def store_name(short: str, options: EncoderOptions, level: str, pooling: str = "
         numbers = "-".join(map(str, options.layers))
         parts.append(f"layer-{numbers}" if len(options.layers) == 1 else f"layers-{numbers}")
     return ".".join(parts)
+
+
+def refuse_pooled_frames(options: EncoderOptions, name: str) -> None:
+    """Refuse a pooling at frame level, where nothing is pooled.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if options.pooling is not None and options.level == "frame":
+        raise ConfigError(f"{name}: --pooling {options.pooling} is for utterance level", expected="no --pooling")
 
 
 def refuse_unused(options: EncoderOptions, name: str, **allowed: Sequence[Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ser.errors import ConfigError, CorpusError, EncoderError
 from ser.extract.encoder import Encoder, find, load
 from ser.extract.extraction import extract
-from ser.extract.options import PUBLISHED, EncoderOptions
+from ser.extract.options import PUBLISHED, STATISTICS, EncoderOptions
 from ser.extract.report import ExtractionReport
 from ser.extract.views.recordings import open_folder
 from ser.extract.views.view import AudioView, ViewedEncoder, make_views
@@ -67,8 +67,11 @@ class ExtractionRequest:
         return [*audio, *([("text", DEFAULT_TEXT)] if table.has("text") else [])]
 
     def options(self, modality: str, announce: Callable[[str], None] | None = None) -> EncoderOptions:
-        """The options of an encoder of a modality. Pooling is of text, where there is a text encoder; windows are of audio."""
-        pooling = self.pooling if modality == "text" or not self.text else None
+        """The options of an encoder of a modality.
+
+        Pooling but `mean,std` is of text, where there is a text encoder; windows are of audio.
+        """
+        pooling = self.pooling if modality == "text" or not self.text or self.pooling == STATISTICS else None
         return EncoderOptions(
             self.level,
             self.layers,

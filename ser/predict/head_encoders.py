@@ -6,7 +6,7 @@ from typing import Any
 
 from ser.errors import ConfigError
 from ser.extract.encoder import Encoder, load
-from ser.extract.options import EXACT, PUBLISHED, EncoderOptions
+from ser.extract.options import EXACT, PUBLISHED, STATISTICS, EncoderOptions
 from ser.metadata.ledger import is_imported
 from ser.metadata.texts.text_sources import ASR, kind_of_source, source_of
 from ser.train.nn.layers import Input
@@ -49,13 +49,13 @@ def load_encoder(
         )
     if "text_source" in store["identity"]:
         say(f"{source.name}: the head was trained on {_in_words(store['identity'])}, so give it such texts")
-    layers = identity.get("layers")
+    layers, pooling = identity.get("layers"), identity.get("pooling")
     if "level" not in identity:
         raise ConfigError(f"the head does not say how its features were made ({source.name})", expected="their level")
     options = EncoderOptions(
         level=identity["level"],
         layers="last" if layers in (None, [identity.get("last_layer")]) else tuple(layers),
-        pooling=identity.get("pooling") if source.modality == "text" else None,
+        pooling=pooling if source.modality == "text" or pooling == STATISTICS else None,
         device=device,
         dtype=identity.get("dtype", "float32"),
         window=EXACT if identity.get("window") == EXACT else PUBLISHED,

@@ -219,3 +219,21 @@ def test_a_head_trained_on_rounded_features_finds_its_encoder() -> None:
     kept["identity"] = {**logmel.identity, "window": 1}
     with pytest.raises(ConfigError, match="not the one that the head was trained with"):
         load_encoder(source, kept, None, None, "cpu", print)
+
+
+def test_a_head_on_statistics_of_one_stored_layer_finds_its_encoder(tmp_path: Path) -> None:
+    """`ser fit --layer 1` on a store of `--pooling mean,std --layers all`: the encoder gives that layer's statistics alone."""
+    from ser.extract.encoder import load
+    from ser.extract.encoders import speech
+    from ser.extract.options import EncoderOptions
+    from ser.predict.head_encoders import load_encoder
+    from ser.train.nn.layers import Input
+
+    folder = str(speech.example(tmp_path / "tiny-speech"))
+    stored = load(folder, "audio", EncoderOptions(pooling="mean,std", layers="all"))
+    noise = np.random.default_rng(0).normal(0, 0.1, 6000).astype(np.float32)
+    store = {"encoder": folder, "identity": {**stored.identity, "layers": [1]}}
+    source = Input("tiny-speech.mean-std.layers-all", "audio", stored.dim, False)
+    found = load_encoder(source, store, None, None, "cpu", lambda _: None)
+    assert found.dim == stored.dim
+    np.testing.assert_allclose(found.encode([noise])[0], stored.encode([noise])[0][1], rtol=1e-5, atol=1e-6)

@@ -16,7 +16,7 @@ from pathlib import Path
 from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.hubs import mirror_cache, mirror_hub, modelscope_cache, modelscope_hub
-from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
+from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused, torch_device
 from ser.metadata.ledger import FINE_TUNING, PRE_TRAINING, UNKNOWN, TrainingData, all_are
 
 MODALITY = "audio"
@@ -76,7 +76,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     Raises:
         EncoderError: the files are missing, or the checkpoint lacks a weight.
     """
-    refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
+    refuse_unused(options, name, layers=[options.layers], pooling=["mean", STATISTICS], dtype=DTYPES)
     torch_device(options.device)
     known = parse_model_name(name, "emotion2vec", CHECKPOINTS)
     found = locate_model(known, options, NEEDS, (modelscope_cache, mirror_cache, modelscope_hub, mirror_hub))

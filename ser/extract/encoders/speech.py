@@ -22,7 +22,7 @@ from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder, audio_families
 from ser.extract.encoders._example import SIZES, save_model
 from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
-from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
+from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused, torch_device
 from ser.extract.provenance import require
 from ser.metadata.ledger import FINE_TUNING, UNKNOWN, TrainingData, all_are
 
@@ -176,7 +176,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
 
 
 def _refuse_unused(options: EncoderOptions, name: str) -> None:
-    refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
+    refuse_unused(options, name, layers=[options.layers], pooling=["mean", STATISTICS], dtype=DTYPES)
 
 
 def example(folder: Path) -> Path:

@@ -5,9 +5,9 @@ ACL 2020 (XLM-R, arXiv:1911.02116); Sanh et al., 2019 (DistilBERT, arXiv:1910.01
 v3, arXiv:2111.09543).
 
 A text -> tokens `(tokens, dim)`, the special ones included: the first is `[CLS]` (`<s>`), the last `[SEP]`
-(`</s>`). Utterance level is the first token's vector (`cls`, the default) or the mean of all (`mean`): the first
-and the mean of what frame level keeps. Texts are batched with others of exactly the same number of tokens, so there
-is no padding. A text longer than the model's limit is cut there, with a warning.
+(`</s>`). Utterance level is the first token's vector (`cls`, the default), the mean of all (`mean`), or mean and
+standard deviation (`mean,std`), of what frame level keeps. Texts are batched with others of exactly the same number
+of tokens, so there is no padding. A text longer than the model's limit is cut there, with a warning.
 """
 
 import threading
@@ -21,13 +21,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.accelerator import exact
-from ser.errors import AudioError, ConfigError, EncoderError
+from ser.errors import AudioError, EncoderError
 from ser.extract.checkpoints import ModelName, is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import PIECES, SIZES, save_model, save_word_pieces
 from ser.extract.hubs import ModelFiles
 from ser.extract.models.loading import NEEDS, load_strictly, load_tokenizer, weights_identity
-from ser.extract.options import DTYPES, EncoderOptions, chosen_layers, refuse_unused, store_name, torch_device
+from ser.extract.options import (
+    DTYPES,
+    STATISTICS,
+    EncoderOptions,
+    chosen_layers,
+    refuse_pooled_frames,
+    refuse_unused,
+    store_name,
+    torch_device,
+)
 from ser.extract.provenance import require, versions
 from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
 
@@ -58,7 +67,7 @@ CHECKPOINTS = {
     "deberta-large": Checkpoint("microsoft/deberta-v3-large", 1024, "English, 160 GB of text", "MIT", data=_WEB),
 }
 TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentencepiece.bpe.model", "tokenizer.model")
-POOLINGS = ("cls", "mean")
+POOLINGS = ("cls", "mean", STATISTICS)
 # The pooler is a head over [CLS] that features do not go through.
 UNUSED = r"^pooler\."
 CPU_TOKENS, GPU_TOKENS = 2048, 16384  # in a batch
@@ -79,8 +88,7 @@ def load(name: str, options: EncoderOptions) -> "TextEncoder":
     require("transformers", "encoders")
     refuse_unused(options, name, layers=[options.layers], pooling=POOLINGS, dtype=DTYPES)
     torch_device(options.device)
-    if options.pooling is not None and options.level == "frame":
-        raise ConfigError(f"{name}: --pooling {options.pooling} is for utterance level", expected="no --pooling")
+    refuse_pooled_frames(options, name)
     known = parse_model_name(name, "text", CHECKPOINTS)
     found = locate_model(known, options, (*NEEDS, TOKENIZER))
     return TextEncoder(known, found, options)
@@ -117,7 +125,8 @@ class TextEncoder(Encoder):
             )
         self.level = options.level or "utterance"
         self.pooling = (options.pooling or "cls") if self.level == "utterance" else None
-        self.dim = int(config.hidden_size)
+        self.width = int(config.hidden_size)
+        self.dim = 2 * self.width if self.pooling == STATISTICS else self.width
         depth = int(config.num_hidden_layers)
         self.layers = chosen_layers(options.layers, depth, self.level)
         self.stacked = self.level == "utterance" and (options.layers == "all" or len(self.layers) > 1)
@@ -142,9 +151,9 @@ class TextEncoder(Encoder):
             **weights_identity(found, "config.json", "tokenizer_config.json", *TOKENIZER),
             "versions": versions("torch", "transformers", "tokenizers"),
         }
-        if name.checkpoint is not None and name.checkpoint.dim != self.dim:
+        if name.checkpoint is not None and name.checkpoint.dim != self.width:
             raise EncoderError(
-                f"{found.folder} is not {name.model}", expected=f"{name.checkpoint.dim} features", found=self.dim
+                f"{found.folder} is not {name.model}", expected=f"{name.checkpoint.dim} features", found=self.width
             )
         probed = self.encode(["A test."])[0]
         if probed.shape[-1] != self.dim:
@@ -202,6 +211,8 @@ class TextEncoder(Encoder):
         if self.level == "frame":
             return [text[0].copy() for text in layers]
         pooled = layers[:, :, 0] if self.pooling == "cls" else layers.mean(axis=2, dtype=np.float64)
+        if self.pooling == STATISTICS:
+            pooled = np.concatenate([pooled, layers.std(axis=2, dtype=np.float64)], axis=-1)
         return [text if self.stacked else text[0] for text in pooled.astype(np.float32)]
 
     def _states(self, tokens: Any) -> list[Any]:

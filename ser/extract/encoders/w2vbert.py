@@ -15,7 +15,7 @@ from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import SIZES, save_model
 from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
-from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
+from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused, torch_device
 from ser.extract.provenance import require
 from ser.metadata.ledger import UNKNOWN, TrainingData
 
@@ -41,7 +41,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
         EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
     require("transformers", "encoders")
-    refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
+    refuse_unused(options, name, layers=[options.layers], pooling=["mean", STATISTICS], dtype=DTYPES)
     torch_device(options.device)
     known = parse_model_name(name, "w2vbert", CHECKPOINTS)
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR))

@@ -15,7 +15,14 @@ from ser.extract.checkpoints import ModelName
 from ser.extract.encoder import Encoder
 from ser.extract.hubs import ModelFiles
 from ser.extract.models.padding import valid
-from ser.extract.options import EncoderOptions, chosen_layers, store_name, torch_device
+from ser.extract.options import (
+    STATISTICS,
+    EncoderOptions,
+    chosen_layers,
+    refuse_pooled_frames,
+    store_name,
+    torch_device,
+)
 
 # Seconds of audio in a batch. On a CPU the products are large enough with few utterances, and more only leave the
 # cache; on a GPU this is some 5 GB for the convolutions of a model in float32.
@@ -31,9 +38,12 @@ class Frozen(Encoder):
     where the model has one (transformers' `hidden_states[-1]` of such models lacks it). Blocks above the highest layer
     wanted are not computed.
 
-    Utterance level is the mean over an utterance's own frames, accumulated in float64.
+    Utterance level is the mean over an utterance's own frames, accumulated in float64; under the pooling `mean,std` their
+    standard deviation follows (of the population: 0 of a single frame).
 
     Attributes:
+        width: features of a frame.
+        pooling: `mean`, `mean,std`; None at frame level.
         probed: largest relative difference that the probe found between a batch and its utterances alone.
     """
 
@@ -44,7 +54,9 @@ class Frozen(Encoder):
         self, name: ModelName, found: ModelFiles, options: EncoderOptions, *, plugin: str, dim: int, depth: int
     ) -> None:
         self.level = options.level or "utterance"
-        self.dim = dim
+        refuse_pooled_frames(options, name.short)
+        self.pooling = (options.pooling or "mean") if self.level == "utterance" else None
+        self.width, self.dim = dim, 2 * dim if self.pooling == STATISTICS else dim
         self.layers = chosen_layers(options.layers, depth, self.level)
         self.stacked = self.level == "utterance" and (options.layers == "all" or len(self.layers) > 1)
         self.name = store_name(name.short, options, "utterance")
@@ -59,7 +71,7 @@ class Frozen(Encoder):
             "level": self.level,
             "layers": self.layers,
             "last_layer": depth,
-            "pooling": "mean" if self.level == "utterance" else None,
+            "pooling": self.pooling,
             "dtype": self.dtype,
         }
         if name.checkpoint is not None and name.checkpoint.dim != dim:
@@ -110,7 +122,8 @@ class Frozen(Encoder):
         if self.level == "frame":
             block = layers[0].float().cpu().numpy()
             return [block[row, :count].copy() for row, count in enumerate(frames)]
-        pooled = torch.stack([mean_over(layer, frames) for layer in layers], dim=1).float().cpu().numpy()
+        pool = statistics_over if self.pooling == STATISTICS else mean_over
+        pooled = torch.stack([pool(layer, frames) for layer in layers], dim=1).float().cpu().numpy()
         return list(pooled if self.stacked else pooled[:, 0])
 
     def probe(self, expected: Sequence[Tensor] | None = None) -> None:
@@ -130,8 +143,8 @@ class Frozen(Encoder):
         with torch.inference_mode(), exact(self.device):
             batch = self._top(pieces)
             alone = [self._top([piece])[0] for piece in pieces] if expected is None else expected
-        if batch[0].shape[-1] != self.dim:
-            raise EncoderError(f"{self.name} gives another dimension", expected=self.dim, found=tuple(batch[0].shape))
+        if batch[0].shape[-1] != self.width:
+            raise EncoderError(f"{self.name} gives another dimension", expected=self.width, found=tuple(batch[0].shape))
         found = max(_distance(row, one) for row, one in zip(batch, alone, strict=True))
         if not found <= TOLERANCE:
             raise EncoderError(
@@ -164,6 +177,13 @@ def mean_over(layer: Tensor, frames: Sequence[int]) -> Tensor:
     # Not a product with the mask: numbers in padding need not be finite.
     kept = torch.where(mask[..., None], layer, torch.zeros((), dtype=layer.dtype, device=layer.device))
     return kept.sum(1, dtype=wide) / mask.sum(1, keepdim=True)
+
+
+def statistics_over(layer: Tensor, frames: Sequence[int]) -> Tensor:
+    """Mean and standard deviation over each row's own frames, `(batch, frames, dim)` -> `(batch, 2 dim)`, as `mean_over`."""
+    centre = mean_over(layer, frames)
+    variance = mean_over((layer - centre[:, None]).square(), frames)  # of deviations: no cancellation
+    return torch.cat([centre, variance.sqrt()], dim=-1)
 
 
 def _distance(left: Tensor, right: Tensor) -> float:

@@ -6,6 +6,14 @@ from collections.abc import Iterable
 JOINT = "+"  # between encoder and source of the text
 MARK = "@"  # before the name of an augmented view
 
+# Parts of a name after the encoder's that are neither layers nor a pooling of one word: the options that they stand for.
+OPTIONS = {
+    "frame": ["--level", "frame"],
+    "utterance": ["--level", "utterance"],
+    "exact": ["--window", "exact"],
+    "mean-std": ["--pooling", "mean,std"],
+}
+
 
 def split_name(name: str) -> tuple[str, str]:
     """The store and the view of a store's name; the view of an original is "".
@@ -31,6 +39,8 @@ def options_of_name(store: str) -> str:
 
     >>> options_of_name("bert.frame"), options_of_name("bert+asr-whisper-small.cls.layers-3-5")
     ('bert --level frame', 'bert --text-source asr-whisper-small --pooling cls --layers 3,5')
+    >>> options_of_name("whisper-tiny.mean-std.exact.layers-all")
+    'whisper-tiny --pooling mean,std --window exact --layers all'
     """
     first, *parts = split_name(store)[0].split(".")
     encoder, _, source = first.partition(JOINT)
@@ -40,5 +50,5 @@ def options_of_name(store: str) -> str:
         if layers:
             words += ["--layers", layers[1].replace("-", ",")]
         else:
-            words += ["--level" if part in ("frame", "utterance") else "--pooling", part]
+            words += OPTIONS.get(part, ["--pooling", part])
     return " ".join(words)

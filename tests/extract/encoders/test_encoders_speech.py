@@ -67,6 +67,29 @@ def test_features_are_those_of_transformers(tiny: Tiny, name: str) -> None:
     assert distance(load(tiny(name), layers=(2, 0)).encode([audio])[0], np.stack([means[2], means[0]])) < 1e-5
 
 
+@pytest.mark.parametrize("name", ["wav2vec2", "whisper", "emotion2vec"])
+def test_statistics_are_those_of_the_frames_that_are_kept(tiny: Tiny, name: str) -> None:
+    """Mean and deviation of an utterance's own frames, alone and in a batch; layers stay apart; the mean has its bits."""
+    sounds = [noise(8000), noise(3000, 1), noise(12000, 2)]
+    mean, both = load(tiny(name)), load(tiny(name), pooling="mean,std")
+    assert (both.dim, both.name) == (2 * mean.dim, f"{mean.name}.mean-std")
+    assert {k for k in both.identity if both.identity[k] != mean.identity[k]} == {"pooling"}
+    frames = load(tiny(name), level="frame").encode(sounds)
+    together, means = both.encode(sounds), mean.encode(sounds)
+    for found, alone, plain, frame in zip(together, [both.encode([s])[0] for s in sounds], means, frames, strict=True):
+        assert found[: mean.dim].tobytes() == plain.tobytes()
+        np.testing.assert_allclose(found[mean.dim :], frame.astype(np.float64).std(axis=0), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-5)
+    layers = load(tiny(name), pooling="mean,std", layers="all").encode(sounds[:1])[0]
+    assert layers.shape[1] == both.dim
+    np.testing.assert_allclose(layers[-1], together[0], rtol=1e-4, atol=1e-5)
+
+
+def test_frames_are_not_pooled(tiny: Tiny) -> None:
+    with pytest.raises(ConfigError, match=r"--pooling mean,std is for utterance level"):
+        load(tiny("wav2vec2"), level="frame", pooling="mean,std")
+
+
 @pytest.mark.parametrize("name", ["wav2vec2-large"])
 def test_last_has_the_final_layer_norm(tiny: Tiny, name: str) -> None:
     features = load(tiny(name), level="frame").encode([noise(8000)])[0]

@@ -54,7 +54,8 @@ def test_features_are_those_of_transformers(tiny: Tiny, name: str) -> None:
 
 def test_pooled_is_pooled_from_the_frames_that_are_kept(tiny: Tiny) -> None:
     frames = load(tiny("bert"), level="frame").encode(TEXTS)
-    for pooling, pool in [("cls", lambda f: f[0]), ("mean", lambda f: f.mean(axis=0))]:
+    both = lambda f: np.concatenate([f.mean(axis=0), f.std(axis=0)])  # noqa: E731
+    for pooling, pool in [("cls", lambda f: f[0]), ("mean", lambda f: f.mean(axis=0)), ("mean,std", both)]:
         for pooled, frame in zip(load(tiny("bert"), pooling=pooling).encode(TEXTS), frames, strict=True):
             np.testing.assert_allclose(pooled, pool(frame), atol=1e-6)
 
@@ -64,6 +65,7 @@ def test_names_of_poolings(tiny: Tiny) -> None:
     assert load(tiny("bert"), pooling="cls", level="utterance").name == "tiny-bert"
     assert load(tiny("bert"), pooling="mean", layers=(1,)).name == "tiny-bert.mean.layer-1"
     assert load(tiny("bert"), level="frame").name == "tiny-bert.frame"
+    assert load(tiny("bert"), pooling="mean,std").name == "tiny-bert.mean-std"
     with pytest.raises(ConfigError, match="utterance level"):
         load(tiny("bert"), level="frame", pooling="mean")
 

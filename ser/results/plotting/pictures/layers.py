@@ -34,6 +34,8 @@ def draw(result: Result, metric: str) -> Figure:
     below.set_xticks(numbers if len(numbers) <= 16 else numbers[:: -(-len(numbers) // 16)])
     below.set_xlabel("layer (0: the input of the first block)")
     handles, labels = above.get_legend_handles_labels()
+    if study.weights:
+        handles, labels = ([*a, *b] for a, b in zip((handles, labels), below.get_legend_handles_labels(), strict=True))
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     runs = study.positions[0].pooled.of(metric).n
     title(
@@ -88,7 +90,7 @@ def _weights(axes: Axes, study: Study) -> None:
     for w in weights:
         if w.weight.ci_95 and w.weight.n >= FEW_RUNS:
             axes.plot([w.layer] * 2, w.weight.ci_95, color="black", linewidth=1.4, solid_capstyle="butt")
-    axes.axhline(1 / len(weights), color="black", linestyle=":", linewidth=1)
+    axes.axhline(1 / len(weights), color="black", linestyle=":", linewidth=1, label="equal weights")
     axes.set_ylim(0, None)
     axes.set_ylabel("learned weight")
     axes.grid(axis="y", alpha=0.3)
@@ -102,5 +104,6 @@ def _poolings(study: Study, metric: str) -> Figure:
     for axes, part in ((left, "validation"), (right, "pooled")):
         values = [Estimate.of(getattr(p, part).of(metric)) for p in study.positions]
         draw_points(axes, names, values, f"{NAMES[part]} {FULL_NAMES[metric]}")
+        axes.locator_params(axis="x", nbins=5)
     title(figure, study, points_note(study.positions[0].pooled.of(metric).n))
     return figure
