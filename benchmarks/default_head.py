@@ -78,7 +78,7 @@ SYNTHETIC = {
     "new-12": Synthetic("studio", 23, 12, 4, 1, 3.0),
 }
 SPEECH = "openai/whisper-tiny.en"
-DEEP = ("new-6", "new-9", "new-12")  # are given this encoder's features too
+DEEP = ("new-6", "new-9")  # are given this encoder's features too
 WORDS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happiness", "NEU": "neutral", "SAD": "sadness"}
 TEXT = "sentence-transformers/all-MiniLM-L6-v2"
 SCHEMES = {"meld-minor": "4"}  # its other emotions have too few utterances; elsewhere the corpus's own
