@@ -22,6 +22,7 @@ ROWS = [
     {"demo"},
     {"commands"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ROWS) for room in rooms}
 ENCODER_PACKAGES = {"transformers", "funasr", "opensmile", "librosa"}
