@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.extract.encoder import Encoder, load
+from ser.extract.checkpoints import is_hub_id
+from ser.extract.encoder import Encoder, find, load
 from ser.extract.options import EXACT, PUBLISHED, STATISTICS, EncoderOptions
 from ser.metadata.ledger import is_imported
 from ser.metadata.texts.text_sources import ASR, kind_of_source, source_of
@@ -63,7 +64,7 @@ def load_encoder(
         revision=identity.get("revision"),
         announce=lambda text: say(f"{source.name}, the encoder of this head: {text}"),
     )
-    encoder = load(other or store["encoder"], source.modality, options)
+    encoder = load(other or _name_of(store), source.modality, options)
     encoder.prepare([], store.get("assets", {}))
     differs = sorted(k for k in {*identity, *encoder.identity} if identity.get(k) != encoder.identity.get(k))
     if differs == ["versions"]:
@@ -75,6 +76,16 @@ def load_encoder(
             found={k: encoder.identity.get(k) for k in differs},
         )
     return encoder
+
+
+def _name_of(store: dict[str, Any]) -> str:
+    """The recorded short name of an encoder; the hub id of its model, where no plugin has such a short name."""
+    short, model = str(store["encoder"]), store["identity"].get("model")
+    try:
+        find(short)
+    except ConfigError:
+        return model if isinstance(model, str) and is_hub_id(model) else short
+    return short
 
 
 def _in_words(identity: dict[str, Any]) -> str:

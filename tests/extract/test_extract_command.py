@@ -237,3 +237,19 @@ def test_a_head_on_statistics_of_one_stored_layer_finds_its_encoder(tmp_path: Pa
     found = load_encoder(source, store, None, None, "cpu", lambda _: None)
     assert found.dim == stored.dim
     np.testing.assert_allclose(found.encode([noise])[0], stored.encode([noise])[0][1], rtol=1e-5, atol=1e-6)
+
+
+def test_a_head_on_a_model_of_the_hub_finds_its_encoder_by_the_models_id(tmp_path: Path) -> None:
+    """The short name of a model that no plugin lists says nothing to `ser predict`; its id does."""
+    from ser.extract.encoder import load
+    from ser.extract.encoders import whisper
+    from ser.extract.options import EncoderOptions
+    from ser.predict.head_encoders import load_encoder
+    from ser.train.nn.layers import Input
+
+    whisper.example(tmp_path / "someone" / "whisper-mine.en")
+    stored = load("someone/whisper-mine.en", "audio", EncoderOptions(weights=tmp_path))
+    assert stored.name == "whisper-mine-en"
+    store = {"encoder": stored.name, "identity": stored.identity}
+    source = Input(stored.name, "audio", stored.dim, False)
+    assert load_encoder(source, store, None, tmp_path, "cpu", lambda _: None).identity == stored.identity
