@@ -14,6 +14,9 @@ one thread of work throughout:
 - ser: all of `extract`: plan, hashes, decoding, batches, pooling, shards with fsync, the merged store;
 - ser, bfloat16: the same with `--dtype bfloat16`.
 
+Whisper (`--only whisper-base`, or a folder of published weights) has a table of its own: the usual loop (the feature extractor
+pads every file to 30 s), `ser extract` as published, and with `--window exact`.
+
 Ratios are of speed. Time to load the model is in none of them. With --device cuda, wall-clock time instead, and the share of
 the bound, seconds of audio a second, and the floating-point operations a second.
 """
@@ -214,6 +217,41 @@ def run_text(name: str, arguments: argparse.Namespace, folder: Path) -> str:
     return line(name, "meld text", taken, f"{len(texts) / taken['ser']:.0f} texts", 0.0)
 
 
+def run_whisper(name: str, arguments: argparse.Namespace, folder: Path) -> str:
+    """The lines of Whisper's own table: seconds for each second of audio, and speed beside the loop."""
+    import torch
+    from transformers import AutoFeatureExtractor, WhisperModel
+
+    from ser.extract.encoder import load
+    from ser.extract.options import WINDOWS, EncoderOptions
+
+    seconds = lengths(arguments.lengths, arguments.utterances)
+    paths = corpus(folder / f"audio-{name}", seconds)
+    table, total = table_of(paths, seconds), float(seconds.sum())
+    source = arguments.models / name
+    model = WhisperModel.from_pretrained(source, dtype=torch.float32).eval().to(arguments.device).encoder
+    extractor = AutoFeatureExtractor.from_pretrained(source)
+
+    def loop() -> None:
+        (folder / f"npy-{name}").mkdir(exist_ok=True)
+        with torch.inference_mode():
+            for path, length in zip(paths, seconds, strict=True):
+                audio, rate = soundfile.read(path, dtype="float32")
+                mel = extractor(audio, sampling_rate=rate, return_tensors="pt").input_features.to(arguments.device)
+                states = model(mel).last_hidden_state[0, : int(np.ceil(length * 50))]
+                np.save(folder / f"npy-{name}" / f"{path.stem}.npy", states.mean(0).cpu().numpy())
+
+    jobs = 1 if arguments.device == "cpu" else arguments.jobs
+    options = {window: EncoderOptions(device=arguments.device, window=window) for window in WINDOWS}
+    encoders = {window: load(str(source), "audio", wish) for window, wish in options.items()}
+    mine = {f"ser, {w}": partial(ours, e, table, folder / f"{w}-{name}", jobs) for w, e in encoders.items()}
+    clock = time.process_time if arguments.device == "cpu" else time.perf_counter
+    taken = measure({"loop": loop, **mine}, arguments.rounds, clock)
+    cells = [[name, kind, f"{total / t:.1f} s", f"{taken['loop'] / t:.2f}"] for kind, t in taken.items()]
+    head = "\n| model | way | audio a second | to the loop |\n| --- | --- | ---: | ---: |\n"
+    return head + "\n".join("| " + " | ".join(row) + " |" for row in cells)
+
+
 def alone(encoder: Any, inputs: Sequence[Any], size: int) -> None:
     """Our encoder's forward passes, nothing else."""
     for first in range(0, len(inputs), size):
@@ -250,7 +288,7 @@ def main() -> None:
     print("| " + " | ".join((*columns, "a second", "GFLOP/s")) + " |\n" + "| --- " * 8 + "|")
     with tempfile.TemporaryDirectory(prefix="ser-extract-") as folder:
         for name in arguments.only:
-            step = run_text if name in TEXT else run
+            step = run_text if name in TEXT else run_whisper if "whisper" in name else run
             print(step(name, arguments, Path(folder)), flush=True)
 
 

@@ -57,8 +57,9 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 )
 @click.option(
     "--pooling",
-    type=click.Choice(["cls", "mean", "mean,std"]),
-    help="At utterance level: the mean of frames or tokens, also with their standard deviation; of text the first token.",
+    type=click.Choice(["cls", "mean", "mean,std", "last", "sentence"]),
+    help="At utterance level: the mean of frames or tokens, also with their standard deviation; of text the first or the last "
+    "token, or a sentence encoder's own.",
 )
 @click.option(
     "--window",

@@ -89,6 +89,7 @@ def unreachable(error: Exception) -> Exception:
 def wanted(files: Sequence[str]) -> list[str]:
     """The files of a hub's that an encoder needs: settings, tokenizers, and one format of the weights."""
     top = [file for file in files if "/" not in file]
+    pooling = [file for file in files if file.endswith("_Pooling/config.json")]  # of sentence-transformers
     settings = [file for file in top if file.endswith((".json", ".txt", ".model", ".yaml")) and ".index." not in file]
     for kind in TENSORS:
         if kind in top:
@@ -96,7 +97,7 @@ def wanted(files: Sequence[str]) -> list[str]:
             shards = (
                 [f for f in top if f.startswith(f"{stem}-") and f.endswith(f".{suffix}")] if ".index." in kind else []
             )
-            return sorted([*settings, kind, *shards])
+            return sorted([*settings, *pooling, kind, *shards])
     return sorted([*settings, *(file for file in top if file.endswith(".pt"))])
 
 

@@ -19,8 +19,8 @@ class EncoderOptions:
     Attributes:
         level: `utterance` or `frame`; None is the plugin's default.
         layers: `last`, `all`, or indices of hidden layers (0 is the input of the first).
-        pooling: at utterance level `mean`, `mean,std` (the standard deviation beside it) or, of text, `cls`; None is the
-            plugin's default.
+        pooling: at utterance level `mean`, `mean,std` (the standard deviation beside it) or, of text, `cls`, `last` or
+            `sentence`; None is the plugin's default.
         device: `cpu`, `cuda`, `cuda:1`, ...
         dtype: `float32`, `bfloat16`, `float16`: the type that the encoder computes in.
         weights: a folder that holds models (below their hub id or their last name), used before any cache or network.

@@ -208,6 +208,38 @@ def xlm_roberta(folder: Path) -> Path:
     return folder
 
 
+def modernbert(folder: Path) -> Path:
+    """As `answerdotai/ModernBERT-base`: rotary positions, every third block sees the whole text, others a window."""
+    from transformers import BertTokenizer, ModernBertConfig, ModernBertForMaskedLM
+
+    ids = {"pad_token_id": 0, "bos_token_id": 2, "cls_token_id": 2, "eos_token_id": 3, "sep_token_id": 3}
+    size = {"vocab_size": len(PIECES), "max_position_embeddings": 24, "local_attention": 4}
+    save_model(folder, ModernBertForMaskedLM, ModernBertConfig(**SIZES, **size, **ids))
+    save_word_pieces(folder, "BertTokenizer")
+    BertTokenizer(str(folder / "vocab.txt"))._tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 24}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"pad_token": "[PAD]", "unk_token": "[UNK]"}))
+    return folder
+
+
+def gpt2(folder: Path) -> Path:
+    """As `openai-community/gpt2`: a decoder with learned positions."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    size = {"n_embd": 32, "n_layer": 3, "n_head": 2, "n_positions": 24, "vocab_size": len(PIECES)}
+    save_model(folder, GPT2LMHeadModel, GPT2Config(**size, bos_token_id=2, eos_token_id=3))
+    return save_word_pieces(folder, "BertTokenizer")
+
+
+def qwen3(folder: Path) -> Path:
+    """As `Qwen/Qwen3-0.6B`: a decoder with rotary positions and shared key heads."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    size = {"num_key_value_heads": 1, "head_dim": 16, "vocab_size": len(PIECES), "max_position_embeddings": 24}
+    save_model(folder, Qwen3ForCausalLM, Qwen3Config(**SIZES, **size))
+    return save_word_pieces(folder, "BertTokenizer")
+
+
 def emotion2vec(folder: Path, model: dict[str, Any] | None = None, audio: dict[str, Any] | None = None) -> Path:
     """In funasr's layout, as `iic/emotion2vec_base`: like the release, the checkpoint has no weights of the decoder.
 
@@ -271,6 +303,7 @@ SPEECH: dict[str, Callable[[Path], Path]] = {
     "whisper": whisper.example,
 }
 TEXT: dict[str, Callable[[Path], Path]] = {"bert": text.example, "distilbert": distilbert, "xlm-roberta": xlm_roberta}
+TEXT |= {"modernbert": modernbert, "gpt2": gpt2, "qwen3": qwen3}
 
 
 def _speech(folder: Path, kind: Any, config: Any, normalise: bool = True, dtype: str = "float32") -> Path:

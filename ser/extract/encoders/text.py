@@ -1,19 +1,24 @@
-"""Text encoders through transformers: BERT, RoBERTa, XLM-RoBERTa, DistilBERT, DeBERTa and others of that kind.
+"""Text encoders through transformers: BERT, RoBERTa, DeBERTa, ModernBERT and others of that kind, sentence encoders, decoders.
 
 Devlin et al., NAACL 2019 (BERT, arXiv:1810.04805); Liu et al., 2019 (RoBERTa, arXiv:1907.11692); Conneau et al.,
 ACL 2020 (XLM-R, arXiv:1911.02116); Sanh et al., 2019 (DistilBERT, arXiv:1910.01108); He et al., ICLR 2023 (DeBERTa
-v3, arXiv:2111.09543).
+v3, arXiv:2111.09543); Warner et al., 2024 (ModernBERT, arXiv:2412.13663); Reimers and Gurevych, EMNLP 2019 (sentence encoders,
+arXiv:1908.10084); Radford et al., 2019 (GPT-2); Yang et al., 2025 (Qwen3, arXiv:2505.09388).
 
-A text -> tokens `(tokens, dim)`, the special ones included: the first is `[CLS]` (`<s>`), the last `[SEP]`
-(`</s>`). Utterance level is the first token's vector (`cls`, the default), the mean of all (`mean`), or mean and
-standard deviation (`mean,std`), of what frame level keeps. Texts are batched with others of exactly the same number
-of tokens, so there is no padding. A text longer than the model's limit is cut there, with a warning.
+A text -> tokens `(tokens, dim)`, the special ones included: the first is `[CLS]` (`<s>`), the last `[SEP]` (`</s>`). Utterance
+level is the first token's vector (`cls`, the default), the last's (`last`), the mean of all (`mean`), or mean and standard
+deviation (`mean,std`), of what frame level keeps. A decoder's first token has read nothing but itself: there the default is
+`last`, and `cls` an error. Which models are decoders is found out: the first token's vector does not change with those behind
+it. `sentence` is the pooling and the normalisation that the folder of a sentence-transformers model states. Texts are batched
+with others of exactly the same number of tokens, so there is no padding. A text longer than the model's limit is cut there,
+with a warning.
 """
 
 import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.accelerator import exact
-from ser.errors import AudioError, EncoderError
+from ser.errors import AudioError, ConfigError, EncoderError
 from ser.extract.checkpoints import ModelName, is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import PIECES, SIZES, save_model, save_word_pieces
 from ser.extract.hubs import ModelFiles
 from ser.extract.models.loading import NEEDS, load_strictly, load_tokenizer, weights_identity
+from ser.extract.models.sentence import pool, read_sentence_pooling
 from ser.extract.options import (
     DTYPES,
     STATISTICS,
@@ -41,7 +47,7 @@ from ser.extract.provenance import require, versions
 from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
 
 MODALITY = "text"
-SOURCE = "Google, Meta AI, Hugging Face, Microsoft; through transformers"
+SOURCE = "Google, Meta AI, Hugging Face, Microsoft, UKP Lab, Answer.AI, OpenAI, Alibaba; through transformers"
 LICENCE = "Apache-2.0"
 LEVELS = ("utterance", "frame")
 _BOOKS = TrainingData("pre-trained on books and Wikipedia (Devlin et al., NAACL 2019)")
@@ -50,6 +56,11 @@ _WEB = TrainingData(
     "models)",
     all_are(UNKNOWN, "meld", "iemocap"),
 )
+_SENTENCES = TrainingData(
+    "fine-tuned on pairs of sentences of the web, from models that were trained on text of the web (model cards)",
+    all_are(UNKNOWN, "meld", "iemocap"),
+)
+_UNLISTED = TrainingData("pre-trained on text that is not listed (paper of the model)", otherwise=UNKNOWN)
 CHECKPOINTS = {
     "bert": Checkpoint("google-bert/bert-base-uncased", 768, "English, books and Wikipedia", data=_BOOKS),
     "bert-large": Checkpoint("google-bert/bert-large-uncased", 1024, "English, books and Wikipedia", data=_BOOKS),
@@ -65,11 +76,24 @@ CHECKPOINTS = {
     ),
     "deberta": Checkpoint("microsoft/deberta-v3-base", 768, "English, 160 GB of text", "MIT", data=_WEB),
     "deberta-large": Checkpoint("microsoft/deberta-v3-large", 1024, "English, 160 GB of text", "MIT", data=_WEB),
+    "modernbert": Checkpoint("answerdotai/ModernBERT-base", 768, "English and code, 2 trillion tokens", data=_UNLISTED),
+    "modernbert-large": Checkpoint(
+        "answerdotai/ModernBERT-large", 1024, "English and code, 2 trillion tokens", data=_UNLISTED
+    ),
+    "all-MiniLM-L6-v2": Checkpoint(
+        "sentence-transformers/all-MiniLM-L6-v2", 384, "English sentences: --pooling sentence", data=_SENTENCES
+    ),
+    "all-mpnet-base-v2": Checkpoint(
+        "sentence-transformers/all-mpnet-base-v2", 768, "English sentences: --pooling sentence", data=_SENTENCES
+    ),
+    "gpt2": Checkpoint("openai-community/gpt2", 768, "a decoder; English, 40 GB of text", "MIT", data=_WEB),
+    "qwen3-0.6b": Checkpoint("Qwen/Qwen3-0.6B", 1024, "a decoder; 119 languages, 36 trillion tokens", data=_UNLISTED),
 }
 TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sentencepiece.bpe.model", "tokenizer.model")
-POOLINGS = ("cls", "mean", STATISTICS)
+POOLINGS = ("cls", "mean", STATISTICS, "last", "sentence")
 # The pooler is a head over [CLS] that features do not go through.
 UNUSED = r"^pooler\."
+SAME = 1e-5  # a relative difference below this is rounding
 CPU_TOKENS, GPU_TOKENS = 2048, 16384  # in a batch
 
 
@@ -124,17 +148,26 @@ class TextEncoder(Encoder):
                 f"{found.model} is not a text encoder", expected="a model such as BERT", found=config.model_type
             )
         self.level = options.level or "utterance"
-        self.pooling = (options.pooling or "cls") if self.level == "utterance" else None
         self.width = int(config.hidden_size)
-        self.dim = 2 * self.width if self.pooling == STATISTICS else self.width
+        self.dim = 2 * self.width if self.level == "utterance" and options.pooling == STATISTICS else self.width
         depth = int(config.num_hidden_layers)
         self.layers = chosen_layers(options.layers, depth, self.level)
         self.stacked = self.level == "utterance" and (options.layers == "all" or len(self.layers) > 1)
+        self.sentence = read_sentence_pooling(found.folder) if options.pooling == "sentence" else None
         self.limit = token_limit(self.tokenizer, self.model)
+        if self.sentence is not None and self.sentence.longest is not None:
+            self.limit = min(self.limit, self.sentence.longest)
         self.cut = 0
-        self.name = store_name(name.short, options, "utterance", "cls")
         self.device = torch_device(options.device)
         self.model.to(self.device)
+        usual = "last" if self._is_decoder() else "cls"
+        if (options.pooling, usual) == ("cls", "last"):
+            raise ConfigError(
+                f"{found.model}: --pooling cls: the first token of a decoder has read nothing but itself",
+                expected="last, mean",
+            )
+        self.name = store_name(name.short, options, "utterance", usual)
+        self.pooling = (options.pooling or usual) if self.level == "utterance" else None
         self.hidden_layers = _hidden_layers(self.model, depth, self.layers)
         self.assets = {}
         self.identity = {
@@ -149,6 +182,7 @@ class TextEncoder(Encoder):
             "longest": self.limit,
             "dtype": options.dtype,
             **weights_identity(found, "config.json", "tokenizer_config.json", *TOKENIZER),
+            **({} if self.sentence is None else {"sentence": asdict(self.sentence)}),
             "versions": versions("torch", "transformers", "tokenizers"),
         }
         if name.checkpoint is not None and name.checkpoint.dim != self.width:
@@ -180,6 +214,16 @@ class TextEncoder(Encoder):
                 features |= zip(batch, self._encode([ids[i] for i in batch]), strict=True)
         return [features[index] for index in range(len(inputs))]
 
+    def _is_decoder(self) -> bool:
+        """True where the first token's vector does not depend on those behind it."""
+        import torch
+
+        size = int(self.model.get_input_embeddings().num_embeddings)
+        texts = torch.tensor([[1, 2, size - 1], [1, size // 2, 3]], device=self.device) % size
+        with torch.inference_mode(), exact(self.device):
+            first, other = self.model(texts, attention_mask=torch.ones_like(texts)).last_hidden_state[:, 0].float()
+        return bool((first - other).norm() <= SAME * first.norm())
+
     def _tokenized(self, texts: "str | list[str]", **options: Any) -> Any:
         """Ids of a text, or of several. One thread at a time, as a tokenizer's limit holds for all its calls."""
         with self._tokenizing:
@@ -210,7 +254,12 @@ class TextEncoder(Encoder):
         layers = torch.stack([state.float() for state in states], dim=1).cpu().numpy()  # (texts, layers, tokens, dim)
         if self.level == "frame":
             return [text[0].copy() for text in layers]
-        pooled = layers[:, :, 0] if self.pooling == "cls" else layers.mean(axis=2, dtype=np.float64)
+        if self.sentence is not None:
+            pooled = self.sentence.pooled(layers)
+        elif self.pooling in ("cls", "last"):
+            pooled = pool(layers, self.pooling)
+        else:
+            pooled = layers.mean(axis=2, dtype=np.float64)
         if self.pooling == STATISTICS:
             pooled = np.concatenate([pooled, layers.std(axis=2, dtype=np.float64)], axis=-1)
         return [text if self.stacked else text[0] for text in pooled.astype(np.float32)]

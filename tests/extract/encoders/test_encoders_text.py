@@ -2,7 +2,9 @@
 
 import csv
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -28,7 +30,7 @@ def load(name: object, **options: Any) -> Any:
     return base.load(str(name), "text", EncoderOptions(**options))
 
 
-@pytest.mark.parametrize("name", ["bert", "distilbert", "xlm-roberta"])
+@pytest.mark.parametrize("name", ["bert", "distilbert", "xlm-roberta", "modernbert"])
 def test_features_are_those_of_transformers(tiny: Tiny, name: str) -> None:
     from transformers import AutoModel, AutoTokenizer
 
@@ -50,6 +52,83 @@ def test_features_are_those_of_transformers(tiny: Tiny, name: str) -> None:
         np.testing.assert_allclose(features["mean"][n], last.mean(axis=0), atol=1e-5)
         layers = np.stack([output.hidden_states[layer][0].numpy().mean(axis=0) for layer in (0, 2)])
         np.testing.assert_allclose(features["layers"][n], layers, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "qwen3"])
+def test_a_decoders_text_is_its_last_token(tiny: Tiny, name: str) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny(name))
+    model = AutoModelForCausalLM.from_pretrained(tiny(name), dtype=torch.float32).eval()
+    last, mean, lower = load(tiny(name)), load(tiny(name), pooling="mean"), load(tiny(name), layers=(0, 1))
+    assert (last.name, last.identity["pooling"], mean.name) == (f"tiny-{name}", "last", f"tiny-{name}.mean")
+    for n, text in enumerate(TEXTS):
+        with torch.no_grad():
+            states = model(tokenizer(text, return_tensors="pt").input_ids, output_hidden_states=True).hidden_states
+        np.testing.assert_allclose(last.encode(TEXTS)[n], states[-1][0, -1], atol=1e-5)
+        np.testing.assert_allclose(mean.encode(TEXTS)[n], states[-1][0].mean(0), atol=1e-5)
+        np.testing.assert_allclose(lower.encode(TEXTS)[n], np.stack([s[0, -1] for s in states[:2]]), atol=1e-5)
+    with pytest.raises(ConfigError, match="--pooling cls: the first token of a decoder has read nothing"):
+        load(tiny(name), pooling="cls")
+
+
+MODULES = [{"idx": n, "type": f"sentence_transformers.models.{kind}", "path": f"{n}_{kind}" if n else ""}
+           for n, kind in enumerate(("Transformer", "Pooling", "Normalize"))]  # fmt: skip
+
+
+def _sentence(folder: Path, parts: int, pooling: dict[str, Any] | None, **settings: Any) -> Path:
+    """Add what sentence-transformers writes beside a model: the first `parts` of `MODULES`, and a pooling's settings."""
+    (folder / "modules.json").write_text(json.dumps(MODULES[:parts]))
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 6}))
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    (folder / "1_Pooling").mkdir()
+    if pooling is not None:
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 32, **pooling}))
+    return folder
+
+
+def _modes(wanted: str) -> dict[str, Any]:
+    return {f"pooling_mode_{mode}": mode == wanted for mode in ("cls_token", "mean_tokens", "max_tokens", "lasttoken")}
+
+
+@pytest.mark.parametrize(
+    ("parts", "pooling", "expected"),
+    [
+        (3, _modes("mean_tokens"), lambda f: f.mean(0) / np.linalg.norm(f.mean(0))),
+        (2, _modes("max_tokens"), lambda f: f.max(0)),
+        (3, _modes("cls_token"), lambda f: f[0] / np.linalg.norm(f[0])),
+        (2, {"pooling_mode": "lasttoken"}, lambda f: f[-1]),
+    ],
+)
+def test_a_sentence_encoders_own_pooling(
+    tiny: Tiny, tmp_path: Path, parts: int, pooling: dict[str, Any], expected: Callable[[Any], Any]
+) -> None:
+    folder = _sentence(Path(shutil.copytree(tiny("bert"), tmp_path / "sentences")), parts, pooling)
+    frames = load(folder, level="frame").encode(["sad", "so happy"])
+    own = load(folder, pooling="sentence")
+    for vector, frame in zip(own.encode(["sad", "so happy"]), frames, strict=True):
+        np.testing.assert_allclose(vector, expected(frame), atol=1e-6)
+    assert own.name == "sentences.sentence"
+    assert own.identity["sentence"]["normalised"] == (parts == 3)
+    assert (own.limit, load(folder).limit) == (6, 24)  # sentence_bert_config.json is of the sentence encoder
+
+
+def test_folders_that_state_no_pooling_or_another(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match=r"modules\.json.*Give --pooling"):
+        load(tiny("bert"), pooling="sentence")
+    cases: list[tuple[int, dict[str, Any], dict[str, Any], str]] = [
+        (1, _modes("mean_tokens"), {}, "Transformer, Pooling"),
+        (3, _modes("weightedmean_tokens"), {}, "pooling that is not known"),
+        (3, _modes("mean_tokens") | {"pooling_mode_max_tokens": True}, {}, "found mean, max"),
+        (3, _modes("mean_tokens"), {"default_prompt_name": "query"}, "prompt"),
+    ]
+    for n, (parts, pooling, settings, message) in enumerate(cases):
+        folder = _sentence(Path(shutil.copytree(tiny("bert"), tmp_path / str(n))), parts, pooling, **settings)
+        with pytest.raises(EncoderError, match=message):
+            load(folder, pooling="sentence")
+    folder = _sentence(Path(shutil.copytree(tiny("bert"), tmp_path / "bare")), 3, None)
+    with pytest.warns(UserWarning, match=r"1_Pooling/config\.json is not there: .* the mean"):
+        assert load(folder, pooling="sentence").identity["sentence"]["mode"] == "mean"
 
 
 def test_pooled_is_pooled_from_the_frames_that_are_kept(tiny: Tiny) -> None:

@@ -36,7 +36,7 @@ TINY = {
     ],
     "whisper": ["whisper"],
     "emotion2vec": ["emotion2vec", "emotion2vec-layers", "emotion2vec-before"],
-    "text": ["bert", "distilbert", "xlm-roberta"],
+    "text": ["bert", "distilbert", "xlm-roberta", "modernbert", "gpt2", "qwen3"],
 }
 CASES = [(plugin, model) for plugin in registry.names(ENCODERS) for model in TINY.get(plugin, [plugin])]
 EXACT = 1e-5
