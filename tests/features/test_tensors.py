@@ -62,6 +62,20 @@ def test_several_stores_of_a_modality_must_be_chosen(maker: Any) -> None:
         load_tensors("toy", maker.space, stores=["word"])
 
 
+def test_a_store_goes_by_the_id_of_its_model_on_a_hub(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy", "model-one.layers-all", identity={"model": "someone/Model.One"})
+    maker.store("toy", "other", identity={"model": "someone/other"})
+    assert [b.name for b in load_tensors("toy", maker.space, stores="someone/Model.One").blocks] == [
+        "model-one.layers-all"
+    ]
+    with pytest.raises(ConfigError, match="unknown store of toy: 'someone/nothing'"):
+        load_tensors("toy", maker.space, stores="someone/nothing")
+    maker.store("toy", "model-one", identity={"model": "someone/Model.One"})
+    with pytest.raises(ConfigError, match=r"several stores of someone/Model\.One: model-one, model-one\.layers-all"):
+        load_tensors("toy", maker.space, stores="someone/Model.One")
+
+
 def test_frames_of_chosen_utterances(maker: Any) -> None:
     maker.table("toy")
     maker.store("toy", framewise=True)
