@@ -22,6 +22,7 @@ _LAZY = {
     "layers": "ser.train.experiments.layers",
     "matrix": "ser.train.experiments.transfer_matrix",
     "transfer": "ser.train.experiments.transfer",
+    "classify": "ser.evaluation.systems.classify",
     "import_predictions": "ser.evaluation.systems.importing",
     "Predictor": "ser.predict.predictor",
     "HeadClassifier": "ser.train.classical.estimator",

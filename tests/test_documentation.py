@@ -70,8 +70,13 @@ CHEAP: dict[str, dict[str, Any]] = {
 }
 CHEAP["ablate"]["head_option"] = {"hidden": 32}
 CHEAP["results"] = {"import": {"folds": 3}}
-CHEAP |= {"extract": {"jobs": 1, "device": "cpu"}, "audit": {"jobs": 1}, "transcribe": {"device": "cpu"}}
-WEIGHTS = ("extract", "predict", "transcribe")
+CHEAP |= {
+    "extract": {"jobs": 1, "device": "cpu"},
+    "classify": {"jobs": 1, "device": "cpu", "folds": 3},
+    "audit": {"jobs": 1},
+    "transcribe": {"device": "cpu"},
+}
+WEIGHTS = ("classify", "extract", "predict", "transcribe")
 
 # What a page takes for granted beside the tables and stores that README leaves.
 BEFORE = {
@@ -233,7 +238,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder of tiny models under the names of published ones, whose facts are those of the tiny ones meanwhile."""
     folder = tmp_path_factory.mktemp("weights")
     with pytest.MonkeyPatch.context() as patch:
-        for family, short in {"speech": "wav2vec2-base", "emotion2vec": "emotion2vec", "text": "bert"}.items():
+        for short, family in {
+            "wav2vec2-base": "speech",
+            "emotion2vec": "emotion2vec",
+            "emotion2vec-plus-base": "emotion2vec",
+            "bert": "text",
+        }.items():
             plugin = registry.load(ENCODERS, family)
             plugin.example(folder / short)
             patch.setitem(plugin.CHECKPOINTS, short, replace(plugin.CHECKPOINTS[short], dim=32))

@@ -52,18 +52,11 @@ def command(session: Session, file: Path, dataset: str, labels: tuple[str, ...],
     ser results import emotions.jsonl --dataset ravdess --scheme native --map calmness=calm --map unknown=
     """
     from ser.commands._configuration import recorded_command
-    from ser.commands._training import report
+    from ser.commands._training import fold_options, report
     from ser.evaluation.systems.importing import import_predictions
     from ser.evaluation.systems.label_map import read_map
-    from ser.metadata.folds.fold import FoldOptions
 
-    rule = FoldOptions(
-        folds=options.pop("folds"),
-        seed=options.pop("split_seed"),
-        file=options.pop("fold_file"),
-        validation=options.pop("validation"),
-        stratified=options.pop("stratified"),
-    )
+    rule = fold_options(options)
     content, remarks = import_predictions(
         file, dataset, session.workspace, folds=rule, labels=read_map(labels), command=recorded_command(), **options
     )

@@ -6,7 +6,7 @@ The fields are those of `ser.train.runs.options.FitOptions` and `ser.train.loop.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -20,6 +20,9 @@ from ser.train.classical.classifier import PREFIX
 from ser.train.loop.config import Config
 from ser.train.option import flag, is_option
 from ser.train.runs.options import option_fields
+
+if TYPE_CHECKING:
+    from ser.metadata.folds.fold import FoldOptions
 
 FINAL = "output"  # this option of an experiment and those after it follow the options of training
 
@@ -60,6 +63,14 @@ PROTOCOL = ("protocol", "folds", "stratified", "fold_file", "validation", "split
 def protocol_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the options of a protocol alone to a command's function."""
     return _added(_option(f, f.default) for name, f in option_fields().items() if name in PROTOCOL)
+
+
+def fold_options(options: dict[str, Any]) -> "FoldOptions":
+    """Take the options of a protocol, but for its name, out of those of a command line."""
+    from ser.metadata.folds.fold import FoldOptions
+
+    file, number, by = options.pop("fold_file"), options.pop("folds"), options.pop("validation")
+    return FoldOptions(number, options.pop("split_seed"), file, by, options.pop("stratified"))
 
 
 def training_options(

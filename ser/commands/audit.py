@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._training import protocol_options
+from ser.commands._training import fold_options, protocol_options
 
 
 @click.command("audit", cls=Command)
@@ -44,11 +44,9 @@ def command(session: Session, dataset: str, form: str, **options: Any) -> None:
     """
     from ser.audit.audit import audit_dataset
     from ser.jsonfile import dumps
-    from ser.metadata.folds.fold import FoldOptions
     from ser.results.report.compose import text_of
 
-    file, number, by = options.pop("fold_file"), options.pop("folds"), options.pop("validation")
-    chosen = FoldOptions(number, options.pop("split_seed"), file, by, options.pop("stratified"))
+    chosen = fold_options(options)
     record, path = audit_dataset(
         dataset,
         session.workspace,

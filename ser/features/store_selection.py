@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ser.errors import ConfigError
 from ser.features.stores.layout import MODALITIES
-from ser.features.stores.names import JOINT, originals, split_name
+from ser.features.stores.names import CLASSES, JOINT, originals, split_name
 from ser.features.stores.store import FeatureStore
 from ser.metadata.table import Table
 from ser.metadata.texts import text_sources
@@ -45,7 +45,7 @@ def open_stores(
     """
     dataset = table.dataset
     cached = workspace.stores(dataset)
-    if not cached:
+    if not originals(cached) and not stores:
         raise ConfigError(
             f"{dataset} has no features in {workspace.features(dataset)}",
             action=f"Extract some: ser extract --dataset {dataset} --audio egemaps",
@@ -53,9 +53,7 @@ def open_stores(
     if stores:
         names = dict.fromkeys(_named(word, cached, dataset, workspace) for word in stores)
         return {name: FeatureStore(workspace.store(dataset, name)) for name in names}
-    opened = {
-        name: FeatureStore(workspace.store(dataset, name)) for name in originals(cached)
-    }  # a view is taken by name only
+    opened = {name: FeatureStore(workspace.store(dataset, name)) for name in originals(cached)}
     try:
         chosen = _only_of_each_modality(dataset, opened, table, modalities, cached)
     except ConfigError:
@@ -126,6 +124,8 @@ def _model_of(path: Path) -> object:
 def _goes_by(store: str, name: str, view: str) -> bool:
     """True where a store may be called by a name: its encoder's, with `+asr` for the transcripts of any model."""
     whole, own = split_name(store)
+    if whole.endswith(CLASSES):
+        return False  # an encoder's name is not that of a classifier's answers
     short = whole.split(".")[0]
     return own == view and (
         short == name or (name.endswith(f"{JOINT}{text_sources.ASR}") and short.startswith(f"{name}-"))

@@ -18,7 +18,7 @@ from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, StoreFacts, read_block, store_facts
 from ser.features.store_selection import open_stores
 from ser.features.stores.failures import read_failures
-from ser.features.stores.names import options_of_name
+from ser.features.stores.names import CLASSES, options_of_name
 from ser.features.stores.store import FeatureStore
 from ser.features.view_rows import ViewRows, load_view_rows
 from ser.features.views import refuse_by_label
@@ -284,9 +284,7 @@ def _with_features(
             raise StoreError(
                 f"{store.path} lacks {gap.sum()} of {len(frame)} utterances, first {missing}",
                 expected="features of every utterance of the table",
-                action=f"Go on with: ser store import --dataset {table.dataset} --features {store.modality}:{name}=FILE"
-                if imported
-                else f"Go on with: ser extract --dataset {table.dataset} --{store.modality} {options_of_name(name)}",
+                action=f"Go on with: {_command_of(name, store.modality, table.dataset, imported)}",
             )
         if store.modality == "text":
             _refuse_stale(name, store, texts[has], table.dataset)
@@ -294,6 +292,15 @@ def _with_features(
             dropped[f"no {name} features"] = int((~has).sum())
         frame, names = frame[has].reset_index(drop=True), names[has]
     return frame, names
+
+
+def _command_of(store: str, modality: str, dataset: str, imported: bool) -> str:
+    """The command that completes a store."""
+    if imported:
+        return f"ser store import --dataset {dataset} --features {modality}:{store}=FILE"
+    if store.endswith(CLASSES):
+        return f"ser classify --dataset {dataset} --model {store.removesuffix(CLASSES)}"
+    return f"ser extract --dataset {dataset} --{modality} {options_of_name(store)}"
 
 
 def _refuse_stale(name: str, store: FeatureStore, frame: pd.DataFrame, dataset: str) -> None:

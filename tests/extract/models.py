@@ -285,6 +285,26 @@ def emotion2vec_before(folder: Path) -> Path:
     return emotion2vec(folder, {"layer_norm_first": True}, {"use_alibi_encoder": False, "extractor_mode": "default"})
 
 
+def emotion2vec_plus(folder: Path) -> Path:
+    """As `iic/emotion2vec_plus_base`: with a layer that classifies, and its labels, one of which is not used."""
+    import torch
+
+    emotion2vec(folder)
+    state = torch.load(folder / "model.pt")["model"]
+    generator = torch.Generator().manual_seed(1)
+    state["proj.weight"] = torch.randn(len(TOKENS), 32, generator=generator)
+    state["proj.bias"] = torch.randn(len(TOKENS), generator=generator)
+    torch.save({"model": state}, folder / "model.pt")
+    (folder / "tokens.txt").write_text("\n".join(TOKENS) + "\n", encoding="utf-8")
+    with (folder / "config.yaml").open("a") as config:
+        config.write("tokenizer: CharTokenizer\ntokenizer_conf:\n  unk_symbol: <unk>\n  split_with_space: true\n")
+    files = {"init_param": "model.pt", "config": "config.yaml", "tokenizer_conf": {"token_list": "tokens.txt"}}
+    about = {"framework": "pytorch", "model": {"type": "funasr"}, "file_path_metas": files}
+    (folder / "configuration.json").write_text(json.dumps(about))
+    return folder
+
+
+TOKENS = ("生气/angry", "开心/happy", "中立/neutral", "unuse_0", "难过/sad", "<unk>")
 EMOTION2VEC: dict[str, Callable[[Path], Path]] = {
     "emotion2vec": emotion2vec,
     "emotion2vec-layers": emotion2vec_layers,

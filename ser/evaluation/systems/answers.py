@@ -41,6 +41,7 @@ class Answers:
         names: the system's labels that there are probabilities of; () where there are labels alone.
         shares: probabilities, `(answers, names)`; a row of NaN where there is no answer.
         unused: columns of the file that were not read.
+        of_every_part: true for one answer to each utterance whatever the fold: validation parts have answers too.
     """
 
     ids: list[str]
@@ -51,6 +52,7 @@ class Answers:
     names: tuple[str, ...]
     shares: NDArray[np.float64]
     unused: list[str] = field(default_factory=list)
+    of_every_part: bool = False
 
     @property
     def words(self) -> list[str]:

@@ -58,8 +58,13 @@ def join(answers: Answers, data: Tensors, folds: Sequence[Fold], where: str) -> 
         for part, of in member.items():
             for k in fold.parts()[part].tolist():
                 of[k].append(number)
-    found = Joined(sorted(set(answers.runs)), "validation" in answers.splits)
+    found = Joined(sorted(set(answers.runs)), answers.of_every_part or "validation" in answers.splits)
     for row, utterance in enumerate(answers.ids):
+        if answers.of_every_part:
+            for part, of in member.items():
+                for number in of[position[utterance]]:
+                    found.rows[0, number, part][position[utterance]] = row
+            continue
         split, fold_name = answers.splits[row] or "test", answers.folds[row]
         if fold_name and fold_name not in names:
             raise CorpusError(f"{where}: fold {fold_name!r} of {utterance}", expected=f"one of {', '.join(names)}")

@@ -60,6 +60,18 @@ CHECKPOINTS = {
     "emotion2vec-plus-large": Checkpoint("iic/emotion2vec_plus_large", 1024, _PLUS, data=_DATA_PLUS),
 }
 NEEDS = (("config.yaml",),)
+# Of the models called plus, in the order of their classifier.
+LABELS = (
+    "生气/angry",
+    "厌恶/disgusted",
+    "恐惧/fearful",
+    "开心/happy",
+    "中立/neutral",
+    "其他/other",
+    "难过/sad",
+    "吃惊/surprised",
+    "<unk>",
+)
 
 
 def accepts(name: str) -> bool:
@@ -86,7 +98,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
 
 
 def example(folder: Path) -> Path:
-    """Write a tiny model in funasr's layout, as `iic/emotion2vec_base`."""
+    """Write a tiny model in funasr's layout, as `iic/emotion2vec_plus_base`: with a classifier, and its labels."""
     import torch
     import yaml
 
@@ -119,7 +131,9 @@ def example(folder: Path) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = Emotion2vecNet(settings)
+        proj = {"proj.weight": torch.randn(len(LABELS), 32), "proj.bias": torch.randn(len(LABELS))}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump({"model": "Emotion2vec", "model_conf": settings}))
-    torch.save({"model": network.state_dict()}, folder / "model.pt")
+    (folder / "tokens.txt").write_text("\n".join(LABELS), encoding="utf-8")
+    torch.save({"model": {**network.state_dict(), **proj}}, folder / "model.pt")
     return folder

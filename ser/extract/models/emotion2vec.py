@@ -147,16 +147,7 @@ def fill(model: nn.Module, checkpoint: Path, found: ModelFiles) -> None:
     Raises:
         EncoderError: the checkpoint is damaged or lacks a weight.
     """
-    try:
-        # weights_only: a checkpoint is a pickle, and must not run code.
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip, pickle and torch errors of many kinds
-        raise EncoderError(
-            f"{checkpoint} is damaged or not a checkpoint", found=str(error).split("\n")[0][:200]
-        ) from None
-    for wrapping in ("state_dict", "model_state_dict", "model"):
-        state = state[wrapping] if isinstance(state, dict) and isinstance(state.get(wrapping), dict) else state
-    state = {key.removeprefix("module."): value for key, value in state.items()}
+    state = read_state(checkpoint)
     wanted = model.state_dict()
     lacking = sorted(key for key, value in wanted.items() if key not in state or state[key].shape != value.shape)
     if lacking:
@@ -170,3 +161,21 @@ def fill(model: nn.Module, checkpoint: Path, found: ModelFiles) -> None:
         )
     model.load_state_dict({key: state[key].float() for key in wanted}, strict=True, assign=True)
     model.requires_grad_(False)
+
+
+def read_state(checkpoint: Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint by their published names.
+
+    Raises:
+        EncoderError: it is damaged.
+    """
+    try:
+        # weights_only: a checkpoint is a pickle, and must not run code.
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip, pickle and torch errors of many kinds
+        raise EncoderError(
+            f"{checkpoint} is damaged or not a checkpoint", found=str(error).split("\n")[0][:200]
+        ) from None
+    for wrapping in ("state_dict", "model_state_dict", "model"):
+        state = state[wrapping] if isinstance(state, dict) and isinstance(state.get(wrapping), dict) else state
+    return {key.removeprefix("module."): value for key, value in state.items()}

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 JOINT = "+"  # between encoder and source of the text
+CLASSES = ".classes"  # at the end of the name of a store with a classifier's answers (`ser classify`)
 MARK = "@"  # before the name of an augmented view
 
 # Parts of a name after the encoder's that are neither layers nor a pooling of one word: the options that they stand for.
@@ -26,12 +27,12 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def originals(names: Iterable[str]) -> list[str]:
-    """The names that are of no view.
+    """The names that are neither of a view nor of a classifier's answers: those two are taken by name only.
 
-    >>> originals(["egemaps", "egemaps@noise15"])
+    >>> originals(["egemaps", "egemaps@noise15", "emotion2vec-plus-base.classes"])
     ['egemaps']
     """
-    return [name for name in names if MARK not in name]
+    return [name for name in names if MARK not in name and not name.endswith(CLASSES)]
 
 
 def options_of_name(store: str) -> str:

@@ -15,6 +15,8 @@ import torch
 
 from ser.errors import ConfigError, EncoderError
 from ser.extract import encoder as base
+from ser.extract.classifiers import load_classifier
+from ser.extract.encoders._example import SIZES, save_model
 from ser.extract.options import EncoderOptions
 
 WAVE = ["wav2vec2", "wav2vec2-large", "mms", "hubert", "hubert-batch-norm", "wavlm", "data2vec", "unispeech-sat"]
@@ -193,6 +195,75 @@ def test_emotion2vec_is_what_funasr_generates(tiny: Tiny, models: ModuleType, na
                 options = {"granularity": level, "extract_embedding": True, "disable_pbar": True}
                 expected = model.generate(audio, **options)[0]["feats"]
                 assert distance(load(tiny(name), level=level).encode([audio])[0], expected) <= 1e-5
+
+
+def test_emotion2vec_plus_answers_as_funasr_does(models: ModuleType, tmp_path: Path) -> None:
+    folder = models.emotion2vec_plus(tmp_path / "plus")
+    classifier = load_classifier(str(folder), EncoderOptions())
+    audios = [noise(samples, samples) for samples in (400, 16000, 30000)]
+    with models.undisturbed():
+        from funasr import AutoModel
+
+        model = AutoModel(model=str(folder), disable_update=True, disable_pbar=True, device="cpu")
+        for audio, together in zip(audios, classifier.encode(audios), strict=True):
+            expected = model.generate(audio, granularity="utterance", extract_embedding=False, disable_pbar=True)[0]
+            assert list(classifier.labels) == expected["labels"]
+            for found in (together, classifier.encode([audio])[0]):
+                np.testing.assert_allclose(found, expected["scores"], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["Wav2Vec2ForSequenceClassification", "WhisperForAudioClassification"])
+def test_classifiers_answer_as_the_pipeline_of_transformers(tmp_path: Path, name: str) -> None:
+    from transformers import pipeline
+
+    folder = classifier_of(tmp_path, name)
+    classifier = load_classifier(str(folder), EncoderOptions())
+    pipe = pipeline("audio-classification", model=str(folder), device="cpu", top_k=None)
+    audios = [noise(samples, samples) for samples in (4000, 16000, 9000)]
+    for audio, together in zip(audios, classifier.encode(audios), strict=True):
+        expected = {one["label"]: one["score"] for one in pipe(audio.copy())}
+        assert sorted(classifier.labels) == sorted(expected)
+        for found in (together, classifier.encode([audio])[0]):
+            np.testing.assert_allclose(found, [expected[label] for label in classifier.labels], atol=1e-6)
+
+
+def classifier_of(folder: Path, name: str, **settings: Any) -> Path:
+    """Write a tiny classifier of emotions."""
+    import transformers
+
+    kind = getattr(transformers, name)
+    if name.startswith("Whisper"):
+        size = {
+            "d_model": 16,
+            "encoder_layers": 2,
+            "encoder_attention_heads": 2,
+            "encoder_ffn_dim": 24,
+            "decoder_layers": 1,
+        }
+        extractor: Any = transformers.WhisperFeatureExtractor()
+    else:
+        size = {**SIZES, "conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+        extractor = transformers.Wav2Vec2FeatureExtractor()
+    labels = {"id2label": {0: "neu", 1: "hap", 2: "ang"}, "label2id": {"neu": 0, "hap": 1, "ang": 2}}
+    save_model(folder, kind, kind.config_class(**{**size, **labels, "initializer_range": 0.5, **settings}))
+    extractor.save_pretrained(folder)
+    return folder
+
+
+def test_models_that_are_no_classifier_are_refused(tiny: Tiny, models: ModuleType, tmp_path: Path) -> None:
+    folder = classifier_of(
+        tmp_path / "many", "Wav2Vec2ForSequenceClassification", problem_type="multi_label_classification"
+    )
+    with pytest.raises(EncoderError, match="does not choose one label"):
+        load_classifier(str(folder), EncoderOptions())
+    with pytest.raises(EncoderError, match=r"lacks weights that the encoder uses.*classifier"):
+        load_classifier(str(tiny("wav2vec2")), EncoderOptions())
+    with pytest.raises(EncoderError, match="has no classifier; expected weights proj"):
+        load_classifier(str(tiny("emotion2vec")), EncoderOptions())
+    plus = models.emotion2vec_plus(tmp_path / "plus")
+    (plus / "tokens.txt").write_text("one\ntwo\n")
+    with pytest.raises(EncoderError, match=r"tokens.txt is not of these weights; expected 6 labels; found 2"):
+        load_classifier(str(plus), EncoderOptions())
 
 
 def test_layers_of_emotion2vec(tiny: Tiny) -> None:

@@ -1,0 +1,69 @@
+"""`ser classify`: a ready-made classifier on a corpus."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ser.commands._base import Command, Session
+from ser.commands._training import protocol_options
+
+
+@click.command("classify", cls=Command)
+@click.option("--dataset", required=True, help="Dataset whose audio is classified.")
+@click.option("--root", type=click.Path(path_type=Path), help="The corpus folder; where the audio lies.")
+@click.option(
+    "--model",
+    required=True,
+    help="emotion2vec-plus-seed, -base or -large; or the hub id or the folder of a transformers audio classifier.",
+)
+@click.option("--scheme", default="4", show_default=True, help="Label scheme: 4, 6, 7, 8, native, ... or a YAML file.")
+@protocol_options()
+@click.option(
+    "--map",
+    "labels",
+    multiple=True,
+    metavar="LABEL=CLASS|FILE",
+    help="What a label of the classifier stands for; nothing after = is no class. Or a YAML or JSON file. May be repeated.",
+)
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."
+)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
+@click.option(
+    "--batch-seconds", type=click.FloatRange(min=0), help="emotion2vec: audio in a batch; answers are the same."
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Cores to use.  [default: all]")
+@click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
+@click.option("--revision", help="Commit of the model's hub repository.")
+@click.option("--overwrite", is_flag=True, help="Ask the classifier again about all.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Summary file, which ends in .json.")
+def command(session: Session, labels: tuple[str, ...], **options: Any) -> None:
+    """Ask a ready-made classifier about a corpus: the same record as of a head, stamped with what the model has seen.
+
+    Its probabilities are kept in features/DATASET/MODEL.classes.h5: another scheme, protocol or map asks nothing again.
+
+    \b
+    ser classify --dataset ravdess --model emotion2vec-plus-base --scheme native --map calmness=calm
+    ser classify --dataset emodb --model superb/wav2vec2-base-superb-er --weights DIR
+    """
+    from ser.commands._configuration import recorded_command
+    from ser.commands._training import fold_options, report
+    from ser.evaluation.systems.classify import classify
+    from ser.evaluation.systems.label_map import read_map
+
+    content, made = classify(
+        workspace=session.workspace,
+        folds=fold_options(options),
+        labels=read_map(labels),
+        quiet=session.quiet,
+        command=recorded_command(),
+        say=session.warn,
+        **options,
+    )
+    session.say(made.line() + "\n")
+    for note in made.notes():
+        session.warn(note)
+    report(session, content, {"output": options["output"], "log": ()})
+    if made.failed:
+        raise click.exceptions.Exit(3)
