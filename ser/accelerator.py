@@ -1,4 +1,4 @@
-"""Settings that an NVIDIA GPU needs: float32 that is float32, and to know when its memory is full."""
+"""Settings that an NVIDIA GPU needs: float32 that is float32, and to know when memory is full."""
 
 import gc
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-_FULL = re.compile(r"CU\w+_STATUS_ALLOC_FAILED|(CUDA|HIP|MPS).*out of memory")
+_FULL = re.compile(r"CU\w+_STATUS_ALLOC_FAILED|(CUDA|HIP|MPS).*out of memory|DefaultCPUAllocator: (can't|not enough)")
 
 
 class _Exact:
@@ -72,11 +72,18 @@ def _set(settings: list[tuple[Any, str, Any]]) -> list[tuple[Any, str, Any]]:
 
 
 def is_full(error: BaseException) -> bool:
-    """True if a GPU has no memory left; cuBLAS, cuDNN, the driver and Apple's GPUs say so in other words than torch."""
+    """True if no memory is left; cuBLAS, cuDNN, the driver, Apple's GPUs, torch and NumPy on a CPU say so in other words."""
+    if isinstance(error, MemoryError):
+        return True
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(error, RuntimeError):
         return False
     return isinstance(error, torch.OutOfMemoryError) or _FULL.search(str(error)) is not None
+
+
+def of_gpu(error: BaseException) -> bool:
+    """True if the full memory is a GPU's, not that of this computer."""
+    return not isinstance(error, MemoryError) and "CPU" not in str(error)
 
 
 def empty() -> None:

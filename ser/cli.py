@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 import ser
-from ser import registry
+from ser import accelerator, registry
 from ser.commands._base import COMMANDS, Group
 from ser.errors import SerError
 from ser.parallel import stop_signals
@@ -90,10 +90,14 @@ def _line(error: Exception) -> str | None:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return f"may not write or read{where}: {error.strerror}. Choose another folder with --workspace."
         return f"{error.strerror or error}{where}"
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(error, torch.cuda.OutOfMemoryError):
-        return "the GPU is out of memory. What was done is kept. Take --device cpu, or for training a smaller --batch-size."
-    return None
+    if not accelerator.is_full(error):
+        return None
+    if not accelerator.of_gpu(error):
+        said = str(error).partition("DefaultCPUAllocator: ")[2].split("\n")[0]
+        return (
+            f"out of memory ({said}). Close other programs, or take fewer --jobs; for training a smaller --batch-size."
+        )
+    return "the GPU is out of memory. What was done is kept. Take --device cpu, or for training a smaller --batch-size."
 
 
 def stop(number: int, frame: FrameType | None) -> NoReturn:

@@ -93,9 +93,16 @@ def test_training_and_predicting_are_exact(monkeypatch: pytest.MonkeyPatch) -> N
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("MPS backend out of memory (MPS allocated: 18.1 GB)"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
+        ),
+        RuntimeError(
+            "[enforce fail at CPUAllocator.cpp:75] DefaultCPUAllocator: not enough memory: you tried to allocate"
+        ),
+        MemoryError("Unable to allocate 2.00 EiB for an array"),
     ],
 )
-def test_a_stack_is_halved_whatever_the_words_for_full_memory_are(error: RuntimeError) -> None:
+def test_a_stack_is_halved_whatever_the_words_for_full_memory_are(error: Exception) -> None:
     assert is_full(error)
     done: list[list[int]] = []
 
@@ -113,16 +120,22 @@ def test_a_stack_is_halved_whatever_the_words_for_full_memory_are(error: Runtime
 
 
 def test_other_errors_are_passed_on_and_one_run_without_memory_is_named() -> None:
-    def fail(error: Exception) -> Any:
+    def fail(error: Exception, device: str = "cuda") -> Any:
         def whole() -> None:
             raise error
 
-        return lambda: within_memory("cuda", "mlp", [3], "fold 1", whole, lambda _: None)
+        return lambda: within_memory(device, "mlp", [3], "fold 1", whole, lambda _: None)
 
     with pytest.raises(RuntimeError, match="illegal memory access"):
         fail(RuntimeError("CUDA error: an illegal memory access was encountered"))()
     with pytest.raises(TrainingError, match="cuda has not enough memory for one run of head mlp"):
         fail(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"))()
+    with pytest.raises(TrainingError, match=r"cpu has not enough memory .* found Unable .* or fewer --jobs"):
+        fail(MemoryError("Unable to allocate 2.00 EiB"), "cpu")()
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator") as full:
+        torch.empty(2**60, dtype=torch.uint8)  # more than any address space has
+    with pytest.raises(TrainingError, match="cpu has not enough memory"):
+        fail(full.value, "cpu")()
 
 
 def test_a_failed_stack_is_let_go_before_its_halves_are_tried() -> None:

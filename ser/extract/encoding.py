@@ -176,19 +176,19 @@ def encode_each(encoder: Encodes, sources: Sequence[Any], outcome: Outcome) -> l
     try:
         return list(encoder.encode(sources))
     except Exception as error:
-        full = accelerator.is_full(error)
+        full, place = accelerator.is_full(error), "the GPU is" if accelerator.of_gpu(error) else "this computer is"
     if full:
         accelerator.empty()
         halve = getattr(encoder, "halve", None)
         if halve is not None:
             left = halve()
-            outcome.notes.append(f"{encoder.name}: the GPU is out of memory; from here on {left:g} s of audio a batch")
+            outcome.notes.append(f"{encoder.name}: {place} out of memory; from here on {left:g} s of audio a batch")
     half = len(sources) // 2
     return [*encode_each(encoder, sources[:half], outcome), *encode_each(encoder, sources[half:], outcome)]
 
 
 def _encode_alone(encoder: Encodes, source: Any, again: bool = True) -> Any:
-    """Encode one utterance: its features, or the error. A GPU that is out of memory is emptied and tried once more."""
+    """Encode one utterance: its features, or the error. Where memory is full, it is emptied and tried once more."""
     try:
         return encoder.encode([source])[0]
     except (AudioError, EncoderError) as error:
@@ -196,8 +196,13 @@ def _encode_alone(encoder: Encodes, source: Any, again: bool = True) -> Any:
     except Exception as error:
         full = accelerator.is_full(error)
         if not (full and again):
-            hint = "It is too long for this GPU: try --device cpu." if full else None
-            what = "the GPU is out of memory" if full else f"the encoder failed with {type(error).__name__}"
+            gpu = accelerator.of_gpu(error)
+            hint = (
+                "It is too long for this GPU: try --device cpu." if gpu else "It is too long: cut it into shorter ones."
+            )
+            what = f"{'the GPU' if gpu else 'this computer'} is out of memory"
+            if not full:
+                hint, what = None, f"the encoder failed with {type(error).__name__}"
             return EncoderError(what, found=str(error).split("\n")[0], action=hint)
     accelerator.empty()
     return _encode_alone(encoder, source, again=False)

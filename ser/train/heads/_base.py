@@ -48,7 +48,8 @@ KINDS = ("pooled", "frames", "words")
 # Options that heads got after experiments had been recorded: at its default, one is not in a configuration, whose hash is a
 # part of their names.
 LATER = ("pooling",)
-MOST_PARAMETERS = 10_000  # tensors of a head that a file declares
+MOST_TENSORS = 2_000  # of a head's weights
+MOST_NUMBERS = 2**28  # of a head's weights: 1 GiB, and training holds five times that; the largest head has 11 million
 
 
 @dataclass(frozen=True)
@@ -133,13 +134,19 @@ def build_head(name: str, inputs: list[Input], classes: int, options: dict[str, 
     """A head for one run with its initial weights, drawn from the given seed alone.
 
     Raises:
-        ConfigError: an option that the head does not have.
+        ConfigError: an option that the head does not have, or options of a head of more than `MOST_NUMBERS` weights.
         TrainingError: features that the head does not take.
     """
     known = options_of(name)
     strange = sorted(set(options) - set(known))
     if strange:
         raise registry.unknown(f"option of head {name}:", strange[0], sorted(known))
+    if any(options[n] != known[n] for n in options):
+        _check_size(name, inputs, classes, options)
+    return _made(name, inputs, classes, options, seed)
+
+
+def _made(name: str, inputs: list[Input], classes: int, options: dict[str, Any], seed: int) -> nn.Module:
     if not takes(name).fits(inputs):
         found = ", ".join(f"{i.name} ({i.modality}, {kind_of(i)})" for i in inputs)
         raise TrainingError(f"head {name} cannot take these features", expected=takes(name), found=found)
@@ -147,6 +154,29 @@ def build_head(name: str, inputs: list[Input], classes: int, options: dict[str, 
         head = plugin(name).Head(inputs, classes, **options)
     assert isinstance(head, nn.Module)
     return head
+
+
+def _check_size(name: str, inputs: list[Input], classes: int, options: dict[str, Any]) -> None:
+    """Refuse options of a head that would take more memory than any head here is worth, before any of it is taken."""
+    try:
+        parameter_count(name, inputs, classes, options, MOST_NUMBERS)
+    except _TooLargeError as error:
+        own = options_of(name)
+        changed = ", ".join(f"{n}={v}" for n, v in options.items() if v != own[n])
+        raise ConfigError(
+            f"head {name} with {changed[:200]} is too large",
+            expected=f"at most {MOST_NUMBERS} weights ({MOST_NUMBERS >> 28} GiB), of which training holds five times as much",
+            found=error.found,
+            action="Take smaller sizes or fewer layers: --head-option NAME=VALUE.",
+        ) from None
+    except ConfigError:
+        if plugin(name).__name__.startswith(HEADS + "."):
+            raise
+        return  # a head from elsewhere may need real numbers to be built
+
+
+class _TooLargeError(ConfigError):
+    """A head with more numbers than are allowed."""
 
 
 def parameter_count(name: str, inputs: list[Input], classes: int, options: dict[str, Any], most: int) -> int:
@@ -165,17 +195,24 @@ def parameter_count(name: str, inputs: list[Input], classes: int, options: dict[
         nonlocal tensors, numbers
         if threading.get_ident() == own and parameter is not None:
             tensors, numbers = tensors + 1, numbers + parameter.numel()
-            if numbers > most or tensors > MOST_PARAMETERS:
-                raise ConfigError("the head is larger", expected=f"{most} numbers in {MOST_PARAMETERS} tensors at most")
+            if numbers > most or tensors > MOST_TENSORS:
+                found = (
+                    f"{numbers} ({numbers / 2**28:.1f} GiB) or more"
+                    if numbers > most
+                    else f"more than {MOST_TENSORS} tensors"
+                )
+                expected = f"{most} numbers in {MOST_TENSORS} tensors at most"
+                raise _TooLargeError("the head is larger", expected=expected, found=found)
 
     hook = register_module_parameter_registration_hook(count)
     try:
         with torch.device("meta"):
-            head = build_head(name, inputs, classes, options, 0)
+            head = _made(name, inputs, classes, options, 0)
     except SerError:
         raise
     except Exception as error:  # torch and Python refuse absurd sizes in many ways
-        raise ConfigError(f"head {name} cannot be built", found=f"{type(error).__name__}: {error}"[:200]) from None
+        kind = _TooLargeError if "overflow" in str(error) else ConfigError
+        raise kind(f"head {name} cannot be built", found=f"{type(error).__name__}: {error}"[:200]) from None
     finally:
         hook.remove()
     return sum(t.numel() for t in (*head.parameters(), *head.buffers()))

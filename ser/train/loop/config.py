@@ -37,7 +37,11 @@ class Config:
     loss: str = option("cross_entropy", "A loss or a sum of several, as cross_entropy,cb_focal:0.3; see ser losses.")
     epochs: int = option(60, "The largest number of epochs.", unset="the head's", least=1, below=1e6)
     batch_size: int = option(
-        32, "Utterances in a step; dialogues with context dialogue.", unset="the head's, 32 for most", least=1
+        32,
+        "Utterances in a step; dialogues with context dialogue.",
+        unset="the head's, 32 for most",
+        least=1,
+        below=1e9,
     )
     lr: float = option(1e-3, "The highest learning rate of AdamW.", unset="the head's", above=0)
     weight_decay: float = option(0.01, "The decoupled weight decay of AdamW.", least=0)

@@ -64,7 +64,7 @@ class FitOptions:
         "The groups that are moved whole from training to validation.",
         choices=("auto", "speaker", "session", "dialogue", "utterance"),
     )
-    split_seed: int = option(0, "Seed of the protocol's shuffles; the same for all runs.")
+    split_seed: int = option(0, "Seed of the protocol's shuffles; the same for all runs.", least=0)
     stores: tuple[str, ...] | None = option(
         None, "Stores to use, by encoder or store name.", unset="the only one of each modality", flag="-"
     )
@@ -97,7 +97,7 @@ class FitOptions:
         least=0,
         flag="feature-limit",
     )
-    runs: int = option(5, "Seeds. Run k has the same numbers whatever the number of runs is.", least=1)
+    runs: int = option(5, "Seeds. Run k has the same numbers whatever the number of runs is.", least=1, below=100_000)
     seed: int = option(0, "Seed of the experiment.")
     refit: str = option(
         "auto",

@@ -65,14 +65,14 @@ def within_memory(
     """
     try:
         return whole()
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not accelerator.is_full(error):
             raise
         if len(runs) == 1:
             raise TrainingError(
                 f"{device} has not enough memory for one run of head {head}",
                 found=str(error).split("\n")[0],
-                action="Take a smaller --batch-size, or --device cpu.",
+                action=f"Take a smaller --batch-size, or {'fewer --jobs' if device == 'cpu' else '--device cpu'}.",
             ) from None
     except TrainingError as error:
         which = f"run {runs[0]}" if len(runs) == 1 else f"one of runs {', '.join(map(str, runs))}"

@@ -145,6 +145,20 @@ def test_the_size_of_a_head_is_known_without_it(name: str, kind: str, data: Call
     assert all(p.device.type == "cpu" for p in build_head(name, inputs, 4, small(name), 0).parameters())
 
 
+@pytest.mark.parametrize(("name", "kind"), dict(reversed(TAKEN)).items())
+def test_options_of_a_head_that_no_memory_holds_are_refused(name: str, kind: str, data: Callable[..., Data]) -> None:
+    """Nothing of the size is allocated: the weights of each would be 4 GB and more."""
+    inputs = data(kind).resident.inputs
+    wide = {n: d for n, d in options_of(name).items() if n in ("hidden", "channels")}
+    huge: dict[str, object] = {n: "1000000000,16" if isinstance(d, str) else 960_000_000 for n, d in wide.items()}
+    if name.endswith("_transformer"):
+        huge["layers"] = 10**9
+    for option, value in huge.items():
+        message = f"head {name} with {option}={value} is too large; expected .* GiB.*; found .*"
+        with pytest.raises(ConfigError, match=message):
+            build_head(name, inputs, 4, {option: value}, 0)
+
+
 @pytest.mark.parametrize(("name", "kind"), TAKEN)
 def test_logits_have_their_shape_and_every_parameter_gets_a_gradient(
     name: str, kind: str, data: Callable[..., Data]
