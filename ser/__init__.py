@@ -25,6 +25,7 @@ _LAZY = {
     "classify": "ser.evaluation.systems.classify",
     "import_predictions": "ser.evaluation.systems.importing",
     "Predictor": "ser.predict.predictor",
+    "read_predictions": "ser.results.records.runs",
     "HeadClassifier": "ser.train.classical.estimator",
     "SerError": "ser.errors",
 }

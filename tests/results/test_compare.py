@@ -15,12 +15,12 @@ from ser.cli import cli, main
 from ser.errors import ConfigError
 from ser.jsonfile import check, plain, write_json
 from ser.results.records.comparison import ResultComparison
-from ser.results.records.kinds import read_record
+from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.model import Summary
 from ser.results.records.stamps import VOIDS, refuse_void, voids
 from ser.results.report.compose import text_of
 from ser.results.statistics import paired, power
-from ser.results.statistics.comparability import pair, read_members
+from ser.results.statistics.comparability import pair, read_members, tested_on
 from ser.results.statistics.comparison import compare_results
 from ser.results.statistics.permutation import variances
 
@@ -217,6 +217,24 @@ def test_few_shot_results_at_an_amount(tmp_path: Path, write_experiment: Write, 
     assert at["pairs"][0]["difference"] == pytest.approx(recalls(a) - recalls(b))
     with pytest.raises(ConfigError, match=r"two has no amount 0%; expected --at one of 10%, 20%"):
         compare_results(["one", "two"], tmp_path, at="0%")
+
+
+def test_a_result_with_a_source_corpus_is_compared_with_one_without(
+    tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate
+) -> None:
+    """Rows of joined corpora have the names `corpus/NAME`."""
+    frame = simulate_fewshot((10, 20))
+    path, _ = write_experiment(tmp_path, "without", frame=frame, stamps=[])
+    corpus = tested_on(read_summary(path))
+    named = {c: f"{corpus}/" + frame[c] for c in ("utterance_id", "speaker")}
+    joined, _ = write_experiment(tmp_path, "with", frame=frame.assign(**named), stamps=[])
+    for file, more in ((path, {}), (joined, {"source": "another"})):
+        content = json.loads(file.read_text())
+        data = {k: v for k, v in content["data"].items() if k != "source"} | {"target": corpus, **more}
+        file.write_text(json.dumps(content | {"data": data}))
+    found = compare_results(["without", "with"], tmp_path)
+    assert found["pairs"][0]["difference"] == 0
+    assert sorted(found["pairs"][0]["speaker"]) == sorted(set(frame["speaker"]))
 
 
 def test_a_study_stands_for_its_experiments(folder: Path) -> None:

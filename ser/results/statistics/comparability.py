@@ -127,6 +127,7 @@ def pair(members: Sequence[Member]) -> tuple[list[Member], Pairing]:
         ConfigError: they are not comparable; the message names the difference.
     """
     _refuse_other_data(members)
+    members = _under_own_names(members)
     notes: list[str] = []
     folds = _common([list(dict.fromkeys(r.fold for r in m.runs)) for m in members], "folds", members, notes)
     keys = [_keys(m, folds) for m in members]
@@ -149,6 +150,26 @@ def pair(members: Sequence[Member]) -> tuple[list[Member], Pairing]:
     if merged and len(folds) > 1:
         notes.append(f"one model is tested in several folds: the {len(folds)} folds count as one")
     return found, Pairing(by, len(common), ["all"] if merged else folds, notes)
+
+
+def _under_own_names(members: Sequence[Member]) -> Sequence[Member]:
+    """The members with the tested corpus's own ids and speakers, where only some results have them as `corpus/NAME`.
+
+    Rows of a source and a target are joined under such names (`ser.train.runs.joined_corpora.join`); without a source they
+    keep their own.
+    """
+    joined = [isinstance(m.summary.data.get("source"), str) for m in members]
+    if len(set(joined)) == 1:
+        return members
+    found = []
+    for member, own in zip(members, joined, strict=True):
+        frame = member.frame
+        if own:
+            corpus = f"{tested_on(member.summary)}/"
+            columns = ("utterance_id", "speaker")
+            frame = tested_rows(frame.assign(**{c: frame[c].str.removeprefix(corpus) for c in columns}))
+        found.append(replace(member, frame=frame))
+    return found
 
 
 def _common(each: list[list[str]], what: str, members: Sequence[Member], notes: list[str]) -> list[str]:

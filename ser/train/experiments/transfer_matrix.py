@@ -66,7 +66,7 @@ def matrix(
     """Train on each corpus, test on all, and write the study, its table as CSV and a heat map.
 
     Args:
-        datasets: two or more of the workspace with the same features; None: all that have features.
+        datasets: two or more of the workspace with the same features; None: all that have the named stores.
 
     Returns:
         The study, as written (`ser.results.studies.transfer_matrix.Study`).
@@ -78,7 +78,7 @@ def matrix(
     """
     given = read_options(matrix, workspace, head, options)
     given = replace(given, refit="auto" if is_classical(head) else "never")
-    corpora = _prepare(_named(datasets, given.workspace), given)
+    corpora = _prepare(_named(datasets, given), given)
     number = len(corpora.parts)
     across = [_across(corpora, k, given) for k in range(number)]
 
@@ -106,8 +106,8 @@ def matrix(
     )
 
 
-def _named(datasets: str | Sequence[str] | None, space: Workspace) -> list[str]:
-    names = list(words("datasets", datasets or space.with_features()) or ())
+def _named(datasets: str | Sequence[str] | None, options: FitOptions) -> list[str]:
+    names = list(words("datasets", datasets or options.workspace.with_features(options.named_stores or ())) or ())
     if len(names) < 2:
         raise ConfigError(
             "a transfer matrix of fewer than two corpora",

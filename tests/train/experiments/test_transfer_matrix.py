@@ -218,6 +218,14 @@ def test_a_matrix_of_two_is_both_directions_and_both_fits(maker: Any, units: lis
     assert "cross-language: german -> english" in study["stamps"]
 
 
+def test_a_matrix_takes_all_corpora_that_have_the_named_stores(maker: Any) -> None:
+    corpora(maker, "one", "two")
+    maker.table("other")
+    maker.store("other", "another")
+    store = maker.space.stores("one")[0]
+    assert matrix(workspace=maker.space, audio=store, **FAST)["datasets"] == ["one", "two"]
+
+
 def test_a_matrix_of_three_over_what_all_have(maker: Any, units: list[Any]) -> None:
     corpora(maker, "one", "two", emotions=EMOTIONS)
     maker.table("three", emotions=("anger", "happiness", "sadness", "fear"), language="en")
