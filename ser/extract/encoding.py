@@ -196,14 +196,15 @@ def _encode_alone(encoder: Encodes, source: Any, again: bool = True) -> Any:
     except Exception as error:
         full = accelerator.is_full(error)
         if not (full and again):
+            said = str(error).split("\n")[0]
+            if not full:
+                return EncoderError(f"the encoder failed with {type(error).__name__}", found=said)
             gpu = accelerator.of_gpu(error)
             hint = (
                 "It is too long for this GPU: try --device cpu." if gpu else "It is too long: cut it into shorter ones."
             )
             what = f"{'the GPU' if gpu else 'this computer'} is out of memory"
-            if not full:
-                hint, what = None, f"the encoder failed with {type(error).__name__}"
-            return EncoderError(what, found=str(error).split("\n")[0], action=hint)
+            return EncoderError(what, found=said, action=hint)
     accelerator.empty()
     return _encode_alone(encoder, source, again=False)
 

@@ -15,12 +15,12 @@ from ser.cli import cli, main
 from ser.errors import ConfigError
 from ser.jsonfile import check, plain, write_json
 from ser.results.records.comparison import ResultComparison
-from ser.results.records.kinds import read_record, read_summary
+from ser.results.records.kinds import read_record
 from ser.results.records.model import Summary
 from ser.results.records.stamps import VOIDS, refuse_void, voids
 from ser.results.report.compose import text_of
 from ser.results.statistics import paired, power
-from ser.results.statistics.comparability import pair, read_members, tested_on
+from ser.results.statistics.comparability import pair, read_members
 from ser.results.statistics.comparison import compare_results
 from ser.results.statistics.permutation import variances
 
@@ -225,7 +225,7 @@ def test_a_result_with_a_source_corpus_is_compared_with_one_without(
     """Rows of joined corpora have the names `corpus/NAME`."""
     frame = simulate_fewshot((10, 20))
     path, _ = write_experiment(tmp_path, "without", frame=frame, stamps=[])
-    corpus = tested_on(read_summary(path))
+    corpus = "emodb"
     named = {c: f"{corpus}/" + frame[c] for c in ("utterance_id", "speaker")}
     joined, _ = write_experiment(tmp_path, "with", frame=frame.assign(**named), stamps=[])
     for file, more in ((path, {}), (joined, {"source": "another"})):
