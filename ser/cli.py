@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from io import TextIOWrapper
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -27,6 +27,12 @@ class Stopped(KeyboardInterrupt):
 
 class Commands(Group):
     """Commands found in the folder `ser/commands/`; a file's name is the command's name."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Keep the words of the command line for the record, whoever calls: `main`, or a test by click."""
+        return super().make_context(info_name, args, parent, **{"obj": list(args), **extra})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(registry.names(COMMANDS))
@@ -53,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = cli.main(args=arguments, prog_name="ser", standalone_mode=False, obj=arguments)
+        code = cli.main(args=arguments, prog_name="ser", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code

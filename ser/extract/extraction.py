@@ -5,7 +5,7 @@ of the store: after a kill at any time the same call goes on from there.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 
 from ser.errors import AudioError, ConfigError
@@ -151,10 +151,11 @@ class _Run:
         """Extract all that is missing or out of date."""
         wanted = {update.encoder.name: update.wanted(self.say) for update in self.updates}
         total = sum(map(len, wanted.values()))
-        for _ in progress(self._commits(wanted), total, self.label, "utt", quiet):
-            pass
+        with closing(self._commits(wanted)) as commits:  # at an interrupt the workers end before anything is said
+            for _ in progress(commits, total, self.label, "utt", quiet):
+                pass
 
-    def _commits(self, wanted: dict[str, set[str]]) -> Iterator[None]:
+    def _commits(self, wanted: dict[str, set[str]]) -> Generator[None, None, None]:
         """Commit chunk after chunk; yields once per utterance and encoder."""
         updates = {update.encoder.name: update for update in self.updates}
         pipeline = Pipeline(

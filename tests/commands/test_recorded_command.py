@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from ser.cli import main
+from ser.cli import cli, main
 from ser.train.experiments import ablate
 
 FEW = ["--runs", "1", "--epochs", "2", "--jobs", "1", "--protocol", "speaker", "--folds", "3"]
@@ -67,3 +68,11 @@ def test_all_stores_are_named_where_no_variant_has_them_all(maker: Any, monkeypa
     assert main(["ablate", "--dataset", "a", *FEW, "--quiet", "--workspace", str(maker.space.root)]) == 0
     (command,) = set(records(maker.space).values())
     assert shlex.split(command)[-4:] == ["--audio", "toy", "--text", "words"]
+
+
+def test_the_command_is_recorded_whoever_calls_it(maker: Any) -> None:
+    maker.table("a")
+    maker.store("a")
+    words = ["fit", "--dataset", "a", *FEW, "--quiet"]
+    assert CliRunner().invoke(cli, [*words, "--workspace", str(maker.space.root)]).exit_code == 0
+    assert shlex.join(["ser", *words]) in next(iter(records(maker.space).values()))
