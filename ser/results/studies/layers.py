@@ -153,7 +153,7 @@ class Study(StudyRecord, kw_only=True):
             records = [record for record, _ in experiments.pairs(self.all_layers)]
             again = weights_over_runs(records, self.numbers)
             if records:
-                yield "$.weights", self.weights, UNSET if again is None else again
+                yield "$.weights", self.weights or None, again
         best = max(self.positions, key=lambda p: p.validation.UA.mean)
         yield "$.chosen", self.chosen, best.name
         if len(frames) == len(self.everything):
@@ -163,7 +163,7 @@ class Study(StudyRecord, kw_only=True):
             found = nested(
                 [setting(p) for p in self.positions], [experiments.pairs(p) for p in self.positions], classes
             )
-            yield "$.nested", self.nested, UNSET if found is None else found
+            yield "$.nested", self.nested or None, found
 
 
 def setting(position: Position) -> dict[str, Any]:

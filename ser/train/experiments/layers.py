@@ -30,6 +30,7 @@ from ser.train.runs.options import FitOptions, read_options, with_options
 from ser.workspace import Workspace
 
 OVER = ("layers", "pooling")
+WITHOUT = "some of its runs were recorded without the learned weights of layers, which are therefore not described"
 
 
 @with_options("layer", "save")
@@ -140,6 +141,9 @@ def _positions(variants: Sequence[Variant], path: Path, classes: list[str]) -> d
         numbers = [v.facts["layer"] for v in variants if v.name != ALL]
         weights = weights_over_runs([run.record for run in together.result.done], numbers)
         found |= {} if weights is None else {"weights": weights}
+        if weights is None and not is_classical(together.result.options.head):
+            notes = [f"{v.name}: {note}" for v in variants for note in v.result.notes]
+            found["notes"] = [*notes, f"{ALL}: {WITHOUT}"]
     runs = [v.result.done for v in variants if v.name != ALL]
     picked = nested([record.setting(p) for p in positions], runs, classes)
     predictions = {v.name: v.result.predictions for v in variants}

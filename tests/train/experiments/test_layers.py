@@ -181,4 +181,7 @@ def test_records_without_the_weights_of_layers_are_read_as_such(space: Any) -> N
         content = json.loads(path.read_text())
         del content["layer_weights"]
         path.write_text(json.dumps(content))
-    assert "weights" not in ser.layers("toy", space, stores="deep", **ONE)
+    study = ser.layers("toy", space, stores="deep", **ONE)
+    assert "weights" not in study
+    assert [n for n in study["notes"] if "recorded without the learned weights" in n]
+    assert verify(space.results / f"{study['experiment']}.json", space).differences == []
