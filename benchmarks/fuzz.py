@@ -89,7 +89,7 @@ def run(name: str, given: argparse.Namespace) -> bool:
     minutes = (time.monotonic() - begin) / 60
     inputs, processor = count.read_text().split() if count.is_file() else ("0", "0")
     failed = ended.returncode not in (0, pytest.ExitCode.INTERRUPTED)
-    how = f"FAILED, see {log}" if failed else "no failure"
+    how = f"FAILED with {ended.returncode}, see {log}" if failed else "no failure"
     print(f"| {name} | {int(inputs):,} | {minutes:.1f} | {float(processor) / 60:.1f} | {how} |", flush=True)
     return failed
 

@@ -51,9 +51,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--layers",
     type=_Parsed(_layers, "last|all|LIST", "last, all, or layer numbers such as 6,9"),
-    default="last",
-    show_default=True,
-    help="Hidden layers to keep; 0 is the input of the first.",
+    help="Hidden layers to keep; 0 is the input of the first.  [default: of speech encoders, utterance level, all; else last]",
 )
 @click.option(
     "--pooling",

@@ -5,6 +5,7 @@ A plugin in `ser/extract/encoders/` is one file per family. It opens with its fa
     MODALITY = "audio"                       # or "text"
     SOURCE, LICENCE = ...                    # who published it; a paper, and the licence of the weights
     LEVELS = ("utterance", "frame")          # the first is the default
+    LAYERS = "all"                           # of an utterance, where --layers is not given; without it the last
     CHECKPOINTS = {"wav2vec2-base": Checkpoint("facebook/wav2vec2-base", 768, "..."), ...}   # {}: no weights
     DIM = "88 (25 per frame)"                # where there are no checkpoints: features, in words
     def load(name: str, options: EncoderOptions) -> Encoder

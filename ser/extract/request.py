@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from ser.errors import ConfigError, CorpusError, EncoderError
 from ser.extract.encoder import Encoder, find, load
@@ -28,6 +29,7 @@ class ExtractionRequest:
 
     Attributes:
         audio, text: encoder names; where neither is given, the defaults that the dataset has sources for.
+        layers: see `EncoderOptions`; None: those that the encoder's plugin keeps by default.
         text_source: the source of the text; see `ser.metadata.texts.text_sources`.
         views: augmented views of the audio, made beside the features of the audio as it is; see `policies.names`.
         noise_folder, impulses: recordings that views are made with; None: white noise, and simulated rooms.
@@ -39,7 +41,7 @@ class ExtractionRequest:
     audio: list[str] | None = None
     text: list[str] | None = None
     level: str | None = None
-    layers: str | tuple[int, ...] = "last"
+    layers: str | tuple[int, ...] | None = None
     pooling: str | None = None
     device: str = "auto"
     dtype: str = "float32"
@@ -66,15 +68,18 @@ class ExtractionRequest:
         audio = [("audio", DEFAULT_AUDIO)] if table.has("path") else []
         return [*audio, *([("text", DEFAULT_TEXT)] if table.has("text") else [])]
 
-    def options(self, modality: str, announce: Callable[[str], None] | None = None) -> EncoderOptions:
-        """The options of an encoder of a modality.
+    def options(self, plugin: ModuleType, announce: Callable[[str], None] | None = None) -> EncoderOptions:
+        """The options of an encoder, given its plugin.
 
-        Pooling but `mean,std` is of text, where there is a text encoder; windows are of audio.
+        Layers that are not given are those that the plugin keeps of an utterance; frames are of one layer. Pooling but
+        `mean,std` is of text, where there is a text encoder; windows are of audio.
         """
+        modality = plugin.MODALITY
+        kept = getattr(plugin, "LAYERS", "last") if (self.level or plugin.LEVELS[0]) == "utterance" else "last"
         pooling = self.pooling if modality == "text" or not self.text or self.pooling == STATISTICS else None
         return EncoderOptions(
             self.level,
-            self.layers,
+            kept if self.layers is None else self.layers,
             pooling,
             self.device,
             self.dtype,
@@ -117,7 +122,7 @@ def extract_dataset(
     for modality, name in wanted:  # before hours are spent on the first
         if request.revision is not None and len(wanted) > 1:
             raise ConfigError("--revision is a commit of one model", expected="NAME@REVISION where there are several")
-        plugin = find(name.partition("@")[0] if not Path(name).exists() else name, modality)
+        plugin = _plugin(name, modality)
         if modality != plugin.MODALITY:
             raise ConfigError(f"--{modality} {name}: this is an encoder of {plugin.MODALITY}")
     if not (request.audio or request.text):
@@ -176,6 +181,10 @@ def _views(request: ExtractionRequest, table: Table, modalities: list[str]) -> l
     )
 
 
+def _plugin(name: str, modality: str) -> ModuleType:
+    return find(name.partition("@")[0] if not Path(name).exists() else name, modality)
+
+
 def _loaded(
     name: str,
     modality: str,
@@ -184,7 +193,7 @@ def _loaded(
     say: Callable[[str], None],
 ) -> Encoder:
     """An encoder, loaded once for all corpora; one that is made from the corpus is loaded for each."""
-    encoder = cache.get((modality, name)) or load(name, modality, request.options(modality, say))
+    encoder = cache.get((modality, name)) or load(name, modality, request.options(_plugin(name, modality), say))
     if request.store_dtype != "float32" and (encoder.level != "frame" or encoder.vocabulary):
         raise ConfigError(f"--store-dtype {request.store_dtype} is for frames of numbers", expected="--level frame")
     encoder.store_dtype = request.store_dtype

@@ -221,6 +221,27 @@ def test_a_head_trained_on_rounded_features_finds_its_encoder() -> None:
         load_encoder(source, kept, None, None, "cpu", print)
 
 
+@pytest.mark.parametrize(
+    ("words", "name", "shape"),
+    [
+        ([], "tiny-speech.layers-all", (4, 32)),
+        (["--layers", "last"], "tiny-speech", (32,)),
+        (["--level", "frame"], "tiny-speech.frame", (32,)),
+        (["--layers", "1,2"], "tiny-speech.layers-1-2", (2, 32)),
+    ],
+)
+def test_all_layers_of_a_speech_encoder_are_kept_of_an_utterance(
+    ser: Ser, table: None, tmp_path: Path, words: list[str], name: str, shape: tuple[int, ...]
+) -> None:
+    from ser.extract.encoders import speech
+
+    folder = str(speech.example(tmp_path / "tiny-speech"))
+    assert ser("extract", "--dataset", "mine", "--audio", folder, "--jobs", "1", "--quiet", *words) == 0
+    with FeatureStore(tmp_path / "work" / "features" / "mine" / f"{name}.h5") as store:
+        assert store.shape == shape
+        assert store.facts.identity["layers"] == {4: [0, 1, 2, 3], 2: [1, 2]}.get(shape[0], [3])
+
+
 def test_a_head_on_statistics_of_one_stored_layer_finds_its_encoder(tmp_path: Path) -> None:
     """`ser fit --layer 1` on a store of `--pooling mean,std --layers all`: the encoder gives that layer's statistics alone."""
     from ser.extract.encoder import load

@@ -23,6 +23,7 @@ MODALITY = "audio"
 SOURCE = "MIT CSAIL; through transformers"
 LICENCE = "BSD-3-Clause"
 LEVELS = ("utterance", "frame")
+LAYERS = "all"
 MODEL_TYPES = ("audio-spectrogram-transformer",)
 _AUDIOSET = TrainingData(
     "trained to tag AudioSet, clips of YouTube, from weights of ImageNet (Gong et al., Interspeech 2021)",

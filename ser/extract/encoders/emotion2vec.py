@@ -23,6 +23,7 @@ MODALITY = "audio"
 SOURCE = "Ma et al., Shanghai Jiao Tong University and Alibaba; weights through funasr's hubs"
 LICENCE = "FunASR model licence"
 LEVELS = ("utterance", "frame")
+LAYERS = "all"
 _PLUS = "fine-tuned on emotion labels, those of academic corpora first"
 # The corpora of the EmoBox benchmark, as far as they have a plugin here or are often met.
 EMOBOX = (

@@ -30,6 +30,7 @@ MODALITY = "audio"
 SOURCE = "Meta AI and Microsoft; through transformers"
 LICENCE = "Apache-2.0"
 LEVELS = ("utterance", "frame")
+LAYERS = "all"
 _LIBRISPEECH = TrainingData("pre-trained on LibriSpeech, read books (papers of the models)")
 _LIBRI_LIGHT = TrainingData("pre-trained on Libri-Light, read books (papers of the models)")
 _ROBUST = TrainingData(

@@ -23,6 +23,7 @@ MODALITY = "audio"
 SOURCE = "Meta AI; through transformers"
 LICENCE = "MIT"
 LEVELS = ("utterance", "frame")
+LAYERS = "all"
 MODEL_TYPES = ("wav2vec2-bert",)
 _SEAMLESS = TrainingData(
     "pre-trained on 4.5 million hours of audio in over 143 languages that is not listed (Seamless Communication, 2023)",

@@ -22,6 +22,7 @@ MODALITY = "audio"
 SOURCE = "OpenAI, Hugging Face; through transformers"
 LICENCE = "Apache-2.0"
 LEVELS = ("utterance", "frame")
+LAYERS = "all"
 _WEB = TrainingData(
     "trained on transcribed audio of the web that is not listed (Radford et al., ICML 2023)", otherwise=UNKNOWN
 )

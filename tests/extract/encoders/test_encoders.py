@@ -60,6 +60,7 @@ def test_facts(name: str) -> None:
     assert plugin.SOURCE
     assert plugin.LICENCE
     assert set(plugin.LEVELS) <= {"utterance", "frame"}
+    assert getattr(plugin, "LAYERS", "last") in ("all", "last")
     assert len(registry.summary(plugin)) > 20
     for short, checkpoint in plugin.CHECKPOINTS.items():
         assert base.find(short) is plugin
