@@ -1,15 +1,20 @@
 """Whisper's encoder: transformers' own, on windows of 30 s as published, or on the true frames of an utterance alone.
 
 Published: an utterance is padded with silence to a whole window, which the encoder reads; frames of padding are dropped from
-what it gives. Exact: the padding is dropped from what it reads. The log-mel spectrogram is that of the published window, cut
-behind the utterance's frames; positions begin at 0 and end with them; audio of more than 30 s goes in windows, the last of
-which is cut. In a batch the frames behind a shorter utterance are 0 before the first convolution, as a convolution's own
-padding is (the second, of stride 2, reads none of them for a frame of the utterance), and masked in attention.
+what it gives, and the last block, behind which nothing reads them, does not compute them. Exact: the padding is dropped from
+what it reads. The log-mel spectrogram is that of the published window, cut behind the utterance's frames; positions begin at
+0 and end with them; audio of more than 30 s goes in windows, the last of which is cut. In a batch the frames behind a shorter
+utterance are 0 before the first convolution, as a convolution's own padding is (the second, of stride 2, reads none of them
+for a frame of the utterance), and masked in attention.
 """
 
+import threading
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
@@ -24,6 +29,7 @@ from ser.extract.models.windows import joined
 from ser.extract.options import EXACT, EncoderOptions, torch_dtype
 from ser.extract.provenance import versions
 
+MOSTLY = 0.9  # of a batch's frames: with less padding than the rest the last block computes all of them
 STRIDE = 2  # of the second convolution: spectrogram frames an encoder frame
 
 
@@ -47,6 +53,9 @@ class Whisper(Frozen):
         self.exact = options.window == EXACT
         self.model.to(self.device)
         self.hidden_layers = HiddenLayers(self.model.layers, self.layers)
+        self._own = threading.local()  # `frames` that the batch of this thread needs of the last block
+        last = self.model.layers[min(self.hidden_layers.top, config.encoder_layers) - 1]
+        last.forward = partial(self._of_own_frames, last, last.forward)
         self.identity |= weights_identity(found, "config.json", *PREPROCESSOR)
         self.identity |= {
             "sample_rate": self.sample_rate,
@@ -69,6 +78,7 @@ class Whisper(Frozen):
         else:
             mel = self.extractor(windows, sampling_rate=self.sample_rate, return_tensors="pt").input_features
             mel = self.moved(mel).to(self.model.dtype)
+            self._own.frames = max(frames)
             layers = self.hidden_layers.run(lambda: self.model(mel).last_hidden_state)
         if len(windows) == len(inputs):
             return [layer[:, : max(frames)] for layer in layers], frames
@@ -78,6 +88,21 @@ class Whisper(Frozen):
     def _frames(self, audio: NDArray[np.float32]) -> int:
         """The encoder's frames of audio, a begun one included."""
         return -(-len(audio) // (self.hop * STRIDE))
+
+    def _of_own_frames(self, block: Any, whole: Any, states: Tensor, mask: Tensor | None, **named: Any) -> Tensor:
+        """What the last block gives, of the first frames alone where the others are padding; it reads all frames."""
+        frames = getattr(self._own, "frames", states.shape[1])
+        if self.exact or mask is not None or frames > MOSTLY * states.shape[1]:
+            found: Tensor = whole(states, mask, **named)
+            return found
+        normal = block.self_attn_layer_norm(states)
+        attended, _ = block.self_attn(normal[:, :frames], key_value_states=normal, attention_mask=None)
+        states = states[:, :frames] + attended
+        states = states + block.fc2(block.activation_fn(block.fc1(block.final_layer_norm(states))))
+        if states.dtype == torch.float16:
+            most = torch.finfo(states.dtype).max - 1000
+            states = states.clamp(-most, most)
+        return states
 
     def _own_frames(self, windows: Sequence[NDArray[np.float32]], frames: list[int]) -> list[Tensor]:
         """The layers `(windows, frames, dim)` of windows that are not padded to 30 s."""
