@@ -32,6 +32,7 @@ import torch
 from numpy.typing import NDArray
 
 from ser.features.normalise import LIMIT, normalise
+from ser.features.stored_layers import one_layer
 from ser.features.tensors import Tensors, load_tensors
 from ser.metadata.build import build
 from ser.metadata.folds.fold import FoldOptions
@@ -152,8 +153,10 @@ def measure(workspace: Workspace, corpora: list[str], names: list[str], runs: in
     loaded = {}
     for corpus in corpora:
         name, _, encoder = corpus.partition("+")
+        encoder, _, layer = encoder.partition(":")
         stores = f"{encoder}.layers-all" if encoder else "egemaps" if name in SYNTHETIC else None
-        loaded[corpus] = load_tensors(name, workspace, scheme=SCHEMES.get(name, "native"), stores=stores)
+        data = load_tensors(name, workspace, scheme=SCHEMES.get(name, "native"), stores=stores)
+        loaded[corpus] = data if layer == "" else one_layer(data, int(layer))
     for name in names:
         for corpus, data in loaded.items():
             if (corpus, name, normalize) in found:
