@@ -80,7 +80,7 @@ CHECKPOINTS = {
     "modernbert-large": Checkpoint(
         "answerdotai/ModernBERT-large", 1024, "English and code, 2 trillion tokens", data=_UNLISTED
     ),
-    "all-MiniLM-L6-v2": Checkpoint(
+    "all-minilm-l6-v2": Checkpoint(
         "sentence-transformers/all-MiniLM-L6-v2", 384, "English sentences: --pooling sentence", data=_SENTENCES
     ),
     "all-mpnet-base-v2": Checkpoint(
