@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ser.audio.files import ENDINGS
 from ser.errors import ConfigError
+from ser.files import open_regular
 from ser.metadata.parsing import read_text
 from ser.metadata.table_files import read_delimited
 from ser.predict.recordings import Recording, RecordingLike, as_recordings
@@ -249,8 +250,13 @@ def audio_files(paths: Iterable[Path]) -> tuple[list[Path], str]:
 
 
 def _existing(path: Path) -> Path:
-    if not path.is_file():
+    """The path of a regular file; a named pipe or a device is called what it is."""
+    if not path.exists():
         raise ConfigError(f"there is no file {path}")
+    try:
+        open_regular(path).close()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}", found=error.strerror) from None
     return path
 
 

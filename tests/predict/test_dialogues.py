@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -334,3 +335,9 @@ def test_views_are_averaged_dialogue_by_dialogue(trained: Path, name: str) -> No
     said = pd.read_csv(output.parent / files["tta"]["path"]).set_index("utterance_id").loc[ids]
     assert np.abs(found[0] - found[1]).max() > 1e-3
     np.testing.assert_allclose(said[[f"p_{c}" for c in head.classes]], np.mean(found, axis=0), atol=1e-6)
+
+
+def test_a_list_that_is_a_named_pipe_is_called_so(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list.csv")
+    with pytest.raises(ConfigError, match=r"list\.csv; found a named pipe, not a regular file"):
+        inputs_of_table(tmp_path / "list.csv", dialogues=True)
