@@ -10,11 +10,10 @@ their mean). Frame level is the mean over the bands of each column of patches th
 
 from pathlib import Path
 
-from ser.errors import EncoderError
 from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import SIZES, save_model
-from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
+from ser.extract.models.loading import NEEDS, PREPROCESSOR, refuse_other_kind
 from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
 from ser.extract.provenance import require
 from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
@@ -48,9 +47,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     torch_device(options.device)
     known = parse_model_name(name, "ast", CHECKPOINTS)
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
-    kind = model_config(found).get("model_type")
-    if kind not in MODEL_TYPES:
-        raise EncoderError(f"{known.model} is not an AST model", expected=" or ".join(MODEL_TYPES), found=kind)
+    refuse_other_kind(found, known.model, "an AST model", MODEL_TYPES)
     from ser.extract.models.ast import Ast
 
     return Ast(known, found, options)

@@ -10,11 +10,10 @@ convolutions look back only.
 
 from pathlib import Path
 
-from ser.errors import EncoderError
 from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import SIZES, save_model
-from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
+from ser.extract.models.loading import NEEDS, PREPROCESSOR, refuse_other_kind
 from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused, torch_device
 from ser.extract.provenance import require
 from ser.metadata.ledger import UNKNOWN, TrainingData
@@ -46,9 +45,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     torch_device(options.device)
     known = parse_model_name(name, "w2vbert", CHECKPOINTS)
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
-    kind = model_config(found).get("model_type")
-    if kind not in MODEL_TYPES:
-        raise EncoderError(f"{known.model} is not a w2v-BERT model", expected=" or ".join(MODEL_TYPES), found=kind)
+    refuse_other_kind(found, known.model, "a w2v-BERT model", MODEL_TYPES)
     from ser.extract.models.w2vbert import W2vBert
 
     return W2vBert(known, found, options)

@@ -9,11 +9,10 @@ read in windows of 30 s, one after another. With `--window exact` the padding is
 
 from pathlib import Path
 
-from ser.errors import EncoderError
 from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import save_model
-from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
+from ser.extract.models.loading import NEEDS, PREPROCESSOR, refuse_other_kind
 from ser.extract.options import DTYPES, STATISTICS, WINDOWS, EncoderOptions, refuse_unused, torch_device
 from ser.extract.provenance import require
 from ser.metadata.ledger import UNKNOWN, TrainingData
@@ -67,9 +66,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     torch_device(options.device)
     known = parse_model_name(name, "whisper", CHECKPOINTS)
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
-    kind = model_config(found).get("model_type")
-    if kind not in MODEL_TYPES:
-        raise EncoderError(f"{known.model} is not a Whisper model", expected="whisper", found=kind)
+    refuse_other_kind(found, known.model, "a Whisper model", MODEL_TYPES)
     from ser.extract.models.whisper import Whisper
 
     return Whisper(known, found, options)

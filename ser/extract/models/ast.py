@@ -15,7 +15,7 @@ from ser.extract.models.frozen_encoder import Frozen
 from ser.extract.models.hidden_layers import HiddenLayers
 from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, weights_identity
 from ser.extract.models.padding import padded
-from ser.extract.models.windows import joined, pieces_of
+from ser.extract.models.windows import joined, pieces_of, whole_windows
 from ser.extract.options import EncoderOptions, torch_dtype
 from ser.extract.provenance import versions
 
@@ -63,7 +63,7 @@ class Ast(Frozen):
 
     def costs(self, inputs: Sequence[int]) -> list[int]:
         """Whole windows: a short utterance is padded to one."""
-        return [-(-samples // self.window) * self.window for samples in inputs]
+        return whole_windows(inputs, self.window)
 
     def hidden(self, inputs: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], list[int]]:
         of_inputs = [pieces_of(audio, self.window, self.minimum) for audio in inputs]

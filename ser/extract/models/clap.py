@@ -14,7 +14,7 @@ from ser.extract.hubs import ModelFiles
 from ser.extract.models.frozen_encoder import Frozen
 from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, model_config, weights_identity
 from ser.extract.models.padding import padded
-from ser.extract.models.windows import joined, pieces_of
+from ser.extract.models.windows import joined, pieces_of, whole_windows
 from ser.extract.options import EncoderOptions, torch_dtype
 from ser.extract.provenance import versions
 
@@ -56,7 +56,7 @@ class Clap(Frozen):
 
     def costs(self, inputs: Sequence[int]) -> list[int]:
         """Whole windows: a short utterance is repeated to one."""
-        return [-(-samples // self.window) * self.window for samples in inputs]
+        return whole_windows(inputs, self.window)
 
     def hidden(self, inputs: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], list[int]]:
         of_inputs = [pieces_of(audio, self.window, self.minimum) for audio in inputs]

@@ -36,6 +36,22 @@ def model_config(found: ModelFiles) -> JsonObject:
     return content
 
 
+def refuse_other_kind(found: ModelFiles, name: str, what: str, kinds: Sequence[str]) -> None:
+    """Refuse a model whose `config.json` says that it is of another kind.
+
+    Args:
+        name: as the user knows the model.
+        what: the kind that is expected, with its article.
+        kinds: the values of `model_type` that go with it.
+
+    Raises:
+        EncoderError: it is of another kind.
+    """
+    kind = model_config(found).get("model_type")
+    if kind not in kinds:
+        raise EncoderError(f"{name} is not {what}", expected=" or ".join(kinds), found=kind)
+
+
 def load_strictly(kind: Any, found: ModelFiles, dtype: str, unused: str, **options: Any) -> Any:
     """Load a transformers model from a folder, in evaluation mode, with every weight that it uses.
 

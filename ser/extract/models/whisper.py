@@ -25,7 +25,7 @@ from ser.extract.models.frozen_encoder import Frozen
 from ser.extract.models.hidden_layers import HiddenLayers
 from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, weights_identity
 from ser.extract.models.padding import padded, valid
-from ser.extract.models.windows import joined
+from ser.extract.models.windows import joined, pieces_of, whole_windows
 from ser.extract.options import EXACT, EncoderOptions, torch_dtype
 from ser.extract.provenance import versions
 
@@ -67,10 +67,10 @@ class Whisper(Frozen):
 
     def costs(self, inputs: Sequence[int]) -> list[int]:
         """Samples; as published in whole windows, as a short utterance is padded to one."""
-        return list(inputs) if self.exact else [-(-samples // self.window) * self.window for samples in inputs]
+        return list(inputs) if self.exact else whole_windows(inputs, self.window)
 
     def hidden(self, inputs: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], list[int]]:
-        of_inputs = [[audio[k : k + self.window] for k in range(0, len(audio), self.window)] for audio in inputs]
+        of_inputs = [pieces_of(audio, self.window, 0) for audio in inputs]
         windows = [window for pieces in of_inputs for window in pieces]
         frames = [self._frames(window) for window in windows]
         if self.exact:

@@ -18,6 +18,15 @@ def pieces_of(audio: NDArray[np.float32], window: int, minimum: int) -> list[NDA
     return [audio[min(begin, max(0, len(audio) - minimum)) : begin + window] for begin in begins]
 
 
+def whole_windows(samples: Sequence[int], window: int) -> list[int]:
+    """The samples that a model reads of each utterance, its last window filled.
+
+    >>> whole_windows([5, 20, 25], 10)
+    [10, 20, 30]
+    """
+    return [-(-count // window) * window for count in samples]
+
+
 def joined(features: Tensor, frames: Sequence[Sequence[int]]) -> list[Tensor]:
     """The frames of each utterance as one sequence.
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ser import registry
 from ser.accelerator import exact
-from ser.errors import ConfigError, EncoderError
+from ser.errors import ConfigError
 from ser.extract.checkpoints import ModelName, locate_model, parse_model_name
 from ser.extract.encoder import ENCODERS
 from ser.extract.hubs import ModelFiles
@@ -28,8 +28,8 @@ from ser.extract.models.loading import (
     load_extractor,
     load_strictly,
     load_tokenizer,
-    model_config,
     quiet_transformers,
+    refuse_other_kind,
     weights_identity,
 )
 from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device, torch_dtype
@@ -72,11 +72,10 @@ def load_transcriber(name: str, options: EncoderOptions, language: str = TABLE, 
         require(package, "encoders")
     refuse_unused(options, name, dtype=DTYPES)
     torch_device(options.device)
-    known = parse_model_name(name, "whisper", registry.load(ENCODERS, "whisper").CHECKPOINTS)
+    family = registry.load(ENCODERS, "whisper")
+    known = parse_model_name(name, "whisper", family.CHECKPOINTS)
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR, TOKENIZER, (GENERATION,)))
-    model_type = model_config(found).get("model_type")
-    if model_type != "whisper":
-        raise EncoderError(f"{known.model} is not a Whisper model", expected="whisper", found=model_type)
+    refuse_other_kind(found, known.model, "a Whisper model", family.MODEL_TYPES)
     return Transcriber(known, found, options, language, beams)
 
 
