@@ -22,9 +22,9 @@ from ser.features.stores.names import CLASSES, options_of_name
 from ser.features.stores.store import FeatureStore
 from ser.features.view_rows import ViewRows, load_view_rows
 from ser.features.views import refuse_by_label
-from ser.metadata.column_names import RATINGS
 from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.ledger import is_imported
+from ser.metadata.schema import RATINGS
 from ser.metadata.table import Table, load_table
 from ser.metadata.texts import text_sources
 from ser.registry import words

@@ -13,7 +13,7 @@ from ser.metadata.corpus import CORPORA, corpus, parse_corpus
 from ser.metadata.durations import Unusable, measure, refuse_all_unusable
 from ser.metadata.folds.fold_file import Line, write_folds
 from ser.metadata.parsing import LOG
-from ser.metadata.schema import Row, TableFacts, check_name
+from ser.metadata.schema import Row, TableFacts, check_name, outside_scales
 from ser.metadata.table import Table, load_table, make_table, write_table
 from ser.metadata.table_files import EXCEL, JSON_LINES, OTHER_SHEETS
 from ser.workspace import Workspace
@@ -88,6 +88,7 @@ def build(dataset: str, root: Path, plugin: str | None = None, quiet: bool = Fal
     for reason, path in unnamed:
         unusable.files += 1
         unusable.add(reason, path)
+    notes += outside_scales(frame, parsed.facts)
     facts: TableFacts = {**parsed.facts, "notes": notes, "unreadable": {r: len(p) for r, p in unusable.reasons.items()}}
     return Built(make_table(cast(list[Row], frame.to_dict("records")), dataset, facts), notes, unusable, folds)
 

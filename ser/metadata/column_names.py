@@ -14,7 +14,7 @@ from ser.files import parse_json
 from ser.metadata import one_hot
 from ser.metadata.labels import from_word, is_strange, one_spelling, several
 from ser.metadata.parsing import LOG, few
-from ser.metadata.schema import COLUMNS, NUMBER, Row
+from ser.metadata.schema import COLUMNS, NUMBER, RATINGS, Row
 from ser.metadata.table_files import RawRow
 from ser.metadata.words_in_cells import as_label, cleaned, is_missing, said
 
@@ -54,7 +54,6 @@ GENDERS = {"f": "female", "w": "female", "woman": "female", "female": "female",
 SPLITS = {"train": "train", "training": "train", "dev": "validation", "val": "validation", "valid": "validation",
           "validation": "validation", "development": "validation", "devel": "validation", "test": "test", "eval": "test",
           "evaluation": "test"}  # fmt: skip
-RATINGS = ("valence", "arousal", "dominance")
 _MILLISECONDS = re.compile(r"_ms$")
 
 

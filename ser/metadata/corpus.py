@@ -23,9 +23,10 @@ class Corpus(Protocol):
 
     A plugin may also have `RELEASE` (which one the facts are of), `NOTES` (a tuple of sentences that a user should know),
     `EMOBOX_FOLDS` (speakers of each test fold of the EmoBox benchmark, in fold order), `LANGUAGES` (where rows differ),
-    `PACKAGES` (optional packages that it needs) and `SYNTHETIC` (true: no recording of people); and functions: `facts(root)`,
-    entries of the sidecar that differ from the constants, and `folds(root)`, published folds as lines of
-    `ser.metadata.folds.fold_file`.
+    `DIMENSIONS` (the columns of ratings, with the lowest and the highest value of their scale: `{"arousal": (1, 7)}`; a name
+    that is not a column of the table becomes one), `PACKAGES` (optional packages that it needs) and `SYNTHETIC` (true: no
+    recording of people); and functions: `facts(root)`, entries of the sidecar that differ from the constants, and
+    `folds(root)`, published folds as lines of `ser.metadata.folds.fold_file`.
     """
 
     TITLE: str
@@ -110,6 +111,9 @@ def _facts(plugin: Corpus, name: str, root: Path) -> TableFacts:
         "utterances_of_release": plugin.UTTERANCES,
         "synthetic": (root / "SYNTHETIC.txt").is_file(),
     }
+    dimensions = getattr(plugin, "DIMENSIONS", {})
+    if dimensions:
+        facts["dimensions"] = {name: {"low": low, "high": high} for name, (low, high) in dimensions.items()}
     own = getattr(plugin, "facts", None)
     if own:
         facts.update(own(root))
@@ -142,6 +146,7 @@ def description(name: str) -> list[str]:
     facts = corpus(name)
     free = "not known" if not facts.URL else "free speech"
     release = getattr(facts, "RELEASE", "")
+    scales = "; ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in getattr(facts, "DIMENSIONS", {}).items())
     labels: dict[str, list[str]] = {}
     for label, emotion in facts.LABELS.items():
         labels.setdefault(emotion or "no emotion", []).append(label)
@@ -155,6 +160,7 @@ def description(name: str) -> list[str]:
         f"licence     {facts.LICENCE}",
         f"citation    {facts.CITATION}",
         f"see         {facts.URL}" if facts.URL else "",
+        f"dimensions  {scales}" if scales else "",
         "labels      " + "; ".join(f"{emotion}: {', '.join(words)}" for emotion, words in labels.items()),
     ]
     lines = [lines[0], "", *(line for line in lines[2:] if line)]

@@ -1,5 +1,6 @@
 """The columns of the utterance table, and the values that they may hold."""
 
+import math
 import re
 from typing import Any, TypedDict, cast
 
@@ -24,7 +25,7 @@ COLUMNS: dict[str, str] = {
     "label": TEXT,  # the corpus's own
     "votes": TEXT,  # JSON: canonical emotion -> share of annotators; under 1 in sum where the release says no more
     "intensity": TEXT,
-    "valence": NUMBER,  # on the corpus's own scale, which its plugin states
+    "valence": NUMBER,  # on the corpus's own scale, which its plugin and the sidecar (`dimensions`) state
     "arousal": NUMBER,
     "dominance": NUMBER,
     "speaker": TEXT,
@@ -36,6 +37,7 @@ COLUMNS: dict[str, str] = {
     "language": TEXT,  # ISO 639-1
     "split": TEXT,  # train, validation, test: the corpus's own, where there is one
 }
+RATINGS = ("valence", "arousal", "dominance")
 SPLITS = ("train", "validation", "test")
 TEXT_SOURCES = ("corpus", "asr", "simulated")
 GENDERS = ("female", "male")
@@ -71,6 +73,13 @@ class Row(TypedDict, total=False):
     split: str | None
 
 
+class Scale(TypedDict):
+    """The ends of the scale that a dimension was rated on."""
+
+    low: float
+    high: float
+
+
 class Counts(TypedDict):
     """Counts of a table: `emotions` by canonical emotion, `hours` where durations are known."""
 
@@ -85,7 +94,9 @@ class TableFacts(TypedDict, total=False):
 
     `root` is the corpus folder; `sentences` the size of the fixed set of sentences (None where speech is free);
     `utterances_of_release` the rows of the whole release; `source_corpus` the corpus that another format has it from;
-    `features` is "imported" where rows need neither audio nor text; `unreadable` counts files by reason; `sha256` is the CSV's.
+    `dimensions` are the columns of ratings with their scales: of valence, arousal and dominance, and of columns that the table
+    has behind those of `COLUMNS`; `features` is "imported" where rows need neither audio nor text; `unreadable` counts files by
+    reason; `sha256` is the CSV's.
     """
 
     corpus: str | None
@@ -98,6 +109,7 @@ class TableFacts(TypedDict, total=False):
     sentences: int | None
     utterances_of_release: int | None
     synthetic: bool
+    dimensions: dict[str, Scale]
     source_corpus: str
     features: str
     dataset: str
@@ -113,6 +125,7 @@ _FACT_TYPES: dict[str, tuple[type, ...]] = {
     "sentences": (int, type(None)),
     "utterances_of_release": (int, type(None)),
     "synthetic": (bool,),
+    "dimensions": (dict,),
     "counts": (dict,),
     "notes": (list,),
     "unreadable": (dict,),
@@ -130,7 +143,42 @@ def check_table_facts(value: object) -> TableFacts:
     for name in TableFacts.__annotations__:
         if name in value and not isinstance(value[name], _FACT_TYPES.get(name, (str,))):
             raise ValueError(f"{name}: {str(value[name])[:60]!r}")
+    for name, scale in value.get("dimensions", {}).items():
+        if not _is_dimension(name) or not _is_scale(scale):
+            raise ValueError(f"dimensions: {name}: {str(scale)[:60]!r}")
     return cast(TableFacts, value)
+
+
+def columns_of(facts: TableFacts) -> dict[str, str]:
+    """The columns of a table, with their kinds: `COLUMNS`, then other dimensions of its sidecar, which are numbers."""
+    return COLUMNS | {name: NUMBER for name in facts.get("dimensions", {}) if name not in COLUMNS}
+
+
+def outside_scales(frame: pd.DataFrame, facts: TableFacts) -> list[str]:
+    """Say of which dimensions some values lie outside of their scale; they are kept."""
+    lines = []
+    for name, scale in facts.get("dimensions", {}).items():
+        values = frame[name]
+        strange = (values < scale["low"]) | (values > scale["high"])
+        if strange.any():
+            row = int(strange.to_numpy().argmax())
+            found = f"{frame['utterance_id'].iloc[row]}: {values.iloc[row]:g}"
+            lines.append(f"{name}: {strange.sum()} values outside of {scale['low']:g} to {scale['high']:g} ({found})")
+    return lines
+
+
+def _is_dimension(name: object) -> bool:
+    """True for the name of a column of ratings: one that is not of the table itself for something else."""
+    known = COLUMNS.get(str(name))
+    return bool(re.fullmatch(r"[a-z][a-z0-9_]*", str(name))) if known is None else name in RATINGS
+
+
+def _is_scale(scale: object) -> bool:
+    if not isinstance(scale, dict) or set(scale) != {"low", "high"}:
+        return False
+    if not all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in scale.values()):
+        return False
+    return bool(-math.inf < scale["low"] < scale["high"] < math.inf)
 
 
 def check_name(dataset: str) -> str:

@@ -21,7 +21,7 @@ from ser.errors import CorpusError
 from ser.files import parse_json, read_bytes
 from ser.metadata.copies import Copies, read_copies
 from ser.metadata.ledger import IMPORTED
-from ser.metadata.schema import COLUMNS, TEXT, Row, TableFacts, check_name, check_table_facts, validate
+from ser.metadata.schema import TEXT, Row, Scale, TableFacts, check_name, check_table_facts, columns_of, validate
 from ser.workspace import Workspace, writing
 
 # pandas and Python's own writer leave a lone carriage return unquoted, and pandas reads `NA`, `01` and `1` as what they
@@ -34,7 +34,7 @@ class Table:
     """An utterance table and its facts.
 
     Attributes:
-        frame: one row per utterance with the columns of `COLUMNS`; text is "" where there is none, numbers NaN.
+        frame: one row per utterance with the columns of `columns`; text is "" where there is none, numbers NaN.
         dataset: the name in the workspace.
         facts: the sidecar: corpus, root, licence, citation, language, sentences, counts, sha256 and others.
         path: the file it was read from; None for one that was just made.
@@ -50,6 +50,16 @@ class Table:
     @property
     def ids(self) -> list[str]:
         return list(self.frame["utterance_id"])
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns and their kinds: those that all tables have, then this corpus's other dimensions."""
+        return columns_of(self.facts)
+
+    @property
+    def dimensions(self) -> dict[str, Scale]:
+        """The dimensions that utterances are rated on, with their scales, where the corpus states them."""
+        return self.facts.get("dimensions", {})
 
     @property
     def root(self) -> Path:
@@ -74,7 +84,7 @@ class Table:
     def has(self, column: str) -> bool:
         """True where any row has a value in the column."""
         values = self.frame[column]
-        return bool((values != "").any() if COLUMNS[column] == TEXT else values.notna().any())
+        return bool((values != "").any() if self.columns[column] == TEXT else values.notna().any())
 
 
 def make_table(rows: Iterable[Row], dataset: str, facts: TableFacts | None = None) -> Table:
@@ -84,11 +94,17 @@ def make_table(rows: Iterable[Row], dataset: str, facts: TableFacts | None = Non
         CorpusError: an unknown column, a missing or duplicated id, or a value that is not allowed.
     """
     listed = list(rows)
-    strange = sorted({str(key) for row in listed for key in row} - set(COLUMNS))
+    facts = TableFacts(**(facts or {}))
+    known = columns_of(facts)
+    strange = sorted({str(key) for row in listed for key in row} - set(known))
     if strange:
-        raise CorpusError(f"{dataset}: unknown column {strange[0]!r}", expected=f"columns among {', '.join(COLUMNS)}")
+        raise CorpusError(
+            f"{dataset}: unknown column {strange[0]!r}",
+            expected=f"columns among {', '.join(known)}",
+            action="A column of ratings is known where the sidecar has its scale in dimensions.",
+        )
     columns: dict[str, pd.Series[Any]] = {}
-    for name, kind in COLUMNS.items():
+    for name, kind in known.items():
         values = [row.get(name) for row in listed]
         if kind == TEXT:
             columns[name] = pd.Series([_text(v) for v in values], dtype=object)
@@ -96,7 +112,6 @@ def make_table(rows: Iterable[Row], dataset: str, facts: TableFacts | None = Non
             numbers = [_number(v, dataset, name, n) for n, v in enumerate(values, start=1)]
             columns[name] = pd.Series(numbers, dtype=float)
     frame = pd.DataFrame(columns)
-    facts = TableFacts(**(facts or {}))
     frame.loc[frame["language"] == "", "language"] = facts.get("language") or ""
     frame.loc[(frame["text"] != "") & (frame["text_source"] == ""), "text_source"] = "corpus"
     validate(frame, check_name(dataset), bare=facts.get("features") == IMPORTED)
@@ -136,7 +151,7 @@ def write_table(table: Table, workspace: Workspace) -> Path:
     """
     path = workspace.table(check_name(table.dataset))
     with writing(path) as temporary:
-        content = to_csv(table.frame, COLUMNS)
+        content = to_csv(table.frame, table.columns)
         temporary.write_bytes(content)
         table.facts["sha256"] = hashlib.sha256(content).hexdigest()
         with writing(path.with_suffix(".json")) as sidecar:

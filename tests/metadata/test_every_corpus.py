@@ -48,7 +48,12 @@ def test_an_example_tree_is_parsed(name: str, root: Path) -> None:
     plugin = corpus(name)
     table = parse_corpus(name, root)
     frame = table.frame
-    assert list(frame.columns) == list(COLUMNS)
+    dimensions = getattr(plugin, "DIMENSIONS", {})
+    assert list(frame.columns) == [*COLUMNS, *(name for name in dimensions if name not in COLUMNS)]
+    for dimension, (low, high) in dimensions.items():
+        assert frame[dimension].notna().any()
+        assert frame[dimension].dropna().between(low, high).all()
+        assert table.dimensions[dimension] == {"low": low, "high": high}
     assert len(frame) >= 2
     assert (frame["label"] != "").all()
     for label, emotion in zip(frame["label"], frame["emotion"], strict=True):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ser.errors import ConfigError, CorpusError, SerError
 from ser.metadata.corpus import corpus
 from ser.metadata.labels import CANONICAL
-from ser.metadata.schema import COLUMNS
+from ser.metadata.schema import COLUMNS, outside_scales
 from ser.metadata.table import Table, from_csv, load_table, make_table, read_table, to_csv, write_table
 from ser.workspace import Workspace
 
@@ -152,6 +152,34 @@ def test_whole_numbers_have_no_point_and_the_sidecar_is_json(tmp_path: Path) -> 
     assert ",1.5," in line
     assert json.loads(path.with_suffix(".json").read_text())["dataset"] == "mine"
     assert sorted(p.name for p in path.parent.iterdir()) == ["mine.csv", "mine.json"]  # nothing temporary is left
+
+
+def test_a_dimension_of_the_sidecar_is_a_column_of_the_table(tmp_path: Path) -> None:
+    scales = {"arousal": {"low": 1, "high": 7}, "sentiment": {"low": -3, "high": 3}}
+    rows: list[Any] = [{**GOOD, "sentiment": "-1.5", "arousal": 7.5}, {**GOOD, "utterance_id": "u2", "sentiment": None}]
+    made = make_table(rows, "mine", {"dimensions": scales})
+    path = write_table(made, Workspace(tmp_path))
+    assert path.read_text().splitlines()[0] == ",".join([*COLUMNS, "sentiment"])
+    again = read_table(path)
+    assert again.frame.equals(made.frame)
+    assert again.frame["sentiment"].tolist()[0] == -1.5
+    assert again.dimensions == scales
+    assert again.has("sentiment")
+    assert outside_scales(again.frame, again.facts) == ["arousal: 1 values outside of 1 to 7 (u1: 7.5)"]
+    with pytest.raises(CorpusError, match=r"unknown column 'sentiment'.*dimensions"):
+        make_table(rows, "mine")
+
+
+@pytest.mark.parametrize(
+    "dimensions",
+    [{"duration": {"low": 0, "high": 1}}, {"a,b": {"low": 0, "high": 1}}, {"arousal": {"low": 7, "high": 1}},
+     {"arousal": {"low": True, "high": 7}}, {"arousal": [1, 7]}, {"arousal": {"low": 1}}],
+)  # fmt: skip
+def test_a_scale_that_is_none_is_a_damaged_sidecar(dimensions: Any, tmp_path: Path) -> None:
+    path = write_table(table(GOOD), Workspace(tmp_path))
+    path.with_suffix(".json").write_text(json.dumps({"dimensions": dimensions}))
+    with pytest.raises(CorpusError, match=r"mine.json is damaged.*dimensions"):
+        read_table(path)
 
 
 def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:

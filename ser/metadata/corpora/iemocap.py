@@ -42,6 +42,7 @@ LABELS = {
     "oth": "other",
     "xxx": "",  # the annotators do not agree
 }
+DIMENSIONS = {"valence": (1, 5), "arousal": (1, 5), "dominance": (1, 5)}
 UTTERANCES = 10039
 SENTENCES = None
 NOTES = (
