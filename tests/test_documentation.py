@@ -243,10 +243,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             "emotion2vec": "emotion2vec",
             "emotion2vec-plus-base": "emotion2vec",
             "bert": "text",
+            "sensevoice-small": "sensevoice",
+            "campplus": "speaker",
         }.items():
             plugin = registry.load(ENCODERS, family)
             plugin.example(folder / short)
-            patch.setitem(plugin.CHECKPOINTS, short, replace(plugin.CHECKPOINTS[short], dim=32))
+            dim = 16 if family == "speaker" else 32
+            patch.setitem(plugin.CHECKPOINTS, short, replace(plugin.CHECKPOINTS[short], dim=dim))
         models = _load("ser_test_models", Path(__file__).parent / "extract" / "models.py")
         models.whisper_speaking(folder / "whisper-small")
         yield folder

@@ -129,7 +129,10 @@ def _whole(found: ModelFiles) -> ModelFiles:
     Raises:
         EncoderError: one is.
     """
-    for file in [*tensor_files(found.folder), *found.folder.glob("*.pt")]:
+    for file in [
+        *tensor_files(found.folder),
+        *(file for kind in ("pt", "ckpt", "bin") for file in found.folder.glob(f"*.{kind}")),
+    ]:
         with file.open("rb") as handle:
             if handle.read(len(LFS_POINTER)) == LFS_POINTER:
                 raise EncoderError(

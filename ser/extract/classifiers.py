@@ -21,7 +21,8 @@ from ser.extract.checkpoints import ModelName, locate_model, parse_model_name
 from ser.extract.encoder import Encoder
 from ser.extract.encoders import emotion2vec
 from ser.extract.hubs import ModelFiles, mirror_cache, mirror_hub, modelscope_cache, modelscope_hub
-from ser.extract.models.emotion2vec import Emotion2vec, checkpoint_file, read_state
+from ser.extract.models.emotion2vec import Emotion2vec
+from ser.extract.models.funasr_checkpoint import checkpoint_file, read_state
 from ser.extract.models.loading import (
     NEEDS,
     PREPROCESSOR,

@@ -12,9 +12,11 @@ A plugin in `ser/extract/encoders/` is one file per family. It opens with its fa
     def example(folder: Path) -> Path        # where there are checkpoints: write a tiny model of random weights, for the test
     TRAINING_DATA = {"wav2vec2-*-mine": TrainingData(...)}   # optional: for names (patterns) without a checkpoint
     MODEL_TYPES = ("whisper",)               # optional: kinds of transformers models (`model_type`) that the family reads
+    FUNASR_MODELS = ("Emotion2vec",)         # optional: classes of funasr's (`model` of config.yaml) that the family reads
     def accepts(name: str) -> bool           # optional: names that are neither of CHECKPOINTS nor the plugin's own
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -151,10 +153,23 @@ def find(name: str, modality: str | None = None) -> ModuleType:
         hubs = {checkpoint.hub for checkpoint in plugin.CHECKPOINTS.values()}
         if name in plugin.CHECKPOINTS or name in hubs | {hub.split("/")[-1] for hub in hubs}:
             return plugin
+    kind = _funasr_class(Path(name).expanduser() / "config.yaml")
+    for plugin in plugins.values():
+        if kind in getattr(plugin, "FUNASR_MODELS", ()):
+            return plugin
     for plugin in sorted(plugins.values(), key=lambda p: modality not in (None, p.MODALITY)):
         if getattr(plugin, "accepts", lambda _: False)(name):
             return plugin
     raise registry.unknown("encoder", name, short_names(modality))
+
+
+def _funasr_class(config: Path) -> str | None:
+    """The class that a folder of funasr's layout is of; None where it is no such folder."""
+    try:
+        found = re.search(r"^model:\s*(\w+)", config.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    except (OSError, ValueError):
+        return None
+    return found and found[1]
 
 
 def audio_families() -> dict[str, ModuleType]:

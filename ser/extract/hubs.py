@@ -90,7 +90,9 @@ def wanted(files: Sequence[str]) -> list[str]:
     """The files of a hub's that an encoder needs: settings, tokenizers, and one format of the weights."""
     top = [file for file in files if "/" not in file]
     pooling = [file for file in files if file.endswith("_Pooling/config.json")]  # of sentence-transformers
-    settings = [file for file in top if file.endswith((".json", ".txt", ".model", ".yaml")) and ".index." not in file]
+    settings = [
+        file for file in top if file.endswith((".json", ".txt", ".model", ".yaml", ".mvn")) and ".index." not in file
+    ]
     for kind in TENSORS:
         if kind in top:
             stem, suffix = kind.removesuffix(".index.json").split(".")

@@ -24,6 +24,7 @@ SOURCE = "Ma et al., Shanghai Jiao Tong University and Alibaba; weights through 
 LICENCE = "FunASR model licence"
 LEVELS = ("utterance", "frame")
 LAYERS = "all"
+FUNASR_MODELS = ("Emotion2vec",)
 _PLUS = "fine-tuned on emotion labels, those of academic corpora first"
 # The corpora of the EmoBox benchmark, as far as they have a plugin here or are often met.
 EMOBOX = (
