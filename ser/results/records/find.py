@@ -34,6 +34,12 @@ def fact_of(record: Any, key: str) -> Any:
     return None
 
 
+def is_system(record: Any) -> bool:
+    """True for a record of a system that was not trained here: its predictions were imported, or asked of a classifier."""
+    config = getattr(record, "config", {})
+    return "import" in config or "classify" in config
+
+
 def word_of(record: Any, key: str) -> str:
     """A fact of a record as a text; "" where there is none."""
     return str(fact_of(record, key) or "")

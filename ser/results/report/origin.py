@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from ser.jsonfile import plain
 from ser.results.records.data_facts import AuditFacts, DataFacts, FoldFacts, data_facts
-from ser.results.records.find import dataset_of, fact_of, verb
+from ser.results.records.find import dataset_of, fact_of, is_system
 from ser.results.records.model import AnySummary, Environment, Opening
 from ser.results.records.result import Result
 from ser.results.report.blocks import Block, Command, Facts, Notice, Section, Table, Text
@@ -16,7 +16,6 @@ from ser.results.report.cells import ABSENT, date, many
 GROUPS = {"speaker": "speakers", "session": "sessions", "dialogue": "dialogues", "sentence": "sentences"}
 SHOWN_ELSEWHERE = ("audit", "folds", "datasets", "label_space")  # of the facts about data
 CONFIG = ("head", "loss", "stores", "normalize")
-UNTRAINED = ("import", "import_predictions", "classify")  # commands of systems that were not trained here
 FactRows = list[tuple[str, str]]
 
 
@@ -39,7 +38,7 @@ def overview(result: Result) -> Facts:
         tested = sum(c.support for c in result.numbers.per_class.values())
         words.append(f"{len(result.classes)} classes, {tested:g} test utterances per run")
         runs, folds = ({getattr(r, of) for r in result.record.runs} for of in ("run", "fold"))
-        seconds = f", {record.time.seconds:.0f} s of training" if verb(record.command) not in UNTRAINED else ""
+        seconds = f", {record.time.seconds:.0f} s of training" if not is_system(record) else ""
         rows.append(("runs", f"{many(len(runs), 'run')} of {many(len(folds), 'fold')}{seconds}"))
     rows.append(("data", ", ".join(words)))
     left_out = _left_out(data_facts(record))
@@ -51,8 +50,9 @@ def overview(result: Result) -> Facts:
 
 def _named(record: Opening, keys: tuple[str, ...]) -> list[str]:
     found = {key: fact_of(record, key) for key in keys}
+    words = {"head": "system"} if is_system(record) else {}
     return [
-        f"{key} {'+'.join(map(str, value)) if isinstance(value, (list, dict)) else value}"
+        f"{words.get(key, key)} {'+'.join(map(str, value)) if isinstance(value, (list, dict)) else value}"
         for key, value in found.items()
         if value not in (None, "", [], {})
     ]

@@ -8,6 +8,8 @@ from ser.results.report.blocks import Table
 from ser.results.report.cells import date, number
 from ser.results.report.score_rows import csv_text
 
+SYSTEMS = ("import", "import_predictions", "classify")  # commands that record a system that was not trained here
+
 
 def list_table(headlines: Iterable[Headline]) -> Table:
     """One line per result, in the order given; `2*` means two stamps."""
@@ -21,7 +23,8 @@ def list_table(headlines: Iterable[Headline]) -> Table:
         ]
         for line in lines
     ]
-    names = ["experiment", "command", "dataset", "features", "head", "scheme", "protocol"]
+    who = "head or system" if any(line.command in SYSTEMS for line in lines) else "head"
+    names = ["experiment", "command", "dataset", "features", who, "scheme", "protocol"]
     head = [*names, "runs", "of", "UA", "WA", "date (UTC)", "stamps"]
     note = "stamps: see ser results show NAME" if any(line.stamps for line in lines) else ""
     return Table("", head, rows, left=len(names), note=note)

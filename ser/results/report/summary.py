@@ -10,7 +10,7 @@ from msgspec import convert
 
 from ser.results.records.data_facts import data_facts
 from ser.results.records.evaluation import Genders
-from ser.results.records.find import dataset_of, fact_of
+from ser.results.records.find import dataset_of, fact_of, is_system
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Metrics, Summary
 from ser.results.records.result import Result
 from ser.results.report.blocks import Block, Section, Table, Text
@@ -79,8 +79,9 @@ def headline(result: Result) -> Text:
     of = f"{many(ua.n, 'run')} of {many(len({r.fold for r in result.runs}), 'fold')}"
     at = f" with {result.amount} of the target's training data" if result.amount else ""
     classes = len(result.classes)
+    who = "system" if is_system(record) else "head"
     return Text(
-        f"UA {number(ua.mean)}{within} on {dataset_of(record)}{at}: {classes} classes, head {fact_of(record, 'head')}, {of}. "
+        f"UA {number(ua.mean)}{within} on {dataset_of(record)}{at}: {classes} classes, {who} {fact_of(record, 'head')}, {of}. "
         f"Chance is {number(1 / classes)}.",
         lead=True,
     )

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pandas as pd
 
 from ser.errors import ConfigError
 from ser.results.records.beside import beside
-from ser.results.records.find import dataset_of, fact_of, find_summary
+from ser.results.records.find import dataset_of, fact_of, find_summary, is_system
 from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.model import AmountNumbers, FewshotSummary, Numbers, RunRow, Summary
 from ser.results.records.names import amount_name, amount_of, amount_value
@@ -129,6 +130,7 @@ def pair(members: Sequence[Member]) -> tuple[list[Member], Pairing]:
     _refuse_other_data(members)
     members = _under_own_names(members)
     notes: list[str] = []
+    given, members = members, _repeated(members, notes)
     folds = _common([list(dict.fromkeys(r.fold for r in m.runs)) for m in members], "folds", members, notes)
     keys = [_keys(m, folds) for m in members]
     by: Literal["seed", "run"] = "seed"
@@ -143,7 +145,7 @@ def pair(members: Sequence[Member]) -> tuple[list[Member], Pairing]:
     for member, own in zip(members, keys, strict=True):
         left = len(own) - len(common)
         notes += [f"{member.name}: {left} of {len(own)} runs have no counterpart and are left out"] if left else []
-    merged = any(_shares_models(m, folds) for m in members)
+    merged = any(_shares_models(m, folds) for m in given)
     number = {key: k for k, key in enumerate(common)}
     found = [_chosen(m, own, number, folds, merged) for m, own in zip(members, keys, strict=True)]
     _refuse_other_utterances(found)
@@ -170,6 +172,33 @@ def _under_own_names(members: Sequence[Member]) -> Sequence[Member]:
             frame = tested_rows(frame.assign(**{c: frame[c].str.removeprefix(corpus) for c in columns}))
         found.append(replace(member, frame=frame))
     return found
+
+
+def _repeated(members: Sequence[Member], notes: list[str]) -> Sequence[Member]:
+    """The members, with the one run of a system that was not trained here as often as the results have runs that it meets.
+
+    Its predictions are fixed: each seed of the others is compared with the same. As copies they are no more evidence than one
+    (`paired.is_copies`), so the tests and intervals are of the others' seeds and of the speakers.
+    """
+    seeds = [m for m in members if not (is_system(m.summary) and len(_runs(m)) == 1)]
+    if not seeds or len(_runs(seeds[0])) == 1 or len(seeds) == len(members):
+        return members
+    runs, seed = _runs(seeds[0]), {(r.run, r.fold): r.seed for r in seeds[0].runs}
+    found = []
+    for member in members:
+        if member not in seeds:
+            rows = [_copied(row, run, seed.get((run, row.fold), row.seed)) for run in runs for row in member.runs]
+            frame = pd.concat([member.frame.assign(run=run) for run in runs], ignore_index=True)
+            notes.append(
+                f"{member.name}: its one run is fixed, and is compared with each of the {len(runs)} runs of the others"
+            )
+            member = replace(member, runs=rows, frame=tested_rows(frame))
+        found.append(member)
+    return found
+
+
+def _copied(row: RunRow, run: int, seed: int) -> RunRow:
+    return msgspec.structs.replace(row, run=run, seed=seed)
 
 
 def _common(each: list[list[str]], what: str, members: Sequence[Member], notes: list[str]) -> list[str]:

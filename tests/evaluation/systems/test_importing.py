@@ -212,6 +212,38 @@ def test_a_model_of_the_ledger_is_stamped_by_what_it_has_seen(maker: Any) -> Non
         compare_results(names, maker.space.results)
 
 
+def test_fixed_predictions_meet_every_seed_of_another_result(toy: Any) -> None:
+    """One run of a system against three of another: the difference is the mean of three, and the copies count as one."""
+    runs = pd.concat([answers_of(toy, skill=2 + run).assign(run=run) for run in range(3)])
+    many, one = imported(toy, runs, name="many"), imported(toy, answers_of(toy), name="one")
+    found = compare_results([many["experiment"], one["experiment"]], toy.space.results)
+    assert (found.runs, found.folds) == (3, ["official"])
+    assert found.notes == [
+        f"{one['experiment']}: its one run is fixed, and is compared with each of the 3 runs of the others"
+    ]
+    scores = [c.pooled.UA for c in found.compared]
+    assert (scores[0].n, scores[1].values) == (3, one["pooled"]["UA"]["values"] * 3)
+    assert found.pairs[0].difference == pytest.approx(many["pooled"]["UA"]["mean"] - one["pooled"]["UA"]["mean"])
+    assert found.pairs[0].tests.models is not None
+    assert found.pairs[0].tests.models.units == 3
+    low, high = found.pairs[0].ci_95 or (0.0, 0.0)
+    assert low < found.pairs[0].difference < high
+    alone = compare_results(
+        [one["experiment"], imported(toy, answers_of(toy, skill=3), name="two")["experiment"]], toy.space.results
+    )
+    assert (alone.runs, alone.notes) == (1, [])
+
+
+def test_a_record_says_that_it_is_of_a_system(toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    content = imported(toy, answers_of(toy), name="other")
+    assert main(["results", "show", content["experiment"], "--workspace", str(toy.space.root)]) == 0
+    shown = capsys.readouterr().out
+    assert "4 classes, system other, 1 run" in shown
+    assert "configuration  system other" in shown
+    assert main(["results", "list", "--workspace", str(toy.space.root)]) == 0
+    assert "head or system" in capsys.readouterr().out
+
+
 def _set(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
     def change(frame: pd.DataFrame) -> pd.DataFrame:
         changed = frame.astype(object)
