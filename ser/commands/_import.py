@@ -6,25 +6,17 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._training import protocol_options
+from ser.commands._training import record_options
 from ser.commands._types import Items
 
 
 @click.command("import", cls=Command)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--dataset", required=True, help="Dataset whose table has the utterances.")
-@click.option("--scheme", default="4", show_default=True, help="Label scheme: 4, 6, 7, 8, native, ... or a YAML file.")
-@protocol_options()
+@record_options("system")
 @click.option("--name", help="Of the system, in the place of a head's.  [default: the file's name]")
 @click.option(
     "--system", default="", metavar="TEXT", help="What it is; a model of ser encoders is stamped by what it has seen."
-)
-@click.option(
-    "--map",
-    "labels",
-    multiple=True,
-    metavar="LABEL=CLASS|FILE",
-    help="What a label of the system stands for; nothing after = is no class. Or a YAML or JSON file. May be repeated.",
 )
 @click.option(
     "--missing",
@@ -40,7 +32,6 @@ from ser.commands._types import Items
     "--label", metavar="COLUMN", help="Column of predicted labels.  [default: predicted, label, emotion, ...]"
 )
 @click.option("--probabilities", type=Items(), help="Columns of probabilities, one for each label.  [default: p_LABEL]")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Summary file, which ends in .json.")
 def command(session: Session, file: Path, dataset: str, labels: tuple[str, ...], **options: Any) -> None:
     """Import predictions of any other system: the same record as of a head, to be shown, compared, reported and verified.
 

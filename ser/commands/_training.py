@@ -65,6 +65,26 @@ def protocol_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return _added(_option(f, f.default) for name, f in option_fields().items() if name in PROTOCOL)
 
 
+def record_options(system: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the options of the record of a system that was not trained here: scheme, protocol, map of labels, file.
+
+    Args:
+        system: what gives the labels, in the help.
+    """
+    words = f"What a label of the {system} stands for; nothing after = is no class. Or a YAML or JSON file. May be repeated."
+    named = option_fields()
+    return _added(
+        [
+            _option(named["scheme"], named["scheme"].default),
+            *(_option(f, f.default) for name, f in named.items() if name in PROTOCOL),
+            click.option("--map", "labels", multiple=True, metavar="LABEL=CLASS|FILE", help=words),
+            click.option(
+                "--output", type=click.Path(dir_okay=False, path_type=Path), help="Summary file, which ends in .json."
+            ),
+        ]
+    )
+
+
 def fold_options(options: dict[str, Any]) -> "FoldOptions":
     """Take the options of a protocol, but for its name, out of those of a command line."""
     from ser.metadata.folds.fold import FoldOptions

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._training import protocol_options
+from ser.commands._training import record_options
 
 
 @click.command("classify", cls=Command)
@@ -17,15 +17,7 @@ from ser.commands._training import protocol_options
     required=True,
     help="emotion2vec-plus-seed, -base or -large; or the hub id or the folder of a transformers audio classifier.",
 )
-@click.option("--scheme", default="4", show_default=True, help="Label scheme: 4, 6, 7, 8, native, ... or a YAML file.")
-@protocol_options()
-@click.option(
-    "--map",
-    "labels",
-    multiple=True,
-    metavar="LABEL=CLASS|FILE",
-    help="What a label of the classifier stands for; nothing after = is no class. Or a YAML or JSON file. May be repeated.",
-)
+@record_options("classifier")
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."
 )
@@ -37,7 +29,6 @@ from ser.commands._training import protocol_options
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
 @click.option("--revision", help="Commit of the model's hub repository.")
 @click.option("--overwrite", is_flag=True, help="Ask the classifier again about all.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Summary file, which ends in .json.")
 def command(session: Session, labels: tuple[str, ...], **options: Any) -> None:
     """Ask a ready-made classifier about a corpus: the same record as of a head, stamped with what the model has seen.
 

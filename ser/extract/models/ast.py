@@ -4,11 +4,9 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ser.accelerator import exact
 from ser.extract.checkpoints import ModelName
 from ser.extract.hubs import ModelFiles
 from ser.extract.models.frozen_encoder import Frozen
@@ -55,8 +53,8 @@ class Ast(Frozen):
             "spectrogram": spectrogram,
             "versions": versions("torch", "transformers", spectrogram),
         }
-        with torch.inference_mode(), exact(self.device):
-            untouched = [self._untouched(piece, max(self.layers)) for piece in self.pieces()]
+        states = self.untouched(self.model, lambda piece: {"input_values": self._values([piece])})
+        untouched = [self._read(s)[0, : self._frames(piece)] for s, piece in zip(states, self.pieces(), strict=True)]
         self.hidden_layers = HiddenLayers(self.model.layers, self.layers)
         self.probe(untouched)
         self.model.to(torch_dtype(self.dtype))
@@ -68,11 +66,15 @@ class Ast(Frozen):
     def hidden(self, inputs: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], list[int]]:
         of_inputs = [pieces_of(audio, self.window, self.minimum) for audio in inputs]
         windows = [window for pieces in of_inputs for window in pieces]
-        values = self.extractor(windows, sampling_rate=self.sample_rate, return_tensors="pt").input_values
-        values = self.moved(values).to(self.model.dtype)
+        values = self._values(windows)
         layers = self.hidden_layers.run(lambda: self.model(values).last_hidden_state)
         frames = [[self._frames(window) for window in pieces] for pieces in of_inputs]
         return [padded(joined(self._read(layer), frames)) for layer in layers], [sum(own) for own in frames]
+
+    def _values(self, windows: Sequence[NDArray[np.float32]]) -> Tensor:
+        """The spectrograms of windows that are no longer than the model's own."""
+        values = self.extractor(list(windows), sampling_rate=self.sample_rate, return_tensors="pt").input_values
+        return self.moved(values).to(self.model.dtype)
 
     def _frames(self, window: NDArray[np.float32]) -> int:
         """Columns of patches that begin within a window; 1 at utterance level."""
@@ -86,15 +88,6 @@ class Ast(Frozen):
             return tokens[:, :TOKENS].mean(1, keepdim=True)
         windows, dim = len(tokens), tokens.shape[-1]
         return tokens[:, TOKENS:].reshape(windows, self.bands, self.columns, dim).mean(1)
-
-    def _untouched(self, audio: NDArray[np.float32], layer: int) -> Tensor:
-        """A layer of the model as the library computes it, of one window, `(frames, dim)`."""
-        window = pieces_of(audio, self.window, self.minimum)[0]
-        values = self.extractor(window, sampling_rate=self.sample_rate, return_tensors="pt").input_values
-        output = self.model(values.to(self.device), output_hidden_states=True)
-        last = self.identity["last_layer"]
-        state = output.last_hidden_state if layer == last else output.hidden_states[layer]
-        return self._read(state)[0, : self._frames(window)]
 
     def pieces(self) -> list[NDArray[np.float32]]:
         """The audio of the probe, of one window at most."""

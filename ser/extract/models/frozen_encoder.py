@@ -1,7 +1,7 @@
 """The base of the audio encoders with weights: exact batches, choice of layers, pooling, a probe at the start."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -154,6 +154,17 @@ class Frozen(Encoder):
                 action="The installed libraries differ from those that this was written for: see `ser doctor`.",
             )
         self.probed = max(self.probed, found)
+
+    def untouched(self, model: Any, values: Callable[[NDArray[np.float32]], Mapping[str, Any]]) -> list[Tensor]:
+        """The highest wanted layer of each piece of the probe, `(1, frames, dim)`, as a model of transformers computes it.
+
+        Args:
+            values: what the model reads of a piece.
+        """
+        top, last = max(self.layers), self.identity["last_layer"]
+        with torch.inference_mode(), exact(self.device):
+            found = [model(**values(piece), output_hidden_states=True) for piece in self.pieces()]
+        return [output.last_hidden_state if top == last else output.hidden_states[top] for output in found]
 
     def pieces(self) -> list[NDArray[np.float32]]:
         """The audio that the probe encodes: noise of three lengths, and of the shortest that is possible."""

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ser.accelerator import exact
 from ser.errors import EncoderError
 from ser.extract.checkpoints import ModelName
 from ser.extract.hubs import ModelFiles
@@ -59,8 +57,8 @@ class Speech(Frozen):
             "normalise_eps": NORMALISATION_EPS if self.extractor.do_normalize else None,
             "versions": versions("torch", "transformers"),
         }
-        with torch.inference_mode(), exact(self.device):
-            untouched = [self._untouched(piece, max(self.layers)) for piece in self.pieces()]
+        states = self.untouched(self.model, lambda piece: {"input_values": self._values(piece)[None].to(self.device)})
+        untouched = [state[0] for state in states]
         self.hidden_layers = HiddenLayers(self.model.encoder.layers, self.layers)
         positions = [m for m in self.model.encoder.pos_conv_embed.modules() if isinstance(m, nn.Conv1d)]
         for convolution in positions:
@@ -105,13 +103,6 @@ class Speech(Frozen):
         values = self.extractor(audio, sampling_rate=self.sample_rate, return_tensors="pt").input_values
         row: Tensor = values[0].to(self.model.dtype)
         return row
-
-    def _untouched(self, audio: NDArray[np.float32], layer: int) -> Tensor:
-        """A layer of the model as the library computes it, `(frames, dim)`."""
-        output = self.model(self._values(audio)[None].to(self.device), output_hidden_states=True)
-        last = self.identity["last_layer"]
-        state: Tensor = (output.last_hidden_state if layer == last else output.hidden_states[layer])[0]
-        return state
 
     def exact_stem(self, products: bool) -> None:
         """Have the stem computed as products, or by the library with other group norms; of the weights as they are."""

@@ -1,13 +1,12 @@
 """w2v-BERT 2.0: transformers' own Conformer, driven by its parts, on spectrograms that are made of each utterance."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ser.accelerator import exact
 from ser.errors import EncoderError
 from ser.extract.checkpoints import ModelName
 from ser.extract.hubs import ModelFiles
@@ -50,8 +49,8 @@ class W2vBert(Frozen):
             "normalise": "bands over the utterance",
             "versions": versions("torch", "transformers", "numpy"),
         }
-        with torch.inference_mode(), exact(self.device):
-            untouched = [self._untouched(piece, max(self.layers)) for piece in self.pieces()]
+        states = self.untouched(self.model, lambda piece: self._extracted(piece).to(self.device))
+        untouched = [s[0, : len(self._spectrogram(piece))] for s, piece in zip(states, self.pieces(), strict=True)]
         self.hidden_layers = HiddenLayers(self.model.encoder.layers, self.layers)
         self.probe(untouched)
         self.model.to(torch_dtype(self.dtype))
@@ -70,14 +69,9 @@ class W2vBert(Frozen):
 
     def _spectrogram(self, audio: NDArray[np.float32]) -> Tensor:
         """The stacked frames of an utterance, `(frames, 160)`, without a last one that would be half padding."""
-        values = self.extractor(audio, sampling_rate=self.sample_rate, return_tensors="pt")
+        values = self._extracted(audio)
         row: Tensor = values.input_features[0, : int(values.attention_mask.sum())]
         return row
 
-    def _untouched(self, audio: NDArray[np.float32], layer: int) -> Tensor:
-        """A layer of the model as the library computes it, `(frames, dim)`, of what its own extractor gives."""
-        values = self.extractor(audio, sampling_rate=self.sample_rate, return_tensors="pt").to(self.device)
-        output = self.model(**values, output_hidden_states=True)
-        last = self.identity["last_layer"]
-        state: Tensor = (output.last_hidden_state if layer == last else output.hidden_states[layer])[0]
-        return state[: int(values.attention_mask.sum())]
+    def _extracted(self, audio: NDArray[np.float32]) -> Any:
+        return self.extractor(audio, sampling_rate=self.sample_rate, return_tensors="pt")
