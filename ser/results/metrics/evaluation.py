@@ -150,27 +150,26 @@ def abstention(
     test: pd.DataFrame, validation: pd.DataFrame | None, classes: Sequence[str], together: bool
 ) -> dict[str, Any]:
     """Compute risk against coverage, and the outcome of thresholds from validation on the test utterances."""
-    each = [
-        (rows, *_certain(rows, classes)) for _, rows in units(test.assign(at=test["fold"]), together).groupby("run")
-    ]
+    unit = units(test, together)["run"].to_numpy()
+    confidence, right = _certain(test, classes)
+    each = [(confidence[unit == u], right[unit == u]) for u in np.unique(unit)]
     grid = np.arange(1, CURVE + 1) / CURVE
-    curves = [selective.risk_curve(c, right) for _, c, right in each]
+    curves = [selective.risk_curve(c, r) for c, r in each]
     risks = [curve[np.maximum(np.ceil(grid * len(curve) - 1e-9).astype(int), 1) - 1] for curve in curves]
     return {
-        "AURC": describe([selective.aurc(c, right) for _, c, right in each]),
-        "E_AURC": describe([selective.excess_aurc(c, right) for _, c, right in each]),
+        "AURC": describe([selective.aurc(c, r) for c, r in each]),
+        "E_AURC": describe([selective.excess_aurc(c, r) for c, r in each]),
         "curve": {"coverage": grid, "risk": np.mean(risks, axis=0)},
         "accuracy_at": {
-            f"{share:g}": describe([selective.accuracy_at(c, right, share) for _, c, right in each])
+            f"{share:g}": describe([selective.accuracy_at(c, r, share) for c, r in each])
             for share in selective.COVERAGES
         },
         "coverage_at": {
-            f"{risk:g}": describe([selective.coverage_at(c, right, risk) for _, c, right in each])
-            for risk in selective.RISKS
+            f"{risk:g}": describe([selective.coverage_at(c, r, risk) for c, r in each]) for risk in selective.RISKS
         },
         "from_validation": None
         if validation is None or not len(validation)
-        else {f"{risk:g}": _thresholded(test, validation, classes, together, risk) for risk in selective.RISKS},
+        else _from_validation(test, validation, classes, unit, confidence, right),
     }
 
 
@@ -179,16 +178,27 @@ def _certain(rows: pd.DataFrame, classes: Sequence[str]) -> tuple[Floats, NDArra
     return p.max(axis=1), p.argmax(axis=1) == truth(rows, classes)
 
 
-def _thresholded(
-    test: pd.DataFrame, validation: pd.DataFrame, classes: Sequence[str], together: bool, risk: float
+def _from_validation(
+    test: pd.DataFrame,
+    validation: pd.DataFrame,
+    classes: Sequence[str],
+    unit: NDArray[np.int64],
+    confidence: Floats,
+    right: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    """Coverage and risk on the test utterances, each fold under the threshold of its validation part."""
-    limits = {key: selective.threshold(*_certain(rows, classes), risk) for key, rows in by_head(validation)}
-    keys = zip(test["run"].astype(int), test["fold"].astype(str), strict=True)
-    confidence, right = _certain(test, classes)
-    answered = confidence >= np.array([limits.get(key, np.inf) for key in keys])
-    unit = units(test, together)["run"].to_numpy()
-    names = np.unique(unit)
-    cover = [float(answered[unit == u].mean()) for u in names]
-    reached = [float(1 - right[(unit == u) & answered].mean()) for u in names if answered[unit == u].any()]
-    return {"coverage": describe(cover), "risk": describe(reached) if reached else None}
+    """Coverage and risk on the test utterances, each fold under the threshold of its validation part, for each of `RISKS`.
+
+    Args:
+        unit, confidence, right: of the test utterances, `(n,)`.
+    """
+    held_out = {key: _certain(rows, classes) for key, rows in by_head(validation)}
+    keys = list(zip(test["run"].astype(int), test["fold"].astype(str), strict=True))
+    found = {}
+    for risk in selective.RISKS:
+        limits = {key: selective.threshold(*of, risk) for key, of in held_out.items()}
+        answered = confidence >= np.array([limits.get(key, np.inf) for key in keys])
+        names = np.unique(unit)
+        cover = [float(answered[unit == u].mean()) for u in names]
+        reached = [float(1 - right[(unit == u) & answered].mean()) for u in names if answered[unit == u].any()]
+        found[f"{risk:g}"] = {"coverage": describe(cover), "risk": describe(reached) if reached else None}
+    return found

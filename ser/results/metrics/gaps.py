@@ -27,6 +27,7 @@ from ser.results.metrics.classification import class_numbers, ua, wa
 Floats = NDArray[np.float64]
 RESAMPLES = 1000
 PERMUTATIONS = 999
+AT_ONCE = 1 << 20  # utterances of all permutations that are computed together
 FEW = 10  # utterances; a speaker with fewer is left out of the gap
 
 
@@ -178,10 +179,16 @@ def _resampled(r: Rights, rows: NDArray[np.int64], resamples: int, rng: np.rando
 
 def _by_chance(r: Rights, unit: NDArray[np.int64], units: int, permutations: int, rng: np.random.Generator) -> Floats:
     """Gaps between the highest and the lowest UA when the utterances of each class are given to the speakers at random."""
-    found, places = np.empty(permutations), [np.flatnonzero(r.label == k) for k in np.unique(r.label)]
-    for n in range(permutations):
-        right = r.right.copy()
-        for rows in places:
-            right[rows] = r.right[rng.permutation(rows)]
-        found[n] = np.ptp(ua(*_sums(Rights(right, r.label, r.speaker, r.gender), unit, units)))
-    return found
+    places = [np.flatnonzero(r.label == k) for k in np.unique(r.label)]
+    number, found = _sums(r, unit, units)[1], []
+    cell = unit * number.shape[1] + r.label
+    at_once = max(1, AT_ONCE // len(cell))
+    for count in [at_once] * (permutations // at_once) + [permutations % at_once]:
+        right = np.tile(r.right, (count, 1))
+        for own in right:
+            for rows in places:
+                own[rows] = r.right[rng.permutation(rows)]
+        cells = np.arange(count)[:, None] * number.size + cell
+        drawn = np.bincount(cells.ravel(), right.ravel(), count * number.size).reshape(count, *number.shape)
+        found.append(np.ptp(ua(drawn, number), axis=1))
+    return np.concatenate(found)

@@ -37,6 +37,7 @@ def environment(device: str = "cpu") -> Environment:
     )
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return version(package)

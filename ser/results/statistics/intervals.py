@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from ser.errors import TrainingError
 from ser.results.metrics.classification import class_numbers, scores_from_counts
@@ -53,8 +52,10 @@ def describe_as(
     mean = float(x.mean())
     if len(x) == 1:
         return kind(mean=mean, std=None, ci_95=None, n=1, values=x.tolist())
+    from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes over half a second to import
+
     std = float(x.std(ddof=1))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(x) - 1)) * std / float(np.sqrt(len(x)))
+    half = float(stdtrit(len(x) - 1, (1 + confidence) / 2)) * std / float(np.sqrt(len(x)))
     return kind(mean=mean, std=std, ci_95=(mean - half, mean + half), n=len(x), values=x.tolist())
 
 
@@ -114,7 +115,7 @@ def cluster_intervals(
     flat = counts.reshape(speakers, -1).astype(np.float64)
     blocks = []  # of 100 resamples: many runs of many classes would not fit into memory at once
     for block in np.split(weights.astype(np.float64), range(100, resamples, 100)):
-        values = scores_from_counts((block @ flat).reshape(len(block), runs, k, k))
+        values = scores_from_counts((block @ flat).astype(np.int64).reshape(len(block), runs, k, k))
         blocks.append(np.stack([values[name].mean(axis=1) for name in METRICS]))
     tail = (1 - confidence) / 2
     intervals = np.quantile(np.concatenate(blocks, axis=1), [tail, 1 - tail], axis=1).T

@@ -87,7 +87,7 @@ def drawn(
     for system in systems:
         flat, values = system.reshape(units, -1).astype(np.float64), []
         for rows in np.array_split(np.arange(resamples), -(-resamples // BLOCK)):
-            scores = np.asarray(of((who[rows] @ flat).reshape(len(rows), *system.shape[1:])))
+            scores = np.asarray(of((who[rows] @ flat).astype(np.int64).reshape(len(rows), *system.shape[1:])))
             values.append(np.einsum("nr...,nr->n...", scores, which[rows]))
         found.append(np.concatenate(values))
     return found

@@ -179,7 +179,7 @@ def _swapped(a: Counts, b: Counts, metric: str, swaps: Counts) -> Floats:
     flat, delta = (a.sum(0), b.sum(0)), (b - a).reshape(len(a), -1).astype(np.float64)
 
     def one(rows: slice) -> Floats:
-        moved = (swaps[rows].astype(np.float64) @ delta).reshape(-1, *a.shape[1:])
+        moved = (swaps[rows].astype(np.float64) @ delta).astype(np.int64).reshape(-1, *a.shape[1:])
         return _difference(flat[0] + moved, flat[1] - moved, metric)
 
     return _in_blocks(one, len(swaps))
@@ -188,7 +188,7 @@ def _swapped(a: Counts, b: Counts, metric: str, swaps: Counts) -> Floats:
 def shuffle_draws(a: Counts, b: Counts, metric: str, permutations: int, seed: int) -> Floats:
     """Differences `(permutations,)` with the models of each fold shuffled between A and B."""
     folds, runs = a.shape[:2]
-    models = np.concatenate([a, b], axis=1).astype(np.float64)
+    models = np.concatenate([a, b], axis=1)
     rng = np.random.default_rng(seed)
 
     def one(rows: slice) -> Floats:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 from torch import empty
 
 from ser.errors import ConfigError, TrainingError
@@ -147,6 +146,7 @@ def shares_of(fitted: Any, config: Classical, values: NDArray[np.float64], count
     Raises:
         ConfigError: the classifier scores pairs of classes.
     """
+    from scipy.special import softmax
     from threadpoolctl import threadpool_limits
 
     classes = [int(c) for c in fitted.classes_]

@@ -50,6 +50,7 @@ KINDS = ("pooled", "frames", "words")
 LATER = ("pooling",)
 MOST_TENSORS = 2_000  # of a head's weights
 MOST_NUMBERS = 2**28  # of a head's weights: 1 GiB, and training holds five times that; the largest head has 11 million
+_SMALL_ENOUGH: set[tuple[Any, ...]] = set()  # options of heads that have been looked at
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,9 @@ def _made(name: str, inputs: list[Input], classes: int, options: dict[str, Any],
 
 def _check_size(name: str, inputs: list[Input], classes: int, options: dict[str, Any]) -> None:
     """Refuse options of a head that would take more memory than any head here is worth, before any of it is taken."""
+    asked = (plugin(name), tuple(inputs), classes, repr(sorted(options.items())))
+    if asked in _SMALL_ENOUGH:  # the other runs of an experiment ask the same
+        return
     try:
         parameter_count(name, inputs, classes, options, MOST_NUMBERS)
     except _TooLargeError as error:
@@ -173,6 +177,7 @@ def _check_size(name: str, inputs: list[Input], classes: int, options: dict[str,
         if plugin(name).__name__.startswith(HEADS + "."):
             raise
         return  # a head from elsewhere may need real numbers to be built
+    _SMALL_ENOUGH.add(asked)
 
 
 class _TooLargeError(ConfigError):
