@@ -12,7 +12,7 @@ from ser.errors import ConfigError
 from ser.evaluation.evaluated_model import EvaluatedModel, Key
 from ser.evaluation.head_outputs import CorpusFeatures, Floats, Rows, refuse_other_probabilities, replace_probabilities
 from ser.evaluation.predictions import EvaluatedPredictions
-from ser.features.blocks import stored_block
+from ser.features.stored_layers import block_as_used
 from ser.features.stores.store import FeatureStore
 from ser.features.view_rows import rows_of
 from ser.features.views import TTA_VIEWS, named, refuse_by_label, view_stores
@@ -73,7 +73,7 @@ def _view_features(corpus: CorpusFeatures, dataset: str, space: Workspace) -> li
                 continue
             path = there[block.name][view]
             _refuse_view(path, space.store(dataset, block.name), data.frame)
-            blocks.append(stored_block(path, block.name, ids))
+            blocks.append(block_as_used(path, ids, block.name, data.stores[block.name]))
         found.append(CorpusFeatures(data.with_blocks(blocks), corpus.device))
     return found
 

@@ -8,7 +8,7 @@ import pandas as pd
 from ser.errors import ConfigError
 from ser.evaluation.evaluated_model import SHARED_FOLDS, EvaluatedModel
 from ser.evaluation.head_outputs import CorpusFeatures, load_features_for
-from ser.features.blocks import stored_block
+from ser.features.stored_layers import block_as_used
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import UNKNOWN_SOURCE, Tensors
 from ser.train.runs.predictions import prediction_rows
@@ -158,7 +158,7 @@ def _without_trained_audio(data: Tensors, model: EvaluatedModel, space: Workspac
     ids = list(data.frame["utterance_id"][~twice])
     if not ids:
         raise ConfigError(f"all audio of {data.dataset} is in a corpus that {model.name} was trained on")
-    blocks = [stored_block(space.store(data.dataset, b.name), b.name, ids) for b in data.blocks]
+    blocks = [block_as_used(space.store(data.dataset, b.name), ids, b.name, data.stores[b.name]) for b in data.blocks]
     frame = data.frame[~twice].reset_index(drop=True)
     return replace(data, frame=frame, labels=data.labels[~twice], blocks=tuple(blocks)), int(twice.sum())
 

@@ -1,12 +1,14 @@
 """One of the layers that a store keeps, taken out of tensors: the features that an extraction of that layer alone gives."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.features.blocks import Block, StoreFacts
+from ser.features.blocks import Block, StoreFacts, stored_block
+from ser.features.stores.store import FeatureStore
 from ser.features.tensors import Tensors
 
 
@@ -16,12 +18,12 @@ def stored_layers(data: Tensors) -> dict[str, list[int]]:
     Layers are numbered as the encoder's: 0 is the input of its first block. Those of imported features, which do not say their
     numbers, are counted from 0.
     """
-    found = {}
-    for block in data.blocks:
-        if block.layers > 1:
-            own = data.stores[block.name]["identity"].get("layers")
-            found[block.name] = list(own) if own and len(own) == block.layers else list(range(block.layers))
-    return found
+    return {b.name: _numbers(b, data.stores[b.name]["identity"]) for b in data.blocks if b.layers > 1}
+
+
+def _numbers(block: Block, identity: Mapping[str, Any]) -> list[int]:
+    own = identity.get("layers")
+    return list(own) if own and len(own) == block.layers else list(range(block.layers))
 
 
 def one_layer(data: Tensors, layer: int) -> Tensors:
@@ -48,6 +50,27 @@ def one_layer(data: Tensors, layer: int) -> Tensors:
 def as_used(data: Tensors, facts: Mapping[str, Mapping[str, Any]]) -> Tensors:
     """The tensors with the layers that a record or a saved head states to have used, by its facts of stores."""
     return _taken(data, {name: int(store["layer"]) for name, store in facts.items() if "layer" in store})
+
+
+def block_as_used(path: Path, ids: Sequence[str], name: str, facts: Mapping[str, Any]) -> Block:
+    """Features of some utterances of one store's file, with the layer alone that the facts of a store state to have used.
+
+    Args:
+        name: of the store whose facts they are; of a view's file that of the original.
+
+    Raises:
+        StoreError: there is no such store, or it lacks an utterance.
+        ConfigError: it does not have that layer.
+    """
+    block = stored_block(path, name, ids)
+    if "layer" not in facts or block.layers == 1:
+        return block
+    with FeatureStore(path) as store:
+        known = _numbers(block, store.facts.identity)
+    layer = int(facts["layer"])
+    if layer not in known:
+        raise ConfigError(f"{path.name} has no layer {layer}", found=", ".join(map(str, known)))
+    return _of_layer(block, known.index(layer))
 
 
 def _taken(data: Tensors, layers: Mapping[str, int]) -> Tensors:

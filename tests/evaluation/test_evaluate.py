@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -320,10 +321,10 @@ def test_what_cannot_be_told_is_refused_with_what_to_do(
 
 def views_of(space: Path, change: float, identity: dict[str, Any] | None = None, source: bytes = bytes(32)) -> None:
     with FeatureStore(space / "features" / "a" / "toy.h5") as store:
-        values, ids = np.asarray(store.read(store.ids)), store.ids
+        values, ids, own = np.asarray(store.read(store.ids)), store.ids, store.facts
     for k, view in enumerate(TTA_VIEWS):
         name = f"toy@{view}"
-        facts = Facts("toy", "audio", "utterance", 8, {**SHARED, "view": {"name": view}, **(identity or {})}, 0, 0)
+        facts = replace(own, identity={**own.identity, "view": {"name": view}, **(identity or {})})
         with StoreWriter(space / "features" / "a" / f"{name}.h5", facts, overwrite=True) as writer:
             writer.commit([Record(i, v + change * (k + 1), source) for i, v in zip(ids, values, strict=True)])
             writer.merge(ids)
@@ -356,6 +357,18 @@ def test_views_are_averaged_and_those_that_tell_the_label_are_refused(space: Pat
     views_of(space, 0.3, {"encoder": "other"})
     with pytest.raises(StoreError, match="a difference in encoder"):
         evaluate("whole", space, tta=True)
+
+
+def test_views_of_a_head_on_one_layer_are_that_layer(tmp_path: Path, maker_type: Any) -> None:
+    maker = maker_type(tmp_path)
+    maker.table("a", speakers=4)
+    layers: dict[str, Any] = {"identity": {**SHARED, "layers": [0, 6, 9]}, "layers": (0.1, 0.6, 0.2)}
+    maker.store("a", **layers)
+    views_of(tmp_path, 0.0)
+    options = {**FAST, "runs": 1, "layer": 6, "save": True, "protocol": "speaker"}
+    fit("a", maker.space, output=tmp_path / "results" / "sixth.json", **options)
+    record = evaluated(tmp_path, "sixth", tta=True)
+    assert record["tta"]["scores"] == record["scores"]
 
 
 def test_features_that_are_no_longer_those_of_the_record_are_refused(space: Path) -> None:
