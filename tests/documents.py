@@ -1,8 +1,11 @@
 """Read the commands and the Python of the documentation in their order, and run them in a workspace.
 
-As a script it follows one document on corpora of one's own, where `DIR` of a command is the folder of its dataset:
+As a script it follows one document on corpora of one's own, where `DIR` of a command is the folder of its dataset. Each
+step is a process of its own, ended by SIGTERM after the limit. Steps are left out by a pattern, or up to a line; words are
+replaced (a published encoder by one that is here):
 
-    python tests/documents.py README.md --workspace W --corpus ravdess=FOLDER --corpus emodb=FOLDER
+    python tests/documents.py README.md --workspace W --corpus ravdess=FOLDER --corpus emodb=FOLDER \\
+        --minutes 20 --word bert=all-minilm-l6-v2 --without "--dataset meld" --line 49
 """
 
 import argparse
@@ -12,8 +15,9 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,24 +145,55 @@ def _main() -> int:
     parser.add_argument("document", choices=DOCUMENTS)
     parser.add_argument("--workspace", type=Path, required=True, help="made if it is not there; its ser.yaml holds")
     parser.add_argument("--corpus", action="append", default=[], metavar="DATASET=FOLDER")
+    parser.add_argument("--minutes", type=float, help="the limit of a step")
+    parser.add_argument("--word", action="append", default=[], metavar="OLD=NEW")
+    parser.add_argument("--without", type=re.compile, default="$^", metavar="PATTERN", help="steps to leave out")
+    parser.add_argument("--line", type=int, default=1, help="the first line to follow")
     arguments = parser.parse_args()
-    corpora = {name: Path(folder).resolve() for name, _, folder in (pair.partition("=") for pair in arguments.corpus)}
+    corpora = {name: Path(folder).resolve() for name, folder in _pairs(arguments.corpus)}
     arguments.workspace.mkdir(parents=True, exist_ok=True)
     os.chdir(arguments.workspace)
     reader, worst = Reader(corpora), 0
     for step in steps(arguments.document):
-        print(f"\n=== {step.place}\n$ {step.text}", flush=True)
-        if step.kind == "other":
+        if int(step.place.rpartition(":")[2]) < arguments.line:
+            continue
+        text = step.text
+        for old, new in _pairs(arguments.word):
+            text = re.sub(rf"(?<![\w-]){re.escape(old)}(?![\w-])", new, text)
+        print(f"\n=== {step.place}\n$ {text}", flush=True)
+        if step.kind == "other" or arguments.without.search(text):
             print("(left out)")
             continue
-        try:
-            code = reader.run(step)
-        except Exception as error:
-            print(f"{type(error).__name__}: {error}")
-            code = 1
-        print(f"=== exit code {code}", flush=True)
-        worst = max(worst, code)
+        begun = time.monotonic()
+        code = _bounded(reader, replace(step, text=text), arguments.minutes)
+        print(f"=== exit code {code} ({time.monotonic() - begun:.0f} s)", flush=True)
+        worst = max(worst, abs(code))
     return worst
+
+
+def _pairs(texts: list[str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (text.partition("=") for text in texts)]
+
+
+def _bounded(reader: Reader, step: Step, minutes: float | None) -> int:
+    """Run a step as a process of its own and return its exit code; after the limit it is ended by SIGTERM."""
+    python = [sys.executable, "-c", step.text] if step.kind == "python" else [sys.executable, "-m", "ser"]
+    try:
+        words = {"python": python, "shell": ["sh", "-c", step.text]}.get(step.kind) or [
+            *python,
+            *reader.words(step.text),
+        ]
+    except KeyError as missing:
+        print(f"no folder of {missing}: give --corpus {missing.args[0]}=FOLDER")
+        return 2
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with subprocess.Popen(words, env=os.environ | {"PYTHONPATH": paths}) as process:
+        try:
+            return process.wait(None if minutes is None else 60 * minutes)
+        except subprocess.TimeoutExpired:
+            print(f"longer than {minutes:g} minutes: ended by SIGTERM", flush=True)
+            process.terminate()
+            return process.wait()
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
-"""The facts that a record states about its data, as far as reports show them.
+"""The facts that a record states about its data, as far as somebody reads them.
 
-`data` of a record is free: each command adds what it knows. What is shown of it is read through these types, so that a record
-from elsewhere ends in a report or in one error.
+`data` of a record is free: each command adds what it knows. What is read of it has these types: `ser.results.records.kinds`
+refuses a file in which one has another, so that a record from elsewhere ends in a result or in one error.
 """
 
 from typing import Any
 
-from msgspec import UNSET, UnsetType, ValidationError, convert, field
+from msgspec import UNSET, UnsetType, field
 
-from ser.errors import ConfigError
-from ser.jsonfile import Model
+from ser.jsonfile import Model, check
 
 
 class CorpusClasses(Model, kw_only=True, forbid_unknown_fields=False):
@@ -46,14 +45,32 @@ class AuditFacts(Model, kw_only=True, forbid_unknown_fields=False):
     copies: dict[str, Any] | None = None
 
 
+class FoldPart(Model, kw_only=True, forbid_unknown_fields=False):
+    """Of a fold of several corpora, the part of one of them: the name of its own fold, and if this one tests it."""
+
+    fold: str
+    tested: bool
+
+
 class FoldFacts(Model, kw_only=True, forbid_unknown_fields=False):
-    """The sizes of a fold, and what validation was taken by."""
+    """The sizes of a fold, what validation was taken by, and of several corpora the part of each."""
 
     name: str
     train: int | UnsetType = UNSET
     validation: int | UnsetType = UNSET
     test: int | UnsetType = UNSET
     validation_by: str | None = None
+    parts: dict[str, FoldPart] = field(default_factory=dict)
+
+
+class FoldOptionFacts(Model, kw_only=True, forbid_unknown_fields=False):
+    """Options of a protocol; see `ser.metadata.folds.fold.FoldOptions`."""
+
+    folds: int | None = None
+    seed: int = 0
+    file: str | None = None
+    validation: str = "auto"
+    stratified: bool = False
 
 
 class HashedFile(Model, kw_only=True, forbid_unknown_fields=False):
@@ -63,15 +80,26 @@ class HashedFile(Model, kw_only=True, forbid_unknown_fields=False):
 
 
 class HashedStore(Model, kw_only=True, forbid_unknown_fields=False):
-    """A feature store by the SHA-256 of the values in use."""
+    """A feature store by the SHA-256 of its file and of the values in use, and the layer where one of several is used."""
 
+    sha256: str = "-"
     features_sha256: str = "-"
+    layer: int | UnsetType = UNSET
 
 
 class DataFacts(Model, kw_only=True, forbid_unknown_fields=False):
     """The data of a record, or of one of its datasets."""
 
     dataset: str = ""
+    source: str | None = None
+    target: str | None = None
+    scheme: str = ""
+    utterances: int | None = None
+    classes: dict[str, int] = field(default_factory=dict)
+    protocol: str | None = None
+    fold_options: FoldOptionFacts = field(default_factory=FoldOptionFacts)
+    untested: list[str] = field(default_factory=list)
+    normalize: str = "none"
     datasets: dict[str, "DataFacts"] = field(default_factory=dict)
     table: HashedFile | None = None
     stores: dict[str, HashedStore] = field(default_factory=dict)
@@ -82,14 +110,46 @@ class DataFacts(Model, kw_only=True, forbid_unknown_fields=False):
     label_space: LabelSpace | None = None
     normalization: str | None = None
 
+    @property
+    def layers(self) -> dict[str, dict[str, int]]:
+        """The layer of each store of which one of several is used, as `ser.features.stored_layers.as_used` takes it."""
+        return {name: {"layer": store.layer} for name, store in self.stores.items() if store.layer is not UNSET}
+
+
+class InputFacts(Model, kw_only=True, forbid_unknown_fields=False):
+    """An input of an experiment's configuration: its dataset, and the SHA-256 of the values of each store."""
+
+    dataset: str = ""
+    stores: dict[str, str] | UnsetType = UNSET
+
+
+class ConfigFacts(Model, kw_only=True, forbid_unknown_fields=False):
+    """What is read of the configuration of a record."""
+
+    inputs: list[InputFacts] = field(default_factory=list)
+    average: str = "none"
+
+
+class StatedFacts(Model, kw_only=True, forbid_unknown_fields=False):
+    """The two parts of a record that are free."""
+
+    data: DataFacts
+    config: ConfigFacts
+
+
+def stated_facts(record: Any, name: object) -> StatedFacts:
+    """The facts that a summary or a study states about its data, and its configuration.
+
+    Raises:
+        ConfigError: they are not of these types; the error calls the record by `name`.
+    """
+    return check({"data": record.data, "config": record.config}, StatedFacts, name)
+
 
 def data_facts(record: Any) -> DataFacts:
     """The facts that a summary or a study states about its data.
 
     Raises:
-        ConfigError: they are not of these types.
+        ConfigError: as `stated_facts`.
     """
-    try:
-        return convert(record.data, DataFacts)
-    except ValidationError as error:
-        raise ConfigError(f"{record.experiment} is damaged in its data", found=error) from None
+    return stated_facts(record, record.experiment).data

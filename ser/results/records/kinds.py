@@ -10,11 +10,12 @@ from msgspec import UNSET, Raw, Struct, UnsetType, ValidationError, json
 from ser import registry
 from ser.audit.record import AuditRecord
 from ser.errors import ConfigError
-from ser.jsonfile import Model, decode, read_limited
+from ser.jsonfile import AnyModel, Model, decode, read_limited
 from ser.results.records.comparison import ResultComparison
+from ser.results.records.data_facts import stated_facts
 from ser.results.records.evaluation import Evaluation
 from ser.results.records.explanations import Explanations
-from ser.results.records.model import FewshotSummary, RunRecord, Summary
+from ser.results.records.model import FewshotSummary, Opening, RunRecord, Summary
 from ser.results.records.names import SUMMARY_SCHEMA
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def read_summary(path: Path) -> Summary | FewshotSummary:
         found = "none" if beginning.schema is UNSET else repr(beginning.schema)
         raise ConfigError(f"{path} is not a summary", expected="the record of an experiment", found=found)
     model: type[Summary | FewshotSummary] = Summary if beginning.percentages is UNSET else FewshotSummary
-    return decode(content, model, path)
+    return _opened(decode(content, model, path), path)
 
 
 def read_run_record(path: Path) -> RunRecord:
@@ -145,4 +146,15 @@ def read_record(path: Path, what: str = "result") -> Model:
         )
     if model is Summary and beginning.percentages is not UNSET:
         model = FewshotSummary
-    return decode(content, model, path)
+    return _opened(decode(content, model, path), path)
+
+
+def _opened(record: AnyModel, path: Path) -> AnyModel:
+    """The record, whose free parts have the types that they are read with.
+
+    Raises:
+        ConfigError: they have not, with the place and the fault.
+    """
+    if isinstance(record, Opening) and isinstance(record.data, dict):
+        stated_facts(record, path)
+    return record

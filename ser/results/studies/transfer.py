@@ -142,7 +142,7 @@ class Study(StudyRecord, kw_only=True):
         if len(frames) < len(self.variants):
             return
         names = {v.method: v.name for v in self.variants}
-        classes = list(self.data["label_space"]["classes"])
+        classes = experiments.classes(next(iter(frames.values())))
         again = comparisons(frames, classes, names["none"], names.get("oracle", ""))
         yield "$.comparisons", self.comparisons, again
         found: dict[tuple[str, ...], Suspect] = {}

@@ -5,7 +5,7 @@ with the configuration, whose hash every run has, and the sizes of folds with th
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from msgspec import UNSET
 
 from ser.errors import ConfigError, CorpusError, SerError
 from ser.metadata.labels import FILES
-from ser.results.records.model import FewshotSummary, Summary
+from ser.results.records.data_facts import DataFacts, FoldFacts, data_facts, stated_facts
+from ser.results.records.model import FewshotSummary, Opening, Summary
 from ser.results.records.notes import notes_of
 from ser.results.verification.runs import Runs
 from ser.results.verification.verdict import Verdict
@@ -24,20 +25,40 @@ FACTS = ("corpus", "licence")  # of the table's description, which may be writte
 TAKEN = "command, environment, time of the start, and what the data are called and licensed as: taken as they are"
 
 
-def corpora(data: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Give the name, the place in the record and the facts of each dataset that has a table.
+@dataclass(frozen=True)
+class Corpus:
+    """A dataset of a record that has a table.
+
+    Attributes:
+        name: a bare name.
+        where: the place of its facts in the record.
+        facts: those that are read.
+        stated: all of them, in JSON's own types.
+        table: the SHA-256 of its table.
+    """
+
+    name: str
+    where: str
+    facts: DataFacts
+    stated: dict[str, Any]
+    table: str
+
+
+def corpora(record: Opening) -> Iterator[Corpus]:
+    """Give each dataset of a record that has a table.
 
     Raises:
-        ConfigError: a name would lead out of the workspace.
+        ConfigError: a name would lead out of the workspace; or the facts have other types.
     """
-    found = [(str(data["dataset"]), "$.data", data)] if "table" in data else []
-    for name, part in data.get("datasets", {}).items():
-        if isinstance(part, dict) and "table" in part:
-            found.append((str(name), f"$.data.datasets.{name}", part))
-    for name, where, part in found:
+    whole = data_facts(record)
+    found = [(whole.dataset, "$.data", whole, record.data)]
+    found += [(n, f"$.data.datasets.{n}", part, record.data["datasets"][n]) for n, part in whole.datasets.items()]
+    for name, where, facts, stated in found:
+        if facts.table is None:
+            continue
         if name in ("", ".", "..") or set(name) & set("/\\\0"):
             raise ConfigError(f"{where}: {name!r} is not the name of a dataset")
-        yield name, where, part
+        yield Corpus(name, where, facts, stated, facts.table.sha256)
 
 
 def own_scheme(scheme: str, space: Workspace) -> str:
@@ -59,88 +80,90 @@ def verify_data_facts(
     Args:
         unchanged: datasets whose tables and stores are as they were.
     """
-    data = summary.data
-    parts = list(corpora(data))
+    parts = list(corpora(summary))
     verdict.beyond.append(TAKEN)
     _inputs(summary, parts, verdict)
-    _sizes(data, runs, verdict)
+    _sizes(data_facts(summary).folds, runs, verdict)
     if runs.whole and summary.notes is not UNSET:
         verdict.compare(summary.notes, notes_of(runs.pairs()), "$.notes")
     proven: set[str] = set()
-    for name, where, part in parts:
-        if name in unchanged:
-            proven |= _again(name, where, part, summary, space, verdict)
+    for part in parts:
+        if part.name in unchanged:
+            proven |= _again(part, summary, space, verdict)
     left = [s for s in summary.stamps if s not in proven]
     if left:
         verdict.beyond.append(f"stamps that do not follow from a table and its folds alone: {'; '.join(left)}")
 
 
-def _inputs(summary: Summary | FewshotSummary, parts: list[tuple[str, str, dict[str, Any]]], verdict: Verdict) -> None:
+def _inputs(summary: Summary | FewshotSummary, parts: list[Corpus], verdict: Verdict) -> None:
     """Compare the facts with the inputs in the configuration."""
-    found = {str(one.get("dataset")): one for one in summary.config.get("inputs", [])}
-    if found:
-        verdict.compare([name for name, _, _ in parts], list(found), "$.data, datasets")
-    for name, where, part in parts:
-        known = {k: v for k, v in found.get(name, {}).items() if k in part and k not in ("stores", "views")}
-        verdict.compare({k: part[k] for k in known}, known, where)
-        stores = found.get(name, {}).get("stores")
-        if stores is not None:
-            verdict.compare({n: s["features_sha256"] for n, s in part["stores"].items()}, stores, f"{where}.stores")
-        verdict.compare(part["utterances"], sum(part["classes"].values()), f"{where}.utterances")
+    inputs = stated_facts(summary, summary.experiment).config.inputs
+    stated = {one.dataset: content for one, content in zip(inputs, summary.config.get("inputs", []), strict=True)}
+    stores = {one.dataset: one.stores for one in inputs}
+    if stated:
+        verdict.compare([part.name for part in parts], list(stated), "$.data, datasets")
+    for part in parts:
+        known = {
+            k: v for k, v in stated.get(part.name, {}).items() if k in part.stated and k not in ("stores", "views")
+        }
+        verdict.compare({k: part.stated[k] for k in known}, known, part.where)
+        own = stores.get(part.name, UNSET)
+        if own is not UNSET:
+            used = {n: s.features_sha256 for n, s in part.facts.stores.items()}
+            verdict.compare(used, own, f"{part.where}.stores")
+        verdict.compare(part.facts.utterances, sum(part.facts.classes.values()), f"{part.where}.utterances")
 
 
-def _sizes(data: dict[str, Any], runs: Runs, verdict: Verdict) -> None:
+def _sizes(folds: list[FoldFacts], runs: Runs, verdict: Verdict) -> None:
     """Compare folds with the runs, whose own sizes are those of their predictions."""
     known = {r.fold: {part: getattr(r.n, part) for part in SIZES} for r in runs.records}
-    for k, fold in enumerate(data.get("folds", [])):
-        if fold["name"] in known:
-            verdict.compare({part: fold[part] for part in SIZES}, known[fold["name"]], f"$.data.folds[{k}]")
+    for k, fold in enumerate(folds):
+        if fold.name in known:
+            stored = {part: getattr(fold, part) for part in SIZES if getattr(fold, part) is not UNSET}
+            verdict.compare(stored, known[fold.name], f"$.data.folds[{k}]")
         elif runs.whole:
-            verdict.add(f"$.data.folds[{k}].name", fold["name"], f"one of {', '.join(known)}")
+            verdict.add(f"$.data.folds[{k}].name", fold.name, f"one of {', '.join(known)}")
 
 
-def _again(
-    name: str, where: str, part: dict[str, Any], summary: Summary | FewshotSummary, space: Workspace, verdict: Verdict
-) -> set[str]:
+def _again(part: Corpus, summary: Summary | FewshotSummary, space: Workspace, verdict: Verdict) -> set[str]:
     """Make the facts of one corpus again; returns the stamps that follow from them, as the record has them."""
     from ser.audit.split_data import describe_data, split_data, tested_only
     from ser.features.stored_layers import as_used
     from ser.features.tensors import load_labels, load_tensors
     from ser.metadata.folds.fold import FoldOptions
 
-    options = part.get("fold_options", {})
-    if options.get("file"):
-        verdict.missing.append(f"the folds of {name} are from a file, {options['file']}, which is not in the workspace")
+    name, facts, options = part.name, part.facts, part.facts.fold_options
+    if options.file:
+        verdict.missing.append(f"the folds of {name} are from a file, {options.file}, which is not in the workspace")
         return set()
-    stores, scheme = list(part["stores"]), str(part["scheme"])
+    stores, classes = list(facts.stores), list(facts.classes)
     expected: list[str] = []
     try:
-        scheme = own_scheme(scheme, space)
-        classes = list(part["classes"])
+        scheme = own_scheme(facts.scheme, space)
         if stores:
             data = load_tensors(name, space, scheme=scheme, stores=stores, classes=classes, values=False)
-            data = as_used(data, part["stores"])
+            data = as_used(data, facts.layers)
         else:  # of a system whose predictions were imported
             data = load_labels(name, space, scheme=scheme, classes=classes)
-        if "protocol" not in part:
+        if facts.protocol is None:
             again = describe_data(data, scheme)
         else:
-            if part["audit"].get("copies") is None:  # its audio had not been listened to by then
+            if facts.audit is None or facts.audit.copies is None:  # its audio had not been listened to by then
                 data = replace(data, table=replace(data.table, copies=None))
-            rule, untested = FoldOptions(**options), list(map(str, part.get("untested", ())))
-            setup = split_data(data, part["protocol"], rule, part["normalize"], scheme, untested)
+            rule = FoldOptions(options.folds, options.seed, None, options.validation, options.stratified)
+            setup = split_data(data, facts.protocol, rule, facts.normalize, scheme, facts.untested)
             again, alone = setup.facts, "table" in summary.data
             expected = setup.stamps if alone else tested_only(setup.stamps)
     except CorpusError as error:
-        verdict.add(where, error.line(), "facts that can be made again")
+        verdict.add(part.where, error.line(), "facts that can be made again")
         return set()
     except SerError as error:
         verdict.missing.append(f"the facts about {name} cannot be made again: {error.line()}")
         return set()
     keys = [k for k in again if k not in FACTS]
-    unhashed = {n: {k: v for k, v in s.items() if k != "sha256"} for n, s in part["stores"].items()}
-    stored = {k: v for k, v in {**part, "stores": unhashed}.items() if k in keys}
-    verdict.compare(stored, {k: again[k] for k in keys}, where)
+    unhashed = {n: {k: v for k, v in s.items() if k != "sha256"} for n, s in part.stated.get("stores", {}).items()}
+    stored = {k: v for k, v in {**part.stated, "stores": unhashed}.items() if k in keys}
+    verdict.compare(stored, {k: again[k] for k in keys}, part.where)
     return _stamps(name, expected, summary.stamps, verdict)
 
 

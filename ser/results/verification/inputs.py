@@ -1,20 +1,18 @@
 """The tables and feature stores that a record names, compared by hash with those that it was computed from."""
 
 import hashlib
-from typing import Any
 
 import pandas as pd
 
 from ser.errors import SerError
 from ser.files import read_bytes
-from ser.results.verification.data_facts import corpora, own_scheme
+from ser.results.records.model import Opening
+from ser.results.verification.data_facts import Corpus, corpora, own_scheme
 from ser.results.verification.verdict import Verdict
 from ser.workspace import Workspace
 
 
-def verify_data(
-    data: dict[str, Any], space: Workspace, verdict: Verdict, labels: pd.DataFrame | None = None
-) -> list[str]:
+def verify_data(record: Opening, space: Workspace, verdict: Verdict, labels: pd.DataFrame | None = None) -> list[str]:
     """Compare tables and stores with the hashes in a record's `data`; missing ones are listed.
 
     Args:
@@ -24,17 +22,17 @@ def verify_data(
         The datasets whose tables and stores are there and have the same values.
     """
     unchanged = []
-    for name, _, facts in corpora(data):
-        same = _table(name, facts, space, verdict)
-        if _stores(name, facts, space, verdict) and same:
-            unchanged.append(name)
+    for part in corpora(record):
+        same = _table(part, space, verdict)
+        if _stores(part, space, verdict) and same:
+            unchanged.append(part.name)
         if same and labels is not None:
-            _labels(name, facts, space, labels, verdict)
+            _labels(part, space, labels, verdict)
     return unchanged
 
 
-def _table(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict) -> bool:
-    path = space.table(name)
+def _table(part: Corpus, space: Workspace, verdict: Verdict) -> bool:
+    path = space.table(part.name)
     try:
         digest = hashlib.sha256(read_bytes(path)).hexdigest()
     except (OSError, ValueError) as error:
@@ -42,17 +40,17 @@ def _table(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict)
         verdict.missing.append(f"the table metadata/{path.name} {reason}")
         return False
     verdict.files += 1
-    if digest != facts["table"]["sha256"]:
-        verdict.add(f"metadata/{path.name}, SHA-256", facts["table"]["sha256"], digest)
-    return bool(digest == facts["table"]["sha256"])
+    if digest != part.table:
+        verdict.add(f"metadata/{path.name}, SHA-256", part.table, digest)
+    return digest == part.table
 
 
-def _stores(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict) -> bool:
+def _stores(part: Corpus, space: Workspace, verdict: Verdict) -> bool:
     """Compare stores by the file's hash; where that differs, by the hash of the values, which merging does not change."""
     from ser.features.stores.store import FeatureStore
 
-    same = True
-    for store, known in facts["stores"].items():
+    same, name = True, part.name
+    for store, known in part.facts.stores.items():
         where = f"features/{name}/{store}.h5"
         if store not in space.stores(name):
             verdict.missing.append(f"the feature store {where} is not in the workspace")
@@ -62,43 +60,40 @@ def _stores(name: str, facts: dict[str, Any], space: Workspace, verdict: Verdict
         try:
             with FeatureStore(space.store(name, store)) as opened:
                 digest = opened.sha256
-            if digest == known["sha256"]:
+            if digest == known.sha256:
                 continue
-            again = _values(name, store, facts, space)
+            again = _values(part, store, space)
         except SerError as error:
-            verdict.add(f"{where}, SHA-256", known["sha256"], error.line())
+            verdict.add(f"{where}, SHA-256", known.sha256, error.line())
             same = False
             continue
-        if again != known["features_sha256"]:
-            verdict.add(f"{where}, SHA-256 of the values", known["features_sha256"], again)
+        if again != known.features_sha256:
+            verdict.add(f"{where}, SHA-256 of the values", known.features_sha256, again)
             same = False
         else:
             verdict.missing.append(f"the feature store {where} was rewritten; its values are the same")
     return same
 
 
-def _values(name: str, store: str, facts: dict[str, Any], space: Workspace) -> str:
+def _values(part: Corpus, store: str, space: Workspace) -> str:
     from ser.features.stored_layers import as_used
     from ser.features.tensors import load_tensors
 
-    found = load_tensors(
-        name,
-        space,
-        scheme=own_scheme(str(facts["scheme"]), space),
-        stores=list(facts["stores"]),
-        classes=list(facts["classes"]),
-    )
-    return str(as_used(found, facts["stores"]).stores[store]["features_sha256"])
+    facts = part.facts
+    scheme, classes = own_scheme(facts.scheme, space), list(facts.classes)
+    found = load_tensors(part.name, space, scheme=scheme, stores=list(facts.stores), classes=classes)
+    return str(as_used(found, facts.layers).stores[store]["features_sha256"])
 
 
-def _labels(name: str, facts: dict[str, Any], space: Workspace, labels: pd.DataFrame, verdict: Verdict) -> None:
+def _labels(part: Corpus, space: Workspace, labels: pd.DataFrame, verdict: Verdict) -> None:
     """Compare the true labels of the predictions with the table's under the label scheme."""
     from ser.metadata.labels import load_scheme
     from ser.metadata.table import load_table
 
+    name = part.name
     try:
         table = load_table(name, space)
-        rule = load_scheme(own_scheme(str(facts["scheme"]), space), table.frame)
+        rule = load_scheme(own_scheme(part.facts.scheme, space), table.frame)
     except SerError as error:
         verdict.missing.append(f"the labels of {name} cannot be compared: {error.line()}")
         return

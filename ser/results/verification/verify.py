@@ -16,6 +16,7 @@ from msgspec.structs import asdict, replace
 from ser.errors import ConfigError, SerError
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
+from ser.results.records.data_facts import FoldFacts, data_facts
 from ser.results.records.kinds import read_record, read_schema, studies
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
 from ser.results.records.names import SUMMARY_SCHEMA, config_hash
@@ -56,13 +57,13 @@ def verify(path: Path, space: Workspace) -> Verdict:
     beside = Workspace(path.resolve().parent.parent) if path.resolve().parent.name == "results" else space
     try:
         if isinstance(record, StudyRecord):
-            verify_data(record.data, beside, verdict)
+            verify_data(record, beside, verdict)
             for where, stored, again in record.recomputed(Experiments(path, verdict)):
                 verdict.compare(stored, again, where)
         else:
             _verify_summary(path, record, beside, verdict)
-    except (SerError, KeyError, ValueError, TypeError, AttributeError) as error:
-        verdict.add("$", f"{type(error).__name__} {error}", "numbers that can be computed again")
+    except SerError as error:
+        verdict.add("$", error.line(), "numbers that can be computed again")
     return verdict
 
 
@@ -83,7 +84,7 @@ def verify_all(folder: Path, space: Workspace) -> Iterator[Verdict]:
 def _verify_summary(path: Path, summary: Summary | FewshotSummary, space: Workspace, verdict: Verdict) -> None:
     runs = read_runs(path, summary, verdict)
     labels = tested_labels(runs.frames) if runs.frames else None
-    unchanged = verify_data(summary.data, space, verdict, labels)
+    unchanged = verify_data(summary, space, verdict, labels)
     verify_data_facts(summary, runs, unchanged, space, verdict)
     if not runs.whole:
         verdict.missing.append("the numbers cannot be recomputed without all runs")
@@ -116,7 +117,7 @@ def _corpora(summary: Summary, predictions: pd.DataFrame, experiments: Experimen
     """By corpus, the numbers of a head that was trained on several, and of each corpus's own head beside it."""
     found: dict[str, CorpusNumbers] = {}
     for name, part in (summary.datasets or {}).items():
-        own = _of_corpus(predictions, name, summary.data["folds"])
+        own = _of_corpus(predictions, name, data_facts(summary).folds)
         numbers = asdict(metrics_from_predictions(own, classes_of(own)))
         found[name] = replace(part, **numbers)
         runs = experiments.runs(part.alone.record, part.alone.experiment, part.alone.pooled.UA.n)
@@ -132,9 +133,16 @@ def _corpora(summary: Summary, predictions: pd.DataFrame, experiments: Experimen
     return found
 
 
-def _of_corpus(predictions: pd.DataFrame, name: str, folds: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """The rows of one corpus in the predictions of a union, in the folds that test it, under the corpus's own names."""
-    names = {f["name"]: f["parts"][name]["fold"] for f in folds if f["parts"][name]["tested"]}
+def _of_corpus(predictions: pd.DataFrame, name: str, folds: Sequence[FoldFacts]) -> pd.DataFrame:
+    """The rows of one corpus in the predictions of a union, in the folds that test it, under the corpus's own names.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    names = {f.name: f.parts[name].fold for f in folds if name in f.parts and f.parts[name].tested}
+    if "dataset" not in predictions or not names:
+        lacks = "the predictions have no column dataset" if names else "no fold of $.data.folds tests it"
+        raise ConfigError(f"$.datasets.{name} cannot be recomputed", found=lacks)
     chosen = (predictions["dataset"] == name) & predictions["fold"].isin(names)
     frame: pd.DataFrame = predictions[chosen].copy()
     frame["fold"] = frame["fold"].map(names)

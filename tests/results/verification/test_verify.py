@@ -335,6 +335,48 @@ def test_what_a_record_says_of_its_data_is_made_again(trained: Any) -> None:
     assert [("command" in line, "of another kind" in line) for line in found.beyond] == [(True, False), (False, True)]
 
 
+WRONG: list[tuple[Place, Any]] = [
+    (["data", "utterances"], "many"),
+    (["data", "classes"], ["anger"]),
+    (["data", "classes", "anger"], None),
+    (["data", "folds", 1], 3),
+    (["data", "folds", 0, "train"], "all"),
+    (["data", "fold_options", "folds"], "ten"),
+    (["data", "stores", "toy"], "0" * 64),
+    (["data", "stores", "toy", "sha256"], 5),
+    (["data", "table"], []),
+    (["data", "audit", "shares"], None),
+    (["data", "datasets"], {"one": {"folds": 1}}),
+    (["config", "inputs"], {"dataset": "one"}),
+]
+
+
+def test_a_fact_of_another_type_is_one_line_with_its_place(trained: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    path = trained.space.results / f"{trained.fitted['experiment']}.json"
+    whole = path.read_text()
+    for place, value in WRONG:
+        content = inner = json.loads(whole)
+        for step in place[:-1]:
+            inner = inner[step]
+        inner[place[-1]] = value
+        path.write_text(json.dumps(content))
+        named = ["[...]" if s in ("anger", "toy") else f"[{s}]" if isinstance(s, int) else f".{s}" for s in place]
+        for command in ("verify", "show", "report"):
+            assert main(["results", command, str(path), "--workspace", str(trained.space.root)]) in (1, 3)
+            told = capsys.readouterr().err
+            assert f"${''.join(named)}" in told
+            assert "Traceback" not in told
+
+
+def test_an_error_of_the_program_is_not_a_fault_of_the_record(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise AttributeError("no such attribute")
+
+    monkeypatch.setattr("ser.results.verification.verify.metrics_from_predictions", broken)
+    with pytest.raises(AttributeError, match="no such attribute"):
+        verify(path, Workspace(path.parent.parent))
+
+
 def test_copies_that_were_found_after_training_are_no_fault(trained: Any) -> None:
     from ser.metadata.copies import Copies, write_copies
 
