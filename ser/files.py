@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ser.errors import ConfigError
+
 JsonObject = dict[str, Any]  # whose keys are not ours to name
 MAX_DEPTH = 64  # levels of lists and objects in JSON: what is written here has fewer than ten
 _KINDS = (
@@ -36,6 +38,35 @@ def open_regular(path: Path | str) -> BinaryIO:
     except BaseException:
         os.close(handle)
         raise
+
+
+def kind_of(path: Path | str) -> str:
+    """Words for what there is at a path, links followed: `a folder`, `a file`, `a named pipe` ...; `nothing`."""
+    try:
+        state = Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "nothing"
+    except (OSError, ValueError) as error:  # a loop of links, a name that is too long or has a NUL
+        return str(error.strerror if isinstance(error, OSError) else error)
+    if stat.S_ISDIR(state.st_mode):
+        return "a folder"
+    return "a file" if stat.S_ISREG(state.st_mode) else _odd(state)
+
+
+def require_folder(path: Path | str, or_file: bool = False, made: bool = False) -> None:
+    """Refuse a path at which there is no folder.
+
+    Args:
+        or_file: a regular file will do too.
+        made: there may be nothing yet.
+
+    Raises:
+        ConfigError: there is something else; it says what.
+    """
+    found = kind_of(path)
+    if found not in ("a folder", *["a file"][:or_file], *["nothing"][:made]):
+        expected = "a folder or a file" if or_file else "a folder"
+        raise ConfigError(f"{path} is not {expected}", found="nothing there" if found == "nothing" else found)
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -115,5 +146,8 @@ def _refuse_irregular(state: os.stat_result, path: Path | str) -> None:
         return
     if stat.S_ISDIR(state.st_mode):
         raise IsADirectoryError(errno.EISDIR, "a folder, not a file", str(path))
-    kind = next((words for fits, words in _KINDS if fits(state.st_mode)), "something else")
-    raise OSError(errno.EINVAL, f"{kind}, not a regular file", str(path))
+    raise OSError(errno.EINVAL, f"{_odd(state)}, not a regular file", str(path))
+
+
+def _odd(state: os.stat_result) -> str:
+    return next((words for fits, words in _KINDS if fits(state.st_mode)), "something else")

@@ -1,14 +1,21 @@
 """The command line: exit codes, configuration files, errors that name things, and nothing heavy at the start."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 import ser
 from ser import registry
 from ser.cli import COMMANDS, main
+from ser.commands._types import Folder
+from ser.errors import ConfigError
+from ser.extract.encoder import find as find_encoder
+from ser.extract.options import EncoderOptions
 
 HEAVY = ["torch", "pandas", "numpy", "h5py", "sklearn", "scipy", "matplotlib", "transformers", "librosa", "jsonschema"]
 
@@ -234,3 +241,41 @@ def test_advice_names_options_that_the_command_has(
 def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "ser", "--version"], capture_output=True, text=True, check=True)
     assert ser.__version__ in done.stdout
+
+
+def _folder_options(command: click.Command, *words: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    for name, inner in (command.commands if isinstance(command, click.Group) else {}).items():
+        yield from _folder_options(inner, *words, name)
+    if not isinstance(command, click.Group):
+        yield from ((words, p.opts[0]) for p in command.params if isinstance(p.type, Folder))
+
+
+def test_every_option_that_takes_a_folder_names_what_is_there_instead(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "file").write_text("x")
+    commands = {name: registry.load(COMMANDS, name).command for name in registry.names(COMMANDS)}
+    options = [found for name, command in commands.items() for found in _folder_options(command, name)]
+    assert {"--weights", "--root", "--workspace", "--noise-folder", "--output"} <= {option for _, option in options}
+    found = {"pipe": "a named pipe", "loop": "Too many levels of symbolic links", "file": "a file"}
+    for words, option in options:
+        for name, kind in {**found, "/dev/zero": "a device"}.items():
+            if (option, name) != ("--root", "file"):  # some corpora are one file
+                assert main([*words, option, str(tmp_path / name)]) == 2
+                told = capsys.readouterr().err
+                assert f"Invalid value for '{option}'" in told
+                assert f"found {kind}" in told
+
+
+@pytest.mark.parametrize("name", ["pipe", "/dev/zero", "./nowhere", "~/nowhere-at-all"])
+def test_a_path_of_a_model_that_is_no_folder_is_no_hub_id(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="is not a folder"):
+        find_encoder(name)
+    with pytest.raises(ConfigError, match="is not a folder"):
+        EncoderOptions(weights=Path(name))

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ser.commands._configuration import COMMON, defaults, leave_out, section
+from ser.commands._types import Folder
 from ser.errors import SerError
 from ser.registry import load, names, summary, unknown
 from ser.workspace import Workspace
@@ -101,7 +102,7 @@ def _common_options() -> list[click.Parameter]:
     return [
         click.Option(
             ["--workspace"],
-            type=click.Path(file_okay=False, path_type=Path),
+            type=Folder(made=True),
             help="Folder that holds metadata/, features/ and results/.  [default: the current folder]",
         ),
         click.Option(

@@ -1,10 +1,13 @@
 """Types of options: lists, names of plugins, metrics."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from ser.errors import ConfigError
+from ser.files import require_folder
 from ser.registry import kind, names, unknown
 
 METRICS = click.Choice(["UA", "WA", "WF1", "Macro_F1"], case_sensitive=False)
@@ -41,3 +44,24 @@ class Plugin(click.ParamType):  # type: ignore[type-arg]
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "[" + "|".join(names(self.package)) + "]"
+
+
+class Folder(click.ParamType):  # type: ignore[type-arg]
+    """A folder that is read; what is there instead is named.
+
+    Args:
+        or_file: a regular file will do too, and a name at which there is nothing is left to the command.
+        made: there may be nothing yet.
+    """
+
+    name = "directory"
+
+    def __init__(self, or_file: bool = False, made: bool = False) -> None:
+        self.or_file, self.made = or_file, made
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        try:
+            require_folder(value, self.or_file, self.made or self.or_file)
+        except ConfigError as error:
+            self.fail(error.line(), param, ctx)
+        return Path(value)

@@ -7,13 +7,14 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._training import fold_options, protocol_options
+from ser.commands._types import Folder
 
 
 @click.command("audit", cls=Command)
 @click.option(
     "--dataset", required=True, metavar="NAME", help="A table of the workspace; with --root it is made first."
 )
-@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="The corpus folder, where the audio lies.")
+@click.option("--root", type=Folder(or_file=True), metavar="DIR", help="The corpus folder, where the audio lies.")
 @protocol_options()
 @click.option(
     "--scheme", default="native", show_default=True, help="Label scheme, which selects the rows and classes in use."

@@ -7,11 +7,12 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._training import record_options
+from ser.commands._types import Folder
 
 
 @click.command("classify", cls=Command)
 @click.option("--dataset", required=True, help="Dataset whose audio is classified.")
-@click.option("--root", type=click.Path(path_type=Path), help="The corpus folder; where the audio lies.")
+@click.option("--root", type=Folder(or_file=True), help="The corpus folder; where the audio lies.")
 @click.option(
     "--model",
     required=True,
@@ -26,7 +27,7 @@ from ser.commands._training import record_options
     "--batch-seconds", type=click.FloatRange(min=0), help="emotion2vec: audio in a batch; answers are the same."
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Cores to use.  [default: all]")
-@click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
+@click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--revision", help="Commit of the model's hub repository.")
 @click.option("--overwrite", is_flag=True, help="Ask the classifier again about all.")
 def command(session: Session, labels: tuple[str, ...], **options: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Items
+from ser.commands._types import Folder, Items
 
 
 def _layers(value: str) -> "str | tuple[int, ...]":
@@ -35,7 +35,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 
 @click.command("extract", cls=Command)
 @click.option("--dataset", "datasets", type=Items(), required=True, help="Dataset, or several: emodb,ravdess.")
-@click.option("--root", type=click.Path(path_type=Path), help="The corpus folder; where the audio lies.")
+@click.option("--root", type=Folder(or_file=True), help="The corpus folder; where the audio lies.")
 @click.option("--audio", type=Items(), help="Audio encoders: short names, hub ids (also id@revision) or folders.")
 @click.option(
     "--text", type=Items(), help="Text encoders, likewise.  [default for both: emotion2vec, and bert if text]"
@@ -104,17 +104,17 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 )
 @click.option(
     "--noise-folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(),
     help="Recordings that noise is taken from, as MUSAN.  [default: white noise]",
 )
 @click.option(
     "--impulses",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(),
     help="Impulse responses of rooms, for reverb.  [default: simulated rooms]",
 )
 @click.option("--view-seed", default=0, show_default=True, help="Seed of the random choices of views.")
 @click.option("--view-scheme", default="4", show_default=True, help="Label scheme of classwise views.")
-@click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
+@click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--revision", help="Commit of the model's hub repository; of several: id@revision.")
 @click.option("--overwrite", is_flag=True, help="Start the stores again.")
 def command(session: Session, datasets: list[str], root: Path | None, **options: Any) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Plugin
+from ser.commands._types import Folder, Plugin
 
 
 @click.command("metadata", cls=Command)
 @click.option(
     "--dataset", required=True, metavar="NAME", help="Name of the table; a corpus's own name finds its plugin."
 )
-@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="The corpus folder.")
+@click.option("--root", type=Folder(or_file=True), metavar="DIR", help="The corpus folder.")
 @click.option("--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="A table file of one's own.")
 @click.option(
     "--format",

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Items
+from ser.commands._types import Folder, Items
 
 
 @click.command("predict", cls=Command)
@@ -26,7 +26,7 @@ from ser.commands._types import Items
     help="In place of FILES: a CSV with the columns file, text or both, and speaker, dialogue, turn as far as they are known.",
 )
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
-@click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
+@click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--encoders", type=Items(), help="STORE=NAME or folder, where an encoder's weights have moved.")
 @click.option("--device", default="cpu", show_default=True)
 def command(

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Group, Session
-from ser.commands._types import Items
+from ser.commands._types import Folder, Items
 
 
 def _which(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,7 +69,7 @@ def merge(session: Session, **which: Any) -> None:
 @command.command("export", cls=Command)
 @_which
 @click.option("--format", "kind", type=click.Choice(["npz", "csv", "parquet"]), default="npz", show_default=True)
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write to.")
+@click.option("--output", type=Folder(made=True), default=Path(), help="Folder to write to.")
 def export(session: Session, kind: str, output: Path, **which: Any) -> None:
     """Write stores as .npz (any), .csv or .parquet (one vector per utterance)."""
     from ser.features.export import export as write

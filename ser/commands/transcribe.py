@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Items
+from ser.commands._types import Folder, Items
 
 
 @click.command("transcribe", cls=Command)
 @click.option("--dataset", "datasets", type=Items(), required=True, help="Dataset, or several: emodb,ravdess.")
-@click.option("--root", type=click.Path(path_type=Path), help="The corpus folder; where the audio lies.")
+@click.option("--root", type=Folder(or_file=True), help="The corpus folder; where the audio lies.")
 @click.option(
     "--model",
     default="whisper-small",
@@ -32,7 +32,7 @@ from ser.commands._types import Items
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="Cores to use.  [default: all]")
-@click.option("--weights", type=click.Path(path_type=Path), help="Folder of models, used before cache and network.")
+@click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--revision", help="Commit of the model's hub repository.")
 @click.option("--overwrite", is_flag=True, help="Transcribe all again.")
 def command(

@@ -14,7 +14,7 @@ from ser.audio.files import LFS_POINTER
 from ser.errors import ConfigError, EncoderError
 from ser.extract.encoder import Checkpoint
 from ser.extract.hubs import HUBS, TENSORS, Fetch, ModelFiles, Unreachable, hugging_face_cache, hugging_face_hub
-from ser.extract.options import EncoderOptions
+from ser.extract.options import EncoderOptions, refuse_other_paths
 
 Needs = Sequence[Sequence[str]]  # of each group of file names, one must be there
 
@@ -59,6 +59,7 @@ def parse_model_name(name: str, family: str, checkpoints: Mapping[str, Checkpoin
         expected = f"one of {', '.join(checkpoints)}, a hub id, or a folder"
         raise ConfigError(f"{name!r} is a family of encoders", expected=expected)
     folder = Path(name).expanduser()
+    refuse_other_paths(name)
     short = plain_name(folder.resolve().name if folder.is_dir() else name.split("/")[-1])
     return ModelName(short, name, folder if folder.is_dir() else None, None)
 

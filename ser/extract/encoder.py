@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from ser import registry
 from ser.errors import ConfigError
-from ser.extract.options import EncoderOptions
+from ser.extract.options import EncoderOptions, refuse_other_paths
 from ser.files import JsonObject
 from ser.metadata.ledger import TrainingData
 
@@ -153,6 +153,7 @@ def find(name: str, modality: str | None = None) -> ModuleType:
         hubs = {checkpoint.hub for checkpoint in plugin.CHECKPOINTS.values()}
         if name in plugin.CHECKPOINTS or name in hubs | {hub.split("/")[-1] for hub in hubs}:
             return plugin
+    refuse_other_paths(name)
     kind = _funasr_class(Path(name).expanduser() / "config.yaml")
     for plugin in plugins.values():
         if kind in getattr(plugin, "FUNASR_MODELS", ()):

@@ -1,11 +1,13 @@
 """The options of encoders, and how encoders read them: layers, the store's name, device, dtype."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
+from ser.files import require_folder
 
 DTYPES = ("float32", "bfloat16", "float16")
 STATISTICS = "mean,std"  # pooling: mean and standard deviation of frames, or of tokens
@@ -40,6 +42,21 @@ class EncoderOptions:
     batch_seconds: float | None = None
     window: str = PUBLISHED
     announce: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.weights is not None:
+            require_folder(self.weights)
+
+
+def refuse_other_paths(name: str) -> None:
+    """Refuse the name of a model that is a path at which there is no folder.
+
+    Raises:
+        ConfigError: it says what is there.
+    """
+    folder = Path(name).expanduser()
+    if name.startswith((".", "~", "/")) or os.path.lexists(folder):
+        require_folder(folder)
 
 
 def chosen_layers(layers: str | tuple[int, ...], depth: int, level: str) -> list[int]:

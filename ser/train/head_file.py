@@ -34,6 +34,15 @@ SCHEMA = "ser.head/1"
 CLASSIFIER = "classifier.skops"
 LARGEST = 4 * 2**30  # bytes of a file: a hundred times the largest head that is built here
 MOST_TENSORS = 1000  # of a file
+_OTHERS = {  # how files begin that people take for a saved head
+    b"PK": "a zip archive, as of torch.save, NumPy or skops",
+    b"\x80": "a pickle, as of joblib or an old torch.save",
+    b"\x89HDF": "an HDF5 file, as a feature store",
+    b"RIFF": "a recording",
+    b"GGUF": "a GGUF file",
+    b"\x1f\x8b": "a gzip archive",
+    b"{": "JSON",
+}
 _AGAIN = "Train it again: ser fit ... --save"
 
 
@@ -157,7 +166,7 @@ def _read(path: Path, whole: bool) -> tuple[HeadFacts, Recipe, dict[str, Tensor]
 
     try:
         with open_regular(path) as file:  # a pipe would wait for ever
-            size = os.fstat(file.fileno()).st_size
+            size, beginning = os.fstat(file.fileno()).st_size, file.read(16)
         if size > LARGEST:
             raise _fault(path, f"{LARGEST >> 30} GiB at most", f"{size} bytes")
         with safe_open(path, framework="pt") as file:  # which compares the tensors' places with the file's size
@@ -171,7 +180,17 @@ def _read(path: Path, whole: bool) -> tuple[HeadFacts, Recipe, dict[str, Tensor]
             recipe = _recipe(path, facts, whole)
             _check_tensors(path, facts, recipe, shapes)
             tensors = {name: file.get_tensor(name) for name in shapes} if whole else {}
-    except (OSError, SafetensorError, ValueError) as error:  # ValueError: a NUL in the name
+    except SafetensorError as error:
+        found = next(
+            (words for sign, words in _OTHERS.items() if beginning.startswith(sign)), f"something else ({error})"
+        )
+        found = found if beginning[8:9] != b"{" else f"a damaged or cut file of this kind ({error})"
+        raise ConfigError(
+            f"{path} is not a saved head of ser",
+            expected="an experiment's name, or a file ending in .safetensors that ser fit --save wrote",
+            found=found,
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise ConfigError(
             f"cannot read the head {path}", found=reason, action="Train one with: ser fit ... --save"

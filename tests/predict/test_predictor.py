@@ -70,10 +70,27 @@ def test_predict_lists_files_that_cannot_be_used(trained: Path, capsys: pytest.C
 
 
 def test_a_file_that_is_no_head_is_refused(trained: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot read the head"):
+    with pytest.raises(ConfigError, match="is not a saved head of ser"):
         load_head(trained / "metadata" / "mine.csv")
     with pytest.raises(ConfigError, match=r"ser fit \.\.\. --save"):
         load_head(trained / "nothing.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("beginning", "words"),
+    [
+        (b"PK\x03\x04", "a zip archive"),
+        (b"\x80\x04", "a pickle"),
+        (b"\x08\x07\x12", "something else"),
+        (b"RIFF", "a recording"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, beginning: bytes, words: str) -> None:
+    (tmp_path / "x.zip").write_bytes(beginning + bytes(500))
+    with pytest.raises(
+        ConfigError, match=f"expected an experiment's name, or a file ending in .safetensors .* found {words}"
+    ):
+        load_head(tmp_path / "x.zip")
 
 
 @pytest.fixture

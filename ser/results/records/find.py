@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
+from ser.files import kind_of
 from ser.jsonfile import plain
 
 HEAD = ".safetensors"
@@ -87,7 +88,8 @@ def find_head(model: str, folder: Path) -> Path:
     Raises:
         ConfigError: there is no such experiment, or it saved no head.
     """
-    if model.endswith(HEAD) or (Path(model).is_file() and not model.endswith(".json")):
+    other = kind_of(model) not in ("nothing", "a folder") and not model.endswith(".json")
+    if model.endswith(HEAD) or other:
         return Path(model)
     summary = find_summary(model, folder)
     heads = sorted(summary.with_suffix("").glob(f"*{HEAD}"))
