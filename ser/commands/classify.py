@@ -1,6 +1,5 @@
 """`ser classify`: a ready-made classifier on a corpus."""
 
-from pathlib import Path
 from typing import Any
 
 import click
