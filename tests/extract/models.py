@@ -102,7 +102,7 @@ def whisper_speaking(folder: Path, *, english: bool = False, positions: int = 24
     end, start = ids["<|endoftext|>"], ids["<|startoftranscript|>"]
     dims = {
         "d_model": 32,
-        "encoder_layers": 2,
+        "encoder_layers": 1,
         "decoder_layers": 2,
         "encoder_ffn_dim": 48,
         "decoder_ffn_dim": 48,

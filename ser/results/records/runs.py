@@ -46,8 +46,11 @@ def write_run(folder: Path, result: RunResult, predictions: pd.DataFrame) -> Run
     name = run_name(result.run, result.fold, **amount_of(result))
     classes = [column[2:] for column in predictions.columns if column.startswith("p_")]
     check_predictions(predictions, classes)
-    types = {f"p_{name}": np.float32 for name in classes}
-    table = predictions.drop(columns=list(AMOUNTS), errors="ignore").astype(types)
+    kept = [column for column in predictions.columns if column not in AMOUNTS]
+    shares = [f"p_{name}" for name in classes]
+    # All at once: column by column it takes twice as long.
+    parts = [predictions[[c for c in kept if c not in shares]], predictions[shares].astype(np.float32)]
+    table = pd.concat(parts, axis=1)[kept]
     data = table.to_csv(index=False, lineterminator="\n").encode("utf-8")
     digest = hashlib.sha256(data).hexdigest()
     record = RunRecord(**asdict(result), predictions=f"{name}.csv", predictions_sha256=digest)
