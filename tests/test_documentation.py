@@ -1,4 +1,4 @@
-"""What README and docs say is run in their order: commands and Python, on small corpora of tones.
+"""Commands and Python of README and docs are run in their order, on small corpora of tones.
 
 README begins in an empty workspace. Each page of docs begins with the tables and stores that README leaves, so with several
 stores of a corpus; `BEFORE` has what a page takes for granted beyond that.
@@ -221,7 +221,7 @@ def recordings(root: Path) -> Path:
 
 
 def variables() -> dict[str, Any]:
-    """What snippets take for granted."""
+    """Variables that snippets take for granted."""
     return {
         "samples": np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32),
         "content": Path("a.wav").read_bytes() if Path("a.wav").is_file() else b"",
@@ -325,7 +325,7 @@ def test_readme_is_followed_in_its_order(readme: Desk) -> None:
 def test_recorded_commands_name_their_stores_and_find_their_records(
     readme: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many stores were extracted later."""
+    """Stores that were extracted later change nothing."""
     monkeypatch.chdir(readme.root)
     written = {path.name: json.loads(path.read_text()) for path in Path("results").glob("*.json")}
     commands = {name: shlex.split(record.get("command", "")) for name, record in written.items()}

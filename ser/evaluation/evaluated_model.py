@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.results.records.find import HEAD, find_summary, verb
+from ser.results.records.find import find_summary, verb
 from ser.results.records.kinds import read_record, read_run_record, read_summary
 from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
-from ser.results.records.names import amount_name, amount_of, amount_value, run_name
+from ser.results.records.names import HEAD, amount_name, amount_of, amount_value, head_file_name
 from ser.results.records.runs import read_predictions
 from ser.train.checkpoint import HeadFacts, SavedHead, head_facts, load_head
 from ser.workspace import Workspace
@@ -205,7 +205,7 @@ def find_model(model: str, workspace: Workspace, amount: str | None = None) -> E
     heads = {}
     for r in runs:
         for fold in (r.fold, *SHARED_FOLDS):
-            file = folder / f"{run_name(r.run, fold)}{HEAD}"
+            file = folder / head_file_name(r.run, fold)
             if file.is_file():
                 heads[r.run, fold] = file
                 break

@@ -66,6 +66,6 @@ class Clap(Frozen):
         return [padded(joined(pooled[:, None], [[1] * count for count in counts]))], counts
 
     def _values(self, windows: list[NDArray[np.float32]]) -> dict[str, Tensor]:
-        """What the tower reads of windows that are no longer than its own."""
+        """The input of the tower for windows that are no longer than its own."""
         values = self.extractor(windows, sampling_rate=self.sample_rate, truncation="rand_trunc", return_tensors="pt")
         return {"input_features": self.moved(values.input_features).to(self.model.dtype)}

@@ -191,7 +191,7 @@ def _positions(x: Tensor) -> Tensor:
 
 
 def read_means(path: Path, width: int) -> tuple[Tensor, Tensor]:
-    """What is added to stacked frames, and what they are then multiplied by, `(width,)` each, of Kaldi's `am.mvn`.
+    """Read the sums and the factors for stacked frames from Kaldi's `am.mvn`: `(width,)` each.
 
     Raises:
         EncoderError: the file is not such a file, or of another width.

@@ -24,7 +24,7 @@ UNIT = 1e-12  # the least length by which torch's normalize divides
 
 @dataclass(frozen=True)
 class SentencePooling:
-    """What stands behind the transformer of a sentence-transformers model.
+    """The steps behind the transformer of a sentence-transformers model.
 
     Attributes:
         mode: `cls`, `mean`, `max` or `last`.

@@ -90,7 +90,7 @@ class Whisper(Frozen):
         return -(-len(audio) // (self.hop * STRIDE))
 
     def _of_own_frames(self, block: Any, whole: Any, states: Tensor, mask: Tensor | None, **named: Any) -> Tensor:
-        """What the last block gives, of the first frames alone where the others are padding; it reads all frames."""
+        """The output of the last block, of the first frames alone where the others are padding; it reads all frames."""
         frames = getattr(self._own, "frames", states.shape[1])
         if self.exact or mask is not None or frames > MOSTLY * states.shape[1]:
             found: Tensor = whole(states, mask, **named)
@@ -127,7 +127,7 @@ class Whisper(Frozen):
         return cut
 
     def _encoded(self, mel: Tensor, mask: Tensor | None) -> Tensor:
-        """What transformers' encoder computes, of any number of frames: `(batch, bands, frames)` -> `(batch, frames, dim)`."""
+        """Compute transformers' encoder on any number of frames: `(batch, bands, frames)` -> `(batch, frames, dim)`."""
         states = F.gelu(self.model.conv2(F.gelu(self.model.conv1(mel)))).transpose(1, 2)
         states = states + self.model.embed_positions.weight[: states.shape[1]]
         for layer in self.model.layers:

@@ -8,8 +8,8 @@ from typing import Any
 from ser.errors import ConfigError
 from ser.files import kind_of
 from ser.jsonfile import plain
+from ser.results.records.names import HEAD
 
-HEAD = ".safetensors"
 _CONTAINERS = (dict, list)  # of JSON, nothing else
 OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
 

@@ -13,6 +13,7 @@ from ser.results.records.model import amount_name as amount_name
 
 SUMMARY_SCHEMA = "ser.summary/1"
 EVALUATION_SCHEMA = "ser.evaluation/1"
+HEAD = ".safetensors"  # the ending of a saved head
 AMOUNTS = ("percentage", "shots")  # fields of a few-shot run's record; one of them is the amount of target data
 
 
@@ -38,6 +39,15 @@ def amount_value(name: str) -> tuple[bool, float]:
     ['5 shots', '10 shots', '2%', '100%']
     """
     return name.endswith("%"), float(name.rstrip("%").split()[0])
+
+
+def head_file_name(run: int, fold: str) -> str:
+    """The name of the file of a saved head.
+
+    >>> head_file_name(0, "3")
+    'run-000.fold-03.safetensors'
+    """
+    return f"{run_name(run, fold)}{HEAD}"
 
 
 def run_name(run: int, fold: str, percentage: float | None = None, shots: int | None = None) -> str:

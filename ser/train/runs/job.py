@@ -10,6 +10,7 @@ from ser.errors import SerError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.results.records.model import RunResult
+from ser.results.records.names import head_file_name
 from ser.train.runs.recipe import Recipe
 
 
@@ -69,6 +70,10 @@ class Job:
     def refits(self, fold: Fold) -> bool:
         """True if runs are trained again on training and validation."""
         return self.refit == "always" or (self.refit == "auto" and fold.carved)
+
+    def head_file(self, run: int, fold: Fold) -> Path:
+        """The file of the saved head of a run and fold."""
+        return self.folder / head_file_name(run, head_name(fold))
 
 
 class Unit(NamedTuple):

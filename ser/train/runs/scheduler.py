@@ -10,12 +10,11 @@ from ser.errors import SerError, TrainingError
 from ser.metadata.folds.fold import Fold
 from ser.parallel import in_order, keep_memory
 from ser.progress import progress
-from ser.results.records.names import run_name
 from ser.results.records.runs import read_run, write_run
 from ser.train.checkpoint import head_facts
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
-from ser.train.runs.job import Job, Run, Unit, first_of, head_name
+from ser.train.runs.job import Job, Run, Unit, first_of
 from ser.train.runs.options import FitOptions
 from ser.train.runs.plan import groups, is_short, stack_of, trained_once, workers
 from ser.train.runs.worker import guarded, train_unit
@@ -81,7 +80,7 @@ def _earlier(job: Job, number: int, fold: Fold) -> Run | None:
 
 def _has_head(job: Job, run: int, fold: Fold) -> bool:
     """True if a run's saved head is there and of this configuration."""
-    path = job.folder / f"{run_name(run, head_name(fold))}.safetensors"
+    path = job.head_file(run, fold)
     try:
         return path.exists() and head_facts(path).config_hash == job.config_hash
     except SerError:  # damaged, or of another version: it is trained and written again

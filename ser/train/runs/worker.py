@@ -13,7 +13,6 @@ from ser.errors import SerError, TrainingError
 from ser.features.normalise import Statistics, normalise
 from ser.metadata.folds.fold import Fold
 from ser.results.records.model import RunResult, Sizes
-from ser.results.records.names import run_name
 from ser.train.checkpoint import save_head
 from ser.train.classical.learner import Fitted
 from ser.train.loop.data import Trained
@@ -165,9 +164,8 @@ def _notes(parts: Parts, slot: int) -> list[str]:
 
 
 def _save(job: Job, fold: Fold, run: int, seed: int, parts: list[Trained], statistics: dict[str, Statistics]) -> None:
-    name = head_name(fold)
     save_head(
-        job.folder / f"{run_name(run, name)}.safetensors",
+        job.head_file(run, fold),
         data=job.data,
         config=job.recipe,
         weights=[part.estimator if isinstance(part, Fitted) else part.weights for part in parts],
@@ -179,7 +177,7 @@ def _save(job: Job, fold: Fold, run: int, seed: int, parts: list[Trained], stati
             "experiment": job.experiment,
             "config_hash": job.config_hash,
             "run": run,
-            "fold": name,
+            "fold": head_name(fold),
             "seed": seed,
             "dataset": _trained_on(job, fold),
             **_durations(job, fold),
