@@ -42,6 +42,7 @@ SPLITS = ("train", "validation", "test")
 TEXT_SOURCES = ("corpus", "asr", "simulated")
 GENDERS = ("female", "male")
 NOT_NEGATIVE = ("start", "duration", "channel", "age", "turn")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Row(TypedDict, total=False):
@@ -211,18 +212,24 @@ def validate(frame: pd.DataFrame, dataset: str, bare: bool = False) -> None:
             raise CorpusError(f"{dataset}: {name}: column {column}", expected=expected, found=found)
 
     def among(column: str, allowed: tuple[str, ...]) -> None:
+        if set(frame[column]) <= {"", *allowed}:
+            return
         refuse(frame[column].ne("") & ~frame[column].isin(allowed), column, f"{', '.join(allowed)}, or nothing")
 
     if not len(frame):
         raise CorpusError(f"{dataset}: there are no utterances", expected="one or more")
     refuse(frame["utterance_id"] == "", "utterance_id", "an id")
     _unique(frame["utterance_id"], dataset)
+    # A look at all texts of a column at once is many times as fast as one at each: only what is wrong is looked for by row.
     for column in ("utterance_id", "path"):
-        refuse(frame[column].str.contains(r"[\x00-\x1f\x7f]", regex=True), column, "no control characters")
+        if CONTROL.search("".join(frame[column])):
+            refuse(frame[column].str.contains(CONTROL.pattern, regex=True), column, "no control characters")
     for column, kind in COLUMNS.items():
         if kind == TEXT:
-            refuse(frame[column].str.contains("\x00", regex=False), column, "no NUL characters")
-            if not _is_unicode("".join(frame[column])):
+            together = "".join(frame[column])
+            if "\x00" in together:
+                refuse(frame[column].str.contains("\x00", regex=False), column, "no NUL characters")
+            if not _is_unicode(together):
                 refuse(
                     ~frame[column].map(_is_unicode).astype(bool),
                     column,
@@ -237,11 +244,12 @@ def validate(frame: pd.DataFrame, dataset: str, bare: bool = False) -> None:
     refuse(frame["end"].notna() & (frame["end"] <= frame["start"].fillna(0)), "end", "a time after start, in s")
     if not bare:
         refuse((frame["path"] == "") & (frame["text"] == ""), "path", "audio or text")
-    refuse(
-        ~frame["votes"].map(_are_votes).astype(bool),
-        "votes",
-        'JSON such as {"anger": 0.75, "fear": 0.25}: shares by canonical emotion, together 1 or less',
-    )
+    if any(frame["votes"]):
+        refuse(
+            ~frame["votes"].map(_are_votes).astype(bool),
+            "votes",
+            'JSON such as {"anger": 0.75, "fear": 0.25}: shares by canonical emotion, together 1 or less',
+        )
 
 
 def _unique(ids: "pd.Series[Any]", dataset: str) -> None:

@@ -102,7 +102,7 @@ def _frame(path: Path, amount: dict[str, Any]) -> pd.DataFrame:
     Raises:
         ConfigError: the file is missing, or is not a CSV of predictions.
     """
-    types: dict[Any, Any] = dict.fromkeys((*TEXT_COLUMNS, "dataset"), str)
+    types: dict[Any, Any] = dict.fromkeys((*TEXT_COLUMNS, "dataset"), object)  # as runs make them
     content = BytesIO(read_limited(path, "table of predictions"))
     try:
         frame = pd.read_csv(content, dtype=types, keep_default_na=False, encoding="utf-8")

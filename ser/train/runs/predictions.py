@@ -25,21 +25,28 @@ def prediction_rows(
         columns: further columns with one value each: `run`, `fold`, `split`.
     """
     classes = np.array(data.classes, dtype=object)
-    frame = data.frame.iloc[rows]
     table = pd.DataFrame(
         {
-            "utterance_id": frame["utterance_id"].to_numpy(),
-            **columns,
-            "true": classes[data.labels[rows]],
-            "predicted": classes[probabilities.argmax(-1)],
-            "speaker": frame["speaker"].to_numpy(),
-            "gender": frame["gender"].to_numpy(),
-            **({"dataset": frame["dataset"].to_numpy()} if "dataset" in frame else {}),
+            "utterance_id": _texts(data.frame["utterance_id"].to_numpy()[rows]),
+            **{
+                name: _texts([value] * len(rows)) if isinstance(value, str) else value
+                for name, value in columns.items()
+            },
+            "true": _texts(classes[data.labels[rows]]),
+            "predicted": _texts(classes[probabilities.argmax(-1)]),
+            "speaker": _texts(data.frame["speaker"].to_numpy()[rows]),
+            "gender": _texts(data.frame["gender"].to_numpy()[rows]),
+            **({"dataset": _texts(data.frame["dataset"].to_numpy()[rows])} if "dataset" in data.frame else {}),
         }
     )
     shares = pd.DataFrame(probabilities, columns=[f"p_{c}" for c in data.classes])
     joined: pd.DataFrame = pd.concat([table, shares], axis=1)
     return joined
+
+
+def _texts(values: Sequence[str] | NDArray[Any]) -> "pd.Series[str]":
+    """A column of Python's texts, as tables have them: pandas' own are several times slower in frames of one run's size."""
+    return pd.Series(values, dtype=object)
 
 
 def scores_by_split(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
