@@ -124,7 +124,9 @@ class SenseVoiceNet(nn.Module):
         Returns:
             Each layer as `(batch, frames, dim)`, without the four vectors in front.
         """
-        asked = self.embed.weight[list(PROMPT)]
+        asked = torch.cat(
+            [self.embed.weight[row : row + 1] for row in PROMPT]
+        )  # an index would be copied to the device
         x = padded([torch.cat([asked, row]) for row in rows])
         mask = valid([len(PROMPT) + len(row) for row in rows], x.device)
         x = x * self.dim**0.5
