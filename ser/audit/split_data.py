@@ -21,6 +21,7 @@ from ser.metadata.folds.fold import Fold, FoldOptions, Rows
 from ser.metadata.folds.protocols import default_protocol, make_folds, why_random
 from ser.metadata.labels import load_scheme
 from ser.metadata.table import Table
+from ser.metadata.targets import DIMENSIONS
 from ser.metadata.texts import text_sources
 
 
@@ -122,6 +123,8 @@ def split_data(
     named = protocol is not None
     protocol = protocol or default_protocol(data.table, options)
     reason = why_random(data.table) if protocol == "random" and not named else ""
+    if data.untested is not None:
+        untested = {*untested, *data.frame["utterance_id"][data.untested]}
     folds = _tested(make_folds(protocol, data.table, data.frame, data.labels, options), data, untested)
     verdict = sharing.judge_folds(data.dataset, protocol, data.frame, folds, data.table.copies)
     used = np.unique(np.concatenate([np.concatenate([f.train, f.validation, f.test]) for f in folds]))
@@ -153,6 +156,9 @@ def _tested(folds: list[Fold], data: Tensors, untested: Collection[str]) -> list
         return folds
     keep = ~data.frame["utterance_id"].isin(list(untested)).to_numpy()
     found = [replace(fold, test=fold.test[keep[fold.test]]) for fold in folds]
+    if data.untested is not None:
+        judged = ~data.untested
+        found = [replace(fold, validation=fold.validation[judged[fold.validation]]) for fold in found]
     empty = next((fold.name for fold in found if not len(fold.test)), None)
     if empty is not None:
         raise CorpusError(f"{data.dataset}: no prediction of the test part of fold {empty}", expected="one or more")
@@ -167,7 +173,7 @@ def _stamps(data: Tensors, folds: list[Fold], verdict: sharing.SharingVerdict, n
     stamps += ledger.encoder_stamps(data.table.facts, data.stores)
     stamps += [f"{name} is an augmented view, in training and test" for name in data.stores if split_name(name)[1]]
     stamps += [data.views.stamp] if data.views is not None else []
-    stamps += [STAMPS[normalize]] if normalize in STAMPS else []
+    stamps += [*data.stamps, *([STAMPS[normalize]] if normalize in STAMPS else [])]
     stamps += _missing_classes(data, folds)
     missing = sum(n for reason, n in data.dropped.items() if reason.startswith("no ") and reason.endswith(" features"))
     return stamps + ([f"left out: {missing} utterances have no features"] if missing else [])
@@ -181,7 +187,9 @@ def _spoken(data: Tensors) -> set[str]:
 
 
 def _missing_classes(data: Tensors, folds: list[Fold]) -> list[str]:
-    found = []
+    found: list[str] = []
+    if data.target.kind == DIMENSIONS:
+        return found
     every = set(range(len(data.classes)))
     for part in ("train", "test"):
         missing = set().union(*(every - set(np.unique(data.labels[f.parts()[part]]).tolist()) for f in folds))
@@ -199,6 +207,10 @@ def _folds_digest(data: Tensors, folds: list[Fold]) -> str:
 def describe_data(data: Tensors, scheme: str) -> dict[str, Any]:
     """Describe a dataset for a record: the table, the stores, the scheme and utterances that were left out."""
     counts = np.bincount(data.labels, minlength=len(data.classes))
+    if data.values is not None and data.target.kind != "votes":
+        counts = (
+            (data.values > 0).sum(0) if data.target.kind == "labels" else np.full(len(data.classes), len(data.frame))
+        )
     frame = data.frame
     rows = zip(frame["utterance_id"], data.labels, frame["speaker"], frame["gender"], strict=True)
     return {
@@ -212,8 +224,18 @@ def describe_data(data: Tensors, scheme: str) -> dict[str, Any]:
         "utterances": len(frame),
         "classes": {c: int(n) for c, n in zip(data.classes, counts, strict=True)},
         "dropped": data.dropped,
+        **_target_facts(data),
         **({} if data.views is None else {"views": {"names": data.views.names, "stores": data.views.facts}}),
     }
+
+
+def _target_facts(data: Tensors) -> dict[str, Any]:
+    """The target, where it is not one class: its name, the hash of its values, and the scales of dimensions."""
+    if data.values is None:
+        return {}
+    values = digest(" ".join(map(repr, row)) for row in data.values.tolist())
+    scales = {name: data.table.dimensions[name] for name in data.target.names if name in data.table.dimensions}
+    return {"learns": data.target.text, "learns_sha256": values, **({"scales": scales} if scales else {})}
 
 
 def label_space(data: Tensors) -> dict[str, Any]:

@@ -10,7 +10,11 @@ from ser.commands._types import METRICS, Items
 
 @click.command("compare", cls=Command)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--metric", type=METRICS, default="UA", show_default=True, help="The metric to test.")
+@click.option(
+    "--metric",
+    type=METRICS,
+    help="The metric to test.  [default: UA, or that of the target]",
+)
 @click.option(
     "--at", help="Few-shot: the amount of target data, 10% or '5 shots'.  [default: the largest that all have]"
 )
@@ -22,7 +26,7 @@ from ser.commands._types import METRICS, Items
 def command(
     session: Session,
     names: tuple[str, ...],
-    metric: str,
+    metric: str | None,
     at: str | None,
     allow: list[str],
     force: bool,
@@ -46,7 +50,8 @@ def command(
 
     if output is not None and output.suffix != ".json":
         raise ConfigError(f"--output {output}", expected="a file that ends in .json")
-    words = ["ser results compare", *map(shlex.quote, names), f"--metric {metric}"]
+    words = ["ser results compare", *map(shlex.quote, names)]
+    words += [f"--metric {metric}"] if metric else []
     words += [f"--at {shlex.quote(at)}"] if at else []
     words += [f"--allow {','.join(allow)}"] if allow else []
     words += ["--force"] if force else []

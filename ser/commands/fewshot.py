@@ -32,7 +32,7 @@ from ser.registry import names
     show_default=True,
     help="encoder: fine-tuning trains only what comes after the head's embedding.",
 )
-@training_options(without=("save", "refit"))
+@training_options(without=("save", "refit", "target"))
 def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
     """Learn from growing parts of the target's training data, from a source model; writes results/….json.
 

@@ -187,8 +187,20 @@ def find_model(model: str, workspace: Workspace, amount: str | None = None) -> E
         amount: of a few-shot record, as `10%` or `5 shots`; None takes the largest.
 
     Raises:
-        ConfigError: there is none, or it is a study, whose experiments are listed.
+        ConfigError: there is none, it is a study, whose experiments are listed, or its target has no classes.
     """
+    found = _found(model, workspace, amount)
+    learned = found.first_facts.learns if found.summary is None else found.summary.data.get("learns")
+    if isinstance(learned, str) and learned != "votes":
+        raise ConfigError(
+            f"{found.name} learned {learned}, and an evaluation is of classes",
+            expected="a head on emotion or votes",
+            action="See its scores with ser results show, and use it with ser predict.",
+        )
+    return found
+
+
+def _found(model: str, workspace: Workspace, amount: str | None) -> EvaluatedModel:
     if model.endswith(HEAD):
         return _of_head(Path(model))
     path = find_summary(model, workspace.results)

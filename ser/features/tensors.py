@@ -26,6 +26,8 @@ from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.ledger import is_imported
 from ser.metadata.schema import RATINGS
 from ser.metadata.table import Table, load_table
+from ser.metadata.targets import DIMENSIONS, EMOTION, ONE_CLASS, Target, parse_target
+from ser.metadata.targets import plugin as target_plugin
 from ser.metadata.texts import text_sources
 from ser.registry import words
 from ser.workspace import Workspace, open_workspace
@@ -47,6 +49,11 @@ class Tensors:
         dropped: reason -> number of the table's utterances that are not in use.
         stores: store name -> path, sha256 and identity, for the record.
         views: augmented views that training rows are drawn among, in the blocks after the rows of `frame`; None: none.
+        target: what heads learn. Where it is not one class, `classes` are the names of its outputs.
+        values: of such a target, `(n, K)`; None for classes.
+        untested: true for rows that may be trained on but not tested, `(n,)`; None where there are none.
+        unit: of dimensions, mean and standard deviation, `(K,)` each, that `values` were standardised by; None before.
+        stamps: sentences that a result with this target must carry.
     """
 
     dataset: str
@@ -58,6 +65,11 @@ class Tensors:
     dropped: dict[str, int]
     stores: dict[str, StoreFacts]
     views: ViewRows | None = None
+    target: Target = ONE_CLASS
+    values: NDArray[np.float64] | None = None
+    untested: NDArray[np.bool_] | None = None
+    unit: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    stamps: tuple[str, ...] = ()
 
     @property
     def modalities(self) -> set[str]:
@@ -83,6 +95,7 @@ def load_tensors(
     classes: Sequence[str] | None = None,
     views: str | Sequence[str] | None = None,
     values: bool = True,
+    target: str = EMOTION,
 ) -> Tensors:
     """Load the tensors of a dataset under a label scheme.
 
@@ -94,6 +107,7 @@ def load_tensors(
         classes: keep these classes of the scheme only, in this order (the label space shared with another corpus).
         views: augmented views of the audio that training may draw among: names, `all`, or `tta`.
         values: False reads no features and hashes no file: blocks are `(n, 0)`, all else is the same.
+        target: what heads learn, see `ser.metadata.targets.parse_target`.
 
     Raises:
         ConfigError: several stores of one modality and none named, or no such store.
@@ -102,7 +116,8 @@ def load_tensors(
     with OpenDataset(
         dataset, workspace, words("stores", stores or ()), words("modalities", modalities or ())
     ) as opened:
-        return opened.tensors(str(scheme), classes=classes, views=words("views", views or ()), values=values)
+        drawn = words("views", views or ())
+        return opened.tensors(str(scheme), classes=classes, views=drawn, values=values, target=target)
 
 
 def load_labels(
@@ -111,16 +126,17 @@ def load_labels(
     *,
     scheme: str | int = "4",
     classes: Sequence[str] | None = None,
+    target: str = EMOTION,
 ) -> Tensors:
     """Load the rows and labels of a dataset under a label scheme, without features: there are no blocks.
 
     Args:
-        dataset, workspace, scheme, classes: as of `load_tensors`.
+        dataset, workspace, scheme, classes, target: as of `load_tensors`.
 
     Raises:
         ConfigError: the scheme leaves fewer than two classes.
     """
-    return OpenDataset(dataset, workspace, ()).tensors(str(scheme), classes=classes)
+    return OpenDataset(dataset, workspace, ()).tensors(str(scheme), classes=classes, target=target)
 
 
 class OpenDataset:
@@ -169,11 +185,57 @@ class OpenDataset:
         classes: Sequence[str] | None = None,
         views: Sequence[str] | None = None,
         values: bool = True,
+        target: str = EMOTION,
     ) -> Tensors:
         """Tensors under a label scheme, see `load_tensors`."""
+        asked = parse_target(target, list(self.table.ratings))
+        if asked.kind != EMOTION:
+            return self._with_target(asked, scheme, classes, views, values)
         frame, names, present, dropped = self._labelled(scheme, classes)
         number = {c: k for k, c in enumerate(present)}
         labels = np.array([number[n] for n in names], dtype=np.int64)
+        return self._made(frame, labels, present, dropped, views, values)
+
+    def _with_target(
+        self,
+        asked: Target,
+        scheme: str,
+        classes: Sequence[str] | None,
+        views: Sequence[str] | None,
+        values: bool,
+    ) -> Tensors:
+        """Tensors with a target that is not one class."""
+        if classes is not None and asked.kind != DIMENSIONS:
+            raise ConfigError(f"--target {asked.text} with classes that are shared with another corpus")
+        self._refuse_by_label()
+        rule = load_scheme(scheme, self.table.frame)
+        rows = target_plugin(asked.kind).read(self.table, rule, asked.names)
+        places = np.flatnonzero(rows.keep)
+        frame = self.table.frame.iloc[places].reset_index(drop=True)
+        dropped = dict(rows.dropped)
+        order = np.arange(len(frame)).astype(object)
+        frame, kept = _with_features(self.table, frame, order, self.stores, self.space, dropped)
+        own = kept.astype(np.int64)
+        made = self._made(frame, rows.labels[own], rows.outputs, dropped, views, values)
+        untested = rows.untested[own]
+        return replace(
+            made,
+            target=asked,
+            values=None if rows.values is None else rows.values[own],
+            untested=untested if untested.any() else None,
+            stamps=tuple(rows.stamps),
+        )
+
+    def _made(
+        self,
+        frame: pd.DataFrame,
+        labels: NDArray[np.int64],
+        present: tuple[str, ...],
+        dropped: dict[str, int],
+        views: Sequence[str] | None,
+        values: bool,
+    ) -> Tensors:
+        """Tensors of the rows in use."""
         ids = list(frame["utterance_id"])
         nothing = np.empty((len(frame), 0), dtype=np.float32)
         blocks = [Block(n, s.modality, nothing) for n, s in self.stores.items()]
@@ -189,12 +251,15 @@ class OpenDataset:
             blocks, drawn = load_view_rows(views, folder, blocks, self.stores, frame)
         return Tensors(self.table.dataset, frame, labels, present, tuple(blocks), self.table, dropped, facts, drawn)
 
+    def _refuse_by_label(self) -> None:
+        for name, store in self.stores.items():
+            refuse_by_label(name, store.facts.identity, "the features of validation and test data")
+
     def _labelled(
         self, scheme: str, classes: Sequence[str] | None
     ) -> tuple[pd.DataFrame, NDArray[Any], tuple[str, ...], dict[str, int]]:
         """The rows in use, the class of each, the classes that there are, and the utterances that are not in use by reason."""
-        for name, store in self.stores.items():
-            refuse_by_label(name, store.facts.identity, "the features of validation and test data")
+        self._refuse_by_label()
         rule = load_scheme(scheme, self.table.frame)
         frame, names, dropped = _rows(self.table, rule, classes)
         frame, names = _with_features(self.table, frame, names, self.stores, self.space, dropped)
@@ -213,8 +278,8 @@ def _too_few_classes(table: Table, scheme: str, present: Sequence[str]) -> Confi
         action = "It has no emotions: give its table a column emotion or label, and make it again with ser metadata."
         if ratings:
             action = (
-                f"It has ratings ({', '.join(ratings)}) and no emotions. Heads are trained on classes: add a column label made "
-                "of the ratings (low and high, for instance); the loss vad then learns the ratings beside the classes."
+                f"It has ratings ({', '.join(ratings)}) and no emotions. Train on them: --target {','.join(ratings)}; or "
+                "add a column label made of the ratings (low and high, for instance)."
             )
     return ConfigError(
         f"{table.dataset}: scheme {scheme} leaves {len(present)} class ({', '.join(present) or 'none'})",

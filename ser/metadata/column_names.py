@@ -84,7 +84,7 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object) -> Iterator[R
     given = [{name: cells.get(key) for name, key in columns.items()} for cells in listed]
     if words:
         given = [{**row, "emotion": one_hot.label_of(cells, words)} for row, cells in zip(given, listed, strict=True)]
-    spelling = _Spelling(given, where)
+    spelling = _Spelling(given, where, plural=plain(columns.get("label", "")) == "labels")
     base = folder.resolve()
     scales = {name: 1000 for name, key in columns.items() if _MILLISECONDS.search(plain(key))}
     made = [_row(cells, base, number, where, scales, spelling) for number, cells in enumerate(given, start=1)]
@@ -150,9 +150,10 @@ def _note_labels(columns: Mapping[str, str], words: Sequence[str], keys: Sequenc
     ratings = [columns[name] for name in RATINGS if name in columns]
     if ratings:
         LOG.warning(
-            "no column of emotions, but ratings (%s): they are kept, and the loss vad learns them beside classes. Heads are "
-            "trained on classes: add a column emotion, made of the ratings for instance (low and high)",
+            "no column of emotions, but ratings (%s): train heads on them with --target %s, or add a column emotion, made "
+            "of the ratings for instance (low and high)",
             ", ".join(ratings),
+            ",".join(name for name in RATINGS if name in columns),
         )
     else:
         LOG.warning(
@@ -166,13 +167,19 @@ class _Spelling:
     Args:
         rows: with `emotion` and `label` as they are in the file.
         where: the file, for errors.
+        plural: true where the column is called `labels`: its cells may hold several, which are kept with `;` between them.
 
     Raises:
-        CorpusError: a cell holds several labels.
+        CorpusError: a cell of another column holds several labels.
     """
 
-    def __init__(self, rows: Sequence[RawRow], where: object) -> None:
+    def __init__(self, rows: Sequence[RawRow], where: object, plural: bool = False) -> None:
         labels, emotions = [_label_of(row) for row in rows], [as_label(row.get("emotion")) for row in rows]
+        self._several: dict[str, str] = {}
+        if plural:
+            cells = {as_label(row.get("label")) for row in rows}
+            self._several = {c: ";".join(dict.fromkeys(parts)) for c in cells if (parts := several(c))}
+            labels = ["" if word in self._several else word for word in labels]
         both = labels + [emotion for label, emotion in zip(labels, emotions, strict=True) if emotion != label]
         self._missing = Counter(word for word in both if is_missing(word))
         del self._missing[""]
@@ -187,7 +194,8 @@ class _Spelling:
                 f"{where}, row {row}: {word!r} is several labels (rows of this kind: {sum(counts[w] for w in many)})",
                 expected="one label in each row",
                 action="Keep the main emotion there, and give the shares of all in a column votes "
-                f"({json.dumps({from_word(p): round(1 / len(parts), 2) for p in parts})}); or leave such rows out.",
+                f"({json.dumps({from_word(p): round(1 / len(parts), 2) for p in parts})}); or call the column labels, and "
+                "train with --target labels; or leave such rows out.",
             )
         self._spelt = one_spelling(counts.elements())
         self._changed = [(kept, word) for word, kept in self._spelt.items() if word != kept]
@@ -195,7 +203,12 @@ class _Spelling:
 
     def of(self, word: str) -> str:
         """The spelling that is kept; "" for a word that stands for no label."""
-        return "" if word in self._missing else self._spelt.get(word, word)
+        return "" if word in self._missing else self._several.get(word) or self._spelt.get(word, word)
+
+    def emotion_of(self, cell: object, label: str) -> str:
+        """The canonical emotion of a row: that of its cell, or else of its label; "" of several labels without a main one."""
+        word = self.of(as_label(cell)) or ("" if label in self._several.values() else label)
+        return from_word(word) if word else ""
 
     def note(self) -> None:
         """Say what was changed."""
@@ -216,8 +229,7 @@ def _row(
 ) -> RawRow:
     row = {name: cleaned(value) for name, value in cells.items()}
     row["label"] = spelling.of(_label_of(cells))
-    word = spelling.of(as_label(row.get("emotion"))) or row["label"]
-    row["emotion"] = from_word(word) if word else ""
+    row["emotion"] = spelling.emotion_of(row.get("emotion"), row["label"])
     row["path"] = _relative(said(row.get("path")), base)
     for name, words in (("gender", GENDERS), ("split", SPLITS)):
         given = said(row.get(name)).lower()

@@ -161,6 +161,9 @@ SCHEMES = {
 def native(frame: "pd.DataFrame") -> Scheme:
     """The corpus's own classes: its canonical emotions in canonical order, then, by name, labels that are `other`."""
     present = set(frame["emotion"]) - {"", "other"}
+    if not present:  # of several labels in each row none is the main one
+        several_labels = frame.loc[frame["label"].str.contains(";", regex=False), "label"]
+        present = {from_word(word) for text in several_labels for word in text.split(";")} - {"other"}
     others = sorted(set(frame.loc[frame["emotion"] == "other", "label"]) - {""} - present)
     classes = tuple(e for e in CANONICAL if e in present) + tuple(others)
     return Scheme("native", classes, {c: c for c in classes})

@@ -21,7 +21,17 @@ from ser.errors import CorpusError
 from ser.files import parse_json, read_bytes
 from ser.metadata.copies import Copies, read_copies
 from ser.metadata.ledger import IMPORTED
-from ser.metadata.schema import TEXT, Row, Scale, TableFacts, check_name, check_table_facts, columns_of, validate
+from ser.metadata.schema import (
+    RATINGS,
+    TEXT,
+    Row,
+    Scale,
+    TableFacts,
+    check_name,
+    check_table_facts,
+    columns_of,
+    validate,
+)
 from ser.workspace import Workspace, writing
 
 # pandas and Python's own writer leave a lone carriage return unquoted, and pandas reads `NA`, `01` and `1` as what they
@@ -55,6 +65,11 @@ class Table:
     def columns(self) -> dict[str, str]:
         """The columns and their kinds: those that all tables have, then this corpus's other dimensions."""
         return columns_of(self.facts)
+
+    @property
+    def ratings(self) -> list[str]:
+        """The columns of ratings: valence, arousal, dominance and this corpus's other dimensions, where rows have values."""
+        return [name for name in dict.fromkeys((*RATINGS, *self.dimensions)) if self.has(name)]
 
     @property
     def dimensions(self) -> dict[str, Scale]:

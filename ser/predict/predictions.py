@@ -8,13 +8,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.metadata.targets import DIMENSIONS, EMOTION
 from ser.predict.inputs import Inputs
 
 LONG = 2.0  # times the longest utterance in training
 
 
 def prediction_table(
-    inputs: Inputs, errors: NDArray[Any], shares: NDArray[np.float64], classes: Sequence[str], dialogues: bool
+    inputs: Inputs,
+    errors: NDArray[Any],
+    shares: NDArray[np.float64],
+    classes: Sequence[str],
+    dialogues: bool,
+    target: str = EMOTION,
 ) -> pd.DataFrame:
     """Make the table of predictions.
 
@@ -22,15 +28,22 @@ def prediction_table(
         errors: the reason why each cannot be used, `(n,)`; "" where it can.
         shares: probabilities, `(n, classes)`; NaN where it cannot.
         dialogues: true for a head that reads dialogues; they then have columns.
+        target: the kind of the head's; dimensions have one column each, by name, and of several labels `predicted` has all
+            above 0.5, with `;` between them.
     """
     good = errors == ""
     best = np.full(len(inputs), "", dtype=object)
-    best[good] = np.array(classes, dtype=object)[shares[good].argmax(-1)]
+    if target == "labels":
+        best[good] = [";".join(c for c, p in zip(classes, row, strict=True) if p > 0.5) for row in shares[good]]
+    elif target != DIMENSIONS:
+        best[good] = np.array(classes, dtype=object)[shares[good].argmax(-1)]
     columns: dict[str, Any] = {"text" if inputs.recordings is None else "file": inputs.names}
     if dialogues:
         columns |= {"dialogue": inputs.dialogue_names, "turn": inputs.turn_numbers}
-    columns |= {"predicted": best, "probability": shares.max(-1), "error": errors}
-    shown = pd.DataFrame(shares, columns=[f"p_{c}" for c in classes])
+    named = target != DIMENSIONS
+    columns |= {"predicted": best, "probability": shares.max(-1)} if named else {}
+    columns["error"] = errors
+    shown = pd.DataFrame(shares, columns=[f"p_{c}" if named else c for c in classes])
     joined: pd.DataFrame = pd.concat([pd.DataFrame(columns), shown], axis=1)
     return joined
 
@@ -80,7 +93,7 @@ def long_note(names: Sequence[str], seconds: NDArray[np.float64], longest: float
         return ""
     return (
         f"{len(far)} of {len(names)} recordings are over {LONG:g} times as long as the longest utterance in training "
-        f"({longest:.1f} s), and get one emotion each: {_first(far)}. Cut them into utterances."
+        f"({longest:.1f} s), and get one answer each: {_first(far)}. Cut them into utterances."
     )
 
 

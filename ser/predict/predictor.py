@@ -85,7 +85,7 @@ class Predictor:
             One row for each file, in the order given: `file` (`text` where there are no files), for dialogues `dialogue`
             and `turn`, then `predicted`, `probability`, `error`, and `p_<class>` columns. Where a recording cannot be used
             (the file is missing, say), `error` gives the reason, the other columns are empty, and the rest of its dialogue is
-            predicted without it.
+            predicted without it. A head on dimensions gives a column for each in place of the last but `error`.
 
         Raises:
             ConfigError: the head wants files or texts and there are none, or not one for each row; or a turn is there twice.
@@ -105,7 +105,7 @@ class Predictor:
         far = long_note(inputs.names, np.where(errors == "", seconds, np.nan), self.head.longest)
         if far:
             self.say(far)
-        return prediction_table(inputs, errors, shares, self.classes, self.reads_dialogues)
+        return prediction_table(inputs, errors, shares, self.classes, self.reads_dialogues, self.head.target)
 
     def _refuse(self, inputs: Inputs) -> None:
         """Refuse inputs that the head cannot answer."""

@@ -15,10 +15,11 @@ from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
 from ser.features.normalise import Statistics, scale
 from ser.features.tensors import Tensors
+from ser.metadata.targets import EMOTION
 from ser.train.classical.classifier import Classical, neural_only
 from ser.train.classical.learner import pooled, shares_of
 from ser.train.classical.saved import pack, unpack, unusable_classifier
-from ser.train.head_file import CLASSIFIER, HeadFacts, StoredInput, head_facts, read_head, write_head
+from ser.train.head_file import CLASSIFIER, HeadFacts, StoredInput, Unit, head_facts, read_head, write_head
 from ser.train.heads._base import part_of, plugin
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident
@@ -63,6 +64,10 @@ def save_head(
         "limit": limit,
         "stamps": stamps,
     }
+    if data.target.kind != EMOTION:
+        facts["learns"] = data.target.text
+    if data.unit is not None:
+        facts["unit"] = Unit(*(values.tolist() for values in data.unit))
     if isinstance(config, Classical):
         tensors = {CLASSIFIER: torch.frombuffer(bytearray(pack(weights[0], config.head)), dtype=torch.uint8)}
     else:
@@ -93,6 +98,11 @@ class SavedHead:
     @property
     def classes(self) -> list[str]:
         return list(self.about.classes)
+
+    @property
+    def target(self) -> str:
+        """The kind of its target, see `ser.metadata.targets`."""
+        return EMOTION if isinstance(self.config, Classical) else self.config.target
 
     @property
     def inputs(self) -> list[Input]:
@@ -130,7 +140,7 @@ class SavedHead:
         turns: Turn | None = None,
         speakers: NDArray[np.object_] | None = None,
     ) -> NDArray[np.float64]:
-        """Class probabilities of new utterances, `(n, classes)`.
+        """Class probabilities of new utterances, `(n, classes)`; of dimensions their values, on the scale of the ratings.
 
         Args:
             blocks: raw features, one block for each of `inputs`, in that order. With a head that was normalised per
@@ -146,9 +156,9 @@ class SavedHead:
             return self.classified(pooled(self.standardised(blocks, speakers)))
         parts = self.parts(self.standardised(blocks, speakers), device, turns)
         found = [predict(data, config, w, np.arange(len(data.labels)))[0] for data, config, w in parts]
-        return finite_probabilities(
-            found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found))
-        )
+        whole = found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found))
+        unit = self.about.unit
+        return finite_probabilities(whole if unit is UNSET else whole * np.array(unit.std) + np.array(unit.mean))
 
     def classified(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Class probabilities by a classical head, `(n, classes)`.

@@ -22,7 +22,7 @@ from torch import Tensor
 from ser.errors import ConfigError, SerError
 from ser.features.normalise import Statistics
 from ser.files import open_regular
-from ser.jsonfile import Count, Positive, Word, plain
+from ser.jsonfile import Count, Positive, Word, plain, require
 from ser.train.classical.classifier import Classical, class_of, is_classical
 from ser.train.heads._base import parameter_count, part_of
 from ser.train.loop.config import make_config
@@ -65,6 +65,13 @@ class Durations(Struct):
     max: float
 
 
+class Unit(Struct):
+    """Mean and standard deviation of each dimension over the training utterances."""
+
+    mean: list[float]
+    std: list[Annotated[float, Meta(gt=0)]]
+
+
 class HeadFacts(Struct, kw_only=True):
     """The header of a saved head.
 
@@ -79,10 +86,12 @@ class HeadFacts(Struct, kw_only=True):
         stamps: of the data.
         experiment, config_hash, run, fold, seed: the run that the head is of.
         durations: absent where none is known.
+        learns: the target, where it is not one class; then `classes` are the names of its outputs.
+        unit: of dimensions, the mean and the standard deviation that the head's answers are in.
     """
 
     schema: Literal["ser.head/1"]
-    classes: Annotated[list[Word], Meta(min_length=2)]
+    classes: Annotated[list[Word], Meta(min_length=1)]
     dataset: str
     config: dict[str, Any]
     inputs: Annotated[list[StoredInput], Meta(min_length=1)]
@@ -96,6 +105,13 @@ class HeadFacts(Struct, kw_only=True):
     fold: str
     seed: int
     durations: Durations | UnsetType = UNSET
+    learns: Word | UnsetType = UNSET
+    unit: Unit | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        require(self.learns is not UNSET or len(self.classes) > 1, "Expected two classes or more")
+        known = self.unit is UNSET or len(self.unit.mean) == len(self.unit.std) == len(self.classes)
+        require(known, "Expected mean and std of each output")
 
     @property
     def columns(self) -> list[Input]:

@@ -166,7 +166,10 @@ def test_a_table_without_emotions_says_what_can_be_done(maker: Any) -> None:
     with pytest.raises(ConfigError, match="It has no emotions: give its table a column emotion or label"):
         load_tensors("toy", maker.space)
     write_table(make_table(rows.assign(valence=3.0).to_dict("records"), "toy"), maker.space)
-    with pytest.raises(ConfigError, match=r"It has ratings \(valence\) and no emotions.* add a column label made of"):
+    with pytest.raises(
+        ConfigError,
+        match=r"It has ratings \(valence\) and no emotions. Train on them: --target valence; or add a column label made of",
+    ):
         load_tensors("toy", maker.space)
 
 

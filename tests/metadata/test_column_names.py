@@ -234,7 +234,9 @@ def test_a_table_without_emotions_says_so(tmp_path: Path) -> None:
     built = build("mine", write_text(tmp_path / "t.csv", "text,mood,who\nx,good,me\n"), quiet=True)
     assert any("no column of emotions among 'text', 'mood', 'who'" in note for note in built.notes)
     built = build("mine", write_text(tmp_path / "t.csv", "text,valence,act\nx,1,2\n"), quiet=True)
-    assert any("ratings (valence, act)" in note and "add a column emotion" in note for note in built.notes)
+    (note,) = [note for note in built.notes if "ratings (valence, act)" in note]
+    assert "--target valence,arousal" in note
+    assert "add a column emotion" in note
 
 
 def test_times_in_milliseconds(tmp_path: Path) -> None:

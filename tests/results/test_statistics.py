@@ -11,6 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from ser.errors import TrainingError
 from ser.jsonfile import plain
+from ser.results.metrics import measures
 from ser.results.statistics import intervals
 
 
@@ -48,14 +49,14 @@ def test_tally_equals_a_loop() -> None:
     expected = np.zeros((3, 4, 5), dtype=np.int64)
     for i, j, k in zip(a, b, c, strict=True):
         expected[i, j, k] += 1
-    np.testing.assert_array_equal(intervals.tally((3, 4, 5), a, b, c), expected)
+    np.testing.assert_array_equal(measures.tally((3, 4, 5), a, b, c), expected)
 
 
 def interval(truth: Any, guess: Any, k: int, clusters: Any, metric: str, **options: Any) -> list[float] | None:
     """Of one metric on one set of predictions, clusters drawn again."""
     names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
-    counts = intervals.tally((len(names), k, k), cluster, np.asarray(truth), np.asarray(guess))
-    found = intervals.cluster_intervals(counts[:, None], **options)
+    counts = measures.tally((len(names), k, k), cluster, np.asarray(truth), np.asarray(guess))
+    found = intervals.cluster_intervals(counts[:, None], measures.MEASURES["emotion"], **options)
     return None if found is None else found[metric]
 
 
@@ -81,8 +82,8 @@ def test_bootstrap_of_rows_by_scikit_learn() -> None:
     speaker = np.repeat(np.arange(8), [5, 10, 15, 20, 25, 30, 35, 40])
     truth = random.integers(0, 3, len(speaker))
     guess = [np.where(random.random(len(truth)) < 0.6, truth, random.integers(0, 3, len(truth))) for _ in range(2)]
-    counts = np.stack([intervals.tally((8, 3, 3), speaker, truth, g) for g in guess], axis=1)
-    found = intervals.cluster_intervals(counts, resamples=3000, seed=4)
+    counts = np.stack([measures.tally((8, 3, 3), speaker, truth, g) for g in guess], axis=1)
+    found = intervals.cluster_intervals(counts, measures.MEASURES["emotion"], resamples=3000, seed=4)
     assert found is not None
     values = []
     for _ in range(600):

@@ -1,17 +1,19 @@
 """Predictions -> the numbers of a summary: pure functions; every stored number is made here and can be made again.
 
 A frame of predictions has one row per prediction, with the columns of `COLUMNS`, and for each class a column `p_<class>` with
-its probability.
+its probability. Of other targets than classes it has other columns of the truth, see `ser.results.metrics.measures`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import TrainingError
-from ser.results.metrics.classification import class_numbers, class_scores, scores_from_counts
+from ser.results.metrics.classification import class_scores
+from ser.results.metrics.measures import Dimensions, Labels, Measure, macro_f1, measure_of
 from ser.results.records.model import (
     ClassScores,
     Confusion,
@@ -21,15 +23,16 @@ from ser.results.records.model import (
     GroupScores,
     Metrics,
     Numbers,
+    OutputScores,
 )
 from ser.results.records.names import AMOUNTS
-from ser.results.statistics.intervals import cluster_intervals, metrics_over_runs, tally, unit_counts
+from ser.results.statistics.intervals import cluster_intervals, metrics_over_runs, unit_counts
 
 TEXT_COLUMNS = ("utterance_id", "fold", "split", "true", "predicted", "speaker", "gender")
 COLUMNS = ("utterance_id", "run", "fold", "split", "true", "predicted", "speaker", "gender")
 SPLITS = ("validation", "test")
 
-Counts = NDArray[np.int64]
+Counts = NDArray[Any]
 
 
 def check_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> None:
@@ -39,13 +42,17 @@ def check_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> None
         TrainingError: a column is missing, a split or a class is unknown, a probability is not finite, or an utterance is
             predicted twice within a run, fold and split.
     """
-    wanted = [*COLUMNS, *(f"p_{name}" for name in classes)]
+    measure = measure_of(predictions)
+    named = () if measure.kind in ("emotion", "votes") else ("true", "predicted")
+    numbers = [f"{prefix}{name}" for prefix in ("p_", measure.truth) if prefix for name in classes]
+    wanted = [*(column for column in COLUMNS if column not in named), *numbers]
     missing = [column for column in wanted if column not in predictions.columns]
     if missing:
         raise TrainingError(f"predictions have no column {missing[0]!r}", expected=f"columns {', '.join(wanted)}")
     if not len(predictions):
         raise TrainingError("there are no predictions", expected="one row per utterance")
-    for column, allowed in (("split", SPLITS), ("true", tuple(classes)), ("predicted", tuple(classes))):
+    texts = {"split": SPLITS, "true": tuple(classes), "predicted": tuple(classes)}
+    for column, allowed in ((c, a) for c, a in texts.items() if c not in named):
         strange = ~predictions[column].isin(allowed)
         if strange.any():
             row = predictions.iloc[int(strange.to_numpy().argmax())]
@@ -54,11 +61,11 @@ def check_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> None
                 expected=f"one of {', '.join(allowed)}",
                 found=repr(row[column]),
             )
-    probabilities = predictions[[f"p_{name}" for name in classes]].to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(probabilities).all(axis=1)
+    bad = ~np.isfinite(predictions[numbers].to_numpy(dtype=np.float64)).all(axis=1)
     if bad.any():
         name = predictions["utterance_id"].iloc[int(bad.argmax())]
-        raise TrainingError(f"the probabilities of {name!r} are not finite", action="Did training diverge? Lower --lr.")
+        what = "predicted values" if measure.kind == "dimensions" else "probabilities"
+        raise TrainingError(f"the {what} of {name!r} are not finite", action="Did training diverge? Lower --lr.")
     keys = [k for k in (*AMOUNTS, "run", "fold", "split", "utterance_id") if k in predictions.columns]
     _refuse_twice(predictions, keys, "within one run, fold and split")
 
@@ -73,21 +80,16 @@ def _refuse_twice(frame: pd.DataFrame, keys: list[str], where: str) -> None:
         )
 
 
-def _tally_folds(frame: pd.DataFrame, classes: Sequence[str], split: str) -> Counts:
-    """Confusion counts `(runs, folds, K, K)` of one split.
+def _tally_folds(frame: pd.DataFrame, classes: Sequence[str], split: str, measure: Measure) -> Counts:
+    """The sums of a measure, such as confusion counts, of one split: `(runs, folds, K, K)`.
 
     Raises:
         TrainingError: a run lacks a fold that another run has.
     """
     runs, run = np.unique(frame["run"].to_numpy(dtype=np.int64), return_inverse=True)
     folds, fold = np.unique(frame["fold"].to_numpy(dtype=str), return_inverse=True)
-    k = len(classes)
-    truth, guess = (
-        class_numbers(frame["true"].to_numpy(), classes),
-        class_numbers(frame["predicted"].to_numpy(), classes),
-    )
-    counts = tally((len(runs), len(folds), k, k), run.astype(np.int64), fold.astype(np.int64), truth, guess)
-    empty = counts.sum((-1, -2)) == 0
+    counts = measure.tally(frame, classes, (len(runs), len(folds)), run.astype(np.int64), fold.astype(np.int64))
+    empty = measure.number(counts) == 0
     if empty.any():
         r, f = np.argwhere(empty)[0]
         raise TrainingError(
@@ -104,10 +106,10 @@ def _tally_groups(frame: pd.DataFrame, classes: Sequence[str], column: str) -> t
     return np.unique(frame[column].to_numpy(dtype=str)).tolist(), unit_counts(frame, classes, frame[column])
 
 
-def _pooled(counts: Counts, by_speaker: Counts | None) -> Metrics:
+def _pooled(counts: Counts, by_speaker: Counts | None, measure: Measure) -> Metrics:
     """Metrics of `(runs, K, K)` counts over runs, with intervals over speakers from `(speakers, runs, K, K)`, if there are."""
-    found = metrics_over_runs(scores_from_counts(counts))
-    intervals = None if by_speaker is None else cluster_intervals(by_speaker)
+    found = metrics_over_runs(measure.scores(counts))
+    intervals = None if by_speaker is None else cluster_intervals(by_speaker, measure)
     for name, metric in found.items():
         metric.ci_95_speakers = None if intervals is None else intervals[name]
     return found
@@ -136,15 +138,27 @@ def _by_class(pooled: Counts, classes: Sequence[str]) -> dict[str, ClassScores]:
 def _by_group(
     test: pd.DataFrame, classes: Sequence[str], column: str
 ) -> tuple[dict[str, GroupScores], GroupGap | None]:
-    """UA and WA of each gender or speaker (pooled over folds, mean over runs), and the widest gap between two groups."""
+    """Scores of each gender or speaker (pooled over folds, mean over runs), and the widest gap between two groups."""
     names, counts = _tally_groups(test, classes, column)
     if not names:
         return {}, None
-    values = scores_from_counts(counts)
-    ua, wa = np.nanmean(values["UA"], axis=1), np.nanmean(values["WA"], axis=1)
-    n = counts.sum((-1, -2)).mean(axis=1)
-    groups = {name: GroupScores(UA=float(ua[i]), WA=float(wa[i]), n=round(float(n[i]))) for i, name in enumerate(names)}
-    return groups, GroupGap(UA=float(np.ptp(ua)), WA=float(np.ptp(wa))) if len(names) > 1 else None
+    measure = measure_of(test)
+    values = {metric: mean_of_known(measure.score(counts, metric)) for metric in measure.groups}
+    n = measure.number(counts).mean(axis=1)
+    groups = {
+        name: GroupScores(**{m: float(v[i]) for m, v in values.items() if not np.isnan(v[i])}, n=round(float(n[i])))
+        for i, name in enumerate(names)
+    }
+    gap = {m: float(np.ptp(v[~np.isnan(v)])) for m, v in values.items() if not np.isnan(v).all()}
+    return groups, GroupGap(**gap) if len(names) > 1 and gap else None
+
+
+def mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over runs where a score is defined, `(groups, runs)` -> `(groups,)`; NaN where it is in no run."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        mean: NDArray[np.float64] = np.where(known, values, 0).sum(axis=1) / known.sum(axis=1)
+    return mean
 
 
 def _groups(test: pd.DataFrame, classes: Sequence[str]) -> Groups:
@@ -153,13 +167,31 @@ def _groups(test: pd.DataFrame, classes: Sequence[str]) -> Groups:
     return Groups(gender=gender, gender_gap=gender_gap, speaker=speaker, speaker_gap=speaker_gap)
 
 
-def _by_fold(test: pd.DataFrame, counts: Counts) -> dict[str, FoldMetrics]:
+def _by_fold(test: pd.DataFrame, counts: Counts, measure: Measure) -> dict[str, FoldMetrics]:
     """Test metrics of each fold, `counts (runs, folds, K, K)`, described over runs; folds that are numbers in their order."""
     names = np.unique(test["fold"].to_numpy(dtype=str)).tolist()
     order = sorted(range(len(names)), key=lambda k: (len(names[k]) if names[k].isdecimal() else 99, names[k]))
-    each = {names[k]: metrics_over_runs(scores_from_counts(counts[:, k])) for k in order}
-    sizes = {names[k]: int(counts[0, k].sum()) for k in order}
-    return {name: FoldMetrics(**dict(metrics.items()), n=sizes[name]) for name, metrics in each.items()}
+    each = {names[k]: metrics_over_runs(measure.scores(counts[:, k])) for k in order}
+    sizes = {names[k]: int(measure.number(counts[0, k])) for k in order}
+    return {
+        name: FoldMetrics(**dict(metrics.items()), n=sizes[name])  # type: ignore[arg-type]
+        for name, metrics in each.items()
+    }
+
+
+def _by_output(pooled: Counts, outputs: Sequence[str], measure: Measure) -> dict[str, OutputScores]:
+    """The mean over runs of each dimension's or each label's scores."""
+    found = {}
+    for k, name in enumerate(outputs):
+        if isinstance(measure, Dimensions):
+            one = {m: float(measure.each(pooled, m)[:, k].mean()) for m in measure.names}
+            support = float(pooled[:, k, 0].mean())
+        else:
+            own = pooled[:, k]
+            one = {"F1": float(macro_f1(own[:, None]).mean())}
+            support = float((own[:, 0] + own[:, 2]).mean())
+        found[name] = OutputScores(**one, support=int(support) if support.is_integer() else support)
+    return found
 
 
 def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> Numbers:
@@ -167,27 +199,29 @@ def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) 
 
     Args:
         predictions: rows of any number of runs and folds.
-        classes: class names in order.
+        classes: class names in order; of other targets the names of the outputs.
 
     Returns:
         `validation` (None where there is none) and `test`: per run the mean over folds of each fold's metric, described
         over runs; `pooled`: per run over the test predictions of all folds together, described over runs, with the
         interval over speakers; `confusion_matrix`: test counts summed over folds and runs; `per_class`: pooled, mean
-        over runs; `groups`: by gender and speaker; `folds`: each fold's test metrics over runs, and its utterances `n`.
+        over runs; `outputs`: in place of these two, of dimensions and of several labels; `groups`: by gender and speaker;
+        `folds`: each fold's test metrics over runs, and its utterances `n`.
 
     Raises:
         TrainingError: the frame is not of that form, there is no test prediction, runs differ in their folds, or an
             utterance is tested twice in a run.
     """
     check_predictions(predictions, classes)
+    measure = measure_of(predictions)
     parts = {split: predictions[predictions["split"] == split] for split in SPLITS}
     test = parts["test"]
     if not len(test):
         raise TrainingError("there are no test predictions", expected="rows whose split is test")
     _refuse_twice(test, ["run", "utterance_id"], "in the test folds of one run")
-    counts = {split: _tally_folds(part, classes, split) for split, part in parts.items() if len(part)}
+    counts = {split: _tally_folds(part, classes, split, measure) for split, part in parts.items() if len(part)}
     described = {
-        split: metrics_over_runs({name: v.mean(axis=1) for name, v in scores_from_counts(c).items()})
+        split: metrics_over_runs({name: v.mean(axis=1) for name, v in measure.scores(c).items()})
         for split, c in counts.items()
     }
     pooled = counts["test"].sum(axis=1)
@@ -196,9 +230,19 @@ def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) 
     return Numbers(
         validation=described.get("validation"),
         test=described["test"],
-        pooled=_pooled(pooled, by_speaker if known else None),
-        confusion_matrix=Confusion(labels=list(classes), counts=pooled.sum(axis=0).tolist(), runs=len(pooled)),
-        per_class=_by_class(pooled, classes),
+        pooled=_pooled(pooled, by_speaker if known else None, measure),
+        **_details(pooled, classes, measure),
         groups=_groups(test, classes),
-        folds=_by_fold(test, counts["test"]),
+        folds=_by_fold(test, counts["test"], measure),
     )
+
+
+def _details(pooled: Counts, classes: Sequence[str], measure: Measure) -> dict[str, Any]:
+    """The confusion matrix and the scores of each class; of dimensions and of several labels, the scores of each."""
+    if isinstance(measure, (Dimensions, Labels)):
+        return {"outputs": _by_output(pooled, classes, measure)}
+    counts = pooled[..., : len(classes), : len(classes)].astype(np.int64)
+    return {
+        "confusion_matrix": Confusion(labels=list(classes), counts=counts.sum(axis=0).tolist(), runs=len(counts)),
+        "per_class": _by_class(counts, classes),
+    }

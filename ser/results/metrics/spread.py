@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.results.metrics.calibration import chance_ece, ece, reliability
-from ser.results.metrics.classification import class_numbers, class_scores, scores_from_counts
+from ser.results.metrics.classification import class_numbers, class_scores
+from ser.results.metrics.measures import measure_of
 from ser.results.records.model import Described
 from ser.results.statistics.intervals import describe, unit_counts
 
@@ -20,10 +21,9 @@ SCORES = ("precision", "recall", "F1")
 
 
 class GroupOverRuns(NamedTuple):
-    """UA and WA of a gender or a speaker over runs, None where they are in no run; `n`: its utterances per run."""
+    """Scores of a gender or a speaker over runs by metric, None where they are in no run; `n`: its utterances per run."""
 
-    UA: Described | None
-    WA: Described | None
+    scores: dict[str, Described | None]
     n: int
 
 
@@ -55,12 +55,15 @@ def over_classes(test: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[s
     Returns:
         class -> score -> described over the runs where it is defined; None where it is in no run.
     """
-    values = class_scores(unit_counts(test, classes, pd.Series("all", index=test.index))[0])
+    sums = unit_counts(test, classes, pd.Series("all", index=test.index))[0]
+    values = class_scores(sums[..., : len(classes), : len(classes)])  # of votes, what is beside the counts is left out
     return {name: {score: _described(values[score][:, k]) for score in SCORES} for k, name in enumerate(classes)}
 
 
 def over_groups(test: pd.DataFrame, classes: Sequence[str], column: str) -> dict[str, GroupOverRuns]:
-    """UA and WA of each group over runs, all folds of a run together, and its utterances `n` per run.
+    """UA and WA, or the scores of another target, of each group over runs, all folds of a run together.
+
+    `n` is the number of its utterances in a run.
 
     Args:
         column: `speaker` or `gender`; rows where it is empty are left out.
@@ -73,9 +76,11 @@ def over_groups(test: pd.DataFrame, classes: Sequence[str], column: str) -> dict
     if not len(names):
         return {}
     counts = unit_counts(test, classes, test[column])
-    values, n = scores_from_counts(counts), counts.sum((-1, -2)).mean(axis=1)
+    measure = measure_of(test)
+    values = {metric: measure.score(counts, metric) for metric in measure.groups}
+    n = measure.number(counts).mean(axis=1)
     return {
-        str(name): GroupOverRuns(_described(values["UA"][i]), _described(values["WA"][i]), round(float(n[i])))
+        str(name): GroupOverRuns({m: _described(v[i]) for m, v in values.items()}, round(float(n[i])))
         for i, name in enumerate(names)
     }
 

@@ -43,7 +43,7 @@ def draw(result: Result, kind: str, metric: str = "UA") -> Picture:
     """Draw a picture of a result.
 
     Args:
-        metric: for the kinds that show one.
+        metric: for the kinds that show one; of a target that does not have it, the one that stands for a result.
 
     Raises:
         ConfigError: an unknown kind, or one that does not fit the result; the message lists what fits.
@@ -52,7 +52,8 @@ def draw(result: Result, kind: str, metric: str = "UA") -> Picture:
     if not plugin.fits(result):
         fitting = ", ".join(kinds(result)) or "none of them"
         raise ConfigError(f"{result.path.name} has nothing for a picture of kind {kind}", expected=fitting)
-    return Picture(kind, summary(plugin), plugin.draw(result, metric), printable(plugin.words(result, metric)))
+    shown = metric if metric in result.metrics else result.metrics[0]
+    return Picture(kind, summary(plugin), plugin.draw(result, shown), printable(plugin.words(result, shown)))
 
 
 def plot_into(

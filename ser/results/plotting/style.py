@@ -26,6 +26,17 @@ FULL_NAMES = {
     "WA": "WA (accuracy)",
     "WF1": "weighted F1",
     "Macro_F1": "macro F1",
+    "CCC": "CCC (concordance correlation)",
+    "PCC": "PCC (Pearson correlation)",
+    "RMSE": "RMSE (root mean square error)",
+    "F1_macro": "macro F1 over labels",
+    "F1_micro": "micro F1 over labels",
+    "exact": "exact match",
+    "Hamming": "Hamming loss",
+    "KL": "KL divergence from the votes, nats",
+    "JS": "JS divergence from the votes",
+    "cosine": "cosine with the votes",
+    "F1_1K": "macro F1 at 1/K",
 }
 
 

@@ -94,6 +94,7 @@ class DataFacts(Model, kw_only=True, forbid_unknown_fields=False):
     source: str | None = None
     target: str | None = None
     scheme: str = ""
+    learns: str = "emotion"
     utterances: int | None = None
     classes: dict[str, int] = field(default_factory=dict)
     protocol: str | None = None
@@ -114,6 +115,11 @@ class DataFacts(Model, kw_only=True, forbid_unknown_fields=False):
     def layers(self) -> dict[str, dict[str, int]]:
         """The layer of each store of which one of several is used, as `ser.features.stored_layers.as_used` takes it."""
         return {name: {"layer": store.layer} for name, store in self.stores.items() if store.layer is not UNSET}
+
+    @property
+    def own_classes(self) -> list[str] | None:
+        """The classes in their order; None where the target's own reading finds its outputs."""
+        return list(self.classes) if self.learns == "emotion" else None
 
 
 class InputFacts(Model, kw_only=True, forbid_unknown_fields=False):

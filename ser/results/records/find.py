@@ -17,6 +17,8 @@ OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with th
 def verb(command: str) -> str:
     """The command's name: `ser fit --runs 5` and `ser.fit` -> `fit`; `ser results import FILE` -> `import`."""
     words = [word.removeprefix("ser.") for word in command.split() if word not in ("ser", "results")]
+    while words and words[0].startswith("-"):  # `--workspace DIR` before the command
+        words = words[1 if "=" in words[0] else 2 :]
     return words[0] if words else command
 
 

@@ -7,7 +7,7 @@ from msgspec import UNSET, MsgspecError, Struct, UnsetType, json
 from msgspec.structs import asdict
 
 from ser.errors import ConfigError
-from ser.jsonfile import Count, Share, decode, read_limited
+from ser.jsonfile import Count, decode, read_limited
 from ser.results.records.find import dataset_of, stores_of, verb, word_of
 from ser.results.records.kinds import beginning_of, studies
 from ser.results.records.model import Amount
@@ -55,24 +55,24 @@ class Headline(Line, frozen=True):
     path: Path
 
     def facts(self) -> dict[str, Any]:
-        """The columns of JSON and CSV: the file by its name, a column for each metric."""
+        """The columns of JSON and CSV: the file by its name, a column for each metric, those of classes always."""
         found = {k: v for k, v in asdict(self).items() if k not in ("path", "scores")}
-        return {"path": self.path.name, **found, **{name: self.scores.get(name) for name in METRICS}}
+        return {
+            "path": self.path.name,
+            **found,
+            **{name: self.scores.get(name) for name in dict.fromkeys((*METRICS, *self.scores))},
+        }
 
 
 class _Mean(Struct):
-    mean: Share
+    mean: float
 
 
-class _Means(Struct):
-    UA: _Mean
-    WA: _Mean
-    WF1: _Mean
-    Macro_F1: _Mean
+Means = dict[str, _Mean]  # by metric
 
 
 class _Amount(Struct):
-    pooled: _Means
+    pooled: Means
 
 
 class _Run(Struct):
@@ -94,7 +94,7 @@ class ListedSummary(Struct):
     stamps: list[str]
     time: _Time
     runs: list[_Run]
-    pooled: _Means | UnsetType = UNSET
+    pooled: Means | UnsetType = UNSET
     percentages: dict[Amount, _Amount] | UnsetType = UNSET
 
 
@@ -108,7 +108,7 @@ def read_headline(path: Path) -> Headline | None:
     record = _summary(content, path)
     if record is not None:
         at, pooled = _scores_of(record, path)
-        scores = {name: getattr(pooled, name).mean for name in METRICS}
+        scores = {name: metric.mean for name, metric in pooled.items()}
         return _line(path, EXPERIMENT, record, at, scores, len({run.run for run in record.runs}))
     schema = str(beginning_of(content, "summary", path).schema)
     if schema not in studies():
@@ -127,13 +127,19 @@ def _summary(content: bytes, path: Path) -> ListedSummary | None:
     return None
 
 
-def _scores_of(record: ListedSummary, path: Path) -> tuple[str, _Means]:
+def _scores_of(record: ListedSummary, path: Path) -> tuple[str, Means]:
     if record.percentages:
         at = max(record.percentages, key=amount_value)
         return at, record.percentages[at].pooled
     if record.pooled is UNSET:
         raise ConfigError(f"{path} has no scores", expected="pooled, or percentages")
     return "pooled", record.pooled
+
+
+def _learned(record: Any) -> str:
+    """The label scheme, and the target where it is not one class; of dimensions, these alone."""
+    scheme, target = word_of(record, "scheme"), word_of(record, "learns")
+    return ", ".join((scheme, target)) if target in ("votes", "labels") else target or scheme
 
 
 def _line(path: Path, kind: str, record: Any, at: str, scores: dict[str, float], runs: int) -> Headline:
@@ -144,7 +150,7 @@ def _line(path: Path, kind: str, record: Any, at: str, scores: dict[str, float],
         command=verb(record.command),
         dataset=dataset_of(record),
         head=word_of(record, "head"),
-        scheme=word_of(record, "scheme"),
+        scheme=_learned(record),
         protocol=word_of(record, "protocol"),
         runs=runs,
         at=at,

@@ -10,6 +10,7 @@ Light: neither NumPy nor pandas.
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -24,7 +25,7 @@ from ser.errors import ConfigError
 from ser.jsonfile import decode, read_limited
 from ser.progress import progress
 from ser.results.records.headlines import Headline, Line, read_headline
-from ser.results.records.names import METRICS
+from ser.results.records.model import METRICS, MORE_METRICS
 from ser.workspace import writing
 
 INDEX = ".list.cache"
@@ -120,7 +121,7 @@ def _code() -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-SORTS = (*METRICS, *(name for name in Line.__struct_fields__ if name not in ("scores", "at")))
+SORTS = (*METRICS, *MORE_METRICS, *(name for name in Line.__struct_fields__ if name not in ("scores", "at")))
 
 
 def select(
@@ -161,8 +162,8 @@ def _is(key: str, value: str, line: Headline) -> bool:
 
 def ordered(lines: list[Headline], sort: str = "started", limit: int | None = None) -> list[Headline]:
     """Sort lines by a metric or a column, the highest last, and keep the last ones."""
-    if sort in METRICS:
-        lines = sorted(lines, key=lambda line: line.scores[sort])
+    if sort in (*METRICS, *MORE_METRICS):
+        lines = sorted(lines, key=lambda line: line.scores.get(sort, -math.inf))
     else:
         lines = sorted(lines, key=lambda line: (getattr(line, sort), line.started, line.experiment))
     return lines if limit is None else lines[max(0, len(lines) - limit) :]

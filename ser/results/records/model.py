@@ -4,14 +4,18 @@ The records of studies are beside what shows them, in `ser.results.studies`; tho
 in files of these names here. `ser.results.records.kinds` knows them all.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Count, Model, Sha256, Share, Time, Word, require
 
 METRICS = ("UA", "WA", "WF1", "Macro_F1")
+OF_DIMENSIONS, OF_LABELS = ("CCC", "PCC", "RMSE"), ("F1_macro", "F1_micro", "exact", "Hamming")
+OF_VOTES = (*METRICS, "KL", "JS", "cosine", "F1_1K")
+FAMILIES = (METRICS, OF_DIMENSIONS, OF_LABELS, OF_VOTES)  # the metrics of each kind of target
+MORE_METRICS = (*OF_DIMENSIONS, *OF_LABELS, *OF_VOTES[len(METRICS) :])
 
 ConfigHash = Annotated[
     str,
@@ -28,7 +32,9 @@ Amount = Annotated[
         description="Few-shot: share of the target's training part, or number of utterances of each class.",
     ),
 ]
-MetricName = Annotated[str, Meta(pattern="^(UA|WA|WF1|Macro_F1)$", description="Pooled over folds, mean over runs.")]
+MetricName = Annotated[
+    str, Meta(pattern=f"^({'|'.join((*METRICS, *MORE_METRICS))})$", description="Pooled over folds, mean over runs.")
+]
 Beside = Annotated[str, Meta(min_length=1, description="Path from this file's folder.")]
 Stamps = Annotated[list[str], Meta(description="What a reader of the numbers must know.")]
 Notes = Annotated[list[str], Meta(description="The runs' notes, each with run and fold.")]
@@ -101,22 +107,93 @@ class Metric(Described, kw_only=True):
     ) = UNSET
 
 
-class Metrics(Model, kw_only=True):
-    """The four metrics."""
+class Correlation(Metric, kw_only=True):
+    """A coefficient between -1 and 1 described over runs."""
 
-    UA: Annotated[Metric, Meta(description="Unweighted average recall (UAR) over the classes that the truth has.")]
-    WA: Annotated[Metric, Meta(description="Accuracy.")]
-    WF1: Annotated[Metric, Meta(description="F1 weighted by support.")]
-    Macro_F1: Annotated[Metric, Meta(description="Mean F1 over the classes in truth or predictions.")]
+    mean: Annotated[float, Meta(ge=-1, le=1)]
+    values: Annotated[list[Annotated[float, Meta(ge=-1, le=1)]], Meta(min_length=1)]
+
+
+class Error(Metric, kw_only=True):
+    """A number of 0 or more described over runs, lower is better."""
+
+    mean: Annotated[float, Meta(ge=0)]
+    values: Annotated[list[Annotated[float, Meta(ge=0)]], Meta(min_length=1)]
+
+
+RANGES: dict[str, type[Metric]] = {"CCC": Correlation, "PCC": Correlation, "RMSE": Error, "KL": Error}
+
+
+class Scored(Model, kw_only=True):
+    """Scores by metric. Those of one kind of target are there, and are given in the order of the fields."""
+
+    ORDER: ClassVar[tuple[str, ...]] = (*METRICS, *MORE_METRICS)
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics that are there; the first stands for the result."""
+        return [name for name in self.ORDER if getattr(self, name, UNSET) is not UNSET]
+
+
+class Metrics(Scored, kw_only=True):
+    """The metrics of one kind of target."""
+
+    UA: (
+        Annotated[Metric, Meta(description="Unweighted average recall (UAR) over the classes that the truth has.")]
+        | UnsetType
+    ) = UNSET
+    WA: Annotated[Metric, Meta(description="Accuracy.")] | UnsetType = UNSET
+    WF1: Annotated[Metric, Meta(description="F1 weighted by support.")] | UnsetType = UNSET
+    Macro_F1: Annotated[Metric, Meta(description="Mean F1 over the classes in truth or predictions.")] | UnsetType = (
+        UNSET
+    )
+    CCC: Annotated[Correlation, Meta(description="Concordance correlation, mean over the dimensions.")] | UnsetType = (
+        UNSET
+    )
+    PCC: Annotated[Correlation, Meta(description="Pearson correlation, mean over the dimensions.")] | UnsetType = UNSET
+    RMSE: (
+        Annotated[Error, Meta(description="Root mean square error on the ratings' scale, mean over the dimensions.")]
+        | UnsetType
+    ) = UNSET
+    F1_macro: Annotated[Metric, Meta(description="Mean F1 over the labels in truth or predictions.")] | UnsetType = (
+        UNSET
+    )
+    F1_micro: (
+        Annotated[Metric, Meta(description="F1 over all answers, one for each utterance and label.")] | UnsetType
+    ) = UNSET
+    exact: Annotated[Metric, Meta(description="Share of utterances with all labels right.")] | UnsetType = UNSET
+    Hamming: Annotated[Metric, Meta(description="Share of wrong answers over utterances and labels.")] | UnsetType = (
+        UNSET
+    )
+    KL: (
+        Annotated[Error, Meta(description="Kullback-Leibler divergence of the votes from the prediction, nats.")]
+        | UnsetType
+    ) = UNSET
+    JS: (
+        Annotated[Metric, Meta(description="Jensen-Shannon divergence of votes and prediction, base 2.")] | UnsetType
+    ) = UNSET
+    cosine: Annotated[Metric, Meta(description="Cosine of votes and prediction.")] | UnsetType = UNSET
+    F1_1K: (
+        Annotated[Metric, Meta(description="Macro-F1 of classes above 1 / K in votes and in prediction.")] | UnsetType
+    ) = UNSET
+
+    def __post_init__(self) -> None:
+        fits = tuple(self.names) in FAMILIES
+        require(fits, f"Expected the metrics of one kind of target, such as {', '.join(METRICS)}")
 
     def of(self, name: str) -> Metric:
-        """The metric of a name of `METRICS`."""
+        """The metric of a name."""
         found: Metric = getattr(self, name)
         return found
 
     def items(self) -> Iterator[tuple[str, Metric]]:
-        """All metrics with their names, in the order of `METRICS`."""
-        return ((name, self.of(name)) for name in METRICS)
+        """All metrics with their names."""
+        return ((name, self.of(name)) for name in self.names)
+
+    @property
+    def main(self) -> Metric:
+        """The metric that stands for the result: UA of classes, CCC of dimensions, F1_macro of several labels."""
+        return self.of(self.names[0])
 
 
 class FoldMetrics(Metrics, kw_only=True):
@@ -154,24 +231,79 @@ class ClassScores(Model, kw_only=True, forbid_unknown_fields=False):
 PerClass = dict[str, ClassScores]
 
 
-def _require_all_classes(confusion: Confusion, per_class: Mapping[str, object]) -> None:
-    fits = set(confusion.labels) == set(per_class)
-    require(fits, "Expected the labels of confusion_matrix as the keys of per_class")
+class OutputScores(Model, kw_only=True, forbid_unknown_fields=False):
+    """The scores of one dimension or one of several labels, of the pooled test predictions, mean over runs."""
+
+    CCC: Annotated[float, Meta(ge=-1, le=1)] | UnsetType = UNSET
+    PCC: Annotated[float, Meta(ge=-1, le=1)] | UnsetType = UNSET
+    RMSE: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    F1: Share | UnsetType = UNSET
+    support: Annotated[
+        Count | Annotated[float, Meta(ge=0)],
+        Meta(description="Test utterances with it in a run: rated, or labelled so."),
+    ]
 
 
-class GroupScores(Model, kw_only=True, forbid_unknown_fields=False):
+ByOutput = Annotated[dict[str, OutputScores], Meta(description="By dimension, or by one of several labels.")]
+
+
+class HasDetails(Protocol):
+    """Numbers with those of each class, or of each dimension or label where the target is one of these."""
+
+    confusion_matrix: Confusion | UnsetType
+    per_class: PerClass | UnsetType
+    outputs: ByOutput | UnsetType
+
+
+def _require_details(numbers: HasDetails) -> None:
+    matrix, own = numbers.confusion_matrix, numbers.per_class
+    if numbers.outputs is UNSET and matrix is not UNSET and own is not UNSET:
+        fits = set(matrix.labels) == set(own)
+        require(fits, "Expected the labels of confusion_matrix as the keys of per_class")
+    else:
+        fits = numbers.outputs is not UNSET and matrix is UNSET and own is UNSET
+        require(fits, "Expected confusion_matrix and per_class, or outputs")
+
+
+def matrix_of(numbers: HasDetails) -> Confusion:
+    """The confusion matrix of a target of classes."""
+    assert numbers.confusion_matrix is not UNSET
+    return numbers.confusion_matrix
+
+
+def classes_of(numbers: HasDetails) -> list[str]:
+    """The classes, or the dimensions or labels, in order."""
+    return list(numbers.outputs) if numbers.outputs else list(matrix_of(numbers).labels)
+
+
+def tested_utterances(numbers: "Summary | AmountNumbers | Numbers") -> float:
+    """The number of test utterances in a run."""
+    if numbers.per_class:
+        return sum(c.support for c in numbers.per_class.values())
+    return sum(fold.n for fold in (numbers.folds or {}).values())
+
+
+class GroupGap(Scored, kw_only=True, forbid_unknown_fields=False):
+    """The highest group minus the lowest, of two metrics of the target."""
+
+    UA: Share | UnsetType = UNSET
+    WA: Share | UnsetType = UNSET
+    CCC: Annotated[float, Meta(ge=0, le=2)] | UnsetType = UNSET
+    RMSE: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    F1_macro: Share | UnsetType = UNSET
+    Hamming: Share | UnsetType = UNSET
+
+    def of(self, name: str) -> float | None:
+        """The score of a name; None where it is not defined."""
+        value = getattr(self, name, UNSET)
+        return None if value is UNSET else float(value)
+
+
+class GroupScores(GroupGap, kw_only=True, forbid_unknown_fields=False):
     """The scores of one gender or speaker, pooled over folds, mean over runs; UA over the classes of the group's truth."""
 
-    UA: Share
-    WA: Share
+    CCC: Annotated[float, Meta(ge=-1, le=1)] | UnsetType = UNSET
     n: Count
-
-
-class GroupGap(Model, kw_only=True, forbid_unknown_fields=False):
-    """The highest group minus the lowest."""
-
-    UA: Share
-    WA: Share
 
 
 class Groups(Model, kw_only=True, forbid_unknown_fields=False):
@@ -204,13 +336,14 @@ class Numbers(Model, kw_only=True, forbid_unknown_fields=False):
     ] = UNSET
     test: MeanOverFolds
     pooled: PooledOverFolds
-    confusion_matrix: Confusion
-    per_class: PerClass
+    confusion_matrix: Confusion | UnsetType = UNSET
+    per_class: PerClass | UnsetType = UNSET
+    outputs: ByOutput | UnsetType = UNSET
     groups: Groups | UnsetType = UNSET
     folds: ByFold | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        _require_all_classes(self.confusion_matrix, self.per_class)
+        _require_details(self)
 
 
 class Tested(Model, kw_only=True):
@@ -321,8 +454,9 @@ class Summary(AnySummary, kw_only=True, forbid_unknown_fields=False):
     ]
     test: MeanOverFolds
     pooled: PooledOverFolds
-    confusion_matrix: Confusion
-    per_class: PerClass
+    confusion_matrix: Confusion | UnsetType = UNSET
+    per_class: PerClass | UnsetType = UNSET
+    outputs: ByOutput | UnsetType = UNSET
     groups: Groups
     folds: ByFold | UnsetType = UNSET
     runs: Runs
@@ -333,7 +467,7 @@ class Summary(AnySummary, kw_only=True, forbid_unknown_fields=False):
     )
 
     def __post_init__(self) -> None:
-        _require_all_classes(self.confusion_matrix, self.per_class)
+        _require_details(self)
 
 
 class Spread(Model, kw_only=True):
@@ -355,13 +489,14 @@ class AmountNumbers(Model, kw_only=True, forbid_unknown_fields=False):
     validation: Metrics | UnsetType | None = UNSET
     test: Metrics
     pooled: Metrics
-    confusion_matrix: Confusion
-    per_class: PerClass
+    confusion_matrix: Confusion | UnsetType = UNSET
+    per_class: PerClass | UnsetType = UNSET
+    outputs: ByOutput | UnsetType = UNSET
     groups: Groups | UnsetType = UNSET
     folds: dict[str, FoldMetrics] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        _require_all_classes(self.confusion_matrix, self.per_class)
+        _require_details(self)
 
 
 class SourceModel(Model, kw_only=True, forbid_unknown_fields=False):
@@ -385,17 +520,38 @@ class FewshotSummary(AnySummary, kw_only=True, forbid_unknown_fields=False):
         require(not lost, f"Expected runs of each amount, got none of {', '.join(lost)}")
 
 
-class RunScores(Model, kw_only=True, forbid_unknown_fields=False):
-    """The four metrics of one run on one fold."""
+class RunScores(Scored, kw_only=True, forbid_unknown_fields=False):
+    """The metrics of one run on one fold."""
 
-    UA: Share
-    WA: Share
-    WF1: Share
-    Macro_F1: Share
+    UA: Share | UnsetType = UNSET
+    WA: Share | UnsetType = UNSET
+    WF1: Share | UnsetType = UNSET
+    Macro_F1: Share | UnsetType = UNSET
+    CCC: Annotated[float, Meta(ge=-1, le=1)] | UnsetType = UNSET
+    PCC: Annotated[float, Meta(ge=-1, le=1)] | UnsetType = UNSET
+    RMSE: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    F1_macro: Share | UnsetType = UNSET
+    F1_micro: Share | UnsetType = UNSET
+    exact: Share | UnsetType = UNSET
+    Hamming: Share | UnsetType = UNSET
+    KL: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    JS: Share | UnsetType = UNSET
+    cosine: Share | UnsetType = UNSET
+    F1_1K: Share | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        require(
+            tuple(self.names) in FAMILIES, f"Expected the metrics of one kind of target, such as {', '.join(METRICS)}"
+        )
 
     def of(self, name: str) -> float:
-        """The metric of a name of `METRICS`."""
+        """The metric of a name."""
         return float(getattr(self, name))
+
+    @property
+    def main(self) -> float:
+        """The metric that stands for the result."""
+        return self.of(self.names[0])
 
 
 class Sizes(Model, kw_only=True, forbid_unknown_fields=False):

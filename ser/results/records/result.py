@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any
 from ser.results.records.beside import beside
 from ser.results.records.find import find_summary
 from ser.results.records.kinds import read_record, read_run_record
-from ser.results.records.model import AmountNumbers, FewshotSummary, Groups, RunRecord, RunRow, Summary
-from ser.results.records.names import amount_name, amount_value
+from ser.results.records.model import (
+    AmountNumbers,
+    FewshotSummary,
+    Groups,
+    GroupScores,
+    RunRecord,
+    RunRow,
+    Summary,
+    classes_of,
+)
+from ser.results.records.names import METRICS, amount_name, amount_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +59,24 @@ class Result:
 
     @property
     def classes(self) -> list[str]:
-        return self.numbers.confusion_matrix.labels
+        """The classes, or the dimensions or labels, in order."""
+        return classes_of(self.numbers)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of its metrics, the one that stands for the result first; those of classes where it has none."""
+        from ser.results.studies import StudyRecord
+
+        if self.is_summary:
+            return self.numbers.pooled.names
+        return (self.record.metrics if isinstance(self.record, StudyRecord) else []) or list(METRICS)
+
+    @property
+    def outputs_in_words(self) -> str:
+        """`4 classes`, `3 dimensions` or `6 labels`."""
+        count, outputs = len(self.classes), self.numbers.outputs
+        kind = "classes" if not outputs else "dimensions" if "CCC" in self.metrics else "labels"
+        return f"{count} {kind if count > 1 else kind[:-1]}"
 
     @property
     def runs(self) -> list[RunRow]:
@@ -82,6 +108,11 @@ class Result:
             ConfigError: a file is missing or damaged.
         """
         return [read_run_record(beside(self.path, row.record)) for row in self.runs]
+
+
+def metrics_of_groups(groups: dict[str, GroupScores]) -> list[str]:
+    """The metrics that groups have scores of."""
+    return list(dict.fromkeys(metric for group in groups.values() for metric in group.names))
 
 
 def _amount(row: RunRow) -> str:

@@ -6,7 +6,15 @@ from typing import Any
 from ser.results.records.model import Comparison, Described, Metrics, Spread, Tested
 
 ABSENT = "-"
-SCORES = ("UA", "WA", "weighted F1", "macro F1")  # headings of the metrics, in the order of `METRICS`
+HEADS = {
+    "WF1": "weighted F1",
+    "Macro_F1": "macro F1",
+    "F1_macro": "macro F1",
+    "F1_micro": "micro F1",
+    "exact": "exact match",
+    "Hamming": "Hamming loss",
+    "F1_1K": "macro F1 at 1/K",
+}  # headings of the metrics that are not their names
 FEW_RUNS = 3  # with fewer, an interval over runs says nothing: with two, t is 12.7
 TESTED = ("effect", "p over models", "p over speakers", "p", "p, Holm")  # headings of `tested` after the interval
 
@@ -20,6 +28,21 @@ def score(metric: Described, signed: bool = False) -> str:
     """Mean ± std, the latter where there is one. `signed`: with a plus too."""
     mean = f"{metric.mean:+.3f}" if signed else f"{metric.mean:.3f}"
     return mean if metric.std is None else f"{mean} ± {metric.std:.3f}"
+
+
+def head_of(metric: str) -> str:
+    """The heading of a metric."""
+    return HEADS.get(metric, metric)
+
+
+def score_heads(metrics: Metrics) -> list[str]:
+    """The headings of all metrics that there are."""
+    return [head_of(name) for name in metrics.names]
+
+
+def main_head(metrics: Metrics) -> str:
+    """The heading of the metric that stands for a result."""
+    return head_of(metrics.names[0])
 
 
 def score_cells(metrics: Metrics) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ser.results.records.comparison import Pair, ResultComparison, Row
 from ser.results.report.blocks import Block, Facts, Notice, Section, Table, Text
-from ser.results.report.cells import ABSENT, SCORES, TESTED, date, interval, many, number, score_cells, tested
+from ser.results.report.cells import ABSENT, TESTED, date, interval, many, number, score_cells, score_heads, tested
 from ser.results.report.origin import stamps_and_notes
 
 FEW_PAIRS = 3  # of more, classes, genders and speakers are in the record alone
@@ -42,7 +42,7 @@ def difference_blocks(record: ResultComparison) -> list[Block]:
         *(stamps_and_notes(record) if record.stamps or record.notes else []),
         Table(
             "Scores of each",
-            ["", "head", "features", *SCORES],
+            ["", "head", "features", *score_heads(record.compared[0].pooled)],
             compared,
             left=3,
             note="Test predictions of all folds together, mean ± std over the runs that pair.",
@@ -58,11 +58,17 @@ def _facts(record: ResultComparison) -> list[tuple[str, str]]:
     data = record.data
     who = "speakers not known" if data.speakers is None else many(data.speakers, "speaker")
     return [
-        ("data", f"{data.dataset}, scheme {data.scheme}, protocol {data.protocol}, {len(data.classes)} classes"),
+        ("data", f"{data.dataset}, scheme {data.scheme}, protocol {data.protocol}, {_outputs(record)}"),
         ("test", f"{data.utterances} utterances, {who}"),
         ("date", f"{date(record.time.started)} UTC"),
         ("command", record.command),
     ]
+
+
+def _outputs(record: ResultComparison) -> str:
+    """`4 classes`, `2 dimensions` or `6 labels`."""
+    metrics, count = record.compared[0].pooled.names, len(record.data.classes)
+    return f"{count} {'dimensions' if 'CCC' in metrics else 'labels' if 'exact' in metrics else 'classes'}"
 
 
 def remarks(record: ResultComparison) -> list[str]:
@@ -87,7 +93,8 @@ def _details(pair: Pair, metric: str) -> Iterator[Block]:
         for name, by_score in pair.per_class.items()
         for score in by_score.__struct_fields__
     ]
-    yield Table(f"{_name(pair)} by class", ["class", "score", *head], rows, left=2, note=DETAILS)
+    if rows:
+        yield Table(f"{_name(pair)} by class", ["class", "score", *head], rows, left=2, note=DETAILS)
     groups, gap = pair.gender.groups, pair.gender.gap
     note = ""
     if gap:

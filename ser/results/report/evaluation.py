@@ -23,7 +23,6 @@ from ser.results.records.result import Result
 from ser.results.report.blocks import Block, Command, Facts, Image, Notice, Section, Table, Text
 from ser.results.report.cells import (
     ABSENT,
-    SCORES,
     TESTED,
     date,
     interval,
@@ -33,6 +32,7 @@ from ser.results.report.cells import (
     p_value,
     score,
     score_cells,
+    score_heads,
     tested,
 )
 from ser.results.report.origin import FactRows, code_of, flat, stamps_and_notes
@@ -94,7 +94,7 @@ def parts_of(record: Evaluation) -> Mapping[str, Evaluation | Augmented | Ensemb
 
 def units_of(record: Evaluation) -> str:
     """Number of the units that its numbers are means over: `5 runs`, `1 head`."""
-    return many(record.scores.UA.n, record.unit)
+    return many(record.scores.main.n, record.unit)
 
 
 def states_of(part: Evaluation | Augmented | Ensemble) -> dict[str, ProbabilityScores]:
@@ -106,16 +106,16 @@ def states_of(part: Evaluation | Augmented | Ensemble) -> dict[str, ProbabilityS
 
 def _result(result: Result) -> list[Block]:
     record: Evaluation = result.record
-    ua, data = record.scores.UA, record.data
+    ua, data = record.scores.main, record.data
     over = f" (95 % over speakers {interval(ua.ci_95_speakers)})" if ua.ci_95_speakers else ""
     classes = len(data.classes)
     what = f"{data.utterances} utterances, {classes} classes, {units_of(record)}"
     lead = f"UA {number(ua.mean)}{over} on {data.dataset}: {what}. Chance is {number(1 / classes)}."
     rows = [
-        [name, *score_cells(part.scores), interval(part.scores.UA.ci_95_speakers or None), str(part.scores.UA.n)]
+        [name, *score_cells(part.scores), interval(part.scores.main.ci_95_speakers or None), str(part.scores.main.n)]
         for name, part in parts_of(record).items()
     ]
-    head = ["test predictions", *SCORES, "UA, 95 % over speakers", f"{record.unit}s"]
+    head = ["test predictions", *score_heads(record.scores), "UA, 95 % over speakers", f"{record.unit}s"]
     blocks: list[Block] = [
         Text(lead, lead=True),
         *stamps_and_notes(record),

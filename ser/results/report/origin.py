@@ -8,7 +8,7 @@ from msgspec import UNSET
 from ser.jsonfile import plain
 from ser.results.records.data_facts import AuditFacts, DataFacts, FoldFacts, data_facts
 from ser.results.records.find import dataset_of, fact_of, is_system
-from ser.results.records.model import AnySummary, Environment, Opening
+from ser.results.records.model import AnySummary, Environment, Opening, tested_utterances
 from ser.results.records.result import Result
 from ser.results.report.blocks import Block, Command, Facts, Notice, Section, Table, Text
 from ser.results.report.cells import ABSENT, date, many
@@ -32,11 +32,10 @@ def stamps_and_notes(record: Any) -> list[Block]:
 def overview(result: Result) -> Facts:
     """Data, configuration, date, code and command of a summary or a study, in a few lines."""
     record: Opening = result.record
-    words = [dataset_of(record), *_named(record, ("scheme", "protocol"))]
+    words = [dataset_of(record), *_named(record, ("learns", "scheme", "protocol"))]
     rows: FactRows = [("experiment", record.experiment), ("record", result.path.name)]
     if isinstance(record, AnySummary):
-        tested = sum(c.support for c in result.numbers.per_class.values())
-        words.append(f"{len(result.classes)} classes, {tested:g} test utterances per run")
+        words.append(f"{result.outputs_in_words}, {tested_utterances(result.numbers):g} test utterances per run")
         runs, folds = ({getattr(r, of) for r in result.record.runs} for of in ("run", "fold"))
         seconds = f", {record.time.seconds:.0f} s of training" if not is_system(record) else ""
         rows.append(("runs", f"{many(len(runs), 'run')} of {many(len(folds), 'fold')}{seconds}"))
@@ -50,7 +49,7 @@ def overview(result: Result) -> Facts:
 
 def _named(record: Opening, keys: tuple[str, ...]) -> list[str]:
     found = {key: fact_of(record, key) for key in keys}
-    words = {"head": "system"} if is_system(record) else {}
+    words = {"learns": "target", **({"head": "system"} if is_system(record) else {})}
     return [
         f"{words.get(key, key)} {'+'.join(map(str, value)) if isinstance(value, (list, dict)) else value}"
         for key, value in found.items()

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from ser.results.records.headlines import STUDY, Headline, Line
-from ser.results.records.model import METRICS
+from ser.results.records.model import METRICS, MORE_METRICS
 from ser.results.report.blocks import Table
-from ser.results.report.cells import date, number
+from ser.results.report.cells import date, head_of, number
 from ser.results.report.score_rows import csv_text
 
 SYSTEMS = ("import", "import_predictions", "classify")  # commands that record a system that was not trained here
@@ -14,23 +14,33 @@ SYSTEMS = ("import", "import_predictions", "classify")  # commands that record a
 def list_table(headlines: Iterable[Headline]) -> Table:
     """One line per result, in the order given; `2*` means two stamps."""
     lines = list(headlines)
+    other = any("UA" not in line.scores for line in lines)
     rows = [
         [
             *(line.experiment, f"{line.command} (study)" if line.kind == STUDY else line.command, line.dataset),
             *(line.features, line.head, line.scheme, line.protocol),
-            *(str(line.runs), line.at, number(line.scores["UA"]), number(line.scores["WA"]), date(line.started)),
+            *(str(line.runs), line.at, number(line.scores.get("UA")), number(line.scores.get("WA"))),
+            *([_other(line)] if other else []),
+            date(line.started),
             f"{line.stamps}*" if line.stamps else "",
         ]
         for line in lines
     ]
     who = "head or system" if any(line.command in SYSTEMS for line in lines) else "head"
     names = ["experiment", "command", "dataset", "features", who, "scheme", "protocol"]
-    head = [*names, "runs", "of", "UA", "WA", "date (UTC)", "stamps"]
+    head = [*names, "runs", "of", "UA", "WA", *(["other target"] if other else []), "date (UTC)", "stamps"]
     note = "stamps: see ser results show NAME" if any(line.stamps for line in lines) else ""
     return Table("", head, rows, left=len(names), note=note)
 
 
+def _other(line: Headline) -> str:
+    """The score of a result that has no UA."""
+    return "" if "UA" in line.scores else next(f"{head_of(m)} {number(v)}" for m, v in line.scores.items())
+
+
 def list_csv(headlines: Iterable[Headline]) -> str:
-    """The list of results as CSV, all columns."""
-    columns = ["path", *(name for name in Line.__struct_fields__ if name != "scores"), *METRICS]
-    return csv_text(columns, ([line.facts()[name] for name in columns] for line in headlines))
+    """The list of results as CSV, all columns; those of metrics that no result has are left out, but for those of classes."""
+    lines = list(headlines)
+    metrics = [name for name in (*METRICS, *MORE_METRICS) if name in METRICS or any(name in x.scores for x in lines)]
+    columns = ["path", *(name for name in Line.__struct_fields__ if name != "scores"), *metrics]
+    return csv_text(columns, ([line.facts().get(name) for name in columns] for line in lines))

@@ -6,24 +6,26 @@ intervals over runs of classes and groups.
 
 from collections.abc import Callable
 
-from msgspec import convert
+from msgspec import UNSET, convert
 
 from ser.results.records.data_facts import data_facts
 from ser.results.records.evaluation import Genders
 from ser.results.records.find import dataset_of, fact_of, is_system
-from ser.results.records.model import CorpusNumbers, FewshotSummary, Metrics, Summary
-from ser.results.records.result import Result
+from ser.results.records.model import CorpusNumbers, FewshotSummary, Metrics, OutputScores, Summary, matrix_of
+from ser.results.records.result import Result, metrics_of_groups
 from ser.results.report.blocks import Block, Section, Table, Text
 from ser.results.report.cells import (
     ABSENT,
-    SCORES,
     TESTED,
+    head_of,
     interval,
+    main_head,
     many,
     number,
     over_runs,
     score,
     score_cells,
+    score_heads,
     size,
     tested,
 )
@@ -35,11 +37,23 @@ FEW_UTTERANCES = 10  # of a speaker: with fewer, the UA is chance
 PARTS = {"pooled": "test, pooled", "test": "test, by fold", "validation": "validation"}
 OF_A_CLASS = ("precision", "recall", "F1")
 NOTE = (
-    "UA: unweighted average recall; WA: accuracy. Test, pooled: the test predictions of all folds of a run together; by fold, "
+    "Test, pooled: the test predictions of all folds of a run together; by fold, "
     "and validation: the mean over the folds of a run. 95 % over runs: Student's t over the values of the runs, how much the "
     "seed matters; not given under three runs. 95 % over speakers: bootstrap of whole speakers, how much it matters who was "
     "recorded."
 )
+MEANINGS = {
+    "UA": "unweighted average recall",
+    "WA": "accuracy",
+    "CCC": "concordance correlation",
+    "PCC": "Pearson correlation",
+    "RMSE": "root mean square error on the ratings' scale; these three are means over the dimensions",
+    "exact": "share of utterances with all labels right",
+    "Hamming": "share of wrong answers, lower is better",
+    "KL": "divergence from the votes in nats, lower is better",
+    "JS": "the same, Jensen-Shannon to the base 2",
+    "F1_1K": "votes and probabilities above 1/K count as present",
+}
 COMBINED = (
     "Test predictions of the folds of each corpus together, mean ± std over runs; beside the head of that corpus alone, on the "
     "same test utterances."
@@ -65,6 +79,9 @@ def summary_sections(result: Result, full: bool) -> list[Section]:
         pictures = kinds(result)
     for kind in dict.fromkeys([*DETAILS, *pictures]):
         title, tables = DETAILS.get(kind, (kind, _nothing))
+        title = (
+            result.outputs_in_words.split()[1].capitalize() if kind == "classes" and result.numbers.outputs else title
+        )
         drawn: list[Block] = [draw(result, kind)] if kind in pictures else []
         blocks = [*drawn, *tables(result, full)]
         found += [Section(title, blocks)] if blocks else []
@@ -73,22 +90,22 @@ def summary_sections(result: Result, full: bool) -> list[Section]:
 
 def headline(result: Result) -> Text:
     """The first sentence: UA with its intervals, and of which data."""
-    ua, record = result.numbers.pooled.UA, result.record
+    ua, record, name = result.numbers.pooled.main, result.record, main_head(result.numbers.pooled)
     intervals = [f"over {name} {words}" for name, words in _intervals(result) if words != ABSENT]
     within = f" (95 % {'; '.join(intervals)})" if intervals else ""
     of = f"{many(ua.n, 'run')} of {many(len({r.fold for r in result.runs}), 'fold')}"
     at = f" with {result.amount} of the target's training data" if result.amount else ""
-    classes = len(result.classes)
+    chance = f" Chance is {number(1 / len(result.classes))}." if name == "UA" else ""
     who = "system" if is_system(record) else "head"
     return Text(
-        f"UA {number(ua.mean)}{within} on {dataset_of(record)}{at}: {classes} classes, {who} {fact_of(record, 'head')}, {of}. "
-        f"Chance is {number(1 / classes)}.",
+        f"{name} {number(ua.mean)}{within} on {dataset_of(record)}{at}: {result.outputs_in_words}, {who} "
+        f"{fact_of(record, 'head')}, {of}.{chance}",
         lead=True,
     )
 
 
 def _intervals(result: Result) -> list[tuple[str, str]]:
-    ua = result.numbers.pooled.UA
+    ua = result.numbers.pooled.main
     return [("runs", over_runs(ua)), ("speakers", interval(ua.ci_95_speakers or None))]
 
 
@@ -102,13 +119,14 @@ def _scores(result: Result) -> list[Block]:
 def _table(parts: dict[str, Metrics], caption: str) -> Table:
     rows = [
         [
-            *(PARTS[part], name, score(m), over_runs(m), interval(m.ci_95_speakers or None), str(m.n)),
+            *(PARTS[part], head_of(name), score(m), over_runs(m), interval(m.ci_95_speakers or None), str(m.n)),
         ]
         for part, metrics in parts.items()
-        for name, (_, m) in zip(SCORES, metrics.items(), strict=True)
+        for name, m in metrics.items()
     ]
     head = ["of", "metric", "mean ± std", "95 % over runs", "95 % over speakers", "runs"]
-    return Table(caption, head, rows, left=2, note=NOTE)
+    meanings = "; ".join(f"{head_of(m)}: {MEANINGS[m]}" for m in next(iter(parts.values())).names if m in MEANINGS)
+    return Table(caption, head, rows, left=2, note=f"{meanings}. {NOTE}")
 
 
 def _amounts(record: FewshotSummary) -> Table:
@@ -118,9 +136,10 @@ def _amounts(record: FewshotSummary) -> Table:
         parts.insert(0, ("none", "0", record.source.zero_shot.pooled))
         note += " none: the source model on the target's test part, before any target label."
         if record.source.validation:
-            note += f" On its own validation part it has UA {number(record.source.validation.UA.mean)}."
-    rows = [[name, n, *score_cells(m), over_runs(m.UA), str(m.UA.n)] for name, n, m in parts]
-    head = ["target data", "utterances", *SCORES, "UA, 95 % over runs", "runs"]
+            own = record.source.validation
+            note += f" On its own validation part it has {main_head(own)} {number(own.main.mean)}."
+    rows = [[name, n, *score_cells(m), over_runs(m.main), str(m.main.n)] for name, n, m in parts]
+    head = ["target data", "utterances", *score_heads(parts[0][2]), f"{main_head(parts[0][2])}, 95 % over runs", "runs"]
     return Table("Scores over the amount of labelled target data", head, rows, note=note)
 
 
@@ -129,7 +148,9 @@ def _nothing(result: Result, full: bool) -> list[Block]:
 
 
 def _confusion(result: Result, full: bool) -> list[Block]:
-    matrix = result.numbers.confusion_matrix
+    if result.numbers.outputs:
+        return []
+    matrix = matrix_of(result.numbers)
     totals = [sum(row) for row in matrix.counts]
     rows = [
         [name, *map(str, row), number(row[k] / total) if total else ABSENT]
@@ -141,7 +162,9 @@ def _confusion(result: Result, full: bool) -> list[Block]:
 
 
 def _classes(result: Result, full: bool) -> list[Block]:
-    own = result.numbers.per_class
+    if result.numbers.outputs:
+        return [_outputs(result.numbers.outputs)]
+    own = result.numbers.per_class or {}
     columns = {name: [number(getattr(own[c], name)) for c in result.classes] for name in OF_A_CLASS}
     if full:
         from ser.results.metrics.spread import over_classes
@@ -159,13 +182,22 @@ def _classes(result: Result, full: bool) -> list[Block]:
     return [Table("Each class, mean over runs", ["class", *columns, "utterances"], rows)]
 
 
+def _outputs(outputs: dict[str, OutputScores]) -> Table:
+    """Scores of each dimension, or of each of several labels."""
+    names = [m for m in ("CCC", "PCC", "RMSE", "F1") if getattr(next(iter(outputs.values())), m) is not UNSET]
+    rows = [[name, *(number(getattr(own, m)) for m in names), f"{own.support:g}"] for name, own in outputs.items()]
+    kind = "label" if names == ["F1"] else "dimension"
+    return Table(f"Each {kind}, mean over runs", [kind, *names, "utterances"], rows)
+
+
 def _genders(result: Result, full: bool) -> list[Block]:
     if not result.groups.gender:
         return []
     gap = result.groups.gender_gap
-    note = f"Widest gap: UA {number(gap.UA)}, WA {number(gap.WA)}." if gap else ""
+    widest = ", ".join(f"{head_of(m)} {number(gap.of(m))}" for m in gap.names) if gap else ""
+    note = f"Widest gap: {widest}." if widest else ""
     blocks: list[Block] = [_groups(result, "gender", full, note)]
-    if full:
+    if full and not result.numbers.outputs:
         from ser.results.metrics.gaps import gender_gaps, rights_of
 
         between = gender_gaps(rights_of(result.test, result.classes))
@@ -176,13 +208,17 @@ def _genders(result: Result, full: bool) -> list[Block]:
 def _groups(result: Result, kind: str, full: bool, note: str = "") -> Table:
     """Scores by gender or by speaker, with their intervals over runs in a whole report."""
     own = result.groups.gender if kind == "gender" else result.groups.speaker
-    head, texts = ["UA", "WA"], {name: [number(g.UA), number(g.WA)] for name, g in own.items()}
+    metrics = metrics_of_groups(own)
+    head, texts = [head_of(m) for m in metrics], {name: [number(g.of(m)) for m in metrics] for name, g in own.items()}
     if full:
         from ser.results.metrics.spread import over_groups
 
         found = over_groups(result.test, result.classes, kind)
-        head = ["UA", "UA, 95 % over runs", "WA", "WA, 95 % over runs"]
-        texts = {n: [ua, over_runs(found[n].UA), wa, over_runs(found[n].WA)] for n, (ua, wa) in texts.items()}
+        head = [text for m in metrics for text in (head_of(m), f"{head_of(m)}, 95 % over runs")]
+        texts = {
+            n: [t for m, cell in zip(metrics, cells, strict=True) for t in (cell, over_runs(found[n].scores[m]))]
+            for n, cells in texts.items()
+        }
     rows = [[name, *texts[name], str(g.n)] for name, g in own.items()]
     return Table(f"Each {kind}, mean over runs", [kind, *head, "utterances"], rows, note=note, closed=kind == "speaker")
 
@@ -208,23 +244,24 @@ def _speakers(result: Result, full: bool) -> list[Block]:
     enough = {name: g for name, g in own.items() if g.n >= FEW_UTTERANCES}
     blocks: list[Block] = []
     if len(enough) > 1:
-        order = sorted(enough, key=lambda name: (enough[name].UA, name))
-        low, high = (f"{number(enough[name].UA)} ({name}, n {enough[name].n})" for name in (order[0], order[-1]))
+        metric = metrics_of_groups(own)[0]
+        order = sorted(enough, key=lambda name: (enough[name].of(metric) or 0.0, name))
+        low, high = (f"{number(enough[n].of(metric))} ({n}, n {enough[n].n})" for n in (order[0], order[-1]))
         fewer = len(own) - len(enough)
         left_out = f"; {fewer} with fewer than {FEW_UTTERANCES} utterances left out" if fewer else ""
-        blocks.append(Text(f"{len(enough)} speakers: UA from {low} to {high}{left_out}."))
+        blocks.append(Text(f"{len(enough)} speakers: {head_of(metric)} from {low} to {high}{left_out}."))
     return [*blocks, _groups(result, "speaker", full)] if full and own else blocks
 
 
 def _folds(result: Result, full: bool) -> list[Block]:
     folds = result.numbers.folds or {}
     rows = [[name, str(f.n), *score_cells(f)] for name, f in folds.items()]
-    head = ["fold", "utterances", *SCORES]
+    head = ["fold", "utterances", *(score_heads(next(iter(folds.values()))) if folds else [])]
     return [Table("Test scores of each fold, mean ± std over runs", head, rows)] if len(rows) > 1 else []
 
 
 def _reliability(result: Result, full: bool) -> list[Block]:
-    if not full:
+    if not full or result.numbers.outputs:
         return []
     from ser.results.metrics.spread import reliability_over_runs
 
@@ -252,6 +289,7 @@ DETAILS: dict[str, tuple[str, Callable[[Result, bool], list[Block]]]] = {
     "fewshot": ("Score over labelled target data", _nothing),
     "confusion": ("Confusion matrix", _confusion),
     "classes": ("Classes", _classes),
+    "dimensions": ("Predicted and rated values", _nothing),
     "genders": ("Genders", _genders),
     "speakers": ("Speakers", _speakers),
     "folds": ("Folds", _folds),
@@ -271,13 +309,14 @@ def _corpora(record: Summary | FewshotSummary) -> list[Section]:
 
 def _beside_own_heads(datasets: dict[str, CorpusNumbers]) -> list[Block]:
     """Tables of a combined summary: each corpus beside the head of that corpus alone."""
-    rows = [[name, *score_cells(part.pooled), score(part.alone.pooled.UA)] for name, part in datasets.items()]
+    rows = [[name, *score_cells(part.pooled), score(part.alone.pooled.main)] for name, part in datasets.items()]
     compared = [
         [name, *tested(part.comparison, part.comparison.p_holm), part.comparison.verdict]
         for name, part in datasets.items()
     ]
+    heads = score_heads(next(iter(datasets.values())).pooled)
     head = ["corpus", "combined minus own", "95 %", *TESTED, "verdict"]
     return [
-        Table("Each corpus beside its own head", ["corpus", *SCORES, "own head, UA"], rows, note=COMBINED),
-        Table("Combined minus own head, UA", head, compared, note=TESTS),
+        Table("Each corpus beside its own head", ["corpus", *heads, f"own head, {heads[0]}"], rows, note=COMBINED),
+        Table(f"Combined minus own head, {heads[0]}", head, compared, note=TESTS),
     ]

@@ -73,4 +73,4 @@ def weights_over_runs(records: Sequence[RunResult], layers: Sequence[int]) -> li
 
 
 def _mean_validation(runs: Iterable[RunResult]) -> float:
-    return float(np.mean([run.validation.UA for run in runs if run.validation]))
+    return float(np.mean([run.validation.main for run in runs if run.validation]))

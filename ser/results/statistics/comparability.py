@@ -9,10 +9,11 @@ import msgspec
 import pandas as pd
 
 from ser.errors import ConfigError
+from ser.results.metrics.measures import alike, measure_of, truth_columns
 from ser.results.records.beside import beside
 from ser.results.records.find import dataset_of, fact_of, find_summary, is_system
 from ser.results.records.kinds import read_record, read_summary
-from ser.results.records.model import AmountNumbers, FewshotSummary, Numbers, RunRow, Summary
+from ser.results.records.model import AmountNumbers, FewshotSummary, Numbers, RunRow, Summary, classes_of
 from ser.results.records.names import amount_name, amount_of, amount_value
 from ser.results.records.runs import read_predictions
 from ser.results.statistics.paired import tested_rows
@@ -105,10 +106,10 @@ def _member(path: Path, summary: Summary | FewshotSummary, at: str | None) -> Me
                 expected=f"--at one of {', '.join(sorted(parts, key=amount_value))}",
             )
         amount = at
-        classes = parts[at].confusion_matrix.labels
+        classes = classes_of(parts[at])
         runs = [row for row in runs if amount_name(**amount_of(row)) == at]
     else:
-        classes = summary.confusion_matrix.labels
+        classes = classes_of(summary)
     return Member(path, summary, amount, classes, runs, tested_rows(read_predictions(path, runs)))
 
 
@@ -148,6 +149,7 @@ def pair(members: Sequence[Member]) -> tuple[list[Member], Pairing]:
     merged = any(_shares_models(m, folds) for m in given)
     number = {key: k for k, key in enumerate(common)}
     found = [_chosen(m, own, number, folds, merged) for m, own in zip(members, keys, strict=True)]
+    found = [replace(m, frame=f) for m, f in zip(found, alike([m.frame for m in found]), strict=True)]
     _refuse_other_utterances(found)
     if merged and len(folds) > 1:
         notes.append(f"one model is tested in several folds: the {len(folds)} folds count as one")
@@ -250,6 +252,7 @@ def _refuse_other_data(members: Sequence[Member]) -> None:
         "another dataset": lambda m: tested_on(m.summary),
         "another label scheme": lambda m: str(fact_of(m.summary, "scheme")),
         "another protocol": lambda m: str(fact_of(m.summary, "protocol")),
+        "another target": lambda m: _kind(m.frame),
         "other classes": lambda m: ", ".join(sorted(m.classes)),
     }
     for what, of in facts.items():
@@ -273,7 +276,7 @@ def _refuse_other_utterances(members: Sequence[Member]) -> None:
                 f"{', ...' if len(missing) > 3 else ''}",
                 action="Train both with stores of the same utterances: --audio and --text choose the stores.",
             )
-        for column in ("true", "speaker"):
+        for column in (*truth_columns(first.frame), "speaker"):
             differs = both[column] != both[f"{column}_other"]
             if differs.any():
                 row = both[differs].iloc[0]
@@ -282,6 +285,12 @@ def _refuse_other_utterances(members: Sequence[Member]) -> None:
                     expected="the same table behind both",
                     found=f"{row['utterance_id']}: {row[column]!r} and {row[f'{column}_other']!r}",
                 )
+
+
+def _kind(frame: pd.DataFrame) -> str:
+    """The kind of target; of votes the classes, which both have."""
+    kind = measure_of(frame).kind
+    return "emotion" if kind == "votes" else kind
 
 
 def _each(members: Sequence[Member], of: Callable[[Member], str]) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from ser.results.metrics.classification import scores_from_counts
+from ser.errors import ConfigError
+from ser.results.metrics.measures import MEASURES, measure_of
 from ser.results.records.comparison import Compared, Pair, ResultComparison, TestedOn
 from ser.results.records.find import fact_of, stores_of, word_of
 from ser.results.records.model import Comparison
@@ -27,7 +28,7 @@ def compare_results(
     names: Sequence[str],
     folder: Path,
     *,
-    metric: str = "UA",
+    metric: str | None = None,
     at: str | None = None,
     allow: Sequence[str] = (),
     force: bool = False,
@@ -39,7 +40,7 @@ def compare_results(
     Args:
         names: of two results or more, or of studies, which stand for their experiments.
         folder: of the results.
-        metric: that is tested.
+        metric: that is tested; None: the one that stands for a result of this target (UA of classes).
         at: amount of target data, of few-shot results.
         allow, force: kinds of stamps that void a comparison but are allowed; see `ser.results.records.stamps`.
         output: the file that it will be written to; records are named relative to its folder.
@@ -56,6 +57,10 @@ def compare_results(
     members, pairing = pair(members)
     classes = members[0].classes
     letters = [_letter(k) for k in range(len(members))]
+    measure = measure_of(members[0].frame)
+    metric = metric or measure.names[0]
+    if metric not in measure.names:
+        raise ConfigError(f"--metric {metric}: the results have other metrics", expected=", ".join(measure.names))
     asked = {
         "metric": metric,
         "compared": [[m.summary.experiment, m.summary.config_hash, m.amount] for m in members],
@@ -117,7 +122,7 @@ def _compared(letter: str, member: Member, folder: Path, output: Path | None) ->
         features=stores_of(member.summary),
         amount=member.amount,
         stamps=member.summary.stamps,
-        pooled=metrics_over_runs(scores_from_counts(counts[0])),
+        pooled=metrics_over_runs(measure_of(member.frame).scores(counts[0])),
     )
 
 
@@ -131,7 +136,9 @@ def _pair(one: Member, other: Member, classes: list[str], metric: str) -> tuple[
     random = sum(not paired.is_copies(f) for f in frames)
     return found, {
         "power": power.estimate(a, b, who, where, metric, known=known, random=random, p=found.p),
-        "per_class": differences.by_class(speakers, classes, known),
+        "per_class": differences.by_class(speakers, classes, known)
+        if measure_of(frames[0]) is MEASURES["emotion"]
+        else {},
         "gender": differences.by_gender(frames, classes, metric),
         "speaker": differences.by_speaker(frames, classes, metric),
     }

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.results.metrics.classification import class_scores, score_from_counts
+from ser.results.metrics.classification import class_scores
+from ser.results.metrics.measures import score_of
 from ser.results.records.comparison import ByGender, ClassRows, GenderGap, Row, SystemGap
 from ser.results.statistics.intervals import unit_counts
 from ser.results.statistics.paired import drawn, percentiles
@@ -44,8 +45,8 @@ def by_gender(frames: Sequence[pd.DataFrame], classes: Sequence[str], metric: st
     for number, name in enumerate(names):
         own = [frame[frame["gender"] == name] for frame in frames]
         pair = [unit_counts(frame, classes, frame["speaker"].astype(str)) for frame in own]
-        a, b = (_mean(score_from_counts(c.sum(0), metric)) for c in pair)
-        draws[name] = drawn(pair, lambda c: score_from_counts(c, metric), seed=number) if _known(own[0]) else []
+        a, b = (_mean(score_of(c.sum(0), metric)) for c in pair)
+        draws[name] = drawn(pair, lambda c: score_of(c, metric), seed=number) if _known(own[0]) else []
         interval = percentiles(draws[name][0] - draws[name][1]) if draws[name] else None
         groups[name] = _row(a, b, interval)
         groups[name].speakers = len(pair[0])
@@ -79,8 +80,8 @@ def by_speaker(frames: Sequence[pd.DataFrame], classes: Sequence[str], metric: s
     for number, (name, rows) in enumerate(frames[0].groupby("speaker", sort=True)):
         own = [rows, frames[1][frames[1]["speaker"] == name]]
         pair = [unit_counts(frame, classes, frame["utterance_id"].astype(str)) for frame in own]
-        a, b = (_mean(score_from_counts(c.sum(0), metric)) for c in pair)
-        draws = drawn(pair, lambda c: score_from_counts(c, metric), resamples=DRAWS, seed=number)
+        a, b = (_mean(score_of(c.sum(0), metric)) for c in pair)
+        draws = drawn(pair, lambda c: score_of(c, metric), resamples=DRAWS, seed=number)
         interval = percentiles(draws[0] - draws[1]) if len(pair[0]) > 1 else None
         found[str(name)] = _row(a, b, interval)
         found[str(name)].n = len(pair[0])

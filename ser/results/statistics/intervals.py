@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import TrainingError
-from ser.results.metrics.classification import class_numbers, scores_from_counts
-from ser.results.records.model import METRICS, Described, Metric, Metrics
+from ser.results.metrics.measures import Measure, measure_of
+from ser.results.records.model import RANGES, Described, Metric, Metrics
 
 RESAMPLES = 1000
 
@@ -60,39 +60,24 @@ def describe_as(
 
 
 def metrics_over_runs(values: Mapping[str, Sequence[float] | NDArray[np.float64]]) -> Metrics:
-    """Describe the four metrics over runs.
+    """Describe metrics over runs.
 
     Args:
         values: metric -> `(runs,)`.
     """
-    return Metrics(**{name: describe_as(Metric, values[name]) for name in METRICS})
+    return Metrics(**{name: describe_as(RANGES.get(name, Metric), each) for name, each in values.items()})  # type: ignore[arg-type]
 
 
-def tally(shape: tuple[int, ...], *indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count rows by several numbers at once.
-
-    Args:
-        shape: size of each axis of the result.
-        indices: one array `(n,)` per axis.
-
-    >>> tally((2, 2), np.array([0, 0, 1]), np.array([1, 1, 0])).tolist()
-    [[0, 2], [1, 0]]
-    """
-    flat = np.ravel_multi_index(indices, shape)
-    return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(np.int64)
-
-
-def unit_counts(frame: pd.DataFrame, classes: Sequence[str], unit: "pd.Series[str]") -> NDArray[np.int64]:
-    """Confusion counts `(units, runs, K, K)` of predictions, units and runs in sorted order."""
+def unit_counts(frame: pd.DataFrame, classes: Sequence[str], unit: "pd.Series[str]") -> NDArray[Any]:
+    """Confusion counts `(units, runs, K, K)` of predictions, or the sums of another measure; units and runs in sorted order."""
     names, number = np.unique(unit.to_numpy(dtype=str), return_inverse=True)
     runs, run = np.unique(frame["run"].to_numpy(dtype=np.int64), return_inverse=True)
-    truth, guess = (class_numbers(frame[column].to_numpy(), classes) for column in ("true", "predicted"))
-    shape = (len(names), len(runs), len(classes), len(classes))
-    return tally(shape, number.astype(np.int64), run.astype(np.int64), truth, guess)
+    shape = (len(names), len(runs))
+    return measure_of(frame).tally(frame, classes, shape, number.astype(np.int64), run.astype(np.int64))
 
 
 def cluster_intervals(
-    counts: NDArray[np.int64], *, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
+    counts: NDArray[Any], measure: Measure, *, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
 ) -> dict[str, tuple[float, float]] | None:
     """Percentile intervals of all metrics when speakers, not utterances, are drawn again with replacement.
 
@@ -101,13 +86,13 @@ def cluster_intervals(
     then averaged over the runs; the runs themselves are not drawn.
 
     Args:
-        counts: `(speakers, runs, K, K)` confusion counts.
+        counts: `(speakers, runs, K, K)` confusion counts, or the sums of another measure.
         seed: of the draws; the same counts and seed give the same interval.
 
     Returns:
         metric -> (low, high); None with fewer than two speakers.
     """
-    speakers, runs, k, _ = counts.shape
+    speakers = len(counts)
     if speakers < 2:
         return None
     random = np.random.default_rng(seed)
@@ -115,8 +100,8 @@ def cluster_intervals(
     flat = counts.reshape(speakers, -1).astype(np.float64)
     blocks = []  # of 100 resamples: many runs of many classes would not fit into memory at once
     for block in np.split(weights.astype(np.float64), range(100, resamples, 100)):
-        values = scores_from_counts((block @ flat).astype(np.int64).reshape(len(block), runs, k, k))
-        blocks.append(np.stack([values[name].mean(axis=1) for name in METRICS]))
+        values = measure.scores((block @ flat).astype(counts.dtype).reshape(len(block), *counts.shape[1:]))
+        blocks.append(np.stack([values[name].mean(axis=1) for name in measure.names]))
     tail = (1 - confidence) / 2
     intervals = np.quantile(np.concatenate(blocks, axis=1), [tail, 1 - tail], axis=1).T
-    return {name: (float(low), float(high)) for name, (low, high) in zip(METRICS, intervals, strict=True)}
+    return {name: (float(low), float(high)) for name, (low, high) in zip(measure.names, intervals, strict=True)}

@@ -22,8 +22,8 @@ from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from ser.errors import TrainingError
-from ser.results.metrics.classification import score_from_counts
-from ser.results.records.model import METRICS, Comparison, Tested, Tests
+from ser.results.metrics.measures import alike, measure_of, score_of, truth_columns
+from ser.results.records.model import Comparison, Tested, Tests
 from ser.results.statistics.intervals import describe, unit_counts
 from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, joint_test, shuffle_test, swap_test
 
@@ -87,7 +87,7 @@ def drawn(
     for system in systems:
         flat, values = system.reshape(units, -1).astype(np.float64), []
         for rows in np.array_split(np.arange(resamples), -(-resamples // BLOCK)):
-            scores = np.asarray(of((who[rows] @ flat).astype(np.int64).reshape(len(rows), *system.shape[1:])))
+            scores = np.asarray(of((who[rows] @ flat).astype(system.dtype).reshape(len(rows), *system.shape[1:])))
             values.append(np.einsum("nr...,nr->n...", scores, which[rows]))
         found.append(np.concatenate(values))
     return found
@@ -114,7 +114,7 @@ def difference_interval(
     Returns:
         `(low, high)`.
     """
-    draws = drawn([a, b], lambda counts: score_from_counts(counts, metric), resamples=resamples, seed=seed)
+    draws = drawn([a, b], lambda counts: score_of(counts, metric), resamples=resamples, seed=seed)
     found = percentiles(draws[0] - draws[1], confidence)
     assert found is not None  # every draw has a speaker
     return found
@@ -124,7 +124,7 @@ def compare(
     a: pd.DataFrame,
     b: pd.DataFrame,
     classes: Sequence[str],
-    metric: str = "UA",
+    metric: str | None = None,
     *,
     permutations: int = PERMUTATIONS,
     seed: int = 0,
@@ -133,7 +133,8 @@ def compare(
 
     Args:
         a, b: frames of predictions with the same runs, folds and test utterances.
-        metric: one of `METRICS`; the difference is that of the pooled metric, mean over runs.
+        metric: of their measure; None: the one that stands for a result (UA of classes). The difference is that of the pooled
+            metric, mean over runs.
 
     Returns:
         `difference` is A minus B. `ci_95` is None where neither speakers are known nor runs vary; `effect_size` is None where
@@ -143,9 +144,11 @@ def compare(
     Raises:
         TrainingError: they were not tested on the same.
     """
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r}; expected one of {', '.join(METRICS)}")
-    frames = [tested_rows(frame) for frame in (a, b)]
+    frames = alike([tested_rows(frame) for frame in (a, b)])
+    known_metrics = measure_of(frames[0]).names
+    metric = metric or known_metrics[0]
+    if metric not in known_metrics:
+        raise ValueError(f"unknown metric {metric!r}; expected one of {', '.join(known_metrics)}")
     _refuse_others(*frames)
     by_fold = [unit_counts(frame, classes, frame["fold"]) for frame in frames]
     by_speaker = [unit_counts(frame, classes, frame["speaker"].astype(str)) for frame in frames]
@@ -170,7 +173,7 @@ def compare(
         shuffled = each[0] == each[1]
         p = joint_test(one, other, speaker, fold, metric, shuffled=shuffled, permutations=permutations, seed=seed)
     over_speakers = difference_interval(by_speaker[0], by_speaker[1], metric, seed=seed) if known else None
-    gaps = score_from_counts(by_fold[0].sum(0), metric) - score_from_counts(by_fold[1].sum(0), metric)
+    gaps = score_of(by_fold[0].sum(0), metric) - score_of(by_fold[1].sum(0), metric)
     return Comparison(
         metric=metric,
         difference=float(gaps.mean()),
@@ -201,7 +204,7 @@ def cell_counts(
 
 def _gaps(pair: list[Counts], metric: str) -> NDArray[np.float64]:
     """Differences of each unit and run, `(units, runs)`."""
-    return np.asarray(score_from_counts(pair[0], metric) - score_from_counts(pair[1], metric))
+    return np.asarray(score_of(pair[0], metric) - score_of(pair[1], metric))
 
 
 def _effect(gaps: NDArray[np.float64]) -> float | None:
@@ -211,8 +214,9 @@ def _effect(gaps: NDArray[np.float64]) -> float | None:
 
 def is_copies(frame: pd.DataFrame) -> bool:
     """True if all of several runs predict the same: nothing is random in them, and five are no more evidence than one."""
-    alike = (frame.groupby(["fold", "utterance_id"])["predicted"].nunique() == 1).all()
-    return bool(alike) and frame["run"].nunique() > 1
+    predicted = ["predicted"] if "predicted" in frame else [c for c in frame if str(c).startswith("p_")]
+    same = (frame.groupby(["fold", "utterance_id"])[predicted].nunique() == 1).to_numpy().all()
+    return bool(same) and frame["run"].nunique() > 1
 
 
 def tested_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -223,7 +227,7 @@ def tested_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _refuse_others(a: pd.DataFrame, b: pd.DataFrame) -> None:
-    for column in ("run", "fold", "utterance_id", "true", "speaker"):
+    for column in ("run", "fold", "utterance_id", *truth_columns(a), "speaker"):
         if len(a) != len(b) or (a[column].to_numpy() != b[column].to_numpy()).any():
             raise TrainingError(
                 "the two experiments were not tested on the same",

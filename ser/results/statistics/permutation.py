@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.results.metrics.classification import score_from_counts
+from ser.results.metrics.measures import score_of
 
 PERMUTATIONS = 9999
 BLOCK = 256
@@ -18,7 +18,7 @@ ENOUGH = (
     8  # units that can be swapped whole: fewer give no p below 2 / 2**7 = 0.016, too coarse for several comparisons
 )
 
-Counts: TypeAlias = NDArray[np.int64]
+Counts: TypeAlias = NDArray[Any]  # confusion counts, or the sums of another measure
 Floats: TypeAlias = NDArray[np.float64]
 
 
@@ -133,12 +133,14 @@ def variances(a: Counts, b: Counts, who: Counts, where: Counts, metric: str) -> 
 def _influence(counts: Counts, metric: str) -> Floats:
     """The contribution of each cell and run to the metric of all, to first order: `(cells, runs)`, mean 0 over cells."""
     total = counts.sum((0, 1)) / counts.shape[1]
-    seen = np.argwhere(total > 0)
+    seen = np.argwhere(total != 0)
     steps = np.repeat(total[None], len(seen), 0)
-    step = 1e-5 * float(total.sum())
+    # Counts share one step; other sums differ in size, and each has a step of its own.
+    same = counts.dtype.kind in "iu"
+    step = 1e-5 * (np.full(len(seen), float(total.sum())) if same else np.abs(total[tuple(seen.T)]))
     steps[np.arange(len(seen)), seen[:, 0], seen[:, 1]] += step
     slope = np.zeros_like(total)
-    slope[tuple(seen.T)] = (score_from_counts(steps, metric) - score_from_counts(total, metric)) / step
+    slope[tuple(seen.T)] = (score_of(steps, metric) - score_of(total, metric)) / step
     return np.asarray(np.einsum("srij,ij->sr", counts, slope))
 
 
@@ -154,7 +156,7 @@ def _components(who: Counts, where: Counts) -> Counts:
 
 def _grouped(counts: Counts, unit: Counts) -> Counts:
     """Counts summed over the cells of each unit."""
-    found = np.zeros((int(unit.max()) + 1, *counts.shape[1:]), dtype=np.int64)
+    found = np.zeros((int(unit.max()) + 1, *counts.shape[1:]), dtype=counts.dtype)
     np.add.at(found, unit, counts)
     return found
 
@@ -179,7 +181,7 @@ def _swapped(a: Counts, b: Counts, metric: str, swaps: Counts) -> Floats:
     flat, delta = (a.sum(0), b.sum(0)), (b - a).reshape(len(a), -1).astype(np.float64)
 
     def one(rows: slice) -> Floats:
-        moved = (swaps[rows].astype(np.float64) @ delta).astype(np.int64).reshape(-1, *a.shape[1:])
+        moved = (swaps[rows].astype(np.float64) @ delta).astype(a.dtype).reshape(-1, *a.shape[1:])
         return _difference(flat[0] + moved, flat[1] - moved, metric)
 
     return _in_blocks(one, len(swaps))
@@ -207,7 +209,7 @@ def _in_blocks(one: Callable[[slice], Floats], number: int) -> Floats:
 
 def _difference(a: NDArray[Any], b: NDArray[Any], metric: str) -> Floats:
     """Metric of A minus metric of B, mean over runs: `(n, runs, K, K)` each -> `(n,)`."""
-    return np.asarray((score_from_counts(a, metric) - score_from_counts(b, metric)).mean(-1))
+    return np.asarray((score_of(a, metric) - score_of(b, metric)).mean(-1))
 
 
 def _share(draws: Floats, observed: float) -> float:

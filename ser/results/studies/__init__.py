@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ser.results.records.find import dataset_of
-from ser.results.records.model import METRICS, Metrics, Opening
+from ser.results.records.model import Metrics, Opening
 
 if TYPE_CHECKING:
     from ser.results.report.blocks import Block
@@ -37,7 +37,7 @@ class Standing(NamedTuple):
     @classmethod
     def at(cls, of: str, metrics: Metrics) -> "Standing":
         """The scores of a part of a study."""
-        return cls(of, {name: metrics.of(name).mean for name in METRICS}, metrics.UA.n)
+        return cls(of, {name: metric.mean for name, metric in metrics.items()}, metrics.main.n)
 
 
 class StudyRecord(Opening, kw_only=True):
@@ -75,6 +75,11 @@ class StudyRecord(Opening, kw_only=True):
     def recomputed(self, experiments: "Experiments") -> Recomputed:
         """Every number of the study, computed again from the predictions of its experiments."""
         raise NotImplementedError
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of the metrics of its target, the one that stands for a result first."""
+        return next((m.names for _, parts in self.parts() for m in parts.values() if m), [])
 
     def as_csv(self) -> str | None:
         """Its table as CSV, where the kind has one of its own."""

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 from ser.jsonfile import Model, Word, require
 from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Notes
 from ser.results.report.blocks import Block, Table
-from ser.results.report.cells import SCORES, TESTED, score_cells, tested, with_interval
+from ser.results.report.cells import TESTED, main_head, score_cells, score_heads, tested, with_interval
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:
@@ -65,15 +65,24 @@ class Study(StudyRecord, kw_only=True):
         return [(v.name, v.record) for v in self.variants]
 
     def lead(self) -> str:
-        return f"UA of the full model on {self.dataset}: {with_interval(self._full().pooled.UA)}."
+        full = self._full().pooled
+        return f"{main_head(full)} of the full model on {self.dataset}: {with_interval(full.main)}."
 
     def blocks(self) -> list[Block]:
-        rows = [[v.name, v.head, "+".join(v.stores), *score_cells(v.pooled), str(v.pooled.UA.n)] for v in self.variants]
+        rows = [
+            [v.name, v.head, "+".join(v.stores), *score_cells(v.pooled), str(v.pooled.main.n)] for v in self.variants
+        ]
         note = "Test predictions of all folds together, mean ± std over runs."
         compared = [[c.variant, *tested(c, c.p_holm)] for c in self.comparisons]
-        head = ["full model minus", "UA", "95 %", *TESTED]
+        head = ["full model minus", main_head(self._full().pooled), "95 %", *TESTED]
         return [
-            Table("Scores of each variant", ["variant", "head", "features", *SCORES, "runs"], rows, left=3, note=note),
+            Table(
+                "Scores of each variant",
+                ["variant", "head", "features", *score_heads(self._full().pooled), "runs"],
+                rows,
+                left=3,
+                note=note,
+            ),
             Table("The full model against each other variant", head, compared, note=NOTE),
         ]
 

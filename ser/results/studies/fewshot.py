@@ -8,7 +8,18 @@ from ser.jsonfile import Model, Share, Word, require
 from ser.results.records.model import AdjustedP, Amount, Beside, Comparison, Metrics, Number
 from ser.results.records.names import amount_value
 from ser.results.report.blocks import Block, Table
-from ser.results.report.cells import ABSENT, SCORES, TESTED, number, score, score_cells, size, tested, with_interval
+from ser.results.report.cells import (
+    ABSENT,
+    TESTED,
+    main_head,
+    number,
+    score,
+    score_cells,
+    score_heads,
+    size,
+    tested,
+    with_interval,
+)
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:
@@ -137,40 +148,40 @@ class Study(StudyRecord, kw_only=True):
         return [(m.name, m.record) for m in self.methods]
 
     def lead(self) -> str:
-        best = max(self.methods, key=lambda m: m.curve[-1].pooled.UA.mean)
+        best = max(self.methods, key=lambda m: m.curve[-1].pooled.main.mean)
         last = best.curve[-1]
         return (
-            f"{len(self.methods)} methods on {self.dataset}; at {last.amount} highest is {best.name}, UA "
-            f"{with_interval(last.pooled.UA)}."
+            f"{len(self.methods)} methods on {self.dataset}; at {last.amount} highest is {best.name}, {main_head(last.pooled)} "
+            f"{with_interval(last.pooled.main)}."
         )
 
     def blocks(self) -> list[Block]:
         blocks = [self._curves(), self._at_the_last()]
         if self.comparisons:
             rows = [[c.amount, c.method, *tested(c, c.p_holm)] for c in self.comparisons]
-            head = ["amount", f"minus {self.reference}", "UA", "95 %", *TESTED]
+            head = ["amount", f"minus {self.reference}", self.metrics[0], "95 %", *TESTED]
             caption = f"Each other method against {self.reference}"
             blocks.append(Table(caption, head, rows, left=2, note=NOTE))
         if self.saved_labels:
             rows = [[r.method, r.amount, number(r.score), r.worth_text(), r.saved_text()] for r in self.saved_labels]
-            head = ["method", "target data", "UA", "worth", "saved"]
+            head = ["method", "target data", self.metrics[0], "worth", "saved"]
             blocks.append(Table("Labels saved", head, rows, left=2, note=WORTH))
         return list(blocks)
 
     def _curves(self) -> Table:
         points = self.methods[0].curve
-        rows = [["source only", *[score(self.source.zero_shot.pooled.UA)] * len(points)]] if self.source else []
-        rows += [[m.name, *(score(p.pooled.UA) for p in m.curve)] for m in self.methods]
+        rows = [["source only", *[score(self.source.zero_shot.pooled.main)] * len(points)]] if self.source else []
+        rows += [[m.name, *(score(p.pooled.main) for p in m.curve)] for m in self.methods]
         rows.append(["utterances", *(size(p.n_samples) for p in points)])
         speakers = [p.n_speakers for p in points if p.n_speakers is not UNSET]
         rows += [["speakers", *map(size, speakers)]] if len(speakers) == len(points) else []
-        runs = points[0].pooled.UA.n
+        runs = points[0].pooled.main.n
         note = f"Test predictions of all folds of the target together, mean ± std over {runs} runs."
-        head = ["pooled UA", *(p.amount for p in points)]
-        return Table("UA over the amount of labelled target data", head, rows, note=note)
+        head = [f"pooled {self.metrics[0]}", *(p.amount for p in points)]
+        return Table(f"{self.metrics[0]} over the amount of labelled target data", head, rows, note=note)
 
     def _at_the_last(self) -> Table:
-        head = [f"at {self.methods[0].curve[-1].amount}", *SCORES]
+        head = [f"at {self.methods[0].curve[-1].amount}", *score_heads(self.methods[0].curve[-1].pooled)]
         return Table(
             "All metrics at the last amount", head, [[m.name, *score_cells(m.curve[-1].pooled)] for m in self.methods]
         )
@@ -206,7 +217,7 @@ class Study(StudyRecord, kw_only=True):
     def _saved(self) -> object:
         from ser.results.metrics.saved_labels import saved_labels
 
-        curves = {m.name: {p.amount: p.pooled.UA.mean for p in m.curve} for m in self.methods}
-        zero = self.source.zero_shot.pooled.UA.mean if self.source else None
+        curves = {m.name: {p.amount: p.pooled.main.mean for p in m.curve} for m in self.methods}
+        zero = self.source.zero_shot.pooled.main.mean if self.source else None
         scratch = curves.pop("scratch", {})
         return saved_labels(curves, dict(sorted(scratch.items(), key=lambda item: amount_value(item[0]))), zero)

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 from ser.jsonfile import Count, Model, Word, require
 from ser.results.records.model import AdjustedP, Beside, Comparison, Described, Metrics, Notes
 from ser.results.report.blocks import Block, Table
-from ser.results.report.cells import SCORES, TESTED, interval, score, score_cells, tested, with_interval
+from ser.results.report.cells import TESTED, interval, main_head, score, score_cells, score_heads, tested, with_interval
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 from ser.results.studies.search import Nested
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ser.results.verification.experiments import Experiments
 
 ALL = "all layers"
-CHOSEN_BY = "validation UA, mean over runs and folds"
 NOTE = (
     "Permutation tests: the models (run x fold) of each fold are exchanged; the predictions of a speaker are exchanged; in "
     "brackets the number of each. p: of both together, Holm over the rows."
@@ -104,14 +103,15 @@ class Study(StudyRecord, kw_only=True):
         return [(p.name, p.record) for p in self.everything]
 
     def lead(self) -> str:
-        return f"Chosen on validation: {self.chosen}, UA {with_interval(self.best.pooled.UA)} on test."
+        own = self.best.pooled
+        return f"Chosen on validation: {self.chosen}, {main_head(own)} {with_interval(own.main)} on test."
 
     def blocks(self) -> list[Block]:
         found: list[Block] = [self._scores()]
         if self.comparisons:
             rows = [[c.other, *tested(c, c.p_holm)] for c in self.comparisons]
             caption = f"{self.chosen}, chosen on validation, against others"
-            found.append(Table(caption, [f"{self.chosen} minus", "UA", "95 %", *TESTED], rows, note=NOTE))
+            found.append(Table(caption, [f"{self.chosen} minus", self.metrics[0], "95 %", *TESTED], rows, note=NOTE))
         if self.weights:
             rows = [
                 [str(w.layer), score(w.weight), interval(w.weight.ci_95 if w.weight.n > 2 else None)]
@@ -126,13 +126,18 @@ class Study(StudyRecord, kw_only=True):
         rows = []
         for p in self.everything:
             mark = f"{p.name} (chosen)" if p.name == self.chosen else p.name
-            rows.append([mark, score(p.validation.UA), *score_cells(p.pooled), str(p.pooled.UA.n)])
+            rows.append([mark, score(p.validation.main), *score_cells(p.pooled), str(p.pooled.main.n)])
         note = f"Validation: mean of the folds; the others: test predictions of all folds together. Chosen by {self.chosen_by}."
         if self.nested:
-            rows.append(["nested", "-", *score_cells(self.nested.pooled), str(self.nested.pooled.UA.n)])
+            rows.append(["nested", "-", *score_cells(self.nested.pooled), str(self.nested.pooled.main.n)])
             note += " nested: chosen for each fold on its own validation part."
         title = "Scores of each layer" if self.over == "layers" else "Scores of each pooling"
-        head = ["layer" if self.over == "layers" else "pooling", "validation UA", *SCORES, "runs"]
+        head = [
+            "layer" if self.over == "layers" else "pooling",
+            f"validation {self.metrics[0]}",
+            *score_heads(self.best.pooled),
+            "runs",
+        ]
         return Table(title, head, rows, note=note)
 
     def parts(self) -> Parts:
@@ -154,7 +159,7 @@ class Study(StudyRecord, kw_only=True):
             again = weights_over_runs(records, self.numbers)
             if records:
                 yield "$.weights", self.weights or None, again
-        best = max(self.positions, key=lambda p: p.validation.UA.mean)
+        best = max(self.positions, key=lambda p: p.validation.main.mean)
         yield "$.chosen", self.chosen, best.name
         if len(frames) == len(self.everything):
             classes = experiments.classes(frames[self.chosen])

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 from ser.jsonfile import Count, Model, require
 from ser.results.records.model import Beside, Metrics, Notes
 from ser.results.report.blocks import Block, Notice, Table
-from ser.results.report.cells import SCORES, score, score_cells, setting, with_interval
+from ser.results.report.cells import head_of, main_head, score, score_cells, score_heads, setting, with_interval
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Study(StudyRecord, kw_only=True):
         return [self.chosen.record]
 
     def lead(self) -> str:
-        return f"Chosen: {setting(self.chosen.setting)}, UA {with_interval(self.chosen.pooled.UA)} on test."
+        own = self.chosen.pooled
+        return f"Chosen: {setting(self.chosen.setting)}, {main_head(own)} {with_interval(own.main)} on test."
 
     def blocks(self) -> list[Block]:
         rows = [[f"chosen: {setting(self.chosen.setting)}", *score_cells(self.chosen.pooled)]]
@@ -79,7 +80,7 @@ class Study(StudyRecord, kw_only=True):
             note += " nested: the setting of each fold chosen on its own validation part."
         tried = [
             [
-                *(setting(s.setting), score(s.validation.UA), score(s.validation.WA)),
+                *(setting(s.setting), *(score(s.validation.of(m)) for m in self.metrics[:2])),
                 "chosen" if s.setting == self.chosen.setting else "",
             ]
             for s in self.settings
@@ -87,9 +88,9 @@ class Study(StudyRecord, kw_only=True):
         ]
         failed = [f"{setting(s.setting)}: {s.error}" for s in self.settings if s.error is not None]
         how = f"{self.tried} settings tried, {self.failed} failed; chosen by {self.chosen_by}."
-        head = ["setting", "validation UA", "validation WA", ""]
+        head = ["setting", *(f"validation {head_of(m)}" for m in self.metrics[:2]), ""]
         return [
-            Table("Scores of the chosen setting", ["test", *SCORES], rows, note=note),
+            Table("Scores of the chosen setting", ["test", *score_heads(self.chosen.pooled)], rows, note=note),
             Table("Settings on validation", head, tried, note=how),
             *([Notice("Settings that failed", failed)] if failed else []),
         ]
@@ -106,7 +107,7 @@ class Study(StudyRecord, kw_only=True):
         done = {}
         for k, s in enumerate(self.settings):
             if s.record is not None and s.validation is not None:
-                runs = experiments.runs(s.record, str(s.experiment), s.validation.UA.n)
+                runs = experiments.runs(s.record, str(s.experiment), s.validation.main.n)
                 if runs is not None:
                     done[k] = runs
                     yield from experiments.scores(f"$.settings[{k}]", s, runs.predictions, ("validation",))
@@ -114,7 +115,7 @@ class Study(StudyRecord, kw_only=True):
         if of is None:
             return
         yield from experiments.scores("$.chosen", self.chosen, of.predictions)
-        found = {k: s.validation.UA.mean for k, s in enumerate(self.settings) if s.validation is not None}
+        found = {k: s.validation.main.mean for k, s in enumerate(self.settings) if s.validation is not None}
         yield "$.chosen.setting", self.chosen.setting, self.settings[max(found, key=lambda k: found[k])].setting
         if self.nested is not UNSET:
             pairs = [done[k].pairs() if k in done else [] for k in range(len(self.settings))]

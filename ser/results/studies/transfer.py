@@ -9,7 +9,7 @@ from ser.jsonfile import Model, Word, require
 from ser.results.records.data_facts import data_facts
 from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Stamps, Suspect
 from ser.results.report.blocks import Block, Table
-from ser.results.report.cells import ABSENT, SCORES, TESTED, number, score_cells, tested, with_interval
+from ser.results.report.cells import ABSENT, TESTED, main_head, number, score_cells, score_heads, tested, with_interval
 from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects_notice
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
@@ -96,10 +96,10 @@ class Study(StudyRecord, kw_only=True):
 
     def lead(self) -> str:
         first, *others = self.variants
-        best = max(others, key=lambda v: v.pooled.UA.mean, default=first)
+        best = max(others, key=lambda v: v.pooled.main.mean, default=first)
         return (
-            f"UA on {self.dataset}: {first.name} {with_interval(first.pooled.UA)}, highest {best.name} "
-            f"{with_interval(best.pooled.UA)}, {best.pooled.UA.n} runs."
+            f"{main_head(first.pooled)} on {self.dataset}: {first.name} {with_interval(first.pooled.main)}, highest "
+            f"{best.name} {with_interval(best.pooled.main)}, {best.pooled.main.n} runs."
         )
 
     def blocks(self) -> list[Block]:
@@ -109,8 +109,14 @@ class Study(StudyRecord, kw_only=True):
         for v in self.variants:
             chosen = [v.selection or "", number(v.selection_score or None)] if some else []
             chosen += ["chosen" if v.chosen else ""] if several else []
-            rows.append([v.name, *score_cells(v.pooled), str(v.pooled.UA.n), *chosen])
-        head = ["variant", *SCORES, "runs", *(["selection", "score"] if some else []), *([""] if several else [])]
+            rows.append([v.name, *score_cells(v.pooled), str(v.pooled.main.n), *chosen])
+        head = [
+            "variant",
+            *score_heads(self.variants[0].pooled),
+            "runs",
+            *(["selection", "score"] if some else []),
+            *([""] if several else []),
+        ]
         gains = [
             [
                 *(c.variant, *tested(c, c.p_holm)),
@@ -121,7 +127,12 @@ class Study(StudyRecord, kw_only=True):
         note = "Test predictions of all folds of the target together, mean ± std over runs."
         return [
             Table("Scores of each variant", head, rows, note=note),
-            Table("Gains over source only", ["gain of", "UA", "95 %", *TESTED, "gap", "verdict"], gains, note=NOTE),
+            Table(
+                "Gains over source only",
+                ["gain of", self.metrics[0], "95 %", *TESTED, "gap", "verdict"],
+                gains,
+                note=NOTE,
+            ),
             *shared_classes(data_facts(self)),
             *suspects_notice([suspect_line(s) for s in self.suspects]),
         ]
@@ -136,7 +147,7 @@ class Study(StudyRecord, kw_only=True):
         frames = experiments.frames(self.variants)
         for k, v in enumerate(self.variants):
             yield from experiments.scores(f"$.variants[{k}]", v, frames.get(v.name))
-            runs = experiments.runs(v.record, v.experiment, v.pooled.UA.n)
+            runs = experiments.runs(v.record, v.experiment, v.pooled.main.n)
             if runs is not None and v.selection and isinstance(v.selection_score, float):
                 yield f"$.variants[{k}].selection_score", v.selection_score, _selection_score(v.selection, runs)
         if len(frames) < len(self.variants):

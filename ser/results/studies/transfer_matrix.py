@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from ser.jsonfile import Model, Word, require
 from ser.results.records.data_facts import data_facts
-from ser.results.records.model import METRICS, Beside, Metrics, Suspect
+from ser.results.records.model import Beside, Metrics, Suspect
 from ser.results.report.blocks import Block, Table
 from ser.results.report.cells import ABSENT, score
 from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects_notice
@@ -75,8 +75,8 @@ class Study(StudyRecord, kw_only=True):
     def standing(self) -> Standing:
         """The mean over all sources of their means over the other corpora."""
         rows = list(self.sources.values())
-        means = {m: sum(r.of(m).mean for r in rows) / len(rows) for m in METRICS}
-        return Standing("across corpora", means, rows[0].UA.n)
+        means = {m: sum(r.of(m).mean for r in rows) / len(rows) for m in rows[0].names}
+        return Standing("across corpora", means, rows[0].main.n)
 
     def members(self) -> list[tuple[str, str]]:
         return [(f"{c.source} -> {c.target}", c.record) for c in self.cells]
@@ -91,13 +91,13 @@ class Study(StudyRecord, kw_only=True):
     def blocks(self) -> list[Block]:
         cells = self.by_pair()
         rows = [
-            [source, *(_shown(cells[source, target]) for target in self.datasets), score(self.sources[source].UA)]
+            [source, *(_shown(cells[source, target]) for target in self.datasets), score(self.sources[source].main)]
             for source in self.datasets
         ]
-        rows.append(["others", *(score(self.targets[target].UA) for target in self.datasets), ABSENT])
+        rows.append(["others", *(score(self.targets[target].main) for target in self.datasets), ABSENT])
         lines = [suspect_line(s, f"{c.source} -> {c.target}: ") for c in self.cells for s in c.suspects]
         return [
-            Table("UA, source by target", ["trained on", *self.datasets, "others"], rows, note=NOTE),
+            Table(f"{self.metrics[0]}, source by target", ["trained on", *self.datasets, "others"], rows, note=NOTE),
             *shared_classes(data_facts(self)),
             *suspects_notice(lines),
         ]
@@ -110,7 +110,7 @@ class Study(StudyRecord, kw_only=True):
         from ser.results.metrics.swapped_labels import suspects as swapped
 
         for k, c in enumerate(self.cells):
-            runs = experiments.runs(c.record, c.experiment, c.pooled.UA.n)
+            runs = experiments.runs(c.record, c.experiment, c.pooled.main.n)
             if runs is None:
                 continue
             frame = runs.predictions
@@ -127,11 +127,11 @@ class Study(StudyRecord, kw_only=True):
         rows = [
             (c.source, c.target, str(c.within).lower(), c.cross_language, c.utterances, *_numbers(c.pooled, m))
             for c in self.cells
-            for m in METRICS
+            for m in self.metrics
         ]
         for name in self.datasets:
             for pair, of in (((name, "others"), self.sources), (("others", name), self.targets)):
-                rows += [(*pair, "false", None, None, *_numbers(of[name], m)) for m in METRICS]
+                rows += [(*pair, "false", None, None, *_numbers(of[name], m)) for m in self.metrics]
         return csv_text(COLUMNS, rows)
 
     def write_beside(self, path: Path) -> None:
@@ -146,7 +146,7 @@ class Study(StudyRecord, kw_only=True):
 
 
 def _shown(cell: Cell) -> str:
-    value = score(cell.pooled.UA)
+    value = score(cell.pooled.main)
     return f"[{value}]" if cell.within else f"{value} /" if cell.cross_language else value
 
 
@@ -163,6 +163,6 @@ def means(cells: Sequence[Cell], names: Sequence[str], side: Literal["source", "
     found = {}
     for name in names:
         own = [c.pooled for c in cells if getattr(c, side) == name and not c.within]
-        runs = {m: zip(*(p.of(m).values for p in own), strict=True) for m in METRICS}
-        found[name] = metrics_over_runs({m: [sum(v) / len(v) for v in runs[m]] for m in METRICS})
+        runs = {m: zip(*(p.of(m).values for p in own), strict=True) for m in own[0].names}
+        found[name] = metrics_over_runs({m: [sum(v) / len(v) for v in runs[m]] for m in runs})
     return found

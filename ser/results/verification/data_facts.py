@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from ser.errors import ConfigError, CorpusError, SerError
 from ser.metadata.labels import FILES
+from ser.metadata.targets import EMOTION
 from ser.results.records.data_facts import DataFacts, FoldFacts, data_facts, stated_facts
 from ser.results.records.model import FewshotSummary, Opening, Summary
 from ser.results.records.notes import notes_of
@@ -111,7 +112,8 @@ def _inputs(summary: Summary | FewshotSummary, parts: list[Corpus], verdict: Ver
         if own is not UNSET:
             used = {n: s.features_sha256 for n, s in part.facts.stores.items()}
             verdict.compare(used, own, f"{part.where}.stores")
-        verdict.compare(part.facts.utterances, sum(part.facts.classes.values()), f"{part.where}.utterances")
+        if part.facts.learns == EMOTION:  # then every utterance has one class
+            verdict.compare(part.facts.utterances, sum(part.facts.classes.values()), f"{part.where}.utterances")
 
 
 def _sizes(folds: list[FoldFacts], runs: Runs, verdict: Verdict) -> None:
@@ -136,15 +138,16 @@ def _again(part: Corpus, summary: Summary | FewshotSummary, space: Workspace, ve
     if options.file:
         verdict.missing.append(f"the folds of {name} are from a file, {options.file}, which is not in the workspace")
         return set()
-    stores, classes = list(facts.stores), list(facts.classes)
+    stores = list(facts.stores)
     expected: list[str] = []
     try:
         scheme = own_scheme(facts.scheme, space)
+        given: dict[str, Any] = {"scheme": scheme, "classes": facts.own_classes, "target": facts.learns}
         if stores:
-            data = load_tensors(name, space, scheme=scheme, stores=stores, classes=classes, values=False)
+            data = load_tensors(name, space, stores=stores, values=False, **given)
             data = as_used(data, facts.layers)
         else:  # of a system whose predictions were imported
-            data = load_labels(name, space, scheme=scheme, classes=classes)
+            data = load_labels(name, space, **given)
         if facts.protocol is None:
             again = describe_data(data, scheme)
         else:

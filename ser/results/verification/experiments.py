@@ -64,12 +64,12 @@ class Experiments:
 
     def pairs(self, member: Named) -> list[tuple[RunRecord, pd.DataFrame]]:
         """Records and predictions of the runs of one experiment."""
-        found = self.runs(member.record, member.experiment, member.pooled.UA.n)
+        found = self.runs(member.record, member.experiment, member.pooled.main.n)
         return [] if found is None else found.pairs()
 
     def frames(self, members: Sequence[Named]) -> dict[str, pd.DataFrame]:
         """Predictions by the name of the experiment, of those that are whole; the verdict says if some are not."""
-        found = {m.name: self.runs(m.record, m.experiment, m.pooled.UA.n) for m in members}
+        found = {m.name: self.runs(m.record, m.experiment, m.pooled.main.n) for m in members}
         if None in found.values():
             self.verdict.missing.append("the comparisons cannot be recomputed without all experiments")
         return {name: runs.predictions for name, runs in found.items() if runs is not None}

@@ -1,11 +1,15 @@
 """The tables and feature stores that a record names, compared by hash with those that it was computed from."""
 
 import hashlib
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ser.errors import SerError
 from ser.files import read_bytes
+from ser.metadata.targets import EMOTION
+from ser.results.metrics.measures import truth_columns
 from ser.results.records.model import Opening
 from ser.results.verification.data_facts import Corpus, corpora, own_scheme
 from ser.results.verification.verdict import Verdict
@@ -80,20 +84,23 @@ def _values(part: Corpus, store: str, space: Workspace) -> str:
     from ser.features.tensors import load_tensors
 
     facts = part.facts
-    scheme, classes = own_scheme(facts.scheme, space), list(facts.classes)
-    found = load_tensors(part.name, space, scheme=scheme, stores=list(facts.stores), classes=classes)
+    given: dict[str, Any] = {"scheme": own_scheme(facts.scheme, space), "classes": facts.own_classes}
+    found = load_tensors(part.name, space, stores=list(facts.stores), target=facts.learns, **given)
     return str(as_used(found, facts.layers).stores[store]["features_sha256"])
 
 
 def _labels(part: Corpus, space: Workspace, labels: pd.DataFrame, verdict: Verdict) -> None:
-    """Compare the true labels of the predictions with the table's under the label scheme."""
+    """Compare the true labels, or values, of the predictions with the table's under the label scheme."""
+    from ser.features.tensors import load_labels
     from ser.metadata.labels import load_scheme
     from ser.metadata.table import load_table
 
     name = part.name
     try:
         table = load_table(name, space)
-        rule = load_scheme(own_scheme(part.facts.scheme, space), table.frame)
+        scheme, target = own_scheme(part.facts.scheme, space), part.facts.learns
+        rule = load_scheme(scheme, table.frame)
+        data = None if target == EMOTION else load_labels(name, space, scheme=scheme, target=target)
     except SerError as error:
         verdict.missing.append(f"the labels of {name} cannot be compared: {error.line()}")
         return
@@ -103,6 +110,17 @@ def _labels(part: Corpus, space: Workspace, labels: pd.DataFrame, verdict: Verdi
         return
     ids = rows["utterance_id"]
     ids = ids.str.removeprefix(f"{name}/") if ids.str.startswith(f"{name}/").all() else ids
+    if data is not None and data.values is not None:
+        columns = [c for c in truth_columns(rows) if c != "true"]
+        place = {utterance: k for k, utterance in enumerate(data.frame["utterance_id"])}
+        known = np.array([place.get(i, -1) for i in ids])
+        verdict.numbers += len(rows) * len(columns)
+        wrong = (known < 0) | (data.values[known] != rows[columns].to_numpy()).any(1)
+        for k in np.flatnonzero(wrong)[:5].tolist():
+            values = data.values[known[k]].tolist() if known[k] >= 0 else "nothing"
+            verdict.add(f"true values of {name} {ids.iloc[k]}", rows[columns].iloc[k].tolist(), values)
+    if "true" not in rows:
+        return
     again = ids.map(truth)
     verdict.numbers += len(rows)
     for k in (again != rows["true"]).to_numpy().nonzero()[0][:5].tolist():

@@ -1,7 +1,7 @@
 """The runs of a summary: records and predictions as they lie on disk, each checked against the others."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pandas as pd
 from ser.errors import ConfigError, SerError
 from ser.files import read_bytes
 from ser.jsonfile import plain
-from ser.results.metrics.classification import scores
+from ser.results.metrics.measures import run_scores, truth_columns
 from ser.results.metrics.predictions import SPLITS, check_predictions
 from ser.results.records.beside import beside
 from ser.results.records.kinds import read_run_record
@@ -125,10 +125,12 @@ def _compare_scores(row: RunRow, record: RunRecord, frame: pd.DataFrame, verdict
     for split in SPLITS:
         part = frame[frame["split"] == split]
         known = len(part) > 0
-        again = scores(part["true"].to_numpy(), part["predicted"].to_numpy(), classes) if known else None
+        again = run_scores(part, classes) if known else None
         verdict.compare(getattr(record, split) or None, again, f"{row.record} $.{split}")
         if split == "test" or known:
             verdict.compare(getattr(record.n, split), len(part), f"{row.record} $.n.{split}")
+    if "predicted" not in frame:
+        return
     shares = frame[[f"p_{c}" for c in classes]].to_numpy(dtype=np.float64)
     place = {c: k for k, c in enumerate(classes)}
     own = shares[np.arange(len(frame)), [place[c] for c in frame["predicted"]]]
@@ -140,9 +142,9 @@ def _compare_scores(row: RunRow, record: RunRecord, frame: pd.DataFrame, verdict
         verdict.add(f"{row.predictions}, predicted of {utterance['utterance_id']}", utterance["predicted"], likely)
 
 
-def tested_labels(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Utterance, dataset (`""` where there is one), true label, speaker and gender of all predictions, each once."""
-    columns = ["utterance_id", "dataset", "true", "speaker", "gender"]
+def tested_labels(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Utterance, dataset (`""` where there is one), true label or values, speaker and gender of all predictions, each once."""
+    columns = ["utterance_id", "dataset", *truth_columns(frames[0]), "speaker", "gender"]
     parts = [f.assign(dataset=f.get("dataset", ""))[columns].drop_duplicates() for f in frames]
     found: pd.DataFrame = pd.concat(parts, ignore_index=True).drop_duplicates()
     return found

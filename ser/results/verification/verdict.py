@@ -17,7 +17,7 @@ class Fault:
     """A fault.
 
     Attributes:
-        where: the place in the record, `$.pooled.UA.mean`, or the file.
+        where: the place in the record, `$.pooled.main.mean`, or the file.
         stored: the value in the record.
         again: the value that it should have.
     """

@@ -91,6 +91,8 @@ def _verify_summary(path: Path, summary: Summary | FewshotSummary, space: Worksp
         return
     for key, value in _again(path, summary, runs, verdict).items():
         stored = getattr(summary, key)
+        if stored is UNSET and value is UNSET:
+            continue
         if stored is UNSET:
             verdict.missing.append(f"the record has no {key}: it is of an earlier version")
         else:
@@ -120,7 +122,7 @@ def _corpora(summary: Summary, predictions: pd.DataFrame, experiments: Experimen
         own = _of_corpus(predictions, name, data_facts(summary).folds)
         numbers = asdict(metrics_from_predictions(own, classes_of(own)))
         found[name] = replace(part, **numbers)
-        runs = experiments.runs(part.alone.record, part.alone.experiment, part.alone.pooled.UA.n)
+        runs = experiments.runs(part.alone.record, part.alone.experiment, part.alone.pooled.main.n)
         if runs is not None:
             other = runs.predictions
             again = metrics_from_predictions(other, classes_of(other))

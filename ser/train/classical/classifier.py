@@ -11,11 +11,13 @@ from functools import cache
 from typing import Any, ClassVar
 
 from ser.errors import ConfigError
+from ser.metadata.targets import DIMENSIONS, EMOTION
 from ser.registry import unknown
 
 PREFIX = "sklearn:"
 SUMMARY = (
-    "any classifier of scikit-learn by its class name, as sklearn:LogisticRegression or sklearn:SVC; pooled features"
+    "any classifier of scikit-learn by its class name, as sklearn:LogisticRegression or sklearn:SVC; of dimensions any "
+    "regressor, as sklearn:Ridge or sklearn:SVR; pooled features"
 )
 # Where an estimator has a random_state that these options leave unused, all runs are equal and are trained once.
 _EXACT: dict[str, Callable[[dict[str, Any]], bool]] = {
@@ -38,6 +40,7 @@ class Classical:
         balance: the way of balancing classes: `class_weight`, `sample_weight`, or `none` where the class takes neither.
         probabilities: `predict_proba`, or `softmax of decision_function` where the class has no probabilities.
         scikit_learn: its version, whose defaults are part of the configuration.
+        target: the kind of target: `emotion`, or `dimensions`, which regressors learn.
     """
 
     head: str
@@ -46,15 +49,18 @@ class Classical:
     balance: str = "none"
     probabilities: str = "predict_proba"
     scikit_learn: str = ""
+    target: str = EMOTION
     context: ClassVar[str] = "utterance"
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "head_options": dict(self.head_options)}
+        """All options; the target where it is not one class, as `ser.train.loop.config.Config.as_dict`."""
+        found = {**asdict(self), "head_options": dict(self.head_options)}
+        return {name: value for name, value in found.items() if name != "target" or value != EMOTION}
 
     @property
     def random(self) -> bool:
         """True if runs differ: the fit draws something at random."""
-        options = estimator(self, 0).get_params(deep=False)
+        options = class_of(self.head, self.target)(**self.head_options).get_params(deep=False)
         rule = _EXACT.get(self.head.removeprefix(PREFIX))
         return "random_state" in options and not (rule is not None and rule(options))
 
@@ -65,6 +71,8 @@ class Classical:
             sampled: training rows are drawn at random, so that runs differ all the same.
         """
         found = [] if self.random or sampled else [f"{self.head} draws nothing at random: all runs are equal"]
+        if self.target == DIMENSIONS:
+            return found
         if self.class_weights == "balanced" and self.balance == "none":
             found.append(f"{self.head} takes neither class nor sample weights: classes are not balanced")
         if self.probabilities != "predict_proba":
@@ -97,17 +105,20 @@ def make_classical(head: str, **given: Any) -> Classical:
     import sklearn
     from sklearn.utils.validation import has_fit_parameter
 
-    kind = class_of(head)
-    known = {"head_options", "class_weights"}
+    target = str(given.pop("target", None) or EMOTION)
+    kind = class_of(head, target)
+    known = {"head_options", "class_weights"} if target == EMOTION else {"head_options"}
     strange = sorted(n for n, v in given.items() if n not in known and not _is_absent(v))
     if strange:
         raise ConfigError(
             f"{', '.join('--' + n.replace('_', '-') for n in strange)} means nothing to head {head}",
-            expected="--class-weights, and options of its own: --head-option C=0.1",
+            expected=f"{'--class-weights, and ' if target == EMOTION else ''}options of its own: --head-option C=0.1",
             option=strange[0],
         )
     options = {k: _value(v) for k, v in (given.get("head_options") or {}).items()}
     _check_options(head, kind, options)
+    if target == DIMENSIONS:
+        return Classical(head, options, "none", "none", "the values that it predicts", str(sklearn.__version__), target)
     weights = given.get("class_weights") or "balanced"
     if weights not in ("balanced", "none"):
         raise ConfigError(f"class_weights = {weights}", expected="balanced or none")
@@ -127,45 +138,57 @@ def make_classical(head: str, **given: Any) -> Classical:
 
 
 def estimator(config: Classical, seed: int) -> Any:
-    """The unfitted classifier of one run."""
-    made = class_of(config.head)(**config.head_options)
+    """The unfitted classifier, or the regressor of all dimensions, of one run."""
+    made = class_of(config.head, config.target)(**config.head_options)
     options = made.get_params(deep=False)
     if config.balance == "class_weight" and options.get("class_weight") is None:
         made.set_params(class_weight="balanced")
     if "random_state" in options:
         made.set_params(random_state=seed % 2**32)
+    if config.target == DIMENSIONS:
+        from sklearn.multioutput import MultiOutputRegressor
+
+        return MultiOutputRegressor(made)
     return made
 
 
 @cache
-def _classes() -> dict[str, Any]:
-    """Classifiers of scikit-learn by name."""
+def _classes(kind: str) -> dict[str, Any]:
+    """Classifiers, or regressors, of scikit-learn by name."""
     from sklearn.utils import all_estimators
 
-    return dict(all_estimators(type_filter="classifier"))
+    return dict(all_estimators(type_filter=kind))
 
 
-def class_of(head: str) -> Any:
+def class_of(head: str, target: str = EMOTION) -> Any:
     """The class of a classical head.
 
     Raises:
-        ConfigError: there is no such classifier, or it is built of others.
+        ConfigError: there is no such classifier (regressor, for dimensions), it is built of others, or nothing of scikit-learn
+            learns this target here.
     """
-    name = head.removeprefix(PREFIX)
-    if name not in _classes():
-        near = get_close_matches(name.lower(), {n.lower(): n for n in _classes()}, n=3, cutoff=0.5)
-        names = [n for low in near for n in _classes() if n.lower() == low]
+    if target not in (EMOTION, DIMENSIONS):
         raise ConfigError(
-            f"unknown head {head!r}: scikit-learn has no classifier {name!r}",
-            expected="the name of a class such as LogisticRegression, SVC or RandomForestClassifier",
+            f"{head} does not learn {target}",
+            expected="--target emotion or dimensions, or a neural head such as --head linear",
+        )
+    name, kind_name = head.removeprefix(PREFIX), "classifier" if target == EMOTION else "regressor"
+    known = _classes(kind_name)
+    if name not in known:
+        near = get_close_matches(name.lower(), {n.lower(): n for n in known}, n=3, cutoff=0.5)
+        names = [n for low in near for n in known if n.lower() == low]
+        examples = ("LogisticRegression, SVC or RandomForestClassifier", "Ridge, SVR or RandomForestRegressor")
+        raise ConfigError(
+            f"unknown head {head!r}: scikit-learn has no {kind_name} {name!r}",
+            expected=f"the name of a class such as {examples[target == DIMENSIONS]}",
             action=f"Did you mean {' or '.join(repr(PREFIX + n) for n in names)}?" if names else None,
         )
-    kind = _classes()[name]
+    kind = known[name]
     try:
         kind()
     except TypeError:
         raise ConfigError(
-            f"{head} is made of other classifiers", expected="a classifier that stands by itself"
+            f"{head} is made of other {kind_name}s", expected=f"a {kind_name} that stands by itself"
         ) from None
     return kind
 

@@ -95,8 +95,18 @@ class ClassicalLearner:
         found: dict[int, NDArray[np.float64]] = {}
         for fitted in weights:
             if id(fitted) not in found:
-                found[id(fitted)] = shares_of(fitted, self.config, self.values[rows], len(self.data.classes))
+                found[id(fitted)] = self._answers(fitted, self.values[rows])
         return np.stack([found[id(fitted)] for fitted in weights])
+
+    def _answers(self, fitted: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities, or of dimensions values on the scale of the ratings, `(n, K)`."""
+        if self.data.unit is None:
+            return shares_of(fitted, self.config, values, len(self.data.classes))
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            found = np.asarray(fitted.predict(values), dtype=np.float64).reshape(len(values), -1)
+        return np.asarray(found * self.data.unit[1] + self.data.unit[0])
 
     def merge(self, parts: list[list[Trained]]) -> list[Trained]:
         return parts[0]
@@ -118,8 +128,11 @@ class ClassicalLearner:
     def _fit(self, rows: Rows, seed: int) -> Fitted:
         from sklearn.utils.class_weight import compute_sample_weight
 
-        x, y = self.values[rows], self.data.labels[rows]
-        if len(np.unique(y)) < 2:
+        x = self.values[rows]
+        y: NDArray[Any] = self.data.labels[rows]
+        if self.data.unit is not None and self.data.values is not None:
+            y = self.data.values[rows]
+        elif len(np.unique(y)) < 2:
             raise TrainingError(
                 "the training part has fewer than two classes", action="Take more data or another scheme."
             )
@@ -165,7 +178,7 @@ def shares_of(fitted: Any, config: Classical, values: NDArray[np.float64], count
     return full
 
 
-def fit_alone(made: Any, name: str, x: NDArray[np.float64], y: Rows, **weights: Any) -> tuple[list[str], float]:
+def fit_alone(made: Any, name: str, x: NDArray[np.float64], y: NDArray[Any], **weights: Any) -> tuple[list[str], float]:
     """Fit an estimator of scikit-learn on one thread; return its warnings, and seconds.
 
     Args:

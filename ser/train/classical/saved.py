@@ -16,6 +16,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 
 from ser.errors import ConfigError, SerError, TrainingError
+from ser.metadata.targets import DIMENSIONS
 from ser.train.classical.classifier import PREFIX, Classical, class_of, estimator
 from ser.train.classical.learner import fit_alone
 from ser.train.classical.treecheck import check_trees
@@ -67,8 +68,12 @@ def check_savable(config: Classical) -> None:
     """Fit a small classifier and pack it, so that one that cannot be saved is refused before the training.
 
     Raises:
-        ConfigError: see `pack`.
+        ConfigError: see `pack`; a regressor.
     """
+    if config.target == DIMENSIONS:
+        raise ConfigError(
+            f"{config.head} on dimensions cannot be saved", action="Leave --save out, or take a neural head."
+        )
     y = np.arange(60) % 3
     x = np.random.default_rng(0).normal(size=(len(y), 4)) + y[:, None]
     trial = estimator(config, 0)

@@ -21,7 +21,7 @@ BESIDE = ("none", "oracle")  # source only and target only, which are always the
 ORACLE = "the epoch was picked by labels of the target's validation part (oracle)"
 
 
-@with_options("refit")
+@with_options("refit", "target")
 def adapt(
     source: str,
     target: str,

@@ -37,7 +37,7 @@ from ser.workspace import Workspace
 BALANCES = ("corpus", "none")
 
 
-@with_options()
+@with_options("target")
 def combine(
     datasets: str | Sequence[str],
     workspace: Workspace | str | Path = ".",

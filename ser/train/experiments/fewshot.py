@@ -62,7 +62,7 @@ class FewshotExperiment(Experiment):
         return summarise_fewshot(self.finished(), notes=self.notes)
 
 
-@with_options("save", "refit")
+@with_options("save", "refit", "target")
 def fewshot(
     target: str,
     source: str | None = None,

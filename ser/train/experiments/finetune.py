@@ -14,7 +14,7 @@ from ser.train.runs.source_target import prepare_pair
 from ser.workspace import Workspace
 
 
-@with_options("refit")
+@with_options("refit", "target")
 def finetune(
     source: str,
     target: str,

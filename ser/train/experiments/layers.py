@@ -16,10 +16,11 @@ from ser.features.stored_layers import one_layer, stored_layers
 from ser.features.tensors import Tensors
 from ser.jsonfile import Content
 from ser.registry import unknown
+from ser.results.metrics.measures import chosen_by
 from ser.results.statistics.chosen_setting import best_setting, nested, weights_over_runs
 from ser.results.statistics.gains import against_others
 from ser.results.studies import layers as record
-from ser.results.studies.layers import ALL, CHOSEN_BY
+from ser.results.studies.layers import ALL
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant, study
 from ser.train.heads._base import options_of
@@ -64,13 +65,13 @@ def layers(
     variants = _layers(data, given) if over == "layers" else _poolings(data, given)
     alone = [v for v in variants if v.name != ALL]
     first = variants[-1].result
-    folds = len(first.folds)
+    folds, by = len(first.folds), chosen_by(data.target.kind)
 
     def body(path: Path) -> dict[str, Any]:
-        return {"over": over, "chosen_by": CHOSEN_BY, **_positions(variants, path, list(data.classes))}
+        return {"over": over, "chosen_by": by, **_positions(variants, path, list(data.classes))}
 
     stamps = [s for v in variants for s in v.result.stamps]
-    stamps.append(f"the {'layer' if over == 'layers' else 'pooling'} was chosen among {len(alone)} by {CHOSEN_BY}")
+    stamps.append(f"the {'layer' if over == 'layers' else 'pooling'} was chosen among {len(alone)} by {by}")
     if folds > 1:
         stamps.append(
             "validation parts of the same folds chose the position: a fold's test utterances are validation or training "
@@ -132,7 +133,7 @@ def _positions(variants: Sequence[Variant], path: Path, classes: list[str]) -> d
     """The fields of the record: positions, the chosen one, all layers and their weights, the nested choice, comparisons."""
     positions = [record.Position(**v.row(path)) for v in variants if v.name != ALL]
     together = next((v for v in variants if v.name == ALL), None)
-    chosen = positions[best_setting([p.validation.UA.mean for p in positions])].name
+    chosen = positions[best_setting([p.validation.main.mean for p in positions])].name
     found: dict[str, Any] = {"positions": positions, "chosen": chosen}
     others = [v.name for v in variants if v.name != chosen]
     if together is not None:

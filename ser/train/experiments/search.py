@@ -15,6 +15,7 @@ from typing import Any
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
 from ser.jsonfile import Content
+from ser.results.metrics.measures import chosen_by
 from ser.results.records.names import config_hash
 from ser.results.statistics.chosen_setting import best_setting, nested
 from ser.results.studies import search as record
@@ -25,8 +26,6 @@ from ser.train.runs.joined_corpora import load
 from ser.train.runs.options import FitOptions, read_options, with_options
 from ser.train.runs.scheduler import train_all
 from ser.workspace import Workspace
-
-CHOSEN_BY = "validation UA, mean over runs and folds"
 
 
 @with_options("save")
@@ -65,9 +64,11 @@ def search(
     heads = "heads" if any("head" in v.facts["setting"] for v in variants) else head
     hashes = [None if v.experiment is None else v.experiment.job.config_hash for v in variants]
 
+    by = chosen_by(data.target.kind)
+
     def body(path: Path) -> dict[str, Any]:
         return {
-            "chosen_by": CHOSEN_BY,
+            "chosen_by": by,
             "tried": len(variants),
             "failed": sum(v.error is not None for v in variants),
             "settings": [_row(v, path) for v in variants],
@@ -90,7 +91,7 @@ def search(
             "base": first.config["inputs"],
         },
         data=first.setup.facts,
-        stamps=[*_stamps_of(variants), *_stamps(len(variants), len(first.folds))],
+        stamps=[*_stamps_of(variants), *_stamps(len(variants), len(first.folds), by)],
         body=body,
         train=partial(train_all, keep_going=True),
     )
@@ -132,8 +133,8 @@ def _stamps_of(variants: Sequence[Variant]) -> list[str]:
     return list(dict.fromkeys(s for v in variants if v.experiment is not None for s in v.experiment.stamps))
 
 
-def _stamps(tried: int, folds: int) -> list[str]:
-    found = [f"hyperparameters chosen among {tried} settings by {CHOSEN_BY}"]
+def _stamps(tried: int, folds: int, by: str) -> list[str]:
+    found = [f"hyperparameters chosen among {tried} settings by {by}"]
     if folds > 1:
         found.append(
             "validation parts of the same folds chose the hyperparameters: a fold's test utterances are validation or training "
@@ -145,7 +146,7 @@ def _stamps(tried: int, folds: int) -> list[str]:
 def _chosen(variants: Sequence[Variant], study: Path, classes: list[str]) -> dict[str, Any]:
     """The chosen setting with its test scores, the notes of its runs, and the nested choice where there are several folds."""
     rows = [None if v.error is not None else v.result.numbers.validation for v in variants]
-    number = best_setting([None if row is None else row.UA.mean for row in rows])
+    number = best_setting([None if row is None else row.main.mean for row in rows])
     best, validation = variants[number].result, rows[number]
     assert validation is not None
     chosen = record.Chosen(

@@ -35,7 +35,7 @@ SOURCE_ONLY, TARGET_ONLY = "source only", "target only"
 ORACLE = "trained on the target's labels: what the others are measured by, no transfer"
 
 
-@with_options("refit")
+@with_options("refit", "target")
 def transfer(
     source: str,
     target: str,

@@ -21,6 +21,7 @@ from ser.metadata.folds.fold import Fold
 from ser.registry import words
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
+from ser.results.records.model import tested_utterances
 from ser.results.studies.transfer_matrix import Cell, Study, means
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant, study
@@ -55,7 +56,7 @@ class _Corpora:
         return [data.dataset for data in self.parts]
 
 
-@with_options("refit")
+@with_options("refit", "target")
 def matrix(
     datasets: str | Sequence[str] | None = None,
     workspace: Workspace | str | Path = ".",
@@ -166,7 +167,7 @@ def _cell(corpora: _Corpora, across: Sequence[Experiment], s: int, t: int, study
         target=target,
         within=s == t,
         cross_language=None if s == t else languages.crossing(spoken[source], spoken[target]),
-        utterances=int(sum(c.support for c in numbers.per_class.values())),
+        utterances=int(tested_utterances(numbers)),
         **experiment.reference(study),
         fold=None if s == t else target,
         validation=numbers.validation or None,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 PART = "mlp"
+TARGETS = ("emotion", "votes")  # a mean of logits found from probabilities by a softmax
 DEFAULTS = {"lr": 1e-3, "epochs": 60}
 
 

@@ -5,13 +5,22 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from ser.errors import ConfigError
+from ser.metadata.targets import EMOTION
+from ser.metadata.targets import plugin as target_plugin
 from ser.registry import unknown
 from ser.train.option import check_value, is_option, option
 
 # Importing torch takes seconds, and the command line reads the options below for its help: what needs it is imported in the
 # functions.
 
-SOURCE = ("UA", "WA", "loss", "last")  # selections by source validation, see `ser.train.loop.validation`
+SOURCE = (
+    "UA",
+    "WA",
+    "CCC",
+    "F1_macro",
+    "loss",
+    "last",
+)  # selections by source validation, see `ser.train.loop.validation`
 # Selections for a target corpus, see `ser.train.loop.target_selection`, and how a record describes them.
 TARGET = {
     "entropy": "mutual information of the predictions on the unlabelled target (highest)",
@@ -34,7 +43,11 @@ class Config:
 
     head: str = "mlp"
     head_options: Mapping[str, Any] = field(default_factory=dict)
-    loss: str = option("cross_entropy", "A loss or a sum of several, as cross_entropy,cb_focal:0.3; see ser losses.")
+    loss: str = option(
+        "cross_entropy",
+        "A loss or a sum of several, as cross_entropy,cb_focal:0.3; see ser losses.",
+        unset="the target's, cross_entropy for classes",
+    )
     epochs: int = option(60, "The largest number of epochs.", unset="the head's", least=1, below=1e6)
     batch_size: int = option(
         32,
@@ -54,7 +67,11 @@ class Config:
     )
     patience: int = option(15, "Epochs without a better validation score after which a run stops; 0: never.", least=0)
     selection: str = option(
-        "UA", "The validation score that picks the epoch, or last.", choices=SOURCE, internal=tuple(TARGET)
+        "UA",
+        "The validation score that picks the epoch, or last; CCC and F1_macro are those of dimensions and of labels.",
+        unset="the target's, UA for classes",
+        choices=SOURCE,
+        internal=tuple(TARGET),
     )
     class_weights: str = option("balanced", "Weights of the classes in the loss.", choices=("balanced", "none"))
     label_smoothing: float = option(0.1, "The share of label smoothing.", least=0, below=1)
@@ -88,10 +105,13 @@ class Config:
     )
     adapt_weight: float = 1.0  # lambda, which multiplies the gradient of the method's loss on its way into the head
     adapt_ramp: str = ""  # lambda's schedule, `constant` or `dann`; "" for the method's own
+    target: str = EMOTION  # the kind of target, see `ser.metadata.targets`
     freeze: str = "none"  # `encoder` trains only what comes after the embedding, see `ser.train.loop.freezing`
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "head_options": dict(self.head_options)}
+        """All options; the target where it is not one class: it came later, and names of experiments are to stay."""
+        found = {**asdict(self), "head_options": dict(self.head_options)}
+        return {name: value for name, value in found.items() if name != "target" or value != EMOTION}
 
 
 def make_config(head: str, **given: Any) -> Config:
@@ -111,7 +131,9 @@ def make_config(head: str, **given: Any) -> Config:
         raise unknown("training option", strange[0], sorted(known))
     chosen = {k: v for k, v in given.items() if v is not None}
     cycles = CYCLES if chosen.get("snapshots", 1) != 1 else {}
-    defaults = {**getattr(plugin(head), "DEFAULTS", {}), **cycles, "head": head}
+    own = target_plugin(chosen.get("target", EMOTION))
+    of_target = {"loss": own.LOSS, "selection": own.SELECTION}
+    defaults = {**of_target, **getattr(plugin(head), "DEFAULTS", {}), **cycles, "head": head}
     config = replace(Config(), **{name: _typed(name, value) for name, value in {**defaults, **chosen}.items()})
     if not isinstance(config.head_options, Mapping):
         raise ConfigError(f"head_options = {config.head_options!r}"[:80], expected="options of the head by name")
@@ -121,8 +143,23 @@ def make_config(head: str, **given: Any) -> Config:
     _check(config)
     _check_snapshots(config)
     _check_transfer(config)
-    check_loss(config.loss, head, mixup=config.mixup > 0)
+    check_loss(config.loss, head, mixup=config.mixup > 0, target=config.target)
+    _check_target(config, own.SELECTIONS, getattr(plugin(head), "TARGETS", None))
     return config
+
+
+def _check_target(config: Config, selections: tuple[str, ...], learned: tuple[str, ...] | None) -> None:
+    """Refuse what has no meaning for the kind of target: another's score, a head of classes, mixed or aligned corpora."""
+    if learned is not None and config.target not in learned:
+        raise ConfigError(f"head {config.head} does not learn {config.target}", expected=f"one of {', '.join(learned)}")
+    if config.selection not in (*selections, *(TARGET if config.target == EMOTION else ())):
+        raise ConfigError(
+            f"selection {config.selection} with target {config.target}",
+            expected=f"one of {', '.join(selections)}",
+            option="selection",
+        )
+    if config.adapt != "none" and config.target != EMOTION:
+        raise ConfigError(f"adapt {config.adapt} with target {config.target}", expected="target emotion")
 
 
 def _head_options(head: str, given: dict[str, Any]) -> dict[str, Any]:

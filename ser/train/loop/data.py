@@ -103,6 +103,7 @@ class Data:
         unlabelled: rows of a target corpus, `(m,)`, whose features may be used, never their labels; None where there is none.
         oracle: validation rows of the target, whose labels the selection `oracle` alone may read.
         views: augmented views that training rows are drawn among; None where there are none.
+        values: the target of every row where it is not one class, `(n, classes)`, see `ser.train.losses._base.Batch`.
     """
 
     resident: Resident
@@ -115,6 +116,7 @@ class Data:
     unlabelled: NDArray[np.int64] | None = None
     oracle: NDArray[np.int64] | None = None
     views: ViewRows | None = None
+    values: NDArray[np.float64] | None = None
 
 
 @dataclass(eq=False)

@@ -122,13 +122,17 @@ class Learner:
         return list(seeds) if len(self.residents) == 1 else [streams.derive(s, name) for s in seeds]
 
     def predict(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:
-        """Probabilities `(runs, len(rows), classes)` under the weights of each part; of huge weights some are not finite."""
+        """Probabilities `(runs, len(rows), classes)` under the weights of each part; of huge weights some are not finite.
+
+        Of dimensions, values on the scale of the ratings.
+        """
         nothing = rows[:0]
         parts = [
             predict(self._data(resident, nothing, nothing), self.part, weights[k], rows)
             for k, (_, resident) in enumerate(self.residents)
         ]
-        return parts[0] if len(parts) == 1 else np.asarray(plugin(self.config.head).combine(parts))
+        found = parts[0] if len(parts) == 1 else np.asarray(plugin(self.config.head).combine(parts))
+        return found if self.data.unit is None else found * self.data.unit[1] + self.data.unit[0]
 
     def embed(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:
         """Embeddings by the head's `embed`, those of several parts one after another, `(runs, len(rows), E)`."""
@@ -185,6 +189,7 @@ class Learner:
             unlabelled,
             oracle,
             self.data.views,
+            self.data.values,
         )
 
     def merge(self, parts: list[list[Trained]]) -> list[Trained]:

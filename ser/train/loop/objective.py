@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ser.errors import TrainingError
+from ser.metadata.targets import EMOTION
 from ser.train.adapt import _base as adapt
 from ser.train.loop.callbacks import Callback, Step
 from ser.train.loop.config import Config
@@ -44,8 +45,10 @@ class Objective(nn.Module):
         """
         if share is None:
             return self._sum(batch)
+        own = share[:, None, None]
+        if batch.target is not None:
+            batch = batch._replace(target=own * batch.target + (1 - own) * batch.target.roll(-1, 1))
         if batch.vad is not None:
-            own = share[:, None, None]
             batch = batch._replace(vad=own * batch.vad + (1 - own) * batch.vad.roll(-1, 1))
         others = batch._replace(labels=batch.labels.roll(-1, 1))
         return share * self._sum(batch) + (1 - share) * self._sum(others)
@@ -59,8 +62,16 @@ class Objective(nn.Module):
         return total
 
 
+# Balanced weights of each kind of target: of training utterances (or votes) of each output, and the number of utterances.
+OF_TARGET: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "emotion": lambda counts, number: class_weights(counts),
+    "votes": lambda counts, number: class_weights(counts),
+    "labels": lambda counts, number: ((number - counts) / counts.clamp_min(1)).clamp(0.01, 100).float(),
+}
+
+
 class Targets:
-    """The targets of a stack of runs: class numbers, class weights and counts, valence, arousal and dominance.
+    """The targets of a stack of runs: class numbers or values, class weights and counts, valence, arousal and dominance.
 
     Args:
         data: labels, and values of valence, arousal and dominance.
@@ -75,20 +86,30 @@ class Targets:
 
     def __init__(self, data: Data, rows: Tensor, config: Config, vad: bool) -> None:
         self.labels = torch.as_tensor(data.labels, device=rows.device)
+        self.values = (
+            None if data.values is None else torch.tensor(data.values, dtype=torch.float32, device=rows.device)
+        )
         self.smoothing = config.label_smoothing
         self.counts = torch.stack([torch.bincount(self.labels[r], minlength=data.classes) for r in rows])
-        if int((self.counts > 0).sum(1).min()) < 2:
+        if config.target == EMOTION and int((self.counts > 0).sum(1).min()) < 2:
             raise TrainingError(
                 "the training part has fewer than two classes", action="Take more data or another scheme."
             )
         balanced = config.class_weights == "balanced"
-        self.weights = class_weights(self.counts) if balanced else torch.ones_like(self.counts, dtype=torch.float32)
+        weigh = OF_TARGET.get(config.target) if balanced else None
+        if weigh is None:
+            self.weights = torch.ones_like(self.counts, dtype=torch.float32)
+        elif self.values is None:
+            self.weights = weigh(self.counts, rows.shape[1])
+        else:
+            self.weights = weigh(torch.stack([self.values[r].sum(0) for r in rows]), rows.shape[1])
         self.vad = _standardised(data, rows) if vad else None
 
     def batch(self, rows: Tensor, logits: Tensor, embedding: Tensor | None) -> Batch:
         """One step on utterances `rows (runs, batch)`, as the losses see it."""
         vad = None if self.vad is None else self.vad.gather(1, rows[..., None].expand(-1, -1, 3))
-        return Batch(logits, self.labels[rows], self.weights, self.counts, self.smoothing, embedding, vad)
+        target = None if self.values is None else self.values[rows]
+        return Batch(logits, self.labels[rows], self.weights, self.counts, self.smoothing, embedding, vad, target)
 
     def keep(self, index: Tensor) -> None:
         """Keep these runs only."""

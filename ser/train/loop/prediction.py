@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ser.accelerator import exact
+from ser.metadata.targets import plugin
 from ser.train.heads._base import build_head
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data
@@ -21,7 +22,7 @@ EVALUATION_ROWS = 512
 
 
 def predict(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Class probabilities of rows under trained weights; the mean over snapshots where there are several.
+    """Class probabilities (or values) of rows under trained weights; the mean over snapshots where there are several.
 
     Args:
         weights: `(runs, n)`.
@@ -33,8 +34,14 @@ def predict(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]
     found = []
     for snapshot in weights.chunk(config.snapshots, dim=1):
         parameters.load(snapshot)
-        found.append(logits(parameters, data, rows).cpu().double().softmax(-1))
+        found.append(outputs_of(logits(parameters, data, rows).cpu().double(), config.target))
     return torch.stack(found).mean(0).numpy()
+
+
+def outputs_of(logits: Tensor, target: str) -> Tensor:
+    """Make of logits what a kind of target takes them for: probabilities by a softmax or a sigmoid, or values."""
+    kind = plugin(target).OUTPUT
+    return logits.softmax(-1) if kind == "softmax" else logits.sigmoid() if kind == "sigmoid" else logits
 
 
 def embed(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from ser.train.loop.objective import Tap, Targets, trainable
 from ser.train.loop.optimisation import AdamW, cycle_ends, rate
 from ser.train.loop.prediction import logits
 from ser.train.loop.target_selection import TargetScores
-from ser.train.loop.validation import Collapse, EpochChoice, EpochScores, validate
+from ser.train.loop.validation import Collapse, EpochChoice, EpochScores, validate_target
 from ser.train.nn import streams
 from ser.train.nn.layers import Dropout
 
@@ -211,8 +211,10 @@ class Stack:
         rows, guess, scores = self.data.validation, None, [EpochScores({}) for _ in self.alive]
         if len(rows):
             guess = logits(self.parameters, self.data, rows)
-            labels = self.targets.labels[torch.as_tensor(rows, device=self.device)]
-            scores = validate(guess, labels, self.data.classes)
+            where = torch.as_tensor(rows, device=self.device)
+            labels, values = self.targets.labels[where], self.targets.values
+            own = None if values is None else values[where]
+            scores = validate_target(guess, labels, own, self.data.classes, self.config.target)
         for callback in self.callbacks:
             callback.add_scores(scores, self.alive, guess)
         return scores

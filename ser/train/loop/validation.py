@@ -5,11 +5,13 @@ from math import inf
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ser.results.metrics.classification import ua, wa
 from ser.train.loop.config import LOWEST, TARGET
 from ser.train.losses.cross_entropy import loss
+from ser.train.losses.vad import concordance
 
 COLLAPSE = 3  # epochs in a row with one predicted class
 
@@ -49,6 +51,52 @@ def validate(logits: Tensor, labels: Tensor, classes: int) -> list[EpochScores]:
         EpochScores(dict(zip(names, values, strict=True)), int(last) if last >= 0 and rows > 1 else None)
         for *values, last in table
     ]
+
+
+@torch.no_grad()
+def validate_target(
+    logits: Tensor, labels: Tensor, values: Tensor | None, classes: int, target: str
+) -> list[EpochScores]:
+    """Scores of each run for any kind of target: as `validate`, or the metric that picks the epoch, its error and a loss.
+
+    The loss is plain: of votes their cross-entropy, of labels binary cross-entropy, of dimensions the mean squared error in
+    standard deviations of the training part.
+
+    Args:
+        logits: `(runs, rows, outputs)`.
+        labels: `(rows,)`.
+        values: `(rows, outputs)`; None for classes.
+    """
+    if values is None:
+        return validate(logits, labels, classes)
+    wide = torch.float32 if logits.device.type == "mps" else torch.float64
+    guess, truth = logits.to(wide), values.to(wide)
+    if target == "votes":
+        soft: list[float] = (truth * guess.log_softmax(-1)).sum(-1).mean(-1).neg().tolist()
+        return [
+            s._replace(values={**s.values, "validation_loss": loss})
+            for s, loss in zip(validate(logits, labels, classes), soft, strict=True)
+        ]
+    if target == "labels":
+        losses = F.binary_cross_entropy_with_logits(guess, truth.expand_as(guess), reduction="none").mean((-1, -2))
+        score, each = _label_f1(guess > 0, truth > 0.5)
+        name, error = "validation_F1_macro", (each * (1 - each) / len(truth)).sum(-1).sqrt() / classes
+    else:
+        losses = (guess - truth).square().mean((-1, -2))
+        own = concordance(guess, truth.expand_as(guess), torch.ones_like(guess, dtype=torch.bool))
+        score, name = own.mean(-1), "validation_CCC"
+        # Of a correlation of n pairs, Fisher's standard error.
+        error = ((1 - own.square()) / max(1, len(truth) - 1) ** 0.5).square().sum(-1).sqrt() / classes
+    table = torch.stack([losses, score, error], dim=1).tolist()
+    return [EpochScores({"validation_loss": a, name: b, f"{name}_error": c}) for a, b, c in table]
+
+
+def _label_f1(guess: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean F1 over the labels that are in the truth or predicted, `(runs,)`, and that of each, `(runs, labels)`."""
+    hits = (guess & truth).sum(-2).double()
+    either = guess.sum(-2) + truth.sum(-2)
+    each = torch.where(either > 0, 2 * hits / either.clamp_min(1), 0)
+    return each.sum(-1) / (either > 0).sum(-1).clamp_min(1), each
 
 
 def _ua_error(hits: Tensor, support: Tensor) -> Tensor:

@@ -25,12 +25,14 @@ class Batch(NamedTuple):
     Attributes:
         logits: `(runs, batch, classes)`.
         labels: class numbers, `(runs, batch)`.
-        weights: the class weights of the configuration, `(runs, classes)`.
+        weights: the class weights of the configuration, `(runs, classes)`; of labels, those of the utterances that have it.
         counts: training utterances of each class, `(runs, classes)`.
         smoothing: of labels, in [0, 1).
         embedding: of the head's `embed`, `(runs, batch, E)`; None where no loss reads it.
         vad: valence, arousal, dominance in standard deviations of the training part, `(runs, batch, 3)`, NaN where
             unknown; None where no loss reads it.
+        target: of a target that is not one class, `(runs, batch, outputs)`: shares of votes, 0 or 1 for each label, or values
+            in standard deviations of the training part; None for classes.
     """
 
     logits: Tensor
@@ -40,6 +42,7 @@ class Batch(NamedTuple):
     smoothing: float = 0.0
     embedding: Tensor | None = None
     vad: Tensor | None = None
+    target: Tensor | None = None
 
 
 class Term(nn.Module):
@@ -49,6 +52,7 @@ class Term(nn.Module):
         reads_embedding: it needs a head that offers `embed`, and does not train the layers after it.
         reads_vad: it needs a corpus with values of valence, arousal and dominance.
         mixes: it is linear in the label, so that with mixup it is the mean of both labels' losses.
+        targets: the kinds of target that it learns. Of votes, losses on classes learn the label.
 
     Args:
         classes: the number of classes.
@@ -58,6 +62,7 @@ class Term(nn.Module):
     reads_embedding = False
     reads_vad = False
     mixes = True
+    targets: tuple[str, ...] = ("emotion", "votes")
 
     def __init__(self, classes: int, size: int) -> None:
         super().__init__()
@@ -102,13 +107,18 @@ def canonical_losses(text: str) -> str:
     return ",".join(name if weight == 1 else f"{name}:{weight:g}" for name, weight in parse(text).items())
 
 
-def check_losses(text: str, head: str, mixup: bool) -> None:
+def check_losses(text: str, head: str, mixup: bool, target: str = "emotion") -> None:
     """Refuse losses that do not go together, or not with this head.
 
     Raises:
-        ConfigError: no loss trains the classifier; the head has no embedding; a loss has no meaning for mixed labels.
+        ConfigError: a loss does not learn this target, or no loss trains the classifier; the head has no embedding; a loss has
+            no meaning for mixed labels.
     """
     kinds = {name: term(name) for name in parse(text)}
+    other = next((name for name, kind in kinds.items() if target not in kind.targets), None)
+    if other is not None:
+        fitting = [name for name in registry.names(LOSSES) if target in term(name).targets]
+        raise ConfigError(f"loss {other} with target {target}", expected=", ".join(fitting), option="loss")
     deep = [name for name, kind in kinds.items() if kind.reads_embedding]
     if len(deep) == len(kinds):
         raise ConfigError(f"loss {text} trains no classifier", action=f"Add one that does: --loss cross_entropy,{text}")

@@ -12,6 +12,7 @@ from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
+from ser.metadata.targets import EMOTION
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.kinds import read_record
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
@@ -153,10 +154,15 @@ def fit_experiment(data: Tensors, options: FitOptions) -> Experiment:
     Raises:
         ConfigError: an option is unknown or does not fit.
     """
-    recipe = make_recipe(options.head, **options.training)
+    recipe = make_recipe(options.head, **options.training, **kind_of(data))
     setup = split_data(data, options.protocol, options.fold_options, options.normalize, options.scheme)
     config = identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)
     return make_experiment(setup, recipe, config, ["fit", data.dataset], options, setup.stamps)
+
+
+def kind_of(data: Tensors) -> dict[str, str]:
+    """The kind of target as an option of training; {} for classes."""
+    return {} if data.target.kind == EMOTION else {"target": data.target.kind}
 
 
 def make_experiment(
@@ -224,4 +230,6 @@ def _refuse_pooling(recipe: Recipe, data: Tensors) -> None:
 
 def name_words(words: Sequence[str], head: str, protocol: str, options: FitOptions) -> list[str]:
     """The words of an experiment's or a study's name, without its hash."""
-    return [*words, head, protocol, Path(options.scheme).stem]
+    target = options.target.replace(" ", "").replace(",", "-")
+    scheme = [] if target not in ("emotion", "votes", "labels") else [Path(options.scheme).stem]
+    return [*words, head, *([target] if target != EMOTION else []), protocol, *scheme]

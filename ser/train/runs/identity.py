@@ -33,7 +33,17 @@ def identity(recipe: Described, seed: int, *facts: Mapping[str, Any], **more: An
         facts: of each dataset, see `ser.audit.split_data`.
         more: further keys of the configuration.
     """
-    keys = ("dataset", "scheme", "classes", "protocol", "normalize", "rows_sha256", "folds_sha256")
+    keys = (
+        "dataset",
+        "scheme",
+        "classes",
+        "protocol",
+        "normalize",
+        "rows_sha256",
+        "folds_sha256",
+        "learns",
+        "learns_sha256",
+    )
     return {
         **recipe.as_dict(),
         **more,

@@ -41,7 +41,7 @@ def _opened(dataset: str, options: FitOptions) -> OpenDataset:
 
 
 def _tensors(corpus: OpenDataset, options: FitOptions, classes: Sequence[str] | None = None) -> Tensors:
-    data = corpus.tensors(options.scheme, classes=classes, views=options.views)
+    data = corpus.tensors(options.scheme, classes=classes, views=options.views, target=options.target)
     return data if options.layer is None else one_layer(data, options.layer)
 
 

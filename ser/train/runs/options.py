@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 from ser.errors import ConfigError
 from ser.jsonfile import Content, plain
-from ser.registry import unknown, words
+from ser.metadata.targets import DIMENSIONS, TARGETS
+from ser.registry import names, unknown, words
 from ser.train.option import check_value, described, is_option, option
 from ser.workspace import Workspace, open_workspace
 
@@ -31,7 +32,7 @@ WORKSPACE = "the folder that holds metadata/, features/ and results/."
 F = TypeVar("F", bound=Callable[..., Any])
 MODALITIES = ("audio", "text", "visual")
 # Fields of `Config` that the commands set themselves, from options of `ser adapt`, `ser finetune` and `ser fewshot`.
-OF_COMMANDS = ("head", "adapt", "adapt_weight", "adapt_ramp", "freeze")
+OF_COMMANDS = ("head", "target", "adapt", "adapt_weight", "adapt_ramp", "freeze")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class FitOptions:
     command: str = "ser.fit"
 
     scheme: str = option("4", "Label scheme: 4, 6, 7, 8, native, ... or a YAML file.")
+    target: str = option(
+        "emotion",
+        f"What heads learn: {', '.join(n for n in names(TARGETS) if n != DIMENSIONS)}, or {DIMENSIONS}, which are named: "
+        "arousal,valence. See docs/targets.md.",
+    )
     protocol: str | None = option(
         None,
         "The rule that makes the folds, with their training, validation and test parts.",

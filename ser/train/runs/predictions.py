@@ -8,14 +8,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.features.tensors import Tensors
-from ser.results.metrics.classification import scores
+from ser.results.metrics.measures import MEASURES, run_scores
 from ser.results.records.model import RunScores
 
 
 def prediction_rows(
     data: Tensors, rows: NDArray[np.int64], probabilities: NDArray[np.float64], **columns: object
 ) -> pd.DataFrame:
-    """Make the rows of a record's predictions, the columns `p_<class>` last.
+    """Make the rows of a record's predictions, the columns `p_<class>` last; those before them see `metrics.measures`.
 
     Where the data are several corpora joined, a column `dataset` says which corpus an utterance is from.
 
@@ -25,6 +25,8 @@ def prediction_rows(
         columns: further columns with one value each: `run`, `fold`, `split`.
     """
     classes = np.array(data.classes, dtype=object)
+    measure = MEASURES[data.target.kind]
+    named = {"true": _texts(classes[data.labels[rows]]), "predicted": _texts(classes[probabilities.argmax(-1)])}
     table = pd.DataFrame(
         {
             "utterance_id": _texts(data.frame["utterance_id"].to_numpy()[rows]),
@@ -32,15 +34,19 @@ def prediction_rows(
                 name: _texts([value] * len(rows)) if isinstance(value, str) else value
                 for name, value in columns.items()
             },
-            "true": _texts(classes[data.labels[rows]]),
-            "predicted": _texts(classes[probabilities.argmax(-1)]),
+            **(named if measure.kind in ("emotion", "votes") else {}),
             "speaker": _texts(data.frame["speaker"].to_numpy()[rows]),
             "gender": _texts(data.frame["gender"].to_numpy()[rows]),
             **({"dataset": _texts(data.frame["dataset"].to_numpy()[rows])} if "dataset" in data.frame else {}),
         }
     )
     shares = pd.DataFrame(probabilities, columns=[f"p_{c}" for c in data.classes])
-    joined: pd.DataFrame = pd.concat([table, shares], axis=1)
+    parts = [table, shares]
+    if data.values is not None:
+        # As they are written: the scores of a record are those of its file.
+        parts[1] = shares.astype(np.float32)
+        parts.insert(1, pd.DataFrame(data.values[rows], columns=[f"{measure.truth}{c}" for c in data.classes]))
+    joined: pd.DataFrame = pd.concat(parts, axis=1)
     return joined
 
 
@@ -50,17 +56,15 @@ def _texts(values: Sequence[str] | NDArray[Any]) -> "pd.Series[str]":
 
 
 def scores_by_split(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
-    """The four metrics of a run's validation and test predictions (`RunScores`), by the names of the splits that it has."""
+    """The metrics of a run's validation and test predictions (`RunScores`), by the names of the splits that it has."""
     parts = {s: predictions[predictions["split"] == s] for s in ("validation", "test")}
-    return {
-        s: RunScores(**scores(p["true"].to_numpy(), p["predicted"].to_numpy(), classes))
-        for s, p in parts.items()
-        if len(p)
-    }
+    return {s: RunScores(**run_scores(p, classes)) for s, p in parts.items() if len(p)}
 
 
 def collapse_note(predictions: pd.DataFrame, classes: Sequence[str]) -> list[str]:
     """A note where every test utterance got the same class."""
+    if "predicted" not in predictions:
+        return []
     predicted = predictions.loc[predictions["split"] == "test", "predicted"].unique()
     if len(predicted) == 1 and len(classes) > 1:
         return [f"collapsed: every test utterance is predicted {predicted[0]}"]

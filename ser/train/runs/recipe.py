@@ -20,6 +20,8 @@ Rows = NDArray[np.int64]
 class Learns(Protocol):
     """The methods of a learner that experiments call; see `ser.train.loop.learner.Learner`."""
 
+    data: Tensors
+
     def train(
         self,
         rows: Rows,

@@ -1,6 +1,7 @@
 """The work of one worker: a stack of runs, trained on a fold or on several that share their training, tested and described."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from ser import accelerator
 from ser.errors import SerError, TrainingError
-from ser.features.normalise import Statistics, normalise
+from ser.features.normalise import Statistics, normalise, standardise_target
 from ser.metadata.folds.fold import Fold
 from ser.results.records.model import RunResult, Sizes
 from ser.train.checkpoint import save_head
@@ -24,6 +25,7 @@ from ser.train.runs.predictions import collapse_note, prediction_rows, scores_by
 from ser.train.runs.recipe import Learns, again, learner_of
 
 T = TypeVar("T")
+Floats = NDArray[np.float64]
 
 
 def guarded(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
@@ -84,6 +86,7 @@ def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     """Train a stack of runs once for all folds, then what each fold trains by itself, and predict each fold's parts."""
     first = first_of(folds[0])
     data, statistics = normalise(job.data, job.normalize, first.train, job.limit)
+    data = standardise_target(data, first.train)
     learner = learner_of(data, job.recipe, job.device)
     parts = _train_on(job, learner, first, _seeds(job, first, runs))
     if job.tuning is None:
@@ -155,7 +158,7 @@ def _finish(
             predicted = [("validation", fold.validation, validation[slot]), ("test", one.test, test[slot])]
             finished.append(_recorded(job, one, k, seeds[slot], trained, account, predicted))
         if job.save:
-            _save(job, fold, k, seeds[slot], [part[slot] for part in final], statistics)
+            _save(job, fold, k, seeds[slot], [part[slot] for part in final], statistics, learner.data.unit)
     return finished
 
 
@@ -163,10 +166,18 @@ def _notes(parts: Parts, slot: int) -> list[str]:
     return [note for part in parts for note in part[slot].notes]
 
 
-def _save(job: Job, fold: Fold, run: int, seed: int, parts: list[Trained], statistics: dict[str, Statistics]) -> None:
+def _save(
+    job: Job,
+    fold: Fold,
+    run: int,
+    seed: int,
+    parts: list[Trained],
+    statistics: dict[str, Statistics],
+    unit: tuple[Floats, Floats] | None,
+) -> None:
     save_head(
         job.head_file(run, fold),
-        data=job.data,
+        data=replace(job.data, unit=unit),
         config=job.recipe,
         weights=[part.estimator if isinstance(part, Fitted) else part.weights for part in parts],
         normalize=job.normalize,

@@ -87,8 +87,8 @@ def test_groups_are_as_scikit_learn_has_them(source: Result, column: str) -> Non
             recall_score(p["true"], p["predicted"], labels=sorted(set(p["true"])), average="macro", zero_division=0)
             for _, p in group.groupby("run")
         ]
-        assert _value(found[str(name)].UA).values == pytest.approx(recalls)
-        assert _value(found[str(name)].UA).mean == pytest.approx(getattr(source.groups, column)[name].UA)
+        assert _value(found[str(name)].scores["UA"]).values == pytest.approx(recalls)
+        assert _value(found[str(name)].scores["UA"]).mean == pytest.approx(getattr(source.groups, column)[name].UA)
         assert found[str(name)].n == getattr(source.groups, column)[name].n
 
 

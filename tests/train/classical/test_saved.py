@@ -101,7 +101,7 @@ def test_the_probabilities_are_those_of_the_record_to_the_last_bit(space: Path, 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_every_classifier_of_scikit_learn_comes_back_as_it_was() -> None:
     seen = []
-    for name in _classes():
+    for name in _classes("classifier"):
         try:
             config = make_classical(f"sklearn:{name}")
         except ConfigError:

@@ -15,6 +15,7 @@ def _example(seed: int = 0) -> Batch:
     random = torch.Generator().manual_seed(seed)
     values = torch.randn(RUNS, ROWS, 3, generator=random, dtype=torch.double)
     values[:, :3, 0], values[:, 5] = torch.nan, torch.nan
+    target = torch.rand(RUNS, ROWS, CLASSES, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.double)
     return Batch(
         torch.randn(RUNS, ROWS, CLASSES, generator=random, dtype=torch.double),
         torch.randint(0, CLASSES - 1, (RUNS, ROWS), generator=random),
@@ -23,6 +24,7 @@ def _example(seed: int = 0) -> Batch:
         0.1,
         torch.randn(RUNS, ROWS, SIZE, generator=random, dtype=torch.double),
         values,
+        target / target.sum(-1, keepdim=True),
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ser import registry
 from ser.errors import ConfigError
 from ser.features.blocks import Block
+from ser.metadata.targets import ONE_CLASS
 from ser.results.records.names import config_hash
 from ser.train.checkpoint import load_head, save_head
 from ser.train.experiments.ablate import ablate
@@ -144,7 +145,12 @@ def test_padding_has_no_effect_under_any_pooling(
     weights = torch.cat([flatten(head), *(b.detach().reshape(-1).float() for b in head.buffers())])
     own = [blocks[name] for name in kind.split("+")]
     stores: Any = SimpleNamespace(
-        classes="abcd", dataset="toy", blocks=own, stores={b.name: {"identity": {}, "encoder": "toy"} for b in own}
+        classes="abcd",
+        dataset="toy",
+        blocks=own,
+        stores={b.name: {"identity": {}, "encoder": "toy"} for b in own},
+        target=ONE_CLASS,
+        unit=None,
     )
     source = {"experiment": "e", "config_hash": config_hash(config.as_dict()), "run": 0, "fold": "f", "seed": 1}
     save_head(

@@ -11,22 +11,20 @@ ORDER = 40
 
 
 def fits(result: Result) -> bool:
-    return result.is_summary
+    return result.is_summary and not result.numbers.outputs
 
 
 def draw(result: Result, metric: str) -> Figure:
     found = over_classes(result.test, result.classes)
     series = [Series(name, [Estimate.of(found[c][name]) for c in result.classes]) for name in SCORES]
-    n = {c: result.numbers.per_class[c].support for c in result.classes}
+    n = {c: (result.numbers.per_class or {})[c].support for c in result.classes}
     figure = bars([f"{c} (n {n[c]:g})" for c in result.classes], series, "score of the class, 0 to 1")
-    runs = result.numbers.confusion_matrix.runs
-    title(
-        figure, result.record, f"mean of each run's pooled test folds; lines: {interval_note(runs or 1)}; n: utterances"
-    )
+    runs = len({r.run for r in result.runs})
+    title(figure, result.record, f"mean of each run's pooled test folds; lines: {interval_note(runs)}; n: utterances")
     return figure
 
 
 def words(result: Result, metric: str) -> str:
-    rows = result.numbers.per_class
+    rows = result.numbers.per_class or {}
     order = sorted((c for c in rows if rows[c].F1 is not None), key=lambda c: -(rows[c].F1 or 0.0))
     return "F1 from best to worst: " + ", ".join(f"{c} {rows[c].F1:.3f}" for c in order) + "."

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ser.results.plotting.style import INK, as_vector, title
+from ser.results.records.model import matrix_of
 from ser.results.records.result import Result
 from ser.results.report.cells import many
 
@@ -14,12 +15,12 @@ MOST = 3  # confusions that the words name
 
 
 def fits(result: Result) -> bool:
-    return result.is_summary
+    return result.is_summary and not result.numbers.outputs
 
 
 def draw(result: Result, metric: str) -> Figure:
     """Draw the matrix; of a few-shot summary that of its largest amount of target data."""
-    matrix = result.numbers.confusion_matrix
+    matrix = matrix_of(result.numbers)
     labels, counts = matrix.labels, np.array(matrix.counts)
     total = counts.sum(axis=1, keepdims=True)
     share = counts / np.maximum(total, 1)
@@ -43,13 +44,13 @@ def draw(result: Result, metric: str) -> Figure:
     bar.ax.set_yticklabels(["0 %", "50 %", "100 %"])
     bar.set_label("share of the true class")
     at = f", at {result.amount} of the target's data" if result.amount else ""
-    ua = result.numbers.pooled.UA.mean
+    ua = result.numbers.pooled.main.mean
     title(figure, result.record, f"UA {ua:.3f}, counts over {many(matrix.runs or 1, 'run')}{at}")
     return figure
 
 
 def words(result: Result, metric: str) -> str:
-    matrix = result.numbers.confusion_matrix
+    matrix = matrix_of(result.numbers)
     labels, counts = matrix.labels, np.array(matrix.counts, dtype=np.float64)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     right = ", ".join(f"{name} {100 * share[k, k]:.0f} %" for k, name in enumerate(labels) if counts[k].sum())

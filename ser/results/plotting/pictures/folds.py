@@ -21,8 +21,8 @@ def draw(result: Result, metric: str) -> Figure:
     lines = [(mean, "--", f"mean over folds, {mean:.3f}")]
     series = [Series("", [Estimate.of(fold.of(metric)) for fold in folds.values()])]
     figure = bars(names, series, f"{FULL_NAMES[metric]} of the fold's test part", lines)
-    runs = result.numbers.confusion_matrix.runs
-    title(figure, result.record, f"lines: {interval_note(runs or 1)}; n: test utterances")
+    runs = len({r.run for r in result.runs})
+    title(figure, result.record, f"lines: {interval_note(runs)}; n: test utterances")
     return figure
 
 

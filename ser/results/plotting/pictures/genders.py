@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 from ser.results.metrics.spread import over_groups
 from ser.results.plotting.bars import Estimate, Series, bars, interval_note
 from ser.results.plotting.style import title
-from ser.results.records.result import Result
+from ser.results.records.result import Result, metrics_of_groups
+from ser.results.report.cells import number
 
 ORDER = 45
 
@@ -14,17 +15,24 @@ def fits(result: Result) -> bool:
     return result.is_summary and len(result.groups.gender) > 1
 
 
+def _shown(result: Result) -> list[str]:
+    """The metrics between 0 and 1 that groups have scores of."""
+    return [name for name in metrics_of_groups(result.groups.gender) if name != "RMSE"]
+
+
 def draw(result: Result, metric: str) -> Figure:
     found = over_groups(result.test, result.classes, "gender")
-    series = [Series(m, [Estimate.of(getattr(found[g], m)) for g in found]) for m in ("UA", "WA")]
-    figure = bars([f"{g} (n {found[g].n})" for g in found], series, "score, 0 to 1")
-    runs = result.numbers.confusion_matrix.runs
-    title(figure, result.record, f"lines: {interval_note(runs or 1)}; n: utterances per run")
+    series = [Series(m, [Estimate.of(found[g].scores[m]) for g in found]) for m in _shown(result)]
+    figure = bars(
+        [f"{g} (n {found[g].n})" for g in found], series, "score, 0 to 1" if "UA" in result.metrics else "score"
+    )
+    runs = len({r.run for r in result.runs})
+    title(figure, result.record, f"lines: {interval_note(runs)}; n: utterances per run")
     return figure
 
 
 def words(result: Result, metric: str) -> str:
-    groups = result.groups
-    gap = f"; gap {groups.gender_gap.UA:.3f}" if groups.gender_gap else ""
-    each = ", ".join(f"{g} {v.UA:.3f} (n {v.n})" for g, v in groups.gender.items())
-    return f"UA: {each}{gap}."
+    groups, name = result.groups, _shown(result)[0]
+    gap = f"; gap {groups.gender_gap.of(name):.3f}" if groups.gender_gap else ""
+    each = ", ".join(f"{g} {number(v.of(name))} (n {v.n})" for g, v in groups.gender.items())
+    return f"{name}: {each}{gap}."

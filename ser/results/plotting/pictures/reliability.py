@@ -18,7 +18,7 @@ ORDER = 70
 
 
 def fits(result: Result) -> bool:
-    return result.is_summary or isinstance(result.record, Evaluation)
+    return (result.is_summary and not result.numbers.outputs) or isinstance(result.record, Evaluation)
 
 
 def draw(result: Result, metric: str) -> Figure:

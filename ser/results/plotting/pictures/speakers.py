@@ -1,11 +1,11 @@
-"""UA of each speaker, with intervals over runs, best on top."""
+"""UA (or CCC) of each speaker, with intervals over runs, best on top."""
 
 from matplotlib.figure import Figure
 
 from ser.results.metrics.spread import over_groups
 from ser.results.plotting.bars import BARS, Estimate, Series, bars, interval_note
 from ser.results.plotting.style import title
-from ser.results.records.result import Result
+from ser.results.records.result import Result, metrics_of_groups
 
 ORDER = 50
 MANY = 40  # of more, the best and the worst half of this number are shown
@@ -16,10 +16,16 @@ def fits(result: Result) -> bool:
     return result.is_summary and len(result.groups.speaker) > 1
 
 
+def _metric(result: Result, metric: str) -> str:
+    """The metric itself, or the first of those that groups have scores of."""
+    own = metrics_of_groups(result.groups.speaker)
+    return metric if metric in own else own[0]
+
+
 def draw(result: Result, metric: str) -> Figure:
-    metric = metric if metric in ("UA", "WA") else "UA"
+    metric = _metric(result, metric)
     found = over_groups(result.test, result.classes, "speaker")
-    bar = {s: e for s, g in found.items() if (e := Estimate.of(getattr(g, metric))) is not None}
+    bar = {s: e for s, g in found.items() if (e := Estimate.of(g.scores[metric])) is not None}
     order = sorted(bar, key=lambda s: (-bar[s].mean, s))
     shown = order if len(order) <= MANY else [*order[: MANY // 2], *order[-MANY // 2 :]]
     genders = result.test.drop_duplicates("speaker").set_index("speaker")["gender"].to_dict()
@@ -35,18 +41,20 @@ def draw(result: Result, metric: str) -> Figure:
     figure = bars(
         [f"{s} (n {found[s].n})" for s in shown], [series], f"{metric} of the speaker's utterances", lines, key
     )
-    runs = result.numbers.confusion_matrix.runs
+    runs = len({r.run for r in result.runs})
     cut = f"; the best and the worst {MANY // 2} of {len(order)} speakers" if len(shown) < len(order) else ""
-    title(figure, result.record, f"lines: {interval_note(runs or 1)}; n: utterances per run{cut}")
+    title(figure, result.record, f"lines: {interval_note(runs)}; n: utterances per run{cut}")
     return figure
 
 
 def words(result: Result, metric: str) -> str:
-    rows = result.groups.speaker
-    order = sorted(rows, key=lambda s: (-rows[s].UA, s))
+    name = metrics_of_groups(result.groups.speaker)[0]
+    known = {s: g for s, g in result.groups.speaker.items() if g.of(name) is not None}
+    rows, values = known, {s: g.of(name) or 0.0 for s, g in known.items()}
+    order = sorted(rows, key=lambda s: (-values[s], s))
     best, worst = order[0], order[-1]
-    gap = rows[best].UA - rows[worst].UA
+    gap = values[best] - values[worst]
     return (
-        f"{len(rows)} speakers: UA from {rows[worst].UA:.3f} ({worst}, n {rows[worst].n}) to {rows[best].UA:.3f}"
+        f"{len(rows)} speakers: {name} from {values[worst]:.3f} ({worst}, n {rows[worst].n}) to {values[best]:.3f}"
         f" ({best}, n {rows[best].n}), a gap of {gap:.3f}."
     )

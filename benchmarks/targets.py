@@ -1,0 +1,149 @@
+"""Targets that are not one class: the bias of CCC in small batches, and heads on ratings beside ridge regression and SVR.
+
+    python benchmarks/targets.py bias
+    python benchmarks/targets.py ratings FOLDER      synthetic speech whose pitch, loudness and voice follow two dimensions
+    python benchmarks/targets.py votes WORKSPACE DATASET STORE      votes against hard labels, of a corpus that is there
+
+The ratings are of six simulated raters each, on a scale of 1 to 7, with noise of their own: a head cannot reach a CCC of 1.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+import ser
+from ser.features.normalise import LIMIT
+from ser.metadata.table import make_table, write_table
+from ser.results.statistics.comparison import compare_results
+from ser.synthesis.phones import SENTENCES, tracks
+from ser.synthesis.sound import record, speak
+from ser.synthesis.voices import ACCENTS, CHANCE, Style, speaker
+from ser.workspace import Workspace
+
+SPEAKERS, EACH, RATERS, RUNS = 12, 50, 6, 5
+#                   pitch span tempo level tension breath rough tremor rise smile
+AROUSAL = np.array([3.0, 0.4, -0.12, 4.0, 0.6, -1.0, 0.2, 0.0, 0.0, 0.0])
+VALENCE = np.array([0.8, 0.2, 0.0, 0.0, -0.3, 0.0, -0.4, 0.0, 1.2, 0.06])
+
+
+def bias() -> None:
+    """The mean CCC of samples of n pairs of normal numbers whose true CCC is known."""
+    random = np.random.default_rng(0)
+    print("| true CCC | " + " | ".join(f"n = {n}" for n in (4, 8, 16, 32, 64, 128, 256)) + " |")
+    print("| --- |" + " --- |" * 7)
+    for truth in (0.3, 0.6, 0.9):
+        cells = []
+        for n in (4, 8, 16, 32, 64, 128, 256):
+            x = random.normal(size=(20_000, n))
+            y = truth * x + np.sqrt(1 - truth**2) * random.normal(
+                size=(20_000, n)
+            )  # equal means and variances: CCC is rho
+            cov = ((x - x.mean(1, keepdims=True)) * (y - y.mean(1, keepdims=True))).mean(1)
+            ccc = 2 * cov / (x.var(1) + y.var(1) + (x.mean(1) - y.mean(1)) ** 2)
+            cells.append(f"{ccc.mean():.3f}")
+        print(f"| {truth} | " + " | ".join(cells) + " |")
+
+
+def corpus(folder: Path) -> Workspace:
+    """Synthetic speech with two dimensions, and its table."""
+    space, random = Workspace(folder), np.random.default_rng(1)
+    place = ACCENTS["studio"]
+    rows: list[Any] = []
+    root = folder / "audio"
+    root.mkdir(parents=True, exist_ok=True)
+    for number in range(SPEAKERS):
+        who = speaker(5, place.first_actor + number, place)
+        for k in range(EACH):
+            own = np.random.default_rng([5, number, k])
+            arousal, valence = own.uniform(-1, 1, 2)
+            values = who.ordinary + (arousal * AROUSAL + valence * VALENCE) * who.expressive + own.normal(0, CHANCE)
+            manner = Style(*map(float, values))
+            sentence = list(SENTENCES)[k % len(SENTENCES)]
+            moves = tracks(sentence, float(np.exp(np.clip(manner.tempo, -0.6, 0.6))), own)
+            name = f"{who.actor}_{k:02d}"
+            soundfile.write(root / f"{name}.wav", record(speak(who, manner, moves, own), place, 5, own), 16000)
+            rated = np.clip(
+                np.rint(4 + 2.5 * np.array([arousal, valence])[:, None] + random.normal(0, 1, (2, RATERS))), 1, 7
+            )
+            rows.append(
+                {
+                    "utterance_id": name,
+                    "path": f"{name}.wav",
+                    "speaker": str(who.actor),
+                    "gender": who.sex.lower(),
+                    "arousal": float(rated[0].mean()),
+                    "valence": float(rated[1].mean()),
+                }
+            )
+    scale: Any = {"low": 1, "high": 7}
+    facts: Any = {
+        "corpus": "csv",
+        "root": str(root),
+        "language": "en",
+        "dimensions": {"arousal": scale, "valence": scale},
+    }
+    write_table(make_table(rows, "rated", facts), space)
+    return space
+
+
+def ratings(folder: Path) -> None:
+    """Heads, ridge regression and SVR on the same eGeMAPS features, speakers kept apart."""
+    space = corpus(folder)
+    ser.extract("rated", space, audio="egemaps", root=folder / "audio")
+    options: dict[str, Any] = {
+        "target": "arousal,valence",
+        "protocol": "speaker",
+        "folds": 6,
+        "runs": RUNS,
+        "limit": LIMIT,
+    }
+    found = {}
+    for head, more in (
+        ("mlp", {}),
+        ("mlp", {"loss": "mse"}),
+        ("linear", {}),
+        ("sklearn:Ridge", {"head_options": {"alpha": 10.0}}),
+        ("sklearn:SVR", {}),
+    ):
+        name = head + (f", {more['loss']}" if "loss" in more else "")
+        found[name] = ser.fit("rated", space, head=head, **options, **more)
+    print(
+        "| head | CCC | PCC | RMSE | CCC arousal | CCC valence | minus mlp (95 %, p) |\n" + "| --- |" * 1 + " --- |" * 6
+    )
+    for name, record_ in found.items():
+        p, each = record_["pooled"], record_["outputs"]
+        against = ""
+        if name != "mlp":
+            pair = compare_results([record_["experiment"], found["mlp"]["experiment"]], space.results).pairs[0]
+            low, high = pair.ci_95 or (float("nan"), float("nan"))
+            against = f"{pair.difference:+.3f} ({low:+.3f} to {high:+.3f}, {pair.p:.3f})"
+        scores = " | ".join(f"{p[m]['mean']:.3f} ± {p[m]['std']:.3f}" for m in ("CCC", "PCC", "RMSE"))
+        print(f"| {name} | {scores} | {each['arousal']['CCC']:.3f} | {each['valence']['CCC']:.3f} | {against} |")
+
+
+def votes(workspace: str, dataset: str, store: str) -> None:
+    """Training on votes against training on the label, paired over seeds, folds and speakers."""
+    space = Workspace(Path(workspace))
+    options: dict[str, Any] = {"audio": store, "protocol": "speaker", "scheme": "native", "runs": RUNS}
+    hard = ser.fit(dataset, space, **options)
+    print("| target, loss | UA | WA | KL | JS | cosine | UA minus hard labels (95 %, p) |\n| --- |" + " --- |" * 6)
+    print(f"| emotion | {hard['pooled']['UA']['mean']:.3f} | {hard['pooled']['WA']['mean']:.3f} | | | | |")
+    for loss in ("cross_entropy", "soft_cross_entropy", "kl", "emd"):
+        soft = ser.fit(dataset, space, target="votes", loss=loss, **options)
+        pair = compare_results([soft["experiment"], hard["experiment"]], space.results).pairs[0]
+        low, high = pair.ci_95 or (float("nan"), float("nan"))
+        scores = " | ".join(f"{soft['pooled'][m]['mean']:.3f}" for m in ("UA", "WA", "KL", "JS", "cosine"))
+        print(f"| votes, {loss} | {scores} | {pair.difference:+.3f} ({low:+.3f} to {high:+.3f}, {pair.p:.3f}) |")
+
+
+if __name__ == "__main__":
+    what, *given = sys.argv[1:]
+    if what == "bias":
+        bias()
+    elif what == "ratings":
+        ratings(Path(given[0]))
+    else:
+        votes(*given)

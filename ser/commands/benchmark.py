@@ -1,0 +1,97 @@
+"""`ser benchmark`: a published benchmark with everything fixed, its published numbers beside ours."""
+
+from pathlib import Path
+
+import click
+
+from ser import registry
+from ser.commands._base import Command, Session
+
+LIST, FOLDER = "list", "ser.results.benchmarks"
+
+
+@click.command("benchmark", cls=Command, epilog=f"Files of benchmarks: {', '.join(registry.names(FOLDER))}.")
+@click.argument("name", metavar="NAME|list")
+@click.option("--dataset", help="The table with the corpus.  [default: the one called as the corpus]")
+@click.option("--audio", help="Audio stores, by encoder or store name.")
+@click.option("--text", help="Text stores, by encoder or store name.")
+@click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Seeds.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: one for each core]")
+@click.option(
+    "--dry-run", is_flag=True, help="Say what is missing, and what would be run; exit code 3 where something is."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "md", "latex", "html"]),
+    default="text",
+    show_default=True,
+    help="json: a row for a leaderboard. md, latex and html are written beside the record.",
+)
+def command(
+    session: Session,
+    name: str,
+    dataset: str | None,
+    audio: str | None,
+    text: str | None,
+    runs: int,
+    jobs: int | None,
+    dry_run: bool,
+    form: str,
+) -> None:
+    """Fit as a published benchmark has it (corpus, folds, labels, head, metric), and show the published values beside ours.
+
+    \b
+    ser benchmark list
+    ser benchmark emobox-ravdess --audio egemaps
+    ser benchmark emobox-ravdess --audio egemaps --dry-run
+    """
+    from ser.jsonfile import dumps
+    from ser.results.benchmarks import preset, presets
+    from ser.results.records.result import read_result
+    from ser.results.report.benchmark import benchmark_section, leaderboard, list_of_benchmarks
+    from ser.results.report.blocks import Report, Section
+    from ser.results.report.formats.terminal import render
+    from ser.train.experiments.benchmark import benchmark, missing
+
+    if name == LIST:
+        click.echo(render(Report("Benchmarks", [Section("What there is", [list_of_benchmarks(presets())])], [])))
+        return
+    own = preset(name)
+    if dry_run:
+        lacking = missing(own, session.workspace, dataset, audio, text)
+        settings = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in own.options.items())
+        click.echo(
+            "\n".join([f"would run: ser fit --dataset {dataset or own.corpus} {settings} --runs {runs}", *lacking])
+        )
+        if lacking:
+            raise click.exceptions.Exit(3)
+        return
+    words = [
+        f"ser benchmark {name}",
+        *(f"--{k} {v}" for k, v in (("dataset", dataset), ("audio", audio), ("text", text)) if v),
+    ]
+    summary = benchmark(
+        name,
+        session.workspace,
+        dataset=dataset,
+        audio=audio,
+        text=text,
+        runs=runs,
+        jobs=jobs,
+        command=" ".join([*words, f"--runs {runs}"]),
+        quiet=session.quiet,
+    )
+    result = read_result(summary["experiment"], session.workspace.results)
+    if form == "json":
+        click.echo(dumps(leaderboard(name, own, result.record)))
+        return
+    report = Report(name, [benchmark_section(name, own, result.record)], [])
+    if form == "text":
+        click.echo(render(report))
+        click.echo(f"record: {result.path}")
+        return
+    plugin = registry.load("ser.results.report.formats", form)
+    path = Path(f"{result.path.with_suffix('')}.{name}{plugin.ENDING}")
+    plugin.write(report, path)
+    session.say(f"written: {path}")

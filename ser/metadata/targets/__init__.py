@@ -1,0 +1,106 @@
+"""What heads learn, one file for each kind of target. The file's name is the kind's name.
+
+A plugin has `LOSS` and `SELECTION` (a head's own where none is asked for), `SELECTIONS` (the scores that may pick the epoch),
+`OUTPUT` (`softmax`, `sigmoid` or `value`: what is made of a head's outputs), and `read(table, rule, names)`: the rows that have
+this target, as `TargetRows`. Its metrics are in `ser.results.metrics.measures`, and losses say which kinds they learn.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ser import registry
+from ser.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+KIND = "target"
+TARGETS = "ser.metadata.targets"
+EMOTION, DIMENSIONS = "emotion", "dimensions"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target as asked for.
+
+    Attributes:
+        kind: the name of a plugin.
+        names: of `dimensions`, the columns of the table.
+    """
+
+    kind: str = EMOTION
+    names: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The target as a user writes it."""
+        return ",".join(self.names) or self.kind
+
+
+ONE_CLASS = Target()
+
+
+@dataclass(frozen=True, eq=False)
+class TargetRows:
+    """The rows of a table that have a target.
+
+    Attributes:
+        keep: true for each of these rows of the table, `(all rows,)`.
+        outputs: names of a head's outputs, in order.
+        values: the target of these rows, `(n, K)`; None for classes.
+        labels: a class number of each, which folds are stratified by, `(n,)`.
+        untested: true for rows that may be trained on and have no label to be tested by, `(n,)`.
+        dropped: reason -> number of the rows that are left out.
+        stamps: sentences that results must carry.
+    """
+
+    keep: "NDArray[np.bool_]"
+    outputs: tuple[str, ...]
+    values: "NDArray[np.float64] | None"
+    labels: "NDArray[np.int64]"
+    untested: "NDArray[np.bool_]"
+    dropped: dict[str, int] = field(default_factory=dict)
+    stamps: list[str] = field(default_factory=list)
+
+
+def parse_target(text: str | Sequence[str], columns: Sequence[str] = ()) -> Target:
+    """Read a target: the name of a kind, or dimensions, which are columns of the table.
+
+    Args:
+        columns: the table's columns of ratings; () does not look.
+
+    Raises:
+        ConfigError: it is neither.
+
+    >>> parse_target("votes"), parse_target("arousal, valence").names
+    (Target(kind='votes', names=()), ('arousal', 'valence'))
+    """
+    words = registry.words("target", text) or ()
+    kinds = [name for name in registry.names(TARGETS) if name != DIMENSIONS]
+    if len(words) == 1 and words[0] in kinds:
+        return Target(words[0])
+    mixed = [word for word in words if word in kinds]
+    twice = [word for word in words if words.count(word) > 1]
+    strange = [word for word in words if columns and word not in columns]
+    if not words or mixed or twice or strange:
+        wrong = (strange or mixed or twice or [str(text)])[0]
+        fault = "is named twice" if twice and not strange else "is no target here"
+        raise ConfigError(
+            f"--target {','.join(words) or text}: {wrong!r} {fault}",
+            expected=f"{', '.join(kinds)}, or columns of ratings: {', '.join(columns) or 'the table has none'}",
+        )
+    return Target(DIMENSIONS, words)
+
+
+def plugin(kind: str) -> Any:
+    """The module of a kind of target."""
+    return registry.load(TARGETS, kind)
+
+
+def left_out(frame: "pd.DataFrame", keep: "NDArray[np.bool_]", reason: str) -> dict[str, int]:
+    """The count of rows that are not kept, under a reason; {} where all are."""
+    count = int((~keep).sum())
+    return {reason: count} if count else {}

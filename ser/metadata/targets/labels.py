@@ -1,0 +1,52 @@
+"""Several labels of each utterance: the table's column `label` with `;` between them, as `anger;sadness`.
+
+Each class of the label scheme is a yes or no. An utterance whose labels are all left out by the scheme has none of them.
+Heads give a probability by a sigmoid for each label; above 0.5 it is predicted.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ser.errors import ConfigError
+from ser.metadata.labels import from_word
+from ser.metadata.targets import TargetRows, left_out
+
+if TYPE_CHECKING:
+    from ser.metadata.labels import Scheme
+    from ser.metadata.table import Table
+
+LOSS, SELECTION, OUTPUT = "bce", "F1_macro", "sigmoid"
+SELECTIONS = ("F1_macro", "loss", "last")
+
+
+def read(table: "Table", rule: "Scheme", names: tuple[str, ...]) -> TargetRows:
+    """The rows with labels.
+
+    Raises:
+        ConfigError: no utterance has several labels, or fewer than two labels of the scheme differ between utterances.
+    """
+    frame = table.frame
+    if not frame["label"].str.contains(";", regex=False).any():
+        raise ConfigError(
+            f"--target labels: no utterance of {table.dataset} has several labels",
+            expected="a column labels with all emotions of an utterance, as anger;sadness",
+        )
+    keep = (frame["label"] != "").to_numpy()
+    place = {name: k for k, name in enumerate(rule.classes)}
+    values = np.zeros((int(keep.sum()), len(rule.classes)))
+    for n, text in enumerate(frame["label"][keep]):
+        for word in map(str.strip, text.split(";")):
+            k = place.get(rule.mapping.get(word) or rule.mapping.get(from_word(word), ""))
+            if k is not None:
+                values[n, k] = 1
+    varies = [k for k in range(len(rule.classes)) if 0 < values[:, k].sum() < len(values)]
+    if len(varies) < 2:
+        raise ConfigError(
+            f"--target labels: scheme {rule.name} leaves {len(varies)} label that differs between utterances",
+            expected="two or more",
+        )
+    values = values[:, varies]
+    outputs = tuple(rule.classes[k] for k in varies)
+    nothing = np.zeros(len(values), dtype=bool)
+    return TargetRows(keep, outputs, values, values.argmax(1), nothing, left_out(frame, keep, "no labels"))

@@ -1,0 +1,35 @@
+"""SUPERB's emotion recognition: four classes of IEMOCAP, five sessions, accuracy (Yang et al., Interspeech 2021)."""
+
+from ser.results.benchmarks import Preset
+
+PRESETS = {
+    "superb-er": Preset(
+        corpus="iemocap",
+        utterances=5531,
+        options={
+            "scheme": "4",
+            "protocol": "session",
+            "head": "linear",
+            "normalize": "train",
+            "split_seed": 0,
+            "seed": 0,
+        },
+        metric="WA",
+        average="folds",
+        published={
+            "fbank": 0.3539,
+            "wav2vec2-base": 0.6343,
+            "hubert-base": 0.6492,
+            "wavlm-base": 0.6594,
+            "wavlm-base-plus": 0.6865,
+            "wav2vec2-large": 0.6564,
+            "hubert-large": 0.6762,
+            "wavlm-large": 0.7062,
+        },
+        source="Yang et al., SUPERB, Interspeech 2021; Chen et al., WavLM, IEEE JSTSP 2022",
+        remarks=(
+            "The published systems sum all layers with learned weights: extract with --layers all.",
+            "Published folds are sessions, and their validation parts are of the training sessions' own utterances.",
+        ),
+    )
+}

@@ -1,0 +1,45 @@
+"""Predicted over rated value of each dimension: a point for each test utterance, the mean over runs, and the diagonal."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ser.results.plotting.style import PALETTE, title
+from ser.results.records.result import Result
+from ser.results.report.cells import many, number
+
+ORDER = 35
+
+
+def fits(result: Result) -> bool:
+    return result.is_summary and "CCC" in result.metrics
+
+
+def draw(result: Result, metric: str) -> Figure:
+    names = result.classes
+    test = result.test
+    columns = [f"{prefix}{name}" for name in names for prefix in ("t_", "p_")]
+    mean = test.astype(dict.fromkeys(columns, float)).groupby("utterance_id", sort=True)[columns].mean()
+    figure = Figure(figsize=(3.6 * len(names) + 0.6, 4.4), layout="constrained")
+    for place, name in enumerate(names, 1):
+        axes = figure.add_subplot(1, len(names), place)
+        rated, predicted = mean[f"t_{name}"].to_numpy(), mean[f"p_{name}"].to_numpy()
+        both = np.concatenate([rated, predicted])
+        room = 0.05 * (both.max() - both.min() or 1.0)
+        ends = (both.min() - room, both.max() + room)
+        axes.plot(ends, ends, color="black", linestyle="--", linewidth=1)
+        axes.scatter(rated, predicted, s=9, color=PALETTE[0], alpha=0.4, linewidths=0)
+        axes.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"rated {name}", ylabel=f"predicted {name}")
+        axes.set_title(f"CCC {number(_ccc(result, name))}", fontsize=10)
+        axes.grid(alpha=0.3)
+    title(figure, result.record, f"{many(len(mean), 'utterance')}, mean of {many(test['run'].nunique(), 'run')}")
+    return figure
+
+
+def words(result: Result, metric: str) -> str:
+    return "CCC: " + ", ".join(f"{name} {number(_ccc(result, name))}" for name in result.classes) + "."
+
+
+def _ccc(result: Result, name: str) -> float:
+    """The CCC of a dimension, mean over runs."""
+    assert result.numbers.outputs
+    return float(result.numbers.outputs[name].CCC or 0.0)

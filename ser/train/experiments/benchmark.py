@@ -1,0 +1,76 @@
+"""`benchmark`: `fit` with everything fixed as a published benchmark has it, and what is missing for it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ser.errors import ConfigError, SerError
+from ser.features.store_selection import open_stores
+from ser.jsonfile import Content
+from ser.metadata.table import load_table
+from ser.results.benchmarks import Preset, preset
+from ser.train.experiments.fit import fit
+from ser.workspace import Workspace, open_workspace
+
+
+def benchmark(
+    name: str,
+    workspace: Workspace | str | Path = ".",
+    *,
+    dataset: str | None = None,
+    audio: str | Sequence[str] | None = None,
+    text: str | Sequence[str] | None = None,
+    runs: int = 5,
+    jobs: int | None = None,
+    command: str = "ser.benchmark",
+    quiet: bool = True,
+) -> Content:
+    """Fit the head of a benchmark on stored features, and write the record; see `ser.results.benchmarks`.
+
+    Args:
+        name: of a preset.
+        dataset: the table with the corpus; None: the one that is called as the corpus.
+        audio, text: stores, by encoder or store name.
+        runs: seeds.
+
+    Returns:
+        The summary, as written.
+
+    Raises:
+        ConfigError: there is no such benchmark, or a corpus, rows or features are missing; all that is missing is named.
+    """
+    own, space = preset(name), open_workspace(workspace)
+    lacking = missing(own, space, dataset, audio, text)
+    if lacking:
+        raise ConfigError(f"benchmark {name} cannot be run", found="; ".join(lacking))
+    given: dict[str, Any] = {**own.options, "audio": audio, "text": text, "runs": runs, "jobs": jobs}
+    return fit(dataset or own.corpus, space, command=command, quiet=quiet, **given)
+
+
+def missing(
+    own: Preset,
+    workspace: Workspace | str | Path,
+    dataset: str | None = None,
+    audio: str | Sequence[str] | None = None,
+    text: str | Sequence[str] | None = None,
+) -> list[str]:
+    """What a benchmark lacks in a workspace, each with the command that makes it; [] where nothing does."""
+    space, name = open_workspace(workspace), dataset or own.corpus
+    if name not in space.datasets():
+        return [f"there is no table of {own.corpus}: ser metadata --dataset {own.corpus} --root DIR"]
+    table, found = load_table(name, space), []
+    if table.facts.get("corpus") not in (own.corpus, None):
+        found.append(
+            f"{name} is a table of {table.facts.get('corpus')}, the benchmark is on {own.corpus}: --dataset NAME"
+        )
+    stores = [*_names(audio), *_names(text)]
+    try:
+        for store in open_stores(space, table, stores or None, None).values():
+            store.close()
+    except SerError as error:
+        found.append(error.line())
+    return found
+
+
+def _names(stores: str | Sequence[str] | None) -> list[str]:
+    return [part.strip() for part in stores.split(",")] if isinstance(stores, str) else list(stores or ())

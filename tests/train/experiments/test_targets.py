@@ -1,0 +1,292 @@
+"""Targets that are not one class, from the table to the prediction: dimensions, votes, several labels."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import audmetric
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from ser.errors import ConfigError
+from ser.features.blocks import Block
+from ser.metadata.table import load_table, make_table, write_table
+from ser.results.metrics.measures import MEASURES, js, kl, measure_of
+from ser.results.records.runs import read_predictions
+from ser.results.statistics.comparison import compare_results
+from ser.results.verification.verify import verify
+from ser.train.checkpoint import load_head
+from ser.train.experiments.fit import fit
+from ser.train.experiments.search import search
+from ser.train.loop.config import make_config
+from ser.train.loop.data import Data, Resident
+from ser.train.loop.trainer import train
+from ser.train.losses._base import Batch, term
+
+QUICK: dict[str, Any] = {"folds": 3, "runs": 2, "epochs": 4, "jobs": 1, "protocol": "speaker"}
+NEXT = {"anger": "happiness", "happiness": "neutral", "neutral": "sadness", "sadness": "anger"}
+
+
+@pytest.fixture
+def rated(maker: Any) -> Any:
+    """A corpus with ratings, votes and several labels, all of which follow from the emotion that its features have."""
+    maker.table("d")
+    space = maker.space
+    random = np.random.default_rng(0)
+    rows: list[Any] = load_table("d", space).frame.to_dict("records")
+    for k, row in enumerate(rows):
+        level = list(NEXT).index(row["emotion"])
+        row["arousal"], row["valence"] = 1 + level + random.normal() / 5, 4 - level + random.normal() / 5
+        row["votes"] = json.dumps({row["emotion"]: 0.75, NEXT[row["emotion"]]: 0.25})
+        if k % 8 == 7:  # no majority: a row to train on, never to test on
+            row["votes"], row["emotion"], row["label"] = json.dumps({"anger": 0.5, "sadness": 0.5}), "", ""
+        if k == 0:
+            row["arousal"] = None
+    write_table(make_table(rows, "d", {"corpus": "csv", "dimensions": {"arousal": {"low": 0, "high": 5}}}), space)
+    maker.store("d")
+    return maker
+
+
+def summary_of(maker: Any, **options: Any) -> dict[str, Any]:
+    return fit("d", maker.space, **{**QUICK, **options})
+
+
+def frame_of(maker: Any, summary: dict[str, Any]) -> pd.DataFrame:
+    return read_predictions(maker.space.results / f"{summary['experiment']}.json")
+
+
+def sound(maker: Any, summary: dict[str, Any]) -> bool:
+    verdict = verify(maker.space.results / f"{summary['experiment']}.json", maker.space)
+    assert verdict.differences == []
+    return verdict.numbers > 0
+
+
+def test_dimensions_are_learned_scored_as_audmetric_does_and_predicted_on_their_scale(rated: Any) -> None:
+    found = summary_of(rated, target="arousal,valence", epochs=30, save=True)
+    assert sound(rated, found)
+    assert list(found["outputs"]) == ["arousal", "valence"]
+    assert found["data"]["learns"] == "arousal,valence"
+    assert found["data"]["dropped"] == {"no arousal or no valence": 1}
+    assert found["data"]["scales"] == {"arousal": {"low": 0, "high": 5}}
+    assert found["pooled"]["CCC"]["mean"] > 0.7
+    frame = frame_of(rated, found)
+    test = frame[(frame["split"] == "test") & (frame["run"] == 0)]
+    for name in ("arousal", "valence"):
+        t, p = test[f"t_{name}"].to_numpy(), test[f"p_{name}"].to_numpy(dtype=np.float64)
+        whole = frame[frame["split"] == "test"].groupby("run")
+        each = [audmetric.concordance_cc(r[f"t_{name}"], r[f"p_{name}"]) for _, r in whole]
+        assert found["outputs"][name]["CCC"] == pytest.approx(np.mean(each))
+        each = [audmetric.pearson_cc(r[f"t_{name}"], r[f"p_{name}"]) for _, r in whole]
+        assert found["outputs"][name]["PCC"] == pytest.approx(np.mean(each))
+        assert np.sqrt(audmetric.mean_squared_error(t, p)) == pytest.approx(np.sqrt(np.mean((t - p) ** 2)))
+    errors = [found["outputs"][n]["RMSE"] for n in ("arousal", "valence")]
+    assert found["pooled"]["RMSE"]["mean"] == pytest.approx(np.mean(errors))
+    (head,) = list((rated.space.results / found["experiment"]).glob("run-000.fold-00.safetensors"))
+    saved, rows = load_head(head), test[test["fold"] == "0"]
+    assert (saved.target, saved.classes) == ("dimensions", ["arousal", "valence"])
+    from ser.features.tensors import load_tensors
+
+    data = load_tensors("d", rated.space, target="arousal,valence")
+    place = [list(data.frame["utterance_id"]).index(u) for u in rows["utterance_id"]]
+    again = saved.probabilities([Block("toy", "audio", data.blocks[0].values[place])])
+    np.testing.assert_allclose(again, rows[["p_arousal", "p_valence"]].to_numpy(), rtol=1e-5)
+
+
+def test_a_regressor_of_scikit_learn_is_the_line_to_beat(rated: Any) -> None:
+    mine = summary_of(rated, target="arousal", epochs=30)
+    ridge = summary_of(rated, target="arousal", head="sklearn:Ridge", epochs=None)
+    assert sound(rated, ridge)
+    compared = compare_results([mine["experiment"], ridge["experiment"]], rated.space.results)
+    assert compared.metric == "CCC"
+    gap = mine["pooled"]["CCC"]["mean"] - ridge["pooled"]["CCC"]["mean"]
+    assert compared.pairs[0].difference == pytest.approx(gap)
+    assert compared.pairs[0].p is not None
+    with pytest.raises(ConfigError, match="has no regressor 'SVC'"):
+        summary_of(rated, target="arousal", head="sklearn:SVC", epochs=None)
+    with pytest.raises(ConfigError, match="does not learn votes"):
+        summary_of(rated, target="votes", head="sklearn:SVC", epochs=None)
+
+
+def test_a_search_over_dimensions_chooses_by_ccc(rated: Any) -> None:
+    found = search("d", rated.space, grid={"lr": [1e-3, 1e-5]}, target="arousal", **{**QUICK, "runs": 1})
+    assert found["chosen_by"].startswith("validation CCC")
+    best = max(found["settings"], key=lambda s: s["validation"]["CCC"]["mean"])
+    assert found["chosen"]["setting"] == best["setting"]
+    assert sound(rated, found)
+
+
+def test_votes_are_learned_and_rows_without_a_majority_are_never_tested(rated: Any) -> None:
+    found = summary_of(rated, target="votes", epochs=40)
+    assert sound(rated, found)
+    assert any("are trained on and not tested" in stamp for stamp in found["stamps"])
+    frame = frame_of(rated, found)
+    table = load_table("d", rated.space).frame.set_index("utterance_id")
+    assert (table["emotion"][frame["utterance_id"]] != "").all()
+    assert found["data"]["utterances"] == len(table)
+    classes = list(found["classes"] if "classes" in found else found["per_class"])
+    rows = frame[(frame["split"] == "test") & (frame["run"] == 0)]
+    q = rows[[f"q_{c}" for c in classes]].to_numpy()
+    np.testing.assert_allclose(np.sort(q, axis=1)[:, -2:], np.tile([0.25, 0.75], (len(q), 1)))
+    p = rows[[f"p_{c}" for c in classes]].to_numpy(dtype=np.float64)
+    expected = np.mean(
+        [sum(b * np.log(b / a) for a, b in zip(x, y, strict=True) if b) for x, y in zip(p, q, strict=True)]
+    )
+    assert found["pooled"]["KL"]["values"][0] == pytest.approx(expected)
+    hard = summary_of(rated, epochs=40)
+    assert found["pooled"]["UA"]["mean"] > 0.8
+    compared = compare_results([found["experiment"], hard["experiment"]], rated.space.results)
+    assert compared.metric == "UA"
+
+
+def test_votes_for_the_own_label_alone_are_spread_evenly_and_said(maker: Any) -> None:
+    maker.table("d")
+    rows: list[Any] = load_table("d", maker.space).frame.to_dict("records")
+    for row in rows:
+        row["votes"] = json.dumps({row["emotion"]: 0.7})
+    write_table(make_table(rows, "d", {"corpus": "csv"}), maker.space)
+    maker.store("d")
+    found = summary_of(maker, target="votes")
+    assert any("the rest was spread evenly over the other classes" in stamp for stamp in found["stamps"])
+    frame = frame_of(maker, found)
+    values = np.sort(frame[[c for c in frame if c.startswith("q_")]].to_numpy(), axis=1)
+    np.testing.assert_allclose(values, np.tile([0.1, 0.1, 0.1, 0.7], (len(frame), 1)))
+
+
+def test_several_labels_of_a_table_are_learned_each_by_itself(maker: Any, tmp_path: Path) -> None:
+    from ser.metadata.corpus import parse_corpus
+
+    maker.table("d")
+    table = load_table("d", maker.space).frame
+    lines = ["id,text,speaker,labels"]
+    for row in table.itertuples():
+        pair = f"{row.emotion};{NEXT[str(row.emotion)]}" if str(row.utterance_id).endswith("0") else row.emotion
+        lines.append(f"{row.utterance_id},{row.text},{row.speaker},{pair}")
+    file = tmp_path / "own.csv"
+    file.write_text("\n".join(lines) + "\n")
+    parsed = parse_corpus("csv", file).frame
+    assert parsed["label"].iloc[0] == "anger;happiness"
+    assert parsed["emotion"].tolist()[:2] == ["", "anger"]
+    rows: list[Any] = parsed.to_dict("records")
+    maker.store("d")
+    write_table(make_table(rows, "d", {"corpus": "csv"}), maker.space)
+    found = summary_of(maker, target="labels", epochs=40)
+    assert sound(maker, found)
+    assert list(found["outputs"]) == ["anger", "happiness", "neutral", "sadness"]
+    frame = frame_of(maker, found)
+    test = frame[(frame["split"] == "test") & (frame["run"] == 0)]
+    y, p = (test[[f"{x}_{c}" for c in found["outputs"]]].to_numpy(dtype=np.float64) > 0.5 for x in "yp")
+    from sklearn.metrics import accuracy_score, f1_score, hamming_loss
+
+    expected = {
+        "F1_macro": f1_score(y, p, average="macro", zero_division=0),
+        "F1_micro": f1_score(y, p, average="micro", zero_division=0),
+        "exact": accuracy_score(y, p),
+        "Hamming": hamming_loss(y, p),
+    }
+    for name, value in expected.items():
+        assert found["pooled"][name]["values"][0] == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "match"),
+    [
+        (
+            "arousal,votes",
+            {},
+            "'votes' is no target here; expected emotion, labels, votes, or columns of ratings: valence, arousal",
+        ),
+        ("arousal,arousal", {}, "is named twice"),
+        ("dominance", {}, "'dominance' is no target here"),
+        ("labels", {}, "no utterance of d has several labels"),
+        ("arousal", {"loss": "cross_entropy"}, "loss cross_entropy with target dimensions; expected ccc, huber, mse"),
+        ("arousal", {"selection": "UA"}, "selection UA with target dimensions; expected one of CCC, loss, last"),
+        ("arousal", {"head": "late_logits"}, "does not learn dimensions"),
+        ("emotion", {"loss": "kl"}, "loss kl with target emotion"),
+    ],
+)
+def test_what_has_no_meaning_for_a_target_is_one_line(
+    rated: Any, target: str, options: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ConfigError, match=match):
+        summary_of(rated, target=target, **options)
+
+
+@pytest.mark.parametrize("loss", ["ccc", "mse", "huber,ccc:0.5"])
+def test_a_stack_of_twenty_regressors_equals_single_ones(loss: str) -> None:
+    random = np.random.default_rng(0)
+    values = random.normal(size=(90, 2))
+    x = np.concatenate([values, random.normal(size=(90, 6))], axis=1).astype(np.float32)
+    resident = Resident([Block("x", "audio", x)])
+    data = Data(resident, np.zeros(90, dtype=np.int64), 2, np.arange(60), np.arange(60, 90), values=values)
+    config = make_config("mlp", target="dimensions", epochs=3, loss=loss, head_options={"hidden": 16})
+    together = train(data, config, list(range(20)))
+    for seed in (0, 7, 19):
+        (alone,) = train(data, config, [seed])
+        assert torch.equal(alone.weights, together[seed].weights)
+        assert alone.curves == together[seed].curves
+
+
+def batch_of(logits: Any, target: Any) -> Batch:
+    logits, target = torch.tensor([logits], dtype=torch.double), torch.tensor([target], dtype=torch.double)
+    size = logits.shape[-1]
+    labels = target.argmax(-1)
+    return Batch(logits, labels, torch.ones(1, size).double(), torch.ones(1, size), target=target)
+
+
+def test_losses_are_those_derived_by_hand() -> None:
+    ccc = term("ccc")(1, 0)(batch_of([[1.0], [2.0], [3.0]], [[1.0], [2.0], [6.0]]))
+    # means 2 and 3; variances 2/3 and 14/3; covariance (1 + 0 + 3) ... (-1)(-2) + 0 + (1)(3) = 5, by three
+    assert float(ccc) == pytest.approx(1 - 2 * (5 / 3) / (2 / 3 + 14 / 3 + 1))
+    p = [0.5, 0.25, 0.25]
+    logits = [np.log(p).tolist()]
+    assert float(term("kl")(3, 0)(batch_of(logits, [[1.0, 0.0, 0.0]]))) == pytest.approx(np.log(2))
+    half = 0.5 * np.log(0.5 / 0.25) * 2
+    assert float(term("kl")(3, 0)(batch_of(logits, [[0.0, 0.5, 0.5]]))) == pytest.approx(half)
+    # cumulative: votes (1, 1, 1), prediction (0.5, 0.75, 1)
+    assert float(term("emd")(3, 0)(batch_of(logits, [[1.0, 0.0, 0.0]]))) == pytest.approx((0.25 + 0.0625) / 3)
+    soft, hard = (term(n)(3, 0)(batch_of(logits, [[0.0, 1.0, 0.0]])) for n in ("soft_cross_entropy", "cross_entropy"))
+    assert float(soft) == pytest.approx(float(hard))
+    assert float(term("bce")(2, 0)(batch_of([[0.0, 0.0]], [[1.0, 0.0]]))) == pytest.approx(np.log(2))
+    easy = term("asymmetric")(2, 0)(batch_of([[9.0, -9.0]], [[1.0, 0.0]]))
+    assert float(easy) < 1e-3
+
+
+def predictions(t: NDArray[np.float64], p: NDArray[np.float64]) -> pd.DataFrame:
+    return pd.DataFrame({"t_a": t, "p_a": p})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ccc_and_pcc_of_sums_are_audmetrics(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    t = random.normal(3, 2, 40)
+    p = t + random.normal(0, 1 + seed, 40)
+    frame, measure = predictions(t, p), MEASURES["dimensions"]
+    sums = measure.tally(frame, ["a"], (1,), np.zeros(40, dtype=np.int64))[0]
+    assert measure_of(frame) is measure
+    assert float(measure.score(sums, "CCC")) == pytest.approx(audmetric.concordance_cc(t, p))
+    assert float(measure.score(sums, "PCC")) == pytest.approx(audmetric.pearson_cc(t, p))
+    assert float(measure.score(sums, "RMSE")) ** 2 == pytest.approx(audmetric.mean_squared_error(t, p))
+
+
+def test_a_side_that_does_not_vary_has_no_correlation_and_one_utterance_none_at_all() -> None:
+    measure = MEASURES["dimensions"]
+
+    def of(t: list[float], p: list[float]) -> Callable[[str], float]:
+        sums = measure.tally(predictions(np.array(t), np.array(p)), ["a"], (1,), np.zeros(len(t), dtype=np.int64))[0]
+        return lambda metric: float(measure.score(sums, metric))
+
+    flat = of([1.0, 2.0, 3.0], [2.1, 2.1, 2.1])
+    assert (flat("CCC"), flat("PCC")) == (0, 0)
+    assert np.isnan(of([1.0], [1.0])("CCC"))
+
+
+def test_divergences_are_those_derived_by_hand() -> None:
+    q, p = np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]])
+    assert kl(q, p)[0] == pytest.approx(np.log(2))
+    # JS to the base 2: (log2(1 / 0.75) + 0.5 log2(0.5 / 0.75) + 0.5 log2(0.5 / 0.25)) / 2
+    assert js(q, p)[0] == pytest.approx((np.log2(4 / 3) + 0.5 * np.log2(2 / 3) + 0.5) / 2)
+    assert js(q, q)[0] == pytest.approx(0)
