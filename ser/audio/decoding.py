@@ -20,6 +20,8 @@ INSTALL_FFMPEG = "Install ffmpeg (apt install ffmpeg, brew install ffmpeg, or co
 
 # A wav written to a pipe has a data size of 0 or one near 2 or 4 GiB: its writer could not go back to fill it in.
 UNKNOWN_SIZE = 0x7FFFF000
+_TENTH = 1600  # bytes of a tenth of a second where the header does not say how many: 8 kHz, 16 bits
+_TAGS = (b"TAG", b"ID3", b"APETAGEX")  # behind the audio, of music players
 _MAX_UNFINISHED = 2**30  # bytes of a wav file whose header is completed in memory
 
 Result = TypeVar("Result")
@@ -96,6 +98,9 @@ def _completed(path: Path) -> io.BytesIO | None:
     """A wav or au file with its header completed, where the writer was stopped before it filled in the size of the data.
 
     libsndfile takes a size of 0 at its word. None where there is nothing to complete.
+
+    Raises:
+        AudioError: the header declares some of the audio only.
     """
     if path.suffix.lower() not in (".wav", ".au", ".snd", ""):
         return None
@@ -103,27 +108,60 @@ def _completed(path: Path) -> io.BytesIO | None:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         head = file.read(12)
-        if size > _MAX_UNFINISHED:
-            return None
         if head.startswith(b".snd") and len(head) == 12:
             begin, length = struct.unpack(">4xII", head)
-            if length or begin >= size:
+            if 0 < length < size - begin:
+                _refuse_more(path, file, begin + length, length, _TENTH)
+            if length or begin >= size or size > _MAX_UNFINISHED:
                 return None
             file.seek(0)
             return io.BytesIO(_with(file.read(), (8, ">I", size - begin)))
         if not head.startswith(b"RIFF"):
             return None
+        tenth = _TENTH
         while len(chunk := file.read(8)) == 8:
             name, length = struct.unpack("<4sI", chunk)
             begin = file.tell()
+            if name == b"fmt ":
+                tenth = int.from_bytes(file.read(16)[8:12], "little") // 10
+                file.seek(begin)
             if name == b"data":
+                if 0 < length < size - begin:
+                    _refuse_more(path, file, begin + length, length, tenth)
+                    return None
                 following = file.read(8)
-                if length or not following or _is_chunk(following, size - begin):
+                if length or not following or _is_chunk(following, size - begin) or size > _MAX_UNFINISHED:
                     return None
                 file.seek(0)
                 return io.BytesIO(_with(file.read(), (begin - 4, "<I", size - begin), (4, "<I", size - 8)))
             file.seek(length + length % 2, io.SEEK_CUR)
     return None
+
+
+def _refuse_more(path: Path, file: IO[bytes], end: int, declared: int, tenth: int) -> None:
+    """Refuse audio behind the declared end of the audio, of which libsndfile reads nothing and says nothing.
+
+    Other chunks, tags of music players and padding with zeros are no audio, nor are a few stray bytes.
+
+    Args:
+        end: the first byte behind the declared audio.
+        declared: bytes of audio.
+        tenth: bytes of a tenth of a second.
+    """
+    size = file.seek(0, io.SEEK_END)
+    if size - end < tenth:
+        return
+    file.seek(end)
+    rest = file.read(max(tenth, 16))
+    chunks = (_is_chunk(rest[k : k + 8], size - end - k) for k in (0, 1))  # an odd length is followed by a byte
+    other = rest.startswith(_TAGS) or not any(rest) or (any(chunks) and not rest.startswith(b"RIFF"))
+    if not other:
+        raise AudioError(
+            f"{path} has audio behind the end that its header declares",
+            expected=f"{declared} bytes of audio",
+            found=f"{size - end} more",
+            action="Write it again with all of it, as sox --ignore-length does, or without what is behind.",
+        )
 
 
 def _with(content: bytes, *numbers: tuple[int, str, int]) -> bytes:

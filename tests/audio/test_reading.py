@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -143,6 +144,40 @@ def test_a_wav_whose_header_was_never_completed(tmp_path: Path, riff: int | None
     path.write_bytes(content)
     np.testing.assert_allclose(audio.load(path, RATE), tone(), atol=3.1e-5)
     assert decoding.header_seconds(path) == 0.5
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.au"])
+def test_audio_behind_the_declared_end_is_not_lost_silently(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path / name, tone(), subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    at, form = (content.index(b"data") + 4, "<I") if name == "a.wav" else (8, ">I")
+    struct.pack_into(form, content, at, 6000)
+    path.write_bytes(content)
+    refused(path, "behind the end that its header declares", "6000 bytes", "10000 more")
+    with pytest.raises(AudioError, match="behind the end"):
+        decoding.header_seconds(path)
+
+
+def test_two_recordings_in_one_wav_are_not_one(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.wav", tone(), subtype="PCM_16")
+    path.write_bytes(2 * path.read_bytes())
+    refused(path, "behind the end that its header declares")
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"LIST" + struct.pack("<I", 4000) + b"INFO" + bytes(3996),
+        b"\0LIST" + struct.pack("<I", 4000) + b"INFO" + bytes(3996),
+        b"TAG" + b"title" * 800,
+        bytes(4000),
+        b"\x12" * 1000,
+    ],
+)
+def test_what_is_no_audio_may_follow_it(tmp_path: Path, tail: bytes) -> None:
+    path = written(tmp_path / "a.wav", tone(), subtype="PCM_16")
+    path.write_bytes(path.read_bytes() + tail)
+    np.testing.assert_allclose(audio.load(path, RATE), tone(), atol=3.1e-5)
 
 
 def test_an_empty_wav_with_a_chunk_behind_is_empty(tmp_path: Path) -> None:
