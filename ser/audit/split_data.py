@@ -145,6 +145,11 @@ def split_data(
     if len(used) < len(data.frame):
         facts["dropped"] = {**data.dropped, f"in no part of protocol {protocol}": len(data.frame) - len(used)}
     stamps = _stamps(data, folds, verdict, normalize)
+    strangers = load_scheme(scheme, data.table.frame).strangers(data.table.frame)
+    if strangers:
+        stamps.append(
+            f"words of the scheme that no utterance has, and that are no known emotion: {', '.join(strangers)}"
+        )
     if reason:
         stamps.append(f"protocol random was chosen, which mixes speakers: {reason}")
     return SplitData(data, protocol, folds, facts, stamps)

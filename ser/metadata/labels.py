@@ -131,6 +131,10 @@ class Scheme:
         by_label, by_emotion = (frame[column].map(self.mapping).astype(object) for column in ("label", "emotion"))
         return by_label.fillna(by_emotion).fillna("")
 
+    def strangers(self, frame: "pd.DataFrame") -> list[str]:
+        """Words of the scheme that are no canonical emotion and that no row has: misspelt, or labels of another corpus."""
+        return sorted(set(self.mapping) - {*CANONICAL, *frame["label"], *frame["emotion"]})
+
 
 def _plain(name: str, *classes: str, **extra: str) -> Scheme:
     return Scheme(name, classes, {**{c: c for c in classes}, **extra})

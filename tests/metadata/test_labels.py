@@ -83,6 +83,15 @@ def test_a_scheme_of_ones_own(tmp_path: Path) -> None:
     assert rule.apply(rows).tolist() == ["negative", "music", "", "negative"]
     (tmp_path / "two.json").write_text('{"negative": ["anger", "fear"], "music": ["sung"]}')
     assert load_scheme(str(tmp_path / "two.json"), rows).mapping == rule.mapping
+    assert rule.strangers(rows) == []
+
+
+def test_words_of_a_scheme_that_no_utterance_has_are_named(tmp_path: Path) -> None:
+    rows = frame(("anger", "ang"), ("other", "sung"))
+    file = tmp_path / "own.yaml"
+    file.write_text("negative: [anger, fear, zzz]\nmusic: [sung, 音楽]\n")
+    assert load_scheme(str(file), rows).strangers(rows) == ["zzz", "音楽"]  # fear is an emotion that these rows lack
+    assert load_scheme("4", rows).strangers(rows) == []
 
 
 @pytest.mark.parametrize(

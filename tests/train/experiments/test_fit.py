@@ -9,7 +9,9 @@ import pytest
 import torch
 from sklearn.metrics import recall_score
 
+from ser.audit.split_data import split_data
 from ser.errors import ConfigError, StoreError, TrainingError
+from ser.features.tensors import load_tensors
 from ser.jsonfile import plain
 from ser.metadata.folds.fold import FoldOptions
 from ser.results.metrics.predictions import metrics_from_predictions
@@ -143,6 +145,16 @@ def test_unknown_speakers_and_missing_features_are_stamped(maker: Any) -> None:
     stamps = " ".join(summary["stamps"])
     assert "speakers unknown" in stamps
     assert "left out: 1 utterances have no features" in stamps
+
+
+def test_a_word_of_the_scheme_that_no_utterance_has_is_stamped(maker: Any, tmp_path: Any) -> None:
+    maker.table("toy")
+    maker.store("toy", "a")
+    own = tmp_path / "own.yaml"
+    own.write_text("bad: [anger, sadness, zzz]\ngood: [happiness, neutral]\n")
+    data = load_tensors("toy", maker.space, scheme=str(own))
+    stamps = split_data(data, None, FoldOptions(), "train", str(own)).stamps
+    assert [s for s in stamps if s.endswith("that are no known emotion: zzz")]
 
 
 def test_the_test_labels_change_nothing_but_the_test_scores(maker: Any) -> None:
