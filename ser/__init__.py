@@ -13,6 +13,7 @@ _LAZY = {
     "FeatureStore": "ser.features.stores.store",
     "load_tensors": "ser.features.tensors",
     "fit": "ser.train.experiments.fit",
+    "benchmark": "ser.train.experiments.benchmark",
     "search": "ser.train.experiments.search",
     "ablate": "ser.train.experiments.ablate",
     "adapt": "ser.train.experiments.adapt",
