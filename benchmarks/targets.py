@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 
 import ser
+from ser.cli import main
 from ser.features.normalise import LIMIT
 from ser.metadata.table import make_table, write_table
 from ser.results.statistics.comparison import compare_results
@@ -92,7 +93,20 @@ def corpus(folder: Path) -> Workspace:
 def ratings(folder: Path) -> None:
     """Heads, ridge regression and SVR on the same eGeMAPS features, speakers kept apart."""
     space = corpus(folder)
-    ser.extract("rated", space, audio="egemaps", root=folder / "audio")
+    if main(
+        [
+            "extract",
+            "--dataset",
+            "rated",
+            "--root",
+            str(folder / "audio"),
+            "--audio",
+            "egemaps",
+            "--workspace",
+            str(folder),
+        ]
+    ):
+        sys.exit(1)
     options: dict[str, Any] = {
         "target": "arousal,valence",
         "protocol": "speaker",
