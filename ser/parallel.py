@@ -3,12 +3,13 @@
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from ser.errors import SerError
@@ -109,6 +110,23 @@ def end_with_parent(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Keep the libraries of linear algebra, and OpenMP, on one thread within the block.
+
+    They are looked for again when a module has been imported since: the search reads the map of the process's memory, which
+    takes longer than a small classifier.
+    """
+    found: AbstractContextManager[Any] = _thread_pools(len(sys.modules)).limit(limits=1)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @cache

@@ -13,6 +13,7 @@ from torch import empty
 from ser.errors import ConfigError, TrainingError
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
+from ser.parallel import one_thread
 from ser.train.classical.classifier import Classical, estimator
 from ser.train.loop.data import Trained
 
@@ -160,10 +161,9 @@ def shares_of(fitted: Any, config: Classical, values: NDArray[np.float64], count
         ConfigError: the classifier scores pairs of classes.
     """
     from scipy.special import softmax
-    from threadpoolctl import threadpool_limits
 
     classes = [int(c) for c in fitted.classes_]
-    with threadpool_limits(1):
+    with one_thread():
         if config.probabilities == "predict_proba":
             shares = np.asarray(fitted.predict_proba(values), dtype=np.float64)
         else:
@@ -187,10 +187,8 @@ def fit_alone(made: Any, name: str, x: NDArray[np.float64], y: NDArray[Any], **w
     Raises:
         TrainingError: scikit-learn refuses the data or the options.
     """
-    from threadpoolctl import threadpool_limits
-
     begin = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
+    with warnings.catch_warnings(record=True) as caught, one_thread():
         warnings.simplefilter("always")
         try:
             made.fit(x, y, **weights)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ser.errors import TrainingError
+from ser.parallel import one_thread
 from ser.train.loop.callbacks import Callback
 from ser.train.loop.data import Data, Resident
 from ser.train.loop.prediction import EVALUATION_ROWS, embeddings, logits
@@ -161,12 +162,11 @@ def density_ratio(source: Array, target: Array, at: Array) -> Array:
         `(k,)`.
     """
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     both = np.concatenate([source, target])
     mean, deviation = both.mean(0), both.std(0)
     scale = np.where(deviation > 0, deviation, 1) * np.sqrt(both.shape[1])
-    with threadpool_limits(1):
+    with one_thread():
         model = LogisticRegression(C=STRENGTH, max_iter=1000)
         model.fit((both - mean) / scale, np.repeat([0, 1], [len(source), len(target)]))
         odds = np.exp(model.decision_function((at - mean) / scale))

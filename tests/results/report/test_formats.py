@@ -388,7 +388,7 @@ def _studies(folder: Path) -> dict[str, dict[str, Any]]:
         "scheme": "4",
         "protocol": "speaker",
         "label_space": space,
-        "classes": ["x", "y"],
+        "classes": {"x": 9, "y": 9},
     }
     data = {"dataset": "a+b", "scheme": "4", "protocol": "speaker", "label_space": space}
     gain = {"variant": "two", **numbers, "gap_closed": 0.5, "verdict": "no gain shown"}
