@@ -23,7 +23,7 @@ from ser.results.records.names import SUMMARY_SCHEMA, config_hash
 from ser.results.records.summary import FinishedExperiment, summarise_fewshot
 from ser.results.statistics import paired
 from ser.results.studies import StudyRecord
-from ser.results.verification.data_facts import verify_data_facts
+from ser.results.verification.data import verify_data_facts
 from ser.results.verification.experiments import PARTS, Experiments
 from ser.results.verification.inputs import verify_data
 from ser.results.verification.runs import Runs, classes_of, read_runs, tested_labels
