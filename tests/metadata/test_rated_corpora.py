@@ -1,0 +1,131 @@
+"""Corpora with several listeners' classes and ratings: whose votes count, which scale, which part is the test."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ser.errors import CorpusError
+from ser.metadata.build import build, keep
+from ser.metadata.corpora._example import write_text, write_tone
+from ser.metadata.corpus import corpus, parse_corpus
+from ser.metadata.folds.fold import FoldOptions
+from ser.metadata.folds.protocols import make_folds
+from ser.metadata.table import load_table
+from ser.workspace import Workspace
+
+
+def rows(plugin: str, root: Path) -> dict[str, dict[str, Any]]:
+    frame = parse_corpus(plugin, root).frame
+    return {row["utterance_id"]: row for row in frame.to_dict("records")}
+
+
+def votes(row: dict[str, Any]) -> dict[str, float]:
+    found: dict[str, float] = json.loads(row["votes"])
+    return found
+
+
+# MSP-Podcast
+
+
+def test_msppodcast_keeps_turns_without_a_majority_and_counts_first_choices(tmp_path: Path) -> None:
+    found = rows("msppodcast", corpus("msppodcast").example(tmp_path))
+    turn, split = found["MSP-PODCAST_0001_0008"], found["MSP-PODCAST_0001_0019"]
+    assert (turn["emotion"], turn["speaker"], turn["gender"], turn["split"]) == ("neutral", "127", "male", "test")
+    assert (turn["arousal"], turn["valence"], turn["dominance"]) == (2.2, 4.0, 2.6)
+    assert (turn["text"], turn["session"]) == ("And that is what he did.", "MSP-PODCAST_0001")
+    assert votes(turn) == {"neutral": 0.5, "other": 0.5}
+    assert (split["label"], split["emotion"], split["valence"]) == ("X", "", 3.8)
+    assert votes(split) == {"happiness": 0.5, "sadness": 0.5}
+    unknown, second = found["MSP-PODCAST_0023_0161"], found["MSP-PODCAST_0155_0004"]
+    assert (unknown["speaker"], unknown["gender"], unknown["split"]) == ("", "", "train")
+    assert (second["split"], second["votes"]) == ("", "")
+
+
+DETAILS = {
+    "labels_detailed.csv": "FileName,Workers,EmoClass_Major,EmoClass_Second,EmoAct,EmoVal,EmoDom\n"
+    "MSP-PODCAST_0001_0008.wav,WORKER0000001,Fear,Fear,1,4,1\n"
+    "MSP-PODCAST_0001_0008.wav,WORKER0000002,Fear,,1,4,1\n"
+    'MSP-PODCAST_0001_0008.wav,WORKER0000003,"Other-fond, or so",,1,4,1\n',
+    "labels_detailed.json": json.dumps(
+        {
+            "MSP-PODCAST_0001_0008.wav": {
+                f"WORKER000000{n}": {"EmoClass_Major": word, "EmoClass_Second": "", "EmoAct": "1"}
+                for n, word in enumerate(("Fear", "Fear", "Other"))
+            }
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DETAILS)
+def test_msppodcast_of_other_releases(name: str, tmp_path: Path) -> None:
+    root = corpus("msppodcast").example(tmp_path)
+    labels = root / "Labels"
+    (labels / "labels_detailed.csv").unlink()
+    write_text(root / "label" / name, DETAILS[name])
+    table = (labels / "labels_consensus.csv").read_text().replace("Test1", "Validation")
+    write_text(root / "label" / "labels_concensus.csv", table)
+    (labels / "labels_consensus.csv").unlink()
+    (root / "readme.txt").unlink()
+    made = parse_corpus("msppodcast", root)
+    first = made.frame.to_dict("records")[0]
+    assert votes(first) == {"fear": 0.666667, "other": 0.333333}
+    assert first["split"] == "validation"
+    assert made.facts["release"] is made.facts["utterances_of_release"] is None
+
+
+def test_msppodcast_reads_the_highest_labels_and_lists_test3_without_any(tmp_path: Path) -> None:
+    root = corpus("msppodcast").example(tmp_path)
+    old = "Previous_releases_information/previous_releases_info/v1.8/Labels/labels_concensus.csv"
+    write_text(root / old, "FileName\n")
+    for name in ("0300_0001", "0300_0002"):
+        write_tone(root / "Audios" / f"MSP-PODCAST_{name}.wav")
+    write_text(root / "Partitions.txt", "Test3; MSP-PODCAST_0300_0001.wav\nTest3; MSP-PODCAST_0300_0009.wav\n")
+    built = build("msppodcast", root, quiet=True)
+    last = built.table.frame.to_dict("records")[-1]
+    assert (last["utterance_id"], last["label"], last["emotion"]) == ("MSP-PODCAST_0300_0001", "", "")
+    assert "audio files without labels (MSP-PODCAST_0300_0002) left out: 1" in built.notes
+
+
+def test_msppodcast_is_tested_on_test1_and_by_its_fold_on_test2(tmp_path: Path) -> None:
+    root = corpus("msppodcast").example(tmp_path / "corpus")
+    table = root / "Labels" / "labels_consensus.csv"
+    write_text(table, table.read_text() + "MSP-PODCAST_0400_0001.wav,S,1,1,1,9,Female,Development\n")
+    write_tone(root / "Audios" / "MSP-PODCAST_0400_0001.wav")
+    space = Workspace(tmp_path)
+    keep(build("msppodcast", root, quiet=True), space)
+    made = load_table("msppodcast", space)
+    frame = made.frame
+    labels = frame["label"].to_numpy()
+    (official,) = make_folds("official", made, frame, labels, FoldOptions())
+    assert [frame["label"][k] for k in official.test] == ["N", "X"]
+    assert [frame["label"][k] for k in official.validation] == ["S"]
+    (second,) = make_folds("file", made, frame, labels, FoldOptions(file=space.folds("msppodcast")))
+    assert [frame["label"][k] for k in second.test] == ["O"]
+    assert [frame["label"][k] for k in second.train] == ["A"]
+
+
+def test_msppodcast_without_audio_names_the_files_that_it_lacks(tmp_path: Path) -> None:
+    root = corpus("msppodcast").example(tmp_path)
+    (root / "Audios" / "MSP-PODCAST_0001_0008.wav").unlink()
+    (root / "Audios" / "MSP-PODCAST_0001_0019.wav").unlink()
+    built = build("msppodcast", root, quiet=True)
+    assert built.unusable.reasons == {"not there": ["Audios/MSP-PODCAST_0001_0019.wav"]}
+    assert "utterances without their audio: 1 (text only)" in built.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [("labels_consensus.csv", "FileName,EmoClass\n", r"expected columns FileName, EmoClass, EmoAct"),
+     ("labels_detailed.csv", "FileName,Emotion\n", r"expected columns FileName and EmoDetail"),
+     ("labels_detailed.json", '{"a.wav": ["Fear"]}', r"labels_detailed.json: a.wav"),
+     ("labels_detailed.json", "[1]", r"found.*1")],
+)  # fmt: skip
+def test_msppodcast_with_another_table(name: str, content: str, message: str, tmp_path: Path) -> None:
+    root = corpus("msppodcast").example(tmp_path)
+    (root / "Labels" / "labels_detailed.csv").unlink()
+    write_text(root / "Labels" / name, content)
+    with pytest.raises(CorpusError, match=message):
+        parse_corpus("msppodcast", root)
