@@ -5,7 +5,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -202,6 +202,16 @@ def canonical(labels: dict[str, str], label: str, where: object) -> str:
             action="Correct it, or take that utterance out of the corpus folder.",
         )
     return labels[label]
+
+
+def shares(counts: Mapping[str, float]) -> dict[str, float] | None:
+    """Votes as the table has them: the share of each emotion that has any; None where nobody voted.
+
+    >>> shares({"anger": 3, "fear": 1, "sadness": 0})
+    {'anger': 0.75, 'fear': 0.25}
+    """
+    total = sum(counts.values())
+    return {emotion: round(n / total, 6) for emotion, n in counts.items() if n} if total else None
 
 
 def few(words: Iterable[str], most: int = 10) -> str:

@@ -1,9 +1,12 @@
 """Corpora with several listeners' classes and ratings: whose votes count, which scale, which part is the test."""
 
 import json
+import math
+import shutil
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 from ser.errors import CorpusError
@@ -129,3 +132,83 @@ def test_msppodcast_with_another_table(name: str, content: str, message: str, tm
     write_text(root / "Labels" / name, content)
     with pytest.raises(CorpusError, match=message):
         parse_corpus("msppodcast", root)
+
+
+# MSP-IMPROV
+
+
+def test_mspimprov_counts_a_listener_once_and_reads_all_ratings(tmp_path: Path) -> None:
+    found = rows("mspimprov", corpus("mspimprov").example(tmp_path))
+    turn, target = found["MSP-IMPROV-S01A-F01-P-FM01"], found["MSP-IMPROV-S02H-M01-T-FM01"]
+    assert (turn["label"], turn["emotion"], turn["speaker"], turn["gender"]) == ("X", "", "M01", "male")
+    assert votes(turn) == {"neutral": 0.5, "other": 0.5}
+    assert (turn["arousal"], turn["naturalness"], turn["prompt"]) == (2.8, 3.6, "")
+    assert math.isnan(turn["dominance"])
+    assert (target["emotion"], target["prompt"], target["session"]) == ("happiness", "S02", "session1")
+    assert (target["text"], target["valence"], target["dialogue"]) == ("How can I not?", 4.5, "S02H-M01-T")
+    read = found["MSP-IMPROV-S01A-F02-R-FF01"]
+    assert (read["speaker"], read["votes"]) == ("F02", "")
+
+
+def test_mspimprov_without_its_evaluation_and_with_a_line_that_is_none(tmp_path: Path) -> None:
+    root = corpus("mspimprov").example(tmp_path)
+    file = root / "Evaluation.txt"
+    write_text(file, file.read_text().replace("H; A:2.000000; V", "H; V"))
+    built = build("mspimprov", root, quiet=True)
+    assert "malformed lines of Evaluation.txt left out: 1" in built.notes
+    assert "audio files that are not in Evaluation.txt left out: 1" in built.notes
+    file.unlink()
+    with pytest.raises(CorpusError, match=r"holds no Evaluation\.txt"):
+        parse_corpus("mspimprov", root)
+
+
+# CMU-MOSEI
+
+
+def test_mosei_names_all_emotions_that_are_there_and_rates_each(tmp_path: Path) -> None:
+    made = parse_corpus("mosei", corpus("mosei").example(tmp_path))
+    found = {row["utterance_id"]: row for row in made.frame.to_dict("records")}
+    happy, both, afraid = found["-aBcDeFgH12[0]"], found["-aBcDeFgH12[1]"], found["45678[0]"]
+    assert (happy["label"], happy["emotion"], happy["sentiment"], happy["start"]) == ("happy", "happiness", 1, 0.8)
+    assert happy["happiness"] == pytest.approx(0.6667)
+    assert (both["label"], both["emotion"]) == ("sad;anger", "sadness")
+    assert (both["sadness"], both["sentiment"], both["start"], both["end"]) == (
+        1,
+        -2,
+        0,
+        0.8,
+    )  # from before the file on
+    assert (both["text"], happy["text"]) == ("Now ___ this is good.", "And I'd say so again.")
+    assert (happy["split"], afraid["split"], afraid["session"], afraid["speaker"]) == ("train", "test", "45678", "")
+    assert made.dimensions["sentiment"] == {"low": -3, "high": 3}
+    assert made.dimensions["fear"] == {"low": 0, "high": 3}
+
+
+def test_mosei_with_equal_or_no_emotions_has_none(tmp_path: Path) -> None:
+    root = corpus("mosei").example(tmp_path)
+    with h5py.File(root / "CMU_MOSEI_Labels.csd", "a") as file:
+        file["All Labels/data/45678/features"][0] = [0, 1, 0, 0, 1, 0, 0]
+        file["All Labels/data/-aBcDeFgH12/features"][0] = [0, 0, 0, 0, 0, 0, 0]
+    found = rows("mosei", root)
+    assert [(found[k]["label"], found[k]["emotion"]) for k in ("45678[0]", "-aBcDeFgH12[0]")] == [
+        ("happy;surprise", ""),
+        ("", ""),
+    ]
+
+
+def test_mosei_without_recordings_split_or_labels(tmp_path: Path) -> None:
+    root = corpus("mosei").example(tmp_path)
+    shutil.rmtree(root / "Raw" / "Audio")
+    (root / "cmu_mosei_std_folds.py").write_text("standard_train_fold = open('/etc/passwd')\n")
+    with pytest.raises(CorpusError, match=r"cannot read .*std_folds\.py; expected lists standard_train_fold"):
+        parse_corpus("mosei", root)
+    (root / "cmu_mosei_std_folds.py").unlink()
+    write_tone(root / "Raw" / "Audio" / "Full" / "45678.wav", seconds=2.0)
+    built = build("mosei", root, quiet=True)
+    assert list(built.table.frame["path"]) == ["", "", "Raw/Audio/Full/45678.wav"]
+    assert "segments without their recording: 2" in built.notes
+    assert "not there: cmu_mosei_std_folds.py; so no official split" in built.notes
+    with h5py.File(root / "CMU_MOSEI_Labels.csd", "a") as file:
+        del file["All Labels/data/45678/features"]
+    with pytest.raises(CorpusError, match=r"cannot read .*Labels\.csd; expected HDF5"):
+        parse_corpus("mosei", root)

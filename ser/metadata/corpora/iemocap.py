@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_text, write_tone
-from ser.metadata.parsing import canonical, files_below, left_out, read_text, stem
+from ser.metadata.parsing import canonical, files_below, left_out, read_text, shares, stem
 from ser.metadata.schema import Row
 
 TITLE = "IEMOCAP, the Interactive Emotional Dyadic Motion Capture Database"
@@ -172,7 +172,7 @@ def _evaluated(text: str, file: Path) -> list[tuple[float, str, Row]]:
             _vote(line, counts)
     left_out(malformed, f"malformed lines of {file.name}")
     for _, _, row in rows:
-        row["votes"] = _shares(votes[row["utterance_id"]])
+        row["votes"] = shares(votes[row["utterance_id"]])
     return rows
 
 
@@ -185,11 +185,6 @@ def _vote(line: str, counts: dict[str, float]) -> None:
     named = [WORDS.get(w, "other") for w in words if w]
     for emotion in named:
         counts[emotion] = counts.get(emotion, 0.0) + 1 / len(named)
-
-
-def _shares(counts: dict[str, float]) -> dict[str, float] | None:
-    total = sum(counts.values())
-    return {e: round(n / total, 6) for e, n in counts.items()} if total else None
 
 
 def _spoken(file: Path | None) -> dict[str, str]:

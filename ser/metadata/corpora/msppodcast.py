@@ -16,7 +16,7 @@ from ser.files import open_regular, parse_json, read_bytes
 from ser.metadata.corpora._example import write_text, write_tones
 from ser.metadata.folds.fold_file import Line
 from ser.metadata.labels import from_word
-from ser.metadata.parsing import LOG, canonical, few, files_below, left_out, read_text, stem
+from ser.metadata.parsing import LOG, canonical, few, files_below, left_out, read_text, shares, stem
 from ser.metadata.schema import Row, TableFacts
 
 TITLE = "MSP-Podcast"
@@ -242,20 +242,17 @@ def _parts(root: Path) -> Iterator[str]:
             yield found[2].removesuffix(".wav")
 
 
-def _votes(folder: Path) -> dict[str, dict[str, float]]:
+def _votes(folder: Path) -> dict[str, dict[str, float] | None]:
     """Turn -> canonical emotion -> share of the listeners whose first choice it was; {} where there are no details."""
     file = next((folder / name for name in DETAILED if (folder / name).is_file()), None)
     if file is None:
         return {}
-    counts: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, float]] = {}
     for name, word in _choices_in_json(file) if file.suffix == ".json" else _choices_in_csv(file):
         emotion = WORDS.get(word, "other")
         of = counts.setdefault(name, {})
         of[emotion] = of.get(emotion, 0) + 1
-    return {
-        name.removesuffix(".wav"): {e: round(n / sum(of.values()), 6) for e, n in of.items()}
-        for name, of in counts.items()
-    }
+    return {name.removesuffix(".wav"): shares(of) for name, of in counts.items()}
 
 
 def _choices_in_csv(file: Path) -> Iterator[tuple[str, str]]:
