@@ -110,6 +110,18 @@ def test_cremad_counts_the_listeners_only(tmp_path: Path) -> None:
     assert found["1002_WSI_SAD_LO"]["gender"] == "female"
 
 
+def test_cremad_levels_are_those_of_each_way_and_of_equal_votes_the_mean(tmp_path: Path) -> None:
+    root = corpus("cremad").example(tmp_path)
+    found = rows("cremad", root)
+    levels = ("voice_level", "face_level", "audiovisual_level")
+    assert [found["1001_IEO_ANG_HI"][name] for name in levels] == [69.5, 92.22, 64.78]
+    assert [found["1040_ITH_SAD_XX"][name] for name in levels] == [pytest.approx(47.9), 57, 57.38]
+    file = root / "processedResults" / "summaryTable.csv"
+    write_text(file, file.read_text().replace('"69.5"', '"high"'))
+    with pytest.raises(CorpusError, match=r"1001_IEO_ANG_HI; expected levels"):
+        parse_corpus("cremad", root)
+
+
 def test_cremad_mends_the_one_name_that_lacks_a_letter(tmp_path: Path) -> None:
     row = rows("cremad", corpus("cremad").example(tmp_path))["1040_ITH_SAD_XX"]
     assert row["path"] == "AudioWAV/1040_ITH_SAD_X.wav"

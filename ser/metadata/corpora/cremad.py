@@ -8,10 +8,11 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import LOG, canonical, files_below, left_out, read_text, stem
+from ser.metadata.parsing import LOG, canonical, files_below, left_out, read_text, shares, stem
 from ser.metadata.schema import Row
 
 TITLE = "CREMA-D, the Crowd-sourced Emotional Multimodal Actors Dataset"
@@ -26,6 +27,7 @@ TREE = """
 AudioWAV/1001_DFA_ANG_XX.wav            7,442 files (AudioMP3/*.mp3 where there is no wav)
 VideoDemographics.csv                   actors' sex and age
 processedResults/tabulatedVotes.csv     listeners' votes
+processedResults/summaryTable.csv       mean levels that listeners and viewers gave
 SentenceFilenames.csv                   the list of files, used where there is no audio
 """
 LABELS = {
@@ -36,12 +38,17 @@ LABELS = {
     "NEU": "neutral",
     "SAD": "sadness",
 }
+LEVELS = {"voice_level": "VoiceLevel", "face_level": "FaceLevel", "audiovisual_level": "MultiModalLevel"}
+DIMENSIONS = dict.fromkeys(LEVELS, (0, 100))
 UTTERANCES = 7442
 SENTENCES = 12
 NOTES = (
     "The audio is kept in Git LFS: a clone without it, or the zip file, has pointers of about 130 bytes instead.",
     "Labels are the intended emotions. Votes are those of listeners who heard the voice alone; they agree with the label "
     "in 41 % (Cao et al. 2014).",
+    "The columns voice_level, face_level and audiovisual_level have the mean strength (0 to 100) of the emotion that most "
+    "chose: of those who heard only, who saw only, and who did both; for two emotions with equal votes the mean of theirs.",
+    "The votes of those who saw the face, with or without the voice, are not in the table.",
     "1076_MTI_SAD_XX is silent in the release; 1040_ITH_SAD_X is named without its last letter, and gets it here.",
 )
 TEXTS = {
@@ -78,7 +85,8 @@ def parse(root: Path) -> Iterator[Row]:
         audio = dict.fromkeys((r["Filename"] for r in _read(tables, "SentenceFilenames.csv", "Filename")), "")
     actors = {r["ActorID"]: r for r in _read(tables, "VideoDemographics.csv", "ActorID", "Sex", "Age")}
     votes = _votes(_read(tables, "tabulatedVotes.csv", "", "fileName", *VOTES))
-    lacking = [t for t in ("VideoDemographics.csv", "tabulatedVotes.csv") if t not in tables]
+    levels = _levels(_read(tables, "summaryTable.csv", "FileName", *LEVELS.values()))
+    lacking = [t for t in ("VideoDemographics.csv", "tabulatedVotes.csv", "summaryTable.csv") if t not in tables]
     if audio and lacking:
         LOG.warning("not there: %s; so no %s", ", ".join(lacking), _loss(lacking))
     for name in sorted(audio):
@@ -87,7 +95,7 @@ def parse(root: Path) -> Iterator[Row]:
             strange += 1
             continue
         actor = actors.get(code[1], {})
-        yield {
+        row: Row = {
             "utterance_id": name,
             "path": audio[name],
             "text": TEXTS.get(code[2], ""),
@@ -99,6 +107,7 @@ def parse(root: Path) -> Iterator[Row]:
             "gender": actor.get("Sex", "").lower(),
             "age": actor.get("Age"),
         }
+        yield cast(Row, row | levels.get(name, {}))
     left_out(strange, "audio files that are not named as CREMA-D's are")
 
 
@@ -119,6 +128,12 @@ def example(root: Path) -> Path:
         '"100002",0,0,0,0,0,5,"1040_ITH_SAD_XX",5,1,"S"\n'
         '"200001",0,0,9,0,0,0,"1001_IEO_ANG_HI",9,1,"F"\n'  # face only
         '"300001",0,0,0,8,0,0,"1001_IEO_ANG_HI",8,1,"H"\n',  # audio-visual
+    )
+    write_text(
+        root / "processedResults" / "summaryTable.csv",
+        '"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel","MultiModalVote","MultiModalLevel"\n'
+        '"1","1001_IEO_ANG_HI","A","69.5","F","92.22","H","64.78"\n'
+        '"2","1040_ITH_SAD_XX","A:S","37.2:58.6","S","57","S","57.38"\n',
     )
     listed = "".join(f'{n},"{name}"\n' for n, name in enumerate(names[:3], start=1))
     write_text(root / "SentenceFilenames.csv", '"Stimulus_Number","Filename"\n' + listed)
@@ -142,7 +157,7 @@ def _tables(root: Path, audio: str) -> dict[str, Path]:
     """The release's CSV files: at the root, or beside the audio's folder where the release lies deeper."""
     beside = (root / audio).parent.parent if audio else root
     folders = [folder for base in (root, beside) for folder in (base, base / "processedResults")]
-    names = ("SentenceFilenames.csv", "VideoDemographics.csv", "tabulatedVotes.csv")
+    names = ("SentenceFilenames.csv", "VideoDemographics.csv", "tabulatedVotes.csv", "summaryTable.csv")
     found = {n: next((f / n for f in folders if (f / n).is_file()), None) for n in names}
     return {name: path for name, path in found.items() if path is not None}
 
@@ -164,12 +179,35 @@ def _votes(rows: Iterator[dict[str, str]]) -> dict[str, dict[str, float]]:
     for row in rows:
         if row[""].startswith(VOICE_ONLY):
             counts = {emotion: int(row[letter]) for letter, emotion in VOTES.items()}
-            total = sum(counts.values())
-            if total:
-                votes[row["fileName"]] = {e: round(n / total, 6) for e, n in counts.items() if n}
+            share = shares(counts)
+            if share:
+                votes[row["fileName"]] = share
     return votes
 
 
+def _levels(rows: Iterator[dict[str, str]]) -> dict[str, dict[str, float]]:
+    """Utterance -> column -> mean level; a cell has two of them where two emotions have equal votes: `37.2:58.6`.
+
+    Raises:
+        CorpusError: a cell is no number.
+    """
+    levels = {}
+    for row in rows:
+        try:
+            given = {column: [float(x) for x in row[name].split(":")] for column, name in LEVELS.items() if row[name]}
+        except ValueError:
+            cells = ", ".join(row[name] for name in LEVELS.values())
+            raise CorpusError(
+                f"summaryTable.csv: {row['FileName']}", expected="levels such as 69.1", found=cells
+            ) from None
+        levels[row["FileName"]] = {column: round(sum(values) / len(values), 6) for column, values in given.items()}
+    return levels
+
+
 def _loss(lacking: list[str]) -> str:
-    lost = {"VideoDemographics.csv": "sex and age of actors", "tabulatedVotes.csv": "votes"}
+    lost = {
+        "VideoDemographics.csv": "sex and age of actors",
+        "tabulatedVotes.csv": "votes",
+        "summaryTable.csv": "levels",
+    }
     return " and no ".join(lost[name] for name in lacking)
