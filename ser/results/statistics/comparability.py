@@ -250,9 +250,9 @@ def _chosen(
 def _refuse_other_data(members: Sequence[Member]) -> None:
     facts: dict[str, Callable[[Member], str]] = {
         "another dataset": lambda m: tested_on(m.summary),
+        "another target": lambda m: _kind(m.frame),
         "another label scheme": lambda m: str(fact_of(m.summary, "scheme")),
         "another protocol": lambda m: str(fact_of(m.summary, "protocol")),
-        "another target": lambda m: _kind(m.frame),
         "other classes": lambda m: ", ".join(sorted(m.classes)),
     }
     for what, of in facts.items():

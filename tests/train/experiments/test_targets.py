@@ -20,7 +20,9 @@ from ser.results.records.runs import read_predictions
 from ser.results.statistics.comparison import compare_results
 from ser.results.verification.verify import verify
 from ser.train.checkpoint import load_head
+from ser.train.experiments.ablate import ablate
 from ser.train.experiments.fit import fit
+from ser.train.experiments.layers import layers
 from ser.train.experiments.search import search
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data, Resident
@@ -117,6 +119,24 @@ def test_a_search_over_dimensions_chooses_by_ccc(rated: Any) -> None:
     best = max(found["settings"], key=lambda s: s["validation"]["CCC"]["mean"])
     assert found["chosen"]["setting"] == best["setting"]
     assert sound(rated, found)
+
+
+def test_an_ablation_and_an_analysis_of_layers_are_of_dimensions_too(rated: Any) -> None:
+    rated.store("d", "words", modality="text")
+    options = {**QUICK, "runs": 1, "target": "arousal"}
+    found = ablate("d", rated.space, head="early", simple="late", **options)
+    assert {c["metric"] for c in found["comparisons"]} == {"CCC"}
+    assert sound(rated, found)
+    rated.store("d", "deep", layers=(0.1, 2.0))
+    found = layers("d", rated.space, audio="deep", **options)
+    assert found["chosen"] == "layer 1"
+    assert sound(rated, found)
+
+
+def test_results_of_other_targets_are_not_compared(rated: Any) -> None:
+    one, other = (summary_of(rated, target=t) for t in ("emotion", "arousal"))
+    with pytest.raises(ConfigError, match="not comparable: another target"):
+        compare_results([one["experiment"], other["experiment"]], rated.space.results)
 
 
 def test_votes_are_learned_and_rows_without_a_majority_are_never_tested(rated: Any) -> None:

@@ -1,4 +1,4 @@
-"""UA of each gender, with intervals over runs."""
+"""Scores of each gender, with intervals over runs."""
 
 from matplotlib.figure import Figure
 

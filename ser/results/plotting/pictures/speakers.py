@@ -1,4 +1,4 @@
-"""UA (or CCC) of each speaker, with intervals over runs, best on top."""
+"""The score of each speaker, with intervals over runs, best on top."""
 
 from matplotlib.figure import Figure
 
