@@ -1,0 +1,33 @@
+"""The Odyssey 2024 challenge on MSP-Podcast: eight emotions, or arousal, valence, dominance (Goncalves et al., Odyssey 2024).
+
+The challenge was judged on Test3, whose labels are hidden; here the official parts of the release's own split are used.
+"""
+
+from ser.results.benchmarks import Preset
+
+SOURCE = "Goncalves et al., Odyssey 2024 - Speech Emotion Recognition Challenge: baseline"
+HIDDEN = "The published value is of Test3, whose labels are hidden; ours is of the release's labelled test part."
+OPTIONS = {"protocol": "official", "head": "mlp", "normalize": "train", "seed": 0}
+
+PRESETS = {
+    "odyssey2024-categorical": Preset(
+        "msppodcast",
+        None,
+        {**OPTIONS, "scheme": "native"},
+        "Macro_F1",
+        "pooled",
+        {"baseline": 0.311},
+        SOURCE,
+        (HIDDEN,),
+    ),
+    "odyssey2024-attributes": Preset(
+        "msppodcast",
+        None,
+        {**OPTIONS, "scheme": "native", "target": "arousal,valence,dominance"},
+        "CCC",
+        "pooled",
+        {"baseline": 0.520},
+        SOURCE,
+        (HIDDEN, "0.520 is the mean of the three published values, .577, .577 and .405."),
+    ),
+}
