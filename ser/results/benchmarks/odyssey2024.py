@@ -13,7 +13,7 @@ PRESETS = {
     "odyssey2024-categorical": Preset(
         "msppodcast",
         None,
-        {**OPTIONS, "scheme": "native"},
+        {**OPTIONS, "scheme": "native-without-O"},
         "Macro_F1",
         "pooled",
         {"baseline": 0.311},
