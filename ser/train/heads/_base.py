@@ -50,7 +50,9 @@ KINDS = ("pooled", "frames", "words")
 LATER = ("pooling",)
 MOST_TENSORS = 2_000  # of a head's weights
 MOST_NUMBERS = 2**28  # of a head's weights: 1 GiB, and training holds five times that; the largest head has 11 million
-_SMALL_ENOUGH: set[tuple[Any, ...]] = set()  # options of heads that have been looked at
+_COUNTED: dict[
+    tuple[Any, ...], tuple[int, int]
+] = {}  # a head with its options -> its weights, and these with statistics
 
 
 @dataclass(frozen=True)
@@ -159,9 +161,6 @@ def _made(name: str, inputs: list[Input], classes: int, options: dict[str, Any],
 
 def _check_size(name: str, inputs: list[Input], classes: int, options: dict[str, Any]) -> None:
     """Refuse options of a head that would take more memory than any head here is worth, before any of it is taken."""
-    asked = (plugin(name), tuple(inputs), classes, repr(sorted(options.items())))
-    if asked in _SMALL_ENOUGH:  # the other runs of an experiment ask the same
-        return
     try:
         parameter_count(name, inputs, classes, options, MOST_NUMBERS)
     except _TooLargeError as error:
@@ -177,7 +176,6 @@ def _check_size(name: str, inputs: list[Input], classes: int, options: dict[str,
         if plugin(name).__name__.startswith(HEADS + "."):
             raise
         return  # a head from elsewhere may need real numbers to be built
-    _SMALL_ENOUGH.add(asked)
 
 
 class _TooLargeError(ConfigError):
@@ -194,6 +192,11 @@ def parameter_count(name: str, inputs: list[Input], classes: int, options: dict[
         ConfigError: the head has more numbers, or cannot be built with these options.
         TrainingError: features that the head does not take.
     """
+    asked = (plugin(name), tuple(inputs), classes, repr(sorted(options.items())))
+    if (
+        asked in _COUNTED and _COUNTED[asked][0] <= most
+    ):  # the other runs of an experiment, and their files, ask the same
+        return _COUNTED[asked][1]
     own, tensors, numbers = threading.get_ident(), 0, 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -220,7 +223,8 @@ def parameter_count(name: str, inputs: list[Input], classes: int, options: dict[
         raise kind(f"head {name} cannot be built", found=f"{type(error).__name__}: {error}"[:200]) from None
     finally:
         hook.remove()
-    return sum(t.numel() for t in (*head.parameters(), *head.buffers()))
+    _COUNTED[asked] = numbers, sum(t.numel() for t in (*head.parameters(), *head.buffers()))
+    return _COUNTED[asked][1]
 
 
 def is_stackable(head: nn.Module) -> bool:
