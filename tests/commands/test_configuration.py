@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import ser
 from ser.cli import main
 
 
@@ -116,6 +119,15 @@ def test_quiet_before_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "No results" in capsys.readouterr().err
 
 
+POOR = {
+    **os.environ,
+    "LC_ALL": "C",
+    "PYTHONUTF8": "0",
+    "PYTHONCOERCECLOCALE": "0",
+    "PYTHONIOENCODING": "ascii",
+}
+
+
 def test_a_locale_without_a_character_loses_no_result(tmp_path: Path) -> None:
     """After hours of training, a poor locale must not end the command at its first arrow."""
     code = (
@@ -127,16 +139,42 @@ def test_a_locale_without_a_character_loses_no_result(tmp_path: Path) -> None:
         "ser.results.records.listing.list_results = listed\n"
         "entry()\n"
     )
-    poor = {
-        **os.environ,
-        "LC_ALL": "C",
-        "PYTHONUTF8": "0",
-        "PYTHONCOERCECLOCALE": "0",
-        "PYTHONIOENCODING": "latin-1",
-    }
     words = [sys.executable, "-c", code, "results", "list", "--workspace", str(tmp_path)]
-    done = subprocess.run(words, env=poor, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words, env=POOR | {"PYTHONIOENCODING": "latin-1"}, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "0.5 \\u2192 0.1\n")
+
+
+def test_a_corpus_outside_ascii_under_a_locale_of_ascii(tmp_path: Path) -> None:
+    """Labels, speakers, names of files and texts, from the table to the record: all files are in UTF-8."""
+    rows = ["utterance_id,path,emotion,speaker,text"]
+    for speaker in ("Łukasz", "Żaneta", "李"):
+        for pitch, label in ((200, "злость"), (300, "悲")):
+            time = np.arange(8000) / 16000
+            soundfile.write(tmp_path / f"{speaker}-{label}.wav", 0.1 * np.sin(2 * np.pi * pitch * time), 16000)
+            rows.append(f"{speaker}-{label},{speaker}-{label}.wav,{label},{speaker},Žluťoučký кот")
+    (tmp_path / "tabulka-ž.csv").write_text("\n".join(rows), encoding="utf-8")
+    fit = "fit --audio mfcc --head linear --scheme native --protocol speaker --epochs 1 --runs 1 --jobs 1"
+    commands = (
+        "metadata --dataset d --from tabulka-ž.csv",
+        "extract --dataset d --audio mfcc --level utterance --jobs 1",
+        f"{fit} --dataset d --output results/výsledek.json",
+    )
+    typed = [command.encode() for command in commands]  # as words of a command line come, whatever the locale
+    code = (
+        f"import os, sys\nfrom ser.cli import entry\nfor command in {typed!r}:\n"
+        "    sys.argv = ['ser', *os.fsdecode(command).split()]\n    try:\n        entry()\n"
+        "    except SystemExit as end:\n        assert not end.code, command"
+    )
+    paths = {"PYTHONPATH": str(Path(ser.__file__).parents[1])}
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=POOR | paths, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr[-500:] if done.returncode else "") == (0, "")
+    for name in ("metadata/d.csv", "results/výsledek.json"):
+        content = (tmp_path / name).read_text(encoding="utf-8")
+        assert "злость" in content
+        assert "Łukasz" in content
 
 
 @pytest.mark.parametrize(
