@@ -279,3 +279,11 @@ def test_a_path_of_a_model_that_is_no_folder_is_no_hub_id(
         find_encoder(name)
     with pytest.raises(ConfigError, match="is not a folder"):
         EncoderOptions(weights=Path(name))
+
+
+@pytest.mark.parametrize(
+    "words", [["extract", "--dataset", "d", "--batch-seconds"], ["fit", "--lr"], ["fit", "--clip"]]
+)
+def test_a_number_is_not_nan(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "nan"]) == 2
+    assert "'nan' is not a number" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import click
 
 from ser.commands._base import Session
 from ser.commands._configuration import recorded_command
-from ser.commands._types import Items, Plugin
+from ser.commands._types import Items, Number, Plugin
 from ser.errors import ConfigError
 from ser.jsonfile import Content
 from ser.registry import names, unknown
@@ -167,7 +167,7 @@ def _type(field: Field[Any]) -> Any:
     if Path in kinds:
         return click.Path(dir_okay=False, path_type=Path)
     if float in kinds:
-        return click.FloatRange(least if above is None else above, below, min_open=above is not None, max_open=True)
+        return Number(least if above is None else above, below, min_open=above is not None, max_open=True)
     if int in kinds or field.name == "folds":
         return click.INT if least is None else click.IntRange(least)
     return click.STRING

@@ -1,5 +1,6 @@
 """Types of options: lists, names of plugins, metrics."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,3 +75,13 @@ class Folder(click.ParamType):  # type: ignore[type-arg]
         except ConfigError as error:
             self.fail(error.line(), param, ctx)
         return Path(value)
+
+
+class Number(click.FloatRange):
+    """A number within limits, which `nan` is not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return found

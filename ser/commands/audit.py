@@ -7,7 +7,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._training import fold_options, protocol_options
-from ser.commands._types import Folder
+from ser.commands._types import Folder, Number
 
 
 @click.command("audit", cls=Command)
@@ -21,7 +21,7 @@ from ser.commands._types import Folder
 )
 @click.option(
     "--longest",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=60.0,
     show_default=True,
     help="Seconds; longer utterances are a finding.",

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Folder, Items
+from ser.commands._types import Folder, Items, Number
 
 
 def _layers(value: str) -> "str | tuple[int, ...]":
@@ -72,7 +72,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
 @click.option(
     "--batch-seconds",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     help="Audio in a batch; 0 is one utterance at a time. Features are the same.  [default: 16 on a CPU, 240 on a GPU]",
 )
 @click.option(

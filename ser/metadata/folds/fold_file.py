@@ -91,6 +91,12 @@ def read_folds(path: Path, frame: pd.DataFrame) -> list[Fold]:
     explicit = {line["fold"] for line in lines if line["part"] == "train"}
     found = [_fold(path, name, of, name in explicit, position, sources[name]) for name, of in parts.items()]
     found = [fold for fold in found if len(fold.test)]
+    if not found:
+        raise ConfigError(
+            f"{path} tests none of the {len(frame)} utterances in use",
+            expected=f"lines of the part test with their ids, as {frame['utterance_id'].iloc[0]}",
+            found=f"first {lines[0]['utterance_id']}",
+        )
     if declared is None:
         _refuse_untested(path, found, frame)
     return found

@@ -23,8 +23,14 @@ def read(table: "Table", rule: "Scheme | None", names: tuple[str, ...]) -> Targe
     """The rows that are rated on all of the named dimensions.
 
     Raises:
-        ConfigError: no row is, or all ratings of one are equal.
+        ConfigError: the table has no such column, no row is, or all ratings of one are equal.
     """
+    strange = [name for name in names if name not in table.ratings]
+    if strange:
+        raise ConfigError(
+            f"--target {','.join(names)}: {table.dataset} has no ratings {strange[0]!r}",
+            expected=f"columns of ratings: {', '.join(table.ratings) or 'the table has none'}",
+        )
     values = table.frame[list(names)].to_numpy(dtype=np.float64)
     keep = ~np.isnan(values).any(1)
     if keep.sum() < 2:

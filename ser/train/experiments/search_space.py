@@ -74,6 +74,9 @@ def settings(grid: Mapping[str, Values | str], random: int | None = None, seed: 
     if not space:
         raise ConfigError("there is nothing to search", expected="--grid KEY=VALUES, as --grid lr=1e-3,1e-4")
     ranges = [k for k, v in space.items() if isinstance(v, Range)]
+    empty = [k for k, v in space.items() if not isinstance(v, Range) and not len(v)]
+    if empty:
+        raise ConfigError(f"--grid {empty[0]} has no values", expected="one or more, as --grid lr=1e-3,1e-4")
     if random is None:
         if ranges:
             raise ConfigError(f"--grid {ranges[0]} is a range", action="Say how many settings to draw: --random 20.")

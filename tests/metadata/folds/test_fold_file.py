@@ -197,6 +197,7 @@ def test_published_folds_may_name_only_what_is_not_for_training(tmp_path: Path) 
         ),
         ("utterance_id,fold,part\n00-0,1,test\n00-0,1,train\n", "line 3: 00-0 is in two parts of fold 1"),
         ("utterance_id,fold,part\n00-0,1,test\n00-1,1,train\n", "fold 1 has no part for 2 utterances, 00-2 first"),
+        ("utterance_id,fold,part\nzz,1,test\n", "tests none of the 4 utterances in use; .* as 00-0; found first zz"),
         ("utterance_id,fold\n00-0,1\n", "no fold for 3 utterances, 00-1 first"),
         ("utterance_id,fold\n00-0,1\n00-1,1\n00-2,1\n00-3,2\n00-3,1\n", "two folds test 00-3"),
     ],

@@ -56,6 +56,8 @@ def test_settings_are_all_combinations_or_draws_of_a_seed() -> None:
         settings({"lr": "1e-4:1e-2"})
     with pytest.raises(ConfigError, match="nothing to search"):
         settings({}, 3)
+    with pytest.raises(ConfigError, match="--grid lr has no values"):
+        settings({"lr": [], "clip": [1]})
 
 
 def test_a_setting_goes_to_training_and_to_the_head() -> None:

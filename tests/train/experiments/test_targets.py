@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError
 from ser.features.blocks import Block
+from ser.features.tensors import load_labels
 from ser.metadata.table import load_table, make_table, write_table
 from ser.results.metrics.measures import MEASURES, js, kl, measure_of
 from ser.results.records.runs import read_predictions
@@ -233,6 +234,12 @@ def test_what_has_no_meaning_for_a_target_is_one_line(
 ) -> None:
     with pytest.raises(ConfigError, match=match):
         summary_of(rated, target=target, **options)
+
+
+def test_a_dimension_of_a_table_without_ratings_is_one_line(maker: Any) -> None:
+    maker.table("plain")
+    with pytest.raises(ConfigError, match=r"plain has no ratings 'arousal'; expected .* the table has none"):
+        load_labels("plain", maker.space, target="arousal")
 
 
 @pytest.mark.parametrize("loss", ["ccc", "mse", "huber,ccc:0.5"])
