@@ -139,6 +139,8 @@ def _npz(source: FeatureFile) -> Any:
         names = archive.names
         refuse_exported(source.name, archive.read(IDENTITY) if IDENTITY in names else None)
         key = source.key or ("features" if "features" in names else names[0] if len(names) == 1 else "")
+        if not names:
+            raise ConfigError(f"{source.name} holds no arrays", expected="an archive that np.savez wrote")
         if key not in names:
             raise ConfigError(
                 f"{source.name}: " + ("there is no such array" if source.key else "which of its arrays?"),

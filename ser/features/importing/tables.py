@@ -82,6 +82,8 @@ def read_table(
     known = choose(table.names)[0] if table.header and label is None else {}
     words = known.get("emotion") if chosen.labels == known.get("label") and chosen.labels is not None else None
     frame = table.read([*chosen.words, *([] if words is None or words in chosen.features else [words])])
+    if not len(frame):
+        raise CorpusError(f"{source.path} has no rows", expected="one for each utterance, or for each of its frames")
     _refuse_index(frame, chosen, id_column, source)
     _refuse_words(frame, chosen, source)
     ids = None if chosen.ids is None else frame[chosen.ids].tolist()

@@ -114,7 +114,7 @@ def _frame(path: Path, row: RunRow, record: RunRecord, verdict: Verdict) -> pd.D
         return None
     other = frame[(frame["run"] != row.run) | (frame["fold"] != row.fold)]
     if len(other):
-        verdict.add(f"{name}, run and fold of {other['utterance_id'].iloc[0]}", other["run"].iloc[0], row.run)
+        verdict.add(f"{name}, run and fold of {other['utterance_id'].iloc[0]}", int(other["run"].iloc[0]), row.run)
     _compare_scores(row, record, frame, verdict)
     return frame
 

@@ -142,6 +142,14 @@ def test_a_decimal_comma_is_named(read: Import) -> None:
         read("utterance_id;label;f1\n" + lines)
 
 
+def test_a_file_without_rows_or_arrays_is_called_so(read: Import, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="has no rows; expected one for each utterance"):
+        read("utterance_id;label;f1\n")
+    np.savez(tmp_path / "a.npz")
+    with pytest.raises(ConfigError, match="holds no arrays"):
+        read.file(tmp_path / "a.npz")
+
+
 @pytest.mark.parametrize(
     ("what", "own", "other"), [("labels", LABELS, LABELS[::-1]), ("ids", IDS, IDS[::-1]), ("speakers", IDS, LABELS)]
 )
