@@ -212,3 +212,43 @@ def test_mosei_without_recordings_split_or_labels(tmp_path: Path) -> None:
         del file["All Labels/data/45678/features"]
     with pytest.raises(CorpusError, match=r"cannot read .*Labels\.csd; expected HDF5"):
         parse_corpus("mosei", root)
+
+
+# Emozionalmente, JL-Corpus, TurEV-DB
+
+
+def test_emozionalmente_has_the_intended_emotion_and_the_listeners_votes(tmp_path: Path) -> None:
+    found = rows("emozionalmente", corpus("emozionalmente").example(tmp_path))
+    assert votes(found["1001"]) == {"happiness": 0.666667, "surprise": 0.333333}
+    assert votes(found["1003"]) == {"disgust": 1.0}  # nobody recognised the anger
+    assert (found["1003"]["emotion"], found["1003"]["speaker"], found["1003"]["gender"]) == ("anger", "ugo7", "male")
+    assert (found["1001"]["text"], found["1001"]["age"], found["1002"]["votes"]) == (
+        "Vorrei un bicchiere, grazie.",
+        31,
+        "",
+    )
+
+
+def test_emozionalmente_names_a_file_that_is_not_there(tmp_path: Path) -> None:
+    root = corpus("emozionalmente").example(tmp_path)
+    top = root / "emozionalmente_dataset"
+    (top / "audio" / "1002.wav").rename(top / "audio" / "9.wav")
+    (top / "metadata" / "users.csv").unlink()
+    built = build("emozionalmente", root, quiet=True)
+    assert built.unusable.reasons == {"not there": ["audio/1002.wav"]}
+    assert {"not there: users.csv", "audio files that are not in samples.csv left out: 1"} <= set(built.notes)
+
+
+def test_jlcorpus_sentences_of_a_secondary_emotion_are_its_own(tmp_path: Path) -> None:
+    found = rows("jlcorpus", corpus("jlcorpus").example(tmp_path))
+    assert (found["female1_angry_10a_1"]["prompt"], found["female2_anxious_10a_1"]["prompt"]) == ("10", "anxious10")
+    assert found["male2_excited_10b_2"]["prompt"] == "10"
+    assert (found["female2_anxious_10a_1"]["label"], found["female2_anxious_10a_1"]["emotion"]) == ("anxious", "other")
+
+
+def test_turevdb_takes_the_emotion_of_the_folder(tmp_path: Path) -> None:
+    root = corpus("turevdb").example(tmp_path)
+    write_tone(root / "Sound Source" / "1984_sk_okul.wav")
+    built = build("turevdb", root, quiet=True)
+    assert sorted(built.table.frame["emotion"]) == ["anger", "calm", "calm"]
+    assert "audio files outside of Angry, Calm, Happy, Sad left out: 1" in built.notes

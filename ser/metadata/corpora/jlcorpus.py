@@ -1,0 +1,78 @@
+"""JL-Corpus: four speakers of New Zealand English, five primary and five secondary emotions.
+
+File names: speaker, emotion, sentence with its session, repetition: `female1_angry_10a_1.wav`; beside it the text in `.txt`.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ser.metadata.corpora._example import write_text, write_tones
+from ser.metadata.parsing import canonical, named_as, read_text
+from ser.metadata.schema import Row
+
+TITLE = "JL-Corpus"
+CITATION = (
+    "J. James, L. Tian, C. I. Watson: An Open Source Emotional Speech Corpus for Human Robot Interaction Applications. "
+    "Interspeech 2018, 2768-2772. doi:10.21437/Interspeech.2018-1349"
+)
+LICENCE = "CC0 1.0"
+URL = "https://www.kaggle.com/datasets/tli725/jl-corpus"
+LANGUAGE = "en"
+TREE = """
+Raw JL corpus (unchecked and unannotated)/JL(wav+txt)/female1_angry_10a_1.wav       2,400 files
+Raw JL corpus (unchecked and unannotated)/JL(wav+txt)/female1_angry_10a_1.txt       text, where it is there
+"""
+LABELS = {
+    "angry": "anger",
+    "happy": "happiness",
+    "sad": "sadness",
+    "neutral": "neutral",
+    "excited": "excitement",
+    "anxious": "other",
+    "apologetic": "other",
+    "assertive": "other",
+    "concerned": "other",
+    "encouraging": "other",
+}
+SECONDARY = tuple(label for label, emotion in LABELS.items() if emotion == "other")
+UTTERANCES = 2400
+SENTENCES = 90
+NOTES = (
+    "The five primary emotions share 15 sentences: text says nothing about them. Each secondary emotion has sentences of its "
+    "own: text gives it away.",
+)
+_NAME = re.compile(r"((female|male)\d)_([a-z]+)_(\d+)([ab])_(\d)")
+
+
+def parse(root: Path) -> Iterator[Row]:
+    """Rows of the files named as those of JL-Corpus, anywhere below the folder.
+
+    Raises:
+        CorpusError: a file name with an emotion that JL-Corpus does not have.
+    """
+    for path, name in named_as(root, _NAME, "JL-Corpus"):
+        text = (root / path).with_suffix(".txt")
+        yield {
+            "utterance_id": name[0],
+            "path": path,
+            "text": read_text(text).strip() if text.is_file() else "",
+            "prompt": f"{name[3]}{name[4]}" if name[3] in SECONDARY else name[4],
+            "label": name[3],
+            "emotion": canonical(LABELS, name[3], path),
+            "speaker": name[1],
+            "gender": name[2],
+            "session": name[5],
+        }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    folder = root / "Raw JL corpus (unchecked and unannotated)" / "JL(wav+txt)"
+    names = ("female1_angry_10a_1", "male2_excited_10b_2", "female2_anxious_10a_1")
+    for name in names:
+        write_text(
+            folder / f"{name}.txt", "They went by the lake.\n" if "anxious" not in name else "Where can it be?\n"
+        )
+    write_tones(folder, *(f"{name}.wav" for name in names))
+    return root
