@@ -5,6 +5,7 @@ A bar begins at 0, so that its length is the score; points are for scores and di
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from ser.results.records.model import Described
 from ser.results.report.cells import FEW_RUNS
 
 BARS = (PALETTE[0], PALETTE[4], PALETTE[2])  # next to each other they differ in grey too
+LABEL = 44  # characters of a line of an axis's label
 SOME_RUNS = 12  # up to this number, each run is drawn as a dot
 
 
@@ -90,7 +92,8 @@ def bars(
         axes.axvline(place, color="black", linestyle=style, linewidth=1, label=name)
     for colour, name in key:
         axes.barh([0], [0], color=colour, label=name)
-    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), xlabel=label)
+    lowest = min((v.mean for part in series for v in part.values if v is not None), default=0.0)  # a CCC may be below 0
+    axes.set(xlim=(min(0.0, lowest * 1.05), 1), ylim=(len(rows) - 0.4, -0.6), xlabel=_in_lines(label))
     axes.set_yticks(places, rows)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", alpha=0.3)
@@ -98,6 +101,11 @@ def bars(
     axes.spines[["top", "right"]].set_visible(False)
     _legend(figure, axes)
     return figure
+
+
+def _in_lines(label: str) -> str:
+    """A label of an axis in lines that fit beside long names of rows."""
+    return "\n".join(wrap(label, LABEL))
 
 
 def points(rows: Sequence[str], values: Sequence[Estimate | None], label: str, zero: float | None = None) -> Figure:
@@ -129,14 +137,14 @@ def draw_points(
     if zero is not None:
         axes.axvline(zero, color="black", linewidth=1)
     axes.set_yticks(range(len(rows)), rows)
-    axes.set(ylim=(len(rows) - 0.5, -0.6), xlabel=label)
+    axes.set(ylim=(len(rows) - 0.5, -0.6), xlabel=_in_lines(label))
     axes.grid(axis="x", alpha=0.3)
     axes.margins(x=0.08)
 
 
 def _whisker(axes: Axes, y: float, value: Estimate | None) -> None:
     if value is not None and value.ci_95:
-        low, high = (min(1.0, max(0.0, v)) for v in value.ci_95)
+        low, high = (min(1.0, max(min(0.0, value.mean), v)) for v in value.ci_95)
         axes.plot([low, high], [y, y], color="black", linewidth=1.4, solid_capstyle="butt")
 
 
