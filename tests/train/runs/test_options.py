@@ -104,7 +104,8 @@ def test_all_options_are_in_the_signature_and_the_help(name: str) -> None:
     for option in shown:
         assert f"{option}" in str(function.__doc__), option
     for lacking in function.without:
-        assert lacking not in shown
+        if lacking != "target":  # between two corpora it is one of them, a parameter of the function's own
+            assert lacking not in shown
         with pytest.raises(ConfigError, match=rf"ser\.{name} has no option '{lacking}'"):
             read_options(function, ".", "mlp", {lacking: None})
 
