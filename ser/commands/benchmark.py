@@ -1,6 +1,7 @@
 """`ser benchmark`: a published benchmark with everything fixed, its published numbers beside ours."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -55,12 +56,17 @@ def command(
     from ser.train.experiments.benchmark import benchmark, missing
 
     if name == LIST:
-        click.echo(render(Report("Benchmarks", [Section("What there is", [list_of_benchmarks(presets())])], [])))
+        report = Report("Benchmarks", [Section("What there is", [list_of_benchmarks(presets())])], [])
+        if form in ("text", "json"):
+            click.echo(render(report))
+        else:
+            _write(session, report, session.workspace.results / "benchmarks", form)
         return
     own = preset(name)
     if dry_run:
         lacking = missing(own, session.workspace, dataset, audio, text)
-        settings = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in own.options.items())
+        stores = {name: value for name, value in (("audio", audio), ("text", text)) if value}
+        settings = " ".join(f"--{k.replace('_', '-')} {v}" for k, v in {**stores, **own.options}.items())
         click.echo(
             "\n".join([f"would run: ser fit --dataset {dataset or own.corpus} {settings} --runs {runs}", *lacking])
         )
@@ -91,7 +97,12 @@ def command(
         click.echo(render(report))
         click.echo(f"record: {result.path}")
         return
+    _write(session, report, Path(f"{result.path.with_suffix('')}.{name}"), form)
+
+
+def _write(session: Session, report: Any, path: Path, form: str) -> None:
+    """Write a report in a format, under the ending of the format."""
     plugin = registry.load("ser.results.report.formats", form)
-    path = Path(f"{result.path.with_suffix('')}.{name}{plugin.ENDING}")
-    plugin.write(report, path)
-    session.say(f"written: {path}")
+    file = Path(f"{path}{plugin.ENDING}")
+    plugin.write(report, file)
+    session.say(f"written: {file}")

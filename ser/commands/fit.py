@@ -14,7 +14,7 @@ from ser.commands._training import arguments, report, training_options
     "--grid",
     multiple=True,
     metavar="KEY=VALUES",
-    help="Try every value, as lr=1e-3,1e-4, head.hidden=128,[512,256] or head=mlp,linear; validation UA chooses. May be "
+    help="Try every value, as lr=1e-3,1e-4, head.hidden=128,[512,256] or head=mlp,linear; the validation score chooses. May be "
     "repeated.",
 )
 @click.option(

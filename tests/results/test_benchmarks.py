@@ -73,7 +73,8 @@ def test_what_is_missing_is_named_with_its_command(maker: Any, capsys: pytest.Ca
     assert main(["benchmark", "emobox-emodb", "--dry-run", *workspace]) == 3
     assert "would run: ser fit --dataset emodb" in capsys.readouterr().out
     maker.store("emodb", "toy")
-    assert main(["benchmark", "emobox-emodb", "--audio", "toy", "--dry-run", *workspace]) == 0
+    assert main(["benchmark", "emobox-emodb", "--audio", "toy", "--dry-run", *workspace]) == 3
+    assert "protocol emobox does not fit: it needs published folds, which lie in " in capsys.readouterr().out
     assert main(["benchmark", "nothing", *workspace]) == 1
     assert "unknown benchmark 'nothing'" in capsys.readouterr().err
 

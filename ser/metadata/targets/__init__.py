@@ -1,8 +1,9 @@
 """What heads learn, one file for each kind of target. The file's name is the kind's name.
 
 A plugin has `LOSS` and `SELECTION` (a head's own where none is asked for), `SELECTIONS` (the scores that may pick the epoch),
-`OUTPUT` (`softmax`, `sigmoid` or `value`: what is made of a head's outputs), and `read(table, rule, names)`: the rows that have
-this target, as `TargetRows`. Its metrics are in `ser.results.metrics.measures`, and losses say which kinds they learn.
+`UNUSED` (options of training that mean nothing to it), `OUTPUT` (`softmax`, `sigmoid` or `value`: what is made of a head's
+outputs), and `read(table, rule, names)`: the rows that have this target, as `TargetRows`. Its metrics are in
+`ser.results.metrics.measures`, and losses say which kinds they learn.
 """
 
 from collections.abc import Sequence
@@ -78,7 +79,9 @@ def parse_target(text: str | Sequence[str], columns: Sequence[str] = ()) -> Targ
     >>> parse_target("votes"), parse_target("arousal, valence").names
     (Target(kind='votes', names=()), ('arousal', 'valence'))
     """
-    words = registry.words("target", text) or ()
+    words = tuple(
+        w for word in ([text] if isinstance(text, str) else text) for w in (p.strip() for p in word.split(",")) if w
+    )
     kinds = [name for name in registry.names(TARGETS) if name != DIMENSIONS]
     if len(words) == 1 and words[0] in kinds:
         return Target(words[0])
@@ -87,7 +90,7 @@ def parse_target(text: str | Sequence[str], columns: Sequence[str] = ()) -> Targ
     strange = [word for word in words if columns and word not in columns]
     if not words or mixed or twice or strange:
         wrong = (strange or mixed or twice or [str(text)])[0]
-        fault = "is named twice" if twice and not strange else "is no target here"
+        fault = "is named twice" if twice and not strange else "is not a target here"
         raise ConfigError(
             f"--target {','.join(words) or text}: {wrong!r} {fault}",
             expected=f"{', '.join(kinds)}, or columns of ratings: {', '.join(columns) or 'the table has none'}",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LOSS, SELECTION, OUTPUT = "ccc", "CCC", "value"
 SELECTIONS = ("CCC", "loss", "last")
+UNUSED = ("class_weights", "label_smoothing")
 
 
 def read(table: "Table", rule: "Scheme | None", names: tuple[str, ...]) -> TargetRows:

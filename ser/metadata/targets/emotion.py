@@ -4,6 +4,7 @@ from typing import Any
 
 LOSS, SELECTION, OUTPUT = "cross_entropy", "UA", "softmax"
 SELECTIONS = ("UA", "WA", "loss", "last")
+UNUSED = ()
 
 
 def read(table: Any, rule: Any, names: tuple[str, ...]) -> None:

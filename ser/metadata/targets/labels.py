@@ -4,6 +4,7 @@ Each class of the label scheme is a yes or no. An utterance whose labels are all
 Heads give a probability by a sigmoid for each label; above 0.5 it is predicted.
 """
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 LOSS, SELECTION, OUTPUT = "bce", "F1_macro", "sigmoid"
 SELECTIONS = ("F1_macro", "loss", "last")
+UNUSED = ("label_smoothing",)
 
 
 def read(table: "Table", rule: "Scheme", names: tuple[str, ...]) -> TargetRows:
@@ -34,19 +36,27 @@ def read(table: "Table", rule: "Scheme", names: tuple[str, ...]) -> TargetRows:
         )
     keep = (frame["label"] != "").to_numpy()
     place = {name: k for k, name in enumerate(rule.classes)}
-    values = np.zeros((int(keep.sum()), len(rule.classes)))
+    values, outside = np.zeros((int(keep.sum()), len(rule.classes))), Counter[str]()
     for n, text in enumerate(frame["label"][keep]):
         for word in map(str.strip, text.split(";")):
             k = place.get(rule.mapping.get(word) or rule.mapping.get(from_word(word), ""))
             if k is not None:
                 values[n, k] = 1
+            else:
+                outside[word] += 1
     varies = [k for k in range(len(rule.classes)) if 0 < values[:, k].sum() < len(values)]
     if len(varies) < 2:
         raise ConfigError(
-            f"--target labels: scheme {rule.name} leaves {len(varies)} label that differs between utterances",
-            expected="two or more",
+            f"--target labels: scheme {rule.name} leaves fewer than two labels that differ between utterances",
+            found=f"{_listed(outside)}, which it does not know" if outside else "the same labels everywhere",
         )
     values = values[:, varies]
     outputs = tuple(rule.classes[k] for k in varies)
     nothing = np.zeros(len(values), dtype=bool)
-    return TargetRows(keep, outputs, values, values.argmax(1), nothing, left_out(frame, keep, "no labels"))
+    stamps = [f"labels that are no class of scheme {rule.name} count as absent: {_listed(outside)}"] if outside else []
+    return TargetRows(keep, outputs, values, values.argmax(1), nothing, left_out(frame, keep, "no labels"), stamps)
+
+
+def _listed(words: Counter[str]) -> str:
+    """Words with their counts, the commonest first."""
+    return ", ".join(f"{word} {count}" for word, count in words.most_common(10))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LOSS, SELECTION, OUTPUT = "soft_cross_entropy", "UA", "softmax"
 SELECTIONS = ("UA", "WA", "loss", "last")
+UNUSED = ()
 COMPLETE = 1e-3  # votes whose sum is nearer to 1 are of all annotators
 
 

@@ -32,7 +32,7 @@ def stamps_and_notes(record: Any) -> list[Block]:
 def overview(result: Result) -> Facts:
     """Data, configuration, date, code and command of a summary or a study, in a few lines."""
     record: Opening = result.record
-    words = [dataset_of(record), *_named(record, ("learns", "scheme", "protocol"))]
+    words = [dataset_of(record), *_named(record, ("learns", *_scheme(record), "protocol"))]
     rows: FactRows = [("experiment", record.experiment), ("record", result.path.name)]
     if isinstance(record, AnySummary):
         words.append(f"{result.outputs_in_words}, {tested_utterances(result.numbers):g} test utterances per run")
@@ -45,6 +45,12 @@ def overview(result: Result) -> Facts:
     rows.append(("configuration", ", ".join([*_named(record, CONFIG), f"hash {record.config_hash}"])))
     rows += [("code", code_of(record.environment)), ("date", f"{date(record.time.started)} UTC")]
     return Facts("At a glance", [*rows, ("command", record.command)])
+
+
+def _scheme(record: Opening) -> tuple[str, ...]:
+    """The label scheme, where the target is made by it: dimensions are columns of the table."""
+    learned = fact_of(record, "learns")
+    return ("scheme",) if learned in (None, "votes", "labels") else ()
 
 
 def _named(record: Opening, keys: tuple[str, ...]) -> list[str]:

@@ -288,9 +288,9 @@ def _refuse_other_utterances(members: Sequence[Member]) -> None:
 
 
 def _kind(frame: pd.DataFrame) -> str:
-    """The kind of target; of votes the classes, which both have."""
+    """The kind of target; results on votes and on one class have the metrics of classes in common."""
     kind = measure_of(frame).kind
-    return "emotion" if kind == "votes" else kind
+    return "emotion or votes" if kind in ("emotion", "votes") else kind
 
 
 def _each(members: Sequence[Member], of: Callable[[Member], str]) -> str:

@@ -112,7 +112,9 @@ def make_classical(head: str, **given: Any) -> Classical:
     if strange:
         raise ConfigError(
             f"{', '.join('--' + n.replace('_', '-') for n in strange)} means nothing to head {head}",
-            expected=f"{'--class-weights, and ' if target == EMOTION else ''}options of its own: --head-option C=0.1",
+            expected="--class-weights, and options of its own: --head-option C=0.1"
+            if target == EMOTION
+            else "options of its own: --head-option alpha=0.1",
             option=strange[0],
         )
     options = {k: _value(v) for k, v in (given.get("head_options") or {}).items()}

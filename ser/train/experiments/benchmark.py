@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ser.audit.split_data import split_table
 from ser.errors import ConfigError, SerError
 from ser.features.store_selection import open_stores
 from ser.jsonfile import Content
+from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import load_table
 from ser.results.benchmarks import Preset, preset
 from ser.train.experiments.fit import fit
@@ -60,15 +62,19 @@ def missing(
         return [f"there is no table of {own.corpus}: ser metadata --dataset {own.corpus} --root DIR"]
     table, found = load_table(name, space), []
     if table.facts.get("corpus") not in (own.corpus, None):
-        found.append(
-            f"{name} is a table of {table.facts.get('corpus')}, the benchmark is on {own.corpus}: --dataset NAME"
-        )
+        found.append(f"the table {name} is of {table.facts.get('corpus')}; --dataset names one of {own.corpus}")
     stores = [*_names(audio), *_names(text)]
     try:
         for store in open_stores(space, table, stores or None, None).values():
             store.close()
     except SerError as error:
         found.append(error.line())
+    protocol = str(own.options["protocol"])
+    try:
+        split_table(table, protocol, FoldOptions(), str(own.options["scheme"]))
+    except SerError as error:
+        beside = f", which lie in {space.folds(name)}" if protocol == "emobox" else ""
+        found.append(f"{error.problem}: it needs {'published folds' if beside else error.expected}{beside}")
     return found
 
 

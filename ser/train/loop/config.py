@@ -132,7 +132,13 @@ def make_config(head: str, **given: Any) -> Config:
     chosen = {k: v for k, v in given.items() if v is not None}
     cycles = CYCLES if chosen.get("snapshots", 1) != 1 else {}
     own = target_plugin(chosen.get("target", EMOTION))
-    of_target = {"loss": own.LOSS, "selection": own.SELECTION}
+    unused = {n: v for n, v in {"class_weights": "none", "label_smoothing": 0.0}.items() if n in own.UNUSED}
+    for name in unused:
+        if chosen.get(name, unused[name]) != unused[name]:
+            raise ConfigError(
+                f"{name} means nothing to target {chosen['target']}", action=f"Leave {name} out.", option=name
+            )
+    of_target = {"loss": own.LOSS, "selection": own.SELECTION, **unused}
     defaults = {**of_target, **getattr(plugin(head), "DEFAULTS", {}), **cycles, "head": head}
     config = replace(Config(), **{name: _typed(name, value) for name, value in {**defaults, **chosen}.items()})
     if not isinstance(config.head_options, Mapping):
@@ -157,6 +163,10 @@ def _check_target(config: Config, selections: tuple[str, ...], learned: tuple[st
             f"selection {config.selection} with target {config.target}",
             expected=f"one of {', '.join(selections)}",
             option="selection",
+        )
+    if config.batch_size < 2 and "ccc" in config.loss:
+        raise ConfigError(
+            "loss ccc of one utterance has no gradient", expected="--batch-size 2 or more", option="batch_size"
         )
     if config.adapt != "none" and config.target != EMOTION:
         raise ConfigError(f"adapt {config.adapt} with target {config.target}", expected="target emotion")

@@ -12,7 +12,7 @@ from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
-from ser.metadata.targets import EMOTION
+from ser.metadata.targets import DIMENSIONS, EMOTION
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.kinds import read_record
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
@@ -154,6 +154,10 @@ def fit_experiment(data: Tensors, options: FitOptions) -> Experiment:
     Raises:
         ConfigError: an option is unknown or does not fit.
     """
+    if data.target.kind == DIMENSIONS:
+        options = replace(
+            options, scheme="native"
+        )  # it has no part in the target, so that no choice of it makes another experiment
     recipe = make_recipe(options.head, **options.training, **kind_of(data))
     setup = split_data(data, options.protocol, options.fold_options, options.normalize, options.scheme)
     config = identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)
@@ -230,6 +234,6 @@ def _refuse_pooling(recipe: Recipe, data: Tensors) -> None:
 
 def name_words(words: Sequence[str], head: str, protocol: str, options: FitOptions) -> list[str]:
     """The words of an experiment's or a study's name, without its hash."""
-    target = options.target.replace(" ", "").replace(",", "-")
+    target = "-".join(word for part in options.target.split(",") if (word := part.strip()))
     scheme = [] if target not in ("emotion", "votes", "labels") else [Path(options.scheme).stem]
     return [*words, head, *([target] if target != EMOTION else []), protocol, *scheme]

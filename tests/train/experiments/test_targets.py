@@ -134,6 +134,13 @@ def test_an_ablation_and_an_analysis_of_layers_are_of_dimensions_too(rated: Any)
     assert sound(rated, found)
 
 
+def test_a_label_scheme_plays_no_part_in_dimensions(rated: Any) -> None:
+    assert (
+        summary_of(rated, target="arousal", scheme="native")["experiment"]
+        == summary_of(rated, target="arousal,")["experiment"]
+    )
+
+
 def test_results_of_other_targets_are_not_compared(rated: Any) -> None:
     one, other = (summary_of(rated, target=t) for t in ("emotion", "arousal"))
     with pytest.raises(ConfigError, match="not comparable: another target"):
@@ -218,15 +225,18 @@ def test_several_labels_of_a_table_are_learned_each_by_itself(maker: Any, tmp_pa
         (
             "arousal,votes",
             {},
-            "'votes' is no target here; expected emotion, labels, votes, or columns of ratings: valence, arousal",
+            "'votes' is not a target here; expected emotion, labels, votes, or columns of ratings: valence, arousal",
         ),
         ("arousal,arousal", {}, "is named twice"),
-        ("dominance", {}, "'dominance' is no target here"),
+        ("dominance", {}, "'dominance' is not a target here"),
         ("labels", {}, "no utterance of d has several labels"),
         ("arousal", {"loss": "cross_entropy"}, "loss cross_entropy with target dimensions; expected ccc, huber, mse"),
         ("arousal", {"selection": "UA"}, "selection UA with target dimensions; expected one of CCC, loss, last"),
         ("arousal", {"head": "late_logits"}, "does not learn dimensions"),
         ("emotion", {"loss": "kl"}, "loss kl with target emotion"),
+        ("arousal", {"label_smoothing": 0.2}, "label_smoothing means nothing to target dimensions"),
+        ("arousal", {"class_weights": "balanced"}, "class_weights means nothing to target dimensions"),
+        ("arousal", {"batch_size": 1}, "loss ccc of one utterance has no gradient"),
     ],
 )
 def test_what_has_no_meaning_for_a_target_is_one_line(
