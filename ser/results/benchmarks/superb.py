@@ -29,6 +29,7 @@ PRESETS = {
         source="Yang et al., SUPERB, Interspeech 2021; Chen et al., WavLM, IEEE JSTSP 2022",
         remarks=(
             "The published systems sum all layers with learned weights: extract with --layers all.",
+            "The published values were written down without the papers at hand: check them before you quote them.",
             "Published folds are sessions, and their validation parts are of the training sessions' own utterances.",
         ),
     )
