@@ -5,14 +5,17 @@ from pathlib import Path
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import METRICS, Items
+from ser.commands._types import Items
+from ser.results.records.model import METRICS, MORE_METRICS
+
+METRIC = click.Choice([*METRICS, *MORE_METRICS], case_sensitive=False)
 
 
 @click.command("compare", cls=Command)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option(
     "--metric",
-    type=METRICS,
+    type=METRIC,
     help="The metric to test.  [default: UA, or that of the target]",
 )
 @click.option(

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import METRICS, Items
+from ser.commands._compare import METRIC
+from ser.commands._types import Items
 from ser.registry import names
 
 
@@ -19,7 +20,7 @@ from ser.registry import names
     help=f"One or several of {', '.join(names('ser.results.plotting.pictures'))}, or all that fit.  "
     "[default: the first that fits]",
 )
-@click.option("--metric", type=METRICS, default="UA", show_default=True, help="For pictures that show one metric.")
+@click.option("--metric", type=METRIC, default="UA", show_default=True, help="For pictures that show one metric.")
 @click.option(
     "--format",
     "formats",

@@ -1,4 +1,4 @@
-"""Types of options: lists, names of plugins, metrics."""
+"""Types of options: lists, names of plugins."""
 
 import math
 from collections.abc import Callable
@@ -10,17 +10,6 @@ import click
 from ser.errors import ConfigError
 from ser.files import require_folder
 from ser.registry import kind, names, unknown
-
-# As `ser.results.records.model` has them, which a command's help is not to import.
-METRICS = click.Choice(
-    [
-        *("UA", "WA", "WF1", "Macro_F1"),
-        *("CCC", "PCC", "RMSE"),
-        *("F1_macro", "F1_micro", "exact", "Hamming"),
-        *("KL", "JS", "cosine", "F1_1K"),
-    ],
-    case_sensitive=False,
-)
 
 
 class Items(click.ParamType):  # type: ignore[type-arg]

@@ -7,6 +7,7 @@ classes need a label. Training on votes: Fayek et al., IJCNN 2016; EMO-SUPERB, C
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +38,7 @@ def read(table: "Table", rule: "Scheme", names: tuple[str, ...]) -> TargetRows:
         raise ConfigError(
             f"--target votes: {table.dataset} has no votes", expected="a table whose column votes has shares by emotion"
         )
-    shares, total = shares_of(frame, rule)
+    shares, total = shares_of(frame, rule.mapping, rule.classes)
     own = rule.apply(frame).to_numpy(dtype=object)
     keep = shares.sum(1) > 0
     present = [k for k, name in enumerate(rule.classes) if (shares[keep, k] > 0).any()]
@@ -69,14 +70,20 @@ def read(table: "Table", rule: "Scheme", names: tuple[str, ...]) -> TargetRows:
     return TargetRows(keep, outputs, values, labels, untested, {k: n for k, n in dropped.items() if n}, stamps)
 
 
-def shares_of(frame: pd.DataFrame, rule: "Scheme") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The shares of the votes by class, `(n, K)`, and their sum over all emotions, `(n,)`, as the table has them."""
-    place = {name: k for k, name in enumerate(rule.classes)}
-    shares, total = np.zeros((len(frame), len(rule.classes))), np.zeros(len(frame))
+def shares_of(
+    frame: pd.DataFrame, mapping: Mapping[str, str], classes: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The shares of the votes by class, `(n, K)`, and their sum over all emotions, `(n,)`, as the table has them.
+
+    Args:
+        mapping: emotion -> class, of the label scheme.
+    """
+    place = {name: k for k, name in enumerate(classes)}
+    shares, total = np.zeros((len(frame), len(classes))), np.zeros(len(frame))
     for n, text in enumerate(frame["votes"]):
         for emotion, share in (json.loads(text) if text else {}).items():
             total[n] += share
-            k = place.get(rule.mapping.get(emotion, ""))
+            k = place.get(mapping.get(emotion, ""))
             if k is not None:
                 shares[n, k] += share
     return shares, total

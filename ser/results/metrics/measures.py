@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 
 from ser.results.metrics.classification import class_numbers, score_from_counts
-from ser.results.records.names import METRICS
+from ser.results.records.model import METRICS, OF_DIMENSIONS, OF_LABELS, OF_VOTES
 
 Floats = NDArray[np.float64]
 FLOOR = 1e-12  # of a predicted share: the divergence of one that is 0 would be infinite
@@ -90,7 +90,7 @@ class Dimensions(Measure):
     """
 
     kind = "dimensions"
-    names = ("CCC", "PCC", "RMSE")
+    names = OF_DIMENSIONS
     groups = ("CCC", "RMSE")
     truth = "t_"
 
@@ -129,7 +129,7 @@ class Labels(Measure):
     """
 
     kind = "labels"
-    names = ("F1_macro", "F1_micro", "exact", "Hamming")
+    names = OF_LABELS
     groups = ("F1_macro", "Hamming")
     truth = "y_"
 
@@ -163,7 +163,7 @@ class Votes(Measure):
     """
 
     kind = "votes"
-    names = (*METRICS, "KL", "JS", "cosine", "F1_1K")
+    names = OF_VOTES
     truth = "q_"
 
     def tally(
@@ -193,8 +193,6 @@ class Votes(Measure):
 
 
 MEASURES: dict[str, Measure] = {m.kind: m for m in (Measure(), Votes(), Labels(), Dimensions())}
-ALL_METRICS = tuple(dict.fromkeys(name for m in MEASURES.values() for name in m.names))
-LOWER = ("RMSE", "Hamming", "KL", "JS")  # better where they are lower
 
 
 def chosen_by(kind: str) -> str:

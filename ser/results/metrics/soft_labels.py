@@ -16,7 +16,6 @@ rate that the corpora's papers report. Where the label is the majority of these 
 to make it, and the figure is too high for a newcomer.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,10 +26,10 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import xlogy
 
 from ser.audit.agreement import vote_counts
+from ser.metadata.targets.votes import COMPLETE, shares_of
 from ser.results.metrics.calibration import FLOOR
 
 Floats = NDArray[np.float64]
-COMPLETE = 1e-3  # votes whose sum is nearer to 1 are of all annotators
 SCORES = ("cross_entropy", "JS", "TVD")
 
 
@@ -56,15 +55,8 @@ def class_votes(frame: pd.DataFrame, mapping: Mapping[str, str], classes: Sequen
         frame: with columns `utterance_id` and `votes`.
         mapping: emotion -> class, of the label scheme.
     """
-    place = {name: k for k, name in enumerate(classes)}
     rows = frame[frame["votes"] != ""]
-    shares, total = np.zeros((len(rows), len(classes))), np.zeros(len(rows))
-    for n, text in enumerate(rows["votes"]):
-        for emotion, share in json.loads(text).items():
-            total[n] += share
-            k = place.get(mapping.get(emotion, ""))
-            if k is not None:
-                shares[n, k] += share
+    shares, total = shares_of(rows, mapping, classes)
     some = shares.sum(axis=1) > 0
     ids = rows["utterance_id"].to_numpy()[some].tolist()
     return Votes(ids, shares[some], (np.abs(total - 1) < COMPLETE)[some])

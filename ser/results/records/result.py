@@ -1,5 +1,6 @@
 """A result as read from its file, and the files beside it: predictions and run records, read when they are used."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,9 +75,7 @@ class Result:
     @property
     def outputs_in_words(self) -> str:
         """`4 classes`, `3 dimensions` or `6 labels`."""
-        count, outputs = len(self.classes), self.numbers.outputs
-        kind = "classes" if not outputs else "dimensions" if "CCC" in self.metrics else "labels"
-        return f"{count} {kind if count > 1 else kind[:-1]}"
+        return outputs_in_words(len(self.classes), self.metrics)
 
     @property
     def runs(self) -> list[RunRow]:
@@ -108,6 +107,16 @@ class Result:
             ConfigError: a file is missing or damaged.
         """
         return [read_run_record(beside(self.path, row.record)) for row in self.runs]
+
+
+def outputs_in_words(count: int, metrics: Sequence[str]) -> str:
+    """The number of a head's outputs with their kind, by the metrics that they have.
+
+    >>> outputs_in_words(4, ["UA", "WA"]), outputs_in_words(1, ["CCC"])
+    ('4 classes', '1 dimension')
+    """
+    kind = "dimensions" if "CCC" in metrics else "labels" if "exact" in metrics else "classes"
+    return f"{count} {kind if count > 1 or kind == 'classes' else kind[:-1]}"
 
 
 def metrics_of_groups(groups: dict[str, GroupScores]) -> list[str]:

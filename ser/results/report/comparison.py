@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ser.results.records.comparison import Pair, ResultComparison, Row
+from ser.results.records.result import outputs_in_words
 from ser.results.report.blocks import Block, Facts, Notice, Section, Table, Text
 from ser.results.report.cells import ABSENT, TESTED, date, interval, many, number, score_cells, score_heads, tested
 from ser.results.report.origin import stamps_and_notes
@@ -56,19 +57,14 @@ def difference_blocks(record: ResultComparison) -> list[Block]:
 
 def _facts(record: ResultComparison) -> list[tuple[str, str]]:
     data = record.data
+    outputs = outputs_in_words(len(data.classes), record.compared[0].pooled.names)
     who = "speakers not known" if data.speakers is None else many(data.speakers, "speaker")
     return [
-        ("data", f"{data.dataset}, scheme {data.scheme}, protocol {data.protocol}, {_outputs(record)}"),
+        ("data", f"{data.dataset}, scheme {data.scheme}, protocol {data.protocol}, {outputs}"),
         ("test", f"{data.utterances} utterances, {who}"),
         ("date", f"{date(record.time.started)} UTC"),
         ("command", record.command),
     ]
-
-
-def _outputs(record: ResultComparison) -> str:
-    """`4 classes`, `2 dimensions` or `6 labels`."""
-    metrics, count = record.compared[0].pooled.names, len(record.data.classes)
-    return f"{count} {'dimensions' if 'CCC' in metrics else 'labels' if 'exact' in metrics else 'classes'}"
 
 
 def remarks(record: ResultComparison) -> list[str]:

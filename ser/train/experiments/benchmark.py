@@ -10,6 +10,7 @@ from ser.features.store_selection import open_stores
 from ser.jsonfile import Content
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import load_table
+from ser.registry import words
 from ser.results.benchmarks import Preset, preset
 from ser.train.experiments.fit import fit
 from ser.workspace import Workspace, open_workspace
@@ -63,7 +64,7 @@ def missing(
     table, found = load_table(name, space), []
     if table.facts.get("corpus") not in (own.corpus, None):
         found.append(f"the table {name} is of {table.facts.get('corpus')}; --dataset names one of {own.corpus}")
-    stores = [*_names(audio), *_names(text)]
+    stores = [*(words("audio", audio or ()) or ()), *(words("text", text or ()) or ())]
     try:
         for store in open_stores(space, table, stores or None, None).values():
             store.close()
@@ -76,7 +77,3 @@ def missing(
         beside = f", which lie in {space.folds(name)}" if protocol == "emobox" else ""
         found.append(f"{error.problem}: it needs {'published folds' if beside else error.expected}{beside}")
     return found
-
-
-def _names(stores: str | Sequence[str] | None) -> list[str]:
-    return [part.strip() for part in stores.split(",")] if isinstance(stores, str) else list(stores or ())
