@@ -39,24 +39,64 @@ def read_sound(path: Path, take: Callable[[Any], Result]) -> Result:
     """
     import soundfile
 
+    try:
+        with open_sound(path) as sound:
+            return take(sound)
+    except soundfile.LibsndfileError as error:
+        said = str(error.error_string)
+        if path.suffix.lower() in CONTAINERS or shutil.which("ffmpeg") is None:
+            raise _undecodable(path, said) from None
+    try:
+        with _by_ffmpeg(path, said) as sound:
+            return take(sound)
+    except soundfile.LibsndfileError:
+        raise _undecodable(path, said) from None
+
+
+def open_sound(path: Path) -> Any:
+    """Open an audio file of any length as a `soundfile.SoundFile`, whose reading may still fail.
+
+    Raises:
+        AudioError: as of `read_sound`.
+    """
+    import soundfile
+
     refuse_other_files(path)
-    said = None
-    if path.suffix.lower() not in CONTAINERS:
-        try:
-            with soundfile.SoundFile(_completed(path) or _encoded(path)) as sound:
-                _refuse_cut(path, sound)
-                return take(sound)
-        except soundfile.LibsndfileError as error:
-            said = str(error.error_string)
-            if shutil.which("ffmpeg") is None:
-                raise _undecodable(path, said) from None
-    with tempfile.TemporaryFile() as wav:  # without a name: a process that is killed leaves nothing behind
+    if path.suffix.lower() in CONTAINERS:
+        return _by_ffmpeg(path, None)
+    try:
+        sound = soundfile.SoundFile(_completed(path) or _encoded(path))
+    except soundfile.LibsndfileError as error:
+        said = str(error.error_string)
+        if shutil.which("ffmpeg") is None:
+            raise _undecodable(path, said) from None
+        return _by_ffmpeg(path, said)
+    try:
+        _refuse_cut(path, sound)
+    except AudioError:
+        sound.close()
+        raise
+    return sound
+
+
+def _by_ffmpeg(path: Path, said: str | None) -> Any:
+    """Open what ffmpeg makes of a file.
+
+    Args:
+        said: the message of soundfile about the file, if it was asked.
+    """
+    import soundfile
+
+    wav = tempfile.TemporaryFile()  # noqa: SIM115 - without a name, and open as long as the sound: a kill leaves nothing
+    try:
         _convert(path, wav, said)
-        try:
-            with soundfile.SoundFile(wav) as sound:
-                return take(sound)
-        except soundfile.LibsndfileError as error:
-            raise _undecodable(path, said or str(error.error_string)) from None
+        return soundfile.SoundFile(wav)
+    except soundfile.LibsndfileError as error:
+        wav.close()
+        raise _undecodable(path, said or str(error.error_string)) from None
+    except BaseException:
+        wav.close()
+        raise
 
 
 def header_seconds(path: Path) -> float | None:

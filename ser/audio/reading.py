@@ -71,7 +71,7 @@ def decode(
 
     def take(sound: Any) -> tuple[NDArray[np.float32], int, int]:
         rate = int(sound.samplerate)
-        first, last = _bounds(path, sound.frames, rate, start, end)
+        first, last = bounds(path, sound.frames, rate, start, end)
         return read_frames(sound, first, last), last - first, rate
 
     data, wanted, rate = read_sound(path, take)
@@ -205,7 +205,17 @@ def _given(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def _bounds(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
+def bounds(path: Path | str, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
+    """The first sample of a segment and the one behind its last.
+
+    Args:
+        path: the name of the recording, for messages.
+        frames: samples of the recording, at `rate` Hz.
+        start, end: s; None is the beginning and the end.
+
+    Raises:
+        AudioError: the segment is not in the recording, has no samples, or is longer than `MAX_SECONDS`.
+    """
     seconds = frames / rate
     if not frames:
         raise AudioError(f"{path} is empty", expected="samples", found="none", action=AGAIN, fault="empty")

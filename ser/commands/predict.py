@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Folder, Items
+from ser.commands._types import Folder, Items, Number
 
 
 @click.command("predict", cls=Command)
@@ -25,6 +25,39 @@ from ser.commands._types import Folder, Items
     type=click.Path(dir_okay=False, path_type=Path),
     help="In place of FILES: a CSV with the columns file, text or both, and speaker, dialogue, turn as far as they are known.",
 )
+@click.option(
+    "--window", type=Number(min=0, min_open=True), help="Hear long recordings through a window of this many s."
+)
+@click.option(
+    "--hop", type=Number(min=0, min_open=True), help="s between two windows.  [default: a quarter of --window]"
+)
+@click.option(
+    "--channels",
+    metavar="mix|split|N",
+    default="mix",
+    show_default=True,
+    help="The mean of all channels, each by itself, or channel N, from 0.",
+)
+@click.option(
+    "--vad", type=click.Choice(["silero"]), help="Leave out the steps in which nobody speaks (pip install 'ser[vad]')."
+)
+@click.option("--smooth", type=Number(min=0), default=0.0, help="s of a moving average of the probabilities over time.")
+@click.option(
+    "--rows",
+    type=click.Choice(["segments", "windows"]),
+    default="segments",
+    show_default=True,
+    help="Of --window: neighbours of one answer joined, or each window.",
+)
+@click.option(
+    "--raw", metavar="RATE[xCHANNELS]", help="Standard input is raw samples of 16 bits: --raw 16000, --raw 8000x2."
+)
+@click.option(
+    "--min-confidence",
+    type=Number(min=0, max=1),
+    default=0.0,
+    help="Give no answer where the largest probability is below.",
+)
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--encoders", type=Items(), help="STORE=NAME or folder, where an encoder's weights have moved.")
@@ -35,6 +68,14 @@ def command(
     model: str,
     texts: Path | None,
     table: Path | None,
+    window: float | None,
+    hop: float | None,
+    channels: str,
+    vad: str | None,
+    smooth: float,
+    rows: str,
+    raw: str | None,
+    min_confidence: float,
     form: str,
     weights: Path | None,
     encoders: list[str] | None,
@@ -43,23 +84,41 @@ def command(
     """Predict the emotions of audio files (or folders of them), as a table, CSV or JSON lines.
 
     Exit code 3 where a file cannot be used: its row has the reason. A head that was trained on dialogues takes the files as
-    one dialogue, in the order given, and each folder as one.
+    one dialogue, in the order given, and each folder as one. With --window a long recording, or standard input (-), is
+    followed over time; JSON lines are written as soon as they are decided.
 
     \b
     ser predict new/*.wav --model fit-mine
     ser predict --list turns.csv --model results/EXPERIMENT/run-000.fold-official.safetensors
+    ser predict call.wav --model fit-mine --window 4 --hop 1 --channels split --vad silero
     """
     from ser.predict.inputs import inputs_of_command
-    from ser.predict.predictions import as_text
+    from ser.predict.long_recordings import follow, only_with_window
+    from ser.predict.predictions import abstain, as_text
     from ser.predict.predictor import Predictor
+    from ser.predict.timeline import TimelineOptions
     from ser.results.records.find import find_head
 
+    over_time = {"hop": hop, "vad": vad, "smooth": smooth, "raw": raw, "rows": rows}
+    options = None
+    if window is None:
+        only_with_window(over_time, files)
+    else:
+        options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence, vad or "")
     moved = dict(pair.partition("=")[::2] for pair in encoders or [])
     file = find_head(model, session.workspace.results)
     if file != Path(model):
         session.warn(f"the head is {file}")
     predictor = Predictor(file, weights=weights, device=device, encoders=moved, say=session.warn)
-    found = predictor.answer(inputs_of_command(files, texts, table, predictor.reads_dialogues))
-    click.echo(as_text(found, form))
-    if (found["error"] != "").any():
+    if options is None:
+        inputs = inputs_of_command(files, texts, table, predictor.reads_dialogues, channels)
+        found = abstain(predictor.answer(inputs), min_confidence)
+        click.echo(as_text(found, form))
+        failed = bool((found["error"] != "").any())
+    else:
+        failed = False
+        for found in follow(predictor, files, texts or table, options, raw, row_by_row=form == "jsonl"):
+            click.echo(as_text(found, form))
+            failed |= bool((found["error"] != "").any())
+    if failed:
         raise click.exceptions.Exit(3)

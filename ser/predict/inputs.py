@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.audio.files import ENDINGS
-from ser.errors import ConfigError
+from ser.audio.streams import open_file
+from ser.errors import AudioError, ConfigError
 from ser.files import open_regular
 from ser.metadata.parsing import read_text
 from ser.metadata.table_files import read_delimited
 from ser.predict.recordings import Recording, RecordingLike, as_recordings
 from ser.registry import unknown
 
-COLUMNS = ("file", "text", "speaker", "dialogue", "turn")
+SEGMENT = ("start", "end", "channel")  # of a recording: s, s, and the channel, 0-based
+COLUMNS = ("file", *SEGMENT, "text", "speaker", "dialogue", "turn")
 LOOSE = "1"  # the name of a dialogue without one
 
 
@@ -56,6 +58,12 @@ class Inputs:
         return len(self.names)
 
     @property
+    def segments(self) -> dict[str, list[Any]]:
+        """The columns of `SEGMENT` that any recording has, None where one has none."""
+        found = {name: [getattr(r, name) for r in self.recordings or []] for name in SEGMENT}
+        return {name: values for name, values in found.items() if any(v is not None for v in values)}
+
+    @property
     def dialogue_names(self) -> list[str]:
         return [LOOSE] * len(self) if self.dialogues is None else self.dialogues
 
@@ -80,12 +88,14 @@ def check_inputs(
     turns: Sequence[Any] | None = None,
     speakers: Sequence[str] | None = None,
     *,
+    segments: Mapping[str, Sequence[Any]] | None = None,
     reads_dialogues: bool = True,
 ) -> Inputs:
     """Check inputs, one of each column for every row.
 
     Args:
         recordings: see `ser.predict.recordings.Recording`; a single one stands for a list of one.
+        segments: of the recordings by the names of `SEGMENT`: start, end, channel; None, NaN and "" are none.
         reads_dialogues: true for a head that does; else dialogues and turns are not looked at.
 
     Raises:
@@ -102,6 +112,13 @@ def check_inputs(
     for name, values in columns.items():
         if len(values) != rows:
             raise ConfigError(f"{name} to predict", expected=f"one for each row: {rows}", found=len(values))
+    for name, values in (segments or {}).items():
+        if "recordings" not in columns or len(values) != rows:
+            raise ConfigError(f"{name} of recordings", expected=f"one for each recording: {rows}", found=len(values))
+        columns["recordings"] = [
+            replace(recording, **{name: _place(name, value, row)})
+            for row, (recording, value) in enumerate(zip(columns["recordings"], values, strict=True), start=1)
+        ]
     unused = not reads_dialogues and bool({"dialogues", "turns"} & set(columns))
     if not reads_dialogues:
         columns = {name: values for name, values in columns.items() if name not in ("dialogues", "turns")}
@@ -134,6 +151,22 @@ def _dialogue(value: Any, row: int) -> str:
     return name
 
 
+def _place(name: str, value: Any, row: int) -> float | int | None:
+    """A start or end in s, or the number of a channel; None where there is none."""
+    if value is None or value == "":
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if number != number and not isinstance(value, str):
+        return None
+    if not (0 <= number < float("inf")) or (name == "channel" and number != int(number)):
+        expected = "a whole number, 0 or more" if name == "channel" else "seconds, 0 or more"
+        raise ConfigError(f"the {name} of row {row}", expected=f"{expected}, or nothing", found=repr(value))
+    return int(number) if name == "channel" else number
+
+
 def _turn(value: Any, row: int) -> int:
     for number in (str, float):  # `1.0` is one too; through float, large numbers would lose digits
         try:
@@ -145,15 +178,24 @@ def _turn(value: Any, row: int) -> int:
     raise ConfigError(f"the turn of row {row}", expected="a whole number in every row, or none", found=repr(value))
 
 
-def inputs_of_command(paths: Sequence[Path], texts: Path | None, table: Path | None, dialogues: bool) -> Inputs:
+def inputs_of_command(
+    paths: Sequence[Path], texts: Path | None, table: Path | None, dialogues: bool, channels: str = "mix"
+) -> Inputs:
     """Read the inputs that a command line names: a table, or else paths and a file of texts.
+
+    Args:
+        channels: of each file: `mix`, the mean of all; `split`, each by itself; or the number of one, from 0.
 
     Raises:
         ConfigError: a table beside files or texts, or as of `inputs_of_table` and `inputs_of_paths`.
         CorpusError: the table cannot be read.
     """
-    if table is None:
+    if table is None and channels == "mix":
         return inputs_of_paths(paths, texts, dialogues)
+    if table is None:
+        return _inputs_of_channels(paths, texts, dialogues, channels)
+    if channels != "mix":
+        raise ConfigError("--channels beside --list", expected="a column channel in the list", option="channels")
     if paths or texts:
         raise ConfigError(
             f"--list {table} beside {'files' if paths else '--texts'}",
@@ -192,9 +234,11 @@ def inputs_of_table(path: Path, dialogues: bool) -> Inputs:
     files = column["file"]
     if files is not None:
         files = [str(folder / file) if file else "" for file in files]
-    return check_inputs(
-        files, column["text"], column["dialogue"], column["turn"], column["speaker"], reads_dialogues=dialogues
-    )
+    segments = {name: values for name in SEGMENT if (values := column[name]) is not None}
+    if segments and files is None:
+        raise ConfigError(f"{path} has {', '.join(segments)} and no files", expected="a filled column file")
+    others = [column[name] for name in ("text", "dialogue", "turn", "speaker")]
+    return check_inputs(files, *others, segments=segments, reads_dialogues=dialogues)
 
 
 def inputs_of_paths(paths: Sequence[Path], texts: Path | None, dialogues: bool) -> Inputs:
@@ -218,6 +262,25 @@ def inputs_of_paths(paths: Sequence[Path], texts: Path | None, dialogues: bool) 
     rest = ", the other files are one in the order given" if LOOSE in names else ""
     by = f"each folder is one, its files in order of name{rest}"
     return replace(check_inputs(files, lines, names), dialogues_by=by, left_out=left_out)
+
+
+def _inputs_of_channels(paths: Sequence[Path], texts: Path | None, dialogues: bool, channels: str) -> Inputs:
+    """Take one channel of each file, or each by itself; a file that cannot be opened is one row."""
+    if texts or dialogues:
+        problem = "--channels beside --texts" if texts else "--channels, of a head that reads dialogues"
+        raise ConfigError(problem, expected="a list with the column channel: --list FILE", option="channels")
+    if channels != "split" and not channels.isdecimal():
+        raise ConfigError("--channels", expected="mix, split, or a number from 0", found=repr(channels))
+    files, left_out = audio_files(paths)
+    rows: list[tuple[Path, int | None]] = []
+    for file in files:
+        try:
+            with open_file(file) as stream:
+                rows += [(file, k) for k in (range(stream.channels) if channels == "split" else [int(channels)])]
+        except AudioError:
+            rows.append((file, None))
+    found = check_inputs([f for f, _ in rows], segments={"channel": [k for _, k in rows]})
+    return replace(found, left_out=left_out)
 
 
 def audio_files(paths: Iterable[Path]) -> tuple[list[Path], str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS, EMOTION
 from ser.predict.inputs import Inputs
 
@@ -38,6 +39,7 @@ def prediction_table(
     elif target != DIMENSIONS:
         best[good] = np.array(classes, dtype=object)[shares[good].argmax(-1)]
     columns: dict[str, Any] = {"text" if inputs.recordings is None else "file": inputs.names}
+    columns |= {name: _places(values) for name, values in inputs.segments.items()}
     if dialogues:
         columns |= {"dialogue": inputs.dialogue_names, "turn": inputs.turn_numbers}
     named = target != DIMENSIONS
@@ -46,6 +48,13 @@ def prediction_table(
     shown = pd.DataFrame(shares, columns=[f"p_{c}" if named else c for c in classes])
     joined: pd.DataFrame = pd.concat([pd.DataFrame(columns), shown], axis=1)
     return joined
+
+
+def _places(values: list[Any]) -> "pd.Series[Any]":
+    """Starts, ends or channels as numbers; whole ones stay whole beside empty places."""
+    whole = all(v is None or isinstance(v, int) for v in values)
+    found: pd.Series[Any] = pd.Series(values, dtype="Int64" if whole else float)
+    return found
 
 
 def notes(inputs: Inputs, errors: NDArray[Any], dialogues: bool, by: str) -> Iterator[str]:
@@ -101,12 +110,26 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
+def abstain(found: pd.DataFrame, least: float) -> pd.DataFrame:
+    """Leave `predicted` empty where the largest probability is below a limit.
+
+    Raises:
+        ConfigError: a limit for a head on dimensions or on several labels.
+    """
+    if not least:
+        return found
+    if "probability" not in found or found["predicted"].str.contains(";").any():
+        raise ConfigError("--min-confidence is of heads that name one class", expected="another head, or no limit")
+    marked: pd.DataFrame = found.assign(predicted=found["predicted"].where(~(found["probability"] < least), ""))
+    return marked
+
+
 def as_text(found: pd.DataFrame, form: str) -> str:
     """Write predictions as text: `table` (rounded), `csv`, or `jsonl` (empty values left out)."""
     if form == "csv":
         return found.to_csv(index=False, lineterminator="\n").rstrip("\n")
     if form == "jsonl":
-        rows = ({k: v for k, v in r.items() if v != "" and v == v} for r in found.to_dict("records"))
+        rows = ({k: v for k, v in r.items() if not (pd.isna(v) or v == "")} for r in found.to_dict("records"))
         return "\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
     good = found["error"] == ""
     shown = found[good].drop(columns="error")

@@ -1,6 +1,6 @@
 """A trained head and its encoders, applied to new audio and text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ class Predictor:
         *,
         turns: Sequence[int] | None = None,
         speakers: Sequence[str] | None = None,
+        segments: Mapping[str, Sequence[Any]] | None = None,
     ) -> pd.DataFrame:
         """Predict the emotions of recordings, or of texts.
 
@@ -80,32 +81,71 @@ class Predictor:
             turns: their order in it, whole numbers; None: the order given.
             speakers: names of the speakers. A head that was normalised per speaker standardises the recordings of each by
                 their own statistics; None: all are one speaker's.
+            segments: `start` and `end` in s and `channel`, 0-based, of each file, as far as they are given: then only that part
+                of it is read. None in a row is the beginning, the end, the mean of all channels.
 
         Returns:
-            One row for each file, in the order given: `file` (`text` where there are no files), for dialogues `dialogue`
-            and `turn`, then `predicted`, `probability`, `error`, and `p_<class>` columns. Where a recording cannot be used
-            (the file is missing, say), `error` gives the reason, the other columns are empty, and the rest of its dialogue is
-            predicted without it. A head on dimensions gives a column for each in place of the last but `error`.
+            One row for each file, in the order given: `file` (`text` where there are no files), the columns of `segments`,
+            for dialogues `dialogue` and `turn`, then `predicted`, `probability`, `error`, and `p_<class>` columns. Where a
+            recording cannot be used (the file is missing, say), `error` gives the reason, the other columns are empty, and the
+            rest of its dialogue is predicted without it. A head on dimensions gives a column for each in place of the last but
+            `error`.
 
         Raises:
             ConfigError: the head wants files or texts and there are none, or not one for each row; or a turn is there twice.
         """
-        return self.answer(check_inputs(files, texts, dialogues, turns, speakers, reads_dialogues=self.reads_dialogues))
+        return self.answer(
+            check_inputs(
+                files, texts, dialogues, turns, speakers, segments=segments, reads_dialogues=self.reads_dialogues
+            )
+        )
+
+    def timeline(
+        self, recording: Path | str | tuple[NDArray[Any], float], window: float, **options: Any
+    ) -> pd.DataFrame:
+        """Predict a long recording over time.
+
+        Args:
+            recording: a file's path; or samples, `(samples,)` or `(samples, channels)`, and their rate in Hz.
+            window: s that are heard at once.
+            options: others of `ser.predict.timeline.TimelineOptions`: hop, channels, rows, smooth, min_confidence, vad.
+
+        Returns:
+            One row for each segment (or window): `file`, `start` and `end` in s, `channel` where channels are split or one was
+            chosen, and what `predict` gives.
+
+        Raises:
+            ConfigError: options that do not fit, or a head that cannot hear windows.
+            AudioError: the recording cannot be read.
+        """
+        from ser.predict.long_recordings import table_of
+        from ser.predict.timeline import TimelineOptions
+
+        return table_of(self, recording, TimelineOptions(window, **options))
 
     def answer(self, inputs: Inputs) -> pd.DataFrame:
         """Predict as `predict`, from inputs that were checked before."""
-        self._refuse(inputs)
-        errors = np.full(len(inputs), "", dtype=object)
-        seconds = np.full(len(inputs), np.nan)
-        features = [self._features(inputs, k, errors, seconds) for k in range(len(inputs))]
-        self._refuse_alone(inputs, errors)
-        shares = self._shares(inputs, features, errors)
+        errors, seconds, shares = self.judge(inputs)
         for note in notes(inputs, errors, self.reads_dialogues, self.head.standardises_by):
             self.say(note)
         far = long_note(inputs.names, np.where(errors == "", seconds, np.nan), self.head.longest)
         if far:
             self.say(far)
         return prediction_table(inputs, errors, shares, self.classes, self.reads_dialogues, self.head.target)
+
+    def judge(self, inputs: Inputs) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
+        """Give the bare answer to inputs, without notes.
+
+        Returns:
+            The reason why each cannot be used, `(n,)`, "" where it can; the lengths in s, `(n,)`; probabilities, or the values
+            of dimensions, `(n, outputs)`; NaN where a row cannot be used.
+        """
+        self._refuse(inputs)
+        errors = np.full(len(inputs), "", dtype=object)
+        seconds = np.full(len(inputs), np.nan)
+        features = [self._features(inputs, k, errors, seconds) for k in range(len(inputs))]
+        self._refuse_alone(inputs, errors)
+        return errors, seconds, self._shares(inputs, features, errors)
 
     def _refuse(self, inputs: Inputs) -> None:
         """Refuse inputs that the head cannot answer."""

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
@@ -21,7 +21,8 @@ RATES = (100, 1_000_000)  # Hz
 ADVICE = {
     "missing": None,
     "too-long": "Cut it into utterances.",
-    "cancelling": "Give one of its channels.",
+    "segment": None,
+    "cancelling": "Take one of its channels: --channels 0, or the column channel of a list.",
     "not-finite": "Write it again from its source.",
 }
 
@@ -33,10 +34,15 @@ class Recording:
     Attributes:
         name: its name in the answer: the path, or the kind and the number of its row.
         source: the path, the bytes of a file, an open file, or samples and their rate; None where a row has none.
+        start, end: s within it; None is its beginning and its end.
+        channel: 0-based; None is the mean of all.
     """
 
     name: str
     source: Any
+    start: float | None = None
+    end: float | None = None
+    channel: int | None = None
 
     def decode(self) -> tuple[reading.Audio, int]:
         """Decode the recording as mono.
@@ -50,7 +56,7 @@ class Recording:
         if self.source is None:
             raise AudioError("there is no file", expected="audio")
         if isinstance(self.source, tuple):
-            return _of_samples(self.name, *self.source)
+            return self._advised(lambda: _of_samples(self, *self.source), self.name)
         if isinstance(self.source, Path):
             return self._decode_file(self.source)
         content = self.source if isinstance(self.source, bytes) else self._read()
@@ -69,11 +75,16 @@ class Recording:
         return content
 
     def _decode_file(self, path: Path) -> tuple[reading.Audio, int]:
+        segment = {"start": self.start, "end": self.end, "channel": self.channel}
+        return self._advised(lambda: reading.decode(path, **segment), str(path))
+
+    def _advised(self, decode: Callable[[], tuple[reading.Audio, int]], name: str) -> tuple[reading.Audio, int]:
+        """Decode; where that fails, name the recording as its user does, with advice on a single one."""
         try:
-            return reading.decode(path)
+            return decode()
         except AudioError as error:
             action = ADVICE.get(error.fault, error.action)
-            problem, found = (str(text).replace(str(path), self.name) for text in (error.problem, error.found))
+            problem, found = (str(text).replace(name, self.name) for text in (error.problem, error.found))
             raise AudioError(
                 problem,
                 expected=error.expected,
@@ -83,8 +94,27 @@ class Recording:
             ) from None
 
 
-def _of_samples(name: str, samples: Any, rate: Any) -> tuple[reading.Audio, int]:
-    """Check samples, `(samples,)` or `(samples, channels)`: floats of full scale 1, or integers of their type's range."""
+def _of_samples(recording: Recording, samples: Any, rate: Any) -> tuple[reading.Audio, int]:
+    """Take the segment and the channel of samples, `(samples,)` or `(samples, channels)`."""
+    data = full_scale(recording.name, samples, rate)
+    first, last = reading.bounds(recording.name, len(data), int(rate), recording.start, recording.end)
+    return reading.to_mono(recording.name, data[first:last], recording.channel), int(rate)
+
+
+def full_scale(name: str, samples: Any, rate: Any) -> NDArray[np.float32]:
+    """Check samples, and bring them to full scale 1.
+
+    Args:
+        name: for messages.
+        samples: `(samples,)` or `(samples, channels)`: floats of full scale 1, or integers of their type's range.
+        rate: Hz.
+
+    Returns:
+        float32 `(samples, channels)`.
+
+    Raises:
+        AudioError: another shape or type, or a rate that is none.
+    """
     data = np.asarray(samples)
     if data.ndim not in (1, 2) or not data.size or (data.ndim == 2 and data.shape[0] < data.shape[1]):
         raise AudioError(f"{name} has the shape {data.shape}", expected="(samples,) or (samples, channels)")
@@ -94,19 +124,11 @@ def _of_samples(name: str, samples: Any, rate: Any) -> tuple[reading.Audio, int]
         raise AudioError(
             f"{name} has a sample rate of {rate:g} Hz", expected=f"a whole number, {RATES[0]} to {RATES[1]}"
         )
-    if len(data) > reading.MAX_SECONDS * rate:
-        raise AudioError(
-            f"{name} is too long for one utterance",
-            expected=f"{reading.MAX_SECONDS:.0f} s at most",
-            found=f"{len(data) / rate:.0f} s",
-            action=ADVICE["too-long"],
-            fault="too-long",
-        )
     if data.dtype.kind in "iu":
         limits = np.iinfo(data.dtype)
         middle = 0 if data.dtype.kind == "i" else (limits.max + 1) // 2
         data = (data.astype(np.float64) - middle) / ((int(limits.max) - int(limits.min) + 1) // 2)
-    return reading.to_mono(name, data.astype(np.float32).reshape(len(data), -1)), int(rate)
+    return data.astype(np.float32).reshape(len(data), -1)
 
 
 def as_recordings(values: Sequence[RecordingLike] | RecordingLike) -> list[Recording]:

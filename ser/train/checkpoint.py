@@ -122,8 +122,13 @@ class SavedHead:
     @property
     def longest(self) -> float | None:
         """The length of the longest utterance in training, s; None where the head does not say."""
-        durations = self.about.durations
-        return durations.max if durations is not UNSET and durations.max > 0 else None
+        return None if self.durations is None else self.durations[2]
+
+    @property
+    def durations(self) -> tuple[float, float, float] | None:
+        """The lengths of the shortest, the middle and the longest utterance in training, s; None where they are not known."""
+        found = self.about.durations
+        return (found.min, found.median, found.max) if found is not UNSET and found.max > 0 else None
 
     @property
     def standardises_by(self) -> str:

@@ -1,0 +1,190 @@
+"""Long recordings: a call of known emotions, its timeline against the truth; speed and memory by length.
+
+A call has two speakers of one test fold, one on each channel, who speak in turns: each turn is some utterances of one speaker
+and emotion, with pauses, so that the times of all changes are known.
+
+    python benchmarks/timeline.py call --workspace W --dataset emodb --root CORPUS --model EXPERIMENT --fold 3 --out CALL
+    python benchmarks/timeline.py score CALL.wav --model HEAD [--weights DIR] --window 3 --hop 0.5 --picture CALL.png
+    python benchmarks/timeline.py length CALL.wav --model HEAD --window 4 --hop 1 --minutes 10,60
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+RATE = 16000
+STEP = 0.1  # s: the truth and the timeline are compared at each
+PAUSE = (0.2, 0.6)  # s between utterances
+TURN = 3  # utterances of one emotion
+
+
+def make_call(args: argparse.Namespace) -> None:
+    """Write the call as a wav with two channels, and its truth as a CSV of channel, start, end, emotion."""
+    from ser.audio.reading import load
+    from ser.metadata.table import load_table
+    from ser.workspace import Workspace
+
+    frame = load_table(args.dataset, Workspace(args.workspace)).frame.set_index("utterance_id")
+    (folder,) = (args.workspace / "results").glob(f"{args.model}*/")
+    recorded = pd.read_csv(folder / f"run-000.fold-{args.fold}.csv")
+    tested = frame.loc[recorded[recorded["split"] == "test"]["utterance_id"]]
+    speakers = sorted(tested["speaker"].unique())[:2]
+    rng = np.random.default_rng(0)
+    sound, truth, now, end, turn = np.zeros((0, 2), dtype=np.float32), [], 0.0, args.minutes * 60, 0
+    pieces: list[np.ndarray[Any, Any]] = []
+    while now < end:
+        own = tested[tested["speaker"] == speakers[turn % 2]]
+        emotion = rng.choice(sorted(own["emotion"].unique()))
+        rows = own[own["emotion"] == emotion]
+        for _, row in rows.sample(min(TURN, len(rows)), random_state=int(rng.integers(1 << 30))).iterrows():
+            audio = load(args.root / row["path"], RATE)
+            both = np.zeros((len(audio) + int(RATE * rng.uniform(*PAUSE)), 2), dtype=np.float32)
+            both[: len(audio), turn % 2] = audio
+            truth.append({"channel": turn % 2, "start": now, "end": now + len(audio) / RATE, "emotion": emotion})
+            pieces.append(both)
+            now += len(both) / RATE
+        turn += 1
+    sound = np.concatenate(pieces)
+    soundfile.write(args.out.with_suffix(".wav"), sound, RATE)
+    pd.DataFrame(truth).to_csv(args.out.with_suffix(".csv"), index=False)
+    print(f"{now / 60:.1f} min, {turn} turns, {len(truth)} utterances, speakers {', '.join(speakers)}")
+
+
+def _at_steps(rows: pd.DataFrame, column: str, channel: int, count: int) -> list[str]:
+    """The value of a column at each step, "" where there is no row."""
+    found = np.full(count, "", dtype=object)
+    for row in rows[rows["channel"] == channel].itertuples():
+        found[round(row.start / STEP) : round(row.end / STEP)] = getattr(row, column)
+    return [str(v) for v in found]
+
+
+def score(args: argparse.Namespace) -> None:
+    """Compare the timeline with the truth at each tenth of a second in which somebody speaks."""
+    from sklearn.metrics import f1_score, recall_score
+
+    from ser import Predictor
+
+    truth = pd.read_csv(args.call.with_suffix(".csv"))
+    count = round(truth["end"].max() / STEP) + 1
+    predictor = Predictor(args.model, weights=args.weights)
+    for smooth, vad in ((0.0, ""), (0.0, "silero"), (args.smooth, "silero")):
+        options = {"hop": args.hop, "channels": "split", "smooth": smooth, "vad": vad}
+        rows = predictor.timeline(args.call, args.window, **options)
+        right, said = [], []
+        for channel in (0, 1):
+            right += _at_steps(truth, "emotion", channel, count)
+            said += _at_steps(rows, "predicted", channel, count)
+        spoken = np.array([r != "" for r in right])
+        heard = np.array([s != "" for s in said])
+        r, s = (np.array(v)[spoken] for v in (right, said))
+        print(
+            f"window {args.window:g} s, hop {args.hop:g} s, smooth {smooth:g} s, vad {vad or 'none'}: {len(rows)} segments; "
+            f"UA {recall_score(r, s, average='macro', labels=sorted(set(r)), zero_division=0):.3f}, "
+            f"macro-F1 {f1_score(r, s, average='macro', labels=sorted(set(r)), zero_division=0):.3f} of speech; "
+            f"speech found {heard[spoken].mean():.3f}, silence taken for speech {heard[~spoken].mean():.3f}"
+        )
+    if args.picture:
+        _draw(args.picture, truth, rows, predictor.classes)
+
+
+def _draw(path: Path, truth: pd.DataFrame, rows: pd.DataFrame, classes: list[str]) -> None:
+    """Draw truth and timeline of the first three minutes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    colours = dict(zip(classes, plt.get_cmap("tab10").colors, strict=False))  # type: ignore[attr-defined]
+    figure, axis = plt.subplots(figsize=(12, 3.2), layout="constrained")
+    for k, (found, column) in enumerate(((truth, "emotion"), (rows, "predicted"))):
+        for channel in (0, 1):
+            for row in found[(found["channel"] == channel) & (found["start"] < 180)].itertuples():
+                label = getattr(row, column)
+                axis.barh(3 - 2 * channel - k, row.end - row.start, left=row.start, color=colours.get(label, "white"))
+    axis.set_yticks([3, 2, 1, 0], [f"{n}, channel {c}" for c in (0, 1) for n in ("truth", "timeline")])
+    axis.set_xlim(0, 180)
+    axis.set_xlabel("s")
+    handles = [plt.Rectangle((0, 0), 1, 1, color=c) for c in colours.values()]
+    figure.legend(handles, list(colours), loc="outside right center", frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def length(args: argparse.Namespace) -> None:
+    """Seconds and peak memory of `ser predict --window` by the length of the recording: whole processes."""
+    call, rate = soundfile.read(args.call, dtype="float32")
+    for minutes in map(float, args.minutes.split(",")):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "long.wav"
+            wanted = int(minutes * 60 * rate)
+            with soundfile.SoundFile(file, "w", rate, 2) as out:
+                while out.tell() < wanted:
+                    out.write(call[: wanted - out.tell()])
+            more = ["--weights", str(args.weights)] if args.weights else []
+            command = [
+                sys.executable,
+                "-m",
+                "ser",
+                "predict",
+                str(file),
+                "--model",
+                str(args.model),
+                "--format",
+                "jsonl",
+                *more,
+            ]
+            command += ["--window", str(args.window), "--hop", str(args.hop), "--channels", "split"]
+            command += ["--vad", args.vad] if args.vad else []
+            start = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            seconds = time.perf_counter() - start
+            # The largest of all children so far: lengths go up, so that a later one is not hidden by an earlier.
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+            rows = [json.loads(line) for line in done.stdout.splitlines()]
+            factor = seconds / minutes / 60
+            print(
+                f"{minutes:g} min: {seconds:.1f} s, real-time factor {factor:.4f}, peak {peak:.0f} MiB, {len(rows)} rows"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = parser.add_subparsers(required=True)
+    call = parts.add_parser("call")
+    call.add_argument("--workspace", type=Path, required=True)
+    call.add_argument("--dataset", required=True)
+    call.add_argument("--root", type=Path, required=True)
+    call.add_argument("--model", required=True, help="an experiment, whose fold's test speakers are heard")
+    call.add_argument("--fold", required=True, help="as in its files' names")
+    call.add_argument("--minutes", type=float, default=20)
+    call.add_argument("--out", type=Path, required=True)
+    call.set_defaults(run=make_call)
+    for name, function in (("score", score), ("length", length)):
+        part = parts.add_parser(name)
+        part.add_argument("call", type=Path)
+        part.add_argument("--model", required=True)
+        part.add_argument("--weights", type=Path)
+        part.add_argument("--window", type=float, default=4)
+        part.add_argument("--hop", type=float, default=1)
+        part.add_argument("--vad", default="")
+        part.set_defaults(run=function)
+        if name == "score":
+            part.add_argument("--smooth", type=float, default=3)
+            part.add_argument("--picture", type=Path)
+        else:
+            part.add_argument("--minutes", default="10,60")
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()

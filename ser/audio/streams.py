@@ -1,0 +1,172 @@
+"""Recordings of any length, read block by block: files, and what comes over a pipe while it is being recorded."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.audio.decoding import open_sound
+from ser.errors import AudioError
+
+BLOCK = 1.0  # s that are read of a file at once
+LIVE_BLOCK = 0.1  # s that are read of a pipe at once
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # wFormatTag of a wav's fmt chunk
+_TYPES = {(_PCM, 8): "u1", (_PCM, 16): "<i2", (_PCM, 32): "<i4", (_FLOAT, 32): "<f4", (_FLOAT, 64): "<f8"}
+_MOST_CHANNELS = 256
+_LONGEST_CHUNK = 1 << 24  # bytes before the audio of a wav on a pipe
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A recording that is read once, from its beginning.
+
+    Attributes:
+        name: for messages and answers.
+        rate: Hz.
+        channels: their number.
+        blocks: float32 `(samples, channels)`, full scale 1.
+        live: true where the sound may come no faster than it is recorded.
+    """
+
+    name: str
+    rate: int
+    channels: int
+    blocks: Iterator[NDArray[np.float32]]
+    live: bool = False
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[Stream]:
+    """Open an audio file of any length; one that ffmpeg has to decode is decoded to a temporary file first.
+
+    Raises:
+        AudioError: as of `ser.audio.reading.load`, but for its length; while it is read, too.
+    """
+    with open_sound(path) as sound:
+        if not sound.frames:
+            raise AudioError(f"{path} is empty", expected="samples", found="none", fault="empty")
+        yield Stream(str(path), int(sound.samplerate), int(sound.channels), _blocks(path, sound))
+
+
+def _blocks(path: Path, sound: "object") -> Iterator[NDArray[np.float32]]:
+    import soundfile
+
+    assert isinstance(sound, soundfile.SoundFile)
+    count = 0
+    while True:
+        try:
+            block = sound.read(round(BLOCK * sound.samplerate), dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise AudioError(
+                f"{path} cannot be decoded behind {count / sound.samplerate:.1f} s", found=error.error_string
+            ) from None
+        if not len(block):
+            return
+        count += len(block)
+        yield block
+
+
+def open_pipe(pipe: BinaryIO, raw: tuple[int, int] | None, name: str = "-") -> Stream:
+    """Read sound from a pipe: a wav, or raw samples.
+
+    Args:
+        pipe: opened in binary mode.
+        raw: rate in Hz and number of channels of raw samples, whole numbers of 16 bits, little endian, channels in turn;
+            None: a wav is expected. The sizes in the header of one that is written to a pipe mean nothing: it is read to
+            the end of the pipe.
+
+    Raises:
+        AudioError: neither a wav nor, where the rate was given, whole samples.
+    """
+    if raw is not None:
+        rate, channels = raw
+        return Stream(name, rate, channels, _samples(pipe, name, rate, channels, "<i2", 16), live=True)
+    rate, channels, kind, bits, size = _header(pipe, name)
+    return Stream(name, rate, channels, _samples(pipe, name, rate, channels, kind, bits, size), live=True)
+
+
+def _header(pipe: BinaryIO, name: str) -> tuple[int, int, str, int, int | None]:
+    """Read the header of a wav: rate, channels, type of the samples, bits, and bytes of audio if they are known."""
+    head = _exactly(pipe, 12)
+    if len(head) < 12 or head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
+        raise AudioError(
+            f"{name} is not a wav",
+            expected="a wav, or raw samples of 16 bits",
+            found=repr(head[:12]) if head else "nothing",
+            action="Give the rate of raw samples in Hz, and the channels where there are several: --raw 16000, --raw 8000x2.",
+        )
+    form: tuple[int, int, str, int] | None = None
+    while len(chunk := _exactly(pipe, 8)) == 8:
+        kind, length = struct.unpack("<4sI", chunk)
+        if kind == b"data":
+            if form is None:
+                break
+            known = 0 < length < 0x7FFFF000 and head[:4] == b"RIFF"
+            return (*form, length if known else None)
+        if length > _LONGEST_CHUNK:
+            break
+        content = _exactly(pipe, length + length % 2)
+        if kind == b"fmt " and len(content) >= 16:
+            form = _format(name, content)
+    raise AudioError(f"the header of {name} is damaged", expected="a wav with a format, then its data")
+
+
+def _format(name: str, content: bytes) -> tuple[int, int, str, int]:
+    tag, channels, rate, _, _, bits = struct.unpack("<HHIIHH", content[:16])
+    if tag == _EXTENSIBLE and len(content) >= 26:
+        (tag,) = struct.unpack("<H", content[24:26])
+    kind = "<i3" if (tag, bits) == (_PCM, 24) else _TYPES.get((tag, bits))
+    if kind is None:
+        raise AudioError(
+            f"{name} is a wav of the format {tag} with {bits} bits",
+            expected="whole numbers of 8, 16, 24 or 32 bits, or floats",
+            action="Write it to a file, which is read in any format.",
+        )
+    if not 1 <= channels <= _MOST_CHANNELS or not 100 <= rate <= 1_000_000:
+        raise AudioError(f"the header of {name} is damaged", found=f"{channels} channels at {rate} Hz")
+    return rate, channels, kind, bits
+
+
+def _samples(
+    pipe: BinaryIO, name: str, rate: int, channels: int, kind: str, bits: int, size: int | None = None
+) -> Iterator[NDArray[np.float32]]:
+    """Read samples to the end of the pipe, or `size` bytes of them; a frame that is cut short at the end is left out."""
+    frame = channels * bits // 8
+    rest, block = b"", max(round(LIVE_BLOCK * rate), 1) * frame
+    while size is None or size > 0:
+        content = _exactly(pipe, block if size is None else min(block, size))
+        if not content:
+            return
+        size = None if size is None else size - len(content)
+        rest += content
+        whole = len(rest) // frame * frame
+        if whole:
+            yield _as_floats(rest[:whole], kind, bits).reshape(-1, channels)
+        rest = rest[whole:]
+
+
+def _as_floats(content: bytes, kind: str, bits: int) -> NDArray[np.float32]:
+    """Bring samples to full scale 1, as libsndfile does."""
+    if kind == "<i3":
+        padded = np.zeros((len(content) // 3, 4), dtype=np.uint8)
+        padded[:, 1:] = np.frombuffer(content, dtype=np.uint8).reshape(-1, 3)
+        return (padded.reshape(-1).view("<i4") / 2**31).astype(np.float32)
+    values = np.frombuffer(content, dtype=kind)
+    if kind == "u1":
+        return ((values.astype(np.float32) - 128) / 128).astype(np.float32)
+    scale = 1 if "f" in kind else 2 ** (bits - 1)
+    return (values / scale).astype(np.float32)
+
+
+def _exactly(pipe: BinaryIO, count: int) -> bytes:
+    """Read a number of bytes, fewer only at the end."""
+    parts, missing = [], count
+    while missing and (part := pipe.read(missing)):
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)

