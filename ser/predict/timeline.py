@@ -144,7 +144,8 @@ class _Channel:
     waiting: deque[tuple[int, Shares | None, str]] = field(default_factory=deque)  # steps before they are smoothed
     done: int = 0  # of the waiting steps, how many at the left were written
     first: int = 0  # the open segment's first step
-    open: list[Shares] = field(default_factory=list)
+    count: int = 0  # of its steps
+    total: Shares | None = None  # of their probabilities
     answer: tuple[str, str] | None = None  # prediction and error of the open segment
 
 
@@ -296,22 +297,24 @@ class Timeline:
 
     def _join(self, channel: _Channel, k: int, shares: Shares | None, error: str, end: int) -> Iterator[dict[str, Any]]:
         answer = None if shares is None and not error else self._predicted(shares, error)
-        follows = channel.first + len(channel.open) == k
-        if channel.open and (answer != channel.answer or not follows or self.predictor.head.target == DIMENSIONS):
+        follows = channel.first + channel.count == k
+        if channel.count and (answer != channel.answer or not follows or self.predictor.head.target == DIMENSIONS):
             yield from self._close(channel, end)
         if answer is None:
             return
-        if not channel.open:
+        if not channel.count:
             channel.first, channel.answer = k, answer
-        channel.open.append(np.full(len(self.predictor.classes), np.nan) if shares is None else shares)
+        shares = np.full(len(self.predictor.classes), np.nan) if shares is None else shares
+        channel.total = shares if channel.total is None else channel.total + shares
+        channel.count += 1
 
     def _close(self, channel: _Channel, end: int) -> Iterator[dict[str, Any]]:
-        """Give the open segment; what is left of the recording behind it is its own where it is less than half a step."""
-        if channel.open and channel.answer is not None:
-            last = (channel.first + len(channel.open)) * self.hop
+        """Give the open segment; what is left of the recording behind it is its own where it is at most half a step."""
+        if channel.answer is not None and channel.total is not None:
+            last = (channel.first + channel.count) * self.hop
             last = end if last > end or (self.ended and end - last <= self.hop / 2) else last
-            yield self._row(channel, channel.first * self.hop, last, *channel.answer, np.mean(channel.open, axis=0))
-        channel.open, channel.answer = [], None
+            yield self._row(channel, channel.first * self.hop, last, *channel.answer, channel.total / channel.count)
+        channel.count, channel.total, channel.answer = 0, None, None
 
     def _predicted(self, shares: Shares | None, error: str) -> tuple[str, str]:
         """The prediction and the error of a window or step; an answer of too little confidence is empty."""
