@@ -94,16 +94,17 @@ def fold_options(options: dict[str, Any]) -> "FoldOptions":
 
 
 def training_options(
-    head: str = "mlp", without: tuple[str, ...] = ()
+    head: str = "mlp", without: tuple[str, ...] = (), learns: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the options of experiments and of training to a command's function.
 
     Args:
         head: the default one.
         without: options of experiments that mean nothing to the command.
+        learns: what heads learn is called --learns, as --target is a corpus.
     """
 
-    return _added(_options(head, without))
+    return _added(_options(head, without, learns))
 
 
 def _added(options: Iterable[Callable[..., Any]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -117,7 +118,7 @@ def _added(options: Iterable[Callable[..., Any]]) -> Callable[[Callable[..., Any
     return added
 
 
-def _options(head: str, without: tuple[str, ...]) -> Iterator[Callable[..., Any]]:
+def _options(head: str, without: tuple[str, ...], learns: bool) -> Iterator[Callable[..., Any]]:
     general = [f for f in option_fields().values() if f.name not in without and flag(f) != "-"]
     position = [f.name for f in general].index(FINAL)
     yield click.option("--head", type=Head(), default=head, show_default=True, help="Architecture; see ser heads.")
@@ -128,6 +129,9 @@ def _options(head: str, without: tuple[str, ...]) -> Iterator[Callable[..., Any]
         metavar="KEY=VALUE",
         help="An option of the head, as hidden=256. May be repeated.",
     )
+    if learns:
+        one = option_fields()["target"]
+        yield click.option("--learns", default=one.default, show_default=True, help=one.metadata["text"])
     yield from (_option(f, f.default) for f in general[:position])
     yield from (_option(f, None) for f in fields(Config) if is_option(f))  # None: the head's own default
     yield from (_option(f, f.default) for f in general[position:])

@@ -28,7 +28,7 @@ from ser.commands._types import Items
     show_default=True,
     help="The score that picks the epoch and the lambda, without labels of the target; oracle uses them (stamped).",
 )
-@training_options(without=("refit", "target"))
+@training_options(without=("refit", "target"), learns=True)
 def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
     """Train on a source's labels and a target's features; writes results/adapt-….json.
 

@@ -18,7 +18,7 @@ from ser.commands._types import Items
     show_default=True,
     help="corpus: each corpus equally often in an epoch, the smaller ones repeated; none: every utterance once.",
 )
-@training_options(without=("target",))
+@training_options()
 def command(session: Session, datasets: list[str], **options: Any) -> None:
     """Train on the union of corpora, report on each; writes results/combine-….json.
 

@@ -24,7 +24,7 @@ from ser.commands._training import arguments, report, training_options
 @click.option(
     "--lr-factor", default=0.1, show_default=True, help="Learning rate of the second training, as a share of --lr."
 )
-@training_options(without=("refit", "target"))
+@training_options(without=("refit", "target"), learns=True)
 def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
     """Pretrain on a source, fine-tune on a target's training part; writes results/finetune-….json.
 

@@ -14,7 +14,7 @@ from ser.commands._types import Items
 @click.option("--target", help="Corpus to test on.  [default: cremad]")
 @click.option("--matrix", is_flag=True, help="Each of --datasets as source and as target, as a table and a heat map.")
 @click.option("--datasets", type=Items(), help="Of --matrix.  [default: all that have the features]")
-@training_options(without=("refit", "target"))
+@training_options(without=("refit", "target"), learns=True)
 def command(
     session: Session,
     source: str | None,

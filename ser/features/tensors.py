@@ -4,7 +4,7 @@ Utterances are joined by id, never by position. Labels are applied here, so one 
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +24,11 @@ from ser.features.view_rows import ViewRows, load_view_rows
 from ser.features.views import refuse_by_label
 from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.ledger import is_imported
-from ser.metadata.schema import RATINGS
+from ser.metadata.schema import RATINGS, Scale
 from ser.metadata.table import Table, load_table
-from ser.metadata.targets import DIMENSIONS, EMOTION, ONE_CLASS, Target, parse_target
+from ser.metadata.targets import EMOTION, ONE_CLASS, Target, parse_target
 from ser.metadata.targets import plugin as target_plugin
+from ser.metadata.targets.dimensions import on_scales
 from ser.metadata.texts import text_sources
 from ser.registry import words
 from ser.workspace import Workspace, open_workspace
@@ -96,6 +97,7 @@ def load_tensors(
     views: str | Sequence[str] | None = None,
     values: bool = True,
     target: str = EMOTION,
+    scales: Mapping[str, Scale] | None = None,
 ) -> Tensors:
     """Load the tensors of a dataset under a label scheme.
 
@@ -108,6 +110,7 @@ def load_tensors(
         views: augmented views of the audio that training may draw among: names, `all`, or `tta`.
         values: False reads no features and hashes no file: blocks are `(n, 0)`, all else is the same.
         target: what heads learn, see `ser.metadata.targets.parse_target`.
+        scales: those that dimensions are brought to, see `ser.metadata.targets.dimensions`; None leaves the corpus's own.
 
     Raises:
         ConfigError: several stores of one modality and none named, or no such store.
@@ -117,6 +120,7 @@ def load_tensors(
         dataset, workspace, words("stores", stores or ()), words("modalities", modalities or ())
     ) as opened:
         drawn = words("views", views or ())
+        opened.bring_to(scales or {})
         return opened.tensors(str(scheme), classes=classes, views=drawn, values=values, target=target)
 
 
@@ -127,16 +131,19 @@ def load_labels(
     scheme: str | int = "4",
     classes: Sequence[str] | None = None,
     target: str = EMOTION,
+    scales: Mapping[str, Scale] | None = None,
 ) -> Tensors:
     """Load the rows and labels of a dataset under a label scheme, without features: there are no blocks.
 
     Args:
-        dataset, workspace, scheme, classes, target: as of `load_tensors`.
+        dataset, workspace, scheme, classes, target, scales: as of `load_tensors`.
 
     Raises:
         ConfigError: the scheme leaves fewer than two classes.
     """
-    return OpenDataset(dataset, workspace, ()).tensors(str(scheme), classes=classes, target=target)
+    opened = OpenDataset(dataset, workspace, ())
+    opened.bring_to(scales or {})
+    return opened.tensors(str(scheme), classes=classes, target=target)
 
 
 class OpenDataset:
@@ -149,6 +156,7 @@ class OpenDataset:
     Attributes:
         table: the whole table.
         stores: by name.
+        brought: stamps of the dimensions that were brought to another scale.
     """
 
     def __init__(
@@ -160,6 +168,7 @@ class OpenDataset:
     ) -> None:
         self.space = open_workspace(workspace)
         self.table = load_table(dataset, self.space)
+        self.brought: list[str] = []
         self.stores = {} if stores == () else open_stores(self.space, self.table, stores, modalities)
 
     def __enter__(self) -> "OpenDataset":
@@ -174,8 +183,14 @@ class OpenDataset:
         """Store name -> what its features are."""
         return {name: store.facts.identity for name, store in self.stores.items()}
 
-    def classes(self, scheme: str) -> tuple[str, ...]:
-        """The classes of a scheme that utterances with features have."""
+    def bring_to(self, scales: Mapping[str, Scale]) -> None:
+        """Bring dimensions of the table to some scales."""
+        self.table, self.brought = on_scales(self.table, scales)
+
+    def classes(self, scheme: str, target: str = EMOTION) -> tuple[str, ...]:
+        """The classes of a scheme that utterances with features have; of another target its outputs."""
+        if target != EMOTION:
+            return self.tensors(scheme, values=False, target=target).classes
         return self._labelled(scheme, None)[2]
 
     def tensors(
@@ -205,11 +220,9 @@ class OpenDataset:
         values: bool,
     ) -> Tensors:
         """Tensors with a target that is not one class."""
-        if classes is not None and asked.kind != DIMENSIONS:
-            raise ConfigError(f"--target {asked.text} with classes that are shared with another corpus")
         self._refuse_by_label()
         rule = load_scheme(scheme, self.table.frame)
-        rows = target_plugin(asked.kind).read(self.table, rule, asked.names)
+        rows = target_plugin(asked.kind).read(self.table, rule, asked.names, classes)
         places = np.flatnonzero(rows.keep)
         frame = self.table.frame.iloc[places].reset_index(drop=True)
         dropped = dict(rows.dropped)
@@ -223,7 +236,7 @@ class OpenDataset:
             target=asked,
             values=None if rows.values is None else rows.values[own],
             untested=untested if untested.any() else None,
-            stamps=tuple(rows.stamps),
+            stamps=(*rows.stamps, *self.brought),
         )
 
     def _made(

@@ -2,8 +2,9 @@
 
 A plugin has `LOSS` and `SELECTION` (a head's own where none is asked for), `SELECTIONS` (the scores that may pick the epoch),
 `UNUSED` (options of training that mean nothing to it), `OUTPUT` (`softmax`, `sigmoid` or `value`: what is made of a head's
-outputs), and `read(table, rule, names)`: the rows that have this target, as `TargetRows` (but for classes, which
-`ser.features.tensors` reads). Its metrics are in `ser.results.metrics.measures`, and losses say which kinds they learn.
+outputs), and `read(table, rule, names, shared)`: the rows that have this target, as `TargetRows` (but for classes, which
+`ser.features.tensors` reads); `shared` are the outputs that another corpus has too, or None where there is no other. Its
+metrics are in `ser.results.metrics.measures`, and losses say which kinds they learn.
 """
 
 from collections.abc import Sequence

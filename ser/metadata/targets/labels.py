@@ -5,6 +5,7 @@ Heads give a probability by a sigmoid for each label; above 0.5 it is predicted.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,8 +23,8 @@ SELECTIONS = ("F1_macro", "loss", "last")
 UNUSED = ("label_smoothing",)
 
 
-def read(table: "Table", rule: "Scheme", names: tuple[str, ...]) -> TargetRows:
-    """The rows with labels.
+def read(table: "Table", rule: "Scheme", names: tuple[str, ...], shared: Sequence[str] | None = None) -> TargetRows:
+    """The rows with labels, of which those that are not shared count as absent.
 
     Raises:
         ConfigError: no utterance has several labels, or fewer than two labels of the scheme differ between utterances.
@@ -50,10 +51,13 @@ def read(table: "Table", rule: "Scheme", names: tuple[str, ...]) -> TargetRows:
             f"--target labels: scheme {rule.name} leaves fewer than two labels that differ between utterances",
             found=f"{_listed(outside)}, which it does not know" if outside else "the same labels everywhere",
         )
-    values = values[:, varies]
-    outputs = tuple(rule.classes[k] for k in varies)
+    chosen = [k for k in varies if shared is None or rule.classes[k] in shared]
+    own = Counter({rule.classes[k]: int(values[:, k].sum()) for k in varies if k not in chosen})
+    values = values[:, chosen]
+    outputs = tuple(rule.classes[k] for k in chosen)
     nothing = np.zeros(len(values), dtype=bool)
     stamps = [f"labels that are no class of scheme {rule.name} count as absent: {_listed(outside)}"] if outside else []
+    stamps += [f"labels that not all corpora have count as absent: {_listed(own)}"] if own else []
     return TargetRows(keep, outputs, values, values.argmax(1), nothing, left_out(frame, keep, "no labels"), stamps)
 
 

@@ -27,8 +27,8 @@ UNUSED = ()
 COMPLETE = 1e-3  # votes whose sum is nearer to 1 are of all annotators
 
 
-def read(table: "Table", rule: "Scheme", names: tuple[str, ...]) -> TargetRows:
-    """The rows with votes for a class of the scheme.
+def read(table: "Table", rule: "Scheme", names: tuple[str, ...], shared: Sequence[str] | None = None) -> TargetRows:
+    """The rows with votes for a class of the scheme, or of those that are shared.
 
     Raises:
         ConfigError: the table has no votes, or these are for fewer than two classes.
@@ -40,8 +40,9 @@ def read(table: "Table", rule: "Scheme", names: tuple[str, ...]) -> TargetRows:
         )
     shares, total = shares_of(frame, rule.mapping, rule.classes)
     own = rule.apply(frame).to_numpy(dtype=object)
-    keep = shares.sum(1) > 0
-    present = [k for k, name in enumerate(rule.classes) if (shares[keep, k] > 0).any()]
+    named = [k for k, name in enumerate(rule.classes) if shared is None or name in shared]
+    keep = shares[:, named].sum(1) > 0
+    present = [k for k in named if shared is not None or (shares[keep, k] > 0).any()]
     outputs = tuple(rule.classes[k] for k in present)
     if len(outputs) < 2:
         raise ConfigError(

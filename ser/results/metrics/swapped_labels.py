@@ -28,7 +28,7 @@ Shares = NDArray[np.float64]
 
 
 def suspects(predictions: pd.DataFrame, classes: Sequence[str]) -> list[Suspect]:
-    """Find cycles of classes that may be swapped, from the test predictions of all runs.
+    """Find cycles of classes that may be swapped, from the test predictions of all runs; none of targets without classes.
 
     Returns:
         One suspect for each cycle; its `p` is over speakers, adjusted, and None where there are fewer than five or they are
@@ -36,6 +36,8 @@ def suspects(predictions: pd.DataFrame, classes: Sequence[str]) -> list[Suspect]
     """
     from scipy.optimize import linear_sum_assignment
 
+    if "true" not in predictions:
+        return []
     test = predictions[predictions["split"] == "test"]
     whole = _shares(test, classes)
     partner = linear_sum_assignment(-np.nan_to_num(whole))[1]

@@ -4,11 +4,14 @@
 refuses a file in which one has another, so that a record from elsewhere ends in a result or in one error.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType, field
 
 from ser.jsonfile import Model, check
+
+if TYPE_CHECKING:
+    from ser.metadata.schema import Scale  # which needs pandas
 
 
 class CorpusClasses(Model, kw_only=True, forbid_unknown_fields=False):
@@ -87,6 +90,13 @@ class HashedStore(Model, kw_only=True, forbid_unknown_fields=False):
     layer: int | UnsetType = UNSET
 
 
+class ScaleFacts(Model, kw_only=True, forbid_unknown_fields=False):
+    """The ends of the scale of a dimension."""
+
+    low: float
+    high: float
+
+
 class DataFacts(Model, kw_only=True, forbid_unknown_fields=False):
     """The data of a record, or of one of its datasets."""
 
@@ -95,6 +105,7 @@ class DataFacts(Model, kw_only=True, forbid_unknown_fields=False):
     target: str | None = None
     scheme: str = ""
     learns: str = "emotion"
+    scales: dict[str, ScaleFacts] = field(default_factory=dict)
     utterances: int | None = None
     classes: dict[str, int] = field(default_factory=dict)
     protocol: str | None = None
@@ -118,8 +129,13 @@ class DataFacts(Model, kw_only=True, forbid_unknown_fields=False):
 
     @property
     def own_classes(self) -> list[str] | None:
-        """The classes in their order; None where the target's own reading finds its outputs."""
-        return list(self.classes) if self.learns == "emotion" else None
+        """The classes in their order, or the outputs of another target."""
+        return list(self.classes)
+
+    @property
+    def own_scales(self) -> "dict[str, Scale]":
+        """The scales of dimensions, as they were brought to for this record."""
+        return {name: {"low": scale.low, "high": scale.high} for name, scale in self.scales.items()}
 
 
 class InputFacts(Model, kw_only=True, forbid_unknown_fields=False):

@@ -85,6 +85,7 @@ def _values(part: Corpus, store: str, space: Workspace) -> str:
 
     facts = part.facts
     given: dict[str, Any] = {"scheme": own_scheme(facts.scheme, space), "classes": facts.own_classes}
+    given["scales"] = facts.own_scales
     found = load_tensors(part.name, space, stores=list(facts.stores), target=facts.learns, **given)
     return str(as_used(found, facts.layers).stores[store]["features_sha256"])
 
@@ -100,7 +101,8 @@ def _labels(part: Corpus, space: Workspace, labels: pd.DataFrame, verdict: Verdi
         table = load_table(name, space)
         scheme, target = own_scheme(part.facts.scheme, space), part.facts.learns
         rule = load_scheme(scheme, table.frame)
-        data = None if target == EMOTION else load_labels(name, space, scheme=scheme, target=target)
+        given: dict[str, Any] = {"classes": part.facts.own_classes, "scales": part.facts.own_scales}
+        data = None if target == EMOTION else load_labels(name, space, scheme=scheme, target=target, **given)
     except SerError as error:
         verdict.missing.append(f"the labels of {name} cannot be compared: {error.line()}")
         return

@@ -45,6 +45,7 @@ class Adaptation(nn.Module):
     Attributes:
         ramp: the schedule of lambda that the method was published with.
         reverses: true if lambda is in its reversed gradient, and not a factor of its loss.
+        targets: the kinds of target that it is for, see `ser.metadata.targets`; () is all.
 
     Args:
         classes: the number of classes.
@@ -55,6 +56,7 @@ class Adaptation(nn.Module):
 
     ramp = "constant"
     reverses = False
+    targets: tuple[str, ...] = ()
 
     def __init__(self, classes: int, size: int, weight: float = 1.0, ramp: str = "") -> None:
         super().__init__()

@@ -27,6 +27,7 @@ RANDOM = 1024  # numbers of the randomised map
 class Method(Adaptation):
     ramp = "dann"
     reverses = True
+    targets = ("emotion", "votes")
     of_embedding: Tensor
     of_classes: Tensor
 

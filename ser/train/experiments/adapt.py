@@ -8,6 +8,7 @@ from typing import Any
 from ser import registry
 from ser.errors import ConfigError
 from ser.jsonfile import Content
+from ser.metadata.targets import plugin
 from ser.registry import words
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant
@@ -28,6 +29,7 @@ def adapt(
     workspace: Workspace | str | Path = ".",
     *,
     head: str = "mlp",
+    learns: str = "emotion",
     methods: str | Sequence[str] = "dann",
     weights: float | Sequence[float] | None = None,
     ramp: str | None = None,
@@ -40,6 +42,7 @@ def adapt(
 
     Args:
         source, target: datasets of the workspace with the same features.
+        learns: what heads learn, as `target` of `ser.fit`.
         methods: plugins of `ser.train.adapt`; `none` (source only) and `oracle` (target only) are always there, and are named
             to have these alone.
         weights: lambda, each is tried; None: 1.
@@ -53,7 +56,7 @@ def adapt(
     Raises:
         ConfigError: a method is unknown, a weight is not a number of 0 or more, or the head cannot be adapted.
     """
-    given = read_options(adapt, workspace, head, options)
+    given = replace(read_options(adapt, workspace, head, options), target=str(learns))
     names = _methods(words("methods", methods) or ())
     tried = check_numbers("weights", [1.0] if weights is None else weights) or (1.0,)
     if is_classical(head):
@@ -78,7 +81,11 @@ def _adapted(
     """A variant for each method and weight."""
     selection = {} if criterion == "source" else {"selection": criterion}
     stamps = [ORACLE] if criterion == "oracle" else []
-    by = criterion if selection else f"source {options.training.get('selection') or 'UA'}"
+    by = (
+        criterion
+        if selection
+        else f"source {options.training.get('selection') or plugin(pair.target.target.kind).SELECTION}"
+    )
     found = []
     for weight in weights:
         if not 0 <= weight < float("inf"):

@@ -25,7 +25,7 @@ from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.model import AdjustedComparison, AloneExperiment, CorpusNumbers
 from ser.results.statistics import paired
 from ser.results.statistics.gains import SIGNIFICANT
-from ser.train.runs.experiment import Experiment, fit_experiment, make_experiment
+from ser.train.runs.experiment import Experiment, fit_experiment, kind_of, make_experiment
 from ser.train.runs.identity import identity
 from ser.train.runs.joined_corpora import join, load_shared, named_stamps, shared_facts, short, starts_of
 from ser.train.runs.options import FitOptions, read_options, with_options
@@ -37,7 +37,7 @@ from ser.workspace import Workspace
 BALANCES = ("corpus", "none")
 
 
-@with_options("target")
+@with_options()
 def combine(
     datasets: str | Sequence[str],
     workspace: Workspace | str | Path = ".",
@@ -93,7 +93,7 @@ def _alone(parts: Sequence[Tensors], options: FitOptions) -> list[Experiment]:
 
 def _union(parts: Sequence[Tensors], alone: Sequence[Experiment], balance: str, options: FitOptions) -> Experiment:
     """The experiment on all corpora."""
-    recipe = make_recipe(options.head, **options.training)
+    recipe = make_recipe(options.head, **options.training, **kind_of(parts[0]))
     if balance == "corpus" and getattr(recipe, "context", "utterance") == "dialogue":
         raise ConfigError(
             "--balance corpus with --context dialogue: a turn cannot be in its dialogue twice",
@@ -101,7 +101,7 @@ def _union(parts: Sequence[Tensors], alone: Sequence[Experiment], balance: str, 
         )
     folds, account = union_folds([e.folds for e in alone], parts)
     facts = {
-        **shared_facts(parts, options.scheme, options.normalize),
+        **shared_facts(parts, options),
         "protocol": "+".join(dict.fromkeys(e.setup.protocol for e in alone)),
         "balance": balance,
         "folds": account,

@@ -1,5 +1,6 @@
 """`finetune`: a head of the source trained on with the target's labels, beside the source alone and the target alone."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from ser.jsonfile import Content
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant
 from ser.train.experiments.transfer import source_only, target_only, transfer_experiment, transfer_study
+from ser.train.runs.experiment import kind_of
 from ser.train.runs.options import check_number, read_options, with_options
 from ser.train.runs.recipe import make_recipe
 from ser.train.runs.source_target import prepare_pair
@@ -21,6 +23,7 @@ def finetune(
     workspace: Workspace | str | Path = ".",
     *,
     head: str = "mlp",
+    learns: str = "emotion",
     freeze: str = "none",
     tune_epochs: int | None = None,
     lr_factor: float = 0.1,
@@ -32,6 +35,7 @@ def finetune(
 
     Args:
         source, target: datasets of the workspace with the same features.
+        learns: what heads learn, as `target` of `ser.fit`.
         freeze: `encoder` trains only what comes after the head's embedding in the second training; `none` trains all.
         tune_epochs: of the second training, at most; None: as of the first.
         lr_factor: its learning rate as a share of the first's.
@@ -39,13 +43,13 @@ def finetune(
     Returns:
         The study, as written (`ser.results.studies.transfer.Study`).
     """
-    given = read_options(finetune, workspace, head, options)
+    given = replace(read_options(finetune, workspace, head, options), target=str(learns))
     if is_classical(head):
         raise ConfigError(f"head {head} cannot be fine-tuned", expected="a neural head, such as mlp")
     if not 0 < check_number("lr_factor", lr_factor) < float("inf"):
         raise ConfigError(f"lr_factor = {lr_factor}", expected="above 0")
     pair = prepare_pair(source, target, given)
-    rate = getattr(make_recipe(head, **given.training), "lr", 0.0)
+    rate = getattr(make_recipe(head, **given.training, **kind_of(pair.target)), "lr", 0.0)
     tuning = {"lr": rate * lr_factor, "freeze": freeze, **({} if tune_epochs is None else {"epochs": tune_epochs})}
     name = "fine-tuned" if freeze == "none" else f"fine-tuned, {freeze} frozen"
     experiment = transfer_experiment(pair.setup, name, pair.tuned, given, tuning=tuning)

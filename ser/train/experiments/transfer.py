@@ -23,7 +23,7 @@ from ser.results.studies import transfer as transfer_record
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant, study
 from ser.train.loop.config import LOWEST, TARGET
-from ser.train.runs.experiment import Experiment, make_experiment
+from ser.train.runs.experiment import Experiment, kind_of, make_experiment
 from ser.train.runs.identity import identity
 from ser.train.runs.options import FitOptions, read_options, with_options
 from ser.train.runs.recipe import make_recipe
@@ -42,6 +42,7 @@ def transfer(
     workspace: Workspace | str | Path = ".",
     *,
     head: str = "mlp",
+    learns: str = "emotion",
     **options: Any,
 ) -> Content:
     """Train a head on a source, test it on the target's test parts, and write the record.
@@ -53,16 +54,17 @@ def transfer(
     Args:
         source, target: datasets of the workspace with the same features.
         head: a neural head, or `sklearn:` and a classifier of scikit-learn.
+        learns: what heads learn, as `target` of `ser.fit`.
 
     Returns:
         The summary, as written: `data.label_space` has the emotions that were left out, `data.languages` the languages, and
         `suspects` classes that are mostly predicted as each other.
 
     Raises:
-        ConfigError: the corpora share fewer than two classes.
+        ConfigError: the corpora share fewer than two classes, or the scale of a dimension is not known.
         StoreError: their features are not of the same encoder.
     """
-    given = read_options(transfer, workspace, head, options)
+    given = replace(read_options(transfer, workspace, head, options), target=str(learns))
     experiment = source_only(prepare_pair(source, target, given), given, output=given.output).result
     train_all([experiment], given, experiment.name)
     experiment.summarise()
@@ -105,8 +107,9 @@ def transfer_experiment(
         words: the first words of the experiment's name; None: source, target and the variant's name.
         output: of its summary; None names it after the experiment.
     """
-    recipe = make_recipe(options.head, **options.training)
-    second = None if tuning is None else make_recipe(options.head, **{**options.training, **tuning})
+    given = {**options.training, **kind_of(setup.data)}
+    recipe = make_recipe(options.head, **given)
+    second = None if tuning is None else make_recipe(options.head, **{**given, **tuning})
     config = identity(
         recipe,
         options.seed,

@@ -27,7 +27,7 @@ from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant, study
 from ser.train.experiments.transfer import SOURCE_ONLY, transfer_experiment
 from ser.train.runs.experiment import Experiment, fit_experiment
-from ser.train.runs.joined_corpora import join, load_shared, named_stamps, shared_facts, short, starts_of
+from ser.train.runs.joined_corpora import join, load_shared, named_stamps, scheme_of, shared_facts, short, starts_of
 from ser.train.runs.options import FitOptions, read_options, with_options
 from ser.train.runs.source_target import cross_language, moved, source_fold
 from ser.workspace import Workspace
@@ -62,12 +62,14 @@ def matrix(
     workspace: Workspace | str | Path = ".",
     *,
     head: str = "mlp",
+    learns: str = "emotion",
     **options: Any,
 ) -> Content:
     """Train on each corpus, test on all, and write the study, its table as CSV and a heat map.
 
     Args:
         datasets: two or more of the workspace with the same features; None: all that have the named stores.
+        learns: what heads learn, as `target` of `ser.fit`.
 
     Returns:
         The study, as written (`ser.results.studies.transfer_matrix.Study`).
@@ -78,7 +80,7 @@ def matrix(
         StoreError: their features are not of the same encoder.
     """
     given = read_options(matrix, workspace, head, options)
-    given = replace(given, refit="auto" if is_classical(head) else "never")
+    given = replace(given, target=str(learns), refit="auto" if is_classical(head) else "never")
     corpora = _prepare(_named(datasets, given), given)
     number = len(corpora.parts)
     across = [_across(corpora, k, given) for k in range(number)]
@@ -122,7 +124,7 @@ def _prepare(names: list[str], options: FitOptions) -> _Corpora:
     parts = load_shared(names, options)
     within = [fit_experiment(data, replace(options, output=None)) for data in parts]
     facts = {
-        **shared_facts(parts, options.scheme, options.normalize),
+        **shared_facts(parts, options),
         "protocol": "+".join(dict.fromkeys(e.setup.protocol for e in within)),
         "datasets": {d.dataset: e.setup.facts for d, e in zip(parts, within, strict=True)},
     }
@@ -142,7 +144,7 @@ def _across(corpora: _Corpora, k: int, options: FitOptions) -> Experiment:
         own = [f"{corpora.names[t]}: {s}" for s in tested_only(target.setup.stamps)]
         stamps += [*own, *cross_language(source, corpora.parts[t])]
     datasets = {
-        source.dataset: {**describe_data(source, options.scheme), "normalize": options.normalize},
+        source.dataset: {**describe_data(source, scheme_of(source, options)), "normalize": options.normalize},
         **{corpora.names[t]: corpora.facts["datasets"][corpora.names[t]] for t in others},
     }
     names = [corpora.names[t] for t in others]

@@ -155,7 +155,7 @@ def make_config(head: str, **given: Any) -> Config:
 
 
 def _check_target(config: Config, selections: tuple[str, ...], learned: tuple[str, ...] | None) -> None:
-    """Refuse what has no meaning for the kind of target: another's score, a head of classes, mixed or aligned corpora."""
+    """Refuse what has no meaning for the kind of target: another's score, a head or a method of classes."""
     if learned is not None and config.target not in learned:
         raise ConfigError(f"head {config.head} does not learn {config.target}", expected=f"one of {', '.join(learned)}")
     if config.selection not in (*selections, *(TARGET if config.target == EMOTION else ())):
@@ -168,8 +168,14 @@ def _check_target(config: Config, selections: tuple[str, ...], learned: tuple[st
         raise ConfigError(
             "loss ccc of one utterance has no gradient", expected="--batch-size 2 or more", option="batch_size"
         )
-    if config.adapt != "none" and config.target != EMOTION:
-        raise ConfigError(f"adapt {config.adapt} with target {config.target}", expected="target emotion")
+    if config.adapt != "none":
+        from ser.train.adapt._base import method
+
+        fitting = method(config.adapt).targets
+        if fitting and config.target not in fitting:
+            raise ConfigError(
+                f"adapt {config.adapt} with target {config.target}", expected=f"target {' or '.join(fitting)}"
+            )
 
 
 def _head_options(head: str, given: dict[str, Any]) -> dict[str, Any]:

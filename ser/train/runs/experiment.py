@@ -12,7 +12,7 @@ from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
-from ser.metadata.targets import DIMENSIONS, EMOTION
+from ser.metadata.targets import EMOTION
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.kinds import read_record
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
@@ -25,6 +25,7 @@ from ser.train.classical.saved import check_savable
 from ser.train.nn.pooling import POOLINGS
 from ser.train.runs.identity import identity, name_and_file, relative_path
 from ser.train.runs.job import Job, Run
+from ser.train.runs.joined_corpora import scheme_of
 from ser.train.runs.options import FitOptions, with_stores
 from ser.train.runs.plan import device_of
 from ser.train.runs.recipe import Recipe, make_recipe, stamps_of
@@ -154,10 +155,7 @@ def fit_experiment(data: Tensors, options: FitOptions) -> Experiment:
     Raises:
         ConfigError: an option is unknown or does not fit.
     """
-    if data.target.kind == DIMENSIONS:
-        options = replace(
-            options, scheme="native"
-        )  # it has no part in the target, so that no choice of it makes another experiment
+    options = replace(options, scheme=scheme_of(data, options))
     recipe = make_recipe(options.head, **options.training, **kind_of(data))
     setup = split_data(data, options.protocol, options.fold_options, options.normalize, options.scheme)
     config = identity(recipe, options.seed, setup.facts, limit=options.limit, refit=options.refit)

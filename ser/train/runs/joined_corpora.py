@@ -24,6 +24,8 @@ from ser.features.tensors import OpenDataset, Tensors
 from ser.features.view_rows import joined
 from ser.metadata import languages
 from ser.metadata.ledger import is_imported
+from ser.metadata.targets import DIMENSIONS, parse_target
+from ser.metadata.targets.dimensions import shared_scales
 from ser.train.nn import streams
 from ser.train.runs.options import FitOptions
 
@@ -48,8 +50,10 @@ def _tensors(corpus: OpenDataset, options: FitOptions, classes: Sequence[str] | 
 def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
     """Load tensors of several corpora over the classes that all have, from stores of the same encoders.
 
+    Dimensions have one scale: that of all corpora, or 0 to 1 where theirs differ.
+
     Raises:
-        ConfigError: a corpus is named twice, or they share fewer than two classes.
+        ConfigError: a corpus is named twice, they share fewer than two classes, or the scale of a dimension is not known.
         StoreError: features of two corpora are not of the same encoder.
     """
     twice = sorted({n for n in names if list(names).count(n) > 1})
@@ -57,9 +61,14 @@ def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
         raise ConfigError(f"{twice[0]} is named twice", expected="different corpora")
     with ExitStack() as stack:
         corpora = [stack.enter_context(_opened(name, options)) for name in names]
-        each = [corpus.classes(options.scheme) for corpus in corpora]
+        asked = [parse_target(options.target, corpus.table.ratings) for corpus in corpora]
+        if asked[0].kind == DIMENSIONS:
+            scales = shared_scales([corpus.table for corpus in corpora], asked[0].names)
+            for corpus in corpora:
+                corpus.bring_to(scales)
+        each = [corpus.classes(options.scheme, options.target) for corpus in corpora]
         shared = [c for c in each[0] if all(c in other for other in each)]
-        if len(shared) < 2:
+        if len(shared) < 2 and asked[0].kind != DIMENSIONS:
             raise ConfigError(
                 f"{' and '.join(names)} share {len(shared)} classes of scheme {options.scheme}",
                 expected="two or more",
@@ -134,10 +143,24 @@ def join(parts: Sequence[Tensors]) -> Tensors:
         dataset="+".join(data.dataset for data in parts),
         frame=pd.concat(frames, ignore_index=True),
         labels=np.concatenate([data.labels for data in parts]),
+        values=None if parts[0].values is None else np.concatenate([d.values for d in parts if d.values is not None]),
+        untested=_untested(parts),
         blocks=tuple(blocks),
         dropped=dropped,
         views=joined([data.views for data in parts], counts),
     )
+
+
+def _untested(parts: Sequence[Tensors]) -> NDArray[np.bool_] | None:
+    """The rows of all corpora that are never tested; None where there are none."""
+    if all(data.untested is None for data in parts):
+        return None
+    return np.concatenate([np.zeros(len(d.frame), dtype=bool) if d.untested is None else d.untested for d in parts])
+
+
+def scheme_of(data: Tensors, options: FitOptions) -> str:
+    """The label scheme in use; native for dimensions, in which none has a part: no choice of it makes another experiment."""
+    return "native" if data.target.kind == DIMENSIONS else options.scheme
 
 
 def _joined(blocks: Sequence[Block], counts: Sequence[int]) -> Block:
@@ -169,11 +192,18 @@ def starts_of(parts: Sequence[Tensors]) -> list[int]:
     return list(accumulate((len(data.frame) for data in parts[:-1]), initial=0))
 
 
-def shared_facts(parts: Sequence[Tensors], scheme: str, normalize: str) -> dict[str, Any]:
+def target_of(data: Tensors) -> dict[str, str]:
+    """The target as a record of several corpora states it; {} for classes."""
+    return {} if data.values is None else {"learns": data.target.text}
+
+
+def shared_facts(parts: Sequence[Tensors], options: FitOptions) -> dict[str, Any]:
     """The part of a record about corpora that are used together: names, languages, label space, normalisation."""
+    normalize = options.normalize
     return {
+        **target_of(parts[0]),
         "dataset": "+".join(data.dataset for data in parts),
-        "scheme": scheme,
+        "scheme": scheme_of(parts[0], options),
         "normalize": normalize,
         "normalization": BETWEEN_CORPORA[normalize],
         "languages": {data.dataset: languages.spoken(data.frame) for data in parts},

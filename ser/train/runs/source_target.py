@@ -16,7 +16,7 @@ from ser.features.tensors import Tensors
 from ser.metadata import languages
 from ser.metadata.folds.fold import Fold, FoldOptions
 from ser.metadata.folds.protocols import train_and_validation
-from ser.train.runs.joined_corpora import join, load_shared
+from ser.train.runs.joined_corpora import join, load_shared, scheme_of, target_of
 from ser.train.runs.options import FitOptions
 from ser.workspace import Workspace
 
@@ -105,13 +105,15 @@ def prepare_pair(source: str, target: str, options: FitOptions) -> CorpusPair:
         StoreError: their features are not of the same encoders.
     """
     here, there = load_shared([source, target], options)
-    setup = split_data(there, options.protocol, options.fold_options, options.normalize, options.scheme)
+    scheme = scheme_of(there, options)
+    setup = split_data(there, options.protocol, options.fold_options, options.normalize, scheme)
     first = source_fold(here, options)
-    datasets = [{**describe_data(here, options.scheme), "normalize": options.normalize}, setup.facts]
+    datasets = [{**describe_data(here, scheme), "normalize": options.normalize}, setup.facts]
     facts = {
         "source": source,
         "target": target,
-        "scheme": options.scheme,
+        **target_of(there),
+        "scheme": scheme,
         "protocol": setup.protocol,
         "normalize": options.normalize,
         "normalization": BETWEEN_CORPORA[options.normalize],
@@ -121,7 +123,7 @@ def prepare_pair(source: str, target: str, options: FitOptions) -> CorpusPair:
     }
     synthetic = here.table.facts.get("synthetic")
     stamps = ["synthetic source: its audio is synthesised, no recording of people"] if synthetic else []
-    stamps += cross_language(here, there)
+    stamps += [f"{source}: {s}" for s in here.stamps] + cross_language(here, there)
     folds = [moved(f, len(here.frame)) for f in setup.folds]
     joined = SplitData(join([here, there]), setup.protocol, folds, facts, setup.stamps + stamps)
     return CorpusPair(here, there, joined, first)
@@ -130,6 +132,8 @@ def prepare_pair(source: str, target: str, options: FitOptions) -> CorpusPair:
 def source_fold(source: Tensors, options: FitOptions) -> Fold:
     """Training on a source: all of its rows but a validation part; no test part."""
     train, validation = train_and_validation(source.frame, source.labels, FoldOptions(seed=options.fold_options.seed))
+    if source.untested is not None:
+        validation = validation[~source.untested[validation]]
     return Fold(STREAM, train, validation, train[:0], stream=STREAM)
 
 

@@ -22,9 +22,14 @@ from ser.results.statistics.comparison import compare_results
 from ser.results.verification.verify import verify
 from ser.train.checkpoint import load_head
 from ser.train.experiments.ablate import ablate
+from ser.train.experiments.adapt import adapt
+from ser.train.experiments.combine import combine
+from ser.train.experiments.finetune import finetune
 from ser.train.experiments.fit import fit
 from ser.train.experiments.layers import layers
 from ser.train.experiments.search import search
+from ser.train.experiments.transfer import transfer
+from ser.train.experiments.transfer_matrix import matrix
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data, Resident
 from ser.train.loop.trainer import train
@@ -250,6 +255,93 @@ def test_a_dimension_of_a_table_without_ratings_is_one_line(maker: Any) -> None:
     maker.table("plain")
     with pytest.raises(ConfigError, match=r"plain has no ratings 'arousal'; expected .* the table has none"):
         load_labels("plain", maker.space, target="arousal")
+
+
+@pytest.fixture
+def two(rated: Any) -> Any:
+    """The rated corpus and another, whose arousal is on a scale of 1 to 11, twice the first's, and whose labels are fewer."""
+    first = load_table("d", rated.space)
+    rows: list[Any] = first.frame.to_dict("records")
+    for row in rows:
+        row["arousal"] = 1 + 2 * row["arousal"]
+        if row["emotion"] == "sadness":
+            row["votes"] = json.dumps({"sadness": 0.5, "calm": 0.5})
+    scale = {"low": 1.0, "high": 11.0}
+    write_table(make_table(rows, "e", {"corpus": "csv", "dimensions": {"arousal": scale}}), rated.space)
+    rated.store("e")
+    return rated
+
+
+def test_a_dimension_of_two_corpora_is_brought_to_one_stated_scale(two: Any) -> None:
+    found = transfer("d", "e", two.space, learns="arousal", **{**QUICK, "runs": 1, "epochs": 30})
+    assert sound(two, found)
+    assert found["data"]["learns"] == "arousal"
+    for name in ("d", "e"):
+        assert found["data"]["datasets"][name]["scales"] == {"arousal": {"low": 0.0, "high": 1.0}}
+    assert any("e: " not in s and "arousal brought from the scale 1 to 11 to 0 to 1" in s for s in found["stamps"])
+    assert "d: arousal brought from the scale 0 to 5 to 0 to 1" in found["stamps"]
+    test = frame_of(two, found).query("split == 'test'").set_index("utterance_id")
+    own = load_table("d", two.space).frame.set_index("utterance_id")["arousal"]  # on 0 to 5
+    np.testing.assert_allclose(test["t_arousal"], own[[i.removeprefix("e/") for i in test.index]] / 5)
+    assert found["pooled"]["CCC"]["mean"] > 0.5
+    assert found["pooled"]["RMSE"]["mean"] < 0.3
+
+
+@pytest.mark.parametrize("learns", ["arousal", "votes"])
+def test_studies_of_two_corpora_learn_any_target(two: Any, learns: str) -> None:
+    options: dict[str, Any] = {**QUICK, "runs": 1, "epochs": 2, "head": "linear", "learns": learns}
+    tuned = finetune("d", "e", two.space, tune_epochs=2, **options)
+    assert sound(two, tuned)
+    adapted = adapt("d", "e", two.space, methods="coral", **{**options, "head": "mlp"})
+    assert sound(two, adapted)
+    first = {"arousal": "CCC", "votes": "UA"}[learns]
+    assert {c["metric"] for study in (tuned, adapted) for c in study["comparisons"]} == {first}
+    assert adapted["variants"][1]["selection"] == f"source {first}"
+    assert sound(two, matrix("d,e", two.space, **options))
+    options["target"] = options.pop("learns")
+    union = combine("d,e", two.space, **options)
+    assert sound(two, union)
+    assert set(union["datasets"]) == {"d", "e"}
+    assert union["data"]["learns"] == learns
+
+
+def test_several_labels_of_two_corpora_are_those_that_both_have(maker: Any) -> None:
+    for name in ("d", "e"):
+        maker.table(name)
+        rows: list[Any] = load_table(name, maker.space).frame.to_dict("records")
+        for row in rows:
+            row["label"] = f"{row['emotion']};{NEXT[row['emotion']]}"
+            row["emotion"] = ""
+            if name == "e" and row["label"].startswith("sadness"):
+                row["label"] = "anger;fear"
+        write_table(make_table(rows, name, {"corpus": "csv"}), maker.space)
+        maker.store(name)
+    found = transfer("d", "e", maker.space, learns="labels", scheme="6", **QUICK)
+    assert sound(maker, found)
+    assert list(found["outputs"]) == ["anger", "happiness", "neutral", "sadness"]
+    assert any("labels that not all corpora have count as absent: fear" in s for s in found["stamps"])
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "match"),
+    [
+        ("d", {"learns": "valence"}, "the scale that d rates valence on is not known"),
+        (
+            "d",
+            {"learns": "arousal", "methods": "cdan"},
+            "adapt cdan with target dimensions; expected target emotion or votes",
+        ),
+        ("d", {"learns": "arousal", "criterion": "entropy"}, "selection entropy with target dimensions"),
+        ("plain", {"learns": "votes"}, "plain has no votes"),
+    ],
+)
+def test_what_two_corpora_do_not_have_in_common_is_one_line(
+    two: Any, source: str, options: dict[str, Any], match: str
+) -> None:
+    two.table("plain")
+    two.store("plain")
+    with pytest.raises(ConfigError, match=match):
+        adapt(source, "e", two.space, **{**QUICK, **options})
 
 
 @pytest.mark.parametrize("loss", ["ccc", "mse", "huber,ccc:0.5"])
