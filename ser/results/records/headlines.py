@@ -8,6 +8,8 @@ from msgspec.structs import asdict
 
 from ser.errors import ConfigError
 from ser.jsonfile import Count, decode, read_limited
+from ser.metadata.targets import TARGETS
+from ser.registry import names
 from ser.results.records.find import dataset_of, stores_of, verb, word_of
 from ser.results.records.kinds import beginning_of, studies
 from ser.results.records.model import Amount
@@ -22,6 +24,8 @@ class Line(Struct, frozen=True, array_like=True):
     Attributes:
         kind: `experiment`, or `study`: made of several.
         command: the command's name.
+        scheme: the label scheme; "" where heads learn dimensions, in which none has a part.
+        target: what heads learn, as `--target` of ser fit.
         runs: their number; of a study, that of the experiment with the scores.
         at: the part with the scores: `pooled`; of few-shot the largest amount; of a study a variant, method or mean.
         scores: metric -> mean over runs.
@@ -36,6 +40,7 @@ class Line(Struct, frozen=True, array_like=True):
     dataset: str
     head: str
     scheme: str
+    target: str
     protocol: str
     runs: int
     at: str
@@ -136,13 +141,8 @@ def _scores_of(record: ListedSummary, path: Path) -> tuple[str, Means]:
     return "pooled", record.pooled
 
 
-def _learned(record: Any) -> str:
-    """The label scheme, and the target where it is not one class; of dimensions, these alone."""
-    scheme, target = word_of(record, "scheme"), word_of(record, "learns")
-    return ", ".join((scheme, target)) if target in ("votes", "labels") else target or scheme
-
-
 def _line(path: Path, kind: str, record: Any, at: str, scores: dict[str, float], runs: int) -> Headline:
+    target = word_of(record, "learns") or "emotion"
     return Headline(
         path=path,
         kind=kind,
@@ -150,7 +150,8 @@ def _line(path: Path, kind: str, record: Any, at: str, scores: dict[str, float],
         command=verb(record.command),
         dataset=dataset_of(record),
         head=word_of(record, "head"),
-        scheme=_learned(record),
+        scheme=word_of(record, "scheme") if target in names(TARGETS) else "",
+        target=target,
         protocol=word_of(record, "protocol"),
         runs=runs,
         at=at,

@@ -8,16 +8,21 @@ from ser.results.report.blocks import Facts, Notice
 
 
 def shared_classes(data: DataFacts) -> list[Facts]:
-    """The classes that several corpora share, and the utterances of each that belong to none of them."""
+    """The classes or dimensions that several corpora share, and the utterances of each that belong to none of them."""
     space = data.label_space
     if space is None:
         return []
-    rows = [("classes", ", ".join(space.classes))]
+    scales = next((part.scales for part in data.datasets.values() if part.scales), {})
+    shared = [
+        f"{name} ({scales[name].low:g} to {scales[name].high:g})" if name in scales else name for name in space.classes
+    ]
+    what = "dimensions" if scales else "classes"
+    rows = [(what, ", ".join(shared))]
     for corpus in space.corpora:
         left = ", ".join(f"{number} {name}" for name, number in corpus.left_out.items())
         rows.append((corpus.dataset, f"{corpus.utterances} utterances; left out: {left or 'none'}"))
     rows += [("normalised", data.normalization)] if data.normalization else []
-    return [Facts("Classes of the corpora", rows)]
+    return [Facts(f"{what.capitalize()} of the corpora", rows)]
 
 
 def suspect_line(found: Suspect, where: str = "") -> str:

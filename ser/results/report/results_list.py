@@ -15,10 +15,11 @@ def list_table(headlines: Iterable[Headline]) -> Table:
     """One line per result, in the order given; `2*` means two stamps."""
     lines = list(headlines)
     other = any("UA" not in line.scores for line in lines)
+    learned = any(line.target != "emotion" for line in lines)
     rows = [
         [
             *(line.experiment, f"{line.command} (study)" if line.kind == STUDY else line.command, line.dataset),
-            *(line.features, line.head, line.scheme, line.protocol),
+            *(line.features, line.head, line.scheme, *([line.target] if learned else []), line.protocol),
             *(str(line.runs), line.at, number(line.scores.get("UA")), number(line.scores.get("WA"))),
             *([_other(line)] if other else []),
             date(line.started),
@@ -27,8 +28,17 @@ def list_table(headlines: Iterable[Headline]) -> Table:
         for line in lines
     ]
     who = "head or system" if any(line.command in SYSTEMS for line in lines) else "head"
-    names = ["experiment", "command", "dataset", "features", who, "scheme", "protocol"]
-    head = [*names, "runs", "of", "UA", "WA", *(["other target"] if other else []), "date (UTC)", "stamps"]
+    names = [
+        "experiment",
+        "command",
+        "dataset",
+        "features",
+        who,
+        "scheme",
+        *(["target"] if learned else []),
+        "protocol",
+    ]
+    head = [*names, "runs", "of", "UA", "WA", *(["other score"] if other else []), "date (UTC)", "stamps"]
     note = "stamps: see ser results show NAME" if any(line.stamps for line in lines) else ""
     return Table("", head, rows, left=len(names), note=note)
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ser.results.verification.runs import Runs
 
 NOTE = (
-    "Gain over the source's head alone, pooled UA. Permutation tests: models are exchanged by whole runs; the predictions of a "
-    "speaker are exchanged; in brackets the number of each. p: of both together, Holm over the rows; not given under 4 runs. "
-    "Gap: share of the way to target only."
+    "Gain over the source's head alone, pooled {metric}. Permutation tests: models are exchanged by whole runs; the "
+    "predictions of a speaker are exchanged; in brackets the number of each. p: of both together, Holm over the rows; not "
+    "given under 4 runs. Gap: share of the way to target only."
 )
 
 
@@ -131,7 +131,7 @@ class Study(StudyRecord, kw_only=True):
                 "Gains over source only",
                 ["gain of", self.metrics[0], "95 %", *TESTED, "gap", "verdict"],
                 gains,
-                note=NOTE,
+                note=NOTE.format(metric=self.metrics[0]),
             ),
             *shared_classes(data_facts(self)),
             *suspects_notice([suspect_line(s) for s in self.suspects]),

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ser.results.verification.experiments import Experiments
 
 NOTE = (
-    "UA of all test predictions together, mean ± std over runs. Rows are trained on, columns tested. In brackets: within a "
-    "corpus, under its own protocol. others: mean of a row or column without the brackets. /: no language is shared."
+    "{metric} of all test predictions together, mean ± std over runs. Rows are trained on, columns tested. In brackets: within "
+    "a corpus, under its own protocol. others: mean of a row or column without the brackets. /: no language is shared."
 )
 COLUMNS = (
     *("source", "target", "within", "cross_language", "utterances", "metric"),
@@ -97,7 +97,12 @@ class Study(StudyRecord, kw_only=True):
         rows.append(["others", *(score(self.targets[target].main) for target in self.datasets), ABSENT])
         lines = [suspect_line(s, f"{c.source} -> {c.target}: ") for c in self.cells for s in c.suspects]
         return [
-            Table(f"{self.metrics[0]}, source by target", ["trained on", *self.datasets, "others"], rows, note=NOTE),
+            Table(
+                f"{self.metrics[0]}, source by target",
+                ["trained on", *self.datasets, "others"],
+                rows,
+                note=NOTE.format(metric=self.metrics[0]),
+            ),
             *shared_classes(data_facts(self)),
             *suspects_notice(lines),
         ]

@@ -122,7 +122,7 @@ def make_config(head: str, **given: Any) -> Config:
     """
     from ser.train.adapt._base import check_adaptation as check_adaptation
     from ser.train.heads._base import plugin
-    from ser.train.losses._base import canonical_losses
+    from ser.train.losses._base import canonical_losses, parse, term
     from ser.train.losses._base import check_losses as check_loss
 
     known = {f.name for f in fields(Config)}
@@ -132,12 +132,17 @@ def make_config(head: str, **given: Any) -> Config:
     chosen = {k: v for k, v in given.items() if v is not None}
     cycles = CYCLES if chosen.get("snapshots", 1) != 1 else {}
     own = target_plugin(chosen.get("target", EMOTION))
-    unused = {n: v for n, v in {"class_weights": "none", "label_smoothing": 0.0}.items() if n in own.UNUSED}
+    losses = parse(chosen.get("loss", own.LOSS))
+    by = f"target {chosen.get('target')}" if own.UNUSED else f"loss {','.join(losses)}"
+    without = (
+        own.UNUSED
+        if own.UNUSED or not all(term(n).refuses_weights for n in losses)
+        else ("class_weights", "label_smoothing")
+    )
+    unused = {n: v for n, v in {"class_weights": "none", "label_smoothing": 0.0}.items() if n in without}
     for name in unused:
         if chosen.get(name, unused[name]) != unused[name]:
-            raise ConfigError(
-                f"{name} means nothing to target {chosen['target']}", action=f"Leave {name} out.", option=name
-            )
+            raise ConfigError(f"{name} means nothing to {by}", action=f"Leave {name} out.", option=name)
     of_target = {"loss": own.LOSS, "selection": own.SELECTION, **unused}
     defaults = {**of_target, **getattr(plugin(head), "DEFAULTS", {}), **cycles, "head": head}
     config = replace(Config(), **{name: _typed(name, value) for name, value in {**defaults, **chosen}.items()})

@@ -52,6 +52,7 @@ class Term(nn.Module):
         reads_embedding: it needs a head that offers `embed`, and does not train the layers after it.
         reads_vad: it needs a corpus with values of valence, arousal and dominance.
         mixes: it is linear in the label, so that with mixup it is the mean of both labels' losses.
+        refuses_weights: it has no place for class weights and label smoothing: alone, it refuses them.
         targets: the kinds of target that it learns. Of votes, losses on classes learn the label.
 
     Args:
@@ -62,6 +63,7 @@ class Term(nn.Module):
     reads_embedding = False
     reads_vad = False
     mixes = True
+    refuses_weights = False
     targets: tuple[str, ...] = ("emotion", "votes")
 
     def __init__(self, classes: int, size: int) -> None:

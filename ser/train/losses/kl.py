@@ -12,6 +12,7 @@ from ser.train.losses._base import Batch, Term
 
 class Loss(Term):
     targets = ("votes",)
+    refuses_weights = True
 
     def forward(self, batch: Batch) -> Tensor:
         assert batch.target is not None

@@ -17,7 +17,9 @@ from ser.features.blocks import Block
 from ser.features.tensors import load_labels
 from ser.metadata.table import load_table, make_table, write_table
 from ser.results.metrics.measures import MEASURES, js, kl, measure_of
+from ser.results.records.listing import list_results
 from ser.results.records.runs import read_predictions
+from ser.results.report.results_list import list_table
 from ser.results.statistics.comparison import compare_results
 from ser.results.verification.verify import verify
 from ser.train.checkpoint import load_head
@@ -241,6 +243,8 @@ def test_several_labels_of_a_table_are_learned_each_by_itself(maker: Any, tmp_pa
         ("emotion", {"loss": "kl"}, "loss kl with target emotion"),
         ("arousal", {"label_smoothing": 0.2}, "label_smoothing means nothing to target dimensions"),
         ("arousal", {"class_weights": "balanced"}, "class_weights means nothing to target dimensions"),
+        ("votes", {"loss": "kl", "class_weights": "balanced"}, "class_weights means nothing to loss kl"),
+        ("votes", {"loss": "kl,emd:0.5", "label_smoothing": 0.1}, "label_smoothing means nothing to loss kl,emd"),
         ("arousal", {"batch_size": 1}, "loss ccc of one utterance has no gradient"),
     ],
 )
@@ -249,6 +253,14 @@ def test_what_has_no_meaning_for_a_target_is_one_line(
 ) -> None:
     with pytest.raises(ConfigError, match=match):
         summary_of(rated, target=target, **options)
+
+
+def test_the_list_of_results_names_the_target_beside_the_scheme(rated: Any) -> None:
+    for target in ("emotion", "votes", "arousal"):
+        summary_of(rated, target=target, runs=1, epochs=1)
+    lines, _ = list_results(rated.space.results)
+    assert {(line.scheme, line.target) for line in lines} == {("4", "emotion"), ("4", "votes"), ("", "arousal")}
+    assert "target" in list_table(lines).head
 
 
 def test_a_dimension_of_a_table_without_ratings_is_one_line(maker: Any) -> None:
