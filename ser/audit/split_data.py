@@ -239,8 +239,7 @@ def _target_facts(data: Tensors) -> dict[str, Any]:
     if data.values is None:
         return {}
     values = digest(" ".join(map(repr, row)) for row in data.values.tolist())
-    scales = {name: data.table.dimensions[name] for name in data.target.names if name in data.table.dimensions}
-    return {"learns": data.target.text, "learns_sha256": values, **({"scales": scales} if scales else {})}
+    return {"learns": data.target.text, "learns_sha256": values, **({"scales": data.scales} if data.scales else {})}
 
 
 def label_space(data: Tensors) -> dict[str, Any]:

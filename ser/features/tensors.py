@@ -82,6 +82,11 @@ class Tensors:
         names = [b.name for b in self.blocks if b.modality == "text"]
         return {name: text_sources.source_of(self.stores[name]["identity"]) for name in names}
 
+    @property
+    def scales(self) -> dict[str, Scale]:
+        """The scale of each dimension that heads learn, where the table states it."""
+        return {name: self.table.dimensions[name] for name in self.target.names if name in self.table.dimensions}
+
     def with_blocks(self, blocks: Sequence[Block]) -> "Tensors":
         return replace(self, blocks=tuple(blocks))
 

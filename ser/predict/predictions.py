@@ -1,8 +1,8 @@
 """The answer of a saved head: one row for each input, in their order; its notes and warnings; and its text."""
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS, EMOTION
+from ser.metadata.targets.dimensions import in_words
 from ser.predict.inputs import Inputs
+
+if TYPE_CHECKING:
+    from ser.metadata.schema import Scale
 
 LONG = 2.0  # times the longest utterance in training
 
@@ -55,6 +59,11 @@ def _places(values: list[Any]) -> "pd.Series[Any]":
     whole = all(v is None or isinstance(v, int) for v in values)
     found: pd.Series[Any] = pd.Series(values, dtype="Int64" if whole else float)
     return found
+
+
+def scales_note(scales: "Mapping[str, Scale]") -> str:
+    """The scale of each dimension that is predicted, in words."""
+    return "scales: " + ", ".join(f"{name} {in_words(scale)}" for name, scale in scales.items())
 
 
 def notes(inputs: Inputs, errors: NDArray[Any], dialogues: bool, by: str) -> Iterator[str]:

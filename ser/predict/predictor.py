@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from ser.audio import reading
@@ -14,7 +15,7 @@ from ser.extract.encoder import Encoder
 from ser.features.blocks import Block
 from ser.predict.head_encoders import load_encoder
 from ser.predict.inputs import Inputs, check_inputs
-from ser.predict.predictions import long_note, notes, prediction_table
+from ser.predict.predictions import long_note, notes, prediction_table, scales_note
 from ser.predict.recordings import RecordingLike
 from ser.train.checkpoint import load_head
 from ser.train.nn.layers import Input
@@ -128,6 +129,9 @@ class Predictor:
         errors, seconds, shares = self.judge(inputs)
         for note in notes(inputs, errors, self.reads_dialogues, self.head.standardises_by):
             self.say(note)
+        scales = self.head.about.scales
+        if scales is not UNSET:
+            self.say(scales_note(scales))
         far = long_note(inputs.names, np.where(errors == "", seconds, np.nan), self.head.longest)
         if far:
             self.say(far)

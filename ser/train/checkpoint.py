@@ -66,6 +66,8 @@ def save_head(
     }
     if data.target.kind != EMOTION:
         facts["learns"] = data.target.text
+    if data.scales:
+        facts["scales"] = data.scales
     if data.unit is not None:
         facts["unit"] = Unit(*(values.tolist() for values in data.unit))
     if isinstance(config, Classical):

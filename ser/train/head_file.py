@@ -23,6 +23,7 @@ from ser.errors import ConfigError, SerError
 from ser.features.normalise import Statistics
 from ser.files import open_regular
 from ser.jsonfile import Count, Positive, Word, plain, require
+from ser.metadata.schema import Scale
 from ser.train.classical.classifier import Classical, class_of, is_classical
 from ser.train.heads._base import parameter_count, part_of
 from ser.train.loop.config import make_config
@@ -88,6 +89,7 @@ class HeadFacts(Struct, kw_only=True):
         durations: absent where none is known.
         learns: the target, where it is not one class; then `classes` are the names of its outputs.
         unit: of dimensions, the mean and the standard deviation that the head's answers are in.
+        scales: of dimensions, the ends of the scale of the ratings, where the corpus states them.
     """
 
     schema: Literal["ser.head/1"]
@@ -107,6 +109,7 @@ class HeadFacts(Struct, kw_only=True):
     durations: Durations | UnsetType = UNSET
     learns: Word | UnsetType = UNSET
     unit: Unit | UnsetType = UNSET
+    scales: dict[str, Scale] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require(self.learns is not UNSET or len(self.classes) > 1, "Expected two classes or more")

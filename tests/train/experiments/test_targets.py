@@ -16,6 +16,7 @@ from ser.errors import ConfigError
 from ser.features.blocks import Block
 from ser.features.tensors import load_labels
 from ser.metadata.table import load_table, make_table, write_table
+from ser.predict.predictions import scales_note
 from ser.results.metrics.measures import MEASURES, js, kl, measure_of
 from ser.results.records.listing import list_results
 from ser.results.records.runs import read_predictions
@@ -98,6 +99,8 @@ def test_dimensions_are_learned_scored_as_audmetric_does_and_predicted_on_their_
     (head,) = list((rated.space.results / found["experiment"]).glob("run-000.fold-00.safetensors"))
     saved, rows = load_head(head), test[test["fold"] == "0"]
     assert (saved.target, saved.classes) == ("dimensions", ["arousal", "valence"])
+    assert saved.about.scales == {"arousal": {"low": 0, "high": 5}}
+    assert scales_note({"arousal": {"low": 0, "high": 5}}) == "scales: arousal 0 to 5"
     from ser.features.tensors import load_tensors
 
     data = load_tensors("d", rated.space, target="arousal,valence")
