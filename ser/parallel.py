@@ -1,4 +1,4 @@
-"""Work spread over processes that end with their parent, its results in order; the number of cores."""
+"""Work spread over processes that end with their parent, or over a cluster; the number of cores."""
 
 import ctypes
 import os
@@ -9,7 +9,9 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ser.errors import SerError
@@ -20,6 +22,23 @@ STOPS = ("SIGINT", "SIGTERM", "SIGHUP")  # the signals that end a command; SIGHU
 PARENT_SECONDS = 1.0  # between two looks at the parent
 
 
+@dataclass(frozen=True)
+class Engine:
+    """The processes that work is spread over.
+
+    Attributes:
+        jobs: the number of worker processes on this machine; a cluster has its own.
+        backend: `loky`, processes of this machine, or one of `ser.clusters.BACKENDS`.
+        address: of the cluster; None reads it from the environment.
+        workspace: the folder that all machines of a cluster see under the same path.
+    """
+
+    jobs: int = 1
+    backend: str = "loky"
+    address: str | None = None
+    workspace: Path = Path()
+
+
 def cores() -> int:
     """Processor cores that this process may use: affinity and a container's share are counted."""
     from joblib import cpu_count
@@ -27,12 +46,33 @@ def cores() -> int:
     return int(cpu_count())
 
 
+def as_finished(
+    function: Callable[..., T], units: Iterable[tuple[Any, ...]], engine: Engine, what: str
+) -> Generator[tuple[int, T], None, None]:
+    """Each unit's position and the result of `function(*unit)`, as they finish.
+
+    Args:
+        what: named in errors.
+
+    Raises:
+        SerError: a worker process of this machine was killed; the cluster cannot be used, or was lost.
+    """
+    if engine.backend != "loky":
+        from ser.clusters import spread
+
+        return spread(function, units, engine, what)
+    calls = ((function, k, unit) for k, unit in enumerate(units))
+    return _from_processes(_numbered, calls, engine.jobs, what, "generator_unordered", {"pre_dispatch": "2*n_jobs"})
+
+
+def _numbered(function: Callable[..., T], number: int, unit: tuple[Any, ...]) -> tuple[int, T]:
+    return number, function(*unit)
+
+
 def in_order(
     function: Callable[..., T], units: Iterable[tuple[Any, ...]], jobs: int, what: str, **options: Any
 ) -> Generator[T, None, None]:
-    """Results of `function(*unit)` as they come, in the order of the units, from `jobs` worker processes.
-
-    Each worker has one intra-op thread: two OpenMP teams on the same cores cost several times the processor time.
+    """Results of `function(*unit)` in the order of the units, as they come, from `jobs` worker processes of this machine.
 
     Args:
         what: named in the error.
@@ -41,13 +81,28 @@ def in_order(
     Raises:
         SerError: a worker process was killed.
     """
+    return _from_processes(function, units, jobs, what, "generator", options)
+
+
+def _from_processes(
+    function: Callable[..., T],
+    units: Iterable[tuple[Any, ...]],
+    jobs: int,
+    what: str,
+    return_as: str,
+    options: dict[str, Any],
+) -> Generator[T, None, None]:
+    """Results from worker processes of this machine.
+
+    Each worker has one intra-op thread: two OpenMP teams on the same cores cost several times the processor time.
+    """
     from concurrent.futures.process import BrokenProcessPool
 
     from joblib import Parallel, delayed, parallel_config
 
     tied = {"initializer": end_with_parent, "initargs": (os.getpid(),)}
     with parallel_config("loky", inner_max_num_threads=1, **tied), signals_blocked():
-        results = Parallel(n_jobs=jobs, return_as="generator", **options)(delayed(function)(*unit) for unit in units)
+        results = Parallel(n_jobs=jobs, return_as=return_as, **options)(delayed(function)(*unit) for unit in units)
     try:
         for result in results:  # noqa: UP028 - `yield from` would close the results before `finally`
             yield result

@@ -10,7 +10,18 @@ import ser
 
 ROOT = Path(ser.__file__).parent
 ROWS = [
-    {"errors", "files", "registry", "workspace", "progress", "parallel", "accelerator", "jsonfile", "yaml_file"},
+    {
+        "errors",
+        "files",
+        "registry",
+        "workspace",
+        "progress",
+        "clusters",
+        "parallel",
+        "accelerator",
+        "jsonfile",
+        "yaml_file",
+    },
     {"audio"},
     {"metadata", "synthesis"},  # the demo's corpus is made from nothing but NumPy
     {"features"},

@@ -62,7 +62,12 @@ PROTOCOL = ("protocol", "folds", "stratified", "fold_file", "validation", "split
 
 def protocol_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the options of a protocol alone to a command's function."""
-    return _added(_option(f, f.default) for name, f in option_fields().items() if name in PROTOCOL)
+    return options_of(*PROTOCOL)
+
+
+def options_of(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add some options of experiments to a command's function, by name."""
+    return _added(_option(f, f.default) for name, f in option_fields().items() if name in names)
 
 
 def record_options(system: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -7,6 +7,7 @@ import click
 
 from ser import registry
 from ser.commands._base import Command, Session
+from ser.commands._training import options_of
 
 LIST, FOLDER = "list", "ser.results.benchmarks"
 
@@ -17,7 +18,7 @@ LIST, FOLDER = "list", "ser.results.benchmarks"
 @click.option("--audio", help="Audio stores, by encoder or store name.")
 @click.option("--text", help="Text stores, by encoder or store name.")
 @click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Seeds.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: one for each core]")
+@options_of("jobs", "backend", "address")
 @click.option(
     "--dry-run", is_flag=True, help="Say what is missing, and what would be run; exit code 3 where something is."
 )
@@ -37,6 +38,8 @@ def command(
     text: str | None,
     runs: int,
     jobs: int | None,
+    backend: str,
+    address: str | None,
     dry_run: bool,
     form: str,
 ) -> None:
@@ -85,6 +88,8 @@ def command(
         text=text,
         runs=runs,
         jobs=jobs,
+        backend=backend,
+        address=address,
         command=" ".join([*words, f"--runs {runs}"]),
         quiet=session.quiet,
     )

@@ -25,6 +25,8 @@ def benchmark(
     text: str | Sequence[str] | None = None,
     runs: int = 5,
     jobs: int | None = None,
+    backend: str | None = None,
+    address: str | None = None,
     command: str = "ser.benchmark",
     quiet: bool = True,
 ) -> Content:
@@ -35,6 +37,7 @@ def benchmark(
         dataset: the table with the corpus; None: the one that is called as the corpus.
         audio, text: stores, by encoder or store name.
         runs: seeds.
+        jobs, backend, address: as of `ser.fit`.
 
     Returns:
         The summary, as written.
@@ -46,7 +49,8 @@ def benchmark(
     lacking = missing(own, space, dataset, audio, text)
     if lacking:
         raise ConfigError(f"benchmark {name} cannot be run", found="; ".join(lacking))
-    given: dict[str, Any] = {**own.options, "audio": audio, "text": text, "runs": runs, "jobs": jobs}
+    given: dict[str, Any] = {**own.options, "audio": audio, "text": text, "runs": runs}
+    given |= {"jobs": jobs, "backend": backend, "address": address}
     return fit(dataset or own.corpus, space, command=command, quiet=quiet, **given)
 
 

@@ -27,7 +27,7 @@ def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], option
 
     Args:
         experiments: by method.
-        options: `jobs`, `stack` and `quiet` are used.
+        options: `jobs`, `backend`, `address`, `stack` and `quiet` are used.
         label: of the progress.
 
     Raises:
@@ -39,8 +39,8 @@ def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], option
     rows = [len(f.train) for f in ([job.first] if job.first else []) + folds]
     size = plan.stack_of(common.recipe, common.data, len(runs), common.device, options.stack, rows)
     stacks = plan.groups(needed, size)
-    workers = 1 if _is_short(job, experiments, len(needed)) else options.jobs
-    sources = _sources(job, stacks, missing, workers, label, options.quiet)
+    short = _is_short(job, experiments, len(needed))
+    sources = _sources(job, stacks, missing, options, label, short)
     errors = [e for source in sources if source is not None for e in source.errors]
     units = []
     for fold in folds:
@@ -53,8 +53,8 @@ def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], option
             ):
                 methods = [m for m in names if any((fold.name, k) in missing[m] for k in runs_of)]
                 units += [(job, fold, runs_of, begun, methods)] if methods else []
-    results = scheduler.run_units(learn, units, plan.workers(workers, len(units), common.device))
-    for finished in progress(results, len(units), label, "stack", options.quiet):
+    results = scheduler.run_units(learn, units, plan.engine_of(options, len(units), common.device, short))
+    for _, finished in progress(results, len(units), label, "stack", options.quiet):
         for name, described in finished:
             sound = [r for r in described if not isinstance(r, SerError)]
             for run in sound:
@@ -83,7 +83,7 @@ def _missing(job: FewshotJob, experiments: Mapping[str, Experiment]) -> Missing:
 
 
 def _sources(
-    job: FewshotJob, stacks: list[list[int]], missing: Missing, jobs: int | None, label: str, quiet: bool
+    job: FewshotJob, stacks: list[list[int]], missing: Missing, options: FitOptions, label: str, short: bool
 ) -> list[SourceModels | None]:
     """Train the source models of each stack of runs; None where no missing run of it needs one."""
     found: list[SourceModels | None] = [None] * len(stacks)
@@ -92,9 +92,9 @@ def _sources(
     from_source = {k for name, lacking in missing.items() if method(name).FROM_SOURCE for _, k in lacking}
     which = [i for i, group in enumerate(stacks) if from_source & set(group)]
     units = [(job, stacks[i]) for i in which]
-    results = scheduler.run_units(train_source, units, plan.workers(jobs, len(units), job.common.device))
-    for i, source in zip(which, progress(results, len(units), f"{label}: source", "stack", quiet), strict=True):
-        found[i] = source
+    results = scheduler.run_units(train_source, units, plan.engine_of(options, len(units), job.common.device, short))
+    for k, source in progress(results, len(units), f"{label}: source", "stack", options.quiet):
+        found[which[k]] = source
     return found
 
 

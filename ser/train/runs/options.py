@@ -17,6 +17,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
+from ser.clusters import BACKENDS
 from ser.errors import ConfigError
 from ser.jsonfile import Content, plain
 from ser.metadata.targets import DIMENSIONS, TARGETS
@@ -117,6 +118,12 @@ class FitOptions:
     )
     log: tuple[str, ...] | None = option(None, "Trackers to write curves and scores into, in results/.")
     jobs: int | None = option(None, "Worker processes.", unset="one for each core", least=1)
+    backend: str = option(
+        "loky",
+        "The workers that train: loky, processes of this machine; dask or ray, those of a cluster. See docs/cluster.md.",
+        choices=("loky", *BACKENDS),
+    )
+    address: str | None = option(None, "Address of the cluster.", unset="that of DASK_SCHEDULER_ADDRESS or RAY_ADDRESS")
     stack: int | None = option(None, "Runs trained together.", unset="chosen by size", least=1)
     device: str = option(
         "auto",
@@ -269,7 +276,19 @@ def _unknown(function: str, key: str, known: list[str]) -> ConfigError:
 
 
 def _refuse_contradictions(options: FitOptions) -> None:
-    """Refuse a named store of a modality that is left out, and folds that are described twice."""
+    """Refuse a named store of a modality that is left out, folds that are described twice, and workers that are."""
+    if options.backend == "loky" and options.address is not None:
+        raise ConfigError(
+            f"--address {options.address} means nothing to --backend loky",
+            expected=f"--backend {' or '.join(BACKENDS)}",
+            option="address",
+        )
+    if options.backend != "loky" and options.jobs is not None:
+        raise ConfigError(
+            f"--jobs {options.jobs} means nothing to --backend {options.backend}, which has the workers that it has",
+            action="Leave --jobs out.",
+            option="jobs",
+        )
     for modality in MODALITIES:
         named: tuple[str, ...] | None = getattr(options, modality)
         if named and options.modalities and modality not in options.modalities:

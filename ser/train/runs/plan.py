@@ -9,7 +9,7 @@ import torch
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
-from ser.parallel import cores
+from ser.parallel import Engine, cores
 from ser.train.classical.classifier import Classical
 from ser.train.classical.learner import refuse_views, refuse_words
 from ser.train.heads._base import build_head, is_stackable, part_of
@@ -19,6 +19,7 @@ from ser.train.loop.dialogues import resident_of
 from ser.train.nn.layers import Input
 from ser.train.nn.parameters import flatten
 from ser.train.runs.job import Unit, first_of
+from ser.train.runs.options import FitOptions
 from ser.train.runs.recipe import Recipe
 
 # On a CPU stacking wins while a stack's parameters and their optimiser state stay in cache.
@@ -142,6 +143,17 @@ def workers(jobs: int | None, units: int, device: str) -> int:
     if device != "cpu":
         return 1
     return max(1, min(jobs or cores(), units))
+
+
+def engine_of(options: FitOptions, units: int, device: str, short: bool) -> Engine:
+    """The processes to train units in.
+
+    Args:
+        short: this process would train all in less time than workers of this machine need to start.
+    """
+    if options.backend != "loky":
+        return Engine(backend=options.backend, address=options.address, workspace=options.workspace.root)
+    return Engine(1 if short else workers(options.jobs, units, device))
 
 
 def seconds(config: Config, inputs: Sequence[Input], classes: int, rows: int, runs: int) -> float:

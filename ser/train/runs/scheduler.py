@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import torch
 
 from ser.errors import SerError, TrainingError
 from ser.metadata.folds.fold import Fold
-from ser.parallel import in_order, keep_memory
+from ser.parallel import Engine, as_finished, keep_memory
 from ser.progress import progress
 from ser.results.records.runs import read_run, write_run
 from ser.train.checkpoint import head_facts
@@ -16,7 +17,7 @@ from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
 from ser.train.runs.job import Job, Run, Unit, first_of
 from ser.train.runs.options import FitOptions
-from ser.train.runs.plan import groups, is_short, stack_of, trained_once, workers
+from ser.train.runs.plan import engine_of, groups, is_short, stack_of, trained_once
 from ser.train.runs.worker import guarded, train_unit
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
     """Train all missing runs of some experiments together; each then has its `done`.
 
     Args:
-        options: `jobs`, `stack` and `quiet` are used.
+        options: `jobs`, `backend`, `address`, `stack` and `quiet` are used.
         label: of the progress.
         keep_going: an experiment that cannot be trained gets its `error`, and the others are trained.
 
@@ -43,15 +44,20 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
                 raise
             experiment.error = error
     owner = {id(experiment.job): experiment for experiment in experiments}
-    errors: list[SerError] = []
-    for unit, finished, diverged in train(units, options.jobs, label, options.quiet, keep_going):
+    errors: list[tuple[int, SerError]] = []
+    order = {id(unit): k for k, unit in enumerate(units)}
+    for unit, finished, diverged in train(units, options, label, keep_going):
         experiment = owner[id(unit.job)]
         experiment.done += finished
         experiment.error = experiment.error or next(iter(diverged), None)
         whose = "" if len(experiments) == 1 else f"{experiment.name}: "
-        errors += [TrainingError(whose + error.problem) for error in diverged]
+        errors += [(order[id(unit)], TrainingError(whose + error.problem)) for error in diverged]
     if not keep_going:
-        refuse(errors, sum(len(e.done) for e in experiments), [e.job.folder for e in experiments])
+        refuse(
+            [error for _, error in sorted(errors, key=itemgetter(0))],
+            sum(len(e.done) for e in experiments),
+            [e.job.folder for e in experiments],
+        )
     for experiment in experiments:
         experiment.sort()
 
@@ -88,7 +94,7 @@ def _has_head(job: Job, run: int, fold: Fold) -> bool:
 
 
 def train(
-    units: Sequence[Unit], jobs: int | None, label: str, quiet: bool, keep_going: bool = False
+    units: Sequence[Unit], options: FitOptions, label: str, keep_going: bool = False
 ) -> Iterator[tuple[Unit, list[Run], list[SerError]]]:
     """Train units, of one job or of several, and record their runs as they finish.
 
@@ -96,19 +102,23 @@ def train(
         keep_going: where a unit cannot be trained at all, yield its error, and go on with the others.
 
     Yields:
-        Each unit in order, the runs that were finished, and the errors of those that diverged.
+        Each unit as it finishes, the runs that were finished, and the errors of those that diverged.
     """
-    count = 1 if is_short(units) else workers(jobs, len(units), units[0].job.device)
-    with closing(run_units(guarded if keep_going else train_unit, units, count)) as results:
-        for unit, finished in progress(zip(units, results, strict=True), len(units), label, "stack", quiet):
+    device = units[0].job.device if units else "cpu"
+    engine = engine_of(options, len(units), device, is_short(units))
+    with closing(run_units(guarded if keep_going else train_unit, units, engine)) as results:
+        for k, finished in progress(results, len(units), label, "stack", options.quiet):
+            unit = units[k]
             runs = [r for r in finished if not isinstance(r, SerError)]
             for run in runs:
                 write_run(unit.job.folder, run.record, run.predictions)
             yield unit, runs, [r for r in finished if isinstance(r, SerError)]
 
 
-def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs: int) -> Generator[T, None, None]:
-    """Yield the results of `function(*unit)` in the order of the units, as they come.
+def run_units(
+    function: Callable[..., T], units: Sequence[tuple[Any, ...]], engine: Engine
+) -> Generator[tuple[int, T], None, None]:
+    """Yield the position of each unit and the result of `function(*unit)`, as they finish.
 
     Workers are processes with one intra-op thread each: two threads per process lose more than they win as soon as anything
     else runs on the machine. Large arrays reach them as memory maps. Threads of one process would wait for each other: stacks
@@ -117,11 +127,11 @@ def run_units(function: Callable[..., T], units: Sequence[tuple[Any, ...]], jobs
     before = torch.get_num_threads()
     calls = ((function, unit) for unit in units)
     try:
-        if jobs == 1 or len(units) == 1:
+        if not units or (engine.backend == "loky" and (engine.jobs == 1 or len(units) == 1)):
             # One thread here too: sums over two differ in the last bit, and a run must not depend on the others.
-            yield from (_single_threaded(*call) for call in calls)
+            yield from ((k, _single_threaded(*call)) for k, call in enumerate(calls))
         else:
-            yield from in_order(_single_threaded, calls, jobs, "training", pre_dispatch="2*n_jobs")
+            yield from as_finished(_single_threaded, calls, engine, "training")
     finally:
         torch.set_num_threads(before)
 

@@ -54,9 +54,9 @@ def test_the_same_utterances_and_ordinary_records(space: Any, monkeypatch: pytes
     trained: list[Any] = []
     real = scheduler.run_units
 
-    def counting(function: Any, units: Any, jobs: int) -> Any:
+    def counting(function: Any, units: Any, engine: Any) -> Any:
         trained.extend(units)
-        return real(function, units, jobs)
+        return real(function, units, engine)
 
     monkeypatch.setattr(scheduler, "run_units", counting)
     options = {"head": "early", "simple": "linear", "head_options": {"hidden": 16}, **FAST}

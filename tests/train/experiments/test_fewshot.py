@@ -53,9 +53,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     real = scheduler.run_units
 
-    def counting(function: Any, units: Any, jobs: int) -> Any:
+    def counting(function: Any, units: Any, engine: Any) -> Any:
         found.extend((function.__name__, unit) for unit in units)
-        return real(function, units, jobs)
+        return real(function, units, engine)
 
     monkeypatch.setattr(scheduler, "run_units", counting)
     return found

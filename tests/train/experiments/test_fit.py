@@ -71,9 +71,9 @@ def test_finished_runs_are_read_and_not_trained_again(maker: Any, monkeypatch: p
     trained: list[Any] = []
     real = scheduler.run_units
 
-    def counting(function: Any, units: Any, jobs: int) -> Any:
+    def counting(function: Any, units: Any, engine: Any) -> Any:
         trained.extend(units)
-        return real(function, units, jobs)
+        return real(function, units, engine)
 
     monkeypatch.setattr(scheduler, "run_units", counting)
     second = fit("toy", maker.space, protocol="speaker", runs=2, **FAST)

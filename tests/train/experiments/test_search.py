@@ -139,9 +139,9 @@ def test_settings_are_ordinary_experiments_and_are_resumed(maker: Any, monkeypat
     trained: list[Any] = []
     real = scheduler.run_units
 
-    def counting(function: Any, units: Any, jobs: int) -> Any:
+    def counting(function: Any, units: Any, engine: Any) -> Any:
         trained.extend(units)
-        return real(function, units, jobs)
+        return real(function, units, engine)
 
     monkeypatch.setattr(scheduler, "run_units", counting)
     found = search("toy", maker.space, grid={"lr": [1e-2, 1e-3, 1e-2]}, **FAST)

@@ -223,9 +223,9 @@ def units(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
     real = scheduler.run_units
 
-    def counting(function: Any, units: Any, jobs: int) -> Any:
+    def counting(function: Any, units: Any, engine: Any) -> Any:
         found.extend(units)
-        return real(function, units, jobs)
+        return real(function, units, engine)
 
     monkeypatch.setattr(scheduler, "run_units", counting)
     return found

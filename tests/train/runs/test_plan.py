@@ -10,20 +10,23 @@ import torch
 
 from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
+from ser.parallel import Engine
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Resident
 from ser.train.loop.trainer import Data
 from ser.train.runs import plan, scheduler
 
 
-def test_results_come_in_order_from_workers_with_one_thread() -> None:
-    assert list(scheduler.run_units(divmod, [(k, 3) for k in range(7)], 2)) == [divmod(k, 3) for k in range(7)]
-    assert list(scheduler.run_units(torch.get_num_threads, [()] * 3, 2)) == [1, 1, 1]
+def test_results_come_with_their_positions_from_workers_with_one_thread() -> None:
+    expected = {k: divmod(k, 3) for k in range(7)}
+    for jobs in (1, 2):
+        assert dict(scheduler.run_units(divmod, [(k, 3) for k in range(7)], Engine(jobs))) == expected
+    assert dict(scheduler.run_units(torch.get_num_threads, [()] * 3, Engine(2))) == {0: 1, 1: 1, 2: 1}
 
 
 def test_a_killed_worker_is_named_as_such() -> None:
     with pytest.raises(SerError, match=r"worker process was ended from outside.*--jobs"):
-        list(scheduler.run_units(os._exit, [(9,)] * 4, 2))
+        list(scheduler.run_units(os._exit, [(9,)] * 4, Engine(2)))
 
 
 def test_small_heads_are_stacked_and_others_are_not(data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch) -> None:

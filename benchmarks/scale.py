@@ -1,0 +1,187 @@
+"""The same training in one process, in two, on a local Dask cluster and on a local Ray cluster: numbers, time, lost workers.
+
+    python benchmarks/scale.py WORKSPACE DATASET STORE [--runs 40] [--epochs 100] [one loky dask ray]
+
+The workspace has a table and a store of utterance level. Each cluster has two worker processes on this machine, over TCP.
+`dask-kill` and `ray-kill` end a worker by SIGKILL, twice, while it trains; `dask-lost` and `ray-lost` end the scheduler (Ray's
+head), and give the command again when it is back. Prints a row for each, and says if all predictions are those of the first.
+"""
+
+import argparse
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+PYTHON = sys.executable
+
+
+def _port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class Dask:
+    """A scheduler and two workers, each under a nanny, which starts it again."""
+
+    def __init__(self) -> None:
+        self.address = f"tcp://127.0.0.1:{_port()}"
+        self.scheduler()
+        words = [self.address, "--nthreads", "1", "--nworkers", "2", "--no-dashboard"]
+        self.nanny = self._start("dask_worker", *words)
+
+    def _start(self, module: str, *words: str) -> subprocess.Popen[bytes]:
+        command = [PYTHON, "-m", f"distributed.cli.{module}", *words]
+        return subprocess.Popen(
+            command, cwd=tempfile.gettempdir(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def scheduler(self) -> None:
+        port = self.address.rsplit(":", 1)[1]
+        self.head = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
+        time.sleep(8)
+
+    def workers(self) -> list[psutil.Process]:
+        children = psutil.Process(self.nanny.pid).children(recursive=True)
+        return [p for p in children if "spawn_main" in " ".join(p.cmdline())]
+
+    def lose(self) -> None:
+        self.head.kill()
+        self.head.wait()
+
+    def stop(self) -> None:
+        for process in [*psutil.Process(self.nanny.pid).children(recursive=True), self.nanny, self.head]:
+            process.kill()
+
+
+class Ray:
+    """A head with two cores."""
+
+    def __init__(self) -> None:
+        self.address = f"127.0.0.1:{_port()}"
+        self.scheduler()
+
+    def scheduler(self) -> None:
+        ray = [PYTHON, "-m", "ray.scripts.scripts", "start", "--head", "--port", self.address.rsplit(":", 1)[1]]
+        ray += ["--num-cpus", "2", "--include-dashboard", "false", "--disable-usage-stats", "--block"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.head = subprocess.Popen(ray, cwd=tempfile.gettempdir(), **quiet)  # type: ignore[call-overload]
+        time.sleep(20)
+
+    def workers(self) -> list[psutil.Process]:
+        children = psutil.Process(self.head.pid).children(recursive=True)
+        return [
+            p for p in children if p.cmdline() and p.cmdline()[0].startswith("ray::") and "IDLE" not in p.cmdline()[0]
+        ]
+
+    def lose(self) -> None:
+        self.stop()
+        self.head.wait()
+
+    def stop(self) -> None:
+        for process in [*psutil.Process(self.head.pid).children(recursive=True), self.head]:
+            process.kill()
+
+
+def train(words: list[str], output: Path, more: list[str], disturb: object = None) -> tuple[float, int, str]:
+    """Give the command: wall time in s, exit code, last line of its errors."""
+    begun = time.perf_counter()
+    command = [PYTHON, "-m", "ser", "fit", *words, "--output", str(output), "--quiet", *more]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if callable(disturb):
+        disturb(process, output.with_suffix(""))
+    _, said = process.communicate()
+    return time.perf_counter() - begun, process.returncode, (said.strip().splitlines() or [""])[-1]
+
+
+def recorded(folder: Path) -> int:
+    return len(list(folder.glob("run-*.json")))
+
+
+def numbers(folder: Path) -> str:
+    """A hash of all predictions."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.glob("run-*") if p.suffix != ".json"):
+        total.update(path.name.encode() + path.read_bytes())
+    return total.hexdigest()[:12]
+
+
+def kill_two(cluster: Dask | Ray) -> object:
+    """Kill a worker by SIGKILL when some runs are recorded, and another when more are."""
+
+    def disturb(process: "subprocess.Popen[str]", folder: Path) -> None:
+        for share in (1, 60):
+            while process.poll() is None and recorded(folder) < share:
+                time.sleep(0.1)
+            workers = cluster.workers()
+            if workers:
+                print(f"  killed {workers[0].pid} at {recorded(folder)} runs", flush=True)
+                os.kill(workers[0].pid, signal.SIGKILL)
+
+    return disturb
+
+
+def lose_all(cluster: Dask | Ray) -> object:
+    """End the scheduler when a run is recorded."""
+
+    def disturb(process: "subprocess.Popen[str]", folder: Path) -> None:
+        while process.poll() is None and recorded(folder) < 1:
+            time.sleep(0.1)
+        cluster.lose()
+
+    return disturb
+
+
+def main() -> None:
+    """Train in each way, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("dataset")
+    parser.add_argument("store")
+    parser.add_argument("ways", nargs="*", default=["one", "loky", "dask", "ray"])
+    parser.add_argument("--runs", default="40")
+    parser.add_argument("--epochs", default="100")
+    given = parser.parse_args()
+    words = ["--workspace", str(given.workspace), "--dataset", given.dataset, "--audio", given.store, "--head", "mlp"]
+    words += ["--runs", given.runs, "--epochs", given.epochs, "--protocol", "speaker", "--folds", "6", "--stack", "10"]
+    words += ["--head-option", "hidden=64", "--device", "cpu"]
+    first = None
+    for way in given.ways:
+        backend, _, trouble = way.partition("-")
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / f"{way}.json"
+            if backend in ("one", "loky"):
+                wall, code, said = train(words, output, ["--jobs", "1" if backend == "one" else "2"])
+            else:
+                cluster = Dask() if backend == "dask" else Ray()
+                more = ["--backend", backend, "--address", cluster.address]
+                try:
+                    disturb = {"kill": kill_two, "lost": lose_all}[trouble](cluster) if trouble else None
+                    wall, code, said = train(words, output, more, disturb)
+                    if trouble == "lost":
+                        print(
+                            f"  scheduler ended; code {code} after {wall:.0f} s, {recorded(output.with_suffix(''))} runs: {said}"
+                        )
+                        cluster.scheduler()
+                        wall, code, said = train(words, output, more)
+                finally:
+                    cluster.stop()
+            found = numbers(output.with_suffix(""))
+            first = first or found
+            same = "same" if found == first else "OTHER"
+            print(
+                f"{way:10} {wall:7.1f} s  code {code}  {recorded(output.with_suffix(''))} runs  {found} {same}  {said}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

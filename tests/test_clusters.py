@@ -1,0 +1,181 @@
+"""Clusters: numbers of one process, lost workers and lost clusters, data that travel once, and workers that do not fit."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser import clusters
+from ser.clusters import FOLDER, open_envelope
+from ser.errors import ConfigError, SerError
+from ser.parallel import Engine, as_finished
+from ser.train.experiments.fit import fit
+
+ROOT = Path(__file__).parents[1]
+
+
+def _port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def dask_cluster(
+    folder: Path, workers: int = 1, threads: int = 1
+) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and workers, processes that speak TCP: the address, and the processes, the scheduler first."""
+    pytest.importorskip("distributed", reason="distributed is not installed")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    address = f"tcp://127.0.0.1:{_port()}"
+    common = {"cwd": folder, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    words = ["--host", "127.0.0.1", "--port", address.rsplit(":", 1)[1], "--no-dashboard"]
+    started = [subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", *words], **common)]  # type: ignore[call-overload]
+    words = [address, "--nthreads", str(threads), "--no-dashboard", "--no-nanny"]
+    started += [
+        subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_worker", *words], **common)  # type: ignore[call-overload]
+        for _ in range(workers)
+    ]
+    try:
+        for _ in range(300):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", int(address.rsplit(":", 1)[1]))) == 0:
+                    break
+            time.sleep(0.1)
+        yield address, started
+    finally:
+        for process in reversed(started):
+            process.kill()
+            process.wait()
+
+
+def test_fit_on_dask_has_the_numbers_of_one_process(
+    maker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker.table("toy")
+    maker.store("toy", "a")
+    given: dict[str, Any] = {"epochs": 3, "runs": 3, "stack": 1, "protocol": "speaker", "head_options": {"hidden": 8}}
+    alone = fit("toy", maker.space, **given, jobs=1, output=tmp_path / "alone.json")
+    (tmp_path / "elsewhere").mkdir()
+    with dask_cluster(tmp_path / "elsewhere") as (address, _):
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
+        spread = fit("toy", maker.space, **given, backend="dask", output=tmp_path / "dask.json")
+    assert spread["test"] == alone["test"]
+    assert spread["config_hash"] == alone["config_hash"]
+    for path in (tmp_path / "alone").glob("run-*.csv*"):
+        assert path.read_bytes() == (tmp_path / "dask" / path.name).read_bytes()
+    assert not (maker.space.root / FOLDER).exists()
+
+
+def test_a_lost_workers_unit_is_done_by_another_and_a_lost_cluster_is_said(tmp_path: Path) -> None:
+    with dask_cluster(tmp_path, workers=2) as (address, started):
+        engine = Engine(backend="dask", address=address, workspace=tmp_path)
+        running = as_finished(time.sleep, [(0.5,)] * 6, engine, "naps")
+        found = [next(running)[0]]
+        started[1].kill()
+        found += [k for k, _ in running]
+        assert sorted(found) == list(range(6))  # none is lost, none is twice
+        running = as_finished(time.sleep, [(1.0,)] * 4, engine, "naps")
+        next(running)
+        started[0].kill()
+        with pytest.raises(SerError, match=r"naps: the Dask cluster was lost.*same command again"):
+            list(running)
+    assert not list(tmp_path.glob(f"{FOLDER}/*"))
+
+
+def test_a_unit_that_ends_each_of_its_workers_is_an_error(tmp_path: Path) -> None:
+    with dask_cluster(tmp_path, workers=3) as (address, _):
+        engine = Engine(backend="dask", address=address, workspace=tmp_path)
+        with pytest.raises(SerError, match=r"worker ended .* times"):
+            list(as_finished(os._exit, [(9,)], engine, "ends"))
+
+
+def test_workers_of_several_threads_are_refused(tmp_path: Path) -> None:
+    with dask_cluster(tmp_path, threads=2) as (address, _):
+        engine = Engine(backend="dask", address=address, workspace=tmp_path)
+        with pytest.raises(ConfigError) as caught:
+            list(as_finished(abs, [(1,)], engine, "numbers"))
+        assert re.search("works in 2 threads.*--nthreads 1", caught.value.line())
+
+
+@pytest.mark.parametrize("backend", clusters.BACKENDS)
+def test_an_address_at_which_nothing_is_and_none(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(clusters.BACKENDS[backend], raising=False)
+    for address, said in (
+        (f"127.0.0.1:{_port()}", "nothing answers at 127.0.0.1:.*Start the cluster"),
+        (None, f"has no address.*{clusters.BACKENDS[backend]}.*is started by"),
+        ("nowhere", "expected HOST:PORT"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            list(as_finished(abs, [(1,)], Engine(backend=backend, address=address, workspace=tmp_path), "numbers"))
+
+
+def _envelope(folder: Path, *unit: Any) -> tuple[bytes, clusters._Files]:
+    files = clusters._Files(folder)
+    return files.envelope(max, unit), files
+
+
+def test_large_arrays_and_tables_are_files_that_are_written_once(tmp_path: Path) -> None:
+    array, table, words = np.arange(100_000.0), pd.DataFrame({"a": ["x"] * 300}), ["y" * 10]
+    files = clusters._Files(tmp_path)
+    envelopes = [files.envelope(_parts, ({"array": array[:], "same": array}, table, words, k)) for k in range(3)]
+    assert max(map(len, envelopes)) < 2_000
+    assert len(list(tmp_path.iterdir())) == 2 + 3  # each view `array[:]` is another object
+    for k, envelope in enumerate(envelopes):
+        held, frame, others, number = open_envelope(envelope)
+        np.testing.assert_array_equal(held["same"], array)
+        assert isinstance(held["same"], np.memmap)
+        pd.testing.assert_frame_equal(frame, table)
+        assert (others, number) == (words, k)
+
+
+def _parts(*unit: Any) -> tuple[Any, ...]:
+    return unit
+
+
+def test_a_worker_of_another_version_or_without_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    envelope, _ = _envelope(tmp_path, 1, 2)
+    assert open_envelope(envelope) == 2
+    own = clusters._versions()
+    monkeypatch.setattr(clusters, "_versions", lambda: {**own, "torch": "0.1"})
+    with pytest.raises(ConfigError, match=f"other versions; expected torch {re.escape(own['torch'])}; found torch 0.1"):
+        clusters._opened(envelope)
+    monkeypatch.undo()
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    lost, _ = _envelope(tmp_path, 1, 2)
+    lost = lost.replace(str(tmp_path).encode(), str(tmp_path)[:-1].encode() + b"~")
+    with pytest.raises(ConfigError, match=r"does not see the workspace.*share"):
+        clusters._opened(lost)
+
+
+def test_folders_of_ended_commands_of_this_host_are_removed(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host = socket.gethostname()
+    names = [f"{host}-{ended.pid}-a", f"{host}-{os.getpid()}-b", "another-1-c"]
+    for name in names:
+        (tmp_path / FOLDER / name).mkdir(parents=True)
+    with clusters._folder(tmp_path) as folder:
+        assert {p.name for p in (tmp_path / FOLDER).iterdir()} == {*names[1:], folder.name}
+    assert {p.name for p in (tmp_path / FOLDER).iterdir()} == set(names[1:])
+
+
+def test_options_that_contradict_the_backend(maker: Any) -> None:
+    maker.table("toy")
+    for given, said in (
+        ({"address": "a:1"}, "--address a:1 means nothing to --backend loky"),
+        ({"backend": "dask", "jobs": 2}, "--jobs 2 means nothing to --backend dask"),
+        ({"backend": "spark"}, "one of loky, dask, ray"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            fit("toy", maker.space, **given)  # type: ignore[arg-type]
