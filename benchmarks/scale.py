@@ -167,9 +167,8 @@ def main() -> None:
                     disturb = {"kill": kill_two, "lost": lose_all}[trouble](cluster) if trouble else None
                     wall, code, said = train(words, output, more, disturb)
                     if trouble == "lost":
-                        print(
-                            f"  scheduler ended; code {code} after {wall:.0f} s, {recorded(output.with_suffix(''))} runs: {said}"
-                        )
+                        done = recorded(output.with_suffix(""))
+                        print(f"  scheduler ended; code {code} after {wall:.0f} s, {done} runs: {said}", flush=True)
                         cluster.scheduler()
                         wall, code, said = train(words, output, more)
                 finally:
