@@ -28,6 +28,7 @@ _LAZY = {
     "Predictor": "ser.predict.predictor",
     "read_predictions": "ser.results.records.runs",
     "HeadClassifier": "ser.train.classical.estimator",
+    "trust": "ser.outside",
     "SerError": "ser.errors",
 }
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ser.errors import SerError
+from ser.outside import VARIABLE, call
 
 T = TypeVar("T")
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
@@ -60,6 +61,9 @@ def as_finished(
     if engine.backend != "loky":
         from ser.clusters import spread
 
+        trusted = os.environ.get(VARIABLE, "")
+        if trusted:
+            return spread(call, ((trusted, function, *unit) for unit in units), engine, what)
         return spread(function, units, engine, what)
     calls = ((function, k, unit) for k, unit in enumerate(units))
     return _from_processes(_numbered, calls, engine.jobs, what, "generator_unordered", {"pre_dispatch": "2*n_jobs"})
@@ -100,9 +104,11 @@ def _from_processes(
 
     from joblib import Parallel, delayed, parallel_config
 
+    trusted = os.environ.get(VARIABLE, "")
     tied = {"initializer": end_with_parent, "initargs": (os.getpid(),)}
     with parallel_config("loky", inner_max_num_threads=1, **tied), signals_blocked():
-        results = Parallel(n_jobs=jobs, return_as=return_as, **options)(delayed(function)(*unit) for unit in units)
+        calls = (delayed(call)(trusted, function, *unit) for unit in units)
+        results = Parallel(n_jobs=jobs, return_as=return_as, **options)(calls)
     try:
         for result in results:  # noqa: UP028 - `yield from` would close the results before `finally`
             yield result

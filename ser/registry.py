@@ -1,6 +1,8 @@
 """The folder is the registry: a plugin is a file, its name is the plugin's name, and no list elsewhere repeats it.
 
-A folder of plugins is a package below `ser` whose `__init__.py` has one constant: `KIND = "loss"`, what one of them is called.
+A folder of plugins is a package below `ser` whose `__init__.py` has a constant `KIND = "loss"`, what one of them is called.
+Parts from outside join them: those that installed packages offer by entry points, whose group is the constant `GROUP`, or else
+`ser.` and the folder's name; and those that the user names by file or module (`resolve`). See `ser.outside`.
 """
 
 import re
@@ -12,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ser import outside
 from ser.errors import ConfigError
 
 _HERE = Path(__file__).parent
@@ -27,23 +30,73 @@ def kinds() -> dict[str, str]:
 
 @cache
 def names(package: str) -> tuple[str, ...]:
-    """Names of the plugins in a package, sorted; nothing is imported.
+    """Names of the plugins in a package and of those that installed packages offer, sorted; nothing is imported.
 
     Args:
         package: dotted name below `ser`, such as `"ser.metadata.corpora"`.
     """
-    return tuple(sorted(p.stem for p in _folder(package).glob("*.py") if not p.stem.startswith("_")))
+    return tuple(sorted({*_own(package), *outside.offered(group(package))}))
+
+
+@cache
+def _own(package: str) -> frozenset[str]:
+    return frozenset(p.stem for p in _folder(package).glob("*.py") if not p.stem.startswith("_"))
+
+
+def has(package: str, name: str) -> bool:
+    """True for the name of a plugin, of the package or from outside."""
+    return name in _own(package) or outside.is_known(group(package), name)
+
+
+def resolve(package: str, text: str) -> str:
+    """The name of what a user asked for. A part that the user names by file or module is loaded; `load` finds it from then on.
+
+    Args:
+        text: a plugin's name, or `FILE.py:NAME`, `FILE.py`, `MODULE:NAME`.
+
+    Raises:
+        ConfigError: the part cannot be imported, is not of this kind, or its name is taken.
+    """
+    if has(package, text) or not outside.is_reference(text) or text.partition(":")[0] in _own(package):
+        return text
+    name = outside.trust(text)
+    load(package, name)
+    return name
+
+
+def facts_of_parts(package: str, *given: str) -> list[dict[str, Any]]:
+    """What records say of each plugin from outside among these: kind, name, module, package, version, SHA-256 of its source."""
+    parts = [_outside(package, name) for name in given if name not in _own(package)]
+    return [part.facts for part in parts if part is not None]
+
+
+def _outside(package: str, name: str) -> outside.Part | None:
+    return outside.part(package, kind(package) or "plugin", group(package), name)
 
 
 def load(package: str, name: str) -> ModuleType:
     """The plugin's module.
 
     Raises:
-        ConfigError: no plugin has that name; the message lists the names there are and the nearest.
+        ConfigError: no plugin has that name; the message lists the names there are and the nearest. Or two have it.
     """
-    if name not in names(package):
-        raise unknown(kind(package) or "plugin", name, names(package))
-    return import_module(f"{package}.{name}")
+    if name in _own(package):
+        if outside.is_known(group(package), name):
+            raise ConfigError(
+                f"the name {name} is taken: ser has a {kind(package)} of this name",
+                action="Rename the file or the entry point of the other, or name its class: FILE.py:CLASS.",
+            )
+        return import_module(f"{package}.{name}")
+    part = _outside(package, name)
+    if part is not None:
+        return part.plugin
+    if outside.is_reference(name):
+        raise ConfigError(
+            f"{kind(package)} {name} is from outside of ser, and nobody has named it here",
+            action=f"Name it with --part {name}, or its file with --part FOLDER/{name.replace(':', '.py:')}; "
+            f'in Python: ser.trust("{name}").',
+        )
+    raise unknown(kind(package) or "plugin", name, names(package))
 
 
 def load_all(kind: str) -> dict[str, ModuleType]:
@@ -54,8 +107,19 @@ def load_all(kind: str) -> dict[str, ModuleType]:
 
 def kind(package: str) -> str:
     """The constant `KIND` of a package: the name of one of its plugins, as in `head`; "" where it has none."""
+    return _constant(package, "KIND")
+
+
+def group(package: str) -> str:
+    """The group of entry points by which installed packages offer plugins of a kind, such as `ser.heads`."""
+    return _constant(package, "GROUP") or f"ser.{package.rsplit('.', 1)[-1]}"
+
+
+@cache
+def _constant(package: str, name: str) -> str:
+    """A constant of a package's `__init__.py`, which is not imported; "" where it has none."""
     file = _folder(package) / "__init__.py"
-    found = re.search(r'^KIND = "(.+)"$', file.read_text(encoding="utf-8"), re.MULTILINE) if file.is_file() else None
+    found = re.search(rf'^{name} = "(.+)"$', file.read_text(encoding="utf-8"), re.MULTILINE) if file.is_file() else None
     return found[1] if found else ""
 
 

@@ -14,6 +14,7 @@ ROWS = [
         "errors",
         "files",
         "registry",
+        "outside",
         "workspace",
         "progress",
         "clusters",

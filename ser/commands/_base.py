@@ -1,6 +1,6 @@
 """The parts that all commands share: the classes of commands and groups, and the common options.
 
-The common options, `--workspace`, `--config`, `--quiet` and `--verbose`, may stand before the command and after it.
+The common options, `--workspace`, `--config`, `--part`, `--quiet` and `--verbose`, may stand before the command and after it.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ser import outside
 from ser.commands._configuration import COMMON, defaults, leave_out, section
 from ser.commands._types import Folder
 from ser.errors import SerError
@@ -74,6 +75,8 @@ class Command(click.Command):
 
         def callback(**options: Any) -> Any:
             common = {name: _common(click.get_current_context(), name, options.pop(name)) for name in COMMON}
+            for part in common["part"] or ():
+                outside.trust(part)
             space = Workspace(common["workspace"] or Path())
             session = Session(space, bool(common["quiet"]), bool(common["verbose"]))
             while True:
@@ -109,6 +112,13 @@ def _common_options() -> list[click.Parameter]:
             ["--config"],
             type=click.Path(dir_okay=False, path_type=Path),
             help="YAML file of options, one section for each command.  [default: ser.yaml in the workspace]",
+        ),
+        click.Option(
+            ["--part"],
+            multiple=True,
+            default=None,
+            metavar="REFERENCE",
+            help="A part from outside of ser that a saved head needs: FILE.py:CLASS or MODULE:CLASS. May be repeated.",
         ),
         click.Option(["--quiet"], is_flag=True, default=None, help="Print errors only."),
         click.Option(["--verbose"], is_flag=True, default=None, help="Print details, and tracebacks of errors."),

@@ -12,7 +12,7 @@ from ser.commands._types import Items
 from ser.errors import ConfigError
 from ser.registry import unknown
 
-COMMON = ("workspace", "config", "quiet", "verbose")
+COMMON = ("workspace", "config", "part", "quiet", "verbose")
 
 
 def section(path: Path, ctx: click.Context) -> dict[str, Any]:

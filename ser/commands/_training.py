@@ -15,7 +15,7 @@ from ser.commands._configuration import recorded_command
 from ser.commands._types import Items, Number, Plugin
 from ser.errors import ConfigError
 from ser.jsonfile import Content
-from ser.registry import names, unknown
+from ser.registry import has, names, unknown
 from ser.train.classical.classifier import PREFIX
 from ser.train.loop.config import Config
 from ser.train.option import flag, is_option
@@ -46,12 +46,14 @@ class Losses(click.ParamType):  # type: ignore[type-arg]
     name = "losses"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        known = names("ser.train.losses")
-        for word in str(value).split(","):
-            name = word.partition(":")[0].strip()
-            if name not in known:
-                self.fail(str(unknown("loss", name, known)), param, ctx)
-        return str(value)
+        from ser.train.losses import resolved, split
+
+        text = resolved(str(value))
+        for word in text.split(","):
+            name, _ = split(word)
+            if not has("ser.train.losses", name):
+                self.fail(str(unknown("loss", name, names("ser.train.losses"))), param, ctx)
+        return text
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "NAME[:WEIGHT],..."

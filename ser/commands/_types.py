@@ -9,7 +9,7 @@ import click
 
 from ser.errors import ConfigError
 from ser.files import require_folder
-from ser.registry import kind, names, unknown
+from ser.registry import has, kind, names, resolve, unknown
 
 
 class Items(click.ParamType):  # type: ignore[type-arg]
@@ -37,9 +37,10 @@ class Plugin(click.ParamType):  # type: ignore[type-arg]
         self.name = kind(package)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in names(self.package):
-            self.fail(str(unknown(self.name, str(value), names(self.package))), param, ctx)
-        return str(value)
+        name = resolve(self.package, str(value))
+        if not has(self.package, name):
+            self.fail(str(unknown(self.name, name, names(self.package))), param, ctx)
+        return name
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "[" + "|".join(names(self.package)) + "]"

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from ser import registry
+from ser import outside, registry
 from ser.errors import ConfigError
 from ser.extract.options import EncoderOptions, refuse_other_paths
 from ser.files import JsonObject
@@ -146,9 +146,10 @@ def find(name: str, modality: str | None = None) -> ModuleType:
     Raises:
         ConfigError: nothing of that name; the message lists what there is.
     """
-    plugins = {n: registry.load(ENCODERS, n) for n in registry.names(ENCODERS)}
-    if name in plugins:
-        return plugins[name]
+    own = registry.names(ENCODERS)
+    if registry.has(ENCODERS, name) or (outside.is_reference(name) and name.partition(":")[0] not in own):
+        return registry.load(ENCODERS, name)
+    plugins = {n: registry.load(ENCODERS, n) for n in own}
     for plugin in plugins.values():
         hubs = {checkpoint.hub for checkpoint in plugin.CHECKPOINTS.values()}
         if name in plugin.CHECKPOINTS or name in hubs | {hub.split("/")[-1] for hub in hubs}:
@@ -212,5 +213,12 @@ def load(name: str, modality: str, options: EncoderOptions) -> Encoder:
     if revision:
         options = EncoderOptions(**{**options.__dict__, "revision": revision})
     encoder = plugin.load(name, options)
-    assert isinstance(encoder, Encoder)
+    if not isinstance(encoder, Encoder):
+        raise ConfigError(
+            f"encoder {name}: load gives no encoder",
+            expected="one derived from ser.extract.encoder.Encoder",
+            found=encoder,
+        )
+    for facts in registry.facts_of_parts(ENCODERS, name):
+        encoder.identity["outside"] = facts
     return encoder

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from ser import registry
 from ser.errors import ConfigError, CorpusError, EncoderError
-from ser.extract.encoder import Encoder, find, load
+from ser.extract.encoder import ENCODERS, Encoder, find, load
 from ser.extract.extraction import extract
 from ser.extract.options import PUBLISHED, STATISTICS, EncoderOptions
 from ser.extract.report import ExtractionReport
@@ -64,7 +65,8 @@ class ExtractionRequest:
     def encoders(self, table: Table) -> list[tuple[str, str]]:
         """`(modality, name)` of each encoder to run."""
         if self.audio or self.text:
-            return [*(("audio", n) for n in self.audio or []), *(("text", n) for n in self.text or [])]
+            named = [*(("audio", n) for n in self.audio or []), *(("text", n) for n in self.text or [])]
+            return [(modality, registry.resolve(ENCODERS, name)) for modality, name in named]
         audio = [("audio", DEFAULT_AUDIO)] if table.has("path") else []
         return [*audio, *([("text", DEFAULT_TEXT)] if table.has("text") else [])]
 

@@ -47,8 +47,12 @@ def plugin_for(dataset: str, source: Path, plugin: str | None = None) -> str:
         CorpusError: there is no such source, and no plugin that describes one.
     """
     kinds = SUFFIXES | dict.fromkeys(OTHER_SHEETS, "csv")  # refused there, with what to do
-    name = plugin or (kinds.get(source.suffix.lower()) if source.is_file() else None) or dataset
-    if name not in registry.names(CORPORA):
+    name = (
+        (plugin and registry.resolve(CORPORA, plugin))
+        or (kinds.get(source.suffix.lower()) if source.is_file() else None)
+        or dataset
+    )
+    if not registry.has(CORPORA, name):
         if not source.exists():
             raise CorpusError(f"there is no {source}")
         if not (source.is_file() or source.is_dir()):

@@ -54,8 +54,6 @@ def corpus(name: str) -> Corpus:
     Raises:
         ConfigError: there is none; the message lists those there are.
     """
-    if name not in registry.names(CORPORA):
-        raise registry.unknown("corpus", name, registry.names(CORPORA))
     return cast(Corpus, registry.load(CORPORA, name))
 
 

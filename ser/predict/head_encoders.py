@@ -81,6 +81,9 @@ def load_encoder(
 def _name_of(store: dict[str, Any]) -> str:
     """The recorded short name of an encoder; the hub id of its model, where no plugin has such a short name."""
     short, model = str(store["encoder"]), store["identity"].get("model")
+    part = store["identity"].get("outside")
+    if isinstance(part, dict) and isinstance(part.get("name"), str):
+        return str(part["name"])
     try:
         find(short)
     except ConfigError:

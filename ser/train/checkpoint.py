@@ -26,6 +26,7 @@ from ser.train.loop.data import Data, Resident
 from ser.train.loop.dialogues import Turns
 from ser.train.loop.prediction import predict
 from ser.train.nn.layers import Input
+from ser.train.runs.identity import parts_from_outside
 from ser.train.runs.recipe import Recipe
 
 Turn = tuple[NDArray[np.int64], NDArray[np.int64]]  # numbers of the dialogue and of the turn of each utterance
@@ -64,6 +65,7 @@ def save_head(
         "limit": limit,
         "stamps": stamps,
     }
+    facts |= parts_from_outside(config.as_dict())
     if data.target.kind != EMOTION:
         facts["learns"] = data.target.text
     if data.scales:
@@ -238,10 +240,22 @@ def load_head(path: Path) -> SavedHead:
     """
     facts, recipe, tensors, statistics = read_head(path)
     if not isinstance(recipe, Classical):
-        return SavedHead(facts, recipe, [tensors[f"weights.{k}"] for k in range(len(tensors))], statistics)
+        weights = [tensors[f"weights.{k}"] for k in range(len(tensors))]
+        return SavedHead(facts, recipe, weights, statistics, _other_sources(facts))
     columns = sum(i.dim for i in facts.inputs)
     fitted, notes = unpack(tensors[CLASSIFIER].numpy().tobytes(), recipe, columns, str(path))
     return SavedHead(facts, recipe, [fitted], statistics, notes)
+
+
+def _other_sources(facts: HeadFacts) -> tuple[str, ...]:
+    """A line for each part from outside whose source is not that of the training."""
+    here = {part["name"]: part["sha256"] for part in parts_from_outside(facts.config).get("outside", [])}
+    return tuple(
+        f"the source of {part.kind} {part.name} is not that of the training (SHA-256 {here.get(part.name, 'none')[:12]}, "
+        f"then {part.sha256[:12]}): what the head says may be wrong"
+        for part in ([] if facts.outside is UNSET else facts.outside)
+        if here.get(part.name) != part.sha256
+    )
 
 
 def finite_probabilities(probabilities: Floats) -> Floats:

@@ -24,6 +24,7 @@ from ser.features.normalise import Statistics
 from ser.files import open_regular
 from ser.jsonfile import Count, Positive, Word, plain, require
 from ser.metadata.schema import Scale
+from ser.registry import has, kinds
 from ser.train.classical.classifier import Classical, class_of, is_classical
 from ser.train.heads._base import parameter_count, part_of
 from ser.train.loop.config import make_config
@@ -73,6 +74,17 @@ class Unit(Struct):
     std: list[Annotated[float, Meta(gt=0)]]
 
 
+class OutsidePart(Struct):
+    """A part from outside of ser that a head needs, see `ser.outside.Part`; nothing is imported because a file names it."""
+
+    kind: Word
+    name: Word
+    module: Word
+    package: Word | None
+    version: Word | None
+    sha256: Word
+
+
 class HeadFacts(Struct, kw_only=True):
     """The header of a saved head.
 
@@ -90,6 +102,7 @@ class HeadFacts(Struct, kw_only=True):
         learns: the target, where it is not one class; then `classes` are the names of its outputs.
         unit: of dimensions, the mean and the standard deviation that the head's answers are in.
         scales: of dimensions, the ends of the scale of the ratings, where the corpus states them.
+        outside: parts from outside of ser that it needs; absent where there is none.
     """
 
     schema: Literal["ser.head/1"]
@@ -110,6 +123,7 @@ class HeadFacts(Struct, kw_only=True):
     learns: Word | UnsetType = UNSET
     unit: Unit | UnsetType = UNSET
     scales: dict[str, Scale] | UnsetType = UNSET
+    outside: list[OutsidePart] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require(self.learns is not UNSET or len(self.classes) > 1, "Expected two classes or more")
@@ -247,6 +261,7 @@ def _recipe(path: Path, facts: HeadFacts, whole: bool) -> Recipe:
     head = facts.config.get("head")
     if not isinstance(head, str):
         raise _fault(path, "a configuration with a head", repr(head)[:80])
+    _need_parts(path, facts)
     try:
         if is_classical(head):
             if whole:
@@ -257,6 +272,21 @@ def _recipe(path: Path, facts: HeadFacts, whole: bool) -> Recipe:
         raise _fault(path, "the configuration of a classical head", error) from None
     except SerError as error:
         raise ConfigError(f"{path} is of another version of ser", found=_short(error), action=_AGAIN) from None
+
+
+def _need_parts(path: Path, facts: HeadFacts) -> None:
+    """Refuse a head of which a part from outside is not there, in words that say how to bring it."""
+    for part in [] if facts.outside is UNSET else facts.outside:
+        if not any(has(package, part.name) for kind, package in kinds().items() if kind == part.kind):
+            file = part.module if part.module.endswith(".py") else f"{part.module.rpartition('.')[2]}.py"
+            named = f"{file}:{part.name.rpartition(':')[2]}" if ":" in part.name else file
+            raise ConfigError(
+                f"{path} needs {part.kind} {part.name}, which is from outside of ser",
+                expected=f"{part.module}, SHA-256 {part.sha256[:12]}",
+                action=f"Install {part.package} {part.version}."
+                if part.package
+                else f"If you have it and trust it, name it: --part FOLDER/{named}",
+            )
 
 
 def _check_tensors(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KIND = "target"
+NEEDS = ("LOSS", "SELECTION", "SELECTIONS", "UNUSED", "OUTPUT", "read")  # of a plugin from outside, see `ser.outside`
 TARGETS = "ser.metadata.targets"
 EMOTION, DIMENSIONS = "emotion", "dimensions"
 

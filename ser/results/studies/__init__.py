@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ser.results.verification.experiments import Experiments
 
 KIND = "kind of study"
+CLASS, BASE = "Study", "ser.results.studies:StudyRecord"  # of a plugin from outside, see `ser.outside`
 Parts = Iterator[
     tuple[str, Mapping[str, Metrics | None]]
 ]  # name, and split (`validation`, `test`, `pooled`) -> metrics

@@ -96,7 +96,7 @@ def check_adaptation(name: str, weight: float, ramp: str) -> str:
         if weight != 1 or ramp:
             raise ConfigError("adapt_weight and adapt_ramp mean nothing without adapt", action="Name a method: dann.")
         return ""
-    if name not in registry.names(METHODS):
+    if not registry.has(METHODS, name):
         raise registry.unknown("adaptation method", name, (NONE, *registry.names(METHODS)))
     if not 0 <= weight < float("inf"):
         raise ConfigError(f"adapt_weight = {weight}", expected="0 or more")

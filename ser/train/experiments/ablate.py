@@ -20,7 +20,7 @@ from ser.train.heads._base import build_head, part_of
 from ser.train.loop.data import Resident
 from ser.train.runs.experiment import fit_experiment
 from ser.train.runs.joined_corpora import load
-from ser.train.runs.options import FitOptions, read_options, with_options
+from ser.train.runs.options import FitOptions, head_named, read_options, with_options
 from ser.workspace import Workspace
 
 FULL = "full model"
@@ -50,7 +50,7 @@ def ablate(
     """
     given = read_options(ablate, workspace, head, options)
     data = load(dataset, given)
-    variants = [_variant(data, given, *part) for part in parts(data, head, simple)]
+    variants = [_variant(data, given, *part) for part in parts(data, given.head, head_named(simple))]
     full = variants[-1].result
 
     def body(path: Path) -> dict[str, Any]:
@@ -66,9 +66,9 @@ def ablate(
         variants,
         given,
         words=["ablate", dataset],
-        head=head,
+        head=given.head,
         protocol=full.setup.protocol,
-        config={"head": head, "simple": simple, "variants": {v.name: v.result.config for v in variants}},
+        config={"head": given.head, "simple": simple, "variants": {v.name: v.result.config for v in variants}},
         data=full.setup.facts,
         stamps=list(dict.fromkeys(s for v in variants for s in v.result.stamps)),
         body=body,

@@ -67,7 +67,7 @@ def adapt(
 
 
 def _methods(names: Sequence[str]) -> list[str]:
-    found = [name for name in dict.fromkeys(names) if name not in BESIDE]
+    found = [name for name in dict.fromkeys(registry.resolve(METHODS, name) for name in names) if name not in BESIDE]
     for name in found:
         registry.load(METHODS, name)
     if not names:

@@ -31,7 +31,7 @@ from ser.train.fewshot.methods._base import check_methods, method
 from ser.train.fewshot.scheduler import train_methods
 from ser.train.fewshot.shots import amounts
 from ser.train.runs.experiment import Experiment, make_experiment
-from ser.train.runs.identity import identity
+from ser.train.runs.identity import identity, parts_from_outside
 from ser.train.runs.joined_corpora import load
 from ser.train.runs.options import FitOptions, check_number, check_numbers, check_whole, read_options, with_options
 from ser.train.runs.plan import device_of
@@ -106,8 +106,8 @@ def fewshot(
                 action="Leave save and refit out; see ser finetune.",
             )
     given = read_options(fewshot, workspace, head, options)
-    recipe = make_recipe(head, **given.training)
-    names = check_methods(words("methods", methods) or (), head, source, getattr(recipe, "context", "utterance"))
+    recipe = make_recipe(given.head, **given.training)
+    names = check_methods(words("methods", methods) or (), given.head, source, getattr(recipe, "context", "utterance"))
     if source is None:
         _refuse_tuning(tune_epochs=tune_epochs, lr_factor=lr_factor)
     epochs = TUNE_EPOCHS if tune_epochs is None else check_whole("tune_epochs", tune_epochs)
@@ -129,7 +129,7 @@ def fewshot(
         [Variant(name, experiment) for name, experiment in experiments.items()],
         given,
         words=_words("fewshot-methods", plain.setup),
-        head=head,
+        head=given.head,
         protocol=plain.setup.protocol,
         config={**{k: v for k, v in plain.config.items() if k != "method"}, "methods": names},
         data=plain.setup.facts,
@@ -178,6 +178,7 @@ def fewshot_experiments(
     experiments: dict[str, Experiment] = {}
     for name in methods:
         words, config = _words("fewshot" if name == PLAIN else f"fewshot-{name}", setup), {**common, "method": name}
+        config |= parts_from_outside(config)
         kind = FewshotExperiment
         experiments[name] = make_experiment(setup, recipe, config, words, own, setup.stamps, kind=kind)
     return experiments, first

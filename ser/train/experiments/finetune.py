@@ -49,7 +49,7 @@ def finetune(
     if not 0 < check_number("lr_factor", lr_factor) < float("inf"):
         raise ConfigError(f"lr_factor = {lr_factor}", expected="above 0")
     pair = prepare_pair(source, target, given)
-    rate = getattr(make_recipe(head, **given.training, **kind_of(pair.target)), "lr", 0.0)
+    rate = getattr(make_recipe(given.head, **given.training, **kind_of(pair.target)), "lr", 0.0)
     tuning = {"lr": rate * lr_factor, "freeze": freeze, **({} if tune_epochs is None else {"epochs": tune_epochs})}
     name = "fine-tuned" if freeze == "none" else f"fine-tuned, {freeze} frozen"
     experiment = transfer_experiment(pair.setup, name, pair.tuned, given, tuning=tuning)

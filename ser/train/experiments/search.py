@@ -61,7 +61,7 @@ def search(
     first = next((v.experiment for v in variants if v.experiment is not None), None)
     if first is None:
         raise next(v.error for v in variants if v.error is not None)
-    heads = "heads" if any("head" in v.facts["setting"] for v in variants) else head
+    heads = "heads" if any("head" in v.facts["setting"] for v in variants) else given.head
     hashes = [None if v.experiment is None else v.experiment.job.config_hash for v in variants]
 
     by = chosen_by(data.target.kind)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ser import registry
 from ser.errors import ConfigError
 from ser.train.heads._base import require_embedding
+from ser.train.losses import split
 
 LOSSES = "ser.train.losses"
 
@@ -86,10 +87,10 @@ def parse(text: str) -> dict[str, float]:
     """
     terms: dict[str, float] = {}
     for word in str(text).split(","):
-        name, colon, number = (part.strip() for part in word.partition(":"))
+        name, number = split(word)
         registry.load(LOSSES, name)
         try:
-            weight = float(number) if colon else 1.0
+            weight = float(number) if ":" in word.replace(name, "", 1) else 1.0
         except ValueError:
             weight = 0.0
         if not 0 < weight < float("inf"):

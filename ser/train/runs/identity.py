@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ser.errors import ConfigError
+from ser.metadata.targets import TARGETS
+from ser.registry import facts_of_parts
 from ser.results.records.kinds import read_record
 from ser.results.records.model import Opening
 from ser.results.records.names import config_hash
+from ser.train.losses import split
 from ser.workspace import Workspace
 
+METHODS = "ser.train.fewshot.methods"
 # Raise this number, by one, with every change after which the same configuration on the same data gives other numbers: a run
 # that was begun under another number is not resumed. `tests/train/test_semantics.py` fails where that was forgotten.
 SEMANTICS = 1
@@ -33,6 +37,7 @@ def identity(recipe: Described, seed: int, *facts: Mapping[str, Any], **more: An
         facts: of each dataset, see `ser.audit.split_data`.
         more: further keys of the configuration.
     """
+    asked = {**recipe.as_dict(), **more}
     keys = (
         "dataset",
         "scheme",
@@ -45,8 +50,8 @@ def identity(recipe: Described, seed: int, *facts: Mapping[str, Any], **more: An
         "learns_sha256",
     )
     return {
-        **recipe.as_dict(),
-        **more,
+        **asked,
+        **parts_from_outside(asked),
         "seed": seed,
         "semantics": SEMANTICS,
         "inputs": [
@@ -58,6 +63,19 @@ def identity(recipe: Described, seed: int, *facts: Mapping[str, Any], **more: An
             for f in facts
         ],
     }
+
+
+def parts_from_outside(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The module, the version and the hash of each part from outside that a configuration names, under one key; else nothing.
+
+    With another source the same names are another experiment.
+    """
+    losses = [split(word)[0] for word in str(config.get("loss", "")).split(",")]
+    folders = {"head": "ser.train.heads", "adapt": "ser.train.adapt", "method": METHODS, "target": TARGETS}
+    named = [(folder, str(config[key])) for key, folder in folders.items() if key in config]
+    found = [facts for folder, name in named for facts in facts_of_parts(folder, name)]
+    found += facts_of_parts("ser.train.losses", *losses)
+    return {"outside": found} if found else {}
 
 
 def _views(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from ser.clusters import BACKENDS
 from ser.errors import ConfigError
 from ser.jsonfile import Content, plain
 from ser.metadata.targets import DIMENSIONS, TARGETS
-from ser.registry import names, unknown, words
+from ser.registry import names, resolve, unknown, words
+from ser.train.classical.classifier import is_classical
+from ser.train.losses import resolved
 from ser.train.option import check_value, described, is_option, option
 from ser.workspace import Workspace, open_workspace
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from ser.results.records.model import Opening
 
 WORKSPACE = "the folder that holds metadata/, features/ and results/."
+HEADS = "ser.train.heads"
 F = TypeVar("F", bound=Callable[..., Any])
 MODALITIES = ("audio", "text", "visual")
 # Fields of `Config` that the commands set themselves, from options of `ser adapt`, `ser finetune` and `ser fewshot`.
@@ -257,13 +260,23 @@ def read_options(
         else:
             own = [p for p in inspect.signature(function).parameters if p not in without]
             raise _unknown(name, key, own)
-    options = FitOptions(open_workspace(workspace), str(head), training, **chosen)
+    head = head_named(str(head))
+    if "target" in chosen:
+        chosen["target"] = resolve(TARGETS, chosen["target"])
+    if isinstance(training.get("loss"), str):
+        training["loss"] = resolved(training["loss"])
+    options = FitOptions(open_workspace(workspace), head, training, **chosen)
     _refuse_contradictions(options)
     if options.log:
         from ser.results.loggers import need
 
         need(options.log)
     return options
+
+
+def head_named(text: str) -> str:
+    """The name of a head that a user asked for: a plugin, `sklearn:CLASS`, or a part from outside of ser."""
+    return text if is_classical(text) else resolve(HEADS, text)
 
 
 def _unknown(function: str, key: str, known: list[str]) -> ConfigError:

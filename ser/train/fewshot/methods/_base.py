@@ -142,7 +142,7 @@ def check_methods(names: Sequence[str], head: str, source: str | None, context: 
     """
     if is_classical(head) and source is not None:
         raise ConfigError(f"{head} cannot be fine-tuned from {source}", expected="a neural head, or no source")
-    found = list(dict.fromkeys(names))
+    found = list(dict.fromkeys(registry.resolve(METHODS, name) for name in names))
     if not found:
         raise ConfigError("no few-shot method is named", expected=f"one of {', '.join(registry.names(METHODS))}")
     for name in found:

@@ -1,0 +1,347 @@
+"""Parts from outside of ser: of installed packages, by their entry points, and of files and modules that the user names.
+
+Nothing else is imported: a saved head or a record says which parts it needs, and never makes this program run them. What the
+user named is kept in the environment variable `SER_PARTS`, so that worker processes know it too; a user may also set it.
+"""
+
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from ser.errors import ConfigError
+
+VARIABLE = (
+    "SER_PARTS"  # references with `;` between them, each with `#` and the SHA-256 of its source once it is loaded
+)
+T = TypeVar("T")
+FORMS = "FILE.py:NAME, FILE.py or MODULE:NAME"
+_REFERENCE = re.compile(r"(?P<source>(?P<file>[^;#]+\.py)(?=:|$)|[A-Za-z_][\w.]*(?=:))(:(?P<attribute>[A-Za-z_]\w*))?")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part from outside.
+
+    Attributes:
+        plugin: its contents, as a file of the kind's folder would have them.
+        facts: what a record says of it: `kind`, `name`, `module`, `package` and `version` (None for a file that belongs to no
+            package), `sha256` of the source: of its file, or of all Python files of its package, in the order of their names.
+    """
+
+    plugin: ModuleType
+    facts: dict[str, Any]
+
+
+def split_reference(text: str) -> tuple[str, str]:
+    """A reference, and what follows it after a colon; no reference where the text does not begin with one.
+
+    >>> split_reference("./my_loss.py:Mine:0.3"), split_reference("pkg.losses:Mine"), split_reference("mlp")
+    (('./my_loss.py:Mine', '0.3'), ('pkg.losses:Mine', ''), ('', ''))
+    """
+    found = _REFERENCE.match(text)
+    rest = text[found.end() :] if found else ""
+    if not found or rest[:1] not in ("", ":") or not (found["file"] or found["attribute"]):
+        return "", ""
+    return found[0], rest[1:]
+
+
+def is_reference(text: str) -> bool:
+    """True for `FILE.py`, `FILE.py:NAME` or `MODULE:NAME`."""
+    return split_reference(text) == (text, "") and text != ""
+
+
+def name_of(reference: str) -> str:
+    """The name that records have for a part: without the file's folder and ending.
+
+    >>> name_of("/home/me/my_head.py:MyHead"), name_of("pkg.heads:MyHead")
+    ('my_head:MyHead', 'pkg.heads:MyHead')
+    """
+    found = _REFERENCE.fullmatch(reference)
+    if found is None or not (found["file"] or found["attribute"]):
+        raise ConfigError(f"{reference!r} names no part", expected=FORMS)
+    if not found["file"]:
+        return reference
+    stem = Path(found["file"]).stem
+    if not re.fullmatch(r"\w[\w.-]*", stem):
+        raise ConfigError(
+            f"{found['file']}: results are named after the file",
+            expected="a file name of letters, digits, - and _",
+            action="Rename the file.",
+        )
+    return f"{stem}:{found['attribute']}" if found["attribute"] else stem
+
+
+def trust(reference: str) -> str:
+    """Allow a part from outside to be imported, in this process and its workers, where a saved head or a store needs it.
+
+    Args:
+        reference: `FILE.py:NAME`, `FILE.py` or `MODULE:NAME`.
+
+    Returns:
+        The name that records have for it.
+
+    Raises:
+        ConfigError: it is no reference, or another file's part of the same name has been allowed.
+    """
+    name, file = name_of(reference), _file(reference)
+    if file is not None:
+        reference = f"{file.absolute()}{reference[len(str(_REFERENCE.fullmatch(reference)['file'])) :]}"  # type: ignore[index]
+    known = _trusted()
+    if name in known and known[name][0] != reference:
+        raise ConfigError(
+            f"two parts are called {name}", found=f"{known[name][0]} and {reference}", action="Rename one of the files."
+        )
+    if name not in known:
+        os.environ[VARIABLE] = ";".join(filter(None, [os.environ.get(VARIABLE, ""), reference]))
+    return name
+
+
+def call(trusted: str, function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function in a worker process, which may be older than the names that the user gave.
+
+    Args:
+        trusted: the value of `VARIABLE` in the parent.
+    """
+    if trusted:
+        os.environ[VARIABLE] = trusted
+    return function(*arguments)
+
+
+def is_known(group: str, name: str) -> bool:
+    """True for a part that the user named, or that an installed package offers."""
+    return name in _trusted() or name in offered(group)
+
+
+@cache
+def offered(group: str) -> dict[str, tuple[EntryPoint, ...]]:
+    """The parts that installed packages offer, by the name of their entry points."""
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for point in entry_points(group=group):
+        if point not in found.get(point.name, ()):
+            found[point.name] = (*found.get(point.name, ()), point)
+    return found
+
+
+def part(package: str, kind: str, group: str, name: str) -> Part | None:
+    """A part by its name; None where no package offers it and the user has not named it.
+
+    Args:
+        package: the folder of its kind, such as `ser.train.heads`.
+
+    Raises:
+        ConfigError: it cannot be imported, or is not of that kind.
+    """
+    if name in (trusted := _trusted()):
+        reference, sha256 = trusted[name]
+        found = _of_reference(package, kind, name, reference)
+        if sha256 not in ("", found.facts["sha256"]):
+            raise ConfigError(
+                f"the source of {kind} {name} has changed while it was in use",
+                expected=f"SHA-256 {sha256[:12]}",
+                found=found.facts["sha256"][:12],
+                action="Give the command again, or start Python again: another source is another experiment.",
+            )
+        return found
+    if name in offered(group):
+        return _of_package(package, kind, group, name)
+    return None
+
+
+@cache
+def _of_package(package: str, kind: str, group: str, name: str) -> Part:
+    points = offered(group)[name]
+    if len(points) > 1:
+        packages = " and ".join(sorted(str(p.dist and p.dist.name) for p in points))
+        raise ConfigError(f"{kind} {name} is offered by {packages}", action=f"Name one: {points[0].value}.")
+    (point,) = points
+    module = _imported(point.module, f"{kind} {name} of the package {point.dist and point.dist.name}")
+    plugin = _plugin(package, kind, f"{kind} {name} ({point.value})", module, point.attr or "")
+    facts = {"kind": kind, "name": name, "module": point.module, "package": None, "version": None}
+    if point.dist is not None:
+        facts |= {"package": point.dist.name, "version": point.dist.version}
+    return Part(plugin, {**facts, "sha256": _hash_of(module)})
+
+
+@cache
+def _of_reference(package: str, kind: str, name: str, reference: str) -> Part:
+    found = _REFERENCE.fullmatch(reference)
+    assert found is not None
+    file, attribute, shown = _file(reference), found["attribute"] or "", f"{kind} {name}"
+    facts: dict[str, Any] = {"kind": kind, "name": name, "package": None, "version": None}
+    if file is not None:
+        module, sha256 = _of_file(file, shown)
+        facts |= {"module": file.name, "sha256": sha256}
+    else:
+        module = _imported(found["source"], shown)
+        facts |= {"module": module.__name__, "sha256": _hash_of(module)}
+        packages = packages_distributions().get(module.__name__.split(".")[0], [])
+        if packages:
+            facts |= {"package": packages[0], "version": version(packages[0])}
+    plugin = _plugin(package, kind, shown, module, attribute)
+    trusted = _trusted()
+    trusted[name] = reference, trusted[name][1] or facts["sha256"]
+    os.environ[VARIABLE] = ";".join(f"{text}#{own}".rstrip("#") for text, own in trusted.values())
+    return Part(plugin, facts)
+
+
+def _trusted() -> dict[str, tuple[str, str]]:
+    """Name -> reference, and the SHA-256 of its source where it has been loaded, of all that the user named."""
+    words = [word.strip() for word in os.environ.get(VARIABLE, "").split(";")]
+    pairs = [word.partition("#")[::2] for word in words if word]
+    return {name_of(reference): (reference, sha256) for reference, sha256 in pairs}
+
+
+def _file(reference: str) -> Path | None:
+    found = _REFERENCE.fullmatch(reference)
+    return Path(found["file"]).expanduser() if found and found["file"] else None
+
+
+@cache
+def _of_file(file: Path, shown: str) -> tuple[ModuleType, str]:
+    """Run a file as a module; the code that is run and the bytes that are hashed are the same."""
+    try:
+        source = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{shown}: cannot read {file}", found=error.strerror, action="Check the path.") from None
+    sha256 = hashlib.sha256(source).hexdigest()
+    module = ModuleType(f"ser_part_{sha256[:12]}")
+    module.__file__ = str(file)
+    sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
+    try:
+        exec(compile(source, str(file), "exec"), module.__dict__)  # the user named this file
+    except Exception as error:
+        del sys.modules[module.__name__]
+        raise _broken(shown, str(file), error) from error
+    return module, sha256
+
+
+def _imported(name: str, shown: str) -> ModuleType:
+    """Import a module, also of the current folder."""
+    if str(Path.cwd()) not in sys.path and "" not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
+    except ModuleNotFoundError:
+        raise ConfigError(
+            f"{shown}: there is no module {name}",
+            expected="one of an installed package, or of the current folder",
+            action=f"Install its package, or name its file: ./{name.rpartition('.')[2]}.py:NAME.",
+        ) from None
+    try:
+        return import_module(name)
+    except Exception as error:
+        raise _broken(shown, name, error) from error
+
+
+def _broken(shown: str, source: str, error: Exception) -> ConfigError:
+    line = ""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == source:
+            line = f", line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return ConfigError(
+        f"{shown}: {source} cannot be imported",
+        found=f"{type(error).__name__}: {error}{line}",
+        action="Mend it, or install what it imports; --verbose prints the traceback.",
+    )
+
+
+def _hash_of(module: ModuleType) -> str:
+    """The SHA-256 of a module's file; of a module within a package, that of all Python files of the package."""
+    top = sys.modules[module.__name__.split(".")[0]]
+    folders = [Path(folder) for folder in getattr(top, "__path__", ())]
+    files: Iterable[Path] = (f for folder in folders for f in sorted(folder.rglob("*.py")))
+    if not folders:
+        files = [Path(str(module.__file__))]
+    found = hashlib.sha256()
+    for file in files:
+        found.update(file.read_bytes())
+    return found.hexdigest()
+
+
+def _plugin(package: str, kind: str, shown: str, module: ModuleType, attribute: str) -> ModuleType:
+    """The contents of a part as a plugin of its kind has them.
+
+    The package of a kind says what these are: `CLASS`, the name that a plugin gives to its class or function; `BASE`, the class
+    that it is derived from; `OTHERS`, classes that it is not derived from; `NEEDS`, the other names. Where a kind has no class,
+    an instance of a class is the plugin.
+
+    Raises:
+        ConfigError: a name is missing, or the class is of another kind.
+    """
+    contract = import_module(package)
+    main, base, needs, others = (getattr(contract, name, "") for name in ("CLASS", "BASE", "NEEDS", "OTHERS"))
+    members = {name: value for name, value in vars(module).items() if not name.startswith("__")}
+    documented = module.__doc__
+    if attribute:
+        if attribute not in members:
+            raise _lacking(shown, module, attribute)
+        found = members[attribute]
+        if main:
+            members |= {name: getattr(found, name) for name in dir(found) if name.isupper()}
+            members[main] = found
+        else:
+            owner = _instance(shown, found) if isinstance(found, type) else found
+            members |= {name: getattr(owner, name) for name in dir(owner) if not name.startswith("__")}
+        documented = found.__doc__ or documented
+    missing = [name for name in (main, *needs) if name and name not in members]
+    if missing:
+        raise ConfigError(
+            f"{shown} lacks {', '.join(missing)}",
+            expected=f"what a {kind} has: {', '.join(filter(None, (main, *needs)))}",
+            action="See docs/extending.md.",
+        )
+    given = members[main] if main else None
+    function = (
+        main == "load" and callable(given) and not isinstance(given, type)
+    )  # which may give an object of the class
+    if base and not function and (not _derives(given, base) or any(_derives(given, other) for other in others)):
+        but = f", and not from {' or '.join(other.partition(':')[2] for other in others)}" if others else ""
+        raise ConfigError(
+            f"{shown} is of another kind",
+            expected=f"a class derived from {base.replace(':', '.')}{but}",
+            found=repr(given)[:80],
+        )
+    plugin = ModuleType(module.__name__, documented)
+    vars(plugin).update(members)
+    plugin.__file__ = module.__file__
+    return plugin
+
+
+def _derives(found: Any, parent: str) -> bool:
+    module, _, name = parent.partition(":")
+    return isinstance(found, type) and issubclass(found, getattr(import_module(module), name))
+
+
+def _instance(shown: str, found: type) -> Any:
+    try:
+        return found()
+    except Exception as error:
+        raise ConfigError(
+            f"{shown} cannot be made without arguments",
+            found=f"{type(error).__name__}: {error}",
+            action="See docs/extending.md for what one consists of.",
+        ) from error
+
+
+def _lacking(shown: str, module: ModuleType, attribute: str) -> ConfigError:
+    own = [n for n, v in vars(module).items() if isinstance(v, type) and v.__module__ == module.__name__]
+    near = get_close_matches(attribute, own, n=1)
+    return ConfigError(
+        f"{shown}: no {attribute} in {Path(str(module.__file__)).name}",
+        expected=f"one of {', '.join(own)}" if own else "a class; the file has none",
+        action=f"Did you mean {near[0]!r}?" if near else None,
+    )

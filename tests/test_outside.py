@@ -1,0 +1,252 @@
+"""Parts from outside: files and modules that the user names, and entry points; nothing that a file from elsewhere names."""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ser
+from ser import outside, registry
+from ser.cli import main
+from ser.errors import ConfigError, SerError
+from ser.extract.encoder import load as load_encoder
+from ser.extract.options import EncoderOptions
+from ser.parallel import in_order
+from tests.conftest import Maker
+
+HEADS, LOSSES, METHODS = "ser.train.heads", "ser.train.losses", "ser.train.adapt"
+HEAD = '''"""A head of one layer, for a test."""
+import torch
+from torch import nn
+
+
+class Mine(nn.Module):
+    """One layer on pooled features."""
+
+    stackable = False
+    DEFAULTS = {"epochs": 2}
+
+    def __init__(self, inputs, classes, factor: float = 1.0):
+        super().__init__()
+        self.names, self.factor = [i.name for i in inputs], factor
+        self.layer = nn.Linear(sum(i.dim for i in inputs), classes)
+
+    def forward(self, batch):
+        return self.layer(torch.cat([batch[n].values for n in self.names], -1)) * self.factor
+'''
+LOSS = '''"""The negative log likelihood, for a test."""
+import torch.nn.functional as F
+from ser.train.losses._base import Term
+
+
+class Mine(Term):
+    def forward(self, batch):
+        return -F.log_softmax(batch.logits, -1).gather(2, batch.labels[..., None])[..., 0].mean(1)
+'''
+ENCODER = '''"""The level of the sound, for a test."""
+import numpy as np
+from ser.extract.encoder import Encoder
+
+
+class Level(Encoder):
+    MODALITY, SOURCE, LICENCE, LEVELS, CHECKPOINTS, DIM = "audio", "a test", "none", ("utterance",), {}, "1"
+    name, modality, level, dim, sample_rate = "level", "audio", "utterance", 1, 16000
+
+    def __init__(self, name, options):
+        self.identity, self.assets = {"plugin": "level", "level": "utterance"}, {}
+
+    def encode(self, inputs):
+        return [np.array([np.abs(x).mean()], dtype=np.float32) for x in inputs]
+'''
+CORPUS = '''"""One file for each word, for a test."""
+TITLE, CITATION, LICENCE, URL, LANGUAGE, TREE = "Words", "none", "none", "", "en", "angry-anna.wav"
+LABELS, UTTERANCES, SENTENCES = {"angry": "anger", "sad": "sadness"}, None, None
+
+
+def parse(root):
+    for file in sorted(root.glob("*.wav")):
+        label, speaker = file.stem.split("-")
+        yield {"utterance_id": file.stem, "path": file.name, "label": label, "emotion": LABELS[label], "speaker": speaker}
+'''
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a file of each kind, and nothing trusted before or after."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(outside.VARIABLE, "")
+    for name, text in {"my_head": HEAD, "my_loss": LOSS, "my_encoder": ENCODER, "my_corpus": CORPUS}.items():
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    _forget()
+    yield tmp_path
+    _forget()
+
+
+def _forget() -> None:
+    for cached in (outside.offered, outside._of_package, outside._of_reference, outside._of_file, registry.names):
+        cached.cache_clear()
+    for name in [n for n in sys.modules if n.startswith(("my_", "zz_"))]:
+        del sys.modules[name]
+
+
+def test_a_head_and_a_loss_in_files_are_trained_and_their_sources_are_recorded(maker: Maker, here: Path) -> None:
+    maker.table("toy")
+    maker.store("toy", "a")
+    options = {"workspace": maker.space, "runs": 2, "epochs": 1, "jobs": 1}
+    first = ser.fit("toy", head="./my_head.py:Mine", loss="./my_loss.py:Mine:0.5,cross_entropy", **options)
+    assert first["config"]["head"] == "my_head:Mine"
+    assert first["config"]["loss"] == "my_loss:Mine:0.5,cross_entropy"
+    assert first["config"]["outside"] == [
+        {
+            "kind": kind,
+            "name": f"my_{kind}:Mine",
+            "module": f"my_{kind}.py",
+            "package": None,
+            "version": None,
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        }
+        for kind, text in (("head", HEAD), ("loss", LOSS))
+    ]
+    assert str(here) not in json.dumps(first["config"])
+    assert "outside" not in ser.fit("toy", head="linear", **options)["config"]  # names of experiments are as before
+    (here / "my_head.py").write_text(HEAD.replace("* self.factor", "* -self.factor"), encoding="utf-8")
+    _forget()
+    with pytest.raises(ConfigError, match="has changed while it was in use"):
+        ser.fit("toy", head="./my_head.py:Mine", **options)
+    os.environ[outside.VARIABLE] = ""
+    second = ser.fit("toy", head="./my_head.py:Mine", loss="./my_loss.py:Mine:0.5,cross_entropy", **options)
+    assert second["config_hash"] != first["config_hash"]
+    assert second["pooled"] != first["pooled"]  # nothing of the first was taken for its own
+
+
+def test_worker_processes_know_the_parts_that_were_named_after_their_start(here: Path) -> None:
+    corpora = "ser.metadata.corpora"
+    before = list(in_order(registry.names, [(corpora,), (corpora,)], 2, "names"))
+    assert before == [registry.names(corpora)] * 2
+    units = [(corpora, registry.resolve(corpora, "my_corpus.py"))]
+    (found,) = in_order(registry.facts_of_parts, units, 2, "parts")
+    assert found == registry.facts_of_parts(*units[0])
+    assert found[0]["sha256"] == hashlib.sha256(CORPUS.encode()).hexdigest()
+    with pytest.raises(ConfigError, match="has changed while it was in use"):  # in a worker that has another source
+        outside.call(f"{here / 'my_corpus.py'}#{'0' * 64}", registry.load, corpora, "my_corpus")
+
+
+def test_a_saved_head_never_imports_what_it_names(maker: Maker, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maker.table("toy")
+    maker.store("toy", "a")
+    space = ["--workspace", str(maker.space.root), "--quiet"]
+    fit = ["fit", "--dataset", "toy", "--head", "my_head.py:Mine", "--runs", "1", "--epochs", "1"]
+    assert main([*fit, "--jobs", "1", "--save", "--output", str(here / "mine.json"), *space]) == 0
+    head = next((here / "mine").glob("*.safetensors"))
+    (here / "my_head.py").write_text(HEAD + "\nopen('was-run', 'w').close()\n", encoding="utf-8")
+    evaluate = ["evaluate", "--model", str(head), "--dataset", "toy", *space]
+    os.environ[outside.VARIABLE] = ""
+    _forget()
+    capsys.readouterr()
+    assert main(evaluate) == 1
+    said = capsys.readouterr().err
+    assert "needs head my_head:Mine, which is from outside of ser; expected my_head.py, SHA-256" in said
+    assert "--part FOLDER/my_head.py:Mine" in said
+    assert not (here / "was-run").exists()
+    with pytest.raises(ConfigError, match="is from outside of ser, and nobody has named it here"):
+        registry.load(HEADS, "my_head:Mine")
+    assert not (here / "was-run").exists()
+    saved = __import__("ser.train.checkpoint", fromlist=["load_head"]).load_head
+    ser.trust("my_head.py:Mine")
+    assert "is not that of the training" in " ".join(saved(head).notes)
+    assert (here / "was-run").exists()
+
+
+def test_an_encoder_in_a_file_is_a_part_of_the_store_s_identity() -> None:
+    name = registry.resolve("ser.extract.encoders", "./my_encoder.py:Level")
+    encoder = load_encoder(name, "audio", EncoderOptions())
+    assert encoder.identity["outside"]["name"] == name == "my_encoder:Level"
+    assert encoder.identity["outside"]["sha256"] == hashlib.sha256(ENCODER.encode()).hexdigest()
+    with pytest.raises(ConfigError, match="--text my_encoder:Level: this is an encoder of audio"):
+        load_encoder(name, "text", EncoderOptions())
+
+
+def test_a_corpus_in_a_file_becomes_a_table(here: Path) -> None:
+    import soundfile
+
+    for name in ("angry-anna", "sad-bert"):
+        soundfile.write(here / f"{name}.wav", [0.0, 0.1] * 4000, 8000)
+    words = ["metadata", "--dataset", "words", "--root", ".", "--format", "./my_corpus.py", "--quiet"]
+    assert main([*words, "--workspace", str(here)]) == 0
+    assert list(ser.load_table("words", here).frame["emotion"]) == ["anger", "sadness"]
+
+
+def test_packages_offer_parts_by_entry_points(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = here / "site" / "zz_parts-1.2.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zz-parts\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(
+        "[ser.heads]\nzz_head = zz_parts:Mine\nmlp = zz_parts:Mine\nzz_broken = zz_gone:Mine\n"
+        "[ser.losses]\nzz_loss = zz_parts:Mine\n[ser.adaptations]\nzz_method = zz_parts:Method\n"
+    )
+    method = "from ser.train.adapt.coral import Method as Coral\nclass Method(Coral): pass\n"
+    (here / "site" / "zz_parts.py").write_text(HEAD + method)
+    monkeypatch.syspath_prepend(here / "site")
+    _forget()
+    assert "zz_head" in registry.names(HEADS)
+    assert registry.has(HEADS, "zz_head")
+    assert registry.load(HEADS, "zz_head").Head.__name__ == "Mine"
+    (facts,) = registry.facts_of_parts(HEADS, "zz_head", "linear")
+    assert (facts["package"], facts["version"], facts["module"]) == ("zz-parts", "1.2", "zz_parts")
+    assert registry.load(METHODS, "zz_method").Method.__name__ == "Method"
+    with pytest.raises(ConfigError, match="the name mlp is taken: ser has a head of this name"):
+        registry.load(HEADS, "mlp")
+    with pytest.raises(ConfigError, match="head zz_broken of the package zz-parts: there is no module zz_gone"):
+        registry.load(HEADS, "zz_broken")
+    with pytest.raises(ConfigError, match=r"loss zz_loss .* is of another kind; expected a class derived from .*Term"):
+        registry.load(LOSSES, "zz_loss")
+
+
+def test_every_kind_has_a_group_of_entry_points() -> None:
+    groups = {registry.group(package): kind for kind, package in registry.kinds().items()}
+    assert len(groups) == len(registry.kinds())
+    expected = {"heads", "losses", "encoders", "corpora", "adaptations", "studies", "targets", "fewshot", "pictures"}
+    assert {f"ser.{name}" for name in expected} <= set(groups)
+
+
+@pytest.mark.parametrize(
+    ("package", "reference", "words"),
+    [
+        (HEADS, "./gone.py:Mine", "cannot read .*gone.py; found No such file"),
+        (
+            HEADS,
+            "zz_gone:Mine",
+            "there is no module zz_gone; expected one of an installed package, or of the current folder",
+        ),
+        (HEADS, "my_head.py:Mien", "no Mien in my_head.py; expected one of Mine. Did you mean 'Mine'"),
+        (HEADS, "my_head.py", "head my_head lacks Head; expected what a head has: Head"),
+        (
+            HEADS,
+            "my_loss.py:Mine",
+            "of another kind; expected a class derived from torch.nn.Module, and not from Term or",
+        ),
+        (LOSSES, "my_head.py:Mine", "of another kind; expected a class derived from ser.train.losses._base.Term"),
+        ("ser.metadata.corpora", "my_head.py:Mine", "cannot be made without arguments; found TypeError"),
+        ("ser.metadata.corpora", "my_loss.py", "lacks TITLE, CITATION, .*parse; expected what a corpus has"),
+        (HEADS, "bad.py:Mine", r"bad.py cannot be imported; found ZeroDivisionError: .*, line 2"),
+        (HEADS, "linear.py", "the name linear is taken: ser has a head of this name"),
+        (HEADS, "two words.py:Mine", "results are named after the file; expected a file name of letters"),
+    ],
+)
+def test_what_is_wrong_with_a_part_is_said(package: str, reference: str, words: str, here: Path) -> None:
+    (here / "bad.py").write_text("\n1 / 0\n")
+    (here / "linear.py").write_text(HEAD)
+    with pytest.raises(SerError, match=words):
+        registry.resolve(package, reference)
+
+
+def test_two_files_of_one_name_are_told_apart(here: Path) -> None:
+    (here / "other").mkdir()
+    (here / "other" / "my_head.py").write_text(HEAD)
+    ser.trust("my_head.py:Mine")
+    with pytest.raises(ConfigError, match="two parts are called my_head:Mine"):
+        ser.trust("other/my_head.py:Mine")
