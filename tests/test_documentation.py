@@ -68,6 +68,7 @@ NOT_RUN = {
     "ser metadata --dataset mine --root DIR --format ./my": "the same",
     "ser adapt --source ravdess --target emodb --method ./my": "the same",
     "ser predict --model EXPERIMENT --part ./my": "the same",
+    "[project.entry-points": "a part of a file",
     "errors (1)": "what is printed",
     "problem  h5py": "what is printed",
     '{"schema": "ser.summary/1"': "an outline of a file",
