@@ -63,3 +63,13 @@ def test_training_does_not_import_the_compiler() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_training_command_starts_without_scipy_and_collects_rubbish_again() -> None:
+    """scipy is a twentieth of the start-up, and collection is off only while torch is imported."""
+    script = "import gc, sys; from ser.train.experiments import fit; print(gc.isenabled(), 'scipy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True False"
+    script = "import gc; gc.disable(); from ser.train import experiments; print(gc.isenabled())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
