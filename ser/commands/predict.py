@@ -14,7 +14,7 @@ from ser.commands._types import Folder, Items, Number
     "--model",
     required=True,
     metavar="NAME|FILE",
-    help="A saved head's file, or an experiment of ser fit --save, by the beginning of its name: its first head.",
+    help="A saved head's file, or an experiment of ser fit --save, by the beginning of its name: the mean of its heads.",
 )
 @click.option(
     "--texts", type=click.Path(dir_okay=False, path_type=Path), help="The words that are said: one line for each file."
@@ -97,7 +97,7 @@ def command(
     from ser.predict.predictions import abstain, as_text
     from ser.predict.predictor import Predictor
     from ser.predict.timeline import TimelineOptions
-    from ser.results.records.find import find_head
+    from ser.results.records.find import find_heads
 
     over_time = {"hop": hop, "vad": vad, "smooth": smooth, "raw": raw, "rows": rows}
     options = None
@@ -106,10 +106,10 @@ def command(
     else:
         options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence, vad or "")
     moved = dict(pair.partition("=")[::2] for pair in encoders or [])
-    file = find_head(model, session.workspace.results)
-    if file != Path(model):
-        session.warn(f"the head is {file}")
-    predictor = Predictor(file, weights=weights, device=device, encoders=moved, say=session.warn)
+    heads = find_heads(model, session.workspace.results)
+    if len(heads) > 1:
+        session.warn(f"the answers are the mean of {len(heads)} heads in {heads[0].parent}")
+    predictor = Predictor(heads, weights=weights, device=device, encoders=moved, say=session.warn)
     if options is None:
         inputs = inputs_of_command(files, texts, table, predictor.reads_dialogues, channels)
         found = abstain(predictor.answer(inputs), min_confidence)

@@ -17,7 +17,7 @@ from ser.predict.head_encoders import load_encoder
 from ser.predict.inputs import Inputs, check_inputs
 from ser.predict.predictions import long_note, notes, prediction_table, scales_note
 from ser.predict.recordings import RecordingLike
-from ser.train.checkpoint import load_head
+from ser.train.checkpoint import SavedHead, load_head
 from ser.train.nn.layers import Input
 
 
@@ -25,29 +25,35 @@ class Predictor:
     """A predictor of the emotions of new recordings, by a head that `ser fit --save` wrote.
 
     Args:
-        model: the head's file.
+        model: the head's file; or the files of several heads of one experiment, whose answers are averaged.
         weights: a folder of encoder weights, used before cache and network.
         device: `auto`, `cpu`, `cuda`, ...
         encoders: store name -> encoder name or folder, where the weights have moved since training.
         say: called with each line that a user should see.
 
     Raises:
-        ConfigError: there is no such head.
+        ConfigError: there is no such head, or heads that read or answer something else than the first.
         EncoderError: an encoder's weights or package are missing, or are not those of the head.
     """
 
     def __init__(
         self,
-        model: Path | str,
+        model: Path | str | Sequence[Path | str],
         *,
         weights: Path | str | None = None,
         device: str = "cpu",
         encoders: dict[str, str] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.head = load_head(Path(model))
+        files = [Path(m) for m in ([model] if isinstance(model, str | Path) else model)]
+        if not files:
+            raise ConfigError("no head to predict with", expected="the file of one, or of several of one experiment")
+        self.heads = [load_head(file) for file in files]
+        self.head = self.heads[0]
+        for file, head in zip(files, self.heads, strict=True):
+            _refuse_others(file, head, self.head)
         self.classes = self.head.classes
-        for note in self.head.notes:
+        for note in dict.fromkeys(note for head in self.heads for note in head.notes):
             say(note)
         folder = None if weights is None else Path(weights)
         self.encoders = [
@@ -211,17 +217,35 @@ class Predictor:
         if not len(good):
             return shares
         try:
-            shares[good] = self.head.probabilities(
-                [_block(i, [features[k][n] for k in good]) for n, i in enumerate(self.head.inputs)],
-                turns=inputs.places(good) if self.reads_dialogues else None,
-                speakers=np.array(inputs.speakers, dtype=object)[good] if inputs.speakers else None,
-            )
+            blocks = [_block(i, [features[k][n] for k in good]) for n, i in enumerate(self.head.inputs)]
+            turns = inputs.places(good) if self.reads_dialogues else None
+            speakers = np.array(inputs.speakers, dtype=object)[good] if inputs.speakers else None
+            each = [head.probabilities(blocks, turns=turns, speakers=speakers) for head in self.heads]
+            shares[good] = np.mean(each, axis=0)
         except TrainingError as error:
             errors[good] = error.line()
         odd = good[~np.isfinite(shares[good]).all(axis=1) & (errors[good] == "")]
         errors[odd] = "the head gives probabilities that are not finite"
         shares[errors != ""] = np.nan
         return shares
+
+
+def _refuse_others(file: Path, head: SavedHead, first: SavedHead) -> None:
+    """Refuse a head that does not read and answer what the first does: their answers would not be comparable."""
+    for what, own, wanted in (
+        ("answers", head.classes, first.classes),
+        ("has the target", head.target, first.target),
+        ("reads", [i.name for i in head.inputs], [i.name for i in first.inputs]),
+        ("reads", head.about.stores, first.about.stores),
+        ("is normalised by", head.standardises_by, first.standardises_by),
+        ("sees", head.config.context, first.config.context),
+    ):
+        if own != wanted:
+            raise ConfigError(
+                f"the head {file} {what} something else than the first one",
+                expected=f"heads of one experiment: {wanted}",
+                found=own,
+            )
 
 
 def _encode(encoder: Encoder, sound: reading.Audio, rate: int, name: str) -> NDArray[Any]:

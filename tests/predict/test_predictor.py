@@ -273,3 +273,28 @@ def test_a_prediction_that_is_not_finite_is_no_answer(model: Path, good: Path, t
     found = predictor.predict([good])
     assert found["predicted"][0] == ""
     assert "not finite" in found["error"][0]
+
+
+def test_an_experiment_answers_by_the_mean_of_its_heads(
+    trained: Path, good: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = sorted((trained / "results" / "mine").glob("*.safetensors"))
+    assert len(files) == 3
+    each = [ser.Predictor(file).predict(good)["p_anger"][0] for file in files]
+    assert len(set(each)) == 3
+    command = ["predict", str(good), "--model", "mine", "--format", "jsonl", "--workspace", str(trained)]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["p_anger"] == pytest.approx(np.mean(each), abs=1e-9)
+    assert "mean of 3 heads" in err
+
+
+def test_heads_of_several_experiments_are_not_averaged(model: Path, tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(model, framework="pt") as file:
+        about = json.loads(file.metadata()["ser"])
+    about["classes"] = about["classes"][::-1]
+    save_file(load_file(model), tmp_path / "other.safetensors", metadata={"ser": json.dumps(about)})
+    with pytest.raises(ConfigError, match="other.safetensors answers something else than the first one"):
+        ser.Predictor([model, tmp_path / "other.safetensors"])

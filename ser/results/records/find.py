@@ -79,12 +79,12 @@ def dataset_of(record: Any) -> str:
     return str(found)
 
 
-def find_head(model: str, folder: Path) -> Path:
-    """The file of a saved head.
+def find_heads(model: str, folder: Path) -> list[Path]:
+    """The files of saved heads.
 
     Args:
         model: such a file; or an experiment by its name, a beginning of it that no other has or the file of its summary, for
-            the first head that it saved.
+            all heads that it saved.
         folder: the results.
 
     Raises:
@@ -92,12 +92,12 @@ def find_head(model: str, folder: Path) -> Path:
     """
     other = kind_of(model) not in ("nothing", "a folder") and not model.endswith(".json")
     if model.endswith(HEAD) or other:
-        return Path(model)
+        return [Path(model)]
     summary = find_summary(model, folder)
     heads = sorted(summary.with_suffix("").glob(f"*{HEAD}"))
     if not heads:
         raise ConfigError(f"{summary.stem} saved no head", action="Give the command of its record again, with --save.")
-    return heads[0]
+    return heads
 
 
 def find_summary(name: str, folder: Path) -> Path:
