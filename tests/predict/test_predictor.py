@@ -296,5 +296,5 @@ def test_heads_of_several_experiments_are_not_averaged(model: Path, tmp_path: Pa
         about = json.loads(file.metadata()["ser"])
     about["classes"] = about["classes"][::-1]
     save_file(load_file(model), tmp_path / "other.safetensors", metadata={"ser": json.dumps(about)})
-    with pytest.raises(ConfigError, match="other.safetensors answers something else than the first one"):
+    with pytest.raises(ConfigError, match=r"other\.safetensors answers something else than the first one"):
         ser.Predictor([model, tmp_path / "other.safetensors"])
