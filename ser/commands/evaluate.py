@@ -7,6 +7,8 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._configuration import recorded_command
+from ser.commands._types import Items
+from ser.results.metrics.suite import LIMITS
 
 
 @click.command("evaluate", cls=Command)
@@ -20,6 +22,21 @@ from ser.commands._configuration import recorded_command
 @click.option("--scheme", help="Label scheme of another corpus.  [default: the record's]")
 @click.option("--calibrate", is_flag=True, help="Temperature scaling, fitted on each fold's validation predictions.")
 @click.option("--tta", is_flag=True, help="Also evaluate the mean over the stored views: ser extract --views tta.")
+@click.option(
+    "--suite",
+    is_flag=True,
+    help="Also check robustness (stored views of the test audio: ser extract --views suite), gaps between groups and speakers "
+    "against limits, and write the page.",
+)
+@click.option("--views", type=Items(), help="For --suite: other conditions, such as noise5,gain-20.")
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="For --suite: the largest difference of UA that passes: robustness, a condition, gender, language, corpus, speaker. "
+    f"May be repeated.  [default: {', '.join(f'{name} {limit:g}' for name, limit in LIMITS.items())}]",
+)
 @click.option(
     "--novelty",
     multiple=True,
@@ -45,7 +62,7 @@ from ser.commands._configuration import recorded_command
 )
 @click.option("--device", default="cpu", show_default=True)
 def command(session: Session, model: str, novelty: tuple[str, ...], **options: Any) -> None:
-    """Evaluate calibration, abstention, novelty, ensembles, votes and gaps of heads; writes results/….evaluation-….json.
+    """Evaluate calibration, abstention, novelty, ensembles, votes, gaps, robustness; writes results/….evaluation-….json.
 
     On a corpus that the heads have seen, the recorded test rows of each fold are evaluated; another corpus is predicted by
     each saved head (ser fit --save).
@@ -54,12 +71,14 @@ def command(session: Session, model: str, novelty: tuple[str, ...], **options: A
     ser evaluate --model EXPERIMENT --calibrate
     ser evaluate --model results/EXPERIMENT/run-000.fold-00.safetensors --dataset other
     ser evaluate --model EXPERIMENT --novelty emotion:boredom --novelty noises
+    ser evaluate --model EXPERIMENT --suite --limit gsm=0.1
     ser evaluate --model EXPERIMENT --explain
     """
     from ser.evaluation.evaluate import evaluate
-    from ser.results.report.compose import text_of
+    from ser.results.report.compose import text_of, write_report
 
     record, path = evaluate(
         model, session.workspace, novelty=novelty, command=recorded_command(), say=session.warn, **options
     )
-    session.say(f"{text_of(record, path)}\n\nwritten: {path}")
+    page = f"\npage: {write_report([str(path)], session.workspace.results)}" if options["suite"] else ""
+    session.say(f"{text_of(record, path)}\n\nwritten: {path}{page}")

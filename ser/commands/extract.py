@@ -100,7 +100,8 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     "--views",
     type=Items(),
     help="Augmented views beside the original: tta (speed 0.95 and 1.05, noise at 15 and 20 dB), names (speed0.9, tempo1.1, "
-    "pitch+2, noise15, white15, pink20, reverb, gain-6), a number of random ones, or classwise1, ... by the emotion.",
+    "pitch+2, noise15, white15, pink20, reverb, gain-6, clip10, lowpass3400, gsm, opus16), a number of random ones, "
+    "classwise1, ... by the emotion, or suite, the conditions of ser evaluate --suite.",
 )
 @click.option(
     "--noise-folder",

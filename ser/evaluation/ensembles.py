@@ -1,21 +1,17 @@
 """Means of several predictions beside the plain ones: of stored views (test-time augmentation), of runs, of snapshots."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from ser.errors import ConfigError
 from ser.evaluation.evaluated_model import EvaluatedModel, Key
 from ser.evaluation.head_outputs import CorpusFeatures, Floats, Rows, refuse_other_probabilities, replace_probabilities
 from ser.evaluation.predictions import EvaluatedPredictions
-from ser.features.stored_layers import block_as_used
-from ser.features.stores.store import FeatureStore
-from ser.features.view_rows import rows_of
-from ser.features.views import TTA_VIEWS, named, refuse_by_label, view_stores
+from ser.evaluation.views import features_in_view, stored_views
+from ser.features.views import TTA_VIEWS
 from ser.results.metrics import evaluation
 from ser.results.metrics.classification import scores
 from ser.results.metrics.ensemble import against_members, mean_of_runs
@@ -37,7 +33,10 @@ def evaluate_views(
         StoreError: a view of another encoder or of other audio, or features that are not those of the record.
     """
     model, test = predictions.model, predictions.test
-    versions = [predictions.features, *_view_features(predictions.features, predictions.dataset, space)]
+    original, dataset = predictions.features, predictions.dataset
+    files = stored_views(original, dataset, space, ["tta"], "--tta")
+    use = "averaged over in an evaluation"
+    versions = [original, *(features_in_view(original, own, dataset, space, use) for own in files.values())]
 
     def mean(key: Key, rows: pd.DataFrame, where: Rows) -> Floats:
         head = model.head(key)
@@ -52,37 +51,6 @@ def evaluate_views(
         "comparison": compare(new, test, model.classes),
     }
     return part, new
-
-
-def _view_features(corpus: CorpusFeatures, dataset: str, space: Workspace) -> list[CorpusFeatures]:
-    """The same utterances in each view of test-time augmentation; features other than audio are the original ones."""
-    data = corpus.data
-    ids = list(data.frame["utterance_id"])
-    audio = [b.name for b in data.blocks if b.modality == "audio"]
-    if not audio:
-        raise ConfigError("--tta needs a head that takes audio", found=", ".join(b.name for b in data.blocks))
-    there = {name: view_stores(space.features(dataset), name) for name in audio}
-    for name in audio:
-        named(["tta"], list(there[name]), name, dataset)
-    found = []
-    for view in TTA_VIEWS:
-        blocks = []
-        for block in data.blocks:
-            if block.name not in audio:
-                blocks.append(block)
-                continue
-            path = there[block.name][view]
-            _refuse_view(path, space.store(dataset, block.name), data.frame)
-            blocks.append(block_as_used(path, ids, block.name, data.stores[block.name]))
-        found.append(CorpusFeatures(data.with_blocks(blocks), corpus.device))
-    return found
-
-
-def _refuse_view(path: Path, original: Path, frame: pd.DataFrame) -> None:
-    """Refuse a view that tells the label, or that is not of the original's encoder and audio."""
-    with FeatureStore(path) as view, FeatureStore(original) as store:
-        refuse_by_label(path.stem, view.facts.identity, "averaged over in an evaluation")
-        rows_of(view, store, frame)
 
 
 def evaluate_mean_of_runs(

@@ -15,6 +15,7 @@ from ser.evaluation.ensembles import compare_snapshots, evaluate_mean_of_runs, e
 from ser.evaluation.evaluated_model import EvaluatedModel, find_model
 from ser.evaluation.novelty import TrainingEmbeddings, evaluate_novelty, find_novel
 from ser.evaluation.predictions import EvaluatedPredictions, predictions_to_evaluate
+from ser.evaluation.suite import evaluate_suite
 from ser.evaluation.votes import compare_with_votes
 from ser.explain.explain import HeadFile
 from ser.explain.explain import explain as explain_heads
@@ -33,6 +34,9 @@ def evaluate(
     scheme: str | None = None,
     calibrate: bool = False,
     tta: bool = False,
+    suite: bool = False,
+    views: Sequence[str] | None = None,
+    limits: Sequence[str] = (),
     novelty: Sequence[str] = (),
     explain: bool = False,
     examples: int = 1,
@@ -51,6 +55,9 @@ def evaluate(
         scheme: label scheme of another corpus; None takes the record's. Classes are matched by name.
         calibrate: temperature scaling, fitted on the validation predictions of each run and fold.
         tta: also evaluate the mean over the original and the stored views of test-time augmentation.
+        suite: also check robustness on stored views of the test audio, gaps between groups, and consistency over speakers.
+        views: for these, the conditions; None takes those of `ser extract --views suite`.
+        limits: for these, `NAME=NUMBER`; see `ser.results.metrics.suite.LIMITS`.
         novelty: `emotion:NAME`, an emotion of the corpus that the heads were not trained on, or another cached corpus.
         explain: write arrays and pictures that explain the heads, into a folder beside the record.
         examples: for these, the number of utterances of each class that were recognised, and that were missed.
@@ -71,9 +78,13 @@ def evaluate(
     found = find_model(str(model), space, amount)
     if calibrate:
         _refuse_calibration(found)
+    if (views or limits) and not suite:
+        raise ConfigError("--views and --limit are of the suite", expected="--suite")
     options: dict[str, Any] = {"dataset": dataset, "scheme": scheme, "calibrate": calibrate, "tta": tta}
-    path = record.place(found, space, output, **options, novelty=novelty, examples=examples if explain else 0)
-    features = tta or explain or bool(novelty)
+    suite_words = ["suite", *(views or ()), *limits] if suite else []
+    examples_shown = examples if explain else 0
+    path = record.place(found, space, output, **options, suite=suite_words, novelty=novelty, examples=examples_shown)
+    features = tta or suite or explain or bool(novelty)
     predictions = predictions_to_evaluate(found, dataset, scheme, space, device, features)
     temperatures = evaluation.fit_temperatures(predictions.held_out, found.classes) if calibrate else None
     table, notes = _table_of(predictions, space)
@@ -82,6 +93,10 @@ def evaluate(
     result = _plain_parts(predictions, temperatures, table, notes)
     if tta:
         result["tta"], files["tta"] = evaluate_views(predictions, space, temperatures)
+    if suite:
+        result["suite"], files["suite"] = evaluate_suite(
+            predictions, space, views or ["suite"], limits, result["groups"]
+        )
     training = TrainingEmbeddings(found, space, str(found.scheme or predictions.scheme), device)
     for kind in novelty:
         entry, scores = evaluate_novelty(find_novel(kind, predictions, space), predictions, training)

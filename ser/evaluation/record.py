@@ -127,6 +127,7 @@ def place(
     scheme: str | None,
     calibrate: bool,
     tta: bool,
+    suite: Sequence[str],
     novelty: Sequence[str],
     examples: int,
 ) -> Path:
@@ -135,6 +136,7 @@ def place(
     Args:
         output: a file that was named; None makes the name.
         scheme: as given; the scheme of the record has no place in the name.
+        suite: words of `--suite` and its options; none without it.
         examples: of `--explain`; 0 without it.
 
     Raises:
@@ -146,6 +148,7 @@ def place(
         return output
     amount = model.amount.replace("%", "pct").replace(" ", "")
     words = [dataset or model.tested or "", _scheme_word(scheme, model), amount, "calibrated" * calibrate, "tta" * tta]
+    words.append("-".join(suite))
     words.append("novelty-" * bool(novelty) + "+".join(novelty))
     words.append("" if not examples else "explained" if examples == 1 else f"explained-{examples}")
     ending = "-".join(safe(word) for word in words if word)

@@ -1,6 +1,7 @@
 """Names of augmented views: a view of a store is a store beside it, `STORE@VIEW.h5`, of the same utterances.
 
-Views are made by `ser extract --views`; training draws among them (`ser.features.view_rows`), evaluation averages over them.
+Views are made by `ser extract --views`; training draws among them (`ser.features.view_rows`), evaluation averages over them or
+tests heads on each.
 """
 
 import hashlib
@@ -12,6 +13,9 @@ from ser.errors import ConfigError
 from ser.features.stores.names import options_of_name, split_name
 
 TTA_VIEWS = ("speed0.95", "speed1.05", "noise15", "noise20")
+# The conditions of `ser evaluate --suite`: noise, a room, codecs, bandwidth, clipping, level.
+SUITE_VIEWS = ("noise20", "noise10", "reverb", "opus16", "gsm", "lowpass3400", "clip1", "clip10", "gain-12", "gain+12")
+LISTS: dict[str, tuple[str, ...]] = {"tta": TTA_VIEWS, "suite": SUITE_VIEWS}
 
 
 def view_stores(folder: Path, store: str) -> dict[str, Path]:
@@ -58,7 +62,7 @@ def refuse_by_label(name: str, identity: Mapping[str, Any], use: str) -> None:
 
 
 def named(words: Sequence[str], there: Sequence[str], store: str, dataset: str) -> list[str]:
-    """Resolve words for views: names, `all` that there are, or `tta`.
+    """Resolve words for views: names, `all` that there are, `tta` or `suite`.
 
     Raises:
         ConfigError: one that is not there.
@@ -66,7 +70,7 @@ def named(words: Sequence[str], there: Sequence[str], store: str, dataset: str) 
     >>> named(["tta", "reverb"], ["reverb", *TTA_VIEWS], "egemaps", "emodb")
     ['speed0.95', 'speed1.05', 'noise15', 'noise20', 'reverb']
     """
-    lists: dict[str, Sequence[str]] = {"tta": TTA_VIEWS, "all": there}
+    lists: dict[str, Sequence[str]] = {**LISTS, "all": there}
     wanted = list(dict.fromkeys(view for word in words for view in lists.get(word, [word])))
     lacking = [view for view in wanted if view not in there]
     if lacking or not wanted:

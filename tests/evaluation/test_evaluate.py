@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -319,10 +320,16 @@ def test_what_cannot_be_told_is_refused_with_what_to_do(
     assert not list((trained / "results").glob("*.evaluation-*"))
 
 
-def views_of(space: Path, change: float, identity: dict[str, Any] | None = None, source: bytes = bytes(32)) -> None:
+def views_of(
+    space: Path,
+    change: float,
+    identity: dict[str, Any] | None = None,
+    source: bytes = bytes(32),
+    views: Sequence[str] = TTA_VIEWS,
+) -> None:
     with FeatureStore(space / "features" / "a" / "toy.h5") as store:
         values, ids, own = np.asarray(store.read(store.ids)), store.ids, store.facts
-    for k, view in enumerate(TTA_VIEWS):
+    for k, view in enumerate(views):
         name = f"toy@{view}"
         facts = replace(own, identity={**own.identity, "view": {"name": view}, **(identity or {})})
         with StoreWriter(space / "features" / "a" / f"{name}.h5", facts, overwrite=True) as writer:
@@ -357,6 +364,68 @@ def test_views_are_averaged_and_those_that_tell_the_label_are_refused(space: Pat
     views_of(space, 0.3, {"encoder": "other"})
     with pytest.raises(StoreError, match="a difference in encoder"):
         evaluate("whole", space, tta=True)
+
+
+def test_the_suite_tests_heads_on_each_view_and_judges_by_limits(space: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="ser extract --dataset a --audio toy --views noise20,noise10,reverb,opus16,gsm"
+    ):
+        evaluate("whole", space, suite=True)
+    views = ["gsm", "gain-12"]
+    views_of(space, 0.0, views=["gain-12"])
+    views_of(space, 1.5, views=["gsm"])
+    record = evaluated(space, "whole", suite=True, views=views, limits=["gain-12=0", "gender=1"])
+    gsm, gain, gender, speaker = record["suite"]["checks"]
+    assert (gain["name"], gain["value"], gain["unchanged"], gain["limit"], gain["passed"]) == ("gain-12", 0, 1, 0, True)
+    assert gain["UA"] == record["scores"]["UA"]["mean"]
+    rows = pd.read_csv(space / "results" / record["files"]["suite"]["path"], dtype={"fold": str})
+    rows = rows[rows["view"] == "gsm"]
+    head = load_head(space / "results" / "whole" / "run-001.fold-s4.safetensors")
+    own = rows[(rows["run"] == 1) & (rows["fold"] == "s4")]
+    block = stored_block(space / "features" / "a" / "toy@gsm.h5", "toy", list(own["utterance_id"]))
+    np.testing.assert_allclose(own[P].to_numpy(), head.probabilities([block]), atol=1e-5)
+    ua = np.mean([recall_score(g["true"], g["predicted"], average="macro") for _, g in rows.groupby("run")])
+    assert gsm["UA"] == pytest.approx(ua)
+    assert gsm["value"] == pytest.approx(record["scores"]["UA"]["mean"] - ua)
+    test = predictions(space, "whole").query("split == 'test'").sort_values(["run", "utterance_id"])
+    again = rows.sort_values(["run", "utterance_id"])
+    assert gsm["unchanged"] == pytest.approx((test["predicted"].to_numpy() == again["predicted"].to_numpy()).mean())
+    assert gsm["passed"] is (gsm["value"] <= 0.05)
+    assert gender["value"] == abs(record["groups"]["gender"]["gaps"][0]["UA"]["difference"])
+    assert gender["passed"]
+    gap = record["groups"]["speaker"]["gap"]
+    assert speaker["value"] == pytest.approx(gap["difference"] - gap["chance"]["mean"])
+    assert record["suite"]["not_checked"] == ["language", "corpus"]
+    text = " ".join(text_of(record, space / "evaluation.json").split())
+    assert "The test audio in other conditions" in text
+    assert f"{sum(c['passed'] for c in record['suite']['checks'])} of 4 checks passed" in text
+    with pytest.raises(ConfigError, match="expected NAME=NUMBER of robustness, gender"):
+        evaluate("whole", space, suite=True, views=views, limits=["noise=0.1"])
+    with pytest.raises(ConfigError, match="expected --suite"):
+        evaluate("whole", space, limits=["gender=0.1"])
+    views_of(space, 0.0, {"view": {"scheme": "4"}}, views=["gsm"])
+    with pytest.raises(ConfigError, match="gives its true label away"):
+        evaluate("whole", space, suite=True, views=views)
+
+
+def test_the_suite_compares_languages_and_corpora_of_one_experiment(tmp_path: Path, maker_type: Any) -> None:
+    maker = maker_type(tmp_path)
+    for name, language in (("a", "de"), ("b", "it")):
+        maker.table(name, speakers=4)
+        maker.store(name, identity=SHARED, strength=0.6)
+        table = load_table(name, maker.space)
+        write_table(type(table)(table.frame.assign(language=language), name, table.facts), maker.space)
+    views_of(tmp_path, 0.5, views=["gsm"])
+    options = {**FAST, "save": True, "protocol": "speaker", "output": tmp_path / "results" / "joint.json"}
+    combine(["a", "b"], maker.space, **options)
+    record = evaluated(tmp_path, "joint", dataset="a", suite=True, views=["gsm"])
+    found = {c["name"].split(":")[0]: c for c in record["suite"]["checks"]}
+    rows = predictions(tmp_path, "joint").query("split == 'test'")
+    right = rows.assign(right=rows["true"] == rows["predicted"])
+    ua = right.groupby(["dataset", "true"])["right"].mean().groupby("dataset").mean()
+    assert found["corpus"]["value"] == pytest.approx(abs(ua["a"] - ua["b"]))
+    assert found["language"]["value"] == found["corpus"]["value"]
+    assert {"de", "it"} <= set(re.findall(r"\w+", found["language"]["name"]))
 
 
 def test_views_of_a_head_on_one_layer_are_that_layer(tmp_path: Path, maker_type: Any) -> None:

@@ -1,15 +1,18 @@
-"""Effects on audio, as pure functions of `(samples,)` float32, with the signal processing of soxr, Signalsmith and SciPy.
+"""Effects on audio, as pure functions of `(samples,)` float32, processed by soxr, Signalsmith, SciPy and libsndfile.
 
 Speed is resampling, so that pitch and formants move with the tempo (Ko et al., Interspeech 2015); pitch and tempo alone are
 changed by Signalsmith Stretch (python-stretch; MIT), whose random phases are seeded here.
 """
 
+from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Audio = NDArray[np.float32]
+OPUS_RATES = (6, 256)  # kbit/s of libsndfile's compression levels 1 and 0, linear between them
 
 
 def speed(audio: Audio, rate: int, factor: float) -> Audio:
@@ -84,3 +87,46 @@ def reverberate(audio: Audio, impulse: NDArray[np.float64]) -> Audio:
     wet = oaconvolve(audio.astype(np.float64), impulse)[direct : direct + len(audio)]
     power = np.mean(np.square(audio, dtype=np.float64))
     return np.asarray(wet * np.sqrt(power / max(np.mean(wet**2), 1e-30)), dtype=np.float32)
+
+
+def clip(audio: Audio, percent: float) -> Audio:
+    """Cut off the loudest samples at the level that a percentage of all samples lies above."""
+    level = np.quantile(np.abs(audio), 1 - percent / 100)
+    return np.asarray(np.clip(audio, -level, level), dtype=np.float32)
+
+
+def lowpass(audio: Audio, rate: int, hertz: float) -> Audio:
+    """Take away the frequencies above some Hz: resampled to twice as many samples a second and back; all stays where it was."""
+    if 2 * hertz >= rate:
+        return audio
+    return _through(audio, rate, 2 * hertz, lambda narrow: narrow)
+
+
+def gsm(audio: Audio, rate: int) -> Audio:
+    """Code and decode by GSM 06.10 full rate: 8 kHz, 13 kbit/s (ETSI EN 300 961; libsndfile's own)."""
+    return _through(audio, rate, 8000, lambda narrow: _coded(narrow, 8000, "WAV", "GSM610"))
+
+
+def opus(audio: Audio, rate: int, kilobits: float) -> Audio:
+    """Code and decode by Opus (RFC 6716) at some kbit/s, at 16 kHz."""
+    level = 1 - (kilobits - OPUS_RATES[0]) / (OPUS_RATES[1] - OPUS_RATES[0])
+    return _through(audio, rate, 16000, lambda wide: _coded(wide, 16000, "OGG", "OPUS", compression_level=level))
+
+
+def _through(audio: Audio, rate: int, other: float, change: Callable[[Audio], Audio]) -> Audio:
+    """Change audio at another sample rate; its length stays the same."""
+    import soxr
+
+    changed = soxr.resample(change(soxr.resample(audio, rate, other, quality="HQ")), other, rate, quality="HQ")
+    return np.asarray(np.pad(changed, (0, max(0, len(audio) - len(changed))))[: len(audio)], dtype=np.float32)
+
+
+def _coded(audio: Audio, rate: int, form: str, subtype: str, **options: Any) -> Audio:
+    """Write audio in memory and read it again. A codec has 16 bits: louder audio is scaled to full scale, and back."""
+    import soundfile
+
+    peak = max(1.0, float(np.abs(audio).max(initial=0)))
+    file = BytesIO()
+    soundfile.write(file, audio / peak, rate, format=form, subtype=subtype, **options)
+    file.seek(0)
+    return np.asarray(soundfile.read(file, dtype="float32")[0] * peak, dtype=np.float32)

@@ -1,8 +1,9 @@
 """The operations of a view: a fixed one, a random mixture, or those of the policy of an emotion.
 
 An operation is a name and a number: `speed` and `tempo` a factor, `pitch` semitones, `noise`, `white` and `pink` a
-signal-to-noise ratio in dB, `gain` dB; of `reverb` the number is not used. They are done in the order of `ORDER`: what the
-speaker would do, the room, then noise and gain of the recording.
+signal-to-noise ratio in dB, `gain` dB, `clip` the percentage of samples that are cut off, `lowpass` Hz, `opus` kbit/s;
+of those in `PLAIN` the number is not used. They are done in the order of `ORDER`: what the speaker would do, the room, then
+noise and gain of the recording, its clipping, and the channel.
 """
 
 import re
@@ -12,13 +13,14 @@ from typing import TypeAlias
 import numpy as np
 
 from ser.errors import ConfigError
-from ser.features.views import TTA_VIEWS
+from ser.features.views import LISTS
 from ser.files import JsonObject
 
 Operation: TypeAlias = tuple[str, float]
 Stream: TypeAlias = Callable[[str], np.random.Generator]  # of a purpose
 
-ORDER = ("speed", "tempo", "pitch", "reverb", "noise", "white", "pink", "gain")
+ORDER = ("speed", "tempo", "pitch", "reverb", "noise", "white", "pink", "gain", "clip", "lowpass", "gsm", "opus")
+PLAIN = ("reverb", "gsm")  # operations without a number
 RANGES: dict[str, tuple[float, float, float | None]] = {  # lowest, highest, and what would change nothing
     "speed": (0.5, 2, 1),
     "tempo": (0.5, 2, 1),
@@ -27,10 +29,15 @@ RANGES: dict[str, tuple[float, float, float | None]] = {  # lowest, highest, and
     "white": (-20, 60, None),
     "pink": (-20, 60, None),
     "gain": (-40, 40, 0),
+    "clip": (0.1, 50, None),
+    "lowpass": (200, 20000, None),
+    "opus": (6, 128, None),
 }
 SIGNED = ("pitch", "gain")
-FORMS = "speed0.95, tempo1.1, noise15, white15, pink20, pitch+2, gain-6, reverb, tta, classwise1, or a number of random views"
-
+FORMS = (
+    "speed0.95, tempo1.1, noise15, white15, pink20, pitch+2, gain-6, reverb, clip10, lowpass3400, gsm, opus16, tta, suite, "
+    "classwise1, or a number of random views"
+)
 # A random view: one to three of these, each with a number between the two.
 RANDOM: dict[str, tuple[float, float]] = {
     "speed": (0.9, 1.1),
@@ -59,7 +66,7 @@ def view_names(words: list[str]) -> list[str]:
     """The views that a user names, written in one way.
 
     Args:
-        words: names, `tta`, or a number of random views.
+        words: names, `tta`, `suite`, or a number of random views.
 
     Raises:
         ConfigError: a word that does not name a view, or a number out of its range.
@@ -69,8 +76,8 @@ def view_names(words: list[str]) -> list[str]:
     """
     found: list[str] = []
     for word in words:
-        if word == "tta":
-            found += TTA_VIEWS
+        if word in LISTS:
+            found += LISTS[word]
         elif word.isdecimal():
             if not 0 < int(word) <= VIEWS:
                 raise ConfigError(f"--views {word}", expected=f"1 to {VIEWS} random views")
@@ -81,7 +88,7 @@ def view_names(words: list[str]) -> list[str]:
 
 
 def _name(word: str) -> str:
-    if word == "reverb" or re.fullmatch(r"(random|classwise)[1-9]\d*", word):
+    if word in PLAIN or re.fullmatch(r"(random|classwise)[1-9]\d*", word):
         return word
     kind, number = _parsed(word)
     return f"{kind}{number:+g}" if kind in SIGNED else f"{kind}{number:g}"
@@ -142,7 +149,7 @@ def operations(view: str, emotion: str, stream: Stream) -> list[Operation]:
             name = str(stream("what").choice(sorted(others)))
             policy[name] = others[name]
         return _drawn(policy, stream)
-    return [("reverb", 0.0) if view == "reverb" else _parsed(view)]
+    return [(view, 0.0) if view in PLAIN else _parsed(view)]
 
 
 def _drawn(policy: dict[str, tuple[float, float]], stream: Stream) -> list[Operation]:

@@ -22,13 +22,16 @@ from ser.features.stores.names import MARK
 from ser.files import JsonObject
 from ser.metadata.labels import Scheme
 
-# What computes an operation, by the names of package and module; of an extra but NumPy, SciPy and soxr.
+# What computes an operation, by the names of package and module; of an extra but NumPy, SciPy, soxr and soundfile.
 PACKAGES = {
     "speed": ("soxr", "soxr"),
     "tempo": ("python-stretch", "python_stretch"),
     "pitch": ("python-stretch", "python_stretch"),
     "pink": ("colorednoise", "colorednoise"),
     "reverb": ("scipy", "scipy"),
+    "lowpass": ("soxr", "soxr"),
+    "gsm": ("soundfile", "soundfile"),
+    "opus": ("soundfile", "soundfile"),
 }
 ROOMS = ("pyroomacoustics", "pyroomacoustics")
 
@@ -88,8 +91,12 @@ class AudioView:
                 audio, rate, **{"semitones" if name == "pitch" else "factor": number}
             )
             return changed
-        if name == "gain":
-            return effects.gain(audio, number)
+        if name in ("gain", "clip"):
+            return effects.gain(audio, number) if name == "gain" else effects.clip(audio, number)
+        if name in ("lowpass", "opus"):
+            return effects.lowpass(audio, rate, number) if name == "lowpass" else effects.opus(audio, rate, number)
+        if name == "gsm":
+            return effects.gsm(audio, rate)
         if name == "reverb":
             if self.impulses is not None:
                 return effects.reverberate(audio, self.impulses.impulse(rate, rng))

@@ -1,4 +1,4 @@
-"""Gaps between genders and between speakers, with intervals, and the gap that chance alone would make.
+"""Gaps between groups (genders, languages, corpora) and between speakers, with intervals, and the gap that chance makes.
 
 UA of a group is the mean over classes of the mean r of its utterances of the class, where r of an utterance is the share of
 runs (or heads) that are right. It is linear in r, so all is computed from sums.
@@ -77,20 +77,28 @@ def _interval(values: Floats) -> list[float] | None:
 
 
 def gender_gaps(r: Rights, *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any] | None:
-    """Scores of each gender and their differences; None where fewer than two genders or not all speakers are known.
+    """Scores of each gender and their differences, see `group_gaps`."""
+    return group_gaps(r, r.gender, resamples=resamples, seed=seed)
+
+
+def group_gaps(r: Rights, group: NDArray[Any], *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any] | None:
+    """Scores of each group and their differences; None where fewer than two groups or not all speakers are known.
+
+    Args:
+        group: of each utterance, "" where not known, `(n,)`.
 
     Returns:
-        `groups`: gender -> UA and WA, each `mean` and `ci_95`, `n`, `speakers`; `gaps`: `between`, UA and WA each
-        `difference` and `ci_95`. Intervals are None with fewer than two speakers of a gender.
+        `groups`: group -> UA and WA, each `mean` and `ci_95`, `n`, `speakers`; `gaps`: `between`, UA and WA each
+        `difference` and `ci_95`. Intervals are None with fewer than two speakers of a group.
     """
-    known = r.gender != ""
-    genders = sorted(set(r.gender[known]))
-    if len(genders) < 2 or (r.speaker[known] == "").any():
+    known = group != ""
+    names = sorted(set(group[known]))
+    if len(names) < 2 or (r.speaker[known] == "").any():
         return None
     rng = np.random.default_rng(seed)
     groups, draws = {}, {}
-    for name in genders:
-        own = np.flatnonzero(r.gender == name)
+    for name in names:
+        own = np.flatnonzero(group == name)
         speakers, unit = np.unique(r.speaker[own].astype(str), return_inverse=True)
         count = len(speakers)
         sums = _sums(Rights(r.right[own], r.label[own], r.speaker[own], r.gender[own]), unit.astype(np.int64), count)
@@ -114,7 +122,7 @@ def gender_gaps(r: Rights, *, resamples: int = RESAMPLES, seed: int = 0) -> dict
                 for m in ("UA", "WA")
             },
         }
-        for a, b in combinations(genders, 2)
+        for a, b in combinations(names, 2)
     ]
     return {"groups": groups, "gaps": gaps}
 

@@ -1,4 +1,4 @@
-"""The record of an evaluation of trained heads: calibration, abstention, novelty, ensembles, votes, gaps."""
+"""The record of an evaluation of trained heads: calibration, abstention, novelty, ensembles, votes, gaps, robustness."""
 
 from typing import Annotated, Any, Literal
 
@@ -391,6 +391,43 @@ class Novelty(Model, kw_only=True):
     notes: list[str]
 
 
+class SuiteCheck(Model, kw_only=True):
+    """One check of the suite: a difference of UA against its limit."""
+
+    kind: Literal["robustness", "fairness", "consistency"]
+    name: Annotated[Word, Meta(description="The condition, or the groups.")]
+    value: Annotated[
+        float,
+        Meta(
+            ge=-1,
+            le=1,
+            description="Loss of UA in a condition; the higher group minus the lower; the best speaker minus the worst, less "
+            "the mean gap by chance.",
+        ),
+    ]
+    ci_95: Interval
+    limit: Share
+    passed: Annotated[bool, Meta(description="True if the value is no more than the limit.")]
+    sure: Annotated[
+        bool | None, Meta(description="True if the whole interval is on the same side; null without an interval.")
+    ]
+    UA: Annotated[Share | None, Meta(description="In a condition, mean over units.")]
+    unchanged: Annotated[Share | None, Meta(description="Of the predictions: the same class as without the condition.")]
+    p: Annotated[Share | None, Meta(description="Of the comparison with the original, or of the gap by chance.")]
+
+    def __post_init__(self) -> None:
+        require(self.passed == (self.value <= self.limit), "Expected passed where the value is no more than the limit")
+
+
+class Suite(Model, kw_only=True):
+    """Robustness in stated conditions of the test audio, gaps between groups, and consistency over speakers."""
+
+    checks: Annotated[list[SuiteCheck], Meta(min_length=1)]
+    limits: Annotated[dict[str, Share], Meta(description="By kind of check, or by condition.")]
+    not_checked: Annotated[list[str], Meta(description="Groups that the corpus does not tell apart.")]
+    stores: Annotated[dict[str, Any], Meta(description="Features of the test audio in each condition.")]
+
+
 class NumbersTable(Model, kw_only=True):
     """A CSV beside the record, that its numbers were made of."""
 
@@ -426,6 +463,7 @@ class Evaluation(Model, kw_only=True):
     average: Annotated[str, Meta(description="Of weights, in training: none, swa or ema.")]
     votes: VoteScores | None
     tta: Augmented | None
+    suite: Annotated[Suite | UnsetType, Meta(description="Of --suite.")] = UNSET
     novelty: list[Novelty]
     explanations: Annotated[
         str | None,

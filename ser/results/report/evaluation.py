@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from ser.errors import SerError
 from ser.jsonfile import plain
+from ser.results.metrics.suite import REASONS
 from ser.results.records.beside import beside, picture_beside
 from ser.results.records.evaluation import (
     Augmented,
@@ -13,6 +14,8 @@ from ser.results.records.evaluation import (
     Novelty,
     ProbabilityScores,
     Speakers,
+    Suite,
+    SuiteCheck,
     VoteScores,
 )
 from ser.results.records.explanations import Explanations
@@ -69,6 +72,7 @@ def evaluation_sections(result: Result, full: bool) -> list[Section]:
     record: Evaluation = result.record
     tables = {
         "Result": ("", _result(result)),
+        "Robustness and fairness": ("suite", _suite(record.suite) if record.suite else []),
         "Calibration": ("reliability", _calibration(record)),
         "Abstention": ("coverage", _abstention(record)),
         "Novelty": ("novelty", [_novelty(entry) for entry in record.novelty]),
@@ -347,6 +351,49 @@ def _pictures(found: Explanations) -> list[tuple[str, str]]:
             )
             pictures.append((name, words))
     return pictures
+
+
+VERDICTS = {True: "pass", False: "fail"}
+
+
+def _suite(found: Suite) -> list[Block]:
+    """The checks, those of conditions and those of groups, each with its limit and verdict."""
+    failed = [c.name for c in found.checks if not c.passed]
+    lead = f"{len(found.checks) - len(failed)} of {len(found.checks)} checks passed"
+    lead += f"; failed: {'; '.join(failed)}." if failed else "."
+    conditions = [
+        [c.name, number(c.UA), f"{c.value:+.3f}", interval(c.ci_95), number(c.unchanged), *_verdict(c)]
+        for c in found.checks
+        if c.kind == "robustness"
+    ]
+    groups = [
+        [c.name, f"{c.value:+.3f}", interval(c.ci_95), *_verdict(c)] for c in found.checks if c.kind != "robustness"
+    ]
+    blocks: list[Block] = [
+        Text(lead),
+        Table(
+            "The test audio in other conditions",
+            ["condition", "UA", "loss of UA", "95 %", "same answer", "limit", "verdict"],
+            conditions,
+            note="Paired with the original audio; speakers and runs drawn again. Same answer: share of the predictions. "
+            "Unsure: the interval reaches over the limit.",
+        ),
+    ]
+    if groups:
+        heads = ["groups", "UA difference", "95 %", "limit", "verdict"]
+        note = (
+            "Genders, languages, corpora: speakers drawn again within each; the best and the worst speaker: utterances."
+        )
+        blocks.append(Table("Gaps between groups and speakers", heads, groups, note=note))
+    known = {name: limit for name, limit in found.limits.items() if name in REASONS}
+    limits = [(f"{name} {limit:g}", REASONS[name]) for name, limit in known.items() if name not in found.not_checked]
+    if found.not_checked:
+        limits.append(("not checked", f"{', '.join(found.not_checked)}: not known, or one group alone"))
+    return [*blocks, Facts("Limits", limits)]
+
+
+def _verdict(check: SuiteCheck) -> list[str]:
+    return [f"{check.limit:g}", VERDICTS[check.passed] + ("" if check.sure else ", unsure")]
 
 
 def _again(result: Result) -> list[Block]:

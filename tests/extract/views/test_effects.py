@@ -52,6 +52,48 @@ def test_tempo_changes_the_length_alone(factor: float) -> None:
     assert f0(faster) == pytest.approx(200, rel=5e-3)
 
 
+def power(audio: NDArray[np.float32], low: float, high: float) -> float:
+    frequency = np.fft.rfftfreq(len(audio), 1 / RATE)
+    return float((np.abs(np.fft.rfft(audio))[(frequency >= low) & (frequency < high)] ** 2).sum())
+
+
+def lag(a: NDArray[np.float32], b: NDArray[np.float32]) -> int:
+    """The shift of `b` against `a` at which they are most alike."""
+    return int(max(range(-200, 201), key=lambda k: float(np.dot(a[500:-500], b[500 + k : len(b) - 500 + k]))))
+
+
+def test_clipping_cuts_a_share_of_the_samples_and_no_others() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
+    cut = effects.clip(noise, 10)
+    assert (cut != noise).mean() == pytest.approx(0.1, abs=1e-3)
+    assert np.abs(cut).max() == pytest.approx(np.quantile(np.abs(noise), 0.9), rel=1e-4)
+
+
+@pytest.mark.parametrize("hertz", [1000, 3400])
+def test_lowpass_takes_away_what_lies_above(hertz: float) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)
+    narrow = effects.lowpass(noise, RATE, hertz)
+    assert len(narrow) == len(noise)
+    assert power(narrow, 1.05 * hertz, RATE) < 1e-4 * power(noise, 1.05 * hertz, RATE)
+    assert power(narrow, 0, 0.85 * hertz) == pytest.approx(power(noise, 0, 0.85 * hertz), rel=0.01)
+    assert effects.lowpass(noise, RATE, RATE / 2) is noise
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_codecs_keep_length_place_and_level_and_lose_quality(rate: int) -> None:
+    time = np.arange(2 * rate) / rate
+    sweep = (0.3 * np.sin(2 * np.pi * (200 + 400 * time) * time)).astype(np.float32)
+    for coded in (effects.gsm(sweep, rate), effects.opus(sweep, rate, 16)):
+        assert len(coded) == len(sweep)
+        assert lag(sweep, coded) == 0
+        assert np.sqrt(np.mean(coded**2)) == pytest.approx(np.sqrt(np.mean(sweep**2)), rel=0.15)
+        assert 1e-3 < np.sqrt(np.mean((coded - sweep) ** 2) / np.mean(sweep**2)) < 0.5
+    worse, better = (np.mean((effects.opus(sweep, rate, k) - sweep) ** 2) for k in (8, 64))
+    assert better < worse
+    loud = effects.gsm(4 * sweep, rate)
+    assert np.abs(loud).max() > 1  # scaled for the codec and back, not clipped
+
+
 def test_stretching_is_the_same_each_time_and_of_short_audio_too() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 9000).astype(np.float32)
     for length in (400, 9000):

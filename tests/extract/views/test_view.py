@@ -18,7 +18,7 @@ from ser.extract.views import effects, policies
 from ser.extract.views.recordings import open_folder
 from ser.extract.views.view import AudioView, ViewedEncoder, make_views
 from ser.features.stores.store import FeatureStore
-from ser.features.views import TTA_VIEWS, view_stores
+from ser.features.views import SUITE_VIEWS, TTA_VIEWS, view_stores
 from ser.metadata.labels import SCHEMES
 from ser.metadata.table import Table, make_table
 from ser.workspace import Workspace
@@ -61,7 +61,9 @@ def test_names_of_views() -> None:
     for word in ("0", "101"):
         with pytest.raises(ConfigError, match="1 to 100 random views"):
             policies.view_names([word])
-    assert policies.view_names(["pitch2", "pitch-2", "gain6", "noise15.0", "speed0.950", "reverb", "classwise3"]) == [
+    assert policies.view_names(
+        ["pitch2", "pitch-2", "gain6", "noise15.0", "speed0.950", "reverb", "classwise3", "gsm"]
+    ) == [
         "pitch+2",
         "pitch-2",
         "gain+6",
@@ -69,8 +71,10 @@ def test_names_of_views() -> None:
         "speed0.95",
         "reverb",
         "classwise3",
+        "gsm",
     ]
-    for word in ("louder", "speed1", "speed3", "pitch0", "noise", "random0", "noise15db"):
+    assert policies.view_names(["suite", "clip10.0"]) == list(SUITE_VIEWS)
+    for word in ("louder", "speed1", "speed3", "pitch0", "noise", "random0", "noise15db", "gsm13", "opus300", "clip0"):
         with pytest.raises(ConfigError, match="--views"):
             policies.view_names([word])
 

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
-from msgspec import structs
+from msgspec import convert, structs
 
 from ser.cli import cli
 from ser.errors import ConfigError
 from ser.evaluation.evaluate import evaluate
 from ser.jsonfile import dumps
+from ser.results.metrics.suite import check
 from ser.results.plotting.gallery import draw, kinds
 from ser.results.plotting.style import save
+from ser.results.records.evaluation import Suite
 from ser.results.records.model import METRICS
 from ser.results.records.result import Result, read_result
 from ser.results.report.cells import interval, number, score
@@ -77,6 +79,42 @@ def space(tmp_path_factory: pytest.TempPathFactory, write_experiment: Write) -> 
 @pytest.fixture(scope="module")
 def source(space: Path) -> Result:
     return read_result("one.evaluation", space / "results")
+
+
+@pytest.fixture
+def suite(source: Result) -> Result:
+    """The evaluation with a suite of two conditions and one gap; made up, for views need heads."""
+    rows = [
+        check(
+            "robustness", "gsm", 0.1, (0.05, 0.15), 0.05, UA=source.record.scores.main.mean - 0.1, unchanged=0.7, p=0.01
+        ),
+        check(
+            "robustness",
+            "<noise20>",
+            -0.01,
+            (-0.03, 0.08),
+            0.05,
+            UA=source.record.scores.main.mean + 0.01,
+            unchanged=0.9,
+        ),
+        check("fairness", "gender: female minus male", 0.2, None, 0.1, both=True),
+    ]
+    limits, part = {"robustness": 0.05, "gender": 0.1}, {"not_checked": ["language"], "stores": {}}
+    made = convert({"checks": rows, "limits": limits, **part}, Suite)
+    return Result(source.path, structs.replace(source.record, suite=made))
+
+
+def test_the_suite_is_a_picture_and_tables_with_verdicts(suite: Result) -> None:
+    assert kinds(suite) == ["suite", "reliability", "coverage", "novelty", "gaps"]
+    axes = draw(suite, "suite").figure.axes[0]
+    original = suite.record.scores.main.mean
+    assert [bar.get_width() for bar in axes.patches[:2]] == pytest.approx([original - 0.1, original + 0.01])
+    page = render(compose([suite]))
+    assert "&lt;noise20&gt;" in page
+    text = " ".join(text_of(suite.record, suite.path).split())
+    assert "1 of 3 checks passed; failed: gsm; gender: female minus male." in text
+    assert "pass, unsure" in text
+    assert "language: not known, or one group alone" in text
 
 
 def test_the_kinds_of_an_evaluation(source: Result) -> None:

@@ -1,0 +1,121 @@
+"""Checks of robustness, fairness and consistency: each a number with its interval against a limit. Pure functions.
+
+Testing a head for more than its score, with metrics that must reach a threshold, follows Derington et al. (Testing Correctness,
+Fairness, and Robustness of Speech Emotion Recognition Models, IEEE Transactions on Affective Computing 2025). The limits here
+are ours, each with its reason in `REASONS`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ser.errors import ConfigError
+
+LIMITS = {"robustness": 0.05, "gender": 0.1, "language": 0.1, "corpus": 0.1, "speaker": 0.1}
+REASONS = {
+    "robustness": "loss of UA in each condition: a larger loss than what better encoders usually gain over one another",
+    "gender": "difference of UA: about what a corpus of 24 speakers can tell from none",
+    "language": "difference of UA, as of genders",
+    "corpus": "difference of UA, as of genders",
+    "speaker": "UA of the best minus the worst speaker, above the mean gap by chance; as of genders",
+}
+
+
+def read_limits(words: Sequence[str], views: Sequence[str]) -> dict[str, float]:
+    """The limits of a suite: the defaults, and those that are given as `NAME=NUMBER`.
+
+    Args:
+        views: conditions of the suite; a limit may be of one of them.
+
+    Raises:
+        ConfigError: a limit of something else, or a number that is not from 0 to 1.
+
+    >>> read_limits(["gsm=0.2"], ["noise20", "gsm"])["gsm"]
+    0.2
+    """
+    found = dict(LIMITS)
+    for word in words:
+        name, _, number = word.partition("=")
+        if name not in (*LIMITS, *views):
+            raise ConfigError(f"--limit {word}", expected=f"NAME=NUMBER of {', '.join((*LIMITS, *views))}")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            found[name] = -1.0
+        if not 0 <= found[name] <= 1:
+            raise ConfigError(f"--limit {word}", expected="NAME=NUMBER, a difference of UA from 0 to 1")
+    return found
+
+
+def check(
+    kind: str, name: str, value: float, ci_95: Sequence[float] | None, limit: float, *, both: bool = False, **more: Any
+) -> dict[str, Any]:
+    """One check: passed where the value is no more than the limit, sure where its whole interval is on the same side.
+
+    Args:
+        kind: `robustness`, `fairness` or `consistency`.
+        both: true where a value as far below 0 would be as bad: a difference between groups.
+
+    >>> check("fairness", "a minus b", 0.02, (-0.2, 0.05), 0.1, both=True)["sure"]
+    False
+    """
+    passed = value <= limit
+    sure = None
+    if ci_95 is not None:
+        low, high = ci_95
+        inside = high <= limit and (low >= -limit or not both)
+        sure = inside if passed else low > limit
+    return {
+        "kind": kind,
+        "name": name,
+        "value": value,
+        "ci_95": None if ci_95 is None else list(ci_95),
+        "limit": limit,
+        "passed": passed,
+        "sure": sure,
+        "UA": None,
+        "unchanged": None,
+        "p": None,
+        **more,
+    }
+
+
+def robustness_check(view: str, score: float, comparison: Any, unchanged: float, limits: Mapping[str, float]) -> Any:
+    """The loss of UA in one condition.
+
+    Args:
+        score: UA in the condition.
+        comparison: of the original with the condition, see `ser.results.statistics.paired.compare`.
+        unchanged: share of the predictions that are the same class as without the condition.
+    """
+    ends, limit = comparison.ci_95, limits.get(view, limits["robustness"])
+    loss = comparison.difference
+    return check("robustness", view, loss, ends, limit, UA=score, unchanged=unchanged, p=comparison.p)
+
+
+def fairness_checks(name: str, found: Mapping[str, Any], limits: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The differences of UA between the groups of one kind, the higher minus the lower.
+
+    Args:
+        name: `gender`, `language` or `corpus`.
+        found: see `ser.results.metrics.gaps.group_gaps`.
+    """
+    checks = []
+    for gap in found["gaps"]:
+        pair, value, ends = gap["between"], gap["UA"]["difference"], gap["UA"]["ci_95"]
+        if value < 0:
+            pair, value, ends = pair[::-1], -value, None if ends is None else [-ends[1], -ends[0]]
+        checks.append(check("fairness", f"{name}: {pair[0]} minus {pair[1]}", value, ends, limits[name], both=True))
+    return checks
+
+
+def speaker_check(found: Mapping[str, Any], limits: Mapping[str, float]) -> dict[str, Any]:
+    """The gap between the best and the worst speaker, above the mean gap that chance alone makes.
+
+    Args:
+        found: see `ser.results.metrics.gaps.speaker_gaps`.
+    """
+    gap = found["gap"]
+    chance = gap["chance"]["mean"]
+    name = f"speaker: {gap['highest']} minus {gap['lowest']}, above chance"
+    ends = None if gap["ci_95"] is None else [end - chance for end in gap["ci_95"]]
+    return check("consistency", name, gap["difference"] - chance, ends, limits["speaker"], p=gap["p"])

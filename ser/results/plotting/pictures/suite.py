@@ -1,0 +1,40 @@
+"""UA of the test audio in each condition of the suite, beside that of the original."""
+
+from matplotlib.figure import Figure
+
+from ser.results.plotting.bars import Estimate, Series, bars
+from ser.results.plotting.style import PALETTE, title
+from ser.results.records.evaluation import Evaluation, SuiteCheck
+from ser.results.records.result import Result
+
+ORDER = 69
+COLOURS = {True: PALETTE[0], False: PALETTE[2]}
+
+
+def fits(result: Result) -> bool:
+    return isinstance(result.record, Evaluation) and bool(result.record.suite)
+
+
+def draw(result: Result, metric: str) -> Figure:
+    record, checks = result.record, _conditions(result)
+    original = record.scores.main.mean
+    values = []
+    for c in checks:
+        ends = None if c.ci_95 is None else (original - c.ci_95[1], original - c.ci_95[0])
+        values.append(Estimate(original - c.value, ends))
+    series = Series("", values, [COLOURS[c.passed] for c in checks])
+    lines = [(original, "--", f"original audio, {original:.3f}")]
+    key = [(COLOURS[passed], word) for passed, word in ((True, "passed"), (False, "failed"))]
+    figure = bars([c.name for c in checks], [series], "UA (unweighted average recall)", lines, key)
+    title(figure, record, "95 % of the loss: speakers and runs drawn again")
+    return figure
+
+
+def words(result: Result, metric: str) -> str:
+    original = result.record.scores.main.mean
+    each = ", ".join(f"{c.name} {original - c.value:.3f}" for c in _conditions(result))
+    return f"UA of the original audio {original:.3f}; in each condition: {each}."
+
+
+def _conditions(result: Result) -> list[SuiteCheck]:
+    return [c for c in result.record.suite.checks if c.kind == "robustness"]
