@@ -17,7 +17,7 @@ LIST, FOLDER = "list", "ser.results.benchmarks"
 @click.option("--dataset", help="The table with the corpus.  [default: the one called as the corpus]")
 @click.option("--audio", help="Audio stores, by encoder or store name.")
 @click.option("--text", help="Text stores, by encoder or store name.")
-@click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Seeds.")
+@click.option("--runs", type=click.IntRange(min=1), help="Seeds.  [default: the benchmark's, 5 for most]")
 @options_of("jobs", "backend", "address")
 @click.option(
     "--dry-run", is_flag=True, help="Say what is missing, and what would be run; exit code 3 where something is."
@@ -36,7 +36,7 @@ def command(
     dataset: str | None,
     audio: str | None,
     text: str | None,
-    runs: int,
+    runs: int | None,
     jobs: int | None,
     backend: str,
     address: str | None,
@@ -51,7 +51,7 @@ def command(
     ser benchmark emobox-ravdess --audio egemaps --dry-run
     """
     from ser.jsonfile import dumps
-    from ser.results.benchmarks import preset, presets
+    from ser.results.benchmarks import fit_command, preset, presets
     from ser.results.records.result import read_result
     from ser.results.report.benchmark import benchmark_section, leaderboard, list_of_benchmarks
     from ser.results.report.blocks import Report, Section
@@ -69,10 +69,8 @@ def command(
     if dry_run:
         lacking = missing(own, session.workspace, dataset, audio, text)
         stores = {name: value for name, value in (("audio", audio), ("text", text)) if value}
-        settings = " ".join(f"--{k.replace('_', '-')} {v}" for k, v in {**stores, **own.options}.items())
-        click.echo(
-            "\n".join([f"would run: ser fit --dataset {dataset or own.corpus} {settings} --runs {runs}", *lacking])
-        )
+        given = fit_command(dataset or own.corpus, {**stores, **own.options, "runs": runs or own.runs})
+        click.echo("\n".join([f"would run: {given}", *lacking]))
         if lacking:
             raise click.exceptions.Exit(3)
         return
@@ -90,7 +88,7 @@ def command(
         jobs=jobs,
         backend=backend,
         address=address,
-        command=" ".join([*words, f"--runs {runs}"]),
+        command=" ".join([*words, f"--runs {runs or own.runs}"]),
         quiet=session.quiet,
     )
     result = read_result(summary["experiment"], session.workspace.results)

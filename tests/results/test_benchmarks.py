@@ -1,5 +1,6 @@
 """Benchmarks as presets: what they fix, what they lack, and published numbers beside ours."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ from ser.errors import ConfigError
 from ser.jsonfile import read_object
 from ser.metadata.corpus import CORPORA
 from ser.registry import names
-from ser.results.benchmarks import preset, presets
+from ser.results.benchmarks import LINEAR, MLP, preset, presets
 from ser.results.records.model import METRICS, MORE_METRICS
 from ser.results.records.result import read_result
 from ser.results.report.benchmark import benchmark_section, leaderboard
 from ser.results.report.blocks import Table
 from ser.train.experiments.benchmark import benchmark
 from ser.train.experiments.fit import fit
-from ser.train.runs.options import read_options
+from ser.train.heads._base import options_of
+from ser.train.loop.config import Config
+from ser.train.runs.options import OF_COMMANDS, option_fields, read_options
 
 
 @pytest.mark.parametrize("name", presets())
@@ -29,6 +32,48 @@ def test_a_preset_is_of_a_known_corpus_and_fixes_known_options(name: str) -> Non
     assert all(0 < value < 1 for value in one.published.values())
     options = {k: v for k, v in one.options.items() if k != "head"}
     assert read_options(fit, ".", str(one.options["head"]), options).protocol == one.options["protocol"]
+
+
+NOT_FIXED = {
+    "stores",
+    "audio",
+    "text",
+    "visual",
+    "modalities",
+    "runs",
+    "save",
+    "output",
+    "log",
+    "jobs",
+    "stack",
+    "device",
+    "quiet",
+    "backend",
+    "address",
+}
+NONE = {"views", "layer", "folds", "fold_file"}  # None: the original audio, all layers, all folds of the protocol
+
+
+@pytest.mark.parametrize("name", presets())
+def test_a_preset_leaves_no_option_of_training_to_a_default(name: str) -> None:
+    options = preset(name).options
+    config = {f.name for f in fields(Config)} - set(OF_COMMANDS)
+    lacking = (set(option_fields()) | config | {"head"}) - NOT_FIXED - NONE - set(options)
+    assert lacking == set()
+    assert set(options["head_options"]) == set(options_of(str(options["head"]))) - {"pooling"}
+    assert options_of(str(options["head"]))["pooling"] == "mean"  # as presets say; it is refused of pooled features
+
+
+def test_presets_have_the_numbers_that_they_had_with_the_defaults_of_fit(maker: Any) -> None:
+    maker.table("a", speakers=4)
+    maker.store("a")
+    few: dict[str, Any] = {"protocol": "speaker", "scheme": "native", "runs": 1, "jobs": 1}
+    results = [
+        fit("a", maker.space, **{**options, **few}) for options in ({"head": "mlp"}, MLP, {"head": "linear"}, LINEAR)
+    ]
+    for before, after in (results[:2], results[2:]):
+        assert before["experiment"] == after["experiment"]
+        assert before["pooled"] == after["pooled"]
 
 
 @pytest.fixture
@@ -72,6 +117,8 @@ def test_what_is_missing_is_named_with_its_command(maker: Any, capsys: pytest.Ca
     workspace = ["--workspace", str(maker.space.root)]
     assert main(["benchmark", "emobox-emodb", "--dry-run", *workspace]) == 3
     assert "would run: ser fit --dataset emodb" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="the table emodb is of emodb; --dataset names one of ravdess"):
+        benchmark("emobox-ravdess", maker.space, dataset="emodb")
     maker.store("emodb", "toy")
     assert main(["benchmark", "emobox-emodb", "--audio", "toy", "--dry-run", *workspace]) == 3
     assert "protocol emobox does not fit: it needs published folds, which lie in " in capsys.readouterr().out

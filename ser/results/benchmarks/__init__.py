@@ -15,6 +15,48 @@ KIND = "benchmark"
 FOLDER = "ser.results.benchmarks"
 
 
+# What a preset fixes of training, each value stated, so that a changed default of `ser fit` changes no benchmark. These heads
+# sum the features of all stored layers with learned weights, and average frames.
+TRAINING: dict[str, Any] = {
+    "normalize": "train",
+    "limit": 3.0,
+    "stratified": False,
+    "validation": "auto",
+    "split_seed": 0,
+    "seed": 0,
+    "refit": "auto",
+    "loss": "cross_entropy",
+    "batch_size": 32,
+    "weight_decay": 0.01,
+    "schedule": "one-cycle",
+    "patience": 15,
+    "selection": "UA",
+    "class_weights": "balanced",
+    "label_smoothing": 0.1,
+    "clip": 1.0,
+    "context": "utterance",
+    "precision": "float32",
+    "average": "none",
+    "snapshots": 1,
+    "mixup": 0.0,
+    "time_masks": "",
+    "band_masks": "",
+    "feature_noise": 0.0,
+    "modality_dropout": 0.0,
+}
+HIDDEN = {"hidden": "512,256", "dropout": 0.5, "input_dropout": 0.2}
+MLP: dict[str, Any] = {**TRAINING, "target": "emotion", "head": "mlp", "head_options": HIDDEN, "lr": 1e-3, "epochs": 40}
+LINEAR: dict[str, Any] = {
+    **TRAINING,
+    "target": "emotion",
+    "head": "linear",
+    "head_options": {},
+    "lr": 1e-2,
+    "epochs": 100,
+}
+OF_DIMENSIONS = {"loss": "ccc", "selection": "CCC", "class_weights": "none", "label_smoothing": 0.0}
+
+
 @dataclass(frozen=True)
 class Preset:
     """A benchmark on one corpus.
@@ -22,11 +64,12 @@ class Preset:
     Attributes:
         corpus: the plugin of the corpus, and the dataset's name unless another is given.
         utterances: that the benchmark has; None where it depends on the release.
-        options: of `ser fit`: all that the benchmark fixes.
+        options: of `ser fit`: all that decides its numbers but the features.
         metric: that it is judged by.
         average: `folds`: the mean over folds of each fold's metric; `pooled`: all test predictions together.
         published: system -> its value of the metric, 0 to 1.
         source: of these values.
+        runs: seeds, unless another number is given.
         remarks: sentences on what differs from the publication, and on what a reader must know.
     """
 
@@ -38,6 +81,7 @@ class Preset:
     published: Mapping[str, float]
     source: str
     remarks: tuple[str, ...] = field(default=())
+    runs: int = 5
 
     @property
     def average_in_words(self) -> str:
@@ -65,3 +109,19 @@ def preset(name: str) -> Preset:
         error: ConfigError = unknown("benchmark", name, sorted(known))
         raise error
     return known[name]
+
+
+def fit_command(dataset: str, options: Mapping[str, Any]) -> str:
+    """The `ser fit` with a preset's options, for people; those that are off are left out.
+
+    >>> fit_command("emodb", {"head_options": {"hidden": "64"}, "stratified": False, "limit": 3.0, "time_masks": ""})
+    'ser fit --dataset emodb --head-option hidden=64 --feature-limit 3.0'
+    """
+    words = [f"ser fit --dataset {dataset}"]
+    for name, value in options.items():
+        if name == "head_options":
+            words += [f"--head-option {key}={inner}" for key, inner in value.items()]
+        elif value not in (False, "", None) or (value == 0.0 and not isinstance(value, bool)):
+            flag = "feature-limit" if name == "limit" else name.replace("_", "-")
+            words.append(f"--{flag} {value}")
+    return " ".join(words)

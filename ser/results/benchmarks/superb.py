@@ -1,19 +1,12 @@
 """SUPERB's emotion recognition: four classes of IEMOCAP, five sessions, accuracy (Yang et al., Interspeech 2021)."""
 
-from ser.results.benchmarks import Preset
+from ser.results.benchmarks import LINEAR, Preset
 
 PRESETS = {
     "superb-er": Preset(
         corpus="iemocap",
         utterances=5531,
-        options={
-            "scheme": "4",
-            "protocol": "session",
-            "head": "linear",
-            "normalize": "train",
-            "split_seed": 0,
-            "seed": 0,
-        },
+        options={**LINEAR, "scheme": "4", "protocol": "session"},
         metric="WA",
         average="folds",
         published={
@@ -29,7 +22,8 @@ PRESETS = {
         source="Yang et al., SUPERB, Interspeech 2021; Chen et al., WavLM, IEEE JSTSP 2022",
         remarks=(
             "The published systems sum all layers with learned weights: extract with --layers all.",
-            "The published values were written down without the papers at hand: check them before you quote them.",
+            "Of the published values, that of wavlm-base-plus was found quoted elsewhere from the paper's Table I; the others "
+            "were written down without the papers at hand: check them before you quote them.",
             "Published folds are sessions, and their validation parts are of the training sessions' own utterances.",
         ),
     )

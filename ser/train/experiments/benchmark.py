@@ -7,7 +7,7 @@ from typing import Any
 from ser.audit.split_data import split_table
 from ser.errors import ConfigError, SerError
 from ser.features.store_selection import open_stores
-from ser.jsonfile import Content
+from ser.jsonfile import Content, read_object
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import load_table
 from ser.registry import words
@@ -23,7 +23,7 @@ def benchmark(
     dataset: str | None = None,
     audio: str | Sequence[str] | None = None,
     text: str | Sequence[str] | None = None,
-    runs: int = 5,
+    runs: int | None = None,
     jobs: int | None = None,
     backend: str | None = None,
     address: str | None = None,
@@ -36,7 +36,7 @@ def benchmark(
         name: of a preset.
         dataset: the table with the corpus; None: the one that is called as the corpus.
         audio, text: stores, by encoder or store name.
-        runs: seeds.
+        runs: seeds; None: the preset's.
         jobs, backend, address: as of `ser.fit`.
 
     Returns:
@@ -46,12 +46,28 @@ def benchmark(
         ConfigError: there is no such benchmark, or a corpus, rows or features are missing; all that is missing is named.
     """
     own, space = preset(name), open_workspace(workspace)
-    lacking = missing(own, space, dataset, audio, text)
-    if lacking:
-        raise ConfigError(f"benchmark {name} cannot be run", found="; ".join(lacking))
-    given: dict[str, Any] = {**own.options, "audio": audio, "text": text, "runs": runs}
+    _refuse_corpus(own, space, dataset or own.corpus)
+    given: dict[str, Any] = {**own.options, "audio": audio, "text": text, "runs": runs or own.runs}
     given |= {"jobs": jobs, "backend": backend, "address": address}
-    return fit(dataset or own.corpus, space, command=command, quiet=quiet, **given)
+    try:
+        return fit(dataset or own.corpus, space, command=command, quiet=quiet, **given)
+    except SerError as error:
+        lacking = missing(own, space, dataset, audio, text)
+        if not lacking:
+            raise
+        raise ConfigError(f"benchmark {name} cannot be run", found="; ".join(lacking)) from error
+
+
+def _refuse_corpus(own: Preset, space: Workspace, dataset: str) -> None:
+    """Refuse a table of another corpus, by its sidecar alone."""
+    sidecar = space.table(dataset).with_suffix(".json")
+    found = read_object(sidecar, "sidecar of a table").get("corpus") if sidecar.is_file() else None
+    if found not in (own.corpus, None):
+        raise ConfigError(_other_corpus(dataset, str(found), own))
+
+
+def _other_corpus(dataset: str, found: str, own: Preset) -> str:
+    return f"the table {dataset} is of {found}; --dataset names one of {own.corpus}"
 
 
 def missing(
@@ -67,7 +83,7 @@ def missing(
         return [f"there is no table of {own.corpus}: ser metadata --dataset {own.corpus} --root DIR"]
     table, found = load_table(name, space), []
     if table.facts.get("corpus") not in (own.corpus, None):
-        found.append(f"the table {name} is of {table.facts.get('corpus')}; --dataset names one of {own.corpus}")
+        found.append(_other_corpus(name, str(table.facts.get("corpus")), own))
     stores = [*(words("audio", audio or ()) or ()), *(words("text", text or ()) or ())]
     try:
         for store in open_stores(space, table, stores or None, None).values():
