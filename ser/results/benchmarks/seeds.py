@@ -33,7 +33,7 @@ PRESETS = {
         },
         "README of an unpublished system: IEMOCAP, four classes, five folds by session",
         (
-            "0.927 is with augmentation that is chosen by the true emotion. On test data it gives the label away, and the table "
+            "0.927 is with augmentation that is chosen by the true emotion. On test data it gives the label away; the table "
             "does not say that test data were left as they are; without it the same system has 0.700.",
             "Its counts of the classes (1103, 1200, 1665, 1563) are not those of these 5531 utterances (anger 1103, happiness "
             "with excitement 1636, sadness 1084, neutral 1708).",
