@@ -8,7 +8,7 @@ from ser.results.records.evaluation import Evaluation, SuiteCheck
 from ser.results.records.result import Result
 
 ORDER = 69
-COLOURS = {True: PALETTE[0], False: PALETTE[2]}
+COLOURS = {True: PALETTE[0], False: PALETTE[1]}
 
 
 def fits(result: Result) -> bool:
