@@ -65,7 +65,8 @@ def list_of_benchmarks(presets: Mapping[str, Preset]) -> Table:
     rows = []
     for name, preset in presets.items():
         system, value = max(preset.published.items(), key=lambda item: item[1])
-        target = str(preset.options.get("target", preset.options["scheme"]))
+        target = str(preset.options.get("target", "emotion"))
+        target = str(preset.options["scheme"]) if target == "emotion" else target
         rows.append(
             [name, preset.corpus, target, str(preset.options["protocol"]), preset.metric, number(value), system]
         )
