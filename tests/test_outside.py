@@ -3,10 +3,13 @@
 import hashlib
 import json
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ser
@@ -89,7 +92,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def _forget() -> None:
     for cached in (outside.offered, outside._of_package, outside._of_reference, outside._of_file, registry.names):
         cached.cache_clear()
-    for name in [n for n in sys.modules if n.startswith(("my_", "zz_"))]:
+    for name in [n for n in sys.modules if n.startswith(("my_", "zz_", "ser_example"))]:
         del sys.modules[name]
 
 
@@ -250,3 +253,28 @@ def test_two_files_of_one_name_are_told_apart(here: Path) -> None:
     ser.trust("my_head.py:Mine")
     with pytest.raises(ConfigError, match="two parts are called my_head:Mine"):
         ser.trust("other/my_head.py:Mine")
+
+
+def test_the_example_is_installed_and_its_parts_are_used(
+    maker: Maker, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tool in ("pip", "setuptools"):
+        pytest.importorskip(tool)
+    source = Path(__file__).parents[1] / "examples" / "plugin"
+    shutil.copytree(source, here / "plugin", ignore=shutil.ignore_patterns("build", "*.egg-info"))
+    install = ["install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(here / "site")]
+    subprocess.run([sys.executable, "-m", "pip", *install, str(here / "plugin")], check=True)
+    monkeypatch.syspath_prepend(here / "site")
+    _forget()
+    for name in ("a", "b"):
+        maker.table(name)
+        maker.store(name)
+    options = {"workspace": maker.space, "head": "two_layers", "loss": "plain_nll", "runs": 1, "epochs": 1, "jobs": 1}
+    found = ser.adapt("a", "b", methods="mean_shift", **options)
+    adapted = next(p for p in maker.space.results.glob("a-b-mean_shift*.json"))
+    parts = json.loads(adapted.read_text(encoding="utf-8"))["config"]["outside"]
+    assert [part["name"] for part in parts] == ["two_layers", "mean_shift", "plain_nll"]
+    assert {(part["package"], part["version"]) for part in parts} == {("ser-example-parts", "0.1.0")}
+    assert "mean_shift 1" in [variant["name"] for variant in found["variants"]]
+    encoder = load_encoder("loudness", "audio", EncoderOptions())
+    assert encoder.encode([np.full(16000, 0.5, dtype=np.float32)])[0] == pytest.approx([np.log(0.50001), 0], abs=1e-4)
