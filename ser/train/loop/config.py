@@ -132,11 +132,12 @@ def make_config(head: str, **given: Any) -> Config:
     chosen = {k: v for k, v in given.items() if v is not None}
     cycles = CYCLES if chosen.get("snapshots", 1) != 1 else {}
     own = target_plugin(chosen.get("target", EMOTION))
-    losses = parse(chosen.get("loss", own.LOSS))
+    asked = chosen.get("loss", own.LOSS)
+    losses = parse(asked) if isinstance(asked, str) else {}  # one of another type is refused below
     by = f"target {chosen.get('target')}" if own.UNUSED else f"loss {','.join(losses)}"
     without = (
         own.UNUSED
-        if own.UNUSED or not all(term(n).refuses_weights for n in losses)
+        if own.UNUSED or not losses or not all(term(n).refuses_weights for n in losses)
         else ("class_weights", "label_smoothing")
     )
     unused = {n: v for n, v in {"class_weights": "none", "label_smoothing": 0.0}.items() if n in without}

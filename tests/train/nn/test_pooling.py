@@ -151,6 +151,7 @@ def test_padding_has_no_effect_under_any_pooling(
         stores={b.name: {"identity": {}, "encoder": "toy"} for b in own},
         target=ONE_CLASS,
         unit=None,
+        scales={},
     )
     source = {"experiment": "e", "config_hash": config_hash(config.as_dict()), "run": 0, "fold": "f", "seed": 1}
     save_head(

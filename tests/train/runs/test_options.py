@@ -110,7 +110,8 @@ def test_all_options_are_in_the_signature_and_the_help(name: str) -> None:
             read_options(function, ".", "mlp", {lacking: None})
 
 
-ELSEWHERE = {"workspace", "config", "quiet", "verbose", "matrix", "grid", "random"}  # and of ser.matrix and ser.search
+# Options of the terminal, of ser.matrix and ser.search; for --part Python has ser.trust.
+ELSEWHERE = {"workspace", "config", "quiet", "verbose", "matrix", "grid", "random", "part"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
