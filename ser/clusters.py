@@ -273,8 +273,9 @@ def _folder(workspace: Path) -> Iterator[Path]:
     host = socket.gethostname()
     above = workspace.resolve() / FOLDER
     for old in above.glob(f"{host}-*-*"):
+        owner, process, _ = old.name.rsplit("-", 2)  # a host's name may have a hyphen, and begin with this one's
         with suppress(ValueError):
-            if not _alive(int(old.name.removeprefix(f"{host}-").split("-")[0])):
+            if owner == host and not _alive(int(process)):
                 shutil.rmtree(old, ignore_errors=True)
     folder = above / f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     folder.mkdir(parents=True)

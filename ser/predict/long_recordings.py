@@ -63,7 +63,7 @@ def follow(
     if left_out:
         predictor.say(f"left out: {left_out}")
     columns = columns_of(predictor, options)
-    rows = (row for path in paths for row in _of_path(predictor, path, options, form))
+    rows = (row for path in paths for row in _some(predictor, path, _of_path(predictor, path, options, form)))
     if not row_by_row:
         yield _table(list(rows), columns)
         return
@@ -77,6 +77,16 @@ def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     numbers = {"channel": found["channel"].astype("Int64")} if "channel" in found else {}
     filled: pd.DataFrame = found.assign(**texts, **numbers)
     return filled
+
+
+def _some(predictor: Predictor, path: Path, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Pass on the rows of a recording; say so where there are none."""
+    count = 0
+    for row in rows:
+        count += 1
+        yield row
+    if not count:
+        predictor.say(f"{path}: no rows, as nothing was heard but silence, or what is not speech")
 
 
 def _of_path(
