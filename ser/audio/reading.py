@@ -122,14 +122,22 @@ def check(audio: Audio, sample_rate: int, minimum: int, name: str = "the audio")
             found=f"{len(audio)} samples",
             action="Give a longer piece, or leave it out.",
         )
-    peak = (float(audio.max()) - float(audio.min())) / 2
-    if peak < SILENCE_PEAK:
+    if is_silent(audio):
         raise AudioError(
             f"{name} is silent",
             expected=f"a peak of {SILENCE_PEAK:g} of full scale or more",
-            found=f"{peak:.1g}",
+            found=f"{_peak(audio):.1g}",
             action="Is it the right recording? If so, leave it out.",
         )
+
+
+def is_silent(audio: Audio) -> bool:
+    """True for audio, `(samples,)` of full scale 1, that does not reach `SILENCE_PEAK` around its middle."""
+    return _peak(audio) < SILENCE_PEAK
+
+
+def _peak(audio: Audio) -> float:
+    return (float(audio.max()) - float(audio.min())) / 2
 
 
 def clipped_share(audio: Audio) -> float:

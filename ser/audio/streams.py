@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ BLOCK = 1.0  # s that are read of a file at once
 LIVE_BLOCK = 0.1  # s that are read of a pipe at once
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # wFormatTag of a wav's fmt chunk
 _TYPES = {(_PCM, 8): "u1", (_PCM, 16): "<i2", (_PCM, 32): "<i4", (_FLOAT, 32): "<f4", (_FLOAT, 64): "<f8"}
-_MOST_CHANNELS = 256
+RATES = (100, 1_000_000)  # Hz
+MOST_CHANNELS = 256
 _LONGEST_CHUNK = 1 << 24  # bytes before the audio of a wav on a pipe
 
 
@@ -53,10 +54,9 @@ def open_file(path: Path) -> Iterator[Stream]:
         yield Stream(str(path), int(sound.samplerate), int(sound.channels), _blocks(path, sound))
 
 
-def _blocks(path: Path, sound: "object") -> Iterator[NDArray[np.float32]]:
+def _blocks(path: Path, sound: Any) -> Iterator[NDArray[np.float32]]:
     import soundfile
 
-    assert isinstance(sound, soundfile.SoundFile)
     count = 0
     while True:
         try:
@@ -83,11 +83,8 @@ def open_pipe(pipe: BinaryIO, raw: tuple[int, int] | None, name: str = "-") -> S
     Raises:
         AudioError: neither a wav nor, where the rate was given, whole samples.
     """
-    if raw is not None:
-        rate, channels = raw
-        return Stream(name, rate, channels, _samples(pipe, name, rate, channels, "<i2", 16), live=True)
-    rate, channels, kind, bits, size = _header(pipe, name)
-    return Stream(name, rate, channels, _samples(pipe, name, rate, channels, kind, bits, size), live=True)
+    rate, channels, kind, bits, size = _header(pipe, name) if raw is None else (*raw, "<i2", 16, None)
+    return Stream(name, rate, channels, _samples(pipe, rate, channels, kind, bits, size), live=True)
 
 
 def _header(pipe: BinaryIO, name: str) -> tuple[int, int, str, int, int | None]:
@@ -127,13 +124,13 @@ def _format(name: str, content: bytes) -> tuple[int, int, str, int]:
             expected="whole numbers of 8, 16, 24 or 32 bits, or floats",
             action="Write it to a file, which is read in any format.",
         )
-    if not 1 <= channels <= _MOST_CHANNELS or not 100 <= rate <= 1_000_000:
+    if not 1 <= channels <= MOST_CHANNELS or not RATES[0] <= rate <= RATES[1]:
         raise AudioError(f"the header of {name} is damaged", found=f"{channels} channels at {rate} Hz")
     return rate, channels, kind, bits
 
 
 def _samples(
-    pipe: BinaryIO, name: str, rate: int, channels: int, kind: str, bits: int, size: int | None = None
+    pipe: BinaryIO, rate: int, channels: int, kind: str, bits: int, size: int | None
 ) -> Iterator[NDArray[np.float32]]:
     """Read samples to the end of the pipe, or `size` bytes of them; a frame that is cut short at the end is left out."""
     frame = channels * bits // 8

@@ -94,7 +94,7 @@ def command(
     """
     from ser.predict.inputs import inputs_of_command
     from ser.predict.long_recordings import follow, only_with_window
-    from ser.predict.predictions import abstain, as_text
+    from ser.predict.predictions import abstain, as_text, check_confidence
     from ser.predict.predictor import Predictor
     from ser.predict.timeline import TimelineOptions
     from ser.results.records.find import find_heads
@@ -110,6 +110,7 @@ def command(
     if len(heads) > 1:
         session.warn(f"the answers are the mean of {len(heads)} heads in {heads[0].parent}")
     predictor = Predictor(heads, weights=weights, device=device, encoders=moved, say=session.warn)
+    check_confidence(min_confidence, predictor.head.target)
     if options is None:
         inputs = inputs_of_command(files, texts, table, predictor.reads_dialogues, channels)
         found = abstain(predictor.answer(inputs), min_confidence)

@@ -22,6 +22,7 @@ from ser.registry import unknown
 
 SEGMENT = ("start", "end", "channel")  # of a recording: s, s, and the channel, 0-based
 COLUMNS = ("file", *SEGMENT, "text", "speaker", "dialogue", "turn")
+MIX, SPLIT = "mix", "split"  # the mean of all channels; each by itself
 LOOSE = "1"  # the name of a dialogue without one
 
 
@@ -179,7 +180,7 @@ def _turn(value: Any, row: int) -> int:
 
 
 def inputs_of_command(
-    paths: Sequence[Path], texts: Path | None, table: Path | None, dialogues: bool, channels: str = "mix"
+    paths: Sequence[Path], texts: Path | None, table: Path | None, dialogues: bool, channels: str = MIX
 ) -> Inputs:
     """Read the inputs that a command line names: a table, or else paths and a file of texts.
 
@@ -190,11 +191,11 @@ def inputs_of_command(
         ConfigError: a table beside files or texts, or as of `inputs_of_table` and `inputs_of_paths`.
         CorpusError: the table cannot be read.
     """
-    if table is None and channels == "mix":
+    if table is None and channels == MIX:
         return inputs_of_paths(paths, texts, dialogues)
     if table is None:
         return _inputs_of_channels(paths, texts, dialogues, channels)
-    if channels != "mix":
+    if channels != MIX:
         raise ConfigError("--channels beside --list", expected="a column channel in the list", option="channels")
     if paths or texts:
         raise ConfigError(
@@ -264,19 +265,37 @@ def inputs_of_paths(paths: Sequence[Path], texts: Path | None, dialogues: bool) 
     return replace(check_inputs(files, lines, names), dialogues_by=by, left_out=left_out)
 
 
+def check_channels(asked: str) -> None:
+    """Refuse what is neither `mix`, `split` nor the number of a channel.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if asked not in (MIX, SPLIT) and not asked.isdecimal():
+        raise ConfigError("--channels", expected=f"{MIX}, {SPLIT}, or a number from 0", found=repr(asked))
+
+
+def channel_numbers(asked: str, count: int) -> list[int | None]:
+    """The channels that are heard of a recording with `count`, whether it has them or not; None is the mean of all.
+
+    >>> channel_numbers("mix", 2), channel_numbers("split", 2), channel_numbers("1", 2)
+    ([None], [0, 1], [1])
+    """
+    return [None] if asked == MIX else list(range(count)) if asked == SPLIT else [int(asked)]
+
+
 def _inputs_of_channels(paths: Sequence[Path], texts: Path | None, dialogues: bool, channels: str) -> Inputs:
     """Take one channel of each file, or each by itself; a file that cannot be opened is one row."""
     if texts or dialogues:
         problem = "--channels beside --texts" if texts else "--channels, of a head that reads dialogues"
         raise ConfigError(problem, expected="a list with the column channel: --list FILE", option="channels")
-    if channels != "split" and not channels.isdecimal():
-        raise ConfigError("--channels", expected="mix, split, or a number from 0", found=repr(channels))
+    check_channels(channels)
     files, left_out = audio_files(paths)
     rows: list[tuple[Path, int | None]] = []
     for file in files:
         try:
             with open_file(file) as stream:
-                rows += [(file, k) for k in (range(stream.channels) if channels == "split" else [int(channels)])]
+                rows += [(file, k) for k in channel_numbers(channels, stream.channels)]
         except AudioError:
             rows.append((file, None))
     found = check_inputs([f for f, _ in rows], segments={"channel": [k for _, k in rows]})

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.audio.streams import Stream, open_file, open_pipe
+from ser.audio.streams import MOST_CHANNELS, RATES, Stream, open_file, open_pipe
 from ser.errors import AudioError, ConfigError
 from ser.predict.inputs import audio_files
 from ser.predict.predictor import Predictor
-from ser.predict.recordings import RATES, full_scale
+from ser.predict.recordings import full_scale
 from ser.predict.timeline import ROWS, Timeline, TimelineOptions, columns_of, refuse_heads
 
 
@@ -109,7 +109,7 @@ def _raw_format(text: str) -> tuple[int, int]:
         found = int(rate), int(channels or 1)
     except ValueError:
         found = 0, 0
-    if not (RATES[0] <= found[0] <= RATES[1] and 1 <= found[1] <= 256):
+    if not (RATES[0] <= found[0] <= RATES[1] and 1 <= found[1] <= MOST_CHANNELS):
         raise ConfigError(
             "--raw",
             expected="the rate in Hz, and the channels where there are several: 16000 or 8000x2",

@@ -38,10 +38,7 @@ def prediction_table(
     """
     good = errors == ""
     best = np.full(len(inputs), "", dtype=object)
-    if target == "labels":
-        best[good] = [";".join(c for c, p in zip(classes, row, strict=True) if p > 0.5) for row in shares[good]]
-    elif target != DIMENSIONS:
-        best[good] = np.array(classes, dtype=object)[shares[good].argmax(-1)]
+    best[good] = [answer(row, classes, target) for row in shares[good]]
     columns: dict[str, Any] = {"text" if inputs.recordings is None else "file": inputs.names}
     columns |= {name: _places(values) for name, values in inputs.segments.items()}
     if dialogues:
@@ -52,6 +49,34 @@ def prediction_table(
     shown = pd.DataFrame(shares, columns=[f"p_{c}" if named else c for c in classes])
     joined: pd.DataFrame = pd.concat([pd.DataFrame(columns), shown], axis=1)
     return joined
+
+
+def answer(shares: NDArray[np.float64], classes: Sequence[str], target: str, least: float = 0.0) -> str:
+    """The prediction that is named: of several labels all above 0.5, with `;` between them; of dimensions none.
+
+    Args:
+        shares: probabilities, `(classes,)`.
+        least: a probability; where the largest is below it, there is no answer.
+    """
+    if target == DIMENSIONS or not shares.max() >= least:
+        return ""
+    if target == "labels":
+        return ";".join(c for c, p in zip(classes, shares, strict=True) if p > 0.5)
+    return classes[int(shares.argmax())]
+
+
+def check_confidence(least: float, target: str) -> None:
+    """Refuse `--min-confidence` for heads that do not name one class.
+
+    Raises:
+        ConfigError: a limit for a head on dimensions or on several labels.
+    """
+    if least and target not in (EMOTION, "votes"):
+        raise ConfigError(
+            f"--min-confidence is of heads that name one class, and this head's target is {target}",
+            expected="another head, or no limit",
+            option="min_confidence",
+        )
 
 
 def _places(values: list[Any]) -> "pd.Series[Any]":
@@ -120,15 +145,9 @@ def _first(names: Sequence[str]) -> str:
 
 
 def abstain(found: pd.DataFrame, least: float) -> pd.DataFrame:
-    """Leave `predicted` empty where the largest probability is below a limit.
-
-    Raises:
-        ConfigError: a limit for a head on dimensions or on several labels.
-    """
+    """Leave `predicted` empty where the largest probability is below a limit, which `check_confidence` has let pass."""
     if not least:
         return found
-    if "probability" not in found or found["predicted"].str.contains(";").any():
-        raise ConfigError("--min-confidence is of heads that name one class", expected="another head, or no limit")
     marked: pd.DataFrame = found.assign(predicted=found["predicted"].where(~(found["probability"] < least), ""))
     return marked
 

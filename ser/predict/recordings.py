@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.audio import reading
+from ser.audio.streams import RATES
 from ser.errors import AudioError, ConfigError
 
 RecordingLike: TypeAlias = Path | str | bytes | BinaryIO | tuple[NDArray[Any], float] | None
 EXPECTED = "a path, a pair (samples, rate in Hz), the bytes of a file, or a file opened in binary mode"
-RATES = (100, 1_000_000)  # Hz
 # Advice on single files; that of `ser.audio` is on the files of a corpus.
 ADVICE = {
     "missing": None,

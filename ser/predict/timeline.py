@@ -9,28 +9,27 @@ What a window gives is what `ser predict` gives for the same samples as a file o
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.audio.reading import SILENCE_PEAK, to_mono
+from ser.audio.reading import is_silent, to_mono
 from ser.audio.streams import Stream
 from ser.errors import AudioError, ConfigError
-from ser.metadata.targets import DIMENSIONS, EMOTION
-from ser.predict.inputs import Inputs
+from ser.metadata.targets import DIMENSIONS
+from ser.predict.inputs import MIX, Inputs, channel_numbers, check_channels
+from ser.predict.predictions import LONG, answer, check_confidence
 from ser.predict.predictor import Predictor
 from ser.predict.recordings import Recording
 from ser.predict.speech import SpeechDetector
 
 ROWS = ("segments", "windows")
-MIX, SPLIT = "mix", "split"
 AT_ONCE = 16  # windows of a file that are answered together
-SHORTER = 0.5  # of the shortest, LONGER times the longest utterance in training: windows beyond are far from training
-LONGER = 2.0
-CLASSES = (EMOTION, "votes")  # targets with one answer
+SHORT = 0.5  # times the shortest utterance in training
 Shares = NDArray[np.float64]
 
 
@@ -65,8 +64,7 @@ class TimelineOptions:
                 expected=f"more than 0 s, and at most the window's {self.window:g} s",
                 found=f"{self.every:g} s",
             )
-        if self.channels not in (MIX, SPLIT) and not self.channels.isdecimal():
-            raise ConfigError("--channels", expected=f"{MIX}, {SPLIT}, or a number from 0", found=repr(self.channels))
+        check_channels(self.channels)
         if self.rows not in ROWS:
             raise ConfigError("rows", expected=" or ".join(ROWS), found=repr(self.rows))
         if not (0 <= self.smooth < float("inf") and 0 <= self.min_confidence <= 1):
@@ -140,13 +138,14 @@ class _Channel:
     """The steps of one channel that are not decided yet, and the segment that is not closed yet."""
 
     number: int | None
+    detector: SpeechDetector | None
     steps: dict[int, _Step] = field(default_factory=dict)
     waiting: deque[tuple[int, Shares | None, str]] = field(default_factory=deque)  # steps before they are smoothed
     done: int = 0  # of the waiting steps, how many at the left were written
     first: int = 0  # the open segment's first step
     count: int = 0  # of its steps
     total: Shares | None = None  # of their probabilities
-    answer: tuple[str, str] | None = None  # prediction and error of the open segment
+    says: tuple[str, str] | None = None  # prediction and error of the open segment
 
 
 class Timeline:
@@ -156,29 +155,24 @@ class Timeline:
         predictor: a saved head and its encoders.
         stream: the recording.
         options: how it is heard.
-        say: called with each line that a user should see.
 
     Raises:
-        ConfigError: a head that needs texts, dialogues or the statistics of other recordings; no such channel.
+        ConfigError: a head that needs texts, dialogues or the statistics of other recordings, or a limit that means nothing.
     """
 
-    def __init__(
-        self, predictor: Predictor, stream: Stream, options: TimelineOptions, say: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, predictor: Predictor, stream: Stream, options: TimelineOptions) -> None:
         self.predictor, self.stream, self.options = predictor, stream, options
         refuse_heads(predictor)
-        if options.min_confidence and predictor.head.target not in CLASSES:
-            raise ConfigError(f"--min-confidence is of one class, and this head's target is {predictor.head.target}")
+        check_confidence(options.min_confidence, predictor.head.target)
         self.length, self.hop = (max(round(s * stream.rate), 1) for s in (options.window, options.every))
-        numbers = _channels(stream, options.channels)
-        self.channels = [_Channel(number) for number in numbers]
-        self.speech = {
-            c: SpeechDetector(options.vad, stream.rate, self.hop) for c in range(len(numbers)) if options.vad
-        }
+        self.channels = [
+            _Channel(number, SpeechDetector(options.vad, stream.rate, self.hop) if options.vad else None)
+            for number in channel_numbers(options.channels, stream.channels)
+        ]
         self.ended = False
         note = far_note(options.window, predictor)
         if note:
-            (say or predictor.say)(note)
+            predictor.say(note)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows, each as soon as it is decided.
@@ -216,64 +210,57 @@ class Timeline:
         for block in self.stream.blocks:
             name = f"{self.stream.name}, {place / self.stream.rate:.1f} s"
             found = np.stack([_column(name, block, c.number) for c in self.channels], axis=1)
-            for number, detector in self.speech.items():
-                detector.hear(found[:, number])
+            for k, channel in enumerate(self.channels):
+                if channel.detector is not None:
+                    channel.detector.hear(found[:, k])
             place += len(block)
             yield found
 
     def _answer(self, batch: list[Window]) -> Iterator[dict[str, Any]]:
         """Answer some windows in every channel."""
         asked = [
-            (window, number)
+            (window, k)
             for window in batch
-            for number in range(len(self.channels))
-            if _audible(window.sound[:, number]) and self._speaks(window, number)
+            for k, channel in enumerate(self.channels)
+            if not is_silent(window.sound[:, k]) and _speaks(channel, window)
         ]
         found: dict[tuple[int, int], tuple[str, Shares]] = {}
         if asked:
             errors, _, shares = self.predictor.judge(Inputs([self._recording(*one) for one in asked]))
-            for (window, number), error, row in zip(asked, errors, shares, strict=True):
-                found[window.first, number] = (str(error), row)
+            for (window, k), error, row in zip(asked, errors, shares, strict=True):
+                found[window.first, k] = (str(error), row)
         for window in batch:
-            for number, channel in enumerate(self.channels):
-                answer = found.get((window.first, number))
-                if self.options.rows == "windows":
-                    if answer is not None:
-                        yield self._row(
-                            channel, window.first, window.last, *self._predicted(answer[1], answer[0]), answer[1]
-                        )
-                    continue
-                self._add(channel, window, answer)
-                yield from self._decide(channel, window.first // self.hop, window.last)
+            for k, channel in enumerate(self.channels):
+                error, shares_of = found.get((window.first, k), ("", None))
+                if self.options.rows == "segments":
+                    self._add(channel, window, error, shares_of)
+                    yield from self._decide(channel, window.first // self.hop, window.last)
+                elif shares_of is not None:
+                    yield self._row(channel, window.first, window.last, error, shares_of)
 
-    def _recording(self, window: Window, number: int) -> Recording:
+    def _recording(self, window: Window, k: int) -> Recording:
         rate = self.stream.rate
         name = f"{self.stream.name}, {window.first / rate:.1f} to {window.last / rate:.1f} s"
-        return Recording(name, (np.ascontiguousarray(window.sound[:, number]), rate))
+        return Recording(name, (np.ascontiguousarray(window.sound[:, k]), rate))
 
-    def _speaks(self, window: Window, number: int) -> bool:
-        detector = self.speech.get(number)
-        return detector is None or detector.speaks_within(window.first, window.last)
-
-    def _add(self, channel: _Channel, window: Window, answer: tuple[str, Shares] | None) -> None:
+    def _add(self, channel: _Channel, window: Window, error: str, shares: Shares | None) -> None:
         """Add the answer to a window to the steps whose middle it hears."""
         whole = window.last - window.first < self.length  # all of a short recording
         for k in range(window.first // self.hop, -(-window.last // self.hop)):
             if not whole and not window.first <= (k + 0.5) * self.hop < window.last:
                 continue
             step = channel.steps.setdefault(k, _Step(np.zeros(len(self.predictor.classes))))
-            if answer is not None and answer[0]:
-                step.error = step.error or answer[0]
-            elif answer is not None:
-                step.total += answer[1]
+            if error:
+                step.error = step.error or error
+            elif shares is not None:
+                step.total += shares
                 step.count += 1
 
     def _decide(self, channel: _Channel, before: int, end: int) -> Iterator[dict[str, Any]]:
         """Decide the steps before a number: no window that is to come can hear them."""
-        number = self.channels.index(channel)
         for k in sorted(k for k in channel.steps if k < before):
             step = channel.steps.pop(k)
-            silent = number in self.speech and not self.speech[number].speaks(k)
+            silent = channel.detector is not None and not channel.detector.speaks(k)
             shares = None if silent else step.shares
             channel.waiting.append((k, shares, "" if silent or shares is not None else step.error))
         yield from self._smoothed(channel, end)
@@ -285,10 +272,8 @@ class Timeline:
             here = channel.done
             k, shares, error = channel.waiting[here]
             if shares is not None:
-                near = [
-                    s for _, s, _ in list(channel.waiting)[max(here - reach, 0) : here + reach + 1] if s is not None
-                ]
-                shares = np.mean(near, axis=0)
+                around = islice(channel.waiting, max(here - reach, 0), here + reach + 1)
+                shares = np.mean([s for _, s, _ in around if s is not None], axis=0)
             yield from self._join(channel, k, shares, error, end)
             channel.done += 1
             if channel.done > reach:
@@ -296,36 +281,41 @@ class Timeline:
                 channel.done -= 1
 
     def _join(self, channel: _Channel, k: int, shares: Shares | None, error: str, end: int) -> Iterator[dict[str, Any]]:
-        answer = None if shares is None and not error else self._predicted(shares, error)
+        heard = shares is not None or error != ""
+        says = (self._named(shares), error) if heard else None
         follows = channel.first + channel.count == k
-        if channel.count and (answer != channel.answer or not follows or self.predictor.head.target == DIMENSIONS):
+        if channel.count and (says != channel.says or not follows or self.predictor.head.target == DIMENSIONS):
             yield from self._close(channel, end)
-        if answer is None:
+        if says is None:
             return
         if not channel.count:
-            channel.first, channel.answer = k, answer
+            channel.first, channel.says = k, says
         shares = np.full(len(self.predictor.classes), np.nan) if shares is None else shares
         channel.total = shares if channel.total is None else channel.total + shares
         channel.count += 1
 
     def _close(self, channel: _Channel, end: int) -> Iterator[dict[str, Any]]:
         """Give the open segment; what is left of the recording behind it is its own where it is at most half a step."""
-        if channel.answer is not None and channel.total is not None:
+        if channel.says is not None and channel.total is not None:
             last = (channel.first + channel.count) * self.hop
             last = end if last > end or (self.ended and end - last <= self.hop / 2) else last
-            yield self._row(channel, channel.first * self.hop, last, *channel.answer, channel.total / channel.count)
-        channel.count, channel.total, channel.answer = 0, None, None
+            best, error = channel.says
+            yield self._row(channel, channel.first * self.hop, last, error, channel.total / channel.count, best)
+        channel.count, channel.total, channel.says = 0, None, None
 
-    def _predicted(self, shares: Shares | None, error: str) -> tuple[str, str]:
-        """The prediction and the error of a window or step; an answer of too little confidence is empty."""
-        if error or shares is None or self.predictor.head.target == DIMENSIONS:
-            return "", error
-        classes = self.predictor.classes
-        if self.predictor.head.target == "labels":
-            return ";".join(c for c, p in zip(classes, shares, strict=True) if p > 0.5), ""
-        return (classes[int(shares.argmax())] if shares.max() >= self.options.min_confidence else ""), ""
+    def _named(self, shares: Shares | None) -> str:
+        if shares is None:
+            return ""
+        return answer(shares, self.predictor.classes, self.predictor.head.target, self.options.min_confidence)
 
-    def _row(self, channel: _Channel, first: int, last: int, best: str, error: str, shares: Shares) -> dict[str, Any]:
+    def _row(
+        self, channel: _Channel, first: int, last: int, error: str, shares: Shares, best: str | None = None
+    ) -> dict[str, Any]:
+        """One row.
+
+        Args:
+            best: the prediction of all steps of a segment, whose mean may name another; None names that of the shares.
+        """
         row: dict[str, Any] = {
             "file": self.stream.name,
             "start": first / self.stream.rate,
@@ -333,6 +323,7 @@ class Timeline:
         }
         if channel.number is not None:
             row["channel"] = channel.number
+        best = self._named(shares) if best is None else best
         values = [best, float(shares.max())] if self.predictor.head.target != DIMENSIONS else []
         return row | dict(zip(output_columns(self.predictor), [*values, error, *shares.tolist()], strict=True))
 
@@ -373,7 +364,7 @@ def refuse_heads(predictor: Predictor) -> None:
 def far_note(seconds: float, predictor: Predictor) -> str:
     """A warning of windows far from the lengths that the head was trained on; "" where there is nothing to say."""
     lengths = predictor.head.durations
-    if lengths is None or SHORTER * lengths[0] <= seconds <= LONGER * lengths[2]:
+    if lengths is None or SHORT * lengths[0] <= seconds <= LONG * lengths[2]:
         return ""
     low, middle, high = lengths
     return (
@@ -382,18 +373,8 @@ def far_note(seconds: float, predictor: Predictor) -> str:
     )
 
 
-def _channels(stream: Stream, asked: str) -> list[int | None]:
-    if asked == MIX:
-        return [None]
-    if asked == SPLIT:
-        return list(range(stream.channels))
-    if int(asked) >= stream.channels:
-        raise AudioError(
-            f"{stream.name} has no channel {asked}",
-            expected=f"0 to {stream.channels - 1}" if stream.channels > 1 else "0: it is mono",
-            fault="channel",
-        )
-    return [int(asked)]
+def _speaks(channel: _Channel, window: Window) -> bool:
+    return channel.detector is None or channel.detector.speaks_within(window.first, window.last)
 
 
 def _column(name: str, block: NDArray[np.float32], number: int | None) -> NDArray[np.float32]:
@@ -404,7 +385,3 @@ def _column(name: str, block: NDArray[np.float32], number: int | None) -> NDArra
         if error.fault != "cancelling":
             raise
         raise AudioError(error.problem, action="Take them apart: --channels split.", fault=error.fault) from None
-
-
-def _audible(sound: NDArray[np.float32]) -> bool:
-    return bool((float(sound.max()) - float(sound.min())) / 2 >= SILENCE_PEAK)
