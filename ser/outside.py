@@ -94,10 +94,7 @@ def trust(reference: str) -> str:
     Raises:
         ConfigError: it is no reference, or another file's part of the same name has been allowed.
     """
-    name, file = name_of(reference), _file(reference)
-    if file is not None:
-        reference = f"{file.absolute()}{reference[len(str(_REFERENCE.fullmatch(reference)['file'])) :]}"  # type: ignore[index]
-    known = _trusted()
+    name, reference, known = name_of(reference), _absolute(reference), _trusted()
     if name in known and known[name][0] != reference:
         raise ConfigError(
             f"two parts are called {name}", found=f"{known[name][0]} and {reference}", action="Rename one of the files."
@@ -180,7 +177,7 @@ def _of_reference(package: str, kind: str, name: str, reference: str) -> Part:
     file, attribute, shown = _file(reference), found["attribute"] or "", f"{kind} {name}"
     facts: dict[str, Any] = {"kind": kind, "name": name, "package": None, "version": None}
     if file is not None:
-        module, sha256 = _of_file(file, shown)
+        module, sha256 = _module_of(file, shown)
         facts |= {"module": file.name, "sha256": sha256}
     else:
         module = _imported(found["source"], shown)
@@ -199,7 +196,7 @@ def _trusted() -> dict[str, tuple[str, str]]:
     """Name -> reference, and the SHA-256 of its source where it has been loaded, of all that the user named."""
     words = [word.strip() for word in os.environ.get(VARIABLE, "").split(";")]
     pairs = [word.partition("#")[::2] for word in words if word]
-    return {name_of(reference): (reference, sha256) for reference, sha256 in pairs}
+    return {name_of(reference): (_absolute(reference), sha256) for reference, sha256 in pairs}
 
 
 def _file(reference: str) -> Path | None:
@@ -207,22 +204,38 @@ def _file(reference: str) -> Path | None:
     return Path(found["file"]).expanduser() if found and found["file"] else None
 
 
-@cache
-def _of_file(file: Path, shown: str) -> tuple[ModuleType, str]:
-    """Run a file as a module; the code that is run and the bytes that are hashed are the same."""
+def _absolute(reference: str) -> str:
+    """A reference with the whole path of its file: the same in workers that were started in another folder."""
+    found = _REFERENCE.fullmatch(reference)
+    file = _file(reference)
+    return reference if found is None or file is None else f"{file.absolute()}{reference[found.end('file') :]}"
+
+
+def _module_of(file: Path, shown: str) -> tuple[ModuleType, str]:
+    """The module that a file is run as, and the SHA-256 of its source."""
     try:
-        source = file.read_bytes()
+        file.open("rb").close()
     except OSError as error:
         raise ConfigError(f"{shown}: cannot read {file}", found=error.strerror, action="Check the path.") from None
+    try:
+        return _of_file(file)
+    except Exception as error:
+        raise _broken(shown, str(file), error) from error
+
+
+@cache
+def _of_file(file: Path) -> tuple[ModuleType, str]:
+    """Run a file as a module, once for all parts in it; the code that is run and the bytes that are hashed are the same."""
+    source = file.read_bytes()
     sha256 = hashlib.sha256(source).hexdigest()
     module = ModuleType(f"ser_part_{sha256[:12]}")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
     try:
         exec(compile(source, str(file), "exec"), module.__dict__)  # the user named this file
-    except Exception as error:
+    except Exception:
         del sys.modules[module.__name__]
-        raise _broken(shown, str(file), error) from error
+        raise
     return module, sha256
 
 

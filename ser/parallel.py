@@ -62,9 +62,7 @@ def as_finished(
         from ser.clusters import spread
 
         trusted = os.environ.get(VARIABLE, "")
-        if trusted:
-            return spread(call, ((trusted, function, *unit) for unit in units), engine, what)
-        return spread(function, units, engine, what)
+        return spread(call, ((trusted, function, *unit) for unit in units), engine, what)
     calls = ((function, k, unit) for k, unit in enumerate(units))
     return _from_processes(_numbered, calls, engine.jobs, what, "generator_unordered", {"pre_dispatch": "2*n_jobs"})
 

@@ -48,6 +48,11 @@ def has(package: str, name: str) -> bool:
     return name in _own(package) or outside.is_known(group(package), name)
 
 
+def names_part(package: str, text: str) -> bool:
+    """True for a part from outside by file or module, which a plugin's name with something after a colon is not."""
+    return outside.is_reference(text) and text.partition(":")[0] not in _own(package)
+
+
 def resolve(package: str, text: str) -> str:
     """The name of what a user asked for. A part that the user names by file or module is loaded; `load` finds it from then on.
 
@@ -57,7 +62,7 @@ def resolve(package: str, text: str) -> str:
     Raises:
         ConfigError: the part cannot be imported, is not of this kind, or its name is taken.
     """
-    if has(package, text) or not outside.is_reference(text) or text.partition(":")[0] in _own(package):
+    if has(package, text) or not names_part(package, text):
         return text
     name = outside.trust(text)
     load(package, name)

@@ -279,3 +279,13 @@ def test_the_example_is_installed_and_its_parts_are_used(
     assert "mean_shift 1" in [variant["name"] for variant in found["variants"]]
     encoder = load_encoder("loudness", "audio", EncoderOptions())
     assert encoder.encode([np.full(16000, 0.5, dtype=np.float32)])[0] == pytest.approx([np.log(0.50001), 0], abs=1e-4)
+
+
+def test_a_file_is_one_part_however_its_path_is_written_and_runs_once_for_all_its_kinds(here: Path) -> None:
+    (here / "my_both.py").write_text(f"{HEAD}\n{LOSS.replace('class Mine', 'class Other')}", encoding="utf-8")
+    os.environ[outside.VARIABLE] = "my_both.py:Mine"  # as a user may set it
+    assert registry.resolve(HEADS, "./my_both.py:Mine") == "my_both:Mine"
+    head = registry.load(HEADS, "my_both:Mine").Head
+    loss = registry.load("ser.train.losses", registry.resolve("ser.train.losses", "my_both.py:Other")).Loss
+    assert head.__module__ == loss.__module__
+    assert sys.modules[head.__module__].Mine is head

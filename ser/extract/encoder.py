@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from ser import outside, registry
+from ser import registry
 from ser.errors import ConfigError
 from ser.extract.options import EncoderOptions, refuse_other_paths
 from ser.files import JsonObject
@@ -146,10 +146,9 @@ def find(name: str, modality: str | None = None) -> ModuleType:
     Raises:
         ConfigError: nothing of that name; the message lists what there is.
     """
-    own = registry.names(ENCODERS)
-    if registry.has(ENCODERS, name) or (outside.is_reference(name) and name.partition(":")[0] not in own):
+    if registry.has(ENCODERS, name) or registry.names_part(ENCODERS, name):
         return registry.load(ENCODERS, name)
-    plugins = {n: registry.load(ENCODERS, n) for n in own}
+    plugins = {n: registry.load(ENCODERS, n) for n in registry.names(ENCODERS)}
     for plugin in plugins.values():
         hubs = {checkpoint.hub for checkpoint in plugin.CHECKPOINTS.values()}
         if name in plugin.CHECKPOINTS or name in hubs | {hub.split("/")[-1] for hub in hubs}:

@@ -8,7 +8,7 @@ that a signal-to-noise ratio is that of its input.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,9 +92,9 @@ class AudioView:
             )
             return changed
         if name in ("gain", "clip"):
-            return effects.gain(audio, number) if name == "gain" else effects.clip(audio, number)
+            return cast(effects.Audio, getattr(effects, name)(audio, number))
         if name in ("lowpass", "opus"):
-            return effects.lowpass(audio, rate, number) if name == "lowpass" else effects.opus(audio, rate, number)
+            return cast(effects.Audio, getattr(effects, name)(audio, rate, number))
         if name == "gsm":
             return effects.gsm(audio, rate)
         if name == "reverb":

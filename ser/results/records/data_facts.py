@@ -4,14 +4,11 @@
 refuses a file in which one has another, so that a record from elsewhere ends in a result or in one error.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import UNSET, UnsetType, field
 
 from ser.jsonfile import Model, check
-
-if TYPE_CHECKING:
-    from ser.metadata.schema import Scale  # which needs pandas
 
 
 class CorpusClasses(Model, kw_only=True, forbid_unknown_fields=False):
@@ -128,14 +125,10 @@ class DataFacts(Model, kw_only=True, forbid_unknown_fields=False):
         return {name: {"layer": store.layer} for name, store in self.stores.items() if store.layer is not UNSET}
 
     @property
-    def own_classes(self) -> list[str] | None:
-        """The classes in their order, or the outputs of another target."""
-        return list(self.classes)
-
-    @property
-    def own_scales(self) -> "dict[str, Scale]":
-        """The scales of dimensions, as they were brought to for this record."""
-        return {name: {"low": scale.low, "high": scale.high} for name, scale in self.scales.items()}
+    def asked(self) -> dict[str, Any]:
+        """What `load_tensors` and `load_labels` are asked for, but for the scheme, to make these facts again."""
+        scales = {name: {"low": scale.low, "high": scale.high} for name, scale in self.scales.items()}
+        return {"classes": list(self.classes), "target": self.learns, "scales": scales}
 
 
 class InputFacts(Model, kw_only=True, forbid_unknown_fields=False):

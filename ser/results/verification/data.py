@@ -142,8 +142,7 @@ def _again(part: Corpus, summary: Summary | FewshotSummary, space: Workspace, ve
     expected: list[str] = []
     try:
         scheme = own_scheme(facts.scheme, space)
-        given: dict[str, Any] = {"scheme": scheme, "classes": facts.own_classes, "target": facts.learns}
-        given["scales"] = facts.own_scales
+        given: dict[str, Any] = {"scheme": scheme, **facts.asked}
         if stores:
             data = load_tensors(name, space, stores=stores, values=False, **given)
             data = as_used(data, facts.layers)

@@ -1,7 +1,6 @@
 """The tables and feature stores that a record names, compared by hash with those that it was computed from."""
 
 import hashlib
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,9 +83,8 @@ def _values(part: Corpus, store: str, space: Workspace) -> str:
     from ser.features.tensors import load_tensors
 
     facts = part.facts
-    given: dict[str, Any] = {"scheme": own_scheme(facts.scheme, space), "classes": facts.own_classes}
-    given["scales"] = facts.own_scales
-    found = load_tensors(part.name, space, stores=list(facts.stores), target=facts.learns, **given)
+    scheme = own_scheme(facts.scheme, space)
+    found = load_tensors(part.name, space, stores=list(facts.stores), scheme=scheme, **facts.asked)
     return str(as_used(found, facts.layers).stores[store]["features_sha256"])
 
 
@@ -101,8 +99,7 @@ def _labels(part: Corpus, space: Workspace, labels: pd.DataFrame, verdict: Verdi
         table = load_table(name, space)
         scheme, target = own_scheme(part.facts.scheme, space), part.facts.learns
         rule = load_scheme(scheme, table.frame)
-        given: dict[str, Any] = {"classes": part.facts.own_classes, "scales": part.facts.own_scales}
-        data = None if target == EMOTION else load_labels(name, space, scheme=scheme, target=target, **given)
+        data = None if target == EMOTION else load_labels(name, space, scheme=scheme, **part.facts.asked)
     except SerError as error:
         verdict.missing.append(f"the labels of {name} cannot be compared: {error.line()}")
         return

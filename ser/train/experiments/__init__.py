@@ -2,7 +2,7 @@
 
 import gc
 
-# All that torch makes as it is imported stays: to look for rubbish among it again and again is an eighth of its import.
+# All that torch makes as it is imported stays: garbage collection goes through it again and again, an eighth of the import.
 collects = gc.isenabled()
 gc.disable()
 try:

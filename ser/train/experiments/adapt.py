@@ -56,7 +56,7 @@ def adapt(
     Raises:
         ConfigError: a method is unknown, a weight is not a number of 0 or more, or the head cannot be adapted.
     """
-    given = replace(read_options(adapt, workspace, head, options), target=str(learns))
+    given = read_options(adapt, workspace, head, options, learns)
     names = _methods(words("methods", methods) or ())
     tried = check_numbers("weights", [1.0] if weights is None else weights) or (1.0,)
     if is_classical(head):

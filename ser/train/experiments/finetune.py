@@ -1,6 +1,5 @@
 """`finetune`: a head of the source trained on with the target's labels, beside the source alone and the target alone."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def finetune(
     Returns:
         The study, as written (`ser.results.studies.transfer.Study`).
     """
-    given = replace(read_options(finetune, workspace, head, options), target=str(learns))
+    given = read_options(finetune, workspace, head, options, learns)
     if is_classical(head):
         raise ConfigError(f"head {head} cannot be fine-tuned", expected="a neural head, such as mlp")
     if not 0 < check_number("lr_factor", lr_factor) < float("inf"):

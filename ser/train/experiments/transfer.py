@@ -64,7 +64,7 @@ def transfer(
         ConfigError: the corpora share fewer than two classes, or the scale of a dimension is not known.
         StoreError: their features are not of the same encoder.
     """
-    given = replace(read_options(transfer, workspace, head, options), target=str(learns))
+    given = read_options(transfer, workspace, head, options, learns)
     experiment = source_only(prepare_pair(source, target, given), given, output=given.output).result
     train_all([experiment], given, experiment.name)
     experiment.summarise()

@@ -79,8 +79,8 @@ def matrix(
         ConfigError: fewer than two corpora, or fewer than two classes that all have.
         StoreError: their features are not of the same encoder.
     """
-    given = read_options(matrix, workspace, head, options)
-    given = replace(given, target=str(learns), refit="auto" if is_classical(head) else "never")
+    given = read_options(matrix, workspace, head, options, learns)
+    given = replace(given, refit="auto" if is_classical(head) else "never")
     corpora = _prepare(_named(datasets, given), given)
     number = len(corpora.parts)
     across = [_across(corpora, k, given) for k in range(number)]

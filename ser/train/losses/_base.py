@@ -90,7 +90,7 @@ def parse(text: str) -> dict[str, float]:
         name, number = split(word)
         registry.load(LOSSES, name)
         try:
-            weight = float(number) if ":" in word.replace(name, "", 1) else 1.0
+            weight = 1.0 if word.strip() == name else float(number)
         except ValueError:
             weight = 0.0
         if not 0 < weight < float("inf"):

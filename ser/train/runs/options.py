@@ -229,7 +229,11 @@ def _paragraph(text: str) -> str:
 
 
 def read_options(
-    function: Callable[..., Any], workspace: Workspace | str | os.PathLike[str], head: str, given: Mapping[str, Any]
+    function: Callable[..., Any],
+    workspace: Workspace | str | os.PathLike[str],
+    head: str,
+    given: Mapping[str, Any],
+    learns: str | None = None,
 ) -> FitOptions:
     """Check the options that a command's function was given, and take each in its natural type.
 
@@ -237,6 +241,7 @@ def read_options(
 
     Args:
         function: a function under `with_options`.
+        learns: `target`, of a function where that is a corpus; None leaves it to the options.
 
     Raises:
         ConfigError: an unknown option, with the nearest of those known; or a value of another kind or out of range.
@@ -261,6 +266,8 @@ def read_options(
             own = [p for p in inspect.signature(function).parameters if p not in without]
             raise _unknown(name, key, own)
     head = head_named(str(head))
+    if learns is not None:
+        chosen["target"] = str(learns)
     if "target" in chosen:
         chosen["target"] = resolve(TARGETS, chosen["target"])
     if isinstance(training.get("loss"), str):
