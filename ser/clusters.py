@@ -348,12 +348,20 @@ class _Unpickler(pickle.Unpickler):
         self.folder = folder
 
     def persistent_load(self, name: str) -> Any:
-        return _read(self.folder / name)
+        contents = _contents(self.folder)
+        if name not in contents:
+            contents[name] = _read(self.folder / name)
+        return contents[name]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1)
+def _contents(folder: Path) -> dict[str, Any]:
+    """The arrays and tables of one command that this worker has read, by name; those of the command before are let go."""
+    return {}
+
+
 def _read(path: Path) -> Any:
-    """An array, mapped into memory, or a table that this program wrote; kept for the units that follow."""
+    """An array, mapped into memory, or a table that this program wrote."""
     import numpy as np
 
     if path.suffix == ".npy":
