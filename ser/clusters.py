@@ -11,6 +11,7 @@ import os
 import pickle
 import shutil
 import socket
+import sys
 import time
 import uuid
 from abc import ABC, abstractmethod
@@ -54,11 +55,11 @@ def spread(
         SerError: the cluster was lost, or one unit's worker time and again.
     """
     address = engine.address or os.environ.get(BACKENDS[engine.backend])
+    waiting: dict[Any, int] = {}
     cluster: Cluster = {"dask": Dask, "ray": Ray}[engine.backend](_checked(engine.backend, address))
     try:
         with _folder(engine.workspace) as folder:
             rest = enumerate(units)
-            waiting: dict[Any, int] = {}
             files = _Files(folder)
             while True:
                 while len(waiting) < AHEAD and (following := next(rest, None)) is not None:
@@ -72,7 +73,7 @@ def spread(
                         raise result.error
                     yield number, result
     finally:
-        cluster.close()
+        cluster.close(list(waiting))
 
 
 def _checked(backend: str, address: str | None) -> str:
@@ -81,6 +82,8 @@ def _checked(backend: str, address: str | None) -> str:
     Raises:
         ConfigError: there is none; or nothing answers within seconds.
     """
+    if backend == "ray" and (address in ("auto", "local") or (not address and Ray.session() is not None)):
+        return address or "auto"
     if not address:
         start = {"dask": "dask scheduler; dask worker ADDRESS --nthreads 1", "ray": "ray start --head"}[backend]
         raise ConfigError(
@@ -88,8 +91,6 @@ def _checked(backend: str, address: str | None) -> str:
             expected=f"--address HOST:PORT, or {BACKENDS[backend]}",
             action=f"A cluster is started by: {start}. See docs/cluster.md.",
         )
-    if backend == "ray" and address in ("auto", "local"):
-        return address
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
     try:
         host, port = parts.hostname, parts.port
@@ -131,8 +132,8 @@ class Cluster(ABC):
         """Return the result of a future that is done."""
 
     @abstractmethod
-    def close(self) -> None:
-        """Give up what has not been done, and the connection."""
+    def close(self, futures: Iterable[Any] = ()) -> None:
+        """Give up what has not been done, which are these, and the connection."""
 
 
 def _lost(backend: str, what: str, error: object) -> SerError:
@@ -207,13 +208,13 @@ class Dask(Cluster):
         except ModuleNotFoundError as error:
             raise _no_package(error) from None
 
-    def close(self) -> None:
+    def close(self, futures: Iterable[Any] = ()) -> None:
         with suppress(Exception):  # the scheduler may be gone
             self.client.close(timeout=2)
 
 
 class Ray(Cluster):
-    """A Ray cluster; each unit takes one core of it."""
+    """A Ray cluster; each unit takes one core of it. A session that this process has opened before is used, and left open."""
 
     def __init__(self, address: str) -> None:
         try:
@@ -221,8 +222,18 @@ class Ray(Cluster):
         except ImportError:
             raise _missing("ray") from None
         self.ray = ray
+        session = Ray.session()
+        self.own = session is None
+        here = ray.util.get_node_ip_address()
+        if session is not None and address not in ("auto", "local") and _place(address, here) != _place(session, here):
+            raise ConfigError(
+                f"--address {address}, and this process has a Ray session at another place",
+                found=session,
+                action="Leave out the address, or end the session by ray.shutdown().",
+            )
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
+            if self.own:
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"there is no Ray cluster at {address}", found=str(error).split("\n")[0], action="Correct --address."
@@ -249,9 +260,27 @@ class Ray(Cluster):
         except errors.RayError as error:
             raise _lost("Ray", what, error) from None
 
-    def close(self) -> None:
-        with suppress(Exception):
-            self.ray.shutdown()
+    def close(self, futures: Iterable[Any] = ()) -> None:
+        with suppress(Exception):  # the cluster may be gone
+            if self.own:
+                self.ray.shutdown()
+            for future in () if self.own else futures:
+                self.ray.cancel(future)
+
+    @staticmethod
+    def session() -> str | None:
+        """The address of the Ray session of this process; None where it has none."""
+        ray = sys.modules.get("ray")
+        return ray.get_runtime_context().gcs_address if ray is not None and ray.is_initialized() else None
+
+
+def _place(address: str, here: str) -> tuple[str, int | None]:
+    """The number of the host of an address, and the port; all names of this machine, whose number is `here`, are one."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    host = parts.hostname or ""
+    with suppress(OSError):
+        host = socket.gethostbyname(host)
+    return here if host.startswith("127.") else host, parts.port
 
 
 def _no_package(error: ModuleNotFoundError) -> ConfigError:

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -104,6 +103,11 @@ def trust(reference: str) -> str:
     return name
 
 
+def distrust(name: str) -> None:
+    """Take back what `trust` allowed."""
+    _set_trusted({known: pair for known, pair in _trusted().items() if known != name})
+
+
 def call(trusted: str, function: Callable[..., T], *arguments: Any) -> T:
     """Call a function in a worker process, which may be older than the names that the user gave.
 
@@ -113,6 +117,11 @@ def call(trusted: str, function: Callable[..., T], *arguments: Any) -> T:
     if trusted:
         os.environ[VARIABLE] = trusted
     return function(*arguments)
+
+
+def is_trusted(reference: str) -> bool:
+    """True for a reference that the user has named before."""
+    return name_of(reference) in _trusted()
 
 
 def is_known(group: str, name: str) -> bool:
@@ -142,6 +151,9 @@ def part(package: str, kind: str, group: str, name: str) -> Part | None:
     if name in (trusted := _trusted()):
         reference, sha256 = trusted[name]
         found = _of_reference(package, kind, name, reference)
+        if sha256 not in ("", found.facts["sha256"]):  # a worker of a cluster that outlived an edit
+            _forget(reference)
+            found = _of_reference(package, kind, name, reference)
         if sha256 not in ("", found.facts["sha256"]):
             raise ConfigError(
                 f"the source of {kind} {name} has changed while it was in use",
@@ -188,8 +200,19 @@ def _of_reference(package: str, kind: str, name: str, reference: str) -> Part:
     plugin = _plugin(package, kind, shown, module, attribute)
     trusted = _trusted()
     trusted[name] = reference, trusted[name][1] or facts["sha256"]
-    os.environ[VARIABLE] = ";".join(f"{text}#{own}".rstrip("#") for text, own in trusted.values())
+    _set_trusted(trusted)
     return Part(plugin, facts)
+
+
+def _forget(reference: str) -> None:
+    """Let the next use of a part read its source again."""
+    _of_reference.cache_clear()
+    _of_file.cache_clear()
+    top = reference.partition(":")[0].split(".")[0]
+    if _file(reference) is None and top != "ser":
+        for name in [name for name in sys.modules if name.split(".")[0] == top]:
+            del sys.modules[name]
+        invalidate_caches()
 
 
 def _trusted() -> dict[str, tuple[str, str]]:
@@ -197,6 +220,10 @@ def _trusted() -> dict[str, tuple[str, str]]:
     words = [word.strip() for word in os.environ.get(VARIABLE, "").split(";")]
     pairs = [word.partition("#")[::2] for word in words if word]
     return {name_of(reference): (_absolute(reference), sha256) for reference, sha256 in pairs}
+
+
+def _set_trusted(trusted: dict[str, tuple[str, str]]) -> None:
+    os.environ[VARIABLE] = ";".join(f"{text}#{sha256}".rstrip("#") for text, sha256 in trusted.values())
 
 
 def _file(reference: str) -> Path | None:
@@ -244,18 +271,15 @@ def _imported(name: str, shown: str) -> ModuleType:
     if str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        if find_spec(name) is None:
-            raise ModuleNotFoundError(name=name)
-    except ModuleNotFoundError:
+        return import_module(name)
+    except Exception as error:
+        if not isinstance(error, ModuleNotFoundError) or not f"{name}.".startswith(f"{error.name}."):
+            raise _broken(shown, name, error) from error
         raise ConfigError(
             f"{shown}: there is no module {name}",
             expected="one of an installed package, or of the current folder",
             action=f"Install its package, or name its file: ./{name.rpartition('.')[2]}.py:NAME.",
         ) from None
-    try:
-        return import_module(name)
-    except Exception as error:
-        raise _broken(shown, name, error) from error
 
 
 def _broken(shown: str, source: str, error: Exception) -> ConfigError:

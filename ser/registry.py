@@ -64,8 +64,14 @@ def resolve(package: str, text: str) -> str:
     """
     if has(package, text) or not names_part(package, text):
         return text
+    known = outside.is_trusted(text)
     name = outside.trust(text)
-    load(package, name)
+    try:
+        load(package, name)
+    except ConfigError:
+        if not known:
+            outside.distrust(name)  # another file may take its name, or a mended one
+        raise
     return name
 
 

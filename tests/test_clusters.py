@@ -1,11 +1,14 @@
 """Clusters: numbers of one process, lost workers and lost clusters, data that travel once, and workers that do not fit."""
 
+import gc
+import hashlib
 import os
 import re
 import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser import clusters
+from ser import clusters, outside, registry
 from ser.clusters import FOLDER, open_envelope
 from ser.errors import ConfigError, SerError
 from ser.parallel import Engine, as_finished
@@ -75,6 +78,70 @@ def test_fit_on_dask_has_the_numbers_of_one_process(
     for path in (tmp_path / "alone").glob("run-*.csv*"):
         assert path.read_bytes() == (tmp_path / "dask" / path.name).read_bytes()
     assert not (maker.space.root / FOLDER).exists()
+
+
+def test_ray_has_the_numbers_of_one_process_and_a_session_of_one_s_own_stays_open(maker: Any, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    maker.table("toy")
+    maker.store("toy", "a")
+    given: dict[str, Any] = {"epochs": 3, "runs": 2, "stack": 1, "head_options": {"hidden": 8}}
+    alone = fit("toy", maker.space, **given, jobs=1, output=tmp_path / "alone.json")
+    here = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, runtime_env=here)
+    try:
+        spread = fit("toy", maker.space, **given, backend="ray", output=tmp_path / "ray.json")
+        assert (spread["test"], spread["config_hash"]) == (alone["test"], alone["config_hash"])
+        place = ray.get_runtime_context().gcs_address
+        port = place.rsplit(":", 1)[1]
+        for address in ("auto", place, f"127.0.0.1:{port}"):
+            engine = Engine(backend="ray", address=address, workspace=tmp_path)
+            running = as_finished(time.sleep, [(0,)] * 3, engine, "naps")
+            next(running)
+            running.close()  # type: ignore[attr-defined]
+        assert ray.is_initialized()
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            engine = Engine(backend="ray", address=f"127.0.0.1:{other.getsockname()[1]}", workspace=tmp_path)
+            with pytest.raises(ConfigError, match=f"a Ray session at another place; found {place}"):
+                list(as_finished(time.sleep, [(0,)], engine, "naps"))
+    finally:
+        ray.shutdown()
+
+
+def test_a_worker_that_lives_on_takes_an_edited_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.test_outside import CORPUS  # not where workers import this module
+
+    files = [tmp_path / "my_words.py", tmp_path / "zz_words" / "__init__.py"]
+    files[1].parent.mkdir()
+    monkeypatch.chdir(tmp_path)
+    units = [("ser.metadata.corpora", name) for name in ("my_words", "zz_words:parse")]
+    with dask_cluster(tmp_path) as (address, _):
+        engine = Engine(backend="dask", address=address, workspace=tmp_path)
+        for edit in ("First", "Second"):
+            source = CORPUS.replace("Words", edit)
+            total = hashlib.sha256(source.encode()).hexdigest()
+            for file in files:
+                file.write_text(source, encoding="utf-8")
+            monkeypatch.setenv(outside.VARIABLE, f"{files[0]}#{total};zz_words:parse#{total}")
+            found = [facts["sha256"] for _, (facts,) in as_finished(registry.facts_of_parts, units, engine, "parts")]
+            assert found == [total] * 2
+
+
+def test_workers_keep_the_arrays_of_one_command_only(tmp_path: Path) -> None:
+    for name in ("first", "second", "first"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        files = clusters._Files(tmp_path / name)
+        envelope = files.envelope(_parts, (np.full(20_000, len(name)),))
+        one, two = open_envelope(envelope)[0], open_envelope(envelope)[0]
+        assert one is two
+        assert (one == len(name)).all()
+        gone = weakref.ref(one)
+        del one, two
+        assert gone() is not None
+        open_envelope(clusters._Files(tmp_path).envelope(_parts, (np.arange(20_000),)))
+        gc.collect()
+        assert gone() is None
 
 
 def test_a_lost_workers_unit_is_done_by_another_and_a_lost_cluster_is_said(tmp_path: Path) -> None:

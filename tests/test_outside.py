@@ -248,6 +248,44 @@ def test_what_is_wrong_with_a_part_is_said(package: str, reference: str, words: 
         registry.resolve(package, reference)
 
 
+def test_a_part_that_could_not_be_loaded_is_not_trusted_and_may_be_mended(here: Path) -> None:
+    (here / "bad").mkdir()
+    (here / "bad" / "my_head.py").write_text("1 / 0\n")
+    with pytest.raises(ConfigError, match="cannot be imported"):
+        registry.resolve(HEADS, "bad/my_head.py:Mine")
+    assert not registry.has(HEADS, "my_head:Mine")
+    assert registry.resolve(HEADS, "my_head.py:Mine") == "my_head:Mine"  # of another file, under the same name
+    ser.trust("my_loss.py:Mine")
+    with pytest.raises(ConfigError, match="of another kind"):
+        registry.resolve(HEADS, "my_loss.py:Mine")
+    assert registry.has(LOSSES, "my_loss:Mine")  # the user named it before
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (
+            "import zz_not_there",
+            "zz_half.heads cannot be imported; found ModuleNotFoundError: No module named 'zz_not_there'",
+        ),
+        (
+            "from zz_half import nothing",
+            "zz_half.heads cannot be imported; found ImportError: cannot import name 'nothing'",
+        ),
+        ("1 / 0", "zz_half.heads cannot be imported; found ZeroDivisionError"),
+        ("", "there is no module zz_half.heads; expected one of an installed package"),
+    ],
+)
+def test_a_package_that_cannot_be_imported_is_not_called_missing(
+    source: str, words: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(here)
+    (here / "zz_half").mkdir()
+    (here / "zz_half" / "__init__.py").write_text(source)
+    with pytest.raises(ConfigError, match=words):
+        registry.resolve(HEADS, "zz_half.heads:Mine")
+
+
 def test_two_files_of_one_name_are_told_apart(here: Path) -> None:
     (here / "other").mkdir()
     (here / "other" / "my_head.py").write_text(HEAD)
