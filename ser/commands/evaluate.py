@@ -21,6 +21,12 @@ from ser.results.metrics.suite import LIMITS
 @click.option("--dataset", help="Cached corpus.  [default: the one it was tested on]")
 @click.option("--scheme", help="Label scheme of another corpus.  [default: the record's]")
 @click.option("--calibrate", is_flag=True, help="Temperature scaling, fitted on each fold's validation predictions.")
+@click.option(
+    "--conformal",
+    type=float,
+    metavar="COVERAGE",
+    help="Sets of classes that are to hold the true one this often, as 0.9, from each fold's validation predictions.",
+)
 @click.option("--tta", is_flag=True, help="Also evaluate the mean over the stored views: ser extract --views tta.")
 @click.option(
     "--suite",

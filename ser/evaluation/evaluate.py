@@ -22,6 +22,7 @@ from ser.explain.explain import explain as explain_heads
 from ser.jsonfile import plain, write_json
 from ser.metadata.table import Table, load_table
 from ser.results.metrics import evaluation, gaps
+from ser.results.metrics.conformal import conformal_sets
 from ser.results.records.evaluation import Evaluation
 from ser.workspace import Workspace, open_workspace
 
@@ -33,6 +34,7 @@ def evaluate(
     dataset: str | None = None,
     scheme: str | None = None,
     calibrate: bool = False,
+    conformal: float | None = None,
     tta: bool = False,
     suite: bool = False,
     views: Sequence[str] | None = None,
@@ -54,6 +56,8 @@ def evaluate(
             fold are used; another corpus is predicted by each saved head.
         scheme: label scheme of another corpus; None takes the record's. Classes are matched by name.
         calibrate: temperature scaling, fitted on the validation predictions of each run and fold.
+        conformal: also make sets of classes that are to hold the true one with this frequency, as 0.9, from the validation
+            predictions of each run and fold.
         tta: also evaluate the mean over the original and the stored views of test-time augmentation.
         suite: also check robustness on stored views of the test audio, gaps between groups, and consistency over speakers.
         views: for these, the conditions; None takes those of `ser extract --views suite`.
@@ -76,11 +80,15 @@ def evaluate(
     started, clock = datetime.now(timezone.utc), time.monotonic()
     space = open_workspace(workspace)
     found = find_model(str(model), space, amount)
-    if calibrate:
-        _refuse_calibration(found)
+    if conformal is not None and not 0 < conformal < 1:
+        raise ConfigError(f"--conformal {conformal:g}", expected="a share between 0 and 1, as 0.9")
+    for option, asked in (("--calibrate", calibrate), ("--conformal", conformal is not None)):
+        if asked:
+            _refuse_calibration(found, option)
     if (views or limits) and not suite:
         raise ConfigError("--views and --limit are of the suite", expected="--suite")
     options: dict[str, Any] = {"dataset": dataset, "scheme": scheme, "calibrate": calibrate, "tta": tta}
+    options["conformal"] = conformal
     suite_words = ["suite", *(views or ()), *limits] if suite else []
     examples_shown = examples if explain else 0
     path = record.place(found, space, output, **options, suite=suite_words, novelty=novelty, examples=examples_shown)
@@ -91,6 +99,9 @@ def evaluate(
     notes += record.notes(predictions, calibrate)
     files: dict[str, pd.DataFrame] = {} if predictions.own else {"predictions": predictions.test}
     result = _plain_parts(predictions, temperatures, table, notes)
+    if conformal is not None:
+        result["conformal"] = _sets(predictions, temperatures, conformal)
+        notes += record.refitted_note(predictions)
     if tta:
         result["tta"], files["tta"] = evaluate_views(predictions, space, temperatures)
     if suite:
@@ -117,17 +128,31 @@ def evaluate(
     return document, path
 
 
-def _refuse_calibration(model: EvaluatedModel) -> None:
+def _sets(
+    predictions: EvaluatedPredictions, temperatures: evaluation.Temperatures | None, coverage: float
+) -> dict[str, Any]:
+    """Conformal sets of the probabilities, calibrated where that was asked for."""
+    classes, test, held_out = predictions.model.classes, predictions.test, predictions.held_out
+    if not len(held_out):
+        raise ConfigError(
+            f"--conformal: {predictions.model.name} has no validation predictions", action="Leave --conformal out."
+        )
+    if temperatures is not None:
+        test, held_out = (evaluation.calibrated(rows, classes, temperatures) for rows in (test, held_out))
+    return conformal_sets(test, held_out, classes, predictions.own, coverage)
+
+
+def _refuse_calibration(model: EvaluatedModel, option: str) -> None:
     if model.summary is None:
         raise ConfigError(
-            f"--calibrate: {model.path} lies without its record, whose validation predictions a temperature needs",
-            action="Keep the results folder together, or leave --calibrate out.",
+            f"{option}: {model.path} lies without its record, whose validation predictions it needs",
+            action=f"Keep the results folder together, or leave {option} out.",
         )
     if model.amount:
         raise ConfigError(
-            f"--calibrate: the few-shot heads of {model.name} have no validation part, as they learned from all labelled"
-            " utterances of the target; nothing is left to fit a temperature on",
-            action="Leave --calibrate out, or evaluate an experiment of ser finetune.",
+            f"{option}: the few-shot heads of {model.name} have no validation part, as they learned from all labelled"
+            " utterances of the target; nothing is left to calibrate on",
+            action=f"Leave {option} out, or evaluate an experiment of ser finetune.",
         )
 
 

@@ -106,6 +106,14 @@ def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatur
     }
 
 
+def refitted_note(predictions: EvaluatedPredictions) -> list[str]:
+    """A note on conformal sets where the heads that are tested are not those that validation was predicted by."""
+    keys = [key for key, _ in evaluation.by_head(predictions.held_out)]
+    if not any("trained again" in str(predictions.model.record(key).selection) for key in keys):
+        return []
+    return ["heads were trained again on training and validation: the limits of the sets are of the heads before"]
+
+
 def notes(predictions: EvaluatedPredictions, calibrate: bool) -> list[str]:
     """Warnings of temperatures and thresholds that are not of the tested corpus; and the notes of the heads themselves."""
     found = []
@@ -126,6 +134,7 @@ def place(
     dataset: str | None,
     scheme: str | None,
     calibrate: bool,
+    conformal: float | None,
     tta: bool,
     suite: Sequence[str],
     novelty: Sequence[str],
@@ -148,6 +157,7 @@ def place(
         return output
     amount = model.amount.replace("%", "pct").replace(" ", "")
     words = [dataset or model.tested or "", _scheme_word(scheme, model), amount, "calibrated" * calibrate, "tta" * tta]
+    words.append("" if conformal is None else f"conformal-{conformal:g}")
     words.append("-".join(suite))
     words.append("novelty-" * bool(novelty) + "+".join(novelty))
     words.append("" if not examples else "explained" if examples == 1 else f"explained-{examples}")

@@ -1,6 +1,7 @@
 """`ser evaluate` from records and saved heads to its own record: what is tested, and what may not be."""
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from ser.features.views import TTA_VIEWS
 from ser.jsonfile import plain
 from ser.metadata.table import load_table, write_table
 from ser.results.metrics import calibration
+from ser.results.metrics.conformal import conformal_sets
 from ser.results.records.find import find_summary
 from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.listing import list_results
@@ -76,6 +78,49 @@ def evaluated(space: Path, model: str, **options: Any) -> dict[str, Any]:
     assert plain(read_record(path)) == json.loads(json.dumps(record))  # valid by its schema, and as it was given
     assert text_of(record, path).startswith(record["experiment"])
     return record
+
+
+def test_conformal_sets_are_those_of_the_sorted_validation_scores(space: Path) -> None:
+    record = evaluated(space, "whole", conformal=0.8)
+    rows, found = predictions(space, "whole"), record["conformal"]
+    held, sizes = [], []
+    for _, own in rows.groupby(["run", "fold"]):
+        scores = {}
+        for split, part in own.groupby("split"):
+            true = np.array([P.index(f"p_{t}") for t in part["true"]])
+            p = part[P].to_numpy(dtype=float)
+            scores[split] = 1 - p[np.arange(len(p)), true], p
+        ordered = sorted(scores["validation"][0])
+        needed = math.ceil((len(ordered) + 1) * 0.8)
+        limit = ordered[needed - 1] if needed <= len(ordered) else 1.0
+        held += list(scores["test"][0] <= limit)
+        sizes += list((1 - scores["test"][1] <= limit).sum(1))
+    assert found["asked"] == 0.8
+    assert found["coverage"]["mean"] == pytest.approx(np.mean(held))
+    assert found["size"]["mean"] == pytest.approx(np.mean(sizes))
+    low, high = found["ci_95_speakers"]
+    assert low <= found["coverage"]["mean"] <= high
+    assert any("the limits of the sets are of the heads before" in note for note in record["notes"])
+    with pytest.raises(ConfigError, match="--conformal 90; expected a share between 0 and 1"):
+        evaluate("whole", space, conformal=90)
+
+
+def test_conformal_sets_of_exchangeable_utterances_keep_their_promise() -> None:
+    random = np.random.default_rng(0)
+    coverage = []
+    for _ in range(40):
+        p = random.dirichlet(np.ones(4), size=300)
+        true = np.array([random.choice(4, p=row) for row in p])
+        frame = pd.DataFrame(p, columns=[f"p_{c}" for c in "abcd"]).assign(
+            true=np.array(list("abcd"))[true], run=0, fold="0", speaker="s"
+        )
+        found = conformal_sets(frame[:200], frame[200:], list("abcd"), True, 0.9)
+        coverage.append(found["coverage"].mean)
+        assert found["ci_95_speakers"] is None
+    # with n = 100 validation utterances the expected coverage is ceil(101 * 0.9) / 101
+    assert np.mean(coverage) == pytest.approx(91 / 101, abs=0.015)
+    few = conformal_sets(frame[:200], frame[200:205], list("abcd"), True, 0.9)
+    assert few["size"].mean == 4
 
 
 def test_of_its_own_corpus_the_recorded_test_rows_are_evaluated(space: Path) -> None:

@@ -436,6 +436,18 @@ class NumbersTable(Model, kw_only=True):
     sha256: Sha256
 
 
+class ConformalSets(Model, kw_only=True):
+    """Sets of classes that are to hold the true one with a stated frequency, see `ser.results.metrics.conformal`."""
+
+    asked: Annotated[float, Meta(gt=0, lt=1, description="The coverage that was asked for.")]
+    coverage: Annotated[DescribedShare, Meta(description="Share of test utterances whose set holds the true class.")]
+    ci_95_speakers: Annotated[Interval, Meta(description="Of the coverage; null where speakers are not known.")]
+    size: Annotated[Described, Meta(description="Classes in a set.")]
+    single: Annotated[DescribedShare, Meta(description="Share of sets of one class.")]
+    empty: Annotated[DescribedShare, Meta(description="Share of sets without a class.")]
+    by_class: Annotated[dict[str, Share], Meta(description="Coverage of the utterances of each class.")]
+
+
 class Evaluation(Model, kw_only=True):
     """Evaluation of trained heads: calibration, abstention, novelty, ensembles, votes, gaps."""
 
@@ -454,6 +466,7 @@ class Evaluation(Model, kw_only=True):
     scores: Metrics
     probabilities: Probabilities
     selective: Selective
+    conformal: ConformalSets | UnsetType = UNSET
     confusion_matrix: Confusion
     per_class: Annotated[dict[str, EvaluatedClass], Meta(min_length=1, description="Of the same counts.")]
     temperature: Temperatures | None

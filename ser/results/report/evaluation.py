@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from msgspec import UNSET
+
 from ser.errors import SerError
 from ser.jsonfile import plain
 from ser.results.metrics.suite import REASONS
@@ -75,6 +77,7 @@ def evaluation_sections(result: Result, full: bool) -> list[Section]:
         "Robustness and fairness": ("suite", _suite(record.suite) if record.suite else []),
         "Calibration": ("reliability", _calibration(record)),
         "Abstention": ("coverage", _abstention(record)),
+        "Conformal sets": ("", _conformal(record)),
         "Novelty": ("novelty", [_novelty(entry) for entry in record.novelty]),
         "Gaps": ("gaps", _gaps(record)),
         "Votes": ("", _votes(record.votes) if record.votes else []),
@@ -238,6 +241,24 @@ def _abstention(record: Evaluation) -> list[Block]:
         Table("Accuracy on the surest utterances", ["answered, the surest first", *shares], accuracy, note=area),
         Table("Accepted risk, and what comes of it", ["accepted risk", *risks], rows),
     ]
+
+
+def _conformal(record: Evaluation) -> list[Block]:
+    """The coverage of conformal sets beside the one that was asked for, their sizes, and the coverage of each class."""
+    found = record.conformal
+    if found is UNSET:
+        return []
+    over = f" (95 % over speakers {interval(found.ci_95_speakers)})" if found.ci_95_speakers else ""
+    line = (
+        f"Sets made to hold the true class in {found.asked:.0%} hold it in {number(found.coverage.mean)}{over}: "
+        f"{found.size.mean:.2f} classes on average; one class in {number(found.single.mean)}, none in "
+        f"{number(found.empty.mean)}."
+    )
+    rows = [[name, number(share)] for name, share in found.by_class.items()]
+    note = (
+        "Limits are of the validation part of each run and fold; the promise holds for utterances of the same speakers."
+    )
+    return [Text(line), Table("Coverage of each class", ["true class", "in the set"], rows, note=note)]
 
 
 def _novelty(entry: Novelty) -> Block:

@@ -1,0 +1,88 @@
+"""Sets of classes that hold the true one with a stated frequency: split conformal prediction. Pure functions.
+
+The score of an utterance is 1 - p of its true class (LAC: Sadinle, Lei & Wasserman, JASA 2019; Angelopoulos & Bates, arXiv
+2107.07511, section 1). Of n validation utterances the limit is the ceil((n + 1) c)-th smallest score; where there are
+fewer than that, every class is in the set. The set of a test utterance is all classes whose 1 - p is no larger than the limit.
+
+Where validation and test utterances are exchangeable, the set holds the true class with probability c or more. Speakers who are
+in no validation part are not: so the coverage on test utterances is measured, with an interval over speakers.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.errors import TrainingError
+from ser.results.metrics import evaluation
+from ser.results.statistics.intervals import describe
+
+Floats = NDArray[np.float64]
+RESAMPLES = 2000
+
+
+def limit_of(scores: Floats, coverage: float) -> float:
+    """The ceil((n + 1) c)-th smallest of n scores; infinite where there are fewer.
+
+    >>> limit_of(np.array([0.4, 0.1, 0.3, 0.2]), 0.5), limit_of(np.array([0.1, 0.2]), 0.9)
+    (0.3, inf)
+    """
+    place = math.ceil((len(scores) + 1) * coverage - 1e-9)
+    return float(np.sort(scores)[place - 1]) if place <= len(scores) else math.inf
+
+
+def conformal_sets(
+    test: pd.DataFrame, validation: pd.DataFrame, classes: Sequence[str], together: bool, coverage: float
+) -> dict[str, Any]:
+    """Measure the sets of test utterances, each under the limit of the validation part of its run and fold.
+
+    Args:
+        test, validation: predictions; validation of the same runs and folds.
+        together: see `ser.results.metrics.evaluation.units`.
+        coverage: c above, between 0 and 1.
+
+    Returns:
+        `asked`; over units `coverage`, `size` (classes in a set), `single` and `empty` (shares of sets of one and of no class);
+        `ci_95_speakers` of the coverage, None where fewer than two speakers or not all are known; `by_class`: coverage of the
+        utterances of each class.
+
+    Raises:
+        TrainingError: a run and fold has no validation predictions.
+    """
+    limits = {key: limit_of(_scores(rows, classes), coverage) for key, rows in evaluation.by_head(validation)}
+    keys = list(zip(test["run"].astype(int), test["fold"].astype(str), strict=True))
+    lacking = sorted(set(keys) - set(limits))
+    if lacking:
+        run, fold = lacking[0]
+        raise TrainingError(f"run {run}, fold {fold} has no validation predictions to calibrate sets on")
+    sets = 1 - evaluation.shares(test, classes) <= np.array([limits[key] for key in keys])[:, None]
+    label, size = evaluation.truth(test, classes), sets.sum(1)
+    held = sets[np.arange(len(sets)), label]
+    unit = evaluation.units(test, together)["run"].to_numpy()
+    numbers = {"coverage": held, "size": size, "single": size == 1, "empty": size == 0}
+    return {
+        "asked": coverage,
+        **{name: describe([float(v[unit == u].mean()) for u in np.unique(unit)]) for name, v in numbers.items()},
+        "ci_95_speakers": _over_speakers(held, test["speaker"].astype(str).to_numpy()),
+        "by_class": {name: float(held[label == k].mean()) for k, name in enumerate(classes) if (label == k).any()},
+    }
+
+
+def _scores(rows: pd.DataFrame, classes: Sequence[str]) -> Floats:
+    own = evaluation.shares(rows, classes)[np.arange(len(rows)), evaluation.truth(rows, classes)]
+    return np.asarray(1 - own)
+
+
+def _over_speakers(held: NDArray[np.bool_], speaker: NDArray[Any]) -> tuple[float, float] | None:
+    """The percentile interval of the coverage when speakers are drawn again with replacement."""
+    names, place = np.unique(speaker, return_inverse=True)
+    if len(names) < 2 or "" in names:
+        return None
+    sums = np.stack([np.bincount(place, held), np.bincount(place)], axis=-1).astype(np.float64)
+    chosen = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
+    drawn = chosen @ sums
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
+    return float(low), float(high)
