@@ -40,7 +40,7 @@ def names(package: str) -> tuple[str, ...]:
 
 @cache
 def _own(package: str) -> frozenset[str]:
-    return frozenset(p.stem for p in _folder(package).glob("*.py") if not p.stem.startswith("_"))
+    return frozenset(p.stem for p in folder(package).glob("*.py") if not p.stem.startswith("_"))
 
 
 def has(package: str, name: str) -> bool:
@@ -118,18 +118,18 @@ def load_all(kind: str) -> dict[str, ModuleType]:
 
 def kind(package: str) -> str:
     """The constant `KIND` of a package: the name of one of its plugins, as in `head`; "" where it has none."""
-    return _constant(package, "KIND")
+    return constant(package, "KIND")
 
 
 def group(package: str) -> str:
     """The group of entry points by which installed packages offer plugins of a kind, such as `ser.heads`."""
-    return _constant(package, "GROUP") or f"ser.{package.rsplit('.', 1)[-1]}"
+    return constant(package, "GROUP") or f"ser.{package.rsplit('.', 1)[-1]}"
 
 
 @cache
-def _constant(package: str, name: str) -> str:
+def constant(package: str, name: str) -> str:
     """A constant of a package's `__init__.py`, which is not imported; "" where it has none."""
-    file = _folder(package) / "__init__.py"
+    file = folder(package) / "__init__.py"
     found = re.search(rf'^{name} = "(.+)"$', file.read_text(encoding="utf-8"), re.MULTILINE) if file.is_file() else None
     return found[1] if found else ""
 
@@ -150,7 +150,8 @@ def summary(module: ModuleType) -> str:
     return (module.__doc__ or "").strip().split("\n")[0]
 
 
-def _folder(package: str) -> Path:
+def folder(package: str) -> Path:
+    """The folder of a package."""
     return _HERE.joinpath(*package.split(".")[1:])
 
 

@@ -15,6 +15,7 @@ ROWS = [
         "files",
         "registry",
         "outside",
+        "starter",
         "workspace",
         "progress",
         "clusters",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import ser
-from ser import outside, registry
+from ser import outside, registry, starter
 from ser.cli import main
 from ser.errors import ConfigError, SerError
 from ser.extract.encoder import load as load_encoder
@@ -182,6 +182,59 @@ def test_a_corpus_in_a_file_becomes_a_table(here: Path) -> None:
     words = ["metadata", "--dataset", "words", "--root", ".", "--format", "./my_corpus.py", "--quiet"]
     assert main([*words, "--workspace", str(here)]) == 0
     assert list(ser.load_table("words", here).frame["emotion"]) == ["anger", "sadness"]
+
+
+def test_a_file_to_start_from_works_at_once_and_is_the_neighbour_that_contributing_names(
+    maker: Maker, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert set(starter.packages()) == {"head", "loss", "encoder", "corpus", "adaptation"}
+    rows = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for kind, package in starter.packages().items():
+        copied = registry.constant(package, "COPY")
+        assert f"/` | `{copied}.py`" in next(
+            r for r in rows.splitlines() if r.startswith(f"| {registry.kind(package)} |")
+        )
+        assert main(["new", kind, f"my_new_{kind}", "--output", "parts"]) == 0
+        tried = capsys.readouterr().out.splitlines()[-1].strip()
+        file = here / "parts" / f"my_new_{kind}.py"
+        assert f"    {tried}\n" in file.read_text(encoding="utf-8")
+        assert tried.endswith(f" ./{file.name}")
+        plugin, original = (registry.load(package, registry.resolve(package, n)) for n in (str(file), copied))
+        own = {name for name in vars(original) if not name.startswith("_")}
+        assert own <= set(vars(plugin))
+    assert load_encoder("my_new_encoder", "audio", EncoderOptions()).name.startswith("my_new_encoder")
+    corpora = [registry.load("ser.metadata.corpora", name) for name in ("my_new_corpus", "emovo")]
+    tree = corpora[0].example(here / "tree")
+    rows_of = [list(corpus.parse(tree)) for corpus in corpora]
+    assert rows_of[0] == rows_of[1]
+    assert len(rows_of[0]) == 3
+    maker.table("toy")
+    maker.store("toy", "a")
+    options = {"workspace": maker.space, "runs": 1, "epochs": 2, "jobs": 1}
+    mine = ser.fit("toy", head="parts/my_new_head.py", loss="parts/my_new_loss.py", **options)
+    assert [part["name"] for part in mine["config"]["outside"]] == ["my_new_head", "my_new_loss"]
+    theirs = ser.fit("toy", head="linear", loss="cross_entropy", **options, lr=mine["config"]["lr"])
+    assert mine["pooled"] == theirs["pooled"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("linear", "there is a head of this name. Take another, such as my_linear"),
+        ("torch", "there is a module of this name"),
+        ("my_head", "my_head.py is there already"),
+        ("my-head", "cannot be the name of a part"),
+        ("class", "cannot be the name of a part"),
+        ("../up", "cannot be the name of a part"),
+    ],
+)
+def test_a_file_to_start_from_has_a_name_of_its_own(
+    name: str, words: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {file: file.read_bytes() for file in here.iterdir()}
+    assert main(["new", "head", name]) == 1
+    assert words in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in here.iterdir()} == before
 
 
 def test_packages_offer_parts_by_entry_points(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

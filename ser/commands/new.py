@@ -1,0 +1,26 @@
+"""`ser new`: a file to start a part of one's own from."""
+
+from pathlib import Path
+
+import click
+
+from ser import starter
+from ser.commands._base import Command, Session
+from ser.commands._types import Folder
+
+
+@click.command("new", cls=Command)
+@click.argument("kind", type=click.Choice(list(starter.packages())))
+@click.argument("name")
+@click.option(
+    "--output", type=Folder(made=True), default=".", help="Folder for the file.  [default: the current folder]"
+)
+def command(session: Session, kind: str, name: str, output: Path) -> None:
+    """Write NAME.py, a part of your own to start from: a copy of the shortest of its kind, which works at once.
+
+    \b
+    ser new head my_head
+    """
+    path, tried = starter.start(kind, name, output)
+    session.say(f"{path}: its first lines say what to change. To try it, there:")
+    session.say(f"\n    {tried}")
