@@ -6,6 +6,7 @@ user named is kept in the environment variable `SER_PARTS`, so that worker proce
 
 import hashlib
 import os
+import pickle
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -117,6 +118,14 @@ def call(trusted: str, function: Callable[..., T], *arguments: Any) -> T:
     if trusted:
         os.environ[VARIABLE] = trusted
     return function(*arguments)
+
+
+def unpickle(data: bytes) -> Any:
+    """Unpickle an object of this program in a worker process; the files that it may be of are run before."""
+    for reference, _ in _trusted().values():
+        if (file := _file(reference)) is not None:
+            _module_of(file, reference)
+    return pickle.loads(data)
 
 
 def is_trusted(reference: str) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,10 @@ from ser import outside, registry, starter
 from ser.cli import main
 from ser.errors import ConfigError, SerError
 from ser.extract.encoder import load as load_encoder
+from ser.extract.encoding import work
 from ser.extract.options import EncoderOptions
+from ser.extract.pipeline import _workers
+from ser.extract.utterances import Item
 from ser.parallel import in_order
 from tests.conftest import Maker
 
@@ -137,6 +141,16 @@ def test_worker_processes_know_the_parts_that_were_named_after_their_start(here:
     assert found[0]["sha256"] == hashlib.sha256(CORPUS.encode()).hexdigest()
     with pytest.raises(ConfigError, match="has changed while it was in use"):  # in a worker that has another source
         outside.call(f"{here / 'my_corpus.py'}#{'0' * 64}", registry.load, corpora, "my_corpus")
+
+
+def test_worker_processes_of_an_extraction_have_the_file_of_an_encoder(here: Path) -> None:
+    (here / "my_sums.py").write_text(ENCODER + "    processes = True\n", encoding="utf-8")
+    encoder = load_encoder(registry.resolve("ser.extract.encoders", "./my_sums.py:Level"), "audio", EncoderOptions())
+    assert encoder.processes
+    inputs = [(Item("u"), np.full(8, -0.5, np.float32))]
+    with _workers(1) as workers:
+        (record,) = workers.submit(work, pickle.dumps(encoder), inputs, {"u": b"0" * 32}).result().records
+    assert (record.id, record.values) == ("u", pytest.approx([0.5]))
 
 
 def test_a_saved_head_never_imports_what_it_names(maker: Maker, here: Path, capsys: pytest.CaptureFixture[str]) -> None:

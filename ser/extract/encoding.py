@@ -1,6 +1,5 @@
 """Decode and encode the utterances of one chunk; an utterance that fails leaves the others alone."""
 
-import pickle
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ser import accelerator
+from ser import accelerator, outside
 from ser.audio import reading
 from ser.errors import AudioError, EncoderError
 from ser.extract.encoder import Encoder
@@ -162,7 +161,7 @@ def work(encoder: bytes, inputs: Inputs, sources: dict[str, bytes]) -> Outcome:
 
 @lru_cache(maxsize=8)
 def _unpickled(encoder: bytes) -> Encoder:
-    loaded = cast(Encoder, pickle.loads(encoder))  # our own bytes, from the parent process
+    loaded = cast(Encoder, outside.unpickle(encoder))
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
