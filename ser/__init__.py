@@ -26,6 +26,8 @@ _LAZY = {
     "classify": "ser.evaluation.systems.classify",
     "import_predictions": "ser.evaluation.systems.importing",
     "Predictor": "ser.predict.predictor",
+    "Result": "ser.results.records.result",
+    "load_result": "ser.results.records.result",
     "read_predictions": "ser.results.records.runs",
     "HeadClassifier": "ser.train.classical.estimator",
     "trust": "ser.outside",

@@ -8,11 +8,10 @@ from typing import Any
 from ser.extract.encoder import load
 from ser.extract.extraction import extract
 from ser.extract.options import EncoderOptions
-from ser.jsonfile import Content
 from ser.metadata.build import build
 from ser.metadata.table import write_table
 from ser.results.plotting.gallery import plot_into
-from ser.results.records.result import read_result
+from ser.results.records.result import Result
 from ser.results.report.compose import text_of
 from ser.synthesis import make_corpus
 from ser.train.experiments.fewshot import fewshot
@@ -65,20 +64,18 @@ def run(
     command = f"ser fit --dataset {source} {typed}"
     say(f"\n$ {command}\n")
     summary = fit(source, workspace, **options, jobs=jobs, quiet=quiet, command=command)
-    fitted = _shown(summary, workspace, say)
+    fitted = _shown(summary, say)
     shares = (10, 20, 50)
     command = f"ser fewshot --source {source} --target {target} --percentages {','.join(map(str, shares))} {typed}"
     say(f"\n$ {command}\n")
     curve = fewshot(target, source, workspace, percentages=shares, **options, jobs=jobs, quiet=quiet, command=command)
-    few = _shown(curve, workspace, say)
+    few = _shown(curve, say)
     return Made(fitted, few)
 
 
-def _shown(summary: Content, workspace: Workspace, say: Callable[[str], None]) -> Path:
+def _shown(result: Result, say: Callable[[str], None]) -> Path:
     """Print a summary and write its picture beside it."""
-    path = workspace.results / f"{summary['experiment']}.json"
-    result = read_result(str(path), workspace.results)
-    say(text_of(result.record, path))
-    (picture,) = plot_into(result, output=path.with_suffix(".png"))
+    say(text_of(result.record, result.path))
+    (picture,) = plot_into(result, output=result.path.with_suffix(".png"))
     say(f"picture     {picture}")
-    return path
+    return result.path

@@ -48,9 +48,9 @@ def command(session: Session, file: Path, dataset: str, labels: tuple[str, ...],
     from ser.evaluation.systems.label_map import read_map
 
     rule = fold_options(options)
-    content, remarks = import_predictions(
+    result, remarks = import_predictions(
         file, dataset, session.workspace, folds=rule, labels=read_map(labels), command=recorded_command(), **options
     )
     for remark in remarks:
         session.warn(remark)
-    report(session, content, {"output": options["output"], "log": ()})
+    report(session, result)

@@ -3,7 +3,7 @@
 The fields are those of `ser.train.runs.options.FitOptions` and `ser.train.loop.config.Config`; nothing here repeats them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -14,7 +14,6 @@ from ser.commands._base import Session
 from ser.commands._configuration import recorded_command
 from ser.commands._types import Items, Number, Plugin
 from ser.errors import ConfigError
-from ser.jsonfile import Content
 from ser.registry import has, names, unknown
 from ser.train.classical.classifier import PREFIX
 from ser.train.loop.config import Config
@@ -23,6 +22,7 @@ from ser.train.runs.options import option_fields
 
 if TYPE_CHECKING:
     from ser.metadata.folds.fold import FoldOptions
+    from ser.results.records.result import Result
 
 FINAL = "output"  # this option of an experiment and those after it follow the options of training
 
@@ -220,19 +220,11 @@ def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
     return pairs or None
 
 
-def report(session: Session, content: Content, options: dict[str, Any]) -> None:
-    """Print a result as `ser results show` does, and write it into the trackers that were named.
-
-    Args:
-        content: what the function of the command gave.
-        options: of the command line: `output` and `log`.
-    """
+def report(session: Session, result: "Result", loggers: Sequence[str] = ()) -> None:
+    """Print a result as `ser results show` does, and write it into the trackers that were named."""
     from ser.results.loggers import log
-    from ser.results.records.result import read_result
     from ser.results.report.compose import text_of
 
-    path = options["output"] or session.workspace.results / f"{content['experiment']}.json"
-    record = read_result(str(path), path.parent).record
-    session.say(f"{text_of(record, path)}\n\nwritten: {path}")
-    for line in log(record, path, options["log"]):
+    session.say(f"{text_of(result.record, result.path)}\n\nwritten: {result.path}")
+    for line in log(result.record, result.path, loggers):
         session.say(f"log         {line}")

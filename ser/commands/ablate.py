@@ -25,4 +25,4 @@ def command(session: Session, dataset: str | None, **options: Any) -> None:
     from ser.train.experiments.ablate import ablate
 
     name = dataset or choose_dataset(session.workspace)
-    report(session, ablate(name, session.workspace, **arguments(session, options, dataset=name)), options)
+    report(session, ablate(name, session.workspace, **arguments(session, options, dataset=name)), options["log"])

@@ -43,4 +43,4 @@ def command(session: Session, source: str | None, target: str | None, **options:
 
     source, target = need_pair(session.workspace, source, target)
     found = adapt(source, target, session.workspace, **arguments(session, options, source=source, target=target))
-    report(session, found, options)
+    report(session, found, options["log"])

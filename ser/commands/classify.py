@@ -41,7 +41,7 @@ def command(session: Session, labels: tuple[str, ...], **options: Any) -> None:
     from ser.evaluation.systems.classify import classify
     from ser.evaluation.systems.label_map import read_map
 
-    content, made = classify(
+    result, made = classify(
         workspace=session.workspace,
         folds=fold_options(options),
         labels=read_map(labels),
@@ -53,6 +53,6 @@ def command(session: Session, labels: tuple[str, ...], **options: Any) -> None:
     session.say(made.line() + "\n")
     for note in made.notes():
         session.warn(note)
-    report(session, content, {"output": options["output"], "log": ()})
+    report(session, result)
     if made.failed:
         raise click.exceptions.Exit(3)

@@ -30,4 +30,4 @@ def command(session: Session, datasets: list[str], **options: Any) -> None:
     from ser.train.experiments.combine import combine
 
     found = combine(datasets, session.workspace, **arguments(session, options))
-    report(session, found, options)
+    report(session, found, options["log"])

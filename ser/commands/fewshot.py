@@ -48,4 +48,4 @@ def command(session: Session, source: str | None, target: str | None, **options:
 
     source, target = choose_pair(session.workspace, source, target)
     found = fewshot(target, source, session.workspace, **arguments(session, options, source=source, target=target))
-    report(session, found, options)
+    report(session, found, options["log"])

@@ -40,9 +40,9 @@ def command(session: Session, dataset: str | None, grid: tuple[str, ...], random
     name = dataset or choose_dataset(session.workspace)
     given = arguments(session, options, dataset=name)
     if not grid and random is None:
-        report(session, fit(name, session.workspace, **given), options)
+        report(session, fit(name, session.workspace, **given), options["log"])
         return
     found = search(name, session.workspace, grid=parse_grid(grid), random=random, **given)
-    report(session, found, options)
+    report(session, found, options["log"])
     if found["failed"]:
         raise click.exceptions.Exit(3)

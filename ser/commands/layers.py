@@ -32,4 +32,4 @@ def command(session: Session, dataset: str | None, **options: Any) -> None:
     from ser.train.experiments.layers import layers
 
     name = dataset or choose_dataset(session.workspace)
-    report(session, layers(name, session.workspace, **arguments(session, options, dataset=name)), options)
+    report(session, layers(name, session.workspace, **arguments(session, options, dataset=name)), options["log"])

@@ -47,10 +47,10 @@ def command(
         named = [name for flag in ("audio", "text", "visual") for name in options[flag] or ()]
         names = datasets or session.workspace.with_features(named)
         found = every(names, session.workspace, **arguments(session, options, datasets=",".join(names)))
-        report(session, found, options)
+        report(session, found, options["log"])
         path = options["output"] or session.workspace.results / f"{found['experiment']}.json"
         session.say(f"table       {path.with_suffix('.csv')}\npicture     {path.with_suffix('.matrix.png')}")
         return
     source, target = need_pair(session.workspace, source, target)
     given = arguments(session, options, source=source, target=target)
-    report(session, transfer(source, target, session.workspace, **given), options)
+    report(session, transfer(source, target, session.workspace, **given), options["log"])

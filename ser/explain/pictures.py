@@ -5,11 +5,10 @@ from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ser.explain.attention import AttentionMap
-from ser.results.plotting.style import PALETTE
+from ser.results.plotting.style import PALETTE, Figure
 
 COLOURS = "cividis"
 TICKS = 30  # tokens that are written out

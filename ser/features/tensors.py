@@ -36,7 +36,7 @@ from ser.workspace import Workspace, open_workspace
 UNKNOWN_SOURCE = bytes(32)  # of features that were imported, not extracted
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tensors:
     """Rows, labels and features that a head is trained on.
 
@@ -71,6 +71,11 @@ class Tensors:
     untested: NDArray[np.bool_] | None = None
     unit: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     stamps: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """The content in one line."""
+        blocks = ", ".join(f"{block.name} ({block.modality})" for block in self.blocks) or "no features"
+        return f"{self.dataset}: {len(self.frame)} utterances; {', '.join(self.classes)}; {blocks}"
 
     @property
     def modalities(self) -> set[str]:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,7 +40,7 @@ from ser.workspace import Workspace, writing
 _QUOTE = re.compile(r'[",\r\n]|^\s|\s$')
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Table:
     """An utterance table and its facts.
 
@@ -56,6 +57,19 @@ class Table:
     facts: TableFacts = field(default_factory=lambda: TableFacts())
     path: Path | None = None
     copies: Copies | None = None
+
+    def __repr__(self) -> str:
+        """The content in one line."""
+        frame = self.frame
+        speakers, hours = len(set(frame["speaker"]) - {""}), frame["duration"].sum() / 3600
+        facts = [f"{len(frame)} utterances", f"{speakers} speakers" if speakers else "speakers not known"]
+        emotions = (f"{emotion or 'none'} {count}" for emotion, count in frame["emotion"].value_counts().items())
+        return f"{self.dataset}: {', '.join(facts + [f'{hours:.2f} h'] * bool(hours))}; {', '.join(emotions)}"
+
+    def _repr_html_(self) -> str:
+        """The same, and the first rows without the columns that are empty."""
+        rows = self.frame[[name for name in self.columns if self.has(name)]].head()
+        return f"<p>{escape(repr(self))}</p>{rows.to_html(index=False)}"
 
     @property
     def ids(self) -> list[str]:

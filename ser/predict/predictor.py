@@ -62,6 +62,11 @@ class Predictor:
         ]
         self.say = say
 
+    def __repr__(self) -> str:
+        heads = f"{len(self.heads)} heads" if len(self.heads) > 1 else "a head"
+        reads = ", ".join(source.name for source in self.head.inputs)
+        return f"Predictor of {', '.join(self.classes)} by {heads} {self.head.config.head} on {reads}"
+
     @property
     def reads_dialogues(self) -> bool:
         """True for a head that sees the turns of a dialogue at once."""

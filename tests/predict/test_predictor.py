@@ -46,6 +46,7 @@ def test_a_saved_head_gives_new_audio_what_it_gave_the_stored_features(trained: 
     model = (trained / "results" / entry["record"]).with_suffix(".safetensors")
     predictor = ser.Predictor(model)
     assert predictor.classes == ["anger", "sadness"]
+    assert repr(predictor) == "Predictor of anger, sadness by a head mlp on mfcc.utterance"
     recorded = pd.read_csv(trained / "results" / entry["predictions"])
     recorded = recorded[recorded["split"] == "test"].head(5)
     files = [trained / "corpus" / "AudioWAV" / f"{i}.wav" for i in recorded["utterance_id"]]

@@ -15,10 +15,10 @@ from ser.extract.options import EncoderOptions
 from ser.extract.report import ExtractionReport
 from ser.features.stores.names import CLASSES
 from ser.features.tensors import load_tensors
-from ser.jsonfile import Content
 from ser.metadata.build import ensure_table
 from ser.metadata.folds.fold import FoldOptions
 from ser.parallel import cores
+from ser.results.records.result import Result
 from ser.workspace import Workspace, open_workspace
 
 
@@ -43,7 +43,7 @@ def classify(
     quiet: bool = True,
     command: str = "ser.classify",
     say: Callable[[str], None] = lambda _: None,
-) -> tuple[Content, ExtractionReport]:
+) -> tuple[Result, ExtractionReport]:
     """Ask a ready-made classifier about all audio of a dataset, keep its probabilities, and write the record.
 
     Args:
@@ -91,5 +91,5 @@ def classify(
         device=loaded.device,
     )
     system = System("classify", loaded.name.removesuffix(CLASSES), {"model": loaded.identity["model"]}, ())
-    content, _ = write_answers(answers, data, system, options, space, loaded.name)
-    return content, report
+    result, _ = write_answers(answers, data, system, options, space, loaded.name)
+    return result, report

@@ -8,9 +8,9 @@ from ser.evaluation.systems.answers import read_answers
 from ser.evaluation.systems.recording import ERROR, RecordOptions, System, write_answers
 from ser.features.tensors import load_labels
 from ser.files import read_bytes
-from ser.jsonfile import Content
 from ser.metadata import ledger
 from ser.metadata.folds.fold import FoldOptions
+from ser.results.records.result import Result
 from ser.workspace import Workspace, open_workspace
 
 
@@ -31,7 +31,7 @@ def import_predictions(
     probabilities: Sequence[str] | None = None,
     output: Path | None = None,
     command: str = "ser.import_predictions",
-) -> tuple[Content, list[str]]:
+) -> tuple[Result, list[str]]:
     """Import predictions of any system, and write the record.
 
     Args:
@@ -77,8 +77,8 @@ def import_predictions(
         command=command,
     )
     known = System("import", name, facts, [unknown, *seen])
-    content, unused = write_answers(answers, data, known, options, space, str(path))
+    result, unused = write_answers(answers, data, known, options, space, str(path))
     remarks = [f"not used: {number} predictions {reason}" for reason, number in unused.items()]
     if answers.unused:
         remarks.append(f"columns that are not read: {', '.join(answers.unused)}")
-    return content, remarks
+    return result, remarks

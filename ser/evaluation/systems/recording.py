@@ -17,13 +17,13 @@ from ser.evaluation.systems.answers import Answers
 from ser.evaluation.systems.joining import Joined, join, lacking
 from ser.evaluation.systems.label_map import by_class, in_words, map_labels
 from ser.features.tensors import Tensors
-from ser.jsonfile import Content, plain
 from ser.metadata.folds.fold import Fold, FoldOptions
 from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.parsing import few
 from ser.results.records.model import RunResult, Sizes
 from ser.results.records.names import config_hash
 from ser.results.records.notes import notes_of
+from ser.results.records.result import Result, recorded
 from ser.results.records.runs import write_record, write_run
 from ser.results.records.summary import FinishedExperiment, summarise
 from ser.train.runs.identity import identity, name_and_file
@@ -93,7 +93,7 @@ def plain_name(name: str) -> str:
 
 def write_answers(
     answers: Answers, data: Tensors, system: System, options: RecordOptions, space: Workspace, where: str
-) -> tuple[Content, dict[str, int]]:
+) -> tuple[Result, dict[str, int]]:
     """Write the record of a system's answers.
 
     Args:
@@ -149,9 +149,7 @@ def write_answers(
     )
     summary = summarise(finished, notes=notes_of(done))
     write_record(path, summary)
-    content = plain(summary)
-    assert isinstance(content, dict)
-    return content, dict(joined.unused)
+    return recorded(summary, path), dict(joined.unused)
 
 
 def _restricted(mapping: Mapping[str, str], scheme: Scheme, data: Tensors) -> list[str]:

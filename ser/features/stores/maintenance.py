@@ -36,23 +36,6 @@ def choose(workspace: Workspace, datasets: Sequence[str] | None, stores: Sequenc
     return [workspace.store(d, n) for d, names in chosen.items() for n in names if not stores or n in stores]
 
 
-def describe_store(store: FeatureStore) -> str:
-    """The content of a store in one line."""
-    facts, files = store.facts, store.files
-    size = sum(file.stat().st_size for file in files)
-    index = store.index(store.ids)
-    parts = [f"{len(store)} utterances", f"{facts.modality}, {facts.level} level"]
-    parts.append(" x ".join(map(str, store.shape)) + f" {store.dtype}")
-    if facts.sample_rate:
-        parts.append(f"{facts.sample_rate} Hz, {index.n_samples.sum() / facts.sample_rate / 3600:.2f} h")
-    if facts.level == "frame":
-        parts.append(f"{index.n_frames.sum()} frames")
-    shards = len(files) - store.path.exists()
-    merged = "merged" if not shards else f"{shards} shards to merge: ser store merge"
-    where = f"{store.path.parent.name} {store.path.name.removesuffix('.h5')}"
-    return f"{where}: {', '.join(parts)}, {size / 1e6:.1f} MB, {merged}"
-
-
 def info(path: Path, verbose: bool = False) -> str:
     """Describe the store at a path, with its identity and provenance where `verbose`.
 
@@ -61,7 +44,7 @@ def info(path: Path, verbose: bool = False) -> str:
     """
     try:
         with FeatureStore(path) as store:
-            return "\n".join([describe_store(store), *([details(store)] if verbose else [])])
+            return "\n".join([repr(store), *([details(store)] if verbose else [])])
     except OSError as error:
         raise StoreError(f"cannot read the feature store {path}", found=error.strerror) from None
 

@@ -6,8 +6,9 @@ A row of a later shard wins over the same id in an earlier shard or in the merge
 import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -18,6 +19,9 @@ from ser.features.stores.file import StoreFile
 from ser.features.stores.layout import FRAME, DamagedRows, Index, concatenated, some
 from ser.features.stores.names import options_of_name
 from ser.files import JsonObject
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class FeatureStore:
@@ -65,6 +69,45 @@ class FeatureStore:
     def shape(self) -> tuple[int, ...]:
         """Shape of one vector: `(D,)`, or `(L, D)` where layers are kept."""
         return tuple(self._files[-1].tail)
+
+    def __repr__(self) -> str:
+        """The content in one line."""
+        facts, index = self.facts, self.index(self.ids)
+        parts = [f"{len(self)} utterances", f"{facts.modality}, {facts.level} level"]
+        parts.append(" x ".join(map(str, self.shape)) + f" {self.dtype}")
+        if facts.sample_rate:
+            parts.append(f"{facts.sample_rate} Hz, {index.n_samples.sum() / facts.sample_rate / 3600:.2f} h")
+        if facts.level == FRAME:
+            parts.append(f"{index.n_frames.sum()} frames")
+        files = [file for file in self.files if file.exists()]
+        shards = sum(file != self.path for file in files)
+        merged = "merged" if not shards else f"{shards} shards to merge: ser store merge"
+        where = f"{self.path.parent.name} {self.path.name.removesuffix('.h5')}"
+        return f"{where}: {', '.join(parts)}, {sum(file.stat().st_size for file in files) / 1e6:.1f} MB, {merged}"
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        facts = pd.DataFrame(self.facts.identity.items()).to_html(header=False, index=False)
+        return f"<p>{escape(repr(self))}</p>{facts}"
+
+    def to_frame(self) -> "pd.DataFrame":
+        """The features as a table: one row for each utterance, under its id, and the columns f0, f1, ...
+
+        Raises:
+            StoreError: the store has frames or several layers.
+        """
+        import pandas as pd
+
+        if self.level == FRAME or len(self.shape) != 1:
+            raise StoreError(
+                f"{self.path} does not have one vector per utterance",
+                action="Take each utterance: store[utterance_id].",
+            )
+        index = pd.Index(self.ids, name="utterance_id")
+        names = [f"f{i}" for i in range(self.dim)]
+        frame: pd.DataFrame = pd.DataFrame(self.read(self.ids), index=index, columns=names)
+        return frame
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from ser.results.plotting.style import PALETTE
+from ser.results.plotting.style import PALETTE, Figure
 from ser.results.records.model import Described
 from ser.results.report.cells import FEW_RUNS
 

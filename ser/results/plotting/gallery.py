@@ -4,11 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from ser.errors import ConfigError
 from ser.registry import load, names, summary, unknown
-from ser.results.plotting.style import FORMATS, save
+from ser.results.plotting.style import FORMATS, Figure, save
 from ser.results.records.result import Result
 from ser.results.report.blocks import printable
 
@@ -77,18 +75,18 @@ def plot_into(
     Raises:
         ConfigError: an unknown kind or format, a kind that does not fit, or several pictures for one file.
     """
-    wanted = _wanted(result, kinds)
+    asked = wanted(result, kinds)
     file = output if output is not None and not output.is_dir() and output.suffix else None
     endings = list(formats or [file.suffix[1:] if file else "png"])
     strange = [e for e in endings if f".{e}" not in FORMATS]
     if strange and not file:
         raise unknown("format", strange[0], [e[1:] for e in FORMATS])
-    if file and (len(wanted) * len(endings) > 1 or file.suffix[1:] not in endings):
-        found = f"{', '.join(wanted)} as {', '.join(endings)}"
+    if file and (len(asked) * len(endings) > 1 or file.suffix[1:] not in endings):
+        found = f"{', '.join(asked)} as {', '.join(endings)}"
         raise ConfigError(
             f"--output {output} is one file", expected="a folder, for several pictures or formats", found=found
         )
-    for kind in wanted:
+    for kind in asked:
         figure = draw(result, kind, metric).figure
         if not title:
             figure.suptitle("")
@@ -98,7 +96,12 @@ def plot_into(
             yield file or beside
 
 
-def _wanted(result: Result, given: Sequence[str] | None) -> list[str]:
+def wanted(result: Result, given: Sequence[str] | None) -> list[str]:
+    """The kinds that were asked for: `given`, all that fit for `all`, the first that fits for None.
+
+    Raises:
+        ConfigError: an unknown kind, or none fits.
+    """
     strange = [k for k in given or () if k not in (*names(PICTURES), ALL)]
     if strange:
         raise unknown("kind of picture", strange[0], [*names(PICTURES), ALL])

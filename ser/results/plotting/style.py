@@ -5,13 +5,14 @@ blindness tell both apart, and both differ in grey. Plain black (frames, words, 
 text around it where a picture is part of a page; `INK` on a coloured cell stays dark.
 """
 
+from io import BytesIO
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.colorbar import Colorbar
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MatplotlibFigure
 
 from ser.errors import ConfigError
 from ser.results.records.find import dataset_of
@@ -38,6 +39,15 @@ FULL_NAMES = {
     "cosine": "cosine with the votes",
     "F1_1K": "macro F1 at 1/K",
 }
+
+
+class Figure(MatplotlibFigure):
+    """A figure that a notebook shows, also where neither pyplot nor `%matplotlib inline` prepared it."""
+
+    def _repr_png_(self) -> bytes:
+        content = BytesIO()
+        self.savefig(content, format="png", dpi=100)
+        return content.getvalue()
 
 
 def save(figure: Figure, path: Path) -> None:

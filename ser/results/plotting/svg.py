@@ -4,8 +4,8 @@ import io
 import re
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
 
+from ser.results.plotting.style import Figure
 from ser.results.report.blocks import UNPRINTABLE
 
 BLACK = "#000000"

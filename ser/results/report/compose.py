@@ -45,16 +45,20 @@ def write_report(results: Sequence[str], folder: Path, form: str | None = None, 
     Raises:
         ConfigError: an unknown result, format or ending; or the format needs a package that is not installed.
     """
-    found = [read_result(name, folder) for name in results]
+    return report_of([read_result(name, folder) for name in results], form, output)
+
+
+def report_of(results: Sequence[Result], form: str | None = None, output: Path | None = None) -> Path:
+    """Write a report of results that have been read; arguments, result and errors as of `write_report`."""
     form = form or (_by_ending(output) if output else "html")
     plugin = load(FORMATS, form)
     if output is None:
-        first = found[0].path
-        more = f"-and-{len(found) - 1}-more" if len(found) > 1 else ""
+        first = results[0].path
+        more = f"-and-{len(results) - 1}-more" if len(results) > 1 else ""
         output = first.with_name(first.name.removesuffix(".json") + f"{more}.report{plugin.ENDING}")
     if output.suffix == ".json":
         raise ConfigError(f"--output {output} looks like a record", expected=f"a file ending in {plugin.ENDING}")
-    plugin.write(compose(found), output)
+    plugin.write(compose(results), output)
     return output
 
 
@@ -77,6 +81,12 @@ def text_of(record: Any, path: Path) -> str:
 
     typed = convert(plain(record), model_of(record)) if isinstance(record, dict) else record
     return render(compose([Result(path, typed)], full=False))
+
+
+def lead_of(result: Result) -> str:
+    """The sentence that a result's report begins with, its score with the interval; "" where there is none."""
+    blocks = [block for section in _sections(result, full=False)[:1] for block in section.blocks]
+    return next((block.text for block in blocks if isinstance(block, Text) and block.lead), "")
 
 
 def compose(results: Sequence[Result], full: bool = True) -> Report:

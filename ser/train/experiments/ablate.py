@@ -11,7 +11,7 @@ from typing import Any
 
 from ser.errors import ConfigError, TrainingError
 from ser.features.tensors import Tensors
-from ser.jsonfile import Content
+from ser.results.records.result import Result
 from ser.results.statistics.gains import against
 from ser.results.studies import ablation
 from ser.train.classical.classifier import is_classical
@@ -34,7 +34,7 @@ def ablate(
     head: str = "cross_attention",
     simple: str = "early",
     **options: Any,
-) -> Content:
+) -> Result:
     """Fit all variants, and compare the full model with each of the others.
 
     Options of training hold for all variants; `head_options` for those with `head`, and `modality_dropout` for those with

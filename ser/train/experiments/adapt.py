@@ -7,9 +7,9 @@ from typing import Any
 
 from ser import registry
 from ser.errors import ConfigError
-from ser.jsonfile import Content
 from ser.metadata.targets import plugin
 from ser.registry import words
+from ser.results.records.result import Result
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant
 from ser.train.experiments.transfer import source_only, target_only, transfer_experiment, transfer_study
@@ -35,7 +35,7 @@ def adapt(
     ramp: str | None = None,
     criterion: str = "source",
     **options: Any,
-) -> Content:
+) -> Result:
     """Adapt a head from a labelled source to an unlabelled target, and write the study.
 
     `protocol` and the options of folds are the target's.

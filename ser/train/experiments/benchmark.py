@@ -7,11 +7,12 @@ from typing import Any
 from ser.audit.split_data import split_table
 from ser.errors import ConfigError, SerError
 from ser.features.store_selection import open_stores
-from ser.jsonfile import Content, read_object
+from ser.jsonfile import read_object
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import load_table
 from ser.registry import words
 from ser.results.benchmarks import Preset, preset
+from ser.results.records.result import Result
 from ser.train.experiments.fit import fit
 from ser.workspace import Workspace, open_workspace
 
@@ -29,7 +30,7 @@ def benchmark(
     address: str | None = None,
     command: str = "ser.benchmark",
     quiet: bool = True,
-) -> Content:
+) -> Result:
     """Fit the head of a benchmark on stored features, and write the record; see `ser.results.benchmarks`.
 
     Args:

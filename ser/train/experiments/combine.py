@@ -18,11 +18,11 @@ from msgspec.structs import asdict
 from ser.audit.split_data import SplitData
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
-from ser.jsonfile import Content
 from ser.metadata.folds.fold import Fold
 from ser.registry import unknown, words
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.model import AdjustedComparison, AloneExperiment, CorpusNumbers
+from ser.results.records.result import Result
 from ser.results.statistics import paired
 from ser.results.statistics.gains import SIGNIFICANT
 from ser.train.runs.experiment import Experiment, fit_experiment, kind_of, make_experiment
@@ -45,7 +45,7 @@ def combine(
     head: str = "mlp",
     balance: str = "corpus",
     **options: Any,
-) -> Content:
+) -> Result:
     """Train on the union of some corpora, test on each, and write the record.
 
     `refit` `auto` trains again where every corpus's validation part was carved out of training, else nowhere, and alike for
@@ -77,7 +77,7 @@ def combine(
     for experiment in alone:
         experiment.summarise(part=True)
     union.summarise(datasets=_reports(parts, alone, union))
-    return given.content(union.numbers)
+    return given.result(union.numbers)
 
 
 def _alone(parts: Sequence[Tensors], options: FitOptions) -> list[Experiment]:

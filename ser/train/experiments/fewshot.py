@@ -15,12 +15,12 @@ from msgspec import UNSET, UnsetType
 
 from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError
-from ser.jsonfile import Content
 from ser.metadata.folds.fold import Fold
 from ser.registry import words
 from ser.results.metrics.saved_labels import saved_labels
 from ser.results.records.model import CorpusNumbers, FewshotSummary, SourceModel
 from ser.results.records.names import amount_name, amount_of, amount_value
+from ser.results.records.result import Result
 from ser.results.records.summary import summarise_fewshot
 from ser.results.statistics.gains import by_amount
 from ser.results.studies.fewshot import Method, Point, Source, Study, ZeroShot
@@ -77,7 +77,7 @@ def fewshot(
     lr_factor: float | None = None,
     freeze: str = "none",
     **options: Any,
-) -> Content:
+) -> Result:
     """Measure the curve over the amount of labelled target data, of one method or of several on the same shots.
 
     `protocol` and the options of folds are the target's. With `normalize="train"` both corpora are standardised by the source's
@@ -123,7 +123,7 @@ def fewshot(
     plain = next(iter(experiments.values()))
     if len(names) == 1:
         train_methods(job, experiments, given, plain.name)
-        return given.content(plain.summarise())
+        return given.result(plain.summarise())
     return study(
         Study,
         [Variant(name, experiment) for name, experiment in experiments.items()],

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.jsonfile import Content
+from ser.results.records.result import Result
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant
 from ser.train.experiments.transfer import source_only, target_only, transfer_experiment, transfer_study
@@ -27,7 +27,7 @@ def finetune(
     tune_epochs: int | None = None,
     lr_factor: float = 0.1,
     **options: Any,
-) -> Content:
+) -> Result:
     """Train on the source, then on the target's training part, and write the study.
 
     The target's validation part picks the epoch of the second training. `protocol` and the options of folds are the target's.

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ser.jsonfile import Content
+from ser.results.records.result import Result
 from ser.train.runs.experiment import fit_experiment
 from ser.train.runs.joined_corpora import load
 from ser.train.runs.options import read_options, with_options
@@ -12,7 +12,7 @@ from ser.workspace import Workspace
 
 
 @with_options()
-def fit(dataset: str, workspace: Workspace | str | Path = ".", *, head: str = "mlp", **options: Any) -> Content:
+def fit(dataset: str, workspace: Workspace | str | Path = ".", *, head: str = "mlp", **options: Any) -> Result:
     """Train a head over seeds and folds on cached features, and write the record.
 
     Args:
@@ -27,4 +27,4 @@ def fit(dataset: str, workspace: Workspace | str | Path = ".", *, head: str = "m
     experiment = fit_experiment(load(dataset, given), given)
     train_all([experiment], given, experiment.name)
     experiment.summarise()
-    return given.content(experiment.numbers)
+    return given.result(experiment.numbers)

@@ -14,9 +14,9 @@ from typing import Any
 from ser.errors import ConfigError
 from ser.features.stored_layers import one_layer, stored_layers
 from ser.features.tensors import Tensors
-from ser.jsonfile import Content
 from ser.registry import unknown
 from ser.results.metrics.measures import chosen_by
+from ser.results.records.result import Result
 from ser.results.statistics.chosen_setting import best_setting, nested, weights_over_runs
 from ser.results.statistics.gains import against_others
 from ser.results.studies import layers as record
@@ -42,7 +42,7 @@ def layers(
     head: str = "linear",
     over: str = "layers",
     **options: Any,
-) -> Content:
+) -> Result:
     """Fit the head at every position, choose one on validation, and compare it with others.
 
     The chosen layer is compared with the last one and with all layers, the chosen pooling with each other.

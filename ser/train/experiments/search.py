@@ -14,9 +14,9 @@ from typing import Any
 
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
-from ser.jsonfile import Content
 from ser.results.metrics.measures import chosen_by
 from ser.results.records.names import config_hash
+from ser.results.records.result import Result
 from ser.results.statistics.chosen_setting import best_setting, nested
 from ser.results.studies import search as record
 from ser.train.experiments.search_space import Values, settings, training_of
@@ -37,7 +37,7 @@ def search(
     random: int | None = None,
     head: str = "mlp",
     **options: Any,
-) -> Content:
+) -> Result:
     """Fit every setting, choose one on validation, and give its test scores.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import SerError
-from ser.jsonfile import Content
+from ser.results.records.result import Result
 from ser.results.records.runs import write_record
 from ser.results.records.summary import opening
 from ser.results.studies import StudyRecord
@@ -66,7 +66,7 @@ def study(
     body: Callable[[Path], dict[str, Any]],
     train: Callable[[Sequence[Experiment], FitOptions, str], None] = train_all,
     seconds: Callable[[], float] | None = None,
-) -> Content:
+) -> Result:
     """Train all missing runs of the variants together, write the summary of each, then the record that compares them.
 
     Args:
@@ -115,7 +115,7 @@ def study(
     found = kind(**fields)
     write_record(path, found)
     found.write_beside(path)
-    return options.content(found)
+    return options.result(found)
 
 
 def _command(command: str, experiments: Sequence[Experiment]) -> str:

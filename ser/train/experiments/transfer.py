@@ -15,9 +15,9 @@ from msgspec import UNSET
 from msgspec.structs import replace as replace_fields
 
 from ser.audit.split_data import SplitData, tested_only
-from ser.jsonfile import Content
 from ser.metadata.folds.fold import Fold
 from ser.results.records.model import Suspect
+from ser.results.records.result import Result
 from ser.results.statistics.gains import comparisons
 from ser.results.studies import transfer as transfer_record
 from ser.train.classical.classifier import is_classical
@@ -44,7 +44,7 @@ def transfer(
     head: str = "mlp",
     learns: str = "emotion",
     **options: Any,
-) -> Content:
+) -> Result:
     """Train a head on a source, test it on the target's test parts, and write the record.
 
     `protocol` and the options of folds are the target's, and decide which of its utterances are tested. `normalize`: `train`
@@ -68,7 +68,7 @@ def transfer(
     experiment = source_only(prepare_pair(source, target, given), given, output=given.output).result
     train_all([experiment], given, experiment.name)
     experiment.summarise()
-    return given.content(experiment.numbers)
+    return given.result(experiment.numbers)
 
 
 def source_only(pair: CorpusPair, options: FitOptions, output: Path | None = None) -> Variant:
@@ -129,7 +129,7 @@ def transfer_experiment(
     )
 
 
-def transfer_study(task: str, pair: CorpusPair, variants: Sequence[Variant], options: FitOptions) -> Content:
+def transfer_study(task: str, pair: CorpusPair, variants: Sequence[Variant], options: FitOptions) -> Result:
     """Train all variants, compare each with the source's head alone, and write the study.
 
     Args:

@@ -15,13 +15,13 @@ import numpy as np
 from ser.audit.split_data import SplitData, describe_data, tested_only
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
-from ser.jsonfile import Content
 from ser.metadata import languages
 from ser.metadata.folds.fold import Fold
 from ser.registry import words
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.model import tested_utterances
+from ser.results.records.result import Result
 from ser.results.studies.transfer_matrix import Cell, Study, means
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant, study
@@ -64,7 +64,7 @@ def matrix(
     head: str = "mlp",
     learns: str = "emotion",
     **options: Any,
-) -> Content:
+) -> Result:
     """Train on each corpus, test on all, and write the study, its table as CSV and a heat map.
 
     Args:

@@ -15,11 +15,10 @@ from datetime import datetime, timezone
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from ser.clusters import BACKENDS
 from ser.errors import ConfigError
-from ser.jsonfile import Content, plain
 from ser.metadata.targets import DIMENSIONS, TARGETS
 from ser.registry import names, resolve, unknown, words
 from ser.train.classical.classifier import is_classical
@@ -30,6 +29,7 @@ from ser.workspace import Workspace, open_workspace
 if TYPE_CHECKING:
     from ser.metadata.folds.fold import FoldOptions
     from ser.results.records.model import Opening
+    from ser.results.records.result import Result
 
 WORKSPACE = "the folder that holds metadata/, features/ and results/."
 HEADS = "ser.train.heads"
@@ -148,13 +148,16 @@ class FitOptions:
         """The file of an experiment's or a study's record."""
         return self.output or self.workspace.results / f"{name}.json"
 
-    def content(self, record: "Opening") -> Content:
-        """Write a record into the trackers that the user named, and return its content, as its file has it."""
+    def result(self, record: "Opening") -> "Result":
+        """Write a record into the trackers that the user named, and return it with its place."""
+        from ser.results.records.result import recorded
+
+        path = self.record_of(record.experiment)
         if self.log:
             from ser.results.loggers import log
 
-            log(record, self.record_of(record.experiment), self.log)
-        return cast(Content, plain(record))
+            log(record, path, self.log)
+        return recorded(record, path)
 
     @property
     def named_stores(self) -> tuple[str, ...] | None:

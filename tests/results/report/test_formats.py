@@ -13,7 +13,6 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -537,9 +536,8 @@ def test_control_characters_reach_no_format(tmp_path: Path, write_experiment: Wr
 
 
 def test_other_kinds_have_a_report_by_themselves_or_none(folder: Path) -> None:
-    audit = SimpleNamespace(schema="ser.audit/1")
-    one = read_record(folder / "one.json")
-    with pytest.raises(ConfigError, match=r"x\.json is of the kind 'simple namespace', which is reported by itself"):
-        compose([Result(folder / "one.json", one), Result(folder / "x.json", audit)])
+    one, run = read_record(folder / "one.json"), read_record(folder / "one" / "run-000.fold-01.json")
+    with pytest.raises(ConfigError, match=r"x\.json is of the kind 'run record', which is reported by itself"):
+        compose([Result(folder / "one.json", one), Result(folder / "x.json", run)])
     with pytest.raises(ConfigError, match=r"no report of run\.json; expected a summary, .* found schema ser\.run/1"):
         compose([Result(folder / "run.json", read_record(folder / "one" / "run-000.fold-01.json"))])

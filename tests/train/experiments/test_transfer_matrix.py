@@ -3,7 +3,6 @@
 import csv
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -306,7 +305,7 @@ def test_the_picture_says_what_the_study_says(maker: Any) -> None:
         assert f"{value['mean']:.3f}\n± {value['std']:.3f}" in texts
     assert texts.count("/?") == 2
     with pytest.raises(ConfigError, match="nothing for a picture of kind matrix"):
-        draw(Result(Path("search.json"), SimpleNamespace()), "matrix")
+        draw(Result(Path("fit.json"), study.record.time), "matrix")
     runner, root = CliRunner(), str(maker.space.root)
     shown = runner.invoke(cli, ["results", "show", study["experiment"], "--workspace", root])
     assert "- one -> two: neutral and sadness may be swapped" in shown.output

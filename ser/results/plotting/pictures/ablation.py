@@ -1,9 +1,7 @@
 """Ablation: each variant's score with its interval over runs."""
 
-from matplotlib.figure import Figure
-
 from ser.results.plotting.bars import Estimate, points, points_note
-from ser.results.plotting.style import FULL_NAMES, title
+from ser.results.plotting.style import FULL_NAMES, Figure, title
 from ser.results.records.result import Result
 from ser.results.studies import ablation
 

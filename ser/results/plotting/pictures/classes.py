@@ -1,10 +1,8 @@
 """Precision, recall and F1 of each class, with intervals over runs."""
 
-from matplotlib.figure import Figure
-
 from ser.results.metrics.spread import SCORES, over_classes
 from ser.results.plotting.bars import Estimate, Series, bars, interval_note
-from ser.results.plotting.style import title
+from ser.results.plotting.style import Figure, title
 from ser.results.records.result import Result
 
 ORDER = 40

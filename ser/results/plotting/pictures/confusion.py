@@ -3,9 +3,8 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from ser.results.plotting.style import INK, as_vector, title
+from ser.results.plotting.style import INK, Figure, as_vector, title
 from ser.results.records.model import matrix_of
 from ser.results.records.result import Result
 from ser.results.report.cells import many

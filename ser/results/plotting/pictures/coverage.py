@@ -3,9 +3,8 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from ser.results.plotting.style import PALETTE, title
+from ser.results.plotting.style import PALETTE, Figure, title
 from ser.results.records.evaluation import Evaluation, RiskCurve
 from ser.results.records.result import Result
 from ser.results.report.cells import score

@@ -1,9 +1,8 @@
 """Predicted over rated value of each dimension: a point for each test utterance, the mean over runs, and the diagonal."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from ser.results.plotting.style import PALETTE, title
+from ser.results.plotting.style import PALETTE, Figure, title
 from ser.results.records.result import Result
 from ser.results.report.cells import many, number
 

@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from ser.results.plotting.style import FULL_NAMES, PALETTE, title
+from ser.results.plotting.style import FULL_NAMES, PALETTE, Figure, title
 from ser.results.records.find import fact_of
 from ser.results.records.model import AmountNumbers, Metrics, Spread
 from ser.results.records.names import amount_value

@@ -1,9 +1,7 @@
 """Test score of each fold, with intervals over runs."""
 
-from matplotlib.figure import Figure
-
 from ser.results.plotting.bars import Estimate, Series, bars, interval_note
-from ser.results.plotting.style import FULL_NAMES, title
+from ser.results.plotting.style import FULL_NAMES, Figure, title
 from ser.results.records.result import Result
 
 ORDER = 55

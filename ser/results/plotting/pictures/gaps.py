@@ -1,9 +1,7 @@
 """UA of each gender and speaker of an evaluation, with bootstrap intervals, the best speaker on top."""
 
-from matplotlib.figure import Figure
-
 from ser.results.plotting.bars import Estimate, draw_points
-from ser.results.plotting.style import title
+from ser.results.plotting.style import Figure, title
 from ser.results.records.evaluation import EvaluatedGender, EvaluatedSpeaker, Evaluation, Genders, Speakers
 from ser.results.records.result import Result
 

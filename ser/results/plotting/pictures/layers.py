@@ -2,10 +2,9 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ser.results.plotting.bars import Estimate, draw_points, interval_note, points_note
-from ser.results.plotting.style import FULL_NAMES, PALETTE, title
+from ser.results.plotting.style import FULL_NAMES, PALETTE, Figure, title
 from ser.results.records.result import Result
 from ser.results.report.cells import FEW_RUNS
 from ser.results.studies.layers import Study

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ser.results.plotting.style import PALETTE, title
+from ser.results.plotting.style import PALETTE, Figure, title
 from ser.results.records.model import RunRecord
 from ser.results.records.result import Result
 

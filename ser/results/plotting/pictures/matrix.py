@@ -12,10 +12,9 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ser.results.plotting.style import INK, as_vector, title
+from ser.results.plotting.style import INK, Figure, as_vector, title
 from ser.results.records.model import Described
 from ser.results.records.result import Result
 from ser.results.studies.transfer_matrix import Cell, Study

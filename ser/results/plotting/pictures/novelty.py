@@ -1,9 +1,7 @@
 """Novelty: the AUROC of each score, of novel against known utterances, beside that of chance."""
 
-from matplotlib.figure import Figure
-
 from ser.results.plotting.bars import BARS, Estimate, Series, bars, interval_note
-from ser.results.plotting.style import title
+from ser.results.plotting.style import Figure, title
 from ser.results.records.evaluation import Evaluation
 from ser.results.records.result import Result
 

@@ -5,10 +5,9 @@ Of an evaluation with --calibrate before and after the temperatures.
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ser.results.metrics.spread import ReliabilityOverRuns, reliability_over_runs
-from ser.results.plotting.style import PALETTE, title
+from ser.results.plotting.style import PALETTE, Figure, title
 from ser.results.records.evaluation import Evaluation, ProbabilityScores, Reliability
 from ser.results.records.result import Result
 from ser.results.report.cells import many, number, score

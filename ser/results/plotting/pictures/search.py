@@ -1,9 +1,7 @@
 """Search: validation score of each setting that was tried, best on top."""
 
-from matplotlib.figure import Figure
-
 from ser.results.plotting.bars import Estimate, points, points_note
-from ser.results.plotting.style import FULL_NAMES, title
+from ser.results.plotting.style import FULL_NAMES, Figure, title
 from ser.results.records.result import Result
 from ser.results.report.cells import setting
 from ser.results.studies import search

@@ -1,10 +1,8 @@
 """The score of each speaker, with intervals over runs, best on top."""
 
-from matplotlib.figure import Figure
-
 from ser.results.metrics.spread import over_groups
 from ser.results.plotting.bars import BARS, Estimate, Series, bars, interval_note
-from ser.results.plotting.style import title
+from ser.results.plotting.style import Figure, title
 from ser.results.records.result import Result, metrics_of_groups
 
 ORDER = 50

@@ -1,9 +1,7 @@
 """UA of the test audio in each condition of the suite, beside that of the original."""
 
-from matplotlib.figure import Figure
-
 from ser.results.plotting.bars import Estimate, Series, bars
-from ser.results.plotting.style import PALETTE, title
+from ser.results.plotting.style import PALETTE, Figure, title
 from ser.results.records.evaluation import Evaluation, SuiteCheck
 from ser.results.records.result import Result
 

@@ -1,9 +1,7 @@
 """Transfer: the score of each variant beside source only and target only, and its gain over source only."""
 
-from matplotlib.figure import Figure
-
 from ser.results.plotting.bars import Estimate, draw_points, points_note
-from ser.results.plotting.style import FULL_NAMES, title
+from ser.results.plotting.style import FULL_NAMES, Figure, title
 from ser.results.records.result import Result
 from ser.results.report.cells import number
 from ser.results.studies import transfer

@@ -2,7 +2,8 @@
 
 import base64
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 ENDING = ".html"
-TEMPLATE = "page.html.j2"
+PAGE, FRAGMENT = "page.html.j2", "fragment.html.j2"
 WIDE = 600  # pixels: wider figures are scrolled on a small screen, others shrink
 
 
@@ -29,6 +30,15 @@ def write(report: Report, path: Path) -> None:
 
 def render(report: Report) -> str:
     """The page's text."""
+    return _rendered(PAGE, report, report.sections)
+
+
+def fragment(report: Report) -> str:
+    """The first section of a report as a part of another page, such as a notebook."""
+    return _rendered(FRAGMENT, report, [replace(section, title=report.title) for section in report.sections[:1]])
+
+
+def _rendered(template: str, report: Report, sections: Sequence[Section]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -45,7 +55,7 @@ def render(report: Report) -> str:
 
     environment.filters["breakable"] = _breakable
     environment.globals |= {"kind_of": _kind, "drawn": drawn, "embedded": _embedded}
-    return environment.get_template(TEMPLATE).render(report=report, parts=[Part.of(s, 2, ids) for s in report.sections])
+    return environment.get_template(template).render(report=report, parts=[Part.of(s, 2, ids) for s in sections])
 
 
 class Ids:
