@@ -31,7 +31,7 @@ ROWS = [
     {"results"},
     {"extract", "train"},
     {"predict", "explain"},
-    {"evaluation"},
+    {"evaluation", "export"},
     {"demo"},
     {"commands"},
     {"cli"},

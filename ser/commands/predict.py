@@ -13,8 +13,9 @@ from ser.commands._types import Folder, Items, Number
 @click.option(
     "--model",
     required=True,
-    metavar="NAME|FILE",
-    help="A saved head's file, or an experiment of ser fit --save, by the beginning of its name: the mean of its heads.",
+    metavar="NAME|FILE|FOLDER",
+    help="A saved head's file; an experiment of ser fit --save, by the beginning of its name: the mean of its heads; or a "
+    "folder of ser export folder.",
 )
 @click.option(
     "--texts", type=click.Path(dir_okay=False, path_type=Path), help="The words that are said: one line for each file."
@@ -107,9 +108,9 @@ def command(
         options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence, vad or "")
     moved = dict(pair.partition("=")[::2] for pair in encoders or [])
     heads = find_heads(model, session.workspace.results)
-    if len(heads) > 1:
-        session.warn(f"the answers are the mean of {len(heads)} heads in {heads[0].parent}")
     predictor = Predictor(heads, weights=weights, device=device, encoders=moved, say=session.warn)
+    if len(predictor.files) > 1:
+        session.warn(f"the answers are the mean of {len(predictor.files)} heads in {predictor.files[0].parent}")
     check_confidence(min_confidence, predictor.head.target)
     if options is None:
         inputs = inputs_of_command(files, texts, table, predictor.reads_dialogues, channels)

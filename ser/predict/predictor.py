@@ -17,7 +17,9 @@ from ser.predict.head_encoders import load_encoder
 from ser.predict.inputs import Inputs, check_inputs
 from ser.predict.predictions import long_note, notes, prediction_table, scales_note
 from ser.predict.recordings import RecordingLike
+from ser.results.metrics.calibration import scaled
 from ser.train.checkpoint import SavedHead, load_head
+from ser.train.model_folder import heads_and_temperatures
 from ser.train.nn.layers import Input
 
 
@@ -25,7 +27,8 @@ class Predictor:
     """A predictor of the emotions of new recordings, by a head that `ser fit --save` wrote.
 
     Args:
-        model: the head's file; or the files of several heads of one experiment, whose answers are averaged.
+        model: the head's file; or the files of several heads of one experiment, or the folder of a model that was handed on,
+            whose answers are averaged.
         weights: a folder of encoder weights, used before cache and network.
         device: `auto`, `cpu`, `cuda`, ...
         encoders: store name -> encoder name or folder, where the weights have moved since training.
@@ -45,12 +48,10 @@ class Predictor:
         encoders: dict[str, str] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        files = [Path(m) for m in ([model] if isinstance(model, str | Path) else model)]
-        if not files:
-            raise ConfigError("no head to predict with", expected="the file of one, or of several of one experiment")
-        self.heads = [load_head(file) for file in files]
+        self.files, self.temperatures = heads_and_temperatures(model)
+        self.heads = [load_head(file) for file in self.files]
         self.head = self.heads[0]
-        for file, head in zip(files, self.heads, strict=True):
+        for file, head in zip(self.files, self.heads, strict=True):
             _refuse_others(file, head, self.head)
         self.classes = self.head.classes
         for note in dict.fromkeys(note for head in self.heads for note in head.notes):
@@ -225,7 +226,11 @@ class Predictor:
             blocks = [_block(i, [features[k][n] for k in good]) for n, i in enumerate(self.head.inputs)]
             turns = inputs.places(good) if self.reads_dialogues else None
             speakers = np.array(inputs.speakers, dtype=object)[good] if inputs.speakers else None
-            each = [head.probabilities(blocks, turns=turns, speakers=speakers) for head in self.heads]
+            each = [
+                found if t is None else scaled(found, t)
+                for head, t in zip(self.heads, self.temperatures, strict=True)
+                for found in [head.probabilities(blocks, turns=turns, speakers=speakers)]
+            ]
             shares[good] = np.mean(each, axis=0)
         except TrainingError as error:
             errors[good] = error.line()

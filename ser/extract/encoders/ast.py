@@ -21,6 +21,9 @@ from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
 MODALITY = "audio"
 SOURCE = "MIT CSAIL; through transformers"
 LICENCE = "BSD-3-Clause"
+CITATION = (
+    "Y. Gong, Y.-A. Chung, J. Glass: AST: Audio Spectrogram Transformer. Interspeech 2021, 571-575. arXiv:2104.01778"
+)
 LEVELS = ("utterance", "frame")
 LAYERS = "all"
 MODEL_TYPES = ("audio-spectrogram-transformer",)

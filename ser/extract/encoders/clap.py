@@ -20,6 +20,10 @@ from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
 MODALITY = "audio"
 SOURCE = "LAION; through transformers"
 LICENCE = "Apache-2.0"
+CITATION = (
+    "Y. Wu, K. Chen, T. Zhang, Y. Hui, T. Berg-Kirkpatrick, S. Dubnov: Large-Scale Contrastive Language-Audio "
+    "Pretraining with Feature Fusion and Keyword-to-Caption Augmentation. ICASSP 2023. arXiv:2211.06687"
+)
 LEVELS = ("utterance",)
 MODEL_TYPES = ("clap", "clap_audio_model")
 _LAION = TrainingData(

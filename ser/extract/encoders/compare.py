@@ -13,6 +13,11 @@ from ser.metadata.ledger import NOTHING_LEARNED
 MODALITY = "audio"
 SOURCE = f"Schuller et al., Interspeech 2016; {_opensmile.SOURCE}"
 LICENCE = _opensmile.LICENCE
+CITATION = (
+    "B. Schuller, S. Steidl, A. Batliner, J. Hirschberg, J. K. Burgoon, A. Baird, A. Elkins, Y. Zhang, E. "
+    "Coutinho, K. Evanini: The INTERSPEECH 2016 Computational Paralinguistics Challenge: Deception, Sincerity & "
+    "Native Language. Interspeech 2016, 2001-2005. doi:10.21437/Interspeech.2016-129"
+)
 LEVELS = _opensmile.LEVELS
 CHECKPOINTS: dict[str, Checkpoint] = {}
 DIM = "6373 (65 per frame)"

@@ -14,6 +14,12 @@ from ser.metadata.ledger import NOTHING_LEARNED
 MODALITY = "audio"
 SOURCE = f"Eyben et al., IEEE TAC 2016; {_opensmile.SOURCE}"
 LICENCE = _opensmile.LICENCE
+CITATION = (
+    "F. Eyben, K. R. Scherer, B. W. Schuller, J. Sundberg, E. André, C. Busso, L. Y. Devillers, J. Epps, P. "
+    "Laukka, S. S. Narayanan, K. P. Truong: The Geneva Minimalistic Acoustic Parameter Set (GeMAPS) for Voice "
+    "Research and Affective Computing. IEEE Transactions on Affective Computing 7(2), 190-202, 2016. "
+    "doi:10.1109/TAFFC.2015.2457417"
+)
 LEVELS = _opensmile.LEVELS
 CHECKPOINTS: dict[str, Checkpoint] = {}
 DIM = "88 (25 per frame)"

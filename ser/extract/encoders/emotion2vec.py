@@ -22,6 +22,10 @@ from ser.metadata.ledger import FINE_TUNING, PRE_TRAINING, UNKNOWN, TrainingData
 MODALITY = "audio"
 SOURCE = "Ma et al., Shanghai Jiao Tong University and Alibaba; weights through funasr's hubs"
 LICENCE = "FunASR model licence"
+CITATION = (
+    "Z. Ma, Z. Zheng, J. Ye, J. Li, Z. Gao, S. Zhang, X. Chen: emotion2vec: Self-Supervised Pre-Training for "
+    "Speech Emotion Representation. Findings of ACL 2024. arXiv:2312.15185"
+)
 LEVELS = ("utterance", "frame")
 LAYERS = "all"
 FUNASR_MODELS = ("Emotion2vec",)

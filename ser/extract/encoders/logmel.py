@@ -22,6 +22,10 @@ from ser.metadata.ledger import NOTHING_LEARNED
 MODALITY = "audio"
 SOURCE = "librosa (McFee et al., SciPy 2015)"
 LICENCE = "no weights (librosa: ISC)"
+CITATION = (
+    "B. McFee, C. Raffel, D. Liang, D. P. W. Ellis, M. McVicar, E. Battenberg, O. Nieto: librosa: Audio and Music "
+    "Signal Analysis in Python. SciPy 2015, 18-24. doi:10.25080/Majora-7b98e3ed-003"
+)
 LEVELS = ("frame", "utterance")
 CHECKPOINTS: dict[str, Checkpoint] = {}
 DIM = "64 (128 pooled)"

@@ -20,6 +20,10 @@ from ser.metadata.ledger import NOTHING_LEARNED
 MODALITY = "audio"
 SOURCE = "Ye et al., ICASSP 2023 (TIM-Net); librosa"
 LICENCE = "no weights (librosa: ISC)"
+CITATION = (
+    "B. McFee, C. Raffel, D. Liang, D. P. W. Ellis, M. McVicar, E. Battenberg, O. Nieto: librosa: Audio and Music "
+    "Signal Analysis in Python. SciPy 2015, 18-24. doi:10.25080/Majora-7b98e3ed-003"
+)
 LEVELS = ("frame", "utterance")
 CHECKPOINTS: dict[str, Checkpoint] = {}
 DIM = "39 (78 pooled)"

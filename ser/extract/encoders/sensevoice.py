@@ -23,6 +23,10 @@ from ser.metadata.ledger import UNKNOWN, TrainingData
 MODALITY = "audio"
 SOURCE = "FunAudioLLM, Alibaba; weights through funasr's hubs"
 LICENCE = "FunASR model licence"
+CITATION = (
+    "K. An and others: FunAudioLLM: Voice Understanding and Generation Foundation Models for Natural Interaction "
+    "Between Humans and LLMs. arXiv, 2024. arXiv:2407.04051"
+)
 LEVELS = ("utterance", "frame")
 LAYERS = "all"
 FUNASR_MODELS = ("SenseVoiceSmall",)

@@ -21,6 +21,20 @@ from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
 MODALITY = "audio"
 SOURCE = "3D-Speaker, Alibaba; weights through ModelScope"
 LICENCE = "Apache-2.0"
+CITATIONS = {  # by the names that they are of
+    "campplus*": (
+        "H. Wang, S. Zheng, Y. Chen, L. Cheng, Q. Chen: CAM++: A Fast and Efficient Network for Speaker "
+        "Verification Using Context-Aware Masking. Interspeech 2023. arXiv:2303.00332"
+    ),
+    "eres2net*": (
+        "Y. Chen and others: ERes2NetV2: Boosting Short-Duration Speaker Verification Performance with "
+        "Computational Efficiency. Interspeech 2024. arXiv:2406.02167"
+    ),
+    "ecapa*": (
+        "B. Desplanques, J. Thienpondt, K. Demuynck: ECAPA-TDNN: Emphasized Channel Attention, Propagation and "
+        "Aggregation in TDNN Based Speaker Verification. Interspeech 2020. arXiv:2005.07143"
+    ),
+}
 LEVELS = ("utterance",)
 FUNASR_MODELS = ("CAMPPlus", "ERes2NetV2")
 _CHINESE = TrainingData("trained on 200,000 Chinese speakers that are not listed (model card)", otherwise=UNKNOWN)

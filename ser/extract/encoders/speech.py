@@ -29,6 +29,45 @@ from ser.metadata.ledger import FINE_TUNING, UNKNOWN, TrainingData, all_are
 MODALITY = "audio"
 SOURCE = "Meta AI and Microsoft; through transformers"
 LICENCE = "Apache-2.0"
+CITATIONS = {  # by the names that they are of
+    "wav2vec2-*": (
+        "A. Baevski, H. Zhou, A. Mohamed, M. Auli: wav2vec 2.0: A Framework for Self-Supervised Learning of "
+        "Speech Representations. NeurIPS 2020. arXiv:2006.11477"
+    ),
+    "wav2vec2-large-robust*": (
+        "W.-N. Hsu and others: Robust wav2vec 2.0: Analyzing Domain Shift in Self-Supervised Pre-Training. "
+        "Interspeech 2021. arXiv:2104.01027"
+    ),
+    "*xlsr-53*": (
+        "A. Conneau, A. Baevski, R. Collobert, A. Mohamed, M. Auli: Unsupervised Cross-Lingual Representation "
+        "Learning for Speech Recognition. Interspeech 2021. arXiv:2006.13979"
+    ),
+    "*xls-r-*": (
+        "A. Babu and others: XLS-R: Self-supervised Cross-lingual Speech Representation Learning at Scale. "
+        "Interspeech 2022. arXiv:2111.09296"
+    ),
+    "mms-*": (
+        "V. Pratap and others: Scaling Speech Technology to 1,000+ Languages. Journal of Machine Learning "
+        "Research 25, 2024. arXiv:2305.13516"
+    ),
+    "hubert-*": (
+        "W.-N. Hsu, B. Bolte, Y.-H. H. Tsai, K. Lakhotia, R. Salakhutdinov, A. Mohamed: HuBERT: Self-Supervised "
+        "Speech Representation Learning by Masked Prediction of Hidden Units. IEEE/ACM Transactions on Audio, "
+        "Speech, and Language Processing 29, 3451-3460, 2021. arXiv:2106.07447"
+    ),
+    "wavlm-*": (
+        "S. Chen and others: WavLM: Large-Scale Self-Supervised Pre-Training for Full Stack Speech Processing. "
+        "IEEE Journal of Selected Topics in Signal Processing 16(6), 1505-1518, 2022. arXiv:2110.13900"
+    ),
+    "data2vec-*": (
+        "A. Baevski, W.-N. Hsu, Q. Xu, A. Babu, J. Gu, M. Auli: data2vec: A General Framework for Self-supervised "
+        "Learning in Speech, Vision and Language. ICML 2022. arXiv:2202.03555"
+    ),
+    "unispeech-sat-*": (
+        "S. Chen and others: UniSpeech-SAT: Universal Speech Representation Learning with Speaker Aware "
+        "Pre-Training. ICASSP 2022. arXiv:2110.05752"
+    ),
+}
 LEVELS = ("utterance", "frame")
 LAYERS = "all"
 _LIBRISPEECH = TrainingData("pre-trained on LibriSpeech, read books (papers of the models)")

@@ -49,6 +49,40 @@ from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
 MODALITY = "text"
 SOURCE = "Google, Meta AI, Hugging Face, Microsoft, UKP Lab, Answer.AI, OpenAI, Alibaba; through transformers"
 LICENCE = "Apache-2.0"
+CITATIONS = {  # by the names that they are of
+    "bert*": (
+        "J. Devlin, M.-W. Chang, K. Lee, K. Toutanova: BERT: Pre-training of Deep Bidirectional Transformers for "
+        "Language Understanding. NAACL 2019, 4171-4186. doi:10.18653/v1/N19-1423"
+    ),
+    "distilbert*": (
+        "V. Sanh, L. Debut, J. Chaumond, T. Wolf: DistilBERT, a distilled version of BERT: smaller, faster, "
+        "cheaper and lighter. arXiv, 2019. arXiv:1910.01108"
+    ),
+    "roberta*": (
+        "Y. Liu and others: RoBERTa: A Robustly Optimized BERT Pretraining Approach. arXiv, 2019. arXiv:1907.11692"
+    ),
+    "xlm-roberta*": (
+        "A. Conneau and others: Unsupervised Cross-lingual Representation Learning at Scale. ACL 2020, 8440-8451. "
+        "doi:10.18653/v1/2020.acl-main.747"
+    ),
+    "deberta*": (
+        "P. He, J. Gao, W. Chen: DeBERTaV3: Improving DeBERTa using ELECTRA-Style Pre-Training with "
+        "Gradient-Disentangled Embedding Sharing. ICLR 2023. arXiv:2111.09543"
+    ),
+    "modernbert*": (
+        "B. Warner and others: Smarter, Better, Faster, Longer: A Modern Bidirectional Encoder for Fast, Memory "
+        "Efficient, and Long Context Finetuning and Inference. arXiv, 2024. arXiv:2412.13663"
+    ),
+    "all-*": (
+        "N. Reimers, I. Gurevych: Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks. EMNLP 2019, "
+        "3982-3992. arXiv:1908.10084"
+    ),
+    "gpt2*": (
+        "A. Radford, J. Wu, R. Child, D. Luan, D. Amodei, I. Sutskever: Language Models are Unsupervised "
+        "Multitask Learners. OpenAI, 2019."
+    ),
+    "qwen3*": ("A. Yang and others: Qwen3 Technical Report. arXiv, 2025. arXiv:2505.09388"),
+}
 LEVELS = ("utterance", "frame")
 _BOOKS = TrainingData("pre-trained on books and Wikipedia (Devlin et al., NAACL 2019)")
 _WEB = TrainingData(

@@ -21,6 +21,10 @@ from ser.metadata.ledger import UNKNOWN, TrainingData
 MODALITY = "audio"
 SOURCE = "Meta AI; through transformers"
 LICENCE = "MIT"
+CITATION = (
+    "Seamless Communication: Seamless: Multilingual Expressive and Streaming Speech Translation. arXiv, 2023. "
+    "arXiv:2312.05187"
+)
 LEVELS = ("utterance", "frame")
 LAYERS = "all"
 MODEL_TYPES = ("wav2vec2-bert",)

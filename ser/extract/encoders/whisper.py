@@ -20,6 +20,16 @@ from ser.metadata.ledger import UNKNOWN, TrainingData
 MODALITY = "audio"
 SOURCE = "OpenAI, Hugging Face; through transformers"
 LICENCE = "Apache-2.0"
+CITATIONS = {  # by the names that they are of
+    "whisper-*": (
+        "A. Radford, J. W. Kim, T. Xu, G. Brockman, C. McLeavey, I. Sutskever: Robust Speech Recognition via "
+        "Large-Scale Weak Supervision. ICML 2023. arXiv:2212.04356"
+    ),
+    "distil-*": (
+        "S. Gandhi, P. von Platen, A. M. Rush: Distil-Whisper: Robust Knowledge Distillation via Large-Scale "
+        "Pseudo Labelling. arXiv, 2023. arXiv:2311.00430"
+    ),
+}
 LEVELS = ("utterance", "frame")
 LAYERS = "all"
 _WEB = TrainingData(

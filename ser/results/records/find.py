@@ -8,7 +8,7 @@ from typing import Any
 from ser.errors import ConfigError
 from ser.files import kind_of
 from ser.jsonfile import plain
-from ser.results.records.names import HEAD
+from ser.results.records.names import CONFIG, HEAD
 
 _CONTAINERS = (dict, list)  # of JSON, nothing else
 OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
@@ -84,12 +84,14 @@ def find_heads(model: str, folder: Path) -> list[Path]:
 
     Args:
         model: such a file; or an experiment by its name, a beginning of it that no other has or the file of its summary, for
-            all heads that it saved.
+            all heads that it saved; or a folder with a model that was handed on (`ser export folder`), which is given itself.
         folder: the results.
 
     Raises:
         ConfigError: there is no such experiment, or it saved no head.
     """
+    if kind_of(f"{model}/{CONFIG}") == "a file":
+        return [Path(model)]
     other = kind_of(model) not in ("nothing", "a folder") and not model.endswith(".json")
     if model.endswith(HEAD) or other:
         return [Path(model)]

@@ -15,6 +15,11 @@ from torch import Tensor
 
 from ser.train.adapt._base import Adaptation, Side
 
+CITATION = (
+    "B. Sun, K. Saenko: Deep CORAL: Correlation Alignment for Deep Domain Adaptation. ECCV workshops 2016. "
+    "arXiv:1607.01719"
+)
+
 
 class Method(Adaptation):
     def forward(self, source: Side, target: Side, progress: float) -> Tensor:

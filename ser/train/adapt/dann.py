@@ -13,6 +13,12 @@ from torch import Tensor
 
 from ser.train.adapt._base import Adaptation, Discriminator, Side, domain_loss, reverse
 
+CITATION = (
+    "Y. Ganin, E. Ustinova, H. Ajakan, P. Germain, H. Larochelle, F. Laviolette, M. Marchand, V. Lempitsky: "
+    "Domain-Adversarial Training of Neural Networks. Journal of Machine Learning Research 17(59), 1-35, 2016. "
+    "arXiv:1505.07818"
+)
+
 
 class Method(Adaptation):
     ramp = "dann"

@@ -18,6 +18,12 @@ WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SMALLEST = 1e-12  # variance, where all embeddings are the same
 
 
+CITATION = (
+    "M. Long, Y. Cao, J. Wang, M. I. Jordan: Learning Transferable Features with Deep Adaptation Networks. ICML "
+    "2015, 97-105. arXiv:1502.02791"
+)
+
+
 class Method(Adaptation):
     def forward(self, source: Side, target: Side, progress: float) -> Tensor:
         x, y = source.embedding, target.embedding

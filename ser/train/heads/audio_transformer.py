@@ -16,6 +16,10 @@ from ser.train.nn.layers import Dropout, Features, Input, Linear
 from ser.train.nn.pooling import make_pooling
 from ser.train.nn.transformer import Tokens, Transformer, self_attention
 
+CITATION = (
+    "A. Dosovitskiy and others: An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale. ICLR "
+    "2021. arXiv:2010.11929"
+)
 DEFAULTS = {"lr": 5e-4, "epochs": 40, "patience": 10}
 TAKES = Takes(("frames", "words"), ("audio",), example="logmel")
 

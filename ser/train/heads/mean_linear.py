@@ -11,6 +11,10 @@ from ser.train.heads._base import Takes
 from ser.train.nn.layers import Dropout, Enter, Features, Input, Linear
 from ser.train.nn.pooling import make_pooling
 
+CITATION = (
+    "Z. Ma, M. Chen, H. Zhang, Z. Zheng, W. Chen, X. Li, J. Ye, X. Chen, T. Hain: EmoBox: Multilingual "
+    "Multi-corpus Speech Emotion Recognition Toolkit and Benchmark. Interspeech 2024. arXiv:2406.07162"
+)
 DEFAULTS = {"lr": 1e-3, "epochs": 60}
 TAKES = Takes()
 

@@ -21,6 +21,10 @@ from ser.train.nn.layers import Dropout, Enter, Feature, Features, Input, LayerN
 from ser.train.nn.pooling import make_pooling
 from ser.train.nn.sequences import run_lstms
 
+CITATION = (
+    "Y.-H. H. Tsai, S. Bai, P. P. Liang, J. Z. Kolter, L.-P. Morency, R. Salakhutdinov: Multimodal Transformer "
+    "for Unaligned Multimodal Language Sequences. ACL 2019, 6558-6569. doi:10.18653/v1/P19-1656"
+)
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 30, "patience": 10}
 TAKES = Takes(("frames", "words"), ("text", "audio", "visual"), needs=("text",), one_each=True)
 

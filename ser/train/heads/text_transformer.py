@@ -15,6 +15,10 @@ from ser.train.nn.layers import Dropout, Features, Input, Linear
 from ser.train.nn.pooling import make_pooling
 from ser.train.nn.transformer import Tokens, Transformer, self_attention
 
+CITATION = (
+    "A. Vaswani, N. Shazeer, N. Parmar, J. Uszkoreit, L. Jones, A. N. Gomez, L. Kaiser, I. Polosukhin: Attention "
+    "Is All You Need. NeurIPS 2017. arXiv:1706.03762"
+)
 DEFAULTS = {"lr": 5e-4, "batch_size": 64, "epochs": 12, "patience": 4}
 TAKES = Takes(("frames", "words"), ("text",), example="wordpiece")
 

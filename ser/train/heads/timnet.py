@@ -24,6 +24,10 @@ from ser.train.nn.convolution import Conv1d
 from ser.train.nn.layers import Dropout, Features, Input, LayerNorm, Linear
 from ser.train.nn.pooling import make_pooling
 
+CITATION = (
+    "J. Ye, X.-C. Wen, Y. Wei, Y. Xu, K. Liu, H. Shan: Temporal Modeling Matters: A Novel Temporal Emotional "
+    "Modeling Approach for Speech Emotion Recognition. ICASSP 2023. arXiv:2211.08233"
+)
 DEFAULTS = {"lr": 3e-3, "batch_size": 64, "epochs": 80, "patience": 20}
 TAKES = Takes(("frames",), most=1, example="mfcc")
 

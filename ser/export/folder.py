@@ -1,0 +1,220 @@
+"""The folder of a model to hand on, written from an experiment's saved heads and its record."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ser
+from ser.errors import ConfigError
+from ser.export.card import model_card
+from ser.export.origins import Origin, corpus_origin, encoder_origin, origins_of
+from ser.jsonfile import plain, write_json
+from ser.metadata.targets import EMOTION, plugin
+from ser.results.metrics.calibration import is_bound
+from ser.results.metrics.evaluation import fit_temperatures
+from ser.results.records.find import find_heads
+from ser.results.records.names import CONFIG
+from ser.results.records.result import Result, read_result
+from ser.train.checkpoint import SavedHead, load_head
+from ser.train.classical.classifier import Classical
+from ser.train.heads._base import build_head, part_of
+from ser.train.model_folder import (
+    CARD,
+    Architecture,
+    EncoderFacts,
+    HeadEntry,
+    ModelConfig,
+    Normalisation,
+    Outputs,
+    Place,
+    read_model_folder,
+    sha256_of,
+)
+from ser.workspace import Workspace, writing
+
+Temperatures = dict[tuple[int, str], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """A folder that was written: its path, its `config.json`, what it rests on, and notes for its user."""
+
+    path: Path
+    config: ModelConfig
+    origins: list[Origin]
+    notes: list[str]
+
+
+def export_folder(
+    model: str, workspace: Workspace, output: Path, *, calibrate: bool = False, overwrite: bool = False
+) -> Exported:
+    """Write the folder of a model.
+
+    Args:
+        model: an experiment that saved its heads, or the file of one of them.
+        output: the folder; there must be nothing, or with `overwrite` such a folder.
+        calibrate: fit a temperature for each head on the recorded validation predictions of its run and fold.
+
+    Raises:
+        ConfigError: no such heads, heads that differ in what they answer, a folder that is in the way, or predictions to
+            calibrate by are missing.
+    """
+    files = find_heads(model, workspace.results)
+    if files[0].is_dir():
+        raise ConfigError(
+            f"{model} is such a folder already", expected="an experiment, or the file of a head", action="Copy it."
+        )
+    _refuse_other_content(output, overwrite)
+    heads = [load_head(file) for file in files]
+    result = _record_of(files[0], heads[0])
+    temperatures, notes = _temperatures(heads, result) if calibrate else ({}, [])
+    record: dict[str, Any] = {} if result is None else plain(result.record)
+    origins = origins_of(record) if record else _origins_of_head(heads[0])
+    entries = [
+        HeadEntry(
+            file=file.name,
+            sha256=sha256_of(file),
+            run=head.about.run,
+            fold=head.about.fold,
+            temperature=temperatures.get((head.about.run, head.about.fold)),
+        )
+        for file, head in zip(files, heads, strict=True)
+    ]
+    config = _config(heads, entries, origins)
+    aside = output.with_name(f".{output.name}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        for file in files:
+            shutil.copyfile(file, aside / file.name)
+        write_json(aside / CONFIG, config)
+        with writing(aside / CARD) as temporary:
+            temporary.write_text(model_card(config, origins, result, notes), encoding="utf-8")
+        read_model_folder(aside)
+        if output.exists():
+            shutil.rmtree(output)
+        aside.replace(output)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return Exported(output, config, origins, notes)
+
+
+def _refuse_other_content(output: Path, overwrite: bool) -> None:
+    """Refuse to write where something else is."""
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    if not (output / CONFIG).is_file():
+        raise ConfigError(
+            f"{output} is in the way", expected="a folder that is not there yet", action="Name another one."
+        )
+    if not overwrite:
+        raise ConfigError(f"{output} is there already", action="Name another folder, or write over it: --overwrite.")
+    read_model_folder(output)  # its own files alone are written over
+
+
+def _record_of(file: Path, head: SavedHead) -> Result | None:
+    """The record of a saved head, which lies beside its folder; None where it is not there."""
+    path = file.parent.parent / f"{file.parent.name}.json"
+    if not path.is_file():
+        return None
+    result = read_result(str(path), path.parent)
+    if getattr(result.record, "config_hash", None) != head.about.config_hash:
+        raise ConfigError(
+            f"{path} is not the record of {file}",
+            expected=f"the configuration {head.about.config_hash}",
+            found=getattr(result.record, "config_hash", None),
+            action="Train again with --save.",
+        )
+    return result
+
+
+def _temperatures(heads: list[SavedHead], result: Result | None) -> tuple[Temperatures, list[str]]:
+    """A temperature for each run and fold by its validation predictions, and what is to be said of them."""
+    if heads[0].target not in (EMOTION, "votes"):
+        raise ConfigError(
+            f"--calibrate is of heads that name one class, and this model's target is {heads[0].target}",
+            action="Leave --calibrate out.",
+        )
+    if result is None:
+        raise ConfigError("--calibrate needs the record of the heads, with their validation predictions beside it")
+    rows = result.predictions
+    found = fit_temperatures(rows[rows["split"] == "validation"], result.classes)
+    values = sorted(found.values())
+    notes = [
+        f"Probabilities are calibrated by one temperature for each head ({values[0]:.2f} to {values[-1]:.2f}), fitted on the "
+        "validation predictions of its run and fold: it changes no single head's prediction."
+    ]
+    if any(map(is_bound, values)):
+        notes.append("A temperature is at the end of its range: that head's validation part says little.")
+    return found, notes
+
+
+def _origins_of_head(head: SavedHead) -> list[Origin]:
+    corpora = [corpus_origin(name, {}) for name in head.about.dataset.split("+")]
+    return [*corpora, *(encoder_origin(str(s["encoder"]), s["identity"]) for s in head.about.stores.values())]
+
+
+def _config(heads: list[SavedHead], entries: list[HeadEntry], origins: list[Origin]) -> ModelConfig:
+    first = heads[0]
+    about, recipe = first.about, first.config
+    return ModelConfig(
+        ser=ser.__version__,
+        experiment=about.experiment,
+        trained_on=sorted({name for head in heads for name in head.about.dataset.split("+")}),
+        trained_rows="folds",
+        stamps=list(dict.fromkeys(stamp for head in heads for stamp in head.about.stamps)),
+        outputs=Outputs(
+            target=first.target, names=first.classes, activation=plugin(first.target).OUTPUT, scales=about.scales
+        ),
+        inputs=[_input(first, k) for k in range(len(first.inputs))],
+        normalisation=Normalisation(by=about.normalize, limit=about.limit),
+        architecture=Architecture(
+            head=recipe.head,
+            options=plain(dict(recipe.head_options)),
+            snapshots=1 if isinstance(recipe, Classical) else recipe.snapshots,
+        ),
+        weights=[] if isinstance(recipe, Classical) else _places(first),
+        heads=entries,
+    )
+
+
+def _input(head: SavedHead, number: int) -> EncoderFacts:
+    source = head.inputs[number]
+    store = head.about.stores[source.name]
+    identity = store["identity"]
+    return EncoderFacts(
+        name=source.name,
+        modality=source.modality,
+        dim=source.dim,
+        framewise=source.framewise,
+        layers=source.layers,
+        vocabulary=source.vocabulary,
+        encoder=str(store["encoder"]),
+        model=identity.get("model"),
+        revision=identity.get("revision"),
+        weights_sha256=identity.get("weights_sha256"),
+        level=identity.get("level"),
+        layer_numbers=identity.get("layers"),
+        pooling=identity.get("pooling"),
+        window=identity.get("window"),
+        sample_rate=identity.get("sample_rate"),
+        licence=encoder_origin(str(store["encoder"]), identity).licence,
+    )
+
+
+def _places(head: SavedHead) -> list[Place]:
+    """The places of all weights of a head in its flat vectors, in their order; buffers lie behind the parameters."""
+    part = part_of(head.config.head)
+    groups = [head.inputs] if part == head.config.head else [[i] for i in head.inputs]
+    found = []
+    for number, inputs in enumerate(groups):
+        with torch.device("meta"):
+            made = build_head(part, inputs, len(head.classes), dict(head.config.head_options), 0)
+        offset = 0
+        for name, weight in [*made.named_parameters(), *made.named_buffers()]:
+            found.append(Place(part=number, name=name, shape=list(weight.shape), offset=offset))
+            offset += weight.numel()
+    return found

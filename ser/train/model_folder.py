@@ -1,0 +1,183 @@
+"""A folder with a model to hand on: the files of its heads, `config.json`, and the model card `README.md`.
+
+The heads are files of `ser.train.head_file`, which say all that is needed to use them. `config.json` says the same for
+readers that are not this program: the names of the outputs, the encoders, the normalisation, the places of all weights; and
+beside that the temperatures of calibration, which no head's file has. Nothing in such a folder is run.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from ser.errors import ConfigError
+from ser.files import open_regular
+from ser.jsonfile import Count, Model, Positive, Sha256, Word, decode, read_limited
+from ser.metadata.schema import Scale
+from ser.results.metrics.calibration import HIGHEST, LOWEST
+from ser.results.records.names import CONFIG, HEAD
+
+CARD = "README.md"
+FileName = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_][A-Za-z0-9_.+-]*\{HEAD}$")]
+
+
+class Outputs(Model, kw_only=True):
+    """The outputs of the heads.
+
+    Attributes:
+        target: `emotion` (one class), `votes`, `labels` (several at once), `dimensions`, or a target from outside.
+        names: in the order of the outputs.
+        activation: of the logits: `softmax`, `sigmoid`, or `value` for none.
+        scales: of dimensions, the ends of the scale that they are on.
+    """
+
+    target: Word
+    names: Annotated[list[Word], Meta(min_length=1)]
+    activation: Literal["softmax", "sigmoid", "value"]
+    scales: dict[str, Scale] | UnsetType = UNSET
+
+
+class EncoderFacts(Model, kw_only=True):
+    """A store of features that the heads read, and the encoder that makes it; null is: not known, or it has none."""
+
+    name: Word
+    modality: Word
+    dim: Positive
+    framewise: bool
+    layers: Positive
+    vocabulary: Count
+    encoder: Word
+    model: str | None
+    revision: str | None
+    weights_sha256: str | None
+    level: str | None
+    layer_numbers: list[int] | None
+    pooling: str | None
+    window: str | int | None
+    sample_rate: int | None
+    licence: str
+
+
+class Normalisation(Model, kw_only=True):
+    """The standardisation of features; with `train` by the tensors `mean:NAME` and `std:NAME` of each head's file."""
+
+    by: Literal["none", "train", "corpus", "speaker"]
+    limit: Annotated[float, Meta(ge=0)]
+
+
+class Architecture(Model, kw_only=True):
+    """The head: its name in ser, its options, and the snapshots whose weights lie one after another, each a head."""
+
+    head: Word
+    options: dict[str, Any]
+    snapshots: Positive = 1
+
+
+class Place(Model, kw_only=True):
+    """The place of a weight in the flat tensor `weights.PART` of a head's file, from `offset` on, row by row."""
+
+    part: Count
+    name: Word
+    shape: list[Count]
+    offset: Count
+
+
+class HeadEntry(Model, kw_only=True):
+    """One head: its file, the run and fold that it is of, and the temperature of its probabilities; null where none."""
+
+    file: FileName
+    sha256: Sha256
+    run: Count
+    fold: str
+    temperature: Annotated[float, Meta(ge=LOWEST, le=HIGHEST)] | None
+
+
+class ModelConfig(Model, kw_only=True):
+    """The content of `config.json`."""
+
+    schema: Literal["ser.model/1"] = "ser.model/1"
+    ser: Word
+    experiment: Word
+    trained_on: list[str]
+    trained_rows: Annotated[str, Meta(description="`folds`: the training part of each fold; `all`: all rows.")]
+    stamps: list[str]
+    outputs: Outputs
+    inputs: Annotated[list[EncoderFacts], Meta(min_length=1)]
+    normalisation: Normalisation
+    architecture: Architecture
+    weights: Annotated[
+        list[Place], Meta(description="[] for classifiers of scikit-learn, whose tensor is a skops file.")
+    ]
+    combination: Literal["mean of probabilities"] = "mean of probabilities"
+    heads: Annotated[list[HeadEntry], Meta(min_length=1)]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFolder:
+    """A folder that was read: its path, and its `config.json`."""
+
+    path: Path
+    config: ModelConfig
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of the heads."""
+        return [self.path / head.file for head in self.config.heads]
+
+    @property
+    def temperatures(self) -> list[float | None]:
+        """Of each head, the temperature of its probabilities."""
+        return [head.temperature for head in self.config.heads]
+
+
+def read_model_folder(path: Path) -> ModelFolder:
+    """Read a folder's `config.json`, and compare the files of its heads with the hashes in it.
+
+    Raises:
+        ConfigError: the folder lacks a file, or a file is not the one that `config.json` is of.
+    """
+    config = decode(read_limited(path / CONFIG, "the model's configuration"), ModelConfig, path / CONFIG)
+    for head in config.heads:
+        if not (path / head.file).is_file():
+            raise ConfigError(
+                f"{path} lacks {head.file}", expected=f"{len(config.heads)} heads", action="Copy the folder whole."
+            )
+        found = sha256_of(path / head.file)
+        if found != head.sha256:
+            raise ConfigError(
+                f"{path / head.file} is not the file that {CONFIG} is of",
+                expected=f"SHA-256 {head.sha256[:12]}",
+                found=found[:12],
+                action="Copy the folder again, or export the model again: ser export folder.",
+            )
+    return ModelFolder(path, config)
+
+
+def heads_and_temperatures(model: Path | str | Sequence[Path | str]) -> tuple[list[Path], list[float | None]]:
+    """The files of heads, and the temperature of each.
+
+    Args:
+        model: the file of a head, the files of several, or a folder with `config.json`.
+
+    Raises:
+        ConfigError: there is no head, or as of `read_model_folder`.
+    """
+    paths = [Path(m) for m in ([model] if isinstance(model, str | Path) else model)]
+    if len(paths) == 1 and paths[0].is_dir():
+        folder = read_model_folder(paths[0])
+        return folder.files, folder.temperatures
+    if not paths:
+        raise ConfigError("no head to predict with", expected="the file of one, or of several of one experiment")
+    return paths, [None] * len(paths)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    found = hashlib.sha256()
+    with open_regular(path) as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()

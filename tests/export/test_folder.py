@@ -1,0 +1,216 @@
+"""A model that is handed on: the folder answers as the experiment, says all to others, and is refused where it was changed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+import ser
+from ser import registry
+from ser.cli import main
+from ser.errors import ConfigError
+from ser.export.citations import AUTHORS, TITLE, entry
+from ser.export.folder import export_folder
+from ser.export.origins import encoder_origin, limits, origins_of
+from ser.results.metrics.calibration import scaled
+from ser.results.records.kinds import read_summary
+from ser.train.model_folder import ModelConfig, read_model_folder
+from ser.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def exported(trained: Path, tmp_path: Path) -> Path:
+    return export_folder("mfcc", Workspace(trained), tmp_path / "model").path
+
+
+def _config(folder: Path) -> ModelConfig:
+    return read_model_folder(folder).config
+
+
+def test_a_folder_answers_as_its_experiment_without_the_workspace(
+    trained: Path,
+    exported: Path,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    heads = sorted((trained / "results" / "mfcc").glob("*.safetensors"))
+    expected = ser.Predictor(heads).predict(clip)
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", str(clip), "--model", "model", "--format", "jsonl"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["p_anger"] == pytest.approx(expected["p_anger"][0], abs=1e-12)
+    assert "mean of 3 heads in model" in err
+
+
+def test_a_calibrated_folder_applies_the_temperature_of_each_head(trained: Path, clip: Path, tmp_path: Path) -> None:
+    done = export_folder("mfcc", Workspace(trained), tmp_path / "model", calibrate=True)
+    found = ser.Predictor(done.path).predict(clip)
+    shares = []
+    for head in _config(done.path).heads:
+        one = ser.Predictor(done.path / head.file).predict(clip)[["p_anger", "p_sadness"]].to_numpy()
+        assert head.temperature is not None
+        shares.append(scaled(one, head.temperature))
+    np.testing.assert_allclose(found[["p_anger", "p_sadness"]].to_numpy(), np.mean(shares, axis=0), atol=1e-12)
+    assert "calibrated" in done.notes[0]
+
+
+def test_another_reader_computes_the_head_from_config_and_tensors_alone(exported: Path, clip: Path) -> None:
+    """The MLP by hand, in NumPy, from the places that `config.json` states."""
+    config = json.loads((exported / "config.json").read_text())
+    predictor = ser.Predictor(exported / config["heads"][0]["file"])
+    tensors = load_file(exported / config["heads"][0]["file"])
+    (source,) = config["inputs"]
+    features = predictor._features(_inputs(clip), 0, np.array([""], dtype=object), np.array([0.0]))[0]
+    x = (features - tensors[f"mean:{source['name']}"]) / tensors[f"std:{source['name']}"]
+    x = np.clip(x, -config["normalisation"]["limit"], config["normalisation"]["limit"])
+    weights = {
+        place["name"]: tensors["weights.0"][place["offset"] :][: int(np.prod(place["shape"]))].reshape(place["shape"])[
+            0
+        ]
+        for place in config["weights"]
+    }
+    hidden = np.maximum(x @ weights["classifier.hidden.0.weight"] + weights["classifier.hidden.0.bias"][0], 0)
+    logits = hidden @ weights["classifier.output.weight"] + weights["classifier.output.bias"][0]
+    shares = np.exp(logits) / np.exp(logits).sum()
+    found = predictor.predict(clip)
+    np.testing.assert_allclose(found[[f"p_{c}" for c in config["outputs"]["names"]]].to_numpy()[0], shares, atol=1e-6)
+
+
+def _inputs(clip: Path):  # type: ignore[no-untyped-def]
+    from ser.predict.inputs import check_inputs
+
+    return check_inputs([clip])
+
+
+def test_the_card_quotes_the_record_with_stamps_and_licences(trained: Path, exported: Path) -> None:
+    card = (exported / "README.md").read_text()
+    _, front, body = card.split("---\n", 2)
+    assert yaml.safe_load(front)["pipeline_tag"] == "audio-classification"
+    summary = read_summary(trained / "results" / "mfcc.json")
+    assert f"| UA | {summary.pooled.main.mean:.3f} |" in body
+    assert all(stamp in body for stamp in summary.stamps)
+    assert "The mean of all heads was not tested" in body
+    assert "CREMA-D" in body
+    assert "synthesised" in body
+    assert str(trained) not in card
+    assert (exported / "config.json").read_text().count(str(trained)) == 0
+
+
+def test_a_changed_or_lacking_head_is_refused(exported: Path) -> None:
+    file = exported / _config(exported).heads[1].file
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ConfigError, match=r"is not the file that config\.json is of.*Copy the folder again"):
+        ser.Predictor(exported)
+    file.unlink()
+    with pytest.raises(ConfigError, match=f"lacks {file.name}"):
+        ser.Predictor(exported)
+
+
+@pytest.mark.parametrize("name", ["../run-000.fold-00.safetensors", "/etc/passwd", "a/b.safetensors", "x.pkl"])
+def test_a_folder_names_files_of_its_own_alone(exported: Path, name: str) -> None:
+    path = exported / "config.json"
+    content = json.loads(path.read_text())
+    content["heads"][0]["file"] = name
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="file"):
+        ser.Predictor(exported)
+
+
+def test_a_folder_is_written_over_on_request_alone(trained: Path, exported: Path, tmp_path: Path) -> None:
+    space = Workspace(trained)
+    with pytest.raises(ConfigError, match="--overwrite"):
+        export_folder("sklearn", space, exported)
+    assert _config(export_folder("sklearn", space, exported, overwrite=True).path).weights == []
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.txt").write_text("x")
+    with pytest.raises(ConfigError, match="is in the way"):
+        export_folder("mfcc", space, tmp_path / "other", overwrite=True)
+
+
+def test_a_head_alone_makes_a_folder_whose_card_claims_nothing(trained: Path, clip: Path, tmp_path: Path) -> None:
+    file = sorted((trained / "results" / "sklearn").glob("*.safetensors"))[0]
+    (tmp_path / "elsewhere").mkdir()
+    alone = shutil.copy(file, tmp_path / "elsewhere")
+    done = export_folder(str(alone), Workspace(tmp_path), tmp_path / "model")
+    assert "nothing is claimed" in (done.path / "README.md").read_text()
+    assert ser.Predictor(done.path).predict(clip)["predicted"][0] == ser.Predictor(file).predict(clip)["predicted"][0]
+    with pytest.raises(ConfigError, match="--calibrate needs the record"):
+        export_folder(str(alone), Workspace(tmp_path), tmp_path / "other", calibrate=True)
+
+
+def test_the_command_writes_into_the_folder_that_is_named_as_the_model(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "folder", "mfcc", "--workspace", str(trained)]) == 0
+    assert (tmp_path / "mfcc" / "config.json").is_file()
+    assert "written: mfcc (3 heads" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("licence", "words"),
+    [
+        ("CC BY-NC-ND 4.0", ["not for commercial use", "a trained model may count"]),
+        ("for research, on request from SAIL (release form)", ["not for commercial use", "given under an agreement"]),
+        ("openSMILE: research and private use only", ["not for commercial use"]),
+        ("Open Database License (ODbL) 1.0", ["the same licence"]),
+        ("CC BY 4.0", []),
+        ("Apache-2.0", []),
+        ("CC0 1.0", []),
+    ],
+)
+def test_limits_of_licences(licence: str, words: list[str]) -> None:
+    found = [limit.says for limit in limits(licence)]
+    assert len(found) == len(words)
+    assert all(any(word in said for said in found) for word in words)
+
+
+@pytest.mark.parametrize("kind", ["corpus", "encoder", "head", "loss", "adaptation method"])
+def test_every_stated_citation_becomes_a_whole_entry(kind: str) -> None:
+    for name, plugin in registry.load_all(kind).items():
+        stated = [*getattr(plugin, "CITATIONS", {}).values(), getattr(plugin, "CITATION", "")]
+        assert kind != "encoder" or any(stated), f"encoder {name} states no paper: CITATION"
+        for citation in stated:
+            if citation and not citation.startswith("none"):
+                made = entry("key", citation)
+                assert "  year = {" in made, (name, made)
+                assert made.count("{") == made.count("}")
+                assert "author = {" in made
+
+
+def test_every_checkpoint_has_a_paper() -> None:
+    for plugin in registry.load_all("encoder").values():
+        family = plugin.__name__.rpartition(".")[2]
+        for short in plugin.CHECKPOINTS:
+            assert encoder_origin(short, {"plugin": family}).citation, short
+
+
+def test_cite_names_corpus_encoder_and_head(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cite", "mfcc", "--workspace", str(trained)]) == 0
+    out = capsys.readouterr().out
+    assert "@software{ser," in out
+    assert "McFee, B." in out
+    assert "% head mlp: no paper is stated" in out
+    assert "synthetic speech" in out
+    facts = {"corpus": "emodb", "stores": {"w": {"encoder": "hubert-large", "identity": {"plugin": "speech"}}}}
+    assert [o.citation.split(":")[1].strip() for o in origins_of({"data": facts})] == [
+        "A Database of German Emotional Speech. Interspeech 2005, 1517-1520. doi",
+        "HuBERT",
+    ]
+
+
+def test_the_citation_file_agrees_with_the_package() -> None:
+    stated = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert stated["version"] == ser.__version__
+    assert stated["title"] == TITLE
+    assert stated["authors"] == [{"name": AUTHORS}]
