@@ -32,7 +32,7 @@ ROWS = [
     {"extract", "train"},
     {"predict", "explain"},
     {"evaluation", "export"},
-    {"demo"},
+    {"demo", "service"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -22,17 +23,60 @@ INSTALL_FFMPEG = "Install ffmpeg (apt install ffmpeg, brew install ffmpeg, or co
 UNKNOWN_SIZE = 0x7FFFF000
 _TENTH = 1600  # bytes of a tenth of a second where the header does not say how many: 8 kHz, 16 bits
 _TAGS = (b"TAG", b"ID3", b"APETAGEX")  # behind the audio, of music players
+# ffmpeg's names of the containers that a stranger may send.
+_UPLOADED = "aac,ac3,amr,asf,avi,eac3,flv,matroska,mov,mp3,mp4,mpeg,mpegts,ogg,webm"
 _MAX_UNFINISHED = 2**30  # bytes of a wav file whose header is completed in memory
 
 Result = TypeVar("Result")
 
 
-def read_sound(path: Path, take: Callable[[Any], Result]) -> Result:
+@dataclass(frozen=True)
+class Limits:
+    """The most that is read of a recording that a stranger sent, whatever its header says.
+
+    Attributes:
+        seconds: its length.
+        rates: Hz, the lowest and the highest.
+        values: samples of all channels together.
+    """
+
+    seconds: float
+    rates: tuple[int, int] = (1000, 400_000)
+    values: int = 2**26
+
+    def refuse(self, path: Path, sound: Any) -> None:
+        """Refuse an open sound that is larger, before anything of it is read.
+
+        Raises:
+            AudioError: it is too long, or its rate is none of a recording.
+        """
+        if not self.rates[0] <= sound.samplerate <= self.rates[1]:
+            raise AudioError(
+                f"{path} has a sample rate of {sound.samplerate} Hz", expected=f"{self.rates[0]} to {self.rates[1]}"
+            )
+        if sound.frames > self.seconds * sound.samplerate:
+            found = (
+                f"{sound.frames / sound.samplerate:.1f} s" if sound.frames < 2**62 else "a header without the length"
+            )
+            raise AudioError(
+                f"{path} is too long", expected=f"{self.seconds:g} s at most", found=found, fault="too-long"
+            )
+        if sound.frames * sound.channels > self.values:
+            raise AudioError(
+                f"{path} has too many samples",
+                expected=f"{self.values} at most in all channels together",
+                found=f"{sound.frames} in each of {sound.channels}",
+                fault="too-long",
+            )
+
+
+def read_sound(path: Path, take: Callable[[Any], Result], limits: Limits | None = None) -> Result:
     """Read something of an audio file.
 
     Args:
         take: reads the open `soundfile.SoundFile`; called a second time where soundfile fails and ffmpeg can
             convert the file.
+        limits: of a recording that a stranger sent.
 
     Raises:
         AudioError: the file is not there, empty, a Git LFS pointer, HTML, cut short, or cannot be decoded.
@@ -40,21 +84,21 @@ def read_sound(path: Path, take: Callable[[Any], Result]) -> Result:
     import soundfile
 
     try:
-        with open_sound(path) as sound:
+        with open_sound(path, limits) as sound:
             return take(sound)
     except soundfile.LibsndfileError as error:
         said = str(error.error_string)
         if path.suffix.lower() in CONTAINERS or shutil.which("ffmpeg") is None:
             raise _undecodable(path, said) from None
     try:
-        with _by_ffmpeg(path, said) as sound:
+        with _by_ffmpeg(path, said, limits) as sound:
             return take(sound)
     except soundfile.LibsndfileError:
         raise _undecodable(path, said) from None
 
 
-def open_sound(path: Path) -> Any:
-    """Open an audio file of any length as a `soundfile.SoundFile`, whose reading may still fail.
+def open_sound(path: Path, limits: Limits | None = None) -> Any:
+    """Open an audio file of any length, or within limits, as a `soundfile.SoundFile`, whose reading may still fail.
 
     Raises:
         AudioError: as of `read_sound`.
@@ -63,23 +107,25 @@ def open_sound(path: Path) -> Any:
 
     refuse_other_files(path)
     if path.suffix.lower() in CONTAINERS:
-        return _by_ffmpeg(path, None)
+        return _by_ffmpeg(path, None, limits)
     try:
         sound = soundfile.SoundFile(_completed(path) or _encoded(path))
     except soundfile.LibsndfileError as error:
         said = str(error.error_string)
         if shutil.which("ffmpeg") is None:
             raise _undecodable(path, said) from None
-        return _by_ffmpeg(path, said)
+        return _by_ffmpeg(path, said, limits)
     try:
         _refuse_cut(path, sound)
+        if limits is not None:
+            limits.refuse(path, sound)
     except AudioError:
         sound.close()
         raise
     return sound
 
 
-def _by_ffmpeg(path: Path, said: str | None) -> Any:
+def _by_ffmpeg(path: Path, said: str | None, limits: Limits | None = None) -> Any:
     """Open what ffmpeg makes of a file.
 
     Args:
@@ -89,8 +135,11 @@ def _by_ffmpeg(path: Path, said: str | None) -> Any:
 
     wav = tempfile.TemporaryFile()  # noqa: SIM115 - without a name, and open as long as the sound: a kill leaves nothing
     try:
-        _convert(path, wav, said)
-        return soundfile.SoundFile(wav)
+        _convert(path, wav, said, limits)
+        sound = soundfile.SoundFile(wav)
+        if limits is not None:
+            limits.refuse(path, sound)
+        return sound
     except soundfile.LibsndfileError as error:
         wav.close()
         raise _undecodable(path, said or str(error.error_string)) from None
@@ -246,12 +295,13 @@ def _refuse_cut(path: Path, sound: Any) -> None:
         )
 
 
-def _convert(path: Path, wav: IO[bytes], before: str | None) -> None:
+def _convert(path: Path, wav: IO[bytes], before: str | None, limits: Limits | None = None) -> None:
     """Write the file's first audio track as a float32 wav, by ffmpeg.
 
     Args:
         wav: an empty file, to which ffmpeg writes by its descriptor.
         before: the message of soundfile about the file, if it was asked.
+        limits: then no more than they allow is written, and a playlist, which may name other files and addresses, is none.
     """
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
@@ -262,6 +312,9 @@ def _convert(path: Path, wav: IO[bytes], before: str | None) -> None:
         )
     # `file:` keeps ffmpeg from reading a colon in a file's name as a protocol.
     source = ["-i", f"file:{path}", "-map", "0:a:0"]
+    if limits is not None:
+        source = ["-protocol_whitelist", "file", "-format_whitelist", _UPLOADED, *source]
+        source += ["-t", f"{limits.seconds + 1:g}", "-fs", str(4 * limits.values + _TENTH)]
     command = [ffmpeg, "-nostdin", "-v", "error", *source, "-c:a", "pcm_f32le", "-f", "wav", "-y"]
     command.append(f"/dev/fd/{wav.fileno()}")
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.audio.decoding import read_frames, read_sound
+from ser.audio.decoding import Limits, read_frames, read_sound
 from ser.audio.files import AGAIN, refuse_other_files
 from ser.errors import AudioError
 from ser.files import open_regular
@@ -59,9 +59,17 @@ def load(
 
 
 def decode(
-    path: Path | str, *, start: float | None = None, end: float | None = None, channel: float | None = None
+    path: Path | str,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    channel: float | None = None,
+    limits: Limits | None = None,
 ) -> tuple[Audio, int]:
     """As `load`, at the file's own sample rate.
+
+    Args:
+        limits: of a recording that a stranger sent; of the whole file.
 
     Returns:
         float32 `(samples,)` and the rate in Hz.
@@ -74,7 +82,7 @@ def decode(
         first, last = bounds(path, sound.frames, rate, start, end)
         return read_frames(sound, first, last), last - first, rate
 
-    data, wanted, rate = read_sound(path, take)
+    data, wanted, rate = read_sound(path, take, limits)
     if len(data) < wanted:
         raise AudioError(
             f"{path} is cut short", expected=f"{wanted} samples", found=len(data), action=AGAIN, fault="truncated"

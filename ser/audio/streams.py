@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.audio.decoding import open_sound
+from ser.audio.decoding import Limits, open_sound
 from ser.errors import AudioError
 
 BLOCK = 1.0  # s that are read of a file at once
@@ -42,13 +42,13 @@ class Stream:
 
 
 @contextmanager
-def open_file(path: Path) -> Iterator[Stream]:
-    """Open an audio file of any length; one that ffmpeg has to decode is decoded to a temporary file first.
+def open_file(path: Path, limits: Limits | None = None) -> Iterator[Stream]:
+    """Open an audio file of any length, or within limits; one that ffmpeg decodes is decoded to a temporary file first.
 
     Raises:
         AudioError: as of `ser.audio.reading.load`, but for its length; while it is read, too.
     """
-    with open_sound(path) as sound:
+    with open_sound(path, limits) as sound:
         if not sound.frames:
             raise AudioError(f"{path} is empty", expected="samples", found="none", fault="empty")
         yield Stream(str(path), int(sound.samplerate), int(sound.channels), _blocks(path, sound))

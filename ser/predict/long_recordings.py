@@ -71,6 +71,11 @@ def follow(
         yield _table([row], columns)
 
 
+def timeline_table(rows: list[dict[str, Any]], predictor: Predictor, options: TimelineOptions) -> pd.DataFrame:
+    """The rows of a timeline as a table, see `Predictor.timeline`."""
+    return _table(rows, columns_of(predictor, options))
+
+
 def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=columns)
     texts = {name: found[name].fillna("") for name in ("predicted", "error") if name in found}
@@ -130,4 +135,4 @@ def table_of(
     else:
         with open_file(Path(recording)) as stream:
             rows = list(Timeline(predictor, stream, options).rows())
-    return _table(rows, columns_of(predictor, options))
+    return timeline_table(rows, predictor, options)

@@ -152,13 +152,17 @@ def abstain(found: pd.DataFrame, least: float) -> pd.DataFrame:
     return marked
 
 
+def rows_of(found: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as they are written in JSON: empty values are left out."""
+    return [{str(k): v for k, v in row.items() if not (pd.isna(v) or v == "")} for row in found.to_dict("records")]
+
+
 def as_text(found: pd.DataFrame, form: str) -> str:
     """Write predictions as text: `table` (rounded), `csv`, or `jsonl` (empty values left out)."""
     if form == "csv":
         return found.to_csv(index=False, lineterminator="\n").rstrip("\n")
     if form == "jsonl":
-        rows = ({k: v for k, v in r.items() if not (pd.isna(v) or v == "")} for r in found.to_dict("records"))
-        return "\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
+        return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows_of(found))
     good = found["error"] == ""
     shown = found[good].drop(columns="error")
     lines = [shown.to_string(index=False, float_format=lambda v: f"{v:.3f}")] if len(shown) else []

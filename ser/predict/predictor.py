@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -10,17 +10,22 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from ser.audio import reading
-from ser.errors import AudioError, ConfigError, TrainingError
+from ser.errors import AudioError, ConfigError, SerError, TrainingError
 from ser.extract.encoder import Encoder
+from ser.extract.encoding import Outcome, encode_each
+from ser.extract.plan import batches, by_cost
 from ser.features.blocks import Block
 from ser.predict.head_encoders import load_encoder
 from ser.predict.inputs import Inputs, check_inputs
 from ser.predict.predictions import long_note, notes, prediction_table, scales_note
-from ser.predict.recordings import RecordingLike
+from ser.predict.recordings import Recording, RecordingLike
 from ser.results.metrics.calibration import scaled
 from ser.train.checkpoint import SavedHead, load_head
 from ser.train.model_folder import heads_and_temperatures
 from ser.train.nn.layers import Input
+
+# The reason why each of some inputs cannot be used, the lengths in s, and probabilities; see `Predictor.judge`.
+Answer: TypeAlias = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]
 
 
 class Predictor:
@@ -149,7 +154,7 @@ class Predictor:
             self.say(far)
         return prediction_table(inputs, errors, shares, self.classes, self.reads_dialogues, self.head.target)
 
-    def judge(self, inputs: Inputs) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
+    def judge(self, inputs: Inputs) -> Answer:
         """Give the bare answer to inputs, without notes.
 
         Returns:
@@ -162,6 +167,25 @@ class Predictor:
         features = [self._features(inputs, k, errors, seconds) for k in range(len(inputs))]
         self._refuse_alone(inputs, errors)
         return errors, seconds, self._shares(inputs, features, errors)
+
+    def judge_together(self, asked: Sequence[Inputs]) -> list[Answer]:
+        """Give each of some inputs of recordings the answer that `judge` gives to it.
+
+        Their features are computed in common batches, on which features do not depend; the head answers each by itself.
+        """
+        for inputs in asked:
+            self._refuse(inputs)
+        recordings = [recording for inputs in asked for recording in inputs.recordings or []]
+        errors = np.full(len(recordings), "", dtype=object)
+        seconds = np.full(len(recordings), np.nan)
+        features = self._features_together(recordings, errors, seconds)
+        answers, first = [], 0
+        for inputs in asked:
+            own = slice(first, first + len(inputs))
+            first += len(inputs)
+            self._refuse_alone(inputs, errors[own])
+            answers.append((errors[own], seconds[own], self._shares(inputs, features[own], errors[own])))
+        return answers
 
     def _refuse(self, inputs: Inputs) -> None:
         """Refuse inputs that the head cannot answer."""
@@ -199,11 +223,44 @@ class Predictor:
                     assert inputs.recordings is not None
                     sound = sound or inputs.recordings[row].decode()
                     seconds[row] = len(sound[0]) / sound[1]
-                    found.append(_encode(encoder, *sound, inputs.recordings[row].name))
+                    found.append(encoder.encode([_heard(encoder, *sound, inputs.recordings[row].name)])[0])
                 if not np.isfinite(found[-1]).all():
-                    raise AudioError(f"the features of {encoder.name} have values that are not finite")
+                    raise _not_finite(encoder)
         except AudioError as error:
             errors[row] = error.line()
+        return found
+
+    def _features_together(
+        self, recordings: Sequence[Recording], errors: NDArray[Any], seconds: NDArray[np.float64]
+    ) -> list[list[NDArray[Any]]]:
+        """Compute the features of recordings as `_features`, each encoder's in batches."""
+        sounds: dict[int, tuple[reading.Audio, int]] = {}
+        for k, recording in enumerate(recordings):
+            try:
+                sounds[k] = recording.decode()
+                seconds[k] = len(sounds[k][0]) / sounds[k][1]
+            except AudioError as error:
+                errors[k] = error.line()
+        found: list[list[NDArray[Any]]] = [[] for _ in recordings]
+        for encoder in self.encoders:
+            audio: dict[int, reading.Audio] = {}
+            for k in (k for k in sounds if not errors[k]):
+                try:
+                    audio[k] = _heard(encoder, *sounds[k], recordings[k].name)
+                except AudioError as error:
+                    errors[k] = error.line()
+            rows = list(audio)
+            costs = encoder.costs([len(audio[k]) for k in rows]) if rows else []
+            order = by_cost(costs)
+            for group in batches([costs[place] for place in order], encoder.budget, encoder.equal):
+                chosen = [rows[order[place]] for place in group]
+                for k, result in zip(chosen, encode_each(encoder, [audio[k] for k in chosen], Outcome()), strict=True):
+                    if isinstance(result, SerError):
+                        errors[k] = result.line()
+                    elif not np.isfinite(result).all():
+                        errors[k] = _not_finite(encoder).line()
+                    else:
+                        found[k].append(result)
         return found
 
     def _refuse_alone(self, inputs: Inputs, errors: NDArray[Any]) -> None:
@@ -258,10 +315,15 @@ def _refuse_others(file: Path, head: SavedHead, first: SavedHead) -> None:
             )
 
 
-def _encode(encoder: Encoder, sound: reading.Audio, rate: int, name: str) -> NDArray[Any]:
+def _heard(encoder: Encoder, sound: reading.Audio, rate: int, name: str) -> reading.Audio:
+    """The audio that an encoder reads of a recording."""
     audio = reading.resample(sound, rate, encoder.sample_rate)
     reading.check(audio, encoder.sample_rate, encoder.minimum, name)
-    return encoder.encode([audio])[0]
+    return audio
+
+
+def _not_finite(encoder: Encoder) -> AudioError:
+    return AudioError(f"the features of {encoder.name} have values that are not finite")
 
 
 def _block(source: Input, features: list[NDArray[Any]]) -> Block:

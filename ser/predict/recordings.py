@@ -5,17 +5,19 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ser.audio import reading
+from ser.audio.decoding import Limits
 from ser.audio.streams import RATES
 from ser.errors import AudioError, ConfigError
 
 RecordingLike: TypeAlias = Path | str | bytes | BinaryIO | tuple[NDArray[Any], float] | None
+Result = TypeVar("Result")
 EXPECTED = "a path, a pair (samples, rate in Hz), the bytes of a file, or a file opened in binary mode"
 # Advice on single files; that of `ser.audio` is on the files of a corpus.
 ADVICE = {
@@ -36,6 +38,7 @@ class Recording:
         source: the path, the bytes of a file, an open file, or samples and their rate; None where a row has none.
         start, end: s within it; None is its beginning and its end.
         channel: 0-based; None is the mean of all.
+        limits: of a file that a stranger sent.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Recording:
     start: float | None = None
     end: float | None = None
     channel: int | None = None
+    limits: Limits | None = None
 
     def decode(self) -> tuple[reading.Audio, int]:
         """Decode the recording as mono.
@@ -56,7 +60,7 @@ class Recording:
         if self.source is None:
             raise AudioError("there is no file", expected="audio")
         if isinstance(self.source, tuple):
-            return self._advised(lambda: _of_samples(self, *self.source), self.name)
+            return advised(lambda: _of_samples(self, *self.source), self.name, self.name)
         if isinstance(self.source, Path):
             return self._decode_file(self.source)
         content = self.source if isinstance(self.source, bytes) else self._read()
@@ -76,22 +80,31 @@ class Recording:
 
     def _decode_file(self, path: Path) -> tuple[reading.Audio, int]:
         segment = {"start": self.start, "end": self.end, "channel": self.channel}
-        return self._advised(lambda: reading.decode(path, **segment), str(path))
+        return advised(lambda: reading.decode(path, **segment, limits=self.limits), str(path), self.name)
 
-    def _advised(self, decode: Callable[[], tuple[reading.Audio, int]], name: str) -> tuple[reading.Audio, int]:
-        """Decode; where that fails, name the recording as its user does, with advice on a single one."""
-        try:
-            return decode()
-        except AudioError as error:
-            action = ADVICE.get(error.fault, error.action)
-            problem, found = (str(text).replace(name, self.name) for text in (error.problem, error.found))
-            raise AudioError(
-                problem,
-                expected=error.expected,
-                found=None if error.found is None else found,
-                action=action,
-                fault=error.fault,
-            ) from None
+
+def advised(read: Callable[[], Result], path: str, name: str) -> Result:
+    """Read a recording; where that fails, name it as its user does, with advice on a single one.
+
+    Args:
+        path: its name in messages, which its user may not know.
+        name: the name that its user gave it.
+
+    Raises:
+        AudioError: it cannot be used.
+    """
+    try:
+        return read()
+    except AudioError as error:
+        action = ADVICE.get(error.fault, error.action)
+        problem, found = (str(text).replace(path, name) for text in (error.problem, error.found))
+        raise AudioError(
+            problem,
+            expected=error.expected,
+            found=None if error.found is None else found,
+            action=action,
+            fault=error.fault,
+        ) from None
 
 
 def _of_samples(recording: Recording, samples: Any, rate: Any) -> tuple[reading.Audio, int]:

@@ -1,0 +1,74 @@
+"""`ser serve`: a service with an API and a page."""
+
+from pathlib import Path
+
+import click
+
+from ser.commands._base import Command, Session
+from ser.commands._types import Folder, Items, Number
+
+
+@click.command("serve", cls=Command)
+@click.option(
+    "--model",
+    "models",
+    required=True,
+    multiple=True,
+    metavar="NAME|FILE",
+    help="As of ser predict. May be repeated: a request names one; the first is the default.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is every one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--max-bytes", type=click.IntRange(min=1), default=32 * 2**20, show_default=True, help="The largest upload."
+)
+@click.option(
+    "--max-seconds",
+    type=Number(min=0, max=86400, min_open=True),
+    default=300.0,
+    show_default=True,
+    help="The longest recording.",
+)
+@click.option(
+    "--rate", type=Number(min=0), default=0.0, help="Predictions a minute that one client may ask for.  [default: any]"
+)
+@click.option(
+    "--token", default="", envvar="SER_TOKEN", help="A word that clients must send: Authorization: Bearer WORD."
+)
+@click.option("--cors", multiple=True, metavar="ORIGIN", help="A site whose pages may ask. May be repeated.")
+@click.option(
+    "--proxy", "proxies", multiple=True, metavar="ADDRESS", help="A proxy that names its clients in X-Forwarded-For."
+)
+@click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
+@click.option("--encoders", type=Items(), help="STORE=NAME or folder, where an encoder's weights have moved.")
+@click.option("--device", default="cpu", show_default=True)
+def command(
+    session: Session,
+    models: tuple[str, ...],
+    host: str,
+    port: int,
+    max_bytes: int,
+    max_seconds: float,
+    rate: float,
+    token: str,
+    cors: tuple[str, ...],
+    proxies: tuple[str, ...],
+    weights: Path | None,
+    encoders: list[str] | None,
+    device: str,
+) -> None:
+    """Answer uploads over HTTP by saved heads, and show a page that records and plots (pip install 'ser[serve]').
+
+    Ctrl-C ends it, after the requests that are there were answered.
+
+    \b
+    ser serve --model fit-mine
+    ser serve --model fit-mine --model fit-other --host 0.0.0.0 --token WORD --rate 60
+    """
+    from ser.service.limits import ServiceLimits
+    from ser.service.server import Address, load_predictors, serve
+
+    limits = ServiceLimits(max_bytes, max_seconds, rate, token, cors)
+    moved = dict(pair.partition("=")[::2] for pair in encoders or [])
+    predictors = load_predictors(models, session.workspace.results, weights, device, moved, session.warn)
+    serve(predictors, limits, Address(host, port, proxies), session.warn, quiet=session.quiet)

@@ -1,0 +1,315 @@
+"""The application: the API of heads and the page, made of `limits`, `uploads` and `batching`."""
+
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+import anyio
+from anyio import to_thread
+from fastapi import FastAPI, File, Query, Request, Security, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPBearer
+from msgspec import UNSET
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+import ser
+from ser.errors import AudioError, ConfigError, SerError
+from ser.predict.predictor import Predictor
+from ser.predict.timeline import TimelineOptions, refuse_heads
+from ser.registry import unknown
+from ser.service.batching import Batcher
+from ser.service.guard import Guard, failure
+from ser.service.limits import ServiceLimits
+from ser.service.metrics import Metrics
+from ser.service.uploads import Question, Uploads
+
+MOST_WAITING = 256  # uploads that are accepted before the first is answered
+ANSWERING = 64  # of them, how many at the same moment
+PAGE = {
+    "/": ("page.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+}
+PATHS = ("/predict", "/models", "/health", "/metrics", "/openapi.json", *PAGE)
+_EXPECTED = {"file": "a file in the form field file", "channels": "mix, split, or the number of one, from 0"}
+_OPTION = re.compile(r"--([a-z][a-z-]*)")
+
+log = logging.getLogger("ser.service")
+
+
+class Failure(BaseModel):
+    """An error."""
+
+    error: str = Field(description="What is wrong, what was expected, what was found, what to do; in one line.")
+
+
+class ModelFacts(BaseModel):
+    """A head."""
+
+    name: str
+    target: str = Field(description="emotion, votes, labels or dimensions")
+    classes: list[str] = Field(description="In the order of the probabilities; of dimensions their names.")
+    scales: dict[str, list[float]] = Field(description="Of dimensions, the ends of their scales where they are known.")
+    heads: int = Field(description="Heads whose mean is the answer.")
+    dataset: str = Field(description="The corpora that it was trained on.")
+    encoders: list[str]
+    seconds: list[float] | None = Field(
+        description="Lengths of the utterances in training: shortest, median, longest; null where they are not known."
+    )
+    stamps: list[str] = Field(description="Warnings on the data that it was trained on.")
+
+
+class Models(BaseModel):
+    """The heads, the first of which answers where none is named, and the limits of the service."""
+
+    models: list[ModelFacts]
+    most_bytes: int
+    most_seconds: float
+
+
+class Prediction(BaseModel):
+    """The answer to an upload."""
+
+    model: str
+    rows: list[dict[str, str | float | int]] = Field(
+        description="One row; of a timeline one for each segment or window. As `ser predict --format jsonl` writes them."
+    )
+    notes: list[str] = Field(description="Warnings, as of a recording far longer than those in training.")
+
+
+class Health(BaseModel):
+    """The state of the service."""
+
+    status: Literal["ok"]
+    version: str
+    models: list[str]
+
+
+_MEANINGS = {
+    400: "The request is damaged.",
+    401: "The token is missing, or another one.",
+    404: "There is no such head.",
+    408: "The request did not come to its end in time.",
+    413: "The upload or the recording is larger than the limit.",
+    422: "The recording cannot be used, or a parameter does not fit.",
+    429: "Too many requests of one client.",
+    500: "A fault of the service.",
+    503: "Too many uploads wait, or the service ends.",
+}
+
+
+def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Failure, "description": _MEANINGS[status]} for status in statuses}
+
+
+def application(predictors: Mapping[str, Predictor], limits: ServiceLimits = ServiceLimits()) -> FastAPI:  # noqa: B008
+    """Make the application.
+
+    Args:
+        predictors: the heads by name; the first answers where a request names none.
+        limits: of uploads and clients.
+
+    Raises:
+        ConfigError: no head, or one that cannot answer a recording by itself.
+    """
+    if not predictors:
+        raise ConfigError("no head to serve", expected="--model NAME, one or several")
+    for predictor in predictors.values():
+        refuse_heads(predictor)
+    metrics = Metrics()
+    batcher = Batcher(predictors, metrics.batches.observe)
+    uploads = Uploads(batcher, limits.seconds)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await to_thread.run_sync(batcher.close)
+
+    app = FastAPI(
+        title="ser",
+        summary="Emotions of speech.",
+        version=ser.__version__,
+        docs_url=None,  # these pages would load files from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+        responses=_failures(*([401] if limits.token else []), 500),
+    )
+    _add_errors(app)
+    _add_page(app)
+    locked = [Security(HTTPBearer(auto_error=False))] if limits.token else []
+    _add_facts(app, predictors, limits, batcher, metrics, locked)
+    _add_predict(app, predictors, uploads, metrics, locked)
+    app.add_middleware(Guard, limits=limits, seen=metrics.seen, paths=PATHS)
+    if limits.cors:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=limits.cors,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization"],
+        )
+    return app
+
+
+def _add_facts(
+    app: FastAPI,
+    predictors: Mapping[str, Predictor],
+    limits: ServiceLimits,
+    batcher: Batcher,
+    metrics: Metrics,
+    locked: Sequence[Any],
+) -> None:
+    known = Models(
+        models=[_facts(name, predictor) for name, predictor in predictors.items()],
+        most_bytes=limits.bytes,
+        most_seconds=limits.seconds,
+    )
+
+    @app.get("/models", dependencies=locked)
+    async def models() -> Models:
+        """The heads that answer."""
+        return known
+
+    @app.get("/health", responses=_failures(503))
+    async def health() -> Health:
+        """The state of the service; needs no token."""
+        if not batcher.alive:
+            raise HTTPException(503, "the thread that answers has ended. Start the service again.")
+        return Health(status="ok", version=ser.__version__, models=list(predictors))
+
+    @app.get(
+        "/metrics",
+        dependencies=locked,
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def counts() -> Response:
+        """Counts in Prometheus's text format."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _facts(name: str, predictor: Predictor) -> ModelFacts:
+    about = predictor.head.about
+    scales = {} if about.scales is UNSET else about.scales
+    return ModelFacts(
+        name=name,
+        target=predictor.head.target,
+        classes=predictor.classes,
+        scales={key: [scale["low"], scale["high"]] for key, scale in scales.items()},
+        heads=len(predictor.heads),
+        dataset=about.dataset,
+        encoders=[encoder.name for encoder in predictor.encoders],
+        seconds=None if predictor.head.durations is None else list(predictor.head.durations),
+        stamps=about.stamps,
+    )
+
+
+def _add_predict(
+    app: FastAPI, predictors: Mapping[str, Predictor], uploads: Uploads, metrics: Metrics, locked: Sequence[Any]
+) -> None:
+    waiting = 0
+    threads = anyio.CapacityLimiter(ANSWERING)
+
+    @app.post(
+        "/predict",
+        dependencies=locked,
+        responses=_failures(400, 404, 408, 413, 422, 429, 503),
+        response_model_exclude_none=True,
+    )
+    async def predict(
+        file: Annotated[UploadFile, File(description="A recording in any format that `ser predict` reads.")],
+        model: Annotated[str | None, Query(description="The name of a head; the first where none is given.")] = None,
+        window: Annotated[float | None, Query(gt=0, description="s that are heard at once: gives a timeline.")] = None,
+        hop: Annotated[float | None, Query(gt=0, description="s between two windows; a quarter of the window.")] = None,
+        channels: Annotated[
+            str, Query(pattern="^(mix|split|[0-9]{1,3})$", description="mix, split (of a timeline), or one from 0.")
+        ] = "mix",
+        rows: Annotated[
+            Literal["segments", "windows"], Query(description="Of a timeline: neighbours joined, or each window.")
+        ] = "segments",
+        smooth: Annotated[float, Query(ge=0, le=60, description="s of a moving average over segments.")] = 0.0,
+        min_confidence: Annotated[float, Query(ge=0, le=1, description="No answer below this probability.")] = 0.0,
+    ) -> Prediction:
+        """Predict the emotions of an upload: one answer, or with `window` a timeline."""
+        nonlocal waiting
+        name = next(iter(predictors)) if model is None else model
+        if name not in predictors:
+            raise HTTPException(404, unknown("model", name, list(predictors)).line())
+        options = None
+        if window is not None:
+            options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence)
+        elif hop is not None or smooth or rows != "segments":
+            raise ConfigError("hop, rows and smooth are of a timeline", expected="window, the s that are heard at once")
+        if waiting >= MOST_WAITING:
+            raise HTTPException(503, f"{waiting} uploads wait already. Ask again in a moment.", {"Retry-After": "2"})
+        waiting += 1
+        metrics.waiting.set(waiting)
+        try:
+            question = Question(name, channels, min_confidence, options)
+            answer = await to_thread.run_sync(uploads.answer, file.file, file.filename or "", question, limiter=threads)
+        finally:
+            waiting -= 1
+            metrics.waiting.set(waiting)
+        return Prediction(model=name, rows=answer[0], notes=answer[1])
+
+
+def _add_page(app: FastAPI) -> None:
+    for path, (name, kind) in PAGE.items():
+        content = (files("ser.service") / "page" / name).read_bytes()
+        app.add_api_route(path, _constant(content, kind), include_in_schema=False)
+
+
+def _constant(content: bytes, kind: str) -> Any:
+    async def answer() -> Response:
+        return Response(content, media_type=f"{kind}; charset=utf-8")
+
+    return answer
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Answer every error as JSON in one line."""
+
+    @app.exception_handler(SerError)
+    async def of_ser(_: Request, error: SerError) -> JSONResponse:
+        fault = error.fault if isinstance(error, AudioError) else ""
+        if fault in ("undecodable", "needs-ffmpeg") and error.action is not None:
+            error.action = "Send it as wav, flac, ogg or mp3."  # ours is for who runs the program
+        line = _OPTION.sub(lambda found: found[1].replace("-", "_"), error.line())
+        return failure(413 if fault == "too-long" else 422, line)
+
+    @app.exception_handler(RequestValidationError)
+    async def of_parameters(_: Request, error: RequestValidationError) -> JSONResponse:
+        return failure(422, " ".join("; ".join(_problem(one) for one in error.errors()).split()))
+
+    @app.exception_handler(HTTPException)
+    async def of_http(request: Request, error: HTTPException) -> JSONResponse:
+        text = str(error.detail)
+        if error.status_code == 404 and text == "Not Found":
+            text = f"there is nothing at {request.url.path[:100]}; expected one of {', '.join(PATHS)}"
+        if error.status_code == 405:
+            allowed = (error.headers or {}).get("Allow", "another")
+            text = f"{request.url.path} does not know {request.method}; expected {allowed}"
+        if error.status_code == 400:
+            text = (
+                f"the request is damaged: {text.rstrip('.')}; expected a form, multipart/form-data, with the field file"
+            )
+        return failure(error.status_code, text, dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def of_service(_: Request, error: Exception) -> JSONResponse:
+        log.error("a request failed", exc_info=error)
+        return failure(500, "the service failed at this request; its log has the reason. Try another recording.")
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    """One parameter that does not fit, in words."""
+    place = " ".join(str(part) for part in error["loc"] if part not in ("query", "body"))
+    found = error.get("input")
+    shown = f"; found {str(found)[:100]!r}" if isinstance(found, str | int | float) else ""
+    expected = _EXPECTED.get(place) or str(error["msg"]).removeprefix("Input should be ")
+    return f"{place or 'the request'}; expected {expected}{shown}"

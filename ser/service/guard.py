@@ -1,0 +1,146 @@
+"""The guard before the application: token, rate, size and time of a request, and the headers of every answer."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ser.service.limits import Rate, ServiceLimits
+
+OPEN = ("/", "/page.css", "/page.js", "/health")  # paths that need no token
+UPLOAD_SECONDS = 60.0  # s in which the next piece of a request must come
+ENVELOPE = 16_384  # bytes of a request beside its file
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+def failure(status: int, text: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An error as JSON in one line."""
+    return JSONResponse({"error": text}, status_code=status, headers=headers)
+
+
+class Guard:
+    """Everything that is refused before the application sees it, as ASGI middleware.
+
+    Args:
+        app: the application.
+        limits: of the service.
+        seen: called with path, status and s of each request.
+        paths: those that there are.
+    """
+
+    def __init__(
+        self, app: ASGIApp, limits: ServiceLimits, seen: Callable[[str, int, float], None], paths: Iterable[str]
+    ) -> None:
+        self.app, self.limits, self.seen, self.paths = app, limits, seen, frozenset(paths)
+        self.rate = Rate(limits.rate) if limits.rate else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status = time.monotonic(), 500
+        path = scope["path"] if scope["path"] in self.paths else "other"
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        try:
+            await self._guarded(scope, receive, answer)
+        finally:
+            self.seen(path, status, time.monotonic() - began)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = _Body(receive, self.limits.bytes)
+        headers = Headers(scope=scope)
+        refused = self._refused(scope, headers)
+        length = headers.get("content-length", "")
+        if refused is None and length.isdecimal() and int(length) > body.most:
+            refused = failure(413, body.too_large)
+        if refused is not None:
+            with suppress(HTTPException):
+                await body.drain()
+            await refused(scope, receive, send)
+            return
+        await self.app(scope, body.receive, send)
+
+    def _refused(self, scope: Scope, headers: Headers) -> JSONResponse | None:
+        path = scope["path"]
+        if self.limits.token and path not in OPEN:
+            kind, _, word = headers.get("authorization", "").partition(" ")
+            right = hmac.compare_digest(word.strip().encode(), self.limits.token.encode())
+            if kind.lower() != "bearer" or not right:
+                found = "another token" if word else "none"
+                text = f"this service wants a token; expected the header Authorization: Bearer TOKEN; found {found}"
+                return failure(401, text, {"WWW-Authenticate": "Bearer"})
+        if self.rate is not None and path == "/predict" and scope["method"] == "POST":
+            client = scope.get("client")
+            wait = self.rate.wait(client[0] if client else "")
+            if wait:
+                text = f"too many requests; expected {self.limits.rate:g} a minute at most. Ask again in {wait:.0f} s."
+                return failure(429, text, {"Retry-After": str(int(wait) + 1)})
+        return None
+
+
+class _Body:
+    """The body of a request, which is counted and timed while it is read.
+
+    Args:
+        receive: gives its pieces.
+        largest: bytes of an upload.
+    """
+
+    def __init__(self, receive: Receive, largest: int) -> None:
+        self._receive, self.most = receive, largest + ENVELOPE
+        self.too_large = (
+            f"the upload is too large; expected {largest} bytes at most. Cut it, or write it as flac or mp3."
+        )
+        self.count, self.ended = 0, False
+
+    async def receive(self) -> Message:
+        """Give the next piece.
+
+        Raises:
+            HTTPException: the body is larger than the limit, or does not come.
+        """
+        if self.ended:
+            return await self._receive()  # the application waits for the client's leaving
+        message = await self._next()
+        if self.count > self.most:
+            await self.drain()
+            raise HTTPException(413, self.too_large)
+        return message
+
+    async def drain(self) -> None:
+        """Read on for as much again: a client that still sends would not see the answer."""
+        until = self.count + self.most
+        while not self.ended and self.count < until:
+            await self._next()
+
+    async def _next(self) -> Message:
+        try:
+            message = await asyncio.wait_for(self._receive(), UPLOAD_SECONDS)
+        except asyncio.TimeoutError:
+            text = f"nothing came of the request for {UPLOAD_SECONDS:g} s; expected its body. Send it again."
+            raise HTTPException(408, text, {"Connection": "close"}) from None
+        self.count += len(message.get("body", b""))
+        self.ended = message["type"] != "http.request" or not message.get("more_body", False)
+        return message

@@ -1,0 +1,145 @@
+"""The service as a process: heads are loaded and tried, then uvicorn answers until it is told to end."""
+
+import ipaddress
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ser.errors import ConfigError
+from ser.predict.predictor import Predictor
+from ser.results.records.find import find_heads
+from ser.service.limits import ServiceLimits
+
+PATIENCE = 30  # s that requests have to end in, when the service is told to end
+
+
+@dataclass(frozen=True)
+class Address:
+    """The place of the service.
+
+    Attributes:
+        host, port: of the socket; port 0 takes a free one.
+        proxies: addresses whose X-Forwarded-For is believed.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    proxies: tuple[str, ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def load_predictors(
+    models: Sequence[str],
+    results: Path,
+    weights: Path | None,
+    device: str,
+    encoders: Mapping[str, str],
+    say: Callable[[str], None],
+) -> dict[str, Predictor]:
+    """Load heads, and let each answer once: what it lacks shows now, and the first request does not wait.
+
+    Args:
+        models: experiments or files of heads, as of `ser predict --model`.
+        results: the folder of the experiments.
+        weights, device, encoders, say: as of `Predictor`.
+
+    Returns:
+        The heads by name: of an experiment its own, of a file `EXPERIMENT/FILE`.
+
+    Raises:
+        ConfigError: there is no such head, or it is named twice.
+    """
+    found: dict[str, Predictor] = {}
+    for model in models:
+        predictor = Predictor(
+            find_heads(model, results), weights=weights, device=device, encoders=dict(encoders), say=say
+        )
+        first = predictor.files[0]
+        name = first.parent.name + ("" if len(predictor.files) > 1 else f"/{first.name.removesuffix('.safetensors')}")
+        if name in found:
+            raise ConfigError(f"--model {model}: {name} is there twice", expected="each head once")
+        predictor.say = lambda _: None
+        predictor.predict((np.random.default_rng(0).normal(0, 0.1, 32000).astype(np.float32), 16000))
+        found[name] = predictor
+    return found
+
+
+def serve(
+    predictors: Mapping[str, Predictor],
+    limits: ServiceLimits,
+    address: Address,
+    say: Callable[[str], None],
+    *,
+    quiet: bool = False,
+) -> None:
+    """Answer requests until the process gets SIGINT or SIGTERM; then those that are there are answered.
+
+    Args:
+        predictors: heads by name.
+        limits: of uploads and clients.
+        address: of the socket.
+        say: called with each line that a user should see.
+        quiet: no line for each request.
+
+    Raises:
+        ConfigError: packages are missing, or the address cannot be had.
+    """
+    try:
+        import uvicorn
+
+        from ser.service.application import application
+    except ImportError as error:
+        raise missing(error) from None
+    if not address.is_local and not limits.token:
+        say(f"warning: {address.host} may be reached by others, and no token is asked for: --token WORD, or SER_TOKEN")
+    config = uvicorn.Config(
+        application(predictors, limits),
+        host=address.host,
+        port=address.port,
+        log_level="warning" if quiet else "info",
+        proxy_headers=bool(address.proxies),
+        forwarded_allow_ips=list(address.proxies),
+        server_header=False,
+        timeout_graceful_shutdown=PATIENCE,
+        timeout_keep_alive=20,
+    )
+    try:
+        socket = config.bind_socket()
+    except SystemExit:
+        raise ConfigError(
+            f"cannot listen on {address.host}, port {address.port}",
+            expected="an address of this computer, and a port that is free",
+            action="Take another: --port 8001.",
+        ) from None
+    say(f"{len(predictors)} {'head' if len(predictors) == 1 else 'heads'}: {', '.join(predictors)}")
+    with _signals_end_quietly():
+        uvicorn.Server(config).run(sockets=[socket])
+
+
+@contextmanager
+def _signals_end_quietly() -> Iterator[None]:
+    """uvicorn ends well at a signal, then sends it to the process again, for whom it was an end before its time."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def missing(error: ImportError) -> ConfigError:
+    """The packages of the service are not installed."""
+    return ConfigError(
+        f"ser serve needs the package {error.name}, which is not installed",
+        action="Install it: pip install 'ser[serve]'",
+    )

@@ -1,0 +1,159 @@
+"""An upload: written to a temporary file that is always deleted, decoded within limits, and answered by a head."""
+
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ser.audio.decoding import Limits
+from ser.audio.streams import open_file
+from ser.errors import AudioError, ConfigError
+from ser.predict.inputs import MIX, Inputs
+from ser.predict.long_recordings import timeline_table
+from ser.predict.predictions import abstain, check_confidence, long_note, prediction_table, rows_of
+from ser.predict.recordings import Recording, advised
+from ser.predict.timeline import Timeline, TimelineOptions
+from ser.service.batching import ANSWER_SECONDS, Batcher, QueuedPredictor
+
+AT_ONCE = 60.0  # s that one answer hears at most: what attention costs grows with their square
+DECODERS = 4  # uploads that are decoded at the same moment
+MOST_WINDOWS = 2000  # of a timeline, in all channels
+OVERLAP = 20  # windows that hear the same moment
+LONGEST_NAME = 200
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """The parameters of a request.
+
+    Attributes:
+        model: the name of a head.
+        channels: see `ser.predict.timeline.TimelineOptions`; of one answer `mix` or a number.
+        least: a probability, under which there is no answer.
+        timeline: None asks for one answer.
+    """
+
+    model: str
+    channels: str = MIX
+    least: float = 0.0
+    timeline: TimelineOptions | None = None
+
+
+class Uploads:
+    """Answers to uploads; called from several threads.
+
+    Args:
+        batcher: the thread that infers.
+        seconds: of a recording.
+    """
+
+    def __init__(self, batcher: Batcher, seconds: float) -> None:
+        self.batcher, self.seconds = batcher, seconds
+        self._decoding = threading.Semaphore(DECODERS)
+
+    def answer(self, content: IO[bytes], name: str, question: Question) -> tuple[Rows, list[str]]:
+        """Answer one upload.
+
+        Args:
+            content: of the file, from its beginning.
+            name: that the client gave it.
+
+        Returns:
+            The rows, as `ser predict --format jsonl` writes them, and notes for the user.
+
+        Raises:
+            AudioError: it cannot be used.
+            ConfigError: parameters that do not fit.
+        """
+        with _file(content) as path:
+            ask = self._alone if question.timeline is None else self._over_time
+            return ask(path, shown_name(name), question)
+
+    def _alone(self, path: Path, name: str, question: Question) -> tuple[Rows, list[str]]:
+        predictor, channel = self.batcher.predictors[question.model], None
+        check_confidence(question.least, predictor.head.target)
+        if question.channels != MIX:
+            if not question.channels.isdecimal():
+                raise ConfigError("channels", expected="mix, or the number of one, from 0", found=question.channels)
+            channel = int(question.channels)
+        recording = Recording(name, path, channel=channel, limits=Limits(min(self.seconds, AT_ONCE)))
+        with self._decoding:
+            samples, rate = _decode(recording, self.seconds > AT_ONCE)
+        inputs = Inputs([replace(recording, source=(samples[:, None], rate), channel=None)])
+        errors, seconds, shares = self.batcher.ask(question.model, inputs).result(ANSWER_SECONDS)
+        if errors[0]:
+            raise AudioError(str(errors[0]))
+        shown = replace(inputs, recordings=[replace(recording, source=None)])
+        found = prediction_table(shown, errors, shares, predictor.classes, False, predictor.head.target)
+        note = long_note([name], seconds, predictor.head.longest)
+        return rows_of(abstain(found, question.least)), [note] if note else []
+
+    def _over_time(self, path: Path, name: str, question: Question) -> tuple[Rows, list[str]]:
+        options, notes = question.timeline, list[str]()
+        assert options is not None
+        _refuse_costly(options)
+        predictor = QueuedPredictor(self.batcher, question.model, notes.append, MOST_WINDOWS)
+
+        def read() -> Rows:
+            with open_file(path, Limits(self.seconds)) as stream:
+                found = Timeline(predictor, replace(stream, name=name), options)
+                return rows_of(timeline_table(list(found.rows()), predictor, options))
+
+        rows = advised(read, str(path), name)
+        return rows, notes if rows else [*notes, "nothing was heard but silence, or what is not speech"]
+
+
+def _refuse_costly(options: TimelineOptions) -> None:
+    """Refuse windows that would keep the service busy for long."""
+    if options.window > AT_ONCE:
+        raise ConfigError("window", expected=f"{AT_ONCE:g} s at most", found=f"{options.window:g} s")
+    least = options.window / OVERLAP
+    if options.every < least:
+        raise ConfigError(
+            "hop", expected=f"{least:g} s or more, of windows of {options.window:g} s", found=f"{options.every:g} s"
+        )
+
+
+def _decode(recording: Recording, windows_may: bool) -> tuple[np.ndarray[Any, Any], int]:
+    try:
+        return recording.decode()
+    except AudioError as error:
+        if error.fault != "too-long" or not windows_may:
+            raise
+        raise AudioError(
+            error.problem + " for one answer",
+            expected=error.expected,
+            found=error.found,
+            action="Follow it over time: window=4.",
+            fault=error.fault,
+        ) from None
+
+
+@contextmanager
+def _file(content: IO[bytes]) -> Iterator[Path]:
+    """A file with the content, which is deleted at the end; the decoders need a path."""
+    with tempfile.TemporaryDirectory(prefix="ser-upload-") as folder:
+        path = Path(folder) / "recording"
+        with path.open("wb") as file:
+            shutil.copyfileobj(content, file, 2**20)
+        yield path
+
+
+def shown_name(name: str) -> str:
+    r"""The name of an upload as it is shown: without folders, and without signs that could not be written.
+
+    >>> shown_name("../../etc/passwd"), shown_name(r"C:\\calls\\a.wav"), shown_name("")
+    ('passwd', 'a.wav', 'upload')
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    clean = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in last).strip()
+    return clean[:LONGEST_NAME] or "upload"
