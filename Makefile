@@ -1,4 +1,4 @@
-# `make demo` and `make test` each make their own environment in .venv and need nothing but Python 3.10 or later.
+# `make demo`, `make install` and `make test` each make their environment in .venv and need nothing but Python 3.10 or later.
 
 PYTHON ?= python3
 UV ?= uv
@@ -10,10 +10,12 @@ ASKED := setup.cfg pyproject.toml constraints.txt
 # One thread a worker: several OpenMP threads beside other busy processes are many times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-real check format constraints clean
+.PHONY: demo install package test test-real check format constraints clean
 
 demo: $(VENV)/.ready
 	$(BIN)/ser demo --workspace demo
+
+install: $(VENV)/.ready-all
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -28,17 +30,25 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# A source distribution, and the wheel, in dist/.
+package: $(VENV)/.ready-dev
+	$(BIN)/python -c "from setuptools import build_meta as build; build.build_sdist('dist'); build.build_wheel('dist')"
+
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 # A stamp is written when an installation has ended well; it is made again when what it was asked for has changed.
 $(VENV)/.ready: $(ASKED) | $(BIN)/python
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[all]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[spectral]'
 	touch $@
 
+$(VENV)/.ready-all: $(ASKED) | $(BIN)/python
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[all]'
+	touch $(VENV)/.ready $@
+
 $(VENV)/.ready-dev: $(ASKED) | $(BIN)/python
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[all,dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	touch $(VENV)/.ready $@
 
 $(BIN)/python:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 import ser
 from ser import registry
-from ser.cli import COMMANDS, main
+from ser.cli import COMMANDS, cli, main
 from ser.commands._types import Folder
 from ser.errors import ConfigError
 from ser.extract.encoder import find as find_encoder
@@ -287,3 +288,19 @@ def test_a_path_of_a_model_that_is_no_folder_is_no_hub_id(
 def test_a_number_is_not_nan(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "nan"]) == 2
     assert "'nan' is not a number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("ser fi", {"finetune", "fit"}), ("ser fit --hea", {"--head", "--head-option"}), ("ser fit --head ml", {"mlp"})],
+)
+def test_a_shell_completes_commands_options_and_names(words: str, found: set[str]) -> None:
+    place = {"_SER_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    done = CliRunner(env=place).invoke(cli, [], prog_name="ser")
+    assert {line.partition(",")[2] for line in done.output.split()} == found
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_script(shell: str) -> None:
+    done = CliRunner(env={"_SER_COMPLETE": f"{shell}_source"}).invoke(cli, [], prog_name="ser")
+    assert f"_SER_COMPLETE={shell}_complete" in done.output

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ser.errors import ConfigError
 from ser.files import require_folder
@@ -44,6 +45,9 @@ class Plugin(click.ParamType):  # type: ignore[type-arg]
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "[" + "|".join(names(self.package)) + "]"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in names(self.package) if name.startswith(incomplete)]
 
 
 class Folder(click.ParamType):  # type: ignore[type-arg]

@@ -122,7 +122,11 @@ def modelscope_hub(model: str, options: EncoderOptions) -> ModelFiles | None:
     if not model.startswith("iic/"):
         return None
     try:
-        endpoint = import_module("modelscope.hub.api").HubApi().endpoint
+        api = import_module("modelscope.hub.api")
+    except ImportError:
+        raise Unreachable("ModelScope is asked by the package modelscope: pip install 'ser[modelscope]'") from None
+    try:
+        endpoint = api.HubApi().endpoint
         import_module("requests").head(endpoint, timeout=TIMEOUT)
         download = import_module("modelscope.hub.snapshot_download").snapshot_download
         folder = download(model, revision=options.revision)

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -187,3 +188,11 @@ def test_hashes_of_several_files_depend_on_each(tmp_path: Path) -> None:
     second.write_bytes(b"3")
     assert checkpoints.sha256([first, second]) != before
     assert checkpoints.sha256([first]) == "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
+
+
+def test_without_its_package_modelscope_is_named_with_the_extra(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "modelscope.hub.api", None)
+    with pytest.raises(EncoderError, match=r"pip install 'ser\[modelscope\]'"):
+        base.load("emotion2vec", "audio", EncoderOptions(weights=tmp_path))

@@ -18,10 +18,8 @@ def examine_installation(root: Path) -> Iterator[Diagnosis]:
     there = {name: packages.installed(name) for name in wanted}
     targets = {name: packages.modules().get(name, []) for name, found in there.items() if found}
     with ThreadPoolExecutor(2) as pool:
-        # transformers last: with a torch that ends the process, what others say is known before.
-        imports = pool.submit(
-            import_errors, [t for n in sorted(targets, key="transformers".__eq__) for t in targets[n]]
-        )
+        order = [*(n for n in targets if n not in packages.LATE), *(n for n in packages.LATE if n in targets)]
+        imports = pool.submit(import_errors, [t for n in order for t in targets[n]])
         torch = pool.submit(run_probe, "torch") if there.get("torch") else None
         weights = pool.submit(run_probe, "weights")
         store = pool.submit(run_probe, "store", str(root))

@@ -13,7 +13,8 @@ from ser.extract.doctor.diagnosis import Diagnosis
 # transformers imports other packages when a class is used: torchaudio and torchvision too, where they are installed.
 CLASSES = [f"transformers:{name}" for name in ("Wav2Vec2Model", "WhisperModel", "BertModel")]
 BESIDE = "If the error names torchaudio or torchvision: pip uninstall torchaudio torchvision (not needed). Else: "
-SLOW = ("torch", "funasr")  # torch has a probe of its own; of funasr only tests import anything
+SLOW = ("torch",)  # it has a probe of its own
+LATE = ("transformers", "modelscope")  # they import torch: where that ends the process, what others say is known before
 UNCLEAR = ("did not end", "was not tried")
 
 

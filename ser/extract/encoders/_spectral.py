@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ser.errors import AudioError
 from ser.extract.encoder import Encoder
 from ser.extract.options import EncoderOptions, refuse_unused, store_name
-from ser.extract.provenance import versions
+from ser.extract.provenance import require, versions
 from ser.files import JsonObject
 
 
@@ -28,6 +28,7 @@ class Spectral(Encoder):
 
     def __init__(self, plugin: str, options: EncoderOptions, *, bands: int, identity: JsonObject) -> None:
         refuse_unused(options, plugin)
+        require("librosa", "spectral")
         self.level = options.level or "frame"
         self.dim = bands if self.level == "frame" else 2 * bands
         self.name = store_name(plugin, options, "frame")
