@@ -35,10 +35,10 @@ def command(
     form: str | None,
     **filters: Any,
 ) -> None:
-    """List all results: experiment, dataset, features, head, protocol, runs, UA, WA, date, stamps; newest last.
+    """List all results: experiment, dataset, features, head, protocol, runs, UA, WA, validation, date, stamps; newest last.
 
     \b
-    ser results list --dataset ravdess --head mlp --sort UA --limit 10
+    ser results list --dataset ravdess --head mlp --sort validation --limit 10
     """
     from ser.jsonfile import dumps
     from ser.results.records import listing

@@ -17,6 +17,7 @@ from ser.errors import ConfigError
 from ser.results.records import headlines, listing
 from ser.results.records.listing import INDEX, list_results, ordered, select
 from ser.results.records.names import METRICS
+from ser.results.report.results_list import list_csv, list_table
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 
@@ -150,8 +151,27 @@ def test_studies_are_listed_with_what_their_scores_are_of(tmp_path: Path) -> Non
     }
     for line in lines:
         assert line.scores == {m: pytest.approx(0.25 * k) for k, m in enumerate(METRICS, 1)}
+        chosen_by = line.scores if line.experiment in ("layers", "search") else {}
+        assert line.validation == chosen_by  # of the others there are none here
         assert (line.kind, line.runs, line.dataset, line.head) == ("study", 3, "a -> b", "mlp")
         assert (line.features, line.stamps) == ("toy.frame", 1)
+
+
+def test_the_list_sorts_by_validation_and_shows_it(folder: Path, write_experiment: Write) -> None:
+    path, content = write_experiment(folder, "fourth")
+    for metric in content["validation"].values():
+        metric["mean"] = 0.999
+    path.write_text(json.dumps(content))
+    (folder / "matrix.json").write_text(json.dumps(STUDIES["matrix"]))
+    lines = listing.ordered(list_results(folder)[0], "validation")
+    assert [line.experiment for line in (lines[0], lines[-1])] == ["matrix", "fourth"]
+    facts = lines[-1].facts()
+    assert (facts["validation_UA"], facts["UA"]) == (0.999, content["pooled"]["UA"]["mean"])
+    table = list_table(lines)
+    column = table.head.index("validation")
+    assert [table.rows[k][column] for k in (0, -1)] == ["-", "0.999"]
+    names, *rows = csv.reader(list_csv(lines).splitlines())
+    assert rows[-1][names.index("validation_WA")] == "0.999"
 
 
 def test_of_several_methods_the_baseline_is_shown(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Headlines: the lines of the list of results. An experiment has its pooled scores, a study those that stand for it. Light."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from ser.results.records.model import Amount
 from ser.results.records.names import METRICS, SUMMARY_SCHEMA, amount_value
 
 EXPERIMENT, STUDY = "experiment", "study"
+VALIDATION = "validation"  # the column, and the beginning of the columns of JSON and CSV
 
 
 class Line(Struct, frozen=True, array_like=True):
@@ -29,6 +31,7 @@ class Line(Struct, frozen=True, array_like=True):
         runs: their number; of a study, that of the experiment with the scores.
         at: the part with the scores: `pooled`; of few-shot the largest amount; of a study a variant, method or mean.
         scores: metric -> mean over runs.
+        validation: the same on validation data; {} where there are none.
         started: ISO 8601, UTC.
         features: names of the stores, joined by `+`.
         stamps: their number.
@@ -45,6 +48,7 @@ class Line(Struct, frozen=True, array_like=True):
     runs: int
     at: str
     scores: dict[str, float]
+    validation: dict[str, float]
     started: str
     features: str
     stamps: int
@@ -61,12 +65,10 @@ class Headline(Line, frozen=True):
 
     def facts(self) -> dict[str, Any]:
         """The columns of JSON and CSV: the file by its name, a column for each metric, those of classes always."""
-        found = {k: v for k, v in asdict(self).items() if k not in ("path", "scores")}
-        return {
-            "path": self.path.name,
-            **found,
-            **{name: self.scores.get(name) for name in dict.fromkeys((*METRICS, *self.scores))},
-        }
+        found = {k: v for k, v in asdict(self).items() if k not in ("path", "scores", "validation")}
+        names = list(dict.fromkeys((*METRICS, *self.scores)))
+        validation = {f"{VALIDATION}_{name}": self.validation.get(name) for name in names}
+        return {"path": self.path.name, **found, **{name: self.scores.get(name) for name in names}, **validation}
 
 
 class _Mean(Struct):
@@ -78,6 +80,7 @@ Means = dict[str, _Mean]  # by metric
 
 class _Amount(Struct):
     pooled: Means
+    validation: Means | UnsetType | None = None
 
 
 class _Run(Struct):
@@ -100,6 +103,7 @@ class ListedSummary(Struct):
     time: _Time
     runs: list[_Run]
     pooled: Means | UnsetType = UNSET
+    validation: Means | UnsetType | None = None
     percentages: dict[Amount, _Amount] | UnsetType = UNSET
 
 
@@ -112,9 +116,9 @@ def read_headline(path: Path) -> Headline | None:
     content = read_limited(path, "summary")
     record = _summary(content, path)
     if record is not None:
-        at, pooled = _scores_of(record, path)
-        scores = {name: metric.mean for name, metric in pooled.items()}
-        return _line(path, EXPERIMENT, record, at, scores, len({run.run for run in record.runs}))
+        at, *parts = _scores_of(record, path)
+        scores, validation = ({name: metric.mean for name, metric in part.items()} for part in parts)
+        return _line(path, EXPERIMENT, record, at, scores, len({run.run for run in record.runs}), validation)
     schema = str(beginning_of(content, "summary", path).schema)
     if schema not in studies():
         return None
@@ -132,16 +136,19 @@ def _summary(content: bytes, path: Path) -> ListedSummary | None:
     return None
 
 
-def _scores_of(record: ListedSummary, path: Path) -> tuple[str, Means]:
+def _scores_of(record: ListedSummary, path: Path) -> tuple[str, Means, Means]:
+    """The part with the scores, pooled and validation."""
     if record.percentages:
         at = max(record.percentages, key=amount_value)
-        return at, record.percentages[at].pooled
+        return at, record.percentages[at].pooled, record.percentages[at].validation or {}
     if record.pooled is UNSET:
         raise ConfigError(f"{path} has no scores", expected="pooled, or percentages")
-    return "pooled", record.pooled
+    return "pooled", record.pooled, record.validation or {}
 
 
-def _line(path: Path, kind: str, record: Any, at: str, scores: dict[str, float], runs: int) -> Headline:
+def _line(
+    path: Path, kind: str, record: Any, at: str, scores: dict[str, float], runs: int, validation: Mapping[str, float]
+) -> Headline:
     target = word_of(record, "learns") or "emotion"
     return Headline(
         path=path,
@@ -156,6 +163,7 @@ def _line(path: Path, kind: str, record: Any, at: str, scores: dict[str, float],
         runs=runs,
         at=at,
         scores=scores,
+        validation=dict(validation),
         started=record.time.started,
         features="+".join(stores_of(record)),
         stamps=len(record.stamps),

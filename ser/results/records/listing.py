@@ -24,7 +24,7 @@ from msgspec.structs import asdict, astuple
 from ser.errors import ConfigError
 from ser.jsonfile import decode, read_limited
 from ser.progress import progress
-from ser.results.records.headlines import Headline, Line, read_headline
+from ser.results.records.headlines import VALIDATION, Headline, Line, read_headline
 from ser.results.records.model import METRICS, MORE_METRICS
 from ser.workspace import writing
 
@@ -124,6 +124,11 @@ def _code() -> str:
 SORTS = (*METRICS, *MORE_METRICS, *(name for name in Line.__struct_fields__ if name not in ("scores", "at")))
 
 
+def main_validation(line: Line) -> float:
+    """The score on validation data of the metric that stands for the result; -inf where there is none."""
+    return next(iter(line.validation.values()), -math.inf)
+
+
 def select(
     lines: Iterable[Headline],
     *,
@@ -164,6 +169,8 @@ def ordered(lines: list[Headline], sort: str = "started", limit: int | None = No
     """Sort lines by a metric or a column, the highest last, and keep the last ones."""
     if sort in (*METRICS, *MORE_METRICS):
         lines = sorted(lines, key=lambda line: line.scores.get(sort, -math.inf))
+    elif sort == VALIDATION:
+        lines = sorted(lines, key=main_validation)
     else:
         lines = sorted(lines, key=lambda line: (getattr(line, sort), line.started, line.experiment))
     return lines if limit is None else lines[max(0, len(lines) - limit) :]

@@ -29,16 +29,21 @@ class Standing(NamedTuple):
         of: a variant, a method or a mean, whose scores they are.
         scores: metric -> mean over runs.
         runs: number of runs.
+        validation: the same on validation data; {} where the study does not have them.
     """
 
     of: str
     scores: dict[str, float]
     runs: int
+    validation: Mapping[str, float] = {}
 
     @classmethod
-    def at(cls, of: str, metrics: Metrics) -> "Standing":
+    def at(cls, of: str, metrics: Metrics, validation: Metrics | None = None) -> "Standing":
         """The scores of a part of a study."""
-        return cls(of, {name: metric.mean for name, metric in metrics.items()}, metrics.main.n)
+        scores, chosen_by = (
+            {name: metric.mean for name, metric in part.items()} if part else {} for part in (metrics, validation)
+        )
+        return cls(of, scores, metrics.main.n, chosen_by)
 
 
 class StudyRecord(Opening, kw_only=True):

@@ -59,7 +59,7 @@ class Study(StudyRecord, kw_only=True):
         return next(v for v in self.variants if v.name == self.full)
 
     def standing(self) -> Standing:
-        return Standing.at(self.full, self._full().pooled)
+        return Standing.at(self.full, self._full().pooled, self._full().validation)
 
     def members(self) -> list[tuple[str, str]]:
         return [(v.name, v.record) for v in self.variants]

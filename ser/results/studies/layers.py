@@ -97,7 +97,7 @@ class Study(StudyRecord, kw_only=True):
         return [*self.positions, *([self.all_layers] if self.all_layers else [])]
 
     def standing(self) -> Standing:
-        return Standing.at(self.chosen, self.best.pooled)
+        return Standing.at(self.chosen, self.best.pooled, self.best.validation)
 
     def members(self) -> list[tuple[str, str]]:
         return [(p.name, p.record) for p in self.everything]

@@ -60,7 +60,7 @@ class Study(StudyRecord, kw_only=True):
         require(fits, "Expected a setting with scores on validation")
 
     def standing(self) -> Standing:
-        return Standing.at("chosen", self.chosen.pooled)
+        return Standing.at("chosen", self.chosen.pooled, self.chosen.validation)
 
     def members(self) -> list[tuple[str, str]]:
         return [(setting(s.setting), s.record) for s in self.settings if s.record is not None]

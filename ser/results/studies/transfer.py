@@ -89,7 +89,7 @@ class Study(StudyRecord, kw_only=True):
         methods = [v for v in self.variants if v.method not in ("none", "oracle")]
         chosen = [v for v in methods if v.chosen] or methods
         one = chosen[0] if len(chosen) == 1 else next(v for v in self.variants if v.method == "none")
-        return Standing.at(one.name, one.pooled)
+        return Standing.at(one.name, one.pooled, one.validation)
 
     def members(self) -> list[tuple[str, str]]:
         return [(v.name, v.record) for v in self.variants]
