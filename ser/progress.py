@@ -1,7 +1,8 @@
-"""A progress bar with rate and time left on a terminal, plain lines elsewhere."""
+"""A progress bar with rate and time left on a terminal and in a notebook, plain lines elsewhere."""
 
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -13,12 +14,21 @@ def progress(items: Iterable[T], total: int, label: str, unit: str = "it", quiet
     """Yield the items, showing on standard error how far they are."""
     if quiet:
         yield from items
-    elif sys.stderr.isatty():
-        from tqdm import tqdm
+    elif sys.stderr.isatty() or in_notebook():
+        from tqdm.std import TqdmWarning
 
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TqdmWarning)  # in a notebook without ipywidgets the bar is of text
+            from tqdm.auto import tqdm
         yield from tqdm(items, total=total, desc=label, unit=unit, leave=False, dynamic_ncols=True)
     else:
         yield from _plain(items, total, label, unit)
+
+
+def in_notebook() -> bool:
+    """True in the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def _plain(items: Iterable[T], total: int, label: str, unit: str) -> Iterator[T]:

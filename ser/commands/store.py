@@ -68,18 +68,30 @@ def merge(session: Session, **which: Any) -> None:
 
 @command.command("export", cls=Command)
 @_which
-@click.option("--format", "kind", type=click.Choice(["npz", "csv", "parquet"]), default="npz", show_default=True)
+@click.option(
+    "--format", "kind", type=click.Choice(["npz", "csv", "parquet", "datasets"]), default="npz", show_default=True
+)
 @click.option("--output", type=Folder(made=True), default=Path(), help="Folder to write to.")
 def export(session: Session, kind: str, output: Path, **which: Any) -> None:
-    """Write stores as .npz (any), .csv or .parquet (one vector per utterance)."""
+    """Write stores: .npz (any), .csv or .parquet (one vector per utterance), datasets (with their tables, for Hugging Face)."""
     from ser.features.export import export as write
     from ser.features.stores.maintenance import choose
     from ser.features.stores.store import FeatureStore
 
     for path in choose(session.workspace, **which):
-        with FeatureStore(path) as store:
-            written = write(store, output / f"{path.parent.name}.{path.name.removesuffix('.h5')}.{kind}")
-        session.say(f"{path.parent.name} {path.name.removesuffix('.h5')}: {len(store)} utterances -> {written}")
+        dataset, name = path.parent.name, path.name.removesuffix(".h5")
+        written, count = output / f"{dataset}.{name}.{kind}", 0
+        if kind == "datasets":
+            from ser.features.to_datasets import save_datasets, to_datasets
+
+            made = to_datasets(dataset, session.workspace, store=name)
+            save_datasets(made, written)
+            count = len(made)
+        else:
+            with FeatureStore(path) as store:
+                write(store, written)
+                count = len(store)
+        session.say(f"{dataset} {name}: {count} utterances -> {written}")
 
 
 @command.command("import", cls=Command)

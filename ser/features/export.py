@@ -47,10 +47,10 @@ def _write_npz(store: FeatureStore, path: Path) -> None:
         _write_array(archive, "features", values, (int(offsets[-1]), *store.shape))
         if store.level == FRAME:
             _write_array(archive, "offsets", [offsets])
-        _write_array(archive, IDENTITY, [np.array(_identity(store))])
+        _write_array(archive, IDENTITY, [np.array(identity_of(store))])
 
 
-def _identity(store: FeatureStore) -> str:
+def identity_of(store: FeatureStore) -> str:
     return json.dumps({"encoder": store.facts.encoder, **store.facts.identity}, ensure_ascii=False, sort_keys=True)
 
 
@@ -95,7 +95,7 @@ def _write_parquet(store: FeatureStore, path: Path) -> None:
     try:
         for frame in _frames(store):
             table = pa.Table.from_pandas(frame, preserve_index=False)
-            carried = {**(table.schema.metadata or {}), f"ser.{IDENTITY}": _identity(store)}
+            carried = {**(table.schema.metadata or {}), f"ser.{IDENTITY}": identity_of(store)}
             table = table.replace_schema_metadata(carried)
             writer = writer or pq.ParquetWriter(path, table.schema)
             writer.write_table(table)
