@@ -15,6 +15,7 @@ from ser.service.limits import Rate, ServiceLimits
 
 OPEN = ("/", "/page.css", "/page.js", "/health")  # paths that need no token
 UPLOAD_SECONDS = 60.0  # s in which the next piece of a request must come
+DRAINED = 4  # times the largest upload: what is read of a larger one before it is refused
 ENVELOPE = 16_384  # bytes of a request beside its file
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -130,8 +131,8 @@ class _Body:
         return message
 
     async def drain(self) -> None:
-        """Read on for as much again: a client that still sends would not see the answer."""
-        until = self.count + self.most
+        """Read on, not for ever: a client that still sends would not see the answer."""
+        until = self.count + DRAINED * self.most
         while not self.ended and self.count < until:
             await self._next()
 

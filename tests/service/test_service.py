@@ -32,7 +32,6 @@ from ser.errors import AudioError, ConfigError
 from ser.predict.inputs import check_inputs
 from ser.predict.predictions import rows_of
 from ser.predict.predictor import Predictor
-from ser.synthesis import make_corpus
 
 pytest.importorskip("fastapi", reason="the service needs pip install 'ser[serve]'")
 pytest.importorskip("python_multipart", reason="the service needs pip install 'ser[serve]'")
@@ -46,31 +45,6 @@ from ser.service.server import Address, load_predictors
 from ser.service.uploads import shown_name
 
 RATE = 16000
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with a corpus, and a saved head for each of three folds."""
-    root = tmp_path_factory.mktemp("service")
-    make_corpus(root / "corpus", seed=3, speakers=6, sentences=2, emotions=("ANG", "SAD"))
-    common = ["--workspace", str(root), "--quiet"]
-    from_ = ["--dataset", "mine", "--format", "cremad", "--root", str(root / "corpus")]
-    assert main(["metadata", *from_, *common]) == 0
-    asked = ["--dataset", "mine", "--audio", "mfcc", "--level", "utterance", "--jobs", "1"]
-    assert main(["extract", *asked, *common]) == 0
-    options = ["--protocol", "speaker", "--folds", "3", "--runs", "1", "--jobs", "1", "--save"]
-    assert main(["fit", *options, "--output", str(root / "results" / "mine.json"), *common]) == 0
-    return root
-
-
-@pytest.fixture(scope="module")
-def clips(workspace: Path) -> list[Path]:
-    return sorted((workspace / "corpus").rglob("*.wav"))
-
-
-@pytest.fixture(scope="module")
-def predictor(workspace: Path) -> Predictor:
-    return Predictor(sorted((workspace / "results" / "mine").glob("*.safetensors")))
 
 
 @pytest.fixture(scope="module")
