@@ -52,6 +52,14 @@ EXPECTED = {
     ("iitkgp_sesc", "1.2.anger"): ("anger", "1", "female", "", ""),
     ("iitkgp_sesc", "4.10.compassion"): ("other", "4", "male", "", ""),
     ("iitkgp_sesc", "10.1.happy-7"): ("happiness", "10", "male", "7", ""),
+    ("ased", "a5-02-01-01-33"): ("anger", "33", "female", "a02", ""),
+    ("ased", "s4-01-01-02-45"): ("sadness", "45", "male", "s01", ""),
+    ("casia", "liuchanhg_angry_201"): ("anger", "liuchanhg", "", "201", ""),
+    ("casia", "zhaozuoxiang_neutral_201"): ("neutral", "zhaozuoxiang", "", "201", ""),
+    ("casia", "wangzhe_sad_203"): ("sadness", "wangzhe", "", "203", ""),
+    ("emovdb", "bea_amused_1-28_0001"): ("other", "bea", "female", "0001", "Is it the first of them?"),
+    ("emovdb", "josh_sleepiness_1-28_0002"): ("other", "josh", "male", "0002", 'So are "they".'),
+    ("emovdb", "sam_anger_1-28_0001"): ("anger", "sam", "male", "0001", "Is it the first of them?"),
 }  # fmt: skip
 
 
@@ -165,5 +173,5 @@ def test_sesc_says_that_its_recordings_are_not_cut(tmp_path: Path) -> None:
 
 def test_every_corpus_of_the_specification_is_there() -> None:
     wanted = ("iemocap cremad meld ravdess emodb tess savee urdu nemo esd emovo aesdd cafe shemo subesco iitkgp_sehsc "
-              "iitkgp_sesc banglaser folder csv jsonl emobox")  # fmt: skip
+              "iitkgp_sesc banglaser ased casia emovdb emns m3ed folder csv jsonl emobox")  # fmt: skip
     assert set(wanted.split()) <= set(registry.names(CORPORA))

@@ -252,3 +252,49 @@ def test_turevdb_takes_the_emotion_of_the_folder(tmp_path: Path) -> None:
     built = build("turevdb", root, quiet=True)
     assert sorted(built.table.frame["emotion"]) == ["anger", "calm", "calm"]
     assert "audio files outside of Angry, Calm, Happy, Sad left out: 1" in built.notes
+
+
+# M3ED, EMNS
+
+
+def test_m3ed_has_all_emotions_the_annotators_votes_and_the_split_of_the_series(tmp_path: Path) -> None:
+    found = rows("m3ed", corpus("m3ed").example(tmp_path))
+    both, last = found["anjia_1_2"], found["woju_1_1"]
+    assert (both["label"], both["emotion"], both["split"], both["turn"]) == ("Surprise;Happy", "surprise", "train", 2)
+    assert votes(both) == {"happiness": 0.5, "surprise": 0.5}  # 1/2 + 0 + 1 and 1/2 + 1 + 0, of three annotators
+    assert (last["speaker"], last["gender"], last["split"], last["path"]) == ("woju_陈", "male", "test", "")
+    assert last["duration"] == 2.0  # of its times, as there is no audio
+    assert {row["speaker"] for row in found.values()} == {"anjia_王", "anjia_李", "woju_陈"}
+
+
+def test_m3ed_names_what_it_lacks(tmp_path: Path) -> None:
+    root = corpus("m3ed").example(tmp_path)
+    (root / "splitInfo" / "movie_list_test.txt").unlink()
+    write_tone(root / "modality_speech" / "A_anjia_9_9.wav")
+    notes = build("m3ed", root, quiet=True).notes
+    assert "not there: splitInfo/movie_list_*.txt of test; so those rows have no split" in notes
+    assert "audio files that are not in annotation.json left out: 1" in notes
+    assert "utterances without their audio: 1 (text only)" in notes
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "annotation.json is damaged"), ("[]", "not of the release's form"), ('{"a": {"a_1": {"Dialog": []}}}', "a_1"),
+     ('{"a": {"a_1": {"Dialog": {"a_1_1": {"Speaker": "A"}}}}}', "a_1_1: without EmoAnnotation, Text")],
+)  # fmt: skip
+def test_m3ed_with_another_file(content: str, message: str, tmp_path: Path) -> None:
+    write_text(tmp_path / "annotation.json", content)
+    with pytest.raises(CorpusError, match=message):
+        parse_corpus("m3ed", tmp_path)
+
+
+def test_emns_takes_a_cleaned_recording_before_the_raw_one(tmp_path: Path) -> None:
+    root = corpus("emns").example(tmp_path)
+    write_tone(root / "raw_webm" / "recorded_audio_aB1.wav")
+    write_tone(root / "raw_webm" / "recorded_audio_xY9.wav")
+    built = build("emns", root, quiet=True)
+    first, second = built.table.frame.to_dict("records")
+    assert (first["path"], first["intensity"], first["speaker"]) == ("cleaned_webm/recorded_audio_aB1.wav", "7", "3")
+    assert (second["text"], second["emotion"]) == ('"No!", she said.', "surprise")
+    assert "rows of metadata.csv without their recording left out: 1" in built.notes
+    assert "audio files that are not in metadata.csv left out: 1" in built.notes

@@ -1,0 +1,55 @@
+"""ASED: 65 speakers of Amharic in four dialects, 27 sentences, five emotions, two takes each.
+
+File names: emotion and its number, sentence, take, sex (01 female), speaker: `a5-02-01-01-33.wav`.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ser.metadata.corpora._example import write_tones
+from ser.metadata.parsing import canonical, named_as, stem
+from ser.metadata.schema import Row
+
+TITLE = "ASED, the Amharic Speech Emotion Dataset"
+CITATION = (
+    "E. A. Retta, E. Almekhlafi, R. Sutcliffe, M. Mhamed, H. Ali, J. Feng: A New Amharic Speech Emotion Dataset and "
+    "Classification Benchmark. ACM Transactions on Asian and Low-Resource Language Information Processing 22(1), 2023. "
+    "doi:10.1145/3529759"
+)
+LICENCE = "freely available (published without a licence text)"
+URL = "https://github.com/wgwangang/ASED_V1"
+RELEASE = "V1"
+LANGUAGE = "am"
+TREE = """
+05Angry/a5-02-01-01-33.wav              2,474 files in a folder for each emotion
+"""
+LABELS = {"n": "neutral", "f": "fear", "h": "happiness", "s": "sadness", "a": "anger"}
+UTTERANCES = 2474
+SENTENCES = 27
+NOTES = (
+    "The sentences are numbered in each emotion anew, and the publication counts 27 in all: each emotion is taken to have "
+    "sentences of its own, so that text would give it away. The prompt is the emotion's letter with the sentence's number; "
+    "there are no texts.",
+    "The speaker's dialect is not in the names.",
+)
+_NAME = re.compile(r"([nfhsa])\d-(\d\d)-(\d\d)-(0[12])-(\d\d)")
+
+
+def parse(root: Path) -> Iterator[Row]:
+    """Rows of the files named as those of ASED, anywhere below the folder; some begin with a capital letter."""
+    for path, name in named_as(root, _NAME, "ASED", name=lambda path: stem(path).lower()):
+        yield {
+            "utterance_id": name[0],
+            "path": path,
+            "prompt": f"{name[1]}{name[2]}",
+            "label": name[1],
+            "emotion": canonical(LABELS, name[1], path),
+            "speaker": name[5],
+            "gender": "female" if name[4] == "01" else "male",
+        }
+
+
+def example(root: Path) -> Path:
+    """Write an example tree and return its root."""
+    return write_tones(root, "05Angry/a5-02-01-01-33.wav", "05Angry/a5-06-02-02-45.wav", "04Sad/S4-01-01-02-45.wav")
