@@ -10,7 +10,7 @@ ASKED := setup.cfg pyproject.toml constraints.txt
 # One thread a worker: several OpenMP threads beside other busy processes are many times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo install package test test-real check format constraints clean
+.PHONY: demo install package test test-real check docs format constraints clean
 
 demo: $(VENV)/.ready
 	$(BIN)/ser demo --workspace demo
@@ -33,6 +33,10 @@ check: $(VENV)/.ready-dev
 # A source distribution, and the wheel, in dist/.
 package: $(VENV)/.ready-dev
 	$(BIN)/python -c "from setuptools import build_meta as build; build.build_sdist('dist'); build.build_wheel('dist')"
+
+# The documentation site, in build/docs/html; a warning (a dead link, an anchor that is not there) is an error.
+docs: $(VENV)/.ready-dev
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/docs/doctrees . build/docs/html
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff format .

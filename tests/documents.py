@@ -22,7 +22,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+DOCUMENTS = (
+    "README.md",
+    *sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "docs").rglob("*.md")
+        if "docs/reference/" not in path.as_posix()  # made from the code by `make docs`
+    ),
+)
 SHELL = ("awk",)  # programs that are run beside `ser`
 _COMMAND = re.compile(r"(ser|awk|make|pip|git|python3|tensorboard|mlflow|\.venv/bin/[\w-]+|[A-Z_]+=\S+) ")
 
@@ -43,7 +50,10 @@ class Step:
 
 
 def steps(document: str) -> list[Step]:
-    """All indented and fenced blocks of a document: of `ser` and the programs of `SHELL` each command by itself."""
+    """All indented and fenced blocks of a document but those fenced as `text` (what is printed), and `{toctree}` and its kind.
+
+    Of `ser` and the programs of `SHELL` each command is a step by itself.
+    """
     return [step for line, block in _blocks(ROOT / document) for step in _split(document, line, block)]
 
 
@@ -51,9 +61,12 @@ def _blocks(path: Path) -> Iterator[tuple[int, str]]:
     """(number of the first line, text) of each block."""
     lines = path.read_text(encoding="utf-8").splitlines()
     block: list[str] = []
-    fenced = False
+    fenced = skipped = False
     for number, line in enumerate([*lines, "end"], start=1):
         fence = line.startswith("```")
+        skipped = line.startswith(("```text", "```{")) if fence else skipped
+        if fenced and skipped and not fence:
+            continue
         if fenced and not fence:
             block.append(line)
         elif not fence and line.startswith("    ") and (block or not lines[number - 2].strip()):

@@ -23,7 +23,7 @@ import pytest
 import soundfile
 
 import ser
-from ser import registry
+from ser import demo, registry
 from ser.cli import cli, main
 from ser.extract.encoder import ENCODERS
 from ser.metadata.corpus import corpus
@@ -46,6 +46,8 @@ documents = _load("ser_test_documents", Path(__file__).with_name("documents.py")
 # What is not run, by how it begins, and why.
 NOT_RUN = {
     "make ": "makes an environment",
+    "source .venv": "an environment",
+    "mkdir ": "makes the folder in which the page is followed",
     "python3 -m venv": "makes an environment",
     ".venv/bin/pip": "installs",
     "pip install": "installs",
@@ -105,6 +107,8 @@ BEFORE = {
     ],
     "docs/transfer.md": ["ser extract --dataset cremad --root DIR --audio egemaps"],
 }
+# Pages that begin in an empty workspace.
+FROM_NOTHING = ("docs/tutorial.md", "docs/howto/own-corpus.md")
 # What words in capitals stand for, beside EXPERIMENT, the newest one.
 NAMES = {
     "docs/audit.md": {"FOLDS": "emodb"},
@@ -373,7 +377,7 @@ def test_a_page_is_followed_in_its_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     desk = Desk(tmp_path, folders, weights)
-    for room in ("metadata", "features"):
+    for room in ("metadata", "features") if document not in FROM_NOTHING else ():
         shutil.copytree(readme.root / room, tmp_path / room)
     files_of_ones_own(tmp_path, document)
     monkeypatch.chdir(tmp_path)
@@ -392,6 +396,15 @@ def files_of_ones_own(folder: Path, document: str) -> None:
     if document == "docs/evaluation.md":
         for number in range(4):
             tone(folder / "noises" / "noise" / f"{number}.wav", 90, number)
+    if document == "docs/tutorial.md":
+        demo.run(Workspace(folder / "demo"), runs=2, speakers=6, sentences=1, quiet=True, say=lambda _: None)
+        shutil.copy(folder / "ser.yaml", folder / "demo" / "ser.yaml")
+        tone(folder / "demo/corpora/demo-room/AudioWAV/1051_IEO_ANG_HI.wav", 90, 1)  # the demonstration has more speakers
+    if document == "docs/howto/own-corpus.md":
+        files = sorted(recordings(folder / "recordings").rglob("*.wav"))
+        rows = [f"{path.relative_to(folder)},{path.parts[-3]},{path.parts[-2]}\n" for path in files]
+        (folder / "table.csv").write_text("path,emotion,speaker\n" + "".join(rows))
+        tone(folder / "new.wav", 90, 2)
     if document == "docs/imports.md":
         mosi(folder)
         dialogues(folder / "IEMOCAP_features.pkl")

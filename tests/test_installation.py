@@ -37,7 +37,8 @@ def test_an_editable_installation_is_the_folder_on_the_path(tmp_path: Path) -> N
         assert [archive.read(name).decode().strip() for name in paths] == [str(clone)]
 
 
-LEFT_OUT = {"mlflow"}  # of the extra `all`, which else is all
+FOR_DEVELOPERS = {"docs"}
+LEFT_OUT = {"mlflow"} | FOR_DEVELOPERS  # of the extra `all`, which else is all
 UNTESTED = {"ray"}  # tests of what is in `all` are skipped without it, as it is large
 VERSIONS = [f"3.{minor}" for minor in range(10, 14)]
 
@@ -59,7 +60,7 @@ def test_the_documented_extras_are_those_that_there_are() -> None:
     assert included | left_out == set(extras) - {"all", "dev"}
     assert not included & left_out
     assert left_out <= LEFT_OUT
-    assert set(re.findall(r"%\((\w+)\)s", extras["dev"])) == included - UNTESTED
+    assert set(re.findall(r"%\((\w+)\)s", extras["dev"])) == included - UNTESTED | FOR_DEVELOPERS
     for name, adds in rows:
         for package in (
             re.findall(r"^[\w-]+", extras[name], re.MULTILINE) if name not in ("all", "dev", "encoders") else ()
@@ -141,7 +142,14 @@ def test_the_workflow_tests_every_version_that_the_package_names() -> None:
     assert any(step.get("run") == ".ci/run" for step in job["steps"])
 
 
-def test_the_readme_links_every_page() -> None:
-    more = (ROOT / "README.md").read_text(encoding="utf-8").split("## More")[1]
-    linked = set(re.findall(r"\(docs/([\w-]+\.md)\)", more))
-    assert linked == {p.name for p in (ROOT / "docs").glob("*.md")}
+def test_readme_and_index_link_every_page() -> None:
+    """A page below docs/ is found from one of the two."""
+    docs = ROOT / "docs"
+    linked = set()
+    for page in (ROOT / "README.md", docs / "index.md"):
+        links = re.findall(r"\]\(([^)#]+\.md)", page.read_text(encoding="utf-8"))
+        linked |= {(page.parent / link).resolve() for link in links if "://" not in link}
+    made = docs / "reference"
+    pages = {path for path in docs.rglob("*.md") if made not in path.parents}
+    assert pages <= linked
+    assert all(path.is_file() for path in linked)
