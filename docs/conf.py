@@ -35,7 +35,8 @@ myst_heading_anchors = 4  # the anchors of headings are those that GitHub gives 
 myst_enable_extensions = ["deflist"]
 
 default_role = "code"  # docstrings have `names` within one pair of backticks
-autodoc_typehints = "none"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -55,8 +56,8 @@ LINK = re.compile(r"\]\(([^)#\s]+)\.md\)")
 def navigation(text: str, pages: set[str]) -> str:
     """The index with a hidden table of contents for each of its sections, made of the links in it.
 
-    The reference joins the section of that name. Pages that no section links are listed in one more section, so that a new page is
-    there before anyone has found a place for it.
+    The reference joins the section of that name. Pages that no section links are listed in one more section, so that a new
+    page is there before anyone has found a place for it.
 
     Args:
         text: docs/index.md.
@@ -74,7 +75,7 @@ def navigation(text: str, pages: set[str]) -> str:
         sections["More"] = rest
         text += "\n\n## More\n\n" + "\n".join(f"- [](/{page}.md)" for page in rest) + "\n"
     trees = [
-        "```{toctree}\n:hidden:\n:caption: %s\n\n%s\n```" % (title, "\n".join(f"/{page}" for page in of))
+        "\n".join(["```{toctree}", ":hidden:", f":caption: {title}", "", *(f"/{page}" for page in of), "```"])
         for title, of in sections.items()
         if of
     ]
@@ -87,7 +88,7 @@ def _read(app: Any, docname: str, source: list[str]) -> None:
 
 
 def _signature(app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, annotation: Any) -> Any:
-    """The parameters of a function without their types, which the text states; options of experiments are on a page of their own."""
+    """The parameters of a function, without types, which the text has; options of experiments have a page of their own."""
     if signature is None or not callable(obj):
         return None
     shown = [p.replace(annotation=p.empty) for p in inspect.signature(obj).parameters.values()]
@@ -122,7 +123,11 @@ def language_of(block: str) -> str:
     if re.match(r"(ser|make|pip|git|python3|awk|tensorboard|mlflow|arecord|\.venv/bin/\S+) ", block):
         return "bash"
     try:
-        return "python" if any(isinstance(n, ast.Import | ast.ImportFrom | ast.Assign) for n in ast.parse(block).body) else "text"
+        return (
+            "python"
+            if any(isinstance(n, ast.Import | ast.ImportFrom | ast.Assign) for n in ast.parse(block).body)
+            else "text"
+        )
     except SyntaxError:
         return "text"
 
@@ -130,7 +135,9 @@ def language_of(block: str) -> str:
 def _accessible(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """What the theme leaves out: levels of the headings of the navigation, and the keyboard for blocks that scroll."""
     body = context.get("body", "")
-    body = body.replace("<pre>", '<pre tabindex="0">').replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
+    body = body.replace("<pre>", '<pre tabindex="0">').replace(
+        '<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'
+    )
     context["body"] = re.sub(r"<th class=\"head\"><p></p></th>", "<td></td>", body)
     for part in ("furo_navigation_tree", "toctree"):
         if isinstance(context.get(part), str):
@@ -139,8 +146,9 @@ def _accessible(app: Any, page: str, template: str, context: dict[str, Any], tre
 
 def _redirect(app: Any, exception: Exception | None) -> None:
     if exception is None and app.builder.name == "html":
+        index = f"{root_doc}.html"
         page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html_title}</title>'
-        page += f'<meta http-equiv="refresh" content="0; url={root_doc}.html"><a href="{root_doc}.html">{html_title}</a></html>\n'
+        page += f'<meta http-equiv="refresh" content="0; url={index}"><a href="{index}">{html_title}</a></html>\n'
         (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
 
 

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import shutil
 from collections.abc import Iterable
 from dataclasses import fields
 from functools import cache
@@ -102,7 +101,11 @@ def _command(path: str, command: click.Command, level: int) -> str:
         for name, inner in _commands(command):
             text += f"{'#' * level} `{path} {name}`\n\n" + _command(f"{path} {name}", inner, level + 1)
         return text
-    return text + _parameters(command) + "\nAnd the [options of all commands](/docs/reference/commands.md#options-of-all-commands).\n\n"
+    return (
+        text
+        + _parameters(command)
+        + "\nAnd the [options of all commands](/docs/reference/commands.md#options-of-all-commands).\n\n"
+    )
 
 
 def _help(text: str) -> str:
@@ -130,7 +133,10 @@ def _parameters(command: click.Command, common: bool = False) -> str:
             words = names.split(" ", 1)
             choices = re.search(r"\[(.*)\]$", names)
             if choices and "|" in choices[1]:  # a long list of words breaks the table
-                names, text = names[: choices.start()].strip(), f"{text} One of {', '.join(f'`{c}`' for c in choices[1].split('|'))}."
+                names, text = (
+                    names[: choices.start()].strip(),
+                    f"{text} One of {', '.join(f'`{c}`' for c in choices[1].split('|'))}.",
+                )
             rows.append([_code(names), plain(text) if words else ""])
     return _table(["option", "meaning"], rows) if rows else "It has no options of its own.\n"
 
@@ -163,7 +169,8 @@ def _options_page() -> str:
     return "\n".join(
         [
             "# Options of experiments\n",
-            "`ser fit` and the other commands that train share these options; in Python they are keyword arguments of `ser.fit` and its kin.\n",
+            "`ser fit` and the other commands that train share these options; in Python they are keyword arguments of "
+            "`ser.fit` and its kin.\n",
             "## Data, folds and runs\n",
             _table(head, map(row, general)),
             "## Training\n",
@@ -189,7 +196,8 @@ def _plugins_page() -> str:
     return "\n".join(
         [
             "# Plugins\n",
-            "Each is a file in a folder of the package; a part of your own may stay in a file or a package of yours: [Parts of your own](/docs/extending.md).\n",
+            "Each is a file in a folder of the package; one of your own may stay outside: "
+            "[Parts of your own](/docs/extending.md).\n",
             _table(["kind", "there are", "entry points"], rows),
             _tree(f"plugins/{_slug(kind)}" for kind in _kinds()),
         ]
@@ -213,7 +221,9 @@ def _facts(kind: str, name: str, module: Any) -> str:
         return "```text\n" + "\n".join(lines) + "\n```\n"
     text = _docstring(module)
     if kind == "head":
-        options = list(inspect.signature(module.Head.__init__).parameters.values())[3:] if hasattr(module, "Head") else []
+        options = (
+            list(inspect.signature(module.Head.__init__).parameters.values())[3:] if hasattr(module, "Head") else []
+        )
         rows = [[_code(p.name), _code(repr(p.default))] for p in options if p.kind is not p.VAR_KEYWORD]
         text += "\n" + _table(["`--head-option`", "default"], rows) if rows else ""
         defaults = getattr(module, "DEFAULTS", {})
@@ -225,7 +235,12 @@ def _facts(kind: str, name: str, module: Any) -> str:
 def _docstring(module: Any) -> str:
     """A docstring as Markdown, which it nearly is: what Markdown would take for markup is escaped."""
     lines = inspect.cleandoc(module.__doc__ or "").split("\n")
-    return "\n".join(line if line.startswith("    ") else re.sub(r"(?<!`)([<>$])(?![^`]*`)", r"\\\1", line) for line in lines) + "\n"
+    return (
+        "\n".join(
+            line if line.startswith("    ") else re.sub(r"(?<!`)([<>$])(?![^`]*`)", r"\\\1", line) for line in lines
+        )
+        + "\n"
+    )
 
 
 # Python
@@ -252,11 +267,15 @@ def _schemas() -> dict[str, Any]:
 
 
 def _schemas_page() -> str:
-    rows = [[f"[`{name}`](schemas/{_slug(name)}.md)", plain((kind.__doc__ or "").strip().split("\n")[0])] for name, kind in _schemas().items()]
+    rows = [
+        [f"[`{name}`](schemas/{_slug(name)}.md)", plain((kind.__doc__ or "").strip().split("\n")[0])]
+        for name, kind in _schemas().items()
+    ]
     return "\n".join(
         [
             "# Fields of the JSON files\n",
-            "Made from the schemas that every file is checked against; `ser results schema KIND` prints them. In words: [Records](/docs/records.md).\n",
+            "Made from the schemas that every file is checked against; `ser results schema KIND` prints them. "
+            "In words: [Records](/docs/records.md).\n",
             _table(["kind", "holds"], rows),
             _tree(f"schemas/{_slug(name)}" for name in _schemas()),
         ]
@@ -270,8 +289,15 @@ def _schema_page(name: str) -> str:
     text = [f"# Fields of `{name}`\n", plain(made["title"]) + "\n"]
     for title, definition in made.get("$defs", {}).items():
         if "properties" in definition:
-            rows = [[_code(field), _type(about), plain(about.get("description", ""))] for field, about in definition["properties"].items()]
-            text += [f"## {title}\n", plain(definition.get("description", "")) + "\n", _table(["field", "type", "meaning"], rows)]
+            rows = [
+                [_code(field), _type(about), plain(about.get("description", ""))]
+                for field, about in definition["properties"].items()
+            ]
+            text += [
+                f"## {title}\n",
+                plain(definition.get("description", "")) + "\n",
+                _table(["field", "type", "meaning"], rows),
+            ]
     return "\n".join(text)
 
 

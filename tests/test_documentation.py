@@ -399,7 +399,9 @@ def files_of_ones_own(folder: Path, document: str) -> None:
     if document == "docs/tutorial.md":
         demo.run(Workspace(folder / "demo"), runs=2, speakers=6, sentences=1, quiet=True, say=lambda _: None)
         shutil.copy(folder / "ser.yaml", folder / "demo" / "ser.yaml")
-        tone(folder / "demo/corpora/demo-room/AudioWAV/1051_IEO_ANG_HI.wav", 90, 1)  # the demonstration has more speakers
+        tone(
+            folder / "demo/corpora/demo-room/AudioWAV/1051_IEO_ANG_HI.wav", 90, 1
+        )  # the demonstration has more speakers
     if document == "docs/howto/own-corpus.md":
         files = sorted(recordings(folder / "recordings").rglob("*.wav"))
         rows = [f"{path.relative_to(folder)},{path.parts[-3]},{path.parts[-2]}\n" for path in files]
