@@ -27,6 +27,7 @@ _LAZY = {
     "transfer": "ser.train.experiments.transfer",
     "classify": "ser.evaluation.systems.classify",
     "import_predictions": "ser.evaluation.systems.importing",
+    "plot_store": "ser.results.plotting.feature_map",
     "Predictor": "ser.predict.predictor",
     "Result": "ser.results.records.result",
     "load_result": "ser.results.records.result",

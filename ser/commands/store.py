@@ -94,6 +94,38 @@ def export(session: Session, kind: str, output: Path, **which: Any) -> None:
         session.say(f"{dataset} {name}: {count} utterances -> {written}")
 
 
+@command.command("plot", cls=Command)
+@click.option(
+    "--dataset", "datasets", type=Items(), required=True, help="Datasets; of several, corpus tells them apart."
+)
+@click.option("--store", required=True, help="The store, by its name or its encoder's.")
+@click.option(
+    "--by", type=Items(), default="emotion", show_default=True, help="Columns that colour it, a panel for each."
+)
+@click.option("--method", type=click.Choice(["tsne", "umap", "pca"]), default="tsne", show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(min=5), default=3000, show_default=True, help="Utterances to draw at most."
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: beside the store, as .png]")
+def plot(session: Session, datasets: list[str], store: str, output: Path | None, **options: Any) -> None:
+    """Draw the features of a store in the plane, coloured by emotion, speaker, corpus or another column.
+
+    Each panel says how many of an utterance's nearest neighbours have its value: where speakers are more alike than emotions, a
+    head learns who speaks.
+
+    \b
+    ser store plot --dataset emodb --store egemaps --by emotion,speaker
+    """
+    from ser.results.plotting.feature_map import plot_store
+    from ser.results.plotting.style import save
+
+    figure = plot_store(datasets, session.workspace, store=store, **options)
+    path = output or session.workspace.features(datasets[0]) / f"{store}.{options['method']}.png"
+    save(figure, path)
+    session.say(f"Written: {path}")
+
+
 @command.command("import", cls=Command)
 @click.option("--dataset", required=True, metavar="NAME", help="Its table is made where there is none.")
 @click.option("--features", multiple=True, metavar="NAME=FILE", help="Features of all parts, or without parts.")

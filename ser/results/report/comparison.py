@@ -55,6 +55,15 @@ def difference_blocks(record: ResultComparison) -> list[Block]:
     ]
 
 
+def differences_in_words(record: ResultComparison) -> str:
+    """The difference of each pair with its interval and p, in one line."""
+    found = []
+    for pair in record.pairs:
+        difference, within, *_, p, _ = tested(pair, pair.p_holm)
+        found.append(f"{_name(pair)}: {record.metric} {difference} (95 % {within}), p {p}")
+    return "; ".join(found)
+
+
 def _facts(record: ResultComparison) -> list[tuple[str, str]]:
     data = record.data
     outputs = outputs_in_words(len(data.classes), record.compared[0].pooled.names)

@@ -20,7 +20,7 @@ from ser.results.records.result import Result, read_result
 from ser.results.report.audit import audit_sections
 from ser.results.report.blocks import Block, Report, Section, Table, Text
 from ser.results.report.cells import ABSENT, interval, number
-from ser.results.report.comparison import comparison_sections, difference_blocks
+from ser.results.report.comparison import comparison_sections, difference_blocks, differences_in_words
 from ser.results.report.evaluation import evaluation_sections, evaluations_of
 from ser.results.report.origin import overview, provenance_sections, stamps_and_notes
 from ser.results.report.score_rows import score_rows
@@ -84,7 +84,10 @@ def text_of(record: Any, path: Path) -> str:
 
 
 def lead_of(result: Result) -> str:
-    """The sentence that a result's report begins with, its score with the interval; "" where there is none."""
+    """The sentence that a result's report begins with, its score with the interval; of a comparison its differences too."""
+    if isinstance(result.record, ResultComparison):
+        names = difference_blocks(result.record)[0]
+        return f"{names.text if isinstance(names, Text) else ''}\n{differences_in_words(result.record)}"
     blocks = [block for section in _sections(result, full=False)[:1] for block in section.blocks]
     return next((block.text for block in blocks if isinstance(block, Text) and block.lead), "")
 

@@ -92,6 +92,8 @@ def test_results_are_compared(results: dict[str, ser.Result]) -> None:
     assert row["difference"] == pytest.approx(good["pooled"]["UA"]["mean"] - poor["pooled"]["UA"]["mean"])
     assert row["p"] == found["pairs"][0]["p"]
     assert not found.path.exists()
+    within = f"{row['ci_95_low']:.3f} to {row['ci_95_high']:.3f}"
+    assert repr(found).endswith(f"\nA - B: UA {row['difference']:+.3f} (95 % {within}), p {row['p']:.4f}")
     assert good.compare(poor["experiment"], metric="WA")["metric"] == "WA"
     with pytest.raises(ConfigError, match="has no predictions of its own"):
         _ = found.predictions
