@@ -1,7 +1,7 @@
 """The configuration file: sections of commands, with defaults of their options; and the command as a record keeps it."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,23 @@ def recorded_command(**chosen: str | None) -> str:
     return shlex.join(["ser", *words])
 
 
+def without(names: Iterable[str]) -> list[str]:
+    """The words of the command as it was typed, with those of the configuration file, but these parameters."""
+    _, *words = shlex.split(recorded_command())
+    options = {name: p for p in click.get_current_context().command.params for name in p.opts if p.name in set(names)}
+    kept: list[str] = []
+    left_out = 0
+    for word in words:
+        option = options.get(word.partition("=")[0])
+        if left_out:
+            left_out -= 1
+        elif option is None:
+            kept.append(word)
+        elif "=" not in word and not (isinstance(option, click.Option) and option.is_flag):
+            left_out = 1
+    return kept
+
+
 def _typed(option: click.Parameter, value: Any) -> list[str]:
     """The words of an option on the command line."""
     name = max(option.opts, key=len)
@@ -156,5 +173,7 @@ def leave_out(context: click.Context, options: dict[str, Any], name: str) -> boo
     parameter = next(p for p in context.command.params if p.name == name)
     context.set_parameter_source(name, ParameterSource.DEFAULT)
     context.default_map = {n: v for n, v in defaults.items() if n != name}
-    options[name] = parameter.get_default(context)
+    default = parameter.get_default(context)
+    missing = default is getattr(click.core, "UNSET", None)  # click 8.3 has a value of its own for no default
+    options[name] = parameter.type_cast_value(context, None if missing else default)
     return True

@@ -1,12 +1,18 @@
 """`ser extract`: a corpus's audio and text -> feature stores."""
 
+import sys
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ser.commands._base import Command, Session
+from ser.commands._configuration import without
 from ser.commands._types import Folder, Items, Number
+
+if TYPE_CHECKING:
+    from ser.extract.spread import Placement
 
 
 def _layers(value: str) -> "str | tuple[int, ...]":
@@ -67,7 +73,10 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     help="Whisper: pad short audio to 30 s, as it was trained, or encode its own frames alone, which is many times as fast.",
 )
 @click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one; cuda:all, a process for each GPU of this machine.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
 @click.option(
@@ -82,12 +91,45 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Type of stored frames.",
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Cores to use.  [default: all]")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Cores to use; of SLURM, for each part.  [default: all; of SLURM 1]"
+)
 @click.option(
     "--shard",
     type=_Parsed(_shard, "I/N", "I/N, with I from 0 to N - 1"),
     default="0/1",
     help="Do part I (0 to N - 1) of N, beside other processes; a run without --shard, or ser store merge, then merges.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["here", "slurm", "dask", "ray"]),
+    default="here",
+    show_default=True,
+    help="Extract in parts on a cluster, and merge: a job array of SLURM, or workers of Dask or Ray.",
+)
+@click.option(
+    "--shards", type=click.IntRange(min=1), metavar="N", help="Of --backend: the number of parts.  [default: 8]"
+)
+@click.option(
+    "--address", metavar="HOST:PORT", help="Of Dask or Ray.  [default: DASK_SCHEDULER_ADDRESS or RAY_ADDRESS]"
+)
+@click.option(
+    "--at-once", type=click.IntRange(min=1), metavar="N", help="Of SLURM: the parts that run at the same time."
+)
+@click.option("--partition", metavar="NAME", help="Of SLURM.")
+@click.option(
+    "--time",
+    metavar="LIMIT",
+    help="Of SLURM, for a part: minutes, or [DAYS-]HOURS:MINUTES:SECONDS.  [default: 2:00:00]",
+)
+@click.option(
+    "--sbatch",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Of SLURM: a further option, such as gpus=1 or account=speech. May be repeated.",
+)
+@click.option(
+    "--print", "printed", is_flag=True, help="Of SLURM: print the script that submits the jobs, and do nothing."
 )
 @click.option(
     "--verify",
@@ -118,25 +160,51 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--revision", help="Commit of the model's hub repository; of several: id@revision.")
 @click.option("--overwrite", is_flag=True, help="Start the stores again.")
-def command(session: Session, datasets: list[str], root: Path | None, **options: Any) -> None:
+def command(session: Session, datasets: list[str], root: Path | None, printed: bool, **options: Any) -> None:
     """Extract features of audio and text into HDF5 stores, going on where an earlier run stopped."""
     from ser.errors import ConfigError
     from ser.extract.request import ExtractionRequest, extract_dataset
+    from ser.extract.spread import ALL_GPUS, HERE, SLURM, Part, Placement, check, spread
     from ser.parallel import cores
 
     if root is not None and len(datasets) > 1:
         raise ConfigError("--root is one corpus's folder", expected="one --dataset", found=", ".join(datasets))
     if options["shard"][1] > 1 and options["overwrite"]:
         raise ConfigError("--overwrite and --shard: each process would remove what the others have written")
-    options["jobs"] = options["jobs"] or cores()
+    placement = Placement(**{field.name: options.pop(field.name) for field in fields(Placement)})
+    options["jobs"] = options["jobs"] or (1 if placement.backend == SLURM else cores())
     request = ExtractionRequest(**options)
+    check(placement, request)
+    if printed:
+        click.echo(_script(session, placement, request.jobs))
+        return
     failed = 0
     loaded: dict[tuple[str, str], Any] = {}
     for dataset in datasets:
-        for report in extract_dataset(dataset, root, request, session.workspace, session.quiet, session.warn, loaded):
+        if placement.backend == HERE and request.device != ALL_GPUS:
+            made = extract_dataset(dataset, root, request, session.workspace, session.quiet, session.warn, loaded)
+        else:
+            whole = Part(dataset, root, request, session.workspace)
+            made = iter(spread(whole, placement, session.quiet, session.warn))
+        for report in made:
             session.say(report.line())
             for note in report.notes():
                 session.warn(note)
             failed += report.failed + report.differs
     if failed:
         raise click.exceptions.Exit(3)
+
+
+def _script(session: Session, placement: "Placement", jobs: int) -> str:
+    """The shell script that submits this command's parts to SLURM."""
+    import shlex
+
+    from ser.errors import ConfigError
+    from ser.extract.slurm import FOLDER, script
+    from ser.extract.spread import HERE, SLURM
+
+    if placement.backend != SLURM:
+        raise ConfigError("--print is for --backend slurm", found=f"--backend {placement.backend}")
+    words = without(["backend", *(field.name for field in fields(placement)), "jobs", "printed"])
+    command = shlex.join([sys.executable, "-m", "ser", *words, "--backend", HERE, "--jobs", str(jobs)])
+    return script(command, placement, jobs, session.workspace.root / FOLDER)

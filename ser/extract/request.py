@@ -111,27 +111,7 @@ def extract_dataset(
         ConfigError: an unknown encoder; nothing is extracted then.
         EncoderError: an encoder that cannot be loaded; after the others are done.
     """
-    table = ensure_table(dataset, workspace, root, say=say, quiet=quiet)
-    source = text_sources.resolve(request.text_source, dataset, workspace)
-    table = text_sources.table_with_text(table, source, workspace)
-    wanted = request.encoders(table)
-    if not wanted:
-        raise CorpusError(
-            f"{dataset} has neither audio nor text to extract features of",
-            found=f"stores {', '.join(workspace.stores(dataset)) or 'none'}, table {workspace.table(dataset)}",
-            action="Imported features are added to by ser store import.",
-        )
-    for modality, name in wanted:  # before hours are spent on the first
-        if request.revision is not None and len(wanted) > 1:
-            raise ConfigError("--revision is a commit of one model", expected="NAME@REVISION where there are several")
-        plugin = _plugin(name, modality)
-        if modality != plugin.MODALITY:
-            raise ConfigError(f"--{modality} {name}: this is an encoder of {plugin.MODALITY}")
-    if not (request.audio or request.text):
-        say(f"{dataset}: encoders {', '.join(name for _, name in wanted)} (choose others with --audio and --text)")
-    if source != text_sources.CORPUS and not any(modality == "text" for modality, _ in wanted):
-        raise ConfigError(f"--text-source {source} is for text", expected="a text encoder: --text NAME")
-    views = _views(request, table, [modality for modality, _ in wanted])
+    table, source, wanted, views = checked(dataset, root, request, workspace, quiet, say)
     encoders: list[Encoder] = []
     unloaded: EncoderError | None = None
     for modality, name in wanted:
@@ -158,6 +138,47 @@ def extract_dataset(
     )
     if unloaded is not None:
         raise unloaded
+
+
+def checked(
+    dataset: str,
+    root: Path | None,
+    request: ExtractionRequest,
+    workspace: Workspace,
+    quiet: bool,
+    say: Callable[[str], None],
+) -> tuple[Table, str, list[tuple[str, str]], list[AudioView]]:
+    """Make the table if there is none yet, and check the request against it, before hours are spent.
+
+    Returns:
+        The table, with the text of its source; that source; `(modality, name)` of each encoder; the views of the audio.
+
+    Raises:
+        ConfigError: an unknown encoder, or options that do not fit.
+        CorpusError: there is nothing to extract features of.
+    """
+    table = ensure_table(dataset, workspace, root, say=say, quiet=quiet)
+    source = text_sources.resolve(request.text_source, dataset, workspace)
+    table = text_sources.table_with_text(table, source, workspace)
+    wanted = request.encoders(table)
+    if not wanted:
+        raise CorpusError(
+            f"{dataset} has neither audio nor text to extract features of",
+            found=f"stores {', '.join(workspace.stores(dataset)) or 'none'}, table {workspace.table(dataset)}",
+            action="Imported features are added to by ser store import.",
+        )
+    for modality, name in wanted:
+        if request.revision is not None and len(wanted) > 1:
+            raise ConfigError("--revision is a commit of one model", expected="NAME@REVISION where there are several")
+        plugin = _plugin(name, modality)
+        if modality != plugin.MODALITY:
+            raise ConfigError(f"--{modality} {name}: this is an encoder of {plugin.MODALITY}")
+    if not (request.audio or request.text):
+        say(f"{dataset}: encoders {', '.join(name for _, name in wanted)} (choose others with --audio and --text)")
+    if source != text_sources.CORPUS and not any(modality == "text" for modality, _ in wanted):
+        raise ConfigError(f"--text-source {source} is for text", expected="a text encoder: --text NAME")
+    views = _views(request, table, [modality for modality, _ in wanted])
+    return table, source, wanted, views
 
 
 def _views(request: ExtractionRequest, table: Table, modalities: list[str]) -> list[AudioView]:

@@ -1,0 +1,176 @@
+"""An extraction in parts that run elsewhere: one on each GPU of this machine, on a cluster of Dask or Ray, or under SLURM.
+
+Each part is an `ExtractionRequest` with a shard of the table. When all have ended, the request without a shard merges them, and
+tries again what failed.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ser.errors import AudioError, ConfigError
+from ser.extract.report import ExtractionReport
+from ser.extract.request import ExtractionRequest, checked, extract_dataset
+from ser.parallel import Engine, as_finished
+from ser.progress import progress
+from ser.workspace import Workspace
+
+ALL_GPUS = "cuda:all"
+WHOLE_ON = "cuda"  # where what failed in a part is tried again
+HERE, SLURM = "here", "slurm"
+SHARDS = 8  # by default
+TIME = "2:00:00"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The place where the parts of an extraction run.
+
+    Attributes:
+        backend: `here`, the processes of this machine; `dask`, `ray` or `slurm`.
+        address: of a cluster of Dask or Ray.
+        shards: the number of parts; None is one for each GPU, or `SHARDS`.
+        at_once: of SLURM, the parts that run at the same time; None leaves it to SLURM.
+        partition: of SLURM; None is its default.
+        time: of SLURM, the limit for one part: minutes, or `[DAYS-]HOURS:MINUTES:SECONDS`.
+        sbatch: of SLURM, further options of `sbatch`, such as `account=speech`.
+    """
+
+    backend: str = HERE
+    address: str | None = None
+    shards: int | None = None
+    at_once: int | None = None
+    partition: str | None = None
+    time: str | None = None
+    sbatch: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> int:
+        """The number of parts under a backend."""
+        return self.shards or SHARDS
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of an extraction, or the whole of it, as a call that another process can make."""
+
+    dataset: str
+    root: Path | None
+    request: ExtractionRequest
+    workspace: Workspace
+    quiet: bool = True
+
+    def __call__(self) -> list[ExtractionReport]:
+        """Extract, and report each store. A part whose utterances all fail is no error: the whole is tried at the end."""
+        say: Callable[[str], None] = (lambda _: None) if self.quiet else _print
+        try:
+            found = extract_dataset(self.dataset, self.root, self.request, self.workspace, self.quiet, say, {})
+            return list(found)
+        except AudioError:
+            if self.request.shard[1] == 1:
+                raise
+            return []
+
+    def checkpoint(self) -> Any:
+        """Have submitit start this again, after it was preempted or its time was over: it goes on from what is stored."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def _print(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def check(placement: Placement, request: ExtractionRequest) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        ConfigError: the first of them.
+    """
+    spread = placement.backend != HERE
+    for name in ("shards", "address", "at_once", "partition", "time", "sbatch"):
+        option = f"--{name.replace('_', '-')}"
+        wanted = {"shards": spread, "address": placement.backend in ("dask", "ray")}.get(
+            name, placement.backend == SLURM
+        )
+        if getattr(placement, name) and not wanted:
+            where = "--backend slurm, dask or ray" if name == "shards" else "--backend slurm"
+            where = "--backend dask or ray" if name == "address" else where
+            raise ConfigError(f"{option} is for {where}", found=f"--backend {placement.backend}", option=name)
+    if not spread and request.device != ALL_GPUS:
+        return
+    place = f"--backend {placement.backend}" if spread else f"--device {ALL_GPUS}"
+    if request.shard[1] > 1:
+        raise ConfigError(f"{place} makes the parts itself", found="--shard", action="Leave out --shard.")
+    if request.overwrite:
+        raise ConfigError(
+            f"{place} and --overwrite: each part would remove what the others have written",
+            action="Remove the stores' files first, and leave out --overwrite.",
+        )
+    if spread and request.device == ALL_GPUS:
+        raise ConfigError(
+            f"--device {ALL_GPUS} is for one machine", found=place, expected="--device cuda, a GPU for each part"
+        )
+
+
+def parts(whole: Part, count: int, devices: Sequence[str] = ()) -> list[Part]:
+    """The parts of an extraction; part K computes on the K-th device, where there are several."""
+    found = []
+    for number in range(count):
+        request = replace(whole.request, shard=(number, count), verify=0)
+        if devices:
+            request = replace(request, device=devices[number], jobs=max(1, whole.request.jobs // count))
+        found.append(replace(whole, request=request))
+    return found
+
+
+def spread(whole: Part, placement: Placement, quiet: bool, say: Callable[[str], None]) -> list[ExtractionReport]:
+    """Extract in parts, and merge.
+
+    Raises:
+        ConfigError: an option is wrong, or there is no GPU, no cluster, no package.
+        SerError: a part died; what was done is kept.
+    """
+    table, _, wanted, views = checked(whole.dataset, whole.root, whole.request, whole.workspace, quiet, say)
+    label = f"{whole.dataset} {', '.join(name for _, name in wanted)}"
+    if placement.backend == SLURM:
+        from ser.extract.slurm import run
+
+        with_audio = int((table.frame["path"] != "").sum()) if table.has("path") else 0
+        sizes = {"audio": with_audio * (1 + len(views)), "text": len(table.frame)}
+        return run(whole, placement, sum(sizes[modality] for modality, _ in wanted), label, quiet, say)
+    if placement.backend == HERE:
+        devices = gpus()
+        whole = replace(whole, request=replace(whole.request, device=WHOLE_ON))
+        units, engine = parts(whole, len(devices), devices), Engine(len(devices))
+    else:
+        units = parts(replace(whole, request=replace(whole.request, jobs=1)), placement.parts)
+        engine = Engine(backend=placement.backend, address=placement.address, workspace=whole.workspace.root)
+    ended = as_finished(_call, [(unit,) for unit in units], engine, label)
+    for _ in progress(ended, len(units), label, "parts", quiet):
+        pass
+    found = extract_dataset(whole.dataset, whole.root, whole.request, whole.workspace, quiet, say, {})
+    return list(found)
+
+
+def _call(part: Part) -> list[ExtractionReport]:
+    return part()
+
+
+def gpus() -> list[str]:
+    """The GPUs of this machine, as torch names them.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    if not count:
+        raise ConfigError(
+            f"--device {ALL_GPUS}: torch finds no GPU", expected="a machine with GPUs", action="--device cpu"
+        )
+    return [f"cuda:{number}" for number in range(count)]
