@@ -50,7 +50,7 @@ pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 
 SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)#\s]+)\.md\)")
+LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)\.md\)")
 
 
 def navigation(text: str, pages: set[str]) -> str:
@@ -63,23 +63,28 @@ def navigation(text: str, pages: set[str]) -> str:
         text: docs/index.md.
         pages: the names of all pages, without their ending.
     """
-    sections: dict[str, list[str]] = {}
+    sections: dict[str, dict[str, str]] = {}  # of each the names of its pages, and what they are called
     for title, body in SECTION.findall(text):
-        named = [(HERE / link).resolve().relative_to(ROOT).as_posix() for link in LINK.findall(body)]
-        sections[title] = list(dict.fromkeys(name for name in named if name in pages))
+        named = {(HERE / link).resolve().relative_to(ROOT).as_posix(): words for words, link in LINK.findall(body)}
+        sections[title] = {name: words[0].upper() + words[1:] for name, words in named.items() if name in pages}
     made = sorted(page for page in pages if re.fullmatch(r"docs/reference/[\w-]+", page))
-    sections.setdefault("Reference", [])[:0] = made
+    sections["Reference"] = dict.fromkeys(made, "") | sections.get("Reference", {})
     listed = {page for of in sections.values() for page in of} | {root_doc}
     rest = sorted(page for page in pages - listed if not page.startswith("docs/reference/"))
     if rest:
-        sections["More"] = rest
+        sections["More"] = dict.fromkeys(rest, "")
         text += "\n\n## More\n\n" + "\n".join(f"- [](/{page}.md)" for page in rest) + "\n"
     trees = [
-        "\n".join(["```{toctree}", ":hidden:", f":caption: {title}", "", *(f"/{page}" for page in of), "```"])
+        "\n".join(["```{toctree}", ":hidden:", f":caption: {title}", "", *map(_entry, of.items()), "```"])
         for title, of in sections.items()
         if of
     ]
     return text + "\n\n" + "\n\n".join(trees) + "\n"
+
+
+def _entry(named: tuple[str, str]) -> str:
+    page, words = named
+    return f"{words} </{page}>" if words else f"/{page}"
 
 
 def _read(app: Any, docname: str, source: list[str]) -> None:

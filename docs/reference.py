@@ -206,7 +206,7 @@ def _plugins_page() -> str:
 
 def _kind_page(kind: str) -> str:
     package = registry.kinds()[kind]
-    text = [f"# {kind[0].upper()}{kind[1:]}: all there are\n"]
+    text = [f"# {kind[0].upper()}{kind[1:]} plugins\n"]
     for name, module in registry.load_all(kind).items():
         text += [f"## {name}\n", _facts(kind, name, module)]
     text.append(f"Their files are in `{package.replace('.', '/')}/`.\n")
