@@ -50,7 +50,7 @@ pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 
 SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)\.md\)")
+LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)\.md(?:#[^)\s]*)?\)")
 
 
 def navigation(text: str, pages: set[str]) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import fields
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -130,14 +131,11 @@ def _parameters(command: click.Command, common: bool = False) -> str:
         record = parameter.get_help_record(context)
         if record is not None and (parameter.name in COMMON) == common:
             names, text = record
-            words = names.split(" ", 1)
-            choices = re.search(r"\[(.*)\]$", names)
-            if choices and "|" in choices[1]:  # a long list of words breaks the table
-                names, text = (
-                    names[: choices.start()].strip(),
-                    f"{text} One of {', '.join(f'`{c}`' for c in choices[1].split('|'))}.",
-                )
-            rows.append([_code(names), plain(text) if words else ""])
+            choices = re.search(r" \[(.*\|.*)\]$", names)
+            if choices:  # a long list of words would make the first column wide
+                names = names[: choices.start()]
+                text += f" One of {', '.join(map(_code, choices[1].split('|')))}."
+            rows.append([_code(names), plain(text)])
     return _table(["option", "meaning"], rows) if rows else "It has no options of its own.\n"
 
 
@@ -216,31 +214,26 @@ def _kind_page(kind: str) -> str:
 def _facts(kind: str, name: str, module: Any) -> str:
     """What a page says of one plugin: its description as the command line prints it, or its docstring, and its options."""
     if kind in ("corpus", "encoder"):
-        describe = {"corpus": "ser.metadata.corpus", "encoder": "ser.extract.catalogue"}[kind]
-        lines = __import__(describe, fromlist=["description"]).description(name)
-        return "```text\n" + "\n".join(lines) + "\n```\n"
-    text = _docstring(module)
-    if kind == "head":
-        options = (
-            list(inspect.signature(module.Head.__init__).parameters.values())[3:] if hasattr(module, "Head") else []
-        )
+        describing = import_module("ser.metadata.corpus" if kind == "corpus" else "ser.extract.catalogue")
+        return "\n".join(["```text", *describing.description(name), "```\n"])
+    return _docstring(module) + (_options_of_head(module) if kind == "head" else "")
+
+
+def _options_of_head(module: Any) -> str:
+    text = ""
+    if hasattr(module, "Head"):
+        options = list(inspect.signature(module.Head.__init__).parameters.values())[3:]  # after self, inputs, classes
         rows = [[_code(p.name), _code(repr(p.default))] for p in options if p.kind is not p.VAR_KEYWORD]
         text += "\n" + _table(["`--head-option`", "default"], rows) if rows else ""
-        defaults = getattr(module, "DEFAULTS", {})
-        if defaults:
-            text += "\nIts defaults of training: " + ", ".join(_code(f"{k}={v}") for k, v in defaults.items()) + ".\n"
-    return text
+    defaults = ", ".join(_code(f"{name}={value}") for name, value in getattr(module, "DEFAULTS", {}).items())
+    return text + (f"\nIts defaults of training: {defaults}.\n" if defaults else "")
 
 
 def _docstring(module: Any) -> str:
     """A docstring as Markdown, which it nearly is: what Markdown would take for markup is escaped."""
     lines = inspect.cleandoc(module.__doc__ or "").split("\n")
-    return (
-        "\n".join(
-            line if line.startswith("    ") else re.sub(r"(?<!`)([<>$])(?![^`]*`)", r"\\\1", line) for line in lines
-        )
-        + "\n"
-    )
+    escaped = (re.sub(r"(?<!`)([<>$])(?![^`]*`)", r"\\\1", line) for line in lines)
+    return "\n".join(new if not old.startswith("    ") else old for old, new in zip(lines, escaped, strict=True)) + "\n"
 
 
 # Python
