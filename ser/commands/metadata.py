@@ -20,13 +20,23 @@ from ser.commands._types import Folder, Plugin
     type=Plugin("ser.metadata.corpora"),
     help="The plugin that reads it, where NAME is not that of one.",
 )
-def command(session: Session, dataset: str, root: Path | None, source: Path | None, plugin: str | None) -> None:
+@click.option(
+    "--rating",
+    "ratings",
+    multiple=True,
+    metavar="NAME:LOW:HIGH",
+    help="A column of numbers in a table of one's own that heads may learn, and its scale, as valence:1:7.",
+)
+def command(
+    session: Session, dataset: str, root: Path | None, source: Path | None, plugin: str | None, ratings: tuple[str, ...]
+) -> None:
     """Parse a corpus into metadata/NAME.csv, with a sidecar NAME.json.
 
     \b
     ser metadata --dataset cremad --root DIR
     ser metadata --dataset mine --format folder --root DIR
     ser metadata --dataset mine --from FILE.csv
+    ser metadata --dataset mine --from FILE.csv --rating engagement:1:5
     ser metadata --dataset emovo --from EmoBox/data/emovo/emovo.jsonl --format emobox
     """
     given = source or root
@@ -35,7 +45,7 @@ def command(session: Session, dataset: str, root: Path | None, source: Path | No
     from ser.metadata.build import build, earlier_root, keep, summary_lines
 
     before = earlier_root(dataset, session.workspace)
-    built = build(dataset, given, plugin, quiet=session.quiet)
+    built = build(dataset, given, plugin, quiet=session.quiet, ratings=ratings)
     path = keep(built, session.workspace)
     if before is not None and before != built.table.root:
         session.say(f"this replaces the table made from {before}")

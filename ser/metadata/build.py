@@ -1,7 +1,8 @@
 """From a corpus folder to its table in the workspace: parse it, measure the audio, report, write."""
 
 import logging
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import cast
 
 from ser import registry
 from ser.errors import ConfigError, CorpusError
+from ser.metadata.column_names import plain
 from ser.metadata.corpus import CORPORA, corpus, parse_corpus
 from ser.metadata.durations import Unusable, measure, refuse_all_unusable
 from ser.metadata.folds.fold_file import Line, write_folds
 from ser.metadata.parsing import LOG
-from ser.metadata.schema import Row, TableFacts, check_name, outside_scales
+from ser.metadata.schema import Row, Scale, TableFacts, check_name, is_dimension, outside_scales
 from ser.metadata.table import Table, load_table, make_table, write_table
 from ser.metadata.table_files import EXCEL, JSON_LINES, OTHER_SHEETS
 from ser.workspace import Workspace
@@ -70,21 +72,26 @@ def plugin_for(dataset: str, source: Path, plugin: str | None = None) -> str:
     return name
 
 
-def build(dataset: str, root: Path, plugin: str | None = None, quiet: bool = False) -> Built:
+def build(
+    dataset: str, root: Path, plugin: str | None = None, quiet: bool = False, ratings: Sequence[str] = ()
+) -> Built:
     """Parse a corpus and measure its audio; nothing is written.
 
     Args:
         dataset: the table's name.
         root: the corpus folder, or the file for plugins that read one.
         plugin: the one that parses it; see `plugin_for`.
+        ratings: `NAME:LOW:HIGH`, columns of numbers that a table of one's own has, with the ends of their scales.
 
     Raises:
+        ConfigError: ratings that are not so written.
         CorpusError: the folder is not as the plugin expects, a row is not valid, or none of its audio can be read.
     """
     check_name(dataset)
+    scales = dict(_rating(text) for text in ratings)
     with _notes() as (notes, unnamed):
         name = plugin_for(dataset, root, plugin)
-        parsed = parse_corpus(name, root, dataset)
+        parsed = parse_corpus(name, root, dataset, scales)
         published = getattr(corpus(name), "folds", None)
         folds = tuple(published(root)) if published else ()
         frame, unusable = measure(parsed.frame, parsed.root, quiet)
@@ -95,6 +102,22 @@ def build(dataset: str, root: Path, plugin: str | None = None, quiet: bool = Fal
     notes += outside_scales(frame, parsed.facts)
     facts: TableFacts = {**parsed.facts, "notes": notes, "unreadable": {r: len(p) for r, p in unusable.reasons.items()}}
     return Built(make_table(cast(list[Row], frame.to_dict("records")), dataset, facts), notes, unusable, folds)
+
+
+def _rating(text: str) -> tuple[str, Scale]:
+    """A column of ratings and its scale, of `NAME:LOW:HIGH`."""
+    name, _, ends = text.partition(":")
+    name = plain(name)
+    try:
+        low, high = map(float, ends.split(":"))
+    except ValueError:
+        low = high = 0.0
+    if not is_dimension(name) or not -math.inf < low < high < math.inf:
+        raise ConfigError(
+            f"--rating {text}",
+            expected="NAME:LOW:HIGH, a column of numbers that is not otherwise used, and the ends of its scale, as valence:1:7",
+        )
+    return name, {"low": low, "high": high}
 
 
 def keep(built: Built, workspace: Workspace) -> Path:

@@ -14,7 +14,7 @@ from ser.files import parse_json
 from ser.metadata import one_hot
 from ser.metadata.labels import from_word, is_strange, one_spelling, several
 from ser.metadata.parsing import LOG, few
-from ser.metadata.schema import COLUMNS, NUMBER, RATINGS, Row
+from ser.metadata.schema import COLUMNS, NUMBER, RATINGS, Row, is_dimension
 from ser.metadata.table_files import RawRow
 from ser.metadata.words_in_cells import as_label, cleaned, is_missing, said
 
@@ -57,21 +57,23 @@ SPLITS = {"train": "train", "training": "train", "dev": "validation", "val": "va
 _MILLISECONDS = re.compile(r"_ms$")
 
 
-def translate(rows: Iterable[RawRow], folder: Path, where: object) -> Iterator[Row]:
+def translate(rows: Iterable[RawRow], folder: Path, where: object, ratings: Sequence[str] = ()) -> Iterator[Row]:
     """Turn rows as people write them into rows of the utterance table. Columns that are not known are noted, not fatal.
 
     Args:
         rows: dicts with the file's own column names.
         folder: the folder that audio paths are relative to.
         where: the file, for errors.
+        ratings: columns of numbers to keep beside those of every table, named as `plain` writes them.
 
     Raises:
-        CorpusError: no column names the audio or the text, two have one name, a cell holds several labels, or a gender or
-            split is a word that is not known.
+        CorpusError: no column names the audio or the text, or is called as one of the ratings; two have one name, a cell holds
+            several labels, or a gender or split is a word that is not known.
     """
     listed = list(rows)
     keys = list(dict.fromkeys(str(key) for row in listed for key in row))
-    columns, ignored = choose(keys)
+    columns, ignored = choose(keys, ratings)
+    _refuse_missing(ratings, columns, keys, where)
     _refuse_ambiguous(keys, columns, where)
     if listed and not {"path", "text"} & set(columns):
         raise CorpusError(f"{where} names neither audio nor text", expected="a column path (or file, wav, ...) or text",
@@ -79,7 +81,9 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object) -> Iterator[R
     words = {} if {"emotion", "label"} & set(columns) else one_hot.find_columns(listed, ignored)
     ignored = [key for key in ignored if key not in words]
     if ignored:
-        LOG.warning("columns ignored: %s", few(ignored, 30))
+        numbers = next((plain(key) for key in ignored if is_dimension(plain(key)) and _are_numbers(listed, key)), None)
+        kept = f" (ratings are kept with --rating {numbers}:LOW:HIGH, the ends of their scale)" if numbers else ""
+        LOG.warning("columns ignored: %s%s", few(ignored, 30), kept)
     _note_labels(columns, list(words), keys)
     given = [{name: cells.get(key) for name, key in columns.items()} for cells in listed]
     if words:
@@ -94,12 +98,16 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object) -> Iterator[R
     yield from cast(list[Row], made)
 
 
-def choose(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Say which of a file's columns is which of the table's: (table column -> file column, columns that are not used)."""
+def choose(keys: Iterable[str], ratings: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
+    """Say which of a file's columns is which of the table's: (table column -> file column, columns that are not used).
+
+    Args:
+        ratings: other columns that the table is to have.
+    """
     keys = list(keys)
     known = {form: key for key in reversed(keys) for form in (plain(key), _in_one(key))}
     columns = {}
-    for name in COLUMNS:
+    for name in dict.fromkeys((*COLUMNS, *ratings)):
         aliases = (name, *ALIASES.get(name, ()))
         if "onset" in known and name in ("start", "end"):  # else an offset is where a segment starts
             aliases = tuple(a for a in aliases if a != "offset") + (("offset",) if name == "end" else ())
@@ -107,6 +115,19 @@ def choose(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
         if found is not None:
             columns[name] = known[found]
     return columns, [key for key in keys if key not in columns.values()]
+
+
+def _refuse_missing(ratings: Sequence[str], columns: Mapping[str, str], keys: Sequence[str], where: object) -> None:
+    for name in ratings:
+        if name not in columns:
+            raise CorpusError(f"{where}: --rating {name}: no column is called so", found=few(keys, 30))
+
+
+def _are_numbers(rows: Sequence[RawRow], key: str) -> bool:
+    """True for a column of numbers that are not all the same, which may be ratings."""
+    cells = [cell for row in rows if (cell := _number(row.get(key), 1)) is not None]
+    numbers = all(isinstance(cell, (int, float)) and not isinstance(cell, bool) for cell in cells)
+    return numbers and len(set(cells)) > 1
 
 
 def plain(key: str) -> str:
@@ -242,8 +263,8 @@ def _row(
         word = said(row.get(name))
         row[name] = "" if is_missing(word) and word.lower() != "na" else row.get(name)  # a speaker may be called NA
     row["votes"] = _votes(row.get("votes"))
-    for name, kind in COLUMNS.items():
-        if kind == NUMBER and name in row:
+    for name in row:
+        if COLUMNS.get(name, NUMBER) == NUMBER:
             row[name] = _number(row[name], scales.get(name, 1))
             if name in ("start", "end", "duration") and isinstance(row[name], str):
                 raise CorpusError(

@@ -2,14 +2,15 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Protocol, cast
 
 from ser import registry
-from ser.errors import CorpusError
+from ser.errors import ConfigError, CorpusError
 from ser.metadata import ledger
-from ser.metadata.schema import Row, TableFacts
+from ser.metadata.schema import Row, Scale, TableFacts
 from ser.metadata.table import Table, make_table
 
 CORPORA = "ser.metadata.corpora"
@@ -26,7 +27,8 @@ class Corpus(Protocol):
     `DIMENSIONS` (the columns of ratings, with the lowest and the highest value of their scale: `{"arousal": (1, 7)}`; a name
     that is not a column of the table becomes one), `PACKAGES` (optional packages that it needs) and `SYNTHETIC` (true: no
     recording of people); and functions: `facts(root)`, entries of the sidecar that differ from the constants, and
-    `folds(root)`, published folds as lines of `ser.metadata.folds.fold_file`.
+    `folds(root)`, published folds as lines of `ser.metadata.folds.fold_file`. The parser of tables of one's own also takes
+    `ratings`, the names of columns of numbers to keep.
     """
 
     TITLE: str
@@ -57,15 +59,19 @@ def corpus(name: str) -> Corpus:
     return cast(Corpus, registry.load(CORPORA, name))
 
 
-def parse_corpus(name: str, root: Path, dataset: str | None = None) -> Table:
+def parse_corpus(
+    name: str, root: Path, dataset: str | None = None, ratings: Mapping[str, Scale] | None = None
+) -> Table:
     """Parse a corpus folder (or file) with a plugin.
 
     Args:
         name: the plugin.
         root: the corpus folder, or the file for plugins that read one.
         dataset: name of the table; the plugin's name by default.
+        ratings: columns of numbers that a table of one's own has, and their scales.
 
     Raises:
+        ConfigError: ratings of a corpus, which states its own.
         CorpusError: the folder is not there, is not laid out as the plugin expects, or its rows are not valid.
     """
     plugin = corpus(name)
@@ -75,14 +81,23 @@ def parse_corpus(name: str, root: Path, dataset: str | None = None) -> Table:
             expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
             action="Give the corpus folder with --root. A table file: ser metadata --dataset NAME --from FILE",
         )
-    rows = [_composed(row) for row in plugin.parse(root)]
+    if ratings and "ratings" not in signature(plugin.parse).parameters:
+        raise ConfigError(
+            f"--rating: {name} is not a table of one's own; its parser says which columns of ratings there are",
+            expected="--from FILE",
+        )
+    own = {"ratings": list(ratings)} if ratings else {}
+    rows = [_composed(row) for row in plugin.parse(root, **own)]
     if not rows:
         raise CorpusError(
             f"{plugin.TITLE}: no utterance found in {root}",
             expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
             action="Give the folder that holds this tree with --root." if root.is_dir() else None,
         )
-    return make_table(rows, dataset or name, facts=_facts(plugin, name, root))
+    facts = _facts(plugin, name, root)
+    if ratings:
+        facts["dimensions"] = {**facts.get("dimensions", {}), **ratings}
+    return make_table(rows, dataset or name, facts)
 
 
 def _composed(row: Row) -> Row:

@@ -145,7 +145,7 @@ def check_table_facts(value: object) -> TableFacts:
         if name in value and not isinstance(value[name], _FACT_TYPES.get(name, (str,))):
             raise ValueError(f"{name}: {str(value[name])[:60]!r}")
     for name, scale in value.get("dimensions", {}).items():
-        if not _is_dimension(name) or not _is_scale(scale):
+        if not is_dimension(name) or not _is_scale(scale):
             raise ValueError(f"dimensions: {name}: {str(scale)[:60]!r}")
     return cast(TableFacts, value)
 
@@ -168,7 +168,7 @@ def outside_scales(frame: pd.DataFrame, facts: TableFacts) -> list[str]:
     return lines
 
 
-def _is_dimension(name: object) -> bool:
+def is_dimension(name: object) -> bool:
     """True for the name of a column of ratings: one that is not of the table itself for something else."""
     known = COLUMNS.get(str(name))
     return bool(re.fullmatch(r"[a-z][a-z0-9_]*", str(name))) if known is None else name in RATINGS

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ser.errors import CorpusError
+from ser.errors import ConfigError, CorpusError
 from ser.metadata.build import build, plugin_for
 from ser.metadata.column_names import choose
 from ser.metadata.corpora._example import write_text, write_tone
@@ -22,6 +22,30 @@ def test_csv_knows_the_usual_names_of_columns(tmp_path: Path) -> None:
     assert (second["duration"], second["text"]) == (0.75, "NA")
     assert built.notes == ["columns ignored: mood"]
     assert built.table.root == tmp_path
+
+
+def test_a_column_of_numbers_is_kept_with_its_scale(tmp_path: Path) -> None:
+    rows = 'id,text,Mean Engagement,VAL,rater,note\nu1,one,"2,5",3,1,x\nu2,two,5.5,4,2,y\nu3,three,,1,3,z\n'
+    file = write_text(tmp_path / "t.csv", rows)
+    built = build("mine", file, quiet=True, ratings=["Mean Engagement:1:5", "valence:1:7"])
+    assert built.table.frame["mean_engagement"].tolist() == pytest.approx([2.5, 5.5, float("nan")], nan_ok=True)
+    scales = {"mean_engagement": {"low": 1, "high": 5}, "valence": {"low": 1, "high": 7}}
+    assert built.table.dimensions == scales
+    assert built.table.ratings == ["valence", "mean_engagement"]
+    assert (
+        "columns ignored: rater, note (ratings are kept with --rating rater:LOW:HIGH, the ends of their scale)"
+        in built.notes
+    )
+    assert "mean_engagement: 1 values outside of 1 to 5 (u2: 5.5)" in built.notes
+    with pytest.raises(CorpusError, match="--rating joy: no column is called so; found id, text"):
+        build("mine", file, quiet=True, ratings=["joy:0:1"])
+    with pytest.raises(CorpusError, match="column note, row 1; expected a number; found 'x'"):
+        build("mine", file, quiet=True, ratings=["note:0:1"])
+    for wrong in ("engagement", "engagement:5:1", "engagement:a:b", "speaker:1:5", "engagement:1:inf"):
+        with pytest.raises(ConfigError, match="expected NAME:LOW:HIGH"):
+            build("mine", file, quiet=True, ratings=[wrong])
+    with pytest.raises(ConfigError, match="folder is not a table of one's own"):
+        build("mine", tmp_path, "folder", quiet=True, ratings=["engagement:1:5"])
 
 
 @pytest.mark.parametrize(("name", "delimiter"), [("t.tsv", "\t"), ("t.csv", ";"), ("t.csv", ",")])

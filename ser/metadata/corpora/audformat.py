@@ -5,7 +5,7 @@ files (speaker, transcription, ...) are joined by file, and speakers' attributes
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,7 +40,7 @@ NOTES = (
 SPLITS = ("train", "dev", "test")
 
 
-def parse(root: Path) -> Iterator[Row]:
+def parse(root: Path, ratings: Sequence[str] = ()) -> Iterator[Row]:
     """Rows of the tables that have emotions.
 
     Raises:
@@ -62,7 +62,7 @@ def parse(root: Path) -> Iterator[Row]:
             row = {**joined.get(key[0], {}), **cells, **_segment(*key), "split": _split(database, table)}
             row |= {k: v for k, v in speakers.get(str(row.get("speaker", "")), {}).items() if k not in row}
             rows.setdefault(key, row)
-    yield from translate(rows.values(), root, root)
+    yield from translate(rows.values(), root, root, ratings)
 
 
 def example(root: Path) -> Path:

@@ -1,6 +1,6 @@
 """A corpus of one's own, from a CSV, TSV or Excel file (or JSON lines, by its ending)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ser.errors import CorpusError
@@ -30,7 +30,7 @@ NOTES = (
 )
 
 
-def parse(root: Path) -> Iterator[Row]:
+def parse(root: Path, ratings: Sequence[str] = ()) -> Iterator[Row]:
     """Rows of the file; ids are made of the paths where it has none.
 
     Raises:
@@ -43,7 +43,7 @@ def parse(root: Path) -> Iterator[Row]:
             action="Give it with: ser metadata --dataset NAME --from FILE --format csv",
         )
     rows, folder = read_rows(root)
-    yield from translate(rows, folder, root)
+    yield from translate(rows, folder, root, ratings)
 
 
 def example(root: Path) -> Path:

@@ -3,7 +3,7 @@
 Audio that is kept inside the dataset is written out once, below `ser_audio/` in the folder, so that it can be read again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ NOTES = (
 OUT = "ser_audio"
 
 
-def parse(root: Path) -> Iterator[Row]:
+def parse(root: Path, ratings: Sequence[str] = ()) -> Iterator[Row]:
     """Rows of all splits.
 
     Raises:
@@ -53,7 +53,7 @@ def parse(root: Path) -> Iterator[Row]:
             if audio is not None:
                 row["path"] = _file(row.pop(audio), root, split, number)
             rows.append({**row, **({"split": split} if split in SPLITS and "split" not in row else {})})
-    yield from translate(rows, root, root)
+    yield from translate(rows, root, root, ratings)
 
 
 def example(root: Path) -> Path:

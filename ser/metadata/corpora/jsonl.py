@@ -1,6 +1,6 @@
 """A corpus of one's own, from a file of JSON lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ser.errors import CorpusError
@@ -27,7 +27,7 @@ NOTES = (
 )
 
 
-def parse(root: Path) -> Iterator[Row]:
+def parse(root: Path, ratings: Sequence[str] = ()) -> Iterator[Row]:
     """Rows of the file; ids are made of the paths where it has none.
 
     Raises:
@@ -40,7 +40,7 @@ def parse(root: Path) -> Iterator[Row]:
             action="Give it with: ser metadata --dataset NAME --from FILE --format jsonl",
         )
     rows, folder = read_json_lines(root)
-    yield from translate(rows, folder, root)
+    yield from translate(rows, folder, root, ratings)
 
 
 def example(root: Path) -> Path:
