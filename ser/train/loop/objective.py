@@ -53,6 +53,16 @@ class Objective(nn.Module):
         others = batch._replace(labels=batch.labels.roll(-1, 1))
         return share * self._sum(batch) + (1 - share) * self._sum(others)
 
+    def after_step(self) -> None:
+        """Tell each loss that a step was made."""
+        for one in self.terms:
+            one.after_step()  # type: ignore[operator]
+
+    def keep(self, index: Tensor) -> None:
+        """Keep these runs only."""
+        for one in self.terms:
+            one.keep(index)  # type: ignore[operator]
+
     def _sum(self, batch: Batch) -> Tensor:
         total: Tensor | None = None
         for weight, one in zip(self.weights, self.terms, strict=True):

@@ -140,6 +140,7 @@ class Stack:
         divisor = self.parameters.gradients.clip(self.config.clip) if self.config.clip else None
         share = rate(self.config.schedule, self.step, self.steps, self.ends, self.last_moving)
         self.optimiser.step(self.config.lr * share, divisor)
+        self.beside.objective.after_step()
         self.step += 1
         for callback in self.callbacks:
             callback.after_step()
@@ -231,6 +232,7 @@ class Stack:
         self.optimiser.keep(index, self.parameters.theta)
         self.units = self.units[index]
         self.targets.keep(index)
+        self.beside.objective.keep(index)
         for callback in self.callbacks:
             callback.keep(index)
 

@@ -3,7 +3,8 @@
 The file opens with a docstring (what the loss is, who published it, its formula) and holds a class `Loss(Term)` whose
 `forward(batch)` gives each run's mean over the batch, `(runs,)`. A loss that has parameters of its own (class prototypes)
 builds them in `__init__` as a head builds its layers, of `ser.train.nn.layers` or with a leading 1 that becomes the number of
-runs. They are drawn from the run's own stream, trained with the head, and thrown away after it.
+runs. They are drawn from the run's own stream, trained with the head, and thrown away after it. A loss that remembers earlier
+steps changes its memory in `after_step` only.
 
 `tests/train/losses/test_every_loss.py` tests each plugin: `pytest tests/train/losses -k NAME`.
 """
@@ -69,6 +70,12 @@ class Term(nn.Module):
 
     def __init__(self, classes: int, size: int) -> None:
         super().__init__()
+
+    def after_step(self) -> None:
+        """Take note of the step that was just made, for a loss that remembers steps."""
+
+    def keep(self, index: Tensor) -> None:
+        """Keep what is remembered of these runs only."""
 
 
 def term(name: str) -> type[Term]:

@@ -359,7 +359,7 @@ def test_what_two_corpora_do_not_have_in_common_is_one_line(
         adapt(source, "e", two.space, **{**QUICK, **options})
 
 
-@pytest.mark.parametrize("loss", ["ccc", "mse", "huber,ccc:0.5"])
+@pytest.mark.parametrize("loss", ["ccc", "mse", "huber,ccc:0.5", "ccc_epoch"])
 def test_a_stack_of_twenty_regressors_equals_single_ones(loss: str) -> None:
     random = np.random.default_rng(0)
     values = random.normal(size=(90, 2))

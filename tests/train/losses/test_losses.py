@@ -262,3 +262,37 @@ def test_a_constant_value_is_no_division_by_zero(data: Callable[..., Data]) -> N
     (trained,) = train(toy, make_config("mlp", loss="cross_entropy,vad:0.5", epochs=2), [0])
     assert bool(trained.weights.isfinite().all())
     assert vad.EPSILON > 0
+
+
+def test_ccc_of_an_epoch_is_that_of_all_batches_and_forgets_those_before(
+    example: Callable[..., Batch], stacked: Callable[..., torch.nn.Module]
+) -> None:
+    """By Lin's definition over all utterances of the first epoch; then a tenth of the old is forgotten at each tenth of one."""
+    one = stacked("ccc_epoch")
+    batches = [example(seed)._replace(counts=torch.tensor([[100, 0, 0, 0]] * RUNS)) for seed in range(12)]
+    joined = [torch.cat([getattr(b, part) for b in batches[:10]], 1).numpy() for part in ("logits", "target")]
+    for batch in batches[:10]:
+        found = one(batch)
+        one.after_step()  # type: ignore[operator]
+    x, y = (v - v.mean(1, keepdims=True) for v in joined)
+    apart = joined[0].mean(1) - joined[1].mean(1)
+    ccc = 2 * (x * y).mean(1) / ((x * x).mean(1) + (y * y).mean(1) + apart**2)
+    np.testing.assert_allclose(found.detach().numpy(), 1 - ccc.mean(-1), rtol=1e-6)
+    before = one.before
+    one(batches[10])
+    one.after_step()  # type: ignore[operator]
+    new = torch.stack([batches[10].logits.mean(1), one.before[:, 0] - 0.9 * before[:, 0]])  # type: ignore[index, operator]
+    torch.testing.assert_close(new[1], 0.1 * new[0])
+    one.keep(torch.tensor([2]))  # type: ignore[operator]
+    row = Batch._make(v[2:] if isinstance(v, torch.Tensor) else v for v in batches[11])
+    alone = one(row)
+    assert alone.shape == (1,)
+    assert row.target is not None
+    leaf, step = row.logits.clone().requires_grad_(), torch.zeros_like(row.logits)
+    one(row._replace(logits=leaf)).sum().backward()
+    assert leaf.grad is not None
+    step[0, 3, 1] = 1e-6
+    rise, fall = (one(row._replace(logits=row.logits + s)).item() for s in (step, -step))
+    assert leaf.grad[0, 3, 1].item() == pytest.approx(
+        (rise - fall) / 2e-6 / 0.1, rel=1e-4
+    )  # whatever the batch's share
