@@ -167,7 +167,10 @@ def _config(heads: list[SavedHead], entries: list[HeadEntry], origins: list[Orig
         trained_rows="folds",
         stamps=list(dict.fromkeys(stamp for head in heads for stamp in head.about.stamps)),
         outputs=Outputs(
-            target=first.target, names=first.classes, activation=plugin(first.target).OUTPUT, scales=about.scales
+            target=first.target,
+            names=[*first.classes, *first.dimensions],
+            activation=plugin(first.target).OUTPUT,
+            scales=about.scales,
         ),
         inputs=[_input(first, k) for k in range(len(first.inputs))],
         normalisation=Normalisation(by=about.normalize, limit=about.limit),
@@ -212,7 +215,7 @@ def _places(head: SavedHead) -> list[Place]:
     found = []
     for number, inputs in enumerate(groups):
         with torch.device("meta"):
-            made = build_head(part, inputs, len(head.classes), dict(head.config.head_options), 0)
+            made = build_head(part, inputs, len(head.classes) + len(head.dimensions), dict(head.config.head_options), 0)
         offset = 0
         for name, weight in [*made.named_parameters(), *made.named_buffers()]:
             found.append(Place(part=number, name=name, shape=list(weight.shape), offset=offset))

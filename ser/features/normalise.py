@@ -13,7 +13,7 @@ from ser.errors import ConfigError
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.features.view_rows import ViewRows
-from ser.metadata.targets import DIMENSIONS
+from ser.metadata.targets import RATED
 from ser.registry import unknown
 
 LIMIT = 3.0  # standard deviations
@@ -92,7 +92,7 @@ def normalise(
 
 def standardise_target(data: Tensors, train: NDArray[np.int64]) -> Tensors:
     """Give dimensions mean 0 and standard deviation 1 over the training utterances; all other targets stay as they are."""
-    if data.target.kind != DIMENSIONS or data.values is None:
+    if data.target.kind not in RATED or data.values is None:
         return data
     mean, std = data.values[train].mean(0), data.values[train].std(0)
     std = np.where(std > 0, std, 1.0)

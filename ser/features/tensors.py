@@ -50,8 +50,9 @@ class Tensors:
         dropped: reason -> number of the table's utterances that are not in use.
         stores: store name -> path, sha256 and identity, for the record.
         views: augmented views that training rows are drawn among, in the blocks after the rows of `frame`; None: none.
-        target: what heads learn. Where it is not one class, `classes` are the names of its outputs.
-        values: of such a target, `(n, K)`; None for classes.
+        target: what heads learn. Where it is not one class, `classes` are the names of its outputs; of a class and dimensions
+            those of the classes.
+        values: of such a target, `(n, K)`; of a class and dimensions those of the dimensions; None for classes.
         untested: true for rows that may be trained on but not tested, `(n,)`; None where there are none.
         unit: of dimensions, mean and standard deviation, `(K,)` each, that `values` were standardised by; None before.
         stamps: sentences that a result with this target must carry.

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError
-from ser.metadata.targets import DIMENSIONS, EMOTION
+from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED
 from ser.metadata.targets.dimensions import in_words
 from ser.predict.inputs import Inputs
 
@@ -26,15 +26,17 @@ def prediction_table(
     classes: Sequence[str],
     dialogues: bool,
     target: str = EMOTION,
+    dimensions: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Make the table of predictions.
 
     Args:
         errors: the reason why each cannot be used, `(n,)`; "" where it can.
-        shares: probabilities, `(n, classes)`; NaN where it cannot.
+        shares: probabilities, `(n, classes)`, of a class and dimensions then their values; NaN where it cannot.
         dialogues: true for a head that reads dialogues; they then have columns.
         target: the kind of the head's; dimensions have one column each, by name, and of several labels `predicted` has all
             above 0.5, with `;` between them.
+        dimensions: that follow the classes.
     """
     good = errors == ""
     best = np.full(len(inputs), "", dtype=object)
@@ -44,20 +46,26 @@ def prediction_table(
     if dialogues:
         columns |= {"dialogue": inputs.dialogue_names, "turn": inputs.turn_numbers}
     named = target != DIMENSIONS
-    columns |= {"predicted": best, "probability": shares.max(-1)} if named else {}
+    columns |= {"predicted": best, "probability": shares[:, : len(classes)].max(-1)} if named else {}
     columns["error"] = errors
-    shown = pd.DataFrame(shares, columns=[f"p_{c}" if named else c for c in classes])
+    shown = pd.DataFrame(shares, columns=output_columns(classes, target, dimensions))
     joined: pd.DataFrame = pd.concat([pd.DataFrame(columns), shown], axis=1)
     return joined
+
+
+def output_columns(classes: Sequence[str], target: str, dimensions: Sequence[str] = ()) -> list[str]:
+    """The columns of a head's outputs: `p_CLASS` of probabilities, and the names of dimensions."""
+    return list(classes) if target == DIMENSIONS else [*(f"p_{c}" for c in classes), *dimensions]
 
 
 def answer(shares: NDArray[np.float64], classes: Sequence[str], target: str, least: float = 0.0) -> str:
     """The prediction that is named: of several labels all above 0.5, with `;` between them; of dimensions none.
 
     Args:
-        shares: probabilities, `(classes,)`.
+        shares: probabilities, `(classes,)`; what follows them is not read.
         least: a probability; where the largest is below it, there is no answer.
     """
+    shares = shares[: len(classes)]
     if target == DIMENSIONS or not shares.max() >= least:
         return ""
     if target == "labels":
@@ -71,7 +79,7 @@ def check_confidence(least: float, target: str) -> None:
     Raises:
         ConfigError: a limit for a head on dimensions or on several labels.
     """
-    if least and target not in (EMOTION, "votes"):
+    if least and target not in (EMOTION, MIXED, "votes"):
         raise ConfigError(
             f"--min-confidence is of heads that name one class, and this head's target is {target}",
             expected="another head, or no limit",

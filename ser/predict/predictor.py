@@ -59,6 +59,7 @@ class Predictor:
         for file, head in zip(self.files, self.heads, strict=True):
             _refuse_others(file, head, self.head)
         self.classes = self.head.classes
+        self.dimensions = self.head.dimensions
         for note in dict.fromkeys(note for head in self.heads for note in head.notes):
             say(note)
         folder = None if weights is None else Path(weights)
@@ -152,7 +153,9 @@ class Predictor:
         far = long_note(inputs.names, np.where(errors == "", seconds, np.nan), self.head.longest)
         if far:
             self.say(far)
-        return prediction_table(inputs, errors, shares, self.classes, self.reads_dialogues, self.head.target)
+        return prediction_table(
+            inputs, errors, shares, self.classes, self.reads_dialogues, self.head.target, self.dimensions
+        )
 
     def judge(self, inputs: Inputs) -> Answer:
         """Give the bare answer to inputs, without notes.
@@ -274,9 +277,9 @@ class Predictor:
                 errors[rows] = f"the only recording of {name} that can be used; the head was normalised per {how}"
 
     def _shares(self, inputs: Inputs, features: list[list[NDArray[Any]]], errors: NDArray[Any]) -> NDArray[np.float64]:
-        """Compute the probabilities of the rows that can be used, `(n, classes)`, NaN for the others."""
+        """Compute the probabilities of the rows that can be used, `(n, outputs)`, NaN for the others."""
         good = np.flatnonzero(errors == "")
-        shares = np.full((len(inputs), len(self.classes)), np.nan)
+        shares = np.full((len(inputs), len(self.classes) + len(self.dimensions)), np.nan)
         if not len(good):
             return shares
         try:
@@ -300,7 +303,7 @@ class Predictor:
 def _refuse_others(file: Path, head: SavedHead, first: SavedHead) -> None:
     """Refuse a head that does not read and answer what the first does: their answers would not be comparable."""
     for what, own, wanted in (
-        ("answers", head.classes, first.classes),
+        ("answers", [*head.classes, *head.dimensions], [*first.classes, *first.dimensions]),
         ("has the target", head.target, first.target),
         ("reads", [i.name for i in head.inputs], [i.name for i in first.inputs]),
         ("reads", head.about.stores, first.about.stores),

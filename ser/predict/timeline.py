@@ -22,7 +22,7 @@ from ser.audio.streams import Stream
 from ser.errors import AudioError, ConfigError
 from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import MIX, Inputs, channel_numbers, check_channels
-from ser.predict.predictions import LONG, answer, check_confidence
+from ser.predict.predictions import LONG, answer, check_confidence, output_columns
 from ser.predict.predictor import Predictor
 from ser.predict.recordings import Recording
 from ser.predict.speech import SpeechDetector
@@ -162,6 +162,7 @@ class Timeline:
 
     def __init__(self, predictor: Predictor, stream: Stream, options: TimelineOptions) -> None:
         self.predictor, self.stream, self.options = predictor, stream, options
+        self._outputs = len(predictor.classes) + len(predictor.dimensions)
         refuse_heads(predictor)
         check_confidence(options.min_confidence, predictor.head.target)
         self.length, self.hop = (max(round(s * stream.rate), 1) for s in (options.window, options.every))
@@ -249,7 +250,7 @@ class Timeline:
         for k in range(window.first // self.hop, -(-window.last // self.hop)):
             if not whole and not window.first <= (k + 0.5) * self.hop < window.last:
                 continue
-            step = channel.steps.setdefault(k, _Step(np.zeros(len(self.predictor.classes))))
+            step = channel.steps.setdefault(k, _Step(np.zeros(self._outputs)))
             if error:
                 step.error = step.error or error
             elif shares is not None:
@@ -290,7 +291,7 @@ class Timeline:
             return
         if not channel.count:
             channel.first, channel.says = k, says
-        shares = np.full(len(self.predictor.classes), np.nan) if shares is None else shares
+        shares = np.full(self._outputs, np.nan) if shares is None else shares
         channel.total = shares if channel.total is None else channel.total + shares
         channel.count += 1
 
@@ -324,20 +325,23 @@ class Timeline:
         if channel.number is not None:
             row["channel"] = channel.number
         best = self._named(shares) if best is None else best
-        values = [best, float(shares.max())] if self.predictor.head.target != DIMENSIONS else []
-        return row | dict(zip(output_columns(self.predictor), [*values, error, *shares.tolist()], strict=True))
+        values = (
+            [best, float(shares[: len(self.predictor.classes)].max())]
+            if self.predictor.head.target != DIMENSIONS
+            else []
+        )
+        return row | dict(zip(answer_columns(self.predictor), [*values, error, *shares.tolist()], strict=True))
 
 
 def columns_of(predictor: Predictor, options: TimelineOptions) -> list[str]:
     """The columns of a timeline."""
-    return ["file", "start", "end", *([] if options.channels == MIX else ["channel"]), *output_columns(predictor)]
+    return ["file", "start", "end", *([] if options.channels == MIX else ["channel"]), *answer_columns(predictor)]
 
 
-def output_columns(predictor: Predictor) -> list[str]:
+def answer_columns(predictor: Predictor) -> list[str]:
     """The columns of an answer behind those that say what was heard."""
-    if predictor.head.target == DIMENSIONS:
-        return ["error", *predictor.classes]
-    return ["predicted", "probability", "error", *(f"p_{c}" for c in predictor.classes)]
+    outputs = output_columns(predictor.classes, predictor.head.target, predictor.dimensions)
+    return [*([] if predictor.head.target == DIMENSIONS else ["predicted", "probability"]), "error", *outputs]
 
 
 def refuse_heads(predictor: Predictor) -> None:

@@ -93,7 +93,8 @@ class Uploads:
         if errors[0]:
             raise AudioError(str(errors[0]))
         shown = replace(inputs, recordings=[replace(recording, source=None)])
-        found = prediction_table(shown, errors, shares, predictor.classes, False, predictor.head.target)
+        target, dimensions = predictor.head.target, predictor.dimensions
+        found = prediction_table(shown, errors, shares, predictor.classes, False, target, dimensions)
         note = long_note([name], seconds, predictor.head.longest)
         return rows_of(abstain(found, question.least)), [note] if note else []
 

@@ -24,7 +24,7 @@ from ser.train.heads._base import part_of, plugin
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident
 from ser.train.loop.dialogues import Turns
-from ser.train.loop.prediction import predict
+from ser.train.loop.prediction import predict, rescaled
 from ser.train.nn.layers import Input
 from ser.train.runs.identity import parts_from_outside
 from ser.train.runs.recipe import Recipe
@@ -109,6 +109,11 @@ class SavedHead:
         return EMOTION if isinstance(self.config, Classical) else self.config.target
 
     @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The dimensions whose values follow its classes; () of a head on either."""
+        return self.about.dimensions
+
+    @property
     def inputs(self) -> list[Input]:
         return self.about.columns
 
@@ -151,6 +156,8 @@ class SavedHead:
     ) -> NDArray[np.float64]:
         """Class probabilities of new utterances, `(n, classes)`; of dimensions their values, on the scale of the ratings.
 
+        Of a class and dimensions, the values follow the probabilities.
+
         Args:
             blocks: raw features, one block for each of `inputs`, in that order. With a head that was normalised per
                 speaker, the statistics of these very utterances are used.
@@ -167,7 +174,7 @@ class SavedHead:
         found = [predict(data, config, w, np.arange(len(data.labels)))[0] for data, config, w in parts]
         whole = found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found))
         unit = self.about.unit
-        return finite_probabilities(whole if unit is UNSET else whole * np.array(unit.std) + np.array(unit.mean))
+        return finite_probabilities(whole if unit is UNSET else rescaled(whole, unit.mean, unit.std))
 
     def classified(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Class probabilities by a classical head, `(n, classes)`.
@@ -220,7 +227,18 @@ class SavedHead:
         parts = [list(blocks)] if part_of(whole.head) == whole.head else [[b] for b in blocks]
         config = replace(whole, head=part_of(whole.head))
         return [
-            (Data(self._resident(part, device, turns), labels, len(self.classes), nothing, nothing), config, w[None])
+            (
+                Data(
+                    self._resident(part, device, turns),
+                    labels,
+                    len(self.classes),
+                    nothing,
+                    nothing,
+                    dimensions=len(self.dimensions),
+                ),
+                config,
+                w[None],
+            )
             for part, w in zip(parts, self.weights, strict=True)
         ]
 

@@ -24,6 +24,7 @@ from ser.features.normalise import Statistics
 from ser.files import open_regular
 from ser.jsonfile import Count, Positive, Word, plain, require
 from ser.metadata.schema import Scale
+from ser.metadata.targets import EMOTION
 from ser.registry import has, kinds
 from ser.train.classical.classifier import Classical, class_of, is_classical
 from ser.train.heads._base import parameter_count, part_of
@@ -127,8 +128,15 @@ class HeadFacts(Struct, kw_only=True):
 
     def __post_init__(self) -> None:
         require(self.learns is not UNSET or len(self.classes) > 1, "Expected two classes or more")
-        known = self.unit is UNSET or len(self.unit.mean) == len(self.unit.std) == len(self.classes)
-        require(known, "Expected mean and std of each output")
+        values = len(self.dimensions) or len(self.classes)
+        known = self.unit is UNSET or len(self.unit.mean) == len(self.unit.std) == values
+        require(known, "Expected mean and std of each dimension")
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The dimensions whose values follow the classes; () of a head on either."""
+        first, *names = (self.learns or EMOTION).split(",")
+        return tuple(names) if first == EMOTION else ()
 
     @property
     def columns(self) -> list[Input]:
@@ -320,7 +328,9 @@ def _check_tensors(
         each, rest = divmod(shape[0] if len(shape) == 1 else 0, recipe.snapshots)
         declared = f"head {part}, {', '.join(f'{n}={v}' for n, v in recipe.head_options.items())}"[:200]
         try:
-            needed = parameter_count(part, inputs, len(facts.classes), dict(recipe.head_options), each)
+            needed = parameter_count(
+                part, inputs, len(facts.classes) + len(facts.dimensions), dict(recipe.head_options), each
+            )
         except SerError as error:
             raise _fault(path, f"the weights of what it declares, {declared}", error) from None
         if kind != "F32" or rest or needed != each:

@@ -1,10 +1,10 @@
 """What heads learn, one file for each kind of target. The file's name is the kind's name.
 
 A plugin has `LOSS` and `SELECTION` (a head's own where none is asked for), `SELECTIONS` (the scores that may pick the epoch),
-`UNUSED` (options of training that mean nothing to it), `OUTPUT` (`softmax`, `sigmoid` or `value`: what is made of a head's
-outputs), and `read(table, rule, names, shared)`: the rows that have this target, as `TargetRows` (but for classes, which
-`ser.features.tensors` reads); `shared` are the outputs that another corpus has too, or None where there is no other. Its
-metrics are in `ser.results.metrics.measures`, and losses say which kinds they learn.
+`UNUSED` (options of training that mean nothing to it), `OUTPUT` (`softmax`, `sigmoid`, `value` or `softmax and value`: what is
+made of a head's outputs), and `read(table, rule, names, shared)`: the rows that have this target, as `TargetRows` (but for
+classes, which `ser.features.tensors` reads); `shared` are the outputs that another corpus has too, or None where there is no
+other. Its metrics are in `ser.results.metrics.measures`, and losses say which kinds they learn.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 KIND = "target"
 NEEDS = ("LOSS", "SELECTION", "SELECTIONS", "UNUSED", "OUTPUT", "read")  # of a plugin from outside, see `ser.outside`
 TARGETS = "ser.metadata.targets"
-EMOTION, DIMENSIONS = "emotion", "dimensions"
+EMOTION, DIMENSIONS, MIXED = "emotion", "dimensions", "mixed"
+RATED = (DIMENSIONS, MIXED)  # the kinds with dimensions
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Target:
 
     Attributes:
         kind: the name of a plugin.
-        names: of `dimensions`, the columns of the table.
+        names: of `dimensions` and `mixed`, the columns of the table.
     """
 
     kind: str = EMOTION
@@ -40,7 +41,7 @@ class Target:
     @property
     def text(self) -> str:
         """The target as a user writes it."""
-        return ",".join(self.names) or self.kind
+        return ",".join((EMOTION, *self.names) if self.kind == MIXED else self.names) or self.kind
 
 
 ONE_CLASS = Target()
@@ -52,8 +53,8 @@ class TargetRows:
 
     Attributes:
         keep: true for each of these rows of the table, `(all rows,)`.
-        outputs: names of a head's outputs, in order.
-        values: the target of these rows, `(n, K)`; None for classes.
+        outputs: names of a head's outputs, in order; of `mixed` those of the classes.
+        values: the target of these rows, `(n, K)`; of `mixed` that of the dimensions; None for classes.
         labels: a class number of each, which folds are stratified by, `(n,)`.
         untested: true for rows that may be trained on and have no label to be tested by, `(n,)`.
         dropped: reason -> number of the rows that are left out.
@@ -70,7 +71,7 @@ class TargetRows:
 
 
 def parse_target(text: str | Sequence[str], columns: Sequence[str] = ()) -> Target:
-    """Read a target: the name of a kind, or dimensions, which are columns of the table.
+    """Read a target: the name of a kind; dimensions, which are columns of the table; or emotion and dimensions.
 
     Args:
         columns: the table's columns of ratings; () does not look.
@@ -80,13 +81,17 @@ def parse_target(text: str | Sequence[str], columns: Sequence[str] = ()) -> Targ
 
     >>> parse_target("votes"), parse_target("arousal, valence").names
     (Target(kind='votes', names=()), ('arousal', 'valence'))
+    >>> parse_target("emotion,arousal")
+    Target(kind='mixed', names=('arousal',))
     """
     words = tuple(
         w for word in ([text] if isinstance(text, str) else text) for w in (p.strip() for p in word.split(",")) if w
     )
-    kinds = [name for name in registry.names(TARGETS) if name != DIMENSIONS]
+    kinds = [name for name in registry.names(TARGETS) if name not in RATED]
     if len(words) == 1 and words[0] in kinds:
         return Target(words[0])
+    kind = MIXED if EMOTION in words else DIMENSIONS
+    words = tuple(word for word in words if word != EMOTION)
     mixed = [word for word in words if word in kinds]
     twice = [word for word in words if words.count(word) > 1]
     strange = [word for word in words if columns and word not in columns]
@@ -94,10 +99,11 @@ def parse_target(text: str | Sequence[str], columns: Sequence[str] = ()) -> Targ
         wrong = (strange or mixed or twice or [str(text)])[0]
         fault = "is named twice" if twice and not strange else "is not a target here"
         raise ConfigError(
-            f"--target {','.join(words) or text}: {wrong!r} {fault}",
-            expected=f"{', '.join(kinds)}, or columns of ratings: {', '.join(columns) or 'the table has none'}",
+            f"--target {text if isinstance(text, str) else ','.join(text)}: {wrong!r} {fault}",
+            expected=f"{', '.join(kinds)}, or columns of ratings: {', '.join(columns) or 'the table has none'}"
+            " (emotion,COLUMN: both)",
         )
-    return Target(DIMENSIONS, words)
+    return Target(kind, words)
 
 
 def plugin(kind: str) -> Any:

@@ -2,7 +2,8 @@
 
 The columns of a frame of predictions say which measure it has: `true` and `predicted` are classes; `q_<class>` beside them the
 shares of the annotators' votes; `y_<class>` says which of several labels hold; `t_<dimension>` is the rated value. The
-prediction of an output is `p_<output>`: a probability, of a dimension the value itself.
+prediction of an output is `p_<output>`: a probability, of a dimension the value itself. Heads on a class and dimensions have
+the measure of classes, and besides the columns `r_<dimension>`, the rated value, and `v_<dimension>`, the predicted one.
 
 Sums over utterances, as confusion counts are, make every score of any set of utterances: of a fold, a speaker, a run, or
 speakers drawn again. So intervals and permutation tests are the same for all measures.
@@ -22,6 +23,7 @@ from ser.results.metrics.classification import class_numbers, score_from_counts
 from ser.results.records.model import METRICS, OF_DIMENSIONS, OF_LABELS, OF_VOTES
 
 Floats = NDArray[np.float64]
+RATED_AS, VALUE = "r_", "v_"  # of dimensions beside classes: what was rated, and what was predicted
 FLOOR = 1e-12  # of a predicted share: the divergence of one that is 0 would be infinite
 
 
@@ -189,6 +191,13 @@ class Votes(Measure):
             return macro_f1(np.moveaxis(sums[..., -3:, :k], -1, -2))
         with np.errstate(invalid="ignore"):
             return np.asarray(sums[..., k, 1 + ("KL", "JS", "cosine").index(metric)] / sums[..., k, 0])
+
+
+def ratings_beside(frame: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
+    """The dimensions that are predicted beside classes, and their columns, named as `Dimensions` reads them."""
+    names = [str(column)[len(RATED_AS) :] for column in frame.columns if str(column).startswith(RATED_AS)]
+    read = {f"{old}{name}": f"{new}{name}" for name in names for old, new in ((RATED_AS, "t_"), (VALUE, "p_"))}
+    return names, frame[list(read)].rename(columns=read)
 
 
 MEASURES: dict[str, Measure] = {m.kind: m for m in (Measure(), Votes(), Labels(), Dimensions())}

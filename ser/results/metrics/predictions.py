@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 
 from ser.errors import TrainingError
 from ser.results.metrics.classification import class_scores
-from ser.results.metrics.measures import Dimensions, Labels, Measure, macro_f1, measure_of
+from ser.results.metrics.measures import (
+    MEASURES,
+    RATED_AS,
+    VALUE,
+    Dimensions,
+    Labels,
+    Measure,
+    macro_f1,
+    measure_of,
+    ratings_beside,
+)
 from ser.results.records.model import (
     ClassScores,
     Confusion,
@@ -45,6 +55,7 @@ def check_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> None
     measure = measure_of(predictions)
     named = () if measure.kind in ("emotion", "votes") else ("true", "predicted")
     numbers = [f"{prefix}{name}" for prefix in ("p_", measure.truth) if prefix for name in classes]
+    numbers += [f"{prefix}{name}" for name in ratings_beside(predictions)[0] for prefix in (RATED_AS, VALUE)]
     wanted = [*(column for column in COLUMNS if column not in named), *numbers]
     missing = [column for column in wanted if column not in predictions.columns]
     if missing:
@@ -205,7 +216,8 @@ def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) 
         `validation` (None where there is none) and `test`: per run the mean over folds of each fold's metric, described
         over runs; `pooled`: per run over the test predictions of all folds together, described over runs, with the
         interval over speakers; `confusion_matrix`: test counts summed over folds and runs; `per_class`: pooled, mean
-        over runs; `outputs`: in place of these two, of dimensions and of several labels; `groups`: by gender and speaker;
+        over runs; `outputs`: in place of these two, of dimensions and of several labels; `ratings`: of dimensions beside
+        classes; `groups`: by gender and speaker;
         `folds`: each fold's test metrics over runs, and its utterances `n`.
 
     Raises:
@@ -232,9 +244,20 @@ def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) 
         test=described["test"],
         pooled=_pooled(pooled, by_speaker if known else None, measure),
         **_details(pooled, classes, measure),
+        **_ratings(test),
         groups=_groups(test, classes),
         folds=_by_fold(test, counts["test"], measure),
     )
+
+
+def _ratings(test: pd.DataFrame) -> dict[str, Any]:
+    """The scores of each dimension that is predicted beside classes; {} where there are none."""
+    names, frame = ratings_beside(test)
+    if not names:
+        return {}
+    measure, run = MEASURES["dimensions"], np.unique(test["run"].to_numpy(dtype=np.int64), return_inverse=True)[1]
+    sums = measure.tally(frame, names, (int(run.max()) + 1,), run.astype(np.int64))
+    return {"ratings": _by_output(sums, names, measure)}
 
 
 def _details(pooled: Counts, classes: Sequence[str], measure: Measure) -> dict[str, Any]:

@@ -245,6 +245,9 @@ class OutputScores(Model, kw_only=True, forbid_unknown_fields=False):
 
 
 ByOutput = Annotated[dict[str, OutputScores], Meta(description="By dimension, or by one of several labels.")]
+ByRating = Annotated[
+    dict[str, OutputScores], Meta(description="Of dimensions that one head predicts beside the class.")
+]
 
 
 class HasDetails(Protocol):
@@ -339,6 +342,7 @@ class Numbers(Model, kw_only=True, forbid_unknown_fields=False):
     confusion_matrix: Confusion | UnsetType = UNSET
     per_class: PerClass | UnsetType = UNSET
     outputs: ByOutput | UnsetType = UNSET
+    ratings: ByRating | UnsetType = UNSET
     groups: Groups | UnsetType = UNSET
     folds: ByFold | UnsetType = UNSET
 
@@ -457,6 +461,7 @@ class Summary(AnySummary, kw_only=True, forbid_unknown_fields=False):
     confusion_matrix: Confusion | UnsetType = UNSET
     per_class: PerClass | UnsetType = UNSET
     outputs: ByOutput | UnsetType = UNSET
+    ratings: ByRating | UnsetType = UNSET
     groups: Groups
     folds: ByFold | UnsetType = UNSET
     runs: Runs
@@ -492,6 +497,7 @@ class AmountNumbers(Model, kw_only=True, forbid_unknown_fields=False):
     confusion_matrix: Confusion | UnsetType = UNSET
     per_class: PerClass | UnsetType = UNSET
     outputs: ByOutput | UnsetType = UNSET
+    ratings: ByRating | UnsetType = UNSET
     groups: Groups | UnsetType = UNSET
     folds: dict[str, FoldMetrics] | UnsetType = UNSET
 

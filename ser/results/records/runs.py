@@ -47,7 +47,7 @@ def write_run(folder: Path, result: RunResult, predictions: pd.DataFrame) -> Run
     classes = [column[2:] for column in predictions.columns if column.startswith("p_")]
     check_predictions(predictions, classes)
     kept = [column for column in predictions.columns if column not in AMOUNTS]
-    shares = [f"p_{name}" for name in classes]
+    shares = [column for column in predictions.columns if column.startswith(("p_", "v_"))]
     # All at once: column by column it takes twice as long.
     parts = [predictions[[c for c in kept if c not in shares]], predictions[shares].astype(np.float32)]
     table = pd.concat(parts, axis=1)[kept]
@@ -107,7 +107,7 @@ def _frame(path: Path, amount: dict[str, Any]) -> pd.DataFrame:
     try:
         frame = pd.read_csv(content, dtype=types, keep_default_na=False, encoding="utf-8")
         for column in frame.columns:
-            if column.startswith("p_"):
+            if column.startswith(("p_", "v_")):
                 frame[column] = frame[column].astype(np.float32)
     except (ValueError, KeyError) as error:  # ParserError and UnicodeDecodeError are ValueErrors
         raise ConfigError(f"cannot read the predictions {path}", found=error) from None

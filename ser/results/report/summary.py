@@ -179,7 +179,8 @@ def _classes(result: Result, full: bool) -> list[Block]:
             )
         }
     rows = [[*row, f"{own[row[0]].support:g}"] for row in zip(result.classes, *columns.values(), strict=True)]
-    return [Table("Each class, mean over runs", ["class", *columns, "utterances"], rows)]
+    tables: list[Block] = [Table("Each class, mean over runs", ["class", *columns, "utterances"], rows)]
+    return [*tables, *([_outputs(result.numbers.ratings)] if result.numbers.ratings else [])]
 
 
 def _outputs(outputs: dict[str, OutputScores]) -> Table:

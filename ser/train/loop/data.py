@@ -103,7 +103,9 @@ class Data:
         unlabelled: rows of a target corpus, `(m,)`, whose features may be used, never their labels; None where there is none.
         oracle: validation rows of the target, whose labels the selection `oracle` alone may read.
         views: augmented views that training rows are drawn among; None where there are none.
-        values: the target of every row where it is not one class, `(n, classes)`, see `ser.train.losses._base.Batch`.
+        values: the target of every row where it is not one class, `(n, classes)`, see `ser.train.losses._base.Batch`;
+            of a class and dimensions that of the dimensions.
+        dimensions: the number of values that a head gives after its classes; 0 where they are all there is, or none.
     """
 
     resident: Resident
@@ -117,6 +119,12 @@ class Data:
     oracle: NDArray[np.int64] | None = None
     views: ViewRows | None = None
     values: NDArray[np.float64] | None = None
+    dimensions: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """The number of a head's outputs."""
+        return self.classes + self.dimensions
 
 
 @dataclass(eq=False)

@@ -14,11 +14,12 @@ from torch import Tensor, stack
 
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
+from ser.metadata.targets import MIXED
 from ser.train.heads._base import part_of, plugin
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident, Trained
 from ser.train.loop.dialogues import resident_of
-from ser.train.loop.prediction import embed, layer_weights, predict
+from ser.train.loop.prediction import embed, layer_weights, predict, rescaled
 from ser.train.loop.trainer import train
 from ser.train.loop.validation import account
 from ser.train.nn import streams
@@ -124,7 +125,7 @@ class Learner:
     def predict(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:
         """Probabilities `(runs, len(rows), classes)` under the weights of each part; of huge weights some are not finite.
 
-        Of dimensions, values on the scale of the ratings.
+        Of dimensions, values on the scale of the ratings; of a class and dimensions they follow the probabilities.
         """
         nothing = rows[:0]
         parts = [
@@ -132,7 +133,7 @@ class Learner:
             for k, (_, resident) in enumerate(self.residents)
         ]
         found = parts[0] if len(parts) == 1 else np.asarray(plugin(self.config.head).combine(parts))
-        return found if self.data.unit is None else found * self.data.unit[1] + self.data.unit[0]
+        return found if self.data.unit is None else rescaled(found, *self.data.unit)
 
     def embed(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:
         """Embeddings by the head's `embed`, those of several parts one after another, `(runs, len(rows), E)`."""
@@ -190,6 +191,7 @@ class Learner:
             oracle,
             self.data.views,
             self.data.values,
+            len(self.data.target.names) if self.config.target == MIXED else 0,
         )
 
     def merge(self, parts: list[list[Trained]]) -> list[Trained]:

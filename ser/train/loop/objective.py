@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ser.errors import TrainingError
-from ser.metadata.targets import EMOTION
+from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED
 from ser.train.adapt import _base as adapt
 from ser.train.loop.callbacks import Callback, Step
 from ser.train.loop.config import Config
@@ -27,10 +27,12 @@ class Objective(nn.Module):
     Args:
         terms: weights by name.
         classes, size: see `ser.train.losses._base.Term`.
+        dimensions: the number of values that a head gives after its classes, where it learns both.
     """
 
-    def __init__(self, terms: Mapping[str, float], classes: int, size: int = 0) -> None:
+    def __init__(self, terms: Mapping[str, float], classes: int, size: int = 0, dimensions: int = 0) -> None:
         super().__init__()
+        self.first = classes if dimensions else 0
         self.weights = list(terms.values())
         self.terms = nn.ModuleList(term(name)(classes, size) for name in terms)
         self.reads_embedding = any(term(name).reads_embedding for name in terms)
@@ -66,16 +68,24 @@ class Objective(nn.Module):
     def _sum(self, batch: Batch) -> Tensor:
         total: Tensor | None = None
         for weight, one in zip(self.weights, self.terms, strict=True):
-            loss: Tensor = one(batch) if weight == 1 else weight * one(batch)
+            own = self._part(batch, one) if self.first else batch
+            loss: Tensor = one(own) if weight == 1 else weight * one(own)
             total = loss if total is None else total + loss
         assert total is not None
         return total
+
+    def _part(self, batch: Batch, one: nn.Module) -> Batch:
+        """The outputs of a class and dimensions that a loss is of."""
+        if DIMENSIONS in one.targets:  # type: ignore[operator]
+            return batch._replace(logits=batch.logits[..., self.first :])
+        return batch._replace(logits=batch.logits[..., : self.first], target=None)
 
 
 # Balanced weights of each kind of target: of training utterances (or votes) of each output, and the number of utterances.
 OF_TARGET: dict[str, Callable[[Tensor, int], Tensor]] = {
     "emotion": lambda counts, number: class_weights(counts),
     "votes": lambda counts, number: class_weights(counts),
+    "mixed": lambda counts, number: class_weights(counts),
     "labels": lambda counts, number: ((number - counts) / counts.clamp_min(1)).clamp(0.01, 100).float(),
 }
 
@@ -101,7 +111,7 @@ class Targets:
         )
         self.smoothing = config.label_smoothing
         self.counts = torch.stack([torch.bincount(self.labels[r], minlength=data.classes) for r in rows])
-        if config.target == EMOTION and int((self.counts > 0).sum(1).min()) < 2:
+        if config.target in (EMOTION, MIXED) and int((self.counts > 0).sum(1).min()) < 2:
             raise TrainingError(
                 "the training part has fewer than two classes", action="Take more data or another scheme."
             )
@@ -109,7 +119,7 @@ class Targets:
         weigh = OF_TARGET.get(config.target) if balanced else None
         if weigh is None:
             self.weights = torch.ones_like(self.counts, dtype=torch.float32)
-        elif self.values is None:
+        elif self.values is None or config.target == MIXED:
             self.weights = weigh(self.counts, rows.shape[1])
         else:
             self.weights = weigh(torch.stack([self.values[r].sum(0) for r in rows]), rows.shape[1])
@@ -200,7 +210,7 @@ def trainable(data: Data, config: Config, seeds: Sequence[int]) -> tuple[Paramet
                 config.adapt, data.classes, size, config.adapt_weight, config.adapt_ramp, seed
             )
         with streams.drawing(streams.derive(seed, "loss")):
-            return Trainable(method, Objective(terms, data.classes, size))
+            return Trainable(method, Objective(terms, data.classes, size, data.dimensions))
 
     others: list[Callable[[], nn.Module]] = [partial(beside, s) for s in seeds]
     parameters = Parameters(builds, data.resident.device, others, in_place=config.precision == "float32")

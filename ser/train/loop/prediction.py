@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from ser.accelerator import exact
@@ -28,20 +28,28 @@ def predict(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]
         weights: `(runs, n)`.
 
     Returns:
-        `(runs, len(rows), classes)`.
+        `(runs, len(rows), outputs)`.
     """
     parameters = _unfilled(data, config, len(weights))
     found = []
     for snapshot in weights.chunk(config.snapshots, dim=1):
         parameters.load(snapshot)
-        found.append(outputs_of(logits(parameters, data, rows).cpu().double(), config.target))
+        found.append(outputs_of(logits(parameters, data, rows).cpu().double(), config.target, data.classes))
     return torch.stack(found).mean(0).numpy()
 
 
-def outputs_of(logits: Tensor, target: str) -> Tensor:
+def outputs_of(logits: Tensor, target: str, classes: int) -> Tensor:
     """Make of logits what a kind of target takes them for: probabilities by a softmax or a sigmoid, or values."""
     kind = plugin(target).OUTPUT
+    if kind == "softmax and value":
+        return torch.cat([logits[..., :classes].softmax(-1), logits[..., classes:]], -1)
     return logits.softmax(-1) if kind == "softmax" else logits.sigmoid() if kind == "sigmoid" else logits
+
+
+def rescaled(found: NDArray[np.float64], mean: ArrayLike, std: ArrayLike) -> NDArray[np.float64]:
+    """Bring values, the last of the outputs `(..., K)`, from standard deviations back to their scale."""
+    first = found.shape[-1] - len(np.asarray(mean))
+    return np.concatenate([found[..., :first], found[..., first:] * np.asarray(std) + np.asarray(mean)], axis=-1)
 
 
 def embed(data: Data, config: Config, weights: Tensor, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -78,7 +86,7 @@ def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[],
     options = dict(config.head_options)
 
     def start(seed: int) -> nn.Module:
-        head = build_head(config.head, data.resident.inputs, data.classes, options, streams.derive(seed, "init"))
+        head = build_head(config.head, data.resident.inputs, data.outputs, options, streams.derive(seed, "init"))
         return head if config.context == "utterance" else PerTurn(head, config.head)
 
     return [partial(start, s) for s in seeds]
@@ -86,10 +94,10 @@ def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[],
 
 @torch.no_grad()
 def logits(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> Tensor:
-    """Logits of some rows, `(runs, len(rows), classes)`, in evaluation mode."""
+    """Logits of some rows, `(runs, len(rows), outputs)`, in evaluation mode."""
     parameters.head.eval()
     runs = len(parameters.theta)
-    out = torch.empty(runs, len(data.labels), data.classes, device=data.resident.device)
+    out = torch.empty(runs, len(data.labels), data.outputs, device=data.resident.device)
     with exact(data.resident.device):
         for chunk in data.resident.chunks(rows, EVALUATION_ROWS):
             units = chunk.expand(runs, *chunk.shape)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ser.metadata.targets import MIXED
 from ser.results.metrics.classification import ua, wa
 from ser.train.loop.config import LOWEST, TARGET
 from ser.train.losses.cross_entropy import loss
@@ -59,13 +60,15 @@ def validate_target(
 ) -> list[EpochScores]:
     """Scores of each run for any kind of target: as `validate`, or the metric that picks the epoch, its error and a loss.
 
+    Of a class and dimensions, scores are those of the classes, and the loss is the sum of both.
+
     The loss is plain: of votes their cross-entropy, of labels binary cross-entropy, of dimensions the mean squared error in
     standard deviations of the training part.
 
     Args:
         logits: `(runs, rows, outputs)`.
         labels: `(rows,)`.
-        values: `(rows, outputs)`; None for classes.
+        values: `(rows, outputs)`, of a class and dimensions `(rows, dimensions)`; None for classes.
     """
     if values is None:
         return validate(logits, labels, classes)
@@ -76,6 +79,12 @@ def validate_target(
         return [
             s._replace(values={**s.values, "validation_loss": loss})
             for s, loss in zip(validate(logits, labels, classes), soft, strict=True)
+        ]
+    if target == MIXED:
+        both = (guess[..., classes:] - truth).square().mean((-1, -2)).tolist()
+        return [
+            s._replace(values={**s.values, "validation_loss": s.values["validation_loss"] + more})
+            for s, more in zip(validate(logits[..., :classes], labels, classes), both, strict=True)
         ]
     if target == "labels":
         losses = F.binary_cross_entropy_with_logits(guess, truth.expand_as(guess), reduction="none").mean((-1, -2))

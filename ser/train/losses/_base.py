@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ser import registry
 from ser.errors import ConfigError
+from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED
 from ser.train.heads._base import require_embedding
 from ser.train.losses import split
 
@@ -25,7 +26,7 @@ class Batch(NamedTuple):
     """One step of a stack of runs, as a loss sees it.
 
     Attributes:
-        logits: `(runs, batch, classes)`.
+        logits: `(runs, batch, classes)`; of a class and dimensions, each loss sees those that it is of.
         labels: class numbers, `(runs, batch)`.
         weights: the class weights of the configuration, `(runs, classes)`; of labels, those of the utterances that have it.
         counts: training utterances of each class, `(runs, classes)`.
@@ -125,10 +126,17 @@ def check_losses(text: str, head: str, mixup: bool, target: str = "emotion") -> 
             no meaning for mixed labels.
     """
     kinds = {name: term(name) for name in parse(text)}
-    other = next((name for name, kind in kinds.items() if target not in kind.targets), None)
+    parts = (EMOTION, DIMENSIONS) if target == MIXED else (target,)
+    other = next((name for name, kind in kinds.items() if not set(parts) & set(kind.targets)), None)
     if other is not None:
-        fitting = [name for name in registry.names(LOSSES) if target in term(name).targets]
+        fitting = [name for name in registry.names(LOSSES) if set(parts) & set(term(name).targets)]
         raise ConfigError(f"loss {other} with target {target}", expected=", ".join(fitting), option="loss")
+    for part in parts:
+        if not any(part in kind.targets for kind in kinds.values()):
+            fitting = [name for name in registry.names(LOSSES) if part in term(name).targets]
+            raise ConfigError(
+                f"loss {text} does not train {part}", expected=f"one of {', '.join(fitting)} beside it", option="loss"
+            )
     deep = [name for name, kind in kinds.items() if kind.reads_embedding]
     if len(deep) == len(kinds):
         raise ConfigError(f"loss {text} trains no classifier", action=f"Add one that does: --loss cross_entropy,{text}")

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.features.tensors import Tensors
-from ser.results.metrics.measures import MEASURES, run_scores
+from ser.metadata.targets import EMOTION, MIXED
+from ser.results.metrics.measures import MEASURES, RATED_AS, VALUE, run_scores
 from ser.results.records.model import RunScores
 
 
@@ -21,11 +22,13 @@ def prediction_rows(
 
     Args:
         rows: positions of the utterances in `data.frame`, `(n,)`.
-        probabilities: `(n, classes)`.
+        probabilities: `(n, classes)`; of a class and dimensions, their values follow.
         columns: further columns with one value each: `run`, `fold`, `split`.
     """
     classes = np.array(data.classes, dtype=object)
-    measure = MEASURES[data.target.kind]
+    mixed = data.target.kind == MIXED
+    measure = MEASURES[EMOTION if mixed else data.target.kind]
+    probabilities, more = np.split(probabilities, [len(classes)], axis=-1)
     named = {"true": _texts(classes[data.labels[rows]]), "predicted": _texts(classes[probabilities.argmax(-1)])}
     table = pd.DataFrame(
         {
@@ -42,7 +45,12 @@ def prediction_rows(
     )
     shares = pd.DataFrame(probabilities, columns=[f"p_{c}" for c in data.classes])
     parts = [table, shares]
-    if data.values is not None:
+    if mixed:
+        assert data.values is not None
+        rated = np.stack([data.values[rows], more.astype(np.float32)], -1).reshape(len(rows), -1)
+        names = [f"{prefix}{name}" for name in data.target.names for prefix in (RATED_AS, VALUE)]
+        parts = [table, pd.DataFrame(rated, columns=names), shares.astype(np.float32)]
+    elif data.values is not None:
         # As they are written: the scores of a record are those of its file.
         parts[1] = shares.astype(np.float32)
         parts.insert(1, pd.DataFrame(data.values[rows], columns=[f"{measure.truth}{c}" for c in data.classes]))

@@ -19,8 +19,10 @@ from ser.metadata.table import load_table, make_table, write_table
 from ser.predict.predictions import scales_note
 from ser.results.metrics.measures import MEASURES, js, kl, measure_of
 from ser.results.records.listing import list_results
+from ser.results.records.result import read_result
 from ser.results.records.runs import read_predictions
 from ser.results.report.results_list import list_table
+from ser.results.report.summary import summary_sections
 from ser.results.statistics.comparison import compare_results
 from ser.results.verification.verify import verify
 from ser.train.checkpoint import load_head
@@ -35,6 +37,7 @@ from ser.train.experiments.transfer import transfer
 from ser.train.experiments.transfer_matrix import matrix
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data, Resident
+from ser.train.loop.prediction import predict
 from ser.train.loop.trainer import train
 from ser.train.losses._base import Batch, term
 
@@ -122,6 +125,90 @@ def test_a_regressor_of_scikit_learn_is_the_line_to_beat(rated: Any) -> None:
         summary_of(rated, target="arousal", head="sklearn:SVC", epochs=None)
     with pytest.raises(ConfigError, match="does not learn votes"):
         summary_of(rated, target="votes", head="sklearn:SVC", epochs=None)
+
+
+def test_one_head_learns_the_class_and_dimensions(rated: Any) -> None:
+    mixed = {"target": "emotion,arousal,valence", "epochs": 30}
+    found = summary_of(rated, **mixed, save=True)
+    assert sound(rated, found)
+    assert found["data"]["learns"] == "emotion,arousal,valence"
+    assert found["config"]["loss"] == "cross_entropy,ccc"
+    assert list(found["per_class"]) == list(NEXT)
+    assert list(found["ratings"]) == ["arousal", "valence"]
+    assert found["pooled"]["UA"]["mean"] > 0.7
+    frame = frame_of(rated, found)
+    test = frame[frame["split"] == "test"]
+    for name, own in found["ratings"].items():
+        each = [audmetric.concordance_cc(r[f"r_{name}"], r[f"v_{name}"]) for _, r in test.groupby("run")]
+        assert own["CCC"] == pytest.approx(np.mean(each), abs=1e-6)
+        assert own["CCC"] > 0.7
+    np.testing.assert_allclose(frame[[f"p_{name}" for name in NEXT]].sum(axis=1), 1, rtol=1e-5)
+    (head,) = list((rated.space.results / found["experiment"]).glob("run-000.fold-00.safetensors"))
+    saved = load_head(head)
+    assert (saved.target, saved.classes, saved.dimensions) == ("mixed", list(NEXT), ("arousal", "valence"))
+    from ser.features.tensors import load_tensors
+
+    data = load_tensors("d", rated.space, target="emotion,arousal,valence")
+    rows = test[(test["run"] == 0) & (test["fold"] == "0")]
+    place = [list(data.frame["utterance_id"]).index(u) for u in rows["utterance_id"]]
+    again = saved.probabilities([Block("toy", "audio", data.blocks[0].values[place])])
+    columns = [*(f"p_{name}" for name in NEXT), "v_arousal", "v_valence"]
+    np.testing.assert_allclose(again, rows[columns].to_numpy(), rtol=1e-4, atol=1e-6)
+    half = summary_of(rated, **mixed, loss="cross_entropy,ccc:0.5")
+    assert compare_results([found["experiment"], half["experiment"]], rated.space.results).metric == "UA"
+    shown = str(summary_sections(read_result(found["experiment"], rated.space.results), False))
+    assert "Each dimension, mean over runs" in shown
+
+
+def test_the_weights_of_a_class_and_dimensions_are_those_of_the_losses(rated: Any) -> None:
+    space, options = rated.space, {**QUICK, "runs": 1, "target": "emotion,arousal"}
+    loud, low = (fit("d", space, **options, loss=f"cross_entropy,mse:{w}")["config"]["loss"] for w in (2, 0.5))
+    assert (loud, low) == ("cross_entropy,mse:2", "cross_entropy,mse:0.5")
+    for wrong, match in (
+        ("cross_entropy", "loss cross_entropy does not train dimensions; expected one of ccc"),
+        ("ccc", "loss ccc does not train emotion; expected one of"),
+        ("cross_entropy,kl", "loss kl with target mixed"),
+    ):
+        with pytest.raises(ConfigError, match=match):
+            fit("d", space, **options, loss=wrong)
+    for target, match in (
+        ("emotion,joy", "'joy' is not a target here"),
+        ("emotion,votes", "'votes' is not a target here"),
+        ("mixed", "'mixed' is not a target here"),
+    ):
+        with pytest.raises(ConfigError, match=match):
+            fit("d", space, **{**options, "target": target})
+    with pytest.raises(ConfigError, match="does not learn mixed"):
+        fit("d", space, **{**options, "epochs": None}, head="sklearn:SVC")
+
+
+def test_each_loss_of_a_mixed_head_sees_its_own_outputs() -> None:
+    """A linear head shares no layer: what classes learn does not depend on the dimensions, nor the other way round."""
+    random = np.random.default_rng(0)
+    values, labels = random.normal(size=(90, 2)), np.arange(90) % 3
+    x = np.concatenate([values, np.eye(3)[labels], random.normal(size=(90, 3))], axis=1).astype(np.float32)
+    resident, rows = Resident([Block("x", "audio", x)]), (np.arange(60), np.arange(60, 90))
+    data = Data(resident, labels, 3, *rows, values=values, dimensions=2)
+
+    def trained(loss: str) -> tuple[Any, NDArray[np.float64]]:
+        config = make_config("linear", target="mixed", epochs=5, clip=0.0, selection="last", loss=loss)
+        together = train(data, config, list(range(20)))
+        (alone,) = train(data, config, [19])
+        assert torch.equal(alone.weights, together[19].weights)
+        return together[19], predict(data, config, alone.weights[None], rows[1])[0]
+
+    first, scores = trained("cross_entropy,mse")
+    assert scores.shape == (30, 5)
+    np.testing.assert_allclose(scores[:, :3].sum(1), 1)
+    _, other = trained("cross_entropy,ccc")
+    np.testing.assert_array_equal(other[:, :3], scores[:, :3])
+    assert not np.array_equal(other[:, 3:], scores[:, 3:])
+    _, other = trained("cb_focal,mse")
+    np.testing.assert_array_equal(other[:, 3:], scores[:, 3:])
+    assert not np.array_equal(other[:, :3], scores[:, :3])
+    both = first.curves["validation_loss"][-1]
+    hit = -np.log(scores[np.arange(30), labels[60:]]).mean()
+    assert both == pytest.approx(hit + ((scores[:, 3:] - values[60:]) ** 2).mean(), rel=1e-5)
 
 
 def test_a_search_over_dimensions_chooses_by_ccc(rated: Any) -> None:
@@ -240,7 +327,11 @@ def test_several_labels_of_a_table_are_learned_each_by_itself(maker: Any, tmp_pa
         ("arousal,arousal", {}, "is named twice"),
         ("dominance", {}, "'dominance' is not a target here"),
         ("labels", {}, "no utterance of d has several labels"),
-        ("arousal", {"loss": "cross_entropy"}, "loss cross_entropy with target dimensions; expected ccc, huber, mse"),
+        (
+            "arousal",
+            {"loss": "cross_entropy"},
+            "loss cross_entropy with target dimensions; expected ccc, ccc_epoch, huber",
+        ),
         ("arousal", {"selection": "UA"}, "selection UA with target dimensions; expected one of CCC, loss, last"),
         ("arousal", {"head": "late_logits"}, "does not learn dimensions"),
         ("emotion", {"loss": "kl"}, "loss kl with target emotion"),
