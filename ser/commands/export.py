@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ser.commands._base import Command, Group, Session
+from ser.commands._types import Folder, Items
 
 
 @click.group("export", cls=Group)
@@ -44,3 +45,53 @@ def folder(session: Session, model: str, output: Path | None, calibrate: bool, o
             session.warn(f"{origin.kind} {origin.name} ({origin.licence}): {limit.says}")
     heads = len(done.config.heads)
     session.say(f"written: {done.path} ({heads} {'head' if heads == 1 else 'heads'}, config.json, README.md)")
+
+
+@command.command("onnx", cls=Command)
+@click.argument("model")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: the name of MODEL, .onnx]"
+)
+@click.option("--features", is_flag=True, help="Read features, also where the encoder can be a part of the graph.")
+@click.option(
+    "--clip",
+    "clips",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A recording to check the graph on. May be repeated.  [default: some of the corpus, or else noise]",
+)
+@click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
+@click.option("--encoders", type=Items(), help="STORE=NAME or folder, where an encoder's weights have moved.")
+def onnx(
+    session: Session,
+    model: str,
+    output: Path | None,
+    features: bool,
+    clips: tuple[Path, ...],
+    weights: Path | None,
+    encoders: list[str] | None,
+) -> None:
+    """Write a model in ONNX: from the waveform to probabilities, or from features where the encoder is no graph.
+
+    MODEL is an experiment of ser fit --save, the file of one head, or a folder of ser export folder. The graph is checked: what
+    onnxruntime answers is within 0.0001 of what PyTorch does, or nothing is written.
+
+    \b
+    ser export onnx fit-mine --output mine.onnx
+    ser predict new.wav --model mine.onnx
+    """
+    from ser.export.onnx import clips_of, export_onnx
+    from ser.predict.onnx_head import WAVEFORM
+    from ser.results.records.find import find_heads
+    from ser.train.checkpoint import load_head
+    from ser.train.model_folder import heads_and_temperatures
+
+    heads = find_heads(model, session.workspace.results)
+    output = output or Path(Path(model).name.removesuffix(".json").removesuffix(".safetensors") + ".onnx")
+    heard = clips or clips_of(load_head(heads_and_temperatures(heads)[0][0]), session.workspace)
+    moved = dict(pair.partition("=")[::2] for pair in encoders or [])
+    done = export_onnx(heads, output, clips=heard, weights=weights, encoders=moved, features=features, say=session.warn)
+    if done.reads != WAVEFORM:
+        session.warn(f"the graph begins with features: {done.why}")
+    session.say(f"written: {done.path}, from {done.reads} to probabilities")
+    session.say(f"largest difference from PyTorch, on {done.heard}: {done.difference:.1e}")

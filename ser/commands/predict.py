@@ -14,8 +14,8 @@ from ser.commands._types import Folder, Items, Number
     "--model",
     required=True,
     metavar="NAME|FILE|FOLDER",
-    help="A saved head's file; an experiment of ser fit --save, by the beginning of its name: the mean of its heads; or a "
-    "folder of ser export folder.",
+    help="A saved head's file, or one of ser export onnx; an experiment of ser fit --save, by the beginning of its name: the "
+    "mean of its heads; or a folder of ser export folder.",
 )
 @click.option(
     "--texts", type=click.Path(dir_okay=False, path_type=Path), help="The words that are said: one line for each file."
@@ -62,6 +62,11 @@ from ser.commands._types import Folder, Items, Number
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--encoders", type=Items(), help="STORE=NAME or folder, where an encoder's weights have moved.")
+@click.option(
+    "--runtime",
+    type=click.Choice(["torch", "onnx"]),
+    help="What computes the heads; onnx takes a file of ser export onnx.  [default: by the file]",
+)
 @click.option("--device", default="cpu", show_default=True)
 def command(
     session: Session,
@@ -80,6 +85,7 @@ def command(
     form: str,
     weights: Path | None,
     encoders: list[str] | None,
+    runtime: str | None,
     device: str,
 ) -> None:
     """Predict the emotions of audio files (or folders of them), as a table, CSV or JSON lines.
@@ -95,6 +101,7 @@ def command(
     """
     from ser.predict.inputs import inputs_of_command
     from ser.predict.long_recordings import follow, only_with_window
+    from ser.predict.onnx_head import check_runtime
     from ser.predict.predictions import abstain, as_text, check_confidence
     from ser.predict.predictor import Predictor
     from ser.predict.timeline import TimelineOptions
@@ -108,6 +115,7 @@ def command(
         options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence, vad or "")
     moved = dict(pair.partition("=")[::2] for pair in encoders or [])
     heads = find_heads(model, session.workspace.results)
+    check_runtime(runtime, heads[0])
     predictor = Predictor(heads, weights=weights, device=device, encoders=moved, say=session.warn)
     if len(predictor.files) > 1:
         session.warn(f"the answers are the mean of {len(predictor.files)} heads in {predictor.files[0].parent}")

@@ -17,6 +17,7 @@ from ser.extract.plan import batches, by_cost
 from ser.features.blocks import Block
 from ser.predict.head_encoders import load_encoder
 from ser.predict.inputs import Inputs, check_inputs
+from ser.predict.onnx_head import ENDING, OnnxHead, Waveform, load_onnx
 from ser.predict.predictions import long_note, notes, prediction_table, scales_note
 from ser.predict.recordings import Recording, RecordingLike
 from ser.results.metrics.calibration import scaled
@@ -54,7 +55,7 @@ class Predictor:
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.files, self.temperatures = heads_and_temperatures(model)
-        self.heads = [load_head(file) for file in self.files]
+        self.heads = [load_onnx(file) if file.suffix == ENDING else load_head(file) for file in self.files]
         self.head = self.heads[0]
         for file, head in zip(self.files, self.heads, strict=True):
             _refuse_others(file, head, self.head)
@@ -63,8 +64,11 @@ class Predictor:
         for note in dict.fromkeys(note for head in self.heads for note in head.notes):
             say(note)
         folder = None if weights is None else Path(weights)
-        self.encoders = [
+        heard = self.head.waveform if isinstance(self.head, OnnxHead) else None
+        self.encoders: list[Encoder] = [
             load_encoder(i, self.head.about.stores[i.name], (encoders or {}).get(i.name), folder, device, say)
+            if heard is None
+            else Waveform(heard)
             for i in self.head.inputs
         ]
         self.say = say

@@ -265,6 +265,15 @@ def _facts(path: Path, text: str | None) -> HeadFacts:
     return facts
 
 
+def recipe_of(path: Path, facts: HeadFacts) -> Recipe:
+    """How a head was trained, by its facts.
+
+    Raises:
+        ConfigError: the configuration is not one, or a part from outside is missing; `path` names the file.
+    """
+    return _recipe(path, facts, whole=False)
+
+
 def _recipe(path: Path, facts: HeadFacts, whole: bool) -> Recipe:
     head = facts.config.get("head")
     if not isinstance(head, str):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ser.accelerator import exact
 from ser.errors import AudioError, EncoderError
@@ -94,6 +94,30 @@ class Frozen(Encoder):
     @abstractmethod
     def hidden(self, inputs: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], list[int]]:
         """The chosen layers of a batch: each a tensor `(batch, frames, dim)`, and the number of real frames of each row."""
+
+    @property
+    def network(self) -> nn.Module | None:
+        """The network, of encoders that have `waveform`."""
+        return None
+
+    @property
+    def longest(self) -> int | None:
+        """The samples of the longest audio that `waveform` takes; None for any."""
+        return None
+
+    def waveform(self, audio: Tensor) -> list[Tensor]:
+        """The chosen layers, `(batch, frames, dim)` each, of audio `(batch, samples)` of one length.
+
+        They are those of `hidden`, made of torch's operations alone, so that they can be traced. Where `network` is not None.
+        """
+        raise NotImplementedError
+
+    def pool_whole(self, layer: Tensor) -> Tensor:
+        """The vector of utterance level of a layer whose frames are all real, `(batch, frames, dim)` -> `(batch, size)`."""
+        centre = layer.mean(1)
+        if self.pooling != STATISTICS:
+            return centre
+        return torch.cat([centre, (layer - centre[:, None]).square().mean(1).sqrt()], dim=-1)
 
     def moved(self, values: Tensor) -> Tensor:
         """Values on the device.

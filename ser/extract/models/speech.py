@@ -92,6 +92,18 @@ class Speech(Frozen):
         with self.zeroing.over(mask):
             return self.hidden_layers.run(lambda: self._encoded(features, mask)), frames
 
+    @property
+    def network(self) -> nn.Module:
+        found: nn.Module = self.model
+        return found
+
+    def waveform(self, audio: Tensor) -> list[Tensor]:
+        if self.extractor.do_normalize:
+            centre = audio - audio.mean(1, keepdim=True)
+            audio = centre / (centre.square().mean(1, keepdim=True) + NORMALISATION_EPS).sqrt()
+        features = self.model.feature_extractor(audio).transpose(1, 2)
+        return self.hidden_layers.run(lambda: self._encoded(features, None))
+
     def _encoded(self, features: Tensor, mask: Tensor | None) -> Tensor:
         projected = self.model.feature_projection(features)
         states = projected[0] if isinstance(projected, tuple) else projected  # HuBERT gives no second

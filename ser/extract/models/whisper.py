@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ser.extract.checkpoints import ModelName
 from ser.extract.hubs import ModelFiles
@@ -84,6 +84,39 @@ class Whisper(Frozen):
             return [layer[:, : max(frames)] for layer in layers], frames
         own = [[self._frames(window) for window in pieces] for pieces in of_inputs]
         return [padded(joined(layer, own)) for layer in layers], [sum(counts) for counts in own]
+
+    @property
+    def network(self) -> nn.Module:
+        found: nn.Module = self.model
+        return found
+
+    @property
+    def longest(self) -> int:
+        return self.window
+
+    def waveform(self, audio: Tensor) -> list[Tensor]:
+        samples = audio.shape[1]
+        frames = (samples + self.hop * STRIDE - 1) // (self.hop * STRIDE)
+        heard: Any = self.window
+        if self.exact:
+            longest = frames * self.hop * STRIDE + 2 * self.extractor.n_fft
+            heard = torch.clamp(torch.as_tensor(longest), max=self.window)
+        mel = self._mel(F.pad(audio, (0, heard - samples)))
+        mel = mel[:, :, : STRIDE * frames] if self.exact else mel
+        self._own.frames = self.window // (self.hop * STRIDE)  # all: the last block is not cut
+        return [layer[:, :frames] for layer in self.hidden_layers.run(lambda: self._encoded(mel, None))]
+
+    def _mel(self, audio: Tensor) -> Tensor:
+        """The extractor's log-mel spectrogram as a convolution, `(batch, samples)` -> `(batch, bands, frames)`."""
+        size = int(self.extractor.n_fft)
+        angle = torch.outer(torch.arange(size // 2 + 1).double(), torch.arange(size).double()) * (2 * torch.pi / size)
+        waves = torch.cat([angle.cos(), -angle.sin()]) * torch.hann_window(size, dtype=torch.float64)
+        wide = F.pad(audio[:, None], (size // 2, size // 2), mode="reflect")
+        parts = F.conv1d(wide, waves.float()[:, None], stride=self.hop)[..., :-1]  # the last frame is left out
+        power = parts[:, : size // 2 + 1].square() + parts[:, size // 2 + 1 :].square()
+        bands = torch.from_numpy(np.asarray(self.extractor.mel_filters)).float()
+        logs = (bands.T @ power).clamp_min(1e-10).log10()
+        return (torch.maximum(logs, logs.amax((1, 2), keepdim=True) - 8) + 4) / 4
 
     def _frames(self, audio: NDArray[np.float32]) -> int:
         """The encoder's frames of audio, a begun one included."""

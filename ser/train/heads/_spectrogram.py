@@ -5,14 +5,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ser.train.nn.layers import Dropout, Features, Input, Linear
+from ser.train.nn.layers import Dropout, Features, Input, Linear, is_traced
 
 PIECE = 64  # utterances at a time in evaluation, where batches are larger than pictures allow
 
 
 def middle_frames(x: Tensor, mask: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     """The middle of utterances longer than a number of frames; others are whole."""
-    if x.shape[2] <= frames:
+    if is_traced():  # for utterances of any length
+        frames = torch.as_tensor(x.shape[2]).clamp(max=frames)  # type: ignore[assignment]
+    elif x.shape[2] <= frames:
         return x, mask
     first = (mask.sum(-1) - frames).clamp_min(0) // 2
     index = first[..., None] + torch.arange(frames, device=x.device)
@@ -21,6 +23,8 @@ def middle_frames(x: Tensor, mask: Tensor, frames: int) -> tuple[Tensor, Tensor]
 
 def in_pieces(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, mask: Tensor, size: int = PIECE) -> Tensor:
     """`function(x, mask)` of at most `size` utterances at a time, each piece as long as its longest; bounds memory."""
+    if is_traced():
+        return function(x, mask)
     parts = []
     for piece, there in zip(torch.split(x, size, dim=1), torch.split(mask, size, dim=1), strict=True):
         longest = int(there.sum(-1).max())

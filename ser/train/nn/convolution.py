@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser.train.nn.layers import Linear
+from ser.train.nn.layers import Linear, is_traced
 from ser.train.nn.norms import BatchNorm, GroupNorm, real_only
 
 
@@ -78,7 +78,7 @@ class Conv2d(nn.Module):
 
 def _laid_out(x: Tensor, channels_last: bool) -> Tensor:
     """Pictures `(batch, channels, frames, bands)` with channels last in memory, or first."""
-    if not channels_last:
+    if not channels_last or is_traced():
         return x.contiguous()
     if x.shape[1] > 1:
         return x.contiguous(memory_format=torch.channels_last)
@@ -92,8 +92,9 @@ def halve(x: Tensor, mask: Tensor, kernel: int = 2) -> tuple[Tensor, Tensor]:
     The zeros after the last real frame count in a cell's maximum, in an utterance alone as beside a longer one.
     """
     flat = x.flatten(0, 1)
-    if x.shape[3] % 2:
-        flat = F.pad(flat, (0, 0, 0, 1))
+    odd = x.shape[3] % 2
+    if odd or is_traced():
+        flat = F.pad(flat, (0, 0, 0, odd))
     small = F.max_pool2d(flat, kernel, 2, padding=(kernel - 1) // 2, ceil_mode=kernel == 2)
     return real_only(small.view(*x.shape[:2], *small.shape[1:]), mask[..., ::2]), mask[..., ::2]
 

@@ -58,6 +58,11 @@ class Feature(NamedTuple):
 Features = dict[str, Feature]  # a batch, by store
 
 
+def is_traced() -> bool:
+    """True while a head is traced for export: then nothing may depend on the sizes of the example, or be written in place."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
 class Linear(nn.Module):
     """x W + b for each run. Input `(runs, ..., inputs)`, output `(runs, ..., outputs)`.
 
@@ -91,7 +96,7 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, size))
 
     def forward(self, x: Tensor) -> Tensor:
-        size = x.shape[-1:]
+        size = self.weight.shape[-1:]  # that of x, and a constant where the layer is traced
         if x.device.type == "cpu" and x.numel() >= LARGE * len(x):
             each = zip(x.to(self.weight.dtype).unbind(), self.weight.unbind(), self.bias.unbind(), strict=True)
             normal = [F.layer_norm(run, size, weight, bias) for run, weight, bias in each]

@@ -11,14 +11,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ser.train.nn.layers import is_traced
+
 
 def real_only(x: Tensor, mask: Tensor) -> Tensor:
     """Pictures with zeros in padding, in place; untouched where there is none (which on a GPU would cost a wait to know)."""
+    if is_traced():  # exporters know no writing in place
+        return x * mask[:, :, None, :, None]
     return x.mul_(mask[:, :, None, :, None]) if is_padded(mask) else x
 
 
 def is_padded(mask: Tensor) -> bool:
     return mask.device.type != "cpu" or not bool(mask.all())
+
+
+def _rectified(x: Tensor) -> Tensor:
+    """max(x, 0), in place but in a trace."""
+    return torch.relu(x) if is_traced() else x.relu_()
 
 
 class _Standardise(torch.autograd.Function):
@@ -114,7 +123,16 @@ class _Padding:
 
 
 normalise: Callable[[Tensor, Tensor, Tensor, Tensor, float], tuple[Tensor, ...]] = _Normalise.apply
-standardise: Callable[[Tensor, Tensor, tuple[int, ...], float], Tensor] = _Standardise.apply
+
+
+def standardise(x: Tensor, real: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
+    """(x - mean) / deviation of real values over dimensions, 0 in padding; in a trace without writing in place."""
+    if not is_traced():
+        found: Tensor = _Standardise.apply(x, real, dims, eps)  # type: ignore[no-untyped-call]
+        return found
+    count = real.sum(dims, keepdim=True) * math.prod(x.shape[d] for d in dims if real.shape[d] == 1)
+    y = (x - (x * real).sum(dims, keepdim=True) / count) * real
+    return y * (y.square().sum(dims, keepdim=True) / count + eps).rsqrt()
 
 
 def whole(x: Tensor) -> Tensor:
@@ -165,7 +183,7 @@ class BatchNorm(nn.Module):
                 self.running_var.lerp_(unbiased.view_as(self.running_var), self.momentum)
         if not self.training:
             y = real_only(y[None], mask).squeeze(0)
-        return (y.relu_() if self.relu else y)[None]
+        return (_rectified(y) if self.relu else y)[None]
 
 
 class GroupNorm(nn.Module):
@@ -187,4 +205,4 @@ class GroupNorm(nn.Module):
         y = standardise(grouped, real[:, :, None], (3, 4, 5), self.eps)
         weight, bias = self.weight[:, None, :, None, None], self.bias[:, None, :, None, None]
         out = torch.addcmul(bias * real, y.reshape(x.shape), weight)
-        return out.relu_() if self.relu else out
+        return _rectified(out) if self.relu else out

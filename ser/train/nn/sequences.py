@@ -9,6 +9,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from ser.train.nn.layers import is_traced
+
 MOSTLY_REAL = 0.95  # of a batch's frames: with less padding than the rest, packing costs more than it saves
 
 
@@ -33,8 +35,17 @@ class Packing:
 
     @classmethod
     def of(cls, mask: Tensor | None) -> "Packing | None":
-        """A packing where it pays: one run on a CPU (a GPU would have to wait for the lengths), and padding to leave out."""
-        if mask is None or len(mask) > 1 or mask.device.type != "cpu" or int(mask.sum()) > MOSTLY_REAL * mask.numel():
+        """A packing where it pays: one run on a CPU (a GPU would have to wait for the lengths), and padding to leave out.
+
+        Never in a trace, which would keep the padding of its example.
+        """
+        if (
+            is_traced()
+            or mask is None
+            or len(mask) > 1
+            or mask.device.type != "cpu"
+            or int(mask.sum()) > MOSTLY_REAL * mask.numel()
+        ):
             return None
         return cls(mask)
 

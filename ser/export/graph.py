@@ -1,0 +1,145 @@
+"""The graph of a model for ONNX: standardisation, heads and their mean; and, of encoders that can be traced, the encoder."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ser.errors import ConfigError
+from ser.extract.models.frozen_encoder import Frozen
+from ser.results.metrics.calibration import FLOOR
+from ser.train.checkpoint import SavedHead
+from ser.train.classical.classifier import Classical
+from ser.train.heads._base import build_head, part_of, plugin
+from ser.train.loop.prediction import outputs_of
+from ser.train.nn.layers import Feature, Input
+from ser.train.nn.parameters import Parameters
+
+
+class OneHead(nn.Module):
+    """One saved head: raw features -> its outputs `(batch, classes)`, a head for each part and snapshot.
+
+    Args:
+        temperature: of its probabilities; None leaves them.
+
+    Raises:
+        ConfigError: a head that has no such graph.
+    """
+
+    def __init__(self, head: SavedHead, temperature: float | None) -> None:
+        super().__init__()
+        refuse(head)
+        self.about, self.config, self.temperature, self.columns = head.about, head.neural, temperature, head.inputs
+        part = part_of(self.config.head)
+        self.groups = [self.columns] if part == self.config.head else [[i] for i in self.columns]
+        self.parts = nn.ModuleList()
+        for inputs, weights in zip(self.groups, head.weights, strict=True):
+            each = nn.ModuleList()
+            for row in weights.chunk(self.config.snapshots):
+                made = build_head(part, inputs, len(head.classes), dict(self.config.head_options), 0)
+                each.append(_filled(made, row))
+            self.parts.append(each)
+        for k, source in enumerate(self.columns):
+            for name in ("mean", "std") if source.name in head.statistics else ():
+                self.register_buffer(f"{name}_{k}", torch.from_numpy(head.statistics[source.name][name]))
+
+    def forward(self, values: Sequence[Tensor], lengths: Sequence[Tensor | None]) -> Tensor:
+        batch = {
+            i.name: self._feature(k, i, v, n)
+            for k, (i, v, n) in enumerate(zip(self.columns, values, lengths, strict=True))
+        }
+        parts = []
+        for each in self.parts.children():
+            found = [outputs_of(head(batch)[0], self.config.target) for head in each.children()]
+            parts.append(torch.stack(found).mean(0))
+        whole = parts[0]
+        if len(self.groups) > 1 or part_of(self.config.head) != self.config.head:
+            whole = plugin(self.config.head).combine_tensors(torch.stack(parts))
+        if self.temperature is not None:
+            whole = (whole.clamp_min(FLOOR).log() / self.temperature).softmax(-1)
+        unit = self.about.unit
+        return whole * torch.tensor(unit.std) + torch.tensor(unit.mean) if unit else whole
+
+    def _feature(self, number: int, source: Input, values: Tensor, lengths: Tensor | None) -> Feature:
+        if not source.vocabulary and hasattr(self, f"mean_{number}"):
+            values = (values - getattr(self, f"mean_{number}")) / getattr(self, f"std_{number}")
+            limit = self.about.limit
+            values = values.clamp(-limit, limit) if limit else values
+        if lengths is None:
+            return Feature(values[None], None)
+        mask = torch.arange(values.shape[1])[None] < lengths[:, None]
+        return Feature((values * mask[..., None])[None], mask[None])
+
+
+def _filled(head: nn.Module, weights: Tensor) -> nn.Module:
+    """A head with these weights, `(n,)`, in evaluation mode."""
+    Parameters([lambda: head]).load(weights[None])
+    return head.eval()
+
+
+def refuse(head: SavedHead) -> None:
+    """Refuse heads that are no graph of one utterance's features.
+
+    Raises:
+        ConfigError: a classifier of scikit-learn, a head on dialogues, or one that needs the statistics of other recordings.
+    """
+    if isinstance(head.config, Classical):
+        problem = f"{head.config.head}, a classifier of scikit-learn, is not exported to ONNX"
+    elif head.config.context != "utterance":
+        problem = "a head on dialogues is not exported to ONNX"
+    elif head.about.normalize in ("speaker", "corpus"):
+        problem = (
+            f"a head that was normalised per {head.about.normalize} is not exported to ONNX: it needs other recordings"
+        )
+    elif len(part_names(head)) > 1 and not hasattr(plugin(head.config.head), "combine_tensors"):
+        problem = f"head {head.config.head} does not say how its parts are joined in a graph (combine_tensors)"
+    else:
+        return
+    raise ConfigError(
+        problem,
+        expected="a neural head on single utterances, normalised by the training set",
+        action="Hand it on as a folder: ser export folder.",
+    )
+
+
+def part_names(head: SavedHead) -> list[str]:
+    """The stores of each part of a late fusion; of other heads, all as one."""
+    whole = part_of(head.config.head) == head.config.head
+    return ["+".join(i.name for i in head.inputs)] if whole else [i.name for i in head.inputs]
+
+
+class FromFeatures(nn.Module):
+    """The mean of some heads: for each store its values and, of frames, their numbers -> `(batch, classes)`."""
+
+    def __init__(self, heads: Sequence[SavedHead], temperatures: Sequence[float | None]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(OneHead(h, t) for h, t in zip(heads, temperatures, strict=True))
+        self.columns = heads[0].inputs
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        rest = list(inputs)
+        values: list[Tensor] = []
+        lengths: list[Tensor | None] = []
+        for source in self.columns:
+            values.append(rest.pop(0))
+            lengths.append(rest.pop(0) if source.framewise else None)
+        return torch.stack([head(values, lengths) for head in self.heads]).mean(0)
+
+
+class FromWaveform(nn.Module):
+    """An encoder, then the mean of some heads: audio `(batch, samples)`, all of one length -> `(batch, classes)`."""
+
+    def __init__(self, encoder: Frozen, heads: FromFeatures) -> None:
+        super().__init__()
+        self.encoder, self.network, self.heads = encoder, encoder.network, heads
+
+    def forward(self, audio: Tensor) -> Tensor:
+        layers = self.encoder.waveform(audio)
+        if self.encoder.level == "frame":
+            count = torch.ones_like(audio[:, 0], dtype=torch.long) * layers[0].shape[1]
+            found: Tensor = self.heads(layers[0].float(), count)
+            return found
+        pooled = [self.encoder.pool_whole(layer) for layer in layers]
+        features = torch.stack(pooled, dim=1) if self.encoder.stacked else pooled[0]
+        answers: Tensor = self.heads(features.float())
+        return answers

@@ -1,0 +1,176 @@
+"""Models in ONNX answer as PyTorch: every head from features, encoders of transformers from the waveform."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ser
+from ser.cli import main
+from ser.errors import ConfigError
+from ser.export.folder import export_folder
+from ser.extract.encoder import load
+from ser.extract.options import EncoderOptions
+from ser.features.blocks import Block
+from ser.registry import names
+from ser.train.checkpoint import SavedHead
+from ser.train.head_file import HeadFacts, StoredInput
+from ser.train.heads._base import HEADS, build_head, part_of, takes
+from ser.train.loop.config import make_config
+from ser.train.nn.layers import Input
+from ser.train.nn.parameters import Parameters
+from ser.workspace import Workspace
+
+pytest.importorskip("onnx", reason="the package onnx is not installed")
+pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
+import ser.export.onnx as exporting
+from ser.export.graph import FromFeatures, FromWaveform
+from ser.predict.onnx_head import WAVEFORM, WaveformFacts, load_onnx
+
+CANDIDATES = (
+    [Input("pooled", "audio", 12, framewise=False, layers=3)],
+    [Input("frames", "audio", 39, framewise=True)],
+    [Input("frames", "audio", 64, framewise=True)],
+    [Input("words", "text", 1, framewise=True, vocabulary=17)],
+    [Input("frames", "audio", 12, framewise=True), Input("words", "text", 1, framewise=True, vocabulary=17)],
+    [
+        Input("a", "audio", 12, framewise=True),
+        Input("t", "text", 10, framewise=True),
+        Input("v", "visual", 9, framewise=True),
+    ],
+)
+
+
+def saved(name: str, columns: list[Input], seed: int = 0, **options: Any) -> SavedHead:
+    """A head with random weights, as it would be read from a file."""
+    config = make_config(name, head_options=options)
+    part = part_of(name)
+    weights = []
+    for inputs in [columns] if part == name else [[i] for i in columns]:
+        made = build_head(part, inputs, 4, dict(config.head_options), seed)
+        weights.append(Parameters([lambda made=made: made]).row(0))  # type: ignore[misc]
+    random = np.random.default_rng(1)
+    statistics: Any = {
+        i.name: {
+            key: np.abs(random.normal(1, 0.2, (i.layers, i.dim) if i.layers > 1 else (i.dim,))).astype(np.float32)
+            for key in ("mean", "std")
+        }
+        for i in columns
+        if not i.vocabulary
+    }
+    facts = HeadFacts(
+        schema="ser.head/1",
+        classes=list("abcd"),
+        dataset="toy",
+        config=config.as_dict(),
+        inputs=[StoredInput(*i) for i in columns],
+        stores={i.name: {"encoder": "none", "identity": {}} for i in columns},
+        normalize="train",
+        limit=3.0,
+        stamps=[],
+        experiment="x",
+        config_hash="0",
+        run=0,
+        fold="0",
+        seed=0,
+    )
+    return SavedHead(facts, config, weights, statistics)
+
+
+def _fitting(name: str) -> list[list[Input]]:
+    part = takes(name)
+    found = [c for c in CANDIDATES if part.fits(c)] if part_of(name) == name else [CANDIDATES[4]]
+    return found[:1] + found[-1:] if len(found) > 1 else found
+
+
+@pytest.mark.parametrize("name", names(HEADS))
+def test_every_head_answers_in_onnx_as_in_torch(name: str, tmp_path: Path) -> None:
+    for columns in _fitting(name):
+        heads = [saved(name, columns, seed) for seed in (0, 1)]
+        path = tmp_path / "model.onnx"
+        exporting._trace(FromFeatures(heads, [None, 0.5]), *exporting._example(columns, path))
+        exporting._describe(path, heads, None)
+        assert exporting._on_features(load_onnx(path), heads, [None, 0.5]) < 1e-4, columns
+
+
+FAMILIES = {
+    "whisper-tiny": {},
+    "wav2vec2-base": {},
+    "wavlm-base": {},
+    "data2vec-base": {},
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"level": "frame"}, {"layers": "all", "pooling": "mean,std"}], ids=str)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_encoders_are_traced_from_the_waveform(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+    from ser.extract.encoder import find
+
+    pytest.importorskip("transformers")
+    plugin = find(name)
+    folder = plugin.example(tmp_path / plugin.CHECKPOINTS[name].hub.split("/")[-1])
+    encoder = load(str(folder), "audio", EncoderOptions(**options))
+    layers = len(encoder.layers) if encoder.stacked else 1  # type: ignore[attr-defined]
+    source = Input("store", "audio", encoder.dim, framewise=encoder.level == "frame", layers=layers)
+    head = saved("mlp", [source])
+    path = tmp_path / "model.onnx"
+    facts = WaveformFacts(sample_rate=16000, shortest=encoder.minimum, longest=None)
+    graph = FromWaveform(encoder, FromFeatures([head], [None]))  # type: ignore[arg-type]
+    exporting._trace(graph, exporting._noise(16000, 0.7), path, {WAVEFORM: {1: "samples"}})
+    exporting._describe(path, [head], facts)
+    model = load_onnx(path)
+    for samples in (3000, 16001):
+        audio = np.random.default_rng(samples).normal(0, 0.1, samples).astype(np.float32)
+        features = encoder.encode([audio])
+        values = features[0] if source.framewise else np.stack(features)
+        offsets = np.array([0, len(values)]) if source.framewise else None
+        expected = head.probabilities([Block("store", "audio", values, offsets)])
+        found = model.probabilities([Block(WAVEFORM, "audio", audio[:, None], np.array([0, samples]))])
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_the_command_writes_a_checked_graph_that_predicts(
+    trained: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.onnx"
+    assert main(["export", "onnx", "frames", "--output", str(path), "--workspace", str(trained)]) == 0
+    out, err = capsys.readouterr()
+    assert "the graph begins with features: encoder mfcc is not made of torch's operations alone" in err
+    assert "largest difference from PyTorch, on 5 recordings: " in out
+    heads = sorted((trained / "results" / "frames").glob("*.safetensors"))
+    expected = ser.Predictor(heads).predict(clip)
+    command = ["predict", str(clip), "--model", str(path), "--runtime", "onnx", "--format", "jsonl"]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["p_anger"] == pytest.approx(expected["p_anger"][0], abs=1e-4)
+    assert main(["predict", str(clip), "--model", str(heads[0]), "--runtime", "onnx"]) == 1
+    assert "Write it first: ser export onnx" in capsys.readouterr().err
+
+
+def test_a_calibrated_folder_becomes_a_calibrated_graph(trained: Path, clip: Path, tmp_path: Path) -> None:
+    folder = export_folder("mfcc", Workspace(trained), tmp_path / "model", calibrate=True).path
+    done = exporting.export_onnx([folder], tmp_path / "m.onnx")
+    assert done.heard == "3 pieces of noise"
+    found, expected = (ser.Predictor(m).predict(clip)["p_anger"][0] for m in (done.path, folder))
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_what_is_no_graph_is_said_in_one_line(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "onnx", "sklearn", "--output", str(tmp_path / "m.onnx"), "--workspace", str(trained)]) == 1
+    assert "a classifier of scikit-learn, is not exported to ONNX" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "x.onnx").write_bytes(b"no model")
+    with pytest.raises(ConfigError, match="expected a file that ser export onnx wrote"):
+        ser.Predictor(tmp_path / "x.onnx")
+
+
+def test_a_graph_that_answers_something_else_is_not_written(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "_compare", lambda *_: ("3 pieces of noise", 2e-4))
+    with pytest.raises(ConfigError, match=r"answers something else than the model.*found 0.0002"):
+        exporting.export_onnx(sorted((trained / "results" / "mfcc").glob("*.safetensors")), tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
