@@ -26,6 +26,7 @@ from ser.train.model_folder import (
     Architecture,
     EncoderFacts,
     HeadEntry,
+    LicenceFacts,
     ModelConfig,
     Normalisation,
     Outputs,
@@ -67,7 +68,7 @@ def export_folder(
         raise ConfigError(
             f"{model} is such a folder already", expected="an experiment, or the file of a head", action="Copy it."
         )
-    _refuse_other_content(output, overwrite)
+    refuse_other_content(output, overwrite)
     heads = [load_head(file) for file in files]
     result = _record_of(files[0], heads[0])
     temperatures, notes = _temperatures(heads, result) if calibrate else ({}, [])
@@ -102,7 +103,7 @@ def export_folder(
     return Exported(output, config, origins, notes)
 
 
-def _refuse_other_content(output: Path, overwrite: bool) -> None:
+def refuse_other_content(output: Path, overwrite: bool) -> None:
     """Refuse to write where something else is."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
@@ -180,6 +181,11 @@ def _config(heads: list[SavedHead], entries: list[HeadEntry], origins: list[Orig
             snapshots=1 if isinstance(recipe, Classical) else recipe.snapshots,
         ),
         weights=[] if isinstance(recipe, Classical) else _places(first),
+        licences=[
+            LicenceFacts(kind=origin.kind, name=origin.name, licence=origin.licence)
+            for origin in origins
+            if origin.kind in ("corpus", "encoder")
+        ],
         heads=entries,
     )
 

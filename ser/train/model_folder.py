@@ -85,6 +85,14 @@ class Place(Model, kw_only=True):
     offset: Count
 
 
+class LicenceFacts(Model, kw_only=True):
+    """The licence of a corpus or an encoder that the model rests on."""
+
+    kind: Annotated[str, Meta(pattern="^(corpus|encoder)$")]
+    name: Word
+    licence: str
+
+
 class HeadEntry(Model, kw_only=True):
     """One head: its file, the run and fold that it is of, and the temperature of its probabilities; null where none."""
 
@@ -112,6 +120,7 @@ class ModelConfig(Model, kw_only=True):
         list[Place], Meta(description="[] for classifiers of scikit-learn, whose tensor is a skops file.")
     ]
     combination: Literal["mean of probabilities"] = "mean of probabilities"
+    licences: list[LicenceFacts] = []  # noqa: RUF012  msgspec copies it
     heads: Annotated[list[HeadEntry], Meta(min_length=1)]
 
 

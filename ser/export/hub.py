@@ -1,0 +1,181 @@
+"""Models on the Hugging Face Hub, or on any server of its interface: a folder is pushed, and pulled again."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ser.errors import ConfigError
+from ser.export.folder import export_folder, refuse_other_content
+from ser.export.origins import limits
+from ser.extract.provenance import require
+from ser.results.records.names import CONFIG, HEAD
+from ser.train.model_folder import CARD, ModelConfig, ModelFolder, read_model_folder
+from ser.workspace import Workspace
+
+FILES = [CONFIG, CARD, f"*{HEAD}"]  # nothing else is sent or fetched
+
+
+def push(
+    model: str,
+    repo: str,
+    workspace: Workspace,
+    *,
+    private: bool = False,
+    accept: bool = False,
+    endpoint: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Send a model to the hub, as a folder with its card.
+
+    Args:
+        model: a folder of `ser export folder`, an experiment that saved its heads, or the file of one.
+        repo: `OWNER/NAME`; made where it is not there.
+        private: make it private.
+        accept: the limits of the licences were looked at.
+        endpoint: of the server; None: HF_ENDPOINT, or the hub itself. The token is HF_TOKEN's, or that of `hf auth login`.
+        say: called with each limit that a licence sets.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        ConfigError: no such model, licences that have to be looked at first, or the hub refuses.
+    """
+    _check_name(repo)
+    with TemporaryDirectory() as aside:
+        path = Path(model)
+        if not (path / CONFIG).is_file():
+            path = export_folder(model, workspace, Path(aside) / "model").path
+        folder = read_model_folder(path)
+        found = list(limits_of(folder.config))
+        for line, _ in found:
+            say(line)
+        asking = [line for line, consent in found if consent]
+        if asking and not accept:
+            raise ConfigError(
+                f"{model} rests on what may not simply be passed on",
+                expected="a look at these licences",
+                found="; ".join(asking),
+                action="If they allow it, push with --accept-licences.",
+            )
+        with _errors(repo):
+            api = _api(endpoint)
+            api.create_repo(repo, private=private, exist_ok=True)
+            done = api.upload_folder(
+                repo_id=repo, folder_path=path, allow_patterns=FILES, commit_message=folder.config.experiment
+            )
+        return str(done.commit_url)
+
+
+def pull(
+    repo: str, output: Path, *, revision: str | None = None, endpoint: str | None = None, overwrite: bool = False
+) -> tuple[ModelFolder, str]:
+    """Fetch a model's folder from the hub, and check it.
+
+    Args:
+        repo: `OWNER/NAME`.
+        output: the folder to write.
+        revision: a branch, tag or commit.
+        endpoint: as of `push`.
+        overwrite: write over such a folder.
+
+    Returns:
+        The folder, and the commit that was fetched.
+
+    Raises:
+        ConfigError: no such repository or revision, no connection, or what is there is no model of ser.
+    """
+    _check_name(repo)
+    refuse_other_content(output, overwrite)
+    with TemporaryDirectory() as aside:
+        with _errors(repo):
+            api = _api(endpoint)
+            commit = str(api.model_info(repo, revision=revision).sha)
+            fetched = Path(api.snapshot_download(repo, revision=commit, local_dir=aside, allow_patterns=FILES))
+        if not (fetched / CONFIG).is_file():
+            raise ConfigError(f"{repo} holds no model of ser", expected=CONFIG, action="ser push writes one.")
+        names = [CONFIG, CARD, *(head.file for head in read_model_folder(fetched).config.heads)]
+        target = output.with_name(f".{output.name}.tmp")
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for name in names:
+            if (fetched / name).is_file():
+                shutil.copyfile(fetched / name, target / name)
+        if output.exists():
+            shutil.rmtree(output)
+        target.replace(output)
+    return read_model_folder(output), commit
+
+
+def limits_of(config: ModelConfig) -> Iterator[tuple[str, bool]]:
+    """Each limit that a licence sets, in words, and true where it has to be looked at before a model is passed on."""
+    for one in config.licences:
+        for limit in limits(one.licence):
+            yield f"{one.kind} {one.name} ({one.licence}): {limit.says}", limit.consent
+
+
+def _check_name(repo: str) -> None:
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+        raise ConfigError(f"{repo!r} names no repository", expected="OWNER/NAME")
+
+
+def _api(endpoint: str | None) -> Any:
+    require("huggingface_hub", "hub")
+    from huggingface_hub import HfApi
+
+    return HfApi(endpoint=endpoint, library_name="ser")
+
+
+@contextmanager
+def _errors(repo: str) -> Iterator[None]:
+    """Turn the errors of huggingface_hub, and of what it calls, into one line that says what to do."""
+    require("huggingface_hub", "hub")
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.RevisionNotFoundError:
+        raise ConfigError(
+            f"{repo} has no such revision", action="Leave --revision out, or name a branch, tag or commit."
+        ) from None
+    except errors.HFValidationError as error:
+        raise ConfigError(f"{repo!r} names no repository", expected="OWNER/NAME", found=_first_line(error)) from None
+    except errors.OfflineModeIsEnabled:
+        raise ConfigError("the hub is not asked, as HF_HUB_OFFLINE is set", action="Unset it.") from None
+    except errors.HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", None)
+        if status in (401, 403):
+            problem = f"the hub refuses {'to let you write to' if status == 403 else 'you at'} {repo}"
+            action = "Set HF_TOKEN to a token that may do this, or log in: hf auth login."
+        elif status == 404:
+            problem, action = f"there is no repository {repo}", "Check the name; of a private one, set HF_TOKEN."
+        else:
+            problem, action = f"the hub fails at {repo}", "Try again later."
+        raise ConfigError(problem, found=_first_line(error), action=action) from None
+    except errors.LocalTokenNotFoundError:
+        raise ConfigError(f"no token to write to {repo}", action="Set HF_TOKEN, or log in: hf auth login.") from None
+    except Exception as error:  # of the connection: classes of httpx or requests, by the version of huggingface_hub
+        if type(error).__module__.split(".")[0] not in (
+            "httpx",
+            "httpcore",
+            "requests",
+            "urllib3",
+            "builtins",
+            "socket",
+        ):
+            raise
+        if not isinstance(error, OSError) and type(error).__module__ == "builtins":
+            raise
+        raise ConfigError(
+            f"the hub cannot be reached for {repo}",
+            found=f"{type(error).__name__}: {_first_line(error)}",
+            action="Check the connection, and HF_ENDPOINT or --endpoint.",
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
