@@ -158,17 +158,9 @@ def _errors(repo: str) -> Iterator[None]:
         raise ConfigError(problem, found=_first_line(error), action=action) from None
     except errors.LocalTokenNotFoundError:
         raise ConfigError(f"no token to write to {repo}", action="Set HF_TOKEN, or log in: hf auth login.") from None
-    except Exception as error:  # of the connection: classes of httpx or requests, by the version of huggingface_hub
-        if type(error).__module__.split(".")[0] not in (
-            "httpx",
-            "httpcore",
-            "requests",
-            "urllib3",
-            "builtins",
-            "socket",
-        ):
-            raise
-        if not isinstance(error, OSError) and type(error).__module__ == "builtins":
+    except Exception as error:
+        # Errors of the connection are of httpx or requests, by the version of huggingface_hub.
+        if not isinstance(error, OSError) and not type(error).__module__.startswith(("httpx", "httpcore", "requests")):
             raise
         raise ConfigError(
             f"the hub cannot be reached for {repo}",
