@@ -143,6 +143,8 @@ def _accessible(app: Any, page: str, template: str, context: dict[str, Any], tre
     body = body.replace("<pre>", '<pre tabindex="0">').replace(
         '<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'
     )
+    # Between a parameter and its text, as smart quotes would have it.
+    body = re.sub(r"(<strong>\w+</strong>(?: \(.*?\))?) -- ", r"\1 – ", body)
     context["body"] = re.sub(r"<th class=\"head\"><p></p></th>", "<td></td>", body)
     for part in ("furo_navigation_tree", "toctree"):
         if isinstance(context.get(part), str):
