@@ -8,12 +8,13 @@ import click
 from ser import registry
 from ser.commands._base import Command, Session
 from ser.commands._training import options_of
+from ser.errors import ConfigError
 
-LIST, FOLDER = "list", "ser.results.benchmarks"
+LIST, EXPORT, FOLDER = "list", "export", "ser.results.benchmarks"
 
 
 @click.command("benchmark", cls=Command, epilog=f"Files of benchmarks: {', '.join(registry.names(FOLDER))}.")
-@click.argument("name", metavar="NAME|list")
+@click.argument("names", nargs=-1, required=True, metavar="NAME|list|export NAME...")
 @click.option("--dataset", help="The table with the corpus.  [default: the one called as the corpus]")
 @click.option("--audio", help="Audio stores, by encoder or store name.")
 @click.option("--text", help="Text stores, by encoder or store name.")
@@ -25,14 +26,15 @@ LIST, FOLDER = "list", "ser.results.benchmarks"
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "md", "latex", "html"]),
+    type=click.Choice(["text", "json", "csv", "md", "latex", "html"]),
     default="text",
     show_default=True,
-    help="json: a row for a leaderboard. md, latex and html are written beside the record.",
+    help="json: a row for a leaderboard. md, latex and html are written beside the record. csv is of export, which prints "
+    "it, json and md.",
 )
 def command(
     session: Session,
-    name: str,
+    names: tuple[str, ...],
     dataset: str | None,
     audio: str | None,
     text: str | None,
@@ -49,6 +51,7 @@ def command(
     ser benchmark list
     ser benchmark emobox-ravdess --audio egemaps
     ser benchmark emobox-ravdess --audio egemaps --dry-run
+    ser benchmark export emobox-ravdess --format csv
     """
     from ser.jsonfile import dumps
     from ser.results.benchmarks import fit_command, preset, presets
@@ -56,8 +59,18 @@ def command(
     from ser.results.report.benchmark import benchmark_section, leaderboard, list_of_benchmarks
     from ser.results.report.blocks import Report, Section
     from ser.results.report.formats.terminal import render
-    from ser.train.experiments.benchmark import benchmark, missing
+    from ser.train.experiments.benchmark import benchmark, fold_file, missing
 
+    name, *others = names
+    if name == EXPORT:
+        click.echo(_exported(session, others, form))
+        return
+    if others:
+        raise ConfigError(
+            f"ser benchmark {' '.join(names)}: one benchmark at a time", action="Only export takes several."
+        )
+    if form == "csv":
+        raise ConfigError("--format csv is of ser benchmark export", expected="text, json, md, latex or html")
     if name == LIST:
         report = Report("Benchmarks", [Section("What there is", [list_of_benchmarks(presets())])], [])
         if form in ("text", "json"):
@@ -69,7 +82,8 @@ def command(
     if dry_run:
         lacking = missing(own, session.workspace, dataset, audio, text)
         stores = {name: value for name, value in (("audio", audio), ("text", text)) if value}
-        given = fit_command(dataset or own.corpus, {**stores, **own.options, "runs": runs or own.runs})
+        folds = {"fold_file": fold_file(name, own, session.workspace, dataset)}
+        given = fit_command(dataset or own.corpus, {**stores, **own.options, **folds, "runs": runs or own.runs})
         click.echo("\n".join([f"would run: {given}", *lacking]))
         if lacking:
             raise click.exceptions.Exit(3)
@@ -101,6 +115,33 @@ def command(
         click.echo(f"record: {result.path}")
         return
     _write(session, report, Path(f"{result.path.with_suffix('')}.{name}"), form)
+
+
+def _exported(session: Session, names: list[str], form: str) -> str:
+    """Rows for leaderboards, of the finished results of benchmarks: a text in a format."""
+    from ser.jsonfile import dumps
+    from ser.results.benchmarks import preset
+    from ser.results.report.benchmark import export_table, exported
+    from ser.results.report.blocks import Report, Section
+    from ser.results.report.formats.md import table_lines
+    from ser.results.report.formats.terminal import render
+    from ser.results.report.score_rows import csv_text
+
+    if not names:
+        raise ConfigError("ser benchmark export: no benchmark", expected="the names of some: ser benchmark list")
+    if form in ("latex", "html"):
+        raise ConfigError(f"--format {form} is not of ser benchmark export", expected="text, json, csv or md")
+    of = {name: preset(name) for name in names}
+    rows = exported(of, session.workspace.results)
+    if form == "json":
+        return dumps(rows)
+    table = export_table(rows, of)
+    if form == "csv":
+        return csv_text(table.head, table.rows).rstrip("\n")
+    if form == "md":
+        return "\n".join(table_lines(table))
+    report = Report("Finished results", [Section("For leaderboards", [table])], [])
+    return render(report).strip()
 
 
 def _write(session: Session, report: Any, path: Path, form: str) -> None:

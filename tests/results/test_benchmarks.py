@@ -1,22 +1,29 @@
 """Benchmarks as presets: what they fix, what they lack, and published numbers beside ours."""
 
-from dataclasses import fields
+import csv
+import io
+import json
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.jsonfile import read_object
-from ser.metadata.corpus import CORPORA
+from ser.metadata.corpus import CORPORA, parse_corpus
+from ser.metadata.folds.fold import Fold, leave_out
 from ser.registry import names
-from ser.results.benchmarks import LINEAR, MLP, preset, presets
+from ser.results.benchmarks import LINEAR, MLP, by, preset, presets
+from ser.results.benchmarks.emosuperb import CREMAD
 from ser.results.records.model import METRICS, MORE_METRICS
 from ser.results.records.result import read_result
 from ser.results.report.benchmark import benchmark_section, leaderboard
 from ser.results.report.blocks import Table
-from ser.train.experiments.benchmark import benchmark
+from ser.train.experiments.benchmark import benchmark, parts_sha256
 from ser.train.experiments.fit import fit
 from ser.train.heads._base import options_of
 from ser.train.loop.config import Config
@@ -26,7 +33,7 @@ from ser.train.runs.options import OF_COMMANDS, option_fields, read_options
 @pytest.mark.parametrize("name", presets())
 def test_a_preset_is_of_a_known_corpus_and_fixes_known_options(name: str) -> None:
     one = preset(name)
-    assert one.corpus in names(CORPORA)
+    assert one.corpus in names(CORPORA) or one.options["protocol"] == "emobox"  # of EmoBox: by import
     assert one.metric in (*METRICS, *MORE_METRICS)
     assert {"scheme", "protocol", "head", "normalize"} <= set(one.options)
     assert all(0 < value < 1 for value in one.published.values())
@@ -87,9 +94,7 @@ def ours(maker: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def _with(one: Any, options: dict[str, Any]) -> Any:
-    from dataclasses import replace
-
-    return replace(one, options=options)
+    return replace(one, options=options, sha256="")
 
 
 def test_published_values_stand_beside_ours_with_their_place_in_our_interval(ours: Any) -> None:
@@ -138,3 +143,114 @@ def test_the_command_lists_runs_and_writes(ours: Any, capsys: pytest.CaptureFixt
     assert "hubert-base" in file.read_text(encoding="utf-8")
     (record,) = Path(ours.space.results).glob("*.json")
     assert read_object(record, "summary")["command"].startswith("ser benchmark emobox-emodb")
+
+
+def test_folds_by_speakers_test_every_actor_once_and_validate_on_the_next_group() -> None:
+    speakers = [str(actor) for actor in range(1001, 1092)]
+    lines = list(CREMAD(pd.DataFrame({"utterance_id": [f"{s}_a" for s in speakers], "speaker": speakers})))
+    parts = {(fold, part): {u[:4] for f, u, p in lines if (f, p) == (fold, part)} for fold, _, part in lines}
+    tests = [parts[str(k), "test"] for k in range(1, 6)]
+    assert [len(test) for test in tests] == [18, 18, 18, 18, 19]
+    assert set().union(*tests) == set(speakers)
+    for k, test in enumerate(tests):
+        assert parts[str(k + 1), "validation"] == tests[(k + 1) % 5] != test
+
+
+def test_a_benchmark_with_folds_of_its_own_writes_them_and_takes_them(
+    ours: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pd.read_csv(ours.space.table("emodb"), dtype=str, keep_default_na=False)
+    first, second = sorted(set(frame["speaker"]))[:2]
+    own = replace(
+        preset("emobox-emodb"),
+        options={**preset("emobox-emodb").options, "protocol": "file", "epochs": 2},
+        folds=by("speaker", [((first,), (second,))]),
+        sha256="",
+    )
+    monkeypatch.setattr("ser.train.experiments.benchmark.preset", lambda name: own)
+    summary = benchmark("emobox-emodb", ours.space, audio="toy", runs=1, jobs=1)
+    assert summary["data"]["protocol"] == "file"
+    written = pd.read_csv(ours.space.folds("emodb.emobox-emodb"), dtype=str)
+    tested = set(written.loc[written["part"] == "test", "utterance_id"])
+    assert tested == set(frame.loc[frame["speaker"] == first, "utterance_id"])
+
+
+IDS = pd.DataFrame({"utterance_id": ["a_1", "a_2", "b_1", "b_2"]})
+
+
+def _folds(*tests: list[int]) -> list[Fold]:
+    return [leave_out(str(k), np.isin(np.arange(4), test)) for k, test in enumerate(tests)]
+
+
+def test_the_hash_of_test_parts_is_blind_to_order_names_and_emobox_ids() -> None:
+    one = parts_sha256(IDS, _folds([0, 1], [2, 3]), "x")
+    assert one == parts_sha256(IDS, _folds([2, 3], [0, 1]), "x")
+    assert one == parts_sha256(
+        IDS.assign(utterance_id=["x-a-1", "x-a-2", "x-b-1", "x-b-2"]), _folds([0, 1], [2, 3]), "x"
+    )
+    assert one != parts_sha256(IDS, _folds([0, 2], [1, 3]), "x")
+    assert one == "d691fb9ab80fa5fea80ae38269dfba5c7cccf439372b3457ec69bba65c63b8b5"  # of "a-1 a-2\nb-1 b-2"
+
+
+@pytest.mark.parametrize(("corpus", "name"), [("ravdess", "emobox-ravdess"), ("cremad", "emosuperb-cremad")])
+def test_the_pinned_hash_is_that_of_the_real_corpus(corpus: str, name: str, real: Path) -> None:
+    folder = {"ravdess": "ravdess", "cremad": "cremad_metadata"}[corpus]
+    frame = parse_corpus(corpus, real / folder).frame
+    own = preset(name)
+    assert own.utterances == len(frame)
+    if own.folds is not None:
+        tested = [(fold, utterance) for fold, utterance, part in own.folds(frame) if part == "test"]
+    else:
+        lines = csv.DictReader(io.StringIO((real / "ravdess_emobox_folds.csv").read_text()))
+        tested = [(line["fold"], line["utterance_id"]) for line in lines]
+    of = pd.DataFrame(tested, columns=["fold", "utterance_id"])
+    folds = [leave_out(fold, (of["fold"] == fold).to_numpy()) for fold in sorted(set(of["fold"]))]
+    assert parts_sha256(of, folds, corpus) == own.sha256
+
+
+def test_the_whole_corpus_in_other_folds_is_refused(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = replace(
+        _with(preset("emobox-emodb"), {**preset("emobox-emodb").options, "protocol": "speaker"}), sha256="0" * 64
+    )
+    monkeypatch.setattr("ser.train.experiments.benchmark.preset", lambda name: replace(of, utterances=96))
+    with pytest.raises(ConfigError, match="the test parts of emodb are not those of the benchmark"):
+        benchmark("emobox-emodb", ours.space, audio="toy", runs=1, jobs=1)
+
+
+def test_a_table_that_emobox_has_the_corpus_of_is_accepted(maker: Any) -> None:
+    maker.table("mine", speakers=4, corpus="emobox")
+    maker.store("mine", "toy")
+    sidecar = maker.space.table("mine").with_suffix(".json")
+    facts = {**json.loads(sidecar.read_text()), "source_corpus": "emodb"}
+    sidecar.write_text(json.dumps(facts))
+    with pytest.raises(ConfigError, match=r"data/emodb/emodb\.jsonl --format emobox"):  # of the corpus, without folds
+        benchmark("emobox-emodb", maker.space, dataset="mine", audio="toy")
+    with pytest.raises(ConfigError, match="the table mine is of emodb; --dataset names one of ravdess"):
+        benchmark("emobox-ravdess", maker.space, dataset="mine")
+
+
+def test_finished_results_are_exported_as_a_leaderboard_has_them(ours: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = ["--workspace", str(ours.space.root)]
+    export = ["benchmark", "export", "emobox-emodb", *workspace]
+    assert main(export) == 1
+    assert "there is no finished result of benchmark emobox-emodb" in capsys.readouterr().err
+    ours.store("emodb", "other")
+    for store in ("toy", "other"):
+        benchmark("emobox-emodb", ours.space, audio=store, runs=1, jobs=1)
+    assert main([*export, "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["model"] for row in rows} == {"toy", "other"}
+    assert rows[0]["UA"] >= rows[1]["UA"]  # the benchmark's metric
+    assert main([*export, "--format", "csv"]) == 0
+    lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [line["rank"] for line in lines] == ["1", "2"]
+    assert [line["UA"] for line in lines] == [f"{row['UA']:.2f}" for row in rows]
+    assert [line["F1"] for line in lines] == [f"{row['Macro_F1']:.2f}" for row in rows]
+    assert main([*export, "--format", "md"]) == 0
+    assert capsys.readouterr().out.startswith("| rank | benchmark | model | UA | WA | F1 | head | runs | record |")
+    for wrong in (
+        ["benchmark", "export"],
+        ["benchmark", "emobox-emodb", "superb-er"],
+        ["benchmark", "list", "--format", "csv"],
+    ):
+        assert main([*wrong, *workspace]) == 1

@@ -3,7 +3,7 @@
 Votes for emotions that the scheme leaves out are left out, and the rest sums to 1 again. Where a corpus keeps the share of
 its own label only (EmoDB: listeners who recognised it), the rest is spread evenly over the other classes, and results are
 stamped so. Utterances without a majority, whose label is empty, are trained on; they are tested on nowhere, as the metrics of
-classes need a label. Training on votes: Fayek et al., IJCNN 2016; EMO-SUPERB, Chou et al., arXiv 2402.13018.
+classes need a label. Training on votes: Fayek et al., IJCNN 2016; EMO-SUPERB, Wu et al., arXiv 2402.13018.
 """
 
 import json

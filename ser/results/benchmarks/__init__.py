@@ -3,13 +3,17 @@
 A plugin has `PRESETS`, the presets by name, whose names begin with the file's. `ser benchmark NAME` runs one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ser import registry
 from ser.errors import ConfigError
+from ser.metadata.folds.fold_file import Line
 from ser.registry import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KIND = "benchmark"
 FOLDER = "ser.results.benchmarks"
@@ -54,7 +58,23 @@ LINEAR: dict[str, Any] = {
     "lr": 1e-2,
     "epochs": 100,
 }
+OF_VOTES = {"loss": "soft_cross_entropy", "selection": "loss", "class_weights": "none", "label_smoothing": 0.0}
 OF_DIMENSIONS = {"loss": "ccc", "selection": "CCC", "class_weights": "none", "label_smoothing": 0.0}
+
+
+Folds = Callable[["pd.DataFrame"], Iterable[Line]]  # the rows of a table -> the lines of a fold file
+
+
+def by(column: str, folds: Sequence[tuple[Collection[str], Collection[str]]]) -> Folds:
+    """Folds by the values of a column: those of each test part, and of its validation part; all others are training."""
+
+    def lines(frame: "pd.DataFrame") -> Iterator[Line]:
+        for number, (test, validation) in enumerate(folds, start=1):
+            for utterance, value in zip(frame["utterance_id"], frame[column], strict=True):
+                if value in test or value in validation:
+                    yield str(number), utterance, "test" if value in test else "validation"
+
+    return lines
 
 
 @dataclass(frozen=True)
@@ -62,15 +82,17 @@ class Preset:
     """A benchmark on one corpus.
 
     Attributes:
-        corpus: the plugin of the corpus, and the dataset's name unless another is given.
+        corpus: the plugin of the corpus, or EmoBox's name of one that has none; the dataset's name unless another is given.
         utterances: that the benchmark has; None where it depends on the release.
         options: of `ser fit`: all that decides its numbers but the features.
         metric: that it is judged by.
         average: `folds`: the mean over folds of each fold's metric; `pooled`: all test predictions together.
-        published: system -> its value of the metric, 0 to 1.
-        source: of these values.
-        runs: seeds, unless another number is given.
+        published: system -> its value of the metric, 0 to 1; {} where none could be read at its source.
+        source: of these values, or of the protocol.
         remarks: sentences on what differs from the publication, and on what a reader must know.
+        runs: seeds, unless another number is given.
+        folds: of a benchmark with folds of its own, whose protocol is `file`.
+        sha256: of its test parts, `ser.train.experiments.benchmark.parts_sha256`; "" where they could not be had.
     """
 
     corpus: str
@@ -82,6 +104,8 @@ class Preset:
     source: str
     remarks: tuple[str, ...] = field(default=())
     runs: int = 5
+    folds: Folds | None = None
+    sha256: str = ""
 
     @property
     def average_in_words(self) -> str:

@@ -22,8 +22,9 @@ PRESETS = {
         source="Yang et al., SUPERB, Interspeech 2021; Chen et al., WavLM, IEEE JSTSP 2022",
         remarks=(
             "The published systems sum all layers with learned weights: extract with --layers all.",
-            "Of the published values, that of wavlm-base-plus was found quoted elsewhere from the paper's Table I; the others "
-            "were written down without the papers at hand: check them before you quote them.",
+            "The values of fbank, wav2vec2 and hubert are those of SUPERB's own site (superbbenchmark/website-react, "
+            "Data.js); that of wavlm-base-plus was found quoted from the paper's Table I; those of wavlm-base and wavlm-large "
+            "were not found at a source: check them before you quote them.",
             "Published folds are sessions, and their validation parts are of the training sessions' own utterances.",
         ),
     )

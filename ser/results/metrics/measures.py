@@ -8,7 +8,7 @@ the measure of classes, and besides the columns `r_<dimension>`, the rated value
 Sums over utterances, as confusion counts are, make every score of any set of utterances: of a fold, a speaker, a run, or
 speakers drawn again. So intervals and permutation tests are the same for all measures.
 
-Sources: CCC: Lin, Biometrics 1989. KL, JS, cosine, macro-F1 at the threshold 1 / K: Chou et al., EMO-SUPERB, arXiv 2402.13018.
+Sources: CCC: Lin, Biometrics 1989. KL, JS, cosine, macro-F1 at the threshold 1 / K: Wu et al., EMO-SUPERB, arXiv 2402.13018.
 Exact match and Hamming loss: Tsoumakas & Katakis, International Journal of Data Warehousing and Mining 2007.
 """
 

@@ -1,11 +1,16 @@
-"""A result of a benchmark beside the published numbers; the list of benchmarks; a leaderboard's row."""
+"""A result of a benchmark beside the published numbers; the list of benchmarks; rows of leaderboards."""
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from ser.errors import ConfigError
 from ser.results.benchmarks import Preset
 from ser.results.records.find import stores_of
+from ser.results.records.listing import list_results
 from ser.results.records.model import Metric, Summary
+from ser.results.records.result import read_result
 from ser.results.report.blocks import Block, Notice, Section, Table, Text
 from ser.results.report.cells import ABSENT, head_of, interval, number, over_runs, score
 
@@ -64,7 +69,7 @@ def list_of_benchmarks(presets: Mapping[str, Preset]) -> Table:
     """All benchmarks with their corpus and their highest published value."""
     rows = []
     for name, preset in presets.items():
-        system, value = max(preset.published.items(), key=lambda item: item[1])
+        system, value = max(preset.published.items(), key=lambda item: item[1], default=(ABSENT, None))
         target = str(preset.options.get("target", "emotion"))
         target = str(preset.options["scheme"]) if target == "emotion" else target
         rows.append(
@@ -87,3 +92,47 @@ def leaderboard(name: str, preset: Preset, record: Summary) -> dict[str, Any]:
         "command": record.command,
         "config_hash": record.config_hash,
     }
+
+
+def exported(names: Mapping[str, Preset], results: Path) -> list[dict[str, Any]]:
+    """A row of `leaderboard` for each finished record of benchmarks, with the record's name; the best model of each first.
+
+    Raises:
+        ConfigError: a benchmark has no finished record.
+    """
+    lines, _ = list_results(results)
+    records = {line.path: read_result(str(line.path), results) for line in lines if line.command == "benchmark"}
+    rows: list[dict[str, Any]] = []
+    for name, preset in names.items():
+        of = re.compile(rf"\bser[ .]benchmark (?:\S+ )*?{re.escape(name)}(?: |$)")
+        found = [
+            {**leaderboard(name, preset, result.record), "record": path.name}
+            for path, result in records.items()
+            if isinstance(result.record, Summary) and of.search(result.record.command)
+        ]
+        if not found:
+            raise ConfigError(
+                f"there is no finished result of benchmark {name}",
+                expected=f"a record in {results}",
+                action=f"Run it: ser benchmark {name} --audio STORE",
+            )
+        rows += sorted(found, key=lambda row: -row[preset.metric])
+    return rows
+
+
+def export_table(rows: Sequence[Mapping[str, Any]], presets: Mapping[str, Preset]) -> Table:
+    """Rows of `exported` with the columns of EmoBox's leaderboard: a rank within each benchmark, UA, WA and macro F1.
+
+    A benchmark that is judged by another metric has a column for it.
+    """
+    metrics = dict.fromkeys(("UA", "WA", "Macro_F1", *(preset.metric for preset in presets.values())))
+    shown = [metric for metric in metrics if any(metric in row for row in rows)]
+    cells, rank, before = [], 0, None
+    for row in rows:
+        rank, before = (rank + 1 if row["benchmark"] == before else 1), row["benchmark"]
+        scores = [f"{row[metric]:.2f}" if metric in row else ABSENT for metric in shown]
+        cells.append(
+            [str(rank), row["benchmark"], row["model"], *scores, str(row["head"]), str(row["runs"]), row["record"]]
+        )
+    heads = ["F1" if metric == "Macro_F1" else head_of(metric) for metric in shown]
+    return Table("", ["rank", "benchmark", "model", *heads, "head", "runs", "record"], cells, left=3)

@@ -40,9 +40,9 @@ def _block(block: Block, level: int, pictures: Path, numbers: "count[int]") -> I
         yield f"> **{_escaped(block.heading)}**"
         yield from (f"> - {_escaped(line)}" for line in block.lines)
     elif isinstance(block, Facts):
-        yield from _table(Table(block.caption, ["", ""], block.rows))
+        yield from table_lines(Table(block.caption, ["", ""], block.rows))
     elif isinstance(block, Table):
-        yield from _table(block)
+        yield from table_lines(block)
     elif isinstance(block, Command):
         yield from (f"{_escaped(block.caption)}:", "", *(f"    {line}" for line in block.text.splitlines()))
     elif isinstance(block, Image):
@@ -58,8 +58,10 @@ def _block(block: Block, level: int, pictures: Path, numbers: "count[int]") -> I
         yield from (f"![{about}]({pictures.name}/{file.name})", "", _escaped(block.words))
 
 
-def _table(table: Table) -> Iterator[str]:
-    yield from (f"**{_escaped(table.caption)}**", "")
+def table_lines(table: Table) -> Iterator[str]:
+    """The lines of a table, with its caption where it has one."""
+    if table.caption:
+        yield from (f"**{_escaped(table.caption)}**", "")
     yield "| " + " | ".join(_escaped(cell) or " " for cell in table.head) + " |"
     yield "| " + " | ".join("---" if words else "---:" for words in table.words) + " |"
     yield from ("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in table.rows)
