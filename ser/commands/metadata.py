@@ -27,13 +27,26 @@ from ser.commands._types import Folder, Plugin
     metavar="NAME:LOW:HIGH",
     help="A column of numbers in a table of one's own that heads may learn, and its scale, as valence:1:7.",
 )
+@click.option(
+    "--votes",
+    metavar="KIND",
+    help="Whose votes, of a corpus with several kinds: of cremad voice, face, audiovisual or all; of iemocap evaluators, "
+    "actors or all.  [default: the first]",
+)
 def command(
-    session: Session, dataset: str, root: Path | None, source: Path | None, plugin: str | None, ratings: tuple[str, ...]
+    session: Session,
+    dataset: str,
+    root: Path | None,
+    source: Path | None,
+    plugin: str | None,
+    ratings: tuple[str, ...],
+    votes: str | None,
 ) -> None:
     """Parse a corpus into metadata/NAME.csv, with a sidecar NAME.json.
 
     \b
     ser metadata --dataset cremad --root DIR
+    ser metadata --dataset cremad --root DIR --votes audiovisual
     ser metadata --dataset mine --format folder --root DIR
     ser metadata --dataset mine --from FILE.csv
     ser metadata --dataset mine --from FILE.csv --rating engagement:1:5
@@ -45,7 +58,7 @@ def command(
     from ser.metadata.build import build, earlier_root, keep, summary_lines
 
     before = earlier_root(dataset, session.workspace)
-    built = build(dataset, given, plugin, quiet=session.quiet, ratings=ratings)
+    built = build(dataset, given, plugin, quiet=session.quiet, ratings=ratings, votes_of=votes)
     path = keep(built, session.workspace)
     if before is not None and before != built.table.root:
         session.say(f"this replaces the table made from {before}")

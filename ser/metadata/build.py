@@ -73,7 +73,12 @@ def plugin_for(dataset: str, source: Path, plugin: str | None = None) -> str:
 
 
 def build(
-    dataset: str, root: Path, plugin: str | None = None, quiet: bool = False, ratings: Sequence[str] = ()
+    dataset: str,
+    root: Path,
+    plugin: str | None = None,
+    quiet: bool = False,
+    ratings: Sequence[str] = (),
+    votes_of: str | None = None,
 ) -> Built:
     """Parse a corpus and measure its audio; nothing is written.
 
@@ -82,16 +87,17 @@ def build(
         root: the corpus folder, or the file for plugins that read one.
         plugin: the one that parses it; see `plugin_for`.
         ratings: `NAME:LOW:HIGH`, columns of numbers that a table of one's own has, with the ends of their scales.
+        votes_of: whose votes, of a corpus with several kinds; None: its first.
 
     Raises:
-        ConfigError: ratings that are not so written.
+        ConfigError: ratings that are not so written, or votes that the corpus does not have.
         CorpusError: the folder is not as the plugin expects, a row is not valid, or none of its audio can be read.
     """
     check_name(dataset)
     scales = dict(_rating(text) for text in ratings)
     with _notes() as (notes, unnamed):
         name = plugin_for(dataset, root, plugin)
-        parsed = parse_corpus(name, root, dataset, scales)
+        parsed = parse_corpus(name, root, dataset, scales, votes_of)
         published = getattr(corpus(name), "folds", None)
         folds = tuple(published(root)) if published else ()
         frame, unusable = measure(parsed.frame, parsed.root, quiet)

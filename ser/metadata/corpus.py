@@ -5,13 +5,14 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from inspect import signature
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from ser import registry
 from ser.errors import ConfigError, CorpusError
 from ser.metadata import ledger
 from ser.metadata.schema import Row, Scale, TableFacts
 from ser.metadata.table import Table, make_table
+from ser.registry import unknown
 
 CORPORA = "ser.metadata.corpora"
 
@@ -24,6 +25,7 @@ class Corpus(Protocol):
 
     A plugin may also have `RELEASE` (which one the facts are of), `NOTES` (a tuple of sentences that a user should know),
     `EMOBOX_FOLDS` (speakers of each test fold of the EmoBox benchmark, in fold order), `LANGUAGES` (where rows differ),
+    `VOTES_OF` (whose votes `parse(root, votes_of)` may take, by name, the default first),
     `DIMENSIONS` (the columns of ratings, with the lowest and the highest value of their scale: `{"arousal": (1, 7)}`; a name
     that is not a column of the table becomes one), `PACKAGES` (optional packages that it needs) and `SYNTHETIC` (true: no
     recording of people); and functions: `facts(root)`, entries of the sidecar that differ from the constants, and
@@ -41,7 +43,7 @@ class Corpus(Protocol):
     UTTERANCES: int | None  # rows of the whole release
     SENTENCES: int | None  # size of the fixed set of sentences; None where speech is free
 
-    def parse(self, root: Path) -> Iterable[Row]:
+    def parse(self, root: Path, **options: Any) -> Iterable[Row]:
         """Read a corpus folder into rows."""
         ...
 
@@ -60,7 +62,11 @@ def corpus(name: str) -> Corpus:
 
 
 def parse_corpus(
-    name: str, root: Path, dataset: str | None = None, ratings: Mapping[str, Scale] | None = None
+    name: str,
+    root: Path,
+    dataset: str | None = None,
+    ratings: Mapping[str, Scale] | None = None,
+    votes_of: str | None = None,
 ) -> Table:
     """Parse a corpus folder (or file) with a plugin.
 
@@ -69,9 +75,10 @@ def parse_corpus(
         root: the corpus folder, or the file for plugins that read one.
         dataset: name of the table; the plugin's name by default.
         ratings: columns of numbers that a table of one's own has, and their scales.
+        votes_of: whose votes, of a corpus with several kinds; None: its first.
 
     Raises:
-        ConfigError: ratings of a corpus, which states its own.
+        ConfigError: ratings of a corpus, which states its own, or votes that it does not have.
         CorpusError: the folder is not there, is not laid out as the plugin expects, or its rows are not valid.
     """
     plugin = corpus(name)
@@ -86,7 +93,13 @@ def parse_corpus(
             f"--rating: {name} is not a table of one's own; its parser says which columns of ratings there are",
             expected="--from FILE",
         )
-    own = {"ratings": list(ratings)} if ratings else {}
+    kinds = tuple(getattr(plugin, "VOTES_OF", ()))
+    if votes_of is not None and votes_of not in kinds:
+        if kinds:
+            raise unknown(f"votes of {name}:", votes_of, kinds)
+        raise ConfigError(f"--votes {votes_of}: {name} has no votes to choose among", action="Leave --votes out.")
+    own: dict[str, Any] = {"ratings": list(ratings)} if ratings else {}
+    own |= {"votes_of": votes_of} if votes_of else {}
     rows = [_composed(row) for row in plugin.parse(root, **own)]
     if not rows:
         raise CorpusError(
@@ -97,7 +110,9 @@ def parse_corpus(
     facts = _facts(plugin, name, root)
     if ratings:
         facts["dimensions"] = {**facts.get("dimensions", {}), **ratings}
-    return make_table(rows, dataset or name, facts)
+    if kinds:
+        facts["votes_of"] = votes_of or kinds[0]
+    return make_table(rows, dataset or name, facts=facts)
 
 
 def _composed(row: Row) -> Row:

@@ -96,8 +96,8 @@ class TableFacts(TypedDict, total=False):
     `root` is the corpus folder; `sentences` the size of the fixed set of sentences (None where speech is free);
     `utterances_of_release` the rows of the whole release; `source_corpus` the corpus that another format has it from;
     `dimensions` are the columns of ratings with their scales: of valence, arousal and dominance, and of columns that the table
-    has behind those of `COLUMNS`; `features` is "imported" where rows need neither audio nor text; `unreadable` counts files by
-    reason; `sha256` is the CSV's.
+    has behind those of `COLUMNS`; `votes_of` says whose votes the table has, where the corpus has several kinds; `features` is
+    "imported" where rows need neither audio nor text; `unreadable` counts files by reason; `sha256` is the CSV's.
     """
 
     corpus: str | None
@@ -111,6 +111,7 @@ class TableFacts(TypedDict, total=False):
     utterances_of_release: int | None
     synthetic: bool
     dimensions: dict[str, Scale]
+    votes_of: str
     source_corpus: str
     features: str
     dataset: str

@@ -1,5 +1,6 @@
 """Corpora with several listeners' classes and ratings: whose votes count, which scale, which part is the test."""
 
+import csv
 import json
 import math
 import shutil
@@ -9,7 +10,7 @@ from typing import Any
 import h5py
 import pytest
 
-from ser.errors import CorpusError
+from ser.errors import ConfigError, CorpusError
 from ser.metadata.build import build, keep
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.corpus import corpus, parse_corpus
@@ -298,3 +299,53 @@ def test_emns_takes_a_cleaned_recording_before_the_raw_one(tmp_path: Path) -> No
     assert (second["text"], second["emotion"]) == ('"No!", she said.', "surprise")
     assert "rows of metadata.csv without their recording left out: 1" in built.notes
     assert "audio files that are not in metadata.csv left out: 1" in built.notes
+
+
+# Whose votes
+
+
+@pytest.mark.parametrize(
+    ("plugin", "utterance", "kinds"),
+    [
+        ("cremad", "1001_IEO_ANG_HI", {
+            "voice": {"anger": 0.75, "disgust": 0.25},
+            "face": {"fear": 1.0},
+            "audiovisual": {"happiness": 1.0},
+            "all": {"anger": 0.142857, "disgust": 0.047619, "fear": 0.428571, "happiness": 0.380952},  # 3, 1, 9, 8 of 21
+        }),
+        ("iemocap", "Ses01F_impro01_M000", {
+            "evaluators": {"neutral": 0.333333, "anger": 0.166667, "frustration": 0.5},
+            "actors": {"happiness": 1.0},
+            "all": {"neutral": 0.25, "anger": 0.125, "frustration": 0.375, "happiness": 0.25},
+        }),
+    ],
+)  # fmt: skip
+def test_whose_votes_are_taken(plugin: str, utterance: str, kinds: dict[str, dict[str, float]], tmp_path: Path) -> None:
+    root = corpus(plugin).example(tmp_path)
+    assert list(corpus(plugin).VOTES_OF) == list(kinds)  # type: ignore[attr-defined]
+    for kind, shares in kinds.items():
+        table = parse_corpus(plugin, root, votes_of=kind)
+        (row,) = table.frame[table.frame["utterance_id"] == utterance].to_dict("records")
+        assert votes(row) == shares
+        assert table.facts["votes_of"] == kind
+    assert parse_corpus(plugin, root).facts["votes_of"] == next(iter(kinds))
+
+
+def test_votes_that_a_corpus_does_not_have_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown votes of cremad: 'faces'"):
+        parse_corpus("cremad", corpus("cremad").example(tmp_path / "a"), votes_of="faces")
+    with pytest.raises(ConfigError, match="--votes face: emovo has no votes to choose among"):
+        parse_corpus("emovo", corpus("emovo").example(tmp_path / "b"), votes_of="face")
+
+
+def test_cremad_votes_agree_with_the_summary_of_the_release(real: Path) -> None:
+    summary = {
+        r["FileName"]: r for r in csv.DictReader((real / "cremad_metadata/processedResults/summaryTable.csv").open())
+    }
+    letters = {"A": "anger", "D": "disgust", "F": "fear", "H": "happiness", "N": "neutral", "S": "sadness"}
+    for kind, column in {"voice": "VoiceVote", "face": "FaceVote", "audiovisual": "MultiModalVote"}.items():
+        frame = parse_corpus("cremad", real / "cremad_metadata", votes_of=kind).frame
+        for name, text in zip(frame["utterance_id"], frame["votes"], strict=True):
+            shares = json.loads(text)
+            most = {emotion for emotion, share in shares.items() if share == max(shares.values())}
+            assert most == {letters[letter] for letter in summary[name][column].split(":")}

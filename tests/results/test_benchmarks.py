@@ -229,6 +229,12 @@ def test_a_table_that_emobox_has_the_corpus_of_is_accepted(maker: Any) -> None:
         benchmark("emobox-ravdess", maker.space, dataset="mine")
 
 
+def test_votes_of_other_people_than_the_benchmarks_are_refused(maker: Any) -> None:
+    maker.table("cremad", corpus="cremad", votes_of="face")
+    with pytest.raises(ConfigError, match="the table cremad has the votes of face; expected those of voice"):
+        benchmark("emosuperb-cremad", maker.space)
+
+
 def test_finished_results_are_exported_as_a_leaderboard_has_them(ours: Any, capsys: pytest.CaptureFixture[str]) -> None:
     workspace = ["--workspace", str(ours.space.root)]
     export = ["benchmark", "export", "emobox-emodb", *workspace]

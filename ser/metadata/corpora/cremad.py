@@ -45,10 +45,10 @@ SENTENCES = 12
 NOTES = (
     "The audio is kept in Git LFS: a clone without it, or the zip file, has pointers of about 130 bytes instead.",
     "Labels are the intended emotions. Votes are those of listeners who heard the voice alone; they agree with the label "
-    "in 41 % (Cao et al. 2014).",
+    "in 41 % (Cao et al. 2014). --votes face takes those of people who saw the face alone, --votes audiovisual of those who "
+    "saw and heard, --votes all of all three together.",
     "The columns voice_level, face_level and audiovisual_level have the mean strength (0 to 100) of the emotion that most "
     "chose: of those who heard only, who saw only, and who did both; for two emotions with equal votes the mean of theirs.",
-    "The votes of those who saw the face, with or without the voice, are not in the table.",
     "1076_MTI_SAD_XX is silent in the release; 1040_ITH_SAD_X is named without its last letter, and gets it here.",
 )
 TEXTS = {
@@ -67,14 +67,17 @@ TEXTS = {
 }
 INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
 VOTES = {"A": "anger", "D": "disgust", "F": "fear", "H": "happiness", "N": "neutral", "S": "sadness"}
-# First digit of a row's number in tabulatedVotes.csv: 1 voice only, 2 face only, 3 audio-visual (the README's queryType;
-# rows of 1 agree with VoiceVote of summaryTable.csv in all 7,442 clips).
-VOICE_ONLY = "1"
+# First digits of a row's number in tabulatedVotes.csv: 1 voice only, 2 face only, 3 audio-visual (the README's queryType; rows
+# of 1, 2 and 3 agree with VoiceVote, FaceVote and MultiModalVote of summaryTable.csv in all 7,442 clips).
+VOTES_OF = {"voice": "1", "face": "2", "audiovisual": "3", "all": "123"}
 _NAME = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX?)$")
 
 
-def parse(root: Path) -> Iterator[Row]:
+def parse(root: Path, votes_of: str = "voice") -> Iterator[Row]:
     """Rows of the audio files below the folder, or of the file list where there is no audio.
+
+    Args:
+        votes_of: a name of `VOTES_OF`.
 
     Raises:
         CorpusError: an emotion code that CREMA-D does not have, or a CSV file of the release without its columns.
@@ -84,7 +87,7 @@ def parse(root: Path) -> Iterator[Row]:
     if not audio:
         audio = dict.fromkeys((r["Filename"] for r in _read(tables, "SentenceFilenames.csv", "Filename")), "")
     actors = {r["ActorID"]: r for r in _read(tables, "VideoDemographics.csv", "ActorID", "Sex", "Age")}
-    votes = _votes(_read(tables, "tabulatedVotes.csv", "", "fileName", *VOTES))
+    votes = _votes(_read(tables, "tabulatedVotes.csv", "", "fileName", *VOTES), VOTES_OF[votes_of])
     levels = _levels(_read(tables, "summaryTable.csv", "FileName", *LEVELS.values()))
     lacking = [t for t in ("VideoDemographics.csv", "tabulatedVotes.csv", "summaryTable.csv") if t not in tables]
     if audio and lacking:
@@ -173,16 +176,15 @@ def _read(tables: dict[str, Path], name: str, *columns: str) -> Iterator[dict[st
     yield from reader
 
 
-def _votes(rows: Iterator[dict[str, str]]) -> dict[str, dict[str, float]]:
-    """Utterance -> canonical emotion -> share of those who heard the voice alone."""
-    votes = {}
+def _votes(rows: Iterator[dict[str, str]], kinds: str) -> dict[str, dict[str, float] | None]:
+    """Utterance -> canonical emotion -> share of the votes in rows of some kinds, by their first digits."""
+    counts: dict[str, dict[str, float]] = {}
     for row in rows:
-        if row[""].startswith(VOICE_ONLY):
-            counts = {emotion: int(row[letter]) for letter, emotion in VOTES.items()}
-            share = shares(counts)
-            if share:
-                votes[row["fileName"]] = share
-    return votes
+        if row[""][:1] in kinds:
+            of = counts.setdefault(row["fileName"], dict.fromkeys(VOTES.values(), 0))
+            for letter, emotion in VOTES.items():
+                of[emotion] += int(row[letter])
+    return {name: shares(of) for name, of in counts.items()}
 
 
 def _levels(rows: Iterator[dict[str, str]]) -> dict[str, dict[str, float]]:

@@ -47,7 +47,8 @@ UTTERANCES = 10039
 SENTENCES = None
 NOTES = (
     "The letter after the session (Ses01F_...) says who wears the markers; who speaks is in the last part (..._M003).",
-    "Votes are the evaluators' (C-E lines), without the actors' own (C-F, C-M); of two labels each gets half a vote.",
+    "Votes are the evaluators' (C-E lines), without the actors' own (C-F, C-M); of two labels each gets half a vote. --votes "
+    "actors takes the actors' own, --votes all both.",
     "Valence, arousal (activation) and dominance are the means of the evaluators, on a scale from 1 to 5.",
     "Half of the dialogues are scripted: their texts recur in all sessions.",
 )
@@ -69,11 +70,15 @@ WORDS = {
 _UTTERANCE = r"(Ses0(\d)[FM]_\w+_([FM])\d{3}[a-z]?)"
 _HEAD = re.compile(r"\[(\d+\.\d+) - (\d+\.\d+)\]\s+" + _UTTERANCE + r"\s+(\w{3})\s+\[([\d.]+), ([\d.]+), ([\d.]+)\]")
 _SPOKEN = re.compile(_UTTERANCE + r"\s*\[[\d.]+-[\d.]+\]:\s*(.*)$")
-_EVALUATOR = re.compile(r"C-E\d+:\s*(.*)$")
+_JUDGE = re.compile(r"C-([EFM])\d+:\s*(.*)$")
+VOTES_OF = {"evaluators": "E", "actors": "FM", "all": "EFM"}  # whose lines count: `C-E2:`, `C-F1:`, `C-M1:`
 
 
-def parse(root: Path) -> Iterator[Row]:
+def parse(root: Path, votes_of: str = "evaluators") -> Iterator[Row]:
     """Rows of all evaluated utterances, in the order of sessions, dialogues and turns.
+
+    Args:
+        votes_of: a name of `VOTES_OF`.
 
     Raises:
         CorpusError: a label that IEMOCAP does not have.
@@ -81,7 +86,7 @@ def parse(root: Path) -> Iterator[Row]:
     audio, texts, evaluations = _files(root)
     used = 0
     for file in sorted(evaluations, key=lambda p: (p.parts[-4:], p.name)):
-        rows = _evaluated(read_text(file), file)
+        rows = _evaluated(read_text(file), file, VOTES_OF[votes_of])
         spoken = _spoken(texts.get(file.stem))
         for turn, (_, name, row) in enumerate(sorted(rows, key=lambda r: r[:2])):
             path = audio.get(name, "")
@@ -142,7 +147,7 @@ def _files(root: Path) -> tuple[dict[str, str], dict[str, Path], list[Path]]:
     return audio, texts, evaluations
 
 
-def _evaluated(text: str, file: Path) -> list[tuple[float, str, Row]]:
+def _evaluated(text: str, file: Path, judges: str) -> list[tuple[float, str, Row]]:
     """(begin in s, utterance, row) of one evaluation file; votes go to the utterance whose head came last."""
     rows: list[tuple[float, str, Row]] = []
     counts: dict[str, float] = {}
@@ -169,19 +174,19 @@ def _evaluated(text: str, file: Path) -> list[tuple[float, str, Row]]:
         elif line.startswith("[") and "Ses" in line:
             malformed += 1
         else:
-            _vote(line, counts)
+            _vote(line, counts, judges)
     left_out(malformed, f"malformed lines of {file.name}")
     for _, _, row in rows:
         row["votes"] = shares(votes[row["utterance_id"]])
     return rows
 
 
-def _vote(line: str, counts: dict[str, float]) -> None:
-    """Add an evaluator's line to the counts: `C-E2:\\tAnger; Frustration;\\t()`. Other lines are not votes."""
-    evaluator = _EVALUATOR.match(line)
-    if evaluator is None:
+def _vote(line: str, counts: dict[str, float], judges: str) -> None:
+    """Add a judge's line to the counts: `C-E2:\\tAnger; Frustration;\\t()`. Lines of others, and of ratings, are not votes."""
+    judge = _JUDGE.match(line)
+    if judge is None or judge[1] not in judges:
         return
-    words = [w.strip().lower() for w in evaluator[1].split("(", 1)[0].split(";")]
+    words = [w.strip().lower() for w in judge[2].split("(", 1)[0].split(";")]
     named = [WORDS.get(w, "other") for w in words if w]
     for emotion in named:
         counts[emotion] = counts.get(emotion, 0.0) + 1 / len(named)

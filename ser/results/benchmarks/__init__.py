@@ -58,7 +58,7 @@ LINEAR: dict[str, Any] = {
     "lr": 1e-2,
     "epochs": 100,
 }
-OF_VOTES = {"loss": "soft_cross_entropy", "selection": "loss", "class_weights": "none", "label_smoothing": 0.0}
+OF_VOTES = {"target": "votes", "loss": "soft_cross_entropy", "selection": "loss"}
 OF_DIMENSIONS = {"loss": "ccc", "selection": "CCC", "class_weights": "none", "label_smoothing": 0.0}
 
 
@@ -92,6 +92,7 @@ class Preset:
         remarks: sentences on what differs from the publication, and on what a reader must know.
         runs: seeds, unless another number is given.
         folds: of a benchmark with folds of its own, whose protocol is `file`.
+        votes_of: whose votes the table must have, of a corpus with several kinds.
         sha256: of its test parts, `ser.train.experiments.benchmark.parts_sha256`; "" where they could not be had.
     """
 
@@ -105,6 +106,7 @@ class Preset:
     remarks: tuple[str, ...] = field(default=())
     runs: int = 5
     folds: Folds | None = None
+    votes_of: str = ""
     sha256: str = ""
 
     @property

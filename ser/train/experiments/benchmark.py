@@ -122,6 +122,12 @@ def _refuse_corpus(own: Preset, space: Workspace, dataset: str) -> None:
     facts = read_object(sidecar, "sidecar of a table") if sidecar.is_file() else {}
     if not _is_of(own, facts):
         raise ConfigError(_other_corpus(dataset, facts, own))
+    if own.votes_of and facts.get("votes_of", own.votes_of) != own.votes_of:
+        raise ConfigError(
+            f"the table {dataset} has the votes of {facts['votes_of']}",
+            expected=f"those of {own.votes_of}",
+            action=f"Make another table: {_made_by(own)} --votes {own.votes_of}",
+        )
 
 
 def _is_of(own: Preset, facts: Mapping[str, Any]) -> bool:
