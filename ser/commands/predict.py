@@ -59,6 +59,11 @@ from ser.commands._types import Folder, Items, Number
     default=0.0,
     help="Give no answer where the largest probability is below.",
 )
+@click.option(
+    "--picture",
+    type=Folder(made=True),
+    help="Also draw each recording into this folder: its spectrogram, and the answer beside it.",
+)
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--encoders", type=Items(), help="STORE=NAME or folder, where an encoder's weights have moved.")
@@ -82,6 +87,7 @@ def command(
     rows: str,
     raw: str | None,
     min_confidence: float,
+    picture: Path | None,
     form: str,
     weights: Path | None,
     encoders: list[str] | None,
@@ -99,6 +105,7 @@ def command(
     ser predict --list turns.csv --model results/EXPERIMENT/run-000.fold-official.safetensors
     ser predict call.wav --model fit-mine --window 4 --hop 1 --channels split --vad silero
     """
+    from ser.errors import ConfigError
     from ser.predict.inputs import inputs_of_command
     from ser.predict.long_recordings import follow, only_with_window
     from ser.predict.onnx_head import check_runtime
@@ -111,6 +118,10 @@ def command(
     options = None
     if window is None:
         only_with_window(over_time, files)
+    elif picture is not None:
+        raise ConfigError(
+            "--picture draws short recordings whole, and --window follows long ones", action="Leave one out."
+        )
     else:
         options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence, vad or "")
     moved = dict(pair.partition("=")[::2] for pair in encoders or [])
@@ -124,6 +135,11 @@ def command(
         inputs = inputs_of_command(files, texts, table, predictor.reads_dialogues, channels)
         found = abstain(predictor.answer(inputs), min_confidence)
         click.echo(as_text(found, form))
+        if picture is not None:
+            from ser.predict.pictures import pictures
+
+            for path in pictures(predictor, inputs, found, picture):
+                session.warn(f"Written: {path}")
         failed = bool((found["error"] != "").any())
     else:
         failed = False

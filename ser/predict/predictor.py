@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,14 @@ from ser.predict.head_encoders import load_encoder
 from ser.predict.inputs import Inputs, check_inputs
 from ser.predict.onnx_head import ENDING, OnnxHead, Waveform, load_onnx
 from ser.predict.predictions import long_note, notes, prediction_table, scales_note
-from ser.predict.recordings import Recording, RecordingLike
+from ser.predict.recordings import Recording, RecordingLike, as_recordings
 from ser.results.metrics.calibration import scaled
 from ser.train.checkpoint import SavedHead, load_head
 from ser.train.model_folder import heads_and_temperatures
 from ser.train.nn.layers import Input
+
+if TYPE_CHECKING:
+    from ser.results.plotting.style import Figure
 
 # The reason why each of some inputs cannot be used, the lengths in s, and probabilities; see `Predictor.judge`.
 Answer: TypeAlias = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]
@@ -122,6 +125,25 @@ class Predictor:
                 files, texts, dialogues, turns, speakers, segments=segments, reads_dialogues=self.reads_dialogues
             )
         )
+
+    def plot(self, recording: Path | str | tuple[NDArray[Any], float], text: str | None = None) -> "Figure":
+        """Draw a recording as a spectrogram, with its answer beside it.
+
+        Args:
+            recording: a file's path; or samples and their rate in Hz.
+            text: the words that are said, for heads that were trained on text.
+
+        Raises:
+            AudioError: the recording cannot be used.
+        """
+        from ser.predict.pictures import draw
+
+        (one,) = as_recordings([recording])
+        sound, rate = one.decode()
+        row = self.predict([recording], None if text is None else [text]).iloc[0]
+        if row["error"]:
+            raise AudioError(str(row["error"]))
+        return draw(sound, rate, row, self.head.target, one.name)
 
     def timeline(
         self, recording: Path | str | tuple[NDArray[Any], float], window: float, **options: Any

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 
 import ser
 from ser.cli import main
-from ser.errors import ConfigError
+from ser.errors import AudioError, ConfigError
 from ser.predict.inputs import audio_files
+from ser.predict.pictures import spectrogram
 from ser.predict.predictions import long_note
 from ser.results.records.kinds import read_summary
 from ser.synthesis import make_corpus
@@ -299,3 +300,37 @@ def test_heads_of_several_experiments_are_not_averaged(model: Path, tmp_path: Pa
     save_file(load_file(model), tmp_path / "other.safetensors", metadata={"ser": json.dumps(about)})
     with pytest.raises(ConfigError, match=r"other\.safetensors answers something else than the first one"):
         ser.Predictor([model, tmp_path / "other.safetensors"])
+
+
+def test_a_recording_is_drawn_with_its_answer(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = next((trained / "results" / "mine").glob("*.safetensors"))
+    good = next((trained / "corpus" / "AudioWAV").glob("*.wav"))
+    predictor = ser.Predictor(model)
+    row = predictor.predict([good]).iloc[0]
+    figure = predictor.plot(good)
+    bars = figure.axes[1].patches
+    assert [bar.get_width() for bar in bars] == pytest.approx([row["p_anger"], row["p_sadness"]])
+    assert figure.get_suptitle() == f"{good.name}: {row['predicted']}"
+    assert figure.axes[0].get_xlim() == pytest.approx((0, soundfile.info(good).duration))
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"no audio")
+    with pytest.raises(AudioError):
+        predictor.plot(bad)
+    words = ["predict", str(good), str(bad), str(good), "--model", str(model), "--picture", str(tmp_path / "out")]
+    assert main(words) == 3
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{good.stem}-2.png", f"{good.stem}.png"]
+    assert main([*words, "--window", "1"]) == 1
+    assert "Leave one out" in capsys.readouterr().err
+
+
+def test_a_tone_is_where_it_sounds_in_the_spectrogram() -> None:
+    rate = 16000
+    time = np.arange(rate) / rate
+    sound = (np.sin(2 * np.pi * 2000 * time) * (time > 0.5)).astype(np.float32)
+    decibels, seconds, highest = spectrogram(sound, rate)
+    band, frame = np.unravel_index(decibels.argmax(), decibels.shape)
+    assert band / (len(decibels) - 1) * highest == pytest.approx(2000, abs=50)
+    assert frame / decibels.shape[1] * seconds > 0.5
+    assert decibels[:, : decibels.shape[1] // 3].max() < -70

@@ -1,0 +1,102 @@
+"""A recording as a spectrogram, and beside it what a saved head answers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ser.audio.reading import Audio
+from ser.errors import ConfigError
+from ser.metadata.targets import DIMENSIONS
+from ser.predict.inputs import Inputs
+from ser.results.plotting.style import PALETTE, Figure, save
+from ser.results.report.blocks import printable
+
+if TYPE_CHECKING:
+    from ser.predict.predictor import Predictor
+
+WINDOW, HOP = 0.025, 0.010  # s
+HIGHEST = 8000  # Hz
+FLOOR = 80.0  # dB below the loudest cell
+GREY = "#9A9A9A"
+
+
+def spectrogram(sound: Audio, rate: int) -> tuple[Audio, float, float]:
+    """Powers in dB below the loudest, `(bands, frames)`, of Hann windows; the seconds and the Hz that they cover."""
+    from scipy.signal import stft
+
+    size, step = max(16, round(WINDOW * rate)), max(1, round(HOP * rate))
+    padded = np.pad(sound, (0, max(0, size - len(sound))))
+    bands, _, cells = stft(padded, rate, nperseg=size, noverlap=size - step)
+    kept = bands <= HIGHEST
+    power = np.abs(cells[kept]) ** 2
+    decibels = 10 * np.log10(np.maximum(power, power.max() * 10 ** (-FLOOR / 10) + 1e-20))
+    return np.asarray(decibels - decibels.max(), np.float32), len(sound) / rate, float(bands[kept][-1])
+
+
+def draw(sound: Audio, rate: int, answer: pd.Series, target: str, name: str) -> Figure:
+    """Draw a recording with its answer.
+
+    Args:
+        sound: `(samples,)`.
+        answer: the row of `Predictor.predict`.
+        target: the kind of the head's.
+    """
+    decibels, seconds, highest = spectrogram(sound, rate)
+    named = target != DIMENSIONS
+    values = {str(k)[2 * named :]: float(v) for k, v in answer.items() if _is_value(str(k), answer, named)}
+    figure = Figure(figsize=(9.2, max(2.8, 0.9 + 0.3 * len(values))), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[2.6, 1])
+    extent = (0.0, seconds, 0.0, highest / 1000)
+    image = left.imshow(decibels, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-FLOOR, vmax=0)
+    left.set(xlabel="time (s)", ylabel="frequency (kHz)")
+    figure.colorbar(image, ax=left, label="dB", pad=0.01)
+    chosen = set(str(answer.get("predicted", "")).split(";"))
+    colours = [PALETTE[0] if word in chosen or not named else GREY for word in values]
+    places = np.arange(len(values))
+    right.barh(places, list(values.values()), color=colours)
+    right.set_yticks(places, [printable(word) for word in values])
+    right.invert_yaxis()
+    right.margins(x=0.22)
+    if named:
+        right.set(xlim=(0, 1.22), xticks=[0, 0.5, 1])
+    for place, value in zip(places, values.values(), strict=True):
+        right.annotate(
+            f"{value:.2f}", (max(value, 0), place), (3, 0), textcoords="offset points", va="center", fontsize=8
+        )
+    right.set_xlabel("probability" if named else "rating")
+    right.spines[["top", "right"]].set_visible(False)
+    said = f": {printable(str(answer['predicted'])) or 'no answer'}" if named else ""
+    figure.suptitle(f"{printable(Path(name).name or name)}{said}", fontsize=10)
+    return figure
+
+
+def _is_value(column: str, answer: pd.Series, named: bool) -> bool:
+    """True for a column of a class's probability, or of a dimension."""
+    places = ("file", "start", "end", "channel", "dialogue", "turn", "error")
+    return column.startswith("p_") if named else column not in places and pd.notna(answer[column])
+
+
+def pictures(predictor: "Predictor", inputs: Inputs, found: pd.DataFrame, folder: Path) -> Iterator[Path]:
+    """Draw each recording that has an answer, and give each file as it is written.
+
+    Args:
+        found: the answer to the inputs.
+
+    Raises:
+        ConfigError: there are texts alone.
+    """
+    if inputs.recordings is None:
+        raise ConfigError("--picture draws recordings, and the head was given texts alone", action="Leave it out.")
+    taken: dict[str, int] = {}
+    for recording, (_, row) in zip(inputs.recordings, found.iterrows(), strict=True):
+        if row["error"] or recording.source is None:
+            continue
+        stem = Path(recording.name).stem or "recording"
+        taken[stem] = taken.get(stem, 0) + 1
+        path = folder / (f"{stem}.png" if taken[stem] == 1 else f"{stem}-{taken[stem]}.png")
+        sound, rate = recording.decode()
+        save(draw(sound, rate, row, predictor.head.target, recording.name), path)
+        yield path
