@@ -125,24 +125,20 @@ def _highlight(app: Any, tree: Any) -> None:
 
 def language_of(block: str) -> str:
     """`python`, `bash` or `text`."""
-    if re.match(r"(ser|make|pip|git|python3|awk|tensorboard|mlflow|arecord|\.venv/bin/\S+) ", block):
+    programs = "arecord|awk|curl|eval|git|make|mkdir|mlflow|pip|pipx|python|python3|ser|source|tensorboard"
+    if re.match(rf"({programs}|\.venv/bin/\S+) ", block):
         return "bash"
     try:
-        return (
-            "python"
-            if any(isinstance(n, ast.Import | ast.ImportFrom | ast.Assign) for n in ast.parse(block).body)
-            else "text"
-        )
+        statements = ast.parse(block).body
     except SyntaxError:
         return "text"
+    return "python" if any(isinstance(s, ast.Import | ast.ImportFrom | ast.Assign) for s in statements) else "text"
 
 
 def _accessible(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """What the theme leaves out: levels of the headings of the navigation, and the keyboard for blocks that scroll."""
-    body = context.get("body", "")
-    body = body.replace("<pre>", '<pre tabindex="0">').replace(
-        '<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'
-    )
+    body = context.get("body", "").replace("<pre>", '<pre tabindex="0">')
+    body = body.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
     # Between a parameter and its text, as smart quotes would have it.
     body = re.sub(r"(<strong>\w+</strong>(?: \(.*?\))?) -- ", r"\1 – ", body)
     context["body"] = re.sub(r"<th class=\"head\"><p></p></th>", "<td></td>", body)
