@@ -1,6 +1,6 @@
 """Large corpora: time and peak memory of commands on made tables and stores, from 10,000 to a million utterances.
 
-    python benchmarks/large.py FOLDER [--rows 10000 100000 1000000] [--width 768] [--limit-gib 8] [steps ...]
+    python benchmarks/large.py FOLDER [--rows 10000 100000 1000000] [--width 768] [--epochs 100] [--limit-gib 12] [steps ...]
 
 The corpus is a CSV of utterances with text and without audio: 4 classes, one speaker for each 100 utterances. The store has
 normal noise with a little of the class in it; eight of ten speakers are the training part. Each command is its own process,
@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("steps", nargs="*", default=list(STEPS))
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--width", type=int, default=768)
+    parser.add_argument("--epochs", default="100")
     parser.add_argument("--limit-gib", type=float, default=0.0)
     given = parser.parse_args()
     for rows in given.rows:
@@ -123,7 +124,19 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not source.exists():
             table(source, rows)
-        fit = ["fit", "--dataset", "large", "--text", "made", "--head", "linear", "--runs", "5"]
+        fit = [
+            "fit",
+            "--dataset",
+            "large",
+            "--text",
+            "made",
+            "--head",
+            "linear",
+            "--runs",
+            "5",
+            "--epochs",
+            given.epochs,
+        ]
         head = folder / "results" / "head.json"
         commands = {
             "metadata": [*ser, "metadata", "--dataset", "large", "--root", str(source), "--format", "csv", *space],

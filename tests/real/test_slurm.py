@@ -53,9 +53,22 @@ def _wait_until_running(job: str, environment: dict[str, str]) -> None:
     raise AssertionError(asked.stdout)
 
 
+def _processes(part: str, environment: dict[str, str]) -> list[int]:
+    """The process of a part under this SLURM, once it has begun."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            given, words = (folder / "environ").read_bytes().split(b"\0"), (folder / "cmdline").read_bytes()
+        except OSError:  # it has ended
+            continue
+        own = {f"SLURM_CONF={environment['SLURM_CONF']}".encode(), f"SLURM_ARRAY_TASK_ID={part}".encode()} <= set(given)
+        if own and b"submitit.core._submit" in words and not words.startswith(b"srun"):
+            found.append(int(folder.name))
+    return found
+
+
 def test_four_parts_of_which_one_is_requeued_and_one_is_killed(tmp_path: Path, environment: dict[str, str]) -> None:
     pytest.importorskip("opensmile", reason="opensmile is not installed")
-    psutil = pytest.importorskip("psutil", reason="psutil is not installed")
     for number in range(COUNT):
         path = tmp_path / "corpus" / ("anger" if number % 2 else "neutral") / f"u{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,11 +87,10 @@ def test_four_parts_of_which_one_is_requeued_and_one_is_killed(tmp_path: Path, e
     _wait_until_running(parts[1], environment)
     subprocess.run(["scontrol", "requeue", parts[1]], env=environment, check=True)
     _wait_until_running(parts[2], environment)
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        given = process.info["environ"] or {}
-        own = given.get("SLURM_CONF") == environment["SLURM_CONF"] and given.get("SLURM_ARRAY_TASK_ID") == "2"
-        if own and "submitit.core._submit" in " ".join(process.info["cmdline"] or []):
-            os.kill(process.pid, signal.SIGKILL)
+    while not (found := _processes("2", environment)) and running.poll() is None:
+        time.sleep(0.1)
+    for process in found:
+        os.kill(process, signal.SIGKILL)
     _, said = running.communicate(timeout=300)
     assert running.returncode == 1
     assert "part 2 of 4 died" in said
