@@ -22,6 +22,7 @@ from typing import Any
 from ser.errors import ConfigError, SerError
 from ser.extract.report import ExtractionReport
 from ser.extract.spread import TIME, Part, Placement, parts
+from ser.parallel import signals_blocked
 
 Say = Callable[[str], None]
 FOLDER = ".slurm"
@@ -59,7 +60,8 @@ class Merge:
 
     def __call__(self) -> list[ExtractionReport]:
         """Merge, and try again what failed."""
-        died = sum(_outcome(path)[0] != "success" for path in self.results)
+        until = time.monotonic() + RESULT_SECONDS
+        died = sum(_outcome(path, until)[0] != "success" for path in self.results)
         if died:
             raise SerError(f"{died} of {len(self.results)} parts died: nothing is merged")
         return self.whole()
@@ -90,7 +92,8 @@ def run(whole: Part, placement: Placement, most: int, label: str, quiet: bool, s
     if jobs is not None:
         say(f"{label}: jobs {_numbers(jobs)} of this command are there already")
     else:
-        jobs = submit(whole, placement, folder)
+        with signals_blocked():  # an interrupt would leave jobs that the next call does not know
+            jobs = submit(whole, placement, folder)
         say(f"{label}: jobs {_numbers(jobs)} are submitted; their logs are in {folder}")
     try:
         _watch(jobs, whole.workspace.features(whole.dataset), dict.fromkeys(stored, 0), most, label, quiet, say)
@@ -292,9 +295,8 @@ def _rows(stores: Path, known: dict[Path, int]) -> dict[Path, int]:
     return found
 
 
-def _outcome(path: Path) -> tuple[str, Any]:
-    """`success` and the result of a job, `error` and a traceback, or nothing."""
-    until = time.monotonic() + RESULT_SECONDS
+def _outcome(path: Path, until: float) -> tuple[str, Any]:
+    """`success` and the result of a job, `error` and a traceback, or nothing where there is none by then."""
     while not path.exists():
         if time.monotonic() > until:
             return "", None
@@ -310,9 +312,10 @@ def _ended(jobs: Jobs, label: str, say: Say) -> list[ExtractionReport]:
         SerError: a part died, or the last job.
     """
     died: list[tuple[str, str, Path]] = []
+    until = time.monotonic() + RESULT_SECONDS
     for number, job in enumerate([*jobs.parts, jobs.merge]):
         name = f"part {number} of {len(jobs.parts)}" if number < len(jobs.parts) else "the job that merges"
-        outcome, result = _outcome(jobs.result(job))
+        outcome, result = _outcome(jobs.result(job), until)
         if outcome == "success" or (died and job == jobs.merge):
             continue
         log = jobs.log(job)
