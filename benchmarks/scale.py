@@ -74,7 +74,11 @@ class Ray:
         ray += ["--num-cpus", "2", "--include-dashboard", "false", "--disable-usage-stats", "--block"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.head = subprocess.Popen(ray, cwd=tempfile.gettempdir(), **quiet)  # type: ignore[call-overload]
-        time.sleep(20)
+        status = [PYTHON, "-m", "ray.scripts.scripts", "status", "--address", self.address]
+        for _ in range(30):  # on a busy machine it takes a while until it takes work
+            time.sleep(4)
+            if subprocess.run(status, **quiet).returncode == 0:  # type: ignore[call-overload]
+                break
 
     def workers(self) -> list[psutil.Process]:
         children = psutil.Process(self.head.pid).children(recursive=True)
