@@ -33,10 +33,11 @@ class OneHead(nn.Module):
         part = part_of(self.config.head)
         self.groups = [self.columns] if part == self.config.head else [[i] for i in self.columns]
         self.parts = nn.ModuleList()
+        outputs = len(head.classes) + len(head.dimensions)
         for inputs, weights in zip(self.groups, head.weights, strict=True):
             each = nn.ModuleList()
             for row in weights.chunk(self.config.snapshots):
-                made = build_head(part, inputs, len(head.classes), dict(self.config.head_options), 0)
+                made = build_head(part, inputs, outputs, dict(self.config.head_options), 0)
                 each.append(_filled(made, row))
             self.parts.append(each)
         for k, source in enumerate(self.columns):
@@ -50,7 +51,9 @@ class OneHead(nn.Module):
         }
         parts = []
         for each in self.parts.children():
-            found = [outputs_of(head(batch)[0], self.config.target) for head in each.children()]
+            found = [
+                outputs_of(head(batch)[0], self.config.target, len(self.about.classes)) for head in each.children()
+            ]
             parts.append(torch.stack(found).mean(0))
         whole = parts[0]
         if len(self.groups) > 1 or part_of(self.config.head) != self.config.head:
@@ -58,7 +61,10 @@ class OneHead(nn.Module):
         if self.temperature is not None:
             whole = (whole.clamp_min(FLOOR).log() / self.temperature).softmax(-1)
         unit = self.about.unit
-        return whole * torch.tensor(unit.std) + torch.tensor(unit.mean) if unit else whole
+        if not unit:
+            return whole
+        first = whole.shape[-1] - len(unit.mean)  # of a class and dimensions, the values follow the probabilities
+        return torch.cat([whole[:, :first], whole[:, first:] * torch.tensor(unit.std) + torch.tensor(unit.mean)], -1)
 
     def _feature(self, number: int, source: Input, values: Tensor, lengths: Tensor | None) -> Feature:
         if not source.vocabulary and hasattr(self, f"mean_{number}"):

@@ -29,14 +29,14 @@ class Outputs(Model, kw_only=True):
 
     Attributes:
         target: `emotion` (one class), `votes`, `labels` (several at once), `dimensions`, or a target from outside.
-        names: in the order of the outputs.
-        activation: of the logits: `softmax`, `sigmoid`, or `value` for none.
+        names: in the order of the outputs; of a class and dimensions, the classes and then the dimensions.
+        activation: of the logits: `softmax`, `sigmoid`, or `value` for none; `softmax and value` of the classes alone.
         scales: of dimensions, the ends of the scale that they are on.
     """
 
     target: Word
     names: Annotated[list[Word], Meta(min_length=1)]
-    activation: Literal["softmax", "sigmoid", "value"]
+    activation: Literal["softmax", "sigmoid", "value", "softmax and value"]
     scales: dict[str, Scale] | UnsetType = UNSET
 
 
