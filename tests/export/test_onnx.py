@@ -16,7 +16,7 @@ from ser.extract.options import EncoderOptions
 from ser.features.blocks import Block
 from ser.registry import names
 from ser.train.checkpoint import SavedHead
-from ser.train.head_file import HeadFacts, StoredInput
+from ser.train.head_file import HeadFacts, StoredInput, Unit
 from ser.train.heads._base import HEADS, build_head, part_of, takes
 from ser.train.loop.config import make_config
 from ser.train.nn.layers import Input
@@ -43,9 +43,9 @@ CANDIDATES = (
 )
 
 
-def saved(name: str, columns: list[Input], seed: int = 0, **options: Any) -> SavedHead:
-    """A head with random weights, as it would be read from a file."""
-    config = make_config(name, head_options=options)
+def saved(name: str, columns: list[Input], seed: int = 0, **facts_of: Any) -> SavedHead:
+    """A head of four outputs with random weights, as it would be read from a file."""
+    config = make_config(name, target="mixed" if facts_of else "emotion")
     part = part_of(name)
     weights = []
     for inputs in [columns] if part == name else [[i] for i in columns]:
@@ -62,7 +62,7 @@ def saved(name: str, columns: list[Input], seed: int = 0, **options: Any) -> Sav
     }
     facts = HeadFacts(
         schema="ser.head/1",
-        classes=list("abcd"),
+        classes=list("ab" if facts_of else "abcd"),
         dataset="toy",
         config=config.as_dict(),
         inputs=[StoredInput(*i) for i in columns],
@@ -75,6 +75,7 @@ def saved(name: str, columns: list[Input], seed: int = 0, **options: Any) -> Sav
         run=0,
         fold="0",
         seed=0,
+        **facts_of,
     )
     return SavedHead(facts, config, weights, statistics)
 
@@ -93,6 +94,16 @@ def test_every_head_answers_in_onnx_as_in_torch(name: str, tmp_path: Path) -> No
         exporting._trace(FromFeatures(heads, [None, 0.5]), *exporting._example(columns, path))
         exporting._describe(path, heads, None)
         assert exporting._on_features(load_onnx(path), heads, [None, 0.5]) < 1e-4, columns
+
+
+def test_a_class_and_dimensions_keep_their_scales(tmp_path: Path) -> None:
+    heads = [saved("mlp", CANDIDATES[0], learns="emotion,arousal,valence", unit=Unit([0.5, 3.0], [2.0, 1.5]))]
+    path = tmp_path / "model.onnx"
+    exporting._trace(FromFeatures(heads, [None]), *exporting._example(CANDIDATES[0], path))
+    exporting._describe(path, heads, None)
+    graph = load_onnx(path)
+    assert graph.dimensions == ("arousal", "valence")
+    assert exporting._on_features(graph, heads, [None]) < 1e-4
 
 
 FAMILIES = {
