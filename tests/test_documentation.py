@@ -429,7 +429,7 @@ def files_of_ones_own(folder: Path, document: str) -> None:
     if document == "docs/text.md":
         table = ser.load_table("ravdess", folder)
         write_table(replace(table, frame=table.frame[::4]), Workspace(folder))
-    if document in ("docs/prediction.md", "docs/sharing.md", "docs/training.md"):
+    if document in ("docs/howto/calls.md", "docs/prediction.md", "docs/sharing.md", "docs/training.md"):
         for file in (
             "new/1.wav",
             "a.wav",
