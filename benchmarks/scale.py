@@ -35,8 +35,6 @@ class Dask:
     def __init__(self) -> None:
         self.address = f"tcp://127.0.0.1:{_port()}"
         self.scheduler()
-        words = [self.address, "--nthreads", "1", "--nworkers", "2", "--no-dashboard"]
-        self.nanny = self._start("dask_worker", *words)
 
     def _start(self, module: str, *words: str) -> subprocess.Popen[bytes]:
         command = [PYTHON, "-m", f"distributed.cli.{module}", *words]
@@ -48,6 +46,8 @@ class Dask:
         port = self.address.rsplit(":", 1)[1]
         self.head = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
         time.sleep(8)
+        words = [self.address, "--nthreads", "1", "--nworkers", "2", "--no-dashboard"]
+        self.nanny = self._start("dask_worker", *words)  # those of a scheduler that was lost end by themselves
 
     def workers(self) -> list[psutil.Process]:
         children = psutil.Process(self.nanny.pid).children(recursive=True)
