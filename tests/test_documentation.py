@@ -396,6 +396,8 @@ def files_of_ones_own(folder: Path, document: str) -> None:
         (folder / "emodb.csv").write_text("fold,utterance_id\n" + "".join(rows))
     if document == "docs/corpora.md":
         emobox(folder / "EmoBox")
+        rows = ["I am here.,happy,a,3,5\n", "It is late.,sad,b,2,1\n"]
+        (folder / "table.csv").write_text("text,emotion,speaker,engagement,valence\n" + "".join(rows))
     if document == "docs/evaluation.md":
         for number in range(4):
             tone(folder / "noises" / "noise" / f"{number}.wav", 90, number)
