@@ -53,8 +53,9 @@ class ModelFacts(BaseModel):
     """A head."""
 
     name: str
-    target: str = Field(description="emotion, votes, labels or dimensions")
+    target: str = Field(description="emotion, votes, labels, dimensions, or mixed: emotion and dimensions")
     classes: list[str] = Field(description="In the order of the probabilities; of dimensions their names.")
+    dimensions: list[str] = Field(description="Of a head on both, the dimensions that follow its classes.")
     scales: dict[str, list[float]] = Field(description="Of dimensions, the ends of their scales where they are known.")
     heads: int = Field(description="Heads whose mean is the answer.")
     dataset: str = Field(description="The corpora that it was trained on.")
@@ -200,6 +201,7 @@ def _facts(name: str, predictor: Predictor) -> ModelFacts:
         name=name,
         target=predictor.head.target,
         classes=predictor.classes,
+        dimensions=list(predictor.dimensions),
         scales={key: [scale["low"], scale["high"]] for key, scale in scales.items()},
         heads=len(predictor.heads),
         dataset=about.dataset,
