@@ -21,6 +21,7 @@ USES = {
     "softmax": "one probability for each class; they add up to 1",
     "sigmoid": "one probability for each label; several may be above 0.5",
     "value": "one value for each dimension",
+    "softmax and value": "one probability for each class, which add up to 1, and one value for each dimension",
 }
 
 
@@ -121,7 +122,7 @@ def _numbers(config: ModelConfig, record: Summary | None) -> list[str]:
             for name, s in record.per_class.items()
         ]
         lines += ["", "| class | recall | precision | test utterances |", "| --- | --- | --- | --- |", *rows]
-    chance = f"UA of a guess is {1 / len(config.outputs.names):.3f}. " if main == "UA" else ""
+    chance = f"UA of a guess is {1 / len(record.per_class):.3f}. " if main == "UA" and record.per_class else ""
     return [*lines, "", f"{chance}Other corpora, languages, microphones and speakers will give lower numbers."]
 
 

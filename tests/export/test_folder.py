@@ -13,6 +13,7 @@ import ser
 from ser import registry
 from ser.cli import main
 from ser.errors import ConfigError
+from ser.export.card import USES
 from ser.export.citations import AUTHORS, TITLE, entry
 from ser.export.folder import export_folder
 from ser.export.origins import encoder_origin, limits, origins_of
@@ -186,6 +187,10 @@ def test_every_stated_citation_becomes_a_whole_entry(kind: str) -> None:
                 assert "  year = {" in made, (name, made)
                 assert made.count("{") == made.count("}")
                 assert "author = {" in made
+
+
+def test_a_card_has_words_for_the_outputs_of_every_target() -> None:
+    assert {plugin.OUTPUT for plugin in registry.load_all("target").values()} <= set(USES)
 
 
 def test_every_checkpoint_has_a_paper() -> None:
