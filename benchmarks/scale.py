@@ -82,9 +82,7 @@ class Ray:
 
     def workers(self) -> list[psutil.Process]:
         children = psutil.Process(self.head.pid).children(recursive=True)
-        return [
-            p for p in children if p.cmdline() and p.cmdline()[0].startswith("ray::") and "IDLE" not in p.cmdline()[0]
-        ]
+        return [p for p in children if p.cmdline() and p.cmdline()[0].startswith("ray::open_envelope")]
 
     def lose(self) -> None:
         self.stop()
