@@ -56,7 +56,7 @@ def entry(key: str, citation: str) -> str:
         "url": re.search(r"(https?://\S+)", rest),
     }
     venue = re.split(r" ?(?:doi:|arXiv:|https?://|And the corpus)", rest)[0].rstrip(" .")
-    years = re.findall(r"\b(?:19|20)\d\d\b(?!-)", re.sub(r"\b\d+-\d+\b", "", venue))
+    years = re.findall(r"\b(?:19|20)\d\d\b(?!-)", re.sub(r"(?:doi:|arXiv:|https?://)\S+|\b\d+-\d+\b", "", rest))
     fields |= {"howpublished": _text(venue)} if venue else {}
     fields |= {"year": years[-1]} if years else {}
     fields |= {name: match[1] for name, match in links.items() if match}
