@@ -1,6 +1,5 @@
 """The application: the API of heads and the page, made of `limits`, `uploads` and `batching`."""
 
-import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -29,6 +28,7 @@ from ser.service.limits import ServiceLimits
 from ser.service.metrics import Metrics
 from ser.service.uploads import Question, Uploads
 
+USUAL = ServiceLimits()
 MOST_WAITING = 256  # uploads that are accepted before the first is answered
 ANSWERING = 64  # of them, how many at the same moment
 PAGE = {
@@ -39,8 +39,6 @@ PAGE = {
 PATHS = ("/predict", "/models", "/health", "/metrics", "/openapi.json", *PAGE)
 _EXPECTED = {"file": "a file in the form field file", "channels": "mix, split, or the number of one, from 0"}
 _OPTION = re.compile(r"--([a-z][a-z-]*)")
-
-log = logging.getLogger("ser.service")
 
 
 class Failure(BaseModel):
@@ -109,7 +107,7 @@ def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Failure, "description": _MEANINGS[status]} for status in statuses}
 
 
-def application(predictors: Mapping[str, Predictor], limits: ServiceLimits = ServiceLimits()) -> FastAPI:  # noqa: B008
+def application(predictors: Mapping[str, Predictor], limits: ServiceLimits = USUAL) -> FastAPI:
     """Make the application.
 
     Args:
@@ -303,8 +301,7 @@ def _add_errors(app: FastAPI) -> None:
         return failure(error.status_code, text, dict(error.headers or {}))
 
     @app.exception_handler(Exception)
-    async def of_service(_: Request, error: Exception) -> JSONResponse:
-        log.error("a request failed", exc_info=error)
+    async def of_service(_: Request, __: Exception) -> JSONResponse:  # the server logs its traceback
         return failure(500, "the service failed at this request; its log has the reason. Try another recording.")
 
 

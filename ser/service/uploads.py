@@ -105,7 +105,9 @@ class Uploads:
         predictor = QueuedPredictor(self.batcher, question.model, notes.append, MOST_WINDOWS)
 
         def read() -> Rows:
-            with open_file(path, Limits(self.seconds)) as stream:
+            with open_file(
+                path, Limits(self.seconds, values=max(Limits.values, round(96000 * self.seconds)))
+            ) as stream:
                 found = Timeline(predictor, replace(stream, name=name), options)
                 return rows_of(timeline_table(list(found.rows()), predictor, options))
 

@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,29 +24,36 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 
 
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """The address of a service in a thread."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started, "the service starts")
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
 @pytest.fixture(scope="module")
 def address(predictor: Predictor) -> Iterator[str]:
     from ser.service.application import application
 
-    server = uvicorn.Server(
-        uvicorn.Config(application({"mine": predictor, "other": predictor}), port=0, log_level="warning")
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    until(lambda: server.started, "the service starts")
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with serving(application({"mine": predictor, "other": predictor})) as address:
+        yield address
 
 
 def until(done: Callable[[], Any], what: str) -> Any:
     """Wait for something; the limit is generous, as the machine may be busy."""
-    for _ in range(600):
+    for _ in range(1200):
         found = done()
         if found:
             return found
         time.sleep(0.1)
-    pytest.fail(f"not so after a minute: {what}")
+    pytest.fail(f"not so after two minutes: {what}")
 
 
 class Browser:
@@ -187,3 +195,17 @@ def test_an_error_of_the_service_is_shown(page: Browser) -> None:
     assert text.startswith("<i>notes.wav cannot be decoded")
     assert page.run("document.querySelector('#error i') === null")
     assert page.run("document.getElementById('result').hidden")
+
+
+def test_a_token_is_asked_for(browser: Browser, predictor: Predictor) -> None:
+    from ser.service.application import application
+    from ser.service.limits import ServiceLimits
+
+    with serving(application({"mine": predictor}, ServiceLimits(token="word"))) as address:
+        browser.call("Page.navigate", url=address)
+        until(lambda: not browser.run("document.getElementById('lock').hidden"), "it asks for the token")
+        for word, done in (("other", "error"), ("word", "source")):
+            browser.run(f"document.getElementById('token').value = '{word}'")
+            browser.run("document.querySelector('#lock button').click()")
+            until(lambda name=done: not browser.run(f"document.getElementById('{name}').hidden"), f"{done} is shown")
+        assert browser.run("document.getElementById('lock').hidden && document.getElementById('error').hidden")

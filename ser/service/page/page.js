@@ -38,7 +38,9 @@ async function call(path, options = {}) {
   const found = await answer.json().catch(() => ({}));
   if (answer.status === 401) {
     $("lock").hidden = false;
+    $("source").hidden = true;
     $("token").focus();
+    if (!state.token) throw new Error(""); // the form says it
   }
   if (!answer.ok) throw new Error(found.error || `The service answers with the status ${answer.status}.`);
   return found;
@@ -56,6 +58,7 @@ async function start() {
     state.models = found.models;
     state.limits = found;
     $("lock").hidden = true;
+    $("source").hidden = false;
     $("model").replaceChildren(...found.models.map((m) => element("option", { value: m.name }, m.name)));
     $("limits").textContent = `At most ${found.most_seconds} s and ${Math.round(found.most_bytes / 1e6)} MB.`;
     describe();
