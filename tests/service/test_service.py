@@ -440,25 +440,28 @@ def test_the_command_answers_and_ends_well(workspace: Path, clips: list[Path]) -
         text=True,
         env={**os.environ, "SER_TOKEN": ""},
     )
-    assert process.stderr is not None
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if "startup complete" in line:
-            break
-    port = next(line for line in lines if "running on" in line).split(":")[3].split()[0]
-    for _ in range(100):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
-                assert json.loads(answer.read())["models"] == ["mine"]
-            break
-        except urllib.error.URLError:  # it is about to listen
-            time.sleep(0.1)
-    else:
-        pytest.fail("the service does not answer")
-    process.send_signal(signal.SIGTERM)
-    lines += process.stderr.read().splitlines(keepends=True)
-    assert process.wait(30) == 0
+    try:
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if "startup complete" in line:
+                break
+        port = next(line for line in lines if "running on" in line).split(":")[3].split()[0]
+        for _ in range(100):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+                    assert json.loads(answer.read())["models"] == ["mine"]
+                break
+            except urllib.error.URLError:  # it is about to listen
+                time.sleep(0.1)
+        else:
+            pytest.fail("the service does not answer")
+        process.send_signal(signal.SIGTERM)
+        lines += process.stderr.read().splitlines(keepends=True)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()  # nothing, where it has ended
     said = "".join(lines)
     assert "warning: 0.0.0.0 may be reached by others" in said
     assert "Application shutdown complete" in said
