@@ -22,26 +22,39 @@ from ser.commands._training import arguments, report, training_options
     type=click.IntRange(min=1),
     help="Draw so many settings from --grid, which may then have ranges, as lr=1e-4:1e-2:log.",
 )
+@click.option(
+    "--final", is_flag=True, help="Also train heads to use, on all utterances, for as many epochs as the folds chose."
+)
 @training_options()
-def command(session: Session, dataset: str | None, grid: tuple[str, ...], random: int | None, **options: Any) -> None:
+def command(
+    session: Session, dataset: str | None, grid: tuple[str, ...], random: int | None, final: bool, **options: Any
+) -> None:
     """Train a head over seeds and folds on cached features; writes results/….json.
 
     \b
     ser fit --runs 5
     ser fit --dataset emodb --head mlp --protocol speaker --scheme native --runs 5
     ser fit --dataset emodb --head sklearn:SVC --head-option kernel=linear --scheme native
+    ser fit --dataset emodb --audio egemaps --scheme native --final
     ser fit --grid lr=1e-3,3e-4 --grid head.hidden=128,256
     """
+    from ser.errors import ConfigError
     from ser.features.store_selection import choose_dataset
     from ser.train.experiments.fit import fit
     from ser.train.experiments.search import search
     from ser.train.experiments.search_space import parse_grid
+    from ser.train.runs.final import final_line
 
     name = dataset or choose_dataset(session.workspace)
     given = arguments(session, options, dataset=name)
     if not grid and random is None:
-        report(session, fit(name, session.workspace, **given), options["log"])
+        found = fit(name, session.workspace, final=final, **given)
+        report(session, found, options["log"])
+        if final:
+            session.say(final_line(found.path))
         return
+    if final:
+        raise ConfigError("--final is of one setting", action="Fit the chosen one by itself: ser fit ... --final.")
     found = search(name, session.workspace, grid=parse_grid(grid), random=random, **given)
     report(session, found, options["log"])
     if found["failed"]:

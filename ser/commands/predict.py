@@ -112,7 +112,7 @@ def command(
     from ser.predict.predictions import abstain, as_text, check_confidence
     from ser.predict.predictor import Predictor
     from ser.predict.timeline import TimelineOptions
-    from ser.results.records.find import find_heads
+    from ser.results.records.find import find_heads, is_final
 
     over_time = {"hop": hop, "vad": vad, "smooth": smooth, "raw": raw, "rows": rows}
     options = None
@@ -128,8 +128,11 @@ def command(
     heads = find_heads(model, session.workspace.results)
     check_runtime(runtime, heads[0])
     predictor = Predictor(heads, weights=weights, device=device, encoders=moved, say=session.warn)
-    if len(predictor.files) > 1:
-        session.warn(f"the answers are the mean of {len(predictor.files)} heads in {predictor.files[0].parent}")
+    used, final = predictor.files, is_final(predictor.files[0])
+    if len(used) > 1 or final:
+        whose = f"the mean of {len(used)} heads" if len(used) > 1 else "those of a head"
+        on = ", trained on all utterances" if final else ""
+        session.warn(f"the answers are {whose} in {used[0].parent}{on}")
     check_confidence(min_confidence, predictor.head.target)
     if options is None:
         inputs = inputs_of_command(files, texts, table, predictor.reads_dialogues, channels)

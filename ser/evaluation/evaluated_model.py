@@ -10,7 +10,7 @@ from ser.errors import ConfigError
 from ser.results.records.find import find_summary, verb
 from ser.results.records.kinds import read_record, read_run_record, read_summary
 from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
-from ser.results.records.names import HEAD, amount_name, amount_of, amount_value, head_file_name
+from ser.results.records.names import ALL_ROWS, HEAD, amount_name, amount_of, amount_value, head_file_name
 from ser.results.records.runs import read_predictions
 from ser.train.checkpoint import HeadFacts, SavedHead, head_facts, load_head
 from ser.workspace import Workspace
@@ -250,6 +250,12 @@ def _of_head(path: Path) -> EvaluatedModel:
     if summary.config_hash != about.config_hash:
         raise ConfigError(f"{path} is not of the experiment {file}", action="Train it again: ser fit ... --save")
     runs = [r for r in summary.runs if r.run == key[0] and (key[1] in SHARED_FOLDS or r.fold == key[1])]
+    if key[1] == ALL_ROWS:
+        raise ConfigError(
+            f"{path} is a final head, which was trained on all utterances and has no test part",
+            expected="the experiment, each of whose heads was tested on what it had not seen",
+            action=f"ser evaluate --model {about.experiment}",
+        )
     if not runs:
         raise ConfigError(f"{file} has no run {key[0]}, fold {key[1]}")
     return EvaluatedModel(name, file, summary, runs, {key: path}, True)

@@ -75,7 +75,7 @@ def _bullets(lines: Sequence[str]) -> list[str]:
 
 def _opening(config: ModelConfig) -> list[str]:
     heads = len(config.heads)
-    what = "head" if heads == 1 else f"{heads} heads, whose answers are averaged,"
+    what = "a head" if heads == 1 else f"{heads} heads, whose answers are averaged,"
     rows = "on all rows" if config.trained_rows == "all" else "each on the training part of its fold"
     reads = ", ".join(f"`{i.name}` ({i.model or i.encoder})" for i in config.inputs)
     return [

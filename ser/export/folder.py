@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from ser.metadata.targets import EMOTION, plugin
 from ser.results.metrics.calibration import is_bound
 from ser.results.metrics.evaluation import fit_temperatures
 from ser.results.records.find import find_heads
-from ser.results.records.names import CONFIG
+from ser.results.records.names import ALL_ROWS, CONFIG
 from ser.results.records.result import Result, read_result
 from ser.train.checkpoint import SavedHead, load_head
 from ser.train.classical.classifier import Classical
@@ -143,10 +144,14 @@ def _temperatures(heads: list[SavedHead], result: Result | None) -> tuple[Temper
         raise ConfigError("--calibrate needs the record of the heads, with their validation predictions beside it")
     rows = result.predictions
     found = fit_temperatures(rows[rows["split"] == "validation"], result.classes)
+    if heads[0].about.fold == ALL_ROWS:
+        runs = {run: [t for (own, _), t in found.items() if own == run] for run, _ in found}
+        found = {(run, ALL_ROWS): median(values) for run, values in runs.items()}
     values = sorted(found.values())
+    whose = "run (the middle of its folds')" if heads[0].about.fold == ALL_ROWS else "run and fold"
     notes = [
         f"Probabilities are calibrated by one temperature for each head ({values[0]:.2f} to {values[-1]:.2f}), fitted on the "
-        "validation predictions of its run and fold: it changes no single head's prediction."
+        f"validation predictions of its {whose}: it changes no single head's prediction."
     ]
     if any(map(is_bound, values)):
         notes.append("A temperature is at the end of its range: that head's validation part says little.")
@@ -165,7 +170,7 @@ def _config(heads: list[SavedHead], entries: list[HeadEntry], origins: list[Orig
         ser=ser.__version__,
         experiment=about.experiment,
         trained_on=sorted({name for head in heads for name in head.about.dataset.split("+")}),
-        trained_rows="folds",
+        trained_rows="all" if about.fold == ALL_ROWS else "folds",
         stamps=list(dict.fromkeys(stamp for head in heads for stamp in head.about.stamps)),
         outputs=Outputs(
             target=first.target,

@@ -122,6 +122,7 @@ class HeadFacts(Struct, kw_only=True):
     seed: int
     durations: Durations | UnsetType = UNSET
     learns: Word | UnsetType = UNSET
+    epochs: Count | UnsetType = UNSET  # of a final head; 0 of a classical one
     unit: Unit | UnsetType = UNSET
     scales: dict[str, Scale] | UnsetType = UNSET
     outside: list[OutsidePart] | UnsetType = UNSET

@@ -8,7 +8,7 @@ from typing import Any
 from ser.errors import ConfigError
 from ser.files import kind_of
 from ser.jsonfile import plain
-from ser.results.records.names import CONFIG, HEAD
+from ser.results.records.names import ALL_ROWS, CONFIG, HEAD
 
 _CONTAINERS = (dict, list)  # of JSON, nothing else
 OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
@@ -84,7 +84,8 @@ def find_heads(model: str, folder: Path) -> list[Path]:
 
     Args:
         model: such a file; or an experiment by its name, a beginning of it that no other has or the file of its summary, for
-            all heads that it saved; or a folder with a model that was handed on (`ser export folder`), which is given itself.
+            all heads that it saved, its final ones alone where there are any; or a folder with a model that was handed on (`ser
+            export folder`), which is given itself.
         folder: the results.
 
     Raises:
@@ -97,9 +98,15 @@ def find_heads(model: str, folder: Path) -> list[Path]:
         return [Path(model)]
     summary = find_summary(model, folder)
     heads = sorted(summary.with_suffix("").glob(f"*{HEAD}"))
+    heads = [file for file in heads if is_final(file)] or heads
     if not heads:
         raise ConfigError(f"{summary.stem} saved no head", action="Give the command of its record again, with --save.")
     return heads
+
+
+def is_final(head: Path) -> bool:
+    """True for the file of a head that was trained on all utterances."""
+    return head.name.endswith(f".fold-{ALL_ROWS}{HEAD}")
 
 
 def find_summary(name: str, folder: Path) -> Path:

@@ -42,6 +42,9 @@ def amount_value(name: str) -> tuple[bool, float]:
     return name.endswith("%"), float(name.rstrip("%").split()[0])
 
 
+ALL_ROWS = "all"  # the fold of final heads, which were trained on all utterances
+
+
 def head_file_name(run: int, fold: str) -> str:
     """The name of the file of a saved head.
 

@@ -48,6 +48,11 @@ class Learner:
             for name, blocks in _parts(self.data, self.config.head)
         ]
 
+    @property
+    def parts(self) -> int:
+        """The number of parts."""
+        return len(self.residents)
+
     def under(self, config: Config) -> "Learner":
         """The same features in the same place, under another configuration of the same head."""
         other = copy(self)

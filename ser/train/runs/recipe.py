@@ -22,6 +22,9 @@ class Learns(Protocol):
 
     data: Tensors
 
+    @property
+    def parts(self) -> int: ...
+
     def train(
         self,
         rows: Rows,

@@ -1,11 +1,12 @@
 """The work of one worker: a stack of runs, trained on a fold or on several that share their training, tested and described."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import torch
 from msgspec import UNSET
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from ser.errors import SerError, TrainingError
 from ser.features.normalise import Statistics, normalise, standardise_target
 from ser.metadata.folds.fold import Fold
 from ser.results.records.model import RunResult, Sizes
+from ser.results.records.names import ALL_ROWS
 from ser.train.checkpoint import save_head
 from ser.train.classical.learner import Fitted
 from ser.train.loop.data import Trained
@@ -100,6 +102,32 @@ def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     return finished
 
 
+def train_on_all(job: Job, epochs: int, runs: list[int]) -> list[SerError]:
+    """Train a stack of runs on all utterances and save their heads; returns an error for each that diverged.
+
+    Args:
+        epochs: the schedule ends with them, as where runs are trained again on training and validation.
+    """
+    everyone, nothing = np.arange(len(job.data.frame)), np.arange(0)
+    fold = Fold(ALL_ROWS, everyone, nothing, nothing)
+
+    def whole() -> list[SerError]:
+        data, statistics = normalise(job.data, job.normalize, everyone, job.limit)
+        learner = learner_of(standardise_target(data, everyone), job.recipe, job.device)
+        seeds = _seeds(job, fold, runs)
+        chosen = [[Trained(torch.empty(0), best_epoch=epochs) for _ in runs] for _ in range(learner.parts)]
+        errors, left, (parts,) = apart(runs, ALL_ROWS, learner.retrain(everyone, seeds, chosen))
+        for slot, k in enumerate(left):
+            own = [part[slot] for part in parts]
+            _save(job, fold, k, seeds[runs.index(k)], own, statistics, learner.data.unit, {"epochs": epochs})
+        return list(errors)
+
+    def halves(middle: int) -> list[SerError]:
+        return train_on_all(job, epochs, runs[:middle]) + train_on_all(job, epochs, runs[middle:])
+
+    return within_memory(job.device, job.recipe.head, runs, "all utterances", whole, halves)
+
+
 def _seeds(job: Job, fold: Fold, runs: list[int]) -> list[int]:
     return [streams.derive(job.seed, k, fold.stream or fold.name) for k in runs]
 
@@ -174,6 +202,7 @@ def _save(
     parts: list[Trained],
     statistics: dict[str, Statistics],
     unit: tuple[Floats, Floats] | None,
+    more: Mapping[str, int] | None = None,
 ) -> None:
     save_head(
         job.head_file(run, fold),
@@ -192,6 +221,7 @@ def _save(
             "seed": seed,
             "dataset": _trained_on(job, fold),
             **_durations(job, fold),
+            **(more or {}),
         },
     )
 
