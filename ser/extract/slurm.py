@@ -22,12 +22,14 @@ from typing import Any
 from ser.errors import ConfigError, SerError
 from ser.extract.report import ExtractionReport
 from ser.extract.spread import TIME, Part, Placement, parts
+from ser.jsonfile import write_json
 from ser.parallel import signals_blocked
 
 Say = Callable[[str], None]
 FOLDER = ".slurm"
 JOBS = "jobs.json"
 POLL_SECONDS = 5.0
+FAILURES = 120  # times in a row that squeue cannot be asked, ten minutes or more, before the watching ends
 LINE_SECONDS = 15.0  # between two lines of progress, where they are not written over each other
 RESULT_SECONDS = 15.0  # for a result that another machine wrote to be seen here
 WARNING_SECONDS = 90  # before the time limit, for a part to go back into the queue
@@ -140,7 +142,7 @@ def submit(whole: Part, placement: Placement, folder: Path) -> Jobs:
             "--backend slurm: there is no srun here", action="Give the command on a machine of the cluster, or --print."
         ) from None
     jobs = Jobs(names, merge, folder)
-    (folder / JOBS).write_text(json.dumps({"parts": names, "merge": merge}), encoding="utf-8")
+    write_json(folder / JOBS, {"parts": names, "merge": merge})
     return jobs
 
 
@@ -206,13 +208,32 @@ def script(command: str, placement: Placement, cores: int, folder: Path) -> str:
 
 
 def _earlier(folder: Path) -> Jobs | None:
-    """The jobs of an earlier call that SLURM still has."""
+    """The jobs of an earlier call that SLURM still has; None where it says that they have ended.
+
+    Raises:
+        SerError: SLURM does not say whether they have ended: new ones would remove what those that run need.
+    """
+    path = folder / JOBS
     try:
-        content = json.loads((folder / JOBS).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        jobs = Jobs(content["parts"], content["merge"], folder)
+    except FileNotFoundError:
         return None
-    jobs = Jobs(content["parts"], content["merge"], folder)
-    return jobs if _states(jobs) else None
+    except (ValueError, KeyError, TypeError):
+        raise SerError(
+            f"{path} is damaged",
+            expected="the numbers of the jobs of this command",
+            action=f"End them with scancel if they are still in squeue, then remove {folder} and give the command again.",
+        ) from None
+    states = _states(jobs)
+    if states is None:
+        raise SerError(
+            f"SLURM does not answer: whether the jobs {_numbers(jobs)} of this command have ended is not known",
+            expected="an answer of squeue",
+            action=f"Nothing was submitted. Try squeue by hand, and when it answers give the same command again; or, if the "
+            f"jobs have ended, remove {folder}.",
+        )
+    return jobs if states else None
 
 
 def _numbers(jobs: Jobs) -> str:
@@ -240,13 +261,25 @@ def _watch(jobs: Jobs, stores: Path, seen: dict[Path, int], most: int, label: st
     Args:
         stores: the folder of the dataset's stores.
         seen: shards that were there before, with 0 rows each.
+
+    Raises:
+        SerError: SLURM does not answer for long.
     """
+    failures = 0
     said, when, gone, died = "", 0.0, set[str](), set[str]()
     clear = "\r\033[K" if sys.stderr.isatty() else ""
     while True:
         states = _states(jobs)
         if states is not None and jobs.merge not in states:
             break
+        failures = failures + 1 if states is None else 0
+        if failures >= FAILURES:
+            raise SerError(
+                f"{label}: SLURM does not answer",
+                expected="an answer of squeue",
+                found=f"none in {failures} attempts",
+                action=f"The jobs {_numbers(jobs)} go on; when squeue answers, the same command watches them again.",
+            )
         line = f"{label}: SLURM does not answer; its jobs go on"
         if states is not None:
             seen = _rows(stores, seen)
@@ -268,7 +301,7 @@ def _watch(jobs: Jobs, stores: Path, seen: dict[Path, int], most: int, label: st
 
 
 def summary(jobs: Jobs, states: dict[str, str]) -> str:
-    """How far the parts are."""
+    """The progress of the parts."""
     found = [states.get(job, "ENDED") for job in jobs.parts]
     waiting = sum(state in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED") for state in found)
     ended = found.count("ENDED")

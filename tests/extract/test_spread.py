@@ -196,6 +196,48 @@ def test_a_queue_is_read_and_a_controller_that_does_not_answer_ends_nothing(
     )
 
 
+@pytest.mark.parametrize("content", [None, '{"parts": ["7_0",'])
+def test_nothing_is_submitted_while_slurm_does_not_say_that_earlier_jobs_have_ended(
+    content: str | None,
+    work: Workspace,
+    extract: Ser,
+    sbatch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(_: slurm.Jobs) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(slurm, "_states", interrupted)
+    assert extract(*SLURM) == 130
+    (folder,) = (work.root / slurm.FOLDER).iterdir()
+    assert not list(folder.glob(".*.tmp"))
+    if content is not None:
+        (folder / slurm.JOBS).write_text(content)
+    before = sorted(folder.iterdir())
+    monkeypatch.setattr(slurm, "_states", lambda _: None)
+    capsys.readouterr()
+    assert extract(*SLURM) == 1
+    expected = "SLURM does not answer: whether the jobs 7 8" if content is None else "jobs.json is damaged"
+    assert expected in capsys.readouterr().err
+    assert sorted(folder.iterdir()) == before
+    assert len(list(sbatch.iterdir())) == 2
+    if content is None:
+        monkeypatch.setattr(slurm, "_states", Queue())
+        assert extract(*SLURM) == 0
+        assert len(list(sbatch.iterdir())) == 2
+
+
+def test_the_watching_ends_where_slurm_never_answers(
+    extract: Ser, sbatch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(slurm, "FAILURES", 3)
+    answers = iter([None, None, {"8": "PENDING"}, None, None, None])
+    monkeypatch.setattr(slurm, "_states", lambda _: next(answers))
+    assert extract(*SLURM) == 1
+    assert "found none in 3 attempts. The jobs 7 8 go on" in capsys.readouterr().err
+
+
 def test_the_printed_script_has_the_commands_of_the_parts_and_of_the_merge(
     work: Workspace, extract: Ser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
