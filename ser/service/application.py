@@ -29,8 +29,8 @@ from ser.service.metrics import Metrics
 from ser.service.uploads import Question, Uploads
 
 USUAL = ServiceLimits()
-MOST_WAITING = 256  # uploads that are accepted before the first is answered
-ANSWERING = 64  # of them, how many at the same moment
+ANSWERING = 64  # uploads that get one answer at the same moment
+TIMELINES = 8  # that are made at the same moment: each may keep a decoded file of 256 MiB or more on disk
 PAGE = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
@@ -143,8 +143,8 @@ def application(predictors: Mapping[str, Predictor], limits: ServiceLimits = USU
     _add_page(app)
     locked = [Security(HTTPBearer(auto_error=False))] if limits.token else []
     _add_facts(app, predictors, limits, batcher, metrics, locked)
-    _add_predict(app, predictors, uploads, metrics, locked)
-    app.add_middleware(Guard, limits=limits, seen=metrics.seen, paths=PATHS)
+    _add_predict(app, predictors, uploads, locked)
+    app.add_middleware(Guard, limits=limits, seen=metrics.seen, paths=PATHS, uploads=metrics.waiting.set)
     if limits.cors:
         app.add_middleware(
             CORSMiddleware,
@@ -209,11 +209,8 @@ def _facts(name: str, predictor: Predictor) -> ModelFacts:
     )
 
 
-def _add_predict(
-    app: FastAPI, predictors: Mapping[str, Predictor], uploads: Uploads, metrics: Metrics, locked: Sequence[Any]
-) -> None:
-    waiting = 0
-    threads = anyio.CapacityLimiter(ANSWERING)
+def _add_predict(app: FastAPI, predictors: Mapping[str, Predictor], uploads: Uploads, locked: Sequence[Any]) -> None:
+    alone, over_time = anyio.CapacityLimiter(ANSWERING), anyio.CapacityLimiter(TIMELINES)
 
     @app.post(
         "/predict",
@@ -236,7 +233,6 @@ def _add_predict(
         min_confidence: Annotated[float, Query(ge=0, le=1, description="No answer below this probability.")] = 0.0,
     ) -> Prediction:
         """Predict the emotions of an upload: one answer, or with `window` a timeline."""
-        nonlocal waiting
         name = next(iter(predictors)) if model is None else model
         if name not in predictors:
             raise HTTPException(404, unknown("model", name, list(predictors)).line())
@@ -245,16 +241,9 @@ def _add_predict(
             options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence)
         elif hop is not None or smooth or rows != "segments":
             raise ConfigError("hop, rows and smooth are of a timeline", expected="window, the s that are heard at once")
-        if waiting >= MOST_WAITING:
-            raise HTTPException(503, f"{waiting} uploads wait already. Ask again in a moment.", {"Retry-After": "2"})
-        waiting += 1
-        metrics.waiting.set(waiting)
-        try:
-            question = Question(name, channels, min_confidence, options)
-            answer = await to_thread.run_sync(uploads.answer, file.file, file.filename or "", question, limiter=threads)
-        finally:
-            waiting -= 1
-            metrics.waiting.set(waiting)
+        question = Question(name, channels, min_confidence, options)
+        threads = alone if options is None else over_time
+        answer = await to_thread.run_sync(uploads.answer, file.file, file.filename or "", question, limiter=threads)
         return Prediction(model=name, rows=answer[0], notes=answer[1])
 
 

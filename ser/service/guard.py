@@ -4,7 +4,6 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -15,6 +14,8 @@ from ser.service.limits import Rate, ServiceLimits
 
 OPEN = ("/", "/page.css", "/page.js", "/health")  # paths that need no token
 UPLOAD_SECONDS = 60.0  # s in which the next piece of a request must come
+BODY_SECONDS = 300.0  # s in which all of it must come
+MOST_WAITING = 256  # uploads that are received, wait or are answered; each may lie on disk
 DRAINED = 4  # times the largest upload: what is read of a larger one before it is refused
 ENVELOPE = 16_384  # bytes of a request beside its file
 HEADERS = {
@@ -40,12 +41,19 @@ class Guard:
         limits: of the service.
         seen: called with path, status and s of each request.
         paths: those that there are.
+        uploads: called with the number of uploads that are in work.
     """
 
     def __init__(
-        self, app: ASGIApp, limits: ServiceLimits, seen: Callable[[str, int, float], None], paths: Iterable[str]
+        self,
+        app: ASGIApp,
+        limits: ServiceLimits,
+        seen: Callable[[str, int, float], None],
+        paths: Iterable[str],
+        uploads: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self.app, self.limits, self.seen, self.paths = app, limits, seen, frozenset(paths)
+        self.app, self.limits, self.seen, self.paths, self.uploads = app, limits, seen, frozenset(paths), uploads
+        self.waiting = 0
         self.rate = Rate(limits.rate) if limits.rate else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,12 +84,25 @@ class Guard:
         length = headers.get("content-length", "")
         if refused is None and length.isdecimal() and int(length) > body.most:
             refused = failure(413, body.too_large)
+        upload = _is_upload(scope)
+        if refused is None and upload and self.waiting >= MOST_WAITING:  # before the form is written to disk
+            refused = failure(503, f"{self.waiting} uploads wait already. Ask again in a moment.", {"Retry-After": "2"})
         if refused is not None:
-            with suppress(HTTPException):
+            try:
                 await body.drain()
+            except HTTPException:
+                refused.headers["Connection"] = "close"  # the rest of the body is not waited for
             await refused(scope, receive, send)
             return
-        await self.app(scope, body.receive, send)
+        self._count(upload)
+        try:
+            await self.app(scope, body.receive, send)
+        finally:
+            self._count(-upload)
+
+    def _count(self, more: int) -> None:
+        self.waiting += more
+        self.uploads(self.waiting)
 
     def _refused(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         path = scope["path"]
@@ -92,13 +113,17 @@ class Guard:
                 found = "another token" if word else "none"
                 text = f"this service wants a token; expected the header Authorization: Bearer TOKEN; found {found}"
                 return failure(401, text, {"WWW-Authenticate": "Bearer"})
-        if self.rate is not None and path == "/predict" and scope["method"] == "POST":
+        if self.rate is not None and _is_upload(scope):
             client = scope.get("client")
             wait = self.rate.wait(client[0] if client else "")
             if wait:
                 text = f"too many requests; expected {self.limits.rate:g} a minute at most. Ask again in {wait:.0f} s."
                 return failure(429, text, {"Retry-After": str(int(wait) + 1)})
         return None
+
+
+def _is_upload(scope: Scope) -> bool:
+    return bool(scope["path"] == "/predict" and scope["method"] == "POST")
 
 
 class _Body:
@@ -115,6 +140,7 @@ class _Body:
             f"the upload is too large; expected {largest} bytes at most. Cut it, or write it as flac or mp3."
         )
         self.count, self.ended = 0, False
+        self._until = time.monotonic() + BODY_SECONDS
 
     async def receive(self) -> Message:
         """Give the next piece.
@@ -137,10 +163,15 @@ class _Body:
             await self._next()
 
     async def _next(self) -> Message:
+        left = self._until - time.monotonic()
+        late = f"the request did not come to its end; expected all of it in {BODY_SECONDS:g} s. Send a smaller file."
+        if left <= 0:
+            raise HTTPException(408, late, {"Connection": "close"})
         try:
-            message = await asyncio.wait_for(self._receive(), UPLOAD_SECONDS)
+            message = await asyncio.wait_for(self._receive(), min(UPLOAD_SECONDS, left))
         except asyncio.TimeoutError:
             text = f"nothing came of the request for {UPLOAD_SECONDS:g} s; expected its body. Send it again."
+            text = late if left < UPLOAD_SECONDS else text
             raise HTTPException(408, text, {"Connection": "close"}) from None
         self.count += len(message.get("body", b""))
         self.ended = message["type"] != "http.request" or not message.get("more_body", False)

@@ -22,7 +22,9 @@ class Metrics:
             buckets=ROWS,
             registry=self.registry,
         )
-        self.waiting = Gauge("ser_predictions_waiting", "Uploads that wait for their answer.", registry=self.registry)
+        self.waiting = Gauge(
+            "ser_predictions_waiting", "Uploads that come in or wait for their answer.", registry=self.registry
+        )
 
     def seen(self, path: str, status: int, seconds: float) -> None:
         """Count a request."""

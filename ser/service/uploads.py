@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -105,9 +105,10 @@ class Uploads:
         predictor = QueuedPredictor(self.batcher, question.model, notes.append, MOST_WINDOWS)
 
         def read() -> Rows:
-            with open_file(
-                path, Limits(self.seconds, values=max(Limits.values, round(96000 * self.seconds)))
-            ) as stream:
+            limits = Limits(self.seconds, values=max(Limits.values, round(96000 * self.seconds)))
+            with ExitStack() as opened:
+                with self._decoding:  # not longer: while the head answers, others decode
+                    stream = opened.enter_context(open_file(path, limits))
                 found = Timeline(predictor, replace(stream, name=name), options)
                 return rows_of(timeline_table(list(found.rows()), predictor, options))
 

@@ -1,5 +1,6 @@
 """The service: what it answers is what `ser predict` says; each limit, each hostile upload, each error in one line."""
 
+import asyncio
 import io
 import json
 import os
@@ -18,6 +19,7 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,12 +34,14 @@ from ser.errors import AudioError, ConfigError
 from ser.predict.inputs import check_inputs
 from ser.predict.predictions import rows_of
 from ser.predict.predictor import Predictor
+from ser.predict.timeline import TimelineOptions
 
 pytest.importorskip("fastapi", reason="the service needs pip install 'ser[serve]'")
 pytest.importorskip("python_multipart", reason="the service needs pip install 'ser[serve]'")
 
 from starlette.testclient import TestClient
 
+from ser.service import guard, uploads
 from ser.service.application import PATHS, application
 from ser.service.batching import Batcher
 from ser.service.limits import MOST_CLIENTS, Rate, ServiceLimits
@@ -159,6 +163,33 @@ def test_many_at_once_get_what_one_alone_gets(client: TestClient, clips: list[Pa
     with ThreadPoolExecutor(12) as pool:
         found = list(pool.map(lambda content: ask(client, content).json()["rows"], contents))
     assert found == [ask(client, content).json()["rows"] for content in contents]
+
+
+def test_a_decoder_is_free_again_while_the_head_answers(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One answer and a timeline take a place to decode, and neither keeps it."""
+    batcher = Batcher({"mine": predictor})
+    made, seen = uploads.Uploads(batcher, 300.0), list[str]()
+
+    def free() -> int:
+        taken = [made._decoding.acquire(blocking=False) for _ in range(uploads.DECODERS)]
+        for _ in range(sum(taken)):
+            made._decoding.release()
+        return sum(taken)
+
+    def noted(what: str, function: Any) -> Any:
+        def run(*given: Any) -> Any:
+            seen.append(f"{what} {free()}")
+            return function(*given)
+
+        return run
+
+    monkeypatch.setattr(uploads, "_decode", noted("decode", uploads._decode))
+    monkeypatch.setattr(uploads, "open_file", noted("open", uploads.open_file))
+    monkeypatch.setattr(batcher, "ask", noted("ask", batcher.ask))
+    made.answer(io.BytesIO(wav()), "a.wav", uploads.Question("mine"))
+    made.answer(io.BytesIO(wav()), "a.wav", uploads.Question("mine", timeline=TimelineOptions(0.5)))
+    assert seen == ["decode 3", "ask 4", "open 3", "ask 4"]
+    batcher.close()
 
 
 HOSTILE = {
@@ -287,6 +318,70 @@ def test_the_size_of_an_upload(predictor: Predictor, clips: list[Path]) -> None:
         form = {"content-type": "multipart/form-data; boundary=x"}
         refused(client.post("/predict", content=pieces, headers=form), 413, "100000 bytes")
         assert ask(client, clips[0].read_bytes()).status_code == 200
+
+
+def test_too_many_uploads_are_refused_before_they_are_read(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "MOST_WAITING", 2)
+    started, go = threading.Semaphore(0), threading.Event()
+    first = predictor.judge_together
+
+    def slow(asked: Any) -> Any:
+        go.wait(30)
+        return first(asked)
+
+    def read(*given: Any, **named: Any) -> Any:
+        started.release()
+        return kept(*given, **named)
+
+    kept = uploads.Uploads.answer
+    monkeypatch.setattr(predictor, "judge_together", slow)
+    monkeypatch.setattr(uploads.Uploads, "answer", read)
+    with TestClient(application({"mine": predictor})) as client, ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(ask, client, wav()) for _ in range(2)]
+        for _ in answers:
+            assert started.acquire(timeout=30)
+        assert "ser_predictions_waiting 2.0" in client.get("/metrics").text
+        answer = client.post("/predict", content=b"no form")  # which is not looked at
+        refused(answer, 503, "2 uploads wait already. Ask again")
+        assert answer.headers["Retry-After"] == "2"
+        go.set()
+        assert [a.result(30).status_code for a in answers] == [200, 200]
+        assert ask(client, wav()).status_code == 200
+
+
+def test_an_upload_must_come_to_its_end_in_time(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces that come in time do not keep a request for ever; nor one that is refused."""
+    now = 0.0
+    opening = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    monkeypatch.setattr(guard, "time", SimpleNamespace(monotonic=lambda: now))
+
+    def exchange(headers: list[tuple[bytes, bytes]]) -> list[Any]:
+        nonlocal now
+        now, sent = 0.0, []
+        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": headers, "query_string": b""}
+
+        async def receive() -> Any:
+            nonlocal now
+            first, now = now == 0, now + 59
+            assert now < 999
+            return {"type": "http.request", "body": opening if first else b"a", "more_body": True}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        asyncio.run(app(scope, receive, send))
+        return sent
+
+    app = application({"mine": predictor}, ServiceLimits(token="word"))
+    form = [(b"content-type", b"multipart/form-data; boundary=x"), (b"authorization", b"Bearer word")]
+    for headers, status in ((form, 408), (form[:1], 401)):
+        start, body = exchange(headers)
+        assert start["status"] == status
+        assert dict(start["headers"])[b"connection"] == b"close"
+        if status == 408:
+            assert b"expected all of it in 300 s" in body["body"]
 
 
 def test_the_length_of_a_recording(predictor: Predictor) -> None:
