@@ -10,13 +10,20 @@ from ser.errors import ConfigError
 from ser.results.records.find import find_summary, verb
 from ser.results.records.kinds import read_record, read_run_record, read_summary
 from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
-from ser.results.records.names import ALL_ROWS, HEAD, amount_name, amount_of, amount_value, head_file_name
+from ser.results.records.names import (
+    ALL_ROWS,
+    HEAD,
+    SHARED_FOLDS,
+    amount_name,
+    amount_of,
+    amount_value,
+    head_file_name,
+)
 from ser.results.records.runs import read_predictions
 from ser.train.checkpoint import HeadFacts, SavedHead, head_facts, load_head
 from ser.workspace import Workspace
 
 SAVING = ("fit", "combine", "transfer", "adapt", "finetune")  # commands with --save
-SHARED_FOLDS = ("source",)  # heads that were trained once for all folds are called after their stream
 Key = tuple[int, str]  # run and fold
 
 _load_head = lru_cache(maxsize=4)(load_head)

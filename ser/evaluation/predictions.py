@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.evaluation.evaluated_model import SHARED_FOLDS, EvaluatedModel
+from ser.evaluation.evaluated_model import EvaluatedModel
 from ser.evaluation.head_outputs import CorpusFeatures, load_features_for
 from ser.features.stored_layers import block_as_used
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import UNKNOWN_SOURCE, Tensors
+from ser.results.records.names import SHARED_FOLDS
 from ser.train.runs.predictions import prediction_rows
 from ser.workspace import Workspace
 

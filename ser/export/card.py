@@ -76,7 +76,10 @@ def _bullets(lines: Sequence[str]) -> list[str]:
 def _opening(config: ModelConfig) -> list[str]:
     heads = len(config.heads)
     what = "a head" if heads == 1 else f"{heads} heads, whose answers are averaged,"
-    rows = "on all rows" if config.trained_rows == "all" else "each on the training part of its fold"
+    rows = {
+        "all": "on all rows",
+        "source": "on the training part",
+    }.get(config.trained_rows, "each on the training part of its fold")
     reads = ", ".join(f"`{i.name}` ({i.model or i.encoder})" for i in config.inputs)
     return [
         f"A speech emotion recognition model of `ser` {config.ser}: {what} of the kind `{config.architecture.head}`, trained "
@@ -103,6 +106,9 @@ def _numbers(config: ModelConfig, record: Summary | None) -> list[str]:
         "These numbers are not of this model, which was trained on all rows, the test utterances among them, and cannot be "
         "tested on them. They are of the same training without each fold's test part."
         if config.trained_rows == "all"
+        else "These numbers are of the single heads on the test utterances of another corpus, of which they have seen none. "
+        "The mean of all heads was not tested."
+        if config.trained_rows == "source"
         else "These numbers are of the single heads, each on the utterances of its fold's test part, which it has not seen. "
         "The mean of all heads was not tested: on the same corpus it cannot be."
     )

@@ -1,11 +1,13 @@
 """The folder of a model to hand on, written from an experiment's saved heads and its record."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import pandas as pd
 import torch
 
 import ser
@@ -17,7 +19,7 @@ from ser.metadata.targets import EMOTION, plugin
 from ser.results.metrics.calibration import is_bound
 from ser.results.metrics.evaluation import fit_temperatures
 from ser.results.records.find import find_heads
-from ser.results.records.names import ALL_ROWS, CONFIG
+from ser.results.records.names import ALL_ROWS, CONFIG, SHARED_FOLDS
 from ser.results.records.result import Result, read_result
 from ser.train.checkpoint import SavedHead, load_head
 from ser.train.classical.classifier import Classical
@@ -36,8 +38,6 @@ from ser.train.model_folder import (
     sha256_of,
 )
 from ser.workspace import Workspace, writing
-
-Temperatures = dict[tuple[int, str], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ def export_folder(
     Args:
         model: an experiment that saved its heads, or the file of one of them.
         output: the folder; there must be nothing, or with `overwrite` such a folder.
-        calibrate: fit a temperature for each head on the recorded validation predictions of its run and fold.
+        calibrate: fit a temperature for each head on its recorded validation predictions.
 
     Raises:
         ConfigError: no such heads, heads that differ in what they answer, a folder that is in the way, or predictions to
@@ -72,7 +72,7 @@ def export_folder(
     refuse_other_content(output, overwrite)
     heads = [load_head(file) for file in files]
     result = _record_of(files[0], heads[0])
-    temperatures, notes = _temperatures(heads, result) if calibrate else ({}, [])
+    temperatures, notes = _temperatures(heads, result) if calibrate else ([None] * len(heads), [])
     record: dict[str, Any] = {} if result is None else plain(result.record)
     origins = origins_of(record) if record else _origins_of_head(heads[0])
     entries = [
@@ -81,9 +81,9 @@ def export_folder(
             sha256=sha256_of(file),
             run=head.about.run,
             fold=head.about.fold,
-            temperature=temperatures.get((head.about.run, head.about.fold)),
+            temperature=temperature,
         )
-        for file, head in zip(files, heads, strict=True)
+        for file, head, temperature in zip(files, heads, temperatures, strict=True)
     ]
     config = _config(heads, entries, origins)
     aside = output.with_name(f".{output.name}.tmp")
@@ -133,8 +133,8 @@ def _record_of(file: Path, head: SavedHead) -> Result | None:
     return result
 
 
-def _temperatures(heads: list[SavedHead], result: Result | None) -> tuple[Temperatures, list[str]]:
-    """A temperature for each run and fold by its validation predictions, and what is to be said of them."""
+def _temperatures(heads: list[SavedHead], result: Result | None) -> tuple[list[float | None], list[str]]:
+    """The temperature of each head by its validation predictions, and what is to be said of them."""
     if heads[0].target not in (EMOTION, "votes"):
         raise ConfigError(
             f"--calibrate is of heads that name one class, and this model's target is {heads[0].target}",
@@ -142,20 +142,46 @@ def _temperatures(heads: list[SavedHead], result: Result | None) -> tuple[Temper
         )
     if result is None:
         raise ConfigError("--calibrate needs the record of the heads, with their validation predictions beside it")
-    rows = result.predictions
-    found = fit_temperatures(rows[rows["split"] == "validation"], result.classes)
-    if heads[0].about.fold == ALL_ROWS:
-        runs = {run: [t for (own, _), t in found.items() if own == run] for run, _ in found}
-        found = {(run, ALL_ROWS): median(values) for run, values in runs.items()}
-    values = sorted(found.values())
-    whose = "run (the middle of its folds')" if heads[0].about.fold == ALL_ROWS else "run and fold"
+    rows = result.predictions.astype({"run": int, "fold": str})
+    rows = rows[rows["split"] == "validation"]
+    values = [_temperature(head, rows[rows["run"] == head.about.run], result.classes) for head in heads]
+    whose = {
+        "all": "its run (the middle of its folds')",
+        "source": "its run on the source corpus",
+        "folds": "its run and fold",
+    }[_rows_of(heads[0])]
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    each = "temperature" if len(values) == 1 else "temperature for each head"
     notes = [
-        f"Probabilities are calibrated by one temperature for each head ({values[0]:.2f} to {values[-1]:.2f}), fitted on the "
-        f"validation predictions of its {whose}: it changes no single head's prediction."
+        f"Probabilities are calibrated by one {each} ({low if low == high else f'{low} to {high}'}), fitted on the validation "
+        f"predictions of {whose}: it changes no single head's prediction."
     ]
     if any(map(is_bound, values)):
         notes.append("A temperature is at the end of its range: that head's validation part says little.")
-    return found, notes
+    return [*values], notes
+
+
+def _temperature(head: SavedHead, rows: pd.DataFrame, classes: Sequence[str]) -> float:
+    """The temperature of a head, from the validation predictions of its run."""
+    run, fold = head.about.run, head.about.fold
+    if fold in SHARED_FOLDS:  # each fold recorded the same predictions, on the validation part of the source
+        rows = rows.drop_duplicates("utterance_id").assign(fold=fold)
+    elif fold != ALL_ROWS:
+        rows = rows[rows["fold"] == fold]
+    if not len(rows):
+        raise ConfigError(
+            f"--calibrate has nothing to fit the temperature of run {run}, fold {fold} on",
+            expected="validation predictions of it in the record",
+            found="none",
+            action="Train again with --save, or leave --calibrate out.",
+        )
+    return median(fit_temperatures(rows, classes).values())
+
+
+def _rows_of(head: SavedHead) -> str:
+    """The rows that a head was trained on, as `config.json` names them."""
+    fold = head.about.fold
+    return "all" if fold == ALL_ROWS else "source" if fold in SHARED_FOLDS else "folds"
 
 
 def _origins_of_head(head: SavedHead) -> list[Origin]:
@@ -170,7 +196,7 @@ def _config(heads: list[SavedHead], entries: list[HeadEntry], origins: list[Orig
         ser=ser.__version__,
         experiment=about.experiment,
         trained_on=sorted({name for head in heads for name in head.about.dataset.split("+")}),
-        trained_rows="all" if about.fold == ALL_ROWS else "folds",
+        trained_rows=_rows_of(first),
         stamps=list(dict.fromkeys(stamp for head in heads for stamp in head.about.stamps)),
         outputs=Outputs(
             target=first.target,

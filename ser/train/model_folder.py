@@ -110,7 +110,13 @@ class ModelConfig(Model, kw_only=True):
     ser: Word
     experiment: Word
     trained_on: list[str]
-    trained_rows: Annotated[str, Meta(description="`folds`: the training part of each fold; `all`: all rows.")]
+    trained_rows: Annotated[
+        str,
+        Meta(
+            description="`folds`: the training part of each fold; `source`: the training part of a transfer's source; "
+            "`all`: all rows."
+        ),
+    ]
     stamps: list[str]
     outputs: Outputs
     inputs: Annotated[list[EncoderFacts], Meta(min_length=1)]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,10 @@ from ser.export.citations import AUTHORS, TITLE, entry
 from ser.export.folder import export_folder
 from ser.export.origins import encoder_origin, limits, origins_of
 from ser.results.metrics.calibration import scaled
+from ser.results.metrics.evaluation import fit_temperatures
 from ser.results.records.kinds import read_summary
+from ser.results.records.result import read_result
+from ser.train.experiments.transfer import transfer
 from ser.train.model_folder import ModelConfig, read_model_folder
 from ser.workspace import Workspace
 
@@ -61,6 +65,49 @@ def test_a_calibrated_folder_applies_the_temperature_of_each_head(trained: Path,
         shares.append(scaled(one, head.temperature))
     np.testing.assert_allclose(found[["p_anger", "p_sadness"]].to_numpy(), np.mean(shares, axis=0), atol=1e-12)
     assert "calibrated" in done.notes[0]
+
+
+def test_one_heads_note_quotes_its_own_temperature(trained: Path, tmp_path: Path) -> None:
+    file = sorted((trained / "results" / "mfcc").glob("*.safetensors"))[1]
+    done = export_folder(str(file), Workspace(trained), tmp_path / "model", calibrate=True)
+    (head,) = _config(done.path).heads
+    assert f"one temperature ({head.temperature:.2f})," in done.notes[0]
+
+
+def test_heads_of_a_transfer_are_calibrated_on_the_validation_rows_of_their_source(maker: Any, tmp_path: Path) -> None:
+    for name, speakers in (("a", 6), ("b", 4)):
+        maker.table(name, speakers=speakers)
+        maker.store(name, identity={"encoder": "toy"}, strength=0.6)
+    small: dict[str, Any] = {"epochs": 2, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 8}, "runs": 2}
+    record = maker.space.root / "results" / "moved.json"
+    result = transfer("a", "b", maker.space, save=True, protocol="speaker", output=record, **small)
+    done = export_folder(str(record), maker.space, tmp_path / "model", calibrate=True)
+    config = _config(done.path)
+    assert config.trained_rows == "source"
+    rows = result.predictions[result.predictions["split"] == "validation"]
+    assert rows["utterance_id"].str.startswith("a").all()
+    for head in config.heads:
+        own = rows[(rows["run"] == head.run) & (rows["fold"] == rows["fold"].iloc[0])]
+        (expected,) = fit_temperatures(own, result.classes).values()
+        assert head.temperature == pytest.approx(expected)
+    values = [head.temperature or 0 for head in config.heads]
+    assert (
+        f"({min(values):.2f} to {max(values):.2f}), fitted on the validation predictions of its run on" in done.notes[0]
+    )
+    card = (done.path / "README.md").read_text()
+    assert "trained on the training part of a, reading" in card
+    assert "of its fold" not in card
+
+
+def test_a_head_without_validation_predictions_is_not_called_calibrated(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = read_result("mfcc", trained / "results")
+    some = result.predictions
+    monkeypatch.setattr(type(result), "predictions", some[some["fold"] != some["fold"].iloc[0]])
+    with pytest.raises(ConfigError, match="nothing to fit the temperature of run 0, fold"):
+        export_folder("mfcc", Workspace(trained), tmp_path / "model", calibrate=True)
+    assert not (tmp_path / "model").exists()
 
 
 def test_another_reader_computes_the_head_from_config_and_tensors_alone(exported: Path, clip: Path) -> None:

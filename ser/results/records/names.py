@@ -43,6 +43,7 @@ def amount_value(name: str) -> tuple[bool, float]:
 
 
 ALL_ROWS = "all"  # the fold of final heads, which were trained on all utterances
+SHARED_FOLDS = ("source",)  # heads that were trained once for all folds are called after their stream
 
 
 def head_file_name(run: int, fold: str) -> str:
