@@ -1,10 +1,13 @@
 """The folder a user works in: `metadata/`, `features/` and `results/`, and how files are written into it."""
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from ser.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,60 @@ def writing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """Write a folder aside and swap it in: a kill at any time leaves the old folder or the new one, whole.
+
+    A kill between the two renames of the swap leaves both in `.NAME.writing` beside it; the next call puts the old one back
+    before it begins.
+
+    Yields:
+        An empty folder beside `path`; it takes the place of `path`, with all that is there, when the block ends well.
+
+    Raises:
+        ConfigError: the folder is the one that the program runs in, or above it.
+        OSError: a full disk or the like; `path` is as it was.
+    """
+    whole = replaceable(path)
+    aside = whole.with_name(f".{whole.name}.writing")
+    new, before = aside / "new", aside / "before"
+    _put_back(before, whole)
+    new.mkdir(parents=True)
+    try:
+        yield new
+        for file in new.rglob("*"):
+            _sync(file)
+        if whole.exists():
+            whole.rename(before)
+        new.rename(whole)
+        _sync(whole.parent)
+    finally:
+        _put_back(before, whole)
+
+
+def replaceable(folder: Path) -> Path:
+    """The whole path of a folder that may be swapped for another, links followed.
+
+    Raises:
+        ConfigError: the folder is the one that the program runs in, or above it: nobody would be left in the new one.
+    """
+    whole, here = folder.resolve(), Path.cwd()
+    if whole == here or whole in here.parents:
+        raise ConfigError(
+            f"{folder} is the folder that the program runs in, or above it",
+            expected="the name of a folder to write",
+            action="Name one: --output NAME.",
+        )
+    return whole
+
+
+def _put_back(before: Path, whole: Path) -> None:
+    """Put a folder back that was renamed aside, where no other has taken its place, and remove what else is aside."""
+    if before.exists() and not whole.exists():
+        before.rename(whole)
+    shutil.rmtree(before.parent, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

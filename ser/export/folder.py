@@ -37,7 +37,7 @@ from ser.train.model_folder import (
     read_model_folder,
     sha256_of,
 )
-from ser.workspace import Workspace, writing
+from ser.workspace import Workspace, replaceable, writing_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,26 +86,23 @@ def export_folder(
         for file, head, temperature in zip(files, heads, temperatures, strict=True)
     ]
     config = _config(heads, entries, origins)
-    aside = output.with_name(f".{output.name}.tmp")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
+    with writing_folder(output) as aside:
         for file in files:
             shutil.copyfile(file, aside / file.name)
         write_json(aside / CONFIG, config)
-        with writing(aside / CARD) as temporary:
-            temporary.write_text(model_card(config, origins, result, notes), encoding="utf-8")
+        (aside / CARD).write_text(model_card(config, origins, result, notes), encoding="utf-8")
         read_model_folder(aside)
-        if output.exists():
-            shutil.rmtree(output)
-        aside.replace(output)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return Exported(output, config, origins, notes)
 
 
 def refuse_other_content(output: Path, overwrite: bool) -> None:
-    """Refuse to write where something else is."""
+    """Refuse to write where something else is.
+
+    Raises:
+        ConfigError: the folder that the program runs in, one that holds no model, or one that holds a model and more; without
+            `overwrite` any model.
+    """
+    replaceable(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / CONFIG).is_file():
@@ -114,7 +111,15 @@ def refuse_other_content(output: Path, overwrite: bool) -> None:
         )
     if not overwrite:
         raise ConfigError(f"{output} is there already", action="Name another folder, or write over it: --overwrite.")
-    read_model_folder(output)  # its own files alone are written over
+    own = {CONFIG, CARD, *(head.file for head in read_model_folder(output).config.heads)}
+    others = sorted(path.name for path in output.iterdir() if path.name not in own)
+    if others:
+        raise ConfigError(
+            f"{output} holds more than a model, which --overwrite would remove",
+            expected=f"{CONFIG}, {CARD} and the heads alone",
+            found=", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else ""),
+            action="Move them elsewhere, or name another folder.",
+        )
 
 
 def _record_of(file: Path, head: SavedHead) -> Result | None:

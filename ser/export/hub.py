@@ -14,7 +14,7 @@ from ser.export.origins import limits
 from ser.extract.provenance import require
 from ser.results.records.names import CONFIG, HEAD
 from ser.train.model_folder import CARD, ModelConfig, ModelFolder, read_model_folder
-from ser.workspace import Workspace
+from ser.workspace import Workspace, writing_folder
 
 FILES = [CONFIG, CARD, f"*{HEAD}"]  # nothing else is sent or fetched
 
@@ -99,15 +99,10 @@ def pull(
         if not (fetched / CONFIG).is_file():
             raise ConfigError(f"{repo} holds no model of ser", expected=CONFIG, action="ser push writes one.")
         names = [CONFIG, CARD, *(head.file for head in read_model_folder(fetched).config.heads)]
-        target = output.with_name(f".{output.name}.tmp")
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        for name in names:
-            if (fetched / name).is_file():
-                shutil.copyfile(fetched / name, target / name)
-        if output.exists():
-            shutil.rmtree(output)
-        target.replace(output)
+        with writing_folder(output) as target:
+            for name in names:
+                if (fetched / name).is_file():
+                    shutil.copyfile(fetched / name, target / name)
     return read_model_folder(output), commit
 
 

@@ -1,7 +1,6 @@
 """Export of a table, with the features of a store, to Hugging Face `datasets`. Needs the package."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ser.features.stores.layout import FRAME
 from ser.metadata.parsing import optional
 from ser.metadata.schema import TEXT
 from ser.metadata.table import load_table
-from ser.workspace import Workspace, open_workspace
+from ser.workspace import Workspace, open_workspace, writing_folder
 
 FEATURES = "features"
 
@@ -70,11 +69,7 @@ def to_datasets(dataset: str, workspace: Workspace | str | Path = ".", *, store:
 
 def save_datasets(made: Any, folder: Path) -> Path:
     """Write a `datasets.Dataset` into a folder, in place of what is there; whole or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     optional("datasets").disable_progress_bars()
-    with TemporaryDirectory(dir=folder.parent, prefix=".") as aside:
-        made.save_to_disk(str(Path(aside) / folder.name))
-        if folder.exists():
-            folder.rename(Path(aside) / "before")
-        (Path(aside) / folder.name).rename(folder)
+    with writing_folder(folder) as aside:
+        made.save_to_disk(str(aside))
     return folder

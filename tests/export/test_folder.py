@@ -185,6 +185,35 @@ def test_a_folder_is_written_over_on_request_alone(trained: Path, exported: Path
         export_folder("mfcc", space, tmp_path / "other", overwrite=True)
 
 
+def test_what_a_user_keeps_in_a_folder_is_never_written_over(trained: Path, exported: Path) -> None:
+    (exported / "notes.txt").write_text("mine")
+    (exported / ".git").mkdir()
+    with pytest.raises(ConfigError, match=r"holds more than a model.*found \.git, notes\.txt"):
+        export_folder("sklearn", Workspace(trained), exported, overwrite=True)
+    assert (exported / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("output", [".", "", "..", "/"])
+def test_the_folder_that_one_is_in_is_no_output(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="Name one: --output NAME"):
+        export_folder("mfcc", Workspace(trained), Path(output))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_leaves_the_old_one(
+    trained: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = (exported / "README.md").read_bytes()
+    monkeypatch.setattr("ser.export.folder.model_card", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        export_folder("sklearn", Workspace(trained), exported, overwrite=True)
+    assert (exported / "README.md").read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
 def test_a_head_alone_makes_a_folder_whose_card_claims_nothing(trained: Path, clip: Path, tmp_path: Path) -> None:
     file = sorted((trained / "results" / "sklearn").glob("*.safetensors"))[0]
     (tmp_path / "elsewhere").mkdir()
