@@ -21,7 +21,7 @@ def bibtex(origins: Sequence[Origin]) -> str:
     parts = [f"@software{{ser,\n  title = {{{{{TITLE}}}}},\n  author = {{{{{AUTHORS}}}}},\n{year}}}"]
     keys: dict[str, str] = {}
     for origin in origins:
-        what = f"{'corpus' if origin.kind == 'corpus' else origin.kind} {origin.name}"
+        what = f"{origin.kind} {origin.name}"
         if not origin.citation:
             parts.append(f"% {what}: no paper is stated. {origin.title}")
         elif origin.citation in keys:

@@ -28,7 +28,7 @@ LABELS = {"n": "neutral", "f": "fear", "h": "happiness", "s": "sadness", "a": "a
 UTTERANCES = 2474
 SENTENCES = 27
 NOTES = (
-    "The sentences are numbered in each emotion anew, and the publication counts 27 in all: each emotion is taken to have "
+    "The sentences are numbered for each emotion separately; the publication counts 27 in all: each emotion is taken to have "
     "sentences of its own, so that text would give it away. The prompt is the emotion's letter with the sentence's number; "
     "there are no texts.",
     "The speaker's dialect is not in the names.",

@@ -93,7 +93,7 @@ class Preset:
         runs: seeds, unless another number is given.
         folds: of a benchmark with folds of its own, whose protocol is `file`.
         votes_of: whose votes the table must have, of a corpus with several kinds.
-        sha256: of its test parts, `ser.train.experiments.benchmark.parts_sha256`; "" where they could not be had.
+        sha256: of its test parts, `ser.train.experiments.benchmark.parts_sha256`; "" where the files were not available.
     """
 
     corpus: str

@@ -76,7 +76,7 @@ class ClassicalLearner:
         return [[self._fit(r, s) for r, s in zip(each, seeds, strict=True)]]
 
     @property
-    def parts(self) -> int:
+    def part_count(self) -> int:
         """The number of parts: one, which sees all features side by side."""
         return 1
 

@@ -49,7 +49,7 @@ class Learner:
         ]
 
     @property
-    def parts(self) -> int:
+    def part_count(self) -> int:
         """The number of parts."""
         return len(self.residents)
 

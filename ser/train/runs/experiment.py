@@ -16,7 +16,7 @@ from ser.metadata.targets import EMOTION
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.kinds import read_record
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
-from ser.results.records.names import config_hash
+from ser.results.records.names import ALL_ROWS, config_hash
 from ser.results.records.notes import notes_of
 from ser.results.records.runs import write_record
 from ser.results.records.summary import FinishedExperiment, summarise
@@ -191,8 +191,8 @@ def make_experiment(
         ConfigError: the device is not there, the head is to be saved and cannot be, or there are no frames to pool.
     """
     _refuse_pooling(recipe, setup.data)
-    if options.save and isinstance(recipe, Classical):
-        check_savable(recipe)
+    if options.save:
+        check_saving(recipe, setup.folds)
     device = device_of(recipe, options.device)
     name, path = name_and_file(
         options.workspace, options.output, name_words(words, recipe.head, setup.protocol, options), config
@@ -217,6 +217,21 @@ def make_experiment(
     return kind(replace(options, command=command), setup, config, path, job)
 
 
+def check_saving(recipe: Recipe, folds: Sequence[Fold]) -> None:
+    """Refuse to save heads that cannot be saved, or that would be taken for final ones.
+
+    Raises:
+        ConfigError: see above.
+    """
+    if isinstance(recipe, Classical):
+        check_savable(recipe)
+    if any(fold.name == ALL_ROWS for fold in folds):
+        raise ConfigError(
+            f"a fold is called {ALL_ROWS}, which is the name of heads that were trained on all utterances",
+            action="Give it another name in the file of folds, or in the table.",
+        )
+
+
 def _refuse_pooling(recipe: Recipe, data: Tensors) -> None:
     """Refuse a pooling of features that are pooled already, which would be ignored."""
     kind = None if isinstance(recipe, Classical) else recipe.head_options.get("pooling")
@@ -233,5 +248,6 @@ def _refuse_pooling(recipe: Recipe, data: Tensors) -> None:
 def name_words(words: Sequence[str], head: str, protocol: str, options: FitOptions) -> list[str]:
     """The words of an experiment's or a study's name, without its hash."""
     target = "-".join(word for part in options.target.split(",") if (word := part.strip()))
-    scheme = [] if target not in ("emotion", "votes", "labels") else [Path(options.scheme).stem]
+    classes = target.split("-")[0] in ("emotion", "votes", "labels")
+    scheme = [Path(options.scheme).stem] if classes else []
     return [*words, head, *([target] if target != EMOTION else []), protocol, *scheme]

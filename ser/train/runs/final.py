@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from ser.errors import ConfigError, SerError
+from ser.errors import SerError
 from ser.progress import progress
 from ser.results.records.names import ALL_ROWS, HEAD, head_file_name
 from ser.train.checkpoint import head_facts
 from ser.train.classical.classifier import Classical
-from ser.train.classical.saved import check_savable
 from ser.train.runs.divergence import refuse
-from ser.train.runs.experiment import Experiment
+from ser.train.runs.experiment import Experiment, check_saving
 from ser.train.runs.plan import engine_of, groups, stack_of
 from ser.train.runs.scheduler import run_units
 from ser.train.runs.worker import train_on_all
@@ -26,11 +25,7 @@ def check_final(experiment: Experiment) -> None:
     Raises:
         ConfigError: its head cannot be saved, or a fold has the name of the final heads.
     """
-    recipe = experiment.job.recipe
-    if isinstance(recipe, Classical):
-        check_savable(recipe)
-    if any(fold.name == ALL_ROWS for fold in experiment.folds):
-        raise ConfigError(f"--final: a fold is called {ALL_ROWS}, as the final heads are", action="Call it otherwise.")
+    check_saving(experiment.job.recipe, experiment.folds)
 
 
 def train_final(experiment: Experiment) -> None:

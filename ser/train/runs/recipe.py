@@ -23,7 +23,7 @@ class Learns(Protocol):
     data: Tensors
 
     @property
-    def parts(self) -> int: ...
+    def part_count(self) -> int: ...
 
     def train(
         self,

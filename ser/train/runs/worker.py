@@ -115,7 +115,7 @@ def train_on_all(job: Job, epochs: int, runs: list[int]) -> list[SerError]:
         data, statistics = normalise(job.data, job.normalize, everyone, job.limit)
         learner = learner_of(standardise_target(data, everyone), job.recipe, job.device)
         seeds = _seeds(job, fold, runs)
-        chosen = [[Trained(torch.empty(0), best_epoch=epochs) for _ in runs] for _ in range(learner.parts)]
+        chosen = [[Trained(torch.empty(0), best_epoch=epochs) for _ in runs] for _ in range(learner.part_count)]
         errors, left, (parts,) = apart(runs, ALL_ROWS, learner.retrain(everyone, seeds, chosen))
         for slot, k in enumerate(left):
             own = [part[slot] for part in parts]

@@ -5,6 +5,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -65,6 +66,19 @@ def test_heads_that_are_there_are_kept_and_more_runs_are_added(toy: Maker) -> No
     classical = ser.fit("toy", toy.space, head="sklearn:LogisticRegression", final=True, **{**OPTIONS, "epochs": None})
     (head, _) = find_heads(classical["experiment"], toy.space.results)
     assert load_head(head).about.epochs == 0
+
+
+def test_a_fold_may_not_have_the_name_of_final_heads(toy: Maker) -> None:
+    ids = list(load_tensors("toy", toy.space).frame["utterance_id"])
+    lines = [
+        {"utterance_id": i, "fold": "all", "part": ("train", "validation", "test")[k % 3]} for k, i in enumerate(ids)
+    ]
+    file = toy.space.root / "folds.csv"
+    pd.DataFrame(lines).to_csv(file, index=False)
+    options = {**OPTIONS, "protocol": "file", "fold_file": file, "folds": None}
+    for more in ({"save": True}, {"final": True}):
+        with pytest.raises(ConfigError, match="a fold is called all, which is the name of heads"):
+            ser.fit("toy", toy.space, **options, **more)
 
 
 def test_others_take_the_final_heads_and_say_so(toy: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
