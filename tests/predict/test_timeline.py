@@ -106,7 +106,7 @@ class _Fixed:
     """A predictor that hears the loudness: the probability of `loud` is the mean of the samples."""
 
     classes = ("loud", "soft")
-
+    dimensions: tuple[str, ...] = ()
     reads_dialogues = False
     head = SimpleNamespace(target="emotion", inputs=(), standardises_by="", durations=None)
 
