@@ -167,8 +167,14 @@ def _without_paths(command: str) -> str:
         words = shlex.split(command)
     except ValueError as error:
         raise ConfigError(f"the record's command cannot be read: {command}", found=error) from None
-    kept = [w for before, w in zip(["", *words], words, strict=False) if "/" not in w and before not in _FOLDERS]
-    return shlex.join(w for w in kept if w.partition("=")[0] not in _FOLDERS)
+    kept: list[str] = []
+    for word in words:
+        option = kept[-1] if kept and kept[-1].startswith("-") and "=" not in kept[-1] else ""
+        if option and not word.startswith("-") and ("/" in word or option in _FOLDERS):
+            kept.pop()  # the option goes with its value
+        elif "/" not in word:
+            kept.append(word)
+    return shlex.join(word for word in kept if word.partition("=")[0] not in _FOLDERS)
 
 
 _FOLDERS = ("--workspace", "--config", "--output", "--fold-file", "--part")
@@ -176,11 +182,7 @@ _FOLDERS = ("--workspace", "--config", "--output", "--fold-file", "--part")
 
 def _limits(config: ModelConfig, origins: Sequence[Origin], record: Summary | None) -> list[str]:
     languages = sorted({o.language for o in origins if o.language})
-    spoken = (
-        f" Its speech is of the language{'s' if len(languages) > 1 else ''} {', '.join(languages)} (ISO 639-1)."
-        if languages
-        else ""
-    )
+    spoken = f" It was trained on speech in: {', '.join(languages)} (ISO 639-1)." if languages else ""
     lines = [
         "For research on speech emotion recognition, and as a part of systems whose answers people look at.",
         "Not for decisions about people: not for hiring, schooling, policing, insurance, border control or health. Some laws "
@@ -198,7 +200,7 @@ def _limits(config: ModelConfig, origins: Sequence[Origin], record: Summary | No
 
 def _licences(origins: Sequence[Origin]) -> list[str]:
     lines = [
-        "This model has no licence of its own by this card: who hands it on states one. The licences of what it rests on:",
+        "This card grants no licence; whoever passes the model on must state one. The licences of what it rests on:",
         "",
         "| what | licence | limits |",
         "| --- | --- | --- |",
@@ -211,7 +213,7 @@ def _licences(origins: Sequence[Origin]) -> list[str]:
 
 
 def _files(config: ModelConfig) -> Iterator[str]:
-    yield "`config.json` (schema `ser.model/1`) says all that a reader needs that is not ser; `*.safetensors` are the heads:"
+    yield "`config.json` (schema `ser.model/1`) says all that a program other than ser needs; `*.safetensors` are the heads:"
     yield ""
     if config.weights:
         yield "- `weights.PART` is one vector of float32; `weights` of `config.json` has the place of each weight in it."

@@ -21,7 +21,7 @@ from ser.results.metrics.evaluation import fit_temperatures
 from ser.results.records.find import find_heads
 from ser.results.records.names import ALL_ROWS, CONFIG, SHARED_FOLDS
 from ser.results.records.result import Result, read_result
-from ser.train.checkpoint import SavedHead, load_head
+from ser.train.checkpoint import SavedHead, load_head, refuse_others
 from ser.train.classical.classifier import Classical
 from ser.train.heads._base import build_head, part_of
 from ser.train.model_folder import (
@@ -67,11 +67,12 @@ def export_folder(
     files = find_heads(model, workspace.results)
     if files[0].is_dir():
         raise ConfigError(
-            f"{model} is such a folder already", expected="an experiment, or the file of a head", action="Copy it."
+            f"{model} is already an exported folder", expected="an experiment, or the file of a head", action="Copy it."
         )
     refuse_other_content(output, overwrite)
     heads = [load_head(file) for file in files]
-    result = _record_of(files[0], heads[0])
+    refuse_others(files, heads)
+    result = _record_of(files, heads)
     temperatures, notes = _temperatures(heads, result) if calibrate else ([None] * len(heads), [])
     record: dict[str, Any] = {} if result is None else plain(result.record)
     origins = origins_of(record) if record else _origins_of_head(heads[0])
@@ -122,19 +123,21 @@ def refuse_other_content(output: Path, overwrite: bool) -> None:
         )
 
 
-def _record_of(file: Path, head: SavedHead) -> Result | None:
-    """The record of a saved head, which lies beside its folder; None where it is not there."""
-    path = file.parent.parent / f"{file.parent.name}.json"
+def _record_of(files: Sequence[Path], heads: Sequence[SavedHead]) -> Result | None:
+    """The record of saved heads, which lies beside their folder; None where it is not there."""
+    path = files[0].parent.parent / f"{files[0].parent.name}.json"
     if not path.is_file():
         return None
     result = read_result(str(path), path.parent)
-    if getattr(result.record, "config_hash", None) != head.about.config_hash:
-        raise ConfigError(
-            f"{path} is not the record of {file}",
-            expected=f"the configuration {head.about.config_hash}",
-            found=getattr(result.record, "config_hash", None),
-            action="Train again with --save.",
-        )
+    stated = getattr(result.record, "config_hash", None)
+    for file, head in zip(files, heads, strict=True):
+        if stated != head.about.config_hash:
+            raise ConfigError(
+                f"{path} is not the record of {file}",
+                expected=f"the configuration {head.about.config_hash}",
+                found=stated,
+                action="Train again with --save; a head that an earlier training left there can be removed.",
+            )
     return result
 
 

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,11 +12,10 @@ from ser.errors import ConfigError
 from ser.export.folder import export_folder, refuse_other_content
 from ser.export.origins import limits
 from ser.extract.provenance import require
-from ser.results.records.names import CONFIG, HEAD
+from ser.jsonfile import decode, read_limited
+from ser.results.records.names import CONFIG
 from ser.train.model_folder import CARD, ModelConfig, ModelFolder, read_model_folder
 from ser.workspace import Workspace, writing_folder
-
-FILES = [CONFIG, CARD, f"*{HEAD}"]  # nothing else is sent or fetched
 
 
 def push(
@@ -66,7 +65,10 @@ def push(
             api = _api(endpoint)
             api.create_repo(repo, private=private, exist_ok=True)
             done = api.upload_folder(
-                repo_id=repo, folder_path=path, allow_patterns=FILES, commit_message=folder.config.experiment
+                repo_id=repo,
+                folder_path=path,
+                allow_patterns=_files(folder.config),
+                commit_message=folder.config.experiment,
             )
         return str(done.commit_url)
 
@@ -92,18 +94,46 @@ def pull(
     _check_name(repo)
     refuse_other_content(output, overwrite)
     with TemporaryDirectory() as aside:
+        fetched = Path(aside)
         with _errors(repo):
             api = _api(endpoint)
-            commit = str(api.model_info(repo, revision=revision).sha)
-            fetched = Path(api.snapshot_download(repo, revision=commit, local_dir=aside, allow_patterns=FILES))
-        if not (fetched / CONFIG).is_file():
-            raise ConfigError(f"{repo} holds no model of ser", expected=CONFIG, action="ser push writes one.")
-        names = [CONFIG, CARD, *(head.file for head in read_model_folder(fetched).config.heads)]
+            info = api.model_info(repo, revision=revision)
+        commit, there = str(info.sha), {file.rfilename for file in info.siblings or ()}
+        config = _config(repo, fetched, there, lambda name: _fetch(api, repo, name, commit, fetched))
+        names = [name for name in _files(config) if name in there]
+        for name in names[1:]:
+            _fetch(api, repo, name, commit, fetched)
+        read_model_folder(fetched)
         with writing_folder(output) as target:
             for name in names:
-                if (fetched / name).is_file():
-                    shutil.copyfile(fetched / name, target / name)
+                shutil.copyfile(fetched / name, target / name)
     return read_model_folder(output), commit
+
+
+def _files(config: ModelConfig) -> list[str]:
+    """The files of a model, `config.json` first: nothing else is sent or fetched."""
+    return [CONFIG, CARD, *(head.file for head in config.heads)]
+
+
+def _config(repo: str, folder: Path, there: Collection[str], fetch: Callable[[str], None]) -> ModelConfig:
+    """Fetch the configuration of a repository, and check it before anything else is fetched."""
+    if CONFIG not in there:
+        raise ConfigError(f"{repo} holds no model of ser", expected=CONFIG, action="ser push writes one.")
+    fetch(CONFIG)
+    try:
+        return decode(read_limited(folder / CONFIG, "the model's configuration"), ModelConfig, CONFIG)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{repo} holds no model of ser that this version can read",
+            expected=f"a {CONFIG} as ser push writes it",
+            found=error.line(),
+            action="Check the name; of a newer ser, update.",
+        ) from None
+
+
+def _fetch(api: Any, repo: str, name: str, commit: str, folder: Path) -> None:
+    with _errors(repo):
+        api.hf_hub_download(repo, name, revision=commit, local_dir=folder)
 
 
 def limits_of(config: ModelConfig) -> Iterator[tuple[str, bool]]:

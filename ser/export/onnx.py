@@ -28,7 +28,7 @@ from ser.predict.onnx_head import ENDING, KEY, LENGTHS, OUTPUT, WAVEFORM, OnnxFa
 from ser.predict.predictor import Predictor
 from ser.predict.recordings import RecordingLike
 from ser.results.metrics.calibration import scaled
-from ser.train.checkpoint import SavedHead, load_head
+from ser.train.checkpoint import SavedHead, load_head, refuse_others
 from ser.train.model_folder import heads_and_temperatures
 from ser.train.nn.layers import Input
 from ser.workspace import Workspace, writing
@@ -84,6 +84,7 @@ def export_onnx(
     require("onnxruntime", "onnx")
     files, temperatures = heads_and_temperatures(model)
     heads = [load_head(file) for file in files]
+    refuse_others(files, heads)
     for head in heads:
         refuse(head)
     predictor, why = _predictor(model, weights, encoders, say)

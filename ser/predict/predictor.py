@@ -21,7 +21,7 @@ from ser.predict.onnx_head import ENDING, OnnxHead, Waveform, load_onnx
 from ser.predict.predictions import long_note, notes, prediction_table, scales_note
 from ser.predict.recordings import Recording, RecordingLike, as_recordings
 from ser.results.metrics.calibration import scaled
-from ser.train.checkpoint import SavedHead, load_head
+from ser.train.checkpoint import load_head, refuse_others
 from ser.train.model_folder import heads_and_temperatures
 from ser.train.nn.layers import Input
 
@@ -60,8 +60,7 @@ class Predictor:
         self.files, self.temperatures = heads_and_temperatures(model)
         self.heads = [load_onnx(file) if file.suffix == ENDING else load_head(file) for file in self.files]
         self.head = self.heads[0]
-        for file, head in zip(self.files, self.heads, strict=True):
-            _refuse_others(file, head, self.head)
+        refuse_others(self.files, self.heads)
         self.classes = self.head.classes
         self.dimensions = self.head.dimensions
         for note in dict.fromkeys(note for head in self.heads for note in head.notes):
@@ -324,24 +323,6 @@ class Predictor:
         errors[odd] = "the head gives probabilities that are not finite"
         shares[errors != ""] = np.nan
         return shares
-
-
-def _refuse_others(file: Path, head: SavedHead, first: SavedHead) -> None:
-    """Refuse a head that does not read and answer what the first does: their answers would not be comparable."""
-    for what, own, wanted in (
-        ("answers", [*head.classes, *head.dimensions], [*first.classes, *first.dimensions]),
-        ("has the target", head.target, first.target),
-        ("reads", [i.name for i in head.inputs], [i.name for i in first.inputs]),
-        ("reads", head.about.stores, first.about.stores),
-        ("is normalised by", head.standardises_by, first.standardises_by),
-        ("sees", head.config.context, first.config.context),
-    ):
-        if own != wanted:
-            raise ConfigError(
-                f"the head {file} {what} something else than the first one",
-                expected=f"heads of one experiment: {wanted}",
-                found=own,
-            )
 
 
 def _heard(encoder: Encoder, sound: reading.Audio, rate: int, name: str) -> reading.Audio:

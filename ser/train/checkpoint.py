@@ -265,6 +265,30 @@ def load_head(path: Path) -> SavedHead:
     return SavedHead(facts, recipe, [fitted], statistics, notes)
 
 
+def refuse_others(files: Sequence[Path], heads: Sequence[SavedHead]) -> None:
+    """Refuse heads that do not read and answer what the first does: their answers could not be averaged.
+
+    Raises:
+        ConfigError: one is of something else, with its file and the difference.
+    """
+    first = heads[0]
+    for file, head in zip(files, heads, strict=True):
+        for what, own, wanted in (
+            ("answers", [*head.classes, *head.dimensions], [*first.classes, *first.dimensions]),
+            ("has the target", head.target, first.target),
+            ("reads", [i.name for i in head.inputs], [i.name for i in first.inputs]),
+            ("reads", head.about.stores, first.about.stores),
+            ("is normalised by", head.standardises_by, first.standardises_by),
+            ("sees", head.config.context, first.config.context),
+        ):
+            if own != wanted:
+                raise ConfigError(
+                    f"the head {file} {what} something else than the first one",
+                    expected=f"heads of one experiment: {wanted}",
+                    found=own,
+                )
+
+
 def _other_sources(facts: HeadFacts) -> tuple[str, ...]:
     """A line for each part from outside whose source is not that of the training."""
     here = {part["name"]: part["sha256"] for part in parts_from_outside(facts.config).get("outside", [])}

@@ -14,7 +14,7 @@ import ser
 from ser import registry
 from ser.cli import main
 from ser.errors import ConfigError
-from ser.export.card import USES
+from ser.export.card import USES, _without_paths
 from ser.export.citations import AUTHORS, TITLE, entry
 from ser.export.folder import export_folder
 from ser.export.origins import encoder_origin, limits, origins_of
@@ -152,6 +152,29 @@ def test_the_card_quotes_the_record_with_stamps_and_licences(trained: Path, expo
     assert (exported / "config.json").read_text().count(str(trained)) == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("ser fit --head ./x.py --runs 5", "ser fit --runs 5"),
+        ("ser fit --head=./x.py --runs 5 --save", "ser fit --runs 5 --save"),
+        ("ser --workspace w fit --save --output /a/b.json --head mlp", "ser fit --save --head mlp"),
+        ("ser fit --save --workspace=w --folds 3", "ser fit --save --folds 3"),
+        ("ser fit --audio a --head-option lr=1e-3", "ser fit --audio a --head-option lr=1e-3"),
+    ],
+)
+def test_a_command_on_a_card_has_no_path_and_no_option_without_its_value(given: str, shown: str) -> None:
+    assert _without_paths(given) == shown
+
+
+def test_a_card_speaks_plain_english(exported: Path) -> None:
+    card = (exported / "README.md").read_text()
+    assert "This card grants no licence; whoever passes the model on must state one." in card
+    assert "says all that a program other than ser needs" in card
+    assert "It was trained on speech in: en (ISO 639-1)." in card
+    with pytest.raises(ConfigError, match="is already an exported folder"):
+        export_folder(str(exported), Workspace(exported), exported.parent / "again")
+
+
 def test_a_changed_or_lacking_head_is_refused(exported: Path) -> None:
     file = exported / _config(exported).heads[1].file
     content = file.read_bytes()
@@ -212,6 +235,33 @@ def test_a_folder_that_cannot_be_written_leaves_the_old_one(
         export_folder("sklearn", Workspace(trained), exported, overwrite=True)
     assert (exported / "README.md").read_bytes() == old
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def _mixed(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the results, in which a head of `mfcc` is one of `frames`, which reads another store."""
+    shutil.copytree(trained / "results", tmp_path / "results")
+    files = sorted((tmp_path / "results" / "mfcc").glob("*.safetensors"))
+    shutil.copy(tmp_path / "results" / "frames" / files[1].name, files[1])
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["folder", "onnx"])
+def test_heads_that_differ_are_no_model(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    if kind == "onnx":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+    root = _mixed(trained, tmp_path)
+    assert main(["export", kind, "mfcc", "--output", str(root / "made"), "--workspace", str(root)]) == 1
+    assert "reads something else than the first one" in capsys.readouterr().err
+    assert not (root / "made").exists()
+
+
+def test_a_head_of_an_earlier_training_is_refused(trained: Path, tmp_path: Path) -> None:
+    root = _mixed(trained, tmp_path)
+    with pytest.raises(ConfigError, match=r"is not the record of .*can be removed"):
+        export_folder(str(sorted((root / "results" / "mfcc").glob("*.safetensors"))[1]), Workspace(root), root / "m")
 
 
 def test_a_head_alone_makes_a_folder_whose_card_claims_nothing(trained: Path, clip: Path, tmp_path: Path) -> None:

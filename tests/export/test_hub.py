@@ -24,7 +24,7 @@ TOKEN = "hf_good"
 
 
 class Hub(ThreadingHTTPServer):
-    """Repositories in memory: the files of each, and whether it is private."""
+    """Repositories in memory: the files of each, and whether it is private; and the names that were asked for."""
 
     daemon_threads = True
 
@@ -32,6 +32,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answers)
         self.files: dict[str, dict[str, bytes]] = {}
         self.private: dict[str, bool] = {}
+        self.fetched: list[str] = []
 
     @property
     def address(self) -> str:
@@ -112,7 +113,9 @@ class _Answers(BaseHTTPRequestHandler):
             return self.as_json(entries)
         if api:
             return self.as_json({"id": repo, "sha": commit, "siblings": [{"rfilename": name} for name in files]})
-        content = files.get("/".join(rest[2:]))
+        name = "/".join(rest[2:])
+        self.server.fetched.append(name)
+        content = files.get(name)
         if content is None:
             return self.answer(404, b"{}", X_Error_Code="EntryNotFound")
         return self.answer(200, content, ETag=f'"{_hash(content)}"', X_Repo_Commit=commit)
@@ -162,6 +165,26 @@ def test_what_is_pushed_is_pulled_and_answers_the_same(
     assert found == pytest.approx(expected, abs=1e-12)
     assert main(["pull", "me/emotions", *common]) == 1
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_nothing_is_sent_or_fetched_but_the_model(trained: Path, hub: Hub, tmp_path: Path) -> None:
+    folder = export_folder("mfcc", Workspace(trained), tmp_path / "model").path
+    (folder / "mine.safetensors").write_bytes(b"x")
+    push(str(folder), "me/e", Workspace(trained), endpoint=hub.address)
+    assert "mine.safetensors" not in hub.files["me/e"]
+    hub.files["me/e"]["other.safetensors"] = b"x"
+    hub.fetched.clear()
+    pull("me/e", tmp_path / "e", endpoint=hub.address)
+    assert set(hub.fetched) == {"config.json", "README.md", *(h.name for h in (tmp_path / "e").glob("*.safetensors"))}
+    assert "other.safetensors" not in hub.fetched
+
+
+def test_the_configuration_is_checked_before_anything_else_is_fetched(hub: Hub, tmp_path: Path) -> None:
+    hub.files["me/bert"] = {"config.json": b'{"model_type": "bert"}', "model.safetensors": b"x"}
+    with pytest.raises(ConfigError, match=r"me/bert holds no model of ser that this version can read"):
+        pull("me/bert", tmp_path / "bert", endpoint=hub.address)
+    assert set(hub.fetched) == {"config.json"}
+    assert not (tmp_path / "bert").exists()
 
 
 def test_errors_of_the_hub_are_one_line_each(
