@@ -200,6 +200,9 @@ class Predictor:
         """Give each of some inputs of recordings the answer that `judge` gives to it.
 
         Their features are computed in common batches, on which features do not depend; the head answers each by itself.
+
+        Raises:
+            EncoderError: the encoder failed, at one of them or at all.
         """
         for inputs in asked:
             self._refuse(inputs)
@@ -283,8 +286,10 @@ class Predictor:
             for group in batches([costs[place] for place in order], encoder.budget, encoder.equal):
                 chosen = [rows[order[place]] for place in group]
                 for k, result in zip(chosen, encode_each(encoder, [audio[k] for k in chosen], Outcome()), strict=True):
-                    if isinstance(result, SerError):
+                    if isinstance(result, AudioError):
                         errors[k] = result.line()
+                    elif isinstance(result, SerError):
+                        raise result  # the encoder's fault, not the recording's: as of `judge`
                     elif not np.isfinite(result).all():
                         errors[k] = _not_finite(encoder).line()
                     else:

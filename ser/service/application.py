@@ -22,7 +22,7 @@ from ser.errors import AudioError, ConfigError, SerError
 from ser.predict.predictor import Predictor
 from ser.predict.timeline import TimelineOptions, refuse_heads
 from ser.registry import unknown
-from ser.service.batching import Batcher
+from ser.service.batching import Batcher, ServiceEndsError
 from ser.service.guard import Guard, failure
 from ser.service.limits import ServiceLimits
 from ser.service.metrics import Metrics
@@ -265,6 +265,10 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(SerError)
     async def of_ser(_: Request, error: SerError) -> JSONResponse:
+        if isinstance(error, ServiceEndsError):
+            return failure(503, error.line(), {"Retry-After": "10"})
+        if not isinstance(error, AudioError | ConfigError):
+            raise error  # no fault of the request: 500, and the server logs its traceback
         fault = error.fault if isinstance(error, AudioError) else ""
         if fault in ("undecodable", "needs-ffmpeg") and error.action is not None:
             error.action = "Send it as wav, flac, ogg or mp3."  # ours is for who runs the program

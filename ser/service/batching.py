@@ -7,13 +7,17 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, SerError
 from ser.predict.inputs import Inputs
 from ser.predict.predictor import Answer, Predictor
 
 MOST = 32  # recordings or windows that are answered together
 WAIT = 0.005  # s that the first of them waits for others
 ANSWER_SECONDS = 600.0  # s in which an answer must have come
+
+
+class ServiceEndsError(SerError):
+    """The service was told to end, and takes no more questions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +56,12 @@ class Batcher:
             The answer that will come; see `Predictor.judge`.
 
         Raises:
-            ConfigError: the service ends.
+            ServiceEndsError: it was told to end.
         """
         job = _Job(model, inputs, Future())
         with self._closed:
             if not self._open:
-                raise ConfigError("the service ends", action="Ask again when it has started.")
+                raise ServiceEndsError("the service ends", action="Ask again when it has started.")
             self._jobs.put(job)
         return job.answer
 

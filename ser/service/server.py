@@ -56,7 +56,7 @@ def load_predictors(
         weights, device, encoders, say: as of `Predictor`.
 
     Returns:
-        The heads by name: of an experiment its own, of a file `EXPERIMENT/FILE`.
+        The heads by name: of an experiment its own, of a file `EXPERIMENT/FILE`, in the current folder `FILE`.
 
     Raises:
         ConfigError: there is no such head, or it is named twice.
@@ -67,7 +67,8 @@ def load_predictors(
             find_heads(model, results), weights=weights, device=device, encoders=dict(encoders), say=say
         )
         first = predictor.files[0]
-        name = first.parent.name + ("" if len(predictor.files) > 1 else f"/{first.name.removesuffix('.safetensors')}")
+        own, folder = first.name.removesuffix(".safetensors"), first.parent
+        name = folder.resolve().name if len(predictor.files) > 1 else f"{folder.name}/{own}" if folder.name else own
         if name in found:
             raise ConfigError(f"--model {model}: {name} is there twice", expected="each head once")
         predictor.say = lambda _: None
@@ -94,7 +95,7 @@ def serve(
         quiet: no line for each request.
 
     Raises:
-        ConfigError: packages are missing, or the address cannot be had.
+        ConfigError: packages are missing, or the address is not available.
     """
     try:
         import uvicorn

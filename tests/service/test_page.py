@@ -197,6 +197,45 @@ def test_an_error_of_the_service_is_shown(page: Browser) -> None:
     assert page.run("document.getElementById('result').hidden")
 
 
+def test_a_long_recording_of_silence_has_a_note_and_no_answer(page: Browser) -> None:
+    page.run("""
+        const header = new DataView(new ArrayBuffer(44));
+        const rate = 8000, bytes = 2 * 61 * rate;
+        [0x52494646, 36 + bytes, 0x57415645, 0x666d7420].forEach((word, k) => header.setUint32(4 * k, word, k === 1));
+        header.setUint32(16, 16, true); header.setUint16(20, 1, true); header.setUint16(22, 1, true);
+        header.setUint32(24, rate, true); header.setUint32(28, 2 * rate, true);
+        header.setUint16(32, 2, true); header.setUint16(34, 16, true);
+        header.setUint32(36, 0x64617461); header.setUint32(40, bytes, true);
+        const chosen = new DataTransfer();
+        chosen.items.add(new File([header, new Uint8Array(bytes)], "still.wav", { type: "audio/wav" }));
+        document.getElementById("file").files = chosen.files;
+        document.getElementById("file").dispatchEvent(new Event("change"));
+    """)
+    until(lambda: not page.run("document.getElementById('result').hidden"), "there is a result")
+    assert page.text("answer") == "No answer"
+    assert page.text("name") == "still.wav, 61.0 s"
+    assert "nothing was heard but silence" in page.text("notes")
+    assert page.run("document.querySelectorAll('#bars li').length") == 0
+    assert page.run("document.getElementById('over-time').hidden")
+    assert "NaN" not in page.run("document.body.innerText")
+    assert page.complaints == []
+
+
+def test_a_second_click_while_the_microphone_is_asked_for_starts_nothing(page: Browser) -> None:
+    page.run("""
+        const devices = navigator.mediaDevices;
+        window.asked = 0;
+        devices.getUserMedia = () => { window.asked++; return new Promise((_, refuse) => { window.refuse = refuse; }); };
+        document.getElementById("record").click();
+        document.getElementById("record").click();
+    """)
+    assert page.run("window.asked") == 1
+    page.run("window.refuse(new DOMException('', 'NotAllowedError'))")
+    until(lambda: page.text("error"), "the refusal is shown")
+    page.run("document.getElementById('record').click()")
+    assert page.run("window.asked") == 2
+
+
 def test_a_token_is_asked_for(browser: Browser, predictor: Predictor) -> None:
     from ser.service.application import application
     from ser.service.limits import ServiceLimits

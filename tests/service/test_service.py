@@ -30,7 +30,7 @@ import ser
 from ser.audio.decoding import Limits
 from ser.audio.reading import decode
 from ser.cli import main
-from ser.errors import AudioError, ConfigError
+from ser.errors import AudioError, ConfigError, EncoderError
 from ser.predict.inputs import check_inputs
 from ser.predict.predictions import rows_of
 from ser.predict.predictor import Predictor
@@ -43,7 +43,7 @@ from starlette.testclient import TestClient
 
 from ser.service import guard, uploads
 from ser.service.application import PATHS, application
-from ser.service.batching import Batcher
+from ser.service.batching import Batcher, ServiceEndsError
 from ser.service.limits import MOST_CLIENTS, Rate, ServiceLimits
 from ser.service.server import Address, load_predictors
 from ser.service.uploads import shown_name
@@ -140,7 +140,7 @@ def test_requests_that_come_together_get_the_same_numbers(predictor: Predictor, 
     assert sizes == [1, 9]
     batcher.close()
     assert not batcher.alive
-    with pytest.raises(ConfigError, match="ends"):
+    with pytest.raises(ServiceEndsError, match="ends"):
         batcher.ask("mine", inputs[0])
 
 
@@ -506,7 +506,34 @@ def test_a_fault_of_the_service_is_an_error_in_one_line(predictor: Predictor, mo
         assert "secret" not in answer.text
 
 
-def test_heads_that_cannot_be_served(workspace: Path, predictor: Predictor) -> None:
+def test_an_encoder_that_fails_is_a_fault_of_the_service(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Any) -> Any:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(predictor.encoders[0], "encode", fail)
+    app = application({"mine": predictor})
+    with TestClient(app, raise_server_exceptions=False) as client:
+        for options in ({}, {"window": 0.5}):
+            answer = ask(client, wav(), **options)
+            refused(answer, 500, "the service failed")
+            assert "secret" not in answer.text
+        with pytest.raises(EncoderError, match="secret"):  # which the server logs
+            ask(TestClient(app), wav())
+
+
+def test_a_service_that_ends_says_so(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: Any) -> Any:
+        raise ServiceEndsError("the service ends", action="Ask again when it has started.")
+
+    monkeypatch.setattr(Batcher, "ask", closed)
+    with TestClient(application({"mine": predictor})) as client:
+        for options in ({}, {"window": 0.5}):
+            answer = ask(client, wav(), **options)
+            refused(answer, 503, "the service ends")
+            assert answer.headers["Retry-After"]
+
+
+def test_heads_that_cannot_be_served(workspace: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="no head"):
         application({})
     load: Any = [workspace / "results", None, "cpu", {}, lambda _: None]
@@ -514,6 +541,9 @@ def test_heads_that_cannot_be_served(workspace: Path, predictor: Predictor) -> N
     assert [name.partition(".")[0] for name in found] == ["mine", "mine/run-000"]
     with pytest.raises(ConfigError, match="twice"):
         load_predictors(["mine", "mine"], *load)
+    monkeypatch.chdir(workspace / "results" / "mine")
+    here = next(Path().glob("*.safetensors"))
+    assert list(load_predictors([str(here)], *load)) == [here.stem]
     assert Address().is_local
     assert Address("localhost").is_local
     assert Address("::1").is_local

@@ -6,7 +6,7 @@ const COLOURS = 8;
 const DASHES = ["", "8 3", "2 3", "10 3 2 3", "5 5", "14 4", "3 2 3 6", "1 5"]; // beside colour, so that a line is told without it
 const AT_ONCE = 60; // s that one answer hears at most
 const READ_AS_IT_IS = /\.(wav|flac|ogg|oga|opus|mp3|aiff?|aifc|au|w64|caf)$/i; // others are sent as a wav, if the browser can decode them
-const state = { models: [], limits: {}, token: sessionStorage.getItem("token") || "", shown: null, asked: 0, url: "", recorder: null };
+const state = { models: [], limits: {}, token: sessionStorage.getItem("token") || "", shown: null, asked: 0, url: "", recorder: null, opening: false };
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -122,20 +122,24 @@ function wav(samples, rate, name) {
 
 async function record() {
   if (state.recorder) {
-    state.recorder.stop();
+    if (state.recorder.state !== "inactive") state.recorder.stop();
     return;
   }
+  if (state.opening) return; // the browser still asks for the microphone
   fail("");
   if (!navigator.mediaDevices) {
     fail("The microphone needs a safe address: open this page by https, or on this computer by http://127.0.0.1.");
     return;
   }
   let stream;
+  state.opening = true;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
   } catch (error) {
     fail(error.name === "NotFoundError" ? "There is no microphone." : "The microphone may not be used: allow it for this page.");
     return;
+  } finally {
+    state.opening = false;
   }
   const recorder = new MediaRecorder(stream);
   const parts = [];
@@ -253,14 +257,14 @@ function meanOf(model, rows) {
 
 function show(model, shown, whole, timeline, window) {
   const rows = timeline.rows.filter((row) => !row.error);
-  const row = whole ? whole.rows[0] : meanOf(model, rows);
+  const row = whole ? whole.rows[0] : rows.length ? meanOf(model, rows) : null; // null: nothing was heard
   $("result").hidden = false;
-  $("answer").textContent = headline(model, row, whole);
-  $("name").textContent = `${shown.file.name}${shown.duration === null ? "" : `, ${seconds(shown.duration)}`}${whole ? "" : "; the mean of its windows"}`;
+  $("answer").textContent = row ? headline(model, row, whole) : "No answer";
+  $("name").textContent = `${shown.file.name}${shown.duration === null ? "" : `, ${seconds(shown.duration)}`}${whole || !row ? "" : "; the mean of its windows"}`;
   const [low, high] = limitsOf(model, rows);
-  const ranked = isDimensions(model) ? model.classes : [...model.classes].sort((a, b) => valueOf(model, row, b) - valueOf(model, row, a));
-  $("bars").replaceChildren(...ranked.map((name) => bar(model, name, valueOf(model, row, name), low, high, row)));
-  const notes = [...(whole ? whole.notes : []), ...timeline.notes];
+  const ranked = isDimensions(model) || !row ? model.classes : [...model.classes].sort((a, b) => valueOf(model, row, b) - valueOf(model, row, a));
+  $("bars").replaceChildren(...(row ? ranked : []).map((name) => bar(model, name, valueOf(model, row, name), low, high, row)));
+  const notes = [...(whole ? whole.notes : []), ...timeline.notes, ...(row ? [] : timeline.rows.slice(0, 1).map((one) => one.error))];
   $("notes").replaceChildren(...notes.map((note) => element("li", {}, note)));
   $("over-time").hidden = !rows.length;
   if (state.url) URL.revokeObjectURL(state.url);
