@@ -78,7 +78,11 @@ def timeline_table(rows: list[dict[str, Any]], predictor: Predictor, options: Ti
 
 def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=columns)
-    texts = {name: found[name].fillna("") for name in ("predicted", "error") if name in found}
+    texts = {  # a column without any text is one of floats, of NaN alone
+        name: found[name].astype(object).where(found[name].notna(), "")
+        for name in ("predicted", "error")
+        if name in found
+    }
     numbers = {"channel": found["channel"].astype("Int64")} if "channel" in found else {}
     filled: pd.DataFrame = found.assign(**texts, **numbers)
     return filled

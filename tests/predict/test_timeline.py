@@ -19,6 +19,7 @@ import ser
 from ser.audio.streams import Stream, open_file, open_pipe
 from ser.cli import main
 from ser.errors import AudioError, ConfigError
+from ser.predict.long_recordings import timeline_table
 from ser.predict.timeline import Timeline, TimelineOptions, windows
 from ser.synthesis import make_corpus
 
@@ -100,6 +101,15 @@ def test_a_segment_is_the_mean_of_the_windows_that_hear_its_steps(trained: Path,
     assert segments["predicted"].tolist() == [named[k] for k in edges[:-1]]
     means = [steps[a:b].mean() for a, b in itertools.pairwise(edges)]
     np.testing.assert_allclose(segments["p_anger"], means, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_table_of_errors_alone_has_texts_and_no_warning(predictor: ser.Predictor) -> None:
+    options = TimelineOptions(2.0)
+    one = timeline_table([{"file": "a.wav", "error": "a.wav is empty"}], predictor, options)
+    assert one[["predicted", "error"]].to_numpy().tolist() == [["", "a.wav is empty"]]
+    good = timeline_table([{"file": "a.wav", "predicted": "anger"}], predictor, options)
+    assert good[["predicted", "error"]].to_numpy().tolist() == [["anger", ""]]
 
 
 class _Fixed:

@@ -171,19 +171,35 @@ def _refuse_columns(columns: Sequence[str], frame: pd.DataFrame) -> None:
     for column in columns:
         if column not in frame:
             raise unknown("column", column, list(map(str, frame)))
-        if (frame[column].isna() | (frame[column] == "")).all():
+        known = int((~(frame[column].isna() | (frame[column] == ""))).sum())
+        if not known:
             raise ConfigError(f"no utterance has a value in column {column}", action="Colour by another column.")
+        if known < 2:
+            raise ConfigError(
+                f"one utterance alone has a value in column {column}",
+                expected="two or more",
+                found=known,
+                action="Colour by another column.",
+            )
 
 
-def neighbours_alike(components: Points, values: Sequence[str]) -> tuple[float, float]:
-    """The share of an utterance's nearest neighbours that have its value, mean over utterances; and the share by chance."""
+def neighbours_alike(components: Points, values: Sequence[str]) -> tuple[float, float, int]:
+    """The share of an utterance's nearest neighbours that have its value, mean over utterances.
+
+    Args:
+        components: `(n, C)`, of two utterances or more.
+        values: one for each.
+
+    Returns:
+        That share, the share by chance, and the number of neighbours: `NEIGHBOURS`, or all others where they are fewer.
+    """
     from sklearn.neighbors import NearestNeighbors
 
     codes, counts = np.unique(np.asarray(values, dtype=str), return_inverse=True, return_counts=True)[1:]
     count = min(NEIGHBOURS, len(codes) - 1)
     near = NearestNeighbors(n_neighbors=count).fit(components).kneighbors(return_distance=False)
     chance = (counts * (counts - 1)).sum() / (len(codes) * (len(codes) - 1))
-    return float((codes[near] == codes[:, None]).mean()), float(chance)
+    return float((codes[near] == codes[:, None]).mean()), float(chance), count
 
 
 def _panel(axes: Axes, places: Points, shown: Shown, column: str) -> None:
@@ -208,7 +224,7 @@ def _panel(axes: Axes, places: Points, shown: Shown, column: str) -> None:
         axes.scatter(own_x, own_y, s=14, c=colour, marker=marker, alpha=0.75, linewidths=0, label=printable(name))
     if len(names) <= LEGEND:
         axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.01), ncols=4, frameon=False, markerscale=1.6)
-    alike, chance = neighbours_alike(shown.components[known], list(values[known]))
-    words = f"{NEIGHBOURS} nearest: {100 * alike:.0f} % alike (chance {100 * chance:.0f} %)"
+    alike, chance, count = neighbours_alike(shown.components[known], list(values[known]))
+    words = f"{count} nearest: {100 * alike:.0f} % alike (chance {100 * chance:.0f} %)"
     many = f" ({len(names)})" if len(names) > LEGEND else ""
     axes.set_title(f"{printable(column)}{many}; {words}", fontsize=9, loc="left")

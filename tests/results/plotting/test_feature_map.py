@@ -66,11 +66,27 @@ def test_the_share_of_alike_neighbours_is_that_of_pairs() -> None:
     rng = np.random.default_rng(0)
     values = np.repeat(["x", "y"], [30, 10])
     apart = rng.normal(size=(40, 3)) + 100.0 * (values == "x")[:, None]
-    alike, chance = neighbours_alike(apart, list(values))
+    alike, chance, count = neighbours_alike(apart, list(values))
     assert alike == pytest.approx((30 * 10 + 10 * 9) / 400)  # the ten have nine of their own kind
     assert chance == pytest.approx((30 / 40) * (29 / 39) + (10 / 40) * (9 / 39))
-    mixed, _ = neighbours_alike(rng.normal(size=(40, 3)), list(values))
+    assert count == 10
+    mixed, _, _ = neighbours_alike(rng.normal(size=(40, 3)), list(values))
     assert abs(mixed - chance) < 0.1
+
+
+@pytest.mark.parametrize("name", ["prompt", "split"])
+def test_a_column_with_few_values(space: Any, name: str) -> None:
+    """Of one there is nothing to compare; of few the title names the neighbours that there are."""
+    table = load_table("a", space)
+    table.frame["prompt"] = ["x"] * 3 + ["y"] + [""] * 92
+    table.frame["split"] = table.frame["prompt"].replace({"x": "", "y": "train"})
+    write_table(table, space)
+    if name == "prompt":
+        title = ser.plot_store("a", space, store="flat", by=name, method="pca").axes[0].get_title(loc="left")
+        assert title == "prompt; 3 nearest: 50 % alike (chance 50 %)"
+        return
+    with pytest.raises(ConfigError, match="one utterance alone has a value in column split; expected two or more"):
+        ser.plot_store("a", space, store="flat", by=name, method="pca")
 
 
 def test_umap_is_asked_where_it_is_installed(space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
