@@ -52,7 +52,7 @@ NOT_RUN = {
     ".venv/bin/pip": "installs",
     "pip install": "installs",
     "pipx run": "installs",
-    "eval \"$(_SER_COMPLETE": "for the start of a shell; tests/test_installation.py has completion",
+    'eval "$(_SER_COMPLETE': "for the start of a shell; tests/test_installation.py has completion",
     "PIP_EXTRA_INDEX_URL": "installs",
     "git clone": "needs a network",
     "ser push": "needs a network; tests/export/test_hub.py has it",

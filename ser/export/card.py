@@ -104,7 +104,7 @@ def _numbers(config: ModelConfig, record: Summary | None) -> list[str]:
     runs, folds = len({r.run for r in record.runs}), len({r.fold for r in record.runs})
     whose = (
         "These numbers are not of this model, which was trained on all rows, the test utterances among them, and cannot be "
-        "tested on them. They are of the same training without each fold's test part."
+        "tested on them. They are of heads that were trained on a part of the rows, without the test part of their fold."
         if config.trained_rows == "all"
         else "These numbers are of the single heads on the test utterances of another corpus, of which they have seen none. "
         "The mean of all heads was not tested."

@@ -94,7 +94,10 @@ def build(
         CorpusError: the folder is not as the plugin expects, a row is not valid, or none of its audio can be read.
     """
     check_name(dataset)
-    scales = dict(_rating(text) for text in ratings)
+    stated = [_rating(text) for text in ratings]
+    scales = dict(stated)
+    if len(scales) < len(stated):
+        raise ConfigError(f"--rating {' --rating '.join(ratings)}", expected="each column once")
     with _notes() as (notes, unnamed):
         name = plugin_for(dataset, root, plugin)
         parsed = parse_corpus(name, root, dataset, scales, votes_of)

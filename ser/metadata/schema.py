@@ -165,7 +165,8 @@ def outside_scales(frame: pd.DataFrame, facts: TableFacts) -> list[str]:
         if strange.any():
             row = int(strange.to_numpy().argmax())
             found = f"{frame['utterance_id'].iloc[row]}: {values.iloc[row]:g}"
-            lines.append(f"{name}: {strange.sum()} values outside of {scale['low']:g} to {scale['high']:g} ({found})")
+            count = f"{strange.sum()} of {values.notna().sum()} values outside of"
+            lines.append(f"{name}: {count} {scale['low']:g} to {scale['high']:g} ({found})")
     return lines
 
 

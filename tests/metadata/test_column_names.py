@@ -36,7 +36,9 @@ def test_a_column_of_numbers_is_kept_with_its_scale(tmp_path: Path) -> None:
         "columns ignored: rater, note (ratings are kept with --rating rater:LOW:HIGH, the ends of their scale)"
         in built.notes
     )
-    assert "mean_engagement: 1 values outside of 1 to 5 (u2: 5.5)" in built.notes
+    assert "mean_engagement: 1 of 2 values outside of 1 to 5 (u2: 5.5)" in built.notes
+    with pytest.raises(ConfigError, match="expected each column once"):
+        build("mine", file, quiet=True, ratings=["val:0:1", "val:0:2"])
     with pytest.raises(CorpusError, match="--rating joy: no column is called so; found id, text"):
         build("mine", file, quiet=True, ratings=["joy:0:1"])
     with pytest.raises(CorpusError, match="column note, row 1; expected a number; found 'x'"):

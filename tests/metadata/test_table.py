@@ -165,7 +165,7 @@ def test_a_dimension_of_the_sidecar_is_a_column_of_the_table(tmp_path: Path) -> 
     assert again.frame["sentiment"].tolist()[0] == -1.5
     assert again.dimensions == scales
     assert again.has("sentiment")
-    assert outside_scales(again.frame, again.facts) == ["arousal: 1 values outside of 1 to 7 (u1: 7.5)"]
+    assert outside_scales(again.frame, again.facts) == ["arousal: 1 of 1 values outside of 1 to 7 (u1: 7.5)"]
     with pytest.raises(CorpusError, match=r"unknown column 'sentiment'.*dimensions"):
         make_table(rows, "mine")
 

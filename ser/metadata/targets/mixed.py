@@ -28,21 +28,16 @@ def read(table: "Table", rule: "Scheme", names: tuple[str, ...], shared: Sequenc
     """The rows that have a class of the scheme, and are rated on all of the named dimensions.
 
     Raises:
-        ConfigError: as of dimensions; fewer than two classes are left, one is called like a dimension, or it is for several
-            corpora.
+        ConfigError: as of dimensions; fewer than two classes are left, or one is called like a dimension.
     """
     asked = ",".join((EMOTION, *names))
-    if shared is not None:
-        raise ConfigError(
-            f"target {asked} of several corpora", expected=f"{EMOTION} or {','.join(names)}: one of them at a time"
-        )
     emotions = rule.apply(table.frame)
-    classed = emotions.isin(list(rule.classes)).to_numpy()
+    classed = emotions.isin(list(shared or rule.classes)).to_numpy()
     rated = dimensions.read(replace(table, frame=table.frame[classed].reset_index(drop=True)), rule, names)
     keep = classed.copy()
     keep[classed] = rated.keep
     own = emotions.to_numpy(dtype=object)[keep]
-    classes = tuple(name for name in rule.classes if (own == name).any())
+    classes = tuple(name for name in shared or rule.classes if shared or (own == name).any())
     if len(classes) < 2:
         raise ConfigError(
             f"--target {asked}: rated utterances of {table.dataset} have {len(classes)} class ({', '.join(classes) or 'none'})",

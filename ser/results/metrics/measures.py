@@ -244,16 +244,19 @@ def run_scores(predictions: pd.DataFrame, outputs: Sequence[str]) -> dict[str, f
 def truth_columns(frame: pd.DataFrame) -> list[str]:
     """The columns with the truth of a frame of predictions."""
     truth = measure_of(frame).truth
-    own = [str(column) for column in frame.columns if truth and str(column).startswith(truth)]
+    own = [str(column) for column in frame.columns if str(column).startswith(truth or RATED_AS)]
     return [*(["true"] if "true" in frame.columns else []), *own]
 
 
 def alike(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Frames with one measure: where only some have votes, the classes alone."""
+    """Frames with one measure: where only some have votes, or the same dimensions beside classes, the classes alone."""
     kinds = {measure_of(frame).kind for frame in frames}
-    if kinds != {"votes", "emotion"}:
+    dropped = [Votes.truth] if kinds == {"votes", "emotion"} else []
+    if len({tuple(ratings_beside(frame)[0]) for frame in frames}) > 1:
+        dropped += [RATED_AS, VALUE]
+    if not dropped:
         return list(frames)
-    return [frame.drop(columns=[c for c in frame.columns if str(c).startswith(Votes.truth)]) for frame in frames]
+    return [frame.drop(columns=[c for c in frame.columns if str(c).startswith(tuple(dropped))]) for frame in frames]
 
 
 def columns(frame: pd.DataFrame, prefix: str, outputs: Sequence[str]) -> Floats:

@@ -73,12 +73,16 @@ def plot_store(
         seed: of that, and of the method.
 
     Raises:
-        ConfigError: an unknown store, column or method; a method's package is missing; fewer than five utterances.
+        ConfigError: an unknown store, column or method; a method's package is missing; fewer than five utterances;
+            or a dataset is named twice.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
-    columns = words("by", by) or ()
-    shown = _read(words("datasets", datasets) or (), open_workspace(workspace), store, limit, seed)
+    columns, corpora = words("by", by) or (), words("datasets", datasets) or ()
+    twice = next((name for name in corpora if corpora.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{twice} is named twice", expected="each dataset once")
+    shown = _read(corpora, open_workspace(workspace), store, limit, seed)
     _refuse_columns(columns, shown.frame)
     places = _PLACED[method](shown.components, seed)
     figure = Figure(figsize=(0.4 + 5.6 * len(columns), 5.2), layout="constrained")

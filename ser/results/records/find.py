@@ -93,6 +93,8 @@ def find_heads(model: str, folder: Path) -> list[Path]:
     """
     if kind_of(f"{model}/{CONFIG}") == "a file":
         return [Path(model)]
+    if Path(model).name == CONFIG and kind_of(model) == "a file":
+        return [Path(model).parent]
     other = kind_of(model) not in ("nothing", "a folder") and not model.endswith(".json")
     if model.endswith(HEAD) or other:
         return [Path(model)]

@@ -157,7 +157,7 @@ def _line(
         command=verb(record.command),
         dataset=dataset_of(record),
         head=word_of(record, "head"),
-        scheme=word_of(record, "scheme") if target in names(TARGETS) else "",
+        scheme=word_of(record, "scheme") if target.split(",")[0] in names(TARGETS) else "",
         target=target,
         protocol=word_of(record, "protocol"),
         runs=runs,

@@ -123,16 +123,20 @@ class Result(dict[str, Any]):
         return report_of([self], form, None if output is None else Path(output))
 
     def compare(
-        self, *others: "Result | str", metric: str | None = None, allow: Sequence[str] = (), at: str | None = None
+        self,
+        *others: "Result | Path | str",
+        metric: str | None = None,
+        allow: Sequence[str] = (),
+        at: str | None = None,
     ) -> "Result":
         """Compare with other results on the same test utterances, in pairs, as `ser results compare` does.
 
         Args:
-            others: results, or names of results of the same folder.
+            others: results, their files, or names of results of the same folder.
             metric, allow, at: as of `ser.results.statistics.comparison.compare_results`.
 
         Returns:
-            The comparison; it is not written.
+            The comparison; it is not written, and there is no file at its `path`.
 
         Raises:
             ConfigError: they are not comparable, or a stamp voids it.
@@ -140,7 +144,13 @@ class Result(dict[str, Any]):
         from ser.results.statistics.comparison import compare_results
 
         folder = self.path.parent
-        names = [str(one.path) if isinstance(one, Result) else one for one in (self, *others)]
+        names = []
+        for one in (self, *others):
+            if not isinstance(one, (Result, Path, str)):
+                raise ConfigError(
+                    "a result to compare with", expected="a result, its file or its name", found=repr(one)
+                )
+            names.append(str(one.path if isinstance(one, Result) else one))
         found = compare_results(names, folder, metric=metric, at=at, allow=allow)
         return recorded(found, folder / f"{found.experiment}.json")
 

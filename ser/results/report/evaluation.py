@@ -250,7 +250,7 @@ def _conformal(record: Evaluation) -> list[Block]:
         return []
     over = f" (95 % over speakers {interval(found.ci_95_speakers)})" if found.ci_95_speakers else ""
     line = (
-        f"Sets made to hold the true class in {found.asked:.0%} hold it in {number(found.coverage.mean)}{over}: "
+        f"Sets made to hold the true class in {100 * found.asked:g} % hold it in {number(found.coverage.mean)}{over}: "
         f"{found.size.mean:.2f} classes on average; one class in {number(found.single.mean)}, none in "
         f"{number(found.empty.mean)}."
     )

@@ -12,7 +12,7 @@ from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
-from ser.metadata.targets import EMOTION
+from ser.metadata.targets import EMOTION, parse_target
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.kinds import read_record
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
@@ -247,7 +247,7 @@ def _refuse_pooling(recipe: Recipe, data: Tensors) -> None:
 
 def name_words(words: Sequence[str], head: str, protocol: str, options: FitOptions) -> list[str]:
     """The words of an experiment's or a study's name, without its hash."""
-    target = "-".join(word for part in options.target.split(",") if (word := part.strip()))
+    target = "-".join(parse_target(options.target).text.split(","))
     classes = target.split("-")[0] in ("emotion", "votes", "labels")
     scheme = [Path(options.scheme).stem] if classes else []
     return [*words, head, *([target] if target != EMOTION else []), protocol, *scheme]

@@ -29,7 +29,7 @@ def check_final(experiment: Experiment) -> None:
 
 
 def train_final(experiment: Experiment) -> None:
-    """Train and save a final head for each run of a finished experiment; heads that are there are kept.
+    """Train and save a final head for each run of a finished experiment; heads that are there, of as many epochs, are kept.
 
     The number of epochs is the middle of those that the experiment's runs and folds chose.
 
@@ -46,6 +46,10 @@ def train_final(experiment: Experiment) -> None:
     results = run_units(train_on_all, units, engine)
     for _, found in progress(results, len(units), f"{experiment.name}, all utterances", "stack", options.quiet):
         errors += found
+    own = {head_file_name(run, ALL_ROWS) for run in experiment.runs}
+    for file in job.folder.glob(f"*.fold-{ALL_ROWS}{HEAD}"):
+        if file.name not in own:
+            file.unlink()  # of runs that the record no longer has
     refuse(errors, len(experiment.runs) - len(errors), [job.folder])
 
 

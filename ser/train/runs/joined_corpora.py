@@ -24,7 +24,7 @@ from ser.features.tensors import OpenDataset, Tensors
 from ser.features.view_rows import joined
 from ser.metadata import languages
 from ser.metadata.ledger import is_imported
-from ser.metadata.targets import DIMENSIONS, parse_target
+from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED, parse_target
 from ser.metadata.targets.dimensions import shared_scales
 from ser.train.nn import streams
 from ser.train.runs.options import FitOptions
@@ -62,6 +62,11 @@ def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
     with ExitStack() as stack:
         corpora = [stack.enter_context(_opened(name, options)) for name in names]
         asked = [parse_target(options.target, corpus.table.ratings) for corpus in corpora]
+        if asked[0].kind == MIXED:
+            raise ConfigError(
+                f"target {asked[0].text} of several corpora",
+                expected=f"{EMOTION}, or {','.join(asked[0].names)}: one of them at a time",
+            )
         if asked[0].kind == DIMENSIONS:
             scales = shared_scales([corpus.table for corpus in corpora], asked[0].names)
             for corpus in corpora:

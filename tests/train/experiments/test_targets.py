@@ -133,6 +133,14 @@ def test_one_head_learns_the_class_and_dimensions(rated: Any) -> None:
     assert sound(rated, found)
     assert found["data"]["learns"] == "emotion,arousal,valence"
     assert found["config"]["loss"] == "cross_entropy,ccc"
+    verdict = verify(rated.space.results / f"{found['experiment']}.json", rated.space)
+    assert not [line for line in verdict.beyond if "cannot be compared" in line]
+    swapped = summary_of(rated, **{**mixed, "target": "arousal,emotion,valence"}, save=True)
+    assert swapped["experiment"] == found["experiment"]
+    ((line,), _) = list_results(rated.space.results)
+    assert (line.target, line.scheme) == ("emotion,arousal,valence", "4")
+    assert "dimensions" in found.kinds_of_pictures
+    found.plot("dimensions")
     assert list(found["per_class"]) == list(NEXT)
     assert list(found["ratings"]) == ["arousal", "valence"]
     assert found["pooled"]["UA"]["mean"] > 0.7

@@ -63,6 +63,8 @@ def test_heads_that_are_there_are_kept_and_more_runs_are_added(toy: Maker) -> No
     ser.fit("toy", toy.space, head="late", final=True, **OPTIONS)
     assert find_heads(found["experiment"], toy.space.results) == [first, second]
     assert first.stat().st_mtime_ns == before
+    ser.fit("toy", toy.space, head="late", final=True, **{**OPTIONS, "runs": 1})
+    assert find_heads(found["experiment"], toy.space.results) == [first]  # of the runs that the record has
     classical = ser.fit("toy", toy.space, head="sklearn:LogisticRegression", final=True, **{**OPTIONS, "epochs": None})
     (head, _) = find_heads(classical["experiment"], toy.space.results)
     assert load_head(head).about.epochs == 0

@@ -1,8 +1,11 @@
 """Predicted over rated value of each dimension: a point for each test utterance, the mean over runs, and the diagonal."""
 
 import numpy as np
+from msgspec import UNSET
 
+from ser.results.metrics.measures import ratings_beside
 from ser.results.plotting.style import PALETTE, Figure, title
+from ser.results.records.model import OutputScores
 from ser.results.records.result import Result
 from ser.results.report.cells import many, number
 
@@ -10,12 +13,13 @@ ORDER = 35
 
 
 def fits(result: Result) -> bool:
-    return result.is_summary and "CCC" in result.metrics
+    return result.is_summary and bool(_scores(result))
 
 
 def draw(result: Result, metric: str) -> Figure:
-    names = result.classes
-    test = result.test
+    names, test = list(_scores(result)), result.test
+    if result.numbers.outputs is UNSET:  # beside classes
+        test = test.assign(**ratings_beside(test)[1])
     columns = [f"{prefix}{name}" for name in names for prefix in ("t_", "p_")]
     mean = test.astype(dict.fromkeys(columns, float)).groupby("utterance_id", sort=True)[columns].mean()
     figure = Figure(figsize=(3.6 * len(names) + 0.6, 4.4), layout="constrained")
@@ -35,10 +39,16 @@ def draw(result: Result, metric: str) -> Figure:
 
 
 def words(result: Result, metric: str) -> str:
-    return "CCC: " + ", ".join(f"{name} {number(_ccc(result, name))}" for name in result.classes) + "."
+    return "CCC: " + ", ".join(f"{name} {number(_ccc(result, name))}" for name in _scores(result)) + "."
+
+
+def _scores(result: Result) -> dict[str, OutputScores]:
+    """The scores of each dimension, mean over runs; {} where there are none."""
+    numbers = result.numbers
+    if numbers.ratings is not UNSET:
+        return numbers.ratings
+    return numbers.outputs if numbers.outputs is not UNSET and "CCC" in result.metrics else {}
 
 
 def _ccc(result: Result, name: str) -> float:
-    """The CCC of a dimension, mean over runs."""
-    assert result.numbers.outputs
-    return float(result.numbers.outputs[name].CCC or 0.0)
+    return float(_scores(result)[name].CCC or 0.0)
