@@ -1,5 +1,7 @@
 """`ser cite`: BibTeX of all that a result rests on."""
 
+from pathlib import Path
+
 import click
 
 from ser.commands._base import Command, Session
@@ -10,12 +12,24 @@ from ser.commands._base import Command, Session
 def command(session: Session, name: str) -> None:
     """Print BibTeX of ser, and of the corpora, encoders and methods of a result.
 
-    NAME is an experiment or a study, a beginning of its name that no other has, or a JSON file.
+    NAME is an experiment or a study, a beginning of its name that no other has, a JSON file, or a folder of ser export
+    folder. Of an evaluation the experiment that was evaluated is cited.
     """
     from ser.export.citations import bibtex
-    from ser.export.origins import origins_of
+    from ser.export.origins import origins_of, origins_of_model
     from ser.jsonfile import plain
+    from ser.results.records.evaluation import Evaluation
+    from ser.results.records.names import CONFIG
     from ser.results.records.result import read_result
+    from ser.train.model_folder import read_model_folder
 
+    if (Path(name) / CONFIG).is_file():
+        click.echo(bibtex(origins_of_model(read_model_folder(Path(name)).config)), nl=False)
+        return
     result = read_result(name, session.workspace.results)
-    click.echo(bibtex(origins_of(plain(result.record))), nl=False)
+    records = [plain(result.record)]
+    if isinstance(result.record, Evaluation) and result.record.model.record:
+        records.insert(
+            0, plain(read_result(str(result.path.with_name(result.record.model.record)), result.path.parent).record)
+        )
+    click.echo(bibtex(origins_of({"records": records})), nl=False)

@@ -241,6 +241,7 @@ def _input(head: SavedHead, number: int) -> EncoderFacts:
         layers=source.layers,
         vocabulary=source.vocabulary,
         encoder=str(store["encoder"]),
+        plugin=identity.get("plugin"),
         model=identity.get("model"),
         revision=identity.get("revision"),
         weights_sha256=identity.get("weights_sha256"),

@@ -12,6 +12,7 @@ from ser.errors import ConfigError
 from ser.extract.encoder import find
 from ser.metadata.corpus import CORPORA
 from ser.metadata.ledger import recogniser
+from ser.train.model_folder import ModelConfig
 
 METHODS = {
     "ser.train.heads": "head",
@@ -101,6 +102,13 @@ def origins_of(record: dict[str, Any]) -> list[Origin]:
                 if (word := name.partition(":")[0]) and registry.has(package, word):
                     _add(found, _method(package, option, word))
     return list(found.values())
+
+
+def origins_of_model(config: ModelConfig) -> list[Origin]:
+    """The origins of a model that was handed on: corpora, encoders, and the head."""
+    corpora = [corpus_origin(name, {}) for name in config.trained_on]
+    encoders = [encoder_origin(one.encoder, {"model": one.model, "plugin": one.plugin}) for one in config.inputs]
+    return [*corpora, *encoders, *origins_of({"head": config.architecture.head})]
 
 
 def _add(found: dict[tuple[str, str], Origin], origin: Origin) -> None:

@@ -50,6 +50,7 @@ class EncoderFacts(Model, kw_only=True):
     layers: Positive
     vocabulary: Count
     encoder: Word
+    plugin: str | None = None
     model: str | None
     revision: str | None
     weights_sha256: str | None

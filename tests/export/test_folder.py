@@ -326,6 +326,14 @@ def test_every_checkpoint_has_a_paper() -> None:
             assert encoder_origin(short, {"plugin": family}).citation, short
 
 
+def test_an_exported_folder_is_cited_without_its_workspace(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cite", str(exported), "--workspace", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert all(f"% {what}" in told for what in ("corpus ", "encoder mfcc", "head "))
+
+
 def test_cite_names_corpus_encoder_and_head(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cite", "mfcc", "--workspace", str(trained)]) == 0
     out = capsys.readouterr().out

@@ -274,8 +274,8 @@ def _refuse_other_utterances(members: Sequence[Member]) -> None:
                 expected="the same test utterances in each fold",
                 found=f"{len(missing)} that only one of them has, or has in another fold: {', '.join(missing[:3])}"
                 f"{', ...' if len(missing) > 3 else ''}",
-                action="Train both with the same protocol, folds and label scheme, and stores of the same utterances: --audio and "
-                "--text choose the stores.",
+                action="Train both with the same protocol, folds and label scheme, on stores of the same utterances, which "
+                "--audio and --text choose.",
             )
         for column in (*truth_columns(first.frame), "speaker"):
             differs = both[column] != both[f"{column}_other"]
