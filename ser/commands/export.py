@@ -88,7 +88,7 @@ def onnx(
 
     heads = find_heads(model, session.workspace.results)
     output = output or Path(Path(model).name.removesuffix(".json").removesuffix(".safetensors") + ".onnx")
-    heard = clips or clips_of(load_head(heads_and_temperatures(heads)[0][0]), session.workspace)
+    heard = clips or clips_of(load_head(heads_and_temperatures(heads)[0][0]), session.workspace) or ()
     moved = dict(pair.partition("=")[::2] for pair in encoders or [])
     done = export_onnx(heads, output, clips=heard, weights=weights, encoders=moved, features=features, say=session.warn)
     if done.reads != WAVEFORM:

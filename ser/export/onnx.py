@@ -23,7 +23,7 @@ from ser.extract.provenance import require
 from ser.features.blocks import Block
 from ser.jsonfile import dumps
 from ser.metadata.table import load_table
-from ser.predict.inputs import check_inputs
+from ser.predict.inputs import SEGMENT, Inputs, check_inputs
 from ser.predict.onnx_head import ENDING, KEY, LENGTHS, OUTPUT, WAVEFORM, OnnxFacts, OnnxHead, WaveformFacts, load_onnx
 from ser.predict.predictor import Predictor
 from ser.predict.recordings import RecordingLike
@@ -35,6 +35,7 @@ from ser.workspace import Workspace, writing
 
 TOLERANCE = 1e-4  # of a probability
 OPSET = 17
+LONGEST = 30.0  # s; encoders with windows take no more at once
 SECONDS = (1.3, 2.6, 4.1)  # of the noise that is heard where there are no recordings
 
 
@@ -61,7 +62,7 @@ def export_onnx(
     model: Sequence[Path],
     output: Path,
     *,
-    clips: Sequence[RecordingLike] = (),
+    clips: Sequence[RecordingLike] | Inputs = (),
     weights: Path | None = None,
     encoders: dict[str, str] | None = None,
     features: bool = False,
@@ -72,7 +73,7 @@ def export_onnx(
     Args:
         model: files of heads, or the folder of a model.
         output: the file.
-        clips: recordings to check it on; where there are none, noise.
+        clips: recordings to check it on, those that ONNX cannot take left out; where none are named, noise.
         weights, encoders: as of `Predictor`.
         features: read features even where the encoder can be traced.
 
@@ -114,15 +115,22 @@ def export_onnx(
     return Traced(output, "features" if why else WAVEFORM, why, heard, difference)
 
 
-def clips_of(head: SavedHead, workspace: Workspace, most: int = 5) -> list[Path]:
-    """The first recordings of the corpus of a head, as far as the workspace has its table and the audio is there."""
+def clips_of(head: SavedHead, workspace: Workspace, most: int = 5) -> Inputs | None:
+    """The first utterances of the corpus of a head, with their segments, as far as the workspace has its table and the audio.
+
+    Those that are known to be longer than any encoder takes at once are left out. None where there is none.
+    """
     try:
         table = load_table(head.about.dataset.split("+")[0], workspace)
     except SerError:
-        return []
-    root = Path(str(table.facts.get("root") or "."))
-    paths = (root / path for path in dict.fromkeys(table.frame["path"]) if path)
-    return list(islice((path for path in paths if path.is_file()), most))
+        return None
+    frame = table.frame
+    fitting = frame[(frame["path"] != "") & ~(frame["duration"] > LONGEST)].drop_duplicates(["path", *SEGMENT])
+    rows = list(islice((row for row in fitting.index if (table.root / frame["path"][row]).is_file()), most))
+    if not rows:
+        return None
+    paths = [table.root / path for path in frame["path"][rows]]
+    return check_inputs(paths, segments={name: list(frame[name][rows]) for name in SEGMENT})
 
 
 def _predictor(
@@ -226,24 +234,34 @@ def _compare(
     predictor: Predictor | None,
     heads: Sequence[SavedHead],
     temperatures: Sequence[float | None],
-    clips: Sequence[RecordingLike],
+    clips: Sequence[RecordingLike] | Inputs,
 ) -> tuple[str, float]:
     """The largest difference between onnxruntime and PyTorch, and what both have heard."""
     graph = load_onnx(path)
     if predictor is None or any(i.modality != "audio" for i in predictor.head.inputs):
         return "random features", _on_features(graph, heads, temperatures)
     rate = max(encoder.sample_rate for encoder in predictor.encoders)
-    given = list(clips) or [(_noise(rate, seconds, 1)[0][0].numpy(), rate) for seconds in SECONDS]
-    inputs = check_inputs(given)
+    noise = [(_noise(rate, seconds, 1)[0][0].numpy(), rate) for seconds in SECONDS]
+    inputs = clips if isinstance(clips, Inputs) else check_inputs(list(clips) or noise)
     errors, _, expected = predictor.judge(inputs)
-    found = Predictor([path], encoders=None).judge(inputs)[2] if graph.waveform is not None else None
-    if found is None:
+    if graph.waveform is not None:
+        own, _, found = Predictor([path], encoders=None).judge(inputs)
+    else:
         predictor.heads, predictor.head, predictor.temperatures = [graph], graph, [None]
-        found = predictor.judge(inputs)[2]
-    good = errors == ""
+        own, _, found = predictor.judge(inputs)
+    reasons = np.where(errors == "", own, errors)  # a graph may not take recordings as long as the model does
+    good = reasons == ""
     if not good.any():
-        raise ConfigError("none of the recordings to check the graph on can be used", found=errors[0])
-    words = f"{int(good.sum())} {'recordings' if clips else 'pieces of noise'}"
+        raise ConfigError(
+            "none of the recordings to check the graph on can be used",
+            expected="one that both the model and its graph in ONNX can hear",
+            found=f"of the first: {reasons[0]}",
+            action="Name others: --clip FILE.",
+        )
+    count = int(good.sum())
+    words = f"{count} {('recording' if count == 1 else 'recordings') if clips else 'pieces of noise'}"
+    if count < len(good):
+        words += f" ({len(good) - count} left out, the first because {reasons[~good][0]})"
     return words, float(np.abs(found[good] - expected[good]).max())
 
 

@@ -14,6 +14,7 @@ from ser.export.folder import export_folder
 from ser.extract.encoder import load
 from ser.extract.options import EncoderOptions
 from ser.features.blocks import Block
+from ser.metadata.table import make_table, write_table
 from ser.registry import names
 from ser.train.checkpoint import SavedHead
 from ser.train.head_file import HeadFacts, StoredInput, Unit
@@ -27,7 +28,7 @@ pytest.importorskip("onnx", reason="the package onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
 import ser.export.onnx as exporting
 from ser.export.graph import FromFeatures, FromWaveform
-from ser.predict.onnx_head import WAVEFORM, WaveformFacts, load_onnx
+from ser.predict.onnx_head import WAVEFORM, OnnxHead, WaveformFacts, load_onnx
 
 CANDIDATES = (
     [Input("pooled", "audio", 12, framewise=False, layers=3)],
@@ -157,6 +158,49 @@ def test_the_command_writes_a_checked_graph_that_predicts(
     assert json.loads(capsys.readouterr().out)["p_anger"] == pytest.approx(expected["p_anger"][0], abs=1e-4)
     assert main(["predict", str(clip), "--model", str(heads[0]), "--runtime", "onnx"]) == 1
     assert "Write it first: ser export onnx" in capsys.readouterr().err
+
+
+def test_the_recordings_that_a_graph_is_checked_on_are_the_segments_of_the_table(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    times = [("film.wav", 2.0, 3.5, 1), ("film.wav", 60.0, 61.0, None), ("film.wav", 0.0, 45.0, None)]
+    rows = [
+        {"utterance_id": f"u{k}", "path": path, "start": start, "end": end, "channel": channel, "emotion": "anger"}
+        | {"duration": end - start}
+        for k, (path, start, end, channel) in enumerate([*times, ("gone.wav", 0.0, 1.0, None)])
+    ]
+    write_table(make_table(rows, "toy", {"corpus": "csv", "root": str(tmp_path)}), space)
+    (tmp_path / "film.wav").write_bytes(b"")
+    found = exporting.clips_of(saved("mlp", CANDIDATES[0]), space)
+    assert found is not None
+    assert [(r.name, r.start, r.end, r.channel) for r in found.recordings or []] == [
+        (str(tmp_path / "film.wav"), 2.0, 3.5, 1),
+        (str(tmp_path / "film.wav"), 60.0, 61.0, None),
+    ]
+    assert exporting.clips_of(saved("mlp", CANDIDATES[0]), Workspace(tmp_path / "none")) is None
+
+
+def test_recordings_that_onnx_cannot_take_are_left_out_of_the_check(
+    trained: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = exporting.Predictor.judge
+
+    def short(self: Any, inputs: Any) -> Any:
+        errors, seconds, shares = judge(self, inputs)
+        if isinstance(self.head, OnnxHead):
+            errors[1:], shares[1:] = "the recording is longer than this model in ONNX can hear", np.nan
+        return errors, seconds, shares
+
+    monkeypatch.setattr(exporting.Predictor, "judge", short)
+    heads = sorted((trained / "results" / "mfcc").glob("*.safetensors"))
+    done = exporting.export_onnx(heads, tmp_path / "m.onnx", clips=[clip, clip])
+    assert (
+        done.heard
+        == "1 recording (1 left out, the first because the recording is longer than this model in ONNX can hear)"
+    )
+    assert done.difference < 1e-4
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    with pytest.raises(ConfigError, match=r"none of the recordings to check the graph on.*--clip FILE"):
+        exporting.export_onnx(heads, tmp_path / "n.onnx", clips=[tmp_path / "bad.wav", clip])
 
 
 def test_a_calibrated_folder_becomes_a_calibrated_graph(trained: Path, clip: Path, tmp_path: Path) -> None:
