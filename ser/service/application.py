@@ -38,6 +38,7 @@ PAGE = {
 }
 PATHS = ("/predict", "/models", "/health", "/metrics", "/openapi.json", *PAGE)
 _EXPECTED = {"file": "a file in the form field file", "channels": "mix, split, or the number of one, from 0"}
+PARAMETERS = ("model", "window", "hop", "channels", "rows", "smooth", "min_confidence")  # of POST /predict
 _OPTION = re.compile(r"--([a-z][a-z-]*)")
 
 
@@ -219,6 +220,7 @@ def _add_predict(app: FastAPI, predictors: Mapping[str, Predictor], uploads: Upl
         response_model_exclude_none=True,
     )
     async def predict(
+        request: Request,
         file: Annotated[UploadFile, File(description="A recording in any format that `ser predict` reads.")],
         model: Annotated[str | None, Query(description="The name of a head; the first where none is given.")] = None,
         window: Annotated[float | None, Query(gt=0, description="s that are heard at once: gives a timeline.")] = None,
@@ -233,6 +235,7 @@ def _add_predict(app: FastAPI, predictors: Mapping[str, Predictor], uploads: Upl
         min_confidence: Annotated[float, Query(ge=0, le=1, description="No answer below this probability.")] = 0.0,
     ) -> Prediction:
         """Predict the emotions of an upload: one answer, or with `window` a timeline."""
+        await _refuse_unknown(request, PARAMETERS)
         name = next(iter(predictors)) if model is None else model
         if name not in predictors:
             raise HTTPException(404, unknown("model", name, list(predictors)).line())
@@ -245,6 +248,21 @@ def _add_predict(app: FastAPI, predictors: Mapping[str, Predictor], uploads: Upl
         threads = alone if options is None else over_time
         answer = await to_thread.run_sync(uploads.answer, file.file, file.filename or "", question, limiter=threads)
         return Prediction(model=name, rows=answer[0], notes=answer[1])
+
+
+async def _refuse_unknown(request: Request, known: tuple[str, ...]) -> None:
+    """Refuse parameters that would not be read, as one that is misspelt or stands in the form, and a second file."""
+    strange = next((key for key in request.query_params if key not in known), None)
+    if strange is not None:
+        raise unknown("parameter", strange, known)
+    parts = [key for key, _ in (await request.form()).multi_items()]
+    if parts != ["file"]:
+        other = next((key for key in parts if key != "file"), None)
+        raise ConfigError(
+            "the form of a request",
+            expected="one field, file; parameters stand in the address: /predict?model=NAME",
+            found="several files" if other is None else f"the field {other[:100]!r}",
+        )
 
 
 def _add_page(app: FastAPI) -> None:

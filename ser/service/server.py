@@ -68,7 +68,11 @@ def load_predictors(
         )
         first = predictor.files[0]
         own, folder = first.name.removesuffix(".safetensors"), first.parent
-        name = folder.resolve().name if len(predictor.files) > 1 else f"{folder.name}/{own}" if folder.name else own
+        if not Path(model).is_file() or model.endswith(".json"):
+            name = folder.resolve().name
+        else:
+            name = f"{folder.name}/{own}" if folder.name else own
+        name = model if name in found else name  # of two folders with one name
         if name in found:
             raise ConfigError(f"--model {model}: {name} is there twice", expected="each head once")
         predictor.say = lambda _: None

@@ -304,6 +304,10 @@ def test_parameters_that_do_not_fit(client: TestClient, query: dict[str, Any], s
 
 def test_requests_that_are_none(client: TestClient) -> None:
     refused(client.post("/predict"), 422, "file; expected a file in the form field file")
+    one = ("file", ("a.wav", b"RIFF"))
+    refused(client.post("/predict", files=[one], params={"windows": 1}), 422, "unknown parameter 'windows'")
+    refused(client.post("/predict", files=[one], data={"model": "b"}), 422, "found the field 'model'")
+    refused(client.post("/predict", files=[one, one]), 422, "found several files")
     refused(client.post("/predict", data={"file": "a"}), 422, "a file in the form field")
     refused(client.get("/predict"), 405, "/predict does not know GET; expected POST")
     refused(client.get("/nothing"), 404, "nothing at /nothing; expected one of /predict")
