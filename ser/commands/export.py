@@ -52,6 +52,7 @@ def folder(session: Session, model: str, output: Path | None, calibrate: bool, o
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: the name of MODEL, .onnx]"
 )
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("--features", is_flag=True, help="Read features, also where the encoder can be a part of the graph.")
 @click.option(
     "--clip",
@@ -66,6 +67,7 @@ def onnx(
     session: Session,
     model: str,
     output: Path | None,
+    overwrite: bool,
     features: bool,
     clips: tuple[Path, ...],
     weights: Path | None,
@@ -90,7 +92,16 @@ def onnx(
     output = output or Path(Path(model).name.removesuffix(".json").removesuffix(".safetensors") + ".onnx")
     heard = clips or clips_of(load_head(heads_and_temperatures(heads)[0][0]), session.workspace) or ()
     moved = dict(pair.partition("=")[::2] for pair in encoders or [])
-    done = export_onnx(heads, output, clips=heard, weights=weights, encoders=moved, features=features, say=session.warn)
+    done = export_onnx(
+        heads,
+        output,
+        clips=heard,
+        weights=weights,
+        encoders=moved,
+        features=features,
+        overwrite=overwrite,
+        say=session.warn,
+    )
     if done.reads != WAVEFORM:
         session.warn(f"the graph begins with features: {done.why}")
     session.say(f"written: {done.path}, from {done.reads} to probabilities")

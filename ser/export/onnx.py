@@ -66,6 +66,7 @@ def export_onnx(
     weights: Path | None = None,
     encoders: dict[str, str] | None = None,
     features: bool = False,
+    overwrite: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Traced:
     """Export a model, from the waveform where its encoder can be traced, else from features.
@@ -76,11 +77,17 @@ def export_onnx(
         clips: recordings to check it on, those that ONNX cannot take left out; where none are named, noise.
         weights, encoders: as of `Predictor`.
         features: read features even where the encoder can be traced.
+        overwrite: replace a file that is there.
 
     Raises:
-        ConfigError: heads that have no graph, or a graph that answers something else than PyTorch.
+        ConfigError: a file that is there or does not end in .onnx; heads that have no graph, or a graph that answers
+            something else than PyTorch.
         EncoderError: a package is missing.
     """
+    if output.suffix != ENDING:
+        raise ConfigError(f"--output {output}", expected=f"a file that ends in {ENDING}")
+    if output.exists() and not overwrite:
+        raise ConfigError(f"{output} is there already", action="Name another file, or write over it: --overwrite.")
     require("onnx", "onnx")
     require("onnxruntime", "onnx")
     files, temperatures = heads_and_temperatures(model)

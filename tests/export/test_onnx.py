@@ -205,7 +205,14 @@ def test_recordings_that_onnx_cannot_take_are_left_out_of_the_check(
 
 def test_a_calibrated_folder_becomes_a_calibrated_graph(trained: Path, clip: Path, tmp_path: Path) -> None:
     folder = export_folder("mfcc", Workspace(trained), tmp_path / "model", calibrate=True).path
-    done = exporting.export_onnx([folder], tmp_path / "m.onnx")
+    there = tmp_path / "m.onnx"
+    there.write_bytes(b"mine")
+    with pytest.raises(ConfigError, match="is there already"):
+        exporting.export_onnx([folder], there)
+    assert there.read_bytes() == b"mine"
+    with pytest.raises(ConfigError, match="expected a file that ends in .onnx"):
+        exporting.export_onnx([folder], tmp_path / "m.wav")
+    done = exporting.export_onnx([folder], there, overwrite=True)
     assert done.heard == "3 pieces of noise"
     found, expected = (ser.Predictor(m).predict(clip)["p_anger"][0] for m in (done.path, folder))
     assert found == pytest.approx(expected, abs=1e-4)
