@@ -210,7 +210,7 @@ def test_a_calibrated_folder_becomes_a_calibrated_graph(trained: Path, clip: Pat
     with pytest.raises(ConfigError, match="is there already"):
         exporting.export_onnx([folder], there)
     assert there.read_bytes() == b"mine"
-    with pytest.raises(ConfigError, match="expected a file that ends in .onnx"):
+    with pytest.raises(ConfigError, match=r"expected a file that ends in \.onnx"):
         exporting.export_onnx([folder], tmp_path / "m.wav")
     done = exporting.export_onnx([folder], there, overwrite=True)
     assert done.heard == "3 pieces of noise"
