@@ -1,6 +1,7 @@
 """Targets that are not one class: the bias of CCC in small batches, and heads on ratings beside ridge regression and SVR.
 
     python benchmarks/targets.py bias
+    python benchmarks/targets.py epoch FOLDER        1 - CCC of the batch and of an epoch, on the corpus that ratings made there
     python benchmarks/targets.py ratings FOLDER      synthetic speech whose pitch, loudness and voice follow two dimensions
     python benchmarks/targets.py votes WORKSPACE DATASET STORE      votes against hard labels, of a corpus that is there
 
@@ -138,6 +139,28 @@ def ratings(folder: Path) -> None:
         print(f"| {name} | {scores} | {each['arousal']['CCC']:.3f} | {each['valence']['CCC']:.3f} | {against} |")
 
 
+def epoch(folder: Path) -> None:
+    """The losses `ccc` and `ccc_epoch` in batches of three sizes, on the corpus of `ratings`."""
+    space = Workspace(folder)
+    options: dict[str, Any] = {
+        "target": "arousal,valence",
+        "protocol": "speaker",
+        "folds": 6,
+        "runs": RUNS,
+        "limit": LIMIT,
+    }
+    for size in (4, 8, 32):
+        batch, whole = (ser.fit("rated", space, loss=loss, batch_size=size, **options) for loss in ("ccc", "ccc_epoch"))
+        scores = " | ".join(
+            f"{found['pooled'][m]['mean']:.3f} ± {found['pooled'][m]['std']:.3f}"
+            for found in (batch, whole)
+            for m in ("CCC", "RMSE")
+        )
+        pair = compare_results([whole["experiment"], batch["experiment"]], space.results).pairs[0]
+        low, high = pair.ci_95 or (float("nan"), float("nan"))
+        print(f"| {size} | {scores} | {pair.difference:+.3f} ({low:+.3f} to {high:+.3f}, {pair.p:.2f}) |")
+
+
 def votes(workspace: str, dataset: str, store: str) -> None:
     """Training on votes against training on the label, paired over seeds, folds and speakers."""
     space = Workspace(Path(workspace))
@@ -157,7 +180,7 @@ if __name__ == "__main__":
     what, *given = sys.argv[1:]
     if what == "bias":
         bias()
-    elif what == "ratings":
-        ratings(Path(given[0]))
+    elif what in ("ratings", "epoch"):
+        {"ratings": ratings, "epoch": epoch}[what](Path(given[0]))
     else:
         votes(*given)
