@@ -22,7 +22,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     calls: list[dict[str, Any]] = []
 
-    def fit(dataset: str, workspace: str, *, head: str, **options: Any) -> dict[str, Any]:
+    def fit(dataset: str, workspace: str, *, head: str, final: bool, **options: Any) -> dict[str, Any]:
         read_options(real, workspace, head, options)
         calls.append(options)
         return {}

@@ -61,7 +61,7 @@ def test_natural_types(given: dict[str, Any], expected: dict[str, Any]) -> None:
         ({"run": 5}, "ser.fit has no option 'run'. Did you mean 'runs'?"),
         ({"epoch": 5}, "ser.fit has no option 'epoch'. Did you mean 'epochs'?"),
         ({"adapt": "dann"}, "ser.fit has no option 'adapt'"),
-        ({"zzzz": 5}, "ser.fit has no option 'zzzz'; expected one of dataset, workspace, head, scheme"),
+        ({"zzzz": 5}, "ser.fit has no option 'zzzz'; expected one of dataset, workspace, head, final, scheme"),
         ({"folds": "5"}, "folds = '5'; expected a whole number"),
         ({"folds": 2}, "folds = 2; expected 3 or more"),
         ({"folds": FoldOptions(5), "stratified": True}, "folds is a FoldOptions, and stratified is given too"),
