@@ -1,6 +1,7 @@
 """Files that come from outside: only regular files are opened, and JSON is parsed within stated limits."""
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -38,6 +39,19 @@ def open_regular(path: Path | str) -> BinaryIO:
     except BaseException:
         os.close(handle)
         raise
+
+
+def sha256_of(path: Path | str) -> "hashlib._Hash":
+    """A hashlib object that has read a regular file.
+
+    Raises:
+        OSError: as of `open_regular`.
+    """
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest
 
 
 def kind_of(path: Path | str) -> str:

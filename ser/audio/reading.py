@@ -5,7 +5,6 @@ libsndfile cannot: mp4, m4a, webm and other containers. Nothing is repaired and 
 that cannot be trusted is refused.
 """
 
-import hashlib
 import math
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from ser.audio.decoding import Limits, read_frames, read_sound
 from ser.audio.files import AGAIN, refuse_other_files
 from ser.errors import AudioError
-from ser.files import open_regular
+from ser.files import sha256_of
 
 MAX_SECONDS = 1800.0  # half an hour: longer than that is a whole recording, not an utterance
 SILENCE_PEAK = 1e-4  # of full scale, around the mean: three steps of 16 bits, so dither alone counts as silence
@@ -194,14 +193,10 @@ def file_hash(path: Path | str) -> Any:
     """
     path = Path(path)
     refuse_other_files(path)
-    digest = hashlib.sha256()
     try:
-        with open_regular(path) as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        return sha256_of(path)
     except OSError as error:
         raise AudioError(f"cannot read {path}", found=error.strerror) from None
-    return digest
 
 
 def segment_hash(file: Any, start: float | None, end: float | None, channel: float | None) -> bytes:

@@ -30,6 +30,15 @@ class Items(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is not a comma-separated list of {self.kind.__name__} values", param, ctx)
 
 
+class Pairs(Items):
+    """A comma-separated list of pairs: `a=1,b=2` -> `{"a": "1", "b": "2"}`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, dict):
+            return value
+        return dict(pair.partition("=")[::2] for pair in super().convert(value, param, ctx))
+
+
 class Plugin(click.ParamType):  # type: ignore[type-arg]
     """The name of a plugin: the folder is the list of choices."""
 

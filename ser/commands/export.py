@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ser.commands._base import Command, Group, Session
-from ser.commands._types import Folder, Items
+from ser.commands._types import Folder, Pairs
 
 
 @click.group("export", cls=Group)
@@ -62,7 +62,7 @@ def folder(session: Session, model: str, output: Path | None, calibrate: bool, o
     help="A recording to check the graph on. May be repeated.  [default: some of the corpus, or else noise]",
 )
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
-@click.option("--encoders", type=Items(), help="STORE=NAME or folder, where an encoder's weights have moved.")
+@click.option("--encoders", type=Pairs(), help="STORE=NAME or folder, where an encoder's weights have moved.")
 def onnx(
     session: Session,
     model: str,
@@ -71,7 +71,7 @@ def onnx(
     features: bool,
     clips: tuple[Path, ...],
     weights: Path | None,
-    encoders: list[str] | None,
+    encoders: dict[str, str] | None,
 ) -> None:
     """Write a model in ONNX: from the waveform to probabilities, or from features where the encoder is no graph.
 
@@ -91,13 +91,12 @@ def onnx(
     heads = find_heads(model, session.workspace.results)
     output = output or Path(Path(model).name.removesuffix(".json").removesuffix(".safetensors") + ".onnx")
     heard = clips or clips_of(load_head(heads_and_temperatures(heads)[0][0]), session.workspace) or ()
-    moved = dict(pair.partition("=")[::2] for pair in encoders or [])
     done = export_onnx(
         heads,
         output,
         clips=heard,
         weights=weights,
-        encoders=moved,
+        encoders=encoders,
         features=features,
         overwrite=overwrite,
         say=session.warn,

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Folder, Items, Number
+from ser.commands._types import Folder, Number, Pairs
 
 
 @click.command("predict", cls=Command)
@@ -66,7 +66,7 @@ from ser.commands._types import Folder, Items, Number
 )
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
-@click.option("--encoders", type=Items(), help="STORE=NAME or folder, where an encoder's weights have moved.")
+@click.option("--encoders", type=Pairs(), help="STORE=NAME or folder, where an encoder's weights have moved.")
 @click.option(
     "--runtime",
     type=click.Choice(["torch", "onnx"]),
@@ -90,7 +90,7 @@ def command(
     picture: Path | None,
     form: str,
     weights: Path | None,
-    encoders: list[str] | None,
+    encoders: dict[str, str] | None,
     runtime: str | None,
     device: str,
 ) -> None:
@@ -124,10 +124,9 @@ def command(
         )
     else:
         options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence, vad or "")
-    moved = dict(pair.partition("=")[::2] for pair in encoders or [])
     heads = find_heads(model, session.workspace.results)
     check_runtime(runtime, heads[0])
-    predictor = Predictor(heads, weights=weights, device=device, encoders=moved, say=session.warn)
+    predictor = Predictor(heads, weights=weights, device=device, encoders=encoders, say=session.warn)
     used, final = predictor.files, is_final(predictor.files[0])
     if len(used) > 1 or final:
         whose = f"the mean of {len(used)} heads" if len(used) > 1 else "those of a head"

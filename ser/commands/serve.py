@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Folder, Items, Number
+from ser.commands._types import Folder, Number, Pairs
 
 
 @click.command("serve", cls=Command)
@@ -40,7 +40,7 @@ from ser.commands._types import Folder, Items, Number
     "--proxy", "proxies", multiple=True, metavar="ADDRESS", help="A proxy that names its clients in X-Forwarded-For."
 )
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
-@click.option("--encoders", type=Items(), help="STORE=NAME or folder, where an encoder's weights have moved.")
+@click.option("--encoders", type=Pairs(), help="STORE=NAME or folder, where an encoder's weights have moved.")
 @click.option("--device", default="cpu", show_default=True)
 def command(
     session: Session,
@@ -54,7 +54,7 @@ def command(
     cors: tuple[str, ...],
     proxies: tuple[str, ...],
     weights: Path | None,
-    encoders: list[str] | None,
+    encoders: dict[str, str] | None,
     device: str,
 ) -> None:
     """Answer uploads over HTTP by saved heads, and show a page that records and plots (pip install 'ser[serve]').
@@ -69,6 +69,5 @@ def command(
     from ser.service.server import Address, load_predictors, serve
 
     limits = ServiceLimits(max_bytes, max_seconds, rate, token, cors)
-    moved = dict(pair.partition("=")[::2] for pair in encoders or [])
-    predictors = load_predictors(models, session.workspace.results, weights, device, moved, session.warn)
+    predictors = load_predictors(models, session.workspace.results, weights, device, encoders or {}, session.warn)
     serve(predictors, limits, Address(host, port, proxies), session.warn, quiet=session.quiet)

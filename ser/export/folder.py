@@ -14,6 +14,7 @@ import ser
 from ser.errors import ConfigError
 from ser.export.card import model_card
 from ser.export.origins import Origin, corpus_origin, encoder_origin, origins_of
+from ser.files import sha256_of
 from ser.jsonfile import plain, write_json
 from ser.metadata.targets import EMOTION, plugin
 from ser.results.metrics.calibration import is_bound
@@ -35,7 +36,6 @@ from ser.train.model_folder import (
     Outputs,
     Place,
     read_model_folder,
-    sha256_of,
 )
 from ser.workspace import Workspace, replaceable, writing_folder
 
@@ -79,7 +79,7 @@ def export_folder(
     entries = [
         HeadEntry(
             file=file.name,
-            sha256=sha256_of(file),
+            sha256=sha256_of(file).hexdigest(),
             run=head.about.run,
             fold=head.about.fold,
             temperature=temperature,

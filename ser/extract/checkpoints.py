@@ -15,6 +15,7 @@ from ser.errors import ConfigError, EncoderError
 from ser.extract.encoder import Checkpoint
 from ser.extract.hubs import HUBS, TENSORS, Fetch, ModelFiles, Unreachable, hugging_face_cache, hugging_face_hub
 from ser.extract.options import EncoderOptions, refuse_other_paths
+from ser.files import sha256_of
 
 Needs = Sequence[Sequence[str]]  # of each group of file names, one must be there
 
@@ -171,19 +172,11 @@ def tensor_files(folder: Path) -> list[Path]:
 
 def sha256(files: Sequence[Path]) -> str:
     """SHA-256 of one file; of several, that of their names and hashes."""
-    digests = [_digest(file) for file in files]
+    digests = [sha256_of(file).hexdigest() for file in files]
     if len(files) == 1:
         return digests[0]
     lines = "".join(f"{digest}  {file.name}\n" for digest, file in zip(digests, files, strict=True))
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _digest(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _listing(folder: Path) -> str:

@@ -5,7 +5,6 @@ readers that are not this program: the names of the outputs, the encoders, the n
 beside that the temperatures of calibration, which no head's file has. Nothing in such a folder is run.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from ser.errors import ConfigError
-from ser.files import open_regular
+from ser.files import sha256_of
 from ser.jsonfile import Count, Model, Positive, Sha256, Word, decode, read_limited
 from ser.metadata.schema import Scale
 from ser.results.metrics.calibration import HIGHEST, LOWEST
@@ -161,7 +160,7 @@ def read_model_folder(path: Path) -> ModelFolder:
             raise ConfigError(
                 f"{path} lacks {head.file}", expected=f"{len(config.heads)} heads", action="Copy the folder whole."
             )
-        found = sha256_of(path / head.file)
+        found = sha256_of(path / head.file).hexdigest()
         if found != head.sha256:
             raise ConfigError(
                 f"{path / head.file} is not the file that {CONFIG} is of",
@@ -188,12 +187,3 @@ def heads_and_temperatures(model: Path | str | Sequence[Path | str]) -> tuple[li
     if not paths:
         raise ConfigError("no head to predict with", expected="the file of one, or of several of one experiment")
     return paths, [None] * len(paths)
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    found = hashlib.sha256()
-    with open_regular(path) as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
