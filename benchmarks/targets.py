@@ -26,6 +26,13 @@ from ser.synthesis.voices import ACCENTS, CHANCE, Style, speaker
 from ser.workspace import Workspace
 
 SPEAKERS, EACH, RATERS, RUNS = 12, 50, 6, 5
+ON_RATINGS: dict[str, Any] = {
+    "target": "arousal,valence",
+    "protocol": "speaker",
+    "folds": 6,
+    "runs": RUNS,
+    "limit": LIMIT,
+}
 #                   pitch span tempo level tension breath rough tremor rise smile
 AROUSAL = np.array([3.0, 0.4, -0.12, 4.0, 0.6, -1.0, 0.2, 0.0, 0.0, 0.0])
 VALENCE = np.array([0.8, 0.2, 0.0, 0.0, -0.3, 0.0, -0.4, 0.0, 1.2, 0.06])
@@ -108,13 +115,6 @@ def ratings(folder: Path) -> None:
         ]
     ):
         sys.exit(1)
-    options: dict[str, Any] = {
-        "target": "arousal,valence",
-        "protocol": "speaker",
-        "folds": 6,
-        "runs": RUNS,
-        "limit": LIMIT,
-    }
     found = {}
     for head, more in (
         ("mlp", {}),
@@ -124,17 +124,13 @@ def ratings(folder: Path) -> None:
         ("sklearn:SVR", {}),
     ):
         name = head + (f", {more['loss']}" if "loss" in more else "")
-        found[name] = ser.fit("rated", space, head=head, **options, **more)
+        found[name] = ser.fit("rated", space, head=head, **ON_RATINGS, **more)
     print(
         "| head | CCC | PCC | RMSE | CCC arousal | CCC valence | minus mlp (95 %, p) |\n" + "| --- |" * 1 + " --- |" * 6
     )
     for name, record_ in found.items():
         p, each = record_["pooled"], record_["outputs"]
-        against = ""
-        if name != "mlp":
-            pair = compare_results([record_["experiment"], found["mlp"]["experiment"]], space.results).pairs[0]
-            low, high = pair.ci_95 or (float("nan"), float("nan"))
-            against = f"{pair.difference:+.3f} ({low:+.3f} to {high:+.3f}, {pair.p:.3f})"
+        against = "" if name == "mlp" else _paired(record_, found["mlp"], space)
         scores = " | ".join(f"{p[m]['mean']:.3f} ± {p[m]['std']:.3f}" for m in ("CCC", "PCC", "RMSE"))
         print(f"| {name} | {scores} | {each['arousal']['CCC']:.3f} | {each['valence']['CCC']:.3f} | {against} |")
 
@@ -142,23 +138,23 @@ def ratings(folder: Path) -> None:
 def epoch(folder: Path) -> None:
     """The losses `ccc` and `ccc_epoch` in batches of three sizes, on the corpus of `ratings`."""
     space = Workspace(folder)
-    options: dict[str, Any] = {
-        "target": "arousal,valence",
-        "protocol": "speaker",
-        "folds": 6,
-        "runs": RUNS,
-        "limit": LIMIT,
-    }
     for size in (4, 8, 32):
-        batch, whole = (ser.fit("rated", space, loss=loss, batch_size=size, **options) for loss in ("ccc", "ccc_epoch"))
+        batch, whole = (
+            ser.fit("rated", space, loss=loss, batch_size=size, **ON_RATINGS) for loss in ("ccc", "ccc_epoch")
+        )
         scores = " | ".join(
             f"{found['pooled'][m]['mean']:.3f} ± {found['pooled'][m]['std']:.3f}"
             for found in (batch, whole)
             for m in ("CCC", "RMSE")
         )
-        pair = compare_results([whole["experiment"], batch["experiment"]], space.results).pairs[0]
-        low, high = pair.ci_95 or (float("nan"), float("nan"))
-        print(f"| {size} | {scores} | {pair.difference:+.3f} ({low:+.3f} to {high:+.3f}, {pair.p:.2f}) |")
+        print(f"| {size} | {scores} | {_paired(whole, batch, space, digits=2)} |")
+
+
+def _paired(a: Any, b: Any, space: Workspace, digits: int = 3) -> str:
+    """The difference of two results with its interval and p, as a cell."""
+    pair = compare_results([a["experiment"], b["experiment"]], space.results).pairs[0]
+    low, high = pair.ci_95 or (float("nan"), float("nan"))
+    return f"{pair.difference:+.3f} ({low:+.3f} to {high:+.3f}, {pair.p:.{digits}f})"
 
 
 def votes(workspace: str, dataset: str, store: str) -> None:
@@ -170,10 +166,8 @@ def votes(workspace: str, dataset: str, store: str) -> None:
     print(f"| emotion | {hard['pooled']['UA']['mean']:.3f} | {hard['pooled']['WA']['mean']:.3f} | | | | |")
     for loss in ("cross_entropy", "soft_cross_entropy", "kl", "emd"):
         soft = ser.fit(dataset, space, target="votes", loss=loss, **options)
-        pair = compare_results([soft["experiment"], hard["experiment"]], space.results).pairs[0]
-        low, high = pair.ci_95 or (float("nan"), float("nan"))
         scores = " | ".join(f"{soft['pooled'][m]['mean']:.3f}" for m in ("UA", "WA", "KL", "JS", "cosine"))
-        print(f"| votes, {loss} | {scores} | {pair.difference:+.3f} ({low:+.3f} to {high:+.3f}, {pair.p:.3f}) |")
+        print(f"| votes, {loss} | {scores} | {_paired(soft, hard, space)} |")
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ import pytest
 import torch
 from hypothesis import settings
 
+from ser.cli import main
 from ser.features.stores.layout import Facts, Record
 from ser.features.stores.writer import StoreWriter
 from ser.metadata.table import load_table, make_table, write_table
+from ser.synthesis import make_corpus
 from ser.workspace import Workspace
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
@@ -182,3 +184,11 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return partial(module.simulated_gpu, monkeypatch)
+
+
+def table_of_speech(root: Path) -> list[str]:
+    """Make a corpus of six synthetic speakers and two emotions in a workspace, and its table `mine`; gives its options."""
+    make_corpus(root / "corpus", seed=3, speakers=6, sentences=2, emotions=("ANG", "SAD"))
+    common = ["--workspace", str(root), "--quiet"]
+    assert main(["metadata", "--dataset", "mine", "--format", "cremad", "--root", str(root / "corpus"), *common]) == 0
+    return common

@@ -5,17 +5,14 @@ from pathlib import Path
 import pytest
 
 from ser.cli import main
-from ser.synthesis import make_corpus
+from tests.conftest import table_of_speech
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six speakers, two emotions; experiments `mfcc` of pooled features with an MLP, `frames` with pooling, `sklearn`."""
     root = tmp_path_factory.mktemp("trained")
-    make_corpus(root / "corpus", seed=3, speakers=6, sentences=2, emotions=("ANG", "SAD"))
-    common = ["--workspace", str(root), "--quiet"]
-    from_ = ["--dataset", "mine", "--format", "cremad", "--root", str(root / "corpus")]
-    assert main(["metadata", *from_, *common]) == 0
+    common = table_of_speech(root)
     for level in ("utterance", "frame"):
         assert main(["extract", "--dataset", "mine", "--audio", "mfcc", "--level", level, "--jobs", "1", *common]) == 0
     options = ["--protocol", "speaker", "--folds", "3", "--runs", "1", "--jobs", "1", "--save"]

@@ -21,18 +21,15 @@ from ser.predict.inputs import audio_files
 from ser.predict.pictures import spectrogram
 from ser.predict.predictions import long_note
 from ser.results.records.kinds import read_summary
-from ser.synthesis import make_corpus
 from ser.train.checkpoint import head_facts, load_head
+from tests.conftest import table_of_speech
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a corpus, features and a saved head, made on the command line."""
     root = tmp_path_factory.mktemp("trained")
-    make_corpus(root / "corpus", seed=3, speakers=6, sentences=2, emotions=("ANG", "SAD"))
-    common = ["--workspace", str(root), "--quiet"]
-    from_ = ["--dataset", "mine", "--format", "cremad", "--root", str(root / "corpus")]
-    assert main(["metadata", *from_, *common]) == 0
+    common = table_of_speech(root)
     assert (
         main(["extract", "--dataset", "mine", "--audio", "mfcc", "--level", "utterance", "--jobs", "1", *common]) == 0
     )

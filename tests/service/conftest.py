@@ -6,17 +6,14 @@ import pytest
 
 from ser.cli import main
 from ser.predict.predictor import Predictor
-from ser.synthesis import make_corpus
+from tests.conftest import table_of_speech
 
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a corpus, and a saved head for each of three folds."""
     root = tmp_path_factory.mktemp("service")
-    make_corpus(root / "corpus", seed=3, speakers=6, sentences=2, emotions=("ANG", "SAD"))
-    common = ["--workspace", str(root), "--quiet"]
-    from_ = ["--dataset", "mine", "--format", "cremad", "--root", str(root / "corpus")]
-    assert main(["metadata", *from_, *common]) == 0
+    common = table_of_speech(root)
     asked = ["--dataset", "mine", "--audio", "mfcc", "--level", "utterance", "--jobs", "1"]
     assert main(["extract", *asked, *common]) == 0
     options = ["--protocol", "speaker", "--folds", "3", "--runs", "1", "--epochs", "3", "--jobs", "1", "--save"]
