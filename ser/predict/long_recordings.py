@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ser.audio.streams import MOST_CHANNELS, RATES, Stream, open_file, open_pipe
 from ser.errors import AudioError, ConfigError
 from ser.predict.inputs import audio_files
-from ser.predict.predictor import Predictor
+from ser.predict.judge import Judge
 from ser.predict.recordings import full_scale
 from ser.predict.timeline import ROWS, Timeline, TimelineOptions, columns_of, refuse_heads
 
@@ -35,7 +35,7 @@ def only_with_window(options: dict[str, Any], files: Sequence[Path]) -> None:
 
 
 def follow(
-    predictor: Predictor,
+    predictor: Judge,
     files: Sequence[Path],
     other: Path | None,
     options: TimelineOptions,
@@ -71,7 +71,7 @@ def follow(
         yield _table([row], columns)
 
 
-def timeline_table(rows: list[dict[str, Any]], predictor: Predictor, options: TimelineOptions) -> pd.DataFrame:
+def timeline_table(rows: list[dict[str, Any]], predictor: Judge, options: TimelineOptions) -> pd.DataFrame:
     """The rows of a timeline as a table, see `Predictor.timeline`."""
     return _table(rows, columns_of(predictor, options))
 
@@ -88,7 +88,7 @@ def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     return filled
 
 
-def _some(predictor: Predictor, path: Path, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _some(predictor: Judge, path: Path, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Pass on the rows of a recording; say so where there are none."""
     count = 0
     for row in rows:
@@ -99,7 +99,7 @@ def _some(predictor: Predictor, path: Path, rows: Iterator[dict[str, Any]]) -> I
 
 
 def _of_path(
-    predictor: Predictor, path: Path, options: TimelineOptions, raw: tuple[int, int] | None
+    predictor: Judge, path: Path, options: TimelineOptions, raw: tuple[int, int] | None
 ) -> Iterator[dict[str, Any]]:
     """The rows of one recording; where it cannot be read, or not to its end, the last one says so."""
     try:
@@ -128,7 +128,7 @@ def _raw_format(text: str) -> tuple[int, int]:
 
 
 def table_of(
-    predictor: Predictor, recording: Path | str | tuple[NDArray[Any], float], options: TimelineOptions
+    predictor: Judge, recording: Path | str | tuple[NDArray[Any], float], options: TimelineOptions
 ) -> pd.DataFrame:
     """The timeline of one recording as a table, see `Predictor.timeline`."""
     if isinstance(recording, tuple):

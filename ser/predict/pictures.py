@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,6 @@ from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import Inputs
 from ser.results.plotting.style import PALETTE, Figure, save
 from ser.results.report.blocks import printable
-
-if TYPE_CHECKING:
-    from ser.predict.predictor import Predictor
 
 WINDOW, HOP = 0.025, 0.010  # s
 HIGHEST = 8000  # Hz
@@ -79,10 +75,11 @@ def _is_value(column: str, answer: pd.Series, named: bool) -> bool:
     return column.startswith("p_") if named else column not in places and pd.notna(answer[column])
 
 
-def pictures(predictor: "Predictor", inputs: Inputs, found: pd.DataFrame, folder: Path) -> Iterator[Path]:
+def pictures(target: str, inputs: Inputs, found: pd.DataFrame, folder: Path) -> Iterator[Path]:
     """Draw each recording that has an answer, and give each file as it is written.
 
     Args:
+        target: the kind of the head's.
         found: the answer to the inputs.
 
     Raises:
@@ -98,5 +95,5 @@ def pictures(predictor: "Predictor", inputs: Inputs, found: pd.DataFrame, folder
         taken[stem] = taken.get(stem, 0) + 1
         path = folder / (f"{stem}.png" if taken[stem] == 1 else f"{stem}-{taken[stem]}.png")
         sound, rate = recording.decode()
-        save(draw(sound, rate, row, predictor.head.target, recording.name), path)
+        save(draw(sound, rate, row, target, recording.name), path)
         yield path

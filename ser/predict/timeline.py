@@ -22,8 +22,8 @@ from ser.audio.streams import Stream
 from ser.errors import AudioError, ConfigError
 from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import MIX, Inputs, channel_numbers, check_channels
+from ser.predict.judge import Judge
 from ser.predict.predictions import LONG, answer, check_confidence, output_columns
-from ser.predict.predictor import Predictor
 from ser.predict.recordings import Recording
 from ser.predict.speech import SpeechDetector
 
@@ -160,7 +160,7 @@ class Timeline:
         ConfigError: a head that needs texts, dialogues or the statistics of other recordings, or a limit that means nothing.
     """
 
-    def __init__(self, predictor: Predictor, stream: Stream, options: TimelineOptions) -> None:
+    def __init__(self, predictor: Judge, stream: Stream, options: TimelineOptions) -> None:
         self.predictor, self.stream, self.options = predictor, stream, options
         self._outputs = len(predictor.classes) + len(predictor.dimensions)
         refuse_heads(predictor)
@@ -333,18 +333,18 @@ class Timeline:
         return row | dict(zip(answer_columns(self.predictor), [*values, error, *shares.tolist()], strict=True))
 
 
-def columns_of(predictor: Predictor, options: TimelineOptions) -> list[str]:
+def columns_of(predictor: Judge, options: TimelineOptions) -> list[str]:
     """The columns of a timeline."""
     return ["file", "start", "end", *([] if options.channels == MIX else ["channel"]), *answer_columns(predictor)]
 
 
-def answer_columns(predictor: Predictor) -> list[str]:
+def answer_columns(predictor: Judge) -> list[str]:
     """The columns of an answer behind those that say what was heard."""
     outputs = output_columns(predictor.classes, predictor.head.target, predictor.dimensions)
     return [*([] if predictor.head.target == DIMENSIONS else ["predicted", "probability"]), "error", *outputs]
 
 
-def refuse_heads(predictor: Predictor) -> None:
+def refuse_heads(predictor: Judge) -> None:
     """Refuse heads that cannot hear a recording window by window.
 
     Raises:
@@ -365,7 +365,7 @@ def refuse_heads(predictor: Predictor) -> None:
     )
 
 
-def far_note(seconds: float, predictor: Predictor) -> str:
+def far_note(seconds: float, predictor: Judge) -> str:
     """A warning of windows far from the lengths that the head was trained on; "" where there is nothing to say."""
     lengths = predictor.head.durations
     if lengths is None or SHORT * lengths[0] <= seconds <= LONG * lengths[2]:

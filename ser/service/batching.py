@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from ser.errors import ConfigError, SerError
 from ser.predict.inputs import Inputs
-from ser.predict.predictor import Answer, Predictor
+from ser.predict.judge import Answer
+from ser.predict.predictor import Predictor
 
 MOST = 32  # recordings or windows that are answered together
 WAIT = 0.005  # s that the first of them waits for others

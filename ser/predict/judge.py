@@ -1,0 +1,241 @@
+"""Saved heads and their encoders: the bare answer to inputs that were checked."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.audio import reading
+from ser.errors import AudioError, ConfigError, SerError, TrainingError
+from ser.extract.encoder import Encoder
+from ser.extract.encoding import Outcome, encode_each
+from ser.extract.plan import batches, by_cost
+from ser.features.blocks import Block
+from ser.predict.head_encoders import load_encoder
+from ser.predict.inputs import Inputs
+from ser.predict.onnx_head import ENDING, OnnxHead, Waveform, load_onnx
+from ser.predict.recordings import Recording
+from ser.results.metrics.calibration import scaled
+from ser.train.checkpoint import load_head, refuse_others
+from ser.train.model_folder import heads_and_temperatures
+from ser.train.nn.layers import Input
+
+# The reason why each of some inputs cannot be used, the lengths in s, and probabilities; see `Judge.judge`.
+Answer: TypeAlias = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]
+
+
+class Judge:
+    """Heads that `ser fit --save` wrote, and their encoders.
+
+    Args:
+        model: the head's file; or the files of several heads of one experiment, or the folder of a model that was handed on,
+            whose answers are averaged.
+        weights: a folder of encoder weights, used before cache and network.
+        device: `auto`, `cpu`, `cuda`, ...
+        encoders: store name -> encoder name or folder, where the weights have moved since training.
+        say: called with each line that a user should see.
+
+    Raises:
+        ConfigError: there is no such head, or heads that read or answer something else than the first.
+        EncoderError: an encoder's weights or package are missing, or are not those of the head.
+    """
+
+    def __init__(
+        self,
+        model: Path | str | Sequence[Path | str],
+        *,
+        weights: Path | str | None = None,
+        device: str = "cpu",
+        encoders: dict[str, str] | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.files, self.temperatures = heads_and_temperatures(model)
+        self.heads = [load_onnx(file) if file.suffix == ENDING else load_head(file) for file in self.files]
+        self.head = self.heads[0]
+        refuse_others(self.files, self.heads)
+        self.classes = self.head.classes
+        self.dimensions = self.head.dimensions
+        for note in dict.fromkeys(note for head in self.heads for note in head.notes):
+            say(note)
+        folder = None if weights is None else Path(weights)
+        heard = self.head.waveform if isinstance(self.head, OnnxHead) else None
+        self.encoders: list[Encoder] = [
+            load_encoder(i, self.head.about.stores[i.name], (encoders or {}).get(i.name), folder, device, say)
+            if heard is None
+            else Waveform(heard)
+            for i in self.head.inputs
+        ]
+        self.say = say
+
+    @property
+    def reads_dialogues(self) -> bool:
+        """True for a head that sees the turns of a dialogue at once."""
+        return self.head.config.context == "dialogue"
+
+    def judge(self, inputs: Inputs) -> Answer:
+        """Give the bare answer to inputs, without notes.
+
+        Returns:
+            The reason why each cannot be used, `(n,)`, "" where it can; the lengths in s, `(n,)`; probabilities, or the values
+            of dimensions, `(n, outputs)`; NaN where a row cannot be used.
+        """
+        self._refuse(inputs)
+        errors = np.full(len(inputs), "", dtype=object)
+        seconds = np.full(len(inputs), np.nan)
+        features = [self._features(inputs, k, errors, seconds) for k in range(len(inputs))]
+        self._refuse_alone(inputs, errors)
+        return errors, seconds, self._shares(inputs, features, errors)
+
+    def judge_together(self, asked: Sequence[Inputs]) -> list[Answer]:
+        """Give each of some inputs of recordings the answer that `judge` gives to it.
+
+        Their features are computed in common batches, on which features do not depend; the head answers each by itself.
+
+        Raises:
+            EncoderError: the encoder failed, at one of them or at all.
+        """
+        for inputs in asked:
+            self._refuse(inputs)
+        recordings = [recording for inputs in asked for recording in inputs.recordings or []]
+        errors = np.full(len(recordings), "", dtype=object)
+        seconds = np.full(len(recordings), np.nan)
+        features = self._features_together(recordings, errors, seconds)
+        answers, first = [], 0
+        for inputs in asked:
+            own = slice(first, first + len(inputs))
+            first += len(inputs)
+            self._refuse_alone(inputs, errors[own])
+            answers.append((errors[own], seconds[own], self._shares(inputs, features[own], errors[own])))
+        return answers
+
+    def _refuse(self, inputs: Inputs) -> None:
+        """Refuse inputs that the head cannot answer."""
+        modalities = {i.modality for i in self.head.inputs}
+        if "text" in modalities and inputs.texts is None:
+            raise ConfigError(
+                "this head was trained on text too" if "audio" in modalities else "this head was trained on text",
+                expected="one text for each file (--texts FILE, or a column text in --list FILE)",
+            )
+        if "audio" in modalities and inputs.recordings is None:
+            raise ConfigError("this head was trained on audio", expected="audio files")
+        how = self.head.standardises_by
+        if how == "speaker" and inputs.speakers and "" in inputs.speakers:
+            raise ConfigError(
+                "this head was normalised per speaker",
+                expected="the speaker of every row, or of none",
+                found=f"row {inputs.speakers.index('') + 1} has none",
+            )
+        if how and len(inputs) < 2:
+            raise ConfigError(
+                f"this head was normalised per {how}", expected=f"several recordings of one {how}", found="1 file"
+            )
+
+    def _features(
+        self, inputs: Inputs, row: int, errors: NDArray[Any], seconds: NDArray[np.float64]
+    ) -> list[NDArray[Any]]:
+        """Compute the features of a row for each encoder; where it cannot be used, note the error and give none."""
+        found = []
+        try:
+            sound = None
+            for encoder in self.encoders:
+                if encoder.modality == "text":
+                    found.append(encoder.encode([inputs.texts[row] if inputs.texts else ""])[0])
+                else:
+                    assert inputs.recordings is not None
+                    sound = sound or inputs.recordings[row].decode()
+                    seconds[row] = len(sound[0]) / sound[1]
+                    found.append(encoder.encode([_heard(encoder, *sound, inputs.recordings[row].name)])[0])
+                if not np.isfinite(found[-1]).all():
+                    raise _not_finite(encoder)
+        except AudioError as error:
+            errors[row] = error.line()
+        return found
+
+    def _features_together(
+        self, recordings: Sequence[Recording], errors: NDArray[Any], seconds: NDArray[np.float64]
+    ) -> list[list[NDArray[Any]]]:
+        """Compute the features of recordings as `_features`, each encoder's in batches."""
+        sounds: dict[int, tuple[reading.Audio, int]] = {}
+        for k, recording in enumerate(recordings):
+            try:
+                sounds[k] = recording.decode()
+                seconds[k] = len(sounds[k][0]) / sounds[k][1]
+            except AudioError as error:
+                errors[k] = error.line()
+        found: list[list[NDArray[Any]]] = [[] for _ in recordings]
+        for encoder in self.encoders:
+            audio: dict[int, reading.Audio] = {}
+            for k in (k for k in sounds if not errors[k]):
+                try:
+                    audio[k] = _heard(encoder, *sounds[k], recordings[k].name)
+                except AudioError as error:
+                    errors[k] = error.line()
+            rows = list(audio)
+            costs = encoder.costs([len(audio[k]) for k in rows]) if rows else []
+            order = by_cost(costs)
+            for group in batches([costs[place] for place in order], encoder.budget, encoder.equal):
+                chosen = [rows[order[place]] for place in group]
+                for k, result in zip(chosen, encode_each(encoder, [audio[k] for k in chosen], Outcome()), strict=True):
+                    if isinstance(result, AudioError):
+                        errors[k] = result.line()
+                    elif isinstance(result, SerError):
+                        raise result  # the encoder's fault, not the recording's: as of `judge`
+                    elif not np.isfinite(result).all():
+                        errors[k] = _not_finite(encoder).line()
+                    else:
+                        found[k].append(result)
+        return found
+
+    def _refuse_alone(self, inputs: Inputs, errors: NDArray[Any]) -> None:
+        """Refuse a recording that would be standardised by itself alone: all its features would be 0."""
+        how, good = self.head.standardises_by, np.flatnonzero(errors == "")
+        if not how:
+            return
+        by = inputs.speakers if how == "speaker" and inputs.speakers else [f"the {how}"] * len(inputs)
+        for name, rows in pd.Series(good).groupby(np.array([by[k] for k in good], dtype=object)):
+            if len(rows) < 2:
+                errors[rows] = f"the only recording of {name} that can be used; the head was normalised per {how}"
+
+    def _shares(self, inputs: Inputs, features: list[list[NDArray[Any]]], errors: NDArray[Any]) -> NDArray[np.float64]:
+        """Compute the probabilities of the rows that can be used, `(n, outputs)`, NaN for the others."""
+        good = np.flatnonzero(errors == "")
+        shares = np.full((len(inputs), len(self.classes) + len(self.dimensions)), np.nan)
+        if not len(good):
+            return shares
+        try:
+            blocks = [_block(i, [features[k][n] for k in good]) for n, i in enumerate(self.head.inputs)]
+            turns = inputs.places(good) if self.reads_dialogues else None
+            speakers = np.array(inputs.speakers, dtype=object)[good] if inputs.speakers else None
+            each = [
+                found if t is None else scaled(found, t)
+                for head, t in zip(self.heads, self.temperatures, strict=True)
+                for found in [head.probabilities(blocks, turns=turns, speakers=speakers)]
+            ]
+            shares[good] = np.mean(each, axis=0)
+        except TrainingError as error:
+            errors[good] = error.line()
+        odd = good[~np.isfinite(shares[good]).all(axis=1) & (errors[good] == "")]
+        errors[odd] = "the head gives probabilities that are not finite"
+        shares[errors != ""] = np.nan
+        return shares
+
+
+def _heard(encoder: Encoder, sound: reading.Audio, rate: int, name: str) -> reading.Audio:
+    """The audio that an encoder reads of a recording."""
+    audio = reading.resample(sound, rate, encoder.sample_rate)
+    reading.check(audio, encoder.sample_rate, encoder.minimum, name)
+    return audio
+
+
+def _not_finite(encoder: Encoder) -> AudioError:
+    return AudioError(f"the features of {encoder.name} have values that are not finite")
+
+
+def _block(source: Input, features: list[NDArray[Any]]) -> Block:
+    if not source.framewise:
+        return Block(source.name, source.modality, np.stack(features))
+    offsets = np.concatenate([[0], np.cumsum([len(f) for f in features])]).astype(np.int64)
+    return Block(source.name, source.modality, np.concatenate(features), offsets, source.vocabulary)
