@@ -12,7 +12,12 @@ from ser.commands._types import Folder, Plugin
 @click.option(
     "--dataset", required=True, metavar="NAME", help="Name of the table; a corpus's own name finds its plugin."
 )
-@click.option("--root", type=Folder(or_file=True), metavar="DIR", help="The corpus folder.")
+@click.option(
+    "--root",
+    type=Folder(or_file=True),
+    metavar="DIR",
+    help="The corpus folder; beside --from, the folder that the table's paths are relative to.",
+)
 @click.option("--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="A table file of one's own.")
 @click.option(
     "--format",
@@ -49,16 +54,19 @@ def command(
     ser metadata --dataset cremad --root DIR --votes audiovisual
     ser metadata --dataset mine --format folder --root DIR
     ser metadata --dataset mine --from FILE.csv
+    ser metadata --dataset mine --from FILE.csv --root DIR
     ser metadata --dataset mine --from FILE.csv --rating engagement:1:5
     ser metadata --dataset emovo --from EmoBox/data/emovo/emovo.jsonl --format emobox
     """
     given = source or root
-    if given is None or (source and root):
+    if given is None:
         raise click.UsageError("Give the corpus folder with --root, or a table file with --from.")
     from ser.metadata.build import build, earlier_root, keep, summary_lines
 
     before = earlier_root(dataset, session.workspace)
-    built = build(dataset, given, plugin, quiet=session.quiet, ratings=ratings, votes_of=votes)
+    built = build(
+        dataset, given, plugin, quiet=session.quiet, ratings=ratings, votes_of=votes, audio=root if source else None
+    )
     path = keep(built, session.workspace)
     if before is not None and before != built.table.root:
         session.say(f"this replaces the table made from {before}")

@@ -79,6 +79,7 @@ def build(
     quiet: bool = False,
     ratings: Sequence[str] = (),
     votes_of: str | None = None,
+    audio: Path | None = None,
 ) -> Built:
     """Parse a corpus and measure its audio; nothing is written.
 
@@ -88,9 +89,11 @@ def build(
         plugin: the one that parses it; see `plugin_for`.
         ratings: `NAME:LOW:HIGH`, columns of numbers that a table of one's own has, with the ends of their scales.
         votes_of: whose votes, of a corpus with several kinds; None: its first.
+        audio: the folder that the paths in a table of one's own are relative to; None: the table's.
 
     Raises:
-        ConfigError: ratings that are not so written, or votes that the corpus does not have.
+        ConfigError: ratings that are not so written, votes that the corpus does not have, or a folder of audio for a corpus
+            that knows its own.
         CorpusError: the folder is not as the plugin expects, a row is not valid, or none of its audio can be read.
     """
     check_name(dataset)
@@ -100,7 +103,7 @@ def build(
         raise ConfigError(f"--rating {' --rating '.join(ratings)}", expected="each column once")
     with _notes() as (notes, unnamed):
         name = plugin_for(dataset, root, plugin)
-        parsed = parse_corpus(name, root, dataset, scales, votes_of)
+        parsed = parse_corpus(name, root, dataset, scales, votes_of, audio)
         published = getattr(corpus(name), "folds", None)
         folds = tuple(published(root)) if published else ()
         frame, unusable = measure(parsed.frame, parsed.root, quiet)

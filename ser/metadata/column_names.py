@@ -16,7 +16,7 @@ from ser.metadata.labels import from_word, is_strange, one_spelling, several
 from ser.metadata.parsing import LOG, few
 from ser.metadata.schema import COLUMNS, NUMBER, RATINGS, Row, is_dimension
 from ser.metadata.table_files import RawRow
-from ser.metadata.words_in_cells import as_label, cleaned, is_missing, said
+from ser.metadata.words_in_cells import as_label, cleaned, is_missing, said, seconds_of
 
 
 def _also_in_ms(name: str, *others: str) -> tuple[str, ...]:
@@ -267,10 +267,12 @@ def _row(
         if COLUMNS.get(name, NUMBER) == NUMBER:
             row[name] = _number(row[name], scales.get(name, 1))
             if name in ("start", "end", "duration") and isinstance(row[name], str):
-                raise CorpusError(
-                    f"{where}, row {number}: {name} {row[name]!r}",
-                    expected=f"seconds, such as 12.5 (or milliseconds in a column {name}_ms)",
-                )
+                row[name] = seconds_of(given := row[name])
+                if row[name] is None:
+                    raise CorpusError(
+                        f"{where}, row {number}: {name} {given!r}",
+                        expected=f"seconds, such as 12.5 or 0:12.5 (or milliseconds in a column {name}_ms)",
+                    )
     if row.get("end") is None and row.get("start") is not None and row.get("duration") is not None:
         with suppress(
             TypeError, ValueError

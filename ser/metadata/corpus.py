@@ -67,6 +67,7 @@ def parse_corpus(
     dataset: str | None = None,
     ratings: Mapping[str, Scale] | None = None,
     votes_of: str | None = None,
+    audio: Path | None = None,
 ) -> Table:
     """Parse a corpus folder (or file) with a plugin.
 
@@ -76,9 +77,11 @@ def parse_corpus(
         dataset: name of the table; the plugin's name by default.
         ratings: columns of numbers that a table of one's own has, and their scales.
         votes_of: whose votes, of a corpus with several kinds; None: its first.
+        audio: the folder that the paths in a table of one's own are relative to; None: the table's.
 
     Raises:
-        ConfigError: ratings of a corpus, which states its own, or votes that it does not have.
+        ConfigError: ratings of a corpus, which states its own, votes that it does not have, or a folder of audio beside a
+            corpus folder.
         CorpusError: the folder is not there, is not laid out as the plugin expects, or its rows are not valid.
     """
     plugin = corpus(name)
@@ -93,6 +96,15 @@ def parse_corpus(
             f"--rating: {name} is not a table of one's own; its parser says which columns of ratings there are",
             expected="--from FILE",
         )
+    if audio and "audio" not in signature(plugin.parse).parameters:
+        raise ConfigError(
+            f"--from and --root together: {name} knows where its audio lies",
+            expected="one of the two; both only for a table of one's own, whose paths are relative to the folder of --root",
+        )
+    if audio and not audio.is_dir():
+        raise CorpusError(
+            f"there is no folder {audio}", expected="with --from, the folder that the table's paths are relative to"
+        )
     kinds = tuple(getattr(plugin, "VOTES_OF", ()))
     if votes_of is not None and votes_of not in kinds:
         if kinds:
@@ -100,6 +112,7 @@ def parse_corpus(
         raise ConfigError(f"--votes {votes_of}: {name} has no votes to choose among", action="Leave --votes out.")
     own: dict[str, Any] = {"ratings": list(ratings)} if ratings else {}
     own |= {"votes_of": votes_of} if votes_of else {}
+    own |= {"audio": audio} if audio else {}
     rows = [_composed(row) for row in plugin.parse(root, **own)]
     if not rows:
         raise CorpusError(
@@ -108,6 +121,8 @@ def parse_corpus(
             action="Give the folder that holds this tree with --root." if root.is_dir() else None,
         )
     facts = _facts(plugin, name, root)
+    if audio:
+        facts["root"] = str(audio.resolve())
     if ratings:
         facts["dimensions"] = {**facts.get("dimensions", {}), **ratings}
     if kinds:

@@ -1,5 +1,6 @@
 """The words that people write into cells of a table: cleaned of what cannot be seen, and those that stand for nothing."""
 
+import re
 import unicodedata
 from typing import Any
 
@@ -32,6 +33,19 @@ def is_missing(word: str) -> bool:
     [True, True, True, True, False, False]
     """
     return word.lower() in MISSING or all(unicodedata.category(c)[0] == "P" for c in word)
+
+
+def seconds_of(value: Any) -> float | None:
+    """Seconds of a time as clocks and subtitles write it, hours or minutes first; None for anything else.
+
+    >>> [seconds_of(text) for text in ("00:16:16,059", "2:03.5", "75:30", "12.5", "1:75")]
+    [976.059, 123.5, 4530.0, None, None]
+    """
+    match = re.fullmatch(r"(?:(\d+):(?=[0-5]?\d:))?(\d+):([0-5]?\d)(?:[,.](\d+))?", said(value))
+    if match is None:
+        return None
+    hours, minutes, seconds, fraction = match.groups(default="0")
+    return int(hours) * 3600 + int(minutes) * 60 + float(f"{seconds}.{fraction}")
 
 
 def as_label(value: Any) -> str:

@@ -17,6 +17,7 @@ from ser.errors import AudioError, ConfigError
 from ser.files import open_regular
 from ser.metadata.parsing import read_text
 from ser.metadata.table_files import read_delimited
+from ser.metadata.words_in_cells import seconds_of
 from ser.predict.recordings import Recording, RecordingLike, as_recordings
 from ser.registry import unknown
 
@@ -156,14 +157,15 @@ def _place(name: str, value: Any, row: int) -> float | int | None:
     """A start or end in s, or the number of a channel; None where there is none."""
     if value is None or value == "":
         return None
+    clock = None if name == "channel" else seconds_of(value)
     try:
-        number = float(value)
+        number = float(value) if clock is None else clock
     except (TypeError, ValueError):
         number = -1.0
     if number != number and not isinstance(value, str):
         return None
     if not (0 <= number < float("inf")) or (name == "channel" and number != int(number)):
-        expected = "a whole number, 0 or more" if name == "channel" else "seconds, 0 or more"
+        expected = "a whole number, 0 or more" if name == "channel" else "seconds, 0 or more, such as 12.5 or 0:12.5"
         raise ConfigError(f"the {name} of row {row}", expected=f"{expected}, or nothing", found=repr(value))
     return int(number) if name == "channel" else number
 

@@ -64,6 +64,18 @@ def test_ones_own_folder_and_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert load_table("mine", tmp_path / "w").facts["corpus"] == "csv"
 
 
+def test_a_table_and_the_folder_of_its_audio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = corpus("csv").example(tmp_path / "c")
+    (tmp_path / "c" / "audio").rename(tmp_path / "audio")
+    words = ("metadata", "--dataset", "mine", "--from", table, "--root")
+    assert run(tmp_path, *words, tmp_path) == 0
+    assert load_table("mine", tmp_path / "w").root == tmp_path.resolve()
+    assert run(tmp_path, *words, table) == 1
+    assert "with --from, the folder that the table's paths are relative to" in capsys.readouterr().err
+    assert run(tmp_path, *words, tmp_path, "--format", "emobox") == 1
+    assert "emobox knows where its audio lies" in capsys.readouterr().err
+
+
 def test_some_unreadable_files_end_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = corpus("emodb").example(tmp_path / "tree")
     write_text(root / "wav" / "03a01Wa.wav", POINTER)
@@ -90,7 +102,7 @@ def test_pointers_only_is_one_clear_message(tmp_path: Path, capsys: pytest.Captu
     ("words", "code", "message"),
     [
         (["--dataset", "emodb"], 2, "--root"),
-        (["--dataset", "emodb", "--root", ".", "--from", "x.csv"], 2, "--root"),
+        (["--dataset", "emodb", "--root", ".", "--from", "x.csv", "--format", "emodb"], 1, "there is no x.csv"),
         (["--dataset", "nosuch", "--root", "."], 1, "unknown corpus 'nosuch'"),
         (["--dataset", "emodb", "--root", "/nowhere"], 1, "there is no /nowhere"),
         (["--dataset", "a/b", "--format", "folder", "--root", "."], 1, "cannot be the name of a dataset"),

@@ -17,7 +17,7 @@ URL = ""
 LANGUAGE = ""
 TREE = """
 FILE.csv                a header, then one row per utterance: path, emotion, speaker, text, ... (as in the utterance table)
-*.wav                   audio; paths are relative to the file's folder
+*.wav                   audio; paths are relative to the file's folder, or to that of --root
 """
 LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
 UTTERANCES = None
@@ -30,8 +30,13 @@ NOTES = (
 )
 
 
-def parse(root: Path, ratings: Sequence[str] = ()) -> Iterator[Row]:
+def parse(root: Path, ratings: Sequence[str] = (), audio: Path | None = None) -> Iterator[Row]:
     """Rows of the file; ids are made of the paths where it has none.
+
+    Args:
+        root: the file.
+        ratings: columns of numbers to keep.
+        audio: the folder that paths are relative to; None: the file's own.
 
     Raises:
         CorpusError: a folder, or a file that is not a table.
@@ -43,7 +48,7 @@ def parse(root: Path, ratings: Sequence[str] = ()) -> Iterator[Row]:
             action="Give it with: ser metadata --dataset NAME --from FILE --format csv",
         )
     rows, folder = read_rows(root)
-    yield from translate(rows, folder, root, ratings)
+    yield from translate(rows, audio or folder, root, ratings)
 
 
 def example(root: Path) -> Path:

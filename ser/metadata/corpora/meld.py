@@ -13,6 +13,7 @@ from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.parsing import LOG, canonical, files_below, left_out, read_text, stem
 from ser.metadata.schema import Row
+from ser.metadata.words_in_cells import seconds_of
 
 TITLE = "MELD, the Multimodal EmotionLines Dataset"
 CITATION = (
@@ -128,7 +129,7 @@ def _row(cells: dict[str, str], split: str, table: Path) -> Row:
     dialogue, turn = int(cells["Dialogue_ID"]), int(cells["Utterance_ID"])
     name = f"{split}_dia{dialogue}_utt{turn}"
     season, episode = cells.get("Season", ""), cells.get("Episode", "")
-    begin, end = _seconds(cells.get("StartTime", "")), _seconds(cells.get("EndTime", ""))
+    begin, end = seconds_of(cells.get("StartTime", "")), seconds_of(cells.get("EndTime", ""))
     return {
         "utterance_id": name,
         "duration": round(end - begin, 3) if begin is not None and end is not None and end > begin else None,
@@ -141,16 +142,3 @@ def _row(cells: dict[str, str], split: str, table: Path) -> Row:
         "turn": turn,
         "split": SPLITS[split],
     }
-
-
-def _seconds(stamp: str) -> float | None:
-    """`00:16:16,059` -> 976.059; None for a text that is not a time.
-
-    >>> _seconds("00:16:16,059")
-    976.059
-    """
-    match = re.fullmatch(r"(\d+):(\d+):(\d+)(?:[,.](\d+))?", stamp.strip())
-    if match is None:
-        return None
-    hours, minutes, seconds, fraction = match.groups(default="0")
-    return int(hours) * 3600 + int(minutes) * 60 + float(f"{seconds}.{fraction}")
