@@ -107,7 +107,11 @@ def export(session: Session, kind: str, output: Path, **which: Any) -> None:
     "--limit", type=click.IntRange(min=5), default=3000, show_default=True, help="Utterances to draw at most."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: beside the store, as .png]")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="[default: beside the store, STORE.COLUMNS.METHOD.png]",
+)
 def plot(session: Session, datasets: list[str], store: str, output: Path | None, **options: Any) -> None:
     """Draw the features of a store in the plane, coloured by emotion, speaker, corpus or another column.
 
@@ -121,7 +125,9 @@ def plot(session: Session, datasets: list[str], store: str, output: Path | None,
     from ser.results.plotting.style import save
 
     figure = plot_store(datasets, session.workspace, store=store, **options)
-    path = output or session.workspace.features(datasets[0]) / f"{store}.{options['method']}.png"
+    beside, columns = ["with-" + "+".join(datasets[1:])] * (len(datasets) > 1), "-".join(options["by"])
+    name = ".".join([store, *beside, columns, options["method"], "png"])
+    path = output or session.workspace.features(datasets[0]) / name
     save(figure, path)
     session.say(f"Written: {path}")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +18,8 @@ from ser.extract.provenance import require
 from ser.features.blocks import Block
 from ser.jsonfile import Count, Model, Positive, Word, decode
 from ser.train.checkpoint import SavedHead, Turn, finite_probabilities
-from ser.train.head_file import HeadFacts, recipe_of
+from ser.train.head_file import HeadFacts
+from ser.train.loop.config import Config
 from ser.train.nn.layers import Input
 
 ENDING = ".onnx"
@@ -152,7 +154,10 @@ def load_onnx(path: Path) -> OnnxHead:
             found=f"no metadata under the key {KEY}",
         )
     facts = decode(text.encode(), OnnxFacts, path)
-    recipe = recipe_of(path, facts.head)
+    try:  # the graph computes the head: no plugin is needed, and no source of a part from outside
+        recipe = msgspec.convert(facts.head.config, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path} is of another version of ser", found=error, action="Export it again.") from None
     named = {i.name for i in session.get_inputs()}
     wanted = {WAVEFORM} if facts.waveform is not None else {i.name for i in facts.head.columns}
     if not wanted <= named:

@@ -105,6 +105,7 @@ def serve(
         import uvicorn
 
         from ser.service.application import application
+        from ser.service.connections import Connection
     except ImportError as error:
         raise missing(error) from None
     if not address.is_local and not limits.token:
@@ -114,6 +115,7 @@ def serve(
         application(predictors, limits),
         host=address.host,
         port=address.port,
+        http=Connection,
         log_level="warning" if quiet else "info",
         proxy_headers=bool(address.proxies),
         forwarded_allow_ips=list(address.proxies),

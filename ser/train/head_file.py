@@ -11,6 +11,8 @@ is checked field by field, and the sizes that it declares are compared with its 
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -182,6 +184,16 @@ def head_facts(path: Path) -> HeadFacts:
     return _read(path, whole=False)[0]
 
 
+def stated_facts(path: Path) -> HeadFacts:
+    """The header of a saved head as it stands; the parts from outside that it needs may be missing here.
+
+    Raises:
+        ConfigError: as of `head_facts`.
+    """
+    with _opened(path) as file:
+        return _facts(path, (file.metadata() or {}).get("ser"))
+
+
 def read_head(path: Path) -> tuple[HeadFacts, Recipe, dict[str, Tensor], dict[str, Statistics]]:
     """Read a saved head: its header, how it was trained, its weights by name, and its statistics by store.
 
@@ -204,6 +216,23 @@ def read_head(path: Path) -> tuple[HeadFacts, Recipe, dict[str, Tensor], dict[st
 
 def _read(path: Path, whole: bool) -> tuple[HeadFacts, Recipe, dict[str, Tensor]]:
     """Read header and tensors, whose names, types and shapes are those that the header declares."""
+    with _opened(path) as file:
+        shapes = {}
+        if len(names := list(file.keys())) > MOST_TENSORS:
+            raise _fault(path, f"{MOST_TENSORS} tensors at most", len(names))
+        for name in names:
+            part = file.get_slice(name)
+            shapes[name] = (str(part.get_dtype()), tuple(part.get_shape()))
+        facts = _facts(path, (file.metadata() or {}).get("ser"))
+        recipe = _recipe(path, facts, whole)
+        _check_tensors(path, facts, recipe, shapes)
+        tensors = {name: file.get_tensor(name) for name in shapes} if whole else {}
+    return facts, recipe, tensors
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file of a head as safetensors opens it, which compares the tensors' places with the file's size."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -211,17 +240,8 @@ def _read(path: Path, whole: bool) -> tuple[HeadFacts, Recipe, dict[str, Tensor]
             size, beginning = os.fstat(file.fileno()).st_size, file.read(16)
         if size > LARGEST:
             raise _fault(path, f"{LARGEST >> 30} GiB at most", f"{size} bytes")
-        with safe_open(path, framework="pt") as file:  # which compares the tensors' places with the file's size
-            shapes = {}
-            if len(names := list(file.keys())) > MOST_TENSORS:
-                raise _fault(path, f"{MOST_TENSORS} tensors at most", len(names))
-            for name in names:
-                part = file.get_slice(name)
-                shapes[name] = (str(part.get_dtype()), tuple(part.get_shape()))
-            facts = _facts(path, (file.metadata() or {}).get("ser"))
-            recipe = _recipe(path, facts, whole)
-            _check_tensors(path, facts, recipe, shapes)
-            tensors = {name: file.get_tensor(name) for name in shapes} if whole else {}
+        with safe_open(path, framework="pt") as opened:
+            yield opened
     except SafetensorError as error:
         found = next(
             (words for sign, words in _OTHERS.items() if beginning.startswith(sign)), f"something else ({error})"
@@ -237,7 +257,6 @@ def _read(path: Path, whole: bool) -> tuple[HeadFacts, Recipe, dict[str, Tensor]
         raise ConfigError(
             f"cannot read the head {path}", found=reason, action="Train one with: ser fit ... --save"
         ) from None
-    return facts, recipe, tensors
 
 
 def _facts(path: Path, text: str | None) -> HeadFacts:
@@ -264,15 +283,6 @@ def _facts(path: Path, text: str | None) -> HeadFacts:
         if len(set(names)) < len(names):
             raise _fault(path, f"{what} once each", ", ".join(names))
     return facts
-
-
-def recipe_of(path: Path, facts: HeadFacts) -> Recipe:
-    """How a head was trained, by its facts.
-
-    Raises:
-        ConfigError: the configuration is not one, or a part from outside is missing; `path` names the file.
-    """
-    return _recipe(path, facts, whole=False)
 
 
 def _recipe(path: Path, facts: HeadFacts, whole: bool) -> Recipe:

@@ -16,10 +16,13 @@ from ser.errors import ConfigError
 from ser.files import sha256_of
 from ser.jsonfile import Count, Model, Positive, Sha256, Word, decode, read_limited
 from ser.metadata.schema import Scale
+from ser.metadata.targets import EMOTION
 from ser.results.metrics.calibration import HIGHEST, LOWEST
 from ser.results.records.names import CONFIG, HEAD
+from ser.train.head_file import stated_facts
 
 CARD = "README.md"
+_AGAIN = "Copy the folder again, or export the model again: ser export folder."
 FileName = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_][A-Za-z0-9_.+-]*\{HEAD}$")]
 
 
@@ -166,9 +169,34 @@ def read_model_folder(path: Path) -> ModelFolder:
                 f"{path / head.file} is not the file that {CONFIG} is of",
                 expected=f"SHA-256 {head.sha256[:12]}",
                 found=found[:12],
-                action="Copy the folder again, or export the model again: ser export folder.",
+                action=_AGAIN,
             )
+        _refuse_other_facts(path, config, head.file)
     return ModelFolder(path, config)
+
+
+def _refuse_other_facts(path: Path, config: ModelConfig, file: str) -> None:
+    """Refuse a `config.json` that says something else of a head than the head's own file, whose weights are bound to it."""
+    facts = stated_facts(path / file)
+    inputs = [(i.name, i.modality, i.dim, i.framewise, i.vocabulary, i.layers) for i in facts.inputs]
+    stated_inputs = [(i.name, i.modality, i.dim, i.framewise, i.vocabulary, i.layers) for i in config.inputs]
+    outputs, architecture, normalisation = config.outputs, config.architecture, config.normalisation
+    for what, stated, own in (
+        ("names of the outputs", outputs.names, [*facts.classes, *facts.dimensions]),
+        ("target", outputs.target, facts.config.get("target", EMOTION)),
+        ("scales", outputs.scales, facts.scales),
+        ("inputs", stated_inputs, inputs),
+        ("normalisation", (normalisation.by, normalisation.limit), (facts.normalize, facts.limit)),
+        ("architecture", architecture.head, facts.config.get("head")),
+        ("options of the head", architecture.options, facts.config.get("head_options", {})),
+    ):
+        if stated != own:
+            raise ConfigError(
+                f"{path / CONFIG} says something else of the {what} than {file}",
+                expected=own,
+                found=stated,
+                action=_AGAIN,
+            )
 
 
 def heads_and_temperatures(model: Path | str | Sequence[Path | str]) -> tuple[list[Path], list[float | None]]:

@@ -186,6 +186,30 @@ def test_a_changed_or_lacking_head_is_refused(exported: Path) -> None:
         ser.Predictor(exported)
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("outputs", "names"), ["sadness", "anger"], "names of the outputs"),
+        (("inputs", 0, "name"), "others", "inputs"),
+        (("normalisation", "limit"), 1.0, "normalisation"),
+        (("architecture", "options", "hidden"), "9", "options of the head"),
+    ],
+)
+def test_a_configuration_that_was_edited_is_refused(
+    exported: Path, place: tuple[Any, ...], value: Any, words: str
+) -> None:
+    """The names belong to the weights, which the heads' own files say."""
+    path = exported / "config.json"
+    content = json.loads(path.read_text())
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=rf"config\.json says something else of the {words} than run-000"):
+        read_model_folder(exported)
+
+
 @pytest.mark.parametrize("name", ["../run-000.fold-00.safetensors", "/etc/passwd", "a/b.safetensors", "x.pkl"])
 def test_a_folder_names_files_of_its_own_alone(exported: Path, name: str) -> None:
     path = exported / "config.json"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ser
+from ser import outside
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.export.folder import export_folder
@@ -15,13 +16,14 @@ from ser.extract.encoder import load
 from ser.extract.options import EncoderOptions
 from ser.features.blocks import Block
 from ser.metadata.table import make_table, write_table
-from ser.registry import names
+from ser.registry import names, resolve
 from ser.train.checkpoint import SavedHead
-from ser.train.head_file import HeadFacts, StoredInput, Unit
+from ser.train.head_file import HeadFacts, OutsidePart, StoredInput, Unit
 from ser.train.heads._base import HEADS, build_head, part_of, takes
 from ser.train.loop.config import make_config
 from ser.train.nn.layers import Input
 from ser.train.nn.parameters import Parameters
+from ser.train.runs.identity import parts_from_outside
 from ser.workspace import Workspace
 
 pytest.importorskip("onnx", reason="the package onnx is not installed")
@@ -236,3 +238,19 @@ def test_a_graph_that_answers_something_else_is_not_written(
     with pytest.raises(ConfigError, match=r"answers something else than the model.*found 0.0002"):
         exporting.export_onnx(sorted((trained / "results" / "mfcc").glob("*.safetensors")), tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_of_a_head_from_outside_needs_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(outside.VARIABLE, "")
+    copy = (Path(ser.__file__).parent / "train" / "heads" / "linear.py").read_text(encoding="utf-8")
+    (tmp_path / "my_line.py").write_text(copy, encoding="utf-8")
+    name = resolve(HEADS, str(tmp_path / "my_line.py"))
+    head = saved(name, CANDIDATES[0])
+    head.about.outside = [OutsidePart(**part) for part in parts_from_outside({"head": name})["outside"]]
+    path = tmp_path / "model.onnx"
+    exporting._trace(FromFeatures([head], [None]), *exporting._example(CANDIDATES[0], path))
+    exporting._describe(path, [head], None)
+    block = exporting._random(CANDIDATES[0][0], np.random.default_rng(0), [1])
+    expected = head.probabilities([block])
+    outside.distrust(name)
+    np.testing.assert_allclose(load_onnx(path).probabilities([block]), expected, atol=1e-6)

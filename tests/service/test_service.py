@@ -39,9 +39,10 @@ from ser.predict.timeline import TimelineOptions
 pytest.importorskip("fastapi", reason="the service needs pip install 'ser[serve]'")
 pytest.importorskip("python_multipart", reason="the service needs pip install 'ser[serve]'")
 
+import uvicorn
 from starlette.testclient import TestClient
 
-from ser.service import guard, uploads
+from ser.service import connections, guard, uploads
 from ser.service.application import PATHS, application
 from ser.service.batching import Batcher, ServiceEndsError
 from ser.service.limits import MOST_CLIENTS, Rate, ServiceLimits
@@ -595,3 +596,36 @@ def test_the_command_answers_and_ends_well(workspace: Path, clips: list[Path]) -
     assert "warning: 0.0.0.0 may be reached by others" in said
     assert "Application shutdown complete" in said
     assert "Traceback" not in said
+
+
+def test_connections_have_a_limit_and_one_that_asks_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(connections, "SILENT_SECONDS", 0.5)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"here"})
+
+    config = uvicorn.Config(app, port=0, http=connections.Connection, log_level="error", lifespan="off")
+    listening = config.bind_socket()
+    address = listening.getsockname()
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.02)
+        held = [socket.create_connection(address, 30) for _ in range(3)]
+        held[0].sendall(b"GET / HT")  # and no more
+        with socket.create_connection(address, 30) as more:
+            answer = b"".join(iter(lambda: more.recv(999), b""))
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"].startswith("too many connections are open")
+        for one in held:
+            assert one.recv(9) == b""  # closed by the service
+            one.close()
+        with urllib.request.urlopen(f"http://127.0.0.1:{address[1]}/") as found:
+            assert found.read() == b"here"
+    finally:
+        server.should_exit = True
+        thread.join(30)

@@ -122,4 +122,7 @@ def test_what_cannot_be_drawn_is_refused(space: Any, options: dict[str, Any], wo
 def test_the_command_writes_it_beside_the_store(space: Any) -> None:
     words = ["store", "plot", "--dataset", "a", "--store", "flat", "--method", "pca", "--workspace", str(space.root)]
     assert main(words) == 0
-    assert (space.features("a") / "flat.pca.png").read_bytes().startswith(b"\x89PNG")
+    assert (space.features("a") / "flat.emotion.pca.png").read_bytes().startswith(b"\x89PNG")
+    words[words.index("a")] = "a,b"
+    assert main([*words, "--by", "corpus,speaker"]) == 0
+    assert (space.features("a") / "flat.with-b.corpus-speaker.pca.png").is_file()
