@@ -14,7 +14,7 @@ import ser
 from ser import accelerator, registry
 from ser.commands._base import COMMANDS, Group
 from ser.errors import SerError
-from ser.parallel import stop_signals
+from ser.workers.processes import stop_signals
 
 
 class Stopped(KeyboardInterrupt):

@@ -23,7 +23,7 @@ from ser.extract.encoding import work
 from ser.extract.options import EncoderOptions
 from ser.extract.pipeline import _workers
 from ser.extract.utterances import Item
-from ser.parallel import in_order
+from ser.workers.processes import in_order
 from tests.conftest import Maker
 
 HEADS, LOSSES, METHODS = "ser.train.heads", "ser.train.losses", "ser.train.adapt"

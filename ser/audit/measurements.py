@@ -20,8 +20,9 @@ from ser.errors import CorpusError
 from ser.metadata.copies import Copies
 from ser.metadata.journal import Journal
 from ser.metadata.table import Table
-from ser.parallel import cores, in_order
 from ser.progress import progress
+from ser.workers.processes import in_order
+from ser.workers.threads import cores
 from ser.workspace import Workspace
 
 BATCH = 32  # utterances that a worker measures between two reports

@@ -165,7 +165,7 @@ def command(session: Session, datasets: list[str], root: Path | None, printed: b
     from ser.errors import ConfigError
     from ser.extract.request import ExtractionRequest, extract_dataset
     from ser.extract.spread import ALL_GPUS, HERE, SLURM, Part, Placement, check, spread
-    from ser.parallel import cores
+    from ser.workers.threads import cores
 
     if root is not None and len(datasets) > 1:
         raise ConfigError("--root is one corpus's folder", expected="one --dataset", found=", ".join(datasets))
@@ -200,11 +200,12 @@ def _script(session: Session, placement: "Placement", jobs: int) -> str:
     import shlex
 
     from ser.errors import ConfigError
-    from ser.extract.slurm import FOLDER, script
     from ser.extract.spread import HERE, SLURM
+    from ser.workers.sbatch import script
+    from ser.workers.slurm import FOLDER
 
     if placement.backend != SLURM:
         raise ConfigError("--print is for --backend slurm", found=f"--backend {placement.backend}")
     words = without(["backend", *(field.name for field in fields(placement)), "jobs", "printed"])
     command = shlex.join([sys.executable, "-m", "ser", *words, "--backend", HERE, "--jobs", str(jobs)])
-    return script(command, placement, jobs, session.workspace.root / FOLDER)
+    return script(command, placement.parts, placement.allocation(jobs), session.workspace.root / FOLDER)

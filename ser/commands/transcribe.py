@@ -55,7 +55,7 @@ def command(
     from ser.extract.transcription.transcribe import transcribe
     from ser.extract.transcription.transcriber import load_transcriber
     from ser.metadata.build import ensure_table
-    from ser.parallel import cores
+    from ser.workers.threads import cores
 
     if root is not None and len(datasets) > 1:
         raise ConfigError("--root is one corpus's folder", expected="one --dataset", found=", ".join(datasets))

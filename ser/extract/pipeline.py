@@ -23,7 +23,7 @@ from ser.errors import SerError
 from ser.extract.encoder import Encoder
 from ser.extract.encoding import Decoded, Inputs, Outcome, encode, gather, work
 from ser.extract.utterances import Item
-from ser.parallel import end_with_parent, signals_blocked
+from ser.workers.processes import end_with_parent, signals_blocked
 
 MOST_THREADS = 8  # beyond this, Python's lock is the limit: each computes with several intra-op threads then
 GPU_THREADS = 2

@@ -4,24 +4,25 @@ Each part is an `ExtractionRequest` with a shard of the table. When all have end
 tries again what failed.
 """
 
+import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ser.errors import AudioError, ConfigError
 from ser.extract.report import ExtractionReport
 from ser.extract.request import ExtractionRequest, checked, extract_dataset
-from ser.parallel import Engine, as_finished
 from ser.progress import progress
+from ser.workers import slurm
+from ser.workers.engine import Engine, as_finished
+from ser.workers.sbatch import Allocation
 from ser.workspace import Workspace
 
 ALL_GPUS = "cuda:all"
 WHOLE_ON = "cuda"  # where what failed in a part is tried again
 HERE, SLURM = "here", "slurm"
 SHARDS = 8  # by default
-TIME = "2:00:00"
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,13 @@ class Placement:
         """The number of parts under a backend."""
         return self.shards or SHARDS
 
+    def allocation(self, cores: int) -> Allocation:
+        """The resources of SLURM for a part."""
+        return Allocation("ser-extract", cores, self.time, self.partition, self.sbatch, self.at_once)
+
 
 @dataclass(frozen=True)
-class Part:
+class Part(slurm.Again):
     """One part of an extraction, or the whole of it, as a call that another process can make."""
 
     dataset: str
@@ -72,12 +77,6 @@ class Part:
             if self.request.shard[1] == 1:
                 raise
             return []
-
-    def checkpoint(self) -> Any:
-        """Have submitit start this again, after it was preempted or its time was over: it goes on from what is stored."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self)
 
 
 def _print(text: str) -> None:
@@ -137,11 +136,10 @@ def spread(whole: Part, placement: Placement, quiet: bool, say: Callable[[str], 
     table, _, wanted, views = checked(whole.dataset, whole.root, whole.request, whole.workspace, quiet, say)
     label = f"{whole.dataset} {', '.join(name for _, name in wanted)}"
     if placement.backend == SLURM:
-        from ser.extract.slurm import run
-
         with_audio = int((table.frame["path"] != "").sum()) if table.has("path") else 0
         sizes = {"audio": with_audio * (1 + len(views)), "text": len(table.frame)}
-        return run(whole, placement, sum(sizes[modality] for modality, _ in wanted), label, quiet, say)
+        most = sum(sizes[modality] for modality, _ in wanted)
+        return _on_slurm(whole, placement, label, most, quiet, say)
     if placement.backend == HERE:
         devices = gpus()
         whole = replace(whole, request=replace(whole.request, device=WHOLE_ON))
@@ -154,6 +152,46 @@ def spread(whole: Part, placement: Placement, quiet: bool, say: Callable[[str], 
         pass
     found = extract_dataset(whole.dataset, whole.root, whole.request, whole.workspace, quiet, say, {})
     return list(found)
+
+
+def _on_slurm(
+    whole: Part, placement: Placement, label: str, most: int, quiet: bool, say: slurm.Say
+) -> list[ExtractionReport]:
+    """Extract in jobs of SLURM.
+
+    Args:
+        most: the number of utterances, of all encoders and views, for the line of progress.
+    """
+    root = whole.workspace.root.resolve()
+    whole = replace(whole, quiet=False, workspace=replace(whole.workspace, root=root))
+    key = repr((whole.dataset, whole.root, replace(whole.request, jobs=1)))
+    folder = root / slurm.FOLDER / f"{whole.dataset}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    stores = whole.workspace.features(whole.dataset)
+    seen = dict.fromkeys(_shards(stores), 0)  # what was there before does not count
+
+    def made() -> str:
+        _count_rows(stores, seen)
+        return f"{sum(seen.values())} of at most {most} utterances are made"
+
+    work = slurm.Work(parts(whole, placement.parts), whole, folder, label, "the job that merges")
+    return slurm.run(work, placement.allocation(whole.request.jobs), quiet, say, made)
+
+
+def _shards(stores: Path) -> list[Path]:
+    return list(stores.glob("*.shards/[0-9]*.h5"))
+
+
+def _count_rows(stores: Path, known: dict[Path, int]) -> None:
+    """Count the utterances in each shard of a dataset's stores; those that are known are not opened again."""
+    import h5py
+
+    for path in _shards(stores):
+        if path not in known:
+            try:
+                with h5py.File(path, "r", locking=False) as file:
+                    known[path] = len(file["utt_id"])
+            except OSError:  # merged meanwhile
+                continue
 
 
 def _call(part: Part) -> list[ExtractionReport]:

@@ -141,7 +141,7 @@ def test_joblib_still_works_where_an_encoder_had_workers() -> None:
     """In one process, as `ser demo` goes on from features to training."""
     script = (
         "from ser.extract.pipeline import _workers\n"
-        "from ser.parallel import in_order\n"
+        "from ser.workers.processes import in_order\n"
         "if __name__ == '__main__':\n"
         "    assert _workers(2).submit(abs, -1).result() == 1\n"
         "    print(list(in_order(divmod, [(7, 3), (8, 3)], 2, 'dividing')))\n"

@@ -15,11 +15,13 @@ import soundfile
 
 from ser.cli import main
 from ser.errors import ConfigError, SerError
-from ser.extract import extraction, slurm, spread
+from ser.extract import extraction, spread
 from ser.extract.request import ExtractionRequest
-from ser.extract.spread import Part, Placement
+from ser.extract.spread import Part
 from ser.features.stores.store import FeatureStore
-from ser.parallel import Engine
+from ser.workers import slurm
+from ser.workers.engine import Engine
+from ser.workers.sbatch import Allocation
 from ser.workspace import Workspace
 
 COUNT = 9
@@ -67,7 +69,7 @@ class Queue:
     def __call__(self, jobs: slurm.Jobs) -> dict[str, str]:
         from submitit.core.utils import DelayedSubmission, cloudpickle_dump
 
-        every = [*jobs.parts, jobs.merge]
+        every = [*jobs.parts, jobs.last]
         if self.left is None:
             self.left = list(every)
         elif self.left:
@@ -311,14 +313,12 @@ def test_options_that_contradict_each_other(
     assert not list(sbatch.iterdir())
 
 
-def test_jobs_that_slurm_refuses_and_no_slurm(
-    work: Workspace, sbatch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = Part("mine", None, ExtractionRequest(audio=["logmel"]), work)
+def test_jobs_that_slurm_refuses_and_no_slurm(sbatch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = slurm.Work([int, int], int, tmp_path / "jobs", "numbers")
     program = tmp_path / "bin" / "sbatch"
     program.write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: long' >&2\nexit 1\n")
     with pytest.raises(ConfigError, match=r"SLURM refuses the jobs; found .*invalid partition specified: long"):
-        slurm.submit(whole, Placement("slurm", partition="long"), tmp_path / "jobs")
+        slurm.submit(work, Allocation("numbers", partition="long"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match=r"there is no srun here. Give the command on a machine of the cluster"):
-        slurm.submit(whole, Placement("slurm"), tmp_path / "jobs")
+        slurm.submit(work, Allocation("numbers"))

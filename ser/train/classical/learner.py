@@ -13,9 +13,9 @@ from torch import empty
 from ser.errors import ConfigError, TrainingError
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
-from ser.parallel import one_thread
 from ser.train.classical.classifier import Classical, estimator
 from ser.train.loop.data import Trained
+from ser.workers.threads import one_thread
 
 Rows = NDArray[np.int64]
 

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ser.errors import TrainingError
-from ser.parallel import one_thread
 from ser.train.loop.callbacks import Callback
 from ser.train.loop.data import Data, Resident
 from ser.train.loop.prediction import EVALUATION_ROWS, embeddings, logits
 from ser.train.loop.validation import EpochScores, validate
 from ser.train.nn.parameters import Parameters
 from ser.train.nn.sequences import mean
+from ser.workers.threads import one_thread
 
 MOST = 2000  # utterances of a corpus that a ratio is estimated from
 STRENGTH = 1.0  # of the logistic regression, scikit-learn's C, for features of a mean square of 1

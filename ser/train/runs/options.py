@@ -17,13 +17,13 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from ser.clusters import BACKENDS
 from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS, TARGETS
 from ser.registry import names, resolve, unknown, words
 from ser.train.classical.classifier import is_classical
 from ser.train.losses import resolved
 from ser.train.option import check_value, described, is_option, option
+from ser.workers.engine import CLUSTERS, LOCAL
 from ser.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -122,9 +122,9 @@ class FitOptions:
     log: tuple[str, ...] | None = option(None, "Trackers to write curves and scores into, in results/.")
     jobs: int | None = option(None, "Worker processes.", unset="one for each core", least=1)
     backend: str = option(
-        "loky",
+        LOCAL,
         "The workers that train: loky, processes of this machine; dask or ray, those of a cluster. See docs/cluster.md.",
-        choices=("loky", *BACKENDS),
+        choices=(LOCAL, *CLUSTERS),
     )
     address: str | None = option(None, "Address of the cluster.", unset="that of DASK_SCHEDULER_ADDRESS or RAY_ADDRESS")
     stack: int | None = option(None, "Runs trained together.", unset="chosen by size", least=1)
@@ -300,13 +300,13 @@ def _unknown(function: str, key: str, known: list[str]) -> ConfigError:
 
 def _refuse_contradictions(options: FitOptions) -> None:
     """Refuse a named store of a modality that is left out, folds that are described twice, and workers that are."""
-    if options.backend == "loky" and options.address is not None:
+    if options.backend == LOCAL and options.address is not None:
         raise ConfigError(
             f"--address {options.address} means nothing to --backend loky",
-            expected=f"--backend {' or '.join(BACKENDS)}",
+            expected=f"--backend {' or '.join(CLUSTERS)}",
             option="address",
         )
-    if options.backend != "loky" and options.jobs is not None:
+    if options.backend != LOCAL and options.jobs is not None:
         raise ConfigError(
             f"--jobs {options.jobs} means nothing to --backend {options.backend}, which has the workers that it has",
             action="Leave --jobs out.",

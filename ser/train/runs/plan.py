@@ -9,7 +9,6 @@ import torch
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
-from ser.parallel import Engine, cores
 from ser.train.classical.classifier import Classical
 from ser.train.classical.learner import refuse_views, refuse_words
 from ser.train.heads._base import build_head, is_stackable, part_of
@@ -21,6 +20,8 @@ from ser.train.nn.parameters import flatten
 from ser.train.runs.job import Unit, first_of
 from ser.train.runs.options import FitOptions
 from ser.train.runs.recipe import Recipe
+from ser.workers.engine import LOCAL, Engine
+from ser.workers.threads import cores
 
 # On a CPU stacking wins while a stack's parameters and their optimiser state stay in cache.
 STACKED_PARAMETERS = 300_000
@@ -151,7 +152,7 @@ def engine_of(options: FitOptions, units: int, device: str, short: bool) -> Engi
     Args:
         short: this process would train all in less time than workers of this machine need to start.
     """
-    if options.backend != "loky":
+    if options.backend != LOCAL:
         return Engine(backend=options.backend, address=options.address, workspace=options.workspace.root)
     return Engine(1 if short else workers(options.jobs, units, device))
 

@@ -9,7 +9,6 @@ import torch
 
 from ser.errors import SerError, TrainingError
 from ser.metadata.folds.fold import Fold
-from ser.parallel import Engine, as_finished, keep_memory
 from ser.progress import progress
 from ser.results.records.runs import read_run, write_run
 from ser.train.checkpoint import head_facts
@@ -19,6 +18,8 @@ from ser.train.runs.job import Job, Run, Unit, first_of
 from ser.train.runs.options import FitOptions
 from ser.train.runs.plan import engine_of, groups, is_short, stack_of, trained_once
 from ser.train.runs.worker import guarded, train_unit
+from ser.workers.engine import LOCAL, Engine, as_finished
+from ser.workers.threads import keep_memory
 
 T = TypeVar("T")
 
@@ -127,7 +128,7 @@ def run_units(
     before = torch.get_num_threads()
     calls = ((function, unit) for unit in units)
     try:
-        if not units or (engine.backend == "loky" and (engine.jobs == 1 or len(units) == 1)):
+        if not units or (engine.backend == LOCAL and (engine.jobs == 1 or len(units) == 1)):
             # One thread here too: sums over two differ in the last bit, and a run must not depend on the others.
             yield from ((k, _single_threaded(*call)) for k, call in enumerate(calls))
         else:

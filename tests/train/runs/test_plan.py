@@ -10,11 +10,11 @@ import torch
 
 from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
-from ser.parallel import Engine
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Resident
 from ser.train.loop.trainer import Data
 from ser.train.runs import plan, scheduler
+from ser.workers.engine import Engine
 
 
 def test_results_come_with_their_positions_from_workers_with_one_thread() -> None:

@@ -1,70 +1,32 @@
-"""Work spread over processes that end with their parent, or over a cluster; the number of cores."""
+"""Work spread over processes of this machine, which end with their parent."""
 
-import ctypes
 import os
 import signal
-import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ser.errors import SerError
 from ser.outside import VARIABLE, call
 
 T = TypeVar("T")
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 STOPS = ("SIGINT", "SIGTERM", "SIGHUP")  # the signals that end a command; SIGHUP does not exist everywhere
 PARENT_SECONDS = 1.0  # between two looks at the parent
 
 
-@dataclass(frozen=True)
-class Engine:
-    """The processes that work is spread over.
-
-    Attributes:
-        jobs: the number of worker processes on this machine; a cluster has its own.
-        backend: `loky`, processes of this machine, or one of `ser.clusters.BACKENDS`.
-        address: of the cluster; None reads it from the environment.
-        workspace: the folder that all machines of a cluster see under the same path.
-    """
-
-    jobs: int = 1
-    backend: str = "loky"
-    address: str | None = None
-    workspace: Path = Path()
-
-
-def cores() -> int:
-    """Processor cores that this process may use: affinity and a container's share are counted."""
-    from joblib import cpu_count
-
-    return int(cpu_count())
-
-
 def as_finished(
-    function: Callable[..., T], units: Iterable[tuple[Any, ...]], engine: Engine, what: str
+    function: Callable[..., T], units: Iterable[tuple[Any, ...]], jobs: int, what: str
 ) -> Generator[tuple[int, T], None, None]:
-    """Each unit's position and the result of `function(*unit)`, as they finish.
-
-    Args:
-        what: named in errors.
+    """Each unit's position and the result of `function(*unit)`, as they finish, from `jobs` worker processes.
 
     Raises:
-        SerError: a worker process of this machine was killed; the cluster cannot be used, or was lost.
+        SerError: a worker process was killed.
     """
-    if engine.backend != "loky":
-        from ser.clusters import spread
-
-        trusted = os.environ.get(VARIABLE, "")
-        return spread(call, ((trusted, function, *unit) for unit in units), engine, what)
     calls = ((function, k, unit) for k, unit in enumerate(units))
-    return _from_processes(_numbered, calls, engine.jobs, what, "generator_unordered", {"pre_dispatch": "2*n_jobs"})
+    return _from_processes(_numbered, calls, jobs, what, "generator_unordered", {"pre_dispatch": "2*n_jobs"})
 
 
 def _numbered(function: Callable[..., T], number: int, unit: tuple[Any, ...]) -> tuple[int, T]:
@@ -169,35 +131,3 @@ def end_with_parent(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
-
-
-def one_thread() -> AbstractContextManager[Any]:
-    """Keep the libraries of linear algebra, and OpenMP, on one thread within the block.
-
-    They are looked for again when a module has been imported since: the search reads the map of the process's memory, which
-    takes longer than a small classifier.
-    """
-    found: AbstractContextManager[Any] = _thread_pools(len(sys.modules)).limit(limits=1)
-    return found
-
-
-@lru_cache(maxsize=1)
-def _thread_pools(modules: int) -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
-@cache
-def keep_memory() -> None:
-    """Let this process keep the memory that tensors free, for the next ones; where the C library can be told so (glibc).
-
-    By default blocks of some megabytes go back to the system at every free, and come back page by page: on a small virtual
-    machine a fifth of a training step. At most 1 GiB is kept.
-    """
-    try:
-        library = ctypes.CDLL(None)
-        for limit in (MMAP_THRESHOLD, TRIM_THRESHOLD):
-            library.mallopt(limit, 1 << 30)
-    except (OSError, AttributeError, TypeError):
-        return  # another C library: its own ways

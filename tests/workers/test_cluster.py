@@ -18,13 +18,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser import clusters, outside, registry
-from ser.clusters import FOLDER, open_envelope
+from ser import outside, registry
 from ser.errors import ConfigError, SerError
-from ser.parallel import Engine, as_finished
 from ser.train.experiments.fit import fit
+from ser.workers import engine as door
+from ser.workers import envelopes
+from ser.workers.engine import CLUSTERS, Engine, as_finished
+from ser.workers.envelopes import FOLDER, Envelopes, open_envelope, shared_folder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def _port() -> int:
@@ -131,7 +133,7 @@ def test_a_worker_that_lives_on_takes_an_edited_part(tmp_path: Path, monkeypatch
 def test_workers_keep_the_arrays_of_one_command_only(tmp_path: Path) -> None:
     for name in ("first", "second", "first"):
         (tmp_path / name).mkdir(exist_ok=True)
-        files = clusters._Files(tmp_path / name)
+        files = Envelopes(tmp_path / name)
         envelope = files.envelope(_parts, (np.full(20_000, len(name)),))
         one, two = open_envelope(envelope)[0], open_envelope(envelope)[0]
         assert one is two
@@ -139,7 +141,7 @@ def test_workers_keep_the_arrays_of_one_command_only(tmp_path: Path) -> None:
         gone = weakref.ref(one)
         del one, two
         assert gone() is not None
-        open_envelope(clusters._Files(tmp_path).envelope(_parts, (np.arange(20_000),)))
+        open_envelope(Envelopes(tmp_path).envelope(_parts, (np.arange(20_000),)))
         gc.collect()
         assert gone() is None
 
@@ -175,26 +177,26 @@ def test_workers_of_several_threads_are_refused(tmp_path: Path) -> None:
         assert re.search("works in 2 threads.*--nthreads 1", caught.value.line())
 
 
-@pytest.mark.parametrize("backend", clusters.BACKENDS)
+@pytest.mark.parametrize("backend", CLUSTERS)
 def test_an_address_at_which_nothing_is_and_none(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(clusters.BACKENDS[backend], raising=False)
+    monkeypatch.delenv(door._cluster(backend).VARIABLE, raising=False)
     for address, said in (
         (f"127.0.0.1:{_port()}", "nothing answers at 127.0.0.1:.*Start the cluster"),
-        (None, f"has no address.*{clusters.BACKENDS[backend]}.*is started by"),
+        (None, f"has no address.*{door._cluster(backend).VARIABLE}.*is started by"),
         ("nowhere", "expected HOST:PORT"),
     ):
         with pytest.raises(ConfigError, match=said):
             list(as_finished(abs, [(1,)], Engine(backend=backend, address=address, workspace=tmp_path), "numbers"))
 
 
-def _envelope(folder: Path, *unit: Any) -> tuple[bytes, clusters._Files]:
-    files = clusters._Files(folder)
+def _envelope(folder: Path, *unit: Any) -> tuple[bytes, Envelopes]:
+    files = Envelopes(folder)
     return files.envelope(max, unit), files
 
 
 def test_large_arrays_and_tables_are_files_that_are_written_once(tmp_path: Path) -> None:
     array, table, words = np.arange(100_000.0), pd.DataFrame({"a": ["x"] * 300}), ["y" * 10]
-    files = clusters._Files(tmp_path)
+    files = Envelopes(tmp_path)
     envelopes = [files.envelope(_parts, ({"array": array[:], "same": array}, table, words, k)) for k in range(3)]
     assert max(map(len, envelopes)) < 2_000
     assert len(list(tmp_path.iterdir())) == 2 + 3  # each view `array[:]` is another object
@@ -213,16 +215,16 @@ def _parts(*unit: Any) -> tuple[Any, ...]:
 def test_a_worker_of_another_version_or_without_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     envelope, _ = _envelope(tmp_path, 1, 2)
     assert open_envelope(envelope) == 2
-    own = clusters._versions()
-    monkeypatch.setattr(clusters, "_versions", lambda: {**own, "torch": "0.1"})
+    own = envelopes._versions()
+    monkeypatch.setattr(envelopes, "_versions", lambda: {**own, "torch": "0.1"})
     with pytest.raises(ConfigError, match=f"other versions; expected torch {re.escape(own['torch'])}; found torch 0.1"):
-        clusters._opened(envelope)
+        envelopes._opened(envelope)
     monkeypatch.undo()
     monkeypatch.setattr(time, "sleep", lambda _: None)
     lost, _ = _envelope(tmp_path, 1, 2)
     lost = lost.replace(str(tmp_path).encode(), str(tmp_path)[:-1].encode() + b"~")
     with pytest.raises(ConfigError, match=r"does not see the workspace.*share"):
-        clusters._opened(lost)
+        envelopes._opened(lost)
 
 
 def test_folders_of_ended_commands_of_this_host_are_removed(tmp_path: Path) -> None:
@@ -232,7 +234,7 @@ def test_folders_of_ended_commands_of_this_host_are_removed(tmp_path: Path) -> N
     names = [f"{host}-{ended.pid}-a", f"{host}-{os.getpid()}-b", "another-1-c"]
     for name in names:
         (tmp_path / FOLDER / name).mkdir(parents=True)
-    with clusters._folder(tmp_path) as folder:
+    with shared_folder(tmp_path) as folder:
         assert {p.name for p in (tmp_path / FOLDER).iterdir()} == {*names[1:], folder.name}
     assert {p.name for p in (tmp_path / FOLDER).iterdir()} == set(names[1:])
 

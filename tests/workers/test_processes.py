@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ser.errors import SerError
-from ser.parallel import in_order
+from ser.workers.processes import in_order
 
 PROC = Path("/proc")
 # A command whose work is to wait in two worker processes, each of which leaves a file of its number.
@@ -21,7 +21,7 @@ import os, time
 import numpy as np
 import ser.results.records.listing
 from ser.cli import entry
-from ser.parallel import in_order
+from ser.workers.processes import in_order
 
 def work(array, folder):
     (folder / str(os.getpid())).touch()

@@ -1,0 +1,61 @@
+"""The door to workers: units of work over processes of this machine or a cluster, and their results as they finish."""
+
+import os
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ser.outside import VARIABLE, call
+from ser.workers import processes
+
+if TYPE_CHECKING:
+    from ser.workers.cluster import Cluster
+
+T = TypeVar("T")
+LOCAL, CLUSTERS = "loky", ("dask", "ray")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The processes that work is spread over.
+
+    Attributes:
+        jobs: the number of worker processes on this machine; a cluster has its own.
+        backend: `loky`, processes of this machine, or one of `CLUSTERS`.
+        address: of the cluster; None reads it from the environment.
+        workspace: the folder that all machines of a cluster see under the same path.
+    """
+
+    jobs: int = 1
+    backend: str = LOCAL
+    address: str | None = None
+    workspace: Path = Path()
+
+
+def as_finished(
+    function: Callable[..., T], units: Iterable[tuple[Any, ...]], engine: Engine, what: str
+) -> Generator[tuple[int, T], None, None]:
+    """Each unit's position and the result of `function(*unit)`, as they finish.
+
+    Args:
+        what: named in errors.
+
+    Raises:
+        SerError: a worker process of this machine was killed; the cluster cannot be used, or was lost.
+    """
+    if engine.backend == LOCAL:
+        return processes.as_finished(function, units, engine.jobs, what)
+    from ser.workers.cluster import spread
+
+    trusted = os.environ.get(VARIABLE, "")
+    calls = ((trusted, function, *unit) for unit in units)
+    return spread(_cluster(engine.backend), engine.address, call, calls, engine.workspace, what)
+
+
+def _cluster(backend: str) -> "type[Cluster]":
+    """The kind of cluster, whose package is needed only when it is used."""
+    from ser.workers.dask import Dask
+    from ser.workers.ray import Ray
+
+    return {"dask": Dask, "ray": Ray}[backend]

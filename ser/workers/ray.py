@@ -1,0 +1,92 @@
+"""A cluster of Ray."""
+
+import socket
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from ser.errors import ConfigError
+from ser.workers.cluster import AGAIN, Cluster, deadly, lost, missing_package, not_installed
+from ser.workers.envelopes import open_envelope
+
+
+class Ray(Cluster):
+    """A Ray cluster; each unit takes one core of it. A session that this process has opened before is used, and left open."""
+
+    NAME, VARIABLE = "ray", "RAY_ADDRESS"
+    START = "ray start --head"
+
+    def __init__(self, address: str | None) -> None:
+        address = self.reached(address)
+        try:
+            import ray
+        except ImportError:
+            raise missing_package("ray") from None
+        self.ray = ray
+        session = Ray.session()
+        self.own = session is None
+        here = ray.util.get_node_ip_address()
+        if session is not None and address not in ("auto", "local") and _place(address, here) != _place(session, here):
+            raise ConfigError(
+                f"--address {address}, and this process has a Ray session at another place",
+                found=session,
+                action="Leave out the address, or end the session by ray.shutdown().",
+            )
+        try:
+            if self.own:
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"there is no Ray cluster at {address}", found=str(error).split("\n")[0], action="Correct --address."
+            ) from None
+        self.call = ray.remote(num_cpus=1, max_retries=AGAIN)(open_envelope)
+
+    def submit(self, envelope: bytes) -> Any:
+        return self.call.remote(envelope)
+
+    def finished(self, futures: list[Any], what: str) -> Iterable[Any]:
+        done: Iterable[Any] = self.ray.wait(futures, num_returns=1)[0]
+        return done
+
+    def result(self, future: Any, what: str) -> Any:
+        errors = self.ray.exceptions
+        try:
+            return self.ray.get(future)
+        except errors.RayTaskError as error:
+            if isinstance(error.cause, ModuleNotFoundError):
+                raise not_installed(error.cause) from None
+            raise
+        except (errors.WorkerCrashedError, errors.OutOfMemoryError):
+            raise deadly(what) from None
+        except errors.RayError as error:
+            raise lost("Ray", what, error) from None
+
+    def close(self, futures: Iterable[Any] = ()) -> None:
+        with suppress(Exception):  # the cluster may be gone
+            if self.own:
+                self.ray.shutdown()
+            for future in () if self.own else futures:
+                self.ray.cancel(future)
+
+    @classmethod
+    def reached(cls, address: str | None) -> str:
+        if address in ("auto", "local") or (not address and Ray.session() is not None):
+            return address or "auto"
+        return super().reached(address)
+
+    @staticmethod
+    def session() -> str | None:
+        """The address of the Ray session of this process; None where it has none."""
+        ray = sys.modules.get("ray")
+        return ray.get_runtime_context().gcs_address if ray is not None and ray.is_initialized() else None
+
+
+def _place(address: str, here: str) -> tuple[str, int | None]:
+    """The number of the host of an address, and the port; all names of this machine, whose number is `here`, are one."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    host = parts.hostname or ""
+    with suppress(OSError):
+        host = socket.gethostbyname(host)
+    return here if host.startswith("127.") else host, parts.port

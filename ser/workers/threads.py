@@ -1,0 +1,48 @@
+"""The cores, the threads and the memory of one process."""
+
+import ctypes
+import sys
+from contextlib import AbstractContextManager
+from functools import cache, lru_cache
+from typing import Any
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+
+
+def cores() -> int:
+    """Processor cores that this process may use: affinity and a container's share are counted."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Keep the libraries of linear algebra, and OpenMP, on one thread within the block.
+
+    They are looked for again when a module has been imported since: the search reads the map of the process's memory, which
+    takes longer than a small classifier.
+    """
+    found: AbstractContextManager[Any] = _thread_pools(len(sys.modules)).limit(limits=1)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+@cache
+def keep_memory() -> None:
+    """Let this process keep the memory that tensors free, for the next ones; where the C library can be told so (glibc).
+
+    By default blocks of some megabytes go back to the system at every free, and come back page by page: on a small virtual
+    machine a fifth of a training step. At most 1 GiB is kept.
+    """
+    try:
+        library = ctypes.CDLL(None)
+        for limit in (MMAP_THRESHOLD, TRIM_THRESHOLD):
+            library.mallopt(limit, 1 << 30)
+    except (OSError, AttributeError, TypeError):
+        return  # another C library: its own ways
