@@ -401,6 +401,7 @@ def files_of_ones_own(folder: Path, document: str) -> None:
         emobox(folder / "EmoBox")
         rows = ["I am here.,happy,a,3,5\n", "It is late.,sad,b,2,1\n"]
         (folder / "table.csv").write_text("text,emotion,speaker,engagement,valence\n" + "".join(rows))
+        (folder / "recordings").mkdir()
     if document == "docs/evaluation.md":
         for number in range(4):
             tone(folder / "noises" / "noise" / f"{number}.wav", 90, number)
