@@ -1,5 +1,7 @@
 """The command line: `ser COMMAND`. A command's module is loaded only when it is needed."""
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -122,6 +124,9 @@ def entry() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # where the locale lacks a character, it is written as \xNN
             stream.reconfigure(errors="backslashreplace")
+    # Modules last until the end: collections leave them out, see `ser.workers.threads.lasting`, and so does that at the end.
+    gc.freeze()
+    atexit.register(gc.freeze)
     for number in stop_signals():
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, stop)

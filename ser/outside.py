@@ -138,11 +138,15 @@ def is_known(group: str, name: str) -> bool:
     return name in _trusted() or name in offered(group)
 
 
+# Looks into every installed package, a hundredth of a second for each forty of them.
+_entry_points = cache(entry_points)
+
+
 @cache
 def offered(group: str) -> dict[str, tuple[EntryPoint, ...]]:
     """The parts that installed packages offer, by the name of their entry points."""
     found: dict[str, tuple[EntryPoint, ...]] = {}
-    for point in entry_points(group=group):
+    for point in _entry_points().select(group=group):
         if point not in found.get(point.name, ()):
             found[point.name] = (*found.get(point.name, ()), point)
     return found

@@ -95,7 +95,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _forget() -> None:
-    for cached in (outside.offered, outside._of_package, outside._of_reference, outside._of_file, registry.names):
+    for cached in (
+        outside._entry_points,
+        outside.offered,
+        outside._of_package,
+        outside._of_reference,
+        outside._of_file,
+        registry.names,
+    ):
         cached.cache_clear()
     for name in [n for n in sys.modules if n.startswith(("my_", "zz_", "ser_example"))]:
         del sys.modules[name]

@@ -204,6 +204,8 @@ def arguments(session: Session, options: Mapping[str, Any], **chosen: str | None
 
 def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
     """`hidden=256` -> `{"hidden": 256}`; values are numbers where they look like numbers."""
+    if not words:
+        return None
     from ser.train.experiments.search_space import scalar
     from ser.yaml_file import parse_yaml
 
@@ -217,14 +219,16 @@ def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
         except ConfigError:
             raise ConfigError(f"--head-option {word}", expected="KEY=VALUE, the value a number or a word") from None
         pairs[key] = scalar(value) if read == value else read  # YAML takes None for a text
-    return pairs or None
+    return pairs
 
 
 def report(session: Session, result: "Result", loggers: Sequence[str] = ()) -> None:
     """Print a result as `ser results show` does, and write it into the trackers that were named."""
     from ser.results.loggers import log
-    from ser.results.report.compose import text_of
 
-    session.say(f"{text_of(result.record, result.path)}\n\nwritten: {result.path}")
+    if not session.quiet:
+        from ser.results.report.compose import text_of
+
+        session.say(f"{text_of(result.record, result.path)}\n\nwritten: {result.path}")
     for line in log(result.record, result.path, loggers):
         session.say(f"log         {line}")

@@ -40,14 +40,13 @@ def command(
     """
     from ser.errors import ConfigError
     from ser.features.store_selection import choose_dataset
-    from ser.train.experiments.fit import fit
-    from ser.train.experiments.search import search
-    from ser.train.experiments.search_space import parse_grid
-    from ser.train.runs.final import final_line
 
     name = dataset or choose_dataset(session.workspace)
     given = arguments(session, options, dataset=name)
     if not grid and random is None:
+        from ser.train.experiments.fit import fit
+        from ser.train.runs.final import final_line
+
         found = fit(name, session.workspace, final=final, **given)
         report(session, found, options["log"])
         if final:
@@ -55,6 +54,9 @@ def command(
         return
     if final:
         raise ConfigError("--final is of one setting", action="Fit the chosen one by itself: ser fit ... --final.")
+    from ser.train.experiments.search import search
+    from ser.train.experiments.search_space import parse_grid
+
     found = search(name, session.workspace, grid=parse_grid(grid), random=random, **given)
     report(session, found, options["log"])
     if found["failed"]:

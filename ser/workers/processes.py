@@ -1,5 +1,7 @@
 """Work spread over processes of this machine, which end with their parent."""
 
+import atexit
+import gc
 import os
 import signal
 import threading
@@ -65,9 +67,9 @@ def _from_processes(
     from joblib import Parallel, delayed, parallel_config
 
     trusted = os.environ.get(VARIABLE, "")
-    tied = {"initializer": end_with_parent, "initargs": (os.getpid(),)}
+    tied = {"initializer": _begin, "initargs": (os.getpid(),)}
     with parallel_config("loky", inner_max_num_threads=1, **tied), signals_blocked():
-        calls = (delayed(call)(trusted, function, *unit) for unit in units)
+        calls = (delayed(_settled)(trusted, function, *unit) for unit in units)
         results = Parallel(n_jobs=jobs, return_as=return_as, **options)(calls)
     try:
         for result in results:  # noqa: UP028 - `yield from` would close the results before `finally`
@@ -82,6 +84,20 @@ def _from_processes(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joblib's, of results that were not used: an interrupt, a full disk
             results.close()
+
+
+def _begin(parent: int) -> None:
+    """Begin a worker process: it reads its first unit of work, and so imports what it needs, without collections."""
+    end_with_parent(parent)
+    gc.disable()
+    atexit.register(gc.freeze)  # or the end of the process goes through all modules
+
+
+def _settled(trusted: str, function: Callable[..., T], *unit: Any) -> T:
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+    return call(trusted, function, *unit)
 
 
 def stop_signals() -> list[signal.Signals]:

@@ -1,8 +1,10 @@
 """The cores, the threads and the memory of one process."""
 
 import ctypes
+import gc
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
@@ -31,6 +33,25 @@ def _thread_pools(modules: int) -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """Import a large library within the block, without garbage collection: it would go through all that lasts again and again.
+
+    Where the process has frozen objects before, as the command line does at its start, all that is there now is frozen too:
+    later collections, and that at the end of the process, leave it out. Elsewhere nothing is: in a notebook the user's own
+    objects would be among it, and never be freed.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if gc.get_freeze_count():
+            gc.freeze()
+        if collects:
+            gc.enable()
 
 
 @cache

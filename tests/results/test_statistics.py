@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 from sklearn.metrics import precision_recall_fscore_support
 
 from ser.errors import TrainingError
@@ -31,6 +31,13 @@ def test_describe_equals_scipy(values: list[float]) -> None:
     if found["std"] > 1e-9:
         expected = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
         assert found["ci_95"] == pytest.approx(list(expected))
+
+
+@pytest.mark.parametrize("share", [0.975, 0.95])
+def test_quantiles_are_those_of_scipy_in_the_table_and_beyond_it(share: float) -> None:
+    degrees = range(1, len(intervals.T_975) + 3)
+    expected = [float(special.stdtrit(n, share)) for n in degrees]
+    assert [intervals.student_t(n, share) for n in degrees] == pytest.approx(expected, rel=1e-15)
 
 
 def test_one_value_has_no_deviation() -> None:

@@ -1,5 +1,6 @@
 """Worker processes: results in order, and their end with the command that started them, whatever ends it."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -38,6 +39,11 @@ entry()
 
 def test_results_come_in_the_order_of_the_units() -> None:
     assert list(in_order(pow, [(k, 2) for k in range(5)], 2, "squares")) == [0, 1, 4, 9, 16]
+
+
+def test_collections_in_a_worker_leave_out_what_it_imported_first() -> None:
+    assert list(in_order(gc.isenabled, [(), ()], 2, "states")) == [True, True]
+    assert min(in_order(gc.get_freeze_count, [(), ()], 2, "counts")) > 0
 
 
 def test_a_worker_that_is_killed_is_an_error_that_says_so() -> None:

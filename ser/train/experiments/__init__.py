@@ -1,12 +1,6 @@
 """Experiments and studies: one file per training command, from options to a record."""
 
-import gc
+from ser.workers.threads import lasting
 
-# All that torch makes as it is imported stays: garbage collection goes through it again and again, an eighth of the import.
-collects = gc.isenabled()
-gc.disable()
-try:
+with lasting():
     import torch  # noqa: F401
-finally:
-    if collects:
-        gc.enable()

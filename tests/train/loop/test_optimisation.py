@@ -65,11 +65,20 @@ def test_training_does_not_import_the_compiler() -> None:
     assert done.stdout.strip() == "False"
 
 
-def test_a_training_command_starts_without_scipy_and_collects_rubbish_again() -> None:
-    """scipy is a twentieth of the start-up, and collection is off only while torch is imported."""
-    script = "import gc, sys; from ser.train.experiments import fit; print(gc.isenabled(), 'scipy' in sys.modules)"
+@pytest.mark.parametrize(
+    ("before", "then"),
+    [
+        ("", "True 0"),
+        ("gc.disable()", "False 0"),
+        ("gc.freeze()", "True more"),  # as the command line does
+    ],
+)
+def test_training_starts_without_scipy_and_collects_rubbish_again(before: str, then: str) -> None:
+    """scipy is a twentieth of the start-up. Collection is off while torch is imported; what a user has is frozen by nobody."""
+    script = (
+        f"import gc, sys; {before}\n"
+        "from ser.train.experiments import fit; from ser.results.statistics.intervals import describe; describe([0.5, 0.6])\n"
+        "count = gc.get_freeze_count(); print(gc.isenabled(), 'more' if count > 100_000 else count, 'scipy' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "True False"
-    script = "import gc; gc.disable(); from ser.train import experiments; print(gc.isenabled())"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == f"{then} False"
