@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -52,6 +52,13 @@ class Block:
         if self.offsets is None:
             return np.asarray(self.values[positions])
         return np.asarray(self.values[self.frame_rows(positions)])
+
+    def only(self, positions: NDArray[np.int64]) -> "Block":
+        """The block of some utterances."""
+        if self.offsets is None:
+            return replace(self, values=self.rows(positions))
+        offsets = np.concatenate([[0], np.cumsum(np.diff(self.offsets)[positions])]).astype(np.int64)
+        return replace(self, values=self.rows(positions), offsets=offsets)
 
     def frame_rows(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row numbers of the frames of some utterances, one utterance after another."""

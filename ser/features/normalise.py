@@ -1,7 +1,7 @@
 """Standardisation of features by the statistics of chosen utterances; some choices look at test data."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
@@ -129,6 +129,23 @@ def scale(
         return _standardise_groups(wide, groups, limit)
     everyone = np.arange(len(block.values) if block.offsets is None else len(block.offsets) - 1)
     return replace(block, values=_scaled(block.values, known or _statistics(block, everyone), limit))
+
+
+def distances(blocks: Sequence[Block]) -> NDArray[np.float64]:
+    """The distance of standardised utterances from the mean of those whose statistics were used, in standard deviations.
+
+    The root mean square over all features, `(n,)`; frames are averaged first, ids left out.
+    """
+    squares, size = 0.0, 0
+    for block in (b for b in blocks if not b.vocabulary):
+        values = block.values
+        if block.offsets is not None:
+            counts = np.maximum(np.diff(block.offsets), 1)
+            values = np.add.reduceat(values, block.offsets[:-1], axis=0, dtype=np.float64) / counts[:, None]
+        flat = values.reshape(len(values), -1)
+        squares = squares + np.einsum("nd,nd->n", flat, flat, dtype=np.float64)
+        size += flat.shape[1]
+    return np.sqrt(np.asarray(squares) / size)
 
 
 def _statistics(block: Block, positions: NDArray[np.int64]) -> Statistics:

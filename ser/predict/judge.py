@@ -23,7 +23,7 @@ from ser.train.checkpoint import load_head, refuse_others
 from ser.train.model_folder import heads_and_temperatures
 from ser.train.nn.layers import Input
 
-# The reason why each of some inputs cannot be used, the lengths in s, and probabilities; see `Judge.judge`.
+# The reason why each of some inputs cannot be used, the lengths in s, and outputs; see `Judge.judge`.
 Answer: TypeAlias = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -75,12 +75,18 @@ class Judge:
         """True for a head that sees the turns of a dialogue at once."""
         return self.head.config.context == "dialogue"
 
+    @property
+    def knows_novelty(self) -> bool:
+        """True where all heads say what is novel to them."""
+        return all(head.knows_novelty for head in self.heads)
+
     def judge(self, inputs: Inputs) -> Answer:
         """Give the bare answer to inputs, without notes.
 
         Returns:
             The reason why each cannot be used, `(n,)`, "" where it can; the lengths in s, `(n,)`; probabilities, or the values
-            of dimensions, `(n, outputs)`; NaN where a row cannot be used.
+            of dimensions, `(n, outputs)`, and in one more column the novelty where the heads know it; NaN where a row cannot
+            be used.
         """
         self._refuse(inputs)
         errors = np.full(len(inputs), "", dtype=object)
@@ -200,9 +206,10 @@ class Judge:
                 errors[rows] = f"the only recording of {name} that can be used; the head was normalised per {how}"
 
     def _shares(self, inputs: Inputs, features: list[list[NDArray[Any]]], errors: NDArray[Any]) -> NDArray[np.float64]:
-        """Compute the probabilities of the rows that can be used, `(n, outputs)`, NaN for the others."""
+        """Compute the outputs of the rows that can be used, as of `judge`, NaN for the others."""
         good = np.flatnonzero(errors == "")
-        shares = np.full((len(inputs), len(self.classes) + len(self.dimensions)), np.nan)
+        outputs = len(self.classes) + len(self.dimensions)
+        shares = np.full((len(inputs), outputs + self.knows_novelty), np.nan)
         if not len(good):
             return shares
         try:
@@ -214,7 +221,9 @@ class Judge:
                 for head, t in zip(self.heads, self.temperatures, strict=True)
                 for found in [head.probabilities(blocks, turns=turns, speakers=speakers)]
             ]
-            shares[good] = np.mean(each, axis=0)
+            shares[good, :outputs] = np.mean(each, axis=0)
+            if self.knows_novelty:
+                shares[good, outputs] = np.mean([head.novelty(blocks) for head in self.heads], axis=0)
         except TrainingError as error:
             errors[good] = error.line()
         odd = good[~np.isfinite(shares[good]).all(axis=1) & (errors[good] == "")]

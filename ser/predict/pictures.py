@@ -10,6 +10,7 @@ from ser.audio.reading import Audio
 from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import Inputs
+from ser.predict.predictions import NOVELTY
 from ser.results.plotting.style import PALETTE, Figure, save
 from ser.results.report.blocks import printable
 
@@ -71,7 +72,7 @@ def draw(sound: Audio, rate: int, answer: pd.Series, target: str, name: str) -> 
 
 def _is_value(column: str, answer: pd.Series, named: bool) -> bool:
     """True for a column of a class's probability, or of a dimension."""
-    places = ("file", "start", "end", "channel", "dialogue", "turn", "error")
+    places = ("file", "start", "end", "channel", "dialogue", "turn", "error", NOVELTY)
     return column.startswith("p_") if named else column not in places and pd.notna(answer[column])
 
 

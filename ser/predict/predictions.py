@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import bdtrc
 
 from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED
 from ser.metadata.targets.dimensions import in_words
 from ser.predict.inputs import Inputs
+from ser.train.head_file import KNOWN
 
 if TYPE_CHECKING:
     from ser.metadata.schema import Scale
 
+NOVELTY = "novelty"  # the column
+FAR = 1.3  # a novelty that next to no utterance of a corpus of training has, nor one of its unseen speakers
 LONG = 2.0  # times the longest utterance in training
 
 
@@ -27,6 +31,7 @@ def prediction_table(
     dialogues: bool,
     target: str = EMOTION,
     dimensions: Sequence[str] = (),
+    novelty: bool = False,
 ) -> pd.DataFrame:
     """Make the table of predictions.
 
@@ -37,6 +42,7 @@ def prediction_table(
         target: the kind of the head's; dimensions have one column each, by name, and of several labels `predicted` has all
             above 0.5, with `;` between them.
         dimensions: that follow the classes.
+        novelty: true where it follows in the last column of `shares`.
     """
     good = errors == ""
     best = np.full(len(inputs), "", dtype=object)
@@ -48,14 +54,17 @@ def prediction_table(
     named = target != DIMENSIONS
     columns |= {"predicted": best, "probability": shares[:, : len(classes)].max(-1)} if named else {}
     columns["error"] = errors
-    shown = pd.DataFrame(shares, columns=output_columns(classes, target, dimensions))
+    shown = pd.DataFrame(shares, columns=output_columns(classes, target, dimensions, novelty))
     joined: pd.DataFrame = pd.concat([pd.DataFrame(columns), shown], axis=1)
     return joined
 
 
-def output_columns(classes: Sequence[str], target: str, dimensions: Sequence[str] = ()) -> list[str]:
-    """The columns of a head's outputs: `p_CLASS` of probabilities, and the names of dimensions."""
-    return list(classes) if target == DIMENSIONS else [*(f"p_{c}" for c in classes), *dimensions]
+def output_columns(
+    classes: Sequence[str], target: str, dimensions: Sequence[str] = (), novelty: bool = False
+) -> list[str]:
+    """The columns of a head's outputs: `p_CLASS` of probabilities, the names of dimensions, and the novelty."""
+    named = list(classes) if target == DIMENSIONS else [*(f"p_{c}" for c in classes), *dimensions]
+    return [*named, *([NOVELTY] if novelty else [])]
 
 
 def answer(shares: NDArray[np.float64], classes: Sequence[str], target: str, least: float = 0.0) -> str:
@@ -146,6 +155,32 @@ def long_note(names: Sequence[str], seconds: NDArray[np.float64], longest: float
         f"{len(far)} of {len(names)} recordings are over {LONG:g} times as long as the longest utterance in training "
         f"({longest:.1f} s), and get one answer each: {_first(far)}. Cut them into utterances."
     )
+
+
+def novelty_note(names: Sequence[str], novelty: NDArray[np.float64]) -> str:
+    """A warning where a recording is far from those in training, or more are unlike them than chance would have; else "".
+
+    Args:
+        names: of the recordings.
+        novelty: `(n,)`; NaN where it is not known.
+    """
+    novel = [k for k in np.argsort(-novelty).tolist() if novelty[k] > 1]
+    if not novel or not (novelty[novel[0]] > FAR or is_beyond_chance(len(novel), len(names))):
+        return ""
+    shown = _first([f"{names[k]} ({novelty[k]:.2f})" for k in novel])
+    return f"{novel_words(len(novel), len(names), 'recordings')}: {shown}"
+
+
+def novel_words(novel: int, total: int, of: str) -> str:
+    return (
+        f"{novel} of {total} {of} are unlike the utterances in training, of which 1 % have a novelty above 1; "
+        "the answers there may mean nothing"
+    )
+
+
+def is_beyond_chance(novel: int, total: int) -> bool:
+    """True where so many of a total with a novelty above 1 have a chance of 0.01 at most, if each has that of the training."""
+    return novel > 0 and float(bdtrc(novel - 1, total, 1 - KNOWN)) <= 0.01 + 1e-9
 
 
 def _first(names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from ser.errors import AudioError
 from ser.predict.inputs import Inputs, check_inputs
 from ser.predict.judge import Judge
 from ser.predict.long_recordings import table_of
-from ser.predict.predictions import long_note, notes, prediction_table, scales_note
+from ser.predict.predictions import long_note, notes, novelty_note, prediction_table, scales_note
 from ser.predict.recordings import RecordingLike, as_recordings
 from ser.predict.timeline import TimelineOptions
 
@@ -71,7 +71,7 @@ class Predictor(Judge):
             for dialogues `dialogue` and `turn`, then `predicted`, `probability`, `error`, and `p_<class>` columns. Where a
             recording cannot be used (the file is missing, say), `error` gives the reason, the other columns are empty, and the
             rest of its dialogue is predicted without it. A head on dimensions gives a column for each in place of the last but
-            `error`.
+            `error`. The last column is `novelty`, above 1 for what is unlike the training, where the heads know it.
 
         Raises:
             ConfigError: the head wants files or texts and there are none, or not one for each row; or a turn is there twice.
@@ -132,6 +132,15 @@ class Predictor(Judge):
         far = long_note(inputs.names, np.where(errors == "", seconds, np.nan), self.head.longest)
         if far:
             self.say(far)
+        if self.knows_novelty and (note := novelty_note(inputs.names, shares[:, -1])):
+            self.say(note)
         return prediction_table(
-            inputs, errors, shares, self.classes, self.reads_dialogues, self.head.target, self.dimensions
+            inputs,
+            errors,
+            shares,
+            self.classes,
+            self.reads_dialogues,
+            self.head.target,
+            self.dimensions,
+            self.knows_novelty,
         )

@@ -23,7 +23,7 @@ from ser.errors import AudioError, ConfigError
 from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import MIX, Inputs, channel_numbers, check_channels
 from ser.predict.judge import Judge
-from ser.predict.predictions import LONG, answer, check_confidence, output_columns
+from ser.predict.predictions import LONG, answer, check_confidence, is_beyond_chance, novel_words, output_columns
 from ser.predict.recordings import Recording
 from ser.predict.speech import SpeechDetector
 
@@ -162,7 +162,8 @@ class Timeline:
 
     def __init__(self, predictor: Judge, stream: Stream, options: TimelineOptions) -> None:
         self.predictor, self.stream, self.options = predictor, stream, options
-        self._outputs = len(predictor.classes) + len(predictor.dimensions)
+        self._outputs = len(predictor.classes) + len(predictor.dimensions) + predictor.knows_novelty
+        self._windows = self._novel = 0  # that were answered; of these, unlike the training
         refuse_heads(predictor)
         check_confidence(options.min_confidence, predictor.head.target)
         self.length, self.hop = (max(round(s * stream.rate), 1) for s in (options.window, options.every))
@@ -202,6 +203,8 @@ class Timeline:
                 yield from self._decide(channel, -(-end // self.hop), end)
                 yield from self._smoothed(channel, end, last=True)
                 yield from self._close(channel, end)
+        if is_beyond_chance(self._novel, self._windows):
+            self.predictor.say(f"{self.stream.name}: {novel_words(self._novel, self._windows, 'windows')}")
         if fault is not None:
             raise fault
 
@@ -230,6 +233,8 @@ class Timeline:
             errors, _, shares = self.predictor.judge(Inputs([self._recording(*one) for one in asked]))
             for (window, k), error, row in zip(asked, errors, shares, strict=True):
                 found[window.first, k] = (str(error), row)
+                self._windows += 1
+                self._novel += bool(self.predictor.knows_novelty and row[-1] > 1)
         for window in batch:
             for k, channel in enumerate(self.channels):
                 error, shares_of = found.get((window.first, k), ("", None))
@@ -340,7 +345,7 @@ def columns_of(predictor: Judge, options: TimelineOptions) -> list[str]:
 
 def answer_columns(predictor: Judge) -> list[str]:
     """The columns of an answer behind those that say what was heard."""
-    outputs = output_columns(predictor.classes, predictor.head.target, predictor.dimensions)
+    outputs = output_columns(predictor.classes, predictor.head.target, predictor.dimensions, predictor.knows_novelty)
     return [*([] if predictor.head.target == DIMENSIONS else ["predicted", "probability"]), "error", *outputs]
 
 

@@ -17,7 +17,7 @@ from ser.audio.streams import open_file
 from ser.errors import AudioError, ConfigError
 from ser.predict.inputs import MIX, Inputs
 from ser.predict.long_recordings import timeline_table
-from ser.predict.predictions import abstain, check_confidence, long_note, prediction_table, rows_of
+from ser.predict.predictions import abstain, check_confidence, long_note, novelty_note, prediction_table, rows_of
 from ser.predict.recordings import Recording, advised
 from ser.predict.timeline import Timeline, TimelineOptions
 from ser.service.batching import ANSWER_SECONDS, Batcher, QueuedPredictor
@@ -93,10 +93,13 @@ class Uploads:
         if errors[0]:
             raise AudioError(str(errors[0]))
         shown = replace(inputs, recordings=[replace(recording, source=None)])
-        target, dimensions = predictor.head.target, predictor.dimensions
-        found = prediction_table(shown, errors, shares, predictor.classes, False, target, dimensions)
-        note = long_note([name], seconds, predictor.head.longest)
-        return rows_of(abstain(found, question.least)), [note] if note else []
+        target, dimensions, novelty = predictor.head.target, predictor.dimensions, predictor.knows_novelty
+        found = prediction_table(shown, errors, shares, predictor.classes, False, target, dimensions, novelty)
+        notes = [
+            long_note([name], seconds, predictor.head.longest),
+            novelty_note([name], shares[:, -1]) if novelty else "",
+        ]
+        return rows_of(abstain(found, question.least)), [note for note in notes if note]
 
     def _over_time(self, path: Path, name: str, question: Question) -> tuple[Rows, list[str]]:
         options, notes = question.timeline, list[str]()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
-from ser.features.normalise import Statistics, scale
+from ser.features.normalise import Statistics, distances, scale
 from ser.features.tensors import Tensors
 from ser.metadata.targets import EMOTION
 from ser.train.classical.classifier import Classical, neural_only
@@ -175,6 +175,20 @@ class SavedHead:
         whole = found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found))
         unit = self.about.unit
         return finite_probabilities(whole if unit is UNSET else rescaled(whole, unit.mean, unit.std))
+
+    @property
+    def knows_novelty(self) -> bool:
+        """True where the head says how far from their mean its training utterances lie, and so what is novel to it."""
+        return bool(self.statistics) and self.about.novelty is not UNSET
+
+    def novelty(self, blocks: list[Block]) -> Floats:
+        """The distance of new utterances from the mean of those in training, `(n,)`; 1 is as far as 99 % of these are at most.
+
+        Args:
+            blocks: raw features, as of `probabilities`, of a head that `knows_novelty`.
+        """
+        assert self.about.novelty is not UNSET
+        return distances(self.standardised(blocks)) / self.about.novelty
 
     def classified(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Class probabilities by a classical head, `(n, classes)`.

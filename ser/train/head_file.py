@@ -38,6 +38,7 @@ from ser.workspace import writing
 SCHEMA = "ser.head/1"
 CLASSIFIER = "classifier.skops"
 LARGEST = 4 * 2**30  # bytes of a file: a hundred times the largest head that is built here
+KNOWN = 0.99  # of the training utterances: one that is farther from their mean is called novel
 MOST_TENSORS = 1000  # of a file
 _OTHERS = {  # how files begin that people take for a saved head
     b"PK": "a zip archive, as of torch.save, NumPy or skops",
@@ -102,6 +103,8 @@ class HeadFacts(Struct, kw_only=True):
         stamps: of the data.
         experiment, config_hash, run, fold, seed: the run that the head is of.
         durations: absent where none is known.
+        novelty: the distance (`ser.features.normalise.distances`) within which `KNOWN` of the training utterances lie; absent
+            where features are standardised by others than those of the training.
         learns: the target, where it is not one class; then `classes` are the names of its outputs.
         unit: of dimensions, the mean and the standard deviation that the head's answers are in.
         scales: of dimensions, the ends of the scale of the ratings, where the corpus states them.
@@ -123,6 +126,7 @@ class HeadFacts(Struct, kw_only=True):
     fold: str
     seed: int
     durations: Durations | UnsetType = UNSET
+    novelty: Annotated[float, Meta(gt=0)] | UnsetType = UNSET
     learns: Word | UnsetType = UNSET
     epochs: Count | UnsetType = UNSET  # of a final head; 0 of a classical one
     unit: Unit | UnsetType = UNSET

@@ -17,9 +17,10 @@ from safetensors.torch import load_file, save_file
 import ser
 from ser.cli import main
 from ser.errors import AudioError, ConfigError
+from ser.features.stores.store import FeatureStore
 from ser.predict.inputs import audio_files
 from ser.predict.pictures import spectrogram
-from ser.predict.predictions import long_note
+from ser.predict.predictions import is_beyond_chance, long_note, novelty_note
 from ser.results.records.kinds import read_summary
 from ser.train.checkpoint import head_facts, load_head
 from tests.conftest import table_of_speech
@@ -254,6 +255,51 @@ def test_heads_that_do_not_say_how_long_warn_of_nothing() -> None:
     assert long_note(["a"], np.array([100.0]), None) == ""
     assert long_note(["a", "b"], np.array([np.nan, 9.0]), 5.0) == ""
     assert "b (11.0 s)" in long_note(["a", "b"], np.array([np.nan, 11.0]), 5.0)
+
+
+def test_sound_unlike_the_training_is_novel(trained: Path, model: Path, tmp_path: Path) -> None:
+    (record,) = (trained / "results" / "mine").glob(f"{model.stem}.json")
+    tested = pd.read_csv(record.with_suffix(".csv"))
+    corpus = trained / "corpus" / "AudioWAV"
+    training = [p for p in sorted(corpus.glob("*.wav")) if p.stem not in set(tested["utterance_id"])]
+    said: list[str] = []
+    predictor = ser.Predictor(model, say=said.append)
+    novelty = predictor.predict(training)["novelty"]
+    assert (novelty > 1).sum() == 1  # of 24 or so: the one beyond the quantile of 0.99
+    assert not [line for line in said if "unlike" in line]
+    head = load_head(model)
+    store = [*FeatureStore(trained / "features" / "mine" / "mfcc.utterance.h5").read([p.stem for p in training])]
+    statistics = head.statistics["mfcc.utterance"]
+    away = np.clip((np.stack(store) - statistics["mean"]) / statistics["std"], -3, 3)
+    distance = np.sqrt((away**2).mean(1))
+    np.testing.assert_allclose(novelty, distance / np.quantile(distance, 0.99), rtol=1e-3)
+    noise = (np.random.default_rng(0).normal(0, 0.2, 32000).astype(np.float32), 16000)
+    assert predictor.predict([noise])["novelty"][0] > 1.2
+    assert said[-1].startswith("1 of 1 recordings are unlike the utterances in training")
+    rows = predictor.timeline(noise, 1.0, hop=1.0)
+    assert rows["novelty"].min() > 1
+    assert said[-1].startswith("samples: 2 of 2 windows are unlike")
+
+
+def test_heads_of_before_say_nothing_of_novelty(model: Path, good: Path, tmp_path: Path) -> None:
+    predictor = ser.Predictor(model)
+    predictor.head.about.novelty = msgspec.UNSET
+    assert "novelty" not in predictor.predict(good)
+
+
+def test_one_that_is_far_is_named_among_many() -> None:
+    some = np.array([0.9, np.nan, 1.1, *[0.8] * 97])
+    assert novelty_note(["x"] * 100, some) == ""
+    some[7] = 1.6
+    assert novelty_note([str(k) for k in range(100)], some).endswith(
+        "the answers there may mean nothing: 7 (1.60), 2 (1.10)"
+    )
+
+
+def test_few_beyond_the_limit_are_no_news() -> None:
+    assert [is_beyond_chance(n, t) for n, t in ((0, 1), (1, 1), (1, 2), (1, 10), (2, 10), (3, 100), (6, 100))] == [
+        *[False, True, False, False, True, False, True]
+    ]
 
 
 def test_a_prediction_that_is_not_finite_is_no_answer(model: Path, good: Path, tmp_path: Path) -> None:

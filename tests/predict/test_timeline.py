@@ -117,7 +117,7 @@ class _Fixed:
 
     classes = ("loud", "soft")
     dimensions: tuple[str, ...] = ()
-    reads_dialogues = False
+    reads_dialogues = knows_novelty = False
     head = SimpleNamespace(target="emotion", inputs=(), standardises_by="", durations=None)
 
     def say(self, line: str) -> None:

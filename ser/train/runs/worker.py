@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from ser import accelerator
 from ser.errors import SerError, TrainingError
-from ser.features.normalise import Statistics, normalise, standardise_target
+from ser.features.normalise import Statistics, distances, normalise, scale, standardise_target
 from ser.metadata.folds.fold import Fold
 from ser.results.records.model import RunResult, Sizes
 from ser.results.records.names import ALL_ROWS
 from ser.train.checkpoint import save_head
 from ser.train.classical.learner import Fitted
+from ser.train.head_file import KNOWN
 from ser.train.loop.data import Trained
+from ser.train.loop.target_selection import thinned
 from ser.train.nn import streams
 from ser.train.runs.divergence import Parts, apart, folds_named, located, strange
 from ser.train.runs.job import Finished, Job, Run, first_of, head_name
@@ -221,6 +223,7 @@ def _save(
             "seed": seed,
             "dataset": _trained_on(job, fold),
             **_durations(job, fold),
+            **_novelty(job, fold, statistics),
             **(more or {}),
         },
     )
@@ -245,6 +248,16 @@ def _durations(job: Job, fold: Fold) -> dict[str, dict[str, float]]:
     if seconds.empty:
         return {}
     return {"durations": {"min": float(seconds.min()), "median": float(seconds.median()), "max": float(seconds.max())}}
+
+
+def _novelty(job: Job, fold: Fold, statistics: dict[str, Statistics]) -> dict[str, float]:
+    """The distance from their mean that `KNOWN` of the training utterances keep, for `ser predict` to compare new ones with."""
+    if not statistics:
+        return {}
+    rows = thinned(_train_rows(fold))
+    blocks = [scale(b.only(rows), job.normalize, statistics, job.limit) for b in job.data.blocks if not b.vocabulary]
+    limit = float(np.quantile(distances(blocks), KNOWN))
+    return {"novelty": limit} if limit > 0 else {}
 
 
 def _recorded(
