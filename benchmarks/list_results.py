@@ -22,7 +22,7 @@ import pandas as pd
 from ser.jsonfile import check, dumps, plain
 from ser.results.records.model import RunResult, RunScores, Sizes, Summary
 from ser.results.records.names import METRICS
-from ser.results.records.summary import FinishedExperiment, summarise
+from ser.results.stored.summary import FinishedExperiment, summarise
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
 SHAPES = [(5, 24), (20, 6), (5, 6)]  # runs and folds

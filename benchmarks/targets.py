@@ -19,7 +19,7 @@ import ser
 from ser.cli import main
 from ser.features.normalise import LIMIT
 from ser.metadata.table import make_table, write_table
-from ser.results.statistics.comparison import compare_results
+from ser.results.comparison.compare import compare_results
 from ser.synthesis.phones import SENTENCES, tracks
 from ser.synthesis.sound import record, speak
 from ser.synthesis.voices import ACCENTS, CHANCE, Style, speaker

@@ -11,8 +11,8 @@ from ser.extract.options import EncoderOptions
 from ser.metadata.build import build
 from ser.metadata.table import write_table
 from ser.results.plotting.gallery import plot_into
-from ser.results.records.result import Result
 from ser.results.report.compose import text_of
+from ser.results.result import Result
 from ser.synthesis import make_corpus
 from ser.train.experiments.fewshot import fewshot
 from ser.train.experiments.fit import fit

@@ -117,7 +117,7 @@ def test_an_interrupt_is_130_and_says_that_what_is_done_is_kept(
     def interrupted(folder: Path, quiet: bool) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ser.results.records.listing.list_results", interrupted)
+    monkeypatch.setattr("ser.results.listing.list_results", interrupted)
     assert main(["results", "list", "--workspace", str(tmp_path)]) == 130
     assert "What was done is kept" in capsys.readouterr().err
 
@@ -129,7 +129,7 @@ def test_errors_of_the_disk(
     def fail(folder: Path, quiet: bool) -> None:
         raise OSError(number, "Input/output error", "results/x")
 
-    monkeypatch.setattr("ser.results.records.listing.list_results", fail)
+    monkeypatch.setattr("ser.results.listing.list_results", fail)
     assert main(["results", "list", "--workspace", str(tmp_path)]) == 1
     message = capsys.readouterr().err
     assert words in message

@@ -37,6 +37,25 @@ ROWS = [
     {"__main__"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ROWS) for room in rooms}
+RESULTS = [  # the rooms and files of `ser/results`
+    {"records", "benchmarks"},
+    {"metrics"},
+    {"statistics"},
+    {"stored"},
+    {"blocks", "cells"},
+    {"cross_corpus"},
+    {"studies"},
+    {"stored_result", "headlines"},
+    {"listing", "comparison"},
+    {"plotting"},
+    {"report"},
+    {"result", "loggers", "verification"},
+]
+UNTIED_ELSEWHERE = {  # circles of before, which go one by one
+    *("ser.clusters", "ser.parallel", "ser.extract.slurm", "ser.extract.spread"),
+    *("ser.predict.long_recordings", "ser.predict.pictures", "ser.predict.predictor", "ser.predict.timeline"),
+}
+RANK_IN_RESULTS = {room: rank for rank, rooms in enumerate(RESULTS) for room in rooms}
 ENCODER_PACKAGES = {"transformers", "funasr", "opensmile", "librosa"}
 FILES = sorted(ROOT.rglob("*.py"))
 
@@ -74,7 +93,11 @@ def faults(source: str, module: str, is_package: bool = False) -> list[str]:
             found.append(f"{module} imports {name}: only ser.extract may")
         if top != "ser" or not rest or room not in RANK:
             continue
-        other = rest.split(".")[0]
+        other, *within = rest.split(".")
+        if room == other == "results" and module.count(".") > 1 and within:
+            own, its = module.split(".")[2], within[0]
+            if own != its and RANK_IN_RESULTS[its] >= RANK_IN_RESULTS[own]:
+                found.append(f"{module} imports {name}: {own} is not above {its}")
         if other not in RANK:
             continue  # a name of ser/__init__.py itself, such as __version__
         if RANK[other] > RANK[room] or (RANK[other] == RANK[room] > 0 and other != room):
@@ -87,14 +110,62 @@ def _module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@pytest.mark.parametrize("path", FILES, ids=_module)
-def test_import_order(path: Path) -> None:
-    assert faults(path.read_text(encoding="utf-8"), _module(path), path.name == "__init__.py") == []
+def test_import_order() -> None:
+    found = [f for p in FILES for f in faults(p.read_text(encoding="utf-8"), _module(p), p.name == "__init__.py")]
+    assert found == []
 
 
 def test_every_room_has_its_row() -> None:
     rooms = {_module(p).split(".")[1] for p in FILES if len(_module(p).split(".")) > 1}
     assert rooms <= set(RANK), f"new rooms: {sorted(rooms - set(RANK))}"
+    within = {
+        _module(p).split(".")[2] for p in FILES if _module(p).count(".") > 1 and _module(p).startswith("ser.results.")
+    }
+    assert within == set(RANK_IN_RESULTS), f"rooms of ser/results: {sorted(within ^ set(RANK_IN_RESULTS))}"
+
+
+def circles(sources: dict[str, str]) -> list[tuple[str, ...]]:
+    """The groups of modules that reach each other by imports, those in functions and for types too.
+
+    Args:
+        sources: text by name; a package under the name that ends in `.`, which is dropped.
+    """
+    names = {name.rstrip(".") for name in sources}
+    ahead: dict[str, set[str]] = {}
+    for name, source in sources.items():
+        own, found = name.rstrip("."), set()
+        for full in imports(source, own, name.endswith(".")):
+            while full and full not in names:
+                full = full.rpartition(".")[0]
+            found.add(full)
+        ahead[own] = found - {"", own}
+    reached = {name: _reached(name, ahead) for name in ahead}
+    return sorted(
+        {tuple(sorted(n for n in beyond if name in reached[n])) for name, beyond in reached.items() if name in beyond}
+    )
+
+
+def _reached(name: str, ahead: dict[str, set[str]]) -> set[str]:
+    found, left = set[str](), [name]
+    while left:
+        new = ahead[left.pop()] - found
+        found |= new
+        left += new
+    return found
+
+
+def test_no_circle() -> None:
+    modules = {_module(p) + ("." if p.name == "__init__.py" else ""): p.read_text(encoding="utf-8") for p in FILES}
+    tied = {name for names in circles(modules) for name in names}
+    assert tied <= UNTIED_ELSEWHERE
+
+
+def test_a_circle_is_found() -> None:
+    inner = "import ser.a\ndef g():\n    from ser import b"
+    types = "if TYPE_CHECKING:\n    from ser.e.f import F"
+    sources = {"ser.": "", "ser.a": "import ser.c", "ser.c": inner, "ser.b": "import ser.a.f", "ser.d": "import ser.a"}
+    found = circles(sources | {"ser.e.": "", "ser.e.f": "from . import g", "ser.e.g": types})
+    assert found == [("ser.a", "ser.b", "ser.c"), ("ser.e.f", "ser.e.g")]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +181,10 @@ def test_every_room_has_its_row() -> None:
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ser.features import store",
         ),
         ("ser.features.tensors", "from ser import results"),
+        ("ser.results.metrics.gaps", "from ser.results.statistics.paired import compare"),
+        ("ser.results.studies", "def f():\n    from ser.results.report import compose"),
         (
-            "ser.results.records.runs",
+            "ser.results.stored.runs",
             "from importlib import import_module\nimport_module('ser.train.experiments.fit')",
         ),
         ("ser.errors", "import ser.metadata.table"),
@@ -129,7 +202,7 @@ def test_a_fault_is_found(module: str, source: str) -> None:
     [
         (
             "ser.train.experiments.fit",
-            "from ser.results.records.runs import write_run\nimport torch\nfrom . import trainer",
+            "from ser.results.stored.runs import write_run\nimport torch\nfrom . import trainer",
         ),
         ("ser.extract.encoders.wav2vec2", "import transformers"),
         ("ser.cli", "import ser\nser.__version__"),

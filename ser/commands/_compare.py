@@ -47,9 +47,9 @@ def command(
 
     from ser.errors import ConfigError
     from ser.jsonfile import write_json
+    from ser.results.comparison.compare import compare_results
     from ser.results.records.comparison import ResultComparison
     from ser.results.report.compose import text_of
-    from ser.results.statistics.comparison import compare_results
 
     if output is not None and output.suffix != ".json":
         raise ConfigError(f"--output {output}", expected="a file that ends in .json")

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.results.records.headlines import EXPERIMENT, STUDY
-from ser.results.records.listing import SORTS
+from ser.results.headlines import EXPERIMENT, STUDY
+from ser.results.listing import SORTS
 
 
 @click.command("list", cls=Command)
@@ -41,7 +41,7 @@ def command(
     ser results list --dataset ravdess --head mlp --sort validation --limit 10
     """
     from ser.jsonfile import dumps
-    from ser.results.records import listing
+    from ser.results import listing
     from ser.results.report.formats import terminal
     from ser.results.report.results_list import list_csv, list_table
 

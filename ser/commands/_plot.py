@@ -43,8 +43,8 @@ def command(session: Session, name: str, **options: Any) -> None:
     ser results plot NAME --kind all
     """
     from ser.results.plotting.gallery import plot_into
-    from ser.results.records.result import read_result
+    from ser.results.result import Result
 
-    result = read_result(name, session.workspace.results)
+    result = Result.find(name, session.workspace.results)
     for path in plot_into(result, **options):
         session.say(f"Written: {path}")

@@ -22,7 +22,7 @@ from ser.train.runs.options import option_fields
 
 if TYPE_CHECKING:
     from ser.metadata.folds.fold import FoldOptions
-    from ser.results.records.result import Result
+    from ser.results.result import Result
 
 FINAL = "output"  # this option of an experiment and those after it follow the options of training
 

@@ -55,10 +55,10 @@ def command(
     """
     from ser.jsonfile import dumps
     from ser.results.benchmarks import fit_command, preset, presets
-    from ser.results.records.result import read_result
+    from ser.results.blocks import Report, Section
     from ser.results.report.benchmark import benchmark_section, leaderboard, list_of_benchmarks
-    from ser.results.report.blocks import Report, Section
     from ser.results.report.formats.terminal import render
+    from ser.results.result import Result
     from ser.train.experiments.benchmark import benchmark, fold_file, missing
 
     name, *others = names
@@ -105,7 +105,7 @@ def command(
         command=" ".join([*words, f"--runs {runs or own.runs}"]),
         quiet=session.quiet,
     )
-    result = read_result(summary["experiment"], session.workspace.results)
+    result = Result.find(summary["experiment"], session.workspace.results)
     if form == "json":
         click.echo(dumps(leaderboard(name, own, result.record)))
         return
@@ -121,11 +121,11 @@ def _exported(session: Session, names: list[str], form: str) -> str:
     """Rows for leaderboards, of the finished results of benchmarks: a text in a format."""
     from ser.jsonfile import dumps
     from ser.results.benchmarks import preset
+    from ser.results.blocks import Report, Section
+    from ser.results.cells import csv_text
     from ser.results.report.benchmark import export_table, exported
-    from ser.results.report.blocks import Report, Section
     from ser.results.report.formats.md import table_lines
     from ser.results.report.formats.terminal import render
-    from ser.results.report.score_rows import csv_text
 
     if not names:
         raise ConfigError("ser benchmark export: no benchmark", expected="the names of some: ser benchmark list")

@@ -20,16 +20,16 @@ def command(session: Session, name: str) -> None:
     from ser.jsonfile import plain
     from ser.results.records.evaluation import Evaluation
     from ser.results.records.names import CONFIG
-    from ser.results.records.result import read_result
+    from ser.results.result import Result
     from ser.train.model_folder import read_model_folder
 
     if (Path(name) / CONFIG).is_file():
         click.echo(bibtex(origins_of_model(read_model_folder(Path(name)).config)), nl=False)
         return
-    result = read_result(name, session.workspace.results)
+    result = Result.find(name, session.workspace.results)
     records = [plain(result.record)]
     if isinstance(result.record, Evaluation) and result.record.model.record:
         records.insert(
-            0, plain(read_result(str(result.path.with_name(result.record.model.record)), result.path.parent).record)
+            0, plain(Result.find(str(result.path.with_name(result.record.model.record)), result.path.parent).record)
         )
     click.echo(bibtex(origins_of({"records": records})), nl=False)

@@ -24,11 +24,11 @@ def show(session: Session, name: str, form: str) -> None:
     NAME is an experiment, a beginning of its name that no other has, or a JSON file.
     """
     from ser.jsonfile import dumps, read_object
-    from ser.results.records.result import read_result
     from ser.results.report.compose import text_of
     from ser.results.report.score_rows import scores_csv
+    from ser.results.result import Result
 
-    result = read_result(name, session.workspace.results)
+    result = Result.find(name, session.workspace.results)
     if form == "json":
         click.echo(dumps(read_object(result.path, "result")))
     elif form == "csv":

@@ -14,7 +14,8 @@ from ser.evaluation.views import features_in_view, stored_views
 from ser.features.views import TTA_VIEWS
 from ser.results.metrics import evaluation
 from ser.results.metrics.classification import scores
-from ser.results.metrics.ensemble import against_members, mean_of_runs
+from ser.results.metrics.ensemble import mean_of_runs
+from ser.results.statistics.gains import against_members
 from ser.results.statistics.paired import compare
 from ser.train.classical.classifier import Classical
 from ser.workspace import Workspace

@@ -19,7 +19,7 @@ from ser.results.records.names import (
     amount_value,
     head_file_name,
 )
-from ser.results.records.runs import read_predictions
+from ser.results.stored.runs import read_predictions
 from ser.train.checkpoint import HeadFacts, SavedHead, head_facts, load_head
 from ser.workspace import Workspace
 

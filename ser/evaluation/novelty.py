@@ -16,7 +16,7 @@ from ser.features.tensors import load_features
 from ser.metadata.labels import load_scheme
 from ser.metadata.table import load_table
 from ser.results.metrics import novelty
-from ser.results.statistics.intervals import describe
+from ser.results.metrics.intervals import describe
 from ser.train.checkpoint import SavedHead
 from ser.train.runs.joined_corpora import identities, same_encoders
 from ser.workspace import Workspace

@@ -11,7 +11,7 @@ from ser.metadata.labels import load_scheme
 from ser.metadata.table import Table
 from ser.results.metrics import evaluation, soft_labels
 from ser.results.metrics.classification import class_numbers, scores
-from ser.results.statistics.intervals import describe
+from ser.results.metrics.intervals import describe
 
 
 def compare_with_votes(

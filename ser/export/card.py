@@ -10,11 +10,11 @@ from ser.errors import ConfigError
 from ser.export.citations import bibtex
 from ser.export.origins import Origin, limits
 from ser.jsonfile import plain
+from ser.results.cells import head_of, interval, number
 from ser.results.records.data_facts import DataFacts, data_facts
 from ser.results.records.model import Summary
-from ser.results.records.result import Result
-from ser.results.report.cells import head_of, interval, number
 from ser.results.report.origin import audit_lines, flat
+from ser.results.result import Result
 from ser.train.model_folder import ModelConfig
 
 USES = {

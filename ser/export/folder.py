@@ -21,7 +21,7 @@ from ser.results.metrics.calibration import is_bound
 from ser.results.metrics.evaluation import fit_temperatures
 from ser.results.records.find import find_heads
 from ser.results.records.names import ALL_ROWS, CONFIG, SHARED_FOLDS
-from ser.results.records.result import Result, read_result
+from ser.results.result import Result
 from ser.train.checkpoint import SavedHead, load_head, refuse_others
 from ser.train.classical.classifier import Classical
 from ser.train.heads._base import build_head, part_of
@@ -128,7 +128,7 @@ def _record_of(files: Sequence[Path], heads: Sequence[SavedHead]) -> Result | No
     path = files[0].parent.parent / f"{files[0].parent.name}.json"
     if not path.is_file():
         return None
-    result = read_result(str(path), path.parent)
+    result = Result.find(str(path), path.parent)
     stated = getattr(result.record, "config_hash", None)
     for file, head in zip(files, heads, strict=True):
         if stated != head.about.config_hash:

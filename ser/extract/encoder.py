@@ -22,18 +22,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
 from ser import registry
 from ser.errors import ConfigError
 from ser.extract.options import EncoderOptions, refuse_other_paths
+from ser.extract.views.view import AudioView
 from ser.files import JsonObject
 from ser.metadata.ledger import TrainingData
-
-if TYPE_CHECKING:
-    from ser.extract.views.view import AudioView
 
 ENCODERS = "ser.extract.encoders"
 
@@ -97,7 +95,7 @@ class Encoder(ABC):
     store_dtype: str = "float32"
     equal: bool = False
     spectrogram: bool = False
-    view: "AudioView | None" = None
+    view: AudioView | None = None
 
     def prepare(self, texts: Sequence[str], assets: dict[str, str]) -> None:  # noqa: B027
         """Called once before encoding, for encoders that are made from the corpus (a word-piece vocabulary).

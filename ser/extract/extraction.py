@@ -13,7 +13,7 @@ from ser.extract import utterances as gather
 from ser.extract.encoder import Encoder
 from ser.extract.pipeline import Chunk, Pipeline
 from ser.extract.plan import AUDIO_CHUNK, CHUNK_SECONDS, TEXT_CHUNK, batches, by_cost, chunks, merged, part
-from ser.extract.provenance import provenance
+from ser.extract.provenance import surroundings
 from ser.extract.report import ExtractionReport
 from ser.extract.store_update import StoreUpdate, facts, prepare, verify
 from ser.extract.utterances import Item
@@ -127,7 +127,8 @@ class _Run:
             for encoder in same:
                 path = workspace.store(table.dataset, encoder.name)
                 prepare(table, encoder, path, overwrite)
-                ran = provenance(encoder, jobs)
+                batches = {"batch_budget": encoder.budget, "probe": getattr(encoder, "probed", None)}
+                ran = {**surroundings(encoder.device, jobs), **batches}
                 opened = StoreWriter(
                     path, facts(encoder), provenance=ran, shared=shard[1] > 1, overwrite=overwrite, say=say
                 )

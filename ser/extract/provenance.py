@@ -11,7 +11,6 @@ from importlib.util import find_spec
 
 import ser
 from ser.errors import EncoderError
-from ser.extract.encoder import Encoder
 from ser.files import JsonObject
 
 _PACKAGES = (
@@ -41,12 +40,6 @@ def require(package: str, extra: str) -> None:
 def versions(*packages: str) -> dict[str, str]:
     """The installed versions of packages that must be there."""
     return {package: version(package) for package in packages}
-
-
-def provenance(encoder: Encoder, jobs: int) -> JsonObject:
-    """The surroundings of one encoder's extraction. JSON-able."""
-    own = {"batch_budget": encoder.budget, "probe": getattr(encoder, "probed", None)}
-    return {**surroundings(encoder.device, jobs), **own}
 
 
 def surroundings(device: str, jobs: int) -> JsonObject:

@@ -13,7 +13,8 @@ from ser.extract.extraction import extract
 from ser.extract.options import PUBLISHED, STATISTICS, EncoderOptions
 from ser.extract.report import ExtractionReport
 from ser.extract.views.recordings import open_folder
-from ser.extract.views.view import AudioView, ViewedEncoder, make_views
+from ser.extract.views.view import AudioView, make_views
+from ser.extract.views.viewed_encoder import ViewedEncoder
 from ser.features.stores.names import JOINT
 from ser.metadata.build import ensure_table
 from ser.metadata.labels import load_scheme

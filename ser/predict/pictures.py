@@ -11,8 +11,8 @@ from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import Inputs
 from ser.predict.predictions import NOVELTY
+from ser.results.blocks import printable
 from ser.results.plotting.style import PALETTE, Figure, save
-from ser.results.report.blocks import printable
 
 WINDOW, HOP = 0.025, 0.010  # s
 HIGHEST = 8000  # Hz

@@ -131,12 +131,12 @@ POOR = {
 def test_a_locale_without_a_character_loses_no_result(tmp_path: Path) -> None:
     """After hours of training, a poor locale must not end the command at its first arrow."""
     code = (
-        "import ser.results.records.listing, click\n"
+        "import ser.results.listing, click\n"
         "from ser.cli import entry\n"
         "def listed(folder, quiet):\n"
         "    click.echo('0.5 \\u2192 0.1')\n"
         "    return [], []\n"
-        "ser.results.records.listing.list_results = listed\n"
+        "ser.results.listing.list_results = listed\n"
         "entry()\n"
     )
     words = [sys.executable, "-c", code, "results", "list", "--workspace", str(tmp_path)]

@@ -27,13 +27,13 @@ from ser.features.tensors import load_tensors
 from ser.features.views import TTA_VIEWS
 from ser.jsonfile import plain
 from ser.metadata.table import load_table, write_table
+from ser.results.listing import list_results
 from ser.results.metrics import calibration
 from ser.results.metrics.conformal import conformal_sets
 from ser.results.records.find import find_summary
 from ser.results.records.kinds import read_record, read_summary
-from ser.results.records.listing import list_results
-from ser.results.records.runs import read_predictions
 from ser.results.report.compose import text_of
+from ser.results.stored.runs import read_predictions
 from ser.train.checkpoint import load_head
 from ser.train.experiments.combine import combine
 from ser.train.experiments.fewshot import fewshot

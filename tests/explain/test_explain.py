@@ -12,7 +12,7 @@ from ser.cli import main
 from ser.errors import ConfigError
 from ser.evaluation.evaluate import evaluate
 from ser.results.records.kinds import read_summary
-from ser.results.records.runs import read_predictions
+from ser.results.stored.runs import read_predictions
 from ser.train.experiments.fit import fit
 
 FAST: dict[str, Any] = {

@@ -21,7 +21,7 @@ from ser.export.origins import encoder_origin, limits, origins_of
 from ser.results.metrics.calibration import scaled
 from ser.results.metrics.evaluation import fit_temperatures
 from ser.results.records.kinds import read_summary
-from ser.results.records.result import read_result
+from ser.results.result import Result
 from ser.train.experiments.transfer import transfer
 from ser.train.model_folder import ModelConfig, read_model_folder
 from ser.workspace import Workspace
@@ -102,7 +102,7 @@ def test_heads_of_a_transfer_are_calibrated_on_the_validation_rows_of_their_sour
 def test_a_head_without_validation_predictions_is_not_called_calibrated(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = read_result("mfcc", trained / "results")
+    result = Result.find("mfcc", trained / "results")
     some = result.predictions
     monkeypatch.setattr(type(result), "predictions", some[some["fold"] != some["fold"].iloc[0]])
     with pytest.raises(ConfigError, match="nothing to fit the temperature of run 0, fold"):

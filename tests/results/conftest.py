@@ -16,8 +16,8 @@ from msgspec import convert
 from ser.jsonfile import plain
 from ser.results.metrics.classification import scores
 from ser.results.records.model import RunResult
-from ser.results.records.runs import write_record, write_run
-from ser.results.records.summary import FinishedExperiment, summarise, summarise_fewshot
+from ser.results.stored.runs import write_record, write_run
+from ser.results.stored.summary import FinishedExperiment, summarise, summarise_fewshot
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
 WRITTEN: dict[tuple[Any, ...], tuple[dict[str, bytes], dict[str, Any]]] = {}  # made once a process

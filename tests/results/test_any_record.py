@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from ser.cli import main
 from ser.errors import SerError
 from ser.metadata.labels import load_scheme
-from ser.results.records.listing import INDEX
+from ser.results.listing import INDEX
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 BEFORE = [

@@ -19,10 +19,10 @@ from ser.metadata.folds.fold import Fold, leave_out
 from ser.registry import names
 from ser.results.benchmarks import LINEAR, MLP, by, preset, presets
 from ser.results.benchmarks.emosuperb import CREMAD
+from ser.results.blocks import Table
 from ser.results.records.model import METRICS, MORE_METRICS
-from ser.results.records.result import read_result
 from ser.results.report.benchmark import benchmark_section, leaderboard
-from ser.results.report.blocks import Table
+from ser.results.result import Result
 from ser.train.experiments.benchmark import benchmark, parts_sha256
 from ser.train.experiments.fit import fit
 from ser.train.heads._base import options_of
@@ -99,7 +99,7 @@ def _with(one: Any, options: dict[str, Any]) -> Any:
 
 def test_published_values_stand_beside_ours_with_their_place_in_our_interval(ours: Any) -> None:
     summary = benchmark("emobox-emodb", ours.space, audio="toy", runs=2, jobs=1)
-    record = read_result(summary["experiment"], ours.space.results).record
+    record = Result.find(summary["experiment"], ours.space.results).record
     own = preset("emobox-emodb")
     section = benchmark_section("emobox-emodb", own, record)
     (table,) = [block for block in section.blocks if isinstance(block, Table)]

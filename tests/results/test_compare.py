@@ -14,14 +14,14 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from ser.cli import cli, main
 from ser.errors import ConfigError
 from ser.jsonfile import check, plain, write_json
+from ser.results.comparison.comparability import pair, read_members
+from ser.results.comparison.compare import compare_results
 from ser.results.records.comparison import ResultComparison
 from ser.results.records.kinds import read_record
 from ser.results.records.model import Summary
 from ser.results.records.stamps import VOIDS, refuse_void, voids
 from ser.results.report.compose import text_of
 from ser.results.statistics import paired, power
-from ser.results.statistics.comparability import pair, read_members
-from ser.results.statistics.comparison import compare_results
 from ser.results.statistics.permutation import variances
 
 Simulate = Callable[..., pd.DataFrame]

@@ -11,8 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from ser.errors import TrainingError
 from ser.jsonfile import plain
-from ser.results.metrics import measures
-from ser.results.statistics import intervals
+from ser.results.metrics import intervals, measures
 
 
 def test_describe_by_hand() -> None:

@@ -14,7 +14,7 @@ from ser.errors import ConfigError
 from ser.registry import load, names
 from ser.results import loggers as tracking
 from ser.results.records.kinds import read_record, read_summary
-from ser.results.records.result import Result
+from ser.results.result import Result
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 

@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
 from ser.metadata.table import load_table, make_table, write_table
-from ser.results.records.runs import read_predictions
+from ser.results.stored.runs import read_predictions
 from ser.train.checkpoint import SavedHead, head_facts, load_head
 from ser.train.experiments.fit import fit
 

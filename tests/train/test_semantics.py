@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser.results.records.runs import read_predictions
+from ser.results.stored.runs import read_predictions
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.combine import combine
 from ser.train.experiments.fewshot import fewshot

@@ -20,7 +20,7 @@ PROC = Path("/proc")
 WAITING = """
 import os, time
 import numpy as np
-import ser.results.records.listing
+import ser.results.listing
 from ser.cli import entry
 from ser.workers.processes import in_order
 
@@ -32,7 +32,7 @@ def waiting(results, quiet):
     array = np.zeros(1_000_000)  # goes to the workers as a file in shared memory
     list(in_order(work, [(array, results)] * 4, 2, "waiting"))
 
-ser.results.records.listing.list_results = waiting
+ser.results.listing.list_results = waiting
 entry()
 """
 
@@ -125,13 +125,13 @@ def test_signals_that_are_ignored_stay_ignored(tmp_path: Path) -> None:
     """As under nohup."""
     code = (
         "import os, signal\n"
-        "import ser.results.records.listing\n"
+        "import ser.results.listing\n"
         "from ser.cli import entry\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "def listed(folder, quiet):\n"
         "    os.kill(os.getpid(), signal.SIGHUP)\n"
         "    return [], []\n"
-        "ser.results.records.listing.list_results = listed\n"
+        "ser.results.listing.list_results = listed\n"
         "entry()\n"
     )
     words = ["results", "list", "--workspace", str(tmp_path)]

@@ -17,7 +17,7 @@ from ser.features.stores.names import CLASSES
 from ser.features.tensors import load_tensors
 from ser.metadata.build import ensure_table
 from ser.metadata.folds.fold import FoldOptions
-from ser.results.records.result import Result
+from ser.results.result import Result
 from ser.workers.threads import cores
 from ser.workspace import Workspace, open_workspace
 

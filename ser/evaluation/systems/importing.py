@@ -10,7 +10,7 @@ from ser.features.tensors import load_labels
 from ser.files import read_bytes
 from ser.metadata import ledger
 from ser.metadata.folds.fold import FoldOptions
-from ser.results.records.result import Result
+from ser.results.result import Result
 from ser.workspace import Workspace, open_workspace
 
 

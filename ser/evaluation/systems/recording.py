@@ -23,9 +23,9 @@ from ser.metadata.parsing import few
 from ser.results.records.model import RunResult, Sizes
 from ser.results.records.names import config_hash
 from ser.results.records.notes import notes_of
-from ser.results.records.result import Result, recorded
-from ser.results.records.runs import write_record, write_run
-from ser.results.records.summary import FinishedExperiment, summarise
+from ser.results.result import Result
+from ser.results.stored.runs import write_record, write_run
+from ser.results.stored.summary import FinishedExperiment, summarise
 from ser.train.runs.identity import identity, name_and_file
 from ser.train.runs.job import Run
 from ser.train.runs.predictions import collapse_note, prediction_rows, scores_by_split
@@ -149,7 +149,7 @@ def write_answers(
     )
     summary = summarise(finished, notes=notes_of(done))
     write_record(path, summary)
-    return recorded(summary, path), dict(joined.unused)
+    return Result.of(summary, path), dict(joined.unused)
 
 
 def _restricted(mapping: Mapping[str, str], scheme: Scheme, data: Tensors) -> list[str]:

@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError
-from ser.extract.encoder import Encoder
 from ser.extract.provenance import require, versions
 from ser.extract.views import effects, policies, simulated_rooms
 from ser.extract.views.recordings import RecordingFolder
-from ser.features.stores.names import MARK
 from ser.files import JsonObject
 from ser.metadata.labels import Scheme
 
@@ -184,31 +182,3 @@ def make_views(
                 action="Choose another with --view-scheme.",
             )
     return views
-
-
-class ViewedEncoder(Encoder):
-    """An encoder on a view of the audio; it has the name `ENCODER@VIEW`."""
-
-    def __init__(self, encoder: Encoder, view: AudioView) -> None:
-        self.encoder, self.view = encoder, view
-        self.name = f"{encoder.name}{MARK}{view.name}"
-        self.masks = encoder.spectrogram
-        self.identity = {**encoder.identity, "view": view.definition(self.masks)}
-        for name in ("modality", "level", "dim", "sample_rate", "minimum", "processes", "assets", "device", "equal"):
-            setattr(self, name, getattr(encoder, name))
-        self.store_dtype = encoder.store_dtype
-        if hasattr(encoder, "halve"):
-            self.halve = encoder.halve
-
-    @property
-    def budget(self) -> int:
-        return self.encoder.budget
-
-    def costs(self, inputs: Sequence[Any]) -> list[int]:
-        return self.encoder.costs(inputs)
-
-    def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
-        return self.encoder.encode(inputs)
-
-    def finish(self, features: NDArray[Any], utterance: str, emotion: str) -> NDArray[Any]:
-        return self.view.mask(features, utterance, emotion) if self.view is not None and self.masks else features

@@ -12,7 +12,7 @@ from ser.registry import load
 from ser.results.records.beside import beside
 from ser.results.records.kinds import read_record
 from ser.results.records.model import Opening
-from ser.results.records.result import Result
+from ser.results.stored_result import StoredResult
 from ser.results.studies import StudyRecord
 
 KIND = "logger"
@@ -43,7 +43,7 @@ def log(record: Opening, path: Path, loggers: Sequence[str]) -> list[str]:
         The command that shows what was written, one line per tracker.
     """
     need(loggers)
-    results = list(members(record, path)) if isinstance(record, StudyRecord) else [Result(path, record)]
+    results = list(members(record, path)) if isinstance(record, StudyRecord) else [StoredResult(path, record)]
     found = []
     for name in loggers:
         lines = {str(load(LOGGERS, name).write(one, path.parent)) for one in results}
@@ -51,8 +51,8 @@ def log(record: Opening, path: Path, loggers: Sequence[str]) -> list[str]:
     return found
 
 
-def members(study: StudyRecord, path: Path) -> Iterator[Result]:
+def members(study: StudyRecord, path: Path) -> Iterator[StoredResult]:
     """The summaries that a study is made of, each once."""
     for record in dict.fromkeys(record for _, record in study.members()):
         file = beside(path, record)
-        yield Result(file, read_record(file))
+        yield StoredResult(file, read_record(file))

@@ -8,8 +8,8 @@ from typing import Any
 
 from ser.jsonfile import dumps, plain
 from ser.results.records.model import RunRecord
-from ser.results.records.result import Result
 from ser.results.report.origin import flat
+from ser.results.stored_result import StoredResult
 
 PACKAGE = "mlflow"
 DATABASE = "mlflow.db"
@@ -19,7 +19,7 @@ LONGEST = 500  # characters of a parameter
 MARK = "ser.content"  # a tag with the hash of the content that a run was written from
 
 
-def write(result: Result, folder: Path) -> str:
+def write(result: StoredResult, folder: Path) -> str:
     """Write into `folder/mlflow.db`, or where MLFLOW_TRACKING_URI says; an earlier version of the experiment is replaced.
 
     Args:
@@ -47,7 +47,7 @@ def write(result: Result, folder: Path) -> str:
     return f"mlflow ui --backend-store-uri {place}"
 
 
-def _experiment(client: Any, result: Result, folder: Path) -> str:
+def _experiment(client: Any, result: StoredResult, folder: Path) -> str:
     name = str(result.record.experiment)
     found = client.get_experiment_by_name(name)
     if found is not None:
@@ -55,7 +55,7 @@ def _experiment(client: Any, result: Result, folder: Path) -> str:
     return str(client.create_experiment(name, artifact_location=(folder / "mlflow").resolve().as_uri()))
 
 
-def _summary(client: Any, experiment: str, result: Result) -> str:
+def _summary(client: Any, experiment: str, result: StoredResult) -> str:
     record = result.record
     tags = {
         "mlflow.runName": record.experiment,

@@ -8,13 +8,13 @@ from typing import Any
 
 from ser.jsonfile import dumps, plain
 from ser.results.records.model import RunRecord
-from ser.results.records.result import Result
+from ser.results.stored_result import StoredResult
 
 PACKAGE = "tensorboard"
 FILE = "events.out.tfevents.0.ser"
 
 
-def write(result: Result, folder: Path) -> str:
+def write(result: StoredResult, folder: Path) -> str:
     """Write `folder/tensorboard/EXPERIMENT/RUN/` for every training, and `summary/`; an earlier one is replaced whole.
 
     Args:
@@ -48,7 +48,7 @@ def _run(events: Any, record: RunRecord) -> None:
             events.add_scalar(f"{split}/{metric}", value, last)
 
 
-def _summary(events: Any, result: Result) -> None:
+def _summary(events: Any, result: StoredResult) -> None:
     for split in ("validation", "test", "pooled"):
         if metrics := getattr(result.numbers, split):
             for name, metric in metrics.items():

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ser.errors import TrainingError
 from ser.results.metrics import evaluation
-from ser.results.statistics.intervals import describe
+from ser.results.metrics.intervals import describe
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000

@@ -1,4 +1,4 @@
-"""Ensembles: the mean of several heads' probabilities, beside these heads one by one.
+"""Ensembles: the mean of several heads' probabilities; `statistics.gains` compares it with these heads one by one.
 
 Deep ensembles: Lakshminarayanan, Pritzel, Blundell, NeurIPS 2017. Runs of the same fold have the same test utterances, so the
 comparison is paired; the temperature of an ensemble is its own, fitted after averaging (Rahaman & Thiery, NeurIPS 2021).
@@ -9,8 +9,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ser.errors import TrainingError
-from ser.results.records.model import Comparison
-from ser.results.statistics.paired import compare
 
 
 def mean_of_runs(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
@@ -30,15 +28,3 @@ def mean_of_runs(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFr
     best = rows[columns].to_numpy().argmax(axis=1)
     found: pd.DataFrame = rows.assign(run=0, predicted=[classes[k] for k in best])[list(predictions.columns)]
     return found
-
-
-def against_members(
-    ensemble: pd.DataFrame, predictions: pd.DataFrame, classes: Sequence[str], metric: str = "UA"
-) -> Comparison:
-    """Compare the ensemble's test predictions (one run) with those of its members, which are all the runs.
-
-    Each member changes places with the same ensemble.
-    """
-    runs = sorted(predictions["run"].unique())
-    beside = pd.concat([ensemble.assign(run=run) for run in runs], ignore_index=True)
-    return compare(beside, predictions, classes, metric)

@@ -18,8 +18,8 @@ from ser.errors import TrainingError
 from ser.results.metrics import abstention as selective
 from ser.results.metrics import calibration
 from ser.results.metrics.classification import class_numbers
+from ser.results.metrics.intervals import describe
 from ser.results.metrics.predictions import metrics_from_predictions
-from ser.results.statistics.intervals import describe
 
 Floats = NDArray[np.float64]
 Temperatures = Mapping[tuple[int, str], float]

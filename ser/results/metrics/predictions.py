@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ser.errors import TrainingError
 from ser.results.metrics.classification import class_scores
+from ser.results.metrics.intervals import cluster_intervals, metrics_over_runs, unit_counts
 from ser.results.metrics.measures import (
     MEASURES,
     RATED_AS,
@@ -36,7 +37,6 @@ from ser.results.records.model import (
     OutputScores,
 )
 from ser.results.records.names import AMOUNTS
-from ser.results.statistics.intervals import cluster_intervals, metrics_over_runs, unit_counts
 
 TEXT_COLUMNS = ("utterance_id", "fold", "split", "true", "predicted", "speaker", "gender")
 COLUMNS = ("utterance_id", "run", "fold", "split", "true", "predicted", "speaker", "gender")

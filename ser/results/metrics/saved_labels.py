@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ser.results.records.names import amount_value
-from ser.results.studies.fewshot import Relation, SavedLabels
+from ser.results.records.study_numbers import Relation, SavedLabels
 
 
 def worth(score: float, amounts: Sequence[float], scores: Sequence[float]) -> tuple[float, Relation]:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
+from ser.results.cells import FEW_RUNS
 from ser.results.plotting.style import PALETTE, Figure
 from ser.results.records.model import Described
-from ser.results.report.cells import FEW_RUNS
 
 BARS = (PALETTE[0], PALETTE[4], PALETTE[2])  # next to each other they differ in grey too
 LABEL = 44  # characters of a line of an axis's label

@@ -17,8 +17,8 @@ from ser.errors import ConfigError
 from ser.features.blocks import Block
 from ser.features.tensors import load_features
 from ser.registry import unknown, words
+from ser.results.blocks import printable
 from ser.results.plotting.style import PALETTE, Figure
-from ser.results.report.blocks import printable
 from ser.workspace import Workspace, open_workspace
 
 METHODS = ("tsne", "umap", "pca")

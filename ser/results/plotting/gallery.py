@@ -1,43 +1,27 @@
 """The kinds of pictures, from the folder `ser/results/plotting/pictures`: the ones that fit a result, drawn and written."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ser.errors import ConfigError
 from ser.registry import load, names, summary, unknown
-from ser.results.plotting.style import FORMATS, Figure, save
-from ser.results.records.result import Result
-from ser.results.report.blocks import printable
+from ser.results.blocks import Picture, printable
+from ser.results.plotting.style import FORMATS, save
+from ser.results.stored_result import StoredResult
+from ser.results.studies import StudyRecord
+from ser.workspace import writing
 
 PICTURES = "ser.results.plotting.pictures"
 ALL = "all"
 
 
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A drawn picture.
-
-    Attributes:
-        kind: the plugin's name.
-        about: its subject, in one line.
-        figure: the drawing, with its title.
-        words: the same as text, for readers who do not see it.
-    """
-
-    kind: str
-    about: str
-    figure: Figure
-    words: str
-
-
-def kinds(result: Result) -> list[str]:
+def kinds(result: StoredResult) -> list[str]:
     """The kinds that fit a result, in the order of a report."""
     fitting = [name for name in names(PICTURES) if load(PICTURES, name).fits(result)]
     return sorted(fitting, key=lambda name: (load(PICTURES, name).ORDER, name))
 
 
-def draw(result: Result, kind: str, metric: str = "UA") -> Picture:
+def draw(result: StoredResult, kind: str, metric: str = "UA") -> Picture:
     """Draw a picture of a result.
 
     Args:
@@ -55,7 +39,7 @@ def draw(result: Result, kind: str, metric: str = "UA") -> Picture:
 
 
 def plot_into(
-    result: Result,
+    result: StoredResult,
     *,
     kinds: Sequence[str] | None = None,
     formats: Sequence[str] | None = None,
@@ -96,7 +80,15 @@ def plot_into(
             yield file or beside
 
 
-def wanted(result: Result, given: Sequence[str] | None) -> list[str]:
+def write_beside(result: StoredResult) -> None:
+    """Write the table of a study beside its record, as CSV and as the picture of its kind."""
+    study: StudyRecord = result.record
+    with writing(result.path.with_suffix(".csv")) as temporary:
+        temporary.write_text(study.as_csv() or "", encoding="utf-8")
+    save(draw(result, study.PICTURE).figure, result.path.with_suffix(f".{study.PICTURE}.png"))
+
+
+def wanted(result: StoredResult, given: Sequence[str] | None) -> list[str]:
     """The kinds that were asked for: `given`, all that fit for `all`, the first that fits for None.
 
     Raises:

@@ -15,8 +15,8 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from ser.errors import ConfigError
+from ser.results.blocks import printable
 from ser.results.records.find import dataset_of
-from ser.results.report.blocks import printable
 from ser.workspace import writing
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -50,7 +50,7 @@ class Figure(MatplotlibFigure):
         return content.getvalue()
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: MatplotlibFigure, path: Path) -> None:
     """Write a figure whole; the same figure gives the same bytes on every day.
 
     Raises:
@@ -84,7 +84,7 @@ def title(figure: Figure, record: Any, detail: str) -> None:
     figure.suptitle("\n".join(lines), fontsize=10)
 
 
-def strip_title(figure: Figure) -> str:
+def strip_title(figure: MatplotlibFigure) -> str:
     """Remove the title, for a picture with a caption; returns its words except the experiment's name."""
     words = " ".join(figure.get_suptitle().split("\n")[1:])
     figure.suptitle("")

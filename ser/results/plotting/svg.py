@@ -4,9 +4,9 @@ import io
 import re
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
 
-from ser.results.plotting.style import Figure
-from ser.results.report.blocks import UNPRINTABLE
+from ser.results.blocks import UNPRINTABLE
 
 BLACK = "#000000"
 

@@ -12,6 +12,9 @@ ShareName = Annotated[str, Meta(pattern="^[0-9]([.][0-9]{1,20})?(e-[0-9]{1,3})?$
 Temperature = Annotated[float, Meta(gt=0)]
 
 
+PROBABILITIES = ("NLL", "Brier", "ECE")  # the scores of `ProbabilityScores`
+
+
 class ModelOfEvaluation(Model, kw_only=True):
     """The experiment or the saved head that is evaluated."""
 
@@ -110,6 +113,11 @@ class Probabilities(Model, kw_only=True):
     uncalibrated: ProbabilityScores
     calibrated: ProbabilityScores | None
     change: ScoreChange | None
+
+    @property
+    def states(self) -> dict[str, ProbabilityScores]:
+        """The scores before and, where it was asked for, after calibration, by name."""
+        return {"uncalibrated": self.uncalibrated, **({"calibrated": self.calibrated} if self.calibrated else {})}
 
 
 class RiskCurve(Model, kw_only=True):
@@ -489,3 +497,9 @@ class Evaluation(Model, kw_only=True):
     def __post_init__(self) -> None:
         fits = set(self.confusion_matrix.labels) == set(self.per_class)
         require(fits, "Expected the labels of confusion_matrix as the keys of per_class")
+
+    @property
+    def parts(self) -> dict[str, "Evaluation | Augmented | Ensemble"]:
+        """The parts with scores and probabilities of their own, by name."""
+        named = {"one by one": self, "mean of views": self.tta, "mean of runs": self.ensemble}
+        return {name: part for name, part in named.items() if part is not None}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType, ValidationError, json
 
@@ -17,9 +17,6 @@ from ser.results.records.evaluation import Evaluation
 from ser.results.records.explanations import Explanations
 from ser.results.records.model import FewshotSummary, Opening, RunRecord, Summary
 from ser.results.records.names import SUMMARY_SCHEMA
-
-if TYPE_CHECKING:
-    from ser.results.studies import StudyRecord
 
 STUDIES = "ser.results.studies"
 
@@ -45,12 +42,6 @@ def kinds() -> dict[str, type[Model]]:
         "audit": AuditRecord,
         **studies,
     }
-
-
-@cache
-def studies() -> "dict[str, type[StudyRecord]]":
-    """Records of studies by their `schema`."""
-    return {schema_of(model): model for model in kinds().values() if model.__module__.startswith(STUDIES)}  # type: ignore[misc]
 
 
 def schema_of(model: type[Model]) -> str:

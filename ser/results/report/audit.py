@@ -5,8 +5,8 @@ from textwrap import shorten
 
 from ser.audit.finding import Finding
 from ser.audit.record import AuditRecord
-from ser.results.report.blocks import Block, Facts, Notice, Section, Text
-from ser.results.report.cells import date, many
+from ser.results.blocks import Block, Facts, Notice, Section, Text
+from ser.results.cells import date, many
 
 SEVERITIES = {"error": "Errors", "warning": "Warnings", "info": "Facts"}
 SHOWN = 5  # examples of a finding; the record has more

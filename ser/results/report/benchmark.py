@@ -7,12 +7,12 @@ from typing import Any
 
 from ser.errors import ConfigError
 from ser.results.benchmarks import Preset
+from ser.results.blocks import Block, Notice, Section, Table, Text
+from ser.results.cells import ABSENT, head_of, interval, number, over_runs, score
+from ser.results.listing import list_results
 from ser.results.records.find import stores_of
-from ser.results.records.listing import list_results
 from ser.results.records.model import Metric, Summary
-from ser.results.records.result import read_result
-from ser.results.report.blocks import Block, Notice, Section, Table, Text
-from ser.results.report.cells import ABSENT, head_of, interval, number, over_runs, score
+from ser.results.stored_result import StoredResult
 
 
 def benchmark_section(name: str, preset: Preset, record: Summary) -> Section:
@@ -101,7 +101,7 @@ def exported(names: Mapping[str, Preset], results: Path) -> list[dict[str, Any]]
         ConfigError: a benchmark has no finished record.
     """
     lines, _ = list_results(results)
-    records = {line.path: read_result(str(line.path), results) for line in lines if line.command == "benchmark"}
+    records = {line.path: StoredResult.find(str(line.path), results) for line in lines if line.command == "benchmark"}
     rows: list[dict[str, Any]] = []
     for name, preset in names.items():
         of = re.compile(rf"\bser[ .]benchmark (?:\S+ )*?{re.escape(name)}(?: |$)")

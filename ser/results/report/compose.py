@@ -12,19 +12,19 @@ from ser.audit.record import AuditRecord
 from ser.errors import ConfigError, SerError
 from ser.jsonfile import plain
 from ser.registry import load, names
+from ser.results.blocks import Block, Report, Section, Table, Text
+from ser.results.cells import ABSENT, interval, number
 from ser.results.records.comparison import ResultComparison
 from ser.results.records.evaluation import Evaluation
 from ser.results.records.find import dataset_of, fact_of, stores_of
 from ser.results.records.model import FewshotSummary, Summary
-from ser.results.records.result import Result, read_result
 from ser.results.report.audit import audit_sections
-from ser.results.report.blocks import Block, Report, Section, Table, Text
-from ser.results.report.cells import ABSENT, interval, number
 from ser.results.report.comparison import comparison_sections, difference_blocks, differences_in_words
 from ser.results.report.evaluation import evaluation_sections, evaluations_of
 from ser.results.report.origin import overview, provenance_sections, stamps_and_notes
 from ser.results.report.score_rows import score_rows
 from ser.results.report.summary import summary_sections
+from ser.results.stored_result import StoredResult
 from ser.results.studies import StudyRecord
 
 FORMATS = "ser.results.report.formats"
@@ -45,10 +45,10 @@ def write_report(results: Sequence[str], folder: Path, form: str | None = None, 
     Raises:
         ConfigError: an unknown result, format or ending; or the format needs a package that is not installed.
     """
-    return report_of([read_result(name, folder) for name in results], form, output)
+    return report_of([StoredResult.find(name, folder) for name in results], form, output)
 
 
-def report_of(results: Sequence[Result], form: str | None = None, output: Path | None = None) -> Path:
+def report_of(results: Sequence[StoredResult], form: str | None = None, output: Path | None = None) -> Path:
     """Write a report of results that have been read; arguments, result and errors as of `write_report`."""
     form = form or (_by_ending(output) if output else "html")
     plugin = load(FORMATS, form)
@@ -80,10 +80,10 @@ def text_of(record: Any, path: Path) -> str:
     from ser.results.report.formats.terminal import render
 
     typed = convert(plain(record), model_of(record)) if isinstance(record, dict) else record
-    return render(compose([Result(path, typed)], full=False))
+    return render(compose([StoredResult(path, typed)], full=False))
 
 
-def lead_of(result: Result) -> str:
+def lead_of(result: StoredResult) -> str:
     """The sentence that a result's report begins with, its score with the interval; of a comparison its differences too."""
     if isinstance(result.record, ResultComparison):
         names = difference_blocks(result.record)[0]
@@ -92,7 +92,7 @@ def lead_of(result: Result) -> str:
     return next((block.text for block in blocks if isinstance(block, Text) and block.lead), "")
 
 
-def compose(results: Sequence[Result], full: bool = True) -> Report:
+def compose(results: Sequence[StoredResult], full: bool = True) -> Report:
     """Make a report: of one result its sections; of several a comparison, and then each with its sections.
 
     Args:
@@ -110,11 +110,11 @@ def compose(results: Sequence[Result], full: bool = True) -> Report:
     return Report(f"{len(results)} results compared", [_compared(results), *inner], rows, about)
 
 
-def _title(result: Result) -> str:
+def _title(result: StoredResult) -> str:
     return str(getattr(result.record, "experiment", "") or result.path.name.removesuffix(".json"))
 
 
-def _sections(result: Result, full: bool) -> list[Section]:
+def _sections(result: StoredResult, full: bool) -> list[Section]:
     record = result.record
     if isinstance(record, (Summary, FewshotSummary)):
         evaluations = evaluations_of(result, full) if full else []
@@ -135,7 +135,7 @@ def _sections(result: Result, full: bool) -> list[Section]:
     return [*found, *(provenance_sections(result) if full else [])]
 
 
-def _study(result: Result, full: bool) -> list[Section]:
+def _study(result: StoredResult, full: bool) -> list[Section]:
     """Headline and stamps, then the pictures, and the tables."""
     study: StudyRecord = result.record
     pictures: list[Block] = []
@@ -148,7 +148,7 @@ def _study(result: Result, full: bool) -> list[Section]:
     return [Section("Result", top), *([Section("Comparisons and details", others)] if others else [])]
 
 
-def _refuse(results: Sequence[Result]) -> None:
+def _refuse(results: Sequence[StoredResult]) -> None:
     if not results:
         raise ConfigError("a report of nothing", expected="one or several results")
     paths = [r.path for r in results]
@@ -164,7 +164,7 @@ def _refuse(results: Sequence[Result]) -> None:
         )
 
 
-def _compared(results: Sequence[Result]) -> Section:
+def _compared(results: Sequence[StoredResult]) -> Section:
     """Pooled UA of each, and the paired differences as of `ser results compare`; or the reason why there are none."""
     head = ["experiment", "dataset", "head", "features", "of", "UA", "std", "95 % over runs", "runs", "stamps"]
     rows = []
@@ -181,11 +181,11 @@ def _compared(results: Sequence[Result]) -> Section:
     return Section("Comparison", [*_tested(results, table)])
 
 
-def _tested(results: Sequence[Result], scores: Table) -> list[Block]:
+def _tested(results: Sequence[StoredResult], scores: Table) -> list[Block]:
     if not all(r.is_summary for r in results):
         words = "No test of differences: one of these is not an experiment. A study has the tests of its own parts."
         return [Text(words), scores]
-    from ser.results.statistics.comparison import compare_results
+    from ser.results.comparison.compare import compare_results
 
     try:
         found = compare_results([str(r.path) for r in results], results[0].path.parent)

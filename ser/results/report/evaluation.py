@@ -1,32 +1,11 @@
 """Sections on an evaluation, by itself or as part of the report on its experiment."""
 
-from collections.abc import Mapping
-
 from msgspec import UNSET
 
 from ser.errors import SerError
 from ser.jsonfile import plain
-from ser.results.metrics.suite import REASONS
-from ser.results.records.beside import beside, picture_beside
-from ser.results.records.evaluation import (
-    Augmented,
-    Distances,
-    Ensemble,
-    Evaluation,
-    Novelty,
-    ProbabilityScores,
-    Speakers,
-    Suite,
-    SuiteCheck,
-    VoteScores,
-)
-from ser.results.records.explanations import Explanations
-from ser.results.records.find import OF_ANOTHER
-from ser.results.records.kinds import read_record
-from ser.results.records.model import Comparison
-from ser.results.records.result import Result
-from ser.results.report.blocks import Block, Command, Facts, Image, Notice, Section, Table, Text
-from ser.results.report.cells import (
+from ser.results.blocks import Block, Command, Facts, Image, Notice, Section, Table, Text
+from ser.results.cells import (
     ABSENT,
     TESTED,
     date,
@@ -40,15 +19,31 @@ from ser.results.report.cells import (
     score_heads,
     tested,
 )
+from ser.results.metrics.suite import REASONS
+from ser.results.records.beside import beside, picture_beside
+from ser.results.records.evaluation import (
+    PROBABILITIES,
+    Distances,
+    Evaluation,
+    Novelty,
+    Speakers,
+    Suite,
+    SuiteCheck,
+    VoteScores,
+)
+from ser.results.records.explanations import Explanations
+from ser.results.records.find import OF_ANOTHER
+from ser.results.records.kinds import read_record
+from ser.results.records.model import Comparison
 from ser.results.report.origin import FactRows, code_of, flat, stamps_and_notes
 from ser.results.report.summary import gender_table
+from ser.results.stored_result import StoredResult
 
-PROBABILITIES = ("NLL", "Brier", "ECE")
 DISTANCES = ("cross_entropy", "JS", "TVD")
 P_NOTE = "p is over models and speakers together, and the one that counts; p over models or over speakers alone is too small."
 
 
-def evaluations_of(result: Result, full: bool) -> list[Section]:
+def evaluations_of(result: StoredResult, full: bool) -> list[Section]:
     """A section for each evaluation beside a summary; one that is not of this very summary is named and left out."""
     name = result.path.name.removesuffix(".json")
     found, left = [], []
@@ -64,12 +59,12 @@ def evaluations_of(result: Result, full: bool) -> list[Section]:
             left.append(f"{path.name} is of another configuration")
             continue
         options = path.name.removesuffix(".json").removeprefix(f"{name}{OF_ANOTHER}-")
-        first, *others = evaluation_sections(Result(path, record), full)
+        first, *others = evaluation_sections(StoredResult(path, record), full)
         found.append(Section(f"Evaluation: {options}", first.blocks, others))
     return [*found, *([Section("Evaluations left out", [Notice("Not shown", left)])] if left else [])]
 
 
-def evaluation_sections(result: Result, full: bool) -> list[Section]:
+def evaluation_sections(result: StoredResult, full: bool) -> list[Section]:
     """Headline and scores; calibration, abstention, novelty, gaps, votes and explanations where there are any."""
     record: Evaluation = result.record
     tables = {
@@ -93,34 +88,16 @@ def evaluation_sections(result: Result, full: bool) -> list[Section]:
     return [*found, Section("How to evaluate again", _again(result), appendix=True)]
 
 
-def parts_of(record: Evaluation) -> Mapping[str, Evaluation | Augmented | Ensemble]:
-    """The parts with scores and probabilities of their own, by name."""
-    named = {"one by one": record, "mean of views": record.tta, "mean of runs": record.ensemble}
-    return {name: part for name, part in named.items() if part is not None}
-
-
-def units_of(record: Evaluation) -> str:
-    """Number of the units that its numbers are means over: `5 runs`, `1 head`."""
-    return many(record.scores.main.n, record.unit)
-
-
-def states_of(part: Evaluation | Augmented | Ensemble) -> dict[str, ProbabilityScores]:
-    """Scores of probabilities before and after calibration."""
-    found = part.probabilities
-    states = {"uncalibrated": found.uncalibrated, "calibrated": found.calibrated}
-    return {name: state for name, state in states.items() if state is not None}
-
-
-def _result(result: Result) -> list[Block]:
+def _result(result: StoredResult) -> list[Block]:
     record: Evaluation = result.record
     ua, data = record.scores.main, record.data
     over = f" (95 % over speakers {interval(ua.ci_95_speakers)})" if ua.ci_95_speakers else ""
     classes = len(data.classes)
-    what = f"{data.utterances} utterances, {classes} classes, {units_of(record)}"
+    what = f"{data.utterances} utterances, {classes} classes, {many(record.scores.main.n, record.unit)}"
     lead = f"UA {number(ua.mean)}{over} on {data.dataset}: {what}. Chance is {number(1 / classes)}."
     rows = [
         [name, *score_cells(part.scores), interval(part.scores.main.ci_95_speakers or None), str(part.scores.main.n)]
-        for name, part in parts_of(record).items()
+        for name, part in record.parts.items()
     ]
     head = ["test predictions", *score_heads(record.scores), "UA, 95 % over speakers", f"{record.unit}s"]
     blocks: list[Block] = [
@@ -138,7 +115,7 @@ def _result(result: Result) -> list[Block]:
     return [*blocks, _classes(record)]
 
 
-def evaluation_facts(result: Result) -> FactRows:
+def evaluation_facts(result: StoredResult) -> FactRows:
     """Names and values: the heads that were evaluated, and the data."""
     record: Evaluation = result.record
     data, model = record.data, record.model
@@ -185,8 +162,8 @@ def _classes(record: Evaluation) -> Table:
 
 def _calibration(record: Evaluation) -> list[Block]:
     rows = []
-    for name, part in parts_of(record).items():
-        for state, found in states_of(part).items():
+    for name, part in record.parts.items():
+        for state, found in part.probabilities.states.items():
             values = [score(getattr(found, m)) for m in PROBABILITIES]
             rows.append([f"{name}, {state}", *values, number(found.ECE_by_chance.mean)])
         change = part.probabilities.change
@@ -196,7 +173,7 @@ def _calibration(record: Evaluation) -> list[Block]:
         f"NLL in nats; Brier 0 to 2; ECE over {record.bins} bins of equally many utterances; by chance: of a head whose "
         "probabilities are exactly right, with as many utterances."
     )
-    states = states_of(record)
+    states = record.probabilities.states
     columns = [
         (f"{what}, {s}", getattr(f.reliability, what)) for s, f in states.items() for what in ("confidence", "accuracy")
     ]
@@ -334,7 +311,7 @@ def _votes(found: VoteScores) -> list[Block]:
     return blocks
 
 
-def _explanations(result: Result) -> list[Block]:
+def _explanations(result: StoredResult) -> list[Block]:
     """The pictures of `ser evaluate --explain`; those that are no longer there are named."""
     if result.record.explanations is None:
         return []
@@ -417,7 +394,7 @@ def _verdict(check: SuiteCheck) -> list[str]:
     return [f"{check.limit:g}", VERDICTS[check.passed] + ("" if check.sure else ", unsure")]
 
 
-def _again(result: Result) -> list[Block]:
+def _again(result: StoredResult) -> list[Block]:
     record: Evaluation = result.record
     stores = [(f"features {name}", f"SHA-256 {s['features_sha256']}") for name, s in record.data.stores.items()]
     table = [("table", f"SHA-256 {record.data.table.sha256}")] if record.data.table else []

@@ -6,12 +6,12 @@ from typing import Any
 from msgspec import UNSET
 
 from ser.jsonfile import plain
+from ser.results.blocks import Block, Command, Facts, Notice, Section, Table, Text
+from ser.results.cells import ABSENT, date, many
 from ser.results.records.data_facts import AuditFacts, DataFacts, FoldFacts, data_facts
 from ser.results.records.find import dataset_of, fact_of, is_system
 from ser.results.records.model import AnySummary, Environment, Opening, tested_utterances
-from ser.results.records.result import Result
-from ser.results.report.blocks import Block, Command, Facts, Notice, Section, Table, Text
-from ser.results.report.cells import ABSENT, date, many
+from ser.results.stored_result import StoredResult
 
 GROUPS = {"speaker": "speakers", "session": "sessions", "dialogue": "dialogues", "sentence": "sentences"}
 SHOWN_ELSEWHERE = ("audit", "folds", "datasets", "label_space")  # of the facts about data
@@ -29,7 +29,7 @@ def stamps_and_notes(record: Any) -> list[Block]:
     return [*found, *([Notice("Notes of the runs", notes)] if notes else [])]
 
 
-def overview(result: Result) -> Facts:
+def overview(result: StoredResult) -> Facts:
     """Data, configuration, date, code and command of a summary or a study, in a few lines."""
     record: Opening = result.record
     words = [dataset_of(record), *_named(record, ("learns", *_scheme(record), "protocol"))]
@@ -81,7 +81,7 @@ def code_of(environment: Environment) -> str:
     )
 
 
-def provenance_sections(result: Result) -> list[Section]:
+def provenance_sections(result: StoredResult) -> list[Section]:
     """Sections on data and audit, configuration, environment and reproduction."""
     record: Opening = result.record
     environment = list(flat(plain(record.environment)))
@@ -154,7 +154,7 @@ def audit_lines(audit: AuditFacts) -> list[str]:
     return [*lines, *(f"copies of test audio: {name} {value}" for name, value in flat(audit.copies))]
 
 
-def _again(result: Result) -> list[Block]:
+def _again(result: StoredResult) -> list[Block]:
     record: Opening = result.record
     blocks: list[Block] = [
         Command("Give this command in a workspace with the same tables and features", record.command),
@@ -178,7 +178,7 @@ def _hashes(data: DataFacts) -> Iterator[tuple[str, str]]:
             yield f"{name}: folds", f"SHA-256 {part.folds_sha256}"
 
 
-def _runs(result: Result) -> list[Block]:
+def _runs(result: StoredResult) -> list[Block]:
     """The trainings of a summary, each with the hash of its predictions; the experiments of a study with their records."""
     if not result.is_summary:
         rows = [[name, record] for name, record in result.record.members()]

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 
-from ser.results.records.headlines import STUDY, VALIDATION, Headline, Line
+from ser.results.blocks import Table
+from ser.results.cells import csv_text, date, head_of, number
+from ser.results.headlines import STUDY, VALIDATION, Headline, Line
 from ser.results.records.model import METRICS, MORE_METRICS
-from ser.results.report.blocks import Table
-from ser.results.report.cells import date, head_of, number
-from ser.results.report.score_rows import csv_text
 
 SYSTEMS = ("import", "import_predictions", "classify")  # commands that record a system that was not trained here
 

@@ -1,17 +1,14 @@
 """Scores of results as tidy rows, one per result, part and metric, and CSV. Pure and light."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from ser.results.records.evaluation import Evaluation
+from ser.results.blocks import ScoreRow
+from ser.results.cells import FEW_RUNS, csv_text
+from ser.results.records.evaluation import PROBABILITIES, Evaluation
 from ser.results.records.model import Described, FewshotSummary, Metrics, Summary
-from ser.results.report.blocks import ScoreRow
-from ser.results.report.cells import FEW_RUNS
 from ser.results.studies import StudyRecord
 
 SPLITS = ("validation", "test", "pooled")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a text that begins with one of these for a formula
 SUMMARY_COLUMNS = (
     "experiment",
     "percentage",
@@ -58,11 +55,9 @@ def _scores(parts: Mapping[str, Metrics | None]) -> dict[str, Scores]:
 
 
 def _of_evaluation(record: Evaluation) -> Iterator[tuple[str, dict[str, Scores]]]:
-    from ser.results.report.evaluation import PROBABILITIES, parts_of, states_of
-
-    for name, part in parts_of(record).items():
+    for name, part in record.parts.items():
         yield f"{record.data.dataset}, {name}", _scores({"pooled": part.scores})
-        for state, found in states_of(part).items():
+        for state, found in part.probabilities.states.items():
             yield f"{record.data.dataset}, {name}, {state}", {"pooled": {m: getattr(found, m) for m in PROBABILITIES}}
 
 
@@ -86,20 +81,3 @@ def _summary_csv(record: Summary | FewshotSummary) -> str:
             values = " ".join(map(str, m.values))
             rows.append((record.experiment, amount, split, name, m.mean, m.std, low, high, m.n, values))
     return csv_text(SUMMARY_COLUMNS, rows)
-
-
-def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as CSV, numbers in full. A text that a spreadsheet would take for a formula gets an apostrophe before it.
-
-    >>> csv_text(["of", "mean"], [("=1+1", -0.5)])
-    "of,mean\\n'=1+1,-0.5\\n"
-    """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([[_quoted(cell) for cell in row] for row in rows])
-    return out.getvalue()
-
-
-def _quoted(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

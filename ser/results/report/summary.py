@@ -8,13 +8,8 @@ from collections.abc import Callable
 
 from msgspec import UNSET, convert
 
-from ser.results.records.data_facts import data_facts
-from ser.results.records.evaluation import Genders
-from ser.results.records.find import dataset_of, fact_of, is_system
-from ser.results.records.model import CorpusNumbers, FewshotSummary, Metrics, OutputScores, Summary, matrix_of
-from ser.results.records.result import Result, metrics_of_groups
-from ser.results.report.blocks import Block, Section, Table, Text
-from ser.results.report.cells import (
+from ser.results.blocks import Block, Section, Table, Text
+from ser.results.cells import (
     ABSENT,
     TESTED,
     head_of,
@@ -29,8 +24,13 @@ from ser.results.report.cells import (
     size,
     tested,
 )
-from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects_notice
+from ser.results.cross_corpus import shared_classes, suspect_line, suspects_notice
+from ser.results.records.data_facts import data_facts
+from ser.results.records.evaluation import Genders
+from ser.results.records.find import dataset_of, fact_of, is_system
+from ser.results.records.model import CorpusNumbers, FewshotSummary, Metrics, OutputScores, Summary, matrix_of
 from ser.results.report.origin import overview, stamps_and_notes
+from ser.results.stored_result import StoredResult, metrics_of_groups
 
 FEW_SPEAKERS = 10  # of a gender: with fewer, drawing them again gives intervals that are too narrow
 FEW_UTTERANCES = 10  # of a speaker: with fewer, the UA is chance
@@ -64,7 +64,7 @@ TESTS = (
 )
 
 
-def summary_sections(result: Result, full: bool) -> list[Section]:
+def summary_sections(result: StoredResult, full: bool) -> list[Section]:
     """Make the sections on a summary, in the order of a report.
 
     Args:
@@ -88,7 +88,7 @@ def summary_sections(result: Result, full: bool) -> list[Section]:
     return [*found, *_corpora(result.record)]
 
 
-def headline(result: Result) -> Text:
+def headline(result: StoredResult) -> Text:
     """The first sentence: UA with its intervals, and of which data."""
     ua, record, name = result.numbers.pooled.main, result.record, main_head(result.numbers.pooled)
     intervals = [f"over {name} {words}" for name, words in _intervals(result) if words != ABSENT]
@@ -104,12 +104,12 @@ def headline(result: Result) -> Text:
     )
 
 
-def _intervals(result: Result) -> list[tuple[str, str]]:
+def _intervals(result: StoredResult) -> list[tuple[str, str]]:
     ua = result.numbers.pooled.main
     return [("runs", over_runs(ua)), ("speakers", interval(ua.ci_95_speakers or None))]
 
 
-def _scores(result: Result) -> list[Block]:
+def _scores(result: StoredResult) -> list[Block]:
     if isinstance(result.record, FewshotSummary):
         return [_amounts(result.record), _table({"pooled": result.numbers.pooled}, f"Scores at {result.amount}")]
     parts = {name: getattr(result.record, name) for name in PARTS}
@@ -143,11 +143,11 @@ def _amounts(record: FewshotSummary) -> Table:
     return Table("Scores over the amount of labelled target data", head, rows, note=note)
 
 
-def _nothing(result: Result, full: bool) -> list[Block]:
+def _nothing(result: StoredResult, full: bool) -> list[Block]:
     return []
 
 
-def _confusion(result: Result, full: bool) -> list[Block]:
+def _confusion(result: StoredResult, full: bool) -> list[Block]:
     if result.numbers.outputs:
         return []
     matrix = matrix_of(result.numbers)
@@ -161,7 +161,7 @@ def _confusion(result: Result, full: bool) -> list[Block]:
     return [Table(caption, ["true \\ predicted", *matrix.labels, "recall"], rows, shade=shade)]
 
 
-def _classes(result: Result, full: bool) -> list[Block]:
+def _classes(result: StoredResult, full: bool) -> list[Block]:
     if result.numbers.outputs:
         return [_outputs(result.numbers.outputs)]
     own = result.numbers.per_class or {}
@@ -191,7 +191,7 @@ def _outputs(outputs: dict[str, OutputScores]) -> Table:
     return Table(f"Each {kind}, mean over runs", [kind, *names, "utterances"], rows)
 
 
-def _genders(result: Result, full: bool) -> list[Block]:
+def _genders(result: StoredResult, full: bool) -> list[Block]:
     if not result.groups.gender:
         return []
     gap = result.groups.gender_gap
@@ -206,7 +206,7 @@ def _genders(result: Result, full: bool) -> list[Block]:
     return blocks
 
 
-def _groups(result: Result, kind: str, full: bool, note: str = "") -> Table:
+def _groups(result: StoredResult, kind: str, full: bool, note: str = "") -> Table:
     """Scores by gender or by speaker, with their intervals over runs in a whole report."""
     own = result.groups.gender if kind == "gender" else result.groups.speaker
     metrics = metrics_of_groups(own)
@@ -239,7 +239,7 @@ def gender_table(found: Genders, caption: str) -> Table:
     return Table(caption, ["gender", "UA (95 %)", "WA (95 %)", "utterances", "speakers"], rows, note=note)
 
 
-def _speakers(result: Result, full: bool) -> list[Block]:
+def _speakers(result: StoredResult, full: bool) -> list[Block]:
     """The lowest and the highest speaker, of those with enough utterances; in a whole report all."""
     own = result.groups.speaker
     enough = {name: g for name, g in own.items() if g.n >= FEW_UTTERANCES}
@@ -254,14 +254,14 @@ def _speakers(result: Result, full: bool) -> list[Block]:
     return [*blocks, _groups(result, "speaker", full)] if full and own else blocks
 
 
-def _folds(result: Result, full: bool) -> list[Block]:
+def _folds(result: StoredResult, full: bool) -> list[Block]:
     folds = result.numbers.folds or {}
     rows = [[name, str(f.n), *score_cells(f)] for name, f in folds.items()]
     head = ["fold", "utterances", *(score_heads(next(iter(folds.values()))) if folds else [])]
     return [Table("Test scores of each fold, mean ± std over runs", head, rows)] if len(rows) > 1 else []
 
 
-def _reliability(result: Result, full: bool) -> list[Block]:
+def _reliability(result: StoredResult, full: bool) -> list[Block]:
     if not full or result.numbers.outputs:
         return []
     from ser.results.metrics.spread import reliability_over_runs
@@ -286,7 +286,7 @@ def _reliability(result: Result, full: bool) -> list[Block]:
     ]
 
 
-DETAILS: dict[str, tuple[str, Callable[[Result, bool], list[Block]]]] = {
+DETAILS: dict[str, tuple[str, Callable[[StoredResult, bool], list[Block]]]] = {
     "fewshot": ("Score over labelled target data", _nothing),
     "confusion": ("Confusion matrix", _confusion),
     "classes": ("Classes", _classes),

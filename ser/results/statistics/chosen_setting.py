@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from msgspec import UNSET
 
+from ser.results.metrics.intervals import describe
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.model import RunResult
-from ser.results.statistics.intervals import describe
-from ser.results.studies.layers import LayerWeight
-from ser.results.studies.search import Nested
+from ser.results.records.study_numbers import LayerWeight, Nested
 
 
 def best_setting(scores: list[float | None]) -> int:

@@ -7,9 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.results.metrics.classification import class_scores
+from ser.results.metrics.intervals import unit_counts
 from ser.results.metrics.measures import score_of
 from ser.results.records.comparison import ByGender, ClassRows, GenderGap, Row, SystemGap
-from ser.results.statistics.intervals import unit_counts
 from ser.results.statistics.paired import drawn, percentiles
 from ser.results.statistics.permutation import Counts
 

@@ -1,4 +1,4 @@
-"""Paired differences within a study: gains of a transfer (also in words), of an ablation and of few-shot methods."""
+"""Paired differences within a study: gains of a transfer (also in words), an ablation, few-shot methods, an ensemble."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,16 +7,14 @@ import pandas as pd
 
 from ser.results.records.model import Comparison, RunResult
 from ser.results.records.names import amount_name, amount_of, amount_value
+from ser.results.records.study_numbers import Gain, MethodComparison, PositionComparison, VariantComparison
 from ser.results.statistics import paired
-from ser.results.studies import ablation, fewshot, layers, transfer
 
 SIGNIFICANT = 0.05
 ENOUGH_RUNS = 4  # exchanging fewer whole runs, the p of both tests together is wrong: `benchmarks/statistics.md`
 
 
-def comparisons(
-    predictions: dict[str, pd.DataFrame], classes: Sequence[str], source: str, oracle: str
-) -> list[transfer.Gain]:
+def comparisons(predictions: dict[str, pd.DataFrame], classes: Sequence[str], source: str, oracle: str) -> list[Gain]:
     """Compare each variant with the source's head alone, p-values adjusted for their number (Holm).
 
     Args:
@@ -41,7 +39,7 @@ def comparisons(
         }
         for (name, c), adjusted in zip(by_name.items(), p, strict=True)
     ]
-    return paired.adjusted(transfer.Gain, list(zip(each, more, strict=True)))
+    return paired.adjusted(Gain, list(zip(each, more, strict=True)))
 
 
 def _compare_whole_runs(a: pd.DataFrame, b: pd.DataFrame, classes: Sequence[str]) -> Comparison:
@@ -71,31 +69,29 @@ def transfer_verdict(gain: float, p: float | None) -> str:
     return "no gain shown" if gain >= 0 else "negative transfer on average, not significant"
 
 
-def against(
-    full: str, predictions: Mapping[str, pd.DataFrame], classes: Sequence[str]
-) -> list[ablation.VariantComparison]:
+def against(full: str, predictions: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> list[VariantComparison]:
     """Compare the full model of an ablation with each of the other variants, with p-values adjusted for their number."""
     found: list[tuple[Comparison, dict[str, Any]]] = [
         (paired.compare(predictions[full], other, classes), {"variant": name})
         for name, other in predictions.items()
         if name != full
     ]
-    return paired.adjusted(ablation.VariantComparison, found)
+    return paired.adjusted(VariantComparison, found)
 
 
 def against_others(
     chosen: str, others: Sequence[str], predictions: Mapping[str, pd.DataFrame], classes: Sequence[str]
-) -> list[layers.PositionComparison]:
+) -> list[PositionComparison]:
     """Compare the chosen position of an analysis of layers with some others, with p-values adjusted for their number."""
     found: list[tuple[Comparison, dict[str, Any]]] = [
         (paired.compare(predictions[chosen], predictions[name], classes), {"other": name}) for name in others
     ]
-    return paired.adjusted(layers.PositionComparison, found)
+    return paired.adjusted(PositionComparison, found)
 
 
 def by_amount(
     done: Mapping[str, Sequence[tuple[RunResult, pd.DataFrame]]], classes: Sequence[str]
-) -> list[fewshot.MethodComparison]:
+) -> list[MethodComparison]:
     """Compare each few-shot method with the first at each amount, p-values adjusted for the number of all (Holm).
 
     Runs are exchanged whole, as one source model is tested in all folds.
@@ -110,7 +106,7 @@ def by_amount(
         for amount, whole in parts[first].items()
         for name in others
     ]
-    return paired.adjusted(fewshot.MethodComparison, found)
+    return paired.adjusted(MethodComparison, found)
 
 
 def _whole(runs: Sequence[tuple[RunResult, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
@@ -122,3 +118,15 @@ def _whole(runs: Sequence[tuple[RunResult, pd.DataFrame]]) -> dict[str, pd.DataF
     return {
         name: pd.concat(frames[name], ignore_index=True).assign(fold="all") for name in sorted(frames, key=amount_value)
     }
+
+
+def against_members(
+    ensemble: pd.DataFrame, predictions: pd.DataFrame, classes: Sequence[str], metric: str = "UA"
+) -> Comparison:
+    """Compare the ensemble's test predictions (one run) with those of its members, which are all the runs.
+
+    Each member changes places with the same ensemble.
+    """
+    runs = sorted(predictions["run"].unique())
+    beside = pd.concat([ensemble.assign(run=run) for run in runs], ignore_index=True)
+    return paired.compare(beside, predictions, classes, metric)

@@ -22,9 +22,9 @@ from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from ser.errors import TrainingError
+from ser.results.metrics.intervals import describe, unit_counts
 from ser.results.metrics.measures import alike, measure_of, score_of, truth_columns
 from ser.results.records.model import Comparison, Tested, Tests
-from ser.results.statistics.intervals import describe, unit_counts
 from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, joint_test, shuffle_test, swap_test
 
 AnyComparison = TypeVar("AnyComparison", bound=Comparison)

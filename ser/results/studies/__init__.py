@@ -4,15 +4,16 @@ A plugin has a class `Study(StudyRecord)`: the fields of its record, and the met
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from ser.results.blocks import Block
 from ser.results.records.find import dataset_of
+from ser.results.records.kinds import kinds, schema_of
 from ser.results.records.model import Metrics, Opening
 
 if TYPE_CHECKING:
-    from ser.results.report.blocks import Block
-    from ser.results.verification.experiments import Experiments
+    from ser.results.stored.study_experiments import Experiments
 
 KIND = "kind of study"
 CLASS, BASE = "Study", "ser.results.studies:StudyRecord"  # of a plugin from outside, see `ser.outside`
@@ -47,7 +48,13 @@ class Standing(NamedTuple):
 
 
 class StudyRecord(Opening, kw_only=True):
-    """The record of a study. Its methods serve the list, the terminal, reports, comparisons and `verify`."""
+    """The record of a study. Its methods serve the list, the terminal, reports, comparisons and `verify`.
+
+    Attributes:
+        PICTURE: the kind of picture that is written beside the record with its table (`as_csv`); "": neither is.
+    """
+
+    PICTURE: ClassVar[str] = ""
 
     @property
     def dataset(self) -> str:
@@ -70,7 +77,7 @@ class StudyRecord(Opening, kw_only=True):
         """The sentence that a report begins with."""
         raise NotImplementedError
 
-    def blocks(self) -> "list[Block]":
+    def blocks(self) -> list[Block]:
         """Tables and remarks, the most important first."""
         raise NotImplementedError
 
@@ -91,5 +98,8 @@ class StudyRecord(Opening, kw_only=True):
         """Its table as CSV, where the kind has one of its own."""
         return None
 
-    def write_beside(self, path: Path) -> None:
-        """Write what lies beside the record in `path`, of kinds that have such files."""
+
+@cache
+def studies() -> dict[str, type[StudyRecord]]:
+    """Records of studies by their `schema`."""
+    return {schema_of(model): model for model in kinds().values() if issubclass(model, StudyRecord)}

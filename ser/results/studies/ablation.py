@@ -1,17 +1,18 @@
 """Ablation: the same experiment with fewer modalities or simpler fusion, compared in pairs with the full model."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Model, Word, require
-from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Notes
-from ser.results.report.blocks import Block, Table
-from ser.results.report.cells import TESTED, main_head, score_cells, score_heads, tested, with_interval
+from ser.results.blocks import Block, Table
+from ser.results.cells import TESTED, main_head, score_cells, score_heads, tested, with_interval
+from ser.results.records.model import Beside, Metrics, Notes
+from ser.results.records.study_numbers import VariantComparison
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:
-    from ser.results.verification.experiments import Experiments
+    from ser.results.stored.study_experiments import Experiments
 
 NOTE = (
     "Permutation tests: the models (run x fold) of each fold are exchanged; the predictions of a speaker are exchanged; in "
@@ -31,14 +32,6 @@ class Variant(Model, kw_only=True):
     validation: Metrics | None
     test: Metrics
     pooled: Metrics
-
-
-class VariantComparison(Comparison, kw_only=True):
-    """The full model minus a variant."""
-
-    FIRST: ClassVar = ("variant",)
-    variant: Annotated[str, Meta(description="Compared with the full model.")]
-    p_holm: AdjustedP
 
 
 class Study(StudyRecord, kw_only=True):

@@ -1,14 +1,12 @@
 """Few-shot methods on the same shots: their curves over the amount of labelled target data, comparisons, labels saved."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ser.jsonfile import Model, Share, Word, require
-from ser.results.records.model import AdjustedP, Amount, Beside, Comparison, Metrics, Number
-from ser.results.records.names import amount_value
-from ser.results.report.blocks import Block, Table
-from ser.results.report.cells import (
+from ser.jsonfile import Model, Word, require
+from ser.results.blocks import Block, Table
+from ser.results.cells import (
     ABSENT,
     TESTED,
     main_head,
@@ -20,10 +18,13 @@ from ser.results.report.cells import (
     tested,
     with_interval,
 )
+from ser.results.records.model import Amount, Beside, Metrics, Number
+from ser.results.records.names import amount_value
+from ser.results.records.study_numbers import MethodComparison, SavedLabels
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:
-    from ser.results.verification.experiments import Experiments
+    from ser.results.stored.study_experiments import Experiments
 
 NOTE = (
     "Pooled UA. Permutation tests: models are exchanged by whole runs; the predictions of a speaker are exchanged; in brackets "
@@ -33,8 +34,6 @@ WORTH = (
     "worth: the amount with which training from scratch has the same pooled UA, linear between its points in the logarithm of "
     "the amount; saved: share of the labels that scratch would need beyond those used. Of means over runs, without an interval."
 )
-
-Relation = Literal["about", "at most", "more than"]
 
 
 class Point(Model, kw_only=True):
@@ -73,48 +72,6 @@ class Source(Model, kw_only=True, forbid_unknown_fields=False):
 
     zero_shot: ZeroShot
     validation: Annotated[Metrics | None, Meta(description="On the source's own validation part.")]
-
-
-class MethodComparison(Comparison, kw_only=True):
-    """A method minus the reference at an amount, on the same shots."""
-
-    FIRST: ClassVar = ("amount", "method")
-    amount: str
-    method: str
-    p_holm: AdjustedP
-
-
-class SavedLabels(Model, kw_only=True):
-    """The worth of a score in labelled target data."""
-
-    method: Annotated[str, Meta(description="`source only` is the source model itself, at amount 0%.")]
-    amount: str
-    score: Annotated[Share, Meta(description="Pooled UA, mean over runs.")]
-    worth: Annotated[
-        float,
-        Meta(gt=0, description="Amount with which scratch has that score; linear in the logarithm of the amount."),
-    ]
-    relation: Relation
-    unit: Literal["%", "shots"]
-    saved: Annotated[
-        Annotated[float, Meta(le=1)] | None,
-        Meta(description="1 - amount / worth; null where the worth is a bound."),
-    ]
-
-    def worth_text(self) -> str:
-        """The worth with its unit, as a bound where it is one."""
-        unit = "shot" if self.unit == "shots" and self.worth == 1 else self.unit
-        if self.relation == "more than":
-            return f"not reached within {self.worth:g} {unit}"
-        if self.relation == "at most":
-            return f"no more than {self.worth:g} {unit}"
-        return f"{self.worth:.0f} {unit}" if self.worth >= 10 else f"{self.worth:.1f} {unit}"
-
-    def saved_text(self) -> str:
-        """The share of labels saved; where none are saved, the factor by which more are needed."""
-        if self.saved is None:
-            return ABSENT
-        return f"none: {1 - self.saved:.1f} times as many" if self.saved < 0 else f"{100 * self.saved:.0f} %"
 
 
 class Study(StudyRecord, kw_only=True):
@@ -163,7 +120,7 @@ class Study(StudyRecord, kw_only=True):
             caption = f"Each other method against {self.reference}"
             blocks.append(Table(caption, head, rows, left=2, note=NOTE))
         if self.saved_labels:
-            rows = [[r.method, r.amount, number(r.score), r.worth_text(), r.saved_text()] for r in self.saved_labels]
+            rows = [[r.method, r.amount, number(r.score), _worth(r), _saved(r)] for r in self.saved_labels]
             head = ["method", "target data", self.metrics[0], "worth", "saved"]
             blocks.append(Table("Labels saved", head, rows, left=2, note=WORTH))
         return list(blocks)
@@ -191,8 +148,8 @@ class Study(StudyRecord, kw_only=True):
             yield from ((f"{m.name}, {p.amount}", {"test": p.test, "pooled": p.pooled}) for p in m.curve)
 
     def recomputed(self, experiments: "Experiments") -> Recomputed:
-        from ser.results.records.summary import amounts_of
         from ser.results.statistics.gains import by_amount
+        from ser.results.stored.summary import amounts_of
 
         frames = experiments.frames(self.methods)
         zero_shot = None
@@ -212,12 +169,29 @@ class Study(StudyRecord, kw_only=True):
         if len(frames) == len(self.methods):
             done = {m.name: experiments.pairs(m) for m in self.methods}
             yield "$.comparisons", self.comparisons, by_amount(done, experiments.classes(frames[self.reference]))
-        yield "$.saved_labels", self.saved_labels, self._saved()
+        yield "$.saved_labels", self.saved_labels, self._saved_again()
 
-    def _saved(self) -> object:
+    def _saved_again(self) -> object:
         from ser.results.metrics.saved_labels import saved_labels
 
         curves = {m.name: {p.amount: p.pooled.main.mean for p in m.curve} for m in self.methods}
         zero = self.source.zero_shot.pooled.main.mean if self.source else None
         scratch = curves.pop("scratch", {})
         return saved_labels(curves, dict(sorted(scratch.items(), key=lambda item: amount_value(item[0]))), zero)
+
+
+def _worth(saved: SavedLabels) -> str:
+    """The worth with its unit, as a bound where it is one."""
+    unit = "shot" if saved.unit == "shots" and saved.worth == 1 else saved.unit
+    if saved.relation == "more than":
+        return f"not reached within {saved.worth:g} {unit}"
+    if saved.relation == "at most":
+        return f"no more than {saved.worth:g} {unit}"
+    return f"{saved.worth:.0f} {unit}" if saved.worth >= 10 else f"{saved.worth:.1f} {unit}"
+
+
+def _saved(saved: SavedLabels) -> str:
+    """The share of labels saved; where none are saved, the factor by which more are needed."""
+    if saved.saved is None:
+        return ABSENT
+    return f"none: {1 - saved.saved:.1f} times as many" if saved.saved < 0 else f"{100 * saved.saved:.0f} %"

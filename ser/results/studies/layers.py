@@ -1,18 +1,18 @@
 """Layer-wise analysis: the same head on each stored layer of an encoder, or with each pooling of frames; validation chooses."""
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Count, Model, Word, require
-from ser.results.records.model import AdjustedP, Beside, Comparison, Described, Metrics, Notes
-from ser.results.report.blocks import Block, Table
-from ser.results.report.cells import TESTED, interval, main_head, score, score_cells, score_heads, tested, with_interval
+from ser.results.blocks import Block, Table
+from ser.results.cells import TESTED, interval, main_head, score, score_cells, score_heads, tested, with_interval
+from ser.results.records.model import Beside, Metrics, Notes
+from ser.results.records.study_numbers import LayerWeight, Nested, PositionComparison
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
-from ser.results.studies.search import Nested
 
 if TYPE_CHECKING:
-    from ser.results.verification.experiments import Experiments
+    from ser.results.stored.study_experiments import Experiments
 
 ALL = "all layers"
 NOTE = (
@@ -43,21 +43,6 @@ class AllLayers(Model, kw_only=True):
     validation: Metrics
     test: Metrics
     pooled: Metrics
-
-
-class LayerWeight(Model, kw_only=True):
-    """The weight of one layer in the head on all of them, mean over folds, described over runs."""
-
-    layer: Count
-    weight: Described
-
-
-class PositionComparison(Comparison, kw_only=True):
-    """The chosen position minus another."""
-
-    FIRST: ClassVar = ("other",)
-    other: Annotated[str, Meta(description="Compared with the chosen one.")]
-    p_holm: AdjustedP
 
 
 class Study(StudyRecord, kw_only=True):

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Count, Model, require
+from ser.results.blocks import Block, Notice, Table
+from ser.results.cells import head_of, main_head, score, score_cells, score_heads, setting, with_interval
 from ser.results.records.model import Beside, Metrics, Notes
-from ser.results.report.blocks import Block, Notice, Table
-from ser.results.report.cells import head_of, main_head, score, score_cells, score_heads, setting, with_interval
+from ser.results.records.study_numbers import Nested
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:
-    from ser.results.verification.experiments import Experiments
+    from ser.results.stored.study_experiments import Experiments
 
 
 class Setting(Model, kw_only=True):
@@ -31,14 +32,6 @@ class Chosen(Model, kw_only=True):
     experiment: str
     record: Beside
     validation: Metrics
-    test: Metrics
-    pooled: Metrics
-
-
-class Nested(Model, kw_only=True):
-    """Several folds: each fold's setting chosen on its own validation part alone, its test part predicted with it."""
-
-    settings: Annotated[dict[str, dict[str, Any]], Meta(description="By fold.")]
     test: Metrics
     pooled: Metrics
 

@@ -1,21 +1,22 @@
 """Transfer from a source corpus to a target: adaptation or fine-tuning beside the source's head alone and the target's."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 from msgspec.structs import replace
 
 from ser.jsonfile import Model, Word, require
+from ser.results.blocks import Block, Table
+from ser.results.cells import ABSENT, TESTED, main_head, number, score_cells, score_heads, tested, with_interval
+from ser.results.cross_corpus import shared_classes, suspect_line, suspects_notice
 from ser.results.records.data_facts import data_facts
-from ser.results.records.model import AdjustedP, Beside, Comparison, Metrics, Stamps, Suspect
-from ser.results.report.blocks import Block, Table
-from ser.results.report.cells import ABSENT, TESTED, main_head, number, score_cells, score_heads, tested, with_interval
-from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects_notice
+from ser.results.records.model import Beside, Metrics, Stamps, Suspect
+from ser.results.records.study_numbers import Gain
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:
-    from ser.results.verification.experiments import Experiments
-    from ser.results.verification.runs import Runs
+    from ser.results.stored.checked_runs import Runs
+    from ser.results.stored.study_experiments import Experiments
 
 NOTE = (
     "Gain over the source's head alone, pooled {metric}. Permutation tests: models are exchanged by whole runs; the "
@@ -51,22 +52,6 @@ class Variant(Model, kw_only=True):
     chosen: (
         Annotated[bool, Meta(description="True if its lambda has the best selection score of its method.")] | UnsetType
     ) = UNSET
-
-
-class Gain(Comparison, kw_only=True):
-    """A variant minus the source's head alone."""
-
-    FIRST: ClassVar = ("variant",)
-    variant: Annotated[str, Meta(description="Compared with the source's head alone.")]
-    p_holm: AdjustedP
-    gap_closed: Annotated[
-        float | None,
-        Meta(
-            description="Share of the way from source only to target only; null where the interval of that gain is not above "
-            "0."
-        ),
-    ]
-    verdict: str
 
 
 class Study(StudyRecord, kw_only=True):

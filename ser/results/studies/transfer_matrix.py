@@ -1,23 +1,20 @@
 """Transfer matrix: a head of each corpus tested on all corpora, over the classes that all have."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from ser.jsonfile import Model, Word, require
+from ser.results.blocks import Block, Table
+from ser.results.cells import ABSENT, csv_text, score
+from ser.results.cross_corpus import shared_classes, suspect_line, suspects_notice
 from ser.results.records.data_facts import data_facts
 from ser.results.records.model import Beside, Metrics, Suspect
-from ser.results.report.blocks import Block, Table
-from ser.results.report.cells import ABSENT, score
-from ser.results.report.cross_corpus import shared_classes, suspect_line, suspects_notice
-from ser.results.report.score_rows import csv_text
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
-from ser.workspace import writing
 
 if TYPE_CHECKING:
-    from ser.results.verification.experiments import Experiments
+    from ser.results.stored.study_experiments import Experiments
 
 NOTE = (
     "{metric} of all test predictions together, mean ± std over runs. Rows are trained on, columns tested. In brackets: within "
@@ -52,6 +49,7 @@ class Cell(Model, kw_only=True):
 class Study(StudyRecord, kw_only=True):
     """Transfer matrix: a head of each corpus tested on all corpora, over the classes that all have."""
 
+    PICTURE: ClassVar = "matrix"
     schema: Literal["ser.matrix/1"] = "ser.matrix/1"
     notes: list[str]
     datasets: Annotated[list[str], Meta(min_length=2, description="Rows and columns, in their order.")]
@@ -139,16 +137,6 @@ class Study(StudyRecord, kw_only=True):
                 rows += [(*pair, "false", None, None, *_numbers(of[name], m)) for m in self.metrics]
         return csv_text(COLUMNS, rows)
 
-    def write_beside(self, path: Path) -> None:
-        """Write the table as CSV and as a heat map."""
-        from ser.results.plotting.gallery import draw
-        from ser.results.plotting.style import save
-        from ser.results.records.result import Result
-
-        with writing(path.with_suffix(".csv")) as temporary:
-            temporary.write_text(self.as_csv(), encoding="utf-8")
-        save(draw(Result(path, self), "matrix").figure, path.with_suffix(".matrix.png"))
-
 
 def _shown(cell: Cell) -> str:
     value = score(cell.pooled.main)
@@ -163,7 +151,7 @@ def _numbers(metrics: Metrics, name: str) -> tuple[object, ...]:
 
 def means(cells: Sequence[Cell], names: Sequence[str], side: Literal["source", "target"]) -> dict[str, Metrics]:
     """By corpus: the mean of the cells with it as source or target but the diagonal, run by run, described over runs."""
-    from ser.results.statistics.intervals import metrics_over_runs
+    from ser.results.metrics.intervals import metrics_over_runs
 
     found = {}
     for name in names:

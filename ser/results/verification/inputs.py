@@ -10,8 +10,8 @@ from ser.files import read_bytes
 from ser.metadata.targets import EMOTION
 from ser.results.metrics.measures import truth_columns
 from ser.results.records.model import Opening
+from ser.results.stored.verdict import Verdict
 from ser.results.verification.data import Corpus, corpora, own_scheme
-from ser.results.verification.verdict import Verdict
 from ser.workspace import Workspace
 
 

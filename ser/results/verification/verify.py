@@ -17,17 +17,17 @@ from ser.errors import ConfigError, SerError
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.data_facts import FoldFacts, data_facts
-from ser.results.records.kinds import read_record, read_schema, studies
+from ser.results.records.kinds import read_record, read_schema
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
 from ser.results.records.names import SUMMARY_SCHEMA, config_hash
-from ser.results.records.summary import FinishedExperiment, summarise_fewshot
 from ser.results.statistics import paired
-from ser.results.studies import StudyRecord
+from ser.results.stored.checked_runs import Runs, classes_of, read_runs, tested_labels
+from ser.results.stored.study_experiments import PARTS, Experiments
+from ser.results.stored.summary import FinishedExperiment, summarise_fewshot
+from ser.results.stored.verdict import Verdict
+from ser.results.studies import StudyRecord, studies
 from ser.results.verification.data import verify_data_facts
-from ser.results.verification.experiments import PARTS, Experiments
 from ser.results.verification.inputs import verify_data
-from ser.results.verification.runs import Runs, classes_of, read_runs, tested_labels
-from ser.results.verification.verdict import Verdict
 from ser.workspace import Workspace
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ser.errors import ConfigError, TrainingError
 from ser.features.tensors import Tensors
-from ser.results.records.result import Result
+from ser.results.result import Result
 from ser.results.statistics.gains import against
 from ser.results.studies import ablation
 from ser.train.classical.classifier import is_classical

@@ -9,7 +9,7 @@ from ser import registry
 from ser.errors import ConfigError
 from ser.metadata.targets import plugin
 from ser.registry import words
-from ser.results.records.result import Result
+from ser.results.result import Result
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant
 from ser.train.experiments.transfer import source_only, target_only, transfer_experiment, transfer_study

@@ -19,7 +19,7 @@ from ser.metadata.folds.fold_file import write_folds
 from ser.metadata.table import Table, load_table
 from ser.registry import words
 from ser.results.benchmarks import Preset, preset
-from ser.results.records.result import Result
+from ser.results.result import Result
 from ser.train.experiments.fit import fit
 from ser.workspace import Workspace, open_workspace
 

@@ -22,7 +22,7 @@ from ser.metadata.folds.fold import Fold
 from ser.registry import unknown, words
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.model import AdjustedComparison, AloneExperiment, CorpusNumbers
-from ser.results.records.result import Result
+from ser.results.result import Result
 from ser.results.statistics import paired
 from ser.results.statistics.gains import SIGNIFICANT
 from ser.train.runs.experiment import Experiment, fit_experiment, kind_of, make_experiment

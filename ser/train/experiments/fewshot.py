@@ -20,9 +20,9 @@ from ser.registry import words
 from ser.results.metrics.saved_labels import saved_labels
 from ser.results.records.model import CorpusNumbers, FewshotSummary, SourceModel
 from ser.results.records.names import amount_name, amount_of, amount_value
-from ser.results.records.result import Result
-from ser.results.records.summary import summarise_fewshot
+from ser.results.result import Result
 from ser.results.statistics.gains import by_amount
+from ser.results.stored.summary import summarise_fewshot
 from ser.results.studies.fewshot import Method, Point, Source, Study, ZeroShot
 from ser.train.classical.learner import refuse_words
 from ser.train.experiments.study import Variant, study

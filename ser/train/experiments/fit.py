@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ser.results.records.result import Result
+from ser.results.result import Result
 from ser.train.runs.experiment import fit_experiment
 from ser.train.runs.final import check_final, train_final
 from ser.train.runs.joined_corpora import load

@@ -16,7 +16,7 @@ from ser.features.stored_layers import one_layer, stored_layers
 from ser.features.tensors import Tensors
 from ser.registry import unknown
 from ser.results.metrics.measures import chosen_by
-from ser.results.records.result import Result
+from ser.results.result import Result
 from ser.results.statistics.chosen_setting import best_setting, nested, weights_over_runs
 from ser.results.statistics.gains import against_others
 from ser.results.studies import layers as record

@@ -16,7 +16,7 @@ from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
 from ser.results.metrics.measures import chosen_by
 from ser.results.records.names import config_hash
-from ser.results.records.result import Result
+from ser.results.result import Result
 from ser.results.statistics.chosen_setting import best_setting, nested
 from ser.results.studies import search as record
 from ser.train.experiments.search_space import Values, settings, training_of

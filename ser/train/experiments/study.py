@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import SerError
-from ser.results.records.result import Result
-from ser.results.records.runs import write_record
-from ser.results.records.summary import opening
+from ser.results.result import Result
+from ser.results.stored.runs import write_record
+from ser.results.stored.summary import opening
 from ser.results.studies import StudyRecord
 from ser.train.runs.experiment import Experiment, name_words
 from ser.train.runs.identity import name_and_file
@@ -114,8 +114,12 @@ def study(
     }
     found = kind(**fields)
     write_record(path, found)
-    found.write_beside(path)
-    return options.result(found)
+    result = options.result(found)
+    if kind.PICTURE:
+        from ser.results.plotting.gallery import write_beside
+
+        write_beside(result)
+    return result
 
 
 def _command(command: str, experiments: Sequence[Experiment]) -> str:

@@ -21,7 +21,7 @@ from ser.registry import words
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.model import tested_utterances
-from ser.results.records.result import Result
+from ser.results.result import Result
 from ser.results.studies.transfer_matrix import Cell, Study, means
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant, study

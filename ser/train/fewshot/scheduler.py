@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from ser.errors import SerError
 from ser.progress import progress
-from ser.results.records.runs import read_run, write_run
+from ser.results.stored.runs import read_run, write_run
 from ser.train.fewshot.job import FewshotJob, SourceModels
 from ser.train.fewshot.methods._base import method
 from ser.train.fewshot.shots import NOTHING

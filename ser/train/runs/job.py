@@ -18,7 +18,7 @@ class Run(NamedTuple):
     """One seed of an experiment on one fold.
 
     Attributes:
-        record: its result, as `ser.results.records.runs.write_run` takes it.
+        record: its result, as `ser.results.stored.runs.write_run` takes it.
         predictions: of its validation and test part, see `ser.train.runs.predictions`.
     """
 

@@ -29,7 +29,7 @@ from ser.workspace import Workspace, open_workspace
 if TYPE_CHECKING:
     from ser.metadata.folds.fold import FoldOptions
     from ser.results.records.model import Opening
-    from ser.results.records.result import Result
+    from ser.results.result import Result
 
 WORKSPACE = "the folder that holds metadata/, features/ and results/."
 HEADS = "ser.train.heads"
@@ -150,14 +150,14 @@ class FitOptions:
 
     def result(self, record: "Opening") -> "Result":
         """Write a record into the trackers that the user named, and return it with its place."""
-        from ser.results.records.result import recorded
+        from ser.results.result import Result
 
         path = self.record_of(record.experiment)
         if self.log:
             from ser.results.loggers import log
 
             log(record, path, self.log)
-        return recorded(record, path)
+        return Result.of(record, path)
 
     @property
     def named_stores(self) -> tuple[str, ...] | None:

@@ -10,7 +10,7 @@ import torch
 from ser.errors import SerError, TrainingError
 from ser.metadata.folds.fold import Fold
 from ser.progress import progress
-from ser.results.records.runs import read_run, write_run
+from ser.results.stored.runs import read_run, write_run
 from ser.train.checkpoint import head_facts
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment

@@ -13,7 +13,7 @@ import yaml
 from ser.cli import main
 from ser.extract.encoders import emotion2vec
 from ser.features.stores.store import FeatureStore
-from ser.results.records.runs import read_predictions
+from ser.results.stored.runs import read_predictions
 from ser.workspace import Workspace
 
 MODEL = "emotion2vec-plus-base"

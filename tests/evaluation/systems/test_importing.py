@@ -17,9 +17,9 @@ from ser.evaluation.systems.importing import import_predictions
 from ser.evaluation.systems.label_map import map_labels, read_map
 from ser.metadata.labels import SCHEMES
 from ser.metadata.table import load_table
+from ser.results.comparison.compare import compare_results
 from ser.results.records.kinds import read_summary
-from ser.results.records.runs import read_predictions
-from ser.results.statistics.comparison import compare_results
+from ser.results.stored.runs import read_predictions
 from ser.results.verification.verify import verify
 
 WORDS = {"anger": "ang", "happiness": "Happy", "neutral": "<|NEUTRAL|>", "sadness": "难过/sad"}  # as systems write them

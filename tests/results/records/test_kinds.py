@@ -14,8 +14,9 @@ from jsonschema import Draft202012Validator
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.jsonfile import json_schema, plain
-from ser.results.records.kinds import kinds, model_of, read_record, schema_of, studies
+from ser.results.records.kinds import kinds, model_of, read_record, schema_of
 from ser.results.records.model import FewshotSummary, Summary
+from ser.results.studies import studies
 
 BEFORE = [
     json.loads(line)

@@ -18,18 +18,18 @@ from ser.cli import cli
 from ser.errors import ConfigError
 from ser.evaluation.evaluate import evaluate
 from ser.jsonfile import dumps
+from ser.results.cells import interval, number, score
+from ser.results.metrics.intervals import describe
 from ser.results.metrics.suite import check
 from ser.results.plotting.gallery import draw, kinds
 from ser.results.plotting.style import save
 from ser.results.records.evaluation import Suite
 from ser.results.records.model import METRICS
-from ser.results.records.result import Result, read_result
-from ser.results.report.cells import interval, number, score
 from ser.results.report.compose import compose, text_of
 from ser.results.report.formats.html import render
 from ser.results.report.score_rows import score_rows
 from ser.results.report.summary import gender_table
-from ser.results.statistics.intervals import describe
+from ser.results.result import Result
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 SCORES = {"energy": 0.3, "max_softmax": 0.4, "mahalanobis": 0.9, "knn": None}
@@ -78,7 +78,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, write_experiment: Write) -> 
 
 @pytest.fixture(scope="module")
 def source(space: Path) -> Result:
-    return read_result("one.evaluation", space / "results")
+    return Result.find("one.evaluation", space / "results")
 
 
 @pytest.fixture
@@ -171,8 +171,8 @@ def test_gaps_have_the_intervals_of_the_record(source: Result) -> None:
 
 
 def test_a_summarys_report_takes_in_the_evaluations_beside_it(space: Path) -> None:
-    record = read_result("one.evaluation", space / "results").record
-    page = render(compose([read_result("one", space / "results")]))
+    record = Result.find("one.evaluation", space / "results").record
+    page = render(compose([Result.find("one", space / "results")]))
     assert "Evaluation: emodb-calibrated" in page
     for state in ("uncalibrated", "calibrated"):
         found = getattr(record.probabilities, state)
@@ -227,7 +227,7 @@ def test_what_is_not_of_this_summary_is_named_and_left_out(tmp_path: Path, write
     other = {**record, "model": {**record["model"], "config_hash": "0" * 12}}
     path.with_name("one.evaluation-other.json").write_text(json.dumps(other))
     path.with_name("one.evaluation-torn.json").write_text("{")
-    page = render(compose([read_result("one", tmp_path / "results")]))
+    page = render(compose([Result.find("one", tmp_path / "results")]))
     assert page.count("Evaluation: emodb<") == 2  # in the contents, and above its section
     assert "Evaluation: other" not in page
     assert "one.evaluation-other.json is of another configuration" in page
@@ -235,7 +235,7 @@ def test_what_is_not_of_this_summary_is_named_and_left_out(tmp_path: Path, write
 
 
 def test_an_evaluation_is_not_put_beside_other_results(space: Path) -> None:
-    sources = [read_result(name, space / "results") for name in ("one", "one.evaluation")]
+    sources = [Result.find(name, space / "results") for name in ("one", "one.evaluation")]
     with pytest.raises(ConfigError, match="is of the kind 'evaluation', which is reported by itself"):
         compose(sources)
 
@@ -268,12 +268,12 @@ def test_a_forged_explanation_shows_no_other_file(space: Path, tmp_path: Path) -
     shown = json.loads((folder / "looks" / "explanations.json").read_text())
     shown["examples"][0]["pictures"] = ["/./etc/passwd", "../../secret.png", "text.png", str(tmp_path / "secret.png")]
     (folder / "looks" / "explanations.json").write_text(json.dumps(shown))
-    page = render(compose([read_result("one.evaluation", folder)]))
+    page = render(compose([Result.find("one.evaluation", folder)]))
     assert "data:image" not in page
     assert page.count("names a file outside its folder") == 3
     assert "which is not a PNG picture" in page
     record = json.loads((folder / "one.evaluation-emodb-calibrated.json").read_text())
     (folder / "one.evaluation-emodb-calibrated.json").write_text(json.dumps(record | {"explanations": "/etc/passwd"}))
-    page = render(compose([read_result("one.evaluation", folder)]))
+    page = render(compose([Result.find("one.evaluation", folder)]))
     assert "Explanations that cannot be shown" in page
     assert "names a file outside its folder: /etc/passwd" in page

@@ -25,13 +25,14 @@ from ser.errors import ConfigError
 from ser.jsonfile import check, plain, write_json
 from ser.registry import load, names
 from ser.results.records.beside import PNG, beside, picture_beside
-from ser.results.records.kinds import model_of, read_record, studies
+from ser.results.records.kinds import model_of, read_record
 from ser.results.records.names import METRICS
-from ser.results.records.result import Result
 from ser.results.report.compose import FORMATS, compose, text_of, write_report
 from ser.results.report.formats.html import render
 from ser.results.report.formats.latex import escaped
 from ser.results.report.score_rows import score_rows
+from ser.results.result import Result
+from ser.results.studies import studies
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 VOID = {"meta", "br", "wbr", "hr", "img", "input", "link"}
@@ -210,7 +211,7 @@ def test_several_are_compared_first(folder: Path) -> None:
 def test_what_can_be_compared_is_tested_as_the_command_does(
     tmp_path: Path, write_experiment: Write, simulate: Callable[..., pd.DataFrame]
 ) -> None:
-    from ser.results.statistics.comparison import compare_results
+    from ser.results.comparison.compare import compare_results
 
     results = tmp_path / "results"
     write_experiment(results, "a", frame=simulate(skill=1.5))

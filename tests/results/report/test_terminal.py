@@ -14,10 +14,10 @@ from click.testing import CliRunner, Result
 
 from ser.cli import cli
 from ser.errors import ConfigError
+from ser.results.blocks import Table
+from ser.results.listing import list_results
 from ser.results.records.find import find_summary
 from ser.results.records.kinds import read_record
-from ser.results.records.listing import list_results
-from ser.results.report.blocks import Table
 from ser.results.report.compose import text_of
 from ser.results.report.formats import terminal
 from ser.results.report.score_rows import scores_csv

@@ -18,9 +18,9 @@ from ser.errors import ConfigError
 from ser.jsonfile import plain
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.kinds import read_summary
-from ser.results.records.runs import read_predictions
+from ser.results.stored.runs import read_predictions
+from ser.results.stored.verdict import Verdict
 from ser.results.verification.data import own_scheme
-from ser.results.verification.verdict import Verdict
 from ser.results.verification.verify import verify, verify_all
 from ser.workspace import Workspace
 

@@ -22,7 +22,7 @@ from ser.features.blocks import Block
 from ser.features.tensors import load_tensors
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.folds.protocols import make_folds
-from ser.results.records.runs import read_predictions
+from ser.results.stored.runs import read_predictions
 from ser.train.classical.classifier import Classical, make_classical
 from ser.train.classical.learner import ClassicalLearner
 from ser.train.experiments.fit import fit

@@ -30,7 +30,7 @@ from ser.features.blocks import stored_block
 from ser.features.tensors import load_tensors
 from ser.jsonfile import plain
 from ser.results.records.kinds import read_summary
-from ser.results.records.runs import read_predictions
+from ser.results.stored.runs import read_predictions
 from ser.synthesis import make_corpus
 from ser.train.checkpoint import CLASSIFIER, SavedHead, head_facts, load_head
 from ser.train.classical.classifier import Classical, _classes, make_classical

@@ -10,7 +10,7 @@ from ser.errors import ConfigError
 from ser.features.tensors import load_tensors
 from ser.jsonfile import plain
 from ser.results.records.kinds import read_record, read_summary
-from ser.results.records.runs import read_predictions
+from ser.results.stored.runs import read_predictions
 from ser.train.experiments.ablate import FULL, ablate, parts
 from ser.train.experiments.fit import fit
 from ser.train.runs import scheduler

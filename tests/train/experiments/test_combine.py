@@ -16,8 +16,8 @@ from ser.jsonfile import plain
 from ser.metadata.folds.protocols import make_folds
 from ser.metadata.table import make_table, write_table
 from ser.results.records.kinds import read_summary
-from ser.results.records.runs import read_predictions, read_run
 from ser.results.statistics import paired
+from ser.results.stored.runs import read_predictions, read_run
 from ser.train.checkpoint import load_head
 from ser.train.experiments.combine import combine, own_predictions, union_folds
 from ser.train.experiments.fit import fit

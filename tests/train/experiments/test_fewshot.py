@@ -21,7 +21,7 @@ from ser.features.normalise import normalise
 from ser.features.tensors import load_tensors
 from ser.jsonfile import plain
 from ser.results.records.kinds import read_record, read_summary
-from ser.results.records.runs import read_predictions
+from ser.results.stored.runs import read_predictions
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.fewshot import fewshot
 from ser.train.fewshot import scheduler as fewshot_scheduler

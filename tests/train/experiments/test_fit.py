@@ -16,7 +16,7 @@ from ser.jsonfile import plain
 from ser.metadata.folds.fold import FoldOptions
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.kinds import read_summary
-from ser.results.records.runs import read_predictions
+from ser.results.stored.runs import read_predictions
 from ser.train.experiments.fit import fit
 from ser.train.runs import scheduler
 from ser.train.runs import worker as units

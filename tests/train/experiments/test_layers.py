@@ -16,8 +16,8 @@ from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import load_tensors
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.plotting.gallery import draw
-from ser.results.records.result import read_result
-from ser.results.records.runs import read_predictions
+from ser.results.result import Result
+from ser.results.stored.runs import read_predictions
 from ser.results.verification.verify import verify
 from ser.train.checkpoint import load_head
 from ser.train.nn.layers import Enter
@@ -132,7 +132,7 @@ def test_over_poolings_validation_chooses_among_all(maker: Any) -> None:
     assert {c["other"] for c in study["comparisons"]} == set(POOLINGS) - {study["chosen"]}
     assert "all_layers" not in study
     path = maker.space.results / f"{study['experiment']}.json"
-    result = read_result(str(path), path.parent)
+    result = Result.find(str(path), path.parent)
     assert "Chosen on validation" in draw(result, "layers").words
     assert verify(path, maker.space).differences == []
 
@@ -140,7 +140,7 @@ def test_over_poolings_validation_chooses_among_all(maker: Any) -> None:
 def test_the_picture_has_both_curves_and_the_weights(space: Any) -> None:
     study = ser.layers("toy", space, stores="deep", **ONE)
     path = space.results / f"{study['experiment']}.json"
-    picture = draw(read_result(str(path), path.parent), "layers")
+    picture = draw(Result.find(str(path), path.parent), "layers")
     above, below = picture.figure.axes
     tests = [p["pooled"]["UA"]["mean"] for p in study["positions"]]
     assert list(above.lines[0].get_xdata()) == [0, 4, 9]

@@ -12,9 +12,9 @@ from ser.cli import main
 from ser.errors import ConfigError, SerError
 from ser.jsonfile import plain
 from ser.results.records.kinds import read_record, read_summary
-from ser.results.records.runs import read_predictions
 from ser.results.report.compose import text_of
 from ser.results.statistics.chosen_setting import best_setting
+from ser.results.stored.runs import read_predictions
 from ser.train.experiments.fit import fit
 from ser.train.experiments.search import search
 from ser.train.experiments.search_space import Range, parse_grid, settings, training_of

@@ -17,13 +17,13 @@ from ser.features.blocks import Block
 from ser.features.tensors import load_labels
 from ser.metadata.table import load_table, make_table, write_table
 from ser.predict.predictions import scales_note
+from ser.results.comparison.compare import compare_results
+from ser.results.listing import list_results
 from ser.results.metrics.measures import MEASURES, js, kl, measure_of
-from ser.results.records.listing import list_results
-from ser.results.records.result import read_result
-from ser.results.records.runs import read_predictions
 from ser.results.report.results_list import list_table
 from ser.results.report.summary import summary_sections
-from ser.results.statistics.comparison import compare_results
+from ser.results.result import Result
+from ser.results.stored.runs import read_predictions
 from ser.results.verification.verify import verify
 from ser.train.checkpoint import load_head
 from ser.train.experiments.ablate import ablate
@@ -164,7 +164,7 @@ def test_one_head_learns_the_class_and_dimensions(rated: Any) -> None:
     np.testing.assert_allclose(again, rows[columns].to_numpy(), rtol=1e-4, atol=1e-6)
     half = summary_of(rated, **mixed, loss="cross_entropy,ccc:0.5")
     assert compare_results([found["experiment"], half["experiment"]], rated.space.results).metric == "UA"
-    shown = str(summary_sections(read_result(found["experiment"], rated.space.results), False))
+    shown = str(summary_sections(Result.find(found["experiment"], rated.space.results), False))
     assert "Each dimension, mean over runs" in shown
 
 

@@ -17,8 +17,8 @@ from ser.jsonfile import plain
 from ser.metadata.table import load_table, write_table
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.kinds import read_record, read_summary
-from ser.results.records.runs import read_predictions
 from ser.results.statistics.gains import comparisons, transfer_verdict
+from ser.results.stored.runs import read_predictions
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.finetune import finetune
 from ser.train.experiments.fit import fit

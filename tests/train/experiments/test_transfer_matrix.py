@@ -23,8 +23,8 @@ from ser.metadata.languages import crossing, spoken
 from ser.metadata.table import load_table, make_table, write_table
 from ser.results.plotting.gallery import draw
 from ser.results.records.kinds import read_record, read_summary
-from ser.results.records.result import Result
-from ser.results.records.runs import read_predictions
+from ser.results.result import Result
+from ser.results.stored.runs import read_predictions
 from ser.results.studies.transfer_matrix import Study
 from ser.train.checkpoint import load_head
 from ser.train.experiments.adapt import adapt

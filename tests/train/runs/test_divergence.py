@@ -13,7 +13,7 @@ import torch
 from ser.cli import main
 from ser.errors import SerError, TrainingError
 from ser.jsonfile import plain
-from ser.results.records.runs import read_predictions
+from ser.results.stored.runs import read_predictions
 from ser.train.classical import learner as classical_learner
 from ser.train.classical.estimator import HeadClassifier
 from ser.train.experiments.ablate import ablate

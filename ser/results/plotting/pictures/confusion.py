@@ -4,20 +4,20 @@ from typing import Any
 
 import numpy as np
 
+from ser.results.cells import many
 from ser.results.plotting.style import INK, Figure, as_vector, title
 from ser.results.records.model import matrix_of
-from ser.results.records.result import Result
-from ser.results.report.cells import many
+from ser.results.stored_result import StoredResult
 
 ORDER = 30
 MOST = 3  # confusions that the words name
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return result.is_summary and not result.numbers.outputs
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     """Draw the matrix; of a few-shot summary that of its largest amount of target data."""
     matrix = matrix_of(result.numbers)
     labels, counts = matrix.labels, np.array(matrix.counts)
@@ -48,7 +48,7 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     matrix = matrix_of(result.numbers)
     labels, counts = matrix.labels, np.array(matrix.counts, dtype=np.float64)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

@@ -4,24 +4,23 @@ from typing import Any
 
 import numpy as np
 
+from ser.results.cells import many, score
 from ser.results.plotting.style import PALETTE, Figure, title
 from ser.results.records.evaluation import Evaluation, RiskCurve
-from ser.results.records.result import Result
-from ser.results.report.cells import score
-from ser.results.report.evaluation import parts_of, units_of
+from ser.results.stored_result import StoredResult
 
 ORDER = 72
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return isinstance(result.record, Evaluation)
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     record = result.record
     figure = Figure(figsize=(5.6, 4.6), layout="constrained")
     axes = figure.add_subplot()
-    for (name, part), colour in zip(parts_of(record).items(), PALETTE, strict=False):
+    for (name, part), colour in zip(record.parts.items(), PALETTE, strict=False):
         found = part.selective
         axes.plot(found.curve.coverage, found.curve.risk, color=colour, linewidth=1.8)
         axes.lines[-1].set_label(f"{name}, AURC {found.AURC.mean:.3f}")
@@ -38,11 +37,11 @@ def draw(result: Result, metric: str) -> Figure:
     axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     state = "as stored" if record.probabilities.calibrated is None else "under the temperatures"
-    title(figure, record, f"probabilities {state}, mean over {units_of(record)}")
+    title(figure, record, f"probabilities {state}, mean over {many(record.scores.main.n, record.unit)}")
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     record = result.record
     found = record.selective
     some = {share: found.accuracy_at[share] for share in ("1", "0.8", "0.5") if share in found.accuracy_at}

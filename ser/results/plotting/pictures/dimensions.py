@@ -3,20 +3,20 @@
 import numpy as np
 from msgspec import UNSET
 
+from ser.results.cells import many, number
 from ser.results.metrics.measures import ratings_beside
 from ser.results.plotting.style import PALETTE, Figure, title
 from ser.results.records.model import OutputScores
-from ser.results.records.result import Result
-from ser.results.report.cells import many, number
+from ser.results.stored_result import StoredResult
 
 ORDER = 35
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return result.is_summary and bool(_scores(result))
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     names, test = list(_scores(result)), result.test
     if result.numbers.outputs is UNSET:  # beside classes
         test = test.assign(**ratings_beside(test)[1])
@@ -38,11 +38,11 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     return "CCC: " + ", ".join(f"{name} {number(_ccc(result, name))}" for name in _scores(result)) + "."
 
 
-def _scores(result: Result) -> dict[str, OutputScores]:
+def _scores(result: StoredResult) -> dict[str, OutputScores]:
     """The scores of each dimension, mean over runs; {} where there are none."""
     numbers = result.numbers
     if numbers.ratings is not UNSET:
@@ -50,5 +50,5 @@ def _scores(result: Result) -> dict[str, OutputScores]:
     return numbers.outputs if numbers.outputs is not UNSET and "CCC" in result.metrics else {}
 
 
-def _ccc(result: Result, name: str) -> float:
+def _ccc(result: StoredResult, name: str) -> float:
     return float(_scores(result)[name].CCC or 0.0)

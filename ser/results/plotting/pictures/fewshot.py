@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from ser.results.cells import FEW_RUNS, many
 from ser.results.plotting.style import FULL_NAMES, PALETTE, Figure, title
 from ser.results.records.find import fact_of
 from ser.results.records.model import AmountNumbers, Metrics, Spread
 from ser.results.records.names import amount_value
-from ser.results.records.result import Result
-from ser.results.report.cells import FEW_RUNS, many
+from ser.results.stored_result import StoredResult
 from ser.results.studies.fewshot import Point, Study
 
 ORDER = 20
@@ -20,11 +20,11 @@ ZERO = "black"  # the zero-shot line: no method has its colour
 Curves = dict[str, dict[str, Point | AmountNumbers]]  # by name in the legend, then by amount
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return isinstance(result.record, Study) or result.amount is not None
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     """Draw a metric over the amount of target data, with its interval over three runs or more, and the zero-shot line.
 
     Of UA chance is drawn too. Percentages and shots have a panel each. Points of several methods at one amount stand side by
@@ -62,7 +62,7 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     zero = zero_shot(result)
     found = [] if zero is None else [f"no target data {zero.of(metric).mean:.3f}"]
     for name, curve in methods_of(result).items():
@@ -71,18 +71,18 @@ def words(result: Result, metric: str) -> str:
     return f"{metric.replace('_', ' ')}. " + "; ".join(found) + "."
 
 
-def chance_of(result: Result) -> float:
+def chance_of(result: StoredResult) -> float:
     """The UA of guessing, by the number of classes."""
     return 1 / len(result.classes if result.is_summary else fact_of(result.record, "classes"))
 
 
-def zero_shot(result: Result) -> Metrics | None:
+def zero_shot(result: StoredResult) -> Metrics | None:
     """The scores of the source model itself; None without one."""
     found: Metrics | None = result.record.source.zero_shot.pooled if result.record.source else None
     return found
 
 
-def methods_of(result: Result) -> Curves:
+def methods_of(result: StoredResult) -> Curves:
     """The curves of a few-shot study; of a summary its only one."""
     if not result.is_summary:
         return {m.name: {p.amount: p for p in m.curve} for m in result.record.methods}

@@ -2,17 +2,17 @@
 
 from ser.results.plotting.bars import Estimate, Series, bars, interval_note
 from ser.results.plotting.style import FULL_NAMES, Figure, title
-from ser.results.records.result import Result
+from ser.results.stored_result import StoredResult
 
 ORDER = 55
 MANY = 40  # a picture of more would be longer than a page
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return result.is_summary and 1 < len(result.numbers.folds or {}) <= MANY
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     folds = result.numbers.folds or {}
     names = [f"{name} (n {fold.n})" for name, fold in folds.items()]
     mean = result.numbers.test.of(metric).mean
@@ -24,6 +24,6 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     each = [f"{name} {fold.of(metric).mean:.3f}" for name, fold in (result.numbers.folds or {}).items()]
     return f"{metric.replace('_', ' ')} by fold: {', '.join(each)}."

@@ -3,17 +3,17 @@
 from ser.results.plotting.bars import Estimate, draw_points
 from ser.results.plotting.style import Figure, title
 from ser.results.records.evaluation import EvaluatedGender, EvaluatedSpeaker, Evaluation, Genders, Speakers
-from ser.results.records.result import Result
+from ser.results.stored_result import StoredResult
 
 ORDER = 76
 MANY = 40  # of more speakers, the best and the worst half of this number are shown
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return isinstance(result.record, Evaluation) and any(_groups(result.record).values())
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     rows, values = [], []
     for kind, found in _groups(result.record).items():
         for name, g in _shown(kind, found):
@@ -31,7 +31,7 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     found = []
     gender, speaker = result.record.groups.gender, result.record.groups.speaker
     if gender:

@@ -3,10 +3,10 @@
 import numpy as np
 from matplotlib.axes import Axes
 
+from ser.results.cells import FEW_RUNS
 from ser.results.plotting.bars import Estimate, draw_points, interval_note, points_note
 from ser.results.plotting.style import FULL_NAMES, PALETTE, Figure, title
-from ser.results.records.result import Result
-from ser.results.report.cells import FEW_RUNS
+from ser.results.stored_result import StoredResult
 from ser.results.studies.layers import Study
 
 ORDER = 20
@@ -14,11 +14,11 @@ LINES = (("validation", PALETTE[4], "s"), ("pooled", PALETTE[0], "o"))
 NAMES = {"validation": "validation", "pooled": "test"}
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return isinstance(result.record, Study)
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     study: Study = result.record
     if study.over == "pooling":
         return _poolings(study, metric)
@@ -45,7 +45,7 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     study: Study = result.record
     found = [
         f"{p.name} validation {p.validation.of(metric).mean:.3f}, test {p.pooled.of(metric).mean:.3f}"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ser.results.plotting.style import PALETTE, Figure, title
 from ser.results.records.model import RunRecord
-from ser.results.records.result import Result
+from ser.results.stored_result import StoredResult
 
 ORDER = 60
 MANY_TRAININGS = 20  # more are drawn as their median and a band
@@ -17,11 +17,11 @@ BAND = (10, 90)  # percentiles
 Curves = dict[str, list[list[float]]]
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return result.is_summary and bool(curves_of(result.records))
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     """Draw each training and their mean; of many, their median and a band.
 
     Trainings may end early: at an epoch, mean, median and band are of those that still ran, and they end where fewer than
@@ -50,7 +50,7 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     curves = curves_of(result.records)
     lengths = [len(values) for values in next(iter(curves.values()))]
     ends = {name.replace("_", " "): middle_curve(runs) for name, runs in curves.items()}

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 
 from ser.results.plotting.style import INK, Figure, as_vector, title
 from ser.results.records.model import Described
-from ser.results.records.result import Result
+from ser.results.stored_result import StoredResult
 from ser.results.studies.transfer_matrix import Cell, Study
 
 ORDER = 20
@@ -24,11 +24,11 @@ GAP = 0.15  # between the matrix and its means, in cells
 COLOURS = "Blues"
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return isinstance(result.record, Study)
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     """Draw source x target, mean ± std over runs, and the means without the diagonal. UA is coloured from chance to 1."""
     study: Study = result.record
     names, cells = study.datasets, study.by_pair()
@@ -67,7 +67,7 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     cells = [
         f"{c.source} to {c.target} {c.pooled.of(metric).mean:.3f}" + (" (within)" if c.within else "")
         for c in result.record.cells

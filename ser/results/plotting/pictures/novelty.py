@@ -3,16 +3,16 @@
 from ser.results.plotting.bars import BARS, Estimate, Series, bars, interval_note
 from ser.results.plotting.style import Figure, title
 from ser.results.records.evaluation import Evaluation
-from ser.results.records.result import Result
+from ser.results.stored_result import StoredResult
 
 ORDER = 74
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return isinstance(result.record, Evaluation) and bool(result.record.novelty)
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     rows, values, colours = [], [], []
     for number, entry in enumerate(result.record.novelty):
         for name, found in entry.scores.known().items():
@@ -27,7 +27,7 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     found = []
     for entry in result.record.novelty:
         each = ", ".join(f"{name.replace('_', ' ')} {f.AUROC.mean:.3f}" for name, f in entry.scores.known().items())

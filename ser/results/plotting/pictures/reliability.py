@@ -6,21 +6,20 @@ Of an evaluation with --calibrate before and after the temperatures.
 import numpy as np
 from matplotlib.axes import Axes
 
+from ser.results.cells import many, number, score
 from ser.results.metrics.spread import ReliabilityOverRuns, reliability_over_runs
 from ser.results.plotting.style import PALETTE, Figure, title
 from ser.results.records.evaluation import Evaluation, ProbabilityScores, Reliability
-from ser.results.records.result import Result
-from ser.results.report.cells import many, number, score
-from ser.results.report.evaluation import states_of, units_of
+from ser.results.stored_result import StoredResult
 
 ORDER = 70
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return (result.is_summary and not result.numbers.outputs) or isinstance(result.record, Evaluation)
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     if isinstance(result.record, Evaluation):
         return _before_and_after(result.record)
     found = reliability_over_runs(result.test)
@@ -32,7 +31,7 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     if isinstance(result.record, Evaluation):
         return "; ".join(f"{name}: {_ece(found)}" for name, found in _states(result.record).items()) + "."
     found = reliability_over_runs(result.test)
@@ -44,7 +43,7 @@ def words(result: Result, metric: str) -> str:
 
 def _states(record: Evaluation) -> dict[str, ProbabilityScores]:
     names = {"uncalibrated": "as stored", "calibrated": "under the temperatures"}
-    return {names[state]: found for state, found in states_of(record).items()}
+    return {names[state]: found for state, found in record.probabilities.states.items()}
 
 
 def _ece(found: ProbabilityScores) -> str:
@@ -59,7 +58,11 @@ def _before_and_after(record: Evaluation) -> Figure:
         _panel(axes, found.reliability)
         axes.set_title(f"{name}\n{_ece(found)}", fontsize=10)
     n = next(iter(states.values())).reliability.n
-    title(figure, record, f"{len(n)} bins of {sum(n) / len(n):.0f} utterances, mean over {units_of(record)}")
+    title(
+        figure,
+        record,
+        f"{len(n)} bins of {sum(n) / len(n):.0f} utterances, mean over {many(record.scores.main.n, record.unit)}",
+    )
     return figure
 
 

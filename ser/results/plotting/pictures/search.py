@@ -1,20 +1,20 @@
 """Search: validation score of each setting that was tried, best on top."""
 
+from ser.results.cells import setting
 from ser.results.plotting.bars import Estimate, points, points_note
 from ser.results.plotting.style import FULL_NAMES, Figure, title
-from ser.results.records.result import Result
-from ser.results.report.cells import setting
+from ser.results.stored_result import StoredResult
 from ser.results.studies import search
 
 ORDER = 20
 MANY = 40
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return isinstance(result.record, search.Study)
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     done = [s for s in result.record.settings if s.validation is not None]
     done.sort(key=lambda s: -s.validation.of(metric).mean)
     chosen = result.record.chosen.setting
@@ -28,7 +28,7 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     chosen = result.record.chosen
     tried = f"{result.record.tried} settings tried, {result.record.failed} failed"
     return f"{tried}; chosen {setting(chosen.setting)}, with {metric} {chosen.pooled.of(metric).mean:.3f} on test."

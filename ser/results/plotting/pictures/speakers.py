@@ -3,24 +3,24 @@
 from ser.results.metrics.spread import over_groups
 from ser.results.plotting.bars import BARS, Estimate, Series, bars, interval_note
 from ser.results.plotting.style import Figure, title
-from ser.results.records.result import Result, metrics_of_groups
+from ser.results.stored_result import StoredResult, metrics_of_groups
 
 ORDER = 50
 MANY = 40  # of more, the best and the worst half of this number are shown
 OTHER = "#999999"
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return result.is_summary and len(result.groups.speaker) > 1
 
 
-def _metric(result: Result, metric: str) -> str:
+def _metric(result: StoredResult, metric: str) -> str:
     """The metric itself, or the first of those that groups have scores of."""
     own = metrics_of_groups(result.groups.speaker)
     return metric if metric in own else own[0]
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     metric = _metric(result, metric)
     found = over_groups(result.test, result.classes, "speaker")
     bar = {s: e for s, g in found.items() if (e := Estimate.of(g.scores[metric])) is not None}
@@ -45,7 +45,7 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     name = metrics_of_groups(result.groups.speaker)[0]
     known = {s: g for s, g in result.groups.speaker.items() if g.of(name) is not None}
     rows, values = known, {s: g.of(name) or 0.0 for s, g in known.items()}

@@ -3,17 +3,17 @@
 from ser.results.plotting.bars import Estimate, Series, bars
 from ser.results.plotting.style import PALETTE, Figure, title
 from ser.results.records.evaluation import Evaluation, SuiteCheck
-from ser.results.records.result import Result
+from ser.results.stored_result import StoredResult
 
 ORDER = 69
 COLOURS = {True: PALETTE[0], False: PALETTE[1]}
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return isinstance(result.record, Evaluation) and bool(result.record.suite)
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     record, checks = result.record, _conditions(result)
     original = record.scores.main.mean
     values = []
@@ -28,11 +28,11 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     original = result.record.scores.main.mean
     each = ", ".join(f"{c.name} {original - c.value:.3f}" for c in _conditions(result))
     return f"UA of the original audio {original:.3f}; in each condition: {each}."
 
 
-def _conditions(result: Result) -> list[SuiteCheck]:
+def _conditions(result: StoredResult) -> list[SuiteCheck]:
     return [c for c in result.record.suite.checks if c.kind == "robustness"]

@@ -1,19 +1,19 @@
 """Transfer: the score of each variant beside source only and target only, and its gain over source only."""
 
+from ser.results.cells import number
 from ser.results.plotting.bars import Estimate, draw_points, points_note
 from ser.results.plotting.style import FULL_NAMES, Figure, title
-from ser.results.records.result import Result
-from ser.results.report.cells import number
+from ser.results.stored_result import StoredResult
 from ser.results.studies import transfer
 
 ORDER = 20
 
 
-def fits(result: Result) -> bool:
+def fits(result: StoredResult) -> bool:
     return isinstance(result.record, transfer.Study)
 
 
-def draw(result: Result, metric: str) -> Figure:
+def draw(result: StoredResult, metric: str) -> Figure:
     variants, gains = result.record.variants, result.record.comparisons
     figure = Figure(figsize=(5.6, 2.6 + 0.36 * (len(variants) + len(gains))), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=[len(variants) + 1, len(gains) + 1])
@@ -31,7 +31,7 @@ def draw(result: Result, metric: str) -> Figure:
     return figure
 
 
-def words(result: Result, metric: str) -> str:
+def words(result: StoredResult, metric: str) -> str:
     found = [f"{v.name} {number(v.pooled.of(metric).mean)}" for v in result.record.variants]
     gains = [f"{c.variant} {c.difference:+.3f} ({c.verdict})" for c in result.record.comparisons]
     return f"{metric.replace('_', ' ')}: {', '.join(found)}. Gains in UA: {'; '.join(gains)}."

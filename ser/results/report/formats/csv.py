@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ser.results.report.blocks import Report, ScoreRow
-from ser.results.report.score_rows import csv_text
+from ser.results.blocks import Report, ScoreRow
+from ser.results.cells import csv_text
 from ser.workspace import writing
 
 ENDING = ".csv"

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.results.plotting.gallery import Picture
+from ser.results.blocks import Block, Command, Facts, Image, Notice, Picture, Report, Section, Table, Text
 from ser.results.plotting.style import strip_title
-from ser.results.report.blocks import Block, Command, Facts, Image, Notice, Report, Section, Table, Text
 from ser.workspace import writing
 
 ENDING = ".docx"

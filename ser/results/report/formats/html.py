@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ser.results.blocks import Block, Image, Picture, Report, Section
 from ser.results.plotting import svg
-from ser.results.plotting.gallery import Picture
 from ser.results.plotting.style import strip_title
-from ser.results.report.blocks import Block, Image, Report, Section
 from ser.workspace import writing
 
 if TYPE_CHECKING:

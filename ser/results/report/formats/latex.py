@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ser.results.report.blocks import Notice, Report, Section, Table
+from ser.results.blocks import Notice, Report, Section, Table
 from ser.workspace import writing
 
 ENDING = ".tex"

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+from ser.results.blocks import Block, Command, Facts, Image, Notice, Report, Section, Table, Text
 from ser.results.plotting.style import save
-from ser.results.report.blocks import Block, Command, Facts, Image, Notice, Report, Section, Table, Text
 from ser.workspace import writing
 
 ENDING = ".md"

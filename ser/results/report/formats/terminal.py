@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import TextWrapper, fill, wrap
 
-from ser.results.report.blocks import Block, Command, Facts, Notice, Report, Section, Table, Text
+from ser.results.blocks import Block, Command, Facts, Notice, Report, Section, Table, Text
 from ser.workspace import writing
 
 ENDING = ".txt"

@@ -24,7 +24,7 @@ from msgspec.structs import asdict, astuple
 from ser.errors import ConfigError
 from ser.jsonfile import decode, read_limited
 from ser.progress import progress
-from ser.results.records.headlines import VALIDATION, Headline, Line, read_headline
+from ser.results.headlines import VALIDATION, Headline, Line, read_headline
 from ser.results.records.model import METRICS, MORE_METRICS
 from ser.workspace import writing
 

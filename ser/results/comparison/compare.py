@@ -12,16 +12,16 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import ConfigError
+from ser.results.comparison.comparability import Member, pair, read_members, tested_on
+from ser.results.metrics.intervals import metrics_over_runs, unit_counts
 from ser.results.metrics.measures import MEASURES, measure_of
 from ser.results.records.comparison import Compared, Pair, ResultComparison, TestedOn
 from ser.results.records.find import fact_of, stores_of, word_of
 from ser.results.records.model import Comparison
 from ser.results.records.names import config_hash
 from ser.results.records.stamps import refuse_void
-from ser.results.records.summary import opening
 from ser.results.statistics import differences, paired, power
-from ser.results.statistics.comparability import Member, pair, read_members, tested_on
-from ser.results.statistics.intervals import metrics_over_runs, unit_counts
+from ser.results.stored.summary import opening
 
 
 def compare_results(

@@ -1,6 +1,8 @@
 """Numbers and names as the texts of tables, the same in all formats. Pure and light."""
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ser.results.records.model import Comparison, Described, Metrics, Spread, Tested
@@ -15,6 +17,7 @@ HEADS = {
     "Hamming": "Hamming loss",
     "F1_1K": "macro F1 at 1/K",
 }  # headings of the metrics that are not their names
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a text that begins with one of these for a formula
 FEW_RUNS = 3  # with fewer, an interval over runs says nothing: with two, t is 12.7
 TESTED = ("effect", "p over models", "p over speakers", "p", "p, Holm")  # headings of `tested` after the interval
 
@@ -114,3 +117,20 @@ def setting(values: dict[str, Any]) -> str:
     'lr=0.001 head=mlp'
     """
     return " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in values.items())
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV, numbers in full. A text that a spreadsheet would take for a formula gets an apostrophe before it.
+
+    >>> csv_text(["of", "mean"], [("=1+1", -0.5)])
+    "of,mean\\n'=1+1,-0.5\\n"
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([[_quoted(cell) for cell in row] for row in rows])
+    return out.getvalue()
+
+
+def _quoted(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

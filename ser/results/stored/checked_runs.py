@@ -16,8 +16,8 @@ from ser.results.metrics.predictions import SPLITS, check_predictions
 from ser.results.records.beside import beside
 from ser.results.records.kinds import read_run_record
 from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
-from ser.results.records.runs import read_predictions
-from ser.results.verification.verdict import Verdict
+from ser.results.stored.runs import read_predictions
+from ser.results.stored.verdict import Verdict
 
 TIE = 1e-6  # by which the predicted class's probability may be below the highest: they are stored in single precision
 SAME = (

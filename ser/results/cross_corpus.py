@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from ser.results.blocks import Facts, Notice
 from ser.results.records.data_facts import DataFacts
 from ser.results.records.model import Suspect
-from ser.results.report.blocks import Facts, Notice
 
 
 def shared_classes(data: DataFacts) -> list[Facts]:

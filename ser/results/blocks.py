@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from ser.results.plotting.gallery import Picture  # of matplotlib, which the terminal does without
+    from matplotlib.figure import Figure  # the terminal does without matplotlib
 
 # C0 but for tab and line feed, DEL and C1 (ESC, BEL ...), halves of surrogate pairs, and the two that are no characters in XML.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -101,7 +101,24 @@ class Image(_Printable):
     words: str
 
 
-Block = Union[Text, Notice, Facts, Table, Command, Image, "Picture"]
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A drawn picture.
+
+    Attributes:
+        kind: the plugin's name.
+        about: its subject, in one line.
+        figure: the drawing, with its title.
+        words: the same as text, for readers who do not see it.
+    """
+
+    kind: str
+    about: str
+    figure: "Figure"
+    words: str
+
+
+Block = Text | Notice | Facts | Table | Command | Image | Picture
 
 
 @dataclass(frozen=True)

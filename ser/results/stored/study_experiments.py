@@ -11,8 +11,8 @@ from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.beside import beside
 from ser.results.records.kinds import read_record
 from ser.results.records.model import FewshotSummary, Metrics, RunRecord, Summary
-from ser.results.verification.runs import Runs, classes_of, read_runs
-from ser.results.verification.verdict import Verdict
+from ser.results.stored.checked_runs import Runs, classes_of, read_runs
+from ser.results.stored.verdict import Verdict
 
 PARTS = ("validation", "test", "pooled")
 

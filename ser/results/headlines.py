@@ -12,9 +12,10 @@ from ser.jsonfile import Count, decode, read_limited
 from ser.metadata.targets import TARGETS
 from ser.registry import names
 from ser.results.records.find import dataset_of, stores_of, verb, word_of
-from ser.results.records.kinds import beginning_of, studies
+from ser.results.records.kinds import beginning_of
 from ser.results.records.model import Amount
 from ser.results.records.names import METRICS, SUMMARY_SCHEMA, amount_value
+from ser.results.studies import studies
 
 EXPERIMENT, STUDY = "experiment", "study"
 VALIDATION = "validation"  # the column, and the beginning of the columns of JSON and CSV
