@@ -116,7 +116,8 @@ def _write_index(folder: Path, files: dict[str, Any]) -> None:
 def _code() -> str:
     """The code that makes headlines: an index of another one is not used."""
     parts = [
-        Path(__file__).with_name(name).read_bytes() for name in ("listing.py", "headlines.py", "find.py", "names.py")
+        (Path(__file__).parent / name).read_bytes()
+        for name in ("listing.py", "headlines.py", "records/find.py", "records/names.py")
     ]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
