@@ -77,7 +77,7 @@ def test_training_starts_without_scipy_and_collects_rubbish_again(before: str, t
     """scipy is a twentieth of the start-up. Collection is off while torch is imported; what a user has is frozen by nobody."""
     script = (
         f"import gc, sys; {before}\n"
-        "from ser.train.experiments import fit; from ser.results.statistics.intervals import describe; describe([0.5, 0.6])\n"
+        "from ser.train.experiments import fit; from ser.results.metrics.intervals import describe; describe([0.5, 0.6])\n"
         "count = gc.get_freeze_count(); print(gc.isenabled(), 'more' if count > 100_000 else count, 'scipy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
