@@ -13,6 +13,7 @@ ROWS = [
     {
         "errors",
         "files",
+        "optional",
         "registry",
         "outside",
         "starter",

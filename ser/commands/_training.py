@@ -194,9 +194,9 @@ def arguments(session: Session, options: Mapping[str, Any], **chosen: str | None
     Raises:
         ConfigError: a tracker whose package is not installed; a head's option that is not KEY=VALUE.
     """
-    from ser.results.loggers import need
+    from ser.results.loggers import refuse_absent
 
-    need(options["log"])
+    refuse_absent(options["log"])
     given = {name: value for name, value in options.items() if name != "log"}
     pairs = _pairs(options["head_options"])
     return {**given, "head_options": pairs, "quiet": session.quiet, "command": recorded_command(**chosen)}

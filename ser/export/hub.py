@@ -8,11 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, EncoderError
 from ser.export.folder import export_folder, refuse_other_content
 from ser.export.origins import limits
-from ser.extract.provenance import require
 from ser.jsonfile import decode, read_limited
+from ser.optional import need
 from ser.results.records.names import CONFIG
 from ser.train.model_folder import CARD, ModelConfig, ModelFolder, read_model_folder
 from ser.workspace import Workspace, writing_folder
@@ -149,7 +149,7 @@ def _check_name(repo: str) -> None:
 
 
 def _api(endpoint: str | None) -> Any:
-    require("huggingface_hub", "hub")
+    need("huggingface_hub", "hub", kind=EncoderError)
     from huggingface_hub import HfApi
 
     return HfApi(endpoint=endpoint, library_name="ser")
@@ -158,7 +158,7 @@ def _api(endpoint: str | None) -> Any:
 @contextmanager
 def _errors(repo: str) -> Iterator[None]:
     """Turn the errors of huggingface_hub, and of what it calls, into one line that says what to do."""
-    require("huggingface_hub", "hub")
+    need("huggingface_hub", "hub", kind=EncoderError)
     from huggingface_hub import errors
 
     try:

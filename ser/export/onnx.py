@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 import ser
-from ser.errors import ConfigError, SerError
+from ser.errors import ConfigError, EncoderError, SerError
 from ser.export.graph import FromFeatures, FromWaveform, refuse
 from ser.extract.models.frozen_encoder import Frozen
-from ser.extract.provenance import require
 from ser.features.blocks import Block
 from ser.jsonfile import dumps
 from ser.metadata.table import load_table
+from ser.optional import need
 from ser.predict.inputs import SEGMENT, Inputs, check_inputs
 from ser.predict.onnx_head import ENDING, KEY, LENGTHS, OUTPUT, WAVEFORM, OnnxFacts, OnnxHead, WaveformFacts, load_onnx
 from ser.predict.predictor import Predictor
@@ -88,8 +88,8 @@ def export_onnx(
         raise ConfigError(f"--output {output}", expected=f"a file that ends in {ENDING}")
     if output.exists() and not overwrite:
         raise ConfigError(f"{output} is there already", action="Name another file, or write over it: --overwrite.")
-    require("onnx", "onnx")
-    require("onnxruntime", "onnx")
+    need("onnx", "onnx", kind=EncoderError)
+    need("onnxruntime", "onnx", kind=EncoderError)
     files, temperatures = heads_and_temperatures(model)
     heads = [load_head(file) for file in files]
     refuse_others(files, heads)

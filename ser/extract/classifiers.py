@@ -33,8 +33,9 @@ from ser.extract.models.loading import (
 )
 from ser.extract.models.stem import receptive_field
 from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device, torch_dtype
-from ser.extract.provenance import require, versions
+from ser.extract.provenance import versions
 from ser.features.stores.names import CLASSES
+from ser.optional import need
 
 TOKENS = "tokens.txt"  # funasr's list of labels, one in each line
 UNUSED = "unuse"  # the beginning of labels that funasr leaves out
@@ -66,7 +67,7 @@ def load_classifier(name: str, options: EncoderOptions) -> Classifier:
     if known.checkpoint is not None or emotion2vec.accepts(name):
         hubs = (modelscope_cache, mirror_cache, modelscope_hub, mirror_hub)
         return Emotion2vecClassifier(known, locate_model(known, options, emotion2vec.NEEDS, hubs), options)
-    require("transformers", "encoders")
+    need("transformers", "encoders", kind=EncoderError)
     return AudioClassifier(known, locate_model(known, options, (*NEEDS, PREPROCESSOR)), options)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ser.errors import EncoderError
 from ser.extract.options import EncoderOptions
+from ser.optional import absent
 
 TENSORS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 TIMEOUT = 10.0  # s until a network that does not answer is called missing
@@ -124,7 +125,7 @@ def modelscope_hub(model: str, options: EncoderOptions) -> ModelFiles | None:
     try:
         api = import_module("modelscope.hub.api")
     except ImportError:
-        raise Unreachable("ModelScope is asked by the package modelscope: pip install 'ser[modelscope]'") from None
+        raise Unreachable(absent("modelscope", "modelscope", "ModelScope").line()) from None
     try:
         endpoint = api.HubApi().endpoint
         import_module("requests").head(endpoint, timeout=TIMEOUT)

@@ -7,10 +7,8 @@ import os
 import platform
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 
 import ser
-from ser.errors import EncoderError
 from ser.files import JsonObject
 
 _PACKAGES = (
@@ -25,16 +23,6 @@ _PACKAGES = (
     "tokenizers",
     "funasr",
 )
-
-
-def require(package: str, extra: str) -> None:
-    """Refuse to go on without an optional package.
-
-    Raises:
-        EncoderError: naming the command that installs it.
-    """
-    if find_spec(package) is None:
-        raise EncoderError(f"the package {package} is not installed", action=f"Install it: pip install 'ser[{extra}]'")
 
 
 def versions(*packages: str) -> dict[str, str]:

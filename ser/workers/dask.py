@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.workers.cluster import CONNECT_SECONDS, Cluster, deadly, lost, missing_package, not_installed
+from ser.optional import absent
+from ser.workers.cluster import CONNECT_SECONDS, Cluster, deadly, lost, not_installed
 from ser.workers.envelopes import open_envelope
 
 PATIENCE_SECONDS = 2.0  # between two looks at the connection
@@ -25,7 +26,7 @@ class Dask(Cluster):
         try:
             import distributed
         except ImportError:
-            raise missing_package("dask") from None
+            raise absent("distributed", "dask", "--backend dask") from None
         self.distributed = distributed
         address = address if "://" in address else f"tcp://{address}"
         try:

@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ser.errors import ConfigError
-from ser.workers.cluster import AGAIN, Cluster, deadly, lost, missing_package, not_installed
+from ser.optional import absent
+from ser.workers.cluster import AGAIN, Cluster, deadly, lost, not_installed
 from ser.workers.envelopes import open_envelope
 
 
@@ -23,7 +24,7 @@ class Ray(Cluster):
         try:
             import ray
         except ImportError:
-            raise missing_package("ray") from None
+            raise absent("ray", "ray", "--backend ray") from None
         self.ray = ray
         session = Ray.session()
         self.own = session is None

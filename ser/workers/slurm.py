@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 
 from ser.errors import ConfigError, SerError
 from ser.jsonfile import write_json
+from ser.optional import absent
 from ser.workers.processes import signals_blocked
 from ser.workers.sbatch import Allocation
 
@@ -130,7 +131,7 @@ def submit(work: Work[Any], allocation: Allocation) -> Jobs:
         import submitit
         from submitit.core.utils import FailedJobError, FailedSubmissionError
     except ImportError:
-        raise ConfigError("SLURM needs a package", action="pip install 'ser[slurm]', or --print.") from None
+        raise absent("submitit", "slurm", "SLURM", note=", or --print.") from None
     options: dict[str, Any] = {
         "job_name": allocation.name,
         "time": allocation.minutes,

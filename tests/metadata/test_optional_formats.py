@@ -71,6 +71,6 @@ def test_datasets_from_the_parquet_files_of_a_hub_repository(tmp_path: Path) -> 
 
 def test_a_package_that_is_not_there_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr("ser.metadata.parsing.find_spec", lambda name: None)
+    monkeypatch.setattr("ser.optional.find_spec", lambda name: None)
     with pytest.raises(CorpusError, match=r"datasets is not installed. Install it: pip install 'ser\[datasets\]'"):
         optional("datasets")

@@ -103,12 +103,12 @@ def test_a_study_is_its_summaries(tmp_path: Path, write_experiment: Write) -> No
 
 @pytest.mark.parametrize("name", names(tracking.LOGGERS))
 def test_a_missing_package_is_told_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(tracking, "find_spec", lambda package: None)
+    monkeypatch.setattr("ser.optional.find_spec", lambda package: None)
     package = load(tracking.LOGGERS, name).PACKAGE
     result = CliRunner().invoke(cli, ["fit", "--dataset", "x", "--log", name, "--workspace", str(tmp_path)])
     assert isinstance(result.exception, ConfigError)
     assert result.exception.line() == (
-        f"--log {name} needs the package {package}. Install it: pip install 'ser[{name}]'"
+        f"--log {name} needs the package {package}, which is not installed. Install it: pip install 'ser[{name}]'"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from ser.errors import AudioError, EncoderError
 from ser.extract.encoder import Encoder
 from ser.extract.options import EncoderOptions, refuse_unused, store_name
 from ser.extract.provenance import versions
+from ser.optional import need
 
 SAMPLE_RATE = 16000
 MINIMUM = 960  # samples: the longest analysis window, 60 ms; openSMILE gives NaN for less
@@ -32,11 +32,7 @@ class Smile(Encoder):
     minimum = MINIMUM
 
     def __init__(self, plugin: str, features: str, options: EncoderOptions) -> None:
-        if find_spec("opensmile") is None:
-            raise EncoderError(
-                "the package opensmile is not installed",
-                action="Install it: pip install 'ser[egemaps]' (openSMILE's licence: research and private use only).",
-            )
+        need("opensmile", "egemaps", kind=EncoderError, note=" (openSMILE's licence: research and private use only).")
         refuse_unused(options, plugin)
         self.features = features
         self.level = options.level or "utterance"

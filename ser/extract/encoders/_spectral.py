@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.errors import AudioError
+from ser.errors import AudioError, EncoderError
 from ser.extract.encoder import Encoder
 from ser.extract.options import EncoderOptions, refuse_unused, store_name
-from ser.extract.provenance import require, versions
+from ser.extract.provenance import versions
 from ser.files import JsonObject
+from ser.optional import need
 
 
 class Spectral(Encoder):
@@ -28,7 +29,7 @@ class Spectral(Encoder):
 
     def __init__(self, plugin: str, options: EncoderOptions, *, bands: int, identity: JsonObject) -> None:
         refuse_unused(options, plugin)
-        require("librosa", "spectral")
+        need("librosa", "spectral", kind=EncoderError)
         self.level = options.level or "frame"
         self.dim = bands if self.level == "frame" else 2 * bands
         self.name = store_name(plugin, options, "frame")

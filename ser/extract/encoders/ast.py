@@ -10,13 +10,14 @@ their mean). Frame level is the mean over the bands of each column of patches th
 
 from pathlib import Path
 
+from ser.errors import EncoderError
 from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import SIZES, save_model
 from ser.extract.models.loading import NEEDS, PREPROCESSOR, refuse_other_kind
 from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
-from ser.extract.provenance import require
 from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
+from ser.optional import need
 
 MODALITY = "audio"
 SOURCE = "MIT CSAIL; through transformers"
@@ -45,7 +46,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     Raises:
         EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
-    require("transformers", "encoders")
+    need("transformers", "encoders", kind=EncoderError)
     refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
     torch_device(options.device)
     known = parse_model_name(name, "ast", CHECKPOINTS)

@@ -23,8 +23,8 @@ from ser.extract.encoder import Checkpoint, Encoder, audio_families
 from ser.extract.encoders._example import SIZES, save_model
 from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
 from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused, torch_device
-from ser.extract.provenance import require
 from ser.metadata.ledger import FINE_TUNING, UNKNOWN, TrainingData, all_are
+from ser.optional import need
 
 MODALITY = "audio"
 SOURCE = "Meta AI and Microsoft; through transformers"
@@ -195,7 +195,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     Raises:
         EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
-    require("transformers", "encoders")
+    need("transformers", "encoders", kind=EncoderError)
     torch_device(options.device)
     known = parse_model_name(name, "speech", CHECKPOINTS)
     if known.checkpoint is not None:  # refused before anything is fetched

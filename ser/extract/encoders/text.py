@@ -43,8 +43,9 @@ from ser.extract.options import (
     store_name,
     torch_device,
 )
-from ser.extract.provenance import require, versions
+from ser.extract.provenance import versions
 from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
+from ser.optional import need
 
 MODALITY = "text"
 SOURCE = "Google, Meta AI, Hugging Face, Microsoft, UKP Lab, Answer.AI, OpenAI, Alibaba; through transformers"
@@ -143,7 +144,7 @@ def load(name: str, options: EncoderOptions) -> "TextEncoder":
         ConfigError: pooling at frame level.
         EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
-    require("transformers", "encoders")
+    need("transformers", "encoders", kind=EncoderError)
     refuse_unused(options, name, layers=[options.layers], pooling=POOLINGS, dtype=DTYPES)
     torch_device(options.device)
     refuse_pooled_frames(options, name)

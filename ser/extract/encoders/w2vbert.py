@@ -10,13 +10,14 @@ convolutions look back only.
 
 from pathlib import Path
 
+from ser.errors import EncoderError
 from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import SIZES, save_model
 from ser.extract.models.loading import NEEDS, PREPROCESSOR, refuse_other_kind
 from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused, torch_device
-from ser.extract.provenance import require
 from ser.metadata.ledger import UNKNOWN, TrainingData
+from ser.optional import need
 
 MODALITY = "audio"
 SOURCE = "Meta AI; through transformers"
@@ -44,7 +45,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     Raises:
         EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
-    require("transformers", "encoders")
+    need("transformers", "encoders", kind=EncoderError)
     refuse_unused(options, name, layers=[options.layers], pooling=["mean", STATISTICS], dtype=DTYPES)
     torch_device(options.device)
     known = parse_model_name(name, "w2vbert", CHECKPOINTS)

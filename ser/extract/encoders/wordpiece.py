@@ -23,8 +23,9 @@ from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import ENCODERS, Checkpoint, Encoder
 from ser.extract.models.loading import load_tokenizer
 from ser.extract.options import EncoderOptions, refuse_unused
-from ser.extract.provenance import require, versions
+from ser.extract.provenance import versions
 from ser.metadata.ledger import TrainingData
+from ser.optional import need
 
 MODALITY = "text"
 SOURCE = "Schuster & Nakajima, ICASSP 2012; tokenizers"
@@ -56,12 +57,12 @@ def load(name: str, options: EncoderOptions) -> "WordPiece":
     Raises:
         EncoderError: the published tokenizer is missing.
     """
-    require("tokenizers", "encoders")
+    need("tokenizers", "encoders", kind=EncoderError)
     refuse_unused(options, "wordpiece")
     source = name.partition(":")[2]
     if not source:
         return WordPiece()
-    require("transformers", "encoders")
+    need("transformers", "encoders", kind=EncoderError)
     known = parse_model_name(source, "wordpiece", registry.load(ENCODERS, "text").CHECKPOINTS)
     found = locate_model(known, options, TOKENIZER)
     tokenizer = load_tokenizer(found)

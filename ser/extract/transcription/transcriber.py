@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ser import registry
 from ser.accelerator import exact
-from ser.errors import ConfigError
+from ser.errors import ConfigError, EncoderError
 from ser.extract.checkpoints import ModelName, locate_model, parse_model_name
 from ser.extract.encoder import ENCODERS
 from ser.extract.hubs import ModelFiles
@@ -34,8 +34,9 @@ from ser.extract.models.loading import (
 )
 from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device, torch_dtype
 from ser.extract.plan import chunks
-from ser.extract.provenance import require, versions
+from ser.extract.provenance import versions
 from ser.files import JsonObject
+from ser.optional import need
 
 TOKENIZER = ("tokenizer.json", "vocab.json")
 GENERATION = "generation_config.json"  # which token is which language, which are never said
@@ -69,7 +70,7 @@ def load_transcriber(name: str, options: EncoderOptions, language: str = TABLE, 
         EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
     for package in ("transformers", "rapidfuzz"):  # the second for the word error rate, at the end of hours of work
-        require(package, "encoders")
+        need(package, "encoders", kind=EncoderError)
     refuse_unused(options, name, dtype=DTYPES)
     torch_device(options.device)
     family = registry.load(ENCODERS, "whisper")

@@ -13,12 +13,13 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.errors import ConfigError
-from ser.extract.provenance import require, versions
+from ser.errors import ConfigError, EncoderError
+from ser.extract.provenance import versions
 from ser.extract.views import effects, policies, simulated_rooms
 from ser.extract.views.recordings import RecordingFolder
 from ser.files import JsonObject
 from ser.metadata.labels import Scheme
+from ser.optional import need
 
 # What computes an operation, by the names of package and module; of an extra but NumPy, SciPy, soxr and soundfile.
 PACKAGES = {
@@ -160,9 +161,9 @@ def make_views(
         if given is not None and operation not in used:
             raise ConfigError(f"{option}: none of the views {', '.join(wanted)} has {operation}")
     for operation in used & set(PACKAGES):
-        require(PACKAGES[operation][1], "views")
+        need(PACKAGES[operation][1], "views", kind=EncoderError)
     if "reverb" in used and impulses is None:
-        require(ROOMS[1], "views")
+        need(ROOMS[1], "views", kind=EncoderError)
     views = []
     for name in wanted:
         does, by_class = policies.uses(name), policies.kind_of_view(name) == "classwise"

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.errors import ConfigError, CorpusError
+from ser.errors import CorpusError
 from ser.features.importing.array_files import MAX_RATIO, MAX_UNPACKED
 from ser.features.importing.columns import INDEX, Columns, assign, of_words
 from ser.features.importing.feature_files import Content, FeatureFile
@@ -32,6 +32,7 @@ from ser.files import open_regular
 from ser.metadata.column_names import choose
 from ser.metadata.parsing import MARKS
 from ser.metadata.words_in_cells import is_missing
+from ser.optional import absent
 
 PARQUET, ARFF = (".parquet", ".pq"), ".arff"
 # openSMILE's: the time of a frame, the id that -instname gives, and the id of rows without one.
@@ -190,7 +191,7 @@ def _parquet(path: Path) -> pd.DataFrame:
     try:
         import pyarrow.parquet as pq
     except ImportError:
-        raise ConfigError("parquet needs the package pyarrow", action="Install it: pip install pyarrow") from None
+        raise absent("pyarrow", by="parquet") from None
     try:
         with open_regular(path) as file:
             size = file.seek(0, io.SEEK_END)

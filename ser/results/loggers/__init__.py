@@ -4,10 +4,9 @@ Trackers are written from the records, once these are whole; writing the same re
 """
 
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
-from ser.errors import ConfigError
+from ser.optional import need
 from ser.registry import load
 from ser.results.records.beside import beside
 from ser.results.records.kinds import read_record
@@ -19,18 +18,14 @@ KIND = "logger"
 LOGGERS = "ser.results.loggers"
 
 
-def need(loggers: Sequence[str]) -> None:
+def refuse_absent(loggers: Sequence[str]) -> None:
     """Refuse, before anything is trained, a tracker that could not be written to.
 
     Raises:
         ConfigError: a tracker is unknown, or its package is not installed; with the command that installs it.
     """
     for name in loggers:
-        package = load(LOGGERS, name).PACKAGE
-        if find_spec(package) is None:
-            raise ConfigError(
-                f"--log {name} needs the package {package}", action=f"Install it: pip install 'ser[{name}]'"
-            )
+        need(load(LOGGERS, name).PACKAGE, name, f"--log {name}")
 
 
 def log(record: Opening, path: Path, loggers: Sequence[str]) -> list[str]:
@@ -42,7 +37,7 @@ def log(record: Opening, path: Path, loggers: Sequence[str]) -> list[str]:
     Returns:
         The command that shows what was written, one line per tracker.
     """
-    need(loggers)
+    refuse_absent(loggers)
     results = list(members(record, path)) if isinstance(record, StudyRecord) else [StoredResult(path, record)]
     found = []
     for name in loggers:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError
 from ser.features.blocks import Block
 from ser.features.tensors import load_features
+from ser.optional import absent
 from ser.registry import unknown, words
 from ser.results.blocks import printable
 from ser.results.plotting.style import PALETTE, Figure
@@ -160,9 +161,7 @@ def _umap(components: Points, seed: int) -> Points:
     try:
         from umap import UMAP
     except ImportError:
-        raise ConfigError(
-            "method umap needs the package umap-learn", action="Install it: pip install 'ser[umap]'"
-        ) from None
+        raise absent("umap-learn", "umap", "method umap") from None
     neighbours = min(15, len(components) - 1)
     found: Points = UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(components)
     return found

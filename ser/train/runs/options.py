@@ -278,9 +278,9 @@ def read_options(
     options = FitOptions(open_workspace(workspace), head, training, **chosen)
     _refuse_contradictions(options)
     if options.log:
-        from ser.results.loggers import need
+        from ser.results.loggers import refuse_absent
 
-        need(options.log)
+        refuse_absent(options.log)
     return options
 
 

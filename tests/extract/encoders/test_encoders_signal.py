@@ -13,7 +13,6 @@ import scipy.fft
 from ser.audio import reading as decoding
 from ser.errors import AudioError, EncoderError
 from ser.extract import encoder as base
-from ser.extract import provenance
 from ser.extract.encoder import Encoder
 from ser.extract.encoders import _opensmile
 from ser.extract.options import EncoderOptions
@@ -163,7 +162,7 @@ def test_features_that_are_not_finite_are_an_error(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("name", ["egemaps", "compare"])
 def test_without_opensmile(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
-    monkeypatch.setattr(_opensmile, "find_spec", lambda _: None)
+    monkeypatch.setattr("ser.optional.find_spec", lambda _: None)
     with pytest.raises(EncoderError, match=r"pip install 'ser\[egemaps\]'.*research and private use"):
         load(name)
 
@@ -190,6 +189,6 @@ def test_real_speech() -> None:
 
 @pytest.mark.parametrize("name", ["logmel", "mfcc"])
 def test_without_librosa_the_extra_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "find_spec", lambda _: None)
+    monkeypatch.setattr("ser.optional.find_spec", lambda _: None)
     with pytest.raises(EncoderError, match=r"librosa is not installed. Install it: pip install 'ser\[spectral\]'"):
         load(name)

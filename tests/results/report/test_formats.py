@@ -349,8 +349,8 @@ def test_docx(folder: Path, tmp_path: Path) -> None:
 
 
 def test_docx_without_its_package(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ser.results.report.formats.docx.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"needs python-docx.*pip install 'ser\[docx\]'"):
+    monkeypatch.setattr("ser.optional.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs the package python-docx, .*pip install 'ser\[docx\]'"):
         write_report(["one"], folder, "docx", tmp_path / "x.docx")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,11 +1,10 @@
 """A Word document: headings, tables whose first row repeats, pictures with their words as alternative text."""
 
 import io
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ser.errors import ConfigError
+from ser.optional import need
 from ser.results.blocks import Block, Command, Facts, Image, Notice, Picture, Report, Section, Table, Text
 from ser.results.plotting.style import strip_title
 from ser.workspace import writing
@@ -22,8 +21,7 @@ def write(report: Report, path: Path) -> None:
     Raises:
         ConfigError: python-docx is not installed.
     """
-    if find_spec("docx") is None:
-        raise ConfigError("a docx report needs python-docx", action="Install it: pip install 'ser[docx]'")
+    need("python-docx", "docx", "a docx report", module="docx")
     from docx import Document
     from docx.shared import Inches, Pt
 
