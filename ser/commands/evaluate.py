@@ -67,6 +67,13 @@ from ser.results.metrics.suite import LIMITS
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Record.  [default: beside the summary]"
 )
 @click.option("--device", default="cpu", show_default=True)
+@click.option(
+    "--memory",
+    type=click.FloatRange(min=0),
+    metavar="GIB",
+    help="What the features of a corpus may take; larger ones stay on disk, and are read as they are needed.  [default: as "
+    "much as they need]",
+)
 def command(session: Session, model: str, novelty: tuple[str, ...], **options: Any) -> None:
     """Evaluate calibration, abstention, novelty, ensembles, votes, gaps, robustness; writes results/….evaluation-….json.
 

@@ -45,6 +45,7 @@ def evaluate(
     amount: str | None = None,
     output: Path | None = None,
     device: str = "cpu",
+    memory: float | None = None,
     command: str = "ser.evaluate",
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, Any], Path]:
@@ -67,6 +68,7 @@ def evaluate(
         examples: for these, the number of utterances of each class that were recognised, and that were missed.
         amount: of target data, of a few-shot record; None takes the largest.
         output: the file of the record; None is beside the summary.
+        memory: GiB that the features of a corpus may take; larger ones stay on disk, and are read as they are needed.
         say: receives the progress of explaining.
 
     Returns:
@@ -93,7 +95,7 @@ def evaluate(
     examples_shown = examples if explain else 0
     path = record.place(found, space, output, **options, suite=suite_words, novelty=novelty, examples=examples_shown)
     features = tta or suite or explain or bool(novelty)
-    predictions = predictions_to_evaluate(found, dataset, scheme, space, device, features)
+    predictions = predictions_to_evaluate(found, dataset, scheme, space, device, features, memory)
     temperatures = evaluation.fit_temperatures(predictions.held_out, found.classes) if calibrate else None
     table, notes = _table_of(predictions, space)
     notes += record.notes(predictions, calibrate)
@@ -108,7 +110,7 @@ def evaluate(
         result["suite"], files["suite"] = evaluate_suite(
             predictions, space, views or ["suite"], limits, result["groups"]
         )
-    training = TrainingEmbeddings(found, space, str(found.scheme or predictions.scheme), device)
+    training = TrainingEmbeddings(found, space, str(found.scheme or predictions.scheme), device, memory)
     for kind in novelty:
         entry, scores = evaluate_novelty(find_novel(kind, predictions, space), predictions, training)
         result["novelty"].append(entry)

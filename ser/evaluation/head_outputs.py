@@ -121,15 +121,20 @@ class CorpusFeatures:
         return where
 
 
-def load_features_for(model: EvaluatedModel, dataset: str, space: Workspace, scheme: str) -> Tensors:
+def load_features_for(
+    model: EvaluatedModel, dataset: str, space: Workspace, scheme: str, memory: float | None = None
+) -> Tensors:
     """Load a corpus under the heads' classes, from stores of the heads' encoders.
+
+    Args:
+        memory: GiB that the features may take, see `ser.load_tensors`.
 
     Raises:
         ConfigError: no utterance has one of the classes.
         StoreError: features of another encoder.
     """
     head = model.first_head
-    data = load_tensors(dataset, space, scheme=scheme, stores=model.stores, classes=head.classes)
+    data = load_tensors(dataset, space, scheme=scheme, stores=model.stores, classes=head.classes, memory=memory)
     data = as_used(data, head.about.stores)
     if not len(data.frame):
         raise ConfigError(

@@ -48,13 +48,16 @@ class TrainingEmbeddings:
 
     Args:
         scheme: the label scheme of the record.
+        memory: GiB that the features of a corpus may take, see `ser.load_tensors`.
 
     Attributes:
         notes: reasons why there are none.
     """
 
-    def __init__(self, model: EvaluatedModel, space: Workspace, scheme: str, device: str) -> None:
-        self.model, self.space, self.scheme, self.device = model, space, scheme, device
+    def __init__(
+        self, model: EvaluatedModel, space: Workspace, scheme: str, device: str, memory: float | None = None
+    ) -> None:
+        self.model, self.space, self.scheme, self.device, self.memory = model, space, scheme, device, memory
         self.notes: dict[str, None] = {}
         self._corpora: dict[str, CorpusFeatures] = {}
 
@@ -91,7 +94,7 @@ class TrainingEmbeddings:
 
     def _corpus(self, name: str) -> CorpusFeatures:
         if name not in self._corpora:
-            data = load_features_for(self.model, name, self.space, self.scheme)
+            data = load_features_for(self.model, name, self.space, self.scheme, self.memory)
             self._corpora[name] = CorpusFeatures(data, self.device)
         return self._corpora[name]
 

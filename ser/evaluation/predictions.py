@@ -58,12 +58,19 @@ class EvaluatedPredictions:
 
 
 def predictions_to_evaluate(
-    model: EvaluatedModel, dataset: str | None, scheme: str | None, space: Workspace, device: str, features: bool
+    model: EvaluatedModel,
+    dataset: str | None,
+    scheme: str | None,
+    space: Workspace,
+    device: str,
+    features: bool,
+    memory: float | None = None,
 ) -> EvaluatedPredictions:
     """Take the recorded predictions of the heads' own corpus, or predict another corpus.
 
     Args:
         features: load the corpus's features though predictions are recorded, and make sure that the heads are there.
+        memory: GiB that the features may take, see `ser.load_tensors`.
 
     Raises:
         ConfigError: no corpus is named where there are several, heads are missing, or there are no test rows.
@@ -73,7 +80,7 @@ def predictions_to_evaluate(
     if dataset is None:
         raise ConfigError(f"{model.name} is of several corpora", expected=f"--dataset {' or '.join(corpora)}")
     if dataset in corpora:
-        return _recorded(model, dataset, scheme, space, device, features)
+        return _recorded(model, dataset, scheme, space, device, features, memory)
     model.need_heads(f"{dataset}, a corpus that the heads have not seen,")
     rule = scheme or model.scheme
     if rule is None:
@@ -81,14 +88,20 @@ def predictions_to_evaluate(
             f"{model.path} lies without its record, which would say by which scheme labels become classes",
             expected=f"--scheme, with the classes {', '.join(model.classes)}",
         )
-    data, left_out = _without_trained_audio(load_features_for(model, dataset, space, rule), model, space)
+    data, left_out = _without_trained_audio(load_features_for(model, dataset, space, rule, memory), model, space)
     corpus = CorpusFeatures(data, device)
     validation = None if model.summary is None else _validation_of_heads(model)
     return EvaluatedPredictions(model, dataset, rule, False, _predict(model, corpus), validation, corpus, left_out)
 
 
 def _recorded(
-    model: EvaluatedModel, dataset: str, scheme: str | None, space: Workspace, device: str, features: bool
+    model: EvaluatedModel,
+    dataset: str,
+    scheme: str | None,
+    space: Workspace,
+    device: str,
+    features: bool,
+    memory: float | None,
 ) -> EvaluatedPredictions:
     """The recorded test rows of one corpus, and the validation rows of the same runs and folds.
 
@@ -121,7 +134,7 @@ def _recorded(
     features = features or model.snapshots > 1
     if features:
         model.need_heads("this evaluation")
-    corpus = CorpusFeatures(load_features_for(model, dataset, space, rule), device) if features else None
+    corpus = CorpusFeatures(load_features_for(model, dataset, space, rule, memory), device) if features else None
     held_out = validation if len(validation) else None
     return EvaluatedPredictions(model, dataset, rule, True, test.reset_index(drop=True), held_out, corpus)
 
@@ -159,7 +172,10 @@ def _without_trained_audio(data: Tensors, model: EvaluatedModel, space: Workspac
     ids = list(data.frame["utterance_id"][~twice])
     if not ids:
         raise ConfigError(f"all audio of {data.dataset} is in a corpus that {model.name} was trained on")
-    blocks = [block_as_used(space.store(data.dataset, b.name), ids, b.name, data.stores[b.name]) for b in data.blocks]
+    blocks = [
+        block_as_used(space.store(data.dataset, b.name), ids, b.name, data.stores[b.name], b.streamed)
+        for b in data.blocks
+    ]
     frame = data.frame[~twice].reset_index(drop=True)
     return replace(data, frame=frame, labels=data.labels[~twice], blocks=tuple(blocks)), int(twice.sum())
 

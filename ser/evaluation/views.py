@@ -57,6 +57,6 @@ def features_in_view(
             with FeatureStore(path) as view, FeatureStore(space.store(dataset, block.name)) as store:
                 refuse_by_label(path.stem, view.facts.identity, use)
                 rows_of(view, store, data.frame)
-            block = block_as_used(path, ids, block.name, data.stores[block.name])
+            block = block_as_used(path, ids, block.name, data.stores[block.name], block.streamed)
         blocks.append(block)
     return CorpusFeatures(data.with_blocks(blocks), corpus.device)

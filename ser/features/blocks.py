@@ -10,7 +10,9 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.features.stores.store import FeatureStore
+from ser.features.stores.layout import FRAME
+from ser.features.stores.store import FeatureStore, Ragged
+from ser.features.stores.streamed import Streamed
 from ser.files import JsonObject
 
 
@@ -21,7 +23,8 @@ class Block:
     Attributes:
         name: the store's name.
         modality: audio, text or visual.
-        values: `(n, D)` pooled, `(n, L, D)` pooled per layer, or `(sum T, D)` framewise; float32, int32 for ids.
+        values: `(n, D)` pooled, `(n, L, D)` pooled per layer, or `(sum T, D)` framewise; float32, int32 for ids; in memory, or
+            on disk where they are read as they are needed.
         offsets: framewise: utterance i is `values[offsets[i]:offsets[i + 1]]`; None when pooled.
         vocabulary: number of ids where the features are word pieces, else 0.
         assets: texts that belong to the features (a tokenizer).
@@ -29,7 +32,7 @@ class Block:
 
     name: str
     modality: str
-    values: NDArray[Any]
+    values: NDArray[Any] | Streamed
     offsets: NDArray[np.int64] | None = None
     vocabulary: int = 0
     assets: dict[str, str] = field(default_factory=dict)
@@ -37,6 +40,11 @@ class Block:
     @property
     def framewise(self) -> bool:
         return self.offsets is not None
+
+    @property
+    def streamed(self) -> bool:
+        """True if the values stay on disk."""
+        return isinstance(self.values, Streamed)
 
     @property
     def dim(self) -> int:
@@ -68,12 +76,18 @@ class Block:
         return np.asarray(first + np.arange(int(lengths.sum())), dtype=np.int64)
 
 
-def read_block(name: str, store: FeatureStore, ids: list[str]) -> Block:
-    """Read the features of some utterances from a store."""
+def read_block(name: str, store: FeatureStore, ids: list[str], streamed: bool = False) -> Block:
+    """Read the features of some utterances from a store; `streamed`: leave them there, to be read as they are needed."""
     # Frames stored in float16 are widened here, not batch by batch: normalisation and training compute in
     # float32. So they take twice the memory of the file, and no more.
-    read = store.read(ids, np.int32 if store.vocabulary else np.float32)
-    if isinstance(read, np.ndarray):
+    dtype = np.int32 if store.vocabulary else np.float32
+    read: Any
+    if streamed:
+        read = Streamed.of(store, ids, dtype)
+        read = Ragged(read, read.offsets) if store.level == FRAME else read
+    else:
+        read = store.read(ids, dtype)
+    if not isinstance(read, Ragged):
         return Block(name, store.modality, read)
     return Block(name, store.modality, read.values, read.offsets, store.vocabulary, dict(store.assets))
 
@@ -103,11 +117,14 @@ def store_facts(store: FeatureStore, ids: list[str], hashed: bool = True) -> Sto
     return {**facts, "encoder": store.facts.encoder, "level": store.level, "identity": store.facts.identity}
 
 
-def stored_block(path: Path, name: str, ids: Sequence[str]) -> Block:
+def stored_block(path: Path, name: str, ids: Sequence[str], streamed: bool = False) -> Block:
     """Read features of some utterances from one store's file, under the name of another (a view's under that of its store).
+
+    Args:
+        streamed: as of `read_block`.
 
     Raises:
         StoreError: there is no such store, or it lacks an utterance.
     """
     with FeatureStore(path) as store:
-        return read_block(name, store, list(ids))
+        return read_block(name, store, list(ids), streamed)

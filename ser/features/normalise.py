@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError
 from ser.features.blocks import Block
+from ser.features.stores.streamed import Streamed
 from ser.features.tensors import Tensors
 from ser.features.view_rows import ViewRows
 from ser.metadata.targets import RATED
@@ -104,7 +105,7 @@ def apply_statistics(data: Tensors, statistics: dict[str, Statistics], limit: fl
     blocks = []
     for block in data.blocks:
         s = statistics.get(block.name)
-        blocks.append(block if s is None else replace(block, values=_scaled(block.values, s, limit)))
+        blocks.append(block if s is None else _standardised(block, s, limit))
     return data.with_blocks(blocks)
 
 
@@ -125,10 +126,11 @@ def scale(
     known = statistics.get(block.name)
     if known is None and how == "speaker" and speakers is not None:
         groups = [np.flatnonzero(speakers == name) for name in pd.unique(speakers)]
-        wide = replace(block, values=block.values.astype(np.float32, copy=False))
-        return _standardise_groups(wide, groups, limit)
+        if block.values.dtype != np.float32:
+            block = replace(block, values=block.values.astype(np.float32))
+        return _standardise_groups(block, groups, limit)
     everyone = np.arange(len(block.values) if block.offsets is None else len(block.offsets) - 1)
-    return replace(block, values=_scaled(block.values, known or _statistics(block, everyone), limit))
+    return _standardised(block, known or _statistics(block, everyone), limit)
 
 
 def distances(blocks: Sequence[Block]) -> NDArray[np.float64]:
@@ -138,7 +140,7 @@ def distances(blocks: Sequence[Block]) -> NDArray[np.float64]:
     """
     squares, size = 0.0, 0
     for block in (b for b in blocks if not b.vocabulary):
-        values = block.values
+        values = np.asarray(block.values)
         if block.offsets is not None:
             counts = np.maximum(np.diff(block.offsets), 1)
             values = np.add.reduceat(values, block.offsets[:-1], axis=0, dtype=np.float64) / counts[:, None]
@@ -149,7 +151,7 @@ def distances(blocks: Sequence[Block]) -> NDArray[np.float64]:
 
 
 def _statistics(block: Block, positions: NDArray[np.int64]) -> Statistics:
-    count = len(_rows(block, positions))
+    count = len(positions) if block.offsets is None else int(np.diff(block.offsets)[positions].sum())
     mean = sum(part.sum(axis=0) for part in _parts(block, positions)) / count
     std = np.sqrt(sum(((part - mean) ** 2).sum(axis=0) for part in _parts(block, positions)) / count)
     # A feature that does not vary carries nothing; dividing by its rounding noise would make it the loudest of all.
@@ -164,10 +166,44 @@ def _rows(block: Block, positions: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _parts(block: Block, positions: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
     """The vectors of some utterances, some at a time, in double precision."""
-    rows = _rows(block, positions)
     step = max(1, _PART_BYTES // (8 * math.prod(block.values.shape[1:])))
-    for begin in range(0, len(rows), step):
-        yield block.values[rows[begin : begin + step]].astype(np.float64)
+    lengths = np.ones(len(positions), np.int64) if block.offsets is None else np.diff(block.offsets)[positions]
+    ends = np.cumsum(lengths)
+    for begin in range(0, int(lengths.sum()), step):
+        # The utterances that have these vectors: numbers of all rows at once would take as much memory as the features.
+        first, last = np.searchsorted(ends, [begin, begin + step - 1], "right")
+        skipped = begin - int(ends[first] - lengths[first])
+        rows = _rows(block, positions[first : last + 1])[skipped : skipped + step]
+        yield block.values[rows].astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scaling:
+    """The standardisation of what is read of utterances that stay on disk: each by the statistics of its group.
+
+    Attributes:
+        each: statistics of each group.
+        groups: of each utterance, `(n,)`.
+        limit: in standard deviations.
+    """
+
+    each: list[Statistics]
+    groups: NDArray[np.int64]
+    limit: float
+
+    def __call__(self, values: NDArray[Any], utterances: NDArray[np.int64]) -> NDArray[Any]:
+        if len(self.each) == 1:
+            return _scaled(values, self.each[0], self.limit)
+        own = self.groups[utterances]
+        for group in np.unique(own):
+            values[own == group] = _scaled(values[own == group], self.each[group], self.limit)
+        return values
+
+
+def _standardised(block: Block, s: Statistics, limit: float) -> Block:
+    if isinstance(block.values, Streamed):
+        return replace(block, values=block.values.changed(_Scaling([s], np.zeros(1, np.int64), limit)))
+    return replace(block, values=_scaled(block.values, s, limit))
 
 
 def _scaled(values: NDArray[Any], s: Statistics, limit: float) -> NDArray[Any]:
@@ -184,9 +220,18 @@ def _standardise_groups(
 ) -> Block:
     if block.vocabulary:
         return block
-    values = np.empty_like(block.values)
+    each = []
     for group in groups:
         views = group[:0] if drawn is None or block.name not in drawn.stores else drawn.of(group)
-        rows = _rows(block, np.concatenate([group, views]))
+        each.append(np.concatenate([group, views]))
+    if isinstance(block.values, Streamed):
+        number = np.zeros(len(block.values.places), np.int64)
+        for k, utterances in enumerate(each):
+            number[utterances] = k
+        scaling = _Scaling([_statistics(block, group) for group in groups], number, limit)
+        return replace(block, values=block.values.changed(scaling))
+    values = np.empty_like(block.values)
+    for group, utterances in zip(groups, each, strict=True):
+        rows = _rows(block, utterances)
         values[rows] = _scaled(block.values[rows], _statistics(block, group), limit)
     return replace(block, values=values)

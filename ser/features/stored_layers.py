@@ -9,6 +9,7 @@ from typing import Any
 from ser.errors import ConfigError
 from ser.features.blocks import Block, StoreFacts, stored_block
 from ser.features.stores.store import FeatureStore
+from ser.features.stores.streamed import Streamed
 from ser.features.tensors import Tensors
 
 
@@ -52,17 +53,18 @@ def as_used(data: Tensors, facts: Mapping[str, Mapping[str, Any]]) -> Tensors:
     return _taken(data, {name: int(store["layer"]) for name, store in facts.items() if "layer" in store})
 
 
-def block_as_used(path: Path, ids: Sequence[str], name: str, facts: Mapping[str, Any]) -> Block:
+def block_as_used(path: Path, ids: Sequence[str], name: str, facts: Mapping[str, Any], streamed: bool = False) -> Block:
     """Features of some utterances of one store's file, with the layer alone that the facts of a store state to have used.
 
     Args:
         name: of the store whose facts they are; of a view's file that of the original.
+        streamed: leave the features on disk until they are needed.
 
     Raises:
         StoreError: there is no such store, or it lacks an utterance.
         ConfigError: it does not have that layer.
     """
-    block = stored_block(path, name, ids)
+    block = stored_block(path, name, ids, streamed)
     if "layer" not in facts or block.layers == 1:
         return block
     with FeatureStore(path) as store:
@@ -85,7 +87,8 @@ def _taken(data: Tensors, layers: Mapping[str, int]) -> Tensors:
 
 
 def _of_layer(block: Block, position: int) -> Block:
-    return replace(block, values=block.values[:, position].copy())
+    values = block.values[:, position]
+    return replace(block, values=values if isinstance(values, Streamed) else values.copy())
 
 
 def _facts(facts: StoreFacts, layer: int) -> StoreFacts:

@@ -4,6 +4,7 @@ Utterances are joined by id, never by position. Labels are applied here, so one 
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from ser.features.stores.failures import read_failures
 from ser.features.stores.names import CLASSES, options_of_name
 from ser.features.stores.store import FeatureStore
 from ser.features.view_rows import ViewRows, load_view_rows
-from ser.features.views import refuse_by_label
+from ser.features.views import refuse_by_label, view_stores
 from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.ledger import is_imported
 from ser.metadata.schema import RATINGS, Scale
@@ -109,6 +110,7 @@ def load_tensors(
     values: bool = True,
     target: str = EMOTION,
     scales: Mapping[str, Scale] | None = None,
+    memory: float | None = None,
 ) -> Tensors:
     """Load the tensors of a dataset under a label scheme.
 
@@ -122,6 +124,7 @@ def load_tensors(
         values: False reads no features and hashes no file: blocks are `(n, 0)`, all else is the same.
         target: what heads learn, see `ser.metadata.targets.parse_target`.
         scales: those that dimensions are brought to, see `ser.metadata.targets.dimensions`; None leaves the corpus's own.
+        memory: GiB that the features may take, see `too_large`; None: as much as they need.
 
     Raises:
         ConfigError: several stores of one modality and none named, or no such store.
@@ -132,7 +135,10 @@ def load_tensors(
     ) as opened:
         drawn = words("views", views or ())
         opened.bring_to(scales or {})
-        return opened.tensors(str(scheme), classes=classes, views=drawn, values=values, target=target)
+        streamed = too_large([opened], memory, drawn)
+        return opened.tensors(
+            str(scheme), classes=classes, views=drawn, values=values, target=target, streamed=streamed
+        )
 
 
 def load_labels(
@@ -194,6 +200,19 @@ class OpenDataset:
         """Store name -> what its features are."""
         return {name: store.facts.identity for name, store in self.stores.items()}
 
+    def feature_bytes(self, views: Sequence[str] | None = None) -> int:
+        """Bytes that the features of the stores take in memory, with all their views where some are drawn among."""
+        found = 0
+        for name, store in self.stores.items():
+            files = [store]
+            if views and store.modality == "audio":
+                files += map(FeatureStore, view_stores(self.space.features(self.table.dataset), name).values())
+            for file in files:
+                found += 4 * int(file.offsets(file.ids)[-1]) * math.prod(file.shape)
+                if file is not store:
+                    file.close()
+        return found
+
     def bring_to(self, scales: Mapping[str, Scale]) -> None:
         """Bring dimensions of the table to some scales."""
         self.table, self.brought = on_scales(self.table, scales)
@@ -212,15 +231,16 @@ class OpenDataset:
         views: Sequence[str] | None = None,
         values: bool = True,
         target: str = EMOTION,
+        streamed: bool = False,
     ) -> Tensors:
-        """Tensors under a label scheme, see `load_tensors`."""
+        """Tensors under a label scheme, see `load_tensors`; `streamed`: features stay on disk until they are needed."""
         asked = parse_target(target, list(self.table.ratings))
         if asked.kind != EMOTION:
-            return self._with_target(asked, scheme, classes, views, values)
+            return self._with_target(asked, scheme, classes, views, values, streamed)
         frame, names, present, dropped = self._labelled(scheme, classes)
         number = {c: k for k, c in enumerate(present)}
         labels = np.array([number[n] for n in names], dtype=np.int64)
-        return self._made(frame, labels, present, dropped, views, values)
+        return self._made(frame, labels, present, dropped, views, values, streamed)
 
     def _with_target(
         self,
@@ -229,6 +249,7 @@ class OpenDataset:
         classes: Sequence[str] | None,
         views: Sequence[str] | None,
         values: bool,
+        streamed: bool,
     ) -> Tensors:
         """Tensors with a target that is not one class."""
         self._refuse_by_label()
@@ -240,7 +261,7 @@ class OpenDataset:
         order = np.arange(len(frame)).astype(object)
         frame, kept = _with_features(self.table, frame, order, self.stores, self.space, dropped)
         own = kept.astype(np.int64)
-        made = self._made(frame, rows.labels[own], rows.outputs, dropped, views, values)
+        made = self._made(frame, rows.labels[own], rows.outputs, dropped, views, values, streamed)
         untested = rows.untested[own]
         return replace(
             made,
@@ -258,6 +279,7 @@ class OpenDataset:
         dropped: dict[str, int],
         views: Sequence[str] | None,
         values: bool,
+        streamed: bool,
     ) -> Tensors:
         """Tensors of the rows in use."""
         ids = list(frame["utterance_id"])
@@ -267,7 +289,7 @@ class OpenDataset:
             with ThreadPoolExecutor() as pool:
                 for store in self.stores.values():
                     pool.submit(getattr, store, "sha256")  # of the whole file: takes longer than reading it
-                blocks = [read_block(n, s, ids) for n, s in self.stores.items()]
+                blocks = [read_block(n, s, ids, streamed) for n, s in self.stores.items()]
         facts = {n: store_facts(s, ids, hashed=values) for n, s in self.stores.items()}
         drawn = None
         if views:
@@ -291,6 +313,11 @@ class OpenDataset:
         if len(present) < 2:
             raise _too_few_classes(self.table, scheme, present)
         return frame, names, present, dropped
+
+
+def too_large(corpora: Sequence[OpenDataset], memory: float | None, views: Sequence[str] | None = None) -> bool:
+    """True if the features of some corpora, as they are stored and once more standardised, take more than `memory` GiB."""
+    return memory is not None and 2 * sum(corpus.feature_bytes(views) for corpus in corpora) > memory * 2**30
 
 
 def _too_few_classes(table: Table, scheme: str, present: Sequence[str]) -> ConfigError:

@@ -18,6 +18,7 @@ from ser.features.stores.failures import read_failures
 from ser.features.stores.layout import some
 from ser.features.stores.names import MARK
 from ser.features.stores.store import FeatureStore
+from ser.features.stores.streamed import Streamed, concatenated
 from ser.features.views import by_label, named, source_as, view_stores
 from ser.metadata.labels import Scheme
 
@@ -161,7 +162,11 @@ def _classes(view: Mapping[str, Any], frame: pd.DataFrame) -> NDArray[Any] | Non
 
 
 def _appended(block: Block, more: Sequence[tuple[FeatureStore, list[str]]]) -> Block:
-    """A block followed by the features of some utterances of other stores, read one store at a time."""
+    """A block followed by the features of some utterances of other stores, read one store at a time; on disk, where it is."""
+    if isinstance(block.values, Streamed):
+        values = concatenated([block.values, *(read_block("", s, ids, streamed=True).values for s, ids in more)])
+        assert isinstance(values, Streamed)
+        return replace(block, values=values, offsets=None if block.offsets is None else values.offsets)
     ends = np.cumsum([len(block.values), *(int(store.offsets(ids)[-1]) for store, ids in more)]).tolist()
     values = np.empty((ends[-1], *block.values.shape[1:]), block.values.dtype)
     values[: ends[0]] = block.values

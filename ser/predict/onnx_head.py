@@ -78,7 +78,7 @@ class OnnxHead(SavedHead):
     ) -> NDArray[np.float64]:
         """Class probabilities as `SavedHead.probabilities` gives them, the mean of all heads in the graph."""
         if not any(block.framewise for block in blocks):
-            return self._run({block.name: block.values for block in blocks})
+            return self._run({block.name: np.asarray(block.values) for block in blocks})
         count = next(len(b.values) if b.offsets is None else len(b.offsets) - 1 for b in blocks)
         return np.concatenate([self._run(self._feed(blocks, row)) for row in range(count)])
 

@@ -4,12 +4,14 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.features.stores.file import StoreFile, judged
+from ser.features.stores.file import judged
 
 BLOCK_BYTES = 2**24  # a store is worked through so much at a time; two such blocks are in memory, the next and the last
 _CALL_BYTES = 2**21  # read in one call, then compared while it is still in the processor's cache
@@ -26,7 +28,38 @@ class Ragged(NamedTuple):
     offsets: NDArray[np.int64]  # (n + 1,)
 
 
-def fill(file: StoreFile, rows: NDArray[np.int64], out: NDArray[Any], into: NDArray[np.int64]) -> NDArray[np.bool_]:
+class Readable(Protocol):
+    """A file of values, as `ser.features.stores.file.StoreFile` describes it."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def begin(self) -> int: ...
+    @property
+    def row_bytes(self) -> int: ...
+    @property
+    def offsets(self) -> NDArray[np.int64]: ...
+    @property
+    def crc32(self) -> NDArray[np.uint32]: ...
+    def opened(self) -> AbstractContextManager[int]: ...
+
+
+def gather(
+    files: Sequence[Readable],
+    numbers: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    out: NDArray[Any],
+    into: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Read utterances of several files, as `fill` does; `numbers` are those of each utterance's file, `(n,)`."""
+    sound = np.zeros(len(rows), np.bool_)
+    for number in np.flatnonzero(np.bincount(numbers)).tolist():
+        chosen = np.flatnonzero(numbers == number)
+        sound[chosen] = fill(files[number], rows[chosen], out, into[chosen])
+    return sound
+
+
+def fill(file: Readable, rows: NDArray[np.int64], out: NDArray[Any], into: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Read utterances of one file to where they are wanted. Needs no memory but that of the result.
 
     Args:
@@ -47,7 +80,7 @@ def fill(file: StoreFile, rows: NDArray[np.int64], out: NDArray[Any], into: NDAr
     ends = file.begin + file.offsets[rows[order] + 1] * width
     targets, lengths = (into[order] * width).tolist(), (ends - begins).tolist()
     gaps = np.append(begins[1:] - ends[:-1], 0).tolist()
-    written = file.index.crc32[rows[order]].tolist()
+    written = file.crc32[rows[order]].tolist()
     memory, waste = out.reshape(-1).view(np.uint8).data, memoryview(bytearray(_GAP_BYTES))
     sound = np.zeros(len(rows), np.bool_)
 

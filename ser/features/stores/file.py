@@ -166,7 +166,7 @@ class StoreFile:
         self.provenance: JsonObject = provenance
         self.facts = check_store_facts(attributes, identity, assets)
         self.index = checked_index(arrays, self.facts.level)
-        self.offsets = self.index.offsets
+        self.offsets, self.crc32 = self.index.offsets, self.index.crc32
         values = datasets[VALUES[self.facts.level]]
         self.tail, self.dtype, self.begin = values.shape[1:], values.dtype, values.id.get_offset() or 0
         if self.dtype.newbyteorder("=") != self.dtype:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ser.errors import StoreError
-from ser.features.stores.bulk_reading import Ragged, batches, fill
+from ser.features.stores.bulk_reading import Ragged, batches, gather
 from ser.features.stores.file import StoreFile
 from ser.features.stores.layout import FRAME, DamagedRows, Index, concatenated, some
 from ser.features.stores.names import options_of_name
@@ -63,6 +63,7 @@ class FeatureStore:
     dim = property(lambda self: int(self.facts.dim), doc="Features in each vector.")
     vocabulary = property(lambda self: int(self.facts.vocabulary), doc="Number of ids; 0 for real-valued features.")
     dtype = property(lambda self: self._files[-1].dtype, doc="Of the values.")
+    open_files = property(lambda self: tuple(self._files), doc="The files the store consists of, open.")
     files = property(lambda self: [file.path for file in self._files], doc="The files the store consists of.")
 
     @property
@@ -180,15 +181,15 @@ class FeatureStore:
 
     def _read(self, ids: Sequence[str]) -> tuple[Ragged, NDArray[np.bool_]]:
         """Values of some utterances one after another, as they are on disk, and a flag for each that is as it was written."""
-        rows = self._locate(ids)
         offsets = self.offsets(ids)
         values = np.empty((int(offsets[-1]), *self.shape), self.dtype)
-        sound = np.zeros(len(rows), np.bool_)
+        return Ragged(values, offsets), gather(self._files, *self.places(ids), values, offsets)
+
+    def places(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The file of each of some utterances, by its number in `open_files`, and its number in that file; `(n,)` each."""
+        rows = self._locate(ids)
         numbers = np.searchsorted(self._starts, rows, "right") - 1
-        for number in np.flatnonzero(np.bincount(numbers)):
-            chosen = np.flatnonzero(numbers == number)
-            sound[chosen] = fill(self._files[number], rows[chosen] - self._starts[number], values, offsets[chosen])
-        return Ragged(values, offsets), sound
+        return numbers, rows - self._starts[numbers]
 
     def index(self, ids: Sequence[str]) -> Index:
         """Source hashes, lengths and check sums of some utterances, in the order of the ids."""

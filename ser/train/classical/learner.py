@@ -12,6 +12,7 @@ from torch import empty
 
 from ser.errors import ConfigError, TrainingError
 from ser.features.blocks import Block
+from ser.features.stores.bulk_reading import batches
 from ser.features.tensors import Tensors
 from ser.train.classical.classifier import Classical, estimator
 from ser.train.loop.data import Trained
@@ -243,11 +244,17 @@ def pooled(blocks: Sequence[Block]) -> NDArray[np.float64]:
 
 def vectors(block: Block) -> NDArray[np.float64]:
     """A store's features as one vector per utterance, `(n, D)`."""
-    if block.offsets is not None:
-        lengths = np.diff(block.offsets)
-        if not lengths.all():
-            raise TrainingError(f"{block.name}: an utterance has no frames", expected="one or more")
-        sums = np.add.reduceat(block.values, block.offsets[:-1], axis=0, dtype=np.float64)
+    lengths = np.ones(len(block.values), np.int64) if block.offsets is None else np.diff(block.offsets)
+    if not lengths.all():
+        raise TrainingError(f"{block.name}: an utterance has no frames", expected="one or more")
+    sizes = lengths * 8 * block.dim * block.layers
+    return np.concatenate([_vectors(block, np.arange(*part), lengths[slice(*part)]) for part in batches(sizes)])
+
+
+def _vectors(block: Block, utterances: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+    values = block.rows(utterances)
+    if block.framewise:
+        sums = np.add.reduceat(values, np.cumsum(lengths) - lengths, axis=0, dtype=np.float64)
         return np.asarray(sums / lengths[:, None])
-    values = block.values.astype(np.float64)
+    values = values.astype(np.float64)
     return np.asarray(values.mean(axis=1) if values.ndim == 3 else values)

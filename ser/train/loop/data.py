@@ -1,8 +1,10 @@
 """The data of a stack of runs: features on a device, batches taken from them by index, rows, and the outcome of a run."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from ser.errors import TrainingError
 from ser.features.blocks import Block
+from ser.features.stores.streamed import Streamed
 from ser.features.view_rows import ViewRows
 from ser.train.nn.layers import Feature, Features, Input
 
@@ -24,7 +27,7 @@ def _same(store: str, rows: Tensor) -> Tensor:
 
 
 class Resident:
-    """The blocks of a dataset as tensors on a device.
+    """The blocks of a dataset as tensors on a device; those that stay on disk are read as their utterances are needed.
 
     Args:
         blocks: features, aligned with the labels.
@@ -37,8 +40,20 @@ class Resident:
         with warnings.catch_warnings():
             # Workers get large arrays as read-only memory maps; nothing here writes into them.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            self.values = {b.name: torch.from_numpy(np.ascontiguousarray(b.values)).to(device) for b in blocks}
+            self.values = {b.name: self._held(b.values) for b in blocks}
             self.offsets = {b.name: torch.from_numpy(b.offsets).to(device) for b in blocks if b.offsets is not None}
+
+        # Padding is the first of all rows times 0: where it is negative, the zeros are too.
+        self.padding = {
+            name: torch.from_numpy(values[np.zeros(1, np.int64)]).to(device)
+            for name, values in self.values.items()
+            if isinstance(values, Streamed) and name in self.offsets and len(values)
+        }
+
+    def _held(self, values: NDArray[Any] | Streamed) -> Tensor | Streamed:
+        if isinstance(values, Streamed):
+            return values
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
     @property
     def framewise(self) -> bool:
@@ -60,17 +75,47 @@ class Resident:
         """
         return {i.name: self.feature(i.name, rows_of(i.name, units)) for i in self.inputs}
 
+    def batches(self, units: Sequence[Tensor], rows_of: RowsOf = _same) -> Iterator[tuple[Tensor, Features]]:
+        """Some units, `(runs, batch)` each, and their features, one after another.
+
+        What stays on disk is read by a thread while the batch before is in use.
+        """
+        if not any(isinstance(values, Streamed) for values in self.values.values()):
+            yield from ((own, self.batch(own, rows_of)) for own in units)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            ahead = [pool.submit(self.batch, own, rows_of) for own in units[:1]]
+            for number, own in enumerate(units, 1):
+                features = ahead.pop().result()
+                ahead += [pool.submit(self.batch, following, rows_of) for following in units[number : number + 1]]
+                yield own, features
+
     def feature(self, name: str, rows: Tensor) -> Feature:
         """One store's features of the utterances `rows (runs, batch)`."""
-        values = self.values[name]
+        values, first = self.places(name, rows)
         if name not in self.offsets:
-            return Feature(_rows(values, rows), None)
-        first, last = self.offsets[name][rows], self.offsets[name][rows + 1]
-        steps = torch.arange(int((last - first).max()), device=self.device)
-        frames = first[..., None] + steps
-        mask = frames < last[..., None]
-        picked = _rows(values, torch.where(mask, frames, 0))
+            return Feature(_rows(values, first), None)
+        lengths = self.offsets[name][rows + 1] - self.offsets[name][rows]
+        steps = torch.arange(int(lengths.max()), device=self.device)
+        mask = steps < lengths[..., None]
+        picked = _rows(values, torch.where(mask, first[..., None] + steps, 0))
         return Feature(picked * mask[..., None], mask)
+
+    def places(self, name: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Values of one store that have the utterances `rows`, and the first row of each in them.
+
+        All values where they are in memory, else those of these utterances alone; then frames follow a row of padding.
+        """
+        values = self.values[name]
+        if isinstance(values, Tensor):
+            return values, rows if name not in self.offsets else self.offsets[name][rows]
+        wanted, which = torch.unique(rows.cpu(), return_inverse=True)
+        found, begins = values.read(wanted.numpy())
+        first = torch.from_numpy(begins)[which].to(self.device)
+        there = torch.from_numpy(found).to(self.device)
+        if name not in self.offsets:
+            return there, first
+        return torch.cat([self.padding[name], there]), first + 1
 
     def chunks(self, rows: NDArray[np.int64], size: int) -> list[Tensor]:
         """Rows in groups for evaluation: framewise ones sorted by length, so that little is padded, and by `FRAMES`."""

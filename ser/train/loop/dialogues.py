@@ -66,9 +66,11 @@ class Turns(Resident):
         """Features of dialogues `(runs, batch, longest)`, as sequences `(runs, batch, turns, D)`."""
         mask = self._mask(units)
         rows = units[..., : mask.shape[-1]].clamp_min(0)
-        return {
-            i.name: Feature(self.values[i.name][rows_of(i.name, rows)] * mask[..., None], mask) for i in self.inputs
-        }
+        found = {}
+        for i in self.inputs:
+            values, where = self.places(i.name, rows_of(i.name, rows))
+            found[i.name] = Feature(values[where] * mask[..., None], mask)
+        return found
 
     def flat(self, logits: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
         """Flatten `(1, batch, turns, classes)` to `(1, all turns, classes)`, with their rows `(1, all turns)`."""

@@ -92,6 +92,11 @@ def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[],
     return [partial(start, s) for s in seeds]
 
 
+def _units(data: Data, rows: NDArray[np.int64], runs: int) -> list[Tensor]:
+    """The units of some rows in groups for evaluation, `(runs, batch, ...)`, the same for all runs."""
+    return [chunk.expand(runs, *chunk.shape) for chunk in data.resident.chunks(rows, EVALUATION_ROWS)]
+
+
 @torch.no_grad()
 def logits(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> Tensor:
     """Logits of some rows, `(runs, len(rows), outputs)`, in evaluation mode."""
@@ -99,9 +104,8 @@ def logits(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> Tenso
     runs = len(parameters.theta)
     out = torch.empty(runs, len(data.labels), data.outputs, device=data.resident.device)
     with exact(data.resident.device):
-        for chunk in data.resident.chunks(rows, EVALUATION_ROWS):
-            units = chunk.expand(runs, *chunk.shape)
-            guess, own = data.resident.flat(parameters.head(data.resident.batch(units)), units)
+        for units, features in data.resident.batches(_units(data, rows, runs)):
+            guess, own = data.resident.flat(parameters.head(features), units)
             out[:, own[0]] = guess
     return out[:, torch.as_tensor(rows, device=out.device)]
 
@@ -113,9 +117,8 @@ def embeddings(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> T
     runs = len(parameters.theta)
     found, owners = [], []
     with exact(data.resident.device):
-        for chunk in data.resident.chunks(rows, EVALUATION_ROWS):
-            units = chunk.expand(runs, *chunk.shape)
-            vectors, own = data.resident.flat(head.embed(data.resident.batch(units)), units)  # type: ignore[operator]
+        for units, features in data.resident.batches(_units(data, rows, runs)):
+            vectors, own = data.resident.flat(head.embed(features), units)  # type: ignore[operator]
             found.append(vectors)
             owners.append(own[0])
     order = torch.cat(owners)

@@ -22,7 +22,7 @@ from ser.train.loop.prediction import logits
 from ser.train.loop.target_selection import TargetScores
 from ser.train.loop.validation import Collapse, EpochChoice, EpochScores, validate_target
 from ser.train.nn import streams
-from ser.train.nn.layers import Dropout
+from ser.train.nn.layers import Dropout, Features
 
 
 def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None = None) -> list[Trained]:
@@ -96,8 +96,8 @@ class Stack:
         """Train one epoch (1-based); the mean losses of each run, `(runs,)`, by the names of their curves."""
         batches = self.begin_epoch(epoch)
         total: dict[str, Tensor] = {}
-        for number, units in enumerate(batches):
-            for name, loss in self.update(units, number).items():
+        for number, (units, features) in enumerate(self.data.resident.batches(batches, self._rows)):
+            for name, loss in self.update(units, number, features).items():
                 total[name] = total.get(name, 0) + loss * units.shape[1]
         count = sum(units.shape[1] for units in batches)
         return {name: loss / count for name, loss in total.items()}
@@ -116,10 +116,14 @@ class Stack:
             batches = callback.batches(batches)
         return batches
 
-    def update(self, units: Tensor, number: int) -> dict[str, Tensor]:
-        """Take one step, of this number in its epoch (0-based); each run's losses, `(runs,)`, by the names of their curves."""
+    def update(self, units: Tensor, number: int, features: Features | None = None) -> dict[str, Tensor]:
+        """Take one step, of this number in its epoch (0-based); each run's losses, `(runs,)`, by the names of their curves.
+
+        Args:
+            features: of these units; None takes them from the data.
+        """
         progress = self.step / (self.steps * self.config.epochs)
-        step = Step(number, progress, self.data.resident.batch(units, self._rows))
+        step = Step(number, progress, features or self.data.resident.batch(units, self._rows))
         for callback in self.callbacks:
             callback.before_forward(step)
         self.parameters.gradients.clear()

@@ -20,7 +20,8 @@ from ser.features.blocks import Block
 from ser.features.normalise import BETWEEN_CORPORA
 from ser.features.stored_layers import one_layer
 from ser.features.stores.identity import same_encoder
-from ser.features.tensors import OpenDataset, Tensors
+from ser.features.stores.streamed import concatenated
+from ser.features.tensors import OpenDataset, Tensors, too_large
 from ser.features.view_rows import joined
 from ser.metadata import languages
 from ser.metadata.ledger import is_imported
@@ -35,15 +36,17 @@ Rows = NDArray[np.int64]
 def load(dataset: str, options: FitOptions) -> Tensors:
     """Load the dataset's tensors under the options' scheme and choice of features."""
     with _opened(dataset, options) as corpus:
-        return _tensors(corpus, options)
+        return _tensors(corpus, options, too_large([corpus], options.memory, options.views))
 
 
 def _opened(dataset: str, options: FitOptions) -> OpenDataset:
     return OpenDataset(dataset, options.workspace, options.named_stores, options.modalities)
 
 
-def _tensors(corpus: OpenDataset, options: FitOptions, classes: Sequence[str] | None = None) -> Tensors:
-    data = corpus.tensors(options.scheme, classes=classes, views=options.views, target=options.target)
+def _tensors(corpus: OpenDataset, options: FitOptions, streamed: bool, classes: Sequence[str] | None = None) -> Tensors:
+    data = corpus.tensors(
+        options.scheme, classes=classes, views=options.views, target=options.target, streamed=streamed
+    )
     return data if options.layer is None else one_layer(data, options.layer)
 
 
@@ -81,7 +84,8 @@ def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
             )
         for name, corpus in zip(names[1:], corpora[1:], strict=True):
             same_encoders(names[0], corpora[0].identities, name, corpus.identities)
-        return [_tensors(corpus, options, shared) for corpus in corpora]
+        streamed = too_large(corpora, options.memory, options.views)
+        return [_tensors(corpus, options, streamed, shared) for corpus in corpora]
 
 
 def identities(stores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -171,7 +175,7 @@ def scheme_of(data: Tensors, options: FitOptions) -> str:
 def _joined(blocks: Sequence[Block], counts: Sequence[int]) -> Block:
     """Join blocks: first the utterances of all, as many of each as `counts` says, then the views of all."""
     cut = [(b.values, c if b.offsets is None else int(b.offsets[c])) for b, c in zip(blocks, counts, strict=True)]
-    values = np.concatenate([*(v[:end] for v, end in cut), *(v[end:] for v, end in cut)])
+    values = concatenated([*(v[:end] for v, end in cut), *(v[end:] for v, end in cut)])
     if blocks[0].offsets is None:
         return replace(blocks[0], values=values)
     lengths = [(np.diff(b.offsets), c) for b, c in zip(blocks, counts, strict=True) if b.offsets is not None]

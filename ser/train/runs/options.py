@@ -127,6 +127,13 @@ class FitOptions:
         choices=(LOCAL, *CLUSTERS),
     )
     address: str | None = option(None, "Address of the cluster.", unset="that of DASK_SCHEDULER_ADDRESS or RAY_ADDRESS")
+    memory: float | None = option(
+        None,
+        "GiB that the features may take in each process, as stored and standardised. Larger ones stay on disk, and batches are "
+        "read as they are needed: the same numbers, slower.",
+        unset="as much as they need",
+        least=0,
+    )
     stack: int | None = option(None, "Runs trained together.", unset="chosen by size", least=1)
     device: str = option(
         "auto",
