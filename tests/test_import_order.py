@@ -32,7 +32,7 @@ ROWS = [
     {"extract", "train"},
     {"predict", "explain"},
     {"evaluation", "export"},
-    {"demo", "service"},
+    {"demo", "service", "checks"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -7,17 +7,16 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 
 from ser import registry
+from ser.checks.encoders import TEXTS, inputs, keeps_promises, states_facts
 from ser.errors import AudioError, ConfigError
 from ser.extract import encoder as base
 from ser.extract.encoder import ENCODERS, Encoder
 from ser.extract.options import EncoderOptions
 
 PLUGINS = registry.names(ENCODERS)
-TEXTS = ["i am so happy today !", "sad", "so sad .", "happy happy", "i am to ."]
 CASES = [(name, level) for name in PLUGINS for level in registry.load(ENCODERS, name).LEVELS]
 
 Make = Callable[..., Encoder]
@@ -34,33 +33,10 @@ def make(example: Callable[[str], str]) -> Make:
     return build
 
 
-def inputs(encoder: Encoder) -> list[Any]:
-    if encoder.modality == "text":
-        return TEXTS
-    generator = np.random.default_rng(0)
-    lengths = [encoder.minimum, encoder.sample_rate // 2, encoder.minimum + 500]
-    return [_speechlike(n, encoder.sample_rate, generator) for n in lengths]
-
-
-def _speechlike(samples: int, rate: int, generator: np.random.Generator) -> np.ndarray:
-    time = np.arange(samples) / rate
-    voice = sum(np.sin(2 * np.pi * 140 * k * time) / k for k in range(1, 9))
-    return (0.1 * voice + generator.normal(0, 0.01, samples)).astype(np.float32)
-
-
-def alike(left: np.ndarray, right: np.ndarray) -> None:
-    distance = np.linalg.norm(left.astype(float) - right) / max(np.linalg.norm(right.astype(float)), 1e-12)
-    assert distance <= 1e-5
-
-
 @pytest.mark.parametrize("name", PLUGINS)
 def test_facts(name: str) -> None:
+    states_facts(name)
     plugin = registry.load(ENCODERS, name)
-    assert plugin.MODALITY in ("audio", "text")
-    assert plugin.SOURCE
-    assert plugin.LICENCE
-    assert set(plugin.LEVELS) <= {"utterance", "frame"}
-    assert getattr(plugin, "LAYERS", "last") in ("all", "last")
     assert len(registry.summary(plugin)) > 20
     for short, checkpoint in plugin.CHECKPOINTS.items():
         assert base.find(short) is plugin
@@ -68,10 +44,6 @@ def test_facts(name: str) -> None:
         assert base.find(checkpoint.hub.split("/")[-1]) is plugin
         assert checkpoint.dim > 0
         assert checkpoint.note
-    if plugin.CHECKPOINTS:
-        assert plugin.example, "a family with weights has an example(folder): the tests below load it"
-    else:
-        assert plugin.DIM
 
 
 def test_short_names_are_unique() -> None:
@@ -91,21 +63,8 @@ def test_listing_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(("name", "level"), CASES)
 def test_what_every_encoder_promises(make: Make, name: str, level: str) -> None:
     encoder = make(name, level=level)
-    assert encoder.level == level
     assert encoder.name.replace(".", "").replace("-", "").replace("_", "").isalnum()
-    together = encoder.encode(inputs(encoder))
-    alone = [encoder.encode([one])[0] for one in inputs(encoder)]
-    for features, single in zip(together, alone, strict=True):
-        assert features.dtype == (np.int32 if encoder.vocabulary else np.float32)
-        assert features.shape[-1] == encoder.dim
-        assert features.ndim == (1 if level == "utterance" else 2)
-        assert features.shape[0] >= 1
-        assert np.isfinite(features).all()
-        alike(features, single)  # what lies beside an utterance does not change it
-    for features, again in zip(together, encoder.encode(inputs(encoder)), strict=True):
-        assert features.tobytes() == again.tobytes()
-    for features, backwards in zip(together, encoder.encode(inputs(encoder)[::-1])[::-1], strict=True):
-        alike(features, backwards)
+    keeps_promises(encoder, level)
 
 
 @pytest.mark.parametrize("name", PLUGINS)

@@ -10,6 +10,8 @@ import torch
 from scipy.special import softmax
 
 from ser import registry
+from ser.checks import heads
+from ser.checks.heads import small
 from ser.errors import ConfigError, TrainingError
 from ser.train.heads._base import (
     HEADS,
@@ -25,8 +27,6 @@ from ser.train.heads._base import (
 )
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data
-from ser.train.loop.prediction import predict
-from ser.train.loop.trainer import train
 from ser.train.nn.layers import Feature, Features, Input
 
 Stores = tuple[tuple[str, str], ...]  # the modality and the kind of each
@@ -44,11 +44,6 @@ DATA: dict[str, Stores] = {
 EVERY = tuple(product(("audio", "text", "visual"), KINDS))
 PAPER = re.compile(r"[A-Z][a-z]+ .{0,150}?\b(19|20)\d\d\b", re.DOTALL)
 HEADS_THAT_TRAIN = [n for n in registry.names(HEADS) if part_of(n) == n]
-
-
-def small(name: str) -> dict[str, int]:
-    """Options that make a head small, where it has them."""
-    return {"hidden": 16} if "hidden" in options_of(name) else {}
 
 
 def inputs_of(stores: Stores) -> list[Input]:
@@ -160,54 +155,26 @@ def test_options_of_a_head_that_no_memory_holds_are_refused(name: str, kind: str
 
 
 @pytest.mark.parametrize(("name", "kind"), TAKEN)
-def test_logits_have_their_shape_and_every_parameter_gets_a_gradient(
-    name: str, kind: str, data: Callable[..., Data]
-) -> None:
-    resident = data(kind).resident
-    head = build_head(name, resident.inputs, 4, small(name), 0).eval()
-    logits = head(resident.batch(torch.arange(7)[None]))
-    assert logits.shape == (1, 7, 4)
-    logits.pow(2).sum().backward()
-    for key, parameter in head.named_parameters():
-        assert parameter.grad is not None, key
-        assert bool(parameter.grad.isfinite().all()), key
+def test_logits_have_their_shape_and_every_parameter_gets_a_gradient(name: str, kind: str) -> None:
+    heads.has_logits_and_gradients(name, kind)
 
 
 @pytest.mark.parametrize(("name", "kind"), [(n, k) for n, k in TAKEN if any(w != "pooled" for _, w in DATA[k])])
-def test_padding_has_no_effect(name: str, kind: str, data: Callable[..., Data]) -> None:
-    resident = data(kind).resident
-    head = build_head(name, resident.inputs, 4, small(name), 0).eval()
-    lengths = torch.stack([torch.diff(o) for o in resident.offsets.values()]).sum(0)
-    short, long = int(lengths.argmin()), int(lengths.argmax())
-    alone = head(resident.batch(torch.tensor([[short]])))
-    beside = head(resident.batch(torch.tensor([[long, short]])))
-    torch.testing.assert_close(beside[:, 1:], alone, rtol=1e-5, atol=1e-6)
+def test_padding_has_no_effect(name: str, kind: str) -> None:
+    heads.ignores_padding(name, kind)
 
 
 @pytest.mark.parametrize(("name", "kind"), [(n, k) for n, k in TAKEN if k in ("pooled", "pooled+pooled", "layers")])
 def test_a_run_is_itself_alone_or_among_others(name: str, kind: str, data: Callable[..., Data]) -> None:
     """Bit for bit on a CPU, dropout on: run 3 of 5 is run 3 alone, and is run 3 in another slot."""
-    toy = data(kind)
-    if not is_stackable(build_head(name, toy.resident.inputs, 4, small(name), 0)):
+    if not is_stackable(build_head(name, data(kind).resident.inputs, 4, small(name), 0)):
         pytest.skip("trains one run at a time")
-    config = make_config(name, epochs=4, patience=2, head_options=small(name))
-    five = train(toy, config, [11, 22, 33, 44, 55])
-    alone = train(toy, config, [33])
-    moved = train(toy, config, [33, 99])
-    for other in (alone[0], moved[0]):
-        assert torch.equal(five[2].weights, other.weights)
-        assert five[2].curves == other.curves
-    assert not torch.equal(five[0].weights, five[1].weights)
+    heads.runs_are_themselves(name, kind)
 
 
 @pytest.mark.parametrize("name", HEADS_THAT_TRAIN)
-def test_a_head_learns_what_is_easy(name: str, data: Callable[..., Data]) -> None:
-    toy = data(next(k for k in ("frames+words", "pooled", "frames", "words") if (name, k) in TAKEN))
-    config = make_config(name, epochs=15, lr=5e-3, head_options=small(name))
-    (trained,) = train(toy, config, [1])
-    rows = np.arange(125, 150)
-    guess = predict(toy, config, trained.weights[None], rows)[0].argmax(-1)
-    assert (guess == toy.labels[rows]).mean() > 0.8
+def test_a_head_learns_what_is_easy(name: str) -> None:
+    heads.learns(name, next(k for k in heads.EASY if (name, k) in TAKEN))
 
 
 def test_a_seed_decides_the_initial_weights_and_leaves_the_global_stream_alone(data: Callable[..., Data]) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
 
 from ser import registry
+from ser.checks import losses
 from ser.train.losses._base import LOSSES, Batch
 
 PAPER = re.compile(r"[A-Z][a-z]+ .{0,150}?\b(19|20)\d\d\b", re.DOTALL)
@@ -29,29 +29,10 @@ def test_a_loss_opens_with_its_facts_and_gives_one_number_a_run(
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_gradients_are_those_of_finite_differences(
-    name: str, example: Callable[..., Batch], stacked: Callable[..., torch.nn.Module]
-) -> None:
-    one, batch = stacked(name), example()
-    assert batch.embedding is not None
-
-    def function(logits: Tensor, embedding: Tensor, *own: Tensor) -> Tensor:
-        out: Tensor = one(batch._replace(logits=logits, embedding=embedding))  # whose parameters `own` are
-        return out
-
-    leaves = [batch.logits.requires_grad_(), batch.embedding.requires_grad_(), *one.parameters()]
-    assert torch.autograd.gradcheck(function, leaves)
+def test_gradients_are_those_of_finite_differences(name: str) -> None:
+    losses.has_true_gradients(name)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_run_s_loss_does_not_depend_on_the_other_runs(
-    name: str, example: Callable[..., Batch], stacked: Callable[..., torch.nn.Module]
-) -> None:
-    one, batch = stacked(name), example()
-    together = one(batch)
-    for r in range(RUNS):
-        alone = stacked(name)
-        for p in alone.parameters():
-            p.data = p.data[r : r + 1]
-        row = Batch._make(v[r : r + 1] if isinstance(v, Tensor) else v for v in batch)
-        torch.testing.assert_close(alone(row)[0], together[r])
+def test_a_run_s_loss_does_not_depend_on_the_other_runs(name: str) -> None:
+    losses.runs_are_themselves(name)

@@ -1,0 +1,61 @@
+"""The promises that a part makes to the program, tried on small made data: `ser check`, and the generic tests of all plugins.
+
+A kind has a module with `promises(name)`: a sentence -> a function that raises where it does not hold.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import NamedTuple
+
+from ser import registry
+
+# Each kind whose promises can be tried, and the module that does.
+KINDS = {
+    "head": "ser.checks.heads",
+    "loss": "ser.checks.losses",
+    "adaptation": "ser.checks.adaptations",
+    "encoder": "ser.checks.encoders",
+    "corpus": "ser.checks.corpora",
+}
+Promises = dict[str, Callable[[], None]]
+
+
+class Tried(NamedTuple):
+    """A promise, and what is wrong with it; "" where it holds."""
+
+    promise: str
+    fault: str
+
+
+class BrokenPromise(AssertionError):
+    """What was expected of a part, and what it did."""
+
+
+def hold(true: object, fault: str) -> None:
+    """Raise the fault where something is not true."""
+    if not true:
+        raise BrokenPromise(fault)
+
+
+def check(kind: str, name: str) -> Iterator[Tried]:
+    """Try the promises of a part, one after another.
+
+    Args:
+        kind: of `KINDS`.
+        name: a plugin's name, `FILE.py:NAME`, `FILE.py` or `MODULE:NAME`.
+
+    Raises:
+        ConfigError: there is no such part, or it lacks what every one of its kind has.
+    """
+    package = next(package for known, package in registry.kinds().items() if known.split()[0] == kind)
+    name = registry.resolve(package, name)
+    registry.load(package, name)
+    for promise, holds in import_module(KINDS[kind]).promises(name).items():
+        try:
+            holds()
+        except Exception as error:  # the part is another's code
+            said = " ".join(str(error).split())
+            kept = isinstance(error, BrokenPromise)
+            yield Tried(promise, said if kept else f"{type(error).__name__}: {said}")
+        else:
+            yield Tried(promise, "")

@@ -1,0 +1,70 @@
+"""The promises of a method of adaptation: one number for each run, and runs that do not depend on each other."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ser.checks import Promises, hold
+from ser.train.adapt._base import Adaptation, Side
+from ser.train.adapt._base import method as method_of
+
+RUNS, BATCH, SIZE, CLASSES = 3, 6, 5, 4
+
+
+def views(seed: int = 0) -> tuple[Side, Side]:
+    """The source and the target of a step of three runs, in double precision."""
+    random = torch.Generator().manual_seed(seed)
+
+    def draw(size: int) -> Tensor:
+        return torch.randn(RUNS, BATCH, size, generator=random, dtype=torch.double)
+
+    return Side(draw(SIZE), draw(CLASSES)), Side(draw(SIZE) * 2 + 1, draw(CLASSES))
+
+
+def stacked(name: str, **options: Any) -> Adaptation:
+    """A method of three runs, in double precision, its own parameters different in each."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        method = method_of(name)(CLASSES, SIZE, **options).double()
+        for parameter in method.parameters():
+            parameter.data = torch.randn(RUNS, *parameter.shape[1:], dtype=torch.double) * 0.3
+    return method
+
+
+def promises(name: str) -> Promises:
+    """The promises of a method."""
+    return {
+        "it gives one finite number for each run": partial(gives_one_number_a_run, name),
+        "a gradient reaches the embedding of the source or of the target": partial(reaches_the_embedding, name),
+        "a run's loss does not depend on the other runs": partial(runs_are_themselves, name),
+    }
+
+
+def gives_one_number_a_run(name: str) -> None:
+    """`(runs,)`, finite."""
+    found = stacked(name)(*views(), 0.5)
+    hold(found.shape == (RUNS,), f"expected the shape {(RUNS,)}; found {tuple(found.shape)}")
+    hold(bool(found.isfinite().all()), f"expected finite numbers; found {found.tolist()}")
+
+
+def reaches_the_embedding(name: str) -> None:
+    """What aligns nothing has no gradient."""
+    source, target = views()
+    both = [side.embedding.requires_grad_() for side in (source, target)]
+    loss = stacked(name)(source, target, 0.5).sum()
+    if loss.requires_grad:
+        loss.backward()
+    hold(any(e.grad is not None and bool(e.grad.abs().sum() > 0) for e in both), "neither embedding gets a gradient")
+
+
+def runs_are_themselves(name: str) -> None:
+    """Each run alone has the loss that it has among three."""
+    together = stacked(name)(*views(), 0.5)
+    for r in range(RUNS):
+        alone = stacked(name)
+        for p in alone.parameters():
+            p.data = p.data[r : r + 1]
+        source, target = (Side(*(t[r : r + 1] for t in view)) for view in views())
+        torch.testing.assert_close(alone(source, target, 0.5)[0], together[r])

@@ -1,0 +1,125 @@
+"""`ser check`: promises that hold, and those that are broken, each in one line; the generic tests of plugins use the same."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ser import checks, outside, registry
+from ser.cli import main
+
+HEAD = '''
+import torch
+from torch import nn
+from ser.train.heads._base import Takes
+
+class Head(nn.Module):
+    """Reads padding as if it were speech, and has a layer that it does not use."""
+    stackable = False
+    TAKES = Takes(("frames",), most=1)
+
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.name = inputs[0].name
+        self.layer, self.idle = nn.Linear(inputs[0].dim, classes), nn.Linear(3, 3)
+
+    def forward(self, batch):
+        return self.layer(batch[self.name].values.mean(2))
+'''
+LOSS = '''
+from ser.train.losses._base import Term
+
+class Loss(Term):
+    """The mean over all runs."""
+    def forward(self, batch):
+        return batch.logits.pow(2).mean().expand(len(batch.logits))
+'''
+METHOD = '''
+from ser.train.adapt._base import Adaptation
+
+class Method(Adaptation):
+    """Nothing."""
+    def forward(self, source, target, progress):
+        return source.embedding.detach().mean((1, 2))
+'''
+ENCODER = '''
+import numpy as np
+from ser.extract.encoder import Encoder
+
+class Loud(Encoder):
+    """The level beside the loudest of the batch."""
+    MODALITY, SOURCE, LICENCE, LEVELS, CHECKPOINTS, DIM = "audio", "a test", "none", ("utterance",), {}, "1"
+    name, modality, level, dim, sample_rate = "loud", "audio", "utterance", 1, 16000
+
+    def __init__(self, name, options):
+        self.identity, self.assets = {"plugin": "loud"}, {}
+
+    def encode(self, inputs):
+        most = max(np.abs(x).max() for x in inputs)
+        return [np.array([np.abs(x).mean() / most], dtype=np.float32) for x in inputs]
+'''
+CORPUS = '''"""Words, for a test."""
+TITLE, CITATION, LICENCE, URL, LANGUAGE, TREE = "Words", "none", "none", "", "eng", "angry-anna.wav"
+LABELS, UTTERANCES, SENTENCES = {"angry": "wrath"}, None, None
+
+def parse(root):
+    yield from ()
+'''
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(outside.VARIABLE, "")
+    for name, text in {"head": HEAD, "loss": LOSS, "adaptation": METHOD, "encoder": ENCODER, "corpus": CORPUS}.items():
+        Path(f"bad_{name}.py").write_text(text, encoding="utf-8")
+    yield tmp_path
+    for name in list(outside._trusted()):
+        outside.distrust(name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        (
+            "head",
+            {"every parameter gets a gradient": "parameter idle.weight gets no", "padding": "Tensor-likes are not"},
+        ),
+        ("loss", {"does not depend on the other runs": "are not close"}),
+        ("adaptation", {"reaches the embedding": "neither embedding gets a gradient"}),
+        ("encoder", {"the same beside others": "features are others beside others than alone"}),
+        ("corpus", {"its facts are there": "found 'eng'", "a tree of its layout": "there is none"}),
+    ],
+)
+def test_broken_promises_are_named(kind: str, broken: dict[str, str]) -> None:
+    part = f"bad_{kind}.py" + {"encoder": ":Loud", "head": ":Head"}.get(kind, "")
+    found = {promise: fault for promise, fault in checks.check(kind, part) if fault}
+    assert len(found) == len(broken), found
+    for promise, words in broken.items():
+        (fault,) = (fault for key, fault in found.items() if promise in key)
+        assert words in fault
+
+
+def test_the_command_says_each_promise_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "head", "linear"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 10
+    assert all(line.startswith("ok      ") for line in lines)
+    assert main(["check", "loss", "./bad_loss.py"]) == 1
+    out, err = capsys.readouterr()
+    assert "broken  a run's loss does not depend on the other runs: " in out
+    assert "loss ./bad_loss.py: promises that are broken: 1" in err
+    assert main(["check", "head", "liner"]) == 1
+    assert "Did you mean 'linear'" in capsys.readouterr().err
+
+
+def test_what_ser_new_writes_keeps_its_promises(here: Path) -> None:
+    for kind in checks.KINDS:
+        assert main(["new", kind, f"my_{kind}", "--quiet"]) == 0
+        assert Path(f"my_{kind}.py").is_file()
+        assert [fault for _, fault in checks.check(kind, f"./my_{kind}.py") if fault] == []
+
+
+def test_the_kinds_are_those_that_a_file_can_be_started_of() -> None:
+    startable = {kind.split()[0] for kind, package in registry.kinds().items() if registry.constant(package, "COPY")}
+    assert set(checks.KINDS) == startable
