@@ -23,11 +23,23 @@ from ser.commands._training import arguments, report, training_options
     help="Draw so many settings from --grid, which may then have ranges, as lr=1e-4:1e-2:log.",
 )
 @click.option(
+    "--halving",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="With --grid: successive halving. At some epochs only runs among the best on validation, one in N, go on.",
+)
+@click.option(
     "--final", is_flag=True, help="Also train heads to use, on all utterances, for as many epochs as the folds chose."
 )
 @training_options()
 def command(
-    session: Session, dataset: str | None, grid: tuple[str, ...], random: int | None, final: bool, **options: Any
+    session: Session,
+    dataset: str | None,
+    grid: tuple[str, ...],
+    random: int | None,
+    halving: int | None,
+    final: bool,
+    **options: Any,
 ) -> None:
     """Train a head over seeds and folds on cached features; writes results/….json.
 
@@ -44,6 +56,8 @@ def command(
     name = dataset or choose_dataset(session.workspace)
     given = arguments(session, options, dataset=name)
     if not grid and random is None:
+        if halving is not None:
+            raise ConfigError("--halving is of a search", action="Add --grid with the values to try.")
         from ser.train.experiments.fit import fit
         from ser.train.runs.final import final_line
 
@@ -57,7 +71,7 @@ def command(
     from ser.train.experiments.search import search
     from ser.train.experiments.search_space import parse_grid
 
-    found = search(name, session.workspace, grid=parse_grid(grid), random=random, **given)
+    found = search(name, session.workspace, grid=parse_grid(grid), random=random, halving=halving, **given)
     report(session, found, options["log"])
     if found["failed"]:
         raise click.exceptions.Exit(3)

@@ -1,12 +1,13 @@
 """Search over settings: validation scores of all, test scores of the one that they chose."""
 
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ser.jsonfile import Count, Model, require
+from ser.jsonfile import Count, Model, Positive, require
 from ser.results.blocks import Block, Notice, Table
-from ser.results.cells import head_of, main_head, score, score_cells, score_heads, setting, with_interval
+from ser.results.cells import head_of, main_head, number, score, score_cells, score_heads, setting, with_interval
 from ser.results.records.model import Beside, Metrics, Notes
 from ser.results.records.study_numbers import Nested
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
@@ -15,13 +16,25 @@ if TYPE_CHECKING:
     from ser.results.stored.study_experiments import Experiments
 
 
+class Left(Model, kw_only=True):
+    """A run that left early, in a search by successive halving."""
+
+    fold: str
+    run: Count
+    epoch: Positive
+    validation: Annotated[float, Meta(description="The best score on validation until then.")]
+
+
 class Setting(Model, kw_only=True):
     """A setting that was tried. Its test scores are in its own record only, as they must not choose."""
 
     setting: dict[str, Any]
     experiment: str | None
-    record: Annotated[Beside | None, Meta(description="Its summary, from this file's folder; null if it failed.")]
-    validation: Metrics | None
+    record: Annotated[Beside | None, Meta(description="Its summary, from this file's folder; null if it has none.")]
+    validation: Annotated[Metrics | None, Meta(description="null if it failed, or was not trained to the end.")]
+    left: (
+        Annotated[list[Left], Meta(description="Runs that left early, even if trained to the end later.")] | UnsetType
+    ) = UNSET
     error: str | None
 
 
@@ -44,6 +57,7 @@ class Study(StudyRecord, kw_only=True):
     chosen_by: Annotated[str, Meta(description="What decided.")]
     tried: Annotated[int, Meta(ge=1, description="Settings, failed ones too.")]
     failed: Count
+    halving: Annotated[int, Meta(ge=2, description="One run in so many went on at a rung.")] | UnsetType = UNSET
     settings: Annotated[list[Setting], Meta(min_length=1, description="In the order tried.")]
     chosen: Chosen
     nested: Nested | UnsetType = UNSET
@@ -79,12 +93,29 @@ class Study(StudyRecord, kw_only=True):
             for s in self.settings
             if s.validation is not None
         ]
+        left = [
+            [
+                setting(s.setting),
+                str(len(s.left)),
+                " to ".join(dict.fromkeys(str(f(one.epoch for one in s.left)) for f in (min, max))),
+                number(fmean(one.validation for one in s.left)),
+            ]
+            for s in self.settings
+            if s.left
+        ]
         failed = [f"{setting(s.setting)}: {s.error}" for s in self.settings if s.error is not None]
         how = f"{self.tried} settings tried, {self.failed} failed; chosen by {self.chosen_by}."
+        if self.halving:
+            how += f" Successive halving by {self.halving}: runs left early."
         head = ["setting", *(f"validation {head_of(m)}" for m in self.metrics[:2]), ""]
         return [
             Table("Scores of the chosen setting", ["test", *score_heads(self.chosen.pooled)], rows, note=note),
             Table("Settings on validation", head, tried, note=how),
+            *(
+                [Table("Runs that left early", ["setting", "runs", "after epoch", "best validation score"], left)]
+                if left
+                else []
+            ),
             *([Notice("Settings that failed", failed)] if failed else []),
         ]
 
@@ -110,7 +141,7 @@ class Study(StudyRecord, kw_only=True):
         yield from experiments.scores("$.chosen", self.chosen, of.predictions)
         found = {k: s.validation.main.mean for k, s in enumerate(self.settings) if s.validation is not None}
         yield "$.chosen.setting", self.chosen.setting, self.settings[max(found, key=lambda k: found[k])].setting
-        if self.nested is not UNSET:
+        if self.nested is not UNSET and self.halving is UNSET:  # runs of settings without a summary may be among it
             pairs = [done[k].pairs() if k in done else [] for k in range(len(self.settings))]
             classes = experiments.classes(of.predictions)
             yield "$.nested", self.nested, nested([s.setting for s in self.settings], pairs, classes)

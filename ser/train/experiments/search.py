@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
 from ser.results.metrics.measures import chosen_by
@@ -19,9 +21,11 @@ from ser.results.records.names import config_hash
 from ser.results.result import Result
 from ser.results.statistics.chosen_setting import best_setting, nested
 from ser.results.studies import search as record
+from ser.train.experiments.halving import Halving
 from ser.train.experiments.search_space import Values, settings, training_of
 from ser.train.experiments.study import Variant, study
 from ser.train.runs.experiment import fit_experiment
+from ser.train.runs.halving import Beaten
 from ser.train.runs.joined_corpora import load
 from ser.train.runs.options import FitOptions, read_options, with_options
 from ser.train.runs.scheduler import train_all
@@ -35,6 +39,7 @@ def search(
     *,
     grid: Mapping[str, Values | str],
     random: int | None = None,
+    halving: int | None = None,
     head: str = "mlp",
     **options: Any,
 ) -> Result:
@@ -45,6 +50,7 @@ def search(
         grid: values by training option, options of the head as `head.NAME`: `{"lr": [1e-3, 1e-4], "head.hidden": [128]}`;
             heads themselves as `head`; or with `random` ranges: `"1e-4:1e-2:log"`.
         random: draw so many settings; None tries all combinations.
+        halving: successive halving: let one run in so many go on at some epochs, see `ser.train.runs.halving`; None trains all.
         head: of all settings, unless the grid has heads.
 
     Returns:
@@ -65,14 +71,16 @@ def search(
     hashes = [None if v.experiment is None else v.experiment.job.config_hash for v in variants]
 
     by = chosen_by(data.target.kind)
+    halved = None if halving is None else Halving(halving)
 
     def body(path: Path) -> dict[str, Any]:
         return {
             "chosen_by": by,
             "tried": len(variants),
-            "failed": sum(v.error is not None for v in variants),
-            "settings": [_row(v, path) for v in variants],
-            **_chosen(variants, path, list(data.classes)),
+            "failed": sum(v.error is not None and not isinstance(v.error, Beaten) for v in variants),
+            "halving": UNSET if halving is None else halving,
+            "settings": [_row(v, path, halved) for v in variants],
+            **_chosen(variants, path, list(data.classes), halved),
         }
 
     return study(
@@ -85,6 +93,7 @@ def search(
         config={
             "head": heads,
             "random": random,
+            **({} if halving is None else {"halving": halving}),
             "settings": [
                 {"setting": v.facts["setting"], "config_hash": h} for v, h in zip(variants, hashes, strict=True)
             ],
@@ -93,7 +102,7 @@ def search(
         data=first.setup.facts,
         stamps=[*_stamps_of(variants), *_stamps(len(variants), len(first.folds), by)],
         body=body,
-        train=partial(train_all, keep_going=True),
+        train=partial(train_all, keep_going=True) if halved is None else halved.train,
     )
 
 
@@ -117,14 +126,16 @@ def _different(variants: Sequence[Variant]) -> list[Variant]:
     return list(kept.values())
 
 
-def _row(variant: Variant, study: Path) -> record.Setting:
+def _row(variant: Variant, study: Path, halved: Halving | None) -> record.Setting:
     experiment, error = variant.experiment, variant.error
+    left = [] if halved is None or experiment is None else halved.left(experiment)
     return record.Setting(
         **variant.facts,
         experiment=None if experiment is None else experiment.name,
         record=None if error is not None else variant.result.reference(study)["record"],
         validation=None if error is not None else variant.result.numbers.validation,
-        error=None if error is None else error.line(),
+        left=[record.Left(fold=f, run=r, epoch=e, validation=s) for f, r, e, s in left] if left else UNSET,
+        error=None if error is None or isinstance(error, Beaten) else error.line(),
     )
 
 
@@ -143,7 +154,7 @@ def _stamps(tried: int, folds: int, by: str) -> list[str]:
     return found
 
 
-def _chosen(variants: Sequence[Variant], study: Path, classes: list[str]) -> dict[str, Any]:
+def _chosen(variants: Sequence[Variant], study: Path, classes: list[str], halved: Halving | None) -> dict[str, Any]:
     """The chosen setting with its test scores, the notes of its runs, and the nested choice where there are several folds."""
     rows = [None if v.error is not None else v.result.numbers.validation for v in variants]
     number = best_setting([None if row is None else row.main.mean for row in rows])
@@ -159,5 +170,8 @@ def _chosen(variants: Sequence[Variant], study: Path, classes: list[str]) -> dic
     )
     found: dict[str, Any] = {"chosen": chosen, "notes": best.notes}
     runs = [[] if v.error is not None else v.result.done for v in variants]
+    if halved is not None:
+        picks = [None if v.experiment is None else v.experiment.job.config_hash for v in variants]
+        runs = [halved.picked.get(key or "", []) for key in picks]
     picked = nested([v.facts["setting"] for v in variants], runs, classes)
     return found if picked is None else {**found, "nested": picked}

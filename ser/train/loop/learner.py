@@ -20,7 +20,7 @@ from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident, Trained
 from ser.train.loop.dialogues import resident_of
 from ser.train.loop.prediction import embed, layer_weights, predict, rescaled
-from ser.train.loop.trainer import train
+from ser.train.loop.trainer import Judge, train
 from ser.train.loop.validation import account
 from ser.train.nn import streams
 
@@ -35,11 +35,13 @@ class Learner:
         data: the tensors.
         config: of the training.
         device: of the training.
+        judge: decides which runs leave early, see `ser.train.loop.trainer.train`.
     """
 
     data: Tensors
     config: Config
     device: str = "cpu"
+    judge: Judge | None = None
 
     def __post_init__(self) -> None:
         self.part = replace(self.config, head=part_of(self.config.head))
@@ -83,6 +85,7 @@ class Learner:
                 self.part,
                 self._seeds(name, seeds),
                 None if start is None else start[k],
+                self.judge,
             )
             for k, (name, resident) in enumerate(self.residents)
         ]

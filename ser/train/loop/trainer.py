@@ -2,13 +2,15 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from ser.accelerator import exact
+from ser.errors import TrainingError
 from ser.train.loop.adaptation import Alignment, target_rows
 from ser.train.loop.augmentation import Augment, ViewDraws, is_augmented
 from ser.train.loop.averaging import Average, SnapshotEnsemble, first_averaged
@@ -24,8 +26,13 @@ from ser.train.loop.validation import Collapse, EpochChoice, EpochScores, valida
 from ser.train.nn import streams
 from ser.train.nn.layers import Dropout, Features
 
+# Given a run's number in the stack, the epoch that has ended, and whether the run goes on: the error with which it leaves.
+Judge: TypeAlias = Callable[[int, int, Trained, bool], TrainingError | None]
 
-def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None = None) -> list[Trained]:
+
+def train(
+    data: Data, config: Config, seeds: Sequence[int], start: Tensor | None = None, judge: Judge | None = None
+) -> list[Trained]:
     """Train one run for each seed, together.
 
     A run that diverges leaves the stack in that epoch, with its `error`; the others are as they would be without it.
@@ -35,19 +42,22 @@ def train(data: Data, config: Config, seeds: Sequence[int], start: Tensor | None
         config: of the training.
         seeds: one for each run; all randomness of a run comes from its seed.
         start: initial weights `(runs, n)` in place of random ones (fine-tuning); of snapshots, the last.
+        judge: decides after each epoch whether a run leaves, with its `error`.
 
     Raises:
         TrainingError: no training data of two classes, or rows or weights that the configuration needs are not given.
     """
     with exact(data.resident.device):
-        return Stack(data, config, list(seeds), start).run()
+        return Stack(data, config, list(seeds), start, judge).run()
 
 
 class Stack:
     """Runs that are trained together."""
 
-    def __init__(self, data: Data, config: Config, seeds: list[int], start: Tensor | None) -> None:
-        self.data, self.config, self.seeds = data, config, seeds
+    def __init__(
+        self, data: Data, config: Config, seeds: list[int], start: Tensor | None, judge: Judge | None = None
+    ) -> None:
+        self.data, self.config, self.seeds, self.judge = data, config, seeds, judge
         self.device = data.resident.device
         rows = torch.as_tensor(data.train, dtype=torch.long, device=self.device).expand(len(seeds), -1)
         self.parameters, self.beside = trainable(data, config, seeds)
@@ -207,7 +217,10 @@ class Stack:
                 for callback in self.callbacks:
                     result.weights = callback.chosen(r, epoch, result.weights)
             waited = epoch - max(result.best_epoch, self.first - 1)
-            if epoch < self.config.epochs and (not self.config.patience or waited < self.config.patience):
+            going = epoch < self.config.epochs and (not self.config.patience or waited < self.config.patience)
+            if self.judge is not None:
+                result.error = self.judge(r, epoch, result, going)
+            if going and result.error is None:
                 stay.append(slot)
         return stay
 

@@ -25,7 +25,8 @@ def strange(*probabilities: NDArray[np.float64]) -> TrainingError | None:
 def located(error: SerError, *where: str) -> TrainingError:
     """The same error with its place: the run, the fold and the like."""
     problem = f"{error.problem} ({', '.join(where)})"
-    return TrainingError(problem, expected=error.expected, found=error.found, action=error.action, option=error.option)
+    kind = type(error) if isinstance(error, TrainingError) else TrainingError
+    return kind(problem, expected=error.expected, found=error.found, action=error.action, option=error.option)
 
 
 def folds_named(folds: Sequence[Fold]) -> str:

@@ -11,6 +11,7 @@ from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.results.records.model import RunResult
 from ser.results.records.names import head_file_name
+from ser.train.runs.halving import Rungs
 from ser.train.runs.recipe import Recipe
 
 
@@ -46,6 +47,7 @@ class Job:
         save: whether each run's head is written too.
         tuning: how a fold that goes on from another (`Fold.before`) is trained; that other one is trained by `recipe`.
         balance: whether corpora are sampled equally often, see `ser.train.runs.joined_corpora`: `none` or `corpus`.
+        rungs: of successive halving; None where no run leaves early.
     """
 
     data: Tensors
@@ -62,6 +64,7 @@ class Job:
     save: bool = False
     tuning: Recipe | None = None
     balance: str = "none"
+    rungs: Rungs | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from ser.results.stored.runs import read_run, write_run
 from ser.train.checkpoint import head_facts
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
+from ser.train.runs.halving import Beaten
 from ser.train.runs.job import Job, Run, Unit, first_of
 from ser.train.runs.options import FitOptions
 from ser.train.runs.plan import engine_of, groups, is_short, stack_of, trained_once
@@ -50,7 +51,9 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
     for unit, finished, diverged in train(units, options, label, keep_going):
         experiment = owner[id(unit.job)]
         experiment.done += finished
-        experiment.error = experiment.error or next(iter(diverged), None)
+        for own in diverged:
+            if experiment.error is None or isinstance(experiment.error, Beaten):
+                experiment.error = own
         whose = "" if len(experiments) == 1 else f"{experiment.name}: "
         errors += [(order[id(unit)], TrainingError(whose + error.problem)) for error in diverged]
     if not keep_going:
@@ -74,9 +77,15 @@ def plan(job: Job, folds: Sequence[Fold], runs: Sequence[int], stack: int | None
         for k in runs:
             found = [run for fold in group if (run := _earlier(job, k, fold)) is not None]
             done += found if len(found) == len(group) else []
-            missing += [] if len(found) == len(group) else [k]
+            missing += [] if len(found) == len(group) or _left(job, k, group[0]) else [k]
         units += [Unit(job, group, g) for g in groups(missing, size)]
     return done, units
+
+
+def _left(job: Job, run: int, fold: Fold) -> bool:
+    """True if the run left early in this search."""
+    found = None if job.rungs is None else job.rungs.at(job.folder, job.config_hash, run, fold.name)
+    return found is not None and found.left is not None
 
 
 def _earlier(job: Job, number: int, fold: Fold) -> Run | None:

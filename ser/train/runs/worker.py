@@ -20,9 +20,11 @@ from ser.train.checkpoint import save_head
 from ser.train.classical.learner import Fitted
 from ser.train.head_file import KNOWN
 from ser.train.loop.data import Trained
+from ser.train.loop.learner import Learner
 from ser.train.loop.target_selection import thinned
 from ser.train.nn import streams
 from ser.train.runs.divergence import Parts, apart, folds_named, located, strange
+from ser.train.runs.halving import Referee
 from ser.train.runs.job import Finished, Job, Run, first_of, head_name
 from ser.train.runs.joined_corpora import epoch_size, sampled
 from ser.train.runs.predictions import collapse_note, prediction_rows, scores_by_split
@@ -92,7 +94,14 @@ def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     data, statistics = normalise(job.data, job.normalize, first.train, job.limit)
     data = standardise_target(data, first.train)
     learner = learner_of(data, job.recipe, job.device)
-    parts = _train_on(job, learner, first, _seeds(job, first, runs))
+    if job.rungs is not None and isinstance(learner, Learner):
+        learner.judge = referee = Referee(job, first.name, runs)
+        try:
+            parts = _train_on(job, learner, first, _seeds(job, first, runs))
+        finally:
+            referee.close()
+    else:
+        parts = _train_on(job, learner, first, _seeds(job, first, runs))
     if job.tuning is None:
         return _finish(job, folds, runs, learner, statistics, parts, [])
     errors, runs, (parts,) = apart(runs, folds_named(folds), parts)
