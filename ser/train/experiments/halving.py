@@ -167,24 +167,26 @@ def _epochs(experiment: Experiment) -> int:
 def _restart(job: Job, rungs: Rungs, run: int, fold: str) -> None:
     """Keep the scores of a run that left in this search, write those of one that was recorded, and remove all others."""
     file = scores_file(job.folder, run, fold)
+    there = rungs.at(job.folder, job.config_hash, run, fold)
+    if there is not None and there.left is not None:
+        return
     recorded = read_run(job.folder, run, fold, config_hash=job.config_hash)
+    file.unlink(missing_ok=True)
     if recorded is not None:
         curves = recorded[0].curves
         best = rungs.best([score for score in curves[rungs.curve] if score is not None] if curves else [])
         write_json(file, Scores(search=rungs.search, config_hash=job.config_hash, scores=best, ended=True))
-        return
-    there = rungs.at(job.folder, job.config_hash, run, fold)
-    if there is None or there.left is None:
-        file.unlink(missing_ok=True)
 
 
 def _halved(experiment: Experiment) -> Halved:
     job, found = experiment.job, Halved(experiment)
-    found.ended = {(run.record.fold, run.record.run): run for run in experiment.done}
     assert job.rungs is not None
     for fold in experiment.folds:
         for run in experiment.runs:
             scores = job.rungs.at(job.folder, job.config_hash, run, fold.name)
             if scores is not None and scores.left is not None:
                 found.scores[fold.name, run] = scores
+    # Of runs that left and were trained to the end by an earlier call, the choices begin with the score of their leaving too.
+    ended = {(run.record.fold, run.record.run): run for run in experiment.done}
+    found.ended = {key: run for key, run in ended.items() if key not in found.scores}
     return found

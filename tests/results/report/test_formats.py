@@ -398,6 +398,8 @@ def _studies(folder: Path) -> dict[str, dict[str, Any]]:
         for v, m, s in zip((0.1, 0.01), members, scores, strict=True)
     ]
     failed = {"setting": {"lr": 9.0}, "error": "diverged", "experiment": None, "record": None, "validation": None}
+    gone = [{"fold": "0", "run": run, "epoch": 7 * (run + 1), "validation": 0.5} for run in range(2)]
+    left = {**failed, "setting": {"lr": 1.0}, "error": None, "left": gone}
     cells = [
         {
             "source": a,
@@ -429,8 +431,9 @@ def _studies(folder: Path) -> dict[str, dict[str, Any]]:
         },
         "ser.search/1": {
             "data": {"dataset": "a"},
-            "settings": [*settings, failed],
-            "tried": 3,
+            "settings": [*settings, failed, left],
+            "halving": 2,
+            "tried": 4,
             "failed": 1,
             "chosen_by": "validation UA",
             "chosen": {"setting": {"lr": 0.1}, **members[0], **scores[0]},

@@ -1,6 +1,8 @@
 """Searching settings: validation chooses, test scores of the others stay where they are, failures are named."""
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from ser.train.experiments.fit import fit
 from ser.train.experiments.search import search
 from ser.train.experiments.search_space import Range, parse_grid, settings, training_of
 from ser.train.runs import scheduler
+from ser.workspace import Workspace
+from tests.conftest import Maker
 
 FAST: dict[str, Any] = {"epochs": 6, "runs": 2, "protocol": "speaker", "folds": 3, "jobs": 1}
 
@@ -205,3 +209,123 @@ def test_heads_can_be_searched_with_the_stamps_of_each(maker: Any) -> None:
     assert [s["experiment"] and s["experiment"].split("-")[2] for s in found["settings"]] == ["linear", "sklearn", None]
     assert "Did you mean 'mlp'" in found["settings"][2]["error"]
     assert "sklearn:LogisticRegression draws nothing at random: all runs are equal" in found["stamps"]
+
+
+HALVED: dict[str, Any] = {**FAST, "epochs": 4, "patience": 0, "refit": "never"}
+RATES = [3e-3, 1e-6, 1e-2, 2e-2]
+
+
+def _scores(space: Workspace, setting: Any) -> dict[tuple[str, int], list[float]]:
+    """The validation curve of each fold and run of a setting."""
+    runs = read_summary(space.results / setting["record"]).runs
+    records = [json.loads((space.results / run.record).read_text()) for run in runs]
+    return {(r["fold"], r["run"]): r["curves"]["validation_UA"] for r in records}
+
+
+@pytest.fixture(scope="module")
+def halved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Maker, Maker]:
+    """The records of a full search and of one by halving, and their workspaces."""
+    makers = [Maker(tmp_path_factory.mktemp(name)) for name in ("full", "halved")]
+    for maker in makers:
+        maker.table("toy")
+        maker.store("toy", strength=0.6)
+    full = search("toy", makers[0].space, grid={"lr": RATES}, **HALVED)
+    return full, search("toy", makers[1].space, grid={"lr": RATES}, halving=2, **HALVED), *makers
+
+
+def test_runs_leave_at_the_rungs_that_the_rule_says(halved: Any) -> None:
+    full, found, maker, _ = halved
+    curves = [_scores(maker.space, s) for s in full["settings"]]
+    expected: dict[int, dict[tuple[str, int], tuple[int, float]]] = {k: {} for k in range(len(RATES))}
+    for key in curves[0]:
+        for epoch in (1, 2):
+            there: list[float] = []
+            for k, curve in enumerate(curves):
+                if key in expected[k]:
+                    continue
+                score = max(curve[key][:epoch])
+                if sum(other >= score for other in there) >= max(1, (len(there) + 1) // 2):
+                    expected[k][key] = epoch, score
+                there.append(score)
+    told = [
+        {(x["fold"], x["run"]): (x["epoch"], x["validation"]) for x in s.get("left", [])} for s in found["settings"]
+    ]
+    assert told == list(expected.values())
+    assert {epoch for left in told for epoch, _ in left.values()} == {1, 2}
+    assert found["failed"] == 0
+    assert found["halving"] == 2
+
+
+def test_the_others_are_what_they_are_without_it(halved: Any) -> None:
+    """Of settings that were trained to the end all numbers are those of the full search; of the others there are none."""
+    full, found, maker, other = halved
+    complete = [k for k, s in enumerate(found["settings"]) if s["record"] is not None]
+    assert 0 < len(complete) < len(RATES)
+    for k in complete:
+        a, b = (
+            read_predictions(m.space.results / r["settings"][k]["record"]) for m, r in ((maker, full), (other, found))
+        )
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+        assert _scores(maker.space, full["settings"][k]) == _scores(other.space, found["settings"][k])
+    assert all(s["validation"] is None and s["error"] is None for s in found["settings"] if s["record"] is None)
+    best = max(complete, key=lambda k: found["settings"][k]["validation"]["UA"]["mean"])
+    assert found["chosen"]["setting"] == found["settings"][best]["setting"]
+    assert found["chosen"]["pooled"] == full["settings"][best].get("pooled", found["chosen"]["pooled"])
+    told = text_of(found, other.space.results / f"{found['experiment']}.json")
+    assert "Runs that left early" in told
+
+
+def test_halving_goes_on_after_a_kill_and_on_other_numbers_of_processes(
+    halved: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, found, _, other = halved
+    shutil.copytree(other.space.root, tmp_path / "killed")
+    space = Workspace(tmp_path / "killed")
+    monkeypatch.setattr(scheduler, "is_short", lambda units: False)
+    kept = sorted(space.results.glob("*/*.rungs.json"))
+    for file in kept[1::3]:  # as if these runs had been in progress
+        file.write_text(file.read_text().replace('"left": 1', '"left": null').replace('"left": 2', '"left": null'))
+        file.with_name(file.name.replace(".rungs.json", ".json")).unlink(missing_ok=True)
+    again = search("toy", space, grid={"lr": RATES}, halving=2, **{**HALVED, "jobs": 2})
+    same = ("settings", "chosen", "nested")
+    assert {name: again[name] for name in same} == {name: found[name] for name in same}
+
+
+def test_nested_choices_of_halving_need_the_own_fold_alone(halved: Any) -> None:
+    """The best of the fold with the scores at leaving, and again once the runs of that one that left are trained to the end."""
+    full, found, maker, _ = halved
+    records = [read_summary(maker.space.results / s["record"]).runs for s in full["settings"]]
+    for fold, setting in found["nested"]["settings"].items():
+        whole: list[dict[int, float]] = []
+        for runs in records:
+            read = {r.run: json.loads((maker.space.results / r.record).read_text()) for r in runs if r.fold == fold}
+            whole.append({run: record["validation"]["UA"] for run, record in read.items()})
+        left = [{x["run"]: x["validation"] for x in s.get("left", []) if x["fold"] == fold} for s in found["settings"]]
+        while True:
+            means = [np.mean(list({**a, **b}.values())) for a, b in zip(whole, left, strict=True)]
+            best = int(np.argmax(means))
+            if not left[best]:
+                break
+            left[best] = {}
+        assert found["settings"][best]["setting"] == setting
+
+
+def test_halving_says_what_it_cannot_halve(maker: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    for options, problem in (
+        (
+            {"grid": {"lr": [1e-2, 1e-3]}, "halving": 3},
+            "--halving 3 of 2 settings of 6 epochs; expected at least 3 of both",
+        ),
+        (
+            {"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "average": "ema"},
+            "expected one head that is judged after each epoch",
+        ),
+        ({"grid": {"head": ["linear", "sklearn:SVC"]}, "halving": 2, "epochs": None}, "none of scikit-learn"),
+        ({"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "backend": "dask", "jobs": None}, "expected the backend loky"),
+    ):
+        with pytest.raises(ConfigError, match=problem):
+            search("toy", maker.space, **{**FAST, **options})
+    assert main(["fit", "--workspace", str(maker.space.root), "--halving", "2"]) == 1
+    assert "Add --grid with the values to try" in capsys.readouterr().err

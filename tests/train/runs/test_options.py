@@ -111,7 +111,7 @@ def test_all_options_are_in_the_signature_and_the_help(name: str) -> None:
 
 
 # Options of the terminal, of ser.matrix and ser.search; for --part Python has ser.trust.
-ELSEWHERE = {"workspace", "config", "quiet", "verbose", "matrix", "grid", "random", "part"}
+ELSEWHERE = {"workspace", "config", "quiet", "verbose", "matrix", "grid", "random", "halving", "part"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
