@@ -16,7 +16,7 @@ from ser.jsonfile import write_json
 from ser.metadata.folds.fold import Fold
 from ser.results.metrics.measures import MEASURES
 from ser.results.records.names import config_hash
-from ser.results.records.runs import read_run
+from ser.results.stored.runs import read_run
 from ser.train.heads._base import part_of
 from ser.train.loop.config import Config
 from ser.train.runs.experiment import Experiment

@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import field as struct_field
 
@@ -21,9 +20,6 @@ from ser.errors import ConfigError, TrainingError
 from ser.jsonfile import Model, decode, read_limited, write_json
 from ser.results.records.names import run_name
 from ser.train.loop.data import Trained
-
-if TYPE_CHECKING:
-    from ser.train.runs.job import Job
 
 WAIT_SECONDS = 0.02  # between two looks for the score of a run that another process trains
 
@@ -97,17 +93,17 @@ def rung_epochs(epochs: int, eta: int, rungs: int) -> tuple[int, ...]:
 
 @dataclass(eq=False)
 class Referee:
-    """The judge of a stack of runs on one fold."""
+    """The judge of a stack of runs of a setting, whose folder and hash these are, on one fold."""
 
-    job: "Job"
+    rungs: Rungs
+    folder: Path
+    config_hash: str
     fold: str
     runs: list[int]
     own: list[Scores] = field(init=False)
 
     def __post_init__(self) -> None:
-        assert self.job.rungs is not None
-        self.rungs = self.job.rungs
-        self.own = [Scores(search=self.rungs.search, config_hash=self.job.config_hash) for _ in self.runs]
+        self.own = [Scores(search=self.rungs.search, config_hash=self.config_hash) for _ in self.runs]
 
     def __call__(self, slot: int, epoch: int, trained: Trained, going: bool) -> Beaten | None:
         """Note a run's score after an epoch; the error with which it leaves, or None.
@@ -150,4 +146,4 @@ class Referee:
             time.sleep(WAIT_SECONDS)
 
     def _write(self, slot: int) -> None:
-        write_json(scores_file(self.job.folder, self.runs[slot], self.fold), self.own[slot])
+        write_json(scores_file(self.folder, self.runs[slot], self.fold), self.own[slot])

@@ -95,7 +95,7 @@ def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     data = standardise_target(data, first.train)
     learner = learner_of(data, job.recipe, job.device)
     if job.rungs is not None and isinstance(learner, Learner):
-        learner.judge = referee = Referee(job, first.name, runs)
+        learner.judge = referee = Referee(job.rungs, job.folder, job.config_hash, first.name, runs)
         try:
             parts = _train_on(job, learner, first, _seeds(job, first, runs))
         finally:
