@@ -53,6 +53,10 @@ def _rebuild(kind: type[SerError], problem: str) -> SerError:
     return kind(problem)
 
 
+class PartDone(Exception):
+    """The end of a command that did one part of its work (`--shard`), which is recorded; the whole has no result yet."""
+
+
 class ConfigError(SerError):
     """An option, a name or a configuration that does not fit."""
 

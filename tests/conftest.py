@@ -192,3 +192,22 @@ def table_of_speech(root: Path) -> list[str]:
     common = ["--workspace", str(root), "--quiet"]
     assert main(["metadata", "--dataset", "mine", "--format", "cremad", "--root", str(root / "corpus"), *common]) == 0
     return common
+
+
+@pytest.fixture
+def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Commands of SLURM that take jobs and do none: the folder has the scripts that were submitted."""
+    pytest.importorskip("submitit", reason="submitit is not installed")
+    programs, taken = tmp_path / "bin", tmp_path / "submitted"
+    taken.mkdir()
+    programs.mkdir()
+    count = f"$(($(ls {taken} | wc -l) + 7))"
+    for name, text in {"srun": "exit 0", "sbatch": f"k={count}; cp $1 {taken}/$k; echo Submitted batch job $k"}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    from ser.workers import slurm
+
+    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(slurm, "RESULT_SECONDS", 0.0)
+    return taken

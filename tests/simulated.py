@@ -4,6 +4,8 @@ Every tensor made `device="cuda"` or moved there is real, so that whole training
 is marked. An operation that reads marked and unmarked tensors fails, unless a GPU would take it: numbers of no dimension,
 copies, index tensors. What a GPU would be waited for (a value that is read, a copy from memory that is not pinned, a result
 whose shape depends on values) is written down in `Simulated.waits`. Kernels, their speed and their rounding are not simulated.
+
+And a SLURM that is none, `SlurmQueue`.
 """
 
 from collections.abc import Iterator
@@ -17,6 +19,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from ser.errors import SerError
+from ser.workers.slurm import Jobs
 
 READS = {"_local_scalar_dense", "nonzero", "masked_select", "unique_consecutive", "_unique2", "bincount", "equal"}
 # Operations with arguments that a GPU wants on the CPU, or takes from there: their names and the places of these arguments.
@@ -208,3 +213,29 @@ def simulated_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated]:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with Simulated() as device:
         yield device
+
+
+class SlurmQueue:
+    """The queue of SLURM: each look at it finds one job more that has ended, the last one after the parts."""
+
+    def __init__(self, killed: tuple[int, ...] = ()) -> None:
+        self.killed = killed
+        self.left: list[str] | None = None
+
+    def __call__(self, jobs: Jobs) -> dict[str, str]:
+        from submitit.core.utils import DelayedSubmission, cloudpickle_dump
+
+        every = [*jobs.parts, jobs.last]
+        if self.left is None:
+            self.left = list(every)
+        elif self.left:
+            job = self.left.pop(0)
+            if every.index(job) in self.killed:
+                jobs.log(job).write_text("begun\nslurmstepd: Exceeded job memory limit\n")
+            else:
+                try:
+                    content = "success", DelayedSubmission.load(jobs.folder / f"{job}_submitted.pkl").result()
+                except SerError as error:
+                    content = "error", f"Traceback\nser.errors.SerError: {error}"
+                cloudpickle_dump(content, jobs.result(job))
+        return dict.fromkeys(self.left, "RUNNING")

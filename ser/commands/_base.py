@@ -12,7 +12,7 @@ import click
 from ser import outside
 from ser.commands._configuration import COMMON, defaults, leave_out, section
 from ser.commands._types import Folder
-from ser.errors import SerError
+from ser.errors import PartDone, SerError
 from ser.registry import load, names, summary, unknown
 from ser.workspace import Workspace
 
@@ -82,6 +82,8 @@ class Command(click.Command):
             while True:
                 try:
                     return inner(session, **options)
+                except PartDone as part:
+                    return session.say(str(part))
                 except SerError as error:
                     if not leave_out(click.get_current_context(), options, error.option):
                         raise

@@ -10,6 +10,7 @@ import click
 from ser.commands._base import Command, Session
 from ser.commands._configuration import without
 from ser.commands._types import Folder, Items, Number
+from ser.workers.engine import parse_shard
 
 if TYPE_CHECKING:
     from ser.extract.spread import Placement
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
 
 def _layers(value: str) -> "str | tuple[int, ...]":
     return value if value in ("last", "all") else tuple(int(v) for v in value.split(","))
-
-
-def _shard(value: str) -> tuple[int, int]:
-    index, _, count = value.partition("/")
-    if not 0 <= int(index) < int(count):
-        raise ValueError
-    return int(index), int(count)
 
 
 class _Parsed(click.ParamType):  # type: ignore[type-arg]
@@ -96,7 +90,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 )
 @click.option(
     "--shard",
-    type=_Parsed(_shard, "I/N", "I/N, with I from 0 to N - 1"),
+    type=_Parsed(parse_shard, "I/N", "I/N, with I from 0 to N - 1"),
     default="0/1",
     help="Do part I (0 to N - 1) of N, beside other processes; a run without --shard, or ser store merge, then merges.",
 )

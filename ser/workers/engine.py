@@ -1,7 +1,7 @@
 """The door to workers: units of work over processes of this machine or a cluster, and their results as they finish."""
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +31,28 @@ class Engine:
     backend: str = LOCAL
     address: str | None = None
     workspace: Path = Path()
+
+
+def part_of(things: Sequence[T], shard: tuple[int, int]) -> Sequence[T]:
+    """Those of part I of N, which are neighbours; it depends on nothing but the things' order.
+
+    >>> [part_of(range(7), (number, 3)) for number in range(3)]
+    [range(0, 2), range(2, 4), range(4, 7)]
+    """
+    number, count = shard
+    return things[number * len(things) // count : (number + 1) * len(things) // count]
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Part I of N, from `I/N`.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    number, _, count = text.partition("/")
+    if not 0 <= int(number) < int(count):
+        raise ValueError(text)
+    return int(number), int(count)
 
 
 def as_finished(

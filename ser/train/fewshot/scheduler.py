@@ -18,6 +18,7 @@ from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
 from ser.train.runs.job import Run
 from ser.train.runs.options import FitOptions
+from ser.workers.engine import parse_shard, part_of
 
 Missing: TypeAlias = dict[str, set[tuple[str, int]]]  # by method, fold and number of runs that lack an amount
 
@@ -27,14 +28,18 @@ def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], option
 
     Args:
         experiments: by method.
-        options: `jobs`, `backend`, `address`, `stack` and `quiet` are used.
+        options: `jobs`, `backend`, `address`, `shard`, `stack` and `quiet` are used.
         label: of the progress.
 
     Raises:
         TrainingError: runs diverged; all others are trained and recorded before.
+        PartDone: the runs of this part of the work are recorded.
     """
     common, folds, runs = job.common, next(iter(experiments.values())).folds, range(options.runs)
     missing = _missing(job, experiments)
+    if options.shard is not None:
+        mine = part_of([(fold.name, k) for k in runs for fold in folds], parse_shard(options.shard))
+        missing = {name: lacking.intersection(mine) for name, lacking in missing.items()}
     needed = sorted({k for lacking in missing.values() for _, k in lacking})
     rows = [len(f.train) for f in ([job.first] if job.first else []) + folds]
     size = plan.stack_of(common.recipe, common.data, len(runs), common.device, options.stack, rows)
@@ -62,6 +67,7 @@ def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], option
             experiments[name].done += sound
             errors += [e for e in described if isinstance(e, SerError)]
     refuse(errors, sum(len(e.done) for e in experiments.values()), [j.folder for j in job.jobs.values()])
+    scheduler.part_done(options.shard, label)
     for experiment in experiments.values():
         experiment.sort()
 

@@ -23,7 +23,7 @@ from ser.registry import names, resolve, unknown, words
 from ser.train.classical.classifier import is_classical
 from ser.train.losses import resolved
 from ser.train.option import check_value, described, is_option, option
-from ser.workers.engine import CLUSTERS, LOCAL
+from ser.workers.engine import CLUSTERS, LOCAL, parse_shard
 from ser.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -133,6 +133,13 @@ class FitOptions:
         "read as they are needed: the same numbers, slower.",
         unset="as much as they need",
         least=0,
+    )
+    shard: str | None = option(
+        None,
+        "Train part I (0 to N - 1) of N of the runs and end, beside other processes; the same without it then goes on. "
+        "Python raises ser.errors.PartDone.",
+        unset="all",
+        metavar="I/N",
     )
     stack: int | None = option(None, "Runs trained together.", unset="chosen by size", least=1)
     device: str = option(
@@ -319,6 +326,13 @@ def _refuse_contradictions(options: FitOptions) -> None:
             action="Leave --jobs out.",
             option="jobs",
         )
+    if options.shard is not None:
+        try:
+            parse_shard(options.shard)
+        except ValueError:
+            raise ConfigError(
+                f"--shard {options.shard}", expected="I/N, with I from 0 to N - 1", option="shard"
+            ) from None
     for modality in MODALITIES:
         named: tuple[str, ...] | None = getattr(options, modality)
         if named and options.modalities and modality not in options.modalities:

@@ -1,13 +1,13 @@
 """Training of experiments: the runs that are missing, over worker processes, and their records as they finish."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from contextlib import closing
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 
-from ser.errors import SerError, TrainingError
+from ser.errors import PartDone, SerError, TrainingError
 from ser.metadata.folds.fold import Fold
 from ser.progress import progress
 from ser.results.stored.runs import read_run, write_run
@@ -19,27 +19,31 @@ from ser.train.runs.job import Job, Run, Unit, first_of
 from ser.train.runs.options import FitOptions
 from ser.train.runs.plan import engine_of, groups, is_short, stack_of, trained_once
 from ser.train.runs.worker import guarded, train_unit
-from ser.workers.engine import LOCAL, Engine, as_finished
+from ser.workers.engine import LOCAL, Engine, as_finished, parse_shard, part_of
 from ser.workers.threads import keep_memory
 
 T = TypeVar("T")
+Place: TypeAlias = tuple[int, str, int]  # the id of a job, the first fold of those that share their training, a run
 
 
 def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str, *, keep_going: bool = False) -> None:
     """Train all missing runs of some experiments together; each then has its `done`.
 
     Args:
-        options: `jobs`, `backend`, `address`, `stack` and `quiet` are used.
+        options: `jobs`, `backend`, `address`, `shard`, `stack` and `quiet` are used.
         label: of the progress.
         keep_going: an experiment that cannot be trained gets its `error`, and the others are trained.
 
     Raises:
         TrainingError: runs diverged; all others are trained and recorded before.
+        PartDone: the runs of this part of the work are recorded.
     """
+    places = [place for e in experiments for group in trained_once(e.folds) for place in _places(e.job, group, e.runs)]
+    mine = None if options.shard is None else set(part_of(places, parse_shard(options.shard)))
     units: list[Unit] = []
     for experiment in experiments:
         try:
-            experiment.done, lacking = plan(experiment.job, experiment.folds, experiment.runs, options.stack)
+            experiment.done, lacking = plan(experiment.job, experiment.folds, experiment.runs, options.stack, mine)
             units += lacking
         except SerError as error:
             if not keep_going:
@@ -62,19 +66,46 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
             sum(len(e.done) for e in experiments),
             [e.job.folder for e in experiments],
         )
+    part_done(options.shard, label)
     for experiment in experiments:
         experiment.sort()
 
 
-def plan(job: Job, folds: Sequence[Fold], runs: Sequence[int], stack: int | None) -> tuple[list[Run], list[Unit]]:
-    """The runs that were recorded before, and units of work for those that are missing."""
+def part_done(shard: str | None, label: str) -> None:
+    """End a command that was to do a part.
+
+    Raises:
+        PartDone: it was.
+    """
+    if shard is not None:
+        number, count = parse_shard(shard)
+        raise PartDone(
+            f"{label}: part {number} of {count} is recorded. When all are, the same command without --shard goes on from them."
+        )
+
+
+def _places(job: Job, group: Sequence[Fold], runs: Sequence[int]) -> list[Place]:
+    return [(id(job), group[0].name, k) for k in runs]
+
+
+def plan(
+    job: Job, folds: Sequence[Fold], runs: Sequence[int], stack: int | None, mine: Container[Place] | None = None
+) -> tuple[list[Run], list[Unit]]:
+    """The runs that were recorded before, and units of work for those that are missing.
+
+    Args:
+        mine: the places of the runs that this part of the work has; None: all.
+    """
     done: list[Run] = []
     units: list[Unit] = []
     together = trained_once(folds)
     size = stack_of(job.recipe, job.data, len(runs), job.device, stack, [len(first_of(g[0]).train) for g in together])
     for group in together:
         missing = []
-        for k in runs:
+        for place in _places(job, group, runs):
+            if mine is not None and place not in mine:
+                continue
+            k = place[-1]
             found = [run for fold in group if (run := _earlier(job, k, fold)) is not None]
             done += found if len(found) == len(group) else []
             missing += [] if len(found) == len(group) or _left(job, k, group[0]) else [k]
