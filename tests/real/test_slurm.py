@@ -1,4 +1,4 @@
-"""A real SLURM: four parts, of which one is put back into the queue, and one is killed; the store is that of one process."""
+"""A real SLURM: parts, of which one is put back into the queue, and one is killed; the result is that of one process."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,3 +102,42 @@ def test_four_parts_of_which_one_is_requeued_and_one_is_killed(tmp_path: Path, e
     assert again.returncode == 0, again.stderr
     assert f"{COUNT} skipped, 0 failed" in again.stdout
     assert _values(spaces[1]) == _values(spaces[0])
+
+
+def test_a_fit_in_parts_of_which_one_is_requeued_and_one_is_killed(
+    maker: Any, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    maker.table("toy", speakers=10, each=8)
+    maker.store("toy", dim=64)
+    words = [
+        "fit",
+        "--dataset",
+        "toy",
+        "--protocol",
+        "speaker",
+        "--runs",
+        "4",
+        "--epochs",
+        "60",
+        "--workspace",
+        str(maker.space.root),
+    ]
+    ser = [sys.executable, "-m", "ser"]
+    subprocess.run([*ser, *words, "--output", str(tmp_path / "one.json"), "--jobs", "1"], env=environment, check=True)
+    whole = [*ser, "slurm", "--shards", "3", "--time", "10", *words, "--output", str(tmp_path / "parts.json")]
+    running = subprocess.Popen(whole, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    parts = _jobs(maker.space.root)
+    _wait_until_running(parts[1], environment)
+    subprocess.run(["scontrol", "requeue", parts[1]], env=environment, check=True)
+    while not (found := _processes("2", environment)) and running.poll() is None:
+        time.sleep(0.1)
+    for process in found:
+        os.kill(process, signal.SIGKILL)
+    _, said = running.communicate(timeout=300)
+    assert running.returncode == 1
+    assert "part 2 of 3 died" in said
+    again = subprocess.run(whole, env=environment, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    alone, spread = ({p.name: p.read_bytes() for p in (tmp_path / n).glob("*.csv")} for n in ("one", "parts"))
+    assert alone == spread
+    assert len(alone) == 40
