@@ -130,6 +130,11 @@ def _climb(experiments: Sequence[Experiment], eta: int, options: FitOptions) -> 
     """Give each experiment its rungs, and put the files of its runs' scores in order."""
     if options.backend != LOCAL:
         raise ConfigError(f"--halving with --backend {options.backend}", expected=f"the backend {LOCAL}")
+    if options.shard is not None:
+        raise ConfigError(
+            f"--halving with --shard {options.shard}: its settings are compared while they are trained",
+            action="Leave one of them out.",
+        )
     epochs = [_epochs(e) for e in experiments]
     rungs = min(floor(log(n, eta) + 1e-9) for n in (len(experiments), *epochs))
     if rungs < 1:

@@ -324,6 +324,7 @@ def test_halving_says_what_it_cannot_halve(maker: Any, capsys: pytest.CaptureFix
         ),
         ({"grid": {"head": ["linear", "sklearn:SVC"]}, "halving": 2, "epochs": None}, "none of scikit-learn"),
         ({"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "backend": "dask", "jobs": None}, "expected the backend loky"),
+        ({"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "shard": "0/2"}, "--halving with --shard 0/2"),
     ):
         with pytest.raises(ConfigError, match=problem):
             search("toy", maker.space, **{**FAST, **options})
