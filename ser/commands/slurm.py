@@ -67,17 +67,19 @@ def command(
     from ser.workers.slurm import FOLDER, Work, run
 
     if at_once and shards == 1:
-        raise ConfigError(f"--at-once {at_once}: there is one job", action="Give --shards too, or leave it out.")
-    words, root = _whole(session, words, shards, cpus)
+        raise ConfigError(
+            f"--at-once {at_once}: there is one job", action="Give --shards too, or leave it out.", option="at_once"
+        )
+    whole, root = _whole(session, words, shards, cpus)
     allocation = Allocation(f"ser-{words[0]}", cpus, time, partition, sbatch, at_once)
-    parts = [SerCommand((*words, "--shard", f"{number}/{shards}")) for number in range(shards)] if shards > 1 else []
+    parts = [SerCommand((*whole, "--shard", f"{number}/{shards}")) for number in range(shards)] if shards > 1 else []
     if printed:
-        line = shlex.join([sys.executable, "-m", "ser", *words])
+        line = shlex.join([sys.executable, "-m", "ser", *whole])
         click.echo(script(line, len(parts), allocation, root / FOLDER))
         return
     key = hashlib.sha256(repr((words, shards)).encode()).hexdigest()[:12]
-    work = Work(parts, SerCommand(words), root / FOLDER / f"{words[0]}-{key}", f"ser {words[0]}")
-    click.echo(run(work, allocation, session.quiet, session.warn), nl=False)
+    work = Work(parts, SerCommand(whole), root / FOLDER / f"{words[0]}-{key}", f"ser {words[0]}")
+    session.say(run(work, allocation, session.quiet, session.warn).rstrip("\n"))
 
 
 def _whole(session: Session, words: tuple[str, ...], shards: int, cpus: int) -> tuple[tuple[str, ...], Path]:
@@ -95,7 +97,9 @@ def _whole(session: Session, words: tuple[str, ...], shards: int, cpus: int) -> 
     root = session.workspace.root
     options = {str(p.name) for p in other.params}
     if shards > 1 and "shard" not in options:
-        raise ConfigError(f"ser {name} has no --shard: it cannot be done in parts", action="Leave out --shards.")
+        raise ConfigError(
+            f"ser {name} has no --shard: it cannot be done in parts", action="Leave out --shards.", option="shards"
+        )
     if not isinstance(other, click.Group):
         context = other.make_context(name, list(words[1:]), click.get_current_context().find_root())
         given = {n for n in options if context.get_parameter_source(n) is ParameterSource.COMMANDLINE}

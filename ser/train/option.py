@@ -19,6 +19,7 @@ def option(
     unset: str = "",
     choices: Sequence[str] = (),
     internal: Sequence[str] = (),
+    refused: tuple[str, str] | None = None,
     least: float | None = None,
     above: float | None = None,
     below: float | None = None,
@@ -32,6 +33,7 @@ def option(
         text: its description, in a sentence.
         unset: the value in words where the option is not given, if that is not `default`.
         choices: the allowed words; and `internal`, those that commands set by themselves.
+        refused: a word that one might expect among them, and the reason why it is not.
         least, above, below: bounds of a number: the smallest, and two that it may not reach.
         form: a regular expression that a text must match, and the same in words.
         flag: its name on the command line, where that is not the field's; "-" where it has none.
@@ -39,7 +41,7 @@ def option(
     """
     bounds = {"least": least, "above": above, "below": below}
     words = {"text": text, "unset": unset, "choices": tuple(choices), "internal": tuple(internal)}
-    metadata = {**words, **bounds, "form": form, "flag": flag, "metavar": metavar}
+    metadata = {**words, **bounds, "refused": refused, "form": form, "flag": flag, "metavar": metavar}
     return field(default=default, metadata=metadata)
 
 

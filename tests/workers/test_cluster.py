@@ -245,6 +245,7 @@ def test_options_that_contradict_the_backend(maker: Any) -> None:
         ({"address": "a:1"}, "--address a:1 means nothing to --backend loky"),
         ({"backend": "dask", "jobs": 2}, "--jobs 2 means nothing to --backend dask"),
         ({"backend": "spark"}, "one of loky, dask, ray"),
+        ({"backend": "threads"}, "threads of one process share torch's generator"),
     ):
         with pytest.raises(ConfigError, match=said):
             fit("toy", maker.space, **given)  # type: ignore[arg-type]

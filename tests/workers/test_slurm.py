@@ -126,6 +126,10 @@ def test_the_printed_script_has_the_parts_and_the_whole(jobs: Callable[..., Any]
     [
         (["fitt"], "unknown command 'fitt'"),
         (["fit", "--datset", "toy"], "No such option '--datset'"),
+        (
+            ["fit", "--dataset", "toy", "--backend", "threads"],
+            "threads: threads of one process share torch's generator",
+        ),
         (["--shards", "2", "results", "list"], "ser results has no --shard: it cannot be done in parts"),
         (["--shards", "2", "fit", "--dataset", "toy", "--shard", "0/2"], "Leave out --shard."),
         (["--at-once", "2", "fit", "--dataset", "toy"], "--at-once 2: there is one job"),

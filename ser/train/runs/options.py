@@ -125,6 +125,10 @@ class FitOptions:
         LOCAL,
         "The workers that train: loky, processes of this machine; dask or ray, those of a cluster. See docs/cluster.md.",
         choices=(LOCAL, *CLUSTERS),
+        refused=(
+            "threads",
+            "threads of one process share torch's generator, so that a run would depend on those beside it",
+        ),
     )
     address: str | None = option(None, "Address of the cluster.", unset="that of DASK_SCHEDULER_ADDRESS or RAY_ADDRESS")
     memory: float | None = option(
@@ -437,6 +441,8 @@ def _converted(option: Any, given: Any) -> Any:
     value = _CONVERTERS[kind](option.name, given)
     if option.metadata["choices"]:
         for word in value if isinstance(value, tuple) else [value]:
+            if option.metadata["refused"] and word == option.metadata["refused"][0]:
+                raise ConfigError(f"{option.name} = {word}: {option.metadata['refused'][1]}")
             if word not in option.metadata["choices"]:
                 raise unknown(option.name, str(word), option.metadata["choices"])
     else:
