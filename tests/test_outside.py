@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -391,6 +392,14 @@ def test_the_example_is_installed_and_its_parts_are_used(
     assert "mean_shift 1" in [variant["name"] for variant in found["variants"]]
     encoder = load_encoder("loudness", "audio", EncoderOptions())
     assert encoder.encode([np.full(16000, 0.5, dtype=np.float32)])[0] == pytest.approx([np.log(0.50001), 0], abs=1e-4)
+    monkeypatch.syspath_prepend(here / "plugin")
+    own = import_module("test_ser_example_parts")  # the package's own tests
+    for kind, name in own.PARTS.items():
+        own.test_promises(kind, name)
+    own.test_loudness_is_the_logarithm_of_the_level()
+    own.test_two_layers_read_all_stores()
+    few = ser.fewshot("b", workspace=maker.space, methods="root_means", shots=2, runs=1, jobs=1)
+    assert few["config"]["outside"][0]["name"] == "root_means"
 
 
 def test_a_file_is_one_part_however_its_path_is_written_and_runs_once_for_all_its_kinds(here: Path) -> None:

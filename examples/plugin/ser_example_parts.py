@@ -1,16 +1,21 @@
 """Parts for ser in a package of their own: pip install ./examples/plugin. See docs/extending.md."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import soundfile
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ser.errors import CorpusError
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.options import EncoderOptions
+from ser.metadata.schema import Row
 from ser.train.adapt._base import Adaptation, Side
+from ser.train.fewshot.methods._base import Answer, Rows, Task, nearest_centroid
 from ser.train.heads._base import Takes
 from ser.train.losses._base import Batch, Term
 from ser.train.nn.layers import Features, Input
@@ -72,3 +77,48 @@ class MeanShift(Adaptation):
 
     def forward(self, source: Side, target: Side, progress: float) -> Tensor:
         return (source.embedding.mean(1) - target.embedding.mean(1)).square().mean(-1)
+
+
+class NamedFiles:
+    """A corpus whose files are called EMOTION-SPEAKER-NUMBER.wav, as anger-anna-1.wav."""
+
+    TITLE, CITATION, LICENCE, URL, LANGUAGE = "Named files", "none: an example", "that of the audio in it", "", ""
+    TREE = "anger-anna-1.wav"
+    LABELS: ClassVar[dict[str, str]] = {name: name for name in ("anger", "happiness", "neutral", "sadness")}
+    UTTERANCES = SENTENCES = None
+
+    def parse(self, root: Path) -> Iterator[Row]:
+        """One row for each file of such a name.
+
+        Raises:
+            CorpusError: there is none.
+        """
+        files = [f for f in sorted(root.glob("*-*-*.wav")) if f.name.split("-")[0] in self.LABELS]
+        if not files:
+            raise CorpusError(f"no named files in {root}", expected="EMOTION-SPEAKER-NUMBER.wav, as anger-anna-1.wav")
+        for file in files:
+            emotion, speaker, _ = file.stem.split("-", 2)
+            yield {
+                "utterance_id": file.stem,
+                "path": file.name,
+                "label": emotion,
+                "emotion": emotion,
+                "speaker": speaker,
+            }
+
+    def example(self, root: Path) -> Path:
+        """Write an example tree and return its root."""
+        root.mkdir(parents=True)
+        for name in ("anger-anna-1", "sadness-anna-2", "sadness-ben-1"):
+            soundfile.write(root / f"{name}.wav", np.sin(np.arange(1600) / 10) / 10, 16000)
+        return root
+
+
+class RootMeans:
+    """Few shots: the nearest mean after the signed root of each number, which tames those that are large."""
+
+    FROM_SOURCE, NEEDS_SOURCE, READS_EMBEDDING = True, False, True
+
+    def learn(self, task: Task, shots: Rows, seeds: Sequence[int]) -> Answer:
+        """Probabilities for the test rows from some labelled rows of the target."""
+        return nearest_centroid(task, shots, lambda vectors: np.sign(vectors) * np.sqrt(np.abs(vectors)))
