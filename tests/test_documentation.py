@@ -98,7 +98,7 @@ CHEAP |= {
     "extract": {"jobs": 1, "device": "cpu"},
     "classify": {"jobs": 1, "device": "cpu", "folds": 3},
     "audit": {"jobs": 1},
-    "transcribe": {"device": "cpu"},
+    "transcribe": {"jobs": 1, "device": "cpu"},
 }
 WEIGHTS = ("classify", "extract", "predict", "transcribe")
 

@@ -35,7 +35,7 @@ def records(space: Any) -> dict[str, str]:
 )
 def test_stores_are_resolved(maker: Any, words: list[str], stores: list[str]) -> None:
     for name in ("a", "b"):
-        maker.table(name)
+        maker.table(name, each=2)
         maker.store(name, layers=(0.2, 0.9) if words[0] == "layers" else ())
     if words[0] in ("fit", "ablate"):
         maker.store("a", "words", modality="text")

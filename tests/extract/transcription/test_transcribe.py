@@ -339,9 +339,10 @@ def test_from_the_command_line_to_tensors_of_transcripts(
 
     bert = str(tiny("bert"))
     extract = ("extract", "--dataset", "toy", "--text", bert, "--jobs", "1")
+    transcribe = ("transcribe", "--dataset", "toy", "--model", str(speaking), "--jobs", "1")
     assert ser(*extract, "--text-source", "asr") == 1
     assert "toy has no transcripts asr. Make them with: ser transcribe --dataset toy" in capsys.readouterr().err
-    assert ser("transcribe", "--dataset", "toy", "--model", str(speaking)) == 0
+    assert ser(*transcribe) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith(f"toy asr-tiny-speaking: {COUNT} done, 0 skipped, 0 failed -> {corpus.file} (")
     made = {line["utterance_id"]: line["text"] for line in corpus.lines()}
@@ -371,7 +372,7 @@ def test_from_the_command_line_to_tensors_of_transcripts(
     assert data.text_sources == {name: "asr-tiny-speaking"}
     # A transcript that is another now: the features are refused, and made again.
     soundfile.write(corpus.root / "u01.wav", sound(99, 3.0), RATE)
-    assert ser("transcribe", "--dataset", "toy", "--model", str(speaking)) == 0
+    assert ser(*transcribe) == 0
     assert corpus.lines()[1]["text"] != made["u01"]
     with pytest.raises(StoreError, match=r"the text of u01 .*--text tiny-bert --text-source asr-tiny-speaking"):
         load_tensors("toy", corpus.space, scheme="native", stores=[name])
