@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,13 @@ ENCODER_PACKAGES = {"transformers", "funasr", "opensmile", "librosa"}
 FILES = sorted(ROOT.rglob("*.py"))
 
 
-def imports(source: str, module: str, is_package: bool = False) -> Iterator[str]:
+@cache
+def imports(source: str, module: str, is_package: bool = False) -> list[str]:
     """Dotted names that a module imports anywhere in it, in functions and for types too."""
+    return [*_imports(source, module, is_package)]
+
+
+def _imports(source: str, module: str, is_package: bool) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
