@@ -5,6 +5,7 @@ and emotion, with pauses, so that the times of all changes are known.
 
     python benchmarks/timeline.py call --workspace W --dataset emodb --root CORPUS --model EXPERIMENT --fold 3 --out CALL
     python benchmarks/timeline.py score CALL.wav --model HEAD [--weights DIR] --window 3 --hop 0.5 --picture CALL.png
+    python benchmarks/timeline.py speakers --workspace W --dataset emodb --stores egemaps
     python benchmarks/timeline.py length CALL.wav --model HEAD --window 4 --hop 1 --minutes 10,60
 """
 
@@ -168,6 +169,38 @@ def _draw(path: Path, truth: pd.DataFrame, rows: pd.DataFrame, classes: list[str
     figure.savefig(path, dpi=110)
 
 
+def speakers(args: argparse.Namespace) -> None:
+    """The share of time that is given to the wrong one of two speakers, over all pairs, whole utterances in two clusters.
+
+    It is the best that `--diarize` could do with a store's features as embeddings: where speech begins and ends is known.
+    """
+    from itertools import combinations
+
+    from sklearn.cluster import AgglomerativeClustering
+
+    from ser.features.tensors import load_features
+    from ser.workspace import Workspace
+
+    for store in args.stores.split(","):
+        data = load_features(args.dataset, Workspace(args.workspace), [store])
+        found = data.blocks[0].values.astype(float)
+        who, gender, seconds = (data.frame[name].to_numpy() for name in ("speaker", "gender", "duration"))
+        for layer in range(found.shape[1]) if found.ndim == 3 else [None]:
+            values = found if layer is None else found[:, layer]
+            values = (values - values.mean(0)) / np.maximum(values.std(0), 1e-9)
+            wrong: dict[str, list[float]] = {"one gender": [], "two genders": []}
+            alone = []  # where all is called one speaker's
+            for a, b in combinations(sorted(set(who)), 2):
+                rows = np.flatnonzero((who == a) | (who == b))
+                cluster = AgglomerativeClustering(2).fit_predict(values[rows])
+                first = who[rows] == a
+                shares = [seconds[rows][first != (cluster == k)].sum() / seconds[rows].sum() for k in (0, 1)]
+                wrong["one gender" if len(set(gender[rows])) == 1 else "two genders"].append(min(shares))
+                alone.append(min(seconds[who == a].sum(), seconds[who == b].sum()) / seconds[rows].sum())
+            means = ", ".join(f"{name} {np.mean(values):.3f}" for name, values in wrong.items())
+            print(f"{store} layer {layer}: {means}; all one speaker {np.mean(alone):.3f}", flush=True)
+
+
 def length(args: argparse.Namespace) -> None:
     """Seconds and peak memory of `ser predict --window` by the length of the recording: whole processes."""
     call, rate = soundfile.read(args.call, dtype="float32")
@@ -218,6 +251,11 @@ def main() -> None:
     call.add_argument("--noise", type=float, help="white noise on both lines, dB below the speech")
     call.add_argument("--out", type=Path, required=True)
     call.set_defaults(run=make_call)
+    pairs = parts.add_parser("speakers")
+    pairs.add_argument("--workspace", type=Path, required=True)
+    pairs.add_argument("--dataset", required=True)
+    pairs.add_argument("--stores", required=True)
+    pairs.set_defaults(run=speakers)
     for name, function in (("score", score), ("length", length)):
         part = parts.add_parser(name)
         part.add_argument("call", type=Path)

@@ -172,6 +172,7 @@ def novelty_note(names: Sequence[str], novelty: NDArray[np.float64]) -> str:
 
 
 def novel_words(novel: int, total: int, of: str) -> str:
+    """The count of recordings or windows with a novelty above 1, in words."""
     return (
         f"{novel} of {total} {of} are unlike the utterances in training, of which 1 % have a novelty above 1; "
         "the answers there may mean nothing"
