@@ -13,7 +13,7 @@ from ser.jsonfile import plain
 from ser.results.cells import head_of, interval, number
 from ser.results.records.data_facts import DataFacts, data_facts
 from ser.results.records.model import Summary
-from ser.results.report.origin import audit_lines, flat
+from ser.results.report.background import audit_lines, flat
 from ser.results.result import Result
 from ser.train.model_folder import ModelConfig
 

@@ -24,7 +24,7 @@ from ser.results.records.names import ALL_ROWS, CONFIG, SHARED_FOLDS
 from ser.results.result import Result
 from ser.train.checkpoint import SavedHead, load_head, refuse_others
 from ser.train.classical.classifier import Classical
-from ser.train.heads._base import build_head, part_of
+from ser.train.heads._base import build_head, groups_of, part_of
 from ser.train.model_folder import (
     CARD,
     Architecture,
@@ -257,9 +257,8 @@ def _input(head: SavedHead, number: int) -> EncoderFacts:
 def _places(head: SavedHead) -> list[Place]:
     """The places of all weights of a head in its flat vectors, in their order; buffers lie behind the parameters."""
     part = part_of(head.config.head)
-    groups = [head.inputs] if part == head.config.head else [[i] for i in head.inputs]
     found = []
-    for number, inputs in enumerate(groups):
+    for number, inputs in enumerate(groups_of(head.config.head, head.inputs)):
         with torch.device("meta"):
             made = build_head(part, inputs, len(head.classes) + len(head.dimensions), dict(head.config.head_options), 0)
         offset = 0

@@ -10,7 +10,7 @@ from ser.extract.models.frozen_encoder import Frozen
 from ser.results.metrics.calibration import FLOOR
 from ser.train.checkpoint import SavedHead
 from ser.train.classical.classifier import Classical
-from ser.train.heads._base import build_head, part_of, plugin
+from ser.train.heads._base import build_head, groups_of, part_of, plugin
 from ser.train.loop.prediction import outputs_of
 from ser.train.nn.layers import Feature, Input
 from ser.train.nn.parameters import Parameters
@@ -31,7 +31,7 @@ class OneHead(nn.Module):
         refuse(head)
         self.about, self.config, self.temperature, self.columns = head.about, head.neural, temperature, head.inputs
         part = part_of(self.config.head)
-        self.groups = [self.columns] if part == self.config.head else [[i] for i in self.columns]
+        self.groups = groups_of(self.config.head, self.columns)
         self.parts = nn.ModuleList()
         outputs = len(head.classes) + len(head.dimensions)
         for inputs, weights in zip(self.groups, head.weights, strict=True):
@@ -97,7 +97,7 @@ def refuse(head: SavedHead) -> None:
         problem = (
             f"a head that was normalised per {head.about.normalize} is not exported to ONNX: it needs other recordings"
         )
-    elif len(part_names(head)) > 1 and not hasattr(plugin(head.config.head), "combine_tensors"):
+    elif len(groups_of(head.config.head, head.inputs)) > 1 and not hasattr(plugin(head.config.head), "combine_tensors"):
         problem = f"head {head.config.head} does not say how its parts are joined in a graph (combine_tensors)"
     else:
         return
@@ -106,12 +106,6 @@ def refuse(head: SavedHead) -> None:
         expected="a neural head on single utterances, normalised by the training set",
         action="Hand it on as a folder: ser export folder.",
     )
-
-
-def part_names(head: SavedHead) -> list[str]:
-    """The stores of each part of a late fusion; of other heads, all as one."""
-    whole = part_of(head.config.head) == head.config.head
-    return ["+".join(i.name for i in head.inputs)] if whole else [i.name for i in head.inputs]
 
 
 class FromFeatures(nn.Module):

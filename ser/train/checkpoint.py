@@ -20,7 +20,7 @@ from ser.train.classical.classifier import Classical, neural_only
 from ser.train.classical.learner import pooled, shares_of
 from ser.train.classical.saved import pack, unpack, unusable_classifier
 from ser.train.head_file import CLASSIFIER, HeadFacts, StoredInput, Unit, head_facts, read_head, write_head
-from ser.train.heads._base import part_of, plugin
+from ser.train.heads._base import groups_of, part_of, plugin
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident
 from ser.train.loop.dialogues import Turns
@@ -238,7 +238,7 @@ class SavedHead:
         whole = self.neural
         count = len(blocks[0].values) if blocks[0].offsets is None else len(blocks[0].offsets) - 1
         labels, nothing = np.zeros(count, dtype=np.int64), np.arange(0)
-        parts = [list(blocks)] if part_of(whole.head) == whole.head else [[b] for b in blocks]
+        parts = groups_of(whole.head, blocks)
         config = replace(whole, head=part_of(whole.head))
         return [
             (

@@ -29,7 +29,7 @@ from ser.metadata.schema import Scale
 from ser.metadata.targets import EMOTION
 from ser.registry import has, kinds
 from ser.train.classical.classifier import Classical, class_of, is_classical
-from ser.train.heads._base import parameter_count, part_of
+from ser.train.heads._base import groups_of, parameter_count, part_of
 from ser.train.loop.config import make_config
 from ser.train.nn.layers import Input
 from ser.train.runs.recipe import Recipe
@@ -344,7 +344,7 @@ def _check_tensors(
     part, columns = part_of(recipe.head), facts.columns
     if recipe.context == "dialogue":  # the head reads the vectors of turns as a sequence
         columns = [i._replace(framewise=True) for i in columns]
-    parts = [columns] if part == recipe.head else [[i] for i in columns]
+    parts = groups_of(recipe.head, columns)
     if set(own) != {f"weights.{k}" for k in range(len(parts))}:
         raise _fault(path, f"weights of {len(parts)} parts", ", ".join(sorted(own)) or "none")
     for k, inputs in enumerate(parts):

@@ -8,7 +8,7 @@ from typing import Any
 
 from ser.jsonfile import dumps, plain
 from ser.results.records.model import RunRecord
-from ser.results.report.origin import flat
+from ser.results.report.background import flat
 from ser.results.stored_result import StoredResult
 
 PACKAGE = "mlflow"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ser.results.blocks import Block, Facts, Notice, Section, Table, Text
 from ser.results.cells import ABSENT, TESTED, date, interval, many, number, score_cells, score_heads, tested
 from ser.results.records.comparison import Pair, ResultComparison, Row
-from ser.results.report.origin import stamps_and_notes
+from ser.results.report.background import stamps_and_notes
 from ser.results.stored_result import outputs_in_words
 
 FEW_PAIRS = 3  # of more, classes, genders and speakers are in the record alone

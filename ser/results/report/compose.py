@@ -19,9 +19,9 @@ from ser.results.records.evaluation import Evaluation
 from ser.results.records.find import dataset_of, fact_of, stores_of
 from ser.results.records.model import FewshotSummary, Summary
 from ser.results.report.audit import audit_sections
+from ser.results.report.background import overview, provenance_sections, stamps_and_notes
 from ser.results.report.comparison import comparison_sections, difference_blocks, differences_in_words
 from ser.results.report.evaluation import evaluation_sections, evaluations_of
-from ser.results.report.origin import overview, provenance_sections, stamps_and_notes
 from ser.results.report.score_rows import score_rows
 from ser.results.report.summary import summary_sections
 from ser.results.stored_result import StoredResult

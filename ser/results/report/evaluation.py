@@ -35,7 +35,7 @@ from ser.results.records.explanations import Explanations
 from ser.results.records.find import OF_ANOTHER
 from ser.results.records.kinds import read_record
 from ser.results.records.model import Comparison
-from ser.results.report.origin import FactRows, code_of, flat, stamps_and_notes
+from ser.results.report.background import FactRows, code_of, flat, stamps_and_notes
 from ser.results.report.summary import gender_table
 from ser.results.stored_result import StoredResult
 

@@ -29,7 +29,7 @@ from ser.results.records.data_facts import data_facts
 from ser.results.records.evaluation import Genders
 from ser.results.records.find import dataset_of, fact_of, is_system
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Metrics, OutputScores, Summary, matrix_of
-from ser.results.report.origin import overview, stamps_and_notes
+from ser.results.report.background import overview, stamps_and_notes
 from ser.results.stored_result import StoredResult, metrics_of_groups
 
 FEW_SPEAKERS = 10  # of a gender: with fewer, drawing them again gives intervals that are too narrow

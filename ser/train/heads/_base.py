@@ -30,9 +30,10 @@ with its function `combine(probabilities)`.
 
 import inspect
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -43,6 +44,7 @@ from ser.errors import ConfigError, SerError, TrainingError
 from ser.train.nn import streams
 from ser.train.nn.layers import Input
 
+AnyStore = TypeVar("AnyStore")  # its features, or the facts of them
 HEADS = "ser.train.heads"
 KINDS = ("pooled", "frames", "words")
 # Options that heads got after experiments had been recorded: at its default, one is not in a configuration, whose hash is a
@@ -115,6 +117,11 @@ def plugin(name: str) -> ModuleType:
 def part_of(name: str) -> str:
     """The head that is trained: the plugin itself, or the part that a late fusion trains on each modality."""
     return str(getattr(plugin(name), "PART", name))
+
+
+def groups_of(name: str, stores: Sequence[AnyStore]) -> list[list[AnyStore]]:
+    """What each part of a head reads: of a late fusion each store by itself, of other heads all of them together."""
+    return [list(stores)] if part_of(name) == name else [[store] for store in stores]
 
 
 def takes(name: str) -> Takes:

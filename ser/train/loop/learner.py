@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, stack
 
-from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.metadata.targets import MIXED
-from ser.train.heads._base import part_of, plugin
+from ser.train.heads._base import groups_of, part_of, plugin
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident, Trained
 from ser.train.loop.dialogues import resident_of
@@ -45,9 +44,10 @@ class Learner:
 
     def __post_init__(self) -> None:
         self.part = replace(self.config, head=part_of(self.config.head))
+        whole = self.part.head == self.config.head
         self.residents = [
-            (name, resident_of(self.data, blocks, self.config, self.device))
-            for name, blocks in _parts(self.data, self.config.head)
+            ("all" if whole else blocks[0].name, resident_of(self.data, blocks, self.config, self.device))
+            for blocks in groups_of(self.config.head, self.data.blocks)
         ]
 
     @property
@@ -220,9 +220,3 @@ class Learner:
             best = longest.best_epoch
             merged.append(Trained(of_run[0].weights, longest.epochs, best, curves, notes, seconds, error))
         return merged
-
-
-def _parts(data: Tensors, head: str) -> list[tuple[str, Sequence[Block]]]:
-    if part_of(head) == head:
-        return [("all", data.blocks)]
-    return [(block.name, [block]) for block in data.blocks]

@@ -1,4 +1,4 @@
-"""The origin of a result: its data and command at a glance, its stamps, and the appendix by which it can be made again."""
+"""The background of a result: its data and command at a glance, its stamps, and the appendix by which it can be made again."""
 
 from collections.abc import Iterator
 from typing import Any
