@@ -2,6 +2,7 @@
 
     python benchmarks/train.py [--case cross_attention ...] [--rounds 3] [--runs N] [--epochs E] [--utterances 2755]
     python benchmarks/train.py --cost [--device cuda]
+    python benchmarks/train.py --table [--scale 0.25] [--rounds 1] [--epochs 2]
 
 Both are whole processes, from the interpreter's start to the result, on the same random features, the same number of epochs
 and steps of 16 utterances; they take turns, medians of wall time, ratios of each round. Both validate every epoch and predict
@@ -11,6 +12,11 @@ for one epoch of one run on 64 utterances: start-up and imports.
 `--cost` runs `ser fit` alone (of the cases linear, mlp and cross_attention): over numbers of runs, and of utterances, with the
 largest memory of a process; on a GPU 100 runs too. Times of one run's are without start-up: without what one epoch takes.
 
+`--table` is what must be shown, in at most 20 minutes of a quiet machine: the cases on few epochs, and whole commands beside
+the scripts of seed 1 (`seed_scripts.py`): in-domain training, fine-tuning, DANN, and few-shot learning at 10, 20, 50 and 100 %,
+on `--scale` of the sizes of IEMOCAP and CREMA-D. `ser finetune` also trains on the target alone, `ser adapt` on the source
+alone and with the target's labels: these trainings are in its time. Processor seconds stand beside those of the clock.
+
 For the bound of `cross_attention` (printed with it): the matrix products of a step, forward and backward, at the speed that two
 processes with one thread each reach on products of these shapes, and one pass of the fused optimiser over its state.
 """
@@ -18,11 +24,15 @@ processes with one thread each reach on products of these shapes, and one pass o
 import argparse
 import itertools
 import os
+import pickle
+import resource
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,13 +72,19 @@ CASES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, help="[default: 3, of --table 1]")
     parser.add_argument("--runs", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--utterances", type=int)
     parser.add_argument("--cost", action="store_true")
     parser.add_argument("--device", default="cpu", help="of --cost")
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--scale", type=float, default=0.25, help="of --table")
     arguments = parser.parse_args()
+    if arguments.table:
+        table(arguments.case, arguments.scale, arguments.rounds or 1, arguments.runs or 5, arguments.epochs or 2)
+        return
+    arguments.rounds = arguments.rounds or 3
     if arguments.cost:
         cost(arguments.device, arguments.case)
         return
@@ -80,6 +96,88 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for name in arguments.case:
         compare(name, CASES[name]._replace(**given), arguments.rounds)
+
+
+# Of `--table`: epochs, and the part of the utterances that a full epoch has.
+SHORT = {
+    "cross_attention": (1, 1.0),
+    "linear": (40, 0.25),
+    "mlp": (40, 0.25),
+    "cross_attention_frames": (1, 0.5),
+    "cnn_bilstm": (1, 1.0),
+    "resnet18": (1, 1.0),
+}
+COMMANDS = {
+    "in-domain": ["fit", "--dataset", "source", "--refit", "never"],
+    "finetune": ["finetune", "--source", "source", "--target", "target", "--tune-epochs", "EPOCHS"],
+    "dann": ["adapt", "--source", "source", "--target", "target", "--method", "dann", "--lambda", "0.1"],
+    "fewshot": [
+        *("fewshot", "--source", "source", "--target", "target", "--percentages", "10,20,50,100"),
+        *("--tune-epochs", "EPOCHS"),
+    ],
+}
+
+
+def table(cases: list[str], scale: float, rounds: int, runs: int, epochs: int) -> None:
+    """The table of what must be shown."""
+    print(f"{os.cpu_count()} cores; load before {os.getloadavg()[0]:.1f}; medians of {rounds} rounds that take turns\n")
+    print(
+        "| case | runs x epochs | steps an epoch | usual loop | ser fit | times faster | the same, without start-up |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    for name, (length, share) in SHORT.items():
+        if name not in cases:
+            continue
+        case = CASES[name]
+        utterances = max(64, int(case.utterances * min(1.0, share * scale * 4)))
+        compare(name, case._replace(epochs=length, utterances=utterances), rounds)
+    with tempfile.TemporaryDirectory(prefix="ser-train-") as folder:
+        space = Path(folder)
+        for dataset, size in (("source", 2755), ("target", 3920)):
+            make(CASES["cross_attention"]._replace(utterances=max(64, int(size * scale))), space, dataset)
+            pickles(space, dataset)
+        print(f"\n{int(2755 * scale)} and {int(3920 * scale)} training utterances, {runs} runs of {epochs} epochs\n")
+        print("| task | script, s | ser, s | times faster | script, processor s | ser, processor s | times less |")
+        print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+        for task in COMMANDS:
+            script = [sys.executable, str(HERE / "seed_scripts.py"), task, str(space), str(runs), str(epochs)]
+            taken: list[tuple[tuple[float, float], tuple[float, float]]] = []
+            for number in range(rounds):
+                ways = [partial(measured, script), partial(transferred, space, task, runs, epochs)]
+                found = {k: ways[k]() for k in ((0, 1) if number % 2 else (1, 0))}
+                taken.append((found[0], found[1]))
+            cells = []
+            for part in (0, 1):
+                a, b = (statistics.median(t[way][part] for t in taken) for way in (0, 1))
+                cells += [f"{a:.1f}", f"{b:.1f}", f"{statistics.median(t[0][part] / t[1][part] for t in taken):.2f}"]
+            print(f"| {task} | {' | '.join(cells)} |", flush=True)
+
+
+def transferred(space: Path, task: str, runs: int, epochs: int) -> tuple[float, float]:
+    """Wall and processor seconds of the command of `ser`."""
+    words = [str(epochs) if word == "EPOCHS" else word for word in COMMANDS[task]]
+    command = [sys.executable, "-c", "from ser.cli import entry; entry()", *words, "--workspace", str(space)]
+    command += ["--head", "cross_attention", "--protocol", "official", "--runs", str(runs), "--epochs", str(epochs)]
+    found = measured([*command, "--batch-size", "16", "--lr", "1e-4", "--patience", "0", "--quiet"])
+    shutil.rmtree(space / "results")  # or the next round finds its runs
+    return found
+
+
+def measured(command: list[str]) -> tuple[float, float]:
+    """Wall and processor seconds of a command with all its processes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall = timed(command)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def pickles(folder: Path, dataset: str) -> None:
+    """The arrays of a dataset as the scripts of seed 1 have them."""
+    text, audio, labels = (np.load(folder / f"{name}.npy") for name in ("values_0", "values_1", "labels"))
+    for part, name in (("train", "train"), ("validation", "val"), ("test", "test")):
+        rows = np.load(folder / f"{part}.npy")
+        items = [{"text": text[k], "audio": audio[k], "label": int(labels[k])} for k in rows]
+        (folder / f"{dataset}_{name}.pkl").write_bytes(pickle.dumps(items))
 
 
 def compare(name: str, case: Case, rounds: int) -> None:
@@ -139,7 +237,7 @@ def cost(device: str, names: list[str]) -> None:
         )
 
 
-def make(case: Case, folder: Path) -> None:
+def make(case: Case, folder: Path, dataset: str = "bench") -> None:
     """The features as a workspace of `ser`, and as arrays for the loop; 400 utterances more each for validation and test."""
     from ser.features.stores.layout import Facts, Record
     from ser.features.stores.writer import StoreWriter
@@ -161,9 +259,9 @@ def make(case: Case, folder: Path) -> None:
         }
         for k, (y, part) in enumerate(zip(labels, parts, strict=True))
     ]
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     space = Workspace(folder)
-    write_table(make_table(rows, "bench", {"corpus": "csv"}), space)
+    write_table(make_table(rows, dataset, {"corpus": "csv"}), space)
     np.save(folder / "labels.npy", labels)
     for part in ("train", "validation", "test"):
         np.save(folder / f"{part}.npy", np.flatnonzero(parts == part))
@@ -176,7 +274,7 @@ def make(case: Case, folder: Path) -> None:
         np.save(folder / f"offsets_{number}.npy", offsets)
         level = "frame" if high > 1 else "utterance"
         facts = Facts(f"store{number}", ("audio", "text")[number], level, dim, {"encoder": f"store{number}"}, 0, 0)
-        with StoreWriter(space.store("bench", f"store{number}"), facts) as writer:
+        with StoreWriter(space.store(dataset, f"store{number}"), facts) as writer:
             pieces = [values[a:b] if high > 1 else values[a] for a, b in itertools.pairwise(offsets)]
             writer.commit([Record(r["utterance_id"], p, bytes(32)) for r, p in zip(rows, pieces, strict=True)])
             writer.merge([r["utterance_id"] for r in rows])
