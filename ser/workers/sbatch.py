@@ -23,9 +23,6 @@ class Allocation:
         partition: None is the default of SLURM.
         sbatch: further options of `sbatch`, such as `account=speech`.
         at_once: the number of parts that run at the same time; None leaves it to SLURM.
-
-    Raises:
-        ConfigError: the time or an option of sbatch cannot be read.
     """
 
     name: str
@@ -51,6 +48,9 @@ def minutes(text: str) -> int:
 
     >>> minutes("90"), minutes("1:30:00"), minutes("2-00:00:00")
     (90, 90, 2880)
+
+    Raises:
+        ConfigError: it cannot be read.
     """
     found = re.fullmatch(r"(?:(?:(\d+)-)?(\d+):(\d\d):(\d\d)|(\d+))", text)
     if found is None or not any(int(group or 0) for group in found.groups()):
@@ -64,6 +64,9 @@ def further(words: Sequence[str]) -> dict[str, Any]:
 
     >>> further(["--account=speech", "exclusive"])
     {'account': 'speech', 'exclusive': True}
+
+    Raises:
+        ConfigError: one has another form.
     """
     found: dict[str, Any] = {}
     for word in words:

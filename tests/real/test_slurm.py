@@ -109,19 +109,8 @@ def test_a_fit_in_parts_of_which_one_is_requeued_and_one_is_killed(
 ) -> None:
     maker.table("toy", speakers=10, each=8)
     maker.store("toy", dim=64)
-    words = [
-        "fit",
-        "--dataset",
-        "toy",
-        "--protocol",
-        "speaker",
-        "--runs",
-        "4",
-        "--epochs",
-        "60",
-        "--workspace",
-        str(maker.space.root),
-    ]
+    words = ["fit", "--dataset", "toy", "--protocol", "speaker", "--runs", "4", "--epochs", "20"]
+    words += ["--workspace", str(maker.space.root)]
     ser = [sys.executable, "-m", "ser"]
     subprocess.run([*ser, *words, "--output", str(tmp_path / "one.json"), "--jobs", "1"], env=environment, check=True)
     whole = [*ser, "slurm", "--shards", "3", "--time", "10", *words, "--output", str(tmp_path / "parts.json")]
