@@ -18,7 +18,7 @@ def command(session: Session, name: str) -> None:
     from ser.export.citations import bibtex
     from ser.export.origins import origins_of, origins_of_model
     from ser.jsonfile import plain
-    from ser.results.records.evaluation import Evaluation
+    from ser.results.records.evaluation import Evaluation, OutputEvaluation
     from ser.results.records.names import CONFIG
     from ser.results.result import Result
     from ser.train.model_folder import read_model_folder
@@ -28,7 +28,7 @@ def command(session: Session, name: str) -> None:
         return
     result = Result.find(name, session.workspace.results)
     records = [plain(result.record)]
-    if isinstance(result.record, Evaluation) and result.record.model.record:
+    if isinstance(result.record, (Evaluation, OutputEvaluation)) and result.record.model.record:
         records.insert(
             0, plain(Result.find(str(result.path.with_name(result.record.model.record)), result.path.parent).record)
         )

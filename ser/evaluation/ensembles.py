@@ -21,20 +21,14 @@ from ser.train.classical.classifier import Classical
 from ser.workspace import Workspace
 
 
-def evaluate_views(
-    predictions: EvaluatedPredictions, space: Workspace, found: evaluation.Temperatures | None
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Evaluate the mean over the original and its views, beside the original; the temperature is that of the original.
-
-    Returns:
-        The record's part, and the predictions.
+def mean_of_views(predictions: EvaluatedPredictions, space: Workspace) -> pd.DataFrame:
+    """Predict by the mean over the original and its stored views.
 
     Raises:
         ConfigError: a view is missing, or was chosen by the true label.
         StoreError: a view of another encoder or of other audio, or features that are not those of the record.
     """
-    model, test = predictions.model, predictions.test
-    original, dataset = predictions.features, predictions.dataset
+    model, original, dataset = predictions.model, predictions.features, predictions.dataset
     files = stored_views(original, dataset, space, ["tta"], "--tta")
     use = "averaged over in an evaluation"
     versions = [original, *(features_in_view(original, own, dataset, space, use) for own in files.values())]
@@ -45,11 +39,25 @@ def evaluate_views(
         refuse_other_probabilities(each[0], rows, model, key)
         return np.asarray(np.mean(each, axis=0))
 
-    new = replace_probabilities(model, test, versions[0], mean)
+    return replace_probabilities(model, predictions.test, versions[0], mean)
+
+
+def evaluate_views(
+    predictions: EvaluatedPredictions, space: Workspace, found: evaluation.Temperatures | None
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Evaluate the mean over the original and its views, beside the original; the temperature is that of the original.
+
+    Returns:
+        The record's part, and the predictions.
+
+    Raises:
+        ConfigError, StoreError: as `mean_of_views`.
+    """
+    model, new = predictions.model, mean_of_views(predictions, space)
     part = {
         "views": ["original", *TTA_VIEWS],
         **evaluation.evaluation_numbers(new, predictions.validation, model.classes, predictions.own, found),
-        "comparison": compare(new, test, model.classes),
+        "comparison": compare(new, predictions.test, model.classes),
     }
     return part, new
 

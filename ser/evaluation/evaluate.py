@@ -14,6 +14,7 @@ from ser.evaluation import record
 from ser.evaluation.ensembles import compare_snapshots, evaluate_mean_of_runs, evaluate_views
 from ser.evaluation.evaluated_model import EvaluatedModel, find_model
 from ser.evaluation.novelty import TrainingEmbeddings, evaluate_novelty, find_novel
+from ser.evaluation.outputs import KINDS, parts_of_outputs, ratings_of, refuse_what_is_of_classes
 from ser.evaluation.predictions import EvaluatedPredictions, predictions_to_evaluate
 from ser.evaluation.suite import evaluate_suite
 from ser.evaluation.votes import compare_with_votes
@@ -23,7 +24,7 @@ from ser.jsonfile import plain, write_json
 from ser.metadata.table import Table, load_table
 from ser.results.metrics import evaluation, gaps
 from ser.results.metrics.conformal import conformal_sets
-from ser.results.records.evaluation import Evaluation
+from ser.results.records.evaluation import Evaluation, OutputEvaluation
 from ser.workspace import Workspace, open_workspace
 
 
@@ -58,7 +59,7 @@ def evaluate(
         scheme: label scheme of another corpus; None takes the record's. Classes are matched by name.
         calibrate: temperature scaling, fitted on the validation predictions of each run and fold.
         conformal: also make sets of classes that are to hold the true one with this frequency, as 0.9, from the validation
-            predictions of each run and fold.
+            predictions of each run and fold; of dimensions intervals that are to hold the rated value.
         tta: also evaluate the mean over the original and the stored views of test-time augmentation.
         suite: also check robustness on stored views of the test audio, gaps between groups, and consistency over speakers.
         views: for these, the conditions; None takes those of `ser extract --views suite`.
@@ -84,7 +85,11 @@ def evaluate(
     found = find_model(str(model), space, amount)
     if conformal is not None and not 0 < conformal < 1:
         raise ConfigError(f"--conformal {conformal:g}", expected="a share between 0 and 1, as 0.9")
-    for option, asked in (("--calibrate", calibrate), ("--conformal", conformal is not None)):
+    of_validation = {"--calibrate": calibrate, "--conformal": conformal is not None}
+    if found.learns.kind in KINDS:
+        of_classes = {"--suite": suite, "--novelty": novelty, "--explain": explain}
+        refuse_what_is_of_classes(found, of_validation | of_classes)
+    for option, asked in of_validation.items():
         if asked:
             _refuse_calibration(found, option)
     if (views or limits) and not suite:
@@ -96,16 +101,18 @@ def evaluate(
     path = record.place(found, space, output, **options, suite=suite_words, novelty=novelty, examples=examples_shown)
     features = tta or suite or explain or bool(novelty)
     predictions = predictions_to_evaluate(found, dataset, scheme, space, device, features, memory)
-    temperatures = evaluation.fit_temperatures(predictions.held_out, found.classes) if calibrate else None
+    if conformal is not None and not len(predictions.held_out):
+        raise ConfigError(f"--conformal: {found.name} has no validation predictions", action="Leave --conformal out.")
     table, notes = _table_of(predictions, space)
     notes += record.notes(predictions, calibrate)
-    files: dict[str, pd.DataFrame] = {} if predictions.own else {"predictions": predictions.test}
-    result = _plain_parts(predictions, temperatures, table, notes)
     if conformal is not None:
-        result["conformal"] = _sets(predictions, temperatures, conformal)
-        notes += record.refitted_note(predictions)
-    if tta:
-        result["tta"], files["tta"] = evaluate_views(predictions, space, temperatures)
+        notes += record.conformal_notes(predictions, conformal)
+    files: dict[str, pd.DataFrame] = {} if predictions.own else {"predictions": predictions.test}
+    if found.learns.kind in KINDS:
+        result, more = parts_of_outputs(predictions, space, conformal, tta)
+    else:
+        result, more = _parts_of_classes(predictions, space, table, notes, calibrate, conformal, tta)
+    files |= more
     if suite:
         result["suite"], files["suite"] = evaluate_suite(
             predictions, space, views or ["suite"], limits, result["groups"]
@@ -126,22 +133,38 @@ def evaluate(
             "time": {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - clock, 3)},
         }
     )
-    write_json(path, document, Evaluation)
+    write_json(path, document, OutputEvaluation if found.learns.kind in KINDS else Evaluation)
     return document, path
 
 
-def _sets(
-    predictions: EvaluatedPredictions, temperatures: evaluation.Temperatures | None, coverage: float
-) -> dict[str, Any]:
-    """Conformal sets of the probabilities, calibrated where that was asked for."""
+def _parts_of_classes(
+    predictions: EvaluatedPredictions,
+    space: Workspace,
+    table: Table | None,
+    notes: list[str],
+    calibrate: bool,
+    coverage: float | None,
+    tta: bool,
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
+    """The parts of the record of heads on classes, of probabilities calibrated where that was asked for; and tables.
+
+    Args:
+        notes: of the record; more may be added.
+    """
     classes, test, held_out = predictions.model.classes, predictions.test, predictions.held_out
-    if not len(held_out):
-        raise ConfigError(
-            f"--conformal: {predictions.model.name} has no validation predictions", action="Leave --conformal out."
-        )
-    if temperatures is not None:
-        test, held_out = (evaluation.calibrated(rows, classes, temperatures) for rows in (test, held_out))
-    return conformal_sets(test, held_out, classes, predictions.own, coverage)
+    temperatures = evaluation.fit_temperatures(held_out, classes) if calibrate else None
+    result = _plain_parts(predictions, temperatures, table, notes)
+    ratings = ratings_of(predictions, coverage)
+    if ratings:
+        result["ratings"] = ratings
+    if coverage is not None:
+        if temperatures is not None:
+            test, held_out = (evaluation.calibrated(rows, classes, temperatures) for rows in (test, held_out))
+        result["conformal"] = conformal_sets(test, held_out, classes, predictions.own, coverage)
+    if not tta:
+        return result, {}
+    result["tta"], views = evaluate_views(predictions, space, temperatures)
+    return result, {"tta": views}
 
 
 def _refuse_calibration(model: EvaluatedModel, option: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser.errors import ConfigError
+from ser.metadata.targets import ONE_CLASS, Target, parse_target
 from ser.results.records.find import find_summary, verb
 from ser.results.records.kinds import read_record, read_run_record, read_summary
 from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
@@ -91,6 +92,12 @@ class EvaluatedModel:
         """The corpus that it was tested on: the only one, or the target; None where it was tested on several."""
         target = None if self.summary is None else self.summary.data.get("target")
         return str(target) if target else self.corpora[0] if len(self.corpora) == 1 else None
+
+    @property
+    def learns(self) -> Target:
+        """What the heads learned."""
+        found = self.first_facts.learns if self.summary is None else self.summary.data.get("learns")
+        return parse_target(found) if isinstance(found, str) else ONE_CLASS
 
     @property
     def scheme(self) -> str | None:
@@ -194,20 +201,8 @@ def find_model(model: str, workspace: Workspace, amount: str | None = None) -> E
         amount: of a few-shot record, as `10%` or `5 shots`; None takes the largest.
 
     Raises:
-        ConfigError: there is none, it is a study, whose experiments are listed, or its target has no classes.
+        ConfigError: there is none, or it is a study, whose experiments are listed.
     """
-    found = _found(model, workspace, amount)
-    learned = found.first_facts.learns if found.summary is None else found.summary.data.get("learns")
-    if isinstance(learned, str) and learned != "votes":
-        raise ConfigError(
-            f"{found.name} learned {learned}, and an evaluation is of classes",
-            expected="a head on emotion or votes",
-            action="See its scores with ser results show, and use it with ser predict.",
-        )
-    return found
-
-
-def _found(model: str, workspace: Workspace, amount: str | None) -> EvaluatedModel:
     if model.endswith(HEAD):
         return _of_head(Path(model))
     path = find_summary(model, workspace.results)

@@ -1,4 +1,5 @@
-"""The outputs of saved heads on a cached corpus: probabilities, logits, embeddings, of features standardised as in training."""
+"""The outputs of saved heads on a cached corpus: probabilities and values, logits, embeddings, of features standardised as in
+training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -6,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, StoreError
@@ -14,6 +16,9 @@ from ser.features.blocks import Block
 from ser.features.normalise import normalise
 from ser.features.stored_layers import as_used
 from ser.features.tensors import Tensors, load_tensors
+from ser.metadata.table import load_table
+from ser.metadata.targets import DIMENSIONS, EMOTION, LABELS, MIXED, VOTES
+from ser.results.metrics.measures import RATED_AS, VALUE
 from ser.train.checkpoint import SavedHead, finite_probabilities
 from ser.train.classical.classifier import Classical
 from ser.train.classical.learner import pooled as side_by_side
@@ -35,13 +40,15 @@ class HeadOutputs:
     """The outputs of a head for n utterances.
 
     Attributes:
-        probabilities: `(n, K)`.
+        probabilities: `(n, K)`; of a head on dimensions alone their values, on the scale of the ratings.
+        values: of dimensions beside classes, likewise, `(n, D)`; D is 0 where there are none.
         logits: of each snapshot or part, `(members, n, K)`; None of a classical head, which has none.
         embeddings: `(n, E)`: what the head's `embed` gives, or its standardised input where it has none (frames and layers
             averaged); None where they were not wanted, or are ids of words.
     """
 
     probabilities: Floats
+    values: Floats
     logits: Floats | None
     embeddings: Floats | None
 
@@ -69,15 +76,18 @@ class CorpusFeatures:
             self._standardised[how, limit] = list(normalise(self.data, how, everyone, limit)[0].blocks)
         return self._standardised[how, limit]
 
-    def probabilities(self, head: SavedHead) -> Floats:
-        """The probabilities of all utterances, `(n, K)`."""
-        return self.outputs(head, np.arange(len(self.data.frame))).probabilities
+    def answers(self, head: SavedHead) -> Floats:
+        """The probabilities of all utterances, and the values of dimensions after them, `(n, K + D)`."""
+        found = self.outputs(head, np.arange(len(self.data.frame)))
+        return np.concatenate([found.probabilities, found.values], axis=1)
 
     def outputs(self, head: SavedHead, rows: Rows, embeddings: bool = False) -> HeadOutputs:
         """Run a head on some utterances; a head on dialogues sees each among those turns of its dialogue that are in `rows`."""
         if isinstance(head.config, Classical):
             values = side_by_side(self.blocks(head))[rows]
-            return HeadOutputs(head.classified(values), None, values if embeddings else None)
+            shares = head.classified(values)
+            return HeadOutputs(shares, shares[:, :0], None, values if embeddings else None)
+        classes = len(head.classes)
         found, each, vectors = [], [], []
         turns = turns_of(self.data) if head.config.context == "dialogue" else None
         for data, config, weights in head.parts(self.blocks(head), self.device, turns):
@@ -85,16 +95,15 @@ class CorpusFeatures:
             parameters = Parameters(heads(data, config, [0]), data.resident.device)
             for snapshot in weights.chunk(config.snapshots, dim=1):
                 parameters.load(snapshot)
-                each.append(logits(parameters, data, rows).cpu().double().numpy()[0])
+                each.append(logits(parameters, data, rows).cpu().double().numpy()[0][:, :classes])
             if embeddings and (turns is not None or offers_embedding(config.head)):
                 vectors.append(embed(data, config, weights, rows)[0])
             elif embeddings and not any(i.vocabulary for i in data.resident.inputs):
                 vectors.append(pooled(data.resident, rows))
-        joined = finite_probabilities(
-            found[0] if len(found) == 1 else np.asarray(plugin(head.config.head).combine(found))
-        )
+        joined = found[0] if len(found) == 1 else np.asarray(plugin(head.config.head).combine(found))
+        shares, values = np.split(finite_probabilities(head.on_scales(joined)), [classes], axis=1)
         whole = len(vectors) == len(found)
-        return HeadOutputs(joined, np.stack(each), np.concatenate(vectors, axis=1) if whole else None)
+        return HeadOutputs(shares, values, np.stack(each), np.concatenate(vectors, axis=1) if whole else None)
 
     def positions(self, ids: Sequence[Any]) -> Rows:
         """The rows of utterances that a record names; where it is of several corpora, ids may begin with the corpus.
@@ -124,18 +133,38 @@ class CorpusFeatures:
 def load_features_for(
     model: EvaluatedModel, dataset: str, space: Workspace, scheme: str, memory: float | None = None
 ) -> Tensors:
-    """Load a corpus under the heads' classes, from stores of the heads' encoders.
+    """Load a corpus under the heads' classes, labels or dimensions, from stores of the heads' encoders.
+
+    Of votes the classes are read (`ser.evaluation.votes` has what they say); so they are of a class and dimensions where the
+    corpus is not rated on these.
 
     Args:
         memory: GiB that the features may take, see `ser.load_tensors`.
 
     Raises:
-        ConfigError: no utterance has one of the classes.
+        ConfigError: no utterance has one of the classes, or not all labels occur.
         StoreError: features of another encoder.
     """
     head = model.first_head
-    data = load_tensors(dataset, space, scheme=scheme, stores=model.stores, classes=head.classes, memory=memory)
+    learns, scales = model.learns, head.about.scales
+    unrated = learns.kind == MIXED and set(learns.names) - set(load_table(dataset, space).ratings)
+    data = load_tensors(
+        dataset,
+        space,
+        scheme=scheme,
+        stores=model.stores,
+        classes=None if learns.kind == DIMENSIONS else head.classes,
+        target=EMOTION if learns.kind == VOTES or unrated else learns.text,
+        scales={} if scales is UNSET else scales,
+        memory=memory,
+    )
     data = as_used(data, head.about.stores)
+    if learns.kind == LABELS and list(data.classes) != head.classes:
+        raise ConfigError(
+            f"{dataset} does not tell all labels of the head apart under scheme {scheme}",
+            expected=", ".join(head.classes),
+            found=", ".join(data.classes),
+        )
     if not len(data.frame):
         raise ConfigError(
             f"{dataset}: no utterance has a class of the head under scheme {scheme}", expected=", ".join(head.classes)
@@ -147,15 +176,17 @@ def load_features_for(
 def replace_probabilities(
     model: EvaluatedModel, test: pd.DataFrame, corpus: CorpusFeatures, new: Callable[[Key, pd.DataFrame, Rows], Floats]
 ) -> pd.DataFrame:
-    """Make the same predictions with other probabilities.
+    """Make the same predictions with other probabilities, or other values of dimensions; those beside classes are dropped.
 
     Args:
         new: gives for a head's key, its test rows, and their positions in the corpus the probabilities `(n, K)`.
     """
     columns = [f"p_{name}" for name in model.classes]
-    found = test.copy()
+    found: pd.DataFrame = test[[c for c in test.columns if not str(c).startswith((RATED_AS, VALUE))]].copy()
     for key, rows in model.head_rows(test):
         found.loc[rows.index, columns] = new(key, rows, corpus.recorded_positions(rows)).astype(np.float32)
+    if "predicted" not in found:
+        return found
     best = found[columns].to_numpy().argmax(axis=1)
     named: pd.DataFrame = found.assign(predicted=np.array(model.classes, dtype=object)[best])
     return named
@@ -173,9 +204,10 @@ def refuse_other_probabilities(new: Floats, rows: pd.DataFrame, model: Evaluated
     """
     old = rows[[f"p_{name}" for name in model.classes]].to_numpy(dtype=np.float64)
     apart = float(np.abs(new - old).max())
-    if apart > SAME:
+    if apart > SAME * max(1.0, float(np.abs(old).max())):
+        what = "values" if model.learns.kind == DIMENSIONS else "probabilities"
         raise StoreError(
-            f"the head of run {key[0]}, fold {key[1]} no longer gives the probabilities of its record",
+            f"the head of run {key[0]}, fold {key[1]} no longer gives the {what} of its record",
             expected=f"differences up to {SAME}",
             found=f"{apart:.3g}",
             action=f"Bring the features of {model.name} back, or train it again.",

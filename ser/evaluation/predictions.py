@@ -177,7 +177,8 @@ def _without_trained_audio(data: Tensors, model: EvaluatedModel, space: Workspac
         for b in data.blocks
     ]
     frame = data.frame[~twice].reset_index(drop=True)
-    return replace(data, frame=frame, labels=data.labels[~twice], blocks=tuple(blocks)), int(twice.sum())
+    values = None if data.values is None else data.values[~twice]
+    return replace(data, frame=frame, labels=data.labels[~twice], values=values, blocks=tuple(blocks)), int(twice.sum())
 
 
 def _predict(model: EvaluatedModel, corpus: CorpusFeatures) -> pd.DataFrame:
@@ -186,7 +187,7 @@ def _predict(model: EvaluatedModel, corpus: CorpusFeatures) -> pd.DataFrame:
     rows = np.arange(len(data.frame))
     return pd.concat(
         [
-            prediction_rows(data, rows, corpus.probabilities(model.head(key)), run=key[0], fold=key[1], split="test")
+            prediction_rows(data, rows, corpus.answers(model.head(key)), run=key[0], fold=key[1], split="test")
             for key in model.heads
         ],
         ignore_index=True,

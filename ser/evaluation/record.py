@@ -15,11 +15,15 @@ from ser.evaluation.predictions import EvaluatedPredictions
 from ser.features.normalise import STAMPS
 from ser.metadata import ledger
 from ser.metadata.table import Table
+from ser.metadata.targets import DIMENSIONS
 from ser.results.metrics import evaluation
 from ser.results.metrics.calibration import BINS, is_bound
 from ser.results.metrics.classification import confusion, per_class
+from ser.results.metrics.conformal import unlimited
+from ser.results.metrics.measures import Labels
+from ser.results.metrics.outputs import BINS as OUTPUT_BINS
 from ser.results.records.environment import environment
-from ser.results.records.names import EVALUATION_SCHEMA
+from ser.results.records.names import EVALUATION_SCHEMA, OUTPUT_EVALUATION_SCHEMA
 from ser.workspace import Workspace, writing
 
 LONG = 80
@@ -29,10 +33,10 @@ def opening(predictions: EvaluatedPredictions, command: str, table: Table | None
     """The opening of the record: the model, the data, and what a reader must know."""
     model, test = predictions.model, predictions.test
     one = test.drop_duplicates("utterance_id")
-    corpus = predictions.corpus
+    corpus, of_outputs = predictions.corpus, "true" not in test
     stores = {} if corpus is None else corpus.data.stores
     return {
-        "schema": EVALUATION_SCHEMA,
+        "schema": OUTPUT_EVALUATION_SCHEMA if of_outputs else EVALUATION_SCHEMA,
         "experiment": model.name,
         "command": command,
         "model": {
@@ -50,16 +54,23 @@ def opening(predictions: EvaluatedPredictions, command: str, table: Table | None
             "rows": "recorded test rows of each fold" if predictions.own else "all, predicted by each saved head",
             "scheme": predictions.scheme,
             "utterances": len(one),
-            "classes": {c: int((one["true"] == c).sum()) for c in model.classes},
+            "classes": {c: _number_of(one, c) for c in model.classes},
             "dropped": {} if predictions.own or corpus is None else corpus.data.dropped,
             "table": None if table is None else {"path": f"metadata/{predictions.dataset}.csv", "sha256": table.sha256},
             "stores": {n: {k: s[k] for k in ("path", "features_sha256", "identity")} for n, s in stores.items()},
         },
         "unit": "run" if predictions.own else "head",
-        "bins": BINS,
+        "bins": OUTPUT_BINS if of_outputs else BINS,
         "stamps": list(dict.fromkeys(_stamps(predictions))),
         "environment": environment(device),
     }
+
+
+def _number_of(one: pd.DataFrame, output: str) -> int:
+    """The number of utterances of a class, or with a label; of a dimension of those that are rated, which is all."""
+    if "true" in one:
+        return int((one["true"] == output).sum())
+    return int(one[f"{Labels.truth}{output}"].sum()) if f"{Labels.truth}{output}" in one else len(one)
 
 
 def _stamps(predictions: EvaluatedPredictions) -> list[str]:
@@ -106,12 +117,16 @@ def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatur
     }
 
 
-def refitted_note(predictions: EvaluatedPredictions) -> list[str]:
-    """A note on conformal sets where the heads that are tested are not those that validation was predicted by."""
+def conformal_notes(predictions: EvaluatedPredictions, coverage: float) -> list[str]:
+    """Notes on conformal sets and intervals: too few validation utterances; heads that were trained again after validation."""
     keys = [key for key, _ in evaluation.by_head(predictions.held_out)]
-    if not any("trained again" in str(predictions.model.record(key).selection) for key in keys):
-        return []
-    return ["heads were trained again on training and validation: the limits of the sets are of the heads before"]
+    found = [note for note in [unlimited(predictions.held_out, coverage)] if note]
+    if any("trained again" in str(predictions.model.record(key).selection) for key in keys):
+        what = "intervals" if predictions.model.learns.kind == DIMENSIONS else "sets"
+        found.append(
+            f"heads were trained again on training and validation: the limits of the {what} are of the heads before"
+        )
+    return found
 
 
 def notes(predictions: EvaluatedPredictions, calibrate: bool) -> list[str]:
@@ -120,6 +135,8 @@ def notes(predictions: EvaluatedPredictions, calibrate: bool) -> list[str]:
     corpora = predictions.validated
     if corpora not in ([], [predictions.dataset]):
         what = "the temperature and the thresholds of abstention come" if calibrate else "thresholds of abstention come"
+        if "true" not in predictions.test:
+            what = "limits of intervals, if there are any, come"
         together = predictions.dataset in corpora
         other = "together" if together else f"not of {predictions.dataset}, and may not fit it"
         found.append(f"{what} from validation predictions of {' and '.join(corpora)}, {other}")

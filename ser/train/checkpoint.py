@@ -173,8 +173,12 @@ class SavedHead:
         parts = self.parts(self.standardised(blocks, speakers), device, turns)
         found = [predict(data, config, w, np.arange(len(data.labels)))[0] for data, config, w in parts]
         whole = found[0] if len(found) == 1 else np.asarray(plugin(self.config.head).combine(found))
+        return finite_probabilities(self.on_scales(whole))
+
+    def on_scales(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bring the values of dimensions, the last outputs `(..., K)`, to the scale of the ratings; others stay."""
         unit = self.about.unit
-        return finite_probabilities(whole if unit is UNSET else rescaled(whole, unit.mean, unit.std))
+        return outputs if unit is UNSET else rescaled(outputs, unit.mean, unit.std)
 
     @property
     def knows_novelty(self) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KIND = "target"
 NEEDS = ("LOSS", "SELECTION", "SELECTIONS", "UNUSED", "OUTPUT", "read")  # of a plugin from outside, see `ser.outside`
 TARGETS = "ser.metadata.targets"
-EMOTION, DIMENSIONS, MIXED = "emotion", "dimensions", "mixed"
+EMOTION, VOTES, LABELS, DIMENSIONS, MIXED = "emotion", "votes", "labels", "dimensions", "mixed"
 RATED = (DIMENSIONS, MIXED)  # the kinds with dimensions
 
 

@@ -1,15 +1,19 @@
-"""Sets of classes that hold the true one with a stated frequency: split conformal prediction. Pure functions.
+"""Answers that hold the truth with a stated frequency: split conformal prediction. Pure functions.
 
-The score of an utterance is 1 - p of its true class (LAC: Sadinle, Lei & Wasserman, JASA 2019; Angelopoulos & Bates, arXiv
-2107.07511, section 1). Of n validation utterances the limit is the ceil((n + 1) c)-th smallest score; where there are
-fewer than that, every class is in the set. The set of a test utterance is all classes whose 1 - p is no larger than the limit.
+- Sets of classes. The score of an utterance is 1 - p of its true class (LAC: Sadinle, Lei & Wasserman, JASA 2019; Angelopoulos
+  & Bates, arXiv 2107.07511, section 1). The set of a test utterance is all classes whose 1 - p is no larger than the limit.
+- Intervals of dimensions. The score is |rated - predicted| (Lei et al., JASA 2018, section 2.2); the interval of a test
+  utterance is its predicted value, give or take the limit.
 
-Where validation and test utterances are exchangeable, the set holds the true class with probability c or more. Speakers who are
+Of n validation utterances the limit is the ceil((n + 1) c)-th smallest score. Where there are fewer than that, it is
+infinite: every class is in the set, and the interval has no ends (`unlimited` says in words that it is so).
+
+Where validation and test utterances are exchangeable, the truth is held with probability c or more. Speakers who are
 in no validation part are not: so the coverage on test utterances is measured, with an interval over speakers.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +22,7 @@ from numpy.typing import NDArray
 
 from ser.errors import TrainingError
 from ser.results.metrics import evaluation
-from ser.results.metrics.intervals import describe
+from ser.results.metrics.intervals import describe, drawn_again
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
@@ -52,13 +56,8 @@ def conformal_sets(
     Raises:
         TrainingError: a run and fold has no validation predictions.
     """
-    limits = {key: limit_of(_scores(rows, classes), coverage) for key, rows in evaluation.by_head(validation)}
-    keys = list(zip(test["run"].astype(int), test["fold"].astype(str), strict=True))
-    lacking = sorted(set(keys) - set(limits))
-    if lacking:
-        run, fold = lacking[0]
-        raise TrainingError(f"run {run}, fold {fold} has no validation predictions to calibrate sets on")
-    sets = 1 - evaluation.shares(test, classes) <= np.array([limits[key] for key in keys])[:, None]
+    limit = _limits(test, {key: _scores(rows, classes) for key, rows in evaluation.by_head(validation)}, coverage)
+    sets = 1 - evaluation.shares(test, classes) <= limit[:, None]
     label, size = evaluation.truth(test, classes), sets.sum(1)
     held = sets[np.arange(len(sets)), label]
     unit = evaluation.units(test, together)["run"].to_numpy()
@@ -69,6 +68,75 @@ def conformal_sets(
         "ci_95_speakers": _over_speakers(held, test["speaker"].astype(str).to_numpy()),
         "by_class": {name: float(held[label == k].mean()) for k, name in enumerate(classes) if (label == k).any()},
     }
+
+
+def conformal_intervals(
+    test: pd.DataFrame,
+    validation: pd.DataFrame,
+    name: str,
+    together: bool,
+    coverage: float,
+    columns: tuple[str, str] = ("t_", "p_"),
+) -> dict[str, Any]:
+    """Measure the intervals of one dimension, each under the limit of the validation part of its run and fold.
+
+    Args:
+        test, validation, together, coverage: as of `conformal_sets`.
+        columns: the beginnings of the names of the columns of rated and of predicted values.
+
+    Returns:
+        `asked`; over units `coverage`, and `margin` (half the length of an interval, on the ratings' scale; None where one has
+        no ends); `ci_95_speakers` of the coverage, as of `conformal_sets`.
+
+    Raises:
+        TrainingError: a run and fold has no validation predictions.
+    """
+
+    def errors(rows: pd.DataFrame) -> Floats:
+        rated, predicted = (rows[f"{beginning}{name}"].to_numpy(dtype=np.float64) for beginning in columns)
+        return np.asarray(np.abs(rated - predicted))
+
+    limit = _limits(test, {key: errors(rows) for key, rows in evaluation.by_head(validation)}, coverage)
+    held = errors(test) <= limit
+    unit = evaluation.units(test, together)["run"].to_numpy()
+
+    def described(values: NDArray[Any]) -> Any:
+        return describe([float(values[unit == u].mean()) for u in np.unique(unit)])
+
+    return {
+        "asked": coverage,
+        "coverage": described(held),
+        "margin": described(limit) if np.isfinite(limit).all() else None,
+        "ci_95_speakers": _over_speakers(held, test["speaker"].astype(str).to_numpy()),
+    }
+
+
+def unlimited(validation: pd.DataFrame, coverage: float) -> str | None:
+    """A sentence on the runs and folds with too few validation utterances for a limit; None where all have enough.
+
+    >>> unlimited(pd.DataFrame({"run": 0, "fold": "0"}, index=range(8)), 0.9)
+    '1 of 1 heads have fewer than the 9 validation utterances that 0.9 needs: their sets and intervals hold everything'
+    """
+    sizes = [len(rows) for _, rows in evaluation.by_head(validation)]
+    needed = math.ceil(coverage / (1 - coverage) - 1e-9)
+    few = sum(size < needed for size in sizes)
+    if not few:
+        return None
+    return (
+        f"{few} of {len(sizes)} heads have fewer than the {needed} validation utterances that {coverage:g} needs: "
+        "their sets and intervals hold everything"
+    )
+
+
+def _limits(test: pd.DataFrame, scores: Mapping[tuple[int, str], Floats], coverage: float) -> Floats:
+    """The limit of each test utterance, by the validation scores of its run and fold, `(n,)`."""
+    limits = {key: limit_of(own, coverage) for key, own in scores.items()}
+    keys = list(zip(test["run"].astype(int), test["fold"].astype(str), strict=True))
+    lacking = sorted(set(keys) - set(limits))
+    if lacking:
+        run, fold = lacking[0]
+        raise TrainingError(f"run {run}, fold {fold} has no validation predictions to calibrate sets on")
+    return np.array([limits[key] for key in keys])
 
 
 def _scores(rows: pd.DataFrame, classes: Sequence[str]) -> Floats:
@@ -82,7 +150,6 @@ def _over_speakers(held: NDArray[np.bool_], speaker: NDArray[Any]) -> tuple[floa
     if len(names) < 2 or "" in names:
         return None
     sums = np.stack([np.bincount(place, held), np.bincount(place)], axis=-1).astype(np.float64)
-    chosen = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
-    drawn = chosen @ sums
+    drawn = drawn_again(len(names), RESAMPLES) @ sums
     low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
     return float(low), float(high)

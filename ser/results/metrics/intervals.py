@@ -84,6 +84,12 @@ def metrics_over_runs(values: Mapping[str, Sequence[float] | NDArray[np.float64]
     return Metrics(**{name: describe_as(RANGES.get(name, Metric), each) for name, each in values.items()})  # type: ignore[arg-type]
 
 
+def drawn_again(units: int, resamples: int, seed: int = 0) -> NDArray[np.float64]:
+    """How often each unit (a speaker, say) is there when as many are drawn again with replacement, `(resamples, units)`."""
+    found = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples)
+    return np.asarray(found, dtype=np.float64)
+
+
 def unit_counts(frame: pd.DataFrame, classes: Sequence[str], unit: "pd.Series[str]") -> NDArray[Any]:
     """Confusion counts `(units, runs, K, K)` of predictions, or the sums of another measure; units and runs in sorted order."""
     names, number = np.unique(unit.to_numpy(dtype=str), return_inverse=True)
@@ -111,13 +117,19 @@ def cluster_intervals(
     speakers = len(counts)
     if speakers < 2:
         return None
-    random = np.random.default_rng(seed)
-    weights = random.multinomial(speakers, np.full(speakers, 1 / speakers), size=resamples)
-    flat = counts.reshape(speakers, -1).astype(np.float64)
+    tail = (1 - confidence) / 2
+    intervals = np.quantile(scores_drawn_again(counts, measure, resamples, seed), [tail, 1 - tail], axis=1).T
+    return {name: (float(low), float(high)) for name, (low, high) in zip(measure.names, intervals, strict=True)}
+
+
+def scores_drawn_again(
+    counts: NDArray[Any], measure: Measure, resamples: int = RESAMPLES, seed: int = 0
+) -> NDArray[np.float64]:
+    """All metrics, mean over the runs, when speakers are drawn again, `(metrics, resamples)`; see `cluster_intervals`."""
+    weights = drawn_again(len(counts), resamples, seed)
+    flat = counts.reshape(len(counts), -1).astype(np.float64)
     blocks = []  # of 100 resamples: many runs of many classes would not fit into memory at once
-    for block in np.split(weights.astype(np.float64), range(100, resamples, 100)):
+    for block in np.split(weights, range(100, resamples, 100)):
         values = measure.scores((block @ flat).astype(counts.dtype).reshape(len(block), *counts.shape[1:]))
         blocks.append(np.stack([values[name].mean(axis=1) for name in measure.names]))
-    tail = (1 - confidence) / 2
-    intervals = np.quantile(np.concatenate(blocks, axis=1), [tail, 1 - tail], axis=1).T
-    return {name: (float(low), float(high)) for name, (low, high) in zip(measure.names, intervals, strict=True)}
+    return np.concatenate(blocks, axis=1)

@@ -1,6 +1,6 @@
 """The record of an evaluation of trained heads: calibration, abstention, novelty, ensembles, votes, gaps, robustness."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -41,7 +41,12 @@ class DataOfEvaluation(Model, kw_only=True):
     scheme: str
     utterances: Positive
     classes: Annotated[
-        dict[str, Count], Meta(min_length=1, description="Class -> utterances; all classes of the head.")
+        dict[str, Count],
+        Meta(
+            min_length=1,
+            description="Class -> utterances; all classes of the head. Of dimensions and of several labels: output -> "
+            "utterances that have it.",
+        ),
     ]
     dropped: dict[str, Count]
     table: TableFile | None
@@ -456,6 +461,128 @@ class ConformalSets(Model, kw_only=True):
     by_class: Annotated[dict[str, Share], Meta(description="Coverage of the utterances of each class.")]
 
 
+class OutputCurve(Model, kw_only=True):
+    """Utterances in order of the prediction, in bins of equally many, each bin the mean over units."""
+
+    predicted: Annotated[list[float], Meta(min_length=1)]
+    rated: Annotated[list[float], Meta(min_length=1, description="Of a label the share of utterances that have it.")]
+    n: Annotated[list[NotNegative], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        fits = len(self.predicted) == len(self.rated) == len(self.n)
+        require(fits, "Expected as many bins in predicted, rated and n")
+
+
+class ConformalInterval(Model, kw_only=True):
+    """Intervals that are to hold the rated value with a stated frequency, see `ser.results.metrics.conformal`."""
+
+    asked: Annotated[float, Meta(gt=0, lt=1, description="The coverage that was asked for.")]
+    coverage: Annotated[DescribedShare, Meta(description="Share of test utterances whose interval holds the rating.")]
+    margin: Annotated[
+        Described | None,
+        Meta(description="Half the length of an interval, on the ratings' scale; null where one has no ends."),
+    ]
+    ci_95_speakers: Annotated[Interval, Meta(description="Of the coverage; null where speakers are not known.")]
+
+
+class EvaluatedOutput(Model, kw_only=True):
+    """One dimension or one of several labels, see `ser.results.metrics.outputs`."""
+
+    scores: Metrics
+    bias: Annotated[Described, Meta(description="Mean of predicted minus rated.")]
+    slope: Annotated[
+        Described | None, Meta(description="Of the rated on the predicted value; null where predictions do not vary.")
+    ]
+    gap: Annotated[Described, Meta(description="Mean distance of the curve from the predictions.")]
+    curve: OutputCurve
+    interval: ConformalInterval | UnsetType = UNSET
+
+
+class MeasuredLevel(Model, kw_only=True):
+    """A score on any scale with its interval."""
+
+    mean: float
+    ci_95: Interval
+
+
+class MeasuredDifference(Model, kw_only=True):
+    """A difference of scores on any scale with its interval."""
+
+    difference: float
+    ci_95: Interval
+
+
+class MeasuredGender(Model, kw_only=True):
+    """The scores of one gender by metric."""
+
+    scores: dict[str, MeasuredLevel]
+    n: Count
+    speakers: Count
+
+
+class MeasuredGap(Model, kw_only=True):
+    """The first gender minus the second, by metric."""
+
+    between: tuple[str, str]
+    scores: dict[str, MeasuredDifference]
+
+
+class MeasuredGenders(Model, kw_only=True):
+    """Scores by gender; speakers drawn again within each gender."""
+
+    groups: Annotated[dict[str, MeasuredGender], Meta(min_length=1)]
+    gaps: list[MeasuredGap]
+
+
+class OutputEnsemble(Model, kw_only=True):
+    """The mean of the runs' answers, fold by fold, compared with the runs one by one."""
+
+    members: Annotated[int, Meta(ge=2)]
+    scores: Metrics
+    comparison: Comparison
+
+
+class OutputViews(Model, kw_only=True):
+    """The mean of the answers to several views, compared with the original."""
+
+    views: Annotated[list[str], Meta(min_length=2)]
+    scores: Metrics
+    comparison: Comparison
+
+
+class OutputEvaluation(Model, kw_only=True):
+    """Evaluation of trained heads on dimensions or several labels: each output, its curve and its intervals."""
+
+    schema: Literal["ser.output_evaluation/1"] = "ser.output_evaluation/1"
+    experiment: Word
+    command: Word
+    model: ModelOfEvaluation
+    data: DataOfEvaluation
+    learns: Annotated[str, Meta(description="The target: labels, or the dimensions.")]
+    scales: Annotated[dict[str, Any], Meta(description="Of dimensions: low and high, where they are stated.")]
+    unit: Annotated[
+        Literal["run", "head"],
+        Meta(description="What predicts every test utterance once; numbers are described over these."),
+    ]
+    bins: Positive
+    stamps: list[str]
+    environment: Environment
+    scores: Metrics
+    outputs: Annotated[dict[str, EvaluatedOutput], Meta(min_length=1)]
+    genders: MeasuredGenders | None
+    ensemble: OutputEnsemble | None
+    tta: OutputViews | None
+    notes: list[str]
+    files: dict[str, NumbersTable]
+    time: Time
+
+    @property
+    def parts(self) -> "dict[str, OutputEvaluation | OutputViews | OutputEnsemble]":
+        """The parts with scores of their own, by name."""
+        named = {"one by one": self, "mean of views": self.tta, "mean of runs": self.ensemble}
+        return {name: part for name, part in named.items() if part is not None}
+
+
 class Evaluation(Model, kw_only=True):
     """Evaluation of trained heads: calibration, abstention, novelty, ensembles, votes, gaps."""
 
@@ -475,6 +602,10 @@ class Evaluation(Model, kw_only=True):
     probabilities: Probabilities
     selective: Selective
     conformal: ConformalSets | UnsetType = UNSET
+    ratings: Annotated[
+        dict[str, EvaluatedOutput] | UnsetType,
+        Meta(description="Of dimensions that one head predicts beside the class."),
+    ] = UNSET
     confusion_matrix: Confusion
     per_class: Annotated[dict[str, EvaluatedClass], Meta(min_length=1, description="Of the same counts.")]
     temperature: Temperatures | None
@@ -503,3 +634,6 @@ class Evaluation(Model, kw_only=True):
         """The parts with scores and probabilities of their own, by name."""
         named = {"one by one": self, "mean of views": self.tta, "mean of runs": self.ensemble}
         return {name: part for name, part in named.items() if part is not None}
+
+
+AnyEvaluation: TypeAlias = Evaluation | OutputEvaluation

@@ -11,6 +11,7 @@ from ser.jsonfile import plain
 from ser.results.records.names import ALL_ROWS, CONFIG, HEAD
 
 _CONTAINERS = (dict, list)  # of JSON, nothing else
+FLAGS = ("--quiet", "--verbose")  # before the command, without a value
 OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
 
 
@@ -18,7 +19,7 @@ def verb(command: str) -> str:
     """The command's name: `ser fit --runs 5` and `ser.fit` -> `fit`; `ser results import FILE` -> `import`."""
     words = [word.removeprefix("ser.") for word in command.split() if word not in ("ser", "results")]
     while words and words[0].startswith("-"):  # `--workspace DIR` before the command
-        words = words[1 if "=" in words[0] else 2 :]
+        words = words[1 if "=" in words[0] or words[0] in FLAGS else 2 :]
     return words[0] if words else command
 
 

@@ -13,7 +13,7 @@ from ser.errors import ConfigError
 from ser.jsonfile import AnyModel, Model, decode, read_limited
 from ser.results.records.comparison import ResultComparison
 from ser.results.records.data_facts import stated_facts
-from ser.results.records.evaluation import Evaluation
+from ser.results.records.evaluation import Evaluation, OutputEvaluation
 from ser.results.records.explanations import Explanations
 from ser.results.records.model import FewshotSummary, Opening, RunRecord, Summary
 from ser.results.records.names import SUMMARY_SCHEMA
@@ -37,6 +37,7 @@ def kinds() -> dict[str, type[Model]]:
         "fewshot_summary": FewshotSummary,
         "run": RunRecord,
         "evaluation": Evaluation,
+        "output_evaluation": OutputEvaluation,
         "explanations": Explanations,
         "comparison": ResultComparison,
         "audit": AuditRecord,

@@ -15,13 +15,13 @@ from ser.registry import load, names
 from ser.results.blocks import Block, Report, Section, Table, Text
 from ser.results.cells import ABSENT, interval, number
 from ser.results.records.comparison import ResultComparison
-from ser.results.records.evaluation import Evaluation
+from ser.results.records.evaluation import Evaluation, OutputEvaluation
 from ser.results.records.find import dataset_of, fact_of, stores_of
 from ser.results.records.model import FewshotSummary, Summary
 from ser.results.report.audit import audit_sections
 from ser.results.report.background import overview, provenance_sections, stamps_and_notes
 from ser.results.report.comparison import comparison_sections, difference_blocks, differences_in_words
-from ser.results.report.evaluation import evaluation_sections, evaluations_of
+from ser.results.report.evaluations import evaluations_of, sections_of
 from ser.results.report.score_rows import score_rows
 from ser.results.report.summary import summary_sections
 from ser.results.stored_result import StoredResult
@@ -121,8 +121,8 @@ def _sections(result: StoredResult, full: bool) -> list[Section]:
         found = [*summary_sections(result, full), *evaluations]
     elif isinstance(record, StudyRecord):
         found = _study(result, full)
-    elif isinstance(record, Evaluation):
-        return evaluation_sections(result, full)
+    elif isinstance(record, (Evaluation, OutputEvaluation)):
+        return sections_of(result, full)
     elif isinstance(record, ResultComparison):
         return comparison_sections(record)
     elif isinstance(record, AuditRecord):

@@ -1,4 +1,6 @@
-"""Sections on an evaluation, by itself or as part of the report on its experiment."""
+"""Sections on an evaluation of heads on classes."""
+
+from collections.abc import Mapping
 
 from msgspec import UNSET
 
@@ -23,7 +25,9 @@ from ser.results.metrics.suite import REASONS
 from ser.results.records.beside import beside, picture_beside
 from ser.results.records.evaluation import (
     PROBABILITIES,
+    AnyEvaluation,
     Distances,
+    EvaluatedOutput,
     Evaluation,
     Novelty,
     Speakers,
@@ -32,7 +36,6 @@ from ser.results.records.evaluation import (
     VoteScores,
 )
 from ser.results.records.explanations import Explanations
-from ser.results.records.find import OF_ANOTHER
 from ser.results.records.kinds import read_record
 from ser.results.records.model import Comparison
 from ser.results.report.background import FactRows, code_of, flat, stamps_and_notes
@@ -43,27 +46,6 @@ DISTANCES = ("cross_entropy", "JS", "TVD")
 P_NOTE = "p is over models and speakers together, and the one that counts; p over models or over speakers alone is too small."
 
 
-def evaluations_of(result: StoredResult, full: bool) -> list[Section]:
-    """A section for each evaluation beside a summary; one that is not of this very summary is named and left out."""
-    name = result.path.name.removesuffix(".json")
-    found, left = [], []
-    for path in sorted(result.path.parent.glob(f"{name}{OF_ANOTHER}-*.json")):
-        try:
-            record = read_record(path)
-        except SerError as error:
-            left.append(error.line())
-            continue
-        if not isinstance(record, Evaluation):
-            continue
-        if record.model.config_hash != result.record.config_hash:
-            left.append(f"{path.name} is of another configuration")
-            continue
-        options = path.name.removesuffix(".json").removeprefix(f"{name}{OF_ANOTHER}-")
-        first, *others = evaluation_sections(StoredResult(path, record), full)
-        found.append(Section(f"Evaluation: {options}", first.blocks, others))
-    return [*found, *([Section("Evaluations left out", [Notice("Not shown", left)])] if left else [])]
-
-
 def evaluation_sections(result: StoredResult, full: bool) -> list[Section]:
     """Headline and scores; calibration, abstention, novelty, gaps, votes and explanations where there are any."""
     record: Evaluation = result.record
@@ -72,6 +54,7 @@ def evaluation_sections(result: StoredResult, full: bool) -> list[Section]:
         "Robustness and fairness": ("suite", _suite(record.suite) if record.suite else []),
         "Calibration": ("reliability", _calibration(record)),
         "Abstention": ("coverage", _abstention(record)),
+        "Dimensions": ("", output_tables(record.ratings, record.unit) if record.ratings else []),
         "Conformal sets": ("", _conformal(record)),
         "Novelty": ("novelty", [_novelty(entry) for entry in record.novelty]),
         "Gaps": ("gaps", _gaps(record)),
@@ -85,7 +68,7 @@ def evaluation_sections(result: StoredResult, full: bool) -> list[Section]:
 
             blocks = [draw(result, kind), *blocks]
         found += [Section(title, blocks)] if blocks else []
-    return [*found, Section("How to evaluate again", _again(result), appendix=True)]
+    return [*found, Section("How to evaluate again", again(result), appendix=True)]
 
 
 def _result(result: StoredResult) -> list[Block]:
@@ -105,7 +88,7 @@ def _result(result: StoredResult) -> list[Block]:
         *stamps_and_notes(record),
         Facts("At a glance", evaluation_facts(result)),
         Table("Scores", head, rows, note=f"Mean ± std over {record.unit}s."),
-        *_paired(record),
+        *paired(record),
     ]
     if record.snapshots:
         each = ", ".join(number(v) for v in record.snapshots.UA_of_each)
@@ -117,7 +100,7 @@ def _result(result: StoredResult) -> list[Block]:
 
 def evaluation_facts(result: StoredResult) -> FactRows:
     """Names and values: the heads that were evaluated, and the data."""
-    record: Evaluation = result.record
+    record: AnyEvaluation = result.record
     data, model = record.data, record.model
     heads = f"{many(model.runs, 'run')} of {many(model.folds, 'fold')}, {many(model.heads, 'saved head')}"
     rows = [
@@ -130,22 +113,24 @@ def evaluation_facts(result: StoredResult) -> FactRows:
         rows.append(("left out", ", ".join(f"{reason}: {count}" for reason, count in data.dropped.items())))
     beside = [file.path for file in record.files.values()]
     rows += [("tables", ", ".join(beside))] if beside else []
-    rows += [("explanations", record.explanations)] if record.explanations else []
+    shown = getattr(record, "explanations", None)
+    rows += [("explanations", shown)] if shown else []
     rows += [("code", code_of(record.environment)), ("date", f"{date(record.time.started)} UTC")]
     return [*rows, ("command", record.command)]
 
 
-def _paired(record: Evaluation) -> list[Block]:
+def paired(record: AnyEvaluation) -> list[Block]:
     """Paired comparisons of each average with its parts."""
     pairs: dict[str, Comparison] = {}
     if record.tta:
         pairs["mean of views minus original"] = record.tta.comparison
     if record.ensemble:
         pairs["mean of runs minus one by one"] = record.ensemble.comparison
-    if record.snapshots:
+    if isinstance(record, Evaluation) and record.snapshots:
         pairs["snapshots minus the last one"] = record.snapshots.comparison_with_last
     rows = [[name, *tested(c, None)[:-1]] for name, c in pairs.items()]
-    head = ["paired", "UA difference", "95 %", *TESTED[:-1]]
+    metric = next((c.metric for c in pairs.values()), "")
+    head = ["paired", f"{metric} difference", "95 %", *TESTED[:-1]]
     caption = "What averaging changes, on the same utterances"
     return [Table(caption, head, rows, note=P_NOTE)] if rows else []
 
@@ -394,8 +379,55 @@ def _verdict(check: SuiteCheck) -> list[str]:
     return [f"{check.limit:g}", VERDICTS[check.passed] + ("" if check.sure else ", unsure")]
 
 
-def _again(result: StoredResult) -> list[Block]:
-    record: Evaluation = result.record
+def output_tables(outputs: Mapping[str, EvaluatedOutput], unit: str) -> list[Block]:
+    """The scores of each dimension or label, how far predictions are to be taken at their word, and intervals if there are."""
+    scores = [
+        [name, *(f"{number(m.mean)} ({interval(m.ci_95_speakers or None)})" for _, m in found.scores.items())]
+        for name, found in outputs.items()
+    ]
+    agreement = [
+        [name, score(found.bias, signed=True), ABSENT if found.slope is None else score(found.slope), score(found.gap)]
+        for name, found in outputs.items()
+    ]
+    held = [
+        [
+            name,
+            f"{found.interval.asked:g}",
+            f"{number(found.interval.coverage.mean)} ({interval(found.interval.ci_95_speakers)})",
+            ABSENT if found.interval.margin is None else f"± {found.interval.margin.mean:.3f}",
+        ]
+        for name, found in outputs.items()
+        if found.interval
+    ]
+    first = next(iter(outputs.values()))
+    curve = [
+        [name, str(k + 1), f"{n:g}", number(predicted), number(rated)]
+        for name, found in outputs.items()
+        for k, (n, predicted, rated) in enumerate(
+            zip(found.curve.n, found.curve.predicted, found.curve.rated, strict=True)
+        )
+    ]
+    blocks: list[Block] = [
+        Table("Scores of each output", ["output", *score_heads(first.scores)], scores, note="95 % over speakers."),
+        Table(
+            "Predictions taken at their word",
+            ["output", "bias", "slope", "gap"],
+            agreement,
+            note=f"Mean over {unit}s. Bias: predicted minus rated. Slope of the rated on the predicted value: below 1 the "
+            "predictions exaggerate, above 1 they are drawn together. Gap: between means of predicted and rated, over bins.",
+        ),
+    ]
+    if held:
+        heads = ["output", "asked", "hold the rating (95 % over speakers)", "interval"]
+        note = "Margins are of the validation part of each run and fold; the promise holds for utterances of the same speakers."
+        blocks.append(Table("Conformal intervals", heads, held, note=note))
+    heads = ["output", "bin", "utterances", "predicted", "rated"]
+    return [*blocks, Table("Means of predicted and rated values, by the prediction", heads, curve, closed=True)]
+
+
+def again(result: StoredResult) -> list[Block]:
+    """The command, and what must be the same for the same numbers."""
+    record: AnyEvaluation = result.record
     stores = [(f"features {name}", f"SHA-256 {s['features_sha256']}") for name, s in record.data.stores.items()]
     table = [("table", f"SHA-256 {record.data.table.sha256}")] if record.data.table else []
     return [

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from ser.results.blocks import ScoreRow
 from ser.results.cells import FEW_RUNS, csv_text
-from ser.results.records.evaluation import PROBABILITIES, Evaluation
+from ser.results.records.evaluation import PROBABILITIES, Evaluation, OutputEvaluation
 from ser.results.records.model import Described, FewshotSummary, Metrics, Summary
 from ser.results.studies import StudyRecord
 
@@ -39,6 +39,9 @@ def _parts(record: object) -> Iterator[tuple[str, dict[str, Scores]]]:
     """Everything that has scores, by name: split -> metric -> value."""
     if isinstance(record, Evaluation):
         yield from _of_evaluation(record)
+    elif isinstance(record, OutputEvaluation):
+        for name, part in (record.parts | record.outputs).items():
+            yield f"{record.data.dataset}, {name}", _scores({"pooled": part.scores})
     elif isinstance(record, StudyRecord):
         yield from ((of, _scores(parts)) for of, parts in record.parts())
     elif isinstance(record, FewshotSummary):

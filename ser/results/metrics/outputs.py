@@ -1,0 +1,136 @@
+"""The numbers of an evaluation of dimensions, or of several labels: one output after another. Pure functions.
+
+Beside the scores of an output stands how far its predictions can be taken at their word. Of a dimension t is the rated and p
+the predicted value; of a label t is 1 or 0 and p its probability.
+
+- bias: mean of p - t.
+- slope: of the line of t on p by least squares. With 1 a difference between predictions is as large as that between ratings;
+  below 1 the predictions exaggerate, above 1 they are drawn together (Cox, Biometrika 1958, for probabilities).
+- gap: mean |mean p - mean t| over bins of equally many utterances in the order of p; of a label the calibration error of its
+  probability.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.results.metrics.conformal import conformal_intervals
+from ser.results.metrics.evaluation import units
+from ser.results.metrics.intervals import RESAMPLES, describe, scores_drawn_again, unit_counts
+from ser.results.metrics.measures import measure_of
+from ser.results.metrics.predictions import metrics_from_predictions
+
+Floats = NDArray[np.float64]
+BINS = 10
+
+
+def output_numbers(
+    test: pd.DataFrame,
+    validation: pd.DataFrame,
+    outputs: Sequence[str],
+    together: bool,
+    coverage: float | None = None,
+) -> dict[str, dict[str, Any]]:
+    """The numbers of each output.
+
+    Args:
+        test, validation: predictions with the columns of `Dimensions` or `Labels` (`ser.results.metrics.measures`).
+        together: see `ser.results.metrics.evaluation.units`.
+        coverage: of the intervals of dimensions; None makes none.
+
+    Returns:
+        output -> `scores`; `bias`, `slope` (None where predictions do not vary) and `gap`, described over units; `curve`:
+        `predicted`, `rated` and `n` of each bin, means over units; and `interval` where a coverage is given.
+    """
+    measure = measure_of(test)
+    columns = [c for c in test.columns if not str(c).startswith(("p_", measure.truth))]
+    found = {}
+    for name in outputs:
+        own = [*columns, f"{measure.truth}{name}", f"p_{name}"]
+        rows = test[own]
+        unit = units(rows, together)
+        scores = metrics_from_predictions(unit, [name])["pooled"]
+        found[name] = {"scores": scores, **_agreement(unit, f"{measure.truth}{name}", f"p_{name}")}
+        if coverage is not None:
+            found[name]["interval"] = conformal_intervals(rows, validation[own], name, together, coverage)
+    return found
+
+
+def _agreement(unit: pd.DataFrame, truth: str, answer: str) -> dict[str, Any]:
+    """Bias, slope, gap and curve over units."""
+    each = [
+        (rows[truth].to_numpy(dtype=np.float64), rows[answer].to_numpy(dtype=np.float64))
+        for _, rows in unit.groupby("run")
+    ]
+    slopes = [s for s in (_slope(t, p) for t, p in each) if s is not None]
+    curves = [_curve(t, p) for t, p in each]
+    gaps = [float((n * np.abs(p - t)).sum() / n.sum()) for p, t, n in curves]
+    return {
+        "bias": describe([float((p - t).mean()) for t, p in each]),
+        "slope": describe(slopes) if slopes else None,
+        "gap": describe(gaps),
+        "curve": dict(zip(("predicted", "rated", "n"), np.mean(curves, axis=0), strict=True)),
+    }
+
+
+def _slope(t: Floats, p: Floats) -> float | None:
+    """The slope of t on p; None where p does not vary."""
+    spread = p - p.mean()
+    below = float((spread * spread).sum())
+    return float((spread * (t - t.mean())).sum()) / below if below > 0 else None
+
+
+def _curve(t: Floats, p: Floats) -> Floats:
+    """Mean prediction, mean truth and number of each bin, `(3, bins)`."""
+    parts = np.array_split(np.argsort(p, kind="stable"), min(BINS, len(p)))
+    return np.array([[p[k].mean() for k in parts], [t[k].mean() for k in parts], [float(len(k)) for k in parts]])
+
+
+def output_gaps(test: pd.DataFrame, outputs: Sequence[str], resamples: int = RESAMPLES) -> dict[str, Any] | None:
+    """Scores of each gender and their differences, speakers drawn again within each; None as `gaps.group_gaps`.
+
+    Args:
+        test: predictions of numbered units, each in the column `run`.
+
+    Returns:
+        `groups`: gender -> `scores`, metric -> `mean` and `ci_95`; `n`, `speakers`; `gaps`: `between` and `scores`, metric ->
+        `difference` and `ci_95`. Intervals are None with fewer than two speakers of a gender.
+    """
+    measure = measure_of(test)
+    names = sorted(set(test["gender"]) - {""})
+    if len(names) < 2 or (test.loc[test["gender"] != "", "speaker"] == "").any():
+        return None
+    groups, drawn, means = {}, {}, {}
+    for seed, name in enumerate(names):
+        own = test[test["gender"] == name]
+        counts = unit_counts(own, outputs, own["speaker"])
+        sums = counts.sum(0)
+        means[name] = np.array([measure.score(sums, metric).mean() for metric in measure.names])
+        several = len(counts) > 1
+        drawn[name] = scores_drawn_again(counts, measure, resamples, seed) if several else np.full((1, 1), np.nan)
+        groups[name] = {
+            "scores": _levels("mean", measure.names, means[name], drawn[name]),
+            "n": int(own["utterance_id"].nunique()),
+            "speakers": len(counts),
+        }
+    pairs = [(a, b) for k, a in enumerate(names) for b in names[k + 1 :]]
+    return {
+        "groups": groups,
+        "gaps": [
+            {
+                "between": [a, b],
+                "scores": _levels("difference", measure.names, means[a] - means[b], drawn[a] - drawn[b]),
+            }
+            for a, b in pairs
+        ],
+    }
+
+
+def _levels(what: str, metrics: Sequence[str], values: Floats, drawn: Floats) -> dict[str, Any]:
+    """Metric -> its value and the interval of the draws `(metrics, resamples)`, None where one is not defined."""
+    known = [None if np.isnan(own).any() else np.quantile(own, [0.025, 0.975]).tolist() for own in drawn]
+    ends = known if len(known) == len(metrics) else [None] * len(metrics)
+    return {name: {what: float(value), "ci_95": end} for name, value, end in zip(metrics, values, ends, strict=True)}

@@ -1,0 +1,192 @@
+"""`ser evaluate` of heads on dimensions, several labels, and a class beside dimensions."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser.cli import main
+from ser.errors import ConfigError
+from ser.evaluation.evaluate import evaluate
+from ser.jsonfile import plain
+from ser.metadata.table import load_table, make_table, write_table
+from ser.results.metrics.conformal import conformal_intervals
+from ser.results.records.kinds import read_record
+from ser.results.report.compose import text_of
+from ser.results.stored.runs import read_predictions
+from ser.train.experiments.fit import fit
+from ser.workspace import Workspace
+
+QUICK: dict[str, Any] = {
+    "folds": 3,
+    "runs": 2,
+    "epochs": 4,
+    "jobs": 1,
+    "protocol": "speaker",
+    "save": True,
+    "refit": "never",
+}
+LEVEL = {"anger": 4.0, "happiness": 3.0, "neutral": 2.0, "sadness": 1.0}
+BOTH = {"anger": "anger;sadness", "happiness": "happiness", "neutral": "neutral;happiness", "sadness": "sadness"}
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory, maker_type: Any) -> Workspace:
+    """Corpora d and e with ratings, f with labels, bare without either; heads on each target."""
+    maker = maker_type(tmp_path_factory.mktemp("workspace"))
+    random = np.random.default_rng(0)
+    scale = {"low": 0, "high": 5}
+    for name in ("d", "e", "f", "bare"):
+        maker.table(name)
+        rows: list[Any] = load_table(name, maker.space).frame.to_dict("records")
+        for row in rows:
+            emotion = row["emotion"]
+            if name in ("d", "e"):
+                row["arousal"], row["valence"] = LEVEL[emotion] + random.normal() / 2, 2 + random.normal()
+            if name == "f":
+                row["emotion"], row["label"] = "", BOTH[emotion]
+        if name != "bare":
+            facts = {"corpus": "csv"} | ({"dimensions": {"arousal": scale, "valence": scale}} if name != "f" else {})
+            write_table(make_table(rows, name, facts), maker.space)
+        maker.store(name, identity={"encoder": "toy"})
+    results = maker.space.results
+    for dataset, name, target in (
+        ("d", "rated", "arousal,valence"),
+        ("d", "mixed", "emotion,arousal"),
+        ("f", "several", "labels"),
+    ):
+        fit(dataset, maker.space, target=target, output=results / f"{name}.json", **QUICK)
+    return Workspace(maker.space.root)
+
+
+def evaluated(space: Workspace, model: str, **options: Any) -> dict[str, Any]:
+    record, path = evaluate(model, space, **options)
+    assert plain(read_record(path)) == json.loads(json.dumps(record))  # valid by its schema, and as it was given
+    return record
+
+
+def summary(space: Workspace, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((space.results / f"{name}.json").read_text())
+    return found
+
+
+def rows_of(space: Workspace, name: str, split: str) -> pd.DataFrame:
+    rows = read_predictions(space.results / f"{name}.json")
+    return rows[rows["split"] == split]
+
+
+def test_dimensions_have_the_scores_of_the_record_and_their_line_and_curve(space: Workspace) -> None:
+    record, test = evaluated(space, "rated"), rows_of(space, "rated", "test")
+    assert record["scores"] == summary(space, "rated")["pooled"]
+    assert record["scales"]["arousal"] == {"low": 0, "high": 5}
+    own = record["outputs"]["arousal"]
+    each = summary(space, "rated")["outputs"]["arousal"]
+    assert [own["scores"][m]["mean"] for m in ("CCC", "PCC", "RMSE")] == pytest.approx([each[m] for m in each][:3])
+    low, high = own["scores"]["CCC"]["ci_95_speakers"]
+    assert low <= own["scores"]["CCC"]["mean"] <= high
+    runs = [rows for _, rows in test.groupby("run")]
+    lines = [np.polyfit(r["p_arousal"].astype(float), r["t_arousal"], 1)[0] for r in runs]
+    assert own["slope"]["values"] == pytest.approx(lines, rel=1e-4)
+    assert own["bias"]["values"] == pytest.approx([float((r["p_arousal"] - r["t_arousal"]).mean()) for r in runs])
+    assert sum(own["curve"]["n"]) == len(runs[0])
+    assert own["curve"]["predicted"] == sorted(own["curve"]["predicted"])
+    assert set(record["genders"]["groups"]) == {"female", "male"}
+    (gap,) = record["genders"]["gaps"]
+    ends, groups = gap["scores"]["RMSE"]["ci_95"], record["genders"]["groups"]
+    assert ends[0] <= gap["scores"]["RMSE"]["difference"] <= ends[1]
+    female = test[test["gender"] == "female"]
+    errors = [
+        np.mean([np.sqrt(((r[f"p_{n}"] - r[f"t_{n}"]) ** 2).mean()) for n in ("arousal", "valence")])
+        for _, r in female.groupby("run")
+    ]
+    assert groups["female"]["scores"]["RMSE"]["mean"] == pytest.approx(np.mean(errors), rel=1e-5)
+    assert record["ensemble"]["members"] == 2
+    assert record["ensemble"]["comparison"]["metric"] == "CCC"
+
+
+def test_conformal_intervals_are_those_of_the_sorted_validation_errors(space: Workspace) -> None:
+    record = evaluated(space, "rated", conformal=0.8)
+    held, margins = [], []
+    parts = {s: rows_of(space, "rated", s).groupby(["run", "fold"]) for s in ("validation", "test")}
+    for key, rows in parts["validation"]:
+        errors = {"validation": rows, "test": parts["test"].get_group(key)}
+        sizes = {s: (r["p_arousal"].astype(float) - r["t_arousal"]).abs().to_numpy() for s, r in errors.items()}
+        place = math.ceil((len(rows) + 1) * 0.8)
+        margin = np.sort(sizes["validation"])[place - 1]
+        held += list(sizes["test"] <= margin)
+        margins += [margin] * len(sizes["test"])
+    found = record["outputs"]["arousal"]["interval"]
+    assert found["coverage"]["mean"] == pytest.approx(np.mean(held))
+    assert found["margin"]["mean"] == pytest.approx(np.mean(margins))
+    short = evaluated(space, "rated", conformal=0.999)
+    assert short["outputs"]["arousal"]["interval"]["margin"] is None
+    assert short["outputs"]["arousal"]["interval"]["coverage"]["mean"] == 1
+    assert "6 of 6 heads have fewer than the 999 validation utterances that 0.999 needs" in short["notes"][0]
+
+
+def test_conformal_intervals_of_exchangeable_utterances_keep_their_promise() -> None:
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(60):
+        t = random.normal(size=300)
+        frame = pd.DataFrame({"t_x": t, "p_x": t + random.standard_t(3, size=300)})
+        frame = frame.assign(run=0, fold="0", speaker=np.repeat(list("abc"), 100))
+        found.append(conformal_intervals(frame[:200], frame[200:], "x", True, 0.9)["coverage"].mean)
+    # with n = 100 validation utterances the expected coverage is ceil(101 * 0.9) / 101
+    assert np.mean(found) == pytest.approx(91 / 101, abs=0.015)
+
+
+def test_another_corpus_is_predicted_on_the_scale_of_its_ratings(space: Workspace) -> None:
+    record = evaluated(space, "rated", dataset="e")
+    assert (record["unit"], record["scores"]["CCC"]["n"]) == ("head", 6)
+    rows = pd.read_csv(space.results / record["files"]["predictions"]["path"])
+    table = load_table("e", space).frame.set_index("utterance_id")
+    assert rows["t_arousal"].to_numpy() == pytest.approx(table["arousal"][rows["utterance_id"]].to_numpy())
+    assert record["outputs"]["arousal"]["scores"]["PCC"]["mean"] > 0.7
+    assert abs(record["outputs"]["arousal"]["bias"]["mean"]) < 0.5  # the features are alike, and so are the ratings
+
+
+def test_a_class_and_dimensions_have_both(space: Workspace) -> None:
+    record = evaluated(space, "mixed", calibrate=True, conformal=0.8)
+    of_record = summary(space, "mixed")
+    assert record["scores"] == of_record["pooled"]
+    found = record["ratings"]["arousal"]
+    assert found["scores"]["CCC"]["mean"] == pytest.approx(of_record["ratings"]["arousal"]["CCC"])
+    assert found["interval"]["asked"] == record["conformal"]["asked"] == 0.8
+    elsewhere = evaluated(space, "mixed", dataset="e")
+    assert elsewhere["ratings"]["arousal"]["scores"]["PCC"]["mean"] > 0.7
+    assert "ratings" not in evaluated(space, "mixed", dataset="bare")  # it has classes and no ratings
+
+
+def test_several_labels_have_each_its_scores(space: Workspace) -> None:
+    record, test = evaluated(space, "several"), rows_of(space, "several", "test")
+    assert record["scores"] == summary(space, "several")["pooled"]
+    one = test.drop_duplicates("utterance_id")
+    assert record["data"]["classes"]["sadness"] == one["y_sadness"].sum()
+    each = [((r["p_sadness"] > 0.5) != (r["y_sadness"] > 0.5)).mean() for _, r in test.groupby("run")]
+    assert record["outputs"]["sadness"]["scores"]["Hamming"]["values"] == pytest.approx(each)
+    for option in ({"calibrate": True}, {"conformal": 0.9}, {"suite": True}, {"novelty": ["e"]}, {"explain": True}):
+        with pytest.raises(
+            ConfigError, match=rf"--{next(iter(option))} is of heads on classes, and several learned labels"
+        ):
+            evaluate("several", space, **option)
+    with pytest.raises(ConfigError, match="no utterance of bare has several labels"):
+        evaluate("several", space, dataset="bare")
+
+
+def test_the_command_shows_it_and_it_is_listed_and_reported(space: Workspace, capsys: Any, tmp_path: Path) -> None:
+    shared = ["--workspace", str(space.root)]
+    assert main(["evaluate", "--model", "rated", "--conformal", "0.5", *shared]) == 0
+    shown = capsys.readouterr().out
+    assert "Conformal intervals" in shown
+    path = next(iter(space.results.glob("rated.evaluation-d-conformal-0.5.json")))
+    assert text_of(read_record(path), path) in shown
+    assert main(["results", "show", str(path), "--format", "csv", *shared]) == 0
+    assert '"d, arousal",pooled,CCC' in capsys.readouterr().out
+    page = tmp_path / "page.html"
+    assert main(["results", "report", "rated", "--output", str(page), *shared]) == 0
+    assert "Evaluation: d-conformal-0.5" in page.read_text()
