@@ -197,12 +197,15 @@ def abstain(found: pd.DataFrame, least: float) -> pd.DataFrame:
 
 
 def rows_of(found: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as they are written in JSON: empty values are left out."""
-    return [{str(k): v for k, v in row.items() if not (pd.isna(v) or v == "")} for row in found.to_dict("records")]
+    """The rows as they are written in JSON: empty values are left out, but not an empty `predicted`, which is an answer."""
+    return [
+        {str(k): v for k, v in row.items() if not (pd.isna(v) or v == "") or (k == "predicted" and not row["error"])}
+        for row in found.to_dict("records")
+    ]
 
 
 def as_text(found: pd.DataFrame, form: str) -> str:
-    """Write predictions as text: `table` (rounded), `csv`, or `jsonl` (empty values left out)."""
+    """Write predictions as text: `table` (rounded), `csv`, or `jsonl` (as `rows_of`)."""
     if form == "csv":
         return found.to_csv(index=False, lineterminator="\n").rstrip("\n")
     if form == "jsonl":

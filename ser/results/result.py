@@ -34,14 +34,14 @@ class Result(StoredResult):
         """Its scores, one row for each metric of each part; of a comparison, one row for each pair.
 
         Returns:
-            Columns as of `ser.results.blocks.ScoreRow`; of a comparison `a`, `b`, `metric`, `difference`, the ends of
-            its 95 % interval, `p` and `p_holm`.
+            Columns as of `ser.results.blocks.ScoreRow`, then the ends of the 95 % interval over speakers; of a comparison `a`,
+            `b`, `metric`, `difference`, the ends of its 95 % interval, `p` and `p_holm`.
         """
         import pandas as pd
 
         from ser.results.blocks import ScoreRow
         from ser.results.records.comparison import ResultComparison
-        from ser.results.report.score_rows import score_rows
+        from ser.results.report.score_rows import over_speakers, score_rows
 
         if isinstance(self.record, ResultComparison):
             metric = self.record.metric
@@ -50,7 +50,9 @@ class Result(StoredResult):
             ]
             names = ["a", "b", "metric", "difference", "ci_95_low", "ci_95_high", "p", "p_holm"]
         else:
-            rows, names = score_rows(self.record), list(ScoreRow._fields)
+            pairs = zip(score_rows(self.record), over_speakers(self.record), strict=True)
+            rows = [(*row, *ends) for row, ends in pairs]
+            names = [*ScoreRow._fields, "ci_95_speakers_low", "ci_95_speakers_high"]
         found: pd.DataFrame = pd.DataFrame(rows, columns=names)
         return found
 

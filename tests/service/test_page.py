@@ -23,6 +23,21 @@ client = pytest.importorskip("websockets.sync.client", reason="drives the browse
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 
+WAV = """
+const header = new DataView(new ArrayBuffer(44));
+const rate = 8000, bytes = 2 * SECONDS * rate;
+[0x52494646, 36 + bytes, 0x57415645, 0x666d7420].forEach((word, k) => header.setUint32(4 * k, word, k === 1));
+header.setUint32(16, 16, true); header.setUint16(20, 1, true); header.setUint16(22, 1, true);
+header.setUint32(24, rate, true); header.setUint32(28, 2 * rate, true);
+header.setUint16(32, 2, true); header.setUint16(34, 16, true);
+header.setUint32(36, 0x64617461); header.setUint32(40, bytes, true);
+const chosen = new DataTransfer();
+const tone = Int16Array.from({ length: bytes / 2 }, (_, k) => LOUDNESS * Math.sin(k / 9));
+chosen.items.add(new File([header, tone], "still.wav", { type: "audio/wav" }));
+document.getElementById("file").files = chosen.files;
+document.getElementById("file").dispatchEvent(new Event("change"));
+"""  # a file is chosen: a tone, or silence
+
 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
@@ -166,6 +181,36 @@ def test_a_recording_gets_an_answer_and_a_timeline(page: Browser, address: str, 
     assert page.complaints == []
 
 
+def test_a_head_on_a_class_and_dimensions_shows_both(page: Browser, address: str, predictor: Predictor) -> None:
+    beside = """
+        const fetched = window.fetch;
+        window.fetch = async (...asked) => {
+          const found = await (await fetched(...asked)).json();
+          const mixed = {target: "mixed", dimensions: ["arousal"], scales: {arousal: [1, 7]}};
+          for (const model of found.models ?? []) Object.assign(model, mixed);
+          for (const row of found.rows ?? []) row.arousal = 4.5;
+          return new Response(JSON.stringify(found));
+        };
+    """
+    script = page.call("Page.addScriptToEvaluateOnNewDocument", source=beside)["identifier"]
+    page.call("Page.navigate", url=f"{address}/?mixed")
+    until(lambda: page.run("document.querySelectorAll('#model option').length === 2"), "the heads are listed")
+    page.run(WAV.replace("LOUDNESS", "9000").replace("SECONDS", "3"))
+    until(lambda: not page.run("document.getElementById('result').hidden"), "there is a result")
+    page.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+    assert page.text("answer").endswith("; arousal 4.50")
+    bars = page.run("[...document.querySelectorAll('#bars li')].map((one) => one.textContent)")
+    assert bars[-1] == "arousal4.50"
+    assert len(bars) == len(predictor.classes) + 1
+    width = page.run("document.querySelector('#bars li:last-child rect:last-child').getAttribute('width')")
+    assert float(width) == pytest.approx(100 * 3.5 / 6)
+    assert page.run("document.querySelector('#table thead tr').textContent").endswith("arousal")
+    assert page.run("document.querySelector('#table tbody tr').textContent").endswith("4.50")
+    assert page.text("readout").endswith(", arousal 4.50")
+    assert page.run("document.querySelectorAll('#plot path.line').length") == len(predictor.classes)
+    assert page.complaints == []
+
+
 def test_everything_is_reached_by_the_keyboard(page: Browser) -> None:
     reached = []
     for _ in range(8):
@@ -198,19 +243,7 @@ def test_an_error_of_the_service_is_shown(page: Browser) -> None:
 
 
 def test_a_long_recording_of_silence_has_a_note_and_no_answer(page: Browser) -> None:
-    page.run("""
-        const header = new DataView(new ArrayBuffer(44));
-        const rate = 8000, bytes = 2 * 61 * rate;
-        [0x52494646, 36 + bytes, 0x57415645, 0x666d7420].forEach((word, k) => header.setUint32(4 * k, word, k === 1));
-        header.setUint32(16, 16, true); header.setUint16(20, 1, true); header.setUint16(22, 1, true);
-        header.setUint32(24, rate, true); header.setUint32(28, 2 * rate, true);
-        header.setUint16(32, 2, true); header.setUint16(34, 16, true);
-        header.setUint32(36, 0x64617461); header.setUint32(40, bytes, true);
-        const chosen = new DataTransfer();
-        chosen.items.add(new File([header, new Uint8Array(bytes)], "still.wav", { type: "audio/wav" }));
-        document.getElementById("file").files = chosen.files;
-        document.getElementById("file").dispatchEvent(new Event("change"));
-    """)
+    page.run(WAV.replace("LOUDNESS", "0").replace("SECONDS", "61"))
     until(lambda: not page.run("document.getElementById('result').hidden"), "there is a result")
     assert page.text("answer") == "No answer"
     assert page.text("name") == "still.wav, 61.0 s"

@@ -27,12 +27,21 @@ Scores = dict[str, Described]
 def score_rows(record: object) -> list[ScoreRow]:
     """A row for each split and metric of a result, of each of a study's variants, methods or cells."""
     found = []
-    for of, splits in _parts(record):
-        for split, metric, value in ((s, m, v) for s, scores in splits.items() for m, v in scores.items()):
-            low, high = (value.ci_95 if value.n >= FEW_RUNS else None) or (None, None)
-            numbers = (value.mean, value.std, low, high, value.n)
-            found.append(ScoreRow(str(record.experiment), of, split, metric, *numbers))  # type: ignore[attr-defined]
+    for of, split, metric, value in _values(record):
+        low, high = (value.ci_95 if value.n >= FEW_RUNS else None) or (None, None)
+        numbers = (value.mean, value.std, low, high, value.n)
+        found.append(ScoreRow(str(record.experiment), of, split, metric, *numbers))  # type: ignore[attr-defined]
     return found
+
+
+def over_speakers(record: object) -> list[tuple[float | None, float | None]]:
+    """The ends of the 95 % interval over speakers of each of `score_rows`; None where it has none."""
+    return [getattr(value, "ci_95_speakers", None) or (None, None) for *_, value in _values(record)]
+
+
+def _values(record: object) -> Iterator[tuple[str, str, str, Described]]:
+    for of, splits in _parts(record):
+        yield from ((of, split, metric, value) for split, scores in splits.items() for metric, value in scores.items())
 
 
 def _parts(record: object) -> Iterator[tuple[str, dict[str, Scores]]]:

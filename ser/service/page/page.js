@@ -240,8 +240,12 @@ async function ask() {
 // --- showing -------------------------------------------------------------------------------------------------------------
 
 const isDimensions = (model) => model.target === "dimensions";
-const valueOf = (model, row, name) => row[isDimensions(model) ? name : `p_${name}`] ?? 0;
-const inWords = (model, value) => (isDimensions(model) ? value.toFixed(2) : percent(value));
+const beside = (model) => model.dimensions; // of a head on a class and dimensions
+const shownBy = (model) => [...model.classes, ...beside(model)];
+const isValue = (model, name) => isDimensions(model) || beside(model).includes(name);
+const columnOf = (model, name) => (isValue(model, name) ? name : `p_${name}`);
+const valueOf = (model, row, name) => row[columnOf(model, name)] ?? 0;
+const inWords = (model, value, name) => (isValue(model, name) ? value.toFixed(2) : percent(value));
 
 function limitsOf(model, rows) {
   if (!isDimensions(model)) return [0, 1];
@@ -250,9 +254,14 @@ function limitsOf(model, rows) {
   return [Math.min(...all), Math.max(...all)];
 }
 
+function scaleOf(model, rows, name) {
+  if (model.scales[name]) return model.scales[name];
+  const all = rows.map((row) => valueOf(model, row, name));
+  return [Math.min(...all), Math.max(...all)];
+}
+
 function meanOf(model, rows) {
-  const key = (name) => (isDimensions(model) ? name : `p_${name}`);
-  return Object.fromEntries(model.classes.map((name) => [key(name), rows.reduce((sum, row) => sum + valueOf(model, row, name), 0) / rows.length]));
+  return Object.fromEntries(shownBy(model).map((name) => [columnOf(model, name), rows.reduce((sum, row) => sum + valueOf(model, row, name), 0) / rows.length]));
 }
 
 function show(model, shown, whole, timeline, window) {
@@ -263,7 +272,8 @@ function show(model, shown, whole, timeline, window) {
   $("name").textContent = `${shown.file.name}${shown.duration === null ? "" : `, ${seconds(shown.duration)}`}${whole || !row ? "" : "; the mean of its windows"}`;
   const [low, high] = limitsOf(model, rows);
   const ranked = isDimensions(model) || !row ? model.classes : [...model.classes].sort((a, b) => valueOf(model, row, b) - valueOf(model, row, a));
-  $("bars").replaceChildren(...(row ? ranked : []).map((name) => bar(model, name, valueOf(model, row, name), low, high, row)));
+  const values = row ? beside(model).map((name) => bar(model, name, valueOf(model, row, name), ...scaleOf(model, rows, name), row)) : [];
+  $("bars").replaceChildren(...(row ? ranked : []).map((name) => bar(model, name, valueOf(model, row, name), low, high, row)), ...values);
   const notes = [...(whole ? whole.notes : []), ...timeline.notes, ...(row ? [] : timeline.rows.slice(0, 1).map((one) => one.error))];
   $("notes").replaceChildren(...notes.map((note) => element("li", {}, note)));
   $("over-time").hidden = !rows.length;
@@ -284,10 +294,12 @@ function show(model, shown, whole, timeline, window) {
 }
 
 function headline(model, row, whole) {
-  if (isDimensions(model)) return model.classes.map((name) => `${name} ${valueOf(model, row, name).toFixed(2)}`).join(", ");
-  if (whole) return row.predicted ? `${row.predicted.replaceAll(";", ", ")}, ${percent(row.probability)}` : "no label is likely";
+  const said = (names) => names.map((name) => `${name} ${valueOf(model, row, name).toFixed(2)}`).join(", ");
+  if (isDimensions(model)) return said(model.classes);
+  const more = beside(model).length ? `; ${said(beside(model))}` : "";
+  if (whole) return (row.predicted ? `${row.predicted.replaceAll(";", ", ")}, ${percent(row.probability)}` : "no label is likely") + more;
   const best = model.classes.reduce((a, b) => (valueOf(model, row, b) > valueOf(model, row, a) ? b : a));
-  return `mostly ${best}`;
+  return `mostly ${best}${more}`;
 }
 
 function bar(model, name, value, low, high, row) {
@@ -295,8 +307,8 @@ function bar(model, name, value, low, high, row) {
   const share = high > low ? Math.max(0, Math.min(1, (value - low) / (high - low))) : 0;
   const picture = drawn("svg", { viewBox: "0 0 100 12", preserveAspectRatio: "none", "aria-hidden": "true" });
   picture.append(drawn("rect", { class: "track", width: 100, height: 12 }));
-  picture.append(drawn("rect", { class: `f${model.classes.indexOf(name) % COLOURS}`, width: 100 * share, height: 12 }));
-  return element("li", best ? { class: "best" } : {}, element("span", {}, name), picture, element("span", {}, inWords(model, value)));
+  picture.append(drawn("rect", { class: `f${shownBy(model).indexOf(name) % COLOURS}`, width: 100 * share, height: 12 }));
+  return element("li", best ? { class: "best" } : {}, element("span", {}, name), picture, element("span", {}, inWords(model, value, name)));
 }
 
 function legend(name, k) {
@@ -328,12 +340,12 @@ function segments(rows) {
 
 function fillTable(model, rows) {
   const named = !isDimensions(model);
-  const head = ["from (s)", "to (s)", ...(named ? ["answer"] : []), ...model.classes];
+  const head = ["from (s)", "to (s)", ...(named ? ["answer"] : []), ...shownBy(model)];
   const header = element("tr", {}, ...head.map((name) => element("th", { scope: "col", ...(name === "answer" ? { class: "word" } : {}) }, name)));
   const body = rows.map((row) => element("tr", {},
     element("td", {}, row.start.toFixed(2)), element("td", {}, row.end.toFixed(2)),
     ...(named ? [element("td", { class: "word" }, (row.predicted || "").replaceAll(";", ", "))] : []),
-    ...model.classes.map((name) => element("td", {}, inWords(model, valueOf(model, row, name))))));
+    ...shownBy(model).map((name) => element("td", {}, inWords(model, valueOf(model, row, name), name)))));
   $("table").replaceChildren(element("thead", {}, header), element("tbody", {}, ...body));
 }
 
@@ -423,7 +435,7 @@ function moment(time) {
   const { model, rows, move } = state.plot;
   const row = rows.reduce((a, b) => (Math.abs((b.start + b.end) / 2 - time) < Math.abs((a.start + a.end) / 2 - time) ? b : a));
   const ranked = isDimensions(model) ? model.classes : [...model.classes].sort((a, b) => valueOf(model, row, b) - valueOf(model, row, a)).slice(0, 3);
-  $("readout").textContent = `${seconds(time)}: ${ranked.map((name) => `${name} ${inWords(model, valueOf(model, row, name))}`).join(", ")}`;
+  $("readout").textContent = `${seconds(time)}: ${[...ranked, ...beside(model)].map((name) => `${name} ${inWords(model, valueOf(model, row, name), name)}`).join(", ")}`;
   $("moment").setAttribute("aria-valuetext", $("readout").textContent);
   if (move) move(time);
 }

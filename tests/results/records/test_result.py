@@ -69,7 +69,9 @@ def test_text_in_a_record_is_no_markup(write_experiment: Callable[..., Any], tmp
 def test_frames_predictions_and_pictures(results: dict[str, ser.Result]) -> None:
     frame = results["good"].to_frame()
     row = frame[(frame["split"] == "pooled") & (frame["metric"] == "WA")].iloc[0]
-    assert row["mean"] == results["good"]["pooled"]["WA"]["mean"]
+    own = results["good"]["pooled"]["WA"]
+    assert row["mean"] == own["mean"]
+    assert [row["ci_95_speakers_low"], row["ci_95_speakers_high"]] == own["ci_95_speakers"]
     assert len(results["good"].predictions.query("split == 'test'")) == 3 * 96
     of = results["search"].predictions["of"].value_counts()
     assert dict(of) == {"lr=0.005": 3 * 144, "lr=0.02": 3 * 144}  # test 96 and validation 48 of each run
