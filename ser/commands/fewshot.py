@@ -21,7 +21,7 @@ from ser.registry import names
     help=f"One, or several to be compared: {', '.join(names('ser.train.fewshot.methods'))}.",
 )
 @click.option("--percentages", type=Items(float), help="Of its training part.  [default: 10,20,50,100 without --shots]")
-@click.option("--shots", type=Items(int), help="Utterances of each class, as 1,5,10.")
+@click.option("--shots", type=Items(int), help="Utterances of each class (of dimensions: of all), as 1,5,10.")
 @click.option("--speaker-aware", is_flag=True, help="Use up one speaker before the next: few labels from few speakers.")
 @click.option("--tune-epochs", type=int, help="Epochs of fine-tuning from a source.  [default: 30]")
 @click.option("--lr-factor", type=float, help="Its learning rate, as a share of --lr.  [default: 0.3]")
@@ -32,7 +32,7 @@ from ser.registry import names
     show_default=True,
     help="encoder: fine-tuning trains only what comes after the head's embedding.",
 )
-@training_options(without=("save", "refit", "target"))
+@training_options(without=("save", "refit", "target"), learns=True)
 def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
     """Learn from growing parts of the target's training data, from a source model; writes results/….json.
 

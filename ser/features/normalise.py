@@ -15,6 +15,7 @@ from ser.features.stores.streamed import Streamed
 from ser.features.tensors import Tensors
 from ser.features.view_rows import ViewRows
 from ser.metadata.targets import RATED
+from ser.metadata.targets.dimensions import shared_scales
 from ser.registry import unknown
 
 LIMIT = 3.0  # standard deviations
@@ -97,6 +98,20 @@ def standardise_target(data: Tensors, train: NDArray[np.int64]) -> Tensors:
         return data
     mean, std = data.values[train].mean(0), data.values[train].std(0)
     std = np.where(std > 0, std, 1.0)
+    return replace(data, values=(data.values - mean) / std, unit=(mean, std))
+
+
+def by_scale(data: Tensors) -> Tensors:
+    """Give dimensions the middle of their stated scale as 0 and a quarter of it as 1, for which no rating is read.
+
+    Raises:
+        ConfigError: the corpus does not state the scale of one.
+    """
+    if data.target.kind not in RATED or data.values is None:
+        return data
+    scales = shared_scales([data.table], data.target.names)
+    ends = np.array([[scales[name]["low"], scales[name]["high"]] for name in data.target.names])
+    mean, std = ends.mean(1), np.ptp(ends, axis=1) / 4
     return replace(data, values=(data.values - mean) / std, unit=(mean, std))
 
 

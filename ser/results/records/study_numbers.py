@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
-from ser.jsonfile import Count, Model, Share
+from ser.jsonfile import Count, Model
 from ser.results.records.model import AdjustedP, Comparison, Described, Metrics
 
 Relation = Literal["about", "at most", "more than"]
@@ -56,7 +56,9 @@ class SavedLabels(Model, kw_only=True):
 
     method: Annotated[str, Meta(description="`source only` is the source model itself, at amount 0%.")]
     amount: str
-    score: Annotated[Share, Meta(description="Pooled UA, mean over runs.")]
+    score: Annotated[
+        float, Meta(ge=-1, le=1, description="Pooled UA, of other targets their first metric, mean over runs.")
+    ]
     worth: Annotated[
         float,
         Meta(gt=0, description="Amount with which scratch has that score; linear in the logarithm of the amount."),

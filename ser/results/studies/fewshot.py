@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from ser.results.stored.study_experiments import Experiments
 
 NOTE = (
-    "Pooled UA. Permutation tests: models are exchanged by whole runs; the predictions of a speaker are exchanged; in brackets "
-    "the number of each. p: of both together, Holm over the rows; not given under 4 runs."
+    "Of pooled scores. Permutation tests: models are exchanged by whole runs; the predictions of a speaker are exchanged; in "
+    "brackets the number of each. p: of both together, Holm over the rows; not given under 4 runs."
 )
 WORTH = (
-    "worth: the amount with which training from scratch has the same pooled UA, linear between its points in the logarithm of "
-    "the amount; saved: share of the labels that scratch would need beyond those used. Of means over runs, without an interval."
+    "worth: the amount with which training from scratch has the same pooled score, linear between its points in the logarithm "
+    "of the amount; saved: share of the labels that scratch would need beyond those used. Of means over runs, no interval."
 )
 
 

@@ -3,7 +3,8 @@
 The source model is trained once per seed, for all folds, amounts and methods; it is that of `ser adapt`'s source only. From it
 each method learns from nested, stratified subsets of each fold's training part; the target's validation part is not used, as
 those labels would be shots that are not counted. Percentage 0 is the source model itself, zero-shot. Without a source, heads
-start from random weights.
+start from random weights, and dimensions are learned on the stated scale of the ratings: their mean and deviation are those of
+utterances that have no rating yet.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from msgspec import UNSET, UnsetType
 from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError
 from ser.metadata.folds.fold import Fold
+from ser.metadata.targets import EMOTION, parse_target
 from ser.registry import words
 from ser.results.metrics.saved_labels import saved_labels
 from ser.results.records.model import CorpusNumbers, FewshotSummary, SourceModel
@@ -32,7 +34,7 @@ from ser.train.fewshot.scheduler import train_methods
 from ser.train.fewshot.shots import amounts
 from ser.train.runs.experiment import Experiment, make_experiment
 from ser.train.runs.identity import identity, parts_from_outside
-from ser.train.runs.joined_corpora import load
+from ser.train.runs.joined_corpora import load, scheme_of, target_of
 from ser.train.runs.options import FitOptions, check_number, check_numbers, check_whole, read_options, with_options
 from ser.train.runs.plan import device_of
 from ser.train.runs.recipe import Recipe, make_recipe
@@ -41,7 +43,6 @@ from ser.workspace import Workspace
 
 PLAIN = "finetune"  # the method whose record is named after the command alone
 SCRATCH = "scratch"  # the method against which the labels saved by the others are counted
-METRIC = "UA"
 TUNE_EPOCHS, LR_FACTOR = 30, 0.3  # of fine-tuning
 OWN = "normalised by all of the target's training part, of which only the stated share has labels"
 
@@ -73,6 +74,7 @@ def fewshot(
     shots: int | Sequence[int] | None = None,
     speaker_aware: bool = False,
     head: str = "mlp",
+    learns: str = EMOTION,
     tune_epochs: int | None = None,
     lr_factor: float | None = None,
     freeze: str = "none",
@@ -87,7 +89,9 @@ def fewshot(
         target, source: datasets of the workspace with the same features; no source trains from random weights.
         methods: plugins of `ser.train.fewshot.methods`.
         percentages, shots: of each class of the target's training part, each fold; 10, 20, 50 and 100 % where neither is given.
+            Of dimensions, for which there are no classes, of all utterances.
         speaker_aware: one speaker is used up before the next, see `ser.train.fewshot.shots.subsets`.
+        learns: what heads learn, as `target` of `ser.fit`: a class, votes, labels or dimensions.
         tune_epochs, lr_factor, freeze: of fine-tuning from a source: epochs (None: 30), share of the learning rate (None: 0.3),
             and `none` or `encoder`, the part that does not learn.
 
@@ -105,9 +109,11 @@ def fewshot(
                 "few-shot heads are neither saved nor trained again",
                 action="Leave save and refit out; see ser finetune.",
             )
-    given = read_options(fewshot, workspace, head, options)
-    recipe = make_recipe(given.head, **given.training)
-    names = check_methods(words("methods", methods) or (), given.head, source, getattr(recipe, "context", "utterance"))
+    given = read_options(fewshot, workspace, head, options, learns)
+    kind = parse_target(given.target).kind
+    recipe = make_recipe(given.head, **given.training, **({} if kind == EMOTION else {"target": kind}))
+    context = getattr(recipe, "context", "utterance")
+    names = check_methods(words("methods", methods) or (), given.head, source, context, kind)
     if source is None:
         _refuse_tuning(tune_epochs=tune_epochs, lr_factor=lr_factor)
     epochs = TUNE_EPOCHS if tune_epochs is None else check_whole("tune_epochs", tune_epochs)
@@ -190,11 +196,12 @@ def _prepare(target: str, source: str | None, options: FitOptions) -> tuple[Spli
         pair = prepare_pair(source, target, options)
         return pair.setup, pair.first
     data = load(target, options)
-    setup = split_data(data, options.protocol, options.fold_options, options.normalize, options.scheme)
+    setup = split_data(data, options.protocol, options.fold_options, options.normalize, scheme_of(data, options))
     facts = {
         "source": None,
         "target": target,
-        "scheme": options.scheme,
+        **target_of(data),
+        "scheme": scheme_of(data, options),
         "protocol": setup.protocol,
         "normalize": options.normalize,
         "datasets": {target: setup.facts},
@@ -212,8 +219,8 @@ def _body(experiments: Mapping[str, Experiment], study: Path) -> dict[str, Any]:
     summaries = {name: _summary(e) for name, e in experiments.items()}
     methods = [_method(name, e, summaries[name], study) for name, e in experiments.items()]
     source = next((s.source for s in summaries.values() if s.source), None)
-    scores = {m.name: {p.amount: p.pooled.of(METRIC).mean for p in m.curve} for m in methods}
-    zero = None if source is None else source.zero_shot.pooled.of(METRIC).mean
+    scores = {m.name: {p.amount: p.pooled.main.mean for p in m.curve} for m in methods}
+    zero = None if source is None else source.zero_shot.pooled.main.mean
     others = {name: own for name, own in scores.items() if name != SCRATCH}
     first = next(iter(experiments.values()))
     return {

@@ -87,7 +87,11 @@ def subsets(
 
 
 def lacking(labels: NDArray[np.int64], rows: Rows, amount: Amount, classes: Sequence[str]) -> list[str]:
-    """Notes on classes with fewer utterances in the training rows than shots are wanted."""
+    """Notes on classes with fewer utterances in the training rows than shots are wanted.
+
+    Args:
+        classes: names by the number in `labels`.
+    """
     if amount.shots is None:
         return []
     counts = np.bincount(labels[rows], minlength=len(classes))

@@ -7,9 +7,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from ser.features.normalise import normalise
+from ser.features.normalise import by_scale, normalise, standardise_target
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
+from ser.metadata.targets import DIMENSIONS
 from ser.results.records.model import RunResult, Sizes
 from ser.train.fewshot.job import FewshotJob, SourceModels
 from ser.train.fewshot.methods._base import Answer, Task, method
@@ -28,7 +29,7 @@ def train_source(job: FewshotJob, runs: list[int]) -> SourceModels:
     first, common = job.first, job.common
 
     def whole() -> SourceModels:
-        learner = learner_of(common.data, common.recipe, common.device)
+        learner = learner_of(standardise_target(common.data, first.train), common.recipe, common.device)
         seeds = [streams.derive(common.seed, k, first.stream) for k in runs]
         errors, sound, (parts,) = apart(runs, "source", learner.train(first.train, first.validation, seeds))
         if not sound:
@@ -73,10 +74,11 @@ def _learn(
 ) -> list[tuple[str, Finished]]:
     common, shots = job.common, job.shots
     data = normalise(common.data, common.normalize, fold.train, common.limit)[0]
-    learner = learner_of(data, shots.tuning, common.device)
-    fresh = again(learner, shots.fresh)
     base = fold.train[:0] if job.first is None else job.first.train
-    task = Task(data, learner, fresh, None if source is None else source.weights, base, fold.train, fold.test)
+    scaled = by_scale(data) if job.first is None else standardise_target(data, base)
+    learner = learner_of(scaled, shots.tuning, common.device)
+    fresh = again(learner, shots.fresh)
+    task = Task(scaled, learner, fresh, None if source is None else source.weights, base, fold.train, fold.test)
     seeds = [streams.derive(common.seed, k, fold.name) for k in runs]
     speakers = data.frame["speaker"].to_numpy()
     drawn = [
@@ -96,7 +98,8 @@ def _learn(
         for amount in shots.amounts:
             rows = np.stack([own[amount] for own in drawn])
             answer = method(name).learn(task, rows, [streams.derive(s, amount.name) for s in seeds])
-            few = lacking(data.labels, fold.train, amount, data.classes)
+            strata = ["all utterances"] if data.target.kind == DIMENSIONS else data.classes
+            few = lacking(data.labels, fold.train, amount, strata)
             for r, k in enumerate(runs):
                 error = answer.error(r)
                 if error is not None:

@@ -29,6 +29,7 @@ from ser.train.checkpoint import load_head
 from ser.train.experiments.ablate import ablate
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.combine import combine
+from ser.train.experiments.fewshot import fewshot
 from ser.train.experiments.finetune import finetune
 from ser.train.experiments.fit import fit
 from ser.train.experiments.layers import layers
@@ -237,6 +238,61 @@ def test_an_ablation_and_an_analysis_of_layers_are_of_dimensions_too(rated: Any)
     found = layers("d", rated.space, audio="deep", **options)
     assert found["chosen"] == "layer 1"
     assert sound(rated, found)
+
+
+def test_a_curve_over_few_rated_utterances_reads_no_other_rating(rated: Any) -> None:
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import StandardScaler
+
+    from ser.features.tensors import load_tensors
+
+    options: dict[str, Any] = {**QUICK, "learns": "arousal", "methods": "linear,finetune"}
+    found = fewshot("d", workspace=rated.space, percentages=(50, 100), shots=(8,), **options)
+    assert sound(rated, found)
+    assert found["data"]["learns"] == "arousal"
+    assert {c["metric"] for c in found["comparisons"]} == {"CCC"}
+    linear = next(m for m in found["methods"] if m["name"] == "linear")
+    curve = {p["amount"]: p["pooled"]["CCC"]["mean"] for p in linear["curve"]}
+    assert list(curve) == ["8 shots", "50%", "100%"]
+    assert linear["curve"][0]["n_samples"] == 8  # of all utterances, not of each class
+    frame = read_predictions(rated.space.results / f"{linear['experiment']}.json")
+    own = frame[(frame["percentage"] == 100) & (frame["run"] == 0) & (frame["fold"] == "0")]
+    data = load_tensors("d", rated.space, target="arousal")
+    assert data.values is not None
+    where = [list(data.frame["utterance_id"]).index(name) for name in own["utterance_id"]]
+    held_out = frame_of(
+        rated, summary_of(rated, target="arousal", runs=1)
+    )  # of the same folds, with their validation parts
+    held_out = held_out[held_out["fold"] == "0"]
+    train = ~data.frame["utterance_id"].isin(held_out["utterance_id"]).to_numpy()
+    x = StandardScaler().fit(data.blocks[0].values[train])
+    ridge = Ridge().fit(x.transform(data.blocks[0].values[train]), data.values[train, 0])
+    by_hand = ridge.predict(x.transform(data.blocks[0].values[where]))
+    assert own["p_arousal"].to_numpy() == pytest.approx(by_hand, rel=1e-3)
+    with pytest.raises(ConfigError, match="the scale that d rates valence on is not known"):
+        fewshot("d", workspace=rated.space, percentages=100, **{**options, "learns": "valence"})
+    with pytest.raises(
+        ConfigError, match=r"method simpleshot does not learn dimensions; .* of the methods finetune, linear"
+    ):
+        fewshot("d", workspace=rated.space, **{**options, "methods": "simpleshot"})
+
+
+@pytest.mark.parametrize("learns", ["arousal", "votes"])
+def test_few_ratings_and_votes_after_a_source(rated: Any, learns: str) -> None:
+    rated.table("e")
+    rows: list[Any] = load_table("e", rated.space).frame.to_dict("records")
+    for row in rows:
+        row["arousal"] = 2.0 + 2 * list(NEXT).index(row["emotion"])  # on a scale of twice the length
+        row["votes"] = json.dumps({row["emotion"]: 0.75, NEXT[row["emotion"]]: 0.25})
+    write_table(
+        make_table(rows, "e", {"corpus": "csv", "dimensions": {"arousal": {"low": 0, "high": 10}}}), rated.space
+    )
+    rated.store("e")
+    options = {**QUICK, "runs": 1, "epochs": 20, "tune_epochs": 4, "learns": learns}
+    found = fewshot("d", "e", rated.space, methods="finetune,scratch", percentages=(50, 100), **options)
+    assert sound(rated, found)
+    assert found["source"]["zero_shot"]["pooled"]["CCC" if learns == "arousal" else "UA"]["mean"] > 0.6
+    assert {row["method"] for row in found["saved_labels"]} == {"source only", "finetune"}
 
 
 def test_a_label_scheme_plays_no_part_in_dimensions(rated: Any) -> None:

@@ -9,7 +9,7 @@ from matplotlib.ticker import NullLocator
 from ser.results.cells import FEW_RUNS, many
 from ser.results.plotting.style import FULL_NAMES, PALETTE, Figure, title
 from ser.results.records.find import fact_of
-from ser.results.records.model import AmountNumbers, Metrics, Spread
+from ser.results.records.model import RANGES, AmountNumbers, Metrics, Spread
 from ser.results.records.names import amount_value
 from ser.results.stored_result import StoredResult
 from ser.results.studies.fewshot import Point, Study
@@ -51,7 +51,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
             axes.set_ylabel(FULL_NAMES[metric])
         else:
             axes.tick_params(labelleft=False)
-    if shared:  # an interval of Student's t over few runs may go far beyond
+    if shared and metric not in RANGES:  # an interval of Student's t over few runs may go far beyond
         low, high = shared.get_ylim()
         shared.set_ylim(max(low, -0.02), min(high, 1.02))
     handles, labels = shared.get_legend_handles_labels() if shared else ([], [])

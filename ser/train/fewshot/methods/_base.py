@@ -5,6 +5,7 @@ A plugin is one file: a docstring that opens with a description and its source, 
     FROM_SOURCE = True      # it uses the source model where there is one; its curve then begins with the zero-shot point
     NEEDS_SOURCE = False    # it means nothing without a source
     READS_EMBEDDING = True  # it works on embeddings, not by training the head
+    TARGETS = ("emotion", "votes")  # the kinds that it learns (`ser.metadata.targets`); of votes it may read the label
 
     def learn(task: Task, shots: Rows, seeds: Sequence[int]) -> Answer
 
@@ -25,6 +26,7 @@ from scipy.special import softmax
 from ser import registry
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
+from ser.metadata.targets import EMOTION, VOTES
 from ser.train.classical.classifier import is_classical
 from ser.train.classical.learner import pooled
 from ser.train.heads._base import require_embedding
@@ -134,11 +136,13 @@ def method(name: str) -> ModuleType:
     return registry.load(METHODS, name)
 
 
-def check_methods(names: Sequence[str], head: str, source: str | None, context: str) -> list[str]:
+def check_methods(
+    names: Sequence[str], head: str, source: str | None, context: str, target: str = EMOTION
+) -> list[str]:
     """The methods that a user named, each once.
 
     Raises:
-        ConfigError: none, an unknown one, or one that goes with neither this head nor this source.
+        ConfigError: none, an unknown one, or one that does not go with this head, this source or this kind of target.
     """
     if is_classical(head) and source is not None:
         raise ConfigError(f"{head} cannot be fine-tuned from {source}", expected="a neural head, or no source")
@@ -147,6 +151,14 @@ def check_methods(names: Sequence[str], head: str, source: str | None, context: 
         raise ConfigError("no few-shot method is named", expected=f"one of {', '.join(registry.names(METHODS))}")
     for name in found:
         plugin = method(name)
+        kinds = getattr(plugin, "TARGETS", (EMOTION, VOTES))
+        if target not in kinds:
+            others = [n for n in registry.names(METHODS) if target in getattr(method(n), "TARGETS", ())]
+            raise ConfigError(
+                f"method {name} does not learn {target}",
+                expected=f"a target of {', '.join(kinds)}"
+                + (f"; or of the methods {', '.join(others)}" if others else ""),
+            )
         if plugin.NEEDS_SOURCE and source is None:
             raise ConfigError(f"method {name} means nothing without a source", action="Take finetune, or add --source.")
         if plugin.READS_EMBEDDING and source is not None:

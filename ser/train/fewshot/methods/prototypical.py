@@ -15,6 +15,7 @@ from ser.train.fewshot.methods._base import Answer, Rows, Task, nearest_centroid
 FROM_SOURCE = True
 NEEDS_SOURCE = False
 READS_EMBEDDING = True
+TARGETS = ("emotion", "votes")
 
 
 def learn(task: Task, shots: Rows, seeds: Sequence[int]) -> Answer:

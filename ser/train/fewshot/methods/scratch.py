@@ -13,6 +13,7 @@ from ser.train.fewshot.methods._base import Answer, Rows, Task, trained
 FROM_SOURCE = False
 NEEDS_SOURCE = True
 READS_EMBEDDING = False
+TARGETS = ("emotion", "votes", "labels", "dimensions")
 
 
 def learn(task: Task, shots: Rows, seeds: Sequence[int]) -> Answer:

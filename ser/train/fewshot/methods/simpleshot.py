@@ -17,6 +17,7 @@ from ser.train.fewshot.methods._base import Answer, Array, Rows, Task, nearest_c
 FROM_SOURCE = True
 NEEDS_SOURCE = False
 READS_EMBEDDING = True
+TARGETS = ("emotion", "votes")
 
 
 def learn(task: Task, shots: Rows, seeds: Sequence[int]) -> Answer:
