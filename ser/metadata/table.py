@@ -10,11 +10,11 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
@@ -35,6 +35,7 @@ from ser.metadata.schema import (
 )
 from ser.workspace import Workspace, writing
 
+_SHARED = 10_000  # different cells of a column that are looked for among those that follow
 # pandas and Python's own writer leave a lone carriage return unquoted, and pandas reads `NA`, `01` and `1` as what they
 # are not: so a table is written and read here.
 _QUOTE = re.compile(r'[",\r\n]|^\s|\s$')
@@ -123,9 +124,15 @@ def make_table(rows: Iterable[Row], dataset: str, facts: TableFacts | None = Non
         CorpusError: an unknown column, a missing or duplicated id, or a value that is not allowed.
     """
     listed = list(rows)
+    names = dict.fromkeys(key for row in listed for key in row)
+    return _of_columns({name: [row.get(name) for row in listed] for name in names}, len(listed), dataset, facts)
+
+
+def _of_columns(cells: Mapping[str, Sequence[Any]], count: int, dataset: str, facts: TableFacts | None = None) -> Table:
+    """Make a validated table of columns, each of `count` cells, see `make_table`."""
     facts = TableFacts(**(facts or {}))
     known = columns_of(facts)
-    strange = sorted({str(key) for row in listed for key in row} - set(known))
+    strange = sorted({str(name) for name in cells} - set(known))
     if strange:
         raise CorpusError(
             f"{dataset}: unknown column {strange[0]!r}",
@@ -134,7 +141,7 @@ def make_table(rows: Iterable[Row], dataset: str, facts: TableFacts | None = Non
         )
     columns: dict[str, pd.Series[Any]] = {}
     for name, kind in known.items():
-        values = [row.get(name) for row in listed]
+        values = cells.get(name) or [None] * count
         if kind == TEXT:
             columns[name] = pd.Series([_text(v) for v in values], dtype=object)
         else:
@@ -198,7 +205,7 @@ def read_table(path: Path) -> Table:
         content = read_bytes(path)
     except OSError as error:
         raise CorpusError(f"cannot read the table {path}", found=error.strerror) from None
-    rows = from_csv(content, f"the table {path}")
+    cells = from_csv(content, f"the table {path}")
     sidecar = path.with_suffix(".json")
     try:
         facts = check_table_facts(parse_json(read_bytes(sidecar))) if sidecar.exists() else TableFacts()
@@ -209,7 +216,7 @@ def read_table(path: Path) -> Table:
             found=error.strerror if isinstance(error, OSError) else error,
             action="Make the table again with ser metadata.",
         ) from None
-    table = make_table(cast(list[Row], rows), path.stem, facts)
+    table = _of_columns(cells, len(next(iter(cells.values()))), path.stem, facts)
     table.facts["sha256"] = hashlib.sha256(content).hexdigest()
     return replace(table, path=path)
 
@@ -246,8 +253,8 @@ def to_csv(frame: pd.DataFrame, columns: dict[str, str]) -> bytes:
         raise CorpusError(f"the table holds text that is not Unicode: {bad!r}", action="Rename that file.") from None
 
 
-def from_csv(content: bytes, what: str) -> list[dict[str, str]]:
-    """Rows by column name.
+def from_csv(content: bytes, what: str) -> dict[str, list[str]]:
+    """The cells of each column, by its name.
 
     Args:
         content: the file's bytes.
@@ -258,21 +265,27 @@ def from_csv(content: bytes, what: str) -> list[dict[str, str]]:
     """
     csv.field_size_limit(2**31 - 1)  # one long transcript is no damage
     try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        content.decode(
+            "utf-8-sig"
+        )  # of what is not UTF-8, it names the place in the file; the lines below read piece by piece
+        reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""), strict=True)
         header = next(reader, [])
-        rows = []
         twice = next((name for name in header if header.count(name) > 1), None)
         if twice is not None:
             raise CorpusError(f"{what}: two columns are called {twice!r}", expected="every name once")
+        cells: dict[str, list[str]] = {name: [] for name in header}
+        # Equal cells of a column are one object: rows as they are read would take 2 KB each. Ids are not looked for all along.
+        columns: list[tuple[list[str], dict[str, str]]] = [(column, {}) for column in cells.values()]
         for number, row in enumerate(reader, start=1):
             if len(row) != len(header):
                 raise CorpusError(f"{what}, row {number}", expected=f"{len(header)} fields", found=len(row))
-            rows.append(dict(zip(header, row, strict=True)))
+            for (column, known), cell in zip(columns, row, strict=True):
+                column.append(known.setdefault(cell, cell) if len(known) < _SHARED else known.get(cell, cell))
     except (UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{what} is not CSV in UTF-8", found=str(error)) from None
     if not header:
         raise CorpusError(f"{what} is empty", expected="a header, and one row for each utterance")
-    return rows
+    return cells
 
 
 def _quoted(text: str) -> str:
