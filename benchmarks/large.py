@@ -126,6 +126,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--frames", type=int, default=0)
     parser.add_argument("--head", default="linear")
+    parser.add_argument("--hidden")
     parser.add_argument("--runs", default="5")
     parser.add_argument("--memory")
     parser.add_argument("--epochs", default="100")
@@ -153,7 +154,7 @@ def main() -> None:
             "--epochs",
             given.epochs,
         ]
-        fit += bound
+        fit += [*bound, *(["--head-option", f"hidden={given.hidden}"] if given.hidden else [])]
         head = folder / "results" / "head.json"
         commands = {
             "metadata": [*ser, "metadata", "--dataset", "large", "--root", str(source), "--format", "csv", *space],
