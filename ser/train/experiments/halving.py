@@ -41,6 +41,11 @@ class Halved:
     scores: dict[tuple[str, int], Scores] = field(default_factory=dict)
     ended: dict[tuple[str, int], Run] = field(default_factory=dict)
 
+    @property
+    def is_sound(self) -> bool:
+        """True if no run failed; to have left is no failure."""
+        return self.experiment.error is None or isinstance(self.experiment.error, Beaten)
+
     def score(self, folds: Sequence[Fold]) -> float:
         """The mean validation score over folds and runs, those that left with their best."""
         keys = [(fold.name, run) for fold in folds for run in self.experiment.runs]
@@ -91,23 +96,20 @@ class Halving:
         _climb(experiments, self.eta, options)
         train_all(experiments, options, label, keep_going=True)
         self.settings = {e.job.config_hash: _halved(e) for e in experiments}
-        sound = [
-            s for s in self.settings.values() if s.experiment.error is None or isinstance(s.experiment.error, Beaten)
-        ]
-        folds = experiments[0].folds
+        settings, folds = list(self.settings.values()), experiments[0].folds
         if len(folds) > 1:
             for fold in folds:
-                best = _best(sound, [fold], options)
+                best = _best(settings, [fold], options)
                 if best is not None:
                     self.picked.setdefault(best.experiment.job.config_hash, []).extend(
                         best.ended[fold.name, run] for run in best.experiment.runs
                     )
-        _best(sound, folds, options)
-        for one in self.settings.values():
+        _best(settings, folds, options)
+        for one in settings:
             own = one.experiment
             own.done = list(one.ended.values())
             own.sort()
-            if one in sound and one.lacks(folds):
+            if one.is_sound and one.lacks(folds):
                 own.error = Beaten("left early: other settings were better on validation")
 
     def left(self, experiment: Experiment) -> list[tuple[str, int, int, float]]:
@@ -119,8 +121,7 @@ class Halving:
 def _best(settings: list[Halved], folds: Sequence[Fold], options: FitOptions) -> Halved | None:
     """The best setting on some folds, trained to the end; the first of equals. None if none can be trained."""
     while True:
-        sound = [s for s in settings if s.experiment.error is None or isinstance(s.experiment.error, Beaten)]
-        best = max(sound, key=lambda s: s.score(folds), default=None)
+        best = max((s for s in settings if s.is_sound), key=lambda s: s.score(folds), default=None)
         if best is None or not best.lacks(folds):
             return best
         best.complete(folds, options)
