@@ -25,7 +25,8 @@ from ser.results.metrics.suite import LIMITS
     "--conformal",
     type=float,
     metavar="COVERAGE",
-    help="Sets of classes that are to hold the true one this often, as 0.9, from each fold's validation predictions.",
+    help="Sets of classes that are to hold the true one this often, as 0.9, from each fold's validation predictions; of "
+    "dimensions intervals.",
 )
 @click.option("--tta", is_flag=True, help="Also evaluate the mean over the stored views: ser extract --views tta.")
 @click.option(
