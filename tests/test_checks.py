@@ -100,6 +100,12 @@ def test_broken_promises_are_named(kind: str, broken: dict[str, str]) -> None:
         assert words in fault
 
 
+def test_a_part_that_cannot_be_made_is_said_in_a_line(here: Path) -> None:
+    text = HEAD.replace("super().__init__()", "raise ValueError('no')").replace("TAKES = Takes", "ANY = Takes")
+    (here / "raises.py").write_text(text, encoding="utf-8")
+    assert list(checks.check("head", "raises.py:Head")) == [("it can be made", "ValueError: no")]
+
+
 def test_the_command_says_each_promise_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "head", "linear"]) == 0
     lines = capsys.readouterr().out.splitlines()

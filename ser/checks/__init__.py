@@ -50,12 +50,18 @@ def check(kind: str, name: str) -> Iterator[Tried]:
     package = next(package for known, package in registry.kinds().items() if known.split()[0] == kind)
     name = registry.resolve(package, name)
     registry.load(package, name)
-    for promise, holds in import_module(KINDS[kind]).promises(name).items():
-        try:
-            holds()
-        except Exception as error:  # the part is another's code
-            said = " ".join(str(error).split())
-            kept = isinstance(error, BrokenPromise)
-            yield Tried(promise, said if kept else f"{type(error).__name__}: {said}")
-        else:
-            yield Tried(promise, "")
+    promises: Promises = {}
+    made = _tried("it can be made", lambda: promises.update(import_module(KINDS[kind]).promises(name)))
+    if made.fault:
+        yield made
+    for promise, holds in promises.items():
+        yield _tried(promise, holds)
+
+
+def _tried(promise: str, holds: Callable[[], None]) -> Tried:
+    try:
+        holds()
+    except Exception as error:  # the part is another's code
+        said = " ".join(str(error).split())
+        return Tried(promise, said if isinstance(error, BrokenPromise) else f"{type(error).__name__}: {said}")
+    return Tried(promise, "")

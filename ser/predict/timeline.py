@@ -163,7 +163,7 @@ class Timeline:
     def __init__(self, predictor: Judge, stream: Stream, options: TimelineOptions) -> None:
         self.predictor, self.stream, self.options = predictor, stream, options
         self._outputs = len(predictor.classes) + len(predictor.dimensions) + predictor.knows_novelty
-        self._windows = self._novel = 0  # that were answered; of these, unlike the training
+        self._windows = self._novel = 0  # that were answered and do not overlap; of these, unlike the training
         refuse_heads(predictor)
         check_confidence(options.min_confidence, predictor.head.target)
         self.length, self.hop = (max(round(s * stream.rate), 1) for s in (options.window, options.every))
@@ -204,7 +204,7 @@ class Timeline:
                 yield from self._smoothed(channel, end, last=True)
                 yield from self._close(channel, end)
         if is_beyond_chance(self._novel, self._windows):
-            self.predictor.say(f"{self.stream.name}: {novel_words(self._novel, self._windows, 'windows')}")
+            self.predictor.say(f"{self.stream.name}: {novel_words(self._novel, self._windows, 'windows side by side')}")
         if fault is not None:
             raise fault
 
@@ -233,6 +233,8 @@ class Timeline:
             errors, _, shares = self.predictor.judge(Inputs([self._recording(*one) for one in asked]))
             for (window, k), error, row in zip(asked, errors, shares, strict=True):
                 found[window.first, k] = (str(error), row)
+                if window.first // self.hop % -(-self.length // self.hop):
+                    continue  # it overlaps with one that is counted: the same sound would count twice
                 self._windows += 1
                 self._novel += bool(self.predictor.knows_novelty and row[-1] > 1)
         for window in batch:

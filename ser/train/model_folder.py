@@ -16,7 +16,7 @@ from ser.errors import ConfigError
 from ser.files import sha256_of
 from ser.jsonfile import Count, Model, Positive, Sha256, Word, decode, read_limited
 from ser.metadata.schema import Scale
-from ser.metadata.targets import EMOTION
+from ser.metadata.targets import EMOTION, plugin
 from ser.results.metrics.calibration import HIGHEST, LOWEST
 from ser.results.records.names import CONFIG, HEAD
 from ser.train.head_file import stated_facts
@@ -184,10 +184,12 @@ def _refuse_other_facts(path: Path, config: ModelConfig, file: str) -> None:
     for what, stated, own in (
         ("names of the outputs", outputs.names, [*facts.classes, *facts.dimensions]),
         ("target", outputs.target, facts.config.get("target", EMOTION)),
+        ("activation of the outputs", outputs.activation, plugin(facts.config.get("target", EMOTION)).OUTPUT),
         ("scales", outputs.scales, facts.scales),
         ("inputs", stated_inputs, inputs),
         ("normalisation", (normalisation.by, normalisation.limit), (facts.normalize, facts.limit)),
         ("architecture", architecture.head, facts.config.get("head")),
+        ("snapshots", architecture.snapshots, facts.config.get("snapshots", 1)),
         ("options of the head", architecture.options, facts.config.get("head_options", {})),
     ):
         if stated != own:

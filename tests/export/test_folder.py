@@ -190,8 +190,10 @@ def test_a_changed_or_lacking_head_is_refused(exported: Path) -> None:
     ("place", "value", "words"),
     [
         (("outputs", "names"), ["sadness", "anger"], "names of the outputs"),
+        (("outputs", "activation"), "sigmoid", "activation of the outputs"),
         (("inputs", 0, "name"), "others", "inputs"),
         (("normalisation", "limit"), 1.0, "normalisation"),
+        (("architecture", "snapshots"), 2, "snapshots"),
         (("architecture", "options", "hidden"), "9", "options of the head"),
     ],
 )

@@ -603,7 +603,7 @@ def test_connections_have_a_limit_and_one_that_asks_nothing_is_closed(monkeypatc
     monkeypatch.setattr(connections, "SILENT_SECONDS", 0.5)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
         await send({"type": "http.response.body", "body": b"here"})
 
     config = uvicorn.Config(app, port=0, http=connections.Connection, log_level="error", lifespan="off")
@@ -617,6 +617,10 @@ def test_connections_have_a_limit_and_one_that_asks_nothing_is_closed(monkeypatc
             time.sleep(0.02)
         held = [socket.create_connection(address, 30) for _ in range(3)]
         held[0].sendall(b"GET / HT")  # and no more
+        held[1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        while not (answer := held[1].recv(999)).endswith(b"here"):
+            assert answer
+        held[1].sendall(b"G")  # another, and no more
         with socket.create_connection(address, 30) as more:
             answer = b"".join(iter(lambda: more.recv(999), b""))
         assert answer.startswith(b"HTTP/1.1 503")

@@ -145,7 +145,10 @@ class Streamed:
             return replace(self, layer=int(key[1]))
         if isinstance(key, slice):
             return self._part(*key.indices(len(self))[:2])
-        rows = np.asarray(key, np.int64)
+        rows = np.asarray(key)
+        if rows.dtype == np.bool_:  # which would be read as rows 0 and 1
+            raise IndexError("a mask of rows; expected their numbers")
+        rows = rows.astype(np.int64)
         owners = np.searchsorted(self.offsets, rows, "right") - 1
         wanted, which = np.unique(owners, return_inverse=True)
         values, begins = self.read(wanted)

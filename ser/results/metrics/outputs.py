@@ -66,7 +66,8 @@ def _agreement(unit: pd.DataFrame, truth: str, answer: str) -> dict[str, Any]:
         for _, rows in unit.groupby("run")
     ]
     slopes = [s for s in (_slope(t, p) for t, p in each) if s is not None]
-    curves = [_curve(t, p) for t, p in each]
+    bins = min(BINS, *(len(p) for _, p in each))
+    curves = [_curve(t, p, bins) for t, p in each]
     gaps = [float((n * np.abs(p - t)).sum() / n.sum()) for p, t, n in curves]
     return {
         "bias": describe([float((p - t).mean()) for t, p in each]),
@@ -83,9 +84,9 @@ def _slope(t: Floats, p: Floats) -> float | None:
     return float((spread * (t - t.mean())).sum()) / below if below > 0 else None
 
 
-def _curve(t: Floats, p: Floats) -> Floats:
+def _curve(t: Floats, p: Floats, bins: int) -> Floats:
     """Mean prediction, mean truth and number of each bin, `(3, bins)`."""
-    parts = np.array_split(np.argsort(p, kind="stable"), min(BINS, len(p)))
+    parts = np.array_split(np.argsort(p, kind="stable"), bins)
     return np.array([[p[k].mean() for k in parts], [t[k].mean() for k in parts], [float(len(k)) for k in parts]])
 
 

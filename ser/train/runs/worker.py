@@ -31,6 +31,7 @@ from ser.train.runs.predictions import collapse_note, prediction_rows, scores_by
 from ser.train.runs.recipe import Learns, again, learner_of
 
 T = TypeVar("T")
+AT_ONCE = 64  # utterances whose distance from the others is taken at a time, as frames of thousands are too many for the memory
 Floats = NDArray[np.float64]
 
 
@@ -128,9 +129,10 @@ def train_on_all(job: Job, epochs: int, runs: list[int]) -> list[SerError]:
         seeds = _seeds(job, fold, runs)
         chosen = [[Trained(torch.empty(0), best_epoch=epochs) for _ in runs] for _ in range(learner.part_count)]
         errors, left, (parts,) = apart(runs, ALL_ROWS, learner.retrain(everyone, seeds, chosen))
+        facts = {"epochs": epochs, **_novelty(job, fold, statistics)}
         for slot, k in enumerate(left):
             own = [part[slot] for part in parts]
-            _save(job, fold, k, seeds[runs.index(k)], own, statistics, learner.data.unit, {"epochs": epochs})
+            _save(job, fold, k, seeds[runs.index(k)], own, statistics, learner.data.unit, facts)
         return list(errors)
 
     def halves(middle: int) -> list[SerError]:
@@ -183,6 +185,7 @@ def _finish(
     seeds, weights = _seeds(job, fold, runs), learner.weights(final)
     validation = learner.predict(learner.weights(parts), fold.validation)
     tests = [learner.predict(weights, f.test) for f in folds]
+    novelty = _novelty(job, fold, statistics) if job.save else {}
     for slot, (k, trained) in enumerate(zip(runs, learner.merge(parts), strict=True)):
         error = strange(validation[slot], *(test[slot] for test in tests))
         if error is not None:
@@ -197,7 +200,7 @@ def _finish(
             predicted = [("validation", fold.validation, validation[slot]), ("test", one.test, test[slot])]
             finished.append(_recorded(job, one, k, seeds[slot], trained, account, predicted))
         if job.save:
-            _save(job, fold, k, seeds[slot], [part[slot] for part in final], statistics, learner.data.unit)
+            _save(job, fold, k, seeds[slot], [part[slot] for part in final], statistics, learner.data.unit, novelty)
     return finished
 
 
@@ -213,7 +216,7 @@ def _save(
     parts: list[Trained],
     statistics: dict[str, Statistics],
     unit: tuple[Floats, Floats] | None,
-    more: Mapping[str, int] | None = None,
+    more: Mapping[str, float],
 ) -> None:
     save_head(
         job.head_file(run, fold),
@@ -232,8 +235,7 @@ def _save(
             "seed": seed,
             "dataset": _trained_on(job, fold),
             **_durations(job, fold),
-            **_novelty(job, fold, statistics),
-            **(more or {}),
+            **more,
         },
     )
 
@@ -263,9 +265,12 @@ def _novelty(job: Job, fold: Fold, statistics: dict[str, Statistics]) -> dict[st
     """The distance from their mean that `KNOWN` of the training utterances keep, for `ser predict` to compare new ones with."""
     if not statistics:
         return {}
-    rows = thinned(_train_rows(fold))
-    blocks = [scale(b.only(rows), job.normalize, statistics, job.limit) for b in job.data.blocks if not b.vocabulary]
-    limit = float(np.quantile(distances(blocks), KNOWN))
+    rows, blocks = thinned(_train_rows(fold)), [b for b in job.data.blocks if not b.vocabulary]
+    found = [
+        distances([scale(block.only(part), job.normalize, statistics, job.limit) for block in blocks])
+        for part in np.array_split(rows, -(-len(rows) // AT_ONCE))
+    ]
+    limit = float(np.quantile(np.concatenate(found), KNOWN))
     return {"novelty": limit} if limit > 0 else {}
 
 
