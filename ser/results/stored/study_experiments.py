@@ -11,7 +11,9 @@ from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.beside import beside
 from ser.results.records.kinds import read_record
 from ser.results.records.model import FewshotSummary, Metrics, RunRecord, Summary
+from ser.results.records.names import run_name
 from ser.results.stored.checked_runs import Runs, classes_of, read_runs
+from ser.results.stored.runs import read_run
 from ser.results.stored.verdict import Verdict
 
 PARTS = ("validation", "test", "pooled")
@@ -61,6 +63,25 @@ class Experiments:
         self.verdict.compare(experiment, summary.experiment, f"{record} $.experiment")
         found = read_runs(file, summary, self.verdict)
         return found if found.whole and found.frames else None
+
+    def of_fold(self, near: str, experiment: str, fold: str, number: int) -> list[tuple[RunRecord, pd.DataFrame]]:
+        """The first runs of an experiment on a fold, be there a summary of it or not; none where they are not all there.
+
+        Args:
+            near: the record of another experiment, beside which this one lies.
+        """
+        found = []
+        for run in range(number):
+            name = f"{Path(near).parent.as_posix()}/{experiment}/{run_name(run, fold)}"
+            try:
+                files = [beside(self.path, f"{name}{ending}") for ending in (".json", ".csv")]
+            except ConfigError:
+                return []
+            read = read_run(files[0].parent, run, fold)
+            if read is None or read[0].experiment != experiment:
+                return []
+            found.append(read)
+        return found
 
     def pairs(self, member: Named) -> list[tuple[RunRecord, pd.DataFrame]]:
         """Records and predictions of the runs of one experiment."""

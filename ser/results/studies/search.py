@@ -8,11 +8,13 @@ from msgspec import UNSET, Meta, UnsetType
 from ser.jsonfile import Count, Model, Positive, require
 from ser.results.blocks import Block, Notice, Table
 from ser.results.cells import head_of, main_head, number, score, score_cells, score_heads, setting, with_interval
-from ser.results.records.model import Beside, Metrics, Notes
+from ser.results.records.model import Beside, Metrics, Notes, RunRecord
 from ser.results.records.study_numbers import Nested
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ser.results.stored.study_experiments import Experiments
 
 
@@ -141,7 +143,27 @@ class Study(StudyRecord, kw_only=True):
         yield from experiments.scores("$.chosen", self.chosen, of.predictions)
         found = {k: s.validation.main.mean for k, s in enumerate(self.settings) if s.validation is not None}
         yield "$.chosen.setting", self.chosen.setting, self.settings[max(found, key=lambda k: found[k])].setting
-        if self.nested is not UNSET and self.halving is UNSET:  # runs of settings without a summary may be among it
+        if self.nested is not UNSET:
             pairs = [done[k].pairs() if k in done else [] for k in range(len(self.settings))]
+            if self.halving is not UNSET:
+                pairs = self._picked(self.nested, experiments)
+                if not all(fold in {r.fold for own in pairs for r, _ in own} for fold in self.nested.settings):
+                    experiments.verdict.missing.append(
+                        "nested cannot be recomputed without all runs of the settings it names"
+                    )
+                    return
+                experiments.verdict.beyond.append("the setting that each fold chose, as runs left early")
             classes = experiments.classes(of.predictions)
             yield "$.nested", self.nested, nested([s.setting for s in self.settings], pairs, classes)
+
+    def _picked(self, chosen: Nested, experiments: "Experiments") -> list[list[tuple[RunRecord, "pd.DataFrame"]]]:
+        """By setting, its runs on the folds that chose it; it may have no summary, as runs on other folds left."""
+        return [
+            [
+                run
+                for fold, picked in chosen.settings.items()
+                if picked == s.setting and s.experiment is not None
+                for run in experiments.of_fold(self.chosen.record, s.experiment, fold, self.chosen.pooled.main.n)
+            ]
+            for s in self.settings
+        ]

@@ -4,15 +4,19 @@ A run that left counts with its best validation score. Where a setting with such
 to the end, until the best one has none. The choices of single folds are made in the same way, by the scores of each fold alone.
 """
 
+import os
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import product
 from math import floor, log
 from pathlib import Path
 
 import numpy as np
 
 from ser.errors import ConfigError
-from ser.jsonfile import write_json
+from ser.features.stores.lock import Lock
 from ser.metadata.folds.fold import Fold
 from ser.results.metrics.measures import MEASURES
 from ser.results.records.names import config_hash
@@ -20,8 +24,8 @@ from ser.results.stored.runs import read_run
 from ser.train.heads._base import part_of
 from ser.train.loop.config import Config
 from ser.train.runs.experiment import Experiment
-from ser.train.runs.halving import Beaten, Rungs, Scores, rung_epochs, scores_file
-from ser.train.runs.job import Job, Run
+from ser.train.runs.halving import Beaten, Race, Rungs, rung_epochs
+from ser.train.runs.job import Run
 from ser.train.runs.options import FitOptions
 from ser.train.runs.scheduler import train_all
 from ser.workers.engine import LOCAL
@@ -33,12 +37,12 @@ class Halved:
 
     Attributes:
         experiment: its experiment; `done` are its finished runs.
-        scores: the best validation scores of the runs that left, by fold and run.
+        left: of the runs that left, the epoch and the best validation score until then, by fold and run.
         ended: finished runs, by fold and run.
     """
 
     experiment: Experiment
-    scores: dict[tuple[str, int], Scores] = field(default_factory=dict)
+    left: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
     ended: dict[tuple[str, int], Run] = field(default_factory=dict)
 
     @property
@@ -70,7 +74,7 @@ class Halved:
             scores = self.ended[key].record.validation
             assert scores
             return scores.main
-        return self.scores[key].scores[-1]
+        return self.left[key][1]
 
 
 @dataclass(eq=False)
@@ -92,10 +96,16 @@ class Halving:
 
         Raises:
             ConfigError: there is nothing to halve, or a setting cannot be judged by epoch.
+            StoreError: another process is at the same search.
         """
-        _climb(experiments, self.eta, options)
+        whole = _climb(experiments, self.eta, options)
+        lock = options.workspace.results / f"halving-{whole.search}"
+        with closing(Lock(lock, False, partial(_restart, experiments), "search by halving", "")):
+            self._train(experiments, options, label, whole)
+
+    def _train(self, experiments: Sequence[Experiment], options: FitOptions, label: str, whole: Rungs) -> None:
         train_all(experiments, options, label, keep_going=True)
-        self.settings = {e.job.config_hash: _halved(e) for e in experiments}
+        self.settings = _halved(experiments, whole)
         settings, folds = list(self.settings.values()), experiments[0].folds
         if len(folds) > 1:
             for fold in folds:
@@ -114,8 +124,8 @@ class Halving:
 
     def left(self, experiment: Experiment) -> list[tuple[str, int, int, float]]:
         """Fold, run, epoch and best validation score of each run of a setting that left early."""
-        found = self.settings[experiment.job.config_hash].scores
-        return [(fold, run, s.left, s.scores[-1]) for (fold, run), s in sorted(found.items()) if s.left is not None]
+        found = self.settings[experiment.job.config_hash].left
+        return [(*key, *found[key]) for key in sorted(found)]
 
 
 def _best(settings: list[Halved], folds: Sequence[Fold], options: FitOptions) -> Halved | None:
@@ -127,8 +137,8 @@ def _best(settings: list[Halved], folds: Sequence[Fold], options: FitOptions) ->
         best.complete(folds, options)
 
 
-def _climb(experiments: Sequence[Experiment], eta: int, options: FitOptions) -> None:
-    """Give each experiment its rungs, and put the files of its runs' scores in order."""
+def _climb(experiments: Sequence[Experiment], eta: int, options: FitOptions) -> Rungs:
+    """Give each experiment its rungs; those of the last, which name all settings."""
     if options.backend != LOCAL:
         raise ConfigError(f"--halving with --backend {options.backend}", expected=f"the backend {LOCAL}")
     if options.shard is not None:
@@ -145,16 +155,14 @@ def _climb(experiments: Sequence[Experiment], eta: int, options: FitOptions) -> 
             action="Search more settings, or leave --halving out.",
         )
     search = config_hash({"eta": eta, "settings": [e.job.config_hash for e in experiments]})
-    rivals: list[tuple[Path, str]] = []
+    settings: list[tuple[Path, str]] = []
     for experiment, number in zip(experiments, epochs, strict=True):
         job = experiment.job
+        settings.append((job.folder, job.config_hash))
         curve = f"validation_{MEASURES[job.data.target.kind].names[0]}"
-        own = Rungs(search, eta, rung_epochs(number, eta, rungs), curve, tuple(rivals))
+        own = Rungs(search, os.getpid(), eta, rung_epochs(number, eta, rungs), curve, tuple(settings))
         experiment.job = replace(job, rungs=own)
-        rivals.append((job.folder, job.config_hash))
-        for fold in experiment.folds:
-            for run in experiment.runs:
-                _restart(job, own, run, fold.name)
+    return own
 
 
 def _epochs(experiment: Experiment) -> int:
@@ -170,29 +178,36 @@ def _epochs(experiment: Experiment) -> int:
     return recipe.epochs
 
 
-def _restart(job: Job, rungs: Rungs, run: int, fold: str) -> None:
-    """Keep the scores of a run that left in this search, write those of one that was recorded, and remove all others."""
-    file = scores_file(job.folder, run, fold)
-    there = rungs.at(job.folder, job.config_hash, run, fold)
-    if there is not None and there.left is not None:
-        return
-    recorded = read_run(job.folder, run, fold, config_hash=job.config_hash)
-    file.unlink(missing_ok=True)
-    if recorded is not None:
-        curves = recorded[0].curves
-        best = rungs.best([score for score in curves[rungs.curve] if score is not None] if curves else [])
-        write_json(file, Scores(search=rungs.search, config_hash=job.config_hash, scores=best, ended=True))
+def _restart(experiments: Sequence[Experiment]) -> None:
+    """Keep the scores of runs that left in this search, write those of runs that were recorded, and remove all others."""
+    for experiment in experiments:
+        job, rungs = experiment.job, experiment.job.rungs
+        assert rungs is not None
+        for fold, run in product(experiment.folds, experiment.runs):
+            there = rungs.at(run, fold.name)
+            if there is not None and there.left is not None:
+                continue
+            recorded = read_run(job.folder, run, fold.name, config_hash=job.config_hash)
+            scores = None if recorded is None else rungs.of_record(recorded[0])
+            if scores is None:
+                rungs.file(run, fold.name).unlink(missing_ok=True)
+            else:
+                rungs.write(run, fold.name, scores)
 
 
-def _halved(experiment: Experiment) -> Halved:
-    job, found = experiment.job, Halved(experiment)
-    assert job.rungs is not None
-    for fold in experiment.folds:
-        for run in experiment.runs:
-            scores = job.rungs.at(job.folder, job.config_hash, run, fold.name)
-            if scores is not None and scores.left is not None:
-                found.scores[fold.name, run] = scores
-    # Of runs that left and were trained to the end by an earlier call, the choices begin with the score of their leaving too.
-    ended = {(run.record.fold, run.record.run): run for run in experiment.done}
-    found.ended = {key: run for key, run in ended.items() if key not in found.scores}
+def _halved(experiments: Sequence[Experiment], whole: Rungs) -> dict[str, Halved]:
+    """The settings by their hash, once all runs have ended or left.
+
+    Of runs that left and were trained to the end by an earlier call, the choices begin with the score of their leaving too.
+    """
+    found = {e.job.config_hash: Halved(e) for e in experiments}
+    for fold, run in product(experiments[0].folds, experiments[0].runs):
+        race, key = Race(whole, run, fold.name), (fold.name, run)
+        for place, one in enumerate(found.values()):
+            left = race.left(place)
+            if left is not None:
+                one.left[key] = left
+    for one in found.values():
+        ended = {(run.record.fold, run.record.run): run for run in one.experiment.done}
+        one.ended = {key: run for key, run in ended.items() if key not in one.left}
     return found

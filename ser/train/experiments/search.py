@@ -27,7 +27,7 @@ from ser.train.experiments.study import Variant, study
 from ser.train.runs.experiment import fit_experiment
 from ser.train.runs.halving import Beaten
 from ser.train.runs.joined_corpora import load
-from ser.train.runs.options import FitOptions, read_options, with_options
+from ser.train.runs.options import FitOptions, check_whole, read_options, with_options
 from ser.train.runs.scheduler import train_all
 from ser.workspace import Workspace
 
@@ -62,6 +62,10 @@ def search(
     if options.pop("save", False):
         raise ConfigError("--save with --grid", action="Search first, then fit the chosen setting with --save.")
     given = read_options(search, workspace, head, options)
+    if halving is not None and (halving := check_whole("halving", halving)) < 2:
+        raise ConfigError(
+            f"halving = {halving}", expected="one run in 2 or more goes on", action="Take 3, or leave it out."
+        )
     data = load(dataset, given)
     variants = _different([_variant(data, setting, given) for setting in settings(grid, random, given.seed)])
     first = next((v.experiment for v in variants if v.experiment is not None), None)

@@ -49,6 +49,9 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
             if not keep_going:
                 raise
             experiment.error = error
+            if experiment.job.rungs is not None:
+                for fold in experiment.folds:
+                    experiment.job.rungs.close(experiment.runs, fold.name)
     owner = {id(experiment.job): experiment for experiment in experiments}
     errors: list[tuple[int, SerError]] = []
     order = {id(unit): k for k, unit in enumerate(units)}
@@ -115,14 +118,16 @@ def plan(
 
 def _left(job: Job, run: int, fold: Fold) -> bool:
     """True if the run left early in this search."""
-    found = None if job.rungs is None else job.rungs.at(job.folder, job.config_hash, run, fold.name)
+    found = None if job.rungs is None else job.rungs.at(run, fold.name)
     return found is not None and found.left is not None
 
 
 def _earlier(job: Job, number: int, fold: Fold) -> Run | None:
-    """A run that was recorded before, with its head where heads are saved."""
+    """A run that was recorded before, with its head where heads are saved, and its curve where that is judged."""
     found = read_run(job.folder, number, fold.name, config_hash=job.config_hash)
-    return None if found is None or (job.save and not _has_head(job, number, fold)) else Run(*found)
+    if found is None or (job.save and not _has_head(job, number, fold)):
+        return None
+    return None if job.rungs is not None and job.rungs.of_record(found[0]) is None else Run(*found)
 
 
 def _has_head(job: Job, run: int, fold: Fold) -> bool:

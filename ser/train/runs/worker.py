@@ -38,9 +38,12 @@ Floats = NDArray[np.float64]
 def guarded(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     """Train as `train_unit`; a unit that cannot be trained at all gives its error."""
     try:
-        return train_unit(job, folds, runs)
+        finished = train_unit(job, folds, runs)
     except SerError as error:
-        return [error]
+        finished = [error]
+    if job.rungs is not None:
+        job.rungs.close(runs, first_of(folds[0]).name)
+    return finished
 
 
 def train_unit(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
@@ -96,13 +99,8 @@ def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     data = standardise_target(data, first.train)
     learner = learner_of(data, job.recipe, job.device)
     if job.rungs is not None and isinstance(learner, Learner):
-        learner.judge = referee = Referee(job.rungs, job.folder, job.config_hash, first.name, runs)
-        try:
-            parts = _train_on(job, learner, first, _seeds(job, first, runs))
-        finally:
-            referee.close()
-    else:
-        parts = _train_on(job, learner, first, _seeds(job, first, runs))
+        learner.judge = Referee(job.rungs, runs, first.name)
+    parts = _train_on(job, learner, first, _seeds(job, first, runs))
     if job.tuning is None:
         return _finish(job, folds, runs, learner, statistics, parts, [])
     errors, runs, (parts,) = apart(runs, folds_named(folds), parts)

@@ -1,7 +1,9 @@
 """Searching settings: validation chooses, test scores of the others stay where they are, failures are named."""
 
 import json
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,19 @@ import pytest
 from sklearn.metrics import recall_score
 
 from ser.cli import main
-from ser.errors import ConfigError, SerError
+from ser.errors import ConfigError, SerError, StoreError, TrainingError
 from ser.jsonfile import plain
 from ser.results.records.kinds import read_record, read_summary
 from ser.results.report.compose import text_of
 from ser.results.statistics.chosen_setting import best_setting
 from ser.results.stored.runs import read_predictions
+from ser.results.verification.verify import verify
+from ser.train.experiments import halving
 from ser.train.experiments.fit import fit
 from ser.train.experiments.search import search
 from ser.train.experiments.search_space import Range, parse_grid, settings, training_of
 from ser.train.runs import scheduler
+from ser.train.runs.halving import Race, Referee, Rungs, Scores
 from ser.workspace import Workspace
 from tests.conftest import Maker
 
@@ -291,6 +296,92 @@ def test_halving_goes_on_after_a_kill_and_on_other_numbers_of_processes(
     assert {name: again[name] for name in same} == {name: found[name] for name in same}
 
 
+def test_halving_is_the_same_whatever_was_recorded_before(halved: Any, tmp_path: Path) -> None:
+    """Runs of a full search are there, but some not, and some without the curve that would tell where they had left."""
+    _, found, maker, _ = halved
+    space = Workspace(shutil.copytree(maker.space.root, tmp_path / "recorded"))
+    records = sorted(space.results.glob("*/run-*.json"))
+    for file in records[::4]:
+        file.unlink()
+    for file in records[1::4]:
+        file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "curves"}))
+    again = search("toy", space, grid={"lr": RATES}, halving=2, **HALVED)
+    same = ("settings", "chosen", "nested")
+    assert {name: again[name] for name in same} == {name: found[name] for name in same}
+
+
+def test_what_a_recorded_run_would_have_left_is_not_met_later(tmp_path: Path) -> None:
+    """At the second rung the third setting meets the first alone: the second, recorded with the best end, would be gone."""
+    names = [(tmp_path / name, "0" * 12) for name in "abc"]
+    rungs = Rungs("x", os.getpid(), 2, (1, 2), "validation_UA", tuple(names))
+    for place, scores in enumerate([[0.5, 0.5], [0.4, 0.9], [0.6, 0.6]]):
+        own = replace(rungs, settings=rungs.settings[: place + 1])
+        own.write(0, "0", Scores(config_hash="0" * 12, scores=scores, ended=True, trained=4))
+    race = Race(rungs, 0, "0")
+    assert [race.left(place) for place in range(3)] == [None, (1, 0.4), None]
+    rungs.write(0, "0", Scores(config_hash="0" * 12, scores=[0.3, 0.3], ended=True, trained=1))
+    assert Race(rungs, 0, "0").left(2) is None  # it had ended by itself with the epoch of the rung
+    rungs.file(0, "0", 0).unlink()
+    with pytest.raises(TrainingError, match="a run of the search has no scores"):
+        Race(rungs, 0, "0").left(1)
+
+
+def test_nobody_waits_for_a_setting_that_cannot_be_trained(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    found = search("toy", maker.space, grid={"head": ["bilstm", "mlp", "linear"]}, halving=2, **HALVED)
+    assert [s["error"] is not None for s in found["settings"]] == [True, False, False]
+    assert found["failed"] == 1
+
+
+def test_a_stack_without_memory_says_nothing_until_its_halves_are_trained(
+    maker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    seen: list[bool] = []
+    real = Referee.__call__
+
+    def call(self: Referee, slot: int, epoch: int, trained: Any, going: bool) -> Any:
+        if len(self.runs) > 1 and epoch == 2:
+            raise MemoryError
+        if len(self.runs) == 1 and epoch == 1:
+            there = self.rungs.at(self.runs[0], self.fold)
+            seen.append(there is not None and there.ended and there.left is None)
+        return real(self, slot, epoch, trained, going)
+
+    monkeypatch.setattr(Referee, "__call__", call)
+    assert (
+        search("toy", maker.space, grid={"lr": RATES[:2]}, halving=2, **{**HALVED, "protocol": "random"})["failed"] == 0
+    )
+    assert set(seen) == {False}
+
+
+def test_a_search_by_halving_is_done_by_one_command_at_a_time(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    options = {"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, **FAST}
+    monkeypatch.setattr(halving, "train_all", lambda *_, **__: search("toy", maker.space, **options))
+    with pytest.raises(StoreError, match="another process is writing the search by halving"):
+        search("toy", maker.space, **options)
+
+
+def test_nested_scores_of_halving_are_recomputed(halved: Any, tmp_path: Path) -> None:
+    _, found, _, other = halved
+    space = Workspace(shutil.copytree(other.space.root, tmp_path / "verified"))
+    path = space.results / f"{found['experiment']}.json"
+    fine = verify(path, space)
+    assert (fine.differences, fine.missing) == ([], [])
+    path.write_text(json.dumps({**found, "nested": {**found["nested"], "test": found["chosen"]["validation"]}}))
+    assert any("$.nested.test" in fault.where for fault in verify(path, space).differences)
+    setting = next(s for s in found["nested"]["settings"].values() if s != found["chosen"]["setting"])
+    (name,) = (s["experiment"] for s in found["settings"] if s["setting"] == setting)
+    path.write_text(json.dumps(found))
+    for file in (space.results / name).glob("run-000.*.csv"):
+        file.unlink()
+    assert "nested cannot be recomputed without all runs of the settings it names" in verify(path, space).missing
+
+
 def test_nested_choices_of_halving_need_the_own_fold_alone(halved: Any) -> None:
     """The best of the fold with the scores at leaving, and again once the runs of that one that left are trained to the end."""
     full, found, maker, _ = halved
@@ -325,6 +416,7 @@ def test_halving_says_what_it_cannot_halve(maker: Any, capsys: pytest.CaptureFix
         ({"grid": {"head": ["linear", "sklearn:SVC"]}, "halving": 2, "epochs": None}, "none of scikit-learn"),
         ({"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "backend": "dask", "jobs": None}, "expected the backend loky"),
         ({"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "shard": "0/2"}, "--halving with --shard 0/2"),
+        *(({"grid": {"lr": [1e-2, 1e-3]}, "halving": n}, f"halving = {n!r}; expected") for n in (0, 1, 2.5, "3", True)),
     ):
         with pytest.raises(ConfigError, match=problem):
             search("toy", maker.space, **{**FAST, **options})
