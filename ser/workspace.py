@@ -73,7 +73,8 @@ def writing(path: Path) -> Iterator[Path]:
         OSError: a full disk or the like, with the file's name; `path` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    token = os.urandom(3).hex()  # process numbers repeat between machines
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{token}.tmp")
     try:
         yield temporary
         _sync(temporary)

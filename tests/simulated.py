@@ -8,7 +8,7 @@ whose shape depends on values) is written down in `Simulated.waits`. Kernels, th
 And a SLURM that is none, `SlurmQueue`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ser.cli import main
 from ser.errors import SerError
+from ser.workers.command import Ended
 from ser.workers.slurm import Jobs
 
 READS = {"_local_scalar_dense", "nonzero", "masked_select", "unique_consecutive", "_unique2", "bincount", "equal"}
@@ -213,6 +215,17 @@ def simulated_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated]:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with Simulated() as device:
         yield device
+
+
+def given_here(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], Ended]:
+    """Give the commands of jobs in this process: for `ser.workers.command._given`."""
+
+    def given(words: list[str]) -> Ended:
+        code = main(words[3:])
+        said = capsys.readouterr()
+        return Ended(code, said.out, said.err.splitlines(keepends=True))
+
+    return given
 
 
 class SlurmQueue:

@@ -1,10 +1,10 @@
-"""A folder is swapped whole: a fault or a kill at any time leaves the old one or the new one."""
+"""A file or a folder is swapped whole: a fault or a kill at any time leaves the old one or the new one."""
 
 from pathlib import Path
 
 import pytest
 
-from ser.workspace import writing_folder
+from ser.workspace import writing, writing_folder
 
 
 def _folder(tmp_path: Path) -> Path:
@@ -66,3 +66,14 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
         (aside / "new").write_text("new")
     assert link.is_symlink()
     assert (_names(path), _names(tmp_path)) == (["new"], ["link", "model"])
+
+
+def test_two_machines_with_one_process_number_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    with writing(path) as one:
+        one.write_text("one")
+        with writing(path) as other:  # a process of the same number, on another machine
+            other.write_text("other")
+        assert path.read_text() == "other"
+    assert path.read_text() == "one"
+    assert _names(tmp_path) == ["record.json"]

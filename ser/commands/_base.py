@@ -74,7 +74,7 @@ class Command(click.Command):
         assert inner is not None
 
         def callback(**options: Any) -> Any:
-            common = {name: _common(click.get_current_context(), name, options.pop(name)) for name in COMMON}
+            common = {name: common_option(click.get_current_context(), name, options.pop(name)) for name in COMMON}
             for part in common["part"] or ():
                 outside.trust(part)
             space = Workspace(common["workspace"] or Path())
@@ -93,8 +93,8 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
-        given = _common(ctx, "config", typed.get("config"))
-        default = Path(_common(ctx, "workspace", typed.get("workspace")) or ".") / "ser.yaml"
+        given = common_option(ctx, "config", typed.get("config"))
+        default = Path(common_option(ctx, "workspace", typed.get("workspace")) or ".") / "ser.yaml"
         help_option = self.get_help_option(ctx)
         helps = help_option is not None and typed.get(str(help_option.name))
         if (given is not None or default.is_file()) and not helps:
@@ -127,7 +127,7 @@ def _common_options() -> list[click.Parameter]:
     ]
 
 
-def _common(ctx: click.Context, name: str, value: Any) -> Any:
+def common_option(ctx: click.Context, name: str, value: Any) -> Any:
     """The value of a common option: that of the command, or else of the nearest group that has one."""
     above = ctx.parent
     while value is None and above is not None:

@@ -128,9 +128,9 @@ def recorded_command(**chosen: str | None) -> str:
     for parameter in context.command.params:
         name = str(parameter.name)
         if name not in COMMON and context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP:
-            words += _typed(parameter, (context.default_map or {})[name])
+            words += typed(parameter, (context.default_map or {})[name])
         elif chosen.get(name) is not None and context.get_parameter_source(name) is ParameterSource.DEFAULT:
-            words += _typed(parameter, chosen[name])
+            words += typed(parameter, chosen[name])
     return shlex.join(["ser", *words])
 
 
@@ -151,12 +151,12 @@ def without(names: Iterable[str]) -> list[str]:
     return kept
 
 
-def _typed(option: click.Parameter, value: Any) -> list[str]:
+def typed(option: click.Parameter, value: Any) -> list[str]:
     """The words of an option on the command line."""
     name = max(option.opts, key=len)
     if isinstance(value, bool):
         return [name] if value else []
-    return [word for one in (value if isinstance(value, list) else [value]) for word in (name, str(one))]
+    return [word for one in (value if isinstance(value, (list, tuple)) else [value]) for word in (name, str(one))]
 
 
 def leave_out(context: click.Context, options: dict[str, Any], name: str) -> bool:

@@ -156,7 +156,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 @click.option("--overwrite", is_flag=True, help="Start the stores again.")
 def command(session: Session, datasets: list[str], root: Path | None, printed: bool, **options: Any) -> None:
     """Extract features of audio and text into HDF5 stores, going on where an earlier run stopped."""
-    from ser.errors import ConfigError
+    from ser.errors import AudioError, ConfigError
     from ser.extract.request import ExtractionRequest, extract_dataset
     from ser.extract.spread import ALL_GPUS, HERE, SLURM, Part, Placement, check, spread
     from ser.workers.threads import cores
@@ -180,19 +180,23 @@ def command(session: Session, datasets: list[str], root: Path | None, printed: b
         else:
             whole = Part(dataset, root, request, session.workspace)
             made = iter(spread(whole, placement, session.quiet, session.warn))
-        for report in made:
-            session.say(report.line())
-            for note in report.notes():
-                session.warn(note)
-            failed += report.failed + report.differs
+        try:
+            for report in made:
+                session.say(report.line())
+                for note in report.notes():
+                    session.warn(note)
+                failed += report.failed + report.differs
+        except AudioError as error:
+            if request.shard[1] == 1:
+                raise
+            session.warn(str(error))  # in a part nothing could be used: the whole tries again
+            failed += 1
     if failed:
         raise click.exceptions.Exit(3)
 
 
 def _script(session: Session, placement: "Placement", jobs: int) -> str:
     """The shell script that submits this command's parts to SLURM."""
-    import shlex
-
     from ser.errors import ConfigError
     from ser.extract.spread import HERE, SLURM
     from ser.workers.sbatch import script
@@ -201,5 +205,5 @@ def _script(session: Session, placement: "Placement", jobs: int) -> str:
     if placement.backend != SLURM:
         raise ConfigError("--print is for --backend slurm", found=f"--backend {placement.backend}")
     words = without(["backend", *(field.name for field in fields(placement)), "jobs", "printed"])
-    command = shlex.join([sys.executable, "-m", "ser", *words, "--backend", HERE, "--jobs", str(jobs)])
-    return script(command, placement.parts, placement.allocation(jobs), session.workspace.root / FOLDER)
+    words = [sys.executable, "-m", "ser", *words, "--backend", HERE, "--jobs", str(jobs)]
+    return script(words, [], placement.parts, placement.allocation(jobs), session.workspace.root / FOLDER)

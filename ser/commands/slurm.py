@@ -1,15 +1,16 @@
 """`ser slurm`: another command, as jobs of SLURM."""
 
 import hashlib
-import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from ser import registry
-from ser.commands._base import COMMANDS, Command, Session
+from ser.commands._base import COMMANDS, Command, Session, common_option
+from ser.commands._configuration import COMMON, typed
 from ser.errors import ConfigError
 from ser.workers.engine import LOCAL
 
@@ -70,44 +71,68 @@ def command(
         raise ConfigError(
             f"--at-once {at_once}: there is one job", action="Give --shards too, or leave it out.", option="at_once"
         )
-    whole, root = _whole(session, words, shards, cpus)
-    allocation = Allocation(f"ser-{words[0]}", cpus, time, partition, sbatch, at_once)
-    parts = [SerCommand((*whole, "--shard", f"{number}/{shards}")) for number in range(shards)] if shards > 1 else []
+    name, *rest = words
+    context = _read(name, rest, shards)
+    begin = [name, *_handed_on(context)]
+    jobs = "jobs" in context.params and context.get_parameter_source("jobs") is not ParameterSource.COMMANDLINE
+    if jobs and context.params.get("backend", "here") in ("here", LOCAL):
+        begin += ["--jobs", str(cpus)]
+    folder = Path(_common(context, "workspace") or "").resolve() / FOLDER
+    allocation = Allocation(f"ser-{name}", cpus, time, partition, sbatch, at_once)
+    numbers = range(shards if shards > 1 else 0)
     if printed:
-        line = shlex.join([sys.executable, "-m", "ser", *whole])
-        click.echo(script(line, len(parts), allocation, root / FOLDER))
+        click.echo(script([sys.executable, "-m", "ser", *begin], rest, len(numbers), allocation, folder))
         return
-    key = hashlib.sha256(repr((words, shards)).encode()).hexdigest()[:12]
-    work = Work(parts, SerCommand(whole), root / FOLDER / f"{words[0]}-{key}", f"ser {words[0]}")
-    session.say(run(work, allocation, session.quiet, session.warn).rstrip("\n"))
+    parts = [SerCommand((*begin, "--shard", f"{number}/{shards}", *rest)) for number in numbers]
+    same = (words, _common(context, "config"), _common(context, "part"), context.default_map, shards, Path.cwd())
+    key = hashlib.sha256(repr(same).encode()).hexdigest()[:12]
+    work = Work(parts, SerCommand((*begin, *rest)), folder / f"{name}-{key}", f"ser {name}")
+    ended = run(work, allocation, session.quiet, session.warn)
+    click.echo(ended.output, nl=False)
+    if ended.code:
+        click.echo("".join(ended.errors), nl=False, err=True)
+        raise click.exceptions.Exit(ended.code)
 
 
-def _whole(session: Session, words: tuple[str, ...], shards: int, cpus: int) -> tuple[tuple[str, ...], Path]:
-    """The words of the command in a job, with its cores and its workspace, and that workspace's folder.
+def _read(name: str, words: list[str], shards: int) -> click.Context:
+    """Read the words of the command as `ser` would, with the common options that stand before `slurm` and after it.
 
     Raises:
         ConfigError: there is no such command, or it has no parts.
         click.UsageError: an option of it is wrong.
     """
-    name, known = words[0], registry.names(COMMANDS)
+    known = registry.names(COMMANDS)
     if name not in known:
         raise registry.unknown("command", name, known)
     other: click.Command = registry.load(COMMANDS, name).command
-    more: list[str] = []
-    root = session.workspace.root
-    options = {str(p.name) for p in other.params}
-    if shards > 1 and "shard" not in options:
+    if shards > 1 and "shard" not in {p.name for p in other.params}:
         raise ConfigError(
             f"ser {name} has no --shard: it cannot be done in parts", action="Leave out --shards.", option="shards"
         )
-    if not isinstance(other, click.Group):
-        context = other.make_context(name, list(words[1:]), click.get_current_context().find_root())
-        given = {n for n in options if context.get_parameter_source(n) is ParameterSource.COMMANDLINE}
-        if shards > 1 and "shard" in given:
-            raise ConfigError("--shards gives each job its --shard", found="--shard", action="Leave out --shard.")
-        here = context.params.get("backend", "here") in ("here", LOCAL)
-        more += ["--jobs", str(cpus)] if "jobs" in options - given and here else []
-        root = context.params["workspace"] or root
-    if root == session.workspace.root != Path():
-        more += ["--workspace", str(root)]
-    return (*words, *more), root.resolve()
+    own = click.get_current_context()
+    ser = own.find_root()
+    above = click.Context(ser.command, info_name=ser.info_name, **ser.command.context_settings)
+    above.params = {option: _common(own, option) for option in COMMON}
+    context = other.make_context(name, list(words), above)
+    if shards > 1 and context.get_parameter_source("shard") is not ParameterSource.DEFAULT:
+        raise ConfigError("--shards gives each job its --shard", found="--shard", action="Leave out --shard.")
+    for option in ("halving", "overwrite"):
+        if shards > 1 and context.params.get(option):
+            raise ConfigError(
+                f"ser {name} --{option} cannot be done in parts",
+                found=f"--shards {shards}",
+                action=f"Leave out --shards, or --{option}.",
+                option="shards",
+            )
+    return context
+
+
+def _common(context: click.Context, name: str) -> Any:
+    return common_option(context, name, context.params.get(name))
+
+
+def _handed_on(context: click.Context) -> list[str]:
+    """The words of the common options that the command has from above."""
+    assert context.parent is not None
+    from_above = {n: v for n, v in context.parent.params.items() if v is not None and context.params.get(n) is None}
+    return [word for p in context.command.params if p.name in from_above for word in typed(p, from_above[p.name])]

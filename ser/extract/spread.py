@@ -164,7 +164,7 @@ def _on_slurm(
     """
     root = whole.workspace.root.resolve()
     whole = replace(whole, quiet=False, workspace=replace(whole.workspace, root=root))
-    key = repr((whole.dataset, whole.root, replace(whole.request, jobs=1)))
+    key = repr((Path.cwd(), whole.dataset, whole.root, replace(whole.request, jobs=1)))  # their paths may be relative
     folder = root / slurm.FOLDER / f"{whole.dataset}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     stores = whole.workspace.features(whole.dataset)
     seen = dict.fromkeys(_shards(stores), 0)  # what was there before does not count

@@ -6,11 +6,21 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, TextIO
+from typing import IO, NamedTuple, TextIO
 
 from ser.errors import SerError
 from ser.workers.processes import stop_signals
 from ser.workers.slurm import Again
+
+SOME_FAILED = 3  # the exit code of a command that is done, but for some items
+
+
+class Ended(NamedTuple):
+    """The end of a command: its exit code, its output, and the lines of its standard error."""
+
+    code: int
+    output: str
+    errors: list[str]
 
 
 @dataclass(frozen=True)
@@ -23,21 +33,20 @@ class SerCommand(Again):
 
     words: tuple[str, ...]
 
-    def __call__(self) -> str:
+    def __call__(self) -> Ended:
         """Give the command; what it prints is printed too, and returned.
 
         Raises:
-            SerError: its exit code is not 0.
+            SerError: it could not be done.
         """
-        code, said, errors = _given([sys.executable, "-m", "ser", *self.words])
-        if code:
-            reason = next((line.strip() for line in reversed(errors) if line.strip()), None)
-            raise SerError(f"{shlex.join(['ser', *self.words])} ended with exit code {code}", found=reason)
-        return said
+        ended = _given([sys.executable, "-m", "ser", *self.words])
+        if ended.code not in (0, SOME_FAILED):
+            reason = next((line.strip() for line in reversed(ended.errors) if line.strip()), None)
+            raise SerError(f"{shlex.join(['ser', *self.words])} ended with exit code {ended.code}", found=reason)
+        return ended
 
 
-def _given(words: list[str]) -> tuple[int, str, list[str]]:
-    """The exit code of a command, its output, and the lines of its standard error."""
+def _given(words: list[str]) -> Ended:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [*stop_signals(), signal.SIGUSR1, signal.SIGUSR2])
     try:
         child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -47,7 +56,7 @@ def _given(words: list[str]) -> tuple[int, str, list[str]]:
         try:
             errors = other.submit(_copied, child.stderr, sys.stderr)
             said = _copied(child.stdout, sys.stdout)
-            return child.wait(), "".join(said), errors.result()
+            return Ended(child.wait(), "".join(said), errors.result())
         finally:  # this job goes back into the queue
             child.kill()
             child.wait()

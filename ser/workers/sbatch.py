@@ -23,6 +23,9 @@ class Allocation:
         partition: None is the default of SLURM.
         sbatch: further options of `sbatch`, such as `account=speech`.
         at_once: the number of parts that run at the same time; None leaves it to SLURM.
+
+    Raises:
+        ConfigError: a value has several lines, which a script of SLURM cannot have.
     """
 
     name: str
@@ -31,6 +34,9 @@ class Allocation:
     partition: str | None = None
     sbatch: tuple[str, ...] = ()
     at_once: int | None = None
+
+    def __post_init__(self) -> None:
+        one_line(self.partition or "", *self.sbatch)
 
     @property
     def minutes(self) -> int:
@@ -77,37 +83,76 @@ def further(words: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def script(command: str, parts: int, allocation: Allocation, folder: Path) -> str:
+def one_line(*texts: str) -> None:
+    """Refuse a text of several lines, which would break a script.
+
+    Raises:
+        ConfigError: the first of them.
+    """
+    for text in texts:
+        if len(text.splitlines()) > 1 or text.endswith(("\n", "\r")):
+            raise ConfigError("a word of several lines cannot be in a script of SLURM", found=repr(text[:80]))
+
+
+def script(words: Sequence[str], more: Sequence[str], parts: int, allocation: Allocation, folder: Path) -> str:
     """A shell script that submits a command in parts, and then the whole command, by `sbatch` alone.
 
     Args:
-        command: the whole; a part of it has `--shard I/N` too.
+        words: the command; in a part of it `--shard I/N` follows them.
+        more: the words after that place.
         parts: their number; 0 submits the whole command alone.
         folder: for logs.
+
+    Raises:
+        ConfigError: a word, or the folder's name, cannot be in a script.
     """
+    folder = folder.resolve()
+    one_line(*words, *more, str(Path.cwd()))
+    logs = log_pattern(folder)
+    begin, end = shlex.join(words), "".join(f" {shlex.quote(word)}" for word in more)
     lines = ["#!/bin/bash", f"#SBATCH --job-name={allocation.name}", f"#SBATCH --time={allocation.minutes}"]
     lines += [f"#SBATCH --cpus-per-task={allocation.cores}", "#SBATCH --requeue", "#SBATCH --open-mode=append"]
-    lines += [f"#SBATCH --partition={allocation.partition}"] if allocation.partition else []
-    for name, value in allocation.further.items():
-        lines.append(f"#SBATCH --{name}" + ("" if value is True else f"={shlex.quote(value)}"))
-    last = [*lines, f"#SBATCH --output={folder}/%j.log", command, "END"]
-    begin = ["#!/bin/bash", f"mkdir -p {shlex.quote(str(folder))}"]
+    lines += [_directive("partition", allocation.partition)] if allocation.partition else []
+    lines += [_directive(name, value) for name, value in allocation.further.items()]
+    last = [*lines, _directive("output", f"{logs}/%j.log"), f"{begin}{end}", "END"]
+    places = [f"cd {shlex.quote(str(Path.cwd()))} || exit", f"mkdir -p {shlex.quote(str(folder))}"]
     if not parts:
-        return "\n".join([*begin, "sbatch << 'END'", *last])
+        return "\n".join(["#!/bin/bash", *places, "sbatch << 'END'", *last])
     at_once = f"%{allocation.at_once}" if allocation.at_once else ""
     return "\n".join(
         [
-            begin[0],
+            "#!/bin/bash",
             f"# A command in {parts} parts, and a last job that puts them together. `bash` submits both.",
-            begin[1],
+            *places,
             "array=$(sbatch --parsable << 'END'",
             *lines,
             f"#SBATCH --array=0-{parts - 1}{at_once}",
-            f"#SBATCH --output={folder}/%A_%a.log",
-            f"{command} --shard $SLURM_ARRAY_TASK_ID/{parts}",
+            _directive("output", f"{logs}/%A_%a.log"),
+            f"{begin} --shard $SLURM_ARRAY_TASK_ID/{parts}{end} || [ $? = 3 ]  # 3: done, but for some items",
             "END",
-            ")",
-            "sbatch --dependency=afterok:${array%%;*} << 'END'",
+            ") || exit",
+            "sbatch --dependency=afterok:${array%%;*} --kill-on-invalid-dep=yes << 'END'",
             *last,
         ]
     )
+
+
+def log_pattern(folder: Path) -> str:
+    """The name of a folder in a pattern of log files.
+
+    >>> log_pattern(Path("/tmp/50%"))
+    '/tmp/50%%'
+
+    Raises:
+        ConfigError: it has several lines, or a backslash, with which SLURM replaces nothing.
+    """
+    one_line(str(folder))
+    if "\\" in str(folder):
+        raise ConfigError(
+            f"{folder} cannot have the logs of SLURM: a backslash is in its name", action="Choose another workspace."
+        )
+    return str(folder).replace("%", "%%")
+
+
+def _directive(name: str, value: Any) -> str:
+    return f"#SBATCH --{name}" + ("" if value is True else f"={shlex.quote(value)}")

@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -21,7 +22,7 @@ from ser.errors import ConfigError, SerError
 from ser.jsonfile import write_json
 from ser.optional import absent
 from ser.workers.processes import signals_blocked
-from ser.workers.sbatch import Allocation
+from ser.workers.sbatch import Allocation, log_pattern
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -110,19 +111,42 @@ def run(work: Work[T], allocation: Allocation, quiet: bool, say: Say, made: Call
         ConfigError: SLURM or submitit is not there, or SLURM refuses the jobs.
         SerError: a part died: which one, why, and where its log is.
     """
-    jobs = _earlier(work.folder)
-    if jobs is not None:
-        say(f"{work.label}: jobs {_numbers(jobs)} of this command are there already")
-    else:
-        with signals_blocked():  # an interrupt would leave jobs that the next call does not know
-            jobs = submit(work, allocation)
-        say(f"{work.label}: jobs {_numbers(jobs)} are submitted; their logs are in {work.folder}")
+    with _alone(work):
+        jobs = _earlier(work.folder)
+        if jobs is not None:
+            say(f"{work.label}: jobs {_numbers(jobs)} of this command are there already")
+        else:
+            with signals_blocked():  # an interrupt would leave jobs that the next call does not know
+                jobs = submit(work, allocation)
+            say(f"{work.label}: jobs {_numbers(jobs)} are submitted; their logs are in {work.folder}")
     try:
         _watch(jobs, work.label, quiet, say, made)
     except KeyboardInterrupt:
         say(f"the jobs go on. The same command watches them again; scancel {_numbers(jobs)} ends them.")
         raise
     return _ended(jobs, work, say)
+
+
+@contextmanager
+def _alone(work: Work[Any]) -> Iterator[None]:
+    """Let one of several equal calls look for jobs and submit them, on whichever machine they are.
+
+    Raises:
+        SerError: another call does so now.
+    """
+    lock = work.folder.with_name(f"{work.folder.name}.submitting")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.mkdir()
+    except FileExistsError:
+        raise SerError(
+            f"{work.label}: the same command submits its jobs just now",
+            action=f"Give it again in a minute, and it watches those. If no such command runs, remove {lock}.",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.rmdir()
 
 
 def submit(work: Work[Any], allocation: Allocation) -> Jobs:
@@ -140,6 +164,10 @@ def submit(work: Work[Any], allocation: Allocation) -> Jobs:
         "signal_delay_s": WARNING_SECONDS,
         "stderr_to_stdout": True,
     }
+    if log_pattern(work.folder) != str(work.folder):
+        raise ConfigError(
+            f"{work.folder} cannot have the logs of SLURM: a % is in its name", action="Choose another workspace."
+        )
     more = {"requeue": True, **allocation.further}
     shutil.rmtree(work.folder, ignore_errors=True)
     try:
@@ -280,8 +308,13 @@ def _ended(jobs: Jobs, work: Work[T], say: Say) -> T:
     """The result of the last job.
 
     Raises:
-        SerError: a part died, or the last job.
+        SerError: a part died, or the last job; or an equal call, which watched too, has removed the results.
     """
+    if not jobs.folder.exists():
+        raise SerError(
+            f"{work.label}: the jobs have ended, and the same command, given a second time, has had their result",
+            action="Look there; or give it again, which does only what is missing.",
+        )
     died: list[tuple[str, str, Path]] = []
     until = time.monotonic() + RESULT_SECONDS
     for number, job in enumerate([*jobs.parts, jobs.last]):

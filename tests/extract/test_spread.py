@@ -18,10 +18,10 @@ from ser.extract import extraction, spread
 from ser.extract.request import ExtractionRequest
 from ser.extract.spread import Part
 from ser.features.stores.store import FeatureStore
-from ser.workers import slurm
+from ser.workers import command, slurm
 from ser.workers.engine import Engine
 from ser.workspace import Workspace
-from tests.simulated import SlurmQueue
+from tests.simulated import SlurmQueue, given_here
 
 COUNT = 9
 
@@ -116,6 +116,23 @@ def test_a_part_that_died_is_named_with_its_log_and_the_same_command_goes_on(
     assert _values(work.store("mine", "logmel")) == _alone(work, tmp_path)
 
 
+def test_a_part_whose_recordings_all_fail_is_not_dead(
+    work: Workspace, sbatch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--dataset", "mine", "--audio", "logmel", "--workspace", str(work.root)]
+    bad = [path for path in (tmp_path / "corpus").rglob("*.wav") if path.stem not in ("u0", "u1")]
+    for path in bad:
+        path.write_bytes(b"no audio")
+    monkeypatch.setattr(command, "_given", given_here(capsys))
+    monkeypatch.setattr(slurm, "_states", SlurmQueue())
+    assert main(["slurm", "--shards", "5", "extract", *common]) == 3
+    said = capsys.readouterr()
+    assert f"0 done, 2 skipped, {len(bad)} failed" in said.out
+    assert "died" not in said.err
+    assert "failures.csv" in said.err
+    assert len(_values(work.store("mine", "logmel"))[0]) == 2
+
+
 def test_the_printed_script_has_the_commands_of_the_parts_and_of_the_merge(
     work: Workspace, extract: Ser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,11 +140,13 @@ def test_the_printed_script_has_the_commands_of_the_parts_and_of_the_merge(
     words = ["extract", "--dataset=mine", "--print", "--at-once=2", "--jobs", "1", "--workspace", str(work.root)]
     assert main(words) == 0
     script = capsys.readouterr().out
-    array, merge = script.split("END\n)\n")
+    array, merge = script.split("END\n) || exit\n")
     for line in ("#SBATCH --array=0-2%2", "#SBATCH --gpus=1", "#SBATCH --requeue", "#SBATCH --cpus-per-task=1"):
         assert f"{line}\n" in array
     assert "--dependency=afterok:${array%%;*}" in merge
-    commands = [line.partition(" -m ser ")[2] for line in script.splitlines() if " -m ser " in line]
+    commands = [
+        line.partition(" -m ser ")[2].partition(" || ")[0] for line in script.splitlines() if " -m ser " in line
+    ]
     assert len(commands) == 2
     for number in range(3):
         assert main([*shlex.split(commands[0].replace("$SLURM_ARRAY_TASK_ID", str(number))), "--quiet"]) == 0

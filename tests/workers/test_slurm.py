@@ -3,7 +3,9 @@
 A real SLURM is in tests/real/test_slurm.py.
 """
 
+import os
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,8 @@ from ser.train.experiments.fit import fit
 from ser.train.runs import scheduler
 from ser.workers import command, slurm
 from ser.workers.command import SerCommand
-from ser.workers.sbatch import Allocation
-from tests.simulated import SlurmQueue
+from ser.workers.sbatch import Allocation, script
+from tests.simulated import SlurmQueue, given_here
 
 GIVEN = ["--audio", "a", "--epochs", "2", "--runs", "3", "--protocol", "official", "--head-option", "hidden=8"]
 
@@ -32,12 +34,7 @@ def jobs(
     maker.store("toy", "a")
     monkeypatch.chdir(maker.space.root)
 
-    def in_this_process(words: list[str]) -> tuple[int, str, list[str]]:
-        code = main(words[3:])
-        said = capsys.readouterr()
-        return code, said.out, said.err.splitlines()
-
-    monkeypatch.setattr(command, "_given", in_this_process)
+    monkeypatch.setattr(command, "_given", given_here(capsys))
 
     def give(*options: str, killed: tuple[int, ...] = ()) -> tuple[int, str, dict[str, bytes]]:
         monkeypatch.setattr(slurm, "_states", SlurmQueue(killed))
@@ -112,13 +109,95 @@ def test_the_printed_script_has_the_parts_and_the_whole(jobs: Callable[..., Any]
     Path("ser.yaml").write_text("slurm: {shards: 3, sbatch: [gpus=1]}\n")
     code, said, found = jobs("--print")
     assert (code, found) == (0, {})
-    array = said.split("END\n)\n")[0]
+    array = said.split("END\n) || exit\n")[0]
     assert "#SBATCH --array=0-2\n" in array
     assert "#SBATCH --gpus=1\n" in array
-    commands = [shlex.split(line.partition(" -m ser ")[2]) for line in said.splitlines() if " -m ser " in line]
-    assert commands[0] == [*commands[1], "--shard", "$SLURM_ARRAY_TASK_ID/3"]
-    assert commands[1][-2:] == ["--jobs", "1"]
+    part, whole = (shlex.split(line.partition(" -m ser ")[2]) for line in said.splitlines() if " -m ser " in line)
+    assert whole[:5] == ["fit", "--jobs", "1", "--dataset", "toy"]
+    assert part[: len(whole) + 2] == [*whole[:3], "--shard", "$SLURM_ARRAY_TASK_ID/3", *whole[3:]]
     assert not list(sbatch.iterdir())
+
+
+@pytest.mark.parametrize(("code", "part"), [(0, 0), (3, 0), (1, 1)])
+def test_a_printed_script_in_a_folder_whose_name_is_no_word(
+    code: int, part: int, sbatch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "it's 50%j"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    allocation = Allocation("numbers", partition="long nights", sbatch=("comment=#1 'of' 2",))
+    text = script(["sh", "-c", f"pwd; echo $0 $*; exit {code}"], ["--", "a b"], 2, allocation, Path("logs"))
+    program = tmp_path / "bin" / "sbatch"
+    program.write_text(f'#!/bin/sh\nk=$(ls {sbatch} | wc -l); (echo "$@"; cat) > {sbatch}/$k; echo "$k;cluster"\n')
+    subprocess.run(["bash"], input=text, text=True, check=True, cwd="/")
+    array, last = ((sbatch / name).read_text() for name in "01")
+    assert last.startswith("--dependency=afterok:0 --kill-on-invalid-dep=yes\n")
+    words = [shlex.split(line.removeprefix("#SBATCH ")) for line in array.splitlines() if line.startswith("#SBATCH ")]
+    assert ["--partition=long nights"] in words
+    assert ["--comment=#1 'of' 2"] in words
+    assert [f"--output={tmp_path}/it's 50%%j/logs/%A_%a.log"] in words
+    assert (folder / "logs").is_dir()
+    task = {**os.environ, "SLURM_ARRAY_TASK_ID": "1"}
+    for job, ended, said in ((array, part, "--shard 1/2 -- a b"), (last, code, "-- a b")):
+        body = job.partition("\n")[2]
+        done = subprocess.run(["bash"], input=body, text=True, capture_output=True, env=task)
+        assert (done.returncode, done.stdout) == (ended, f"{folder}\n{said}\n")
+
+
+@pytest.fixture
+def works(maker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Give `ser WORDS`, of which `slurm` is one: the work that it would submit."""
+    found: list[Any] = []
+
+    def run(work: Any, *_: Any) -> command.Ended:
+        found.append(work)
+        return command.Ended(0, "", [])
+
+    def give(*words: str) -> Any:
+        assert main([*words]) == 0
+        return found[-1]
+
+    monkeypatch.setattr(slurm, "run", run)
+    monkeypatch.chdir(tmp_path)
+    return give
+
+
+def test_what_stands_before_the_command_is_handed_on_to_its_jobs(works: Callable[..., Any], tmp_path: Path) -> None:
+    for name, rate in (("one.yaml", 0.5), ("two.yaml", 0.25)):
+        (tmp_path / name).write_text(f"fit: {{lr: {rate}}}\n")
+    fit = ["fit", "--dataset", "toy"]
+    work = works("--config", "one.yaml", "--verbose", "slurm", "--shards", "2", "--workspace", "w", "--quiet", *fit)
+    assert work.whole.words == (
+        *("fit", "--workspace", "w", "--config", "one.yaml", "--quiet", "--verbose", "--jobs", "1"),
+        *("--dataset", "toy"),
+    )
+    place = work.whole.words.index("--dataset")
+    assert work.parts[1].words == (*work.whole.words[:place], "--shard", "1/2", *work.whole.words[place:])
+    assert work.folder.parent == tmp_path / "w" / slurm.FOLDER
+    own = works("--config", "one.yaml", "slurm", *fit, "--config", "two.yaml", "--jobs", "3")
+    assert own.whole.words == (*fit, "--config", "two.yaml", "--jobs", "3")
+    files = works("--config", "one.yaml", "slurm", "predict", "--model", "m", "--", "-a.wav").whole.words
+    assert files[:3] == ("predict", "--config", "one.yaml")
+    assert files[-2:] == ("--", "-a.wav")
+    assert works("--config", "one.yaml", "slurm", "results", "list").whole.words[:3] == (
+        "results",
+        "--config",
+        "one.yaml",
+    )
+
+
+def test_the_same_jobs_are_those_of_the_same_work(
+    works: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["slurm", "fit", "--dataset", "toy", "--workspace", str(tmp_path)]
+    first = works(*words).folder
+    assert works("--quiet", "slurm", "--cpus", "4", "--time", "9", *words[1:]).folder == first
+    (tmp_path / "ser.yaml").write_text("fit: {lr: 0.5}\nresults: {}\n")
+    second = works(*words).folder
+    monkeypatch.chdir("/")
+    third = works(*words).folder
+    assert len({first, second, third}) == 3
+    assert {folder.parent for folder in (first, second, third)} == {tmp_path / slurm.FOLDER}
 
 
 @pytest.mark.parametrize(
@@ -132,6 +211,11 @@ def test_the_printed_script_has_the_parts_and_the_whole(jobs: Callable[..., Any]
         ),
         (["--shards", "2", "results", "list"], "ser results has no --shard: it cannot be done in parts"),
         (["--shards", "2", "fit", "--dataset", "toy", "--shard", "0/2"], "Leave out --shard."),
+        (["--shards", "2", "fit", "--dataset", "toy", "--halving", "2"], "ser fit --halving cannot be done in parts"),
+        (["--shards", "2", "extract", "--dataset", "toy", "--overwrite"], "Leave out --shards, or --overwrite."),
+        (["--config", "none.yaml", "fit", "--dataset", "toy"], "none.yaml"),
+        (["--partition", "a\nb", "fit", "--dataset", "toy"], "a word of several lines cannot be in a script"),
+        (["--print", "fit", "--dataset", "a\nEND\nb"], "a word of several lines cannot be in a script"),
         (["--at-once", "2", "fit", "--dataset", "toy"], "--at-once 2: there is one job"),
         (["--time", "soon", "fit", "--dataset", "toy"], "--time soon; expected minutes, or"),
     ],
@@ -151,7 +235,7 @@ def test_words_that_cannot_be_a_job(
 
 
 def test_a_command_in_a_process_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    assert SerCommand(("--version",))().startswith("ser, version")
+    assert SerCommand(("--version",))().output.startswith("ser, version")
     with pytest.raises(SerError, match=r"ser nonsense ended with exit code 2; found Error: unknown command 'nonsense'"):
         SerCommand(("nonsense",))()
     assert "unknown command 'nonsense'" in capsys.readouterr().err
@@ -185,6 +269,30 @@ def test_jobs_of_a_command_that_was_ended_are_watched_again(
     monkeypatch.setattr(slurm, "_states", queue)
     assert numbers()[0] == ""
     assert len(list(sbatch.iterdir())) == 2  # none was submitted twice
+
+
+def test_equal_commands_at_once(
+    numbers: Callable[[], tuple[Any, str]], sbatch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "jobs.submitting"
+    lock.mkdir()
+    said = numbers()[1]
+    assert "the same command submits its jobs just now. Give it again in a minute, and it watches those." in said
+    assert f"remove {lock}." in said
+    assert not list(sbatch.iterdir())
+    lock.rmdir()
+    queue, looks = SlurmQueue(), []
+
+    def both_watch(jobs: slurm.Jobs) -> dict[str, str]:
+        looks.append(jobs)
+        if len(looks) == 2:
+            assert numbers()[0] == ""  # it watches the same jobs to their end
+        return queue(jobs)
+
+    monkeypatch.setattr(slurm, "_states", both_watch)
+    assert "the same command, given a second time, has had their result" in numbers()[1]
+    assert len(list(sbatch.iterdir())) == 2
+    assert not lock.exists()
 
 
 def test_a_queue_is_read_and_a_controller_that_does_not_answer_ends_nothing(
@@ -247,6 +355,9 @@ def test_jobs_that_slurm_refuses_and_no_slurm(sbatch: Path, tmp_path: Path, monk
     program.write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: long' >&2\nexit 1\n")
     with pytest.raises(ConfigError, match=r"SLURM refuses the jobs; found .*invalid partition specified: long"):
         slurm.submit(work, Allocation("numbers", partition="long"))
+    for name, fault in {"50%": "a % is in its name", "a\\b": "a backslash is in its name"}.items():
+        with pytest.raises(ConfigError, match=f"cannot have the logs of SLURM: {fault}"):
+            slurm.submit(slurm.Work([], int, tmp_path / name, "numbers"), Allocation("numbers"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match=r"there is no srun here. Give the command on a machine of the cluster"):
         slurm.submit(work, Allocation("numbers"))
