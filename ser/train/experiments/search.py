@@ -64,7 +64,7 @@ def search(
     given = read_options(search, workspace, head, options)
     if halving is not None and (halving := check_whole("halving", halving)) < 2:
         raise ConfigError(
-            f"halving = {halving}", expected="one run in 2 or more goes on", action="Take 3, or leave it out."
+            f"halving = {halving}", expected="2 or more: one run in so many goes on", action="Take 3, or None."
         )
     data = load(dataset, given)
     variants = _different([_variant(data, setting, given) for setting in settings(grid, random, given.seed)])

@@ -127,7 +127,7 @@ class Race:
     rungs: Rungs
     run: int
     fold: str
-    _known: dict[tuple[int, int], float | None] = field(default_factory=dict)
+    _known: dict[tuple[int, int], float | None] = field(default_factory=dict, init=False)
 
     def is_beaten(self, place: int, rung: int, score: float) -> bool:
         """True if a setting's run leaves with this score at a rung: too many of the settings before it were better there."""
