@@ -368,7 +368,9 @@ class Comparison(Model, kw_only=True):
     """Two systems compared in pairs on the same test utterances; see `ser.results.statistics.paired`."""
 
     metric: MetricName
-    difference: Annotated[float, Meta(ge=-1, le=1, description="The first minus the second.")]
+    difference: Annotated[
+        float, Meta(description="The first minus the second; of correlations and errors it may be beyond -1 and 1.")
+    ]
     ci_95: Annotated[
         Interval, Meta(description="Speakers and runs drawn again; over runs where speakers are not known.")
     ]
