@@ -121,9 +121,9 @@ def test_the_command_says_each_promise_in_a_line(capsys: pytest.CaptureFixture[s
 
 def test_what_ser_new_writes_keeps_its_promises(here: Path) -> None:
     for kind in checks.KINDS:
-        assert main(["new", kind, f"my_{kind}", "--quiet"]) == 0
-        assert Path(f"my_{kind}.py").is_file()
-        assert [fault for _, fault in checks.check(kind, f"./my_{kind}.py") if fault] == []
+        assert main(["new", kind, f"kept_{kind}", "--quiet"]) == 0
+        assert Path(f"kept_{kind}.py").is_file()
+        assert [fault for _, fault in checks.check(kind, f"./kept_{kind}.py") if fault] == []
 
 
 def test_the_kinds_are_those_that_a_file_can_be_started_of() -> None:

@@ -52,6 +52,8 @@ NOT_FIXED = {
     "output",
     "log",
     "jobs",
+    "memory",
+    "shard",
     "stack",
     "device",
     "quiet",
