@@ -349,10 +349,12 @@ def _plugin(package: str, kind: str, shown: str, module: ModuleType, attribute: 
         documented = found.__doc__ or documented
     missing = [name for name in (main, *needs) if name and name not in members]
     if missing:
+        own = [name for name, value in members.items() if getattr(value, "__module__", "") == module.__name__]
         raise ConfigError(
             f"{shown} lacks {', '.join(missing)}",
             expected=f"what a {kind} has: {', '.join(filter(None, (main, *needs)))}",
-            action="See docs/extending.md.",
+            found=", ".join(own) if own else None,
+            action=f"Is it a {kind}? See docs/extending.md.",
         )
     given = members[main] if main else None
     function = (

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
+from ser.commands._types import Whole
 from ser.results.headlines import EXPERIMENT, STUDY
 from ser.results.listing import SORTS
 
@@ -23,7 +24,7 @@ from ser.results.listing import SORTS
 @click.option(
     "--sort", type=click.Choice(SORTS, case_sensitive=False), default="started", show_default=True, help="Highest last."
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Only the last ones: the newest, or the best.")
+@click.option("--limit", type=Whole(min=1), help="Only the last ones: the newest, or the best.")
 @click.option("--json", "form", flag_value="json", help="As a JSON list, all columns.")
 @click.option("--csv", "form", flag_value="csv", help="As CSV, all columns.")
 def command(

@@ -12,7 +12,7 @@ import click
 
 from ser.commands._base import Session
 from ser.commands._configuration import recorded_command
-from ser.commands._types import Items, Number, Plugin, Word
+from ser.commands._types import Items, Number, Plugin, Whole, Word
 from ser.errors import ConfigError
 from ser.registry import has, names, unknown
 from ser.train.classical.classifier import PREFIX
@@ -180,7 +180,7 @@ def _type(field: Field[Any]) -> Any:
     if float in kinds:
         return Number(least if above is None else above, below, min_open=above is not None, max_open=True)
     if int in kinds or field.name == "folds":
-        return click.INT if least is None else click.IntRange(least)
+        return click.INT if least is None else Whole(least)
     return click.STRING
 
 

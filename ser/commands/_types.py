@@ -93,8 +93,16 @@ class Folder(click.ParamType):  # type: ignore[type-arg]
         return Path(value)
 
 
+class Whole(click.IntRange):
+    """A whole number within limits."""
+
+    name = "whole number"
+
+
 class Number(click.FloatRange):
     """A number within limits, which `nan` is not."""
+
+    name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         found = super().convert(value, param, ctx)

@@ -7,7 +7,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._training import fold_options, protocol_options
-from ser.commands._types import Folder, Number
+from ser.commands._types import Folder, Number, Whole
 
 
 @click.command("audit", cls=Command)
@@ -27,7 +27,7 @@ from ser.commands._types import Folder, Number
     help="Seconds; longer utterances are a finding.",
 )
 @click.option("--no-audio", is_flag=True, help="Look at the table and the folds only.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: one for each core]")
+@click.option("--jobs", type=Whole(min=1), help="Worker processes.  [default: one for each core]")
 @click.option(
     "--write-folds",
     type=click.Path(dir_okay=False, path_type=Path),

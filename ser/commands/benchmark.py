@@ -8,6 +8,7 @@ import click
 from ser import registry
 from ser.commands._base import Command, Session
 from ser.commands._training import options_of
+from ser.commands._types import Whole
 from ser.errors import ConfigError
 
 LIST, EXPORT, FOLDER = "list", "export", "ser.results.benchmarks"
@@ -18,7 +19,7 @@ LIST, EXPORT, FOLDER = "list", "export", "ser.results.benchmarks"
 @click.option("--dataset", help="The table with the corpus.  [default: the one called as the corpus]")
 @click.option("--audio", help="Audio stores, by encoder or store name.")
 @click.option("--text", help="Text stores, by encoder or store name.")
-@click.option("--runs", type=click.IntRange(min=1), help="Seeds.  [default: the benchmark's, 5 for most]")
+@click.option("--runs", type=Whole(min=1), help="Seeds.  [default: the benchmark's, 5 for most]")
 @options_of("jobs", "backend", "address")
 @click.option(
     "--dry-run", is_flag=True, help="Say what is missing, and what would be run; exit code 3 where something is."

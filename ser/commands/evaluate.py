@@ -7,7 +7,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._configuration import recorded_command
-from ser.commands._types import Items
+from ser.commands._types import Items, Number, Whole
 from ser.results.metrics.suite import LIMITS
 
 
@@ -58,7 +58,7 @@ from ser.results.metrics.suite import LIMITS
 )
 @click.option(
     "--examples",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=1,
     show_default=True,
     help="For --explain: utterances of each class that were recognised, and that were missed.",
@@ -70,7 +70,7 @@ from ser.results.metrics.suite import LIMITS
 @click.option("--device", default="cpu", show_default=True)
 @click.option(
     "--memory",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="GIB",
     help="What the features of a corpus may take; larger ones stay on disk, and are read as they are needed.  [default: as "
     "much as they need]",

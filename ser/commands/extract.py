@@ -9,7 +9,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._configuration import without
-from ser.commands._types import Folder, Items, Number
+from ser.commands._types import Folder, Items, Number, Whole
 from ser.workers.engine import parse_shard
 
 if TYPE_CHECKING:
@@ -85,9 +85,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Type of stored frames.",
 )
-@click.option(
-    "--jobs", type=click.IntRange(min=1), help="Cores to use; of SLURM, for each part.  [default: all; of SLURM 1]"
-)
+@click.option("--jobs", type=Whole(min=1), help="Cores to use; of SLURM, for each part.  [default: all; of SLURM 1]")
 @click.option(
     "--shard",
     type=_Parsed(parse_shard, "I/N", "I/N, with I from 0 to N - 1"),
@@ -101,15 +99,11 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Extract in parts on a cluster, and merge: a job array of SLURM, or workers of Dask or Ray.",
 )
-@click.option(
-    "--shards", type=click.IntRange(min=1), metavar="N", help="Of --backend: the number of parts.  [default: 8]"
-)
+@click.option("--shards", type=Whole(min=1), metavar="N", help="Of --backend: the number of parts.  [default: 8]")
 @click.option(
     "--address", metavar="HOST:PORT", help="Of Dask or Ray.  [default: DASK_SCHEDULER_ADDRESS or RAY_ADDRESS]"
 )
-@click.option(
-    "--at-once", type=click.IntRange(min=1), metavar="N", help="Of SLURM: the parts that run at the same time."
-)
+@click.option("--at-once", type=Whole(min=1), metavar="N", help="Of SLURM: the parts that run at the same time.")
 @click.option("--partition", metavar="NAME", help="Of SLURM.")
 @click.option(
     "--time",
@@ -127,7 +121,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 )
 @click.option(
     "--verify",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=0,
     metavar="N",
     help="Encode N utterances of each store again, alone, and report the largest difference.",

@@ -6,6 +6,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._training import arguments, report, training_options
+from ser.commands._types import Whole
 
 
 @click.command("finetune", cls=Command)
@@ -18,9 +19,7 @@ from ser.commands._training import arguments, report, training_options
     show_default=True,
     help="encoder: train only what comes after the head's embedding.",
 )
-@click.option(
-    "--tune-epochs", type=click.IntRange(min=1), help="Epochs of the second training.  [default: as the first]"
-)
+@click.option("--tune-epochs", type=Whole(min=1), help="Epochs of the second training.  [default: as the first]")
 @click.option(
     "--lr-factor", default=0.1, show_default=True, help="Learning rate of the second training, as a share of --lr."
 )

@@ -6,6 +6,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._training import arguments, report, training_options
+from ser.commands._types import Whole
 
 
 @click.command("fit", cls=Command)
@@ -19,12 +20,12 @@ from ser.commands._training import arguments, report, training_options
 )
 @click.option(
     "--random",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     help="Draw so many settings from --grid, which may then have ranges, as lr=1e-4:1e-2:log.",
 )
 @click.option(
     "--halving",
-    type=click.IntRange(min=2),
+    type=Whole(min=2),
     metavar="N",
     help="With --grid: successive halving. At some epochs only runs among the best on validation, one in N, go on.",
 )

@@ -22,5 +22,5 @@ def command(session: Session, kind: str, name: str, output: Path) -> None:
     ser new head my_head
     """
     path, tried = starter.start(kind, name, output)
-    session.say(f"{path}: its first lines say what to change. To try it, there:")
-    session.say(f"\n    {tried}")
+    session.say(f"{path}: its first lines say what to change. What it must be able to do, checked:")
+    session.say(f"\n    ser check {kind} {path}\n\nTo try it, in the workspace that ser demo leaves:\n\n    {tried}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Folder, Number, Pairs
+from ser.commands._types import Folder, Number, Pairs, Whole
 
 
 @click.command("serve", cls=Command)
@@ -18,10 +18,8 @@ from ser.commands._types import Folder, Number, Pairs
     help="As of ser predict. May be repeated: a request names one; the first is the default.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is every one.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
-@click.option(
-    "--max-bytes", type=click.IntRange(min=1), default=32 * 2**20, show_default=True, help="The largest upload."
-)
+@click.option("--port", type=Whole(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--max-bytes", type=Whole(min=1), default=32 * 2**20, show_default=True, help="The largest upload.")
 @click.option(
     "--max-seconds",
     type=Number(min=0, max=86400, min_open=True),

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from ser import registry
 from ser.commands._base import COMMANDS, Command, Session, common_option
 from ser.commands._configuration import COMMON, typed
+from ser.commands._types import Whole
 from ser.errors import ConfigError
 from ser.workers.engine import LOCAL
 
@@ -19,16 +20,14 @@ from ser.workers.engine import LOCAL
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND...")
 @click.option(
     "--shards",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=1,
     show_default=True,
     metavar="N",
     help="Jobs for parts of the command, which takes --shard; one more job then does the whole from what they recorded.",
 )
-@click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="The parts that run at the same time.")
-@click.option(
-    "--cpus", type=click.IntRange(min=1), default=1, show_default=True, help="Cores of a job, and its --jobs."
-)
+@click.option("--at-once", type=Whole(min=1), metavar="N", help="The parts that run at the same time.")
+@click.option("--cpus", type=Whole(min=1), default=1, show_default=True, help="Cores of a job, and its --jobs.")
 @click.option("--partition", metavar="NAME", help="Of SLURM.")
 @click.option(
     "--time",

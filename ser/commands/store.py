@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Group, Session
-from ser.commands._types import Folder, Items
+from ser.commands._types import Folder, Items, Whole
 
 
 def _which(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,9 +103,7 @@ def export(session: Session, kind: str, output: Path, **which: Any) -> None:
     "--by", type=Items(), default="emotion", show_default=True, help="Columns that colour it, a panel for each."
 )
 @click.option("--method", type=click.Choice(["tsne", "umap", "pca"]), default="tsne", show_default=True)
-@click.option(
-    "--limit", type=click.IntRange(min=5), default=3000, show_default=True, help="Utterances to draw at most."
-)
+@click.option("--limit", type=Whole(min=5), default=3000, show_default=True, help="Utterances to draw at most.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--output",

@@ -183,8 +183,14 @@ def submit(work: Work[Any], allocation: Allocation) -> Jobs:
         executor.update_parameters(**options, additional_parameters=more)
         last = executor.submit(Last(work.whole, [job.paths.result_pickle for job in submitted])).job_id
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
+        found = _last_line(str(error))
+        there = "configuration source" not in found and "contact" not in found  # else no controller answers
         raise ConfigError(
-            "SLURM refuses the jobs", found=_last_line(str(error)), action="Correct --partition, --time or --sbatch."
+            "SLURM refuses the jobs" if there else "SLURM does not answer here",
+            found=found,
+            action="Correct --partition, --time or --sbatch."
+            if there
+            else "Give the command on a machine of the cluster, or --print.",
         ) from None
     except RuntimeError:
         raise ConfigError(
