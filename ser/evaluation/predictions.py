@@ -11,6 +11,8 @@ from ser.evaluation.head_outputs import CorpusFeatures, load_features_for
 from ser.features.stored_layers import block_as_used
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import UNKNOWN_SOURCE, Tensors
+from ser.metadata.copies import in_common
+from ser.metadata.table import load_table
 from ser.results.records.names import SHARED_FOLDS
 from ser.train.runs.predictions import prediction_rows
 from ser.workspace import Workspace
@@ -153,16 +155,23 @@ def _validation_of_heads(model: EvaluatedModel) -> pd.DataFrame:
 
 
 def _without_trained_audio(data: Tensors, model: EvaluatedModel, space: Workspace) -> tuple[Tensors, int]:
-    """Leave out utterances whose audio is, byte for byte, audio of a corpus that the heads were trained on."""
+    """Leave out utterances whose audio is of a corpus that the heads were trained on.
+
+    It is where it is the same byte for byte, or where a part of the same file was trained on that it overlaps with.
+    """
     known: set[bytes] = set()
     audio = [b.name for b in data.blocks if b.modality == "audio"]
-    for corpus in model.corpora:
+    twice = np.zeros(len(data.frame), dtype=bool)
+    for corpus in model.corpora if audio else []:
         for name in audio:
             if name in space.stores(corpus):
                 with FeatureStore(space.store(corpus, name)) as store:
                     known |= set(store.sources().values())
+        if corpus in space.datasets() and data.table.facts.get("root"):
+            trained = load_table(corpus, space)
+            if trained.facts.get("root"):
+                twice |= in_common(data.frame, data.table.root, trained.frame, trained.root)
     known.discard(UNKNOWN_SOURCE)
-    twice = np.zeros(len(data.frame), dtype=bool)
     for name in audio if known else []:
         with FeatureStore(space.store(data.dataset, name)) as store:
             sources = store.sources()
@@ -171,7 +180,11 @@ def _without_trained_audio(data: Tensors, model: EvaluatedModel, space: Workspac
         return data, 0
     ids = list(data.frame["utterance_id"][~twice])
     if not ids:
-        raise ConfigError(f"all audio of {data.dataset} is in a corpus that {model.name} was trained on")
+        raise ConfigError(
+            f"all audio of {data.dataset} is in a corpus that {model.name} was trained on ({', '.join(model.corpora)}), whole "
+            "or in parts",
+            expected="a corpus with other recordings",
+        )
     blocks = [
         block_as_used(space.store(data.dataset, b.name), ids, b.name, data.stores[b.name], b.streamed)
         for b in data.blocks

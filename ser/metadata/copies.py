@@ -1,13 +1,21 @@
 """Audio that is in a table more than once, as `ser audit` found it: kept beside the table for every later record.
 
+Audio that two tables share, as whole files or as parts of them, is found from the tables alone.
+
 `metadata/NAME.copies.json` holds pairs of utterance ids and the hash of the table that they were found in: of another
 table they say nothing.
 """
 
 import json
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from ser.errors import CorpusError
 from ser.files import JsonObject, parse_json, read_bytes
@@ -77,3 +85,33 @@ def _pairs(value: object, kind: str) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"{kind}, which are not pairs of utterance ids")
         found.append((pair[0], pair[1]))
     return tuple(found)
+
+
+def in_common(frame: pd.DataFrame, root: Path, other: pd.DataFrame, other_root: Path) -> NDArray[np.bool_]:
+    """Find the rows that are of a file of another table, and of a part of it that a row there overlaps with; `(n,)`.
+
+    An empty start is the file's beginning, an empty end its end, an empty channel all of them. Links are followed.
+
+    Args:
+        frame, other: rows of the tables.
+        root, other_root: the folders that their paths are relative to.
+    """
+    theirs = {file: _parts(rows) for file, rows in other.groupby(_files(other, other_root))}
+    found = pd.Series(False, index=frame.index)
+    for file, rows in frame.groupby(_files(frame, root)):
+        if file in theirs:
+            starts, ends, channels = theirs[file]
+            for row, start, end, channel in zip(rows.index, *_parts(rows), strict=True):
+                same = (channels == channel) | np.isnan(channels) | np.isnan(channel)
+                found[row] = bool((same & (starts < end) & (start < ends)).any())
+    return np.asarray(found, dtype=np.bool_)
+
+
+def _files(frame: pd.DataFrame, root: Path) -> pd.Series:
+    """The audio file of each row; none for a row without audio."""
+    return frame["path"].map({path: os.path.realpath(root / path) for path in set(frame["path"]) - {""}})
+
+
+def _parts(rows: pd.DataFrame) -> tuple[NDArray[np.float64], ...]:
+    """The start, the end and the channel of each row; `(n,)` each."""
+    return rows["start"].fillna(0).to_numpy(), rows["end"].fillna(math.inf).to_numpy(), rows["channel"].to_numpy()

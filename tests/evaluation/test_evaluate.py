@@ -225,6 +225,24 @@ def test_audio_that_was_trained_on_is_left_out_of_another_corpus(space: Path, ma
     assert any("10 utterances whose audio" in stamp for stamp in record["stamps"])
 
 
+def test_parts_of_files_that_were_trained_on_are_left_out_too(space: Path) -> None:
+    for name, root in (("a", space), ("b", space)):
+        table = load_table(name, space)
+        table.facts["root"] = str(root)
+        if name == "a":  # parts of files, whose hashes are others; the corpora's paths are the same
+            table.frame["start"] = 0.5
+            table.frame["end"] = 1.2
+        else:
+            table.frame.loc[:2, "end"] = 0.5  # what lies before
+            table.frame.loc[3:, "path"] = [
+                p if n < 10 else f"own/{n}.wav" for n, p in enumerate(table.frame["path"][3:])
+            ]
+        write_table(table, Workspace(space))
+    record = evaluated(space, "whole", dataset="b")
+    assert record["data"]["utterances"] == 54
+    assert any("10 utterances whose audio" in stamp for stamp in record["stamps"])
+
+
 def test_a_transfers_head_is_tested_on_the_target_and_never_on_the_source(space: Path) -> None:
     record = evaluated(space, "moved", dataset="b", calibrate=True)
     assert record["scores"] == json.loads(json.dumps(plain(read_summary(space / "results" / "moved.json"))["pooled"]))
