@@ -35,8 +35,9 @@ def refuse_what_is_of_classes(model: EvaluatedModel, asked: Mapping[str, Any]) -
     """
     for option, given in asked.items():
         if given and (option != "--conformal" or model.learns.kind == LABELS):
+            what = "classes or dimensions" if option == "--conformal" else "classes"
             raise ConfigError(
-                f"{option} is of heads on classes, and {model.name} learned {model.learns.text}",
+                f"{option} is of heads on {what}, and {model.name} learned {model.learns.text}",
                 action=f"Leave {option} out.",
             )
 

@@ -170,8 +170,9 @@ def test_several_labels_have_each_its_scores(space: Workspace) -> None:
     each = [((r["p_sadness"] > 0.5) != (r["y_sadness"] > 0.5)).mean() for _, r in test.groupby("run")]
     assert record["outputs"]["sadness"]["scores"]["Hamming"]["values"] == pytest.approx(each)
     for option in ({"calibrate": True}, {"conformal": 0.9}, {"suite": True}, {"novelty": ["e"]}, {"explain": True}):
+        what = "classes or dimensions" if "conformal" in option else "classes"
         with pytest.raises(
-            ConfigError, match=rf"--{next(iter(option))} is of heads on classes, and several learned labels"
+            ConfigError, match=rf"--{next(iter(option))} is of heads on {what}, and several learned labels"
         ):
             evaluate("several", space, **option)
     with pytest.raises(ConfigError, match="no utterance of bare has several labels"):

@@ -9,7 +9,7 @@ import msgspec
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.results.metrics.measures import alike, measure_of, truth_columns
+from ser.results.metrics.measures import alike, measure_of, ratings_beside, truth_columns
 from ser.results.records.beside import beside
 from ser.results.records.find import dataset_of, fact_of, find_summary, is_system
 from ser.results.records.kinds import read_record, read_summary
@@ -248,16 +248,18 @@ def _chosen(
 
 
 def _refuse_other_data(members: Sequence[Member]) -> None:
+    kind = _kind(members[0].frame)
     facts: dict[str, Callable[[Member], str]] = {
         "another dataset": lambda m: tested_on(m.summary),
         "another target": lambda m: _kind(m.frame),
         "another label scheme": lambda m: str(fact_of(m.summary, "scheme")),
         "another protocol": lambda m: str(fact_of(m.summary, "protocol")),
-        "other classes": lambda m: ", ".join(sorted(m.classes)),
+        f"other {kind if kind in ('dimensions', 'labels') else 'classes'}": lambda m: ", ".join(sorted(m.classes)),
     }
+    shown = {"another target": _learned}
     for what, of in facts.items():
         if len({of(m) for m in members}) > 1:
-            raise ConfigError(f"the results are not comparable: {what}", found=_each(members, of))
+            raise ConfigError(f"the results are not comparable: {what}", found=_each(members, shown.get(what, of)))
 
 
 def _refuse_other_utterances(members: Sequence[Member]) -> None:
@@ -291,7 +293,13 @@ def _refuse_other_utterances(members: Sequence[Member]) -> None:
 def _kind(frame: pd.DataFrame) -> str:
     """The kind of target; results on votes and on one class have the metrics of classes in common."""
     kind = measure_of(frame).kind
-    return "emotion or votes" if kind in ("emotion", "votes") else kind
+    return "emotion" if kind == "votes" else kind
+
+
+def _learned(member: Member) -> str:
+    """The target as it was asked for; of dimensions their names, which may stand beside the class."""
+    kind = measure_of(member.frame).kind
+    return ",".join(member.classes) if kind == "dimensions" else ",".join([kind, *ratings_beside(member.frame)[0]])
 
 
 def _each(members: Sequence[Member], of: Callable[[Member], str]) -> str:

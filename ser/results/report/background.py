@@ -145,7 +145,7 @@ def audit_lines(audit: AuditFacts) -> list[str]:
         if seen:
             where = f"up to {seen} of a fold's are in training or validation too"
         unknown = f"; unknown for {share.unknown} utterances" if share.unknown else ""
-        lines.append(f"{things}: of {share.test:g} in the test part of a fold (mean), {where}{unknown}")
+        lines.append(f"{things}: of {share.test:.1f} in the test part of a fold (mean), {where}{unknown}")
     independent = {True: "yes", False: "no", None: "not known"}[audit.speaker_independent]
     lines.append(f"speaker-independent: {independent}")
     lines.append(f"utterances in two parts of a fold: {audit.overlap}")

@@ -30,6 +30,8 @@ from ser.train.runs.options import FitOptions
 from ser.train.runs.scheduler import train_all
 from ser.workers.engine import LOCAL
 
+FIRST = 3  # settings that cannot be trained, in a message
+
 
 @dataclass(eq=False)
 class Halved:
@@ -83,11 +85,13 @@ class Halving:
 
     Attributes:
         eta: at a rung one run in so many goes on.
+        refused: settings that cannot be trained, each with its reason.
         settings: by the hash of their configuration.
         picked: runs of the settings that single folds chose, by the same hash.
     """
 
     eta: int
+    refused: Sequence[str] = ()
     settings: dict[str, Halved] = field(default_factory=dict)
     picked: dict[str, list[Run]] = field(default_factory=dict)
 
@@ -98,7 +102,7 @@ class Halving:
             ConfigError: there is nothing to halve, or a setting cannot be judged by epoch.
             StoreError: another process is at the same search.
         """
-        whole = _climb(experiments, self.eta, options)
+        whole = _climb(experiments, self.eta, self.refused, options)
         lock = options.workspace.results / f"halving-{whole.search}"
         with closing(Lock(lock, False, partial(_restart, experiments), "search by halving", "")):
             self._train(experiments, options, label, whole)
@@ -137,7 +141,7 @@ def _best(settings: list[Halved], folds: Sequence[Fold], options: FitOptions) ->
         best.complete(folds, options)
 
 
-def _climb(experiments: Sequence[Experiment], eta: int, options: FitOptions) -> Rungs:
+def _climb(experiments: Sequence[Experiment], eta: int, refused: Sequence[str], options: FitOptions) -> Rungs:
     """Give each experiment its rungs; those of the last, which name all settings."""
     if options.backend != LOCAL:
         raise ConfigError(f"--halving with --backend {options.backend}", expected=f"the backend {LOCAL}")
@@ -151,8 +155,10 @@ def _climb(experiments: Sequence[Experiment], eta: int, options: FitOptions) -> 
     if rungs < 1:
         raise ConfigError(
             f"--halving {eta} of {len(experiments)} settings of {min(epochs)} epochs",
-            expected=f"at least {eta} of both",
-            action="Search more settings, or leave --halving out.",
+            expected=f"at least {eta} settings that can be trained, and {eta} epochs",
+            found=_first(refused),
+            action=f"{'Mend or replace what cannot be trained, take' if refused else 'Take'} more settings or epochs, or leave "
+            "--halving out.",
         )
     search = config_hash({"eta": eta, "settings": [e.job.config_hash for e in experiments]})
     settings: list[tuple[Path, str]] = []
@@ -165,13 +171,27 @@ def _climb(experiments: Sequence[Experiment], eta: int, options: FitOptions) -> 
     return own
 
 
+def _first(refused: Sequence[str]) -> str | None:
+    """Name the settings that cannot be trained; of many the first ones. None if there are none."""
+    shown = [reason.rstrip(".") for reason in refused[:FIRST]]
+    more = [f"and {len(refused) - FIRST} more"] if len(refused) > FIRST else []
+    return f"what cannot be trained: {'; '.join([*shown, *more])}" if shown else None
+
+
 def _epochs(experiment: Experiment) -> int:
     recipe = experiment.job.recipe
-    fits = isinstance(recipe, Config) and recipe.average == "none" and recipe.snapshots == 1
-    if not (isinstance(recipe, Config) and fits and part_of(recipe.head) == recipe.head):
+    if not isinstance(recipe, Config) or part_of(recipe.head) != recipe.head:
         raise ConfigError(
-            f"--halving with {experiment.name}",
-            expected="one head that is judged after each epoch: none of scikit-learn, no late fusion, --average or --snapshots",
+            f"--halving with --head {recipe.head}",
+            expected="one head that is judged after each epoch: none of scikit-learn, and no late fusion",
+            action="Take another head, or leave --halving out.",
+        )
+    if recipe.average != "none" or recipe.snapshots != 1:
+        option = f"--average {recipe.average}" if recipe.average != "none" else f"--snapshots {recipe.snapshots}"
+        raise ConfigError(
+            f"--halving with {option}",
+            expected="a head that is judged after each epoch by its own weights",
+            action="Leave one of them out.",
         )
     if not all(len(fold.validation) for fold in experiment.folds):
         raise ConfigError("--halving where a fold has no validation part", action="Take another --protocol.")

@@ -16,6 +16,7 @@ from msgspec import UNSET
 
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
+from ser.results.cells import setting as cell
 from ser.results.metrics.measures import chosen_by
 from ser.results.records.names import config_hash
 from ser.results.result import Result
@@ -75,7 +76,8 @@ def search(
     hashes = [None if v.experiment is None else v.experiment.job.config_hash for v in variants]
 
     by = chosen_by(data.target.kind)
-    halved = None if halving is None else Halving(halving)
+    refused = [f"{cell(v.facts['setting'])}: {v.refusal.line()}" for v in variants if v.refusal is not None]
+    halved = None if halving is None else Halving(halving, refused)
 
     def body(path: Path) -> dict[str, Any]:
         return {

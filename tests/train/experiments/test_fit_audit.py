@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from msgspec import convert
+
 from ser.metadata.copies import Copies, write_copies
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.folds.fold_file import save_folds
 from ser.metadata.folds.protocols import make_folds
 from ser.metadata.table import load_table
+from ser.results.records.data_facts import AuditFacts
+from ser.results.report.background import audit_lines
 from ser.train.experiments.fit import fit
 
 FAST = {"scheme": "native", "runs": 1, "epochs": 2, "head": "linear", "quiet": True}
@@ -28,6 +32,9 @@ def test_copies_of_test_audio_become_a_stamp(maker: Any) -> None:
     stamp = "identical audio: 1 test utterances are in training or validation too, some under another label"
     assert stamp in after["stamps"]
     assert stamp not in before["stamps"]
+    share = {**before["data"]["audit"]["shares"]["speaker"], "test": 10 / 3}
+    told = audit_lines(convert({**before["data"]["audit"], "shares": {"speaker": share}}, AuditFacts))
+    assert told[0].startswith("speakers: of 3.3 in the test part of a fold (mean)")
 
 
 def test_folds_from_a_file_give_the_numbers_of_their_protocol(maker: Any, tmp_path: Path) -> None:

@@ -303,9 +303,12 @@ def test_a_label_scheme_plays_no_part_in_dimensions(rated: Any) -> None:
 
 
 def test_results_of_other_targets_are_not_compared(rated: Any) -> None:
-    one, other = (summary_of(rated, target=t) for t in ("emotion", "arousal"))
-    with pytest.raises(ConfigError, match="not comparable: another target"):
-        compare_results([one["experiment"], other["experiment"]], rated.space.results)
+    one, both, two = (summary_of(rated, target=t)["experiment"] for t in ("emotion,arousal", "arousal", "valence"))
+    named = f"not comparable: another target; found {one}: emotion,arousal; {both}: arousal$"
+    with pytest.raises(ConfigError, match=named):
+        compare_results([one, both], rated.space.results)
+    with pytest.raises(ConfigError, match=f"not comparable: other dimensions; found {both}: arousal; {two}: valence$"):
+        compare_results([both, two], rated.space.results)
 
 
 def test_votes_are_learned_and_rows_without_a_majority_are_never_tested(rated: Any) -> None:
