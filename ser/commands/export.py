@@ -103,5 +103,5 @@ def onnx(
     )
     if done.reads != WAVEFORM:
         session.warn(f"the graph begins with features: {done.why}")
-    session.say(f"written: {done.path}, from {done.reads} to probabilities")
+    session.say(f"written: {done.path}, from {done.reads} to the answer")
     session.say(f"largest difference from PyTorch, on {done.heard}: {done.difference:.1e}")

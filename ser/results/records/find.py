@@ -133,6 +133,8 @@ def find_summary(name: str, folder: Path) -> Path:
 
 
 def _no_result(name: str, names: list[str], folder: Path) -> ConfigError:
+    if "/" in name or os.sep in name:
+        return ConfigError(f"there is no {name}", expected="a file or a folder that is there, or the name of a result")
     if not names:
         return ConfigError(f"there are no results in {folder}", action="Train something first: ser fit --help")
     near = get_close_matches(name, names, n=3)
