@@ -150,7 +150,7 @@ def test_an_empty_workspace_says_so(tmp_path: Path) -> None:
     assert "No results in" in result.stderr
     with pytest.raises(ConfigError, match="there are no results in"):
         find_summary("x", tmp_path)
-    with pytest.raises(ConfigError, match="there is no models/x.onnx; expected a file or a folder that is there"):
+    with pytest.raises(ConfigError, match=r"there is no models/x\.onnx; expected a file or a folder that is there"):
         find_summary("models/x.onnx", tmp_path)
 
 
