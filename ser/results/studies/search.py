@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Count, Model, Positive, require
 from ser.results.blocks import Block, Notice, Table
-from ser.results.cells import head_of, main_head, number, score, score_cells, score_heads, setting, with_interval
+from ser.results.cells import head_of, main_head, many, number, score, score_cells, score_heads, setting, with_interval
 from ser.results.records.model import Beside, Metrics, Notes, RunRecord
 from ser.results.records.study_numbers import Nested
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
@@ -81,6 +81,16 @@ class Study(StudyRecord, kw_only=True):
         own = self.chosen.pooled
         return f"Chosen: {setting(self.chosen.setting)}, {main_head(own)} {with_interval(own.main)} on test."
 
+    def counted(self) -> str:
+        """The numbers of settings that were tried, and what became of them."""
+        found = f"{self.tried} settings tried, {self.failed} failed"
+        if not self.halving:
+            return found
+        finished = sum(s.validation is not None for s in self.settings)
+        return (
+            f"{found}, {finished} trained to the end, {self.tried - self.failed - finished} with runs that left early"
+        )
+
     def blocks(self) -> list[Block]:
         rows = [[f"chosen: {setting(self.chosen.setting)}", *score_cells(self.chosen.pooled)]]
         note = "Test predictions of all folds together."
@@ -106,12 +116,14 @@ class Study(StudyRecord, kw_only=True):
             if s.left
         ]
         failed = [f"{setting(s.setting)}: {s.error}" for s in self.settings if s.error is not None]
-        how = f"{self.tried} settings tried, {self.failed} failed; chosen by {self.chosen_by}."
+        how = f"{self.counted()}; chosen by {self.chosen_by}."
         if self.halving:
-            how += f" Successive halving by {self.halving}: runs left early."
+            gone = sum(len(s.left) for s in self.settings if s.left)
+            how += f" Successive halving by {self.halving}: {many(gone, 'run')} left early."
         head = ["setting", *(f"validation {head_of(m)}" for m in self.metrics[:2]), ""]
         return [
             Table("Scores of the chosen setting", ["test", *score_heads(self.chosen.pooled)], rows, note=note),
+            *(self._picked_by_fold(self.nested) if self.nested else []),
             Table("Settings on validation", head, tried, note=how),
             *(
                 [Table("Runs that left early", ["setting", "runs", "after epoch", "best validation score"], left)]
@@ -120,6 +132,15 @@ class Study(StudyRecord, kw_only=True):
             ),
             *([Notice("Settings that failed", failed)] if failed else []),
         ]
+
+    def _picked_by_fold(self, chosen: Nested) -> list[Block]:
+        """The setting that each fold chose. One with runs that left on other folds has no mean score in the table beside it."""
+        finished = [s.setting for s in self.settings if s.validation is not None]
+        rows = [
+            [fold, setting(own) + ("" if own in finished else " (left early on other folds)")]
+            for fold, own in chosen.settings.items()
+        ]
+        return [Table("nested: the setting that each fold chose", ["fold", "setting"], rows, left=2)]
 
     def parts(self) -> Parts:
         chosen = self.chosen

@@ -437,6 +437,7 @@ def _studies(folder: Path) -> dict[str, dict[str, Any]]:
             "failed": 1,
             "chosen_by": "validation UA",
             "chosen": {"setting": {"lr": 0.1}, **members[0], **scores[0]},
+            "nested": {k: one[k] for k in ("test", "pooled")} | {"settings": {"0": {"lr": 1.0}, "1": {"lr": 0.1}}},
         },
         "ser.layers/1": {
             "data": {"dataset": "a"},
@@ -476,6 +477,9 @@ def test_studies(folder: Path, schema: str) -> None:
     assert len(parsed.all("figure")) == 1
     words = " ".join(" ".join(parsed.text).split())
     assert "speakers shared: 5 of them" in words
+    if schema == "ser.search/1":
+        assert "0 lr=1 (left early on other folds) 1 lr=0.1 Settings on validation" in words
+        assert words.count("4 settings tried, 1 failed, 2 trained to the end, 1 with runs that left early") == 2
     shown = {cell for table in parsed.tables for row in table for cell in row}
     terminal = text_of(study, folder / "study.json")
     for row in report.rows:

@@ -278,6 +278,10 @@ def test_the_others_are_what_they_are_without_it(halved: Any) -> None:
     assert found["chosen"]["pooled"] == full["settings"][best].get("pooled", found["chosen"]["pooled"])
     told = text_of(found, other.space.results / f"{found['experiment']}.json")
     assert "Runs that left early" in told
+    gone = sum(len(s.get("left", [])) for s in found["settings"])
+    n = len(complete)
+    assert f"4 settings tried, 0 failed, {n} trained to the end, {4 - n} with runs that left early; chosen by" in told
+    assert f"Successive halving by 2: {gone} runs left early." in told
 
 
 def test_halving_goes_on_after_a_kill_and_on_other_numbers_of_processes(

@@ -1,4 +1,4 @@
-"""Search: validation score of each setting that was tried, best on top."""
+"""Search: validation score of each setting that was trained to the end, best on top."""
 
 from ser.results.cells import setting
 from ser.results.plotting.bars import Estimate, points, points_note
@@ -30,5 +30,5 @@ def draw(result: StoredResult, metric: str) -> Figure:
 
 def words(result: StoredResult, metric: str) -> str:
     chosen = result.record.chosen
-    tried = f"{result.record.tried} settings tried, {result.record.failed} failed"
-    return f"{tried}; chosen {setting(chosen.setting)}, with {metric} {chosen.pooled.of(metric).mean:.3f} on test."
+    own = setting(chosen.setting)
+    return f"{result.record.counted()}; chosen {own}, with {metric} {chosen.pooled.of(metric).mean:.3f} on test."
