@@ -2,10 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ser.audit.split_data import tested_only
@@ -87,13 +88,24 @@ def _stamps(predictions: EvaluatedPredictions) -> list[str]:
 
 
 def counts(predictions: EvaluatedPredictions) -> dict[str, Any]:
-    """The confusion counts over all runs and heads, and the scores of each class from them."""
+    """The confusion counts over all runs and heads, and the scores of each class, means over these as in a summary."""
     truth, guess = predictions.test["true"].to_numpy(), predictions.test["predicted"].to_numpy()
     classes = predictions.model.classes
+    rows = evaluation.units(predictions.test, predictions.own).groupby("run")
+    each = [per_class(own["true"].to_numpy(), own["predicted"].to_numpy(), classes) for _, own in rows]
     return {
         "confusion_matrix": {"labels": classes, "counts": confusion(truth, guess, classes).tolist()},
-        "per_class": per_class(truth, guess, classes),
+        "per_class": {name: _over_units([own[name] for own in each]) for name in classes},
     }
+
+
+def _over_units(each: Sequence[Mapping[str, float | int | None]]) -> dict[str, float | int | None]:
+    """The mean of each score of a class, None where no unit has one; the sum of its utterances."""
+    found: dict[str, float | int | None] = {"support": sum(int(own["support"] or 0) for own in each)}
+    for score in ("precision", "recall", "F1"):
+        values = [value for own in each if (value := own[score]) is not None]
+        found[score] = float(np.mean(values)) if values else None
+    return found
 
 
 def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatures) -> dict[str, Any]:

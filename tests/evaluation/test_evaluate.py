@@ -127,6 +127,8 @@ def test_of_its_own_corpus_the_recorded_test_rows_are_evaluated(space: Path) -> 
     record = evaluated(space, "whole", calibrate=True)
     summary = plain(read_summary(space / "results" / "whole.json"))
     assert record["scores"] == json.loads(json.dumps(summary["pooled"]))
+    for name, scores in summary["per_class"].items():
+        assert record["per_class"][name] == {**scores, "support": 2 * scores["support"]}  # of two runs
     assert record["data"]["own"] is True
     assert record["unit"] == "run"
     assert record["notes"] == []

@@ -166,7 +166,7 @@ class Selective(Model, kw_only=True):
 
 
 class EvaluatedClass(Model, kw_only=True):
-    """The scores of one class over all runs and heads."""
+    """The scores of one class, means over runs or heads, and its utterances in all of them."""
 
     precision: Share | None
     recall: Share | None
@@ -607,7 +607,10 @@ class Evaluation(Model, kw_only=True):
         Meta(description="Of dimensions that one head predicts beside the class."),
     ] = UNSET
     confusion_matrix: Confusion
-    per_class: Annotated[dict[str, EvaluatedClass], Meta(min_length=1, description="Of the same counts.")]
+    per_class: Annotated[
+        dict[str, EvaluatedClass],
+        Meta(min_length=1, description="Means over the units."),
+    ]
     temperature: Temperatures | None
     groups: EvaluatedGroups
     ensemble: Ensemble | None

@@ -142,7 +142,8 @@ def _classes(record: Evaluation) -> Table:
         own = record.per_class[name]
         rows.append([name, *map(str, counts), *(number(v) for v in (own.recall, own.precision, own.F1))])
     head = ["true \\ predicted", *matrix.labels, "recall", "precision", "F1"]
-    return Table(f"Confusions and scores of each class, over all {record.unit}s", head, rows)
+    note = f"Recall, precision and F1 are means over the {record.unit}s."
+    return Table(f"Confusions over all {record.unit}s, and scores of each class", head, rows, note=note)
 
 
 def _calibration(record: Evaluation) -> list[Block]:
