@@ -61,15 +61,15 @@ def command(
     given = source or root
     if given is None:
         raise click.UsageError("Give the corpus folder with --root, or a table file with --from.")
-    from ser.metadata.build import build, earlier_root, keep, summary_lines
+    from ser.metadata.build import build, keep, replaced, summary_lines
 
-    before = earlier_root(dataset, session.workspace)
     built = build(
         dataset, given, plugin, quiet=session.quiet, ratings=ratings, votes_of=votes, audio=root if source else None
     )
+    lines = replaced(built, session.workspace)
     path = keep(built, session.workspace)
-    if before is not None and before != built.table.root:
-        session.say(f"this replaces the table made from {before}")
+    for line in lines:
+        session.warn(line)
     for line in summary_lines(built, path):
         session.say(line)
     if built.unusable:

@@ -26,7 +26,7 @@ from ser.features.views import refuse_by_label, view_stores
 from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.ledger import is_imported
 from ser.metadata.schema import RATINGS, Scale
-from ser.metadata.table import Table, load_table
+from ser.metadata.table import Table, emotions_in_words, load_table
 from ser.metadata.targets import EMOTION, ONE_CLASS, Target, parse_target
 from ser.metadata.targets import plugin as target_plugin
 from ser.metadata.targets.dimensions import on_scales
@@ -371,8 +371,8 @@ def _rows(
 ) -> tuple[pd.DataFrame, NDArray[Any], dict[str, int]]:
     names = rule.apply(table.frame)
     keep = names.isin(list(classes or rule.classes))
-    left_out = table.frame.loc[~keep, "emotion"].replace("", "no emotion").value_counts()
-    dropped = {f"not in scheme {rule.name}: {emotion}": int(n) for emotion, n in left_out.items()}
+    left_out = emotions_in_words(table.frame[~keep], "no emotion")
+    dropped = {f"not in scheme {rule.name}: {emotion}": n for emotion, n in left_out.items()}
     frame = table.frame[keep].reset_index(drop=True)
     return frame, names[keep].to_numpy(dtype=object), dropped
 

@@ -11,12 +11,12 @@ from typing import cast
 from ser import registry
 from ser.errors import ConfigError, CorpusError
 from ser.metadata.column_names import plain
-from ser.metadata.corpus import CORPORA, corpus, parse_corpus
+from ser.metadata.corpus import CORPORA, absent, corpus, parse_corpus
 from ser.metadata.durations import Unusable, measure, refuse_all_unusable
 from ser.metadata.folds.fold_file import Line, write_folds
 from ser.metadata.parsing import LOG
-from ser.metadata.schema import Row, Scale, TableFacts, check_name, is_dimension, outside_scales
-from ser.metadata.table import Table, load_table, make_table, write_table
+from ser.metadata.schema import COLUMNS, Row, Scale, TableFacts, check_name, is_dimension, outside_scales
+from ser.metadata.table import Table, emotions_in_words, load_table, make_table, write_table
 from ser.metadata.table_files import EXCEL, JSON_LINES, OTHER_SHEETS
 from ser.workspace import Workspace
 
@@ -56,7 +56,7 @@ def plugin_for(dataset: str, source: Path, plugin: str | None = None) -> str:
     )
     if not registry.has(CORPORA, name):
         if not source.exists():
-            raise CorpusError(f"there is no {source}")
+            raise CorpusError(absent(source), expected="a corpus folder after --root, or a table file after --from")
         if not (source.is_file() or source.is_dir()):
             raise CorpusError(f"{source} is neither a regular file nor a folder")
         if source.is_file():
@@ -124,6 +124,16 @@ def _rating(text: str) -> tuple[str, Scale]:
         low, high = map(float, ends.split(":"))
     except ValueError:
         low = high = 0.0
+    if -math.inf < high < low < math.inf:
+        raise ConfigError(
+            f"--rating {text}: the ends are reversed", expected=f"NAME:LOW:HIGH, as {name}:{high:g}:{low:g}"
+        )
+    if name in COLUMNS and not is_dimension(name):
+        raise ConfigError(
+            f"--rating {text}: {name} is a column with another meaning",
+            expected="a name of its own for the column of ratings",
+            action="Rename that column in the table.",
+        )
     if not is_dimension(name) or not -math.inf < low < high < math.inf:
         raise ConfigError(
             f"--rating {text}",
@@ -172,23 +182,47 @@ def ensure_table(
     return replace(built.table, path=path)
 
 
-def earlier_root(dataset: str, workspace: Workspace) -> Path | None:
-    """The corpus folder that an existing table was made from; None where there is no readable table."""
+def replaced(built: Built, workspace: Workspace) -> list[str]:
+    """Say what a table that was just made replaces: no line where the one before has the same plugin, root and ids."""
+    new, lines = built.table, []
+    if new.dataset != new.facts.get("corpus") in SUFFIXES.values() and registry.has(CORPORA, new.dataset):
+        lines.append(
+            f"{new.dataset} is the name of a corpus that ser knows, and this is a table of one's own: --dataset with another "
+            "name keeps both"
+        )
     try:
-        root = load_table(dataset, workspace).facts.get("root")
-    except CorpusError:
-        return None
-    return Path(root) if root else None
+        old = load_table(new.dataset, workspace)
+    except CorpusError:  # none, or a damaged one
+        return lines
+    gone = len(set(old.ids) - set(new.ids))
+    if (old.facts.get("corpus"), old.facts.get("root"), gone) == (new.facts.get("corpus"), new.facts.get("root"), 0):
+        return lines
+    lost = [name for name in old.columns if old.has(name) and not (name in new.columns and new.has(name))]
+    by = f" by {old.facts['corpus']}" if old.facts.get("corpus") else ""
+    lines.append(
+        f"this replaces the table made{by} from {old.root}" + (f", without its {', '.join(lost)}" if lost else "")
+    )
+    if gone:
+        again = f"; features in {workspace.features(new.dataset)} are of those: ser extract --dataset {new.dataset}"
+        known = again if workspace.stores(new.dataset) else ""
+        lines.append(f"{gone} of its {len(old.ids)} utterance ids are not in the new one{known}")
+    return lines
 
 
 def _moved(table: Table, root: Path, inform: Say) -> Table:
     here = (root if root.is_dir() else root.parent).resolve()
-    if not table.facts.get("root") or table.root == here:
-        return replace(table, facts={**table.facts, "root": str(here)})
-    inform(
-        f"{table.dataset}: the table was made from {table.root}; its audio is now read below {here}. "
-        f"To make the table again: ser metadata --dataset {table.dataset} {_source_option(table, root)}"
-    )
+    again = f"To make the table again: ser metadata --dataset {table.dataset}"
+    made_by = table.facts.get("corpus")
+    if made_by and made_by != table.dataset and root.is_dir() and registry.has(CORPORA, table.dataset):
+        inform(
+            f"{table.dataset}: the table in use was made by {made_by}, not by {table.dataset}. "
+            f"{again} --root {root}; to keep both, give one another name."
+        )
+    if table.facts.get("root") and table.root != here:
+        inform(
+            f"{table.dataset}: the table was made from {table.root}; its audio is now read below {here}. "
+            f"{again} {_source_option(table, root)}"
+        )
     return replace(table, facts={**table.facts, "root": str(here)})
 
 
@@ -196,7 +230,7 @@ def _source_option(table: Table, root: Path) -> str:
     """The option of `ser metadata` that reads the table's source again, where its folder is now the root."""
     plugin = str(table.facts.get("corpus", table.dataset))
     if plugin in SUFFIXES.values():
-        return f"--from FILE (a table file in {root})"
+        return f"--from FILE --root {root}" if root.is_dir() else f"--from {root}"
     return f"--root {root}" + ("" if plugin == table.dataset else f" --format {plugin}")
 
 
@@ -209,7 +243,7 @@ def summary_lines(built: Built, path: Path) -> list[str]:
     length = f"{counts['hours']:.2f} h" if counts["hours"] else "length not known"
     lines = [
         f"{path}: {len(frame)} utterances, {speakers}, {length}, {languages}",
-        "emotions: " + ", ".join(f"{e or 'none'} {n}" for e, n in counts["emotions"].items()),
+        "emotions: " + ", ".join(f"{e} {n}" for e, n in emotions_in_words(frame).items()),
         f"licence: {facts['licence']}",
         *_difference(len(frame), facts.get("utterances_of_release")),
     ]

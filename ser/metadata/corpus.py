@@ -61,6 +61,11 @@ def corpus(name: str) -> Corpus:
     return cast(Corpus, registry.load(CORPORA, name))
 
 
+def absent(path: Path) -> str:
+    """Say that a path is not there; of a relative one, at which place it was looked for."""
+    return f"there is no {path}" + ("" if path.is_absolute() else f" ({path.resolve()})")
+
+
 def parse_corpus(
     name: str,
     root: Path,
@@ -87,7 +92,7 @@ def parse_corpus(
     plugin = corpus(name)
     if not root.exists():
         raise CorpusError(
-            f"{plugin.TITLE}: there is no {root}",
+            f"{plugin.TITLE}: {absent(root)}",
             expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
             action="Give the corpus folder with --root. A table file: ser metadata --dataset NAME --from FILE",
         )

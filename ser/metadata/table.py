@@ -35,6 +35,7 @@ from ser.metadata.schema import (
 )
 from ser.workspace import Workspace, writing
 
+SEVERAL = "several labels (for --target labels)"
 _SHARED = 10_000  # different cells of a column that are looked for among those that follow
 # pandas and Python's own writer leave a lone carriage return unquoted, and pandas reads `NA`, `01` and `1` as what they
 # are not: so a table is written and read here.
@@ -64,7 +65,7 @@ class Table:
         frame = self.frame
         speakers, hours = len(set(frame["speaker"]) - {""}), frame["duration"].sum() / 3600
         facts = [f"{len(frame)} utterances", f"{speakers} speakers" if speakers else "speakers not known"]
-        emotions = (f"{emotion or 'none'} {count}" for emotion, count in frame["emotion"].value_counts().items())
+        emotions = (f"{emotion} {count}" for emotion, count in emotions_in_words(frame).items())
         return f"{self.dataset}: {', '.join(facts + [f'{hours:.2f} h'] * bool(hours))}; {', '.join(emotions)}"
 
     def _repr_html_(self) -> str:
@@ -115,6 +116,13 @@ class Table:
         """True where any row has a value in the column."""
         values = self.frame[column]
         return bool((values != "").any() if self.columns[column] == TEXT else values.notna().any())
+
+
+def emotions_in_words(frame: pd.DataFrame, none: str = "none") -> dict[str, int]:
+    """Count emotions, the commonest first, where rows with several labels and no main one are not those without any."""
+    several = (frame["emotion"] == "") & frame["label"].str.contains(";", regex=False)
+    words = frame["emotion"].replace("", none).mask(several, SEVERAL)
+    return {str(word): int(count) for word, count in words.value_counts().items()}
 
 
 def make_table(rows: Iterable[Row], dataset: str, facts: TableFacts | None = None) -> Table:

@@ -46,7 +46,7 @@ def test_ones_own_folder_and_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     )
     assert "note: folders that are not known emotion words (emotion: other): whispered" in capsys.readouterr().out
     assert run(tmp_path, "metadata", "--dataset", "mine", "--from", corpus("csv").example(tmp_path / "c")) == 0
-    assert "this replaces the table made from" in capsys.readouterr().out
+    assert "this replaces the table made by folder from" in capsys.readouterr().err
     assert (
         run(
             tmp_path,

@@ -186,6 +186,7 @@ def test_the_command_shows_it_and_it_is_listed_and_reported(space: Workspace, ca
     assert "Conformal intervals" in shown
     path = next(iter(space.results.glob("rated.evaluation-d-conformal-0.5.json")))
     assert text_of(read_record(path), path) in shown
+    assert "d, target arousal,valence, 96 utterances" in shown
     assert main(["results", "show", str(path), "--format", "csv", *shared]) == 0
     assert '"d, arousal",pooled,CCC' in capsys.readouterr().out
     page = tmp_path / "page.html"

@@ -173,6 +173,19 @@ def test_a_table_without_emotions_says_what_can_be_done(maker: Any) -> None:
         load_tensors("toy", maker.space)
 
 
+def test_rows_with_several_labels_are_not_called_rows_without_an_emotion(maker: Any) -> None:
+    maker.table("toy")
+    rows = load_table("toy", maker.space).frame
+    rows.loc[:2, ["emotion", "label"]] = ["", "anger;sadness"]
+    rows.loc[3, ["emotion", "label"]] = ""
+    write_table(make_table(rows.to_dict("records"), "toy"), maker.space)
+    maker.store("toy")
+    assert load_tensors("toy", maker.space).dropped == {
+        "not in scheme 4: several labels (for --target labels)": 3,
+        "not in scheme 4: no emotion": 1,
+    }
+
+
 def test_each_store_is_opened_once(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     maker.table("toy")
     maker.store("toy")

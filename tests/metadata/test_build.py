@@ -13,7 +13,7 @@ import pytest
 
 from ser.audio import files
 from ser.errors import ConfigError, CorpusError
-from ser.metadata.build import build, ensure_table, plugin_for
+from ser.metadata.build import build, ensure_table, keep, plugin_for, replaced, summary_lines
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.corpus import corpus, parse_corpus
 from ser.metadata.parsing import LOG
@@ -88,6 +88,45 @@ def test_another_root_is_told_and_used_for_the_audio(tmp_path: Path) -> None:
     assert read_table(space.table("emodb")).root == first.resolve()  # the table itself is left as it was
 
 
+def test_what_a_table_replaces_and_who_made_it_are_told(tmp_path: Path) -> None:
+    root, space, said = corpus("emodb").example(tmp_path / "a"), Workspace(tmp_path / "w"), []
+    table = ensure_table("emodb", space, root, say=lambda _: None, quiet=True)
+    assert replaced(build("emodb", root, quiet=True), space) == []
+    names = sorted(table.frame["path"])
+    rows = "".join(f"{n}-1,{path},joy;fear\n" for n, path in enumerate(names)) + f"{len(names)},{names[0]},joy\n"
+    built = build("emodb", write_text(root / "t.csv", f"utterance_id,path,labels\n{rows}"), quiet=True)
+    space.features("emodb").mkdir(parents=True)
+    space.store("emodb", "egemaps").touch()
+    known, before, gone = replaced(built, space)
+    assert "emodb is the name of a corpus that ser knows" in known
+    assert before.startswith(f"this replaces the table made by emodb from {root}, without its ")
+    assert "speaker" in before
+    assert gone.startswith(f"{len(names)} of its {len(names)} utterance ids are not in the new one; features in ")
+    line = next(line for line in summary_lines(built, tmp_path) if line.startswith("emotions: "))
+    assert line == f"emotions: several labels (for --target labels) {len(names)}, happiness 1"
+    keep(built, space)
+    ensure_table("emodb", space, root, say=said.append)
+    assert len(said) == 1
+    assert (
+        "the table in use was made by csv, not by emodb. To make the table again: ser metadata --dataset emodb --root"
+        in said[0]
+    )
+    ensure_table("emodb", space, tmp_path, say=said.append)
+    assert f"--from FILE --root {tmp_path}" in said[2]
+
+
+@pytest.mark.parametrize(
+    ("rating", "message"),
+    [
+        ("arousal:5:1", "the ends are reversed; expected NAME:LOW:HIGH, as arousal:1:5"),
+        ("gender:1:3", "gender is a column with another meaning"),
+    ],
+)
+def test_a_rating_that_cannot_be_says_why(rating: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build("mine", tmp_path, ratings=[rating])
+
+
 def test_without_a_table_and_a_root(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="Make it with: ser metadata --dataset emodb --root DIR"):
         ensure_table("emodb", Workspace(tmp_path))
@@ -99,7 +138,7 @@ def test_which_plugin(tmp_path: Path) -> None:
     assert plugin_for("meld", write_text(tmp_path / "t.tsv", "")) == "csv"
     with pytest.raises(ConfigError, match=r"unknown corpus 'emodb2'.*Did you mean 'emodb'.*--format folder"):
         plugin_for("emodb2", tmp_path)
-    with pytest.raises(CorpusError, match=r"there is no .*nofile\.csv$"):
+    with pytest.raises(CorpusError, match=r"there is no .*nofile\.csv; expected a corpus folder after --root"):
         plugin_for("mine", tmp_path / "nofile.csv")
     with pytest.raises(
         ConfigError, match=r"t\.docx: unknown kind of table '\.docx'; expected .*\.csv, \.tsv.*--format"

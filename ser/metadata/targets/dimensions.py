@@ -35,8 +35,9 @@ def read(
     strange = [name for name in names if name not in table.ratings]
     if strange:
         raise ConfigError(
-            f"--target {','.join(names)}: {table.dataset} has no ratings {strange[0]!r}",
+            f"--target {','.join(names)}: {table.dataset} has no ratings {' and '.join(map(repr, strange))}",
             expected=f"columns of ratings: {', '.join(table.ratings) or 'the table has none'}",
+            action="Make a table that has them: ser metadata --from FILE --rating NAME:LOW:HIGH",
         )
     values = table.frame[list(names)].to_numpy(dtype=np.float64)
     keep = ~np.isnan(values).any(1)

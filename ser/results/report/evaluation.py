@@ -103,10 +103,14 @@ def evaluation_facts(result: StoredResult) -> FactRows:
     record: AnyEvaluation = result.record
     data, model = record.data, record.model
     heads = f"{many(model.runs, 'run')} of {many(model.folds, 'fold')}, {many(model.heads, 'saved head')}"
+    learned = getattr(record, "learns", None)
+    words = [data.dataset, f"target {learned}"] if learned else [data.dataset]
+    if learned in (None, "labels"):  # of dimensions alone, the scheme plays no part
+        words.append(f"scheme {data.scheme}")
     rows = [
         ("evaluation", record.experiment + (f", at {model.amount}" if model.amount else "")),
         ("record", result.path.name),
-        ("data", f"{data.dataset}, scheme {data.scheme}, {data.utterances} utterances: {data.rows}"),
+        ("data", f"{', '.join(words)}, {data.utterances} utterances: {data.rows}"),
         ("heads", heads if model.kind == "experiment" else "one saved head"),
     ]
     if data.dropped:

@@ -426,8 +426,10 @@ def test_the_list_of_results_names_the_target_beside_the_scheme(rated: Any) -> N
 
 def test_a_dimension_of_a_table_without_ratings_is_one_line(maker: Any) -> None:
     maker.table("plain")
-    with pytest.raises(ConfigError, match=r"plain has no ratings 'arousal'; expected .* the table has none"):
-        load_labels("plain", maker.space, target="arousal")
+    with pytest.raises(
+        ConfigError, match=r"plain has no ratings 'arousal' and 'valence'; expected .* has none.*--rating"
+    ):
+        load_labels("plain", maker.space, target="arousal,valence")
 
 
 @pytest.fixture
