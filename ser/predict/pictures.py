@@ -18,6 +18,7 @@ WINDOW, HOP = 0.025, 0.010  # s
 HIGHEST = 8000  # Hz
 FLOOR = 80.0  # dB below the loudest cell
 GREY = "#9A9A9A"
+NAMED = ("predicted", "probability")  # columns of a head that names a class
 
 
 def spectrogram(sound: Audio, rate: int) -> tuple[Audio, float, float]:
@@ -66,6 +67,8 @@ def draw(sound: Audio, rate: int, answer: pd.Series, target: str, name: str) -> 
     right.set_xlabel("probability" if named else "rating")
     right.spines[["top", "right"]].set_visible(False)
     said = f": {printable(str(answer['predicted'])) or 'no answer'}" if named else ""
+    beside = [k for k in map(str, answer.index) if named and k not in NAMED and _is_value(k, answer, False)]
+    said += "".join(f", {printable(k)} {float(answer[k]):.2f}" for k in beside if not k.startswith("p_"))
     figure.suptitle(f"{printable(Path(name).name or name)}{said}", fontsize=10)
     return figure
 

@@ -19,7 +19,7 @@ from ser.cli import main
 from ser.errors import AudioError, ConfigError
 from ser.features.stores.store import FeatureStore
 from ser.predict.inputs import audio_files
-from ser.predict.pictures import spectrogram
+from ser.predict.pictures import draw, spectrogram
 from ser.predict.predictions import is_beyond_chance, long_note, novelty_note
 from ser.results.records.kinds import read_summary
 from ser.train.checkpoint import head_facts, load_head
@@ -366,6 +366,14 @@ def test_a_recording_is_drawn_with_its_answer(
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{good.stem}-2.png", f"{good.stem}.png"]
     assert main([*words, "--window", "1"]) == 1
     assert "Leave one out" in capsys.readouterr().err
+
+
+def test_a_picture_has_the_ratings_of_a_head_on_a_class_and_dimensions() -> None:
+    answer = pd.Series(
+        {"file": "a.wav", "predicted": "joy", "probability": 1.0, "error": "", "p_joy": 1.0, "valence": 2.5}
+    )
+    title = draw(np.ones(16000, np.float32), 16000, answer, "mixed", "a.wav").get_suptitle()
+    assert title == "a.wav: joy, valence 2.50"
 
 
 def test_a_tone_is_where_it_sounds_in_the_spectrogram() -> None:
