@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from ser.checks import Promises, hold
+from ser.checks.stacked import RUNS, gives_one_number_a_run, of_one_run, of_three_runs
 from ser.train.adapt._base import Adaptation, Side
 from ser.train.adapt._base import method as method_of
 
-RUNS, BATCH, SIZE, CLASSES = 3, 6, 5, 4
+BATCH, SIZE, CLASSES = 6, 5, 4
 
 
 def views(seed: int = 0) -> tuple[Side, Side]:
@@ -25,28 +26,16 @@ def views(seed: int = 0) -> tuple[Side, Side]:
 
 def stacked(name: str, **options: Any) -> Adaptation:
     """A method of three runs, in double precision, its own parameters different in each."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        method = method_of(name)(CLASSES, SIZE, **options).double()
-        for parameter in method.parameters():
-            parameter.data = torch.randn(RUNS, *parameter.shape[1:], dtype=torch.double) * 0.3
-    return method
+    return of_three_runs(lambda: method_of(name)(CLASSES, SIZE, **options), 0.3)
 
 
 def promises(name: str) -> Promises:
     """The promises of a method."""
     return {
-        "it gives one finite number for each run": partial(gives_one_number_a_run, name),
+        "it gives one finite number for each run": lambda: gives_one_number_a_run(stacked(name)(*views(), 0.5)),
         "a gradient reaches the embedding of the source or of the target": partial(reaches_the_embedding, name),
         "a run's loss does not depend on the other runs": partial(runs_are_themselves, name),
     }
-
-
-def gives_one_number_a_run(name: str) -> None:
-    """`(runs,)`, finite."""
-    found = stacked(name)(*views(), 0.5)
-    hold(found.shape == (RUNS,), f"expected the shape {(RUNS,)}; found {tuple(found.shape)}")
-    hold(bool(found.isfinite().all()), f"expected finite numbers; found {found.tolist()}")
 
 
 def reaches_the_embedding(name: str) -> None:
@@ -63,8 +52,6 @@ def runs_are_themselves(name: str) -> None:
     """Each run alone has the loss that it has among three."""
     together = stacked(name)(*views(), 0.5)
     for r in range(RUNS):
-        alone = stacked(name)
-        for p in alone.parameters():
-            p.data = p.data[r : r + 1]
+        alone = of_one_run(stacked(name), r)
         source, target = (Side(*(t[r : r + 1] for t in view)) for view in views())
         torch.testing.assert_close(alone(source, target, 0.5)[0], together[r])

@@ -5,10 +5,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ser.checks import Promises, hold
+from ser.checks import Promises
+from ser.checks.stacked import RUNS, gives_one_number_a_run, of_one_run, of_three_runs
 from ser.train.losses._base import Batch, Term, term
 
-RUNS, ROWS, CLASSES, SIZE = 3, 10, 4, 5
+ROWS, CLASSES, SIZE = 10, 4, 5
 
 
 def example(seed: int = 0) -> Batch:
@@ -31,28 +32,16 @@ def example(seed: int = 0) -> Batch:
 
 def stacked(name: str) -> Term:
     """A loss of three runs, in double precision, its own parameters different in each."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        one = term(name)(CLASSES, SIZE).double()
-        for parameter in one.parameters():
-            parameter.data = torch.randn(RUNS, *parameter.shape[1:], dtype=torch.double)
-    return one
+    return of_three_runs(lambda: term(name)(CLASSES, SIZE), 1.0)
 
 
 def promises(name: str) -> Promises:
     """The promises of a loss."""
     return {
-        "it gives one finite number for each run": partial(gives_one_number_a_run, name),
+        "it gives one finite number for each run": lambda: gives_one_number_a_run(stacked(name)(example())),
         "its gradients are those of finite differences": partial(has_true_gradients, name),
         "a run's loss does not depend on the other runs": partial(runs_are_themselves, name),
     }
-
-
-def gives_one_number_a_run(name: str) -> None:
-    """`(runs,)`, finite."""
-    found = stacked(name)(example())
-    hold(found.shape == (RUNS,), f"expected the shape {(RUNS,)}; found {tuple(found.shape)}")
-    hold(bool(found.isfinite().all()), f"expected finite numbers; found {found.tolist()}")
 
 
 def has_true_gradients(name: str) -> None:
@@ -74,8 +63,6 @@ def runs_are_themselves(name: str) -> None:
     one, batch = stacked(name), example()
     together = one(batch)
     for r in range(RUNS):
-        alone = stacked(name)
-        for p in alone.parameters():
-            p.data = p.data[r : r + 1]
+        alone = of_one_run(stacked(name), r)
         row = Batch._make(v[r : r + 1] if isinstance(v, Tensor) else v for v in batch)
         torch.testing.assert_close(alone(row)[0], together[r])

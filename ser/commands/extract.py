@@ -9,6 +9,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._configuration import without
+from ser.commands._slurm import slurm_options
 from ser.commands._types import Folder, Items, Number, Whole
 from ser.workers.engine import parse_shard
 
@@ -103,22 +104,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--address", metavar="HOST:PORT", help="Of Dask or Ray.  [default: DASK_SCHEDULER_ADDRESS or RAY_ADDRESS]"
 )
-@click.option("--at-once", type=Whole(min=1), metavar="N", help="Of SLURM: the parts that run at the same time.")
-@click.option("--partition", metavar="NAME", help="Of SLURM.")
-@click.option(
-    "--time",
-    metavar="LIMIT",
-    help="Of SLURM, for a part: minutes, or [DAYS-]HOURS:MINUTES:SECONDS.  [default: 2:00:00]",
-)
-@click.option(
-    "--sbatch",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Of SLURM: a further option, such as gpus=1 or account=speech. May be repeated.",
-)
-@click.option(
-    "--print", "printed", is_flag=True, help="Of SLURM: print the script that submits the jobs, and do nothing."
-)
+@slurm_options
 @click.option(
     "--verify",
     type=Whole(min=0),

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from ser import registry
 from ser.commands._base import COMMANDS, Command, Session, common_option
 from ser.commands._configuration import COMMON, typed
+from ser.commands._slurm import slurm_options
 from ser.commands._types import Whole
 from ser.errors import ConfigError
 from ser.workers.engine import LOCAL
@@ -26,21 +27,8 @@ from ser.workers.engine import LOCAL
     metavar="N",
     help="Jobs for parts of the command, which takes --shard; one more job then does the whole from what they recorded.",
 )
-@click.option("--at-once", type=Whole(min=1), metavar="N", help="The parts that run at the same time.")
 @click.option("--cpus", type=Whole(min=1), default=1, show_default=True, help="Cores of a job, and its --jobs.")
-@click.option("--partition", metavar="NAME", help="Of SLURM.")
-@click.option(
-    "--time",
-    metavar="LIMIT",
-    help="For a job: minutes, or [DAYS-]HOURS:MINUTES:SECONDS.  [default: 2:00:00]",
-)
-@click.option(
-    "--sbatch",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A further option of sbatch, such as gpus=1, mem=16G or account=speech. May be repeated.",
-)
-@click.option("--print", "printed", is_flag=True, help="Print the script that submits the jobs, and do nothing.")
+@slurm_options
 def command(
     session: Session,
     words: tuple[str, ...],

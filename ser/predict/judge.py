@@ -28,20 +28,7 @@ Answer: TypeAlias = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]
 
 
 class Judge:
-    """Heads that `ser fit --save` wrote, and their encoders.
-
-    Args:
-        model: the head's file; or the files of several heads of one experiment, or the folder of a model that was handed on,
-            whose answers are averaged.
-        weights: a folder of encoder weights, used before cache and network.
-        device: `auto`, `cpu`, `cuda`, ...
-        encoders: store name -> encoder name or folder, where the weights have moved since training.
-        say: called with each line that a user should see.
-
-    Raises:
-        ConfigError: there is no such head, or heads that read or answer something else than the first.
-        EncoderError: an encoder's weights or package are missing, or are not those of the head.
-    """
+    """Heads that `ser fit --save` wrote, and their encoders; arguments and errors are those of `Predictor`."""
 
     def __init__(
         self,

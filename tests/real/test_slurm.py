@@ -68,6 +68,17 @@ def _processes(part: str, environment: dict[str, str]) -> list[int]:
     return found
 
 
+def _killed(part: str, running: "subprocess.Popen[str]", environment: dict[str, str]) -> str:
+    """Kill a part's processes, and give what the command says as it ends."""
+    while not (found := _processes(part, environment)) and running.poll() is None:
+        time.sleep(0.1)
+    for process in found:
+        os.kill(process, signal.SIGKILL)
+    _, said = running.communicate(timeout=300)
+    assert running.returncode == 1
+    return said
+
+
 def test_four_parts_of_which_one_is_requeued_and_one_is_killed(tmp_path: Path, environment: dict[str, str]) -> None:
     pytest.importorskip("opensmile", reason="opensmile is not installed")
     for number in range(COUNT):
@@ -88,12 +99,7 @@ def test_four_parts_of_which_one_is_requeued_and_one_is_killed(tmp_path: Path, e
     _wait_until_running(parts[1], environment)
     subprocess.run(["scontrol", "requeue", parts[1]], env=environment, check=True)
     _wait_until_running(parts[2], environment)
-    while not (found := _processes("2", environment)) and running.poll() is None:
-        time.sleep(0.1)
-    for process in found:
-        os.kill(process, signal.SIGKILL)
-    _, said = running.communicate(timeout=300)
-    assert running.returncode == 1
+    said = _killed("2", running, environment)
     assert "part 2 of 4 died" in said
     assert "0_log.out" in said
     assert "give the same command again" in said
@@ -118,12 +124,7 @@ def test_a_fit_in_parts_of_which_one_is_requeued_and_one_is_killed(
     parts = _jobs(maker.space.root)
     _wait_until_running(parts[1], environment)
     subprocess.run(["scontrol", "requeue", parts[1]], env=environment, check=True)
-    while not (found := _processes("2", environment)) and running.poll() is None:
-        time.sleep(0.1)
-    for process in found:
-        os.kill(process, signal.SIGKILL)
-    _, said = running.communicate(timeout=300)
-    assert running.returncode == 1
+    said = _killed("2", running, environment)
     assert "part 2 of 3 died" in said
     again = subprocess.run(whole, env=environment, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr

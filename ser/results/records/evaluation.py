@@ -202,18 +202,30 @@ class Temperatures(Model, kw_only=True):
     values: Annotated[list[FittedTemperature], Meta(min_length=1)]
 
 
-class Level(Model, kw_only=True):
-    """A score with its interval."""
+class MeasuredLevel(Model, kw_only=True):
+    """A score on any scale with its interval."""
+
+    mean: float
+    ci_95: Interval
+
+
+class Level(MeasuredLevel, kw_only=True):
+    """A score from 0 to 1 with its interval."""
 
     mean: Share
+
+
+class MeasuredDifference(Model, kw_only=True):
+    """A difference of scores on any scale with its interval."""
+
+    difference: float
     ci_95: Interval
 
 
-class Difference(Model, kw_only=True):
-    """A difference of scores with its interval."""
+class Difference(MeasuredDifference, kw_only=True):
+    """A difference of scores from 0 to 1 with its interval."""
 
     difference: Annotated[float, Meta(ge=-1, le=1)]
-    ci_95: Interval
 
 
 class EvaluatedGender(Model, kw_only=True):
@@ -498,20 +510,6 @@ class EvaluatedOutput(Model, kw_only=True):
     interval: ConformalInterval | UnsetType = UNSET
 
 
-class MeasuredLevel(Model, kw_only=True):
-    """A score on any scale with its interval."""
-
-    mean: float
-    ci_95: Interval
-
-
-class MeasuredDifference(Model, kw_only=True):
-    """A difference of scores on any scale with its interval."""
-
-    difference: float
-    ci_95: Interval
-
-
 class MeasuredGender(Model, kw_only=True):
     """The scores of one gender by metric."""
 
@@ -550,16 +548,14 @@ class OutputViews(Model, kw_only=True):
     comparison: Comparison
 
 
-class OutputEvaluation(Model, kw_only=True):
-    """Evaluation of trained heads on dimensions or several labels: each output, its curve and its intervals."""
+class EvaluationOpening(Model, kw_only=True):
+    """The beginning of all evaluations: what was evaluated, on which data, and its scores."""
 
-    schema: Literal["ser.output_evaluation/1"] = "ser.output_evaluation/1"
+    schema: str
     experiment: Word
     command: Word
     model: ModelOfEvaluation
     data: DataOfEvaluation
-    learns: Annotated[str, Meta(description="The target: labels, or the dimensions.")]
-    scales: Annotated[dict[str, Any], Meta(description="Of dimensions: low and high, where they are stated.")]
     unit: Annotated[
         Literal["run", "head"],
         Meta(description="What predicts every test utterance once; numbers are described over these."),
@@ -568,6 +564,14 @@ class OutputEvaluation(Model, kw_only=True):
     stamps: list[str]
     environment: Environment
     scores: Metrics
+
+
+class OutputEvaluation(EvaluationOpening, kw_only=True):
+    """Evaluation of trained heads on dimensions or several labels: each output, its curve and its intervals."""
+
+    schema: Literal["ser.output_evaluation/1"] = "ser.output_evaluation/1"
+    learns: Annotated[str, Meta(description="The target: labels, or the dimensions.")]
+    scales: Annotated[dict[str, Any], Meta(description="Of dimensions: low and high, where they are stated.")]
     outputs: Annotated[dict[str, EvaluatedOutput], Meta(min_length=1)]
     genders: MeasuredGenders | None
     ensemble: OutputEnsemble | None
@@ -583,22 +587,10 @@ class OutputEvaluation(Model, kw_only=True):
         return {name: part for name, part in named.items() if part is not None}
 
 
-class Evaluation(Model, kw_only=True):
+class Evaluation(EvaluationOpening, kw_only=True):
     """Evaluation of trained heads: calibration, abstention, novelty, ensembles, votes, gaps."""
 
     schema: Literal["ser.evaluation/1"] = "ser.evaluation/1"
-    experiment: Word
-    command: Word
-    model: ModelOfEvaluation
-    data: DataOfEvaluation
-    unit: Annotated[
-        Literal["run", "head"],
-        Meta(description="What predicts every test utterance once; numbers are described over these."),
-    ]
-    bins: Positive
-    stamps: list[str]
-    environment: Environment
-    scores: Metrics
     probabilities: Probabilities
     selective: Selective
     conformal: ConformalSets | UnsetType = UNSET
