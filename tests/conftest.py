@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,20 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return partial(module.simulated_gpu, monkeypatch)
+
+
+def needs_installed(package: str, at_least: int = 0) -> None:
+    """Skip a test without `package`, which it runs as another process.
+
+    Only its version is asked for: as soon as `pip` is looked for (`find_spec` is enough), setuptools cannot be imported in
+    that process anymore, and setuptools takes the place of a `distutils` that is there already.
+    """
+    try:
+        found = version(package)
+    except PackageNotFoundError:
+        pytest.skip(f"{package} is not in this environment")
+    if int(found.split(".")[0]) < at_least:
+        pytest.skip(f"{package} {at_least} or later is needed, and this is {found}")
 
 
 def table_of_speech(root: Path) -> list[str]:

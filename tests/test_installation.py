@@ -17,6 +17,7 @@ import pytest
 
 import ser
 from ser.yaml_file import parse_yaml
+from tests.conftest import needs_installed
 
 ROOT = Path(__file__).parents[1]
 TEXT: dict[str, Any] = {"capture_output": True, "text": True}
@@ -24,7 +25,7 @@ TEXT: dict[str, Any] = {"capture_output": True, "text": True}
 
 def test_an_editable_installation_is_the_folder_on_the_path(tmp_path: Path) -> None:
     """Otherwise `import ser` in the parent of a clone named `ser` is the clone, as a namespace without anything in it."""
-    pytest.importorskip("setuptools", minversion="77")
+    needs_installed("setuptools", 77)
     clone = tmp_path / "ser"
     (clone / "ser").mkdir(parents=True)
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "ser/__init__.py"):
@@ -71,7 +72,7 @@ def test_the_documented_extras_are_those_that_there_are() -> None:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a source distribution, and the wheel that was built from it."""
-    pytest.importorskip("setuptools", minversion="77")
+    needs_installed("setuptools", 77)
     root = tmp_path_factory.mktemp("built")
     source, dist = root / "source", root / "dist"
     files = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
@@ -107,7 +108,7 @@ def test_a_wheel_from_the_source_distribution_has_every_file_and_extra(built: Pa
 
 def test_it_installs_by_name_and_runs_elsewhere(built: Path, tmp_path: Path) -> None:
     """Into a fresh environment, which sees the packages that ser needs in this one."""
-    pytest.importorskip("pip")
+    needs_installed("pip")
     venv.create(tmp_path / "env", with_pip=False)
     python = tmp_path / "env" / "bin" / "python"
     where = subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True, **TEXT)

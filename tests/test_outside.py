@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from ser.extract.options import EncoderOptions
 from ser.extract.pipeline import _workers
 from ser.extract.utterances import Item
 from ser.workers.processes import in_order
-from tests.conftest import Maker
+from tests.conftest import Maker, needs_installed
 
 HEADS, LOSSES, METHODS = "ser.train.heads", "ser.train.losses", "ser.train.adapt"
 HEAD = '''"""A head of one layer, for a test."""
@@ -372,8 +371,8 @@ def test_two_files_of_one_name_are_told_apart(here: Path) -> None:
 def test_the_example_is_installed_and_its_parts_are_used(
     maker: Maker, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if find_spec("pip") is None or find_spec("setuptools") is None:
-        pytest.skip("pip and setuptools are not in this environment")
+    needs_installed("pip")
+    needs_installed("setuptools")
     source = Path(__file__).parents[1] / "examples" / "plugin"
     shutil.copytree(source, here / "plugin", ignore=shutil.ignore_patterns("build", "*.egg-info"))
     install = ["install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(here / "site")]
