@@ -7,9 +7,10 @@ import torch
 
 from ser.checks import Promises, hold
 from ser.features.blocks import Block
-from ser.train.heads._base import build_head, is_stackable, options_of, part_of, takes
+from ser.train.heads._base import build_head, is_stackable, options_of, part_of, plugin, takes
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data, Resident
+from ser.train.loop.pooled_frames import FIXED, pooled_blocks
 from ser.train.loop.prediction import predict
 from ser.train.loop.trainer import train
 
@@ -80,6 +81,8 @@ def promises(name: str) -> Promises:
         found[words] = partial(has_logits_and_gradients, name, kind)
     for kind in sequences:
         found[f"of {kind}: padding beside longer utterances has no effect"] = partial(ignores_padding, name, kind)
+    if getattr(plugin(name), "POOLS_FIRST", False):
+        found["of frames: it is the same head on vectors that are pooled before"] = partial(pools_first, name)
     for kind in vectors:
         if is_stackable(_built(name, kind)):
             found[f"of {kind}: a run is itself alone or among others"] = partial(runs_are_themselves, name, kind)
@@ -108,6 +111,21 @@ def ignores_padding(name: str, kind: str) -> None:
     alone = head(resident.batch(torch.tensor([[short]])))
     beside = head(resident.batch(torch.tensor([[long, short]])))
     torch.testing.assert_close(beside[:, 1:], alone, rtol=1e-5, atol=1e-6)
+
+
+def pools_first(name: str) -> None:
+    """By every pooling without weights, logits of frames are those of the same weights on pooled frames, from the same seed."""
+    for kind in FIXED:
+        config = make_config(name, head_options={**small(name), "pooling": kind})
+        frames = example("frames").resident
+        pooled = Resident(pooled_blocks(config, [blocks()["frames"]]))
+        hold(not pooled.framewise, f"frames are not pooled before training, with pooling={kind}")
+        rows = torch.arange(150)[None]
+        found = [
+            build_head(name, inputs, CLASSES, dict(config.head_options), 0).eval()(batch)
+            for inputs, batch in ((r.inputs, r.batch(rows)) for r in (frames, pooled))
+        ]
+        torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-6)
 
 
 def runs_are_themselves(name: str, kind: str) -> None:

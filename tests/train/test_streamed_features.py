@@ -75,6 +75,7 @@ def test_features_are_the_same_from_disk(space: Path, how: str) -> None:
     ("head", "options"),
     [
         ("bilstm", {"stores": "frames", "views": "all", "head_options": {"hidden": 8}}),
+        ("late", {"stores": "frames", "views": "all"}),
         ("mlp", {"stores": ["pooled", "layers"], "head_options": {"hidden": [8]}}),
         ("linear", {"stores": "layers", "layer": 1, "normalize": "speaker"}),
         ("sklearn:GaussianNB", {"stores": "frames"}),

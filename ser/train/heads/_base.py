@@ -4,6 +4,7 @@ The file opens with a docstring (what the head is, who published it, its shapes,
 
     DEFAULTS = {"lr": 1e-3}                      # training options that suit it; the command line overrides them
     TAKES = Takes(("frames",), ("audio",))       # the features it takes; without it, features of any kind
+    POOLS_FIRST = True                           # frames are pooled before any weight or draw: once, before training
 
     class Head(nn.Module):
         def __init__(self, inputs: list[Input], classes: int, **options) -> None

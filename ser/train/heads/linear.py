@@ -13,6 +13,7 @@ from ser.train.nn.pooling import make_pooling
 
 DEFAULTS = {"lr": 1e-2, "weight_decay": 0.01, "epochs": 100}
 TAKES = Takes()
+POOLS_FIRST = True
 
 
 class Head(nn.Module):

@@ -13,6 +13,7 @@ from ser.train.nn.pooling import make_pooling
 
 DEFAULTS = {"lr": 1e-3, "epochs": 40}
 TAKES = Takes()
+POOLS_FIRST = True
 
 
 class Head(nn.Module):

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, stack
 
+from ser.features.blocks import Block
 from ser.features.tensors import Tensors
 from ser.metadata.targets import MIXED
 from ser.train.heads._base import groups_of, part_of, plugin
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident, Trained
 from ser.train.loop.dialogues import resident_of
+from ser.train.loop.pooled_frames import pooled_blocks, read_inputs
 from ser.train.loop.prediction import embed, layer_weights, predict, rescaled
 from ser.train.loop.trainer import Judge, train
 from ser.train.loop.validation import account
@@ -46,7 +48,7 @@ class Learner:
         self.part = replace(self.config, head=part_of(self.config.head))
         whole = self.part.head == self.config.head
         self.residents = [
-            ("all" if whole else blocks[0].name, resident_of(self.data, blocks, self.config, self.device))
+            ("all" if whole else blocks[0].name, self._resident(blocks))
             for blocks in groups_of(self.config.head, self.data.blocks)
         ]
 
@@ -55,8 +57,15 @@ class Learner:
         """The number of parts."""
         return len(self.residents)
 
+    def _resident(self, blocks: Sequence[Block]) -> Resident:
+        """Some features on the device, with frames pooled that a head pools before all else."""
+        return resident_of(self.data, pooled_blocks(self.config, blocks, self.device), self.config, self.device)
+
     def under(self, config: Config) -> "Learner":
         """The same features in the same place, under another configuration of the same head."""
+        inputs = Resident(self.data.blocks).inputs
+        if read_inputs(config, inputs) != read_inputs(self.config, inputs):
+            return replace(self, config=config)
         other = copy(self)
         other.config, other.part = config, replace(config, head=self.part.head)
         return other

@@ -15,6 +15,7 @@ from ser.train.heads._base import build_head, is_stackable, part_of
 from ser.train.loop.config import Config
 from ser.train.loop.data import Resident
 from ser.train.loop.dialogues import resident_of
+from ser.train.loop.pooled_frames import read_inputs
 from ser.train.nn.layers import Input
 from ser.train.nn.parameters import flatten
 from ser.train.runs.job import Unit, first_of
@@ -87,7 +88,7 @@ def stack_of(recipe: Recipe, data: Tensors, runs: int, device: str, stack: int |
         refuse_words(data.blocks, recipe.head)
         refuse_views(data, recipe.head)
         return 1 if recipe.random else runs
-    inputs = resident_of(data, data.blocks, recipe).inputs
+    inputs = read_inputs(recipe, resident_of(data, data.blocks, recipe).inputs)
     return stack_size(recipe, inputs, len(data.classes), runs, device, rows=max(rows), folds=len(rows), asked=stack)
 
 
@@ -105,7 +106,8 @@ def stack_size(
     """The number of runs to train together: many where the head is small or the device a GPU, one where it cannot be stacked.
 
     Framewise features are trained one run at a time: the padding of a batch, and with it the draws of dropout, would depend
-    on the neighbours. On a CPU every core gets something to do: 20 runs on two are two stacks of 10.
+    on the neighbours; frames that are pooled before training are none (`ser.train.loop.pooled_frames`). On a CPU every core
+    gets something to do: 20 runs on two are two stacks of 10.
 
     Args:
         rows: utterances of the training part; short work is not split over cores.
@@ -177,7 +179,7 @@ def is_short(units: Sequence[Unit]) -> bool:
         recipe = job.recipe
         if not isinstance(recipe, Config) or recipe.context != "utterance" or total > SHORT:
             return False
-        cost = partial(seconds, recipe, Resident(job.data.blocks).inputs, len(job.classes))
+        cost = partial(seconds, recipe, read_inputs(recipe, Resident(job.data.blocks).inputs), len(job.classes))
         for own, folds, runs in units:
             if id(own) == key:
                 rows = len(first_of(folds[0]).train) * (1 if folds[0].unlabelled is None else 2)

@@ -172,6 +172,11 @@ def test_a_run_is_itself_alone_or_among_others(name: str, kind: str, data: Calla
     heads.runs_are_themselves(name, kind)
 
 
+@pytest.mark.parametrize("name", [n for n in HEADS_THAT_TRAIN if getattr(plugin(n), "POOLS_FIRST", False)])
+def test_a_head_that_pools_first_is_the_same_on_pooled_frames(name: str) -> None:
+    heads.pools_first(name)
+
+
 @pytest.mark.parametrize("name", HEADS_THAT_TRAIN)
 def test_a_head_learns_what_is_easy(name: str) -> None:
     heads.learns(name, next(k for k in heads.EASY if (name, k) in TAKEN))
