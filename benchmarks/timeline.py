@@ -5,7 +5,7 @@ and emotion, with pauses, so that the times of all changes are known.
 
     python benchmarks/timeline.py call --workspace W --dataset emodb --root CORPUS --model EXPERIMENT --fold 3 --out CALL
     python benchmarks/timeline.py score CALL.wav --model HEAD [--weights DIR] --window 3 --hop 0.5 --picture CALL.png
-    python benchmarks/timeline.py speakers --workspace W --dataset emodb --stores egemaps
+    python benchmarks/timeline.py speakers --workspace W --dataset emodb --root CORPUS --encoder NAME --number 2
     python benchmarks/timeline.py length CALL.wav --model HEAD --window 4 --hop 1 --minutes 10,60
 """
 
@@ -19,6 +19,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,8 @@ def score(args: argparse.Namespace) -> None:
     predictor = Predictor(args.model, weights=args.weights)
     _remembering(predictor)
     for smooth, vad in ((0.0, ""), (args.smooth, ""), (0.0, "silero"), (args.smooth, "silero")):
+        if args.vad and vad != args.vad:
+            continue
         options = {"hop": args.hop, "channels": "split", "smooth": smooth, "vad": vad}
         rows = predictor.timeline(args.call, args.window, **options)
         for channels in ((0, 1), (0,), (1,)):
@@ -169,36 +172,94 @@ def _draw(path: Path, truth: pd.DataFrame, rows: pd.DataFrame, classes: list[str
     figure.savefig(path, dpi=110)
 
 
+class _OneAnswer:
+    """A predictor that says the same of all that it hears: of its timeline the speakers are compared."""
+
+    classes, dimensions = ("speech",), ()
+    reads_dialogues = knows_novelty = False
+    rate = RATE
+    head = SimpleNamespace(target="emotion", inputs=(), standardises_by="", durations=None, audio=None)
+
+    def say(self, line: str) -> None:
+        """Nothing is said."""
+
+    def judge(self, inputs: Any) -> tuple[Any, Any, Any]:
+        count = len(inputs.recordings)
+        return np.full(count, "", dtype=object), np.ones(count), np.ones((count, 1))
+
+
 def speakers(args: argparse.Namespace) -> None:
-    """The share of time that is given to the wrong one of two speakers, over all pairs, whole utterances in two clusters.
+    """The diarization error of `--diarize` on calls of two speakers on one channel, pairs of one gender and of two in turns."""
+    from itertools import chain, combinations, zip_longest
 
-    It is the best that `--diarize` could do with a store's features as embeddings: where speech begins and ends is known.
-    """
-    from itertools import combinations
-
-    from sklearn.cluster import AgglomerativeClustering
-
-    from ser.features.tensors import load_features
+    from ser.audio.reading import load
+    from ser.audio.streams import Stream
+    from ser.metadata.table import load_table
+    from ser.predict.timeline import Timeline, TimelineOptions
+    from ser.predict.turns import Diarizer
     from ser.workspace import Workspace
 
-    for store in args.stores.split(","):
-        data = load_features(args.dataset, Workspace(args.workspace), [store])
-        found = data.blocks[0].values.astype(float)
-        who, gender, seconds = (data.frame[name].to_numpy() for name in ("speaker", "gender", "duration"))
-        for layer in range(found.shape[1]) if found.ndim == 3 else [None]:
-            values = found if layer is None else found[:, layer]
-            values = (values - values.mean(0)) / np.maximum(values.std(0), 1e-9)
-            wrong: dict[str, list[float]] = {"one gender": [], "two genders": []}
-            alone = []  # where all is called one speaker's
-            for a, b in combinations(sorted(set(who)), 2):
-                rows = np.flatnonzero((who == a) | (who == b))
-                cluster = AgglomerativeClustering(2).fit_predict(values[rows])
-                first = who[rows] == a
-                shares = [seconds[rows][first != (cluster == k)].sum() / seconds[rows].sum() for k in (0, 1)]
-                wrong["one gender" if len(set(gender[rows])) == 1 else "two genders"].append(min(shares))
-                alone.append(min(seconds[who == a].sum(), seconds[who == b].sum()) / seconds[rows].sum())
-            means = ", ".join(f"{name} {np.mean(values):.3f}" for name, values in wrong.items())
-            print(f"{store} layer {layer}: {means}; all one speaker {np.mean(alone):.3f}", flush=True)
+    frame = load_table(args.dataset, Workspace(args.workspace)).frame
+    gender = frame.groupby("speaker")["gender"].first()
+    rng = np.random.default_rng(0)
+    pairs = list(combinations(sorted(frame["speaker"].unique()), 2))
+    same = [
+        [p for p in rng.permutation(pairs).tolist() if (gender[p[0]] == gender[p[1]]) is one] for one in (True, False)
+    ]
+    drawn = [p for p in chain.from_iterable(zip_longest(*same)) if p][: args.pairs]
+    apart = Diarizer(args.encoder, args.number, args.weights, "cpu", lambda _: None)
+    options = TimelineOptions(1.5, 0.5, diarize=True, speakers=args.number, speaker_encoder=args.encoder)
+    errors: dict[str, list[tuple[float, float, float, int]]] = {"one gender": [], "two genders": []}
+    for pair in drawn:
+        sound, truth = _conversation(frame, args.root, pair, args.minutes * 60, rng, load)
+        (turns,) = [apart.turns(Stream("call", RATE, 1, iter([sound])), [None])]
+        rows = Timeline(_OneAnswer(), Stream("call", RATE, 1, iter([sound])), options, turns).rows()  # type: ignore[arg-type]
+        said = np.zeros(len(truth), dtype=int)
+        for row in rows:
+            said[round(row["start"] / STEP) : round(row["end"] / STEP)] = row["speaker"] or 0
+        found = _diarization_error(truth, said)
+        errors["one gender" if gender[pair[0]] == gender[pair[1]] else "two genders"].append(found)
+        print(
+            pair, "error {:.3f}, of it confused {:.3f}; all one speaker {:.3f}; {} speakers".format(*found), flush=True
+        )
+    for name, values in errors.items():
+        means = np.mean(values, axis=0)
+        right = np.mean([v[3] == 2 for v in values])
+        print(
+            f"{name}, {len(values)} calls: error {means[0]:.3f}, of it confused {means[1]:.3f}; "
+            f"all one speaker {means[2]:.3f}; two speakers found in {right:.2f}"
+        )
+
+
+def _conversation(
+    frame: pd.DataFrame, root: Path, pair: list[str], seconds: float, rng: np.random.Generator, load: Any
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Turns of one to three utterances of two speakers, `(samples, 1)`; at each step who speaks, 1 or 2, and 0 for nobody."""
+    pieces, truth, turn = [], [], 0
+    while sum(map(len, truth)) * STEP < seconds:
+        own = frame[frame["speaker"] == pair[turn % 2]]
+        for _, row in own.sample(int(rng.integers(1, TURN + 1)), random_state=int(rng.integers(1 << 30))).iterrows():
+            audio = load(root / row["path"], RATE)
+            spoken, pause = round(len(audio) / RATE / STEP), round(rng.uniform(*PAUSE) / STEP)
+            piece = np.zeros(round((spoken + pause) * STEP * RATE), dtype=np.float32)
+            piece[: min(len(audio), len(piece))] = audio[: len(piece)]
+            pieces.append(piece)
+            truth.append(np.repeat([turn % 2 + 1, 0], [spoken, pause]))
+        turn += 1
+    return np.concatenate(pieces)[:, None], np.concatenate(truth)
+
+
+def _diarization_error(truth: np.ndarray[Any, Any], said: np.ndarray[Any, Any]) -> tuple[float, float, float, int]:
+    """Missed, false and confused time by the speech, no collar; what is confused; the same where all is one speaker's."""
+    from scipy.optimize import linear_sum_assignment
+
+    spoken = truth > 0
+    counts = np.array([[(truth[said == k] == s).sum() for s in (1, 2)] for k in range(1, said.max() + 1)])
+    pairs = linear_sum_assignment(-counts) if counts.size else None
+    confused = counts.sum() - (counts[pairs].sum() if pairs else 0)
+    wrong = (spoken & (said == 0)).sum() + (~spoken & (said > 0)).sum() + confused
+    alone = min((truth == 1).sum(), (truth == 2).sum())
+    return wrong / spoken.sum(), confused / spoken.sum(), alone / spoken.sum(), len(counts)
 
 
 def length(args: argparse.Namespace) -> None:
@@ -254,7 +315,12 @@ def main() -> None:
     pairs = parts.add_parser("speakers")
     pairs.add_argument("--workspace", type=Path, required=True)
     pairs.add_argument("--dataset", required=True)
-    pairs.add_argument("--stores", required=True)
+    pairs.add_argument("--root", type=Path, required=True)
+    pairs.add_argument("--encoder", required=True)
+    pairs.add_argument("--weights", type=Path)
+    pairs.add_argument("--number", type=int, help="of speakers, where it is given")
+    pairs.add_argument("--pairs", type=int, default=12)
+    pairs.add_argument("--minutes", type=float, default=3)
     pairs.set_defaults(run=speakers)
     for name, function in (("score", score), ("length", length)):
         part = parts.add_parser(name)

@@ -274,6 +274,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             "bert": "text",
             "sensevoice-small": "sensevoice",
             "campplus": "speaker",
+            "campplus-zh-en": "speaker",
         }.items():
             plugin = registry.load(ENCODERS, family)
             plugin.example(folder / short)

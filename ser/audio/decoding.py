@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 from ser.audio.files import AGAIN, CONTAINERS, SOUND, refuse_other_files
 from ser.errors import AudioError
@@ -148,8 +148,16 @@ def _by_ffmpeg(path: Path, said: str | None, limits: Limits | None = None) -> An
         raise
 
 
-def header_seconds(path: Path) -> float | None:
-    """The length that a file's header gives, in seconds; None where the file has to be decoded by ffmpeg.
+class AudioHeader(NamedTuple):
+    """The length of a recording in s, its rate in Hz, and the number of its channels."""
+
+    seconds: float
+    rate: int
+    channels: int
+
+
+def header(path: Path) -> AudioHeader | None:
+    """Read a file's header; None where the file has to be decoded by ffmpeg.
 
     Raises:
         AudioError: as of `read_sound`; a file that is cut short has the length of what is there.
@@ -160,7 +168,8 @@ def header_seconds(path: Path) -> float | None:
     if path.suffix.lower() not in SOUND:
         return None
     try:
-        return float(soundfile.info(_completed(path) or _encoded(path)).duration)
+        found = soundfile.info(_completed(path) or _encoded(path))
+        return AudioHeader(float(found.duration), int(found.samplerate), int(found.channels))
     except soundfile.LibsndfileError as error:
         if shutil.which("ffmpeg") is not None:
             return None

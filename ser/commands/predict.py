@@ -1,6 +1,7 @@
 """`ser predict`: emotions of new audio."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,6 +42,17 @@ from ser.commands._types import Folder, Number, Pairs
 )
 @click.option(
     "--vad", type=click.Choice(["silero"]), help="Leave out the steps in which nobody speaks (pip install 'ser[vad]')."
+)
+@click.option(
+    "--diarize", is_flag=True, help="Tell speakers apart: a column speaker (needs --window; with --vad silero)."
+)
+@click.option(
+    "--speakers", type=click.IntRange(min=1), help="Of --diarize: their number.  [default: as the voices differ]"
+)
+@click.option(
+    "--speaker-encoder",
+    metavar="NAME|FOLDER",
+    help="Of --diarize: the encoder whose features tell them apart.  [default: campplus-zh-en]",
 )
 @click.option("--smooth", type=Number(min=0), default=0.0, help="s of a moving average of the probabilities over time.")
 @click.option(
@@ -83,6 +95,9 @@ def command(
     hop: float | None,
     channels: str,
     vad: str | None,
+    diarize: bool,
+    speakers: int | None,
+    speaker_encoder: str | None,
     smooth: float,
     rows: str,
     raw: str | None,
@@ -114,7 +129,8 @@ def command(
     from ser.predict.timeline import TimelineOptions
     from ser.results.records.find import find_heads, is_final
 
-    over_time = {"hop": hop, "vad": vad, "smooth": smooth, "raw": raw, "rows": rows}
+    apart = {"diarize": diarize, "speakers": speakers, "speaker_encoder": speaker_encoder}
+    over_time = {"hop": hop, "vad": vad, "smooth": smooth, "raw": raw, "rows": rows, **apart}
     options = None
     if window is None:
         only_with_window(over_time, files)
@@ -123,7 +139,8 @@ def command(
             "--picture draws short recordings whole, and --window follows long ones", action="Leave one out."
         )
     else:
-        options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence, vad or "")
+        given: dict[str, Any] = {name: value for name, value in apart.items() if value is not None}
+        options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence, vad or "", **given)
     heads = find_heads(model, session.workspace.results)
     check_runtime(runtime, heads[0])
     predictor = Predictor(heads, weights=weights, device=device, encoders=encoders, say=session.warn)

@@ -106,13 +106,15 @@ def build(
         parsed = parse_corpus(name, root, dataset, scales, votes_of, audio)
         published = getattr(corpus(name), "folds", None)
         folds = tuple(published(root)) if published else ()
-        frame, unusable = measure(parsed.frame, parsed.root, quiet)
+        frame, unusable, form = measure(parsed.frame, parsed.root, quiet)
     refuse_all_unusable(unusable, parsed.root, parsed.facts["title"])
     for reason, path in unnamed:
         unusable.files += 1
         unusable.add(reason, path)
     notes += outside_scales(frame, parsed.facts)
     facts: TableFacts = {**parsed.facts, "notes": notes, "unreadable": {r: len(p) for r, p in unusable.reasons.items()}}
+    if form is not None:
+        facts["audio"] = form
     return Built(make_table(cast(list[Row], frame.to_dict("records")), dataset, facts), notes, unusable, folds)
 
 

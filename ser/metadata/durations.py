@@ -1,4 +1,4 @@
-"""Durations from audio headers, and why a file has none: a header is enough, nothing is decoded."""
+"""Durations, rates and channels from audio headers, and why a file has none: a header is enough, nothing is decoded."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser.audio.decoding import header_seconds
+from ser.audio.decoding import AudioHeader, header
 from ser.errors import AudioError, CorpusError
 from ser.metadata.parsing import LOG
+from ser.metadata.schema import AudioForm
 from ser.progress import progress
 
 # Faults of a file (`ser.audio.files.FAULTS`) in words; the others make it unreadable as audio.
@@ -60,7 +61,7 @@ class Unusable:
         return text
 
 
-def measure(frame: pd.DataFrame, root: Path, quiet: bool = False) -> tuple[pd.DataFrame, Unusable]:
+def measure(frame: pd.DataFrame, root: Path, quiet: bool = False) -> tuple[pd.DataFrame, Unusable, AudioForm | None]:
     """Take the duration of each row from the headers of the files below the root.
 
     A path that differs from the file's name only in how accents are encoded (NFC as most programs write them, NFD as macOS
@@ -71,7 +72,8 @@ def measure(frame: pd.DataFrame, root: Path, quiet: bool = False) -> tuple[pd.Da
 
     Returns:
         The frame with `duration` in seconds: the header's length of whole files, `end - start` of segments, the row's own
-        duration where the header does not give it, NaN where the file cannot be read; and the files that cannot.
+        duration where the header does not give it, NaN where the file cannot be read; the files that cannot; and the rates and
+        channels of all, None where a file does not say.
 
     Raises:
         CorpusError: starts and ends are in milliseconds.
@@ -79,12 +81,13 @@ def measure(frame: pd.DataFrame, root: Path, quiet: bool = False) -> tuple[pd.Da
     paths = [p for p in dict.fromkeys(frame["path"]) if p]
     found = Unusable(len(paths))
     lengths: dict[str, float] = {}
+    headers: list[AudioHeader | None] = []
     named: dict[str, str] = {}
     for path in progress(paths, len(paths), "audio headers", "file", quiet):
         named[path] = _as_on_disk(root, path)
         try:
-            seconds = header_seconds(root / named[path])
-            lengths[path] = nan if seconds is None else seconds
+            headers.append(header(root / named[path]))
+            lengths[path] = nan if headers[-1] is None else headers[-1].seconds
         except AudioError as error:
             found.add(_REASONS.get(error.fault, DAMAGED), path)
     _check_times(frame, lengths)
@@ -93,7 +96,15 @@ def measure(frame: pd.DataFrame, root: Path, quiet: bool = False) -> tuple[pd.Da
         for path, start, end, stated in zip(frame["path"], frame["start"], frame["end"], frame["duration"], strict=True)
     ]
     measured = frame.assign(duration=pd.Series(durations, dtype=float, index=frame.index))
-    return measured.assign(path=[named.get(path, path) for path in frame["path"]]), found
+    return measured.assign(path=[named.get(path, path) for path in frame["path"]]), found, _form(headers)
+
+
+def _form(headers: list[AudioHeader | None]) -> AudioForm | None:
+    known = [one for one in headers if one is not None]
+    if not known or len(known) < len(headers):
+        return None
+    rates = [one.rate for one in known]
+    return {"lowest_rate": min(rates), "highest_rate": max(rates), "channels": max(one.channels for one in known)}
 
 
 def refuse_all_unusable(found: Unusable, root: Path, title: str) -> None:

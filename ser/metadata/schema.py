@@ -90,6 +90,14 @@ class Counts(TypedDict):
     emotions: dict[str, int]
 
 
+class AudioForm(TypedDict):
+    """The rates of audio files in Hz, and the largest number of their channels."""
+
+    lowest_rate: int
+    highest_rate: int
+    channels: int
+
+
 class TableFacts(TypedDict, total=False):
     """The sidecar of a table: the origin of its rows, and their counts.
 
@@ -97,7 +105,8 @@ class TableFacts(TypedDict, total=False):
     `utterances_of_release` the rows of the whole release; `source_corpus` the corpus that another format has it from;
     `dimensions` are the columns of ratings with their scales: of valence, arousal and dominance, and of columns that the table
     has behind those of `COLUMNS`; `votes_of` says whose votes the table has, where the corpus has several kinds; `features` is
-    "imported" where rows need neither audio nor text; `unreadable` counts files by reason; `sha256` is the CSV's.
+    "imported" where rows need neither audio nor text; `audio` is the form of its files, where headers say it; `unreadable`
+    counts files by reason; `sha256` is the CSV's.
     """
 
     corpus: str | None
@@ -117,6 +126,7 @@ class TableFacts(TypedDict, total=False):
     dataset: str
     counts: Counts
     notes: list[str]
+    audio: AudioForm
     unreadable: dict[str, int]
     sha256: str
 
@@ -128,6 +138,7 @@ _FACT_TYPES: dict[str, tuple[type, ...]] = {
     "utterances_of_release": (int, type(None)),
     "synthetic": (bool,),
     "dimensions": (dict,),
+    "audio": (dict,),
     "counts": (dict,),
     "notes": (list,),
     "unreadable": (dict,),
@@ -148,6 +159,11 @@ def check_table_facts(value: object) -> TableFacts:
     for name, scale in value.get("dimensions", {}).items():
         if not is_dimension(name) or not _is_scale(scale):
             raise ValueError(f"dimensions: {name}: {str(scale)[:60]!r}")
+    form = value.get("audio")
+    if form is not None and not all(
+        type(form.get(name)) is int and form[name] > 0 for name in AudioForm.__annotations__
+    ):
+        raise ValueError(f"audio: {str(form)[:60]!r}")
     return cast(TableFacts, value)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ser.audio import reading
 from ser.errors import ConfigError
 from ser.extract.checkpoints import is_hub_id
 from ser.extract.encoder import Encoder, find, load
@@ -76,6 +77,13 @@ def load_encoder(
             found={k: encoder.identity.get(k) for k in differs},
         )
     return encoder
+
+
+def audio_for(encoder: Encoder, sound: reading.Audio, rate: int, name: str) -> reading.Audio:
+    """The audio that an encoder reads of a recording."""
+    audio = reading.resample(sound, rate, encoder.sample_rate)
+    reading.check(audio, encoder.sample_rate, encoder.minimum, name)
+    return audio
 
 
 def _name_of(store: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from ser.extract.encoder import Encoder
 from ser.extract.encoding import Outcome, encode_each
 from ser.extract.plan import batches, by_cost
 from ser.features.blocks import Block
-from ser.predict.head_encoders import load_encoder
+from ser.predict.head_encoders import audio_for, load_encoder
 from ser.predict.inputs import Inputs
 from ser.predict.onnx_head import ENDING, OnnxHead, Waveform, load_onnx
 from ser.predict.recordings import Recording
@@ -47,7 +47,8 @@ class Judge:
         self.dimensions = self.head.dimensions
         for note in dict.fromkeys(note for head in self.heads for note in head.notes):
             say(note)
-        folder = None if weights is None else Path(weights)
+        self.weights = folder = None if weights is None else Path(weights)
+        self.device = device
         heard = self.head.waveform if isinstance(self.head, OnnxHead) else None
         self.encoders: list[Encoder] = [
             load_encoder(i, self.head.about.stores[i.name], (encoders or {}).get(i.name), folder, device, say)
@@ -61,6 +62,11 @@ class Judge:
     def reads_dialogues(self) -> bool:
         """True for a head that sees the turns of a dialogue at once."""
         return self.head.config.context == "dialogue"
+
+    @property
+    def rate(self) -> int:
+        """The lowest rate, Hz, in which an encoder hears recordings; 0 where none does."""
+        return min((encoder.sample_rate for encoder in self.encoders if encoder.modality == "audio"), default=0)
 
     @property
     def knows_novelty(self) -> bool:
@@ -140,7 +146,7 @@ class Judge:
                     assert inputs.recordings is not None
                     sound = sound or inputs.recordings[row].decode()
                     seconds[row] = len(sound[0]) / sound[1]
-                    found.append(encoder.encode([_heard(encoder, *sound, inputs.recordings[row].name)])[0])
+                    found.append(encoder.encode([audio_for(encoder, *sound, inputs.recordings[row].name)])[0])
                 if not np.isfinite(found[-1]).all():
                     raise _not_finite(encoder)
         except AudioError as error:
@@ -163,7 +169,7 @@ class Judge:
             audio: dict[int, reading.Audio] = {}
             for k in (k for k in sounds if not errors[k]):
                 try:
-                    audio[k] = _heard(encoder, *sounds[k], recordings[k].name)
+                    audio[k] = audio_for(encoder, *sounds[k], recordings[k].name)
                 except AudioError as error:
                     errors[k] = error.line()
             rows = list(audio)
@@ -217,13 +223,6 @@ class Judge:
         errors[odd] = "the head gives probabilities that are not finite"
         shares[errors != ""] = np.nan
         return shares
-
-
-def _heard(encoder: Encoder, sound: reading.Audio, rate: int, name: str) -> reading.Audio:
-    """The audio that an encoder reads of a recording."""
-    audio = reading.resample(sound, rate, encoder.sample_rate)
-    reading.check(audio, encoder.sample_rate, encoder.minimum, name)
-    return audio
 
 
 def _not_finite(encoder: Encoder) -> AudioError:

@@ -1,7 +1,9 @@
 """Long recordings from the command line and from Python: files, samples and standard input, followed over time."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ from numpy.typing import NDArray
 
 from ser.audio.streams import MOST_CHANNELS, RATES, Stream, open_file, open_pipe
 from ser.errors import AudioError, ConfigError
-from ser.predict.inputs import audio_files
+from ser.metadata.targets import DIMENSIONS
+from ser.predict.inputs import audio_files, channel_numbers
 from ser.predict.judge import Judge
 from ser.predict.recordings import full_scale
 from ser.predict.timeline import ROWS, Timeline, TimelineOptions, columns_of, refuse_heads
+from ser.predict.turns import Diarizer, Turns
 
 
 def only_with_window(options: dict[str, Any], files: Sequence[Path]) -> None:
@@ -25,6 +29,7 @@ def only_with_window(options: dict[str, Any], files: Sequence[Path]) -> None:
     """
     for name, value in options.items():
         if value and value != ROWS[0]:
+            name = name.replace("_", "-")
             raise ConfigError(
                 f"--{name} needs --window", expected="the seconds that are heard at once: --window 4", option=name
             )
@@ -57,13 +62,24 @@ def follow(
         raise ConfigError(f"{other} beside --window", expected="recordings alone, whose words and turns are not known")
     if raw is not None and list(files) != [Path("-")]:
         raise ConfigError("--raw is of standard input", expected="- in place of files", option="raw")
+    if options.diarize and Path("-") in files:
+        raise ConfigError(
+            "--diarize of standard input (-)",
+            expected="a file: speakers are told apart when all of the recording is known",
+            option="diarize",
+        )
     refuse_heads(predictor)
     form = None if raw is None else _raw_format(raw)
     paths, left_out = ([Path("-")], "") if list(files) == [Path("-")] else audio_files(files)
     if left_out:
         predictor.say(f"left out: {left_out}")
     columns = columns_of(predictor, options)
-    rows = (row for path in paths for row in _some(predictor, path, _of_path(predictor, path, options, form)))
+    diarizer = _diarizer(predictor, options)
+    rows = (
+        row
+        for path in paths
+        for row in _told(predictor, path, _of_path(predictor, path, options, form, diarizer), options)
+    )
     if not row_by_row:
         yield _table(list(rows), columns)
         return
@@ -83,33 +99,68 @@ def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
         for name in ("predicted", "error")
         if name in found
     }
-    numbers = {"channel": found["channel"].astype("Int64")} if "channel" in found else {}
+    numbers = {name: found[name].astype("Int64") for name in ("channel", "speaker") if name in found}
     filled: pd.DataFrame = found.assign(**texts, **numbers)
     return filled
 
 
-def _some(predictor: Judge, path: Path, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Pass on the rows of a recording; say so where there are none."""
+def _told(
+    predictor: Judge, path: Path, rows: Iterator[dict[str, Any]], options: TimelineOptions
+) -> Iterator[dict[str, Any]]:
+    """Pass on the rows of a recording; say so where there are none, and where speakers are told apart what each said."""
     count = 0
+    shares: dict[int, Counter[str]] = {}
     for row in rows:
         count += 1
+        speaker = row.get("speaker")
+        if speaker is not None:
+            amount = row["end"] - row["start"] if options.rows == "segments" else 1
+            shares.setdefault(speaker, Counter())[row.get("predicted", "")] += amount
         yield row
     if not count:
         predictor.say(f"{path}: no rows, as nothing was heard but silence, or what is not speech")
+    for speaker, found in sorted(shares.items()):
+        total = sum(found.values())
+        amount = f"{total:.1f} s" if options.rows == "segments" else f"{total} windows"
+        parts = [f"{name or 'no answer'} {n / total:.0%}" for name, n in found.most_common()]
+        said = "" if predictor.head.target == DIMENSIONS else f": {', '.join(parts)}"
+        predictor.say(f"{path}: speaker {speaker}, {amount}{said}")
+
+
+def _diarizer(predictor: Judge, options: TimelineOptions) -> Diarizer | None:
+    if not options.diarize:
+        return None
+    name, speakers = options.speaker_encoder, options.speakers
+    return Diarizer(name, speakers, predictor.weights, predictor.device, predictor.say)
 
 
 def _of_path(
-    predictor: Judge, path: Path, options: TimelineOptions, raw: tuple[int, int] | None
+    predictor: Judge,
+    path: Path,
+    options: TimelineOptions,
+    raw: tuple[int, int] | None,
+    diarizer: Diarizer | None,
 ) -> Iterator[dict[str, Any]]:
     """The rows of one recording; where it cannot be read, or not to its end, the last one says so."""
     try:
         if path == Path("-"):
             yield from Timeline(predictor, open_pipe(sys.stdin.buffer, raw), options).rows()
             return
+        turns = _turns(diarizer, lambda: open_file(path), options)
         with open_file(path) as stream:
-            yield from Timeline(predictor, stream, options).rows()
+            yield from Timeline(predictor, stream, options, turns).rows()
     except AudioError as error:
         yield {"file": str(path), "error": error.line()}
+
+
+def _turns(
+    diarizer: Diarizer | None, opened: Callable[[], AbstractContextManager[Stream]], options: TimelineOptions
+) -> Turns | None:
+    """Who speaks when, where speakers are told apart: the recording is read once for that, and again for the answers."""
+    if diarizer is None:
+        return None
+    with opened() as stream:
+        return diarizer.turns(stream, channel_numbers(options.channels, stream.channels))
 
 
 def _raw_format(text: str) -> tuple[int, int]:
@@ -131,12 +182,14 @@ def table_of(
     predictor: Judge, recording: Path | str | tuple[NDArray[Any], float], options: TimelineOptions
 ) -> pd.DataFrame:
     """The timeline of one recording as a table, see `Predictor.timeline`."""
-    if isinstance(recording, tuple):
+
+    def opened() -> AbstractContextManager[Stream]:
+        if not isinstance(recording, tuple):
+            return open_file(Path(recording))
         samples = np.asarray(recording[0])
         sound = full_scale("samples", samples.reshape(len(samples), -1), recording[1])
-        stream = Stream("samples", int(recording[1]), sound.shape[1], iter([sound]))
-        rows = list(Timeline(predictor, stream, options).rows())
-    else:
-        with open_file(Path(recording)) as stream:
-            rows = list(Timeline(predictor, stream, options).rows())
-    return timeline_table(rows, predictor, options)
+        return nullcontext(Stream("samples", int(recording[1]), sound.shape[1], iter([sound])))
+
+    turns = _turns(_diarizer(predictor, options), opened, options)
+    with opened() as stream:
+        return timeline_table(list(Timeline(predictor, stream, options, turns).rows()), predictor, options)

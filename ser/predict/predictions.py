@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.audio.decoding import AudioHeader
 from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED
 from ser.metadata.targets.dimensions import in_words
 from ser.predict.inputs import Inputs
-from ser.train.head_file import KNOWN
+from ser.train.head_file import KNOWN, AudioForm
 
 if TYPE_CHECKING:
     from ser.metadata.schema import Scale
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 NOVELTY = "novelty"  # the column
 FAR = 1.3  # a novelty that next to no utterance of a corpus of training has, nor one of its unseen speakers
 LONG = 2.0  # times the longest utterance in training
+OTHER_BAND = 0.9  # of a rate: below it a recording has another band
 
 
 def prediction_table(
@@ -154,6 +156,39 @@ def long_note(names: Sequence[str], seconds: NDArray[np.float64], longest: float
         f"{len(far)} of {len(names)} recordings are over {LONG:g} times as long as the longest utterance in training "
         f"({longest:.1f} s), and get one answer each: {_first(far)}. Cut them into utterances."
     )
+
+
+def form_notes(
+    names: Sequence[str], headers: Sequence[AudioHeader | None], trained: AudioForm | None, rate: int, mixed: bool
+) -> Iterator[str]:
+    """Warnings of recordings of another band or with more channels than those that the head was trained on.
+
+    Args:
+        names: of the recordings.
+        headers: of each, where it is known.
+        trained: of those in training; None where the head does not say.
+        rate: Hz in which the encoders hear all; 0 where they hear none. Above half of it nothing is compared.
+        mixed: true where the mean of all channels is heard.
+    """
+    if trained is None or not rate:
+        return
+    known = [(name, one) for name, one in zip(names, headers, strict=True) if one is not None]
+    low, high = (min(r, rate) for r in (trained.lowest_rate, trained.highest_rate))
+    span = f"{low} Hz" if low == high else f"{low} to {high} Hz"
+    for odd, what in (
+        ([(n, h) for n, h in known if min(h.rate, rate) < OTHER_BAND * low], "a narrower band"),
+        ([(n, h) for n, h in known if OTHER_BAND * min(h.rate, rate) > high], "a wider band"),
+    ):
+        if odd:
+            shown = _first([f"{name} ({one.rate} Hz)" for name, one in odd])
+            lost = f"; the head heard what lies above {odd[0][1].rate // 2} Hz" if what == "a narrower band" else ""
+            yield f"{len(odd)} of {len(names)} recordings have {what} than those in training ({span}{lost}): {shown}"
+    several = [f"{name} ({one.channels})" for name, one in known if one.channels > trained.channels == 1]
+    if mixed and several:
+        yield (
+            f"{len(several)} of {len(names)} recordings have several channels, of which the mean is heard; those in training "
+            f"had one: {_first(several)}. Take them apart: --channels split, or the number of one."
+        )
 
 
 def novelty_note(names: Sequence[str], novelty: NDArray[np.float64]) -> str:

@@ -13,7 +13,7 @@ from ser.errors import AudioError
 from ser.predict.inputs import Inputs, check_inputs
 from ser.predict.judge import Judge
 from ser.predict.long_recordings import table_of
-from ser.predict.predictions import long_note, notes, novelty_note, prediction_table, scales_note
+from ser.predict.predictions import form_notes, long_note, notes, novelty_note, prediction_table, scales_note
 from ser.predict.recordings import RecordingLike, as_recordings
 from ser.predict.timeline import TimelineOptions
 
@@ -109,11 +109,12 @@ class Predictor(Judge):
         Args:
             recording: a file's path; or samples, `(samples,)` or `(samples, channels)`, and their rate in Hz.
             window: s that are heard at once.
-            options: others of `ser.predict.timeline.TimelineOptions`: hop, channels, rows, smooth, min_confidence, vad.
+            options: others of `ser.predict.timeline.TimelineOptions`: hop, channels, rows, smooth, min_confidence, vad,
+                diarize, speakers, speaker_encoder.
 
         Returns:
             One row for each segment (or window): `file`, `start` and `end` in s, `channel` where channels are split or one was
-            chosen, and what `predict` gives.
+            chosen, `speaker` where they are told apart, and what `predict` gives.
 
         Raises:
             ConfigError: options that do not fit, or a head that cannot hear windows.
@@ -132,6 +133,14 @@ class Predictor(Judge):
         far = long_note(inputs.names, np.where(errors == "", seconds, np.nan), self.head.longest)
         if far:
             self.say(far)
+        recordings = [
+            (r.name, r.header(), r.channel is None)
+            for r, error in zip(inputs.recordings or [], errors, strict=False)
+            if not error and self.head.audio is not None
+        ]
+        names, headers, mixed = ([*column] for column in zip(*recordings, strict=True)) if recordings else ([], [], [])
+        for note in form_notes(names, headers, self.head.audio, self.rate, all(mixed)):
+            self.say(note)
         if self.knows_novelty and (note := novelty_note(inputs.names, shares[:, -1])):
             self.say(note)
         return prediction_table(

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.audio import reading
-from ser.audio.decoding import Limits
+from ser.audio.decoding import AudioHeader, Limits, header
 from ser.audio.streams import RATES
 from ser.errors import AudioError, ConfigError
 
@@ -68,6 +68,16 @@ class Recording:
             path = Path(folder) / "recording"
             path.write_bytes(content)
             return self._decode_file(path)
+
+    def header(self) -> AudioHeader | None:
+        """The length, rate and channels of samples, or of a file whose header has them; else None."""
+        if isinstance(self.source, tuple):
+            shape = np.shape(self.source[0])
+            return AudioHeader(shape[0] / self.source[1], int(self.source[1]), shape[1] if len(shape) > 1 else 1)
+        try:
+            return header(self.source) if isinstance(self.source, Path) else None
+        except AudioError:
+            return None
 
     def _read(self) -> bytes:
         try:

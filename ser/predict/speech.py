@@ -58,10 +58,14 @@ class SpeechDetector:
 
     def speaks(self, step: int) -> bool:
         """True where somebody speaks in a step; frames before it are forgotten."""
-        found = self._frames(step * self.step, (step + 1) * self.step)
-        before = max(self._place(step * self.step) - self.first, 0)
+        return self.share(step * self.step, (step + 1) * self.step) >= SHARE
+
+    def share(self, first: int, last: int) -> float:
+        """The share of speech in the samples `[first, last)`; frames before them are forgotten."""
+        found = self._frames(first, last)
+        before = max(self._place(first) - self.first, 0)
         self.spoken, self.first = self.spoken[before:], self.first + before
-        return bool(found) and sum(found) >= SHARE * len(found)
+        return sum(found) / len(found) if found else 0.0
 
     def _frames(self, first: float, last: float) -> list[bool]:
         """Of the frames whose middle is within some samples, whether they are speech."""

@@ -9,7 +9,7 @@ What a window gives is what `ser predict` gives for the same samples as a file o
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -17,15 +17,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.audio.reading import is_silent, to_mono
+from ser.audio.decoding import AudioHeader
+from ser.audio.reading import is_silent
 from ser.audio.streams import Stream
 from ser.errors import AudioError, ConfigError
 from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import MIX, Inputs, channel_numbers, check_channels
 from ser.predict.judge import Judge
-from ser.predict.predictions import LONG, answer, check_confidence, is_beyond_chance, novel_words, output_columns
+from ser.predict.predictions import (
+    LONG,
+    answer,
+    check_confidence,
+    form_notes,
+    is_beyond_chance,
+    novel_words,
+    output_columns,
+)
 from ser.predict.recordings import Recording
 from ser.predict.speech import SpeechDetector
+from ser.predict.turns import CAMPPLUS, Turns
+from ser.predict.windows import Window, heard, windows
 
 ROWS = ("segments", "windows")
 AT_ONCE = 16  # windows of a file that are answered together
@@ -45,6 +56,9 @@ class TimelineOptions:
         smooth: s of a moving average over steps; 0 is none.
         min_confidence: a probability; a segment or window whose largest is below it has no answer.
         vad: `silero`, the name of a detector of speech; "" hears all that is not silent.
+        diarize: true tells speakers apart (`ser.predict.turns`); the detector of speech is on then.
+        speakers: their number in a recording; None: a limit of the distance decides.
+        speaker_encoder: the name or folder of the encoder whose features tell speakers apart.
     """
 
     window: float
@@ -54,6 +68,9 @@ class TimelineOptions:
     smooth: float = 0.0
     min_confidence: float = 0.0
     vad: str = ""
+    diarize: bool = False
+    speakers: int | None = None
+    speaker_encoder: str = CAMPPLUS
 
     def __post_init__(self) -> None:
         if not 0 < self.window < float("inf"):
@@ -75,49 +92,18 @@ class TimelineOptions:
             )
         if self.rows == "windows" and self.smooth:
             raise ConfigError("--smooth is of segments", expected="no --smooth with --rows windows")
+        if not self.diarize and (self.speakers is not None or self.speaker_encoder != CAMPPLUS):
+            raise ConfigError("--speakers and --speaker-encoder", expected="--diarize beside them")
+        if self.speakers is not None and self.speakers < 1:
+            raise ConfigError("--speakers", expected="a whole number, 1 or more", found=self.speakers)
 
     @property
     def every(self) -> float:
         return self.window / 4 if self.hop is None else self.hop
 
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """A piece of a recording: samples `[first, last)`, float32 `(samples, channels)`."""
-
-    first: int
-    last: int
-    sound: NDArray[np.float32]
-
-
-def windows(blocks: Iterable[NDArray[np.float32]], length: int, hop: int) -> Iterator[Window]:
-    """Cut a recording into windows, keeping no more of it than one window and one block.
-
-    Args:
-        blocks: `(samples, channels)`.
-        length, hop: samples, hop <= length.
-
-    Yields:
-        The window at each multiple of the hop that is within the recording; at its end, where samples are left, one more that
-        ends with the recording. Of a recording that is shorter than a window, all of it.
-    """
-    kept: NDArray[np.float32] | None = None
-    first = 0  # the place of the first sample that is kept
-    start = heard = 0  # of the next window; the end of the last one
-    for block in blocks:
-        kept = block if kept is None else np.concatenate([kept, block])
-        while first + len(kept) >= start + length:
-            yield Window(start, start + length, kept[start - first : start - first + length])
-            heard, start = start + length, start + hop
-        # The last window of all may begin anywhere before the next one: keep a window's length before the end.
-        free = min(start - first, max(first + len(kept) - length - first, 0))
-        kept, first = kept[free:], first + free
-    if kept is None:
-        return
-    total = first + len(kept)
-    if total > heard:
-        begin = max(total - length, 0)
-        yield Window(begin, total, kept[begin - first :])
+    @property
+    def detector(self) -> str:
+        return self.vad or ("silero" if self.diarize else "")
 
 
 @dataclass(eq=False)
@@ -145,7 +131,7 @@ class _Channel:
     first: int = 0  # the open segment's first step
     count: int = 0  # of its steps
     total: Shares | None = None  # of their probabilities
-    says: tuple[str, str] | None = None  # prediction and error of the open segment
+    says: tuple[str, str, int | None] | None = None  # prediction, error and speaker of the open segment
 
 
 class Timeline:
@@ -155,26 +141,30 @@ class Timeline:
         predictor: a saved head and its encoders.
         stream: the recording.
         options: how it is heard.
+        turns: who speaks when, where speakers are told apart.
 
     Raises:
         ConfigError: a head that needs texts, dialogues or the statistics of other recordings, or a limit that means nothing.
     """
 
-    def __init__(self, predictor: Judge, stream: Stream, options: TimelineOptions) -> None:
-        self.predictor, self.stream, self.options = predictor, stream, options
+    def __init__(self, predictor: Judge, stream: Stream, options: TimelineOptions, turns: Turns | None = None) -> None:
+        self.predictor, self.stream, self.options, self.turns = predictor, stream, options, turns
         self._outputs = len(predictor.classes) + len(predictor.dimensions) + predictor.knows_novelty
         self._windows = self._novel = 0  # that were answered and do not overlap; of these, unlike the training
         refuse_heads(predictor)
         check_confidence(options.min_confidence, predictor.head.target)
         self.length, self.hop = (max(round(s * stream.rate), 1) for s in (options.window, options.every))
         self.channels = [
-            _Channel(number, SpeechDetector(options.vad, stream.rate, self.hop) if options.vad else None)
+            _Channel(number, SpeechDetector(options.detector, stream.rate, self.hop) if options.detector else None)
             for number in channel_numbers(options.channels, stream.channels)
         ]
         self.ended = False
         note = far_note(options.window, predictor)
         if note:
             predictor.say(note)
+        form = AudioHeader(0, stream.rate, stream.channels)
+        for line in form_notes([stream.name], [form], predictor.head.audio, predictor.rate, options.channels == MIX):
+            predictor.say(line)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows, each as soon as it is decided.
@@ -187,8 +177,9 @@ class Timeline:
         """
         batch: list[Window] = []
         end, fault = 0, None
+        blocks = heard(self.stream, [c.number for c in self.channels], [c.detector for c in self.channels])
         try:
-            for window in windows(self._heard(), self.length, self.hop):
+            for window in windows(blocks, self.length, self.hop):
                 batch.append(window)
                 end = window.last
                 if self.stream.live or len(batch) == AT_ONCE:
@@ -207,18 +198,6 @@ class Timeline:
             self.predictor.say(f"{self.stream.name}: {novel_words(self._novel, self._windows, 'windows side by side')}")
         if fault is not None:
             raise fault
-
-    def _heard(self) -> Iterator[NDArray[np.float32]]:
-        """The blocks of the recording with one column for each channel that is heard."""
-        place = 0
-        for block in self.stream.blocks:
-            name = f"{self.stream.name}, {place / self.stream.rate:.1f} s"
-            found = np.stack([_column(name, block, c.number) for c in self.channels], axis=1)
-            for k, channel in enumerate(self.channels):
-                if channel.detector is not None:
-                    channel.detector.hear(found[:, k])
-            place += len(block)
-            yield found
 
     def _answer(self, batch: list[Window]) -> Iterator[dict[str, Any]]:
         """Answer some windows in every channel."""
@@ -244,7 +223,7 @@ class Timeline:
                     self._add(channel, window, error, shares_of)
                     yield from self._decide(channel, window.first // self.hop, window.last)
                 elif shares_of is not None:
-                    yield self._row(channel, window.first, window.last, error, shares_of)
+                    yield self._row(channel, window.first, window.last, error, shares_of, self._of_window(k, window))
 
     def _recording(self, window: Window, k: int) -> Recording:
         rate = self.stream.rate
@@ -289,8 +268,8 @@ class Timeline:
                 channel.done -= 1
 
     def _join(self, channel: _Channel, k: int, shares: Shares | None, error: str, end: int) -> Iterator[dict[str, Any]]:
-        heard = shares is not None or error != ""
-        says = (self._named(shares), error) if heard else None
+        answered = shares is not None or error != ""
+        says = (self._named(shares), error, self._speaker(channel, k)) if answered else None
         follows = channel.first + channel.count == k
         if channel.count and (says != channel.says or not follows or self.predictor.head.target == DIMENSIONS):
             yield from self._close(channel, end)
@@ -307,9 +286,22 @@ class Timeline:
         if channel.says is not None and channel.total is not None:
             last = (channel.first + channel.count) * self.hop
             last = end if last > end or (self.ended and end - last <= self.hop / 2) else last
-            best, error = channel.says
-            yield self._row(channel, channel.first * self.hop, last, error, channel.total / channel.count, best)
+            best, error, speaker = channel.says
+            shares = channel.total / channel.count
+            yield self._row(channel, channel.first * self.hop, last, error, shares, speaker, best)
         channel.count, channel.total, channel.says = 0, None, None
+
+    def _speaker(self, channel: _Channel, step: int) -> int | None:
+        """The speaker of a step."""
+        if self.turns is None:
+            return None
+        return self.turns.at(self.channels.index(channel), (step + 0.5) * self.hop / self.stream.rate)
+
+    def _of_window(self, k: int, window: Window) -> int | None:
+        """The speaker of a window."""
+        if self.turns is None:
+            return None
+        return self.turns.within(k, window.first / self.stream.rate, window.last / self.stream.rate)
 
     def _named(self, shares: Shares | None) -> str:
         if shares is None:
@@ -317,7 +309,14 @@ class Timeline:
         return answer(shares, self.predictor.classes, self.predictor.head.target, self.options.min_confidence)
 
     def _row(
-        self, channel: _Channel, first: int, last: int, error: str, shares: Shares, best: str | None = None
+        self,
+        channel: _Channel,
+        first: int,
+        last: int,
+        error: str,
+        shares: Shares,
+        speaker: int | None,
+        best: str | None = None,
     ) -> dict[str, Any]:
         """One row.
 
@@ -331,6 +330,8 @@ class Timeline:
         }
         if channel.number is not None:
             row["channel"] = channel.number
+        if self.turns is not None:
+            row["speaker"] = speaker
         best = self._named(shares) if best is None else best
         values = (
             [best, float(shares[: len(self.predictor.classes)].max())]
@@ -342,7 +343,8 @@ class Timeline:
 
 def columns_of(predictor: Judge, options: TimelineOptions) -> list[str]:
     """The columns of a timeline."""
-    return ["file", "start", "end", *([] if options.channels == MIX else ["channel"]), *answer_columns(predictor)]
+    channel = [] if options.channels == MIX else ["channel"]
+    return ["file", "start", "end", *channel, *(["speaker"] if options.diarize else []), *answer_columns(predictor)]
 
 
 def answer_columns(predictor: Judge) -> list[str]:
@@ -386,13 +388,3 @@ def far_note(seconds: float, predictor: Judge) -> str:
 
 def _speaks(channel: _Channel, window: Window) -> bool:
     return channel.detector is None or channel.detector.speaks_within(window.first, window.last)
-
-
-def _column(name: str, block: NDArray[np.float32], number: int | None) -> NDArray[np.float32]:
-    """One channel of a block, or the mean of all."""
-    try:
-        return to_mono(name, block, number)
-    except AudioError as error:
-        if error.fault != "cancelling":
-            raise
-        raise AudioError(error.problem, action="Take them apart: --channels split.", fault=error.fault) from None

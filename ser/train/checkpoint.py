@@ -19,7 +19,7 @@ from ser.metadata.targets import EMOTION
 from ser.train.classical.classifier import Classical, neural_only
 from ser.train.classical.learner import pooled, shares_of
 from ser.train.classical.saved import pack, unpack, unusable_classifier
-from ser.train.head_file import CLASSIFIER, HeadFacts, StoredInput, Unit, head_facts, read_head, write_head
+from ser.train.head_file import CLASSIFIER, AudioForm, HeadFacts, StoredInput, Unit, head_facts, read_head, write_head
 from ser.train.heads._base import groups_of, part_of, plugin
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident
@@ -138,6 +138,11 @@ class SavedHead:
         """The lengths of the shortest, the middle and the longest utterance in training, s; None where they are not known."""
         found = self.about.durations
         return (found.min, found.median, found.max) if found is not UNSET and found.max > 0 else None
+
+    @property
+    def audio(self) -> AudioForm | None:
+        """Rates and channels of the recordings of the training corpus; None where the head does not say."""
+        return None if self.about.audio is UNSET else self.about.audio
 
     @property
     def standardises_by(self) -> str:

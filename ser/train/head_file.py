@@ -71,6 +71,14 @@ class Durations(Struct):
     max: float
 
 
+class AudioForm(Struct):
+    """The rates of the recordings of the training corpus, Hz, and the largest number of their channels."""
+
+    lowest_rate: Positive
+    highest_rate: Positive
+    channels: Positive
+
+
 class Unit(Struct):
     """Mean and standard deviation of each dimension over the training utterances."""
 
@@ -103,6 +111,7 @@ class HeadFacts(Struct, kw_only=True):
         stamps: of the data.
         experiment, config_hash, run, fold, seed: the run that the head is of.
         durations: absent where none is known.
+        audio: absent where the table does not say it, and of several corpora.
         novelty: the distance (`ser.features.normalise.distances`) within which `KNOWN` of the training utterances lie; absent
             where features are standardised by others than those of the training.
         learns: the target, where it is not one class; then `classes` are the names of its outputs.
@@ -126,6 +135,7 @@ class HeadFacts(Struct, kw_only=True):
     fold: str
     seed: int
     durations: Durations | UnsetType = UNSET
+    audio: AudioForm | UnsetType = UNSET
     novelty: Annotated[float, Meta(gt=0)] | UnsetType = UNSET
     learns: Word | UnsetType = UNSET
     epochs: Count | UnsetType = UNSET  # of a final head; 0 of a classical one

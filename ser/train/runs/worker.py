@@ -233,6 +233,7 @@ def _save(
             "seed": seed,
             "dataset": _trained_on(job, fold),
             **_durations(job, fold),
+            **_audio(job),
             **more,
         },
     )
@@ -257,6 +258,13 @@ def _durations(job: Job, fold: Fold) -> dict[str, dict[str, float]]:
     if seconds.empty:
         return {}
     return {"durations": {"min": float(seconds.min()), "median": float(seconds.median()), "max": float(seconds.max())}}
+
+
+def _audio(job: Job) -> dict[str, Any]:
+    """Rates and channels of the corpus, for `ser predict` to compare recordings with; {} where they are not known."""
+    if "audio" not in job.data.table.facts or "dataset" in job.data.frame:
+        return {}
+    return {"audio": job.data.table.facts["audio"]}
 
 
 def _novelty(job: Job, fold: Fold, statistics: dict[str, Statistics]) -> dict[str, float]:

