@@ -1,14 +1,62 @@
-"""Settings that an NVIDIA GPU needs: float32 that is float32, and to know when memory is full."""
+"""The GPUs of this machine, settings under which those of NVIDIA compute float32 in float32, and memory that is full."""
 
+import fcntl
 import gc
+import os
 import re
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
+from ser.errors import ConfigError
+
+ALL_GPUS = "cuda:all"
+MOST_GPUS = 64  # of a machine
 _FULL = re.compile(r"CU\w+_STATUS_ALLOC_FAILED|(CUDA|HIP|MPS).*out of memory|DefaultCPUAllocator: (can't|not enough)")
+
+
+def gpus() -> list[str]:
+    """The GPUs of this machine, as torch names them.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    if not count:
+        raise ConfigError(
+            f"--device {ALL_GPUS}: torch finds no GPU", expected="a machine with GPUs", action="--device cpu"
+        )
+    return [f"cuda:{number}" for number in range(count)]
+
+
+def device_here(device: str) -> str:
+    """The device itself; of `cuda:all` the GPU of this process."""
+    return _own_gpu() if device == ALL_GPUS else device
+
+
+@cache
+def _own_gpu() -> str:
+    """A GPU that no other worker process of the same command has, as far as there are so many.
+
+    A byte of a file is locked for it, which the kernel frees when the process ends, however it does.
+    """
+    names = gpus()
+    file = Path(tempfile.gettempdir()) / f"ser-gpus-{os.getuid()}"
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)  # open until the process ends
+    for number, name in enumerate(names):
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, os.getppid() * MOST_GPUS + number)
+        except OSError:  # it is another's, or there are no locks
+            continue
+        return name
+    return names[os.getpid() % len(names)]
 
 
 class _Exact:

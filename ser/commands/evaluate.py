@@ -9,6 +9,7 @@ from ser.commands._base import Command, Session
 from ser.commands._configuration import recorded_command
 from ser.commands._types import Items, Number, Whole
 from ser.results.metrics.suite import LIMITS
+from ser.workers.engine import CLUSTERS, LOCAL
 
 
 @click.command("evaluate", cls=Command)
@@ -75,6 +76,18 @@ from ser.results.metrics.suite import LIMITS
     help="What the features of a corpus may take; larger ones stay on disk, and are read as they are needed.  [default: as "
     "much as they need]",
 )
+@click.option(
+    "--jobs", type=Whole(min=1), help="Worker processes.  [default: one for each core, where heads take seconds]"
+)
+@click.option(
+    "--backend",
+    type=click.Choice([LOCAL, *CLUSTERS]),
+    default=LOCAL,
+    show_default=True,
+    help="The workers that run the heads: loky, processes of this machine; dask or ray, those of a cluster. See "
+    "docs/cluster.md.",
+)
+@click.option("--address", help="Address of the cluster.  [default: that of DASK_SCHEDULER_ADDRESS or RAY_ADDRESS]")
 def command(session: Session, model: str, novelty: tuple[str, ...], **options: Any) -> None:
     """Evaluate calibration, abstention, novelty, ensembles, votes, gaps, robustness; writes results/….evaluation-….json.
 

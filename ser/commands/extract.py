@@ -136,9 +136,10 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 @click.option("--overwrite", is_flag=True, help="Start the stores again.")
 def command(session: Session, datasets: list[str], root: Path | None, printed: bool, **options: Any) -> None:
     """Extract features of audio and text into HDF5 stores, going on where an earlier run stopped."""
+    from ser.accelerator import ALL_GPUS
     from ser.errors import AudioError, ConfigError
     from ser.extract.request import ExtractionRequest, extract_dataset
-    from ser.extract.spread import ALL_GPUS, HERE, SLURM, Part, Placement, check, spread
+    from ser.extract.spread import HERE, SLURM, Part, Placement, check, spread
     from ser.workers.threads import cores
 
     if root is not None and len(datasets) > 1:

@@ -1,14 +1,22 @@
 """Means of several predictions beside the plain ones: of stored views (test-time augmentation), of runs, of snapshots."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from ser.evaluation.evaluated_model import EvaluatedModel, Key
-from ser.evaluation.head_outputs import CorpusFeatures, Floats, Rows, refuse_other_probabilities, replace_probabilities
+from ser.evaluation.evaluated_model import Key, head_of_file
+from ser.evaluation.head_outputs import (
+    Floats,
+    Sides,
+    outputs_on_test_rows,
+    probabilities,
+    refuse_other_probabilities,
+    replace_probabilities,
+)
 from ser.evaluation.predictions import EvaluatedPredictions
 from ser.evaluation.views import features_in_view, stored_views
 from ser.features.views import TTA_VIEWS
@@ -32,14 +40,11 @@ def mean_of_views(predictions: EvaluatedPredictions, space: Workspace) -> pd.Dat
     files = stored_views(original, dataset, space, ["tta"], "--tta")
     use = "averaged over in an evaluation"
     versions = [original, *(features_in_view(original, own, dataset, space, use) for own in files.values())]
-
-    def mean(key: Key, rows: pd.DataFrame, where: Rows) -> Floats:
-        head = model.head(key)
-        each = [version.outputs(head, where).probabilities for version in versions]
+    test, new = predictions.test, dict[Key, Floats]()
+    for key, rows, each in outputs_on_test_rows(probabilities, model, test, versions, predictions.engine):
         refuse_other_probabilities(each[0], rows, model, key)
-        return np.asarray(np.mean(each, axis=0))
-
-    return replace_probabilities(model, predictions.test, versions[0], mean)
+        new[key] = np.asarray(np.mean(each, axis=0))
+    return replace_probabilities(model, test, new)
 
 
 def evaluate_views(
@@ -83,30 +88,31 @@ def evaluate_mean_of_runs(
     }
 
 
-def compare_snapshots(model: EvaluatedModel, test: pd.DataFrame, corpus: CorpusFeatures) -> dict[str, Any] | None:
+def compare_snapshots(predictions: EvaluatedPredictions) -> dict[str, Any] | None:
     """Compare the snapshot ensemble of each run with its last snapshot; None where heads have one, or several parts."""
+    model, test = predictions.model, predictions.test
+    if predictions.corpus is None:
+        return None
     head = model.first_head
     count = 1 if isinstance(head.config, Classical) else head.config.snapshots
     if count == 1 or len(head.weights) > 1:
         return None
-    kept: dict[Key, Floats] = {}
-
-    def one(number: int) -> pd.DataFrame:
-        def probabilities(key: Key, rows: pd.DataFrame, where: Rows) -> Floats:
-            if key not in kept:
-                logits = corpus.outputs(model.head(key), where).logits
-                assert logits is not None
-                kept[key] = softmax(logits, axis=-1)
-            return np.asarray(kept[key][number])
-
-        return replace_probabilities(model, test, corpus, probabilities)
-
-    each = [one(k) for k in range(count)]
+    outputs = outputs_on_test_rows(_of_each_snapshot, model, test, [predictions.features], predictions.engine)
+    found = {key: shares for key, _, shares in outputs}
+    each = [replace_probabilities(model, test, {key: s[k] for key, s in found.items()}) for k in range(count)]
     return {
         "members": count,
         "UA_of_each": [_mean_ua(frame, model.classes) for frame in each],
         "comparison_with_last": compare(test, each[-1], model.classes),
     }
+
+
+def _of_each_snapshot(head: Path, sides: Sides) -> Floats:
+    """The probabilities of each snapshot, `(snapshots, n, K)`."""
+    ((corpus, rows),) = sides
+    logits = corpus.outputs(head_of_file(head), rows).logits
+    assert logits is not None
+    return np.asarray(softmax(logits, axis=-1))
 
 
 def _mean_ua(frame: pd.DataFrame, classes: Sequence[str]) -> float:

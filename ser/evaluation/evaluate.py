@@ -13,7 +13,7 @@ from ser.errors import ConfigError, SerError
 from ser.evaluation import record
 from ser.evaluation.ensembles import compare_snapshots, evaluate_mean_of_runs, evaluate_views
 from ser.evaluation.evaluated_model import EvaluatedModel, find_model
-from ser.evaluation.novelty import TrainingEmbeddings, evaluate_novelty, find_novel
+from ser.evaluation.novelty import TrainingUtterances, evaluate_novelty, find_novel
 from ser.evaluation.outputs import KINDS, parts_of_outputs, ratings_of, refuse_what_is_of_classes
 from ser.evaluation.predictions import EvaluatedPredictions, predictions_to_evaluate
 from ser.evaluation.suite import evaluate_suite
@@ -25,6 +25,8 @@ from ser.metadata.table import Table, load_table
 from ser.results.metrics import evaluation, gaps
 from ser.results.metrics.conformal import conformal_sets
 from ser.results.records.evaluation import Evaluation, OutputEvaluation
+from ser.train.runs.plan import workers
+from ser.workers.engine import LOCAL, Engine, refuse_contradictions
 from ser.workspace import Workspace, open_workspace
 
 
@@ -47,6 +49,9 @@ def evaluate(
     output: Path | None = None,
     device: str = "cpu",
     memory: float | None = None,
+    jobs: int | None = None,
+    backend: str = LOCAL,
+    address: str | None = None,
     command: str = "ser.evaluate",
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, Any], Path]:
@@ -70,6 +75,8 @@ def evaluate(
         amount: of target data, of a few-shot record; None takes the largest.
         output: the file of the record; None is beside the summary.
         memory: GiB that the features of a corpus may take; larger ones stay on disk, and are read as they are needed.
+        jobs: worker processes, for heads that take long enough; None is one for each core.
+        backend, address: the workers that heads run in, as of `ser.fit`; explanations are made in this process.
         say: receives the progress of explaining.
 
     Returns:
@@ -81,6 +88,7 @@ def evaluate(
         StoreError: features that are not those of the heads.
     """
     started, clock = datetime.now(timezone.utc), time.monotonic()
+    refuse_contradictions(jobs, backend, address)
     space = open_workspace(workspace)
     found = find_model(str(model), space, amount)
     if conformal is not None and not 0 < conformal < 1:
@@ -100,7 +108,8 @@ def evaluate(
     examples_shown = examples if explain else 0
     path = record.place(found, space, output, **options, suite=suite_words, novelty=novelty, examples=examples_shown)
     features = tta or suite or explain or bool(novelty)
-    predictions = predictions_to_evaluate(found, dataset, scheme, space, device, features, memory)
+    engine = Engine(workers(jobs, len(found.heads), device), backend, address, space.root)
+    predictions = predictions_to_evaluate(found, dataset, scheme, space, device, features, memory, engine)
     if conformal is not None and not len(predictions.held_out):
         raise ConfigError(f"--conformal: {found.name} has no validation predictions", action="Leave --conformal out.")
     table, notes = _table_of(predictions, space)
@@ -117,7 +126,7 @@ def evaluate(
         result["suite"], files["suite"] = evaluate_suite(
             predictions, space, views or ["suite"], limits, result["groups"]
         )
-    training = TrainingEmbeddings(found, space, str(found.scheme or predictions.scheme), device, memory)
+    training = TrainingUtterances(found, space, str(found.scheme or predictions.scheme), device, memory)
     for kind in novelty:
         entry, scores = evaluate_novelty(find_novel(kind, predictions, space), predictions, training)
         result["novelty"].append(entry)
@@ -199,7 +208,7 @@ def _plain_parts(
 ) -> dict[str, Any]:
     """The parts that follow from the predictions, with empty places for those that need an option."""
     model, test, validation, own = predictions.model, predictions.test, predictions.validation, predictions.own
-    classes, calibrate, corpus = model.classes, temperatures is not None, predictions.corpus
+    classes, calibrate = model.classes, temperatures is not None
     rights = gaps.rights_of(test, classes)
     result: dict[str, Any] = {
         **evaluation.evaluation_numbers(test, validation, classes, own, temperatures),
@@ -207,7 +216,7 @@ def _plain_parts(
         "temperature": None if temperatures is None else record.temperatures(predictions, temperatures),
         "groups": {"gender": gaps.gender_gaps(rights), "speaker": gaps.speaker_gaps(rights)},
         "ensemble": evaluate_mean_of_runs(test, validation, classes, own, calibrate),
-        "snapshots": None if corpus is None else compare_snapshots(model, test, corpus),
+        "snapshots": compare_snapshots(predictions),
         "average": model.average,
         "votes": None,
         "tta": None,

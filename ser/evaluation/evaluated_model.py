@@ -27,7 +27,7 @@ from ser.workspace import Workspace
 SAVING = ("fit", "combine", "transfer", "adapt", "finetune")  # commands with --save
 Key = tuple[int, str]  # run and fold
 
-_load_head = lru_cache(maxsize=4)(load_head)
+head_of_file = lru_cache(maxsize=4)(load_head)  # the last ones are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class EvaluatedModel:
 
     def head(self, key: Key) -> SavedHead:
         """The saved head of a run and fold."""
-        return _load_head(self.heads[key])
+        return head_of_file(self.heads[key])
 
     @property
     def first_head(self) -> SavedHead:

@@ -1,17 +1,21 @@
 """The outputs of saved heads on a cached corpus: probabilities and values, logits, embeddings, of features standardised as in
-training."""
+training; and their spread over workers."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from msgspec import UNSET
 from numpy.typing import NDArray
 
+from ser.accelerator import device_here
 from ser.errors import ConfigError, StoreError
-from ser.evaluation.evaluated_model import EvaluatedModel, Key
+from ser.evaluation.evaluated_model import EvaluatedModel, Key, head_of_file
 from ser.features.blocks import Block
 from ser.features.normalise import normalise
 from ser.features.stored_layers import as_used
@@ -28,9 +32,14 @@ from ser.train.loop.prediction import embed, heads, logits, predict
 from ser.train.loop.target_selection import pooled
 from ser.train.nn.parameters import Parameters
 from ser.train.runs.joined_corpora import identities, same_encoders
+from ser.train.runs.scheduler import run_units
+from ser.workers.engine import LOCAL, Engine
 from ser.workspace import Workspace
 
 SAME = 5e-3  # probabilities of the same head on another machine, in another precision of the matrix product
+START_SECONDS = 5.0  # that workers of this machine take to start: shorter work is done without them
+PIECES = 4  # that each worker of this machine gets: a piece carries the tables of its corpora
+T = TypeVar("T")
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
@@ -68,18 +77,13 @@ class CorpusFeatures:
 
     def blocks(self, head: SavedHead) -> list[Block]:
         """The features as the head was trained on them: by its own statistics, or those of this corpus or its speakers."""
-        how, limit = str(head.about.normalize), head.about.limit
-        if how == "none" or head.statistics:
+        if not standardised_together(head):
             return head.standardised(self.data.blocks)
+        how, limit = str(head.about.normalize), head.about.limit
         if (how, limit) not in self._standardised:
             everyone = np.arange(len(self.data.frame))
             self._standardised[how, limit] = list(normalise(self.data, how, everyone, limit)[0].blocks)
         return self._standardised[how, limit]
-
-    def answers(self, head: SavedHead) -> Floats:
-        """The probabilities of all utterances, and the values of dimensions after them, `(n, K + D)`."""
-        found = self.outputs(head, np.arange(len(self.data.frame)))
-        return np.concatenate([found.probabilities, found.values], axis=1)
 
     def outputs(self, head: SavedHead, rows: Rows, embeddings: bool = False) -> HeadOutputs:
         """Run a head on some utterances; a head on dialogues sees each among those turns of its dialogue that are in `rows`."""
@@ -90,7 +94,7 @@ class CorpusFeatures:
         classes = len(head.classes)
         found, each, vectors = [], [], []
         turns = turns_of(self.data) if head.config.context == "dialogue" else None
-        for data, config, weights in head.parts(self.blocks(head), self.device, turns):
+        for data, config, weights in head.parts(self.blocks(head), device_here(self.device), turns):
             found.append(predict(data, config, weights, rows)[0])
             parameters = Parameters(heads(data, config, [0]), data.resident.device)
             for snapshot in weights.chunk(config.snapshots, dim=1):
@@ -173,18 +177,82 @@ def load_features_for(
     return data
 
 
-def replace_probabilities(
-    model: EvaluatedModel, test: pd.DataFrame, corpus: CorpusFeatures, new: Callable[[Key, pd.DataFrame, Rows], Floats]
-) -> pd.DataFrame:
+def standardised_together(head: SavedHead) -> bool:
+    """True where features are standardised by the utterances that are there, so that others among them change them."""
+    return head.about.normalize != "none" and not head.statistics
+
+
+Sides = Sequence[tuple[CorpusFeatures, Rows]]  # corpora, and utterances of each
+
+
+def over_heads(
+    function: Callable[..., T], model: EvaluatedModel, units: Sequence[tuple[Any, ...]], engine: Engine
+) -> Iterator[tuple[int, T]]:
+    """Yield each unit's position and `function(*unit)`, as they finish, spread over workers where that pays.
+
+    A unit is the work with one head: the head's file, `Sides`, and what else the function takes. The first one is done here: if
+    the others would take less time than workers of this machine need to start, they are too. Each is computed in one thread,
+    so that numbers do not depend on where.
+    """
+    together = model.heads and standardised_together(model.first_head)
+    for corpus in {id(c): c for _, sides, *_ in units for c, _ in sides}.values() if together else ():
+        corpus.blocks(model.first_head)  # which keeps them: not in each worker
+    first = 0
+    if engine.backend == LOCAL:
+        begun, first = time.monotonic(), 1
+        yield from run_units(function, units[:1], Engine(), "evaluation")
+        if (time.monotonic() - begun) * (len(units) - 1) < START_SECONDS:
+            engine = Engine()
+    size = -(-(len(units) - first) // (PIECES * engine.jobs)) if engine.backend == LOCAL and engine.jobs > 1 else 1
+    starts = range(first, len(units), max(1, size))
+    pieces = [(function, units[start : start + size]) for start in starts]
+    with closing(run_units(_each, pieces, engine, "evaluation")) as results:
+        for k, found in results:
+            yield from enumerate(found, starts[k])
+
+
+def _each(function: Callable[..., T], units: Sequence[tuple[Any, ...]]) -> list[T]:
+    return [function(*unit) for unit in units]
+
+
+def probabilities(head: Path, sides: Sides) -> list[Floats]:
+    """The probabilities of a saved head, `(n, K)`, in each of some corpora."""
+    loaded = head_of_file(head)
+    return [corpus.outputs(loaded, rows).probabilities for corpus, rows in sides]
+
+
+def outputs_on_test_rows(
+    function: Callable[[Path, Sides], T],
+    model: EvaluatedModel,
+    test: pd.DataFrame,
+    versions: Sequence[CorpusFeatures],
+    engine: Engine,
+) -> Iterator[tuple[Key, pd.DataFrame, T]]:
+    """Yield the key of each head, its test rows, and what a function makes of the head and these, as heads finish.
+
+    Args:
+        versions: one corpus, in the original or in views.
+    """
+    own = model.head_rows(test)
+    places = [versions[0].recorded_positions(rows) for _, rows in own]
+    units = [
+        (model.heads[key], [(corpus, where) for corpus in versions])
+        for (key, _), where in zip(own, places, strict=True)
+    ]
+    for k, found in over_heads(function, model, units, engine):
+        yield (*own[k], found)
+
+
+def replace_probabilities(model: EvaluatedModel, test: pd.DataFrame, new: Mapping[Key, Floats]) -> pd.DataFrame:
     """Make the same predictions with other probabilities, or other values of dimensions; those beside classes are dropped.
 
     Args:
-        new: gives for a head's key, its test rows, and their positions in the corpus the probabilities `(n, K)`.
+        new: by head, the probabilities of its test rows, `(n, K)`.
     """
     columns = [f"p_{name}" for name in model.classes]
     found: pd.DataFrame = test[[c for c in test.columns if not str(c).startswith((RATED_AS, VALUE))]].copy()
     for key, rows in model.head_rows(test):
-        found.loc[rows.index, columns] = new(key, rows, corpus.recorded_positions(rows)).astype(np.float32)
+        found.loc[rows.index, columns] = new[key].astype(np.float32)
     if "predicted" not in found:
         return found
     best = found[columns].to_numpy().argmax(axis=1)

@@ -2,14 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError, SerError
-from ser.evaluation.evaluated_model import EvaluatedModel, Key
-from ser.evaluation.head_outputs import CorpusFeatures, Floats, Rows, load_features_for, refuse_other_probabilities
+from ser.evaluation.evaluated_model import EvaluatedModel, Key, head_of_file
+from ser.evaluation.head_outputs import (
+    CorpusFeatures,
+    Floats,
+    Rows,
+    Sides,
+    load_features_for,
+    over_heads,
+    refuse_other_probabilities,
+    standardised_together,
+)
 from ser.evaluation.predictions import EvaluatedPredictions
 from ser.features.stored_layers import as_used
 from ser.features.tensors import load_features
@@ -17,7 +27,6 @@ from ser.metadata.labels import load_scheme
 from ser.metadata.table import load_table
 from ser.results.metrics import novelty
 from ser.results.metrics.intervals import describe
-from ser.train.checkpoint import SavedHead
 from ser.train.runs.joined_corpora import identities, same_encoders
 from ser.workspace import Workspace
 
@@ -41,8 +50,8 @@ class NovelUtterances:
     together: bool
 
 
-class TrainingEmbeddings:
-    """Embeddings of the utterances that each head was trained on, for the scores that learn from them.
+class TrainingUtterances:
+    """The utterances that each head was trained on, for the scores that learn from their embeddings.
 
     These are the utterances of its corpora that are in no other part of its fold.
 
@@ -61,36 +70,33 @@ class TrainingEmbeddings:
         self.notes: dict[str, None] = {}
         self._corpora: dict[str, CorpusFeatures] = {}
 
-    def of(self, key: Key) -> tuple[Floats, Rows] | None:
-        """Embeddings `(m, E)` and class numbers `(m,)`; None, with a note, where the rows are not known."""
+    def of(self, key: Key) -> Sides:
+        """The utterances of each corpus; none, with a note, where they are not known."""
         try:
-            return self._embeddings(key)
+            return self._sides(key)
         except _UnknownRows as reason:
-            self.notes[f"no mahalanobis, no knn: {reason}"] = None
+            self.note(reason)
         except SerError as error:
-            self.notes[f"no mahalanobis, no knn: the training features cannot be read: {error.line()}"] = None
-        return None
+            self.note(f"the training features cannot be read: {error.line()}")
+        return []
 
-    def _embeddings(self, key: Key) -> tuple[Floats, Rows]:
+    def note(self, reason: object) -> None:
+        self.notes[f"no mahalanobis, no knn: {reason}"] = None
+
+    def _sides(self, key: Key) -> Sides:
         if self.model.summary is None:
             raise _UnknownRows("the head lies without its record: its training utterances are not known")
-        head = self.model.head(key)
         held_out = set(self.model.rows_of(key)["utterance_id"])
-        found, labels = [], []
-        for name in head.about.dataset.split("+"):
+        sides = []
+        for name in self.model.head(key).about.dataset.split("+"):
             corpus = self._corpus(name)
             ids = corpus.data.frame["utterance_id"]
-            rows = np.flatnonzero([i not in held_out and f"{name}/{i}" not in held_out for i in ids])
-            vectors = corpus.outputs(head, rows, embeddings=True).embeddings
-            if vectors is None:
-                raise _UnknownRows("the head reads ids of words and offers no embedding")
-            found.append(vectors)
-            labels.append(corpus.data.labels[rows])
+            sides.append((corpus, np.flatnonzero([i not in held_out and f"{name}/{i}" not in held_out for i in ids])))
         n = self.model.record(key).n
-        count = sum(map(len, labels))
+        count = sum(len(rows) for _, rows in sides)
         if count not in (n.train, n.train + (n.before or 0)):
             raise _UnknownRows(f"{count} utterances were neither validation nor test, and {n.train} trained on")
-        return np.concatenate(found), np.concatenate(labels)
+        return sides
 
     def _corpus(self, name: str) -> CorpusFeatures:
         if name not in self._corpora:
@@ -118,7 +124,7 @@ def find_novel(kind: str, predictions: EvaluatedPredictions, space: Workspace) -
     wanted: set[str] | None = None
     name, together = kind, False
     if kind.startswith(EMOTION):
-        name, together = dataset, _standardised_together(head)
+        name, together = dataset, standardised_together(head)
         wanted = _ids_of_emotion(kind, model, dataset, space, predictions.scheme)
     elif kind in (*model.corpora, dataset):
         raise ConfigError(f"--novelty {kind}: {model.name} knows it", expected="a corpus of another kind")
@@ -150,7 +156,7 @@ def _ids_of_emotion(kind: str, model: EvaluatedModel, dataset: str, space: Works
 
 
 def evaluate_novelty(
-    novel: NovelUtterances, predictions: EvaluatedPredictions, training: TrainingEmbeddings
+    novel: NovelUtterances, predictions: EvaluatedPredictions, training: TrainingUtterances
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Score known and novel utterances by each head.
 
@@ -165,8 +171,7 @@ def evaluate_novelty(
         StoreError: features that are not those of the record.
     """
     model = predictions.model
-    tables: list[pd.DataFrame] = []
-    values: list[tuple[int, dict[str, dict[str, float]]]] = []
+    heads: list[tuple[Key, pd.DataFrame, Sides]] = []
     known = novel.corpus if novel.together else predictions.features
     for key, rows in model.head_rows(predictions.test):
         rows = rows.drop_duplicates("utterance_id")
@@ -175,46 +180,66 @@ def evaluate_novelty(
         others = _of_test_speakers(novel, known, where) if apart else novel.rows
         if not len(others):
             continue
-        sides = [(known, where), (novel.corpus, others)]
-        scores = _score(model, key, rows, sides, training)
-        values.append((key[0], {n: _separation(scores[0][n], scores[1][n]) for n in scores[0]}))
-        for number, ((side, at), found) in enumerate(zip(sides, scores, strict=True)):
-            ids = side.data.frame["utterance_id"].iloc[at].to_numpy()
-            columns = {"run": key[0], "fold": key[1], "novel": number, **found}
-            tables.append(pd.DataFrame({"utterance_id": ids, "dataset": side.data.dataset, **columns}))
-    if not values:
+        heads.append((key, rows, [(known, where), (novel.corpus, others)]))
+    if not heads:
         raise ConfigError(f"--novelty {novel.kind}: no fold has a novel utterance of its test speakers")
+    units = [(model.heads[key], [*sides, *training.of(key)]) for key, _, sides in heads]
+    found = dict(over_heads(_score, model, units, predictions.engine))
+    tables: list[pd.DataFrame] = []
+    values: list[tuple[int, dict[str, dict[str, float]]]] = []
+    for k, (key, rows, sides) in enumerate(heads):
+        again, scores, note = found[k]
+        if again is not None:
+            refuse_other_probabilities(again, rows, model, key)
+        if note:
+            training.note(note)
+        values.append((key[0], {n: _separation(scores[0][n], scores[1][n]) for n in scores[0]}))
+        for number, ((side, at), own) in enumerate(zip(sides, scores, strict=True)):
+            ids = side.data.frame["utterance_id"].iloc[at].to_numpy()
+            columns = {"run": key[0], "fold": key[1], "novel": number, **own}
+            tables.append(pd.DataFrame({"utterance_id": ids, "dataset": side.data.dataset, **columns}))
     table = pd.concat(tables, ignore_index=True)
     return _entry(model, novel, values, table, training), table
 
 
-def _score(
-    model: EvaluatedModel,
-    key: Key,
-    rows: pd.DataFrame,
-    sides: Sequence[tuple[CorpusFeatures, Rows]],
-    training: TrainingEmbeddings,
-) -> list[dict[str, Floats]]:
-    """The novelty scores by one head, of the known and of the novel."""
-    head = model.head(key)
-    trained = training.of(key)
-    found = [corpus.outputs(head, at, embeddings=trained is not None) for corpus, at in sides]
-    if not _standardised_together(head):
-        refuse_other_probabilities(found[0].probabilities, rows, model, key)
+class _Scores(NamedTuple):
+    """The novelty scores by one head.
+
+    Attributes:
+        known: the probabilities of the known, to be compared with the recorded ones; None where novel ones change them.
+        scores: by name, of the known and of the novel.
+        note: the reason why some cannot be, or "".
+    """
+
+    known: Floats | None
+    scores: list[dict[str, Floats]]
+    note: str
+
+
+def _score(path: Path, sides: Sides) -> _Scores:
+    """Score by one head the known (the first of `sides`) and the novel; the others are the utterances it was trained on."""
+    head, note = head_of_file(path), ""
+    trained = sides[2:]
+    found = [corpus.outputs(head, at, embeddings=bool(trained)) for corpus, at in sides[:2]]
     scores = [{"max_softmax": novelty.max_softmax(o.probabilities)} for o in found]
     for own, o in zip(scores, found, strict=True):
         own |= {} if o.logits is None else {"energy": novelty.energy(o.logits)}
-    if trained is not None:
-        distance, nearest = novelty.Mahalanobis(*trained), novelty.Neighbours(trained[0])
+    vectors: list[Floats | None] = []
+    try:
+        vectors = [corpus.outputs(head, at, embeddings=True).embeddings for corpus, at in trained]
+    except SerError as error:
+        trained, note = [], f"the training features cannot be read: {error.line()}"
+    learned = [v for v in vectors if v is not None]
+    if len(learned) < len(trained):
+        trained, note = [], "the head reads ids of words and offers no embedding"
+    if trained:
+        embeddings = np.concatenate(learned)
+        labels = np.concatenate([corpus.data.labels[at] for corpus, at in trained])
+        distance, nearest = novelty.Mahalanobis(embeddings, labels), novelty.Neighbours(embeddings)
         for own, o in zip(scores, found, strict=True):
             assert o.embeddings is not None
             own |= {"mahalanobis": distance(o.embeddings), "knn": nearest(o.embeddings)}
-    return scores
-
-
-def _standardised_together(head: SavedHead) -> bool:
-    """True where features are standardised by the utterances that are there, so that novel ones change the known."""
-    return head.about.normalize != "none" and not head.statistics
+    return _Scores(None if standardised_together(head) else found[0].probabilities, scores, note)
 
 
 def _of_test_speakers(novel: NovelUtterances, known: CorpusFeatures, test: Rows) -> Rows:
@@ -238,7 +263,7 @@ def _entry(
     novel: NovelUtterances,
     values: Sequence[tuple[int, dict[str, dict[str, float]]]],
     table: pd.DataFrame,
-    training: TrainingEmbeddings,
+    training: TrainingUtterances,
 ) -> dict[str, Any]:
     """The record's entry: for each run the mean over its heads, described over runs."""
     runs = sorted({run for run, _ in values})

@@ -1,13 +1,14 @@
 """The predictions that are evaluated: the recorded test rows of the heads' own corpus, or new ones of another corpus."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.evaluation.evaluated_model import EvaluatedModel
-from ser.evaluation.head_outputs import CorpusFeatures, load_features_for
+from ser.evaluation.evaluated_model import EvaluatedModel, head_of_file
+from ser.evaluation.head_outputs import CorpusFeatures, Floats, Sides, load_features_for, over_heads
 from ser.features.stored_layers import block_as_used
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import UNKNOWN_SOURCE, Tensors
@@ -15,6 +16,7 @@ from ser.metadata.copies import in_common
 from ser.metadata.table import load_table
 from ser.results.records.names import SHARED_FOLDS
 from ser.train.runs.predictions import prediction_rows
+from ser.workers.engine import Engine
 from ser.workspace import Workspace
 
 
@@ -27,6 +29,7 @@ class EvaluatedPredictions:
         test, validation: predictions; validation is of the same runs and folds, None where there is no record.
         corpus: the corpus's features; None where nothing needs them.
         left_out: the number of utterances whose audio the heads were trained on.
+        engine: the workers that heads run in.
     """
 
     model: EvaluatedModel
@@ -37,6 +40,7 @@ class EvaluatedPredictions:
     validation: pd.DataFrame | None
     corpus: CorpusFeatures | None
     left_out: int = 0
+    engine: Engine = field(default_factory=Engine)
 
     @property
     def held_out(self) -> pd.DataFrame:
@@ -67,22 +71,24 @@ def predictions_to_evaluate(
     device: str,
     features: bool,
     memory: float | None = None,
+    engine: Engine | None = None,
 ) -> EvaluatedPredictions:
     """Take the recorded predictions of the heads' own corpus, or predict another corpus.
 
     Args:
         features: load the corpus's features though predictions are recorded, and make sure that the heads are there.
         memory: GiB that the features may take, see `ser.load_tensors`.
+        engine: the workers that heads run in; None is this process.
 
     Raises:
         ConfigError: no corpus is named where there are several, heads are missing, or there are no test rows.
     """
-    corpora = model.corpora
+    corpora, engine = model.corpora, engine or Engine()
     dataset = dataset or model.tested
     if dataset is None:
         raise ConfigError(f"{model.name} is of several corpora", expected=f"--dataset {' or '.join(corpora)}")
     if dataset in corpora:
-        return _recorded(model, dataset, scheme, space, device, features, memory)
+        return replace(_recorded(model, dataset, scheme, space, device, features, memory), engine=engine)
     model.need_heads(f"{dataset}, a corpus that the heads have not seen,")
     rule = scheme or model.scheme
     if rule is None:
@@ -93,7 +99,8 @@ def predictions_to_evaluate(
     data, left_out = _without_trained_audio(load_features_for(model, dataset, space, rule, memory), model, space)
     corpus = CorpusFeatures(data, device)
     validation = None if model.summary is None else _validation_of_heads(model)
-    return EvaluatedPredictions(model, dataset, rule, False, _predict(model, corpus), validation, corpus, left_out)
+    test = _predict(model, corpus, engine)
+    return EvaluatedPredictions(model, dataset, rule, False, test, validation, corpus, left_out, engine)
 
 
 def _recorded(
@@ -194,14 +201,19 @@ def _without_trained_audio(data: Tensors, model: EvaluatedModel, space: Workspac
     return replace(data, frame=frame, labels=data.labels[~twice], values=values, blocks=tuple(blocks)), int(twice.sum())
 
 
-def _predict(model: EvaluatedModel, corpus: CorpusFeatures) -> pd.DataFrame:
+def _predict(model: EvaluatedModel, corpus: CorpusFeatures, engine: Engine) -> pd.DataFrame:
     """Predict all utterances of a corpus that the heads have not seen by each head."""
-    data = corpus.data
-    rows = np.arange(len(data.frame))
-    return pd.concat(
-        [
-            prediction_rows(data, rows, corpus.answers(model.head(key)), run=key[0], fold=key[1], split="test")
-            for key in model.heads
-        ],
-        ignore_index=True,
-    )
+    data, keys = corpus.data, list(model.heads)
+    rows, found = np.arange(len(data.frame)), dict[int, pd.DataFrame]()
+    units = [(path, [(corpus, rows)]) for path in model.heads.values()]
+    for k, answers in over_heads(_answers, model, units, engine):
+        run, fold = keys[k]
+        found[k] = prediction_rows(data, rows, answers, run=run, fold=fold, split="test")
+    return pd.concat([found[k] for k in range(len(keys))], ignore_index=True)
+
+
+def _answers(head: Path, sides: Sides) -> Floats:
+    """The probabilities of a saved head, and the values of dimensions after them, `(n, K + D)`."""
+    ((corpus, rows),) = sides
+    found = corpus.outputs(head_of_file(head), rows)
+    return np.concatenate([found.probabilities, found.values], axis=1)

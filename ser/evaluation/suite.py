@@ -6,8 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.evaluation.evaluated_model import Key
-from ser.evaluation.head_outputs import CorpusFeatures, Floats, Rows, refuse_other_probabilities, replace_probabilities
+from ser.evaluation.head_outputs import (
+    CorpusFeatures,
+    outputs_on_test_rows,
+    probabilities,
+    refuse_other_probabilities,
+    replace_probabilities,
+)
 from ser.evaluation.predictions import EvaluatedPredictions
 from ser.evaluation.views import features_in_view, stored_views
 from ser.features.blocks import store_facts
@@ -76,15 +81,12 @@ def evaluate_suite(
 
 def _predicted(predictions: EvaluatedPredictions, corpus: CorpusFeatures, same: bool) -> pd.DataFrame:
     """The test predictions from some features; `same`: refuse probabilities that are not the recorded ones."""
-    model = predictions.model
-
-    def probabilities(key: Key, rows: pd.DataFrame, where: Rows) -> Floats:
-        found = corpus.outputs(model.head(key), where).probabilities
+    model, test, new = predictions.model, predictions.test, {}
+    for key, rows, (found,) in outputs_on_test_rows(probabilities, model, test, [corpus], predictions.engine):
         if same:
             refuse_other_probabilities(found, rows, model, key)
-        return found
-
-    return replace_probabilities(model, predictions.test, corpus, probabilities)
+        new[key] = found
+    return replace_probabilities(model, test, new)
 
 
 def _other_groups(predictions: EvaluatedPredictions, space: Workspace) -> dict[str, Any]:

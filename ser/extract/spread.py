@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ser.accelerator import ALL_GPUS, gpus
 from ser.errors import AudioError, ConfigError
 from ser.extract.report import ExtractionReport
 from ser.extract.request import ExtractionRequest, checked, extract_dataset
@@ -19,7 +20,6 @@ from ser.workers.engine import Engine, as_finished
 from ser.workers.sbatch import Allocation
 from ser.workspace import Workspace
 
-ALL_GPUS = "cuda:all"
 WHOLE_ON = "cuda"  # where what failed in a part is tried again
 HERE, SLURM = "here", "slurm"
 SHARDS = 8  # by default
@@ -196,19 +196,3 @@ def _count_rows(stores: Path, known: dict[Path, int]) -> None:
 
 def _call(part: Part) -> list[ExtractionReport]:
     return part()
-
-
-def gpus() -> list[str]:
-    """The GPUs of this machine, as torch names them.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    import torch
-
-    count = torch.cuda.device_count()
-    if not count:
-        raise ConfigError(
-            f"--device {ALL_GPUS}: torch finds no GPU", expected="a machine with GPUs", action="--device cpu"
-        )
-    return [f"cuda:{number}" for number in range(count)]

@@ -17,7 +17,7 @@ from ser.metadata.labels import Scheme
 from ser.metadata.table import Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """The source of one utterance's features: audio where `path` is given, else the text.
 

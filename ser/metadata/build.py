@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 from ser import registry
 from ser.errors import ConfigError, CorpusError
@@ -15,8 +14,8 @@ from ser.metadata.corpus import CORPORA, absent, corpus, parse_corpus
 from ser.metadata.durations import Unusable, measure, refuse_all_unusable
 from ser.metadata.folds.fold_file import Line, write_folds
 from ser.metadata.parsing import LOG
-from ser.metadata.schema import COLUMNS, Row, Scale, TableFacts, check_name, is_dimension, outside_scales
-from ser.metadata.table import Table, emotions_in_words, load_table, make_table, write_table
+from ser.metadata.schema import COLUMNS, Scale, TableFacts, check_name, is_dimension, outside_scales
+from ser.metadata.table import Table, emotions_in_words, load_table, table_of_columns, write_table
 from ser.metadata.table_files import EXCEL, JSON_LINES, OTHER_SHEETS
 from ser.workspace import Workspace
 
@@ -115,7 +114,8 @@ def build(
     facts: TableFacts = {**parsed.facts, "notes": notes, "unreadable": {r: len(p) for r, p in unusable.reasons.items()}}
     if form is not None:
         facts["audio"] = form
-    return Built(make_table(cast(list[Row], frame.to_dict("records")), dataset, facts), notes, unusable, folds)
+    cells = {str(name): column for name, column in frame.items()}
+    return Built(table_of_columns(cells, len(frame), dataset, facts), notes, unusable, folds)
 
 
 def _rating(text: str) -> tuple[str, Scale]:

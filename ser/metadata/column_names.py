@@ -61,7 +61,7 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object, ratings: Sequ
     """Turn rows as people write them into rows of the utterance table. Columns that are not known are noted, not fatal.
 
     Args:
-        rows: dicts with the file's own column names.
+        rows: dicts with the file's own column names; a list is emptied, as a million rows are large.
         folder: the folder that audio paths are relative to.
         where: the file, for errors.
         ratings: columns of numbers to keep beside those of every table, named as `plain` writes them.
@@ -70,7 +70,7 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object, ratings: Sequ
         CorpusError: no column names the audio or the text, or is called as one of the ratings; two have one name, a cell holds
             several labels, or a gender or split is a word that is not known.
     """
-    listed = list(rows)
+    listed = rows if isinstance(rows, list) else list(rows)
     keys = list(dict.fromkeys(str(key) for row in listed for key in row))
     columns, ignored = choose(keys, ratings)
     _refuse_missing(ratings, columns, keys, where)
@@ -85,17 +85,23 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object, ratings: Sequ
         kept = f" (ratings are kept with --rating {numbers}:LOW:HIGH, the ends of their scale)" if numbers else ""
         LOG.warning("columns ignored: %s%s", few(ignored, 30), kept)
     _note_labels(columns, list(words), keys)
-    given = [{name: cells.get(key) for name, key in columns.items()} for cells in listed]
-    if words:
-        given = [{**row, "emotion": one_hot.label_of(cells, words)} for row, cells in zip(given, listed, strict=True)]
-    spelling = _Spelling(given, where, plural=plain(columns.get("label", "")) == "labels")
+    for k, cells in enumerate(listed):
+        listed[k] = {name: cells.get(key) for name, key in columns.items()}
+        if words:
+            listed[k]["emotion"] = one_hot.label_of(cells, words)
+    spelling = _Spelling(listed, where, plural=plain(columns.get("label", "")) == "labels")
     base = folder.resolve()
     scales = {name: 1000 for name, key in columns.items() if _MILLISECONDS.search(plain(key))}
-    made = [_row(cells, base, number, where, scales, spelling) for number, cells in enumerate(given, start=1)]
-    _name_rows(made, given, where, ignored)
+    starts = [cells.get("start") for cells in listed]
+    splits = {said(cells.get("split")).lower(): None for cells in listed} if "split" in columns else {}
+    for k, cells in enumerate(listed):
+        listed[k] = _row(cells, base, k + 1, where, scales, spelling)
+    _name_rows(listed, starts, where, ignored)
     spelling.note()
-    _note_splits(given, columns)
-    yield from cast(list[Row], made)
+    _note_splits(splits)
+    listed.reverse()
+    while listed:
+        yield cast(Row, listed.pop())
 
 
 def choose(keys: Iterable[str], ratings: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
@@ -304,12 +310,10 @@ def part_of(word: str) -> str | None:
     return SPLITS.get(word) or SPLITS.get(re.sub(r"[\s_-]*(set|split|partition)?[\s_-]*\d*$", "", word))
 
 
-def _note_splits(rows: Sequence[RawRow], columns: Mapping[str, str]) -> None:
-    if "split" not in columns:
-        return
+def _note_splits(splits: Iterable[str]) -> None:
+    """Say which different words are read as one part."""
     words: defaultdict[str, dict[str, None]] = defaultdict(dict)
-    for row in rows:
-        given = said(row.get("split")).lower()
+    for given in splits:
         words[part_of(given) or ""].setdefault(given)
     for part, several_words in words.items():
         if part and len(several_words) > 1:
@@ -330,7 +334,7 @@ def _votes(given: Any) -> Any:
     return {emotion: round(n / total, 6) for emotion, n in votes.items() if n} or None
 
 
-def _name_rows(rows: Sequence[RawRow], given: Sequence[RawRow], where: object, ignored: Sequence[str]) -> None:
+def _name_rows(rows: Sequence[RawRow], starts: Sequence[Any], where: object, ignored: Sequence[str]) -> None:
     """Give ids to rows without one: the path without its ending, with the segment's start as written; else the row's number.
 
     Where two files differ by their ending alone, it stays.
@@ -340,11 +344,11 @@ def _name_rows(rows: Sequence[RawRow], given: Sequence[RawRow], where: object, i
     """
     made: dict[str, int] = {}
     clash = shared_stems(row["path"] for row in rows if not said(row.get("utterance_id")))
-    for number, (row, cells) in enumerate(zip(rows, given, strict=True), start=1):
+    for number, (row, given) in enumerate(zip(rows, starts, strict=True), start=1):
         if said(row.get("utterance_id")):
             continue
         name = row["path"].rsplit(".", 1)[0]
-        name, start = row["path"] if name in clash else name, said(cells.get("start"))
+        name, start = row["path"] if name in clash else name, said(given)
         row["utterance_id"] = own = (f"{name}@{start}" if start else name) if name else f"row-{number:06d}"
         if made.setdefault(own, number) != number:
             raise CorpusError(

@@ -11,7 +11,7 @@ from ser import registry
 from ser.errors import ConfigError, CorpusError
 from ser.metadata import ledger
 from ser.metadata.schema import Row, Scale, TableFacts
-from ser.metadata.table import Table, make_table
+from ser.metadata.table import Table, columns_of_rows, table_of_columns
 from ser.registry import unknown
 
 CORPORA = "ser.metadata.corpora"
@@ -118,8 +118,8 @@ def parse_corpus(
     own: dict[str, Any] = {"ratings": list(ratings)} if ratings else {}
     own |= {"votes_of": votes_of} if votes_of else {}
     own |= {"audio": audio} if audio else {}
-    rows = [_composed(row) for row in plugin.parse(root, **own)]
-    if not rows:
+    cells, count = columns_of_rows(map(_composed, plugin.parse(root, **own)))
+    if not count:
         raise CorpusError(
             f"{plugin.TITLE}: no utterance found in {root}",
             expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
@@ -132,7 +132,7 @@ def parse_corpus(
         facts["dimensions"] = {**facts.get("dimensions", {}), **ratings}
     if kinds:
         facts["votes_of"] = votes_of or kinds[0]
-    return make_table(rows, dataset or name, facts=facts)
+    return table_of_columns(cells, count, dataset or name, facts)
 
 
 def _composed(row: Row) -> Row:

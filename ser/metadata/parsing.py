@@ -30,6 +30,7 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+SHARED = 10_000  # different cells of a column that are looked for among those that follow
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -174,6 +175,15 @@ def read_text(path: Path) -> str:
             action="Save it again as CSV in UTF-8.",
         )
     return mended(text.lstrip("\ufeff"))  # a file that was marked twice
+
+
+def shared(cell: str, known: dict[str, str]) -> str:
+    """The cell, as the object that an equal one of its column was before; ids, which all differ, are not looked for all along.
+
+    Args:
+        known: the cells of its column.
+    """
+    return known.setdefault(cell, cell) if len(known) < SHARED else known.get(cell, cell)
 
 
 def mended(text: str) -> str:

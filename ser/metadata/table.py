@@ -10,7 +10,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -22,6 +22,7 @@ from ser.errors import CorpusError
 from ser.files import parse_json, read_bytes
 from ser.metadata.copies import Copies, read_copies
 from ser.metadata.ledger import IMPORTED
+from ser.metadata.parsing import shared
 from ser.metadata.schema import (
     RATINGS,
     TEXT,
@@ -36,7 +37,7 @@ from ser.metadata.schema import (
 from ser.workspace import Workspace, writing
 
 SEVERAL = "several labels (for --target labels)"
-_SHARED = 10_000  # different cells of a column that are looked for among those that follow
+_AT_ONCE = 10_000  # rows that are made into text at a time
 # pandas and Python's own writer leave a lone carriage return unquoted, and pandas reads `NA`, `01` and `1` as what they
 # are not: so a table is written and read here.
 _QUOTE = re.compile(r'[",\r\n]|^\s|\s$')
@@ -131,12 +132,27 @@ def make_table(rows: Iterable[Row], dataset: str, facts: TableFacts | None = Non
     Raises:
         CorpusError: an unknown column, a missing or duplicated id, or a value that is not allowed.
     """
-    listed = list(rows)
-    names = dict.fromkeys(key for row in listed for key in row)
-    return _of_columns({name: [row.get(name) for row in listed] for name in names}, len(listed), dataset, facts)
+    return table_of_columns(*columns_of_rows(rows), dataset, facts)
 
 
-def _of_columns(cells: Mapping[str, Sequence[Any]], count: int, dataset: str, facts: TableFacts | None = None) -> Table:
+def columns_of_rows(rows: Iterable[Row]) -> tuple[dict[str, list[Any]], int]:
+    """The cells of each column, None where a row has none, and the number of rows, which are read one after the other."""
+    cells: dict[str, list[Any]] = {}
+    count = 0
+    for count, row in enumerate(rows, start=1):
+        for name, cell in row.items():
+            if name not in cells:
+                cells[name] = [None] * (count - 1)
+            cells[name].append(cell)
+        for column in cells.values():
+            if len(column) < count:
+                column.append(None)
+    return cells, count
+
+
+def table_of_columns(
+    cells: Mapping[str, Iterable[Any]], count: int, dataset: str, facts: TableFacts | None = None
+) -> Table:
     """Make a validated table of columns, each of `count` cells, see `make_table`."""
     facts = TableFacts(**(facts or {}))
     known = columns_of(facts)
@@ -149,7 +165,7 @@ def _of_columns(cells: Mapping[str, Sequence[Any]], count: int, dataset: str, fa
         )
     columns: dict[str, pd.Series[Any]] = {}
     for name, kind in known.items():
-        values = cells.get(name) or [None] * count
+        values = cells.get(name, [None] * count)
         if kind == TEXT:
             columns[name] = pd.Series([_text(v) for v in values], dtype=object)
         else:
@@ -224,7 +240,7 @@ def read_table(path: Path) -> Table:
             found=error.strerror if isinstance(error, OSError) else error,
             action="Make the table again with ser metadata.",
         ) from None
-    table = _of_columns(cells, len(next(iter(cells.values()))), path.stem, facts)
+    table = table_of_columns(cells, len(next(iter(cells.values()))), path.stem, facts)
     table.facts["sha256"] = hashlib.sha256(content).hexdigest()
     return replace(table, path=path)
 
@@ -252,10 +268,14 @@ def to_csv(frame: pd.DataFrame, columns: dict[str, str]) -> bytes:
     Raises:
         CorpusError: a text that is not Unicode (a file name of undecodable bytes, say).
     """
-    parts = [[_quoted(v) for v in frame[c]] if k == TEXT else [_plain(v) for v in frame[c]] for c, k in columns.items()]
-    lines = [",".join(columns), *(",".join(row) for row in zip(*parts, strict=True))]
+    found = io.BytesIO((",".join(columns) + "\n").encode())
+    found.seek(0, io.SEEK_END)
     try:
-        return ("\n".join(lines) + "\n").encode()
+        for begin in range(0, len(frame), _AT_ONCE):
+            some = frame.iloc[begin : begin + _AT_ONCE]
+            parts = [map(_quoted if kind == TEXT else _plain, some[name]) for name, kind in columns.items()]
+            found.write("".join(",".join(row) + "\n" for row in zip(*parts, strict=True)).encode())
+        return found.getvalue()
     except UnicodeEncodeError as error:
         bad = error.object[max(0, error.start - 40) : error.end].rsplit("\n", 1)[-1]
         raise CorpusError(f"the table holds text that is not Unicode: {bad!r}", action="Rename that file.") from None
@@ -282,13 +302,13 @@ def from_csv(content: bytes, what: str) -> dict[str, list[str]]:
         if twice is not None:
             raise CorpusError(f"{what}: two columns are called {twice!r}", expected="every name once")
         cells: dict[str, list[str]] = {name: [] for name in header}
-        # Equal cells of a column are one object: rows as they are read would take 2 KB each. Ids are not looked for all along.
+        # Equal cells of a column are one object: rows as they are read would take 2 KB each.
         columns: list[tuple[list[str], dict[str, str]]] = [(column, {}) for column in cells.values()]
         for number, row in enumerate(reader, start=1):
             if len(row) != len(header):
                 raise CorpusError(f"{what}, row {number}", expected=f"{len(header)} fields", found=len(row))
             for (column, known), cell in zip(columns, row, strict=True):
-                column.append(known.setdefault(cell, cell) if len(known) < _SHARED else known.get(cell, cell))
+                column.append(shared(cell, known))
     except (UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{what} is not CSV in UTF-8", found=str(error)) from None
     if not header:

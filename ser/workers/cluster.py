@@ -126,7 +126,7 @@ def lost(backend: str, what: str, error: object) -> SerError:
     return SerError(
         f"{what}: the {backend} cluster was lost",
         found=str(error).strip().split("\n")[0][:200] or None,
-        action="What was done is kept; start the cluster again, and give the same command again.",
+        action="What was recorded is kept; start the cluster again, and give the same command again.",
     )
 
 

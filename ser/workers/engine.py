@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ser.errors import ConfigError
 from ser.outside import VARIABLE, call
 from ser.workers import processes
 
@@ -31,6 +32,26 @@ class Engine:
     backend: str = LOCAL
     address: str | None = None
     workspace: Path = Path()
+
+
+def refuse_contradictions(jobs: int | None, backend: str, address: str | None) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        ConfigError: an address for processes of this machine, or a number of these for a cluster.
+    """
+    if backend == LOCAL and address is not None:
+        raise ConfigError(
+            f"--address {address} means nothing to --backend {LOCAL}",
+            expected=f"--backend {' or '.join(CLUSTERS)}",
+            option="address",
+        )
+    if backend != LOCAL and jobs is not None:
+        raise ConfigError(
+            f"--jobs {jobs} means nothing to --backend {backend}, which has the workers that it has",
+            action="Leave --jobs out.",
+            option="jobs",
+        )
 
 
 def part_of(things: Sequence[T], shard: tuple[int, int]) -> Sequence[T]:

@@ -5,6 +5,7 @@ queue again. The command that submitted them only watches: given again, it watch
 submits new ones, which go on from what is recorded.
 """
 
+import fcntl
 import json
 import pickle
 import re
@@ -134,19 +135,23 @@ def _alone(work: Work[Any]) -> Iterator[None]:
     Raises:
         SerError: another call does so now.
     """
-    lock = work.folder.with_name(f"{work.folder.name}.submitting")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        lock.mkdir()
-    except FileExistsError:
-        raise SerError(
-            f"{work.label}: the same command submits its jobs just now",
-            action=f"Give it again in a minute, and it watches those. If no such command runs, remove {lock}.",
-        ) from None
-    try:
+    path = work.folder.with_name(f"{work.folder.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as lock:  # the kernel frees it when this process ends, however it does
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SerError(
+                f"{work.label}: the same command submits its jobs just now",
+                action="Give it again in a minute, and it watches those.",
+            ) from None
+        except OSError as error:
+            raise SerError(
+                f"the file system of {path.parent} has no file locks",
+                found=error.strerror,
+                action="Choose a folder on another disk with --workspace.",
+            ) from None
         yield
-    finally:
-        lock.rmdir()
 
 
 def submit(work: Work[Any], allocation: Allocation) -> Jobs:

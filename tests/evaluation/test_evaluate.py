@@ -17,6 +17,7 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from ser.cli import main
 from ser.errors import ConfigError, StoreError
+from ser.evaluation import head_outputs
 from ser.evaluation.evaluate import evaluate
 from ser.evaluation.evaluated_model import SHARED_FOLDS, EvaluatedModel
 from ser.features.blocks import stored_block
@@ -39,6 +40,7 @@ from ser.train.experiments.combine import combine
 from ser.train.experiments.fewshot import fewshot
 from ser.train.experiments.fit import fit
 from ser.train.experiments.transfer import transfer
+from ser.workers.engine import Engine
 from ser.workspace import Workspace
 
 FAST: dict[str, Any] = {"epochs": 6, "lr": 1e-2, "jobs": 1, "head_options": {"hidden": 16}, "runs": 2}
@@ -429,6 +431,38 @@ def test_views_are_averaged_and_those_that_tell_the_label_are_refused(space: Pat
     views_of(space, 0.3, {"encoder": "other"})
     with pytest.raises(StoreError, match="a difference in encoder"):
         evaluate("whole", space, tta=True)
+
+
+def test_heads_that_run_in_workers_have_the_numbers_of_one_process(
+    space: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views_of(space, 0.3)
+    options = {**FAST, "scheme": "4-without-sadness", "normalize": "speaker"}
+    fit("a", Workspace(space), save=True, protocol="speaker", output=space / "results" / "own.json", **options)
+    spread: list[Engine] = []
+    real = head_outputs.run_units
+
+    def counting(function: Any, units: Any, engine: Engine, what: str) -> Any:
+        spread.append(engine)
+        return real(function, units, engine, what)
+
+    monkeypatch.setattr(head_outputs, "run_units", counting)
+    monkeypatch.setattr(head_outputs, "START_SECONDS", 0.0)
+    asked: list[dict[str, Any]] = [
+        {"model": "whole", "tta": True, "novelty": ["b"]},
+        {"model": "whole", "dataset": "b"},
+        {"model": "own", "novelty": ["emotion:sadness"]},
+    ]
+    for options in asked:
+        found = []
+        for jobs in (1, 2):
+            spread.clear()
+            output = space / "results" / f"{jobs}.json"
+            record, path = evaluate(workspace=space, jobs=jobs, output=output, **options)
+            files = [(path.parent / file["path"]).read_bytes() for file in record["files"].values()]
+            found.append(({**record, "files": sorted(record["files"]), "time": {}}, files))
+            assert {engine.jobs for engine in spread} == {1, jobs}
+        assert found[0] == found[1]
 
 
 def test_the_suite_tests_heads_on_each_view_and_judges_by_limits(space: Path) -> None:

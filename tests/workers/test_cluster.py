@@ -20,6 +20,7 @@ import pytest
 
 from ser import outside, registry
 from ser.errors import ConfigError, SerError
+from ser.evaluation.evaluate import evaluate
 from ser.train.experiments.fit import fit
 from ser.workers import engine as door
 from ser.workers import envelopes
@@ -64,17 +65,26 @@ def dask_cluster(
             process.wait()
 
 
-def test_fit_on_dask_has_the_numbers_of_one_process(
+def test_fit_and_evaluation_on_dask_have_the_numbers_of_one_process(
     maker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    maker.table("toy")
-    maker.store("toy", "a")
+    for name in ("toy", "other"):
+        maker.table(name)
+        maker.store(name, "a")
     given: dict[str, Any] = {"epochs": 3, "runs": 3, "stack": 1, "protocol": "speaker", "head_options": {"hidden": 8}}
-    alone = fit("toy", maker.space, **given, jobs=1, output=tmp_path / "alone.json")
+    alone = fit("toy", maker.space, **given, jobs=1, save=True, output=tmp_path / "alone.json")
     (tmp_path / "elsewhere").mkdir()
     with dask_cluster(tmp_path / "elsewhere") as (address, _):
         monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
         spread = fit("toy", maker.space, **given, backend="dask", output=tmp_path / "dask.json")
+        names = {"here": {"jobs": 1}, "there": {"backend": "dask"}}
+        found = [
+            evaluate(tmp_path / "alone.json", maker.space, dataset="other", output=tmp_path / f"{name}.json", **workers)
+            for name, workers in names.items()
+        ]
+    assert {**found[1][0], "files": {}, "time": {}} == {**found[0][0], "files": {}, "time": {}}
+    here, there = (path.parent / record["files"]["predictions"]["path"] for record, path in found)
+    assert here.read_bytes() == there.read_bytes()
     assert spread["test"] == alone["test"]
     assert spread["config_hash"] == alone["config_hash"]
     for path in (tmp_path / "alone").glob("run-*.csv*"):
@@ -249,3 +259,7 @@ def test_options_that_contradict_the_backend(maker: Any) -> None:
     ):
         with pytest.raises(ConfigError, match=said):
             fit("toy", maker.space, **given)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="--address a:1 means nothing to --backend loky"):
+        evaluate("none", maker.space, address="a:1")
+    with pytest.raises(ConfigError, match="--device cuda:all is for one machine"):
+        fit("toy", maker.space, backend="dask", device="cuda:all")

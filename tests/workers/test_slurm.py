@@ -6,6 +6,7 @@ A real SLURM is in tests/real/test_slurm.py.
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -274,13 +275,15 @@ def test_jobs_of_a_command_that_was_ended_are_watched_again(
 def test_equal_commands_at_once(
     numbers: Callable[[], tuple[Any, str]], sbatch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = tmp_path / "jobs.submitting"
-    lock.mkdir()
-    said = numbers()[1]
-    assert "the same command submits its jobs just now. Give it again in a minute, and it watches those." in said
-    assert f"remove {lock}." in said
-    assert not list(sbatch.iterdir())
-    lock.rmdir()
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'ab'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); input()"
+    words = [sys.executable, "-c", hold, str(tmp_path / "jobs.lock")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        said = numbers()[1]
+        assert "the same command submits its jobs just now. Give it again in a minute, and it watches those." in said
+        assert not list(sbatch.iterdir())
+        other.kill()  # its lock ends with it
     queue, looks = SlurmQueue(), []
 
     def both_watch(jobs: slurm.Jobs) -> dict[str, str]:
@@ -292,7 +295,6 @@ def test_equal_commands_at_once(
     monkeypatch.setattr(slurm, "_states", both_watch)
     assert "the same command, given a second time, has had their result" in numbers()[1]
     assert len(list(sbatch.iterdir())) == 2
-    assert not lock.exists()
 
 
 def test_a_queue_is_read_and_a_controller_that_does_not_answer_ends_nothing(

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import ser
+from ser.accelerator import ALL_GPUS, gpus
 from ser.results.records.model import Environment
 
 PACKAGES = ("torch", "numpy", "scipy", "h5py", "pandas", "scikit-learn")
@@ -49,7 +50,8 @@ def _device(name: str) -> str:
     torch = sys.modules.get("torch")  # a process that trained on a GPU has imported it
     if torch is None or not name.startswith("cuda"):
         return name
-    return f"{name} ({torch.cuda.get_device_name(name)})"
+    own = gpus() if name == ALL_GPUS else [name]
+    return f"{name} ({', '.join(dict.fromkeys(torch.cuda.get_device_name(gpu) for gpu in own))})"
 
 
 @cache

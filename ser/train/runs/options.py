@@ -17,13 +17,14 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
+from ser.accelerator import ALL_GPUS
 from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS, TARGETS
 from ser.registry import names, resolve, unknown, words
 from ser.train.classical.classifier import is_classical
 from ser.train.losses import resolved
 from ser.train.option import check_value, described, is_option, option
-from ser.workers.engine import CLUSTERS, LOCAL, parse_shard
+from ser.workers.engine import CLUSTERS, LOCAL, parse_shard, refuse_contradictions
 from ser.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -148,8 +149,9 @@ class FitOptions:
     stack: int | None = option(None, "Runs trained together.", unset="chosen by size", least=1)
     device: str = option(
         "auto",
-        "auto, cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
-        form=(r"auto|cpu|cuda(:\d+)?|mps", "auto, cpu, cuda, cuda:N or mps"),
+        "auto, cpu, cuda, cuda:1, cuda:all, mps; auto takes a GPU where there is one; cuda:all, all of this "
+        "machine, each with a process of its own.",
+        form=(r"auto|cpu|cuda(:\d+|:all)?|mps", "auto, cpu, cuda, cuda:N, cuda:all or mps"),
     )
     quiet: bool = option(True, "Print no progress.", flag="-")
 
@@ -318,17 +320,13 @@ def _unknown(function: str, key: str, known: list[str]) -> ConfigError:
 
 def _refuse_contradictions(options: FitOptions) -> None:
     """Refuse a named store of a modality that is left out, folds that are described twice, and workers that are."""
-    if options.backend == LOCAL and options.address is not None:
+    refuse_contradictions(options.jobs, options.backend, options.address)
+    if options.device == ALL_GPUS and options.backend != LOCAL:
         raise ConfigError(
-            f"--address {options.address} means nothing to --backend loky",
-            expected=f"--backend {' or '.join(CLUSTERS)}",
-            option="address",
-        )
-    if options.backend != LOCAL and options.jobs is not None:
-        raise ConfigError(
-            f"--jobs {options.jobs} means nothing to --backend {options.backend}, which has the workers that it has",
-            action="Leave --jobs out.",
-            option="jobs",
+            f"--device {ALL_GPUS} is for one machine",
+            expected="--device cuda, for workers that each see a GPU",
+            found=f"--backend {options.backend}",
+            option="device",
         )
     if options.shard is not None:
         try:

@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from ser.accelerator import ALL_GPUS, gpus
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
@@ -49,6 +50,8 @@ def pick_device(device: str) -> str:
     Raises:
         ConfigError: there is no GPU, or none of that number.
     """
+    if device == ALL_GPUS:
+        return device if len(gpus()) > 1 else "cuda"
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = device.partition(":")
@@ -106,8 +109,8 @@ def stack_size(
     """The number of runs to train together: many where the head is small or the device a GPU, one where it cannot be stacked.
 
     Framewise features are trained one run at a time: the padding of a batch, and with it the draws of dropout, would depend
-    on the neighbours; frames that are pooled before training are none (`ser.train.loop.pooled_frames`). On a CPU every core
-    gets something to do: 20 runs on two are two stacks of 10.
+    on the neighbours; frames that are pooled before training are none (`ser.train.loop.pooled_frames`). Every core, or every
+    GPU, gets something to do: 20 runs on two are two stacks of 10.
 
     Args:
         rows: utterances of the training part; short work is not split over cores.
@@ -129,6 +132,8 @@ def stack_size(
             return 1
         if folds * seconds(config, inputs, classes, rows, runs) > SHORT:
             runs = min(runs, -(-runs * folds // workers(None, runs * folds, device)))
+    elif device == ALL_GPUS:
+        runs = min(runs, -(-runs * folds // len(gpus())))
     return min(runs, LARGEST_STACK)
 
 
@@ -142,10 +147,11 @@ def groups(runs: Sequence[int], size: int) -> list[list[int]]:
 
 
 def workers(jobs: int | None, units: int, device: str) -> int:
-    """The number of worker processes: one per core, never more than there are units; one where a GPU does the work."""
-    if device != "cpu":
-        return 1
-    return max(1, min(jobs or cores(), units))
+    """The number of worker processes: one for each core, or for each GPU that does the work, but never more than units."""
+    if device == "cpu":
+        return max(1, min(jobs or cores(), units))
+    there = len(gpus()) if device == ALL_GPUS else 1
+    return max(1, min(jobs or there, there, units))
 
 
 def engine_of(options: FitOptions, units: int, device: str, short: bool) -> Engine:

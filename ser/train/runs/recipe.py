@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ser.accelerator import device_here
 from ser.features.tensors import Tensors
 from ser.train.classical.classifier import Classical, is_classical, make_classical
 from ser.train.classical.learner import ClassicalLearner
@@ -78,7 +79,9 @@ def _option(value: Any) -> Any:
 
 def learner_of(data: Tensors, recipe: Recipe, device: str = "cpu") -> Learns:
     """The learner of a recipe on (normalised) tensors."""
-    return ClassicalLearner(data, recipe) if isinstance(recipe, Classical) else Learner(data, recipe, device)
+    return (
+        ClassicalLearner(data, recipe) if isinstance(recipe, Classical) else Learner(data, recipe, device_here(device))
+    )
 
 
 def again(learner: Learns, recipe: Recipe) -> Learns:

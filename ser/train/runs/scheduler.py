@@ -162,13 +162,16 @@ def train(
 
 
 def run_units(
-    function: Callable[..., T], units: Sequence[tuple[Any, ...]], engine: Engine
+    function: Callable[..., T], units: Sequence[tuple[Any, ...]], engine: Engine, what: str = "training"
 ) -> Generator[tuple[int, T], None, None]:
     """Yield the position of each unit and the result of `function(*unit)`, as they finish.
 
     Workers are processes with one intra-op thread each: two threads per process lose more than they win as soon as anything
     else runs on the machine. Large arrays reach them as memory maps. Threads of one process would wait for each other: stacks
     of small heads are half Python.
+
+    Args:
+        what: named in errors.
     """
     before = torch.get_num_threads()
     calls = ((function, unit) for unit in units)
@@ -177,7 +180,7 @@ def run_units(
             # One thread here too: sums over two differ in the last bit, and a run must not depend on the others.
             yield from ((k, _single_threaded(*call)) for k, call in enumerate(calls))
         else:
-            yield from as_finished(_single_threaded, calls, engine, "training")
+            yield from as_finished(_single_threaded, calls, engine, what)
     finally:
         torch.set_num_threads(before)
 

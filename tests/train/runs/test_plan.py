@@ -1,20 +1,29 @@
 """Runs that go together, devices and workers; a killed worker is one line, not a traceback."""
 
 import os
+import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from ser.accelerator import device_here
 from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
+from ser.metadata.folds.fold import Fold
+from ser.train.experiments.fit import fit
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Resident
 from ser.train.loop.trainer import Data
 from ser.train.runs import plan, scheduler
+from ser.train.runs.job import Finished, Job
+from ser.train.runs.worker import train_unit
 from ser.workers.engine import Engine
+from tests.simulated import simulated_gpu
 
 
 def test_results_come_with_their_positions_from_workers_with_one_thread() -> None:
@@ -84,3 +93,50 @@ def test_short_work_is_not_spread(data: Callable[..., Data], monkeypatch: pytest
     monkeypatch.setattr(plan, "cores", lambda: 2)
     assert plan.stack_size(config, pooled, 4, 20, "cpu", rows=100) == 20
     assert plan.stack_size(config, pooled, 4, 20, "cpu", rows=1_000_000) == 10
+
+
+def _on_a_simulated_gpu(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
+    """Train as a worker of a machine with two GPUs, once the other worker is there."""
+    with pytest.MonkeyPatch.context() as patch, simulated_gpu(patch):
+        patch.setattr(torch.cuda, "device_count", lambda: 2)
+        job.folder.parent.mkdir(exist_ok=True)
+        (job.folder.parent / f"{device_here(job.device)}-{os.getpid()}").touch()
+        until = time.monotonic() + 120
+        while len(list(job.folder.parent.glob("cuda:*"))) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        return train_unit(job, folds, runs)
+
+
+def test_all_gpus_train_in_one_command_with_the_numbers_of_one(
+    maker: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    maker.table("toy")
+    maker.store("toy", "a")
+    given: dict[str, Any] = {"epochs": 2, "runs": 4, "protocol": "speaker", "head_options": {"hidden": 8}}
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda name: "Simulated 1")
+    with simulated_gpu(monkeypatch):
+        alone = fit("toy", maker.space, **given, device="cuda:all", output=tmp_path / "one" / "alone.json")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(scheduler, "is_short", lambda _: False)
+    monkeypatch.setattr(scheduler, "train_unit", _on_a_simulated_gpu)
+    both = fit("toy", maker.space, **given, device="cuda:all", output=tmp_path / "two" / "both.json")
+    workers = [path.name.split("-") for path in (tmp_path / "two").glob("cuda:*")]
+    assert sorted(name for name, _ in workers) == ["cuda:0", "cuda:1"]  # each worker has kept its own
+    assert len({process for _, process in workers}) == 2
+    assert both["test"] == alone["test"]
+    assert both["environment"]["device"] == "cuda:all (Simulated 1)"
+    for path in (tmp_path / "one" / "alone").glob("run-*.csv*"):
+        assert path.read_bytes() == (tmp_path / "two" / "both" / path.name).read_bytes()
+
+
+def test_few_runs_are_stacks_for_each_gpu(data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch) -> None:
+    pooled = data("pooled").resident.inputs
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    size = partial(plan.stack_size, make_config("mlp"), pooled, 4)
+    assert [size(20, device) for device in ("cuda", "cuda:all")] == [20, 5]
+    assert size(20, "cuda:all", folds=3) == 15
+    assert plan.workers(None, 100, "cuda:all") == 4
+    assert plan.workers(2, 100, "cuda:all") == plan.workers(None, 2, "cuda:all") == 2
+    assert plan.pick_device("cuda:all") == "cuda:all"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert plan.pick_device("cuda:all") == "cuda"
