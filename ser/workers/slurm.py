@@ -184,6 +184,7 @@ def submit(work: Work[Any], allocation: Allocation) -> Jobs:
             )
             with executor.batch():
                 submitted = [executor.submit(part) for part in work.parts]
+            _keep(Jobs([job.job_id for job in submitted], "", work.folder))
             more = {**more, "dependency": f"afterany:{submitted[0].job_id.partition('_')[0]}"}
         executor.update_parameters(**options, additional_parameters=more)
         last = executor.submit(Last(work.whole, [job.paths.result_pickle for job in submitted])).job_id
@@ -202,15 +203,20 @@ def submit(work: Work[Any], allocation: Allocation) -> Jobs:
             "SLURM: there is no srun here", action="Give the command on a machine of the cluster, or --print."
         ) from None
     jobs = Jobs([job.job_id for job in submitted], last, work.folder)
-    write_json(work.folder / JOBS, {"parts": jobs.parts, "merge": last})
+    _keep(jobs)
     return jobs
+
+
+def _keep(jobs: Jobs) -> None:
+    write_json(jobs.folder / JOBS, {"parts": jobs.parts, "merge": jobs.last})
 
 
 def _earlier(folder: Path) -> Jobs | None:
     """The jobs of an earlier call that SLURM still has; None where it says that they have ended.
 
     Raises:
-        SerError: SLURM does not say whether they have ended: new ones would remove what those that run need.
+        SerError: SLURM does not say whether they have ended: new ones would remove what those that run need; or the call
+            was ended before it had submitted the last one.
     """
     path = folder / JOBS
     try:
@@ -232,11 +238,16 @@ def _earlier(folder: Path) -> Jobs | None:
             action=f"Nothing was submitted. Try squeue by hand, and when it answers give the same command again; or, if the "
             f"jobs have ended, remove {folder}.",
         )
+    if states and not jobs.last:
+        raise SerError(
+            f"a command was ended while it submitted, and its jobs {_numbers(jobs)} have no last one that puts them together",
+            action=f"scancel {_numbers(jobs)}; then give the same command again. What they recorded is kept.",
+        )
     return jobs if states else None
 
 
 def _numbers(jobs: Jobs) -> str:
-    return " ".join([*(job.partition("_")[0] for job in jobs.parts[:1]), jobs.last])
+    return " ".join(filter(None, [*(job.partition("_")[0] for job in jobs.parts[:1]), jobs.last]))
 
 
 def _states(jobs: Jobs) -> dict[str, str] | None:

@@ -48,7 +48,7 @@ def test_an_unknown_device_is_refused_in_one_line(
 ) -> None:
     assert run(tmp_path, "--device", device) == 1
     said = capsys.readouterr().err
-    assert "expected auto, cpu, cuda, cuda:N or mps" in said
+    assert "expected auto, cpu, cuda, cuda:N, cuda:all or mps" in said
     assert said.count("\n") == 1
     assert fitted == []
 

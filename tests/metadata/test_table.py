@@ -144,6 +144,22 @@ def test_what_is_written_reads_back(tmp_path: Path, rows: dict[str, dict[str, An
     assert to_csv(again.frame, COLUMNS) == path.read_bytes()
 
 
+def test_rows_have_what_columns_they_like_and_are_written_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = [{"utterance_id": f"u{k}", "text": f"word {k}"} for k in range(5)]
+    given[2] |= {"speaker": "anna", "age": 30}
+    given[4] |= {"age": "31.5", "label": 'a "b", c'}
+    table = make_table(iter(given), "mine")  # type: ignore[arg-type]
+    assert list(table.frame["speaker"]) == ["", "", "anna", "", ""]
+    whole = to_csv(table.frame, COLUMNS)
+    assert len(whole.splitlines()) == 6
+    assert whole == to_csv(table.frame[:3], COLUMNS) + to_csv(table.frame[3:], COLUMNS).split(b"\n", 1)[1]
+    monkeypatch.setattr("ser.metadata.table._AT_ONCE", 2)
+    assert to_csv(table.frame, COLUMNS) == whole
+    cells = from_csv(whole, "mine")
+    assert [float(age) for age in cells["age"] if age] == [30, 31.5]
+    assert cells["text_source"][0] is cells["text_source"][4]  # equal cells are one object
+
+
 def test_whole_numbers_have_no_point_and_the_sidecar_is_json(tmp_path: Path) -> None:
     path = write_table(table({**GOOD, "age": 31.0, "turn": 3, "duration": 1.5}), Workspace(tmp_path))
     line = path.read_text().splitlines()[1]

@@ -272,6 +272,24 @@ def test_jobs_of_a_command_that_was_ended_are_watched_again(
     assert len(list(sbatch.iterdir())) == 2  # none was submitted twice
 
 
+def test_a_command_that_was_killed_while_it_submitted(
+    numbers: Callable[[], tuple[Any, str]], sbatch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: Any, __: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(slurm, "Last", killed)
+        assert isinstance(numbers()[0], KeyboardInterrupt)
+    assert len(list(sbatch.iterdir())) == 1  # the parts alone
+    monkeypatch.setattr(slurm, "_states", lambda _: {"7_0": "RUNNING"})
+    assert "its jobs 7 have no last one that puts them together. scancel 7; then give the same command" in numbers()[1]
+    queue, looks = SlurmQueue(), iter([True, False])
+    monkeypatch.setattr(slurm, "_states", lambda jobs: {} if next(looks, False) else queue(jobs))
+    assert numbers()[0] == ""
+    assert len(list(sbatch.iterdir())) == 3
+
+
 def test_equal_commands_at_once(
     numbers: Callable[[], tuple[Any, str]], sbatch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
