@@ -43,6 +43,8 @@ def copies(results: Path, begin: int, end: int, whole: bool) -> None:
         name, draw = f"copy-{number:06d}", random.Random(number)
         if whole:
             shutil.copytree(results / "first", results / name)
+            for path in (results / name).glob("*.json"):
+                path.write_text(path.read_text().replace(f'"{own}', f'"{name}'))
         else:
             record["config"]["seed"] = number
             record["time"]["started"] = f"2026-{1 + number % 12:02d}-{1 + number % 28:02d}T00:00:00+00:00"
