@@ -7,6 +7,7 @@ submits new ones, which go on from what is recorded.
 
 import fcntl
 import json
+import os
 import pickle
 import re
 import shutil
@@ -140,18 +141,24 @@ def _alone(work: Work[Any]) -> Iterator[None]:
     with path.open("ab") as lock:  # the kernel frees it when this process ends, however it does
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino  # else another has removed it
         except BlockingIOError:
-            raise SerError(
-                f"{work.label}: the same command submits its jobs just now",
-                action="Give it again in a minute, and it watches those.",
-            ) from None
+            free = False
         except OSError as error:
             raise SerError(
                 f"the file system of {path.parent} has no file locks",
                 found=error.strerror,
                 action="Choose a folder on another disk with --workspace.",
             ) from None
-        yield
+        if not free:
+            raise SerError(
+                f"{work.label}: the same command submits its jobs just now",
+                action="Give it again in a minute, and it watches those.",
+            )
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def submit(work: Work[Any], allocation: Allocation) -> Jobs:
