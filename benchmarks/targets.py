@@ -4,6 +4,7 @@
     python benchmarks/targets.py epoch FOLDER        1 - CCC of the batch and of an epoch, on the corpus that ratings made there
     python benchmarks/targets.py ratings FOLDER      synthetic speech whose pitch, loudness and voice follow two dimensions
     python benchmarks/targets.py votes WORKSPACE DATASET STORE      votes against hard labels, of a corpus that is there
+    python benchmarks/targets.py heads WORKSPACE DATASET STORE TARGET PROTOCOL      heads, ridge and SVR on ratings by people
 
 The ratings are of six simulated raters each, on a scale of 1 to 7, with noise of their own: a head cannot reach a CCC of 1.
 """
@@ -115,6 +116,11 @@ def ratings(folder: Path) -> None:
         ]
     ):
         sys.exit(1)
+    heads(space, "rated", **ON_RATINGS)
+
+
+def heads(space: Workspace, dataset: str, **options: Any) -> None:
+    """Heads, ridge regression and SVR on the same features, and each against the first, paired."""
     found = {}
     for head, more in (
         ("mlp", {}),
@@ -124,15 +130,16 @@ def ratings(folder: Path) -> None:
         ("sklearn:SVR", {}),
     ):
         name = head + (f", {more['loss']}" if "loss" in more else "")
-        found[name] = ser.fit("rated", space, head=head, **ON_RATINGS, **more)
-    print(
-        "| head | CCC | PCC | RMSE | CCC arousal | CCC valence | minus mlp (95 %, p) |\n" + "| --- |" * 1 + " --- |" * 6
-    )
+        found[name] = ser.fit(dataset, space, head=head, **options, **more)
+    names = list(found["mlp"]["outputs"])
+    print(f"| head | CCC | PCC | RMSE |{''.join(f' CCC {n} |' for n in names)} minus mlp (95 %, p) |")
+    print("| --- |" * 1 + " --- |" * (4 + len(names)))
     for name, record_ in found.items():
         p, each = record_["pooled"], record_["outputs"]
         against = "" if name == "mlp" else _paired(record_, found["mlp"], space)
         scores = " | ".join(f"{p[m]['mean']:.3f} ± {p[m]['std']:.3f}" for m in ("CCC", "PCC", "RMSE"))
-        print(f"| {name} | {scores} | {each['arousal']['CCC']:.3f} | {each['valence']['CCC']:.3f} | {against} |")
+        ccc = "".join(f" {each[n]['CCC']:.3f} |" for n in names)
+        print(f"| {name} | {scores} |{ccc} {against} |")
 
 
 def epoch(folder: Path) -> None:
@@ -176,5 +183,8 @@ if __name__ == "__main__":
         bias()
     elif what in ("ratings", "epoch"):
         {"ratings": ratings, "epoch": epoch}[what](Path(given[0]))
+    elif what == "heads":
+        place, corpus_, store, target_, rule = given
+        heads(Workspace(Path(place)), corpus_, stores=store.split(","), target=target_, protocol=rule, runs=RUNS)
     else:
         votes(*given)

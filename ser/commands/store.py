@@ -152,6 +152,11 @@ def plot(session: Session, datasets: list[str], store: str, output: Path | None,
     "--columns", type=Items(), help="Of a table, the features: names, numbers, FIRST:LAST.  [default: by name]"
 )
 @click.option("--label-names", type=Items(), help="Names of the labels 0, 1, ...: negative,positive")
+@click.option(
+    "--rating",
+    metavar="NAME:LOW:HIGH",
+    help="The labels are numbers that heads may learn (--target NAME), on this scale: sentiment:-3:3",
+)
 @click.option("--frames", "axis", flag_value="frames", help="Of three axes, the second is frames of an utterance.")
 @click.option("--turns", "axis", flag_value="turns", help="Of three axes, the second is turns of a dialogue.")
 @click.option(
@@ -176,6 +181,7 @@ def import_features(
     label: str | None,
     columns: list[str] | None,
     label_names: list[str] | None,
+    rating: str | None,
     axis: str | None,
     encoders: tuple[str, ...],
     overwrite: bool,
@@ -202,7 +208,7 @@ def import_features(
         store if equals else "": name if equals else store
         for store, equals, name in (e.partition("=") for e in encoders)
     }
-    options = ImportOptions(rows, id_column, label, names, axis, tuple(columns) if columns else None, declared)
+    options = ImportOptions(rows, id_column, label, names, axis, tuple(columns) if columns else None, declared, rating)
     more = {"pickle": pickle, "fields": fields, "overwrite": overwrite, "say": session.say}
     kept = keep(dataset, session.workspace, sources, options, **more)  # type: ignore[arg-type]
     for store in kept:

@@ -96,7 +96,7 @@ def build(
         CorpusError: the folder is not as the plugin expects, a row is not valid, or none of its audio can be read.
     """
     check_name(dataset)
-    stated = [_rating(text) for text in ratings]
+    stated = [parse_rating(text) for text in ratings]
     scales = dict(stated)
     if len(scales) < len(stated):
         raise ConfigError(f"--rating {' --rating '.join(ratings)}", expected="each column once")
@@ -118,7 +118,7 @@ def build(
     return Built(table_of_columns(cells, len(frame), dataset, facts), notes, unusable, folds)
 
 
-def _rating(text: str) -> tuple[str, Scale]:
+def parse_rating(text: str) -> tuple[str, Scale]:
     """A column of ratings and its scale, of `NAME:LOW:HIGH`."""
     name, _, ends = text.partition(":")
     name = plain(name)

@@ -106,7 +106,7 @@ class SavedHead:
     @property
     def target(self) -> str:
         """The kind of its target, see `ser.metadata.targets`."""
-        return EMOTION if isinstance(self.config, Classical) else self.config.target
+        return self.config.target
 
     @property
     def dimensions(self) -> tuple[str, ...]:
@@ -200,7 +200,7 @@ class SavedHead:
         return distances(self.standardised(blocks)) / self.about.novelty
 
     def classified(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Class probabilities by a classical head, `(n, classes)`.
+        """Class probabilities by a classical head, `(n, classes)`; of dimensions their values, on the scale of the ratings.
 
         Args:
             values: standardised features, pooled and side by side, `(n, D)`.
@@ -217,7 +217,7 @@ class SavedHead:
             raise unusable_classifier(
                 f"{self.config.head} cannot be run", f"scikit-learn {self.config.scikit_learn}, which saved it", error
             ) from None
-        return finite_probabilities(shares)
+        return finite_probabilities(self.on_scales(shares))
 
     def standardised(self, blocks: Sequence[Block], speakers: NDArray[np.object_] | None = None) -> list[Block]:
         """Standardise raw features by the statistics that the head was saved with, or else by their own.

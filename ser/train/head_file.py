@@ -306,9 +306,10 @@ def _recipe(path: Path, facts: HeadFacts, whole: bool) -> Recipe:
     _need_parts(path, facts)
     try:
         if is_classical(head):
+            classical = msgspec.convert(facts.config, Classical)
             if whole:
-                class_of(head)
-            return msgspec.convert(facts.config, Classical)
+                class_of(head, classical.target)
+            return classical
         return make_config(**facts.config)
     except msgspec.ValidationError as error:
         raise _fault(path, "the configuration of a classical head", error) from None

@@ -79,6 +79,8 @@ def test_emodb_reads_the_code_the_sentence_and_the_recognition_rate(tmp_path: Pa
     assert json.loads(happy["votes"]) == {"happiness": 0.65}  # what the other 35 % heard is not published
     assert json.loads(found["08b09Wb"]["votes"]) == {"anger": 1.0}
     assert found["16a07Nc"]["votes"] == ""
+    assert (float(happy["recognition"]), float(happy["naturalness"])) == (65, 35)  # percent of the listeners
+    assert found["16a07Nc"]["naturalness"] != found["16a07Nc"]["naturalness"]  # NaN
 
 
 def test_emodb_from_its_wav_folder_and_without_rates(tmp_path: Path) -> None:

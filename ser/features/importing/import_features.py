@@ -1,9 +1,10 @@
 """An import written into the workspace: the utterance table, where there is none yet, and a feature store for each modality."""
 
 import hashlib
+import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,11 @@ from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import UNKNOWN_SOURCE
 from ser.features.value_checks import check_values
 from ser.files import JsonObject
+from ser.metadata.build import parse_rating
 from ser.metadata.labels import alike
 from ser.metadata.ledger import IMPORTED
 from ser.metadata.parsing import few
-from ser.metadata.schema import TableFacts, check_name
+from ser.metadata.schema import Scale, TableFacts, check_name
 from ser.metadata.table import Table, load_table, make_table, write_table
 from ser.registry import unknown
 from ser.workspace import Workspace
@@ -92,7 +94,14 @@ def import_features(
     there = workspace.table(dataset).is_file()
     table = load_table(dataset, workspace) if there else None
     names = options.label_names
+    if options.rating and names:
+        raise ConfigError(
+            "--rating says that labels are numbers, --label-names that they are classes", expected="one of them"
+        )
+    rating = parse_rating(options.rating) if options.rating else None
     imported = gather(sources, options, table) if pickle is None else read_dialogues(pickle, fields, names)
+    if rating is not None:
+        imported = _rated(imported, *rating)
     for note in imported.notes:
         say(f"note: {note}")
     return write_import(imported, dataset, workspace, table, overwrite, say, options.encoders)
@@ -123,6 +132,7 @@ def write_import(
     known = _table(imported, dataset) if table is None else table
     if table is not None:
         _refuse_other_labels(imported, table)
+        _refuse_other_ratings(imported, table)
     new = [path for f in imported.features if not store_files(path := workspace.store(dataset, f.store))]
     try:
         kept = [
@@ -131,9 +141,7 @@ def write_import(
         ]
         if table is None:
             path = write_table(known, workspace)
-            counts = known.frame["label"].replace("", "no label").value_counts()
-            labels = ", ".join(f"{k} {n}" for k, n in counts.items())
-            say(f"{path}: {len(known.frame)} utterances; labels: {labels}")
+            say(f"{path}: {len(known.frame)} utterances; {_labels_in_words(known)}")
     except BaseException:
         for store in new:
             for file in (*store_files(store), store.with_name(f"{store.stem}.failures.csv")):
@@ -158,13 +166,61 @@ def _declared(encoders: Mapping[str, str], stores: Sequence[str]) -> dict[str, s
 
 
 def _table(imported: Imported, dataset: str) -> Table:
-    if not any(row.get("label") for row in imported.rows):
+    rated = imported.facts.get("dimensions")
+    if not rated and not any(row.get("label") for row in imported.rows):
         raise CorpusError(
             f"there is no table of {dataset}, and the files have no labels",
             expected="--label COLUMN, or labels=FILE",
             action=f"Or make the table first: ser metadata --dataset {dataset} --from FILE.csv",
         )
     return make_table(imported.rows, dataset, {**FACTS, "language": "", **imported.facts, "notes": imported.notes})
+
+
+def _rated(imported: Imported, name: str, scale: Scale) -> Imported:
+    """The labels of an import as ratings: a column of numbers."""
+    rows = [{key: cell for key, cell in row.items() if key not in ("label", "emotion")} for row in imported.rows]
+    for row, own in zip(rows, imported.rows, strict=True):
+        text = str(own.get("label") or "").strip()
+        if not text:
+            continue
+        try:
+            row[name] = float(text)
+        except ValueError:
+            raise CorpusError(
+                f"--rating {name}: the label of {own['utterance_id']} is no number",
+                expected="a number, with a decimal point",
+                found=repr(text),
+            ) from None
+    if not any(name in row for row in rows):
+        raise CorpusError(
+            f"--rating {name}: the files have no labels", expected="--label COLUMN, or labels=FILE: the ratings"
+        )
+    return replace(imported, rows=rows, facts={**imported.facts, "dimensions": {name: scale}})
+
+
+def _labels_in_words(table: Table) -> str:
+    if table.dimensions:
+        return "ratings: " + ", ".join(f"{name} of {table.frame[name].notna().sum()}" for name in table.dimensions)
+    counts = table.frame["label"].replace("", "no label").value_counts()
+    return "labels: " + ", ".join(f"{k} {n}" for k, n in counts.items())
+
+
+def _refuse_other_ratings(imported: Imported, table: Table) -> None:
+    for name in imported.facts.get("dimensions", {}):
+        known = dict(zip(table.ids, table.frame[name] if table.has(name) else [], strict=False))
+        if not known:
+            raise CorpusError(
+                f"--rating {name}: the table of {table.dataset} has no such ratings",
+                expected=f"one of {', '.join(table.ratings)}" if table.ratings else "a table with ratings",
+                action="Leave --rating and --label out: ratings of the table are used as they are.",
+            )
+        for row in imported.rows:
+            own, there = row.get(name), known.get(row["utterance_id"])
+            if own is not None and there is not None and not math.isclose(own, there, abs_tol=1e-6):
+                raise CorpusError(
+                    f"{name} of {row['utterance_id']} is {own:g} in the files and {there:g} in the table of {table.dataset}",
+                    action="Are these features of that corpus?",
+                )
 
 
 def _refuse_other_labels(imported: Imported, table: Table) -> None:

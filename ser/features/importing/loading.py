@@ -36,6 +36,7 @@ class ImportOptions:
         axis: the meaning of the second of three axes: `frames` of an utterance, or `turns` of a dialogue.
         columns: of a table, those that are features: names, numbers, or FIRST:LAST; None takes all that may be.
         encoders: store -> the encoder that its user declares it to be of; the key "" is for the only store.
+        rating: `NAME:LOW:HIGH` where the labels are numbers, with the ends of their scale; None where they are classes.
     """
 
     rows: bool = False
@@ -45,6 +46,7 @@ class ImportOptions:
     axis: str | None = None
     columns: tuple[str, ...] | None = None
     encoders: Mapping[str, str] = field(default_factory=dict)
+    rating: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

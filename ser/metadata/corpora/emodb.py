@@ -1,12 +1,14 @@
 """EmoDB (Berlin): ten German actors, ten sentences, seven emotions.
 
 File names: two digits of the speaker, three characters of the sentence, one letter of the emotion (of its German word), one
-letter of the version: `03a01Fa.wav`. `erkennung.txt` has the share of 20 listeners who recognised the emotion.
+letter of the version: `03a01Fa.wav`. `erkennung.txt` has, in percent, the 20 listeners who recognised the emotion (`erkannt`)
+and those who found it natural (`natuerlich`).
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tone
@@ -23,7 +25,7 @@ URL = "http://emodb.bilderbar.info"
 LANGUAGE = "de"
 TREE = """
 wav/03a01Fa.wav         535 files; also directly here, or in wav_corpus/
-erkennung.txt           share of listeners who recognised the emotion (if it is there)
+erkennung.txt           listeners who recognised the emotion, and who found it natural (if it is there)
 """
 LABELS = {
     "W": "anger",  # Wut, Ärger
@@ -34,6 +36,7 @@ LABELS = {
     "T": "sadness",  # Trauer
     "N": "neutral",
 }
+DIMENSIONS = {"recognition": (0, 100), "naturalness": (0, 100)}
 UTTERANCES = 535
 SENTENCES = 10
 NOTES = (
@@ -75,7 +78,7 @@ def parse(root: Path) -> Iterator[Row]:
     Raises:
         CorpusError: a letter is not that of an emotion of EmoDB, or a recognition rate is not a percentage.
     """
-    recognised = _recognised(root)
+    percentages = _percentages(root)
     strange = 0
     for path in files_below(root, ".wav"):
         name = _NAME.match(stem(path))
@@ -84,8 +87,10 @@ def parse(root: Path) -> Iterator[Row]:
             continue
         emotion = canonical(LABELS, name[3], path)
         gender, age = SPEAKERS.get(name[1], ("", None))
-        share = recognised.get(name[0])
-        yield {
+        percent = percentages.get(name[0], {})
+        share = round(percent.get("recognition", 0) / 100, 6)
+        ratings = {dimension: percent.get(dimension) for dimension in DIMENSIONS}
+        row = {
             "utterance_id": name[0],
             "path": path,
             "text": TEXTS.get(name[2], ""),
@@ -95,7 +100,9 @@ def parse(root: Path) -> Iterator[Row]:
             "speaker": name[1],
             "gender": gender,
             "age": age,
+            **ratings,
         }
+        yield cast(Row, row)
     left_out(strange, "wav files that are not named as EmoDB's are")
 
 
@@ -112,19 +119,20 @@ def example(root: Path) -> Path:
     return root
 
 
-def _recognised(root: Path) -> dict[str, float]:
-    """Utterance -> share of listeners who named the intended emotion, from `erkennung.txt`; {} where it is not there."""
+def _percentages(root: Path) -> dict[str, dict[str, float]]:
+    """Utterance -> percentages of listeners, from `erkennung.txt`; {} where it is not there."""
     file = next((p for p in (root / "erkennung.txt", root.parent / "erkennung.txt") if p.is_file()), None)
-    shares = {}
+    found: dict[str, dict[str, float]] = {}
     for line in read_text(file).splitlines()[1:] if file else ():
         fields = [f.strip() for f in line.split("\t")]  # padded with no-break spaces
         if len(fields) < 3 or not fields[1]:
             continue
-        try:
-            percent = float(fields[2].replace(",", "."))
-        except ValueError:
-            percent = -1.0
-        if not 0 <= percent <= 100:
-            raise CorpusError(f"{file}: {fields[1]}", expected="a percentage such as 65,00", found=repr(fields[2]))
-        shares[stem(fields[1])] = round(percent / 100, 6)
-    return shares
+        for name, cell in zip(DIMENSIONS, fields[2:], strict=False):
+            try:
+                percent = float(cell.replace(",", "."))
+            except ValueError:
+                percent = -1.0
+            if not 0 <= percent <= 100:
+                raise CorpusError(f"{file}: {fields[1]}", expected="a percentage such as 65,00", found=repr(cell))
+            found.setdefault(stem(fields[1]), {})[name] = percent
+    return found

@@ -14,6 +14,7 @@ from ser.errors import ConfigError, TrainingError
 from ser.features.blocks import Block
 from ser.features.stores.bulk_reading import batches
 from ser.features.tensors import Tensors
+from ser.metadata.targets import DIMENSIONS
 from ser.train.classical.classifier import Classical, estimator
 from ser.train.loop.data import Trained
 from ser.workers.threads import one_thread
@@ -107,13 +108,8 @@ class ClassicalLearner:
 
     def _answers(self, fitted: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities, or of dimensions values on the scale of the ratings, `(n, K)`."""
-        if self.data.unit is None:
-            return shares_of(fitted, self.config, values, len(self.data.classes))
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1):
-            found = np.asarray(fitted.predict(values), dtype=np.float64).reshape(len(values), -1)
-        return np.asarray(found * self.data.unit[1] + self.data.unit[0])
+        found = shares_of(fitted, self.config, values, len(self.data.classes))
+        return found if self.data.unit is None else np.asarray(found * self.data.unit[1] + self.data.unit[0])
 
     def merge(self, parts: list[list[Trained]]) -> list[Trained]:
         return parts[0]
@@ -157,17 +153,23 @@ class ClassicalLearner:
 
 
 def shares_of(fitted: Any, config: Classical, values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Probabilities `(n, count)` by a fitted classifier; a class that was not in training has 0.
+    """Probabilities `(n, count)` by a fitted classifier; a class that was not in training has 0. Of dimensions their values.
 
     Args:
         values: pooled features, `(n, D)`.
-        count: the number of classes.
+        count: the number of classes, or of dimensions.
 
     Raises:
-        ConfigError: the classifier scores pairs of classes.
+        ConfigError: the classifier scores pairs of classes, or there are regressors of other dimensions.
     """
     from scipy.special import softmax
 
+    if config.target == DIMENSIONS:
+        with one_thread():
+            found = np.asarray(fitted.predict(values), dtype=np.float64).reshape(len(values), -1)
+        if found.shape[1] != count:
+            raise ConfigError(f"{config.head} is of {found.shape[1]} dimensions", expected=f"of {count}")
+        return found
     classes = [int(c) for c in fitted.classes_]
     with one_thread():
         if config.probabilities == "predict_proba":

@@ -1,8 +1,8 @@
-"""A fitted classifier of scikit-learn as bytes, and back, without pickle: the format of skops.
+"""A fitted classifier or regressor of scikit-learn as bytes, and back, without pickle: the format of skops.
 
 skops (Hugging Face and the scikit-learn developers; MIT) writes a zip of JSON and NumPy arrays, and lists the types in such a
 file before it makes any object. It knows those of scikit-learn's public classes, NumPy and SciPy; `TRUSTED` are the other ones
-that scikit-learn's own classifiers are made of. Every other type is refused before any object is made.
+that scikit-learn's own estimators are made of. Every other type is refused before any object is made.
 """
 
 import io
@@ -14,6 +14,7 @@ from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ser.errors import ConfigError, SerError, TrainingError
 from ser.metadata.targets import DIMENSIONS
@@ -22,6 +23,7 @@ from ser.train.classical.learner import fit_alone
 from ser.train.classical.treecheck import check_trees
 
 TRUSTED = (
+    "sklearn._loss.loss.HalfTweedieLossIdentity",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # see treecheck
@@ -46,9 +48,7 @@ def pack(fitted: Any, head: str) -> bytes:
     """
     from skops import io as skops
 
-    if _has_index(fitted):
-        fitted = copy(fitted)
-        fitted._tree = None
+    fitted = _without_indices(fitted)
     try:
         content: bytes = skops.dumps(fitted, compression=ZIP_DEFLATED)
         strange = _strange(content)
@@ -68,25 +68,24 @@ def check_savable(config: Classical) -> None:
     """Fit a small classifier and pack it, so that one that cannot be saved is refused before the training.
 
     Raises:
-        ConfigError: see `pack`; a regressor.
+        ConfigError: see `pack`.
     """
-    if config.target == DIMENSIONS:
-        raise ConfigError(
-            f"{config.head} on dimensions cannot be saved", action="Leave --save out, or take a neural head."
-        )
-    y = np.arange(60) % 3
+    y: NDArray[Any] = np.arange(60) % 3
     x = np.random.default_rng(0).normal(size=(len(y), 4)) + y[:, None]
     trial = estimator(config, 0)
+    own = trial
+    if config.target == DIMENSIONS:
+        y, own = x[:, :2], trial.estimator
     for name, most in SMALL.items():
-        if isinstance(size := trial.get_params(deep=False).get(name), int) and size > most:
-            trial.set_params(**{name: most})
+        if isinstance(size := own.get_params(deep=False).get(name), int) and size > most:
+            own.set_params(**{name: most})
     with suppress(TrainingError):  # options for more data than this: then only the training can tell
         fit_alone(trial, config.head, x, y)
         pack(trial, config.head)
 
 
 def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple[Any, tuple[str, ...]]:
-    """Read a fitted classifier, and notes for its user.
+    """Read a fitted classifier, or a regressor of each dimension, and notes for its user.
 
     Args:
         content: a file of skops.
@@ -102,7 +101,6 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
     from sklearn.exceptions import InconsistentVersionWarning
     from skops import io as skops
 
-    kind = class_of(config.head)
     try:
         _check_sizes(content, len(content))
         strange = _strange(content)
@@ -110,9 +108,10 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 fitted = skops.loads(content, trusted=list(TRUSTED))
-            if type(fitted) is kind:
-                check_trees(fitted, columns, place)
-                _index(fitted)
+            members = _members(fitted, config)
+            for member in members:
+                check_trees(member, columns, place)
+                _index(member)
     except SerError:
         raise
     except Exception as error:  # of skops, zipfile, json, NumPy and scikit-learn: damage shows in many ways
@@ -129,7 +128,7 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
             found=", ".join(strange),
             action="Do not use the file. If you made it yourself, with another scikit-learn: take that one, or train it again.",
         )
-    if type(fitted) is not kind:
+    if not members:
         raise ConfigError(
             f"{place} does not hold what it says", expected=config.head, found=PREFIX + type(fitted).__name__
         )
@@ -188,6 +187,29 @@ def _strange(content: bytes) -> list[str]:
     from skops import io as skops
 
     return sorted(set(skops.get_untrusted_types(data=content)) - set(TRUSTED))
+
+
+def _members(fitted: Any, config: Classical) -> list[Any]:
+    """The estimators of the class that a configuration names: one, or one for each dimension; [] where it is another."""
+    from sklearn.multioutput import MultiOutputRegressor
+
+    kind = class_of(config.head, config.target)
+    if config.target != DIMENSIONS:
+        return [fitted] if type(fitted) is kind else []
+    members = list(fitted.estimators_) if type(fitted) is MultiOutputRegressor else []
+    return members if all(type(member) is kind for member in members) else []
+
+
+def _without_indices(fitted: Any) -> Any:
+    """The same, but without the trees in which neighbours are found, which are not saved."""
+    own = getattr(fitted, "estimators_", None)
+    if type(fitted).__name__ == "MultiOutputRegressor" and any(map(_has_index, own or ())):
+        fitted = copy(fitted)
+        fitted.estimators_ = [_without_indices(member) for member in own or ()]
+    elif _has_index(fitted):
+        fitted = copy(fitted)
+        fitted._tree = None
+    return fitted
 
 
 def _has_index(fitted: Any) -> bool:

@@ -20,14 +20,14 @@ def check_trees(fitted: Any, columns: int, place: str) -> None:
     """Refuse trees whose nodes lead out of the tree or of the features.
 
     Args:
-        fitted: a classifier of scikit-learn.
+        fitted: a classifier or regressor of scikit-learn.
         columns: the number of features that it reads.
         place: its file, for the message.
 
     Raises:
         ConfigError: there is such a tree.
     """
-    from sklearn.ensemble import BaggingClassifier
+    from sklearn.ensemble import BaggingClassifier, BaggingRegressor
     from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
     from sklearn.tree._tree import Tree
 
@@ -38,7 +38,8 @@ def check_trees(fitted: Any, columns: int, place: str) -> None:
             action="The file is damaged or forged; train it again: ser fit ... --save",
         )
     own = getattr(fitted, "estimators_features_", None)
-    if isinstance(fitted, BaggingClassifier) and own is not None:  # each of its trees sees some of the features
+    bags = (BaggingClassifier, BaggingRegressor)
+    if isinstance(fitted, bags) and own is not None:  # each of its trees sees some of the features
         members = list(fitted.estimators_)
         good = len(members) == len(own)
         for member, features in zip(members, own, strict=False):
@@ -46,7 +47,7 @@ def check_trees(fitted: Any, columns: int, place: str) -> None:
         found: list[Any] = []
     else:
         found = list(_walk(fitted, set()))
-        good = not any(isinstance(f, BaggingClassifier) for f in found)
+        good = not any(isinstance(f, bags) for f in found)
     for part in found:
         if isinstance(part, Tree):
             good = good and _is_sound_tree(part, columns)

@@ -72,6 +72,43 @@ def test_aligned_csv_of_three_modalities(mosi: Path, capsys: pytest.CaptureFixtu
     assert identity["files"]["train text_train0.csv.gz"] == whole
 
 
+def test_labels_may_be_ratings(mosi: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rated = ("--rows", "--label", "-1", "--rating", "sentiment:0:1")
+    assert main(aligned(mosi, *rated)) == 0
+    assert "42 utterances; ratings: sentiment of 42" in capsys.readouterr().out
+    table = load_table("mosi", mosi)
+    assert table.dimensions == {"sentiment": {"low": 0, "high": 1}}
+    assert set(table.frame["label"]) == set(table.frame["emotion"]) == {""}
+    data = load_tensors("mosi", mosi, target="sentiment")
+    assert data.values is not None
+    raw = data.values * data.unit[1] + data.unit[0] if data.unit is not None else data.values
+    np.testing.assert_allclose(raw[:, 0], np.concatenate([LABELS[p] for p in SIZES]))
+    assert main(aligned(mosi, *rated)) == 0  # the same again
+    (mosi / "metadata" / "mosi.csv").write_text(
+        (mosi / "metadata" / "mosi.csv").read_text().replace(",1.0\n", ",0.5\n")
+    )
+    table = load_table("mosi", mosi)
+    capsys.readouterr()
+    for more, said in (
+        (rated, "in the files and 0.5 in the table of mosi"),
+        (
+            (*NAMED, "--rating", "sentiment:0:1"),
+            "--rating says that labels are numbers, --label-names that they are classes",
+        ),
+        (
+            (*rated[:-1], "anger:0:1"),
+            "--rating anger: the table of mosi has no such ratings; expected one of sentiment",
+        ),
+    ):
+        assert main(aligned(mosi, *more)) == 1
+        assert said in capsys.readouterr().err
+    with gzip.open(mosi / "text_test0.csv.gz", "rt") as file:
+        text = file.read().replace('"1"\n', '"good"\n')
+    with gzip.open(mosi / "text_test0.csv.gz", "wt") as file:
+        file.write(text)
+    assert main(aligned(mosi, *rated, dataset="other")) == 1
+
+
 @pytest.mark.parametrize("head", ["early", "cross_attention", "sklearn:LogisticRegression"])
 def test_heads_train_on_three_imported_modalities(mosi: Path, head: str) -> None:
     assert main(aligned(mosi, *NAMED)) == 0

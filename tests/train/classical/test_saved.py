@@ -143,6 +143,51 @@ def test_what_cannot_be_saved_is_known_before_training(space: Path, monkeypatch:
     assert not (space / "results" / "no").exists()
 
 
+VALUES = np.abs(X[:, :2] + X[:, 2:4] ** 2)
+
+
+def regressors(name: str, **options: Any) -> tuple[Any, Classical]:
+    config = make_classical(f"sklearn:{name}", head_options=options, target="dimensions")
+    made = unfitted(config, 0)
+    if "n_estimators" in made.estimator.get_params():
+        made.estimator.set_params(n_estimators=5)
+    return made.fit(np.abs(X), VALUES), config
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_regressor_of_scikit_learn_comes_back_as_it_was() -> None:
+    seen = []
+    for name in _classes("regressor"):
+        try:
+            made, config = regressors(name)
+        except (ConfigError, ValueError):
+            continue  # made of others, or of one feature, or of several values alone
+        expected = made.predict(np.abs(X))
+        again, notes = unpack(pack(made, config.head), config, X.shape[1], "file")
+        np.testing.assert_array_equal(shares_of(again, config, np.abs(X), 2), expected, err_msg=name)
+        assert not notes
+        seen.append(name)
+    assert {"Ridge", "SVR", "MLPRegressor", "BaggingRegressor", "TweedieRegressor", "AdaBoostRegressor"} < set(seen)
+    assert len(seen) > 40
+    made, config = regressors("KNeighborsRegressor", algorithm="kd_tree")
+    again, _ = unpack(pack(made, config.head), config, X.shape[1], "file")
+    np.testing.assert_array_equal(again.predict(X), made.predict(X))
+
+
+@pytest.mark.parametrize("name", ["DecisionTreeRegressor", "RandomForestRegressor", "BaggingRegressor"])
+def test_trees_of_each_dimension_are_looked_at(name: str) -> None:
+    made, config = regressors(name)
+    last = made.estimators_[1]
+    tree_of(last.estimators_[3] if hasattr(last, "estimators_") else last, feature=10**6)
+    with pytest.raises(ConfigError, match="leads out of its nodes or features"):
+        unpack(pack(made, config.head), config, X.shape[1], "file")
+    other = make_classical("sklearn:Ridge", target="dimensions")
+    with pytest.raises(ConfigError, match="does not hold what it says"):
+        unpack(pack(made, other.head), other, X.shape[1], "file")
+    with pytest.raises(ConfigError, match="is of 2 dimensions; expected of 3"):
+        shares_of(made, config, X[:1], 3)
+
+
 @pytest.mark.parametrize("algorithm", ["kd_tree", "ball_tree"])
 def test_neighbours_are_found_in_a_tree_that_is_built_again(algorithm: str) -> None:
     made, config = fitted("KNeighborsClassifier", algorithm=algorithm, n_neighbors=3)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError
-from ser.features.blocks import Block
+from ser.features.blocks import Block, stored_block
 from ser.features.tensors import load_labels
 from ser.metadata.table import load_table, make_table, write_table
 from ser.predict.predictions import scales_note
@@ -115,8 +115,15 @@ def test_dimensions_are_learned_scored_as_audmetric_does_and_predicted_on_their_
 
 def test_a_regressor_of_scikit_learn_is_the_line_to_beat(rated: Any) -> None:
     mine = summary_of(rated, target="arousal", epochs=30)
-    ridge = summary_of(rated, target="arousal", head="sklearn:Ridge", epochs=None)
+    ridge = summary_of(rated, target="arousal", head="sklearn:Ridge", epochs=None, save=True)
     assert sound(rated, ridge)
+    frame = frame_of(rated, ridge).query("split == 'test' and run == 0 and fold == '0'")
+    saved = load_head(rated.space.results / ridge["experiment"] / "run-000.fold-00.safetensors")
+    assert (saved.target, saved.classes) == ("dimensions", ["arousal"])
+    block = stored_block(rated.space.store("d", "toy"), "toy", list(frame["utterance_id"]))
+    np.testing.assert_allclose(
+        saved.probabilities([block])[:, 0], frame["p_arousal"], rtol=1e-6
+    )  # records hold float32
     compared = compare_results([mine["experiment"], ridge["experiment"]], rated.space.results)
     assert compared.metric == "CCC"
     gap = mine["pooled"]["CCC"]["mean"] - ridge["pooled"]["CCC"]["mean"]
