@@ -178,7 +178,9 @@ def _table(imported: Imported, dataset: str) -> Table:
 
 def _rated(imported: Imported, name: str, scale: Scale) -> Imported:
     """The labels of an import as ratings: a column of numbers."""
-    rows = [{key: cell for key, cell in row.items() if key not in ("label", "emotion")} for row in imported.rows]
+    rows: list[Any] = [
+        {key: cell for key, cell in row.items() if key not in ("label", "emotion")} for row in imported.rows
+    ]
     for row, own in zip(rows, imported.rows, strict=True):
         text = str(own.get("label") or "").strip()
         if not text:
@@ -215,7 +217,8 @@ def _refuse_other_ratings(imported: Imported, table: Table) -> None:
                 action="Leave --rating and --label out: ratings of the table are used as they are.",
             )
         for row in imported.rows:
-            own, there = row.get(name), known.get(row["utterance_id"])
+            own: Any = row.get(name)
+            there = known.get(row["utterance_id"])
             if own is not None and there is not None and not math.isclose(own, there, abs_tol=1e-6):
                 raise CorpusError(
                     f"{name} of {row['utterance_id']} is {own:g} in the files and {there:g} in the table of {table.dataset}",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from ser.accelerator import ALL_GPUS
 from ser.errors import ConfigError
-from ser.metadata.targets import DIMENSIONS, TARGETS
+from ser.metadata.targets import DIMENSIONS, TARGETS, parse_target
 from ser.registry import names, resolve, unknown, words
 from ser.train.classical.classifier import is_classical
 from ser.train.losses import resolved
@@ -297,6 +297,7 @@ def read_options(
         training["loss"] = resolved(training["loss"])
     options = FitOptions(open_workspace(workspace), head, training, **chosen)
     _refuse_contradictions(options)
+    _refuse_what_is_of_classes(options)
     if options.log:
         from ser.results.loggers import refuse_absent
 
@@ -347,6 +348,29 @@ def _refuse_contradictions(options: FitOptions) -> None:
         twice = [n for n in alone if getattr(options, n) != option_fields()[n].default]
         if twice:
             raise ConfigError(f"folds is a FoldOptions, and {twice[0]} is given too", action="Give one of them.")
+
+
+def _refuse_what_is_of_classes(options: FitOptions) -> None:
+    """Refuse options of classes where heads learn dimensions alone, and a limit of what is not standardised."""
+    try:
+        kind = parse_target(options.target).kind
+    except ConfigError:  # the table says what it has
+        return
+    typed = any(word.partition("=")[0] == "--scheme" for word in options.command.split())
+    unnamed = ("native",) if typed else ("native", option_fields()["scheme"].default)
+    for name, asked in (("scheme", options.scheme not in unnamed), ("stratified", options.stratified)):
+        if asked and kind == DIMENSIONS:
+            raise ConfigError(
+                f"--{name} is of classes, and --target {options.target} has none",
+                action=f"Leave --{name} out." if name != "scheme" else "Leave --scheme out, or take --scheme native.",
+                option=name,
+            )
+    if options.normalize == "none" and options.limit not in (0, option_fields()["limit"].default):
+        raise ConfigError(
+            f"--feature-limit {options.limit:g} is of standardised features, and --normalize none leaves them as they are",
+            action="Leave --feature-limit out.",
+            option="limit",
+        )
 
 
 def check_numbers(name: str, value: Any) -> tuple[float, ...]:

@@ -414,6 +414,10 @@ def test_several_labels_of_a_table_are_learned_each_by_itself(maker: Any, tmp_pa
         ("votes", {"loss": "kl", "class_weights": "balanced"}, "class_weights means nothing to loss kl"),
         ("votes", {"loss": "kl,emd:0.5", "label_smoothing": 0.1}, "label_smoothing means nothing to loss kl,emd"),
         ("arousal", {"batch_size": 1}, "loss ccc of one utterance has no gradient"),
+        ("arousal", {"scheme": "6"}, "--scheme is of classes, and --target arousal has none"),
+        ("arousal", {"scheme": "4", "command": "ser fit --scheme 4"}, "--scheme is of classes"),
+        ("arousal", {"stratified": True}, "--stratified is of classes, and --target arousal has none"),
+        ("emotion", {"normalize": "none", "limit": 2.0}, "--feature-limit 2 is of standardised features"),
     ],
 )
 def test_what_has_no_meaning_for_a_target_is_one_line(
