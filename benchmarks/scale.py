@@ -75,9 +75,12 @@ class Ray:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.head = subprocess.Popen(ray, cwd=tempfile.gettempdir(), **quiet)  # type: ignore[call-overload]
         status = [PYTHON, "-m", "ray.scripts.scripts", "status", "--address", self.address]
-        for _ in range(30):  # on a busy machine it takes a while until it takes work
+        port = int(self.address.rsplit(":", 1)[1])
+        for _ in range(60):  # on a busy machine it takes a minute until it takes work
             time.sleep(4)
-            if subprocess.run(status, **quiet).returncode == 0:  # type: ignore[call-overload]
+            with socket.socket() as probe:
+                listens = probe.connect_ex(("127.0.0.1", port)) == 0
+            if listens and subprocess.run(status, **quiet).returncode == 0:  # type: ignore[call-overload]
                 break
 
     def workers(self) -> list[psutil.Process]:
