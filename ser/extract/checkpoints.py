@@ -5,6 +5,7 @@ a missing file is known at once and reported in one line.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,23 +86,30 @@ def locate_model(
             cache, then its hub.
 
     Raises:
-        EncoderError: there is no such model, neither on the disk nor in the network, or its weights are Git LFS pointers.
+        ConfigError: a revision of a local folder.
+        EncoderError: there is no such model, neither on the disk nor in the network, or a file of it is a Git LFS pointer.
     """
     if name.folder is not None:
+        if options.revision is not None:
+            raise ConfigError(
+                f"{name.folder} is a folder, whose files do not say that they are revision {options.revision}",
+                expected="a hub id with a revision, or a folder without",
+            )
         lacking = missing(name.folder, needs)
         if lacking:
             raise EncoderError(
                 f"{name.folder} lacks a file of the model", expected=lacking, found=_listing(name.folder)
             )
-        return _whole(ModelFiles(name.folder, name.folder.resolve().name))
+        return _whole(ModelFiles(name.folder, name.folder.resolve().name), needs)
     reasons: list[str] = []
     for below in dict.fromkeys((name.model, name.model.split("/")[-1], name.short)):
         folder = None if options.weights is None else options.weights / below
-        lacking = missing(folder, needs) if folder is not None else None
-        if folder is not None and lacking is None:
-            return _whole(ModelFiles(folder, name.model))
-        if folder is not None and folder.is_dir():
-            reasons.append(f"{folder} lacks {lacking}")
+        if folder is None or not folder.is_dir():
+            continue
+        lacking = missing(folder, needs)
+        if lacking is None and options.revision is None:
+            return _whole(ModelFiles(folder, name.model), needs)
+        reasons.append(f"{folder} lacks {lacking}" if lacking else f"{folder} does not say of which revision it is")
     announced = options.announce is None
     for source in (hugging_face_cache, hugging_face_hub) if fetch is None else fetch:
         if options.announce is not None and source in HUBS and not announced:
@@ -114,7 +122,7 @@ def locate_model(
             continue
         lacking = missing(found.folder, needs) if found is not None else None
         if found is not None and lacking is None:
-            return _whole(found)
+            return _whole(found, needs)
         reasons += [f"{found.folder} lacks {lacking}"] if found is not None else []
     looked = f"{options.weights} or the cache" if options.weights is not None else "the cache"
     raise EncoderError(
@@ -125,23 +133,32 @@ def locate_model(
     )
 
 
-def _whole(found: ModelFiles) -> ModelFiles:
-    """The files, none of which is a pointer that a clone without Git LFS leaves in the place of weights.
+def _whole(found: ModelFiles, needs: Needs) -> ModelFiles:
+    """The files, none of which is a pointer that a clone without Git LFS leaves in the place of a large one.
+
+    Files that are not read may be pointers: `git lfs pull --include` fetches one format of the weights.
 
     Raises:
-        EncoderError: one is.
+        EncoderError: one that is read is a pointer, or a part of the weights is not there.
     """
-    for file in [
-        *tensor_files(found.folder),
-        *(file for kind in ("pt", "ckpt", "bin") for file in found.folder.glob(f"*.{kind}")),
-    ]:
-        with file.open("rb") as handle:
-            if handle.read(len(LFS_POINTER)) == LFS_POINTER:
-                raise EncoderError(
-                    f"{file} is a Git LFS pointer, not the weights themselves",
-                    action=f"In {found.folder}: git lfs pull. Or download the model: {fetch_command(found.model)}",
-                )
+    read = [found.folder / file for group in needs if tuple(group) != TENSORS for file in group]
+    if TENSORS in needs:
+        read += tensor_files(found.folder)
+    elif any("config.yaml" in group for group in needs):
+        read += sorted(found.folder.glob("*.pt"))  # of funasr's layout
+    for file in read:
+        if file.is_file() and _is_pointer(file):
+            download = f" Or download the model: {fetch_command(found.model)}" if is_hub_id(found.model) else ""
+            raise EncoderError(
+                f"{file} is a Git LFS pointer, not the file itself",
+                action=f"In {found.folder}: git lfs pull.{download}",
+            )
     return found
+
+
+def _is_pointer(file: Path) -> bool:
+    with file.open("rb") as handle:
+        return handle.read(len(LFS_POINTER)) == LFS_POINTER
 
 
 def missing(folder: Path, needs: Needs) -> str | None:
@@ -160,14 +177,31 @@ def fetch_command(model: str, revision: str | None = None) -> str:
 
 
 def tensor_files(folder: Path) -> list[Path]:
-    """The files that hold the weights that transformers reads from a folder: safetensors before pickles."""
+    """The files that hold the weights that transformers reads from a folder: safetensors before pickles.
+
+    Raises:
+        EncoderError: the weights are in several files, and their index is damaged or names one that is not there.
+    """
     for kind in TENSORS:
         if (folder / kind).is_file():
-            if ".index." not in kind:
-                return [folder / kind]
-            stem, suffix = kind.removesuffix(".index.json").split(".")
-            return sorted(folder.glob(f"{stem}-*.{suffix}"))
+            return [folder / name for name in _parts(folder / kind)] if ".index." in kind else [folder / kind]
     return []
+
+
+def _parts(index: Path) -> list[str]:
+    """The names of the files that an index of weights names."""
+    try:
+        names = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EncoderError(f"{index} is no index of weights", expected="a weight_map", found=error) from None
+    lacking = [name for name in names if not (index.parent / name).is_file()]
+    if lacking:
+        raise EncoderError(
+            f"{index.parent} lacks {len(lacking)} of the {len(names)} files of its weights",
+            expected=", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else ""),
+            action="Download it again, or what is missing.",
+        )
+    return names
 
 
 def sha256(files: Sequence[Path]) -> str:

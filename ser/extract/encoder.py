@@ -142,7 +142,7 @@ def find(name: str, modality: str | None = None) -> ModuleType:
         modality: of plugins that might know a hub id (it does not say what it is of), take one of this modality.
 
     Raises:
-        ConfigError: nothing of that name; the message lists what there is.
+        ConfigError: nothing of that name, and the message lists what there is; or a folder without a model.
     """
     if registry.has(ENCODERS, name) or registry.names_part(ENCODERS, name):
         return registry.load(ENCODERS, name)
@@ -159,6 +159,13 @@ def find(name: str, modality: str | None = None) -> ModuleType:
     for plugin in sorted(plugins.values(), key=lambda p: modality not in (None, p.MODALITY)):
         if getattr(plugin, "accepts", lambda _: False)(name):
             return plugin
+    if Path(name).expanduser().is_dir():
+        there = ", ".join(sorted(file.name for file in Path(name).expanduser().iterdir())[:6])
+        raise ConfigError(
+            f"{name} is a folder without a model that is known here",
+            expected="config.json of transformers, config.yaml of funasr, or weights of 3D-Speaker by their published name",
+            found=there or "nothing",
+        )
     raise registry.unknown("encoder", name, short_names(modality))
 
 

@@ -1,16 +1,20 @@
 """The places of models, and the message where they are missing."""
 
+import json
 import shutil
 import socket
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from ser.errors import EncoderError
+from ser.errors import ConfigError, EncoderError
 from ser.extract import checkpoints, hubs
 from ser.extract import encoder as base
 from ser.extract.options import EncoderOptions
@@ -130,8 +134,94 @@ def test_a_git_lfs_pointer_in_the_place_of_weights_is_called_so(
         (str(folder), EncoderOptions()),
         (f"someone/{folder.name}", EncoderOptions(weights=tmp_path)),
     ):
-        with pytest.raises(EncoderError, match=rf"{file} is a Git LFS pointer, not the weights.*git lfs pull"):
+        with pytest.raises(EncoderError, match=rf"{file} is a Git LFS pointer, not the file.*git lfs pull"):
             base.load(name, "audio", options)
+
+
+def test_a_pointer_that_is_not_read_does_no_harm(tiny: Tiny, tmp_path: Path) -> None:
+    """`git lfs pull --include model.safetensors` leaves pointers in the place of the other formats."""
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"
+    folder = tmp_path / "of mine"
+    shutil.copytree(tiny("bert"), folder)
+    (folder / "pytorch_model.bin").write_text(pointer)
+    assert base.load(str(folder), "text", EncoderOptions()).name == "of-mine"
+    (folder / "vocab.txt").write_text(pointer)
+    with pytest.raises(EncoderError, match=r"vocab.txt is a Git LFS pointer.*git lfs pull\.$"):
+        base.load(str(folder), "text", EncoderOptions())
+
+
+@pytest.mark.parametrize("model", ["bert", "wav2vec2"])
+def test_weights_in_several_files(tiny: Tiny, tmp_path: Path, model: str) -> None:
+    folder, index = tmp_path / "sharded", tmp_path / "sharded" / "model.safetensors.index.json"
+    shutil.copytree(tiny(model), folder)
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    files = [f"model-0000{k}-of-00002.safetensors" for k in (1, 2)]
+    of = {name: files[k % 2] for k, name in enumerate(weights)}
+    for file in files:
+        save_file({n: v for n, v in weights.items() if of[n] == file}, folder / file, metadata={"format": "pt"})
+    index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": of}))
+    modality = "text" if model == "bert" else "audio"
+    given: Any = "i am so happy" if model == "bert" else np.sin(np.arange(8000, dtype=np.float32) ** 1.3)
+    one, other = (base.load(str(f), modality, EncoderOptions()).encode([given])[0] for f in (folder, tiny(model)))
+    np.testing.assert_array_equal(one, other)
+    (folder / "model-00003-of-00003.safetensors").write_text("of an older download, which the index does not name")
+    assert [path.name for path in checkpoints.tensor_files(folder)] == files
+    (folder / files[1]).unlink()
+    with pytest.raises(
+        EncoderError, match=r"sharded lacks 1 of the 2 files of its weights; expected model-00002-of-00002"
+    ):
+        base.load(str(folder), modality, EncoderOptions())
+    for text in ("{", "[]", '{"weight_map": 3}'):
+        index.write_text(text)
+        with pytest.raises(EncoderError, match=r"index.json is no index of weights; expected a weight_map"):
+            base.load(str(folder), modality, EncoderOptions())
+
+
+def test_a_pickle_that_would_run_code_is_refused_without_torchs_advice(tiny: Tiny, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    folder = tmp_path / "evil"
+    shutil.copytree(tiny("bert"), folder)
+    (folder / "model.safetensors").unlink()
+    torch.save({"bert.embeddings.word_embeddings.weight": Evil()}, folder / "pytorch_model.bin")
+    with pytest.raises(EncoderError, match=r"could run code, and is not read. Take safetensors") as caught:
+        base.load(str(folder), "text", EncoderOptions())
+    assert "weights_only" not in caught.value.line()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_folders_revision_is_not_known(tiny: Tiny, tmp_path: Path) -> None:
+    shutil.copytree(tiny("bert"), tmp_path / "of-mine")
+    with pytest.raises(ConfigError, match=r"of-mine is a folder, whose files do not say that they are revision abc"):
+        base.load(f"{tmp_path}/of-mine@abc", "text", EncoderOptions())
+    with pytest.raises(EncoderError, match=r"of-mine does not say of which revision it is"):
+        base.load("someone/of-mine@abc", "text", EncoderOptions(weights=tmp_path))
+
+
+def test_a_folder_of_something_else_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "hyperparams.yaml").write_text("n_mels: 80\n")
+    for modality in ("audio", "text"):
+        with pytest.raises(
+            ConfigError, match=r"without a model that is known here; expected config.json.*found hyperparams.yaml"
+        ):
+            base.load(str(tmp_path), modality, EncoderOptions())
+
+
+def test_a_tokenizer_of_another_model_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    shutil.copytree(tiny("bert"), folder)
+    words = (folder / "vocab.txt").read_text().splitlines()
+    (folder / "vocab.txt").write_text(
+        "\n".join([*(w for w in words if w not in ("a", ".")), *("x" * k for k in range(20, 90)), "."])
+    )
+    with pytest.raises(EncoderError, match=r"the tokenizer is of another model; expected tokens below 15"):
+        base.load(str(folder), "text", EncoderOptions())
+    (folder / "vocab.txt").write_text("nothing\n")
+    with pytest.raises(EncoderError, match=r"its tokenizer does not read texts|cannot load the tokenizer"):
+        base.load(str(folder), "text", EncoderOptions())
 
 
 def test_the_network_is_announced_before_it_is_asked(tiny: Tiny, tmp_path: Path) -> None:
@@ -178,6 +268,7 @@ def test_what_is_downloaded() -> None:
     shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
     assert hubs.wanted([*common, *shards, "pytorch_model.bin"]) == sorted([*settings, *shards])
     assert hubs.wanted(["config.yaml", "model.pt", "example/test.wav"]) == ["config.yaml", "model.pt"]
+    assert hubs.wanted(["README.md", "campplus_cn_common.bin"]) == ["campplus_cn_common.bin"]
 
 
 def test_hashes_of_several_files_depend_on_each(tmp_path: Path) -> None:

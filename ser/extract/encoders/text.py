@@ -261,15 +261,25 @@ class TextEncoder(Encoder):
 
     def _tokenized(self, texts: "str | list[str]", **options: Any) -> Any:
         """Ids of a text, or of several. One thread at a time, as a tokenizer's limit holds for all its calls."""
-        with self._tokenizing:
-            return self.tokenizer(texts, verbose=False, **options)["input_ids"]
+        try:
+            with self._tokenizing:
+                return self.tokenizer(texts, verbose=False, **options)["input_ids"]
+        except Exception as error:  # of the tokenizers package, which has no class of its own for them
+            raise EncoderError(f"{self.name}: its tokenizer does not read texts", found=error) from None
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         for text in texts:
             if not text.strip():
                 raise AudioError("there is no text", expected="words", found=repr(text))
         ids: list[list[int]] = self._tokenized(list(texts))
+        most = int(self.model.get_input_embeddings().num_embeddings)
         for index, (text, tokens) in enumerate(zip(texts, ids, strict=True)):
+            if max(tokens, default=0) >= most:
+                raise EncoderError(
+                    f"{self.name}: the tokenizer is of another model",
+                    expected=f"tokens below {most}",
+                    found=max(tokens),
+                )
             if len(tokens) > self.limit:
                 if not self.cut:  # once is enough
                     first = f"the first has {len(tokens)}: {text[:40]!r}..."

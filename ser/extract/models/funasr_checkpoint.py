@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ser.errors import EncoderError
 from ser.extract.hubs import ModelFiles
-from ser.extract.models.loading import refuse_missing
+from ser.extract.models.loading import refuse_missing, why_unreadable
 
 Network = TypeVar("Network", bound=nn.Module)
 State = Mapping[str, Tensor]
@@ -122,9 +122,7 @@ def read_state(checkpoint: Path) -> dict[str, Tensor]:
         # weights_only: a checkpoint is a pickle, and must not run code.
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and torch errors of many kinds
-        raise EncoderError(
-            f"{checkpoint} is damaged or not a checkpoint", found=str(error).split("\n")[0][:200]
-        ) from None
+        raise EncoderError(f"{checkpoint} is damaged or not a checkpoint", found=why_unreadable(error)) from None
     for wrapping in ("state_dict", "model_state_dict", "model"):
         state = state[wrapping] if isinstance(state, dict) and isinstance(state.get(wrapping), dict) else state
     return {key.removeprefix("module."): value for key, value in state.items()}

@@ -74,16 +74,29 @@ def load_strictly(kind: Any, found: ModelFiles, dtype: str, unused: str, **optio
                 trust_remote_code=False,
                 use_safetensors=safe,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are in the report, and refused by name below
                 **options,
             )
     except MemoryError:
         raise
     except Exception as error:  # of transformers, torch, pickle and safetensors: a damaged file shows in many ways
-        raise EncoderError(f"cannot load the model in {found.folder}", found=str(error)[:300]) from None
+        raise EncoderError(f"cannot load the model in {found.folder}", found=why_unreadable(error)) from None
     lacking = sorted(key for key in report["missing_keys"] if not re.search(unused, key))
     if lacking or report["mismatched_keys"]:
         refuse_missing(found, lacking, list(report["mismatched_keys"]))
     return model.eval().requires_grad_(False)
+
+
+def why_unreadable(error: Exception) -> str:
+    """The reason why weights cannot be read, for a message.
+
+    torch refuses a pickle of anything but tensors, and advises to read it all the same: that advice is not passed on.
+    """
+    if "eights only load failed" in str(error):
+        return (
+            "a pickle that is damaged or holds more than tensors: it could run code, and is not read. Take safetensors"
+        )
+    return str(error).split("\n")[0][:300]
 
 
 def refuse_missing(found: ModelFiles, lacking: Sequence[str], mismatched: Sequence[Any] = ()) -> None:
@@ -92,7 +105,7 @@ def refuse_missing(found: ModelFiles, lacking: Sequence[str], mismatched: Sequen
     Raises:
         EncoderError: always.
     """
-    names = [*lacking, *(str(item[0] if isinstance(item, tuple) else item) for item in mismatched)]
+    names = [*lacking, *sorted(str(item[0] if isinstance(item, tuple) else item) for item in mismatched)]
     raise EncoderError(
         f"the checkpoint in {found.folder} lacks weights that the encoder uses: they would be random numbers",
         expected="all of them",

@@ -77,7 +77,14 @@ def read_sentence_pooling(folder: Path) -> SentencePooling:
             action="Give --pooling cls, mean or last.",
         )
     limits = folder / "sentence_bert_config.json"
-    longest = _json(limits, dict).get("max_seq_length") if limits.is_file() else None
+    own = _json(limits, dict) if limits.is_file() else {}
+    if own.get("do_lower_case"):
+        raise EncoderError(
+            f"{folder} writes each text in lower case first, which is not known here",
+            expected="do_lower_case: false in sentence_bert_config.json",
+            action="Give --pooling cls, mean or last.",
+        )
+    longest = own.get("max_seq_length")
     mode = _mode(folder / str(modules[1].get("path", "")) / "config.json")
     return SentencePooling(mode, len(kinds) == 3, None if longest is None else int(longest))
 

@@ -131,6 +131,16 @@ def test_folders_that_state_no_pooling_or_another(tiny: Tiny, tmp_path: Path) ->
         assert load(folder, pooling="sentence").identity["sentence"]["mode"] == "mean"
 
 
+def test_a_sentence_encoder_that_changes_texts_first_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    folder = tmp_path / "lower"
+    shutil.copytree(tiny("bert"), folder)
+    kinds = ["sentence_transformers.models.Transformer", "sentence_transformers.models.Pooling"]
+    (folder / "modules.json").write_text(json.dumps([{"path": "", "type": kind} for kind in kinds]))
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 24, "do_lower_case": True}))
+    with pytest.raises(EncoderError, match=r"lower case first.*--pooling cls, mean or last"):
+        load(folder, pooling="sentence")
+
+
 def test_pooled_is_pooled_from_the_frames_that_are_kept(tiny: Tiny) -> None:
     frames = load(tiny("bert"), level="frame").encode(TEXTS)
     both = lambda f: np.concatenate([f.mean(axis=0), f.std(axis=0)])  # noqa: E731
