@@ -23,6 +23,7 @@ from ser.extract.encoding import work
 from ser.extract.options import EncoderOptions
 from ser.extract.pipeline import _workers
 from ser.extract.utterances import Item
+from ser.metadata.targets import parse_target
 from ser.workers.processes import in_order
 from tests.conftest import Maker, needs_installed
 
@@ -409,3 +410,9 @@ def test_a_file_is_one_part_however_its_path_is_written_and_runs_once_for_all_it
     loss = registry.load("ser.train.losses", registry.resolve("ser.train.losses", "my_both.py:Other")).Loss
     assert head.__module__ == loss.__module__
     assert sys.modules[head.__module__].Mine is head
+
+
+def test_targets_are_not_read_from_files() -> None:
+    for text in ("./my_target.py:Mine", "my_package.targets:Mine", "arousal,./my_target.py"):
+        with pytest.raises(ConfigError, match="targets are not read from files or modules"):
+            parse_target(text, ["arousal"])

@@ -94,7 +94,14 @@ def _use(config: ModelConfig) -> list[str]:
     text = any(i.modality == "text" for i in config.inputs)
     command = "ser predict --model FOLDER --list turns.csv" if text else "ser predict new/*.wav --model FOLDER"
     call = 'predict(["new.wav"], ["the words"])' if text else 'predict(["new.wav"])'
-    return ["```", command, "```", "", "```python", "import ser", "", f'table = ser.Predictor("FOLDER").{call}', "```"]
+    lines = ["```", command, "```", "", "```python", "import ser", "", f'table = ser.Predictor("FOLDER").{call}', "```"]
+    if config.normalisation.by == "train":
+        lines += [
+            "",
+            "The column `novelty` says how far a recording is from those in training: 99 % of them are within 1, and above "
+            "it an answer may mean nothing. Heads of `ser` have it; a graph of `ser export onnx` does not.",
+        ]
+    return lines
 
 
 def _numbers(config: ModelConfig, record: Summary | None) -> list[str]:

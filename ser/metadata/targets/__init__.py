@@ -87,6 +87,12 @@ def parse_target(text: str | Sequence[str], columns: Sequence[str] = ()) -> Targ
     words = tuple(
         w for word in ([text] if isinstance(text, str) else text) for w in (p.strip() for p in word.split(",")) if w
     )
+    if any(registry.names_part(TARGETS, word) for word in words):
+        raise ConfigError(
+            f"--target {text}: targets are not read from files or modules",
+            expected="a kind of target of ser, or columns of ratings",
+            action="Make ratings columns (ser metadata --rating NAME:LOW:HIGH); a loss of your own (--loss) learns on them.",
+        )
     kinds = [name for name in registry.names(TARGETS) if name not in RATED]
     if len(words) == 1 and words[0] in kinds:
         return Target(words[0])

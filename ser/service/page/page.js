@@ -340,12 +340,14 @@ function segments(rows) {
 
 function fillTable(model, rows) {
   const named = !isDimensions(model);
-  const head = ["from (s)", "to (s)", ...(named ? ["answer"] : []), ...shownBy(model)];
+  const novel = rows.some((row) => row.novelty !== undefined); // above 1: unlike the training
+  const head = ["from (s)", "to (s)", ...(named ? ["answer"] : []), ...shownBy(model), ...(novel ? ["novelty"] : [])];
   const header = element("tr", {}, ...head.map((name) => element("th", { scope: "col", ...(name === "answer" ? { class: "word" } : {}) }, name)));
   const body = rows.map((row) => element("tr", {},
     element("td", {}, row.start.toFixed(2)), element("td", {}, row.end.toFixed(2)),
     ...(named ? [element("td", { class: "word" }, (row.predicted || "").replaceAll(";", ", "))] : []),
-    ...shownBy(model).map((name) => element("td", {}, inWords(model, valueOf(model, row, name), name)))));
+    ...shownBy(model).map((name) => element("td", {}, inWords(model, valueOf(model, row, name), name))),
+    ...(novel ? [element("td", {}, row.novelty === undefined ? "" : row.novelty.toFixed(2))] : [])));
   $("table").replaceChildren(element("thead", {}, header), element("tbody", {}, ...body));
 }
 
