@@ -126,7 +126,12 @@ class Diarizer:
                 vectors = (vectors - vectors.mean(0)) / np.maximum(vectors.std(0), 1e-9)
             middles = np.array([middle for _, middle in places])
             owner = _numbered(clusters(vectors, self.speakers), middles)
-            self.say(f"{stream.name}: {owner.max()} speakers in {len(found)} windows of speech")
+            doubt = (
+                ""
+                if self.speakers
+                else "; where emotions change, one voice may become several: give --speakers N if known"
+            )
+            self.say(f"{stream.name}: {owner.max()} speakers in {len(found)} windows of speech{doubt}")
         own = [np.array([k == channel for k, _ in places], dtype=bool) for channel in range(len(channels))]
         return Turns(
             [np.array([m for k, m in places if k == c]) for c in range(len(channels))], [owner[o] for o in own]
