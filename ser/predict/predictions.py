@@ -154,7 +154,7 @@ def long_note(names: Sequence[str], seconds: NDArray[np.float64], longest: float
         return ""
     return (
         f"{len(far)} of {len(names)} recordings are over {LONG:g} times as long as the longest utterance in training "
-        f"({longest:.1f} s), and get one answer each: {_first(far)}. Cut them into utterances, or follow them over time: --window."
+        f"({longest:.1f} s), and get one answer each: {_first(far)}. Cut them up, or follow them over time: --window."
     )
 
 
