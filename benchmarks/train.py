@@ -15,7 +15,9 @@ largest memory of a process; on a GPU 100 runs too. Times of one run's are witho
 `--table` is what must be shown, in at most 20 minutes of a quiet machine: the cases on few epochs, and whole commands beside
 the scripts of seed 1 (`seed_scripts.py`): in-domain training, fine-tuning, DANN, and few-shot learning at 10, 20, 50 and 100 %,
 on `--scale` of the sizes of IEMOCAP and CREMA-D. `ser finetune` also trains on the target alone, `ser adapt` on the source
-alone and with the target's labels: these trainings are in its time. Processor seconds stand beside those of the clock.
+alone and with the target's labels, which the scripts do not: these trainings are in its time. The scripts of few-shot learning
+train a source model for each percentage, `ser` one. `of equal work` is the ratio of processor seconds for each utterance that a
+head was trained on, an epoch of a run (`trained_on`). Processor seconds stand beside those of the clock.
 
 For the bound of `cross_attention` (printed with it): the matrix products of a step, forward and backward, at the speed that two
 processes with one thread each reach on products of these shapes, and one pass of the fused optimiser over its state.
@@ -137,8 +139,10 @@ def table(cases: list[str], scale: float, rounds: int, runs: int, epochs: int) -
             make(CASES["cross_attention"]._replace(utterances=max(64, int(size * scale))), space, dataset)
             pickles(space, dataset)
         print(f"\n{int(2755 * scale)} and {int(3920 * scale)} training utterances, {runs} runs of {epochs} epochs\n")
-        print("| task | script, s | ser, s | times faster | script, processor s | ser, processor s | times less |")
-        print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+        print(
+            "| task | script, s | ser, s | times faster | script, processor s | ser, processor s | times less | of equal work |"
+        )
+        print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
         for task in COMMANDS:
             script = [sys.executable, str(HERE / "seed_scripts.py"), task, str(space), str(runs), str(epochs)]
             taken: list[tuple[tuple[float, float], tuple[float, float]]] = []
@@ -150,7 +154,23 @@ def table(cases: list[str], scale: float, rounds: int, runs: int, epochs: int) -
             for part in (0, 1):
                 a, b = (statistics.median(t[way][part] for t in taken) for way in (0, 1))
                 cells += [f"{a:.1f}", f"{b:.1f}", f"{statistics.median(t[0][part] / t[1][part] for t in taken):.2f}"]
-            print(f"| {task} | {' | '.join(cells)} |", flush=True)
+            script_rows, rows = trained_on(task, int(2755 * scale), int(3920 * scale))
+            print(f"| {task} | {' | '.join(cells)} | {float(cells[-1]) * rows / script_rows:.2f} |", flush=True)
+
+
+def trained_on(task: str, source: int, target: int) -> tuple[int, float]:
+    """The utterances that heads are trained on in an epoch of one run, by the script and by `ser`; DANN takes a batch of each.
+
+    >>> trained_on("finetune", 1, 10)
+    (11, 21)
+    """
+    shots = sum(target * share // 100 for share in (10, 20, 50, 100))
+    return {
+        "in-domain": (source, source),
+        "finetune": (source + target, source + 2 * target),  # source only, tuned; target only
+        "dann": (2 * source, 3 * source + target),  # source only, adapted, target only
+        "fewshot": (4 * source + shots, source + shots),
+    }[task]
 
 
 def transferred(space: Path, task: str, runs: int, epochs: int) -> tuple[float, float]:

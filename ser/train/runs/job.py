@@ -48,6 +48,7 @@ class Job:
         tuning: how a fold that goes on from another (`Fold.before`) is trained; that other one is trained by `recipe`.
         balance: whether corpora are sampled equally often, see `ser.train.runs.joined_corpora`: `none` or `corpus`.
         rungs: of successive halving; None where no run leaves early.
+        along: another experiment whose training is the first of this one's, see `Along`; None where there is none.
     """
 
     data: Tensors
@@ -65,6 +66,7 @@ class Job:
     tuning: Recipe | None = None
     balance: str = "none"
     rungs: Rungs | None = None
+    along: "Along | None" = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -79,12 +81,29 @@ class Job:
         return self.folder / head_file_name(run, head_name(fold))
 
 
+class Along(NamedTuple):
+    """The missing runs of an experiment whose training is the first of another's: they are trained once, for both.
+
+    The head of a source alone, for instance, beside the same head fine-tuned.
+    """
+
+    job: Job
+    folds: list[Fold]
+    runs: frozenset[int]
+
+
 class Unit(NamedTuple):
     """Runs that are trained together, on folds that share their first training."""
 
     job: Job
     folds: list[Fold]
     runs: list[int]
+
+
+def owner_of(job: Job, run: Run) -> Job:
+    """The job whose run this is: the unit's own, or the one that is trained along."""
+    along = job.along is not None and run.record.experiment == job.along.job.experiment
+    return job.along.job if along and job.along is not None else job
 
 
 def first_of(fold: Fold) -> Fold:

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import torch
 
 from ser.accelerator import ALL_GPUS, gpus
@@ -19,7 +21,7 @@ from ser.train.loop.dialogues import resident_of
 from ser.train.loop.pooled_frames import read_inputs
 from ser.train.nn.layers import Input
 from ser.train.nn.parameters import flatten
-from ser.train.runs.job import Unit, first_of
+from ser.train.runs.job import Along, Unit, first_of
 from ser.train.runs.options import FitOptions
 from ser.train.runs.recipe import Recipe
 from ser.workers.engine import LOCAL, Engine
@@ -72,6 +74,37 @@ def trained_once(folds: Sequence[Fold]) -> list[list[Fold]]:
         key = ("stream", first.stream) if alike else ("fold", fold.name)
         groups.setdefault(key, []).append(fold)
     return list(groups.values())
+
+
+def begins_with(tuned: Unit, plain: Unit) -> bool:
+    """True if the first training of one unit is all of another's: the same recipe, data, rows and random streams."""
+    a, b = tuned.job, plain.job
+    first, own = tuned.folds[0].before, plain.folds[0]
+    if a.tuning is None or b.tuning is not None or first is None or not own.stream or own.unlabelled is not None:
+        return False
+    recipes = [(job.recipe, job.seed, job.device, job.normalize, job.limit, job.balance) for job in (a, b)]
+    rows = [np.concatenate([fold.train, [-1], fold.validation]) for fold in (first, own)]
+    alike = a.data is b.data and recipes[0] == recipes[1] and np.array_equal(rows[0], rows[1])
+    return alike and first.stream == own.stream and a.rungs is None and b.rungs is None and not b.refits(own)
+
+
+def trained_along(units: Sequence[Unit]) -> list[Unit]:
+    """The units, without the runs whose training is the first of another unit's: that one's job has them (`Along`)."""
+    found: list[Unit] = []
+    once: dict[tuple[int, str, int], Unit] = {}  # a run that is trained by another unit -> its own
+    for tuned in units:
+        plain = [unit for unit in units if begins_with(tuned, unit)]
+        runs = frozenset(tuned.runs) & {run for unit in plain for run in unit.runs}
+        keys = {(id(unit.job), unit.folds[0].name, run): unit for unit in plain for run in runs & frozenset(unit.runs)}
+        if runs and not keys.keys() & once.keys():
+            once |= keys
+            tuned = tuned._replace(job=replace(tuned.job, along=Along(plain[0].job, plain[0].folds, runs)))
+        found.append(tuned)
+    left = [
+        unit._replace(runs=[run for run in unit.runs if (id(unit.job), unit.folds[0].name, run) not in once])
+        for unit in found
+    ]
+    return [unit for unit in left if unit.runs]
 
 
 def stack_of(recipe: Recipe, data: Tensors, runs: int, device: str, stack: int | None, rows: Sequence[int]) -> int:

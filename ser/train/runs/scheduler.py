@@ -15,9 +15,9 @@ from ser.train.checkpoint import head_facts
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
 from ser.train.runs.halving import Beaten
-from ser.train.runs.job import Job, Run, Unit, first_of
+from ser.train.runs.job import Job, Run, Unit, first_of, owner_of
 from ser.train.runs.options import FitOptions
-from ser.train.runs.plan import engine_of, groups, is_short, stack_of, trained_once
+from ser.train.runs.plan import engine_of, groups, is_short, stack_of, trained_along, trained_once
 from ser.train.runs.worker import guarded, train_unit
 from ser.workers.engine import LOCAL, Engine, as_finished, parse_shard, part_of
 from ser.workers.threads import keep_memory
@@ -52,12 +52,14 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
             if experiment.job.rungs is not None:
                 for fold in experiment.folds:
                     experiment.job.rungs.close(experiment.runs, fold.name)
-    owner = {id(experiment.job): experiment for experiment in experiments}
+    units = trained_along(units)
+    owner = {experiment.job.folder: experiment for experiment in experiments}
     errors: list[tuple[int, SerError]] = []
     order = {id(unit): k for k, unit in enumerate(units)}
     for unit, finished, diverged in train(units, options, label, keep_going):
-        experiment = owner[id(unit.job)]
-        experiment.done += finished
+        experiment = owner[unit.job.folder]
+        for run in finished:
+            owner[owner_of(unit.job, run).folder].done.append(run)
         for own in diverged:
             if experiment.error is None or isinstance(experiment.error, Beaten):
                 experiment.error = own
@@ -157,7 +159,7 @@ def train(
             unit = units[k]
             runs = [r for r in finished if not isinstance(r, SerError)]
             for run in runs:
-                write_run(unit.job.folder, run.record, run.predictions)
+                write_run(owner_of(unit.job, run).folder, run.record, run.predictions)
             yield unit, runs, [r for r in finished if isinstance(r, SerError)]
 
 

@@ -109,6 +109,12 @@ def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     for fold in folds if runs else ():
         tuned = _train_on(job, tuner, fold, _seeds(job, fold, runs), learner.weights(parts))
         finished += _finish(job, [fold], runs, tuner, statistics, tuned, parts, len(folds))
+    if job.along is not None:
+        slots = [slot for slot, k in enumerate(runs) if k in job.along.runs]
+        own = [[part[slot] for slot in slots] for part in parts]
+        finished += _finish(
+            job.along.job, job.along.folds, [runs[slot] for slot in slots], learner, statistics, own, []
+        )
     return finished
 
 

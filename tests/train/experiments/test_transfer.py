@@ -1,5 +1,6 @@
 """Transfer: two corpora joined, variants on the same seeds, gains recomputed, and nothing learnt from the target's labels."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,43 @@ def test_the_source_is_trained_once_a_seed_and_records_are_used_again(space: Any
     assert {job.recipe.adapt for job, _, _ in units} == {"mmd"}
     assert again["variants"][0] == first["variants"][0]
     assert again["variants"][1] == first["variants"][1]
+
+
+@pytest.mark.parametrize("recorded", [0, 1])
+def test_the_source_of_a_fine_tuned_head_is_trained_once_for_the_source_alone(
+    recorded: int, space: Any, monkeypatch: Any
+) -> None:
+    """Its records are those of `ser transfer` but for times, whichever of its runs are there already."""
+
+    alone = transfer("a", "b", space, **FAST)
+    expected = runs_of(space, alone["experiment"])
+    shutil.rmtree(space.results)
+    if recorded:
+        transfer("a", "b", space, **{**FAST, "runs": recorded})
+    units: list[Any] = []
+    real = scheduler.run_units
+    monkeypatch.setattr(scheduler, "run_units", lambda f, given, jobs: real(f, units.extend(given) or given, jobs))
+    study = finetune("a", "b", space, **FAST)
+    assert {job.experiment.split("-")[2] for job, _, _ in units} == {"fine", "target"}
+    (along,) = [job.along for job, _, _ in units if job.along is not None]
+    assert along.runs == set(range(recorded, 2))
+    (row,) = [v for v in study["variants"] if v["name"] == SOURCE_ONLY]
+    assert runs_of(space, Path(row["record"]).stem) == expected
+    units.clear()
+    assert finetune("a", "b", space, **FAST)["variants"] == study["variants"]
+    assert not units
+
+
+def runs_of(space: Any, experiment: str) -> dict[str, Any]:
+    """All records of runs of an experiment, without their times, and their predictions."""
+    found: dict[str, Any] = {}
+    for path in sorted((space.results / experiment).iterdir()):
+        if path.suffix == ".json":
+            found[path.name] = {k: v for k, v in json.loads(path.read_text()).items() if k != "seconds"}
+        else:
+            found[path.name] = path.read_bytes()
+    assert len(found) == 16  # 2 runs on 4 folds, each with its predictions
+    return found
 
 
 def test_a_study_of_fewer_runs_leaves_the_records_of_a_longer_one(space: Any) -> None:
