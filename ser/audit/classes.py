@@ -1,8 +1,10 @@
 """Findings on the classes: uneven sizes, parts that lack one, test parts too small to show anything."""
 
 from math import sqrt
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, some_names
 from ser.audit.split_data import SplitTable
@@ -101,7 +103,14 @@ def _left_out(split: SplitTable) -> list[Finding]:
             "utterances that the label scheme leaves out",
             len(out),
             len(frame),
-            ", ".join(f"{e or 'no emotion'} {n:,}" for e, n in out["emotion"].value_counts().items()),
+            ", ".join(f"{word} {n:,}" for word, n in _in_words(out).value_counts().items()),
             some_names(out["utterance_id"]),
         )
     ]
+
+
+def _in_words(rows: pd.DataFrame) -> "pd.Series[Any]":
+    """The emotion of each row; of one with several labels its labels, of one without any that it has none."""
+    labels = rows["label"].where(rows["label"].str.contains(";", regex=False), "no emotion")
+    words: pd.Series[Any] = rows["emotion"].where(rows["emotion"] != "", labels)
+    return words

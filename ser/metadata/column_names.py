@@ -188,6 +188,21 @@ def _note_labels(columns: Mapping[str, str], words: Sequence[str], keys: Sequenc
         )
 
 
+def _in_one_cell(cell: str) -> list[str] | None:
+    """The labels of a cell of a column of several: with `;` whatever they are called, else as `several`; None for one label.
+
+    >>> _in_one_cell("anger;grumpy;"), _in_one_cell(";"), _in_one_cell("sad, calm"), _in_one_cell("well-known, loud")
+    (['anger', 'grumpy'], [], ['sad', 'calm'], None)
+    """
+    if ";" in cell:
+        return [
+            part
+            for word in cell.split(";")
+            if (part := word.strip().strip("'\"[](){}").strip()) and not is_missing(part)
+        ]
+    return several(cell) or None
+
+
 class _Spelling:
     """One spelling for each label of a table: those that differ in case or encoding only become the commonest.
 
@@ -205,7 +220,7 @@ class _Spelling:
         self._several: dict[str, str] = {}
         if plural:
             cells = {as_label(row.get("label")) for row in rows}
-            self._several = {c: ";".join(dict.fromkeys(parts)) for c in cells if (parts := several(c))}
+            self._several = {c: ";".join(dict.fromkeys(parts)) for c in cells if (parts := _in_one_cell(c)) is not None}
             labels = ["" if word in self._several else word for word in labels]
         both = labels + [emotion for label, emotion in zip(labels, emotions, strict=True) if emotion != label]
         self._missing = Counter(word for word in both if is_missing(word))
@@ -230,11 +245,11 @@ class _Spelling:
 
     def of(self, word: str) -> str:
         """The spelling that is kept; "" for a word that stands for no label."""
-        return "" if word in self._missing else self._several.get(word) or self._spelt.get(word, word)
+        return "" if word in self._missing else self._several.get(word, self._spelt.get(word, word))
 
     def emotion_of(self, cell: object, label: str) -> str:
         """The canonical emotion of a row: that of its cell, or else of its label; "" of several labels without a main one."""
-        word = self.of(as_label(cell)) or ("" if label in self._several.values() else label)
+        word = self.of(as_label(cell)) or ("" if ";" in label and label in self._several.values() else label)
         return from_word(word) if word else ""
 
     def note(self) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from ser.audit import sharing
 from ser.audit.agreement import krippendorff_alpha, measure_agreement, vote_counts
 from ser.audit.audit import examine
+from ser.audit.classes import _in_words
 from ser.audit.finding import ERROR, INFO, WARNING, Finding
 from ser.audit.record import SeverityCounts
 from ser.audit.recordings import cramers_v
@@ -176,6 +178,8 @@ def test_small_test_parts() -> None:
 def test_what_the_scheme_leaves_out_is_told() -> None:
     finding = found(rows(emotion=lambda k, row: row["emotion"] if k else ""))["left-out"]
     assert (finding.severity, finding.count, finding.detail) == (INFO, 1, "no emotion 1")
+    many: Any = {"label": "fear;calm", "emotion": ""}
+    assert _in_words(pd.DataFrame([many, {"label": "x", "emotion": "fear"}])).tolist() == ["fear;calm", "fear"]
     with pytest.raises(CorpusError, match="scheme native keeps no utterance"):
         labelled_rows(make_table(rows(emotion=""), "toy"), "native")
 

@@ -230,6 +230,15 @@ def test_a_class_with_a_slash_in_its_name_is_one(tmp_path: Path) -> None:
     assert parse_corpus("csv", file).frame["label"].tolist() == ["happy/excited", "sad"]
 
 
+def test_a_column_of_several_labels_takes_any_words_and_no_empty_ones(tmp_path: Path) -> None:
+    cells = ("anger;sadness;anger", "anger;", ";", "", "anger;grumpy", "sadness;nan", "anger")
+    rows = "".join(f"u{k},hello,{cell}\n" for k, cell in enumerate(cells))
+    (tmp_path / "several.csv").write_text(f"id,text,labels\n{rows}")
+    frame = parse_corpus("csv", tmp_path / "several.csv").frame
+    assert frame["label"].tolist() == ["anger;sadness", "anger", "", "", "anger;grumpy", "sadness", "anger"]
+    assert frame["emotion"].tolist() == ["", "anger", "", "", "", "sadness", "anger"]
+
+
 def test_one_hot_columns_are_labels(tmp_path: Path) -> None:
     content = "path,angry,Happy,neutral,score\na.wav,1,0,0,7\nb.wav,0,1,0,8\nc.wav,0,0,0,9\n"
     file = write_text(tmp_path / "t.csv", content)
