@@ -9,8 +9,11 @@ from urllib.parse import urlsplit
 
 from ser.errors import ConfigError
 from ser.optional import absent
-from ser.workers.cluster import AGAIN, Cluster, deadly, lost, not_installed
+from ser.workers.cluster import AGAIN, CONNECT_SECONDS, Cluster, deadly, lost, not_installed
 from ser.workers.envelopes import open_envelope
+
+PATIENCE_SECONDS = 5.0  # between two looks at the cluster's head
+LOST_SECONDS = 30.0  # that it does not answer until it is lost
 
 
 class Ray(Cluster):
@@ -42,14 +45,21 @@ class Ray(Cluster):
             raise ConfigError(
                 f"there is no Ray cluster at {address}", found=str(error).split("\n")[0], action="Correct --address."
             ) from None
+        self.place = str(ray.get_runtime_context().gcs_address)
         self.call = ray.remote(num_cpus=1, max_retries=AGAIN)(open_envelope)
 
     def submit(self, envelope: bytes) -> Any:
         return self.call.remote(envelope)
 
     def finished(self, futures: list[Any], what: str) -> Iterable[Any]:
-        done: Iterable[Any] = self.ray.wait(futures, num_returns=1)[0]
-        return done
+        silent = 0.0
+        while True:
+            done: Iterable[Any] = self.ray.wait(futures, num_returns=1, timeout=PATIENCE_SECONDS)[0]
+            if done:
+                return done
+            silent = 0.0 if _answers(self.place) else silent + PATIENCE_SECONDS
+            if silent >= LOST_SECONDS:  # after 60 Ray would end this process
+                raise lost("Ray", what, f"nothing answers at {self.place}")
 
     def result(self, future: Any, what: str) -> Any:
         errors = self.ray.exceptions
@@ -82,6 +92,16 @@ class Ray(Cluster):
         """The address of the Ray session of this process; None where it has none."""
         ray = sys.modules.get("ray")
         return ray.get_runtime_context().gcs_address if ray is not None and ray.is_initialized() else None
+
+
+def _answers(place: str) -> bool:
+    """True if something listens at `HOST:PORT`."""
+    host, _, port = place.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _place(address: str, here: str) -> tuple[str, int | None]:

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from ser.workers import engine as door
 from ser.workers import envelopes
 from ser.workers.engine import CLUSTERS, Engine, as_finished
 from ser.workers.envelopes import FOLDER, Envelopes, open_envelope, shared_folder
+from ser.workers.ray import Ray
 
 ROOT = Path(__file__).parents[2]
 
@@ -170,6 +172,25 @@ def test_a_lost_workers_unit_is_done_by_another_and_a_lost_cluster_is_said(tmp_p
         with pytest.raises(SerError, match=r"naps: the Dask cluster was lost.*same command again"):
             list(running)
     assert not list(tmp_path.glob(f"{FOLDER}/*"))
+
+
+def test_a_head_of_ray_that_no_longer_answers_is_said_before_ray_ends_the_process() -> None:
+    cluster, asked = object.__new__(Ray), []
+
+    def wait(futures: list[Any], num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        asked.append(timeout)
+        return (futures[:1], []) if len(asked) == 20 else ([], futures)
+
+    cluster.ray = SimpleNamespace(wait=wait)
+    cluster.place = f"127.0.0.1:{_port()}"
+    with pytest.raises(SerError, match=rf"naps: the Ray cluster was lost; found nothing answers at {cluster.place}"):
+        cluster.finished(["one"], "naps")
+    assert sum(asked) < 60
+    with socket.socket() as head:  # one that answers may take as long as it likes
+        head.bind(("127.0.0.1", 0))
+        head.listen(32)
+        cluster.place = f"127.0.0.1:{head.getsockname()[1]}"
+        assert cluster.finished(["one"], "naps") == ["one"]
 
 
 def test_a_unit_that_ends_each_of_its_workers_is_an_error(tmp_path: Path) -> None:
