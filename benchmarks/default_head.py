@@ -42,6 +42,7 @@ from ser.synthesis.corpus import Utterance, synthesise
 from ser.synthesis.phones import SENTENCES
 from ser.synthesis.voices import ACCENTS, EMOTIONS, speaker
 from ser.train.loop.config import Config
+from ser.train.loop.data import best_epochs
 from ser.train.nn import streams
 from ser.train.runs.recipe import learner_of, make_recipe
 from ser.workspace import Workspace
@@ -185,7 +186,7 @@ def score(data: Tensors, how: dict[str, Any], runs: int, normalize: str, folds: 
         else:
             parts = learner.train(fold.train, fold.validation, seeds)
             epochs += [trained.best_epoch for trained in parts[0]]
-            parts = learner.retrain(rows, seeds, parts) if how["refit"] else parts
+            parts = learner.retrain(rows, seeds, best_epochs(parts)) if how["refit"] else parts
         guess = learner.predict(learner.weights(parts), fold.test).argmax(-1)
         labels, classes = data.labels[fold.test], len(data.classes)
         speakers = data.frame["speaker"].to_numpy()[fold.test]

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -40,6 +40,12 @@ settings.load_profile("suite")
 # A shell without job control starts what it runs in the background with SIGINT ignored, and children inherit that: the
 # tests that interrupt would then wait for nothing. A handler of Python's is reset to the default in children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for no examples in the docstrings of tests, which have none."""
+    return [found for found in (yield) if isinstance(found, pytest.Module)]
 
 
 def pytest_collection_finish() -> None:

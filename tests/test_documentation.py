@@ -8,6 +8,7 @@ import gzip
 import importlib.util
 import json
 import pickle
+import re
 import shlex
 import shutil
 import sys
@@ -63,6 +64,7 @@ NOT_RUN = {
     "curl": "the same",
     "docker": "needs a daemon",
     "tensorboard --logdir": "a server",
+    "ser doctor": "it imports all that is installed; tests/extract/doctor does that once",
     "ser fit --dataset msppodcast": "the corpus is licensed; tests/train/experiments/test_targets.py has the target",
     "ser fit --dataset iemocap --audio wavlm-large --target emotion": "the same",
     "ser fit --dataset mosei": "the same",
@@ -328,9 +330,9 @@ class Desk:
                 self.step(step)
 
     def step(self, step: Any) -> None:
-        """Run a step, which must do what it says."""
+        """Run a step, which must do what it says; of the runs that a page names it does two."""
         assert step.kind != "other", f"{step.place} is neither run nor in NOT_RUN: {step.text}"
-        code = self.reader.run(step)
+        code = self.reader.run(replace(step, text=re.sub(r"--runs \d+", "--runs 2", step.text)))
         words = step.text.split()
         allowed = (0, 3) if step.kind == "ser" and words[1] in FINDS else (0,)
         assert code in allowed, f"{step.place} ended with {code}: {step.text}"

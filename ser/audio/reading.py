@@ -172,19 +172,6 @@ def clipped_share(audio: Audio) -> float:
     return flat / len(audio)
 
 
-def source_hash(
-    path: Path | str, start: float | None = None, end: float | None = None, channel: float | None = None
-) -> bytes:
-    """SHA-256 of what features are made of: the file's bytes, and the segment and channel where any is given.
-
-    For a whole file it is what `sha256sum` prints.
-
-    Raises:
-        AudioError: as of `file_hash`.
-    """
-    return segment_hash(file_hash(path), start, end, channel)
-
-
 def file_hash(path: Path | str) -> Any:
     """A hashlib object that has read a file.
 
@@ -200,7 +187,13 @@ def file_hash(path: Path | str) -> Any:
 
 
 def segment_hash(file: Any, start: float | None, end: float | None, channel: float | None) -> bytes:
-    """`source_hash` of a file that was read already, as one is that holds many utterances."""
+    """SHA-256 of what features are made of: the file's bytes, and the segment and channel where any is given.
+
+    For a whole file it is what `sha256sum` prints.
+
+    Args:
+        file: `file_hash` of it, which many utterances may share.
+    """
     digest = file.copy()
     segment = [_given(start), _given(end), _given(channel)]
     if any(value is not None for value in segment):

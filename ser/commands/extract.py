@@ -139,7 +139,7 @@ def command(session: Session, datasets: list[str], root: Path | None, printed: b
     from ser.accelerator import ALL_GPUS
     from ser.errors import AudioError, ConfigError
     from ser.extract.request import ExtractionRequest, extract_dataset
-    from ser.extract.spread import HERE, SLURM, Part, Placement, check, spread
+    from ser.extract.spread import HERE, SLURM, ExtractionPart, Placement, check, spread
     from ser.workers.threads import cores
 
     if root is not None and len(datasets) > 1:
@@ -159,7 +159,7 @@ def command(session: Session, datasets: list[str], root: Path | None, printed: b
         if placement.backend == HERE and request.device != ALL_GPUS:
             made = extract_dataset(dataset, root, request, session.workspace, session.quiet, session.warn, loaded)
         else:
-            whole = Part(dataset, root, request, session.workspace)
+            whole = ExtractionPart(dataset, root, request, session.workspace)
             made = iter(spread(whole, placement, session.quiet, session.warn))
         try:
             for report in made:

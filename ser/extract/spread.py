@@ -58,7 +58,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Part(slurm.Again):
+class ExtractionPart(slurm.Again):
     """One part of an extraction, or the whole of it, as a call that another process can make."""
 
     dataset: str
@@ -115,7 +115,7 @@ def check(placement: Placement, request: ExtractionRequest) -> None:
         )
 
 
-def parts(whole: Part, count: int, devices: Sequence[str] = ()) -> list[Part]:
+def parts(whole: ExtractionPart, count: int, devices: Sequence[str] = ()) -> list[ExtractionPart]:
     """The parts of an extraction; part K computes on the K-th device, where there are several."""
     found = []
     for number in range(count):
@@ -126,7 +126,9 @@ def parts(whole: Part, count: int, devices: Sequence[str] = ()) -> list[Part]:
     return found
 
 
-def spread(whole: Part, placement: Placement, quiet: bool, say: Callable[[str], None]) -> list[ExtractionReport]:
+def spread(
+    whole: ExtractionPart, placement: Placement, quiet: bool, say: Callable[[str], None]
+) -> list[ExtractionReport]:
     """Extract in parts, and merge.
 
     Raises:
@@ -155,7 +157,7 @@ def spread(whole: Part, placement: Placement, quiet: bool, say: Callable[[str], 
 
 
 def _on_slurm(
-    whole: Part, placement: Placement, label: str, most: int, quiet: bool, say: slurm.Say
+    whole: ExtractionPart, placement: Placement, label: str, most: int, quiet: bool, say: slurm.Say
 ) -> list[ExtractionReport]:
     """Extract in jobs of SLURM.
 
@@ -194,5 +196,5 @@ def _count_rows(stores: Path, known: dict[Path, int]) -> None:
                 continue
 
 
-def _call(part: Part) -> list[ExtractionReport]:
+def _call(part: ExtractionPart) -> list[ExtractionReport]:
     return part()

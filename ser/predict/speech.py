@@ -12,7 +12,6 @@ RATE = 16000  # Hz
 SPEECH = 0.5  # a frame of a probability from this on is speech (the detector's own default)
 SHARE = 0.25  # of the frames of a step that are speech: from this on somebody speaks in it
 LAG = 0.2  # s: a frame and the resampler
-DETECTORS = ("silero",)
 
 
 class SpeechDetector:
@@ -21,7 +20,7 @@ class SpeechDetector:
     The package brings the weights. A frame is 32 ms.
 
     Args:
-        name: of `DETECTORS`.
+        name: as `--vad` has it, for the message.
         rate: Hz of the channel.
         step: samples of a step.
 

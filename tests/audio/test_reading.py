@@ -98,7 +98,7 @@ def test_segments_outside_of_the_file(tmp_path: Path, segment: dict[str, float])
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     refused(tmp_path / "a.wav", "is not there", "the table says")
     with pytest.raises(AudioError, match="is not there"):
-        audio.source_hash(tmp_path / "a.wav")
+        audio.file_hash(tmp_path / "a.wav")
 
 
 def test_a_folder_is_no_audio(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_pipe_and_a_device_are_not_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "a.wav"
     os.mkfifo(pipe)
     refused(pipe, "a named pipe, not a regular file")
-    for read in (audio.source_hash, lambda path: audio.load(path, RATE)):
+    for read in (audio.file_hash, lambda path: audio.load(path, RATE)):
         with pytest.raises(AudioError, match="a device, not a regular file"):
             read(Path("/dev/zero"))
 
@@ -335,14 +335,18 @@ def test_clipping_is_measured_not_refused(tmp_path: Path) -> None:
 
 def test_the_hash_of_a_source(tmp_path: Path) -> None:
     path = written(tmp_path / "a.wav", tone())
-    whole = audio.source_hash(path)
+
+    def source_hash(start: float | None = None, end: float | None = None, channel: float | None = None) -> bytes:
+        return audio.segment_hash(audio.file_hash(path), start, end, channel)
+
+    whole = source_hash()
     assert whole == hashlib.sha256(path.read_bytes()).digest()
-    assert audio.source_hash(path, float("nan"), float("nan"), float("nan")) == whole
-    others = [audio.source_hash(path, *s) for s in [(0.1,), (0.1, 0.2), (None, 0.1), (None, None, 0), (None, None, 1)]]
+    assert source_hash(float("nan"), float("nan"), float("nan")) == whole
+    others = [source_hash(*s) for s in [(0.1,), (0.1, 0.2), (None, 0.1), (None, None, 0), (None, None, 1)]]
     assert len({whole, *others}) == 6
-    assert audio.source_hash(path, 1, 2, 0) == audio.source_hash(path, 1.0, 2.0, 0.0)
+    assert source_hash(1, 2, 0) == source_hash(1.0, 2.0, 0.0)
     written(path, tone(hz=441))
-    assert audio.source_hash(path) != whole
+    assert source_hash() != whole
 
 
 def test_video_without_ffmpeg_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

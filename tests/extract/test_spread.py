@@ -16,7 +16,7 @@ import soundfile
 from ser.cli import main
 from ser.extract import extraction, spread
 from ser.extract.request import ExtractionRequest
-from ser.extract.spread import Part
+from ser.extract.spread import ExtractionPart
 from ser.features.stores.store import FeatureStore
 from ser.workers import command, slurm
 from ser.workers.engine import Engine
@@ -164,7 +164,7 @@ def test_parts_on_a_cluster_and_on_all_gpus(
         engines.append(engine)
         for number, (part,) in enumerate(units):
             devices.append(part.request.device)
-            on_cpu = Part(part.dataset, part.root, spread.replace(part.request, device="cpu"), part.workspace)
+            on_cpu = ExtractionPart(part.dataset, part.root, spread.replace(part.request, device="cpu"), part.workspace)
             yield number, function(on_cpu)
 
     monkeypatch.setattr(spread, "as_finished", one_by_one)
@@ -180,7 +180,7 @@ def test_parts_on_a_cluster_and_on_all_gpus(
     assert engines[1:] == [Engine(2)]
     assert devices[4:] == ["cuda:0", "cuda:1"]
     assert _values(work.store("mine", "logmel")) == expected
-    whole = Part("mine", None, ExtractionRequest(jobs=8), work)
+    whole = ExtractionPart("mine", None, ExtractionRequest(jobs=8), work)
     assert [p.request.jobs for p in spread.parts(whole, 3, ["cuda:0", "cuda:1", "cuda:2"])] == [2, 2, 2]
 
 

@@ -77,16 +77,11 @@ class ClassicalLearner:
         each = rows if rows.ndim == 2 else np.broadcast_to(rows, (len(seeds), len(rows)))
         return [[self._fit(r, s) for r, s in zip(each, seeds, strict=True)]]
 
-    @property
-    def part_count(self) -> int:
-        """The number of parts: one, which sees all features side by side."""
-        return 1
-
     def retrain(
         self,
         rows: Rows,
         seeds: Sequence[int],
-        parts: list[list[Trained]],
+        epochs: int | list[list[int]],
         start: list[Any] | None = None,
         *,
         unlabelled: Rows | None = None,

@@ -196,6 +196,11 @@ class Trained:
     error: TrainingError | None = None
 
 
+def best_epochs(parts: list[list[Trained]]) -> list[list[int]]:
+    """The chosen epoch of each part and run."""
+    return [[run.best_epoch for run in part] for part in parts]
+
+
 def _rows(values: Tensor, rows: Tensor) -> Tensor:
     """`values[rows]`, three times as fast for whole rows."""
     return values.index_select(0, rows.reshape(-1)).view(*rows.shape, *values.shape[1:])

@@ -52,11 +52,6 @@ class Learner:
             for blocks in groups_of(self.config.head, self.data.blocks)
         ]
 
-    @property
-    def part_count(self) -> int:
-        """The number of parts."""
-        return len(self.residents)
-
     def _resident(self, blocks: Sequence[Block]) -> Resident:
         """Some features on the device, with frames pooled that a head pools before all else."""
         return resident_of(self.data, pooled_blocks(self.config, blocks, self.device), self.config, self.device)
@@ -103,27 +98,28 @@ class Learner:
         self,
         rows: Rows,
         seeds: Sequence[int],
-        parts: list[list[Trained]],
+        epochs: int | list[list[int]],
         start: list[Tensor] | None = None,
         *,
         unlabelled: Rows | None = None,
     ) -> list[list[Trained]]:
-        """Train each run again on other rows, for as many epochs as were best before; the schedule ends with them.
+        """Train each run on other rows for a given number of epochs, such as were best before; the schedule ends with them.
 
         Runs of equally many epochs are trained together.
 
         Args:
             rows: training rows, `(m,)` or `(runs, m)`.
-            parts: the results of `train` for these seeds, none of which diverged.
+            epochs: of each part and run, as `best_epochs` finds them; or one number for all.
             start, unlabelled: as `train` had them.
         """
         found = []
-        for k, ((name, resident), runs) in enumerate(zip(self.residents, parts, strict=True)):
+        each = [[epochs] * len(seeds) for _ in self.residents] if isinstance(epochs, int) else epochs
+        for k, ((name, resident), runs) in enumerate(zip(self.residents, each, strict=True)):
             own = self._seeds(name, seeds)
             again: dict[int, Trained] = {}
-            for epochs in sorted({t.best_epoch for t in runs}):
-                slots = [slot for slot, t in enumerate(runs) if t.best_epoch == epochs]
-                config = replace(self.part, epochs=epochs, selection="last", patience=0)
+            for number in sorted(set(runs)):
+                slots = [slot for slot, own_number in enumerate(runs) if own_number == number]
+                config = replace(self.part, epochs=number, selection="last", patience=0)
                 begin = None if start is None else start[k][slots]
                 which = rows if rows.ndim == 1 else rows[slots]
                 data = self._data(resident, which, np.arange(0), unlabelled)

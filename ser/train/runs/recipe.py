@@ -23,9 +23,6 @@ class Learns(Protocol):
 
     data: Tensors
 
-    @property
-    def part_count(self) -> int: ...
-
     def train(
         self,
         rows: Rows,
@@ -41,7 +38,7 @@ class Learns(Protocol):
         self,
         rows: Rows,
         seeds: Sequence[int],
-        parts: list[list[Trained]],
+        epochs: int | list[list[int]],
         start: list[Any] | None = None,
         *,
         unlabelled: Rows | None = None,

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import torch
 from msgspec import UNSET
 from numpy.typing import NDArray
 
@@ -19,7 +18,7 @@ from ser.results.records.names import ALL_ROWS
 from ser.train.checkpoint import save_head
 from ser.train.classical.learner import Fitted
 from ser.train.head_file import KNOWN
-from ser.train.loop.data import Trained
+from ser.train.loop.data import Trained, best_epochs
 from ser.train.loop.learner import Learner
 from ser.train.loop.target_selection import thinned
 from ser.train.nn import streams
@@ -131,8 +130,7 @@ def train_on_all(job: Job, epochs: int, runs: list[int]) -> list[SerError]:
         data, statistics = normalise(job.data, job.normalize, everyone, job.limit)
         learner = learner_of(standardise_target(data, everyone), job.recipe, job.device)
         seeds = _seeds(job, fold, runs)
-        chosen = [[Trained(torch.empty(0), best_epoch=epochs) for _ in runs] for _ in range(learner.part_count)]
-        errors, left, (parts,) = apart(runs, ALL_ROWS, learner.retrain(everyone, seeds, chosen))
+        errors, left, (parts,) = apart(runs, ALL_ROWS, learner.retrain(everyone, seeds, epochs))
         facts = {"epochs": epochs, **_novelty(job, fold, statistics)}
         for slot, k in enumerate(left):
             own = [part[slot] for part in parts]
@@ -178,9 +176,8 @@ def _finish(
     refit, final = bool(runs) and job.refits(fold), parts
     if refit:
         seeds = _seeds(job, fold, runs)
-        final = learner.retrain(
-            sampled(job.data, np.concatenate([fold.train, fold.validation]), seeds, job.balance), seeds, parts
-        )
+        rows = sampled(job.data, np.concatenate([fold.train, fold.validation]), seeds, job.balance)
+        final = learner.retrain(rows, seeds, best_epochs(parts))
         diverged, runs, (parts, before, final) = apart(runs, where, parts, before, final)
         errors += diverged
     finished: Finished = [*errors]

@@ -23,7 +23,7 @@ from ser.train.adapt.mmd import median, mmd2
 from ser.train.heads._base import HEADS
 from ser.train.loop import trainer
 from ser.train.loop.config import make_config
-from ser.train.loop.data import Data, Resident
+from ser.train.loop.data import Data, Resident, best_epochs
 from ser.train.loop.learner import Learner
 from ser.train.loop.prediction import predict
 from ser.train.loop.trainer import train
@@ -279,16 +279,16 @@ def test_learners_pass_target_rows_to_every_part_and_classifiers_of_scikit_learn
     config = make_config("late", adapt="mmd", selection="entropy", **SMALL)
     learner = Learner(tensors, config)
     parts = learner.train(rows[0], rows[1], seeds, unlabelled=rows[2], oracle=rows[1])
-    again = learner.retrain(np.concatenate(rows[:2]), seeds, parts, unlabelled=rows[2])
+    again = learner.retrain(np.concatenate(rows[:2]), seeds, best_epochs(parts), unlabelled=rows[2])
     assert len(parts) == len(again) == 2
     for trained, retrained in zip(parts[1], again[1], strict=True):
         assert retrained.epochs == trained.best_epoch
         assert len(retrained.curves["adaptation_loss"]) == retrained.epochs
     assert {"one_adaptation_loss", "two_selection_entropy"} <= set(learner.merge(parts)[0].curves)
     assert "unlabelled target" in learner.account(parts[0][0], False)["selection"]
-    again = learner.retrain(rows[0], seeds, parts, learner.weights(parts), unlabelled=rows[2])
+    again = learner.retrain(rows[0], seeds, best_epochs(parts), learner.weights(parts), unlabelled=rows[2])
     assert not torch.equal(
-        again[0][0].weights, learner.retrain(rows[0], seeds, parts, unlabelled=rows[2])[0][0].weights
+        again[0][0].weights, learner.retrain(rows[0], seeds, best_epochs(parts), unlabelled=rows[2])[0][0].weights
     )
     with pytest.raises(ConfigError, match="cannot be adapted"):
         learner_of(tensors, make_recipe("sklearn:SVC")).train(rows[0], rows[1], seeds, unlabelled=rows[2])
