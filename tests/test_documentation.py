@@ -332,7 +332,7 @@ class Desk:
     def step(self, step: Any) -> None:
         """Run a step, which must do what it says; of the runs that a page names it does two."""
         assert step.kind != "other", f"{step.place} is neither run nor in NOT_RUN: {step.text}"
-        code = self.reader.run(replace(step, text=re.sub(r"--runs \d+", "--runs 2", step.text)))
+        code = self.reader.run(replace(step, text=re.sub(r"(--runs |\bruns=)\d+", r"\g<1>2", step.text)))
         words = step.text.split()
         allowed = (0, 3) if step.kind == "ser" and words[1] in FINDS else (0,)
         assert code in allowed, f"{step.place} ended with {code}: {step.text}"

@@ -23,6 +23,7 @@ from ser.features.views import TTA_VIEWS
 from ser.results.metrics import evaluation
 from ser.results.metrics.classification import scores
 from ser.results.metrics.ensemble import mean_of_runs
+from ser.results.records.evaluation import Snapshots
 from ser.results.statistics.gains import against_members
 from ser.results.statistics.paired import compare
 from ser.train.classical.classifier import Classical
@@ -88,7 +89,7 @@ def evaluate_mean_of_runs(
     }
 
 
-def compare_snapshots(predictions: EvaluatedPredictions) -> dict[str, Any] | None:
+def compare_snapshots(predictions: EvaluatedPredictions) -> Snapshots | None:
     """Compare the snapshot ensemble of each run with its last snapshot; None where heads have one, or several parts."""
     model, test = predictions.model, predictions.test
     if predictions.corpus is None:
@@ -100,11 +101,11 @@ def compare_snapshots(predictions: EvaluatedPredictions) -> dict[str, Any] | Non
     outputs = outputs_on_test_rows(_of_each_snapshot, model, test, [predictions.features], predictions.engine)
     found = {key: shares for key, _, shares in outputs}
     each = [replace_probabilities(model, test, {key: s[k] for key, s in found.items()}) for k in range(count)]
-    return {
-        "members": count,
-        "UA_of_each": [_mean_ua(frame, model.classes) for frame in each],
-        "comparison_with_last": compare(test, each[-1], model.classes),
-    }
+    return Snapshots(
+        members=count,
+        UA_of_each=[_mean_ua(frame, model.classes) for frame in each],
+        comparison_with_last=compare(test, each[-1], model.classes),
+    )
 
 
 def _of_each_snapshot(head: Path, sides: Sides) -> Floats:

@@ -24,7 +24,7 @@ from ser.jsonfile import plain, write_json
 from ser.metadata.table import Table, load_table
 from ser.results.metrics import evaluation, gaps
 from ser.results.metrics.conformal import conformal_sets
-from ser.results.records.evaluation import Evaluation, OutputEvaluation
+from ser.results.records.evaluation import EvaluatedGroups, Evaluation, OutputEvaluation
 from ser.train.runs.plan import workers
 from ser.workers.engine import LOCAL, Engine, refuse_contradictions
 from ser.workspace import Workspace, open_workspace
@@ -214,7 +214,7 @@ def _plain_parts(
         **evaluation.evaluation_numbers(test, validation, classes, own, temperatures),
         **record.counts(predictions),
         "temperature": None if temperatures is None else record.temperatures(predictions, temperatures),
-        "groups": {"gender": gaps.gender_gaps(rights), "speaker": gaps.speaker_gaps(rights)},
+        "groups": EvaluatedGroups(gender=gaps.gender_gaps(rights), speaker=gaps.speaker_gaps(rights)),
         "ensemble": evaluate_mean_of_runs(test, validation, classes, own, calibrate),
         "snapshots": compare_snapshots(predictions),
         "average": model.average,

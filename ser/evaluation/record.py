@@ -24,6 +24,7 @@ from ser.results.metrics.conformal import unlimited
 from ser.results.metrics.measures import Labels
 from ser.results.metrics.outputs import BINS as OUTPUT_BINS
 from ser.results.records.environment import environment
+from ser.results.records.evaluation import FittedTemperature, NumbersTable, Temperatures
 from ser.results.records.names import EVALUATION_SCHEMA, OUTPUT_EVALUATION_SCHEMA
 from ser.workspace import Workspace, writing
 
@@ -108,25 +109,25 @@ def _over_units(each: Sequence[Mapping[str, float | int | None]]) -> dict[str, f
     return found
 
 
-def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatures) -> dict[str, Any]:
+def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatures) -> Temperatures:
     """Each temperature and the predictions that it was fitted on; and if heads were then trained again."""
     size = predictions.held_out.groupby(["run", "fold"]).size()
     values = [
-        {"run": run, "fold": fold, "n": int(size[run, fold]), "temperature": t} for (run, fold), t in found.items()
+        FittedTemperature(run=run, fold=fold, n=int(size[run, fold]), temperature=t) for (run, fold), t in found.items()
     ]
     numbers = list(found.values())
     corpora = predictions.validated
     again = any("trained again" in str(predictions.model.record(key).selection) for key in found)
-    return {
-        "fitted_on": f"validation predictions of the same run and fold, of {' and '.join(corpora)}",
-        "corpora": corpora,
-        "refitted": again,
-        "mean": sum(numbers) / len(numbers),
-        "min": min(numbers),
-        "max": max(numbers),
-        "at_bound": sum(map(is_bound, numbers)),
-        "values": values,
-    }
+    return Temperatures(
+        fitted_on=f"validation predictions of the same run and fold, of {' and '.join(corpora)}",
+        corpora=corpora,
+        refitted=again,
+        mean=sum(numbers) / len(numbers),
+        min=min(numbers),
+        max=max(numbers),
+        at_bound=sum(map(is_bound, numbers)),
+        values=values,
+    )
 
 
 def conformal_notes(predictions: EvaluatedPredictions, coverage: float) -> list[str]:
@@ -212,7 +213,7 @@ def safe(word: str) -> str:
     return re.sub(r"[^A-Za-z0-9+_.-]+", "_", word)
 
 
-def write_tables(path: Path, files: dict[str, pd.DataFrame]) -> dict[str, Any]:
+def write_tables(path: Path, files: dict[str, pd.DataFrame]) -> dict[str, NumbersTable]:
     """Write CSV files beside the record, from which its numbers were made; return their names, sizes and hashes."""
     found = {}
     for name, table in files.items():
@@ -221,5 +222,5 @@ def write_tables(path: Path, files: dict[str, pd.DataFrame]) -> dict[str, Any]:
         content = table.astype(columns).to_csv(index=False, lineterminator="\n", float_format="%.7g").encode()
         with writing(file) as temporary:
             temporary.write_bytes(content)
-        found[name] = {"path": file.name, "rows": len(table), "sha256": hashlib.sha256(content).hexdigest()}
+        found[name] = NumbersTable(path=file.name, rows=len(table), sha256=hashlib.sha256(content).hexdigest())
     return found

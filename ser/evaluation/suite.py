@@ -1,7 +1,6 @@
 """The suite of robustness and fairness: heads on test audio in stated conditions, gaps between groups, speakers."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -27,6 +26,7 @@ from ser.results.metrics.suite import (
     robustness_check,
     speaker_check,
 )
+from ser.results.records.evaluation import EvaluatedGroups, Genders, Suite
 from ser.results.statistics.paired import compare
 from ser.workspace import Workspace
 
@@ -38,8 +38,8 @@ def evaluate_suite(
     space: Workspace,
     words: Sequence[str],
     limits: Sequence[str],
-    groups: Mapping[str, Any],
-) -> tuple[dict[str, Any], pd.DataFrame]:
+    groups: EvaluatedGroups,
+) -> tuple[Suite, pd.DataFrame]:
     """Test the heads in each condition, and check gaps and speakers.
 
     Args:
@@ -70,12 +70,12 @@ def evaluate_suite(
             with FeatureStore(path) as store:
                 facts = store_facts(store, list(original.data.frame["utterance_id"]), hashed=False)
             stores[path.name.removesuffix(".h5")] = {k: facts[k] for k in ("path", "features_sha256", "identity")}
-    found = {"gender": groups["gender"], **_other_groups(predictions, space)}
+    found = {"gender": groups.gender, **_other_groups(predictions, space)}
     for name, gap in found.items():
         checks += [] if gap is None else fairness_checks(name, gap, bounds)
-    checks += [] if groups["speaker"] is None else [speaker_check(groups["speaker"], bounds)]
-    unknown = [name for name, gap in {**found, "speaker": groups["speaker"]}.items() if gap is None]
-    part = {"checks": checks, "limits": bounds, "not_checked": unknown, "stores": stores}
+    checks += [] if groups.speaker is None else [speaker_check(groups.speaker, bounds)]
+    unknown = [name for name, gap in {**found, "speaker": groups.speaker}.items() if gap is None]
+    part = Suite(checks=checks, limits=bounds, not_checked=unknown, stores=stores)
     return part, pd.concat(frames, ignore_index=True)
 
 
@@ -89,7 +89,7 @@ def _predicted(predictions: EvaluatedPredictions, corpus: CorpusFeatures, same: 
     return replace_probabilities(model, test, new)
 
 
-def _other_groups(predictions: EvaluatedPredictions, space: Workspace) -> dict[str, Any]:
+def _other_groups(predictions: EvaluatedPredictions, space: Workspace) -> dict[str, Genders | None]:
     """Gaps between the languages and between the corpora of all test rows; None where there are fewer than two."""
     rows = predictions.test
     if predictions.own and "dataset" in rows:

@@ -40,7 +40,7 @@ def test_means_are_those_of_scikit_learn(simulate: Any) -> None:
     assert speaker["gap"]["difference"] == pytest.approx(np.ptp(means))
     assert speaker["std"] == pytest.approx(np.std(means, ddof=1))
     (gap,) = gender["gaps"]
-    assert gap["between"] == ["female", "male"]
+    assert gap["between"] == ("female", "male")
     of = {n: g["UA"]["mean"] for n, g in gender["groups"].items()}
     assert gap["UA"]["difference"] == pytest.approx(of["female"] - of["male"])
 

@@ -4,6 +4,7 @@ import pytest
 
 from ser.errors import ConfigError
 from ser.results.metrics.suite import LIMITS, REASONS, check, fairness_checks, read_limits
+from ser.results.records.evaluation import Difference, GenderDifference, Genders
 
 
 @pytest.mark.parametrize(
@@ -26,10 +27,11 @@ def test_a_check_is_sure_where_its_interval_is_on_one_side(
 
 
 def test_a_gap_is_the_higher_group_minus_the_lower() -> None:
-    gap = {"between": ["female", "male"], "UA": {"difference": -0.2, "ci_95": [-0.3, -0.15]}}
-    (found,) = fairness_checks("gender", {"gaps": [gap]}, LIMITS)
+    lower = Difference(difference=-0.2, ci_95=(-0.3, -0.15))
+    gap = GenderDifference(between=("female", "male"), UA=lower, WA=lower)
+    (found,) = fairness_checks("gender", Genders(groups={}, gaps=[gap]), LIMITS)
     assert found["name"] == "gender: male minus female"
-    assert (found["value"], found["ci_95"], found["passed"], found["sure"]) == (0.2, [0.15, 0.3], False, True)
+    assert (found["value"], found["ci_95"], found["passed"], found["sure"]) == (0.2, (0.15, 0.3), False, True)
 
 
 def test_limits_are_read_and_each_default_has_its_reason() -> None:

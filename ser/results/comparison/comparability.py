@@ -9,7 +9,7 @@ import msgspec
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.results.metrics.measures import alike, measure_of, ratings_beside, truth_columns
+from ser.results.metrics.measures import alike, dimensions_beside, measure_of, truth_columns
 from ser.results.records.beside import beside
 from ser.results.records.find import dataset_of, fact_of, find_summary, is_system
 from ser.results.records.kinds import read_record, read_summary
@@ -299,7 +299,7 @@ def _kind(frame: pd.DataFrame) -> str:
 def _learned(member: Member) -> str:
     """The target as it was asked for; of dimensions their names, which may stand beside the class."""
     kind = measure_of(member.frame).kind
-    return ",".join(member.classes) if kind == "dimensions" else ",".join([kind, *ratings_beside(member.frame)[0]])
+    return ",".join(member.classes) if kind == "dimensions" else ",".join([kind, *dimensions_beside(member.frame)])
 
 
 def _each(members: Sequence[Member], of: Callable[[Member], str]) -> str:

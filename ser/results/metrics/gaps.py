@@ -23,6 +23,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.results.metrics.classification import class_numbers, ua, wa
+from ser.results.records.evaluation import (
+    ChanceGap,
+    Difference,
+    EvaluatedGender,
+    EvaluatedSpeaker,
+    GenderDifference,
+    Genders,
+    Level,
+    SpeakerGap,
+    Speakers,
+)
+from ser.results.records.model import Interval
 
 Floats = NDArray[np.float64]
 RESAMPLES = 1000
@@ -71,32 +83,35 @@ def _scores(right: Floats, number: Floats) -> dict[str, Floats]:
     return {"UA": ua(right, number), "WA": wa(right, number)}
 
 
-def _interval(values: Floats) -> list[float] | None:
+def _interval(values: Floats) -> Interval:
     known = values[~np.isnan(values)]
-    return [float(v) for v in np.quantile(known, [0.025, 0.975])] if len(known) else None
+    if not len(known):
+        return None
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)
 
 
-def gender_gaps(r: Rights, *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any] | None:
+def gender_gaps(r: Rights, *, resamples: int = RESAMPLES, seed: int = 0) -> Genders | None:
     """Scores of each gender and their differences, see `group_gaps`."""
     return group_gaps(r, r.gender, resamples=resamples, seed=seed)
 
 
-def group_gaps(r: Rights, group: NDArray[Any], *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any] | None:
+def group_gaps(r: Rights, group: NDArray[Any], *, resamples: int = RESAMPLES, seed: int = 0) -> Genders | None:
     """Scores of each group and their differences; None where fewer than two groups or not all speakers are known.
 
     Args:
         group: of each utterance, "" where not known, `(n,)`.
 
     Returns:
-        `groups`: group -> UA and WA, each `mean` and `ci_95`, `n`, `speakers`; `gaps`: `between`, UA and WA each
-        `difference` and `ci_95`. Intervals are None with fewer than two speakers of a group.
+        Intervals are None with fewer than two speakers of a group.
     """
     known = group != ""
     names = sorted(set(group[known]))
     if len(names) < 2 or (r.speaker[known] == "").any():
         return None
     rng = np.random.default_rng(seed)
-    groups, draws = {}, {}
+    groups: dict[str, EvaluatedGender] = {}
+    draws = {}
     for name in names:
         own = np.flatnonzero(group == name)
         speakers, unit = np.unique(r.speaker[own].astype(str), return_inverse=True)
@@ -106,36 +121,26 @@ def group_gaps(r: Rights, group: NDArray[Any], *, resamples: int = RESAMPLES, se
         drawn = _scores(weights @ sums[0], weights @ sums[1])
         draws[name] = drawn if count > 1 else {m: np.full(resamples, np.nan) for m in drawn}
         whole = _scores(sums[0].sum(0), sums[1].sum(0))
-        groups[name] = {
-            **{m: {"mean": float(v), "ci_95": _interval(draws[name][m])} for m, v in whole.items()},
-            "n": len(own),
-            "speakers": count,
-        }
-    gaps = [
-        {
-            "between": [a, b],
-            **{
-                m: {
-                    "difference": groups[a][m]["mean"] - groups[b][m]["mean"],  # type: ignore[index]
-                    "ci_95": _interval(draws[a][m] - draws[b][m]),
-                }
-                for m in ("UA", "WA")
-            },
-        }
-        for a, b in combinations(names, 2)
-    ]
-    return {"groups": groups, "gaps": gaps}
+        levels = {m: Level(mean=float(v), ci_95=_interval(draws[name][m])) for m, v in whole.items()}
+        groups[name] = EvaluatedGender(**levels, n=len(own), speakers=count)
+
+    def minus(a: str, b: str, metric: str) -> Difference:
+        difference = groups[a][metric].mean - groups[b][metric].mean
+        return Difference(difference=difference, ci_95=_interval(draws[a][metric] - draws[b][metric]))
+
+    pairs = combinations(names, 2)
+    gaps = [GenderDifference(between=(a, b), UA=minus(a, b, "UA"), WA=minus(a, b, "WA")) for a, b in pairs]
+    return Genders(groups=groups, gaps=gaps)
 
 
 def speaker_gaps(
     r: Rights, *, resamples: int = RESAMPLES, permutations: int = PERMUTATIONS, seed: int = 0
-) -> dict[str, Any] | None:
+) -> Speakers | None:
     """Scores of each speaker with `FEW` utterances or more, and the gap in UA; None with fewer than two such.
 
     Returns:
-        `groups`: speaker -> UA and WA, each `mean` and `ci_95`, `n`; `left_out`: speakers with fewer utterances; `std`: of the
-        speakers' UA; `gap`: `lowest`, `highest`, `difference`, `ci_95` (of these two, as if they had been named before),
-        `chance` (mean and 95 % quantile of the gap by chance) and `p`.
+        `left_out` are the speakers with fewer utterances; the interval of the gap is of its two speakers, as if they had been
+        named before.
     """
     names, number = np.unique(r.speaker[r.speaker != ""].astype(str), return_counts=True)
     enough = names[number >= FEW]
@@ -153,25 +158,23 @@ def speaker_gaps(
     low, high = int(whole["UA"].argmin()), int(whole["UA"].argmax())
     chance = _by_chance(r, unit, len(enough), permutations, rng)
     gap = float(whole["UA"][high] - whole["UA"][low])
-    return {
-        "groups": {
-            str(name): {
-                **{m: {"mean": float(v[s]), "ci_95": _interval(draws[m][s])} for m, v in whole.items()},
-                "n": int((unit == s).sum()),
-            }
-            for s, name in enumerate(enough)
-        },
-        "left_out": len(names) - len(enough),
-        "std": float(whole["UA"].std(ddof=1)),
-        "gap": {
-            "lowest": str(enough[low]),
-            "highest": str(enough[high]),
-            "difference": gap,
-            "ci_95": _interval(draws["UA"][high] - draws["UA"][low]),
-            "chance": {"mean": float(chance.mean()), "quantile_95": float(np.quantile(chance, 0.95))},
-            "p": float((1 + (chance >= gap - 1e-12).sum()) / (1 + permutations)),
-        },
+    groups = {
+        str(name): EvaluatedSpeaker(
+            **{m: Level(mean=float(v[s]), ci_95=_interval(draws[m][s])) for m, v in whole.items()},
+            n=int((unit == s).sum()),
+        )
+        for s, name in enumerate(enough)
     }
+    between = SpeakerGap(
+        lowest=str(enough[low]),
+        highest=str(enough[high]),
+        difference=gap,
+        ci_95=_interval(draws["UA"][high] - draws["UA"][low]),
+        chance=ChanceGap(mean=float(chance.mean()), quantile_95=float(np.quantile(chance, 0.95))),
+        p=float((1 + (chance >= gap - 1e-12).sum()) / (1 + permutations)),
+    )
+    left_out = len(names) - len(enough)
+    return Speakers(groups=groups, left_out=left_out, std=float(whole["UA"].std(ddof=1)), gap=between)
 
 
 def _resampled(r: Rights, rows: NDArray[np.int64], resamples: int, rng: np.random.Generator) -> dict[str, Floats]:

@@ -193,9 +193,14 @@ class Votes(Measure):
             return np.asarray(sums[..., k, 1 + ("KL", "JS", "cosine").index(metric)] / sums[..., k, 0])
 
 
+def dimensions_beside(frame: pd.DataFrame) -> list[str]:
+    """The dimensions that are predicted beside classes."""
+    return [str(column)[len(RATED_AS) :] for column in frame.columns if str(column).startswith(RATED_AS)]
+
+
 def ratings_beside(frame: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
     """The dimensions that are predicted beside classes, and their columns, named as `Dimensions` reads them."""
-    names = [str(column)[len(RATED_AS) :] for column in frame.columns if str(column).startswith(RATED_AS)]
+    names = dimensions_beside(frame)
     read = {f"{old}{name}": f"{new}{name}" for name in names for old, new in ((RATED_AS, "t_"), (VALUE, "p_"))}
     return names, frame[list(read)].rename(columns=read)
 
@@ -252,7 +257,7 @@ def alike(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     """Frames with one measure: where only some have votes, or the same dimensions beside classes, the classes alone."""
     kinds = {measure_of(frame).kind for frame in frames}
     dropped = [Votes.truth] if kinds == {"votes", "emotion"} else []
-    if len({tuple(ratings_beside(frame)[0]) for frame in frames}) > 1:
+    if len({tuple(dimensions_beside(frame)) for frame in frames}) > 1:
         dropped += [RATED_AS, VALUE]
     if not dropped:
         return list(frames)

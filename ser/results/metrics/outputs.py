@@ -11,6 +11,7 @@ the predicted value; of a label t is 1 or 0 and p its probability.
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,14 @@ from ser.results.metrics.evaluation import units
 from ser.results.metrics.intervals import RESAMPLES, describe, scores_drawn_again, unit_counts
 from ser.results.metrics.measures import measure_of
 from ser.results.metrics.predictions import metrics_from_predictions
+from ser.results.records.evaluation import (
+    MeasuredDifference,
+    MeasuredGap,
+    MeasuredGender,
+    MeasuredGenders,
+    MeasuredLevel,
+)
+from ser.results.records.model import Interval
 
 Floats = NDArray[np.float64]
 BINS = 10
@@ -90,15 +99,14 @@ def _curve(t: Floats, p: Floats, bins: int) -> Floats:
     return np.array([[p[k].mean() for k in parts], [t[k].mean() for k in parts], [float(len(k)) for k in parts]])
 
 
-def output_gaps(test: pd.DataFrame, outputs: Sequence[str], resamples: int = RESAMPLES) -> dict[str, Any] | None:
+def output_gaps(test: pd.DataFrame, outputs: Sequence[str], resamples: int = RESAMPLES) -> MeasuredGenders | None:
     """Scores of each gender and their differences, speakers drawn again within each; None as `gaps.group_gaps`.
 
     Args:
         test: predictions of numbered units, each in the column `run`.
 
     Returns:
-        `groups`: gender -> `scores`, metric -> `mean` and `ci_95`; `n`, `speakers`; `gaps`: `between` and `scores`, metric ->
-        `difference` and `ci_95`. Intervals are None with fewer than two speakers of a gender.
+        Intervals are None with fewer than two speakers of a gender.
     """
     measure = measure_of(test)
     names = sorted(set(test["gender"]) - {""})
@@ -112,26 +120,21 @@ def output_gaps(test: pd.DataFrame, outputs: Sequence[str], resamples: int = RES
         means[name] = np.array([measure.score(sums, metric).mean() for metric in measure.names])
         several = len(counts) > 1
         drawn[name] = scores_drawn_again(counts, measure, resamples, seed) if several else np.full((1, 1), np.nan)
-        groups[name] = {
-            "scores": _levels("mean", measure.names, means[name], drawn[name]),
-            "n": int(own["utterance_id"].nunique()),
-            "speakers": len(counts),
-        }
-    pairs = [(a, b) for k, a in enumerate(names) for b in names[k + 1 :]]
-    return {
-        "groups": groups,
-        "gaps": [
-            {
-                "between": [a, b],
-                "scores": _levels("difference", measure.names, means[a] - means[b], drawn[a] - drawn[b]),
-            }
-            for a, b in pairs
-        ],
-    }
+        levels = zip(measure.names, means[name], _intervals(drawn[name], len(measure.names)), strict=True)
+        scores = {metric: MeasuredLevel(mean=float(mean), ci_95=ends) for metric, mean, ends in levels}
+        groups[name] = MeasuredGender(scores=scores, n=int(own["utterance_id"].nunique()), speakers=len(counts))
+    gaps = []
+    for a, b in combinations(names, 2):
+        levels = zip(
+            measure.names, means[a] - means[b], _intervals(drawn[a] - drawn[b], len(measure.names)), strict=True
+        )
+        differences = {metric: MeasuredDifference(difference=float(d), ci_95=ends) for metric, d, ends in levels}
+        gaps.append(MeasuredGap(between=(a, b), scores=differences))
+    return MeasuredGenders(groups=groups, gaps=gaps)
 
 
-def _levels(what: str, metrics: Sequence[str], values: Floats, drawn: Floats) -> dict[str, Any]:
-    """Metric -> its value and the interval of the draws `(metrics, resamples)`, None where one is not defined."""
-    known = [None if np.isnan(own).any() else np.quantile(own, [0.025, 0.975]).tolist() for own in drawn]
-    ends = known if len(known) == len(metrics) else [None] * len(metrics)
-    return {name: {what: float(value), "ci_95": end} for name, value, end in zip(metrics, values, ends, strict=True)}
+def _intervals(drawn: Floats, count: int) -> list[Interval]:
+    """The interval of each of `count` metrics over draws `(count, resamples)`, None where one is not defined."""
+    if len(drawn) != count:  # a single speaker: nothing was drawn
+        return [None] * count
+    return [None if np.isnan(own).any() else tuple(np.quantile(own, [0.025, 0.975]).tolist()) for own in drawn]

@@ -21,6 +21,7 @@ from ser.results.metrics.measures import (
     Dimensions,
     Labels,
     Measure,
+    dimensions_beside,
     macro_f1,
     measure_of,
     ratings_beside,
@@ -55,7 +56,7 @@ def check_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> None
     measure = measure_of(predictions)
     named = () if measure.kind in ("emotion", "votes") else ("true", "predicted")
     numbers = [f"{prefix}{name}" for prefix in ("p_", measure.truth) if prefix for name in classes]
-    numbers += [f"{prefix}{name}" for name in ratings_beside(predictions)[0] for prefix in (RATED_AS, VALUE)]
+    numbers += [f"{prefix}{name}" for name in dimensions_beside(predictions) for prefix in (RATED_AS, VALUE)]
     wanted = [*(column for column in COLUMNS if column not in named), *numbers]
     missing = [column for column in wanted if column not in predictions.columns]
     if missing:

@@ -6,10 +6,13 @@ are ours, each with its reason in `REASONS`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from ser.errors import ConfigError
+from ser.results.records.evaluation import Genders, Speakers, SuiteCheck
+from ser.results.records.model import Comparison, Interval
 
+Kind: TypeAlias = Literal["robustness", "fairness", "consistency"]
 LIMITS = {"robustness": 0.05, "gender": 0.1, "language": 0.1, "corpus": 0.1, "speaker": 0.1}
 REASONS = {
     "robustness": "loss of UA in each condition: a larger loss than what better encoders usually gain over one another",
@@ -47,12 +50,11 @@ def read_limits(words: Sequence[str], views: Sequence[str]) -> dict[str, float]:
 
 
 def check(
-    kind: str, name: str, value: float, ci_95: Sequence[float] | None, limit: float, *, both: bool = False, **more: Any
-) -> dict[str, Any]:
+    kind: Kind, name: str, value: float, ci_95: Interval, limit: float, *, both: bool = False, **more: Any
+) -> SuiteCheck:
     """One check: passed where the value is no more than the limit, sure where its whole interval is on the same side.
 
     Args:
-        kind: `robustness`, `fairness` or `consistency`.
         both: true where a value as far below 0 would be as bad: a difference between groups.
 
     >>> check("fairness", "a minus b", 0.02, (-0.2, 0.05), 0.1, both=True)["sure"]
@@ -64,22 +66,15 @@ def check(
         low, high = ci_95
         inside = high <= limit and (low >= -limit or not both)
         sure = inside if passed else low > limit
-    return {
-        "kind": kind,
-        "name": name,
-        "value": value,
-        "ci_95": None if ci_95 is None else list(ci_95),
-        "limit": limit,
-        "passed": passed,
-        "sure": sure,
-        "UA": None,
-        "unchanged": None,
-        "p": None,
-        **more,
-    }
+    none: dict[str, Any] = {"UA": None, "unchanged": None, "p": None}
+    return SuiteCheck(
+        kind=kind, name=name, value=value, ci_95=ci_95, limit=limit, passed=passed, sure=sure, **{**none, **more}
+    )
 
 
-def robustness_check(view: str, score: float, comparison: Any, unchanged: float, limits: Mapping[str, float]) -> Any:
+def robustness_check(
+    view: str, score: float, comparison: Comparison, unchanged: float, limits: Mapping[str, float]
+) -> SuiteCheck:
     """The loss of UA in one condition.
 
     Args:
@@ -92,7 +87,7 @@ def robustness_check(view: str, score: float, comparison: Any, unchanged: float,
     return check("robustness", view, loss, ends, limit, UA=score, unchanged=unchanged, p=comparison.p)
 
 
-def fairness_checks(name: str, found: Mapping[str, Any], limits: Mapping[str, float]) -> list[dict[str, Any]]:
+def fairness_checks(name: str, found: Genders, limits: Mapping[str, float]) -> list[SuiteCheck]:
     """The differences of UA between the groups of one kind, the higher minus the lower.
 
     Args:
@@ -100,22 +95,21 @@ def fairness_checks(name: str, found: Mapping[str, Any], limits: Mapping[str, fl
         found: see `ser.results.metrics.gaps.group_gaps`.
     """
     checks = []
-    for gap in found["gaps"]:
-        pair, value, ends = gap["between"], gap["UA"]["difference"], gap["UA"]["ci_95"]
+    for gap in found.gaps:
+        pair, value, ends = gap.between, gap.UA.difference, gap.UA.ci_95
         if value < 0:
-            pair, value, ends = pair[::-1], -value, None if ends is None else [-ends[1], -ends[0]]
+            pair, value, ends = pair[::-1], -value, None if ends is None else (-ends[1], -ends[0])
         checks.append(check("fairness", f"{name}: {pair[0]} minus {pair[1]}", value, ends, limits[name], both=True))
     return checks
 
 
-def speaker_check(found: Mapping[str, Any], limits: Mapping[str, float]) -> dict[str, Any]:
+def speaker_check(found: Speakers, limits: Mapping[str, float]) -> SuiteCheck:
     """The gap between the best and the worst speaker, above the mean gap that chance alone makes.
 
     Args:
         found: see `ser.results.metrics.gaps.speaker_gaps`.
     """
-    gap = found["gap"]
-    chance = gap["chance"]["mean"]
-    name = f"speaker: {gap['highest']} minus {gap['lowest']}, above chance"
-    ends = None if gap["ci_95"] is None else [end - chance for end in gap["ci_95"]]
-    return check("consistency", name, gap["difference"] - chance, ends, limits["speaker"], p=gap["p"])
+    gap, chance = found.gap, found.gap.chance.mean
+    name = f"speaker: {gap.highest} minus {gap.lowest}, above chance"
+    ends = None if gap.ci_95 is None else (gap.ci_95[0] - chance, gap.ci_95[1] - chance)
+    return check("consistency", name, gap.difference - chance, ends, limits["speaker"], p=gap.p)

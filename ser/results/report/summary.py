@@ -6,7 +6,7 @@ intervals over runs of classes and groups.
 
 from collections.abc import Callable
 
-from msgspec import UNSET, convert
+from msgspec import UNSET
 
 from ser.results.blocks import Block, Section, Table, Text
 from ser.results.cells import (
@@ -202,7 +202,7 @@ def _genders(result: StoredResult, full: bool) -> list[Block]:
         from ser.results.metrics.gaps import gender_gaps, rights_of
 
         between = gender_gaps(rights_of(result.test, result.classes))
-        blocks += [] if between is None else [gender_table(convert(between, Genders), "Genders over speakers")]
+        blocks += [] if between is None else [gender_table(between, "Genders over speakers")]
     return blocks
 
 
