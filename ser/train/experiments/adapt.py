@@ -13,7 +13,8 @@ from ser.results.result import Result
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant
 from ser.train.experiments.transfer import source_only, target_only, transfer_experiment, transfer_study
-from ser.train.runs.options import FitOptions, check_numbers, read_options, with_options
+from ser.train.option import check_numbers
+from ser.train.runs.options import FitOptions, read_options, with_options
 from ser.train.runs.source_target import CorpusPair, prepare_pair
 from ser.workspace import Workspace
 

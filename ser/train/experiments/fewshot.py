@@ -32,10 +32,11 @@ from ser.train.fewshot.job import Shots, fewshot_job, make_shots
 from ser.train.fewshot.methods._base import check_methods, method
 from ser.train.fewshot.scheduler import train_methods
 from ser.train.fewshot.shots import amounts
+from ser.train.option import check_number, check_numbers, check_whole
 from ser.train.runs.experiment import Experiment, make_experiment
 from ser.train.runs.identity import identity, parts_from_outside
 from ser.train.runs.joined_corpora import load, scheme_of, target_of
-from ser.train.runs.options import FitOptions, check_number, check_numbers, check_whole, read_options, with_options
+from ser.train.runs.options import FitOptions, read_options, with_options
 from ser.train.runs.plan import device_of
 from ser.train.runs.recipe import Recipe, make_recipe
 from ser.train.runs.source_target import prepare_pair

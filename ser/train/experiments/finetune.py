@@ -8,8 +8,9 @@ from ser.results.result import Result
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant
 from ser.train.experiments.transfer import source_only, target_only, transfer_experiment, transfer_study
+from ser.train.option import check_number
 from ser.train.runs.experiment import kind_of
-from ser.train.runs.options import check_number, read_options, with_options
+from ser.train.runs.options import read_options, with_options
 from ser.train.runs.recipe import make_recipe
 from ser.train.runs.source_target import prepare_pair
 from ser.workspace import Workspace

@@ -25,10 +25,11 @@ from ser.results.studies import search as record
 from ser.train.experiments.halving import Halving
 from ser.train.experiments.search_space import Values, settings, training_of
 from ser.train.experiments.study import Variant, study
+from ser.train.option import check_whole
 from ser.train.runs.experiment import fit_experiment
 from ser.train.runs.halving import Beaten
 from ser.train.runs.joined_corpora import load
-from ser.train.runs.options import FitOptions, check_whole, read_options, with_options
+from ser.train.runs.options import FitOptions, read_options, with_options
 from ser.train.runs.scheduler import train_all
 from ser.workspace import Workspace
 

@@ -5,7 +5,6 @@ both as keyword arguments: `with_options` shows them in its signature and its he
 """
 
 import inspect
-import operator
 import os
 import shlex
 import textwrap
@@ -14,16 +13,15 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from difflib import get_close_matches
 from pathlib import Path
-from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ser.accelerator import ALL_GPUS
 from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS, TARGETS, parse_target
-from ser.registry import names, resolve, unknown, words
+from ser.registry import names, resolve
 from ser.train.classical.classifier import is_classical
 from ser.train.losses import resolved
-from ser.train.option import check_value, described, is_option, option
+from ser.train.option import converted, described, is_option, option
 from ser.workers.engine import CLUSTERS, LOCAL, parse_shard, refuse_contradictions
 from ser.workspace import Workspace, open_workspace
 
@@ -282,7 +280,7 @@ def read_options(
             chosen[key] = str(value)
         elif key in known:
             if value is not None:
-                chosen[key] = _converted(known[key], value)
+                chosen[key] = converted(known[key], value)
         elif key in training_names:
             training[key] = value
         else:
@@ -371,102 +369,3 @@ def _refuse_what_is_of_classes(options: FitOptions) -> None:
             action="Leave --feature-limit out.",
             option="limit",
         )
-
-
-def check_numbers(name: str, value: Any) -> tuple[float, ...]:
-    """Check numbers, one or an iterable of them; whole ones stay whole.
-
-    >>> check_numbers("shots", 5), check_numbers("weights", [0.1, 1])
-    ((5,), (0.1, 1))
-    """
-    each = value if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else [value]
-    found: list[float] = []
-    for one in each:
-        try:
-            found.append(check_whole(name, one))
-        except ConfigError:
-            found.append(check_number(name, one))
-    return tuple(found)
-
-
-def check_whole(name: str, value: Any) -> int:
-    """Check a whole number, NumPy's too.
-
-    Raises:
-        ConfigError: it is anything else.
-    """
-    if not isinstance(value, bool):
-        try:
-            return operator.index(value)
-        except TypeError:
-            pass
-    raise ConfigError(f"{name} = {value!r}", expected="a whole number")
-
-
-def check_number(name: str, value: Any) -> float:
-    """Check a number, NumPy's too.
-
-    Raises:
-        ConfigError: it is anything else.
-    """
-    if not isinstance(value, (bool, str, bytes)):
-        try:
-            return float(value)
-        except (TypeError, ValueError):
-            pass
-    raise ConfigError(f"{name} = {value!r}", expected="a number")
-
-
-def _truth(name: str, value: Any) -> bool:
-    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):  # NumPy's, which is not imported for it
-        return bool(value)
-    raise ConfigError(f"{name} = {value!r}", expected="True or False")
-
-
-def _path(name: str, value: Any) -> Path:
-    if isinstance(value, (str, os.PathLike)):
-        return Path(value)
-    raise ConfigError(f"{name} = {value!r}", expected="a path")
-
-
-def _text(name: str, value: Any) -> str:
-    if (
-        isinstance(value, (str, os.PathLike)) or type(value).__name__ == "device"
-    ):  # torch's, which is not imported for it
-        return str(value)
-    try:
-        return str(check_whole(name, value))  # scheme=4
-    except ConfigError:
-        raise ConfigError(f"{name} = {value!r}", expected="a word") from None
-
-
-def _folds(name: str, value: Any) -> Any:
-    from ser.metadata.folds.fold import FoldOptions
-
-    return value if isinstance(value, FoldOptions) else check_whole(name, value)
-
-
-_CONVERTERS: dict[Any, Callable[[str, Any], Any]] = {
-    str: _text,
-    int: check_whole,
-    float: check_number,
-    bool: _truth,
-    Path: _path,
-    tuple[str, ...]: words,
-    "int | FoldOptions | None": _folds,
-}
-
-
-def _converted(option: Any, given: Any) -> Any:
-    """Convert a value of an option to the type of its field; it must be one of its choices and within its range."""
-    kind = next((t for t in get_args(option.type) if t is not NoneType), option.type)
-    value = _CONVERTERS[kind](option.name, given)
-    if option.metadata["choices"]:
-        for word in value if isinstance(value, tuple) else [value]:
-            if option.metadata["refused"] and word == option.metadata["refused"][0]:
-                raise ConfigError(f"{option.name} = {word}: {option.metadata['refused'][1]}")
-            if word not in option.metadata["choices"]:
-                raise unknown(option.name, str(word), option.metadata["choices"])
-    else:
-        check_value(option, value)
-    return value

@@ -16,7 +16,8 @@ from ser import registry
 from ser.errors import ConfigError
 from ser.metadata.folds.fold import FoldOptions
 from ser.registry import words
-from ser.train.runs.options import FitOptions, check_numbers, read_options
+from ser.train.option import check_numbers
+from ser.train.runs.options import FitOptions, read_options
 from ser.workspace import Workspace
 
 FUNCTIONS = [name for name in ser.__all__ if hasattr(getattr(ser, name), "without")]  # with options of experiments
