@@ -42,7 +42,8 @@ from ser.workers.engine import CLUSTERS, LOCAL
     "limits",
     multiple=True,
     metavar="NAME=NUMBER",
-    help="For --suite: the largest difference of UA that passes: robustness, a condition, gender, language, corpus, speaker. "
+    help="For --suite: the largest difference of UA (of CCC or macro F1, as the target) that passes: robustness, a "
+    "condition, gender, language, corpus, speaker. "
     f"May be repeated.  [default: {', '.join(f'{name} {limit:g}' for name, limit in LIMITS.items())}]",
 )
 @click.option(

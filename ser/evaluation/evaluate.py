@@ -95,7 +95,7 @@ def evaluate(
         raise ConfigError(f"--conformal {conformal:g}", expected="a share between 0 and 1, as 0.9")
     of_validation = {"--calibrate": calibrate, "--conformal": conformal is not None}
     if found.learns.kind in KINDS:
-        of_classes = {"--suite": suite, "--novelty": novelty, "--explain": explain}
+        of_classes = {"--novelty": novelty, "--explain": explain}
         refuse_what_is_of_classes(found, of_validation | of_classes)
     for option, asked in of_validation.items():
         if asked:
@@ -123,8 +123,11 @@ def evaluate(
         result, more = _parts_of_classes(predictions, space, table, notes, calibrate, conformal, tta)
     files |= more
     if suite:
+        groups: EvaluatedGroups | None = result.get("groups")
+        gender = groups.gender if groups else result["genders"]
+        speaker = groups.speaker.gap if groups and groups.speaker else None
         result["suite"], files["suite"] = evaluate_suite(
-            predictions, space, views or ["suite"], limits, result["groups"]
+            predictions, space, views or ["suite"], limits, gender, speaker
         )
     training = TrainingUtterances(found, space, str(found.scheme or predictions.scheme), device, memory)
     for kind in novelty:

@@ -1,10 +1,11 @@
 """The suite of robustness and fairness: heads on test audio in stated conditions, gaps between groups, speakers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from ser.evaluation.evaluated_model import EvaluatedModel
 from ser.evaluation.head_outputs import (
     CorpusFeatures,
     outputs_on_test_rows,
@@ -12,13 +13,17 @@ from ser.evaluation.head_outputs import (
     refuse_other_probabilities,
     replace_probabilities,
 )
+from ser.evaluation.outputs import KINDS
 from ser.evaluation.predictions import EvaluatedPredictions
 from ser.evaluation.views import features_in_view, stored_views
 from ser.features.blocks import store_facts
 from ser.features.stores.store import FeatureStore
 from ser.metadata.table import load_table
+from ser.metadata.targets import DIMENSIONS
 from ser.results.metrics import gaps
 from ser.results.metrics.evaluation import units
+from ser.results.metrics.measures import columns, measure_of
+from ser.results.metrics.outputs import output_gaps, output_speaker_gap
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.suite import (
     fairness_checks,
@@ -26,11 +31,9 @@ from ser.results.metrics.suite import (
     robustness_check,
     speaker_check,
 )
-from ser.results.records.evaluation import EvaluatedGroups, Genders, Suite
+from ser.results.records.evaluation import Genders, MeasuredGenders, SpeakerGap, Suite
 from ser.results.statistics.paired import compare
 from ser.workspace import Workspace
-
-SHOWN = ("view", "run", "fold", "utterance_id", "true", "predicted")
 
 
 def evaluate_suite(
@@ -38,14 +41,16 @@ def evaluate_suite(
     space: Workspace,
     words: Sequence[str],
     limits: Sequence[str],
-    groups: EvaluatedGroups,
+    gender: Genders | MeasuredGenders | None,
+    speaker: SpeakerGap | None,
 ) -> tuple[Suite, pd.DataFrame]:
     """Test the heads in each condition, and check gaps and speakers.
 
     Args:
         words: names of views.
         limits: as `ser.results.metrics.suite.read_limits` takes them.
-        groups: gaps of genders and speakers, each None where they are not known.
+        gender: gaps of genders; None where they are not known.
+        speaker: likewise, of heads on classes; of others it is computed.
 
     Returns:
         The record's part, and the predictions in each condition.
@@ -56,27 +61,47 @@ def evaluate_suite(
     """
     model, test, original = predictions.model, predictions.test, predictions.features
     files = stored_views(original, predictions.dataset, space, words, "--suite")
-    bounds = read_limits(limits, list(files))
+    metric = measure_of(test).names[0]
+    bounds = read_limits(limits, list(files), metric)
+    if model.learns.kind in KINDS:
+        speaker = output_speaker_gap(units(test, predictions.own), model.classes)
     _predicted(predictions, original, same=True)
     checks, frames, stores = [], [], {}
     for view, own in files.items():
         changed = features_in_view(original, own, predictions.dataset, space, "tested on in an evaluation")
         new = _predicted(predictions, changed, same=False)
-        ua = metrics_from_predictions(units(new, predictions.own), model.classes)["pooled"]["UA"]["mean"]
-        unchanged = float((new["predicted"].to_numpy() == test["predicted"].to_numpy()).mean())
-        checks.append(robustness_check(view, ua, compare(test, new, model.classes), unchanged, bounds))
-        frames.append(new.assign(view=view)[[*SHOWN, *(c for c in new.columns if c.startswith("p_"))]])
+        scores = metrics_from_predictions(units(new, predictions.own), model.classes)["pooled"]
+        unchanged = None if model.learns.kind == DIMENSIONS else _same_answers(test, new, model)
+        compared = compare(test, new, model.classes, metric)
+        checks.append(robustness_check(view, scores.main.mean, compared, unchanged, bounds))
+        frames.append(_shown(new.assign(view=view)))
         for path in own.values():
             with FeatureStore(path) as store:
                 facts = store_facts(store, list(original.data.frame["utterance_id"]), hashed=False)
             stores[path.name.removesuffix(".h5")] = {k: facts[k] for k in ("path", "features_sha256", "identity")}
-    found = {"gender": groups.gender, **_other_groups(predictions, space)}
+    found = {"gender": gender, **_other_groups(predictions, space)}
     for name, gap in found.items():
-        checks += [] if gap is None else fairness_checks(name, gap, bounds)
-    checks += [] if groups.speaker is None else [speaker_check(groups.speaker, bounds)]
-    unknown = [name for name, gap in {**found, "speaker": groups.speaker}.items() if gap is None]
-    part = Suite(checks=checks, limits=bounds, not_checked=unknown, stores=stores)
+        checks += [] if gap is None else fairness_checks(name, gap, bounds, metric)
+    checks += [] if speaker is None else [speaker_check(speaker, bounds)]
+    unknown = [name for name, gap in {**found, "speaker": speaker}.items() if gap is None]
+    part = Suite(metric=metric, checks=checks, limits=bounds, not_checked=unknown, stores=stores)
     return part, pd.concat(frames, ignore_index=True)
+
+
+def _shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns for the table beside the record: the utterance, the truth and the answers."""
+    named = [name for name in ("view", "run", "fold", "utterance_id", "true", "predicted") if name in rows]
+    answers = ("p_", *(("t_", "y_") if "true" not in rows else ()))
+    found: pd.DataFrame = rows[[*named, *(name for name in rows.columns if str(name).startswith(answers))]]
+    return found
+
+
+def _same_answers(test: pd.DataFrame, new: pd.DataFrame, model: EvaluatedModel) -> float:
+    """The share of predictions that are the same class, or the same set of labels."""
+    if "predicted" in test:
+        return float((new["predicted"].to_numpy() == test["predicted"].to_numpy()).mean())
+    old, now = (columns(rows, "p_", model.classes) > 0.5 for rows in (test, new))
+    return float((old == now).all(axis=1).mean())
 
 
 def _predicted(predictions: EvaluatedPredictions, corpus: CorpusFeatures, same: bool) -> pd.DataFrame:
@@ -89,7 +114,9 @@ def _predicted(predictions: EvaluatedPredictions, corpus: CorpusFeatures, same: 
     return replace_probabilities(model, test, new)
 
 
-def _other_groups(predictions: EvaluatedPredictions, space: Workspace) -> dict[str, Genders | None]:
+def _other_groups(
+    predictions: EvaluatedPredictions, space: Workspace
+) -> Mapping[str, Genders | MeasuredGenders | None]:
     """Gaps between the languages and between the corpora of all test rows; None where there are fewer than two."""
     rows = predictions.test
     if predictions.own and "dataset" in rows:
@@ -107,6 +134,10 @@ def _other_groups(predictions: EvaluatedPredictions, space: Workspace) -> dict[s
         corpus=[c for c, _ in keys],
         language=[str(spoken.get(key, "")) for key in keys],
     )
-    first = rows.groupby("utterance_id", sort=True)[["language", "corpus"]].first()
-    rights = gaps.rights_of(rows, predictions.model.classes)
-    return {name: gaps.group_gaps(rights, np.asarray(first[name], dtype=object)) for name in ("language", "corpus")}
+    names, classes = ("language", "corpus"), predictions.model.classes
+    if predictions.model.learns.kind in KINDS:
+        each = units(rows, predictions.own)
+        return {name: output_gaps(each, classes, name) for name in names}
+    first = rows.groupby("utterance_id", sort=True)[list(names)].first()
+    rights = gaps.rights_of(rows, classes)
+    return {name: gaps.group_gaps(rights, np.asarray(first[name], dtype=object)) for name in names}

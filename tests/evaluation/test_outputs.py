@@ -2,19 +2,25 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import f1_score
 
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.evaluation.evaluate import evaluate
+from ser.features.stores.layout import Record
+from ser.features.stores.store import FeatureStore
+from ser.features.stores.writer import StoreWriter
 from ser.jsonfile import plain
 from ser.metadata.table import load_table, make_table, write_table
 from ser.results.metrics.conformal import conformal_intervals
+from ser.results.metrics.outputs import output_speaker_gap
 from ser.results.records.kinds import read_record
 from ser.results.report.compose import text_of
 from ser.results.stored.runs import read_predictions
@@ -169,7 +175,7 @@ def test_several_labels_have_each_its_scores(space: Workspace) -> None:
     assert record["data"]["classes"]["sadness"] == one["y_sadness"].sum()
     each = [((r["p_sadness"] > 0.5) != (r["y_sadness"] > 0.5)).mean() for _, r in test.groupby("run")]
     assert record["outputs"]["sadness"]["scores"]["Hamming"]["values"] == pytest.approx(each)
-    for option in ({"calibrate": True}, {"conformal": 0.9}, {"suite": True}, {"novelty": ["e"]}, {"explain": True}):
+    for option in ({"calibrate": True}, {"conformal": 0.9}, {"novelty": ["e"]}, {"explain": True}):
         what = "classes or dimensions" if "conformal" in option else "classes"
         with pytest.raises(
             ConfigError, match=rf"--{next(iter(option))} is of heads on {what}, and several learned labels"
@@ -177,6 +183,100 @@ def test_several_labels_have_each_its_scores(space: Workspace) -> None:
             evaluate("several", space, **option)
     with pytest.raises(ConfigError, match="no utterance of bare has several labels"):
         evaluate("several", space, dataset="bare")
+
+
+def ccc(t: Any, p: Any) -> float:
+    """By Lin's definition, of numbers of one dimension."""
+    t, p = (np.asarray(values, dtype=float) for values in (t, p))
+    return float(2 * np.cov(t, p, bias=True)[0, 1] / (t.var() + p.var() + (t.mean() - p.mean()) ** 2))
+
+
+def view(space: Workspace, dataset: str, name: str, noise: float) -> None:
+    """A view of the store of a corpus, with noise in its features."""
+    random = np.random.default_rng(3)
+    with FeatureStore(space.store(dataset, "toy")) as store:
+        values, ids, own = np.asarray(store.read(store.ids)), store.ids, store.facts
+    facts = replace(own, identity={**own.identity, "view": {"name": name}})
+    with StoreWriter(space.features(dataset) / f"toy@{name}.h5", facts, overwrite=True) as writer:
+        noisy = [v + noise * random.normal(size=v.shape) for v in values]
+        writer.commit([Record(i, v.astype(np.float32), bytes(32)) for i, v in zip(ids, noisy, strict=True)])
+        writer.merge(ids)
+
+
+def test_the_suite_judges_dimensions_by_their_ccc(space: Workspace, tmp_path: Path) -> None:
+    view(space, "d", "gain-12", 0.0)
+    view(space, "d", "gsm", 4.0)
+    options: dict[str, Any] = {"suite": True, "views": ["gain-12", "gsm"], "limits": ["gender=1"]}
+    record, path = evaluate("rated", space, **options)
+    suite = record["suite"]
+    assert suite["metric"] == "CCC"
+    gain, gsm, gender, speaker = suite["checks"]
+    whole = record["scores"]["CCC"]["mean"]
+    assert (gain["value"], gain["score"], gain["UA"], gain["unchanged"], gain["passed"]) == (0, whole, None, None, True)
+    rows = pd.read_csv(space.results / record["files"]["suite"]["path"], dtype={"fold": str})
+    names = ("arousal", "valence")
+    each = [[ccc(r[f"t_{n}"], r[f"p_{n}"]) for n in names] for _, r in rows[rows["view"] == "gsm"].groupby("run")]
+    assert gsm["score"] == pytest.approx(np.mean(each), abs=1e-6)
+    assert gsm["value"] == pytest.approx(whole - np.mean(each), abs=1e-6)
+    assert gsm["value"] > 0.05
+    assert not gsm["passed"]
+    assert gender["value"] == abs(record["genders"]["gaps"][0]["scores"]["CCC"]["difference"])
+    test = rows_of(space, "rated", "test")
+    own = {
+        name: np.mean([[ccc(r[f"t_{n}"], r[f"p_{n}"]) for n in names] for _, r in part.groupby("run")])
+        for name, part in test.groupby("speaker")
+    }
+    best, worst = max(own, key=lambda s: own[s]), min(own, key=lambda s: own[s])
+    assert speaker["name"] == f"speaker: {best} minus {worst}, above chance"
+    gap = output_speaker_gap(test, names)
+    assert gap is not None
+    assert gap.difference == pytest.approx(own[best] - own[worst], abs=1e-6)
+    assert speaker["value"] == pytest.approx(gap.difference - gap.chance.mean)
+    assert suite["not_checked"] == ["language", "corpus"]
+    text = " ".join(text_of(read_record(path), path).split())
+    assert "loss of CCC" in text
+    assert "CCC difference" in text
+    assert "UA" not in text
+    page = tmp_path / "page.html"
+    assert main(["results", "report", str(path), "--output", str(page), "--workspace", str(space.root)]) == 0
+    assert "CCC of the original audio" in page.read_text()
+
+
+def test_the_suite_judges_several_labels_by_macro_f1(space: Workspace) -> None:
+    view(space, "f", "gsm", 2.0)
+    record = evaluated(space, "several", suite=True, views=["gsm"])
+    rows = pd.read_csv(space.results / record["files"]["suite"]["path"], dtype={"fold": str})
+    test = rows_of(space, "several", "test").sort_values(["run", "utterance_id"])
+    rows = rows.sort_values(["run", "utterance_id"])
+    names = [c[2:] for c in rows if c.startswith("p_")]
+    answers = [(r[[f"p_{n}" for n in names]].to_numpy() > 0.5) for r in (rows, test)]
+    check = record["suite"]["checks"][0]
+    truth = rows[[f"y_{n}" for n in names]].to_numpy() > 0.5
+    of_run = [rows["run"].to_numpy() == k for k in (0, 1)]
+    f1 = [f1_score(truth[k], answers[0][k], average="macro", zero_division=0) for k in of_run]
+    assert record["suite"]["metric"] == "F1_macro"
+    assert check["score"] == pytest.approx(np.mean(f1))
+    assert check["unchanged"] == pytest.approx((answers[0] == answers[1]).all(1).mean())
+
+
+def test_the_gap_of_a_speaker_whom_a_head_misreads_is_not_of_chance() -> None:
+    random = np.random.default_rng(0)
+    t = random.normal(size=240)
+    frame = pd.DataFrame({"t_x": t, "p_x": t + random.normal(size=240) / 2, "run": 0, "fold": "0"})
+    frame["utterance_id"] = [f"u{k:03}" for k in range(240)]
+    frame["speaker"] = [f"s{k % 8}" for k in range(240)]
+    alike = output_speaker_gap(frame, ["x"])
+    frame.loc[frame["speaker"] == "s3", "p_x"] *= -1
+    apart = output_speaker_gap(frame, ["x"])
+    assert alike is not None
+    assert apart is not None
+    assert alike.p > 0.05
+    assert apart.lowest == "s3"
+    assert apart.p == 0.001
+    assert apart.ci_95 is not None
+    low, high = apart.ci_95
+    assert low < apart.difference < high
+    assert low > alike.difference
 
 
 def test_the_command_shows_it_and_it_is_listed_and_reported(space: Workspace, capsys: Any, tmp_path: Path) -> None:

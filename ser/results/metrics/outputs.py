@@ -20,15 +20,18 @@ from numpy.typing import NDArray
 
 from ser.results.metrics.conformal import conformal_intervals
 from ser.results.metrics.evaluation import units
+from ser.results.metrics.gaps import FEW, PERMUTATIONS
 from ser.results.metrics.intervals import RESAMPLES, describe, scores_drawn_again, unit_counts
 from ser.results.metrics.measures import measure_of
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.evaluation import (
+    ChanceGap,
     MeasuredDifference,
     MeasuredGap,
     MeasuredGender,
     MeasuredGenders,
     MeasuredLevel,
+    SpeakerGap,
 )
 from ser.results.records.model import Interval
 
@@ -99,22 +102,25 @@ def _curve(t: Floats, p: Floats, bins: int) -> Floats:
     return np.array([[p[k].mean() for k in parts], [t[k].mean() for k in parts], [float(len(k)) for k in parts]])
 
 
-def output_gaps(test: pd.DataFrame, outputs: Sequence[str], resamples: int = RESAMPLES) -> MeasuredGenders | None:
-    """Scores of each gender and their differences, speakers drawn again within each; None as `gaps.group_gaps`.
+def output_gaps(
+    test: pd.DataFrame, outputs: Sequence[str], by: str = "gender", resamples: int = RESAMPLES
+) -> MeasuredGenders | None:
+    """Scores of each group and their differences, speakers drawn again within each; None as `gaps.group_gaps`.
 
     Args:
         test: predictions of numbered units, each in the column `run`.
+        by: the column of the groups, "" where one is not known.
 
     Returns:
-        Intervals are None with fewer than two speakers of a gender.
+        Intervals are None with fewer than two speakers of a group.
     """
     measure = measure_of(test)
-    names = sorted(set(test["gender"]) - {""})
-    if len(names) < 2 or (test.loc[test["gender"] != "", "speaker"] == "").any():
+    names = sorted(set(test[by]) - {""})
+    if len(names) < 2 or (test.loc[test[by] != "", "speaker"] == "").any():
         return None
     groups, drawn, means = {}, {}, {}
     for seed, name in enumerate(names):
-        own = test[test["gender"] == name]
+        own = test[test[by] == name]
         counts = unit_counts(own, outputs, own["speaker"])
         sums = counts.sum(0)
         means[name] = np.array([measure.score(sums, metric).mean() for metric in measure.names])
@@ -131,6 +137,61 @@ def output_gaps(test: pd.DataFrame, outputs: Sequence[str], resamples: int = RES
         differences = {metric: MeasuredDifference(difference=float(d), ci_95=ends) for metric, d, ends in levels}
         gaps.append(MeasuredGap(between=(a, b), scores=differences))
     return MeasuredGenders(groups=groups, gaps=gaps)
+
+
+def output_speaker_gap(
+    test: pd.DataFrame,
+    outputs: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> SpeakerGap | None:
+    """The gap between the best and the worst speaker, as `gaps.speaker_gaps`; without classes, utterances of all ratings are
+    drawn again, and given to the speakers at random.
+
+    Args:
+        test: predictions of numbered units, each in the column `run`, all of the same utterances.
+
+    Returns:
+        The gap in the metric that stands for a result; None with fewer than two speakers of `FEW` utterances or more.
+    """
+    measure = measure_of(test)
+    one = test[test["speaker"] != ""].groupby("utterance_id", sort=True)["speaker"].first().astype(str)
+    names, number = np.unique(one.to_numpy(dtype=str), return_counts=True)
+    enough = names[number >= FEW]
+    if len(enough) < 2:
+        return None
+    one = one[one.isin(enough)].sort_values(kind="stable")
+    rows = test[test["utterance_id"].isin(one.index)]
+    sums = unit_counts(rows, outputs, rows["utterance_id"])  # of utterances in sorted order
+    sums = sums[np.searchsorted(np.sort(one.index.to_numpy(dtype=str)), one.index.to_numpy(dtype=str))]
+    begins = np.searchsorted(one.to_numpy(dtype=str), enough)
+
+    def scores(summed: Floats) -> Floats:
+        """The mean over units, `(..., units, a, b)` -> `(...)`."""
+        return np.asarray(measure.score(summed, measure.names[0]).mean(-1))
+
+    whole = scores(np.add.reduceat(sums, begins))
+    low, high = int(whole.argmin()), int(whole.argmax())
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for k in (high, low):
+        own = np.split(sums, begins[1:])[k]
+        weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=resamples).astype(np.float64)
+        drawn.append(scores((weights @ own.reshape(len(own), -1)).reshape(resamples, *own.shape[1:])))
+    chance = np.array(
+        [np.ptp(scores(np.add.reduceat(sums[rng.permutation(len(sums))], begins))) for _ in range(permutations)]
+    )
+    gap = float(whole[high] - whole[low])
+    return SpeakerGap(
+        lowest=str(enough[low]),
+        highest=str(enough[high]),
+        difference=gap,
+        ci_95=_intervals((drawn[0] - drawn[1])[None], 1)[0],
+        chance=ChanceGap(mean=float(chance.mean()), quantile_95=float(np.quantile(chance, 0.95))),
+        p=float((1 + (chance >= gap - 1e-12).sum()) / (1 + permutations)),
+    )
 
 
 def _intervals(drawn: Floats, count: int) -> list[Interval]:

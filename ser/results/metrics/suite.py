@@ -9,25 +9,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from ser.errors import ConfigError
-from ser.results.records.evaluation import Genders, Speakers, SuiteCheck
+from ser.results.records.evaluation import Genders, MeasuredGap, MeasuredGenders, SpeakerGap, SuiteCheck
 from ser.results.records.model import Comparison, Interval
 
 Kind: TypeAlias = Literal["robustness", "fairness", "consistency"]
 LIMITS = {"robustness": 0.05, "gender": 0.1, "language": 0.1, "corpus": 0.1, "speaker": 0.1}
-REASONS = {
-    "robustness": "loss of UA in each condition: a larger loss than what better encoders usually gain over one another",
-    "gender": "difference of UA: about what a corpus of 24 speakers can tell from none",
-    "language": "difference of UA, as of genders",
-    "corpus": "difference of UA, as of genders",
-    "speaker": "UA of the best minus the worst speaker, above the mean gap by chance; as of genders",
+REASONS = {  # of UA; the same limits are taken for the scores of other targets
+    "robustness": "loss of {} in each condition: a larger loss than what better encoders usually gain over one another",
+    "gender": "difference of {}: about what a corpus of 24 speakers can tell from none",
+    "language": "difference of {}, as of genders",
+    "corpus": "difference of {}, as of genders",
+    "speaker": "{} of the best minus the worst speaker, above the mean gap by chance; as of genders",
 }
 
 
-def read_limits(words: Sequence[str], views: Sequence[str]) -> dict[str, float]:
+def read_limits(words: Sequence[str], views: Sequence[str], metric: str = "UA") -> dict[str, float]:
     """The limits of a suite: the defaults, and those that are given as `NAME=NUMBER`.
 
     Args:
         views: conditions of the suite; a limit may be of one of them.
+        metric: that is judged, for the message.
 
     Raises:
         ConfigError: a limit of something else, or a number that is not from 0 to 1.
@@ -45,7 +46,7 @@ def read_limits(words: Sequence[str], views: Sequence[str]) -> dict[str, float]:
         except ValueError:
             found[name] = -1.0
         if not 0 <= found[name] <= 1:
-            raise ConfigError(f"--limit {word}", expected="NAME=NUMBER, a difference of UA from 0 to 1")
+            raise ConfigError(f"--limit {word}", expected=f"NAME=NUMBER, a difference of {metric} from 0 to 1")
     return found
 
 
@@ -73,43 +74,47 @@ def check(
 
 
 def robustness_check(
-    view: str, score: float, comparison: Comparison, unchanged: float, limits: Mapping[str, float]
+    view: str, score: float, comparison: Comparison, unchanged: float | None, limits: Mapping[str, float]
 ) -> SuiteCheck:
-    """The loss of UA in one condition.
+    """The loss in one condition.
 
     Args:
-        score: UA in the condition.
+        score: the compared metric in the condition.
         comparison: of the original with the condition, see `ser.results.statistics.paired.compare`.
-        unchanged: share of the predictions that are the same class as without the condition.
+        unchanged: share of the answers that are the same as without the condition; None of dimensions.
     """
     ends, limit = comparison.ci_95, limits.get(view, limits["robustness"])
-    loss = comparison.difference
-    return check("robustness", view, loss, ends, limit, UA=score, unchanged=unchanged, p=comparison.p)
+    own: dict[str, Any] = {"UA" if comparison.metric == "UA" else "score": score}
+    return check("robustness", view, comparison.difference, ends, limit, **own, unchanged=unchanged, p=comparison.p)
 
 
-def fairness_checks(name: str, found: Genders, limits: Mapping[str, float]) -> list[SuiteCheck]:
-    """The differences of UA between the groups of one kind, the higher minus the lower.
+def fairness_checks(
+    name: str, found: Genders | MeasuredGenders, limits: Mapping[str, float], metric: str = "UA"
+) -> list[SuiteCheck]:
+    """The differences between the groups of one kind, the higher minus the lower.
 
     Args:
         name: `gender`, `language` or `corpus`.
-        found: see `ser.results.metrics.gaps.group_gaps`.
+        found: see `ser.results.metrics.gaps.group_gaps` and `ser.results.metrics.outputs.output_gaps`.
+        metric: of these.
     """
     checks = []
     for gap in found.gaps:
-        pair, value, ends = gap.between, gap.UA.difference, gap.UA.ci_95
+        own = gap.scores[metric] if isinstance(gap, MeasuredGap) else gap[metric]
+        pair, value, ends = gap.between, own.difference, own.ci_95
         if value < 0:
             pair, value, ends = pair[::-1], -value, None if ends is None else (-ends[1], -ends[0])
         checks.append(check("fairness", f"{name}: {pair[0]} minus {pair[1]}", value, ends, limits[name], both=True))
     return checks
 
 
-def speaker_check(found: Speakers, limits: Mapping[str, float]) -> SuiteCheck:
+def speaker_check(gap: SpeakerGap, limits: Mapping[str, float]) -> SuiteCheck:
     """The gap between the best and the worst speaker, above the mean gap that chance alone makes.
 
     Args:
-        found: see `ser.results.metrics.gaps.speaker_gaps`.
+        gap: see `ser.results.metrics.gaps.speaker_gaps` and `ser.results.metrics.outputs.output_speaker_gap`.
     """
-    gap, chance = found.gap, found.gap.chance.mean
+    chance = gap.chance.mean
     name = f"speaker: {gap.highest} minus {gap.lowest}, above chance"
     ends = None if gap.ci_95 is None else (gap.ci_95[0] - chance, gap.ci_95[1] - chance)
     return check("consistency", name, gap.difference - chance, ends, limits["speaker"], p=gap.p)

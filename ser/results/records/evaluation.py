@@ -263,8 +263,8 @@ class EvaluatedSpeaker(Model, kw_only=True):
 class ChanceGap(Model, kw_only=True):
     """The gap when the utterances of each class are given to the speakers at random."""
 
-    mean: Share
-    quantile_95: Share
+    mean: NotNegative
+    quantile_95: NotNegative
 
 
 class SpeakerGap(Model, kw_only=True):
@@ -272,7 +272,7 @@ class SpeakerGap(Model, kw_only=True):
 
     lowest: str
     highest: str
-    difference: Share
+    difference: NotNegative
     ci_95: Interval
     chance: ChanceGap
     p: Share
@@ -417,16 +417,16 @@ class Novelty(Model, kw_only=True):
 
 
 class SuiteCheck(Model, kw_only=True):
-    """One check of the suite: a difference of UA against its limit."""
+    """One check of the suite: a difference of the suite's metric against its limit."""
 
     kind: Literal["robustness", "fairness", "consistency"]
     name: Annotated[Word, Meta(description="The condition, or the groups.")]
     value: Annotated[
         float,
         Meta(
-            ge=-1,
-            le=1,
-            description="Loss of UA in a condition; the higher group minus the lower; the best speaker minus the worst, less "
+            ge=-2,
+            le=2,
+            description="Loss in a condition; the higher group minus the lower; the best speaker minus the worst, less "
             "the mean gap by chance.",
         ),
     ]
@@ -437,16 +437,28 @@ class SuiteCheck(Model, kw_only=True):
         bool | None, Meta(description="True if the whole interval is on the same side; null without an interval.")
     ]
     UA: Annotated[Share | None, Meta(description="In a condition, mean over units.")]
-    unchanged: Annotated[Share | None, Meta(description="Of the predictions: the same class as without the condition.")]
+    score: Annotated[
+        float | UnsetType, Meta(description="Of a target without UA, its metric in a condition, mean over units.")
+    ] = UNSET
+    unchanged: Annotated[
+        Share | None,
+        Meta(description="Of the answers: the same class or labels as without the condition; null of dimensions."),
+    ]
     p: Annotated[Share | None, Meta(description="Of the comparison with the original, or of the gap by chance.")]
 
     def __post_init__(self) -> None:
         require(self.passed == (self.value <= self.limit), "Expected passed where the value is no more than the limit")
 
+    @property
+    def reached(self) -> float | None:
+        """The metric in a condition."""
+        return self.UA if self.score is UNSET else self.score
+
 
 class Suite(Model, kw_only=True):
     """Robustness in stated conditions of the test audio, gaps between groups, and consistency over speakers."""
 
+    metric: Annotated[str, Meta(description="Judged: the metric that stands for a result of the target.")] = "UA"
     checks: Annotated[list[SuiteCheck], Meta(min_length=1)]
     limits: Annotated[dict[str, Share], Meta(description="By kind of check, or by condition.")]
     not_checked: Annotated[list[str], Meta(description="Groups that the corpus does not tell apart.")]
@@ -576,6 +588,7 @@ class OutputEvaluation(EvaluationOpening, kw_only=True):
     genders: MeasuredGenders | None
     ensemble: OutputEnsemble | None
     tta: OutputViews | None
+    suite: Annotated[Suite | UnsetType, Meta(description="Of --suite.")] = UNSET
     notes: list[str]
     files: dict[str, NumbersTable]
     time: Time

@@ -11,6 +11,7 @@ from ser.results.cells import (
     ABSENT,
     TESTED,
     date,
+    head_of,
     interval,
     many,
     number,
@@ -51,7 +52,7 @@ def evaluation_sections(result: StoredResult, full: bool) -> list[Section]:
     record: Evaluation = result.record
     tables = {
         "Result": ("", _result(result)),
-        "Robustness and fairness": ("suite", _suite(record.suite) if record.suite else []),
+        "Robustness and fairness": ("suite", suite_tables(record.suite) if record.suite else []),
         "Calibration": ("reliability", _calibration(record)),
         "Abstention": ("coverage", _abstention(record)),
         "Dimensions": ("", output_tables(record.ratings, record.unit) if record.ratings else []),
@@ -63,12 +64,17 @@ def evaluation_sections(result: StoredResult, full: bool) -> list[Section]:
     }
     found = []
     for title, (kind, blocks) in tables.items():
-        if blocks and kind and full:
-            from ser.results.plotting.gallery import draw
-
-            blocks = [draw(result, kind), *blocks]
-        found += [Section(title, blocks)] if blocks else []
+        found += [Section(title, drawn(result, kind, blocks, full))] if blocks else []
     return [*found, Section("How to evaluate again", again(result), appendix=True)]
+
+
+def drawn(result: StoredResult, kind: str, blocks: list[Block], full: bool) -> list[Block]:
+    """Put the picture of a kind, if there is one and the report is a whole one, before blocks."""
+    if not kind or not full:
+        return blocks
+    from ser.results.plotting.gallery import draw
+
+    return [draw(result, kind), *blocks]
 
 
 def _result(result: StoredResult) -> list[Block]:
@@ -344,13 +350,14 @@ def _pictures(found: Explanations) -> list[tuple[str, str]]:
 VERDICTS = {True: "pass", False: "fail"}
 
 
-def _suite(found: Suite) -> list[Block]:
+def suite_tables(found: Suite) -> list[Block]:
     """The checks, those of conditions and those of groups, each with its limit and verdict."""
+    name = head_of(found.metric)
     failed = [c.name for c in found.checks if not c.passed]
     lead = f"{len(found.checks) - len(failed)} of {len(found.checks)} checks passed"
     lead += f"; failed: {'; '.join(failed)}." if failed else "."
     conditions = [
-        [c.name, number(c.UA), f"{c.value:+.3f}", interval(c.ci_95), number(c.unchanged), *_verdict(c)]
+        [c.name, number(c.reached), f"{c.value:+.3f}", interval(c.ci_95), number(c.unchanged), *_verdict(c)]
         for c in found.checks
         if c.kind == "robustness"
     ]
@@ -361,20 +368,24 @@ def _suite(found: Suite) -> list[Block]:
         Text(lead),
         Table(
             "The test audio in other conditions",
-            ["condition", "UA", "loss of UA", "95 %", "same answer", "limit", "verdict"],
+            ["condition", name, f"loss of {name}", "95 %", "same answer", "limit", "verdict"],
             conditions,
             note="Paired with the original audio; speakers and runs drawn again. Same answer: share of the predictions. "
             "Unsure: the interval reaches over the limit.",
         ),
     ]
     if groups:
-        heads = ["groups", "UA difference", "95 %", "limit", "verdict"]
+        heads = ["groups", f"{name} difference", "95 %", "limit", "verdict"]
         note = (
             "Genders, languages, corpora: speakers drawn again within each; the best and the worst speaker: utterances."
         )
         blocks.append(Table("Gaps between groups and speakers", heads, groups, note=note))
-    known = {name: limit for name, limit in found.limits.items() if name in REASONS}
-    limits = [(f"{name} {limit:g}", REASONS[name]) for name, limit in known.items() if name not in found.not_checked]
+    known = {kind: limit for kind, limit in found.limits.items() if kind in REASONS}
+    limits = [
+        (f"{kind} {limit:g}", REASONS[kind].format(name))
+        for kind, limit in known.items()
+        if kind not in found.not_checked
+    ]
     if found.not_checked:
         limits.append(("not checked", f"{', '.join(found.not_checked)}: not known, or one group alone"))
     return [*blocks, Facts("Limits", limits)]

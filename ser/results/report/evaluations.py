@@ -7,7 +7,15 @@ from ser.results.records.evaluation import Evaluation, MeasuredGenders, OutputEv
 from ser.results.records.find import OF_ANOTHER
 from ser.results.records.kinds import read_record
 from ser.results.report.background import stamps_and_notes
-from ser.results.report.evaluation import again, evaluation_facts, evaluation_sections, output_tables, paired
+from ser.results.report.evaluation import (
+    again,
+    drawn,
+    evaluation_facts,
+    evaluation_sections,
+    output_tables,
+    paired,
+    suite_tables,
+)
 from ser.results.stored_result import StoredResult
 
 
@@ -35,12 +43,14 @@ def evaluations_of(result: StoredResult, full: bool) -> list[Section]:
 def sections_of(result: StoredResult, full: bool) -> list[Section]:
     """The sections of an evaluation of either kind."""
     return (
-        _output_sections(result) if isinstance(result.record, OutputEvaluation) else evaluation_sections(result, full)
+        _output_sections(result, full)
+        if isinstance(result.record, OutputEvaluation)
+        else evaluation_sections(result, full)
     )
 
 
-def _output_sections(result: StoredResult) -> list[Section]:
-    """Headline and scores, each dimension or label, and the gaps between genders."""
+def _output_sections(result: StoredResult, full: bool) -> list[Section]:
+    """Headline and scores, robustness, each dimension or label, and the gaps between genders."""
     record: OutputEvaluation = result.record
     main, data = record.scores.main, record.data
     over = f" (95 % over speakers {interval(main.ci_95_speakers)})" if main.ci_95_speakers else ""
@@ -59,7 +69,10 @@ def _output_sections(result: StoredResult) -> list[Section]:
         ),
         *paired(record),
     ]
-    found = [Section("Result", blocks), Section("Outputs", output_tables(record.outputs, record.unit))]
+    found = [Section("Result", blocks)]
+    if record.suite:
+        found.append(Section("Robustness and fairness", drawn(result, "suite", suite_tables(record.suite), full)))
+    found.append(Section("Outputs", output_tables(record.outputs, record.unit)))
     found += [Section("Gaps", [_genders(record.genders)])] if record.genders else []
     return [*found, Section("How to evaluate again", again(result), appendix=True)]
 

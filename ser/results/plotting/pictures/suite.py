@@ -1,8 +1,9 @@
-"""UA of the test audio in each condition of the suite, beside that of the original."""
+"""The score of the test audio in each condition of the suite, beside that of the original."""
 
+from ser.results.cells import head_of
 from ser.results.plotting.bars import Estimate, Series, bars
-from ser.results.plotting.style import PALETTE, Figure, title
-from ser.results.records.evaluation import Evaluation, SuiteCheck
+from ser.results.plotting.style import FULL_NAMES, PALETTE, Figure, title
+from ser.results.records.evaluation import Evaluation, OutputEvaluation, SuiteCheck
 from ser.results.stored_result import StoredResult
 
 ORDER = 69
@@ -10,7 +11,7 @@ COLOURS = {True: PALETTE[0], False: PALETTE[1]}
 
 
 def fits(result: StoredResult) -> bool:
-    return isinstance(result.record, Evaluation) and bool(result.record.suite)
+    return isinstance(result.record, (Evaluation, OutputEvaluation)) and bool(result.record.suite)
 
 
 def draw(result: StoredResult, metric: str) -> Figure:
@@ -23,15 +24,15 @@ def draw(result: StoredResult, metric: str) -> Figure:
     series = Series("", values, [COLOURS[c.passed] for c in checks])
     lines = [(original, "--", f"original audio, {original:.3f}")]
     key = [(COLOURS[passed], word) for passed, word in ((True, "passed"), (False, "failed"))]
-    figure = bars([c.name for c in checks], [series], "UA (unweighted average recall)", lines, key)
+    figure = bars([c.name for c in checks], [series], FULL_NAMES[record.suite.metric], lines, key)
     title(figure, record, "95 % of the loss: speakers and runs drawn again")
     return figure
 
 
 def words(result: StoredResult, metric: str) -> str:
-    original = result.record.scores.main.mean
+    original, name = result.record.scores.main.mean, head_of(result.record.suite.metric)
     each = ", ".join(f"{c.name} {original - c.value:.3f}" for c in _conditions(result))
-    return f"UA of the original audio {original:.3f}; in each condition: {each}."
+    return f"{name} of the original audio {original:.3f}; in each condition: {each}."
 
 
 def _conditions(result: StoredResult) -> list[SuiteCheck]:
