@@ -76,11 +76,12 @@ class Ray:
         self.head = subprocess.Popen(ray, cwd=tempfile.gettempdir(), **quiet)  # type: ignore[call-overload]
         status = [PYTHON, "-m", "ray.scripts.scripts", "status", "--address", self.address]
         port = int(self.address.rsplit(":", 1)[1])
+        token = {"RAY_AUTH_MODE": "token"} if (Path.home() / ".ray" / "auth_token").is_file() else {}
         for _ in range(60):  # on a busy machine it takes a minute until it takes work
             time.sleep(4)
             with socket.socket() as probe:
                 listens = probe.connect_ex(("127.0.0.1", port)) == 0
-            if listens and subprocess.run(status, **quiet).returncode == 0:  # type: ignore[call-overload]
+            if listens and subprocess.run(status, env={**os.environ, **token}, **quiet).returncode == 0:  # type: ignore[call-overload]
                 break
 
     def workers(self) -> list[psutil.Process]:
@@ -154,7 +155,7 @@ def main() -> None:
     parser.add_argument("ways", nargs="*", default=["one", "loky", "dask", "ray"])
     parser.add_argument("--runs", default="40")
     parser.add_argument("--epochs", default="100")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     words = ["--workspace", str(given.workspace), "--dataset", given.dataset, "--audio", given.store, "--head", "mlp"]
     words += ["--runs", given.runs, "--epochs", given.epochs, "--protocol", "speaker", "--folds", "6", "--stack", "10"]
     words += ["--head-option", "hidden=64", "--device", "cpu"]

@@ -1,9 +1,11 @@
 """A cluster of Ray."""
 
+import os
 import socket
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from ser.workers.envelopes import open_envelope
 
 PATIENCE_SECONDS = 5.0  # between two looks at the cluster's head
 LOST_SECONDS = 30.0  # that it does not answer until it is lost
+TOKEN = "If the cluster asks for a token, give it in RAY_AUTH_TOKEN, or as a file in RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token."
 
 
 class Ray(Cluster):
@@ -24,6 +27,7 @@ class Ray(Cluster):
 
     def __init__(self, address: str | None) -> None:
         address = self.reached(address)
+        offer_token()
         try:
             import ray
         except ImportError:
@@ -43,7 +47,9 @@ class Ray(Cluster):
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(
-                f"there is no Ray cluster at {address}", found=str(error).split("\n")[0], action="Correct --address."
+                f"Ray cannot be reached at {address}",
+                found=str(error).split("\n")[0],
+                action=f"Correct --address. {TOKEN}",
             ) from None
         self.place = str(ray.get_runtime_context().gcs_address)
         self.call = ray.remote(num_cpus=1, max_retries=AGAIN)(open_envelope)
@@ -92,6 +98,17 @@ class Ray(Cluster):
         """The address of the Ray session of this process; None where it has none."""
         ray = sys.modules.get("ray")
         return ray.get_runtime_context().gcs_address if ray is not None and ray.is_initialized() else None
+
+
+def offer_token() -> None:
+    """Let Ray send the token that this user has; it reads the setting when it is imported.
+
+    `ray start` asks for a token as soon as there is one in the user's home, and `ray.init` leaves one there; but without this
+    setting no program that connects sends it. A cluster that asks for none takes it too.
+    """
+    home = Path.home() / ".ray" / "auth_token"
+    if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or home.is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _answers(place: str) -> bool:

@@ -27,7 +27,7 @@ from ser.workers import engine as door
 from ser.workers import envelopes
 from ser.workers.engine import CLUSTERS, Engine, as_finished
 from ser.workers.envelopes import FOLDER, Envelopes, open_envelope, shared_folder
-from ser.workers.ray import Ray
+from ser.workers.ray import Ray, offer_token
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,6 +121,32 @@ def test_ray_has_the_numbers_of_one_process_and_a_session_of_one_s_own_stays_ope
                 list(as_finished(time.sleep, [(0,)], engine, "naps"))
     finally:
         ray.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("given", "in_home", "expected"),
+    [
+        ({}, False, None),
+        ({}, True, "token"),
+        ({"RAY_AUTH_TOKEN": "abc"}, False, "token"),
+        ({"RAY_AUTH_TOKEN_PATH": "token.txt"}, False, "token"),
+        ({"RAY_AUTH_MODE": "disabled"}, True, "disabled"),
+    ],
+)
+def test_a_token_of_ray_that_the_user_has_is_sent(
+    given: dict[str, str], in_home: bool, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ray start` asks for the token that an earlier `ray.init` left in the user's home."""
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")  # so that the test leaves nothing behind
+        monkeypatch.delenv(name)
+    for name, value in {"HOME": str(tmp_path), **given}.items():
+        monkeypatch.setenv(name, value)
+    if in_home:
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text("abc")
+    offer_token()
+    assert os.environ.get("RAY_AUTH_MODE") == expected
 
 
 def test_a_worker_that_lives_on_takes_an_edited_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
