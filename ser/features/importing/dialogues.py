@@ -7,7 +7,7 @@ below are known, and are taken only where every member is of the kind that its n
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import numpy as np
 
 from ser.errors import ConfigError, CorpusError
 from ser.features.importing.arrays import pickled
-from ser.features.importing.feature_files import Imported, ImportedFeature, labelled, sha256
+from ser.features.importing.feature_files import Imported, ImportedFeature, sha256
+from ser.features.importing.loading import ImportOptions
 from ser.features.stores.layout import MODALITIES
 from ser.metadata.schema import Row, TableFacts
 
@@ -45,12 +46,13 @@ def is_dialogues(value: Any) -> bool:
     return isinstance(value, (tuple, list)) and len(value) > 2 and sum(isinstance(v, dict) for v in value) > 1
 
 
-def read_dialogues(path: Path, fields: Sequence[str] | None, label_names: Sequence[str] | None) -> Imported:
+def read_dialogues(path: Path, fields: Sequence[str] | None, options: ImportOptions) -> Imported:
     """A pickle of dialogues as rows and features.
 
     Args:
         fields: the meaning of each member: of `FIELDS`, or a modality, also as `text:roberta1`; None where it is a known one.
-        label_names: names of the labels 0, 1, ...; None takes those that IEMOCAP's and MELD's files are known to have.
+        options: of these, names of labels, or their rating; with neither the names that IEMOCAP's and MELD's files are known
+            to have.
 
     Raises:
         ConfigError: no known arrangement, or members that are not of the kind that their names say.
@@ -62,8 +64,11 @@ def read_dialogues(path: Path, fields: Sequence[str] | None, label_names: Sequen
     chosen = _fields(path, value, fields)
     parts = {f: value[k] for k, f in enumerate(chosen) if f in ("train", "validation", "test")}
     members: dict[str, Mapping[Any, Any]] = {f: value[k] for k, f in enumerate(chosen) if f not in parts and f != "-"}
-    names, notes = _names(members, label_names)
-    turns = _Turns(path, members, names)
+    notes: list[str] = []
+    if options.rated is None:
+        names, notes = _names(members, options.label_names)
+        options = replace(options, label_names=names)
+    turns = _Turns(path, members, options)
     rows, features = (
         [],
         {f: ImportedFeature(*_store(f), files={path.name: sha256(path)}) for f in members if _store(f)[1]},
@@ -87,7 +92,7 @@ class _Turns:
 
     path: Path
     members: Mapping[str, Mapping[Any, Any]]
-    names: Sequence[str] | None
+    options: ImportOptions
 
     @property
     def iemocap(self) -> bool:
@@ -108,7 +113,7 @@ class _Turns:
         given = {f: self.members[f][dialogue][turn] for f in ("ids", "speakers", "sentences") if f in self.members}
         own = str(given.get("ids", ""))
         unique = isinstance(given.get("ids"), str) and own.startswith(str(dialogue))
-        label = labelled(self.members["labels"][dialogue][turn], self.names, self.path)
+        label: Any = self.options.cells(self.members["labels"][dialogue][turn], self.path)
         return {
             "utterance_id": own if unique else f"{dialogue}-{turn:03d}",
             **label,
@@ -197,8 +202,8 @@ def _kind(value: Any) -> str:
 
 
 def _names(
-    members: Mapping[str, Mapping[Any, Any]], given: Sequence[str] | None
-) -> tuple[Sequence[str] | None, list[str]]:
+    members: Mapping[str, Mapping[Any, Any]], given: tuple[str, ...] | None
+) -> tuple[tuple[str, ...] | None, list[str]]:
     """Names of the labels: those given, or those of the files that this arrangement is known from."""
     if given:
         return given, []

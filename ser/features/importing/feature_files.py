@@ -1,6 +1,7 @@
 """Files of features and of facts beside them, as a command names them: `text=FILE`, `visual:openface=FILE.npz:KEY`."""
 
 import hashlib
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError, CorpusError
 from ser.features.stores.layout import MODALITIES
 from ser.files import open_regular
-from ser.metadata.labels import from_word, several
+from ser.metadata.labels import alike, from_word, several
 from ser.metadata.schema import Row, TableFacts
 from ser.metadata.words_in_cells import as_label, is_missing
 
@@ -204,6 +205,34 @@ def labelled(value: Any, names: Sequence[str] | None, where: object) -> Label:
         raise CorpusError(
             f"{where}: label {value}",
             expected=f"0 to {len(names) - 1}, as there are {len(names)} names" if names else "the number of a class",
+            action=None if names else "Ratings are imported with --rating NAME:LOW:HIGH.",
         )
     word = names[int(number)] if names else str(int(number))
     return {"label": word, "emotion": from_word(word)}
+
+
+def as_rating(value: Any, where: object) -> float | None:
+    """Read a label as a rating, a number; None where the file has none for an utterance.
+
+    Raises:
+        CorpusError: it is not a finite number.
+    """
+    text = str(value).strip()
+    try:
+        number = math.nan if is_missing(text) else float(text)
+    except ValueError:
+        number = math.inf
+    if math.isinf(number):
+        raise CorpusError(
+            f"{where}: label {value!r}",
+            expected="a rating, as --rating says: a finite number, with a decimal point",
+            action="Name the column of ratings with --label.",
+        )
+    return None if math.isnan(number) else number
+
+
+def same_label(one: Any, other: Any) -> bool:
+    """True for two spellings of a word; for two ratings that differ by no more than single precision; where one is missing."""
+    if isinstance(one, str) and isinstance(other, str):
+        return alike(one, other)
+    return one is None or other is None or math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-6)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 import ser
 from ser.errors import ConfigError, CorpusError, StoreError
 from ser.features.importing.dialogues import read_dialogues
-from ser.features.importing.feature_files import FeatureFile, Imported, ImportedFeature
+from ser.features.importing.feature_files import FeatureFile, Imported, ImportedFeature, same_label
 from ser.features.importing.joining import gather
 from ser.features.importing.loading import ImportOptions
 from ser.features.stores.bulk_reading import BLOCK_BYTES
@@ -26,11 +27,10 @@ from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import UNKNOWN_SOURCE
 from ser.features.value_checks import check_values
 from ser.files import JsonObject
-from ser.metadata.build import parse_rating
 from ser.metadata.labels import alike
 from ser.metadata.ledger import IMPORTED
 from ser.metadata.parsing import few
-from ser.metadata.schema import Scale, TableFacts, check_name
+from ser.metadata.schema import Scale, TableFacts, check_name, outside_scales
 from ser.metadata.table import Table, load_table, make_table, write_table
 from ser.registry import unknown
 from ser.workspace import Workspace
@@ -93,15 +93,10 @@ def import_features(
         raise ConfigError("--fields says what the members of a pickle are", expected="--pickle FILE")
     there = workspace.table(dataset).is_file()
     table = load_table(dataset, workspace) if there else None
-    names = options.label_names
-    if options.rating and names:
-        raise ConfigError(
-            "--rating says that labels are numbers, --label-names that they are classes", expected="one of them"
-        )
-    rating = parse_rating(options.rating) if options.rating else None
-    imported = gather(sources, options, table) if pickle is None else read_dialogues(pickle, fields, names)
-    if rating is not None:
-        imported = _rated(imported, *rating)
+    rated = options.rated
+    imported = gather(sources, options, table) if pickle is None else read_dialogues(pickle, fields, options)
+    if rated is not None:
+        imported = _rated(imported, *rated)
     for note in imported.notes:
         say(f"note: {note}")
     return write_import(imported, dataset, workspace, table, overwrite, say, options.encoders)
@@ -177,27 +172,17 @@ def _table(imported: Imported, dataset: str) -> Table:
 
 
 def _rated(imported: Imported, name: str, scale: Scale) -> Imported:
-    """The labels of an import as ratings: a column of numbers."""
-    rows: list[Any] = [
-        {key: cell for key, cell in row.items() if key not in ("label", "emotion")} for row in imported.rows
-    ]
-    for row, own in zip(rows, imported.rows, strict=True):
-        text = str(own.get("label") or "").strip()
-        if not text:
-            continue
-        try:
-            row[name] = float(text)
-        except ValueError:
-            raise CorpusError(
-                f"--rating {name}: the label of {own['utterance_id']} is no number",
-                expected="a number, with a decimal point",
-                found=repr(text),
-            ) from None
-    if not any(name in row for row in rows):
+    """An import with the scale of its ratings, and a note of those that lie outside of it."""
+    rows: list[Any] = list(imported.rows)
+    ratings = pd.DataFrame({column: [row.get(column) for row in rows] for column in ("utterance_id", name)}).astype(
+        {name: float}
+    )
+    if ratings[name].isna().all():
         raise CorpusError(
             f"--rating {name}: the files have no labels", expected="--label COLUMN, or labels=FILE: the ratings"
         )
-    return replace(imported, rows=rows, facts={**imported.facts, "dimensions": {name: scale}})
+    facts: TableFacts = {**imported.facts, "dimensions": {name: scale}}
+    return replace(imported, facts=facts, notes=[*imported.notes, *outside_scales(ratings, facts)])
 
 
 def _labels_in_words(table: Table) -> str:
@@ -208,18 +193,24 @@ def _labels_in_words(table: Table) -> str:
 
 
 def _refuse_other_ratings(imported: Imported, table: Table) -> None:
-    for name in imported.facts.get("dimensions", {}):
-        known = dict(zip(table.ids, table.frame[name] if table.has(name) else [], strict=False))
+    for name, scale in imported.facts.get("dimensions", {}).items():
+        known = dict(zip(table.ids, table.frame[name] if name in table.ratings else [], strict=False))
         if not known:
             raise CorpusError(
                 f"--rating {name}: the table of {table.dataset} has no such ratings",
                 expected=f"one of {', '.join(table.ratings)}" if table.ratings else "a table with ratings",
                 action="Leave --rating and --label out: ratings of the table are used as they are.",
             )
+        stated = table.dimensions.get(name, scale)
+        if stated != scale:
+            raise CorpusError(
+                f"--rating {name}:{scale['low']:g}:{scale['high']:g} is another scale than that of {table.dataset}'s table",
+                expected=f"{name}:{stated['low']:g}:{stated['high']:g}",
+            )
         for row in imported.rows:
             own: Any = row.get(name)
             there = known.get(row["utterance_id"])
-            if own is not None and there is not None and not math.isclose(own, there, abs_tol=1e-6):
+            if there is not None and not math.isnan(there) and not same_label(own, there):
                 raise CorpusError(
                     f"{name} of {row['utterance_id']} is {own:g} in the files and {there:g} in the table of {table.dataset}",
                     action="Are these features of that corpus?",

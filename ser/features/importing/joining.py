@@ -12,12 +12,12 @@ from ser.features.importing.feature_files import (
     Imported,
     ImportedFeature,
     composed,
-    labelled,
+    same_label,
     sha256,
 )
 from ser.features.importing.loading import ImportOptions, Loaded, load
 from ser.metadata.column_names import GENDERS, SPLITS
-from ser.metadata.labels import alike, one_spelling
+from ser.metadata.labels import one_spelling
 from ser.metadata.parsing import few
 from ser.metadata.schema import Row
 from ser.metadata.table import Table
@@ -127,7 +127,8 @@ def _ids(part: _Part, options: ImportOptions, table: Table | None) -> list[list[
                 found=f"{len(loaded.values)}",
             )
         _same(loaded, first, "turns of the dialogues", loaded.facts.get("dialogue"), first.facts.get("dialogue"))
-        _same(loaded, first, "labels", loaded.labels, first.labels)
+        labels = [options.labels(each.labels, each.name) for each in (loaded, first)]
+        _same(loaded, first, "labels", *labels)
     given = next((loaded.ids for loaded in part.loaded if loaded.ids is not None), None)
     ids = given or _of_table(part, len(first.values), table) or _made(part, first)
     return [loaded.ids or ids for loaded in part.loaded]
@@ -137,7 +138,9 @@ def _same(loaded: Loaded, first: Loaded, what: str, here: list[Any] | None, ther
     """Compare labels of files that are joined by row: a difference is the only sign that rows are not the same."""
     if here is None or there is None or here == there:
         return
-    row = next(k for k, pair in enumerate(zip(here, there, strict=True)) if pair[0] != pair[1])
+    row = next((k for k, pair in enumerate(zip(here, there, strict=True)) if not same_label(*pair)), None)
+    if row is None:
+        return
     raise CorpusError(
         f"{loaded.name} and {first.name} are not aligned by row",
         expected=f"the same {what} in both",
@@ -175,14 +178,16 @@ def _rows(part: _Part, ids: list[list[str]], options: ImportOptions) -> dict[str
         for utterance in own:
             rows.setdefault(utterance, {"utterance_id": utterance, **({"split": part.name} if part.name else {})})
         for utterance, label in zip(own, loaded.labels or (), strict=False):
-            named = labelled(label, options.label_names, loaded.name)
-            if not alike(rows[utterance].setdefault("label", named["label"]), named["label"]):
+            named = options.cells(label, loaded.name)
+            column, cell = next(iter(named.items()))  # its class, or its rating
+            known = rows[utterance].get(column, cell)
+            if not same_label(known, cell):
                 raise CorpusError(
                     f"{loaded.name}: the label of {utterance}",
-                    expected=f"{rows[utterance]['label']!r}, as in the other files",
-                    found=repr(named["label"]),
+                    expected=f"{known!r}, as in the other files",
+                    found=repr(cell),
                 )
-            rows[utterance].update(named)
+            rows[utterance].update({column: known} if cell is None else named)
         for column, cells in loaded.facts.items():
             for utterance, cell in zip(own, cells, strict=True):
                 rows[utterance].setdefault(column, _cell(column, cell, part.name, loaded.name))

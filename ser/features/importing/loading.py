@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,19 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError, CorpusError
 from ser.features.importing.array_files import Folder
 from ser.features.importing.arrays import PICKLES, pickled, read, read_facts
-from ser.features.importing.feature_files import Beside, Content, FeatureFile, Values, composed, labelled
+from ser.features.importing.feature_files import (
+    Beside,
+    Content,
+    FeatureFile,
+    Values,
+    as_rating,
+    composed,
+    labelled,
+    same_label,
+)
 from ser.features.stores.layout import some
-from ser.metadata.labels import alike
+from ser.metadata.build import parse_rating
+from ser.metadata.schema import Scale
 
 FRAMES, TURNS = "frames", "turns"
 _OWN = ("ids", "lengths")  # facts that are not joined to ids
@@ -47,6 +58,35 @@ class ImportOptions:
     columns: tuple[str, ...] | None = None
     encoders: Mapping[str, str] = field(default_factory=dict)
     rating: str | None = None
+
+    @cached_property
+    def rated(self) -> tuple[str, Scale] | None:
+        """The column of ratings and its scale; None where labels are classes.
+
+        Raises:
+            ConfigError: `rating` is not so written, or there are names of classes too.
+        """
+        if self.rating is None:
+            return None
+        if self.label_names:
+            raise ConfigError(
+                "--rating says that labels are numbers, --label-names that they are classes", expected="one of them"
+            )
+        return parse_rating(self.rating)
+
+    def cells(self, label: Any, where: object) -> dict[str, Any]:
+        """The cells of the utterance table that a label becomes: its rating, None without one; or `label` and `emotion`.
+
+        Raises:
+            CorpusError, ConfigError: as `as_rating` and `labelled`.
+        """
+        if self.rated is not None:
+            return {self.rated[0]: as_rating(label, where)}
+        return {**labelled(label, self.label_names, where)}
+
+    def labels(self, given: Sequence[Any] | None, where: object) -> list[Any] | None:
+        """Labels as the table has them: names of classes, or ratings; see `cells` for errors."""
+        return None if given is None else [next(iter(self.cells(label, where).values())) for label in given]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +127,7 @@ def load(source: FeatureFile, options: ImportOptions, beside: Mapping[str, Featu
         value = pickled(source.path)
         if isinstance(value, (tuple, list)) and len(value) in _TUPLES and np.ndim(value[0]) == 3:
             for part, (data, labels, lengths) in _TUPLES[len(value)].items():
-                yield _dialogues(source, part, np.asarray(value[data]), value[labels], value[lengths], {})
+                yield _dialogues(source, part, np.asarray(value[data]), value[labels], value[lengths], {}, options)
             return
     content = read(source, options.id_column, options.label, options.columns)
     facts = {what: read_facts(other) for what, other in {**_of_emotion2vec(source, beside), **beside}.items()}
@@ -100,7 +140,7 @@ def load(source: FeatureFile, options: ImportOptions, beside: Mapping[str, Featu
     if deep and options.axis == TURNS:
         values = {what: fact.values for what, fact in facts.items()}
         dialogues = np.asarray(content.values)
-        yield _dialogues(source, source.part, dialogues, values.get("labels"), values.get("lengths"), values)
+        yield _dialogues(source, source.part, dialogues, values.get("labels"), values.get("lengths"), values, options)
         return
     yield _utterances(source, content, facts, options)
 
@@ -122,10 +162,10 @@ def _utterances(source: FeatureFile, content: Content, facts: Mapping[str, Besid
     found = {
         what: _joined(fact, ids, content, options, len(values)) for what, fact in facts.items() if what not in _OWN
     }
-    labels = _classes(found["labels"], 1) if "labels" in found else content.labels
+    labels = _single(found["labels"], 1, options) if "labels" in found else content.labels
     more = {"speaker": [str(s) for s in found["speakers"]]} if "speakers" in found else {}
     _agree(source, "id", ids, content.ids)
-    _agree(source, "label", *(_words(given, options, source) for given in (labels, content.labels)))
+    _agree(source, "label", *(options.labels(given, source.name) for given in (labels, content.labels)))
     _agree(source, "speaker", more.get("speaker"), content.facts.get("speaker"))
     own = {**content.facts, **more}
     files = tuple(f.source.path for f in facts.values() if f.source.path == source.path.with_suffix(".lengths"))
@@ -228,11 +268,12 @@ def _cut_to(values: Values, lengths: Beside, source: FeatureFile) -> Values:
     return [v[:n] for v, n in zip(values, valid, strict=True)]
 
 
-def _agree(source: FeatureFile, what: str, beside: list[str] | None, own: list[str] | None) -> None:
+def _agree(source: FeatureFile, what: str, beside: list[Any] | None, own: list[Any] | None) -> None:
     """Refuse what lies beside a file and is not what the file itself says."""
     if beside is None or own is None:
         return
-    row = next((k for k, pair in enumerate(zip(beside, own, strict=True)) if all(pair) and not alike(*pair)), None)
+    pairs = enumerate(zip(beside, own, strict=True))
+    row = next((k for k, pair in pairs if "" not in pair and not same_label(*pair)), None)
     if row is not None:
         raise CorpusError(
             f"{what}s=FILE is not of {source.name}, which has {what}s of its own",
@@ -242,12 +283,14 @@ def _agree(source: FeatureFile, what: str, beside: list[str] | None, own: list[s
         )
 
 
-def _words(given: list[Any] | None, options: ImportOptions, source: FeatureFile) -> list[str] | None:
-    return None if given is None else [labelled(cell, options.label_names, source.name)["label"] for cell in given]
-
-
 def _dialogues(
-    source: FeatureFile, part: str, values: NDArray[Any], labels: Any, lengths: Any, facts: Mapping[str, Any]
+    source: FeatureFile,
+    part: str,
+    values: NDArray[Any],
+    labels: Any,
+    lengths: Any,
+    facts: Mapping[str, Any],
+    options: ImportOptions,
 ) -> Loaded:
     """`(dialogues, turns, D)` with the number of turns of each, or a mask, as one vector for each real turn."""
     if lengths is None:
@@ -267,32 +310,35 @@ def _dialogues(
         "dialogue": [f"{part or 'dialogue'}-{k:04d}" for k in which.tolist()],
         "turn": turn.tolist(),
     }
-    own = {what: _turns_of(facts[what], real, what, source) for what in ("ids", "speakers") if what in facts}
+    own = {what: _turns_of(facts[what], real, what, source, options) for what in ("ids", "speakers") if what in facts}
     if "speakers" in own:
         found["speaker"] = [str(s) for s in own["speakers"]]
     ids = [str(i) for i in own["ids"]] if "ids" in own else None
-    classes = None if labels is None else _turns_of(labels, real, "labels", source)
+    classes = None if labels is None else _turns_of(labels, real, "labels", source, options)
     return Loaded(source, part, values[real], ids, classes, found, dialogues=True)
 
 
-def _turns_of(given: Any, real: NDArray[np.bool_], what: str, source: FeatureFile) -> list[Any]:
+def _turns_of(given: Any, real: NDArray[np.bool_], what: str, source: FeatureFile, options: ImportOptions) -> list[Any]:
     """`(dialogues, turns)`, or a list of lists of the real turns, as one list."""
     if isinstance(given, (list, tuple)) and [len(g) for g in given] == real.sum(1).tolist():
         return [cell for turns in given for cell in turns]
     values = np.asarray(given)
     if values.shape[:2] != real.shape:
         raise CorpusError(f"{what} of {source.name}", expected=f"{real.shape}, as the features", found=values.shape)
-    return _classes(values[real], 1) if what == "labels" else list(values[real].tolist())
+    return _single(values[real], 1, options) if what == "labels" else list(values[real].tolist())
 
 
-def _classes(given: Any, axes: int) -> list[Any]:
-    """Labels as they are; a vector of one 1 and otherwise 0 as the place of the 1."""
-    values = np.asarray(given)
-    if values.ndim > axes and values.shape[-1] > 1 and np.isin(values, (0, 1)).all() and (values.sum(-1) == 1).all():
+def _single(given: Any, axes: int, options: ImportOptions) -> list[Any]:
+    """Labels as they are; of classes, a vector of one 1 and otherwise 0 as the place of the 1."""
+    values, vectors = np.asarray(given), options.rated is None
+    several = values.ndim > axes and values.shape[-1] > 1
+    if vectors and several and np.isin(values, (0, 1)).all() and (values.sum(-1) == 1).all():
         return list(values.argmax(-1).tolist())
     if values.size != len(values):
         raise CorpusError(
-            "labels", expected="one for each row, or a vector of one 1 and otherwise 0", found=values.shape
+            "labels",
+            expected="one for each row" + (", or a vector of one 1 and otherwise 0" if vectors else ", a rating"),
+            found=values.shape,
         )
     return list(values.reshape(-1).tolist())
 

@@ -85,7 +85,7 @@ def test_labels_may_be_ratings(mosi: Path, capsys: pytest.CaptureFixture[str]) -
     np.testing.assert_allclose(raw[:, 0], np.concatenate([LABELS[p] for p in SIZES]))
     assert main(aligned(mosi, *rated)) == 0  # the same again
     (mosi / "metadata" / "mosi.csv").write_text(
-        (mosi / "metadata" / "mosi.csv").read_text().replace(",1.0\n", ",0.5\n")
+        (mosi / "metadata" / "mosi.csv").read_text().replace("train,1\n", "train,0.5\n")
     )
     table = load_table("mosi", mosi)
     capsys.readouterr()
@@ -96,6 +96,10 @@ def test_labels_may_be_ratings(mosi: Path, capsys: pytest.CaptureFixture[str]) -
             "--rating says that labels are numbers, --label-names that they are classes",
         ),
         (
+            (*rated[:-1], "sentiment:0:5"),
+            "--rating sentiment:0:5 is another scale than that of mosi's table; expected sentiment:0:1",
+        ),
+        (
             (*rated[:-1], "anger:0:1"),
             "--rating anger: the table of mosi has no such ratings; expected one of sentiment",
         ),
@@ -103,10 +107,77 @@ def test_labels_may_be_ratings(mosi: Path, capsys: pytest.CaptureFixture[str]) -
         assert main(aligned(mosi, *more)) == 1
         assert said in capsys.readouterr().err
     with gzip.open(mosi / "text_test0.csv.gz", "rt") as file:
-        text = file.read().replace('"1"\n', '"good"\n')
+        text = file.read().replace('"1.0"\n', '"good"\n')
     with gzip.open(mosi / "text_test0.csv.gz", "wt") as file:
         file.write(text)
     assert main(aligned(mosi, *rated, dataset="other")) == 1
+    assert "text_test0.csv.gz: label 'good'; expected a rating" in capsys.readouterr().err
+
+
+RATINGS = [-2.4, 0.5, 2.9999, -1.0, 0.0, 3.2]  # means of several raters, one outside of the scale of 3
+
+
+def test_ratings_are_any_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space, values = Workspace(tmp_path), RNG.normal(size=(6, 3))
+    np.save(tmp_path / "x.npy", values.astype(np.float32))
+    np.save(tmp_path / "y.npy", np.array(RATINGS, dtype=np.float32).reshape(-1, 1, 1))  # as MOSI's files have them
+    lines = [
+        f"u{k},{rating!r},{','.join(map(repr, row.tolist()))}"
+        for k, (rating, row) in enumerate(zip(RATINGS, values, strict=True))
+    ]
+    lines.insert(0, f"u9,,{'0.1,' * 2}0.1")
+    (tmp_path / "t.csv").write_text("\n".join(["utterance_id,label,f0,f1,f2", *lines]) + "\n")
+    words = ["store", "import", "--workspace", str(tmp_path), "--rating", "sentiment:-3:3"]
+    arrays = ["--rows", "--train", f"audio={tmp_path / 'x.npy'}", "--train", f"labels={tmp_path / 'y.npy'}"]
+    assert main([*words, "--dataset", "arrays", *arrays]) == 0
+    note = "note: sentiment: 1 of 6 values outside of -3 to 3"
+    assert f"{note} (train-0006: 3.2)" in capsys.readouterr().out
+    assert main([*words, "--dataset", "csv", "--features", f"text={tmp_path / 't.csv'}"]) == 0
+    assert f"{note} (u5: 3.2)" in capsys.readouterr().out
+    csv, npy = (load_table(name, space) for name in ("csv", "arrays"))
+    assert csv.facts["notes"] == [f"{note[6:]} (u5: 3.2)"]
+    np.testing.assert_array_equal(csv.frame["sentiment"], [np.nan, *RATINGS])
+    np.testing.assert_allclose(npy.frame["sentiment"], RATINGS, rtol=1e-7)
+    # The same rating in another precision is the same; a rating that one file lacks is that of the other.
+    (tmp_path / "u.csv").write_text(
+        (tmp_path / "t.csv").read_text().replace(",-2.4,", ",-2.4000000953674316,").replace(",0.5,", ",,")
+    )
+    both = ["--features", f"audio={tmp_path / 'u.csv'}", "--features", f"text={tmp_path / 't.csv'}"]
+    assert main([*words, "--dataset", "both", *both]) == 0
+    np.testing.assert_allclose(load_table("both", space).frame["sentiment"], [np.nan, *RATINGS], rtol=1e-6)
+    for old, new, said in (
+        (",-2.4,", ",-2.3,", "label of u0; expected -2.3, as in the other files; found -2.4"),
+        (",-2.4,", ",inf,", "label 'inf'; expected a rating, as --rating says: a finite number"),
+        (",-2.4,", ",good,", "label 'good'; expected a rating"),
+    ):
+        (tmp_path / "u.csv").write_text((tmp_path / "t.csv").read_text().replace(old, new))
+        assert main([*words, "--dataset", "other", *both]) == 1
+        assert said in capsys.readouterr().err
+    assert main([*words[:-2], "--dataset", "other", *arrays]) == 1
+    assert (
+        "expected the number of a class. Ratings are imported with --rating NAME:LOW:HIGH." in capsys.readouterr().err
+    )
+
+
+def test_ratings_of_dialogues(tmp_path: Path) -> None:
+    ids, lengths = {"a": ["a-1", "a-2"], "b": ["b-1"]}, {"a": 2, "b": 1}
+    labels = {"a": [-2.4, 1.0], "b": [0.5]}
+    text = {dialogue: [np.full(3, k + 0.5) for k in range(n)] for dialogue, n in lengths.items()}
+    path = tmp_path / "talks.pkl"
+    path.write_bytes(pickle.dumps((ids, labels, text, ["a"], ["b"])))
+    fields = ["ids", "labels", "text", "train", "test"]
+    import_features(
+        "talks", Workspace(tmp_path), (), ImportOptions(rating="sentiment:-3:3"), pickle=path, fields=fields
+    )
+    frame = load_table("talks", tmp_path).frame
+    assert dict(zip(frame["utterance_id"], frame["sentiment"], strict=True)) == {"a-1": -2.4, "a-2": 1.0, "b-1": 0.5}
+    np.save(tmp_path / "x.npy", RNG.normal(size=(2, 2, 3)))
+    np.save(tmp_path / "n.npy", np.array([2, 1]))
+    np.save(tmp_path / "y.npy", np.array([[0.0, 1.0], [-2.4, 0.0]]))
+    words = [f"{what}={tmp_path / name}.npy" for what, name in (("text", "x"), ("lengths", "n"), ("labels", "y"))]
+    options = ImportOptions(rows=True, axis="turns", rating="sentiment:-3:3")
+    import_features("turns", Workspace(tmp_path), [parse(word, "train") for word in words], options)
+    assert load_table("turns", tmp_path).frame["sentiment"].tolist() == [0.0, 1.0, -2.4]
 
 
 @pytest.mark.parametrize("head", ["early", "cross_attention", "sklearn:LogisticRegression"])
