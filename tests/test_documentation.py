@@ -12,7 +12,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -132,7 +132,7 @@ NAMES = {
 }
 
 
-def tone(path: Path, voice: int, emotion: int, seconds: float = 0.5) -> None:
+def tone(path: Path, voice: int, emotion: int, seconds: float = 0.3) -> None:
     """Write a voice of sorts, its pitch by the emotion."""
     rng = np.random.default_rng([voice, emotion])
     time = np.arange(round(seconds * 16000)) / 16000
@@ -181,7 +181,7 @@ def meld(root: Path) -> Path:
                 lines += (
                     f"1,so much {emotion} in {d},{'Joey' if t % 2 else 'Monica'},{emotion},x,{d},{t},1,{d},{times}\n"
                 )
-                tone(root / f"{split}_splits" / f"dia{d}_utt{t}.wav", 60 + d, t)
+                tone(root / f"{split}_splits" / f"dia{d}_utt{t}.wav", 60 + d, t, seconds=0.5)
         root.mkdir(parents=True, exist_ok=True)
         (root / f"{split}_sent_emo.csv").write_text(head + lines)
     return root
@@ -193,7 +193,7 @@ def emobox(root: Path) -> Path:
     for voice, speaker in enumerate(("f1", "f2", "m1")):
         for number, emotion in enumerate(("gio", "tri", "neu", "rab")):
             key, wav = f"emovo-{emotion}-{speaker}-b1", f"downloads/emovo/EMOVO/{speaker}/{emotion}-{speaker}-b1.wav"
-            tone(root / wav, voice, number)
+            tone(root / wav, voice, number, seconds=0.5)
             facts = {
                 "key": key,
                 "dataset": "emovo",
@@ -330,9 +330,9 @@ class Desk:
                 self.step(step)
 
     def step(self, step: Any) -> None:
-        """Run a step, which must do what it says; of the runs that a page names it does two."""
+        """Run a step, which must do what it says; of the runs and the drawn settings that a page names it does two."""
         assert step.kind != "other", f"{step.place} is neither run nor in NOT_RUN: {step.text}"
-        code = self.reader.run(replace(step, text=re.sub(r"(--runs |\bruns=)\d+", r"\g<1>2", step.text)))
+        code = self.reader.run(replace(step, text=re.sub(r"(--runs |--random |\bruns=)\d+", r"\g<1>2", step.text)))
         words = step.text.split()
         allowed = (0, 3) if step.kind == "ser" and words[1] in FINDS else (0,)
         assert code in allowed, f"{step.place} ended with {code}: {step.text}"
@@ -394,6 +394,12 @@ def test_a_page_is_followed_in_its_order(
     desk.follow(document)
 
 
+def few(folder: Path, dataset: str, kept: Callable[[Any], Any]) -> None:
+    """Keep some rows of a table: a page needs no more."""
+    table = ser.load_table(dataset, folder)
+    write_table(replace(table, frame=table.frame[kept(table.frame)]), Workspace(folder))
+
+
 def files_of_ones_own(folder: Path, document: str) -> None:
     """Write what a page calls by a name of the reader's."""
     if document == "docs/audit.md":
@@ -406,8 +412,11 @@ def files_of_ones_own(folder: Path, document: str) -> None:
         (folder / "table.csv").write_text("text,emotion,speaker,engagement,valence\n" + "".join(rows))
         (folder / "recordings").mkdir()
     if document == "docs/evaluation.md":
+        few(folder, "emodb", lambda frame: frame["speaker"].isin(sorted(set(frame["speaker"]))[:3]))
         for number in range(4):
             tone(folder / "noises" / "noise" / f"{number}.wav", 90, number)
+    if document == "docs/explanations.md":
+        few(folder, "ravdess", lambda frame: frame["emotion"].isin(sorted(set(frame["emotion"]))[:4]))
     if document == "docs/tutorial.md":
         demo.run(Workspace(folder / "demo"), runs=2, speakers=6, sentences=1, quiet=True, say=lambda _: None)
         shutil.copy(folder / "ser.yaml", folder / "demo" / "ser.yaml")
@@ -436,8 +445,7 @@ def files_of_ones_own(folder: Path, document: str) -> None:
         ]
         (folder / "plus.jsonl").write_text("\n".join(map(json.dumps, lines)))
     if document == "docs/text.md":
-        table = ser.load_table("ravdess", folder)
-        write_table(replace(table, frame=table.frame[::4]), Workspace(folder))
+        few(folder, "ravdess", lambda frame: np.arange(len(frame)) % 4 == 0)
     if document in ("docs/howto/calls.md", "docs/prediction.md", "docs/sharing.md", "docs/training.md"):
         for file in (
             "new/1.wav",

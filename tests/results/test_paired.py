@@ -45,6 +45,28 @@ def test_an_exact_p_value_is_scipys(metric: str, shift: int) -> None:
     assert ours == pytest.approx(theirs.pvalue)
 
 
+@pytest.mark.parametrize("metric", ["UA", "WA"])
+def test_draws_of_what_each_model_adds_are_those_of_whole_counts(metric: str) -> None:
+    """Counts that are no integers are added up before they are scored: the longer way to the same p."""
+    random = np.random.default_rng(4)
+    truth = random.multinomial(20, [0.5, 0.3, 0.2, 0.0], size=14)[
+        :, None
+    ]  # classes that units lack, and one that all lack
+    a, b = (
+        random.multinomial(np.broadcast_to(truth, (14, 3, 4)), np.eye(4) * odds + (1 - odds) / 4).astype(np.int64)
+        for odds in (0.4, 0.25)
+    )
+    for test in (swap_test, shuffle_test):
+        for units in (5, 14):  # swaps of five units are not drawn: all are taken
+            one, other = a[:units], b[:units]
+            p = test(one, other, metric, permutations=499)
+            assert p == test(one.astype(float), other.astype(float), metric, permutations=499)
+            assert 0 < p < 1
+    where = np.arange(14) % 3
+    p = joint_test(a, b, np.arange(14), where, metric, permutations=499)
+    assert p == joint_test(a.astype(float), b.astype(float), np.arange(14), where, metric, permutations=499)
+
+
 def test_a_drawn_p_value_is_near_the_exact_one_and_never_0() -> None:
     random = np.random.default_rng(1)
     a, b = counts(random.integers(5, 16, (12, 2)), 20), counts(random.integers(5, 14, (12, 2)), 20)

@@ -178,6 +178,9 @@ def swap_draws(a: Counts, b: Counts, metric: str, permutations: int, seed: int) 
 
 
 def _swapped(a: Counts, b: Counts, metric: str, swaps: Counts) -> Floats:
+    if (added := _added(a, b, metric)) is not None:
+        one_adds, other_adds = (v.mean(1) for v in added)
+        return np.asarray((one_adds - other_adds).sum() + 2 * (swaps.astype(np.float64) @ (other_adds - one_adds)))
     flat, delta = (a.sum(0), b.sum(0)), (b - a).reshape(len(a), -1).astype(np.float64)
 
     def one(rows: slice) -> Floats:
@@ -190,15 +193,37 @@ def _swapped(a: Counts, b: Counts, metric: str, swaps: Counts) -> Floats:
 def shuffle_draws(a: Counts, b: Counts, metric: str, permutations: int, seed: int) -> Floats:
     """Differences `(permutations,)` with the models of each fold shuffled between A and B."""
     folds, runs = a.shape[:2]
-    models = np.concatenate([a, b], axis=1)
+    added = _added(a, b, metric)
+    models = np.concatenate([a, b] if added is None else added, axis=1)
     rng = np.random.default_rng(seed)
 
     def one(rows: slice) -> Floats:
         order = rng.random((rows.stop - rows.start, folds, 2 * runs)).argsort(-1)
         shuffled = models[np.arange(folds)[None, :, None], order].sum(1)
+        if added is not None:
+            return np.asarray((shuffled[:, :runs] - shuffled[:, runs:]).mean(-1))
         return _difference(shuffled[:, :runs], shuffled[:, runs:], metric)
 
     return _in_blocks(one, permutations)
+
+
+def _added(a: Counts, b: Counts, metric: str) -> list[Floats] | None:
+    """What each unit and run adds to the metric, `(units, runs)` of A and of B; None where it is no sum of what they add.
+
+    UA and WA are such sums where A, B and all runs were tested on the same: the utterances of each class are then the same
+    whatever changes places. Draws are several times faster so.
+    """
+    support = a.sum(-1)
+    if (
+        metric not in ("UA", "WA")
+        or a.dtype.kind not in "iu"
+        or (np.stack([a.sum(-1), b.sum(-1)]) != support[:, :1]).any()
+    ):
+        return None
+    number = support[:, 0].sum(0)
+    seen = number > 0
+    weight = seen / np.maximum(number, 1) / seen.sum() if metric == "UA" else np.full(len(number), 1 / number.sum())
+    return [np.diagonal(counts, axis1=-2, axis2=-1) @ weight for counts in (a, b)]
 
 
 def _in_blocks(one: Callable[[slice], Floats], number: int) -> Floats:

@@ -23,7 +23,7 @@ def prediction_rows(
     Args:
         rows: positions of the utterances in `data.frame`, `(n,)`.
         probabilities: `(n, classes)`; of a class and dimensions, their values follow.
-        columns: further columns with one value each: `run`, `fold`, `split`.
+        columns: further columns, `run`, `fold`, `split`: one value each, or one of each row in an array of objects.
     """
     classes = np.array(data.classes, dtype=object)
     mixed = data.target.kind == MIXED

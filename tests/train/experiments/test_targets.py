@@ -43,6 +43,7 @@ from ser.train.loop.trainer import train
 from ser.train.losses._base import Batch, term
 
 QUICK: dict[str, Any] = {"folds": 3, "runs": 2, "epochs": 4, "jobs": 1, "protocol": "speaker"}
+SMALL: dict[str, Any] = {"lr": 1e-2, "head_options": {"hidden": 64}}
 NEXT = {"anger": "happiness", "happiness": "neutral", "neutral": "sadness", "sadness": "anger"}
 
 
@@ -67,7 +68,7 @@ def rated(maker: Any) -> Any:
 
 
 def summary_of(maker: Any, **options: Any) -> dict[str, Any]:
-    return fit("d", maker.space, **{**QUICK, **options})
+    return fit("d", maker.space, **{**QUICK, **(SMALL if "head" not in options else {}), **options})
 
 
 def frame_of(maker: Any, summary: dict[str, Any]) -> pd.DataFrame:
@@ -81,7 +82,7 @@ def sound(maker: Any, summary: dict[str, Any]) -> bool:
 
 
 def test_dimensions_are_learned_scored_as_audmetric_does_and_predicted_on_their_scale(rated: Any) -> None:
-    found = summary_of(rated, target="arousal,valence", epochs=30, save=True)
+    found = summary_of(rated, target="arousal,valence", epochs=30, head="mlp", save=True)  # of the head's own size
     assert sound(rated, found)
     assert list(found["outputs"]) == ["arousal", "valence"]
     assert found["data"]["learns"] == "arousal,valence"
@@ -114,7 +115,7 @@ def test_dimensions_are_learned_scored_as_audmetric_does_and_predicted_on_their_
 
 
 def test_a_regressor_of_scikit_learn_is_the_line_to_beat(rated: Any) -> None:
-    mine = summary_of(rated, target="arousal", epochs=30)
+    mine = summary_of(rated, target="arousal", epochs=10)
     ridge = summary_of(rated, target="arousal", head="sklearn:Ridge", epochs=None, save=True)
     assert sound(rated, ridge)
     frame = frame_of(rated, ridge).query("split == 'test' and run == 0 and fold == '0'")
@@ -136,7 +137,7 @@ def test_a_regressor_of_scikit_learn_is_the_line_to_beat(rated: Any) -> None:
 
 
 def test_one_head_learns_the_class_and_dimensions(rated: Any) -> None:
-    mixed = {"target": "emotion,arousal,valence", "epochs": 30}
+    mixed = {"target": "emotion,arousal,valence", "epochs": 20}
     found = summary_of(rated, **mixed, save=True)
     assert sound(rated, found)
     assert found["data"]["learns"] == "emotion,arousal,valence"
@@ -177,7 +178,7 @@ def test_one_head_learns_the_class_and_dimensions(rated: Any) -> None:
 
 
 def test_the_weights_of_a_class_and_dimensions_are_those_of_the_losses(rated: Any) -> None:
-    space, options = rated.space, {**QUICK, "runs": 1, "target": "emotion,arousal"}
+    space, options = rated.space, {**QUICK, "runs": 1, "epochs": 1, "target": "emotion,arousal"}
     loud, low = (fit("d", space, **options, loss=f"cross_entropy,mse:{w}")["config"]["loss"] for w in (2, 0.5))
     assert (loud, low) == ("cross_entropy,mse:2", "cross_entropy,mse:0.5")
     for wrong, match in (
@@ -228,7 +229,13 @@ def test_each_loss_of_a_mixed_head_sees_its_own_outputs() -> None:
 
 
 def test_a_search_over_dimensions_chooses_by_ccc(rated: Any) -> None:
-    found = search("d", rated.space, grid={"lr": [1e-3, 1e-5]}, target="arousal", **{**QUICK, "runs": 1})
+    found = search(
+        "d",
+        rated.space,
+        grid={"lr": [1e-2, 1e-5]},
+        target="arousal",
+        **{**QUICK, "head_options": {"hidden": 16}, "runs": 1},
+    )
     assert found["chosen_by"].startswith("validation CCC")
     best = max(found["settings"], key=lambda s: s["validation"]["CCC"]["mean"])
     assert found["chosen"]["setting"] == best["setting"]
@@ -238,7 +245,7 @@ def test_a_search_over_dimensions_chooses_by_ccc(rated: Any) -> None:
 def test_an_ablation_and_an_analysis_of_layers_are_of_dimensions_too(rated: Any) -> None:
     rated.store("d", "words", modality="text")
     options = {**QUICK, "runs": 1, "target": "arousal"}
-    found = ablate("d", rated.space, head="early", simple="late", **options)
+    found = ablate("d", rated.space, head="early", simple="late", **options, head_options={"hidden": 16})
     assert {c["metric"] for c in found["comparisons"]} == {"CCC"}
     assert sound(rated, found)
     rated.store("d", "deep", layers=(0.1, 2.0))
@@ -253,7 +260,7 @@ def test_a_curve_over_few_rated_utterances_reads_no_other_rating(rated: Any) -> 
 
     from ser.features.tensors import load_tensors
 
-    options: dict[str, Any] = {**QUICK, "learns": "arousal", "methods": "linear,finetune"}
+    options: dict[str, Any] = {**QUICK, **SMALL, "learns": "arousal", "methods": "linear,finetune"}
     found = fewshot("d", workspace=rated.space, percentages=(50, 100), shots=(8,), **options)
     assert sound(rated, found)
     assert found["data"]["learns"] == "arousal"
@@ -295,7 +302,7 @@ def test_few_ratings_and_votes_after_a_source(rated: Any, learns: str) -> None:
         make_table(rows, "e", {"corpus": "csv", "dimensions": {"arousal": {"low": 0, "high": 10}}}), rated.space
     )
     rated.store("e")
-    options = {**QUICK, "runs": 1, "epochs": 20, "tune_epochs": 4, "learns": learns}
+    options = {**QUICK, **SMALL, "runs": 1, "epochs": 10, "tune_epochs": 4, "learns": learns}
     found = fewshot("d", "e", rated.space, methods="finetune,scratch", percentages=(50, 100), **options)
     assert sound(rated, found)
     assert found["source"]["zero_shot"]["pooled"]["CCC" if learns == "arousal" else "UA"]["mean"] > 0.6
@@ -319,7 +326,7 @@ def test_results_of_other_targets_are_not_compared(rated: Any) -> None:
 
 
 def test_votes_are_learned_and_rows_without_a_majority_are_never_tested(rated: Any) -> None:
-    found = summary_of(rated, target="votes", epochs=40)
+    found = summary_of(rated, target="votes", epochs=10)
     assert sound(rated, found)
     assert any("are trained on and not tested" in stamp for stamp in found["stamps"])
     frame = frame_of(rated, found)
@@ -335,7 +342,7 @@ def test_votes_are_learned_and_rows_without_a_majority_are_never_tested(rated: A
         [sum(b * np.log(b / a) for a, b in zip(x, y, strict=True) if b) for x, y in zip(p, q, strict=True)]
     )
     assert found["pooled"]["KL"]["values"][0] == pytest.approx(expected)
-    hard = summary_of(rated, epochs=40)
+    hard = summary_of(rated, epochs=10)
     assert found["pooled"]["UA"]["mean"] > 0.8
     compared = compare_results([found["experiment"], hard["experiment"]], rated.space.results)
     assert compared.metric == "UA"
@@ -372,7 +379,7 @@ def test_several_labels_of_a_table_are_learned_each_by_itself(maker: Any, tmp_pa
     rows: list[Any] = parsed.to_dict("records")
     maker.store("d")
     write_table(make_table(rows, "d", {"corpus": "csv"}), maker.space)
-    found = summary_of(maker, target="labels", epochs=40)
+    found = summary_of(maker, target="labels", epochs=10)
     assert sound(maker, found)
     assert list(found["outputs"]) == ["anger", "happiness", "neutral", "sadness"]
     frame = frame_of(maker, found)
@@ -459,7 +466,7 @@ def two(rated: Any) -> Any:
 
 
 def test_a_dimension_of_two_corpora_is_brought_to_one_stated_scale(two: Any) -> None:
-    found = transfer("d", "e", two.space, learns="arousal", **{**QUICK, "runs": 1, "epochs": 30})
+    found = transfer("d", "e", two.space, learns="arousal", **{**QUICK, **SMALL, "runs": 1, "epochs": 10})
     assert sound(two, found)
     assert found["data"]["learns"] == "arousal"
     for name in ("d", "e"):
@@ -478,7 +485,7 @@ def test_studies_of_two_corpora_learn_any_target(two: Any, learns: str) -> None:
     options: dict[str, Any] = {**QUICK, "runs": 1, "epochs": 2, "head": "linear", "learns": learns}
     tuned = finetune("d", "e", two.space, tune_epochs=2, **options)
     assert sound(two, tuned)
-    adapted = adapt("d", "e", two.space, methods="coral", **{**options, "head": "mlp"})
+    adapted = adapt("d", "e", two.space, methods="coral", **{**options, **SMALL, "head": "mlp"})
     assert sound(two, adapted)
     first = {"arousal": "CCC", "votes": "UA"}[learns]
     assert {c["metric"] for study in (tuned, adapted) for c in study["comparisons"]} == {first}
@@ -502,7 +509,7 @@ def test_several_labels_of_two_corpora_are_those_that_both_have(maker: Any) -> N
                 row["label"] = "anger;fear"
         write_table(make_table(rows, name, {"corpus": "csv"}), maker.space)
         maker.store(name)
-    found = transfer("d", "e", maker.space, learns="labels", scheme="6", **QUICK)
+    found = transfer("d", "e", maker.space, learns="labels", scheme="6", **QUICK, **SMALL)
     assert sound(maker, found)
     assert list(found["outputs"]) == ["anger", "happiness", "neutral", "sadness"]
     assert any("labels that not all corpora have count as absent: fear" in s for s in found["stamps"])

@@ -30,6 +30,7 @@ from ser.train.runs.options import FitOptions
 from ser.train.runs.source_target import prepare_pair
 
 FAST: dict[str, Any] = {"epochs": 4, "runs": 2, "protocol": "speaker", "jobs": 1, "lr": 1e-2, "normalize": "none"}
+FAST["head_options"] = {"hidden": "64,32"}
 SHARED = {"encoder": "toy"}
 
 
@@ -235,7 +236,7 @@ def test_the_oracle_criterion_is_stamped(space: Any) -> None:
 
 def test_what_is_not_adapted_at_all_is_source_only(space: Any) -> None:
     still = {"dropout": 0.0, "input_dropout": 0.0}  # masks are drawn for target rows too
-    study = adapt("a", "b", space, methods=["mmd"], weights=[0.0, 1.0], head_options=still, **FAST)
+    study = adapt("a", "b", space, methods=["mmd"], weights=[0.0, 1.0], **{**FAST, "head_options": still})
     shares = {v["name"]: predictions(space, study, v["name"]).filter(like="p_").to_numpy() for v in study["variants"]}
     np.testing.assert_allclose(shares["mmd 0"], shares[SOURCE_ONLY], atol=1e-4)
     assert not np.allclose(shares["mmd 1"], shares[SOURCE_ONLY], atol=1e-4)
@@ -276,7 +277,7 @@ def test_what_cannot_be_adapted_is_refused(space: Any) -> None:
         ({"weights": [-1.0]}, "--lambda"),
     ):
         with pytest.raises(ConfigError, match=said):
-            adapt("a", "b", space, **{**FAST, **given})
+            adapt("a", "b", space, **{**FAST, "head_options": {}, **given})
     with pytest.raises(ConfigError, match="named twice"):
         adapt("a", "a", space, **FAST)
     with pytest.raises(ConfigError, match="above 0"):
