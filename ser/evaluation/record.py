@@ -21,7 +21,7 @@ from ser.results.metrics import evaluation
 from ser.results.metrics.calibration import BINS, is_bound
 from ser.results.metrics.classification import confusion, per_class
 from ser.results.metrics.conformal import unlimited
-from ser.results.metrics.measures import Labels
+from ser.results.metrics.measures import Labels, measure_of
 from ser.results.metrics.outputs import BINS as OUTPUT_BINS
 from ser.results.records.environment import environment
 from ser.results.records.evaluation import FittedTemperature, NumbersTable, Temperatures
@@ -117,9 +117,10 @@ def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatur
     ]
     numbers = list(found.values())
     corpora = predictions.validated
+    aim = " and their votes" if measure_of(predictions.held_out).kind == "votes" else ""
     again = any("trained again" in str(predictions.model.record(key).selection) for key in found)
     return Temperatures(
-        fitted_on=f"validation predictions of the same run and fold, of {' and '.join(corpora)}",
+        fitted_on=f"validation predictions{aim} of the same run and fold, of {' and '.join(corpora)}",
         corpora=corpora,
         refitted=again,
         mean=sum(numbers) / len(numbers),

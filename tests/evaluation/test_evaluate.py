@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import log_softmax
 from sklearn.metrics import recall_score, roc_auc_score
 
 from ser.cli import main
@@ -563,6 +564,20 @@ def test_votes_are_compared_where_the_table_has_them(space: Path) -> None:
     assert votes["pairwise"]["annotators"] == pytest.approx((4 * 3 + 0) / (5 * 4), abs=0.15)
     assert votes["uncalibrated"]["cross_entropy"]["mean"] > votes["uncalibrated"]["entropy"]["mean"]
     assert votes["calibrated"] is not None
+    assert "votes" not in record["temperature"]["fitted_on"]
+    summary = fit("a", Workspace(space), target="votes", **FAST, output=space / "results" / "on-votes.json")
+    record = evaluated(space, "on-votes", calibrate=True)
+    assert record["temperature"]["fitted_on"].startswith("validation predictions and their votes")
+    first = record["temperature"]["values"][0]
+    rows = predictions(space, "on-votes").query("split == 'validation'")
+    rows = rows[(rows["run"] == first["run"]) & (rows["fold"].astype(str) == first["fold"])]
+    p, q = (rows[[f"{start}{name}" for name in summary.classes]].to_numpy(dtype=float) for start in ("p_", "q_"))
+
+    def cross_entropy(temperature: float) -> float:
+        return float(-(q * log_softmax(np.log(p) / temperature, axis=1)).sum(1).mean())
+
+    found = first["temperature"]
+    assert cross_entropy(found) <= min(cross_entropy(found * 1.01), cross_entropy(found / 1.01), cross_entropy(1.0))
 
 
 def test_snapshots_are_set_beside_the_last_one(space: Path) -> None:

@@ -14,6 +14,7 @@ from sklearn.metrics import f1_score
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.evaluation.evaluate import evaluate
+from ser.features.blocks import stored_block
 from ser.features.stores.layout import Record
 from ser.features.stores.store import FeatureStore
 from ser.features.stores.writer import StoreWriter
@@ -24,6 +25,7 @@ from ser.results.metrics.outputs import output_speaker_gap
 from ser.results.records.kinds import read_record
 from ser.results.report.compose import text_of
 from ser.results.stored.runs import read_predictions
+from ser.train.checkpoint import load_head
 from ser.train.experiments.fit import fit
 from ser.workspace import Workspace
 
@@ -277,6 +279,34 @@ def test_the_gap_of_a_speaker_whom_a_head_misreads_is_not_of_chance() -> None:
     low, high = apart.ci_95
     assert low < apart.difference < high
     assert low > alike.difference
+
+
+def test_a_saved_regressor_of_scikit_learn_is_evaluated_at_home_and_elsewhere(space: Workspace) -> None:
+    options = {name: value for name, value in QUICK.items() if name not in ("epochs", "runs")}
+    fit(
+        "d",
+        space,
+        target="arousal,valence",
+        head="sklearn:Ridge",
+        output=space.results / "ridge.json",
+        runs=1,
+        **options,
+    )
+    view(space, "d", "gsm", 4.0)
+    record = evaluated(space, "ridge", suite=True, views=["gsm"], conformal=0.8)
+    assert record["scores"] == summary(space, "ridge")["pooled"]
+    rows = pd.read_csv(space.results / record["files"]["suite"]["path"], dtype={"fold": str})
+    own = rows[rows["fold"] == rows["fold"].iloc[0]]
+    head = load_head(space.results / "ridge" / f"run-000.fold-{own['fold'].iloc[0]}.safetensors")
+    noisy = stored_block(space.features("d") / "toy@gsm.h5", "toy", list(own["utterance_id"]))
+    answers = own[["p_arousal", "p_valence"]].to_numpy()
+    np.testing.assert_allclose(answers, head.probabilities([noisy]), rtol=1e-5)
+    elsewhere = evaluated(space, "ridge", dataset="e")
+    found = pd.read_csv(space.results / elsewhere["files"]["predictions"]["path"], dtype={"fold": str})
+    found = found[found["fold"] == own["fold"].iloc[0]]
+    block = stored_block(space.store("e", "toy"), "toy", list(found["utterance_id"]))
+    np.testing.assert_allclose(found[["p_arousal", "p_valence"]], head.probabilities([block]), rtol=1e-5)
+    assert elsewhere["scores"]["PCC"]["mean"] > 0.3
 
 
 def test_the_command_shows_it_and_it_is_listed_and_reported(space: Workspace, capsys: Any, tmp_path: Path) -> None:

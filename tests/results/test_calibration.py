@@ -46,6 +46,23 @@ def test_the_temperature_minimises_what_scipy_minimises(seed: int, k: int, sharp
     assert nll(np.log(calibration.fit_temperature(z, y))) <= other.fun + 1e-9
 
 
+def test_a_temperature_for_votes_is_that_for_the_label_of_each_vote() -> None:
+    rng = np.random.default_rng(4)
+    z = 3 * rng.normal(size=(50, 4))
+    votes = np.stack([rng.multinomial(10, row) for row in softmax(z / 2, axis=1)])
+    label_of_each = np.concatenate([np.repeat(np.arange(4), row) for row in votes])
+    soft = calibration.fit_temperature(z, votes / 10)
+    assert soft == pytest.approx(calibration.fit_temperature(np.repeat(z, 10, axis=0), label_of_each))
+
+    def cross_entropy(log_t: float) -> float:
+        return float(-(votes / 10 * log_softmax(z / np.exp(log_t), axis=1)).sum(1).mean())
+
+    bounds = (np.log(calibration.LOWEST), np.log(calibration.HIGHEST))
+    other = minimize_scalar(cross_entropy, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+    assert cross_entropy(np.log(soft)) <= other.fun + 1e-9
+    assert soft != pytest.approx(calibration.fit_temperature(z, votes.argmax(1)), rel=0.1)
+
+
 def test_the_ends_of_the_temperature_are_told() -> None:
     z = np.array([[5.0, 0.0], [0.0, 5.0]])
     assert calibration.fit_temperature(z, np.array([0, 1])) == calibration.LOWEST

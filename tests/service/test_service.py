@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -31,10 +32,13 @@ from ser.audio.decoding import Limits
 from ser.audio.reading import decode
 from ser.cli import main
 from ser.errors import AudioError, ConfigError, EncoderError
+from ser.metadata.table import load_table, make_table, write_table
 from ser.predict.inputs import check_inputs
 from ser.predict.predictions import rows_of
 from ser.predict.predictor import Predictor
 from ser.predict.timeline import TimelineOptions
+from ser.train.experiments.fit import fit
+from ser.workspace import Workspace
 
 pytest.importorskip("fastapi", reason="the service needs pip install 'ser[serve]'")
 pytest.importorskip("python_multipart", reason="the service needs pip install 'ser[serve]'")
@@ -469,6 +473,27 @@ def test_what_the_service_says_of_itself(client: TestClient, predictor: Predicto
     assert "ser_batch_recordings_count" in text
     assert "ser_predictions_waiting 0.0" in text
     assert "secret" not in text
+
+
+def test_a_regressor_of_scikit_learn_is_served(workspace: Path, tmp_path: Path) -> None:
+    shutil.copytree(workspace, tmp_path / "own", ignore=shutil.ignore_patterns("results"))
+    space = Workspace(tmp_path / "own")
+    table = load_table("mine", space)
+    rows = table.frame.assign(arousal=np.arange(len(table.frame)) % 5 / 5).to_dict("records")
+    scales = {**table.facts["dimensions"], "arousal": {"low": 0, "high": 1}}
+    write_table(make_table(rows, "mine", {**table.facts, "dimensions": scales}), space)
+    result = fit("mine", space, head="sklearn:Ridge", target="arousal", protocol="speaker", runs=1, jobs=1, save=True)
+    regressor = Predictor(next((space.results / result.record.experiment).glob("*.safetensors")))
+    clip = next((space.root / "corpus").rglob("*.wav"))
+    expected = rows_of(regressor.predict(clip))[0] | {"file": clip.name}
+    with TestClient(application({"ridge": regressor})) as client:
+        (about,) = client.get("/models").json()["models"]
+        assert (about["target"], about["classes"], about["scales"]) == ("dimensions", ["arousal"], {"arousal": [0, 1]})
+        answer = ask(client, clip.read_bytes(), clip.name)
+        assert answer.json()["rows"] == [expected]
+        assert isinstance(expected["arousal"], float)
+        (line,) = ask(client, wav(2.0), window=1.0, hop=1.0).json()["rows"][:1]
+        assert np.isfinite(line["arousal"])
 
 
 def test_the_api_is_described(client: TestClient) -> None:

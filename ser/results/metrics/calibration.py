@@ -35,15 +35,16 @@ def logits_of(probabilities: Floats) -> Floats:
     return np.asarray(np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), FLOOR)))
 
 
-def fit_temperature(logits: Floats, labels: Ints) -> float:
-    """The temperature that minimises the negative log-likelihood, from `LOWEST` to `HIGHEST`.
+def fit_temperature(logits: Floats, truth: Ints | Floats) -> float:
+    """The temperature that minimises the cross-entropy with labels or with shares of votes, from `LOWEST` to `HIGHEST`.
 
-    With b = 1 / T, d NLL / d b = mean(sum_k p_k z_k - z_y) rises with b (its derivative is the variance of z under p): its
-    root is the minimum, and there is one at most.
+    With b = 1 / T and q the shares (of a label, 1 for its class), the cross-entropy is mean(log sum_k exp(b z_k) - b sum_k q_k
+    z_k). Its derivative, mean(sum_k (p_k - q_k) z_k), rises with b (its own is the variance of z under p): its root is the
+    minimum, and there is one at most.
 
     Args:
         logits: `(n, K)`, up to one number per utterance.
-        labels: `(n,)`.
+        truth: labels `(n,)`, or shares `(n, K)` that sum to 1.
 
     Raises:
         ValueError: no utterances.
@@ -53,11 +54,11 @@ def fit_temperature(logits: Floats, labels: Ints) -> float:
     >>> round(float(p[0, 0]), 6)
     0.7
     """
-    if not len(labels):
+    if not len(truth):
         raise ValueError("a temperature is fitted on utterances, and there are none")
     z = np.asarray(logits, dtype=np.float64)
     z = z - z.max(axis=1, keepdims=True)
-    true = z[np.arange(len(labels)), labels]
+    true = z[np.arange(len(truth)), truth] if truth.ndim == 1 else (truth * z).sum(axis=1)
 
     def slope(log_b: float) -> float:
         b = float(np.exp(log_b))

@@ -19,6 +19,7 @@ from ser.results.metrics import abstention as selective
 from ser.results.metrics import calibration
 from ser.results.metrics.classification import class_numbers
 from ser.results.metrics.intervals import describe
+from ser.results.metrics.measures import columns, measure_of
 from ser.results.metrics.predictions import metrics_from_predictions
 
 Floats = NDArray[np.float64]
@@ -58,7 +59,8 @@ def truth(rows: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
 
 
 def fit_temperatures(validation: pd.DataFrame, classes: Sequence[str]) -> dict[tuple[int, str], float]:
-    """The temperature of each run and fold, from its validation predictions.
+    """The temperature of each run and fold, from its validation predictions: of heads on votes the one with the least
+    cross-entropy with the votes, not with the label that most of them are for.
 
     Raises:
         TrainingError: there are no validation predictions.
@@ -67,8 +69,13 @@ def fit_temperatures(validation: pd.DataFrame, classes: Sequence[str]) -> dict[t
         raise TrainingError(
             "there are no validation predictions to fit a temperature on", action="Leave --calibrate out."
         )
+    measure = measure_of(validation)
+
+    def aim(rows: pd.DataFrame) -> Any:
+        return columns(rows, measure.truth, classes) if measure.kind == "votes" else truth(rows, classes)
+
     return {
-        key: calibration.fit_temperature(calibration.logits_of(shares(rows, classes)), truth(rows, classes))
+        key: calibration.fit_temperature(calibration.logits_of(shares(rows, classes)), aim(rows))
         for key, rows in by_head(validation)
     }
 

@@ -318,7 +318,8 @@ def _unknown(function: str, key: str, known: list[str]) -> ConfigError:
 
 
 def _refuse_contradictions(options: FitOptions) -> None:
-    """Refuse a named store of a modality that is left out, folds that are described twice, and workers that are."""
+    """Refuse a named store of a modality that is left out, folds or workers that are described twice, and what would be
+    ignored beside another option."""
     refuse_contradictions(options.jobs, options.backend, options.address)
     if options.device == ALL_GPUS and options.backend != LOCAL:
         raise ConfigError(
@@ -334,6 +335,13 @@ def _refuse_contradictions(options: FitOptions) -> None:
             raise ConfigError(
                 f"--shard {options.shard}", expected="I/N, with I from 0 to N - 1", option="shard"
             ) from None
+    patience = options.training.get("patience")
+    if patience and options.training.get("selection") == "last":
+        raise ConfigError(
+            f"--patience {patience} waits for a better validation score, and --selection last looks at none",
+            action="Leave --patience or --selection out.",
+            option="patience",
+        )
     for modality in MODALITIES:
         named: tuple[str, ...] | None = getattr(options, modality)
         if named and options.modalities and modality not in options.modalities:

@@ -80,6 +80,7 @@ def test_natural_types(given: dict[str, Any], expected: dict[str, Any]) -> None:
         ({"output": 3}, "output = 3; expected a path"),
         ({"audio": "a", "modalities": "text"}, "--audio a contradicts --modalities text"),
         ({"log": "tensorbord"}, "unknown logger 'tensorbord'"),
+        ({"patience": 5, "selection": "last"}, "--patience 5 waits for a better validation score"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(given: dict[str, Any], said: str) -> None:
