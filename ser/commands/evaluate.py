@@ -27,7 +27,7 @@ from ser.workers.engine import CLUSTERS, LOCAL
     type=float,
     metavar="COVERAGE",
     help="Sets of classes that are to hold the true one this often, as 0.9, from each fold's validation predictions; of "
-    "dimensions intervals.",
+    "dimensions intervals, of several labels yes, no or both for each.",
 )
 @click.option("--tta", is_flag=True, help="Also evaluate the mean over the stored views: ser extract --views tta.")
 @click.option(

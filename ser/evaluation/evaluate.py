@@ -64,7 +64,8 @@ def evaluate(
         scheme: label scheme of another corpus; None takes the record's. Classes are matched by name.
         calibrate: temperature scaling, fitted on the validation predictions of each run and fold.
         conformal: also make sets of classes that are to hold the true one with this frequency, as 0.9, from the validation
-            predictions of each run and fold; of dimensions intervals that are to hold the rated value.
+            predictions of each run and fold; of dimensions intervals that are to hold the rated value, of several labels sets
+            of yes and no for each.
         tta: also evaluate the mean over the original and the stored views of test-time augmentation.
         suite: also check robustness on stored views of the test audio, gaps between groups, and consistency over speakers.
         views: for these, the conditions; None takes those of `ser extract --views suite`.
@@ -95,8 +96,7 @@ def evaluate(
         raise ConfigError(f"--conformal {conformal:g}", expected="a share between 0 and 1, as 0.9")
     of_validation = {"--calibrate": calibrate, "--conformal": conformal is not None}
     if found.learns.kind in KINDS:
-        of_classes = {"--novelty": novelty, "--explain": explain}
-        refuse_what_is_of_classes(found, of_validation | of_classes)
+        refuse_what_is_of_classes(found, {"--calibrate": calibrate, "--novelty": novelty, "--explain": explain})
     for option, asked in of_validation.items():
         if asked:
             _refuse_calibration(found, option)

@@ -34,10 +34,9 @@ def refuse_what_is_of_classes(model: EvaluatedModel, asked: Mapping[str, Any]) -
         ConfigError: one was given.
     """
     for option, given in asked.items():
-        if given and (option != "--conformal" or model.learns.kind == LABELS):
-            what = "classes or dimensions" if option == "--conformal" else "classes"
+        if given:
             raise ConfigError(
-                f"{option} is of heads on {what}, and {model.name} learned {model.learns.text}",
+                f"{option} is of heads on classes, and {model.name} learned {model.learns.text}",
                 action=f"Leave {option} out.",
             )
 
@@ -48,7 +47,7 @@ def parts_of_outputs(
     """The parts of the record of heads on dimensions or labels, and tables for beside it.
 
     Args:
-        coverage: of the intervals of dimensions; None makes none.
+        coverage: of the intervals of dimensions, or the answers to labels; None makes none.
         tta: also evaluate the mean over the stored views.
     """
     model, test, own = predictions.model, predictions.test, predictions.own

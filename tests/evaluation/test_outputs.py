@@ -20,7 +20,7 @@ from ser.features.stores.store import FeatureStore
 from ser.features.stores.writer import StoreWriter
 from ser.jsonfile import plain
 from ser.metadata.table import load_table, make_table, write_table
-from ser.results.metrics.conformal import conformal_intervals
+from ser.results.metrics.conformal import conformal_answers, conformal_intervals
 from ser.results.metrics.outputs import output_speaker_gap
 from ser.results.records.kinds import read_record
 from ser.results.report.compose import text_of
@@ -136,6 +136,35 @@ def test_conformal_intervals_are_those_of_the_sorted_validation_errors(space: Wo
     assert "6 of 6 heads have fewer than the 999 validation utterances that 0.999 needs" in short["notes"][0]
 
 
+def test_conformal_answers_hold_whether_a_label_is_true(space: Workspace) -> None:
+    record = evaluated(space, "several", conformal=0.7)
+    parts = {s: rows_of(space, "several", s).groupby(["run", "fold"]) for s in ("validation", "test")}
+    held, single = [], []
+    for key, rows in parts["validation"]:
+        test = parts["test"].get_group(key)
+        wrong = np.where(rows["y_sadness"] > 0.5, 1 - rows["p_sadness"].astype(float), rows["p_sadness"].astype(float))
+        limit = np.sort(wrong)[math.ceil((len(rows) + 1) * 0.7) - 1]
+        yes, no = 1 - test["p_sadness"].astype(float) <= limit, test["p_sadness"].astype(float) <= limit
+        held += list(np.where(test["y_sadness"] > 0.5, yes, no))
+        single += list(yes.to_numpy() != no.to_numpy())
+    found = record["outputs"]["sadness"]["answers"]
+    assert found["asked"] == 0.7
+    assert found["coverage"]["mean"] == pytest.approx(np.mean(held))
+    assert found["single"]["mean"] == pytest.approx(np.mean(single))
+    assert set(found["by_class"]) == {"yes", "no"}
+    assert "Conformal answers" in text_of(record, space.results / "several.json")
+
+
+def test_conformal_answers_of_exchangeable_utterances_keep_their_promise() -> None:
+    random, found = np.random.default_rng(0), []
+    for _ in range(60):
+        p = random.uniform(size=300)
+        frame = pd.DataFrame({"y_x": (random.uniform(size=300) < p**2).astype(float), "p_x": p, "run": 0, "fold": "0"})
+        frame["speaker"] = np.repeat(list("abc"), 100)
+        found.append(conformal_answers(frame[:200], frame[200:], "x", True, 0.9)["coverage"].mean)
+    assert np.mean(found) == pytest.approx(91 / 101, abs=0.015)
+
+
 def test_conformal_intervals_of_exchangeable_utterances_keep_their_promise() -> None:
     random = np.random.default_rng(0)
     found = []
@@ -177,10 +206,9 @@ def test_several_labels_have_each_its_scores(space: Workspace) -> None:
     assert record["data"]["classes"]["sadness"] == one["y_sadness"].sum()
     each = [((r["p_sadness"] > 0.5) != (r["y_sadness"] > 0.5)).mean() for _, r in test.groupby("run")]
     assert record["outputs"]["sadness"]["scores"]["Hamming"]["values"] == pytest.approx(each)
-    for option in ({"calibrate": True}, {"conformal": 0.9}, {"novelty": ["e"]}, {"explain": True}):
-        what = "classes or dimensions" if "conformal" in option else "classes"
+    for option in ({"calibrate": True}, {"novelty": ["e"]}, {"explain": True}):
         with pytest.raises(
-            ConfigError, match=rf"--{next(iter(option))} is of heads on {what}, and several learned labels"
+            ConfigError, match=rf"--{next(iter(option))} is of heads on classes, and several learned labels"
         ):
             evaluate("several", space, **option)
     with pytest.raises(ConfigError, match="no utterance of bare has several labels"):
@@ -297,7 +325,7 @@ def test_a_saved_regressor_of_scikit_learn_is_evaluated_at_home_and_elsewhere(sp
     assert record["scores"] == summary(space, "ridge")["pooled"]
     rows = pd.read_csv(space.results / record["files"]["suite"]["path"], dtype={"fold": str})
     own = rows[rows["fold"] == rows["fold"].iloc[0]]
-    head = load_head(space.results / "ridge" / f"run-000.fold-{own['fold'].iloc[0]}.safetensors")
+    head = load_head(space.results / "ridge" / f"run-000.fold-{int(own['fold'].iloc[0]):02}.safetensors")
     noisy = stored_block(space.features("d") / "toy@gsm.h5", "toy", list(own["utterance_id"]))
     answers = own[["p_arousal", "p_valence"]].to_numpy()
     np.testing.assert_allclose(answers, head.probabilities([noisy]), rtol=1e-5)

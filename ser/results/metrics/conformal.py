@@ -2,6 +2,7 @@
 
 - Sets of classes. The score of an utterance is 1 - p of its true class (LAC: Sadinle, Lei & Wasserman, JASA 2019; Angelopoulos
   & Bates, arXiv 2107.07511, section 1). The set of a test utterance is all classes whose 1 - p is no larger than the limit.
+- Of several labels each is a choice of two, with a set of answers of its own.
 - Intervals of dimensions. The score is |rated - predicted| (Lei et al., JASA 2018, section 2.2); the interval of a test
   utterance is its predicted value, give or take the limit.
 
@@ -68,6 +69,28 @@ def conformal_sets(
         "ci_95_speakers": _over_speakers(held, test["speaker"].astype(str).to_numpy()),
         "by_class": {name: float(held[label == k].mean()) for k, name in enumerate(classes) if (label == k).any()},
     }
+
+
+def conformal_answers(
+    test: pd.DataFrame, validation: pd.DataFrame, name: str, together: bool, coverage: float
+) -> dict[str, Any]:
+    """Measure the sets of answers, of `no` and `yes`, to one of several labels: `conformal_sets` of two classes.
+
+    The promise is of each label by itself, not of all labels of an utterance together.
+
+    Args:
+        name: of the label, whose truth is `y_<name>` and whose probability is `p_<name>`.
+    """
+
+    def of_two(rows: pd.DataFrame) -> pd.DataFrame:
+        p = rows[f"p_{name}"].to_numpy(dtype=np.float64)
+        has = rows[f"y_{name}"].to_numpy(dtype=np.float64) > 0.5
+        found: pd.DataFrame = rows[["run", "fold", "speaker"]].assign(
+            true=np.where(has, "yes", "no"), p_yes=p, p_no=1 - p
+        )
+        return found
+
+    return conformal_sets(of_two(test), of_two(validation), ("no", "yes"), together, coverage)
 
 
 def conformal_intervals(

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.results.metrics.conformal import conformal_intervals
+from ser.results.metrics.conformal import conformal_answers, conformal_intervals
 from ser.results.metrics.evaluation import units
 from ser.results.metrics.gaps import FEW, PERMUTATIONS
 from ser.results.metrics.intervals import RESAMPLES, describe, scores_drawn_again, unit_counts
@@ -51,11 +51,11 @@ def output_numbers(
     Args:
         test, validation: predictions with the columns of `Dimensions` or `Labels` (`ser.results.metrics.measures`).
         together: see `ser.results.metrics.evaluation.units`.
-        coverage: of the intervals of dimensions; None makes none.
+        coverage: of the intervals of dimensions, or the answers to labels; None makes none.
 
     Returns:
         output -> `scores`; `bias`, `slope` (None where predictions do not vary) and `gap`, described over units; `curve`:
-        `predicted`, `rated` and `n` of each bin, means over units; and `interval` where a coverage is given.
+        `predicted`, `rated` and `n` of each bin, means over units; and `interval` or `answers` where a coverage is given.
     """
     measure = measure_of(test)
     columns = [c for c in test.columns if not str(c).startswith(("p_", measure.truth))]
@@ -66,7 +66,9 @@ def output_numbers(
         unit = units(rows, together)
         scores = metrics_from_predictions(unit, [name])["pooled"]
         found[name] = {"scores": scores, **_agreement(unit, f"{measure.truth}{name}", f"p_{name}")}
-        if coverage is not None:
+        if coverage is not None and measure.kind == "labels":
+            found[name]["answers"] = conformal_answers(rows, validation[own], name, together, coverage)
+        elif coverage is not None:
             found[name]["interval"] = conformal_intervals(rows, validation[own], name, together, coverage)
     return found
 

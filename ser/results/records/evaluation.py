@@ -520,6 +520,9 @@ class EvaluatedOutput(Model, kw_only=True):
     gap: Annotated[Described, Meta(description="Mean distance of the curve from the predictions.")]
     curve: OutputCurve
     interval: ConformalInterval | UnsetType = UNSET
+    answers: Annotated[
+        ConformalSets | UnsetType, Meta(description="Of a label: sets of yes and no that are to hold the true one.")
+    ] = UNSET
 
 
 class MeasuredGender(Model, kw_only=True):

@@ -437,6 +437,22 @@ def output_tables(outputs: Mapping[str, EvaluatedOutput], unit: str) -> list[Blo
         heads = ["output", "asked", "hold the rating (95 % over speakers)", "interval"]
         note = "Margins are of the validation part of each run and fold; the promise holds for utterances of the same speakers."
         blocks.append(Table("Conformal intervals", heads, held, note=note))
+    answers = [
+        [
+            name,
+            f"{found.answers.asked:g}",
+            f"{number(found.answers.coverage.mean)} ({interval(found.answers.ci_95_speakers)})",
+            *(number(found.answers.by_class.get(answer)) for answer in ("yes", "no")),
+            number(found.answers.single.mean),
+            number(found.answers.empty.mean),
+        ]
+        for name, found in outputs.items()
+        if found.answers
+    ]
+    if answers:
+        heads = ["label", "asked", "hold the answer (95 % over speakers)", "of yes", "of no", "one answer", "none"]
+        note = "Sets of yes and no for each label by itself; limits are of the validation part of each run and fold."
+        blocks.append(Table("Conformal answers", heads, answers, note=note))
     heads = ["output", "bin", "utterances", "predicted", "rated"]
     return [*blocks, Table("Means of predicted and rated values, by the prediction", heads, curve, closed=True)]
 
