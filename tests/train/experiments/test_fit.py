@@ -97,7 +97,9 @@ def test_what_changes_the_numbers_is_another_experiment(maker: Any, tmp_path: An
 
     def hash_of() -> str:
         options = FoldOptions(file=folds)
-        summary = fit("toy", maker.space, scheme=str(scheme), protocol="emobox", folds=options, runs=1, **FAST)
+        summary = fit(
+            "toy", maker.space, scheme=str(scheme), protocol="emobox", folds=options, runs=1, **{**FAST, "epochs": 1}
+        )
         return str(summary["config_hash"])
 
     write(lambda i, k: i.split("-")[1][1:])
