@@ -141,8 +141,8 @@ def _alone(work: Work[Any]) -> Iterator[None]:
     with path.open("ab") as lock:  # the kernel frees it when this process ends, however it does
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino  # else another has removed it
-        except BlockingIOError:
+            free = path.stat().st_ino == os.fstat(lock.fileno()).st_ino
+        except (BlockingIOError, FileNotFoundError):  # another has it, or had it and has removed it
             free = False
         except OSError as error:
             raise SerError(

@@ -302,6 +302,13 @@ def test_equal_commands_at_once(
         assert "the same command submits its jobs just now. Give it again in a minute, and it watches those." in said
         assert not list(sbatch.iterdir())
         other.kill()  # its lock ends with it
+    lock = tmp_path / "jobs.lock"
+    with (
+        monkeypatch.context() as patched
+    ):  # another has submitted, and removes its lock after this one has opened the file
+        patched.setattr(slurm.fcntl, "flock", lambda *_: lock.unlink())
+        assert "the same command submits its jobs just now" in numbers()[1]
+    assert not list(sbatch.iterdir())
     queue, looks = SlurmQueue(), []
 
     def both_watch(jobs: slurm.Jobs) -> dict[str, str]:
