@@ -27,7 +27,19 @@ from ser.workspace import Workspace
 SAVING = ("fit", "combine", "transfer", "adapt", "finetune")  # commands with --save
 Key = tuple[int, str]  # run and fold
 
-head_of_file = lru_cache(maxsize=4)(load_head)  # the last ones are kept
+
+def head_of_file(path: Path) -> SavedHead:
+    """Read a saved head; the last ones are kept as long as their files are the same."""
+    try:
+        state = path.stat()
+    except OSError:
+        return load_head(path)  # which says why
+    return _kept_head(path, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=4)
+def _kept_head(path: Path, *_: int) -> SavedHead:
+    return load_head(path)
 
 
 @dataclass(frozen=True, eq=False)

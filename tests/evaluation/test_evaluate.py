@@ -157,6 +157,26 @@ def test_of_its_own_corpus_the_recorded_test_rows_are_evaluated(space: Path) -> 
     assert record["ensemble"]["comparison"]["difference"] == pytest.approx(gap)
 
 
+def test_a_head_that_replaces_another_is_read_anew(space: Path) -> None:
+    def probabilities(seed: int) -> Any:
+        fit(
+            "c",
+            space,
+            save=True,
+            protocol="speaker",
+            output=space / "results" / "mine.json",
+            **{**FAST, "runs": 1, "seed": seed},
+        )
+        _, path = evaluate("mine", space, dataset="b")
+        (space / "results" / "mine.json").unlink()
+        shutil.rmtree(space / "results" / "mine")
+        return path.with_suffix(".predictions.csv").read_text()
+
+    first, other = probabilities(0), probabilities(1)
+    assert first != other
+    assert probabilities(0) == first
+
+
 def test_test_labels_do_not_touch_the_temperature(space: Path) -> None:
     before = evaluated(space, "whole", calibrate=True)
     for file in (space / "results" / "whole").glob("*.csv"):
