@@ -25,7 +25,9 @@ from ser.metadata.table import Table, load_table
 from ser.results.metrics import evaluation, gaps
 from ser.results.metrics.conformal import conformal_sets
 from ser.results.records.evaluation import EvaluatedGroups, Evaluation, OutputEvaluation
-from ser.train.runs.plan import workers
+from ser.train.option import converted
+from ser.train.runs.options import option_fields
+from ser.train.runs.plan import pick_device, workers
 from ser.workers.engine import LOCAL, Engine, refuse_contradictions
 from ser.workspace import Workspace, open_workspace
 
@@ -89,7 +91,10 @@ def evaluate(
         StoreError: features that are not those of the heads.
     """
     started, clock = datetime.now(timezone.utc), time.monotonic()
-    refuse_contradictions(jobs, backend, address)
+    device = str(converted(option_fields()["device"], device))
+    refuse_contradictions(jobs, backend, address, device)
+    if backend == LOCAL or device == "auto":  # the workers of a cluster may have a GPU that this machine has not
+        device = pick_device(device)
     space = open_workspace(workspace)
     found = find_model(str(model), space, amount)
     if conformal is not None and not 0 < conformal < 1:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ser.accelerator import ALL_GPUS
 from ser.errors import ConfigError
 from ser.outside import VARIABLE, call
 from ser.workers import processes
@@ -34,12 +35,19 @@ class Engine:
     workspace: Path = Path()
 
 
-def refuse_contradictions(jobs: int | None, backend: str, address: str | None) -> None:
+def refuse_contradictions(jobs: int | None, backend: str, address: str | None, device: str) -> None:
     """Refuse options that contradict each other.
 
     Raises:
-        ConfigError: an address for processes of this machine, or a number of these for a cluster.
+        ConfigError: an address for processes of this machine, or a number of these, or all of its GPUs, for a cluster.
     """
+    if backend != LOCAL and device == ALL_GPUS:
+        raise ConfigError(
+            f"--device {ALL_GPUS} is for one machine",
+            expected="--device cuda, for workers that each see a GPU",
+            found=f"--backend {backend}",
+            option="device",
+        )
     if backend == LOCAL and address is not None:
         raise ConfigError(
             f"--address {address} means nothing to --backend {LOCAL}",

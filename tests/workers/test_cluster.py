@@ -310,3 +310,7 @@ def test_options_that_contradict_the_backend(maker: Any) -> None:
         evaluate("none", maker.space, address="a:1")
     with pytest.raises(ConfigError, match="--device cuda:all is for one machine"):
         fit("toy", maker.space, backend="dask", device="cuda:all")
+    with pytest.raises(ConfigError, match="--device cuda:all is for one machine"):
+        evaluate("none", maker.space, backend="dask", device="cuda:all")
+    with pytest.raises(ConfigError, match="expected auto, cpu, cuda, cuda:N, cuda:all or mps"):
+        evaluate("none", maker.space, device="gpu0")

@@ -15,7 +15,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ser.accelerator import ALL_GPUS
 from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS, TARGETS, parse_target
 from ser.registry import names, resolve
@@ -320,14 +319,7 @@ def _unknown(function: str, key: str, known: list[str]) -> ConfigError:
 def _refuse_contradictions(options: FitOptions) -> None:
     """Refuse a named store of a modality that is left out, folds or workers that are described twice, and what would be
     ignored beside another option."""
-    refuse_contradictions(options.jobs, options.backend, options.address)
-    if options.device == ALL_GPUS and options.backend != LOCAL:
-        raise ConfigError(
-            f"--device {ALL_GPUS} is for one machine",
-            expected="--device cuda, for workers that each see a GPU",
-            found=f"--backend {options.backend}",
-            option="device",
-        )
+    refuse_contradictions(options.jobs, options.backend, options.address, options.device)
     if options.shard is not None:
         try:
             parse_shard(options.shard)
@@ -362,8 +354,7 @@ def _refuse_what_is_of_classes(options: FitOptions) -> None:
         kind = parse_target(options.target).kind
     except ConfigError:  # the table says what it has
         return
-    typed = any(word.partition("=")[0] == "--scheme" for word in options.command.split())
-    unnamed = ("native",) if typed else ("native", option_fields()["scheme"].default)
+    unnamed = ("native", option_fields()["scheme"].default)  # a default that is given says nothing
     for name, asked in (("scheme", options.scheme not in unnamed), ("stratified", options.stratified)):
         if asked and kind == DIMENSIONS:
             raise ConfigError(

@@ -41,6 +41,7 @@ from ser.train.loop.data import Data, Resident
 from ser.train.loop.prediction import predict
 from ser.train.loop.trainer import train
 from ser.train.losses._base import Batch, term
+from ser.train.runs.options import read_options
 
 QUICK: dict[str, Any] = {"folds": 3, "runs": 2, "epochs": 4, "jobs": 1, "protocol": "speaker"}
 SMALL: dict[str, Any] = {"lr": 1e-2, "head_options": {"hidden": 64}}
@@ -397,6 +398,14 @@ def test_several_labels_of_a_table_are_learned_each_by_itself(maker: Any, tmp_pa
         assert found["pooled"][name]["values"][0] == pytest.approx(value)
 
 
+def test_a_default_scheme_that_is_typed_says_nothing(rated: Any) -> None:
+    asked = {"target": "arousal", "scheme": "4"}
+    both = [
+        read_options(fit, rated.space, "mlp", {**asked, "command": said}) for said in ("ser.fit", "ser fit --scheme 4")
+    ]
+    assert [options.scheme for options in both] == ["4", "4"]
+
+
 @pytest.mark.parametrize(
     ("target", "options", "match"),
     [
@@ -422,7 +431,6 @@ def test_several_labels_of_a_table_are_learned_each_by_itself(maker: Any, tmp_pa
         ("votes", {"loss": "kl,emd:0.5", "label_smoothing": 0.1}, "label_smoothing means nothing to loss kl,emd"),
         ("arousal", {"batch_size": 1}, "loss ccc of one utterance has no gradient"),
         ("arousal", {"scheme": "6"}, "--scheme is of classes, and --target arousal has none"),
-        ("arousal", {"scheme": "4", "command": "ser fit --scheme 4"}, "--scheme is of classes"),
         ("arousal", {"stratified": True}, "--stratified is of classes, and --target arousal has none"),
         ("emotion", {"normalize": "none", "limit": 2.0}, "--feature-limit 2 is of standardised features"),
     ],
