@@ -69,7 +69,7 @@ from ser.workers.engine import CLUSTERS, LOCAL
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Record.  [default: beside the summary]"
 )
-@click.option("--device", default="cpu", show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="As of ser fit.")
 @click.option(
     "--memory",
     type=Number(min=0),
