@@ -175,14 +175,19 @@ def form_notes(
     known = [(name, one) for name, one in zip(names, headers, strict=True) if one is not None]
     low, high = (min(r, rate) for r in (trained.lowest_rate, trained.highest_rate))
     span = f"{low} Hz" if low == high else f"{low} to {high} Hz"
-    for odd, what in (
-        ([(n, h) for n, h in known if min(h.rate, rate) < OTHER_BAND * low], "a narrower band"),
-        ([(n, h) for n, h in known if OTHER_BAND * min(h.rate, rate) > high], "a wider band"),
-    ):
+    narrow = [(n, h.rate) for n, h in known if min(h.rate, rate) < OTHER_BAND * low]
+    wide = [(n, h.rate) for n, h in known if OTHER_BAND * min(h.rate, rate) > high]
+    lost = max((hertz for _, hertz in narrow), default=0) // 2
+    for odd, band, follows in (
+        (narrow, "narrower", f"they lack what lies above {lost} Hz, which the head heard in training. Train on recordings of "
+         "that rate, or measure what that costs: ser evaluate --suite."),
+        (wide, "wider", f"the head hears what lies above {high // 2} Hz, which it never met in training. Resample them to "
+         f"{high} Hz."),
+    ):  # fmt: skip
         if odd:
-            shown = _first([f"{name} ({one.rate} Hz)" for name, one in odd])
-            lost = f"; the head heard what lies above {odd[0][1].rate // 2} Hz" if what == "a narrower band" else ""
-            yield f"{len(odd)} of {len(names)} recordings have {what} than those in training ({span}{lost}): {shown}"
+            shown = _first([f"{name} ({hertz} Hz)" for name, hertz in odd])
+            count = f"{len(odd)} of {len(names)} recordings"
+            yield f"{count} have a {band} band than those in training ({span}): {shown}; {follows}"
     several = [f"{name} ({one.channels})" for name, one in known if one.channels > trained.channels == 1]
     if mixed and several:
         yield (

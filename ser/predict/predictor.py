@@ -10,12 +10,13 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from ser.errors import AudioError
-from ser.predict.inputs import Inputs, check_inputs
+from ser.predict.inputs import MIX, Inputs, check_inputs
 from ser.predict.judge import Judge
 from ser.predict.long_recordings import table_of
 from ser.predict.predictions import form_notes, long_note, notes, novelty_note, prediction_table, scales_note
 from ser.predict.recordings import RecordingLike, as_recordings
 from ser.predict.timeline import TimelineOptions
+from ser.predict.turns import CAMPPLUS
 
 if TYPE_CHECKING:
     from ser.results.plotting.style import Figure
@@ -102,15 +103,34 @@ class Predictor(Judge):
         return draw(sound, rate, row, self.head.target, one.name)
 
     def timeline(
-        self, recording: Path | str | tuple[NDArray[Any], float], window: float, **options: Any
+        self,
+        recording: Path | str | tuple[NDArray[Any], float],
+        window: float,
+        *,
+        hop: float | None = None,
+        channels: str = MIX,
+        rows: str = "segments",
+        smooth: float = 0.0,
+        min_confidence: float = 0.0,
+        vad: str = "",
+        diarize: bool = False,
+        speakers: int | None = None,
+        speaker_encoder: str = CAMPPLUS,
     ) -> pd.DataFrame:
         """Predict a long recording over time.
 
         Args:
             recording: a file's path; or samples, `(samples,)` or `(samples, channels)`, and their rate in Hz.
             window: s that are heard at once.
-            options: others of `ser.predict.timeline.TimelineOptions`: hop, channels, rows, smooth, min_confidence, vad,
-                diarize, speakers, speaker_encoder.
+            hop: s between two windows; None is a quarter of the window.
+            channels: `mix`, the mean of all; `split`, each by itself; or the number of one, from 0.
+            rows: `segments`, or `windows`: one row for each window.
+            smooth: s of a moving average over steps; 0 is none.
+            min_confidence: a probability; a segment or window whose largest is below it has no answer.
+            vad: `silero`, a detector of speech; "" hears all that is not silent.
+            diarize: true tells speakers apart; the detector of speech is on then.
+            speakers: their number in the recording; None: a limit of the distance decides.
+            speaker_encoder: the name or folder of the encoder whose features tell speakers apart.
 
         Returns:
             One row for each segment (or window): `file`, `start` and `end` in s, `channel` where channels are split or one was
@@ -120,7 +140,10 @@ class Predictor(Judge):
             ConfigError: options that do not fit, or a head that cannot hear windows.
             AudioError: the recording cannot be read.
         """
-        return table_of(self, recording, TimelineOptions(window, **options))
+        options = TimelineOptions(
+            window, hop, channels, rows, smooth, min_confidence, vad, diarize, speakers, speaker_encoder
+        )
+        return table_of(self, recording, options)
 
     def answer(self, inputs: Inputs) -> pd.DataFrame:
         """Predict as `predict`, from inputs that were checked before."""

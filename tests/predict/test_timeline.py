@@ -1,9 +1,11 @@
 """Long recordings: windows, their join over time, pipes; each window as the same samples by themselves."""
 
+import inspect
 import io
 import itertools
 import json
 import struct
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -319,3 +321,9 @@ def test_a_detector_of_speech_leaves_out_noise(trained: Path, predictor: ser.Pre
 def test_python_options_are_checked(predictor: ser.Predictor) -> None:
     with pytest.raises(ConfigError, match="--window"):
         predictor.timeline((np.ones(100), 8000), -1)
+
+
+def test_the_options_from_python_are_those_of_the_command() -> None:
+    named = list(inspect.signature(ser.Predictor.timeline).parameters.values())[2:]
+    assert [(p.name, p.default) for p in named[1:]] == [(f.name, f.default) for f in fields(TimelineOptions)[1:]]
+    assert named[0].name == fields(TimelineOptions)[0].name == "window"
