@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -58,13 +59,14 @@ class Ray(Cluster):
         return self.call.remote(envelope)
 
     def finished(self, futures: list[Any], what: str) -> Iterable[Any]:
-        silent = 0.0
+        answered = time.monotonic()
         while True:
             done: Iterable[Any] = self.ray.wait(futures, num_returns=1, timeout=PATIENCE_SECONDS)[0]
             if done:
                 return done
-            silent = 0.0 if _answers(self.place) else silent + PATIENCE_SECONDS
-            if silent >= LOST_SECONDS:  # after 60 Ray would end this process
+            if _answers(self.place):  # asking takes long where the machine is off
+                answered = time.monotonic()
+            elif time.monotonic() - answered >= LOST_SECONDS:  # after 60 Ray would end this process
                 raise lost("Ray", what, f"nothing answers at {self.place}")
 
     def result(self, future: Any, what: str) -> Any:

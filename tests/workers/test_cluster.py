@@ -24,7 +24,7 @@ from ser.errors import ConfigError, SerError
 from ser.evaluation.evaluate import evaluate
 from ser.train.experiments.fit import fit
 from ser.workers import engine as door
-from ser.workers import envelopes
+from ser.workers import envelopes, ray
 from ser.workers.engine import CLUSTERS, Engine, as_finished
 from ser.workers.envelopes import FOLDER, Envelopes, open_envelope, shared_folder
 from ser.workers.ray import Ray, offer_token
@@ -200,18 +200,30 @@ def test_a_lost_workers_unit_is_done_by_another_and_a_lost_cluster_is_said(tmp_p
     assert not list(tmp_path.glob(f"{FOLDER}/*"))
 
 
-def test_a_head_of_ray_that_no_longer_answers_is_said_before_ray_ends_the_process() -> None:
+@pytest.mark.parametrize("connecting", [0.0, 4.5])  # seconds: a port that refuses, and a machine that is off
+def test_a_head_of_ray_that_no_longer_answers_is_said_before_ray_ends_the_process(
+    connecting: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster, asked = object.__new__(Ray), []
+    asks = ray._answers
+
+    def answers(place: str) -> bool:
+        found = asks(place)
+        asked.append(0.0 if found else connecting)
+        return found
+
+    monkeypatch.setattr(ray, "_answers", answers)
+    monkeypatch.setattr(ray, "time", SimpleNamespace(monotonic=lambda: sum(asked)))
 
     def wait(futures: list[Any], num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
         asked.append(timeout)
-        return (futures[:1], []) if len(asked) == 20 else ([], futures)
+        return (futures[:1], []) if asked.count(timeout) == 20 else ([], futures)
 
     cluster.ray = SimpleNamespace(wait=wait)
     cluster.place = f"127.0.0.1:{_port()}"
     with pytest.raises(SerError, match=rf"naps: the Ray cluster was lost; found nothing answers at {cluster.place}"):
         cluster.finished(["one"], "naps")
-    assert sum(asked) < 60
+    assert sum(asked) < 45
     with socket.socket() as head:  # one that answers may take as long as it likes
         head.bind(("127.0.0.1", 0))
         head.listen(32)
