@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -190,35 +191,21 @@ class _OneAnswer:
 
 def speakers(args: argparse.Namespace) -> None:
     """The diarization error of `--diarize` on calls of two speakers on one channel, pairs of one gender and of two in turns."""
-    from itertools import chain, combinations, zip_longest
-
-    from ser.audio.reading import load
     from ser.audio.streams import Stream
-    from ser.metadata.table import load_table
     from ser.predict.timeline import Timeline, TimelineOptions
     from ser.predict.turns import Diarizer
-    from ser.workspace import Workspace
 
-    frame = load_table(args.dataset, Workspace(args.workspace)).frame
-    gender = frame.groupby("speaker")["gender"].first()
-    rng = np.random.default_rng(0)
-    pairs = list(combinations(sorted(frame["speaker"].unique()), 2))
-    same = [
-        [p for p in rng.permutation(pairs).tolist() if (gender[p[0]] == gender[p[1]]) is one] for one in (True, False)
-    ]
-    drawn = [p for p in chain.from_iterable(zip_longest(*same)) if p][: args.pairs]
     apart = Diarizer(args.encoder, args.number, args.weights, "cpu", lambda _: None)
     options = TimelineOptions(1.5, 0.5, diarize=True, speakers=args.number, speaker_encoder=args.encoder)
     errors: dict[str, list[tuple[float, float, float, int]]] = {"one gender": [], "two genders": []}
-    for pair in drawn:
-        sound, truth = _conversation(frame, args.root, pair, args.minutes * 60, rng, load)
+    for pair, genders, sound, truth in conversations(args):
         (turns,) = [apart.turns(Stream("call", RATE, 1, iter([sound])), [None])]
         rows = Timeline(_OneAnswer(), Stream("call", RATE, 1, iter([sound])), options, turns).rows()  # type: ignore[arg-type]
         said = np.zeros(len(truth), dtype=int)
         for row in rows:
             said[round(row["start"] / STEP) : round(row["end"] / STEP)] = row["speaker"] or 0
         found = _diarization_error(truth, said)
-        errors["one gender" if gender[pair[0]] == gender[pair[1]] else "two genders"].append(found)
+        errors[genders].append(found)
         print(
             pair, "error {:.3f}, of it confused {:.3f}; all one speaker {:.3f}; {} speakers".format(*found), flush=True
         )
@@ -231,10 +218,37 @@ def speakers(args: argparse.Namespace) -> None:
         )
 
 
+def conversations(
+    args: argparse.Namespace,
+) -> Iterator[tuple[list[str], str, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    """Draw calls of two speakers on one channel, pairs of one gender and of two in turns.
+
+    Yields:
+        The pair, `one gender` or `two genders`, sound `(samples, 1)`, and who speaks at each step: 1, 2, or 0 for nobody.
+    """
+    from itertools import chain, combinations, zip_longest
+
+    from ser.metadata.table import load_table
+    from ser.workspace import Workspace
+
+    frame = load_table(args.dataset, Workspace(args.workspace)).frame
+    gender = frame.groupby("speaker")["gender"].first()
+    rng = np.random.default_rng(0)
+    pairs = list(combinations(sorted(frame["speaker"].unique()), 2))
+    same = [
+        [p for p in rng.permutation(pairs).tolist() if (gender[p[0]] == gender[p[1]]) is one] for one in (True, False)
+    ]
+    for pair in [p for p in chain.from_iterable(zip_longest(*same)) if p][: args.pairs]:
+        genders = "one gender" if gender[pair[0]] == gender[pair[1]] else "two genders"
+        yield pair, genders, *_conversation(frame, args.root, pair, args.minutes * 60, rng)
+
+
 def _conversation(
-    frame: pd.DataFrame, root: Path, pair: list[str], seconds: float, rng: np.random.Generator, load: Any
+    frame: pd.DataFrame, root: Path, pair: list[str], seconds: float, rng: np.random.Generator
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Turns of one to three utterances of two speakers, `(samples, 1)`; at each step who speaks, 1 or 2, and 0 for nobody."""
+    """Turns of one to three utterances of two speakers, with pauses."""
+    from ser.audio.reading import load
+
     pieces, truth, turn = [], [], 0
     while sum(map(len, truth)) * STEP < seconds:
         own = frame[frame["speaker"] == pair[turn % 2]]

