@@ -136,7 +136,7 @@ def main() -> None:
 
 
 def report(calls: list[tuple[list[str], Array, Array]]) -> None:
-    """Print what each way of clustering makes of the calls, and each limit of alike speakers of the quiet ones."""
+    """Print what each way of clustering makes of the calls, and each limit of the quiet ones."""
     rng = np.random.default_rng(0)
     sets = {"calls": [(v[o > 0], o[o > 0]) for _, v, o in calls]}
     sets |= {f"{n} speakers": mixtures(calls, n) for n in (1, 2, 3, 4)}
@@ -148,11 +148,13 @@ def report(calls: list[tuple[list[str], Array, Array]]) -> None:
             f"{key} {np.mean([e for e, _ in f]):.3f} ({np.mean([n for _, n in f]):.1f})" for key, f in found.items()
         ]
         print(f"{name}: confused (clusters): {', '.join(words)}", flush=True)
-    odd = [(np.concatenate([v, np.abs(v).mean() * rng.normal(size=(1, v.shape[1]))]), t) for v, t in sets["calls"]]
-    for limit in (0.0, 0.5, 0.55, 0.6, 1.01):  # 0: all windows are speakers; above 1: one alone is never
-        way = with_limit("ALIKE", limit, 2)
-        wrong = [confused(way(v)[:-1], t)[0] for v, t in odd]
-        words = [f"beside one window of noise {np.mean(wrong):.3f} confused"]
+    odd = [
+        (np.concatenate([v, *2 * [np.abs(v).mean() * rng.normal(size=(1, v.shape[1]))]]), t) for v, t in sets["calls"]
+    ]
+    for limit in (-1.0, 0.25, 0.275, 0.3, 1.01):  # -1: few windows are always a speaker; above 1: never
+        way = with_limit("SIMILARITY", limit, 2)
+        wrong = [confused(way(v)[:-2], t)[0] for v, t in odd]
+        words = [f"beside two windows of noise {np.mean(wrong):.3f} confused"]
         for few in (1, 2, 3):
             made = quiet(calls, few)
             right = [
@@ -161,7 +163,7 @@ def report(calls: list[tuple[list[str], Array, Array]]) -> None:
                 for v, t in made
             ]
             words.append(f"of {len(made)} quiet speakers of {few} windows {np.mean(right):.2f} found")
-        print(f"two speakers, alike from {limit:g}: {', '.join(words)}", flush=True)
+        print(f"two speakers, limit {limit:g}: {', '.join(words)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIMILARITY = 0.275  # cosine: less similar clusters are two speakers of `CAMPPLUS` (made calls of EmoDB)
-LEAST = 4  # windows of a speaker, where the number of speakers is not given
-ALIKE = 0.55  # cosine of means: one speaker rather than two, where a single window would make the number full (EmoDB)
+LEAST = 4  # windows of a speaker, unless the number that was asked for would split another speaker
 MOST = 4000  # windows, or groups of neighbours, that are clustered: 64 MB of distances
 Vectors = NDArray[np.float64]
 
@@ -50,8 +49,8 @@ def clusters(vectors: Vectors, count: int | None) -> NDArray[np.int64]:
 def _of_number(unit: Vectors, group: NDArray[np.int64], tree: Vectors, count: int) -> Vectors:
     """The means of so many clusters.
 
-    A window that is a cluster of its own may be noise, or all that a speaker said. It is taken for noise where the others are
-    parted into `count` speakers who differ; where these would be alike (`ALIKE`), one speaker would be split to lose another.
+    Few windows that are a cluster may be noise, or all that a speaker said. They are taken for noise where the others are parted
+    into `count` speakers less similar than `SIMILARITY`; otherwise one speaker would be split to lose another.
     """
     from scipy.cluster.hierarchy import fcluster
 
@@ -59,10 +58,13 @@ def _of_number(unit: Vectors, group: NDArray[np.int64], tree: Vectors, count: in
     for cut in range(count, len(tree) + 2):
         labels = fcluster(tree, cut, "maxclust")[group]
         sizes = np.bincount(labels)
-        if (sizes > 1).sum() >= count:
-            means = _means(unit, labels, np.argsort(-sizes, kind="stable")[:count])
-            if np.triu(means @ means.T, 1).max() < ALIKE:
-                return means
+        if (sizes >= LEAST).sum() >= count:
+            kept = np.argsort(-sizes, kind="stable")[:count]
+            centres = np.stack([unit[labels == k].mean(axis=0) for k in kept])
+            if (
+                np.triu(centres @ centres.T, 1).max() < SIMILARITY
+            ):  # the mean cosine of their windows, as of average linkage
+                return _means(unit, labels, kept)
             break
     return _means(unit, first)
 
