@@ -49,7 +49,7 @@ def clusters(vectors: Vectors, count: int | None) -> NDArray[np.int64]:
 def _of_number(unit: Vectors, group: NDArray[np.int64], tree: Vectors, count: int) -> Vectors:
     """The means of so many clusters.
 
-    Few windows that are a cluster may be noise, or all that a speaker said. They are taken for noise where the others are parted
+    Few windows that are a cluster may be noise, or all that a speaker said. They are noise where the others are parted
     into `count` speakers less similar than `SIMILARITY`; otherwise one speaker would be split to lose another.
     """
     from scipy.cluster.hierarchy import fcluster
