@@ -139,7 +139,10 @@ def report(calls: list[tuple[list[str], Array, Array]]) -> None:
     """Print what each way of clustering makes of the calls, and each limit of the quiet ones."""
     rng = np.random.default_rng(0)
     sets = {"calls": [(v[o > 0], o[o > 0]) for _, v, o in calls]}
-    sets |= {f"{n} speakers": mixtures(calls, n) for n in (1, 2, 3, 4)}
+    sets |= {
+        f"{n} speakers": mixtures(calls, n)
+        for n in range(1, min(4, len({name for pair, _, _ in calls for name in pair})) + 1)
+    }
     ways: dict[str, Way] = {f"limit {x}": with_limit("SIMILARITY", x, None) for x in (0.2, 0.25, 0.275, 0.3, 0.35, 0.4)}
     ways |= {f"spectral, merged to {x}": lambda v, x=x: spectral(v, x) for x in (0.8, 0.7, 0.6, 0.55, 0.5)}
     for name, way in ways.items():
