@@ -10,9 +10,10 @@ from ser.errors import ConfigError
 from ser.export.citations import bibtex
 from ser.export.origins import Origin, limits
 from ser.jsonfile import plain
-from ser.results.cells import head_of, interval, number
+from ser.results.cells import head_of, interval, number, over_runs
 from ser.results.records.data_facts import DataFacts, data_facts
 from ser.results.records.model import Summary
+from ser.results.records.stamps import EQUAL_RUNS
 from ser.results.report.background import audit_lines, flat
 from ser.results.result import Result
 from ser.train.model_folder import ModelConfig
@@ -39,7 +40,7 @@ def model_card(config: ModelConfig, origins: Sequence[Origin], result: Result | 
         "Use": _use(config),
         "How good it is": _numbers(config, record),
         "What a reader must know": [
-            *_bullets(config.stamps or ["No stamps: the checks found nothing."]),
+            *_bullets(_stamps(config, record) or ["No stamps: the checks found nothing."]),
             *_bullets(notes),
         ],
         "Training": _training(config, record),
@@ -71,6 +72,12 @@ def _front_matter(origins: Sequence[Origin]) -> str:
 
 def _bullets(lines: Sequence[str]) -> list[str]:
     return [f"- {line}" for line in lines]
+
+
+def _stamps(config: ModelConfig, record: Summary | None) -> list[str]:
+    """The heads' stamps, and the one that only the predictions of all runs can tell."""
+    equal = [] if record is None else [s for s in record.stamps if s == EQUAL_RUNS]
+    return list(dict.fromkeys([*config.stamps, *equal]))
 
 
 def _opening(config: ModelConfig) -> list[str]:
@@ -128,7 +135,7 @@ def _numbers(config: ModelConfig, record: Summary | None) -> list[str]:
     ]
     for name, metric in record.pooled.items():
         speakers = interval(metric.ci_95_speakers or None)
-        lines.append(f"| {head_of(name)} | {number(metric.mean)} | {speakers} | {interval(metric.ci_95)} |")
+        lines.append(f"| {head_of(name)} | {number(metric.mean)} | {speakers} | {over_runs(metric)} |")
     if record.per_class:
         rows = [
             f"| {name} | {number(s.recall)} | {number(s.precision)} | {s.support:g} |"

@@ -137,7 +137,7 @@ class ScoreRow(NamedTuple):
     Attributes:
         of: the variant, the amount of target data, or the pair of corpora; "" where there is one thing only.
         split: `validation`, `test` (mean over folds) or `pooled`.
-        ci_95_low, ci_95_high: over runs; None where there are fewer than three.
+        ci_95_low, ci_95_high: over runs; None where there are fewer than three, or all are equal.
         n: number of runs.
     """
 

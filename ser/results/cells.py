@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ser.results.records.model import Comparison, Described, Metrics, Spread, Tested
+from ser.results.records.model import Comparison, Described, Interval, Metrics, Spread, Tested
 
 ABSENT = "-"
 HEADS = {
@@ -58,9 +58,14 @@ def interval(values: Sequence[float] | None) -> str:
     return f"{values[0]:.3f} to {values[1]:.3f}" if values else ABSENT
 
 
+def runs_interval(metric: Described | None) -> Interval:
+    """The interval over runs; None under `FEW_RUNS`, and where all runs are equal: its width of 0 is no certainty."""
+    return metric.ci_95 if metric is not None and metric.n >= FEW_RUNS and len(set(metric.values)) > 1 else None
+
+
 def over_runs(metric: Described | None) -> str:
-    """The interval over runs; `-` under `FEW_RUNS`."""
-    return interval(metric.ci_95 if metric is not None and metric.n >= FEW_RUNS else None)
+    """`runs_interval` in words; `-` where there is none."""
+    return interval(runs_interval(metric))
 
 
 def with_interval(metric: Described) -> str:

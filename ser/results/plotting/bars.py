@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from ser.results.cells import FEW_RUNS
+from ser.results.cells import FEW_RUNS, runs_interval
 from ser.results.plotting.style import PALETTE, Figure
 from ser.results.records.model import Described
 
@@ -29,10 +29,10 @@ class Estimate(NamedTuple):
 
     @classmethod
     def of(cls, metric: Described | None) -> "Estimate | None":
-        """A metric described over runs; over few runs the interval says nothing and is left out."""
+        """A metric described over runs; over few or equal runs the interval says nothing and is left out."""
         if metric is None:
             return None
-        return cls(metric.mean, metric.ci_95 if metric.n >= FEW_RUNS else None, metric.values)
+        return cls(metric.mean, runs_interval(metric), metric.values)
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,16 @@ class Series:
     colours: Sequence[str] = field(default=())
 
 
-def interval_note(n: int) -> str:
-    """The meaning of the lines over bars and points."""
-    return f"95 % intervals (t) over {n} runs" if n >= FEW_RUNS else "no intervals: fewer than 3 runs"
+def interval_note(metric: Described) -> str:
+    """The meaning of the lines over bars and points, of which this is one."""
+    if runs_interval(metric):
+        return f"95 % intervals (t) over {metric.n} runs"
+    return f"no intervals: {f'fewer than {FEW_RUNS} runs' if metric.n < FEW_RUNS else 'all runs are equal'}"
 
 
-def points_note(n: int) -> str:
+def points_note(metric: Described) -> str:
     """The meaning of the lines and the small dots of `points`."""
-    return interval_note(n) + ("; small: each run" if 1 < n <= SOME_RUNS else "")
+    return interval_note(metric) + ("; small: each run" if 1 < metric.n <= SOME_RUNS else "")
 
 
 def bars(

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from ser.errors import ConfigError
 
+EQUAL = "all runs are equal"
+EQUAL_RUNS = f"{EQUAL}: their predictions do not differ"
+
 
 @dataclass(frozen=True)
 class Void:

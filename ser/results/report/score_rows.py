@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from ser.results.blocks import ScoreRow
-from ser.results.cells import FEW_RUNS, csv_text
+from ser.results.cells import csv_text, runs_interval
 from ser.results.records.evaluation import PROBABILITIES, Evaluation, OutputEvaluation
 from ser.results.records.model import Described, FewshotSummary, Metrics, Summary
 from ser.results.studies import StudyRecord
@@ -28,7 +28,7 @@ def score_rows(record: object) -> list[ScoreRow]:
     """A row for each split and metric of a result, of each of a study's variants, methods or cells."""
     found = []
     for of, split, metric, value in _values(record):
-        low, high = (value.ci_95 if value.n >= FEW_RUNS else None) or (None, None)
+        low, high = runs_interval(value) or (None, None)
         numbers = (value.mean, value.std, low, high, value.n)
         found.append(ScoreRow(str(record.experiment), of, split, metric, *numbers))  # type: ignore[attr-defined]
     return found
@@ -89,7 +89,7 @@ def _summary_csv(record: Summary | FewshotSummary) -> str:
     for of, splits in _parts(record):
         amount = "0" if of == "no target data" else of.rstrip("%")
         for split, name, m in ((s, n, v) for s, scores in splits.items() for n, v in scores.items()):
-            low, high = m.ci_95 or (None, None)
+            low, high = (m.ci_95 if len(set(m.values)) > 1 else None) or (None, None)
             values = " ".join(map(str, m.values))
             rows.append((record.experiment, amount, split, name, m.mean, m.std, low, high, m.n, values))
     return csv_text(SUMMARY_COLUMNS, rows)

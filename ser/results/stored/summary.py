@@ -25,6 +25,7 @@ from ser.results.records.model import (
     Suspect,
 )
 from ser.results.records.names import AMOUNTS, amount_name, amount_of, amount_value, config_hash, run_name
+from ser.results.records.stamps import EQUAL, EQUAL_RUNS
 
 ZERO = amount_name(0)
 
@@ -61,11 +62,22 @@ class FinishedExperiment:
             self.command,
             self.config,
             self.data,
-            self.stamps,
+            [*self.stamps, *self._equal_runs()],
             self.started,
             self.seconds,
             self.device,
         )
+
+    def _equal_runs(self) -> list[str]:
+        """The stamp of several runs with the same predictions, where none says so yet: whether an estimator draws at random
+        depends on its options and its data, so that the predictions alone tell."""
+        runs = [own for _, own in self.predictions.groupby("run")]
+        if len(runs) < 2 or any(EQUAL in stamp for stamp in self.stamps):
+            return []
+        keys = [k for k in ("fold", "split", "utterance_id", *AMOUNTS) if k in self.predictions.columns]
+        tidy = (own.drop(columns=["run", "seed"], errors="ignore").sort_values(keys, ignore_index=True) for own in runs)
+        first = next(tidy)
+        return [EQUAL_RUNS] if all(first.equals(own) for own in tidy) else []
 
     def rows(self) -> list[RunRow]:
         """The runs as the summary lists them."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import SerError
+from ser.results.records.stamps import EQUAL_RUNS
 from ser.results.result import Result
 from ser.results.stored.runs import write_record
 from ser.results.stored.summary import opening
@@ -98,13 +99,15 @@ def study(
         raise next(v.error for v in variants if v.error is not None)
     for variant in sound:
         variant.result.summarise(part=True)
+    equal = [v.name for v in sound if EQUAL_RUNS in v.result.stamps]
+    told = [EQUAL_RUNS] if len(equal) == len(sound) else [f"{one}: {EQUAL_RUNS}" for one in equal]
     fields = {
         **opening(
             name,
             command,
             config,
             data,
-            list(stamps),
+            list(dict.fromkeys([*stamps, *told])),
             options.started,
             sum(v.result.seconds for v in sound) if seconds is None else seconds(),
             experiments[0].job.device,

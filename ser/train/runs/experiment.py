@@ -70,7 +70,8 @@ class Experiment:
 
     @property
     def stamps(self) -> list[str]:
-        return self.job.stamps
+        """Those known before training; once there is a summary, also what its predictions tell."""
+        return self.job.stamps if self.summary is None else self.summary.stamps
 
     @property
     def predictions(self) -> pd.DataFrame:

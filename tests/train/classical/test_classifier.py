@@ -93,8 +93,10 @@ def test_what_is_not_random_is_fitted_once_a_fold(maker: Any, monkeypatch: pytes
     assert len(calls) == 6 * 2  # folds; training, then training and validation
     assert len(summary["runs"]) == 30
     assert set(summary["pooled"]["UA"]["values"]) == {summary["pooled"]["UA"]["mean"]}
+    assert "UA" in repr(summary)
+    assert "over runs" not in repr(summary)
     stamps = " ".join(summary["stamps"])
-    assert "all runs are equal" in stamps
+    assert stamps.count("all runs are equal") == 1
     assert "softmax of decision_function, not calibrated" in stamps
     calls.clear()
     fit("toy", maker.space, head="sklearn:SVC", runs=5, refit="never", **TOY)
@@ -110,6 +112,7 @@ def test_random_runs_differ_and_are_themselves(maker: Any) -> None:
     assert few["pooled"]["UA"]["values"] == many["pooled"]["UA"]["values"][:2]
     assert len(set(many["pooled"]["UA"]["values"])) > 1
     assert "equal" not in " ".join(many["stamps"])
+    assert "(95 % over runs " in repr(many)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from ser.predict.predictions import scales_note
 from ser.results.comparison.compare import compare_results
 from ser.results.listing import list_results
 from ser.results.metrics.measures import MEASURES, js, kl, measure_of
+from ser.results.records.stamps import EQUAL_RUNS
 from ser.results.report.results_list import list_table
 from ser.results.report.summary import summary_sections
 from ser.results.result import Result
@@ -119,6 +120,10 @@ def test_a_regressor_of_scikit_learn_is_the_line_to_beat(rated: Any) -> None:
     mine = summary_of(rated, target="arousal", epochs=10)
     ridge = summary_of(rated, target="arousal", head="sklearn:Ridge", epochs=None, save=True)
     assert sound(rated, ridge)
+    score = ridge["pooled"]["CCC"]["values"]
+    assert score == score[:1] * 2
+    assert ridge["stamps"].count(EQUAL_RUNS) == 1  # Ridge has a random_state, which its default solver leaves unused
+    assert EQUAL_RUNS not in mine["stamps"]
     frame = frame_of(rated, ridge).query("split == 'test' and run == 0 and fold == '0'")
     saved = load_head(rated.space.results / ridge["experiment"] / "run-000.fold-00.safetensors")
     assert (saved.target, saved.classes) == ("dimensions", ["arousal"])

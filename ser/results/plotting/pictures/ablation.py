@@ -16,8 +16,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     variants = result.record.variants
     values = [Estimate.of(v.pooled.of(metric)) for v in variants]
     figure = points([v.name for v in variants], values, FULL_NAMES[metric])
-    runs = variants[0].pooled.of(metric).n
-    title(figure, result.record, f"pooled over folds; {points_note(runs)}")
+    title(figure, result.record, f"pooled over folds; {points_note(variants[0].pooled.of(metric))}")
     return figure
 
 

@@ -17,8 +17,11 @@ def draw(result: StoredResult, metric: str) -> Figure:
     series = [Series(name, [Estimate.of(found[c][name]) for c in result.classes]) for name in SCORES]
     n = {c: (result.numbers.per_class or {})[c].support for c in result.classes}
     figure = bars([f"{c} (n {n[c]:g})" for c in result.classes], series, "score of the class, 0 to 1")
-    runs = len({r.run for r in result.runs})
-    title(figure, result.record, f"mean of each run's pooled test folds; lines: {interval_note(runs)}; n: utterances")
+    title(
+        figure,
+        result.record,
+        f"mean of each run's pooled test folds; lines: {interval_note(result.numbers.pooled.main)}; n: utterances",
+    )
     return figure
 
 

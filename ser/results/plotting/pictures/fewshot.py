@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from ser.results.cells import FEW_RUNS, many
+from ser.results.cells import many, runs_interval
 from ser.results.plotting.style import FULL_NAMES, PALETTE, Figure, title
 from ser.results.records.find import fact_of
 from ser.results.records.model import RANGES, AmountNumbers, Metrics, Spread
@@ -56,9 +56,9 @@ def draw(result: StoredResult, metric: str) -> Figure:
         shared.set_ylim(max(low, -0.02), min(high, 1.02))
     handles, labels = shared.get_legend_handles_labels() if shared else ([], [])
     figure.legend(handles, labels, loc="outside lower center", ncols=min(1 + len(panels), len(labels)), frameon=False)
-    n = next(iter(points.values())).pooled.of(metric).n
-    interval = ", 95 % intervals over runs" if n >= FEW_RUNS else ""
-    title(figure, result.record, f"{many(n, 'run')}{interval}, pooled over folds")
+    first = next(iter(points.values())).pooled.of(metric)
+    interval = ", 95 % intervals over runs" if runs_interval(first) else ""
+    title(figure, result.record, f"{many(first.n, 'run')}{interval}, pooled over folds")
     return figure
 
 
@@ -103,7 +103,7 @@ def _panel(axes: Axes, methods: Curves, share: bool, metric: str) -> None:
         style = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)], "label": name}
         mean = np.array([s.mean for s in scores])
         axes.plot(place, mean, markersize=5, linewidth=1.5, **style)  # type: ignore[arg-type]
-        if all(s.ci_95 and s.n >= FEW_RUNS for s in scores):
+        if all(map(runs_interval, scores)):
             low, high = np.array([s.ci_95 for s in scores]).T
             axes.errorbar(
                 place, mean, [mean - low, high - mean], color=style["color"], fmt="none", capsize=3, elinewidth=1

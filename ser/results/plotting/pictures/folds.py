@@ -19,8 +19,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     lines = [(mean, "--", f"mean over folds, {mean:.3f}")]
     series = [Series("", [Estimate.of(fold.of(metric)) for fold in folds.values()])]
     figure = bars(names, series, f"{FULL_NAMES[metric]} of the fold's test part", lines)
-    runs = len({r.run for r in result.runs})
-    title(figure, result.record, f"lines: {interval_note(runs)}; n: test utterances")
+    title(figure, result.record, f"lines: {interval_note(result.numbers.pooled.main)}; n: test utterances")
     return figure
 
 

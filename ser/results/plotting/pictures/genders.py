@@ -24,8 +24,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     figure = bars(
         [f"{g} (n {found[g].n})" for g in found], series, "score, 0 to 1" if "UA" in result.metrics else "score"
     )
-    runs = len({r.run for r in result.runs})
-    title(figure, result.record, f"lines: {interval_note(runs)}; n: utterances per run")
+    title(figure, result.record, f"lines: {interval_note(result.numbers.pooled.main)}; n: utterances per run")
     return figure
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from ser.results.cells import FEW_RUNS
+from ser.results.cells import runs_interval
 from ser.results.plotting.bars import Estimate, draw_points, interval_note, points_note
 from ser.results.plotting.style import FULL_NAMES, PALETTE, Figure, title
 from ser.results.stored_result import StoredResult
@@ -36,11 +36,11 @@ def draw(result: StoredResult, metric: str) -> Figure:
     if study.weights:
         handles, labels = ([*a, *b] for a, b in zip((handles, labels), below.get_legend_handles_labels(), strict=True))
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    runs = study.positions[0].pooled.of(metric).n
+    score = study.positions[0].pooled.of(metric)
     title(
         figure,
         study,
-        f"test pooled over folds; bands: {interval_note(runs)}" if runs >= FEW_RUNS else interval_note(runs),
+        f"test pooled over folds; bands: {interval_note(score)}" if runs_interval(score) else interval_note(score),
     )
     return figure
 
@@ -60,7 +60,7 @@ def _curves(axes: Axes, study: Study, metric: str) -> None:
         scores = [getattr(p, part).of(metric) for p in study.positions]
         means = [s.mean for s in scores]
         axes.plot(numbers, means, color=colour, marker=marker, markersize=5, linewidth=1.5, label=NAMES[part])
-        if all(s.ci_95 and s.n >= FEW_RUNS for s in scores):
+        if all(map(runs_interval, scores)):
             low, high = np.array([s.ci_95 for s in scores]).T
             axes.fill_between(numbers, low, high, color=colour, alpha=0.2, linewidth=0)
     best = study.best
@@ -87,8 +87,9 @@ def _weights(axes: Axes, study: Study) -> None:
     means = [w.weight.mean for w in weights]
     axes.bar([w.layer for w in weights], means, color=PALETTE[5], width=0.7)
     for w in weights:
-        if w.weight.ci_95 and w.weight.n >= FEW_RUNS:
-            axes.plot([w.layer] * 2, w.weight.ci_95, color="black", linewidth=1.4, solid_capstyle="butt")
+        ends = runs_interval(w.weight)
+        if ends:
+            axes.plot([w.layer] * 2, ends, color="black", linewidth=1.4, solid_capstyle="butt")
     axes.axhline(1 / len(weights), color="black", linestyle=":", linewidth=1, label="equal weights")
     axes.set_ylim(0, None)
     axes.set_ylabel("learned weight")
@@ -104,5 +105,5 @@ def _poolings(study: Study, metric: str) -> Figure:
         values = [Estimate.of(getattr(p, part).of(metric)) for p in study.positions]
         draw_points(axes, names, values, f"{NAMES[part]} {FULL_NAMES[metric]}")
         axes.locator_params(axis="x", nbins=5)
-    title(figure, study, points_note(study.positions[0].pooled.of(metric).n))
+    title(figure, study, points_note(study.positions[0].pooled.of(metric)))
     return figure

@@ -23,8 +23,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
         names, [Estimate.of(s.validation.of(metric)) for s in done[:MANY]], f"validation {FULL_NAMES[metric]}"
     )
     cut = f"; the best {MANY} of {len(done)} settings" if len(done) > MANY else ""
-    runs = done[0].validation.of(metric).n
-    title(figure, result.record, f"on validation, not on test; {points_note(runs)}{cut}")
+    title(figure, result.record, f"on validation, not on test; {points_note(done[0].validation.of(metric))}{cut}")
     return figure
 
 

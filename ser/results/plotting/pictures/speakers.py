@@ -39,9 +39,8 @@ def draw(result: StoredResult, metric: str) -> Figure:
     figure = bars(
         [f"{s} (n {found[s].n})" for s in shown], [series], f"{metric} of the speaker's utterances", lines, key
     )
-    runs = len({r.run for r in result.runs})
     cut = f"; the best and the worst {MANY // 2} of {len(order)} speakers" if len(shown) < len(order) else ""
-    title(figure, result.record, f"lines: {interval_note(runs)}; n: utterances per run{cut}")
+    title(figure, result.record, f"lines: {interval_note(result.numbers.pooled.main)}; n: utterances per run{cut}")
     return figure
 
 

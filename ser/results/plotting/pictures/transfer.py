@@ -26,8 +26,11 @@ def draw(result: StoredResult, metric: str) -> Figure:
     )
     values = [Estimate(c.difference, c.ci_95) for c in gains]
     draw_points(below, [c.variant for c in gains], values, "gain in UA over source only", zero=0)
-    runs = variants[0].pooled.of(metric).n
-    title(figure, result.record, f"pooled over folds; above {points_note(runs)}; below 95 % intervals of paired gains")
+    title(
+        figure,
+        result.record,
+        f"pooled over folds; above {points_note(variants[0].pooled.of(metric))}; below 95 % intervals of paired gains",
+    )
     return figure
 
 
