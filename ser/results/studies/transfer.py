@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from ser.jsonfile import Model, Word, require
 from ser.results.blocks import Block, Table
-from ser.results.cells import ABSENT, TESTED, main_head, number, score_cells, score_heads, tested, with_interval
+from ser.results.cells import ABSENT, TESTED, main_head, many, number, score_cells, score_heads, tested, with_interval
 from ser.results.cross_corpus import shared_classes, suspect_line, suspects_notice
 from ser.results.records.data_facts import data_facts
 from ser.results.records.model import Beside, Metrics, Stamps, Suspect
@@ -80,12 +80,14 @@ class Study(StudyRecord, kw_only=True):
         return [(v.name, v.record) for v in self.variants]
 
     def lead(self) -> str:
-        first, *others = self.variants
-        best = max(others, key=lambda v: v.pooled.main.mean, default=first)
-        return (
-            f"{main_head(first.pooled)} on {self.dataset}: {first.name} {with_interval(first.pooled.main)}, highest "
-            f"{best.name} {with_interval(best.pooled.main)}, {best.pooled.main.n} runs."
-        )
+        asked = [v for v in self.variants if v.method not in ("none", "oracle")]
+        best = max([v for v in asked if v.chosen is not False], key=lambda v: v.pooled.main.mean, default=None)
+        bounds = [v for v in self.variants if v.method in ("none", "oracle")]
+        several = "highest of the methods " if len({v.method for v in asked}) > 1 else ""
+        told = [] if best is None else [f"{several}{best.name} {with_interval(best.pooled.main)}"]
+        told += [f"{v.name} {with_interval(v.pooled.main)}" for v in bounds]
+        main = self.variants[0].pooled
+        return f"{main_head(main)} on {self.dataset}: {'; '.join(told)}; {many(main.main.n, 'run')}."
 
     def blocks(self) -> list[Block]:
         some = any(v.selection_score is not UNSET for v in self.variants)

@@ -266,6 +266,8 @@ def test_finetuning_goes_on_from_the_source(space: Any) -> None:
     ua = {v["name"]: v["pooled"]["UA"]["mean"] for v in moved["variants"]}
     assert set(ua) == {SOURCE_ONLY, "fine-tuned, encoder frozen", TARGET_ONLY}
     assert moved["variants"][0] == still["variants"][0]
+    each = [f"{n} {ua[n]:.3f}" for n in ("fine-tuned, encoder frozen", SOURCE_ONLY, TARGET_ONLY)]
+    assert f"UA on a -> b: {'; '.join(each)}; 2 runs." in repr(moved)
 
 
 def test_what_cannot_be_adapted_is_refused(space: Any) -> None:
