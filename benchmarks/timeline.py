@@ -191,6 +191,8 @@ class _OneAnswer:
 
 def speakers(args: argparse.Namespace) -> None:
     """The diarization error of `--diarize` on calls of two speakers on one channel, pairs of one gender and of two in turns."""
+    import soxr
+
     from ser.audio.streams import Stream
     from ser.predict.timeline import Timeline, TimelineOptions
     from ser.predict.turns import Diarizer
@@ -199,8 +201,10 @@ def speakers(args: argparse.Namespace) -> None:
     options = TimelineOptions(1.5, 0.5, diarize=True, speakers=args.number, speaker_encoder=args.encoder)
     errors: dict[str, list[tuple[float, float, float, int]]] = {"one gender": [], "two genders": []}
     for pair, genders, sound, truth in conversations(args):
-        (turns,) = [apart.turns(Stream("call", RATE, 1, iter([sound])), [None])]
-        rows = Timeline(_OneAnswer(), Stream("call", RATE, 1, iter([sound])), options, turns).rows()  # type: ignore[arg-type]
+        if args.rate != RATE:
+            sound = soxr.resample(sound, RATE, args.rate)
+        (turns,) = [apart.turns(Stream("call", args.rate, 1, iter([sound])), [None])]
+        rows = Timeline(_OneAnswer(), Stream("call", args.rate, 1, iter([sound])), options, turns).rows()  # type: ignore[arg-type]
         said = np.zeros(len(truth), dtype=int)
         for row in rows:
             said[round(row["start"] / STEP) : round(row["end"] / STEP)] = row["speaker"] or 0
@@ -335,6 +339,7 @@ def main() -> None:
     pairs.add_argument("--number", type=int, help="of speakers, where it is given")
     pairs.add_argument("--pairs", type=int, default=12)
     pairs.add_argument("--minutes", type=float, default=3)
+    pairs.add_argument("--rate", type=int, default=RATE, help="Hz of the calls: 8000 is a telephone's")
     pairs.set_defaults(run=speakers)
     for name, function in (("score", score), ("length", length)):
         part = parts.add_parser(name)

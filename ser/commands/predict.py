@@ -44,7 +44,9 @@ from ser.commands._types import Folder, Number, Pairs
     "--vad", type=click.Choice(["silero"]), help="Leave out the steps in which nobody speaks (pip install 'ser[vad]')."
 )
 @click.option(
-    "--diarize", is_flag=True, help="Tell speakers apart: a column speaker (needs --window; with --vad silero)."
+    "--diarize",
+    is_flag=True,
+    help="Tell speakers apart: a column speaker; what is not speech has no row, as with --vad silero (needs --window).",
 )
 @click.option(
     "--speakers", type=click.IntRange(min=1), help="Of --diarize: their number.  [default: as the voices differ]"

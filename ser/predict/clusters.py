@@ -46,6 +46,20 @@ def clusters(vectors: Vectors, count: int | None) -> NDArray[np.int64]:
     return nearest
 
 
+def most_alike(vectors: Vectors, labels: NDArray[np.int64]) -> tuple[int, int, float]:
+    """The two clusters that are most alike, and the mean cosine of their vectors, as average linkage has it.
+
+    Args:
+        vectors: `(n, features)`.
+        labels: of each its cluster, `(n,)`, of two or more.
+    """
+    unit, names = _unit(vectors), np.unique(labels)
+    centres = np.stack([unit[labels == k].mean(axis=0) for k in names])
+    cosines = np.where(np.triu(np.ones((len(names), len(names)), dtype=bool), 1), centres @ centres.T, -np.inf)
+    one, other = np.unravel_index(cosines.argmax(), cosines.shape)
+    return int(names[one]), int(names[other]), float(cosines[one, other])
+
+
 def _of_number(unit: Vectors, group: NDArray[np.int64], tree: Vectors, count: int) -> Vectors:
     """The means of so many clusters.
 

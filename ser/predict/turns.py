@@ -19,8 +19,10 @@ from ser.extract.encoder import Encoder, load
 from ser.extract.encoding import Outcome, encode_each
 from ser.extract.options import EncoderOptions
 from ser.extract.plan import batches
-from ser.predict.clusters import clusters
+from ser.metadata.parsing import few
+from ser.predict.clusters import SIMILARITY, Vectors, clusters, most_alike
 from ser.predict.head_encoders import audio_for
+from ser.predict.predictions import OTHER_BAND
 from ser.predict.speech import SpeechDetector
 from ser.predict.windows import heard, windows
 
@@ -94,8 +96,9 @@ class Diarizer:
         self.encoder: Encoder = load(name, "audio", options)
         self.encoder.prepare([], {})
         self.of_speakers = self.encoder.identity.get("plugin") == "speaker"
+        self.knows_limit = self.encoder.identity.get("weights_sha256") == CAMPPLUS_WEIGHTS
         self.speakers, self.say = speakers, say
-        if speakers is None and self.encoder.identity.get("weights_sha256") != CAMPPLUS_WEIGHTS:
+        if speakers is None and not self.knows_limit:
             raise ConfigError(
                 f"--speaker-encoder {name} without --speakers",
                 expected=f"--speakers N beside it: the distance between two speakers is known of {CAMPPLUS} alone",
@@ -129,11 +132,7 @@ class Diarizer:
                 vectors = (vectors - vectors.mean(0)) / np.maximum(vectors.std(0), 1e-9)
             middles = np.array([middle for _, middle in places])
             owner = _numbered(clusters(vectors, self.speakers), middles)
-            doubt = (
-                "" if self.speakers else "; emotions change a voice, and two may be alike: give --speakers N if known"
-            )
-            self.say(f"{stream.name}: {owner.max()} speakers in {len(found)} windows of speech{doubt}")
-            self._name_quiet(stream.name, owner, middles)
+            self._say_doubts(stream, vectors, owner, middles)
         own = [np.array([k == channel for k, _ in places], dtype=bool) for channel in range(len(channels))]
         return Turns(
             [np.array([m for k, m in places if k == c]) for c in range(len(channels))], [owner[o] for o in own]
@@ -168,15 +167,33 @@ class Diarizer:
         order = sorted(range(len(places)), key=places.__getitem__)
         return [places[k] for k in order], [found[k] for k in order], whole
 
-    def _name_quiet(self, name: str, owner: NDArray[np.int64], middles: NDArray[np.float64]) -> None:
-        """Name the speakers of few windows."""
-        for speaker, count in enumerate(np.bincount(owner)):
-            if 0 < count < FEW:
-                first = middles[owner == speaker].min() - WINDOW / 2
+    def _say_doubts(
+        self, stream: Stream, vectors: Vectors, owner: NDArray[np.int64], middles: NDArray[np.float64]
+    ) -> None:
+        """Say how many speakers there are, and what makes that unsure: a narrow band, like voices, speakers of few windows."""
+        counts = np.bincount(owner)[1:]
+        found = f"{_counted(len(counts), 'speaker')} in {_counted(len(owner), 'window')} of speech"
+        unsure = "" if self.speakers else "; emotions change a voice, and two may be alike: give --speakers N if known"
+        self.say(f"{stream.name}: {found}{unsure}")
+        if stream.rate < OTHER_BAND * self.encoder.sample_rate:
+            self.say(
+                f"{stream.name}: nothing above {stream.rate // 2} Hz, where {self.encoder.name}, which tells speakers apart, "
+                f"hears up to {self.encoder.sample_rate // 2} Hz: expect more errors, check some turns by ear"
+            )
+        if self.speakers and self.knows_limit and len(counts) > 1:
+            first, second, cosine = most_alike(vectors, owner)
+            if cosine >= SIMILARITY:
                 self.say(
-                    f"{name}: speaker {speaker} has {count} windows of speech ({WINDOW:g} s each, the first at {first:.1f} s): "
-                    "too few to be sure of"
+                    f"{stream.name}: speakers {first} and {second} are as like as one voice (cosine {cosine:.2f}; two are "
+                    f"mostly below {SIMILARITY:g}): are there {self.speakers}?"
                 )
+        quiet = (np.flatnonzero(counts < FEW) + 1).tolist()
+        if quiet:
+            shown = [f"{k} ({counts[k - 1]}, from {middles[owner == k].min() - WINDOW / 2:.1f} s on)" for k in quiet]
+            self.say(
+                f"{stream.name}: of {len(quiet)} of {_counted(len(counts), 'speaker')} there are fewer than {FEW} windows of "
+                f"{WINDOW:g} s, too few to be sure of: {few(shown, 3)}"
+            )
 
     def _embed(
         self,
@@ -195,6 +212,10 @@ class Diarizer:
                     places.append(waiting[k][0])
                     found.append(answer)
         waiting.clear()
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _numbered(labels: NDArray[np.int64], middles: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -113,7 +113,7 @@ class _Loud:
 class _Level:
     """An encoder of two numbers: the mean and the spread of the samples."""
 
-    sample_rate, minimum, budget, equal = 8000, 400, 30000, False
+    name, sample_rate, minimum, budget, equal = "level", 8000, 400, 30000, False
 
     def costs(self, lengths: list[int]) -> list[int]:
         return lengths
@@ -125,6 +125,7 @@ class _Level:
 def _diarizer(speakers: int | None, said: list[str]) -> Diarizer:
     made = Diarizer.__new__(Diarizer)
     made.encoder, made.of_speakers, made.speakers, made.say = _Level(), True, speakers, said.append  # type: ignore[assignment]
+    made.knows_limit = True
     return made
 
 
@@ -148,6 +149,32 @@ def test_speakers_of_all_channels_are_numbered_as_they_are_heard(monkeypatch: py
     assert silent.at(0, 1) is None
 
 
+@pytest.mark.parametrize(("cosine", "doubted"), [(0.2, False), (0.6, True)])
+def test_a_narrow_band_and_two_speakers_of_one_voice_are_doubted(
+    cosine: float, doubted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    diarizer = _diarizer(2, said)
+    voices = np.array([[1, 0, 0], [cosine, np.sqrt(1 - cosine**2), 0]])
+    owner, middles = np.repeat([1, 2], 5), np.arange(10.0)
+    diarizer._say_doubts(Stream("x", 8000, 1, iter([])), 3 * voices[owner - 1], owner, middles)
+    assert said[0] == "x: 2 speakers in 10 windows of speech"
+    assert [f"speakers 1 and 2 are as like as one voice (cosine {cosine:.2f}; " in line for line in said[1:]] == [
+        True
+    ] * doubted
+    said.clear()
+    diarizer._say_doubts(Stream("x", 4000, 1, iter([])), voices[[0]], np.array([1]), middles[:1])
+    assert said[0] == "x: 1 speaker in 1 window of speech"
+    assert said[1].startswith(
+        "x: nothing above 2000 Hz, where level, which tells speakers apart, hears up to 4000 Hz: "
+    )
+    assert said[2].endswith("too few to be sure of: 1 (1, from -0.8 s on)")
+    many = np.repeat(np.arange(1, 13), 2)
+    diarizer._say_doubts(Stream("x", 8000, 1, iter([])), np.eye(24), many, np.arange(24.0))
+    assert len(said) == 5
+    assert said[4].endswith(" and 9 more")
+
+
 def _breaking(blocks: list[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
     yield from blocks
     raise AudioError("x cannot be decoded behind 13.0 s")
@@ -165,7 +192,9 @@ def test_a_recording_that_breaks_off_keeps_its_speakers_and_few_windows_are_name
     assert [found.at(0, t) for t in (2, 8, 11)] == [1, 1, 2]
     count = int((found.speakers[0] == 2).sum())
     assert 0 < count < turns.FEW
-    assert said[1].startswith(f"x: speaker 2 has {count} windows of speech (1.5 s each, the first at ")
+    assert said[1].startswith(
+        f"x: of 1 of 2 speakers there are fewer than 4 windows of 1.5 s, too few to be sure of: 2 ({count}, from "
+    )
     assert len(said) == 2
     few = _diarizer(99, said).turns(Stream("x", 8000, 1, _breaking(np.array_split(sound, 13))), [None])
     assert few.at(0, 2) is None
