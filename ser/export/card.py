@@ -10,6 +10,7 @@ from ser.errors import ConfigError
 from ser.export.citations import bibtex
 from ser.export.origins import Origin, limits
 from ser.jsonfile import plain
+from ser.metadata.targets import DIMENSIONS
 from ser.results.cells import head_of, interval, number, over_runs
 from ser.results.records.data_facts import DataFacts, data_facts
 from ser.results.records.model import Summary
@@ -126,9 +127,10 @@ def _numbers(config: ModelConfig, record: Summary | None) -> list[str]:
         else "These numbers are of the single heads, each on the utterances of its fold's test part, which it has not seen. "
         "The mean of all heads was not tested: on the same corpus it cannot be."
     )
+    scheme = f", scheme `{facts.scheme}`" if facts.scheme and config.outputs.target != DIMENSIONS else ""
     lines = [
         f"Protocol `{facts.protocol or '-'}`, {folds} {'fold' if folds == 1 else 'folds'}, {runs} "
-        f"{'run' if runs == 1 else 'runs'}, scheme `{facts.scheme or '-'}`. {whose}",
+        f"{'run' if runs == 1 else 'runs'}{scheme}. {whose}",
         "",
         "| metric, over the test utterances of all folds | mean over runs | 95 % over speakers | 95 % over runs |",
         "| --- | --- | --- | --- |",
@@ -196,12 +198,13 @@ _FOLDERS = ("--workspace", "--config", "--output", "--fold-file", "--part")
 
 def _limits(config: ModelConfig, origins: Sequence[Origin], record: Summary | None) -> list[str]:
     languages = sorted({o.language for o in origins if o.language})
+    gives = "estimates the ratings that" if config.outputs.target == DIMENSIONS else "names the emotion that"
     spoken = f" It was trained on speech in: {', '.join(languages)} (ISO 639-1)." if languages else ""
     lines = [
         "For research on speech emotion recognition, and as a part of systems whose answers people look at.",
         "Not for decisions about people: not for hiring, schooling, policing, insurance, border control or health. Some laws "
         "forbid systems that infer emotions at work and in education.",
-        f"It names the emotion that listeners or actors gave to such speech, not what somebody feels.{spoken}",
+        f"It {gives} listeners or actors gave to such speech, not what somebody feels.{spoken}",
     ]
     gap = getattr(record.groups, "gender_gap", None) if record is not None else None
     if gap is not None and gap.names:
@@ -232,7 +235,8 @@ def _files(config: ModelConfig) -> Iterator[str]:
     if config.weights:
         yield "- `weights.PART` is one vector of float32; `weights` of `config.json` has the place of each weight in it."
     else:
-        yield "- `classifier.skops` has the bytes of a skops file with the classifier of scikit-learn."
+        kind = "regressor" if config.outputs.target == DIMENSIONS else "classifier"
+        yield f"- `classifier.skops` has the bytes of a skops file with the {kind} of scikit-learn."
     if config.normalisation.by == "train":
         limit = config.normalisation.limit
         cut = f", and cut at ±{limit:g}" if limit else ""

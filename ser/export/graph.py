@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ser.errors import ConfigError
 from ser.extract.models.frozen_encoder import Frozen
+from ser.metadata.targets import DIMENSIONS
 from ser.results.metrics.calibration import FLOOR
 from ser.train.checkpoint import SavedHead
 from ser.train.classical.classifier import Classical
@@ -90,7 +91,8 @@ def refuse(head: SavedHead) -> None:
         ConfigError: a classifier of scikit-learn, a head on dialogues, or one that needs the statistics of other recordings.
     """
     if isinstance(head.config, Classical):
-        problem = f"{head.config.head}, a classifier of scikit-learn, is not exported to ONNX"
+        kind = "regressor" if head.target == DIMENSIONS else "classifier"
+        problem = f"{head.config.head}, a {kind} of scikit-learn, is not exported to ONNX"
     elif head.config.context != "utterance":
         problem = "a head on dialogues is not exported to ONNX"
     elif head.about.normalize in ("speaker", "corpus"):

@@ -234,6 +234,14 @@ def test_another_corpus_is_predicted_by_each_head(space: Path) -> None:
     np.testing.assert_allclose(first[P].to_numpy(), head.probabilities(list(data.blocks)), atol=1e-5)
 
 
+def test_a_class_without_utterances_is_named(space: Path) -> None:
+    record, path = evaluate("whole", space, dataset="b")
+    assert ": 64 utterances, 4 classes, " in " ".join(text_of(record, path).split())
+    changed = {**record, "data": {**record["data"], "classes": {**record["data"]["classes"], "anger": 0}}}
+    said = " ".join(text_of(changed, path).split())
+    assert ": 64 utterances, 3 of the head's 4 classes (none of anger), " in said
+
+
 def test_audio_that_was_trained_on_is_left_out_of_another_corpus(space: Path, maker_type: Any) -> None:
     maker = maker_type(space)
     maker.store("a", identity=SHARED, strength=0.6, source=bytes([7]) * 32)

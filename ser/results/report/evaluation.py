@@ -81,8 +81,13 @@ def _result(result: StoredResult) -> list[Block]:
     record: Evaluation = result.record
     ua, data = record.scores.main, record.data
     over = f" (95 % over speakers {interval(ua.ci_95_speakers)})" if ua.ci_95_speakers else ""
-    classes = len(data.classes)
-    what = f"{data.utterances} utterances, {classes} classes, {many(record.scores.main.n, record.unit)}"
+    classes, none = len(data.classes), [name for name, count in data.classes.items() if not count]
+    there = (
+        f"{classes - len(none)} of the head's {classes} classes (none of {', '.join(none)})"
+        if none
+        else f"{classes} classes"
+    )
+    what = f"{data.utterances} utterances, {there}, {many(record.scores.main.n, record.unit)}"
     lead = f"UA {number(ua.mean)}{over} on {data.dataset}: {what}. Chance is {number(1 / classes)}."
     rows = [
         [name, *score_cells(part.scores), interval(part.scores.main.ci_95_speakers or None), str(part.scores.main.n)]

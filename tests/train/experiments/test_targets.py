@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError
+from ser.export.folder import export_folder
+from ser.export.graph import refuse
 from ser.features.blocks import Block, stored_block
 from ser.features.tensors import load_labels
 from ser.metadata.table import load_table, make_table, write_table
@@ -131,6 +133,14 @@ def test_a_regressor_of_scikit_learn_is_the_line_to_beat(rated: Any) -> None:
     np.testing.assert_allclose(
         saved.probabilities([block])[:, 0], frame["p_arousal"], rtol=1e-6
     )  # records hold float32
+    with pytest.raises(ConfigError, match="sklearn:Ridge, a regressor of scikit-learn, is not exported"):
+        refuse(saved)
+    folder = export_folder(ridge["experiment"], rated.space, rated.space.root / "folder").path
+    card = (folder / "README.md").read_text()
+    assert "It estimates the ratings that listeners" in card
+    assert "with the regressor of scikit-learn" in card
+    assert "scheme `" not in card
+    assert f"- {EQUAL_RUNS}" in card
     compared = compare_results([mine["experiment"], ridge["experiment"]], rated.space.results)
     assert compared.metric == "CCC"
     gap = mine["pooled"]["CCC"]["mean"] - ridge["pooled"]["CCC"]["mean"]
