@@ -268,9 +268,11 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ConfigError(
-            f"cannot read the head {path}", found=reason, action="Train one with: ser fit ... --save"
-        ) from None
+        beside = (
+            sorted(p.name for p in path.parent.glob("*.safetensors")) if isinstance(error, FileNotFoundError) else []
+        )
+        action = f"Beside it: {', '.join(beside[:5])}." if beside else "Train one with: ser fit ... --save"
+        raise ConfigError(f"cannot read the head {path}", found=reason, action=action) from None
 
 
 def _facts(path: Path, text: str | None) -> HeadFacts:

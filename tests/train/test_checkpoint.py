@@ -449,3 +449,12 @@ def attempt(source: Path, path: Path, change: Change, cut: int, flips: list[tupl
     assert time.process_time() - begin < SECONDS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEGABYTES * 1024
     return not line
+
+
+def test_a_head_that_is_not_there_names_those_beside_it(tmp_path: Path) -> None:
+    for fold in ("00", "01"):
+        (tmp_path / f"run-000.fold-{fold}.safetensors").touch()
+    with pytest.raises(ConfigError, match=r"Beside it: run-000\.fold-00\.safetensors, run-000\.fold-01\.safetensors\."):
+        load_head(tmp_path / "run-000.fold-0.safetensors")
+    with pytest.raises(ConfigError, match="Train one with: ser fit"):
+        load_head(tmp_path / "elsewhere" / "run-000.fold-0.safetensors")
