@@ -1,6 +1,7 @@
 """The places of models, and the message where they are missing."""
 
 import json
+import os
 import shutil
 import socket
 import sys
@@ -191,6 +192,14 @@ def test_a_pickle_that_would_run_code_is_refused_without_torchs_advice(tiny: Tin
         base.load(str(folder), "text", EncoderOptions())
     assert "weights_only" not in caught.value.line()
     assert not (tmp_path / "ran").exists()
+
+
+def test_weights_that_were_cut_short_are_to_be_fetched_again(tiny: Tiny, tmp_path: Path) -> None:
+    folder = tmp_path / "cut"
+    shutil.copytree(tiny("bert"), folder)
+    os.truncate(folder / "model.safetensors", (folder / "model.safetensors").stat().st_size // 2)
+    with pytest.raises(EncoderError, match=r"damaged or was cut short. Copy or download it again"):
+        base.load(str(folder), "text", EncoderOptions())
 
 
 def test_a_folders_revision_is_not_known(tiny: Tiny, tmp_path: Path) -> None:

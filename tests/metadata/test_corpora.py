@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ser.errors import CorpusError
@@ -88,6 +89,14 @@ def test_emodb_from_its_wav_folder_and_without_rates(tmp_path: Path) -> None:
     assert rows("emodb", root / "wav")["03a01Fa"]["votes"] != ""
     (root / "erkennung.txt").unlink()
     assert rows("emodb", root)["03a01Fa"]["votes"] == ""
+
+
+def test_emodb_with_an_empty_rate(tmp_path: Path) -> None:
+    root = corpus("emodb").example(tmp_path)
+    write_text(root / "erkennung.txt", "Nr.\tSatz\terkannt\tnatuerlich\n1\t03a01Fa.wav\t65,00\t\n")
+    happy = rows("emodb", root)["03a01Fa"]
+    assert float(happy["recognition"]) == 65
+    assert np.isnan(happy["naturalness"])
 
 
 def test_emodb_with_a_rate_that_is_none(tmp_path: Path) -> None:

@@ -264,6 +264,8 @@ class TextEncoder(Encoder):
         try:
             with self._tokenizing:
                 return self.tokenizer(texts, verbose=False, **options)["input_ids"]
+        except MemoryError:
+            raise
         except Exception as error:  # of the tokenizers package, which has no class of its own for them
             raise EncoderError(f"{self.name}: its tokenizer does not read texts", found=error) from None
 

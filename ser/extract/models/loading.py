@@ -96,7 +96,10 @@ def why_unreadable(error: Exception) -> str:
         return (
             "a pickle that is damaged or holds more than tensors: it could run code, and is not read. Take safetensors"
         )
-    return str(error).split("\n")[0][:300]
+    reason = str(error).split("\n")[0][:300]
+    if type(error).__name__ == "SafetensorError":
+        return f"{reason}: a file that is damaged or was cut short. Copy or download it again"
+    return reason
 
 
 def refuse_missing(found: ModelFiles, lacking: Sequence[str], mismatched: Sequence[Any] = ()) -> None:

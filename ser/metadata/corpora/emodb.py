@@ -128,6 +128,8 @@ def _percentages(root: Path) -> dict[str, dict[str, float]]:
         if len(fields) < 3 or not fields[1]:
             continue
         for name, cell in zip(DIMENSIONS, fields[2:], strict=False):
+            if not cell:
+                continue  # not rated
             try:
                 percent = float(cell.replace(",", "."))
             except ValueError:
