@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from ser.audio import reading
@@ -17,6 +18,7 @@ from ser.features.blocks import Block
 from ser.predict.head_encoders import audio_for, load_encoder
 from ser.predict.inputs import Inputs
 from ser.predict.onnx_head import ENDING, OnnxHead, Waveform, load_onnx
+from ser.predict.predictions import scales_note
 from ser.predict.recordings import Recording
 from ser.results.metrics.calibration import scaled
 from ser.train.checkpoint import load_head, refuse_others
@@ -72,6 +74,11 @@ class Judge:
     def knows_novelty(self) -> bool:
         """True where all heads say what is novel to them."""
         return all(head.knows_novelty for head in self.heads)
+
+    def say_scales(self) -> None:
+        """Say the scale of each dimension, of a head that knows them."""
+        if self.head.about.scales is not UNSET:
+            self.say(scales_note(self.head.about.scales))
 
     def judge(self, inputs: Inputs) -> Answer:
         """Give the bare answer to inputs, without notes.

@@ -73,6 +73,7 @@ def follow(
     paths, left_out = ([Path("-")], "") if list(files) == [Path("-")] else audio_files(files)
     if left_out:
         predictor.say(f"left out: {left_out}")
+    predictor.say_scales()
     columns = columns_of(predictor, options)
     diarizer = _diarizer(predictor, options)
     rows = (

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from msgspec import UNSET
 from numpy.typing import NDArray
 
 from ser.errors import AudioError
 from ser.predict.inputs import MIX, Inputs, check_inputs
 from ser.predict.judge import Judge
 from ser.predict.long_recordings import table_of
-from ser.predict.predictions import form_notes, long_note, notes, novelty_note, prediction_table, scales_note
+from ser.predict.predictions import form_notes, long_note, notes, novelty_note, prediction_table
 from ser.predict.recordings import RecordingLike, as_recordings
 from ser.predict.timeline import TimelineOptions
 from ser.predict.turns import CAMPPLUS
@@ -150,9 +149,7 @@ class Predictor(Judge):
         errors, seconds, shares = self.judge(inputs)
         for note in notes(inputs, errors, self.reads_dialogues, self.head.standardises_by):
             self.say(note)
-        scales = self.head.about.scales
-        if scales is not UNSET:
-            self.say(scales_note(scales))
+        self.say_scales()
         far = long_note(inputs.names, np.where(errors == "", seconds, np.nan), self.head.longest)
         if far:
             self.say(far)

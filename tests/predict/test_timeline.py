@@ -5,11 +5,12 @@ import io
 import itertools
 import json
 import struct
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +22,7 @@ import ser
 from ser.audio.streams import Stream, open_file, open_pipe
 from ser.cli import main
 from ser.errors import AudioError, ConfigError
-from ser.predict.long_recordings import timeline_table
+from ser.predict.long_recordings import follow, timeline_table
 from ser.predict.timeline import Timeline, TimelineOptions
 from ser.predict.windows import windows
 from ser.synthesis import make_corpus
@@ -113,6 +114,17 @@ def test_a_table_of_errors_alone_has_texts_and_no_warning(predictor: ser.Predict
     assert one[["predicted", "error"]].to_numpy().tolist() == [["", "a.wav is empty"]]
     good = timeline_table([{"file": "a.wav", "predicted": "anger"}], predictor, options)
     assert good[["predicted", "error"]].to_numpy().tolist() == [["anger", ""]]
+
+
+def test_a_timeline_says_the_scales_of_its_dimensions(
+    trained: Path, predictor: ser.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    about = msgspec.structs.replace(predictor.head.about, scales={"arousal": {"low": 1, "high": 7}})
+    monkeypatch.setattr(predictor, "head", replace(predictor.head, about=about))
+    monkeypatch.setattr(predictor, "say", said.append)
+    next(follow(predictor, [trained / "call.wav"], None, TimelineOptions(4.0), None, row_by_row=True))
+    assert "scales: arousal 1 to 7" in said
 
 
 class _Fixed:
