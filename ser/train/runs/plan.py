@@ -82,10 +82,12 @@ def begins_with(tuned: Unit, plain: Unit) -> bool:
     first, own = tuned.folds[0].before, plain.folds[0]
     if a.tuning is None or b.tuning is not None or first is None or not own.stream or own.unlabelled is not None:
         return False
+    if a.data is not b.data or first.stream != own.stream:  # every unit is compared with every other
+        return False
     recipes = [(job.recipe, job.seed, job.device, job.normalize, job.limit, job.balance) for job in (a, b)]
     rows = [np.concatenate([fold.train, [-1], fold.validation]) for fold in (first, own)]
-    alike = a.data is b.data and recipes[0] == recipes[1] and np.array_equal(rows[0], rows[1])
-    return alike and first.stream == own.stream and a.rungs is None and b.rungs is None and not b.refits(own)
+    alike = recipes[0] == recipes[1] and np.array_equal(rows[0], rows[1])
+    return alike and a.rungs is None and b.rungs is None and not b.refits(own)
 
 
 def trained_along(units: Sequence[Unit]) -> list[Unit]:
