@@ -34,6 +34,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # No test is of a power cut, and what a killed process had written stays: to wait for the disk is a tenth of the clock.
 # `fstat` refuses what is no open file, as `fsync` does. Processes that tests start have the real one.
 os.fsync = os.fstat  # type: ignore[assignment]
+os.environ["COLUMNS"] = "80"  # the width where there is no terminal, as in CI
 # The same examples in every run of the suite: a change that is tested is judged by itself. A longer fuzz draws anew.
 settings.register_profile("suite", derandomize="SER_FUZZ_EXAMPLES" not in os.environ)
 settings.load_profile("suite")

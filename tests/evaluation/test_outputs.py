@@ -233,7 +233,9 @@ def view(space: Workspace, dataset: str, name: str, noise: float) -> None:
         writer.merge(ids)
 
 
-def test_the_suite_judges_dimensions_by_their_ccc(space: Workspace, tmp_path: Path) -> None:
+def test_the_suite_judges_dimensions_by_their_ccc(
+    space: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     view(space, "d", "gain-12", 0.0)
     view(space, "d", "gsm", 4.0)
     options: dict[str, Any] = {"suite": True, "views": ["gain-12", "gsm"], "limits": ["gender=1"]}
@@ -263,6 +265,7 @@ def test_the_suite_judges_dimensions_by_their_ccc(space: Workspace, tmp_path: Pa
     assert gap.difference == pytest.approx(own[best] - own[worst], abs=1e-6)
     assert speaker["value"] == pytest.approx(gap.difference - gap.chance.mean)
     assert suite["not_checked"] == ["language", "corpus"]
+    monkeypatch.setenv("COLUMNS", "200")
     text = " ".join(text_of(read_record(path), path).split())
     assert "loss of CCC" in text
     assert "CCC difference" in text
