@@ -225,6 +225,16 @@ def table_of_speech(root: Path) -> list[str]:
     return common
 
 
+def head_of_speech(root: Path) -> Path:
+    """Make that corpus, its MFCC and an experiment `results/mine.json` with saved heads in a workspace; gives its folder."""
+    common = table_of_speech(root)
+    level = ["--level", "utterance", "--jobs", "1"]
+    assert main(["extract", "--dataset", "mine", "--audio", "mfcc", *level, *common]) == 0
+    options = ["--protocol", "speaker", "--folds", "3", "--runs", "1", "--jobs", "1", "--save"]
+    assert main(["fit", *options, "--output", str(root / "results" / "mine.json"), *common]) == 0
+    return root
+
+
 @pytest.fixture
 def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Commands of SLURM that take jobs and do none: the folder has the scripts that were submitted."""

@@ -25,7 +25,7 @@ from ser.errors import AudioError, ConfigError
 from ser.predict.long_recordings import follow, timeline_table
 from ser.predict.timeline import Timeline, TimelineOptions
 from ser.predict.windows import windows
-from ser.synthesis import make_corpus
+from tests.conftest import head_of_speech
 
 RATE = 8000
 
@@ -33,14 +33,7 @@ RATE = 8000
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a saved head, and `call.wav`: ANG then SAD on channel 0, SAD then ANG on channel 1, 8 s in all."""
-    root = tmp_path_factory.mktemp("calls")
-    make_corpus(root / "corpus", seed=3, speakers=6, sentences=2, emotions=("ANG", "SAD"))
-    common = ["--workspace", str(root), "--quiet"]
-    assert main(["metadata", "--dataset", "mine", "--format", "cremad", "--root", str(root / "corpus"), *common]) == 0
-    level = ["--level", "utterance", "--jobs", "1"]
-    assert main(["extract", "--dataset", "mine", "--audio", "mfcc", *level, *common]) == 0
-    options = ["--protocol", "speaker", "--folds", "3", "--runs", "1", "--jobs", "1", "--save"]
-    assert main(["fit", *options, "--output", str(root / "results" / "mine.json"), *common]) == 0
+    root = head_of_speech(tmp_path_factory.mktemp("calls"))
     parts = {e: _of(root, e) for e in ("ANG", "SAD")}
     half = 4 * 16000
     left = np.concatenate([np.resize(parts[e], half) for e in ("ANG", "SAD")])

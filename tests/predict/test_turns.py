@@ -22,7 +22,7 @@ from ser.predict import clusters as module
 from ser.predict import turns
 from ser.predict.clusters import clusters
 from ser.predict.turns import Diarizer, Turns
-from ser.synthesis import make_corpus
+from tests.conftest import head_of_speech
 
 RATE = 16000
 
@@ -203,15 +203,7 @@ def test_a_recording_that_breaks_off_keeps_its_speakers_and_few_windows_are_name
 @pytest.fixture(scope="module")
 def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a saved head, and `call.wav`: one voice for 6 s, another for 6 s, the first for 6 s."""
-    root = tmp_path_factory.mktemp("turns")
-    make_corpus(root / "corpus", seed=3, speakers=6, sentences=2, emotions=("ANG", "SAD"))
-    common = ["--workspace", str(root), "--quiet"]
-    assert main(["metadata", "--dataset", "mine", "--format", "cremad", "--root", str(root / "corpus"), *common]) == 0
-    assert (
-        main(["extract", "--dataset", "mine", "--audio", "mfcc", "--level", "utterance", "--jobs", "1", *common]) == 0
-    )
-    options = ["--protocol", "speaker", "--folds", "3", "--runs", "1", "--jobs", "1", "--save"]
-    assert main(["fit", *options, "--output", str(root / "results" / "mine.json"), *common]) == 0
+    root = head_of_speech(tmp_path_factory.mktemp("turns"))
     voices = []
     for speaker in ("1002", "1005"):
         files = sorted((root / "corpus" / "AudioWAV").glob(f"{speaker}_*_SAD_*.wav"))
