@@ -71,11 +71,13 @@ class FinishedExperiment:
     def _equal_runs(self) -> list[str]:
         """The stamp of several runs with the same predictions, where none says so yet: whether an estimator draws at random
         depends on its options and its data, so that the predictions alone tell."""
-        runs = [own for _, own in self.predictions.groupby("run")]
-        if len(runs) < 2 or any(EQUAL in stamp for stamp in self.stamps):
+        if self.predictions["run"].nunique() < 2 or any(EQUAL in stamp for stamp in self.stamps):
             return []
         keys = [k for k in ("fold", "split", "utterance_id", *AMOUNTS) if k in self.predictions.columns]
-        tidy = (own.drop(columns=["run", "seed"], errors="ignore").sort_values(keys, ignore_index=True) for own in runs)
+        runs = self.predictions.groupby("run")  # one after another: the first two differ, mostly
+        tidy = (
+            own.drop(columns=["run", "seed"], errors="ignore").sort_values(keys, ignore_index=True) for _, own in runs
+        )
         first = next(tidy)
         return [EQUAL_RUNS] if all(first.equals(own) for own in tidy) else []
 
