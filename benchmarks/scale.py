@@ -1,6 +1,6 @@
 """The same training in one process, in two, on a local Dask cluster and on a local Ray cluster: numbers, time, lost workers.
 
-    python benchmarks/scale.py WORKSPACE DATASET STORE [--runs 40] [--epochs 100] [one loky dask ray]
+    python benchmarks/scale.py WORKSPACE DATASET STORE [--runs 40] [--epochs 100] [--stack 10] [one loky dask ray]
 
 The workspace has a table and a store of utterance level. Each cluster has two worker processes on this machine, over TCP.
 `dask-kill` and `ray-kill` end a worker by SIGKILL, twice, while it trains; `dask-lost` and `ray-lost` end the scheduler (Ray's
@@ -155,9 +155,10 @@ def main() -> None:
     parser.add_argument("ways", nargs="*", default=["one", "loky", "dask", "ray"])
     parser.add_argument("--runs", default="40")
     parser.add_argument("--epochs", default="100")
+    parser.add_argument("--stack", default="10", help="runs of one unit")
     given = parser.parse_intermixed_args()
     words = ["--workspace", str(given.workspace), "--dataset", given.dataset, "--audio", given.store, "--head", "mlp"]
-    words += ["--runs", given.runs, "--epochs", given.epochs, "--protocol", "speaker", "--folds", "6", "--stack", "10"]
+    words += ["--runs", given.runs, "--epochs", given.epochs, "--protocol", "speaker", "--folds", "6", "--stack", given.stack]
     words += ["--head-option", "hidden=64", "--device", "cpu"]
     first = None
     for way in given.ways:

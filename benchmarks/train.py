@@ -120,7 +120,9 @@ COMMANDS = {
 }
 
 
-def table(cases: list[str], scale: float, rounds: int, runs: int, epochs: int) -> None:
+def table(
+    cases: list[str], scale: float, rounds: int, runs: int, epochs: int, only: list[str] | None = None
+) -> None:
     """The table of what must be shown."""
     print(f"{os.cpu_count()} cores; load before {os.getloadavg()[0]:.1f}; medians of {rounds} rounds that take turns\n")
     print(
@@ -143,7 +145,7 @@ def table(cases: list[str], scale: float, rounds: int, runs: int, epochs: int) -
             "| task | script, s | ser, s | times faster | script, processor s | ser, processor s | times less | of equal work |"
         )
         print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
-        for task in COMMANDS:
+        for task in only or COMMANDS:
             script = [sys.executable, str(HERE / "seed_scripts.py"), task, str(space), str(runs), str(epochs)]
             taken: list[tuple[tuple[float, float], tuple[float, float]]] = []
             for number in range(rounds):
