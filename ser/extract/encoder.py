@@ -16,6 +16,7 @@ A plugin in `ser/extract/encoders/` is one file per family. It opens with its fa
     def accepts(name: str) -> bool           # optional: names that are neither of CHECKPOINTS nor the plugin's own
 """
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -156,6 +157,8 @@ def find(name: str, modality: str | None = None) -> ModuleType:
     for plugin in plugins.values():
         if kind in getattr(plugin, "FUNASR_MODELS", ()):
             return plugin
+    if modality == "text" and (other := audio_families().get(_model_type(Path(name).expanduser() / "config.json"))):
+        return other
     for plugin in sorted(plugins.values(), key=lambda p: modality not in (None, p.MODALITY)):
         if getattr(plugin, "accepts", lambda _: False)(name):
             return plugin
@@ -178,6 +181,15 @@ def _funasr_class(config: Path) -> str | None:
     return found and found[1]
 
 
+def _model_type(config: Path) -> str:
+    """The kind of model that a folder of transformers' layout says it is; "" where it does not say."""
+    try:
+        found = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(found.get("model_type", "")) if isinstance(found, dict) else ""
+
+
 def audio_families() -> dict[str, ModuleType]:
     """The plugin that reads a kind of audio model, by the `model_type` of the model's `config.json`."""
     plugins = [registry.load(ENCODERS, name) for name in registry.names(ENCODERS)]
@@ -195,6 +207,18 @@ def short_names(modality: str | None = None) -> list[str]:
     return found
 
 
+def refuse_other_modality(name: str, modality: str, plugin: ModuleType) -> None:
+    """Refuse an encoder of text under `--audio`, or one of audio under `--text`.
+
+    Raises:
+        ConfigError: it is of the other one.
+    """
+    if modality != plugin.MODALITY:
+        raise ConfigError(
+            f"--{modality} {name}: this is an encoder of {plugin.MODALITY}", expected=f"--{plugin.MODALITY} {name}"
+        )
+
+
 def load(name: str, modality: str, options: EncoderOptions) -> Encoder:
     """The encoder of that name.
 
@@ -208,10 +232,7 @@ def load(name: str, modality: str, options: EncoderOptions) -> Encoder:
     """
     name, _, revision = name.partition("@") if not Path(name).exists() else (name, "", "")
     plugin = find(name, modality)
-    if modality != plugin.MODALITY:
-        raise ConfigError(
-            f"--{modality} {name}: this is an encoder of {plugin.MODALITY}", expected=f"--{plugin.MODALITY}"
-        )
+    refuse_other_modality(name, modality, plugin)
     if options.level is not None and options.level not in plugin.LEVELS:
         raise ConfigError(f"{name} has no {options.level} level", expected=" or ".join(plugin.LEVELS))
     if revision:

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from ser import registry
 from ser.errors import ConfigError, CorpusError, EncoderError
-from ser.extract.encoder import ENCODERS, Encoder, find, load
+from ser.extract.encoder import ENCODERS, Encoder, find, load, refuse_other_modality
 from ser.extract.extraction import extract
 from ser.extract.options import PUBLISHED, STATISTICS, EncoderOptions
 from ser.extract.report import ExtractionReport
@@ -172,8 +172,7 @@ def checked(
         if request.revision is not None and len(wanted) > 1:
             raise ConfigError("--revision is a commit of one model", expected="NAME@REVISION where there are several")
         plugin = _plugin(name, modality)
-        if modality != plugin.MODALITY:
-            raise ConfigError(f"--{modality} {name}: this is an encoder of {plugin.MODALITY}")
+        refuse_other_modality(name, modality, plugin)
     if not (request.audio or request.text):
         say(f"{dataset}: encoders {', '.join(name for _, name in wanted)} (choose others with --audio and --text)")
     if source != text_sources.CORPUS and not any(modality == "text" for modality, _ in wanted):

@@ -16,7 +16,7 @@ from ser.metadata.labels import from_word, is_strange, one_spelling, several
 from ser.metadata.parsing import LOG, few
 from ser.metadata.schema import COLUMNS, NUMBER, RATINGS, Row, is_dimension
 from ser.metadata.table_files import RawRow
-from ser.metadata.words_in_cells import as_label, cleaned, is_missing, said, seconds_of
+from ser.metadata.words_in_cells import as_label, cleaned, is_missing, said, seconds_of, words_of_list
 
 
 def _also_in_ms(name: str, *others: str) -> tuple[str, ...]:
@@ -96,6 +96,7 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object, ratings: Sequ
     splits = {said(cells.get("split")).lower(): None for cells in listed} if "split" in columns else {}
     for k, cells in enumerate(listed):
         listed[k] = _row(cells, base, k + 1, where, scales, spelling)
+    _refuse_empty(ratings, listed, where)
     _name_rows(listed, starts, where, ignored)
     spelling.note()
     _note_splits(splits)
@@ -127,6 +128,17 @@ def _refuse_missing(ratings: Sequence[str], columns: Mapping[str, str], keys: Se
     for name in ratings:
         if name not in columns:
             raise CorpusError(f"{where}: --rating {name}: no column is called so", found=few(keys, 30))
+
+
+def _refuse_empty(ratings: Sequence[str], rows: Sequence[RawRow], where: object) -> None:
+    """Refuse a column that is to be learned and has nothing in it."""
+    for name in ratings:
+        if rows and all(row.get(name) is None for row in rows):
+            raise CorpusError(
+                f"{where}: --rating {name}: the column is empty in all {len(rows)} rows",
+                expected="numbers",
+                action="Fill it in, or leave this --rating out.",
+            )
 
 
 def _are_numbers(rows: Sequence[RawRow], key: str) -> bool:
@@ -189,18 +201,18 @@ def _note_labels(columns: Mapping[str, str], words: Sequence[str], keys: Sequenc
 
 
 def _in_one_cell(cell: str) -> list[str] | None:
-    """The labels of a cell of a column of several: with `;` whatever they are called, else as `several`; None for one label.
+    """The labels of a cell of a column of several: with `;` or as a list whatever they are called, else as `several`.
+
+    None for one label.
 
     >>> _in_one_cell("anger;grumpy;"), _in_one_cell(";"), _in_one_cell("sad, calm"), _in_one_cell("well-known, loud")
     (['anger', 'grumpy'], [], ['sad', 'calm'], None)
+    >>> _in_one_cell('["a", "unknown", "b"]')
+    ['a', 'b']
     """
-    if ";" in cell:
-        return [
-            part
-            for word in cell.split(";")
-            if (part := word.strip().strip("'\"[](){}").strip()) and not is_missing(part)
-        ]
-    return several(cell) or None
+    words = cell.split(";") if ";" in cell and words_of_list(cell) is None else several(cell)
+    parts = [part for word in words if (part := word.strip().strip("'\"[](){}").strip()) and not is_missing(part)]
+    return parts if words else None
 
 
 class _Spelling:
@@ -336,10 +348,13 @@ def _note_splits(splits: Iterable[str]) -> None:
 
 
 def _votes(given: Any) -> Any:
-    """Votes by emotion word, shares or counts, as shares by canonical emotion; other cells stay as they are."""
+    """Votes by emotion word, shares or counts, or a list of the words, as shares by canonical emotion; others as they are."""
     if isinstance(given, str) and given.startswith("{"):
         with suppress(ValueError):
             given = parse_json(given)
+    words = None if isinstance(given, dict) else words_of_list(said(given))
+    if words is not None:  # one for each annotator
+        given = dict(Counter(word for word in words if not is_missing(word)))
     if not isinstance(given, dict) or not all(type(n) in (int, float) and n >= 0 for n in given.values()):
         return None if is_missing(said(given)) else given
     votes: dict[str, float] = {}

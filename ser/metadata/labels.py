@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser.errors import ConfigError
+from ser.metadata.words_in_cells import words_of_list
 from ser.registry import unknown
 
 if TYPE_CHECKING:
@@ -92,14 +93,18 @@ def alike(one: str, other: str) -> bool:
 def several(cell: str, labels: Collection[str] = ()) -> list[str]:
     """The labels of a cell that holds more than one; [] for one label.
 
-    A class may be called `anger/frustration`: with a slash it is several only where a part is a label of its own too.
+    Those of a list (`["a", "b"]`) may be any words; otherwise all are words for emotions, or labels of the column. A
+    class may be called `anger/frustration`: with a slash it is several only where a part is a label of its own too.
 
     Args:
         labels: all that the column has.
 
-    >>> several("anger;sadness"), several("['sad', 'calm']"), several("happy/excited"), several("well-known, loud")
-    (['anger', 'sadness'], ['sad', 'calm'], [], [])
+    >>> several("anger;sadness"), several("['a', 'b']"), several("happy/excited"), several("well-known, loud")
+    (['anger', 'sadness'], ['a', 'b'], [], [])
     """
+    found = words_of_list(cell)
+    if found is not None:
+        return found if len(found) > 1 else []
     inner = cell.strip().strip("[](){}")
     for separator in ";|,+&/":
         parts = [part for p in inner.split(separator) if (part := p.strip().strip("'\"").strip())]

@@ -15,6 +15,9 @@ _UNSEEN = " \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0\xad\u1680\u2028\u2029\u202f\u205f
 )
 _QUOTES = "'\"`\u00b4\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
 
+_QUOTED_WORD = r"\"[^\"]*\"|'[^']*'"
+_QUOTED_WORDS = rf"(?:(?:{_QUOTED_WORD})\s*(?:,\s*)?)*"
+
 
 def said(value: Any) -> str:
     """A cell as text without white space and unseen characters at its ends; "" for an empty one."""
@@ -48,13 +51,31 @@ def seconds_of(value: Any) -> float | None:
     return int(hours) * 3600 + int(minutes) * 60 + float(f"{seconds}.{fraction}")
 
 
+def words_of_list(cell: str) -> list[str] | None:
+    """The words of a cell that is written as a list, as JSON, Python or NumPy do; None for any other cell.
+
+    >>> [words_of_list(cell) for cell in ('["a", "b"]', "['sad' 'calm']", "[0, 2]", "[]", "[laughs]")]
+    [['a', 'b'], ['sad', 'calm'], ['0', '2'], [], None]
+    """
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return None
+    inner = cell[1:-1].strip()
+    if re.fullmatch(_QUOTED_WORDS, inner):
+        return [said(one[1:-1]) for one in re.findall(_QUOTED_WORD, inner)]
+    parts = [said(part) for part in inner.split(",")]
+    return parts if len(parts) > 1 and all(parts) and not set(inner) & set("\"'[]") else None
+
+
 def as_label(value: Any) -> str:
     """A label as text: in the one encoding of accents, with single spaces, without quotation marks around it.
 
-    >>> as_label(' "very  sad"'), as_label("\\u2018sad\\u2019"), as_label(None)
-    ('very sad', 'sad', '')
+    >>> as_label(' "very  sad"'), as_label("\\u2018sad\\u2019"), as_label(["sad"]), as_label(None)
+    ('very sad', 'sad', 'sad', '')
     """
     word = " ".join(unicodedata.normalize("NFC", said(value)).split())
+    one = words_of_list(word)
+    if one is not None and len(one) < 2:
+        word = "".join(one)
     while len(word) > 2 and word[0] in _QUOTES and word[-1] in _QUOTES:
         word = said(word[1:-1])
     return word

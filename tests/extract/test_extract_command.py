@@ -98,7 +98,7 @@ def test_root_may_move(ser: Ser, table: None, corpus: Path, capsys: pytest.Captu
     ("words", "code", "message"),
     [
         (["--audio", "logmle"], 1, "Did you mean 'logmel'"),
-        (["--text", "logmel"], 1, "this is an encoder of audio"),
+        (["--text", "logmel"], 1, "this is an encoder of audio; expected --audio logmel"),
         (["--audio", "logmel", "--shard", "2/2"], 2, "is not I/N"),
         (["--audio", "logmel", "--layers", "some"], 2, "is not last, all"),
         (["--audio", "logmel", "--shard", "0/2", "--overwrite"], 1, "--overwrite and --shard"),

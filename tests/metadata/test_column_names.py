@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_csv_knows_the_usual_names_of_columns(tmp_path: Path) -> None:
 
 
 def test_a_column_of_numbers_is_kept_with_its_scale(tmp_path: Path) -> None:
-    rows = 'id,text,Mean Engagement,VAL,rater,note\nu1,one,"2,5",3,1,x\nu2,two,5.5,4,2,y\nu3,three,,1,3,z\n'
+    rows = 'id,text,Mean Engagement,VAL,rater,note,fun\nu1,one,"2,5",3,1,x,\nu2,two,5.5,4,2,y,NA\nu3,three,,1,3,z,\n'
     file = write_text(tmp_path / "t.csv", rows)
     built = build("mine", file, quiet=True, ratings=["Mean Engagement:1:5", "valence:1:7"])
     assert built.table.frame["mean_engagement"].tolist() == pytest.approx([2.5, 5.5, float("nan")], nan_ok=True)
@@ -33,7 +34,7 @@ def test_a_column_of_numbers_is_kept_with_its_scale(tmp_path: Path) -> None:
     assert built.table.dimensions == scales
     assert built.table.ratings == ["valence", "mean_engagement"]
     assert (
-        "columns ignored: rater, note (ratings are kept with --rating rater:LOW:HIGH, the ends of their scale)"
+        "columns ignored: rater, note, fun (ratings are kept with --rating rater:LOW:HIGH, the ends of their scale)"
         in built.notes
     )
     assert "mean_engagement: 1 of 2 values outside of 1 to 5 (u2: 5.5)" in built.notes
@@ -41,6 +42,8 @@ def test_a_column_of_numbers_is_kept_with_its_scale(tmp_path: Path) -> None:
         build("mine", file, quiet=True, ratings=["val:0:1", "val:0:2"])
     with pytest.raises(CorpusError, match="--rating joy: no column is called so; found id, text"):
         build("mine", file, quiet=True, ratings=["joy:0:1"])
+    with pytest.raises(CorpusError, match="--rating fun: the column is empty in all 3 rows; expected numbers"):
+        build("mine", file, quiet=True, ratings=["fun:0:1"])
     with pytest.raises(CorpusError, match="column note, row 1; expected a number; found 'x'"):
         build("mine", file, quiet=True, ratings=["note:0:1"])
     for wrong in ("engagement", "engagement:5:1", "engagement:a:b", "speaker:1:5", "engagement:1:inf"):
@@ -214,7 +217,7 @@ def test_labels_that_differ_in_case_or_encoding_are_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["anger;sadness", "anger, sadness", "anger|sadness", "['anger', 'sadness']", "joy/fear"]
+    "cell", ["anger;sadness", "anger, sadness", "anger|sadness", "['anger', 'sadness']", "joy/fear", '["a", "b"]']
 )
 def test_several_labels_in_a_cell_are_refused(tmp_path: Path, cell: str) -> None:
     file = write_text(tmp_path / "t.tsv", f"text\temotion\nx\tjoy\ny\t{cell}\n")
@@ -237,6 +240,27 @@ def test_a_column_of_several_labels_takes_any_words_and_no_empty_ones(tmp_path: 
     frame = parse_corpus("csv", tmp_path / "several.csv").frame
     assert frame["label"].tolist() == ["anger;sadness", "anger", "", "", "anger;grumpy", "sadness", "anger"]
     assert frame["emotion"].tolist() == ["", "anger", "", "", "", "sadness", "anger"]
+
+
+def test_lists_in_cells_are_lists_of_labels_and_of_votes(tmp_path: Path) -> None:
+    """As JSON lines have them, and as texts of JSON, Python and NumPy."""
+    cells: list[Any] = [["anger", "b"], '["a", "b"]', "['a' 'b']", ["b"], [], None, "['sad', 'unknown']"]
+    votes: list[Any] = [["joy", "joy", "sad", "fear"], '["joy"]', [], None, {"joy": 2, "sad": 2}, ["NA", "sad"], None]
+    rows = [
+        {"id": f"u{k}", "text": "x", "labels": c, "votes": v} for k, (c, v) in enumerate(zip(cells, votes, strict=True))
+    ]
+    frame = parse_corpus("jsonl", write_text(tmp_path / "t.jsonl", "\n".join(map(json.dumps, rows)))).frame
+    assert frame["label"].tolist() == ["anger;b", "a;b", "a;b", "b", "", "", "sad"]
+    assert frame["emotion"].tolist() == ["", "", "", "other", "", "", "sadness"]
+    assert [json.loads(v) if v else None for v in frame["votes"]] == [
+        {"happiness": 0.5, "sadness": 0.25, "fear": 0.25},
+        {"happiness": 1.0},
+        None,
+        None,
+        {"happiness": 0.5, "sadness": 0.5},
+        {"sadness": 1.0},
+        None,
+    ]
 
 
 def test_one_hot_columns_are_labels(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Hugging Face datasets and audformat databases; skipped, saying so, where the package is not installed."""
 
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 
@@ -67,6 +68,17 @@ def test_datasets_from_the_parquet_files_of_a_hub_repository(tmp_path: Path) -> 
     frame = parse_corpus("datasets", tmp_path / "hub").frame
     assert frame["emotion"].tolist() == ["happiness", "sadness"]
     assert set(frame["split"]) == {"train"}
+
+
+def test_lists_of_class_labels_become_their_words(tmp_path: Path) -> None:
+    package = pytest.importorskip("datasets")
+    words = package.ClassLabel(names=["happy", "sad", "gloom"])
+    features = package.Features({"text": package.Value("string"), "labels": package.Sequence(words), "votes": [words]})
+    cells = {"text": ["x", "y"], "labels": [[0, 2], [1]], "votes": [[0, 0, 1, 1], [1]]}
+    package.Dataset.from_dict(cells, features=features).to_parquet(str(tmp_path / "train-0.parquet"))
+    frame = parse_corpus("datasets", tmp_path).frame
+    assert frame["label"].tolist() == ["happy;gloom", "sad"]
+    assert frame["votes"].map(json.loads).tolist() == [{"happiness": 0.5, "sadness": 0.5}, {"sadness": 1.0}]
 
 
 def test_a_package_that_is_not_there_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,19 +10,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
 
 from ser.cli import main
 from ser.errors import ConfigError
+from ser.features.stores.store import FeatureStore
 from ser.jsonfile import read_object
 from ser.metadata.corpus import CORPORA, parse_corpus
 from ser.metadata.folds.fold import Fold, leave_out
 from ser.registry import names
 from ser.results.benchmarks import LINEAR, MLP, by, preset, presets
 from ser.results.benchmarks.emosuperb import CREMAD
+from ser.results.benchmarks.maeb import few_shots
 from ser.results.blocks import Table
 from ser.results.records.model import METRICS, MORE_METRICS
 from ser.results.report.benchmark import benchmark_section, leaderboard
 from ser.results.result import Result
+from ser.train.classical.classifier import Classical, is_classical
 from ser.train.experiments.benchmark import benchmark, parts_sha256
 from ser.train.experiments.fit import fit
 from ser.train.heads._base import options_of
@@ -60,15 +65,19 @@ NOT_FIXED = {
     "backend",
     "address",
 }
+OF_SKLEARN = {"balance", "probabilities", "scikit_learn"}  # worked out from the class, not given
 NONE = {"views", "layer", "folds", "fold_file"}  # None: the original audio, all layers, all folds of the protocol
 
 
 @pytest.mark.parametrize("name", presets())
 def test_a_preset_leaves_no_option_of_training_to_a_default(name: str) -> None:
     options = preset(name).options
-    config = {f.name for f in fields(Config)} - set(OF_COMMANDS)
-    lacking = (set(option_fields()) | config | {"head"}) - NOT_FIXED - NONE - set(options)
+    classical = is_classical(str(options["head"]))
+    config = {f.name for f in fields(Classical if classical else Config)} - set(OF_COMMANDS)
+    lacking = (set(option_fields()) | config | {"head"}) - NOT_FIXED - NONE - OF_SKLEARN - set(options)
     assert lacking == set()
+    if classical:
+        return
     assert set(options["head_options"]) == set(options_of(str(options["head"]))) - {"pooling"}
     assert options_of(str(options["head"]))["pooling"] == "mean"  # as presets say; it is refused of pooled features
 
@@ -175,6 +184,44 @@ def test_a_benchmark_with_folds_of_its_own_writes_them_and_takes_them(
     written = pd.read_csv(ours.space.folds("emodb.emobox-emodb"), dtype=str)
     tested = set(written.loc[written["part"] == "test", "utterance_id"])
     assert tested == set(frame.loc[frame["speaker"] == first, "utterance_id"])
+
+
+def test_maeb_draws_parts_and_shots_as_its_code_does() -> None:
+    emotions = np.random.default_rng(3).choice(["anger", "fear", "calm"], 103)
+    frame = pd.DataFrame({"utterance_id": [f"u{k:03}" for k in range(103)], "emotion": emotions})
+    unlabelled = pd.DataFrame({"utterance_id": ["a"], "emotion": [""]})
+    shown = pd.concat([frame, unlabelled]).sample(frac=1, random_state=0)  # whatever order the table has
+    found: dict[tuple[str, str], set[str]] = {}
+    for fold, utterance, part in few_shots(8)(shown):
+        found.setdefault((fold, part), set()).add(utterance)
+    ids, order = frame["utterance_id"].to_numpy(), None
+    for number, (train, test) in enumerate(KFold(5, shuffle=True, random_state=42).split(ids), start=1):
+        order = list(range(len(train))) if order is None else order
+        np.random.RandomState(42).shuffle(order)
+        taken = {e: [i for i in order if emotions[train[i]] == e][:8] for e in ("anger", "fear", "calm")}
+        assert found[str(number), "test"] == set(ids[test])
+        assert found[str(number), "train"] == {ids[train[i]] for own in taken.values() for i in own}
+        assert len(found[str(number), "unused"]) == 103 - len(test) - 24
+
+
+def test_maeb_is_a_logistic_regression_on_the_shots_alone(maker: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    maker.table("ravdess", speakers=6, corpus="ravdess")
+    maker.store("ravdess", "toy")
+    workspace = ["--workspace", str(maker.space.root)]
+    assert main(["benchmark", "maeb-ravdess", "--audio", "toy", "--jobs", "1", "--quiet", *workspace]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Protocol: repository embeddings-benchmark/mteb" in shown
+    assert "No published value" in shown
+    (record,) = maker.space.results.glob("*.json")
+    frame = pd.read_csv(maker.space.table("ravdess"), dtype=str).set_index("utterance_id")["emotion"]
+    accuracies = []
+    with FeatureStore(maker.space.store("ravdess", "toy")) as store:
+        for _, fold in pd.read_csv(maker.space.folds("ravdess.maeb-ravdess"), dtype=str).groupby("fold"):
+            train, test = (list(fold.loc[fold["part"] == part, "utterance_id"]) for part in ("train", "test"))
+            assert set(frame[train].value_counts()) == {8}
+            plain = LogisticRegression(max_iter=100).fit(store.read(train), frame[train])
+            accuracies.append(plain.score(store.read(test), frame[test]))
+    assert read_object(record, "summary")["test"]["WA"]["mean"] == pytest.approx(np.mean(accuracies))
 
 
 IDS = pd.DataFrame({"utterance_id": ["a_1", "a_2", "b_1", "b_2"]})

@@ -21,6 +21,7 @@ from ser.errors import EncoderError
 from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder, audio_families
 from ser.extract.encoders._example import SIZES, save_model
+from ser.extract.hubs import ModelFiles
 from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
 from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused, torch_device
 from ser.metadata.ledger import FINE_TUNING, UNKNOWN, TrainingData, all_are
@@ -200,12 +201,12 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     known = parse_model_name(name, "speech", CHECKPOINTS)
     if known.checkpoint is not None:  # refused before anything is fetched
         _refuse_unused(options, name)
+    if known.folder is not None and _is_model_folder(
+        name
+    ):  # its kind before its files: of another kind others are there
+        _kind(ModelFiles(known.folder, known.model))
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
-    kind = str(model_config(found).get("model_type"))
-    families = audio_families()
-    if kind not in families:
-        kinds = ", ".join(sorted(families))
-        raise EncoderError(f"{known.model} is not a speech encoder", expected=kinds, found=kind)
+    kind, families = _kind(found), audio_families()
     if kind not in MODEL_TYPES:
         encoder: Encoder = families[kind].load(name, options)
         return encoder
@@ -213,6 +214,23 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     from ser.extract.models.speech import Speech
 
     return Speech(known, found, options)
+
+
+def _kind(found: ModelFiles) -> str:
+    """The `model_type` of a model that reads audio.
+
+    Raises:
+        EncoderError: it reads none.
+    """
+    kind, families = str(model_config(found).get("model_type")), audio_families()
+    if kind not in families:
+        raise EncoderError(
+            f"{found.model} is not a speech encoder",
+            expected=", ".join(sorted(families)),
+            found=kind,
+            action="Name an encoder of text with --text.",
+        )
+    return kind
 
 
 def _refuse_unused(options: EncoderOptions, name: str) -> None:

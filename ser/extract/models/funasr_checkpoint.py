@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ser.errors import EncoderError
 from ser.extract.hubs import ModelFiles
-from ser.extract.models.loading import refuse_missing, why_unreadable
+from ser.extract.models.loading import quiet_pickles, refuse_missing, why_unreadable
 
 Network = TypeVar("Network", bound=nn.Module)
 State = Mapping[str, Tensor]
@@ -120,7 +120,8 @@ def read_state(checkpoint: Path) -> dict[str, Tensor]:
     """
     try:
         # weights_only: a checkpoint is a pickle, and must not run code.
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        with quiet_pickles():
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and torch errors of many kinds
         raise EncoderError(f"{checkpoint} is damaged or not a checkpoint", found=why_unreadable(error)) from None
     for wrapping in ("state_dict", "model_state_dict", "model"):

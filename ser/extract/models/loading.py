@@ -7,6 +7,7 @@ print a warning. Here that is an error.
 import json
 import logging
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -124,6 +125,14 @@ def weights_identity(found: ModelFiles, *settings: str) -> dict[str, str]:
 
 
 @contextmanager
+def quiet_pickles() -> Iterator[None]:
+    """Keep torch from warning of a pickle's protocol before it is read, or refused with a reason."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+        yield
+
+
+@contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Keep transformers from printing its load report and progress bars: the important parts are errors here."""
     from transformers.utils import logging as said
@@ -132,7 +141,8 @@ def quiet_transformers() -> Iterator[None]:
     said.set_verbosity(logging.CRITICAL)
     said.disable_progress_bar()
     try:
-        yield
+        with quiet_pickles():
+            yield
     finally:
         said.set_verbosity(level)
         if bar:

@@ -31,7 +31,7 @@ UTTERANCES = None
 SENTENCES = None
 NOTES = (
     "ser metadata --dataset NAME --format datasets --root DIR; needs: pip install 'ser[datasets]'.",
-    "Columns are known by the same names as for csv; numbers of a ClassLabel become its words.",
+    "Columns are known by the same names as for csv; numbers of a ClassLabel, and of a list of them, become its words.",
     "Audio inside the dataset is written to ser_audio/ in its folder, once: that takes as much space again.",
 )
 OUT = "ser_audio"
@@ -47,7 +47,7 @@ def parse(root: Path, ratings: Sequence[str] = ()) -> Iterator[Row]:
     rows: list[RawRow] = []
     for split, data in _splits(root, package).items():
         audio = next((name for name, kind in data.features.items() if isinstance(kind, package.Audio)), None)
-        words = {name: kind for name, kind in data.features.items() if isinstance(kind, package.ClassLabel)}
+        words = {name: kind for name, own in data.features.items() if (kind := _class_label(own, package)) is not None}
         for number, cells in enumerate(_stored(data)):
             row = {name: words[name].int2str(v) if name in words and v is not None else v for name, v in cells.items()}
             if audio is not None:
@@ -97,6 +97,12 @@ def _splits(root: Path, package: Any) -> dict[str, Any]:
             found=error,
         ) from error
     return dict(saved) if isinstance(saved, package.DatasetDict) else {"all": saved}
+
+
+def _class_label(kind: Any, package: Any) -> Any:
+    """The ClassLabel of a column of them, or of a column of lists of them; None for another column."""
+    inner = kind[0] if isinstance(kind, list) else getattr(kind, "feature", kind)
+    return inner if isinstance(inner, package.ClassLabel) else None
 
 
 def _stored(data: Any) -> Iterator[RawRow]:

@@ -19,9 +19,9 @@ KIND = "benchmark"
 FOLDER = "ser.results.benchmarks"
 
 
-# What a preset fixes of training, each value stated, so that a changed default of `ser fit` changes no benchmark. These heads
-# sum the features of all stored layers with learned weights, and average frames.
-TRAINING: dict[str, Any] = {
+# What a preset fixes, each value stated, so that a changed default of `ser fit` changes no benchmark: of the data, and of
+# training. The heads below sum the features of all stored layers with learned weights, and average frames.
+DATA: dict[str, Any] = {
     "normalize": "train",
     "limit": 3.0,
     "stratified": False,
@@ -29,6 +29,9 @@ TRAINING: dict[str, Any] = {
     "split_seed": 0,
     "seed": 0,
     "refit": "auto",
+}
+TRAINING: dict[str, Any] = {
+    **DATA,
     "loss": "cross_entropy",
     "batch_size": 32,
     "weight_decay": 0.01,

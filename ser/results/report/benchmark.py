@@ -36,9 +36,13 @@ def benchmark_section(name: str, preset: Preset, record: Summary) -> Section:
     ]
     metric = head_of(preset.metric)
     head = ["of", "system", metric, "95 % over runs", "95 % over speakers", "ours minus", "within our interval"]
-    note = f"Published: {preset.source}. Ours: {preset.average_in_words}. Over speakers: pooled over folds."
+    source = f"{'Published' if preset.published else 'Protocol'}: {preset.source}"
+    note = f"{source}. Ours: {preset.average_in_words}. Over speakers: pooled over folds."
     lead = Text(f"{name}: {metric} {number(own.mean)} with {'+'.join(stores_of(record))}.", lead=True)
-    blocks: list[Block] = [lead, Table("Beside the published values", head, rows, left=2, note=note)]
+    blocks: list[Block] = [
+        lead,
+        Table("Beside the published values" if preset.published else "Ours", head, rows, left=2, note=note),
+    ]
     remarks = [*preset.remarks, *_other_rows(preset, record)]
     return Section("Benchmark", [*blocks, *([Notice("What differs", remarks)] if remarks else [])])
 

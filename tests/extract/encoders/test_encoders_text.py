@@ -224,7 +224,7 @@ def test_a_text_encoder_without_a_weight_is_refused(tiny: Tiny, tmp_path: Path) 
 
 
 def test_a_speech_model_is_no_text_encoder(tiny: Tiny) -> None:
-    with pytest.raises(EncoderError, match="tokenizer"):
+    with pytest.raises(ConfigError, match=r"this is an encoder of audio; expected --audio .*wav2vec2"):
         load(tiny("wav2vec2"))
 
 
