@@ -158,7 +158,18 @@ def main() -> None:
     parser.add_argument("--stack", default="10", help="runs of one unit")
     given = parser.parse_intermixed_args()
     words = ["--workspace", str(given.workspace), "--dataset", given.dataset, "--audio", given.store, "--head", "mlp"]
-    words += ["--runs", given.runs, "--epochs", given.epochs, "--protocol", "speaker", "--folds", "6", "--stack", given.stack]
+    words += [
+        "--runs",
+        given.runs,
+        "--epochs",
+        given.epochs,
+        "--protocol",
+        "speaker",
+        "--folds",
+        "6",
+        "--stack",
+        given.stack,
+    ]
     words += ["--head-option", "hidden=64", "--device", "cpu"]
     first = None
     for way in given.ways:

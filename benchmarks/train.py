@@ -120,9 +120,7 @@ COMMANDS = {
 }
 
 
-def table(
-    cases: list[str], scale: float, rounds: int, runs: int, epochs: int, only: list[str] | None = None
-) -> None:
+def table(cases: list[str], scale: float, rounds: int, runs: int, epochs: int, only: list[str] | None = None) -> None:
     """The table of what must be shown."""
     print(f"{os.cpu_count()} cores; load before {os.getloadavg()[0]:.1f}; medians of {rounds} rounds that take turns\n")
     print(
