@@ -19,6 +19,7 @@ from ser.train.heads._base import groups_of, part_of, plugin
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident, Trained
 from ser.train.loop.dialogues import resident_of
+from ser.train.loop.handover import Handover
 from ser.train.loop.pooled_frames import pooled_blocks, read_inputs
 from ser.train.loop.prediction import embed, layer_weights, predict, rescaled
 from ser.train.loop.trainer import Judge, train
@@ -37,12 +38,14 @@ class Learner:
         config: of the training.
         device: of the training.
         judge: decides which runs leave early, see `ser.train.loop.trainer.train`.
+        handover: where a run is taken over from another worker or left to it, see there; of a head of one part.
     """
 
     data: Tensors
     config: Config
     device: str = "cpu"
     judge: Judge | None = None
+    handover: Handover | None = None
 
     def __post_init__(self) -> None:
         self.part = replace(self.config, head=part_of(self.config.head))
@@ -90,6 +93,7 @@ class Learner:
                 self._seeds(name, seeds),
                 None if start is None else start[k],
                 self.judge,
+                self.handover,
             )
             for k, (name, resident) in enumerate(self.residents)
         ]

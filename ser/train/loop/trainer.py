@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from ser.train.loop.callbacks import Callback, Step
 from ser.train.loop.config import TARGET, Config
 from ser.train.loop.data import Data, Trained, not_finite
 from ser.train.loop.freezing import FrozenWeights
+from ser.train.loop.handover import Handover
 from ser.train.loop.objective import Tap, Targets, trainable
 from ser.train.loop.optimisation import AdamW, cycle_ends, rate
 from ser.train.loop.prediction import logits
@@ -31,7 +32,12 @@ Judge: TypeAlias = Callable[[int, int, Trained, bool], TrainingError | None]
 
 
 def train(
-    data: Data, config: Config, seeds: Sequence[int], start: Tensor | None = None, judge: Judge | None = None
+    data: Data,
+    config: Config,
+    seeds: Sequence[int],
+    start: Tensor | None = None,
+    judge: Judge | None = None,
+    handover: Handover | None = None,
 ) -> list[Trained]:
     """Train one run for each seed, together.
 
@@ -43,12 +49,13 @@ def train(
         seeds: one for each run; all randomness of a run comes from its seed.
         start: initial weights `(runs, n)` in place of random ones (fine-tuning); of snapshots, the last.
         judge: decides after each epoch whether a run leaves, with its `error`.
+        handover: where a run, which is trained alone, is taken over from another worker, or left to it.
 
     Raises:
         TrainingError: no training data of two classes, or rows or weights that the configuration needs are not given.
     """
     with exact(data.resident.device):
-        return Stack(data, config, list(seeds), start, judge).run()
+        return Stack(data, config, list(seeds), start, judge).run(handover)
 
 
 class Stack:
@@ -80,10 +87,13 @@ class Stack:
         self.last_moving = (first_averaged(config.epochs) - 1) * self.steps if config.average == "swa" else None
         self.first = max((c.first for c in self.callbacks), default=1)
 
-    def run(self) -> list[Trained]:
-        """Train until all runs have stopped."""
+    def run(self, handover: Handover | None = None) -> list[Trained]:
+        """Train until all runs have stopped, or until the epoch at which another worker takes over."""
         begin = time.perf_counter()
-        for epoch in range(1, self.config.epochs + 1):
+        begun = None if handover is None else handover.read()
+        done = 0 if begun is None else self._restore(begun)
+        until = self.config.epochs if handover is None else handover.until or self.config.epochs
+        for epoch in range(done + 1, until + 1):
             losses = self._without_diverged(epoch, self.train_epoch(epoch))
             if not self.alive:
                 break
@@ -97,10 +107,40 @@ class Stack:
             if not self.alive:
                 break
         seconds = (time.perf_counter() - begin) / len(self.results)
+        if handover is not None and handover.until is not None:
+            self.results[0].seconds += seconds
+            if self.results[0].error is None:  # one that diverged is trained anew, and diverges again
+                handover.write(self._state(until))
+            return self.results
         for result, collapse in zip(self.results, self.collapses, strict=True):
-            result.seconds = seconds
+            result.seconds += seconds
             result.notes += collapse.notes(self.data.names, result.epochs)
         return self.results
+
+    def _state(self, epoch: int) -> dict[str, Any]:
+        """All that a training of one run remembers after an epoch, see `ser.train.loop.handover`."""
+        return {
+            "epoch": epoch if self.alive else self.config.epochs,
+            "weights": [self.parameters.theta.detach(), *self.parameters.buffers],
+            "moments": [self.optimiser.mean, self.optimiser.square, self.optimiser.steps],
+            "step": self.step,
+            "known": [vars(known) for known in self._known()],
+        }
+
+    def _restore(self, state: dict[str, Any]) -> int:
+        """Go on from a state; the epochs that are done."""
+        own = [self.parameters.theta, *self.parameters.buffers]
+        own += [self.optimiser.mean, self.optimiser.square, self.optimiser.steps]
+        with torch.no_grad():
+            for tensor, value in zip(own, [*state["weights"], *state["moments"]], strict=True):
+                tensor.copy_(value)
+        for known, values in zip(self._known(), state["known"], strict=True):
+            known.__dict__.update(values)
+        self.step = state["step"]
+        return int(state["epoch"])
+
+    def _known(self) -> tuple[Trained, EpochChoice, Collapse]:
+        return self.results[0], self.choices[0], self.collapses[0]
 
     def train_epoch(self, epoch: int) -> dict[str, Tensor]:
         """Train one epoch (1-based); the mean losses of each run, `(runs,)`, by the names of their curves."""

@@ -10,7 +10,8 @@ from ser.errors import SerError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.results.records.model import RunResult
-from ser.results.records.names import head_file_name
+from ser.results.records.names import head_file_name, run_name
+from ser.train.loop.handover import Handover
 from ser.train.runs.halving import Rungs
 from ser.train.runs.recipe import Recipe
 
@@ -93,11 +94,27 @@ class Along(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """Runs that are trained together, on folds that share their first training."""
+    """Runs that are trained together, on folds that share their first training.
+
+    Attributes:
+        handover: the file in which the only run is left to another unit, or taken over from it; None: it is trained whole.
+    """
 
     job: Job
     folds: list[Fold]
     runs: list[int]
+    handover: Handover | None = None
+
+
+def handover_of(unit: Unit, until: int | None = None) -> Handover:
+    """The file in which the only run of a unit is handed over.
+
+    Args:
+        until: the epoch after which the run is left to another unit; None takes it over.
+    """
+    (run,), fold = unit.runs, first_of(unit.folds[0]).name
+    owner = f"{unit.job.config_hash} {run} {fold}"
+    return Handover(unit.job.folder / f"{run_name(run, fold)}.begun", owner, until)
 
 
 def owner_of(job: Job, run: Run) -> Job:

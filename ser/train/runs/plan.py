@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import torch
@@ -18,10 +19,11 @@ from ser.train.heads._base import build_head, is_stackable, part_of
 from ser.train.loop.config import Config
 from ser.train.loop.data import Resident
 from ser.train.loop.dialogues import resident_of
+from ser.train.loop.handover import can_be_handed_over
 from ser.train.loop.pooled_frames import read_inputs
 from ser.train.nn.layers import Input
 from ser.train.nn.parameters import flatten
-from ser.train.runs.job import Along, Unit, first_of
+from ser.train.runs.job import Along, Unit, first_of, handover_of
 from ser.train.runs.options import FitOptions
 from ser.train.runs.recipe import Recipe
 from ser.workers.engine import LOCAL, Engine
@@ -30,6 +32,7 @@ from ser.workers.threads import cores
 # On a CPU stacking wins while a stack's parameters and their optimiser state stay in cache.
 STACKED_PARAMETERS = 300_000
 LARGEST_STACK = 64
+HALVED_ROUNDS = 10  # of a worker, above which half a round less is not worth the files of halved runs
 SHORT = 8.0  # seconds of work for which starting processes, which takes four, does not pay on two cores
 
 
@@ -181,6 +184,52 @@ def groups(runs: Sequence[int], size: int) -> list[list[int]]:
     return [list(runs[k : k + size]) for k in range(0, len(runs), size)]
 
 
+def shared_out(units: Sequence[Unit], jobs: int) -> list[Unit]:
+    """The units, the last of which are halved where they would leave workers idle, so that all workers end together.
+
+    Five long runs on two workers are three rounds. With one run begun at the start, and ended at the end by whoever is free,
+    they are two and a half. A run that was begun before an interrupt is taken over.
+
+    Args:
+        jobs: the number of workers of this machine.
+    """
+    units = [_taken_over(unit) for unit in units]
+    rest, rounds = len(units) % jobs, -(-len(units) // jobs)
+    if len(units) < jobs or not 0 < 2 * rest <= jobs or rounds > HALVED_ROUNDS:
+        return units  # halves would save nothing, or little beside the other rounds
+    last = list(islice((k for k in reversed(range(len(units))) if _can_be_halved(units[k])), rest))
+    if len(last) < rest:
+        return units
+    begins = [units[k]._replace(handover=handover_of(units[k], _half(units[k]))) for k in last]
+    ends = [units[k]._replace(handover=handover_of(units[k])) for k in last]
+    return begins + [unit for k, unit in enumerate(units) if k not in last] + ends
+
+
+def _taken_over(unit: Unit) -> Unit:
+    """The unit, which takes over its run where that was begun before."""
+    plain = len(unit.runs) == 1 and unit.job.tuning is None and unit.job.rungs is None
+    return unit._replace(handover=place) if plain and (place := handover_of(unit)).path.exists() else unit
+
+
+def _can_be_halved(unit: Unit) -> bool:
+    """True if a unit is one long run that one worker can begin and another end."""
+    job, recipe, first = unit.job, unit.job.recipe, first_of(unit.folds[0])
+    if not isinstance(recipe, Config) or len(unit.runs) > 1 or job.device != "cpu" or unit.handover is not None:
+        return False
+    if job.tuning is not None or job.rungs is not None or job.along is not None or first.unlabelled is not None:
+        return False
+    if recipe.epochs < 2 or not can_be_handed_over(recipe):
+        return False
+    inputs = read_inputs(recipe, resident_of(job.data, job.data.blocks, recipe).inputs)
+    return seconds(recipe, inputs, len(job.classes), len(first.train), 1) > SHORT
+
+
+def _half(unit: Unit) -> int:
+    """The epoch after half of a unit's work: where the run is trained again on more rows, that is about the second half."""
+    assert isinstance(unit.job.recipe, Config)
+    return unit.job.recipe.epochs // (1 if unit.job.refits(first_of(unit.folds[0])) else 2)
+
+
 def workers(jobs: int | None, units: int, device: str) -> int:
     """The number of worker processes: one for each core, or for each GPU that does the work, but never more than units."""
     if device == "cpu":
@@ -221,7 +270,7 @@ def is_short(units: Sequence[Unit]) -> bool:
         if not isinstance(recipe, Config) or recipe.context != "utterance" or total > SHORT:
             return False
         cost = partial(seconds, recipe, read_inputs(recipe, Resident(job.data.blocks).inputs), len(job.classes))
-        for own, folds, runs in units:
+        for own, folds, runs, _ in units:
             if id(own) == key:
                 rows = len(first_of(folds[0]).train) * (1 if folds[0].unlabelled is None else 2)
                 total += cost(rows, len(runs))

@@ -17,7 +17,15 @@ from ser.train.runs.experiment import Experiment
 from ser.train.runs.halving import Beaten
 from ser.train.runs.job import Job, Run, Unit, first_of, owner_of
 from ser.train.runs.options import FitOptions
-from ser.train.runs.plan import engine_of, groups, is_short, stack_of, trained_along, trained_once
+from ser.train.runs.plan import (
+    engine_of,
+    groups,
+    is_short,
+    shared_out,
+    stack_of,
+    trained_along,
+    trained_once,
+)
 from ser.train.runs.worker import guarded, train_unit
 from ser.workers.engine import LOCAL, Engine, as_finished, parse_shard, part_of
 from ser.workers.threads import keep_memory
@@ -53,10 +61,12 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
                 for fold in experiment.folds:
                     experiment.job.rungs.close(experiment.runs, fold.name)
     units = trained_along(units)
+    engine = engine_of(options, len(units), units[0].job.device if units else "cpu", is_short(units))
+    units = shared_out(units, engine.jobs)
     owner = {experiment.job.folder: experiment for experiment in experiments}
     errors: list[tuple[int, SerError]] = []
     order = {id(unit): k for k, unit in enumerate(units)}
-    for unit, finished, diverged in train(units, options, label, keep_going):
+    for unit, finished, diverged in train(units, engine, label, options.quiet, keep_going):
         experiment = owner[unit.job.folder]
         for run in finished:
             owner[owner_of(unit.job, run).folder].done.append(run)
@@ -142,7 +152,7 @@ def _has_head(job: Job, run: int, fold: Fold) -> bool:
 
 
 def train(
-    units: Sequence[Unit], options: FitOptions, label: str, keep_going: bool = False
+    units: Sequence[Unit], engine: Engine, label: str, quiet: bool, keep_going: bool = False
 ) -> Iterator[tuple[Unit, list[Run], list[SerError]]]:
     """Train units, of one job or of several, and record their runs as they finish.
 
@@ -152,14 +162,14 @@ def train(
     Yields:
         Each unit as it finishes, the runs that were finished, and the errors of those that diverged.
     """
-    device = units[0].job.device if units else "cpu"
-    engine = engine_of(options, len(units), device, is_short(units))
     with closing(run_units(guarded if keep_going else train_unit, units, engine)) as results:
-        for k, finished in progress(results, len(units), label, "stack", options.quiet):
+        for k, finished in progress(results, len(units), label, "stack", quiet):
             unit = units[k]
             runs = [r for r in finished if not isinstance(r, SerError)]
             for run in runs:
                 write_run(owner_of(unit.job, run).folder, run.record, run.predictions)
+            if unit.handover is not None and unit.handover.until is None:
+                unit.handover.end()
             yield unit, runs, [r for r in finished if isinstance(r, SerError)]
 
 

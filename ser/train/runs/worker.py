@@ -19,6 +19,7 @@ from ser.train.checkpoint import save_head
 from ser.train.classical.learner import Fitted
 from ser.train.head_file import KNOWN
 from ser.train.loop.data import Trained, best_epochs
+from ser.train.loop.handover import Handover
 from ser.train.loop.learner import Learner
 from ser.train.loop.target_selection import thinned
 from ser.train.nn import streams
@@ -34,10 +35,10 @@ AT_ONCE = 64  # utterances whose distance from the others is taken at a time, as
 Floats = NDArray[np.float64]
 
 
-def guarded(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
+def guarded(job: Job, folds: list[Fold], runs: list[int], handover: Handover | None = None) -> Finished:
     """Train as `train_unit`; a unit that cannot be trained at all gives its error."""
     try:
-        finished = train_unit(job, folds, runs)
+        finished = train_unit(job, folds, runs, handover)
     except SerError as error:
         finished = [error]
     if job.rungs is not None:
@@ -45,18 +46,21 @@ def guarded(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     return finished
 
 
-def train_unit(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
+def train_unit(job: Job, folds: list[Fold], runs: list[int], handover: Handover | None = None) -> Finished:
     """Train a stack of runs on some folds; where the device has too little memory for it, one half after the other.
 
+    Args:
+        handover: see `Unit`.
+
     Returns:
-        A run for each of them and each fold, and an error for each that diverged.
+        A run for each of them and each fold, and an error for each that diverged; nothing of a run that another unit ends.
     """
 
     def halves(middle: int) -> Finished:
         return train_unit(job, folds, runs[:middle]) + train_unit(job, folds, runs[middle:])
 
     where = folds_named(folds)
-    return within_memory(job.device, job.recipe.head, runs, where, lambda: _stack(job, folds, runs), halves)
+    return within_memory(job.device, job.recipe.head, runs, where, lambda: _stack(job, folds, runs, handover), halves)
 
 
 def within_memory(
@@ -91,7 +95,7 @@ def within_memory(
     return halves(len(runs) // 2)
 
 
-def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
+def _stack(job: Job, folds: list[Fold], runs: list[int], handover: Handover | None) -> Finished:
     """Train a stack of runs once for all folds, then what each fold trains by itself, and predict each fold's parts."""
     first = first_of(folds[0])
     data, statistics = normalise(job.data, job.normalize, first.train, job.limit)
@@ -99,7 +103,11 @@ def _stack(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
     learner = learner_of(data, job.recipe, job.device)
     if job.rungs is not None and isinstance(learner, Learner):
         learner.judge = Referee(job.rungs, runs, first.name)
+    if isinstance(learner, Learner):
+        learner.handover = handover
     parts = _train_on(job, learner, first, _seeds(job, first, runs))
+    if handover is not None and handover.until is not None:
+        return []
     if job.tuning is None:
         return _finish(job, folds, runs, learner, statistics, parts, [])
     errors, runs, (parts,) = apart(runs, folds_named(folds), parts)

@@ -247,11 +247,11 @@ def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch
     whole = predictions_of(maker, fit("toy", maker.space, runs=4, stack=4, output=files(maker) / "a.json", **FAST))
     real, tried = units._stack, []
 
-    def cramped(job: Any, fold: Any, runs: list[int]) -> Any:
+    def cramped(job: Any, fold: Any, runs: list[int], handover: Any) -> Any:
         tried.append(runs)
         if len(runs) > room:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(job, fold, runs)
+        return real(job, fold, runs, handover)
 
     monkeypatch.setattr(units, "_stack", cramped)
     room = 1

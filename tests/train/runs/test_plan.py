@@ -95,7 +95,7 @@ def test_short_work_is_not_spread(data: Callable[..., Data], monkeypatch: pytest
     assert plan.stack_size(config, pooled, 4, 20, "cpu", rows=1_000_000) == 10
 
 
-def _on_a_simulated_gpu(job: Job, folds: list[Fold], runs: list[int]) -> Finished:
+def _on_a_simulated_gpu(job: Job, folds: list[Fold], runs: list[int], _: None) -> Finished:
     """Train as a worker of a machine with two GPUs, once the other worker is there."""
     with pytest.MonkeyPatch.context() as patch, simulated_gpu(patch):
         patch.setattr(torch.cuda, "device_count", lambda: 2)
