@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ser.errors import SerError
+from ser.metadata.folds.fold import Fold
 from ser.progress import progress
 from ser.results.stored.runs import read_run, write_run
 from ser.train.fewshot.job import FewshotJob, SourceModels
 from ser.train.fewshot.methods._base import method
-from ser.train.fewshot.shots import NOTHING
+from ser.train.fewshot.shots import NOTHING, Amount
 from ser.train.fewshot.worker import learn, train_source
 from ser.train.loop.config import Config
 from ser.train.loop.data import Resident
 from ser.train.loop.pooled_frames import read_inputs
-from ser.train.runs import plan, scheduler
+from ser.train.runs import costs, plan, scheduler
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
 from ser.train.runs.job import Run
@@ -22,6 +23,17 @@ from ser.train.runs.options import FitOptions
 from ser.workers.engine import parse_shard, part_of
 
 Missing: TypeAlias = dict[str, set[tuple[str, int]]]  # by method, fold and number of runs that lack an amount
+
+
+class Learning(NamedTuple):
+    """A unit of work, the arguments of `ser.train.fewshot.worker.learn`."""
+
+    job: FewshotJob
+    fold: Fold
+    runs: list[int]
+    source: SourceModels | None
+    methods: list[str]
+    amounts: list[Amount]
 
 
 def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], options: FitOptions, label: str) -> None:
@@ -48,7 +60,7 @@ def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], option
     short = _is_short(job, experiments, len(needed))
     sources = _sources(job, stacks, missing, options, label, short)
     errors = [e for source in sources if source is not None for e in source.errors]
-    units = []
+    units: list[Learning] = []
     for fold in folds:
         for stack, source in zip(stacks, sources, strict=True):
             group = stack if source is None else source.runs
@@ -57,9 +69,16 @@ def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], option
                 (group, source, list(missing)),
                 (alone, None, [m for m in missing if not method(m).FROM_SOURCE]),
             ):
+                amounts = [*([] if begun is None else [NOTHING]), *job.shots.amounts]
                 methods = [m for m in names if any((fold.name, k) in missing[m] for k in runs_of)]
-                units += [(job, fold, runs_of, begun, methods)] if methods else []
-    results = scheduler.run_units(learn, units, plan.engine_of(options, len(units), common.device, short))
+                units += [Learning(job, fold, runs_of, begun, methods, amounts)] if methods else []
+    apart = [unit._replace(amounts=[amount]) for unit in units for amount in unit.amounts]
+    engine = plan.engine_of(options, len(apart), common.device, short)
+    if (
+        engine.jobs > 1 and size == 1
+    ):  # five runs of four amounts are twenty units, which workers share more evenly than five
+        units = sorted(apart, key=lambda unit: unit.amounts[0].of(len(unit.fold.train)), reverse=True)
+    results = scheduler.run_units(learn, units, engine)
     for _, finished in progress(results, len(units), label, "stack", options.quiet):
         for name, described in finished:
             sound = [r for r in described if not isinstance(r, SerError)]
@@ -111,13 +130,13 @@ def _is_short(job: FewshotJob, experiments: Mapping[str, Experiment], runs: int)
     if not isinstance(recipe, Config) or recipe.context != "utterance":
         return False
     inputs, classes = read_inputs(recipe, Resident(common.data.blocks).inputs), len(common.classes)
-    total = 0.0 if job.first is None else plan.seconds(recipe, inputs, classes, len(job.first.train), runs)
+    total = 0.0 if job.first is None else costs.seconds(recipe, inputs, classes, len(job.first.train), runs)
     for name, experiment in experiments.items():
         recipe = job.shots.tuning if job.first and method(name).FROM_SOURCE else job.shots.fresh
         if not method(name).READS_EMBEDDING and isinstance(recipe, Config):
             for amount in job.shots.amounts:
                 sizes = [classes * amount.of(max(1, len(f.train) // classes)) for f in experiment.folds]
-                total += sum(plan.seconds(recipe, inputs, classes, n, runs) for n in sizes)
-        if total > plan.SHORT:
+                total += sum(costs.seconds(recipe, inputs, classes, n, runs) for n in sizes)
+        if total > costs.SHORT:
             return False
     return True

@@ -50,9 +50,17 @@ def train_source(job: FewshotJob, runs: list[int]) -> SourceModels:
 
 
 def learn(
-    job: FewshotJob, fold: Fold, runs: list[int], source: SourceModels | None, methods: list[str]
+    job: FewshotJob,
+    fold: Fold,
+    runs: list[int],
+    source: SourceModels | None,
+    methods: list[str],
+    amounts: list[Amount],
 ) -> list[tuple[str, Finished]]:
-    """Learn from each amount of one fold's training part by each method, and predict its test part.
+    """Learn from some amounts of one fold's training part by each method, and predict its test part.
+
+    Args:
+        amounts: `NOTHING` stands for the source model itself.
 
     Returns:
         By method the runs, and an error for each that diverged.
@@ -60,17 +68,22 @@ def learn(
 
     def halves(middle: int) -> list[tuple[str, Finished]]:
         parts = [slice(None, middle), slice(middle, None)]
-        found = [learn(job, fold, runs[p], None if source is None else source.of(p), methods) for p in parts]
+        found = [learn(job, fold, runs[p], None if source is None else source.of(p), methods, amounts) for p in parts]
         return [(name, a + b) for (name, a), (_, b) in zip(*found, strict=True)]
 
     def whole() -> list[tuple[str, Finished]]:
-        return _learn(job, fold, runs, source, methods)
+        return _learn(job, fold, runs, source, methods, amounts)
 
     return within_memory(job.common.device, job.common.recipe.head, runs, f"fold {fold.name}", whole, halves)
 
 
 def _learn(
-    job: FewshotJob, fold: Fold, runs: list[int], source: SourceModels | None, methods: list[str]
+    job: FewshotJob,
+    fold: Fold,
+    runs: list[int],
+    source: SourceModels | None,
+    methods: list[str],
+    amounts: list[Amount],
 ) -> list[tuple[str, Finished]]:
     common, shots = job.common, job.shots
     data = normalise(common.data, common.normalize, fold.train, common.limit)[0]
@@ -84,7 +97,7 @@ def _learn(
     drawn = [
         subsets(data.labels, fold.train, shots.amounts, s, speakers if shots.speaker_aware else None) for s in seeds
     ]
-    zero = None if source is None else learner.predict(source.weights, fold.test)
+    zero = learner.predict(source.weights, fold.test) if source is not None and NOTHING in amounts else None
     found, where = [], folds_named([fold])
     for name in methods:
         described: Finished = []
@@ -95,7 +108,7 @@ def _learn(
                     described.append(located(error, f"run {k}", where, f"source, by {name}"))
                 else:
                     described.append(_zero_shot(job, data, fold, name, k, seeds[r], source, zero, r))
-        for amount in shots.amounts:
+        for amount in (a for a in amounts if a != NOTHING):
             rows = np.stack([own[amount] for own in drawn])
             answer = method(name).learn(task, rows, [streams.derive(s, amount.name) for s in seeds])
             strata = ["all utterances"] if data.target.kind == DIMENSIONS else data.classes

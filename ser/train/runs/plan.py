@@ -1,10 +1,7 @@
 """Decisions before training: stacks of runs, the device, the number of workers. Nothing is done here."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from itertools import islice
 
 import numpy as np
 import torch
@@ -15,15 +12,12 @@ from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.train.classical.classifier import Classical
 from ser.train.classical.learner import refuse_views, refuse_words
-from ser.train.heads._base import build_head, is_stackable, part_of
 from ser.train.loop.config import Config
-from ser.train.loop.data import Resident
 from ser.train.loop.dialogues import resident_of
-from ser.train.loop.handover import can_be_handed_over
 from ser.train.loop.pooled_frames import read_inputs
 from ser.train.nn.layers import Input
-from ser.train.nn.parameters import flatten
-from ser.train.runs.job import Along, Unit, first_of, handover_of
+from ser.train.runs.costs import SHORT, seconds, size_of
+from ser.train.runs.job import Along, Unit, first_of
 from ser.train.runs.options import FitOptions
 from ser.train.runs.recipe import Recipe
 from ser.workers.engine import LOCAL, Engine
@@ -32,8 +26,6 @@ from ser.workers.threads import cores
 # On a CPU stacking wins while a stack's parameters and their optimiser state stay in cache.
 STACKED_PARAMETERS = 300_000
 LARGEST_STACK = 64
-HALVED_ROUNDS = 10  # of a worker, above which half a round less is not worth the files of halved runs
-SHORT = 8.0  # seconds of work for which starting processes, which takes four, does not pay on two cores
 
 
 def device_of(recipe: Recipe, device: str) -> str:
@@ -158,15 +150,15 @@ def stack_size(
     Raises:
         ConfigError: the user chose a stack where there can be none.
     """
-    head = build_head(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
-    single = "its layers have no leading run dimension" if not is_stackable(head) else None
+    numbers, stackable = size_of(config, inputs, classes)
+    single = None if stackable else "its layers have no leading run dimension"
     single = "its features are framewise" if any(i.framewise for i in inputs) else single
     if single and asked and asked > 1:
         raise ConfigError(f"--stack {asked}: head {config.head} trains one run at a time, as {single}", option="stack")
     if single or asked:
         return asked or 1
     if device == "cpu":
-        if flatten(head).numel() > STACKED_PARAMETERS:
+        if numbers > STACKED_PARAMETERS:
             return 1
         if folds * seconds(config, inputs, classes, rows, runs) > SHORT:
             runs = min(runs, -(-runs * folds // workers(None, runs * folds, device)))
@@ -182,52 +174,6 @@ def groups(runs: Sequence[int], size: int) -> list[list[int]]:
     [[0, 1], [2, 3], [4]]
     """
     return [list(runs[k : k + size]) for k in range(0, len(runs), size)]
-
-
-def shared_out(units: Sequence[Unit], jobs: int) -> list[Unit]:
-    """The units, the last of which are halved where they would leave workers idle, so that all workers end together.
-
-    Five long runs on two workers are three rounds. With one run begun at the start, and ended at the end by whoever is free,
-    they are two and a half. A run that was begun before an interrupt is taken over.
-
-    Args:
-        jobs: the number of workers of this machine.
-    """
-    units = [_taken_over(unit) for unit in units]
-    rest, rounds = len(units) % jobs, -(-len(units) // jobs)
-    if len(units) < jobs or not 0 < 2 * rest <= jobs or rounds > HALVED_ROUNDS:
-        return units  # halves would save nothing, or little beside the other rounds
-    last = list(islice((k for k in reversed(range(len(units))) if _can_be_halved(units[k])), rest))
-    if len(last) < rest:
-        return units
-    begins = [units[k]._replace(handover=handover_of(units[k], _half(units[k]))) for k in last]
-    ends = [units[k]._replace(handover=handover_of(units[k])) for k in last]
-    return begins + [unit for k, unit in enumerate(units) if k not in last] + ends
-
-
-def _taken_over(unit: Unit) -> Unit:
-    """The unit, which takes over its run where that was begun before."""
-    plain = len(unit.runs) == 1 and unit.job.tuning is None and unit.job.rungs is None
-    return unit._replace(handover=place) if plain and (place := handover_of(unit)).path.exists() else unit
-
-
-def _can_be_halved(unit: Unit) -> bool:
-    """True if a unit is one long run that one worker can begin and another end."""
-    job, recipe, first = unit.job, unit.job.recipe, first_of(unit.folds[0])
-    if not isinstance(recipe, Config) or len(unit.runs) > 1 or job.device != "cpu" or unit.handover is not None:
-        return False
-    if job.tuning is not None or job.rungs is not None or job.along is not None or first.unlabelled is not None:
-        return False
-    if recipe.epochs < 2 or not can_be_handed_over(recipe):
-        return False
-    inputs = read_inputs(recipe, resident_of(job.data, job.data.blocks, recipe).inputs)
-    return seconds(recipe, inputs, len(job.classes), len(first.train), 1) > SHORT
-
-
-def _half(unit: Unit) -> int:
-    """The epoch after half of a unit's work: where the run is trained again on more rows, that is about the second half."""
-    assert isinstance(unit.job.recipe, Config)
-    return unit.job.recipe.epochs // (1 if unit.job.refits(first_of(unit.folds[0])) else 2)
 
 
 def workers(jobs: int | None, units: int, device: str) -> int:
@@ -247,36 +193,3 @@ def engine_of(options: FitOptions, units: int, device: str, short: bool) -> Engi
     if options.backend != LOCAL:
         return Engine(backend=options.backend, address=options.address, workspace=options.workspace.root)
     return Engine(1 if short else workers(options.jobs, units, device))
-
-
-def seconds(config: Config, inputs: Sequence[Input], classes: int, rows: int, runs: int) -> float:
-    """Estimate the seconds that training a stack of a head takes on one core; infinite where features are framewise.
-
-    A step costs its calls, the matrix products of its parameters at 60 GFLOP/s, and AdamW's pass over them at 20 GB/s.
-    """
-    head = build_head(part_of(config.head), list(inputs), classes, dict(config.head_options), 0)
-    if not is_stackable(head) or any(i.framewise for i in inputs):
-        return math.inf
-    utterances = config.batch_size * (1 if config.adapt == "none" else 2)  # of source, and as many of the target
-    a_run = flatten(head).numel() * (6 * utterances / 60e9 + 28 / 20e9)
-    return config.epochs * -(-rows // config.batch_size) * (1e-3 + runs * a_run)
-
-
-def is_short(units: Sequence[Unit]) -> bool:
-    """True if this process would train all units in less time than workers need to start."""
-    total, jobs = 0.0, {id(unit.job): unit.job for unit in units}
-    for key, job in jobs.items():
-        recipe = job.recipe
-        if not isinstance(recipe, Config) or recipe.context != "utterance" or total > SHORT:
-            return False
-        cost = partial(seconds, recipe, read_inputs(recipe, Resident(job.data.blocks).inputs), len(job.classes))
-        for own, folds, runs, _ in units:
-            if id(own) == key:
-                rows = len(first_of(folds[0]).train) * (1 if folds[0].unlabelled is None else 2)
-                total += cost(rows, len(runs))
-                total += sum(cost(len(f.train), len(runs)) for f in folds if f.before)
-                if job.refits(folds[0]):  # runs differ in their epochs then, and nearly each is trained by itself
-                    total += len(runs) * cost(rows, 1)
-                if total > SHORT:
-                    return False
-    return True

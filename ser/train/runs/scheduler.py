@@ -12,20 +12,13 @@ from ser.metadata.folds.fold import Fold
 from ser.progress import progress
 from ser.results.stored.runs import read_run, write_run
 from ser.train.checkpoint import head_facts
+from ser.train.runs.costs import is_short, shared_out
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
 from ser.train.runs.halving import Beaten
 from ser.train.runs.job import Job, Run, Unit, first_of, owner_of
 from ser.train.runs.options import FitOptions
-from ser.train.runs.plan import (
-    engine_of,
-    groups,
-    is_short,
-    shared_out,
-    stack_of,
-    trained_along,
-    trained_once,
-)
+from ser.train.runs.plan import engine_of, groups, stack_of, trained_along, trained_once
 from ser.train.runs.worker import guarded, train_unit
 from ser.workers.engine import LOCAL, Engine, as_finished, parse_shard, part_of
 from ser.workers.threads import keep_memory

@@ -306,6 +306,24 @@ def test_without_a_source_heads_learn_from_the_shots_alone(maker: Any) -> None:
             fewshot("target", None, maker.space, **given, **{name: 1})
 
 
+def test_workers_share_the_amounts_and_give_the_same_records(
+    maker: Any, calls: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair(maker)
+    given = {**SOME, "stack": 1, "percentages": [10, 100], "methods": ["finetune"]}
+    alone = predictions_of(maker, fewshot("target", "source", maker.space, **given))
+    monkeypatch.setattr(fewshot_scheduler, "_is_short", lambda *_: False)
+    monkeypatch.setattr(scheduler, "as_finished", lambda f, todo, *_: ((k, f(*one)) for k, one in enumerate(todo)))
+    calls.clear()
+    output = maker.space.results / "two.json"
+    fewshot("target", "source", maker.space, **{**given, "jobs": 2}, output=output)
+    units = [unit for name, unit in calls if name == "learn"]
+    assert [(unit.runs, [a.name for a in unit.amounts]) for unit in units] == [
+        ([k], [amount]) for amount in ("100%", "10%", "0%") for k in (0, 1)
+    ]
+    pd.testing.assert_frame_equal(read_predictions(output), alone)
+
+
 def test_classical_heads_fit_each_share_and_refuse_a_source(maker: Any) -> None:
     pair(maker, strength=0.6)
     options: dict[str, Any] = {

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from ser.train.loop.config import make_config
 from ser.train.loop.data import Data
 from ser.train.loop.handover import Handover, can_be_handed_over
 from ser.train.loop.trainer import train
-from ser.train.runs import plan, scheduler
+from ser.train.runs import costs, plan, scheduler
 from ser.workers.engine import Engine
 
 
@@ -84,38 +86,45 @@ def test_the_odd_run_is_begun_first_and_ended_last(maker: Any, monkeypatch: pyte
             if len(seen) == 1:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(plan, "SHORT", 0.0)
+    monkeypatch.setattr(costs, "SHORT", 0.0)
+    monkeypatch.setattr(scheduler, "is_short", lambda _: False)
     monkeypatch.setattr(plan, "cores", lambda: 2)
     monkeypatch.setattr(scheduler, "as_finished", here)
     folder = tmp_path / "two"
     with pytest.raises(KeyboardInterrupt):
         fit("toy", maker.space, **given, jobs=2, output=folder.with_suffix(".json"))
-    assert [path.name for path in folder.iterdir()] == ["run-002.fold-official.begun"]
+    assert [path.name for path in folder.iterdir()] == ["run-000.fold-official.begun"]
     both = fit("toy", maker.space, **given, jobs=2, output=folder.with_suffix(".json"))
-    assert seen == [([2], 2), ([1], 2), ([0], None), ([2], None), ([1], None)]  # what was begun is not halved again
+    assert seen == [([0], 2), ([1], 2), ([0], None), ([2], None), ([1], None)]  # what was begun is not halved again
     assert both["test"] == alone["test"]
     for path in (tmp_path / "one").glob("run-*.csv"):
         assert path.read_bytes() == (folder / path.name).read_bytes()
     assert not list(folder.glob("*.begun"))
 
 
-def test_units_are_halved_where_workers_would_be_idle(
-    maker: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    units: list[Any] = [object() for _ in range(5)]
-    monkeypatch.setattr(plan, "_taken_over", lambda unit: unit)
-    monkeypatch.setattr(plan, "_can_be_halved", lambda unit: False)
-    assert plan.shared_out(units, 2) == units
-    asked: list[Any] = []
-    monkeypatch.setattr(plan, "_can_be_halved", asked.append)
-    for count, jobs, looked in (
-        (5, 2, True),
-        (5, 4, True),
-        (4, 2, False),
-        (1, 2, False),
-        (7, 4, False),
-        (41, 2, False),
-    ):
-        asked.clear()
-        assert plan.shared_out((units * 9)[:count], jobs) == (units * 9)[:count]
-        assert bool(asked) == looked, (count, jobs)
+def test_units_are_halved_where_workers_would_be_idle(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"a": 3.0, "b": 9.0, "c": 9.0}
+
+    def shared(names: str, jobs: int, able: bool = True) -> str:
+        units: Any = [SimpleNamespace(name=n, job=SimpleNamespace(rungs=None)) for n in names]
+        for unit in units:
+            unit._replace = partial(replaced, unit)
+        with monkeypatch.context() as patch:
+            patch.setattr(costs, "_taken_over", lambda unit: unit)
+            patch.setattr(costs, "_can_be_halved", lambda unit: able)
+            patch.setattr(costs, "_half", lambda unit: 1)
+            patch.setattr(costs, "handover_of", lambda unit, until=None: "begun" if until else "ended")
+            patch.setattr(costs, "cost", lambda unit: seconds[unit.name])
+            return " ".join(unit.name for unit in costs.shared_out(units, jobs))
+
+    def replaced(unit: Any, handover: str) -> Any:
+        return SimpleNamespace(name=f"{unit.name}-{handover}")
+
+    assert shared("ab", 1) == "a b"
+    assert shared("abac", 2, able=False) == "b c a a"  # long ones first, those of equal length as they are
+    assert shared("abac", 2) == "b c a a"  # both workers end together
+    assert shared("aaaaa", 2) == "a-begun a a a a a-ended"
+    assert shared("bab", 2) == "b b a"  # 12 s, and with one halved 13.5
+    assert shared("bbb", 2) == "b-begun b b b-ended"
+    assert shared("bbb", 4) == "b b b"
+    assert shared("a" * 41, 2) == " ".join("a" * 41)  # half a unit of twenty is little

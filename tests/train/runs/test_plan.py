@@ -19,7 +19,7 @@ from ser.train.experiments.fit import fit
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Resident
 from ser.train.loop.trainer import Data
-from ser.train.runs import plan, scheduler
+from ser.train.runs import costs, plan, scheduler
 from ser.train.runs.job import Finished, Job
 from ser.train.runs.worker import train_unit
 from ser.workers.engine import Engine
@@ -87,9 +87,9 @@ def test_arrays_that_may_not_be_written_are_taken_without_remark() -> None:
 def test_short_work_is_not_spread(data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch) -> None:
     pooled, frames = data("pooled").resident.inputs, data("frames").resident.inputs
     config = make_config("linear", epochs=10)
-    assert 0 < plan.seconds(config, pooled, 4, 100, 5) < plan.SHORT
-    assert plan.seconds(make_config("linear", epochs=1000), pooled, 4, 10000, 5) > plan.SHORT
-    assert plan.seconds(make_config("mean_linear"), frames, 4, 100, 5) == float("inf")
+    assert 0 < costs.seconds(config, pooled, 4, 100, 5) < costs.SHORT
+    assert costs.seconds(make_config("linear", epochs=1000), pooled, 4, 10000, 5) > costs.SHORT
+    assert costs.seconds(make_config("mean_linear"), frames, 4, 100, 5) == float("inf")
     monkeypatch.setattr(plan, "cores", lambda: 2)
     assert plan.stack_size(config, pooled, 4, 20, "cpu", rows=100) == 20
     assert plan.stack_size(config, pooled, 4, 20, "cpu", rows=1_000_000) == 10
