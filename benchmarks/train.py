@@ -73,7 +73,7 @@ CASES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--case", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--rounds", type=int, help="[default: 3, of --table 1]")
     parser.add_argument("--runs", type=int)
     parser.add_argument("--epochs", type=int)
@@ -82,9 +82,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="of --cost")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--scale", type=float, default=0.25, help="of --table")
+    parser.add_argument("--task", nargs="*", choices=list(COMMANDS), default=list(COMMANDS), help="of --table")
     arguments = parser.parse_args()
     if arguments.table:
-        table(arguments.case, arguments.scale, arguments.rounds or 1, arguments.runs or 5, arguments.epochs or 2)
+        given = (arguments.scale, arguments.rounds or 1, arguments.runs or 5, arguments.epochs or 2)
+        table(arguments.case, arguments.task, *given)
         return
     arguments.rounds = arguments.rounds or 3
     if arguments.cost:
@@ -120,7 +122,7 @@ COMMANDS = {
 }
 
 
-def table(cases: list[str], scale: float, rounds: int, runs: int, epochs: int, only: list[str] | None = None) -> None:
+def table(cases: list[str], tasks: list[str], scale: float, rounds: int, runs: int, epochs: int) -> None:
     """The table of what must be shown."""
     print(f"{os.cpu_count()} cores; load before {os.getloadavg()[0]:.1f}; medians of {rounds} rounds that take turns\n")
     print(
@@ -133,6 +135,8 @@ def table(cases: list[str], scale: float, rounds: int, runs: int, epochs: int, o
         case = CASES[name]
         utterances = max(64, int(case.utterances * min(1.0, share * scale * 4)))
         compare(name, case._replace(epochs=length, utterances=utterances), rounds)
+    if not tasks:
+        return
     with tempfile.TemporaryDirectory(prefix="ser-train-") as folder:
         space = Path(folder)
         for dataset, size in (("source", 2755), ("target", 3920)):
@@ -143,7 +147,8 @@ def table(cases: list[str], scale: float, rounds: int, runs: int, epochs: int, o
             "| task | script, s | ser, s | times faster | script, processor s | ser, processor s | times less | of equal work |"
         )
         print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
-        for task in only or COMMANDS:
+        sums = [0.0, 0.0]
+        for task in tasks:
             script = [sys.executable, str(HERE / "seed_scripts.py"), task, str(space), str(runs), str(epochs)]
             taken: list[tuple[tuple[float, float], tuple[float, float]]] = []
             for number in range(rounds):
@@ -152,10 +157,16 @@ def table(cases: list[str], scale: float, rounds: int, runs: int, epochs: int, o
                 taken.append((found[0], found[1]))
             cells = []
             for part in (0, 1):
+                sums[part] += statistics.median(t[0][part] for t in taken)
                 a, b = (statistics.median(t[way][part] for t in taken) for way in (0, 1))
                 cells += [f"{a:.1f}", f"{b:.1f}", f"{statistics.median(t[0][part] / t[1][part] for t in taken):.2f}"]
             script_rows, rows = trained_on(task, int(2755 * scale), int(3920 * scale))
             print(f"| {task} | {' | '.join(cells)} | {float(cells[-1]) * rows / script_rows:.2f} |", flush=True)
+        # As a study goes: what one command has recorded, the next one finds.
+        parts = [transferred(space, task, runs, epochs, keep=True) for task in tasks]
+        own = [sum(part[k] for part in parts) for k in (0, 1)]
+        cells = [f"{a:.1f} | {b:.1f} | {a / b:.2f}" for a, b in zip(sums, own, strict=True)]
+        print(f"| all, one after another in one workspace | {' | '.join(cells)} | |", flush=True)
 
 
 def trained_on(task: str, source: int, target: int) -> tuple[int, float]:
@@ -173,13 +184,14 @@ def trained_on(task: str, source: int, target: int) -> tuple[int, float]:
     }[task]
 
 
-def transferred(space: Path, task: str, runs: int, epochs: int) -> tuple[float, float]:
+def transferred(space: Path, task: str, runs: int, epochs: int, keep: bool = False) -> tuple[float, float]:
     """Wall and processor seconds of the command of `ser`."""
     words = [str(epochs) if word == "EPOCHS" else word for word in COMMANDS[task]]
     command = [sys.executable, "-c", "from ser.cli import entry; entry()", *words, "--workspace", str(space)]
     command += ["--head", "cross_attention", "--protocol", "official", "--runs", str(runs), "--epochs", str(epochs)]
     found = measured([*command, "--batch-size", "16", "--lr", "1e-4", "--patience", "0", "--quiet"])
-    shutil.rmtree(space / "results")  # or the next round finds its runs
+    if not keep:  # or the next round finds its runs
+        shutil.rmtree(space / "results")
     return found
 
 
