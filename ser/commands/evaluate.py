@@ -44,7 +44,7 @@ from ser.workers.engine import CLUSTERS, LOCAL
     metavar="NAME=NUMBER",
     help="For --suite: the largest difference of UA (of CCC or macro F1, as the target) that passes: robustness, a "
     "condition, gender, language, corpus, speaker. "
-    f"May be repeated.  [default: {', '.join(f'{name} {limit:g}' for name, limit in LIMITS.items())}]",
+    f"May be repeated.  [default: {', '.join(f'{name} {limit:g}' for name, limit in LIMITS.items())}; of CCC 0.15 for groups]",
 )
 @click.option(
     "--novelty",

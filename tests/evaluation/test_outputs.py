@@ -252,6 +252,7 @@ def test_the_suite_judges_dimensions_by_their_ccc(
     assert gsm["value"] == pytest.approx(whole - np.mean(each), abs=1e-6)
     assert gsm["value"] > 0.05
     assert not gsm["passed"]
+    assert (gsm["limit"], gender["limit"], speaker["limit"]) == (0.05, 1, 0.15)
     assert gender["value"] == abs(record["genders"]["gaps"][0]["scores"]["CCC"]["difference"])
     test = rows_of(space, "rated", "test")
     own = {

@@ -3,7 +3,15 @@
 import pytest
 
 from ser.errors import ConfigError
-from ser.results.metrics.suite import LIMITS, REASONS, check, fairness_checks, read_limits
+from ser.results.metrics.suite import (
+    LIMITS,
+    LIMITS_OF_CCC,
+    REASONS,
+    REASONS_OF_CCC,
+    check,
+    fairness_checks,
+    read_limits,
+)
 from ser.results.records.evaluation import Difference, GenderDifference, Genders
 
 
@@ -35,7 +43,8 @@ def test_a_gap_is_the_higher_group_minus_the_lower() -> None:
 
 
 def test_limits_are_read_and_each_default_has_its_reason() -> None:
-    assert set(REASONS) == set(LIMITS)
+    assert set(REASONS) == set(REASONS_OF_CCC) == set(LIMITS) == set(LIMITS_OF_CCC)
+    assert read_limits(["speaker=0.2"], [], "CCC") == {**LIMITS_OF_CCC, "speaker": 0.2}
     assert read_limits(["speaker=0", "gsm=1"], ["gsm"]) == {**LIMITS, "speaker": 0, "gsm": 1}
     for word in ("gsm=0.1", "gender", "gender=-0.1", "gender=2", "gender=nan"):
         with pytest.raises(ConfigError, match="--limit"):

@@ -22,7 +22,7 @@ from ser.results.cells import (
     score_heads,
     tested,
 )
-from ser.results.metrics.suite import REASONS
+from ser.results.metrics.suite import REASONS, REASONS_OF_CCC
 from ser.results.records.beside import beside, picture_beside
 from ser.results.records.evaluation import (
     PROBABILITIES,
@@ -387,7 +387,7 @@ def suite_tables(found: Suite) -> list[Block]:
         blocks.append(Table("Gaps between groups and speakers", heads, groups, note=note))
     known = {kind: limit for kind, limit in found.limits.items() if kind in REASONS}
     limits = [
-        (f"{kind} {limit:g}", REASONS[kind].format(name))
+        (f"{kind} {limit:g}", (REASONS_OF_CCC if name == "CCC" else REASONS)[kind].format(name))
         for kind, limit in known.items()
         if kind not in found.not_checked
     ]
