@@ -1,6 +1,6 @@
 """The setting that validation chooses, over all folds together and fold by fold; learned weights of layers over runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.model import RunResult
 from ser.results.records.study_numbers import LayerWeight, Nested
 
+Key = tuple[str, int]  # a fold, and the number of a run
+
 
 def best_setting(scores: list[float | None]) -> int:
     """The number of the setting with the highest validation score; the first of equals. None is one that failed.
@@ -20,6 +22,41 @@ def best_setting(scores: list[float | None]) -> int:
     2
     """
     return max((k for k, s in enumerate(scores) if s is not None), key=lambda k: (scores[k], -k))
+
+
+def halved_choices(
+    left: Sequence[Mapping[Key, float] | None], ended: Sequence[Mapping[Key, float]], folds: Sequence[str], runs: int
+) -> tuple[dict[str, int], int]:
+    """Make the choices of a search by successive halving again: the number of the setting of each fold, and of all together.
+
+    A run that left counts with its score at leaving. Where a setting with such runs is the best, they were trained to the end,
+    and count with their score then. The choices of the folds come first, in order.
+
+    Args:
+        left: by setting, the scores at leaving of its runs that left, by fold and run; None for a setting that failed.
+        ended: by setting, the final scores of its runs that were trained to the end, at once or later.
+
+    Raises:
+        KeyError: a run is in neither.
+    """
+    out = [None if own is None else dict(own) for own in left]
+
+    def best(parts: Sequence[str]) -> int:
+        keys = [(fold, run) for fold in parts for run in range(runs)]
+        while True:
+            scores = [
+                None if own is None else float(np.mean([own[key] if key in own else ended[k][key] for key in keys]))
+                for k, own in enumerate(out)
+            ]
+            found = best_setting(scores)
+            own = out[found] or {}
+            if not set(own) & set(keys):
+                return found
+            for key in keys:
+                own.pop(key, None)
+
+    each = {fold: best([fold]) for fold in folds} if len(folds) > 1 else {}
+    return each, best(folds)
 
 
 def nested(

@@ -70,18 +70,18 @@ class Experiments:
         Args:
             near: the record of another experiment, beside which this one lies.
         """
-        found = []
-        for run in range(number):
-            name = f"{Path(near).parent.as_posix()}/{experiment}/{run_name(run, fold)}"
-            try:
-                files = [beside(self.path, f"{name}{ending}") for ending in (".json", ".csv")]
-            except ConfigError:
-                return []
-            read = read_run(files[0].parent, run, fold)
-            if read is None or read[0].experiment != experiment:
-                return []
-            found.append(read)
-        return found
+        found = [self.of_run(near, experiment, fold, run) for run in range(number)]
+        return [run for run in found if run is not None] if None not in found else []
+
+    def of_run(self, near: str, experiment: str, fold: str, run: int) -> tuple[RunRecord, pd.DataFrame] | None:
+        """One run of an experiment on a fold, be there a summary of it or not; None where it is not there."""
+        name = f"{Path(near).parent.as_posix()}/{experiment}/{run_name(run, fold)}"
+        try:
+            files = [beside(self.path, f"{name}{ending}") for ending in (".json", ".csv")]
+        except ConfigError:
+            return None
+        read = read_run(files[0].parent, run, fold)
+        return None if read is None or read[0].experiment != experiment else read
 
     def pairs(self, member: Named) -> list[tuple[RunRecord, pd.DataFrame]]:
         """Records and predictions of the runs of one experiment."""

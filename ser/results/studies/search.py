@@ -1,5 +1,6 @@
 """Search over settings: validation scores of all, test scores of the one that they chose."""
 
+from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -164,6 +165,8 @@ class Study(StudyRecord, kw_only=True):
         yield from experiments.scores("$.chosen", self.chosen, of.predictions)
         found = {k: s.validation.main.mean for k, s in enumerate(self.settings) if s.validation is not None}
         yield "$.chosen.setting", self.chosen.setting, self.settings[max(found, key=lambda k: found[k])].setting
+        if self.halving is not UNSET:
+            yield from self._chosen_again(experiments, sorted(set(of.predictions["fold"])))
         if self.nested is not UNSET:
             pairs = [done[k].pairs() if k in done else [] for k in range(len(self.settings))]
             if self.halving is not UNSET:
@@ -173,9 +176,34 @@ class Study(StudyRecord, kw_only=True):
                         "nested cannot be recomputed without all runs of the settings it names"
                     )
                     return
-                experiments.verdict.beyond.append("the setting that each fold chose, as runs left early")
             classes = experiments.classes(of.predictions)
             yield "$.nested", self.nested, nested([s.setting for s in self.settings], pairs, classes)
+
+    def _chosen_again(self, experiments: "Experiments", folds: list[str]) -> Recomputed:
+        """The choices of a search by halving, of the scores at leaving and of the records of runs trained to the end."""
+        from ser.results.statistics.chosen_setting import halved_choices
+
+        runs = self.chosen.pooled.main.n
+        left: list[dict[tuple[str, int], float] | None] = []
+        ended: list[dict[tuple[str, int], float]] = []
+        for s in self.settings:
+            left.append(None if s.error is not None else {(x.fold, x.run): x.validation for x in s.left or ()})
+            ended.append({})
+            for fold, run in () if s.error is not None else product(folds, range(runs)):
+                read = experiments.of_run(self.chosen.record, str(s.experiment), fold, run)
+                if read is not None and read[0].validation is not None:
+                    ended[-1][fold, run] = read[0].validation.main
+        try:
+            each, best = halved_choices(left, ended, folds, runs)
+        except KeyError:
+            experiments.verdict.missing.append(
+                "the choices cannot be made again without the records of all runs that ended"
+            )
+            return
+        yield "$.chosen.setting", self.chosen.setting, self.settings[best].setting
+        if self.nested is not UNSET:
+            own = {fold: self.settings[k].setting for fold, k in each.items()}
+            yield "$.nested.settings", self.nested.settings, own
 
     def _picked(self, chosen: Nested, experiments: "Experiments") -> list[list[tuple[RunRecord, "pd.DataFrame"]]]:
         """By setting, its runs on the folds that chose it; it may have no summary, as runs on other folds left."""

@@ -380,7 +380,10 @@ def test_nested_scores_of_halving_are_recomputed(halved: Any, tmp_path: Path) ->
     assert (fine.differences, fine.missing) == ([], [])
     path.write_text(json.dumps({**found, "nested": {**found["nested"], "test": found["chosen"]["validation"]}}))
     assert any("$.nested.test" in fault.where for fault in verify(path, space).differences)
-    setting = next(s for s in found["nested"]["settings"].values() if s != found["chosen"]["setting"])
+    fold, setting = next(x for x in found["nested"]["settings"].items() if x[1] != found["chosen"]["setting"])
+    other_choice = {**found["nested"]["settings"], fold: found["chosen"]["setting"]}
+    path.write_text(json.dumps({**found, "nested": {**found["nested"], "settings": other_choice}}))
+    assert any(fault.where.startswith("$.nested.settings") for fault in verify(path, space).differences)
     (name,) = (s["experiment"] for s in found["settings"] if s["setting"] == setting)
     path.write_text(json.dumps(found))
     for file in (space.results / name).glob("run-000.*.csv"):
