@@ -191,7 +191,7 @@ class Study(StudyRecord, kw_only=True):
             ended.append({})
             for fold, run in () if s.error is not None else product(folds, range(runs)):
                 read = experiments.of_run(self.chosen.record, str(s.experiment), fold, run)
-                if read is not None and read[0].validation is not None:
+                if read is not None and read[0].validation:
                     ended[-1][fold, run] = read[0].validation.main
         try:
             each, best = halved_choices(left, ended, folds, runs)
