@@ -24,6 +24,10 @@ from ser.extract.options import EncoderOptions
 from ser.extract.pipeline import _workers
 from ser.extract.utterances import Item
 from ser.metadata.targets import parse_target
+from ser.results.listing import list_results
+from ser.results.records.kinds import kinds, schemas
+from ser.results.studies import studies
+from ser.results.verification.verify import verify
 from ser.workers.processes import in_order
 from tests.conftest import Maker, needs_installed
 
@@ -103,6 +107,9 @@ def _forget() -> None:
         outside._of_reference,
         outside._of_file,
         registry.names,
+        kinds,
+        schemas,
+        studies,
     ):
         cached.cache_clear()
     for name in [n for n in sys.modules if n.startswith(("my_", "zz_", "ser_example"))]:
@@ -400,6 +407,16 @@ def test_the_example_is_installed_and_its_parts_are_used(
     own.test_two_layers_read_all_stores()
     few = ser.fewshot("b", workspace=maker.space, methods="root_means", shots=2, runs=1, jobs=1)
     assert few["config"]["outside"][0]["name"] == "root_means"
+    parts_of = import_module("ser_example_parts")
+    both = parts_of.side_by_side("b", ["linear", "two_layers"], maker.space, runs=1, epochs=1, jobs=1)
+    assert [name for name, _ in both.record.members()] == ["linear", "two_layers"]
+    assert set(both.to_frame()["of"]) >= {"linear", "two_layers"}
+    lines, damaged = list_results(maker.space.results)
+    assert damaged == []
+    assert [line.scores for line in lines if line.path == both.path] == [both.record.standing().scores]
+    verdict = verify(both.path, maker.space)
+    assert (verdict.differences, verdict.missing) == ([], [])
+    assert verdict.numbers > 20
 
 
 def test_a_file_is_one_part_however_its_path_is_written_and_runs_once_for_all_its_kinds(here: Path) -> None:

@@ -76,8 +76,7 @@ def onnx(
     """Write a model in ONNX: from the waveform to probabilities, or from features where the encoder is no graph.
 
     MODEL is an experiment of ser fit --save, the file of one head, or a folder of ser export folder. The graph is checked: what
-    onnxruntime answers is within 0.0001 of what PyTorch does, or nothing is written. A graph has no
-    novelty (how unlike the training a recording is); the head's file and the folder have it.
+    onnxruntime answers is within 0.0001 of what PyTorch does, or nothing is written.
 
     \b
     ser export onnx fit-mine --output mine.onnx

@@ -40,6 +40,14 @@ from ser.commands._types import Folder, Number, Pairs, Whole
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--encoders", type=Pairs(), help="STORE=NAME or folder, where an encoder's weights have moved.")
 @click.option("--device", default="cpu", show_default=True)
+@click.option(
+    "--diarize", is_flag=True, help="Tell speakers apart where a request asks for it (pip install 'ser[vad]')."
+)
+@click.option(
+    "--speaker-encoder",
+    metavar="NAME|FOLDER",
+    help="Of --diarize: the encoder whose features tell them apart.  [default: campplus-zh-en]",
+)
 def command(
     session: Session,
     models: tuple[str, ...],
@@ -54,6 +62,8 @@ def command(
     weights: Path | None,
     encoders: dict[str, str] | None,
     device: str,
+    diarize: bool,
+    speaker_encoder: str | None,
 ) -> None:
     """Answer uploads over HTTP by saved heads, and show a page that records and plots (pip install 'ser[serve]').
 
@@ -63,9 +73,15 @@ def command(
     ser serve --model fit-mine
     ser serve --model fit-mine --model fit-other --host 0.0.0.0 --token WORD --rate 60
     """
+    from ser.errors import ConfigError
+    from ser.predict.turns import CAMPPLUS
     from ser.service.limits import ServiceLimits
-    from ser.service.server import Address, load_predictors, serve
+    from ser.service.server import Address, load_diarizer, load_predictors, serve
 
+    if speaker_encoder and not diarize:
+        raise ConfigError("--speaker-encoder", expected="--diarize beside it", option="speaker_encoder")
     limits = ServiceLimits(max_bytes, max_seconds, rate, token, cors)
     predictors = load_predictors(models, session.workspace.results, weights, device, encoders or {}, session.warn)
-    serve(predictors, limits, Address(host, port, proxies), session.warn, quiet=session.quiet)
+    diarizer = load_diarizer(speaker_encoder or CAMPPLUS, weights, device, session.warn) if diarize else None
+    where = Address(host, port, proxies)
+    serve(predictors, limits, where, session.warn, diarizer=diarizer, quiet=session.quiet)

@@ -107,7 +107,7 @@ def _use(config: ModelConfig) -> list[str]:
         lines += [
             "",
             "The column `novelty` says how far a recording is from those in training: 99 % of them are within 1, and above "
-            "it an answer may mean nothing. Heads of `ser` have it; a graph of `ser export onnx` does not.",
+            "it an answer may mean nothing.",
         ]
     return lines
 

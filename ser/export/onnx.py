@@ -24,7 +24,7 @@ from ser.jsonfile import dumps
 from ser.metadata.table import load_table
 from ser.optional import need
 from ser.predict.inputs import SEGMENT, Inputs, check_inputs
-from ser.predict.onnx_head import ENDING, KEY, LENGTHS, OUTPUT, WAVEFORM, OnnxFacts, OnnxHead, WaveformFacts, load_onnx
+from ser.predict.onnx_head import ENDING, KEY, LENGTHS, WAVEFORM, OnnxFacts, OnnxHead, WaveformFacts, load_onnx
 from ser.predict.predictor import Predictor
 from ser.predict.recordings import RecordingLike
 from ser.results.metrics.calibration import scaled
@@ -198,10 +198,13 @@ def _random(source: Input, random: np.random.Generator, frames: Sequence[int]) -
 
 
 def _trace(
-    graph: torch.nn.Module, example: tuple[torch.Tensor, ...], path: Path, axes: dict[str, dict[int, str]]
+    graph: FromFeatures | FromWaveform,
+    example: tuple[torch.Tensor, ...],
+    path: Path,
+    axes: dict[str, dict[int, str]],
 ) -> None:
     """Write the graph; the first axis of each input, and those that `axes` names, may have any size."""
-    sizes = {name: {0: "batch", **own} for name, own in axes.items()}
+    sizes = {name: {0: "batch", **own} for name, own in [*axes.items(), *((name, {}) for name in graph.outputs)]}
     with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(StringIO()):
         warnings.simplefilter(
             "ignore"
@@ -212,8 +215,8 @@ def _trace(
                 example,
                 str(path),
                 input_names=list(axes),
-                output_names=[OUTPUT],
-                dynamic_axes={**sizes, OUTPUT: {0: "batch"}},
+                output_names=graph.outputs,
+                dynamic_axes=sizes,
                 opset_version=OPSET,
                 dynamo=False,
             )
@@ -269,14 +272,18 @@ def _compare(
     words = f"{count} {('recording' if count == 1 else 'recordings') if clips else 'pieces of noise'}"
     if count < len(good):
         words += f" ({len(good) - count} left out, the first because {reasons[~good][0]})"
-    return words, float(np.abs(found[good] - expected[good, : found.shape[1]]).max())  # a graph gives no novelty
+    return words, float(np.abs(found[good] - expected[good]).max())
 
 
 def _on_features(graph: OnnxHead, heads: Sequence[SavedHead], temperatures: Sequence[float | None]) -> float:
     random = np.random.default_rng(1)
     blocks = [_random(source, random, [7, 31, 112]) for source in heads[0].inputs]
     each: list[NDArray[np.float64]] = []
+    far: list[NDArray[np.float64]] = []
     for head, temperature in zip(heads, temperatures, strict=True):
-        shares = head.probabilities(blocks)
+        shares, novelty = head.judged(blocks)
         each.append(shares if temperature is None else scaled(shares, temperature))
-    return float(np.abs(graph.probabilities(blocks) - np.mean(each, axis=0)).max())
+        far += [] if novelty is None else [novelty]
+    shares, novelty = graph.judged(blocks)
+    difference = np.abs(shares - np.mean(each, axis=0)).max()
+    return float(difference if novelty is None else max(difference, np.abs(novelty - np.mean(far, axis=0)).max()))

@@ -216,14 +216,13 @@ class Judge:
             blocks = [_block(i, [features[k][n] for k in good]) for n, i in enumerate(self.head.inputs)]
             turns = inputs.places(good) if self.reads_dialogues else None
             speakers = np.array(inputs.speakers, dtype=object)[good] if inputs.speakers else None
-            each = [
-                found if t is None else scaled(found, t)
-                for head, t in zip(self.heads, self.temperatures, strict=True)
-                for found in [head.probabilities(blocks, turns=turns, speakers=speakers)]
-            ]
-            shares[good, :outputs] = np.mean(each, axis=0)
+            each = [head.judged(blocks, turns=turns, speakers=speakers) for head in self.heads]
+            warm = zip(each, self.temperatures, strict=True)
+            shares[good, :outputs] = np.mean(
+                [found if t is None else scaled(found, t) for (found, _), t in warm], axis=0
+            )
             if self.knows_novelty:
-                shares[good, outputs] = np.mean([head.novelty(blocks) for head in self.heads], axis=0)
+                shares[good, outputs] = np.mean([far for _, far in each if far is not None], axis=0)
         except TrainingError as error:
             errors[good] = error.line()
         odd = good[~np.isfinite(shares[good]).all(axis=1) & (errors[good] == "")]

@@ -3,9 +3,11 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,8 @@ from ser.predict.judge import Judge
 from ser.predict.recordings import full_scale
 from ser.predict.timeline import ROWS, Timeline, TimelineOptions, columns_of, refuse_heads
 from ser.predict.turns import Diarizer, Turns
+
+Opened: TypeAlias = Callable[[], AbstractContextManager[Stream]]  # opens a recording, each time from its beginning
 
 
 def only_with_window(options: dict[str, Any], files: Sequence[Path]) -> None:
@@ -62,12 +66,6 @@ def follow(
         raise ConfigError(f"{other} beside --window", expected="recordings alone, whose words and turns are not known")
     if raw is not None and list(files) != [Path("-")]:
         raise ConfigError("--raw is of standard input", expected="- in place of files", option="raw")
-    if options.diarize and Path("-") in files:
-        raise ConfigError(
-            "--diarize of standard input (-)",
-            expected="a file: speakers are told apart when all of the recording is known",
-            option="diarize",
-        )
     refuse_heads(predictor)
     form = None if raw is None else _raw_format(raw)
     paths, left_out = ([Path("-")], "") if list(files) == [Path("-")] else audio_files(files)
@@ -79,7 +77,7 @@ def follow(
     rows = (
         row
         for path in paths
-        for row in _told(predictor, path, _of_path(predictor, path, options, form, diarizer), options)
+        for row in told(predictor, str(path), _of_path(predictor, path, options, form, diarizer), options)
     )
     if not row_by_row:
         yield _table(list(rows), columns)
@@ -105,27 +103,34 @@ def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     return filled
 
 
-def _told(
-    predictor: Judge, path: Path, rows: Iterator[dict[str, Any]], options: TimelineOptions
+def told(
+    predictor: Judge, name: str, rows: Iterator[dict[str, Any]], options: TimelineOptions
 ) -> Iterator[dict[str, Any]]:
-    """Pass on the rows of a recording; say so where there are none, and where speakers are told apart what each said."""
+    """Pass on the rows of a recording; say so where there are none, and where speakers are told apart what each said.
+
+    That is the share of each answer, and the mean of each dimension, both by the time of the segments, or over windows.
+    """
     count = 0
-    shares: dict[int, Counter[str]] = {}
+    heard: dict[int, Counter[str]] = {}  # s or windows with each answer
+    sums: dict[int, NDArray[np.float64]] = {}  # over these, of the dimensions
+    only = predictor.head.target == DIMENSIONS
+    dimensions = list(predictor.classes if only else predictor.dimensions)
     for row in rows:
         count += 1
         speaker = row.get("speaker")
-        if speaker is not None:
+        if speaker is not None and not row["error"]:
             amount = row["end"] - row["start"] if options.rows == "segments" else 1
-            shares.setdefault(speaker, Counter())[row.get("predicted", "")] += amount
+            heard.setdefault(speaker, Counter())[row.get("predicted", "")] += amount
+            sums[speaker] = sums.get(speaker, 0) + amount * np.array([row[d] for d in dimensions])
         yield row
     if not count:
-        predictor.say(f"{path}: no rows, as nothing was heard but silence, or what is not speech")
-    for speaker, found in sorted(shares.items()):
+        predictor.say(f"{name}: no rows, as nothing was heard but silence, or what is not speech")
+    for speaker, found in sorted(heard.items()):
         total = sum(found.values())
         amount = f"{total:.1f} s" if options.rows == "segments" else f"{total} windows"
-        parts = [f"{name or 'no answer'} {n / total:.0%}" for name, n in found.most_common()]
-        said = "" if predictor.head.target == DIMENSIONS else f": {', '.join(parts)}"
-        predictor.say(f"{path}: speaker {speaker}, {amount}{said}")
+        parts = [] if only else [f"{answer or 'no answer'} {n / total:.0%}" for answer, n in found.most_common()]
+        parts += [f"{d} {mean:.2f}" for d, mean in zip(dimensions, sums[speaker] / total, strict=True)]
+        predictor.say(f"{name}: speaker {speaker}, {amount}: {', '.join(parts)}")
 
 
 def _diarizer(predictor: Judge, options: TimelineOptions) -> Diarizer | None:
@@ -144,19 +149,48 @@ def _of_path(
 ) -> Iterator[dict[str, Any]]:
     """The rows of one recording; where it cannot be read, or not to its end, the last one says so."""
     try:
-        if path == Path("-"):
+        if path != Path("-"):
+            yield from _of_opened(predictor, lambda: open_file(path), options, diarizer)
+        elif diarizer is None:
             yield from Timeline(predictor, open_pipe(sys.stdin.buffer, raw), options).rows()
-            return
-        turns = _turns(diarizer, lambda: open_file(path), options)
-        with open_file(path) as stream:
-            yield from Timeline(predictor, stream, options, turns).rows()
+        else:
+            predictor.say("-: rows come when standard input has ended, as only then speakers can be told apart")
+            with _kept(open_pipe(sys.stdin.buffer, raw)) as opened:
+                yield from _of_opened(predictor, opened, options, diarizer)
     except AudioError as error:
         yield {"file": str(path), "error": error.line()}
 
 
-def _turns(
-    diarizer: Diarizer | None, opened: Callable[[], AbstractContextManager[Stream]], options: TimelineOptions
-) -> Turns | None:
+def _of_opened(
+    predictor: Judge, opened: Opened, options: TimelineOptions, diarizer: Diarizer | None
+) -> Iterator[dict[str, Any]]:
+    turns = turns_of(diarizer, opened, options)
+    with opened() as stream:
+        yield from Timeline(predictor, stream, options, turns).rows()
+
+
+@contextmanager
+def _kept(stream: Stream) -> Iterator[Opened]:
+    """A stream in a temporary file, which can be read more than once."""
+    import soundfile
+
+    with TemporaryDirectory(prefix="ser-") as folder:
+        path = Path(folder) / "recording.w64"  # of any length
+        with soundfile.SoundFile(path, "w", stream.rate, stream.channels, "FLOAT", format="W64") as file:
+            for block in stream.blocks:
+                file.write(block)
+            if not file.tell():
+                raise AudioError(f"{stream.name} is empty", expected="samples", found="none", fault="empty")
+
+        @contextmanager
+        def opened() -> Iterator[Stream]:
+            with open_file(path) as again:
+                yield replace(again, name=stream.name)
+
+        yield opened
+
+
+def turns_of(diarizer: Diarizer | None, opened: Opened, options: TimelineOptions) -> Turns | None:
     """Who speaks when, where speakers are told apart: the recording is read once for that, and again for the answers."""
     if diarizer is None:
         return None
@@ -191,6 +225,5 @@ def table_of(
         sound = full_scale("samples", samples.reshape(len(samples), -1), recording[1])
         return nullcontext(Stream("samples", int(recording[1]), sound.shape[1], iter([sound])))
 
-    turns = _turns(_diarizer(predictor, options), opened, options)
-    with opened() as stream:
-        return timeline_table(list(Timeline(predictor, stream, options, turns).rows()), predictor, options)
+    rows = _of_opened(predictor, opened, options, _diarizer(predictor, options))
+    return timeline_table(list(rows), predictor, options)

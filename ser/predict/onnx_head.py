@@ -17,6 +17,7 @@ from ser.extract.encoder import Encoder
 from ser.features.blocks import Block
 from ser.jsonfile import Count, Model, Positive, Word, decode
 from ser.optional import need
+from ser.predict.predictions import NOVELTY
 from ser.train.checkpoint import SavedHead, Turn, finite_probabilities
 from ser.train.head_file import HeadFacts
 from ser.train.loop.config import Config
@@ -77,10 +78,32 @@ class OnnxHead(SavedHead):
         speakers: NDArray[np.object_] | None = None,
     ) -> NDArray[np.float64]:
         """Class probabilities as `SavedHead.probabilities` gives them, the mean of all heads in the graph."""
+        return self.judged(blocks)[0]
+
+    def judged(
+        self,
+        blocks: Sequence[Block],
+        device: str = "cpu",
+        *,
+        turns: Turn | None = None,
+        speakers: NDArray[np.object_] | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Probabilities and novelty as `SavedHead.judged` gives them, the means of all heads in the graph."""
         if not any(block.framewise for block in blocks):
-            return self._run({block.name: np.asarray(block.values) for block in blocks})
-        count = next(len(b.values) if b.offsets is None else len(b.offsets) - 1 for b in blocks)
-        return np.concatenate([self._run(self._feed(blocks, row)) for row in range(count)])
+            found = self._run({block.name: np.asarray(block.values) for block in blocks})
+        else:
+            count = next(len(b.values) if b.offsets is None else len(b.offsets) - 1 for b in blocks)
+            found = np.concatenate([self._run(self._feed(blocks, row)) for row in range(count)])
+        return (found[:, :-1], found[:, -1]) if self.knows_novelty else (found, None)
+
+    @property
+    def knows_novelty(self) -> bool:
+        """True for a graph that gives the novelty too; those of earlier versions do not."""
+        return NOVELTY in self._outputs
+
+    @property
+    def _outputs(self) -> list[str]:
+        return [output.name for output in self.session.get_outputs()]
 
     def _feed(self, blocks: Sequence[Block], row: int) -> dict[str, NDArray[Any]]:
         """The graph's inputs for one utterance."""
@@ -97,9 +120,10 @@ class OnnxHead(SavedHead):
         return feed
 
     def _run(self, feed: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+        """The outputs, and in one more column the novelty of a graph that gives it."""
         whole = {name: v if v.dtype == np.int64 else v.astype(np.float32, copy=False) for name, v in feed.items()}
-        (found,) = self.session.run([OUTPUT], whole)
-        return finite_probabilities(np.asarray(found, dtype=np.float64))
+        found = self.session.run([OUTPUT, *([NOVELTY] if self.knows_novelty else [])], whole)
+        return finite_probabilities(np.column_stack(found).astype(np.float64))
 
 
 class Waveform(Encoder):

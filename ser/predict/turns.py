@@ -4,6 +4,7 @@ The encoder and the windows of 1.5 s every 0.75 s are those of 3D-Speaker (arXiv
 two speak at once, one of them is heard.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +98,24 @@ class Diarizer:
         self.encoder.prepare([], {})
         self.of_speakers = self.encoder.identity.get("plugin") == "speaker"
         self.knows_limit = self.encoder.identity.get("weights_sha256") == CAMPPLUS_WEIGHTS
-        self.speakers, self.say = speakers, say
-        if speakers is None and not self.knows_limit:
+        self.name, self.speakers, self.say = name, speakers, say
+        self._refuse_unknown_limit()
+
+    def asked(self, speakers: int | None, say: Callable[[str], None]) -> "Diarizer":
+        """The same loaded encoder, for another number of speakers and another listener.
+
+        Raises:
+            ConfigError: as of the class.
+        """
+        found = copy.copy(self)
+        found.speakers, found.say = speakers, say
+        found._refuse_unknown_limit()
+        return found
+
+    def _refuse_unknown_limit(self) -> None:
+        if self.speakers is None and not self.knows_limit:
             raise ConfigError(
-                f"--speaker-encoder {name} without --speakers",
+                f"--speaker-encoder {self.name} without --speakers",
                 expected=f"--speakers N beside it: the distance between two speakers is known of {CAMPPLUS} alone",
             )
 

@@ -21,6 +21,7 @@ import ser
 from ser.errors import AudioError, ConfigError, SerError
 from ser.predict.predictor import Predictor
 from ser.predict.timeline import TimelineOptions, refuse_heads
+from ser.predict.turns import Diarizer
 from ser.registry import unknown
 from ser.service.batching import Batcher, ServiceEndsError
 from ser.service.guard import Guard, failure
@@ -38,7 +39,17 @@ PAGE = {
 }
 PATHS = ("/predict", "/models", "/health", "/metrics", "/openapi.json", *PAGE)
 _EXPECTED = {"file": "a file in the form field file", "channels": "mix, split, or the number of one, from 0"}
-PARAMETERS = ("model", "window", "hop", "channels", "rows", "smooth", "min_confidence")  # of POST /predict
+PARAMETERS = (  # of POST /predict
+    "model",
+    "window",
+    "hop",
+    "channels",
+    "rows",
+    "smooth",
+    "min_confidence",
+    "diarize",
+    "speakers",
+)
 _OPTION = re.compile(r"--([a-z][a-z-]*)")
 
 
@@ -71,6 +82,9 @@ class Models(BaseModel):
     models: list[ModelFacts]
     most_bytes: int
     most_seconds: float
+    diarize: Literal["no", "with speakers", "yes"] = Field(
+        description="Whether speakers can be told apart: not at all, where their number is given, or also without it."
+    )
 
 
 class Prediction(BaseModel):
@@ -108,12 +122,15 @@ def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Failure, "description": _MEANINGS[status]} for status in statuses}
 
 
-def application(predictors: Mapping[str, Predictor], limits: ServiceLimits = USUAL) -> FastAPI:
+def application(
+    predictors: Mapping[str, Predictor], limits: ServiceLimits = USUAL, diarizer: Diarizer | None = None
+) -> FastAPI:
     """Make the application.
 
     Args:
         predictors: the heads by name; the first answers where a request names none.
         limits: of uploads and clients.
+        diarizer: tells speakers apart; None where that is not offered.
 
     Raises:
         ConfigError: no head, or one that cannot answer a recording by itself.
@@ -124,7 +141,16 @@ def application(predictors: Mapping[str, Predictor], limits: ServiceLimits = USU
         refuse_heads(predictor)
     metrics = Metrics()
     batcher = Batcher(predictors, metrics.batches.observe)
-    uploads = Uploads(batcher, limits.seconds)
+    uploads = Uploads(batcher, limits.seconds, diarizer)
+    apart: Literal["no", "with speakers", "yes"] = "no"
+    if diarizer is not None:
+        apart = "yes" if diarizer.knows_limit else "with speakers"
+    known = Models(
+        models=[_facts(name, predictor) for name, predictor in predictors.items()],
+        most_bytes=limits.bytes,
+        most_seconds=limits.seconds,
+        diarize=apart,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -143,7 +169,7 @@ def application(predictors: Mapping[str, Predictor], limits: ServiceLimits = USU
     _add_errors(app)
     _add_page(app)
     locked = [Security(HTTPBearer(auto_error=False))] if limits.token else []
-    _add_facts(app, predictors, limits, batcher, metrics, locked)
+    _add_facts(app, known, batcher, metrics, locked)
     _add_predict(app, predictors, uploads, locked)
     app.add_middleware(Guard, limits=limits, seen=metrics.seen, paths=PATHS, uploads=metrics.waiting.set)
     if limits.cors:
@@ -156,20 +182,7 @@ def application(predictors: Mapping[str, Predictor], limits: ServiceLimits = USU
     return app
 
 
-def _add_facts(
-    app: FastAPI,
-    predictors: Mapping[str, Predictor],
-    limits: ServiceLimits,
-    batcher: Batcher,
-    metrics: Metrics,
-    locked: Sequence[Any],
-) -> None:
-    known = Models(
-        models=[_facts(name, predictor) for name, predictor in predictors.items()],
-        most_bytes=limits.bytes,
-        most_seconds=limits.seconds,
-    )
-
+def _add_facts(app: FastAPI, known: Models, batcher: Batcher, metrics: Metrics, locked: Sequence[Any]) -> None:
     @app.get("/models", dependencies=locked)
     async def models() -> Models:
         """The heads that answer."""
@@ -180,7 +193,7 @@ def _add_facts(
         """The state of the service; needs no token."""
         if not batcher.alive:
             raise HTTPException(503, "the thread that answers has ended. Start the service again.")
-        return Health(status="ok", version=ser.__version__, models=list(predictors))
+        return Health(status="ok", version=ser.__version__, models=[model.name for model in known.models])
 
     @app.get(
         "/metrics",
@@ -233,6 +246,10 @@ def _add_predict(app: FastAPI, predictors: Mapping[str, Predictor], uploads: Upl
         ] = "segments",
         smooth: Annotated[float, Query(ge=0, le=60, description="s of a moving average over segments.")] = 0.0,
         min_confidence: Annotated[float, Query(ge=0, le=1, description="No answer below this probability.")] = 0.0,
+        diarize: Annotated[
+            bool, Query(description="Of a timeline: tell speakers apart, where GET /models says that it can be done.")
+        ] = False,
+        speakers: Annotated[int | None, Query(ge=1, le=50, description="Of diarize: their number.")] = None,
     ) -> Prediction:
         """Predict the emotions of an upload: one answer, or with `window` a timeline."""
         await _refuse_unknown(request, PARAMETERS)
@@ -241,9 +258,14 @@ def _add_predict(app: FastAPI, predictors: Mapping[str, Predictor], uploads: Upl
             raise HTTPException(404, unknown("model", name, list(predictors)).line())
         options = None
         if window is not None:
-            options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence)
-        elif hop is not None or smooth or rows != "segments":
-            raise ConfigError("hop, rows and smooth are of a timeline", expected="window, the s that are heard at once")
+            options = TimelineOptions(
+                window, hop, channels, rows, smooth, min_confidence, diarize=diarize, speakers=speakers
+            )
+        elif hop is not None or smooth or rows != "segments" or diarize or speakers is not None:
+            raise ConfigError(
+                "hop, rows, smooth, diarize and speakers are of a timeline",
+                expected="window, the s that are heard at once",
+            )
         question = Question(name, channels, min_confidence, options)
         threads = alone if options is None else over_time
         answer = await to_thread.run_sync(uploads.answer, file.file, file.filename or "", question, limiter=threads)

@@ -13,6 +13,8 @@ import numpy as np
 from ser.errors import ConfigError
 from ser.optional import absent
 from ser.predict.predictor import Predictor
+from ser.predict.speech import RATE, SpeechDetector
+from ser.predict.turns import WINDOW, Diarizer
 from ser.results.records.find import find_heads
 from ser.service.limits import ServiceLimits
 
@@ -82,12 +84,30 @@ def load_predictors(
     return found
 
 
+def load_diarizer(encoder: str, weights: Path | None, device: str, say: Callable[[str], None]) -> Diarizer:
+    """Load what tells speakers apart, and let it hear once: what it lacks shows now.
+
+    Args:
+        encoder: the name or folder of the encoder of speakers.
+        weights, device, say: as of `Predictor`.
+
+    Raises:
+        ConfigError: the detector of speech is not installed.
+        EncoderError: weights or a package of the encoder are missing.
+    """
+    SpeechDetector("silero", RATE, RATE)
+    found = Diarizer(encoder, 1, weights, device, say)  # each request says how many speakers there are
+    found.encoder.encode([np.zeros(round(WINDOW * found.encoder.sample_rate), dtype=np.float32)])
+    return found
+
+
 def serve(
     predictors: Mapping[str, Predictor],
     limits: ServiceLimits,
     address: Address,
     say: Callable[[str], None],
     *,
+    diarizer: Diarizer | None = None,
     quiet: bool = False,
 ) -> None:
     """Answer requests until the process gets SIGINT or SIGTERM; then those that are there are answered.
@@ -97,6 +117,7 @@ def serve(
         limits: of uploads and clients.
         address: of the socket.
         say: called with each line that a user should see.
+        diarizer: tells speakers apart; None where that is not offered.
         quiet: no line for each request.
 
     Raises:
@@ -113,7 +134,7 @@ def serve(
         say(f"warning: {address.host} may be reached by others, and no token is asked for: --token WORD, or SER_TOKEN")
     _share_memory()
     config = uvicorn.Config(
-        application(predictors, limits),
+        application(predictors, limits, diarizer),
         host=address.host,
         port=address.port,
         http=Connection,

@@ -4,7 +4,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,19 +13,21 @@ from typing import IO, Any
 import numpy as np
 
 from ser.audio.decoding import Limits
-from ser.audio.streams import open_file
+from ser.audio.streams import Stream, open_file
 from ser.errors import AudioError, ConfigError
-from ser.predict.inputs import MIX, Inputs
-from ser.predict.long_recordings import timeline_table
+from ser.predict.inputs import MIX, Inputs, channel_numbers
+from ser.predict.long_recordings import Opened, timeline_table, told
 from ser.predict.predictions import abstain, check_confidence, long_note, novelty_note, prediction_table, rows_of
 from ser.predict.recordings import Recording, advised
 from ser.predict.timeline import Timeline, TimelineOptions
+from ser.predict.turns import Diarizer, Turns
 from ser.service.batching import ANSWER_SECONDS, Batcher, QueuedPredictor
 
 AT_ONCE = 60.0  # s that one answer hears at most: what attention costs grows with their square
 DECODERS = 4  # uploads that are decoded at the same moment
 MOST_WINDOWS = 2000  # of a timeline, in all channels
 OVERLAP = 20  # windows that hear the same moment
+TOLD_CHANNELS = 8  # in which speakers are told apart
 LONGEST_NAME = 200
 
 Rows = list[dict[str, Any]]
@@ -54,11 +56,12 @@ class Uploads:
     Args:
         batcher: the thread that infers.
         seconds: of a recording.
+        diarizer: tells speakers apart; None where the service does not.
     """
 
-    def __init__(self, batcher: Batcher, seconds: float) -> None:
-        self.batcher, self.seconds = batcher, seconds
-        self._decoding = threading.Semaphore(DECODERS)
+    def __init__(self, batcher: Batcher, seconds: float, diarizer: Diarizer | None = None) -> None:
+        self.batcher, self.seconds, self.diarizer = batcher, seconds, diarizer
+        self._decoding, self._embedding = threading.Semaphore(DECODERS), threading.Lock()
 
     def answer(self, content: IO[bytes], name: str, question: Question) -> tuple[Rows, list[str]]:
         """Answer one upload.
@@ -106,17 +109,33 @@ class Uploads:
         assert options is not None
         _refuse_costly(options)
         predictor = QueuedPredictor(self.batcher, question.model, notes.append, MOST_WINDOWS)
+        limits = Limits(self.seconds, values=max(Limits.values, round(96000 * self.seconds)))
+
+        @contextmanager
+        def opened() -> Iterator[Stream]:
+            with ExitStack() as stack:
+                with self._decoding:  # not longer: while the head answers, others decode
+                    stream = stack.enter_context(open_file(path, limits))
+                yield replace(stream, name=name)
 
         def read() -> Rows:
-            limits = Limits(self.seconds, values=max(Limits.values, round(96000 * self.seconds)))
-            with ExitStack() as opened:
-                with self._decoding:  # not longer: while the head answers, others decode
-                    stream = opened.enter_context(open_file(path, limits))
-                found = Timeline(predictor, replace(stream, name=name), options)
-                return rows_of(timeline_table(list(found.rows()), predictor, options))
+            turns = self._turns(opened, options, notes.append) if options.diarize else None
+            with opened() as stream:
+                rows = told(predictor, name, Timeline(predictor, stream, options, turns).rows(), options)
+                return rows_of(timeline_table(list(rows), predictor, options))
 
-        rows = advised(read, str(path), name)
-        return rows, notes if rows else [*notes, "nothing was heard but silence, or what is not speech"]
+        return advised(read, str(path), name), notes
+
+    def _turns(self, opened: Opened, options: TimelineOptions, say: Callable[[str], None]) -> Turns:
+        """Who speaks when in an upload; one is embedded at a time."""
+        if self.diarizer is None:
+            raise ConfigError("this service does not tell speakers apart", action="Leave diarize out.")
+        diarizer = self.diarizer.asked(options.speakers, say)
+        with self._embedding, opened() as stream:
+            channels = channel_numbers(options.channels, stream.channels)
+            if len(channels) > TOLD_CHANNELS:
+                raise ConfigError("diarize", expected=f"{TOLD_CHANNELS} channels at most", found=len(channels))
+            return diarizer.turns(stream, channels)
 
 
 def _refuse_costly(options: TimelineOptions) -> None:

