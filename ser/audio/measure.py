@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ser.audio.fingerprint import Words, fingerprint
-from ser.audio.reading import clipped_share, decode
+from ser.audio.reading import Audio, clipped_share, decode
 from ser.errors import AudioError
+
+_BLOCK = 1024  # samples of a spectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,3 +61,16 @@ def measure(path: Path, start: float | None, end: float | None, channel: float |
         sha256=hashlib.sha256(f"{rate} ".encode() + audio.tobytes()).hexdigest(),
         words=fingerprint(audio, rate),
     )
+
+
+def energies(audio: Audio, rate: int, hertz: float) -> NDArray[np.float64]:
+    """The energy above a frequency and that of all, `(2,)`, by spectra of blocks under a Hann window.
+
+    Samples after the last whole block are not read.
+
+    Args:
+        audio: `(samples,)`.
+    """
+    blocks = audio[: len(audio) // _BLOCK * _BLOCK].reshape(-1, _BLOCK) * np.hanning(_BLOCK)
+    power = np.square(np.abs(np.fft.rfft(blocks - blocks.mean(axis=1, keepdims=True), axis=1))).sum(axis=0)
+    return np.array([power[np.fft.rfftfreq(_BLOCK, 1 / rate) > hertz].sum(), power.sum()])

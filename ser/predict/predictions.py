@@ -9,10 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.audio.decoding import AudioHeader
-from ser.errors import ConfigError
+from ser.audio.measure import energies
+from ser.errors import AudioError, ConfigError
 from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED
 from ser.metadata.targets.dimensions import in_words
 from ser.predict.inputs import Inputs
+from ser.predict.recordings import Recording
 from ser.train.head_file import KNOWN, AudioForm
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ NOVELTY = "novelty"  # the column
 FAR = 1.3  # a novelty that next to no utterance of a corpus of training has, nor one of its unseen speakers
 LONG = 2.0  # times the longest utterance in training
 OTHER_BAND = 0.9  # of a rate: below it a recording has another band
+TELEPHONE = 4400.0  # Hz: above it nothing is left of a recording at 8 kHz, whatever rate it is resampled to
+NOTHING = (
+    1e-5  # of the energy: resampled from 8 kHz, files of 16 bits have 1e-8 above `TELEPHONE`; speech of EmoDB has 0.002
+)
 
 
 def prediction_table(
@@ -208,6 +214,46 @@ def novelty_note(names: Sequence[str], novelty: NDArray[np.float64]) -> str:
         return ""
     shown = _first([f"{names[k]} ({novelty[k]:.2f})" for k in novel])
     return f"{novel_words(len(novel), len(names), 'recordings')}: {shown}"
+
+
+def telephone_note(
+    recordings: Sequence[Recording], novelty: NDArray[np.float64], trained: AudioForm | None, rate: int
+) -> str:
+    """A warning of novel recordings with the band of a telephone and the rate of another; "" where there are none.
+
+    The three most novel are looked at.
+
+    Args:
+        novelty: `(n,)`; NaN where it is not known.
+        trained, rate: as of `form_notes`.
+    """
+    odd = []
+    for k in [k for k in np.argsort(-novelty).tolist() if novelty[k] > 1][:3]:
+        try:
+            sound, own = recordings[k].decode()
+        except AudioError:  # an open file, which was read before
+            continue
+        if is_telephone(energies(sound, own, TELEPHONE), own, trained, rate):
+            odd.append(recordings[k].name)
+    return f"{', '.join(odd)}: {TELEPHONE_WORDS}" if odd else ""
+
+
+TELEPHONE_WORDS = (
+    f"nothing above {TELEPHONE:g} Hz, as in recordings of a telephone, whatever rate the file has; the head heard more in "
+    "training. Train on such recordings, or measure what that costs: ser evaluate --suite."
+)
+
+
+def is_telephone(energy: NDArray[np.float64], rate: int, trained: AudioForm | None, hears: int) -> bool:
+    """True for sound without anything above `TELEPHONE`, where its rate, those in training and the encoders could have it.
+
+    Args:
+        energy: above `TELEPHONE` and all, `(2,)`.
+        rate: Hz, of the sound.
+        trained, hears: as `trained` and `rate` of `form_notes`.
+    """
+    most = 0 if trained is None else min(rate, hears, trained.lowest_rate)
+    return bool(OTHER_BAND * most > 2 * TELEPHONE and energy[0] < NOTHING * energy[1])
 
 
 def novel_words(novel: int, total: int, of: str) -> str:

@@ -12,7 +12,7 @@ from ser.errors import AudioError
 from ser.predict.inputs import MIX, Inputs, check_inputs
 from ser.predict.judge import Judge
 from ser.predict.long_recordings import table_of
-from ser.predict.predictions import form_notes, long_note, notes, novelty_note, prediction_table
+from ser.predict.predictions import form_notes, long_note, notes, novelty_note, prediction_table, telephone_note
 from ser.predict.recordings import RecordingLike, as_recordings
 from ser.predict.timeline import TimelineOptions
 from ser.predict.turns import CAMPPLUS
@@ -163,6 +163,8 @@ class Predictor(Judge):
             self.say(note)
         if self.knows_novelty and (note := novelty_note(inputs.names, shares[:, -1])):
             self.say(note)
+            if note := telephone_note(inputs.recordings or [], shares[:, -1], self.head.audio, self.rate):
+                self.say(note)
         return prediction_table(
             inputs,
             errors,

@@ -17,7 +17,15 @@ from ser.audio.streams import Stream, open_file
 from ser.errors import AudioError, ConfigError
 from ser.predict.inputs import MIX, Inputs, channel_numbers
 from ser.predict.long_recordings import Opened, timeline_table, told
-from ser.predict.predictions import abstain, check_confidence, long_note, novelty_note, prediction_table, rows_of
+from ser.predict.predictions import (
+    abstain,
+    check_confidence,
+    long_note,
+    novelty_note,
+    prediction_table,
+    rows_of,
+    telephone_note,
+)
 from ser.predict.recordings import Recording, advised
 from ser.predict.timeline import Timeline, TimelineOptions
 from ser.predict.turns import Diarizer, Turns
@@ -100,7 +108,8 @@ class Uploads:
         found = prediction_table(shown, errors, shares, predictor.classes, False, target, dimensions, novelty)
         notes = [
             long_note([name], seconds, predictor.head.longest),
-            novelty_note([name], shares[:, -1]) if novelty else "",
+            far := novelty_note([name], shares[:, -1]) if novelty else "",
+            telephone_note(inputs.recordings or [], shares[:, -1], predictor.head.audio, predictor.rate) if far else "",
         ]
         return rows_of(abstain(found, question.least)), [note for note in notes if note]
 

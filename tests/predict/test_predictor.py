@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import soxr
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -326,6 +327,11 @@ def test_sound_unlike_the_training_is_novel(trained: Path, model: Path, tmp_path
     rows = predictor.timeline(noise, 1.0, hop=1.0)
     assert rows["novelty"].min() > 1
     assert said[-1].startswith("samples: 2 of 2 windows side by side are unlike")
+    telephone = (soxr.resample(soxr.resample(noise[0], 16000, 8000), 8000, 16000), 16000)
+    predictor.predict([telephone, noise])
+    assert said[-1].startswith("samples 1: nothing above 4400 Hz, as in recordings of a telephone")
+    predictor.timeline(telephone, 1.0, hop=1.0)
+    assert said[-1].startswith("samples: nothing above 4400 Hz, as in recordings of a telephone")
 
 
 def test_heads_of_before_say_nothing_of_novelty(model: Path, good: Path, tmp_path: Path) -> None:
