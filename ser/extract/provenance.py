@@ -16,7 +16,6 @@ _PACKAGES = (
     "h5py",
     "soundfile",
     "soxr",
-    "librosa",
     "opensmile",
     "torch",
     "transformers",
