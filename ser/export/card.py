@@ -17,6 +17,7 @@ from ser.results.records.model import Summary
 from ser.results.records.stamps import EQUAL_RUNS
 from ser.results.report.background import audit_lines, flat
 from ser.results.result import Result
+from ser.train.classical.classifier import estimator_kind
 from ser.train.model_folder import ModelConfig
 
 USES = {
@@ -235,7 +236,7 @@ def _files(config: ModelConfig) -> Iterator[str]:
     if config.weights:
         yield "- `weights.PART` is one vector of float32; `weights` of `config.json` has the place of each weight in it."
     else:
-        kind = "regressor" if config.outputs.target == DIMENSIONS else "classifier"
+        kind = estimator_kind(config.outputs.target)
         yield f"- `classifier.skops` has the bytes of a skops file with the {kind} of scikit-learn."
     if config.normalisation.by == "train":
         limit = config.normalisation.limit

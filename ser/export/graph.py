@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 from ser.errors import ConfigError
 from ser.extract.models.frozen_encoder import Frozen
-from ser.metadata.targets import DIMENSIONS
 from ser.predict.onnx_head import OUTPUT
 from ser.predict.predictions import NOVELTY
 from ser.results.metrics.calibration import FLOOR
 from ser.train.checkpoint import SavedHead
-from ser.train.classical.classifier import Classical
+from ser.train.classical.classifier import Classical, estimator_kind
 from ser.train.heads._base import build_head, groups_of, part_of, plugin
 from ser.train.loop.prediction import outputs_of
 from ser.train.nn.layers import Feature, Input
@@ -111,8 +110,7 @@ def refuse(head: SavedHead) -> None:
         ConfigError: a classifier of scikit-learn, a head on dialogues, or one that needs the statistics of other recordings.
     """
     if isinstance(head.config, Classical):
-        kind = "regressor" if head.target == DIMENSIONS else "classifier"
-        problem = f"{head.config.head}, a {kind} of scikit-learn, is not exported to ONNX"
+        problem = f"{head.config.head}, a {estimator_kind(head.target)} of scikit-learn, is not exported to ONNX"
     elif head.config.context != "utterance":
         problem = "a head on dialogues is not exported to ONNX"
     elif head.about.normalize in ("speaker", "corpus"):

@@ -1,50 +1,20 @@
 """Sections on an evaluation of heads on classes."""
 
-from collections.abc import Mapping
-
 from msgspec import UNSET
 
 from ser.errors import SerError
-from ser.jsonfile import plain
-from ser.results.blocks import Block, Command, Facts, Image, Notice, Section, Table, Text
-from ser.results.cells import (
-    ABSENT,
-    TESTED,
-    date,
-    head_of,
-    interval,
-    many,
-    number,
-    over_runs,
-    p_value,
-    score,
-    score_cells,
-    score_heads,
-    tested,
-)
-from ser.results.metrics.suite import REASONS, REASONS_OF_CCC
+from ser.results.blocks import Block, Facts, Image, Notice, Section, Table, Text
+from ser.results.cells import ABSENT, interval, many, number, over_runs, p_value, score, score_cells, score_heads
 from ser.results.records.beside import beside, picture_beside
-from ser.results.records.evaluation import (
-    PROBABILITIES,
-    AnyEvaluation,
-    Distances,
-    EvaluatedOutput,
-    Evaluation,
-    Novelty,
-    Speakers,
-    Suite,
-    SuiteCheck,
-    VoteScores,
-)
+from ser.results.records.evaluation import PROBABILITIES, Distances, Evaluation, Novelty, Speakers, VoteScores
 from ser.results.records.explanations import Explanations
 from ser.results.records.kinds import read_record
-from ser.results.records.model import Comparison
-from ser.results.report.background import FactRows, code_of, flat, stamps_and_notes
+from ser.results.report.background import stamps_and_notes
+from ser.results.report.evaluation_tables import again, drawn, evaluation_facts, output_tables, paired, suite_tables
 from ser.results.report.summary import gender_table
 from ser.results.stored_result import StoredResult
 
 DISTANCES = ("cross_entropy", "JS", "TVD")
-P_NOTE = "p is over models and speakers together, and the one that counts; p over models or over speakers alone is too small."
 
 
 def evaluation_sections(result: StoredResult, full: bool) -> list[Section]:
@@ -66,15 +36,6 @@ def evaluation_sections(result: StoredResult, full: bool) -> list[Section]:
     for title, (kind, blocks) in tables.items():
         found += [Section(title, drawn(result, kind, blocks, full))] if blocks else []
     return [*found, Section("How to evaluate again", again(result), appendix=True)]
-
-
-def drawn(result: StoredResult, kind: str, blocks: list[Block], full: bool) -> list[Block]:
-    """Put the picture of a kind, if there is one and the report is a whole one, before blocks."""
-    if not kind or not full:
-        return blocks
-    from ser.results.plotting.gallery import draw
-
-    return [draw(result, kind), *blocks]
 
 
 def _result(result: StoredResult) -> list[Block]:
@@ -107,47 +68,6 @@ def _result(result: StoredResult) -> list[Block]:
     if record.average != "none":
         blocks.append(Text(f"The heads' weights are averages over training ({record.average})."))
     return [*blocks, _classes(record)]
-
-
-def evaluation_facts(result: StoredResult) -> FactRows:
-    """Names and values: the heads that were evaluated, and the data."""
-    record: AnyEvaluation = result.record
-    data, model = record.data, record.model
-    heads = f"{many(model.runs, 'run')} of {many(model.folds, 'fold')}, {many(model.heads, 'saved head')}"
-    learned = getattr(record, "learns", None)
-    words = [data.dataset, f"target {learned}"] if learned else [data.dataset]
-    if learned in (None, "labels"):  # of dimensions alone, the scheme plays no part
-        words.append(f"scheme {data.scheme}")
-    rows = [
-        ("evaluation", record.experiment + (f", at {model.amount}" if model.amount else "")),
-        ("record", result.path.name),
-        ("data", f"{', '.join(words)}, {data.utterances} utterances: {data.rows}"),
-        ("heads", heads if model.kind == "experiment" else "one saved head"),
-    ]
-    if data.dropped:
-        rows.append(("left out", ", ".join(f"{reason}: {count}" for reason, count in data.dropped.items())))
-    beside = [file.path for file in record.files.values()]
-    rows += [("tables", ", ".join(beside))] if beside else []
-    shown = getattr(record, "explanations", None)
-    rows += [("explanations", shown)] if shown else []
-    rows += [("code", code_of(record.environment)), ("date", f"{date(record.time.started)} UTC")]
-    return [*rows, ("command", record.command)]
-
-
-def paired(record: AnyEvaluation) -> list[Block]:
-    """Paired comparisons of each average with its parts."""
-    pairs: dict[str, Comparison] = {}
-    if record.tta:
-        pairs["mean of views minus original"] = record.tta.comparison
-    if record.ensemble:
-        pairs["mean of runs minus one by one"] = record.ensemble.comparison
-    if isinstance(record, Evaluation) and record.snapshots:
-        pairs["snapshots minus the last one"] = record.snapshots.comparison_with_last
-    rows = [[name, *tested(c, None)[:-1]] for name, c in pairs.items()]
-    metric = next((c.metric for c in pairs.values()), "")
-    head = ["paired", f"{metric} difference", "95 %", *TESTED[:-1]]
-    caption = "What averaging changes, on the same utterances"
-    return [Table(caption, head, rows, note=P_NOTE)] if rows else []
 
 
 def _classes(record: Evaluation) -> Table:
@@ -350,125 +270,3 @@ def _pictures(found: Explanations) -> list[tuple[str, str]]:
             )
             pictures.append((name, words))
     return pictures
-
-
-VERDICTS = {True: "pass", False: "fail"}
-
-
-def suite_tables(found: Suite) -> list[Block]:
-    """The checks, those of conditions and those of groups, each with its limit and verdict."""
-    name = head_of(found.metric)
-    failed = [c.name for c in found.checks if not c.passed]
-    lead = f"{len(found.checks) - len(failed)} of {len(found.checks)} checks passed"
-    lead += f"; failed: {'; '.join(failed)}." if failed else "."
-    conditions = [
-        [c.name, number(c.reached), f"{c.value:+.3f}", interval(c.ci_95), number(c.unchanged), *_verdict(c)]
-        for c in found.checks
-        if c.kind == "robustness"
-    ]
-    groups = [
-        [c.name, f"{c.value:+.3f}", interval(c.ci_95), *_verdict(c)] for c in found.checks if c.kind != "robustness"
-    ]
-    blocks: list[Block] = [
-        Text(lead),
-        Table(
-            "The test audio in other conditions",
-            ["condition", name, f"loss of {name}", "95 %", "same answer", "limit", "verdict"],
-            conditions,
-            note="Paired with the original audio; speakers and runs drawn again. Same answer: share of the predictions. "
-            "Unsure: the interval reaches over the limit.",
-        ),
-    ]
-    if groups:
-        heads = ["groups", f"{name} difference", "95 %", "limit", "verdict"]
-        note = (
-            "Genders, languages, corpora: speakers drawn again within each; the best and the worst speaker: utterances."
-        )
-        blocks.append(Table("Gaps between groups and speakers", heads, groups, note=note))
-    known = {kind: limit for kind, limit in found.limits.items() if kind in REASONS}
-    limits = [
-        (f"{kind} {limit:g}", (REASONS_OF_CCC if name == "CCC" else REASONS)[kind].format(name))
-        for kind, limit in known.items()
-        if kind not in found.not_checked
-    ]
-    if found.not_checked:
-        limits.append(("not checked", f"{', '.join(found.not_checked)}: not known, or one group alone"))
-    return [*blocks, Facts("Limits", limits)]
-
-
-def _verdict(check: SuiteCheck) -> list[str]:
-    return [f"{check.limit:g}", VERDICTS[check.passed] + ("" if check.sure else ", unsure")]
-
-
-def output_tables(outputs: Mapping[str, EvaluatedOutput], unit: str) -> list[Block]:
-    """The scores of each dimension or label, how far predictions are to be taken at their word, and intervals if there are."""
-    scores = [
-        [name, *(f"{number(m.mean)} ({interval(m.ci_95_speakers or None)})" for _, m in found.scores.items())]
-        for name, found in outputs.items()
-    ]
-    agreement = [
-        [name, score(found.bias, signed=True), ABSENT if found.slope is None else score(found.slope), score(found.gap)]
-        for name, found in outputs.items()
-    ]
-    held = [
-        [
-            name,
-            f"{found.interval.asked:g}",
-            f"{number(found.interval.coverage.mean)} ({interval(found.interval.ci_95_speakers)})",
-            ABSENT if found.interval.margin is None else f"± {found.interval.margin.mean:.3f}",
-        ]
-        for name, found in outputs.items()
-        if found.interval
-    ]
-    first = next(iter(outputs.values()))
-    curve = [
-        [name, str(k + 1), f"{n:g}", number(predicted), number(rated)]
-        for name, found in outputs.items()
-        for k, (n, predicted, rated) in enumerate(
-            zip(found.curve.n, found.curve.predicted, found.curve.rated, strict=True)
-        )
-    ]
-    blocks: list[Block] = [
-        Table("Scores of each output", ["output", *score_heads(first.scores)], scores, note="95 % over speakers."),
-        Table(
-            "Predictions taken at their word",
-            ["output", "bias", "slope", "gap"],
-            agreement,
-            note=f"Mean over {unit}s. Bias: predicted minus rated. Slope of the rated on the predicted value: below 1 the "
-            "predictions exaggerate, above 1 they are drawn together. Gap: between means of predicted and rated, over bins.",
-        ),
-    ]
-    if held:
-        heads = ["output", "asked", "hold the rating (95 % over speakers)", "interval"]
-        note = "Margins are of the validation part of each run and fold; the promise holds for utterances of the same speakers."
-        blocks.append(Table("Conformal intervals", heads, held, note=note))
-    answers = [
-        [
-            name,
-            f"{found.answers.asked:g}",
-            f"{number(found.answers.coverage.mean)} ({interval(found.answers.ci_95_speakers)})",
-            *(number(found.answers.by_class.get(answer)) for answer in ("yes", "no")),
-            number(found.answers.single.mean),
-            number(found.answers.empty.mean),
-        ]
-        for name, found in outputs.items()
-        if found.answers
-    ]
-    if answers:
-        heads = ["label", "asked", "hold the answer (95 % over speakers)", "of yes", "of no", "one answer", "none"]
-        note = "Sets of yes and no for each label by itself; limits are of the validation part of each run and fold."
-        blocks.append(Table("Conformal answers", heads, answers, note=note))
-    heads = ["output", "bin", "utterances", "predicted", "rated"]
-    return [*blocks, Table("Means of predicted and rated values, by the prediction", heads, curve, closed=True)]
-
-
-def again(result: StoredResult) -> list[Block]:
-    """The command, and what must be the same for the same numbers."""
-    record: AnyEvaluation = result.record
-    stores = [(f"features {name}", f"SHA-256 {s['features_sha256']}") for name, s in record.data.stores.items()]
-    table = [("table", f"SHA-256 {record.data.table.sha256}")] if record.data.table else []
-    return [
-        Command("Give this command in a workspace with the same tables, features and heads", record.command),
-        Facts("It is the same where these are the same", [*table, *stores]),
-        Facts("Versions and machine", list(flat(plain(record.environment))), closed=True),
-    ]

@@ -7,15 +7,8 @@ from ser.results.records.evaluation import Evaluation, MeasuredGenders, OutputEv
 from ser.results.records.find import OF_ANOTHER
 from ser.results.records.kinds import read_record
 from ser.results.report.background import stamps_and_notes
-from ser.results.report.evaluation import (
-    again,
-    drawn,
-    evaluation_facts,
-    evaluation_sections,
-    output_tables,
-    paired,
-    suite_tables,
-)
+from ser.results.report.evaluation import evaluation_sections
+from ser.results.report.evaluation_tables import again, drawn, evaluation_facts, output_tables, paired, suite_tables
 from ser.results.stored_result import StoredResult
 
 

@@ -154,6 +154,11 @@ def estimator(config: Classical, seed: int) -> Any:
     return made
 
 
+def estimator_kind(target: str) -> str:
+    """The name of scikit-learn for what learns a kind of target."""
+    return "regressor" if target == DIMENSIONS else "classifier"
+
+
 @cache
 def _classes(kind: str) -> dict[str, Any]:
     """Classifiers, or regressors, of scikit-learn by name."""
@@ -174,7 +179,7 @@ def class_of(head: str, target: str = EMOTION) -> Any:
             f"{head} does not learn {target}",
             expected="--target emotion or dimensions, or a neural head such as --head linear",
         )
-    name, kind_name = head.removeprefix(PREFIX), "classifier" if target == EMOTION else "regressor"
+    name, kind_name = head.removeprefix(PREFIX), estimator_kind(target)
     known = _classes(kind_name)
     if name not in known:
         near = get_close_matches(name.lower(), {n.lower(): n for n in known}, n=3, cutoff=0.5)
