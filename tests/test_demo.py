@@ -3,12 +3,20 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from ser.demo import run
 from ser.results.records.kinds import read_summary
+from ser.train.experiments import fewshot
+from ser.train.heads import mlp
 from ser.workspace import Workspace
 
 
-def test_the_demo_makes_everything_and_says_synthetic_everywhere(tmp_path: Path) -> None:
+def test_the_demo_makes_everything_and_says_synthetic_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(mlp.DEFAULTS, "epochs", 10)
+    monkeypatch.setattr(fewshot, "TUNE_EPOCHS", 5)
     said: list[str] = []
     made = run(Workspace(tmp_path), runs=1, speakers=6, sentences=2, quiet=True, say=said.append)
     assert said[0].startswith("SYNTHETIC")

@@ -88,7 +88,7 @@ def moments(kills: int) -> Iterator[tuple[int, float]]:
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_killed_at_random_moments_it_goes_on(root: Path, whole: Path, tmp_path: Path, jobs: str) -> None:
     path, committed = stored(tmp_path), 0
-    for new, delay in moments(5 if jobs == "1" else 2):
+    for new, delay in moments(3 if jobs == "1" else 1):
         process = start(root, tmp_path, "--sleep", "0.01", "--jobs", jobs)
         wait_for_shards(process, path, shards(path) + new)
         time.sleep(delay)
