@@ -24,7 +24,8 @@ from ser.jsonfile import plain, write_json
 from ser.metadata.table import Table, load_table
 from ser.results.metrics import evaluation, gaps
 from ser.results.metrics.conformal import conformal_sets
-from ser.results.records.evaluation import EvaluatedGroups, Evaluation, OutputEvaluation
+from ser.results.records.evaluation import Evaluation, OutputEvaluation
+from ser.results.records.gaps import EvaluatedGroups
 from ser.train.option import converted
 from ser.train.runs.options import option_fields
 from ser.train.runs.plan import pick_device, workers

@@ -31,7 +31,8 @@ from ser.results.metrics.suite import (
     robustness_check,
     speaker_check,
 )
-from ser.results.records.evaluation import Genders, MeasuredGenders, SpeakerGap, Suite
+from ser.results.records.evaluation import Suite
+from ser.results.records.gaps import Genders, MeasuredGenders, SpeakerGap
 from ser.results.statistics.paired import compare
 from ser.workspace import Workspace
 

@@ -12,7 +12,7 @@ from ser.results.metrics.suite import (
     fairness_checks,
     read_limits,
 )
-from ser.results.records.evaluation import Difference, GenderDifference, Genders
+from ser.results.records.gaps import Difference, GenderDifference, Genders
 
 
 @pytest.mark.parametrize(

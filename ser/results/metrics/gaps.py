@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.results.metrics.classification import class_numbers, ua, wa
-from ser.results.records.evaluation import (
+from ser.results.records.gaps import (
     ChanceGap,
     Difference,
     EvaluatedGender,

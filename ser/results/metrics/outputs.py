@@ -24,7 +24,7 @@ from ser.results.metrics.gaps import FEW, PERMUTATIONS
 from ser.results.metrics.intervals import RESAMPLES, describe, scores_drawn_again, unit_counts
 from ser.results.metrics.measures import measure_of
 from ser.results.metrics.predictions import metrics_from_predictions
-from ser.results.records.evaluation import (
+from ser.results.records.gaps import (
     ChanceGap,
     MeasuredDifference,
     MeasuredGap,

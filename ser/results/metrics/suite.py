@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from ser.errors import ConfigError
-from ser.results.records.evaluation import Genders, MeasuredGap, MeasuredGenders, SpeakerGap, SuiteCheck
+from ser.results.records.evaluation import SuiteCheck
+from ser.results.records.gaps import Genders, MeasuredGap, MeasuredGenders, SpeakerGap
 from ser.results.records.model import Comparison, Interval
 
 Kind: TypeAlias = Literal["robustness", "fairness", "consistency"]

@@ -5,9 +5,19 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Count, Model, Positive, Sha256, Share, TableFile, Time, Word, require
-from ser.results.records.model import Comparison, ConfigHash, Confusion, Described, Environment, Interval, Metrics
+from ser.results.records.evaluated_output import ConformalSets, DescribedShare, EvaluatedOutput
+from ser.results.records.gaps import EvaluatedGroups, MeasuredGenders
+from ser.results.records.model import (
+    Comparison,
+    ConfigHash,
+    Confusion,
+    Described,
+    Environment,
+    Interval,
+    Metrics,
+    NotNegative,
+)
 
-NotNegative = Annotated[float, Meta(ge=0)]
 ShareName = Annotated[str, Meta(pattern="^[0-9]([.][0-9]{1,20})?(e-[0-9]{1,3})?$")]
 Temperature = Annotated[float, Meta(gt=0)]
 
@@ -54,12 +64,6 @@ class DataOfEvaluation(Model, kw_only=True):
         dict[str, Any],
         Meta(description="Features that heads were run on; empty where the recorded predictions were enough."),
     ]
-
-
-class DescribedShare(Described, kw_only=True):
-    """A share described over units."""
-
-    mean: Share
 
 
 class DescribedNLL(Described, kw_only=True):
@@ -200,102 +204,6 @@ class Temperatures(Model, kw_only=True):
     max: Temperature
     at_bound: Count
     values: Annotated[list[FittedTemperature], Meta(min_length=1)]
-
-
-class MeasuredLevel(Model, kw_only=True):
-    """A score on any scale with its interval."""
-
-    mean: float
-    ci_95: Interval
-
-
-class Level(MeasuredLevel, kw_only=True):
-    """A score from 0 to 1 with its interval."""
-
-    mean: Share
-
-
-class MeasuredDifference(Model, kw_only=True):
-    """A difference of scores on any scale with its interval."""
-
-    difference: float
-    ci_95: Interval
-
-
-class Difference(MeasuredDifference, kw_only=True):
-    """A difference of scores from 0 to 1 with its interval."""
-
-    difference: Annotated[float, Meta(ge=-1, le=1)]
-
-
-class EvaluatedGender(Model, kw_only=True):
-    """The scores of one gender."""
-
-    UA: Level
-    WA: Level
-    n: Count
-    speakers: Count
-
-
-class GenderDifference(Model, kw_only=True):
-    """The first gender minus the second."""
-
-    between: tuple[str, str]
-    UA: Difference
-    WA: Difference
-
-
-class Genders(Model, kw_only=True):
-    """Scores by gender; speakers drawn again within each gender."""
-
-    groups: Annotated[dict[str, EvaluatedGender], Meta(min_length=1)]
-    gaps: list[GenderDifference]
-
-
-class EvaluatedSpeaker(Model, kw_only=True):
-    """The scores of one speaker."""
-
-    UA: Level
-    WA: Level
-    n: Count
-
-
-class ChanceGap(Model, kw_only=True):
-    """The gap when the utterances of each class are given to the speakers at random."""
-
-    mean: NotNegative
-    quantile_95: NotNegative
-
-
-class SpeakerGap(Model, kw_only=True):
-    """The highest speaker minus the lowest."""
-
-    lowest: str
-    highest: str
-    difference: NotNegative
-    ci_95: Interval
-    chance: ChanceGap
-    p: Share
-
-
-class Speakers(Model, kw_only=True):
-    """Scores by speaker; a speaker's utterances drawn again."""
-
-    groups: Annotated[dict[str, EvaluatedSpeaker], Meta(min_length=1)]
-    left_out: Count
-    std: NotNegative
-    gap: SpeakerGap
-
-    def __post_init__(self) -> None:
-        fits = {self.gap.lowest, self.gap.highest} <= set(self.groups)
-        require(fits, "Expected the speakers of gap among those of groups")
-
-
-class EvaluatedGroups(Model, kw_only=True):
-    """Scores by gender and by speaker; null where they are not known."""
-
-    gender: Genders | None
-    speaker: Speakers | None
 
 
 class Ensemble(Model, kw_only=True):
@@ -471,80 +379,6 @@ class NumbersTable(Model, kw_only=True):
     path: str
     rows: Count
     sha256: Sha256
-
-
-class ConformalSets(Model, kw_only=True):
-    """Sets of classes that are to hold the true one with a stated frequency, see `ser.results.metrics.conformal`."""
-
-    asked: Annotated[float, Meta(gt=0, lt=1, description="The coverage that was asked for.")]
-    coverage: Annotated[DescribedShare, Meta(description="Share of test utterances whose set holds the true class.")]
-    ci_95_speakers: Annotated[Interval, Meta(description="Of the coverage; null where speakers are not known.")]
-    size: Annotated[Described, Meta(description="Classes in a set.")]
-    single: Annotated[DescribedShare, Meta(description="Share of sets of one class.")]
-    empty: Annotated[DescribedShare, Meta(description="Share of sets without a class.")]
-    by_class: Annotated[dict[str, Share], Meta(description="Coverage of the utterances of each class.")]
-
-
-class OutputCurve(Model, kw_only=True):
-    """Utterances in order of the prediction, in bins of equally many, each bin the mean over units."""
-
-    predicted: Annotated[list[float], Meta(min_length=1)]
-    rated: Annotated[list[float], Meta(min_length=1, description="Of a label the share of utterances that have it.")]
-    n: Annotated[list[NotNegative], Meta(min_length=1)]
-
-    def __post_init__(self) -> None:
-        fits = len(self.predicted) == len(self.rated) == len(self.n)
-        require(fits, "Expected as many bins in predicted, rated and n")
-
-
-class ConformalInterval(Model, kw_only=True):
-    """Intervals that are to hold the rated value with a stated frequency, see `ser.results.metrics.conformal`."""
-
-    asked: Annotated[float, Meta(gt=0, lt=1, description="The coverage that was asked for.")]
-    coverage: Annotated[DescribedShare, Meta(description="Share of test utterances whose interval holds the rating.")]
-    margin: Annotated[
-        Described | None,
-        Meta(description="Half the length of an interval, on the ratings' scale; null where one has no ends."),
-    ]
-    ci_95_speakers: Annotated[Interval, Meta(description="Of the coverage; null where speakers are not known.")]
-
-
-class EvaluatedOutput(Model, kw_only=True):
-    """One dimension or one of several labels, see `ser.results.metrics.outputs`."""
-
-    scores: Metrics
-    bias: Annotated[Described, Meta(description="Mean of predicted minus rated.")]
-    slope: Annotated[
-        Described | None, Meta(description="Of the rated on the predicted value; null where predictions do not vary.")
-    ]
-    gap: Annotated[Described, Meta(description="Mean distance of the curve from the predictions.")]
-    curve: OutputCurve
-    interval: ConformalInterval | UnsetType = UNSET
-    answers: Annotated[
-        ConformalSets | UnsetType, Meta(description="Of a label: sets of yes and no that are to hold the true one.")
-    ] = UNSET
-
-
-class MeasuredGender(Model, kw_only=True):
-    """The scores of one gender by metric."""
-
-    scores: dict[str, MeasuredLevel]
-    n: Count
-    speakers: Count
-
-
-class MeasuredGap(Model, kw_only=True):
-    """The first gender minus the second, by metric."""
-
-    between: tuple[str, str]
-    scores: dict[str, MeasuredDifference]
-
-
-class MeasuredGenders(Model, kw_only=True):
-    """Scores by gender; speakers drawn again within each gender."""
-
-    groups: Annotated[dict[str, MeasuredGender], Meta(min_length=1)]
-    gaps: list[MeasuredGap]
 
 
 class OutputEnsemble(Model, kw_only=True):

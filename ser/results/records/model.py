@@ -25,6 +25,7 @@ ConfigHash = Annotated[
     ),
 ]
 Interval = tuple[float, float] | None
+NotNegative = Annotated[float, Meta(ge=0)]
 Amount = Annotated[
     str,
     Meta(

@@ -6,8 +6,9 @@ from ser.errors import SerError
 from ser.results.blocks import Block, Facts, Image, Notice, Section, Table, Text
 from ser.results.cells import ABSENT, interval, many, number, over_runs, p_value, score, score_cells, score_heads
 from ser.results.records.beside import beside, picture_beside
-from ser.results.records.evaluation import PROBABILITIES, Distances, Evaluation, Novelty, Speakers, VoteScores
+from ser.results.records.evaluation import PROBABILITIES, Distances, Evaluation, Novelty, VoteScores
 from ser.results.records.explanations import Explanations
+from ser.results.records.gaps import Speakers
 from ser.results.records.kinds import read_record
 from ser.results.report.background import stamps_and_notes
 from ser.results.report.evaluation_tables import again, drawn, evaluation_facts, output_tables, paired, suite_tables

@@ -6,7 +6,8 @@ from ser.jsonfile import plain
 from ser.results.blocks import Block, Command, Facts, Table, Text
 from ser.results.cells import ABSENT, TESTED, date, head_of, interval, many, number, score, score_heads, tested
 from ser.results.metrics.suite import REASONS, REASONS_OF_CCC
-from ser.results.records.evaluation import AnyEvaluation, EvaluatedOutput, Evaluation, Suite, SuiteCheck
+from ser.results.records.evaluated_output import EvaluatedOutput
+from ser.results.records.evaluation import AnyEvaluation, Evaluation, Suite, SuiteCheck
 from ser.results.records.model import Comparison
 from ser.results.report.background import FactRows, code_of, flat
 from ser.results.stored_result import StoredResult

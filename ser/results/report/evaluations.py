@@ -3,8 +3,9 @@
 from ser.errors import SerError
 from ser.results.blocks import Block, Facts, Notice, Section, Table, Text
 from ser.results.cells import head_of, interval, many, number, score_cells, score_heads
-from ser.results.records.evaluation import Evaluation, MeasuredGenders, OutputEvaluation
+from ser.results.records.evaluation import Evaluation, OutputEvaluation
 from ser.results.records.find import OF_ANOTHER
+from ser.results.records.gaps import MeasuredGenders
 from ser.results.records.kinds import read_record
 from ser.results.report.background import stamps_and_notes
 from ser.results.report.evaluation import evaluation_sections

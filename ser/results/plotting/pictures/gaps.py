@@ -2,7 +2,8 @@
 
 from ser.results.plotting.bars import Estimate, draw_points
 from ser.results.plotting.style import Figure, title
-from ser.results.records.evaluation import EvaluatedGender, EvaluatedSpeaker, Evaluation, Genders, Speakers
+from ser.results.records.evaluation import Evaluation
+from ser.results.records.gaps import EvaluatedGender, EvaluatedSpeaker, Genders, Speakers
 from ser.results.stored_result import StoredResult
 
 ORDER = 76
