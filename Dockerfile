@@ -1,8 +1,8 @@
 # `ser serve` as a user without rights; see docs/service.md.
 FROM python:3.12-slim
 
-# What the heads read: encoders (transformers), egemaps (opensmile); what tells speakers apart: vad.
-ARG EXTRAS=serve,encoders,egemaps,vad
+# What the heads read: spectral (librosa), encoders (transformers), egemaps (opensmile); what tells speakers apart: vad.
+ARG EXTRAS=serve,spectral,encoders,egemaps,vad
 # The index of torch's CPU builds, which PyTorch's installation page gives; without it torch brings CUDA, several gigabytes.
 ARG PIP_EXTRA_INDEX_URL=
 

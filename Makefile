@@ -44,7 +44,7 @@ format: $(VENV)/.ready-dev
 
 # A stamp is written when an installation has ended well; it is made again when what it was asked for has changed.
 $(VENV)/.ready: $(ASKED) | $(BIN)/python
-	$(BIN)/python -m pip install --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[spectral]'
 	touch $@
 
 $(VENV)/.ready-all: $(ASKED) | $(BIN)/python

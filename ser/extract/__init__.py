@@ -1,1 +1,1 @@
-"""Audio and text -> feature stores (stage one). The only room that imports transformers, funasr and opensmile."""
+"""Audio and text -> feature stores (stage one). The only room that imports transformers, funasr, opensmile and librosa."""

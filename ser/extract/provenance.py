@@ -16,6 +16,7 @@ _PACKAGES = (
     "h5py",
     "soundfile",
     "soxr",
+    "librosa",
     "opensmile",
     "torch",
     "transformers",

@@ -1,8 +1,4 @@
-"""The base of the spectral encoders: frames of one utterance, or their mean and standard deviation over time.
-
-The mel spectrogram is that of librosa's defaults (McFee et al., SciPy 2015), bit for bit as librosa 0.11 computes it. librosa
-itself is not used: its first import in an environment compiles for half a minute of processor time.
-"""
+"""The base of the spectral encoders: frames of one utterance, or their mean and standard deviation over time."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -10,16 +6,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ser.errors import AudioError
+from ser.errors import AudioError, EncoderError
 from ser.extract.encoder import Encoder
 from ser.extract.options import EncoderOptions, refuse_unused, store_name
 from ser.extract.provenance import versions
 from ser.files import JsonObject
-
-AT_ONCE = 1024  # frames that are transformed together
+from ser.optional import need
 
 
 class Spectral(Encoder):
@@ -35,6 +29,7 @@ class Spectral(Encoder):
 
     def __init__(self, plugin: str, options: EncoderOptions, *, bands: int, identity: JsonObject) -> None:
         refuse_unused(options, plugin)
+        need("librosa", "spectral", kind=EncoderError)
         self.level = options.level or "frame"
         self.dim = bands if self.level == "frame" else 2 * bands
         self.name = store_name(plugin, options, "frame")
@@ -46,7 +41,7 @@ class Spectral(Encoder):
             "pooling": "mean and standard deviation" if self.level == "utterance" else None,
             "sample_rate": self.sample_rate,
             **identity,
-            "versions": versions("numpy", "scipy"),
+            "versions": versions("librosa", "numpy", "scipy"),
         }
 
     @abstractmethod
@@ -70,45 +65,6 @@ class Spectral(Encoder):
             return finite_features(self.normalised(frames).astype(np.float32))
         both = [frames.mean(axis=0, dtype=np.float64), frames.std(axis=0, dtype=np.float64)]
         return finite_features(np.concatenate(both).astype(np.float32))
-
-
-def mel_spectrogram(audio: NDArray[np.float32], rate: int, window: int, hop: int, bands: int) -> NDArray[np.float32]:
-    """The power in each mel band: Hann windows, centred, with zeros beyond the ends.
-
-    Args:
-        audio: `(samples,)`.
-        rate: Hz.
-        window, hop: in samples.
-
-    Returns:
-        `(bands, 1 + samples // hop)`.
-    """
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-    frames = sliding_window_view(np.pad(audio, window // 2), window)[::hop]
-    power = np.empty((1 + window // 2, len(frames)), dtype=np.float32, order="F")
-    for first in range(0, len(frames), AT_ONCE):
-        part = np.fft.rfft(hann * frames[first : first + AT_ONCE], axis=1).astype(np.complex64)
-        power[:, first : first + AT_ONCE] = np.abs(part).T ** 2
-    found: NDArray[np.float32] = np.einsum("ft,mf->mt", power, _mel_bank(rate, window, bands), optimize=True)
-    return found
-
-
-@cache
-def _mel_bank(rate: int, window: int, bands: int) -> NDArray[np.float32]:
-    """Triangular filters of area 1 from 0 Hz to half the rate, `(bands, 1 + window // 2)`.
-
-    Their corners are evenly spaced on Slaney's mel scale (Auditory Toolbox, 1998): linear up to 15 mels at 1 kHz, and 27 mels
-    to each factor of 6.4 above.
-    """
-    step = np.log(6.4) / 27
-    mels = np.linspace(0, 15 + np.log(rate / 2000) / step, bands + 2)
-    corners = np.where(mels < 15, 200 / 3 * mels, 1000 * np.exp(step * (mels - 15)))
-    ramps = np.subtract.outer(corners, np.fft.rfftfreq(window, 1 / rate))
-    widths = np.diff(corners)[:, None]
-    slopes = np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:])
-    bank: NDArray[np.float32] = np.maximum(0, slopes).astype(np.float32)
-    bank *= (2 / (corners[2:] - corners[:-2]))[:, None]
-    return bank
 
 
 @cache

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from ser.errors import AudioError
 from ser.extract.encoder import Checkpoint
-from ser.extract.encoders._spectral import Spectral, mel_spectrogram
+from ser.extract.encoders._spectral import Spectral
 from ser.extract.options import EncoderOptions
 from ser.metadata.ledger import NOTHING_LEARNED
 
 MODALITY = "audio"
-SOURCE = "as in librosa (McFee et al., SciPy 2015)"
-LICENCE = "no weights"
+SOURCE = "librosa (McFee et al., SciPy 2015)"
+LICENCE = "no weights (librosa: ISC)"
 CITATION = (
     "B. McFee, C. Raffel, D. Liang, D. P. W. Ellis, M. McVicar, E. Battenberg, O. Nieto: librosa: Audio and Music "
     "Signal Analysis in Python. SciPy 2015, 18-24. doi:10.25080/Majora-7b98e3ed-003"
@@ -52,7 +52,9 @@ class LogMel(Spectral):
         self.spectrogram = normalise is not None
 
     def frames(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
-        mel = mel_spectrogram(audio, SAMPLE_RATE, WINDOW, HOP, BANDS)
+        from librosa.feature import melspectrogram
+
+        mel = melspectrogram(y=audio, sr=SAMPLE_RATE, n_fft=WINDOW, hop_length=HOP, n_mels=BANDS, pad_mode="constant")
         logarithm: NDArray[np.float32] = np.log(np.maximum(mel.T, FLOOR))
         return logarithm
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.extract.encoder import Checkpoint
-from ser.extract.encoders._spectral import Spectral, mel_spectrogram
+from ser.extract.encoders._spectral import Spectral
 from ser.extract.options import EncoderOptions
 from ser.metadata.ledger import NOTHING_LEARNED
 
 MODALITY = "audio"
-SOURCE = "Ye et al., ICASSP 2023 (TIM-Net); as in librosa"
-LICENCE = "no weights"
+SOURCE = "Ye et al., ICASSP 2023 (TIM-Net); librosa"
+LICENCE = "no weights (librosa: ISC)"
 CITATION = (
     "B. McFee, C. Raffel, D. Liang, D. P. W. Ellis, M. McVicar, E. Battenberg, O. Nieto: librosa: Audio and Music "
     "Signal Analysis in Python. SciPy 2015, 18-24. doi:10.25080/Majora-7b98e3ed-003"
@@ -28,7 +28,6 @@ LEVELS = ("frame", "utterance")
 CHECKPOINTS: dict[str, Checkpoint] = {}
 DIM = "39 (78 pooled)"
 SAMPLE_RATE, WINDOW, HOP, BANDS, COEFFICIENTS = 22050, 2048, 512, 128, 39
-FLOOR, RANGE = 1e-10, 80.0  # of the power; dB
 
 TRAINING_DATA = {"mfcc": NOTHING_LEARNED}
 
@@ -49,9 +48,8 @@ class Mfcc(Spectral):
         super().__init__("mfcc", options, bands=COEFFICIENTS, identity=settings)
 
     def frames(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
-        from scipy.fft import dct
+        from librosa.feature import mfcc
 
-        decibels = 10 * np.log10(np.maximum(FLOOR, mel_spectrogram(audio, SAMPLE_RATE, WINDOW, HOP, BANDS)))
-        cut = np.maximum(decibels, decibels.max() - RANGE)
-        coefficients: NDArray[np.float32] = dct(cut, axis=0, type=2, norm="ortho")[:COEFFICIENTS].T
-        return coefficients
+        coefficients = mfcc(y=audio, sr=SAMPLE_RATE, n_mfcc=COEFFICIENTS, n_fft=WINDOW, hop_length=HOP, n_mels=BANDS)
+        transposed: NDArray[np.float32] = coefficients.T
+        return transposed

@@ -185,3 +185,10 @@ def test_real_speech() -> None:
         assert len(frames) == 1 + len(audio) // 160
         spoken = frames.mean(axis=1) > 0  # speech is louder than pauses, and there are both
         assert 0.2 < spoken.mean() < 0.9
+
+
+@pytest.mark.parametrize("name", ["logmel", "mfcc"])
+def test_without_librosa_the_extra_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ser.optional.find_spec", lambda _: None)
+    with pytest.raises(EncoderError, match=r"librosa is not installed. Install it: pip install 'ser\[spectral\]'"):
+        load(name)
