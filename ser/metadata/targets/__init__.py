@@ -112,6 +112,15 @@ def parse_target(text: str | Sequence[str], columns: Sequence[str] = ()) -> Targ
     return Target(kind, words)
 
 
+def in_words(kind: str) -> str:
+    """A kind of target as messages name it.
+
+    >>> in_words("votes"), in_words("mixed")
+    ('votes', 'a class and dimensions together')
+    """
+    return "a class and dimensions together" if kind == MIXED else kind
+
+
 def plugin(kind: str) -> Any:
     """The module of a kind of target."""
     return registry.load(TARGETS, kind)

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.metadata.targets import EMOTION, MIXED
 from ser.results.metrics.classification import class_numbers, score_from_counts
 from ser.results.records.model import METRICS, OF_DIMENSIONS, OF_LABELS, OF_VOTES
 
@@ -208,9 +209,14 @@ def ratings_beside(frame: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
 MEASURES: dict[str, Measure] = {m.kind: m for m in (Measure(), Votes(), Labels(), Dimensions())}
 
 
+def measure_of_kind(kind: str) -> Measure:
+    """The measure of a kind of target; of a class and dimensions that of the classes."""
+    return MEASURES[EMOTION if kind == MIXED else kind]
+
+
 def chosen_by(kind: str) -> str:
     """The score that a study of experiments with this kind of target chooses by, in words."""
-    return f"validation {MEASURES[kind].names[0]}, mean over runs and folds"
+    return f"validation {measure_of_kind(kind).names[0]}, mean over runs and folds"
 
 
 def measure_of(frame: pd.DataFrame) -> Measure:

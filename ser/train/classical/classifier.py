@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from ser.errors import ConfigError
-from ser.metadata.targets import DIMENSIONS, EMOTION
+from ser.metadata.targets import DIMENSIONS, EMOTION, in_words
 from ser.registry import unknown
 
 PREFIX = "sklearn:"
@@ -176,7 +176,7 @@ def class_of(head: str, target: str = EMOTION) -> Any:
     """
     if target not in (EMOTION, DIMENSIONS):
         raise ConfigError(
-            f"{head} does not learn {target}",
+            f"{head} does not learn {in_words(target)}",
             expected="--target emotion or dimensions, or a neural head such as --head linear",
         )
     name, kind_name = head.removeprefix(PREFIX), estimator_kind(target)

@@ -18,7 +18,7 @@ import numpy as np
 from ser.errors import ConfigError
 from ser.features.stores.lock import Lock
 from ser.metadata.folds.fold import Fold
-from ser.results.metrics.measures import MEASURES
+from ser.results.metrics.measures import measure_of_kind
 from ser.results.records.names import config_hash
 from ser.results.stored.runs import read_run
 from ser.train.heads._base import part_of
@@ -165,7 +165,7 @@ def _climb(experiments: Sequence[Experiment], eta: int, refused: Sequence[str], 
     for experiment, number in zip(experiments, epochs, strict=True):
         job = experiment.job
         settings.append((job.folder, job.config_hash))
-        curve = f"validation_{MEASURES[job.data.target.kind].names[0]}"
+        curve = f"validation_{measure_of_kind(job.data.target.kind).names[0]}"
         own = Rungs(search, os.getpid(), eta, rung_epochs(number, eta, rungs), curve, tuple(settings))
         experiment.job = replace(job, rungs=own)
     return own

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from ser.errors import ConfigError
-from ser.metadata.targets import EMOTION
+from ser.metadata.targets import EMOTION, in_words
 from ser.metadata.targets import plugin as target_plugin
 from ser.registry import unknown
 from ser.train.option import check_value, is_option, option
@@ -163,7 +163,9 @@ def make_config(head: str, **given: Any) -> Config:
 def _check_target(config: Config, selections: tuple[str, ...], learned: tuple[str, ...] | None) -> None:
     """Refuse what has no meaning for the kind of target: another's score, a head or a method of classes."""
     if learned is not None and config.target not in learned:
-        raise ConfigError(f"head {config.head} does not learn {config.target}", expected=f"one of {', '.join(learned)}")
+        raise ConfigError(
+            f"head {config.head} does not learn {in_words(config.target)}", expected=f"one of {', '.join(learned)}"
+        )
     if config.selection not in (*selections, *(TARGET if config.target == EMOTION else ())):
         raise ConfigError(
             f"selection {config.selection} with target {config.target}",

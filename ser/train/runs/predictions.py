@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.features.tensors import Tensors
-from ser.metadata.targets import EMOTION, MIXED
-from ser.results.metrics.measures import MEASURES, RATED_AS, VALUE, run_scores
+from ser.metadata.targets import MIXED
+from ser.results.metrics.measures import RATED_AS, VALUE, measure_of_kind, run_scores
 from ser.results.records.model import RunScores
 
 
@@ -27,7 +27,7 @@ def prediction_rows(
     """
     classes = np.array(data.classes, dtype=object)
     mixed = data.target.kind == MIXED
-    measure = MEASURES[EMOTION if mixed else data.target.kind]
+    measure = measure_of_kind(data.target.kind)
     probabilities, more = np.split(probabilities, [len(classes)], axis=-1)
     named = {"true": _texts(classes[data.labels[rows]]), "predicted": _texts(classes[probabilities.argmax(-1)])}
     table = pd.DataFrame(

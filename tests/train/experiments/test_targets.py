@@ -244,16 +244,15 @@ def test_each_loss_of_a_mixed_head_sees_its_own_outputs() -> None:
     assert both == pytest.approx(hit + ((scores[:, 3:] - values[60:]) ** 2).mean(), rel=1e-5)
 
 
-def test_a_search_over_dimensions_chooses_by_ccc(rated: Any) -> None:
-    found = search(
-        "d",
-        rated.space,
-        grid={"lr": [1e-2, 1e-5]},
-        target="arousal",
-        **{**QUICK, "head_options": {"hidden": 16}, "runs": 1},
-    )
-    assert found["chosen_by"].startswith("validation CCC")
-    best = max(found["settings"], key=lambda s: s["validation"]["CCC"]["mean"])
+@pytest.mark.parametrize(
+    ("target", "metric", "halving"),
+    [("arousal", "CCC", None), ("emotion,arousal", "UA", None), ("emotion,arousal", "UA", 2)],
+)
+def test_a_search_chooses_by_the_targets_own_score(rated: Any, target: str, metric: str, halving: int | None) -> None:
+    options = {**QUICK, "head_options": {"hidden": 16}, "runs": 1}
+    found = search("d", rated.space, grid={"lr": [1e-2, 1e-5]}, target=target, halving=halving, **options)
+    assert found["chosen_by"].startswith(f"validation {metric}")
+    best = max((s for s in found["settings"] if s["validation"]), key=lambda s: s["validation"][metric]["mean"])
     assert found["chosen"]["setting"] == best["setting"]
     assert sound(rated, found)
 

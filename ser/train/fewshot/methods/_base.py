@@ -26,7 +26,7 @@ from scipy.special import softmax
 from ser import registry
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
-from ser.metadata.targets import EMOTION, VOTES
+from ser.metadata.targets import EMOTION, VOTES, in_words
 from ser.train.classical.classifier import is_classical
 from ser.train.classical.learner import pooled
 from ser.train.heads._base import require_embedding
@@ -155,7 +155,7 @@ def check_methods(
         if target not in kinds:
             others = [n for n in registry.names(METHODS) if target in getattr(method(n), "TARGETS", ())]
             raise ConfigError(
-                f"method {name} does not learn {target}",
+                f"method {name} does not learn {in_words(target)}",
                 expected=f"a target of {', '.join(kinds)}"
                 + (f"; or of the methods {', '.join(others)}" if others else ""),
             )
