@@ -1,15 +1,18 @@
-"""The same training in one process, in two, on a local Dask cluster and on a local Ray cluster: numbers, time, lost workers.
+"""The same training in one process, two, two threads, on local clusters of Dask and Ray: numbers, time, lost workers.
 
-    python benchmarks/scale.py WORKSPACE DATASET STORE [--runs 40] [--epochs 100] [--stack 10] [one loky dask ray]
+    python benchmarks/scale.py WORKSPACE DATASET STORE [--runs 40] [--epochs 100] [--stack 10] [one loky threads dask ray]
+    python benchmarks/scale.py WORKSPACE DATASET STORE one threads --fit "--text STORE --head cross_attention"
 
 The workspace has a table and a store of utterance level. Each cluster has two worker processes on this machine, over TCP.
 `dask-kill` and `ray-kill` end a worker by SIGKILL, twice, while it trains; `dask-lost` and `ray-lost` end the scheduler (Ray's
-head), and give the command again when it is back. Prints a row for each, and says if all predictions are those of the first.
+head), and give the command again when it is back. Prints a row for each, with seconds of the clock, and of the processor but
+for a cluster, and says if all predictions are those of the first.
 """
 
 import argparse
 import hashlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -156,8 +159,9 @@ def main() -> None:
     parser.add_argument("--runs", default="40")
     parser.add_argument("--epochs", default="100")
     parser.add_argument("--stack", default="10", help="runs of one unit")
+    parser.add_argument("--fit", default="--head mlp --head-option hidden=64", help="further words of ser fit")
     given = parser.parse_intermixed_args()
-    words = ["--workspace", str(given.workspace), "--dataset", given.dataset, "--audio", given.store, "--head", "mlp"]
+    words = ["--workspace", str(given.workspace), "--dataset", given.dataset, "--audio", given.store]
     words += [
         "--runs",
         given.runs,
@@ -170,14 +174,16 @@ def main() -> None:
         "--stack",
         given.stack,
     ]
-    words += ["--head-option", "hidden=64", "--device", "cpu"]
+    words += ["--device", "cpu", *shlex.split(given.fit)]
     first = None
     for way in given.ways:
         backend, _, trouble = way.partition("-")
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / f"{way}.json"
-            if backend in ("one", "loky"):
-                wall, code, said = train(words, output, ["--jobs", "1" if backend == "one" else "2"])
+            before = os.times()
+            if backend in ("one", "loky", "threads"):
+                more = ["--jobs", "1"] if backend == "one" else ["--jobs", "2", "--backend", backend]
+                wall, code, said = train(words, output, more)
             else:
                 cluster = Dask() if backend == "dask" else Ray()
                 more = ["--backend", backend, "--address", cluster.address]
@@ -194,8 +200,11 @@ def main() -> None:
             found = numbers(output.with_suffix(""))
             first = first or found
             same = "same" if found == first else "OTHER"
+            after = os.times()
+            used = after.children_user + after.children_system - before.children_user - before.children_system
             print(
-                f"{way:10} {wall:7.1f} s  code {code}  {recorded(output.with_suffix(''))} runs  {found} {same}  {said}",
+                f"{way:10} {wall:7.1f} s {used:7.1f} s  code {code}",
+                f"{recorded(output.with_suffix(''))} runs  {found} {same}  {said}",
                 flush=True,
             )
 

@@ -12,7 +12,7 @@ import click
 
 from ser.commands._base import Session
 from ser.commands._configuration import recorded_command
-from ser.commands._types import Items, Number, Plugin, Whole, Word
+from ser.commands._types import Items, Number, Plugin, Whole
 from ser.errors import ConfigError
 from ser.registry import has, names, unknown
 from ser.train.classical.classifier import PREFIX
@@ -174,7 +174,7 @@ def _type(field: Field[Any]) -> Any:
     if tuple[str, ...] in kinds:
         return Items()
     if field.metadata["choices"]:
-        return Word(field.metadata["choices"], field.metadata["refused"])
+        return click.Choice(field.metadata["choices"])
     if Path in kinds:
         return click.Path(dir_okay=False, path_type=Path)
     if float in kinds:

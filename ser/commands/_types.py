@@ -1,7 +1,7 @@
 """Types of options: lists, names of plugins."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,19 +57,6 @@ class Plugin(click.ParamType):  # type: ignore[type-arg]
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return [CompletionItem(name) for name in names(self.package) if name.startswith(incomplete)]
-
-
-class Word(click.Choice):  # type: ignore[type-arg]
-    """One of some words; of another that one might expect, `refused`, the reason is given why it is none."""
-
-    def __init__(self, choices: Sequence[str], refused: tuple[str, str] | None) -> None:
-        super().__init__(choices)
-        self.refused = refused
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if self.refused and value == self.refused[0]:
-            self.fail(f"{value}: {self.refused[1]}", param, ctx)
-        return super().convert(value, param, ctx)
 
 
 class Folder(click.ParamType):  # type: ignore[type-arg]

@@ -3,6 +3,7 @@
 import click
 
 from ser.commands._base import Command, Session
+from ser.commands._types import Whole
 
 SHOWN = 20
 
@@ -11,7 +12,12 @@ SHOWN = 20
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--all", "every", is_flag=True, help="All results of the workspace.")
 @click.option("--strict", is_flag=True, help="Files that are missing, and so cannot be checked, are faults too.")
-def command(session: Session, names: tuple[str, ...], every: bool, strict: bool) -> None:
+@click.option(
+    "--jobs",
+    type=Whole(min=1),
+    help="Of --all: worker processes; they pay for a hundred results.  [default: 1]",
+)
+def command(session: Session, names: tuple[str, ...], every: bool, strict: bool, jobs: int | None) -> None:
     """Recompute all numbers of results from their predictions, and check the hashes of their data.
 
     NAME as for `show`. Exit code 3 where anything differs; each difference is listed.
@@ -21,9 +27,11 @@ def command(session: Session, names: tuple[str, ...], every: bool, strict: bool)
 
     if every == bool(names):
         raise click.UsageError("name results, or give --all")
+    if jobs and not every:
+        raise click.UsageError("--jobs is of --all")
     folder = session.workspace.results
     found = (
-        verify_all(folder, session.workspace)
+        verify_all(folder, session.workspace, jobs or 1)
         if every
         else (verify(find_summary(name, folder), session.workspace) for name in names)
     )

@@ -9,7 +9,7 @@ from ser.commands._base import Command, Session
 from ser.commands._configuration import recorded_command
 from ser.commands._types import Items, Number, Whole
 from ser.results.metrics.suite import LIMITS
-from ser.workers.engine import CLUSTERS, LOCAL
+from ser.workers.engine import BACKENDS, LOCAL
 
 
 @click.command("evaluate", cls=Command)
@@ -78,15 +78,17 @@ from ser.workers.engine import CLUSTERS, LOCAL
     "much as they need]",
 )
 @click.option(
-    "--jobs", type=Whole(min=1), help="Worker processes.  [default: one for each core, where heads take seconds]"
+    "--jobs",
+    type=Whole(min=1),
+    help="Worker processes, or threads.  [default: one for each core, where heads take seconds]",
 )
 @click.option(
     "--backend",
-    type=click.Choice([LOCAL, *CLUSTERS]),
+    type=click.Choice(BACKENDS),
     default=LOCAL,
     show_default=True,
-    help="The workers that run the heads: loky, processes of this machine; dask or ray, those of a cluster. See "
-    "docs/cluster.md.",
+    help="The workers that run the heads: loky, processes of this machine; threads, those of this process; dask or ray, "
+    "those of a cluster. See docs/cluster.md.",
 )
 @click.option("--address", help="Address of the cluster.  [default: that of DASK_SCHEDULER_ADDRESS or RAY_ADDRESS]")
 def command(session: Session, model: str, novelty: tuple[str, ...], **options: Any) -> None:

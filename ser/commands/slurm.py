@@ -14,7 +14,7 @@ from ser.commands._configuration import COMMON, typed
 from ser.commands._slurm import slurm_options
 from ser.commands._types import Whole
 from ser.errors import ConfigError
-from ser.workers.engine import LOCAL
+from ser.workers.engine import LOCAL, THREADS
 
 
 @click.command("slurm", cls=Command, context_settings={"allow_interspersed_args": False})
@@ -62,7 +62,7 @@ def command(
     context = _read(name, rest, shards)
     begin = [name, *_handed_on(context)]
     jobs = "jobs" in context.params and context.get_parameter_source("jobs") is not ParameterSource.COMMANDLINE
-    if jobs and context.params.get("backend", "here") in ("here", LOCAL):
+    if jobs and context.params.get("backend", "here") in ("here", LOCAL, THREADS):
         begin += ["--jobs", str(cpus)]
     folder = Path(_common(context, "workspace") or "").resolve() / FOLDER
     allocation = Allocation(f"ser-{name}", cpus, time, partition, sbatch, at_once)

@@ -29,7 +29,7 @@ from ser.results.records.gaps import EvaluatedGroups
 from ser.train.option import converted
 from ser.train.runs.options import option_fields
 from ser.train.runs.plan import pick_device, workers
-from ser.workers.engine import LOCAL, Engine, refuse_contradictions
+from ser.workers.engine import CLUSTERS, LOCAL, Engine, refuse_contradictions
 from ser.workspace import Workspace, open_workspace
 
 
@@ -94,7 +94,7 @@ def evaluate(
     started, clock = datetime.now(timezone.utc), time.monotonic()
     device = str(converted(option_fields()["device"], device))
     refuse_contradictions(jobs, backend, address, device)
-    if backend == LOCAL or device == "auto":  # the workers of a cluster may have a GPU that this machine has not
+    if backend not in CLUSTERS or device == "auto":  # the workers of a cluster may have a GPU that this machine has not
         device = pick_device(device)
     space = open_workspace(workspace)
     found = find_model(str(model), space, amount)

@@ -33,7 +33,7 @@ from ser.train.loop.target_selection import pooled
 from ser.train.nn.parameters import Parameters
 from ser.train.runs.joined_corpora import identities, same_encoders
 from ser.train.runs.scheduler import run_units
-from ser.workers.engine import LOCAL, Engine
+from ser.workers.engine import CLUSTERS, THREADS, Engine
 from ser.workspace import Workspace
 
 SAME = 5e-3  # probabilities of the same head on another machine, in another precision of the matrix product
@@ -198,12 +198,14 @@ def over_heads(
     for corpus in {id(c): c for _, sides, *_ in units for c, _ in sides}.values() if together else ():
         corpus.blocks(model.first_head)  # which keeps them: not in each worker
     first = 0
-    if engine.backend == LOCAL:
+    here = engine.backend not in CLUSTERS
+    if here:
         begun, first = time.monotonic(), 1
         yield from run_units(function, units[:1], Engine(), "evaluation")
-        if (time.monotonic() - begun) * (len(units) - 1) < START_SECONDS:
+        shared = engine.backend == THREADS and isinstance(model.first_head.config, Classical)  # see `plan.engine_of`
+        if shared or (time.monotonic() - begun) * (len(units) - 1) < START_SECONDS:
             engine = Engine()
-    size = -(-(len(units) - first) // (PIECES * engine.jobs)) if engine.backend == LOCAL and engine.jobs > 1 else 1
+    size = -(-(len(units) - first) // (PIECES * engine.jobs)) if here and engine.jobs > 1 else 1
     starts = range(first, len(units), max(1, size))
     pieces = [(function, units[start : start + size]) for start in starts]
     with closing(run_units(_each, pieces, engine, "evaluation")) as results:

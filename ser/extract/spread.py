@@ -16,7 +16,7 @@ from ser.extract.report import ExtractionReport
 from ser.extract.request import ExtractionRequest, checked, extract_dataset
 from ser.progress import progress
 from ser.workers import slurm
-from ser.workers.engine import Engine, as_finished
+from ser.workers.engine import Engine, as_finished, refuse_all_gpus
 from ser.workers.sbatch import Allocation
 from ser.workspace import Workspace
 
@@ -109,10 +109,8 @@ def check(placement: Placement, request: ExtractionRequest) -> None:
             f"{place} and --overwrite: each part would remove what the others have written",
             action="Remove the stores' files first, and leave out --overwrite.",
         )
-    if spread and request.device == ALL_GPUS:
-        raise ConfigError(
-            f"--device {ALL_GPUS} is for one machine", found=place, expected="--device cuda, a GPU for each part"
-        )
+    if spread:
+        refuse_all_gpus(request.device, placement.backend)
 
 
 def parts(whole: ExtractionPart, count: int, devices: Sequence[str] = ()) -> list[ExtractionPart]:

@@ -24,7 +24,6 @@ def option(
     unset: str = "",
     choices: Sequence[str] = (),
     internal: Sequence[str] = (),
-    refused: tuple[str, str] | None = None,
     least: float | None = None,
     above: float | None = None,
     below: float | None = None,
@@ -38,7 +37,6 @@ def option(
         text: its description, in a sentence.
         unset: the value in words where the option is not given, if that is not `default`.
         choices: the allowed words; and `internal`, those that commands set by themselves.
-        refused: a word that one might expect among them, and the reason why it is not.
         least, above, below: bounds of a number: the smallest, and two that it may not reach.
         form: a regular expression that a text must match, and the same in words.
         flag: its name on the command line, where that is not the field's; "-" where it has none.
@@ -46,7 +44,7 @@ def option(
     """
     bounds = {"least": least, "above": above, "below": below}
     words = {"text": text, "unset": unset, "choices": tuple(choices), "internal": tuple(internal)}
-    metadata = {**words, **bounds, "refused": refused, "form": form, "flag": flag, "metavar": metavar}
+    metadata = {**words, **bounds, "form": form, "flag": flag, "metavar": metavar}
     return field(default=default, metadata=metadata)
 
 
@@ -182,8 +180,6 @@ def converted(option: Any, given: Any) -> Any:
     value = _CONVERTERS[kind](option.name, given)
     if option.metadata["choices"]:
         for word in value if isinstance(value, tuple) else [value]:
-            if option.metadata["refused"] and word == option.metadata["refused"][0]:
-                raise ConfigError(f"{option.name} = {word}: {option.metadata['refused'][1]}")
             if word not in option.metadata["choices"]:
                 raise unknown(option.name, str(word), option.metadata["choices"])
     else:

@@ -1,4 +1,4 @@
-"""The door to workers: units of work over processes of this machine or a cluster, and their results as they finish."""
+"""The door to workers: units of work over processes or threads of this machine, or a cluster, and results as they finish."""
 
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ser.accelerator import ALL_GPUS
 from ser.errors import ConfigError
 from ser.outside import VARIABLE, call
-from ser.workers import processes
+from ser.workers import processes, thread_pool
 
 if TYPE_CHECKING:
     from ser.workers.cluster import Cluster
 
 T = TypeVar("T")
-LOCAL, CLUSTERS = "loky", ("dask", "ray")
+LOCAL, THREADS, CLUSTERS = "loky", "threads", ("dask", "ray")
+BACKENDS = (LOCAL, THREADS, *CLUSTERS)
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The processes that work is spread over.
+    """The workers that work is spread over.
 
     Attributes:
-        jobs: the number of worker processes on this machine; a cluster has its own.
-        backend: `loky`, processes of this machine, or one of `CLUSTERS`.
+        jobs: the number of workers on this machine; a cluster has its own.
+        backend: `loky`, processes of this machine; `threads` of this process; or one of `CLUSTERS`.
         address: of the cluster; None reads it from the environment.
         workspace: the folder that all machines of a cluster see under the same path.
     """
@@ -39,26 +40,37 @@ def refuse_contradictions(jobs: int | None, backend: str, address: str | None, d
     """Refuse options that contradict each other.
 
     Raises:
-        ConfigError: an address for processes of this machine, or a number of these, or all of its GPUs, for a cluster.
+        ConfigError: an address for workers of this machine, or a number of these for a cluster; all GPUs for anything but
+            processes of this machine.
     """
-    if backend != LOCAL and device == ALL_GPUS:
+    if backend != LOCAL:
+        refuse_all_gpus(device, backend)
+    if backend not in CLUSTERS and address is not None:
         raise ConfigError(
-            f"--device {ALL_GPUS} is for one machine",
-            expected="--device cuda, for workers that each see a GPU",
-            found=f"--backend {backend}",
-            option="device",
-        )
-    if backend == LOCAL and address is not None:
-        raise ConfigError(
-            f"--address {address} means nothing to --backend {LOCAL}",
+            f"--address {address} means nothing to --backend {backend}",
             expected=f"--backend {' or '.join(CLUSTERS)}",
             option="address",
         )
-    if backend != LOCAL and jobs is not None:
+    if backend in CLUSTERS and jobs is not None:
         raise ConfigError(
             f"--jobs {jobs} means nothing to --backend {backend}, which has the workers that it has",
             action="Leave --jobs out.",
             option="jobs",
+        )
+
+
+def refuse_all_gpus(device: str, backend: str) -> None:
+    """Refuse all GPUs of this machine for a backend that does not start a process for each of them.
+
+    Raises:
+        ConfigError: they are asked for.
+    """
+    if device == ALL_GPUS:
+        raise ConfigError(
+            f"--device {ALL_GPUS} starts a process for each GPU of this machine",
+            expected="--device cuda, for one GPU in each worker, or no --backend",
+            found=f"--backend {backend}",
+            option="device",
         )
 
 
@@ -97,6 +109,8 @@ def as_finished(
     """
     if engine.backend == LOCAL:
         return processes.as_finished(function, units, engine.jobs, what)
+    if engine.backend == THREADS:
+        return thread_pool.finished(function, units, engine.jobs)
     from ser.workers.cluster import spread
 
     trusted = os.environ.get(VARIABLE, "")

@@ -3,12 +3,14 @@
 import ctypes
 import gc
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+_ONE = threading.RLock()  # of the thread that is within `one_thread`
 
 
 def cores() -> int:
@@ -18,14 +20,16 @@ def cores() -> int:
     return int(cpu_count())
 
 
-def one_thread() -> AbstractContextManager[Any]:
-    """Keep the libraries of linear algebra, and OpenMP, on one thread within the block.
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep the libraries of linear algebra, and OpenMP, on one thread within the block, and other threads out of such blocks.
 
-    They are looked for again when a module has been imported since: the search reads the map of the process's memory, which
-    takes longer than a small classifier.
+    Their limits are of the whole process: a thread that left would put them back for the others. The libraries are looked for
+    again when a module has been imported since: the search reads the map of the process's memory, which takes longer than a
+    small classifier.
     """
-    found: AbstractContextManager[Any] = _thread_pools(len(sys.modules)).limit(limits=1)
-    return found
+    with _ONE, _thread_pools(len(sys.modules)).limit(limits=1):
+        yield
 
 
 @lru_cache(maxsize=1)

@@ -484,14 +484,14 @@ def test_heads_that_run_in_workers_have_the_numbers_of_one_process(
     ]
     for options in asked:
         found = []
-        for jobs in (1, 2):
+        for jobs, backend in ((1, "loky"), (2, "loky"), (2, "threads")):
             spread.clear()
-            output = space / "results" / f"{jobs}.json"
-            record, path = evaluate(workspace=space, jobs=jobs, output=output, **options)
+            output = space / "results" / f"{jobs}-{backend}.json"
+            record, path = evaluate(workspace=space, jobs=jobs, backend=backend, output=output, **options)
             files = [(path.parent / file["path"]).read_bytes() for file in record["files"].values()]
             found.append(({**record, "files": sorted(record["files"]), "time": {}}, files))
             assert {engine.jobs for engine in spread} == {1, jobs}
-        assert found[0] == found[1]
+        assert found[0] == found[1] == found[2]
 
 
 def test_the_suite_tests_heads_on_each_view_and_judges_by_limits(space: Path) -> None:

@@ -192,7 +192,10 @@ def test_parts_on_a_cluster_and_on_all_gpus(
         (["--backend", "slurm", "--address", "a:1"], "--address is for --backend dask or ray"),
         (["--backend", "slurm", "--shard", "0/2"], "--backend slurm makes the parts itself; found --shard"),
         (["--backend", "ray", "--overwrite"], "each part would remove what the others have written"),
-        (["--backend", "slurm", "--device", "cuda:all"], "--device cuda:all is for one machine"),
+        (
+            ["--backend", "slurm", "--device", "cuda:all"],
+            "--device cuda:all starts a process for each GPU of this machine",
+        ),
         (["--device", "cuda:all"], "torch finds no GPU"),
         (["--print"], "--print is for --backend slurm"),
         (["--backend", "slurm", "--time", "soon", "--print"], "--time soon; expected minutes, or"),

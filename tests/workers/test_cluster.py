@@ -313,16 +313,16 @@ def test_options_that_contradict_the_backend(maker: Any) -> None:
     for given, said in (
         ({"address": "a:1"}, "--address a:1 means nothing to --backend loky"),
         ({"backend": "dask", "jobs": 2}, "--jobs 2 means nothing to --backend dask"),
-        ({"backend": "spark"}, "one of loky, dask, ray"),
-        ({"backend": "threads"}, "threads of one process share torch's generator"),
+        ({"backend": "spark"}, "one of loky, threads, dask, ray"),
+        ({"backend": "threads", "address": "a:1"}, "--address a:1 means nothing to --backend threads"),
+        ({"backend": "threads", "device": "cuda:all"}, "a process for each GPU .* found --backend threads"),
+        ({"backend": "dask", "device": "cuda:all"}, "a process for each GPU .* found --backend dask"),
     ):
         with pytest.raises(ConfigError, match=said):
             fit("toy", maker.space, **given)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="--address a:1 means nothing to --backend loky"):
         evaluate("none", maker.space, address="a:1")
-    with pytest.raises(ConfigError, match="--device cuda:all is for one machine"):
-        fit("toy", maker.space, backend="dask", device="cuda:all")
-    with pytest.raises(ConfigError, match="--device cuda:all is for one machine"):
+    with pytest.raises(ConfigError, match="--device cuda:all starts a process for each GPU"):
         evaluate("none", maker.space, backend="dask", device="cuda:all")
     with pytest.raises(ConfigError, match="expected auto, cpu, cuda, cuda:N, cuda:all or mps"):
         evaluate("none", maker.space, device="gpu0")

@@ -206,10 +206,7 @@ def test_the_same_jobs_are_those_of_the_same_work(
     [
         (["fitt"], "unknown command 'fitt'"),
         (["fit", "--datset", "toy"], "No such option '--datset'"),
-        (
-            ["fit", "--dataset", "toy", "--backend", "threads"],
-            "threads: threads of one process share torch's generator",
-        ),
+        (["fit", "--dataset", "toy", "--backend", "spark"], "'spark' is not one of 'loky', 'threads', 'dask', 'ray'"),
         (["--shards", "2", "results", "list"], "ser results has no --shard: it cannot be done in parts"),
         (["--shards", "2", "fit", "--dataset", "toy", "--shard", "0/2"], "Leave out --shard."),
         (["--shards", "2", "fit", "--dataset", "toy", "--halving", "2"], "ser fit --halving cannot be done in parts"),

@@ -6,6 +6,7 @@ themselves; their tests do.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ser.results.stored.verdict import Verdict
 from ser.results.studies import StudyRecord, studies
 from ser.results.verification.data import verify_data_facts
 from ser.results.verification.inputs import verify_data
+from ser.workers.processes import in_order
 from ser.workspace import Workspace
 
 
@@ -67,18 +69,25 @@ def verify(path: Path, space: Workspace) -> Verdict:
     return verdict
 
 
-def verify_all(folder: Path, space: Workspace) -> Iterator[Verdict]:
-    """Verify all summaries and studies of a folder; other JSON files are passed over, damaged ones are faults."""
-    for path in sorted(folder.glob("*.json")):
-        try:
-            schema = read_schema(path, "record")
-        except ConfigError as error:
-            verdict = Verdict(path)
-            verdict.add(path.name, error.problem, "a record")
-            yield verdict
-            continue
-        if schema == SUMMARY_SCHEMA or schema in studies():
-            yield verify(path, space)
+def verify_all(folder: Path, space: Workspace, jobs: int = 1) -> Iterator[Verdict]:
+    """Verify all summaries and studies of a folder; other JSON files are passed over, damaged ones are faults.
+
+    Args:
+        jobs: worker processes; 1 is this process.
+    """
+    units = [(path, space) for path in sorted(folder.glob("*.json"))]
+    results = starmap(_verified, units) if jobs == 1 else in_order(_verified, units, jobs, "verification")
+    yield from (verdict for verdict in results if verdict is not None)
+
+
+def _verified(path: Path, space: Workspace) -> Verdict | None:
+    try:
+        schema = read_schema(path, "record")
+    except ConfigError as error:
+        verdict = Verdict(path)
+        verdict.add(path.name, error.problem, "a record")
+        return verdict
+    return verify(path, space) if schema == SUMMARY_SCHEMA or schema in studies() else None
 
 
 def _verify_summary(path: Path, summary: Summary | FewshotSummary, space: Workspace, verdict: Verdict) -> None:

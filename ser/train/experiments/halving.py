@@ -28,7 +28,7 @@ from ser.train.runs.halving import Beaten, Race, Rungs, rung_epochs
 from ser.train.runs.job import Run
 from ser.train.runs.options import FitOptions
 from ser.train.runs.scheduler import train_all
-from ser.workers.engine import LOCAL
+from ser.workers.engine import CLUSTERS, LOCAL, THREADS
 
 FIRST = 3  # settings that cannot be trained, in a message
 
@@ -143,8 +143,8 @@ def _best(settings: list[Halved], folds: Sequence[Fold], options: FitOptions) ->
 
 def _climb(experiments: Sequence[Experiment], eta: int, refused: Sequence[str], options: FitOptions) -> Rungs:
     """Give each experiment its rungs; those of the last, which name all settings."""
-    if options.backend != LOCAL:
-        raise ConfigError(f"--halving with --backend {options.backend}", expected=f"the backend {LOCAL}")
+    if options.backend in CLUSTERS:
+        raise ConfigError(f"--halving with --backend {options.backend}", expected=f"the backend {LOCAL} or {THREADS}")
     if options.shard is not None:
         raise ConfigError(
             f"--halving with --shard {options.shard}: its settings are compared while they are trained",

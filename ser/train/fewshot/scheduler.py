@@ -1,6 +1,6 @@
 """Training of few-shot experiments: the runs that are missing, their source models, and learning from the shots."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
@@ -8,6 +8,7 @@ from ser.errors import SerError
 from ser.metadata.folds.fold import Fold
 from ser.progress import progress
 from ser.results.stored.runs import read_run, write_run
+from ser.train.classical.classifier import Classical
 from ser.train.fewshot.job import FewshotJob, SourceModels
 from ser.train.fewshot.methods._base import method
 from ser.train.fewshot.shots import NOTHING, Amount
@@ -20,7 +21,7 @@ from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
 from ser.train.runs.job import Run
 from ser.train.runs.options import FitOptions
-from ser.workers.engine import parse_shard, part_of
+from ser.workers.engine import Engine, parse_shard, part_of
 
 Missing: TypeAlias = dict[str, set[tuple[str, int]]]  # by method, fold and number of runs that lack an amount
 
@@ -58,7 +59,9 @@ def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], option
     size = plan.stack_of(common.recipe, common.data, len(runs), common.device, options.stack, rows)
     stacks = plan.groups(needed, size)
     short = _is_short(job, experiments, len(needed))
-    sources = _sources(job, stacks, missing, options, label, short)
+    engine = partial(plan.engine_of, options, device=common.device, short=short)
+    classical = isinstance(common.recipe, Classical)
+    sources = _sources(job, stacks, missing, partial(engine, sklearn=classical), label, options.quiet)
     errors = [e for source in sources if source is not None for e in source.errors]
     units: list[Learning] = []
     for fold in folds:
@@ -73,12 +76,13 @@ def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], option
                 methods = [m for m in names if any((fold.name, k) in missing[m] for k in runs_of)]
                 units += [Learning(job, fold, runs_of, begun, methods, amounts)] if methods else []
     apart = [unit._replace(amounts=[amount]) for unit in units for amount in unit.amounts]
-    engine = plan.engine_of(options, len(apart), common.device, short)
+    sklearn = classical or any(getattr(method(name), "SKLEARN", False) for name in missing)
+    workers = engine(len(apart), sklearn=sklearn)
     if (
-        engine.jobs > 1 and size == 1
+        workers.jobs > 1 and size == 1
     ):  # five runs of four amounts are twenty units, which workers share more evenly than five
         units = sorted(apart, key=lambda unit: unit.amounts[0].of(len(unit.fold.train)), reverse=True)
-    results = scheduler.run_units(learn, units, engine)
+    results = scheduler.run_units(learn, units, workers)
     for _, finished in progress(results, len(units), label, "stack", options.quiet):
         for name, described in finished:
             sound = [r for r in described if not isinstance(r, SerError)]
@@ -109,17 +113,26 @@ def _missing(job: FewshotJob, experiments: Mapping[str, Experiment]) -> Missing:
 
 
 def _sources(
-    job: FewshotJob, stacks: list[list[int]], missing: Missing, options: FitOptions, label: str, short: bool
+    job: FewshotJob,
+    stacks: list[list[int]],
+    missing: Missing,
+    engine: Callable[[int], Engine],
+    label: str,
+    quiet: bool,
 ) -> list[SourceModels | None]:
-    """Train the source models of each stack of runs; None where no missing run of it needs one."""
+    """Train the source models of each stack of runs; None where no missing run of it needs one.
+
+    Args:
+        engine: of a number of units.
+    """
     found: list[SourceModels | None] = [None] * len(stacks)
     if job.first is None:
         return found
     from_source = {k for name, lacking in missing.items() if method(name).FROM_SOURCE for _, k in lacking}
     which = [i for i, group in enumerate(stacks) if from_source & set(group)]
     units = [(job, stacks[i]) for i in which]
-    results = scheduler.run_units(train_source, units, plan.engine_of(options, len(units), job.common.device, short))
-    for k, source in progress(results, len(units), f"{label}: source", "stack", options.quiet):
+    results = scheduler.run_units(train_source, units, engine(len(units)))
+    for k, source in progress(results, len(units), f"{label}: source", "stack", quiet):
         found[which[k]] = source
     return found
 

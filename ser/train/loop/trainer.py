@@ -26,6 +26,7 @@ from ser.train.loop.target_selection import TargetScores
 from ser.train.loop.validation import Collapse, EpochChoice, EpochScores, validate_target
 from ser.train.nn import streams
 from ser.train.nn.layers import Dropout, Features
+from ser.workers.thread_pool import go_on
 
 # Given a run's number in the stack, the epoch that has ended, and whether the run goes on: the error with which it leaves.
 Judge: TypeAlias = Callable[[int, int, Trained, bool], TrainingError | None]
@@ -75,6 +76,8 @@ class Stack:
         self.optimiser = AdamW(self.parameters.theta, config.weight_decay)
         lower = config.precision == "bfloat16"
         self.cast = torch.autocast(torch.device(self.device).type, torch.bfloat16) if lower else nullcontext()
+        # An ordinary module draws from the process's generator, which each epoch seeds: it is this run's until its end.
+        self.drawing = nullcontext() if self.parameters.leading else streams.PROCESS
         self.alive = list(range(len(seeds)))
         self.results = [Trained(self.parameters.row(r)) for r in range(len(seeds))]
         self.choices = [EpochChoice(config.selection) for _ in seeds]
@@ -94,7 +97,9 @@ class Stack:
         done = 0 if begun is None else self._restore(begun)
         until = self.config.epochs if handover is None else handover.until or self.config.epochs
         for epoch in range(done + 1, until + 1):
-            losses = self._without_diverged(epoch, self.train_epoch(epoch))
+            with self.drawing:
+                means = self.train_epoch(epoch)
+            losses = self._without_diverged(epoch, means)
             if not self.alive:
                 break
             for callback in self.callbacks:
@@ -172,6 +177,7 @@ class Stack:
         Args:
             features: of these units; None takes them from the data.
         """
+        go_on()
         progress = self.step / (self.steps * self.config.epochs)
         step = Step(number, progress, features or self.data.resident.batch(units, self._rows))
         for callback in self.callbacks:
@@ -207,7 +213,6 @@ class Stack:
 
     def _seed_dropout(self, seeds: list[int], epoch: int) -> None:
         if not self.parameters.leading:
-            # An ordinary module draws from the global stream; its process has this run only.
             torch.manual_seed(streams.derive(seeds[0], "dropout", epoch))
         generators = streams.dropout(seeds, epoch, self.device)
         for module in (*self.parameters.head.modules(), *self.beside.modules()):

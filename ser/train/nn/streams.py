@@ -11,7 +11,7 @@ from torch import Tensor
 
 AT_ONCE = 1 << 18  # numbers that a GPU draws for each run at a time, at least: half a megabyte
 HALF = 1 << 15
-_INITIALISING = threading.Lock()  # torch.nn draws initial weights from the global stream of the process
+PROCESS = threading.RLock()  # for the process's one generator: torch.nn draws initial weights from it, and dropout
 
 
 def derive(*parts: object) -> int:
@@ -37,7 +37,7 @@ def bits(seed: int, *purpose: object) -> np.random.BitGenerator:
 @contextmanager
 def drawing(seed: int) -> Iterator[None]:
     """Draw initial weights within from this seed alone, and leave the process's global stream as it was."""
-    with _INITIALISING, torch.random.fork_rng(devices=[]):
+    with PROCESS, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(
             seed
         )  # `torch.manual_seed` would also seed each GPU, and note a call stack each time

@@ -42,8 +42,8 @@ def train_final(experiment: Experiment) -> None:
     rows = len(job.data.frame)
     size = stack_of(job.recipe, job.data, max(len(missing), 1), job.device, options.stack, [rows])
     units = [(job, epochs, group) for group in groups(missing, size)]
-    engine, errors = engine_of(options, len(units), job.device, False), list[SerError]()
-    results = run_units(train_on_all, units, engine)
+    engine = engine_of(options, len(units), job.device, short=False, sklearn=isinstance(job.recipe, Classical))
+    results, errors = run_units(train_on_all, units, engine), list[SerError]()
     for _, found in progress(results, len(units), f"{experiment.name}, all utterances", "stack", options.quiet):
         errors += found
     own = {head_file_name(run, ALL_ROWS) for run in experiment.runs}

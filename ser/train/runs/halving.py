@@ -24,6 +24,7 @@ from ser.jsonfile import Model, decode, read_limited, write_json
 from ser.results.records.model import RunRecord
 from ser.results.records.names import run_name
 from ser.train.loop.data import Trained
+from ser.workers.thread_pool import go_on, in_worker
 
 WAIT_SECONDS = 0.02  # between two looks for the score of a run that another process trains
 
@@ -166,7 +167,8 @@ class Race:
             found = self.rungs.at(self.run, self.fold, place)
             if found is not None and (found.ended or len(found.scores) > rung):
                 return found
-            if os.getpid() == self.rungs.process:  # this process alone trains, one run after the other
+            go_on()
+            if os.getpid() == self.rungs.process and not in_worker():  # this one alone trains, one run after the other
                 raise TrainingError(
                     "a run of the search has no scores, by which later settings are judged",
                     expected=str(self.rungs.file(self.run, self.fold, place)),

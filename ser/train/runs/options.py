@@ -21,7 +21,7 @@ from ser.registry import names, resolve
 from ser.train.classical.classifier import is_classical
 from ser.train.losses import resolved
 from ser.train.option import converted, described, is_option, option
-from ser.workers.engine import CLUSTERS, LOCAL, parse_shard, refuse_contradictions
+from ser.workers.engine import BACKENDS, LOCAL, parse_shard, refuse_contradictions
 from ser.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -118,15 +118,12 @@ class FitOptions:
         None, "Summary file, which ends in .json.", unset="named after the experiment, in results/"
     )
     log: tuple[str, ...] | None = option(None, "Trackers to write curves and scores into, in results/.")
-    jobs: int | None = option(None, "Worker processes.", unset="one for each core", least=1)
+    jobs: int | None = option(None, "Worker processes, or threads.", unset="one for each core", least=1)
     backend: str = option(
         LOCAL,
-        "The workers that train: loky, processes of this machine; dask or ray, those of a cluster. See docs/cluster.md.",
-        choices=(LOCAL, *CLUSTERS),
-        refused=(
-            "threads",
-            "threads of one process share torch's generator, so that a run would depend on those beside it",
-        ),
+        "The workers that train: loky, processes of this machine; threads, those of this process; dask or ray, those of a "
+        "cluster. See docs/cluster.md.",
+        choices=BACKENDS,
     )
     address: str | None = option(None, "Address of the cluster.", unset="that of DASK_SCHEDULER_ADDRESS or RAY_ADDRESS")
     memory: float | None = option(

@@ -20,7 +20,7 @@ from ser.train.runs.costs import SHORT, seconds, size_of
 from ser.train.runs.job import Along, Unit, first_of
 from ser.train.runs.options import FitOptions
 from ser.train.runs.recipe import Recipe
-from ser.workers.engine import LOCAL, Engine
+from ser.workers.engine import CLUSTERS, LOCAL, THREADS, Engine
 from ser.workers.threads import cores
 
 # On a CPU stacking wins while a stack's parameters and their optimiser state stay in cache.
@@ -177,19 +177,22 @@ def groups(runs: Sequence[int], size: int) -> list[list[int]]:
 
 
 def workers(jobs: int | None, units: int, device: str) -> int:
-    """The number of worker processes: one for each core, or for each GPU that does the work, but never more than units."""
+    """The number of workers on this machine: one for each core, or for each GPU that does the work; never more than units."""
     if device == "cpu":
         return max(1, min(jobs or cores(), units))
     there = len(gpus()) if device == ALL_GPUS else 1
     return max(1, min(jobs or there, there, units))
 
 
-def engine_of(options: FitOptions, units: int, device: str, short: bool) -> Engine:
-    """The processes to train units in.
+def engine_of(options: FitOptions, units: int, device: str, short: bool, sklearn: bool = False) -> Engine:
+    """The workers to train units in.
 
     Args:
-        short: this process would train all in less time than workers of this machine need to start.
+        short: this process would train all in less time than processes need to start.
+        sklearn: scikit-learn fits in them. Threads would share its filters of warnings, which pandas sets too, so that notes
+            would be of another fit or get lost, and the generator of libsvm and liblinear: they are done one after another.
     """
-    if options.backend != LOCAL:
+    if options.backend in CLUSTERS:
         return Engine(backend=options.backend, address=options.address, workspace=options.workspace.root)
-    return Engine(1 if short else workers(options.jobs, units, device))
+    alone = {LOCAL: short, THREADS: sklearn}[options.backend]
+    return Engine(1 if alone else workers(options.jobs, units, device), options.backend)

@@ -12,6 +12,7 @@ from ser.metadata.folds.fold import Fold
 from ser.progress import progress
 from ser.results.stored.runs import read_run, write_run
 from ser.train.checkpoint import head_facts
+from ser.train.classical.classifier import Classical
 from ser.train.runs.costs import is_short, shared_out
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
@@ -20,7 +21,7 @@ from ser.train.runs.job import Job, Run, Unit, first_of, owner_of
 from ser.train.runs.options import FitOptions
 from ser.train.runs.plan import engine_of, groups, stack_of, trained_along, trained_once
 from ser.train.runs.worker import guarded, train_unit
-from ser.workers.engine import LOCAL, Engine, as_finished, parse_shard, part_of
+from ser.workers.engine import CLUSTERS, Engine, as_finished, parse_shard, part_of
 from ser.workers.threads import keep_memory
 
 T = TypeVar("T")
@@ -54,7 +55,8 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
                 for fold in experiment.folds:
                     experiment.job.rungs.close(experiment.runs, fold.name)
     units = trained_along(units)
-    engine = engine_of(options, len(units), units[0].job.device if units else "cpu", is_short(units))
+    sklearn = any(isinstance(unit.job.recipe, Classical) for unit in units)
+    engine = engine_of(options, len(units), units[0].job.device if units else "cpu", is_short(units), sklearn)
     units = shared_out(units, engine.jobs)
     owner = {experiment.job.folder: experiment for experiment in experiments}
     errors: list[tuple[int, SerError]] = []
@@ -171,9 +173,9 @@ def run_units(
 ) -> Generator[tuple[int, T], None, None]:
     """Yield the position of each unit and the result of `function(*unit)`, as they finish.
 
-    Workers are processes with one intra-op thread each: two threads per process lose more than they win as soon as anything
-    else runs on the machine. Large arrays reach them as memory maps. Threads of one process would wait for each other: stacks
-    of small heads are half Python.
+    Workers have one intra-op thread each: two per worker lose more than they win as soon as anything else runs on the
+    machine. They are processes, unless the user asks for threads; large arrays reach processes as memory maps. Threads wait
+    for each other, as stacks of small heads are half Python.
 
     Args:
         what: named in errors.
@@ -181,7 +183,7 @@ def run_units(
     before = torch.get_num_threads()
     calls = ((function, unit) for unit in units)
     try:
-        if not units or (engine.backend == LOCAL and (engine.jobs == 1 or len(units) == 1)):
+        if not units or (engine.backend not in CLUSTERS and (engine.jobs == 1 or len(units) == 1)):
             # One thread here too: sums over two differ in the last bit, and a run must not depend on the others.
             yield from ((k, _single_threaded(*call)) for k, call in enumerate(calls))
         else:

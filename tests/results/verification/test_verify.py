@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from functools import reduce
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,7 @@ def test_few_shot_amounts_and_the_source_are_recomputed(
         assert differences(path) == ["$." + ".".join(place)]
 
 
-def test_a_file_that_is_no_record(tmp_path: Path) -> None:
+def test_a_file_that_is_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.json").write_text('{"schema": "ser.audit/1"}')
     with pytest.raises(ConfigError, match="cannot be recomputed"):
         verify(tmp_path / "x.json", Workspace(tmp_path))
@@ -224,7 +225,16 @@ def test_a_file_that_is_no_record(tmp_path: Path) -> None:
     (found,) = verify(tmp_path / "y.json", Workspace(tmp_path)).differences
     assert "required" in found.line()
     (tmp_path / "z.json").write_text("{")
-    assert [len(v.differences) for v in verify_all(tmp_path, Workspace(tmp_path))] == [1, 1]
+    asked: list[int] = []
+
+    def here(function: Any, units: Any, jobs: int, what: str) -> Any:
+        asked.append(jobs)
+        return starmap(function, units)
+
+    monkeypatch.setattr("ser.results.verification.verify.in_order", here)  # starting processes takes seconds
+    for jobs in (1, 2):
+        assert [len(v.differences) for v in verify_all(tmp_path, Workspace(tmp_path), jobs)] == [1, 1]
+    assert asked == [2]
 
 
 def test_a_long_seed_is_compared_to_the_last_digit() -> None:
@@ -244,6 +254,7 @@ def test_the_command(path: Path) -> None:
     assert (done.exit_code, "as recorded" in done.output) == (0, True)
     assert main(["results", "verify", *space]) == 2
     assert main(["results", "verify", "emodb", "--all", *space]) == 2
+    assert main(["results", "verify", "emodb", "--jobs", "2", *space]) == 2
     content = changed(json.loads(path.read_text()), ["pooled", "UA", "mean"], 1e-4)
     path.write_text(json.dumps(content))
     done = CliRunner().invoke(cli, ["results", "verify", "--all", *space])

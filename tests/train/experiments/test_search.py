@@ -286,8 +286,9 @@ def test_the_others_are_what_they_are_without_it(halved: Any) -> None:
     assert f"Successive halving by 2: {gone} runs left early." in told
 
 
-def test_halving_goes_on_after_a_kill_and_on_other_numbers_of_processes(
-    halved: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("backend", ["loky", "threads"])
+def test_halving_goes_on_after_a_kill_and_on_other_numbers_of_workers(
+    backend: str, halved: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, found, _, other = halved
     shutil.copytree(other.space.root, tmp_path / "killed")
@@ -297,7 +298,7 @@ def test_halving_goes_on_after_a_kill_and_on_other_numbers_of_processes(
     for file in kept[1::3]:  # as if these runs had been in progress
         file.write_text(file.read_text().replace('"left": 1', '"left": null').replace('"left": 2', '"left": null'))
         file.with_name(file.name.replace(".rungs.json", ".json")).unlink(missing_ok=True)
-    again = search("toy", space, grid={"lr": RATES}, halving=2, **{**HALVED, "jobs": 2})
+    again = search("toy", space, grid={"lr": RATES}, halving=2, **{**HALVED, "jobs": 2, "backend": backend})
     same = ("settings", "chosen", "nested")
     assert {name: again[name] for name in same} == {name: found[name] for name in same}
 
@@ -432,7 +433,10 @@ def test_halving_says_what_it_cannot_halve(maker: Any, capsys: pytest.CaptureFix
             {"grid": {"head": ["linear", "sklearn:SVC"]}, "halving": 2, "epochs": None},
             "--halving with --head sklearn:SVC; .*none of scikit-learn.*Take another head",
         ),
-        ({"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "backend": "dask", "jobs": None}, "expected the backend loky"),
+        (
+            {"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "backend": "dask", "jobs": None},
+            "expected the backend loky or threads",
+        ),
         ({"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "shard": "0/2"}, "--halving with --shard 0/2"),
         *(({"grid": {"lr": [1e-2, 1e-3]}, "halving": n}, f"halving = {n!r}; expected") for n in (0, 1, 2.5, "3", True)),
     ):

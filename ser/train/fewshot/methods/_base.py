@@ -5,6 +5,7 @@ A plugin is one file: a docstring that opens with a description and its source, 
     FROM_SOURCE = True      # it uses the source model where there is one; its curve then begins with the zero-shot point
     NEEDS_SOURCE = False    # it means nothing without a source
     READS_EMBEDDING = True  # it works on embeddings, not by training the head
+    SKLEARN = True          # it fits by scikit-learn, which threads of one process do one after another; may be left out
     TARGETS = ("emotion", "votes")  # the kinds that it learns (`ser.metadata.targets`); of votes it may read the label
 
     def learn(task: Task, shots: Rows, seeds: Sequence[int]) -> Answer

@@ -20,6 +20,7 @@ from ser.train.loop.prediction import rescaled
 FROM_SOURCE = True
 NEEDS_SOURCE = False
 READS_EMBEDDING = True
+SKLEARN = True
 TARGETS = ("emotion", "votes", "dimensions")
 ITERATIONS = 2000
 
