@@ -41,6 +41,7 @@ ORDER = (
     "The published rows are in the order of a data set of theirs, ours in that of the utterances' ids: the same rule draws "
     "other shots, and other test parts.",
     "Test speakers are trained on, as in the publication: quote speakers apart beside it (ser fewshot --protocol speaker).",
+    "Features are taken as they are, not standardised, as in the publication: those with scales of their own (eGeMAPS) suffer.",
     "Published embeddings are what the benchmark's own wrapper of each model gives, one vector for each recording.",
 )
 NOT_FOUND = "No published value with this number of shots was found at its source."
