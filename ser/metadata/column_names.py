@@ -353,7 +353,8 @@ def _votes(given: Any) -> Any:
         with suppress(ValueError):
             given = parse_json(given)
     words = None if isinstance(given, dict) else words_of_list(said(given))
-    if words is not None:  # one for each annotator
+    # A word for each annotator; numbers in a list do not say which emotions they are of.
+    if words is not None and not any(isinstance(_number(word, 1), float) for word in words):
         given = dict(Counter(word for word in words if not is_missing(word)))
     if not isinstance(given, dict) or not all(type(n) in (int, float) and n >= 0 for n in given.values()):
         return None if is_missing(said(given)) else given

@@ -105,6 +105,7 @@ def test_a_columns_own_name_comes_first() -> None:
         ("path,age\na.wav,old\n", "column age, row 1; expected a number; found 'old'"),
         ("path,id\na.wav,1\nb.wav,1\n", "utterance id '1' occurs 2 times"),
         ("path,votes\na.wav,angry\n", "column votes; expected JSON"),
+        ('path,votes\na.wav,"[0.2, 0.8]"\n', "column votes; expected JSON"),
         ("path,emotion\n", "no utterance found"),
         ("", "no utterance found"),
     ],
