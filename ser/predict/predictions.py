@@ -224,11 +224,12 @@ def telephone_note(
     The three most novel are looked at.
 
     Args:
+        recordings: none where texts alone were given.
         novelty: `(n,)`; NaN where it is not known.
         trained, rate: as of `form_notes`.
     """
     odd = []
-    for k in [k for k in np.argsort(-novelty).tolist() if novelty[k] > 1][:3]:
+    for k in [k for k in np.argsort(-novelty).tolist() if recordings and novelty[k] > 1][:3]:
         try:
             sound, own = recordings[k].decode()
         except AudioError:  # an open file, which was read before

@@ -22,7 +22,7 @@ from ser.errors import AudioError, ConfigError
 from ser.features.stores.store import FeatureStore
 from ser.predict.inputs import audio_files
 from ser.predict.pictures import draw, spectrogram
-from ser.predict.predictions import form_notes, is_beyond_chance, long_note, novelty_note
+from ser.predict.predictions import form_notes, is_beyond_chance, long_note, novelty_note, telephone_note
 from ser.results.records.kinds import read_summary
 from ser.train.checkpoint import head_facts, load_head
 from ser.train.head_file import AudioForm
@@ -330,6 +330,7 @@ def test_sound_unlike_the_training_is_novel(trained: Path, model: Path, tmp_path
     telephone = (soxr.resample(soxr.resample(noise[0], 16000, 8000), 8000, 16000), 16000)
     predictor.predict([telephone, noise])
     assert said[-1].startswith("samples 1: nothing above 4400 Hz, as in recordings of a telephone")
+    assert telephone_note([], np.array([2.0]), predictor.head.audio, 16000) == ""  # of texts alone
     predictor.timeline(telephone, 1.0, hop=1.0)
     assert said[-1].startswith("samples: nothing above 4400 Hz, as in recordings of a telephone")
 
