@@ -8,7 +8,6 @@ moments of the optimiser, and what is known of the epochs so far. A training in 
 (`tests/train/loop/test_handover.py`).
 """
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from ser.train.heads._base import part_of, plugin
 from ser.train.loop.config import TARGET, Config
 from ser.train.losses._base import Term, parse, term
+from ser.workspace import writing
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,11 @@ class Handover:
 
     def write(self, state: dict[str, Any]) -> None:
         """Leave the state of a training to another worker."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        try:
+        with (
+            suppress(OSError, RuntimeError),
+            writing(self.path) as draft,
+        ):  # a full disk: it is trained from its beginning
             torch.save({**state, "owner": self.owner}, draft)
-            draft.replace(self.path)
-        except (OSError, RuntimeError):  # a full disk: the run is trained from its beginning
-            draft.unlink(missing_ok=True)
 
     def read(self) -> dict[str, Any] | None:
         """The state in which another worker left the run; None where there is none."""

@@ -115,7 +115,7 @@ class Stack:
         if handover is not None and handover.until is not None:
             self.results[0].seconds += seconds
             if self.results[0].error is None:  # one that diverged is trained anew, and diverges again
-                handover.write(self._state(until))
+                handover.write(self._state(max(done, until)))
             return self.results
         for result, collapse in zip(self.results, self.collapses, strict=True):
             result.seconds += seconds

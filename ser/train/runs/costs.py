@@ -94,22 +94,31 @@ def shared_out(units: Sequence[Unit], jobs: int) -> list[Unit]:
         halved = list(islice((k for k in order if _can_be_halved(units[k])), number))
         whole = [k for k in order if k not in halved]
         halves = [costs[k] / 2 for k in halved]
-        if len(halved) == number and _ends([*halves, *(costs[k] for k in whole), *halves], jobs) < (1 - GAIN) * plain:
+        if (
+            len(halved) == number
+            and _ends([*halves, *(costs[k] for k in whole), *halves], jobs, number) < (1 - GAIN) * plain
+        ):
             begun = [units[k]._replace(handover=handover_of(units[k], _half(units[k]))) for k in halved]
             ended = [units[k]._replace(handover=handover_of(units[k])) for k in halved]
             return begun + [units[k] for k in whole] + ended
     return [units[k] for k in order]
 
 
-def _ends(costs: Iterable[float], jobs: int) -> float:
+def _ends(costs: Sequence[float], jobs: int, halved: int = 0) -> float:
     """The time at which the last of some workers ends, each of which takes the next unit when it is free.
 
-    >>> _ends([1, 1, 1], 2), _ends([0.5, 1, 1, 0.5], 2)
-    (2.0, 1.5)
+    Args:
+        halved: the number of units whose first halves are the first units, and whose second halves the last ones. Where a
+            second half would begin before its first one has ended, the time is infinite: it would be trained whole.
+
+    >>> _ends([1, 1, 1], 2), _ends([0.5, 1, 1, 0.5], 2, 1), _ends([5, 1, 5], 2, 1)
+    (2.0, 1.5, inf)
     """
     free = [0.0] * jobs
-    for one in costs:
-        heapq.heapreplace(free, free[0] + one)
+    begins = [heapq.heapreplace(free, free[0] + one) for one in costs]
+    firsts, lasts = range(halved), range(len(costs) - halved, len(costs))
+    if any(begins[last] < begins[first] + costs[first] for first, last in zip(firsts, lasts, strict=True)):
+        return math.inf
     return max(free)
 
 

@@ -36,6 +36,9 @@ def test_two_pieces_are_one_training(
         begun = Handover(tmp_path / "run.begun", "me", until)
         (half,) = train(toy, config, [3], handover=begun)
         assert half.epochs == min(until, whole.epochs)
+        train(
+            toy, config, [3], handover=replace(begun, until=1)
+        )  # the same command beside it, which is behind: of no effect
         torch.manual_seed(99)  # nothing may depend on what the process did before
         (ended,) = train(toy, config, [3], handover=replace(begun, until=None))
         assert torch.equal(ended.weights, whole.weights)
@@ -127,4 +130,5 @@ def test_units_are_halved_where_workers_would_be_idle(maker: Any, monkeypatch: p
     assert shared("bab", 2) == "b b a"  # 12 s, and with one halved 13.5
     assert shared("bbb", 2) == "b-begun b b b-ended"
     assert shared("bbb", 4) == "b b b"
+    assert shared("ba", 2) == "b a"  # the second half would begin before the first has ended
     assert shared("a" * 41, 2) == " ".join("a" * 41)  # half a unit of twenty is little
