@@ -1,9 +1,11 @@
-"""The gain of gradients written in place (`ser/train/nn/inplace_gradients.py`) over the plain way: time of a training step.
+"""The gain of gradients written in place (`ser/train/nn/inplace_gradients.py`), and of compiled functions that write none
+(`ser/train/nn/kernels.py`), over the plain way: time of a training step.
 
     python benchmarks/inplace_gradients.py [--rounds 15] [--steps 20]
 
-One core, batches of 16, random features; both ways take turns in one process, round by round. Printed are medians of processor
-time over the rounds, and the median ratio of a round: on a machine that does other things too, wall time says less.
+One core, batches of 16, random features; all ways take turns in one process, round by round. Printed are medians of processor
+time over the rounds, and the median ratio of a round to the plain way: on a machine that does other things too, wall time says
+less.
 """
 
 import argparse
@@ -17,8 +19,11 @@ from ser.features.blocks import Block
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data, Resident
 from ser.train.loop.trainer import Stack
-from ser.train.nn import inplace_gradients
+from ser.train.nn import inplace_gradients, kernels
+from ser.workers.threads import keep_memory
 
+WIDTH = kernels.width()
+WAYS = {"plain": (False, 0), "in place": (True, 0), "compiled": (True, WIDTH)}
 CASES = {
     "cross_attention, pooled, 1 run": ("cross_attention", 1, {}),
     "gated, pooled, 1 run": ("gated", 1, {}),
@@ -33,31 +38,44 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    keep_memory()
     random = np.random.default_rng(0)
     blocks = [
         Block(name, modality, random.normal(size=(400, dim)).astype(np.float32))
         for name, modality, dim in (("audio", "audio", 768), ("text", "text", 1024))
     ]
     data = Data(Resident(blocks), np.arange(400) % 4, 4, np.arange(320), np.arange(320, 400))
-    print("| case | plain, ms a step | in place, ms a step | times faster |\n| --- | --- | --- | --- |")
+    if not WIDTH:
+        print("nothing is compiled for this processor, or SER_KERNELS is 0: that column is torch's\n")
+    print("| case | plain, ms a step | in place | compiled | in place, times faster | compiled |\n|" + " --- |" * 6)
     for case, (head, runs, options) in CASES.items():
         config = make_config(head, batch_size=16, head_options=options)
         stacks = {}
-        for way in (False, True):
-            inplace_gradients.ENABLED = way
+        for way in WAYS:
+            choose(way)
             stacks[way] = Stack(data, config, list(range(runs)), None)
         times = measure(stacks, given.rounds, given.steps)
-        ratio = statistics.median(p / w for p, w in zip(times[False], times[True], strict=True))
-        plain, in_place = (statistics.median(times[way]) for way in (False, True))
-        print(f"| {case} | {plain:.2f} | {in_place:.2f} | {ratio:.2f} |", flush=True)
+        ratios = [
+            statistics.median(p / w for p, w in zip(times["plain"], times[way], strict=True)) for way in list(WAYS)[1:]
+        ]
+        print(
+            f"| {case} | " + " | ".join(f"{v:.2f}" for v in [*map(statistics.median, times.values()), *ratios]) + " |"
+        )
 
 
-def measure(stacks: dict[bool, Stack], rounds: int, steps: int) -> dict[bool, list[float]]:
-    """Milliseconds of a step in each round, by whether gradients are written in place."""
-    found: dict[bool, list[float]] = {way: [] for way in stacks}
+def choose(way: str) -> None:
+    """Compute the steps that follow, of stacks that are made now, in this way."""
+    inplace_gradients.ENABLED, width = WAYS[way]
+    kernels.width = lambda: width  # type: ignore[assignment]
+
+
+def measure(stacks: dict[str, Stack], rounds: int, steps: int) -> dict[str, list[float]]:
+    """Milliseconds of a step in each round, by the way."""
+    found: dict[str, list[float]] = {way: [] for way in stacks}
     batches = {way: stack.begin_epoch(1) for way, stack in stacks.items()}
     for number in range(rounds + 1):
-        for way in (False, True) if number % 2 else (True, False):
+        for way in list(WAYS) if number % 2 else reversed(WAYS):
+            choose(way)
             begin = time.process_time()
             for step in range(steps):
                 stacks[way].update(batches[way][step % len(batches[way])], step)

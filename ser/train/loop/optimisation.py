@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
 from ser.errors import ConfigError
+from ser.train.nn import kernels
+from ser.train.nn.inplace_gradients import Gradients
 from ser.train.nn.parameters import block
 
 WARM_UP = 0.1  # of the steps, for `cosine` and `linear`
@@ -68,6 +71,20 @@ def cycle_ends(epochs: int, cycles: int) -> list[int]:
     return [round(epochs * (k + 1) / cycles) for k in range(cycles)]
 
 
+class Views(NamedTuple):
+    """A block in parts.
+
+    Attributes:
+        key: what the parts are taken from.
+        written: those with a written gradient: of the weights, the gradient, and its two moving means.
+        factored: the others, `(runs, n)`: the weights and the two means of each.
+    """
+
+    key: tuple[list[slice], list[slice], list[int]]
+    written: list[list[Tensor]]
+    factored: list[list[Tensor]]
+
+
 class AdamW:
     """AdamW (Loshchilov & Hutter, ICLR 2019) by torch's fused pass, with its defaults (betas 0.9 and 0.999, eps 1e-8).
 
@@ -85,18 +102,28 @@ class AdamW:
         # Moving means of the gradient and of its square.
         self.mean, self.square = (block(theta.shape, theta.device) for _ in range(2))
         self.steps = torch.zeros((), device=theta.device)
+        self.views: Views | None = None
 
-    def step(self, lr: float, divisor: Tensor | None = None) -> None:
-        """One step; the gradient is divided first where a divisor, of one number, is given."""
+    def step(self, lr: float, divisor: Tensor | None = None, gradients: Gradients | None = None) -> None:
+        """One step.
+
+        Args:
+            divisor: of one number; the gradient is divided by it first, where it is written.
+            gradients: tells what part of the gradient is not written; without, all of it is.
+        """
         assert self.theta.grad is not None
+        blocks = self.theta.detach(), self.theta.grad, self.mean, self.square
+        factors = gradients.factors() if gradients else []
+        views = self._views(blocks, *gradients.parts()) if gradients and factors else None
+        weights, gradient, mean, square = [[b] for b in blocks] if views is None else views.written
         with torch.no_grad():
             adamw(
-                [self.theta],
-                [self.theta.grad],
-                [self.mean],
-                [self.square],
+                weights,
+                gradient,
+                mean,
+                square,
                 [],
-                [self.steps],
+                [self.steps, *(self.steps.clone() for _ in weights[1:])],
                 fused=True,
                 grad_scale=divisor,
                 amsgrad=False,
@@ -107,6 +134,32 @@ class AdamW:
                 eps=EPS,
                 maximize=False,
             )
+        if views is not None:
+            numbers = self._numbers(lr)
+            for (x, g), (w, m, q) in zip(factors, views.factored, strict=True):
+                kernels.update(x, g, w, m, q, numbers)
+
+    def _views(self, blocks: tuple[Tensor, ...], factored: list[slice], written: list[slice]) -> Views:
+        """The blocks of weights, gradient and moving means in parts, which are mostly those of the step before."""
+        key = factored, written, [b.data_ptr() for b in blocks]
+        if self.views is None or self.views.key != key:
+            weights, _, *means = blocks
+            parts = [[row[part] for row in b for part in written] for b in blocks]
+            self.views = Views(key, parts, [[b[:, part] for b in (weights, *means)] for part in factored])
+        return self.views
+
+    def _numbers(self, lr: float) -> kernels.Step:
+        count, (first, second) = float(self.steps), BETAS
+        return kernels.Step(
+            decay=1 - lr * self.weight_decay,
+            keep_mean=first,
+            add_mean=1 - first,
+            keep_square=second,
+            add_square=1 - second,
+            correct=(1 - second**count) ** -0.5,
+            eps=EPS,
+            rate=lr / (1 - first**count),
+        )
 
     def keep(self, index: Tensor, theta: Tensor) -> None:
         """Go on with these rows of the block, which are all of the new one."""

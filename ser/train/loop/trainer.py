@@ -199,7 +199,7 @@ class Stack:
         self.parameters.gradients.settle()
         divisor = self.parameters.gradients.clip(self.config.clip) if self.config.clip else None
         share = rate(self.config.schedule, self.step, self.steps, self.ends, self.last_moving)
-        self.optimiser.step(self.config.lr * share, divisor)
+        self.optimiser.step(self.config.lr * share, divisor, self.parameters.gradients)
         self.beside.objective.after_step()
         self.step += 1
         for callback in self.callbacks:

@@ -1,11 +1,11 @@
-"""Gradients of large weights written straight to where they are kept, and the plain way beside it.
+"""Gradients of large weights written straight to where they are kept, or not at all, and the plain way beside it.
 
 Autograd puts the gradient of a weight into a buffer of its own and adds that to the one that is kept, which has to be zeroed
 before each step. For large weights and small batches the buffer, the addition and the zeroing cost as much as the matrix
 product that gives the gradient. In training in float32 on a CPU, the gradients of weights of `LARGE` numbers or more are
 therefore written in place by the product itself, and the sum of their squares, which clipping needs, is taken while they are
-in the cache.
-`benchmarks/train.md` says how much faster that is.
+in the cache. Of few rows it is not even written where `ser.train.nn.kernels` can do without: the two factors of the product are
+kept, its norm is computed from them, and the optimiser takes them. `benchmarks/train.md` says how much faster that is.
 
 `SER_INPLACE_GRADIENTS=0` in the environment leaves all gradients to autograd. Losses and weights are then the same but for
 rounding (`tests/train/nn/test_inplace_gradients.py`).
@@ -15,13 +15,32 @@ import os
 import weakref
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ser.train.nn import kernels
+
 LARGE = 1 << 16  # numbers of a weight from which it pays
 ENABLED = os.environ.get("SER_INPLACE_GRADIENTS", "1") != "0"
+
+
+class Factors(NamedTuple):
+    """The gradient x^T g of a weight `(runs, K, N)`.
+
+    Attributes:
+        x: `(runs, rows, K)`.
+        g: `(runs, rows, N)`.
+    """
+
+    x: Tensor
+    g: Tensor
+
+    def squares(self, run: int) -> Tensor:
+        """The sum of the gradient's squares, by the products of the rows with each other, of which it is the scalar product."""
+        x, g = self.x[run], self.g[run]
+        return torch.dot((x @ x.t()).view(-1), (g @ g.t()).view(-1)).clamp_min_(0)
 
 
 class Weight(nn.Parameter):
@@ -33,11 +52,13 @@ class Weight(nn.Parameter):
     Attributes:
         stale: the gradient that is there is of an earlier step, and the next one is to be written over it.
         squares: sums of squares of the gradient, one for each run; None where they are not known.
+        factors: the gradient of this step, which is not written; None where it is.
     """
 
     stale: bool = False
     watched: bool = False
     squares: list[Tensor] | None = None
+    factors: Factors | None = None
 
     def watch(self) -> None:
         """From now on clear a stale gradient before autograd adds to it."""
@@ -52,7 +73,16 @@ def _clear_stale(reference: "weakref.ref[Weight]", gradient: Tensor | None) -> N
         weight.grad.zero_()
         weight.stale = False
     if gradient is not None and weight is not None:
+        write(weight)
         weight.squares = None
+
+
+def write(weight: Weight) -> None:
+    """Write a gradient that was kept as factors, as more is to be added to it."""
+    if weight.factors is not None and weight.grad is not None:
+        for into, x, g in zip(weight.grad, *weight.factors, strict=True):
+            torch.mm(x.t(), g, out=into)
+        weight.factors = weight.squares = None
 
 
 def affine(x: Tensor, weight: Weight, bias: Tensor) -> Tensor:
@@ -69,21 +99,27 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.weight = weight
-        return torch.baddbmm(bias, x, weight)
+        ctx.weight, ctx.fit = weight, kernels.fit(x, weight)
+        return kernels.forward(x, weight, bias) if ctx.fit else torch.baddbmm(bias, x, weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor]:
         x, weight = ctx.saved_tensors
-        ctx.weight.squares = []
-        for into, source, g in zip(ctx.weight.grad, x, gradient, strict=True):
-            if ctx.weight.stale:
-                torch.mm(source.t(), g, out=into)
-            else:
-                into.addmm_(source.t(), g)
-            ctx.weight.squares.append(torch.dot(into.view(-1), into.view(-1)))
+        if ctx.weight.stale and ctx.fit:
+            ctx.weight.factors = Factors(x.detach().contiguous(), gradient.detach().contiguous())
+        else:
+            write(ctx.weight)
+            ctx.weight.squares = []
+            for into, source, g in zip(ctx.weight.grad, x, gradient, strict=True):
+                if ctx.weight.stale:
+                    torch.mm(source.t(), g, out=into)
+                else:
+                    into.addmm_(source.t(), g)
+                ctx.weight.squares.append(torch.dot(into.view(-1), into.view(-1)))
         ctx.weight.stale = False
-        inward = torch.bmm(gradient, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
+        inward = None
+        if ctx.needs_input_grad[0]:
+            inward = kernels.backward(gradient, weight) if ctx.fit else torch.bmm(gradient, weight.transpose(1, 2))
         return inward, None, gradient.sum(1, keepdim=True)
 
 
@@ -114,6 +150,14 @@ class Gradients:
         self.block.mul_((limit / (norm + 1e-6)).clamp_max(1.0))
         return None
 
+    def factors(self) -> list[Factors]:
+        """The gradients that are not written."""
+        return []
+
+    def parts(self) -> tuple[list[slice], list[slice]]:
+        """The parts of the block whose gradients are not written, in the order of `factors`, and the others."""
+        return [], [slice(None)]
+
 
 class InPlaceGradients(Gradients):
     """The gradients of a stack of runs, of which those of some weights are written in place.
@@ -129,21 +173,24 @@ class InPlaceGradients(Gradients):
         self.weights = weights
         for weight in weights:
             weight.watch()
-        written = {id(w) for w in weights}
+        large = {id(w) for w in weights}
         self.between: list[slice] = []  # parts of the block that autograd adds to
+        self.places: list[slice] = []  # those of the weights
         start = end = 0
         for parameter, size in sizes:
-            if id(parameter) in written:
+            if id(parameter) in large:
                 self.between += [slice(start, end)] if end > start else []
                 start = end + size
+                self.places.append(slice(end, start))
             end += size
         self.between += [slice(start, end)] if end > start else []
+        self.rows = [[row[part] for part in self.between] for row in block]
 
     def clear(self) -> None:
         for weight in self.weights:
-            weight.stale = True
-        for part in self.between:
-            self.block[:, part].zero_()
+            weight.stale, weight.factors = True, None
+        for row in self.rows:
+            torch._foreach_zero_(row)
 
     def settle(self) -> None:
         for weight in self.weights:
@@ -154,25 +201,42 @@ class InPlaceGradients(Gradients):
 
     def clip(self, limit: float) -> Tensor | None:
         """As `Gradients`; of one run the fused optimiser divides on its way (`grad_scale`), which saves a pass."""
-        divisors = [((norm + 1e-6) / limit).clamp_min(1.0) for norm in self.norms()]
+        divisors = ((torch.stack(self.norms()) + 1e-6) / limit).clamp_min(1.0)
+        over = [divisor > 1 for divisor in divisors.tolist()]
+        if not any(over):
+            return None
+        for weight in self.weights:
+            if weight.factors is not None:
+                weight.factors = weight.factors._replace(g=weight.factors.g / divisors.view(-1, 1, 1))
         if len(divisors) == 1:
-            return divisors[0] if float(divisors[0]) > 1 else None
-        for row, divisor in zip(self.block, divisors, strict=True):
-            if float(divisor) > 1:
-                row.div_(divisor)
+            return divisors[0]
+        for row, divisor, is_over in zip(self.block, divisors, over, strict=True):
+            for part in self.parts()[1] if is_over else []:
+                row[part].div_(divisor)
         return None
 
     def norms(self) -> list[Tensor]:
         """The norm of each run's gradient, from sums of squares that were taken as it was written, where they were."""
         found = []
         for run, row in enumerate(self.block):
-            squares = [torch.dot(row[part], row[part]) for part in self.between]
-            for weight in self.weights:
-                assert weight.grad is not None
-                flat = weight.grad[run].view(-1)
-                squares.append(torch.dot(flat, flat) if weight.squares is None else weight.squares[run])
+            squares = [torch.dot(part, part) for part in self.rows[run]]
+            for weight, part in zip(self.weights, self.places, strict=True):
+                if weight.factors is not None:
+                    squares.append(weight.factors.squares(run))
+                else:
+                    squares.append(torch.dot(row[part], row[part]) if weight.squares is None else weight.squares[run])
             found.append(torch.stack(squares).sum().sqrt())
         return found
+
+    def factors(self) -> list[Factors]:
+        return [weight.factors for weight in self.weights if weight.factors is not None]
+
+    def parts(self) -> tuple[list[slice], list[slice]]:
+        factored: list[slice] = []
+        written = [*self.between]
+        for weight, part in zip(self.weights, self.places, strict=True):
+            (written if weight.factors is None else factored).append(part)
+        return factored, written
 
 
 def gradients(block: Tensor, head: nn.Module, sizes: list[tuple[nn.Parameter, int]], in_place: bool) -> Gradients:

@@ -1,0 +1,238 @@
+"""The code of `ser.train.nn.kernels` in LLVM's intermediate language.
+
+A product is computed in tiles of rows and columns whose sums stay in registers: 12 of them, as many as hide the time that a
+multiplication with addition takes. The tiles of one panel of the weight follow each other while it is in the cache, and ask for
+the next panel. `update` asks for the next rows of the weight and of its moving means.
+
+All numbers are float32. `n` numbers of a row are a vector.
+"""
+
+from collections.abc import Callable, Sequence
+
+from llvmlite import ir
+
+FLOAT, INT, INT32, BYTE = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.IntType(8)
+POINTER = FLOAT.as_pointer()
+PRODUCT = 6, 2  # rows and vectors, or columns, of a tile
+UPDATE = 4, 2  # rows of the weight, and vectors
+TURNS = 4  # rows of the weight in a turn of the loop of `forward`
+
+
+class Function:
+    """A function under construction, of addresses and then K and N, that returns nothing.
+
+    Args:
+        n: numbers of a vector.
+    """
+
+    def __init__(self, module: ir.Module, name: str, addresses: int, n: int) -> None:
+        self.module, self.n = module, n
+        kind = ir.FunctionType(ir.VoidType(), [POINTER] * addresses + [INT] * 2)
+        function = ir.Function(module, kind, name)
+        for pointer in function.args[:addresses]:
+            pointer.add_attribute("noalias")
+        self.arguments: Sequence[ir.Value] = function.args
+        self.build = ir.IRBuilder(function.append_basic_block())
+        self.vector = ir.VectorType(FLOAT, n)
+        self.zero = ir.Constant(self.vector, [0.0] * n)
+
+    def loop(
+        self,
+        stop: ir.Value,
+        step: int,
+        body: Callable[[ir.Value, list[ir.Value]], list[ir.Value]],
+        carried: Sequence[ir.Value] = (),
+    ) -> list[ir.Value]:
+        """From 0 to `stop`, which is more than 0, in steps.
+
+        Args:
+            body: from the place and the carried values to those of the next turn.
+        """
+        build = self.build
+        before, turn, after = build.block, build.append_basic_block(), build.append_basic_block()
+        build.branch(turn)
+        build.position_at_end(turn)
+        place, *values = (build.phi(v.type) for v in (stop, *carried))
+        new = body(place, values)
+        next_place = build.add(place, integer(step))
+        for phi, first, then in zip((place, *values), (integer(0), *carried), (next_place, *new), strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(then, build.block)
+        build.cbranch(build.icmp_signed("<", next_place, stop), turn, after)
+        build.position_at_end(after)
+        return new
+
+    def at(self, pointer: ir.Value, *indices: ir.Value | int) -> ir.Value:
+        """The address of a number, at the sum of the indices."""
+        place = integer(0)
+        for index in indices:
+            place = self.build.add(place, integer(index) if isinstance(index, int) else index)
+        return self.build.gep(pointer, [place])
+
+    def times(self, value: ir.Value, factor: ir.Value | int) -> ir.Value:
+        return self.build.mul(value, integer(factor) if isinstance(factor, int) else factor)
+
+    def load(self, pointer: ir.Value) -> ir.Value:
+        """A vector."""
+        loaded = self.build.load(self.build.bitcast(pointer, self.vector.as_pointer()))
+        loaded.align = 4
+        return loaded
+
+    def store(self, vector: ir.Value, pointer: ir.Value) -> None:
+        self.build.store(vector, self.build.bitcast(pointer, self.vector.as_pointer()), align=4)
+
+    def fill(self, pointer: ir.Value) -> ir.Value:
+        """A vector of one number."""
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        vector = self.build.insert_element(undefined, self.build.load(pointer), INT32(0))
+        return self.build.shuffle_vector(vector, undefined, ir.Constant(ir.VectorType(INT32, self.n), [0] * self.n))
+
+    def total(self, vector: ir.Value) -> ir.Value:
+        """The sum of a vector's numbers, by halves."""
+        size = self.n
+        while size > 1:
+            size //= 2
+            undefined, kind = ir.Constant(vector.type, ir.Undefined), ir.VectorType(INT32, size)
+            halves = [ir.Constant(kind, list(range(s, s + size))) for s in (0, size)]
+            vector = self.build.fadd(*(self.build.shuffle_vector(vector, undefined, half) for half in halves))
+        return self.build.extract_element(vector, INT32(0))
+
+    def multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        """x y + z, rounded once."""
+        return self._call(f"llvm.fma.v{self.n}f32", self.vector, x, y, z)
+
+    def root(self, x: ir.Value) -> ir.Value:
+        return self._call(f"llvm.sqrt.v{self.n}f32", self.vector, x)
+
+    def fetch(self, pointer: ir.Value) -> None:
+        """Ask for the 64 bytes that a number is in; an address of nothing is ignored."""
+        address = self.build.bitcast(pointer, BYTE.as_pointer())
+        self._call("llvm.prefetch.p0", ir.VoidType(), address, INT32(0), INT32(3), INT32(1))
+
+    def _call(self, name: str, kind: ir.Type, *arguments: ir.Value) -> ir.Value:
+        function = self.module.globals.get(name)
+        function = function or ir.Function(self.module, ir.FunctionType(kind, [a.type for a in arguments]), name)
+        return self.build.call(function, arguments)
+
+
+def integer(value: int) -> ir.Constant:
+    return ir.Constant(INT, value)
+
+
+def tiles(rows: int, size: int) -> list[range]:
+    """Rows in tiles."""
+    return [range(first, min(first + size, rows)) for first in range(0, rows, size)]
+
+
+def forward(module: ir.Module, rows: int, n: int) -> None:
+    """y = x W + b: `x (rows, K)`, `W (K, N)`, `b (N,)`, `y (rows, N)`."""
+    f = Function(module, "forward", 4, n)
+    x, weight, bias, y, inputs, outputs = f.arguments
+    height, vectors = PRODUCT
+    places = [c * n for c in range(vectors)]
+
+    def panel(column: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        split = tiles(rows, height)
+        for number, tile in enumerate(split):
+            sources = [f.at(x, f.times(inputs, r)) for r in tile]
+
+            def step(
+                k: ir.Value, sums: list[ir.Value], number: int = number, sources: list[ir.Value] = sources
+            ) -> list[ir.Value]:
+                for turn in range(TURNS):
+                    row = f.at(weight, f.times(f.build.add(k, integer(turn)), outputs), column)
+                    if turn % len(split) == number:
+                        f.fetch(f.at(row, vectors * n))
+                    w = [f.load(f.at(row, c)) for c in places]
+                    given = [f.fill(f.at(source, k, turn)) for source in sources]
+                    pairs = ((s, v) for s in given for v in w)
+                    sums = [f.multiply_add(s, v, total) for (s, v), total in zip(pairs, sums, strict=True)]
+                return sums
+
+            start = [f.load(f.at(bias, column, c)) for c in places] * len(tile)
+            sums = iter(f.loop(inputs, TURNS, step, start))
+            for r in tile:
+                for c in places:
+                    f.store(next(sums), f.at(y, f.times(outputs, r), column, c))
+        return []
+
+    f.loop(outputs, vectors * n, panel)
+    f.build.ret_void()
+
+
+def backward(module: ir.Module, rows: int, n: int) -> None:
+    """d = g W^T: `g (rows, N)`, `W (K, N)`, `d (rows, K)`."""
+    f = Function(module, "backward", 3, n)
+    g, weight, d, inputs, outputs = f.arguments
+    height, columns = PRODUCT
+
+    def panel(k: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        w_rows = [f.at(weight, f.times(f.build.add(k, integer(c)), outputs)) for c in range(columns)]
+        for tile in tiles(rows, height):
+            sources = [f.at(g, f.times(outputs, r)) for r in tile]
+
+            def step(
+                j: ir.Value, sums: list[ir.Value], tile: range = tile, sources: list[ir.Value] = sources
+            ) -> list[ir.Value]:
+                if tile.start == 0:
+                    for row in w_rows:
+                        f.fetch(f.at(row, j, f.times(outputs, columns)))
+                w = [f.load(f.at(row, j)) for row in w_rows]
+                given = [f.load(f.at(source, j)) for source in sources]
+                pairs = ((s, v) for s in given for v in w)
+                return [f.multiply_add(s, v, total) for (s, v), total in zip(pairs, sums, strict=True)]
+
+            sums = iter(f.loop(outputs, n, step, [f.zero] * (len(tile) * columns)))
+            for r in tile:
+                for c in range(columns):
+                    f.build.store(f.total(next(sums)), f.at(d, f.times(inputs, r), k, c))
+        return []
+
+    f.loop(inputs, columns, panel)
+    f.build.ret_void()
+
+
+def update(module: ir.Module, rows: int, n: int) -> None:
+    """AdamW with the gradient x^T g: `x (rows, K)`, `g (rows, N)`, `W`, its moving means `(K, N)`, and the numbers of a step.
+
+    The numbers are those of `ser.train.nn.kernels.Step`.
+    """
+    f = Function(module, "update", 6, n)
+    x, g, weight, mean, square, step, inputs, outputs = f.arguments
+    height, vectors = UPDATE
+    build, places = f.build, [c * n for c in range(vectors)]
+    decay, keep_mean, add_mean, keep_square, add_square, correct, eps, rate = (f.fill(f.at(step, k)) for k in range(8))
+
+    def panel(k: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        starts = [f.times(build.add(k, integer(r)), outputs) for r in range(height)]
+
+        def columns(j: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            sums = [f.zero] * (height * vectors)
+            for s in range(rows):
+                v = [f.load(f.at(g, f.times(outputs, s), j, c)) for c in places]
+                given = [f.fill(f.at(x, f.times(inputs, s), k, r)) for r in range(height)]
+                pairs = ((a, b) for a in given for b in v)
+                sums = [f.multiply_add(a, b, total) for (a, b), total in zip(pairs, sums, strict=True)]
+            for start in starts:
+                for pointer in (weight, mean, square):
+                    f.fetch(f.at(pointer, start, j, f.times(outputs, height)))
+            found = iter(sums)
+            for start in starts:
+                for c in places:
+                    w, m, q = (f.at(pointer, start, j, c) for pointer in (weight, mean, square))
+                    gradient = next(found)
+                    new_mean = f.multiply_add(add_mean, gradient, build.fmul(keep_mean, f.load(m)))
+                    added = build.fmul(add_square, gradient)
+                    new_square = f.multiply_add(added, gradient, build.fmul(keep_square, f.load(q)))
+                    below = f.multiply_add(f.root(new_square), correct, eps)
+                    moved = build.fdiv(build.fmul(rate, new_mean), below)
+                    f.store(build.fsub(build.fmul(decay, f.load(w)), moved), w)
+                    f.store(new_mean, m)
+                    f.store(new_square, q)
+            return []
+
+        f.loop(outputs, vectors * n, columns)
+        return []
+
+    f.loop(inputs, height, panel)
+    build.ret_void()

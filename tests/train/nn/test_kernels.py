@@ -1,0 +1,93 @@
+"""Compiled products and AdamW against torch's in double precision."""
+
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from ser.train.loop.optimisation import AdamW
+from ser.train.nn import kernels
+from ser.train.nn.inplace_gradients import Factors, Gradients
+
+RUNS, INPUTS, OUTPUTS = 2, 88, 96  # not multiples of a tile
+
+
+class OnlyFactors(Gradients):
+    """The gradient of a block of one weight and some other numbers."""
+
+    def __init__(self, given: Factors) -> None:
+        self.given = given
+
+    def factors(self) -> list[Factors]:
+        return [self.given]
+
+    def parts(self) -> tuple[list[slice], list[slice]]:
+        size = INPUTS * OUTPUTS
+        return [slice(3, 3 + size)], [slice(0, 3), slice(3 + size, 3 + size + 10)]
+
+
+def draw(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.fixture(params=[(1, 8), (7, 8), (16, 8), (15, 16)], ids=str)
+def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Rows of a batch; the second number is that of numbers in a register, for which any processor has code."""
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr(kernels, "width", lambda: request.param[1])
+    return int(request.param[0])
+
+
+def test_compiled_steps_are_those_of_torch(rows: int) -> None:
+    x, g = draw(RUNS, rows, INPUTS), draw(RUNS, rows, OUTPUTS).transpose(0, 1).contiguous().transpose(0, 1)
+    whole = draw(
+        RUNS, 3 + INPUTS * OUTPUTS + 10
+    )  # of a block, in which a run's weight does not begin at a round address
+    weight, bias = whole[:, 3:-10].view(RUNS, INPUTS, OUTPUTS), draw(RUNS, 1, OUTPUTS)
+    assert kernels.fit(x, weight)
+    exact = torch.baddbmm(bias.double(), x.double(), weight.double())
+    torch.testing.assert_close(kernels.forward(x, weight, bias).double(), exact, rtol=1e-5, atol=1e-4)
+    exact = g.double() @ weight.double().transpose(1, 2)
+    torch.testing.assert_close(kernels.backward(g, weight).double(), exact, rtol=1e-5, atol=1e-4)
+
+    theirs = whole.double().requires_grad_()
+    ours = whole.clone().requires_grad_()
+    optimiser, expected = AdamW(ours, 0.1), torch.optim.AdamW([theirs], lr=1e-2, weight_decay=0.1)
+    theirs.grad = draw(RUNS, 1, whole.shape[1])[:, 0].double()
+    for step in range(1, 4):
+        theirs.grad[:, 3:-10] = ((x * step).double().transpose(1, 2) @ g.double()).view(RUNS, -1)
+        ours.grad = theirs.grad.float()
+        ours.grad[:, 3:-10] = torch.nan  # it is not looked at
+        optimiser.step(1e-2, None, OnlyFactors(Factors(x * step, g.contiguous())))
+        expected.step()
+        torch.testing.assert_close(ours.detach().double(), theirs.detach(), rtol=1e-5, atol=2e-6)
+    assert float(optimiser.steps) == 3
+    alone = kernels.forward(x[1:], weight[1:], bias[1:])
+    assert torch.equal(alone, kernels.forward(x, weight, bias)[1:])
+
+
+def test_few_rows_and_whole_registers_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "width", lambda: 8)
+    weight = draw(1, 88, 32)
+    assert kernels.fit(draw(1, 32, 88), weight)
+    assert kernels.fit(draw(5, 32, 88), weight.expand(5, -1, -1))
+    for x, w in (
+        (draw(1, 33, 88), weight),
+        (draw(1, 0, 88), weight),
+        (draw(1, 4, 87), weight[:, :87]),
+        (draw(1, 4, 88), weight[..., :24]),
+        (draw(1, 4, 88).double(), weight.double()),
+    ):
+        assert not kernels.fit(x, w)
+    monkeypatch.setattr(kernels, "width", lambda: 0)
+    assert not kernels.fit(draw(1, 4, 88), weight)
+
+
+def test_without_llvmlite_or_if_asked_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kernels.width.__wrapped__() in (0, 8)
+    monkeypatch.setattr(kernels, "SETTING", "0")
+    assert kernels.width.__wrapped__() == 0
+    monkeypatch.setattr(kernels, "SETTING", "")
+    monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
+    assert kernels.width.__wrapped__() == 0
