@@ -13,9 +13,10 @@ The file opens with a docstring (what the head is, who published it, its shapes,
         def attends(self) -> Attends                     # where it has attention: stores of queries and of keys
 
 `batch[name]` is the `ser.train.nn.layers.Feature` of the store `name`: `values`, `(runs, batch, D)` or with frames
-`(runs, batch, frames, D)`, and `mask`, `(runs, batch, frames)`, true where a frame is real (None without frames). What is in
-the padding must not show in the logits: `ser.train.nn.pooling.make_pooling` makes one vector of frames without it, in one of
-the ways that the option `pooling` of every head that reads frames names.
+`(runs, batch, frames, D)`, and `mask`, `(runs, batch, frames)`, true where a frame is real (None without frames). A store of
+several layers has `(runs, batch, layers, D)`, one of words their numbers: `ser.train.nn.layers.Enter` makes vectors of both
+and leaves all else. What is in the padding must not show in the logits: `ser.train.nn.pooling.make_pooling` makes one vector
+of frames without it, in one of the ways that the option `pooling` of every head that reads frames names.
 
 Losses on embeddings, domain adaptation and fine-tuning without the encoder work on `embed`. `attends` names the
 stores of each attention layer, by its place among the head's modules, for pictures of attention.
