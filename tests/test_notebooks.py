@@ -18,8 +18,10 @@ def test_the_notebooks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     notebooks = {path.stem: nbformat.read(path, as_version=4) for path in NOTEBOOKS}
     assert set(notebooks) == set(WORDS)
-    for notebook in notebooks.values():
+    for name, notebook in notebooks.items():
         nbformat.validate(notebook)
+        for cell in notebook.cells:
+            cell["id"] = f"{name}-{cell['id']}"  # one of each in the whole
         assert all(not cell.get("outputs") for cell in notebook.cells), "kept without outputs, which name a machine"
     whole = nbformat.v4.new_notebook(cells=[cell for notebook in notebooks.values() for cell in notebook.cells])
     client.NotebookClient(whole, timeout=600, kernel_name="python3").execute()

@@ -65,6 +65,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory, maker_type: Any) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def _in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No workers for a test that a busy machine holds up; one asks for them."""
+    monkeypatch.setattr(head_outputs, "START_SECONDS", math.inf)
+
+
 @pytest.fixture
 def space(tmp_path: Path, trained: Path) -> Path:
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)

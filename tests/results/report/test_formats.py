@@ -10,6 +10,7 @@ import subprocess
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -94,6 +95,7 @@ def folder(
     return folder
 
 
+@cache
 def _page(folder: Path, *results: str) -> tuple[str, Page, list[dict[str, Any]]]:
     found = [Result(folder / f"{n}.json", read_record(folder / f"{n}.json")) for n in results]
     text = render(compose(found))
