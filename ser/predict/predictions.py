@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ser.metadata.schema import Scale
 
 NOVELTY = "novelty"  # the column
+LOOKED_AT = 10  # recordings, of which the spectrum is looked at
 FAR = 1.3  # a novelty that next to no utterance of a corpus of training has, nor one of its unseen speakers
 LONG = 2.0  # times the longest utterance in training
 OTHER_BAND = 0.9  # of a rate: below it a recording has another band
@@ -216,32 +217,29 @@ def novelty_note(names: Sequence[str], novelty: NDArray[np.float64]) -> str:
     return f"{novel_words(len(novel), len(names), 'recordings')}: {shown}"
 
 
-def telephone_note(
-    recordings: Sequence[Recording], novelty: NDArray[np.float64], trained: AudioForm | None, rate: int
-) -> str:
-    """A warning of novel recordings with the band of a telephone and the rate of another; "" where there are none.
+def telephone_note(recordings: Sequence[Recording], trained: AudioForm | None, rate: int) -> str:
+    """A warning of recordings with the band of a telephone and the rate of another; "" where there are none.
 
-    The three most novel are looked at.
+    The first `LOOKED_AT` are looked at, and decoded again for that.
 
     Args:
-        recordings: none where texts alone were given.
-        novelty: `(n,)`; NaN where it is not known.
+        recordings: that can be used.
         trained, rate: as of `form_notes`.
     """
     odd = []
-    for k in [k for k in np.argsort(-novelty).tolist() if recordings and novelty[k] > 1][:3]:
+    for recording in recordings[:LOOKED_AT] if trained is not None else ():
         try:
-            sound, own = recordings[k].decode()
+            sound, own = recording.decode()
         except AudioError:  # an open file, which was read before
             continue
         if is_telephone(energies(sound, own, TELEPHONE), own, trained, rate):
-            odd.append(recordings[k].name)
-    return f"{', '.join(odd)}: {TELEPHONE_WORDS}" if odd else ""
+            odd.append(recording.name)
+    return f"{_first(odd)}: {TELEPHONE_WORDS}" if odd else ""
 
 
 TELEPHONE_WORDS = (
-    f"nothing above {TELEPHONE:g} Hz, as in recordings of a telephone, whatever rate the file has; the head heard more in "
-    "training. Train on such recordings, or measure what that costs: ser evaluate --suite."
+    f"nothing above {TELEPHONE:g} Hz, as in recordings of a telephone, whatever rate the file has; by their rate, those in "
+    "training have more. Train on such recordings, or measure what that costs: ser evaluate --suite."
 )
 
 

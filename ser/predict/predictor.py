@@ -158,13 +158,14 @@ class Predictor(Judge):
             for r, error in zip(inputs.recordings or [], errors, strict=False)
             if not error and self.head.audio is not None
         ]
+        usable = [r for r, error in zip(inputs.recordings or [], errors, strict=False) if not error]
+        if note := telephone_note(usable, self.head.audio, self.rate):
+            self.say(note)
         names, headers, mixed = ([*column] for column in zip(*recordings, strict=True)) if recordings else ([], [], [])
         for note in form_notes(names, headers, self.head.audio, self.rate, all(mixed)):
             self.say(note)
         if self.knows_novelty and (note := novelty_note(inputs.names, shares[:, -1])):
             self.say(note)
-            if note := telephone_note(inputs.recordings or [], shares[:, -1], self.head.audio, self.rate):
-                self.say(note)
         return prediction_table(
             inputs,
             errors,

@@ -155,7 +155,7 @@ class Timeline:
         self.predictor, self.stream, self.options, self.turns = predictor, stream, options, turns
         self._outputs = len(predictor.classes) + len(predictor.dimensions) + predictor.knows_novelty
         self._windows = self._novel = 0  # that were answered and do not overlap; of these, unlike the training
-        self._energy = np.zeros(2)  # of the latter, above `TELEPHONE` and all
+        self._energy = np.zeros(2)  # of the former, above `TELEPHONE` and all
         refuse_heads(predictor)
         check_confidence(options.min_confidence, predictor.head.target)
         self.length, self.hop = (max(round(s * stream.rate), 1) for s in (options.window, options.every))
@@ -201,8 +201,8 @@ class Timeline:
                 yield from self._close(channel, end)
         if is_beyond_chance(self._novel, self._windows):
             self.predictor.say(f"{self.stream.name}: {novel_words(self._novel, self._windows, 'windows side by side')}")
-            if is_telephone(self._energy, self.stream.rate, self.predictor.head.audio, self.predictor.rate):
-                self.predictor.say(f"{self.stream.name}: {TELEPHONE_WORDS}")
+        if is_telephone(self._energy, self.stream.rate, self.predictor.head.audio, self.predictor.rate):
+            self.predictor.say(f"{self.stream.name}: {TELEPHONE_WORDS}")
         if fault is not None:
             raise fault
 
@@ -222,9 +222,8 @@ class Timeline:
                 if window.first // self.hop % -(-self.length // self.hop):
                     continue  # it overlaps with one that is counted: the same sound would count twice
                 self._windows += 1
-                if self.predictor.knows_novelty and row[-1] > 1:
-                    self._novel += 1
-                    self._energy += energies(window.sound[:, k], self.stream.rate, TELEPHONE)
+                self._novel += bool(self.predictor.knows_novelty and row[-1] > 1)
+                self._energy += energies(window.sound[:, k], self.stream.rate, TELEPHONE)
         for window in batch:
             for k, channel in enumerate(self.channels):
                 error, shares_of = found.get((window.first, k), ("", None))

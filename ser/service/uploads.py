@@ -108,8 +108,8 @@ class Uploads:
         found = prediction_table(shown, errors, shares, predictor.classes, False, target, dimensions, novelty)
         notes = [
             long_note([name], seconds, predictor.head.longest),
-            far := novelty_note([name], shares[:, -1]) if novelty else "",
-            telephone_note(inputs.recordings or [], shares[:, -1], predictor.head.audio, predictor.rate) if far else "",
+            telephone_note(inputs.recordings or [], predictor.head.audio, predictor.rate),
+            novelty_note([name], shares[:, -1]) if novelty else "",
         ]
         return rows_of(abstain(found, question.least)), [note for note in notes if note]
 
