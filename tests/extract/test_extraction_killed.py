@@ -129,6 +129,7 @@ def test_an_interrupt_of_workers_is_quiet_and_keeps_what_is_done(root: Path, who
 def test_a_second_process_is_refused_while_the_first_writes(root: Path, tmp_path: Path) -> None:
     first = start(root, tmp_path, "--sleep", "0.05")
     wait_for_shards(first, stored(tmp_path), 1)
+    os.killpg(first.pid, signal.SIGSTOP)  # however long the second takes to start
     second = start(root, tmp_path)
     _, complained = second.communicate(timeout=60)
     assert second.returncode != 0
