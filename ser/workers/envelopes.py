@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,13 @@ def _versions() -> dict[str, str]:
     """The versions that client and workers must share: others may give other bits."""
     import ser
 
-    return {"ser": ser.__version__} | {name: version(name) for name in ("numpy", "pandas", "torch")}
+    try:
+        kernels = version("llvmlite")  # which compiles those of large heads (`ser.train.nn.kernels`)
+    except PackageNotFoundError:
+        kernels = "none"
+    return {"ser": ser.__version__, "llvmlite": kernels} | {
+        name: version(name) for name in ("numpy", "pandas", "torch")
+    }
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -281,10 +282,19 @@ def _parts(*unit: Any) -> tuple[Any, ...]:
     return unit
 
 
+def _without_llvmlite(package: str) -> str:
+    if package == "llvmlite":
+        raise PackageNotFoundError(package)
+    return version(package)
+
+
 def test_a_worker_of_another_version_or_without_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     envelope, _ = _envelope(tmp_path, 1, 2)
     assert open_envelope(envelope) == 2
     own = envelopes._versions()
+    monkeypatch.setattr(envelopes, "version", _without_llvmlite)
+    with pytest.raises(ConfigError, match=f"expected llvmlite {re.escape(own['llvmlite'])}; found llvmlite none"):
+        envelopes._opened(envelope)
     monkeypatch.setattr(envelopes, "_versions", lambda: {**own, "torch": "0.1"})
     with pytest.raises(ConfigError, match=f"other versions; expected torch {re.escape(own['torch'])}; found torch 0.1"):
         envelopes._opened(envelope)
