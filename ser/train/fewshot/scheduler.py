@@ -77,12 +77,10 @@ def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], option
                 units += [Learning(job, fold, runs_of, begun, methods, amounts)] if methods else []
     apart = [unit._replace(amounts=[amount]) for unit in units for amount in unit.amounts]
     sklearn = classical or any(getattr(method(name), "SKLEARN", False) for name in missing)
-    workers = engine(len(apart), sklearn=sklearn)
-    if (
-        workers.jobs > 1 and size == 1
-    ):  # five runs of four amounts are twenty units, which workers share more evenly than five
+    # Five runs of four amounts are twenty units, which workers share more evenly than five.
+    if size == 1 and engine(len(apart), sklearn=sklearn).jobs > 1:
         units = sorted(apart, key=lambda unit: unit.amounts[0].of(len(unit.fold.train)), reverse=True)
-    results = scheduler.run_units(learn, units, workers)
+    results = scheduler.run_units(learn, units, engine(len(units), sklearn=sklearn))
     for _, finished in progress(results, len(units), label, "stack", options.quiet):
         for name, described in finished:
             sound = [r for r in described if not isinstance(r, SerError)]
