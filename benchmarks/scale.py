@@ -4,7 +4,7 @@
     python benchmarks/scale.py WORKSPACE DATASET STORE one threads --fit "--text STORE --head cross_attention"
 
 The workspace has a table and a store of utterance level. Each cluster has two worker processes on this machine, over TCP.
-`dask-kill` and `ray-kill` end a worker by SIGKILL, twice, while it trains; `dask-lost` and `ray-lost` end the scheduler (Ray's
+`loky-kill`, `dask-kill` and `ray-kill` end a worker by SIGKILL, twice, while it trains; `dask-lost` and `ray-lost` end the scheduler (Ray's
 head), and give the command again when it is back. Prints a row for each, with seconds of the clock, and of the processor but
 for a cluster, and says if all predictions are those of the first.
 """
@@ -123,14 +123,19 @@ def numbers(folder: Path) -> str:
     return total.hexdigest()[:12]
 
 
-def kill_two(cluster: Dask | Ray) -> object:
+def local_workers(parent: int) -> list[psutil.Process]:
+    """The worker processes that joblib has started."""
+    return [p for p in psutil.Process(parent).children(recursive=True) if "popen_loky" in " ".join(p.cmdline())]
+
+
+def kill_two(cluster: Dask | Ray | None) -> object:
     """Kill a worker by SIGKILL when some runs are recorded, and another when more are."""
 
     def disturb(process: "subprocess.Popen[str]", folder: Path) -> None:
         for share in (1, 60):
             while process.poll() is None and recorded(folder) < share:
                 time.sleep(0.1)
-            workers = cluster.workers()
+            workers = local_workers(process.pid) if cluster is None else cluster.workers()
             if workers:
                 print(f"  killed {workers[0].pid} at {recorded(folder)} runs", flush=True)
                 os.kill(workers[0].pid, signal.SIGKILL)

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from ser.errors import ConfigError, SerError
 from ser.workers.envelopes import Envelopes, Failed, shared_folder
+from ser.workers.processes import AGAIN
 
 T = TypeVar("T")
 AHEAD = 256  # units that a cluster is given before their turn
 CONNECT_SECONDS = 5.0
-AGAIN = 3  # times that the unit of a lost worker is done again; Dask's `allowed-failures`, which its scheduler decides
 
 
 class Cluster(ABC):

@@ -105,7 +105,7 @@ def as_finished(
         what: named in errors.
 
     Raises:
-        SerError: a worker process of this machine was killed; the cluster cannot be used, or was lost.
+        SerError: worker processes of this machine were killed time and again; the cluster cannot be used, or was lost.
     """
     if engine.backend == LOCAL:
         return processes.as_finished(function, units, engine.jobs, what)

@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
 from ser.errors import SerError
@@ -16,7 +16,12 @@ from ser.outside import VARIABLE, call
 
 T = TypeVar("T")
 STOPS = ("SIGINT", "SIGTERM", "SIGHUP")  # the signals that end a command; SIGHUP does not exist everywhere
+AGAIN = 3  # times that the work of lost workers is done again; of Dask's its scheduler decides (`allowed-failures`)
 PARENT_SECONDS = 1.0  # between two looks at the parent
+
+
+class WorkerLost(SerError):
+    """A worker process was ended from outside."""
 
 
 def as_finished(
@@ -24,11 +29,24 @@ def as_finished(
 ) -> Generator[tuple[int, T], None, None]:
     """Each unit's position and the result of `function(*unit)`, as they finish, from `jobs` worker processes.
 
+    Where a worker process is killed, all that were at work end with it, and what they had begun is done again.
+
     Raises:
-        SerError: a worker process was killed.
+        WorkerLost: it happened `AGAIN` times, and once more.
     """
-    calls = ((function, k, unit) for k, unit in enumerate(units))
-    return _from_processes(_numbered, calls, jobs, what, "generator_unordered", {"pre_dispatch": "2*n_jobs"})
+    left = dict(enumerate(units))
+    for chances in reversed(range(AGAIN + 1)):
+        calls = [(function, k, unit) for k, unit in left.items()]
+        options = {"pre_dispatch": "2*n_jobs"}
+        with closing(_from_processes(_numbered, calls, jobs, what, "generator_unordered", options)) as results:
+            try:
+                for number, result in results:
+                    del left[number]
+                    yield number, result
+                return
+            except WorkerLost:
+                if not chances:
+                    raise
 
 
 def _numbered(function: Callable[..., T], number: int, unit: tuple[Any, ...]) -> tuple[int, T]:
@@ -45,7 +63,7 @@ def in_order(
         options: of `joblib.Parallel`.
 
     Raises:
-        SerError: a worker process was killed.
+        WorkerLost: a worker process was killed.
     """
     return _from_processes(function, units, jobs, what, "generator", options)
 
@@ -75,7 +93,7 @@ def _from_processes(
         for result in results:  # noqa: UP028 - `yield from` would close the results before `finally`
             yield result
     except BrokenProcessPool as error:
-        raise SerError(
+        raise WorkerLost(
             f"{what}: a worker process was ended from outside, for want of memory perhaps",
             found=str(error).split("\n")[0],
             action="What was done is kept; give the same command again, with fewer --jobs.",

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from ser.errors import ConfigError
 from ser.optional import absent
-from ser.workers.cluster import AGAIN, CONNECT_SECONDS, Cluster, deadly, lost, not_installed
+from ser.workers.cluster import CONNECT_SECONDS, Cluster, deadly, lost, not_installed
 from ser.workers.envelopes import open_envelope
+from ser.workers.processes import AGAIN
 
 PATIENCE_SECONDS = 5.0  # between two looks at the cluster's head
 LOST_SECONDS = 30.0  # that it does not answer until it is lost

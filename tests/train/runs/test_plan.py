@@ -22,6 +22,7 @@ from ser.train.loop.trainer import Data
 from ser.train.runs import costs, plan, scheduler
 from ser.train.runs.job import Finished, Job
 from ser.train.runs.worker import train_unit
+from ser.workers import processes
 from ser.workers.engine import Engine
 from tests.simulated import simulated_gpu
 
@@ -33,7 +34,19 @@ def test_results_come_with_their_positions_from_workers_with_one_thread() -> Non
     assert dict(scheduler.run_units(torch.get_num_threads, [()] * 3, Engine(2))) == {0: 1, 1: 1, 2: 1}
 
 
-def test_a_killed_worker_is_named_as_such() -> None:
+def _killed_once(marks: Path, number: int) -> int:
+    mark = marks / f"{number}"
+    if number in (1, 5) and not mark.exists():
+        mark.touch()
+        os._exit(9)
+    return number
+
+
+def test_the_work_of_killed_workers_is_done_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = list(scheduler.run_units(_killed_once, [(tmp_path, k) for k in range(8)], Engine(2)))
+    assert sorted(found) == [(k, k) for k in range(8)]
+    assert len(list(tmp_path.iterdir())) == 2
+    monkeypatch.setattr(processes, "AGAIN", 0)
     with pytest.raises(SerError, match=r"worker process was ended from outside.*--jobs"):
         list(scheduler.run_units(os._exit, [(9,)] * 4, Engine(2)))
 
