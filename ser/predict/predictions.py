@@ -26,9 +26,8 @@ FAR = 1.3  # a novelty that next to no utterance of a corpus of training has, no
 LONG = 2.0  # times the longest utterance in training
 OTHER_BAND = 0.9  # of a rate: below it a recording has another band
 TELEPHONE = 4400.0  # Hz: above it nothing is left of a recording at 8 kHz, whatever rate it is resampled to
-NOTHING = (
-    1e-5  # of the energy: resampled from 8 kHz, files of 16 bits have 1e-8 above `TELEPHONE`; speech of EmoDB has 0.002
-)
+# Of the energy: resampled from 8 kHz, files of 16 bits have 1e-8 above `TELEPHONE`; speech of EmoDB has 0.002.
+NOTHING = 1e-5
 
 
 def prediction_table(

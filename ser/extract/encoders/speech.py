@@ -201,9 +201,8 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     known = parse_model_name(name, "speech", CHECKPOINTS)
     if known.checkpoint is not None:  # refused before anything is fetched
         _refuse_unused(options, name)
-    if known.folder is not None and _is_model_folder(
-        name
-    ):  # its kind before its files: of another kind others are there
+    if known.folder is not None and _is_model_folder(name):
+        # Its kind before its files: of another kind others are there.
         _kind(ModelFiles(known.folder, known.model))
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
     kind, families = _kind(found), audio_families()

@@ -12,7 +12,8 @@ import ser
 from ser.accelerator import ALL_GPUS, gpus
 from ser.results.records.model import Environment
 
-PACKAGES = ("torch", "numpy", "scipy", "h5py", "pandas", "scikit-learn")
+# Those that numbers depend on; llvmlite compiles kernels of large heads.
+PACKAGES = ("torch", "numpy", "scipy", "h5py", "pandas", "scikit-learn", "llvmlite")
 
 
 def environment(device: str = "cpu") -> Environment:

@@ -37,10 +37,8 @@ class Handover:
 
     def write(self, state: dict[str, Any]) -> None:
         """Leave the state of a training to another worker."""
-        with (
-            suppress(OSError, RuntimeError),
-            writing(self.path) as draft,
-        ):  # a full disk: it is trained from its beginning
+        # On a full disk nothing is left, and the run is trained from its beginning.
+        with suppress(OSError, RuntimeError), writing(self.path) as draft:
             torch.save({**state, "owner": self.owner}, draft)
 
     def read(self) -> dict[str, Any] | None:

@@ -38,9 +38,8 @@ def bits(seed: int, *purpose: object) -> np.random.BitGenerator:
 def drawing(seed: int) -> Iterator[None]:
     """Draw initial weights within from this seed alone, and leave the process's global stream as it was."""
     with PROCESS, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(
-            seed
-        )  # `torch.manual_seed` would also seed each GPU, and note a call stack each time
+        # `torch.manual_seed` would also seed each GPU, and note a call stack each time.
+        torch.default_generator.manual_seed(seed)
         yield
 
 
