@@ -4,9 +4,9 @@
     python benchmarks/scale.py WORKSPACE DATASET STORE one threads --fit "--text STORE --head cross_attention"
 
 The workspace has a table and a store of utterance level. Each cluster has two worker processes on this machine, over TCP.
-`loky-kill`, `dask-kill` and `ray-kill` end a worker by SIGKILL, twice, while it trains; `dask-lost` and `ray-lost` end the scheduler (Ray's
-head), and give the command again when it is back. Prints a row for each, with seconds of the clock, and of the processor but
-for a cluster, and says if all predictions are those of the first.
+`loky-kill`, `dask-kill` and `ray-kill` end a worker by SIGKILL, twice, while it trains; `dask-lost` and `ray-lost` end the
+scheduler (Ray's head), and give the command again when it is back. Prints a row for each, with seconds of the clock, and of the
+processor but for a cluster, and says if all predictions are those of the first.
 """
 
 import argparse
