@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+import ser
 from ser.train.heads._base import part_of, plugin
 from ser.train.loop.config import TARGET, Config
 from ser.train.losses._base import Term, parse, term
@@ -39,7 +40,7 @@ class Handover:
         """Leave the state of a training to another worker."""
         # On a full disk nothing is left, and the run is trained from its beginning.
         with suppress(OSError, RuntimeError), writing(self.path) as draft:
-            torch.save({**state, "owner": self.owner}, draft)
+            torch.save({**state, "owner": self._owner_and_versions}, draft)
 
     def read(self) -> dict[str, Any] | None:
         """The state in which another worker left the run; None where there is none."""
@@ -47,7 +48,12 @@ class Handover:
             state: dict[str, Any] = torch.load(self.path, weights_only=True)
         except Exception:  # not there, cut short, of another version of torch: trained from the beginning
             return None
-        return state if state.get("owner") == self.owner else None
+        return state if state.get("owner") == self._owner_and_versions else None
+
+    @property
+    def _owner_and_versions(self) -> str:
+        """The owner, and the versions without which the second half might not fit the first."""
+        return f"{self.owner}, ser {ser.__version__}, torch {torch.__version__}"
 
     def end(self) -> None:
         """Remove the file."""

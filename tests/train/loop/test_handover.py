@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+import ser
 from ser.train.experiments.fit import fit
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data
@@ -46,14 +47,16 @@ def test_two_pieces_are_one_training(
         assert vars(replace(ended, weights=whole.weights, seconds=0)) == vars(replace(whole, seconds=0))
 
 
-@pytest.mark.parametrize("left", ["nothing", "of another", "cut short"])
+@pytest.mark.parametrize("left", ["nothing", "of another", "of another version", "cut short"])
 def test_where_nothing_was_begun_a_run_is_trained_from_its_beginning(
-    left: str, data: Callable[..., Data], tmp_path: Path
+    left: str, data: Callable[..., Data], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toy, config, path = data(), make_config("linear", epochs=3), tmp_path / "run.begun"
     if left != "nothing":
         train(toy, config, [4], handover=Handover(path, "another" if left == "of another" else "me", 2))
         path.write_bytes(path.read_bytes()[: -100 if left == "cut short" else None])
+    if left == "of another version":
+        monkeypatch.setattr(ser, "__version__", "0")
     (whole,), (found,) = train(toy, config, [3]), train(toy, config, [3], handover=Handover(path, "me"))
     assert torch.equal(found.weights, whole.weights)
     assert found.curves == whole.curves
