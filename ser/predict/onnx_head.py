@@ -186,6 +186,9 @@ def load_onnx(path: Path) -> OnnxHead:
     wanted = {WAVEFORM} if facts.waveform is not None else {i.name for i in facts.head.columns}
     if not wanted <= named:
         raise ConfigError(f"{path} is damaged or forged", expected=f"inputs {sorted(wanted)}", found=sorted(named))
+    answers = sorted(o.name for o in session.get_outputs())
+    if OUTPUT not in answers:
+        raise ConfigError(f"{path} is damaged or forged", expected=f"an output {OUTPUT}", found=answers)
     return OnnxHead(facts.head, recipe, [], {}, (), session, facts.waveform)
 
 

@@ -252,6 +252,13 @@ def test_what_is_no_graph_is_said_in_one_line(
     (tmp_path / "x.onnx").write_bytes(b"no model")
     with pytest.raises(ConfigError, match="expected a file that ser export onnx wrote"):
         ser.Predictor(tmp_path / "x.onnx")
+    head, path = saved("linear", CANDIDATES[0]), tmp_path / "y.onnx"
+    graph = FromFeatures([head], [None])
+    graph.outputs = ["other"]
+    exporting._trace(graph, *exporting._example(CANDIDATES[0], path))
+    exporting._describe(path, [head], None)
+    with pytest.raises(ConfigError, match=r"damaged or forged; expected an output probabilities; found \['other'\]"):
+        load_onnx(path)
 
 
 def test_a_graph_that_answers_something_else_is_not_written(
