@@ -188,7 +188,7 @@ def main() -> None:
             before = os.times()
             if backend in ("one", "loky", "threads"):
                 more = ["--jobs", "1"] if backend == "one" else ["--jobs", "2", "--backend", backend]
-                wall, code, said = train(words, output, more)
+                wall, code, said = train(words, output, more, kill_two(None) if trouble else None)
             else:
                 cluster = Dask() if backend == "dask" else Ray()
                 more = ["--backend", backend, "--address", cluster.address]
