@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -29,7 +30,8 @@ def as_finished(
 ) -> Generator[tuple[int, T], None, None]:
     """Each unit's position and the result of `function(*unit)`, as they finish, from `jobs` worker processes.
 
-    Where a worker process is killed, all that were at work end with it, and what they had begun is done again.
+    Where a worker process is killed, all that were at work end with it. What they had begun is done again, by one worker fewer
+    but two, as the usual reason is too little memory.
 
     Raises:
         WorkerLost: it happened `AGAIN` times, and once more.
@@ -44,9 +46,11 @@ def as_finished(
                     del left[number]
                     yield number, result
                 return
-            except WorkerLost:
+            except WorkerLost as error:
                 if not chances:
                     raise
+                jobs = max(2, jobs - 1)  # one would be this process
+                print(f"{error.problem}. What was begun is done again by {jobs}.", file=sys.stderr, flush=True)
 
 
 def _numbered(function: Callable[..., T], number: int, unit: tuple[Any, ...]) -> tuple[int, T]:

@@ -57,10 +57,10 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
     units = trained_along(units)
     sklearn = any(isinstance(unit.job.recipe, Classical) for unit in units)
     engine = engine_of(options, len(units), units[0].job.device if units else "cpu", is_short(units), sklearn)
+    order = {_place(unit): k for k, unit in enumerate(units)}
     units = shared_out(units, engine.jobs)
     owner = {experiment.job.folder: experiment for experiment in experiments}
     errors: list[tuple[int, SerError]] = []
-    order = {id(unit): k for k, unit in enumerate(units)}
     for unit, finished, diverged in train(units, engine, label, options.quiet, keep_going):
         experiment = owner[unit.job.folder]
         for run in finished:
@@ -69,7 +69,7 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
             if experiment.error is None or isinstance(experiment.error, Beaten):
                 experiment.error = own
         whose = "" if len(experiments) == 1 else f"{experiment.name}: "
-        errors += [(order[id(unit)], TrainingError(whose + error.problem)) for error in diverged]
+        errors += [(order[_place(unit)], TrainingError(whose + error.problem)) for error in diverged]
     if not keep_going:
         refuse(
             [error for _, error in sorted(errors, key=itemgetter(0))],
@@ -92,6 +92,10 @@ def part_done(shard: str | None, label: str) -> None:
         raise PartDone(
             f"{label}: part {number} of {count} is recorded. When all are, the same command without --shard goes on from them."
         )
+
+
+def _place(unit: Unit) -> Place:
+    return id(unit.job), unit.folds[0].name, unit.runs[0]
 
 
 def _places(job: Job, group: Sequence[Fold], runs: Sequence[int]) -> list[Place]:

@@ -42,10 +42,17 @@ def _killed_once(marks: Path, number: int) -> int:
     return number
 
 
-def test_the_work_of_killed_workers_is_done_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_work_of_killed_workers_is_done_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = list(scheduler.run_units(_killed_once, [(tmp_path, k) for k in range(8)], Engine(2)))
     assert sorted(found) == [(k, k) for k in range(8)]
     assert len(list(tmp_path.iterdir())) == 2
+    said = capsys.readouterr().err
+    assert (
+        "training: a worker process was ended from outside, for want of memory perhaps. What was begun is done again"
+        in said
+    )
     monkeypatch.setattr(processes, "AGAIN", 0)
     with pytest.raises(SerError, match=r"worker process was ended from outside.*--jobs"):
         list(scheduler.run_units(os._exit, [(9,)] * 4, Engine(2)))
