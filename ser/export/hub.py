@@ -63,7 +63,9 @@ def push(
             )
         with _errors(repo):
             api = _api(endpoint)
-            api.create_repo(repo, private=private, exist_ok=True)
+            if not api.repo_exists(repo):
+                # Servers differ in what they answer to the making of what is there.
+                api.create_repo(repo, private=private, exist_ok=True)
             done = api.upload_folder(
                 repo_id=repo,
                 folder_path=path,
@@ -183,6 +185,14 @@ def _errors(repo: str) -> Iterator[None]:
         raise ConfigError(problem, found=_first_line(error), action=action) from None
     except errors.LocalTokenNotFoundError:
         raise ConfigError(f"no token to write to {repo}", action="Set HF_TOKEN, or log in: hf auth login.") from None
+    except (LookupError, TypeError, ValueError) as error:
+        # What the library raises where the server's answer is not what it reads: none of its own errors.
+        raise ConfigError(
+            f"the server's answer about {repo} cannot be read",
+            expected="the interface of the Hugging Face Hub",
+            found=f"{type(error).__name__}: {_first_line(error)}",
+            action="Check HF_ENDPOINT or --endpoint.",
+        ) from None
     except Exception as error:
         # Errors of the connection are of httpx or requests, by the version of huggingface_hub.
         if not isinstance(error, OSError) and not type(error).__module__.startswith(("httpx", "httpcore", "requests")):

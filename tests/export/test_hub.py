@@ -33,6 +33,7 @@ class Hub(ThreadingHTTPServer):
         self.files: dict[str, dict[str, bytes]] = {}
         self.private: dict[str, bool] = {}
         self.fetched: list[str] = []
+        self.odd = False  # every POST is answered by an empty object
 
     @property
     def address(self) -> str:
@@ -67,6 +68,8 @@ class _Answers(BaseHTTPRequestHandler):
         return False
 
     def do_POST(self) -> None:
+        if self.server.odd:
+            return self.as_json({})
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path == "/api/validate-yaml":
             return self.as_json({"errors": [], "warnings": []})
@@ -156,6 +159,10 @@ def test_what_is_pushed_is_pulled_and_answers_the_same(
     names = set(hub.files["me/emotions"])
     assert {"README.md", "config.json"} < names
     assert len(names) == 5
+    hub.files["me/emotions"]["README.md"] = b"of before"
+    assert main(["push", "mfcc", "me/emotions", *common, "--workspace", str(trained)]) == 0, "an update"
+    assert hub.files["me/emotions"]["README.md"] != b"of before"
+    assert hub.private == {"me/emotions": True}
     hub.files["me/emotions"]["evil.py"] = b"raise SystemExit"
     assert main(["pull", "me/emotions", *common]) == 0
     assert "commit" in capsys.readouterr().out
@@ -201,10 +208,15 @@ def test_errors_of_the_hub_are_one_line_each(
     del hub.files["me/there"]["config.json"]
     with pytest.raises(ConfigError, match="holds no model of ser"):
         pull("me/there", target, endpoint=hub.address)
+    hub.odd = True
+    with pytest.raises(ConfigError, match=r"answer about me/odd cannot be read.*KeyError.*--endpoint"):
+        push("mfcc", "me/odd", space, endpoint=hub.address)
+    hub.odd = False
     monkeypatch.setenv("HF_TOKEN", "hf_bad")
-    with pytest.raises(ConfigError, match=r"the hub refuses you at me/new.*hf auth login") as caught:
-        push("mfcc", "me/new", space, endpoint=hub.address)
-    assert "\n" not in str(caught.value)
+    for repo in ("me/new", "me/there"):
+        with pytest.raises(ConfigError, match=rf"the hub refuses you at {repo}.*hf auth login") as caught:
+            push("mfcc", repo, space, endpoint=hub.address)
+        assert "\n" not in str(caught.value)
     with pytest.raises(ConfigError, match="cannot be reached"):
         pull("me/there", target, endpoint="http://127.0.0.1:9")
     assert not target.exists()
