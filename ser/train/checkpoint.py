@@ -22,7 +22,7 @@ from ser.train.classical.saved import pack, unpack, unusable_classifier
 from ser.train.head_file import CLASSIFIER, AudioForm, HeadFacts, StoredInput, Unit, head_facts, read_head, write_head
 from ser.train.heads._base import groups_of, part_of, plugin
 from ser.train.loop.config import Config
-from ser.train.loop.data import Data, Resident
+from ser.train.loop.data import Data, Resident, inputs_of
 from ser.train.loop.dialogues import Turns
 from ser.train.loop.prediction import predict, rescaled
 from ser.train.nn.layers import Input
@@ -59,7 +59,7 @@ def save_head(
         "classes": list(data.classes),
         "dataset": data.dataset,
         "config": config.as_dict(),
-        "inputs": [StoredInput(*i) for i in Resident(data.blocks).inputs],
+        "inputs": [StoredInput(*i) for i in inputs_of(data.blocks)],
         "stores": {b.name: {**data.stores[b.name], "assets": b.assets} for b in data.blocks},
         "normalize": normalize,
         "limit": limit,

@@ -17,7 +17,7 @@ from ser.results.studies import ablation
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import Variant, study
 from ser.train.heads._base import build_head, part_of
-from ser.train.loop.data import Resident
+from ser.train.loop.data import inputs_of
 from ser.train.runs.experiment import fit_experiment
 from ser.train.runs.joined_corpora import load
 from ser.train.runs.options import FitOptions, head_named, read_options, with_options
@@ -117,7 +117,7 @@ def _head_alone(data: Tensors, head: str) -> str:
     if is_classical(head):
         return head
     try:
-        build_head(part_of(head), Resident(data.blocks).inputs, len(data.classes), {}, 0)
+        build_head(part_of(head), inputs_of(data.blocks), len(data.classes), {}, 0)
     except TrainingError:
         return "mean_linear" if any(b.framewise for b in data.blocks) else "mlp"
     return head

@@ -14,7 +14,7 @@ from ser.train.fewshot.methods._base import method
 from ser.train.fewshot.shots import NOTHING, Amount
 from ser.train.fewshot.worker import learn, train_source
 from ser.train.loop.config import Config
-from ser.train.loop.data import Resident
+from ser.train.loop.data import inputs_of
 from ser.train.loop.pooled_frames import read_inputs
 from ser.train.runs import costs, plan, scheduler
 from ser.train.runs.divergence import refuse
@@ -140,7 +140,7 @@ def _is_short(job: FewshotJob, experiments: Mapping[str, Experiment], runs: int)
     common, recipe = job.common, job.common.recipe
     if not isinstance(recipe, Config) or recipe.context != "utterance":
         return False
-    inputs, classes = read_inputs(recipe, Resident(common.data.blocks).inputs), len(common.classes)
+    inputs, classes = read_inputs(recipe, inputs_of(common.data.blocks)), len(common.classes)
     total = 0.0 if job.first is None else costs.seconds(recipe, inputs, classes, len(job.first.train), runs)
     for name, experiment in experiments.items():
         recipe = job.shots.tuning if job.first and method(name).FROM_SOURCE else job.shots.fresh

@@ -26,6 +26,11 @@ def _same(store: str, rows: Tensor) -> Tensor:
     return rows
 
 
+def inputs_of(blocks: Sequence[Block]) -> list[Input]:
+    """The facts of features that a head is built by."""
+    return [Input(b.name, b.modality, b.dim, b.framewise, b.vocabulary, b.layers) for b in blocks]
+
+
 class Resident:
     """The blocks of a dataset as tensors on a device; those that stay on disk are read as their utterances are needed.
 
@@ -36,7 +41,7 @@ class Resident:
 
     def __init__(self, blocks: Sequence[Block], device: str = "cpu") -> None:
         self.device = device
-        self.inputs = [Input(b.name, b.modality, b.dim, b.framewise, b.vocabulary, b.layers) for b in blocks]
+        self.inputs = inputs_of(blocks)
         with warnings.catch_warnings():
             # Workers get large arrays as read-only memory maps; nothing here writes into them.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

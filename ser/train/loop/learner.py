@@ -17,7 +17,7 @@ from ser.features.tensors import Tensors
 from ser.metadata.targets import MIXED
 from ser.train.heads._base import groups_of, part_of, plugin
 from ser.train.loop.config import Config
-from ser.train.loop.data import Data, Resident, Trained
+from ser.train.loop.data import Data, Resident, Trained, inputs_of
 from ser.train.loop.dialogues import resident_of
 from ser.train.loop.handover import Handover
 from ser.train.loop.pooled_frames import pooled_blocks, read_inputs
@@ -61,7 +61,7 @@ class Learner:
 
     def under(self, config: Config) -> "Learner":
         """The same features in the same place, under another configuration of the same head."""
-        inputs = Resident(self.data.blocks).inputs
+        inputs = inputs_of(self.data.blocks)
         if read_inputs(config, inputs) != read_inputs(self.config, inputs):
             return replace(self, config=config)
         other = copy(self)

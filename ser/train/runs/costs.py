@@ -9,7 +9,7 @@ from typing import Any
 
 from ser.train.heads._base import build_head, is_stackable, part_of
 from ser.train.loop.config import Config
-from ser.train.loop.data import Resident
+from ser.train.loop.data import inputs_of
 from ser.train.loop.handover import can_be_handed_over
 from ser.train.loop.pooled_frames import read_inputs
 from ser.train.nn.layers import Input
@@ -56,7 +56,7 @@ def cost(unit: Unit) -> float:
     for recipe, fold, runs in trained:
         if not isinstance(recipe, Config) or recipe.context != "utterance":
             return math.inf
-        inputs = read_inputs(recipe, Resident(job.data.blocks).inputs)
+        inputs = read_inputs(recipe, inputs_of(job.data.blocks))
         rows = len(fold.train) * (1 if fold.unlabelled is None else 2)
         total += seconds(recipe, inputs, len(job.classes), rows, runs)
     return total
