@@ -4,6 +4,8 @@ Every error that a user can cause or meet is a `SerError`. The command line prin
 exit code 1; anything else that escapes is a defect of the program.
 """
 
+import re
+
 
 class SerError(Exception):
     """An error with a message for people.
@@ -43,6 +45,13 @@ class SerError(Exception):
         if self.action is not None:
             text += f". {self.action}"
         return " ".join(text.split())
+
+    def name_option(self, old: str, new: str) -> None:
+        """Name an option as this command calls it, but where `old NAME` is one that the command has too."""
+        pattern = rf"{old}(?! NAME)\b"
+        self.problem = re.sub(pattern, new, self.problem)
+        self.expected = re.sub(pattern, new, self.expected) if isinstance(self.expected, str) else self.expected
+        self.action = None if self.action is None else re.sub(pattern, new, self.action)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions with keyword-only arguments do not survive pickling (worker processes) by themselves.

@@ -139,7 +139,7 @@ def unknown(kind: str, name: str, known: tuple[str, ...] | list[str], option: st
     near = get_close_matches(name, known, n=1)
     return ConfigError(
         f"unknown {kind} {name!r}",
-        expected=f"one of {', '.join(known)}" if known else f"a {kind}, but there are none",
+        expected=f"one of {', '.join(known)}" if known else f"a {kind.rstrip(':')}, but there are none",
         action=f"Did you mean {near[0]!r}?" if near else None,
         option=option,
     )

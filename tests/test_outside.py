@@ -226,8 +226,8 @@ def test_a_file_to_start_from_works_at_once_and_is_the_neighbour_that_contributi
         assert main(["new", kind, f"my_new_{kind}", "--output", "parts"]) == 0
         tried = capsys.readouterr().out.splitlines()[-1].strip()
         file = here / "parts" / f"my_new_{kind}.py"
-        assert f"    {tried}\n" in file.read_text(encoding="utf-8")
-        assert tried.endswith(f" ./{file.name}")
+        assert tried.endswith(f" ./parts/{file.name}")
+        assert f"    {tried.replace('parts/', '')}\n" in file.read_text(encoding="utf-8")
         plugin, original = (registry.load(package, registry.resolve(package, n)) for n in (str(file), copied))
         own = {name for name in vars(original) if not name.startswith("_")}
         assert own <= set(vars(plugin))

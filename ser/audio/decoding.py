@@ -339,7 +339,7 @@ def _convert(path: Path, wav: IO[bytes], before: str | None, limits: Limits | No
 
 
 def _undecodable(path: Path, said: str) -> AudioError:
-    other = "" if shutil.which("ffmpeg") else f" If its format is an uncommon one: {INSTALL_FFMPEG}"
+    other = "" if shutil.which("ffmpeg") else f" If its format is uncommon, ffmpeg may read it. {INSTALL_FFMPEG}"
     return AudioError(
         f"{path} cannot be decoded",
         expected="audio that libsndfile or ffmpeg reads",

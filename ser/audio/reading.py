@@ -275,9 +275,7 @@ def to_mono(path: Path | str, data: NDArray[np.float32], channel: float | None =
             fault="scale",
         )
     if channel is not None:
-        if channel != int(channel) or not 0 <= channel < data.shape[1]:
-            expected = f"0 to {data.shape[1] - 1}" if data.shape[1] > 1 else "0: the file is mono"
-            raise AudioError(f"{path} has no channel {channel:g}", expected=expected, fault="channel")
+        refuse_channel(path, channel, data.shape[1])
         return np.ascontiguousarray(data[:, int(channel)])
     if data.shape[1] == 1:
         only: Audio = data[:, 0]
@@ -286,6 +284,13 @@ def to_mono(path: Path | str, data: NDArray[np.float32], channel: float | None =
     _refuse_cancelling(path, data, mean)
     averaged: Audio = mean.astype(np.float32)
     return averaged
+
+
+def refuse_channel(path: Path | str, channel: float, count: int) -> None:
+    """Refuse a channel, 0-based, that a recording with a number of channels does not have."""
+    if channel != int(channel) or not 0 <= channel < count:
+        expected = f"0 to {count - 1}" if count > 1 else "0: the file is mono"
+        raise AudioError(f"{path} has no channel {channel:g}", expected=expected, fault="channel")
 
 
 def _remedy(data: NDArray[np.float32], peak: float) -> str:

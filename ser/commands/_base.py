@@ -85,6 +85,8 @@ class Command(click.Command):
                 except PartDone as part:
                     return session.say(str(part))
                 except SerError as error:
+                    if "learns" in options:  # `--target` is a corpus there
+                        error.name_option("--target", "--learns")
                     if not leave_out(click.get_current_context(), options, error.option):
                         raise
                     session.warn(f"{error.option} of the configuration file is left out: {error.problem}")

@@ -1,6 +1,7 @@
 """`ser new`: a file to start a part of one's own from."""
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -22,5 +23,6 @@ def command(session: Session, kind: str, name: str, output: Path) -> None:
     ser new head my_head
     """
     path, tried = starter.start(kind, name, output)
+    tried = tried.replace(f"./{path.name}", quote(f"{'' if path.is_absolute() else './'}{path}"))
     session.say(f"{path}: its first lines say what to change. What it must be able to do, checked:")
     session.say(f"\n    ser check {kind} {path}\n\nTo try it, in the workspace that ser demo leaves:\n\n    {tried}")

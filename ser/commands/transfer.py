@@ -41,7 +41,7 @@ def command(
         raise ConfigError("--matrix with --source or --target", expected="--matrix --datasets A,B,...")
     if datasets and not matrix:
         raise ConfigError(
-            "--datasets without --matrix", expected="--source A --target B, or --matrix --datasets A,B,..."
+            "--datasets without --matrix", expected="--source NAME --target NAME, or --matrix --datasets NAME,NAME,..."
         )
     if matrix:
         named = [name for flag in ("audio", "text", "visual") for name in options[flag] or ()]

@@ -127,6 +127,14 @@ class AudioClassifier(Classifier):
             raise EncoderError(
                 f"{found.model} does not choose one label", expected="a classifier of one label", found=kind
             )
+        made_for = [str(word) for word in model_config(found).get("architectures") or []]
+        if made_for and not any(word.endswith("Classification") for word in made_for):
+            raise EncoderError(
+                f"{found.model} is no classifier",
+                expected="a classifier of audio that chooses one of its labels",
+                found=f"a model that was made as {', '.join(made_for)}",
+                action="As an encoder: ser extract --audio.",
+            )
         self.model = load_strictly(AutoModelForAudioClassification, found, options.dtype, NOT_USED)
         self.extractor = load_extractor(found)
         self.sample_rate = int(self.extractor.sampling_rate)

@@ -45,9 +45,10 @@ def open_stores(
     """
     dataset = table.dataset
     cached = workspace.stores(dataset)
-    if not originals(cached) and not stores:
+    if not cached or (not originals(cached) and not stores):
         raise ConfigError(
             f"{dataset} has no features in {workspace.features(dataset)}",
+            expected=f"the store {stores[0]}" if stores else None,
             action=f"Extract some: ser extract --dataset {dataset} --audio egemaps",
         )
     if stores:

@@ -200,7 +200,7 @@ class Timeline:
                 yield from self._smoothed(channel, end, last=True)
                 yield from self._close(channel, end)
         if is_beyond_chance(self._novel, self._windows):
-            self.predictor.say(f"{self.stream.name}: {novel_words(self._novel, self._windows, 'windows side by side')}")
+            self.predictor.say(f"{self.stream.name}: {novel_words(self._novel, self._windows, 'separate windows')}")
         if is_telephone(self._energy, self.stream.rate, self.predictor.head.audio, self.predictor.rate):
             self.predictor.say(f"{self.stream.name}: {TELEPHONE_WORDS}")
         if fault is not None:

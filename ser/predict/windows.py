@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.audio.reading import to_mono
+from ser.audio.reading import refuse_channel, to_mono
 from ser.audio.streams import Stream
 from ser.errors import AudioError
 from ser.predict.speech import SpeechDetector
@@ -63,6 +63,9 @@ def heard(
     Yields:
         float32 `(samples, channels)`.
     """
+    for number in channels:
+        if number is not None:
+            refuse_channel(stream.name, number, stream.channels)
     place = 0
     for block in stream.blocks:
         name = f"{stream.name}, {place / stream.rate:.1f} s"

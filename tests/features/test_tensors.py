@@ -64,6 +64,10 @@ def test_several_stores_of_a_modality_must_be_chosen(maker: Any) -> None:
 
 def test_a_store_goes_by_the_id_of_its_model_on_a_hub(maker: Any) -> None:
     maker.table("toy")
+    with pytest.raises(
+        ConfigError, match=r"toy has no features in .*; expected the store egemaps. Extract some: ser extract"
+    ):
+        load_tensors("toy", maker.space, stores="egemaps")
     maker.store("toy", "model-one.layers-all", identity={"model": "someone/Model.One"})
     maker.store("toy", "other", identity={"model": "someone/other"})
     assert [b.name for b in load_tensors("toy", maker.space, stores="someone/Model.One").blocks] == [

@@ -326,7 +326,7 @@ def test_sound_unlike_the_training_is_novel(trained: Path, model: Path, tmp_path
     assert said[-1].startswith("1 of 1 recordings are unlike the utterances in training")
     rows = predictor.timeline(noise, 1.0, hop=1.0)
     assert rows["novelty"].min() > 1
-    assert said[-1].startswith("samples: 2 of 2 windows side by side are unlike")
+    assert said[-1].startswith("samples: 2 of 2 separate windows are unlike")
     telephone = (soxr.resample(soxr.resample(noise[0], 16000, 8000), 8000, 16000), 16000)
     said.clear()
     predictor.predict([noise, telephone])

@@ -266,6 +266,10 @@ def test_a_list_names_segments_and_channels(trained: Path, capsys: pytest.Captur
     path.write_text("file,start\ncall.wav,soon\n")
     assert main(["predict", "--list", str(path), "--model", str(_model(trained))]) == 1
     assert "the start of row 1; expected seconds, 0 or more" in capsys.readouterr().err
+    call = str(trained / "call.wav")
+    main(["predict", call, "--model", str(_model(trained)), "--window", "1", "--channels", "5"])
+    said = capsys.readouterr()
+    assert f"{call} has no channel 5; expected 0 to 1" in said.out + said.err
 
 
 def test_channels_of_files_without_a_window(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

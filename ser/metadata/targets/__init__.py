@@ -104,6 +104,8 @@ def parse_target(text: str | Sequence[str], columns: Sequence[str] = ()) -> Targ
     if not words or mixed or twice or strange:
         wrong = (strange or mixed or twice or [str(text)])[0]
         fault = "is named twice" if twice and not strange else "is not a target here"
+        if wrong in kinds:
+            fault = "cannot be combined with other targets"
         raise ConfigError(
             f"--target {text if isinstance(text, str) else ','.join(text)}: {wrong!r} {fault}",
             expected=f"{', '.join(kinds)}, or columns of ratings: {', '.join(columns) or 'the table has none'}"

@@ -134,7 +134,7 @@ def make_config(head: str, **given: Any) -> Config:
     own = target_plugin(chosen.get("target", EMOTION))
     asked = chosen.get("loss", own.LOSS)
     losses = parse(asked) if isinstance(asked, str) else {}  # one of another type is refused below
-    by = f"target {chosen.get('target')}" if own.UNUSED else f"loss {','.join(losses)}"
+    by = f"a head that learns {in_words(chosen['target'])}" if own.UNUSED else f"--loss {','.join(losses)}"
     without = (
         own.UNUSED
         if own.UNUSED or not losses or not all(term(n).refuses_weights for n in losses)
@@ -143,7 +143,8 @@ def make_config(head: str, **given: Any) -> Config:
     unused = {n: v for n, v in {"class_weights": "none", "label_smoothing": 0.0}.items() if n in without}
     for name in unused:
         if chosen.get(name, unused[name]) != unused[name]:
-            raise ConfigError(f"{name} means nothing to {by}", action=f"Leave {name} out.", option=name)
+            typed = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{typed} means nothing to {by}", action=f"Leave {typed} out.", option=name)
     of_target = {"loss": own.LOSS, "selection": own.SELECTION, **unused}
     defaults = {**of_target, **getattr(plugin(head), "DEFAULTS", {}), **cycles, "head": head}
     config = replace(Config(), **{name: _typed(name, value) for name, value in {**defaults, **chosen}.items()})
@@ -168,7 +169,7 @@ def _check_target(config: Config, selections: tuple[str, ...], learned: tuple[st
         )
     if config.selection not in (*selections, *(TARGET if config.target == EMOTION else ())):
         raise ConfigError(
-            f"selection {config.selection} with target {config.target}",
+            f"selection by {config.selection} means nothing to a head that learns {in_words(config.target)}",
             expected=f"one of {', '.join(selections)}",
             option="selection",
         )
@@ -182,7 +183,8 @@ def _check_target(config: Config, selections: tuple[str, ...], learned: tuple[st
         fitting = method(config.adapt).targets
         if fitting and config.target not in fitting:
             raise ConfigError(
-                f"adapt {config.adapt} with target {config.target}", expected=f"target {' or '.join(fitting)}"
+                f"adaptation method {config.adapt} does not learn {in_words(config.target)}",
+                expected=" or ".join(fitting),
             )
 
 

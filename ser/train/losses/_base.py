@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ser import registry
 from ser.errors import ConfigError
-from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED
+from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED, in_words
 from ser.train.heads._base import require_embedding
 from ser.train.losses import split
 
@@ -130,12 +130,14 @@ def check_losses(text: str, head: str, mixup: bool, target: str = "emotion") -> 
     other = next((name for name, kind in kinds.items() if not set(parts) & set(kind.targets)), None)
     if other is not None:
         fitting = [name for name in registry.names(LOSSES) if set(parts) & set(term(name).targets)]
-        raise ConfigError(f"loss {other} with target {target}", expected=", ".join(fitting), option="loss")
+        raise ConfigError(
+            f"--loss {other} does not learn {in_words(target)}", expected=f"one of {', '.join(fitting)}", option="loss"
+        )
     for part in parts:
         if not any(part in kind.targets for kind in kinds.values()):
             fitting = [name for name in registry.names(LOSSES) if part in term(name).targets]
             raise ConfigError(
-                f"loss {text} does not train {part}", expected=f"one of {', '.join(fitting)} beside it", option="loss"
+                f"--loss {text} does not train {part}", expected=f"one of {', '.join(fitting)} beside it", option="loss"
             )
     deep = [name for name, kind in kinds.items() if kind.reads_embedding]
     if len(deep) == len(kinds):

@@ -90,7 +90,8 @@ def part_done(shard: str | None, label: str) -> None:
     if shard is not None:
         number, count = parse_shard(shard)
         raise PartDone(
-            f"{label}: part {number} of {count} is recorded. When all are, the same command without --shard goes on from them."
+            f"{label}: part {number}/{count} is recorded. When all parts are (0/{count} to {count - 1}/{count}), the same "
+            "command without --shard goes on from them."
         )
 
 

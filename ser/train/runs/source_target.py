@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ser import registry
 from ser.audit.split_data import SplitData, describe_data, label_space, split_data
 from ser.errors import ConfigError
 from ser.features.normalise import BETWEEN_CORPORA
@@ -16,6 +17,9 @@ from ser.features.tensors import Tensors
 from ser.metadata import languages
 from ser.metadata.folds.fold import Fold, FoldOptions
 from ser.metadata.folds.protocols import train_and_validation
+from ser.metadata.schema import RATINGS
+from ser.metadata.table import load_table
+from ser.metadata.targets import TARGETS
 from ser.train.runs.joined_corpora import join, load_shared, scheme_of, target_of
 from ser.train.runs.options import FitOptions
 from ser.workspace import Workspace
@@ -29,6 +33,14 @@ def choose_pair(workspace: Workspace, source: str | None, target: str | None) ->
         return "iemocap", "cremad"
     if target is None and source is not None:
         raise ConfigError(f"--source {source} without a target", expected="--target NAME")
+    if target is not None and target not in workspace.datasets():
+        known = load_table(source, workspace).ratings if source in workspace.datasets() else ()
+        if {*registry.names(TARGETS), *RATINGS, *known} & {*target.split(",")}:
+            raise ConfigError(
+                f"there is no dataset {target}",
+                expected=f"one of {', '.join(workspace.datasets())}",
+                action=f"What heads learn is named by --learns {target}.",
+            )
     return source, target or choose_dataset(workspace, "--target")
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from ser.cli import main
 from ser.errors import ConfigError
 from ser.export.folder import export_folder
 from ser.export.graph import refuse
@@ -200,18 +201,18 @@ def test_the_weights_of_a_class_and_dimensions_are_those_of_the_losses(rated: An
     for wrong, match in (
         ("cross_entropy", "loss cross_entropy does not train dimensions; expected one of ccc"),
         ("ccc", "loss ccc does not train emotion; expected one of"),
-        ("cross_entropy,kl", "loss kl with target mixed"),
+        ("cross_entropy,kl", "--loss kl does not learn a class and dimensions together"),
     ):
         with pytest.raises(ConfigError, match=match):
             fit("d", space, **options, loss=wrong)
     for target, match in (
         ("emotion,joy", "'joy' is not a target here"),
-        ("emotion,votes", "'votes' is not a target here"),
+        ("emotion,votes", "'votes' cannot be combined with other targets"),
         ("mixed", "'mixed' is not a target here"),
     ):
         with pytest.raises(ConfigError, match=match):
             fit("d", space, **{**options, "target": target})
-    with pytest.raises(ConfigError, match="does not learn mixed"):
+    with pytest.raises(ConfigError, match="does not learn a class and dimensions together"):
         fit("d", space, **{**options, "epochs": None}, head="sklearn:SVC")
 
 
@@ -426,7 +427,7 @@ def test_a_default_scheme_that_is_typed_says_nothing(rated: Any) -> None:
         (
             "arousal,votes",
             {},
-            "'votes' is not a target here; expected emotion, labels, votes, or columns of ratings: valence, arousal",
+            "'votes' cannot be combined with other targets; expected emotion, labels, votes, or columns",
         ),
         ("arousal,arousal", {}, "is named twice"),
         ("dominance", {}, "'dominance' is not a target here"),
@@ -434,15 +435,19 @@ def test_a_default_scheme_that_is_typed_says_nothing(rated: Any) -> None:
         (
             "arousal",
             {"loss": "cross_entropy"},
-            "loss cross_entropy with target dimensions; expected ccc, ccc_epoch, huber",
+            "--loss cross_entropy does not learn dimensions; expected one of ccc, ccc_epoch, huber",
         ),
-        ("arousal", {"selection": "UA"}, "selection UA with target dimensions; expected one of CCC, loss, last"),
+        (
+            "arousal",
+            {"selection": "UA"},
+            "selection by UA means nothing to .* dimensions; expected one of CCC, loss, last",
+        ),
         ("arousal", {"head": "late_logits"}, "does not learn dimensions"),
-        ("emotion", {"loss": "kl"}, "loss kl with target emotion"),
-        ("arousal", {"label_smoothing": 0.2}, "label_smoothing means nothing to target dimensions"),
-        ("arousal", {"class_weights": "balanced"}, "class_weights means nothing to target dimensions"),
-        ("votes", {"loss": "kl", "class_weights": "balanced"}, "class_weights means nothing to loss kl"),
-        ("votes", {"loss": "kl,emd:0.5", "label_smoothing": 0.1}, "label_smoothing means nothing to loss kl,emd"),
+        ("emotion", {"loss": "kl"}, "--loss kl does not learn emotion"),
+        ("arousal", {"label_smoothing": 0.2}, "--label-smoothing means nothing to a head that learns dimensions"),
+        ("arousal", {"class_weights": "balanced"}, "--class-weights means nothing to a head that learns dimensions"),
+        ("votes", {"loss": "kl", "class_weights": "balanced"}, "--class-weights means nothing to --loss kl"),
+        ("votes", {"loss": "kl,emd:0.5", "label_smoothing": 0.1}, "--label-smoothing means nothing to --loss kl,emd"),
         ("arousal", {"batch_size": 1}, "loss ccc of one utterance has no gradient"),
         ("arousal", {"scheme": "6"}, "--scheme is of classes, and --target arousal has none"),
         ("arousal", {"stratified": True}, "--stratified is of classes, and --target arousal has none"),
@@ -544,9 +549,13 @@ def test_several_labels_of_two_corpora_are_those_that_both_have(maker: Any) -> N
         (
             "d",
             {"learns": "arousal", "methods": "cdan"},
-            "adapt cdan with target dimensions; expected target emotion or votes",
+            "adaptation method cdan does not learn dimensions; expected emotion or votes",
         ),
-        ("d", {"learns": "arousal", "criterion": "entropy"}, "selection entropy with target dimensions"),
+        (
+            "d",
+            {"learns": "arousal", "criterion": "entropy"},
+            "selection by entropy means nothing to a head",
+        ),
         ("plain", {"learns": "votes"}, "plain has no votes"),
     ],
 )
@@ -557,6 +566,21 @@ def test_what_two_corpora_do_not_have_in_common_is_one_line(
     two.store("plain")
     with pytest.raises(ConfigError, match=match):
         adapt(source, "e", two.space, **{**QUICK, **options})
+
+
+def test_what_heads_learn_and_a_corpus_are_told_apart_by_their_options(
+    two: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = ["--source", "d", "--target", "e", "--protocol", "random", "--workspace", str(two.space.root)]
+    for command in ("adapt", "fewshot", "finetune", "transfer"):
+        assert main([command, *pair, "--learns", "joy"]) == 1
+        said = capsys.readouterr().err
+        assert "--learns joy: 'joy' is not a target here" in said
+        assert "--target" not in said
+        for learned in ("votes", "emotion,arousal", "pleasure"):
+            assert main([command, "--source", "d", "--target", learned, "--workspace", str(two.space.root)]) == 1
+            named = f"What heads learn is named by --learns {learned}." in capsys.readouterr().err
+            assert named is (learned != "pleasure")
 
 
 @pytest.mark.parametrize("loss", ["ccc", "mse", "huber,ccc:0.5", "ccc_epoch"])
