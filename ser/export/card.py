@@ -15,7 +15,7 @@ from ser.results.cells import head_of, interval, number, over_runs
 from ser.results.records.data_facts import DataFacts, data_facts
 from ser.results.records.model import Summary
 from ser.results.records.stamps import EQUAL_RUNS
-from ser.results.report.background import audit_lines, flat
+from ser.results.report.background import audit_lines, flat, no_stamps
 from ser.results.result import Result
 from ser.train.classical.classifier import estimator_kind
 from ser.train.model_folder import ModelConfig
@@ -42,7 +42,7 @@ def model_card(config: ModelConfig, origins: Sequence[Origin], result: Result | 
         "Use": _use(config),
         "How good it is": _numbers(config, record),
         "What a reader must know": [
-            *_bullets(_stamps(config, record) or ["No stamps: the checks found nothing."]),
+            *_bullets(_stamps(config, record) or [no_stamps(record)]),
             *_bullets(notes),
         ],
         "Training": _training(config, record),

@@ -19,6 +19,10 @@ HEADS = {
 }  # headings of the metrics that are not their names
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a text that begins with one of these for a formula
 FEW_RUNS = 3  # with fewer, an interval over runs says nothing: with two, t is 12.7
+APART = (
+    "The 95 % interval and p disagree here: {}. p counts: it exchanges models and speakers as if there were no difference; the "
+    "interval draws the same speakers and runs again, and is only roughly right with few of them."
+)
 TESTED = ("effect", "p over models", "p over speakers", "p", "p, Holm")  # headings of `tested` after the interval
 
 
@@ -86,6 +90,16 @@ def tested(comparison: Comparison, p_holm: float | None) -> list[str]:
         *map(_tested, (comparison.tests.models, comparison.tests.speakers)),
         *map(p_value, (comparison.p, p_holm)),
     ]
+
+
+def disagreement(named: Iterable[tuple[str, Comparison]]) -> str:
+    """The end of a table's note: the rows whose interval and p disagree at 0.05, and which of the two counts; "" for none."""
+    found = [
+        name
+        for name, c in named
+        if c.ci_95 is not None and c.p is not None and (c.ci_95[0] <= 0 <= c.ci_95[1]) == (c.p < 0.05)
+    ]
+    return f" {APART.format(', '.join(found))}" if found else ""
 
 
 def _tested(test: Tested | None) -> str:

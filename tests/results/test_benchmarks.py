@@ -23,7 +23,7 @@ from ser.registry import names
 from ser.results.benchmarks import LINEAR, MLP, by, preset, presets
 from ser.results.benchmarks.emosuperb import CREMAD
 from ser.results.benchmarks.maeb import few_shots
-from ser.results.blocks import Table
+from ser.results.blocks import Notice, Table
 from ser.results.records.model import METRICS, MORE_METRICS
 from ser.results.report.benchmark import benchmark_section, leaderboard
 from ser.results.result import Result
@@ -115,6 +115,11 @@ def test_published_values_stand_beside_ours_with_their_place_in_our_interval(our
     section = benchmark_section("emobox-emodb", own, record)
     (table,) = [block for block in section.blocks if isinstance(block, Table)]
     assert table.rows[0][1] == "toy"
+    record.stamps = ["said"]
+    section = benchmark_section("emobox-emodb", own, record)
+    assert [b.lines for b in section.blocks if isinstance(b, Notice) and b.heading.startswith("Stamps")] == [
+        record.stamps
+    ]
     mean, (low, high) = summary["test"]["UA"]["mean"], summary["pooled"]["UA"]["ci_95_speakers"]
     for row in table.rows[1:]:
         value = own.published[row[1]]

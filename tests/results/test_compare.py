@@ -272,6 +272,13 @@ def test_the_command_writes_what_it_prints(folder: Path, tmp_path: Path) -> None
         folder / "middle.json",
     ]
     assert text_of(written, output) in done.output
+    assert "disagree" not in done.output
+    for ci, p in (([0.005, 0.128], 0.1184), ([-0.01, 0.128], 0.03)):
+        written["pairs"][0] |= {"ci_95": ci, "p": p}
+        told = " ".join(text_of(written, output).split())
+        assert (
+            f"The 95 % interval and p disagree here: {written['pairs'][0]['a']} - {written['pairs'][0]['b']}. p" in told
+        )
     assert main(["results", "show", str(output), "--workspace", str(folder.parent)]) == 0
     assert main([*words, "--output", "found.txt"]) == 1
     assert main(["results", "compare", "--workspace", str(folder.parent)]) == 2

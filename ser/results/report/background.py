@@ -21,12 +21,24 @@ FactRows = list[tuple[str, str]]
 
 def stamps_and_notes(record: Any) -> list[Block]:
     """The audit's stamps and the runs' notes, which stand before all numbers."""
-    stamps = list(record.stamps) or ["No stamps: the checks found nothing that limits what these numbers mean."]
+    stamps = list(record.stamps) or [no_stamps(record)]
     found: list[Block] = [
         Notice("Stamps: what a reader of these numbers must know", stamps, warning=bool(record.stamps))
     ]
     notes = getattr(record, "notes", None) or []
     return [*found, *([Notice("Notes of the runs", notes)] if notes else [])]
+
+
+def no_stamps(record: Any) -> str:
+    """The sentence in place of stamps: it claims no more than what was looked for. None: a head without a record."""
+    found = "No stamps: the checks found nothing that limits what these numbers mean."
+    if not isinstance(getattr(record, "data", None), dict):
+        return f"{found} What was not looked for, the experiment's own record tells."
+    audits = [part.audit for part in _datasets(data_facts(record)).values()]
+    missing = ["what training and test share, as there is no audit"] if None in audits else []
+    if any(audit is None or audit.copies is None for audit in audits):
+        missing.append("copies of test audio in training; ser audit listens")
+    return f"{found} Not looked for: {'; '.join(missing)}." if missing else found
 
 
 def overview(result: StoredResult) -> Facts:

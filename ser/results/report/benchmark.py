@@ -12,6 +12,7 @@ from ser.results.cells import ABSENT, head_of, interval, number, over_runs, scor
 from ser.results.listing import list_results
 from ser.results.records.find import stores_of
 from ser.results.records.model import Metric, Summary
+from ser.results.report.background import stamps_and_notes
 from ser.results.stored_result import StoredResult
 
 
@@ -44,6 +45,7 @@ def benchmark_section(name: str, preset: Preset, record: Summary) -> Section:
         Table("Beside the published values" if preset.published else "Ours", head, rows, left=2, note=note),
     ]
     remarks = [*preset.remarks, *_other_rows(preset, record)]
+    blocks += stamps_and_notes(record)
     return Section("Benchmark", [*blocks, *([Notice("What differs", remarks)] if remarks else [])])
 
 

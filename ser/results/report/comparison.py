@@ -3,7 +3,18 @@
 from collections.abc import Iterator
 
 from ser.results.blocks import Block, Facts, Notice, Section, Table, Text
-from ser.results.cells import ABSENT, TESTED, date, interval, many, number, score_cells, score_heads, tested
+from ser.results.cells import (
+    ABSENT,
+    TESTED,
+    date,
+    disagreement,
+    interval,
+    many,
+    number,
+    score_cells,
+    score_heads,
+    tested,
+)
 from ser.results.records.comparison import Pair, ResultComparison, Row
 from ser.results.report.background import stamps_and_notes
 from ser.results.stored_result import outputs_in_words
@@ -49,7 +60,10 @@ def difference_blocks(record: ResultComparison) -> list[Block]:
             note="Test predictions of all folds together, mean ± std over the runs that pair.",
         ),
         Table(
-            f"Differences in {record.metric}, in pairs", ["", record.metric, "95 %", *TESTED, "seeds"], pairs, note=NOTE
+            f"Differences in {record.metric}, in pairs",
+            ["", record.metric, "95 %", *TESTED, "seeds"],
+            pairs,
+            note=NOTE + disagreement((_name(pair), pair) for pair in record.pairs),
         ),
         *([Notice("Runs and speakers that would be enough", lines, warning=False)] if lines else []),
     ]

@@ -11,7 +11,15 @@ from ser.results.records.explanations import Explanations
 from ser.results.records.gaps import Speakers
 from ser.results.records.kinds import read_record
 from ser.results.report.background import stamps_and_notes
-from ser.results.report.evaluation_tables import again, drawn, evaluation_facts, output_tables, paired, suite_tables
+from ser.results.report.evaluation_tables import (
+    again,
+    by_chance,
+    drawn,
+    evaluation_facts,
+    output_tables,
+    paired,
+    suite_tables,
+)
 from ser.results.report.summary import gender_table
 from ser.results.stored_result import StoredResult
 
@@ -23,7 +31,7 @@ def evaluation_sections(result: StoredResult, full: bool) -> list[Section]:
     record: Evaluation = result.record
     tables = {
         "Result": ("", _result(result)),
-        "Robustness and fairness": ("suite", suite_tables(record.suite) if record.suite else []),
+        "Robustness and fairness": ("suite", suite_tables(record)),
         "Calibration": ("reliability", _calibration(record)),
         "Abstention": ("coverage", _abstention(record)),
         "Dimensions": ("", output_tables(record.ratings, record.unit) if record.ratings else []),
@@ -50,7 +58,7 @@ def _result(result: StoredResult) -> list[Block]:
         else f"{classes} classes"
     )
     what = f"{data.utterances} utterances, {there}, {many(record.scores.main.n, record.unit)}"
-    lead = f"UA {number(ua.mean)}{over} on {data.dataset}: {what}. Chance is {number(1 / classes)}."
+    lead = f"UA {number(ua.mean)}{over} on {data.dataset}: {what}. Chance is {number(by_chance(record))}."
     rows = [
         [name, *score_cells(part.scores), interval(part.scores.main.ci_95_speakers or None), str(part.scores.main.n)]
         for name, part in record.parts.items()

@@ -3,11 +3,24 @@
 from collections.abc import Mapping
 
 from ser.jsonfile import plain
-from ser.results.blocks import Block, Command, Facts, Table, Text
-from ser.results.cells import ABSENT, TESTED, date, head_of, interval, many, number, score, score_heads, tested
+from ser.results.blocks import Block, Command, Facts, Notice, Table, Text
+from ser.results.cells import (
+    ABSENT,
+    TESTED,
+    date,
+    disagreement,
+    head_of,
+    interval,
+    many,
+    number,
+    runs_interval,
+    score,
+    score_heads,
+    tested,
+)
 from ser.results.metrics.suite import REASONS, REASONS_OF_CCC
 from ser.results.records.evaluated_output import EvaluatedOutput
-from ser.results.records.evaluation import AnyEvaluation, Evaluation, Suite, SuiteCheck
+from ser.results.records.evaluation import AnyEvaluation, Evaluation, SuiteCheck
 from ser.results.records.model import Comparison
 from ser.results.report.background import FactRows, code_of, flat
 from ser.results.stored_result import StoredResult
@@ -63,14 +76,38 @@ def paired(record: AnyEvaluation) -> list[Block]:
     metric = next((c.metric for c in pairs.values()), "")
     head = ["paired", f"{metric} difference", "95 %", *TESTED[:-1]]
     caption = "What averaging changes, on the same utterances"
-    return [Table(caption, head, rows, note=P_NOTE)] if rows else []
+    return [Table(caption, head, rows, note=P_NOTE + disagreement(pairs.items()))] if rows else []
 
 
-def suite_tables(found: Suite) -> list[Block]:
-    """The checks, those of conditions and those of groups, each with its limit and verdict."""
+def by_chance(record: AnyEvaluation) -> float | None:
+    """The main metric of a guess: UA 1/K, CCC 0; None of others."""
+    return {"UA": 1 / len(record.data.classes), "CCC": 0.0}.get(record.scores.names[0])
+
+
+def _knows_nothing(record: AnyEvaluation) -> list[Block]:
+    """The warning that heads which only guess pass checks of differences: they have nothing to lose."""
+    main, guess = record.scores.main, by_chance(record)
+    ends = main.ci_95_speakers or runs_interval(main)
+    if guess is None or (ends[0] if ends else main.mean) > guess:
+        return []
+    over = f" (95 % {interval(ends)})" if ends else ""
+    line = (
+        f"{head_of(record.scores.names[0])} of the original audio is {number(main.mean)}{over}, not surely "
+        f"above chance ({number(guess)}): a head that guesses loses nothing and prefers no one, so a pass says little."
+    )
+    return [Notice("What a pass is worth", [line])]
+
+
+def suite_tables(record: AnyEvaluation) -> list[Block]:
+    """The checks, those of conditions and those of groups, each with its limit and verdict; none without a suite."""
+    found = record.suite
+    if not found:
+        return []
     name = head_of(found.metric)
     failed = [c.name for c in found.checks if not c.passed]
     lead = f"{len(found.checks) - len(failed)} of {len(found.checks)} checks passed"
+    unsure = sum(c.passed and not c.sure for c in found.checks)
+    lead += f", {unsure} of them unsure" if unsure else ""
     lead += f"; failed: {'; '.join(failed)}." if failed else "."
     conditions = [
         [c.name, number(c.reached), f"{c.value:+.3f}", interval(c.ci_95), number(c.unchanged), *_verdict(c)]
@@ -82,6 +119,7 @@ def suite_tables(found: Suite) -> list[Block]:
     ]
     blocks: list[Block] = [
         Text(lead),
+        *_knows_nothing(record),
         Table(
             "The test audio in other conditions",
             ["condition", name, f"loss of {name}", "95 %", "same answer", "limit", "verdict"],

@@ -65,7 +65,7 @@ def _output_sections(result: StoredResult, full: bool) -> list[Section]:
     ]
     found = [Section("Result", blocks)]
     if record.suite:
-        found.append(Section("Robustness and fairness", drawn(result, "suite", suite_tables(record.suite), full)))
+        found.append(Section("Robustness and fairness", drawn(result, "suite", suite_tables(record), full)))
     found.append(Section("Outputs", output_tables(record.outputs, record.unit)))
     found += [Section("Gaps", [_genders(record.genders)])] if record.genders else []
     return [*found, Section("How to evaluate again", again(result), appendix=True)]

@@ -12,6 +12,7 @@ from ser.results.blocks import Block, Section, Table, Text
 from ser.results.cells import (
     ABSENT,
     TESTED,
+    disagreement,
     head_of,
     interval,
     main_head,
@@ -315,9 +316,10 @@ def _beside_own_heads(datasets: dict[str, CorpusNumbers]) -> list[Block]:
         [name, *tested(part.comparison, part.comparison.p_holm), part.comparison.verdict]
         for name, part in datasets.items()
     ]
+    apart = disagreement((name, part.comparison) for name, part in datasets.items())
     heads = score_heads(next(iter(datasets.values())).pooled)
     head = ["corpus", "combined minus own", "95 %", *TESTED, "verdict"]
     return [
         Table("Each corpus beside its own head", ["corpus", *heads, f"own head, {heads[0]}"], rows, note=COMBINED),
-        Table(f"Combined minus own head, {heads[0]}", head, compared, note=TESTS),
+        Table(f"Combined minus own head, {heads[0]}", head, compared, note=TESTS + apart),
     ]

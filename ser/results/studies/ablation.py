@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Model, Word, require
 from ser.results.blocks import Block, Table
-from ser.results.cells import TESTED, main_head, score_cells, score_heads, tested, with_interval
+from ser.results.cells import TESTED, disagreement, main_head, score_cells, score_heads, tested, with_interval
 from ser.results.records.model import Beside, Metrics, Notes
 from ser.results.records.study_numbers import VariantComparison
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
@@ -67,6 +67,7 @@ class Study(StudyRecord, kw_only=True):
         ]
         note = "Test predictions of all folds together, mean ± std over runs."
         compared = [[c.variant, *tested(c, c.p_holm)] for c in self.comparisons]
+        note_of_tests = NOTE + disagreement((c.variant, c) for c in self.comparisons)
         head = ["full model minus", main_head(self._full().pooled), "95 %", *TESTED]
         return [
             Table(
@@ -76,7 +77,7 @@ class Study(StudyRecord, kw_only=True):
                 left=3,
                 note=note,
             ),
-            Table("The full model against each other variant", head, compared, note=NOTE),
+            Table("The full model against each other variant", head, compared, note=note_of_tests),
         ]
 
     def parts(self) -> Parts:

@@ -9,6 +9,7 @@ from ser.results.blocks import Block, Table
 from ser.results.cells import (
     ABSENT,
     TESTED,
+    disagreement,
     main_head,
     number,
     score,
@@ -118,7 +119,8 @@ class Study(StudyRecord, kw_only=True):
             rows = [[c.amount, c.method, *tested(c, c.p_holm)] for c in self.comparisons]
             head = ["amount", f"minus {self.reference}", self.metrics[0], "95 %", *TESTED]
             caption = f"Each other method against {self.reference}"
-            blocks.append(Table(caption, head, rows, left=2, note=NOTE))
+            apart = disagreement((f"{c.amount} {c.method}", c) for c in self.comparisons)
+            blocks.append(Table(caption, head, rows, left=2, note=NOTE + apart))
         if self.saved_labels:
             rows = [[r.method, r.amount, number(r.score), _worth(r), _saved(r)] for r in self.saved_labels]
             head = ["method", "target data", self.metrics[0], "worth", "saved"]

@@ -6,7 +6,17 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Count, Model, Word, require
 from ser.results.blocks import Block, Table
-from ser.results.cells import TESTED, interval, main_head, score, score_cells, score_heads, tested, with_interval
+from ser.results.cells import (
+    TESTED,
+    disagreement,
+    interval,
+    main_head,
+    score,
+    score_cells,
+    score_heads,
+    tested,
+    with_interval,
+)
 from ser.results.records.model import Beside, Metrics, Notes
 from ser.results.records.study_numbers import LayerWeight, Nested, PositionComparison
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
@@ -96,7 +106,8 @@ class Study(StudyRecord, kw_only=True):
         if self.comparisons:
             rows = [[c.other, *tested(c, c.p_holm)] for c in self.comparisons]
             caption = f"{self.chosen}, chosen on validation, against others"
-            found.append(Table(caption, [f"{self.chosen} minus", self.metrics[0], "95 %", *TESTED], rows, note=NOTE))
+            head = [f"{self.chosen} minus", self.metrics[0], "95 %", *TESTED]
+            found.append(Table(caption, head, rows, note=NOTE + disagreement((c.other, c) for c in self.comparisons)))
         if self.weights:
             rows = [
                 [str(w.layer), score(w.weight), interval(w.weight.ci_95 if w.weight.n > 2 else None)]

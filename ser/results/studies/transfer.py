@@ -7,7 +7,18 @@ from msgspec.structs import replace
 
 from ser.jsonfile import Model, Word, require
 from ser.results.blocks import Block, Table
-from ser.results.cells import ABSENT, TESTED, main_head, many, number, score_cells, score_heads, tested, with_interval
+from ser.results.cells import (
+    ABSENT,
+    TESTED,
+    disagreement,
+    main_head,
+    many,
+    number,
+    score_cells,
+    score_heads,
+    tested,
+    with_interval,
+)
 from ser.results.cross_corpus import shared_classes, suspect_line, suspects_notice
 from ser.results.records.data_facts import data_facts
 from ser.results.records.model import Beside, Metrics, Stamps, Suspect
@@ -118,7 +129,7 @@ class Study(StudyRecord, kw_only=True):
                 "Gains over source only",
                 ["gain of", self.metrics[0], "95 %", *TESTED, "gap", "verdict"],
                 gains,
-                note=NOTE.format(metric=self.metrics[0]),
+                note=NOTE.format(metric=self.metrics[0]) + disagreement((c.variant, c) for c in self.comparisons),
             ),
             *shared_classes(data_facts(self)),
             *suspects_notice([suspect_line(s) for s in self.suspects]),

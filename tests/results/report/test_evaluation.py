@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from msgspec import convert, structs
 
@@ -22,6 +23,7 @@ from ser.results.cells import interval, number, score
 from ser.results.metrics.intervals import describe
 from ser.results.metrics.suite import check
 from ser.results.plotting.gallery import draw, kinds
+from ser.results.plotting.pictures.suite import COLOURS
 from ser.results.plotting.style import save
 from ser.results.records.evaluation import Suite
 from ser.results.records.model import METRICS
@@ -86,7 +88,7 @@ def suite(source: Result) -> Result:
     """The evaluation with a suite of two conditions and one gap; made up, for views need heads."""
     rows = [
         check(
-            "robustness", "gsm", 0.1, (0.05, 0.15), 0.05, UA=source.record.scores.main.mean - 0.1, unchanged=0.7, p=0.01
+            "robustness", "gsm", 0.1, (0.06, 0.15), 0.05, UA=source.record.scores.main.mean - 0.1, unchanged=0.7, p=0.01
         ),
         check(
             "robustness",
@@ -112,8 +114,15 @@ def test_the_suite_is_a_picture_and_tables_with_verdicts(suite: Result) -> None:
     page = render(compose([suite]))
     assert "&lt;noise20&gt;" in page
     text = " ".join(text_of(suite.record, suite.path).split())
-    assert "1 of 3 checks passed; failed: gsm; gender: female minus male." in text
+    assert "1 of 3 checks passed, 1 of them unsure; failed: gsm; gender: female minus male." in text
     assert "pass, unsure" in text
+    colours = [to_hex(bar.get_facecolor()).upper() for bar in axes.patches[:2]]
+    assert colours == [COLOURS["failed"], COLOURS["unsure"]]
+    assert "What a pass is worth" not in text
+    main = structs.replace(suite.record.scores.main, ci_95_speakers=(0.2, 0.3))
+    guess = structs.replace(suite.record, scores=structs.replace(suite.record.scores, UA=main))
+    told = " ".join(text_of(guess, suite.path).split())
+    assert "(95 % 0.200 to 0.300), not surely above chance (0.250)" in told
     assert "language: not known, or one group alone" in text
 
 

@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from click.testing import Result as Done
+from msgspec import structs
 
 from ser.cli import cli
 from ser.errors import ConfigError
@@ -28,6 +29,7 @@ from ser.registry import load, names
 from ser.results.records.beside import PNG, beside, picture_beside
 from ser.results.records.kinds import model_of, read_record
 from ser.results.records.names import METRICS
+from ser.results.report.background import stamps_and_notes
 from ser.results.report.compose import FORMATS, compose, text_of, write_report
 from ser.results.report.formats.html import render
 from ser.results.report.formats.latex import escaped
@@ -198,6 +200,21 @@ def test_stamps_command_and_hashes_are_told(folder: Path) -> None:
     hashes = [row[-1] for t in parsed.tables if t[0][-1] == "predictions, SHA-256" for row in t[1:]]
     assert len(hashes) == len(summary["runs"])
     assert told.index("speakers shared") < told.index("95 % over speakers")  # before the table
+
+
+def test_no_stamps_claim_no_more_than_was_looked_for(folder: Path) -> None:
+    found = Result.find("one", folder)
+    record = structs.replace(found.record, stamps=[])
+    audit = {"shares": {}, "speaker_independent": True, "overlap": 0}
+    for facts, missing in (
+        ({}, "Not looked for: what training and test share, as there is no audit; copies of test audio in training"),
+        ({"audit": audit}, "Not looked for: copies of test audio in training; ser audit listens."),
+        ({"audit": {**audit, "copies": {}}}, ""),
+    ):
+        data = {k: v for k, v in record.data.items() if k != "audit"} | facts
+        (line,) = stamps_and_notes(structs.replace(record, data=data))[0].lines
+        assert line.startswith("No stamps: the checks found nothing")
+        assert missing in line if missing else "looked for" not in line
 
 
 def test_several_are_compared_first(folder: Path) -> None:

@@ -7,7 +7,7 @@ from ser.results.records.evaluation import Evaluation, OutputEvaluation, SuiteCh
 from ser.results.stored_result import StoredResult
 
 ORDER = 69
-COLOURS = {True: PALETTE[0], False: PALETTE[1]}
+COLOURS = {"passed": PALETTE[0], "unsure": PALETTE[4], "failed": PALETTE[1]}
 
 
 def fits(result: StoredResult) -> bool:
@@ -21,9 +21,9 @@ def draw(result: StoredResult, metric: str) -> Figure:
     for c in checks:
         ends = None if c.ci_95 is None else (original - c.ci_95[1], original - c.ci_95[0])
         values.append(Estimate(original - c.value, ends))
-    series = Series("", values, [COLOURS[c.passed] for c in checks])
+    series = Series("", values, [COLOURS[_verdict(c)] for c in checks])
     lines = [(original, "--", f"original audio, {original:.3f}")]
-    key = [(COLOURS[passed], word) for passed, word in ((True, "passed"), (False, "failed"))]
+    key = [(colour, word) for word, colour in COLOURS.items()]
     figure = bars([c.name for c in checks], [series], FULL_NAMES[record.suite.metric], lines, key)
     title(figure, record, "95 % of the loss: speakers and runs drawn again")
     return figure
@@ -33,6 +33,11 @@ def words(result: StoredResult, metric: str) -> str:
     original, name = result.record.scores.main.mean, head_of(result.record.suite.metric)
     each = ", ".join(f"{c.name} {original - c.value:.3f}" for c in _conditions(result))
     return f"{name} of the original audio {original:.3f}; in each condition: {each}."
+
+
+def _verdict(check: SuiteCheck) -> str:
+    """Unsure, where the interval reaches over the limit or there is none."""
+    return "unsure" if not check.sure else "passed" if check.passed else "failed"
 
 
 def _conditions(result: StoredResult) -> list[SuiteCheck]:
