@@ -15,15 +15,19 @@ from ser.extract.encoder import Encoder
 from ser.extract.encoding import Outcome, encode_each
 from ser.extract.plan import batches, by_cost
 from ser.features.blocks import Block
+from ser.files import kind_of
 from ser.predict.head_encoders import audio_for, load_encoder
 from ser.predict.inputs import Inputs
 from ser.predict.onnx_head import ENDING, OnnxHead, Waveform, load_onnx
 from ser.predict.predictions import scales_note
 from ser.predict.recordings import Recording
 from ser.results.metrics.calibration import scaled
+from ser.results.records.find import find_heads
+from ser.results.records.names import HEAD
 from ser.train.checkpoint import load_head, refuse_others
 from ser.train.model_folder import heads_and_temperatures
 from ser.train.nn.layers import Input
+from ser.workspace import Workspace
 
 # The reason why each of some inputs cannot be used, the lengths in s, and outputs; see `Judge.judge`.
 Answer: TypeAlias = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]
@@ -41,6 +45,8 @@ class Judge:
         encoders: dict[str, str] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        if isinstance(model, str) and kind_of(model) == "nothing" and not model.endswith((HEAD, ENDING)):
+            model = find_heads(model, Workspace().results)
         self.files, self.temperatures = heads_and_temperatures(model)
         self.heads = [load_onnx(file) if file.suffix == ENDING else load_head(file) for file in self.files]
         self.head = self.heads[0]

@@ -25,8 +25,8 @@ class Predictor(Judge):
     """A predictor of the emotions of new recordings, by a head that `ser fit --save` wrote.
 
     Args:
-        model: the head's file; or the files of several heads of one experiment, or the folder of a model that was handed on,
-            whose answers are averaged.
+        model: the head's file; or the files of several heads of one experiment, its name where its results are those of the
+            current folder, or the folder of a model that was handed on, whose answers are averaged.
         weights: a folder of encoder weights, used before cache and network.
         device: `auto`, `cpu`, `cuda`, ...
         encoders: store name -> encoder name or folder, where the weights have moved since training.

@@ -123,11 +123,15 @@ def test_samples_bytes_and_open_files_are_predicted_as_their_file(model: Path, g
     np.testing.assert_allclose(found["p_anger"], found["p_anger"][0], atol=1e-6)
 
 
-def test_a_single_recording_stands_for_a_list_of_one(model: Path, good: Path) -> None:
+def test_a_single_recording_stands_for_a_list_of_one(model: Path, good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples, rate = soundfile.read(good)
     predictor = ser.Predictor(str(model))
     for one in (good, str(good), (samples, rate), good.read_bytes(), io.BytesIO(good.read_bytes())):
         assert len(predictor.predict(one)) == 1
+    monkeypatch.chdir(model.parents[2])
+    assert ser.Predictor(model.parent.name).files == sorted(Path("results", model.parent.name).glob("*.safetensors"))
+    with pytest.raises(ConfigError, match="nothing-of-this-name"):
+        ser.Predictor("nothing-of-this-name")
 
 
 @pytest.mark.parametrize(
