@@ -288,15 +288,15 @@ def sharing_stamps(found: SharingVerdict, facts: Mapping[str, Any], modalities: 
         said.append(f"speakers shared: {speaker.shared} of the test speakers are in training too")
     if speaker is not None and speaker.shared_with_validation:
         said.append(
-            f"speakers shared: {speaker.shared_with_validation} of the test speakers are in validation too: any choice by it "
-            "(an epoch, say) has seen them"
+            f"speakers shared: {speaker.shared_with_validation} of the test speakers are in validation, which picks the "
+            "epoch too"
         )
     if found.speaker_independent is None:
         said.append("speakers unknown: the table does not say who speaks, so test speakers may be in training")
     if found.speaker_independent and found.validation.speakers:
         said.append(
             f"validation shares speakers with training in {found.validation.folds} of the folds, up to "
-            f"{found.validation.speakers}: any choice by it (an epoch, say) is made on known voices, the test has new ones"
+            f"{found.validation.speakers}: it picks the epoch by voices that are known, the test has new ones"
         )
     for kind, words in (("identical", "identical audio"), ("near_identical", "the same recordings")):
         copies = (found.copies or {}).get(kind)

@@ -202,8 +202,9 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     if known.checkpoint is not None:  # refused before anything is fetched
         _refuse_unused(options, name)
     if known.folder is not None and _is_model_folder(name):
-        # Its kind before its files: of another kind others are there.
-        _kind(ModelFiles(known.folder, known.model))
+        files = ModelFiles(known.folder, known.model)
+        if "model_type" in model_config(files):  # its kind before its files: of another kind others are there
+            _kind(files)
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
     kind, families = _kind(found), audio_families()
     if kind not in MODEL_TYPES:

@@ -136,10 +136,10 @@ def test_the_source_is_trained_once_a_seed_and_records_are_used_again(space: Any
 
     monkeypatch.setattr(scheduler, "run_units", counting)
     first = adapt("a", "b", space, methods=["coral"], stack=2, **FAST)
-    assert [len(folds) for _, folds, _ in units] == [4, *[1] * 4, *[1] * 4]  # source only; adapted; target only
+    assert [len(folds) for _, folds, _, _ in units] == [4, *[1] * 4, *[1] * 4]  # source only; adapted; target only
     units.clear()
     again = adapt("a", "b", space, methods=["coral", "mmd"], stack=2, **FAST)
-    assert {job.recipe.adapt for job, _, _ in units} == {"mmd"}
+    assert {job.recipe.adapt for job, _, _, _ in units} == {"mmd"}
     assert again["variants"][0] == first["variants"][0]
     assert again["variants"][1] == first["variants"][1]
 
@@ -159,8 +159,8 @@ def test_the_source_of_a_fine_tuned_head_is_trained_once_for_the_source_alone(
     real = scheduler.run_units
     monkeypatch.setattr(scheduler, "run_units", lambda f, given, jobs: real(f, units.extend(given) or given, jobs))
     study = finetune("a", "b", space, **FAST)
-    assert {job.experiment.split("-")[2] for job, _, _ in units} == {"fine", "target"}
-    (along,) = [job.along for job, _, _ in units if job.along is not None]
+    assert {job.experiment.split("-")[2] for job, _, _, _ in units} == {"fine", "target"}
+    (along,) = [job.along for job, _, _, _ in units if job.along is not None]
     assert along.runs == set(range(recorded, 2))
     (row,) = [v for v in study["variants"] if v["name"] == SOURCE_ONLY]
     assert runs_of(space, Path(row["record"]).stem) == expected

@@ -91,7 +91,7 @@ def test_languages_in_words() -> None:
 def test_zero_shot_is_the_source_only_of_adapt(maker: Any, units: list[Any]) -> None:
     corpora(maker, "here", "there")
     summary = transfer("here", "there", maker.space, **FAST)
-    assert [(len(folds), runs) for _, folds, runs in units] == [(3, [0, 1])]
+    assert [(len(folds), runs) for _, folds, runs, _ in units] == [(3, [0, 1])]
     assert plain(read_summary(maker.space.results / f"{summary['experiment']}.json")) == json.loads(json.dumps(summary))
     assert summary["data"]["languages"] == {"source": ["english"], "target": ["german"]}
     assert "cross-language: english -> german" in summary["stamps"]
@@ -105,7 +105,7 @@ def test_zero_shot_is_the_source_only_of_adapt(maker: Any, units: list[Any]) -> 
         assert summary["pooled"]["UA"]["values"][run] == pytest.approx(ua)
     units.clear()
     study = adapt("here", "there", maker.space, methods=["coral"], **FAST)
-    assert "source-only" not in " ".join(job.experiment for job, _, _ in units)
+    assert "source-only" not in " ".join(job.experiment for job, _, _, _ in units)
     first = study["variants"][0]
     assert (first["experiment"], first["pooled"]) == (summary["experiment"], summary["pooled"])
     again = plain(read_summary(maker.space.results / first["record"]))
@@ -190,7 +190,7 @@ def test_one_saved_head_a_run_that_predicts_what_the_record_says(maker: Any, uni
     units.clear()
     (folder / "run-000.fold-source.safetensors").unlink()
     transfer("here", "there", maker.space, save=True, **FAST)
-    assert [runs for _, _, runs in units] == [[0]]
+    assert [runs for _, _, runs, _ in units] == [[0]]
 
 
 def test_a_matrix_of_two_is_both_directions_and_both_fits(maker: Any, units: list[Any]) -> None:
@@ -239,7 +239,7 @@ def test_a_matrix_of_three_over_what_all_have(maker: Any, units: list[Any]) -> N
         "three": {"fear": 24},
         "two": {"neutral": 24},
     }
-    abroad = {job.experiment: (len(folds), runs) for job, folds, runs in units if "source-only" in job.experiment}
+    abroad = {job.experiment: (len(folds), runs) for job, folds, runs, _ in units if "source-only" in job.experiment}
     assert sorted(abroad.values()) == [(2, [0, 1])] * 3  # one head a source and seed for both targets
     cells = _by_pair(study)
     flagged = {pair for pair, cell in cells.items() if cell["suspects"]}
@@ -282,13 +282,13 @@ def test_a_matrix_goes_on_where_it_was_stopped(maker: Any, units: list[Any]) -> 
     lost = sorted((folder / cells["two", "two"]["experiment"]).glob("run-000*.csv"))[1]
     lost.write_text("damaged")
     again = matrix(["one", "two"], maker.space, **FAST)
-    assert sorted((job.experiment, len(folds), runs) for job, folds, runs in units) == sorted(
+    assert sorted((job.experiment, len(folds), runs) for job, folds, runs, _ in units) == sorted(
         [(cells["one", "two"]["experiment"], 1, [1]), (cells["two", "two"]["experiment"], 1, [0])]
     )
     assert again["cells"] == first["cells"]
     units.clear()
     more = matrix(["one", "two"], maker.space, **{**FAST, "runs": 3})
-    assert {tuple(runs) for _, _, runs in units} == {(2,)}
+    assert {tuple(runs) for _, _, runs, _ in units} == {(2,)}
     assert more["cells"][0]["pooled"]["UA"]["values"][:2] == first["cells"][0]["pooled"]["UA"]["values"]
 
 
