@@ -113,9 +113,9 @@ def command(
 ) -> None:
     """Predict the emotions of audio files (or folders of them), as a table, CSV or JSON lines.
 
-    Exit code 3 where a file cannot be used: its row has the reason. A head that was trained on dialogues takes the files as
-    one dialogue, in the order given, and each folder as one. With --window a long recording, or standard input (-), is
-    followed over time; JSON lines are written as soon as they are decided.
+    Exit code 3 where a file cannot be used: its row has the reason, which a table has below its rows. A head that was
+    trained on dialogues takes the files as one dialogue, in the order given, and each folder as one. With --window a long
+    recording, or standard input (-), is followed over time; JSON lines are written as soon as they are decided.
 
     \b
     ser predict new/*.wav --model fit-mine

@@ -110,7 +110,7 @@ def build(
     for reason, path in unnamed:
         unusable.files += 1
         unusable.add(reason, path)
-    notes += outside_scales(frame, parsed.facts)
+    notes += outside_scales(frame, parsed.facts, scales)
     facts: TableFacts = {**parsed.facts, "notes": notes, "unreadable": {r: len(p) for r, p in unusable.reasons.items()}}
     if form is not None:
         facts["audio"] = form

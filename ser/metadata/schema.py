@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Collection
 from typing import Any, TypedDict, cast
 
 import pandas as pd
@@ -172,17 +173,34 @@ def columns_of(facts: TableFacts) -> dict[str, str]:
     return COLUMNS | {name: NUMBER for name in facts.get("dimensions", {}) if name not in COLUMNS}
 
 
-def outside_scales(frame: pd.DataFrame, facts: TableFacts) -> list[str]:
-    """Say of which dimensions some values lie outside of their scale; they are kept."""
+def outside_scales(frame: pd.DataFrame, facts: TableFacts, stated: Collection[str] = ()) -> list[str]:
+    """Say of which dimensions of a corpus some values lie outside of their scale; they are kept.
+
+    Args:
+        stated: dimensions whose scale is the user's own, as of `--rating`: there such values are an error.
+
+    Raises:
+        CorpusError: values of one of these lie outside.
+    """
     lines = []
     for name, scale in facts.get("dimensions", {}).items():
         values = frame[name]
         strange = (values < scale["low"]) | (values > scale["high"])
         if strange.any():
             row = int(strange.to_numpy().argmax())
-            found = f"{frame['utterance_id'].iloc[row]}: {values.iloc[row]:g}"
-            count = f"{strange.sum()} of {values.notna().sum()} values outside of"
-            lines.append(f"{name}: {count} {scale['low']:g} to {scale['high']:g} ({found})")
+            found, span = (
+                f"{frame['utterance_id'].iloc[row]}: {values.iloc[row]:g}",
+                f"{scale['low']:g} to {scale['high']:g}",
+            )
+            count = f"{strange.sum()} of {values.notna().sum()} values"
+            if name in stated:
+                raise CorpusError(
+                    f"--rating {name}: {count} lie outside of the scale that it states ({found})",
+                    expected=f"values from {span}",
+                    found=f"{values.min():g} to {values.max():g}",
+                    action="State the ends of the scale that the values have, or correct the values.",
+                )
+            lines.append(f"{name}: {count} outside of {span} ({found})")
     return lines
 
 

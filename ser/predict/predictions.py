@@ -115,6 +115,30 @@ def scales_note(scales: "Mapping[str, Scale]") -> str:
     return "scales: " + ", ".join(f"{name} {in_words(scale)}" for name, scale in scales.items())
 
 
+def beyond_note(
+    names: Sequence[str], shares: NDArray[np.float64], columns: Sequence[str], scales: "Mapping[str, Scale]"
+) -> str:
+    """A note of recordings with a predicted value beyond its dimension's scale; "" where there are none.
+
+    Args:
+        names: of the recordings.
+        shares: outputs, `(n, columns or more)`, of dimensions on their scales; NaN where a recording cannot be used.
+        columns: as of `output_columns`; those without a scale are not looked at.
+    """
+    low, high = np.array([(s["low"], s["high"]) if (s := scales.get(c)) else (-np.inf, np.inf) for c in columns]).T
+    values = shares[:, : len(columns)]
+    beyond = (values < low) | (values > high)
+    rows = np.flatnonzero(beyond.any(1)).tolist()
+    if not rows:
+        return ""
+    worst = ((names[k], int(beyond[k].argmax()), values[k]) for k in rows)
+    shown = _first([f"{name} ({columns[place]} {found[place]:.2f})" for name, place, found in worst])
+    return (
+        f"{_share(len(rows), len(names), 'recordings')} predicted beyond the scale: {shown}. Values are not cut off at the "
+        "ends of a scale: take these as its end."
+    )
+
+
 def notes(inputs: Inputs, errors: NDArray[Any], dialogues: bool, by: str) -> Iterator[str]:
     """Notes on the assumptions that were made, and on inputs that are not predicted.
 
@@ -159,8 +183,8 @@ def long_note(names: Sequence[str], seconds: NDArray[np.float64], longest: float
     if not far:
         return ""
     return (
-        f"{len(far)} of {len(names)} recordings are over {LONG:g} times as long as the longest utterance in training "
-        f"({longest:.1f} s), and get one answer each: {_first(far)}. Cut them up, or follow them over time: --window."
+        f"{_share(len(far), len(names), 'recordings')} over {LONG:g} times as long as the longest utterance in training "
+        f"({longest:.1f} s), with one answer each: {_first(far)}. Cut such recordings up, or follow them over time: --window."
     )
 
 
@@ -185,20 +209,20 @@ def form_notes(
     wide = [(n, h.rate) for n, h in known if OTHER_BAND * min(h.rate, rate) > high]
     lost = max((hertz for _, hertz in narrow), default=0) // 2
     for odd, band, follows in (
-        (narrow, "narrower", f"they lack what lies above {lost} Hz, which the head heard in training. Train on recordings of "
+        (narrow, "narrower", f"above {lost} Hz there is nothing, and the head heard that in training. Train on recordings of "
          "that rate, or measure what that costs: ser evaluate --suite."),
-        (wide, "wider", f"the head hears what lies above {high // 2} Hz, which it never met in training. Resample them to "
+        (wide, "wider", f"the head hears what lies above {high // 2} Hz, which it never met in training. Resample to "
          f"{high} Hz."),
     ):  # fmt: skip
         if odd:
             shown = _first([f"{name} ({hertz} Hz)" for name, hertz in odd])
-            count = f"{len(odd)} of {len(names)} recordings"
-            yield f"{count} have a {band} band than those in training ({span}): {shown}; {follows}"
+            count = _share(len(odd), len(names), "recordings", "has", "have")
+            yield f"{count} a {band} band than those in training ({span}): {shown}; {follows}"
     several = [f"{name} ({one.channels})" for name, one in known if one.channels > trained.channels == 1]
     if mixed and several:
         yield (
-            f"{len(several)} of {len(names)} recordings have several channels, of which the mean is heard; those in training "
-            f"had one: {_first(several)}. Take them apart: --channels split, or the number of one."
+            f"{_share(len(several), len(names), 'recordings', 'has', 'have')} several channels, of which the mean is heard; "
+            f"those in training had one: {_first(several)}. Take the channels apart: --channels split, or the number of one."
         )
 
 
@@ -257,7 +281,7 @@ def is_telephone(energy: NDArray[np.float64], rate: int, trained: AudioForm | No
 def novel_words(novel: int, total: int, of: str) -> str:
     """The count of recordings or windows with a novelty above 1, in words."""
     return (
-        f"{novel} of {total} {of} are unlike the utterances in training, of which 1 % have a novelty above 1; "
+        f"{_share(novel, total, of)} unlike the utterances in training, of which 1 % have a novelty above 1; "
         "the answers there may mean nothing"
     )
 
@@ -269,6 +293,11 @@ def is_beyond_chance(novel: int, total: int) -> bool:
     from scipy.special import bdtrc  # a fifth of a second, for recordings that are novel alone
 
     return float(bdtrc(novel - 1, total, 1 - KNOWN)) <= 0.01 + 1e-9
+
+
+def _share(count: int, total: int, things: str, one: str = "is", more: str = "are") -> str:
+    """A part of some things and a verb, as `1 of 3 recordings is`, `1 of 1 recording is`, `2 of 3 recordings are`."""
+    return f"{count} of {total} {things[:-1] if total == 1 else things} {one if count == 1 else more}"
 
 
 def _first(names: Sequence[str]) -> str:

@@ -12,7 +12,16 @@ from ser.errors import AudioError
 from ser.predict.inputs import MIX, Inputs, check_inputs
 from ser.predict.judge import Judge
 from ser.predict.long_recordings import table_of
-from ser.predict.predictions import form_notes, long_note, notes, novelty_note, prediction_table, telephone_note
+from ser.predict.predictions import (
+    beyond_note,
+    form_notes,
+    long_note,
+    notes,
+    novelty_note,
+    output_columns,
+    prediction_table,
+    telephone_note,
+)
 from ser.predict.recordings import RecordingLike, as_recordings
 from ser.predict.timeline import TimelineOptions
 from ser.predict.turns import CAMPPLUS
@@ -150,6 +159,9 @@ class Predictor(Judge):
         for note in notes(inputs, errors, self.reads_dialogues, self.head.standardises_by):
             self.say(note)
         self.say_scales()
+        columns = output_columns(self.classes, self.head.target, self.dimensions)
+        if note := beyond_note(inputs.names, shares, columns, self.head.about.scales or {}):
+            self.say(note)
         far = long_note(inputs.names, np.where(errors == "", seconds, np.nan), self.head.longest)
         if far:
             self.say(far)

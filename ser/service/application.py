@@ -38,7 +38,10 @@ PAGE = {
     "/page.js": ("page.js", "text/javascript"),
 }
 PATHS = ("/predict", "/models", "/health", "/metrics", "/openapi.json", *PAGE)
-_EXPECTED = {"file": "a file in the form field file", "channels": "mix, split, or the number of one, from 0"}
+_EXPECTED = {
+    "file": "a file in the form field file: curl -F file=@a.wav",
+    "channels": "mix, split, or the number of one, from 0",
+}
 PARAMETERS = (  # of POST /predict
     "model",
     "window",
@@ -328,9 +331,13 @@ def _add_errors(app: FastAPI) -> None:
             allowed = (error.headers or {}).get("Allow", "another")
             text = f"{request.url.path} does not know {request.method}; expected {allowed}"
         if error.status_code == 400:
-            text = (
-                f"the request is damaged: {text.rstrip('.')}; expected a form, multipart/form-data, with the field file"
+            kind = request.headers.get("content-type", "no type").split(";")[0][:100]
+            said = (
+                f"the request is damaged: {text.rstrip('.')}"
+                if kind == "multipart/form-data"
+                else f"the body is of {kind}"
             )
+            text = f"{said}; expected a form, multipart/form-data, with the field file, as curl -F file=@a.wav sends it"
         return failure(error.status_code, text, dict(error.headers or {}))
 
     @app.exception_handler(Exception)

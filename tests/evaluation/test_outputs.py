@@ -206,6 +206,10 @@ def test_several_labels_have_each_its_scores(space: Workspace) -> None:
     assert record["data"]["classes"]["sadness"] == one["y_sadness"].sum()
     each = [((r["p_sadness"] > 0.5) != (r["y_sadness"] > 0.5)).mean() for _, r in test.groupby("run")]
     assert record["outputs"]["sadness"]["scores"]["Hamming"]["values"] == pytest.approx(each)
+    text = text_of(record, space.results / "several.json")
+    (line,) = (line for line in text.splitlines() if "right answers" in line)
+    assert "F1" in line
+    assert not any(word in text for word in (" rated", "bias", "F1_macro", "output "))
     for option in ({"calibrate": True}, {"novelty": ["e"]}, {"explain": True}):
         with pytest.raises(
             ConfigError, match=rf"--{next(iter(option))} is of heads on classes, and several learned labels"

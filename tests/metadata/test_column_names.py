@@ -26,10 +26,10 @@ def test_csv_knows_the_usual_names_of_columns(tmp_path: Path) -> None:
 
 
 def test_a_column_of_numbers_is_kept_with_its_scale(tmp_path: Path) -> None:
-    rows = 'id,text,Mean Engagement,VAL,rater,note,fun\nu1,one,"2,5",3,1,x,\nu2,two,5.5,4,2,y,NA\nu3,three,,1,3,z,\n'
+    rows = 'id,text,Mean Engagement,VAL,rater,note,fun\nu1,one,"2,5",3,1,x,\nu2,two,4.5,4,2,y,NA\nu3,three,,1,3,z,\n'
     file = write_text(tmp_path / "t.csv", rows)
     built = build("mine", file, quiet=True, ratings=["Mean Engagement:1:5", "valence:1:7"])
-    assert built.table.frame["mean_engagement"].tolist() == pytest.approx([2.5, 5.5, float("nan")], nan_ok=True)
+    assert built.table.frame["mean_engagement"].tolist() == pytest.approx([2.5, 4.5, float("nan")], nan_ok=True)
     scales = {"mean_engagement": {"low": 1, "high": 5}, "valence": {"low": 1, "high": 7}}
     assert built.table.dimensions == scales
     assert built.table.ratings == ["valence", "mean_engagement"]
@@ -37,7 +37,9 @@ def test_a_column_of_numbers_is_kept_with_its_scale(tmp_path: Path) -> None:
         "columns ignored: rater, note, fun (ratings are kept with --rating rater:LOW:HIGH, the ends of their scale)"
         in built.notes
     )
-    assert "mean_engagement: 1 of 2 values outside of 1 to 5 (u2: 5.5)" in built.notes
+    outside = r"--rating mean_engagement: 1 of 2 values lie outside .*; expected values from 1 to 4; found 2.5 to 4.5"
+    with pytest.raises(CorpusError, match=outside):
+        build("mine", file, quiet=True, ratings=["Mean Engagement:1:4"])
     with pytest.raises(ConfigError, match="expected each column once"):
         build("mine", file, quiet=True, ratings=["val:0:1", "val:0:2"])
     with pytest.raises(CorpusError, match="--rating joy: no column is called so; found id, text"):

@@ -254,7 +254,7 @@ def test_the_head_says_how_long_its_training_utterances_were(trained: Path, mode
     times = int(2 * training.max() / (len(samples) / rate)) + 1
     predictor.predict([(samples, rate), (np.tile(samples, times), rate)])
     (warning,) = said
-    assert warning.startswith("1 of 2 recordings are over 2 times as long as the longest utterance in training")
+    assert warning.startswith("1 of 2 recordings is over 2 times as long as the longest utterance in training")
     assert "samples 2 (" in warning
 
 
@@ -275,10 +275,10 @@ def test_recordings_of_another_band_or_with_more_channels_are_named(
     assert not [line for line in said if "band" in line or "channels" in line]
     predictor.predict([good, tmp_path / "telephone.wav", tmp_path / "stereo.wav", tmp_path / "none.wav"])
     narrow, several = (line for line in said if "band" in line or "channels" in line)
-    assert narrow.startswith("1 of 3 recordings have a narrower band than those in training (16000 Hz): ")
-    assert f"{tmp_path / 'telephone.wav'} (8000 Hz); they lack what lies above 4000 Hz, which the head heard" in narrow
+    assert narrow.startswith("1 of 3 recordings has a narrower band than those in training (16000 Hz): ")
+    assert f"{tmp_path / 'telephone.wav'} (8000 Hz); above 4000 Hz there is nothing, and the head heard" in narrow
     assert "ser evaluate --suite" in narrow
-    assert several.startswith("1 of 3 recordings have several channels, of which the mean is heard")
+    assert several.startswith("1 of 3 recordings has several channels, of which the mean is heard")
     said.clear()
     predictor.predict([tmp_path / "stereo.wav"], segments={"channel": [1]})
     assert not [line for line in said if "channels" in line]
@@ -295,8 +295,8 @@ def test_a_wider_band_than_in_training_is_named() -> None:
     heard = [AudioHeader(1, rate, 2) for rate in (8000, 11025, 16000, 44100)]
     (line,) = form_notes(list("abcd"), [*heard[:3], None], trained, 16000, True)
     assert line == (
-        "1 of 4 recordings have a wider band than those in training (8000 to 11025 Hz): c (16000 Hz); "
-        "the head hears what lies above 5512 Hz, which it never met in training. Resample them to 11025 Hz."
+        "1 of 4 recordings has a wider band than those in training (8000 to 11025 Hz): c (16000 Hz); "
+        "the head hears what lies above 5512 Hz, which it never met in training. Resample to 11025 Hz."
     )
     assert list(form_notes(["a"], [AudioHeader(1, 7300, 5)], trained, 16000, True)) == []
     assert list(form_notes(list("abcd"), heard, trained, 8000, True)) == []
@@ -327,7 +327,7 @@ def test_sound_unlike_the_training_is_novel(trained: Path, model: Path, tmp_path
     np.testing.assert_allclose(novelty, distance / np.quantile(distance, 0.99), rtol=1e-3)
     noise = (np.random.default_rng(0).normal(0, 0.2, 32000).astype(np.float32), 16000)
     assert predictor.predict([noise])["novelty"][0] > 1.2
-    assert said[-1].startswith("1 of 1 recordings are unlike the utterances in training")
+    assert said[-1].startswith("1 of 1 recording is unlike the utterances in training")
     rows = predictor.timeline(noise, 1.0, hop=1.0)
     assert rows["novelty"].min() > 1
     assert said[-1].startswith("samples: 2 of 2 separate windows are unlike")

@@ -342,6 +342,10 @@ def test_requests_that_are_none(client: TestClient) -> None:
     refused(client.get("/nothing"), 404, "nothing at /nothing; expected one of /predict")
     damaged = client.post("/predict", content=b"abc", headers={"content-type": "multipart/form-data"})
     refused(damaged, 400, "damaged", "multipart/form-data, with the field file")
+    body = {"content": b"&".join([b"a"] * 2000), "headers": {"content-type": "application/x-www-form-urlencoded"}}
+    refused(
+        client.post("/predict", **body), 400, "the body is of application/x-www-form-urlencoded", "curl -F file=@a.wav"
+    )
 
 
 def test_the_size_of_an_upload(predictor: Predictor, clips: list[Path]) -> None:

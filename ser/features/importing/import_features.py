@@ -172,7 +172,7 @@ def _table(imported: Imported, dataset: str) -> Table:
 
 
 def _rated(imported: Imported, name: str, scale: Scale) -> Imported:
-    """An import with the scale of its ratings, and a note of those that lie outside of it."""
+    """An import with the scale of its ratings, which must lie within it."""
     rows: list[Any] = list(imported.rows)
     ratings = pd.DataFrame({column: [row.get(column) for row in rows] for column in ("utterance_id", name)}).astype(
         {name: float}
@@ -182,7 +182,7 @@ def _rated(imported: Imported, name: str, scale: Scale) -> Imported:
             f"--rating {name}: the files have no labels", expected="--label COLUMN, or labels=FILE: the ratings"
         )
     facts: TableFacts = {**imported.facts, "dimensions": {name: scale}}
-    return replace(imported, facts=facts, notes=[*imported.notes, *outside_scales(ratings, facts)])
+    return replace(imported, facts=facts, notes=[*imported.notes, *outside_scales(ratings, facts, (name,))])
 
 
 def _labels_in_words(table: Table) -> str:

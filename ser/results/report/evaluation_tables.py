@@ -15,7 +15,6 @@ from ser.results.cells import (
     number,
     runs_interval,
     score,
-    score_heads,
     tested,
 )
 from ser.results.metrics.suite import REASONS, REASONS_OF_CCC
@@ -74,7 +73,7 @@ def paired(record: AnyEvaluation) -> list[Block]:
         pairs["snapshots minus the last one"] = record.snapshots.comparison_with_last
     rows = [[name, *tested(c, None)[:-1]] for name, c in pairs.items()]
     metric = next((c.metric for c in pairs.values()), "")
-    head = ["paired", f"{metric} difference", "95 %", *TESTED[:-1]]
+    head = ["paired", f"{head_of(metric)} difference", "95 %", *TESTED[:-1]]
     caption = "What averaging changes, on the same utterances"
     return [Table(caption, head, rows, note=P_NOTE + disagreement(pairs.items()))] if rows else []
 
@@ -124,7 +123,8 @@ def suite_tables(record: AnyEvaluation) -> list[Block]:
             "The test audio in other conditions",
             ["condition", name, f"loss of {name}", "95 %", "same answer", "limit", "verdict"],
             conditions,
-            note="Paired with the original audio; speakers and runs drawn again. Same answer: share of the predictions. "
+            note="Paired with the original audio; speakers and runs drawn again. Same answer: the share of the "
+            "predictions that are the same as on the original audio. "
             "Unsure: the interval reaches over the limit.",
         ),
     ]
@@ -151,9 +151,13 @@ def _verdict(check: SuiteCheck) -> list[str]:
 
 def output_tables(outputs: Mapping[str, EvaluatedOutput], unit: str) -> list[Block]:
     """The scores of each dimension or label, how far predictions are to be taken at their word, and intervals if there are."""
+    first = next(iter(outputs.values()))
+    labels = "F1_macro" in first.scores.names
+    # Of one label macro and micro F1 are one number, and the Hamming loss is 1 minus the exact matches.
+    heads = {"F1_macro": "F1", "exact": "right answers"} if labels else {m: head_of(m) for m in first.scores.names}
     scores = [
-        [name, *(f"{number(m.mean)} ({interval(m.ci_95_speakers or None)})" for _, m in found.scores.items())]
-        for name, found in outputs.items()
+        [name, *(f"{number(m.mean)} ({interval(m.ci_95_speakers or None)})" for k, m in each.items() if k in heads)]
+        for name, each in ((name, found.scores) for name, found in outputs.items())
     ]
     agreement = [
         [name, score(found.bias, signed=True), ABSENT if found.slope is None else score(found.slope), score(found.gap)]
@@ -169,7 +173,6 @@ def output_tables(outputs: Mapping[str, EvaluatedOutput], unit: str) -> list[Blo
         for name, found in outputs.items()
         if found.interval
     ]
-    first = next(iter(outputs.values()))
     curve = [
         [name, str(k + 1), f"{n:g}", number(predicted), number(rated)]
         for name, found in outputs.items()
@@ -177,20 +180,27 @@ def output_tables(outputs: Mapping[str, EvaluatedOutput], unit: str) -> list[Blo
             zip(found.curve.n, found.curve.predicted, found.curve.rated, strict=True)
         )
     ]
+    thing, words, between = (
+        ("label", "Too high by: mean probability minus the share of utterances with the label. Slope of the answer (yes is 1, "
+         "no is 0) on the probability:", "mean probability and share of utterances with the label")
+        if labels
+        else ("output", "Bias: predicted minus rated. Slope of the rated on the predicted value:",
+              "means of predicted and rated")
+    )  # fmt: skip
     blocks: list[Block] = [
-        Table("Scores of each output", ["output", *score_heads(first.scores)], scores, note="95 % over speakers."),
+        Table(f"Scores of each {thing}", [thing, *heads.values()], scores, note="95 % over speakers."),
         Table(
             "Predictions taken at their word",
-            ["output", "bias", "slope", "gap"],
+            [thing, "too high by" if labels else "bias", "slope", "gap"],
             agreement,
-            note=f"Mean over {unit}s. Bias: predicted minus rated. Slope of the rated on the predicted value: below 1 the "
-            "predictions exaggerate, above 1 they are drawn together. Gap: between means of predicted and rated, over bins.",
+            note=f"Mean over {unit}s. {words} below 1 the predictions exaggerate, above 1 they are drawn together. "
+            f"Gap: between {between}, over bins.",
         ),
     ]
     if held:
-        heads = ["output", "asked", "hold the rating (95 % over speakers)", "interval"]
+        titles = ["output", "asked", "hold the rating (95 % over speakers)", "interval"]
         note = "Margins are of the validation part of each run and fold; the promise holds for utterances of the same speakers."
-        blocks.append(Table("Conformal intervals", heads, held, note=note))
+        blocks.append(Table("Conformal intervals", titles, held, note=note))
     answers = [
         [
             name,
@@ -204,11 +214,15 @@ def output_tables(outputs: Mapping[str, EvaluatedOutput], unit: str) -> list[Blo
         if found.answers
     ]
     if answers:
-        heads = ["label", "asked", "hold the answer (95 % over speakers)", "of yes", "of no", "one answer", "none"]
+        titles = ["label", "asked", "hold the answer (95 % over speakers)", "of yes", "of no", "one answer", "none"]
         note = "Sets of yes and no for each label by itself; limits are of the validation part of each run and fold."
-        blocks.append(Table("Conformal answers", heads, answers, note=note))
-    heads = ["output", "bin", "utterances", "predicted", "rated"]
-    return [*blocks, Table("Means of predicted and rated values, by the prediction", heads, curve, closed=True)]
+        blocks.append(Table("Conformal answers", titles, answers, note=note))
+    ends = ["mean probability", "share with the label"] if labels else ["predicted", "rated"]
+    caption = (
+        "Mean probability and share of utterances with the label" if labels else "Means of predicted and rated values"
+    )
+    titles = [thing, "bin", "utterances", *ends]
+    return [*blocks, Table(f"{caption}, by the prediction", titles, curve, closed=True)]
 
 
 def again(result: StoredResult) -> list[Block]:

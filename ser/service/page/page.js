@@ -22,7 +22,7 @@ function drawn(name, attributes = {}, text = "") {
   return made;
 }
 
-const percent = (value) => `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
+const percent = (value) => `${(100 * value).toFixed(0)} %`;
 const seconds = (value) => `${value.toFixed(1)} s`;
 
 // --- the service ---------------------------------------------------------------------------------------------------------
@@ -307,8 +307,9 @@ function headline(model, row, whole) {
   if (isDimensions(model)) return said(model.classes);
   const more = beside(model).length ? `; ${said(beside(model))}` : "";
   if (whole) return (row.predicted ? `${row.predicted.replaceAll(";", ", ")}, ${percent(row.probability)}` : "no label is likely") + more;
-  const best = model.classes.reduce((a, b) => (valueOf(model, row, b) > valueOf(model, row, a) ? b : a));
-  return `mostly ${best}${more}`;
+  const [best, second] = [...model.classes].sort((a, b) => valueOf(model, row, b) - valueOf(model, row, a));
+  if (valueOf(model, row, best) > 0.5 || second === undefined) return `mostly ${best}${more}`;
+  return `mixed: ${[best, second].map((name) => `${name} ${percent(valueOf(model, row, name))}`).join(", ")}${more}`;
 }
 
 function bar(model, name, value, low, high, row) {

@@ -338,6 +338,7 @@ def test_the_words_of_learning_curves_are_where_their_lines_end(
     assert ("the median" if runs == 12 else "the mean") in words
     named = [line for axes in figure.axes for line in axes.lines if not str(line.get_label()).startswith("_")]
     assert len(named) == 3
+    assert "validation loss (cross-entropy)" in words
     for line in named:
         ends = np.asarray(line.get_ydata(), dtype=float)
         assert f"{line.get_label()} {ends[-1]:.3f} (epoch {len(ends)})" in words

@@ -19,7 +19,7 @@ from ser.export.graph import refuse
 from ser.features.blocks import Block, stored_block
 from ser.features.tensors import load_labels
 from ser.metadata.table import load_table, make_table, write_table
-from ser.predict.predictions import scales_note
+from ser.predict.predictions import beyond_note, scales_note
 from ser.results.comparison.compare import compare_results
 from ser.results.listing import list_results
 from ser.results.metrics.measures import MEASURES, js, kl, measure_of
@@ -111,6 +111,12 @@ def test_dimensions_are_learned_scored_as_audmetric_does_and_predicted_on_their_
     assert (saved.target, saved.classes) == ("dimensions", ["arousal", "valence"])
     assert saved.about.scales == {"arousal": {"low": 0, "high": 5}}
     assert scales_note({"arousal": {"low": 0, "high": 5}}) == "scales: arousal 0 to 5"
+    values = np.array([[5.3, 9], [5, np.nan], [-0.5, 0], [np.nan, np.nan]])
+    said = beyond_note(list("abcd"), values, ["arousal", "valence"], saved.about.scales)
+    assert said.startswith(
+        "2 of 4 recordings are predicted beyond the scale: a (arousal 5.30), c (arousal -0.50). Values are"
+    )
+    assert beyond_note(["b"], values[1:2], ["arousal", "valence"], saved.about.scales) == ""
     from ser.features.tensors import load_tensors
 
     data = load_tensors("d", rated.space, target="arousal,valence")

@@ -1,19 +1,23 @@
 """Learning curves: losses and validation scores over the epochs, of every training (a run on a fold) and together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from ser.metadata.targets import EMOTION, LABELS, VOTES
 from ser.results.plotting.style import PALETTE, Figure, title
+from ser.results.records.find import fact_of
 from ser.results.records.model import RunRecord
 from ser.results.stored_result import StoredResult
 
 ORDER = 60
 MANY_TRAININGS = 20  # more are drawn as their median and a band
 BAND = (10, 90)  # percentiles
+# What the validation loss is, by target; of dimensions it is the MSE in standard deviations (`ser.train.loop.validation`).
+LOSSES = {EMOTION: "cross-entropy", VOTES: "cross-entropy with the votes", LABELS: "binary cross-entropy"}
 Curves = dict[str, list[list[float]]]
 
 
@@ -27,7 +31,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     Trainings may end early: at an epoch, mean, median and band are of those that still ran, and they end where fewer than
     half do.
     """
-    curves = curves_of(result.records)
+    curves, names = curves_of(result.records), names_of(result)
     of_losses = {name: runs for name, runs in curves.items() if "loss" in name.lower()}
     of_scores = {name: runs for name, runs in curves.items() if name not in of_losses}
     panels = [(label, found) for label, found in (("loss", of_losses), ("score", of_scores)) if found]
@@ -35,7 +39,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     for number, (label, panel) in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), number)
         for (name, runs), colour in zip(panel.items(), PALETTE * len(panel), strict=False):
-            draw_curve(axes, name, runs, colour)
+            draw_curve(axes, names(name), runs, colour)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel(label)
@@ -53,13 +57,21 @@ def draw(result: StoredResult, metric: str) -> Figure:
 def words(result: StoredResult, metric: str) -> str:
     curves = curves_of(result.records)
     lengths = [len(values) for values in next(iter(curves.values()))]
-    ends = {name.replace("_", " "): middle_curve(runs) for name, runs in curves.items()}
+    names = names_of(result)
+    ends = {names(name): middle_curve(runs) for name, runs in curves.items()}
     last = ", ".join(f"{name} {line[-1]:.3f} (epoch {len(line)})" for name, line in ends.items())
     what = "median" if len(lengths) > MANY_TRAININGS else "mean"
     epochs = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else str(lengths[0])
     best = sorted(r.best_epoch for r in result.records if r.best_epoch)
     picked = f"; chosen epochs {best[0]} to {best[-1]}" if best else ""
     return f"{len(lengths)} trainings of {epochs} epochs{picked}. Where the line of the {what} ends: {last}."
+
+
+def names_of(result: StoredResult) -> Callable[[str], str]:
+    """The legends of curves: the validation loss, which is not that of training, with what it is."""
+    learned = str(fact_of(result.record, "learns") or EMOTION)
+    kind = "cross-entropy + MSE" if learned.startswith(f"{EMOTION},") else LOSSES.get(learned, "MSE")
+    return lambda name: name.replace("_", " ") + (f" ({kind})" if name == "validation_loss" else "")
 
 
 def curves_of(records: Sequence[RunRecord]) -> Curves:
@@ -97,4 +109,4 @@ def draw_curve(axes: Axes, name: str, runs: list[list[float]], colour: str) -> N
     else:
         for values in runs:
             axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=0.6, alpha=0.5 / len(runs) ** 0.3)
-    axes.plot(epochs, line, color=colour, linewidth=2, label=name.replace("_", " "))
+    axes.plot(epochs, line, color=colour, linewidth=2, label=name)
