@@ -295,7 +295,7 @@ def test_a_token_is_asked_for(browser: Browser, predictor: Predictor) -> None:
 
     with serving(application({"mine": predictor}, ServiceLimits(token="word"))) as address:
         browser.call("Page.navigate", url=address)
-        until(lambda: not browser.run("document.getElementById('lock').hidden"), "it asks for the token")
+        until(lambda: browser.run("document.getElementById('lock')?.hidden === false"), "it asks for the token")
         for word, done in (("other", "error"), ("word", "source")):
             browser.run(f"document.getElementById('token').value = '{word}'")
             browser.run("document.querySelector('#lock button').click()")
