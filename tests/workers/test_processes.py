@@ -118,7 +118,10 @@ def test_workers_end_with_the_command(number: signal.Signals, group: bool, says:
         assert process.returncode == -number
     else:
         assert process.returncode == 128 + number
-        assert said.strip() == f"ser: {says}. What was done is kept; the same command goes on from there."
+        first, *more = said.strip().splitlines()
+        assert first == f"ser: {says}. What was done is kept; the same command goes on from there."
+        # On a busy machine joblib's own process may find a lock that it has to remove, and says so.
+        assert not more or "resource_tracker" in more[0]
 
 
 def test_signals_that_are_ignored_stay_ignored(tmp_path: Path) -> None:

@@ -121,7 +121,6 @@ def test_random_shares_speakers_and_is_stamped() -> None:
     assert report.speaker_independent is False
     said = sharing.sharing_stamps(report, {}, {"audio"})
     assert any("speakers shared" in s for s in said)
-    assert not any("picks" in s for s in said), "not all heads have epochs"
     assert np.bincount(labels[fold.test]).tolist() == [2, 2, 2, 2]
 
 
