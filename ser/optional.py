@@ -1,8 +1,17 @@
 """Optional packages, which extras of this program bring: one message where one is not installed."""
 
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from ser.errors import ConfigError, SerError
+
+
+def installed(package: str) -> str | None:
+    """The version of a package; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def absent(

@@ -6,10 +6,11 @@ Versions of what computes are part of a store's identity; the rest is kept in th
 import os
 import platform
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
 import ser
 from ser.files import JsonObject
+from ser.optional import installed
 
 _PACKAGES = (
     "numpy",
@@ -43,10 +44,4 @@ def surroundings(device: str, jobs: int) -> JsonObject:
 
 
 def _installed_versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {package: found for package in _PACKAGES if (found := installed(package)) is not None}

@@ -188,10 +188,8 @@ def outside_scales(frame: pd.DataFrame, facts: TableFacts, stated: Collection[st
         strange = (values < scale["low"]) | (values > scale["high"])
         if strange.any():
             row = int(strange.to_numpy().argmax())
-            found, span = (
-                f"{frame['utterance_id'].iloc[row]}: {values.iloc[row]:g}",
-                f"{scale['low']:g} to {scale['high']:g}",
-            )
+            found = f"{frame['utterance_id'].iloc[row]}: {values.iloc[row]:g}"
+            span = f"{scale['low']:g} to {scale['high']:g}"
             count = f"{strange.sum()} of {values.notna().sum()} values"
             if name in stated:
                 raise CorpusError(

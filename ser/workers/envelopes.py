@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError, SerError
+from ser.optional import installed
 from ser.workers.threads import one_thread
 
 LARGE = 1 << 16  # bytes from which an array is a file
@@ -32,13 +32,9 @@ def _versions() -> dict[str, str]:
     """The versions that client and workers must share: others may give other bits."""
     import ser
 
-    try:
-        kernels = version("llvmlite")  # which compiles those of large heads (`ser.train.nn.kernels`)
-    except PackageNotFoundError:
-        kernels = "none"
-    return {"ser": ser.__version__, "llvmlite": kernels} | {
-        name: version(name) for name in ("numpy", "pandas", "torch")
-    }
+    # llvmlite compiles the kernels of large heads (`ser.train.nn.kernels`).
+    packages = ("numpy", "pandas", "torch", "llvmlite")
+    return {"ser": ser.__version__} | {name: installed(name) or "none" for name in packages}
 
 
 @dataclass(frozen=True)

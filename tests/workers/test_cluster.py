@@ -292,7 +292,7 @@ def test_a_worker_of_another_version_or_without_the_workspace(tmp_path: Path, mo
     envelope, _ = _envelope(tmp_path, 1, 2)
     assert open_envelope(envelope) == 2
     own = envelopes._versions()
-    monkeypatch.setattr(envelopes, "version", _without_llvmlite)
+    monkeypatch.setattr("ser.optional.version", _without_llvmlite)
     with pytest.raises(ConfigError, match=f"expected llvmlite {re.escape(own['llvmlite'])}; found llvmlite none"):
         envelopes._opened(envelope)
     monkeypatch.setattr(envelopes, "_versions", lambda: {**own, "torch": "0.1"})

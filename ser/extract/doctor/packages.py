@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
+from importlib.metadata import packages_distributions, requires
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ser.extract.doctor.diagnosis import Diagnosis
+from ser.optional import installed as installed
 
 # transformers imports other packages when a class is used: torchaudio and torchvision too, where they are installed.
 CLASSES = [f"transformers:{name}" for name in ("Wav2Vec2Model", "WhisperModel", "BertModel")]
@@ -40,14 +41,6 @@ def wanted_packages(lines: Sequence[str] | None = None) -> dict[str, tuple[Requi
         if extra != "dev" and (requirement.marker is None or requirement.marker.evaluate({"extra": extra})):
             found.setdefault(canonicalize_name(requirement.name), (requirement, extra))
     return found
-
-
-def installed(package: str) -> str | None:
-    """The version of a package; None where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 @cache

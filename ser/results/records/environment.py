@@ -5,11 +5,11 @@ import platform
 import subprocess
 import sys
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import ser
 from ser.accelerator import ALL_GPUS, gpus
+from ser.optional import installed
 from ser.results.records.model import Environment
 
 # Those that numbers depend on; llvmlite compiles kernels of large heads.
@@ -39,12 +39,7 @@ def environment(device: str = "cpu") -> Environment:
     )
 
 
-@cache
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+_version = cache(installed)  # each record asks again
 
 
 def _device(name: str) -> str:

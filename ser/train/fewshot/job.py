@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,22 @@ class SourceModels:
         return SourceModels(
             self.runs[slots], weights, self.trained[slots], self.account[slots], self.validation[slots], []
         )
+
+
+class Learning(NamedTuple):
+    """A unit of work: runs that learn from some amounts of one fold's training part by some methods.
+
+    Attributes:
+        source: their source models; None without a source, or where these diverged.
+        amounts: `NOTHING` stands for the source model itself.
+    """
+
+    job: FewshotJob
+    fold: Fold
+    runs: list[int]
+    source: SourceModels | None
+    methods: list[str]
+    amounts: list[Amount]
 
 
 def make_shots(

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from ser.errors import SerError
-from ser.metadata.folds.fold import Fold
 from ser.progress import progress
 from ser.results.stored.runs import read_run, write_run
 from ser.train.classical.classifier import Classical
-from ser.train.fewshot.job import FewshotJob, SourceModels
+from ser.train.fewshot.job import FewshotJob, Learning, SourceModels
 from ser.train.fewshot.methods._base import method
-from ser.train.fewshot.shots import NOTHING, Amount
+from ser.train.fewshot.shots import NOTHING
 from ser.train.fewshot.worker import learn, train_source
 from ser.train.loop.config import Config
 from ser.train.loop.data import inputs_of
@@ -24,17 +23,6 @@ from ser.train.runs.options import FitOptions
 from ser.workers.engine import Engine, parse_shard, part_of
 
 Missing: TypeAlias = dict[str, set[tuple[str, int]]]  # by method, fold and number of runs that lack an amount
-
-
-class Learning(NamedTuple):
-    """A unit of work, the arguments of `ser.train.fewshot.worker.learn`."""
-
-    job: FewshotJob
-    fold: Fold
-    runs: list[int]
-    source: SourceModels | None
-    methods: list[str]
-    amounts: list[Amount]
 
 
 def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], options: FitOptions, label: str) -> None:

@@ -12,7 +12,7 @@ from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.metadata.targets import DIMENSIONS
 from ser.results.records.model import RunResult, Sizes
-from ser.train.fewshot.job import FewshotJob, SourceModels
+from ser.train.fewshot.job import FewshotJob, Learning, SourceModels
 from ser.train.fewshot.methods._base import Answer, Task, method
 from ser.train.fewshot.shots import NOTHING, Amount, lacking, subsets
 from ser.train.nn import streams
@@ -57,34 +57,27 @@ def learn(
     methods: list[str],
     amounts: list[Amount],
 ) -> list[tuple[str, Finished]]:
-    """Learn from some amounts of one fold's training part by each method, and predict its test part.
-
-    Args:
-        amounts: `NOTHING` stands for the source model itself.
+    """Learn from each amount by each method, and predict the fold's test part; the arguments are those of `Learning`.
 
     Returns:
         By method the runs, and an error for each that diverged.
     """
 
+    unit = Learning(job, fold, runs, source, methods, amounts)
+
     def halves(middle: int) -> list[tuple[str, Finished]]:
         parts = [slice(None, middle), slice(middle, None)]
-        found = [learn(job, fold, runs[p], None if source is None else source.of(p), methods, amounts) for p in parts]
+        found = [learn(*unit._replace(runs=runs[p], source=None if source is None else source.of(p))) for p in parts]
         return [(name, a + b) for (name, a), (_, b) in zip(*found, strict=True)]
 
     def whole() -> list[tuple[str, Finished]]:
-        return _learn(job, fold, runs, source, methods, amounts)
+        return _learn(unit)
 
     return within_memory(job.common.device, job.common.recipe.head, runs, f"fold {fold.name}", whole, halves)
 
 
-def _learn(
-    job: FewshotJob,
-    fold: Fold,
-    runs: list[int],
-    source: SourceModels | None,
-    methods: list[str],
-    amounts: list[Amount],
-) -> list[tuple[str, Finished]]:
+def _learn(unit: Learning) -> list[tuple[str, Finished]]:
+    job, fold, runs, source, methods, amounts = unit
     common, shots = job.common, job.shots
     data = normalise(common.data, common.normalize, fold.train, common.limit)[0]
     base = fold.train[:0] if job.first is None else job.first.train

@@ -58,7 +58,7 @@ class Handover:
     def end(self) -> None:
         """Remove the file."""
         with suppress(OSError):
-            self.path.unlink(missing_ok=True)
+            self.path.unlink()
 
 
 def can_be_handed_over(config: Config) -> bool:

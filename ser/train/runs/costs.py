@@ -90,14 +90,12 @@ def shared_out(units: Sequence[Unit], jobs: int) -> list[Unit]:
         costs = [float(_utterances(unit)) for unit in units]
     order = sorted(range(len(units)), key=costs.__getitem__, reverse=True)
     plain = _ends([costs[k] for k in order], jobs)
-    for number in range(1, jobs // 2 + 1):
-        halved = list(islice((k for k in order if _can_be_halved(units[k])), number))
+    able = list(islice((k for k in order if _can_be_halved(units[k])), jobs // 2))
+    for number in range(1, len(able) + 1):
+        halved = able[:number]
         whole = [k for k in order if k not in halved]
         halves = [costs[k] / 2 for k in halved]
-        if (
-            len(halved) == number
-            and _ends([*halves, *(costs[k] for k in whole), *halves], jobs, number) < (1 - GAIN) * plain
-        ):
+        if _ends([*halves, *(costs[k] for k in whole), *halves], jobs, number) < (1 - GAIN) * plain:
             begun = [units[k]._replace(handover=handover_of(units[k], _half(units[k]))) for k in halved]
             ended = [units[k]._replace(handover=handover_of(units[k])) for k in halved]
             return begun + [units[k] for k in whole] + ended
