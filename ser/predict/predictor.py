@@ -165,16 +165,13 @@ class Predictor(Judge):
         far = long_note(inputs.names, np.where(errors == "", seconds, np.nan), self.head.longest)
         if far:
             self.say(far)
-        recordings = [
-            (r.name, r.header(), r.channel is None)
-            for r, error in zip(inputs.recordings or [], errors, strict=False)
-            if not error and self.head.audio is not None
-        ]
-        usable = [r for r, error in zip(inputs.recordings or [], errors, strict=False) if not error]
+        known = self.head.audio is not None
+        usable = [r for r, error in zip(inputs.recordings or [], errors, strict=False) if known and not error]
         if note := telephone_note(usable, self.head.audio, self.rate):
             self.say(note)
-        names, headers, mixed = ([*column] for column in zip(*recordings, strict=True)) if recordings else ([], [], [])
-        for note in form_notes(names, headers, self.head.audio, self.rate, all(mixed)):
+        names, headers = [r.name for r in usable], [r.header() for r in usable]
+        mixed = all(r.channel is None for r in usable)
+        for note in form_notes(names, headers, self.head.audio, self.rate, mixed):
             self.say(note)
         if self.knows_novelty and (note := novelty_note(inputs.names, shares[:, -1])):
             self.say(note)
