@@ -353,13 +353,12 @@ def measure(case: Case) -> tuple[float, float]:
 
     from ser.train.heads._base import build_head
     from ser.train.nn.layers import Input
-    from ser.train.nn.parameters import flatten
 
     torch.set_num_threads(1)
     inputs = [Input(f"s{k}", ("audio", "text")[k], dim, high > 1) for k, (dim, _, high) in enumerate(case.stores)]
     head = build_head(case.head, inputs, len(CLASSES), {}, 0)
     shapes = [p.shape[1:] for p in head.parameters() if p.ndim == 3 and p.shape[1] > 1]
-    theta = torch.zeros(1, flatten(head).numel(), requires_grad=True)
+    theta = torch.zeros(1, sum(p.numel() for p in head.parameters()), requires_grad=True)
     theta.grad = torch.full_like(theta, 1e-3)
     optimiser = torch.optim.AdamW([theta], fused=True)
     pairs = [(torch.randn(16, a), torch.randn(a, b), torch.randn(16, b)) for a, b in shapes]

@@ -18,11 +18,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ser.train.nn import kernels
 
 LARGE = 1 << 16  # numbers of a weight from which it pays
+MANY, FEW = 256, 8  # inputs from which, and outputs up to which, `turned` is faster
+ROWS, OUTPUTS = 16, 4  # what `turned` fills rows and outputs up to
 ENABLED = os.environ.get("SER_INPLACE_GRADIENTS", "1") != "0"
 
 
@@ -85,12 +88,44 @@ def write(weight: Weight) -> None:
         weight.factors = weight.squares = None
 
 
-def affine(x: Tensor, weight: Weight, bias: Tensor) -> Tensor:
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W + b of each run, `(runs, n, inputs)` -> `(runs, n, outputs)`."""
-    if weight.stale and torch.is_grad_enabled():
+    if is_turned(x, weight):
+        return turned(x, weight, bias)
+    if isinstance(weight, Weight) and weight.stale and torch.is_grad_enabled():
         out: Tensor = _Affine.apply(x, weight, bias)  # type: ignore[no-untyped-call]
         return out
     return torch.baddbmm(bias, x, weight)
+
+
+def is_turned(x: Tensor, weight: Tensor) -> bool:
+    """True where `turned` computes a layer: of an odd number of outputs, and of many inputs and few outputs.
+
+    The number of runs does not count, nor that of rows.
+    """
+    if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        return False
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return False
+    inputs, outputs = weight.shape[1:]
+    return outputs % 2 == 1 or (inputs >= MANY and outputs <= FEW)
+
+
+def turned(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x W + b by W^T x^T, with rows and outputs filled up with zeros.
+
+    Libraries are slow where the last dimension of a product has few numbers, here and in the backward pass. Of 1, 7 or 9
+    outputs they also compute a run of a stack by other instructions than a run alone, by where its numbers lie in memory;
+    with sizes that are filled up the bits are the same.
+    """
+    rows, outputs = x.shape[1], weight.shape[2]
+    columns = weight.transpose(1, 2)
+    if missing := -outputs % OUTPUTS:
+        columns = F.pad(columns, (0, 0, 0, missing))
+    if missing := -rows % ROWS:
+        x = F.pad(x, (0, 0, 0, missing))
+    out = torch.bmm(columns.contiguous(), x.transpose(1, 2))[:, :outputs, :rows]
+    return (out.transpose(1, 2) + bias).contiguous()
 
 
 class _Affine(torch.autograd.Function):

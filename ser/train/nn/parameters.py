@@ -45,11 +45,17 @@ class Parameters:
         in_place: bool = False,
     ) -> None:
         self.in_place = in_place and device == "cpu"
-        rows = []
         self.beside: nn.Module = nn.ModuleList()
-        for build, extra in zip(builds, beside or [nn.ModuleList] * len(builds), strict=True):
+        for run, (build, extra) in enumerate(zip(builds, beside or [nn.ModuleList] * len(builds), strict=True)):
             self.head, self.beside = build(), extra()
-            rows.append(torch.cat([flatten(self.head), flatten(self.beside)]))
+            own = [*self.head.parameters(), *self.beside.parameters()]
+            if run == 0:
+                whole = sum(p.numel() for p in own)
+                self.theta = block((len(builds), -(-whole // ALIGN) * ALIGN), device)
+            start = 0
+            for p in own:  # straight into the block: copies on the way would be the most memory that a training takes
+                self.theta[run, start : start + p.numel()] = p.detach().reshape(-1)
+                start += p.numel()
         self.head.to(device)
         self.beside.to(device)
         # A layer of ser.train.nn.layers has a leading 1 that becomes the number of runs; an ordinary module has not.
@@ -63,9 +69,6 @@ class Parameters:
             )
         self.shapes = [p.shape for p in (*self.head.parameters(), *self.beside.parameters())]
         self.size = sum(p.numel() for p in self.head.parameters())
-        whole = sum(s.numel() for s in self.shapes)
-        self.theta = block((len(rows), -(-whole // ALIGN) * ALIGN), device)
-        self.theta[:, :whole] = torch.stack(rows)
         self.bind()
 
     def bind(self) -> None:
@@ -95,11 +98,10 @@ class Parameters:
 
     def row(self, slot: int) -> Tensor:
         """A copy of one run's weights, `(n,)`: parameters and, where there are any, buffers after them."""
-        parts = [
-            self.theta[slot, : self.size].detach(),
-            *(b.detach().reshape(-1).to(self.theta.dtype) for b in self.buffers),
-        ]
-        return torch.cat(parts).clone()
+        own = self.theta[slot, : self.size].detach()
+        if not self.buffers:
+            return own.clone()
+        return torch.cat([own, *(b.detach().reshape(-1).to(self.theta.dtype) for b in self.buffers)])
 
     def load(self, rows: Tensor) -> None:
         """Set the weights of all runs, `(runs, n)`.
@@ -119,11 +121,6 @@ class Parameters:
         for buffer in self.buffers:
             buffer.copy_(rows[0, start : start + buffer.numel()].view(buffer.shape).to(buffer.dtype))
             start += buffer.numel()
-
-
-def flatten(head: nn.Module) -> Tensor:
-    """All parameters of one run's head in one vector, in the order of `head.parameters()`."""
-    return torch.cat([torch.empty(0), *(p.detach().reshape(-1) for p in head.parameters())])
 
 
 def block(shape: tuple[int, ...], device: torch.device | str) -> Tensor:

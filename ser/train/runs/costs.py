@@ -13,7 +13,6 @@ from ser.train.loop.data import inputs_of
 from ser.train.loop.handover import can_be_handed_over
 from ser.train.loop.pooled_frames import read_inputs
 from ser.train.nn.layers import Input
-from ser.train.nn.parameters import flatten
 from ser.train.runs.job import Unit, first_of, handover_of
 from ser.train.runs.recipe import Recipe
 
@@ -29,7 +28,7 @@ def size_of(config: Config, inputs: Sequence[Input], classes: int) -> tuple[int,
 @lru_cache(maxsize=64)
 def _size(part: str, inputs: tuple[Input, ...], classes: int, options: tuple[tuple[str, Any], ...]) -> tuple[int, bool]:
     head = build_head(part, list(inputs), classes, dict(options), 0)
-    return flatten(head).numel(), is_stackable(head)
+    return sum(p.numel() for p in head.parameters()), is_stackable(head)
 
 
 def seconds(config: Config, inputs: Sequence[Input], classes: int, rows: int, runs: int) -> float:

@@ -17,7 +17,7 @@ from ser.train.loop.config import make_config
 from ser.train.loop.data import Data
 from ser.train.loop.trainer import train
 from ser.train.nn import inplace_gradients, kernels
-from ser.train.nn.inplace_gradients import LARGE, Gradients, InPlaceGradients, write
+from ser.train.nn.inplace_gradients import LARGE, Gradients, InPlaceGradients, affine, is_turned, write
 from ser.train.nn.layers import Linear
 from ser.train.nn.parameters import Parameters
 
@@ -160,3 +160,30 @@ def test_the_environment_leaves_all_gradients_to_autograd() -> None:
             env={**os.environ, "SER_INPLACE_GRADIENTS": value},
         )
         assert done.stdout.strip() == expected
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 16, 200])
+@pytest.mark.parametrize("outputs", [1, 2, 3, 4, 7, 8, 9, 33])
+@pytest.mark.parametrize("inputs", [39, 300])
+def test_a_layer_of_few_outputs_is_itself_in_a_stack_and_right(rows: int, outputs: int, inputs: int) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    sizes = (rows, inputs), (inputs, outputs), (1, outputs)
+    given = [torch.randn(6, *size, generator=generator) for size in sizes]
+
+    def computed(function: Callable[..., Tensor], tensors: list[Tensor]) -> list[Tensor]:
+        leaves = [t.clone().requires_grad_() for t in tensors]
+        out = function(*leaves)
+        return [out, *torch.autograd.grad(out.square().sum(), leaves)]
+
+    assert [is_turned(given[0][runs], given[1][runs]) for runs in (slice(6), slice(1))] == [
+        outputs % 2 == 1 or (inputs > 256 and outputs < 9)
+    ] * 2
+    together = computed(affine, given)
+    exact = computed(lambda x, weight, bias: x @ weight + bias, [t.double() for t in given])
+    for ours, right in zip(together, exact, strict=True):
+        torch.testing.assert_close(
+            ours.detach().double(), right.detach(), rtol=1e-4, atol=1e-4 * float(right.detach().abs().max())
+        )
+    for run in range(6):
+        alone = computed(affine, [t[run : run + 1] for t in given])
+        assert all(torch.equal(ours[run : run + 1], own) for ours, own in zip(together, alone, strict=True))

@@ -24,7 +24,6 @@ from ser.train.loop.config import make_config
 from ser.train.loop.data import Data
 from ser.train.loop.prediction import predict
 from ser.train.nn.layers import Input
-from ser.train.nn.parameters import flatten
 from ser.train.nn.pooling import FLOOR, POOLINGS, Pooling, make_pooling
 
 FRAMES, POOLED = Input("a", "audio", 13, True), Input("a", "audio", 13, False)
@@ -142,7 +141,7 @@ def test_padding_has_no_effect_under_any_pooling(
     assert [n for n, p in head.named_parameters() if p.grad is None or not bool(p.grad.isfinite().all())] == []
 
     config, rows = make_config(name, head_options=options), np.arange(150)
-    weights = torch.cat([flatten(head), *(b.detach().reshape(-1).float() for b in head.buffers())])
+    weights = torch.cat([p.detach().reshape(-1).float() for p in (*head.parameters(), *head.buffers())])
     own = [blocks[name] for name in kind.split("+")]
     stores: Any = SimpleNamespace(
         classes="abcd",
