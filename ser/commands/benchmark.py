@@ -20,7 +20,7 @@ LIST, EXPORT, FOLDER = "list", "export", "ser.results.benchmarks"
 @click.option("--audio", help="Audio stores, by encoder or store name.")
 @click.option("--text", help="Text stores, by encoder or store name.")
 @click.option("--runs", type=Whole(min=1), help="Seeds.  [default: the benchmark's, 5 for most]")
-@options_of("jobs", "backend", "address")
+@options_of("device", "jobs", "backend", "address", "shard")
 @click.option(
     "--dry-run", is_flag=True, help="Say what is missing, and what would be run; exit code 3 where something is."
 )
@@ -40,11 +40,9 @@ def command(
     audio: str | None,
     text: str | None,
     runs: int | None,
-    jobs: int | None,
-    backend: str,
-    address: str | None,
     dry_run: bool,
     form: str,
+    **work: Any,
 ) -> None:
     """Fit as a published benchmark has it (corpus, folds, labels, head, metric), and show the published values beside ours.
 
@@ -100,9 +98,7 @@ def command(
         audio=audio,
         text=text,
         runs=runs,
-        jobs=jobs,
-        backend=backend,
-        address=address,
+        **work,
         command=" ".join([*words, f"--runs {runs or own.runs}"]),
         quiet=session.quiet,
     )

@@ -314,3 +314,26 @@ def test_finished_results_are_exported_as_a_leaderboard_has_them(ours: Any, caps
         ["benchmark", "list", "--format", "csv"],
     ):
         assert main([*wrong, *workspace]) == 1
+
+
+def test_a_benchmark_in_parts_is_that_of_one_process(ours: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "benchmark",
+        "emobox-emodb",
+        "--audio",
+        "toy",
+        "--runs",
+        "2",
+        "--jobs",
+        "1",
+        "--workspace",
+        str(ours.space.root),
+    ]
+    for number in range(2):
+        assert main([*words, "--shard", f"{number}/2"]) == 0
+        assert f"part {number}/2 is recorded" in capsys.readouterr().out
+        assert not [*ours.space.results.glob("*.json")]
+    records = {path: path.read_bytes() for path in ours.space.results.rglob("run-*.json")}
+    assert len(records) == 6
+    assert main([*words, "--device", "cpu"]) == 0
+    assert {path: path.read_bytes() for path in ours.space.results.rglob("run-*.json")} == records

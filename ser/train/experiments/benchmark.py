@@ -32,9 +32,11 @@ def benchmark(
     audio: str | Sequence[str] | None = None,
     text: str | Sequence[str] | None = None,
     runs: int | None = None,
+    device: str = "auto",
     jobs: int | None = None,
     backend: str | None = None,
     address: str | None = None,
+    shard: str | None = None,
     command: str | None = None,
     quiet: bool = True,
 ) -> Result:
@@ -45,7 +47,7 @@ def benchmark(
         dataset: the table with the corpus; None: the one that is called as the corpus.
         audio, text: stores, by encoder or store name.
         runs: seeds; None: the preset's.
-        jobs, backend, address: as of `ser.fit`.
+        device, jobs, backend, address, shard: as of `ser.fit`.
         command: as the record has it; `ser.benchmark NAME` unless another is given.
 
     Returns:
@@ -58,7 +60,7 @@ def benchmark(
     own, space = preset(name), open_workspace(workspace)
     _refuse_corpus(own, space, dataset or own.corpus)
     given: dict[str, Any] = {**own.options, "audio": audio, "text": text, "runs": runs or own.runs}
-    given |= {"jobs": jobs, "backend": backend, "address": address}
+    given |= {"device": device, "jobs": jobs, "backend": backend, "address": address, "shard": shard}
     try:
         if own.folds is not None or own.sha256:
             table = load_table(dataset or own.corpus, space)
