@@ -16,7 +16,8 @@ _UNSEEN = " \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0\xad\u1680\u2028\u2029\u202f\u205f
 _QUOTES = "'\"`\u00b4\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
 
 _QUOTED_WORD = r"\"[^\"]*\"|'[^']*'"
-_QUOTED_WORDS = rf"(?:(?:{_QUOTED_WORD})\s*(?:,\s*)?)*"
+_NONE = r"\b(?:null|None|NaN|nan)\b"  # an entry without a word, as JSON, Python or NumPy write it
+_QUOTED_WORDS = rf"(?:(?:{_QUOTED_WORD}|{_NONE})\s*(?:,\s*)?)*"
 
 
 def said(value: Any) -> str:
@@ -54,8 +55,8 @@ def seconds_of(value: Any) -> float | None:
 def words_of_list(cell: str) -> list[str] | None:
     """The words of a cell that is written as a list, as JSON, Python or NumPy do; None for any other cell.
 
-    >>> [words_of_list(cell) for cell in ('["a", "b"]', "['sad' 'calm']", "[0, 2]", "[]", "[laughs]")]
-    [['a', 'b'], ['sad', 'calm'], ['0', '2'], [], None]
+    >>> [words_of_list(cell) for cell in ('["a", "b"]', "['sad' 'calm']", "[0, 2]", '["a", null]', "[]", "[laughs]")]
+    [['a', 'b'], ['sad', 'calm'], ['0', '2'], ['a'], [], None]
     """
     if not (cell.startswith("[") and cell.endswith("]")):
         return None
@@ -63,7 +64,9 @@ def words_of_list(cell: str) -> list[str] | None:
     if re.fullmatch(_QUOTED_WORDS, inner):
         return [said(one[1:-1]) for one in re.findall(_QUOTED_WORD, inner)]
     parts = [said(part) for part in inner.split(",")]
-    return parts if len(parts) > 1 and all(parts) and not set(inner) & set("\"'[]") else None
+    if len(parts) < 2 or not all(parts) or set(inner) & set("\"'[]"):
+        return None
+    return [part for part in parts if not re.fullmatch(_NONE, part)]
 
 
 def as_label(value: Any) -> str:

@@ -245,6 +245,26 @@ def test_a_column_of_several_labels_takes_any_words_and_no_empty_ones(tmp_path: 
     assert frame["emotion"].tolist() == ["", "anger", "", "", "", "sadness", "anger"]
 
 
+def test_nothing_in_a_list_of_labels_is_no_label(tmp_path: Path) -> None:
+    cells: list[Any] = [
+        ["anger", None],
+        [None, "sad", "b"],
+        '["sad", null]',
+        "[null]",
+        [None, None],
+        None,
+        "calm",
+        "[joy, nan]",
+    ]
+    rows = [{"id": f"u{k}", "text": "x", "labels": cell} for k, cell in enumerate(cells)]
+    frame = parse_corpus("jsonl", write_text(tmp_path / "t.jsonl", "\n".join(map(json.dumps, rows)))).frame
+    assert frame["label"].tolist() == ["anger", "sad;b", "sad", "", "", "", "calm", "joy"]
+    assert frame["emotion"].tolist() == ["anger", "", "sadness", "", "", "", "calm", "happiness"]
+    one = [{"id": row["id"], "text": "x", "label": row["labels"]} for k, row in enumerate(rows) if k != 1]
+    frame = parse_corpus("jsonl", write_text(tmp_path / "one.jsonl", "\n".join(map(json.dumps, one)))).frame
+    assert frame["label"].tolist() == ["anger", "sad", "", "", "", "calm", "joy"]
+
+
 def test_lists_in_cells_are_lists_of_labels_and_of_votes(tmp_path: Path) -> None:
     """As JSON lines have them, and as texts of JSON, Python and NumPy."""
     cells: list[Any] = [["anger", "b"], '["a", "b"]', "['a' 'b']", ["b"], [], None, "['sad', 'unknown']"]

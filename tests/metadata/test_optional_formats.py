@@ -74,11 +74,19 @@ def test_lists_of_class_labels_become_their_words(tmp_path: Path) -> None:
     package = pytest.importorskip("datasets")
     words = package.ClassLabel(names=["happy", "sad", "gloom"])
     features = package.Features({"text": package.Value("string"), "labels": package.Sequence(words), "votes": [words]})
-    cells = {"text": ["x", "y"], "labels": [[0, 2], [1]], "votes": [[0, 0, 1, 1], [1]]}
+    labels = [[0, 2], [1], None, [1, None], [None]]
+    votes = [[0, 0, 1, 1], [1], None, [1, None], [-1]]
+    cells = {"text": list("xyzvw"), "labels": labels, "votes": votes}
     package.Dataset.from_dict(cells, features=features).to_parquet(str(tmp_path / "train-0.parquet"))
     frame = parse_corpus("datasets", tmp_path).frame
-    assert frame["label"].tolist() == ["happy;gloom", "sad"]
-    assert frame["votes"].map(json.loads).tolist() == [{"happiness": 0.5, "sadness": 0.5}, {"sadness": 1.0}]
+    assert frame["label"].tolist() == ["happy;gloom", "sad", "", "sad", ""]
+    assert [json.loads(votes) if votes else None for votes in frame["votes"]] == [
+        {"happiness": 0.5, "sadness": 0.5},
+        {"sadness": 1.0},
+        None,
+        {"sadness": 1.0},
+        None,
+    ]
 
 
 def test_a_package_that_is_not_there_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def parse(root: Path, ratings: Sequence[str] = ()) -> Iterator[Row]:
         audio = next((name for name, kind in data.features.items() if isinstance(kind, package.Audio)), None)
         words = {name: kind for name, own in data.features.items() if (kind := _class_label(own, package)) is not None}
         for number, cells in enumerate(_stored(data)):
-            row = {name: words[name].int2str(v) if name in words and v is not None else v for name, v in cells.items()}
+            row = {name: _in_words(words[name], v) if name in words else v for name, v in cells.items()}
             if audio is not None:
                 row["path"] = _file(row.pop(audio), root, split, number)
             rows.append({**row, **({"split": split} if split in SPLITS and "split" not in row else {})})
@@ -103,6 +103,13 @@ def _class_label(kind: Any, package: Any) -> Any:
     """The ClassLabel of a column of them, or of a column of lists of them; None for another column."""
     inner = kind[0] if isinstance(kind, list) else getattr(kind, "feature", kind)
     return inner if isinstance(inner, package.ClassLabel) else None
+
+
+def _in_words(labels: Any, value: Any) -> Any:
+    """The words of a ClassLabel's number or list of numbers; None, also -1 as hubs write it, is no label."""
+    if isinstance(value, list):
+        return [_in_words(labels, one) for one in value]
+    return None if value is None or value == -1 else labels.int2str(value)
 
 
 def _stored(data: Any) -> Iterator[RawRow]:
