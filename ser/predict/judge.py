@@ -19,7 +19,7 @@ from ser.files import kind_of
 from ser.predict.head_encoders import audio_for, load_encoder
 from ser.predict.inputs import Inputs
 from ser.predict.onnx_head import ENDING, OnnxHead, Waveform, load_onnx
-from ser.predict.predictions import scales_note
+from ser.predict.predictions import LOOKED_AT, Band, scales_note
 from ser.predict.recordings import Recording
 from ser.results.metrics.calibration import scaled
 from ser.results.records.find import find_heads
@@ -86,8 +86,11 @@ class Judge:
         if self.head.about.scales is not UNSET:
             self.say(scales_note(self.head.about.scales))
 
-    def judge(self, inputs: Inputs) -> Answer:
+    def judge(self, inputs: Inputs, bands: dict[int, Band] | None = None) -> Answer:
         """Give the bare answer to inputs, without notes.
+
+        Args:
+            bands: gets those of the first `LOOKED_AT` recordings, by row.
 
         Returns:
             The reason why each cannot be used, `(n,)`, "" where it can; the lengths in s, `(n,)`; probabilities, or the values
@@ -97,7 +100,7 @@ class Judge:
         self._refuse(inputs)
         errors = np.full(len(inputs), "", dtype=object)
         seconds = np.full(len(inputs), np.nan)
-        features = [self._features(inputs, k, errors, seconds) for k in range(len(inputs))]
+        features = [self._features(inputs, k, errors, seconds, bands) for k in range(len(inputs))]
         self._refuse_alone(inputs, errors)
         return errors, seconds, self._shares(inputs, features, errors)
 
@@ -146,7 +149,12 @@ class Judge:
             )
 
     def _features(
-        self, inputs: Inputs, row: int, errors: NDArray[Any], seconds: NDArray[np.float64]
+        self,
+        inputs: Inputs,
+        row: int,
+        errors: NDArray[Any],
+        seconds: NDArray[np.float64],
+        bands: dict[int, Band] | None,
     ) -> list[NDArray[Any]]:
         """Compute the features of a row for each encoder; where it cannot be used, note the error and give none."""
         found = []
@@ -159,6 +167,8 @@ class Judge:
                     assert inputs.recordings is not None
                     sound = sound or inputs.recordings[row].decode()
                     seconds[row] = len(sound[0]) / sound[1]
+                    if bands is not None and row not in bands and len(bands) < LOOKED_AT:
+                        bands[row] = Band.of(inputs.recordings[row].name, *sound)
                     found.append(encoder.encode([audio_for(encoder, *sound, inputs.recordings[row].name)])[0])
                 if not np.isfinite(found[-1]).all():
                     raise _not_finite(encoder)

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.audio.streams import MOST_CHANNELS, RATES, Stream, open_file, open_pipe
+from ser.audio.streams import BLOCK, MOST_CHANNELS, RATES, Stream, open_file, open_pipe
 from ser.errors import AudioError, ConfigError
 from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import audio_files, channel_numbers
@@ -23,6 +23,7 @@ from ser.predict.timeline import ROWS, Timeline, TimelineOptions, columns_of, re
 from ser.predict.turns import Diarizer, Turns
 
 Opened: TypeAlias = Callable[[], AbstractContextManager[Stream]]  # opens a recording, each time from its beginning
+MOST_KEPT = 2**30  # samples of standard input that are kept to tell speakers apart: 4 GiB on disk, 18.6 h at 16 kHz
 
 
 def only_with_window(options: dict[str, Any], files: Sequence[Path]) -> None:
@@ -171,23 +172,33 @@ def _of_opened(
 
 @contextmanager
 def _kept(stream: Stream) -> Iterator[Opened]:
-    """A stream in a temporary file, which can be read more than once."""
-    import soundfile
+    """A stream in a temporary file, which can be read more than once, and has no name: a kill leaves nothing.
 
-    with TemporaryDirectory(prefix="ser-") as folder:
-        path = Path(folder) / "recording.w64"  # of any length
-        with soundfile.SoundFile(path, "w", stream.rate, stream.channels, "FLOAT", format="W64") as file:
-            for block in stream.blocks:
-                file.write(block)
-            if not file.tell():
-                raise AudioError(f"{stream.name} is empty", expected="samples", found="none", fault="empty")
+    Raises:
+        AudioError: it is empty, or has more than `MOST_KEPT` samples.
+    """
+    with TemporaryFile(prefix="ser-") as file:
+        count = 0
+        for block in stream.blocks:
+            count += block.size
+            if count > MOST_KEPT:
+                seconds = MOST_KEPT / stream.channels / stream.rate
+                raise AudioError(
+                    f"{stream.name} is too long to tell speakers apart, for which it is kept to its end",
+                    expected=f"{MOST_KEPT} samples at most in all channels together, here {seconds / 3600:.1f} h",
+                    action="Leave --diarize out, or write it to a file and name that.",
+                    fault="too-long",
+                )
+            file.write(block.astype("<f4", copy=False).tobytes())
+        if not count:
+            raise AudioError(f"{stream.name} is empty", expected="samples", found="none", fault="empty")
 
-        @contextmanager
-        def opened() -> Iterator[Stream]:
-            with open_file(path) as again:
-                yield replace(again, name=stream.name)
+        def blocks() -> Iterator[NDArray[np.float32]]:
+            file.seek(0)
+            while len(block := np.fromfile(file, "<f4", stream.channels * round(BLOCK * stream.rate))):
+                yield block.reshape(-1, stream.channels)
 
-        yield opened
+        yield lambda: nullcontext(replace(stream, blocks=blocks(), live=False))
 
 
 def turns_of(diarizer: Diarizer | None, opened: Opened, options: TimelineOptions) -> Turns | None:

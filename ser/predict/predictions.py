@@ -1,8 +1,8 @@
 """The answer of a saved head: one row for each input, in their order; its notes and warnings; and its text."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ser.audio.decoding import AudioHeader
 from ser.audio.measure import energies
-from ser.errors import AudioError, ConfigError
+from ser.audio.reading import Audio
+from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED
 from ser.metadata.targets.dimensions import in_words
 from ser.predict.inputs import Inputs
-from ser.predict.recordings import Recording
 from ser.train.head_file import KNOWN, AudioForm
 
 if TYPE_CHECKING:
@@ -240,23 +240,33 @@ def novelty_note(names: Sequence[str], novelty: NDArray[np.float64]) -> str:
     return f"{novel_words(len(novel), len(names), 'recordings')}: {shown}"
 
 
-def telephone_note(recordings: Sequence[Recording], trained: AudioForm | None, rate: int) -> str:
+class Band(NamedTuple):
+    """What tells a telephone's recording from others.
+
+    Attributes:
+        name: of the recording.
+        energy: above `TELEPHONE` and all, `(2,)`.
+        rate: Hz.
+    """
+
+    name: str
+    energy: NDArray[np.float64]
+    rate: int
+
+    @classmethod
+    def of(cls, name: str, sound: Audio, rate: int) -> "Band":
+        """The band of a decoded recording."""
+        return cls(name, energies(sound, rate, TELEPHONE), rate)
+
+
+def telephone_note(bands: Iterable[Band], trained: AudioForm | None, rate: int) -> str:
     """A warning of recordings with the band of a telephone and the rate of another; "" where there are none.
 
-    The first `LOOKED_AT` are looked at, and decoded again for that.
-
     Args:
-        recordings: that can be used.
+        bands: of recordings that can be used.
         trained, rate: as of `form_notes`.
     """
-    odd = []
-    for recording in recordings[:LOOKED_AT] if trained is not None else ():
-        try:
-            sound, own = recording.decode()
-        except AudioError:  # an open file, which was read before
-            continue
-        if is_telephone(energies(sound, own, TELEPHONE), own, trained, rate):
-            odd.append(recording.name)
+    odd = [band.name for band in bands if is_telephone(band.energy, band.rate, trained, rate)]
     return f"{_first(odd)}: {TELEPHONE_WORDS}" if odd else ""
 
 

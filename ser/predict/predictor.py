@@ -13,6 +13,7 @@ from ser.predict.inputs import MIX, Inputs, check_inputs
 from ser.predict.judge import Judge
 from ser.predict.long_recordings import table_of
 from ser.predict.predictions import (
+    Band,
     beyond_note,
     form_notes,
     long_note,
@@ -155,7 +156,8 @@ class Predictor(Judge):
 
     def answer(self, inputs: Inputs) -> pd.DataFrame:
         """Predict as `predict`, from inputs that were checked before."""
-        errors, seconds, shares = self.judge(inputs)
+        bands: dict[int, Band] = {}
+        errors, seconds, shares = self.judge(inputs, bands)
         for note in notes(inputs, errors, self.reads_dialogues, self.head.standardises_by):
             self.say(note)
         self.say_scales()
@@ -167,7 +169,7 @@ class Predictor(Judge):
             self.say(far)
         known = self.head.audio is not None
         usable = [r for r, error in zip(inputs.recordings or [], errors, strict=False) if known and not error]
-        if note := telephone_note(usable, self.head.audio, self.rate):
+        if note := telephone_note([b for k, b in bands.items() if not errors[k]], self.head.audio, self.rate):
             self.say(note)
         names, headers = [r.name for r in usable], [r.header() for r in usable]
         mixed = all(r.channel is None for r in usable)

@@ -5,6 +5,7 @@ two speak at once, one of them is heard.
 """
 
 import copy
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ WINDOW, HOP = 1.5, 0.75  # s
 FEW = 4  # windows: a speaker of fewer is named
 SPOKEN = 0.5  # of a window: from this share of speech on it is one of a speaker
 AT_ONCE = 64  # windows that are embedded together
+# Of an encoder and of memory: in a service recordings take turns, for one batch of windows or one search for clusters each.
+_TURN = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +149,9 @@ class Diarizer:
             if not self.of_speakers:  # their columns have units, of which a cosine knows nothing
                 vectors = (vectors - vectors.mean(0)) / np.maximum(vectors.std(0), 1e-9)
             middles = np.array([middle for _, middle in places])
-            owner = _numbered(clusters(vectors, self.speakers), middles)
+            with _TURN:
+                labels = clusters(vectors, self.speakers)
+            owner = _numbered(labels, middles)
             self._say_doubts(stream, vectors, owner, middles)
         own = [np.array([k == channel for k, _ in places], dtype=bool) for channel in range(len(channels))]
         return Turns(
@@ -219,7 +224,8 @@ class Diarizer:
         """Embed the waiting windows; one that cannot be used is left out."""
         costs = self.encoder.costs([len(audio) for _, audio in waiting]) if waiting else []
         for group in batches(costs, self.encoder.budget, self.encoder.equal):
-            answers = encode_each(self.encoder, [waiting[k][1] for k in group], Outcome())
+            with _TURN:
+                answers = encode_each(self.encoder, [waiting[k][1] for k in group], Outcome())
             for k, answer in zip(group, answers, strict=True):
                 if isinstance(answer, SerError) and not isinstance(answer, AudioError):
                     raise answer  # the encoder's fault, not the window's

@@ -18,6 +18,7 @@ from ser.errors import AudioError, ConfigError
 from ser.predict.inputs import MIX, Inputs, channel_numbers
 from ser.predict.long_recordings import Opened, timeline_table, told
 from ser.predict.predictions import (
+    Band,
     abstain,
     check_confidence,
     long_note,
@@ -69,7 +70,7 @@ class Uploads:
 
     def __init__(self, batcher: Batcher, seconds: float, diarizer: Diarizer | None = None) -> None:
         self.batcher, self.seconds, self.diarizer = batcher, seconds, diarizer
-        self._decoding, self._embedding = threading.Semaphore(DECODERS), threading.Lock()
+        self._decoding = threading.Semaphore(DECODERS)
 
     def answer(self, content: IO[bytes], name: str, question: Question) -> tuple[Rows, list[str]]:
         """Answer one upload.
@@ -108,7 +109,7 @@ class Uploads:
         found = prediction_table(shown, errors, shares, predictor.classes, False, target, dimensions, novelty)
         notes = [
             long_note([name], seconds, predictor.head.longest),
-            telephone_note(inputs.recordings or [], predictor.head.audio, predictor.rate),
+            telephone_note([Band.of(name, samples, rate)], predictor.head.audio, predictor.rate),
             novelty_note([name], shares[:, -1]) if novelty else "",
         ]
         return rows_of(abstain(found, question.least)), [note for note in notes if note]
@@ -136,11 +137,11 @@ class Uploads:
         return advised(read, str(path), name), notes
 
     def _turns(self, opened: Opened, options: TimelineOptions, say: Callable[[str], None]) -> Turns:
-        """Who speaks when in an upload; one is embedded at a time."""
+        """Who speaks when in an upload; several take turns, see `Diarizer`."""
         if self.diarizer is None:
             raise ConfigError("this service does not tell speakers apart", action="Leave diarize out.")
         diarizer = self.diarizer.asked(options.speakers, say)
-        with self._embedding, opened() as stream:
+        with opened() as stream:
             channels = channel_numbers(options.channels, stream.channels)
             if len(channels) > TOLD_CHANNELS:
                 raise ConfigError("diarize", expected=f"{TOLD_CHANNELS} channels at most", found=len(channels))

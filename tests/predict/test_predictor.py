@@ -23,6 +23,7 @@ from ser.features.stores.store import FeatureStore
 from ser.predict.inputs import audio_files
 from ser.predict.pictures import draw, spectrogram
 from ser.predict.predictions import form_notes, is_beyond_chance, long_note, novelty_note, telephone_note
+from ser.predict.recordings import Recording
 from ser.results.records.kinds import read_summary
 from ser.train.checkpoint import head_facts, load_head
 from ser.train.head_file import AudioForm
@@ -309,7 +310,7 @@ def test_heads_that_do_not_say_how_long_warn_of_nothing() -> None:
     assert "b (11.0 s)" in long_note(["a", "b"], np.array([np.nan, 11.0]), 5.0)
 
 
-def test_sound_unlike_the_training_is_novel(trained: Path, model: Path, tmp_path: Path) -> None:
+def test_sound_unlike_the_training_is_novel(trained: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (record,) = (trained / "results" / "mine").glob(f"{model.stem}.json")
     tested = pd.read_csv(record.with_suffix(".csv"))
     corpus = trained / "corpus" / "AudioWAV"
@@ -333,7 +334,11 @@ def test_sound_unlike_the_training_is_novel(trained: Path, model: Path, tmp_path
     assert said[-1].startswith("samples: 2 of 2 separate windows are unlike")
     telephone = (soxr.resample(soxr.resample(noise[0], 16000, 8000), 8000, 16000), 16000)
     said.clear()
+    decoded: list[str] = []
+    decode = Recording.decode
+    monkeypatch.setattr(Recording, "decode", lambda one: decoded.append(one.name) or decode(one))
     predictor.predict([noise, telephone])
+    assert decoded == ["samples 1", "samples 2"]  # once each
     assert said[0].startswith("samples 2: nothing above 4400 Hz, as in recordings of a telephone")
     assert telephone_note([], predictor.head.audio, 16000) == ""  # of texts alone
     predictor.timeline(telephone, 1.0, hop=1.0)

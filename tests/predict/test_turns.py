@@ -20,7 +20,7 @@ from ser.cli import main
 from ser.errors import AudioError, ConfigError
 from ser.extract.encoders import speaker as speaker_models
 from ser.predict import clusters as module
-from ser.predict import turns
+from ser.predict import long_recordings, turns
 from ser.predict.clusters import clusters
 from ser.predict.long_recordings import told
 from ser.predict.timeline import TimelineOptions
@@ -304,6 +304,33 @@ def test_standard_input_is_told_apart_when_it_has_ended(
             words = "too little speech to tell 500 speakers apart" if content else "is empty; expected samples"
             assert [list(row) for row in found] == [["file", "error"]]
             assert found[0]["error"].startswith(f"-{':' if content else ''} {words}")
+
+
+def test_standard_input_is_kept_within_a_limit_and_without_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    sound = np.random.default_rng(0).normal(0, 0.1, (4 * RATE, 2)).astype(np.float32)
+    seen: list[list[Path]] = []
+
+    def blocks(count: int) -> Iterator[NDArray[np.float32]]:
+        for block in np.array_split(sound[:count], 7):
+            yield block
+            seen.append(list(tmp_path.iterdir()))
+
+    with long_recordings._kept(Stream("-", RATE, 2, blocks(4 * RATE), live=True)) as opened:
+        for _ in range(2):
+            with opened() as stream:
+                assert (stream.rate, stream.channels, stream.live) == (RATE, 2, False)
+                np.testing.assert_array_equal(np.concatenate([*stream.blocks]), sound)
+    monkeypatch.setattr(long_recordings, "MOST_KEPT", 2 * 3 * RATE)
+    with long_recordings._kept(Stream("-", RATE, 2, blocks(3 * RATE))):
+        pass
+    words = r"- is too long to tell speakers apart.*expected 96000 samples at most.* Leave --diarize out"
+    with pytest.raises(AudioError, match=words), long_recordings._kept(Stream("-", RATE, 2, blocks(3 * RATE + 1))):
+        pass
+    assert seen
+    assert not any(seen)  # so that no signal leaves anything
 
 
 @pytest.mark.parametrize(("target", "words"), [("dimensions", ""), ("mixed", "sad 75%, calm 25%, ")])

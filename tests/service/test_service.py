@@ -19,6 +19,7 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -135,6 +136,32 @@ def test_speakers_are_told_apart_as_by_the_predictor(predictor: Predictor, clips
     assert set(table["speaker"]) == {1, 2}
     assert answer["notes"][0].startswith("call.wav: 2 speakers in ")
     assert [note.split(",")[0] for note in answer["notes"][-2:]] == ["call.wav: speaker 1", "call.wav: speaker 2"]
+
+
+def test_an_upload_whose_speakers_are_told_apart_does_not_hold_up_another(predictor: Predictor) -> None:
+    started, go = threading.Event(), threading.Event()
+
+    def turns(stream: Any, channels: Any) -> str:
+        if stream == "long":
+            started.set()
+            assert go.wait(30)
+        return f"turns of {stream}"
+
+    diarizer: Any = SimpleNamespace(turns=turns)
+    diarizer.asked = lambda speakers, say: diarizer
+    batcher = Batcher({"mine": predictor})
+    made = uploads.Uploads(batcher, 300, diarizer)
+    options = TimelineOptions(1, channels="mix", diarize=True)
+    with ThreadPoolExecutor(2) as pool:
+        stream: Any = lambda name: lambda: nullcontext(type("Named", (str,), {"channels": 1})(name))  # noqa: E731
+        first = pool.submit(made._turns, stream("long"), options, print)
+        assert started.wait(30)
+        try:
+            assert str(pool.submit(made._turns, stream("short"), options, print).result(30)) == "turns of short"
+        finally:
+            go.set()
+        assert str(first.result(30)) == "turns of long"
+    batcher.close()
 
 
 def _silence() -> bytes:
