@@ -3,9 +3,11 @@
 import copy
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,17 @@ def test_environment_names_versions_and_no_machine() -> None:
     assert found.packages["numpy"] == np.__version__
     assert found.device == "cpu"
     assert str(Path.home()) not in jsonfile.dumps(found)
+
+
+def test_environment_says_whether_compiled_kernels_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ser.train.nn.kernels", SimpleNamespace(width=lambda: 8))
+    assert (environment("cpu").kernels, environment("mps").kernels) == (True, False)
+    monkeypatch.setitem(sys.modules, "ser.train.nn.kernels", SimpleNamespace(width=lambda: 0))
+    assert environment("cpu").kernels is False
+    monkeypatch.delitem(sys.modules, "ser.train.nn.kernels")
+    found = environment("cpu")
+    assert "kernels" not in jsonfile.plain(found)  # nothing was trained; records of before lack it too
+    assert jsonfile.check(jsonfile.plain(found), type(found), "environment") == found
 
 
 def test_a_run_comes_back_as_it_was(tmp_path: Path, run: tuple[RunResult, pd.DataFrame]) -> None:

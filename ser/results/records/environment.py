@@ -7,6 +7,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from msgspec import UNSET, UnsetType
+
 import ser
 from ser.accelerator import ALL_GPUS, gpus
 from ser.optional import installed
@@ -36,10 +38,17 @@ def environment(device: str = "cpu") -> Environment:
         commit=commit,
         modified=modified,
         device=_device(device),
+        kernels=_kernels(device),
     )
 
 
 _version = cache(installed)  # each record asks again
+
+
+def _kernels(device: str) -> bool | UnsetType:
+    """True where large heads are trained by compiled kernels on this device; UNSET in a process that trains none."""
+    module = sys.modules.get("ser.train.nn.kernels")
+    return UNSET if module is None else device == "cpu" and module.width() > 0
 
 
 def _device(name: str) -> str:

@@ -63,6 +63,13 @@ class Environment(Model, kw_only=True, forbid_unknown_fields=False):
     commit: str | UnsetType | None = UNSET
     modified: bool | UnsetType | None = UNSET
     device: str
+    kernels: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="Whether products of few rows with large weights are computed by functions that were compiled for the "
+            "processor (`ser.train.nn.kernels`), not by torch; only of what was trained."
+        ),
+    ] = UNSET
 
 
 class Opening(Model, kw_only=True):
