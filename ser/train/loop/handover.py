@@ -8,7 +8,9 @@ moments of the optimiser, and what is known of the epochs so far. A training in 
 (`tests/train/loop/test_handover.py`).
 """
 
-from contextlib import suppress
+import fcntl
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +44,21 @@ class Handover:
         with suppress(OSError, RuntimeError), writing(self.path) as draft:
             torch.save({**state, "owner": self._owner_and_versions}, draft)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the worker that goes on with the run wait until this one has left it, or has died."""
+        with ExitStack() as stack:
+            with suppress(OSError):  # on a full disk, without locks, or beside the same command nobody waits
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                fcntl.flock(stack.enter_context(self._lock.open("w")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.callback(self._lock.unlink, missing_ok=True)
+            yield
+
     def read(self) -> dict[str, Any] | None:
-        """The state in which another worker left the run; None where there is none."""
+        """The state in which another worker left the run; None where there is none. Who is to end it waits for that worker."""
+        if self.until is None:
+            with suppress(OSError), self._lock.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
         try:
             state: dict[str, Any] = torch.load(self.path, weights_only=True)
         except Exception:  # not there, cut short, of another version of torch: trained from the beginning
@@ -51,14 +66,19 @@ class Handover:
         return state if state.get("owner") == self._owner_and_versions else None
 
     @property
+    def _lock(self) -> Path:
+        return self.path.with_suffix(".lock")
+
+    @property
     def _owner_and_versions(self) -> str:
         """The owner, and the versions without which the second half might not fit the first."""
         return f"{self.owner}, ser {ser.__version__}, torch {torch.__version__}"
 
     def end(self) -> None:
-        """Remove the file."""
-        with suppress(OSError):
-            self.path.unlink()
+        """Remove the files."""
+        for path in (self.path, self._lock):
+            with suppress(OSError):
+                path.unlink()
 
 
 def can_be_handed_over(config: Config) -> bool:

@@ -92,8 +92,14 @@ class Stack:
 
     def run(self, handover: Handover | None = None) -> list[Trained]:
         """Train until all runs have stopped, or until the epoch at which another worker takes over."""
-        begin = time.perf_counter()
+        if handover is None or handover.until is None:
+            return self._run(handover)
+        with handover.held():
+            return self._run(handover)
+
+    def _run(self, handover: Handover | None) -> list[Trained]:
         begun = None if handover is None else handover.read()
+        begin = time.perf_counter()
         done = 0 if begun is None else self._restore(begun)
         until = self.config.epochs if handover is None else handover.until or self.config.epochs
         for epoch in range(done + 1, until + 1):

@@ -1,6 +1,9 @@
 """A run that one worker begins and another ends is the run of one worker, to the last bit."""
 
+import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +18,7 @@ from ser.train.experiments.fit import fit
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data
 from ser.train.loop.handover import Handover, can_be_handed_over
-from ser.train.loop.trainer import train
+from ser.train.loop.trainer import Stack, train
 from ser.train.runs import costs, plan, scheduler
 from ser.workers.engine import Engine
 
@@ -60,6 +63,48 @@ def test_where_nothing_was_begun_a_run_is_trained_from_its_beginning(
     (whole,), (found,) = train(toy, config, [3]), train(toy, config, [3], handover=Handover(path, "me"))
     assert torch.equal(found.weights, whole.weights)
     assert found.curves == whole.curves
+
+
+def test_who_ends_a_run_waits_for_the_worker_that_began_it(
+    data: Callable[..., Data], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy, config = data(), make_config("linear", epochs=4)
+    (whole,) = train(toy, config, [3])
+    begun = Handover(tmp_path / "new" / "run.begun", "me", 2)
+    started, go, epochs = threading.Event(), threading.Event(), list[tuple[str, int]]()
+    real = Stack.train_epoch
+
+    def slow(stack: Stack, epoch: int) -> Any:
+        epochs.append((threading.current_thread().name, epoch))
+        if len(epochs) == 1:
+            started.set()
+            assert go.wait(30)
+        return real(stack, epoch)
+
+    monkeypatch.setattr(Stack, "train_epoch", slow)
+    first = threading.Thread(name="first", target=train, args=(toy, config, [3]), kwargs={"handover": begun})
+    with ThreadPoolExecutor(1, thread_name_prefix="second") as pool:
+        first.start()
+        assert started.wait(30)
+        second = pool.submit(train, toy, config, [3], handover=replace(begun, until=None))
+        with pytest.raises(FutureTimeout):
+            second.result(0.3)
+        go.set()
+        (ended,) = second.result(30)
+    first.join()
+    assert [(name[:6].rstrip("_"), epoch) for name, epoch in epochs] == [
+        ("first", 1),
+        ("first", 2),
+        ("second", 3),
+        ("second", 4),
+    ]
+    assert torch.equal(ended.weights, whole.weights)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["run.begun"]
+    (tmp_path / "new" / "run.lock").touch()  # of a worker that was killed
+    (ended,) = train(toy, config, [3], handover=replace(begun, until=None))
+    assert torch.equal(ended.weights, whole.weights)
+    replace(begun, until=None).end()
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_a_diverged_run_is_not_handed_over(data: Callable[..., Data], tmp_path: Path) -> None:
