@@ -28,7 +28,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Commands(Group):
-    """Commands found in the folder `ser/commands/`; a file's name is the command's name."""
+    """Commands by the names of the files in `ser/commands/`; or a file of one's own, `ser ./FILE.py`."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -40,7 +40,9 @@ class Commands(Group):
         return list(registry.names(COMMANDS))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in registry.names(COMMANDS):
+        if registry.names_part(COMMANDS, cmd_name):
+            cmd_name = registry.resolve(COMMANDS, cmd_name)
+        elif cmd_name not in registry.names(COMMANDS):
             return None
         command = registry.load(COMMANDS, cmd_name).command
         assert isinstance(command, click.Command)
@@ -96,7 +98,7 @@ def _line(error: Exception) -> str | None:
         if error.errno == errno.ENOSPC:
             return f"the disk is full{where}. What was done is kept: free some space and give the same command again."
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return f"may not write or read{where}: {error.strerror}. Choose another folder with --workspace."
+            return f"may not write or read{where}: {error.strerror}. Choose another folder, with --workspace or --output."
         return f"{error.strerror or error}{where}"
     if not accelerator.is_full(error):
         return None

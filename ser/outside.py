@@ -29,6 +29,10 @@ FORMS = "FILE.py:NAME, FILE.py or MODULE:NAME"
 _REFERENCE = re.compile(r"(?P<source>(?P<file>[^;#]+\.py)(?=:|$)|[A-Za-z_][\w.]*(?=:))(:(?P<attribute>[A-Za-z_]\w*))?")
 
 
+class OtherKindError(ConfigError):
+    """A file or module that the user named is of another kind than what was looked for."""
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """A part from outside.
@@ -178,6 +182,22 @@ def part(package: str, kind: str, group: str, name: str) -> Part | None:
     if name in offered(group):
         return _of_package(package, kind, group, name)
     return None
+
+
+def of_kind(package: str, kind: str, group: str) -> tuple[str, ...]:
+    """The names of the parts of a kind among those that the user named.
+
+    Raises:
+        ConfigError: one of these, of whatever kind, cannot be imported.
+    """
+    found = []
+    for name in _trusted():
+        try:
+            part(package, kind, group, name)
+        except OtherKindError:
+            continue
+        found.append(name)
+    return tuple(found)
 
 
 @cache
@@ -350,7 +370,7 @@ def _plugin(package: str, kind: str, shown: str, module: ModuleType, attribute: 
     missing = [name for name in (main, *needs) if name and name not in members]
     if missing:
         own = [name for name, value in members.items() if getattr(value, "__module__", "") == module.__name__]
-        raise ConfigError(
+        raise OtherKindError(
             f"{shown} lacks {', '.join(missing)}",
             expected=f"what a {kind} has: {', '.join(filter(None, (main, *needs)))}",
             found=", ".join(own) if own else None,
@@ -362,7 +382,7 @@ def _plugin(package: str, kind: str, shown: str, module: ModuleType, attribute: 
     )  # which may give an object of the class
     if base and not function and (not _derives(given, base) or any(_derives(given, other) for other in others)):
         but = f", and not from {' or '.join(other.partition(':')[2] for other in others)}" if others else ""
-        raise ConfigError(
+        raise OtherKindError(
             f"{shown} is of another kind",
             expected=f"a class derived from {base.replace(':', '.')}{but}",
             found=repr(given)[:80],

@@ -121,6 +121,16 @@ def kind(package: str) -> str:
     return constant(package, "KIND")
 
 
+def word(package: str) -> str:
+    """A kind in one word, as commands name it: its constant `WORD`, or else the first word of `KIND`."""
+    return constant(package, "WORD") or kind(package).split()[0]
+
+
+def named(package: str) -> tuple[str, ...]:
+    """The parts of a kind that the user named by file or module, of all kinds at once, as by `--part`; each is loaded."""
+    return outside.of_kind(package, kind(package), group(package))
+
+
 def group(package: str) -> str:
     """The group of entry points by which installed packages offer plugins of a kind, such as `ser.heads`."""
     return constant(package, "GROUP") or f"ser.{package.rsplit('.', 1)[-1]}"

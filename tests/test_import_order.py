@@ -35,7 +35,7 @@ ROWS = [
     {"evaluation", "export"},
     {"demo", "service", "checks"},
     {"commands"},
-    {"cli"},
+    {"cli", "starts"},
     {"__main__"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ROWS) for room in rooms}

@@ -1,9 +1,11 @@
 """Parts from outside: files and modules that the user names, and entry points; nothing that a file from elsewhere names."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import pickle
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 
 import ser
-from ser import outside, registry, starter
+from ser import demo, outside, registry, starter
 from ser.cli import main
 from ser.errors import ConfigError, SerError
 from ser.extract.encoder import load as load_encoder
@@ -25,10 +27,10 @@ from ser.extract.pipeline import _workers
 from ser.extract.utterances import Item
 from ser.metadata.targets import parse_target
 from ser.results.listing import list_results
-from ser.results.records.kinds import kinds, schemas
-from ser.results.studies import studies
+from ser.results.records.kinds import _kinds, _schemas
 from ser.results.verification.verify import verify
 from ser.workers.processes import in_order
+from ser.workspace import Workspace
 from tests.conftest import Maker, needs_installed
 
 HEADS, LOSSES, METHODS = "ser.train.heads", "ser.train.losses", "ser.train.adapt"
@@ -107,12 +109,11 @@ def _forget() -> None:
         outside._of_reference,
         outside._of_file,
         registry.names,
-        kinds,
-        schemas,
-        studies,
+        _kinds,
+        _schemas,
     ):
         cached.cache_clear()
-    for name in [n for n in sys.modules if n.startswith(("my_", "zz_", "ser_example"))]:
+    for name in [n for n in sys.modules if n.startswith(("my_", "zz_", "ser_example", "side_by_side"))]:
         del sys.modules[name]
 
 
@@ -213,16 +214,24 @@ def test_a_corpus_in_a_file_becomes_a_table(here: Path) -> None:
     assert list(ser.load_table("words", here).frame["emotion"]) == ["anger", "sadness"]
 
 
+KINDS_TO_START = {
+    *("head", "loss", "encoder", "corpus", "adaptation", "fewshot"),
+    *("target", "study", "picture", "format", "command"),
+}
+
+
 def test_a_file_to_start_from_works_at_once_and_is_the_neighbour_that_contributing_names(
     maker: Maker, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert set(starter.packages()) == {"head", "loss", "encoder", "corpus", "adaptation"}
+    assert set(starter.packages()) == KINDS_TO_START
     rows = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for kind, package in starter.packages().items():
         copied = registry.constant(package, "COPY")
-        assert f"/` | `{copied}.py`" in next(
-            r for r in rows.splitlines() if r.startswith(f"| {registry.kind(package)} |")
-        )
+        if not registry.has(package, copied):
+            assert importlib.util.find_spec(f"ser.starts.{copied}") is not None
+            continue
+        row = next(r for r in rows.splitlines() if r.startswith(f"| {registry.kind(package)} |"))
+        assert f"/` | `{copied}.py`" in row
         assert main(["new", kind, f"my_new_{kind}", "--output", "parts"]) == 0
         tried = capsys.readouterr().out.splitlines()[-1].strip()
         file = here / "parts" / f"my_new_{kind}.py"
@@ -246,6 +255,58 @@ def test_a_file_to_start_from_works_at_once_and_is_the_neighbour_that_contributi
     assert mine["pooled"] == theirs["pooled"]
 
 
+@pytest.fixture(scope="module")
+def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the corpora and stores of `ser demo`, but smaller, and settings that are quick."""
+    root = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("fit", "fewshot", "_shown"):
+            patch.setattr(demo, name, lambda *_, **__: None)
+        demo.run(Workspace(root), speakers=8, sentences=2, quiet=True, say=lambda _: None)
+    quick = {name: {"runs": 1, "epochs": 2, "jobs": 1} for name in ("fit", "fewshot", "adapt")}
+    quick["extract"] = {"jobs": 1}
+    (root / "ser.yaml").write_text(json.dumps(quick), encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS_TO_START))
+def test_what_ser_new_prints_works_at_once(
+    kind: str, demonstrated: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = here / "a space"
+    shutil.copytree(demonstrated, space)
+    monkeypatch.chdir(space)
+    name = f"my_new_{kind}"
+    assert main(["new", kind, name, "--output", "my parts"]) == 0
+    typed = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("    ser ")]
+    text = (space / "my parts" / f"{name}.py").read_text(encoding="utf-8")
+    for line in typed:
+        plain = line.replace(f"'./my parts/{name}.py'", f"./{name}.py")
+        assert line.startswith("ser check ") or f"    {plain}\n" in text
+        words = shlex.split(line)[1:]
+        if "DIR" in words:
+            words[words.index("DIR")] = str(registry.load("ser.metadata.corpora", "emovo").example(space / "tree"))
+        if words[0].endswith("my_new_study.py"):
+            words += ["--runs", "1", "--jobs", "1"]
+        assert main(words) == 0, line
+    said = capsys.readouterr().out
+    if kind == "target":
+        assert ser.load_table("demo-studio").ratings == [name]
+        assert '"my_new_target"' in next((space / "results").glob("fit-demo-studio-*my_new_target*.json")).read_text()
+    if kind == "study":
+        assert f"{name}-demo-studio" in said
+        (study,) = (space / "results").glob(f"{name}-*.json")
+        part = ["--part", f"my parts/{name}.py"]
+        assert main(["results", "verify", study.stem, *part]) == 0
+        assert main(["results", "report", study.stem, *part]) == 0
+        outside.distrust(name)
+        assert main(["results", "show", study.stem]) == 1
+        assert "is not a result of a known kind; expected schema" in capsys.readouterr().err
+    if kind in ("picture", "format"):
+        assert [file.name for file in (space / "results").glob(f"{name}.*") if file.suffix in (".png", ".md")]
+    assert len(typed) == {"fewshot": 1, "command": 1}.get(kind, 2)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -255,13 +316,14 @@ def test_a_file_to_start_from_works_at_once_and_is_the_neighbour_that_contributi
         ("my-head", "cannot be the name of a part"),
         ("class", "cannot be the name of a part"),
         ("../up", "cannot be the name of a part"),
+        ("MyTarget", "expected small letters"),
     ],
 )
 def test_a_file_to_start_from_has_a_name_of_its_own(
     name: str, words: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {file: file.read_bytes() for file in here.iterdir()}
-    assert main(["new", "head", name]) == 1
+    assert main(["new", "target" if name == "MyTarget" else "head", name]) == 1
     assert words in capsys.readouterr().err
     assert {file: file.read_bytes() for file in here.iterdir()} == before
 
@@ -407,8 +469,7 @@ def test_the_example_is_installed_and_its_parts_are_used(
     own.test_two_layers_read_all_stores()
     few = ser.fewshot("b", workspace=maker.space, methods="root_means", shots=2, runs=1, jobs=1)
     assert few["config"]["outside"][0]["name"] == "root_means"
-    parts_of = import_module("ser_example_parts")
-    both = parts_of.side_by_side("b", ["linear", "two_layers"], maker.space, runs=1, epochs=1, jobs=1)
+    both = import_module("side_by_side").make("b", ["linear", "two_layers"], maker.space, runs=1, epochs=1, jobs=1)
     assert [name for name, _ in both.record.members()] == ["linear", "two_layers"]
     assert set(both.to_frame()["of"]) >= {"linear", "two_layers"}
     lines, damaged = list_results(maker.space.results)
@@ -417,6 +478,13 @@ def test_the_example_is_installed_and_its_parts_are_used(
     verdict = verify(both.path, maker.space)
     assert (verdict.differences, verdict.missing) == ([], [])
     assert verdict.numbers > 20
+    again = ["--dataset", "b", "--head", "linear", "--runs", "1", "--jobs", "1", "--workspace", str(maker.space.root)]
+    assert main(["side_by_side", *again]) == 0  # the command of the package
+    written = (source / "side_by_side.py").read_text(encoding="utf-8")
+    commands = starter.commands("ser.results.studies", "side_by_side")
+    assert written == starter.source(
+        "ser.results.studies", "side_by_side", commands
+    )  # by `ser new`, again after a change
 
 
 def test_a_file_is_one_part_however_its_path_is_written_and_runs_once_for_all_its_kinds(here: Path) -> None:

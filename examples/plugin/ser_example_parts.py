@@ -1,9 +1,11 @@
-"""Parts for ser in a package of their own: pip install ./examples/plugin. See docs/extending.md."""
+"""Parts for ser in a package of their own: pip install ./examples/plugin. See docs/extending.md.
 
-import hashlib
+A kind of study and the command that makes it are in `side_by_side.py`, as `ser new study side_by_side` writes it.
+"""
+
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import soundfile
@@ -11,20 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import ser
 from ser.errors import CorpusError
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.options import EncoderOptions
-from ser.jsonfile import Model
 from ser.metadata.schema import Row
-from ser.results.blocks import Block, Table
-from ser.results.cells import main_head, score_cells, score_heads, with_interval
-from ser.results.records.model import Metrics
-from ser.results.result import Result
-from ser.results.stored.runs import write_record
-from ser.results.stored.study_experiments import Experiments
-from ser.results.stored.summary import opening
-from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 from ser.train.adapt._base import Adaptation, Side
 from ser.train.fewshot.methods._base import Answer, Rows, Task, nearest_centroid
 from ser.train.heads._base import Takes
@@ -133,79 +125,3 @@ class RootMeans:
     def learn(self, task: Task, shots: Rows, seeds: Sequence[int]) -> Answer:
         """Probabilities for the test rows from some labelled rows of the target."""
         return nearest_centroid(task, shots, lambda vectors: np.sign(vectors) * np.sqrt(np.abs(vectors)))
-
-
-class OfHead(Model, kw_only=True):
-    """The experiment of one head: its name, its record, from the study's folder, and its scores."""
-
-    name: str
-    experiment: str
-    record: str
-    validation: Metrics | None
-    test: Metrics
-    pooled: Metrics
-
-
-class SideBySide(StudyRecord, kw_only=True):
-    """Side by side: the same experiment with several heads. The first of those with the best validation score stands for it."""
-
-    schema: Literal["ser-example.side-by-side/1"] = "ser-example.side-by-side/1"
-    heads: list[OfHead]
-
-    def standing(self) -> Standing:
-        best = max(self.heads, key=lambda one: one.validation.main.mean if one.validation else 0)
-        return Standing.at(best.name, best.pooled, best.validation)
-
-    def members(self) -> list[tuple[str, str]]:
-        return [(one.name, one.record) for one in self.heads]
-
-    def lead(self) -> str:
-        said = (f"{one.name} {with_interval(one.pooled.main)}" for one in self.heads)
-        return f"{main_head(self.heads[0].pooled)} on {self.dataset}: {', '.join(said)}."
-
-    def blocks(self) -> list[Block]:
-        rows = [[one.name, *score_cells(one.pooled)] for one in self.heads]
-        return [Table("Scores of each head", ["head", *score_heads(self.heads[0].pooled)], rows, left=1)]
-
-    def parts(self) -> Parts:
-        for one in self.heads:
-            yield one.name, {"validation": one.validation, "test": one.test, "pooled": one.pooled}
-
-    def recomputed(self, experiments: Experiments) -> Recomputed:
-        frames = experiments.frames(self.heads)
-        for k, one in enumerate(self.heads):
-            yield from experiments.scores(f"$.heads[{k}]", one, frames.get(one.name))
-
-
-def side_by_side(dataset: str, heads: Sequence[str], workspace: Any, **options: Any) -> Result:
-    """Train each head as `ser.fit` does, and write the study beside their records."""
-    results = [ser.fit(dataset, workspace, head=head, **options) for head in heads]
-    records: list[Any] = [result.record for result in results]
-    config = {"heads": {head: record.config for head, record in zip(heads, records, strict=True)}}
-    name = f"side-by-side-{hashlib.sha256(repr(config).encode()).hexdigest()[:8]}"
-    path = results[0].path.with_name(f"{name}.json")
-    found = SideBySide(
-        **opening(
-            name,
-            f"side_by_side({dataset!r}, {list(heads)})",
-            config,
-            records[0].data,
-            list(dict.fromkeys(stamp for record in records for stamp in record.stamps)),
-            records[0].time.started,
-            sum(record.time.seconds for record in records),
-            records[0].environment.device,
-        ),
-        heads=[
-            OfHead(
-                name=head,
-                experiment=record.experiment,
-                record=f"{record.experiment}.json",
-                validation=record.validation,
-                test=record.test,
-                pooled=record.pooled,
-            )
-            for head, record in zip(heads, records, strict=True)
-        ],
-    )
-    write_record(path, found)
-    return Result.find(str(path), path.parent)

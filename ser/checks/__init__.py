@@ -47,7 +47,7 @@ def check(kind: str, name: str) -> Iterator[Tried]:
     Raises:
         ConfigError: there is no such part, or it lacks what every one of its kind has.
     """
-    package = next(package for known, package in registry.kinds().items() if known.split()[0] == kind)
+    package = next(package for package in registry.kinds().values() if registry.word(package) == kind)
     name = registry.resolve(package, name)
     registry.load(package, name)
     promises: Promises = {}

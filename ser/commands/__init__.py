@@ -4,3 +4,7 @@ Only `click` and light modules are imported at the top of a command's file; the 
 """
 
 KIND = "command"
+# What `ser new` copies, and how to see it at work, see `ser.starter`.
+COPY = "encoders"
+TRY = "ser ./NAME.py"
+NEEDS = ("command",)  # of a plugin from outside, see `ser.outside`

@@ -55,9 +55,8 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        known = self.list_commands(ctx)
-        if args and not args[0].startswith("-") and args[0] not in known:
-            ctx.fail(str(unknown("command", args[0], known)))
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            ctx.fail(str(unknown("command", args[0], self.list_commands(ctx))))
         return super().resolve_command(ctx, args)
 
 

@@ -5,7 +5,7 @@ from shlex import quote
 
 import click
 
-from ser import starter
+from ser import checks, starter
 from ser.commands._base import Command, Session
 from ser.commands._types import Folder
 
@@ -23,6 +23,10 @@ def command(session: Session, kind: str, name: str, output: Path) -> None:
     ser new head my_head
     """
     path, tried = starter.start(kind, name, output)
-    tried = tried.replace(f"./{path.name}", quote(f"{'' if path.is_absolute() else './'}{path}"))
-    session.say(f"{path}: its first lines say what to change. What it must be able to do, checked:")
-    session.say(f"\n    ser check {kind} {path}\n\nTo try it, in the workspace that ser demo leaves:\n\n    {tried}")
+    file = quote(f"{'' if path.is_absolute() else './'}{path}")
+    session.say(f"{path}: its first lines say what to change.")
+    if kind in checks.KINDS:
+        session.say(f"\nWhat it must be able to do, checked:\n\n    ser check {kind} {file}")
+    session.say("\nTo try it, in the workspace that ser demo leaves:\n")
+    for line in tried.splitlines():
+        session.say(f"    {line.replace(f'./{path.name}', file)}")

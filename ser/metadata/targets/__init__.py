@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KIND = "target"
+# What `ser new` copies, and how to see it at work in the workspace of `ser demo`, see `ser.starter`.
+COPY = "own_target"
+TRY = "ser ./NAME.py --dataset demo-studio && ser fit --dataset demo-studio --target NAME --protocol speaker --folds 4"
 NEEDS = ("LOSS", "SELECTION", "SELECTIONS", "UNUSED", "OUTPUT", "read")  # of a plugin from outside, see `ser.outside`
 TARGETS = "ser.metadata.targets"
 EMOTION, VOTES, LABELS, DIMENSIONS, MIXED = "emotion", "votes", "labels", "dimensions", "mixed"

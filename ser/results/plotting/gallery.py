@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ser.errors import ConfigError
-from ser.registry import load, names, summary, unknown
+from ser.registry import has, load, names, resolve, summary, unknown
 from ser.results.blocks import Picture, printable
 from ser.results.plotting.style import FORMATS, save
 from ser.results.stored_result import StoredResult
@@ -50,7 +50,7 @@ def plot_into(
     """Draw pictures of a result, and give each file as it is written.
 
     Args:
-        kinds: names of `ser.results.plotting.pictures`, or `all`: those that fit; None: the first that fits.
+        kinds: names of `ser.results.plotting.pictures`, own files, or `all`: those that fit; None: the first that fits.
         formats: of `png`, `svg`, `pdf`.
         output: a folder, or a file where there is one picture in one format; None: beside the result.
         metric: for the kinds that show one.
@@ -94,7 +94,8 @@ def wanted(result: StoredResult, given: Sequence[str] | None) -> list[str]:
     Raises:
         ConfigError: an unknown kind, or none fits.
     """
-    strange = [k for k in given or () if k not in (*names(PICTURES), ALL)]
+    given = None if given is None else [resolve(PICTURES, kind) for kind in given]
+    strange = [k for k in given or () if k != ALL and not has(PICTURES, k)]
     if strange:
         raise unknown("kind of picture", strange[0], [*names(PICTURES), ALL])
     if given and ALL not in given:

@@ -1,5 +1,6 @@
 """All kinds of record, by the `schema` that each record states; records are read from their files as objects of their kinds."""
 
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType, ValidationError, json
 
-from ser import registry
+from ser import outside, registry
 from ser.audit.record import AuditRecord
 from ser.errors import ConfigError
 from ser.jsonfile import AnyModel, Model, decode, read_limited
@@ -28,10 +29,16 @@ class Beginning(Struct):
     percentages: Raw | UnsetType = UNSET
 
 
-@cache
 def kinds() -> dict[str, type[Model]]:
-    """Kinds of record by the name that `ser results schema` gives them; those of studies are the files of `STUDIES`."""
-    studies = {name: registry.load(STUDIES, name).Study for name in registry.names(STUDIES)}
+    """Kinds of record by the name that `ser results schema` gives them; those of studies are plugins of `STUDIES`."""
+    return _kinds(os.environ.get(outside.VARIABLE, ""))
+
+
+@cache
+def _kinds(named: str) -> dict[str, type[Model]]:
+    """The kinds where the user has named these parts."""
+    names = (*registry.names(STUDIES), *registry.named(STUDIES))
+    studies = {name: registry.load(STUDIES, name).Study for name in names}
     return {
         "summary": Summary,
         "fewshot_summary": FewshotSummary,
@@ -51,10 +58,14 @@ def schema_of(model: type[Model]) -> str:
     return str(defaults["schema"])
 
 
-@cache
 def schemas() -> dict[str, type[Model]]:
     """Kinds of record by their `schema`; that of a summary is `Summary`, of a few-shot one too (see `model_of`)."""
-    return {schema_of(model): model for model in kinds().values() if model is not FewshotSummary}
+    return _schemas(os.environ.get(outside.VARIABLE, ""))
+
+
+@cache
+def _schemas(named: str) -> dict[str, type[Model]]:
+    return {schema_of(model): model for model in _kinds(named).values() if model is not FewshotSummary}
 
 
 def model_of(document: Mapping[str, Any]) -> type[Model]:

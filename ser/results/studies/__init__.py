@@ -4,7 +4,6 @@ A plugin has a class `Study(StudyRecord)`: the fields of its record, and the met
 """
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ser.results.blocks import Block
@@ -16,6 +15,10 @@ if TYPE_CHECKING:
     from ser.results.stored.study_experiments import Experiments
 
 KIND = "kind of study"
+WORD = "study"
+# What `ser new` copies, and how to see it at work in the workspace of `ser demo`, see `ser.starter`.
+COPY = "own_study"
+TRY = "ser ./NAME.py DEMO --head linear --head mlp && ser results list --kind study --part ./NAME.py"
 CLASS, BASE = "Study", "ser.results.studies:StudyRecord"  # of a plugin from outside, see `ser.outside`
 Parts = Iterator[
     tuple[str, Mapping[str, Metrics | None]]
@@ -99,7 +102,6 @@ class StudyRecord(Opening, kw_only=True):
         return None
 
 
-@cache
 def studies() -> dict[str, type[StudyRecord]]:
     """Records of studies by their `schema`."""
     return {schema_of(model): model for model in kinds().values() if issubclass(model, StudyRecord)}

@@ -3,6 +3,6 @@
 KIND = "head"
 # What `ser new` copies, and how to see it at work in the workspace of `ser demo`, see `ser.starter`.
 COPY = "linear"
-TRY = "ser fit --dataset demo-studio --scheme 6 --protocol speaker --folds 4 --head ./NAME.py"
+TRY = "ser fit DEMO --head ./NAME.py"
 CLASS, BASE = "Head", "torch.nn:Module"  # of a plugin from outside, see `ser.outside`
 OTHERS = ("ser.train.losses._base:Term", "ser.train.adapt._base:Adaptation")  # modules too, but no heads

@@ -5,7 +5,7 @@ from ser import outside, registry
 KIND = "loss"
 # What `ser new` copies, and how to see it at work in the workspace of `ser demo`, see `ser.starter`.
 COPY = "cross_entropy"
-TRY = "ser fit --dataset demo-studio --scheme 6 --protocol speaker --folds 4 --loss ./NAME.py"
+TRY = "ser fit DEMO --loss ./NAME.py"
 CLASS, BASE = "Loss", "ser.train.losses._base:Term"  # of a plugin from outside, see `ser.outside`
 
 
