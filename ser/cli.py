@@ -98,7 +98,9 @@ def _line(error: Exception) -> str | None:
         if error.errno == errno.ENOSPC:
             return f"the disk is full{where}. What was done is kept: free some space and give the same command again."
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return f"may not write or read{where}: {error.strerror}. Choose another folder, with --workspace or --output."
+            return (
+                f"may not write or read{where}: {error.strerror}. Choose another folder, with --workspace or --output."
+            )
         return f"{error.strerror or error}{where}"
     if not accelerator.is_full(error):
         return None

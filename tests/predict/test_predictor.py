@@ -24,6 +24,7 @@ from ser.predict.inputs import audio_files
 from ser.predict.pictures import draw, spectrogram
 from ser.predict.predictions import form_notes, is_beyond_chance, long_note, novelty_note, telephone_note
 from ser.predict.recordings import Recording
+from ser.results.records.find import find_heads
 from ser.results.records.kinds import read_summary
 from ser.train.checkpoint import head_facts, load_head
 from ser.train.head_file import AudioForm
@@ -449,3 +450,9 @@ def test_a_tone_is_where_it_sounds_in_the_spectrogram() -> None:
     assert band / (len(decibels) - 1) * highest == pytest.approx(2000, abs=50)
     assert frame / decibels.shape[1] * seconds > 0.5
     assert decibels[:, : decibels.shape[1] // 3].max() < -70
+
+
+def test_a_folder_of_heads_is_a_model_and_an_empty_one_is_none(model: Path, tmp_path: Path) -> None:
+    assert find_heads(str(model.parent), tmp_path) == sorted(model.parent.glob("*.safetensors"))
+    with pytest.raises(ConfigError, match=r"the folder .* holds no model; expected config.json, as ser export folder"):
+        find_heads(str(tmp_path), tmp_path)

@@ -99,11 +99,21 @@ def find_heads(model: str, folder: Path) -> list[Path]:
     other = kind_of(model) not in ("nothing", "a folder") and not model.endswith(".json")
     if model.endswith(HEAD) or other:
         return [Path(model)]
-    summary = find_summary(model, folder)
-    heads = sorted(summary.with_suffix("").glob(f"*{HEAD}"))
+    try:
+        of = find_summary(model, folder).with_suffix("")
+    except ConfigError:
+        of = Path(model)
+        if not of.is_dir():
+            raise
+        if not any(of.glob(f"*{HEAD}")):
+            raise ConfigError(
+                f"the folder {model} holds no model",
+                expected=f"{CONFIG}, as ser export folder writes it, or heads of ser fit --save, or an experiment's name",
+            ) from None
+    heads = sorted(of.glob(f"*{HEAD}"))
     heads = [file for file in heads if is_final(file)] or heads
     if not heads:
-        raise ConfigError(f"{summary.stem} saved no head", action="Give the command of its record again, with --save.")
+        raise ConfigError(f"{of.name} saved no head", action="Give the command of its record again, with --save.")
     return heads
 
 
