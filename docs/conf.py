@@ -137,7 +137,7 @@ def language_of(block: str) -> str:
 
 
 def _accessible(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """What the theme leaves out: levels of the headings of the navigation, and the keyboard for blocks that scroll."""
+    """Add what the theme leaves out: levels of the headings of the navigation, and the keyboard for blocks that scroll."""
     body = context.get("body", "").replace("<pre>", '<pre tabindex="0">')
     body = body.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
     # Between a parameter and its text, as smart quotes would have it.

@@ -212,7 +212,7 @@ def _kind_page(kind: str) -> str:
 
 
 def _facts(kind: str, name: str, module: Any) -> str:
-    """What a page says of one plugin: its description as the command line prints it, or its docstring, and its options."""
+    """The facts of one plugin on a page: its description as the command line prints it, or its docstring, and its options."""
     if kind in ("corpus", "encoder"):
         describing = import_module("ser.metadata.corpus" if kind == "corpus" else "ser.extract.catalogue")
         return "\n".join(["```text", *describing.description(name), "```\n"])

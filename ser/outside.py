@@ -96,7 +96,7 @@ def trust(reference: str) -> str:
         The name that records have for it.
 
     Raises:
-        ConfigError: it is no reference, or another file's part of the same name has been allowed.
+        ConfigError: it is not a reference, or another file's part of the same name has been allowed.
     """
     name, reference, known = name_of(reference), _absolute(reference), _trusted()
     if name in known and known[name][0] != reference:

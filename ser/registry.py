@@ -76,7 +76,7 @@ def resolve(package: str, text: str) -> str:
 
 
 def facts_of_parts(package: str, *given: str) -> list[dict[str, Any]]:
-    """What records say of each plugin from outside among these: kind, name, module, package, version, SHA-256 of its source."""
+    """The facts that records have of each of these that is from outside: kind, name, module, package, version, SHA-256."""
     parts = [_outside(package, name) for name in given if name not in _own(package)]
     return [part.facts for part in parts if part is not None]
 
@@ -103,7 +103,7 @@ def load(package: str, name: str) -> ModuleType:
         return part.plugin
     if outside.is_reference(name):
         raise ConfigError(
-            f"{kind(package)} {name} is from outside of ser, and nobody has named it here",
+            f"{kind(package)} {name} is from outside of ser, and has not been named here",
             action=f"Name it with --part {name}, or its file with --part FOLDER/{name.replace(':', '.py:')}; "
             f'in Python: ser.trust("{name}").',
         )

@@ -32,10 +32,10 @@ torch.set_num_threads(1)
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # No test is of a power cut, and what a killed process had written stays: to wait for the disk is a tenth of the clock.
-# `fstat` refuses what is no open file, as `fsync` does. Processes that tests start have the real one.
+# `fstat` refuses what is not an open file, as `fsync` does. Processes that tests start have the real one.
 os.fsync = os.fstat  # type: ignore[assignment]
 os.environ["COLUMNS"] = "80"  # the width where there is no terminal, as in CI
-# The same examples in every run of the suite: a change that is tested is judged by itself. A longer fuzz draws anew.
+# The same examples in every run of the suite: a change that is tested is judged by itself. A longer fuzz draws others.
 settings.register_profile("suite", derandomize="SER_FUZZ_EXAMPLES" not in os.environ)
 settings.load_profile("suite")
 # A shell without job control starts what it runs in the background with SIGINT ignored, and children inherit that: the

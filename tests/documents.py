@@ -115,7 +115,7 @@ class Reader:
 
     Attributes:
         corpora: the folder of each dataset, for `--root DIR`.
-        names: what is put in the place of the words in capitals, by word.
+        names: what is put in place of the words in capitals, by word.
         variables: what snippets find, and leave.
     """
 

@@ -186,7 +186,7 @@ def test_a_saved_head_never_imports_what_it_names(maker: Maker, here: Path, caps
     assert "needs head my_head:Mine, which is from outside of ser; expected my_head.py, SHA-256" in said
     assert "--part FOLDER/my_head.py:Mine" in said
     assert not (here / "was-run").exists()
-    with pytest.raises(ConfigError, match="is from outside of ser, and nobody has named it here"):
+    with pytest.raises(ConfigError, match="is from outside of ser, and has not been named here"):
         registry.load(HEADS, "my_head:Mine")
     assert not (here / "was-run").exists()
     saved = __import__("ser.train.checkpoint", fromlist=["load_head"]).load_head

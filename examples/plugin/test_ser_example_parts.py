@@ -1,4 +1,4 @@
-"""What the parts promise, and what each of them is: pytest, where ser and this package are installed."""
+"""Tests of what the parts promise, and of what each of them is: pytest, where ser and this package are installed."""
 
 import numpy as np
 import pytest

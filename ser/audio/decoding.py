@@ -239,7 +239,7 @@ def _completed(path: Path) -> io.BytesIO | None:
 def _refuse_more(path: Path, file: IO[bytes], end: int, declared: int, tenth: int) -> None:
     """Refuse audio behind the declared end of the audio, of which libsndfile reads nothing and says nothing.
 
-    Other chunks, tags of music players and padding with zeros are no audio, nor are a few stray bytes.
+    Other chunks, tags of music players and padding with zeros are not audio, nor are a few stray bytes.
 
     Args:
         end: the first byte behind the declared audio.

@@ -28,7 +28,7 @@ class Tried(NamedTuple):
 
 
 class BrokenPromise(AssertionError):
-    """What was expected of a part, and what it did."""
+    """A promise that a part does not keep: what was expected of it, and what it did."""
 
 
 def hold(true: object, fault: str) -> None:

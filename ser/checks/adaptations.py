@@ -39,7 +39,7 @@ def promises(name: str) -> Promises:
 
 
 def reaches_the_embedding(name: str) -> None:
-    """What aligns nothing has no gradient."""
+    """Check that the method has a gradient: without one it aligns nothing."""
     source, target = views()
     both = [side.embedding.requires_grad_() for side in (source, target)]
     loss = stacked(name)(source, target, 0.5).sum()

@@ -1,4 +1,4 @@
-"""What losses and methods of adaptation promise alike: a number for each run, whatever runs are beside it."""
+"""The promise that losses and methods of adaptation share: a number for each run, whatever runs are beside it."""
 
 from collections.abc import Callable
 from typing import TypeVar

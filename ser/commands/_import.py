@@ -14,7 +14,7 @@ from ser.commands._types import Items
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--dataset", required=True, help="Dataset whose table has the utterances.")
 @record_options("system")
-@click.option("--name", help="Of the system, in the place of a head's.  [default: the file's name]")
+@click.option("--name", help="Of the system, in place of a head's.  [default: the file's name]")
 @click.option(
     "--system", default="", metavar="TEXT", help="What it is; a model of ser encoders is stamped by what it has seen."
 )

@@ -78,7 +78,7 @@ def record_options(system: str) -> Callable[[Callable[..., Any]], Callable[..., 
     Args:
         system: what gives the labels, in the help.
     """
-    words = f"What a label of the {system} stands for; nothing after = is no class. Or a YAML or JSON file. May be repeated."
+    words = f"What a label of the {system} stands for; nothing after = means no class. Or a YAML or JSON file. May be repeated."
     named = option_fields()
     return _added(
         [

@@ -73,7 +73,7 @@ def onnx(
     weights: Path | None,
     encoders: dict[str, str] | None,
 ) -> None:
-    """Write a model in ONNX: from the waveform to probabilities, or from features where the encoder is no graph.
+    """Write a model in ONNX: from the waveform to probabilities, or from features if the encoder cannot be a graph.
 
     MODEL is an experiment of ser fit --save, the file of one head, or a folder of ser export folder. The graph is checked: what
     onnxruntime answers is within 0.0001 of what PyTorch does, or nothing is written.

@@ -107,7 +107,7 @@ class EvaluatedModel:
 
     @property
     def learns(self) -> Target:
-        """What the heads learned."""
+        """The target that the heads learned."""
         found = self.first_facts.learns if self.summary is None else self.summary.data.get("learns")
         return parse_target(found) if isinstance(found, str) else ONE_CLASS
 

@@ -104,7 +104,7 @@ def _filled(head: nn.Module, weights: Tensor) -> nn.Module:
 
 
 def refuse(head: SavedHead) -> None:
-    """Refuse heads that are no graph of one utterance's features.
+    """Refuse heads that are not a graph of one utterance's features.
 
     Raises:
         ConfigError: a classifier of scikit-learn, a head on dialogues, or one that needs the statistics of other recordings.

@@ -134,7 +134,7 @@ def locate_model(
 
 
 def _whole(found: ModelFiles, needs: Needs) -> ModelFiles:
-    """The files, none of which is a pointer that a clone without Git LFS leaves in the place of a large one.
+    """The files, none of which is a pointer that a clone without Git LFS leaves in place of a large one.
 
     Files that are not read may be pointers: `git lfs pull --include` fetches one format of the weights.
 
@@ -193,7 +193,7 @@ def _parts(index: Path) -> list[str]:
     try:
         names = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise EncoderError(f"{index} is no index of weights", expected="a weight_map", found=error) from None
+        raise EncoderError(f"{index} is not an index of weights", expected="a weight_map", found=error) from None
     lacking = [name for name in names if not (index.parent / name).is_file()]
     if lacking:
         raise EncoderError(

@@ -130,7 +130,7 @@ class AudioClassifier(Classifier):
         made_for = [str(word) for word in model_config(found).get("architectures") or []]
         if made_for and not any(word.endswith("Classification") for word in made_for):
             raise EncoderError(
-                f"{found.model} is no classifier",
+                f"{found.model} is not a classifier",
                 expected="a classifier of audio that chooses one of its labels",
                 found=f"a model that was made as {', '.join(made_for)}",
                 action="As an encoder: ser extract --audio.",
@@ -179,7 +179,7 @@ def _named_as_classifier(classifier: Classifier, name: ModelName) -> None:
     """
     labels = classifier.labels
     if len(labels) < 2 or len(set(labels)) < len(labels):
-        raise EncoderError(f"{name.model} is no classifier", expected="two labels or more, each once", found=labels)
+        raise EncoderError(f"{name.model} is not a classifier", expected="two labels or more, each once", found=labels)
     classifier.name = f"{name.short}{CLASSES}"
     classifier.dim = len(labels)
     classifier.identity = {**classifier.identity, "plugin": "classifier", "labels": list(labels)}

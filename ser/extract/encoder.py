@@ -173,7 +173,7 @@ def find(name: str, modality: str | None = None) -> ModuleType:
 
 
 def _funasr_class(config: Path) -> str | None:
-    """The class that a folder of funasr's layout is of; None where it is no such folder."""
+    """The class that a folder of funasr's layout is of; None if it is not such a folder."""
     try:
         found = re.search(r"^model:\s*(\w+)", config.read_text(encoding="utf-8"), flags=re.MULTILINE)
     except (OSError, ValueError):

@@ -68,7 +68,7 @@ class ExtractionPart(slurm.Again):
     quiet: bool = True
 
     def __call__(self) -> list[ExtractionReport]:
-        """Extract, and report each store. A part whose utterances all fail is no error: the whole is tried at the end."""
+        """Extract, and report each store. A part whose utterances all fail is not an error: the whole is tried at the end."""
         say: Callable[[str], None] = (lambda _: None) if self.quiet else _print
         try:
             found = extract_dataset(self.dataset, self.root, self.request, self.workspace, self.quiet, say, {})

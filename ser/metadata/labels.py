@@ -68,7 +68,7 @@ def from_word(word: str) -> str:
 
 
 def is_strange(word: str) -> bool:
-    """True for a word that is no known emotion, nor a word for others."""
+    """True for a word that is neither a known emotion nor a word for others."""
     return from_word(word) == "other" and word.lower() not in SYNONYMS["other"]
 
 
@@ -137,7 +137,7 @@ class Scheme:
         return by_label.fillna(by_emotion).fillna("")
 
     def strangers(self, frame: "pd.DataFrame") -> list[str]:
-        """Words of the scheme that are no canonical emotion and that no row has: misspelt, or labels of another corpus."""
+        """Words of the scheme that are not canonical emotions and that no row has: misspelt, or labels of another corpus."""
         return sorted(set(self.mapping) - {*CANONICAL, *frame["label"], *frame["emotion"]})
 
 

@@ -19,7 +19,7 @@ from ser.optional import need
 # command collects it (`ser.metadata.build`); elsewhere Python prints it on standard error.
 LOG = logging.getLogger("ser.metadata")
 
-# Windows-1252 bytes that were taken for Latin-1: U+0080..U+009F are no characters of any text.
+# Windows-1252 bytes that were taken for Latin-1: U+0080..U+009F do not occur in any text.
 _WINDOWS = {
     code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
 }

@@ -291,7 +291,7 @@ def from_csv(content: bytes, what: str) -> dict[str, list[str]]:
     Raises:
         CorpusError: it is not CSV in UTF-8, two columns have one name, or a row is of another length than the header.
     """
-    csv.field_size_limit(2**31 - 1)  # one long transcript is no damage
+    csv.field_size_limit(2**31 - 1)  # one long transcript is not damage
     try:
         content.decode(
             "utf-8-sig"

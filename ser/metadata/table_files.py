@@ -44,14 +44,14 @@ def read_delimited(path: Path) -> tuple[list[RawRow], Path]:
     the header.
 
     Raises:
-        CorpusError: it is no such file, two columns have one name, or a row is longer or shorter than the header.
+        CorpusError: it is not such a file, two columns have one name, or a row is longer or shorter than the header.
     """
     text = read_text(path)
     given = re.match(r'"?sep=(.)"?\r?\n', text, re.IGNORECASE)
     text = text[given.end() :] if given else text
     first = re.sub(r'"[^"]*"', "", next((line for line in text.split("\n") if line.strip()), ""))
     delimiter = given[1] if given else max(_DELIMITERS, key=first.count)
-    csv.field_size_limit(2**31 - 1)  # one long transcript is no damage
+    csv.field_size_limit(2**31 - 1)  # one long transcript is not damage
     # As bytes, which are read piece by piece: StringIO takes four for each character.
     stream = io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline="")
     del text
@@ -74,7 +74,7 @@ def read_excel(path: Path) -> tuple[list[RawRow], Path]:
     """Rows of the first sheet of an Excel file (.xlsx) that has any. Needs the package openpyxl.
 
     Raises:
-        CorpusError: the package is not installed, it is no such file, or as of `read_delimited`.
+        CorpusError: the package is not installed, it is not such a file, or as of `read_delimited`.
     """
     package = optional("openpyxl", "xlsx")
     try:

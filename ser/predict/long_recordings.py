@@ -202,7 +202,7 @@ def _kept(stream: Stream) -> Iterator[Opened]:
 
 
 def turns_of(diarizer: Diarizer | None, opened: Opened, options: TimelineOptions) -> Turns | None:
-    """Who speaks when, where speakers are told apart: the recording is read once for that, and again for the answers."""
+    """The turns of the speakers, if they are told apart: the recording is read once for that, and again for the answers."""
     if diarizer is None:
         return None
     with opened() as stream:

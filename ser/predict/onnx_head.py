@@ -154,7 +154,7 @@ def load_onnx(path: Path) -> OnnxHead:
     """Read a model in ONNX.
 
     Raises:
-        ConfigError: it is missing, is no such model, or has no facts of ser.
+        ConfigError: it is missing, is not such a model, or has no facts of ser.
         EncoderError: onnxruntime is not installed.
     """
     need("onnxruntime", "onnx", kind=EncoderError)

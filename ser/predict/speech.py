@@ -1,4 +1,4 @@
-"""Where somebody speaks in a recording: a detector of speech, step by step."""
+"""The parts of a recording in which somebody speaks: a detector of speech, step by step."""
 
 import math
 from typing import Any

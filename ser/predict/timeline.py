@@ -50,7 +50,7 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TimelineOptions:
-    """How a long recording is heard, and how the answer is written.
+    """Options of how a long recording is heard, and of how the answer is written.
 
     Attributes:
         window: s that the head hears at once.

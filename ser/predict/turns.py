@@ -1,4 +1,4 @@
-"""Who speaks when in a long recording: windows of speech, embedded by an encoder of speakers, in clusters.
+"""Turns of speakers in a long recording: windows of speech, embedded by an encoder of speakers, in clusters.
 
 The encoder and the windows of 1.5 s every 0.75 s are those of 3D-Speaker (arXiv:2403.19971). A window has one speaker: where
 two speak at once, one of them is heard.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # the terminal does without matplotlib
 
-# C0 but for tab and line feed, DEL and C1 (ESC, BEL ...), halves of surrogate pairs, and the two that are no characters in XML.
+# C0 except tab and line feed, DEL and C1 (ESC, BEL ...), halves of surrogate pairs, and the two that are not characters in XML.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 

@@ -63,7 +63,7 @@ def interval(values: Sequence[float] | None) -> str:
 
 
 def runs_interval(metric: Described | None) -> Interval:
-    """The interval over runs; None under `FEW_RUNS`, and where all runs are equal: its width of 0 is no certainty."""
+    """The interval over runs; None under `FEW_RUNS`, and where all runs are equal: its width of 0 does not mean certainty."""
     return metric.ci_95 if metric is not None and metric.n >= FEW_RUNS and len(set(metric.values)) > 1 else None
 
 

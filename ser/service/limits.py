@@ -11,12 +11,12 @@ MOST_CLIENTS = 10_000  # that the rate is counted of
 
 @dataclass(frozen=True)
 class ServiceLimits:
-    """What the service accepts, and from whom.
+    """Limits of what the service accepts, and from whom.
 
     Attributes:
         bytes: of an upload.
         seconds: of a recording.
-        rate: predictions a minute and client; 0 is any number.
+        rate: predictions per minute and client; 0 is any number.
         token: the word that a client must know; "" is none.
         cors: origins whose pages may ask, as `https://example.org`; () is none but the service's own page.
     """

@@ -1,4 +1,4 @@
-"""Who speaks and how: speakers, emotions and recording conditions as numbers.
+"""Voices: speakers, emotions and recording conditions as numbers.
 
 The directions in which an emotion moves pitch, energy, tempo and voice quality are those of Scherer (1986, Psychological
 Bulletin 99, 143-165; 2003, Speech Communication 40, 227-256) and of Juslin & Laukka (2003, Psychological Bulletin 129,

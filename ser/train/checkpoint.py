@@ -193,7 +193,7 @@ class SavedHead:
         turns: Turn | None = None,
         speakers: NDArray[np.object_] | None = None,
     ) -> tuple[Floats, Floats | None]:
-        """What `probabilities` gives, and what `novelty` does: None of a head that does not know it."""
+        """The results of `probabilities` and of `novelty`; None for the latter if the head does not know it."""
         shares = self.probabilities(blocks, device, turns=turns, speakers=speakers)
         return shares, self.novelty(blocks) if self.knows_novelty else None
 

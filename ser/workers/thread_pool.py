@@ -19,7 +19,7 @@ class GivenUp(BaseException):
 
 
 class _Own(threading.local):
-    """The end of the work that a thread has a part in; None in a thread that is no worker."""
+    """The end of the work that a thread has a part in; None in a thread that is not a worker."""
 
     ended: threading.Event | None = None
 

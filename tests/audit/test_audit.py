@@ -228,7 +228,7 @@ def test_encoders_that_have_seen_the_corpus() -> None:
 
 # --- agreement ---
 
-# Krippendorff (2011), section C: four observers, twelve units, five values; 0 is no vote. He gives 0.743 for nominal data.
+# Krippendorff (2011), section C: four observers, twelve units, five values; 0: no vote. He gives 0.743 for nominal data.
 RELIABILITY = np.array(
     [
         [1, 2, 3, 3, 2, 1, 4, 1, 2, 0, 0, 0],

@@ -383,7 +383,7 @@ def test_a_clean_audit_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixture
     results = tmp_path / "results"
     first, second = (json.loads((results / f"audit-toy-{p}.json").read_text()) for p in ("speaker", "file"))
     assert first["folds"] == second["folds"]
-    assert main(["results", "list", "--workspace", str(tmp_path)]) == 0  # audits are no results, and no damaged ones
+    assert main(["results", "list", "--workspace", str(tmp_path)]) == 0  # audits are not results, nor damaged ones
 
 
 def test_the_command_makes_the_table_where_there_is_none(tmp_path: Path) -> None:

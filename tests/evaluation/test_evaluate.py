@@ -292,7 +292,7 @@ def test_a_transfers_head_is_tested_on_the_target_and_never_on_the_source(space:
     assert record["temperature"]["corpora"] == ["a"]
     other = evaluated(space, "moved", dataset="c", calibrate=True)
     assert "validation predictions of a, not of c" in other["notes"][0]
-    assert other["scores"]["UA"]["n"] == 2  # one head a run serves all folds
+    assert other["scores"]["UA"]["n"] == 2  # one head for each run serves all folds
     assert {v["fold"] for v in other["temperature"]["values"]} == {"source"}
 
 

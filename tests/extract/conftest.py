@@ -13,7 +13,7 @@ from ser.extract.encoder import ENCODERS
 
 @pytest.fixture(scope="session")
 def models() -> ModuleType:
-    """The builders of `models.py`. (Test folders are no packages, so it cannot be imported by name.)"""
+    """The builders of `models.py`. (Test folders are not packages, so it cannot be imported by name.)"""
     spec = importlib.util.spec_from_file_location("ser_test_models", Path(__file__).with_name("models.py"))
     assert spec is not None
     assert spec.loader is not None

@@ -140,7 +140,7 @@ def test_a_git_lfs_pointer_in_the_place_of_weights_is_called_so(
 
 
 def test_a_pointer_that_is_not_read_does_no_harm(tiny: Tiny, tmp_path: Path) -> None:
-    """`git lfs pull --include model.safetensors` leaves pointers in the place of the other formats."""
+    """`git lfs pull --include model.safetensors` leaves pointers in place of the other formats."""
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"
     folder = tmp_path / "of mine"
     shutil.copytree(tiny("bert"), folder)
@@ -175,7 +175,7 @@ def test_weights_in_several_files(tiny: Tiny, tmp_path: Path, model: str) -> Non
         base.load(str(folder), modality, EncoderOptions())
     for text in ("{", "[]", '{"weight_map": 3}'):
         index.write_text(text)
-        with pytest.raises(EncoderError, match=r"index.json is no index of weights; expected a weight_map"):
+        with pytest.raises(EncoderError, match=r"index.json is not an index of weights; expected a weight_map"):
             base.load(str(folder), modality, EncoderOptions())
 
 

@@ -1,4 +1,4 @@
-"""Making a table: durations from headers, files that are no audio, and what is told."""
+"""Making a table: durations from headers, files that are not audio, and what the user is told."""
 
 import logging
 import os

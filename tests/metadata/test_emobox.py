@@ -87,7 +87,7 @@ def test_folds_reach_the_protocol(tmp_path: Path, form: str) -> None:
             chosen = [r for r, s in zip(rows, speakers, strict=True) if (s == f"S{fold - 1}") == (part == "test")]
             json_lines(file.parent / form.format(fold, part, fold), chosen)
     table = table_of(file, tmp_path / "w", "emovo")
-    assert table.frame["split"].eq("").all()  # several folds are no split
+    assert table.frame["split"].eq("").all()  # several folds are not a split
     folds = make_folds("emobox", table, table.frame, np.arange(24) % 2)
     assert [f.name for f in folds] == ["1", "2", "3", "4"]
     for number, fold in enumerate(folds):

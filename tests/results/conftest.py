@@ -35,7 +35,7 @@ def simulate(
     splits: Sequence[str] = ("validation", "test"),
     seed: int = 0,
 ) -> pd.DataFrame:
-    """A frame of predictions: speakers are dealt to the folds; each fold's neighbour is its validation part."""
+    """A frame of predictions: speakers are distributed over the folds; each fold's neighbour is its validation part."""
     random = np.random.default_rng(seed)
     names = [f"s{i:02d}" for i in range(speakers)]
     truth = random.integers(0, len(classes), (speakers, a_speaker))

@@ -47,7 +47,7 @@ def test_an_exact_p_value_is_scipys(metric: str, shift: int) -> None:
 
 @pytest.mark.parametrize("metric", ["UA", "WA"])
 def test_draws_of_what_each_model_adds_are_those_of_whole_counts(metric: str) -> None:
-    """Counts that are no integers are added up before they are scored: the longer way to the same p."""
+    """Counts that are not integers are added up before they are scored: the longer way to the same p."""
     random = np.random.default_rng(4)
     truth = random.multinomial(20, [0.5, 0.3, 0.2, 0.0], size=14)[
         :, None
@@ -78,7 +78,7 @@ def test_a_drawn_p_value_is_near_the_exact_one_and_never_0() -> None:
 
 
 @pytest.mark.parametrize("shift", [0, 2, 5])
-def test_models_dealt_anew_give_scipys_p_value(shift: int) -> None:
+def test_exchanged_models_give_scipys_p_value(shift: int) -> None:
     random = np.random.default_rng(shift)
     a, b = random.integers(5, 16, (2, 1, 5))
     a = a + shift

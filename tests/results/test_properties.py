@@ -20,7 +20,7 @@ GENDER = {"s0": "female", "s1": "male", "s2": "female", "s3": "male", "s4": "mal
 
 @st.composite
 def frames(draw: Any) -> pd.DataFrame:
-    """Predictions of 1 to 3 runs on 1 to 3 folds; a few speakers a fold; any labels, right or wrong, classes may lack."""
+    """Predictions of 1 to 3 runs on 1 to 3 folds; a few speakers in each; any labels, right or wrong, classes may lack."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     runs, folds, known = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(2, 4))
     rows = []

@@ -18,7 +18,7 @@ from ser.results.records.gaps import Difference, GenderDifference, Genders
 @pytest.mark.parametrize(
     ("value", "ci_95", "both", "passed", "sure"),
     [
-        (0.02, (-0.3, 0.04), False, True, True),  # a gain in a condition is no fault
+        (0.02, (-0.3, 0.04), False, True, True),  # a gain in a condition is not a fault
         (0.02, (-0.3, 0.04), True, True, False),  # between groups it is one
         (0.02, (-0.04, 0.06), False, True, False),
         (0.05, (0.01, 0.05), False, True, True),

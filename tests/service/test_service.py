@@ -572,7 +572,7 @@ def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
         loads = re.findall(
             r"""(?:src|href)=["'](?!page|openapi|data:,|#)|@import|url\(|\bimport\b|//[\w-]+\.""", answer.text
         )
-        # The name of SVG is no address, and this computer's stands in a message.
+        # The name of SVG is not an address, and this computer's stands in a message.
         assert set(loads) <= ({"//www.", "//127."} if path == "/page.js" else set())
     page = client.get("/").text
     assert 'lang="en"' in page

@@ -38,7 +38,7 @@ def import_predictions(
         file: CSV, TSV, Excel or JSON lines, see `ser.evaluation.systems.answers`.
         dataset: a table of the workspace.
         scheme, protocol, folds: as of `ser fit`.
-        name: of the system, in the place of a head's; None takes the file's.
+        name: of the system, in place of a head's; None takes the file's.
         system: what it is, in words; a model that the ledger knows is stamped by what it has seen.
         labels: label of the system -> class, emotion, or None for no class.
         missing: test utterances without a prediction: `error`, `drop`, or the class that they count as.

@@ -77,7 +77,7 @@ def map_labels(
             found[word] = name
     if strange:
         raise ConfigError(
-            f"labels of the system that are no emotion known here: {few(map(repr, strange))}",
+            f"labels of the system that are not emotions known here: {few(map(repr, strange))}",
             expected=f"classes of scheme {scheme.name} ({', '.join(classes)}), or usual words for emotions",
             action=f"Say what they stand for: --map '{strange[0]}=CLASS', or '{strange[0]}=' for no class; or --map FILE.yaml.",
         )

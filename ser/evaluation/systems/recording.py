@@ -41,7 +41,7 @@ class System:
 
     Attributes:
         word: of the record's name: `import`, `classify`.
-        name: of the system, in the place of a head's.
+        name: of the system, in place of a head's.
         facts: of the record's `data` and configuration: what decides the answers.
         stamps: sentences that its record must carry.
     """
@@ -177,7 +177,7 @@ def _without(
     where: str,
     why: str,
 ) -> tuple[SplitData, list[str]]:
-    """The data with utterances without a prediction dealt with as the options say, and the sentences on that."""
+    """The data, with utterances without a prediction treated as the options say, and the sentences on that."""
     ids = setup.data.frame["utterance_id"].to_numpy()
     run, number, part = next(iter(missing))
     total = sum(len(fold.parts()[part]) for fold in setup.folds)

@@ -15,7 +15,7 @@ from ser.extract.models.distance_bias import LONG, attend, windows
 
 
 class LongAttention(nn.Module):
-    """Stands in the place of a `WavLMAttention`, which it holds.
+    """Stands in place of a `WavLMAttention`, which it holds.
 
     Attributes:
         longest: frames up to which the library's own computes.

@@ -139,7 +139,7 @@ class _Turns:
 
 
 def _store(field: str) -> tuple[str, str]:
-    """Store and modality of a field; no modality where it is no features."""
+    """Store and modality of a field; no modality if it does not hold features."""
     modality, _, store = field.partition(":")
     return (store or modality, modality) if modality in MODALITIES else (field, "")
 

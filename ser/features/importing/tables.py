@@ -112,7 +112,7 @@ def read_table(
 
 
 def _refuse_index(frame: pd.DataFrame, chosen: Columns, id_column: str | None, source: FeatureFile) -> None:
-    """A column without a name is one of ids if these are no numbers: numbers would be those of the rows."""
+    """A column without a name is one of ids if these are not numbers: numbers would be those of the rows."""
     if chosen.ids == "" and id_column is None and frame[""].str.fullmatch(r"\d+").all():
         raise CorpusError(f"{source.path}: a column has no name", expected="ids, or none", found="numbers",
                           action=f"{INDEX} If they are the utterances' ids: --id ''.")  # fmt: skip

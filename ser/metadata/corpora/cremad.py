@@ -191,7 +191,7 @@ def _levels(rows: Iterator[dict[str, str]]) -> dict[str, dict[str, float]]:
     """Utterance -> column -> mean level; a cell has two of them where two emotions have equal votes: `37.2:58.6`.
 
     Raises:
-        CorpusError: a cell is no number.
+        CorpusError: a cell is not a number.
     """
     levels = {}
     for row in rows:

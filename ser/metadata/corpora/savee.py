@@ -21,7 +21,7 @@ LICENCE = "free of charge for research, on registration with the University of S
 URL = "http://kahlan.eps.surrey.ac.uk/savee/"
 LANGUAGE = "en"
 TREE = """
-AudioData/DC/a01.wav                480 files: a folder a speaker (DC, JE, JK, KL)
+AudioData/DC/a01.wav                480 files: a folder for each speaker (DC, JE, JK, KL)
 ALL/DC_a01.wav                      or all in one folder, with the speaker in the name
 """
 LABELS = {

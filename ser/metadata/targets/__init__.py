@@ -1,4 +1,4 @@
-"""What heads learn, one file for each kind of target. The file's name is the kind's name.
+"""Targets, which heads learn: one file for each kind of target. The file's name is the kind's name.
 
 A plugin has `LOSS` and `SELECTION` (a head's own where none is asked for), `SELECTIONS` (the scores that may pick the epoch),
 `UNUSED` (options of training that mean nothing to it), `OUTPUT` (`softmax`, `sigmoid`, `value` or `softmax and value`: what is

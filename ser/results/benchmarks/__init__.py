@@ -114,7 +114,7 @@ class Preset:
 
     @property
     def average_in_words(self) -> str:
-        """How our value is averaged."""
+        """The way in which our value is averaged."""
         return (
             "mean over the folds of each run" if self.average == "folds" else "test predictions of all folds together"
         )

@@ -85,7 +85,7 @@ def metrics_over_runs(values: Mapping[str, Sequence[float] | NDArray[np.float64]
 
 
 def drawn_again(units: int, resamples: int, seed: int = 0) -> NDArray[np.float64]:
-    """How often each unit (a speaker, say) is there when as many are drawn again with replacement, `(resamples, units)`."""
+    """Counts of each unit (such as a speaker) when as many are drawn again with replacement, `(resamples, units)`."""
     found = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples)
     return np.asarray(found, dtype=np.float64)
 

@@ -116,7 +116,7 @@ class Dimensions(Measure):
             if metric == "RMSE":
                 return np.asarray(np.sqrt(np.maximum(tt - 2 * tp + pp, 0)))
             var_t, var_p, cov = tt - t * t, pp - p * p, tp - t * p
-            # What is left of equal numbers by rounding is no variance.
+            # What rounding leaves of equal numbers is not variance.
             flat = (var_t <= 1e-12 * np.maximum(tt, 1e-300)) | (var_p <= 1e-12 * np.maximum(pp, 1e-300))
             below = var_t + var_p + (t - p) ** 2 if metric == "CCC" else np.sqrt(np.maximum(var_t * var_p, 0))
             found = np.where(flat, 0.0, (2 if metric == "CCC" else 1) * cov / below)

@@ -9,7 +9,8 @@ the same. Each cycle of another permutation is a suspect in one of two cases:
 - it is significant: recall of these classes would be higher by `GAIN` or more if they were exchanged, over speakers too
   (Wilcoxon's signed-rank test, one-sided; p times the number of pairs of classes, as this pair was chosen, is below `LEVEL`).
 
-Across corpora heads are often poor, so that swapped labels show in the second way only, or not at all: no suspect is no proof.
+Across corpora heads are often poor, so that swapped labels show in the second way only, or not at all: finding no suspect
+proves nothing.
 """
 
 from collections.abc import Sequence

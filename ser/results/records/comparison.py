@@ -78,7 +78,7 @@ class Power(Model, kw_only=True):
     ]
     speakers: Annotated[
         Annotated[int, Meta(ge=2)] | None,
-        Meta(description="Fewest speakers with it, with these runs; null where speakers are no limit."),
+        Meta(description="Fewest speakers with it, with these runs; null if speakers are not a limit."),
     ]
     why: Annotated[str, Meta(description="Where there is no number of seeds.")]
 

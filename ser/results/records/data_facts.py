@@ -126,7 +126,7 @@ class DataFacts(Model, kw_only=True, forbid_unknown_fields=False):
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What `load_tensors` and `load_labels` are asked for, but for the scheme, to make these facts again."""
+        """The arguments of `load_tensors` and `load_labels`, except the scheme, that make these facts again."""
         scales = {name: {"low": scale.low, "high": scale.high} for name, scale in self.scales.items()}
         return {"classes": list(self.classes), "target": self.learns, "scales": scales}
 
@@ -139,7 +139,7 @@ class InputFacts(Model, kw_only=True, forbid_unknown_fields=False):
 
 
 class ConfigFacts(Model, kw_only=True, forbid_unknown_fields=False):
-    """What is read of the configuration of a record."""
+    """The part of the configuration of a record that is read."""
 
     inputs: list[InputFacts] = field(default_factory=list)
     average: str = "none"

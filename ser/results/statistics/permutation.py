@@ -208,7 +208,7 @@ def shuffle_draws(a: Counts, b: Counts, metric: str, permutations: int, seed: in
 
 
 def _added(a: Counts, b: Counts, metric: str) -> list[Floats] | None:
-    """What each unit and run adds to the metric, `(units, runs)` of A and of B; None where it is no sum of what they add.
+    """The share of each unit and run in the metric, `(units, runs)` of A and of B; None if it is not a sum of shares.
 
     UA and WA are such sums where A, B and all runs were tested on the same: the utterances of each class are then the same
     whatever changes places. Draws are several times faster so.

@@ -63,7 +63,7 @@ def estimate(
         p: of the difference, over other seeds and other speakers together; None where there is none.
 
     Returns:
-        `seeds` and `speakers` are None where they are no limit themselves, cannot be estimated (one run, nothing is random, p
+        `seeds` and `speakers` are None if they are not a limit themselves, cannot be estimated (one run, nothing is random, p
         above `FAR`), or are above `MOST`; `why` gives the reason for the seeds.
     """
     runs, folds, speakers = a.shape[1], int(where.max()) + 1, int(who.max()) + 1

@@ -73,7 +73,7 @@ class StudyRecord(Opening, kw_only=True):
         raise NotImplementedError
 
     def compared(self) -> list[str]:
-        """Records of the experiments that `ser results compare` takes in the place of the study."""
+        """Records of the experiments that `ser results compare` takes in place of the study."""
         return list(dict.fromkeys(record for _, record in self.members()))
 
     def lead(self) -> str:

@@ -158,7 +158,7 @@ def missing(
     audio: str | Sequence[str] | None = None,
     text: str | Sequence[str] | None = None,
 ) -> list[str]:
-    """What a benchmark lacks in a workspace, each with the command that makes it; [] where nothing does."""
+    """List what a benchmark lacks in a workspace, each with the command that makes it; [] if nothing is missing."""
     space, name = open_workspace(workspace), dataset or own.corpus
     if name not in space.datasets():
         return [f"there is no table of {own.corpus}: {_made_by(own)}"]

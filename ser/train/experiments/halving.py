@@ -49,7 +49,7 @@ class Halved:
 
     @property
     def is_sound(self) -> bool:
-        """True if no run failed; to have left is no failure."""
+        """True if no run failed; to have left is not a failure."""
         return self.experiment.error is None or isinstance(self.experiment.error, Beaten)
 
     def score(self, folds: Sequence[Fold]) -> float:

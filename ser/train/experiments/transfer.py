@@ -183,7 +183,7 @@ def _row(variant: Variant, study: Path) -> transfer_record.Variant:
 
 
 def _selection_score(experiment: Experiment) -> float | None:
-    """The score that picked the epochs, at the epochs picked: mean over runs and folds; None where it was no score."""
+    """The score that picked the epochs, at the epochs picked: mean over runs and folds; None if it was not a score."""
     selection = getattr(experiment.job.recipe, "selection", "last")
     name = f"{'selection' if selection in TARGET else 'validation'}_{selection}"
     values = [

@@ -21,8 +21,8 @@ of frames without it, in one of the ways that the option `pooling` of every head
 Losses on embeddings, domain adaptation and fine-tuning without the encoder work on `embed`. `attends` names the
 stores of each attention layer, by its place among the head's modules, for pictures of attention.
 
-A head built of `ser.train.nn.layers` trains many runs at once. With `stackable = False` it may be any `nn.Module`: it then
-trains one run at a time, and sees its features and gives its logits with a leading run dimension of 1. Start with that.
+A head built of `ser.train.nn.layers` trains many runs at once. With `stackable = False` in its class it may be any `nn.Module`:
+it then trains one run at a time, and sees its features and gives its logits with a leading run dimension of 1. Start with that.
 
 A plugin with `PART = "mlp"` in place of a class trains that head on each modality by itself and joins their predictions
 with its function `combine(probabilities)`.
@@ -122,7 +122,7 @@ def part_of(name: str) -> str:
 
 
 def groups_of(name: str, stores: Sequence[AnyStore]) -> list[list[AnyStore]]:
-    """What each part of a head reads: of a late fusion each store by itself, of other heads all of them together."""
+    """The stores that each part of a head reads: each by itself in a late fusion, all of them together in other heads."""
     return [list(stores)] if part_of(name) == name else [[store] for store in stores]
 
 

@@ -124,7 +124,7 @@ class MultiHeadAttentive(Attentive):
 
     India, Safari and Hernando, Interspeech 2019: the features are split into groups, one for each head; frame t has the weight
     softmax_t(h_tk . u_k) in head k, and the vector is the weighted means of all groups, side by side. The last group has fewer
-    features where their number is no multiple.
+    features if their number is not a multiple.
 
     Args:
         size: D.

@@ -1,4 +1,4 @@
-"""What units of work cost, and the order in which workers take them, so that all end together."""
+"""Costs of units of work, and the order in which workers take them, so that all end together."""
 
 import heapq
 import math

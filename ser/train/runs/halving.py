@@ -30,7 +30,7 @@ WAIT_SECONDS = 0.02  # between two looks for the score of a run that another pro
 
 
 class Beaten(TrainingError):
-    """A run left at a rung, or the setting has such runs. It is no fault."""
+    """A run left at a rung, or the setting has such runs. It is not a fault."""
 
 
 class Scores(Model, kw_only=True):

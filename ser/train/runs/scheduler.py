@@ -1,5 +1,6 @@
 """Training of experiments: the runs that are missing, over worker processes, and their records as they finish."""
 
+import sys
 from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from contextlib import closing
 from operator import itemgetter
@@ -54,6 +55,8 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
             if experiment.job.rungs is not None:
                 for fold in experiment.folds:
                     experiment.job.rungs.close(experiment.runs, fold.name)
+    if not units and not options.quiet and any(e.done for e in experiments):
+        print(f"{label}: all runs are there already, and nothing is trained", file=sys.stderr)
     units = trained_along(units)
     sklearn = any(isinstance(unit.job.recipe, Classical) for unit in units)
     engine = engine_of(options, len(units), units[0].job.device if units else "cpu", is_short(units), sklearn)

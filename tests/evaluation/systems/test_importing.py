@@ -265,7 +265,7 @@ def _set(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.Da
         (_set("p_ang", 0, "inf"), "expected numbers from 0 to 1"),
         (_set("p_ang", 0, "high"), "p_ang; expected a number from 0 to 1; found 'high'"),
         (lambda f: f.drop(columns="p_ang"), "a sum of 1 (within 0.001)"),
-        (lambda f: f.rename(columns={"p_ang": "p_wombat"}), "no emotion known here: 'wombat'"),
+        (lambda f: f.rename(columns={"p_ang": "p_wombat"}), "not emotions known here: 'wombat'"),
         (lambda f: f.rename(columns={"utterance_id": "nobody"}), "does not say which utterance"),
         (lambda f: f[["utterance_id"]].assign(x=1), "has no predictions; expected a column predicted"),
         (lambda f: f[:0], "has no predictions"),

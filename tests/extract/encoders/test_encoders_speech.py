@@ -258,7 +258,7 @@ def test_models_that_are_no_classifier_are_refused(tiny: Tiny, models: ModuleTyp
     with pytest.raises(EncoderError, match="does not choose one label"):
         load_classifier(str(folder), EncoderOptions())
     with pytest.raises(
-        EncoderError, match=r"is no classifier; .* found a model that was made as Wav2Vec2ForPreTraining"
+        EncoderError, match=r"is not a classifier; .* found a model that was made as Wav2Vec2ForPreTraining"
     ):
         load_classifier(str(tiny("wav2vec2")), EncoderOptions())
     with pytest.raises(EncoderError, match="has no classifier; expected weights proj"):

@@ -34,7 +34,7 @@ GAMMA = ((r"LayerNorm\.weight$", "LayerNorm.gamma"), (r"LayerNorm\.bias$", "Laye
 
 
 class Layout(NamedTuple):
-    """How a published folder differs from the one that the tests write.
+    """The differences of a published folder from the one that the tests write.
 
     Attributes:
         model: of `tiny`.

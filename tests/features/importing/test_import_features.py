@@ -59,7 +59,7 @@ def test_aligned_csv_of_three_modalities(mosi: Path, capsys: pytest.CaptureFixtu
     frame = load_table("mosi", mosi).frame
     assert frame["utterance_id"].tolist()[28:32] == ["train-0029", "train-0030", "test-0001", "test-0002"]
     assert frame["label"].tolist() == [("negative", "positive")[k] for p in SIZES for k in LABELS[p]]
-    assert set(frame["emotion"]) == {"other"}  # sentiment is no emotion
+    assert set(frame["emotion"]) == {"other"}  # sentiment is not an emotion
     data = load_tensors("mosi", mosi, scheme="native")
     assert data.classes == ("negative", "positive")
     assert data.modalities == set(DIMS)

@@ -1,4 +1,4 @@
-"""Who may write a store: one process, or several that share the work, also where they start at the same moment."""
+"""The lock of a store: one process writes it, or several that share the work, even if they start at the same moment."""
 
 import errno
 import fcntl

@@ -120,7 +120,7 @@ def test_names_of_sources(tmp_path: Path) -> None:
     assert text_sources.resolve("asr", "d", space) == text_sources.resolve("asr-toy", "d", space) == "asr-toy"
     some_transcripts(space, "asr-other")
     assert transcripts_there(space, "d") == ["asr-other", "asr-toy"]
-    assert space.datasets() == []  # a table's sidecar is no table
+    assert space.datasets() == []  # a table's sidecar is not a table
     with pytest.raises(ConfigError, match="several models: asr-other, asr-toy"):
         text_sources.resolve("asr", "d", space)
 

@@ -1,4 +1,4 @@
-"""What `ser.fit` and its siblings return: the record as a dict, which also shows, draws and compares itself."""
+"""Results of `ser.fit` and its siblings: the record as a dict, which also shows, draws and compares itself."""
 
 import json
 import pickle

@@ -114,7 +114,7 @@ def test_adaptation_stands_beside_source_and_oracle_and_its_gains_add_up(space: 
         if c["variant"] != TARGET_ONLY and study["comparisons"][-1]["ci_95"][0] > 0:
             assert c["gap_closed"] == pytest.approx(c["difference"] / gap)
         assert "too few runs" in c["verdict"]
-        assert (c["p"], c["p_holm"]) == (None, None)  # what is no test has no p beside it
+        assert (c["p"], c["p_holm"]) == (None, None)  # without a test there is no p
     for method in ("mmd", "coral"):
         own = [v for v in study["variants"] if v["method"] == method]
         assert sorted(v["chosen"] for v in own) == [False, True]
@@ -376,7 +376,7 @@ def test_no_gap_is_closed_where_the_oracle_is_not_above() -> None:
 
 
 @pytest.mark.parametrize("runs", [2, 3, 4])
-def test_of_few_runs_that_are_dealt_whole_there_is_no_p_and_no_verdict_by_it(runs: int) -> None:
+def test_few_runs_that_are_exchanged_whole_have_no_p_and_no_verdict(runs: int) -> None:
     rng = np.random.default_rng(1)
     truth = np.array(["0", "1"] * 60)
     rows = [

@@ -132,7 +132,7 @@ def test_labels_of_the_target_change_nothing_but_test_scores(maker: Any) -> None
 def test_no_stamp_where_a_language_is_shared_or_not_known(maker: Any, language: tuple[str, ...]) -> None:
     corpora(maker, "here", "there", language=language)
     found = transfer("here", "there", maker.space, **{**FAST, "epochs": 1, "runs": 1, "protocol": "random"})
-    # Speakers that a random protocol shares are no concern of a head that has seen none of them.
+    # Speakers that a random protocol shares do not concern a head that has seen none of them.
     assert found["stamps"] == []
 
 

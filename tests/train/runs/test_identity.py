@@ -39,21 +39,20 @@ def test_a_new_head_and_a_word_in_a_docstring_rename_nothing(maker: Any, tmp_pat
     (heads / "scratch.py").write_text(f'"""A head of my own."""\n{(heads / "linear.py").read_text()}')
     for file in (heads / "mlp.py", copied / "train" / "loop" / "trainer.py", copied / "train" / "runs" / "worker.py"):
         file.write_text(file.read_text().replace('"""', '"""In one word: ', 1))
-    code = (
-        "import ser\n"
-        "from ser.registry import names\n"
-        "from ser.train.runs.experiment import fit_experiment\n"
-        "from ser.train.runs.joined_corpora import load\n"
-        "from ser.train.runs.options import FitOptions\n"
-        "from ser.workspace import Workspace\n"
-        "from pathlib import Path\n"
-        f"options = FitOptions(Workspace(Path({str(maker.space.root)!r})))\n"
-        "print(ser.__file__, 'scratch' in names('ser.train.heads'), fit_experiment(load('toy', options), options).name)\n"
-    )
+    words = ["fit", "--dataset", "toy", "--epochs", "2", "--runs", "1", "--protocol", "official", "--jobs", "1"]
+    words += ["--workspace", str(maker.space.root)]
+    assert main(words) == 0
+    (summary,) = maker.space.results.glob("*.json")
+    runs = {p: p.stat().st_mtime_ns for p in summary.with_suffix("").iterdir()}
+    look = "from ser import cli, registry; print(cli.__file__, 'scratch' in registry.names('ser.train.heads'))"
+    code = f"{look}; cli.main({words})"
     environment = {**os.environ, "PYTHONPATH": str(copied.parent)}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == [str(copied / "__init__.py"), "True", name_of(maker.space)]
+    assert run.stdout.split()[:2] == [str(copied / "cli.py"), "True"]
+    assert run.stderr == f"{summary.stem}: all runs are there already, and nothing is trained\n"
+    assert list(maker.space.results.glob("*.json")) == [summary]
+    assert {p: p.stat().st_mtime_ns for p in summary.with_suffix("").iterdir()} == runs
 
 
 def test_options_data_and_semantics_name_an_experiment(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
