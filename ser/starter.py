@@ -58,7 +58,7 @@ def commands(package: str, name: str) -> str:
 
 
 def source(package: str, name: str, commands: str) -> str:
-    """The text of the neighbour, with the new name in the place of its own and a docstring that says what to change."""
+    """The text of the neighbour, with the new name in place of its own and a docstring that says what to change."""
     copied, kind = registry.constant(package, "COPY"), registry.kind(package)
     file = registry.folder(package) / f"{copied}.py"
     if not file.is_file():

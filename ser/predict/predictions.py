@@ -241,7 +241,7 @@ def novelty_note(names: Sequence[str], novelty: NDArray[np.float64]) -> str:
 
 
 class Band(NamedTuple):
-    """What tells a telephone's recording from others.
+    """The signs that tell a telephone's recording from others.
 
     Attributes:
         name: of the recording.

@@ -137,7 +137,7 @@ class Uploads:
         return advised(read, str(path), name), notes
 
     def _turns(self, opened: Opened, options: TimelineOptions, say: Callable[[str], None]) -> Turns:
-        """Who speaks when in an upload; several take turns, see `Diarizer`."""
+        """The turns of the speakers in an upload; several take turns, see `Diarizer`."""
         if self.diarizer is None:
             raise ConfigError("this service does not tell speakers apart", action="Leave diarize out.")
         diarizer = self.diarizer.asked(options.speakers, say)

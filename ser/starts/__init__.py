@@ -1,1 +1,1 @@
-"""What `ser new` copies where the folder of a kind has no file that works by itself: a part, and the command that uses it."""
+"""Parts that `ser new` copies if the folder of a kind has no file that works by itself, and the commands that use them."""
