@@ -3,23 +3,27 @@
     python benchmarks/targets.py bias
     python benchmarks/targets.py epoch FOLDER        1 - CCC of the batch and of an epoch, on the corpus that ratings made there
     python benchmarks/targets.py ratings FOLDER      synthetic speech whose pitch, loudness and voice follow two dimensions
-    python benchmarks/targets.py votes WORKSPACE DATASET STORE      votes against hard labels, of a corpus that is there
+    python benchmarks/targets.py votes WORKSPACE DATASET STORES [PROTOCOL FOLDS BATCH]      votes against hard labels
+    python benchmarks/targets.py faces WORKSPACE ROOT      features of CREMA-D from its own table of votes, without audio
     python benchmarks/targets.py heads WORKSPACE DATASET STORE TARGET PROTOCOL      heads, ridge and SVR on ratings by people
 
 The ratings are of six simulated raters each, on a scale of 1 to 7, with noise of their own: a head cannot reach a CCC of 1.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import soundfile
 
 import ser
 from ser.cli import main
 from ser.features.normalise import LIMIT
-from ser.metadata.table import make_table, write_table
+from ser.metadata.corpora import cremad
+from ser.metadata.table import load_table, make_table, write_table
 from ser.results.comparison.compare import compare_results
 from ser.synthesis.phones import SENTENCES, tracks
 from ser.synthesis.sound import record, speak
@@ -27,6 +31,7 @@ from ser.synthesis.voices import ACCENTS, CHANCE, Style, speaker
 from ser.workspace import Workspace
 
 SPEAKERS, EACH, RATERS, RUNS = 12, 50, 6, 5
+LOSSES = ("cross_entropy", "soft_cross_entropy", "kl", "emd")  # of votes; the first learns the label
 ON_RATINGS: dict[str, Any] = {
     "target": "arousal,valence",
     "protocol": "speaker",
@@ -157,24 +162,55 @@ def epoch(folder: Path) -> None:
         print(f"| {size} | {scores} | {_paired(whole, batch, space, digits=2)} |")
 
 
-def _paired(a: Any, b: Any, space: Workspace, digits: int = 3) -> str:
+def _paired(a: Any, b: Any, space: Workspace, digits: int = 3, metric: str | None = None) -> str:
     """The difference of two results with its interval and p, as a cell."""
-    pair = compare_results([a["experiment"], b["experiment"]], space.results).pairs[0]
+    pair = compare_results([a["experiment"], b["experiment"]], space.results, metric=metric).pairs[0]
     low, high = pair.ci_95 or (float("nan"), float("nan"))
     return f"{pair.difference:+.3f} ({low:+.3f} to {high:+.3f}, {pair.p:.{digits}f})"
 
 
-def votes(workspace: str, dataset: str, store: str) -> None:
+def votes(workspace: str, dataset: str, stores: str, rule: str = "speaker", folds: str = "", batch: str = "") -> None:
     """Training on votes against training on the label, paired over seeds, folds and speakers."""
     space = Workspace(Path(workspace))
-    options: dict[str, Any] = {"audio": store, "protocol": "speaker", "scheme": "native", "runs": RUNS}
+    options: dict[str, Any] = {"stores": stores.split(","), "protocol": rule, "scheme": "native", "runs": RUNS}
+    options |= {"folds": int(folds) if folds else None, "batch_size": int(batch) if batch else None}
     hard = ser.fit(dataset, space, **options)
-    print("| target, loss | UA | WA | KL | JS | cosine | UA minus hard labels (95 %, p) |\n| --- |" + " --- |" * 6)
-    print(f"| emotion | {hard['pooled']['UA']['mean']:.3f} | {hard['pooled']['WA']['mean']:.3f} | | | | |")
-    for loss in ("cross_entropy", "soft_cross_entropy", "kl", "emd"):
-        soft = ser.fit(dataset, space, target="votes", loss=loss, **options)
+    # Of votes, `cross_entropy` learns the label too: the same training as `hard`, measured by the votes.
+    found = {loss: ser.fit(dataset, space, target="votes", loss=loss, **options) for loss in LOSSES}
+    versus = " | ".join(
+        f"{metric} minus that of {whose} (95 %, p)" for metric, whose in (("UA", "emotion"), ("KL", LOSSES[0]))
+    )
+    print(f"| target, loss | UA | WA | KL | JS | cosine | {versus} |\n| --- |" + " --- |" * 7)
+    print(f"| emotion | {hard['pooled']['UA']['mean']:.3f} | {hard['pooled']['WA']['mean']:.3f} | | | | | |")
+    for loss, soft in found.items():
         scores = " | ".join(f"{soft['pooled'][m]['mean']:.3f}" for m in ("UA", "WA", "KL", "JS", "cosine"))
-        print(f"| votes, {loss} | {scores} | {_paired(soft, hard, space)} |")
+        by_kl = "" if loss == LOSSES[0] else _paired(soft, found[LOSSES[0]], space, metric="KL")
+        print(f"| votes, {loss} | {scores} | {_paired(soft, hard, space)} | {by_kl} |")
+
+
+def faces(workspace: str, root: str) -> None:
+    """Features of CREMA-D without its audio: how those voted who saw the face alone, and how strong they found each emotion.
+
+    Also a table `cremad-heard`, whose label is the emotion that most listeners gave; none where two have equally many.
+    """
+    space, letters = Workspace(Path(workspace)), list(cremad.VOTES)
+    strengths = ["meanAngerResp", "meanDisgustResp", "meanFearResp", "meanHappyResp", "meanNeutralResp", "meanSadResp"]
+    tabulated = pd.read_csv(Path(root) / "processedResults" / "tabulatedVotes.csv", index_col=0)
+    seen = tabulated[tabulated.index.astype(str).str.startswith(cremad.VOTES_OF["face"])].set_index("fileName")
+    shares = seen[letters].div(seen[letters].sum(axis=1), axis=0).set_axis([f"share_{c}" for c in letters], axis=1)
+    file = Path(workspace) / "faces.csv"
+    shares.join(seen[strengths].clip(lower=0)).rename_axis("utterance_id").to_csv(file)  # -1: nobody named it
+    table = load_table("cremad", space)
+    rows: list[Any] = table.frame.to_dict("records")
+    for row in rows:
+        shared = json.loads(row["votes"])
+        most = [emotion for emotion, share in shared.items() if share == max(shared.values())]
+        row["emotion"] = row["label"] = most[0] if len(most) == 1 else ""
+    write_table(make_table(rows, "cremad-heard", table.facts), space)
+    for dataset in ("cremad", "cremad-heard"):
+        given = ["--dataset", dataset, "--features", f"visual:faces={file}", "--workspace", workspace]
+        if main(["store", "import", *given]):
+            sys.exit(1)
 
 
 if __name__ == "__main__":
@@ -186,5 +222,7 @@ if __name__ == "__main__":
     elif what == "heads":
         place, corpus_, store, target_, rule = given
         heads(Workspace(Path(place)), corpus_, stores=store.split(","), target=target_, protocol=rule, runs=RUNS)
+    elif what == "faces":
+        faces(*given)
     else:
         votes(*given)

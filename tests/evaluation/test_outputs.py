@@ -20,7 +20,7 @@ from ser.features.stores.store import FeatureStore
 from ser.features.stores.writer import StoreWriter
 from ser.jsonfile import plain
 from ser.metadata.table import load_table, make_table, write_table
-from ser.results.metrics.conformal import conformal_answers, conformal_intervals
+from ser.results.metrics.conformal import conformal_answers, conformal_intervals, conformal_sets
 from ser.results.metrics.outputs import output_speaker_gap
 from ser.results.records.kinds import read_record
 from ser.results.report.compose import text_of
@@ -175,6 +175,43 @@ def test_conformal_intervals_of_exchangeable_utterances_keep_their_promise() -> 
         found.append(conformal_intervals(frame[:200], frame[200:], "x", True, 0.9)["coverage"].mean)
     # with n = 100 validation utterances the expected coverage is ceil(101 * 0.9) / 101
     assert np.mean(found) == pytest.approx(91 / 101, abs=0.015)
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9, 0.99])
+@pytest.mark.filterwarnings("ignore:the no. of calibration examples")  # at 0.99, of which ours is a note
+def test_conformal_sets_answers_and_intervals_are_those_of_crepes(coverage: float) -> None:
+    crepes = pytest.importorskip("crepes", reason="crepes is not installed")
+    random, names = np.random.default_rng(0), np.array(list("abc"))
+    p, has, rated = random.dirichlet(np.ones(3), size=340), random.integers(0, 2, 340), random.normal(size=340)
+    true, values = random.choice(names, 340), rated + random.standard_t(3, size=340)
+    fold, validation = np.arange(340) % 4 // 3, np.arange(340) < 200
+    score = {"sets": 1 - p, "answers": np.stack([1 - p[:, 0], p[:, 0]], axis=1)}
+    right = {"sets": true[:, None] == names, "answers": has[:, None] == [1, 0]}
+    held: dict[str, list[float]] = {"sets": [], "answers": [], "intervals": []}
+    size: dict[str, list[float]] = {"sets": [], "answers": [], "intervals": []}
+    for k in (0, 1):  # each fold has a limit of its own, from 150 and from 50 utterances
+        known, new = (fold == k) & validation, (fold == k) & ~validation
+        for kind in score:
+            fitted = crepes.ConformalClassifier().fit(score[kind][known][right[kind][known]], seed=0)
+            sets = fitted.predict_set(score[kind][new], confidence=coverage, smoothing=False)
+            held[kind] += [*(sets * right[kind][new]).sum(1)]
+            size[kind] += [*sets.sum(1)]
+        fitted = crepes.ConformalRegressor().fit((rated - values)[known])
+        low, high = fitted.predict_int(values[new], confidence=coverage).T
+        held["intervals"] += [*((low <= rated[new]) & (rated[new] <= high))]
+        size["intervals"] += [*((high - low) / 2)]
+    frame = pd.DataFrame(p, columns=[f"p_{name}" for name in names])
+    frame = frame.assign(true=true, y_a=has, t_x=rated, p_x=values, run=0, fold=fold.astype(str), speaker="s")
+    parts = frame[~validation], frame[validation]
+    found = {
+        "sets": conformal_sets(*parts, list(names), True, coverage),
+        "answers": conformal_answers(*parts, "a", True, coverage),
+        "intervals": conformal_intervals(*parts, "x", True, coverage),
+    }
+    for kind, own in found.items():
+        assert own["coverage"].mean == pytest.approx(np.mean(held[kind]), abs=1e-12)
+        mine = own["margin" if kind == "intervals" else "size"]
+        assert (math.inf if mine is None else mine.mean) == pytest.approx(np.mean(size[kind]), abs=1e-12)
 
 
 def test_another_corpus_is_predicted_on_the_scale_of_its_ratings(space: Workspace) -> None:
