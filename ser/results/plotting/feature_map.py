@@ -30,6 +30,7 @@ COMPONENTS = 50  # principal components that neighbours are looked for in
 NEIGHBOURS = 10
 MARKERS = "osD^vPX"
 LEGEND = 15  # of more values there is no legend
+LONGEST = 26  # letters of a value in the legend
 MISSING = "#BBBBBB"
 Points = NDArray[np.float64]
 
@@ -224,9 +225,13 @@ def _panel(axes: Axes, places: Points, shown: Shown, column: str) -> None:
         own = (values == name).to_numpy()
         colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number // len(PALETTE) % len(MARKERS)]
         own_x, own_y = places[own].T
-        axes.scatter(own_x, own_y, s=14, c=colour, marker=marker, alpha=0.75, linewidths=0, label=printable(name))
+        label = printable(name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…")
+        axes.scatter(own_x, own_y, s=14, c=colour, marker=marker, alpha=0.75, linewidths=0, label=label)
     if len(names) <= LEGEND:
-        axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.01), ncols=4, frameon=False, markerscale=1.6)
+        beside = 4 if max(map(len, names)) <= LONGEST / 2 else 2
+        axes.legend(
+            fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.01), ncols=beside, frameon=False, markerscale=1.6
+        )
     alike, chance, count = neighbours_alike(shown.components[known], list(values[known]))
     words = f"{count} nearest: {100 * alike:.0f} % alike (chance {100 * chance:.0f} %)"
     many = f" ({len(names)})" if len(names) > LEGEND else ""

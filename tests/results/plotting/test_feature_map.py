@@ -1,6 +1,7 @@
 """The picture of a store's features: what is drawn, and the share of neighbours that are alike."""
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -126,3 +127,14 @@ def test_the_command_writes_it_beside_the_store(space: Any) -> None:
     words[words.index("a")] = "a,b"
     assert main([*words, "--by", "corpus,speaker"]) == 0
     assert (space.features("a") / "flat.with-b.corpus-speaker.pca.png").is_file()
+
+
+def test_long_values_are_cut_in_the_legend(space: Any, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    table = load_table("a", space)
+    table.frame["prompt"] = ["a sentence that is much too long for the legend of a picture", "short"] * 48
+    write_table(table, space)
+    figure = ser.plot_store("a", space, store="flat", by="prompt", method="pca")
+    figure.savefig(tmp_path / "x.png")
+    legend = figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["a sentence that is much t…", "short"]
+    assert not [w for w in recwarn if "constrained_layout" in str(w.message)]
