@@ -16,7 +16,7 @@ from ser.export.card import model_card
 from ser.export.origins import Origin, corpus_origin, encoder_origin, origins_of
 from ser.files import sha256_of
 from ser.jsonfile import plain, write_json
-from ser.metadata.targets import EMOTION, plugin
+from ser.metadata.targets import EMOTION, MIXED, VOTES, plugin
 from ser.results.metrics.calibration import is_bound
 from ser.results.metrics.evaluation import fit_temperatures
 from ser.results.records.find import find_heads
@@ -143,9 +143,9 @@ def _record_of(files: Sequence[Path], heads: Sequence[SavedHead]) -> Result | No
 
 def _temperatures(heads: list[SavedHead], result: Result | None) -> tuple[list[float | None], list[str]]:
     """The temperature of each head by its validation predictions, and what is to be said of them."""
-    if heads[0].target not in (EMOTION, "votes"):
+    if heads[0].target not in (EMOTION, MIXED, VOTES):
         raise ConfigError(
-            f"--calibrate is of heads that name one class, and this model's target is {heads[0].target}",
+            f"--calibrate is of heads on classes, and this model learned {heads[0].target}",
             action="Leave --calibrate out.",
         )
     if result is None:

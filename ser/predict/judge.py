@@ -234,9 +234,7 @@ class Judge:
             speakers = np.array(inputs.speakers, dtype=object)[good] if inputs.speakers else None
             each = [head.judged(blocks, turns=turns, speakers=speakers) for head in self.heads]
             warm = zip(each, self.temperatures, strict=True)
-            shares[good, :outputs] = np.mean(
-                [found if t is None else scaled(found, t) for (found, _), t in warm], axis=0
-            )
+            shares[good, :outputs] = np.mean([self._warmed(found, t) for (found, _), t in warm], axis=0)
             if self.knows_novelty:
                 shares[good, outputs] = np.mean([far for _, far in each if far is not None], axis=0)
         except TrainingError as error:
@@ -245,6 +243,13 @@ class Judge:
         errors[odd] = "the head gives probabilities that are not finite"
         shares[errors != ""] = np.nan
         return shares
+
+    def _warmed(self, found: NDArray[np.float64], temperature: float | None) -> NDArray[np.float64]:
+        """A head's outputs with its probabilities under a temperature; dimensions stay as they are."""
+        if temperature is None:
+            return found
+        count = len(self.classes)
+        return np.concatenate([scaled(found[:, :count], temperature), found[:, count:]], axis=1)
 
 
 def _not_finite(encoder: Encoder) -> AudioError:

@@ -22,8 +22,10 @@ from ser.jsonfile import plain
 from ser.metadata.table import load_table, make_table, write_table
 from ser.results.metrics.conformal import conformal_answers, conformal_intervals, conformal_sets
 from ser.results.metrics.outputs import output_speaker_gap
+from ser.results.plotting.gallery import wanted
 from ser.results.records.kinds import read_record
 from ser.results.report.compose import text_of
+from ser.results.result import Result
 from ser.results.stored.runs import read_predictions
 from ser.train.checkpoint import load_head
 from ser.train.experiments.fit import fit
@@ -134,6 +136,11 @@ def test_conformal_intervals_are_those_of_the_sorted_validation_errors(space: Wo
     assert short["outputs"]["arousal"]["interval"]["margin"] is None
     assert short["outputs"]["arousal"]["interval"]["coverage"]["mean"] == 1
     assert "6 of 6 heads have fewer than the 999 validation utterances that 0.999 needs" in short["notes"][0]
+    plain_one = Result.find("rated.evaluation-d-conformal-0.8", space.results)
+    with pytest.raises(
+        ConfigError, match=r"has no picture; expected .* an evaluation that is of classes or with --suite"
+    ):
+        wanted(plain_one, ["all"])
 
 
 def test_conformal_answers_hold_whether_a_label_is_true(space: Workspace) -> None:

@@ -18,10 +18,12 @@ from ser.export.card import USES, _without_paths
 from ser.export.citations import AUTHORS, TITLE, entry
 from ser.export.folder import export_folder
 from ser.export.origins import encoder_origin, limits, origins_of
+from ser.metadata.table import load_table, make_table, write_table
 from ser.results.metrics.calibration import scaled
 from ser.results.metrics.evaluation import fit_temperatures
 from ser.results.records.kinds import read_summary
 from ser.results.result import Result
+from ser.train.experiments.fit import fit
 from ser.train.experiments.transfer import transfer
 from ser.train.model_folder import ModelConfig, read_model_folder
 from ser.workspace import Workspace
@@ -65,6 +67,32 @@ def test_a_calibrated_folder_applies_the_temperature_of_each_head(trained: Path,
         shares.append(scaled(one, head.temperature))
     np.testing.assert_allclose(found[["p_anger", "p_sadness"]].to_numpy(), np.mean(shares, axis=0), atol=1e-12)
     assert "calibrated" in done.notes[0]
+
+
+def test_of_a_class_and_dimensions_the_temperature_is_that_of_the_classes(
+    trained: Path, clip: Path, tmp_path: Path
+) -> None:
+    space = Workspace(shutil.copytree(trained, tmp_path / "space"))
+    table = load_table("mine", space)
+    rows: list[Any] = table.frame.to_dict("records")
+    for k, row in enumerate(rows):
+        row["arousal"] = k % 7
+    facts: Any = {**table.facts, "dimensions": {**table.dimensions, "arousal": {"low": 0, "high": 6}}}
+    write_table(make_table(rows, "rated", facts), space)
+    asked = ["--audio", "mfcc", "--level", "utterance", "--jobs", "1", "--workspace", str(space.root), "--quiet"]
+    assert main(["extract", "--dataset", "rated", *asked]) == 0
+    options: dict[str, Any] = {"protocol": "speaker", "folds": 3, "runs": 1, "epochs": 3, "jobs": 1, "save": True}
+    found = fit("rated", space, target="emotion,arousal", **options)
+    done = export_folder(found["experiment"], space, tmp_path / "model", calibrate=True)
+    answer = ser.Predictor(done.path).predict(clip)
+    each = [(ser.Predictor(done.path / h.file).predict(clip), h.temperature) for h in _config(done.path).heads]
+    classes = ["p_anger", "p_sadness"]
+    shares = [scaled(one[classes].to_numpy(), t) for one, t in each if t is not None]
+    np.testing.assert_allclose(answer[classes].to_numpy(), np.mean(shares, axis=0), atol=1e-12)
+    assert answer["arousal"][0] == pytest.approx(np.mean([one["arousal"][0] for one, _ in each]), abs=1e-12)
+    fit("rated", space, target="arousal", output=space.results / "alone.json", **options)
+    with pytest.raises(ConfigError, match="--calibrate is of heads on classes, and this model learned dimensions"):
+        export_folder("alone", space, tmp_path / "other", calibrate=True)
 
 
 def test_one_heads_note_quotes_its_own_temperature(trained: Path, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def wanted(result: StoredResult, given: Sequence[str] | None) -> list[str]:
         return list(given)
     fitting = kinds(result)
     if not fitting:
-        expected = "a summary, a study or an evaluation"
+        expected = "a summary, a study, or an evaluation that is of classes or with --suite"
         raise ConfigError(
             f"{result.path.name} has no picture", expected=expected, found=f"schema {result.record.schema}"
         )
