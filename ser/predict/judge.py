@@ -154,7 +154,7 @@ class Judge:
         row: int,
         errors: NDArray[Any],
         seconds: NDArray[np.float64],
-        bands: dict[int, Band] | None,
+        bands: dict[int, Band] | None = None,
     ) -> list[NDArray[Any]]:
         """Compute the features of a row for each encoder; where it cannot be used, note the error and give none."""
         found = []
