@@ -126,6 +126,6 @@ def test_what_ser_new_writes_keeps_its_promises(here: Path) -> None:
         assert [fault for _, fault in checks.check(kind, f"./kept_{kind}.py") if fault] == []
 
 
-def test_the_kinds_are_those_that_a_file_can_be_started_of() -> None:
+def test_what_can_be_tried_can_be_started() -> None:
     startable = {kind.split()[0] for kind, package in registry.kinds().items() if registry.constant(package, "COPY")}
-    assert set(checks.KINDS) == startable
+    assert set(checks.KINDS) <= startable

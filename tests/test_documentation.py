@@ -93,7 +93,11 @@ NOT_RUN = {
 FINDS = ("audit", "doctor")  # exit code 3 says that they have found something
 
 # Settings of a configuration, so that the commands are those of the page and yet quick.
-TRAINING = ("fit", "ablate", "adapt", "combine", "fewshot", "finetune", "layers", "transfer")
+TRAINING = [
+    name
+    for name in registry.names("ser.commands")
+    if {"epochs", "runs"} <= {option.name for option in registry.load("ser.commands", name).command.params}
+]
 CHEAP: dict[str, dict[str, Any]] = {
     name: {"epochs": 1, "runs": 2, "folds": 3, "jobs": 1, "device": "cpu"} for name in TRAINING
 }
