@@ -83,9 +83,9 @@ def test_a_preset_leaves_no_option_of_training_to_a_default(name: str) -> None:
 
 
 def test_presets_have_the_numbers_that_they_had_with_the_defaults_of_fit(maker: Any) -> None:
-    maker.table("a", speakers=4)
+    maker.table("a", each=2)
     maker.store("a")
-    few: dict[str, Any] = {"protocol": "speaker", "scheme": "native", "runs": 1, "jobs": 1}
+    few: dict[str, Any] = {"protocol": "official", "scheme": "native", "runs": 1, "jobs": 1}
     results = [
         fit("a", maker.space, **{**options, **few}) for options in ({"head": "mlp"}, MLP, {"head": "linear"}, LINEAR)
     ]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from ser.jsonfile import plain
 from ser.results.metrics.predictions import metrics_from_predictions
@@ -56,12 +56,12 @@ def again(rows: pd.DataFrame) -> dict[str, float]:
 
 @cache  # the same rows are looked at by fold, pooled and by group
 def _again(t: tuple[str, ...], p: tuple[str, ...]) -> dict[str, float]:
-    recalls = precision_recall_fscore_support(t, p, labels=sorted(set(t)), zero_division=0)[1]
+    _, recall, f1, support = precision_recall_fscore_support(t, p, labels=sorted({*t, *p}), zero_division=0)
     return {
-        "UA": float(np.mean(recalls)),
+        "UA": float(np.mean(recall[support > 0])),
         "WA": float(accuracy_score(t, p)),
-        "WF1": float(f1_score(t, p, average="weighted", zero_division=0)),
-        "Macro_F1": float(f1_score(t, p, average="macro", zero_division=0)),
+        "WF1": float(np.average(f1, weights=support)),
+        "Macro_F1": float(np.mean(f1)),
     }
 
 

@@ -17,9 +17,10 @@ SMALL: dict[str, Any] = {"epochs": 2, "runs": 3, "folds": 3, "protocol": "speake
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
 
 
-@pytest.fixture
-def results(maker: Any) -> dict[str, ser.Result]:
-    """A result of a fit on each of two stores, and a search."""
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, maker_type: Any) -> dict[str, ser.Result]:
+    """A result of a fit on each of two stores, and a search; no test writes into them."""
+    maker = maker_type(tmp_path_factory.mktemp("workspace"))
     maker.table("toy")
     maker.store("toy", "good")
     maker.store("toy", "poor", strength=0.3)
@@ -101,15 +102,16 @@ def test_results_are_compared(results: dict[str, ser.Result]) -> None:
         _ = found.predictions
 
 
-def test_nothing_that_python_returns_is_shown_by_its_address(maker: Any, results: dict[str, ser.Result]) -> None:
-    with ser.FeatureStore(maker.space.store("toy", "good")) as store:
+def test_nothing_that_python_returns_is_shown_by_its_address(results: dict[str, ser.Result]) -> None:
+    folder = results["good"].path.parents[1]
+    with ser.FeatureStore(folder / "features" / "toy" / "good.h5") as store:
         shown = [
             *results.values(),
             results["good"].compare(results["poor"]),
             results["good"].plot(),
-            ser.load_table("toy", maker.space),
+            ser.load_table("toy", folder),
             store,
-            ser.load_tensors("toy", maker.space, stores="good"),
+            ser.load_tensors("toy", folder, stores="good"),
             ser.HeadClassifier(),
         ]
         assert repr(shown[-4]) == ("toy: 96 utterances, 6 speakers; anger 24, happiness 24, neutral 24, sadness 24")

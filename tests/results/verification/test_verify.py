@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from functools import reduce
 from itertools import starmap
@@ -267,15 +268,24 @@ def test_the_command(path: Path) -> None:
 FAST: dict[str, Any] = {"epochs": 3, "runs": 2, "jobs": 1, "lr": 1e-2, "head_options": {"hidden": 8}}
 
 
-@pytest.fixture
-def trained(maker: Any) -> Any:
+@pytest.fixture(scope="module")
+def once_trained(tmp_path_factory: pytest.TempPathFactory, maker_type: Any) -> Any:
     """Two corpora with features, and an experiment on the first."""
     from ser.train.experiments.fit import fit
 
+    maker = maker_type(tmp_path_factory.mktemp("workspace"))
     for name, language in (("one", "en"), ("two", "de")):
         maker.table(name, speakers=4, each=2, language=language)
         maker.store(name, strength=0.7)
     maker.fitted = fit("one", maker.space, head="mlp", protocol="speaker", **FAST)
+    return maker
+
+
+@pytest.fixture
+def trained(once_trained: Any, maker: Any) -> Any:
+    """A copy of these for a test."""
+    shutil.copytree(once_trained.space.root, maker.space.root, dirs_exist_ok=True)
+    maker.fitted = once_trained.fitted
     return maker
 
 
