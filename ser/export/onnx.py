@@ -104,7 +104,7 @@ def export_onnx(
         aside = Path(folder) / f"model{ENDING}"
         if not why and isinstance(encoder, Frozen):
             facts = WaveformFacts(sample_rate=encoder.sample_rate, shortest=encoder.minimum, longest=encoder.longest)
-            _trace(FromWaveform(encoder, graph), _noise(encoder.sample_rate), aside, {WAVEFORM: {1: "samples"}})
+            _trace(FromWaveform(encoder, graph), _heard(encoder), aside, {WAVEFORM: {1: "samples"}})
         else:
             facts = None
             _trace(graph, *_example(heads[0].inputs, aside))
@@ -160,6 +160,12 @@ def _reason(encoders: Sequence[Any]) -> str:
     if encoder.dtype != "float32":
         return f"encoder {encoder.name} computes in {encoder.dtype}"
     return ""
+
+
+def _heard(encoder: Frozen) -> tuple[torch.Tensor, ...]:
+    """Audio to trace the graph of an encoder with, no longer than it takes at once."""
+    (noise,) = _noise(encoder.sample_rate)
+    return (noise[:, : encoder.longest],)
 
 
 def _noise(rate: int, seconds: float = 1.1, rows: int = 2) -> tuple[torch.Tensor, ...]:

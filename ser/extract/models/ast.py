@@ -4,13 +4,15 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ser.extract.checkpoints import ModelName
 from ser.extract.hubs import ModelFiles
 from ser.extract.models.frozen_encoder import Frozen
 from ser.extract.models.hidden_layers import HiddenLayers
+from ser.extract.models.kaldi_bands import traced_bands
 from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, weights_identity
 from ser.extract.models.padding import padded
 from ser.extract.models.windows import joined, pieces_of, whole_windows
@@ -71,6 +73,26 @@ class Ast(Frozen):
         frames = [[self._frames(window) for window in pieces] for pieces in of_inputs]
         return [padded(joined(self._read(layer), frames)) for layer in layers], [sum(own) for own in frames]
 
+    @property
+    def network(self) -> nn.Module:
+        found: nn.Module = self.model
+        return found
+
+    @property
+    def longest(self) -> int:
+        return self.window
+
+    def waveform(self, audio: Tensor) -> list[Tensor]:
+        bands = traced_bands(audio, int(self.extractor.num_mel_bins), "hanning")
+        frames = bands.shape[1]
+        whole = F.pad(bands, (0, 0, 0, int(self.extractor.max_length) - frames))
+        if self.extractor.do_normalize:
+            whole = (whole - self.extractor.mean) / (2 * self.extractor.std)
+        layers = self.hidden_layers.run(lambda: self.model(whole).last_hidden_state)
+        if self.level == "utterance":
+            return [self._read(layer) for layer in layers]
+        return [self._read(layer)[:, : (frames + self.step - 1) // self.step] for layer in layers]
+
     def _values(self, windows: Sequence[NDArray[np.float32]]) -> Tensor:
         """The spectrograms of windows that are no longer than the model's own."""
         values = self.extractor(list(windows), sampling_rate=self.sample_rate, return_tensors="pt").input_values
@@ -86,8 +108,8 @@ class Ast(Frozen):
         """`(windows, tokens, dim)` -> `(windows, 1, dim)` at utterance level, `(windows, columns, dim)` at frame level."""
         if self.level == "utterance":
             return tokens[:, :TOKENS].mean(1, keepdim=True)
-        windows, dim = len(tokens), tokens.shape[-1]
-        return tokens[:, TOKENS:].reshape(windows, self.bands, self.columns, dim).mean(1)
+        patches = tokens[:, TOKENS:].reshape(tokens.shape[0], self.bands, self.columns, tokens.shape[2])
+        return patches.mean(1)
 
     def pieces(self) -> list[NDArray[np.float32]]:
         """The audio of the probe, of one window at most."""

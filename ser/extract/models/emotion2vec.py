@@ -65,6 +65,16 @@ class Emotion2vec(Frozen):
         layers: tuple[list[Tensor], list[int]] = self.net([self._values(audio) for audio in inputs], self.layers)
         return layers
 
+    @property
+    def network(self) -> nn.Module:
+        return self.net
+
+    def waveform(self, audio: Tensor) -> list[Tensor]:
+        if self.normalise:
+            centre = audio - audio.mean(1, keepdim=True)
+            audio = centre / (centre.square().mean(1, keepdim=True) + NORMALISATION_EPS).sqrt()
+        return self.net.whole(audio, self.layers)
+
     def _values(self, audio: NDArray[np.float32]) -> Tensor:
         source = torch.from_numpy(audio)
         if self.normalise:

@@ -68,11 +68,17 @@ class Emotion2vecNet(nn.Module):
         Returns:
             Each layer as `(batch, frames, dim)` without the extra tokens, and the number of real frames of each row.
         """
+        features, frames = self.audio.features(rows)
+        return self._layers(features, valid(frames, features.device), layers), frames
+
+    def whole(self, waveform: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """The layers of audio `(batch, samples)` of one length, normalised, by operations that can be traced."""
+        return self._layers(self.audio.whole(waveform), None, layers)
+
+    def _layers(self, features: Tensor, mask: Tensor | None, layers: Sequence[int]) -> list[Tensor]:
         audio = self.audio
-        features, frames = audio.features(rows)
-        mask = valid(frames, features.device)
         x = features + audio.positions(features, mask)
-        x = torch.cat([audio.extra_tokens.expand(len(x), -1, -1), x], dim=1)
+        x = torch.cat([audio.extra_tokens.expand(x.shape[0], -1, -1), x], dim=1)
         x = x if self.before else audio.context_encoder["norm"](x)
         bias = Bias(audio.alibi(), audio.extra, features.shape[1], mask, x.dtype)
         kept: dict[int, Tensor] = {}
@@ -83,7 +89,7 @@ class Emotion2vecNet(nn.Module):
             x = block(x, bias, number)
         else:
             kept[self.depth] = x if self.norm is None else self.norm(x)
-        return [kept[n][:, audio.extra :] for n in layers], frames
+        return [kept[n][:, audio.extra :] for n in layers]
 
 
 class _Audio(nn.Module):
@@ -141,6 +147,11 @@ class _Audio(nn.Module):
         else:
             local = self._convolve(padded(rows))
         return self.project_features(local.transpose(1, 2)), frames
+
+    def whole(self, waveform: Tensor) -> Tensor:
+        """`features` of audio `(batch, samples)` of one length, by the convolutions as they stand."""
+        found: Tensor = self.project_features(self._convolve(waveform).transpose(1, 2))
+        return found
 
     def _convolve(self, batch: Tensor) -> Tensor:
         x = batch[:, None]

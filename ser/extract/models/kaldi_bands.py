@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,7 +18,7 @@ FRAME, HOP, POINTS = 400, 160, 512  # samples
 PREEMPHASIS = 0.97
 LOWEST = 20.0  # Hz
 FLOOR = float(np.finfo(np.float32).eps)
-WINDOWS = ("hamming", "povey")
+WINDOWS = ("hamming", "povey")  # and of transformers' AST "hanning"
 
 
 def kaldi_bands(audio: NDArray[np.float32], bands: int, window: str) -> Tensor:
@@ -38,6 +39,23 @@ def kaldi_bands(audio: NDArray[np.float32], bands: int, window: str) -> Tensor:
     return energies.clamp_min(FLOOR).log().float()
 
 
+def traced_bands(audio: Tensor, bands: int, window: str) -> Tensor:
+    """`kaldi_bands` by operations that ONNX has: frames are cut by a convolution, the rest before the squares is one product.
+
+    Args:
+        audio: `(batch, samples)` at 16 kHz.
+        window: one of `WINDOWS`, or `hanning`.
+
+    Returns:
+        `(batch, frames, bands)`, float32.
+    """
+    parts, filters = (torch.from_numpy(product) for product in _products(bands, window))
+    frames = F.conv1d(audio[:, None], torch.eye(FRAME)[:, None], stride=HOP).transpose(1, 2).double()
+    real, imaginary = (frames @ parts).square().chunk(2, dim=-1)
+    energies: Tensor = (real + imaginary) @ filters
+    return energies.clamp_min(FLOOR).log().float()
+
+
 def frames_of(samples: int) -> int:
     """The number of frames."""
     return 1 + (samples - FRAME) // HOP
@@ -47,7 +65,19 @@ def frames_of(samples: int) -> int:
 def _window(name: str) -> Tensor:
     if name == "hamming":
         return torch.hamming_window(FRAME, periodic=False, dtype=torch.float64)
-    return torch.hann_window(FRAME, periodic=False, dtype=torch.float64) ** 0.85
+    hann = torch.hann_window(FRAME, periodic=False, dtype=torch.float64)
+    return hann if name == "hanning" else hann**0.85
+
+
+@cache
+def _products(bands: int, window: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What is done to a frame before the squares, `(FRAME, 2 * bins)`, and the filters: arrays, as constants of a graph."""
+    one = np.eye(FRAME)
+    centred = one - one.mean(1, keepdims=True)
+    before = np.concatenate([centred[:, :1], centred[:, :-1]], axis=1)
+    angle = np.outer(np.arange(FRAME), np.arange(POINTS // 2 + 1)) * (2 * np.pi / POINTS)
+    waves = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+    return ((centred - PREEMPHASIS * before) * _window(window).numpy()) @ waves, _filters(bands).numpy()
 
 
 @cache

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ser.errors import EncoderError
 from ser.extract.checkpoints import ModelName
 from ser.extract.hubs import ModelFiles
 from ser.extract.models.frozen_encoder import Frozen
 from ser.extract.models.hidden_layers import HiddenLayers
+from ser.extract.models.kaldi_bands import traced_bands
 from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, weights_identity
 from ser.extract.models.padding import padded, valid
 from ser.extract.options import EncoderOptions, torch_dtype
@@ -20,6 +21,7 @@ from ser.extract.provenance import versions
 # Only training masks frames; without it the embedding that stands for masked ones is read by nothing.
 UNUSED = r"^masked_spec_embed$"
 FRAME, HOP = 400, 160  # samples; fixed in transformers' SeamlessM4TFeatureExtractor
+VARIANCE_EPS = 1e-7  # of the same
 
 
 class W2vBert(Frozen):
@@ -66,6 +68,19 @@ class W2vBert(Frozen):
         states, _ = self.model.feature_projection(features)
         last: Tensor = self.model.encoder(states, attention_mask=mask).last_hidden_state
         return last
+
+    @property
+    def network(self) -> nn.Module:
+        found: nn.Module = self.model
+        return found
+
+    def waveform(self, audio: Tensor) -> list[Tensor]:
+        bands = traced_bands(audio * 2**15, int(self.extractor.num_mel_bins), "povey")
+        spread = (bands.var(1, keepdim=True) + VARIANCE_EPS).sqrt()
+        normal = (bands - bands.mean(1, keepdim=True)) / spread
+        count = normal.shape[1] // self.stride
+        stacked = normal[:, : count * self.stride].reshape(normal.shape[0], count, self.stride * normal.shape[2])
+        return self.hidden_layers.run(lambda: self._encoded(stacked, None))
 
     def _spectrogram(self, audio: NDArray[np.float32]) -> Tensor:
         """The stacked frames of an utterance, `(frames, 160)`, without a last one that would be half padding."""

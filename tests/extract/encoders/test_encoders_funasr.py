@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ser.errors import EncoderError
 from ser.extract import encoder as base
 from ser.extract.encoders import speaker
-from ser.extract.models.kaldi_bands import kaldi_bands
+from ser.extract.models.kaldi_bands import kaldi_bands, traced_bands
 from ser.extract.options import EncoderOptions
 
 Example = Callable[[str], str]
@@ -57,6 +57,14 @@ def close(found: NDArray[np.float32], expected: torch.Tensor) -> None:
 @pytest.mark.parametrize("samples", [400, 559, 560, 9000])
 def test_bands_are_kaldis(window: str, samples: int) -> None:
     close(kaldi_bands(noise(samples), 80, window).numpy(), bands_of_transformers(noise(samples), window))
+
+
+@pytest.mark.parametrize("window", ["hamming", "povey", "hanning"])
+def test_bands_that_can_be_traced_are_the_same(window: str) -> None:
+    pair = np.stack([noise(9000), noise(9000, seed=1)])
+    found = traced_bands(torch.from_numpy(pair), 80, window).numpy()
+    for row, audio in zip(found, pair, strict=True):
+        close(row, bands_of_transformers(audio, window.removesuffix("ing") if window == "hanning" else window))
 
 
 def test_silence_has_finite_bands() -> None:
