@@ -4,9 +4,11 @@ import gc
 import hashlib
 import importlib.util
 import os
+import shutil
 import signal
+import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -18,10 +20,12 @@ import pytest
 import torch
 from hypothesis import settings
 
+from ser import outside, registry
 from ser.cli import main
 from ser.features.stores.layout import Facts, Record
 from ser.features.stores.writer import StoreWriter
 from ser.metadata.table import load_table, make_table, write_table
+from ser.results.records.kinds import _kinds, _schemas
 from ser.synthesis import make_corpus
 from ser.workspace import Workspace
 
@@ -200,6 +204,45 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return partial(module.simulated_gpu, monkeypatch)
+
+
+def forget_parts() -> None:
+    """Let the next use of a part from outside look for it again."""
+    for cached in (
+        outside._entry_points,
+        outside.offered,
+        outside._of_package,
+        outside._of_reference,
+        outside._of_file,
+        registry.names,
+        _kinds,
+        _schemas,
+    ):
+        cached.cache_clear()
+    for name in [n for n in sys.modules if n.startswith(("my_", "zz_", "ser_example", "side_by_side"))]:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def installed_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `plugin`, the package of examples/plugin, and `site`, into which pip has installed it."""
+    needs_installed("pip")
+    needs_installed("setuptools")
+    root = tmp_path_factory.mktemp("example")
+    source = Path(__file__).parents[1] / "examples" / "plugin"
+    shutil.copytree(source, root / "plugin", ignore=shutil.ignore_patterns("build", "*.egg-info"))
+    install = ["install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(root / "site")]
+    subprocess.run([sys.executable, "-m", "pip", *install, str(root / "plugin")], check=True)
+    return root
+
+
+@pytest.fixture
+def with_example(installed_example: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of `installed_example`, whose parts `ser` finds meanwhile."""
+    monkeypatch.syspath_prepend(installed_example / "site")
+    forget_parts()
+    yield installed_example
+    forget_parts()
 
 
 def needs_installed(package: str, at_least: int = 0) -> None:

@@ -5,9 +5,9 @@ import importlib.util
 import json
 import os
 import pickle
+import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import ser
 from ser import demo, outside, registry, starter
@@ -27,11 +28,11 @@ from ser.extract.pipeline import _workers
 from ser.extract.utterances import Item
 from ser.metadata.targets import parse_target
 from ser.results.listing import list_results
-from ser.results.records.kinds import _kinds, _schemas
 from ser.results.verification.verify import verify
+from ser.train.head_file import OutsidePart, need_parts
 from ser.workers.processes import in_order
 from ser.workspace import Workspace
-from tests.conftest import Maker, needs_installed
+from tests.conftest import Maker, forget_parts
 
 HEADS, LOSSES, METHODS = "ser.train.heads", "ser.train.losses", "ser.train.adapt"
 HEAD = '''"""A head of one layer, for a test."""
@@ -96,25 +97,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv(outside.VARIABLE, "")
     for name, text in {"my_head": HEAD, "my_loss": LOSS, "my_encoder": ENCODER, "my_corpus": CORPUS}.items():
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
-    _forget()
+    forget_parts()
     yield tmp_path
-    _forget()
-
-
-def _forget() -> None:
-    for cached in (
-        outside._entry_points,
-        outside.offered,
-        outside._of_package,
-        outside._of_reference,
-        outside._of_file,
-        registry.names,
-        _kinds,
-        _schemas,
-    ):
-        cached.cache_clear()
-    for name in [n for n in sys.modules if n.startswith(("my_", "zz_", "ser_example", "side_by_side"))]:
-        del sys.modules[name]
+    forget_parts()
 
 
 def test_a_head_and_a_loss_in_files_are_trained_and_their_sources_are_recorded(maker: Maker, here: Path) -> None:
@@ -138,7 +123,7 @@ def test_a_head_and_a_loss_in_files_are_trained_and_their_sources_are_recorded(m
     assert str(here) not in json.dumps(first["config"])
     assert "outside" not in ser.fit("toy", head="linear", **options)["config"]  # names of experiments are as before
     (here / "my_head.py").write_text(HEAD.replace("* self.factor", "* -self.factor"), encoding="utf-8")
-    _forget()
+    forget_parts()
     with pytest.raises(ConfigError, match="has changed while it was in use"):
         ser.fit("toy", head="./my_head.py:Mine", **options)
     os.environ[outside.VARIABLE] = ""
@@ -179,7 +164,7 @@ def test_a_saved_head_never_imports_what_it_names(maker: Maker, here: Path, caps
     (here / "my_head.py").write_text(HEAD + "\nopen('was-run', 'w').close()\n", encoding="utf-8")
     evaluate = ["evaluate", "--model", str(head), "--dataset", "toy", *space]
     os.environ[outside.VARIABLE] = ""
-    _forget()
+    forget_parts()
     capsys.readouterr()
     assert main(evaluate) == 1
     said = capsys.readouterr().err
@@ -195,6 +180,76 @@ def test_a_saved_head_never_imports_what_it_names(maker: Maker, here: Path, caps
     assert (here / "was-run").exists()
 
 
+@pytest.fixture
+def of_parts(here: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A saved head, trained with a head, a loss and an encoder in files, none of which is trusted any more."""
+    for k, speaker in enumerate(("anna", "bert", "carl", "dora", "emil", "fred")):
+        for label, level in (("angry", 0.5), ("sad", 0.05)):
+            sound = level * np.random.default_rng(k).uniform(-1, 1, 8000)
+            soundfile.write(here / f"{label}-{speaker}.wav", sound, 16000)
+    of_table = ["--dataset", "words", "--quiet", "--workspace", str(here)]
+    assert main(["metadata", "--root", ".", "--format", "./my_corpus.py", *of_table]) == 0
+    assert main(["extract", "--audio", "./my_encoder.py:Level", *of_table]) == 0
+    fit = ["fit", "--head", "./my_head.py:Mine", "--loss", "./my_loss.py:Mine", "--scheme", "native", "--runs", "1"]
+    assert main([*fit, "--folds", "3", "--epochs", "1", "--save", "--output", str(here / "mine.json"), *of_table]) == 0
+    os.environ[outside.VARIABLE] = ""
+    forget_parts()
+    capsys.readouterr()
+    return next((here / "mine").glob("*.safetensors"))
+
+
+def test_all_parts_that_are_missing_are_said_at_once_with_what_brings_them(
+    of_parts: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict = ["predict", "angry-anna.wav", "--model", str(of_parts), "--format", "jsonl"]
+    assert main(predict) == 1
+    said = capsys.readouterr().err
+    assert "needs head my_head:Mine, loss my_loss:Mine, encoder my_encoder:Level, which are from outside of ser" in said
+    for kind, text in (("head", HEAD), ("loss", LOSS), ("encoder", ENCODER)):
+        assert f"my_{kind}.py, SHA-256 {hashlib.sha256(text.encode()).hexdigest()[:12]}" in said
+    given = re.findall(r"--part FOLDER/(\S+)", said)
+    assert given == ["my_head.py:Mine", "my_loss.py:Mine", "my_encoder.py:Level"]
+    assert main([*predict, *(word for part in given for word in ("--part", str(here / part)))]) == 0
+    assert set(json.loads(capsys.readouterr().out)) > {"predicted", "p_anger", "p_sadness"}
+
+
+def test_a_graph_of_features_needs_the_encoder_alone(
+    of_parts: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnx", reason="the package onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
+    for kind in ("head:Mine", "loss:Mine", "encoder:Level"):
+        ser.trust("./my_{}.py:{}".format(*kind.split(":")))
+    assert main(["export", "onnx", str(of_parts), "--output", "m.onnx"]) == 0
+    os.environ[outside.VARIABLE] = ""
+    forget_parts()
+    capsys.readouterr()
+    assert main(["predict", "angry-anna.wav", "--model", "m.onnx"]) == 1
+    assert "m.onnx needs encoder my_encoder:Level, which is from outside of ser" in capsys.readouterr().err
+    assert main(["predict", "angry-anna.wav", "--model", "m.onnx", "--part", "./my_encoder.py:Level"]) == 0
+
+
+def test_missing_packages_are_named_with_their_versions(tmp_path: Path) -> None:
+    facts = {"package": "zz-parts", "version": "1.2", "sha256": "0" * 64}
+    points = [OutsidePart(kind, f"zz_{kind}", "zz_parts", **facts) for kind in ("head", "loss")]
+    with pytest.raises(ConfigError) as raised:
+        need_parts(tmp_path / "head.safetensors", points)
+    assert "needs head zz_head, loss zz_loss, which are from outside of ser" in str(raised.value)
+    assert raised.value.expected == f"zz_parts of zz-parts 1.2, SHA-256 {'0' * 12}"
+    assert raised.value.action == "If you trust them, install zz-parts 1.2"
+    named = OutsidePart("head", "zz_parts.heads:Mine", "zz_parts.heads", **facts)  # no entry point brings it
+    with pytest.raises(
+        ConfigError, match=r"If you trust it, install zz-parts 1\.2 and name it: --part zz_parts\.heads:Mine"
+    ):
+        need_parts(tmp_path / "head.safetensors", [named])
+    folder = OutsidePart(
+        "head", "mine.heads:Mine", "mine.heads", None, None, "0" * 64
+    )  # of the folder that it was run in
+    with pytest.raises(ConfigError, match=r"name it: --part mine\.heads:Mine"):
+        need_parts(tmp_path / "head.safetensors", [folder])
+    need_parts(tmp_path / "head.safetensors", [])
+
+
 def test_an_encoder_in_a_file_is_a_part_of_the_store_s_identity() -> None:
     name = registry.resolve("ser.extract.encoders", "./my_encoder.py:Level")
     encoder = load_encoder(name, "audio", EncoderOptions())
@@ -205,8 +260,6 @@ def test_an_encoder_in_a_file_is_a_part_of_the_store_s_identity() -> None:
 
 
 def test_a_corpus_in_a_file_becomes_a_table(here: Path) -> None:
-    import soundfile
-
     for name in ("angry-anna", "sad-bert"):
         soundfile.write(here / f"{name}.wav", [0.0, 0.1] * 4000, 8000)
     words = ["metadata", "--dataset", "words", "--root", ".", "--format", "./my_corpus.py", "--quiet"]
@@ -339,7 +392,7 @@ def test_packages_offer_parts_by_entry_points(here: Path, monkeypatch: pytest.Mo
     method = "from ser.train.adapt.coral import Method as Coral\nclass Method(Coral): pass\n"
     (here / "site" / "zz_parts.py").write_text(HEAD + method)
     monkeypatch.syspath_prepend(here / "site")
-    _forget()
+    forget_parts()
     assert "zz_head" in registry.names(HEADS)
     assert registry.has(HEADS, "zz_head")
     assert registry.load(HEADS, "zz_head").Head.__name__ == "Mine"
@@ -439,16 +492,8 @@ def test_two_files_of_one_name_are_told_apart(here: Path) -> None:
 
 
 def test_the_example_is_installed_and_its_parts_are_used(
-    maker: Maker, here: Path, monkeypatch: pytest.MonkeyPatch
+    maker: Maker, with_example: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    needs_installed("pip")
-    needs_installed("setuptools")
-    source = Path(__file__).parents[1] / "examples" / "plugin"
-    shutil.copytree(source, here / "plugin", ignore=shutil.ignore_patterns("build", "*.egg-info"))
-    install = ["install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(here / "site")]
-    subprocess.run([sys.executable, "-m", "pip", *install, str(here / "plugin")], check=True)
-    monkeypatch.syspath_prepend(here / "site")
-    _forget()
     for name in ("a", "b"):
         maker.table(name)
         maker.store(name)
@@ -461,7 +506,7 @@ def test_the_example_is_installed_and_its_parts_are_used(
     assert "mean_shift 1" in [variant["name"] for variant in found["variants"]]
     encoder = load_encoder("loudness", "audio", EncoderOptions())
     assert encoder.encode([np.full(16000, 0.5, dtype=np.float32)])[0] == pytest.approx([np.log(0.50001), 0], abs=1e-4)
-    monkeypatch.syspath_prepend(here / "plugin")
+    monkeypatch.syspath_prepend(with_example / "plugin")
     own = import_module("test_ser_example_parts")  # the package's own tests
     for kind, name in own.PARTS.items():
         own.test_promises(kind, name)
@@ -480,7 +525,7 @@ def test_the_example_is_installed_and_its_parts_are_used(
     assert verdict.numbers > 20
     again = ["--dataset", "b", "--head", "linear", "--runs", "1", "--jobs", "1", "--workspace", str(maker.space.root)]
     assert main(["side_by_side", *again]) == 0  # the command of the package
-    written = (source / "side_by_side.py").read_text(encoding="utf-8")
+    written = (with_example / "plugin" / "side_by_side.py").read_text(encoding="utf-8")
     commands = starter.commands("ser.results.studies", "side_by_side")
     assert written == starter.source(
         "ser.results.studies", "side_by_side", commands

@@ -25,6 +25,7 @@ from ser.results.metrics.calibration import scaled
 from ser.results.records.find import find_heads
 from ser.results.records.names import HEAD
 from ser.train.checkpoint import load_head, refuse_others
+from ser.train.head_file import encoder_parts, need_parts, outside_parts, stated_facts
 from ser.train.model_folder import heads_and_temperatures
 from ser.train.nn.layers import Input
 from ser.workspace import Workspace
@@ -48,6 +49,10 @@ class Judge:
         if isinstance(model, str) and kind_of(model) == "nothing" and not model.endswith((HEAD, ENDING)):
             model = find_heads(model, Workspace().results)
         self.files, self.temperatures = heads_and_temperatures(model)
+        first, moved = self.files[0], encoders or {}
+        if first.suffix != ENDING:  # a graph has what it needs of its heads
+            facts = stated_facts(first)
+            need_parts(first, [*outside_parts(facts), *encoder_parts(facts, moved)])
         self.heads = [load_onnx(file) if file.suffix == ENDING else load_head(file) for file in self.files]
         self.head = self.heads[0]
         refuse_others(self.files, self.heads)
@@ -58,8 +63,10 @@ class Judge:
         self.weights = folder = None if weights is None else Path(weights)
         self.device = device
         heard = self.head.waveform if isinstance(self.head, OnnxHead) else None
+        if heard is None:
+            need_parts(first, encoder_parts(self.head.about, moved))
         self.encoders: list[Encoder] = [
-            load_encoder(i, self.head.about.stores[i.name], (encoders or {}).get(i.name), folder, device, say)
+            load_encoder(i, self.head.about.stores[i.name], moved.get(i.name), folder, device, say)
             if heard is None
             else Waveform(heard)
             for i in self.head.inputs

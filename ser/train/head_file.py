@@ -11,7 +11,7 @@ is checked field by field, and the sizes that it declares are compared with its 
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -171,6 +171,7 @@ class _Identity(Struct):
     dtype: str = ""
     revision: str | None = None
     text_source: dict[str, Any] | str | None = None
+    outside: OutsidePart | None = None
 
 
 class _Store(Struct):
@@ -305,7 +306,7 @@ def _recipe(path: Path, facts: HeadFacts, whole: bool) -> Recipe:
     head = facts.config.get("head")
     if not isinstance(head, str):
         raise _fault(path, "a configuration with a head", repr(head)[:80])
-    _need_parts(path, facts)
+    need_parts(path, outside_parts(facts))
     try:
         if is_classical(head):
             classical = msgspec.convert(facts.config, Classical)
@@ -319,19 +320,53 @@ def _recipe(path: Path, facts: HeadFacts, whole: bool) -> Recipe:
         raise ConfigError(f"{path} is of another version of ser", found=_short(error), action=_AGAIN) from None
 
 
-def _need_parts(path: Path, facts: HeadFacts) -> None:
-    """Refuse a head of which a part from outside is not there, in words that say how to bring it."""
-    for part in [] if facts.outside is UNSET else facts.outside:
-        if not any(has(package, part.name) for kind, package in kinds().items() if kind == part.kind):
-            file = part.module if part.module.endswith(".py") else f"{part.module.rpartition('.')[2]}.py"
-            named = f"{file}:{part.name.rpartition(':')[2]}" if ":" in part.name else file
-            raise ConfigError(
-                f"{path} needs {part.kind} {part.name}, which is from outside of ser",
-                expected=f"{part.module}, SHA-256 {part.sha256[:12]}",
-                action=f"Install {part.package} {part.version}."
-                if part.package
-                else f"If you have it and trust it, name it: --part FOLDER/{named}",
-            )
+def outside_parts(facts: HeadFacts) -> list[OutsidePart]:
+    """The parts from outside of ser that a head itself needs."""
+    return [] if facts.outside is UNSET else list(facts.outside)
+
+
+def encoder_parts(facts: HeadFacts, but: Collection[str] = ()) -> list[OutsidePart]:
+    """The encoders from outside of ser that a head reads new recordings by, but those of the stores named."""
+    stores = (msgspec.convert(facts.stores[i.name], _Store) for i in facts.inputs if i.name not in but)
+    return [store.identity.outside for store in stores if store.identity.outside is not None]
+
+
+def need_parts(path: Path, parts: Iterable[OutsidePart]) -> None:
+    """Refuse a head of which parts from outside are not there: all of them at once, with what brings them.
+
+    Raises:
+        ConfigError: some are missing.
+    """
+    missing = [
+        part
+        for part in parts
+        if not any(has(package, part.name) for kind, package in kinds().items() if kind == part.kind)
+    ]
+    if not missing:
+        return
+    packages = dict.fromkeys(f"{part.package} {part.version}" for part in missing if part.package)
+    sources = dict.fromkeys(
+        f"{part.module}{f' of {part.package} {part.version}' if part.package else ''}, SHA-256 {part.sha256[:12]}"
+        for part in missing
+    )
+    given = dict.fromkeys(f"--part {_reference(part)}" for part in missing if ":" in part.name or not part.package)
+    it, which = ("it", "which is") if len(missing) == 1 else ("them", "which are")
+    ways = [f"install {' and '.join(packages)}"] if packages else []
+    ways += [f"name {it}: {' '.join(given)}"] if given else []
+    raise ConfigError(
+        f"{path} needs {', '.join(f'{part.kind} {part.name}' for part in missing)}, {which} from outside of ser",
+        expected=" and ".join(sources),
+        found="nothing of these names here",
+        action=f"If you trust {it}, {' and '.join(ways)}",
+    )
+
+
+def _reference(part: OutsidePart) -> str:
+    """What a user gives to `--part` for a part: its file, or a module that is found where it is installed."""
+    module, ending = part.module.removesuffix(".py"), part.module.endswith(".py")
+    if part.package or ("." in module and not ending):
+        return part.name
+    return f"FOLDER/{module}.py{part.name[part.name.index(':') :] if ':' in part.name else ''}"
 
 
 def _check_tensors(
