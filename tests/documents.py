@@ -24,6 +24,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md",
+    "examples/plugin/README.md",
     *sorted(
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "docs").rglob("*.md")

@@ -1,6 +1,6 @@
 """Commands and Python of README and docs are run in their order, on small corpora of tones.
 
-README begins in an empty workspace. Each page of docs begins with the tables and stores that README leaves, so with several
+README begins in an empty workspace. Each other page begins with the tables and stores that README leaves, so with several
 stores of a corpus; `BEFORE` has what a page takes for granted beyond that.
 """
 
@@ -135,6 +135,7 @@ BEFORE = {
     ],
     "docs/transfer.md": ["ser extract --dataset cremad --root DIR --audio egemaps"],
 }
+EXAMPLE = "examples/plugin/README.md"  # a page whose package is installed meanwhile
 # Pages that begin in an empty workspace.
 FROM_NOTHING = ("docs/tutorial.md", "docs/howto/own-corpus.md")
 # What words in capitals stand for, beside EXPERIMENT, the newest one.
@@ -238,6 +239,14 @@ def emobox(root: Path) -> Path:
     return root
 
 
+def named_files(root: Path) -> Path:
+    """The corpus of examples/plugin."""
+    for voice, speaker in enumerate(("anna", "bert", "cleo", "dora", "emil", "finn")):
+        for number, emotion in enumerate(("anger", "happiness", "neutral", "sadness")):
+            tone(root / f"{emotion}-{speaker}-1.wav", 100 + voice, number)
+    return root
+
+
 def mosi(folder: Path) -> None:
     """Features of three modalities, aligned by row, the label last."""
     for part, count in {"train": 120, "test": 40}.items():
@@ -311,7 +320,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The folder of each dataset's files."""
     root = tmp_path_factory.mktemp("corpora")
-    made = {make.__name__: make(root / make.__name__) for make in (ravdess, emodb, cremad, meld)}
+    made = {make.__name__: make(root / make.__name__) for make in (ravdess, emodb, cremad, meld, named_files)}
     return made | {
         name: corpus(plugin).example(root / name)
         for name, plugin in {"subesco": "subesco", "mine": "audformat"}.items()
@@ -402,9 +411,12 @@ def test_a_page_is_followed_in_its_order(
     readme: Desk,
     folders: dict[str, Path],
     weights: Path,
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if document == EXAMPLE:
+        request.getfixturevalue("with_example")
     desk = Desk(tmp_path, folders, weights)
     for room in ("metadata", "features") if document not in FROM_NOTHING else ():
         shutil.copytree(readme.root / room, tmp_path / room)
@@ -468,7 +480,7 @@ def files_of_ones_own(folder: Path, document: str) -> None:
         (folder / "plus.jsonl").write_text("\n".join(map(json.dumps, lines)))
     if document == "docs/text.md":
         few(folder, "ravdess", lambda frame: np.arange(len(frame)) % 4 == 0)
-    if document in ("docs/howto/calls.md", "docs/prediction.md", "docs/sharing.md", "docs/training.md"):
+    if document in (EXAMPLE, "docs/howto/calls.md", "docs/prediction.md", "docs/sharing.md", "docs/training.md"):
         for file in (
             "new/1.wav",
             "a.wav",
@@ -483,7 +495,9 @@ def files_of_ones_own(folder: Path, document: str) -> None:
 
 
 @pytest.mark.parametrize("document", documents.DOCUMENTS)
-def test_every_command_within_a_sentence_exists(document: str) -> None:
+def test_every_command_within_a_sentence_exists(document: str, request: pytest.FixtureRequest) -> None:
+    if document == EXAMPLE:
+        request.getfixturevalue("with_example")
     for words in documents.mentioned(document):
         command: click.Command = cli
         context = click.Context(cli)
