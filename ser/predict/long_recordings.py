@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import audio_files, channel_numbers
 from ser.predict.judge import Judge
 from ser.predict.recordings import full_scale
-from ser.predict.timeline import ROWS, Timeline, TimelineOptions, columns_of, refuse_heads
+from ser.predict.timeline import ROWS, Timeline, TimelineOptions, TimelineRow, columns_of, refuse_heads
 from ser.predict.turns import Diarizer, Turns
 
 Opened: TypeAlias = Callable[[], AbstractContextManager[Stream]]  # opens a recording, each time from its beginning
@@ -81,19 +81,19 @@ def follow(
         for row in told(predictor, str(path), _of_path(predictor, path, options, form, diarizer), options)
     )
     if not row_by_row:
-        yield _table(list(rows), columns)
+        yield _table(rows, columns)
         return
     for row in rows:
         yield _table([row], columns)
 
 
-def timeline_table(rows: list[dict[str, Any]], predictor: Judge, options: TimelineOptions) -> pd.DataFrame:
+def timeline_table(rows: Iterable[TimelineRow], predictor: Judge, options: TimelineOptions) -> pd.DataFrame:
     """The rows of a timeline as a table, see `Predictor.timeline`."""
     return _table(rows, columns_of(predictor, options))
 
 
-def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-    found = pd.DataFrame(rows, columns=columns)
+def _table(rows: Iterable[TimelineRow], columns: list[str]) -> pd.DataFrame:
+    found = pd.DataFrame([row.cells() for row in rows], columns=columns)
     texts = {  # a column without any text is one of floats, of NaN alone
         name: found[name].astype(object).where(found[name].notna(), "")
         for name in ("predicted", "error")
@@ -105,8 +105,8 @@ def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 
 
 def told(
-    predictor: Judge, name: str, rows: Iterator[dict[str, Any]], options: TimelineOptions
-) -> Iterator[dict[str, Any]]:
+    predictor: Judge, name: str, rows: Iterable[TimelineRow], options: TimelineOptions
+) -> Iterator[TimelineRow]:
     """Pass on the rows of a recording; say so where there are none, and where speakers are told apart what each said.
 
     That is the share of each answer, and the mean of each dimension, both by the time of the segments, or over windows.
@@ -118,11 +118,10 @@ def told(
     dimensions = list(predictor.classes if only else predictor.dimensions)
     for row in rows:
         count += 1
-        speaker = row.get("speaker")
-        if speaker is not None and not row["error"]:
-            amount = row["end"] - row["start"] if options.rows == "segments" else 1
-            heard.setdefault(speaker, Counter())[row.get("predicted", "")] += amount
-            sums[speaker] = sums.get(speaker, 0) + amount * np.array([row[d] for d in dimensions])
+        if row.speaker is not None and not row.error:
+            amount = row.seconds if options.rows == "segments" else 1
+            heard.setdefault(row.speaker, Counter())[row.predicted] += amount
+            sums[row.speaker] = sums.get(row.speaker, 0) + amount * np.array([row.outputs[d] for d in dimensions])
         yield row
     if not count:
         predictor.say(f"{name}: no rows, as nothing was heard but silence, or what is not speech")
@@ -147,7 +146,7 @@ def _of_path(
     options: TimelineOptions,
     raw: tuple[int, int] | None,
     diarizer: Diarizer | None,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[TimelineRow]:
     """The rows of one recording; where it cannot be read, or not to its end, the last one says so."""
     try:
         if path != Path("-"):
@@ -159,12 +158,12 @@ def _of_path(
             with _kept(open_pipe(sys.stdin.buffer, raw)) as opened:
                 yield from _of_opened(predictor, opened, options, diarizer)
     except AudioError as error:
-        yield {"file": str(path), "error": error.line()}
+        yield TimelineRow(str(path), error=error.line())
 
 
 def _of_opened(
     predictor: Judge, opened: Opened, options: TimelineOptions, diarizer: Diarizer | None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[TimelineRow]:
     turns = turns_of(diarizer, opened, options)
     with opened() as stream:
         yield from Timeline(predictor, stream, options, turns).rows()
@@ -237,4 +236,4 @@ def table_of(
         return nullcontext(Stream("samples", int(recording[1]), sound.shape[1], iter([sound])))
 
     rows = _of_opened(predictor, opened, options, _diarizer(predictor, options))
-    return timeline_table(list(rows), predictor, options)
+    return timeline_table(rows, predictor, options)

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +109,40 @@ class TimelineOptions:
         return self.vad or ("silero" if self.diarize else "")
 
 
+@dataclass
+class TimelineRow:
+    """One segment or window, or the reason why a recording has none or no more.
+
+    Attributes:
+        start, end: s; None where nothing was heard.
+        channel: None where channels are mixed.
+        speaker: its number; None where speakers are not told apart, or none was found.
+        predicted: "" where there is no answer.
+        probability: the largest; None without classes.
+        outputs: by column, see `output_columns`.
+    """
+
+    file: str
+    start: float | None = None
+    end: float | None = None
+    channel: int | None = None
+    speaker: int | None = None
+    predicted: str = ""
+    probability: float | None = None
+    error: str = ""
+    outputs: dict[str, float] = field(default_factory=dict)
+
+    def cells(self) -> dict[str, str | float]:
+        """What is known, by column."""
+        found = {**vars(self), **self.outputs}
+        return {name: value for name, value in found.items() if name != "outputs" and value is not None}
+
+    @property
+    def seconds(self) -> float:
+        """The length; 0 where nothing was heard."""
+        return (self.end or 0.0) - (self.start or 0.0)
+
+
 @dataclass(eq=False)
 class _Step:
     """One hop of a channel: the sum of the probabilities of the windows that heard it, and an error that one had."""
@@ -171,11 +204,8 @@ class Timeline:
         for line in form_notes([stream.name], [form], predictor.head.audio, predictor.rate, options.channels == MIX):
             predictor.say(line)
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[TimelineRow]:
         """Yield the rows, each as soon as it is decided.
-
-        Each has `file`, `start`, `end` (s), `channel` where channels are split or one was chosen, and then what
-        `Predictor.predict` gives.
 
         Raises:
             AudioError: the recording cannot be read on.
@@ -206,7 +236,7 @@ class Timeline:
         if fault is not None:
             raise fault
 
-    def _answer(self, batch: list[Window]) -> Iterator[dict[str, Any]]:
+    def _answer(self, batch: list[Window]) -> Iterator[TimelineRow]:
         """Answer some windows in every channel."""
         asked = [
             (window, k)
@@ -251,7 +281,7 @@ class Timeline:
                 step.total += shares
                 step.count += 1
 
-    def _decide(self, channel: _Channel, before: int, end: int) -> Iterator[dict[str, Any]]:
+    def _decide(self, channel: _Channel, before: int, end: int) -> Iterator[TimelineRow]:
         """Decide the steps before a number: no window that is to come can hear them."""
         for k in sorted(k for k in channel.steps if k < before):
             step = channel.steps.pop(k)
@@ -260,7 +290,7 @@ class Timeline:
             channel.waiting.append((k, shares, "" if silent or shares is not None else step.error))
         yield from self._smoothed(channel, end)
 
-    def _smoothed(self, channel: _Channel, end: int, last: bool = False) -> Iterator[dict[str, Any]]:
+    def _smoothed(self, channel: _Channel, end: int, last: bool = False) -> Iterator[TimelineRow]:
         """Take the waiting steps that have all their neighbours, and join each to the open segment."""
         reach = int(self.options.smooth / self.options.every / 2)  # steps on each side
         while channel.done < len(channel.waiting) and (last or len(channel.waiting) - channel.done > reach):
@@ -275,7 +305,7 @@ class Timeline:
                 channel.waiting.popleft()
                 channel.done -= 1
 
-    def _join(self, channel: _Channel, k: int, shares: Shares | None, error: str, end: int) -> Iterator[dict[str, Any]]:
+    def _join(self, channel: _Channel, k: int, shares: Shares | None, error: str, end: int) -> Iterator[TimelineRow]:
         answered = shares is not None or error != ""
         says = (self._named(shares), error, self._speaker(channel, k)) if answered else None
         follows = channel.first + channel.count == k
@@ -289,7 +319,7 @@ class Timeline:
         channel.total = shares if channel.total is None else channel.total + shares
         channel.count += 1
 
-    def _close(self, channel: _Channel, end: int) -> Iterator[dict[str, Any]]:
+    def _close(self, channel: _Channel, end: int) -> Iterator[TimelineRow]:
         """Give the open segment; what is left of the recording behind it is its own where it is at most half a step."""
         if channel.says is not None and channel.total is not None:
             last = (channel.first + channel.count) * self.hop
@@ -325,40 +355,30 @@ class Timeline:
         shares: Shares,
         speaker: int | None,
         best: str | None = None,
-    ) -> dict[str, Any]:
+    ) -> TimelineRow:
         """One row.
 
         Args:
             best: the prediction of all steps of a segment, whose mean may name another; None names that of the shares.
         """
-        row: dict[str, Any] = {
-            "file": self.stream.name,
-            "start": first / self.stream.rate,
-            "end": last / self.stream.rate,
-        }
-        if channel.number is not None:
-            row["channel"] = channel.number
-        if self.turns is not None:
-            row["speaker"] = speaker
-        best = self._named(shares) if best is None else best
-        values = (
-            [best, float(shares[: len(self.predictor.classes)].max())]
-            if self.predictor.head.target != DIMENSIONS
-            else []
-        )
-        return row | dict(zip(answer_columns(self.predictor), [*values, error, *shares.tolist()], strict=True))
+        predictor, rate = self.predictor, self.stream.rate
+        row = TimelineRow(self.stream.name, first / rate, last / rate, channel.number, speaker, error=error)
+        if predictor.head.target != DIMENSIONS:
+            row.predicted = self._named(shares) if best is None else best
+            row.probability = float(shares[: len(predictor.classes)].max())
+        row.outputs = dict(zip(_outputs_of(predictor), shares.tolist(), strict=True))
+        return row
 
 
 def columns_of(predictor: Judge, options: TimelineOptions) -> list[str]:
     """The columns of a timeline."""
-    channel = [] if options.channels == MIX else ["channel"]
-    return ["file", "start", "end", *channel, *(["speaker"] if options.diarize else []), *answer_columns(predictor)]
+    heard = [*([] if options.channels == MIX else ["channel"]), *(["speaker"] if options.diarize else [])]
+    answered = [] if predictor.head.target == DIMENSIONS else ["predicted", "probability"]
+    return ["file", "start", "end", *heard, *answered, "error", *_outputs_of(predictor)]
 
 
-def answer_columns(predictor: Judge) -> list[str]:
-    """The columns of an answer behind those that say what was heard."""
-    outputs = output_columns(predictor.classes, predictor.head.target, predictor.dimensions, predictor.knows_novelty)
-    return [*([] if predictor.head.target == DIMENSIONS else ["predicted", "probability"]), "error", *outputs]
+def _outputs_of(predictor: Judge) -> list[str]:
+    return output_columns(predictor.classes, predictor.head.target, predictor.dimensions, predictor.knows_novelty)
 
 
 def refuse_heads(predictor: Judge) -> None:

@@ -132,7 +132,7 @@ class Uploads:
             turns = self._turns(opened, options, notes.append) if options.diarize else None
             with opened() as stream:
                 rows = told(predictor, name, Timeline(predictor, stream, options, turns).rows(), options)
-                return rows_of(timeline_table(list(rows), predictor, options))
+                return rows_of(timeline_table(rows, predictor, options))
 
         return advised(read, str(path), name), notes
 

@@ -23,7 +23,7 @@ from ser.audio.streams import Stream, open_file, open_pipe
 from ser.cli import main
 from ser.errors import AudioError, ConfigError
 from ser.predict.long_recordings import follow, timeline_table
-from ser.predict.timeline import Timeline, TimelineOptions
+from ser.predict.timeline import Timeline, TimelineOptions, TimelineRow
 from ser.predict.windows import windows
 from tests.conftest import head_of_speech
 
@@ -103,9 +103,9 @@ def test_a_segment_is_the_mean_of_the_windows_that_hear_its_steps(trained: Path,
 @pytest.mark.filterwarnings("error")
 def test_a_table_of_errors_alone_has_texts_and_no_warning(predictor: ser.Predictor) -> None:
     options = TimelineOptions(2.0)
-    one = timeline_table([{"file": "a.wav", "error": "a.wav is empty"}], predictor, options)
+    one = timeline_table([TimelineRow("a.wav", error="a.wav is empty")], predictor, options)
     assert one[["predicted", "error"]].to_numpy().tolist() == [["", "a.wav is empty"]]
-    good = timeline_table([{"file": "a.wav", "predicted": "anger"}], predictor, options)
+    good = timeline_table([TimelineRow("a.wav", predicted="anger")], predictor, options)
     assert good[["predicted", "error"]].to_numpy().tolist() == [["anger", ""]]
 
 
@@ -137,7 +137,7 @@ class _Fixed:
         return np.full(len(means), "", dtype=object), means, np.stack([means, 1 - means], axis=1)
 
 
-def _followed(levels: list[float], options: TimelineOptions, live: bool = False) -> list[dict[str, Any]]:
+def _followed(levels: list[float], options: TimelineOptions, live: bool = False) -> list[TimelineRow]:
     """The timeline of a recording that has each level for 1 s, with a little noise, so that it is not silent."""
     noise = np.tile([0.01, -0.01], RATE // 2)
     sound = np.concatenate([np.full(RATE, v) + (noise if v else 0) for v in levels]).astype(np.float32)[:, None]
@@ -148,22 +148,22 @@ def _followed(levels: list[float], options: TimelineOptions, live: bool = False)
 
 def test_silence_is_a_gap_and_the_rest_is_joined() -> None:
     rows = _followed([0.9, 0.9, 0, 0, 0.2, 0.9], TimelineOptions(1, hop=1))
-    assert [(r["start"], r["end"], r["predicted"]) for r in rows] == [(0, 2, "loud"), (4, 5, "soft"), (5, 6, "loud")]
-    assert rows[0]["probability"] == pytest.approx(0.9, abs=1e-3)
+    assert [(r.start, r.end, r.predicted) for r in rows] == [(0, 2, "loud"), (4, 5, "soft"), (5, 6, "loud")]
+    assert rows[0].probability == pytest.approx(0.9, abs=1e-3)
 
 
 def test_smoothing_is_a_moving_average_over_the_steps_that_were_heard() -> None:
     levels = [0.9, 0.9, 0.3, 0.9, 0.9, 0.1, 0.1, 0.1]
-    assert [r["predicted"] for r in _followed(levels, TimelineOptions(1, hop=1))] == ["loud", "soft", "loud", "soft"]
+    assert [r.predicted for r in _followed(levels, TimelineOptions(1, hop=1))] == ["loud", "soft", "loud", "soft"]
     rows = _followed(levels, TimelineOptions(1, hop=1, smooth=3))
-    assert [(r["start"], r["end"], r["predicted"]) for r in rows] == [(0, 5, "loud"), (5, 8, "soft")]
+    assert [(r.start, r.end, r.predicted) for r in rows] == [(0, 5, "loud"), (5, 8, "soft")]
     padded = np.convolve(levels, np.ones(3), "same") / np.convolve(np.ones(8), np.ones(3), "same")
-    assert [r["p_loud"] for r in rows] == pytest.approx([padded[:5].mean(), padded[5:].mean()], abs=1e-3)
+    assert [r.outputs["p_loud"] for r in rows] == pytest.approx([padded[:5].mean(), padded[5:].mean()], abs=1e-3)
 
 
 def test_little_confidence_is_no_answer() -> None:
     rows = _followed([0.9, 0.55, 0.1], TimelineOptions(1, hop=1, min_confidence=0.6))
-    assert [r["predicted"] for r in rows] == ["loud", "", "soft"]
+    assert [r.predicted for r in rows] == ["loud", "", "soft"]
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 2.2, 2.6, 7.5])
@@ -172,7 +172,7 @@ def test_segments_reach_to_the_end_of_the_recording(seconds: float) -> None:
         "x", RATE, 1, iter([0.9 + 0.01 * np.resize([1, -1], (round(seconds * RATE), 1)).astype(np.float32)])
     )
     (row,) = Timeline(_Fixed(), stream, TimelineOptions(2, hop=1)).rows()  # type: ignore[arg-type]
-    assert (row["start"], row["end"]) == (0, pytest.approx(seconds))
+    assert (row.start, row.end) == (0, pytest.approx(seconds))
 
 
 def test_rows_come_while_the_sound_does() -> None:
@@ -185,7 +185,7 @@ def test_rows_come_while_the_sound_does() -> None:
 
     timeline = Timeline(_Fixed(), Stream("-", RATE, 1, blocks(), live=True), TimelineOptions(2, hop=1))  # type: ignore[arg-type]
     first = next(timeline.rows())
-    assert (first["start"], first["end"]) == (0, 10)
+    assert (first.start, first.end) == (0, 10)
     assert len(heard) < 14
 
 

@@ -23,7 +23,7 @@ from ser.predict import clusters as module
 from ser.predict import long_recordings, turns
 from ser.predict.clusters import clusters
 from ser.predict.long_recordings import told
-from ser.predict.timeline import TimelineOptions
+from ser.predict.timeline import TimelineOptions, TimelineRow
 from ser.predict.turns import Diarizer, Turns
 from tests.conftest import head_of_speech
 
@@ -341,11 +341,10 @@ def test_what_each_speaker_said_has_the_means_of_dimensions_by_time(target: str,
     head: Any = SimpleNamespace(
         say=said.append, head=SimpleNamespace(target=target), classes=classes, dimensions=dimensions
     )
-    each = {"file": "x", "speaker": 1, "error": ""}
+    answers = [("sad", 2.0, 1.0, ""), ("calm", 4.0, 5.0, ""), ("", np.nan, np.nan, "broken")]
     rows = [
-        {**each, "start": 0.0, "end": 3.0, "predicted": "sad", "arousal": 2.0, "valence": 1.0},
-        {**each, "start": 3.0, "end": 4.0, "predicted": "calm", "arousal": 4.0, "valence": 5.0},
-        {**each, "start": 4.0, "end": 5.0, "predicted": "", "arousal": np.nan, "valence": np.nan, "error": "broken"},
+        TimelineRow("x", s, e, speaker=1, predicted=p, error=error, outputs={"arousal": a, "valence": v})
+        for (s, e), (p, a, v, error) in zip([(0, 3), (3, 4), (4, 5)], answers, strict=True)
     ]
     assert list(told(head, "x", iter(rows), TimelineOptions(1, diarize=True))) == rows
     assert said == [f"x: speaker 1, 4.0 s: {words}arousal 2.50, valence 2.00"]
